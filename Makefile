@@ -1,0 +1,60 @@
+# make report    environments, then the evaluation report    CONFIG=my.yaml  another configuration, laid over the default
+# make test      environments, then all checks and tests
+# PYTHON=...     a Python 3.11                                PIP='...'       more arguments for pip, e.g. another index
+PYTHON ?= python3.11
+CONFIG ?=
+PIP ?=
+INSTALL = $(PYTHON) -m tapeout.graph.environment --pip "$(PIP)"
+FOLDER = $(shell $(PYTHON) -m tapeout.graph.environment --print-folder $(1))
+SNAKEMAKE = $(call FOLDER,workflow)/bin/python -m snakemake
+DEV = $(call FOLDER,dev)/bin/python -m
+
+.PHONY: report plan environments test check test-graph test-data test-nemo test-end lock schema format clean
+
+report: environments
+	@$(SNAKEMAKE) eval_report $(if $(CONFIG),--configfile $(CONFIG))
+	@echo "The report: $(CURDIR)/results/eval_report/report.html"
+
+plan: environments
+	@$(SNAKEMAKE) eval_report --dry-run $(if $(CONFIG),--configfile $(CONFIG))
+
+environments:
+	@$(INSTALL) workflow data nemo
+
+test: environments check test-graph test-data test-nemo test-end
+
+dev:
+	@$(INSTALL) dev
+
+check: dev
+	$(DEV) ruff check .
+	$(DEV) ruff format --check .
+	$(DEV) snakefmt --check Snakefile rules tests/graph/project
+	$(DEV) mypy
+	$(DEV) snakemake --lint
+
+test-graph: dev
+	$(DEV) pytest -q -n 2 tests/graph tests/config
+
+test-data: environments
+	$(call FOLDER,data)/bin/python -m pytest -q tests/sources tests/data tests/report
+
+test-nemo: environments
+	$(call FOLDER,nemo)/bin/python -m pytest -q tests/tokenizer tests/model tests/nemo tests/evals
+
+test-end: dev environments
+	$(DEV) pytest -q tests/end_to_end
+
+lock: dev
+	$(call FOLDER,dev)/bin/python envs/lock.py
+
+schema: dev
+	$(call FOLDER,dev)/bin/python -m tapeout.config.schema config/schema.json
+
+format: dev
+	$(DEV) ruff check --fix .
+	$(DEV) ruff format .
+	$(DEV) snakefmt Snakefile rules tests/graph/project
+
+clean:
+	rm -rf results work logs .snakemake

@@ -1,0 +1,52 @@
+"""Tapeout: from chip-design text to an evaluation report. Rules in rules/, programs in scripts/, the content layer in
+tapeout/graph; see README.md."""
+
+from snakemake.utils import min_version
+
+from tapeout.config.root import load
+from tapeout.graph.layer import Layer, named_errors
+
+min_version("9.27")
+
+
+configfile: "config/default.yaml"
+
+
+with named_errors():
+    settings = load(config)
+
+layer = Layer(workflow, checkpoints)
+action, artifact, sealed, build = layer.action, layer.artifact, layer.sealed, layer.build
+
+
+rule all:
+    input:
+        artifact("eval_report"),
+    localrule: True
+
+
+include: "rules/sources.smk"
+include: "rules/corpus.smk"
+include: "rules/instructions.smk"
+include: "rules/tokenizer.smk"
+include: "rules/model.smk"
+include: "rules/nemo.smk"
+include: "rules/dapt.smk"
+include: "rules/sft.smk"
+include: "rules/export.smk"
+include: "rules/eval.smk"
+include: "rules/report.smk"
+
+
+checkpoint resolve:
+    input:
+        layer.needs,
+    output:
+        "results/.graph/{artifact}.resolved",
+    localrule: True
+    log:
+        "logs/resolve/{artifact}.log",
+    conda:
+        "envs/data.yaml"
+    shell:
+        layer.resolve()

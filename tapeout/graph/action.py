@@ -1,0 +1,108 @@
+"""Recipes and actions: a build step as its rule writes it, and the same with the digests of its inputs.
+
+A recipe is read off a Snakemake rule when the workflow is parsed. As soon as every input is realised it becomes an
+action, whose digest is the key of everything: the store, the work folder, the decision what runs.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tapeout.graph.digest import canonical, digest_bytes
+from tapeout.graph.manifest import Manifest
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An input: an artifact, or the file or folder at ``path`` in it."""
+
+    artifact: str
+    path: str = ""
+
+
+Inputs = dict[str, Reference | list[Reference]]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A build step before its inputs are known.
+
+    What is not here is not identity: threads, memory, partition, host, time, log paths.
+    """
+
+    artifact: str
+    rule: str
+    script: str
+    code: dict[str, str]
+    environment: str
+    environment_digest: str
+    params: dict[str, Any]
+    inputs: Inputs
+
+    def references(self) -> Iterator[Reference]:
+        """All inputs, one after another."""
+        for value in self.inputs.values():
+            yield from value if isinstance(value, list) else [value]
+
+    def needs(self) -> list[str]:
+        """Names of the artifacts that this step reads, sorted."""
+        return sorted({reference.artifact for reference in self.references()})
+
+    def action(self, manifest: Callable[[str], Manifest]) -> "Action":
+        """The action, given the manifests of the inputs by artifact name."""
+
+        def resolved(reference: Reference) -> dict[str, str]:
+            digest = manifest(reference.artifact).digest(reference.path)
+            return {"artifact": reference.artifact, "path": reference.path, "digest": digest}
+
+        inputs = {
+            name: [resolved(item) for item in value] if isinstance(value, list) else resolved(value)
+            for name, value in self.inputs.items()
+        }
+        return Action(
+            {
+                "schema": SCHEMA,
+                "artifact": self.artifact,
+                "script": self.script,
+                "code": self.code,
+                "environment": {"name": self.environment, "digest": self.environment_digest},
+                "params": self.params,
+                "inputs": inputs,
+            }
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values for the plan file."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Recipe":
+        """The inverse of ``as_json``."""
+        inputs: Inputs = {
+            name: [Reference(**item) for item in found] if isinstance(found, list) else Reference(**found)
+            for name, found in value["inputs"].items()
+        }
+        return cls(**{**value, "inputs": inputs})
+
+
+@dataclass(frozen=True)
+class Action:
+    """One build step, completely described; see ``Recipe.action`` for the keys of ``value``."""
+
+    value: dict[str, Any]
+
+    @property
+    def artifact(self) -> str:
+        """Name of what the step makes."""
+        return str(self.value["artifact"])
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical form: the key of the store."""
+        return digest_bytes(canonical(self.value))
+
+    def encode(self) -> bytes:
+        """The action file's bytes."""
+        return canonical(self.value) + b"\n"

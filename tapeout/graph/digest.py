@@ -1,0 +1,66 @@
+"""Digests of bytes, files and folders, and the one canonical form of JSON that every digest is taken over."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+BLOCK = 1 << 20
+
+
+def canonical(value: Any) -> bytes:
+    """JSON with sorted keys, no spaces and no NaN, so that equal values have equal bytes.
+
+    Raises:
+        ValueError: a float is not finite.
+        TypeError: a value has no JSON form.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode()
+
+
+def digest_bytes(data: bytes) -> str:
+    """SHA-256 in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def digest_value(value: Any) -> str:
+    """SHA-256 of a value's canonical JSON."""
+    return digest_bytes(canonical(value))
+
+
+def digest_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, read once in blocks."""
+    sha = hashlib.sha256()
+    with open(path, "rb", buffering=0) as file:
+        while block := file.read(BLOCK):
+            sha.update(block)
+    return sha.hexdigest()
+
+
+def digest_files(paths: Iterable[Path]) -> list[str]:
+    """SHA-256 of many files, on all cores (hashing leaves the interpreter lock)."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(digest_file, paths))
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a small file so that a reader, or the next run after a crash, sees all of it or the one before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def write_if_changed(path: Path, data: bytes) -> bool:
+    """Write a small file only when its content changes; tell whether it did."""
+    if path.exists() and path.read_bytes() == data:
+        return False
+    write_atomically(path, data)
+    return True

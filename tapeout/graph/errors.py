@@ -1,0 +1,55 @@
+"""Named errors of the content layer."""
+
+from tapeout.errors import TapeoutError
+
+
+class GraphError(TapeoutError):
+    """Base of the content layer's errors."""
+
+
+class UnknownArtifact(GraphError):
+    """A rule asks for an artifact that no rule makes."""
+
+
+class UnstableParameter(GraphError):
+    """A parameter has no canonical form, so that it cannot be part of an identity."""
+
+
+class UntraceableImport(GraphError):
+    """A module is imported in a way that the code closure cannot follow."""
+
+
+class NotAPlainFile(GraphError):
+    """An output holds a link, a device or a socket."""
+
+
+class MissingOutput(GraphError):
+    """A step ended well but did not make what its rule promises."""
+
+
+class InputChanged(GraphError):
+    """An input is not, or no longer, what the action says."""
+
+
+class StepFailed(GraphError):
+    """The program of a step ended with an error."""
+
+
+class MissingEnvironment(GraphError):
+    """A step needs an environment that is not installed, or not wholly."""
+
+
+class InvalidLock(GraphError):
+    """An environment's lock file cannot be read, or lacks a hash."""
+
+
+class InstallFailed(GraphError):
+    """An environment could not be installed from its lock."""
+
+
+class RunInProgress(GraphError):
+    """Another run works in the same folder."""
+
+
+class DamagedEntry(GraphError):
+    """A file of the content layer cannot be read."""

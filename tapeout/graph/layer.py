@@ -1,0 +1,240 @@
+"""The content layer as Snakemake sees it: five words for rules, and one decision before the graph is built.
+
+A rule is written once, as an ordinary Snakemake rule; this module reads inputs, parameters, environment and script from
+it. Nothing is kept in a second table.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fcntl import LOCK_EX, LOCK_NB, flock
+from pathlib import Path
+from typing import IO, Any
+
+from snakemake.exceptions import WorkflowError
+from snakemake.io import ancient, flag, is_flagged
+from snakemake.iocontainers import Wildcards
+
+from tapeout.errors import TapeoutError
+from tapeout.graph.action import Inputs, Recipe, Reference
+from tapeout.graph.closure import closure
+from tapeout.graph.digest import canonical
+from tapeout.graph.environment import Environment, read_environment
+from tapeout.graph.errors import RunInProgress, UnknownArtifact, UnstableParameter
+from tapeout.graph.plan import describe
+from tapeout.graph.settle import decide, in_order, mark
+from tapeout.graph.workspace import State, Workspace
+
+ARTIFACT, SEALED = "tapeout_artifact", "tapeout_sealed"
+RUNNER = "-m tapeout.graph.runner"
+
+
+@contextmanager
+def named_errors() -> Iterator[None]:
+    """Let Snakemake show a named error as one sentence of cause and one of cure, without a traceback."""
+    try:
+        yield
+    except TapeoutError as error:
+        raise WorkflowError(str(error)) from None
+
+
+class Layer:
+    """The content layer of one Snakemake process."""
+
+    def __init__(self, workflow: Any, checkpoints: Any) -> None:
+        self.workflow = workflow
+        self.checkpoints = checkpoints
+        self.workspace = Workspace.here()
+        self.root = Path(workflow.basedir)
+        self.environments: dict[str, Environment] = {}
+        self.settled = False
+        self.lock: IO[str] | None = None
+
+    # -- words for rules -------------------------------------------------------------------------------------------
+
+    def sealed(self, name: str) -> Any:
+        """Output of a rule: the artifact ``name`` (a file or a folder below ``results/``)."""
+        return flag(str(self.workspace.sealed_path(name)), SEALED, name)
+
+    def artifact(self, name: str, path: str = "") -> Any:
+        """Input of a rule: an artifact, or one file or folder in it."""
+        return flag(ancient(str(self.workspace.sealed_path(name))), ARTIFACT, (name, path))
+
+    def action(self, name: str) -> Callable[[Any], str]:
+        """First input of every rule: the action to carry out, known once the checkpoint has resolved it."""
+
+        def resolved(wildcards: Any) -> str:
+            concrete = name.format(**dict(wildcards.items()))
+            self.settle()
+            self.checkpoints.resolve.get(artifact=concrete)
+            return str(self.workspace.action_path(concrete))
+
+        return resolved
+
+    def build(self, script: str) -> str:
+        """Shell command of a rule: run ``script`` through the runner."""
+        return f"{sys.executable} {RUNNER} {script} {{output}} {{threads}} {{log}}"
+
+    def resolve(self) -> str:
+        """Shell command of the checkpoint."""
+        return f"{sys.executable} -m tapeout.graph.resolve {{wildcards.artifact}}"
+
+    def needs(self, wildcards: Any) -> list[str]:
+        """Inputs of the checkpoint: the marks of everything that the artifact's rule reads."""
+        return [str(self.workspace.sealed_path(name)) for name in self.recipe(wildcards.artifact).needs()]
+
+    # -- reading rules ---------------------------------------------------------------------------------------------
+
+    def recipe(self, name: str) -> Recipe:
+        """Read the recipe of an artifact off the rule that makes it.
+
+        Raises:
+            UnknownArtifact: no rule makes it.
+            UnstableParameter: a parameter is unnamed or is not JSON.
+        """
+        rule, wildcards = self._producer(name)
+        script = rule.shellcmd.split(RUNNER)[1].split()[0]
+        environment = self._environment(rule)
+        return Recipe(
+            artifact=name,
+            rule=rule.name,
+            script=script,
+            code=closure(self.root / script, self.root),
+            environment=environment.name,
+            environment_digest=environment.digest,
+            params=self._params(rule, wildcards),
+            inputs=self._inputs(rule, wildcards),
+        )
+
+    def recipes(self, targets: list[str]) -> dict[str, Recipe]:
+        """The recipes of the targets and of all that they need."""
+        found: dict[str, Recipe] = {}
+        waiting = list(targets)
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found[name] = self.recipe(name)
+                waiting.extend(found[name].needs())
+        return found
+
+    def _producer(self, name: str) -> tuple[Any, Wildcards]:
+        path = str(self.workspace.sealed_path(name))
+        matches = [
+            (rule, match)
+            for rule in self._building_rules()
+            if (match := rule.output[0].match(path)) is not None
+        ]
+        if not matches:
+            raise UnknownArtifact(f"No rule makes the artifact {name}.", "Correct the name, or add a rule for it.")
+        rule, match = min(matches, key=lambda found: len(found[0].wildcard_names))
+        return rule, Wildcards(fromdict=match.groupdict())
+
+    def _building_rules(self) -> list[Any]:
+        return [rule for rule in self.workflow.rules if rule.output and is_flagged(rule.output[0], SEALED)]
+
+    def _environment(self, rule: Any) -> Environment:
+        name = Path(str(rule.conda_env)).stem
+        if name not in self.environments:
+            self.environments[name] = read_environment(name, self.root)
+        return self.environments[name]
+
+    def _params(self, rule: Any, wildcards: Wildcards) -> dict[str, Any]:
+        params = {}
+        for name, value in rule.params.items():
+            params[name] = value(wildcards) if callable(value) else value
+            try:
+                canonical(params[name])
+            except (TypeError, ValueError) as error:
+                raise UnstableParameter(
+                    f"Parameter {name} of rule {rule.name} is not JSON: {error}.", "Give it a JSON value."
+                ) from error
+        if len(params) != len(rule.params):
+            raise UnstableParameter(f"Rule {rule.name} has a parameter without a name.", "Name it.")
+        return params
+
+    def _inputs(self, rule: Any, wildcards: Wildcards) -> Inputs:
+        inputs: Inputs = {}
+        for name, value in rule.input.items():
+            if callable(value):
+                value = value(wildcards)
+            references = [self._reference(item, wildcards) for item in ([value] if isinstance(value, str) else value)]
+            inputs[name] = references[0] if isinstance(value, str) else references
+        return inputs
+
+    def _reference(self, item: Any, wildcards: Wildcards) -> Reference:
+        name, path = item.flags[ARTIFACT]
+        values = dict(wildcards.items())
+        return Reference(name.format(**values), path.format(**values))
+
+    # -- deciding --------------------------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Decide what runs, once, in the main process, when Snakemake begins to build its graph.
+
+        A dry run (or ``--summary``, ``--rulegraph`` and the like) only writes Snakemake's marks; ``results/`` itself
+        stays as it is, and the plan is the one that a real run would have.
+        """
+        if self.settled or not self.workflow.is_main_process:
+            return
+        self.settled = True
+        executes = self.workflow.executor_plugin is not None
+        real = executes and not self.workflow.dryrun and not self.workflow.touch
+        with named_errors():
+            free = self._hold()
+            if not free and real:
+                raise RunInProgress("Another run works in this folder.", "Wait for it, or use another folder.")
+            recipes = self.recipes(self._targets())
+            decisions = decide(self.workspace, recipes, in_order(recipes, list(recipes)), restore=real)
+            if real:
+                for name in {d.recipe.environment for d in decisions if d.state in (State.BUILD, State.WAITING)}:
+                    self.environments[name].require()
+            if free:
+                self.workspace.write_plan(recipes, self._forced(recipes))
+                mark(self.workspace, decisions)
+            if executes:
+                print(describe(decisions, self._seconds(recipes), self._targets(), real), file=sys.stderr)
+
+    def _hold(self) -> bool:
+        """Take this folder for the life of the process; the system lets go of it when the process ends, however."""
+        self.workspace.graph.mkdir(parents=True, exist_ok=True)
+        self.lock = open(self.workspace.graph / "lock", "w")
+        try:
+            flock(self.lock, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            return False
+        os.set_inheritable(self.lock.fileno(), False)
+        return True
+
+    def _targets(self) -> list[str]:
+        """The artifacts that the command line asks for; all of them if that cannot be told."""
+        settings = self.workflow.dag_settings
+        asked = set(settings.targets if settings is not None else ()) or {self.workflow.default_target}
+        rules = {rule.name: rule for rule in self.workflow.rules}
+        if asked <= set(rules) and not any(rules[name].wildcard_names for name in asked):
+            return sorted({name for asked_name in asked for name in self._wanted(rules[asked_name])})
+        return sorted(rule.output[0].flags[SEALED] for rule in self._building_rules() if not rule.wildcard_names)
+
+    def _wanted(self, rule: Any) -> list[str]:
+        """Artifacts that a target rule stands for: its own, or those that it collects."""
+        own = [output.flags[SEALED] for output in rule.output if is_flagged(output, SEALED)]
+        return own or [item.flags[ARTIFACT][0] for item in rule.input if is_flagged(item, ARTIFACT)]
+
+    def _forced(self, recipes: dict[str, Recipe]) -> list[str]:
+        settings = self.workflow.dag_settings
+        if settings is None:
+            return []
+        forced = set(settings.forcerun) | (set(self._targets()) if settings.forcetargets else set())
+        return sorted(
+            name for name, recipe in recipes.items() if settings.forceall or recipe.rule in forced or name in forced
+        )
+
+    def _seconds(self, recipes: dict[str, Recipe]) -> dict[str, float]:
+        """How long each artifact takes: as last recorded, else as its rule says (``resources: typical_seconds``)."""
+        rules = {rule.name: rule for rule in self._building_rules()}
+        seconds = {}
+        for name, recipe in recipes.items():
+            typical = rules[recipe.rule].resources.get("typical_seconds")
+            seconds[name] = float(getattr(typical, "value", typical) or 0)
+        recorded = {line["artifact"]: float(line["seconds"]) for line in self.workspace.store.journal()}
+        return seconds | {name: recorded[name] for name in recipes if name in recorded}

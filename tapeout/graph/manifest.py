@@ -1,0 +1,154 @@
+"""Manifests: which files an artifact consists of, with the digest of each and one digest of all."""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from tapeout.graph.digest import canonical, digest_files, digest_value
+from tapeout.graph.errors import InputChanged, NotAPlainFile
+
+SCHEMA = 1
+
+SEALED_TIME_NS = 946_684_800 * 10**9
+"""Modification time of every sealed file (2000-01-01 UTC). A file that still has it, and its size, has not been written
+since it was sealed, so that it need not be read again: the file is its own stat cache, and nothing can go stale."""
+
+
+@dataclass(frozen=True, order=True)
+class Entry:
+    """One file of an artifact; ``path`` is relative, with slashes, and empty for an artifact that is one file."""
+
+    path: str
+    executable: bool
+    size: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an artifact is, and the digest of the action that made it."""
+
+    artifact: str
+    action: str
+    kind: str
+    entries: tuple[Entry, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(entry.size for entry in self.entries)
+
+    def digest(self, path: str = "") -> str:
+        """Digest of the artifact, or of the file or folder at ``path`` in it: all that a consumer's action sees.
+
+        Raises:
+            InputChanged: nothing lies at ``path``.
+        """
+        if self.kind == "file" and not path:
+            return self.entries[0].digest
+        below = [entry for entry in self.entries if not path or PurePosixPath(entry.path).is_relative_to(path)]
+        if not below:
+            raise InputChanged(
+                f"Artifact {self.artifact} holds nothing at {path!r}.", "Correct the path in the rule that asks for it."
+            )
+        if path and below[0].path == path:
+            return below[0].digest
+        relative = [str(PurePosixPath(entry.path).relative_to(path or ".")) for entry in below]
+        return digest_value(
+            [[name, entry.executable, entry.size, entry.digest] for name, entry in zip(relative, below, strict=True)]
+        )
+
+    def encode(self) -> bytes:
+        """The manifest file's bytes."""
+        return canonical(self.as_json()) + b"\n"
+
+    def as_json(self) -> dict[str, Any]:
+        """The manifest as JSON values, with its digest and size for people and other programs."""
+        return {
+            "schema": SCHEMA,
+            "artifact": self.artifact,
+            "action": self.action,
+            "kind": self.kind,
+            "digest": self.digest(),
+            "size": self.size,
+            "files": [asdict(entry) for entry in self.entries],
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Manifest":
+        """The inverse of ``as_json``; raises ``KeyError`` or ``TypeError`` on anything else."""
+        entries = tuple(Entry(**entry) for entry in value["files"])
+        return cls(value["artifact"], value["action"], value["kind"], entries)
+
+
+def walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """All files below ``root`` (or ``root`` itself), in sorted order, with their ``lstat``.
+
+    Raises:
+        NotAPlainFile: something else than a folder or a regular file lies there.
+    """
+    if root.is_dir() and not root.is_symlink():
+        for folder, folders, files in os.walk(root):
+            folders.sort()
+            for link in [name for name in folders if os.path.islink(os.path.join(folder, name))]:
+                files.append(link)
+            for name in sorted(files):
+                path = Path(folder, name)
+                yield path.relative_to(root).as_posix(), _plain(path)
+    else:
+        yield "", _plain(root)
+
+
+def _plain(path: Path) -> os.stat_result:
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode):
+        raise NotAPlainFile(
+            f"{path} is not a regular file.", "Let the step write plain files and folders; links would escape the seal."
+        )
+    return found
+
+
+def take(root: Path, artifact: str, action: str) -> Manifest:
+    """Read every file below ``root`` once and make the artifact's manifest.
+
+    Raises:
+        NotAPlainFile: see ``walk``.
+        FileNotFoundError: ``root`` is missing.
+    """
+    found = sorted(walk(root), key=lambda item: item[0])
+    digests = digest_files(root / path if path else root for path, _ in found)
+    entries = tuple(
+        Entry(path, bool(info.st_mode & stat.S_IXUSR), info.st_size, digest)
+        for (path, info), digest in zip(found, digests, strict=True)
+    )
+    return Manifest(artifact, action, "folder" if root.is_dir() else "file", entries)
+
+
+def vouch(root: Path, manifest: Manifest) -> bool:
+    """Tell whether what lies at ``root`` is what the manifest says.
+
+    A file that still carries the seal's modification time and its size is believed; any other is read again, and
+    if its bytes are right it gets the seal's time back (someone touched it). Reads nothing in the ordinary case.
+    """
+    try:
+        found = dict(walk(root))
+    except (FileNotFoundError, NotAPlainFile):
+        return False
+    expected = {entry.path: entry for entry in manifest.entries}
+    if found.keys() != expected.keys() or (manifest.kind == "folder") != root.is_dir():
+        return False
+    doubtful = []
+    for path, info in found.items():
+        if info.st_size != expected[path].size:
+            return False
+        if info.st_mtime_ns != SEALED_TIME_NS:
+            doubtful.append(path)
+    files = [root / path if path else root for path in doubtful]
+    for path, file, digest in zip(doubtful, files, digest_files(files), strict=True):
+        if digest != expected[path].digest:
+            return False
+        os.utime(file, ns=(SEALED_TIME_NS, SEALED_TIME_NS))
+    return True

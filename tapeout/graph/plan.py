@@ -1,0 +1,42 @@
+"""The plan in words: what will run, what is there already, and roughly how long it takes."""
+
+from tapeout.graph.settle import Decision
+from tapeout.graph.workspace import State
+
+WORDS = {
+    State.CURRENT: "current",
+    State.RESTORE: "restored",
+    State.BUILD: "to build",
+    State.WAITING: "to build or cut off",
+}
+
+
+def describe(decisions: list[Decision], seconds: dict[str, float], targets: list[str], real: bool) -> str:
+    """The plan as a few lines.
+
+    Args:
+        decisions: in dependency order.
+        seconds: by artifact, how long its build takes, in seconds on the machine where it was last built.
+        targets: what the run is for.
+        real: whether it will run; a dry run says so.
+    """
+    counts = {state: sum(1 for decision in decisions if decision.state is state) for state in State}
+    busy = [decision for decision in decisions if decision.state in (State.BUILD, State.WAITING)]
+    total = sum(seconds[decision.recipe.artifact] for decision in busy)
+    parts = [f"{counts[state]} {WORDS[state]}" for state in State if counts[state]]
+    lines = [f"{'Plan' if real else 'Plan (dry run)'} for {', '.join(targets)}: {', '.join(parts)}"]
+    if not busy:
+        return lines[0] + "; nothing to do."
+    known = f"about {duration(total)} one after another" if total else "how long is not known yet"
+    lines[0] += f"; {'at most ' if total and counts[State.WAITING] else ''}{known}."
+    width = max(len(decision.recipe.artifact) for decision in busy)
+    for decision in busy:
+        name = decision.recipe.artifact
+        why = f"  after {', '.join(decision.waits_for)}" if decision.waits_for else ""
+        lines.append(f"  {name:{width}}  {duration(seconds[name]) if seconds[name] else '?':>8}{why}")
+    return "\n".join(lines)
+
+
+def duration(seconds: float) -> str:
+    """A length of time as a person says it."""
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

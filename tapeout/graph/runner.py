@@ -1,0 +1,296 @@
+"""What a rule's shell command runs: one build step, from verified inputs to a sealed artifact.
+
+``python -m tapeout.graph.runner SCRIPT MARK THREADS LOG``. The step's program runs in a scratch folder that is named
+by the action digest, with an environment reduced to what it may depend on. Its output is taken into the store, linked
+into ``results/`` and only then vouched for; killed anywhere, nothing half-made is ever accepted.
+"""
+
+import argparse
+import ctypes
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tapeout.graph.action import Action, Recipe, Reference
+from tapeout.graph.digest import canonical, write_atomically
+from tapeout.graph.environment import read_environment
+from tapeout.graph.errors import GraphError, InputChanged, MissingOutput, StepFailed
+from tapeout.graph.manifest import Manifest, take, vouch
+from tapeout.graph.workspace import MARK, State, Workspace
+from tapeout.progress import MARK as PROGRESS
+
+PASSED_ON = ("CUDA_", "NCCL_", "NVIDIA_", "SLURM_", "HF_", "TAPEOUT_", "SSL_", "http", "https", "HTTP", "no_proxy", "NO_PROXY")
+PASSED_ON_NAMES = {"PATH", "HOME", "USER", "LD_LIBRARY_PATH", "PIP_INDEX_URL", "REQUESTS_CA_BUNDLE"}
+SECONDS_BETWEEN_PROGRESS = 10.0
+LINES_OF_LOG = 15
+
+
+@dataclass(frozen=True)
+class Step:
+    """One build step about to run."""
+
+    workspace: Workspace
+    recipe: Recipe
+    action: Action
+    threads: int
+    log: Path
+
+    @property
+    def scratch(self) -> Path:
+        """The step's own folder, named by its action, so that no other action ever resumes from it."""
+        return (self.workspace.work / self.action.digest).absolute()
+
+    @property
+    def output(self) -> Path:
+        """Where the program writes."""
+        return self.scratch / "output" / Path(self.recipe.artifact).name
+
+    def input_path(self, reference: Reference) -> Path:
+        """Where an input lies."""
+        return self.workspace.artifact_path(reference.artifact) / reference.path
+
+    def command(self) -> list[str]:
+        """The program's command line: one option an input, the parameters as a file, the output."""
+        python = read_environment(self.recipe.environment).python
+        options: list[str] = []
+        for name, value in sorted(self.recipe.inputs.items()):
+            for reference in value if isinstance(value, list) else [value]:
+                options += [f"--{name.replace('_', '-')}", str(self.input_path(reference))]
+        return [
+            *(str(python), self.recipe.script, *options),
+            *("--params", str(self.scratch / "params.json"), "--output", str(self.output)),
+        ]
+
+    def environment(self) -> dict[str, str]:
+        """The variables that the program sees."""
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name in PASSED_ON_NAMES or name.startswith(PASSED_ON)
+        }
+        return kept | {
+            "PYTHONPATH": str(Path.cwd()),
+            "PYTHONHASHSEED": "0",
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "LC_ALL": "C.UTF-8",
+            "TZ": "UTC",
+            "TMPDIR": str(self.scratch / "tmp"),
+            "TAPEOUT_RUNNER": "1",
+            "TAPEOUT_THREADS": str(self.threads),
+            "TAPEOUT_STATE": str(self.scratch / "state"),
+            "TAPEOUT_ACTION": str(self.workspace.action_path(self.recipe.artifact).absolute()),
+        }
+
+    def check_inputs(self, manifests: dict[str, Manifest]) -> None:
+        """Raises ``InputChanged`` unless every input is what its manifest says."""
+        for name, manifest in manifests.items():
+            if not vouch(self.workspace.artifact_path(name), manifest):
+                raise InputChanged(
+                    f"Artifact {name}, an input of {self.recipe.artifact}, is not what its manifest says.",
+                    "Nothing was stored; run again and it is restored or rebuilt.",
+                )
+
+
+def build(step: Step, forced: bool) -> str:
+    """Build an artifact, or take it from the store if it is there; returns what was done, for the user.
+
+    Raises:
+        InputChanged: an input is not what the action says, before or after the program ran.
+        StepFailed: the program ended with an error.
+        MissingOutput: it ended well and wrote nothing.
+    """
+    workspace, name = step.workspace, step.recipe.artifact
+    with workspace.store.locked(step.action.digest):
+        if not forced and workspace.realise(step.action) is State.CURRENT:
+            return "already in the store"
+        manifests = _manifests(step)
+        step.check_inputs(manifests)
+        shutil.rmtree(step.scratch / "output", ignore_errors=True)
+        for folder in ("output", "tmp", "state"):
+            (step.scratch / folder).mkdir(parents=True, exist_ok=True)
+        (step.scratch / "params.json").write_bytes(canonical(step.recipe.params))
+        started = time.monotonic()
+        _run(step)
+        seconds = time.monotonic() - started
+        step.check_inputs(manifests)
+        if not step.output.exists() or (step.output.is_dir() and not any(step.output.iterdir())):
+            raise MissingOutput(f"{step.recipe.script} ended well but wrote nothing.", f"Read {step.log}.")
+        manifest = take(step.output, name, step.action.digest)
+        known = workspace.store.find(step.action.digest)
+        said = f"{_clock(seconds)}  {_size(manifest.size)}  sha256:{manifest.digest()[:16]}"
+        if known is not None and workspace.store.sound(known):
+            said += _compared(step, known, manifest)
+            manifest = known
+        else:
+            workspace.store.seal(step.action, manifest, step.output)
+        if workspace.action(name).digest == step.action.digest:
+            workspace.publish(manifest)
+        workspace.store.record(
+            {
+                "artifact": name,
+                "action": step.action.digest,
+                "digest": manifest.digest(),
+                "seconds": round(seconds, 2),
+                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+                "cores": os.cpu_count() or 1,
+            }
+        )
+    shutil.rmtree(step.scratch, ignore_errors=True)
+    return said
+
+
+def _manifests(step: Step) -> dict[str, Manifest]:
+    """Manifests of the inputs; the action made from them must be the one that is to be carried out."""
+    manifests = {}
+    for needed in step.recipe.needs():
+        manifest = step.workspace.manifest(needed)
+        if manifest is None:
+            raise InputChanged(f"Artifact {needed} has lost its manifest.", "Run Snakemake again.")
+        manifests[needed] = manifest
+    if step.recipe.action(manifests.__getitem__).digest != step.action.digest:
+        raise InputChanged(
+            f"The inputs of {step.recipe.artifact} changed since its action was resolved.", "Run Snakemake again."
+        )
+    return manifests
+
+
+def _compared(step: Step, known: Manifest, manifest: Manifest) -> str:
+    """What a forced rebuild showed; a differing result is kept beside the one in the store."""
+    if known.digest() == manifest.digest():
+        return "  identical to the one in the store"
+    kept = step.workspace.work / "differing" / step.action.digest / step.output.name
+    shutil.rmtree(kept.parent, ignore_errors=True)
+    kept.parent.mkdir(parents=True)
+    shutil.move(step.output, kept)
+    return f"  DIFFERS from the one in the store (kept); the new one is {kept}"
+
+
+def _run(step: Step) -> None:
+    """Run the program; its words go to the log, its progress also to the terminal."""
+    step.log.parent.mkdir(parents=True, exist_ok=True)
+    with open(step.log, "w") as log:
+        process = subprocess.Popen(
+            step.command(),
+            env=step.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+        )
+        previous = signal.signal(signal.SIGTERM, lambda *_: _stop(process))
+        assert process.stdout is not None
+        shown = ProgressLine(step.recipe.artifact)
+        for line in process.stdout:
+            if line.startswith(PROGRESS):
+                shown.show(line)
+            else:
+                log.write(line)
+                log.flush()
+        status = process.wait()
+        signal.signal(signal.SIGTERM, previous)
+    if status:
+        raise StepFailed(f"{step.recipe.script} {_ending(status)}.", _advice(step.log))
+
+
+def _die_with_parent() -> None:
+    """In the child: end when the runner is killed, so that no orphan writes into a scratch folder in use."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def _stop(process: "subprocess.Popen[str]") -> None:
+    os.killpg(process.pid, signal.SIGTERM)
+
+
+def _ending(status: int) -> str:
+    return f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
+
+
+def _advice(log: Path) -> str:
+    """The named error that the program printed last, or the end of its log."""
+    lines = log.read_text(errors="replace").rstrip().splitlines()
+    if len(lines) >= 2 and lines[-1].startswith("  cure: "):
+        return f"{lines[-1].removeprefix('  cure: ')}\n  cause: {lines[-2]}\n  log: {log}"
+    end = "\n".join(f"    | {line}" for line in lines[-LINES_OF_LOG:])
+    return f"Read the log {log}, which ends:\n{end}"
+
+
+class ProgressLine:
+    """Shows a step's progress every few seconds, with the time that remains."""
+
+    def __init__(self, artifact: str) -> None:
+        self.artifact = artifact
+        self.first: tuple[float, float] | None = None
+        self.last = 0.0
+
+    def show(self, line: str) -> None:
+        """Print one progress line if it is time for it."""
+        values = json.loads(line.removeprefix(PROGRESS))
+        done, total = values.pop("done"), values.pop("total")
+        now = time.monotonic()
+        if self.first is None:
+            self.first = (now, done)
+        if now - self.last < SECONDS_BETWEEN_PROGRESS and done < total:
+            return
+        self.last = now
+        begun, at = self.first
+        remaining = f"  remaining {_clock((total - done) * (now - begun) / (done - at))}" if done > at else ""
+        details = "".join(f"  {name} {value}" for name, value in values.items())
+        _say(f". {self.artifact}  {done}/{total}{details}{remaining}")
+
+
+def _say(text: str) -> None:
+    """One write, so that the lines of steps that run side by side never mix."""
+    os.write(sys.stderr.fileno(), f"{text}\n".encode())
+
+
+def _clock(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
+
+
+def _size(size: float) -> str:
+    units: Iterator[str] = iter(["B", "kB", "MB", "GB", "TB"])
+    unit = next(units)
+    while size >= 1000:
+        size, unit = size / 1000, next(units)
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+
+
+def main() -> None:
+    """Build one artifact."""
+    parser = argparse.ArgumentParser(prog="python -m tapeout.graph.runner", description=main.__doc__)
+    parser.add_argument("script", help="for the reader of a process list; the recipe has the same")
+    parser.add_argument("mark", type=Path, help="the mark that the rule declares as its output")
+    parser.add_argument("threads", type=int)
+    parser.add_argument("log", type=Path)
+    arguments = parser.parse_args()
+    workspace = Workspace.here()
+    artifact = arguments.mark.relative_to(workspace.graph).as_posix().removesuffix(".sealed")
+    try:
+        recipe, forced = workspace.read_recipe(artifact)
+        step = Step(workspace, recipe, workspace.action(artifact), arguments.threads, arguments.log)
+        read_environment(recipe.environment).require()
+        _say(f"+ {artifact}  {'built again' if forced else 'building'}  log: {arguments.log}")
+        said = build(step, forced)
+        write_atomically(arguments.mark, MARK)
+        _say(f"✓ {artifact}  {said}")
+    except GraphError as error:
+        _say(f"✗ {artifact}  {error}")
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""Where one run keeps its things, and the few moves that change them.
+
+``results/`` holds the artifacts under their human names with their manifests beside them. ``results/.graph/`` holds what
+Snakemake sees: for each artifact a mark that it is sealed, its action, and a stamp that the action is resolved. Those
+three say what the manifests and the store imply; they can be thrown away or written anew at any moment.
+"""
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from tapeout.graph.action import Action, Recipe
+from tapeout.graph.digest import canonical, write_atomically, write_if_changed
+from tapeout.graph.errors import DamagedEntry, UnknownArtifact
+from tapeout.graph.manifest import Manifest, vouch
+from tapeout.graph.store import Store
+
+OLD, SEALED, LATER = 1, 2, 3
+"""File times (seconds since 1970) of the three files, in place of any clock's. All three always exist; the one
+comparison that Snakemake makes, whether an action is newer than its mark, says what was decided from content, so that
+neither a touched file nor the skewed clock of another host can mislead it."""
+
+
+MARK = b"see the manifest\n"
+"""Content of the marks. Not empty: of files of no bytes Snakemake compares checksums, whatever its settings."""
+
+
+class State(StrEnum):
+    """What is to be done for an artifact."""
+
+    CURRENT = "current"
+    RESTORE = "restore"
+    BUILD = "build"
+    WAITING = "waiting"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folders of one run; ``TAPEOUT_STORE`` names a store elsewhere."""
+
+    store: Store
+    results: Path = Path("results")
+    work: Path = Path("work")
+
+    @classmethod
+    def here(cls) -> "Workspace":
+        """The workspace of the current folder."""
+        return cls(Store(Path(os.environ.get("TAPEOUT_STORE") or "store")))
+
+    @property
+    def graph(self) -> Path:
+        """Folder of what Snakemake sees."""
+        return self.results / ".graph"
+
+    def artifact_path(self, name: str) -> Path:
+        """Where an artifact lies."""
+        return self.results / name
+
+    def manifest_path(self, name: str) -> Path:
+        """Beside the artifact."""
+        return self.results / f"{name}.manifest.json"
+
+    def action_path(self, name: str) -> Path:
+        """The action that the artifact's rule is to carry out."""
+        return self.graph / f"{name}.action.json"
+
+    def sealed_path(self, name: str) -> Path:
+        """The mark that a rule declares as its output."""
+        return self.graph / f"{name}.sealed"
+
+    def resolved_path(self, name: str) -> Path:
+        """The stamp that the checkpoint declares as its output."""
+        return self.graph / f"{name}.resolved"
+
+    @property
+    def plan_path(self) -> Path:
+        """The recipes of this run, for the processes that it starts."""
+        return self.graph / "plan.json"
+
+    def manifest(self, name: str) -> Manifest | None:
+        """The manifest beside an artifact; an unreadable one counts as none."""
+        try:
+            return Manifest.from_json(json.loads(self.manifest_path(name).read_bytes()))
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+
+    def action(self, name: str) -> Action:
+        """The resolved action of an artifact.
+
+        Raises:
+            DamagedEntry: there is none, or it cannot be read.
+        """
+        path = self.action_path(name)
+        try:
+            return Action(json.loads(path.read_bytes()))
+        except (FileNotFoundError, ValueError) as error:
+            raise DamagedEntry(f"The action of {name} cannot be read: {error}.", "Run Snakemake again.") from error
+
+    def find(self, action: Action) -> tuple[State, Manifest | None]:
+        """What is to be done for an action, and the manifest of its output if it has one already."""
+        manifest = self.manifest(action.artifact)
+        if manifest is not None and manifest.action == action.digest:
+            if vouch(self.artifact_path(action.artifact), manifest):
+                return State.CURRENT, manifest
+        stored = self.store.find(action.digest)
+        return (State.RESTORE, stored) if stored is not None else (State.BUILD, None)
+
+    def realise(self, action: Action) -> State:
+        """Bring an artifact into place if the store has it whole: CURRENT or BUILD."""
+        state, manifest = self.find(action)
+        if state is State.RESTORE and manifest is not None:
+            if not self.store.sound(manifest):
+                return State.BUILD
+            self.publish(manifest)
+            return State.CURRENT
+        return state
+
+    def publish(self, manifest: Manifest) -> None:
+        """Put an artifact from the store under its human name; what stood there is kept if the store lacks it."""
+        name = manifest.artifact
+        target, before = self.artifact_path(name), self.manifest(name)
+        if os.path.lexists(target):
+            known = before is not None and self.store.find(before.action) is not None
+            if before is None or not known or not vouch(target, before):
+                self.set_aside(name)
+        self.manifest_path(name).unlink(missing_ok=True)
+        self.store.link(manifest, target, self.graph / "scratch" / f"{name.replace('/', '.')}.{os.getpid()}")
+        write_atomically(self.manifest_path(name), manifest.encode())
+
+    def set_aside(self, name: str) -> Path:
+        """Move what lies under an artifact's name, and was not sealed, out of the way; returns where to."""
+        place = self.work / "set_aside" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        number = sum(1 for other in place.parent.iterdir() if other.name.startswith(place.name + "."))
+        kept = place.with_name(f"{place.name}.{number}")
+        shutil.move(self.artifact_path(name), kept)
+        return kept
+
+    def mark(self, name: str, state: State, action: Action | None) -> None:
+        """Tell Snakemake what is to be done for an artifact.
+
+        CURRENT (or RESTORE): the mark is newer than the action. BUILD: older. WAITING: the checkpoint's stamp is older
+        than the marks of the inputs, so that the action is resolved within the run and, should it turn out to be the
+        same, everything behind it is cut off.
+        """
+        action_path, sealed, resolved = self.action_path(name), self.sealed_path(name), self.resolved_path(name)
+        if action is not None:
+            write_if_changed(action_path, action.encode())
+        for path in (sealed, resolved):
+            write_if_changed(path, MARK)
+        os.utime(sealed, (SEALED, SEALED))
+        if action_path.exists():
+            time = LATER if state is State.BUILD else OLD
+            os.utime(action_path, (time, time))
+        time = OLD if state is State.WAITING else LATER
+        os.utime(resolved, (time, time))
+
+    def write_plan(self, recipes: dict[str, Recipe], forced: list[str]) -> None:
+        """Leave the recipes for the processes of this run."""
+        plan = {"recipes": {name: recipe.as_json() for name, recipe in recipes.items()}, "forced": forced}
+        write_if_changed(self.plan_path, canonical(plan) + b"\n")
+
+    def read_recipe(self, name: str) -> tuple[Recipe, bool]:
+        """A recipe that the main process left, and whether the user forces its artifact to be built again.
+
+        Raises:
+            UnknownArtifact: the plan has none of that name.
+        """
+        plan = json.loads(self.plan_path.read_bytes())
+        if name not in plan["recipes"]:
+            raise UnknownArtifact(f"The plan of this run has no artifact {name}.", "Run Snakemake again.")
+        return Recipe.from_json(plan["recipes"][name]), name in plan["forced"]

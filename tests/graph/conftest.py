@@ -1,0 +1,109 @@
+"""A small project of five steps under the real layer and the real Snakemake."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import venv
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tapeout.graph.environment import Environment, read_environment
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).parent / "project"
+
+
+@dataclass
+class Run:
+    """What one Snakemake run did and said."""
+
+    status: int
+    text: str
+    built: list[str] = field(init=False)
+    restored: list[str] = field(init=False)
+    cut_off: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.built = sorted(re.findall(r"^\+ (\S+)", self.text, re.M))
+        self.restored = sorted(re.findall(r"^= (\S+)  restored", self.text, re.M))
+        self.cut_off = sorted(re.findall(r"^= (\S+)  unchanged", self.text, re.M))
+
+    @property
+    def nothing_done(self) -> bool:
+        """Snakemake started no job of any kind."""
+        return self.status == 0 and "Nothing to be done" in self.text
+
+
+@dataclass
+class Project:
+    """A copy of the project in a folder of its own."""
+
+    root: Path
+
+    def path(self, name: str) -> Path:
+        return self.root / name
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Replace text that must be there."""
+        text = self.path(name).read_text()
+        assert old in text
+        self.path(name).write_text(text.replace(old, new))
+
+    def install(self) -> None:
+        """Make the environments that the locks name: real ones, with the standard library alone."""
+        for name in ("light", "heavy"):
+            environment = read_environment(name, self.root)
+            folder = self.root / environment.folder
+            if not (folder / "complete").exists():
+                venv.create(folder, with_pip=False)
+                (folder / "complete").write_text(environment.digest)
+
+    def environment(self, name: str) -> Environment:
+        return read_environment(name, self.root)
+
+    def variables(self) -> dict[str, str]:
+        return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+    def command(self, *arguments: str) -> list[str]:
+        # all jobs may run at once; the test machine's cores are no part of what is tested
+        return [sys.executable, "-m", "snakemake", "--cores", "4", *arguments]
+
+    def run(self, *arguments: str, ok: bool = True) -> Run:
+        done = subprocess.run(
+            self.command(*arguments), cwd=self.root, env=self.variables(), capture_output=True, text=True, timeout=120
+        )
+        run = Run(done.returncode, done.stdout + done.stderr)
+        assert (run.status == 0) == ok, run.text
+        return run
+
+    def digests(self) -> dict[str, str]:
+        """Digest of every artifact, by name."""
+        manifests = [json.loads(path.read_bytes()) for path in sorted(self.root.glob("results/**/*.manifest.json"))]
+        return {manifest["artifact"]: manifest["digest"] for manifest in manifests}
+
+
+ALL = ["formatted.txt", "model", "notes/de.txt", "notes/en.txt", "raw.txt", "report.txt"]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """The project, not yet run."""
+    root = tmp_path / "project"
+    shutil.copytree(PROJECT, root)
+    shutil.copytree(ROOT / "profiles" / "default", root / "profiles" / "default")
+    shutil.copytree(ROOT / "tapeout", root / "tapeout", ignore=shutil.ignore_patterns("__pycache__"))
+    found = Project(root)
+    found.install()
+    return found
+
+
+@pytest.fixture
+def built(project: Project) -> Project:
+    """The project after its first run."""
+    assert project.run().built == ALL
+    return project

@@ -1,0 +1,1 @@
+"""Helpers of two of the five steps."""

@@ -1,0 +1,12 @@
+"""«Train»: a folder whose content depends on everything that it should."""
+
+import json
+import time
+
+from lib.options import read
+
+inputs, params, output = read("formatted")
+time.sleep(params.pop("pause"))
+output.mkdir()
+(output / "weights.txt").write_text(inputs["formatted"][0].read_text() + str(params["lr"] + params["wd"]))
+(output / "params.json").write_text(json.dumps(params, sort_keys=True))

@@ -1,0 +1,6 @@
+"""A note for each language."""
+
+from lib.options import read
+
+_, params, output = read()
+output.write_text(f"note in {params['language']}\n")

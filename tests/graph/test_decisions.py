@@ -1,0 +1,177 @@
+"""What must run and what must not: G1-G9, G15 and their neighbours, with real Snakemake runs."""
+
+import os
+import shutil
+from pathlib import Path
+
+from tests.graph.conftest import ALL, Project
+
+SEALED_FILES = ["raw.txt", "formatted.txt", "model/weights.txt", "model/params.json", "report.txt"]
+
+
+def test_g1_nothing_changed_runs_no_job_and_reads_no_artifact(built: Project) -> None:
+    weights = built.path("results/model/weights.txt")
+    before, found = weights.stat(), weights.read_bytes()
+    weights.chmod(0o644)
+    weights.write_bytes(b"?" * len(found))  # same size and time: only reading the bytes could tell
+    os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert built.run().nothing_done
+
+
+def test_g2_touching_anything_builds_nothing(built: Project) -> None:
+    built.path("src/data.txt").touch()
+    for name in SEALED_FILES:
+        built.path(f"results/{name}").touch()
+    for path in built.root.glob("results/**/*.json"):
+        path.touch()
+    for path in (built.path("results/model"), *built.root.glob("results/.graph/**/*")):
+        path.touch()
+    for path in built.root.glob("scripts/*.py"):
+        path.touch()
+    assert built.run().nothing_done
+
+
+def test_g3_one_byte_of_a_source_reaches_what_follows_and_nothing_else(built: Project) -> None:
+    built.path("src/data.txt").write_text("b\na\nd\n")
+    assert built.run().built == ["formatted.txt", "model", "raw.txt", "report.txt"]
+    assert built.run().nothing_done
+
+
+def test_g4_identical_bytes_cut_off_the_rest_in_the_same_run(built: Project) -> None:
+    built.path("src/data.txt").write_text("b\na\nc\na\n")
+    run = built.run()
+    assert run.built == ["formatted.txt", "raw.txt"]
+    assert run.cut_off == ["model", "report.txt"]
+    assert built.run().nothing_done
+
+
+def test_g5_a_reverted_change_is_restored_without_a_job(built: Project) -> None:
+    first = built.digests()
+    built.edit("config.yaml", "lr: 1", "lr: 5")
+    assert built.run().built == ["model", "report.txt"]
+    built.edit("config.yaml", "lr: 5", "lr: 1")
+    run = built.run()
+    assert run.nothing_done and "restored" in run.text
+    assert built.digests() == first
+
+
+def test_g6_swapped_parameters_and_a_nested_value_are_seen(built: Project) -> None:
+    built.edit("config.yaml", "lr: 1, wd: 2", "lr: 2, wd: 1")
+    run = built.run()
+    assert run.built == ["model"] and run.cut_off == ["report.txt"]  # the weights are the same sum
+    built.edit("config.yaml", "decay: [1, 2]", "decay: [2, 1]")
+    assert built.run().built == ["model"]
+
+
+def test_g7_comments_docstrings_and_layout_build_nothing(built: Project) -> None:
+    built.edit("lib/words.py", '"""Words of a text."""', '"""Other words."""\n\n# a comment\n')
+    built.edit("lib/words.py", "return sorted(set(text.split()))", "return sorted(\n        set(text.split())\n    )")
+    built.edit("scripts/model.py", '"""«Train»:', '# why\n"""Learn:')
+    assert built.run().nothing_done
+
+
+def test_g8_a_changed_helper_reaches_exactly_the_scripts_that_import_it(built: Project) -> None:
+    built.edit("lib/words.py", "sorted(set(text.split()))", "sorted(set(text.split()), reverse=False)")
+    run = built.run()
+    assert run.built == ["formatted.txt", "report.txt"] and run.cut_off == ["model"]
+    built.edit("lib/words.py", "reverse=False", "reverse=True")
+    assert built.run().built == ["formatted.txt", "model", "report.txt"]
+
+
+def test_g9_a_changed_lock_reaches_exactly_the_steps_of_that_environment(built: Project) -> None:
+    built.edit("envs/heavy.lock", "0.4.6", "0.4.5")
+    missing = built.run(ok=False)
+    assert "MissingEnvironment" in missing.text and "make environments" in missing.text
+    built.install()
+    run = built.run()
+    assert run.built == ["model"] and run.cut_off == ["report.txt"]
+    built.edit("envs/heavy.lock", "colorama", "# why it is here\ncolorama")
+    assert built.run().nothing_done
+
+
+def test_g15_without_results_and_memory_everything_comes_from_the_store(built: Project) -> None:
+    first = built.digests()
+    shutil.rmtree(built.path("results"))
+    shutil.rmtree(built.path(".snakemake"))
+    assert built.run().nothing_done
+    assert built.digests() == first
+
+
+def test_forgetting_snakemakes_memory_alone_changes_nothing(built: Project) -> None:
+    shutil.rmtree(built.path(".snakemake"))
+    assert built.run().nothing_done
+
+
+def test_a_result_without_its_store_is_kept(built: Project) -> None:
+    shutil.rmtree(built.path("store"))
+    assert built.run().nothing_done
+
+
+def test_an_edited_result_is_put_aside_and_restored(built: Project) -> None:
+    report = built.path("results/report.txt")
+    right = report.read_text()
+    report.unlink()
+    report.write_text("my own words\n")
+    assert built.run().nothing_done
+    assert report.read_text() == right
+    assert [path.read_text() for path in built.root.glob("work/set_aside/report.txt.*")] == ["my own words\n"]
+
+
+def test_a_file_added_to_a_folder_artifact_is_noticed(built: Project) -> None:
+    built.path("results/model/notes.txt").write_text("?")
+    assert built.run().nothing_done
+    assert not built.path("results/model/notes.txt").exists()
+
+
+def test_only_what_the_target_needs_is_looked_at(project: Project) -> None:
+    assert project.run("formatted").built == ["formatted.txt", "raw.txt"]
+    assert not project.path("results/model").exists()
+
+
+def test_a_dry_run_shows_the_plan_and_leaves_results_alone(built: Project) -> None:
+    def snapshot() -> dict[str, tuple[int, bytes]]:
+        files = [path for path in built.root.glob("results/**/*") if path.is_file() and ".graph" not in path.parts]
+        return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+    built.edit("config.yaml", "lr: 1", "lr: 5")
+    assert built.run().built == ["model", "report.txt"]
+    before = snapshot()
+    built.edit("config.yaml", "lr: 5", "lr: 1")
+    run = built.run("-n")
+    assert "2 restored" in run.text and run.nothing_done
+    built.edit("config.yaml", "lr: 1", "lr: 7")
+    assert "1 to build, 1 to build or cut off" in built.run("-n").text
+    assert snapshot() == before
+
+
+def test_a_dry_run_of_nothing_built_shows_every_step(project: Project) -> None:
+    text = project.run("-n", "--quiet", "host").text
+    for rule in ("raw", "formatted", "model", "notes", "report"):
+        assert f"rule {rule}:" in text
+    assert not project.path("results/raw.txt").exists()
+
+
+def test_a_forced_step_is_built_again_and_compared(built: Project) -> None:
+    run = built.run("--forcerun", "formatted")
+    assert "formatted.txt" in run.built and "identical to the one in the store" in run.text
+    assert built.run().nothing_done
+
+
+def test_a_forced_step_that_differs_keeps_both(built: Project) -> None:
+    built.edit("scripts/raw.py", "_, params, output = read()", "import time\n\n_, params, output = read()")
+    built.edit("scripts/raw.py", "output.write_bytes(", "output.write_bytes(str(time.time()).encode() +")
+    built.run()
+    first = built.path("results/raw.txt").read_bytes()
+    run = built.run("--forcerun", "raw")
+    assert "DIFFERS" in run.text
+    assert built.path("results/raw.txt").read_bytes() == first
+    assert len(list(built.root.glob("work/differing/*/raw.txt"))) == 1
+
+
+def test_the_store_may_lie_elsewhere(project: Project, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("TAPEOUT_STORE", str(tmp_path / "shared store"))
+    assert project.run().built == ALL
+    other = Project(tmp_path / "other")
+    shutil.copytree(project.root, other.root, ignore=shutil.ignore_patterns("results", ".snakemake", "store"))
+    assert other.run().nothing_done
+    assert other.digests() == project.digests()
