@@ -12,10 +12,10 @@ min_version("9.27")
 configfile: "config/default.yaml"
 
 
-with named_errors():
-    settings = load(config)
-
 layer = Layer(workflow, checkpoints)
+with named_errors():
+    settings = load(config).pinned(layer.local.digest)
+
 action, artifact, sealed, build = layer.action, layer.artifact, layer.sealed, layer.build
 
 

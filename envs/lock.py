@@ -26,7 +26,9 @@ def add_hashes(text: str, also: str) -> str:
     for line in also.splitlines():
         if line and not line.startswith("#"):
             requirement, digest = line.split()
-            text = re.sub(rf"^({re.escape(requirement)}) \\\n", rf"\1 \\\n    --hash=sha256:{digest} \\\n", text, flags=re.M)
+            text = re.sub(
+                rf"^({re.escape(requirement)}) \\\n", rf"\1 \\\n    --hash=sha256:{digest} \\\n", text, flags=re.M
+            )
     return text
 
 

@@ -1,1 +1,1 @@
-"""Typed configuration, one module per section; the modules import nothing of each other, so that one section never rebuilds another's steps."""
+"""Typed configuration, one module per section, so that a change of one never rebuilds the steps of another."""

@@ -1,5 +1,6 @@
 """The whole configuration: all sections together, read from YAML and checked before any rule runs."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tapeout.config.instructions import Instructions
 from tapeout.config.report import Report
 from tapeout.config.section import Section
 from tapeout.config.sft import Sft
-from tapeout.config.sources import Sources
+from tapeout.config.sources import FileSource, Sources
 from tapeout.config.tokenizer import Tokenizer
 from tapeout.errors import TapeoutError
 
@@ -50,6 +51,27 @@ class Settings(Section):
         if unknown:
             raise ValueError(f"sources {', '.join(unknown)} are used but are not in the sources file")
         return self
+
+    def pinned(self, digest: Callable[[Path], str]) -> "Settings":
+        """The same settings, in which every local source that is used is pinned to what it is now.
+
+        A local file may go without a hash in the sources file, so that one can edit it and run again; its digest, taken
+        here, is then the parameter that the steps behind it see.
+
+        Args:
+            digest: SHA-256 of a file.
+
+        Raises:
+            InvalidConfig: a local file is missing.
+        """
+        sources = dict(self.sources)
+        for name in self.used_sources:
+            source = sources[name]
+            if isinstance(source, FileSource) and source.sha256 is None:
+                if not Path(source.path).is_file():
+                    raise InvalidConfig(f"Source {name}: there is no file {source.path}.", "Correct the sources file.")
+                sources[name] = source.model_copy(update={"sha256": digest(Path(source.path))})
+        return self.model_copy(update={"sources": sources})
 
 
 def load(config: dict[str, Any]) -> Settings:

@@ -60,9 +60,7 @@ def _strip_docstrings(tree: ast.Module) -> None:
 
 
 def _is_bare_string(node: ast.stmt) -> bool:
-    return (
-        isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-    )
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _imports(tree: ast.Module, path: Path, root: Path) -> set[Path]:

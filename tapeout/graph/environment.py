@@ -78,7 +78,9 @@ def read_environment(name: str, root: Path = Path()) -> Environment:
             continue
         requirement, found = REQUIREMENT.match(text), HASH.findall(text)
         if requirement is None or not found:
-            raise InvalidLock(f"{path} has a line without an exact version and a hash: {text[:60]!r}.", "Run: make lock")
+            raise InvalidLock(
+                f"{path} has a line without an exact version and a hash: {text[:60]!r}.", "Run: make lock"
+            )
         package = requirement[1].lower().replace("_", "-")
         packages[package], hashes[package] = requirement[2], sorted(found)
     identity = {
@@ -104,7 +106,9 @@ def install(environment: Environment, pip_arguments: list[str]) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if environment.complete:
             return
-        print(f"installing {environment.name}: {len(environment.packages)} packages into {environment.folder}", flush=True)
+        print(
+            f"installing {environment.name}: {len(environment.packages)} packages into {environment.folder}", flush=True
+        )
         shutil.rmtree(environment.folder, ignore_errors=True)
         python = environment.folder / "bin" / "python"
         locked = str(LOCKS / f"{environment.name}.lock")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from snakemake.exceptions import WorkflowError
 from snakemake.io import ancient, flag, is_flagged
@@ -22,6 +22,7 @@ from tapeout.graph.closure import closure
 from tapeout.graph.digest import canonical
 from tapeout.graph.environment import Environment, read_environment
 from tapeout.graph.errors import RunInProgress, UnknownArtifact, UnstableParameter
+from tapeout.graph.local import LocalDigests
 from tapeout.graph.plan import describe
 from tapeout.graph.settle import decide, in_order, mark
 from tapeout.graph.workspace import State, Workspace
@@ -48,8 +49,9 @@ class Layer:
         self.workspace = Workspace.here()
         self.root = Path(workflow.basedir)
         self.environments: dict[str, Environment] = {}
+        self.local = LocalDigests(self.workspace.work / "local_digests.json")
         self.settled = False
-        self.lock: IO[str] | None = None
+        self.lock: int | None = None
 
     # -- words for rules -------------------------------------------------------------------------------------------
 
@@ -121,9 +123,7 @@ class Layer:
     def _producer(self, name: str) -> tuple[Any, Wildcards]:
         path = str(self.workspace.sealed_path(name))
         matches = [
-            (rule, match)
-            for rule in self._building_rules()
-            if (match := rule.output[0].match(path)) is not None
+            (rule, match) for rule in self._building_rules() if (match := rule.output[0].match(path)) is not None
         ]
         if not matches:
             raise UnknownArtifact(f"No rule makes the artifact {name}.", "Correct the name, or add a rule for it.")
@@ -180,30 +180,37 @@ class Layer:
         self.settled = True
         executes = self.workflow.executor_plugin is not None
         real = executes and not self.workflow.dryrun and not self.workflow.touch
-        with named_errors():
-            free = self._hold()
-            if not free and real:
-                raise RunInProgress("Another run works in this folder.", "Wait for it, or use another folder.")
-            recipes = self.recipes(self._targets())
-            decisions = decide(self.workspace, recipes, in_order(recipes, list(recipes)), restore=real)
-            if real:
-                for name in {d.recipe.environment for d in decisions if d.state in (State.BUILD, State.WAITING)}:
-                    self.environments[name].require()
-            if free:
-                self.workspace.write_plan(recipes, self._forced(recipes))
-                mark(self.workspace, decisions)
-            if executes:
-                print(describe(decisions, self._seconds(recipes), self._targets(), real), file=sys.stderr)
+        try:
+            self._settle(executes, real)
+        except TapeoutError as error:
+            # an exception out of an input function would be shown with Snakemake's inner workings
+            print(error, file=sys.stderr)
+            raise SystemExit(1) from None
+
+    def _settle(self, executes: bool, real: bool) -> None:
+        free = self._hold()
+        if not free and real:
+            raise RunInProgress("Another run works in this folder.", "Wait for it, or use another folder.")
+        targets = self._targets()
+        recipes = self.recipes(targets)
+        decisions = decide(self.workspace, recipes, in_order(recipes, list(recipes)), restore=real)
+        if real:
+            for name in {d.recipe.environment for d in decisions if d.state in (State.BUILD, State.WAITING)}:
+                self.environments[name].require()
+        if free:
+            self.workspace.write_plan(recipes, self._forced(recipes))
+            mark(self.workspace, decisions)
+        if executes:
+            print(describe(decisions, self._seconds(recipes), targets, real), file=sys.stderr)
 
     def _hold(self) -> bool:
         """Take this folder for the life of the process; the system lets go of it when the process ends, however."""
         self.workspace.graph.mkdir(parents=True, exist_ok=True)
-        self.lock = open(self.workspace.graph / "lock", "w")
+        self.lock = os.open(self.workspace.graph / "lock", os.O_WRONLY | os.O_CREAT)
         try:
             flock(self.lock, LOCK_EX | LOCK_NB)
         except BlockingIOError:
             return False
-        os.set_inheritable(self.lock.fileno(), False)
         return True
 
     def _targets(self) -> list[str]:

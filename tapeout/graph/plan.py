@@ -39,4 +39,6 @@ def describe(decisions: list[Decision], seconds: dict[str, float], targets: list
 
 def duration(seconds: float) -> str:
     """A length of time as a person says it."""
+    if seconds < 1:
+        return "< 1 s"
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -27,7 +27,20 @@ from tapeout.graph.manifest import Manifest, take, vouch
 from tapeout.graph.workspace import MARK, State, Workspace
 from tapeout.progress import MARK as PROGRESS
 
-PASSED_ON = ("CUDA_", "NCCL_", "NVIDIA_", "SLURM_", "HF_", "TAPEOUT_", "SSL_", "http", "https", "HTTP", "no_proxy", "NO_PROXY")
+PASSED_ON = (
+    "CUDA_",
+    "NCCL_",
+    "NVIDIA_",
+    "SLURM_",
+    "HF_",
+    "TAPEOUT_",
+    "SSL_",
+    "http",
+    "https",
+    "HTTP",
+    "no_proxy",
+    "NO_PROXY",
+)
 PASSED_ON_NAMES = {"PATH", "HOME", "USER", "LD_LIBRARY_PATH", "PIP_INDEX_URL", "REQUESTS_CA_BUNDLE"}
 SECONDS_BETWEEN_PROGRESS = 10.0
 LINES_OF_LOG = 15
@@ -72,9 +85,7 @@ class Step:
     def environment(self) -> dict[str, str]:
         """The variables that the program sees."""
         kept = {
-            name: value
-            for name, value in os.environ.items()
-            if name in PASSED_ON_NAMES or name.startswith(PASSED_ON)
+            name: value for name, value in os.environ.items() if name in PASSED_ON_NAMES or name.startswith(PASSED_ON)
         }
         return kept | {
             "PYTHONPATH": str(Path.cwd()),

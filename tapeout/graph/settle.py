@@ -70,9 +70,8 @@ def decide(workspace: Workspace, recipes: dict[str, Recipe], order: list[str], r
             continue
         action = recipe.action(manifests.__getitem__)
         state, manifest = workspace.find(action)
-        if state is State.RESTORE and manifest is not None and restore:
-            if workspace.realise(action) is State.BUILD:
-                state, manifest = State.BUILD, None
+        if restore and state is State.RESTORE and workspace.realise(action) is State.BUILD:
+            state, manifest = State.BUILD, None
         if manifest is not None:
             manifests[name] = manifest
         decisions.append(Decision(recipe, state, action))

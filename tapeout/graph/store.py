@@ -132,8 +132,8 @@ class Store:
                 _copy(self.object_path(entry), file)
         target.parent.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(target):
-            os.rename(target, old)
-        os.rename(new, target)
+            target.rename(old)
+        new.rename(target)
         shutil.rmtree(scratch)
 
     @contextlib.contextmanager

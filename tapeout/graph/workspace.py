@@ -1,7 +1,7 @@
 """Where one run keeps its things, and the few moves that change them.
 
-``results/`` holds the artifacts under their human names with their manifests beside them. ``results/.graph/`` holds what
-Snakemake sees: for each artifact a mark that it is sealed, its action, and a stamp that the action is resolved. Those
+``results/`` holds the artifacts under their human names with their manifests beside them. ``results/.graph/`` holds
+what Snakemake sees: for each artifact a mark that it is sealed, its action, and a stamp that the action is resolved. Those
 three say what the manifests and the store imply; they can be thrown away or written anew at any moment.
 """
 
@@ -102,9 +102,9 @@ class Workspace:
     def find(self, action: Action) -> tuple[State, Manifest | None]:
         """What is to be done for an action, and the manifest of its output if it has one already."""
         manifest = self.manifest(action.artifact)
-        if manifest is not None and manifest.action == action.digest:
-            if vouch(self.artifact_path(action.artifact), manifest):
-                return State.CURRENT, manifest
+        same = manifest is not None and manifest.action == action.digest
+        if manifest is not None and same and vouch(self.artifact_path(action.artifact), manifest):
+            return State.CURRENT, manifest
         stored = self.store.find(action.digest)
         return (State.RESTORE, stored) if stored is not None else (State.BUILD, None)
 

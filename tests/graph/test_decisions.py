@@ -145,7 +145,7 @@ def test_a_dry_run_shows_the_plan_and_leaves_results_alone(built: Project) -> No
 
 
 def test_a_dry_run_of_nothing_built_shows_every_step(project: Project) -> None:
-    text = project.run("-n", "--quiet", "host").text
+    text = project.run("-n").text
     for rule in ("raw", "formatted", "model", "notes", "report"):
         assert f"rule {rule}:" in text
     assert not project.path("results/raw.txt").exists()

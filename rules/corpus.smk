@@ -1,0 +1,36 @@
+rule corpus_domain:
+    input:
+        action("corpus/domain"),
+        sources=[artifact(f"sources/{name}") for name in settings.corpus.domain.sources],
+    output:
+        sealed("corpus/domain"),
+    params:
+        **settings.corpus.domain.identity(),
+        licences={name: settings.sources[name].licence for name in settings.corpus.domain.sources},
+    resources:
+        typical_seconds=5,
+    log:
+        "logs/corpus/domain.log",
+    conda:
+        "../envs/data.yaml"
+    shell:
+        build("scripts/corpus_domain.py")
+
+
+rule corpus_general:
+    input:
+        action("corpus/general"),
+        sources=[artifact(f"sources/{name}") for name in settings.corpus.general.sources],
+    output:
+        sealed("corpus/general"),
+    params:
+        **settings.corpus.general.identity(),
+        licences={name: settings.sources[name].licence for name in settings.corpus.general.sources},
+    resources:
+        typical_seconds=5,
+    log:
+        "logs/corpus/general.log",
+    conda:
+        "../envs/data.yaml"
+    shell:
+        build("scripts/corpus_general.py")

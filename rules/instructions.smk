@@ -1,0 +1,54 @@
+rule instructions_raw:
+    input:
+        action("instructions/raw.jsonl"),
+        sources=[artifact(f"sources/{name}") for name in settings.corpus.domain.sources],
+    output:
+        sealed("instructions/raw.jsonl"),
+    params:
+        **settings.instructions.raw.identity(),
+        domain=settings.corpus.domain.identity(),
+    resources:
+        typical_seconds=10,
+    log:
+        "logs/instructions/raw.log",
+    conda:
+        "../envs/data.yaml"
+    shell:
+        build("scripts/instructions_raw.py")
+
+
+rule instructions_formatted:
+    input:
+        action("instructions/formatted.jsonl"),
+        raw=artifact("instructions/raw.jsonl"),
+    output:
+        sealed("instructions/formatted.jsonl"),
+    params:
+        **settings.instructions.formatted.identity(),
+    resources:
+        typical_seconds=2,
+    log:
+        "logs/instructions/formatted.log",
+    conda:
+        "../envs/data.yaml"
+    shell:
+        build("scripts/instructions_formatted.py")
+
+
+rule instructions_splits:
+    input:
+        action("instructions/splits"),
+        formatted=artifact("instructions/formatted.jsonl"),
+    output:
+        sealed("instructions/splits"),
+    params:
+        **settings.instructions.splits.identity(),
+        test=list(settings.corpus.domain.test),
+    resources:
+        typical_seconds=2,
+    log:
+        "logs/instructions/splits.log",
+    conda:
+        "../envs/data.yaml"
+    shell:
+        build("scripts/instructions_splits.py")

@@ -1,0 +1,22 @@
+"""Build the corpus of general English; the documents' own digests choose the test text."""
+
+from pathlib import Path
+
+import typer
+
+from tapeout.command import run
+from tapeout.config.corpus import GeneralJob
+from tapeout.data.corpus import chosen, read_sources, write_corpus
+
+
+def main(
+    sources: list[Path] = typer.Option(...), params: Path = typer.Option(...), output: Path = typer.Option(...)
+) -> None:
+    """Read the source folders, given in the order of the sorted names, and write the corpus folder."""
+    job = GeneralJob.model_validate_json(params.read_bytes())
+    documents, tallies = read_sources(job.sources, sources, job)
+    write_corpus(output, documents, tallies, lambda document: chosen(document.digest, job.test_share), job.licences)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,20 @@
+"""Fetch one source and verify it. The only step that may use the network."""
+
+from pathlib import Path
+
+import typer
+
+from tapeout.command import run
+from tapeout.config.sources import Fetch
+from tapeout.sources.download import downloads_folder
+from tapeout.sources.fetch import fetch_source
+
+
+def main(params: Path = typer.Option(...), output: Path = typer.Option(...)) -> None:
+    """Write the files of the source that ``params`` describes into the new folder ``output``."""
+    record = Fetch.model_validate_json(params.read_bytes()).record
+    fetch_source(record, output, downloads_folder())
+
+
+if __name__ == "__main__":
+    run(main)

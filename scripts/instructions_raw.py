@@ -1,0 +1,41 @@
+"""Make instruction rows with exact answers from the RTL of the cores."""
+
+from collections import Counter
+from pathlib import Path
+
+import typer
+
+from tapeout.command import run
+from tapeout.config.instructions import RawJob
+from tapeout.data.corpus import read_sources
+from tapeout.data.instructions import instruction_rows
+from tapeout.data.jsonl import write_jsonl
+
+
+def main(
+    sources: list[Path] = typer.Option(...), params: Path = typer.Option(...), output: Path = typer.Option(...)
+) -> None:
+    """Read the source folders, given in the order of the sorted names, and write one JSONL file in Dolly's schema."""
+    job = RawJob.model_validate_json(params.read_bytes())
+    documents, _ = read_sources(job.domain.sources, sources, job.domain)
+    rows = instruction_rows(documents, job.domain.test, job)
+    write_jsonl(
+        output,
+        (
+            {
+                "instruction": row.question.instruction,
+                "context": row.question.context,
+                "response": row.question.response,
+                "category": row.question.category,
+                "source": row.source,
+                "group": row.group,
+            }
+            for row in rows
+        ),
+    )
+    for (category, source), count in sorted(Counter((row.question.category, row.source) for row in rows).items()):
+        print(f"{category:24}{source:16}{count:6}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,104 @@
+"""Everything that comes from outside: one typed record a source, pinned by content.
+
+``config/sources.yaml`` maps a source's name to its record. A record's ``kind`` says how the source is fetched; the
+SHA-256 says what it is. Where it came from is for people and for the fetcher: two places that hold the same bytes are
+the same source. Faults F27 and D10 of the study (corpora without a manifest, packages whose revision moves) end here.
+"""
+
+from pathlib import PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, field_validator
+
+from tapeout.config.section import Section
+
+SourceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+"""Name of a source: a folder under ``results/sources/`` and the ``source`` field of corpus rows."""
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Size = Annotated[int, Field(gt=0)]
+
+
+def relative_name(name: str) -> str:
+    """Return ``name`` if it is a plain relative POSIX path that stays inside its folder.
+
+    Raises:
+        ValueError: for an absolute path, a path with ``..`` or a backslash, or an empty one.
+    """
+    path = PurePosixPath(name)
+    if not path.parts or path.is_absolute() or ".." in path.parts or "\\" in name or str(path) != name:
+        raise ValueError(f"{name!r} is not a plain relative path")
+    return name
+
+
+class PypiSource(Section):
+    """One archive (wheel or source archive) of a Python package, taken as data: never installed, never built."""
+
+    kind: Literal["pypi"]
+    package: str = Field(min_length=1, description="Name of the package in the index.")
+    version: str = Field(min_length=1, description="Version, for people; the file name decides.")
+    file: str = Field(min_length=1, description="Exact file name in the index.")
+    sha256: Sha256
+    size: Size | None = Field(default=None, description="Bytes; told apart from a wrong hash.")
+    licence: str = Field(min_length=1, description="Licence of the content, read in the archive, not in its metadata.")
+
+    _plain_name = field_validator("file")(relative_name)
+
+
+class HubFile(Section):
+    """One file of a Hugging Face repository."""
+
+    path: str = Field(description="Path inside the repository.")
+    sha256: Sha256
+    size: Size | None = None
+
+    _plain_name = field_validator("path")(relative_name)
+
+
+class HubSource(Section):
+    """Files of a Hugging Face model or data set at one commit. A token comes from HF_TOKEN in the environment only."""
+
+    kind: Literal["hf_model", "hf_dataset"]
+    repository: str = Field(pattern=r"^[\w.-]+(/[\w.-]+)?$", description="owner/name.")
+    revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="Full commit; branches and tags move.")
+    files: tuple[HubFile, ...] = Field(min_length=1)
+    licence: str = Field(min_length=1)
+
+    @field_validator("files")
+    @classmethod
+    def _distinct(cls, files: tuple[HubFile, ...]) -> tuple[HubFile, ...]:
+        if len({file.path for file in files}) < len(files):
+            raise ValueError("a file is named twice")
+        return files
+
+
+class UrlSource(Section):
+    """One file behind an http(s) or file URL."""
+
+    kind: Literal["url"]
+    url: str = Field(pattern=r"^(https?|file)://")
+    file: str = Field(min_length=1, description="Name that the file gets here.")
+    sha256: Sha256
+    size: Size | None = None
+    licence: str = Field(min_length=1)
+
+    _plain_name = field_validator("file")(relative_name)
+
+
+class FileSource(Section):
+    """One local file. Without ``sha256`` it is digested when the workflow starts: an edit rebuilds what follows."""
+
+    kind: Literal["file"]
+    path: str = Field(min_length=1, description="Path, relative to the repository's root or absolute.")
+    sha256: Sha256 | None = None
+    licence: str = Field(min_length=1)
+
+
+Source = Annotated[PypiSource | HubSource | UrlSource | FileSource, Field(discriminator="kind")]
+Sources = dict[SourceName, Source]
+
+
+class Fetch(Section):
+    """Parameters of the rule ``fetch``: the one record that it fetches."""
+
+    record: Source

@@ -1,0 +1,1 @@
+"""Corpora, instruction data, splits and masks: exact and independent of order."""

@@ -1,0 +1,1 @@
+"""Fetchers of pinned files from outside, by kind."""

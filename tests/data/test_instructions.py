@@ -1,0 +1,119 @@
+"""Rows from RTL: balanced, without the same context on two sides, and the same whatever the order of files."""
+
+from collections import Counter
+from random import Random
+
+import pytest
+
+from tapeout.config.instructions import RawInstructions
+from tapeout.data.documents import Document
+from tapeout.data.instructions import NoInstructions, Row, instruction_rows
+from tests.data.second_opinion import opinion
+
+CATEGORIES = {
+    "complete_declaration",
+    "instantiated_modules",
+    "list_ports",
+    "module_header",
+    "module_name",
+    "parameter_default",
+    "port_direction",
+    "signal_width",
+}
+
+
+def core(name: str, modules: int) -> list[Document]:
+    """Files of a core, one module each, all different."""
+    random = Random(name)
+    documents = []
+    for number in range(modules):
+        width, depth = random.randint(1, 64), random.randint(2, 9)
+        text = (
+            f"module {name}_{number} (\n  input logic clk_i, // clock\n  input logic [{width}:0] data_{number}_i,\n"
+            f"  output logic [{depth}:0] {name}_o\n);\n"
+            f"  localparam DEPTH_{number} = {depth};\n  logic [{width}:0] {name}_q;\n  logic state_{number};\n"
+            f"  assign {name}_o = '0;\n"
+            f"  {name}_fifo #(.D({depth})) u_fifo (.clk_i);\n  {name}_{number + 1} u_next (.clk_i);\nendmodule\n"
+        )
+        documents.append(Document(text, name, f"rtl/{number}.sv"))
+    return documents
+
+
+def contexts(rows: list[Row], sources: set[str]) -> set[str]:
+    return {row.question.context for row in rows if row.source in sources}
+
+
+def test_every_category_with_answers_that_hold() -> None:
+    rows = instruction_rows([*core("alpha", 20), *core("gamma", 10)], ["gamma"], RawInstructions())
+    for source in ("alpha", "gamma"):
+        assert {row.question.category for row in rows if row.source == source} == CATEGORIES
+    assert {row.group for row in rows if row.source == "alpha"} == {f"alpha_{number}" for number in range(20)}
+    opinions = [(opinion(vars(row.question)), "".join(row.question.response.split())) for row in rows]
+    assert all(second in (None, answer) for second, answer in opinions)
+    assert sum(second is not None for second, _ in opinions) > 0.9 * len(rows)
+
+
+def test_bounds_hold() -> None:
+    limits = RawInstructions(
+        context_characters=150,
+        row_characters=200,
+        rows_per_category=17,
+        test_rows_per_category=5,
+        rows_per_module=1,
+        rows_per_excerpt=1,
+    )
+    rows = instruction_rows([*core("alpha", 40), *core("gamma", 40)], ["gamma"], limits)
+    counts = Counter((row.source, row.question.category) for row in rows)
+    assert counts["alpha", "port_direction"] == 17
+    assert counts["gamma", "port_direction"] == 5
+    assert max(Counter((row.group, row.question.category) for row in rows).values()) == 1
+    for question in (row.question for row in rows):
+        assert len(question.instruction + question.context + question.response) <= 200
+    directions = Counter(row.question.response for row in rows if row.question.category == "port_direction")
+    assert abs(directions["input"] - directions["output"]) <= 2
+
+
+def test_order_of_files_does_not_matter() -> None:
+    documents = [*core("alpha", 15), *core("beta", 15), *core("gamma", 15)]
+    shuffled = list(documents)
+    Random(1).shuffle(shuffled)
+    first, second = (instruction_rows(each, ["gamma"], RawInstructions()) for each in (documents, shuffled))
+    assert first == second
+    assert [row.digest for row in first] == sorted(row.digest for row in first)
+
+
+def test_a_context_of_a_held_out_core_is_never_trained_on() -> None:
+    borrowed = [
+        Document(each.text.replace("// clock", "/* edited */"), "alpha", f"vendor/{each.path}")
+        for each in core("gamma", 9)
+    ]
+    rows = instruction_rows([*borrowed, *core("alpha", 9), *core("gamma", 9)], ["gamma"], RawInstructions())
+    assert not contexts(rows, {"alpha"}) & contexts(rows, {"gamma"})
+    assert not {row.group for row in rows if row.source == "alpha"} & {f"gamma_{number}" for number in range(9)}
+
+
+def test_no_question_has_two_answers() -> None:
+    rows = instruction_rows([*core("alpha", 30), *core("gamma", 9)], ["gamma"], RawInstructions())
+    asked = Counter((row.question.instruction, row.question.context) for row in rows)
+    assert max(asked.values()) == 1
+
+
+def test_interfaces_are_no_modules() -> None:
+    bus = Document("interface bus_if; endinterface", "alpha", "bus.sv")
+    user = Document("module user (input a);\nassign b = a;\nbus_if bus ();\nendmodule", "alpha", "user.sv")
+    rows = instruction_rows([bus, user, *core("alpha", 3), *core("gamma", 3)], ["gamma"], RawInstructions())
+    answers = [row.question.response for row in rows if row.question.category == "instantiated_modules"]
+    assert answers
+    assert not any("bus_if" in answer for answer in answers)
+
+
+@pytest.mark.parametrize(("held_out", "side"), [("nobody", "held-out cores"), ("alpha", "training cores")])
+def test_no_rows_at_all(held_out: str, side: str) -> None:
+    with pytest.raises(NoInstructions, match=side):
+        instruction_rows(core("alpha", 5), [held_out], RawInstructions())
+
+
+def test_documentation_gives_no_rows() -> None:
+    prose = [Document(each.text, each.source, "guide.md") for each in core("alpha", 5)]
+    with pytest.raises(NoInstructions, match="training cores"):
+        instruction_rows([*prose, *core("gamma", 5)], ["gamma"], RawInstructions())

@@ -1,0 +1,50 @@
+"""The real cores: as many rows as promised, every checkable answer right."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tapeout.config.corpus import DomainCorpus
+from tapeout.config.instructions import RawInstructions
+from tapeout.config.sources import PypiSource
+from tapeout.data.corpus import read_sources
+from tapeout.data.instructions import instruction_rows
+from tapeout.sources.download import downloads_folder
+from tapeout.sources.fetch import fetch_source
+from tests.data.second_opinion import opinion
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders as the rule ``fetch`` makes them; downloads that ``make report`` left are used again."""
+    records = yaml.safe_load((ROOT / "config" / "sources.yaml").read_text())
+    folders = {}
+    for name in DomainCorpus().sources:
+        folders[name] = tmp_path_factory.mktemp("sources") / name
+        fetch_source(PypiSource.model_validate(records[name]), folders[name], downloads_folder())
+    return folders
+
+
+def test_rows_of_the_default_config(archives: dict[str, Path]) -> None:
+    domain = DomainCorpus()
+    documents, tallies = read_sources(domain.sources, [archives[name] for name in domain.sources], domain)
+    assert tallies["blackparrot"].dropped["too large"] == 1
+    assert tallies["ibex"].dropped["excluded"] > 0
+    rows = instruction_rows(documents, domain.test, RawInstructions())
+    train = Counter(row.question.category for row in rows if row.source in domain.train)
+    test = Counter(row.question.category for row in rows if row.source in domain.test)
+    assert train.total() >= 6000
+    assert min(train.values()) >= 300
+    assert len(train) == len(test) == 8
+    assert test.total() >= 400
+    checked = Counter(
+        second == "".join(row.question.response.split())
+        for row in rows
+        if (second := opinion(vars(row.question))) is not None
+    )
+    assert checked[False] == 0
+    assert checked[True] > 0.8 * len(rows)

@@ -1,0 +1,67 @@
+"""Code identity: what reaches a step and what does not."""
+
+from pathlib import Path
+
+import pytest
+
+from tapeout.graph.closure import closure
+from tapeout.graph.errors import UntraceableImport
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A package with every form of import."""
+    files = {
+        "scripts/step.py": "import json\nfrom pkg.sub import leaf\nimport pkg.other.deep as d\n",
+        "pkg/__init__.py": "",
+        "pkg/sub/__init__.py": "from . import sibling\n",
+        "pkg/sub/leaf.py": "def f():\n    from ..late import x\n    return x\n",
+        "pkg/sub/sibling.py": "A = 1\n",
+        "pkg/sub/words.txt": "one two\n",
+        "pkg/late.py": "x = 1\n",
+        "pkg/unused.py": "y = 1\n",
+        "pkg/other/__init__.py": "",
+        "pkg/other/deep.py": "import pkg.other.deep\n",
+    }
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path
+
+
+def test_follows_every_form_of_import_and_takes_data_files_along(root: Path) -> None:
+    assert list(closure(root / "scripts/step.py", root)) == [
+        "pkg/__init__.py",
+        "pkg/late.py",
+        "pkg/other/__init__.py",
+        "pkg/other/deep.py",
+        "pkg/sub/__init__.py",
+        "pkg/sub/leaf.py",
+        "pkg/sub/sibling.py",
+        "pkg/sub/words.txt",
+        "scripts/step.py",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("A = 1", "A = 1  # why", True),
+        ("A = 1", '"""Doc."""\nA = (\n    1\n)', True),
+        ("A = 1", 'A = 1\n"""What A is."""', True),
+        ("A = 1", "A = 1.0", False),
+        ("A = 1", "A: int = 1", False),
+    ],
+)
+def test_only_meaning_counts(root: Path, old: str, new: str, same: bool) -> None:
+    before = closure(root / "scripts/step.py", root)
+    path = root / "pkg/sub/sibling.py"
+    path.write_text(path.read_text().replace(old, new))
+    assert (closure(root / "scripts/step.py", root) == before) == same
+
+
+def test_an_import_by_a_computed_name_is_refused(root: Path) -> None:
+    (root / "pkg/late.py").write_text("import importlib\nx = importlib.import_module('pkg.' + 'unused')\n")
+    with pytest.raises(UntraceableImport, match=r"pkg/late\.py, line 2"):
+        closure(root / "scripts/step.py", root)

@@ -1,0 +1,98 @@
+"""Environments: locks, digests, and installations that are whole or not there."""
+
+import hashlib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tapeout.graph.environment import install, read_environment
+from tapeout.graph.errors import InstallFailed, InvalidLock, MissingEnvironment
+
+
+def make_wheel(folder: Path, text: str) -> str:
+    """Write a small real wheel; returns its SHA-256."""
+    path = folder / "tiny_package-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr("tiny_package.py", text)
+        wheel.writestr(
+            "tiny_package-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-package\nVersion: 1.0\n"
+        )
+        wheel.writestr(
+            "tiny_package-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr("tiny_package-1.0.dist-info/RECORD", "")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a lock of one package, and pip pointed at its wheel alone."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    (tmp_path / "envs").mkdir()
+    digest = make_wheel(tmp_path, "VALUE = 1\n")
+    (tmp_path / "envs" / "tiny.lock").write_text(f"tiny_package==1.0 \\\n    --hash=sha256:{digest}\n")
+    return tmp_path
+
+
+def test_an_installation_is_complete_and_is_used_again(place: Path) -> None:
+    environment = read_environment("tiny")
+    with pytest.raises(MissingEnvironment, match="make environments"):
+        environment.require()
+    install(environment, [])
+    environment.require()
+    marked = (environment.folder / "complete").stat().st_mtime_ns
+    install(environment, [])
+    assert (environment.folder / "complete").stat().st_mtime_ns == marked
+
+
+def test_a_half_installed_environment_is_never_used(place: Path) -> None:
+    environment = read_environment("tiny")
+    environment.folder.mkdir(parents=True)
+    (environment.folder / "leftover").touch()
+    assert not environment.complete
+    install(environment, [])
+    assert environment.complete and not (environment.folder / "leftover").exists()
+
+
+def test_a_file_with_another_hash_is_refused(place: Path) -> None:
+    make_wheel(place, "VALUE = 2\n")
+    environment = read_environment("tiny")
+    with pytest.raises(InstallFailed):
+        install(environment, [])
+    assert not environment.complete
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("# why\ntiny_package==1.0 --hash=sha256:{a}\n\n", True),
+        ("tiny-package==1.0 \\\n  --hash=sha256:{a}  # via nobody\n", True),
+        ("tiny_package==1.1 --hash=sha256:{a}\n", False),
+        ("tiny_package==1.0 --hash=sha256:{b}\n", False),
+        ("tiny_package==1.0 --hash=sha256:{a} --hash=sha256:{b}\n", False),
+    ],
+)
+def test_the_digest_covers_versions_and_hashes_alone(tmp_path: Path, text: str, same: bool) -> None:
+    digests = []
+    for number, content in enumerate(["tiny_package==1.0 --hash=sha256:{a}\n", text]):
+        (tmp_path / str(number) / "envs").mkdir(parents=True)
+        lock = tmp_path / str(number) / "envs" / "x.lock"
+        lock.write_text(content.format(a="a" * 64, b="b" * 64))
+        digests.append(read_environment("x", tmp_path / str(number)).digest)
+    assert (digests[0] == digests[1]) == same
+
+
+@pytest.mark.parametrize("text", ["six>=1\n", "six==1.0\n", "-r other.txt\n"])
+def test_a_lock_without_versions_or_hashes_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "envs").mkdir()
+    (tmp_path / "envs" / "x.lock").write_text(text)
+    with pytest.raises(InvalidLock):
+        read_environment("x", tmp_path)
+
+
+def test_the_projects_own_locks_are_sound() -> None:
+    for name in ("workflow", "dev", "data", "nemo", "nemo-cuda"):
+        assert read_environment(name).packages

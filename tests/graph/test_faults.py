@@ -1,0 +1,155 @@
+"""What goes wrong while things run: G10, G12, G13 (a short form), G14, and steps that fail."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.graph.conftest import ALL, Project
+
+
+def wait_for(path: Path, seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < end, f"{path} did not appear"
+        time.sleep(0.02)
+
+
+def begin_slow_model(project: Project) -> "subprocess.Popen[str]":
+    """Start a run whose model step takes three seconds, and wait until that step runs."""
+    project.edit("config.yaml", "pause: 0", "pause: 3")
+    process = subprocess.Popen(
+        project.command(),
+        cwd=project.root,
+        env=project.variables(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    wait_for(project.path("logs/model.log"))
+    return process
+
+
+def test_g10_an_input_edited_while_its_job_runs_stores_nothing(project: Project) -> None:
+    process = begin_slow_model(project)
+    formatted = project.path("results/formatted.txt")
+    formatted.chmod(0o644)
+    formatted.write_text("x\n")
+    text, _ = process.communicate(timeout=60)
+    assert process.returncode != 0 and "InputChanged" in text
+    assert not project.path("results/model").exists()
+    assert project.run().built == ["formatted.txt", "model", "report.txt"]
+    assert (project.path("results/model/weights.txt")).read_text().startswith("a\nb\nc\n")
+
+
+def test_g12_a_damaged_object_is_never_served(built: Project) -> None:
+    first = built.digests()
+    damaged = built.path("results/model/weights.txt")
+    info, data = damaged.stat(), damaged.read_bytes()
+    damaged.chmod(0o644)
+    damaged.write_bytes(bytes([data[0] ^ 1]) + data[1:])  # a hard link: this is the store's object too
+    os.utime(damaged, ns=(info.st_atime_ns, info.st_mtime_ns))
+    shutil.rmtree(built.path("results"))
+    assert built.run().built == ["model"]
+    assert built.digests() == first
+    assert len(list(built.path("store/quarantine").iterdir())) == 1
+
+
+def test_a_damaged_store_entry_is_never_believed(built: Project) -> None:
+    shutil.rmtree(built.path("results"))
+    for path in built.path("store/actions").rglob("*.json"):
+        sealed = json.loads(path.read_bytes())
+        sealed["entry"]["manifest"]["files"][0]["digest"] = "0" * 64
+        path.write_text(json.dumps(sealed))
+    assert built.run().built == ALL
+
+
+@pytest.mark.parametrize("whole_group", [True, False], ids=["driver and job", "driver alone"])
+def test_g13_after_a_kill_the_next_run_finishes_by_itself(project: Project, whole_group: bool) -> None:
+    process = begin_slow_model(project)
+    os.killpg(process.pid, signal.SIGKILL) if whole_group else process.kill()
+    process.communicate()
+    run = project.run()
+    # a job that outlives its driver finishes; the next run waits for it and takes its result
+    assert run.built == ["model", "report.txt"]
+    assert ("already in the store" in run.text) == (not whole_group)
+    killed = project.digests()
+    shutil.rmtree(project.path("results"))
+    shutil.rmtree(project.path("store"))
+    project.run()
+    assert project.digests() == killed
+
+
+def test_g14_two_runs_on_one_store_build_once(project: Project, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("TAPEOUT_STORE", str(tmp_path / "store"))
+    project.edit("config.yaml", "pause: 0", "pause: 1")
+    other = Project(tmp_path / "other")
+    shutil.copytree(project.root, other.root)
+    processes = [
+        subprocess.Popen(each.command(), cwd=each.root, env=each.variables(), stderr=subprocess.PIPE, text=True)
+        for each in (project, other)
+    ]
+    for process in processes:
+        process.communicate(timeout=120)
+        assert process.returncode == 0
+    assert project.digests() == other.digests()
+    journal = [json.loads(line) for line in (tmp_path / "store" / "journal.jsonl").read_text().splitlines()]
+    assert sorted(line["artifact"] for line in journal) == ALL
+
+
+def test_a_second_run_in_the_same_folder_is_refused(project: Project) -> None:
+    process = begin_slow_model(project)
+    refused = project.run(ok=False)
+    assert "RunInProgress" in refused.text
+    assert "waiting" not in project.run("-n").text
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def test_a_failing_step_names_artifact_cause_and_log(built: Project) -> None:
+    built.edit("scripts/model.py", "output.mkdir()", 'raise ValueError("out of luck")')
+    run = built.run(ok=False)
+    assert "✗ model  StepFailed: scripts/model.py ended with status 1" in run.text
+    assert "logs/model.log" in run.text and "ValueError: out of luck" in run.text
+    assert built.path("results/report.txt").exists()
+    again = built.run(ok=False)
+    assert again.built == ["model"]
+
+
+def test_a_named_error_of_a_step_is_shown_with_its_cure(built: Project) -> None:
+    built.edit("scripts/model.py", "output.mkdir()", 'raise SystemExit("BadRow: row 3 is empty.\\n  cure: Delete it.")')
+    text = built.run(ok=False).text
+    assert "cure: Delete it." in text and "cause: BadRow: row 3 is empty." in text
+
+
+@pytest.mark.parametrize(
+    ("statement", "error"),
+    [("pass", "MissingOutput"), ("output.mkdir(); (output / 'a').symlink_to('/etc/hostname')", "NotAPlainFile")],
+)
+def test_an_output_that_is_none_is_refused(project: Project, statement: str, error: str) -> None:
+    project.edit("scripts/notes.py", "output.write_text(f\"note in {params['language']}\\n\")", statement)
+    assert error in project.run(ok=False).text
+    assert not project.path("results/notes/en.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "error"),
+    [
+        ("rules/steps.smk", "source=sha256(Path", "source={1, 2}, x=sha256(Path", "UnstableParameter"),
+        ("rules/steps.smk", 'artifact("formatted.txt")', 'artifact("formated.txt")', "UnknownArtifact"),
+        ("rules/steps.smk", '"weights.txt"', '"weight.txt"', "InputChanged"),
+        ("envs/heavy.lock", "--hash", "--hush", "InvalidLock"),
+        ("lib/words.py", "def words", 'words_again = __import__("lib.options")\n\n\ndef words', "UntraceableImport"),
+    ],
+)
+def test_a_faulty_graph_is_a_named_error(project: Project, file: str, old: str, new: str, error: str) -> None:
+    project.edit(file, old, new)
+    text = project.run(ok=False).text
+    assert error in text and "cure:" in text
+    assert "Traceback" not in text

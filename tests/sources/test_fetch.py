@@ -1,0 +1,149 @@
+"""Each kind of source, from its record to its folder, and the script as a user's machine runs it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter
+
+from tapeout.config.sources import Fetch, Source
+from tapeout.sources.download import Patience
+from tapeout.sources.errors import AccessDenied, SourceMissing, SourceUnreachable, WrongHash
+from tapeout.sources.fetch import fetch_source
+from tests.sources.server import Place, serve, sha256
+
+ROOT = Path(__file__).parents[2]
+QUICK = Patience(tries=3, first=0.01, longest=0.05)
+WHEEL = b"a wheel, as far as anybody looks" * 100
+NAME = "some_core-1.0-py3-none-any.whl"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def record(**values: object) -> Source:
+    return TypeAdapter(Source).validate_python({"licence": "ISC", **values})
+
+
+def archive(**changes: object) -> Source:
+    values = {"package": "Some.Core", "version": "1.0", "file": NAME, "sha256": sha256(WHEEL), "size": len(WHEEL)}
+    return record(kind="pypi", **{**values, **changes})
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    with serve() as running:
+        monkeypatch.setenv("PIP_INDEX_URL", f"{running.address}/simple/")
+        running.files[f"/files/{NAME}"] = WHEEL
+        running.files["/simple/some-core/"] = page(NAME, "some_core-1.0.tar.gz").encode()
+        yield running
+
+
+def page(*names: str, fragment: str = "") -> str:
+    links = "".join(f'<a href="/files/{name}{fragment}">{name}</a>' for name in names)
+    return f"<!DOCTYPE html><html><body>{links}</body></html>"
+
+
+def test_an_archive_is_found_by_its_exact_name(place: Place, tmp_path: Path) -> None:
+    fetch_source(archive(), tmp_path / "out", tmp_path / "downloads", QUICK)
+    assert [each.name for each in (tmp_path / "out").iterdir()] == [NAME]
+    assert (tmp_path / "out" / NAME).read_bytes() == WHEEL
+    place.requests.clear()
+    fetch_source(archive(), tmp_path / "again", tmp_path / "downloads", QUICK)
+    assert place.requests == []
+
+
+def test_the_index_is_retried(place: Place, tmp_path: Path) -> None:
+    place.plans["/simple/some-core/"] = [503, 429]
+    fetch_source(archive(), tmp_path / "out", tmp_path / "downloads", QUICK)
+    place.plans["/simple/some-core/"] = [503] * 9
+    with pytest.raises(SourceUnreachable, match="answers 503"):
+        fetch_source(archive(), tmp_path / "more", tmp_path / "elsewhere", QUICK)
+
+
+def test_what_the_index_lacks_is_named(place: Place, tmp_path: Path) -> None:
+    with pytest.raises(SourceMissing, match=r"some_core-2.0.whl of package Some.Core does not exist in the index"):
+        fetch_source(archive(file="some_core-2.0.whl"), tmp_path / "a", tmp_path / "downloads", QUICK)
+    with pytest.raises(SourceMissing, match=NAME):
+        fetch_source(archive(file="some_core-1.0-py2.whl"), tmp_path / "b", tmp_path / "downloads", QUICK)
+    with pytest.raises(SourceMissing, match="package nobody"):
+        fetch_source(archive(package="nobody"), tmp_path / "c", tmp_path / "downloads", QUICK)
+
+
+def test_a_closed_index_is_named(place: Place, tmp_path: Path) -> None:
+    place.plans["/simple/some-core/"] = [401]
+    with pytest.raises(AccessDenied, match="401"):
+        fetch_source(archive(), tmp_path / "a", tmp_path / "downloads", QUICK)
+
+
+def test_an_index_that_announces_another_hash_is_believed(place: Place, tmp_path: Path) -> None:
+    place.files["/simple/some-core/"] = page(NAME, fragment=f"#sha256={'9' * 64}").encode()
+    with pytest.raises(WrongHash) as caught:
+        fetch_source(archive(), tmp_path / "a", tmp_path / "downloads", QUICK)
+    assert caught.value.actual == "9" * 64
+    assert [path for path, _, _ in place.requests] == ["/simple/some-core/"]
+
+
+def test_an_address_that_is_no_index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "file:///nowhere")
+    with pytest.raises(SourceUnreachable, match="PIP_INDEX_URL"):
+        fetch_source(archive(), tmp_path / "a", tmp_path / "downloads", QUICK)
+
+
+@pytest.mark.parametrize(("kind", "prefix"), [("hf_model", ""), ("hf_dataset", "/datasets")])
+def test_hub_files_at_a_commit(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, prefix: str
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", place.address)
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    files = {"config.json": b"{}", "onnx/model.bin": WHEEL}
+    for name, content in files.items():
+        place.files[f"{prefix}/owner/name/resolve/{COMMIT}/{name}"] = content
+    listed = [{"path": name, "sha256": sha256(content)} for name, content in files.items()]
+    source = record(kind=kind, repository="owner/name", revision=COMMIT, files=listed)
+    fetch_source(source, tmp_path / "out", tmp_path / "downloads", QUICK)
+    assert {name: (tmp_path / "out" / name).read_bytes() for name in files} == files
+    assert {token for _, _, token in place.requests} == {"Bearer hf_secret"}
+    monkeypatch.delenv("HF_TOKEN")
+    place.requests.clear()
+    fetch_source(source, tmp_path / "more", tmp_path / "elsewhere", QUICK)
+    assert {token for _, _, token in place.requests} == {None}
+
+
+def test_a_url_and_a_file(place: Place, tmp_path: Path) -> None:
+    url = record(kind="url", url=f"{place.address}/files/{NAME}", file="core.zip", sha256=sha256(WHEEL))
+    fetch_source(url, tmp_path / "url", tmp_path / "downloads", QUICK)
+    assert (tmp_path / "url" / "core.zip").read_bytes() == WHEEL
+    (tmp_path / "local.v").write_text("module m; endmodule")
+    fetch_source(record(kind="file", path=str(tmp_path / "local.v")), tmp_path / "file", tmp_path / "downloads", QUICK)
+    assert (tmp_path / "file" / "local.v").read_text() == "module m; endmodule"
+    pinned = record(kind="file", path=str(tmp_path / "local.v"), sha256="0" * 64)
+    with pytest.raises(WrongHash):
+        fetch_source(pinned, tmp_path / "pinned", tmp_path / "downloads", QUICK)
+    with pytest.raises(SourceMissing):
+        fetch_source(record(kind="file", path="no/such.v"), tmp_path / "none", tmp_path / "downloads", QUICK)
+
+
+def run_script(source: Source, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    (tmp_path / "params.json").write_text(Fetch(record=source).model_dump_json())
+    command = [sys.executable, "scripts/fetch.py", "--params", tmp_path / "params.json", "--output", tmp_path / "out"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TAPEOUT_DOWNLOADS": str(tmp_path / "downloads")}
+    environment["TAPEOUT_RUNNER"] = "1"
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_script_shows_progress(place: Place, tmp_path: Path) -> None:
+    done = run_script(archive(), tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line.removeprefix("@progress ")) for line in done.stdout.splitlines()]
+    assert lines[-1] == {"done": len(WHEEL), "total": len(WHEEL), "file": NAME}
+
+
+def test_the_script_says_cause_and_cure_without_a_traceback(place: Place, tmp_path: Path) -> None:
+    done = run_script(archive(sha256="a" * 64), tmp_path)
+    assert done.returncode == 1
+    assert "WrongHash" in done.stderr
+    assert "cure:" in done.stderr
+    assert "Traceback" not in done.stderr

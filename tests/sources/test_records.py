@@ -1,0 +1,64 @@
+"""The records of sources: what is pinned must be pinned fully, and the committed file is valid."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from tapeout.config.sources import Source, Sources
+
+ROOT = Path(__file__).parents[2]
+HASH = "0" * 64
+GOOD = {
+    "pypi": {"package": "p", "version": "1", "file": "p-1.tar.gz", "sha256": HASH},
+    "hf_model": {"repository": "a/b", "revision": "1" * 40, "files": [{"path": "x/y.bin", "sha256": HASH}]},
+    "url": {"url": "https://example.org/x", "file": "x", "sha256": HASH},
+    "file": {"path": "x.jsonl"},
+}
+
+
+def check(record: str, **changes: object) -> None:
+    values = {"kind": record, "licence": "ISC", **GOOD[record], **changes}
+    TypeAdapter(Source).validate_python({name: value for name, value in values.items() if value is not None})
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_good_records(kind: str) -> None:
+    check(kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("pypi", {"sha256": None}),
+        ("pypi", {"sha256": "abc"}),
+        ("pypi", {"file": "../p.tar.gz"}),
+        ("pypi", {"licence": None}),
+        ("pypi", {"size": 0}),
+        ("pypi", {"colour": "red"}),
+        ("url", {"sha256": None}),
+        ("url", {"url": "ftp://example.org/x"}),
+        ("hf_model", {"revision": "main"}),
+        ("hf_model", {"files": []}),
+        ("hf_model", {"files": [{"path": "x"}]}),
+        ("hf_model", {"files": [{"path": "/etc/x", "sha256": HASH}]}),
+        ("hf_model", {"files": [{"path": "x", "sha256": HASH}] * 2}),
+        ("file", {"kind": "floppy"}),
+    ],
+)
+def test_bad_records(kind: str, changes: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        check(kind, **changes)
+
+
+def test_the_committed_file_is_valid() -> None:
+    sources = TypeAdapter(Sources).validate_python(yaml.safe_load((ROOT / "config" / "sources.yaml").read_text()))
+    assert {source.kind for source in sources.values()} == {"pypi"}
+    assert all(source.size for source in sources.values())
+
+
+@pytest.mark.parametrize("name", ["Core", "../core", "a/b", ""])
+def test_names_are_folder_names(name: str) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(Sources).validate_python({name: {"kind": "file", "path": "x", "licence": "ISC"}})
