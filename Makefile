@@ -9,7 +9,7 @@ FOLDER = $(shell $(PYTHON) -m tapeout.graph.environment --print-folder $(1))
 SNAKEMAKE = $(call FOLDER,workflow)/bin/python -m snakemake
 DEV = $(call FOLDER,dev)/bin/python -m
 
-.PHONY: report plan environments test check test-graph test-data test-nemo test-end lock schema format clean
+.PHONY: report plan shell dev environments test check test-graph test-data test-nemo test-end lock schema format clean
 
 report: environments
 	@$(SNAKEMAKE) eval_report $(if $(CONFIG),--configfile $(CONFIG))
@@ -58,3 +58,7 @@ format: dev
 
 clean:
 	rm -rf results work logs .snakemake
+
+# . <(make -s shell) puts the workflow environment on PATH
+shell: environments
+	@echo 'export PATH="$(CURDIR)/$(call FOLDER,workflow)/bin:$$PATH"'

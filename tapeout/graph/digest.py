@@ -1,12 +1,16 @@
 """Digests of bytes, files and folders, and the one canonical form of JSON that every digest is taken over."""
 
+import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from tapeout.graph.errors import DiskFull
 
 BLOCK = 1 << 20
 
@@ -45,6 +49,20 @@ def digest_files(paths: Iterable[Path]) -> list[str]:
     """SHA-256 of many files, on all cores (hashing leaves the interpreter lock)."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(digest_file, paths))
+
+
+@contextmanager
+def disk_full_is_named() -> Iterator[None]:
+    """Raise ``DiskFull`` in place of the system's error."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise DiskFull(
+            f"No space is left where {error.filename or 'the run'} is written.",
+            "Free some space and run again; nothing half-made was kept.",
+        ) from error
 
 
 def write_atomically(path: Path, data: bytes) -> None:

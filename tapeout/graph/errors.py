@@ -31,6 +31,10 @@ class InputChanged(GraphError):
     """An input is not, or no longer, what the action says."""
 
 
+class DiskFull(GraphError):
+    """No space is left where the layer writes."""
+
+
 class StepFailed(GraphError):
     """The program of a step ended with an error."""
 

@@ -19,7 +19,7 @@ from snakemake.iocontainers import Wildcards
 from tapeout.errors import TapeoutError
 from tapeout.graph.action import Inputs, Recipe, Reference
 from tapeout.graph.closure import closure
-from tapeout.graph.digest import canonical
+from tapeout.graph.digest import canonical, disk_full_is_named
 from tapeout.graph.environment import Environment, read_environment
 from tapeout.graph.errors import RunInProgress, UnknownArtifact, UnstableParameter
 from tapeout.graph.local import LocalDigests
@@ -181,7 +181,8 @@ class Layer:
         executes = self.workflow.executor_plugin is not None
         real = executes and not self.workflow.dryrun and not self.workflow.touch
         try:
-            self._settle(executes, real)
+            with disk_full_is_named():
+                self._settle(executes, real)
         except TapeoutError as error:
             # an exception out of an input function would be shown with Snakemake's inner workings
             print(error, file=sys.stderr)

@@ -6,6 +6,7 @@ which looks again after a checkpoint, cuts off everything behind it in the same 
 
 import sys
 
+from tapeout.graph.digest import disk_full_is_named
 from tapeout.graph.errors import GraphError, InputChanged
 from tapeout.graph.manifest import Manifest
 from tapeout.graph.workspace import State, Workspace
@@ -39,7 +40,8 @@ def resolve(workspace: Workspace, artifact: str) -> State:
 def main() -> None:
     """Resolve the artifact named on the command line."""
     try:
-        resolve(Workspace.here(), sys.argv[1])
+        with disk_full_is_named():
+            resolve(Workspace.here(), sys.argv[1])
     except GraphError as error:
         print(error, file=sys.stderr)
         raise SystemExit(1) from None

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tapeout.graph.action import Action, Recipe, Reference
-from tapeout.graph.digest import canonical, write_atomically
+from tapeout.graph.digest import canonical, disk_full_is_named, write_atomically
 from tapeout.graph.environment import read_environment
 from tapeout.graph.errors import GraphError, InputChanged, MissingOutput, StepFailed
 from tapeout.graph.manifest import Manifest, take, vouch
@@ -293,8 +293,9 @@ def main() -> None:
         step = Step(workspace, recipe, workspace.action(artifact), arguments.threads, arguments.log)
         read_environment(recipe.environment).require()
         _say(f"+ {artifact}  {'built again' if forced else 'building'}  log: {arguments.log}")
-        said = build(step, forced)
-        write_atomically(arguments.mark, MARK)
+        with disk_full_is_named():
+            said = build(step, forced)
+            write_atomically(arguments.mark, MARK)
         _say(f"✓ {artifact}  {said}")
     except GraphError as error:
         _say(f"✗ {artifact}  {error}")

@@ -153,3 +153,22 @@ def test_a_faulty_graph_is_a_named_error(project: Project, file: str, old: str, 
     text = project.run(ok=False).text
     assert error in text and "cure:" in text
     assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("place", ["work", "store", "results"])
+def test_a_full_disk_is_a_named_error_and_harms_nothing(project: Project, place: str) -> None:
+    project.edit("scripts/notes.py", 'output.write_text(f"note', 'output.write_text("x" * 3_000_000 + f"note')
+    script = f"mkdir -p {place}; mount -t tmpfs -o size=1m tmpfs {place} && exec {' '.join(project.command())}"
+    done = subprocess.run(
+        # in a mount namespace of its own, so that nothing of it remains
+        ["unshare", "--map-root-user", "--mount", "sh", "-c", script],
+        cwd=project.root,
+        env=project.variables(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode != 0
+    assert "No space is left" in done.stderr and "cure:" in done.stderr
+    assert project.run().status == 0
+    assert project.run().nothing_done

@@ -1,0 +1,73 @@
+"""The whole configuration: complete, checked, and documented by its schema."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tapeout.config.root import InvalidConfig, Settings, load
+from tapeout.config.schema import schema
+from tapeout.graph.local import LocalDigests
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sources file is named relative to the repository."""
+    monkeypatch.chdir(ROOT)
+
+
+def default() -> dict:
+    return yaml.safe_load((ROOT / "config" / "default.yaml").read_text())
+
+
+def test_every_config_of_the_project_is_valid() -> None:
+    for path in sorted(ROOT.glob("config/*.yaml")):
+        if path.name != "sources.yaml":
+            settings = load({**default(), **yaml.safe_load(path.read_text())})
+            assert set(settings.used_sources) <= set(settings.sources)
+
+
+def test_the_schema_is_the_models() -> None:
+    assert (ROOT / "config" / "schema.json").read_text() == schema(), "run: make schema"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"learning": 1}, "config key learning: Extra inputs"),
+        ({"dapt": {"stepz": 3}}, "config key dapt.stepz: Extra inputs"),
+        ({"dapt": {"steps": "many"}}, "config key dapt.steps: Input should be a valid integer"),
+        ({"dapt": {"steps": 10, "warm_up": 9}}, "warm_up must be at most half"),
+        ({"corpus": {"domain": {"train": ["ibex"], "test": ["ibex"]}}}, "named twice"),
+        ({"corpus": {"general": {"names": ["wikipedia"]}}}, "sources wikipedia are used but"),
+        ({"sources": "config/none.yaml"}, "The sources file config/none.yaml cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_named(change: dict, words: str) -> None:
+    with pytest.raises(InvalidConfig, match="cure: ") as found:
+        load({**default(), **change})
+    assert words in str(found.value)
+
+
+def test_identities_are_json_and_hold_nothing_of_the_machine() -> None:
+    settings = load(default())
+    text = yaml.safe_dump(Settings.identity(settings))
+    assert str(ROOT) not in text
+
+
+def test_a_local_source_is_pinned_to_what_it_is_now(tmp_path: Path) -> None:
+    core = tmp_path / "core.zip"
+    sources = yaml.safe_load((ROOT / "config" / "sources.yaml").read_text())
+    sources["ibex"] = {"kind": "file", "path": str(core), "licence": "own"}
+    (tmp_path / "sources.yaml").write_text(yaml.safe_dump(sources))
+    settings = load({**default(), "sources": str(tmp_path / "sources.yaml")})
+    digests = LocalDigests(tmp_path / "memory.json")
+    with pytest.raises(InvalidConfig, match="there is no file"):
+        settings.pinned(digests.digest)
+    core.write_bytes(b"one")
+    first = settings.pinned(digests.digest).sources["ibex"].identity()
+    core.write_bytes(b"two")
+    second = settings.pinned(digests.digest).sources["ibex"].identity()
+    assert first["sha256"] != second["sha256"] and first["sha256"] is not None

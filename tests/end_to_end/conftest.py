@@ -1,0 +1,91 @@
+"""Copies of the project with small local sources, run by the real Snakemake with real NeMo."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tapeout.graph.environment import read_environment
+
+ROOT = Path(__file__).resolve().parents[2]
+FINISHED = re.compile(r"^\+ (\S+)", re.M)
+
+
+@dataclass
+class Run:
+    """What one run did and said."""
+
+    status: int
+    text: str
+
+    @property
+    def built(self) -> list[str]:
+        return sorted(FINISHED.findall(self.text))
+
+    @property
+    def nothing_done(self) -> bool:
+        return self.status == 0 and "nothing to do" in self.text and "Nothing to be done" in self.text
+
+
+@dataclass
+class Clone:
+    """A copy of the project in a folder of its own, with the environments of this one."""
+
+    root: Path
+
+    def run(self, *arguments: str, ok: bool = True) -> Run:
+        command = [sys.executable, "-m", "snakemake", "--configfile", "tiny/config.yaml", "--quiet=host", *arguments]
+        variables = {**os.environ, "TAPEOUT_DOWNLOADS": str(self.root / "downloads")}
+        done = subprocess.run(command, cwd=self.root, env=variables, capture_output=True, text=True, timeout=1200)
+        run = Run(done.returncode, done.stdout + done.stderr)
+        assert (run.status == 0) == ok, run.text
+        return run
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        path = self.root / name
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new, 1))
+
+    def digests(self) -> dict[str, str]:
+        manifests = [json.loads(path.read_bytes()) for path in sorted(self.root.glob("results/**/*.manifest.json"))]
+        return {manifest["artifact"]: manifest["digest"] for manifest in manifests}
+
+
+def clone(folder: Path) -> Clone:
+    """Copy what git would commit, and write the small sources."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        source, target = ROOT / name, folder / name
+        if source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target, follow_symlinks=False)
+    (folder / ".envs").symlink_to(ROOT / ".envs")
+    data = read_environment("data", ROOT)
+    python = ROOT / data.folder / "bin" / "python"
+    subprocess.run([python, "-m", "tests.end_to_end.material", "tiny"], cwd=folder, check=True)
+    return Clone(folder)
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Clone:
+    """A clone in which nothing was run."""
+    return clone(tmp_path / "clone")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, Run]:
+    """A clone whose report is there, and what its first run said. Tests leave it as they found it."""
+    made = clone(tmp_path_factory.mktemp("finished") / "clone")
+    return made, made.run("eval_report")

@@ -1,0 +1,129 @@
+"""Small sources for the whole graph: three made-up cores, some prose, a real SentencePiece model.
+
+``python -m tests.end_to_end.material FOLDER`` (in the data environment) writes them and a config that uses them; the
+same bytes each time.
+"""
+
+import io
+import random
+import sys
+import zipfile
+from pathlib import Path
+
+import sentencepiece
+import yaml
+
+CORES = {"alpha": 40, "beta": 40, "gamma": 30}
+NOUNS = ["request", "query", "model", "setting", "template", "session", "view", "field", "index", "form"]
+VERBS = ["returns", "stores", "reads", "checks", "names", "holds", "changes", "follows"]
+SIGNALS = ["data", "valid", "ready", "addr", "count", "state", "mask", "grant", "fetch", "stall"]
+
+
+def module(draw: random.Random, core: str, number: int) -> str:
+    """A module with ports, a parameter, declarations and an instance of the module before it."""
+    width = draw.choice([2, 4, 8, 16, 32])
+    names = draw.sample(SIGNALS, 6)
+    ports = [
+        f"  {draw.choice(['input', 'output'])} logic [{draw.choice([1, 3, 7, 15, 31])}:0] {name}_{draw.choice('io')}"
+        for name in names[:4]
+    ]
+    lines = [f"module {core}_unit_{number} #(parameter int WIDTH = {width}) (", "  input logic clk_i,"]
+    lines += [",\n".join(ports), ");"]
+    lines += [f"  logic [{draw.randrange(1, 32)}:0] {name}_{part};" for name in names[4:] for part in "dq"]
+    if number:
+        lines += [f"  {core}_unit_{number - 1} u_{names[0]} (", "    .clk_i (clk_i)", "  );"]
+    lines += [f"  always_ff @(posedge clk_i) {name}_q <= {name}_d;" for name in names[4:]]
+    return "\n".join([*lines, "endmodule", ""])
+
+
+def prose(draw: random.Random) -> str:
+    """A page of short sentences."""
+    return "\n".join(
+        f"The {draw.choice(NOUNS)} {draw.choice(VERBS)} a {draw.choice(NOUNS)} when its {draw.choice(NOUNS)} is set."
+        for _ in range(draw.randrange(10, 25))
+    )
+
+
+def archive(path: Path, files: dict[str, str]) -> None:
+    """Write a zip archive without times."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as opened:
+        for name, text in sorted(files.items()):
+            opened.writestr(zipfile.ZipInfo(name), text)
+
+
+def tokenizer(text: str) -> bytes:
+    """A SentencePiece model with the settings of the Llama family."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(text.splitlines()),
+        model_writer=model,
+        model_type="bpe",
+        vocab_size=400,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        allow_whitespace_only_pieces=True,
+        byte_fallback=True,
+        split_digits=True,
+        num_threads=1,
+        minloglevel=2,
+    )
+    return model.getvalue()
+
+
+def config(folder: Path) -> dict:
+    """A configuration in which every step takes seconds."""
+    short = {"steps": 12, "warm_up": 2, "seq_length": 256, "global_batch": 4, "micro_batch": 4}
+    return {
+        "sources": str(folder / "sources.yaml"),
+        "corpus": {
+            "domain": {"train": ["alpha", "beta"], "test": ["gamma"]},
+            "general": {"names": ["prose"], "include": ["*.txt"], "test_share": 0.2},
+        },
+        "instructions": {"splits": {"validation_share": 0.2}},
+        "tokenizer": {
+            "source": "tiny-tokenizer",
+            "model_file": "tiny.model",
+            "new_pieces": 48,
+            "multiple": 8,
+            "smallest_count": 3,
+            "general_rate": 0.01,
+            "general_change": 0.2,
+        },
+        "base": {
+            "hidden": 32,
+            "layers": 2,
+            "heads": 4,
+            "key_value_heads": 2,
+            "feed_forward": 64,
+            "steps": 20,
+            "warm_up": 4,
+        },
+        "dapt": short,
+        "sft": {**short, "validate_every": 6},
+        "evaluation": {"max_bytes": 6000, "max_rows": 16, "max_new_tokens": 12},
+        "report": {"resamples": 200},
+    }
+
+
+def write(folder: Path) -> None:
+    """Write archives, sources file and config below ``folder``, named relative to the repository."""
+    folder.mkdir(parents=True)
+    draw = random.Random(1)
+    for core, count in CORES.items():
+        files = {f"rtl/{core}_{number}.sv": module(draw, core, number) for number in range(count)}
+        archive(folder / f"{core}.zip", files)
+    pages = {f"page_{number}.txt": prose(draw) for number in range(60)}
+    archive(folder / "prose.zip", pages)
+    with zipfile.ZipFile(folder / "tokenizer.zip", "w") as opened:
+        opened.writestr(zipfile.ZipInfo("tiny.model"), tokenizer("\n".join(pages.values())))
+    names = {**{core: core for core in CORES}, "prose": "prose", "tiny-tokenizer": "tokenizer"}
+    records = {
+        name: {"kind": "file", "path": str(folder / f"{file}.zip"), "licence": "Apache-2.0"}
+        for name, file in names.items()
+    }
+    (folder / "sources.yaml").write_text(yaml.safe_dump(records))
+    (folder / "config.yaml").write_text(yaml.safe_dump(config(folder)))
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

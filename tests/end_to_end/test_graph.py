@@ -1,0 +1,100 @@
+"""The whole graph on small sources: it ends with the report, again runs nothing, and gives the same bytes elsewhere."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.end_to_end.conftest import ROOT, Clone, Run, clone
+
+ARTIFACTS = [
+    "base",
+    "base_extended",
+    "corpus/domain",
+    "corpus/general",
+    "dapt/model",
+    "eval_report",
+    "evaluation/base.json",
+    "evaluation/dapt.json",
+    "evaluation/sft.json",
+    "export/hf",
+    "instructions/formatted.jsonl",
+    "instructions/raw.jsonl",
+    "instructions/splits",
+    "nemo/base.nemo",
+    "sft/model",
+    "sources/alpha",
+    "sources/beta",
+    "sources/gamma",
+    "sources/prose",
+    "sources/tiny-tokenizer",
+    "tokenizer",
+]
+
+
+def test_every_artifact_is_made_and_the_report_shows_its_digest(finished: tuple[Clone, Run]) -> None:
+    made, run = finished
+    assert run.built == ARTIFACTS
+    digests = made.digests()
+    assert sorted(digests) == ARTIFACTS
+    page = (made.root / "results/eval_report/report.html").read_text()
+    for name, digest in digests.items():
+        assert name == "eval_report" or digest in page, name
+    report = json.loads((made.root / "results/eval_report/report.json").read_bytes())
+    assert json.dumps(report)
+
+
+def test_the_second_run_and_a_run_from_the_store_do_nothing(finished: tuple[Clone, Run]) -> None:
+    made, _ = finished
+    assert made.run("eval_report").nothing_done
+    digests = made.digests()
+    shutil.rmtree(made.root / "results")
+    shutil.rmtree(made.root / ".snakemake")
+    assert made.run("eval_report").nothing_done
+    assert made.digests() == digests
+
+
+def test_another_folder_gives_the_same_bytes(finished: tuple[Clone, Run], tmp_path: Path) -> None:
+    made, _ = finished
+    other = clone(tmp_path / "quite" / "another place")
+    other.run("eval_report")
+    assert other.digests() == made.digests()
+
+
+def test_no_artifact_knows_where_or_when_it_was_made(finished: tuple[Clone, Run]) -> None:
+    made, _ = finished
+    place = str(made.root).encode()
+    for path in (made.root / "results").rglob("*"):
+        if path.is_file() and path.name != "plan.json":
+            assert place not in path.read_bytes(), path
+
+
+def test_a_dry_run_of_a_fresh_clone_shows_the_whole_plan(fresh: Clone) -> None:
+    text = fresh.run("eval_report", "-n").text
+    for name in ARTIFACTS:
+        assert f"\n  {name} " in text
+    assert not list((fresh.root / "results").glob("*.json"))
+
+
+def test_the_literal_slurm_command_resolves(fresh: Clone) -> None:
+    text = fresh.run("--profile", "slurm", "eval_report", "-n").text
+    assert "eval_report" in text
+
+
+def test_one_changed_module_reaches_its_own_steps(fresh: Clone) -> None:
+    target = "instructions_splits"
+    first = fresh.run(target).built
+    assert "sources/alpha" in first and "corpus/domain" not in first
+    move = "import zipfile as z; p='tiny/alpha.zip'; o=z.ZipFile(p); f={n: o.read(n) for n in o.namelist()}; o.close()"
+    write = "w=z.ZipFile(p,'w'); [w.writestr(z.ZipInfo(n), d + b'// end') for n, d in sorted(f.items())]; w.close()"
+    subprocess.run([sys.executable, "-c", f"{move}; {write}"], cwd=fresh.root, check=True)
+    run = fresh.run(target)
+    assert run.built == ["instructions/raw.jsonl", "sources/alpha"]  # comments ask no questions: the rest is cut off
+    fresh.edit("tapeout/data/splits.py", '"""Training,', '"""For training,')
+    assert fresh.run(target).nothing_done
+
+
+def test_snakemake_lint_is_clean() -> None:
+    done = subprocess.run([sys.executable, "-m", "snakemake", "--lint"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
