@@ -16,7 +16,8 @@ layer = Layer(workflow, checkpoints)
 with named_errors():
     settings = load(config).pinned(layer.local.digest)
 
-action, artifact, sealed, build = layer.action, layer.artifact, layer.sealed, layer.build
+action, artifact, sealed = layer.action, layer.artifact, layer.sealed
+parameters, build = layer.parameters, layer.build
 
 
 rule all:

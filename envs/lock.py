@@ -1,10 +1,9 @@
 """Write the locks: every requirement with its exact version and the hashes of the files that may be used.
 
 ``make lock`` runs this in the development environment. The resolver is uv; for the nemo environments nothing is
-resolved, because nemo.in is complete. A hash in ``also.txt`` is added to the lock's own (see there).
+resolved, because their lists are complete.
 """
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,24 +20,13 @@ def compile_lock(name: str, *options: str) -> str:
     return subprocess.run(command, cwd=HERE, check=True, capture_output=True, text=True).stdout
 
 
-def add_hashes(text: str, also: str) -> str:
-    """Add the hashes of ``also.txt`` (lines «package==version sha256») to the requirements that they belong to."""
-    for line in also.splitlines():
-        if line and not line.startswith("#"):
-            requirement, digest = line.split()
-            text = re.sub(
-                rf"^({re.escape(requirement)}) \\\n", rf"\1 \\\n    --hash=sha256:{digest} \\\n", text, flags=re.M
-            )
-    return text
-
-
 def main() -> None:
     """Write all locks."""
-    also = (HERE / "also.txt").read_text()
     for name in RESOLVED:
         (HERE / f"{name}.lock").write_text(compile_lock(name))
     for name in COMPLETE:
-        (HERE / f"{name}.lock").write_text(add_hashes(compile_lock(name, "--no-deps"), also if name == "nemo" else ""))
+        also = (HERE / "also.txt").read_text() if name == "nemo" else ""
+        (HERE / f"{name}.lock").write_text(compile_lock(name, "--no-deps") + also)
 
 
 if __name__ == "__main__":

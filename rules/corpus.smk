@@ -5,8 +5,10 @@ rule corpus_domain:
     output:
         sealed("corpus/domain"),
     params:
-        **settings.corpus.domain.identity(),
-        licences={name: settings.sources[name].licence for name in settings.corpus.domain.sources},
+        **parameters(
+            settings.corpus.domain,
+            licences={name: settings.sources[name].licence for name in settings.corpus.domain.sources},
+        ),
     resources:
         typical_seconds=5,
     log:
@@ -24,8 +26,10 @@ rule corpus_general:
     output:
         sealed("corpus/general"),
     params:
-        **settings.corpus.general.identity(),
-        licences={name: settings.sources[name].licence for name in settings.corpus.general.sources},
+        **parameters(
+            settings.corpus.general,
+            licences={name: settings.sources[name].licence for name in settings.corpus.general.sources},
+        ),
     resources:
         typical_seconds=5,
     log:

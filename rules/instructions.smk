@@ -5,8 +5,7 @@ rule instructions_raw:
     output:
         sealed("instructions/raw.jsonl"),
     params:
-        **settings.instructions.raw.identity(),
-        domain=settings.corpus.domain.identity(),
+        **parameters(settings.instructions.raw, domain=settings.corpus.domain.identity()),
     resources:
         typical_seconds=10,
     log:
@@ -24,7 +23,7 @@ rule instructions_formatted:
     output:
         sealed("instructions/formatted.jsonl"),
     params:
-        **settings.instructions.formatted.identity(),
+        **parameters(settings.instructions.formatted),
     resources:
         typical_seconds=2,
     log:
@@ -42,8 +41,7 @@ rule instructions_splits:
     output:
         sealed("instructions/splits"),
     params:
-        **settings.instructions.splits.identity(),
-        test=list(settings.corpus.domain.test),
+        **parameters(settings.instructions.splits, test=list(settings.corpus.domain.test)),
     resources:
         typical_seconds=2,
     log:

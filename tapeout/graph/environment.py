@@ -116,8 +116,6 @@ def install(environment: Environment, pip_arguments: list[str]) -> None:
         for command in (
             [sys.executable, "-m", "venv", str(environment.folder)],
             [*pip, "--require-hashes", "--requirement", locked, *pip_arguments],
-            # the ordinary build of torch installs where the CPU build is not to be had, and then lacks its libraries
-            [str(python), "-c", "import torch" if "torch" in environment.packages else ""],
         ):
             if subprocess.run(command, check=False).returncode:
                 raise InstallFailed(

@@ -15,9 +15,11 @@ from typing import Any
 from snakemake.exceptions import WorkflowError
 from snakemake.io import ancient, flag, is_flagged
 from snakemake.iocontainers import Wildcards
+from snakemake.settings.enums import Quietness
 
 from tapeout.errors import TapeoutError
 from tapeout.graph.action import Inputs, Recipe, Reference
+from tapeout.graph.chatter import hush
 from tapeout.graph.closure import closure
 from tapeout.graph.digest import canonical, disk_full_is_named
 from tapeout.graph.environment import Environment, read_environment
@@ -51,6 +53,9 @@ class Layer:
         self.environments: dict[str, Environment] = {}
         self.local = LocalDigests(self.workspace.work / "local_digests.json")
         self.settled = False
+        quiet = Quietness.parse_choice("progress") in workflow.output_settings.quiet
+        if quiet and workflow.is_main_process:
+            hush()
         self.lock: int | None = None
 
     # -- words for rules -------------------------------------------------------------------------------------------
@@ -62,6 +67,17 @@ class Layer:
     def artifact(self, name: str, path: str = "") -> Any:
         """Input of a rule: an artifact, or one file or folder in it."""
         return flag(ancient(str(self.workspace.sealed_path(name))), ARTIFACT, (name, path))
+
+    def parameters(self, section: Any, **more: Any) -> dict[str, Callable[[Any], Any]]:
+        """Parameters of a rule: a section of the configuration, by name, and what else there is.
+
+        Each is a function, because Snakemake reads braces in a parameter's text (a prompt template's) as wildcards.
+        """
+
+        def constant(value: Any) -> Callable[[Any], Any]:
+            return lambda wildcards: value
+
+        return {name: constant(value) for name, value in {**section.identity(), **more}.items()}
 
     def action(self, name: str) -> Callable[[Any], str]:
         """First input of every rule: the action to carry out, known once the checkpoint has resolved it."""

@@ -10,6 +10,9 @@ WORDS = {
     State.WAITING: "to build or cut off",
 }
 
+SHOWN = 3
+"""Inputs named behind an artifact that waits."""
+
 
 def describe(decisions: list[Decision], seconds: dict[str, float], targets: list[str], real: bool) -> str:
     """The plan as a few lines.
@@ -32,7 +35,8 @@ def describe(decisions: list[Decision], seconds: dict[str, float], targets: list
     width = max(len(decision.recipe.artifact) for decision in busy)
     for decision in busy:
         name = decision.recipe.artifact
-        why = f"  after {', '.join(decision.waits_for)}" if decision.waits_for else ""
+        first, rest = decision.waits_for[:SHOWN], len(decision.waits_for) - SHOWN
+        why = f"  after {', '.join(first)}{f' and {rest} more' if rest > 0 else ''}" if first else ""
         lines.append(f"  {name:{width}}  {duration(seconds[name]) if seconds[name] else '?':>8}{why}")
     return "\n".join(lines)
 

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -82,8 +83,8 @@ class Step:
             *("--params", str(self.scratch / "params.json"), "--output", str(self.output)),
         ]
 
-    def environment(self) -> dict[str, str]:
-        """The variables that the program sees."""
+    def environment(self, temporary: Path) -> dict[str, str]:
+        """The variables that the program sees; ``temporary`` is a folder that is its own."""
         kept = {
             name: value for name, value in os.environ.items() if name in PASSED_ON_NAMES or name.startswith(PASSED_ON)
         }
@@ -94,7 +95,7 @@ class Step:
             "PYTHONDONTWRITEBYTECODE": "1",
             "LC_ALL": "C.UTF-8",
             "TZ": "UTC",
-            "TMPDIR": str(self.scratch / "tmp"),
+            "TMPDIR": str(temporary),
             "TAPEOUT_RUNNER": "1",
             "TAPEOUT_THREADS": str(self.threads),
             "TAPEOUT_STATE": str(self.scratch / "state"),
@@ -188,10 +189,13 @@ def _compared(step: Step, known: Manifest, manifest: Manifest) -> str:
 def _run(step: Step) -> None:
     """Run the program; its words go to the log, its progress also to the terminal."""
     step.log.parent.mkdir(parents=True, exist_ok=True)
-    with open(step.log, "w") as log:
+    with tempfile.TemporaryDirectory(prefix="tapeout-") as short, open(step.log, "w") as log:
+        # a short name for a folder on the run's own disk: sockets' paths may have 108 characters
+        temporary = Path(short) / "t"
+        temporary.symlink_to(step.scratch / "tmp")
         process = subprocess.Popen(
             step.command(),
-            env=step.environment(),
+            env=step.environment(temporary),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

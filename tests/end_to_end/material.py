@@ -114,11 +114,11 @@ def write(folder: Path) -> None:
         archive(folder / f"{core}.zip", files)
     pages = {f"page_{number}.txt": prose(draw) for number in range(60)}
     archive(folder / "prose.zip", pages)
-    with zipfile.ZipFile(folder / "tokenizer.zip", "w") as opened:
+    with zipfile.ZipFile(folder / "tokenizer.whl", "w") as opened:
         opened.writestr(zipfile.ZipInfo("tiny.model"), tokenizer("\n".join(pages.values())))
-    names = {**{core: core for core in CORES}, "prose": "prose", "tiny-tokenizer": "tokenizer"}
+    names = {**{core: f"{core}.zip" for core in CORES}, "prose": "prose.zip", "tiny-tokenizer": "tokenizer.whl"}
     records = {
-        name: {"kind": "file", "path": str(folder / f"{file}.zip"), "licence": "Apache-2.0"}
+        name: {"kind": "file", "path": str(folder / file), "licence": "Apache-2.0"}
         for name, file in names.items()
     }
     (folder / "sources.yaml").write_text(yaml.safe_dump(records))

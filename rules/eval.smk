@@ -1,0 +1,25 @@
+MEASURED = {"base": "base", "dapt": "dapt/model", "sft": "sft/model"}
+
+
+rule evaluate:
+    input:
+        action("evaluation/{model}.json"),
+        model=lambda wildcards: artifact(MEASURED[wildcards.model]),
+        domain=artifact("corpus/domain", "test.jsonl"),
+        general=artifact("corpus/general", "test.jsonl"),
+        instructions=artifact("instructions/splits", "test.jsonl"),
+    output:
+        sealed("evaluation/{model}.json"),
+    wildcard_constraints:
+        model="|".join(MEASURED),
+    params:
+        **parameters(settings.evaluation, template=settings.sft.template),
+    resources:
+        typical_seconds=35,
+    threads: 2
+    log:
+        "logs/evaluation/{model}.log",
+    conda:
+        "../envs/nemo.yaml"
+    shell:
+        build("scripts/evaluate.py")

@@ -1,0 +1,16 @@
+rule export_hf:
+    input:
+        action("export/hf"),
+        model=artifact("sft/model"),
+    output:
+        sealed("export/hf"),
+    params:
+        **parameters(settings.export),
+    resources:
+        typical_seconds=35,
+    log:
+        "logs/export/hf.log",
+    conda:
+        "../envs/nemo.yaml"
+    shell:
+        build("scripts/export_hf.py")

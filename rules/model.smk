@@ -1,0 +1,37 @@
+rule base:
+    input:
+        action("base"),
+        tokenizer=artifact("tokenizer", "base.model"),
+        general=artifact("corpus/general", "train.jsonl"),
+    output:
+        sealed("base"),
+    params:
+        **parameters(settings.base),
+    resources:
+        typical_seconds=120,
+    threads: 2
+    log:
+        "logs/base.log",
+    conda:
+        "../envs/nemo.yaml"
+    shell:
+        build("scripts/base.py")
+
+
+rule base_extended:
+    input:
+        action("base_extended"),
+        base=artifact("base"),
+        tokenizer=artifact("tokenizer", "tokenizer.model"),
+    output:
+        sealed("base_extended"),
+    params:
+        **parameters(settings.base_extended),
+    resources:
+        typical_seconds=10,
+    log:
+        "logs/base_extended.log",
+    conda:
+        "../envs/nemo.yaml"
+    shell:
+        build("scripts/base_extended.py")

@@ -1,0 +1,14 @@
+rule nemo_base:
+    input:
+        action("nemo/base.nemo"),
+        base=artifact("base_extended"),
+    output:
+        sealed("nemo/base.nemo"),
+    resources:
+        typical_seconds=35,
+    log:
+        "logs/nemo/base.log",
+    conda:
+        "../envs/nemo.yaml"
+    shell:
+        build("scripts/nemo_base.py")

@@ -1,0 +1,36 @@
+rule eval_report:
+    input:
+        action("eval_report"),
+        base=artifact("evaluation/base.json"),
+        dapt=artifact("evaluation/dapt.json"),
+        sft=artifact("evaluation/sft.json"),
+        tokenizer=artifact("tokenizer", "report.json"),
+        dapt_log=artifact("dapt/model", "train_log.json"),
+        sft_log=artifact("sft/model", "train_log.json"),
+        behind=[
+            artifact("corpus/domain"),
+            artifact("corpus/general"),
+            artifact("instructions/raw.jsonl"),
+            artifact("instructions/formatted.jsonl"),
+            artifact("instructions/splits"),
+            artifact("tokenizer"),
+            artifact("base"),
+            artifact("base_extended"),
+            artifact("nemo/base.nemo"),
+            artifact("dapt/model"),
+            artifact("sft/model"),
+            artifact("export/hf"),
+            *[artifact(f"sources/{name}") for name in settings.used_sources],
+        ],
+    output:
+        sealed("eval_report"),
+    params:
+        **parameters(settings.report),
+    resources:
+        typical_seconds=5,
+    log:
+        "logs/eval_report.log",
+    conda:
+        "../envs/data.yaml"
+    shell:
+        build("scripts/eval_report.py")

@@ -1,0 +1,19 @@
+rule sft:
+    input:
+        action("sft/model"),
+        model=artifact("dapt/model"),
+        train=artifact("instructions/splits", "train.jsonl"),
+        validation=artifact("instructions/splits", "validation.jsonl"),
+    output:
+        sealed("sft/model"),
+    params:
+        **parameters(settings.sft),
+    resources:
+        typical_seconds=150,
+    threads: settings.sft.threads
+    log:
+        "logs/sft/model.log",
+    conda:
+        "../envs/nemo.yaml"
+    shell:
+        build("scripts/sft.py")

@@ -1,0 +1,21 @@
+rule tokenizer:
+    input:
+        action("tokenizer"),
+        base=artifact(f"sources/{settings.tokenizer.source}"),
+        domain=artifact("corpus/domain", "train.jsonl"),
+        general=artifact("corpus/general", "train.jsonl"),
+        domain_test=artifact("corpus/domain", "test.jsonl"),
+        general_test=artifact("corpus/general", "test.jsonl"),
+    output:
+        sealed("tokenizer"),
+    params:
+        **parameters(settings.tokenizer),
+    resources:
+        typical_seconds=30,
+    threads: 2
+    log:
+        "logs/tokenizer.log",
+    conda:
+        "../envs/data.yaml"
+    shell:
+        build("scripts/tokenizer.py")

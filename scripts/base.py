@@ -1,0 +1,35 @@
+"""Make a tiny Llama from a seed and train it on general text."""
+
+from pathlib import Path
+
+import typer
+
+from tapeout.command import run
+from tapeout.config.base import Base
+from tapeout.data.jsonl import write_json
+
+
+def main(
+    tokenizer: Path = typer.Option(...),
+    general: Path = typer.Option(...),
+    params: Path = typer.Option(...),
+    output: Path = typer.Option(...),
+) -> None:
+    """Write a Hugging Face folder with train_log.json."""
+    from tapeout.model.llama import new_llama, save
+    from tapeout.model.packing import read_documents
+    from tapeout.model.training import be_repeatable, train
+
+    job = Base.model_validate_json(params.read_bytes())
+    be_repeatable(job.threads)
+
+    documents = read_documents(general, tokenizer)
+    model = new_llama(job, tokenizer)
+    log = train(model, documents, job)
+
+    save(model, tokenizer, output)
+    write_json(output / "train_log.json", log)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,31 @@
+"""Convert the extended base model into one deterministic NeMo archive."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tapeout.command import run
+
+
+def main(
+    base: Annotated[Path, typer.Option()],
+    params: Annotated[Path, typer.Option()],
+    output: Annotated[Path, typer.Option()],
+) -> None:
+    """BASE: Hugging Face folder; OUTPUT: the archive base.nemo; PARAMS: none needed."""
+    from tapeout.nemo.process import prepare
+
+    prepare(threads=1)
+    from tapeout.nemo.archive import pack
+    from tapeout.nemo.convert import import_checkpoint
+
+    workplace = Path(tempfile.mkdtemp())
+    import_checkpoint(base, workplace / "checkpoint", Path(os.environ.get("TMPDIR", tempfile.gettempdir())))
+    pack(workplace / "checkpoint", output)
+
+
+if __name__ == "__main__":
+    run(main)

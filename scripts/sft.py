@@ -1,0 +1,49 @@
+"""Fine-tune the adapted model on instruction rows, with loss on the answers only."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tapeout.command import run
+from tapeout.config.sft import Sft
+
+
+def main(
+    model: Annotated[Path, typer.Option()],
+    train: Annotated[Path, typer.Option()],
+    validation: Annotated[Path, typer.Option()],
+    params: Annotated[Path, typer.Option()],
+    output: Annotated[Path, typer.Option()],
+) -> None:
+    """Write a NeMo-2 checkpoint folder with its train_log.json and prompt_template.json."""
+    job = Sft.model_validate_json(params.read_bytes())
+    from tapeout.nemo.process import prepare
+
+    prepare(job.threads)
+    from tapeout.nemo import training
+    from tapeout.nemo.read import tokenizer_path
+    from tapeout.nemo.samples import all_rows, read_rows, row_samples
+
+    tokenizer = tokenizer_path(model)
+    rows, dropped = read_rows(train, tokenizer, job.template, job.seq_length)
+    held_out, held_out_dropped = read_rows(validation, tokenizer, job.template, job.seq_length)
+    log = training.train(
+        model.resolve(),
+        row_samples(rows, job),
+        job,
+        output,
+        Path(tempfile.mkdtemp()),
+        "finetune",
+        validation=all_rows(held_out, job.seq_length),
+        validate_every=job.validate_every,
+    )
+    log["dropped"] = {"train": dropped, "validation": held_out_dropped}
+    training.write_log(log, output)
+    (output / "prompt_template.json").write_text(json.dumps({"template": job.template}) + "\n")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,48 @@
+"""Documents as sequences of equal length."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tapeout.errors import TapeoutError
+from tapeout.tokenizer.sentencepiece_model import processor
+from tapeout.tokenizer.texts import read_texts
+
+
+class CorpusTooSmall(TapeoutError):
+    """The corpus does not fill a single batch."""
+
+
+def read_documents(corpus: Path, tokenizer: Path) -> list[list[int]]:
+    """Token ids of all documents, each as [bos] + pieces + [eos], by SentencePiece itself (D2).
+
+    Raises:
+        MalformedRow, EmptyCorpus: as named.
+    """
+    model = processor(tokenizer.read_bytes())
+    texts = read_texts(corpus)
+    return [[model.bos_id(), *ids, model.eos_id()] for ids in model.encode(texts, out_type=int)]
+
+
+def pack(documents: list[list[int]], sequence: int, generator: torch.Generator) -> Tensor:
+    """Documents in a drawn order, one after another, cut into windows of ``sequence + 1`` tokens.
+
+    A window's last token is the next window's first, so that every token but the very first is predicted once. The
+    windows are then shuffled, so that a batch is a mixture of documents.
+
+    Returns:
+        token ids, [windows, sequence + 1]; fewer than ``sequence`` tokens at the end are left out.
+
+    Raises:
+        CorpusTooSmall: there is not one window.
+    """
+    order = torch.randperm(len(documents), generator=generator).tolist()
+    stream = torch.tensor([token for index in order for token in documents[index]])
+    if len(stream) <= sequence:
+        raise CorpusTooSmall(
+            f"The corpus has {len(stream)} tokens, fewer than one sequence of {sequence + 1}.",
+            "Add text, or lower base.sequence.",
+        )
+    windows = stream.unfold(0, sequence + 1, sequence)
+    return windows[torch.randperm(len(windows), generator=generator)]

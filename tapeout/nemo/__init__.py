@@ -1,0 +1,1 @@
+"""The seam to NVIDIA NeMo and Megatron-core."""

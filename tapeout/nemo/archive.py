@@ -1,0 +1,59 @@
+"""A checkpoint folder as one deterministic tar file, and back, fail-closed.
+
+NVIDIA's own ``.nemo`` files differ at every save (member order, times, random names; study page 10.1). Here the same
+tree gives the same bytes: members sorted, no times, no owners, fixed modes, nothing but regular files and folders.
+"""
+
+import tarfile
+from pathlib import Path
+
+from tapeout.errors import TapeoutError
+
+
+class BadArchive(TapeoutError):
+    """A tar file that is damaged, or holds what a checkpoint never holds."""
+
+
+def pack(folder: Path, archive: Path) -> None:
+    """Write the tree under ``folder`` to ``archive``, an uncompressed tar whose bytes depend on the tree only.
+
+    Raises:
+        BadArchive: the folder holds a link or another special file, or no file at all.
+    """
+    members = sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix())
+    strange = [path.name for path in members if path.is_symlink() or not (path.is_file() or path.is_dir())]
+    if strange or not any(path.is_file() for path in members):
+        what = f"{strange[0]} in {folder.name} is no regular file" if strange else f"{folder.name} holds no file"
+        raise BadArchive(f"{what}.", "Pack a checkpoint folder made of plain files only.")
+    with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar:
+        for path in members:
+            entry = tarfile.TarInfo(path.relative_to(folder).as_posix())
+            if path.is_dir():
+                entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+                tar.addfile(entry)
+            else:
+                entry.mode, entry.size = 0o644, path.stat().st_size
+                with path.open("rb") as content:
+                    tar.addfile(entry, content)
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack ``archive`` into the new folder ``folder``; nothing is written unless every member is harmless.
+
+    Raises:
+        BadArchive: damaged, empty, or with a link, a device, a repeated name or a path that leaves the folder.
+    """
+    try:
+        with tarfile.open(archive, "r:") as tar:
+            members = tar.getmembers()
+            names = [member.name for member in members]
+            if not members or len(set(names)) != len(names):
+                raise BadArchive(f"{archive.name} is empty or repeats a name.", "Build it again.")
+            for member in members:
+                safe = tarfile.data_filter(member, str(folder))
+                if safe is None or safe.name != member.name or not (member.isreg() or member.isdir()):
+                    raise BadArchive(f"{archive.name} holds {member.name!r}, no plain file.", "Do not trust this file.")
+            folder.mkdir(parents=True)
+            tar.extractall(folder, members=members, filter="data")
+    except (tarfile.TarError, EOFError) as error:
+        raise BadArchive(f"{archive.name} cannot be unpacked safely: {error}.", "Build or fetch it again.") from error

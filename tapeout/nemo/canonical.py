@@ -1,0 +1,69 @@
+"""Make a NeMo-2 checkpoint folder a function of its content alone, so that two runs give the same bytes.
+
+What a save leaves behind that is not content (measured on nemo_toolkit 2.4.1): a random ``save_id`` and the folder's
+own path in ``weights/.metadata``, the whole save plan of the process that wrote it, paths of the log folder in the
+state of callbacks in ``weights/common.pt``, and file modes. None of it is read when the checkpoint is loaded.
+"""
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.distributed.checkpoint.metadata import StorageMeta
+
+from tapeout.errors import TapeoutError
+
+SAVE_ID = "tapeout"
+PICKLE_PROTOCOL = 4
+TEXT = (".json", ".yaml", ".yml", ".txt")
+
+
+class NotCanonical(TapeoutError):
+    """A checkpoint folder that names a place of the machine that wrote it, or lacks a part."""
+
+
+def canonicalise(checkpoint: Path, forbidden: list[Path]) -> None:
+    """Rewrite ``checkpoint`` (``context/`` and ``weights/``) in place in its canonical form.
+
+    Args:
+        checkpoint: a NeMo-2 checkpoint folder that was just written.
+        forbidden: folders of this run (output, temporary folder, inputs) whose paths must not occur in any text file.
+
+    Raises:
+        NotCanonical: a part is missing, or a text file still names a forbidden path.
+    """
+    for part in ("context/io.json", "weights/.metadata", "weights/common.pt"):
+        if not (checkpoint / part).is_file():
+            raise NotCanonical(f"The checkpoint {checkpoint.name} lacks {part}.", "Save it again; it is incomplete.")
+    _rewrite_metadata(checkpoint / "weights" / ".metadata")
+    _rewrite_common(checkpoint / "weights" / "common.pt")
+    context = checkpoint / "context" / "io.json"
+    context.write_text(json.dumps(json.loads(context.read_text()), sort_keys=True, separators=(",", ":")) + "\n")
+    for path in sorted(checkpoint.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+        if path.suffix in TEXT:
+            _refuse_paths(path, forbidden)
+
+
+def _rewrite_metadata(path: Path) -> None:
+    """Give the distributed checkpoint's index a fixed id and drop its place of birth and its writer's plans."""
+    metadata = pickle.loads(path.read_bytes())
+    metadata.storage_meta = StorageMeta(checkpoint_id=None, save_id=SAVE_ID, load_id=None)
+    metadata.all_local_plans = None
+    path.write_bytes(pickle.dumps(metadata, protocol=PICKLE_PROTOCOL))
+
+
+def _rewrite_common(path: Path) -> None:
+    """Empty the callbacks' state (paths of log folders); epoch and step of the training loop stay."""
+    common: dict[str, Any] = torch.load(path, weights_only=False)
+    common["callbacks"] = {}
+    torch.save(common, path)
+
+
+def _refuse_paths(path: Path, forbidden: list[Path]) -> None:
+    text = path.read_text(encoding="utf-8", errors="replace")
+    for folder in forbidden:
+        if str(folder) in text:
+            raise NotCanonical(f"{path.name} of the checkpoint names {folder}.", "Report it: a save must not keep paths.")

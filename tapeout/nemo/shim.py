@@ -1,0 +1,163 @@
+"""Let nemo_toolkit 2.4.1 and megatron-core 0.13.1 run on a machine without a GPU, Transformer Engine, Apex or modelopt.
+
+Both packages call CUDA by name in a few places that have nothing to do with the mathematics. Each function below mends
+one such place and says why. ``install()`` must run before ``nemo`` is imported; with a GPU it changes nothing but the
+missing optional package. Tested against the exact versions of the environment's lock.
+"""
+
+import functools
+import importlib.util
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+FUSED_NORMS = {
+    "decoder.layers.*.self_attention.linear_qkv.layer_norm_weight": "decoder.layers.*.input_layernorm.weight",
+    "decoder.layers.*.mlp.linear_fc1.layer_norm_weight": "decoder.layers.*.pre_mlp_layernorm.weight",
+}
+"""Names of Transformer Engine's fused layer norms, and of the same weights in Megatron's local layers."""
+
+
+def install() -> None:
+    """Apply every patch that this machine needs; calling it twice is harmless."""
+    if getattr(install, "done", False):
+        return
+    install.done = True  # type: ignore[attr-defined]
+    stub_modelopt()
+    if torch.cuda.is_available():
+        return
+    leave_functions_uncompiled()
+    answer_cuda_queries()
+    keep_tensors_on_cpu()
+    name_float_tensors_as_on_cuda()
+    switch_off_fusions()
+    use_plain_rng_tracker()
+    use_one_pass_adam()
+    rename_fused_norms()
+    accept_cpu_checkpoints()
+    skip_modelopt_state()
+
+
+def stub_modelopt() -> None:
+    """NeMo reads one constant of NVIDIA's optional modelopt when it is imported, without asking whether it is there."""
+    if importlib.util.find_spec("modelopt") is not None:
+        return
+    for name in ("modelopt", "modelopt.torch", "modelopt.torch.speculative"):
+        module = types.ModuleType(name)
+        module.__path__ = []
+        sys.modules[name] = module
+    sys.modules["modelopt.torch.speculative"].EAGLE3_DEFAULT_CFG = {"algorithm": "eagle", "config": {}}  # type: ignore[attr-defined]
+
+
+def leave_functions_uncompiled() -> None:
+    """Megatron compiles a few element-wise functions; on a CPU that needs a C++ compiler and costs more than it saves."""
+
+    def as_it_is(function: Any = None, **_: Any) -> Any:
+        return as_it_is if function is None else function
+
+    torch.compile = as_it_is
+
+
+def answer_cuda_queries() -> None:
+    """Megatron asks CUDA for the current device, its memory and its random state; the CPU answers instead."""
+    cuda: Any = torch.cuda
+    cuda.current_device = lambda: torch.device("cpu")
+    cuda.get_rng_state = lambda *_, **__: torch.get_rng_state()
+    for name in ("synchronize", "empty_cache", "set_device", "manual_seed", "set_rng_state"):
+        setattr(cuda, name, lambda *_, **__: None)
+    for name in ("max_memory_reserved", "max_memory_allocated"):
+        setattr(cuda, name, lambda *_, **__: 0)
+
+
+def keep_tensors_on_cpu() -> None:
+    """Where a tensor is made on or moved to ``"cuda"`` by name, it is made on or stays on the CPU."""
+    import torch._dynamo  # noqa: F401  builds its table of torch functions, which must see the originals
+
+    torch.Tensor.cuda = lambda self, *_, **__: self  # type: ignore[assignment,method-assign]
+    torch.nn.Module.cuda = lambda self, *_, **__: self  # type: ignore[assignment,method-assign]
+    for name in ("tensor", "zeros", "ones", "empty", "full", "arange"):
+        setattr(torch, name, _made_on_cpu(getattr(torch, name)))
+
+
+def _made_on_cpu(factory: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    @functools.wraps(factory)
+    def made(*args: Any, **kwargs: Any) -> torch.Tensor:
+        if str(kwargs.get("device")).startswith("cuda"):
+            kwargs["device"] = "cpu"
+        return factory(*args, **kwargs)
+
+    return made
+
+
+def name_float_tensors_as_on_cuda() -> None:
+    """Megatron's optimizer sorts parameters by ``tensor.type()`` and knows only the names of CUDA types."""
+    original = torch.Tensor.type
+
+    def type_(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        answer = original(self, *args, **kwargs)
+        return answer.replace("torch.", "torch.cuda.", 1) if isinstance(answer, str) else answer
+
+    torch.Tensor.type = type_  # type: ignore[assignment,method-assign]
+
+
+def switch_off_fusions() -> None:
+    """Kernels that Transformer Engine or Apex would bring are off; the saved context keeps the caller's arguments."""
+    from megatron.core.transformer.transformer_config import TransformerConfig
+
+    original = TransformerConfig.__post_init__
+
+    def post_init(self: Any) -> None:
+        self.apply_rope_fusion = self.persist_layer_norm = self.masked_softmax_fusion = False
+        self.gradient_accumulation_fusion = False
+        original(self)
+
+    TransformerConfig.__post_init__ = post_init
+
+
+def use_plain_rng_tracker() -> None:
+    """Megatron's training tracker of random states is made of CUDA generators; its inference tracker is not."""
+    from megatron.core.tensor_parallel import random
+
+    initialize = random.initialize_rng_tracker
+    initialize(inference_rng_tracker=True, force_reset=True)
+    random.initialize_rng_tracker = lambda *_, **__: initialize(inference_rng_tracker=True)
+    random._set_cuda_rng_state = lambda *_, **__: None
+    random._get_cuda_rng_state = lambda *_, **__: torch.get_rng_state()
+
+
+def use_one_pass_adam() -> None:
+    """Without Apex Megatron takes PyTorch's AdamW in its slow form; the fused one reads the memory once a step."""
+    from megatron.core import optimizer
+
+    optimizer.Adam = functools.partial(torch.optim.AdamW, fused=True)
+
+
+def rename_fused_norms() -> None:
+    """NeMo's Hugging Face importer and exporter name the fused layer norms only; without this they skip the norms."""
+    from nemo.lightning import io
+
+    original = io.apply_transforms
+
+    def apply(source: Any, target: Any, mapping: dict[str, str], *args: Any, **kwargs: Any) -> Any:
+        local = {FUSED_NORMS.get(a, a): FUSED_NORMS.get(b, b) for a, b in mapping.items()}
+        return original(source, target, local, *args, **kwargs)
+
+    io.apply_transforms = apply
+
+
+def accept_cpu_checkpoints() -> None:
+    """After loading, NeMo moves stray tensors to the GPU and asserts that there is one."""
+    from nemo.lightning.io import pl
+
+    pl._fix_tensors_device = lambda checkpoint: checkpoint
+
+
+def skip_modelopt_state() -> None:
+    """``export_ckpt`` asks modelopt whether the model was quantized; without modelopt it never was."""
+    from nemo.collections.llm.modelopt.quantization import quantizer
+
+    manager = types.SimpleNamespace(is_converted=lambda *_, **__: False)
+    quantizer.mto = types.SimpleNamespace(ModeloptStateManager=manager)

@@ -1,0 +1,25 @@
+"""Everything that both forms of the report are written from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tapeout.config.report import Report
+from tapeout.evals.result import Evaluation
+from tapeout.report.figures import Figures
+from tapeout.report.inputs import TokenizerReport, TrainLog
+from tapeout.report.provenance import Provenance
+
+TOKENIZER_REPORT = "tokenizer/report.json"
+LOGS = {"dapt": "dapt/model/train_log.json", "sft": "sft/model/train_log.json"}
+
+
+@dataclass(frozen=True)
+class Material:
+    """Inputs and computed numbers; keys of ``evaluations`` are base, dapt and sft, those of ``logs`` dapt and sft."""
+
+    evaluations: Mapping[str, Evaluation]
+    figures: Figures
+    tokenizer: TokenizerReport
+    logs: Mapping[str, TrainLog]
+    provenance: Provenance
+    params: Report

@@ -1,0 +1,74 @@
+"""Words: the units inside which merges are continued."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import sentencepiece
+
+from tapeout.tokenizer.sentencepiece_model import WORD_MARK
+
+Word = tuple[str, ...]
+"""The pieces of one word, in order."""
+
+
+@dataclass
+class Words:
+    """The different words of a corpus.
+
+    Attributes:
+        counts: occurrences of each word.
+        sources: for each word, the set of sources that it occurs in, as bits.
+        tokens: tokens of the whole corpus, those outside words included.
+    """
+
+    counts: Counter[Word] = field(default_factory=Counter)
+    sources: Counter[Word] = field(default_factory=Counter)
+    tokens: int = 0
+
+
+def count_words(base: sentencepiece.SentencePieceProcessor, corpus: dict[str, list[str]], threads: int) -> Words:
+    """Count the words of a corpus, given as texts by source, in the base model's own segmentation.
+
+    A word begins at a piece that carries the word mark and ends before the next. Pieces of white space, control
+    characters and byte or unknown pieces belong to no word, so that no merge crosses them. Counting words instead of
+    keeping texts makes the cost of merging nearly independent of the corpus size.
+    """
+    starts, inside = piece_kinds(base)
+    pieces = [base.id_to_piece(index) for index in range(base.get_piece_size())]
+    words = Words()
+    for bit, texts in enumerate(corpus.values()):
+        found: Counter[tuple[int, ...]] = Counter()
+        for ids in base.encode(texts, out_type=int, num_threads=threads):
+            words.tokens += len(ids)
+            found.update(cut(ids, starts, inside))
+        for ids, count in found.items():
+            word = tuple(pieces[index] for index in ids)
+            words.counts[word] += count
+            words.sources[word] |= 1 << bit
+    return words
+
+
+def cut(ids: list[int], starts: list[bool], inside: list[bool]) -> Iterator[tuple[int, ...]]:
+    """The words of one text; those of a single piece too."""
+    begin = 0
+    for position, index in enumerate(ids):
+        if starts[index]:
+            if begin < position:
+                yield tuple(ids[begin:position])
+            begin = position if inside[index] else position + 1
+    if begin < len(ids):
+        yield tuple(ids[begin:])
+
+
+def piece_kinds(base: sentencepiece.SentencePieceProcessor) -> tuple[list[bool], list[bool]]:
+    """For every id, whether it ends the word before it, and whether it is part of a word itself."""
+    starts, inside = [], []
+    for index in range(base.get_piece_size()):
+        piece = base.id_to_piece(index)
+        special = base.is_byte(index) or base.is_control(index) or base.is_unknown(index)
+        body = piece.removeprefix(WORD_MARK)
+        part = not special and body.isprintable() and WORD_MARK not in body
+        inside.append(part)
+        starts.append(not part or piece.startswith(WORD_MARK))
+    return starts, inside

@@ -1,0 +1,62 @@
+"""Intervals: coverage, pairing, seeding."""
+
+import numpy as np
+import pytest
+
+from tapeout.evals.bootstrap import Resampler, difference, ratio, relative_change
+
+
+def resampler(units: int, seed: int = 1, name: str = "m", resamples: int = 400) -> Resampler:
+    return Resampler([""] * units, resamples, 0.95, seed, name)
+
+
+def test_same_seed_same_interval_other_seed_or_name_another() -> None:
+    values = np.random.default_rng(0).normal(5, 1, 50).tolist()
+    statistic = ratio(values, [1.0] * 50)
+    first = resampler(50).estimate(statistic)
+    assert first == resampler(50).estimate(statistic)
+    assert first.value == pytest.approx(np.mean(values))
+    assert first.low < first.value < first.high
+    assert first != resampler(50, seed=2).estimate(statistic)
+    assert first != resampler(50, name="n").estimate(statistic)
+
+
+def test_coverage_is_near_95_percent() -> None:
+    generator = np.random.default_rng(5)
+    covered = 0
+    for trial in range(400):
+        size = generator.uniform(1, 10, 60)
+        estimate = resampler(60, seed=trial).estimate(
+            ratio((size * generator.normal(2, 0.5, 60)).tolist(), size.tolist())
+        )
+        covered += estimate.low <= 2 <= estimate.high
+    assert 0.91 <= covered / 400 <= 0.98
+
+
+def test_pairing_makes_differences_narrow() -> None:
+    generator = np.random.default_rng(2)
+    before = generator.normal(10, 3, 80)
+    after = before - 0.5 + generator.normal(0, 0.1, 80)
+    ones = [1.0] * 80
+    first, second = ratio(before.tolist(), ones), ratio(after.tolist(), ones)
+    gain = resampler(80).estimate(difference(second, first))
+    assert gain.high < -0.4 and gain.high - gain.low < 0.1
+    alone = resampler(80).estimate(first)
+    assert alone.high - alone.low > 1
+    relative = resampler(80).estimate(relative_change(second, first))
+    assert relative.value == pytest.approx(after.mean() / before.mean() - 1)
+
+
+def test_strata_keep_their_sizes() -> None:
+    strata = ["a"] * 10 + ["b"] * 30
+    flags = [1.0] * 10 + [0.0] * 30
+    estimate = Resampler(strata, 200, 0.95, 0, "m").estimate(ratio(flags, [1.0] * 40))
+    assert (estimate.low, estimate.value, estimate.high) == (0.25, 0.25, 0.25)
+
+
+def test_wider_confidence_wider_interval() -> None:
+    values = np.random.default_rng(0).normal(5, 1, 50).tolist()
+    statistic = ratio(values, [1.0] * 50)
+    wide = Resampler([""] * 50, 1000, 0.99, 0, "m").estimate(statistic)
+    narrow = Resampler([""] * 50, 1000, 0.8, 0, "m").estimate(statistic)
+    assert wide.low < narrow.low < narrow.high < wide.high

@@ -1,0 +1,65 @@
+"""The extended model in its folder."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from sentencepiece import SentencePieceProcessor
+from transformers import AutoTokenizer
+
+from tapeout.config.base import Base, BaseExtended
+from tapeout.model.extend import extend_model
+from tapeout.model.llama import load, new_llama, save
+from tapeout.tokenizer.sentencepiece_model import extend
+from tests.tokenizer.material import BASE
+
+JOB = Base(hidden=16, layers=1, heads=2, key_value_heads=1, feed_forward=32, sequence=16)
+PIECES = ["▁clk", "_i", "always", "▁always"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "base.model").write_bytes(BASE)
+    (tmp_path / "tokenizer.model").write_bytes(extend(BASE, PIECES))
+    save(new_llama(JOB, tmp_path / "base.model"), tmp_path / "base.model", tmp_path / "base")
+    return tmp_path
+
+
+@pytest.mark.parametrize("output_init", ["mean", "zero"])
+def test_old_tokens_are_predicted_as_before(folder: Path, output_init: str) -> None:
+    job = BaseExtended.model_validate({"output_init": output_init})
+    model, report = extend_model(folder / "base", folder / "tokenizer.model", job)
+    base = load(folder / "base")
+    rows = base.config.vocab_size
+    ids = torch.arange(3, 19)[None]
+    with torch.no_grad():
+        new, old = model(ids).logits, base(ids).logits
+    torch.testing.assert_close(new[..., :rows], old)
+    assert new.shape[-1] == rows + len(PIECES) == report["rows_after"]
+    assert (new[..., rows:] == 0).all() == (output_init == "zero")
+    assert report["output_init"] == output_init
+
+
+def test_a_saved_folder_is_complete_and_repeatable(folder: Path) -> None:
+    names = ["config.json", "generation_config.json", "model.safetensors", "tokenizer.model", "tokenizer_config.json"]
+    contents = []
+    for copy in ("one", "two"):
+        model, _ = extend_model(folder / "base", folder / "tokenizer.model", BaseExtended())
+        save(model, folder / "tokenizer.model", folder / copy)
+        assert sorted(path.name for path in (folder / copy).iterdir()) == names
+        contents.append([(folder / copy / name).read_bytes() for name in names])
+    assert contents[0] == contents[1]
+    assert not any(str(folder).encode() in content for content in contents[0])
+    config = json.loads((folder / "one" / "config.json").read_text())
+    assert config["vocab_size"] == load(folder / "one").config.vocab_size == len(model.lm_head.weight)
+
+
+def test_the_saved_tokenizer_gives_sentencepiece_ids(folder: Path) -> None:
+    model, _ = extend_model(folder / "base", folder / "tokenizer.model", BaseExtended())
+    save(model, folder / "tokenizer.model", folder / "extended")
+    tokenizer = AutoTokenizer.from_pretrained(folder / "extended", use_fast=False)
+    pieces = SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
+    text = "always_ff @(posedge clk_i)  begin\n\tassign a = b;"
+    assert tokenizer(text)["input_ids"] == [1, *pieces.encode(text)]
+    assert len(tokenizer) == pieces.get_piece_size()

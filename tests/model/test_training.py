@@ -1,0 +1,99 @@
+"""Training: the whole vocabulary's loss, repeatable bits, and what must not move."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from tapeout.config.base import Base
+from tapeout.model.llama import new_llama
+from tapeout.model.packing import CorpusTooSmall, pack, read_documents
+from tapeout.model.training import UsedRows, be_repeatable, share_of_peak, train
+from tests.tokenizer.material import BASE, PROSE
+
+JOB = Base(hidden=16, layers=2, heads=2, key_value_heads=1, feed_forward=32, sequence=16, steps=12, batch=2, warm_up=3)
+
+
+@pytest.fixture
+def tokenizer(tmp_path: Path) -> Path:
+    path = tmp_path / "base.model"
+    path.write_bytes(BASE)
+    return path
+
+
+@pytest.fixture
+def documents(tmp_path: Path, tokenizer: Path) -> list[list[int]]:
+    corpus = tmp_path / "train.jsonl"
+    corpus.write_text("".join(json.dumps({"text": text}) + "\n" for text in PROSE[:3] * 2))
+    return read_documents(corpus, tokenizer)
+
+
+def test_documents_are_framed_by_bos_and_eos(documents: list[list[int]]) -> None:
+    assert len(documents) == 6
+    assert all(document[0] == 1 and document[-1] == 2 for document in documents)
+
+
+def test_packing_predicts_every_token_once(documents: list[list[int]]) -> None:
+    windows = pack(documents, 16, torch.Generator().manual_seed(3))
+    again = pack(documents, 16, torch.Generator().manual_seed(3))
+    other = pack(documents, 16, torch.Generator().manual_seed(4))
+    assert torch.equal(windows, again) and not torch.equal(windows, other)
+    total = sum(map(len, documents))
+    assert windows.shape == ((total - 1) // 16, 17)
+    counts = torch.bincount(windows[:, 1:].flatten(), minlength=500)
+    everything = torch.bincount(torch.tensor([token for document in documents for token in document]), minlength=500)
+    assert (counts <= everything).all() and everything.sum() - counts.sum() <= 16
+
+
+def test_too_little_text_is_named(tokenizer: Path) -> None:
+    with pytest.raises(CorpusTooSmall, match="3 tokens"):
+        pack([[1, 5, 2]], 16, torch.Generator())
+    with pytest.raises(CorpusTooSmall, match="fewer than a batch"):
+        train(new_llama(JOB, tokenizer), [[1] * 20], JOB)
+
+
+def test_loss_over_the_used_rows_is_the_loss_of_the_whole_model(tokenizer: Path, documents: list[list[int]]) -> None:
+    model = new_llama(JOB, tokenizer)
+    rows = UsedRows(model, documents)
+    assert 0 < len(rows.unused) < model.config.vocab_size
+    rows.write_back()
+    windows = pack(documents, 16, torch.Generator().manual_seed(0))
+    logits = model(windows[:, :-1]).logits
+    whole = torch.nn.functional.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten())
+    torch.testing.assert_close(rows.loss(windows), whole)
+
+
+def test_training_learns_and_leaves_unused_input_rows(tokenizer: Path, documents: list[list[int]]) -> None:
+    model = new_llama(JOB, tokenizer)
+    before = model.model.embed_tokens.weight.detach().clone()
+    log = train(model, documents, JOB)
+    unused = UsedRows(model, documents).unused
+    assert [step["step"] for step in log["steps"]] == list(range(1, 13))
+    assert log["steps"][-1]["loss"] < log["steps"][0]["loss"] - 0.3
+    assert log["tokens"] == 12 * 2 * 16 and log["validation"] == []
+    assert log["parameters"] == sum(weight.numel() for weight in model.parameters())
+    assert torch.equal(before[unused], model.model.embed_tokens.weight[unused])
+    assert (model.lm_head.weight[unused] == model.lm_head.weight[unused[0]]).all()
+
+
+def test_two_trainings_give_the_same_bits(tokenizer: Path, documents: list[list[int]]) -> None:
+    be_repeatable(2)
+    first, second = new_llama(JOB, tokenizer), new_llama(JOB, tokenizer)
+    assert train(first, documents, JOB) == train(second, documents, JOB)
+    for name, weight in first.state_dict().items():
+        assert torch.equal(weight, second.state_dict()[name]), name
+
+
+def test_learning_rate_rises_to_the_peak_and_falls_to_its_end() -> None:
+    shares = [share_of_peak(step, JOB) for step in range(1, 13)]
+    assert shares[:3] == [1 / 3, 2 / 3, 1]
+    assert shares[2:] == sorted(shares[2:], reverse=True)
+    assert shares[-1] == pytest.approx(JOB.final_fraction)
+
+
+@pytest.mark.parametrize("wrong", [{"hidden": 130}, {"key_value_heads": 3}, {"steps": 100}, {"heads": 128}, {"lr": 1}])
+def test_parameters_that_do_not_fit_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValidationError):
+        Base.model_validate(wrong)

@@ -1,0 +1,53 @@
+"""A checkpoint folder says nothing of its birth."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch.distributed.checkpoint import save
+
+from tapeout.nemo.canonical import NotCanonical, canonicalise
+from tapeout.nemo.convert import ConversionMismatch, compare_tensors
+
+
+def checkpoint(folder: Path, note: str = "") -> Path:
+    """A folder like NeMo's, with PyTorch's own random save id and path in it."""
+    (folder / "context").mkdir(parents=True)
+    (folder / "context/io.json").write_text(json.dumps({"note": note, "a": 1}))
+    save({"module.weight": torch.arange(6.0)}, checkpoint_id=folder / "weights", no_dist=True)
+    torch.save({"epoch": 0, "callbacks": {"ModelCheckpoint": {"dirpath": str(folder)}}}, folder / "weights/common.pt")
+    return folder
+
+
+def test_two_folders_become_the_same_bytes(tmp_path: Path) -> None:
+    one, two = checkpoint(tmp_path / "one"), checkpoint(tmp_path / "another" / "two")
+    names = [path.relative_to(one) for path in sorted(one.rglob("*")) if path.is_file()]
+    assert any((one / name).read_bytes() != (two / name).read_bytes() for name in names)
+    for folder in (one, two):
+        (folder / "context/io.json").chmod(0o600)
+        canonicalise(folder, forbidden=[tmp_path])
+    for name in names:
+        assert (one / name).read_bytes() == (two / name).read_bytes(), name
+        assert (one / name).stat().st_mode & 0o777 == 0o644
+
+
+def test_a_path_in_the_context_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(NotCanonical, match="names"):
+        canonicalise(checkpoint(tmp_path / "one", note=f"{tmp_path}/x"), forbidden=[tmp_path])
+
+
+def test_a_missing_part_is_an_error(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "one")
+    (folder / "weights/common.pt").unlink()
+    with pytest.raises(NotCanonical, match=r"common\.pt"):
+        canonicalise(folder, forbidden=[])
+
+
+def test_a_tensor_that_changed_is_an_error() -> None:
+    good = {"a": torch.zeros(2), "b": torch.ones(2)}
+    compare_tensors(good, dict(good))
+    with pytest.raises(ConversionMismatch, match="b changed"):
+        compare_tensors(good, {**good, "b": torch.tensor([1.0, 1.0 + 1e-7])})
+    with pytest.raises(ConversionMismatch, match="b is on one side"):
+        compare_tensors(good, {"a": good["a"]})

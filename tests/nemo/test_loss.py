@@ -1,0 +1,74 @@
+"""The cheap loss is the exact loss."""
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from tapeout.nemo.loss import split_vocabulary, summed_loss
+
+TOKENS, BATCH, WIDTH, VOCABULARY = 150, 3, 16, 700
+
+
+def material(equal: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    hidden = torch.randn(TOKENS, BATCH, WIDTH, generator=generator)
+    weight = torch.randn(VOCABULARY, WIDTH, generator=generator)
+    weight[VOCABULARY - equal :] = weight[0]
+    labels = torch.randint(1, VOCABULARY - equal, (BATCH, TOKENS), generator=generator)
+    mask = (torch.rand(BATCH, TOKENS, generator=generator) < 0.6).to(torch.uint8)
+    return hidden, weight, labels, mask
+
+
+def exact(hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    logits = hidden.transpose(0, 1) @ weight.T
+    return (cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none") * mask.flatten()).sum()
+
+
+def compare(equal: int) -> int:
+    hidden, weight, labels, mask = material(equal)
+    results = []
+    vocabulary = split_vocabulary(weight, labels)
+    for function in (exact, lambda h, w, y, m: summed_loss(h, w, vocabulary, y, m)):
+        h, w = hidden.clone().requires_grad_(), weight.clone().requires_grad_()
+        loss = function(h, w, labels, mask)
+        (loss * 0.5).backward()
+        results.append((loss.detach(), h.grad, w.grad))
+    for wanted, found in zip(*results, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+    return len(vocabulary.shared)
+
+
+def test_without_equal_rows() -> None:
+    assert compare(equal=0) == 0
+
+
+def test_equal_rows_share_a_logit() -> None:
+    assert compare(equal=200) == 201  # the 200 last ones, and row 0 that they equal
+
+
+def test_targets_never_share() -> None:
+    _, weight, labels, _ = material(200)
+    labels[0, 0] = VOCABULARY - 1
+    vocabulary = split_vocabulary(weight, labels)
+    assert VOCABULARY - 1 in vocabulary.own
+    assert len(vocabulary.shared) == 200
+
+
+def test_shared_rows_stay_equal_in_training() -> None:
+    hidden, weight, labels, mask = material(200)
+    weight.requires_grad_()
+    vocabulary = split_vocabulary(weight, labels)
+    optimizer = torch.optim.AdamW([weight], lr=0.1, weight_decay=0.1)
+    for _ in range(5):
+        optimizer.zero_grad()
+        summed_loss(hidden, weight, vocabulary, labels, mask).backward()
+        optimizer.step()
+    rows = weight.detach()[vocabulary.shared]
+    assert torch.equal(rows, rows[:1].expand_as(rows))
+    assert not torch.equal(rows[0], material(200)[1][0])
+
+
+def test_no_gradients_when_none_are_wanted() -> None:
+    hidden, weight, labels, mask = material()
+    with torch.no_grad():
+        loss = summed_loss(hidden, weight, split_vocabulary(weight, labels), labels, mask)
+    torch.testing.assert_close(loss, exact(hidden, weight, labels, mask), rtol=1e-5, atol=1e-3)

@@ -1,0 +1,69 @@
+"""A base model and texts, small but real: a SentencePiece BPE trained here, SystemVerilog of three made-up cores."""
+
+import io
+
+import sentencepiece
+
+from tapeout.config.tokenizer import Tokenizer
+
+PROSE = [
+    "The model of a design is written once and read many times; a reader should find what it does without help.",
+    "A query returns rows in the order of their keys. When two keys are equal the first row that was added wins.",
+    "This setting is the name of the class that handles a request, and its default is the one named above.",
+    "Pack my box with five dozen liquor jugs; QUICK ZEPHYRS BLOW, VEXING DAFT JIM_K [0-9] (x=1, y+2) <z> 'q' \"%d\" #!",
+    "Always write tests for the counter that you change: input and output are compared by value and by width.",
+]
+CORE = """module {name}_counter #(parameter int WIDTH = {width}) (
+  input  logic             clk_i,
+  input  logic             rst_ni,
+  input  logic [WIDTH-1:0] data_i,
+  output logic [WIDTH-1:0] data_o
+);
+  logic [WIDTH-1:0] {name}_count_q, {name}_count_d;
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      {name}_count_q <= '0;
+    end else begin
+      {name}_count_q <= {name}_count_d;
+    end
+  end
+  assign {name}_count_d = {name}_count_q + data_i;
+\tassign data_o = {name}_count_q;
+endmodule
+"""
+
+
+def train_base() -> bytes:
+    """Bytes of a SentencePiece model with the settings of the Llama family: BPE, identity, byte fallback."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(PROSE * 20),
+        model_writer=model,
+        model_type="bpe",
+        vocab_size=440,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        allow_whitespace_only_pieces=True,
+        byte_fallback=True,
+        split_digits=True,
+        character_coverage=1.0,
+        num_threads=1,
+        minloglevel=2,
+    )
+    return model.getvalue()
+
+
+def core(name: str, copies: int) -> list[str]:
+    """Documents of one core."""
+    return [CORE.format(name=name, width=4 * number) for number in range(1, copies + 1)]
+
+
+BASE = train_base()
+DOMAIN = {"alpha": core("alpha", 6), "beta": core("beta", 5), "zqx": core("zqx", 9)}
+GENERAL = {"prose": PROSE * 5}
+
+
+def job(**changes: float) -> Tokenizer:
+    """Parameters for texts of this size."""
+    settings = {"new_pieces": 24, "multiple": 4, "smallest_count": 3, "smallest_sources": 2, "general_rate": 1e-3}
+    return Tokenizer.model_validate(settings | {"general_change": 0.05, "samples": 8} | changes)

@@ -1,0 +1,91 @@
+"""Each gate lets the right model through and names what a wrong one breaks."""
+
+import pytest
+
+from tapeout.tokenizer.extension import extend_vocabulary
+from tapeout.tokenizer.gates import (
+    BasePieceChanged,
+    DomainTokensNotLower,
+    Efficiency,
+    GeneralTokensChanged,
+    RoundTripBroken,
+    VocabularySizeNotMultiple,
+    check_base_pieces,
+    check_efficiency,
+    check_round_trip,
+    check_size,
+    measure,
+)
+from tapeout.tokenizer.report import check
+from tapeout.tokenizer.sentencepiece_model import UnsupportedModel, extend, parse, processor
+from tests.tokenizer.material import BASE, DOMAIN, GENERAL, PROSE, core, job
+
+base = processor(BASE)
+extension = extend_vocabulary(BASE, DOMAIN, GENERAL, job(), threads=1)
+held_out = core("gamma", 3)
+
+
+def test_a_good_extension_passes_and_is_reported() -> None:
+    report = check(BASE, extension, held_out, PROSE, job(), threads=1)
+    size = base.get_piece_size()
+    assert report["vocabulary"] == {"base": size, "extended": size + 24, "multiple": 4}
+    assert report["test"]["domain"]["change"] < -0.05
+    assert report["test"]["domain"]["bytes"] == sum(len(text.encode()) for text in held_out)
+    assert [piece["id"] for piece in report["pieces"]] == list(range(size, size + 24))
+    assert all(processor(extension.model).id_to_piece(piece["id"]) == piece["piece"] for piece in report["pieces"])
+
+
+def test_new_scores_lie_below_all_others_and_fall() -> None:
+    pieces = parse(extension.model).pieces
+    scores = [piece.score for piece in pieces[base.get_piece_size() :]]
+    assert scores == sorted(set(scores), reverse=True)
+    assert scores[0] < min(piece.score for piece in parse(BASE).pieces)
+
+
+def test_a_changed_base_piece_is_named() -> None:
+    proto = parse(extension.model)
+    proto.pieces[300].piece = "changed"
+    with pytest.raises(BasePieceChanged, match="Piece 300"):
+        check_base_pieces(base, processor(proto.SerializeToString()))
+
+
+def test_a_cut_vocabulary_is_named() -> None:
+    with pytest.raises(BasePieceChanged, match="None in the extended"):
+        check_base_pieces(processor(extension.model), base)
+
+
+def test_an_odd_size_is_named_with_the_way_out() -> None:
+    with pytest.raises(VocabularySizeNotMultiple, match="not a multiple of 1000") as caught:
+        check_size(base, 1000)
+    assert "Add 560" in caught.value.cure
+
+
+def test_lost_text_is_named() -> None:
+    lossy = parse(BASE)
+    lossy.normalizer_spec.remove_extra_whitespaces = True
+    with pytest.raises(RoundTripBroken, match="is not given back"):
+        check_round_trip(base, processor(lossy.SerializeToString()), ["two  spaces"], 8)
+
+
+def test_what_the_base_loses_is_counted_and_not_judged() -> None:
+    assert check_round_trip(base, base, ["a ▁ b", "plain"], 8) == {"documents": 2, "changed_by_base": 1}
+
+
+def test_saving_nothing_is_named() -> None:
+    same = measure(base, base, held_out, 1)
+    with pytest.raises(DomainTokensNotLower):
+        check_efficiency(same, same, 0.005)
+
+
+def test_changed_general_text_is_named() -> None:
+    saved, changed = Efficiency(1, 100, 50, 40), Efficiency(1, 1000, 1000, 990)
+    check_efficiency(saved, changed, 0.011)
+    with pytest.raises(GeneralTokensChanged, match=r"-1.00%, more than 0.50%"):
+        check_efficiency(saved, changed, 0.005)
+
+
+def test_a_model_that_is_not_bpe_is_refused() -> None:
+    proto = parse(BASE)
+    proto.normalizer_spec.name = "nmt_nfkc"
+    with pytest.raises(UnsupportedModel):
+        extend(proto.SerializeToString(), ["x"])

@@ -1,0 +1,94 @@
+"""Continued merges against SentencePiece itself."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tapeout.tokenizer.extension import extend_vocabulary, is_allowed
+from tapeout.tokenizer.merges import TooFewPieces, merged
+from tapeout.tokenizer.sentencepiece_model import merge_ranks, parse, processor
+from tapeout.tokenizer.words import count_words
+from tests.tokenizer.material import BASE, DOMAIN, GENERAL, job
+
+ranks = merge_ranks(parse(BASE))
+base = processor(BASE)
+extended = processor(extend_vocabulary(BASE, DOMAIN, GENERAL, job(), threads=1).model)
+
+
+def test_merging_characters_is_what_sentencepiece_does() -> None:
+    for text in ("always_ff", "clk_i;", "counter", "[WIDTH-1:0]", "instantiation", "x=%d"):
+        assert list(merged(("▁", *text), ranks)) == base.encode(text, out_type=str)
+
+
+def test_the_extended_model_cuts_as_the_simulation_did() -> None:
+    extension = extend_vocabulary(BASE, DOMAIN, GENERAL, job(), threads=2)
+    model = processor(extension.model)
+    real = Counter(piece for texts in DOMAIN.values() for ids in model.encode(texts, out_type=str) for piece in ids)
+    assert {new.piece: extension.uses[new.piece] for new in extension.pieces} == {
+        new.piece: real[new.piece] for new in extension.pieces
+    }
+
+
+def test_order_of_sources_and_documents_and_threads_changes_nothing() -> None:
+    turned = {name: texts[::-1] for name, texts in reversed(DOMAIN.items())}
+    first = extend_vocabulary(BASE, DOMAIN, GENERAL, job(), threads=1)
+    second = extend_vocabulary(BASE, turned, GENERAL, job(), threads=2)
+    assert first.model == second.model
+
+
+def test_pieces_respect_the_limits() -> None:
+    chosen = extend_vocabulary(BASE, DOMAIN, GENERAL, job(), threads=1).pieces
+    counts = [new.count for new in chosen]
+    assert len(chosen) == len({new.piece for new in chosen}) == job().new_pieces
+    assert counts == sorted(counts, reverse=True) and counts[-1] >= job().smallest_count
+    for new in chosen:
+        assert new.piece not in ranks
+        assert 2 <= len(new.piece) <= job().longest_piece
+        assert "▁" not in new.piece[1:] and not any(map(str.isspace, new.piece))
+        assert not any(map(str.isdigit, new.piece))
+
+
+def test_common_general_pieces_are_left_out() -> None:
+    general = {"prose": ["module logic posedge clk_i"]}
+    free = extend_vocabulary(BASE, DOMAIN, GENERAL, job(), threads=1).pieces
+    held = extend_vocabulary(BASE, DOMAIN, general, job(general_rate=1e-4), threads=1).pieces
+    assert any("logic" in new.piece for new in free)
+    assert all(new.general == 0 for new in held)
+    assert not any("logic" in new.piece for new in held)
+
+
+def test_names_of_a_single_source_are_left_out() -> None:
+    def pieces(sources: int) -> str:
+        chosen = extend_vocabulary(BASE, DOMAIN, GENERAL, job(smallest_sources=sources), threads=1).pieces
+        return " ".join(new.piece for new in chosen)
+
+    assert "zqx" in pieces(1)
+    assert "zqx" not in pieces(2)
+
+
+def test_asking_for_too_many_pieces_is_named() -> None:
+    with pytest.raises(TooFewPieces, match="of the 100000 new pieces"):
+        extend_vocabulary(BASE, DOMAIN, GENERAL, job(new_pieces=100000), threads=1)
+
+
+def test_digits_are_a_choice() -> None:
+    assert not is_allowed("1'b", 24, digits=False)
+    assert is_allowed("1'b", 24, digits=True)
+    assert not is_allowed("a" * 25, 24, digits=True)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=80))
+def test_any_text_comes_back_from_the_extended_model(text: str) -> None:
+    if base.decode(base.encode(text)) == text:
+        assert extended.decode(extended.encode(text)) == text
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(alphabet="abcdef_01[]();▁\n \tclk", max_size=60))
+def test_words_never_cross_white_space(text: str) -> None:
+    for word in count_words(base, {"a": [text]}, 1).counts:
+        joined = "".join(word)
+        assert "▁" not in joined[1:] and not any(map(str.isspace, joined))
