@@ -35,11 +35,7 @@ def run(main: Callable[..., None]) -> None:
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        fail(
-            DiskFull(
-                f"No space is left while writing {error.filename}.", "Free some space and run again."
-            )
-        )
+        fail(DiskFull(f"No space is left while writing {error.filename}.", "Free some space and run again."))
 
 
 def fail(error: TapeoutError) -> None:

@@ -15,7 +15,9 @@ class Sft(Training):
     final_fraction: float = Field(0.02, ge=0, lt=1, description="Part of the peak learning rate left at the last step.")
     global_batch: int = Field(16, ge=1, description="Sequences a step; several rows are packed into one.")
     validate_every: int = Field(125, ge=1, description="Steps between losses on the whole validation split (F51).")
-    template: str = Field("{input}\n### Answer: {output}", description="Prompt template; it is stored in the model (F55).")
+    template: str = Field(
+        "{input}\n### Answer: {output}", description="Prompt template; it is stored in the model (F55)."
+    )
 
     @field_validator("template")
     @classmethod

@@ -19,7 +19,9 @@ class Training(Section):
     clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
     seq_length: int = Field(256, ge=8, description="Tokens of a sequence.")
     global_batch: int = Field(8, ge=1, description="Sequences a step.")
-    micro_batch: int = Field(8, ge=1, description="Sequences in one forward pass; only the last bits depend on it (F45).")
+    micro_batch: int = Field(
+        8, ge=1, description="Sequences in one forward pass; only the last bits depend on it (F45)."
+    )
     seed: int = Field(1, ge=0, description="Seed of the order of the samples.")
     threads: int = Field(2, ge=1, description="Threads of the arithmetic; their number orders the sums.")
 

@@ -1,8 +1,8 @@
 """Where one run keeps its things, and the few moves that change them.
 
 ``results/`` holds the artifacts under their human names with their manifests beside them. ``results/.graph/`` holds
-what Snakemake sees: for each artifact a mark that it is sealed, its action, and a stamp that the action is resolved. Those
-three say what the manifests and the store imply; they can be thrown away or written anew at any moment.
+what Snakemake sees: for each artifact a mark that it is sealed, its action, and a stamp that the action is resolved.
+Those three say what the manifests and the store imply; they can be thrown away or written anew at any moment.
 """
 
 import json

@@ -66,4 +66,6 @@ def _refuse_paths(path: Path, forbidden: list[Path]) -> None:
     text = path.read_text(encoding="utf-8", errors="replace")
     for folder in forbidden:
         if str(folder) in text:
-            raise NotCanonical(f"{path.name} of the checkpoint names {folder}.", "Report it: a save must not keep paths.")
+            raise NotCanonical(
+                f"{path.name} of the checkpoint names {folder}.", "Report it: a save must not keep paths."
+            )

@@ -34,7 +34,9 @@ def import_checkpoint(source: Path, output: Path, workplace: Path) -> None:
     """
     from nemo.collections import llm
 
-    kind = llm.LlamaModel(llm.LlamaConfig(num_layers=1, hidden_size=8, num_attention_heads=1))  # only names the importer
+    kind = llm.LlamaModel(
+        llm.LlamaConfig(num_layers=1, hidden_size=8, num_attention_heads=1)
+    )  # only names the importer
     llm.import_ckpt(kind, f"hf://{source.resolve()}", output_path=output)
     canonicalise(output, forbidden=[source.resolve(), output.resolve(), workplace.resolve()])
     converted = huggingface_weights(checkpoint_tensors(output), huggingface_config(output))
@@ -53,9 +55,13 @@ def compare_tensors(expected: dict[str, Tensor], found: dict[str, Tensor]) -> No
     """
     for name in sorted(expected.keys() | found.keys()):
         if name not in expected or name not in found:
-            raise ConversionMismatch(f"Tensor {name} is on one side only.", "This architecture cannot be converted yet.")
+            raise ConversionMismatch(
+                f"Tensor {name} is on one side only.", "This architecture cannot be converted yet."
+            )
         if not torch.equal(expected[name], found[name]):
-            raise ConversionMismatch(f"Tensor {name} changed in the conversion.", "Check the shim's names of the norms.")
+            raise ConversionMismatch(
+                f"Tensor {name} changed in the conversion.", "Check the shim's names of the norms."
+            )
 
 
 def export_checkpoint(source: Path, output: Path, tolerance: float, tokens: int) -> None:
@@ -132,8 +138,11 @@ def chat_template(template: str) -> str:
     before, between, _ = split_template(template)
     return (
         "{% for message in messages %}"
-        "{% if message['role'] == 'user' %}{{ bos_token + " + json.dumps(before) + " + message['content'] + "
-        + json.dumps(between) + " }}"
+        "{% if message['role'] == 'user' %}{{ bos_token + "
+        + json.dumps(before)
+        + " + message['content'] + "
+        + json.dumps(between)
+        + " }}"
         "{% elif message['role'] == 'assistant' %}{{ message['content'] + eos_token }}"
         "{% endif %}{% endfor %}"
     )

@@ -54,7 +54,10 @@ class SampleModule(lightning.LightningDataModule):
         self.seq_length = job.seq_length
         self.micro_batch_size, self.global_batch_size = job.micro_batch, job.global_batch
         self.data_sampler = nl.MegatronDataSampler(
-            seq_len=job.seq_length, micro_batch_size=job.micro_batch, global_batch_size=job.global_batch, output_log=False
+            seq_len=job.seq_length,
+            micro_batch_size=job.micro_batch,
+            global_batch_size=job.global_batch,
+            output_log=False,
         )
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:

@@ -15,6 +15,7 @@ def prepare(threads: int) -> None:
     """
     for name in [name for name in os.environ if name.startswith("SLURM_")]:
         del os.environ[name]
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # these steps are defined on the CPU: a GPU must not change their bytes
     os.environ["OMP_NUM_THREADS"] = str(threads)  # else Lightning takes as many threads as the machine has
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ["HF_HUB_OFFLINE"] = "1"

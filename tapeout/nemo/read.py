@@ -1,8 +1,8 @@
-"""Read any of our models without NeMo: Hugging Face folders and NeMo-2 checkpoint folders alike, in one or two seconds.
+"""Read any of our models without NeMo, Hugging Face folders and NeMo-2 checkpoint folders alike, in a second or two.
 
-The weights of a NeMo-2 checkpoint are a plain PyTorch distributed checkpoint; only names and layouts differ from Hugging
-Face's. Megatron keeps one tensor per kind of weight for all layers, interleaves query, key and value rows per query
-group, and joins gate and up projection. Equality with NeMo's own exporter is tested bit by bit.
+The weights of a NeMo-2 checkpoint are a plain PyTorch distributed checkpoint; only names and layouts differ from those
+of Hugging Face. Megatron keeps one tensor per kind of weight for all layers, interleaves query, key and value rows per
+query group, and joins gate and up projection. Equality with NeMo's own exporter is tested bit by bit.
 """
 
 import json
@@ -48,7 +48,9 @@ def load_llama(path: Path) -> LlamaForCausalLM:
     try:
         model.load_state_dict(huggingface_weights(checkpoint_tensors(path), config))
     except (KeyError, RuntimeError) as error:
-        raise UnreadableModel(f"The weights in {path} do not fit its configuration: {error}.", "Build it again.") from error
+        raise UnreadableModel(
+            f"The weights in {path} do not fit its configuration: {error}.", "Build it again."
+        ) from error
     return model.eval()
 
 
@@ -92,7 +94,9 @@ def huggingface_weights(tensors: dict[str, torch.Tensor], config: LlamaConfig) -
                 gate, up = tensor.chunk(2)
                 weights |= {prefix + "mlp.gate_proj.weight": gate, prefix + "mlp.up_proj.weight": up}
             elif kind == "self_attention.linear_qkv.weight":
-                weights |= {prefix + f"self_attn.{part}_proj.weight": w for part, w in _split_qkv(tensor, config).items()}
+                weights |= {
+                    prefix + f"self_attn.{part}_proj.weight": w for part, w in _split_qkv(tensor, config).items()
+                }
             else:
                 raise KeyError(name)
     return weights
@@ -114,7 +118,9 @@ def huggingface_config(path: Path) -> LlamaConfig:
     """The Hugging Face configuration that NeMo's exporter would write, from the checkpoint's context."""
     context = path / "context" / "io.json"
     if not context.is_file():
-        raise UnreadableModel(f"{path} is no model folder.", "Give a Hugging Face folder or a NeMo-2 checkpoint folder.")
+        raise UnreadableModel(
+            f"{path} is no model folder.", "Give a Hugging Face folder or a NeMo-2 checkpoint folder."
+        )
     given = _arguments(json.loads(context.read_text()), "llama_config_1")
     return LlamaConfig(
         vocab_size=given["vocab_size"],

@@ -15,6 +15,8 @@ from tapeout.data.prompt import BEGIN, END, encode_example
 from tapeout.errors import TapeoutError
 
 Mask = NDArray[np.uint8]
+Row = tuple[list[int], list[int]]
+"""Ids of an instruction row, and its loss mask."""
 
 
 class TooLittleData(TapeoutError):
@@ -52,9 +54,7 @@ def text_samples(domain: Path, general: Path, tokenizer: Path, job: Dapt) -> Sam
     return Samples(chosen[:, :-1], chosen[:, 1:], np.ones((count, job.seq_length), dtype=np.uint8))
 
 
-def corpus_windows(
-    corpus: Path, processor: sentencepiece.SentencePieceProcessor, job: Dapt, wanted: int
-) -> Ids:
+def corpus_windows(corpus: Path, processor: sentencepiece.SentencePieceProcessor, job: Dapt, wanted: int) -> Ids:
     """Windows of a corpus; documents are drawn in a seeded order until there are twice the windows that are wanted.
 
     Raises:
@@ -85,8 +85,8 @@ def beginning(text: str, limit: int) -> str:
     return head[: end or limit].decode(errors="ignore")
 
 
-def read_rows(path: Path, tokenizer: Path, template: str, limit: int) -> tuple[list[tuple[list[int], list[int]]], int]:
-    """Instruction rows as (ids, mask), without those longer than ``limit`` + 1 ids, and how many these were (F47, F57)."""
+def read_rows(path: Path, tokenizer: Path, template: str, limit: int) -> tuple[list[Row], int]:
+    """Instruction rows as (ids, mask), without those of more than ``limit`` + 1 ids, and how many these were (F47)."""
     processor = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer))
     rows = [orjson.loads(line) for line in path.read_bytes().splitlines() if line.strip()]
     encoded = [encode_example(processor, template, row["input"], row["output"]) for row in rows]
@@ -96,7 +96,7 @@ def read_rows(path: Path, tokenizer: Path, template: str, limit: int) -> tuple[l
     return kept, len(encoded) - len(kept)
 
 
-def row_samples(rows: list[tuple[list[int], list[int]]], job: Training) -> Samples:
+def row_samples(rows: list[Row], job: Training) -> Samples:
     """Instruction rows packed into ``job.steps * job.global_batch`` sequences, epoch after epoch, in a seeded order."""
     lengths = [len(ids) - 1 for ids, _ in rows]
     count = job.steps * job.global_batch
@@ -108,13 +108,13 @@ def row_samples(rows: list[tuple[list[int], list[int]]], job: Training) -> Sampl
     return packed(rows, bins[:count], job.seq_length)
 
 
-def all_rows(rows: list[tuple[list[int], list[int]]], seq_length: int) -> Samples:
+def all_rows(rows: list[Row], seq_length: int) -> Samples:
     """Every row exactly once, packed; for validation."""
     lengths = [len(ids) - 1 for ids, _ in rows]
     return packed(rows, pack(lengths, np.arange(len(rows)), seq_length), seq_length)
 
 
-def packed(rows: list[tuple[list[int], list[int]]], bins: list[list[int]], seq_length: int) -> Samples:
+def packed(rows: list[Row], bins: list[list[int]], seq_length: int) -> Samples:
     """Lay rows out one after another; a row of n ids takes n - 1 places, and its last id is only a label."""
     shape = (len(bins), seq_length)
     samples = Samples(

@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+INSTALLED: list[bool] = []
+
 FUSED_NORMS = {
     "decoder.layers.*.self_attention.linear_qkv.layer_norm_weight": "decoder.layers.*.input_layernorm.weight",
     "decoder.layers.*.mlp.linear_fc1.layer_norm_weight": "decoder.layers.*.pre_mlp_layernorm.weight",
@@ -23,9 +25,9 @@ FUSED_NORMS = {
 
 def install() -> None:
     """Apply every patch that this machine needs; calling it twice is harmless."""
-    if getattr(install, "done", False):
+    if INSTALLED:
         return
-    install.done = True  # type: ignore[attr-defined]
+    INSTALLED.append(True)
     stub_modelopt()
     if torch.cuda.is_available():
         return
@@ -46,19 +48,23 @@ def stub_modelopt() -> None:
     if importlib.util.find_spec("modelopt") is not None:
         return
     for name in ("modelopt", "modelopt.torch", "modelopt.torch.speculative"):
-        module = types.ModuleType(name)
+        module: Any = types.ModuleType(name)
         module.__path__ = []
+        module.EAGLE3_DEFAULT_CFG = {"algorithm": "eagle", "config": {}}
         sys.modules[name] = module
-    sys.modules["modelopt.torch.speculative"].EAGLE3_DEFAULT_CFG = {"algorithm": "eagle", "config": {}}  # type: ignore[attr-defined]
 
 
 def leave_functions_uncompiled() -> None:
-    """Megatron compiles a few element-wise functions; on a CPU that needs a C++ compiler and costs more than it saves."""
+    """Megatron compiles a few element-wise functions; on a CPU that needs a C++ compiler and costs more than it saves.
+
+    So ``torch.compile`` gives back what it is given.
+    """
 
     def as_it_is(function: Any = None, **_: Any) -> Any:
         return as_it_is if function is None else function
 
-    torch.compile = as_it_is
+    compiler: Any = torch
+    compiler.compile = as_it_is
 
 
 def answer_cuda_queries() -> None:
@@ -74,10 +80,10 @@ def answer_cuda_queries() -> None:
 
 def keep_tensors_on_cpu() -> None:
     """Where a tensor is made on or moved to ``"cuda"`` by name, it is made on or stays on the CPU."""
-    import torch._dynamo  # noqa: F401  builds its table of torch functions, which must see the originals
+    import torch._dynamo  # builds its table of torch functions, which must see the originals
 
-    torch.Tensor.cuda = lambda self, *_, **__: self  # type: ignore[assignment,method-assign]
-    torch.nn.Module.cuda = lambda self, *_, **__: self  # type: ignore[assignment,method-assign]
+    for kind in (torch.Tensor, torch.nn.Module):
+        setattr(kind, "cuda", lambda self, *_, **__: self)  # noqa: B010
     for name in ("tensor", "zeros", "ones", "empty", "full", "arange"):
         setattr(torch, name, _made_on_cpu(getattr(torch, name)))
 
@@ -94,13 +100,14 @@ def _made_on_cpu(factory: Callable[..., torch.Tensor]) -> Callable[..., torch.Te
 
 def name_float_tensors_as_on_cuda() -> None:
     """Megatron's optimizer sorts parameters by ``tensor.type()`` and knows only the names of CUDA types."""
-    original = torch.Tensor.type
+    tensor: Any = torch.Tensor
+    original = tensor.type
 
     def type_(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         answer = original(self, *args, **kwargs)
         return answer.replace("torch.", "torch.cuda.", 1) if isinstance(answer, str) else answer
 
-    torch.Tensor.type = type_  # type: ignore[assignment,method-assign]
+    tensor.type = type_
 
 
 def switch_off_fusions() -> None:

@@ -52,7 +52,7 @@ class MaskedStep:
         return summed_loss(hidden, output_weight(gpt), self.vocabulary, batch["labels"], batch["loss_mask"])
 
 
-class SummedLoss(MegatronLossReduction):  # type: ignore[misc]
+class SummedLoss(MegatronLossReduction):
     """Hand Megatron the sum and the number of tokens, so that it divides by the tokens of the whole batch (F45)."""
 
     def forward(self, batch: dict[str, Tensor], loss: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
@@ -144,9 +144,7 @@ def megatron_model(model: Any) -> Any:
 def output_weight(gpt: Any) -> Tensor:
     """Weight of the output layer [v, d], shared with the embedding or not."""
     weight: Tensor = (
-        gpt.shared_embedding_or_output_weight()
-        if gpt.share_embeddings_and_output_weights
-        else gpt.output_layer.weight
+        gpt.shared_embedding_or_output_weight() if gpt.share_embeddings_and_output_weights else gpt.output_layer.weight
     )
     return weight
 

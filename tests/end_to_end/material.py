@@ -118,8 +118,7 @@ def write(folder: Path) -> None:
         opened.writestr(zipfile.ZipInfo("tiny.model"), tokenizer("\n".join(pages.values())))
     names = {**{core: f"{core}.zip" for core in CORES}, "prose": "prose.zip", "tiny-tokenizer": "tokenizer.whl"}
     records = {
-        name: {"kind": "file", "path": str(folder / file), "licence": "Apache-2.0"}
-        for name, file in names.items()
+        name: {"kind": "file", "path": str(folder / file), "licence": "Apache-2.0"} for name, file in names.items()
     }
     (folder / "sources.yaml").write_text(yaml.safe_dump(records))
     (folder / "config.yaml").write_text(yaml.safe_dump(config(folder)))

@@ -47,9 +47,7 @@ def main(place: Path) -> None:
     alone = packed(rows, [[row] for row in range(len(rows))], 64)
 
     def tune(name: str, micro: int, validation: Samples) -> None:
-        job = Sft(
-            steps=6, warm_up=1, seq_length=64, global_batch=4, micro_batch=micro, threads=1, validate_every=3
-        )
+        job = Sft(steps=6, warm_up=1, seq_length=64, global_batch=4, micro_batch=micro, threads=1, validate_every=3)
         folder = place / name
         destroy_num_microbatches_calculator()  # one process trains once, as a rule
         log = train(base, row_samples(rows, job), job, folder / "model", folder / "work", "finetune", validation, 3)
@@ -64,7 +62,7 @@ def main(place: Path) -> None:
 
     for corpus in ("domain", "general"):
         (place / f"{corpus}.jsonl").write_text(json.dumps({"text": TEXT * 40}) + "\n")
-    job = Dapt(steps=20, warm_up=2, seq_length=64, global_batch=4, micro_batch=4, threads=1)
+    job = Dapt(steps=20, warm_up=2, learning_rate=0.02, seq_length=64, global_batch=4, micro_batch=4, threads=1)
     samples = text_samples(place / "domain.jsonl", place / "general.jsonl", tokenizer, job)
     results["dapt"] = train(base, samples, job, place / "dapt", place / "dapt work", "pretrain")
 

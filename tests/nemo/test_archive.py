@@ -34,7 +34,9 @@ def test_bytes_depend_on_the_tree_alone(tmp_path: Path) -> None:
 def test_round_trip(tmp_path: Path) -> None:
     pack(tree(tmp_path / "one", ["a/b/c", "d"], 0o644, 1), tmp_path / "one.nemo")
     unpack(tmp_path / "one.nemo", tmp_path / "back")
-    found = {path.relative_to(tmp_path / "back").as_posix() for path in (tmp_path / "back").rglob("*") if path.is_file()}
+    found = {
+        path.relative_to(tmp_path / "back").as_posix() for path in (tmp_path / "back").rglob("*") if path.is_file()
+    }
     assert found == {"a/b/c", "d"}
     assert (tmp_path / "back/a/b/c").read_text() == "content of a/b/c"
 

@@ -1,4 +1,4 @@
-"""The seam to NeMo, with the real thing: one process does the work (tests/nemo/journey.py), every test reads a result."""
+"""The seam to the real NeMo: one process does the work (tests/nemo/journey.py), every test reads one of its results."""
 
 import json
 import os
@@ -26,7 +26,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "tmp"), "SLURM_NTASKS": "4"}
     environment.pop("OMP_NUM_THREADS", None)
     done = subprocess.run(
-        [sys.executable, ROOT / "tests/nemo/journey.py", folder], env=environment, cwd=ROOT, capture_output=True, text=True
+        [sys.executable, ROOT / "tests/nemo/journey.py", folder],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-8000:]
     return folder
@@ -94,9 +98,9 @@ def test_packed_rows_do_not_see_each_other(results: dict[str, Any]) -> None:
 def test_training_learns_and_warms_up(results: dict[str, Any]) -> None:
     steps = results["dapt"]["steps"]
     assert [step["step"] for step in steps] == list(range(1, 21))
-    assert steps[-1]["loss"] < 0.7 * steps[0]["loss"]
+    assert steps[-1]["loss"] < 0.8 * steps[0]["loss"]
     rates = [step["learning_rate"] for step in steps]
-    assert rates[0] < rates[1] < rates[2] == pytest.approx(3e-3) and rates[-1] < rates[5]
+    assert rates[0] < rates[1] < rates[2] == pytest.approx(0.02) and rates[-1] < rates[5]
     assert results["dapt"]["tokens"] == 20 * 4 * 64
 
 

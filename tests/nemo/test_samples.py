@@ -78,7 +78,7 @@ def test_long_rows_are_dropped_and_counted(tokenizer: Path, tmp_path: Path) -> N
     assert len(kept) + dropped == len(ROWS) and dropped == 0
     limit = sorted(len(ids) - 1 for ids, _ in kept)[len(kept) // 2]
     fewer, dropped = read_rows(path, tokenizer, TEMPLATE, limit)
-    assert 0 < dropped and len(fewer) == len(ROWS) - dropped and max(len(ids) for ids, _ in fewer) == limit + 1
+    assert dropped > 0 and len(fewer) == len(ROWS) - dropped and max(len(ids) for ids, _ in fewer) == limit + 1
     with pytest.raises(TooLittleData):
         read_rows(path, tokenizer, TEMPLATE, 3)
 
@@ -129,4 +129,4 @@ def test_a_beginning_ends_at_a_line() -> None:
 )
 def test_settings_that_do_not_fit_each_other(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="must be"):
-        Sft(**{"warm_up": 1, **wrong})  # type: ignore[arg-type]
+        Sft(**{"warm_up": 1, **wrong})
