@@ -1,17 +1,19 @@
 """Make a NeMo-2 checkpoint folder a function of its content alone, so that two runs give the same bytes.
 
-What a save leaves behind that is not content (measured on nemo_toolkit 2.4.1): a random ``save_id`` and the folder's
-own path in ``weights/.metadata``, the whole save plan of the process that wrote it, paths of the log folder in the
-state of callbacks in ``weights/common.pt``, and file modes. None of it is read when the checkpoint is loaded.
+What a save leaves behind that is not content (measured on nemo_toolkit 2.4.1): in ``weights/.metadata`` a random
+``save_id``, the folder's own path, the whole save plan of the process that wrote it, and the order in which the writer
+processes happened to finish; paths of the log folder in the state of callbacks in ``weights/common.pt``; file modes.
+None of it is read when the checkpoint is loaded.
 """
 
+import io
 import json
 import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.distributed.checkpoint.metadata import StorageMeta
+from torch.distributed.checkpoint.metadata import MetadataIndex, StorageMeta
 
 from tapeout.errors import TapeoutError
 
@@ -48,11 +50,25 @@ def canonicalise(checkpoint: Path, forbidden: list[Path]) -> None:
 
 
 def _rewrite_metadata(path: Path) -> None:
-    """Give the distributed checkpoint's index a fixed id and drop its place of birth and its writer's plans."""
+    """Give the distributed checkpoint's index a fixed id and order, and drop its place of birth and its writer's plans.
+
+    Pickled without a memo, so that the bytes depend on values alone and not on which of them are one object.
+    """
     metadata = pickle.loads(path.read_bytes())
+    metadata.state_dict_metadata = dict(sorted(metadata.state_dict_metadata.items()))
+    metadata.storage_data = dict(sorted(metadata.storage_data.items(), key=_place))
     metadata.storage_meta = StorageMeta(checkpoint_id=None, save_id=SAVE_ID, load_id=None)
     metadata.all_local_plans = None
-    path.write_bytes(pickle.dumps(metadata, protocol=PICKLE_PROTOCOL))
+    written = io.BytesIO()
+    pickler = pickle.Pickler(written, protocol=PICKLE_PROTOCOL)
+    pickler.fast = True
+    pickler.dump(metadata)
+    path.write_bytes(written.getvalue())
+
+
+def _place(entry: tuple[MetadataIndex, Any]) -> tuple[str, tuple[int, ...]]:
+    """What an entry of the index is sorted by: its tensor, then its offset in the tensor."""
+    return entry[0].fqn, tuple(entry[0].offset or ())
 
 
 def _rewrite_common(path: Path) -> None:

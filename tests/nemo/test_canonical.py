@@ -1,6 +1,7 @@
 """A checkpoint folder says nothing of its birth."""
 
 import json
+import pickle
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ def checkpoint(folder: Path, note: str = "") -> Path:
     """A folder like NeMo's, with PyTorch's own random save id and path in it."""
     (folder / "context").mkdir(parents=True)
     (folder / "context/io.json").write_text(json.dumps({"note": note, "a": 1}))
-    save({"module.weight": torch.arange(6.0)}, checkpoint_id=folder / "weights", no_dist=True)
+    weights = {f"module.weight{number}": torch.arange(6.0) for number in range(9)}
+    save(weights, checkpoint_id=folder / "weights", no_dist=True)
     torch.save({"epoch": 0, "callbacks": {"ModelCheckpoint": {"dirpath": str(folder)}}}, folder / "weights/common.pt")
     return folder
 
@@ -30,6 +32,17 @@ def test_two_folders_become_the_same_bytes(tmp_path: Path) -> None:
     for name in names:
         assert (one / name).read_bytes() == (two / name).read_bytes(), name
         assert (one / name).stat().st_mode & 0o777 == 0o644
+
+
+def test_the_writers_may_finish_in_any_order(tmp_path: Path) -> None:
+    one, two = checkpoint(tmp_path / "one"), checkpoint(tmp_path / "two")
+    index = two / "weights/.metadata"
+    metadata = pickle.loads(index.read_bytes())
+    metadata.storage_data = dict(reversed(metadata.storage_data.items()))
+    index.write_bytes(pickle.dumps(metadata))
+    for folder in (one, two):
+        canonicalise(folder, forbidden=[tmp_path])
+    assert index.read_bytes() == (one / "weights/.metadata").read_bytes()
 
 
 def test_a_path_in_the_context_is_an_error(tmp_path: Path) -> None:
