@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tapeout.graph.digest import canonical, digest_bytes
+from tapeout.graph.digest import canonical, digest_bytes, digest_value
 from tapeout.graph.manifest import Manifest
 
 SCHEMA = 1
@@ -40,6 +40,11 @@ class Recipe:
     environment_digest: str
     params: dict[str, Any]
     inputs: Inputs
+
+    @property
+    def likeness(self) -> str:
+        """Digest of rule and parameters: steps that are alike in these take about as long."""
+        return digest_value([self.rule, self.params])
 
     def references(self) -> Iterator[Reference]:
         """All inputs, one after another."""

@@ -11,9 +11,9 @@ from functools import cache
 from pathlib import Path
 
 from tapeout.graph.digest import digest_bytes, digest_file
-from tapeout.graph.errors import UntraceableImport
+from tapeout.graph.errors import BrokenScript, UntraceableImport
 
-DYNAMIC = {"import_module", "__import__"}
+DYNAMIC = {"import_module", "__import__", "spec_from_file_location", "run_path", "run_module"}
 
 
 def closure(script: Path, root: Path) -> dict[str, str]:
@@ -25,7 +25,7 @@ def closure(script: Path, root: Path) -> dict[str, str]:
 
     Raises:
         UntraceableImport: a module is imported by a name that is only known at run time.
-        SyntaxError: a file is not Python.
+        BrokenScript: a file is not Python.
     """
     found: dict[str, str] = {}
     waiting = [script.resolve()]
@@ -36,20 +36,60 @@ def closure(script: Path, root: Path) -> dict[str, str]:
             continue
         found[name], imported = _read(path, root.resolve(), path.stat().st_mtime_ns)
         if path.name == "__init__.py":
-            for data in sorted(path.parent.iterdir()):
-                if data.is_file() and data.suffix not in {".py", ".pyc"}:
-                    found[data.relative_to(root.resolve()).as_posix()] = digest_file(data)
+            for data in _data_files(path.parent):
+                found[data.relative_to(root.resolve()).as_posix()] = digest_file(data)
         waiting.extend(imported)
     return dict(sorted(found.items()))
+
+
+def definitions(path: Path) -> dict[str, str]:
+    """Digest of each function and class of a module by qualified name, and of what is left under an empty name.
+
+    For people: when a module's digest has changed, this tells which of its definitions did.
+    """
+    tree = ast.parse(path.read_bytes(), filename=str(path))
+    _strip_docstrings(tree)
+    found: dict[str, str] = {}
+
+    def visit(body: list[ast.stmt], prefix: str) -> list[ast.stmt]:
+        rest = []
+        for node in body:
+            if isinstance(node, ast.ClassDef):
+                node.body = visit(node.body, f"{prefix}{node.name}.")
+                found[prefix + node.name] = digest_bytes(ast.dump(node).encode())
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                found[prefix + node.name] = digest_bytes(ast.dump(node).encode())
+            else:
+                rest.append(node)
+        return rest
+
+    tree.body = visit(tree.body, "")
+    return {"": digest_bytes(ast.dump(tree).encode()), **dict(sorted(found.items()))}
 
 
 @cache
 def _read(path: Path, root: Path, mtime_ns: int) -> tuple[str, tuple[Path, ...]]:
     """Digest of one module and the project files that it imports; remembered while the process lives."""
-    tree = ast.parse(path.read_bytes(), filename=str(path))
+    try:
+        tree = ast.parse(path.read_bytes(), filename=str(path))
+    except SyntaxError as error:
+        raise BrokenScript(f"{path.relative_to(root)}, line {error.lineno}: {error.msg}.", "Correct it.") from error
     imported = tuple(sorted(_imports(tree, path, root)))
     _strip_docstrings(tree)
     return digest_bytes(ast.dump(tree).encode()), imported
+
+
+def _data_files(package: Path) -> list[Path]:
+    """Files of a package that are not Python, also in folders that are no packages; editors' leftovers do not count."""
+    found = []
+    for path in sorted(package.iterdir()):
+        if path.name.startswith((".", "__pycache__")) or path.name.endswith("~"):
+            continue
+        if path.is_dir() and not (path / "__init__.py").exists():
+            found += _data_files(path)
+        elif path.is_file() and path.suffix != ".py":
+            found.append(path)
+    return found
 
 
 def _strip_docstrings(tree: ast.Module) -> None:
@@ -74,14 +114,20 @@ def _imports(tree: ast.Module, path: Path, root: Path) -> set[Path]:
             found |= _files(module, root)
             for alias in node.names:
                 found |= _files(f"{module}.{alias.name}", root)
+                if alias.name in DYNAMIC or (alias.name == "*" and _files(module, root)):
+                    raise _untraceable(path, root, node.lineno, f"{module}.{alias.name}")
         elif isinstance(node, ast.Call):
             called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             if called in DYNAMIC:
-                raise UntraceableImport(
-                    f"{path.relative_to(root)}, line {node.lineno}, imports a module through {called}.",
-                    "Use an import statement, so that the step's code can be followed.",
-                )
+                raise _untraceable(path, root, node.lineno, called)
     return found
+
+
+def _untraceable(path: Path, root: Path, line: int, through: str) -> UntraceableImport:
+    return UntraceableImport(
+        f"{path.relative_to(root)}, line {line}, imports through {through}.",
+        "Use a plain import statement that names what it imports, so that the step's code can be followed.",
+    )
 
 
 def _absolute(node: ast.ImportFrom, path: Path, root: Path) -> str:

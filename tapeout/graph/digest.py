@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -68,7 +69,7 @@ def disk_full_is_named() -> Iterator[None]:
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a small file so that a reader, or the next run after a crash, sees all of it or the one before."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")  # hosts may share a pid
     with open(temporary, "wb") as file:
         file.write(data)
         file.flush()

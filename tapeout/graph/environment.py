@@ -77,11 +77,11 @@ def read_environment(name: str, root: Path = Path()) -> Environment:
         if not text or text.startswith("#"):
             continue
         requirement, found = REQUIREMENT.match(text), HASH.findall(text)
-        if requirement is None or not found:
+        package = requirement[1].lower().replace("_", "-") if requirement else ""
+        if requirement is None or not found or ";" in text or package in packages:
             raise InvalidLock(
-                f"{path} has a line without an exact version and a hash: {text[:60]!r}.", "Run: make lock"
+                f"{path} has a line that is not one package, its version and hashes: {text[:60]!r}.", "Run: make lock"
             )
-        package = requirement[1].lower().replace("_", "-")
         packages[package], hashes[package] = requirement[2], sorted(found)
     identity = {
         "packages": {package: [packages[package], hashes[package]] for package in packages},
@@ -106,9 +106,8 @@ def install(environment: Environment, pip_arguments: list[str]) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if environment.complete:
             return
-        print(
-            f"installing {environment.name}: {len(environment.packages)} packages into {environment.folder}", flush=True
-        )
+        packages = len(environment.packages)
+        print(f"installing {environment.name}: {packages} packages into {environment.folder}", file=sys.stderr)
         shutil.rmtree(environment.folder, ignore_errors=True)
         python = environment.folder / "bin" / "python"
         locked = str(LOCKS / f"{environment.name}.lock")
@@ -120,12 +119,13 @@ def install(environment: Environment, pip_arguments: list[str]) -> None:
             if subprocess.run(command, check=False).returncode:
                 raise InstallFailed(
                     f"Installing the environment {environment.name} failed at: {' '.join(command[:6])} ...",
-                    "Read pip's message above; a package index must be reachable, and for the CPU build of torch "
-                    "see the README, «Environments».",
+                    "Read pip's message above. If it finds no such torch: the CPU build comes from PyTorch's own CPU "
+                    "index, make PIP='--extra-index-url ADDRESS' (README, «Environments»).",
                 )
         write_atomically(environment.folder / "complete", environment.digest.encode() + b"\n")
-        for old in FOLDER.glob(f"{environment.name}-*"):
-            if old != environment.folder and not (old / "complete").exists():
+        for old in FOLDER.iterdir():
+            own = re.fullmatch(rf"{re.escape(environment.name)}-[0-9a-f]{{16}}", old.name)
+            if own and old != environment.folder and not (old / "complete").exists():
                 shutil.rmtree(old, ignore_errors=True)
 
 

@@ -15,6 +15,10 @@ class UnstableParameter(GraphError):
     """A parameter has no canonical form, so that it cannot be part of an identity."""
 
 
+class BrokenScript(GraphError):
+    """The program of a rule, or a module that it imports, is missing or is not Python."""
+
+
 class UntraceableImport(GraphError):
     """A module is imported in a way that the code closure cannot follow."""
 
@@ -29,6 +33,18 @@ class MissingOutput(GraphError):
 
 class InputChanged(GraphError):
     """An input is not, or no longer, what the action says."""
+
+
+class CodeChanged(GraphError):
+    """The code of a step is not, or no longer, what the action says."""
+
+
+class NotWritable(GraphError):
+    """The store cannot be written by this user."""
+
+
+class AmbiguousRule(GraphError):
+    """A rule leaves open what a step is, so that its identity cannot be known."""
 
 
 class DiskFull(GraphError):

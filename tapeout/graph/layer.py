@@ -5,6 +5,7 @@ it. Nothing is kept in a second table.
 """
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,6 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Any
 
-from snakemake.exceptions import WorkflowError
 from snakemake.io import ancient, flag, is_flagged
 from snakemake.iocontainers import Wildcards
 from snakemake.settings.enums import Quietness
@@ -23,7 +23,7 @@ from tapeout.graph.chatter import hush
 from tapeout.graph.closure import closure
 from tapeout.graph.digest import canonical, disk_full_is_named
 from tapeout.graph.environment import Environment, read_environment
-from tapeout.graph.errors import RunInProgress, UnknownArtifact, UnstableParameter
+from tapeout.graph.errors import AmbiguousRule, BrokenScript, RunInProgress, UnknownArtifact, UnstableParameter
 from tapeout.graph.local import LocalDigests
 from tapeout.graph.plan import describe
 from tapeout.graph.settle import decide, in_order, mark
@@ -31,15 +31,18 @@ from tapeout.graph.workspace import State, Workspace
 
 ARTIFACT, SEALED = "tapeout_artifact", "tapeout_sealed"
 RUNNER = "-m tapeout.graph.runner"
+PYTHON = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}")
 
 
 @contextmanager
 def named_errors() -> Iterator[None]:
-    """Let Snakemake show a named error as one sentence of cause and one of cure, without a traceback."""
+    """Show a named error as one sentence of cause and one of cure, without Snakemake's or Python's inner workings."""
     try:
-        yield
+        with disk_full_is_named():
+            yield
     except TapeoutError as error:
-        raise WorkflowError(str(error)) from None
+        print(error, file=sys.stderr)
+        raise SystemExit(1) from None
 
 
 class Layer:
@@ -53,6 +56,7 @@ class Layer:
         self.environments: dict[str, Environment] = {}
         self.local = LocalDigests(self.workspace.work / "local_digests.json")
         self.settled = False
+        self.planned: set[str] = set()
         quiet = Quietness.parse_choice("progress") in workflow.output_settings.quiet
         if quiet and workflow.is_main_process:
             hush()
@@ -85,6 +89,10 @@ class Layer:
         def resolved(wildcards: Any) -> str:
             concrete = name.format(**dict(wildcards.items()))
             self.settle()
+            if self.workflow.is_main_process and concrete not in self.planned:
+                # a way by which Snakemake came to a job and the layer did not: never run on marks of another run
+                with named_errors():
+                    raise AmbiguousRule(f"Artifact {concrete} was not planned.", "Ask for it by its rule's name.")
             self.checkpoints.resolve.get(artifact=concrete)
             return str(self.workspace.action_path(concrete))
 
@@ -92,11 +100,11 @@ class Layer:
 
     def build(self, script: str) -> str:
         """Shell command of a rule: run ``script`` through the runner."""
-        return f"{sys.executable} {RUNNER} {script} {{output}} {{threads}} {{log}}"
+        return f"{PYTHON} {RUNNER} {script} {{output:q}} {{threads}} {{log:q}}"
 
     def resolve(self) -> str:
         """Shell command of the checkpoint."""
-        return f"{sys.executable} -m tapeout.graph.resolve {{wildcards.artifact}}"
+        return f"{PYTHON} -m tapeout.graph.resolve {{wildcards.artifact:q}}"
 
     def needs(self, wildcards: Any) -> list[str]:
         """Inputs of the checkpoint: the marks of everything that the artifact's rule reads."""
@@ -112,7 +120,15 @@ class Layer:
             UnstableParameter: a parameter is unnamed or is not JSON.
         """
         rule, wildcards = self._producer(name)
-        script = rule.shellcmd.split(RUNNER)[1].split()[0]
+        script = (rule.shellcmd or "").partition(RUNNER)[2].partition("{")[0].strip()
+        if rule.shellcmd != self.build(script):
+            raise AmbiguousRule(
+                f"The shell command of rule {rule.name} is more than build(...).", "Put the rest into the script."
+            )
+        if not (self.root / script).is_file():
+            raise BrokenScript(
+                f"Rule {rule.name} names {script}, which does not exist.", "Write it, or correct the rule."
+            )
         environment = self._environment(rule)
         return Recipe(
             artifact=name,
@@ -143,7 +159,10 @@ class Layer:
         ]
         if not matches:
             raise UnknownArtifact(f"No rule makes the artifact {name}.", "Correct the name, or add a rule for it.")
-        rule, match = min(matches, key=lambda found: len(found[0].wildcard_names))
+        if len(matches) > 1:
+            names = " and ".join(rule.name for rule, _ in matches)
+            raise AmbiguousRule(f"Rules {names} both make {name}.", "Constrain the wildcards of one of them.")
+        rule, match = matches[0]
         return rule, Wildcards(fromdict=match.groupdict())
 
     def _building_rules(self) -> list[Any]:
@@ -171,10 +190,18 @@ class Layer:
 
     def _inputs(self, rule: Any, wildcards: Wildcards) -> Inputs:
         inputs: Inputs = {}
+        named = sum(1 if isinstance(value, str) or callable(value) else len(value) for _, value in rule.input.items())
+        if len(rule.input) != named + 1:
+            raise AmbiguousRule(
+                f"Rule {rule.name} has an input without a name beside action(...).", "Name it: scripts get it by name."
+            )
         for name, value in rule.input.items():
             if callable(value):
                 value = value(wildcards)
-            references = [self._reference(item, wildcards) for item in ([value] if isinstance(value, str) else value)]
+            items = [value] if isinstance(value, str) else value
+            if not all(is_flagged(item, ARTIFACT) for item in items):
+                raise AmbiguousRule(f"Input {name} of rule {rule.name} is no artifact.", "Write artifact(...).")
+            references = [self._reference(item, wildcards) for item in items]
             inputs[name] = references[0] if isinstance(value, str) else references
         return inputs
 
@@ -196,29 +223,28 @@ class Layer:
         self.settled = True
         executes = self.workflow.executor_plugin is not None
         real = executes and not self.workflow.dryrun and not self.workflow.touch
-        try:
-            with disk_full_is_named():
-                self._settle(executes, real)
-        except TapeoutError as error:
-            # an exception out of an input function would be shown with Snakemake's inner workings
-            print(error, file=sys.stderr)
-            raise SystemExit(1) from None
+        with named_errors():
+            self._settle(executes, real)
 
     def _settle(self, executes: bool, real: bool) -> None:
         free = self._hold()
         if not free and real:
             raise RunInProgress("Another run works in this folder.", "Wait for it, or use another folder.")
-        targets = self._targets()
+        targets = self.targets()
         recipes = self.recipes(targets)
         decisions = decide(self.workspace, recipes, in_order(recipes, list(recipes)), restore=real)
         if real:
             for name in {d.recipe.environment for d in decisions if d.state in (State.BUILD, State.WAITING)}:
                 self.environments[name].require()
+        self.planned = set(recipes)
+        forced = self._forced(recipes)
         if free:
-            self.workspace.write_plan(recipes, self._forced(recipes))
+            self.workspace.write_plan(recipes, forced)
             mark(self.workspace, decisions)
+        if not real and self.lock is not None:
+            os.close(self.lock)
         if executes:
-            print(describe(decisions, self._seconds(recipes), targets, real), file=sys.stderr)
+            print(describe(decisions, self._seconds(recipes), targets, real, forced), file=sys.stderr)
 
     def _hold(self) -> bool:
         """Take this folder for the life of the process; the system lets go of it when the process ends, however."""
@@ -230,35 +256,43 @@ class Layer:
             return False
         return True
 
-    def _targets(self) -> list[str]:
+    def targets(self) -> list[str]:
         """The artifacts that the command line asks for; all of them if that cannot be told."""
         settings = self.workflow.dag_settings
         asked = set(settings.targets if settings is not None else ()) or {self.workflow.default_target}
         rules = {rule.name: rule for rule in self.workflow.rules}
-        if asked <= set(rules) and not any(rules[name].wildcard_names for name in asked):
-            return sorted({name for asked_name in asked for name in self._wanted(rules[asked_name])})
-        return sorted(rule.output[0].flags[SEALED] for rule in self._building_rules() if not rule.wildcard_names)
+        return sorted({name for target in asked for name in self._wanted(target, rules)})
 
-    def _wanted(self, rule: Any) -> list[str]:
-        """Artifacts that a target rule stands for: its own, or those that it collects."""
-        own = [output.flags[SEALED] for output in rule.output if is_flagged(output, SEALED)]
-        return own or [item.flags[ARTIFACT][0] for item in rule.input if is_flagged(item, ARTIFACT)]
+    def _wanted(self, target: str, rules: dict[str, Any]) -> list[str]:
+        """Artifacts that a target stands for: a rule's own, those that a rule collects, or the one of a mark."""
+        if target not in rules:
+            return [name] if (name := self.workspace.sealed_name(target)) else []
+        rule = rules[target]
+        if rule.output and is_flagged(rule.output[0], SEALED):
+            return [rule.output[0].flags[SEALED]]
+        collected = [item(Wildcards()) if callable(item) else item for item in rule.input]
+        paths = [path for item in collected for path in ([item] if isinstance(item, str) else item or [])]
+        return [name for path in paths if (name := self.workspace.sealed_name(str(path)))]
 
     def _forced(self, recipes: dict[str, Recipe]) -> list[str]:
         settings = self.workflow.dag_settings
         if settings is None:
             return []
-        forced = set(settings.forcerun) | (set(self._targets()) if settings.forcetargets else set())
+        forced = set(settings.forcerun) | (set(self.targets()) if settings.forcetargets else set())
         return sorted(
             name for name, recipe in recipes.items() if settings.forceall or recipe.rule in forced or name in forced
         )
 
     def _seconds(self, recipes: dict[str, Recipe]) -> dict[str, float]:
-        """How long each artifact takes: as last recorded, else as its rule says (``resources: typical_seconds``)."""
+        """How long each artifact takes: as last recorded with the same parameters, else as its rule says
+        (``resources: typical_seconds``)."""
         rules = {rule.name: rule for rule in self._building_rules()}
         seconds = {}
         for name, recipe in recipes.items():
             typical = rules[recipe.rule].resources.get("typical_seconds")
             seconds[name] = float(getattr(typical, "value", typical) or 0)
-        recorded = {line["artifact"]: float(line["seconds"]) for line in self.workspace.store.journal()}
-        return seconds | {name: recorded[name] for name in recipes if name in recorded}
+        recorded = {
+            (line["artifact"], line.get("recipe")): float(line["seconds"]) for line in self.workspace.store.journal()
+        }
+        known = {name: recorded.get((name, recipe.likeness)) for name, recipe in recipes.items()}
+        return seconds | {name: found for name, found in known.items() if found is not None}

@@ -12,9 +12,17 @@ from tapeout.graph.errors import InputChanged, NotAPlainFile
 
 SCHEMA = 1
 
-SEALED_TIME_NS = 946_684_800 * 10**9
-"""Modification time of every sealed file (2000-01-01 UTC). A file that still has it, and its size, has not been written
-since it was sealed, so that it need not be read again: the file is its own stat cache, and nothing can go stale."""
+EPOCH = 946_684_800
+"""2000-01-01 UTC in seconds."""
+
+
+def sealed_time_ns(digest: str) -> int:
+    """Modification time of a sealed file, taken from its digest (some whole second of 2000 to 2008).
+
+    A file that has its size and this time has not been written since it was sealed, and no other file that was sealed
+    has been put in its place, so that it need not be read again: the file is its own stat cache.
+    """
+    return (EPOCH + int(digest[:7], 16)) * 10**9
 
 
 @dataclass(frozen=True, order=True)
@@ -79,9 +87,12 @@ class Manifest:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Manifest":
-        """The inverse of ``as_json``; raises ``KeyError`` or ``TypeError`` on anything else."""
+        """The inverse of ``as_json``; raises ``KeyError``, ``TypeError`` or ``ValueError`` on anything else."""
         entries = tuple(Entry(**entry) for entry in value["files"])
-        return cls(value["artifact"], value["action"], value["kind"], entries)
+        found = cls(value["artifact"], value["action"], value["kind"], entries)
+        if not entries or found.digest() != value["digest"]:
+            raise ValueError("the manifest contradicts itself")
+        return found
 
 
 def walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
@@ -104,9 +115,10 @@ def walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
 
 def _plain(path: Path) -> os.stat_result:
     found = path.lstat()
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(found.st_mode) or not path.name.isprintable():
         raise NotAPlainFile(
-            f"{path} is not a regular file.", "Let the step write plain files and folders; links would escape the seal."
+            f"{str(path)!r} is not a regular file with a printable name.",
+            "Let the step write plain files and folders; links would escape the seal.",
         )
     return found
 
@@ -142,13 +154,13 @@ def vouch(root: Path, manifest: Manifest) -> bool:
         return False
     doubtful = []
     for path, info in found.items():
-        if info.st_size != expected[path].size:
+        if info.st_size != expected[path].size or bool(info.st_mode & stat.S_IXUSR) != expected[path].executable:
             return False
-        if info.st_mtime_ns != SEALED_TIME_NS:
+        if info.st_mtime_ns != sealed_time_ns(expected[path].digest):
             doubtful.append(path)
     files = [root / path if path else root for path in doubtful]
     for path, file, digest in zip(doubtful, files, digest_files(files), strict=True):
-        if digest != expected[path].digest:
-            return False
-        os.utime(file, ns=(SEALED_TIME_NS, SEALED_TIME_NS))
+        if digest != expected[path].digest or file.lstat().st_ctime_ns != found[path].st_ctime_ns:
+            return False  # other bytes, or written while it was read
+        os.utime(file, ns=(sealed_time_ns(digest), sealed_time_ns(digest)))
     return True

@@ -14,7 +14,9 @@ SHOWN = 3
 """Inputs named behind an artifact that waits."""
 
 
-def describe(decisions: list[Decision], seconds: dict[str, float], targets: list[str], real: bool) -> str:
+def describe(
+    decisions: list[Decision], seconds: dict[str, float], targets: list[str], real: bool, forced: list[str]
+) -> str:
     """The plan as a few lines.
 
     Args:
@@ -22,11 +24,14 @@ def describe(decisions: list[Decision], seconds: dict[str, float], targets: list
         seconds: by artifact, how long its build takes, in seconds on the machine where it was last built.
         targets: what the run is for.
         real: whether it will run; a dry run says so.
+        forced: artifacts that the user wants built again; they are compared and what follows is not built.
     """
     counts = {state: sum(1 for decision in decisions if decision.state is state) for state in State}
-    busy = [decision for decision in decisions if decision.state in (State.BUILD, State.WAITING)]
+    again = [d for d in decisions if d.recipe.artifact in forced and d.state in (State.CURRENT, State.RESTORE)]
+    busy = [d for d in decisions if d.state in (State.BUILD, State.WAITING) or d in again]
     total = sum(seconds[decision.recipe.artifact] for decision in busy)
     parts = [f"{counts[state]} {WORDS[state]}" for state in State if counts[state]]
+    parts += [f"{len(again)} of them to build again and compare"] if again else []
     lines = [f"{'Plan' if real else 'Plan (dry run)'} for {', '.join(targets)}: {', '.join(parts)}"]
     if not busy:
         return lines[0] + "; nothing to do."

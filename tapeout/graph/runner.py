@@ -6,9 +6,12 @@ into ``results/`` and only then vouched for; killed anywhere, nothing half-made 
 """
 
 import argparse
+import contextlib
 import ctypes
+import errno
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -18,33 +21,27 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property, partial
 from pathlib import Path
 
 from tapeout.graph.action import Action, Recipe, Reference
+from tapeout.graph.closure import closure, definitions
 from tapeout.graph.digest import canonical, disk_full_is_named, write_atomically
-from tapeout.graph.environment import read_environment
-from tapeout.graph.errors import GraphError, InputChanged, MissingOutput, StepFailed
+from tapeout.graph.environment import Environment, read_environment
+from tapeout.graph.errors import CodeChanged, GraphError, InputChanged, MissingOutput, StepFailed
 from tapeout.graph.manifest import Manifest, take, vouch
 from tapeout.graph.workspace import MARK, State, Workspace
 from tapeout.progress import MARK as PROGRESS
 
-PASSED_ON = (
-    "CUDA_",
-    "NCCL_",
-    "NVIDIA_",
-    "SLURM_",
-    "HF_",
-    "TAPEOUT_",
-    "SSL_",
-    "http",
-    "https",
-    "HTTP",
-    "no_proxy",
-    "NO_PROXY",
-)
-PASSED_ON_NAMES = {"PATH", "HOME", "USER", "LD_LIBRARY_PATH", "PIP_INDEX_URL", "REQUESTS_CA_BUNDLE"}
+PASSED_ON = ("SLURM_", "NCCL_SOCKET_", "NCCL_IB_", "NCCL_DEBUG", "http", "https", "HTTP", "no_proxy", "NO_PROXY")
+PASSED_ON_NAMES = {
+    *("PATH", "HOME", "USER", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "TAPEOUT_STORE", "TAPEOUT_DOWNLOADS"),
+    *("HF_TOKEN", "HF_ENDPOINT", "PIP_INDEX_URL", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+}
+"""What a program may see of the caller's variables: where things are and who asks, nothing that decides bytes."""
 SECONDS_BETWEEN_PROGRESS = 10.0
 LINES_OF_LOG = 15
+CURE = "  cure: "
 
 
 @dataclass(frozen=True)
@@ -62,10 +59,16 @@ class Step:
         """The step's own folder, named by its action, so that no other action ever resumes from it."""
         return (self.workspace.work / self.action.digest).absolute()
 
-    @property
+    @cached_property
     def output(self) -> Path:
-        """Where the program writes."""
-        return self.scratch / "output" / Path(self.recipe.artifact).name
+        """Where this attempt's program writes: nowhere that what is left of an earlier attempt could write to."""
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix="output.", dir=self.scratch)) / Path(self.recipe.artifact).name
+
+    @cached_property
+    def packages(self) -> Environment:
+        """The environment that the program runs in."""
+        return read_environment(self.recipe.environment)
 
     def input_path(self, reference: Reference) -> Path:
         """Where an input lies."""
@@ -73,7 +76,7 @@ class Step:
 
     def command(self) -> list[str]:
         """The program's command line: one option an input, the parameters as a file, the output."""
-        python = read_environment(self.recipe.environment).python
+        python = self.packages.python
         options: list[str] = []
         for name, value in sorted(self.recipe.inputs.items()):
             for reference in value if isinstance(value, list) else [value]:
@@ -91,6 +94,7 @@ class Step:
         return kept | {
             "PYTHONPATH": str(Path.cwd()),
             "PYTHONHASHSEED": "0",
+            "PYTHONSAFEPATH": "1",  # a script's neighbours are no modules: its code closure does not look there
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
             "LC_ALL": "C.UTF-8",
@@ -101,6 +105,16 @@ class Step:
             "TAPEOUT_STATE": str(self.scratch / "state"),
             "TAPEOUT_ACTION": str(self.workspace.action_path(self.recipe.artifact).absolute()),
         }
+
+    def check_code(self) -> None:
+        """Raises ``CodeChanged`` unless program, modules and environment are what the action says."""
+        action = self.action.value
+        same = closure(Path(self.recipe.script), Path()) == action["code"]
+        if not same or read_environment(self.recipe.environment).digest != action["environment"]["digest"]:
+            raise CodeChanged(
+                f"The code or the environment of {self.recipe.artifact} was edited while the run was under way.",
+                "Nothing was stored; run again. To edit freely during a long run, run from a clone of its own.",
+            )
 
     def check_inputs(self, manifests: dict[str, Manifest]) -> None:
         """Raises ``InputChanged`` unless every input is what its manifest says."""
@@ -117,26 +131,31 @@ def build(step: Step, forced: bool) -> str:
 
     Raises:
         InputChanged: an input is not what the action says, before or after the program ran.
+        CodeChanged: the same of its code.
         StepFailed: the program ended with an error.
         MissingOutput: it ended well and wrote nothing.
     """
     workspace, name = step.workspace, step.recipe.artifact
     with workspace.store.locked(step.action.digest):
+        _superseded(step)
         if not forced and workspace.realise(step.action) is State.CURRENT:
             return "already in the store"
         manifests = _manifests(step)
         step.check_inputs(manifests)
-        shutil.rmtree(step.scratch / "output", ignore_errors=True)
-        for folder in ("output", "tmp", "state"):
+        step.check_code()
+        for old in step.scratch.glob("output.*"):
+            shutil.rmtree(old, ignore_errors=True)
+        for folder in ("tmp", "state"):
             (step.scratch / folder).mkdir(parents=True, exist_ok=True)
         (step.scratch / "params.json").write_bytes(canonical(step.recipe.params))
         started = time.monotonic()
         _run(step)
         seconds = time.monotonic() - started
         step.check_inputs(manifests)
-        if not step.output.exists() or (step.output.is_dir() and not any(step.output.iterdir())):
+        step.check_code()
+        manifest = take(step.output, name, step.action.digest) if step.output.exists() else None
+        if manifest is None or not manifest.entries:
             raise MissingOutput(f"{step.recipe.script} ended well but wrote nothing.", f"Read {step.log}.")
-        manifest = take(step.output, name, step.action.digest)
         known = workspace.store.find(step.action.digest)
         said = f"{_clock(seconds)}  {_size(manifest.size)}  sha256:{manifest.digest()[:16]}"
         if known is not None and workspace.store.sound(known):
@@ -144,20 +163,32 @@ def build(step: Step, forced: bool) -> str:
             manifest = known
         else:
             workspace.store.seal(step.action, manifest, step.output)
-        if workspace.action(name).digest == step.action.digest:
-            workspace.publish(manifest)
+        _explain(step)
+        _superseded(step)
+        workspace.publish(manifest)
         workspace.store.record(
             {
                 "artifact": name,
+                "recipe": step.recipe.likeness,
                 "action": step.action.digest,
                 "digest": manifest.digest(),
                 "seconds": round(seconds, 2),
                 "finished": datetime.now(UTC).isoformat(timespec="seconds"),
                 "cores": os.cpu_count() or 1,
+                "machine": platform.machine(),
             }
         )
     shutil.rmtree(step.scratch, ignore_errors=True)
     return said
+
+
+def _superseded(step: Step) -> None:
+    """Raises ``InputChanged`` if another run has given the artifact another action: it is not to be touched then."""
+    if step.workspace.action(step.recipe.artifact).digest != step.action.digest:
+        raise InputChanged(
+            f"Another run has given {step.recipe.artifact} another action since this step began.",
+            "Run Snakemake again.",
+        )
 
 
 def _manifests(step: Step) -> dict[str, Manifest]:
@@ -173,6 +204,15 @@ def _manifests(step: Step) -> dict[str, Manifest]:
             f"The inputs of {step.recipe.artifact} changed since its action was resolved.", "Run Snakemake again."
         )
     return manifests
+
+
+def _explain(step: Step) -> None:
+    """Keep what the digests of code and environment stand for, so that a later change can be named."""
+    store, environment = step.workspace.store, step.packages
+    store.remember("environments", environment.digest, lambda: dict(environment.packages))
+    for name, digest in step.recipe.code.items():
+        if name.endswith(".py"):
+            store.remember("definitions", digest, partial(definitions, Path(name)))
 
 
 def _compared(step: Step, known: Manifest, manifest: Manifest) -> str:
@@ -204,19 +244,28 @@ def _run(step: Step) -> None:
             start_new_session=True,
             preexec_fn=_die_with_parent,
         )
-        previous = signal.signal(signal.SIGTERM, lambda *_: _stop(process))
-        assert process.stdout is not None
+        stopped = []
+
+        def stop(*_: object) -> None:
+            stopped.append(True)
+            os.killpg(process.pid, signal.SIGTERM)
+
+        signal.signal(signal.SIGTERM, stop)
         shown = ProgressLine(step.recipe.artifact)
-        for line in process.stdout:
-            if line.startswith(PROGRESS):
-                shown.show(line)
-            else:
-                log.write(line)
-                log.flush()
-        status = process.wait()
-        signal.signal(signal.SIGTERM, previous)
+        try:
+            for line in process.stdout or ():
+                if not shown.show(line):
+                    log.write(line)
+                    log.flush()
+            status = process.wait()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # the program's own children, if any are left
+            process.wait()
+    if stopped:
+        raise StepFailed(f"{step.recipe.script} was stopped.", "Run again.")
     if status:
-        raise StepFailed(f"{step.recipe.script} {_ending(status)}.", _advice(step.log))
+        raise _failure(step, status)
 
 
 def _die_with_parent() -> None:
@@ -224,21 +273,19 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
-def _stop(process: "subprocess.Popen[str]") -> None:
-    os.killpg(process.pid, signal.SIGTERM)
-
-
 def _ending(status: int) -> str:
     return f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
 
 
-def _advice(log: Path) -> str:
-    """The named error that the program printed last, or the end of its log."""
-    lines = log.read_text(errors="replace").rstrip().splitlines()
-    if len(lines) >= 2 and lines[-1].startswith("  cure: "):
-        return f"{lines[-1].removeprefix('  cure: ')}\n  cause: {lines[-2]}\n  log: {log}"
+def _failure(step: Step, status: int) -> StepFailed:
+    """The named error that the program printed last, or how it ended and the end of its log."""
+    lines = step.log.read_text(errors="replace").rstrip().splitlines()
+    if lines and f"[Errno {errno.ENOSPC}]" in lines[-1]:
+        return StepFailed(f"No space is left on the device: {lines[-1]}.", "Free some space and run again.")
+    if len(lines) >= 2 and lines[-1].startswith(CURE):
+        return StepFailed(lines[-2], lines[-1].removeprefix(CURE))
     end = "\n".join(f"    | {line}" for line in lines[-LINES_OF_LOG:])
-    return f"Read the log {log}, which ends:\n{end}"
+    return StepFailed(f"{step.recipe.script} {_ending(status)}.", f"Read the log {step.log}, which ends:\n{end}")
 
 
 class ProgressLine:
@@ -249,20 +296,26 @@ class ProgressLine:
         self.first: tuple[float, float] | None = None
         self.last = 0.0
 
-    def show(self, line: str) -> None:
-        """Print one progress line if it is time for it."""
-        values = json.loads(line.removeprefix(PROGRESS))
-        done, total = values.pop("done"), values.pop("total")
+    def show(self, line: str) -> bool:
+        """Print a line of progress if it is time for it; False if the line is none."""
+        if not line.startswith(PROGRESS):
+            return False
+        try:
+            values = json.loads(line.removeprefix(PROGRESS))
+            done, total = values.pop("done"), values.pop("total")
+        except (ValueError, KeyError, AttributeError):
+            return False
         now = time.monotonic()
         if self.first is None:
             self.first = (now, done)
         if now - self.last < SECONDS_BETWEEN_PROGRESS and done < total:
-            return
+            return True
         self.last = now
         begun, at = self.first
         remaining = f"  remaining {_clock((total - done) * (now - begun) / (done - at))}" if done > at else ""
         details = "".join(f"  {name} {value}" for name, value in values.items())
         _say(f". {self.artifact}  {done}/{total}{details}{remaining}")
+        return True
 
 
 def _say(text: str) -> None:

@@ -7,7 +7,7 @@ behind it wait: their actions are resolved within the run, when the bytes of the
 from dataclasses import dataclass
 
 from tapeout.graph.action import Action, Recipe
-from tapeout.graph.errors import UnknownArtifact
+from tapeout.graph.errors import AmbiguousRule, UnknownArtifact
 from tapeout.graph.manifest import Manifest
 from tapeout.graph.workspace import State, Workspace
 
@@ -27,6 +27,7 @@ def in_order(recipes: dict[str, Recipe], targets: list[str]) -> list[str]:
 
     Raises:
         UnknownArtifact: something is needed that no recipe makes, or recipes go in a circle.
+        AmbiguousRule: an artifact lies inside another.
     """
     order: list[str] = []
     seen: dict[str, bool] = {}
@@ -48,6 +49,10 @@ def in_order(recipes: dict[str, Recipe], targets: list[str]) -> list[str]:
 
     for target in sorted(targets):
         visit(target, "the run")
+    for name in order:
+        inside = [other for other in order if other.startswith(f"{name}/")]
+        if inside:
+            raise AmbiguousRule(f"Artifact {inside[0]} lies inside artifact {name}.", "Give one of them another name.")
     return order
 
 

@@ -10,15 +10,18 @@ import errno
 import fcntl
 import json
 import os
+import secrets
 import shutil
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tapeout.graph.action import Action
-from tapeout.graph.digest import canonical, digest_bytes, digest_files, write_atomically
-from tapeout.graph.manifest import SEALED_TIME_NS, Entry, Manifest
+from tapeout.graph.digest import canonical, digest_bytes, digest_files, digest_value, write_atomically
+from tapeout.graph.errors import NotWritable
+from tapeout.graph.manifest import Entry, Manifest, sealed_time_ns
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Store:
             sealed = json.loads(path.read_bytes())
             entry: dict[str, Any] = sealed["entry"]
             sound = digest_bytes(canonical(entry)) == sealed["digest"]
+            sound = sound and digest_value(entry["action"]) == action_digest
+            Manifest.from_json(entry["manifest"])
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError):
@@ -60,9 +65,8 @@ class Store:
         """Put a damaged file aside, under a name that says what it should have been."""
         place = self.root / "quarantine"
         place.mkdir(parents=True, exist_ok=True)
-        number = sum(1 for other in place.iterdir() if other.name.startswith(path.name))
         with contextlib.suppress(FileNotFoundError):
-            path.rename(place / f"{path.name}.{number}")
+            path.rename(unused(place / path.name))
 
     def seal(self, action: Action, manifest: Manifest, output: Path) -> None:
         """Take an output into the store: its files first, the entry that vouches for them last.
@@ -79,15 +83,13 @@ class Store:
         write_atomically(self.action_path(action.digest), canonical(sealed) + b"\n")
 
     def _take_in(self, file: Path, entry: Entry) -> None:
+        # over an object that is there already: the new one is known to be right
         place = self.object_path(entry)
-        if place.exists() and place.stat().st_mtime_ns == SEALED_TIME_NS and place.stat().st_size == entry.size:
-            file.unlink()
-            return
         place.parent.mkdir(parents=True, exist_ok=True)
         with open(file, "rb") as opened:
             os.fsync(opened.fileno())
-        os.chmod(file, 0o555 if entry.executable else 0o444)
-        os.utime(file, ns=(SEALED_TIME_NS, SEALED_TIME_NS))
+        file.chmod(mode(entry))
+        os.utime(file, ns=(sealed_time_ns(entry.digest), sealed_time_ns(entry.digest)))
         try:
             os.replace(file, place)
         except OSError as error:
@@ -108,6 +110,9 @@ class Store:
         ]
         for place in damaged:
             self.quarantine(place)
+        for place, entry in zip(places, manifest.entries, strict=True):
+            if place not in damaged and stat.S_IMODE(place.stat().st_mode) != mode(entry):
+                place.chmod(mode(entry))
         return not damaged
 
     def link(self, manifest: Manifest, target: Path, scratch: Path) -> None:
@@ -136,23 +141,38 @@ class Store:
         new.rename(target)
         shutil.rmtree(scratch)
 
+    def remember(self, kind: str, digest: str, value: Callable[[], dict[str, Any]]) -> None:
+        """Keep what a digest stands for (the packages of an environment, the definitions of a module), for people."""
+        path = self.root / kind / digest[:2] / f"{digest}.json"
+        if not path.exists():
+            write_atomically(path, canonical(value()) + b"\n")
+
+    def recall(self, kind: str, digest: str) -> dict[str, Any]:
+        """What ``remember`` kept; empty if nothing."""
+        path = self.root / kind / digest[:2] / f"{digest}.json"
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            found: dict[str, Any] = json.loads(path.read_bytes())
+            return found
+        return {}
+
+    def entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """All sound entries by action digest, in the order of the digests."""
+        for path in sorted((self.root / "actions").glob("*/*.json")):
+            entry = self.read_entry(path.stem)
+            if entry is not None:
+                yield path.stem, entry
+
     @contextlib.contextmanager
     def locked(self, action_digest: str) -> Iterator[None]:
         """Hold an action, so that two runs on one store build it once; the second finds it sealed."""
         place = self.root / "locks" / action_digest
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with open(place, "w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with holding(place):
             yield
 
     def record(self, line: dict[str, Any]) -> None:
         """Add a line to the journal: what is worth remembering of a build and is no part of any identity."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.root / "journal.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            os.write(descriptor, canonical(line) + b"\n")
-        finally:
-            os.close(descriptor)
+        with contextlib.suppress(PermissionError), open(self.root / "journal.jsonl", "ab", buffering=0) as file:
+            file.write(canonical(line) + b"\n")
 
     def journal(self) -> list[dict[str, Any]]:
         """All lines of the journal; a line that a crash cut short is passed over."""
@@ -164,11 +184,41 @@ class Store:
         return lines
 
 
+def mode(entry: Entry) -> int:
+    """Permissions of an object: nobody writes."""
+    return 0o555 if entry.executable else 0o444
+
+
+def unused(path: Path) -> Path:
+    """``path`` with the first number behind it that is not taken."""
+    number = 0
+    while os.path.lexists(place := path.with_name(f"{path.name}.{number}")):
+        number += 1
+    return place
+
+
+@contextlib.contextmanager
+def holding(path: Path) -> Iterator[None]:
+    """Hold a lock file; the system lets go of it when the process ends, however.
+
+    Raises:
+        NotWritable: the file belongs to somebody else.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        file = open(path, "w")  # noqa: SIM115 - closed below
+    except PermissionError as error:
+        cure = "Give the group write permission (setgid folder, umask 002), or use a store of your own."
+        raise NotWritable(f"{path} cannot be written.", cure) from error
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def _copy(source: Path, target: Path) -> None:
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
     shutil.copyfile(source, temporary)
-    shutil.copymode(source, temporary)
-    os.utime(temporary, ns=(SEALED_TIME_NS, SEALED_TIME_NS))
+    shutil.copystat(source, temporary)
     with open(temporary, "rb") as file:
         os.fsync(file.fileno())
     os.replace(temporary, target)

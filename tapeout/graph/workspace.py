@@ -16,7 +16,7 @@ from tapeout.graph.action import Action, Recipe
 from tapeout.graph.digest import canonical, write_atomically, write_if_changed
 from tapeout.graph.errors import DamagedEntry, UnknownArtifact
 from tapeout.graph.manifest import Manifest, vouch
-from tapeout.graph.store import Store
+from tapeout.graph.store import Store, holding, unused
 
 OLD, SEALED, LATER = 1, 2, 3
 """File times (seconds since 1970) of the three files, in place of any clock's. All three always exist; the one
@@ -71,6 +71,13 @@ class Workspace:
         """The mark that a rule declares as its output."""
         return self.graph / f"{name}.sealed"
 
+    def sealed_name(self, path: str) -> str | None:
+        """The artifact whose mark lies at ``path``; None if it is no mark."""
+        place = Path(path)
+        if place.suffix != ".sealed" or not place.is_relative_to(self.graph):
+            return None
+        return place.relative_to(self.graph).as_posix().removesuffix(".sealed")
+
     def resolved_path(self, name: str) -> Path:
         """The stamp that the checkpoint declares as its output."""
         return self.graph / f"{name}.resolved"
@@ -119,23 +126,27 @@ class Workspace:
         return state
 
     def publish(self, manifest: Manifest) -> None:
-        """Put an artifact from the store under its human name; what stood there is kept if the store lacks it."""
+        """Put an artifact from the store under its human name; what stood there is kept if the store lacks it.
+
+        One process at a time does so for a name, so that tree and manifest never come from two.
+        """
         name = manifest.artifact
-        target, before = self.artifact_path(name), self.manifest(name)
-        if os.path.lexists(target):
-            known = before is not None and self.store.find(before.action) is not None
-            if before is None or not known or not vouch(target, before):
-                self.set_aside(name)
-        self.manifest_path(name).unlink(missing_ok=True)
-        self.store.link(manifest, target, self.graph / "scratch" / f"{name.replace('/', '.')}.{os.getpid()}")
-        write_atomically(self.manifest_path(name), manifest.encode())
+        scratch = self.graph / "scratch" / name.replace("/", ".")
+        with holding(scratch.with_suffix(".lock")):
+            target, before = self.artifact_path(name), self.manifest(name)
+            if os.path.lexists(target):
+                known = before is not None and self.store.find(before.action) is not None
+                if before is None or not known or not vouch(target, before):
+                    self.set_aside(name)
+            self.manifest_path(name).unlink(missing_ok=True)
+            self.store.link(manifest, target, scratch)
+            write_atomically(self.manifest_path(name), manifest.encode())
 
     def set_aside(self, name: str) -> Path:
         """Move what lies under an artifact's name, and was not sealed, out of the way; returns where to."""
         place = self.work / "set_aside" / name
         place.parent.mkdir(parents=True, exist_ok=True)
-        number = sum(1 for other in place.parent.iterdir() if other.name.startswith(place.name + "."))
-        kept = place.with_name(f"{place.name}.{number}")
+        kept = unused(place)
         shutil.move(self.artifact_path(name), kept)
         return kept
 

@@ -48,6 +48,15 @@ def test_g10_an_input_edited_while_its_job_runs_stores_nothing(project: Project)
     assert (project.path("results/model/weights.txt")).read_text().startswith("a\nb\nc\n")
 
 
+def test_code_edited_while_its_job_runs_stores_nothing(project: Project) -> None:
+    process = begin_slow_model(project)
+    project.edit("lib/options.py", "parser.parse_args()", "parser.parse_args(None)")
+    text, _ = process.communicate(timeout=60)
+    assert process.returncode != 0 and "CodeChanged" in text
+    assert not project.path("results/model").exists()
+    assert project.run().built == ALL
+
+
 def test_g12_a_damaged_object_is_never_served(built: Project) -> None:
     first = built.digests()
     damaged = built.path("results/model/weights.txt")
@@ -125,7 +134,7 @@ def test_a_failing_step_names_artifact_cause_and_log(built: Project) -> None:
 def test_a_named_error_of_a_step_is_shown_with_its_cure(built: Project) -> None:
     built.edit("scripts/model.py", "output.mkdir()", 'raise SystemExit("BadRow: row 3 is empty.\\n  cure: Delete it.")')
     text = built.run(ok=False).text
-    assert "cure: Delete it." in text and "cause: BadRow: row 3 is empty." in text
+    assert "✗ model  StepFailed: BadRow: row 3 is empty.\n  cure: Delete it." in text
 
 
 @pytest.mark.parametrize(

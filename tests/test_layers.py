@@ -1,0 +1,47 @@
+"""Who may import whom: every import points down (docs/architecture.md)."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+FLOORS = {
+    "cli": {"graph", "config", "compare", "report"},
+    "report": {"evals", "data", "config"},
+    "evals": {"nemo", "tokenizer", "data", "config"},
+    "nemo": {"model", "tokenizer", "data", "config"},
+    "model": {"tokenizer", "data", "config"},
+    "tokenizer": {"data", "config"},
+    "data": {"sources", "config"},
+    "sources": {"config"},
+    "config": set(),
+    "graph": set(),
+}
+GROUND = {"errors", "progress", "command"}
+
+
+def imported(path: Path) -> set[str]:
+    """Second-level names of the project's modules that a file imports."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        names |= {module.split(".")[1] for module in modules if module.startswith("tapeout.")}
+    return names
+
+
+def test_every_import_points_down() -> None:
+    for package, below in FLOORS.items():
+        for path in sorted((ROOT / "tapeout" / package).rglob("*.py")):
+            assert imported(path) <= below | GROUND | {package}, path
+
+
+def test_packages_import_nothing_by_themselves() -> None:
+    for path in sorted((ROOT / "tapeout").rglob("__init__.py")):
+        assert len(ast.parse(path.read_bytes()).body) == 1, f"{path}: only a docstring, or every step behind it changes"
+
+
+def test_scripts_know_nothing_of_the_graph_and_every_rule_has_one() -> None:
+    for path in sorted((ROOT / "scripts").glob("*.py")):
+        assert "graph" not in imported(path), path
+    named = {line.split('"')[1] for path in ROOT.glob("rules/*.smk") for line in path.open() if "build(" in line}
+    assert named == {f"scripts/{path.name}" for path in (ROOT / "scripts").glob("*.py")}
