@@ -16,7 +16,7 @@ rule evaluate:
         **parameters(settings.evaluation, template=settings.sft.template),
     resources:
         typical_seconds=35,
-    threads: 2
+    threads: settings.evaluation.threads
     log:
         "logs/evaluation/{model}.log",
     conda:

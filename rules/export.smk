@@ -5,7 +5,14 @@ rule export_hf:
     output:
         sealed("export/hf"),
     params:
-        **parameters(settings.export),
+        **parameters(
+            settings.export,
+            tokenizer=settings.sources[settings.tokenizer.source].attribution,
+            trained_on={
+                name: settings.sources[name].attribution
+                for name in (*settings.corpus.domain.train, *settings.corpus.general.sources)
+            },
+        ),
     resources:
         typical_seconds=35,
     log:

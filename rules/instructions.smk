@@ -5,7 +5,11 @@ rule instructions_raw:
     output:
         sealed("instructions/raw.jsonl"),
     params:
-        **parameters(settings.instructions.raw, domain=settings.corpus.domain.identity()),
+        **parameters(
+            settings.instructions.raw,
+            domain=settings.corpus.domain.identity(),
+            licences={name: settings.sources[name].licence for name in settings.corpus.domain.sources},
+        ),
     resources:
         typical_seconds=10,
     log:

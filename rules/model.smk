@@ -9,7 +9,7 @@ rule base:
         **parameters(settings.base),
     resources:
         typical_seconds=120,
-    threads: 2
+    threads: settings.base.threads
     log:
         "logs/base.log",
     conda:

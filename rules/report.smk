@@ -25,7 +25,12 @@ rule eval_report:
     output:
         sealed("eval_report"),
     params:
-        **parameters(settings.report),
+        **parameters(
+            settings.report,
+            trained_on=sorted(settings.corpus.domain.train),
+            held_out=sorted(settings.corpus.domain.test),
+            general=list(settings.corpus.general.sources),
+        ),
     resources:
         typical_seconds=5,
     log:

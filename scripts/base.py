@@ -1,6 +1,7 @@
 """Make a tiny Llama from a seed and train it on general text."""
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -10,10 +11,10 @@ from tapeout.data.jsonl import write_json
 
 
 def main(
-    tokenizer: Path = typer.Option(...),
-    general: Path = typer.Option(...),
-    params: Path = typer.Option(...),
-    output: Path = typer.Option(...),
+    tokenizer: Annotated[Path, typer.Option(help="SentencePiece model of the base vocabulary")],
+    general: Annotated[Path, typer.Option(help="general training text, JSONL")],
+    params: Annotated[Path, typer.Option(help="parameters, JSON")],
+    output: Annotated[Path, typer.Option(help="Hugging Face folder to write")],
 ) -> None:
     """Write a Hugging Face folder with train_log.json."""
     from tapeout.model.llama import new_llama, save

@@ -1,6 +1,7 @@
 """Give the base model rows for the pieces that the tokenizer was extended by."""
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -10,10 +11,10 @@ from tapeout.data.jsonl import write_json
 
 
 def main(
-    base: Path = typer.Option(...),
-    tokenizer: Path = typer.Option(...),
-    params: Path = typer.Option(...),
-    output: Path = typer.Option(...),
+    base: Annotated[Path, typer.Option(help="Hugging Face folder of the base model")],
+    tokenizer: Annotated[Path, typer.Option(help="extended SentencePiece model")],
+    params: Annotated[Path, typer.Option(help="parameters, JSON")],
+    output: Annotated[Path, typer.Option(help="Hugging Face folder to write")],
 ) -> None:
     """Write a Hugging Face folder with the extended tokenizer and extension.json."""
     from tapeout.model.extend import extend_model

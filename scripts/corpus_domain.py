@@ -1,6 +1,7 @@
 """Build the chip-design corpus; held-out cores give the test text."""
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -10,7 +11,9 @@ from tapeout.data.corpus import read_sources, write_corpus
 
 
 def main(
-    sources: list[Path] = typer.Option(...), params: Path = typer.Option(...), output: Path = typer.Option(...)
+    sources: Annotated[list[Path], typer.Option(help="folder of a source, in the order of the sorted names")],
+    params: Annotated[Path, typer.Option(help="parameters, JSON")],
+    output: Annotated[Path, typer.Option(help="folder to write")],
 ) -> None:
     """Read the source folders, given in the order of the sorted names, and write the corpus folder."""
     job = DomainJob.model_validate_json(params.read_bytes())

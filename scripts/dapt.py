@@ -11,11 +11,11 @@ from tapeout.config.dapt import Dapt
 
 
 def main(
-    base: Annotated[Path, typer.Option()],
-    domain: Annotated[Path, typer.Option()],
-    general: Annotated[Path, typer.Option()],
-    params: Annotated[Path, typer.Option()],
-    output: Annotated[Path, typer.Option()],
+    base: Annotated[Path, typer.Option(help="NeMo archive of the extended base model")],
+    domain: Annotated[Path, typer.Option(help="domain training text, JSONL")],
+    general: Annotated[Path, typer.Option(help="general training text, JSONL")],
+    params: Annotated[Path, typer.Option(help="parameters, JSON")],
+    output: Annotated[Path, typer.Option(help="NeMo checkpoint folder to write")],
 ) -> None:
     """Write a NeMo-2 checkpoint folder with its train_log.json."""
     job = Dapt.model_validate_json(params.read_bytes())

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tapeout.command import run
-from tapeout.config.report import Report
+from tapeout.config.report import ReportJob
 
 
 def main(
@@ -24,13 +24,13 @@ def main(
     """Compare the three models and write the report."""
     from tapeout.evals.result import read_evaluation
     from tapeout.report.figures import compute
-    from tapeout.report.inputs import Action, TokenizerReport, TrainLog, read_input
+    from tapeout.report.inputs import Action, TokenizerReport, TrainLog, action_digest, read_input
     from tapeout.report.material import Material
     from tapeout.report.page import render
     from tapeout.report.provenance import Provenance
     from tapeout.report.summary import summary
 
-    parameters = Report.model_validate_json(params.read_bytes())
+    parameters = ReportJob.model_validate_json(params.read_bytes())
     files = {"base": base, "dapt": dapt, "sft": sft, "tokenizer": tokenizer, "dapt_log": dapt_log, "sft_log": sft_log}
     provenance = Provenance(read_input(action, Action), {**files, "behind": behind})
     evaluations = {model: read_evaluation(files[model]) for model in ("base", "dapt", "sft")}
@@ -41,6 +41,7 @@ def main(
         logs={"dapt": read_input(dapt_log, TrainLog), "sft": read_input(sft_log, TrainLog)},
         provenance=provenance,
         params=parameters,
+        action=action_digest(action),
     )
     output.mkdir()
     (output / "report.json").write_bytes(summary(material))

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -13,7 +14,9 @@ from tapeout.data.jsonl import write_jsonl
 
 
 def main(
-    sources: list[Path] = typer.Option(...), params: Path = typer.Option(...), output: Path = typer.Option(...)
+    sources: Annotated[list[Path], typer.Option(help="folder of a core, in the order of the sorted names")],
+    params: Annotated[Path, typer.Option(help="parameters, JSON")],
+    output: Annotated[Path, typer.Option(help="JSONL file to write")],
 ) -> None:
     """Read the source folders, given in the order of the sorted names, and write one JSONL file in Dolly's schema."""
     job = RawJob.model_validate_json(params.read_bytes())
@@ -28,6 +31,7 @@ def main(
                 "response": row.question.response,
                 "category": row.question.category,
                 "source": row.source,
+                "licence": job.licences[row.source],
                 "group": row.group,
             }
             for row in rows

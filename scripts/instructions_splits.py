@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -10,11 +11,13 @@ from tapeout.config.instructions import SplitsJob
 from tapeout.data.jsonl import read_jsonl, write_json, write_jsonl
 from tapeout.data.splits import split_rows
 
-FIELDS = ("input", "output", "category", "source", "group", "digest")
+FIELDS = ("input", "output", "category", "source", "licence", "group", "digest")
 
 
 def main(
-    formatted: Path = typer.Option(...), params: Path = typer.Option(...), output: Path = typer.Option(...)
+    formatted: Annotated[Path, typer.Option(help="formatted rows, JSONL")],
+    params: Annotated[Path, typer.Option(help="parameters, JSON")],
+    output: Annotated[Path, typer.Option(help="folder to write")],
 ) -> None:
     """Write train.jsonl, validation.jsonl, test.jsonl and report.json into the new folder ``output``."""
     job = SplitsJob.model_validate_json(params.read_bytes())

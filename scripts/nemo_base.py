@@ -11,11 +11,11 @@ from tapeout.command import run
 
 
 def main(
-    base: Annotated[Path, typer.Option()],
-    params: Annotated[Path, typer.Option()],
-    output: Annotated[Path, typer.Option()],
+    base: Annotated[Path, typer.Option(help="Hugging Face folder of the extended base model")],
+    params: Annotated[Path, typer.Option(help="parameters, JSON; there are none")],
+    output: Annotated[Path, typer.Option(help="NeMo archive to write")],
 ) -> None:
-    """BASE: Hugging Face folder; OUTPUT: the archive base.nemo; PARAMS: none needed."""
+    """Write the archive; the same model gives the same bytes."""
     from tapeout.nemo.process import prepare
 
     prepare(threads=1)

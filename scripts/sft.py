@@ -9,14 +9,15 @@ import typer
 
 from tapeout.command import run
 from tapeout.config.sft import Sft
+from tapeout.data.prompt import TEMPLATE_FILE
 
 
 def main(
-    model: Annotated[Path, typer.Option()],
-    train: Annotated[Path, typer.Option()],
-    validation: Annotated[Path, typer.Option()],
-    params: Annotated[Path, typer.Option()],
-    output: Annotated[Path, typer.Option()],
+    model: Annotated[Path, typer.Option(help="NeMo checkpoint folder")],
+    train: Annotated[Path, typer.Option(help="training rows, JSONL")],
+    validation: Annotated[Path, typer.Option(help="validation rows, JSONL")],
+    params: Annotated[Path, typer.Option(help="parameters, JSON")],
+    output: Annotated[Path, typer.Option(help="NeMo checkpoint folder to write")],
 ) -> None:
     """Write a NeMo-2 checkpoint folder with its train_log.json and prompt_template.json."""
     job = Sft.model_validate_json(params.read_bytes())
@@ -42,7 +43,7 @@ def main(
     )
     log["dropped"] = {"train": dropped, "validation": held_out_dropped}
     training.write_log(log, output)
-    (output / "prompt_template.json").write_text(json.dumps({"template": job.template}) + "\n")
+    (output / TEMPLATE_FILE).write_text(json.dumps({"template": job.template}) + "\n")
 
 
 if __name__ == "__main__":

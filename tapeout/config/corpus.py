@@ -27,8 +27,10 @@ class Selection(Section):
 class DomainCorpus(Selection):
     """Chip-design text; the test text comes from whole cores that are never trained on."""
 
-    include: tuple[Pattern, ...] = tuple(
-        f"*{suffix}" for suffix in (*RTL_SUFFIXES, ".vhd", ".vhdl", ".md", ".rst", ".adoc")
+    include: tuple[Pattern, ...] = Field(
+        default=tuple(f"*{suffix}" for suffix in (*RTL_SUFFIXES, ".vhd", ".vhdl", ".md", ".rst", ".adoc")),
+        min_length=1,
+        description="Shell patterns over the path; * crosses folders.",
     )
     exclude: tuple[Pattern, ...] = Field(
         default=("*coremark*", "*/riscv-arch-tests/*", "*/riscv-isa-sim/*", "*/riscv-tests/*", "*/riscv-test-env/*"),
@@ -56,8 +58,12 @@ class DomainCorpus(Selection):
 class GeneralCorpus(Selection):
     """General English; the test text is a share of the documents, chosen by their own digests."""
 
-    include: tuple[Pattern, ...] = ("*/docs/*.txt",)
-    exclude: tuple[Pattern, ...] = ("*/docs/_theme/*", "*/docs/requirements.txt")
+    include: tuple[Pattern, ...] = Field(
+        default=("*/docs/*.txt",), min_length=1, description="Shell patterns over the path; * crosses folders."
+    )
+    exclude: tuple[Pattern, ...] = Field(
+        default=("*/docs/_theme/*", "*/docs/requirements.txt"), description="Shell patterns that win over include."
+    )
     names: tuple[SourceName, ...] = Field(default=("django",), min_length=1, description="The sources.")
     test_share: float = Field(default=0.05, gt=0, lt=1, description="Share of the documents that is held out.")
 
@@ -77,10 +83,10 @@ class Corpus(Section):
 class DomainJob(DomainCorpus):
     """Parameters of the rule ``corpus_domain``: the section, and each source's licence from the sources file."""
 
-    licences: dict[SourceName, str]
+    licences: dict[SourceName, str] = Field(description="Licence of each source.")
 
 
 class GeneralJob(GeneralCorpus):
     """Parameters of the rule ``corpus_general``: the section, and each source's licence from the sources file."""
 
-    licences: dict[SourceName, str]
+    licences: dict[SourceName, str] = Field(description="Licence of each source.")

@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from tapeout.config.section import Section
+from tapeout.config.sources import SourceName
 
 
 class Export(Section):
@@ -11,4 +12,20 @@ class Export(Section):
     tolerance: float = Field(1e-4, gt=0, description="Largest difference of a logit from the NeMo model's.")
     parity_tokens: int = Field(
         128, ge=2, description="Length of the sequence of fixed tokens on which logits are compared."
+    )
+
+
+class Attribution(Section):
+    """What is to be said of a source whose content is in the model."""
+
+    origin: str = Field(min_length=1, description="Where it comes from, in words.")
+    licence: str = Field(min_length=1, description="Its licence.")
+
+
+class ExportJob(Export):
+    """Parameters of the rule ``export_hf``: the section, and whom the model's folder names in its NOTICE."""
+
+    tokenizer: Attribution = Field(description="Source of the base tokenizer.")
+    trained_on: dict[SourceName, Attribution] = Field(
+        min_length=1, description="Sources of the training text, by name."
     )

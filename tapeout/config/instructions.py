@@ -58,12 +58,13 @@ class Instructions(Section):
 
 
 class RawJob(RawInstructions):
-    """Parameters of the rule ``instructions_raw``: the section, and which files of which cores are read."""
+    """Parameters of the rule ``instructions_raw``: the section, the files that are read, and the cores' licences."""
 
-    domain: DomainCorpus
+    domain: DomainCorpus = Field(description="Which files of which cores.")
+    licences: dict[SourceName, str] = Field(description="Licence of each core, from the sources file.")
 
 
 class SplitsJob(InstructionSplits):
     """Parameters of the rule ``instructions_splits``: the section, and the cores that are held out."""
 
-    test: tuple[SourceName, ...] = Field(min_length=1)
+    test: tuple[SourceName, ...] = Field(min_length=1, description="The held-out cores.")

@@ -3,22 +3,31 @@
 from pydantic import Field
 
 from tapeout.config.section import Section
+from tapeout.config.sources import SourceName
 
 
 class Report(Section):
     """Statistics and limits behind the verdicts of the report."""
 
-    seed: int = Field(2024, ge=0)
-    """Seed of the bootstrap; each measure draws from a generator of its own, seeded from this and its name."""
+    seed: int = Field(
+        2024,
+        ge=0,
+        description="Seed of the bootstrap; each measure draws from a generator of its own, seeded from this and its "
+        "name.",
+    )
+    resamples: int = Field(4_000, ge=100, description="Bootstrap resamples per measure.")
+    confidence: float = Field(0.95, gt=0.5, lt=1.0, description="Coverage of the intervals.")
+    general_tolerance: float = Field(
+        0.05,
+        ge=0.0,
+        description="Rise of bits per byte on general text, relative to the base model, that still counts as kept.",
+    )
+    examples: int = Field(6, ge=0, description="Generations shown on the page, taken from the categories in turn.")
 
-    resamples: int = Field(4_000, ge=100)
-    """Bootstrap resamples per measure."""
 
-    confidence: float = Field(0.95, gt=0.5, lt=1.0)
-    """Coverage of the intervals."""
+class ReportJob(Report):
+    """Parameters of the rule ``eval_report``: the section, and which sources the corpora are made from."""
 
-    general_tolerance: float = Field(0.05, ge=0.0)
-    """Rise of bits per byte on general text, relative to the base model, that still counts as kept."""
-
-    examples: int = Field(6, ge=0)
-    """Generations shown on the page, taken from the categories in turn."""
+    trained_on: tuple[SourceName, ...] = Field(min_length=1, description="Cores of the domain training text.")
+    held_out: tuple[SourceName, ...] = Field(min_length=1, description="Cores of the domain test text.")
+    general: tuple[SourceName, ...] = Field(min_length=1, description="Sources of the general text.")

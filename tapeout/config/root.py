@@ -1,11 +1,12 @@
 """The whole configuration: all sections together, read from YAML and checked before any rule runs."""
 
+import difflib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError, model_validator
+from pydantic import BaseModel, ValidationError, model_validator
 
 from tapeout.config.base import Base, BaseExtended
 from tapeout.config.corpus import Corpus
@@ -75,23 +76,49 @@ class Settings(Section):
 
 
 def load(config: dict[str, Any]) -> Settings:
-    """Check a configuration that Snakemake has read; its key ``sources`` is the path of the sources file.
+    """Check a configuration that Snakemake has read; its key ``sources`` is the path of a sources file, or several.
 
     Raises:
         InvalidConfig: naming the first key that is unknown or wrong, and how many more there are.
     """
-    path = Path(config.get("sources", "config/sources.yaml"))
-    try:
-        sources = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise InvalidConfig(f"The sources file {path} cannot be read: {error}.", "Correct the key sources.") from error
+    paths = config.get("sources", "config/sources.yaml")
+    sources: dict[str, Any] = {}
+    for path in [paths] if isinstance(paths, str) else paths:
+        try:
+            sources |= yaml.safe_load(Path(path).read_text())
+        except (OSError, yaml.YAMLError, TypeError) as error:
+            raise InvalidConfig(
+                f"The sources file {path} cannot be read: {error}.", "Correct the key sources."
+            ) from error
     try:
         return Settings.model_validate({**config, "sources": sources})
     except ValidationError as error:
-        first, *more = error.errors()
-        where = ".".join(str(part) for part in first["loc"])
-        others = f" ({len(more)} more)" if more else ""
-        raise InvalidConfig(
-            f"config key {where or 'as a whole'}: {first['msg'].rstrip('.')}{others}.",
-            "Correct it in the config file; config/schema.json lists all keys.",
-        ) from error
+        raise _explained(error) from error
+
+
+def _explained(error: ValidationError) -> InvalidConfig:
+    """The first thing that is wrong, in the user's words: which key, in which file, and what was perhaps meant."""
+    first, *more = error.errors()
+    *parents, key = first["loc"] or ("as a whole",)
+    others = f" ({len(more)} more)" if more else ""
+    place, kind = "config key", "the config file; config/schema.json lists all keys"
+    if parents and parents[0] == "sources":
+        # between a source's name and its key stands the kind that pydantic tried
+        parents = [parent for number, parent in enumerate(parents) if number != 2]
+        place, kind = "sources file", "the sources file"
+    where = ".".join(str(part) for part in [*parents, key])
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(key), _fields(Settings, parents), n=1)
+        hint = f"; did you mean {near[0]}?" if near else "."
+        return InvalidConfig(f"{place} {where} is unknown{others}{hint}", f"Correct or remove it in {kind}.")
+    return InvalidConfig(f"{place} {where}: {first['msg'].rstrip('.')}{others}.", f"Correct it in {kind}.")
+
+
+def _fields(model: type[BaseModel], parents: list[Any]) -> list[str]:
+    """Names of the fields at a place in the configuration; none where it is not made of sections."""
+    for parent in parents:
+        field = model.model_fields.get(str(parent))
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+            return []
+        model = field.annotation
+    return list(model.model_fields)

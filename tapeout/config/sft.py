@@ -5,7 +5,6 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 
 from tapeout.config.training import Training
-from tapeout.data.prompt import BadTemplate, split_template
 
 
 class Sft(Training):
@@ -23,10 +22,8 @@ class Sft(Training):
     @classmethod
     def has_both_fields(cls, template: str) -> str:
         """The template has an input and ends with an output."""
-        try:
-            split_template(template)
-        except BadTemplate as error:
-            raise ValueError(error.cause) from None
+        if template.count("{input}") != 1 or template.count("{output}") != 1 or not template.endswith("{output}"):
+            raise ValueError("the template needs one {input}, and one {output} at its end")
         return template
 
     @model_validator(mode="after")

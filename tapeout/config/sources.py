@@ -1,8 +1,9 @@
 """Everything that comes from outside: one typed record a source, pinned by content.
 
 ``config/sources.yaml`` maps a source's name to its record. A record's ``kind`` says how the source is fetched; the
-SHA-256 says what it is. Where it came from is for people and for the fetcher: two places that hold the same bytes are
-the same source. Faults F27 and D10 of the study (corpora without a manifest, packages whose revision moves) end here.
+SHA-256 says what it is. The whole record is a parameter of the rule ``fetch``: a source with another address or
+version is fetched again, and if the bytes are the same, what reads them is left as it is. A licence also stands in the
+rows that are made from its source. Corpora without a manifest (F27) and packages whose revision moves (D10) end here.
 """
 
 from pathlib import PurePosixPath
@@ -31,7 +32,23 @@ def relative_name(name: str) -> str:
     return name
 
 
-class PypiSource(Section):
+class Record(Section):
+    """What all records have in common."""
+
+    licence: str = Field(min_length=1, description="Licence of the content, read in the archive, not in its metadata.")
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, in words."""
+        raise NotImplementedError
+
+    @property
+    def attribution(self) -> dict[str, str]:
+        """Origin and licence, for whoever passes the content on."""
+        return {"origin": self.origin, "licence": self.licence}
+
+
+class PypiSource(Record):
     """One archive (wheel or source archive) of a Python package, taken as data: never installed, never built."""
 
     kind: Literal["pypi"]
@@ -40,9 +57,13 @@ class PypiSource(Section):
     file: str = Field(min_length=1, description="Exact file name in the index.")
     sha256: Sha256
     size: Size | None = Field(default=None, description="Bytes; told apart from a wrong hash.")
-    licence: str = Field(min_length=1, description="Licence of the content, read in the archive, not in its metadata.")
 
     _plain_name = field_validator("file")(relative_name)
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, in words."""
+        return f"package {self.package} {self.version}, file {self.file}"
 
 
 class HubFile(Section):
@@ -55,14 +76,19 @@ class HubFile(Section):
     _plain_name = field_validator("path")(relative_name)
 
 
-class HubSource(Section):
+class HubSource(Record):
     """Files of a Hugging Face model or data set at one commit. A token comes from HF_TOKEN in the environment only."""
 
     kind: Literal["hf_model", "hf_dataset"]
     repository: str = Field(pattern=r"^[\w.-]+(/[\w.-]+)?$", description="owner/name.")
     revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="Full commit; branches and tags move.")
     files: tuple[HubFile, ...] = Field(min_length=1)
-    licence: str = Field(min_length=1)
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, in words."""
+        kind = "model" if self.kind == "hf_model" else "data set"
+        return f"Hugging Face {kind} {self.repository} at commit {self.revision}"
 
     @field_validator("files")
     @classmethod
@@ -72,7 +98,7 @@ class HubSource(Section):
         return files
 
 
-class UrlSource(Section):
+class UrlSource(Record):
     """One file behind an http(s) or file URL."""
 
     kind: Literal["url"]
@@ -80,18 +106,26 @@ class UrlSource(Section):
     file: str = Field(min_length=1, description="Name that the file gets here.")
     sha256: Sha256
     size: Size | None = None
-    licence: str = Field(min_length=1)
 
     _plain_name = field_validator("file")(relative_name)
 
+    @property
+    def origin(self) -> str:
+        """Where it comes from, in words."""
+        return self.url if self.url.startswith("http") else f"file {self.file}"
 
-class FileSource(Section):
+
+class FileSource(Record):
     """One local file. Without ``sha256`` it is digested when the workflow starts: an edit rebuilds what follows."""
 
     kind: Literal["file"]
     path: str = Field(min_length=1, description="Path, relative to the repository's root or absolute.")
     sha256: Sha256 | None = None
-    licence: str = Field(min_length=1)
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, in words; folders of this machine are nobody's business."""
+        return f"file {PurePosixPath(self.path).name}"
 
 
 Source = Annotated[PypiSource | HubSource | UrlSource | FileSource, Field(discriminator="kind")]

@@ -11,7 +11,7 @@ class Tokenizer(Section):
     source: str = Field(default="mistral-common", min_length=1, description="Name of the source that holds the model.")
     model_file: str = Field(
         default="mistral_common/data/tokenizer.model.v1",
-        description="SentencePiece model inside the fetched wheel.",
+        description="SentencePiece model: its path in the source's folder, or inside the one archive there.",
         min_length=1,
     )
     new_pieces: int = Field(

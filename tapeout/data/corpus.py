@@ -8,19 +8,8 @@ from typing import Any
 from tapeout.config.corpus import Selection
 from tapeout.data.dedupe import drop_duplicates, drop_leaks
 from tapeout.data.documents import Document, Tally, read_source
+from tapeout.data.empty import EmptyCorpus
 from tapeout.data.jsonl import write_json, write_jsonl
-from tapeout.errors import TapeoutError
-
-
-class EmptyCorpus(TapeoutError):
-    """A part of a corpus has no document."""
-
-    def __init__(self, part: str, sources: Sequence[str], dropped: Mapping[str, int]) -> None:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items())) or "there are no files"
-        super().__init__(
-            f"The {part} part of the corpus from {', '.join(sources)} is empty (left out: {reasons}).",
-            "Widen include, exclude or maximum_bytes in the corpus section, or name other sources.",
-        )
 
 
 def read_sources(
@@ -59,7 +48,13 @@ def write_corpus(
         tallies[source].dropped[reason] += count
     for part, rows in (("training", train), ("test", test)):
         if not rows:
-            raise EmptyCorpus(part, list(tallies), sum((tally.dropped for tally in tallies.values()), Counter()))
+            left_out = sum((tally.dropped for tally in tallies.values()), Counter[str]())
+            reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(left_out.items()))
+            raise EmptyCorpus(
+                f"The {part} part of the corpus from {', '.join(tallies)} is empty "
+                f"(left out: {reasons or 'there are no files'}).",
+                "Widen include, exclude or maximum_bytes in the corpus section, or name other sources.",
+            )
     output.mkdir()
     write_jsonl(output / "train.jsonl", (row(each, licences) for each in train))
     write_jsonl(output / "test.jsonl", (row(each, licences) for each in test))

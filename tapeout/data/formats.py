@@ -27,12 +27,12 @@ def clean(text: str) -> str:
 def format_rows(
     path: Path, rows: Iterable[Mapping[str, Any]], settings: FormattedInstructions
 ) -> Iterator[dict[str, str]]:
-    """Yield rows with input, output, category, source, group and digest.
+    """Yield rows with input, output, category, source, licence, group and digest.
 
     Args:
         path: the file of the rows, for messages.
-        rows: rows with instruction, context, response and category; source and group are optional, and a row without
-            a group is its own.
+        rows: rows with instruction, context, response and category; source, licence and group are optional, and a row
+            without a group is its own.
         settings: seed of the coin, and whether citation marks go.
 
     Raises:
@@ -50,6 +50,7 @@ def format_rows(
             "output": response,
             "category": row["category"],
             "source": row.get("source", ""),
+            "licence": row.get("licence", ""),
             "group": row.get("group") or digest,
             "digest": digest,
         }

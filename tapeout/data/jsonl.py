@@ -22,12 +22,21 @@ class MalformedRow(TapeoutError):
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Write ``rows`` to a new file, one canonical line each; return their number."""
+    """Write ``rows``, one canonical line each; return their number.
+
+    The lines go to a file beside ``path`` that gets its name when all are written: if making a row fails, there is no
+    half-written file.
+    """
     count = 0
-    with path.open("xb") as stream:
-        for row in rows:
-            stream.write(orjson.dumps(row, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
-            count += 1
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        with unfinished.open("wb") as stream:
+            for row in rows:
+                stream.write(orjson.dumps(row, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
+                count += 1
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
     return count
 
 

@@ -7,6 +7,9 @@ from tapeout.errors import TapeoutError
 BEGIN, END = 1, 2
 """Ids of ``<s>`` and ``</s>`` in a Llama vocabulary; every row starts with the one and ends with the other (F48)."""
 
+TEMPLATE_FILE = "prompt_template.json"
+"""File in the folder of a fine-tuned model that holds its template, as ``{"template": ...}`` (F55)."""
+
 
 class BadTemplate(TapeoutError):
     """A prompt template without exactly one ``{input}`` before exactly one ``{output}``."""

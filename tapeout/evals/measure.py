@@ -11,6 +11,7 @@ from sentencepiece import SentencePieceProcessor
 
 from tapeout import progress
 from tapeout.config.evaluation import EvaluationParameters
+from tapeout.data.prompt import TEMPLATE_FILE
 from tapeout.errors import TapeoutError
 from tapeout.evals.answers import EncodedQuestion, encode_questions, score_answers
 from tapeout.evals.bits_per_byte import score_documents
@@ -62,7 +63,7 @@ def open_subject(folder: Path, params: EvaluationParameters) -> Subject:
             f"{model.config.vocab_size} rows.",
             "Build the model again with the tokenizer that stands beside it.",
         )
-    stored = folder / "prompt_template.json"
+    stored = folder / TEMPLATE_FILE
     template = orjson.loads(stored.read_bytes())["template"] if stored.exists() else params.template
     return Subject(model, tokenizer, template, model.config.max_position_embeddings)
 
@@ -139,6 +140,7 @@ def answer_questions(subject: Subject, rows: Sequence[EncodedQuestion], params: 
                 digest=question.digest,
                 category=question.category,
                 source=question.source,
+                licence=question.licence,
                 exact=exact_match(text, question.output),
                 rouge_l=round(rouge_l(text, question.output), DIGITS),
                 tokens=len(tokens),

@@ -61,6 +61,7 @@ class Answer(Part):
     digest: str
     category: str
     source: str
+    licence: str
     exact: bool
     rouge_l: float
     tokens: int

@@ -7,6 +7,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TypeVar
 
+from tapeout.data.beginning import beginning
 from tapeout.data.jsonl import read_jsonl
 from tapeout.errors import TapeoutError
 
@@ -31,6 +32,7 @@ class Question:
     output: str
     category: str
     source: str
+    licence: str
     digest: str
 
 
@@ -70,7 +72,7 @@ def read_questions(path: Path) -> list[Question]:
         MalformedRow: a line is not JSON or lacks a field.
         EmptyTestSet: there is no row.
     """
-    fields = ("input", "output", "category", "source", "digest")
+    fields = ("input", "output", "category", "source", "licence", "digest")
     return _distinct(path, [Question(*(row[field] for field in fields)) for row in read_jsonl(path, fields)])
 
 
@@ -78,31 +80,18 @@ def sample_documents(documents: Iterable[Document], max_bytes: int, max_document
     """Choose documents in the order of a hash of their digests until the next would go over ``max_bytes``.
 
     The order depends on nothing but the digests, so new documents do not move the others, and the second hash makes
-    it independent of a split that was itself made by digest. Long documents are cut (``head``).
+    it independent of a split that was itself made by digest. Of long documents the ``beginning`` is taken.
     """
     chosen: list[Excerpt] = []
     taken = 0
     for document in sorted(documents, key=_order):
-        text = head(document.text, max_document_bytes)
+        text = beginning(document.text, max_document_bytes)
         size = len(text.encode())
         if chosen and taken + size > max_bytes:
             break
         chosen.append(Excerpt(text, document.digest, whole=text == document.text))
         taken += size
     return chosen
-
-
-def head(text: str, max_bytes: int) -> str:
-    """Return the text's beginning: whole if it has at most ``max_bytes`` UTF-8 bytes, else to the last line end there.
-
-    A first line that is longer than the limit is cut between two characters.
-    """
-    data = text.encode()
-    if len(data) <= max_bytes:
-        return text
-    cut = data[:max_bytes].decode(errors="ignore")
-    end = cut.rfind("\n") + 1
-    return cut[:end] if end else cut
 
 
 def sample_questions(questions: Iterable[Question], max_rows: int) -> list[Question]:

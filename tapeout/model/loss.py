@@ -16,6 +16,10 @@ class LinearCrossEntropy(torch.autograd.Function):
     few hundred rows at a time, turned into probabilities and then into their own gradient in place, and multiplied
     back at once: three matrix products, one softmax, and never more than one block of logits in memory.
 
+    ``tapeout.nemo.loss`` has one of its own: it returns the sum, because Megatron divides by the tokens of the whole
+    batch, and takes the loss from the peak's probability and not from the target's. The two round differently, so
+    that one for both would change the bits of one of the trainings.
+
     Shapes: hidden [n, d], weight [v, d], bias [v] (constant), targets [n]. Returns a scalar, in nats a token.
     """
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from tapeout.data.packing import windows
 from tapeout.errors import TapeoutError
 from tapeout.tokenizer.sentencepiece_model import processor
 from tapeout.tokenizer.texts import read_texts
@@ -26,10 +27,9 @@ def read_documents(corpus: Path, tokenizer: Path) -> list[list[int]]:
 
 
 def pack(documents: list[list[int]], sequence: int, generator: torch.Generator) -> Tensor:
-    """Documents in a drawn order, one after another, cut into windows of ``sequence + 1`` tokens.
+    """Documents in a drawn order, cut into ``windows`` of ``sequence + 1`` tokens.
 
-    A window's last token is the next window's first, so that every token but the very first is predicted once. The
-    windows are then shuffled, so that a batch is a mixture of documents.
+    The windows are then shuffled, so that a batch is a mixture of documents.
 
     Returns:
         token ids, [windows, sequence + 1]; fewer than ``sequence`` tokens at the end are left out.
@@ -38,11 +38,10 @@ def pack(documents: list[list[int]], sequence: int, generator: torch.Generator) 
         CorpusTooSmall: there is not one window.
     """
     order = torch.randperm(len(documents), generator=generator).tolist()
-    stream = torch.tensor([token for index in order for token in documents[index]])
-    if len(stream) <= sequence:
+    cut = torch.from_numpy(windows([documents[index] for index in order], sequence))
+    if not len(cut):
         raise CorpusTooSmall(
-            f"The corpus has {len(stream)} tokens, fewer than one sequence of {sequence + 1}.",
+            f"The corpus has {sum(map(len, documents))} tokens, fewer than one sequence of {sequence + 1}.",
             "Add text, or lower base.sequence.",
         )
-    windows = stream.unfold(0, sequence + 1, sequence)
-    return windows[torch.randperm(len(windows), generator=generator)]
+    return cut[torch.randperm(len(cut), generator=generator)]

@@ -1,6 +1,6 @@
 """A checkpoint folder as one deterministic tar file, and back, fail-closed.
 
-NVIDIA's own ``.nemo`` files differ at every save (member order, times, random names; study page 10.1). Here the same
+NVIDIA's own ``.nemo`` files differ at every save (member order, times, random names: F83). Here the same
 tree gives the same bytes: members sorted, no times, no owners, fixed modes, nothing but regular files and folders.
 """
 

@@ -1,6 +1,6 @@
 """Between Hugging Face folders and NeMo-2 checkpoints, by NeMo's own importer and exporter, and checked.
 
-NeMo's converters raise nothing when a name does not match (trap 3 of the study page): the layer stays at its random
+NeMo's converters raise nothing when a name does not match (N3 in docs/faults.md): the layer stays at its random
 beginning. So every tensor is compared with its source after the import, and the logits after the export.
 """
 
@@ -14,12 +14,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
-from tapeout.data.prompt import split_template
+from tapeout.data.prompt import TEMPLATE_FILE, split_template
 from tapeout.errors import TapeoutError
 from tapeout.nemo.canonical import canonicalise
 from tapeout.nemo.read import checkpoint_tensors, huggingface_config, huggingface_weights, tokenizer_path
-
-TEMPLATE_FILE = "prompt_template.json"
 
 
 class ConversionMismatch(TapeoutError):

@@ -103,7 +103,7 @@ def huggingface_weights(tensors: dict[str, torch.Tensor], config: LlamaConfig) -
 
 
 def _split_qkv(tensor: torch.Tensor, config: LlamaConfig) -> dict[str, torch.Tensor]:
-    """Rows are [q..q, k, v] per query group (study page 10.2), each head ``head_dim`` rows of ``hidden_size``."""
+    """Cut Megatron's fused projection: [q..q, k, v] per query group, each head ``head_dim`` rows of ``hidden_size``."""
     groups, size, hidden = config.num_key_value_heads, config.head_dim, config.hidden_size
     per_group = config.num_attention_heads // groups
     rows = tensor.view(groups, per_group + 2, size, hidden)

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import orjson
 import sentencepiece
 from numpy.typing import NDArray
 
 from tapeout.config.dapt import Dapt
 from tapeout.config.training import Training
+from tapeout.data.beginning import beginning
+from tapeout.data.jsonl import read_jsonl
 from tapeout.data.packing import Ids, blend, endless_order, pack, permutation, windows
 from tapeout.data.prompt import BEGIN, END, encode_example
 from tapeout.errors import TapeoutError
@@ -58,9 +59,10 @@ def corpus_windows(corpus: Path, processor: sentencepiece.SentencePieceProcessor
     """Windows of a corpus; documents are drawn in a seeded order until there are twice the windows that are wanted.
 
     Raises:
+        MalformedRow: a line is no JSON object with a text.
         TooLittleData: the corpus fills no window.
     """
-    texts = [orjson.loads(line)["text"] for line in corpus.read_bytes().splitlines() if line.strip()]
+    texts = [row["text"] for row in read_jsonl(corpus, ("text",))]
     documents: list[list[int]] = []
     tokens = 0
     order = permutation(job.seed, 0, len(texts)).tolist()
@@ -75,20 +77,15 @@ def corpus_windows(corpus: Path, processor: sentencepiece.SentencePieceProcessor
     return cut
 
 
-def beginning(text: str, limit: int) -> str:
-    """At most ``limit`` bytes of ``text``, up to the last line end among them if there is one."""
-    raw = text.encode()
-    if len(raw) <= limit:
-        return text
-    head = raw[:limit]
-    end = head.rfind(b"\n") + 1
-    return head[: end or limit].decode(errors="ignore")
-
-
 def read_rows(path: Path, tokenizer: Path, template: str, limit: int) -> tuple[list[Row], int]:
-    """Instruction rows as (ids, mask), without those of more than ``limit`` + 1 ids, and how many these were (F47)."""
+    """Instruction rows as (ids, mask), without those of more than ``limit`` + 1 ids, and how many these were (F47).
+
+    Raises:
+        MalformedRow: a line is no JSON object with an input and an output.
+        TooLittleData: no row is short enough.
+    """
     processor = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer))
-    rows = [orjson.loads(line) for line in path.read_bytes().splitlines() if line.strip()]
+    rows = read_jsonl(path, ("input", "output"))
     encoded = [encode_example(processor, template, row["input"], row["output"]) for row in rows]
     kept = [example for example in encoded if len(example[0]) <= limit + 1]
     if not kept:

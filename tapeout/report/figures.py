@@ -1,13 +1,14 @@
 """All numbers of the report, with intervals, and the digests behind each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log
 from typing import TypeVar
 
 from tapeout.config.report import Report
 from tapeout.errors import TapeoutError
 from tapeout.evals.bootstrap import Estimate, Resampler, difference, ratio, relative_change
+from tapeout.evals.proportion import wilson
 from tapeout.evals.result import Answer, AnswerScore, CorpusScore, DocumentScore, Evaluation, Generation
 from tapeout.report.provenance import CORPORA, MODELS, ROWS, Provenance
 
@@ -28,7 +29,7 @@ class Measure:
     Attributes:
         name: stable name, e.g. ``bits_per_byte.domain``.
         units: documents or rows that all models share.
-        values: estimate by model.
+        values: estimate by model, with a bootstrap interval; a share of exact answers has Wilson's.
         changes: paired difference ``after - before`` by (before, after).
         relative: paired relative change, for measures above zero only.
         behind: digests by artifact, by model.
@@ -44,9 +45,15 @@ class Measure:
 
 @dataclass(frozen=True)
 class Example:
-    """One question with the expected answer and what each model answered."""
+    """One question with the expected answer and what each model answered.
+
+    Attributes:
+        source, licence: the core that the question is about, and the licence of its text.
+    """
 
     category: str
+    source: str
+    licence: str
     prompt: str
     expected: str
     generated: Mapping[str, str]
@@ -129,7 +136,11 @@ class _Builder:
 
     def exact(self, name: str, answers: Mapping[str, Sequence[Answer]]) -> Measure:
         ratios = {model: ([float(a.exact) for a in each], [1.0] * len(each)) for model, each in answers.items()}
-        return self._measure(name, [a.category for a in answers["base"]], ratios, ROWS)
+        measure = self._measure(name, [a.category for a in answers["base"]], ratios, ROWS)
+        shares = {
+            m: wilson(sum(a.exact for a in each), len(each), self._params.confidence) for m, each in answers.items()
+        }
+        return replace(measure, values={model: shares[model] for model in MODELS})
 
     def rouge(self, name: str, answers: Mapping[str, Sequence[Answer]]) -> Measure:
         ratios = {model: ([a.rouge_l for a in each], [1.0] * len(each)) for model, each in answers.items()}
@@ -193,6 +204,8 @@ def _examples(answers: Mapping[str, Sequence[Answer]], count: int) -> list[Examp
         turn = turns[shown.category] = turns.get(shown.category, 0) + 1
         example = Example(
             category=shown.category,
+            source=shown.source,
+            licence=shown.licence,
             prompt=kept["base"].prompt,
             expected=kept["base"].expected,
             generated={model: generation.generated for model, generation in kept.items()},

@@ -1,5 +1,6 @@
 """What the report is made from, besides the evaluations: training logs, the tokenizer's report, the action."""
 
+from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
@@ -81,6 +82,11 @@ class Action(Lenient):
     """The action of the report: what it was made from, by digest."""
 
     inputs: dict[str, Artifact | list[Artifact]]
+
+
+def action_digest(path: Path) -> str:
+    """SHA-256 of an action, the name under which the store keeps what it made; in its file a line end follows."""
+    return sha256(path.read_bytes().removesuffix(b"\n")).hexdigest()
 
 
 Form = TypeVar("Form", bound=Lenient)

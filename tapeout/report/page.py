@@ -29,6 +29,7 @@ def render(material: Material) -> str:
         count=wording.count,
         size=wording.size,
         category=wording.category,
+        listed=wording.listed,
         interval=_interval,
         share_interval=_share_interval,
     )
@@ -60,6 +61,7 @@ def _context(material: Material) -> dict[str, Any]:
         "logs": material.logs,
         "origins": material.provenance.table(),
         "params": params,
+        "action": material.action,
         "mostly": verdicts.MOSTLY,
         "plots": drawn,
     }

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from tapeout.config.report import Report
 from tapeout.evals.bootstrap import Estimate
 from tapeout.report import verdicts
 from tapeout.report.figures import Measure
@@ -14,12 +15,26 @@ from tapeout.report.provenance import CORPORA
 DIGITS = 6
 """Decimal digits of every float in the file."""
 
+INTERVALS = {
+    "exact_match.models": "Wilson score interval",
+    "all other values of models": "percentile bootstrap",
+    "changes and relative_changes": "paired percentile bootstrap",
+}
+"""How the intervals of each kind of number are made."""
+
 
 def summary(material: Material) -> bytes:
     """Write the numbers as JSON with sorted keys."""
     figures = material.figures
     document = {
         "summary": _summary(material),
+        "subject": {
+            "trained_on": list(material.params.trained_on),
+            "held_out": list(material.params.held_out),
+            "general": list(material.params.general),
+            "parameters": {model: each.parameters for model, each in material.evaluations.items()},
+            "action": material.action,
+        },
         "bits_per_byte": {corpus: _measure(each) for corpus, each in figures.bits_per_byte.items()},
         "sft_test_loss": _measure(figures.answer_loss),
         "answer_bits_per_byte": _measure(figures.answer_bits),
@@ -40,7 +55,10 @@ def summary(material: Material) -> bytes:
             for model, log in material.logs.items()
         },
         "artifacts": [asdict(origin) for origin in material.provenance.table()],
-        "method": material.params.identity(),
+        "method": {
+            **{name: getattr(material.params, name) for name in Report.model_fields},
+            "intervals": INTERVALS,
+        },
     }
     options = orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
     return orjson.dumps(document, option=options)

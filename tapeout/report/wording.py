@@ -1,5 +1,7 @@
 """How numbers, sizes and models are written."""
 
+from collections.abc import Iterable
+
 MODEL_NAMES = {"base": "Base", "dapt": "DAPT", "sft": "SFT"}
 """Short names: the base model, after domain-adaptive pretraining, after supervised fine-tuning."""
 
@@ -26,18 +28,24 @@ def points(value: float, unit: bool = True) -> str:
 
 
 def size(count: int) -> str:
-    """A size in binary units."""
+    """A size in decimal units, as the terminal prints it."""
     value = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024 or unit == "GiB":
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
             break
-        value /= 1024
+        value /= 1000
     return f"{value:.0f}{SPACE}{unit}" if unit == "B" else f"{value:.1f}{SPACE}{unit}"
 
 
 def count(value: int) -> str:
     """An integer in groups of three digits."""
     return f"{value:,}".replace(",", SPACE)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names as a list in a sentence."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def category(name: str) -> str:

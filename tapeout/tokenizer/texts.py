@@ -2,12 +2,8 @@
 
 from pathlib import Path
 
+from tapeout.data.empty import EmptyCorpus
 from tapeout.data.jsonl import read_jsonl
-from tapeout.errors import TapeoutError
-
-
-class EmptyCorpus(TapeoutError):
-    """A corpus holds no text at all."""
 
 
 def read_texts(path: Path) -> list[str]:

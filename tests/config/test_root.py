@@ -36,8 +36,9 @@ def test_the_schema_is_the_models() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"learning": 1}, "config key learning: Extra inputs"),
-        ({"dapt": {"stepz": 3}}, "config key dapt.stepz: Extra inputs"),
+        ({"learning": 1}, "config key learning is unknown."),
+        ({"dapt": {"stepz": 3}}, "config key dapt.stepz is unknown; did you mean steps?"),
+        ({"dpat": {}}, "config key dpat is unknown; did you mean dapt?"),
         ({"dapt": {"steps": "many"}}, "config key dapt.steps: Input should be a valid integer"),
         ({"dapt": {"steps": 10, "warm_up": 9}}, "warm_up must be at most half"),
         ({"corpus": {"domain": {"train": ["ibex"], "test": ["ibex"]}}}, "named twice"),
@@ -49,6 +50,16 @@ def test_what_is_wrong_is_named(change: dict, words: str) -> None:
     with pytest.raises(InvalidConfig, match="cure: ") as found:
         load({**default(), **change})
     assert words in str(found.value)
+
+
+def test_several_sources_files_are_laid_over_each_other(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text("ibex: {kind: file, path: x.zip, licence: own}\n")
+    settings = load({**default(), "sources": ["config/sources.yaml", str(own)]})
+    assert settings.sources["ibex"].kind == "file" and settings.sources["serv"].kind == "pypi"
+    own.write_text("ibex: {kind: file, path: x.zip, license: own}\n")
+    with pytest.raises(InvalidConfig, match=r"sources file sources\.ibex\.licen.e"):
+        load({**default(), "sources": ["config/sources.yaml", str(own)]})
 
 
 def test_identities_are_json_and_hold_nothing_of_the_machine() -> None:

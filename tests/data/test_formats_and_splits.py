@@ -27,6 +27,7 @@ def raw(number: int, source: str = "alpha", group: str = "", **changes: str) -> 
         "response": f"It is {number}.",
         "category": "closed_qa",
         "source": source,
+        "licence": "ISC",
         "group": group or f"group{number // 3}",
     }
     return {**row, **changes}
@@ -155,4 +156,5 @@ def test_the_scripts(tmp_path: Path) -> None:
     assert {each.name for each in output.iterdir()} == {"train.jsonl", "validation.jsonl", "test.jsonl", "report.json"}
     assert sum(report["rows"][side]["closed_qa"] for side in ("train", "validation", "test")) == 201
     row = json.loads((output / "test.jsonl").read_text())
-    assert set(row) == {"input", "output", "category", "source", "group", "digest"}
+    assert set(row) == {"input", "output", "category", "source", "licence", "group", "digest"}
+    assert {json.loads(line)["licence"] for line in between.read_text().splitlines()} == {"ISC"}

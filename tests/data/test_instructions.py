@@ -1,15 +1,21 @@
 """Rows from RTL: balanced, without the same context on two sides, and the same whatever the order of files."""
 
+import json
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 from random import Random
 
 import pytest
 
-from tapeout.config.instructions import RawInstructions
+from tapeout.config.corpus import DomainCorpus
+from tapeout.config.instructions import RawInstructions, RawJob
 from tapeout.data.documents import Document
 from tapeout.data.instructions import NoInstructions, Row, instruction_rows
 from tests.data.second_opinion import opinion
 
+ROOT = Path(__file__).parents[2]
 CATEGORIES = {
     "complete_declaration",
     "instantiated_modules",
@@ -117,3 +123,19 @@ def test_documentation_gives_no_rows() -> None:
     prose = [Document(each.text, each.source, "guide.md") for each in core("alpha", 5)]
     with pytest.raises(NoInstructions, match="training cores"):
         instruction_rows([*prose, *core("gamma", 5)], ["gamma"], RawInstructions())
+
+
+def test_the_script_writes_the_licence_of_each_core(tmp_path: Path) -> None:
+    for document in [*core("alpha", 4), *core("gamma", 4)]:
+        path = tmp_path / document.source / document.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(document.text)
+    domain = DomainCorpus(train=("alpha",), test=("gamma",))
+    job = RawJob(domain=domain, licences={"alpha": "MIT", "gamma": "ISC"})
+    (tmp_path / "params.json").write_text(job.model_dump_json())
+    command = [sys.executable, "scripts/instructions_raw.py", "--params", str(tmp_path / "params.json")]
+    command += ["--sources", str(tmp_path / "alpha"), "--sources", str(tmp_path / "gamma")]
+    command += ["--output", str(tmp_path / "raw.jsonl")]
+    subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}, check=True)
+    rows = [json.loads(line) for line in (tmp_path / "raw.jsonl").read_text().splitlines()]
+    assert {(row["source"], row["licence"]) for row in rows} == {("alpha", "MIT"), ("gamma", "ISC")}

@@ -3,12 +3,14 @@
 import io
 import tarfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tapeout.config.corpus import Selection
 from tapeout.data.archive import BrokenArchive, is_archive, read_archive
+from tapeout.data.beginning import beginning
 from tapeout.data.comments import skeleton, strip_comments
 from tapeout.data.documents import Tally, read_source
 from tapeout.data.jsonl import MalformedRow, read_jsonl, write_jsonl
@@ -71,6 +73,25 @@ def test_jsonl_is_canonical(tmp_path: Path) -> None:
     assert write_jsonl(tmp_path / "a.jsonl", [{"b": "ü", "a": 1}]) == 1
     assert (tmp_path / "a.jsonl").read_bytes() == '{"a":1,"b":"ü"}\n'.encode()
     assert list(read_jsonl(tmp_path / "a.jsonl", ("b",))) == [{"a": 1, "b": "ü"}]
+
+
+def test_a_failing_write_leaves_no_file(tmp_path: Path) -> None:
+    def rows() -> Iterator[dict[str, int]]:
+        yield {"a": 1}
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        write_jsonl(tmp_path / "a.jsonl", rows())
+    assert list(tmp_path.iterdir()) == []
+    write_jsonl(tmp_path / "a.jsonl", [{"a": 1}])
+    assert [each.name for each in tmp_path.iterdir()] == ["a.jsonl"]
+
+
+def test_a_beginning_ends_at_a_line_or_character() -> None:
+    assert beginning("ab\ncd\nef", 100) == "ab\ncd\nef"
+    assert beginning("ab\ncd\nef", 7) == "ab\ncd\n" == beginning("ab\ncd\nef", 6)
+    assert beginning("éééé", 5) == "éé"
+    assert beginning("äöüß", 3) == "ä"
 
 
 @pytest.mark.parametrize(

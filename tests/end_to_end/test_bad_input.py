@@ -22,16 +22,16 @@ def test_an_unknown_config_key(fresh: Clone) -> None:
 
 
 def test_a_wrong_source_hash_keeps_nothing(fresh: Clone) -> None:
-    fresh.edit("tiny/sources.yaml", "path: tiny/alpha.zip", f"path: tiny/alpha.zip\n  sha256: {'0' * 64}")
+    fresh.edit("tiny/sources.yaml", "path: tiny/alpha.zip", f"path: tiny/alpha.zip\n  sha256: {'a' * 64}")
     text = refused(fresh, "WrongHash", "instructions_raw")
-    assert "0" * 64 in text
+    assert "a" * 64 in text
     assert not (fresh.root / "results/sources/alpha").exists()
-    fresh.edit("tiny/sources.yaml", f"\n  sha256: {'0' * 64}", "")
+    fresh.edit("tiny/sources.yaml", f"\n  sha256: {'a' * 64}", "")
     assert "sources/alpha" in fresh.run("instructions_raw").built
 
 
 def test_an_unreachable_source(fresh: Clone) -> None:
-    record = f"kind: url\n  url: http://127.0.0.1:9/alpha.zip\n  file: alpha.zip\n  sha256: {'0' * 64}"
+    record = f"kind: url\n  url: http://127.0.0.1:9/alpha.zip\n  file: alpha.zip\n  sha256: {'a' * 64}"
     fresh.edit("tiny/sources.yaml", "kind: file", record)
     fresh.edit("tiny/sources.yaml", "  path: tiny/alpha.zip\n", "")
     refused(fresh, "SourceUnreachable", "instructions_raw")

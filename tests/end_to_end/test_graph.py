@@ -1,6 +1,5 @@
 """The whole graph on small sources: it ends with the report, again runs nothing, and gives the same bytes elsewhere."""
 
-import json
 import shutil
 import subprocess
 import sys
@@ -41,8 +40,8 @@ def test_every_artifact_is_made_and_the_report_shows_its_digest(finished: tuple[
     page = (made.root / "results/eval_report/report.html").read_text()
     for name, digest in digests.items():
         assert name == "eval_report" or digest in page, name
-    report = json.loads((made.root / "results/eval_report/report.json").read_bytes())
-    assert json.dumps(report)
+    report = (made.root / "results/eval_report/report.json").read_text()
+    assert all(name == "eval_report" or digest in report for name, digest in digests.items())
 
 
 def test_the_second_run_and_a_run_from_the_store_do_nothing(finished: tuple[Clone, Run]) -> None:
@@ -62,11 +61,11 @@ def test_another_folder_gives_the_same_bytes(finished: tuple[Clone, Run], tmp_pa
     assert other.digests() == made.digests()
 
 
-def test_no_artifact_knows_where_or_when_it_was_made(finished: tuple[Clone, Run]) -> None:
+def test_no_artifact_knows_where_it_was_made(finished: tuple[Clone, Run]) -> None:
     made, _ = finished
     place = str(made.root).encode()
     for path in (made.root / "results").rglob("*"):
-        if path.is_file() and path.name != "plan.json":
+        if path.is_file():
             assert place not in path.read_bytes(), path
 
 
@@ -82,7 +81,7 @@ def test_the_literal_slurm_command_resolves(fresh: Clone) -> None:
     assert "eval_report" in text
 
 
-def test_one_changed_module_reaches_its_own_steps(fresh: Clone) -> None:
+def test_one_changed_source_is_cut_off_where_its_bytes_end(fresh: Clone) -> None:
     target = "instructions_splits"
     first = fresh.run(target).built
     assert "sources/alpha" in first and "corpus/domain" not in first

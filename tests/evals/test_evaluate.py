@@ -40,12 +40,9 @@ def data(tmp_path: Path, verilog: str) -> Path:
     for corpus in ("domain", "general"):
         texts = [f"{corpus} {index}\n{verilog}" for index in range(4)]
         write_rows(tmp_path / f"{corpus}.jsonl", [{"text": text, "digest": digest(text)} for text in texts])
-    rows = [
-        {"input": f"Width of q{index}?", "output": "[7:0]", "category": f"c{index % 2}", "source": "serv"}
-        for index in range(10)
-    ]
-    rows.append({"input": verilog * 5, "output": "x", "category": "c2", "source": "serv"})
-    rows = [{**row, "digest": digest(row["input"])} for row in rows]
+    rows = [{"input": f"Width of q{index}?", "output": "[7:0]", "category": f"c{index % 2}"} for index in range(10)]
+    rows.append({"input": verilog * 5, "output": "x", "category": "c2"})
+    rows = [{**row, "source": "serv", "licence": "ISC", "digest": digest(row["input"])} for row in rows]
     write_rows(tmp_path / "instructions.jsonl", rows)
     (tmp_path / "params.json").write_text(json.dumps(PARAMETERS))
     return tmp_path
@@ -78,6 +75,7 @@ def test_result_is_complete_and_repeatable(folder: Path, data: Path) -> None:
     assert {answer["category"] for answer in result["answers"]} == {"c0", "c1"}
     assert [answer["digest"] for answer in result["answers"]] == [score["digest"] for score in result["answer_scores"]]
     assert all(1 <= answer["tokens"] <= 8 for answer in result["answers"])
+    assert {(answer["source"], answer["licence"]) for answer in result["answers"]} == {("serv", "ISC")}
     kept = [answer["kept"] for answer in result["answers"] if answer["kept"]]
     assert len(kept) == 4 and all(each["expected"] == "[7:0]" for each in kept)
 
@@ -112,7 +110,7 @@ def test_bad_data_is_a_named_error(
 
 
 def test_rows_that_do_not_fit_are_a_named_error(folder: Path, data: Path, verilog: str) -> None:
-    row = {"input": verilog * 5, "output": "x", "category": "c", "source": "serv", "digest": "0"}
+    row = {"input": verilog * 5, "output": "x", "category": "c", "source": "serv", "licence": "ISC", "digest": "0"}
     write_rows(data / "instructions.jsonl", [row])
     with pytest.raises(NothingFits, match="None of 1 instruction rows"):
         measure(folder, data)

@@ -10,7 +10,6 @@ from tapeout.evals.rows import (
     Document,
     EmptyTestSet,
     Question,
-    head,
     read_documents,
     read_questions,
     sample_documents,
@@ -39,18 +38,14 @@ def test_first_document_is_always_taken() -> None:
     assert len(sample_documents(documents(3), 1, 1000)) == 1
 
 
-def test_head_ends_at_a_line_or_character() -> None:
-    assert head("ab\ncd\nef", 100) == "ab\ncd\nef"
-    assert head("ab\ncd\nef", 7) == "ab\ncd\n"
-    assert head("ab\ncd\nef", 6) == "ab\ncd\n"
-    assert head("éééé", 5) == "éé"
+def test_a_cut_document_is_not_whole() -> None:
     assert [each.whole for each in sample_documents([Document("ab\ncd", "0")], 9, 4)] == [False]
     assert [each.whole for each in sample_documents([Document("ab\ncd", "0")], 9, 5)] == [True]
 
 
 def test_questions_are_balanced() -> None:
     rows = [
-        Question("q", "a", category, "serv", f"{category}{index}")
+        Question("q", "a", category, "serv", "ISC", f"{category}{index}")
         for category, count in (("a", 100), ("b", 10), ("c", 2))
         for index in range(count)
     ]

@@ -89,7 +89,7 @@ def test_more_logits_than_one_part(model: LlamaForCausalLM) -> None:
 
 
 def test_loss_counts_the_answer_only(model: LlamaForCausalLM, tokenizer: SentencePieceProcessor) -> None:
-    question = Question("How wide is q?", "[7:0]", "width", "serv", "digest")
+    question = Question("How wide is q?", "[7:0]", "width", "serv", "ISC", "digest")
     [row] = encode_questions(tokenizer, "{input}\n### Answer: {output}", [question])
     prompt = [1, *tokenizer.encode("How wide is q?\n### Answer: ")]
     answer = [*tokenizer.encode("[7:0]"), 2]

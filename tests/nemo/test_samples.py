@@ -9,9 +9,10 @@ import sentencepiece
 
 from tapeout.config.dapt import Dapt
 from tapeout.config.sft import Sft
+from tapeout.data.jsonl import MalformedRow
 from tapeout.data.packing import blend, endless_order, pack, windows
 from tapeout.data.prompt import BadTemplate, encode_example, encode_prompt, prompt_text, split_template
-from tapeout.nemo.samples import TooLittleData, all_rows, beginning, packed, read_rows, row_samples, text_samples
+from tapeout.nemo.samples import TooLittleData, all_rows, packed, read_rows, row_samples, text_samples
 from tests.nemo.material import ROWS, rows_file, tokenizer_model
 
 TEMPLATE = "{input}\n### Answer: {output}"
@@ -118,10 +119,14 @@ def test_text_is_blended(tokenizer: Path, tmp_path: Path) -> None:
         text_samples(*paths, tokenizer, job)
 
 
-def test_a_beginning_ends_at_a_line() -> None:
-    assert beginning("one\ntwo\nthree", 9) == "one\ntwo\n"
-    assert beginning("short", 9) == "short"
-    assert beginning("äöüß", 3) == "ä"
+def test_a_bad_line_is_named_with_its_number(tokenizer: Path, tmp_path: Path) -> None:
+    rows, text = rows_file(tmp_path / "rows.jsonl"), tmp_path / "text.jsonl"
+    rows.write_text(rows.read_text() + '{"input": "no output"}\n')
+    with pytest.raises(MalformedRow, match=rf"rows\.jsonl, line {len(ROWS) + 1}: field 'output'"):
+        read_rows(rows, tokenizer, TEMPLATE, 64)
+    text.write_text('{"text": "clk"}\n{"text": \n')
+    with pytest.raises(MalformedRow, match=r"text\.jsonl, line 2: not JSON"):
+        text_samples(text, text, tokenizer, Dapt())
 
 
 @pytest.mark.parametrize(

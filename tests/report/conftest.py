@@ -14,6 +14,7 @@ GOOD = {
     "dapt": {"domain": 1.9, "general": 2.21, "exact": 0.01},
     "sft": {"domain": 2.0, "general": 2.25, "exact": 0.6},
 }
+SOURCES = {"trained_on": ["blackparrot", "ibex"], "held_out": ["picorv32", "serv"], "general": ["django"]}
 BEHIND = ("base", "base_extended", "corpus/domain", "corpus/general", "dapt/model", "instructions/splits", "sft/model")
 
 
@@ -52,6 +53,7 @@ def evaluation(model: str, rates: dict[str, float], prompt: str = "List the port
             {
                 **row,
                 "source": "serv",
+                "licence": "ISC",
                 "exact": exact,
                 "rouge_l": 1.0 if exact else round(float(own.random() * 0.5), 4),
                 "tokens": 14,
@@ -124,9 +126,9 @@ def make_inputs(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[
             inputs["behind"].append({"artifact": artifact, "path": None, "digest": digest(artifact)})
         action = {"artifact": "eval_report", "inputs": inputs, "params": {}}
         files["action"] = folder / "action.json"
-        files["action"].write_text(json.dumps(action))
+        files["action"].write_text(json.dumps(action) + "\n")
         files["params"] = folder / "params.json"
-        files["params"].write_text(json.dumps({"resamples": 400}))
+        files["params"].write_text(json.dumps({"resamples": 400, **SOURCES}))
         return files
 
     return make

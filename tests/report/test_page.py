@@ -7,6 +7,7 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Callable
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,35 @@ def test_every_number_names_what_is_behind_it(report: Path) -> None:
     assert all(digest in page for digest in digests.values())
     sizes = {origin["label"]: origin["size"] for origin in document["artifacts"]}
     assert sizes["corpus/domain"] == 100 * len("corpus/domain")
+
+
+def test_the_page_says_what_was_measured(make_inputs: Make, report: Path) -> None:
+    page = (report / "report.html").read_text()
+    action = sha256(make_inputs()["action"].read_bytes().removesuffix(b"\n")).hexdigest()
+    line = page[page.index("</h1>") : page.index('<ul class="verdicts">')]
+    assert "Trained on blackparrot and ibex, with general text of django; held out: picorv32 and serv." in line
+    assert "9\u202f000\u202f000 parameters" in line and action in line
+    subject = json.loads((report / "report.json").read_bytes())["subject"]
+    assert subject["action"] == action and subject["held_out"] == ["picorv32", "serv"]
+    assert page.count("40 of 200 documents") == page.count("30 of 150 documents") == 2
+
+
+def test_examples_name_core_and_licence(report: Path) -> None:
+    page = (report / "report.html").read_text()
+    assert page.count("serv, licence ISC</small></h3>") == 6
+    generations = json.loads((report / "report.json").read_bytes())["generations"]
+    assert {(each["source"], each["licence"]) for each in generations} == {("serv", "ISC")}
+
+
+def test_no_exact_answer_at_all_has_an_interval_with_a_width(report: Path) -> None:
+    document = json.loads((report / "report.json").read_bytes())
+    base = document["exact_match"]["by_category"]["list_ports"]["models"]["base"]
+    assert (base["value"], base["low"]) == (0, 0) and base["high"] == pytest.approx(0.161, abs=1e-3)
+    assert document["exact_match"]["overall"]["models"]["base"]["high"] == pytest.approx(0.031, abs=1e-3)
+    assert document["method"]["intervals"]["exact_match.models"] == "Wilson score interval"
+    assert document["method"]["resamples"] == 400
+    page = (report / "report.html").read_text()
+    assert "<td>0.0<small>0.0 to 16.1</small></td>" in page and "Wilson’s score interval" in page
 
 
 def test_numbers_equal_a_plain_computation(make_inputs: Make, report: Path) -> None:

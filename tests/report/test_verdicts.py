@@ -8,7 +8,7 @@ from tapeout.config.report import Report
 from tapeout.evals.bootstrap import Estimate
 from tapeout.report.figures import STEPS, Measure
 from tapeout.report.verdicts import Verdict, domain, general, headline, instructions
-from tapeout.report.wording import count, number, percent, points, size
+from tapeout.report.wording import count, listed, number, percent, points, size
 
 PARAMS = Report()
 
@@ -96,5 +96,6 @@ def test_wording() -> None:
     assert number(-0.0004) == "0.000" == number(0.0004, signed=True)
     assert percent(0.1234, signed=True) == "+12.3\u202f%"
     assert points(-0.05) == "−5.0\u202fpoints"
-    assert size(1023) == "1023\u202fB" and size(1536) == "1.5\u202fKiB" and size(3 * 2**20) == "3.0\u202fMiB"
+    assert size(999) == "999\u202fB" and size(1536) == "1.5\u202fkB" and size(3 * 2**20) == "3.1\u202fMB"
+    assert listed(["a", "b", "c"]) == "a, b and c" and listed(["a"]) == "a"
     assert count(1234567) == "1\u202f234\u202f567"

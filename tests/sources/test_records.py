@@ -18,14 +18,32 @@ GOOD = {
 }
 
 
-def check(record: str, **changes: object) -> None:
+def check(record: str, **changes: object) -> Source:
     values = {"kind": record, "licence": "ISC", **GOOD[record], **changes}
-    TypeAdapter(Source).validate_python({name: value for name, value in values.items() if value is not None})
+    return TypeAdapter(Source).validate_python({name: value for name, value in values.items() if value is not None})
 
 
 @pytest.mark.parametrize("kind", GOOD)
 def test_good_records(kind: str) -> None:
     check(kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "origin"),
+    [
+        ("pypi", "package p 1, file p-1.tar.gz"),
+        ("hf_model", f"Hugging Face model a/b at commit {'1' * 40}"),
+        ("url", "https://example.org/x"),
+        ("file", "file x.jsonl"),
+    ],
+)
+def test_attribution_names_origin_and_licence(kind: str, origin: str) -> None:
+    assert check(kind).attribution == {"origin": origin, "licence": "ISC"}
+
+
+def test_attribution_names_no_folder_of_this_machine() -> None:
+    assert check("file", path="/home/me/x.jsonl").origin == "file x.jsonl"
+    assert check("url", url="file:///home/me/x").origin == "file x"
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,14 @@
-"""Corpora and wheels as they should not be."""
+"""Corpora and sources as they should not be."""
 
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from tapeout.data.empty import EmptyCorpus
 from tapeout.data.jsonl import MalformedRow
-from tapeout.tokenizer.sentencepiece_model import ModelFileMissing, model_in_wheel
-from tapeout.tokenizer.texts import EmptyCorpus, read_texts, read_texts_by_source
+from tapeout.tokenizer.sentencepiece_model import ModelFileMissing, model_in_source
+from tapeout.tokenizer.texts import read_texts, read_texts_by_source
 
 
 def test_texts_by_source_are_sorted_by_name(tmp_path: Path) -> None:
@@ -26,11 +27,21 @@ def test_bad_corpora_are_named(tmp_path: Path) -> None:
         read_texts(path)
 
 
-def test_the_model_is_found_in_the_wheel_or_its_absence_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelFileMissing, match="0 wheels"):
-        model_in_wheel(tmp_path, "a/b.model")
-    with zipfile.ZipFile(tmp_path / "x-1-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("a/b.model", b"bytes")
-    assert model_in_wheel(tmp_path, "a/b.model") == b"bytes"
-    with pytest.raises(ModelFileMissing, match="no file a/c.model"):
-        model_in_wheel(tmp_path, "a/c.model")
+@pytest.mark.parametrize("archive", ["x-1-py3-none-any.whl", "x.zip"])
+def test_the_model_is_found_in_the_archive_or_its_absence_named(tmp_path: Path, archive: str) -> None:
+    with pytest.raises(ModelFileMissing, match=r"no file a/b\.model.*holds nothing"):
+        model_in_source(tmp_path, "a/b.model")
+    with zipfile.ZipFile(tmp_path / archive, "w") as opened:
+        opened.writestr("a/b.model", b"bytes")
+    assert model_in_source(tmp_path, "a/b.model") == b"bytes"
+    with pytest.raises(
+        ModelFileMissing, match=rf"(?s)no file a/c\.model.*holds {archive}.*cure: Set tokenizer\.source"
+    ):
+        model_in_source(tmp_path, "a/c.model")
+
+
+def test_the_model_may_be_a_file_of_the_source(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b.model").write_bytes(b"bytes")
+    assert model_in_source(tmp_path, "a/b.model") == b"bytes"
+    assert model_in_source(tmp_path / "a", "b.model") == b"bytes"
