@@ -1,0 +1,87 @@
+"""The project as Snakemake reads it, without running anything."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from snakemake.api import SnakemakeApi
+from snakemake.exceptions import WorkflowError
+from snakemake.settings.enums import Quietness
+from snakemake.settings.types import ConfigSettings, OutputSettings, ResourceSettings
+
+from tapeout.errors import TapeoutError
+from tapeout.graph.action import Recipe
+from tapeout.graph.layer import Layer
+from tapeout.graph.settle import Decision, decide, in_order
+from tapeout.graph.workspace import Workspace
+
+
+class NoProject(TapeoutError):
+    """The current folder is not the project's, or its workflow cannot be read."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """Rules, recipes and decisions of the current folder."""
+
+    layer: Layer
+
+    @property
+    def workspace(self) -> Workspace:
+        """Results, store and work folder."""
+        return self.layer.workspace
+
+    @cached_property
+    def recipes(self) -> dict[str, Recipe]:
+        """Recipes of the report and of all that it needs, by artifact."""
+        return self.layer.recipes(self.layer.targets())
+
+    @cached_property
+    def decisions(self) -> dict[str, Decision]:
+        """What a run would do for each artifact, in dependency order; nothing is changed."""
+        order = in_order(self.recipes, list(self.recipes))
+        found = decide(self.workspace, self.recipes, order, restore=False)
+        return {decision.recipe.artifact: decision for decision in found}
+
+    def decision(self, artifact: str) -> Decision:
+        """The decision for one artifact.
+
+        Raises:
+            NoProject: no rule makes an artifact of that name.
+        """
+        if artifact not in self.decisions:
+            known = ", ".join(sorted(self.decisions))
+            raise NoProject(f"There is no artifact {artifact}.", f"Name one of: {known}.")
+        return self.decisions[artifact]
+
+    @property
+    def current_actions(self) -> dict[str, dict[str, Any]]:
+        """Today's actions by artifact, as far as their inputs are known."""
+        return {name: found.action.value for name, found in self.decisions.items() if found.action is not None}
+
+
+def load(config: list[Path]) -> Project:
+    """Read the workflow of the current folder.
+
+    Args:
+        config: files laid over the default configuration, as with ``--configfile``.
+
+    Raises:
+        NoProject: there is no Snakefile, or Snakemake cannot read it.
+    """
+    snakefile = Path("Snakefile")
+    if not snakefile.is_file():
+        raise NoProject("There is no Snakefile in this folder.", "Go to the folder of the project.")
+    try:
+        with SnakemakeApi(OutputSettings(quiet={Quietness.ALL}, verbose=False)) as api:
+            workflow = api.workflow(
+                resource_settings=ResourceSettings(cores=1),
+                config_settings=ConfigSettings(configfiles=[path.absolute() for path in config]),
+                snakefile=snakefile,
+            )
+            # parsing happens on first use; there is no public name for the parsed workflow in Snakemake 9.27
+            layer: Layer = workflow._workflow.globals["layer"]
+    except WorkflowError as error:
+        raise NoProject(f"The workflow cannot be read: {error}", "Correct what it names.") from error
+    return Project(layer)
