@@ -15,7 +15,8 @@ report: environments
 	@$(SNAKEMAKE) eval_report $(if $(CONFIG),--configfile $(CONFIG))
 	@echo "The report: $(CURDIR)/results/eval_report/report.html"
 
-plan: environments
+plan:
+	@$(INSTALL) workflow
 	@$(SNAKEMAKE) eval_report --dry-run $(if $(CONFIG),--configfile $(CONFIG))
 
 environments:
@@ -56,9 +57,12 @@ format: dev
 	$(DEV) ruff format .
 	$(DEV) snakefmt Snakefile rules tests/graph/project
 
+# what runs made, but for the store and for edited results that were put aside
 clean:
-	rm -rf results work logs .snakemake
+	rm -rf results logs .snakemake
+	find work -mindepth 1 -maxdepth 1 ! -name set_aside -exec rm -rf {} + 2>/dev/null || true
 
 # . <(make -s shell) puts the workflow environment on PATH
-shell: environments
-	@echo 'export PATH="$(CURDIR)/$(call FOLDER,workflow)/bin:$$PATH"'
+shell:
+	@$(INSTALL) workflow
+	@echo 'export PATH="$(CURDIR)/bin:$(CURDIR)/$(call FOLDER,workflow)/bin:$$PATH"'

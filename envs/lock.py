@@ -25,7 +25,7 @@ def main() -> None:
     for name in RESOLVED:
         (HERE / f"{name}.lock").write_text(compile_lock(name))
     for name in COMPLETE:
-        also = (HERE / "also.txt").read_text() if name == "nemo" else ""
+        also = (HERE / "torch-cpu.txt").read_text() if name == "nemo" else ""
         (HERE / f"{name}.lock").write_text(compile_lock(name, "--no-deps") + also)
 
 
