@@ -6,6 +6,7 @@ version is fetched again, and if the bytes are the same, what reads them is left
 rows that are made from its source. Corpora without a manifest (F27) and packages whose revision moves (D10) end here.
 """
 
+from abc import ABC, abstractmethod
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
@@ -32,15 +33,15 @@ def relative_name(name: str) -> str:
     return name
 
 
-class Record(Section):
+class Record(Section, ABC):
     """What all records have in common."""
 
     licence: str = Field(min_length=1, description="Licence of the content, read in the archive, not in its metadata.")
 
     @property
+    @abstractmethod
     def origin(self) -> str:
         """Where it comes from, in words."""
-        raise NotImplementedError
 
     @property
     def attribution(self) -> dict[str, str]:
