@@ -35,7 +35,7 @@ check: dev
 	$(DEV) snakemake --lint
 
 test-graph: dev
-	$(DEV) pytest -q -n 2 tests/graph tests/config
+	$(DEV) pytest -q -n 2 tests/graph tests/cli tests/config tests/test_layers.py
 
 test-data: environments
 	$(call FOLDER,data)/bin/python -m pytest -q tests/sources tests/data tests/report

@@ -9,8 +9,10 @@ from typing import Annotated
 
 import typer
 
+from tapeout.cli.cost import cost as show_cost
 from tapeout.cli.project import load
 from tapeout.cli.status import status as show_status
+from tapeout.cli.verify import run as run_verify
 from tapeout.cli.why import why as explain
 from tapeout.errors import TapeoutError
 
@@ -31,6 +33,24 @@ def status(as_json: AsJson = False, configfile: Config = []) -> None:  # noqa: B
 def why(artifact: str, as_json: AsJson = False, configfile: Config = []) -> None:  # noqa: B006
     """What changed since ARTIFACT was made, and where the change began."""
     raise typer.Exit(explain(load(configfile), artifact, as_json))
+
+
+@app.command()
+def cost(as_json: AsJson = False, configfile: Config = []) -> None:  # noqa: B006
+    """What a run would do, and the time and CPU hours that it would take at most."""
+    raise typer.Exit(show_cost(load(configfile), as_json))
+
+
+@app.command()
+def verify(
+    artifacts: Annotated[list[str] | None, typer.Argument(help="Names; none means all, and the store.")] = None,
+    deep: Annotated[bool, typer.Option("--deep", help="Read every byte.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Restore or rebuild what is damaged.")] = False,
+    as_json: AsJson = False,
+    configfile: Config = [],  # noqa: B006
+) -> None:
+    """Is everything what its manifest says? Damaged entries of the store are put aside and named."""
+    raise typer.Exit(run_verify(load(configfile), artifacts or [], deep, repair, configfile, as_json))
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-console = Console(highlight=False)
+console, errors = Console(highlight=False), Console(highlight=False, stderr=True)
 
 
 def show(value: Any, as_json: bool, *tables: Table) -> None:

@@ -244,7 +244,7 @@ class Layer:
         if not real and self.lock is not None:
             os.close(self.lock)
         if executes:
-            print(describe(decisions, self._seconds(recipes), targets, real, forced), file=sys.stderr)
+            print(describe(decisions, self.seconds(recipes), targets, real, forced), file=sys.stderr)
 
     def _hold(self) -> bool:
         """Take this folder for the life of the process; the system lets go of it when the process ends, however."""
@@ -283,7 +283,7 @@ class Layer:
             name for name, recipe in recipes.items() if settings.forceall or recipe.rule in forced or name in forced
         )
 
-    def _seconds(self, recipes: dict[str, Recipe]) -> dict[str, float]:
+    def seconds(self, recipes: dict[str, Recipe]) -> dict[str, float]:
         """How long each artifact takes: as last recorded with the same parameters, else as its rule says
         (``resources: typical_seconds``)."""
         rules = {rule.name: rule for rule in self._building_rules()}
@@ -296,3 +296,9 @@ class Layer:
         }
         known = {name: recorded.get((name, recipe.likeness)) for name, recipe in recipes.items()}
         return seconds | {name: found for name, found in known.items() if found is not None}
+
+    def threads(self, recipes: dict[str, Recipe]) -> dict[str, int]:
+        """Threads that each artifact's rule asks for."""
+        rules = {rule.name: rule for rule in self._building_rules()}
+        found = {name: rules[recipe.rule].resources.get("_cores") for name, recipe in recipes.items()}
+        return {name: int(getattr(cores, "value", cores) or 1) for name, cores in found.items()}

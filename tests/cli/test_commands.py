@@ -1,0 +1,140 @@
+"""The auditor's commands on the small project, as a user calls them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.graph.conftest import ALL, Project, built, project  # noqa: F401
+
+
+def call(where: Project, *arguments: str) -> tuple[int, str, str]:
+    """Exit code, output and errors of ``tapeout ARGUMENTS``, on a terminal of 100 columns."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tapeout.cli", *arguments],
+        cwd=where.root,
+        env={**where.variables(), "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+def as_json(where: Project, *arguments: str) -> tuple[int, Any]:
+    """Exit code and decoded output of ``tapeout ARGUMENTS --json``."""
+    code, text, _ = call(where, *arguments, "--json")
+    return code, json.loads(text)
+
+
+def flip(path: Path) -> None:
+    """Change one bit and nothing that the file system tells."""
+    info, data = path.stat(), path.read_bytes()
+    path.chmod(0o644)
+    path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+    os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
+    path.chmod(0o444)
+
+
+def test_status_tells_what_is_there(project: Project) -> None:  # noqa: F811
+    _, before = as_json(project, "status")
+    assert {row["state"] for row in before} == {"missing"}
+    project.run()
+    _, after = as_json(project, "status")
+    assert sorted(row["artifact"] for row in after) == ALL
+    assert {row["state"] for row in after} == {"current"}
+    assert {row["artifact"]: row["digest"] for row in after} == project.digests()
+    project.edit("config.yaml", "lr: 1", "lr: 5")
+    states = {row["artifact"]: row["state"] for row in as_json(project, "status")[1]}
+    assert states["model"] == states["report.txt"] == "stale" and states["raw.txt"] == "current"
+
+
+def test_why_names_parameter_function_package_and_source(built: Project) -> None:  # noqa: F811
+    assert as_json(built, "why", "model")[0] == 0
+    built.edit("config.yaml", "decay: [1, 2]", "decay: [1, 3]")
+    built.edit("scripts/model.py", "output.mkdir()", "output.mkdir(parents=True)")
+    code, found = as_json(built, "why", "model")
+    assert code == 1 and found["state"] == "build"
+    assert {"kind": "parameter", "name": "schedule.decay", "old": [1, 2], "new": [1, 3]} in found["changes"]
+    assert [change["name"] for change in found["changes"] if change["kind"] == "code"] == ["scripts/model.py"]
+    built.edit("scripts/model.py", "output.mkdir(parents=True)", "output.mkdir()")
+    built.edit("config.yaml", "decay: [1, 3]", "decay: [1, 2]")
+    built.edit("lib/words.py", "return sorted(", "return list(")
+    _, found = as_json(built, "why", "report.txt")
+    names = [change["name"] for cause in found["began"] for change in cause["changes"]]
+    assert "lib/words.py: words" in names
+
+
+def test_why_follows_a_change_to_where_it_began(built: Project) -> None:  # noqa: F811
+    built.path("src/data.txt").write_text("b\na\nd\n")
+    code, found = as_json(built, "why", "report.txt")
+    assert code == 1 and found["state"] == "waiting"
+    assert [cause["artifact"] for cause in found["began"]] == ["raw.txt"]
+    assert found["began"][0]["path"] == ["report.txt", "model", "formatted.txt", "raw.txt"]
+
+
+def test_cost_counts_what_would_run(built: Project) -> None:  # noqa: F811
+    assert as_json(built, "cost") == (
+        0,
+        {"at_most": {"cpu_hours": 0, "seconds": 0}, "counts": {**NONE, "current": 6}, "steps": []},
+    )
+    built.edit("config.yaml", "lr: 1", "lr: 5")
+    code, found = as_json(built, "cost")
+    assert code == 1 and [step["artifact"] for step in found["steps"]] == ["model", "report.txt"]
+    built.run()
+    built.edit("config.yaml", "lr: 5", "lr: 1")
+    assert as_json(built, "cost")[1]["counts"]["restore"] == 2
+
+
+NONE = {"build": 0, "current": 0, "restore": 0, "waiting": 0}
+
+
+def test_verify_finds_a_flipped_bit_and_repairs_it(built: Project) -> None:  # noqa: F811
+    first = built.digests()
+    assert call(built, "verify", "--deep")[0] == 0
+    flip(built.path("results/model/weights.txt"))
+    assert call(built, "verify")[0] == 0  # size and time are the seal's: only reading tells
+    code, found = as_json(built, "verify", "--deep")
+    assert code == 1
+    assert [(row["artifact"], row["path"]) for row in found["findings"]] == [("model", "results/model/weights.txt")]
+    assert len(list(built.path("store/quarantine").iterdir())) == 1
+    flip(built.path("results/formatted.txt"))
+    code, found = as_json(built, "verify", "--deep", "--repair")
+    assert code == 0 and found["repaired"]
+    assert built.digests() == first
+    assert call(built, "verify", "--deep")[0] == 0
+
+
+def test_verify_finds_an_object_that_nothing_uses(built: Project) -> None:  # noqa: F811
+    built.edit("config.yaml", "lr: 1", "lr: 5")
+    built.run()
+    unused = [path for path in built.path("store/objects").glob("*/*") if path.stat().st_nlink == 1]
+    flip(unused[0])
+    code, found = as_json(built, "verify", "--deep")
+    assert code == 1 and [row["artifact"] for row in found["findings"]] == [""]
+    assert call(built, "verify", "--deep")[0] == 0  # it has been put aside
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["why", "modle"], 3, "NoProject: There is no artifact modle."),
+        (["verify", "modle"], 3, "NoProject: There is no artifact modle."),
+        (["whi"], 2, "No such command"),
+    ],
+)
+def test_a_mistake_is_named(project: Project, arguments: list[str], code: int, words: str) -> None:  # noqa: F811
+    status, _, errors = call(project, *arguments)
+    assert status == code and words in errors
+
+
+def test_every_command_has_help_that_fits(project: Project) -> None:  # noqa: F811
+    text = call(project, "--help")[1]
+    for command in ("status", "why", "cost", "verify"):
+        assert command in text
+        assert max(map(len, call(project, command, "--help")[1].splitlines())) <= 100
