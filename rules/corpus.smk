@@ -10,7 +10,7 @@ rule corpus_domain:
             licences={name: settings.sources[name].licence for name in settings.corpus.domain.sources},
         ),
     resources:
-        typical_seconds=5,
+        typical_seconds=1,
     log:
         "logs/corpus/domain.log",
     conda:
@@ -31,7 +31,7 @@ rule corpus_general:
             licences={name: settings.sources[name].licence for name in settings.corpus.general.sources},
         ),
     resources:
-        typical_seconds=5,
+        typical_seconds=1,
     log:
         "logs/corpus/general.log",
     conda:

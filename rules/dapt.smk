@@ -9,7 +9,7 @@ rule dapt:
     params:
         **parameters(settings.dapt),
     resources:
-        typical_seconds=150,
+        typical_seconds=120,
     threads: settings.dapt.threads
     log:
         "logs/dapt/model.log",

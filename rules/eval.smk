@@ -15,7 +15,7 @@ rule evaluate:
     params:
         **parameters(settings.evaluation, template=settings.sft.template),
     resources:
-        typical_seconds=35,
+        typical_seconds=20,
     threads: settings.evaluation.threads
     log:
         "logs/evaluation/{model}.log",

@@ -14,7 +14,7 @@ rule export_hf:
             },
         ),
     resources:
-        typical_seconds=35,
+        typical_seconds=20,
     log:
         "logs/export/hf.log",
     conda:

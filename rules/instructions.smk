@@ -11,7 +11,7 @@ rule instructions_raw:
             licences={name: settings.sources[name].licence for name in settings.corpus.domain.sources},
         ),
     resources:
-        typical_seconds=10,
+        typical_seconds=3,
     log:
         "logs/instructions/raw.log",
     conda:
@@ -29,7 +29,7 @@ rule instructions_formatted:
     params:
         **parameters(settings.instructions.formatted),
     resources:
-        typical_seconds=2,
+        typical_seconds=1,
     log:
         "logs/instructions/formatted.log",
     conda:
@@ -47,7 +47,7 @@ rule instructions_splits:
     params:
         **parameters(settings.instructions.splits, test=list(settings.corpus.domain.test)),
     resources:
-        typical_seconds=2,
+        typical_seconds=1,
     log:
         "logs/instructions/splits.log",
     conda:

@@ -8,7 +8,7 @@ rule base:
     params:
         **parameters(settings.base),
     resources:
-        typical_seconds=120,
+        typical_seconds=105,
     threads: settings.base.threads
     log:
         "logs/base.log",

@@ -5,7 +5,7 @@ rule nemo_base:
     output:
         sealed("nemo/base.nemo"),
     resources:
-        typical_seconds=35,
+        typical_seconds=20,
     log:
         "logs/nemo/base.log",
     conda:

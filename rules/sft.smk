@@ -9,7 +9,7 @@ rule sft:
     params:
         **parameters(settings.sft),
     resources:
-        typical_seconds=150,
+        typical_seconds=120,
     threads: settings.sft.threads
     log:
         "logs/sft/model.log",

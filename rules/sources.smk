@@ -6,7 +6,7 @@ rule fetch:
     params:
         record=lambda wildcards: settings.sources[wildcards.source].identity(),
     resources:
-        typical_seconds=5,
+        typical_seconds=1,
     log:
         "logs/sources/{source}.log",
     conda:

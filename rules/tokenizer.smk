@@ -11,7 +11,7 @@ rule tokenizer:
     params:
         **parameters(settings.tokenizer),
     resources:
-        typical_seconds=30,
+        typical_seconds=15,
     threads: 2
     log:
         "logs/tokenizer.log",
