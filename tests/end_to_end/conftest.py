@@ -68,7 +68,7 @@ def clone(folder: Path) -> Clone:
     )
     for name in filter(None, listed.stdout.split("\0")):
         source, target = ROOT / name, folder / name
-        if source.is_file():
+        if source.is_file() or source.is_symlink():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target, follow_symlinks=False)
     (folder / ".envs").symlink_to(ROOT / ".envs")

@@ -1,5 +1,6 @@
 """Ways in which a content layer can be silently wrong; each was once true of this one."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -29,6 +30,17 @@ def test_an_old_copy_put_back_with_its_times_is_not_taken_for_the_new_one(built:
     assert model.joinpath("weights.txt").read_bytes() == right
 
 
+def group(leader: int) -> list[int]:
+    """Processes of a process group."""
+    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    found = []
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            if os.getpgid(pid) == leader:
+                found.append(pid)
+    return found
+
+
 def test_a_program_that_stops_gracefully_when_told_to_has_made_nothing(project: Project) -> None:
     project.edit("scripts/model.py", "import time\n", "import signal\nimport sys\nimport time\n")
     half = 'signal.signal(signal.SIGTERM, lambda *_: ((output / "weights.txt").write_text("HALF"), sys.exit(0)))\n'
@@ -36,10 +48,12 @@ def test_a_program_that_stops_gracefully_when_told_to_has_made_nothing(project: 
     project.edit("scripts/model.py", "output.mkdir()\n(output", "(output")
     process = begin_slow_model(project)
     time.sleep(1)
-    runner = subprocess.run(["pgrep", "-f", "results/.graph/model.sealed", "-g", str(process.pid)], capture_output=True)
-    assert runner.stdout
-    for pid in runner.stdout.split():
-        os.kill(int(pid), signal.SIGTERM)
+    runners = [
+        pid for pid in group(process.pid) if b"tapeout.graph.runner" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    assert runners
+    for pid in runners:
+        os.kill(pid, signal.SIGTERM)
     text, _ = process.communicate(timeout=60)
     assert process.returncode != 0
     assert not project.path("results/model").exists(), text
