@@ -1,10 +1,10 @@
 # make report    environments, then the evaluation report    CONFIG=my.yaml  another configuration, laid over the default
 # make test      environments, then all checks and tests
-# PYTHON=...     a Python 3.11                                PIP='...'       more arguments for pip, e.g. another index
+# PYTHON=...     a Python 3.11                        PIP_OPTIONS='...'       more arguments for pip, e.g. another index
 PYTHON ?= python3.11
 CONFIG ?=
-PIP ?=
-INSTALL = $(PYTHON) -m tapeout.graph.environment --pip "$(PIP)"
+PIP_OPTIONS ?=
+INSTALL = $(PYTHON) -m tapeout.graph.environment --pip "$(PIP_OPTIONS)"
 FOLDER = $(shell $(PYTHON) -m tapeout.graph.environment --print-folder $(1))
 SNAKEMAKE = $(call FOLDER,workflow)/bin/python -m snakemake
 DEV = $(call FOLDER,dev)/bin/python -m

@@ -120,7 +120,7 @@ def install(environment: Environment, pip_arguments: list[str]) -> None:
                 raise InstallFailed(
                     f"Installing the environment {environment.name} failed at: {' '.join(command[:6])} ...",
                     "Read pip's message above. If it finds no such torch: the CPU build comes from PyTorch's own CPU "
-                    "index, make PIP='--extra-index-url ADDRESS' (README, «Environments»).",
+                    "index, make PIP_OPTIONS='--extra-index-url ADDRESS' (README, «Environments»).",
                 )
         write_atomically(environment.folder / "complete", environment.digest.encode() + b"\n")
         for old in FOLDER.iterdir():
