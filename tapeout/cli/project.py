@@ -57,8 +57,11 @@ class Project:
 
     @property
     def current_actions(self) -> dict[str, dict[str, Any]]:
-        """Today's actions by artifact, as far as their inputs are known."""
-        return {name: found.action.value for name, found in self.decisions.items() if found.action is not None}
+        """Today's actions by artifact; those of steps that wait for others are known but for their inputs."""
+        return {
+            name: found.action.value if found.action is not None else found.recipe.described({})
+            for name, found in self.decisions.items()
+        }
 
 
 def load(config: list[Path]) -> Project:

@@ -4,13 +4,15 @@ from typing import Any
 
 from tapeout.cli import output
 from tapeout.cli.project import Project
-from tapeout.graph.why import Change, causes, compare
+from tapeout.graph.why import Change, causes, compare, keep_meanings
 from tapeout.graph.workspace import State
 
 
 def why(project: Project, artifact: str, as_json: bool) -> int:
     """Explain one artifact; returns 0 if it is as its action says, 1 if something is to be done."""
     decision = project.decision(artifact)
+    for recipe in project.recipes.values():
+        keep_meanings(project.workspace.store, recipe, project.layer.environments[recipe.environment])
     store, manifest = project.workspace.store, project.workspace.manifest(artifact)
     entry = store.read_entry(manifest.action) if manifest is not None else None
     old = entry["action"] if entry is not None else None

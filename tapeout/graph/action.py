@@ -66,17 +66,19 @@ class Recipe:
             name: [resolved(item) for item in value] if isinstance(value, list) else resolved(value)
             for name, value in self.inputs.items()
         }
-        return Action(
-            {
-                "schema": SCHEMA,
-                "artifact": self.artifact,
-                "script": self.script,
-                "code": self.code,
-                "environment": {"name": self.environment, "digest": self.environment_digest},
-                "params": self.params,
-                "inputs": inputs,
-            }
-        )
+        return Action(self.described(inputs))
+
+    def described(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """The step as JSON values, with ``inputs`` as far as they are known."""
+        return {
+            "schema": SCHEMA,
+            "artifact": self.artifact,
+            "script": self.script,
+            "code": self.code,
+            "environment": {"name": self.environment, "digest": self.environment_digest},
+            "params": self.params,
+            "inputs": inputs,
+        }
 
     def as_json(self) -> dict[str, Any]:
         """JSON values for the plan file."""

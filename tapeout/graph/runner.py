@@ -21,15 +21,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 from tapeout.graph.action import Action, Recipe, Reference
-from tapeout.graph.closure import closure, definitions
+from tapeout.graph.closure import closure
 from tapeout.graph.digest import canonical, disk_full_is_named, write_atomically
 from tapeout.graph.environment import Environment, read_environment
 from tapeout.graph.errors import CodeChanged, GraphError, InputChanged, MissingOutput, StepFailed
 from tapeout.graph.manifest import Manifest, take, vouch
+from tapeout.graph.why import keep_meanings
 from tapeout.graph.workspace import MARK, State, Workspace
 from tapeout.progress import MARK as PROGRESS
 
@@ -163,7 +164,7 @@ def build(step: Step, forced: bool) -> str:
             manifest = known
         else:
             workspace.store.seal(step.action, manifest, step.output)
-        _explain(step)
+        keep_meanings(workspace.store, step.recipe, step.packages)
         _superseded(step)
         workspace.publish(manifest)
         workspace.store.record(
@@ -204,15 +205,6 @@ def _manifests(step: Step) -> dict[str, Manifest]:
             f"The inputs of {step.recipe.artifact} changed since its action was resolved.", "Run Snakemake again."
         )
     return manifests
-
-
-def _explain(step: Step) -> None:
-    """Keep what the digests of code and environment stand for, so that a later change can be named."""
-    store, environment = step.workspace.store, step.packages
-    store.remember("environments", environment.digest, lambda: dict(environment.packages))
-    for name, digest in step.recipe.code.items():
-        if name.endswith(".py"):
-            store.remember("definitions", digest, partial(definitions, Path(name)))
 
 
 def _compared(step: Step, known: Manifest, manifest: Manifest) -> str:

@@ -1,5 +1,6 @@
 """Checking that what is there is what it is said to be: results against manifests, the store against its own names."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,4 +107,4 @@ def _damaged(workspace: Workspace, group: list[tuple[Path, Entry, str]]) -> Iter
     for path, name in named or [(group[0][0], "")]:
         yield Finding(name, str(path), f"is damaged: its digest is not {entry.digest[:16]}")
         if name:
-            workspace.manifest_path(name).unlink(missing_ok=True)
+            os.utime(path)  # without its seal's time it is read, and found out, by whoever looks at it next

@@ -2,8 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+from tapeout.graph.action import Recipe
+from tapeout.graph.closure import definitions
+from tapeout.graph.environment import Environment
 from tapeout.graph.store import Store
 
 KINDS = ("code", "parameter", "environment", "input")
@@ -30,6 +35,14 @@ class Cause:
     artifact: str
     path: tuple[str, ...]
     changes: tuple[Change, ...]
+
+
+def keep_meanings(store: Store, recipe: Recipe, environment: Environment) -> None:
+    """Keep what the digests of code and environment stand for, so that a change of them can be named later."""
+    store.remember("environments", environment.digest, lambda: dict(environment.packages))
+    for name, digest in recipe.code.items():
+        if name.endswith(".py"):
+            store.remember("definitions", digest, partial(definitions, Path(name)))
 
 
 def compare(old: dict[str, Any], new: dict[str, Any], store: Store) -> list[Change]:

@@ -30,7 +30,7 @@ def prepare(threads: int) -> None:
 
 
 def _keep_freed_memory() -> None:
-    """Let glibc reuse freed tensors instead of giving them back and clearing new pages: measured once, 10-20 % of a step."""
+    """Let glibc reuse freed tensors instead of clearing new pages: measured once, 10-20 % of a step."""
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt"):
         trim_threshold, mmap_threshold = -1, -3
