@@ -34,7 +34,7 @@ def cost(project: Project, as_json: bool) -> int:
         "at_most": {"seconds": sum(step["seconds"] for step in steps), "cpu_hours": sum(s["cpu_hours"] for s in steps)},
     }
     if not steps:
-        output.show(value, as_json, output.table(["Nothing would run."], []))
+        output.show(value, as_json, "Nothing would run.")
         return 0
     rows = [[s["artifact"], WORDS[s["state"]], duration(s["seconds"]), f"{s['cpu_hours']:.3f}"] for s in steps]
     rows.append(["at most", "", duration(value["at_most"]["seconds"]), f"{value['at_most']['cpu_hours']:.3f}"])

@@ -1,4 +1,4 @@
-"""``tapeout``: what is there, why something runs, what it costs.
+"""What is there, why something runs, what it costs, and whether all is as it should be.
 
 Exit codes: 0 as it should be, 1 there is something to do or a difference, 2 a mistake in the call, 3 a named error.
 """
@@ -56,7 +56,7 @@ def verify(
 def main() -> None:
     """Run the command line; a named error is two sentences and exit code 3."""
     try:
-        app()
+        app(prog_name="tapeout")
     except TapeoutError as error:
         print(error, file=sys.stderr)
         raise SystemExit(NAMED_ERROR) from None

@@ -11,21 +11,29 @@ from rich.table import Table
 console, errors = Console(highlight=False), Console(highlight=False, stderr=True)
 
 
-def show(value: Any, as_json: bool, *tables: Table) -> None:
-    """Print ``value`` as JSON with sorted keys, or the tables that say the same."""
+def show(value: Any, as_json: bool, *parts: Table | str) -> None:
+    """Print ``value`` as JSON with sorted keys, or the tables and sentences that say the same."""
     if as_json:
         print(orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2).decode())
     else:
-        for table in tables:
-            console.print(table)
+        for part in parts:
+            console.print(part)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> Table:
     """A plain table; columns whose name begins with ``>`` are aligned to the right."""
-    made = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    made = Table(
+        box=box.SIMPLE_HEAD,
+        title=title or None,
+        title_justify="left",
+        pad_edge=False,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     for column in columns:
         right = column.startswith(">")
-        made.add_column(column.removeprefix(">"), justify="right" if right else "left", overflow="fold")
+        first = not made.columns
+        made.add_column(column.removeprefix(">"), justify="right" if right else "left", overflow="fold", no_wrap=first)
     for row in rows:
         made.add_row(*row)
     return made

@@ -34,9 +34,9 @@ def status(project: Project, as_json: bool) -> int:
             str(row["artifact"]),
             str(row["state"]),
             output.size(row["size"]) if row["size"] is not None else "",
-            str(row["digest"] or "")[:12],
+            str(row["digest"] or "")[:10],
             duration(row["seconds"]) if row["seconds"] is not None else "",
-            str(row["finished"] or "")[:16].replace("T", " "),
+            str(row["finished"] or "")[5:16].replace("T", " "),
         ]
         for row in found
     ]

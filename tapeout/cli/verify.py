@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 
@@ -25,16 +26,11 @@ def run(project: Project, artifacts: list[str], deep: bool, repair: bool, config
     mended = _repair(project, found, configs) if repair and found else False
     value = {"deep": deep, "findings": [asdict(finding) for finding in found], "repaired": mended}
     rows = [[finding.artifact or "(store)", finding.path, finding.problem] for finding in found]
+    parts: list[Any] = [f"All is well{'' if deep else ' as far as sizes and times tell; --deep reads every byte'}."]
     if found:
         last = "Mended." if mended else "To mend: tapeout verify --deep --repair"
-        tables = [output.table(["artifact", "file", "problem"], rows), output.table([last], [])]
-    else:
-        tables = [
-            output.table(
-                [f"All is well{'' if deep else ' as far as sizes and times tell; --deep reads every byte'}."], []
-            )
-        ]
-    output.show(value, as_json, *tables)
+        parts = [output.table(["artifact", "file", "problem"], rows), last]
+    output.show(value, as_json, *parts)
     return 0 if not found or mended else 1
 
 

@@ -33,18 +33,16 @@ def why(project: Project, artifact: str, as_json: bool) -> int:
             for cause in began
         ],
     }
-    tables = [output.table([sentence], [])]
+    parts: list[Any] = [sentence]
     if direct:
         rows = [[change.kind, change.name, _short(change.old), _short(change.new)] for change in direct]
-        tables.append(output.table(["what", "name", "old", "new"], rows, title="this step"))
+        parts.append(output.table(["what", "name", "old", "new"], rows, title="this step"))
     for cause in began:
         if cause.artifact != artifact:
             rows = [[change.kind, change.name, _short(change.old), _short(change.new)] for change in cause.changes]
             way = " <- ".join(cause.path)
-            tables.append(
-                output.table(["what", "name", "old", "new"], rows, title=f"began at {cause.artifact} ({way})")
-            )
-    output.show(value, as_json, *tables)
+            parts.append(output.table(["what", "name", "old", "new"], rows, title=f"began at {cause.artifact} ({way})"))
+    output.show(value, as_json, *parts)
     return 0 if decision.state is State.CURRENT else 1
 
 
