@@ -14,7 +14,7 @@ import pytest
 from tapeout.graph.environment import read_environment
 
 ROOT = Path(__file__).resolve().parents[2]
-FINISHED = re.compile(r"^✓ (\S+)", re.M)
+FINISHED = re.compile(r"✓ (\S+)  \d")
 
 
 @dataclass

@@ -29,9 +29,10 @@ class Run:
     cut_off: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.built = sorted(re.findall(r"^\+ (\S+)", self.text, re.M))
-        self.restored = sorted(re.findall(r"^= (\S+)  restored", self.text, re.M))
-        self.cut_off = sorted(re.findall(r"^= (\S+)  unchanged", self.text, re.M))
+        # not anchored: Snakemake ends its own lines in a second write, so that ours may follow on the same line
+        self.built = sorted(re.findall(r"\+ (\S+)  (?:building|built again)", self.text))
+        self.restored = sorted(re.findall(r"= (\S+)  restored", self.text))
+        self.cut_off = sorted(re.findall(r"= (\S+)  unchanged", self.text))
 
     @property
     def nothing_done(self) -> bool:
