@@ -40,6 +40,7 @@ def read_archive(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
             yield from read_zip(path, wanted)
         else:
             yield from read_tar(path, wanted)
+    # zipfile's own errors: RuntimeError for an encrypted member, NotImplementedError for an unknown compression
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError, NotImplementedError) as error:
         raise BrokenArchive(path, str(error)) from error
 
