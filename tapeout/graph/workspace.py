@@ -44,6 +44,7 @@ class Workspace:
     store: Store
     results: Path = Path("results")
     work: Path = Path("work")
+    runs: Path = Path("runs")
 
     @classmethod
     def here(cls) -> "Workspace":

@@ -1,0 +1,1 @@
+"""What an auditor takes away, and what is made of it elsewhere: exports, signatures, reproduction."""
