@@ -30,7 +30,7 @@ dev:
 check: dev
 	$(DEV) ruff check .
 	$(DEV) ruff format --check .
-	$(DEV) snakefmt --check Snakefile rules tests/graph/project
+	$(DEV) snakefmt --check Snakefile rules tests/graph/project benchmarks/shards_project
 	$(DEV) mypy
 	$(DEV) snakemake --lint
 
@@ -55,7 +55,7 @@ schema: dev
 format: dev
 	$(DEV) ruff check --fix .
 	$(DEV) ruff format .
-	$(DEV) snakefmt Snakefile rules tests/graph/project
+	$(DEV) snakefmt Snakefile rules tests/graph/project benchmarks/shards_project
 
 # what runs made, but for the store and for edited results that were put aside
 clean:

@@ -26,7 +26,7 @@ from tapeout.graph.environment import Environment, read_environment
 from tapeout.graph.errors import AmbiguousRule, BrokenScript, RunInProgress, UnknownArtifact, UnstableParameter
 from tapeout.graph.local import LocalDigests
 from tapeout.graph.plan import describe
-from tapeout.graph.settle import decide, in_order, mark
+from tapeout.graph.settle import decide, families, in_order, mark
 from tapeout.graph.workspace import State, Workspace
 
 ARTIFACT, SEALED = "tapeout_artifact", "tapeout_sealed"
@@ -54,9 +54,11 @@ class Layer:
         self.workspace = Workspace.here()
         self.root = Path(workflow.basedir)
         self.environments: dict[str, Environment] = {}
+        self.code: dict[str, dict[str, str]] = {}
         self.local = LocalDigests(self.workspace.work / "local_digests.json")
         self.settled = False
         self.planned: set[str] = set()
+        self.family: dict[str, str] = {}
         quiet = Quietness.parse_choice("progress") in workflow.output_settings.quiet
         if quiet and workflow.is_main_process:
             hush()
@@ -84,7 +86,7 @@ class Layer:
         return {name: constant(value) for name, value in {**section.identity(), **more}.items()}
 
     def action(self, name: str) -> Callable[[Any], str]:
-        """First input of every rule: the action to carry out, known once the checkpoint has resolved it."""
+        """First input of every rule: the action to carry out; if it has yet to be resolved, through the checkpoint."""
 
         def resolved(wildcards: Any) -> str:
             concrete = name.format(**dict(wildcards.items()))
@@ -93,7 +95,8 @@ class Layer:
                 # a way by which Snakemake came to a job and the layer did not: never run on marks of another run
                 with named_errors():
                     raise AmbiguousRule(f"Artifact {concrete} was not planned.", "Ask for it by its rule's name.")
-            self.checkpoints.resolve.get(artifact=concrete)
+            if concrete in self.family:
+                self.checkpoints.resolve.get(artifact=self.family[concrete])
             return str(self.workspace.action_path(concrete))
 
         return resolved
@@ -107,8 +110,10 @@ class Layer:
         return f"{PYTHON} -m tapeout.graph.resolve {{wildcards.artifact:q}}"
 
     def needs(self, wildcards: Any) -> list[str]:
-        """Inputs of the checkpoint: the marks of everything that the artifact's rule reads."""
-        return [str(self.workspace.sealed_path(name)) for name in self.recipe(wildcards.artifact).needs()]
+        """Inputs of the checkpoint: the marks of everything that the artifact and its family are made from."""
+        members = [name for name, head in self.family.items() if head == wildcards.artifact] or [wildcards.artifact]
+        needed = {needed for member in members for needed in self.recipe(member).needs()}
+        return [str(self.workspace.sealed_path(name)) for name in sorted(needed)]
 
     # -- reading rules ---------------------------------------------------------------------------------------------
 
@@ -134,12 +139,17 @@ class Layer:
             artifact=name,
             rule=rule.name,
             script=script,
-            code=closure(self.root / script, self.root),
+            code=self._code(script),
             environment=environment.name,
             environment_digest=environment.digest,
             params=self._params(rule, wildcards),
             inputs=self._inputs(rule, wildcards),
         )
+
+    def _code(self, script: str) -> dict[str, str]:
+        if script not in self.code:
+            self.code[script] = closure(self.root / script, self.root)
+        return self.code[script]
 
     def recipes(self, targets: list[str]) -> dict[str, Recipe]:
         """The recipes of the targets and of all that they need."""
@@ -237,10 +247,12 @@ class Layer:
             for name in {d.recipe.environment for d in decisions if d.state in (State.BUILD, State.WAITING)}:
                 self.environments[name].require()
         self.planned = set(recipes)
+        together = families(decisions)
+        self.family = {member: head for head, members in together.items() for member in members}
         forced = self._forced(recipes)
         if free:
-            self.workspace.write_plan(recipes, forced)
-            mark(self.workspace, decisions)
+            self.workspace.write_plan(recipes, forced, together)
+            mark(self.workspace, decisions, together)
         if not real and self.lock is not None:
             os.close(self.lock)
         if executes:

@@ -4,7 +4,8 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from tapeout.graph.digest import canonical, digest_files, digest_value
@@ -55,19 +56,20 @@ class Manifest:
         Raises:
             InputChanged: nothing lies at ``path``.
         """
-        if self.kind == "file" and not path:
-            return self.entries[0].digest
-        below = [entry for entry in self.entries if not path or PurePosixPath(entry.path).is_relative_to(path)]
+        if path in self._by_path:
+            return self._by_path[path].digest
+        below = [entry for entry in self.entries if not path or entry.path.startswith(f"{path}/")]
         if not below:
             raise InputChanged(
                 f"Artifact {self.artifact} holds nothing at {path!r}.", "Correct the path in the rule that asks for it."
             )
-        if path and below[0].path == path:
-            return below[0].digest
-        relative = [str(PurePosixPath(entry.path).relative_to(path or ".")) for entry in below]
-        return digest_value(
-            [[name, entry.executable, entry.size, entry.digest] for name, entry in zip(relative, below, strict=True)]
-        )
+        start = len(path) + 1 if path else 0
+        return digest_value([[entry.path[start:], entry.executable, entry.size, entry.digest] for entry in below])
+
+    @cached_property
+    def _by_path(self) -> dict[str, Entry]:
+        """For artifacts of thousands of files, of which each is an input of its own."""
+        return {entry.path: entry for entry in self.entries}
 
     def encode(self) -> bytes:
         """The manifest file's bytes."""

@@ -1,50 +1,68 @@
-"""What the checkpoint runs: resolve one artifact's action once its inputs exist, and restore it if the store can.
+"""What the checkpoint runs: resolve actions once their inputs exist, and restore what the store has.
 
-``python -m tapeout.graph.resolve ARTIFACT``. An unchanged action leaves the artifact as it is, so that Snakemake,
-which looks again after a checkpoint, cuts off everything behind it in the same run.
+``python -m tapeout.graph.resolve ARTIFACT`` resolves the artifact and all that the plan has put into its family. An
+unchanged action leaves the artifact as it is, so that Snakemake, which looks again after a checkpoint, cuts off
+everything behind it in the same run.
 """
 
 import sys
+from collections import Counter
+from collections.abc import Callable
+from functools import cache
 
+from tapeout.graph.action import Recipe
 from tapeout.graph.digest import disk_full_is_named
 from tapeout.graph.errors import GraphError, InputChanged
 from tapeout.graph.manifest import Manifest
 from tapeout.graph.workspace import State, Workspace
 
+UNCHANGED, RESTORED, TO_BUILD = "unchanged, cut off", "restored from the store", "to build"
 
-def resolve(workspace: Workspace, artifact: str) -> State:
-    """Resolve one artifact; returns CURRENT or BUILD.
+
+def resolve(workspace: Workspace, head: str) -> dict[str, str]:
+    """Resolve a family; returns for each artifact what became of it.
 
     Raises:
         InputChanged: an input has no manifest any more.
-        UnknownArtifact: the plan of this run does not have it.
+        UnknownArtifact: the plan of this run does not have the family.
     """
-    recipe, _ = workspace.read_recipe(artifact)
 
+    @cache
     def manifest(name: str) -> Manifest:
         found = workspace.manifest(name)
         if found is None:
             raise InputChanged(f"Artifact {name} has lost its manifest.", "Run Snakemake again.")
         return found
 
+    return {recipe.artifact: _resolve(workspace, recipe, manifest) for recipe in workspace.read_family(head)}
+
+
+def _resolve(workspace: Workspace, recipe: Recipe, manifest: Callable[[str], Manifest]) -> str:
     action = recipe.action(manifest)
-    before = workspace.manifest(artifact)
+    before = workspace.manifest(recipe.artifact)
     was = before is not None and before.action == action.digest
     state = workspace.realise(action)
-    workspace.mark(artifact, state, action)
-    if state is State.CURRENT:
-        print(f"= {artifact}  {'unchanged, cut off' if was else 'restored from the store'}", file=sys.stderr)
-    return state
+    workspace.mark(recipe.artifact, state, action)
+    if state is State.BUILD:
+        return TO_BUILD
+    return UNCHANGED if was else RESTORED
 
 
 def main() -> None:
-    """Resolve the artifact named on the command line."""
+    """Resolve the family named on the command line and leave the checkpoint's stamp."""
+    workspace, head = Workspace.here(), sys.argv[1]
     try:
         with disk_full_is_named():
-            resolve(Workspace.here(), sys.argv[1])
+            found = resolve(workspace, head)
+            workspace.mark_family(head, resolved=True)
     except GraphError as error:
         print(error, file=sys.stderr)
         raise SystemExit(1) from None
+    if len(found) > 1:
+        counts = ", ".join(f"{count} {what}" for what, count in sorted(Counter(found.values()).items()))
+        print(f"= {head} and {len(found) - 1} like it: {counts}", file=sys.stderr)
+    elif found[head] != TO_BUILD:
+        print(f"= {head}  {found[head]}", file=sys.stderr)
 
 
 if __name__ == "__main__":

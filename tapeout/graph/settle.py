@@ -5,6 +5,7 @@ behind it wait: their actions are resolved within the run, when the bytes of the
 """
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from tapeout.graph.action import Action, Recipe
 from tapeout.graph.errors import AmbiguousRule, UnknownArtifact
@@ -50,10 +51,37 @@ def in_order(recipes: dict[str, Recipe], targets: list[str]) -> list[str]:
     for target in sorted(targets):
         visit(target, "the run")
     for name in order:
-        inside = [other for other in order if other.startswith(f"{name}/")]
-        if inside:
-            raise AmbiguousRule(f"Artifact {inside[0]} lies inside artifact {name}.", "Give one of them another name.")
+        around = [str(folder) for folder in PurePosixPath(name).parents if str(folder) in seen]
+        if around:
+            raise AmbiguousRule(f"Artifact {name} lies inside artifact {around[0]}.", "Give one of them another name.")
     return order
+
+
+FAMILY = 16
+"""More artifacts than this that one rule makes from different inputs are resolved together: each checkpoint makes
+Snakemake build its graph anew, which for thousands of shards costs more than what some of them lose by waiting."""
+
+
+def families(decisions: list[Decision]) -> dict[str, list[str]]:
+    """Artifacts that are not current, by the one that the checkpoint which resolves them together is named after.
+
+    Those of one rule that wait for the same inputs; and those of one rule that lie equally deep in the graph (so that
+    none of them can wait for another) if they are many. What is to be built for sure is resolved already and goes by a
+    checkpoint that is done: Snakemake may pass over a job that is behind a forced one, unless a checkpoint is between.
+    """
+    depth: dict[str, int] = {}
+    by_inputs: dict[tuple[str, int], dict[tuple[str, ...], list[str]]] = {}
+    for decision in decisions:
+        recipe = decision.recipe
+        if decision.state in (State.BUILD, State.WAITING):
+            depth[recipe.artifact] = 1 + max((depth.get(needed, 0) for needed in decision.waits_for), default=-1)
+            alike = by_inputs.setdefault((recipe.rule, depth[recipe.artifact]), {})
+            alike.setdefault(tuple(recipe.needs()), []).append(recipe.artifact)
+    found = []
+    for alike in by_inputs.values():
+        groups = list(alike.values())
+        found += groups if len(groups) <= FAMILY else [[name for group in groups for name in group]]
+    return {min(group): sorted(group) for group in found}
 
 
 def decide(workspace: Workspace, recipes: dict[str, Recipe], order: list[str], restore: bool) -> list[Decision]:
@@ -83,8 +111,11 @@ def decide(workspace: Workspace, recipes: dict[str, Recipe], order: list[str], r
     return decisions
 
 
-def mark(workspace: Workspace, decisions: list[Decision]) -> None:
-    """Tell Snakemake what was decided."""
+def mark(workspace: Workspace, decisions: list[Decision], together: dict[str, list[str]]) -> None:
+    """Tell Snakemake what was decided, and which families (``together``) the run has yet to resolve."""
+    waiting = {decision.recipe.artifact for decision in decisions if decision.state is State.WAITING}
     for decision in decisions:
         state = State.CURRENT if decision.state is State.RESTORE else decision.state
         workspace.mark(decision.recipe.artifact, state, decision.action)
+    for head in together:
+        workspace.mark_family(head, resolved=head not in waiting)

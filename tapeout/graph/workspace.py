@@ -1,8 +1,8 @@
 """Where one run keeps its things, and the few moves that change them.
 
 ``results/`` holds the artifacts under their human names with their manifests beside them. ``results/.graph/`` holds
-what Snakemake sees: for each artifact a mark that it is sealed, its action, and a stamp that the action is resolved.
-Those three say what the manifests and the store imply; they can be thrown away or written anew at any moment.
+what Snakemake sees: for each artifact a mark that it is sealed and its action, and a stamp where an action was resolved
+within the run. They say what the manifests and the store imply; they can be thrown away or written anew at any moment.
 """
 
 import json
@@ -19,9 +19,9 @@ from tapeout.graph.manifest import Manifest, vouch
 from tapeout.graph.store import Store, holding, unused
 
 OLD, SEALED, LATER = 1, 2, 3
-"""File times (seconds since 1970) of the three files, in place of any clock's. All three always exist; the one
-comparison that Snakemake makes, whether an action is newer than its mark, says what was decided from content, so that
-neither a touched file nor the skewed clock of another host can mislead it."""
+"""File times (seconds since 1970) of action and mark, in place of any clock's. The one comparison that Snakemake makes,
+whether an action is newer than its mark, says what was decided from content, so that neither a touched file nor the
+skewed clock of another host can mislead it."""
 
 
 MARK = b"see the manifest\n"
@@ -154,26 +154,42 @@ class Workspace:
     def mark(self, name: str, state: State, action: Action | None) -> None:
         """Tell Snakemake what is to be done for an artifact.
 
-        CURRENT (or RESTORE): the mark is newer than the action. BUILD: older. WAITING: the checkpoint's stamp is older
-        than the marks of the inputs, so that the action is resolved within the run and, should it turn out to be the
-        same, everything behind it is cut off.
+        CURRENT (or RESTORE): the mark is newer than the action. BUILD: older. WAITING: as it was, until the checkpoint
+        has resolved the action (``mark_family``).
         """
-        action_path, sealed, resolved = self.action_path(name), self.sealed_path(name), self.resolved_path(name)
+        action_path, sealed = self.action_path(name), self.sealed_path(name)
         if action is not None:
             write_if_changed(action_path, action.encode())
-        for path in (sealed, resolved):
-            write_if_changed(path, MARK)
+        write_if_changed(sealed, MARK)
         os.utime(sealed, (SEALED, SEALED))
         if action_path.exists():
             time = LATER if state is State.BUILD else OLD
             os.utime(action_path, (time, time))
-        time = OLD if state is State.WAITING else LATER
-        os.utime(resolved, (time, time))
 
-    def write_plan(self, recipes: dict[str, Recipe], forced: list[str]) -> None:
-        """Leave the recipes for the processes of this run."""
+    def mark_family(self, head: str, resolved: bool) -> None:
+        """Leave the checkpoint's stamp; while a family is not resolved it is older than every mark.
+
+        A missing stamp would not do: what is missing is made only if something that needs it must be made.
+        """
+        time = LATER if resolved else OLD
+        write_if_changed(self.resolved_path(head), MARK)
+        os.utime(self.resolved_path(head), (time, time))
+
+    def write_plan(self, recipes: dict[str, Recipe], forced: list[str], families: dict[str, list[str]]) -> None:
+        """Leave the recipes, and which artifacts are resolved together, for the processes of this run."""
         plan = {"recipes": {name: recipe.as_json() for name, recipe in recipes.items()}, "forced": forced}
-        write_if_changed(self.plan_path, canonical(plan) + b"\n")
+        write_if_changed(self.plan_path, canonical(plan | {"families": families}) + b"\n")
+
+    def read_family(self, head: str) -> list[Recipe]:
+        """Recipes of the artifacts that are resolved together with ``head``, itself included.
+
+        Raises:
+            UnknownArtifact: the plan has no such family.
+        """
+        plan = json.loads(self.plan_path.read_bytes())
+        if head not in plan["families"]:
+            raise UnknownArtifact(f"The plan of this run has no artifact {head} that waits.", "Run Snakemake again.")
+        return [Recipe.from_json(plan["recipes"][name]) for name in plan["families"][head]]
 
     def read_recipe(self, name: str) -> tuple[Recipe, bool]:
         """A recipe that the main process left, and whether the user forces its artifact to be built again.

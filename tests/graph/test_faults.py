@@ -86,7 +86,7 @@ def test_g13_after_a_kill_the_next_run_finishes_by_itself(project: Project, whol
     process.communicate()
     run = project.run()
     # a job that outlives its driver finishes; the next run waits for it and takes its result
-    assert run.built == ["model", "report.txt"]
+    assert run.built == ["model", "report.txt"], run.text
     assert ("already in the store" in run.text) == (not whole_group)
     killed = project.digests()
     shutil.rmtree(project.path("results"))

@@ -156,3 +156,10 @@ def test_a_python_in_a_folder_with_a_space(project: Project, tmp_path, monkeypat
     link.symlink_to(Path(sys.executable).parents[1])
     monkeypatch.setattr(sys, "executable", str(link / "bin" / "python"))
     assert project.run("formatted").built == ["formatted.txt", "raw.txt"]
+
+
+def test_a_forced_step_does_not_hide_a_changed_one_behind_it(built: Project) -> None:
+    """Snakemake masks the reason of a job behind one that runs, and then passes over it if its inputs are ancient."""
+    built.edit("config.yaml", "lr: 1", "lr: 5")
+    assert built.run("--forcerun", "formatted").built == ["formatted.txt", "model", "report.txt"]
+    assert built.run().nothing_done

@@ -1,0 +1,6 @@
+"""Put the counts together."""
+
+from lib.options import read
+
+inputs, _, output = read("counts")
+output.write_text("".join(path.read_text() for path in inputs["counts"]))
