@@ -11,9 +11,12 @@ import typer
 
 from tapeout.cli.cost import cost as show_cost
 from tapeout.cli.project import load
+from tapeout.cli.rebuild import run as run_rebuild
 from tapeout.cli.status import status as show_status
 from tapeout.cli.verify import run as run_verify
 from tapeout.cli.why import why as explain
+from tapeout.compare.levels import Level
+from tapeout.config.comparison import read as read_bounds
 from tapeout.errors import TapeoutError
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
@@ -51,6 +54,22 @@ def verify(
 ) -> None:
     """Is everything what its manifest says? Damaged entries of the store are put aside and named."""
     raise typer.Exit(run_verify(load(configfile), artifacts or [], deep, repair, configfile, as_json))
+
+
+@app.command()
+def rebuild(
+    artifacts: Annotated[list[str] | None, typer.Argument(help="Names; none means all.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Compare with the first copy; without it, only keep.")] = False,
+    level: Annotated[Level, typer.Option(help="With --check, what must be the same.")] = Level.BYTES,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the second copy also if it is the same.")] = False,
+    online: Annotated[bool, typer.Option("--online", help="Do not cut the steps off the network.")] = False,
+    as_json: AsJson = False,
+    configfile: Config = [],  # noqa: B006
+) -> None:
+    """Build steps again in an empty folder, offline, and say how much is the same: bytes, values, metrics, none."""
+    bounds = read_bounds([Path("config/default.yaml"), *configfile])
+    project = load(configfile)
+    raise typer.Exit(run_rebuild(project, artifacts or [], level if check else None, bounds, keep, online, as_json))
 
 
 def main() -> None:

@@ -30,6 +30,7 @@ from tapeout.graph.digest import canonical, disk_full_is_named, write_atomically
 from tapeout.graph.environment import Environment, read_environment
 from tapeout.graph.errors import CodeChanged, GraphError, InputChanged, MissingOutput, StepFailed
 from tapeout.graph.manifest import Manifest, take, vouch
+from tapeout.graph.offline import cut_off
 from tapeout.graph.why import keep_meanings
 from tapeout.graph.workspace import MARK, State, Workspace
 from tapeout.progress import MARK as PROGRESS
@@ -54,6 +55,8 @@ class Step:
     action: Action
     threads: int
     log: Path
+    offline: bool = False
+    """Whether the program is kept from every network but its own loopback."""
 
     @property
     def scratch(self) -> Path:
@@ -141,22 +144,7 @@ def build(step: Step, forced: bool) -> str:
         _superseded(step)
         if not forced and workspace.realise(step.action) is State.CURRENT:
             return "already in the store"
-        manifests = _manifests(step)
-        step.check_inputs(manifests)
-        step.check_code()
-        for old in step.scratch.glob("output.*"):
-            shutil.rmtree(old, ignore_errors=True)
-        for folder in ("tmp", "state"):
-            (step.scratch / folder).mkdir(parents=True, exist_ok=True)
-        (step.scratch / "params.json").write_bytes(canonical(step.recipe.params))
-        started = time.monotonic()
-        _run(step)
-        seconds = time.monotonic() - started
-        step.check_inputs(manifests)
-        step.check_code()
-        manifest = take(step.output, name, step.action.digest) if step.output.exists() else None
-        if manifest is None or not manifest.entries:
-            raise MissingOutput(f"{step.recipe.script} ended well but wrote nothing.", f"Read {step.log}.")
+        manifest, seconds = perform(step)
         known = workspace.store.find(step.action.digest)
         said = f"{_clock(seconds)}  {_size(manifest.size)}  sha256:{manifest.digest()[:16]}"
         if known is not None and workspace.store.sound(known):
@@ -181,6 +169,31 @@ def build(step: Step, forced: bool) -> str:
         )
     shutil.rmtree(step.scratch, ignore_errors=True)
     return said
+
+
+def perform(step: Step) -> tuple[Manifest, float]:
+    """Run a step's program; returns the manifest of what it wrote into ``step.output``, and how many seconds it took.
+
+    Raises:
+        InputChanged, CodeChanged, StepFailed, MissingOutput: see ``build``.
+    """
+    manifests = _manifests(step)
+    step.check_inputs(manifests)
+    step.check_code()
+    for old in step.scratch.glob("output.*"):
+        shutil.rmtree(old, ignore_errors=True)
+    for folder in ("tmp", "state"):
+        (step.scratch / folder).mkdir(parents=True, exist_ok=True)
+    (step.scratch / "params.json").write_bytes(canonical(step.recipe.params))
+    started = time.monotonic()
+    _run(step)
+    seconds = time.monotonic() - started
+    step.check_inputs(manifests)
+    step.check_code()
+    manifest = take(step.output, step.recipe.artifact, step.action.digest) if step.output.exists() else None
+    if manifest is None or not manifest.entries:
+        raise MissingOutput(f"{step.recipe.script} ended well but wrote nothing.", f"Read {step.log}.")
+    return manifest, seconds
 
 
 def _superseded(step: Step) -> None:
@@ -234,7 +247,7 @@ def _run(step: Step) -> None:
             text=True,
             errors="replace",
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=_alone_and_offline if step.offline else _die_with_parent,
         )
         stopped = []
 
@@ -263,6 +276,11 @@ def _run(step: Step) -> None:
 def _die_with_parent() -> None:
     """In the child: end when the runner is killed, so that no orphan writes into a scratch folder in use."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def _alone_and_offline() -> None:
+    _die_with_parent()
+    cut_off()
 
 
 def _ending(status: int) -> str:

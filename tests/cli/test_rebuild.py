@@ -1,0 +1,88 @@
+"""``tapeout rebuild --check``: real second builds of the mini project."""
+
+import json
+import shutil
+from typing import Any
+
+import pytest
+
+from tests.cli.test_commands import call
+from tests.graph.conftest import ALL, Project, built, project  # noqa: F401
+
+
+def rebuild(where: Project, *arguments: str, status: int = 0) -> dict[str, Any]:
+    code, text, errors = call(where, "rebuild", *arguments, "--json")
+    assert code == status, errors
+    return json.loads(text)
+
+
+def refused(where: Project, *arguments: str) -> str:
+    code, _, errors = call(where, "rebuild", *arguments)
+    assert code == 3
+    return errors
+
+
+WRITE = '(output / "weights.txt").write_text('
+
+
+def test_every_artifact_is_made_again_to_the_byte(built: Project) -> None:  # noqa: F811
+    before = built.digests()
+    shutil.rmtree(built.path("results/notes"))  # nothing of results/ is read but manifests of what is asked for
+    built.run()
+    found = rebuild(built, "--check")
+    assert sorted(row["artifact"] for row in found["artifacts"]) == ALL
+    assert {row["level"] for row in found["artifacts"]} == {"bytes"}
+    assert {row["artifact"]: row["second_digest"] for row in found["artifacts"]} == before
+    assert not list(built.root.glob("work/rebuild.*")) and not built.path("work/second").exists()
+
+
+def test_a_step_that_makes_something_else_each_time_is_found_out_and_kept(built: Project) -> None:  # noqa: F811
+    built.edit("scripts/model.py", "import time\n", "import os\nimport time\n")
+    built.edit("scripts/model.py", WRITE, '(output / "id").write_bytes(os.urandom(8))\n' + WRITE)
+    built.run()
+    (row,) = rebuild(built, "model", "--check", status=1)["artifacts"]
+    assert row["level"] == "none" and row["second_digest"] != row["digest"]
+    assert [file["path"] for file in row["differing_files"]] == ["id"]
+    assert built.path(row["second_copy"]).joinpath("weights.txt").is_file()
+    assert built.run().nothing_done
+
+
+def test_a_level_below_bytes_may_be_asked_for(built: Project) -> None:  # noqa: F811
+    built.edit("scripts/model.py", "import time\n", "import json\nimport os\nimport time\n")
+    spaces = '(output / "x.json").write_text(json.dumps([1.0], indent=int.from_bytes(os.urandom(1)) or 1))\n'
+    built.edit("scripts/model.py", WRITE, spaces + WRITE)
+    built.run()
+    assert rebuild(built, "model", "--check", "--level", "values")["artifacts"][0]["level"] == "values"
+    assert rebuild(built, "model", "--check", status=1)["artifacts"][0]["level"] == "values"
+
+
+def test_without_check_the_second_copy_is_kept(built: Project) -> None:  # noqa: F811
+    (row,) = rebuild(built, "model")["artifacts"]
+    assert row["level"] is None and built.path(row["second_copy"]).joinpath("weights.txt").is_file()
+
+
+def test_the_network_is_cut_off_unless_asked_for(built: Project) -> None:  # noqa: F811
+    names = "import socket\nimport time\n"
+    built.edit("scripts/model.py", "import time\n", names)
+    there = 'print("networks", len(socket.if_nameindex()), flush=True)\n'
+    built.edit("scripts/model.py", WRITE, there + WRITE)
+    built.run()
+    log = built.path("logs/rebuild/model.log")
+    if rebuild(built, "model", "--check")["offline"]:
+        assert "networks 1\n" in log.read_text()
+    assert not rebuild(built, "model", "--check", "--online")["offline"]
+    assert log.read_text() == built.path("logs/model.log").read_text()
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_what_cannot_be_built_again_is_named(built: Project, deep: bool) -> None:  # noqa: F811
+    if deep:
+        path = built.path("results/formatted.txt")
+        path.chmod(0o644)
+        path.write_bytes(b"?" * path.stat().st_size)
+        text = refused(built, "model", "--check")
+        assert "InputLost: The store does not have formatted.txt whole." in text
+    else:
+        built.edit("config.yaml", "lr: 1", "lr: 5")
+        text = refused(built, "model", "--check")
+        assert "NotTheSameAction" in text and "tapeout why model" in text
