@@ -24,10 +24,14 @@ rule instructions_formatted:
     input:
         action("instructions/formatted.jsonl"),
         raw=artifact("instructions/raw.jsonl"),
+        own=[artifact(f"sources/{name}") for name in sorted(settings.instructions.own)],
     output:
         sealed("instructions/formatted.jsonl"),
     params:
-        **parameters(settings.instructions.formatted),
+        **parameters(
+            settings.instructions.formatted,
+            own={name: settings.sources[name].licence for name in settings.instructions.own},
+        ),
     resources:
         typical_seconds=1,
     log:

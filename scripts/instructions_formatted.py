@@ -1,26 +1,29 @@
 """Bring instruction rows into the input/output form of supervised fine-tuning."""
 
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tapeout.command import run
-from tapeout.config.instructions import FormattedInstructions
-from tapeout.data.formats import format_rows
+from tapeout.config.instructions import FormattedJob
+from tapeout.data.formats import FIELDS, format_rows, own_rows
 from tapeout.data.jsonl import read_jsonl, write_jsonl
-
-FIELDS = ("instruction", "context", "response", "category")
 
 
 def main(
     raw: Annotated[Path, typer.Option(help="rows in Dolly's schema, JSONL")],
     params: Annotated[Path, typer.Option(help="parameters, JSON")],
     output: Annotated[Path, typer.Option(help="JSONL file to write")],
+    own: Annotated[list[Path] | None, typer.Option(help="folder of own rows, in the order of the sorted names")] = None,
 ) -> None:
     """Read rows in Dolly's schema and write as many rows with input, output and category, in the same order."""
-    settings = FormattedInstructions.model_validate_json(params.read_bytes())
-    write_jsonl(output, format_rows(raw, read_jsonl(raw, FIELDS), settings))
+    job = FormattedJob.model_validate_json(params.read_bytes())
+    rows = [format_rows(raw, read_jsonl(raw, FIELDS), job)]
+    for folder, (name, licence) in zip(own or [], sorted(job.own.items()), strict=True):
+        rows.append(own_rows(folder, name, licence, job))
+    write_jsonl(output, chain.from_iterable(rows))
 
 
 if __name__ == "__main__":

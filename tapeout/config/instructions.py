@@ -52,6 +52,11 @@ class InstructionSplits(Section):
 class Instructions(Section):
     """The three steps of instruction data."""
 
+    own: tuple[SourceName, ...] = Field(
+        default=(),
+        description="Sources with rows of your own: JSONL files with instruction, context, response and category, and "
+        "optionally group. They train and validate, they do not test.",
+    )
     raw: RawInstructions = RawInstructions()
     formatted: FormattedInstructions = FormattedInstructions()
     splits: InstructionSplits = InstructionSplits()
@@ -62,6 +67,12 @@ class RawJob(RawInstructions):
 
     domain: DomainCorpus = Field(description="Which files of which cores.")
     licences: dict[SourceName, str] = Field(description="Licence of each core, from the sources file.")
+
+
+class FormattedJob(FormattedInstructions):
+    """Parameters of the rule ``instructions_formatted``: the section, and the licences of the user's own rows."""
+
+    own: dict[SourceName, str] = Field(description="Licence of each source of own rows, from the sources file.")
 
 
 class SplitsJob(InstructionSplits):

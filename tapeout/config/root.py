@@ -46,13 +46,17 @@ class Settings(Section):
     @property
     def used_sources(self) -> list[str]:
         """Names of the sources that the graph reads, sorted; the sources file may list more."""
-        return sorted({*self.corpus.domain.sources, *self.corpus.general.sources, self.tokenizer.source})
+        corpora = {*self.corpus.domain.sources, *self.corpus.general.sources}
+        return sorted({*corpora, *self.instructions.own, self.tokenizer.source})
 
     @model_validator(mode="after")
     def _sources_exist(self) -> "Settings":
         unknown = sorted(set(self.used_sources) - set(self.sources))
         if unknown:
             raise ValueError(f"sources {', '.join(unknown)} are used but are not in the sources file")
+        held_out = sorted(set(self.instructions.own) & set(self.corpus.domain.test))
+        if held_out:
+            raise ValueError(f"instructions.own names {', '.join(held_out)}, which is held out")
         return self
 
     def pinned(self, digest: Callable[[Path], str]) -> "Settings":

@@ -12,8 +12,10 @@ from typing import Any
 
 from tapeout.config.instructions import FormattedInstructions
 from tapeout.data.instructions import digest_of
-from tapeout.data.jsonl import MalformedRow
+from tapeout.data.jsonl import MalformedRow, read_jsonl
+from tapeout.errors import TapeoutError
 
+FIELDS = ("instruction", "context", "response", "category")
 CITATION = re.compile(r"\[\d+\]")
 SEPARATOR = "\n\n"
 
@@ -54,6 +56,40 @@ def format_rows(
             "group": row.get("group") or digest,
             "digest": digest,
         }
+
+
+class NoOwnRows(TapeoutError):
+    """A source of own rows has no file of rows."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(
+            f"Source {source}, named in instructions.own, has no .jsonl file with a row.",
+            "Give it one, or take the name out of instructions.own.",
+        )
+
+
+def own_rows(folder: Path, source: str, licence: str, settings: FormattedInstructions) -> Iterator[dict[str, str]]:
+    """Rows that people wrote, formatted, with the source and the licence that the sources file gives them.
+
+    Raises:
+        MalformedRow: a line is no JSON object with the four fields, or has a field that means nothing here.
+        NoOwnRows: there is no row.
+    """
+    count = 0
+    for path in sorted(folder.rglob("*.jsonl")):
+        for row in format_rows(path, _signed(path, {"source": source, "licence": licence}), settings):
+            count += 1
+            yield row
+    if not count:
+        raise NoOwnRows(source)
+
+
+def _signed(path: Path, signature: dict[str, str]) -> Iterator[dict[str, Any]]:
+    for number, row in enumerate(read_jsonl(path, FIELDS), start=1):
+        unknown = sorted(row.keys() - {*FIELDS, "group"})
+        if unknown or not isinstance(row.get("group", ""), str):
+            raise MalformedRow(path, number, f"field {(unknown or ['group'])[0]!r} is unknown or not a string")
+        yield row | signature
 
 
 def context_first(seed: int, digest: str) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from tapeout.config.corpus import DomainJob, GeneralJob
 from tapeout.config.evaluation import EvaluationParameters
 from tapeout.config.export import ExportJob
-from tapeout.config.instructions import RawJob, SplitsJob
+from tapeout.config.instructions import FormattedJob, RawJob, SplitsJob
 from tapeout.config.report import ReportJob
 from tapeout.config.root import Settings
 from tapeout.config.section import Section
@@ -17,6 +17,7 @@ ROOTS: list[type[Section]] = [
     Settings,
     DomainJob,
     GeneralJob,
+    FormattedJob,
     RawJob,
     SplitsJob,
     ExportJob,

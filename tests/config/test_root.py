@@ -43,6 +43,7 @@ def test_the_schema_is_the_models() -> None:
         ({"dapt": {"steps": 10, "warm_up": 9}}, "warm_up must be at most half"),
         ({"corpus": {"domain": {"train": ["ibex"], "test": ["ibex"]}}}, "named twice"),
         ({"corpus": {"general": {"names": ["wikipedia"]}}}, "sources wikipedia are used but"),
+        ({"instructions": {"own": ["serv"]}}, "instructions.own names serv, which is held out"),
         ({"sources": "config/none.yaml"}, "The sources file config/none.yaml cannot be read"),
     ],
 )

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tapeout.config.instructions import FormattedInstructions, InstructionSplits, SplitsJob
-from tapeout.data.formats import clean, format_rows
+from tapeout.config.instructions import FormattedInstructions, FormattedJob, InstructionSplits, SplitsJob
+from tapeout.data.formats import NoOwnRows, clean, format_rows, own_rows
 from tapeout.data.jsonl import MalformedRow
 from tapeout.data.splits import ConflictingRows, EmptySplit, split_rows
 
@@ -147,14 +147,43 @@ def test_the_scripts(tmp_path: Path) -> None:
     rows = [raw(number) for number in range(200)] + [raw(999, source="held", group="held")]
     (tmp_path / "raw.data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     between, output = tmp_path / "formatted.jsonl", tmp_path / "splits"
-    params = FormattedInstructions().model_dump_json()
-    run("instructions_formatted", tmp_path, params, "--raw", str(tmp_path / "raw.data.jsonl"), "--output", str(between))
-    assert len(between.read_text().splitlines()) == 201
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "rows.jsonl").write_text(json.dumps(OWN) + "\n")
+    params = FormattedJob(own={"mine": "ISC"}).model_dump_json()
+    inputs = ["--raw", str(tmp_path / "raw.data.jsonl"), "--own", str(tmp_path / "mine")]
+    run("instructions_formatted", tmp_path, params, *inputs, "--output", str(between))
+    assert len(between.read_text().splitlines()) == 202
     params = SplitsJob(test=("held",), validation_share=0.2).model_dump_json()
     run("instructions_splits", tmp_path, params, "--formatted", str(between), "--output", str(output))
     report = json.loads((output / "report.json").read_text())
     assert {each.name for each in output.iterdir()} == {"train.jsonl", "validation.jsonl", "test.jsonl", "report.json"}
     assert sum(report["rows"][side]["closed_qa"] for side in ("train", "validation", "test")) == 201
+    assert report["rows"]["train"].get("own", 0) + report["rows"]["validation"].get("own", 0) == 1
     row = json.loads((output / "test.jsonl").read_text())
     assert set(row) == {"input", "output", "category", "source", "licence", "group", "digest"}
     assert {json.loads(line)["licence"] for line in between.read_text().splitlines()} == {"ISC"}
+
+
+OWN = {"instruction": "What is a latch?", "context": "", "response": "Storage without a clock.", "category": "own"}
+
+
+def test_own_rows_carry_their_source_and_belong_to_no_one_elses_group(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps(OWN) + "\n" + json.dumps({**OWN, "context": "x", "group": "g"}) + "\n")
+    first, second = own_rows(tmp_path, "mine", "MIT", FormattedInstructions())
+    assert (first["source"], first["licence"], first["category"]) == ("mine", "MIT", "own")
+    assert first["group"] == first["digest"] and second["group"] == "g"
+
+
+@pytest.mark.parametrize(
+    "change", [{"response": 1}, {"group": 1}, {"source": "another"}, {"output": "x"}, {"instruction": ""}]
+)
+def test_own_rows_that_are_none_are_named_with_their_line(tmp_path: Path, change: dict) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps(OWN) + "\n" + json.dumps({**OWN, **change}) + "\n")
+    with pytest.raises(MalformedRow, match="line 2"):
+        list(own_rows(tmp_path, "mine", "MIT", FormattedInstructions()))
+
+
+def test_a_source_without_own_rows_is_named(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("instruction,response\n")
+    with pytest.raises(NoOwnRows, match="mine"):
+        list(own_rows(tmp_path, "mine", "MIT", FormattedInstructions()))

@@ -5,6 +5,7 @@ same bytes each time.
 """
 
 import io
+import json
 import random
 import sys
 import zipfile
@@ -44,6 +45,12 @@ def prose(draw: random.Random) -> str:
     )
 
 
+def row(number: int) -> str:
+    """A question and its answer, as a line."""
+    fields = {"instruction": f"What is {number} + 1?", "context": "", "response": str(number + 1), "category": "own"}
+    return json.dumps(fields) + "\n"
+
+
 def archive(path: Path, files: dict[str, str]) -> None:
     """Write a zip archive without times."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as opened:
@@ -79,7 +86,7 @@ def config(folder: Path) -> dict:
             "domain": {"train": ["alpha", "beta"], "test": ["gamma"]},
             "general": {"names": ["prose"], "include": ["*.txt"], "test_share": 0.2},
         },
-        "instructions": {"splits": {"validation_share": 0.2}},
+        "instructions": {"own": ["questions"], "splits": {"validation_share": 0.2}},
         "tokenizer": {
             "source": "tiny-tokenizer",
             "model_file": "tiny.model",
@@ -116,7 +123,9 @@ def write(folder: Path) -> None:
     archive(folder / "prose.zip", pages)
     with zipfile.ZipFile(folder / "tokenizer.whl", "w") as opened:
         opened.writestr(zipfile.ZipInfo("tiny.model"), tokenizer("\n".join(pages.values())))
+    (folder / "questions.jsonl").write_text("".join(row(number) for number in range(8)))
     names = {**{core: f"{core}.zip" for core in CORES}, "prose": "prose.zip", "tiny-tokenizer": "tokenizer.whl"}
+    names["questions"] = "questions.jsonl"
     records = {
         name: {"kind": "file", "path": str(folder / file), "licence": "Apache-2.0"} for name, file in names.items()
     }
