@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from tapeout.cli.cost import cost as show_cost
+from tapeout.cli.diff import diff as show_diff
 from tapeout.cli.project import load
 from tapeout.cli.rebuild import run as run_rebuild
 from tapeout.cli.status import status as show_status
@@ -42,6 +43,19 @@ def why(artifact: str, as_json: AsJson = False, configfile: Config = []) -> None
 def cost(as_json: AsJson = False, configfile: Config = []) -> None:  # noqa: B006
     """What a run would do, and the time and CPU hours that it would take at most."""
     raise typer.Exit(show_cost(load(configfile), as_json))
+
+
+@app.command()
+def diff(
+    old: Annotated[str, typer.Argument(help="An artifact (sft/model, sft/model@RUN, ./path, a digest) or a run.")],
+    new: Annotated[str, typer.Argument(help="Another; @RUN and results are runs.")],
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Differences shown of each kind.")] = 20,
+    actions: Annotated[bool, typer.Option("--actions", help="What differs between the actions, too.")] = False,
+    as_json: AsJson = False,
+    configfile: Config = [],  # noqa: B006
+) -> None:
+    """What differs between two artifacts, actions or runs: rows, tensors, pieces, numbers, lines; where it began."""
+    raise typer.Exit(show_diff(old, new, limit, actions, configfile, as_json))
 
 
 @app.command()

@@ -193,7 +193,7 @@ class _Artifacts:
         inner = compare(before, after, self.bounds, self.scratch, self.limit)
         if inner.level is Level.BYTES:
             return Found(Level.VALUES, "the same members, packed otherwise")
-        words = counted((len(inner.files), "member~ differ"), (inner.same, "member~ the same"))
+        words = counted((len(inner.files), "member~ different"), (inner.same, "member~ the same"))
         return Found(inner.level, words, inner)
 
     def _unpacked(self, place: Place, archive: Path) -> Place:

@@ -94,7 +94,8 @@ def judged(changes: list[ValueChange], bounds: Bounds) -> tuple[Level, str]:
         return Level.METRICS, f"{counted((len(changes), 'value~'))} differ within the bounds"
     states = [change.state for change in outside]
     words = counted(*((states.count(state), f"value~ {state}") for state in ("added", "removed", "changed")))
-    return Level.NONE, words if len(outside) == len(changes) else f"{words} (of {len(changes):,} beyond the bounds)"
+    within = len(changes) - len(outside)
+    return Level.NONE, f"{words}; {within:,} more within the bounds" if within else words
 
 
 def agrees(change: ValueChange, bounds: Bounds) -> bool:

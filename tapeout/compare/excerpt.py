@@ -1,0 +1,57 @@
+"""Where two texts differ, word by word, in the few words that fit a line."""
+
+import re
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+LONGEST = 4_000
+"""Words in which the places that differ are told apart; in more they count as one place."""
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """The first place where two texts differ, with a little of what stands around it, and how many more there are."""
+
+    before: str
+    old: str
+    new: str
+    after: str
+    more: int
+
+
+def excerpt(old: str, new: str, width: int) -> Excerpt:
+    """The first place where two texts differ.
+
+    Args:
+        old, new: the texts.
+        width: characters that each form of the place may take, with what stands around it.
+    """
+    left, right = _words(old), _words(new)
+    start = _common(left, right)
+    end = _common(left[start:][::-1], right[start:][::-1])
+    middle = left[start : len(left) - end], right[start : len(right) - end]
+    hunks = [(0, len(middle[0]), 0, len(middle[1]))]
+    if max(len(words) for words in middle) <= LONGEST:
+        found = SequenceMatcher(None, *middle, autojunk=False).get_opcodes()
+        hunks = [(a, b, c, d) for tag, a, b, c, d in found if tag != "equal"] or hunks
+    a, b, c, d = hunks[0]
+    behind = "".join(left[start + b :])
+    was, now = "".join(middle[0][a:b]), "".join(middle[1][c:d])
+    room = max(width // 4, (width - max(len(was), len(now))) // 2)
+    before = _clipped("".join(left[: start + a])[::-1], room)[::-1]
+    half = width // 2
+    return Excerpt(before, _clipped(was, half), _clipped(now, half), _clipped(behind, room), len(hunks) - 1)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\s+|\w+|[^\w\s]", text)
+
+
+def _common(left: list[str], right: list[str]) -> int:
+    """How many words two texts begin with alike."""
+    both = min(len(left), len(right))
+    return next((index for index in range(both) if left[index] != right[index]), both)
+
+
+def _clipped(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: max(width - 1, 0)] + "…"
