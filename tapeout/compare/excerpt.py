@@ -32,7 +32,7 @@ def excerpt(old: str, new: str, width: int) -> Excerpt:
     middle = left[start : len(left) - end], right[start : len(right) - end]
     hunks = [(0, len(middle[0]), 0, len(middle[1]))]
     if max(len(words) for words in middle) <= LONGEST:
-        found = SequenceMatcher(None, *middle, autojunk=False).get_opcodes()
+        found = SequenceMatcher(None, *middle).get_opcodes()
         hunks = [(a, b, c, d) for tag, a, b, c, d in found if tag != "equal"] or hunks
     a, b, c, d = hunks[0]
     behind = "".join(left[start + b :])

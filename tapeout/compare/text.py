@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tapeout.compare.found import Detail, Found, Level, Unreadable, counted
 
-LONGEST_TEXT = 4 << 20
-"""Bytes; longer files are compared as bytes: finding common lines may take time with the square of their number."""
+LONGEST_TEXT, MOST_LINES = 16 << 20, 20_000
+"""Bytes and lines; longer files are compared as bytes: the time to find common lines grows with their square."""
 
 BLOCK = 1 << 20
 
@@ -49,10 +49,9 @@ def compare_text(old: Path, new: Path, limit: int | None, remark: str = "") -> F
         remark: why they are compared as text, if they should have been something else.
     """
     try:
-        before, after = _text(old), _text(new)
+        found = _lines(_text(old).splitlines(), _text(new).splitlines(), limit)
     except Unreadable:
         return compare_bytes(old, new, remark)
-    found = _lines(before.splitlines(), after.splitlines(), limit)
     words = counted((found.added, "line~ added"), (found.removed, "line~ removed")) or "only line ends differ"
     return Found(Level.NONE, f"{remark}; {words}" if remark else words, found)
 
@@ -70,6 +69,8 @@ def _text(path: Path) -> str:
 
 
 def _lines(old: list[str], new: list[str], limit: int | None) -> TextDetail:
+    if max(len(old), len(new)) > MOST_LINES:
+        raise Unreadable("There are too many lines to compare them.", "Compare the files as bytes.")
     lines = list(unified_diff(old, new, "old", "new", lineterm=""))
     added, removed = (sum(line.startswith(sign) for line in lines[2:]) for sign in "+-")  # behind the two names
     return TextDetail(added, removed, len(lines), tuple(lines[:limit]))
@@ -103,10 +104,10 @@ def compare_page(old: Path, new: Path, beside: Level | None, limit: int | None) 
             text is the same but for numbers reaches the level «metrics» with it.
     """
     try:
-        before, after = (_visible(path) for path in (old, new))
+        before, after = _visible(old), _visible(new)
+        found = _lines(before, after, limit)
     except Unreadable:
         return compare_bytes(old, new)
-    found = _lines(before, after, limit)
     shown = counted((found.added, "visible line~ added"), (found.removed, "visible line~ removed"))
     vouched = beside is not None and beside is not Level.NONE
     if vouched and [_without_numbers(line) for line in before] == [_without_numbers(line) for line in after]:

@@ -14,6 +14,10 @@ KEYS = ("id", "digest", "key", "name", "label", "step")
 """Members by which the items of a list are known, if they tell all of them apart."""
 
 
+MOST_ITEMS = 5_000
+"""Of two longer lists without keys the items are compared one by one: the time to align them grows squared."""
+
+
 @dataclass(frozen=True)
 class ValueChange:
     """One value that differs; ``name`` is dotted, list indices as numbers. ``in_lists`` counts the lists around it.
@@ -130,15 +134,15 @@ _ABSENT = object()
 def _aligned(old: list[Any], new: list[Any]) -> Iterator[tuple[str, Any, Any]]:
     """Items of two lists that belong together, so that one that was put in does not change all behind it.
 
-    By a key that tells them apart, as long as the order is the same; else one by one, or, where one list is longer, by
-    the items that are equal.
+    By a key that tells them apart, as long as the order is the same; else one by one, or, where one list is longer (and
+    not very long), by the items that are equal.
     """
     keys = _keys(old, new)
-    if keys is None and len(old) == len(new):
-        yield from ((str(index), before, after) for index, (before, after) in enumerate(zip(old, new, strict=True)))
-        return
-    left, right = keys or ([_text(item) for item in old], [_text(item) for item in new])
-    for tag, a, b, c, d in SequenceMatcher(None, left, right).get_opcodes():
+    places = [("replace", 0, len(old), 0, len(new))]
+    if keys is not None or (len(old) != len(new) and max(len(old), len(new)) <= MOST_ITEMS):
+        left, right = keys or ([_text(item) for item in old], [_text(item) for item in new])
+        places = list(SequenceMatcher(None, left, right).get_opcodes())
+    for tag, a, b, c, d in places:
         both = min(b - a, d - c) if keys is None or tag == "equal" else 0
         yield from ((str(c + step), old[a + step], new[c + step]) for step in range(both))
         yield from ((str(index), old[index], _ABSENT) for index in range(a + both, b))
