@@ -92,16 +92,20 @@ class Project:
 ALL = ["formatted.txt", "model", "notes/de.txt", "notes/en.txt", "raw.txt", "report.txt"]
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """The project, not yet run."""
-    root = tmp_path / "project"
+def make_project(root: Path) -> Project:
+    """The project in the new folder ``root``, not yet run."""
     shutil.copytree(PROJECT, root)
     shutil.copytree(ROOT / "profiles" / "default", root / "profiles" / "default")
     shutil.copytree(ROOT / "tapeout", root / "tapeout", ignore=shutil.ignore_patterns("__pycache__"))
     found = Project(root)
     found.install()
     return found
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """The project, not yet run."""
+    return make_project(tmp_path / "project")
 
 
 @pytest.fixture

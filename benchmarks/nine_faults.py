@@ -1,0 +1,90 @@
+"""The nine measured faults of plain Snakemake, beside Tapeout: ``python -m benchmarks.nine_faults``."""
+
+import tempfile
+from collections import Counter
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+from benchmarks.experiments import EXPERIMENTS, Experiment, Seen
+from benchmarks.sides import Plain, Side, Tapeout, copied, make
+from benchmarks.tables import table, write
+
+PAGE = Path(__file__).with_suffix(".md")
+SIDES: dict[str, tuple[type[Side], tuple[str, ...]]] = {
+    "plain, as installed": (Plain, ()),
+    "plain, checksums of all files": (Plain, ("--max-checksum-file-size", "1TB", "--rerun-incomplete")),
+    "plain, file times alone": (Plain, ("--rerun-triggers", "mtime", "--max-checksum-file-size", "0")),
+    "Tapeout": (Tapeout, ()),
+}
+
+
+def observe(name: str, folder: Path) -> dict[str, Seen]:
+    """What each experiment showed on one side, by the experiment's number."""
+    kind, settings = SIDES[name]
+    built = make(kind, folder / "built", *settings)
+    seen = {}
+    for experiment in EXPERIMENTS:
+        seen[experiment.number] = experiment.observe(copied(built, folder / experiment.number))
+        print(f"{name}: {experiment.number} {experiment.verdict(seen[experiment.number])}", flush=True)
+    return seen
+
+
+def cell(experiment: Experiment, seen: Seen) -> str:
+    """What was observed, for the page."""
+    parts = [f"**{experiment.verdict(seen)}**", f"ran: {', '.join(seen.ran) or 'nothing'}"]
+    if seen.wrong:
+        parts.append(f"wrong: {', '.join(seen.wrong)}")
+    return "<br>".join(parts)
+
+
+def main() -> None:
+    """Carry all out and write the page."""
+    seen = {}
+    for name in SIDES:
+        with tempfile.TemporaryDirectory() as folder:
+            seen[name] = observe(name, Path(folder))
+    rows, words = [], []
+    for experiment in EXPERIMENTS:
+        found = [seen[name][experiment.number] for name in SIDES]
+        rows.append(
+            [experiment.number, experiment.change, experiment.right, *(cell(experiment, each) for each in found)]
+        )
+        words += [
+            f"- {experiment.number}, {name}: {each.said}" for name, each in zip(SIDES, found, strict=True) if each.said
+        ]
+    verdicts = {name: {each.number: each.verdict(seen[name][each.number]) for each in EXPERIMENTS} for name in SIDES}
+    counts = {name: Counter(verdicts[name].values()) for name in SIDES}
+    paragraphs = [
+        "# Nine faults of plain Snakemake, and the same on Tapeout",
+        f"Snakemake {version('snakemake')}. The project of `tests/graph/project` (five rules, six results), its rules "
+        "written once for plain Snakemake (`benchmarks/plain/Snakefile`) and once for Tapeout; the programs are the "
+        "same. Each experiment starts from a finished build, makes one change and runs again. «Wrong» are results that "
+        "differ from what the programs make when they are run one after the other in an empty folder. Written by "
+        "`python -m benchmarks.nine_faults`; everything in it was observed.",
+        table(["", "change", "what is right", *SIDES], rows),
+        table(
+            ["", "right", "needless work", "not explained", "wrong result"],
+            [
+                [
+                    name,
+                    *(str(counts[name][kind]) for kind in ("right", "needless work", "not explained", "wrong result")),
+                ]
+                for name in SIDES
+            ],
+        ),
+        "What the user was told:\n\n" + "\n".join(words),
+        "The settings of plain Snakemake are those that could help: `--max-checksum-file-size 1TB "
+        "--rerun-incomplete`, and `--rerun-triggers mtime --max-checksum-file-size 0`. Listing every imported module "
+        "by hand as an input of a rule would mend T4 as long as the list is right. That Snakemake identifies a "
+        "container by its address or tag alone (T10 of the same measurements) was read in its source, not run.",
+    ]
+    figures = {
+        name: {number: {**asdict(each), "verdict": verdicts[name][number]} for number, each in seen[name].items()}
+        for name in SIDES
+    }
+    write(PAGE, paragraphs, figures)
+
+
+if __name__ == "__main__":
+    main()
