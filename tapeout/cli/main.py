@@ -10,11 +10,14 @@ from typing import Annotated
 import typer
 
 from tapeout.cli.cost import cost as show_cost
+from tapeout.cli.export import export as run_export
+from tapeout.cli.export import wishes
 from tapeout.cli.project import load
 from tapeout.cli.status import status as show_status
 from tapeout.cli.verify import run as run_verify
 from tapeout.cli.why import why as explain
 from tapeout.errors import TapeoutError
+from tapeout.provenance.export import Format
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
@@ -51,6 +54,26 @@ def verify(
 ) -> None:
     """Is everything what its manifest says? Damaged entries of the store are put aside and named."""
     raise typer.Exit(run_verify(load(configfile), artifacts or [], deep, repair, configfile, as_json))
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Argument(help="A new folder, or a new archive NAME.tar.")],
+    formats: Annotated[list[Format], typer.Option("--format", help="Any number of them.")] = [Format.JSON],  # noqa: B006
+    artifact: Annotated[str | None, typer.Option(help="What to export; else the report.")] = None,
+    run: Annotated[str | None, typer.Option(help="A named run, in place of results/.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Sign with this ed25519 key (PEM).")] = None,
+    unsigned: Annotated[bool, typer.Option("--unsigned", help="Statements without a signature.")] = False,
+    with_artifacts: Annotated[bool, typer.Option("--with-artifacts", help="Take every artifact's files along.")] = False,
+    also: Annotated[list[str], typer.Option(help="A file that only the code's text names.")] = [],  # noqa: B006
+    date: Annotated[str | None, typer.Option(help="Date of an RO-Crate, YYYY-MM-DD.")] = None,
+    as_json: AsJson = False,
+    configfile: Config = [],  # noqa: B006
+) -> None:
+    """A report with everything that it was made from, to check and repeat elsewhere."""
+    project = load(configfile)
+    wanted = wishes(project, artifact, run, formats, key, unsigned, with_artifacts, also, date)
+    raise typer.Exit(run_export(project, wanted, out, as_json))
 
 
 def main() -> None:
