@@ -2,11 +2,13 @@
 
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from tapeout.cli import output
 from tapeout.cli.project import Project
 from tapeout.errors import TapeoutError
-from tapeout.provenance.export import Format, Wishes
+from tapeout.provenance.document import Format
+from tapeout.provenance.export import Wishes
 from tapeout.provenance.export import export as write
 from tapeout.provenance.folder import SUMS
 from tapeout.provenance.signing import HOW, read_private_key
@@ -41,9 +43,7 @@ def wishes(
     if Format.SLSA not in formats and (key or unsigned):
         raise UnfitWishes("Only the statements of --format slsa are signed.", "Add --format slsa.")
     if Format.ROCRATE in formats and not _is_date(published):
-        raise UnfitWishes(
-            "An RO-Crate has a date of publication, and no clock is read.", "Give one: --date YYYY-MM-DD"
-        )
+        raise UnfitWishes("An RO-Crate has a date of publication, and no clock is read.", "Give one: --date YYYY-MM-DD")
     return Wishes(
         target=targets[0],
         run=run,
@@ -67,7 +67,7 @@ def export(project: Project, wanted: Wishes, where: Path, as_json: bool) -> int:
     document = write(project.layer, wanted, where)
     files = [where] if where.is_file() else [path for path in where.rglob("*") if path.is_file()]
     signed = wanted.signer.public_key.keyid if wanted.signer else None
-    value = {
+    value: dict[str, Any] = {
         "export": where.name,
         "target": document.target,
         "digest": document.manifests[document.target].digest(),
@@ -87,9 +87,9 @@ def export(project: Project, wanted: Wishes, where: Path, as_json: bool) -> int:
         ["code", f"{len(document.code)} files"],
         ["files of", "every artifact" if wanted.with_artifacts else f"{document.target} alone (--with-artifacts: all)"],
         ["formats", ", ".join(value["formats"])],
-        ["signed by", f"key {signed}" if signed else "nobody"],
+        ["signed by", f"key {signed[:16]}" if signed else "nobody"],
         ["size", output.size(value["size"])],
     ]
-    last = f"Written to {where}; {SUMS} lists its files. To repeat it anywhere: tapeout reproduce {where.name}"
+    last = f"{SUMS} lists its files. To repeat it anywhere:\n  tapeout reproduce {where.name}"
     output.show(value, as_json, output.table(["export", where.name], rows), last)
     return 0

@@ -19,7 +19,7 @@ class NotReproducible(TapeoutError):
 class Closure:
     """The target and everything behind it, in dependency order, by artifact name.
 
-    ``folders`` says where the files of an artifact lie under their names, if it is in place; else they are in the store.
+    ``folders`` says where the files of an artifact lie under their names; those of others are in the store.
     """
 
     target: str

@@ -101,8 +101,8 @@ def project_files(layer: Layer, recipes: dict[str, Recipe], also: Iterable[str])
 def _below(root: Path, path: str) -> Iterator[str]:
     """The file ``path``, or all files in the folder ``path``, without what tools leave there."""
     if (root / path).is_dir():
-        for inner in os.listdir(root / path):
-            if not any(fnmatch.fnmatch(inner, pattern) for pattern in LEFT_OUT):
-                yield from _below(root, f"{path}/{inner}")
+        for inner in (root / path).iterdir():
+            if not any(fnmatch.fnmatch(inner.name, pattern) for pattern in LEFT_OUT):
+                yield from _below(root, f"{path}/{inner.name}")
     elif (root / path).is_file():
         yield path

@@ -4,6 +4,7 @@ It holds digests, not bytes: the files that it names lie beside it (``code/``, `
 the machine, the folder or the day on which it was written, so that equal results give equal documents.
 """
 
+from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,14 @@ NAME = "export.json"
 CODE, ARTIFACTS = "code", "artifacts"
 CONFIG = "config/exported.json"
 """The configuration as one file in ``code/``, laid over the project's own: ``--configfile config/exported.json``."""
+
+
+class Format(StrEnum):
+    """What an export can hold beside this document and the files that it names."""
+
+    JSON = "json"
+    SLSA = "slsa"
+    ROCRATE = "rocrate"
 
 
 def plain(path: str) -> str:
@@ -85,8 +94,8 @@ class Step(Part):
     inputs: dict[str, Input | list[Input]]
 
     def each_input(self) -> list[tuple[str, Input]]:
-        """All inputs with the names that the program knows them by."""
-        return [(name, item) for name, found in self.inputs.items() for item in _listed(found)]
+        """All inputs with the names that the program knows them by, sorted by those."""
+        return [(name, item) for name, found in sorted(self.inputs.items()) for item in _listed(found)]
 
 
 def _listed(found: Input | list[Input]) -> list[Input]:
@@ -174,4 +183,3 @@ def _manifests(values: list[dict[str, Any]]) -> dict[str, Manifest]:
                 plain(entry.path)
         found[manifest.artifact] = manifest
     return found
-

@@ -10,11 +10,9 @@ import platform
 import shutil
 import sys
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from pydantic import ValidationError
-from securesystemslib.signer import CryptoSigner
 
 from tapeout.config.sources import Fetch
 from tapeout.errors import TapeoutError
@@ -22,21 +20,14 @@ from tapeout.graph.digest import digest_bytes, digest_file
 from tapeout.graph.environment import PYTHON
 from tapeout.graph.layer import Layer
 from tapeout.provenance import rocrate, slsa
+from tapeout.provenance.checking import checked
 from tapeout.provenance.closure import Closure, closure
 from tapeout.provenance.code import configuration, project_files
-from tapeout.provenance.document import ARTIFACTS, CODE, NAME, Document, File, Locked, Source
+from tapeout.provenance.document import ARTIFACTS, CODE, NAME, Document, File, Format, Locked, Source
 from tapeout.provenance.folder import creating, digests, write_sums
 from tapeout.provenance.rebuild import rehearse
 from tapeout.provenance.secrets import check_file, check_value, private
-from tapeout.provenance.signing import sealed
-
-
-class Format(StrEnum):
-    """What an export can hold beside the document and its files."""
-
-    JSON = "json"
-    SLSA = "slsa"
-    ROCRATE = "rocrate"
+from tapeout.provenance.signing import PrivateKey, sealed
 
 
 class DamagedArtifact(TapeoutError):
@@ -60,7 +51,7 @@ class Wishes:
     target: str
     run: str | None = None
     formats: frozenset[Format] = frozenset()
-    signer: CryptoSigner | None = None
+    signer: PrivateKey | None = None
     with_artifacts: bool = False
     also: tuple[str, ...] = ()
     date: str = ""
@@ -107,6 +98,7 @@ def export(layer: Layer, wishes: Wishes, output: Path) -> Document:
         _write(folder / NAME, document.encode())
         _add_formats(document, wishes, folder)
         write_sums(folder)
+        checked(folder, wishes.signer.public_key if wishes.signer else None)  # as its receiver will
         secrets = private(layer.root)
         for name in digests(folder):
             check_file(folder / name, name, secrets)

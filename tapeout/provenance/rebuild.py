@@ -1,4 +1,4 @@
-"""Running the graph of an export in a folder of its own, with nothing of the caller's but the network and the key chain."""
+"""Running the graph of an export in a folder of its own, with none of the caller's settings and an empty store."""
 
 import os
 import re

@@ -1,15 +1,17 @@
-"""``ro-crate-metadata.json``: the export as a Workflow Run RO-Crate, for people and programs that know nothing of Tapeout.
+"""``ro-crate-metadata.json``: the export as a Workflow Run RO-Crate, for programs that know nothing of Tapeout.
 
 Files of the export are data entities; an artifact whose files do not go along is described by its digest alone.
 """
 
 import json
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
 from tapeout.graph.digest import canonical
 from tapeout.graph.manifest import Manifest
-from tapeout.provenance.document import ARTIFACTS, CODE, NAME as DOCUMENT, Document, Source
+from tapeout.provenance.document import ARTIFACTS, CODE, Document, Source
+from tapeout.provenance.document import NAME as DOCUMENT
 from tapeout.provenance.slsa import address
 
 NAME = "ro-crate-metadata.json"
@@ -22,6 +24,11 @@ PROFILES = {
 }
 WORKFLOW = f"{CODE}/Snakefile"
 SNAKEMAKE = "https://snakemake.github.io"
+FORMATS = {
+    **{".html": "text/html", ".json": "application/json", ".jsonl": "application/jsonl", ".md": "text/markdown"},
+    **{".py": "text/x-python", ".svg": "image/svg+xml", ".toml": "application/toml", ".yaml": "application/yaml"},
+}
+"""Media types by suffix; other files of the code are plain text."""
 
 Entity = dict[str, Any]
 
@@ -51,8 +58,13 @@ def metadata(document: Document, date: str, document_digest: str) -> bytes:
     return canonical({"@context": CONTEXT, "@graph": graph}) + b"\n"
 
 
-def _reference(*names: str) -> list[Entity]:
-    return [{"@id": name} for name in names]
+def _reference(*names: str) -> Entity | list[Entity]:
+    found = [{"@id": name} for name in names]
+    return found[0] if len(found) == 1 else found
+
+
+def _format(path: str, other: str) -> str:
+    return FORMATS.get(PurePosixPath(path).suffix, other)
 
 
 def _descriptor() -> Entity:
@@ -67,7 +79,7 @@ def _descriptor() -> Entity:
 def _root(document: Document, date: str, entities: list[Entity]) -> Entity:
     inside = (f"{CODE}/", f"{ARTIFACTS}/", DOCUMENT)
     files = [entity["@id"] for entity in entities if entity["@id"].startswith(inside)]
-    nested = {part["@id"] for entity in entities for part in entity.get("hasPart", [])}
+    nested = {part["@id"] for entity in entities for part in _listed(entity.get("hasPart", []))}
     actions = [entity["@id"] for entity in entities if entity["@type"] == "CreateAction"]
     return {
         "@id": "./",
@@ -84,6 +96,10 @@ def _root(document: Document, date: str, entities: list[Entity]) -> Entity:
     }
 
 
+def _listed(found: Entity | list[Entity]) -> list[Entity]:
+    return found if isinstance(found, list) else [found]
+
+
 def _files(document: Document, document_digest: str) -> list[Entity]:
     """The document and the code; a program that a step ran also says which environment it needs."""
     locks = {locked.name: f"{CODE}/{locked.lock}" for locked in document.environments}
@@ -91,16 +107,26 @@ def _files(document: Document, document_digest: str) -> list[Entity]:
     programs = {step.script: locks[step.environment["name"]] for step in steps}
     size = str(len(document.encode()))
     entities: list[Entity] = [
-        {"@id": DOCUMENT, "@type": "File", "name": DOCUMENT, "sha256": document_digest, "contentSize": size}
+        {
+            "@id": DOCUMENT,
+            "@type": "File",
+            "name": DOCUMENT,
+            "encodingFormat": "application/json",
+            "contentSize": size,
+            "sha256": document_digest,
+        }
     ]
     for file in document.code:
-        entity = {"@id": quote(f"{CODE}/{file.path}"), "@type": "File", "name": file.path}
+        entity: Entity = {"@id": quote(f"{CODE}/{file.path}"), "@type": "File", "name": file.path}
+        entity |= {"encodingFormat": _format(file.path, "text/plain")}
         entity |= {"sha256": file.sha256, "contentSize": str(file.size)}
         if file.path in programs:
             entity["@type"] = ["File", "SoftwareSourceCode"]
+            entity["version"] = file.sha256[:16]
             entity["softwareRequirements"] = {"@id": quote(programs[file.path])}
         if entity["@id"] == WORKFLOW:
             entity["@type"] = ["File", "SoftwareSourceCode", "ComputationalWorkflow"]
+            entity["version"] = file.sha256[:16]
             entity["programmingLanguage"] = {"@id": SNAKEMAKE}
         entities.append(entity)
     return entities
@@ -119,12 +145,14 @@ def _artifact(document: Document, name: str) -> list[Entity]:
     if name not in document.carried:
         return [about | {"@type": "CreativeWork", "identifier": f"{_word(manifest)}:{manifest.digest()}"}]
     if manifest.kind == "file":
-        return [about | {"@type": "File", "sha256": manifest.digest()}]
+        media = _format(name, "application/octet-stream")
+        return [about | {"@type": "File", "encodingFormat": media, "sha256": manifest.digest()}]
     files = [
         {
             "@id": about["@id"] + quote(entry.path),
             "@type": "File",
             "name": entry.path,
+            "encodingFormat": _format(entry.path, "application/octet-stream"),
             "contentSize": str(entry.size),
             "sha256": entry.digest,
         }
@@ -168,6 +196,7 @@ def _action(document: Document, name: str) -> list[Entity]:
         "@id": f"#action/{document.manifests[name].action}",
         "@type": "CreateAction",
         "name": f"make {name}",
+        "description": f"{step.script} made {name} in the environment {step.environment['name']}.",
         "instrument": {"@id": quote(f"{CODE}/{step.script}")},
         "object": _reference(*sources, *inputs, *(parameter["@id"] for parameter in parameters)),
         "result": _reference(_place(document, name)),
@@ -180,6 +209,7 @@ def _whole_run(document: Document) -> Entity:
         "@id": "#run",
         "@type": "CreateAction",
         "name": f"make {document.target} and everything before it",
+        "description": f"Snakemake made {document.target} and all that it needs, from the sources on.",
         "instrument": {"@id": WORKFLOW},
         "object": _reference(*(f"#source/{source.artifact}" for source in document.sources)),
         "result": _reference(_place(document, document.target)),

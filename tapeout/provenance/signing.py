@@ -12,12 +12,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
-from securesystemslib.signer import CryptoSigner, SSlibKey
+from securesystemslib.signer import CryptoSigner, SSlibKey  # type: ignore[attr-defined]
 
 from tapeout.errors import TapeoutError
 from tapeout.graph.digest import canonical
 from tapeout.provenance.folder import AlteredExport
 
+PrivateKey = CryptoSigner
+PublicKey = SSlibKey
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 HOW = "openssl genpkey -algorithm ed25519 -out key.pem; openssl pkey -in key.pem -pubout -out public.pem"
 
@@ -38,7 +40,7 @@ class WrongSignature(TapeoutError):
     """What was signed with the key given is not what the envelope holds."""
 
 
-def read_private_key(path: Path) -> CryptoSigner:
+def read_private_key(path: Path) -> PrivateKey:
     """An ed25519 private key (PKCS#8 in PEM, not encrypted); raises ``UnfitKey`` for anything else."""
     try:
         key = load_pem_private_key(path.read_bytes(), None)
@@ -49,18 +51,20 @@ def read_private_key(path: Path) -> CryptoSigner:
     return CryptoSigner(key)
 
 
-def read_public_key(path: Path) -> SSlibKey:
+def read_public_key(path: Path) -> PublicKey:
     """An ed25519 public key in PEM; raises ``UnfitKey`` for anything else."""
     try:
         key = load_pem_public_key(path.read_bytes())
     except (OSError, ValueError, UnsupportedAlgorithm) as error:
-        raise UnfitKey(f"{path} holds no public key that can be read: {error}.", "Give the signer's public.pem.") from error
+        raise UnfitKey(
+            f"{path} holds no public key that can be read: {error}.", "Give the signer's public.pem."
+        ) from error
     if not isinstance(key, Ed25519PublicKey):
         raise UnfitKey(f"The key in {path} is not an ed25519 key.", "Give the signer's public.pem.")
     return SSlibKey.from_crypto(key)
 
 
-def sealed(statement: dict[str, Any], signer: CryptoSigner | None) -> bytes:
+def sealed(statement: dict[str, Any], signer: PrivateKey | None) -> bytes:
     """The envelope file of a statement; without a signer it holds no signature."""
     envelope = Envelope(canonical(statement), PAYLOAD_TYPE, {})
     if signer is not None:
@@ -68,7 +72,7 @@ def sealed(statement: dict[str, Any], signer: CryptoSigner | None) -> bytes:
     return canonical(envelope.to_dict()) + b"\n"
 
 
-def unsealed(data: bytes, name: str, key: SSlibKey | None) -> bytes:
+def unsealed(data: bytes, name: str, key: PublicKey | None) -> bytes:
     """The payload of an envelope, after its signature was checked if a key is given.
 
     Raises:
@@ -77,18 +81,28 @@ def unsealed(data: bytes, name: str, key: SSlibKey | None) -> bytes:
         WrongKey: the signatures are by other keys.
         WrongSignature: the signature by this key is not one of this payload.
     """
+    envelope = _read(data, name)
+    if key is not None:
+        _verify(envelope, name, key)
+    return envelope.payload
+
+
+def signers(data: bytes, name: str) -> tuple[str, ...]:
+    """Identifiers of the keys that an envelope names, sorted; raises ``AlteredExport`` if it is none."""
+    return tuple(sorted(_read(data, name).signatures))
+
+
+def _read(data: bytes, name: str) -> Envelope:
     try:
         envelope = Envelope.from_dict(json.loads(data))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise AlteredExport(f"{name} is no envelope of a statement: {error}.", "Get the export again.") from error
     if envelope.payload_type != PAYLOAD_TYPE:
         raise AlteredExport(f"{name} holds {envelope.payload_type!r}, no statement.", "Get the export again.")
-    if key is not None:
-        _verify(envelope, name, key)
-    return envelope.payload
+    return envelope
 
 
-def _verify(envelope: Envelope, name: str, key: SSlibKey) -> None:
+def _verify(envelope: Envelope, name: str, key: PublicKey) -> None:
     if not envelope.signatures:
         raise NotSigned(f"{name} is not signed.", "Ask for a signed export, or leave --public-key out.")
     if key.keyid not in envelope.signatures:

@@ -16,7 +16,7 @@ WHOLE = f"{FOLDER}/export.dsse.json"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
 ACTION_TYPE, EXPORT_TYPE, BUILDER = "urn:tapeout:action:v1", "urn:tapeout:export:v1", "urn:tapeout:graph:v1"
 FOLDER_DIGEST = "tapeoutFolder"
-"""Digest of a folder: SHA-256 of the canonical JSON of [path, executable, size, SHA-256] of its files (docs/graph.md)."""
+"""Digest of a folder: SHA-256 of the canonical JSON of [[path, executable, size, SHA-256], ...] of its files."""
 SYNTAX_DIGEST = "tapeoutSyntaxTree"
 """Digest of a module as its action has it: over the syntax tree without comments, docstrings and formatting."""
 
@@ -133,4 +133,3 @@ def _locks(document: Document, names: list[str]) -> list[dict[str, Any]]:
         for locked in document.environments
         if locked.name in names
     ]
-
