@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError, model_validator
 
 from tapeout.config.base import Base, BaseExtended
+from tapeout.config.comparison import Bounds
 from tapeout.config.corpus import Corpus
 from tapeout.config.dapt import Dapt
 from tapeout.config.evaluation import Evaluation
@@ -40,6 +41,7 @@ class Settings(Section):
     export: Export = Export()
     evaluation: Evaluation = Evaluation()
     report: Report = Report()
+    comparison: Bounds = Bounds()
 
     @property
     def used_sources(self) -> list[str]:

@@ -1,0 +1,55 @@
+"""Archives: unpacked into a folder, so that their members are compared like an artifact's files."""
+
+import errno
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from tapeout.compare.found import Unreadable
+
+SUFFIXES = (".nemo", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".whl", ".zip")
+
+
+ZIP = b"PK\3\4"
+
+
+def archive_suffix(name: str) -> str:
+    """The suffix that says that a file of that name (in small letters) is an archive; empty if it is none."""
+    return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), "")
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack into an existing empty folder; times, owners and the order of the members are lost.
+
+    Raises:
+        Unreadable: damaged, or with a link, a device, a repeated name or a path that leaves the folder.
+    """
+    try:
+        if _begins(archive) == ZIP:  # zipfile itself looks at the end, where a tar may hold a zip
+            with zipfile.ZipFile(archive) as packed:
+                _refuse_odd(archive, [member.filename for member in packed.infolist()])
+                packed.extractall(folder)
+        else:
+            with tarfile.open(archive) as tar:
+                members = tar.getmembers()
+                _refuse_odd(archive, [member.name for member in members])
+                if not all(member.isreg() or member.isdir() for member in members):
+                    raise Unreadable(f"{archive.name} holds a link or a device.", "Do not trust this file.")
+                tar.extractall(folder, members=members, filter="data")
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise
+        raise Unreadable(f"{archive.name} cannot be unpacked: {error}.", "Build or fetch it again.") from error
+
+
+def _begins(archive: Path) -> bytes:
+    with open(archive, "rb") as file:
+        return file.read(len(ZIP))
+
+
+def _refuse_odd(archive: Path, names: list[str]) -> None:
+    odd = [name for name in names if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts]
+    if odd or len({str(PurePosixPath(name)) for name in names}) != len(names):
+        what = f"holds {odd[0]!r}" if odd else "repeats a name"
+        raise Unreadable(f"{archive.name} {what}.", "Do not trust this file.")
