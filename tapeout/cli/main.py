@@ -19,6 +19,7 @@ from tapeout.cli.why import why as explain
 from tapeout.compare.levels import Level
 from tapeout.config.comparison import read as read_bounds
 from tapeout.errors import TapeoutError
+from tapeout.provenance.document import Format
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
@@ -84,6 +85,47 @@ def rebuild(
     bounds = read_bounds([Path("config/default.yaml"), *configfile])
     project = load(configfile)
     raise typer.Exit(run_rebuild(project, artifacts or [], level if check else None, bounds, keep, online, as_json))
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Argument(help="A new folder, or a new archive NAME.tar.")],
+    formats: Annotated[list[Format], typer.Option("--format", help="Any number of them.")] = [Format.JSON],  # noqa: B006
+    artifact: Annotated[str | None, typer.Option(help="What to export; else the report.")] = None,
+    run: Annotated[str | None, typer.Option(help="A named run, in place of results/.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Sign with this ed25519 key (PEM).")] = None,
+    unsigned: Annotated[bool, typer.Option("--unsigned", help="Statements without a signature.")] = False,
+    with_artifacts: Annotated[bool, typer.Option("--with-artifacts", help="Take all files along.")] = False,
+    also: Annotated[list[str], typer.Option(help="A file that only the code's text names.")] = [],  # noqa: B006
+    date: Annotated[str | None, typer.Option(help="Date of an RO-Crate, YYYY-MM-DD.")] = None,
+    as_json: AsJson = False,
+    configfile: Config = [],  # noqa: B006
+) -> None:
+    """A report with everything that it was made from, to check and repeat elsewhere."""
+    from tapeout.cli.export import export as run_export  # here, because what it signs with takes long to import
+    from tapeout.cli.export import wishes
+
+    project = load(configfile)
+    wanted = wishes(project, artifact, run, formats, key, unsigned, with_artifacts, also, date)
+    raise typer.Exit(run_export(project, wanted, out, as_json))
+
+
+@app.command()
+def reproduce(
+    export: Annotated[Path, typer.Argument(help="The folder or archive of an export.")],
+    public_key: Annotated[Path | None, typer.Option(help="The signer's ed25519 key (PEM).")] = None,
+    folder: Annotated[Path | None, typer.Option(help="An empty one to build in; else EXPORT-reproduced.")] = None,
+    environments: Annotated[
+        Path | None, typer.Option(envvar="TAPEOUT_ENVIRONMENTS", help="Installed ones, a project's .envs.")
+    ] = None,
+    pip: Annotated[str, typer.Option(envvar="PIP_OPTIONS", help="More arguments for pip.")] = "",
+    check: Annotated[bool, typer.Option("--check", help="Check signature and bytes; run nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Build an exported report again from its sources and compare; runs the code of the export."""
+    from tapeout.cli.reproduce import reproduce as run_reproduce  # as above
+
+    raise typer.Exit(run_reproduce(export, public_key, folder, environments, pip, check, as_json))
 
 
 def main() -> None:
