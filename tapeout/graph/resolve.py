@@ -33,7 +33,9 @@ def resolve(workspace: Workspace, artifact: str) -> State:
     state = workspace.realise(action)
     workspace.mark(artifact, state, action)
     if state is State.CURRENT:
-        print(f"= {artifact}  {'unchanged, cut off' if was else 'restored from the store'}", file=sys.stderr)
+        remote = workspace.remote is not None and action.digest in workspace.remote.fetched
+        restored = f"restored from the {'remote' if remote else 'store'}"
+        print(f"= {artifact}  {'unchanged, cut off' if was else restored}", file=sys.stderr)
     return state
 
 
