@@ -11,6 +11,7 @@ import typer
 
 from tapeout.cli.cost import cost as show_cost
 from tapeout.cli.project import load
+from tapeout.cli.push import push as run_push
 from tapeout.cli.status import status as show_status
 from tapeout.cli.verify import run as run_verify
 from tapeout.cli.why import why as explain
@@ -51,6 +52,15 @@ def verify(
 ) -> None:
     """Is everything what its manifest says? Damaged entries of the store are put aside and named."""
     raise typer.Exit(run_verify(load(configfile), artifacts or [], deep, repair, configfile, as_json))
+
+
+@app.command()
+def push(
+    addresses: Annotated[list[str] | None, typer.Argument(help="None means results/ and what is owed.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give artifacts to the remote that TAPEOUT_REMOTE names, for others to restore."""
+    raise typer.Exit(run_push(addresses or [], as_json))
 
 
 def main() -> None:

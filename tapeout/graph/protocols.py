@@ -16,7 +16,10 @@ from tapeout.graph.store import Store, copy_atomically
 SECONDS_TO_CONNECT = 5
 SECONDS_OF_SILENCE = 30
 PART = 16 << 20
-"""Bytes of one part of a large upload."""
+"""Bytes of one part of a large upload to S3."""
+LARGEST_REQUEST = 255 << 10
+"""Bytes that OpenSSH answers one SFTP request with; a server that gives less is asked again for the rest. (paramiko's
+own way of asking ahead fetches parts twice, and writes to the terminal when the connection breaks.)"""
 
 
 class Protocol(ABC):
@@ -46,8 +49,8 @@ class Protocol(ABC):
         """Raises ``FileNotFoundError`` if the place does not exist: nobody meant to write into a missing mount."""
         files.info(root)
 
-    def read_ahead(self, file: Any, end: int) -> Any:
-        """Prepare a file that is about to be read from where it stands to the byte ``end``."""
+    def reading(self, file: Any) -> Any:
+        """Prepare a file that is about to be read."""
         return file
 
     @abstractmethod
@@ -139,9 +142,9 @@ class Ssh(Protocol):
 
         return (PermissionError, AuthenticationException)
 
-    def read_ahead(self, file: Any, end: int) -> Any:
-        """Ask for many pieces at once; one after another, each would take a way to the server and back."""
-        file.prefetch(end, max_concurrent_requests=64)
+    def reading(self, file: Any) -> Any:
+        """Ask for as much at a time as OpenSSH gives: each request takes a way to the server and back."""
+        file.MAX_REQUEST_SIZE = LARGEST_REQUEST
         return file
 
     def put(self, files: Any, root: str, file: Path, path: str) -> None:

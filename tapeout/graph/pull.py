@@ -129,8 +129,6 @@ class Meter:
         self.total, self.where = total, where
         self.done, self.last = 0, time.monotonic()
         self.lock = threading.Lock()
-        if total:
-            say(f". fetching {size(total)} {where}")
 
     def add(self, count: int) -> None:
         """Count bytes; any thread may."""

@@ -148,10 +148,14 @@ class Remote:
         if self.writes:
             self.store.open(self._owed / action, "ab").close()
 
+    def owed(self) -> list[str]:
+        """Digests of the actions whose output is still to be pushed, sorted."""
+        owed = [path.name for path in self._owed.glob("*")] if self.writes else []
+        return sorted(action for action in owed if self.store.action_path(action).exists())
+
     def push_owed(self, only: str = "") -> None:
         """Push what is owed, or of that one action; what fails is named and stays owed, and no run fails for it."""
-        owed = [path.name for path in self._owed.glob(f"{only}*")] if self.writes else []
-        ready = sorted(action for action in owed if self.store.action_path(action).exists())
+        ready = [action for action in self.owed() if action.startswith(only)]
         if not ready or _recent(self._refuses) or _recent(self._away):
             return
         try:

@@ -14,9 +14,8 @@ from tapeout.graph.digest import disk_full_is_named
 from tapeout.graph.errors import GraphError
 from tapeout.graph.protocols import PROTOCOLS
 
-BLOCK = 8 << 20
-STRETCH = 256 << 20
-"""Bytes after which the count of failed attempts begins anew."""
+BLOCK = 4 << 20
+"""Bytes asked for at a time; a block that is cut off is asked for again."""
 PATIENCE = 10.0
 """Seconds that the remote has for its first answer."""
 PAUSES = (0.3, 1.0, 3.0)
@@ -63,9 +62,13 @@ class Transport:
             url: a folder, or an address that begins with one of ``PROTOCOLS``.
 
         Raises:
-            UnusableRemote: it begins with something else.
+            UnusableRemote: it is no address, or begins with something else.
         """
         scheme, separator, _ = url.partition("://")
+        try:
+            self._password = urlsplit(url).password
+        except ValueError as error:
+            raise UnusableRemote(f"TAPEOUT_REMOTE is no address: {error}.", "Correct it.") from error
         if separator and scheme not in PROTOCOLS:
             known = ", ".join(f"{name}://" for name in sorted(PROTOCOLS))
             raise UnusableRemote(f"{scheme}:// is no protocol of a remote.", f"Begin TAPEOUT_REMOTE with {known}.")
@@ -143,20 +146,24 @@ class Transport:
             DiskFull: there is no space for it here.
         """
 
-        def stretch(files: Any) -> int:
+        def rest(files: Any) -> int:
             begin = offset = part.seek(0, os.SEEK_END)
-            end = min(size, offset + STRETCH)
-            with files.open(self._path(key), "rb", block_size=BLOCK, cache_type="none") as source:
-                source.seek(offset)
-                source = self.protocol.read_ahead(source, end)
-                while offset < end and (data := source.read(min(BLOCK, end - offset))):
-                    offset += _append(part, data)
-                    tell(len(data))
+            try:
+                with files.open(self._path(key), "rb", block_size=BLOCK, cache_type="none") as opened:
+                    source = self.protocol.reading(opened)
+                    source.seek(offset)
+                    while offset < size and (data := source.read(min(BLOCK, size - offset))):
+                        offset += _append(part, data)
+                        tell(len(data))
+            except self.protocol.troubles():
+                if offset == begin:
+                    raise
+                self._mine.__dict__.clear()  # a line that breaks now and then gets there; attempts count from here
             return offset - begin
 
         try:
             while part.seek(0, os.SEEK_END) < size:
-                if not self._attempt(stretch):
+                if not self._attempt(rest):
                     return False
         except NO_FILE:
             return False
@@ -239,8 +246,7 @@ class Transport:
     def _words(self, error: Exception) -> str:
         """What a library said, in one line and without the address's password."""
         words = f"{type(error).__name__}: {error}".splitlines()[0].strip(" .")
-        password = urlsplit(self.url).password
-        return words.replace(password, "***") if password else words
+        return words.replace(self._password, "***") if self._password else words
 
 
 def _append(part: IO[bytes], data: bytes) -> int:
