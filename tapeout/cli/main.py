@@ -12,6 +12,7 @@ import typer
 from tapeout.cli.cost import cost as show_cost
 from tapeout.cli.diff import diff as show_diff
 from tapeout.cli.project import load
+from tapeout.cli.push import push as run_push
 from tapeout.cli.rebuild import run as run_rebuild
 from tapeout.cli.status import status as show_status
 from tapeout.cli.verify import run as run_verify
@@ -126,6 +127,15 @@ def reproduce(
     from tapeout.cli.reproduce import reproduce as run_reproduce  # as above
 
     raise typer.Exit(run_reproduce(export, public_key, folder, environments, pip, check, as_json))
+
+
+@app.command()
+def push(
+    addresses: Annotated[list[str] | None, typer.Argument(help="None means results/ and what is owed.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give artifacts to the remote that TAPEOUT_REMOTE names, for others to restore."""
+    raise typer.Exit(run_push(addresses or [], as_json))
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """Manifests: which files an artifact consists of, with the digest of each and one digest of all."""
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
@@ -164,5 +165,6 @@ def vouch(root: Path, manifest: Manifest) -> bool:
     for path, file, digest in zip(doubtful, files, digest_files(files), strict=True):
         if digest != expected[path].digest or file.lstat().st_ctime_ns != found[path].st_ctime_ns:
             return False  # other bytes, or written while it was read
-        os.utime(file, ns=(sealed_time_ns(digest), sealed_time_ns(digest)))
+        with contextlib.suppress(PermissionError):  # another user's file: it is read again the next time
+            os.utime(file, ns=(sealed_time_ns(digest), sealed_time_ns(digest)))
     return True

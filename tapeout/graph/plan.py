@@ -1,6 +1,7 @@
 """The plan in words: what will run, what is there already, and roughly how long it takes."""
 
 from tapeout.graph.settle import Decision
+from tapeout.graph.words import size
 from tapeout.graph.workspace import State
 
 WORDS = {
@@ -31,6 +32,9 @@ def describe(
     busy = [d for d in decisions if d.state in (State.BUILD, State.WAITING) or d in again]
     total = sum(seconds[decision.recipe.artifact] for decision in busy)
     parts = [f"{counts[state]} {WORDS[state]}" for state in State if counts[state]]
+    fetched = [decision.download for decision in decisions if decision.download is not None]
+    if fetched:
+        parts.insert(bool(counts[State.CURRENT]) + 1, f"{len(fetched)} of them from the remote ({size(sum(fetched))})")
     parts += [f"{len(again)} of them to build again and compare"] if again else []
     lines = [f"{'Plan' if real else 'Plan (dry run)'} for {', '.join(targets)}: {', '.join(parts)}"]
     if not busy:

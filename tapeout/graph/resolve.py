@@ -7,16 +7,16 @@ everything behind it in the same run.
 
 import sys
 from collections import Counter
-from collections.abc import Callable
 from functools import cache
 
-from tapeout.graph.action import Recipe
+from tapeout.graph.action import Action
 from tapeout.graph.digest import disk_full_is_named
 from tapeout.graph.errors import GraphError, InputChanged
 from tapeout.graph.manifest import Manifest
 from tapeout.graph.workspace import State, Workspace
 
-UNCHANGED, RESTORED, TO_BUILD = "unchanged, cut off", "restored from the store", "to build"
+UNCHANGED, TO_BUILD = "unchanged, cut off", "to build"
+RESTORED, FETCHED = "restored from the store", "restored from the remote"
 
 
 def resolve(workspace: Workspace, head: str) -> dict[str, str]:
@@ -34,18 +34,24 @@ def resolve(workspace: Workspace, head: str) -> dict[str, str]:
             raise InputChanged(f"Artifact {name} has lost its manifest.", "Run Snakemake again.")
         return found
 
-    return {recipe.artifact: _resolve(workspace, recipe, manifest) for recipe in workspace.read_family(head)}
+    actions = [recipe.action(manifest) for recipe in workspace.read_family(head)]
+    if workspace.remote is not None:
+        # all at once, because asking a remote takes its time
+        lacking = [action for action in actions if workspace.find(action)[0] is State.BUILD]
+        workspace.remote.fetch(workspace.remote.find(lacking))
+    return {action.artifact: _resolve(workspace, action) for action in actions}
 
 
-def _resolve(workspace: Workspace, recipe: Recipe, manifest: Callable[[str], Manifest]) -> str:
-    action = recipe.action(manifest)
-    before = workspace.manifest(recipe.artifact)
+def _resolve(workspace: Workspace, action: Action) -> str:
+    before = workspace.manifest(action.artifact)
     was = before is not None and before.action == action.digest
     state = workspace.realise(action)
-    workspace.mark(recipe.artifact, state, action)
+    workspace.mark(action.artifact, state, action)
     if state is State.BUILD:
         return TO_BUILD
-    return UNCHANGED if was else RESTORED
+    if was:
+        return UNCHANGED
+    return FETCHED if workspace.remote is not None and action.digest in workspace.remote.fetched else RESTORED
 
 
 def main() -> None:

@@ -15,10 +15,8 @@ import platform
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -32,6 +30,7 @@ from tapeout.graph.errors import CodeChanged, GraphError, InputChanged, MissingO
 from tapeout.graph.manifest import Manifest, take, vouch
 from tapeout.graph.offline import cut_off
 from tapeout.graph.why import keep_meanings
+from tapeout.graph.words import say, size
 from tapeout.graph.workspace import MARK, State, Workspace
 from tapeout.progress import MARK as PROGRESS
 
@@ -146,11 +145,13 @@ def build(step: Step, forced: bool) -> str:
             return "already in the store"
         manifest, seconds = perform(step)
         known = workspace.store.find(step.action.digest)
-        said = f"{_clock(seconds)}  {_size(manifest.size)}  sha256:{manifest.digest()[:16]}"
+        said = f"{_clock(seconds)}  {size(manifest.size)}  sha256:{manifest.digest()[:16]}"
         if known is not None and workspace.store.sound(known):
             said += _compared(step, known, manifest)
             manifest = known
         else:
+            if workspace.remote is not None:
+                workspace.remote.owe(step.action.digest)
             workspace.store.seal(step.action, manifest, step.output)
         keep_meanings(workspace.store, step.recipe, step.packages)
         _superseded(step)
@@ -324,25 +325,12 @@ class ProgressLine:
         begun, at = self.first
         remaining = f"  remaining {_clock((total - done) * (now - begun) / (done - at))}" if done > at else ""
         details = "".join(f"  {name} {value}" for name, value in values.items())
-        _say(f". {self.artifact}  {done}/{total}{details}{remaining}")
+        say(f". {self.artifact}  {done}/{total}{details}{remaining}")
         return True
-
-
-def _say(text: str) -> None:
-    """One write, so that the lines of steps that run side by side never mix."""
-    os.write(sys.stderr.fileno(), f"{text}\n".encode())
 
 
 def _clock(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
-
-
-def _size(size: float) -> str:
-    units: Iterator[str] = iter(["B", "kB", "MB", "GB", "TB"])
-    unit = next(units)
-    while size >= 1000:
-        size, unit = size / 1000, next(units)
-    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
 
 
 def main() -> None:
@@ -359,13 +347,16 @@ def main() -> None:
         recipe, forced = workspace.read_recipe(artifact)
         step = Step(workspace, recipe, workspace.action(artifact), arguments.threads, arguments.log)
         read_environment(recipe.environment).require()
-        _say(f"+ {artifact}  {'built again' if forced else 'building'}  log: {arguments.log}")
+        say(f"+ {artifact}  {'built again' if forced else 'building'}  log: {arguments.log}")
         with disk_full_is_named():
             said = build(step, forced)
             write_atomically(arguments.mark, MARK)
-        _say(f"✓ {artifact}  {said}")
+        say(f"✓ {artifact}  {said}")
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if workspace.remote is not None:
+            workspace.remote.push_owed(step.action.digest)
     except GraphError as error:
-        _say(f"✗ {artifact}  {error}")
+        say(f"✗ {artifact}  {error}")
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None

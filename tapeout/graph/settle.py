@@ -4,6 +4,7 @@ Happens once, in the main process. Artifacts are looked at in dependency order; 
 behind it wait: their actions are resolved within the run, when the bytes of their inputs are known.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -21,6 +22,8 @@ class Decision:
     state: State
     action: Action | None
     waits_for: tuple[str, ...] = ()
+    download: int | None = None
+    """Bytes that the remote has to send for it; None if the remote is not needed, or does not have it."""
 
 
 def in_order(recipes: dict[str, Recipe], targets: list[str]) -> list[str]:
@@ -94,21 +97,44 @@ def decide(workspace: Workspace, recipes: dict[str, Recipe], order: list[str], r
         restore: bring what the store has into ``results/``; a dry run does not, and plans as if it had.
     """
     manifests: dict[str, Manifest] = {}
-    decisions = []
+    decided: dict[str, Decision] = {}
+    needs = {name: recipes[name].needs() for name in order}
+    if workspace.remote is not None:
+        workspace.remote.hope()
+    while ready := [n for n in order if n not in decided and all(needed in manifests for needed in needs[n])]:
+        # side by side, because asking a remote takes its time
+        actions = [recipes[name].action(manifests.__getitem__) for name in ready]
+        for decision, manifest in _decide_together(workspace, [recipes[name] for name in ready], actions, restore):
+            decided[decision.recipe.artifact] = decision
+            if manifest is not None:
+                manifests[decision.recipe.artifact] = manifest
+    if restore and workspace.remote is not None:
+        workspace.remote.push_owed()
     for name in order:
-        recipe = recipes[name]
-        missing = tuple(needed for needed in recipe.needs() if needed not in manifests)
-        if missing:
-            decisions.append(Decision(recipe, State.WAITING, None, missing))
-            continue
-        action = recipe.action(manifests.__getitem__)
-        state, manifest = workspace.find(action)
+        missing = tuple(needed for needed in needs[name] if needed not in manifests)
+        decided.setdefault(name, Decision(recipes[name], State.WAITING, None, missing))
+    return [decided[name] for name in order]
+
+
+def _decide_together(
+    workspace: Workspace, recipes: list[Recipe], actions: list[Action], restore: bool
+) -> Iterator[tuple[Decision, Manifest | None]]:
+    """Decide for artifacts whose inputs are known; with each, its manifest as far as it is known already."""
+    found = [workspace.find(action) for action in actions]
+    there: dict[str, Manifest] = {}
+    sizes: dict[str, int] = {}
+    if workspace.remote is not None:
+        there = workspace.remote.find([a for a, (state, _) in zip(actions, found, strict=True) if state is State.BUILD])
+        sizes = {digest: workspace.remote.missing(manifest) for digest, manifest in there.items()}
+        if restore and there:
+            there = {digest: there[digest] for digest in workspace.remote.fetch(there)}
+    for recipe, action, (state, manifest) in zip(recipes, actions, found, strict=True):
+        download = sizes[action.digest] if action.digest in there else None
+        if action.digest in there:
+            state, manifest = State.RESTORE, there[action.digest]
         if restore and state is State.RESTORE and workspace.realise(action) is State.BUILD:
-            state, manifest = State.BUILD, None
-        if manifest is not None:
-            manifests[name] = manifest
-        decisions.append(Decision(recipe, state, action))
-    return decisions
+            state, manifest, download = State.BUILD, None, None
+        yield Decision(recipe, state, action, download=download), manifest
 
 
 def mark(workspace: Workspace, decisions: list[Decision], together: dict[str, list[str]]) -> None:

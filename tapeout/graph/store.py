@@ -13,30 +13,90 @@ import os
 import secrets
 import shutil
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tapeout.graph.action import Action
-from tapeout.graph.digest import canonical, digest_bytes, digest_files, digest_value, write_atomically
+from tapeout.graph.digest import canonical, digest_files, write_atomically
+from tapeout.graph.entry import decode, encode
 from tapeout.graph.errors import NotWritable
 from tapeout.graph.manifest import Entry, Manifest, sealed_time_ns
+
+NO_WRITING = {errno.EACCES, errno.EPERM, errno.EROFS}
+UMASK = threading.Lock()
+"""Held by whoever changes the process's umask for a moment."""
+
+HOW_TO_SHARE = "Let the group write it (chgrp, chmod g+ws), or read it as TAPEOUT_REMOTE: docs/store.md."
 
 
 @dataclass(frozen=True)
 class Store:
-    """A content-addressed folder, shared by as many runs as one likes."""
+    """A content-addressed folder, shared by as many runs as one likes.
+
+    Where the group may write ``root``, it may write whatever is made in it, whatever the maker's umask.
+    """
 
     root: Path
 
     def object_path(self, entry: Entry) -> Path:
         """Where a file lies; executables lie apart, because hard links share their mode."""
-        return self.root / "objects" / entry.digest[:2] / (entry.digest + ("x" if entry.executable else ""))
+        return self.root / object_key(entry)
 
     def action_path(self, digest: str) -> Path:
         """Where an action's entry lies."""
-        return self.root / "actions" / digest[:2] / f"{digest}.json"
+        return self.root / action_key(digest)
+
+    @cached_property
+    def _shared(self) -> bool:
+        self.root.mkdir(parents=True, exist_ok=True)
+        return bool(self.root.stat().st_mode & stat.S_IWGRP)
+
+    @contextlib.contextmanager
+    def writing(self, place: Path) -> Iterator[None]:
+        """Write at ``place``: its folder is made; what cannot be written is named.
+
+        Raises:
+            NotWritable: the folder or what lies in it may not be written by this user.
+        """
+        try:
+            self.folder(place.parent)
+            yield
+        except OSError as error:
+            if error.errno not in NO_WRITING:
+                raise
+            raise NotWritable(f"{error.filename or place} cannot be written.", HOW_TO_SHARE) from error
+
+    def open(self, place: Path, how: str) -> IO[bytes]:
+        """Open a file that the group may write if it may write the store.
+
+        Raises:
+            NotWritable: this user may not.
+        """
+        with self.writing(place), self._for_the_group():
+            return open(place, how, buffering=0)
+
+    def folder(self, place: Path) -> None:
+        """Make a folder of the store, and the folders that it lies in."""
+        if not place.is_dir():
+            with self._for_the_group():
+                place.mkdir(parents=True, exist_ok=True)
+
+    @contextlib.contextmanager
+    def _for_the_group(self) -> Iterator[None]:
+        if not self._shared:
+            yield
+            return
+        with UMASK:
+            before = os.umask(0o077)
+            os.umask(before & ~0o070)
+            try:
+                yield
+            finally:
+                os.umask(before)
 
     def find(self, action_digest: str) -> Manifest | None:
         """The manifest that an action's output was sealed with; a damaged entry is put aside and counts as none."""
@@ -47,26 +107,22 @@ class Store:
         """The whole entry (action, manifest), or nothing if it is missing or damaged."""
         path = self.action_path(action_digest)
         try:
-            sealed = json.loads(path.read_bytes())
-            entry: dict[str, Any] = sealed["entry"]
-            sound = digest_bytes(canonical(entry)) == sealed["digest"]
-            sound = sound and digest_value(entry["action"]) == action_digest
-            Manifest.from_json(entry["manifest"])
+            action, manifest = decode(path.read_bytes(), action_digest)
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError):
-            sound = False
-        if not sound:
+        except ValueError:
             self.quarantine(path)
             return None
-        return entry
+        return {"action": action.value, "manifest": manifest.as_json()}
 
     def quarantine(self, path: Path) -> None:
-        """Put a damaged file aside, under a name that says what it should have been."""
-        place = self.root / "quarantine"
-        place.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            path.rename(unused(place / path.name))
+        """Put a damaged file aside, under a name that says what it should have been.
+
+        In a store that this user cannot write it stays where it is, and is not believed there either.
+        """
+        place = self.root / "quarantine" / path.name
+        with contextlib.suppress(FileNotFoundError, NotWritable), self.writing(place):
+            path.rename(unused(place))
 
     def seal(self, action: Action, manifest: Manifest, output: Path) -> None:
         """Take an output into the store: its files first, the entry that vouches for them last.
@@ -75,28 +131,43 @@ class Store:
             action: what made it.
             manifest: its files, with digests (``manifest.take``); each was read once and is not read again.
             output: where it lies; its files are moved away.
+
+        Raises:
+            NotWritable: this user may not write the store.
         """
         for entry in manifest.entries:
-            self._take_in(output / entry.path if entry.path else output, entry)
-        entry_value = {"action": action.value, "manifest": manifest.as_json()}
-        sealed = {"entry": entry_value, "digest": digest_bytes(canonical(entry_value))}
-        write_atomically(self.action_path(action.digest), canonical(sealed) + b"\n")
+            self.take_in(output / entry.path if entry.path else output, entry)
+        self.vouch_for(action, manifest)
 
-    def _take_in(self, file: Path, entry: Entry) -> None:
-        # over an object that is there already: the new one is known to be right
+    def vouch_for(self, action: Action, manifest: Manifest) -> None:
+        """Write the entry of an action whose objects have all been taken in.
+
+        Raises:
+            NotWritable: this user may not write the store.
+        """
+        place = self.action_path(action.digest)
+        with self.writing(place):
+            write_atomically(place, encode(action.value, manifest))
+
+    def take_in(self, file: Path, entry: Entry) -> None:
+        """Move one file, which is known to be what ``entry`` says, into the store, over one that may be there already.
+
+        Raises:
+            NotWritable: this user may not write the store.
+        """
         place = self.object_path(entry)
-        place.parent.mkdir(parents=True, exist_ok=True)
         with open(file, "rb") as opened:
             os.fsync(opened.fileno())
         file.chmod(mode(entry))
         os.utime(file, ns=(sealed_time_ns(entry.digest), sealed_time_ns(entry.digest)))
-        try:
-            os.replace(file, place)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            _copy(file, place)
-            file.unlink()
+        with self.writing(place):
+            try:
+                os.replace(file, place)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                copy_atomically(file, place)
+                file.unlink()
 
     def sound(self, manifest: Manifest) -> bool:
         """Read every object of an artifact; put damaged ones aside. True if all are there and right."""
@@ -112,7 +183,8 @@ class Store:
             self.quarantine(place)
         for place, entry in zip(places, manifest.entries, strict=True):
             if place not in damaged and stat.S_IMODE(place.stat().st_mode) != mode(entry):
-                place.chmod(mode(entry))
+                with contextlib.suppress(PermissionError):  # another user's file, and right
+                    place.chmod(mode(entry))
         return not damaged
 
     def link(self, manifest: Manifest, target: Path, scratch: Path) -> None:
@@ -134,7 +206,7 @@ class Store:
             except OSError as error:
                 if error.errno not in {errno.EXDEV, errno.EMLINK, errno.EPERM, errno.ENOTSUP}:
                     raise
-                _copy(self.object_path(entry), file)
+                copy_atomically(self.object_path(entry), file)
         target.parent.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(target):
             target.rename(old)
@@ -145,7 +217,8 @@ class Store:
         """Keep what a digest stands for (the packages of an environment, the definitions of a module), for people."""
         path = self.root / kind / digest[:2] / f"{digest}.json"
         if not path.exists():
-            write_atomically(path, canonical(value()) + b"\n")
+            with self.writing(path):
+                write_atomically(path, canonical(value()) + b"\n")
 
     def recall(self, kind: str, digest: str) -> dict[str, Any]:
         """What ``remember`` kept; empty if nothing."""
@@ -164,14 +237,19 @@ class Store:
 
     @contextlib.contextmanager
     def locked(self, action_digest: str) -> Iterator[None]:
-        """Hold an action, so that two runs on one store build it once; the second finds it sealed."""
+        """Hold an action, so that two runs on one store build it once; the second finds it sealed.
+
+        Raises:
+            NotWritable: this user may not write the store.
+        """
         place = self.root / "locks" / action_digest
+        self.open(place, "ab").close()
         with holding(place):
             yield
 
     def record(self, line: dict[str, Any]) -> None:
         """Add a line to the journal: what is worth remembering of a build and is no part of any identity."""
-        with contextlib.suppress(PermissionError), open(self.root / "journal.jsonl", "ab", buffering=0) as file:
+        with contextlib.suppress(NotWritable), self.open(self.root / "journal.jsonl", "ab") as file:
             file.write(canonical(line) + b"\n")
 
     def journal(self) -> list[dict[str, Any]]:
@@ -182,6 +260,16 @@ class Store:
             with contextlib.suppress(ValueError):
                 lines.append(json.loads(line))
         return lines
+
+
+def object_key(entry: Entry) -> str:
+    """Where a file lies in a store, wherever that is."""
+    return f"objects/{entry.digest[:2]}/{entry.digest}{'x' if entry.executable else ''}"
+
+
+def action_key(digest: str) -> str:
+    """Where an action's entry lies in a store, wherever that is."""
+    return f"actions/{digest[:2]}/{digest}.json"
 
 
 def mode(entry: Entry) -> int:
@@ -208,17 +296,21 @@ def holding(path: Path) -> Iterator[None]:
     try:
         file = open(path, "w")  # noqa: SIM115 - closed below
     except PermissionError as error:
-        cure = "Give the group write permission (setgid folder, umask 002), or use a store of your own."
-        raise NotWritable(f"{path} cannot be written.", cure) from error
+        raise NotWritable(f"{path} cannot be written.", HOW_TO_SHARE) from error
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _copy(source: Path, target: Path) -> None:
+def copy_atomically(source: Path, target: Path) -> None:
+    """Copy a file with its mode and times; ``target`` is never half a file."""
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
-    shutil.copyfile(source, temporary)
-    shutil.copystat(source, temporary)
-    with open(temporary, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, target)
+    try:
+        shutil.copyfile(source, temporary)
+        shutil.copystat(source, temporary)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

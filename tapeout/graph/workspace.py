@@ -16,6 +16,7 @@ from tapeout.graph.action import Action, Recipe
 from tapeout.graph.digest import canonical, write_atomically, write_if_changed
 from tapeout.graph.errors import DamagedEntry, UnknownArtifact
 from tapeout.graph.manifest import Manifest, vouch
+from tapeout.graph.remote import Remote
 from tapeout.graph.store import Store, holding, unused
 
 OLD, SEALED, LATER = 1, 2, 3
@@ -39,17 +40,19 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Workspace:
-    """The folders of one run; ``TAPEOUT_STORE`` names a store elsewhere."""
+    """The folders of one run; ``TAPEOUT_STORE`` names a store elsewhere, ``TAPEOUT_REMOTE`` one behind it."""
 
     store: Store
     results: Path = Path("results")
     work: Path = Path("work")
     runs: Path = Path("runs")
+    remote: Remote | None = None
 
     @classmethod
     def here(cls) -> "Workspace":
         """The workspace of the current folder."""
-        return cls(Store(Path(os.environ.get("TAPEOUT_STORE") or "store")))
+        store = Store(Path(os.environ.get("TAPEOUT_STORE") or "store"))
+        return cls(store, remote=Remote.configured(store, cls(store).graph))
 
     @property
     def graph(self) -> Path:
@@ -117,14 +120,16 @@ class Workspace:
         return (State.RESTORE, stored) if stored is not None else (State.BUILD, None)
 
     def realise(self, action: Action) -> State:
-        """Bring an artifact into place if the store has it whole: CURRENT or BUILD."""
+        """Bring an artifact into place if the store, or the remote, has it whole: CURRENT or BUILD."""
         state, manifest = self.find(action)
-        if state is State.RESTORE and manifest is not None:
-            if not self.store.sound(manifest):
+        if state is State.CURRENT:
+            return state
+        if manifest is None or not self.store.sound(manifest):
+            manifest = self.remote.pull(action, manifest) if self.remote is not None else None
+            if manifest is None or not self.store.sound(manifest):
                 return State.BUILD
-            self.publish(manifest)
-            return State.CURRENT
-        return state
+        self.publish(manifest)
+        return State.CURRENT
 
     def publish(self, manifest: Manifest) -> None:
         """Put an artifact from the store under its human name; what stood there is kept if the store lacks it.

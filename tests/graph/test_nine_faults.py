@@ -1,4 +1,4 @@
-"""The nine experiments of ``benchmarks/nine_faults.py``: Tapeout is right in each, and they can tell who is not (T1 to T7, T9)."""
+"""The nine experiments of ``benchmarks/nine_faults.py``: Tapeout is right in each, and they can tell who is not."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,0 +1,18 @@
+"""How the layer speaks on the terminal: one line for each thing, in one write, with sizes as people say them."""
+
+import os
+import sys
+
+
+def say(text: str) -> None:
+    """One write, so that the lines of steps that run side by side never mix."""
+    os.write(sys.stderr.fileno(), f"{text}\n".encode())
+
+
+def size(count: float) -> str:
+    """A number of bytes as a person says it."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
