@@ -16,7 +16,10 @@ from tests.graph.conftest import ALL, Project
 from tests.provenance.conftest import Keys, copy_mini, tapeout
 
 UNSTEADY = """
+import os
 from random import random
+if os.path.exists(os.environ.get("TAPEOUT_DOWNLOADS", "") + "/fail"):
+    raise SystemExit("this machine lacks something")
 (output / "log.json").write_text(json.dumps({"loss": 2.5 + random() / 1e6}))
 """
 
@@ -39,6 +42,8 @@ def test_an_export_is_reproduced_in_an_empty_folder(signed: Path, mini: Project,
     assert not [word for word in ("<script", "http:", "https:", "src=", str(tmp_path)) if word in page]
     again = tapeout(tmp_path, "reproduce", signed, expect=3)
     assert "OutputExists" in again.stderr
+    without = tapeout(tmp_path, "reproduce", signed, "--folder", "other", "--environments", "nowhere", expect=3)
+    assert "RebuildFailed: There is no folder nowhere." in without.stderr and not (tmp_path / "other").exists()
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +96,13 @@ def test_the_first_difference_says_what_differs_in_the_step(unsteady: tuple[Path
     found = judge(Document.model_construct(**value), export, again, Bounds())
     assert found.first and found.first.artifact == "raw.txt" and not found.first.same_action
     assert len(found.why) == 1 and found.why[0].startswith("environment light: 0000000000000000 in the export, ")
+
+
+def test_a_step_that_fails_here_is_named(unsteady: tuple[Path, Path, Document], tmp_path: Path) -> None:
+    export, again, _ = unsteady
+    (tmp_path / "fail").touch()
+    variables = {"TAPEOUT_DOWNLOADS": str(tmp_path)}
+    arguments = ("--folder", "here", "--environments", again / ".envs")
+    done = tapeout(tmp_path, "reproduce", export, *arguments, expect=3, variables=variables)
+    assert "RebuildFailed: model: scripts/model.py ended with status 1" in done.stderr
+    assert "this machine lacks something" in done.stderr and not (tmp_path / "here/verdict.html").exists()
