@@ -1,5 +1,6 @@
 """``tapeout export``: a report with all that it was made from, for an auditor on another machine."""
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ class UnfitWishes(TapeoutError):
 
 
 def wishes(
-    project: Project,
     artifact: str | None,
     run: str | None,
     formats: list[Format],
@@ -29,15 +29,12 @@ def wishes(
     also: list[str],
     published: str | None,
 ) -> Wishes:
-    """The options as one value.
+    """The options as one value, checked before anything is read; without an artifact the target is empty.
 
     Raises:
         UnfitWishes: statements without a word on their signature, a key without statements, a crate without a date.
         UnfitKey: the key cannot be used.
     """
-    targets = [artifact] if artifact else project.layer.targets()
-    if len(targets) != 1:
-        raise UnfitWishes("The project has no single report.", f"Name one of {', '.join(targets)} with --artifact.")
     if Format.SLSA in formats and bool(key) == unsigned:
         raise UnfitWishes("Statements are either signed or not.", f"Give --key FILE or --unsigned. A key: {HOW}")
     if Format.SLSA not in formats and (key or unsigned):
@@ -45,7 +42,7 @@ def wishes(
     if Format.ROCRATE in formats and not _is_date(published):
         raise UnfitWishes("An RO-Crate has a date of publication, and no clock is read.", "Give one: --date YYYY-MM-DD")
     return Wishes(
-        target=targets[0],
+        target=artifact or "",
         run=run,
         formats=frozenset(formats),
         signer=read_private_key(key) if key else None,
@@ -63,7 +60,16 @@ def _is_date(text: str | None) -> bool:
 
 
 def export(project: Project, wanted: Wishes, where: Path, as_json: bool) -> int:
-    """Write the export and say what it holds; returns 0."""
+    """Write the export and say what it holds; returns 0.
+
+    Raises:
+        UnfitWishes: no artifact was named, and the project makes several.
+    """
+    if not wanted.target:
+        targets = project.layer.targets()
+        if len(targets) != 1:
+            raise UnfitWishes("The project has no single report.", f"Name one of {', '.join(targets)} with --artifact.")
+        wanted = replace(wanted, target=targets[0])
     document = write(project.layer, wanted, where)
     files = [where] if where.is_file() else [path for path in where.rglob("*") if path.is_file()]
     signed = wanted.signer.public_key.keyid if wanted.signer else None

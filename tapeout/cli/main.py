@@ -106,9 +106,8 @@ def export(
     from tapeout.cli.export import export as run_export  # here, because what it signs with takes long to import
     from tapeout.cli.export import wishes
 
-    project = load(configfile)
-    wanted = wishes(project, artifact, run, formats, key, unsigned, with_artifacts, also, date)
-    raise typer.Exit(run_export(project, wanted, out, as_json))
+    wanted = wishes(artifact, run, formats, key, unsigned, with_artifacts, also, date)
+    raise typer.Exit(run_export(load(configfile), wanted, out, as_json))
 
 
 @app.command()

@@ -31,22 +31,27 @@ def configuration(layer: Layer) -> tuple[dict[str, Any], dict[str, Any] | None, 
     Sources go into a file of their own: those that are used, each pinned to what it is now.
 
     Raises:
-        NotPortable: a local source is named by an absolute path.
+        NotPortable: see ``check_sources``.
     """
     given = dict(layer.workflow.globals["config"])
     settings = layer.workflow.globals.get("settings")
     if not isinstance(settings, Settings):
         return given, None, {CONFIG: canonical(given) + b"\n"}
+    check_sources(settings)
+    given["sources"] = SOURCES
+    records = {name: settings.sources[name].identity() for name in settings.used_sources}
+    files = {CONFIG: canonical(given) + b"\n", SOURCES: canonical(records) + b"\n"}
+    return given, settings.model_dump(mode="json", exclude={"sources"}), files
+
+
+def check_sources(settings: Settings) -> None:
+    """Raises ``NotPortable`` if a local source that the graph reads lies outside the project, or behind ``file:``."""
     for name, path in local_sources(settings):
         portable(path, f"Source {name} is read from")
     for name in settings.used_sources:
         source = settings.sources[name]
         if isinstance(source, UrlSource) and source.url.startswith("file:"):
             raise NotPortable(f"Source {name} is a file of this machine: {source.file}.", "Make it kind: file.")
-    given["sources"] = SOURCES
-    records = {name: settings.sources[name].identity() for name in settings.used_sources}
-    files = {CONFIG: canonical(given) + b"\n", SOURCES: canonical(records) + b"\n"}
-    return given, settings.model_dump(mode="json", exclude={"sources"}), files
 
 
 def local_sources(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -5,6 +5,7 @@ the machine, the folder or the day on which it was written, so that equal result
 """
 
 from enum import StrEnum
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -133,7 +134,7 @@ class Document(Part):
     code: list[File]
     carried: list[PlainPath]
 
-    @property
+    @cached_property
     def manifests(self) -> dict[str, Manifest]:
         """The manifests by artifact name, in the document's order."""
         return {value["artifact"]: Manifest.from_json(value) for value in self.artifacts}
@@ -150,12 +151,13 @@ class Document(Part):
     def _consistent(self) -> "Document":
         """Every artifact has its action, every input is an artifact before it, with the digest that the action says."""
         known: dict[str, Manifest] = {}
+        environments = {found.name for found in self.environments}
         for name, manifest in _manifests(self.artifacts).items():
             action = self.actions.get(manifest.action)
             if action is None or digest_value(action) != manifest.action:
                 raise ValueError(f"the action of {name} is not the one that its manifest names")
             step = Step.model_validate(action)
-            if step.artifact != name or step.environment["name"] not in {found.name for found in self.environments}:
+            if step.artifact != name or step.environment["name"] not in environments:
                 raise ValueError(f"the action of {name} makes something else, or in an environment that is not there")
             for _, needed in step.each_input():
                 if needed.artifact not in known or known[needed.artifact].digest(needed.path) != needed.digest:

@@ -13,7 +13,7 @@ SENTENCES = {
     "equal in values": "Every artifact was built again. Not every byte is the same, but every value is.",
     "equal within the stated bounds": "Every artifact was built again. Some values differ, all within the bounds that "
     "the export states.",
-    "different": "Every artifact was built again, and at least one of them cannot be shown to be the same.",
+    "different": "Every artifact was built again, and at least one of them is not the same.",
 }
 TONES = {"identical": "good", "equal in values": "good", "equal within the stated bounds": "part", "different": "bad"}
 LEVELS = {

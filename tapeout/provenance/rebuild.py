@@ -134,9 +134,10 @@ def run(document: Document, folder: Path) -> None:
         return
     artifact, cause, cure = failures[0] if failures else ("", f"Snakemake ended with {process.returncode}.", "")
     cause = cause.removeprefix("StepFailed: ")
+    logs = f"Read the messages above; the logs are in {folder / 'logs'}."
     if artifact in {source.artifact for source in document.sources}:
-        raise SourceRefused(f"{artifact}: {cause}", cure or "Read the message above.")
-    raise RebuildFailed(f"{artifact}: {cause}" if artifact else cause, cure or "Read the message above.")
+        raise SourceRefused(f"{artifact}: {cause}", cure or logs)
+    raise RebuildFailed(f"{artifact}: {cause}" if artifact else cause, logs)
 
 
 def _snakemake(document: Document, *options: str) -> list[str]:

@@ -17,7 +17,7 @@ SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY|ACCESS_?KEY|PR
 """Names of environment variables whose values are secret."""
 SHORTEST = 8
 """Characters of a value that can be a secret; a shorter one is a switch."""
-USER_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#@]+@", re.IGNORECASE)
+USER_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://([^/\s?#@]+)@", re.IGNORECASE)
 SIGNED_URL = re.compile(
     r"://\S*[?&]([a-z_-]*(token|secret|passw(or)?d|api_?key|access_?key|signature|credential)|sig|key)=", re.IGNORECASE
 )
@@ -35,8 +35,10 @@ def private(root: Path, variables: Mapping[str, str] = os.environ) -> dict[str, 
     folders = {"the name of the project's folder": root, "the name of your home folder": Path.home()}
     found = {what: os.fsencode(path) for what, path in folders.items() if len(path.parts) > 2}
     for name, value in sorted(variables.items()):
-        if SECRET_NAME.search(name) and len(value) >= SHORTEST:
-            found[f"the value of the variable {name}"] = os.fsencode(value)
+        user = USER_IN_URL.search(value)  # that of a package index, for one, can have got into a lock
+        secret = user[1] if user else value if SECRET_NAME.search(name) else ""
+        if len(secret) >= SHORTEST:
+            found[f"what is secret in the variable {name}"] = os.fsencode(secret)
     return found
 
 

@@ -1,0 +1,101 @@
+"""Exports of two small projects, made once by the real command and copied by the tests that tamper with them."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from tapeout.provenance.checking import read_document
+from tapeout.provenance.document import NAME, Document
+from tests.graph.conftest import PROJECT, ROOT, Project
+
+SECRETS = {"HF_TOKEN": "hf_thisIsNobodysBusiness", "USER": "alice-of-the-lab", "LOGNAME": "alice-of-the-lab"}
+"""What the exporting user's environment holds, and no export may."""
+ALL_FORMATS = ("--format", "slsa", "--format", "rocrate", "--date", "2026-11-22")
+
+
+@dataclass(frozen=True)
+class Keys:
+    """A pair of keys as files."""
+
+    private: Path
+    public: Path
+
+
+def make_keys(folder: Path) -> Keys:
+    """A new ed25519 pair, in the files that openssl would write."""
+    folder.mkdir(parents=True)
+    key = Ed25519PrivateKey.generate()
+    keys = Keys(folder / "key.pem", folder / "public.pem")
+    keys.private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    keys.public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    return keys
+
+
+def tapeout(
+    where: Path, *arguments: str | Path, expect: int = 0, variables: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run ``tapeout ARGUMENTS`` in a folder, with the project's code."""
+    code = {"PYTHONPATH": str(ROOT), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        [sys.executable, "-m", "tapeout.cli", *map(str, arguments)],
+        cwd=where,
+        env={**os.environ, **code, **(variables or {})},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == expect, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def copy_mini(root: Path) -> Project:
+    """The small project of the graph's tests, not yet run."""
+    shutil.copytree(PROJECT, root)
+    shutil.copytree(ROOT / "profiles" / "default", root / "profiles" / "default")
+    shutil.copytree(ROOT / "tapeout", root / "tapeout", ignore=shutil.ignore_patterns("__pycache__"))
+    found = Project(root)
+    found.install()
+    return found
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    """The exporter's."""
+    return make_keys(tmp_path_factory.mktemp("keys") / "exporter")
+
+
+@pytest.fixture(scope="session")
+def mini(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The small project after its run. Tests leave it as it is."""
+    project = copy_mini(tmp_path_factory.mktemp("mini") / "where-alice-works")
+    project.run()
+    return project
+
+
+@pytest.fixture(scope="session")
+def signed(mini: Project, keys: Keys, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export of it in all formats, signed."""
+    folder = tmp_path_factory.mktemp("signed") / "export"
+    variables = {**SECRETS, "HOME": str(mini.root.parent)}
+    tapeout(mini.root, "export", folder, "--also", "src", *ALL_FORMATS, "--key", keys.private, variables=variables)
+    return folder
+
+
+@pytest.fixture
+def copy(signed: Path, tmp_path: Path) -> Path:
+    """A copy of it, to tamper with."""
+    return Path(shutil.copytree(signed, tmp_path / "copy"))
+
+
+@pytest.fixture
+def document(signed: Path) -> Document:
+    """Its document."""
+    return read_document(signed / NAME)

@@ -1,0 +1,227 @@
+"""An altered export: every way is found and named before anything is run."""
+
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tapeout.graph.digest import canonical
+from tapeout.graph.errors import NotAPlainFile
+from tapeout.provenance.checking import checked
+from tapeout.provenance.document import NAME, Document
+from tapeout.provenance.folder import SUMS, AlteredExport, NotAnExport, OutputExists, creating, opened, pack, write_sums
+from tapeout.provenance.signing import (
+    NotSigned,
+    UnfitKey,
+    WrongKey,
+    WrongSignature,
+    read_private_key,
+    read_public_key,
+)
+from tests.provenance.conftest import Keys, make_keys
+
+WHOLE = "attestations/export.dsse.json"
+
+
+def alter(path: Path) -> None:
+    """Change one byte in the middle."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def rewrite(path: Path, change: Callable[[Any], None]) -> None:
+    """Change a JSON file and keep its form."""
+    value = json.loads(path.read_bytes())
+    change(value)
+    path.write_bytes(canonical(value) + b"\n")
+
+
+def test_a_whole_export_is_taken(signed: Path, keys: Keys, document: Document) -> None:
+    found = checked(signed, read_public_key(keys.public))
+    assert found.document == document and found.verified and len(found.signed_by) == 1
+    assert checked(signed, None).signed_by == found.signed_by and not checked(signed, None).verified
+
+
+@pytest.mark.parametrize(
+    "name", [NAME, "code/scripts/model.py", "code/src/data.txt", "artifacts/report.txt", "ro-crate-metadata.json", SUMS]
+)
+@pytest.mark.parametrize("with_key", [True, False])
+def test_one_altered_byte_anywhere(copy: Path, keys: Keys, name: str, with_key: bool) -> None:
+    alter(copy / name)
+    with pytest.raises((AlteredExport, NotAnExport)):
+        checked(copy, read_public_key(keys.public) if with_key else None)
+
+
+def test_an_altered_byte_in_every_file(copy: Path) -> None:
+    for path in sorted(path for path in copy.rglob("*") if path.is_file() and path.stat().st_size):
+        before = path.read_bytes()
+        alter(path)
+        with pytest.raises((AlteredExport, NotAnExport)):
+            checked(copy, None)
+        path.write_bytes(before)
+    checked(copy, None)
+
+
+@pytest.mark.parametrize(
+    "name", ["code/src/data.txt", "artifacts/report.txt", "code/lib/words.py", "code/envs/light.lock"]
+)
+def test_altered_bytes_with_new_sums_contradict_the_document(copy: Path, keys: Keys, name: str) -> None:
+    (copy / name).write_bytes((copy / name).read_bytes() + b"\n")
+    write_sums(copy)
+    for key in (None, read_public_key(keys.public)):
+        with pytest.raises(AlteredExport, match=name):
+            checked(copy, key)
+
+
+def test_altered_code_with_new_sums_and_a_new_document_contradicts_its_actions(copy: Path) -> None:
+    path = copy / "code/lib/words.py"
+    path.write_text(path.read_text().replace("sorted", "list"))
+    write_sums(copy)
+    digest = (copy / SUMS).read_text().split("  code/lib/words.py")[0].split("\n")[-1]
+
+    def change(value: Any) -> None:
+        for file in value["code"]:
+            if file["path"] == "lib/words.py":
+                file["sha256"], file["size"] = digest, path.stat().st_size
+
+    rewrite(copy / NAME, change)
+    write_sums(copy)
+    with pytest.raises(AlteredExport, match="The code of formatted.txt"):
+        checked(copy, None)
+
+
+def test_a_document_that_contradicts_itself(copy: Path) -> None:
+    changes: list[Callable[[Any], None]] = [
+        lambda value: value["artifacts"][0]["files"][0].update(digest="0" * 64),
+        lambda value: value["artifacts"].reverse(),
+        lambda value: next(iter(value["actions"].values())).update(script="scripts/other.py"),
+        lambda value: value.update(target="nothing"),
+        lambda value: value.update(version=2),
+        lambda value: value.update(more=1),
+        lambda value: value["code"][0].update(path="../../outside"),
+        lambda value: value["artifacts"].__setitem__(0, 1),
+        lambda value: value.update(actions={}),
+    ]
+    before = (copy / NAME).read_bytes()
+    for change in changes:
+        rewrite(copy / NAME, change)
+        write_sums(copy)
+        with pytest.raises(NotAnExport):
+            checked(copy, None)
+        (copy / NAME).write_bytes(before)
+    (copy / NAME).write_bytes(before.replace(b":", b": "))
+    write_sums(copy)
+    with pytest.raises(NotAnExport, match="canonical"):
+        checked(copy, None)
+
+
+def test_files_added_missing_and_linked(copy: Path) -> None:
+    (copy / "code/sitecustomize.py").write_text("print('from outside')\n")
+    with pytest.raises(AlteredExport, match="sitecustomize"):
+        checked(copy, None)
+    write_sums(copy)
+    with pytest.raises(AlteredExport, match="sitecustomize"):
+        checked(copy, None)
+    (copy / "code/sitecustomize.py").unlink()
+    (copy / "code/lib/words.py").rename(copy / "words.py")
+    with pytest.raises(AlteredExport, match="words.py"):
+        checked(copy, None)
+    (copy / "code/lib/words.py").symlink_to(copy / "words.py")
+    with pytest.raises(NotAPlainFile):
+        checked(copy, None)
+    with pytest.raises(NotAnExport):
+        checked(copy / "code", None)
+
+
+def test_signatures(copy: Path, keys: Keys, tmp_path: Path) -> None:
+    key, other = read_public_key(keys.public), read_public_key(make_keys(tmp_path / "other").public)
+    before = (copy / WHOLE).read_bytes()
+    with pytest.raises(WrongKey):
+        checked(copy, other)
+    changes: list[tuple[type[Exception], Callable[[Any], None]]] = [
+        (WrongSignature, lambda envelope: envelope.update(payload=envelope["payload"][:-8] + "AAAAAAA=")),
+        (WrongSignature, lambda envelope: envelope["signatures"][0].update(sig="A" * 86 + "==")),
+        (WrongKey, lambda envelope: envelope["signatures"][0].update(keyid=other.keyid)),
+        (NotSigned, lambda envelope: envelope.update(signatures=[])),
+        (AlteredExport, lambda envelope: envelope.update(payloadType="text/plain")),
+        (AlteredExport, lambda envelope: envelope.update(signatures=1)),
+    ]
+    for error, change in changes:
+        rewrite(copy / WHOLE, change)
+        write_sums(copy)
+        with pytest.raises(error):
+            checked(copy, key)
+        (copy / WHOLE).write_bytes(before)
+    (copy / WHOLE).unlink()
+    with pytest.raises(NotSigned):
+        checked(copy, key)
+
+
+def test_a_tampered_statement_about_an_action(copy: Path, keys: Keys) -> None:
+    name = "attestations/artifacts/model.dsse.json"
+    other = (copy / "attestations/artifacts/raw.txt.dsse.json").read_bytes()
+    (copy / name).write_bytes(other)  # well signed, but about something else
+    write_sums(copy)
+    for key in (None, read_public_key(keys.public)):
+        with pytest.raises(AlteredExport):
+            checked(copy, key)
+    (copy / name).unlink()
+    write_sums(copy)
+    with pytest.raises(AlteredExport, match="model.dsse.json is missing"):
+        checked(copy, None)
+
+
+def test_keys_that_are_none(keys: Keys, tmp_path: Path) -> None:
+    (tmp_path / "text.pem").write_text("-----BEGIN PRIVATE KEY-----\n")
+    for path in (tmp_path / "text.pem", tmp_path / "missing.pem", keys.public):
+        with pytest.raises(UnfitKey):
+            read_private_key(path)
+    for path in (tmp_path / "text.pem", tmp_path / "missing.pem", keys.private):
+        with pytest.raises(UnfitKey):
+            read_public_key(path)
+
+
+def test_an_archive_is_as_good_as_its_folder(signed: Path, keys: Keys, tmp_path: Path) -> None:
+    for name in ("one.tar", "two.tar"):
+        pack(signed, tmp_path / name)
+    assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()
+    with opened(tmp_path / "one.tar") as folder:
+        assert checked(folder, read_public_key(keys.public)).digest == checked(signed, None).digest
+    data = (tmp_path / "one.tar").read_bytes()
+    for end in (0, 100, 700, len(data) // 2, len(data) * 9 // 10):
+        (tmp_path / "cut.tar").write_bytes(data[:end])
+        with pytest.raises((NotAnExport, AlteredExport)), opened(tmp_path / "cut.tar") as folder:
+            checked(folder, None)
+    with pytest.raises(NotAnExport), opened(tmp_path / "missing.tar"):
+        pass
+
+
+@pytest.mark.parametrize("name", ["../outside", "/tmp/outside", "a/../../outside", "link", "twice", "a\nb"])
+def test_an_archive_never_writes_outside_its_folder(tmp_path: Path, name: str) -> None:
+    with tarfile.open(tmp_path / "bad.tar", "w") as tar:
+        member = tarfile.TarInfo(name)
+        if name == "link":
+            member.type, member.linkname = tarfile.SYMTYPE, "../outside"
+        member.size = 0 if name == "link" else 1
+        for _ in range(2 if name == "twice" else 1):
+            tar.addfile(member, io.BytesIO(b"x"))
+    (tmp_path / "inside").mkdir()
+    with pytest.raises(NotAnExport), opened(tmp_path / "bad.tar"):
+        pass
+    assert not (tmp_path / "outside").exists() and not Path("/tmp/outside").exists()
+
+
+def test_an_output_is_whole_or_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ValueError), creating(tmp_path / "new") as folder:
+        (folder / "half").write_text("half")
+        raise ValueError
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "old").write_text("mine")
+    with pytest.raises(OutputExists), creating(tmp_path / "old"):
+        pass
+    assert (tmp_path / "old").read_text() == "mine"

@@ -1,0 +1,108 @@
+"""From an export to a verdict, in an empty folder, by the real command."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tapeout.compare.found import Level
+from tapeout.config.comparison import Bounds
+from tapeout.graph.digest import digest_value
+from tapeout.provenance.checking import read_document
+from tapeout.provenance.document import NAME, Document
+from tapeout.provenance.verdict import Verdict, judge
+from tests.graph.conftest import ALL, Project
+from tests.provenance.conftest import Keys, copy_mini, tapeout
+
+UNSTEADY = """
+import os
+from random import random
+if os.path.exists(os.environ.get("TAPEOUT_DOWNLOADS", "") + "/fail"):
+    raise SystemExit("this machine lacks something")
+(output / "log.json").write_text(json.dumps({"loss": 2.5 + random() / 1e6}))
+"""
+
+
+def test_an_export_is_reproduced_in_an_empty_folder(signed: Path, mini: Project, keys: Keys, tmp_path: Path) -> None:
+    arguments = ("--public-key", keys.public, "--environments", mini.root / ".envs", "--json")
+    # a store that has everything must not help
+    variables = {"TAPEOUT_STORE": str(mini.root / "store"), "SNAKEMAKE_PROFILE": "none"}
+    done = tapeout(tmp_path, "reproduce", signed, *arguments, variables=variables)
+    result = json.loads(done.stdout)
+    assert result["verdict"] == "identical" and result["signature_verified"]
+    assert sorted(row["artifact"] for row in result["artifacts"]) == ALL
+    assert all(row["level"] == "bytes" and row["same_action"] for row in result["artifacts"])
+    folder = tmp_path / "export-reproduced"
+    assert json.loads((folder / "verdict.json").read_bytes()) == result
+    for name in ALL:
+        assert f"+ {name}  building" in done.stderr
+    page = (folder / "verdict.html").read_text()
+    assert "<strong>Identical</strong>" in page and "6 of 6 artifacts" in page
+    assert not [word for word in ("<script", "http:", "https:", "src=", str(tmp_path)) if word in page]
+    again = tapeout(tmp_path, "reproduce", signed, expect=3)
+    assert "OutputExists" in again.stderr
+    without = tapeout(tmp_path, "reproduce", signed, "--folder", "other", "--environments", "nowhere", expect=3)
+    assert "RebuildFailed: There is no folder nowhere." in without.stderr and not (tmp_path / "other").exists()
+
+
+@pytest.fixture(scope="module")
+def unsteady(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Document]:
+    """A project whose model writes a slightly other loss each time: its export with all files, and where it was built
+    again."""
+    project = copy_mini(tmp_path_factory.mktemp("unsteady") / "project")
+    script = project.path("scripts/model.py")
+    script.write_text(script.read_text() + UNSTEADY)
+    project.run()
+    export = project.root.parent / "export.tar"
+    tapeout(project.root, "export", export, "--also", "src", "--with-artifacts")
+    again = project.root.parent / "again"
+    done = tapeout(project.root, "reproduce", export, "--environments", ".envs", "--folder", again)
+    assert "Verdict: equal within the stated bounds" in done.stdout
+    folder = project.root.parent / "unpacked"
+    shutil.unpack_archive(export, folder)
+    return folder, again, read_document(folder / NAME)
+
+
+def test_values_that_differ_are_judged_by_the_bounds(unsteady: tuple[Path, Path, Document]) -> None:
+    export, again, document = unsteady
+    found = judge(document, export, again, Bounds())
+    levels = {row.artifact: row.level for row in found.rows}
+    assert levels == {name: Level.METRICS if name == "model" else Level.BYTES for name in levels}
+    assert found.verdict is Verdict.BOUNDS
+    assert found.first and [each.path for each in found.first.differences] == ["log.json"]
+    assert "does not write the same bytes" in found.why[0]
+    narrow = Bounds.model_validate({"fractions": {"relative": 0, "absolute": 0}})
+    assert judge(document, export, again, narrow).verdict is Verdict.DIFFERENT
+    assert "Equal within the stated bounds" in (again / "verdict.html").read_text()
+
+
+def test_without_the_files_only_equal_bytes_can_be_shown(unsteady: tuple[Path, Path, Document]) -> None:
+    export, again, document = unsteady
+    found = judge(document.model_copy(update={"carried": [document.target]}), export, again, Bounds())
+    assert found.verdict is Verdict.DIFFERENT and found.first
+    assert [row.artifact for row in found.rows if row.level is not Level.BYTES] == ["model"]
+    assert found.first.differences[0].reason == "other bytes; the old ones are not in the export"
+
+
+def test_the_first_difference_says_what_differs_in_the_step(unsteady: tuple[Path, Path, Document]) -> None:
+    export, again, document = unsteady
+    value = json.loads(document.encode())
+    manifest = next(each for each in value["artifacts"] if each["artifact"] == "raw.txt")
+    action = value["actions"][manifest["action"]]
+    action["environment"]["digest"] = manifest["digest"] = manifest["files"][0]["digest"] = "0" * 64
+    manifest["action"] = digest_value(action)
+    value["actions"][manifest["action"]] = action
+    found = judge(Document.model_construct(**value), export, again, Bounds())
+    assert found.first and found.first.artifact == "raw.txt" and not found.first.same_action
+    assert len(found.why) == 1 and found.why[0].startswith("environment light: 0000000000000000 in the export, ")
+
+
+def test_a_step_that_fails_here_is_named(unsteady: tuple[Path, Path, Document], tmp_path: Path) -> None:
+    export, again, _ = unsteady
+    (tmp_path / "fail").touch()
+    variables = {"TAPEOUT_DOWNLOADS": str(tmp_path)}
+    arguments = ("--folder", "here", "--environments", again / ".envs")
+    done = tapeout(tmp_path, "reproduce", export, *arguments, expect=3, variables=variables)
+    assert "RebuildFailed: model: scripts/model.py ended with status 1" in done.stderr
+    assert "this machine lacks something" in done.stderr and not (tmp_path / "here/verdict.html").exists()

@@ -1,0 +1,64 @@
+"""What is taken for a secret, and what is not."""
+
+from pathlib import Path
+
+import pytest
+
+from tapeout.graph.digest import BLOCK
+from tapeout.provenance.code import NotPortable, portable
+from tapeout.provenance.secrets import SecretInExport, check_file, check_value, private
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://alice:hunter2@host/file",
+        "see s3://key:secret@bucket",
+        "https://hf_abcdef@host/",
+        "https://host/file?access_token=abc",
+        "http://host/x?a=b&X-Amz-Signature=0",
+        "https://host/?sig=abc",
+    ],
+)
+def test_addresses_with_secrets(text: str) -> None:
+    with pytest.raises(SecretInExport, match=r"config\.list") as raised:
+        check_value({"list": ["plain", {"deep": text}]}, "config")
+    assert text not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["https://host/a@b", "mail alice@host", "https://host/?design=1&monkey=2", "a: b@c", "tokens?key"]
+)
+def test_addresses_without(text: str) -> None:
+    check_value({text: [text, 1, None, True, 1.5]}, "config")
+
+
+def test_variables_and_folders() -> None:
+    variables = {
+        "HF_TOKEN": "hf_0123456789",
+        "CI_JOB_TOKEN": "yes",
+        "DB_PASSWORD": "correct horse",
+        "PIP_INDEX_URL": "https://alice:hunter22@index/simple",
+        "EDITOR": "/usr/bin/vi-with-a-long-name",
+    }
+    found = set(private(Path("/srv/lab/project"), variables).values())
+    assert found - {bytes(Path.home())} == {b"hf_0123456789", b"correct horse", b"alice:hunter22", b"/srv/lab/project"}
+    assert b"/srv" not in private(Path("/srv"), {}).values()
+
+
+def test_a_secret_is_found_across_the_blocks_of_a_file(tmp_path: Path) -> None:
+    path, secrets = tmp_path / "large", {"the token": b"hf_0123456789"}
+    for start in (0, BLOCK - 13, BLOCK - 6, BLOCK - 1, BLOCK, 2 * BLOCK - 1):
+        path.write_bytes(b"x" * start + b"hf_0123456789" + b"y" * BLOCK)
+        with pytest.raises(SecretInExport, match="the token"):
+            check_file(path, "large", secrets)
+    path.write_bytes(b"hf_012345678" + b"x" * BLOCK)
+    check_file(path, "large", secrets)
+    check_file(path, "large", {})
+
+
+def test_paths_that_no_other_machine_has() -> None:
+    assert portable("./config/../data/x.txt", "It is") == "data/x.txt"
+    for path in ("/data/x.txt", "../x.txt", "data/../../x.txt", "."):
+        with pytest.raises(NotPortable):
+            portable(path, "It is")

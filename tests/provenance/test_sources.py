@@ -1,0 +1,118 @@
+"""Sources that an export pins: fetched by the graph's own rule, and refused if their bytes are others.
+
+Needs the environment of that rule (``make environments``).
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tapeout.config.root import Settings
+from tapeout.provenance.checking import read_document
+from tapeout.provenance.code import NotPortable, check_sources
+from tapeout.provenance.document import NAME
+from tests.graph.conftest import ROOT, Project
+from tests.provenance.conftest import tapeout
+from tests.sources.server import Place, serve, sha256
+
+
+@dataclass
+class Exported:
+    """A project that was run and exported, and the server that has two of its sources."""
+
+    project: Project
+    export: Path
+    server: Place
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
+    """Two local sources and two behind an address; a fifth is in the sources file and is not used."""
+    root = tmp_path_factory.mktemp("sources") / "project"
+    shutil.copytree(Path(__file__).parent / "project", root)
+    for name in ("profiles/default", "tapeout"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("rules/sources.smk", "scripts/fetch.py", "envs/data.lock", "envs/data.yaml"):
+        (root / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, root / name)
+    (root / ".envs").symlink_to(ROOT / ".envs")
+    with serve() as server:
+        records: dict[str, dict[str, str]] = {"unused": {"kind": "file", "path": "/of/nobody", "licence": "secret"}}
+        for name, content in (("far", b"far away\n"), ("far-too", b"also far\n")):
+            server.files[f"/{name}"] = content
+            address = {"kind": "url", "url": f"{server.address}/{name}", "file": name, "sha256": sha256(content)}
+            records[name] = {**address, "licence": "MIT"}
+        for name in ("near", "near-too"):
+            (root / "data").mkdir(exist_ok=True)
+            (root / "data" / f"{name}.txt").write_text(f"{name}\n")
+            records[name] = {"kind": "file", "path": f"data/{name}.txt", "licence": "Apache-2.0"}
+        (root / "sources.yaml").write_text(yaml.safe_dump(records))
+        project = Project(root)
+        project.run()
+        export = root.parent / "export"
+        arguments = ("--format", "slsa", "--unsigned", "--format", "rocrate", "--date", "2026-11-22")
+        tapeout(root, "export", export, *arguments, variables={"TAPEOUT_DOWNLOADS": str(root.parent / "own")})
+        yield Exported(project, export, server)
+
+
+def reproduce(exported: Exported, tmp_path: Path, expect: int) -> str:
+    """What the command says on a machine that has nothing but the environments and a folder of downloads."""
+    arguments = ("--environments", ROOT / ".envs", "--folder", tmp_path / "again")
+    variables = {"TAPEOUT_DOWNLOADS": str(tmp_path / "downloads")}
+    done = tapeout(tmp_path, "reproduce", exported.export, *arguments, expect=expect, variables=variables)
+    return done.stdout + done.stderr
+
+
+def test_used_sources_go_along_with_pins_and_licences(exported: Exported) -> None:
+    document = read_document(exported.export / NAME)
+    assert {source.artifact: source.licence for source in document.sources} == {
+        **dict.fromkeys(("sources/far", "sources/far-too"), "MIT"),
+        **dict.fromkeys(("sources/near", "sources/near-too"), "Apache-2.0"),
+    }
+    assert (exported.export / "code/data/near.txt").read_text() == "near\n"
+    assert not (exported.export / "code/sources.yaml").exists()
+    pinned = json.loads((exported.export / "code/config/exported-sources.json").read_bytes())
+    assert pinned["near"]["sha256"] == sha256(b"near\n") and "unused" not in pinned
+    assert document.resolved is not None and document.resolved["sft"]["seed"] is not None
+    crate = json.loads((exported.export / "ro-crate-metadata.json").read_bytes())
+    assert {e["license"] for e in crate["@graph"] if e["@id"].startswith("#source/")} == {"MIT", "Apache-2.0"}
+
+
+def test_the_export_is_reproduced_from_the_sources_on(exported: Exported, tmp_path: Path) -> None:
+    assert "Verdict: identical" in reproduce(exported, tmp_path, 0)
+    assert (tmp_path / "again/results/sources/far/far").read_bytes() == b"far away\n"
+
+
+def test_a_source_whose_bytes_changed_is_refused(exported: Exported, tmp_path: Path) -> None:
+    downloads = tmp_path / "downloads"
+    downloads.mkdir()
+    (downloads / sha256(b"far away\n")).write_bytes(b"rotten\n")  # in the cache under the right name
+    exported.server.files["/far"] = b"far astray\n"
+    said = reproduce(exported, tmp_path, 3)
+    exported.server.files["/far"] = b"far away\n"
+    assert "SourceRefused: sources/far: WrongHash" in said and sha256(b"far away\n") in said
+    assert not (tmp_path / "again/verdict.html").exists()
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"kind": "file", "path": "/data/rows.jsonl"},
+        {"kind": "file", "path": "../rows.jsonl"},
+        {"kind": "url", "url": "file:///data/rows.jsonl", "file": "rows.jsonl", "sha256": "0" * 64},
+    ],
+)
+def test_a_source_that_only_this_machine_has_is_not_exported(record: dict[str, str]) -> None:
+    corpus = {"domain": {"train": ["rows"], "test": ["more"]}, "general": {"names": ["prose"]}}
+    inside = {"kind": "file", "path": "data/./rows.jsonl", "licence": "MIT"}
+    sources = {"rows": inside, "more": inside, "prose": inside}
+    wanted = {"sources": sources, "corpus": corpus, "tokenizer": {"source": "rows"}}
+    check_sources(Settings.model_validate(wanted))
+    sources["rows"] = {**record, "licence": "MIT"}
+    with pytest.raises(NotPortable, match="rows"):
+        check_sources(Settings.model_validate(wanted))
