@@ -54,7 +54,7 @@ def summary(cost: Forecast) -> str:
 def jobs(cost: Forecast) -> str:
     """Jobs and cache hits."""
     least, most = cost.at_least.jobs, cost.at_most.jobs
-    parts = [f"{span(str(least), str(most))} job{'s' if most > 1 else ''}" if most else "no job"]
+    parts = [f"{span(str(least), str(most))} job{'s' if most > 1 else ''}" if most else "nothing to do"]
     if cost.again:
         parts.append(f"{len(cost.again)} of them to build again and compare")
     words = {State.CURRENT: "current", State.RESTORE: "restored"}
