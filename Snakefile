@@ -3,6 +3,7 @@ tapeout/graph; see README.md."""
 
 from snakemake.utils import min_version
 
+from tapeout.config.estimates import Estimates
 from tapeout.config.root import load
 from tapeout.graph.layer import Layer, named_errors
 
@@ -18,6 +19,7 @@ with named_errors():
 
 action, artifact, sealed = layer.action, layer.artifact, layer.sealed
 parameters, build = layer.parameters, layer.build
+estimates = Estimates(settings)  # what rules tell of their cost; no identity
 
 
 rule all:

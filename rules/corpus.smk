@@ -11,6 +11,7 @@ rule corpus_domain:
         ),
     resources:
         typical_seconds=1,
+        typical_bytes=12_700_000,
     log:
         "logs/corpus/domain.log",
     conda:
@@ -32,6 +33,7 @@ rule corpus_general:
         ),
     resources:
         typical_seconds=1,
+        typical_bytes=6_500_000,
     log:
         "logs/corpus/general.log",
     conda:

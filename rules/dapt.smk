@@ -9,7 +9,9 @@ rule dapt:
     params:
         **parameters(settings.dapt),
     resources:
-        typical_seconds=120,
+        typical_seconds=15,
+        gflop=estimates.training_gflop(settings.dapt),
+        typical_bytes=estimates.extended_bytes,
     threads: settings.dapt.threads
     log:
         "logs/dapt/model.log",

@@ -15,7 +15,9 @@ rule evaluate:
     params:
         **parameters(settings.evaluation, template=settings.sft.template),
     resources:
-        typical_seconds=20,
+        typical_seconds=8,
+        gflop=estimates.evaluation_gflop,
+        typical_bytes=100_000,
     threads: settings.evaluation.threads
     log:
         "logs/evaluation/{model}.log",

@@ -14,7 +14,9 @@ rule export_hf:
             },
         ),
     resources:
-        typical_seconds=20,
+        parameters=estimates.extended.parameters,
+        typical_seconds=estimates.copying_seconds(15),
+        typical_bytes=estimates.extended_bytes,
     log:
         "logs/export/hf.log",
     conda:

@@ -12,6 +12,7 @@ rule instructions_raw:
         ),
     resources:
         typical_seconds=3,
+        typical_bytes=3_200_000,
     log:
         "logs/instructions/raw.log",
     conda:
@@ -34,6 +35,7 @@ rule instructions_formatted:
         ),
     resources:
         typical_seconds=1,
+        typical_bytes=3_700_000,
     log:
         "logs/instructions/formatted.log",
     conda:
@@ -52,6 +54,7 @@ rule instructions_splits:
         **parameters(settings.instructions.splits, test=list(settings.corpus.domain.test)),
     resources:
         typical_seconds=1,
+        typical_bytes=3_700_000,
     log:
         "logs/instructions/splits.log",
     conda:

@@ -8,7 +8,9 @@ rule base:
     params:
         **parameters(settings.base),
     resources:
-        typical_seconds=105,
+        typical_seconds=5,
+        gflop=estimates.base_gflop,
+        typical_bytes=estimates.base_bytes,
     threads: settings.base.threads
     log:
         "logs/base.log",
@@ -28,7 +30,9 @@ rule base_extended:
     params:
         **parameters(settings.base_extended),
     resources:
-        typical_seconds=10,
+        parameters=estimates.extended.parameters,
+        typical_seconds=estimates.copying_seconds(10),
+        typical_bytes=estimates.extended_bytes,
     log:
         "logs/base_extended.log",
     conda:

@@ -5,7 +5,9 @@ rule nemo_base:
     output:
         sealed("nemo/base.nemo"),
     resources:
-        typical_seconds=20,
+        parameters=estimates.extended.parameters,
+        typical_seconds=estimates.copying_seconds(20),
+        typical_bytes=estimates.extended_bytes,
     log:
         "logs/nemo/base.log",
     conda:

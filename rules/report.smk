@@ -33,6 +33,7 @@ rule eval_report:
         ),
     resources:
         typical_seconds=5,
+        typical_bytes=230_000,
     log:
         "logs/eval_report.log",
     conda:

@@ -9,7 +9,9 @@ rule sft:
     params:
         **parameters(settings.sft),
     resources:
-        typical_seconds=120,
+        typical_seconds=15,
+        gflop=estimates.training_gflop(settings.sft),
+        typical_bytes=estimates.extended_bytes,
     threads: settings.sft.threads
     log:
         "logs/sft/model.log",

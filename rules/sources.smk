@@ -6,7 +6,9 @@ rule fetch:
     params:
         record=lambda wildcards: settings.sources[wildcards.source].identity(),
     resources:
-        typical_seconds=1,
+        typical_seconds=lambda wildcards: estimates.download_seconds(wildcards.source),
+        typical_bytes=lambda wildcards: estimates.source_bytes(wildcards.source),
+        download_bytes=lambda wildcards: estimates.download_bytes(wildcards.source),
     log:
         "logs/sources/{source}.log",
     conda:

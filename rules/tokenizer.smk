@@ -12,6 +12,7 @@ rule tokenizer:
         **parameters(settings.tokenizer),
     resources:
         typical_seconds=15,
+        typical_bytes=1_100_000,
     threads: 2
     log:
         "logs/tokenizer.log",

@@ -1,42 +1,110 @@
 """``tapeout cost``: what a run would do and take, before it is paid."""
 
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
+
+from rich.table import Table
+from snakemake.utils import available_cpu_count
 
 from tapeout.cli import output
 from tapeout.cli.project import Project
-from tapeout.graph.plan import WORDS, duration
-from tapeout.graph.workspace import State
+from tapeout.graph.costs import CORES, MEANINGS, Forecast, Step, forecast
+from tapeout.graph.plan import duration, hours, jobs, unknown
+from tapeout.graph.words import size
 
 
-def cost(project: Project, as_json: bool) -> int:
-    """Show each step that would run; returns 0 if none would, else 1.
+def cost(project: Project, as_json: bool, cores: int | None) -> int:
+    """Show what would run, its sums at least and at most, and where each number comes from; returns 0 if nothing runs.
 
-    Times are those recorded with the same rule and parameters, else what the rule says; a step that waits for others is
-    counted as if it ran, so that the sums are the most that the run can take.
+    Args:
+        project: with the targets that are asked about.
+        as_json: print JSON.
+        cores: that the run would have; None for all of this machine.
     """
-    seconds = project.layer.seconds(project.recipes)
-    threads = project.layer.threads(project.recipes)
-    busy = [found for found in project.decisions.values() if found.state in (State.BUILD, State.WAITING)]
-    steps: list[dict[str, Any]] = [
-        {
-            "artifact": found.recipe.artifact,
-            "state": found.state,
-            "waits_for": list(found.waits_for),
-            "seconds": seconds[found.recipe.artifact],
-            "cpu_hours": seconds[found.recipe.artifact] * threads[found.recipe.artifact] / 3600,
-        }
-        for found in busy
-    ]
-    counts = {state: sum(1 for found in project.decisions.values() if found.state is state) for state in State}
-    value: dict[str, Any] = {
-        "counts": {str(state): count for state, count in counts.items()},
-        "steps": steps,
-        "at_most": {"seconds": sum(step["seconds"] for step in steps), "cpu_hours": sum(s["cpu_hours"] for s in steps)},
+    limits = {CORES: cores or available_cpu_count()}
+    found = forecast(project.workspace, project.decisions.values(), [], limits)
+    output.show(_value(found, project.targets), as_json, *_words(found, project.targets))
+    return 1 if found.steps else 0
+
+
+def _value(found: Forecast, targets: list[str]) -> dict[str, Any]:
+    return {
+        "targets": targets,
+        "cores": found.limits[CORES],
+        "counts": {str(state): count for state, count in found.counts.items()},
+        "at_least": asdict(found.at_least),
+        "at_most": asdict(found.at_most),
+        "unknown": unknown(found),
+        "steps": [_row(step) for step in found.steps],
     }
-    if not steps:
-        output.show(value, as_json, "Nothing would run.")
-        return 0
-    rows = [[s["artifact"], WORDS[s["state"]], duration(s["seconds"]), f"{s['cpu_hours']:.3f}"] for s in steps]
-    rows.append(["at most", "", duration(value["at_most"]["seconds"]), f"{value['at_most']['cpu_hours']:.3f}"])
-    output.show(value, as_json, output.table(["artifact", "would be", ">time", ">CPU hours"], rows))
-    return 1
+
+
+def _row(step: Step) -> dict[str, Any]:
+    units = {"cpu_hours": step.threads, "gpu_hours": step.gpus, "node_hours": step.nodes}
+    return asdict(step) | {name: step.hours(count) for name, count in units.items()}
+
+
+def _words(found: Forecast, targets: list[str]) -> list[Table | str]:
+    headline = f"{', '.join(targets)}: {jobs(found)}."
+    if not found.steps:
+        return [headline]
+    used = {origin for step in found.steps for origin in (step.seconds_from, step.stored_from)}
+    legend = [[str(origin), meaning] for origin, meaning in MEANINGS.items() if origin in used]
+    return [
+        headline,
+        "",
+        _sums(found),
+        "",
+        _steps(found),
+        "",
+        output.table(["", "meaning"], [*([MAYBE] if _maybe(found) else []), *legend]),
+        *(f"\nThe {what} is not known of {', '.join(names)}." for what, names in unknown(found).items()),
+    ]
+
+
+MAYBE = ["maybe", "built before for other inputs, or a remote may have it: then it is cut off or restored"]
+
+
+def _maybe(found: Forecast) -> bool:
+    return not all(step.certain for step in found.steps)
+
+
+def _sums(found: Forecast) -> Table:
+    cores = found.limits[CORES]
+
+    def row(name: str, text: Any, value: str) -> list[str]:
+        return [name, text(getattr(found.at_least, value)), text(getattr(found.at_most, value))]
+
+    rows = [
+        row("jobs", str, "jobs"),
+        row(f"time on {cores} core{'s' if cores > 1 else ''}", duration, "wall"),
+        row("time one after another", duration, "one_after_another"),
+        row("CPU hours", hours, "cpu_hours"),
+        *([row("GPU hours", hours, "gpu_hours")] if found.at_most.gpu_hours else []),
+        *([row("node hours", hours, "node_hours")] if found.at_most.node_hours else []),
+        row("to download", size, "download"),
+        row("to store", size, "stored"),
+    ]
+    return output.table(["", ">at least", ">at most"], rows)
+
+
+def _steps(found: Forecast) -> Table:
+    """One row for each step; a column that would say the same in all rows is left out."""
+
+    def known(value: float | None, text: Callable[[float], str]) -> str:
+        return "?" if value is None else text(value)
+
+    columns: dict[str, Callable[[Step], str]] = {"artifact": lambda step: step.artifact}
+    if _maybe(found):
+        columns["runs"] = lambda step: "surely" if step.certain else "maybe"
+    columns[">time"] = lambda step: known(step.seconds, duration)
+    columns["from"] = lambda step: str(step.seconds_from)
+    columns[">CPU h"] = lambda step: known(step.seconds, lambda _: hours(step.hours(step.threads)))
+    if any(step.gpus for step in found.steps):
+        columns[">GPU h"] = lambda step: known(step.seconds if step.gpus else 0, lambda _: hours(step.hours(step.gpus)))
+    if any(step.download != 0 for step in found.steps):
+        columns[">download"] = lambda step: known(step.download, size) if step.download != 0 else ""
+    columns[">to store"] = lambda step: known(step.stored, size)
+    columns["from "] = lambda step: str(step.stored_from)
+    return output.table(list(columns), [[text(step) for text in columns.values()] for step in found.steps])

@@ -42,9 +42,14 @@ def why(artifact: str, as_json: AsJson = False, configfile: Config = []) -> None
 
 
 @app.command()
-def cost(as_json: AsJson = False, configfile: Config = []) -> None:  # noqa: B006
-    """What a run would do, and the time and CPU hours that it would take at most."""
-    raise typer.Exit(show_cost(load(configfile), as_json))
+def cost(
+    target: Annotated[str | None, typer.Argument(help="A rule or an artifact; none means the report.")] = None,
+    cores: Annotated[int | None, typer.Option(min=1, help="Cores that the run would have; all if not given.")] = None,
+    as_json: AsJson = False,
+    configfile: Config = [],  # noqa: B006
+) -> None:
+    """What a run would do and cost: jobs, cache hits, time, CPU and GPU hours, bytes."""
+    raise typer.Exit(show_cost(load(configfile, target), as_json, cores))
 
 
 @app.command()

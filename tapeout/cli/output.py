@@ -8,6 +8,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from tapeout.graph.words import size as size
+
 console, errors = Console(highlight=False), Console(highlight=False, stderr=True)
 
 
@@ -37,12 +39,3 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = ""
     for row in rows:
         made.add_row(*row)
     return made
-
-
-def size(count: float) -> str:
-    """A number of bytes as a person says it."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"

@@ -23,9 +23,15 @@ class NoProject(TapeoutError):
 
 @dataclass(frozen=True)
 class Project:
-    """Rules, recipes and decisions of the current folder."""
+    """Rules, recipes and decisions of the current folder.
+
+    Attributes:
+        layer: what read the rules.
+        target: what is asked about, a rule or an artifact; None for the default target.
+    """
 
     layer: Layer
+    target: str | None = None
 
     @property
     def workspace(self) -> Workspace:
@@ -33,9 +39,27 @@ class Project:
         return self.layer.workspace
 
     @cached_property
+    def targets(self) -> list[str]:
+        """The artifacts that are asked about.
+
+        Raises:
+            NoProject: the target is a rule that makes many artifacts, of which the default target needs none.
+        """
+        if self.target is None:
+            return self.layer.targets()
+        named = self.layer.wanted(self.target) or [self.target]
+        if not any("{" in name for name in named):
+            return named
+        everything = self.layer.recipes(self.layer.targets())
+        found = sorted(name for name, recipe in everything.items() if recipe.rule == self.target)
+        if not found:
+            raise NoProject(f"Rule {self.target} makes many artifacts.", f"Name one, in place of {named[0]}.")
+        return found
+
+    @cached_property
     def recipes(self) -> dict[str, Recipe]:
-        """Recipes of the report and of all that it needs, by artifact."""
-        return self.layer.recipes(self.layer.targets())
+        """Recipes of the targets and of all that they need, by artifact."""
+        return self.layer.recipes(self.targets)
 
     @cached_property
     def decisions(self) -> dict[str, Decision]:
@@ -64,11 +88,12 @@ class Project:
         }
 
 
-def load(config: list[Path]) -> Project:
+def load(config: list[Path], target: str | None = None) -> Project:
     """Read the workflow of the current folder.
 
     Args:
         config: files laid over the default configuration, as with ``--configfile``.
+        target: a rule or an artifact; None for the default target.
 
     Raises:
         NoProject: there is no Snakefile, or Snakemake cannot read it.
@@ -87,4 +112,4 @@ def load(config: list[Path]) -> Project:
             layer: Layer = workflow._workflow.globals["layer"]
     except WorkflowError as error:
         raise NoProject(f"The workflow cannot be read: {error}", "Correct what it names.") from error
-    return Project(layer)
+    return Project(layer, target)

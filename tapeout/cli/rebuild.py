@@ -46,7 +46,6 @@ def run(
         0 if all reach the level, 1 if one does not.
     """
     decisions = [project.decision(name) for name in artifacts or project.decisions]
-    threads = project.layer.threads(project.recipes)
     offline = not online and possible()
     if not offline and not online:
         output.errors.print("! This system cannot cut a program off the network; the steps run as they are.")
@@ -54,7 +53,7 @@ def run(
     for number, decision in enumerate(decisions, 1):
         name = decision.recipe.artifact
         output.errors.print(f"+ {name}  built again ({number} of {len(decisions)})")
-        with rebuilt(project.workspace, decision.recipe, decision.action, threads[name], offline) as copies:
+        with rebuilt(project.workspace, decision.recipe, decision.action, decision.recipe.threads, offline) as copies:
             found.append(_row(project, copies, bounds if required is not None else None, keeps))
     missed = [row for row in found if required is not None and RANK.index(row["level"]) > RANK.index(required)]
     rows = [[row["artifact"], duration(row["seconds"]), row["second_digest"][:12], _said(row)] for row in found]

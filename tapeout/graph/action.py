@@ -5,13 +5,15 @@ action, whose digest is the key of everything: the store, the work folder, the d
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tapeout.graph.digest import canonical, digest_bytes, digest_value
 from tapeout.graph.manifest import Manifest
 
 SCHEMA = 1
+WORK = ("gflop", "parameters", "download_bytes")
+"""Resources by which a rule tells how much there is to do."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ Inputs = dict[str, Reference | list[Reference]]
 class Recipe:
     """A build step before its inputs are known.
 
-    What is not here is not identity: threads, memory, partition, host, time, log paths.
+    What is not here is not identity: memory, partition, host, time, log paths. Nor are the ``resources``, what the rule
+    says of its cost (``tapeout.graph.costs``).
     """
 
     artifact: str
@@ -40,11 +43,22 @@ class Recipe:
     environment_digest: str
     params: dict[str, Any]
     inputs: Inputs
+    resources: dict[str, int | str | None] = field(default_factory=dict)
+
+    @property
+    def threads(self) -> int:
+        """Threads that the rule asks for."""
+        return int(self.resources.get("threads") or 1)
+
+    @property
+    def work(self) -> list[list[Any]]:
+        """What the rule says of the amount of work, which may depend on parameters of other steps: the model's size."""
+        return work(self.resources)
 
     @property
     def likeness(self) -> str:
-        """Digest of rule and parameters: steps that are alike in these take about as long."""
-        return digest_value([self.rule, self.params])
+        """Digest of rule, parameters and amount of work: steps that are alike in these take about as long."""
+        return digest_value([self.rule, self.params, *self.work])
 
     def references(self) -> Iterator[Reference]:
         """All inputs, one after another."""
@@ -92,6 +106,11 @@ class Recipe:
             for name, found in value["inputs"].items()
         }
         return cls(**{**value, "inputs": inputs})
+
+
+def work(resources: dict[str, Any]) -> list[list[Any]]:
+    """The part of a rule's resources that tells how much there is to do."""
+    return [[name, resources[name]] for name in WORK if resources.get(name)]
 
 
 @dataclass(frozen=True)

@@ -14,19 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from snakemake.io import ancient, flag, is_flagged
-from snakemake.iocontainers import Wildcards
+from snakemake.iocontainers import InputFiles, Wildcards
 from snakemake.settings.enums import Quietness
 
 from tapeout.errors import TapeoutError
 from tapeout.graph.action import Inputs, Recipe, Reference
 from tapeout.graph.chatter import hush
 from tapeout.graph.closure import closure
+from tapeout.graph.costs import CORES, COSTS, JOBS, LIMITS, Forecast, forecast
 from tapeout.graph.digest import canonical, disk_full_is_named
 from tapeout.graph.environment import Environment, read_environment
 from tapeout.graph.errors import AmbiguousRule, BrokenScript, RunInProgress, UnknownArtifact, UnstableParameter
 from tapeout.graph.local import LocalDigests
 from tapeout.graph.plan import describe
-from tapeout.graph.settle import decide, families, in_order, mark
+from tapeout.graph.settle import Decision, decide, families, in_order, mark
 from tapeout.graph.workspace import State, Workspace
 
 ARTIFACT, SEALED = "tapeout_artifact", "tapeout_sealed"
@@ -144,6 +145,7 @@ class Layer:
             environment_digest=environment.digest,
             params=self._params(rule, wildcards),
             inputs=self._inputs(rule, wildcards),
+            resources=self.resources(rule, wildcards),
         )
 
     def _code(self, script: str) -> dict[str, str]:
@@ -256,7 +258,7 @@ class Layer:
         if not real and self.lock is not None:
             os.close(self.lock)
         if executes:
-            print(describe(decisions, self.seconds(recipes), targets, real, forced), file=sys.stderr)
+            print(describe(self.forecast(decisions, forced), targets, real), file=sys.stderr)
 
     def _hold(self) -> bool:
         """Take this folder for the life of the process; the system lets go of it when the process ends, however."""
@@ -272,11 +274,11 @@ class Layer:
         """The artifacts that the command line asks for; all of them if that cannot be told."""
         settings = self.workflow.dag_settings
         asked = set(settings.targets if settings is not None else ()) or {self.workflow.default_target}
-        rules = {rule.name: rule for rule in self.workflow.rules}
-        return sorted({name for target in asked for name in self._wanted(target, rules)})
+        return sorted({name for target in asked for name in self.wanted(target)})
 
-    def _wanted(self, target: str, rules: dict[str, Any]) -> list[str]:
+    def wanted(self, target: str) -> list[str]:
         """Artifacts that a target stands for: a rule's own, those that a rule collects, or the one of a mark."""
+        rules = {rule.name: rule for rule in self.workflow.rules}
         if target not in rules:
             return [name] if (name := self.workspace.sealed_name(target)) else []
         rule = rules[target]
@@ -295,22 +297,25 @@ class Layer:
             name for name, recipe in recipes.items() if settings.forceall or recipe.rule in forced or name in forced
         )
 
-    def seconds(self, recipes: dict[str, Recipe]) -> dict[str, float]:
-        """How long each artifact takes: as last recorded with the same parameters, else as its rule says
-        (``resources: typical_seconds``)."""
-        rules = {rule.name: rule for rule in self._building_rules()}
-        seconds = {}
-        for name, recipe in recipes.items():
-            typical = rules[recipe.rule].resources.get("typical_seconds")
-            seconds[name] = float(getattr(typical, "value", typical) or 0)
-        recorded = {
-            (line["artifact"], line.get("recipe")): float(line["seconds"]) for line in self.workspace.store.journal()
-        }
-        known = {name: recorded.get((name, recipe.likeness)) for name, recipe in recipes.items()}
-        return seconds | {name: found for name, found in known.items() if found is not None}
+    def resources(self, rule: Any, wildcards: Wildcards) -> dict[str, int | str | None]:
+        """What a rule says of its cost, and its threads; inputs are marks, so that functions see none.
 
-    def threads(self, recipes: dict[str, Recipe]) -> dict[str, int]:
-        """Threads that each artifact's rule asks for."""
-        rules = {rule.name: rule for rule in self._building_rules()}
-        found = {name: rules[recipe.rule].resources.get("_cores") for name, recipe in recipes.items()}
-        return {name: int(getattr(cores, "value", cores) or 1) for name, cores in found.items()}
+        Raises:
+            AmbiguousRule: a number is none.
+        """
+        found: dict[str, int | str | None] = {"threads": None}
+        known = {"rulename": rule.name, "async_run": self.workflow.async_run, "input": InputFiles(), "attempt": 1}
+        for name in ("_cores", *(name for name in COSTS if name in rule.resources)):
+            value = rule.resources[name].evaluate(wildcards, **known, threads=found["threads"]).value
+            if name != "gpu_model" and not isinstance(value, int | None):
+                raise AmbiguousRule(f"Resource {name} of rule {rule.name} is {value!r}.", "Give it a whole number.")
+            found[name.replace("_cores", "threads")] = value
+        return found
+
+    def forecast(self, decisions: list[Decision], forced: list[str]) -> Forecast:
+        """What a run with this process's limits costs."""
+        known = {name: self.workflow.global_resources.get(name).value for name in LIMITS}
+        limits = {name: limit for name, limit in known.items() if limit is not None}
+        if JOBS in limits:
+            limits.pop(CORES, None)  # on a cluster jobs are limited, not their cores
+        return forecast(self.workspace, decisions, forced, limits)

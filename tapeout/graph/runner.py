@@ -159,6 +159,7 @@ def build(step: Step, forced: bool) -> str:
         workspace.store.record(
             {
                 "artifact": name,
+                "rule": step.recipe.rule,
                 "recipe": step.recipe.likeness,
                 "action": step.action.digest,
                 "digest": manifest.digest(),
@@ -166,6 +167,8 @@ def build(step: Step, forced: bool) -> str:
                 "finished": datetime.now(UTC).isoformat(timespec="seconds"),
                 "cores": os.cpu_count() or 1,
                 "machine": platform.machine(),
+                "threads": step.threads,
+                "resources": step.recipe.resources,
             }
         )
     shutil.rmtree(step.scratch, ignore_errors=True)

@@ -12,12 +12,12 @@ import pytest
 from tests.graph.conftest import ALL, Project, built, project  # noqa: F401
 
 
-def call(where: Project, *arguments: str) -> tuple[int, str, str]:
-    """Exit code, output and errors of ``tapeout ARGUMENTS``, on a terminal of 100 columns."""
+def call(where: Project, *arguments: str, columns: str = "100") -> tuple[int, str, str]:
+    """Exit code, output and errors of ``tapeout ARGUMENTS``, on a terminal of so many columns."""
     done = subprocess.run(
         [sys.executable, "-m", "tapeout.cli", *arguments],
         cwd=where.root,
-        env={**where.variables(), "COLUMNS": "100"},
+        env={**where.variables(), "COLUMNS": columns},
         capture_output=True,
         text=True,
         timeout=60,
@@ -76,22 +76,6 @@ def test_why_follows_a_change_to_where_it_began(built: Project) -> None:  # noqa
     assert code == 1 and found["state"] == "waiting"
     assert [cause["artifact"] for cause in found["began"]] == ["raw.txt"]
     assert found["began"][0]["path"] == ["report.txt", "model", "formatted.txt", "raw.txt"]
-
-
-def test_cost_counts_what_would_run(built: Project) -> None:  # noqa: F811
-    assert as_json(built, "cost") == (
-        0,
-        {"at_most": {"cpu_hours": 0, "seconds": 0}, "counts": {**NONE, "current": 6}, "steps": []},
-    )
-    built.edit("config.yaml", "lr: 1", "lr: 5")
-    code, found = as_json(built, "cost")
-    assert code == 1 and [step["artifact"] for step in found["steps"]] == ["model", "report.txt"]
-    built.run()
-    built.edit("config.yaml", "lr: 5", "lr: 1")
-    assert as_json(built, "cost")[1]["counts"]["restore"] == 2
-
-
-NONE = {"build": 0, "current": 0, "restore": 0, "waiting": 0}
 
 
 def test_verify_finds_a_flipped_bit_and_repairs_it(built: Project) -> None:  # noqa: F811

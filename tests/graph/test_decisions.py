@@ -138,9 +138,9 @@ def test_a_dry_run_shows_the_plan_and_leaves_results_alone(built: Project) -> No
     before = snapshot()
     built.edit("config.yaml", "lr: 5", "lr: 1")
     run = built.run("-n")
-    assert "2 restored" in run.text and run.nothing_done
+    assert "nothing to do, 6 cached (4 current, 2 restored)" in run.text and run.nothing_done
     built.edit("config.yaml", "lr: 1", "lr: 7")
-    assert "1 to build, 1 to build or cut off" in built.run("-n").text
+    assert "1 to 2 jobs, 4 cached (4 current)" in built.run("-n").text
     assert snapshot() == before
 
 
