@@ -79,6 +79,10 @@ class Store:
         with self.writing(place), self._for_the_group():
             return open(place, how, buffering=0)
 
+    def _write(self, place: Path, data: bytes) -> None:
+        with self.writing(place), self._for_the_group():
+            write_atomically(place, data)
+
     def folder(self, place: Path) -> None:
         """Make a folder of the store, and the folders that it lies in."""
         if not place.is_dir():
@@ -145,9 +149,7 @@ class Store:
         Raises:
             NotWritable: this user may not write the store.
         """
-        place = self.action_path(action.digest)
-        with self.writing(place):
-            write_atomically(place, encode(action.value, manifest))
+        self._write(self.action_path(action.digest), encode(action.value, manifest))
 
     def take_in(self, file: Path, entry: Entry) -> None:
         """Move one file, which is known to be what ``entry`` says, into the store, over one that may be there already.
@@ -217,8 +219,7 @@ class Store:
         """Keep what a digest stands for (the packages of an environment, the definitions of a module), for people."""
         path = self.root / kind / digest[:2] / f"{digest}.json"
         if not path.exists():
-            with self.writing(path):
-                write_atomically(path, canonical(value()) + b"\n")
+            self._write(path, canonical(value()) + b"\n")
 
     def recall(self, kind: str, digest: str) -> dict[str, Any]:
         """What ``remember`` kept; empty if nothing."""

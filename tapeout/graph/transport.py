@@ -87,6 +87,9 @@ class Transport:
         Raises:
             UnusableRemote: its options do not fit.
         """
+        import fsspec
+
+        fsspec.get_filesystem_class(self.scheme)  # reading the library takes its time too; that is not the remote's
         outcome: list[GraphError | None] = []
 
         def ask() -> None:
@@ -250,6 +253,9 @@ class Transport:
 
 
 def _append(part: IO[bytes], data: bytes) -> int:
-    """Write to the disk here, whose faults are not the remote's."""
+    """Write to the disk here, whose faults are not the remote's; a nearly full one takes a piece at a time."""
+    rest = memoryview(data)
     with disk_full_is_named():
-        return part.write(data)
+        while rest:
+            rest = rest[part.write(rest) :]
+    return len(data)

@@ -1,0 +1,167 @@
+"""Real runs with a store elsewhere: one builds and pushes, others restore."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.graph.conftest import ALL, Project
+from tests.graph.remotes import *  # noqa: F403 - fixtures
+from tests.graph.remotes import Place
+from tests.graph.test_faults import begin_slow_model
+
+
+@pytest.fixture
+def other(project: Project, tmp_path: Path) -> Project:
+    """The same project in another folder."""
+    found = Project(tmp_path / "other")
+    shutil.copytree(project.root, found.root, symlinks=True)
+    return found
+
+
+def use(monkeypatch: pytest.MonkeyPatch, place: Place, mode: str) -> None:
+    for name, value in {"TAPEOUT_REMOTE": place.url, "TAPEOUT_REMOTE_MODE": mode, **place.variables}.items():
+        monkeypatch.setenv(name, value)
+
+
+def tapeout(project: Project, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "tapeout.cli", *arguments]
+    return subprocess.run(command, cwd=project.root, env=project.variables(), capture_output=True, text=True)
+
+
+def pushed(place: Place) -> list[str]:
+    """Artifacts that the remote has an entry of."""
+    entries = [json.loads(place.get(name)) for name in place.names() if name.startswith("actions/")]
+    return sorted(entry["entry"]["action"]["artifact"] for entry in entries)
+
+
+def test_one_builds_and_another_restores(project: Project, other: Project, s3: Place, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    assert project.run().built == ALL  # before there was a remote
+    use(monkeypatch, s3, "read-write")
+    said = tapeout(project, "push")
+    assert said.returncode == 0 and "6 pushed; 125 B sent." in said.stdout, said
+    assert pushed(s3) == ALL
+    first = project.digests()
+    project.edit("config.yaml", "lr: 1", "lr: 5")
+    assert project.run().built == ["model", "report.txt"]
+    assert pushed(s3) == sorted([*ALL, "model", "report.txt"])
+    use(monkeypatch, s3, "read-only")
+    assert s3.way is not None
+    # a dry run shows the plan that a run would have, and fetches nothing
+    plan = other.run("-n").text
+    assert "6 restored, 6 of them from the remote" in plan and "nothing to do" in plan
+    assert sorted(path.name for path in other.path("results").iterdir()) == [".graph"]
+    assert not other.path("store").exists()
+    run = other.run()
+    assert run.built == [] and run.nothing_done
+    assert other.digests() == first
+    # changed, and changed back: the remote has both
+    other.edit("config.yaml", "lr: 1", "lr: 5")
+    assert other.run().nothing_done and other.digests() == project.digests()
+    other.edit("config.yaml", "lr: 5", "lr: 1")
+    shutil.rmtree(other.path("store"))
+    assert other.run().nothing_done and other.digests() == first
+    # nothing is missing, so that nobody is asked
+    before = s3.way.down
+    assert "6 current" in other.run().text
+    assert s3.way.down == before
+
+
+def test_what_becomes_known_within_a_run_is_restored_within_it(
+    project: Project, other: Project, file: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, file, "read-write")
+    project.run()
+    other.edit("scripts/raw.py", "\n_, params", "\nX = 1\n_, params")  # the same bytes by another action
+    run = other.run()
+    assert run.built == ["raw.txt"]
+    assert run.restored == ["formatted.txt", "model", "report.txt"]
+    assert run.text.count("restored from the remote") == 3
+    assert other.digests() == project.digests()
+    assert pushed(file) == sorted([*ALL, "raw.txt"])
+
+
+def test_a_damaged_file_of_the_remote_is_built_here_and_replaced_there(
+    project: Project, other: Project, file: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, file, "read-write")
+    project.run()
+    weights = json.loads(project.path("results/model.manifest.json").read_bytes())["files"][-1]["digest"]
+    key = f"objects/{weights[:2]}/{weights}"
+    right = file.get(key)
+    file.put(key, bytes(len(right)))
+    run = other.run()
+    assert run.built == ["model"] and "report.txt" in run.restored
+    assert f"! model: {key} in the remote" in run.text
+    assert other.digests() == project.digests()
+    assert file.get(key) == right
+
+
+def test_what_the_local_store_lost_comes_from_the_remote(
+    project: Project, file: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, file, "read-write")
+    project.run()
+    first = project.digests()
+    for path in [*project.path("store/objects").rglob("*"), project.path("results/model/weights.txt")]:
+        if path.is_file():
+            path.unlink()
+    shutil.rmtree(project.path("results"))
+    assert project.run().nothing_done
+    assert project.digests() == first
+
+
+def test_a_remote_that_is_away_costs_one_line(project: Project, other: Project, file: Place, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("TAPEOUT_REMOTE", "ssh://ann:sesame@127.0.0.1:1/far")
+    monkeypatch.setenv("TAPEOUT_REMOTE_MODE", "read-write")
+    run = project.run()
+    assert run.built == ALL
+    assert [line for line in run.text.splitlines() if line.startswith("!")] == [
+        line for line in run.text.splitlines() if "ssh://ann@127.0.0.1:1/far is away" in line
+    ]
+    assert run.text.count("is away") == 1 and "sesame" not in run.text
+    assert len(list(project.path("store/owed").glob("*/*"))) == len(ALL)
+
+
+def test_a_program_sees_nothing_of_the_remote(project: Project, file: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, file, "read-write")
+    monkeypatch.setenv("FSSPEC_S3_SECRET", "secret")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    project.edit("scripts/notes.py", "output.write_text(", 'import os\noutput.write_text(f"{sorted(os.environ)}" + ')
+    project.run("results/.graph/notes/en.txt.sealed")
+    seen = project.path("results/notes/en.txt").read_text()
+    assert "PATH" in seen and not any(word in seen for word in ("REMOTE", "FSSPEC", "AWS"))
+
+
+@pytest.fixture
+def stopped(project: Project, s3: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator["subprocess.Popen[str]"]:
+    """A run whose push of the model stops in the middle of a file."""
+    use(monkeypatch, s3, "read-write")
+    assert s3.way is not None
+    s3.way.cut_up, s3.way.cuts, s3.way.hold = 1_000_000, 1000, True
+    project.edit("scripts/model.py", "output.mkdir()", 'output.mkdir()\n(output / "big").write_bytes(bytes(2_000_000))')
+    process = begin_slow_model(project)
+    yield process
+    process.communicate()
+
+
+def test_a_kill_during_a_push_is_made_good_by_the_next_run(
+    project: Project, other: Project, s3: Place, stopped: "subprocess.Popen[str]"
+) -> None:
+    assert s3.way is not None and s3.way.held.wait(60)
+    os.killpg(stopped.pid, signal.SIGKILL)
+    s3.way.cuts = 0
+    assert "model" not in pushed(s3)
+    run = project.run()
+    assert "✓ model  already in the store" in run.text  # Snakemake wants it again, because the job did not end
+    assert pushed(s3) == ALL and list(project.path("store/owed").glob("*/*")) == []
+    other.edit("scripts/model.py", "output.mkdir()", 'output.mkdir()\n(output / "big").write_bytes(bytes(2_000_000))')
+    other.edit("config.yaml", "pause: 0", "pause: 3")
+    assert other.run().nothing_done
+    assert other.digests() == project.digests()
