@@ -83,6 +83,23 @@ class Result:
     seconds: float = 0.0
 
 
+def wish(
+    kind: str, phase: str, nth: int, token: Path, number: int = signal.SIGKILL, artifact: str = "", group: bool = False
+) -> dict[str, Any]:
+    """What the hook is to do: see ``soaked/sitecustomize.py``."""
+    place = {"kind": kind, "phase": phase, "nth": nth, "artifact": artifact}
+    return {**place, "signal": number, "group": group, "token": str(token)}
+
+
+def start(project: Project, log: Path, hook: dict[str, Any]) -> "subprocess.Popen[bytes]":
+    """Start a run, in a process group of its own, with the hook that carries out a wish."""
+    variables = {**project.variables(), "PYTHONPATH": str(SOAKED), "SOAK": json.dumps(hook)}
+    with open(log, "wb") as file:
+        return subprocess.Popen(
+            project.command(), cwd=project.root, env=variables, stdout=file, stderr=file, start_new_session=True
+        )
+
+
 class Soak:
     """One project that is killed again and again, and one that never is."""
 
@@ -102,7 +119,7 @@ class Soak:
         record.mkdir()
         for state in (State(1), State(2), State(1), State(2, repeats=1)):
             state.apply(self.undisturbed)
-            assert self.start(self.undisturbed, {"record": str(record)}).wait(LIMIT) == 0, self.log.read_text()
+            assert start(self.undisturbed, self.log, {"record": str(record)}).wait(LIMIT) == 0, self.log.read_text()
         most: dict[tuple[str, str], int] = {}
         for path in sorted(record.iterdir()):
             for phase, count in json.loads(path.read_bytes()).items():
@@ -110,33 +127,24 @@ class Soak:
                 most[place] = max(count, most.get(place, 0))
         return most
 
-    def start(self, project: Project, wish: dict[str, Any]) -> "subprocess.Popen[bytes]":
-        """Start a run with the hook that carries out ``wish``."""
-        variables = {**project.variables(), "PYTHONPATH": str(SOAKED), "SOAK": json.dumps(wish)}
-        with open(self.log, "wb") as log:
-            return subprocess.Popen(
-                project.command(), cwd=project.root, env=variables, stdout=log, stderr=log, start_new_session=True
-            )
-
     # -- killing ---------------------------------------------------------------------------------------------------
 
     def kill_inside(self) -> tuple[str, str, str] | None:
         """A run in which a process ends itself at a drawn operation; None if it never came to that."""
         kind, phase = self.draw.choice(sorted(self.operations))
-        group = self.draw.random() < 0.25
-        token = self.folder / "token"
-        token.unlink(missing_ok=True)
+        whole_run = self.draw.random() < 0.25
         artifact = self.draw.choice(["", "raw.txt", "model", "shards/0", "merged"]) if kind != "driver" else ""
         nth = self.draw.randint(1, self.operations[kind, phase])
-        wish = {"kind": kind, "phase": phase, "nth": nth, "artifact": artifact, "group": group, "token": str(token)}
-        run = self.start(self.killed, wish)
+        token = self.folder / "token"
+        token.unlink(missing_ok=True)
+        run = start(self.killed, self.log, wish(kind, phase, nth, token, artifact=artifact, group=whole_run))
         run.wait(LIMIT)
-        return ("run" if group else kind, "inside", phase) if token.exists() else None
+        return ("run" if whole_run else kind, "inside", phase) if token.exists() else None
 
     def kill_outside(self) -> tuple[str, str, str] | None:
         """A run of which a part is killed at a drawn time; None if it ended before."""
         victim, delay = self.draw.choice(OUTSIDE), self.draw.uniform(0.0, 10.0)
-        run = self.start(self.killed, {})
+        run = start(self.killed, self.log, {})
         with suppress(subprocess.TimeoutExpired):
             run.wait(delay)
         while run.poll() is None:
@@ -167,7 +175,7 @@ class Soak:
 
     def finish(self) -> None:
         """Let a run end by itself, and compare everything with an undisturbed one."""
-        run = self.start(self.killed, {})
+        run = start(self.killed, self.log, {})
         assert run.wait(LIMIT) == 0, self.log.read_text()
         self.result.rounds += 1
         state = self.states[-1]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.graph.conftest import ALL, Project
+from tests.graph.soak import processes, start, wish
 
 
 def wait_for(path: Path, seconds: float = 60.0) -> None:
@@ -93,6 +94,29 @@ def test_g13_after_a_kill_the_next_run_finishes_by_itself(project: Project, whol
     shutil.rmtree(project.path("store"))
     project.run()
     assert project.digests() == killed
+
+
+def test_a_job_that_outlives_its_run_never_replaces_what_a_later_run_found(built: Project, tmp_path: Path) -> None:
+    first, token = built.digests(), tmp_path / "token"
+    built.edit("config.yaml", "lr: 1", "lr: 5")
+    stop = wish("runner", "workspace.publish", 1, token, signal.SIGSTOP, "scripts/model.py")
+    run = start(built, tmp_path / "first.log", stop)
+    wait_for(token)
+    (runner,) = processes(built.root, "runner")
+    run.kill()
+    run.wait()
+    # the runner stands where its result is about to replace the one that the next run wants
+    built.edit("config.yaml", "lr: 5", "lr: 1")
+    later = start(built, tmp_path / "later.log", {})
+    while later.poll() is None and f" {later.pid} " not in "".join(
+        line for line in Path("/proc/locks").read_text().splitlines() if "->" in line
+    ):
+        time.sleep(0.02)
+    os.kill(runner, signal.SIGCONT)
+    assert later.wait(60) == 0
+    while processes(built.root, "runner"):
+        time.sleep(0.02)
+    assert built.digests() == first
 
 
 def test_g14_two_runs_on_one_store_build_once(project: Project, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]

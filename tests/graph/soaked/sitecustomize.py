@@ -1,15 +1,15 @@
-"""Imported by every Python of a soaked run at its start: ends a process at one chosen operation on the file system.
+"""Imported by every Python of a soaked run at its start: ends or stops a process at one chosen operation on files.
 
 Python tells an audit hook of each operation before it is carried out; so a process can be killed between any two. The
 variable ``SOAK`` says where (JSON): ``kind`` of process, ``phase`` (the function of the content layer), ``nth``
-operation in it, ``artifact`` (empty: any), ``group`` (kill the whole run), ``token`` (a file that only one process can
-make, so that one dies). Or it names a folder ``record``, into which each process writes how many operations it made.
+operation in it, ``artifact`` (empty: any), ``signal``, ``group`` (the whole run gets it), ``token`` (a file that only
+one process can make, so that one is met). Or it names a folder ``record``, into which each process writes how many
+operations it made.
 """
 
 import atexit
 import json
 import os
-import signal
 import sys
 from collections import Counter
 
@@ -23,7 +23,7 @@ HELPERS = {"write_atomically", "write_if_changed", "holding", "_copy", "mode", "
 
 
 class Hook:
-    """Counts the operations of this process, and ends it."""
+    """Counts the operations of this process, and meets its end."""
 
     def __init__(self, wish: dict, kind: str, arguments: list[str]) -> None:
         self.wish, self.kind = wish, kind
@@ -43,7 +43,7 @@ class Hook:
         phase = self.phase()
         self.counts[phase] += 1
         if self.marked and phase == self.wish["phase"] and self.counts[phase] == self.wish["nth"]:
-            self.die()
+            self.meet()
         self.busy = False
 
     def phase(self) -> str:
@@ -57,13 +57,16 @@ class Hook:
             frame = frame.f_back
         return "outside the layer"
 
-    def die(self) -> None:
-        """End this process, or the whole run, if no other process has done so."""
+    def meet(self) -> None:
+        """Send the signal to this process, or to the whole run, if no other process has done so."""
         try:
             os.close(os.open(self.wish["token"], os.O_CREAT | os.O_EXCL))
         except FileExistsError:
             return
-        os.killpg(os.getpgrp(), signal.SIGKILL) if self.wish["group"] else os.kill(os.getpid(), signal.SIGKILL)
+        if self.wish["group"]:
+            os.killpg(os.getpgrp(), self.wish["signal"])
+        else:
+            os.kill(os.getpid(), self.wish["signal"])
 
     def record(self) -> None:
         """Leave the counts."""
