@@ -212,13 +212,11 @@ class Soak:
             elif self.draw.random() < 0.2:
                 self.change()  # what outlives a killed driver meets a run that wants something else
         self.finish()
-        assert "Nothing to be done" in self.killed.run().text
-        store = self.killed.path("store")
-        known = {"objects", "actions", "locks", "definitions", "environments", "journal.jsonl"}
-        assert {path.name for path in store.iterdir()} <= known
-        strange = [path for path in store.rglob(".*") if not path.match(".*.tmp")]
-        assert not strange
-        self.result.leftovers = len(list(store.rglob(".*.tmp")))
+        assert self.killed.run().nothing_done
+        hidden = list(self.killed.path("store").rglob(".*"))
+        assert all(path.match(".*.tmp") for path in hidden), hidden
+        self.result.leftovers = len(hidden)
+        assert not self.killed.path("work/set_aside").exists(), "a killed run's result was taken for an edited one"
         self.result.seconds = time.monotonic() - begun
         return self.result
 
@@ -250,7 +248,7 @@ def report(result: Result) -> None:
         "time; from inside between two operations on the file system, drawn at random. Written by `make soak`.",
         f"Seed {result.seed}: {result.kills.total()} kills "
         f"({', '.join(f'{victim} {count}' for victim, count in sorted(by_kind.items()))}), "
-        f"{result.rounds} comparisons with an undisturbed run, all equal; nothing in quarantine; "
+        f"{result.rounds} comparisons with an undisturbed run, all equal; nothing in quarantine, nothing put aside; "
         f"{result.leftovers} temporary files (`.*.tmp`) left in the store by kills, which nothing reads; "
         f"{result.seconds / 60:.0f} minutes.",
         table(["killed", "from", "while", "times"], rows),

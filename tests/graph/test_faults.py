@@ -1,4 +1,4 @@
-"""What goes wrong while things run: G10, G12, G13 (a short form), G14, and steps that fail."""
+"""What goes wrong while things run: G10 to G14, and steps that fail."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.graph.conftest import ALL, Project
-from tests.graph.soak import processes, start, wish
+from tests.graph.soak import Soak, processes, start, wish
 
 
 def wait_for(path: Path, seconds: float = 60.0) -> None:
@@ -94,6 +94,11 @@ def test_g13_after_a_kill_the_next_run_finishes_by_itself(project: Project, whol
     shutil.rmtree(project.path("store"))
     project.run()
     assert project.digests() == killed
+
+
+def test_g13_killed_at_many_moments_it_ends_as_if_undisturbed(tmp_path: Path) -> None:
+    result = Soak(tmp_path, seed=1).soak(kills=6)
+    assert result.kills.total() == 6 and result.rounds >= 2
 
 
 def test_a_job_that_outlives_its_run_never_replaces_what_a_later_run_found(built: Project, tmp_path: Path) -> None:
