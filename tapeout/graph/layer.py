@@ -179,6 +179,11 @@ class Layer:
         return [rule for rule in self.workflow.rules if rule.output and is_flagged(rule.output[0], SEALED)]
 
     def _environment(self, rule: Any) -> Environment:
+        if rule.container_img:
+            raise AmbiguousRule(
+                f"Rule {rule.name} names a container, which would be no part of its action.",
+                "Give it an environment with a lock (conda:) alone.",
+            )
         name = Path(str(rule.conda_env)).stem
         if name not in self.environments:
             self.environments[name] = read_environment(name, self.root)
