@@ -8,7 +8,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Any
@@ -181,6 +181,11 @@ class Layer:
         return [rule for rule in self.workflow.rules if rule.output and is_flagged(rule.output[0], SEALED)]
 
     def _environment(self, rule: Any) -> Environment:
+        if rule.container_img:
+            raise AmbiguousRule(
+                f"Rule {rule.name} names a container, which would be no part of its action.",
+                "Give it an environment with a lock (conda:) alone.",
+            )
         name = Path(str(rule.conda_env)).stem
         if name not in self.environments:
             self.environments[name] = read_environment(name, self.root)
@@ -244,17 +249,18 @@ class Layer:
             raise RunInProgress("Another run works in this folder.", "Wait for it, or use another folder.")
         targets = self.targets()
         recipes = self.recipes(targets)
-        decisions = decide(self.workspace, recipes, in_order(recipes, list(recipes)), restore=real)
-        if real:
-            for name in {d.recipe.environment for d in decisions if d.state in (State.BUILD, State.WAITING)}:
-                self.environments[name].require()
-        self.planned = set(recipes)
-        together = families(decisions)
-        self.family = {member: head for head, members in together.items() for member in members}
         forced = self._forced(recipes)
-        if free:
-            self.workspace.write_plan(recipes, forced, together)
-            mark(self.workspace, decisions, together)
+        with self.workspace.deciding() if free else nullcontext():
+            decisions = decide(self.workspace, recipes, in_order(recipes, list(recipes)), restore=real)
+            if real:
+                for name in {d.recipe.environment for d in decisions if d.state in (State.BUILD, State.WAITING)}:
+                    self.environments[name].require()
+            self.planned = set(recipes)
+            together = families(decisions)
+            self.family = {member: head for head, members in together.items() for member in members}
+            if free:
+                self.workspace.write_plan(recipes, forced, together)
+                mark(self.workspace, decisions, together)
         if not real and self.lock is not None:
             os.close(self.lock)
         if executes:

@@ -58,7 +58,7 @@ def main() -> None:
     """Resolve the family named on the command line and leave the checkpoint's stamp."""
     workspace, head = Workspace.here(), sys.argv[1]
     try:
-        with disk_full_is_named():
+        with disk_full_is_named(), workspace.steady():
             found = resolve(workspace, head)
             workspace.mark_family(head, resolved=True)
     except GraphError as error:

@@ -19,19 +19,19 @@ import tempfile
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from tapeout.graph.action import Action, Recipe, Reference
 from tapeout.graph.closure import closure
-from tapeout.graph.digest import canonical, disk_full_is_named, write_atomically
+from tapeout.graph.digest import canonical, disk_full_is_named
 from tapeout.graph.environment import Environment, read_environment
 from tapeout.graph.errors import CodeChanged, GraphError, InputChanged, MissingOutput, StepFailed
 from tapeout.graph.manifest import Manifest, take, vouch
 from tapeout.graph.offline import cut_off
 from tapeout.graph.why import keep_meanings
 from tapeout.graph.words import say, size
-from tapeout.graph.workspace import MARK, State, Workspace
+from tapeout.graph.workspace import State, Workspace
 from tapeout.progress import MARK as PROGRESS
 
 PASSED_ON = ("SLURM_", "NCCL_SOCKET_", "NCCL_IB_", "NCCL_DEBUG", "http", "https", "HTTP", "no_proxy", "NO_PROXY")
@@ -140,9 +140,11 @@ def build(step: Step, forced: bool) -> str:
     """
     workspace, name = step.workspace, step.recipe.artifact
     with workspace.store.locked(step.action.digest):
-        _superseded(step)
-        if not forced and workspace.realise(step.action) is State.CURRENT:
-            return "already in the store"
+        with workspace.steady():
+            _superseded(step)
+            if not forced and workspace.realise(step.action) is State.CURRENT:
+                workspace.mark_sealed(name)
+                return "already in the store"
         manifest, seconds = perform(step)
         known = workspace.store.find(step.action.digest)
         said = f"{_clock(seconds)}  {size(manifest.size)}  sha256:{manifest.digest()[:16]}"
@@ -154,8 +156,10 @@ def build(step: Step, forced: bool) -> str:
                 workspace.remote.owe(step.action.digest)
             workspace.store.seal(step.action, manifest, step.output)
         keep_meanings(workspace.store, step.recipe, step.packages)
-        _superseded(step)
-        workspace.publish(manifest)
+        with workspace.steady():
+            _superseded(step)
+            workspace.publish(manifest)
+            workspace.mark_sealed(name)
         workspace.store.record(
             {
                 "artifact": name,
@@ -251,7 +255,7 @@ def _run(step: Step) -> None:
             text=True,
             errors="replace",
             start_new_session=True,
-            preexec_fn=_alone_and_offline if step.offline else _die_with_parent,
+            preexec_fn=partial(_die_with_parent, os.getpid(), step.offline),
         )
         stopped = []
 
@@ -277,14 +281,13 @@ def _run(step: Step) -> None:
         raise _failure(step, status)
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(parent: int, offline: bool) -> None:
     """In the child: end when the runner is killed, so that no orphan writes into a scratch folder in use."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-
-
-def _alone_and_offline() -> None:
-    _die_with_parent()
-    cut_off()
+    if os.getppid() != parent:
+        os._exit(1)  # the runner was killed before it could be asked for
+    if offline:
+        cut_off()
 
 
 def _ending(status: int) -> str:
@@ -353,7 +356,6 @@ def main() -> None:
         say(f"+ {artifact}  {'built again' if forced else 'building'}  log: {arguments.log}")
         with disk_full_is_named():
             said = build(step, forced)
-            write_atomically(arguments.mark, MARK)
         say(f"✓ {artifact}  {said}")
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if workspace.remote is not None:

@@ -287,8 +287,8 @@ def unused(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def holding(path: Path) -> Iterator[None]:
-    """Hold a lock file; the system lets go of it when the process ends, however.
+def holding(path: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
+    """Hold a lock file, alone or (``LOCK_SH``) with others; the system lets go of it when the process ends, however.
 
     Raises:
         NotWritable: the file belongs to somebody else.
@@ -299,7 +299,7 @@ def holding(path: Path) -> Iterator[None]:
     except PermissionError as error:
         raise NotWritable(f"{path} cannot be written.", HOW_TO_SHARE) from error
     with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, how)
         yield
 
 

@@ -8,8 +8,10 @@ within the run. They say what the manifests and the store imply; they can be thr
 import json
 import os
 import shutil
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
+from fcntl import LOCK_SH
 from pathlib import Path
 
 from tapeout.graph.action import Action, Recipe
@@ -148,6 +150,18 @@ class Workspace:
             self.store.link(manifest, target, scratch)
             write_atomically(self.manifest_path(name), manifest.encode())
 
+    def steady(self) -> AbstractContextManager[None]:
+        """While held, no run decides anew in this folder: what a job checked stays so until its result is in place.
+
+        A job may outlive its run (``kill -9``); without this its result could replace what a later run, which wants
+        another, has just found in place.
+        """
+        return holding(self.graph / "deciding.lock", LOCK_SH)
+
+    def deciding(self) -> AbstractContextManager[None]:
+        """While held, no job puts a result in place."""
+        return holding(self.graph / "deciding.lock")
+
     def set_aside(self, name: str) -> Path:
         """Move what lies under an artifact's name, and was not sealed, out of the way; returns where to."""
         place = self.work / "set_aside" / name
@@ -155,6 +169,10 @@ class Workspace:
         kept = unused(place)
         shutil.move(self.artifact_path(name), kept)
         return kept
+
+    def mark_sealed(self, name: str) -> None:
+        """Tell Snakemake that the artifact's job has done its work."""
+        write_atomically(self.sealed_path(name), MARK)
 
     def mark(self, name: str, state: State, action: Action | None) -> None:
         """Tell Snakemake what is to be done for an artifact.

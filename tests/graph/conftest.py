@@ -35,6 +35,11 @@ class Run:
         self.cut_off = sorted(re.findall(r"= (\S+)  unchanged", self.text))
 
     @property
+    def jobs(self) -> list[str]:
+        """Rules of the jobs that Snakemake started, each of which a cluster would have been given."""
+        return sorted(re.findall(r"^(?:local)?rule (?!all:)(\w+):$", self.text, flags=re.MULTILINE))
+
+    @property
     def nothing_done(self) -> bool:
         """Snakemake started no job of any kind."""
         return self.status == 0 and "Nothing to be done" in self.text
@@ -82,6 +87,19 @@ class Project:
         run = Run(done.returncode, done.stdout + done.stderr)
         assert (run.status == 0) == ok, run.text
         return run
+
+    def tapeout(self, *arguments: str) -> tuple[int, str]:
+        """Exit code and output of ``tapeout ARGUMENTS``."""
+        done = subprocess.run(
+            [sys.executable, "-m", "tapeout.cli", *arguments],
+            cwd=self.root,
+            env={**self.variables(), "COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode, done.stdout
 
     def digests(self) -> dict[str, str]:
         """Digest of every artifact, by name."""

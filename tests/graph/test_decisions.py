@@ -4,6 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.graph.conftest import ALL, Project
 
 SEALED_FILES = ["raw.txt", "formatted.txt", "model/weights.txt", "model/params.json", "report.txt"]
@@ -18,7 +20,11 @@ def test_g1_nothing_changed_runs_no_job_and_reads_no_artifact(built: Project) ->
     assert built.run().nothing_done
 
 
-def test_g2_touching_anything_builds_nothing(built: Project) -> None:
+@pytest.mark.parametrize("lines", [3, 1_000_000], ids=["small", "two megabytes"])
+def test_g2_touching_anything_builds_nothing(project: Project, lines: int) -> None:
+    built = project
+    built.path("src/data.txt").write_text("b\n" * lines)
+    built.run()
     built.path("src/data.txt").touch()
     for name in SEALED_FILES:
         built.path(f"results/{name}").touch()
@@ -33,7 +39,9 @@ def test_g2_touching_anything_builds_nothing(built: Project) -> None:
 
 def test_g3_one_byte_of_a_source_reaches_what_follows_and_nothing_else(built: Project) -> None:
     built.path("src/data.txt").write_text("b\na\nd\n")
-    assert built.run().built == ["formatted.txt", "model", "raw.txt", "report.txt"]
+    run = built.run()
+    assert run.built == ["formatted.txt", "model", "raw.txt", "report.txt"]
+    assert run.jobs == ["formatted", "model", "raw", "report"]
     assert built.run().nothing_done
 
 
@@ -41,7 +49,7 @@ def test_g4_identical_bytes_cut_off_the_rest_in_the_same_run(built: Project) -> 
     built.path("src/data.txt").write_text("b\na\nc\na\n")
     run = built.run()
     assert run.built == ["formatted.txt", "raw.txt"]
-    assert run.cut_off == ["model", "report.txt"]
+    assert run.cut_off == ["model", "report.txt"] and run.jobs == ["formatted", "raw"]
     assert built.run().nothing_done
 
 
@@ -51,15 +59,20 @@ def test_g5_a_reverted_change_is_restored_without_a_job(built: Project) -> None:
     assert built.run().built == ["model", "report.txt"]
     built.edit("config.yaml", "lr: 5", "lr: 1")
     run = built.run()
-    assert run.nothing_done and "restored" in run.text
+    assert run.nothing_done and run.jobs == [] and "restored" in run.text
     assert built.digests() == first
 
 
 def test_g6_swapped_parameters_and_a_nested_value_are_seen(built: Project) -> None:
     built.edit("config.yaml", "lr: 1, wd: 2", "lr: 2, wd: 1")
+    code, said = built.tapeout("why", "model")
+    rows = [line.split() for line in said.splitlines()]
+    assert code == 1 and ["parameter", "lr", "1", "2"] in rows and ["parameter", "wd", "2", "1"] in rows
     run = built.run()
     assert run.built == ["model"] and run.cut_off == ["report.txt"]  # the weights are the same sum
     built.edit("config.yaml", "decay: [1, 2]", "decay: [2, 1]")
+    _, said = built.tapeout("why", "model")
+    assert "schedule.decay" in said and "[1, 2]" in said and "[2, 1]" in said
     assert built.run().built == ["model"]
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong while things run: G10, G12, G13 (a short form), G14, and steps that fail."""
+"""What goes wrong while things run: G10 to G14, and steps that fail."""
 
 import json
 import os
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.graph.conftest import ALL, Project
+from tests.graph.soak import Soak, processes, start, wish
 
 
 def wait_for(path: Path, seconds: float = 60.0) -> None:
@@ -57,13 +58,50 @@ def test_code_edited_while_its_job_runs_stores_nothing(project: Project) -> None
     assert project.run().built == ALL
 
 
+def flip(path: Path) -> None:
+    """Change one bit, and nothing that the file system tells."""
+    info, data = path.stat(), path.read_bytes()
+    path.chmod(0o644)
+    path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+    os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
+    path.chmod(info.st_mode)
+
+
+@pytest.mark.parametrize("linked", [True, False], ids=["store damaged too", "store whole"])
+def test_g11_a_flipped_bit_is_found_named_and_mended(built: Project, linked: bool) -> None:
+    first, weights = built.digests(), built.path("results/model/weights.txt")
+    if not linked:  # as where store and results lie on two disks
+        copy = weights.with_suffix(".copy")
+        shutil.copy2(weights, copy)
+        copy.replace(weights)
+    flip(weights)
+    assert built.run().nothing_done and built.tapeout("verify")[0] == 0  # size and time vouch for it
+    code, said = built.tapeout("verify", "--deep")
+    assert code == 1 and "model" in said and "weights.txt" in said
+    assert built.tapeout("verify")[0] == 1  # what was found stays found
+    assert built.tapeout("verify", "--deep", "--repair")[0] == 0
+    assert built.tapeout("verify", "--deep")[0] == 0
+    assert built.digests() == first
+    assert journal(built.path("store")).count("model") == (2 if linked else 1)
+
+
+def test_g11_a_job_hashes_again_what_its_seal_does_not_vouch_for(project: Project) -> None:
+    process = begin_slow_model(project)
+    note = project.path("results/notes/en.txt")
+    wait_for(project.path("results/notes/en.txt.manifest.json"))
+    flip(note)
+    note.touch()
+    text, _ = process.communicate(timeout=60)
+    # the report, which reads the note, comes after the slow model
+    assert process.returncode != 0 and "✗ report.txt  InputChanged: Artifact notes/en.txt" in text
+    assert not project.path("results/report.txt").exists()
+    assert project.run().built == ["notes/en.txt", "report.txt"]
+    assert "note" in project.path("results/report.txt").read_text()
+
+
 def test_g12_a_damaged_object_is_never_served(built: Project) -> None:
     first = built.digests()
-    damaged = built.path("results/model/weights.txt")
-    info, data = damaged.stat(), damaged.read_bytes()
-    damaged.chmod(0o644)
-    damaged.write_bytes(bytes([data[0] ^ 1]) + data[1:])  # a hard link: this is the store's object too
-    os.utime(damaged, ns=(info.st_atime_ns, info.st_mtime_ns))
+    flip(built.path("results/model/weights.txt"))  # a hard link: this is the store's object too
     shutil.rmtree(built.path("results"))
     assert built.run().built == ["model"]
     assert built.digests() == first
@@ -95,21 +133,61 @@ def test_g13_after_a_kill_the_next_run_finishes_by_itself(project: Project, whol
     assert project.digests() == killed
 
 
+def test_g13_killed_at_many_moments_it_ends_as_if_undisturbed(tmp_path: Path) -> None:
+    result = Soak(tmp_path, seed=1).soak(kills=6)
+    assert result.kills.total() == 6 and result.rounds >= 2
+
+
+def test_a_job_that_outlives_its_run_never_replaces_what_a_later_run_found(built: Project, tmp_path: Path) -> None:
+    first, token = built.digests(), tmp_path / "token"
+    built.edit("config.yaml", "lr: 1", "lr: 5")
+    stop = wish("runner", "workspace.publish", 1, token, signal.SIGSTOP, "scripts/model.py")
+    run = start(built, tmp_path / "first.log", stop)
+    wait_for(token)
+    (runner,) = processes(built.root, "runner")
+    run.kill()
+    run.wait()
+    # the runner stands where its result is about to replace the one that the next run wants
+    built.edit("config.yaml", "lr: 5", "lr: 1")
+    later = start(built, tmp_path / "later.log", {})
+    while later.poll() is None and f" {later.pid} " not in "".join(
+        line for line in Path("/proc/locks").read_text().splitlines() if "->" in line
+    ):
+        time.sleep(0.02)
+    os.kill(runner, signal.SIGCONT)
+    assert later.wait(60) == 0
+    while processes(built.root, "runner"):
+        time.sleep(0.02)
+    assert built.digests() == first
+
+
 def test_g14_two_runs_on_one_store_build_once(project: Project, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setenv("TAPEOUT_STORE", str(tmp_path / "store"))
     project.edit("config.yaml", "pause: 0", "pause: 1")
     other = Project(tmp_path / "other")
     shutil.copytree(project.root, other.root)
-    processes = [
-        subprocess.Popen(each.command(), cwd=each.root, env=each.variables(), stderr=subprocess.PIPE, text=True)
-        for each in (project, other)
-    ]
-    for process in processes:
-        process.communicate(timeout=120)
-        assert process.returncode == 0
-    assert project.digests() == other.digests()
-    journal = [json.loads(line) for line in (tmp_path / "store" / "journal.jsonl").read_text().splitlines()]
-    assert sorted(line["artifact"] for line in journal) == ALL
+    other.edit("config.yaml", "lr: 1", "lr: 5")
+    both = (project, other)
+    processes = [subprocess.Popen(each.command(), cwd=each.root, env=each.variables()) for each in both]
+    assert [process.wait(120) for process in processes] == [0, 0]
+    made = journal(tmp_path / "store")
+    shared = [name for name in ALL if name not in ("model", "report.txt")]
+    assert sorted(made) == sorted([*shared, "model", "model", "report.txt", "report.txt"])
+    for each, weights in zip(both, ("3", "7"), strict=True):
+        assert each.path("results/model/weights.txt").read_text().endswith(weights)
+        assert each.tapeout("verify", "--deep")[0] == 0
+        assert each.run().nothing_done
+        alone = Project(tmp_path / f"alone{weights}")
+        shutil.copytree(each.root, alone.root, ignore=shutil.ignore_patterns("results", "work", ".snakemake"))
+        monkeypatch.setenv("TAPEOUT_STORE", str(alone.path("store")))
+        alone.run()
+        assert alone.digests() == each.digests()
+        monkeypatch.setenv("TAPEOUT_STORE", str(tmp_path / "store"))
+
+
+def journal(store: Path) -> list[str]:
+    """Names of the artifacts that were built, one for each time."""
+    return [json.loads(line)["artifact"] for line in (store / "journal.jsonl").read_text().splitlines()]
 
 
 def test_a_second_run_in_the_same_folder_is_refused(project: Project) -> None:
@@ -153,6 +231,12 @@ def test_an_output_that_is_none_is_refused(project: Project, statement: str, err
         ("rules/steps.smk", "source=sha256(Path", "source={1, 2}, x=sha256(Path", "UnstableParameter"),
         ("rules/steps.smk", 'artifact("formatted.txt")', 'artifact("formated.txt")', "UnknownArtifact"),
         ("rules/steps.smk", '"weights.txt"', '"weight.txt"', "InputChanged"),
+        (
+            "rules/steps.smk",
+            "    threads: 2\n",
+            '    threads: 2\n    container:\n        "docker://a:b"\n',
+            "AmbiguousRule",
+        ),
         ("envs/heavy.lock", "--hash", "--hush", "InvalidLock"),
         ("lib/words.py", "def words", 'words_again = __import__("lib.options")\n\n\ndef words', "UntraceableImport"),
     ],

@@ -1,0 +1,279 @@
+"""G13 as a soak: ``kill -9`` at many moments, and afterwards everything as if nothing had happened.
+
+``python -m tests.graph.soak --kills 100`` (``make soak``). A kill either comes from outside at a random time, or from
+inside between two operations on the file system that were drawn at random (``soaked/sitecustomize.py``), so that the
+short moments of sealing, publishing and restoring are met as often as the long ones. Every draw is from one seeded
+generator; when a killed process was where is up to the system, so that a seed repeats the plan and not the moment.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.tables import table, write
+from tapeout.graph.store import Store
+from tapeout.graph.verify import verify
+from tapeout.graph.workspace import Workspace
+from tests.graph.conftest import Project, make_project
+
+SOAKED = Path(__file__).parent / "soaked"
+PAGE = Path(__file__).parents[2] / "benchmarks" / "soak.md"
+PAUSE = 0.3
+"""Seconds for which two of the programs sleep, so that kills meet programs at work."""
+LIMIT = 120.0
+"""Seconds after which a run counts as hanging."""
+OUTSIDE = ("driver", "runner", "resolver", "program", "run")
+"""What is killed from outside: one process of a kind, or the whole run."""
+MODULES = {"runner": "tapeout.graph.runner", "resolver": "tapeout.graph.resolve"}
+
+
+def soaked_project(root: Path) -> Project:
+    """The small project with more steps: folders of many files."""
+    project = make_project(root)
+    shutil.copytree(SOAKED, root, dirs_exist_ok=True)
+    project.edit(
+        "Snakefile", 'include: "rules/steps.smk"\n', 'include: "rules/steps.smk"\ninclude: "rules/soaked.smk"\n'
+    )
+    project.edit("Snakefile", 'artifact("report.txt"),', 'artifact("merged"),')
+    project.edit("config.yaml", "pause: 0", f"pause: {PAUSE}")
+    return project
+
+
+@dataclass(frozen=True)
+class State:
+    """A source and a configuration.
+
+    Sources that differ in ``repeats`` alone have the same words: what follows from the words is restored, or cut off,
+    within the run.
+    """
+
+    source: int = 1
+    lr: int = 1
+    repeats: int = 0
+
+    def apply(self, project: Project) -> None:
+        """Edit the project's source and configuration."""
+        project.path("src/data.txt").write_text(f"b\na\nc{self.source}\n" + "a\n" * self.repeats)
+        text = project.path("config.yaml").read_text()
+        before, _, after = text.partition("lr: ")
+        project.path("config.yaml").write_text(f"{before}lr: {self.lr},{after.partition(',')[2]}")
+
+
+@dataclass
+class Result:
+    """What a soak came to."""
+
+    seed: int
+    kills: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """By what was killed, from where, and in which phase."""
+    rounds: int = 0
+    leftovers: int = 0
+    """Temporary files in the store, which a kill may leave behind and nothing reads."""
+    seconds: float = 0.0
+
+
+def wish(
+    kind: str, phase: str, nth: int, token: Path, number: int = signal.SIGKILL, artifact: str = "", group: bool = False
+) -> dict[str, Any]:
+    """What the hook is to do: see ``soaked/sitecustomize.py``."""
+    place = {"kind": kind, "phase": phase, "nth": nth, "artifact": artifact}
+    return {**place, "signal": number, "group": group, "token": str(token)}
+
+
+def start(project: Project, log: Path, hook: dict[str, Any]) -> "subprocess.Popen[bytes]":
+    """Start a run, in a process group of its own, with the hook that carries out a wish."""
+    variables = {**project.variables(), "PYTHONPATH": str(SOAKED), "SOAK": json.dumps(hook)}
+    with open(log, "wb") as file:
+        return subprocess.Popen(
+            project.command(), cwd=project.root, env=variables, stdout=file, stderr=file, start_new_session=True
+        )
+
+
+class Soak:
+    """One project that is killed again and again, and one that never is."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.draw = random.Random(seed)
+        self.result = Result(seed)
+        self.folder = folder
+        self.killed, self.undisturbed = soaked_project(folder / "killed"), soaked_project(folder / "undisturbed")
+        self.states = [State()]
+        self.expected: dict[State, dict[str, str]] = {}
+        self.log = folder / "run.log"
+        self.operations = self.recorded()
+
+    def recorded(self) -> dict[tuple[str, str], int]:
+        """How many operations a process makes in each phase, from runs that build, restore, and restore on the way."""
+        record = self.folder / "record"
+        record.mkdir()
+        for state in (State(1), State(2), State(1), State(2, repeats=1)):
+            state.apply(self.undisturbed)
+            assert start(self.undisturbed, self.log, {"record": str(record)}).wait(LIMIT) == 0, self.log.read_text()
+        most: dict[tuple[str, str], int] = {}
+        for path in sorted(record.iterdir()):
+            for phase, count in json.loads(path.read_bytes()).items():
+                place = (path.name.partition(".")[0], phase)
+                most[place] = max(count, most.get(place, 0))
+        return most
+
+    # -- killing ---------------------------------------------------------------------------------------------------
+
+    def kill_inside(self) -> tuple[str, str, str] | None:
+        """A run in which a process ends itself at a drawn operation; None if it never came to that."""
+        kind, phase = self.draw.choice(sorted(self.operations))
+        whole_run = self.draw.random() < 0.25
+        artifact = self.draw.choice(["", "raw.txt", "model", "shards/0", "merged"]) if kind != "driver" else ""
+        nth = self.draw.randint(1, self.operations[kind, phase])
+        token = self.folder / "token"
+        token.unlink(missing_ok=True)
+        run = start(self.killed, self.log, wish(kind, phase, nth, token, artifact=artifact, group=whole_run))
+        run.wait(LIMIT)
+        return ("run" if whole_run else kind, "inside", phase) if token.exists() else None
+
+    def kill_outside(self) -> tuple[str, str, str] | None:
+        """A run of which a part is killed at a drawn time; None if it ended before."""
+        victim, delay = self.draw.choice(OUTSIDE), self.draw.uniform(0.0, 10.0)
+        run = start(self.killed, self.log, {})
+        with suppress(subprocess.TimeoutExpired):
+            run.wait(delay)
+        while run.poll() is None:
+            if victim in ("driver", "run"):
+                phase = "jobs run" if processes(self.killed.root, "runner") else "no job runs"
+                os.killpg(run.pid, signal.SIGKILL) if victim == "run" else run.kill()
+                run.wait(LIMIT)
+                return victim, "outside", phase
+            for pid in processes(self.killed.root, victim):
+                phase = "program runs" if processes(self.killed.root, "program") else "no program runs"
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                    run.wait(LIMIT)  # the other jobs go on to their ends
+                    return victim, "outside", phase
+            time.sleep(0.005)
+        return None
+
+    # -- rounds ----------------------------------------------------------------------------------------------------
+
+    def change(self) -> None:
+        """Another source and configuration, or, more seldom, those of an earlier round, which the store may have."""
+        if self.draw.random() < 0.4:
+            self.states.append(self.draw.choice(self.states))
+        else:
+            last = max(state.source for state in self.states)
+            self.states.append(State(last + self.draw.randint(0, 1), self.draw.randint(1, 9), self.draw.randint(0, 3)))
+        self.states[-1].apply(self.killed)
+
+    def finish(self) -> None:
+        """Let a run end by itself, and compare everything with an undisturbed one."""
+        run = start(self.killed, self.log, {})
+        assert run.wait(LIMIT) == 0, self.log.read_text()
+        self.result.rounds += 1
+        state = self.states[-1]
+        assert self.killed.digests() == self.digests_of(state), f"differs from the undisturbed run of {state}"
+        workspace = Workspace(Store(self.killed.path("store")), self.killed.path("results"), self.killed.path("work"))
+        assert verify(workspace, [], deep=True) == []
+        assert not self.killed.path("store/quarantine").exists()
+
+    def digests_of(self, state: State) -> dict[str, str]:
+        """Digests of an undisturbed run from nothing."""
+        if state not in self.expected:
+            for name in ("results", "store"):
+                shutil.rmtree(self.undisturbed.path(name), ignore_errors=True)
+            state.apply(self.undisturbed)
+            self.undisturbed.run()
+            self.expected[state] = self.undisturbed.digests()
+        return self.expected[state]
+
+    def soak(self, kills: int) -> Result:
+        """Kill until it was done ``kills`` times; every few kills finish and compare."""
+        begun = time.monotonic()
+        until_finish = 0
+        while self.result.kills.total() < kills:
+            if until_finish == 0:
+                self.change()
+                until_finish = self.draw.randint(2, 5)
+            done = self.kill_inside() if self.draw.random() < 0.6 else self.kill_outside()
+            if done is not None:
+                self.result.kills[done] += 1
+                print(f"{self.result.kills.total()}: {' '.join(done)}", flush=True)
+            until_finish -= 1
+            if until_finish == 0:
+                self.finish()
+            elif self.draw.random() < 0.2:
+                self.change()  # what outlives a killed driver meets a run that wants something else
+        self.finish()
+        assert self.killed.run().nothing_done
+        hidden = list(self.killed.path("store").rglob(".*"))
+        assert all(path.match(".*.tmp") for path in hidden), hidden
+        self.result.leftovers = len(hidden)
+        assert not self.killed.path("work/set_aside").exists(), "a killed run's result was taken for an edited one"
+        self.result.seconds = time.monotonic() - begun
+        return self.result
+
+
+def processes(root: Path, kind: str) -> list[int]:
+    """Living processes of a kind that work in the folder ``root``."""
+    found = []
+    for path in Path("/proc").iterdir():
+        with suppress(OSError):
+            if path.name.isdigit() and (path / "cwd").readlink() == root:
+                words = (path / "cmdline").read_bytes().decode().split("\0")
+                if words[1:3] == ["-m", MODULES.get(kind)] or (kind == "program" and "scripts/" in "".join(words[1:2])):
+                    found.append(int(path.name))
+    return sorted(found)
+
+
+def report(result: Result) -> None:
+    """Write the page."""
+    rows = [[*key, str(count)] for key, count in sorted(result.kills.items())]
+    by_kind: Counter[str] = Counter()
+    for (victim, _, _), count in result.kills.items():
+        by_kind[victim] += count
+    paragraphs = [
+        "# Soak: killed at any moment, and nothing is lost",
+        "G13 of [the graph's properties](../docs/faults.md). A small project is run, something of the run is killed "
+        "(`kill -9`), and it is run again, without any cleaning; source and configuration change on the way. Every few "
+        "kills a run is let finish; then every digest must equal that of a run that nothing disturbed, in another "
+        "folder, from nothing, and `verify --deep` must find nothing. From outside a process is killed at a random "
+        "time; from inside between two operations on the file system, drawn at random. Written by `make soak`.",
+        f"Seed {result.seed}: {result.kills.total()} kills "
+        f"({', '.join(f'{victim} {count}' for victim, count in sorted(by_kind.items()))}), "
+        f"{result.rounds} comparisons with an undisturbed run, all equal; nothing in quarantine, nothing put aside; "
+        f"{result.leftovers} temporary files (`.*.tmp`) left in the store by kills, which nothing reads; "
+        f"{result.seconds / 60:.0f} minutes.",
+        table(["killed", "from", "while", "times"], rows),
+    ]
+    figures = {"seed": result.seed, "rounds": result.rounds, "leftovers": result.leftovers, "kills": rows}
+    write(PAGE, paragraphs, figures)
+
+
+def main() -> None:
+    """Kill, compare, and write the page."""
+    parser = argparse.ArgumentParser(prog="python -m tests.graph.soak", description=main.__doc__)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument(
+        "--seed", type=int, default=random.SystemRandom().randrange(10**6), help="default: a random one"
+    )
+    arguments = parser.parse_args()
+    print(f"seed {arguments.seed}", flush=True)
+    folder = Path(tempfile.mkdtemp(prefix="soak-"))
+    try:
+        report(Soak(folder, arguments.seed).soak(arguments.kills))
+    except AssertionError as error:
+        # the folder is kept: it shows what went wrong
+        raise SystemExit(f"seed {arguments.seed}: {error}\n  see {folder}") from None
+    shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
