@@ -37,10 +37,11 @@ def excerpt(old: str, new: str, width: int) -> Excerpt:
     a, b, c, d = hunks[0]
     behind = "".join(left[start + b :])
     was, now = "".join(middle[0][a:b]), "".join(middle[1][c:d])
-    room = max(width // 4, (width - max(len(was), len(now))) // 2)
-    before = _clipped("".join(left[: start + a])[::-1], room)[::-1]
-    half = width // 2
-    return Excerpt(before, _clipped(was, half), _clipped(now, half), _clipped(behind, room), len(hunks) - 1)
+    ahead, half = "".join(left[: start + a]), width // 2
+    room = max(half, width - max(len(was), len(now)))
+    after = _clipped(behind, max(room // 2, room - len(ahead)))
+    before = _clipped(ahead[::-1], room - len(after))[::-1]
+    return Excerpt(before, _clipped(was, half), _clipped(now, half), after, len(hunks) - 1)
 
 
 def _words(text: str) -> list[str]:

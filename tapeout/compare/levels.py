@@ -3,6 +3,7 @@
 ``compare`` is what ``tapeout diff``, ``tapeout rebuild --check`` and ``tapeout reproduce`` share.
 """
 
+import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ from tapeout.compare.values import compare_values, parse
 from tapeout.compare.weights import compare_weights
 from tapeout.config.comparison import Bounds
 from tapeout.graph.address import Place
-from tapeout.graph.errors import NotAPlainFile
 from tapeout.graph.manifest import take
 
 __all__ = ["Comparison", "FileDifference", "Level", "compare"]
@@ -28,6 +28,8 @@ LIMIT = 20
 WEIGHTS = (".safetensors", ".pt", ".pth", ".ckpt")
 ROWS = (".jsonl", ".ndjson")
 PAGES = (".html", ".htm")
+NUMBER = re.compile(r"\.\d+$")
+"""What is put behind the name of a copy that is kept (``graph.store.unused``)."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,7 @@ class _Artifacts:
     def _suffix(self, path: str) -> str:
         """Suffix of a file's name, or of the artifact's if it is one file; none if the two artifacts disagree."""
         names = {PurePosixPath(path or place.manifest.artifact).name.lower() for place in self.places}
+        names = {NUMBER.sub("", name) for name in names}
         found = {archive_suffix(name) or PurePosixPath(name).suffix for name in names}
         return found.pop() if len(found) == 1 else ""
 
@@ -189,21 +192,18 @@ class _Artifacts:
         return self.found[path].level if path in self.found else Level.BYTES
 
     def _archive(self, old: Path, new: Path) -> Found:
-        before, after = self._unpacked(self.places[0], old), self._unpacked(self.places[1], new)
+        before = self._unpacked(self.places[0], old, "the old file")
+        after = self._unpacked(self.places[1], new, "the new file")
         inner = compare(before, after, self.bounds, self.scratch, self.limit)
         if inner.level is Level.BYTES:
             return Found(Level.VALUES, "the same members, packed otherwise")
         words = counted((len(inner.files), "member~ different"), (inner.same, "member~ the same"))
         return Found(inner.level, words, inner)
 
-    def _unpacked(self, place: Place, archive: Path) -> Place:
+    def _unpacked(self, place: Place, archive: Path, what: str) -> Place:
         folder = self._new_folder()
-        unpack(archive, folder)
-        try:
-            manifest = take(folder, place.manifest.artifact, "")
-        except NotAPlainFile as error:
-            raise Unreadable(error.cause, error.cure) from error
-        return Place(place.address, manifest, folder, place.store)
+        unpack(archive, folder, what)
+        return Place(place.address, take(folder, place.manifest.artifact, ""), folder, place.store)
 
     def _named(self, file: Path, suffix: str) -> Path:
         """The file under a name with its suffix, which an object of the store has not."""

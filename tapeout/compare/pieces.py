@@ -75,7 +75,7 @@ def compare_model(old: Path, new: Path, limit: int | None) -> Found:
     Raises:
         Unreadable: one of them is no such model.
     """
-    return _compare(_from_model(old), _from_model(new), limit)
+    return _compare(_from_model(old, "the old file"), _from_model(new, "the new file"), limit)
 
 
 def _from_json(value: dict[str, Any]) -> _Vocabulary:
@@ -112,14 +112,14 @@ def _model_type() -> Any:
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("tapeout.Model"))
 
 
-def _from_model(path: Path) -> _Vocabulary:
+def _from_model(path: Path, what: str) -> _Vocabulary:
     try:
         model = _model_type().FromString(path.read_bytes())
     except DecodeError as error:
-        raise Unreadable(f"{path.name} is no SentencePiece model.", "Build it again.") from error
+        raise Unreadable(f"{what} is no SentencePiece model.", "Build it again.") from error
     names = [piece.piece.decode(errors="backslashreplace") for piece in model.pieces]
     if not names or len(set(names)) != len(names):
-        raise Unreadable(f"{path.name} is no SentencePiece model: no pieces, or repeated ones.", "Build it again.")
+        raise Unreadable(f"{what} is no SentencePiece model: no pieces, or repeated ones.", "Build it again.")
     types = {name: piece.type for name, piece in zip(names, model.pieces, strict=True)}
     scores = {name: piece.score for name, piece in zip(names, model.pieces, strict=True)}
     parts = {part: digest_bytes(getattr(model, part)) for part in PARTS if getattr(model, part)}

@@ -60,8 +60,8 @@ class RowsDetail(Detail):
 class _File:
     """A file of rows: where each begins, its line number, and a hash of its bytes."""
 
-    def __init__(self, path: Path, file: BinaryIO) -> None:
-        self.path, self.file = path, file
+    def __init__(self, what: str, file: BinaryIO) -> None:
+        self.what, self.file = what, file
         self.offsets, self.lines = array("Q"), array("Q")
         self.hashes: list[bytes] = []
         offset = 0
@@ -75,7 +75,7 @@ class _File:
 
     def value(self, index: int) -> Any:
         """The value of a row; raises ``Unreadable`` if it has none."""
-        return parse(self.text(index), f"{self.path.name} line {self.lines[index]}")
+        return parse(self.text(index), f"line {self.lines[index]} of {self.what}")
 
     def text(self, index: int) -> bytes:
         """The bytes of a row."""
@@ -90,7 +90,7 @@ def _hash(data: bytes) -> bytes:
 def compare_rows(old: Path, new: Path, bounds: Bounds, limit: int | None) -> Found:
     """Two files of JSON lines; a line that is no JSON is a row of its own kind, compared as it stands."""
     with open(old, "rb") as left, open(new, "rb") as right:
-        return _Comparison(_File(old, left), _File(new, right)).found(bounds, limit)
+        return _Comparison(_File("the old file", left), _File("the new file", right)).found(bounds, limit)
 
 
 class _Comparison:

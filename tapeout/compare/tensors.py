@@ -130,8 +130,10 @@ def _load(file: str | io.BytesIO, mmap: bool = False) -> Any:
 
 def _torch(module: str, name: str) -> Any:
     """Functions and types that only put a tensor together."""
-    if module == "torch._utils" and name in ("_rebuild_tensor_v2", "_rebuild_parameter"):
+    if module == "torch._utils" and name in ("_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_parameter"):
         return getattr(torch._utils, name)
+    if module in ("torch", "torch.storage") and name == "UntypedStorage":
+        return torch.UntypedStorage
     found = getattr(torch, name, None) if module == "torch" else None
     return found if isinstance(found, torch.dtype) else None
 
@@ -239,13 +241,13 @@ def _source(path: Path) -> Source:
     return Safetensors(path) if path.suffix == ".safetensors" else Saved(path)
 
 
-def main() -> None:
+def main(first: Path, second: Path) -> None:
     """Print the lines."""
     reading = ["old"]
     try:
-        old = _source(Path(sys.argv[1]))
+        old = _source(first)
         reading.append("new")
-        new = _source(Path(sys.argv[2]))
+        new = _source(second)
         for line in differences(old, new, reading.append):
             print(json.dumps(line, allow_nan=False, sort_keys=True), flush=True)
     except (Damaged, *READING) as error:
@@ -255,4 +257,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

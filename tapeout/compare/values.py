@@ -95,7 +95,7 @@ def judged(changes: list[ValueChange], bounds: Bounds) -> tuple[Level, str]:
     """The level that differing values reach, and how many they are."""
     outside = [change for change in changes if not agrees(change, bounds)]
     if not outside:
-        return Level.METRICS, f"{counted((len(changes), 'value~'))} differ within the bounds"
+        return Level.METRICS, f"{counted((len(changes), 'value~ changed'))} within the bounds"
     states = [change.state for change in outside]
     words = counted(*((states.count(state), f"value~ {state}") for state in ("added", "removed", "changed")))
     within = len(changes) - len(outside)

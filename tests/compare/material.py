@@ -1,0 +1,30 @@
+"""Artifacts made of a few files."""
+
+from pathlib import Path
+
+from tapeout.compare.levels import Comparison, compare
+from tapeout.config.comparison import Bounds
+from tapeout.graph.address import Place
+from tapeout.graph.manifest import take
+from tapeout.graph.store import Store
+
+Files = dict[str, bytes | str] | bytes | str
+
+
+def place(root: Path, files: Files, name: str = "artifact") -> Place:
+    """An artifact below ``root``: a folder of files by path, or one file."""
+    target = root / name
+    for path, content in files.items() if isinstance(files, dict) else [("", files)]:
+        file = target / path if path else target
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
+    return Place(name, take(target, name, ""), target, Store(root / "store"))
+
+
+def compared(
+    root: Path, old: Files, new: Files, bounds: Bounds | None = None, limit: int | None = 20, name: str = "artifact"
+) -> Comparison:
+    """Two artifacts, compared; of one name, as two builds of one artifact are."""
+    (root / "scratch").mkdir(parents=True, exist_ok=True)
+    places = place(root / "old", old, name), place(root / "new", new, name)
+    return compare(*places, bounds or Bounds(), root / "scratch", limit)

@@ -1,0 +1,77 @@
+"""Pickles are read without running what they ask for."""
+
+import collections
+import io
+import os
+import pickle
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tapeout.compare import inert
+
+
+@dataclass
+class Plain:
+    """A class of which the reader need know nothing."""
+
+    name: str
+    parts: list[int] = field(default_factory=list)
+
+
+class Runs:
+    """A pickle of this runs a command when it is loaded in the ordinary way."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch {self.path}",)
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
+def test_values_come_as_they_are_and_objects_as_what_they_were_given(protocol: int) -> None:
+    value = {"list": [1, 2.5, None, True, b"x", ("a",)], "set": {1}, "ordered": collections.OrderedDict(a=1)}
+    assert inert.load(pickle.dumps(value, protocol)) == value
+    found = inert.load(pickle.dumps([Plain("a", [1]), Path("b"), io.BytesIO(b"c")], max(protocol, 2)))
+    assert found[0].what.endswith("Plain") and found[0].state == {"name": "a", "parts": [1]}
+    assert found[1].what.startswith("pathlib") and found[1].arguments == ("b",)
+    assert found[2].parts() == {"class": "_io.BytesIO", "state": (b"c", 0, None)}
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
+def test_nothing_is_run(tmp_path: Path, protocol: int) -> None:
+    data = pickle.dumps({"weights": Runs(tmp_path / "ran")}, protocol)
+    found = inert.load(io.BytesIO(data))["weights"]
+    assert found.what == "posix.system" and str(tmp_path) in found.arguments[0]
+    assert not (tmp_path / "ran").exists()
+    pickle.loads(data)
+    assert (tmp_path / "ran").exists()
+
+
+def test_members_of_strange_containers_are_kept() -> None:
+    queue, counter = collections.deque([1, 2]), collections.defaultdict(list, {"a": [1]})
+    found = inert.load(pickle.dumps([queue, counter]))
+    assert found[0].items == [1, 2] and found[1].items == [("a", [1])]
+
+
+def test_a_damaged_pickle_raises_only_what_the_program_expects() -> None:
+    whole = pickle.dumps({"a": [Plain("x"), {1, 2}, "text" * 20], "b": Path("c")}, 4)
+    draw = random.Random(3)
+    for _ in range(3_000):
+        data = bytearray(whole[: draw.randrange(1, len(whole))] if draw.random() < 0.3 else whole)
+        for _ in range(draw.randrange(3)):
+            data[draw.randrange(len(data))] = draw.randrange(256)
+        try:
+            inert.load(bytes(data))
+        except READING:
+            continue
+
+
+READING = (
+    *(pickle.UnpicklingError, EOFError, KeyError, IndexError, ValueError, TypeError, AttributeError),
+    *(OverflowError, MemoryError, RuntimeError),
+)

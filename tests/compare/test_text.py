@@ -1,0 +1,90 @@
+"""Text, pages, bytes, and the places where two texts differ."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from tapeout.compare.excerpt import excerpt
+from tapeout.compare.found import Found, Level
+from tapeout.compare.order import in_order
+from tapeout.compare.text import MOST_LINES, BytesDetail, TextDetail, compare_page, compare_text
+
+
+def text(folder: Path, old: bytes, new: bytes, remark: str = "") -> Found:
+    (folder / "old").write_bytes(old)
+    (folder / "new").write_bytes(new)
+    return compare_text(folder / "old", folder / "new", 20, remark)
+
+
+def page(folder: Path, old: str, new: str, beside: Level | None) -> Found:
+    (folder / "old").write_text(old)
+    (folder / "new").write_text(new)
+    return compare_page(folder / "old", folder / "new", beside, 20)
+
+
+def test_lines_of_text(tmp_path: Path) -> None:
+    found = text(tmp_path, b"a\n-- b\nc\n", b"a\nb\nc\nd\n")
+    assert isinstance(found.detail, TextDetail) and found.reason == "2 lines added, 1 line removed"
+    assert (found.detail.added, found.detail.removed, found.level) == (2, 1, Level.NONE)
+    assert text(tmp_path, b"a\r\n", b"a\n").reason == "only line ends differ"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "first", "differing"),
+    [
+        (b"\0abc", b"\0abd", 3, 1),
+        (b"\0abc", b"\0abcde", 4, 2),
+        (b"\xff", b"", 0, 1),
+        (b"\0" * (3 << 20), b"\0" * (2 << 20) + b"\1" + b"\0" * ((1 << 20) - 2) + b"\2", 2 << 20, 2),
+    ],
+)
+def test_the_first_byte_and_how_many(tmp_path: Path, old: bytes, new: bytes, first: int, differing: int) -> None:
+    detail = text(tmp_path, old, new).detail
+    assert isinstance(detail, BytesDetail) and (detail.first, detail.differing) == (first, differing)
+
+
+def test_long_text_is_compared_as_bytes(tmp_path: Path) -> None:
+    found = text(tmp_path, b"a\n" * (MOST_LINES + 1), b"a\n" * MOST_LINES, "no good")
+    assert isinstance(found.detail, BytesDetail) and found.reason.startswith("no good; 2 bytes")
+
+
+def test_a_page_is_judged_by_what_is_seen_and_by_the_numbers_beside_it(tmp_path: Path) -> None:
+    old = "<html><style>p {}</style><script>1 < 2</script><p>Loss <b>4.20</b></p>of 0a1b2c3d4e<img src='a'>"
+    other = old.replace("4.20", "−4,21").replace("0a1b2c3d4e", "ffff2c3d4e").replace("src='a'", "src='b'")
+    assert page(tmp_path, old, other, Level.METRICS).level is Level.METRICS
+    assert page(tmp_path, old, other, Level.NONE).level is Level.NONE
+    found = page(tmp_path, old, other, None)
+    assert found.level is Level.NONE and found.reason == "2 visible lines added, 2 visible lines removed"
+    assert page(tmp_path, old, old.replace("Loss", "Gain"), Level.BYTES).level is Level.NONE
+    assert "markup or pictures" in page(tmp_path, old, old.replace("src='a'", "src='b'"), None).reason
+    assert page(tmp_path, "<p>\0", "<p>1", Level.BYTES).level is Level.NONE
+
+
+def test_an_excerpt_is_the_first_place_that_differs() -> None:
+    found = excerpt("wire clk; the width is 8 bit", "wire clk; the width is 16 bit", 40)
+    assert (found.before, found.old, found.new, found.after) == ("wire clk; the width is ", "8", "16", " bit")
+    long = "word " * 500
+    found = excerpt(long + "old one" + long, long + "new one" + long + "!", 30)
+    assert (found.old, found.new, found.more) == ("old", "new", 1) and len(found.before) <= 15
+    assert excerpt("", "added", 20).new == "added"
+
+
+@given(some.text(), some.text(), some.integers(8, 80))
+def test_an_excerpt_fits(old: str, new: str, width: int) -> None:
+    found = excerpt(old, new, width)
+    for changed in (found.old, found.new):
+        assert len(found.before + changed + found.after) <= width + 2
+    if old != new:
+        assert found.old != found.new or "…" in found.old
+
+
+@given(some.permutations(range(7)))
+def test_what_kept_its_order_rises_and_nothing_longer_does(positions: list[int]) -> None:
+    kept = sorted(in_order(positions))
+    assert [positions[index] for index in kept] == sorted(positions[index] for index in kept)
+    best = [1] * len(positions)
+    for index, position in enumerate(positions):
+        best[index] += max((best[other] for other in range(index) if positions[other] < position), default=0)
+    assert len(kept) == max(best)

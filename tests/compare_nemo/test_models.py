@@ -1,0 +1,28 @@
+"""SentencePiece models that SentencePiece itself wrote."""
+
+from pathlib import Path
+
+from sentencepiece import sentencepiece_model_pb2 as protocol
+
+from tapeout.compare.found import Level
+from tapeout.compare.pieces import PiecesDetail, compare_model
+from tests.tokenizer.material import train_base
+
+
+def test_a_real_model_and_the_same_with_changes(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.model", tmp_path / "new.model"
+    old.write_bytes(train_base())
+    model = protocol.ModelProto.FromString(old.read_bytes())
+    new.write_bytes(model.SerializeToString())
+    assert compare_model(old, new, 20).level is Level.VALUES
+    first = len(model.pieces)
+    model.pieces.append(protocol.ModelProto.SentencePiece(piece="brand_new", score=-9.5))
+    model.pieces[300].score -= 0.5
+    model.normalizer_spec.add_dummy_prefix = not model.normalizer_spec.add_dummy_prefix
+    new.write_bytes(model.SerializeToString())
+    found = compare_model(old, new, 20)
+    assert found.reason == "1 piece added, 1 score changed, 1 other setting changed"
+    assert isinstance(found.detail, PiecesDetail)
+    (added,) = found.detail.changes["pieces added"]
+    assert (added.piece, added.new) == ("brand_new", first) and found.detail.new_pieces == first + 1
+    assert [change.name for change in found.detail.other] == ["normalizer_spec"]
