@@ -1,6 +1,7 @@
 # make report    environments, then the evaluation report    CONFIG=my.yaml  another configuration, laid over the default
 # make test      environments, then all checks and tests
 # PYTHON=...     a Python 3.11                        PIP_OPTIONS='...'       more arguments for pip, e.g. another index
+# make soak      kill runs KILLS=100 times and compare with undisturbed ones; SEED=... repeats a plan
 PYTHON ?= python3.11
 CONFIG ?=
 PIP_OPTIONS ?=
@@ -9,7 +10,7 @@ FOLDER = $(shell $(PYTHON) -m tapeout.graph.environment --print-folder $(1))
 SNAKEMAKE = $(call FOLDER,workflow)/bin/python -m snakemake
 DEV = $(call FOLDER,dev)/bin/python -m
 
-.PHONY: report plan shell dev environments test check test-graph test-data test-nemo test-end lock schema format clean
+.PHONY: report plan shell dev environments test check test-graph test-data test-nemo test-end soak lock schema format clean
 
 report: environments
 	@$(SNAKEMAKE) eval_report $(if $(CONFIG),--configfile $(CONFIG))
@@ -45,6 +46,9 @@ test-nemo: environments
 
 test-end: dev environments
 	$(DEV) pytest -q tests/end_to_end
+
+soak: dev
+	$(DEV) tests.graph.soak --kills $(or $(KILLS),100) $(if $(SEED),--seed $(SEED))
 
 lock: dev
 	$(call FOLDER,dev)/bin/python envs/lock.py

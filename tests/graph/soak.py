@@ -35,6 +35,8 @@ LIMIT = 120.0
 """Seconds after which a run counts as hanging."""
 OUTSIDE = ("driver", "runner", "resolver", "program", "run")
 """What is killed from outside: one process of a kind, or the whole run."""
+RESTORING = ("store.link", "workspace.publish")
+"""Phases that the driver comes to only where the store has what is wanted."""
 MODULES = {"runner": "tapeout.graph.runner", "resolver": "tapeout.graph.resolve"}
 
 
@@ -111,6 +113,7 @@ class Soak:
         self.states = [State()]
         self.expected: dict[State, dict[str, str]] = {}
         self.log = folder / "run.log"
+        self.duration = 0.0
         self.operations = self.recorded()
 
     def recorded(self) -> dict[tuple[str, str], int]:
@@ -119,7 +122,9 @@ class Soak:
         record.mkdir()
         for state in (State(1), State(2), State(1), State(2, repeats=1)):
             state.apply(self.undisturbed)
+            begun = time.monotonic()
             assert start(self.undisturbed, self.log, {"record": str(record)}).wait(LIMIT) == 0, self.log.read_text()
+            self.duration = max(self.duration, time.monotonic() - begun)
         most: dict[tuple[str, str], int] = {}
         for path in sorted(record.iterdir()):
             for phase, count in json.loads(path.read_bytes()).items():
@@ -132,6 +137,8 @@ class Soak:
     def kill_inside(self) -> tuple[str, str, str] | None:
         """A run in which a process ends itself at a drawn operation; None if it never came to that."""
         kind, phase = self.draw.choice(sorted(self.operations))
+        if kind == "driver" and phase in RESTORING:
+            self.change(again=True)
         whole_run = self.draw.random() < 0.25
         artifact = self.draw.choice(["", "raw.txt", "model", "shards/0", "merged"]) if kind != "driver" else ""
         nth = self.draw.randint(1, self.operations[kind, phase])
@@ -143,7 +150,7 @@ class Soak:
 
     def kill_outside(self) -> tuple[str, str, str] | None:
         """A run of which a part is killed at a drawn time; None if it ended before."""
-        victim, delay = self.draw.choice(OUTSIDE), self.draw.uniform(0.0, 10.0)
+        victim, delay = self.draw.choice(OUTSIDE), self.draw.uniform(0.0, self.duration)
         run = start(self.killed, self.log, {})
         with suppress(subprocess.TimeoutExpired):
             run.wait(delay)
@@ -164,9 +171,9 @@ class Soak:
 
     # -- rounds ----------------------------------------------------------------------------------------------------
 
-    def change(self) -> None:
+    def change(self, again: bool = False) -> None:
         """Another source and configuration, or, more seldom, those of an earlier round, which the store may have."""
-        if self.draw.random() < 0.4:
+        if again or self.draw.random() < 0.3:
             self.states.append(self.draw.choice(self.states))
         else:
             last = max(state.source for state in self.states)
@@ -209,8 +216,8 @@ class Soak:
             until_finish -= 1
             if until_finish == 0:
                 self.finish()
-            elif self.draw.random() < 0.2:
-                self.change()  # what outlives a killed driver meets a run that wants something else
+            elif done is None or self.draw.random() < 0.2:
+                self.change()  # there is nothing left to do; or what outlives its driver is to meet a run that differs
         self.finish()
         assert self.killed.run().nothing_done
         hidden = list(self.killed.path("store").rglob(".*"))
