@@ -36,13 +36,13 @@ check: dev
 	$(DEV) snakemake --lint
 
 test-graph: dev
-	$(DEV) pytest -q -n 2 tests/graph tests/cli tests/config tests/test_layers.py
+	$(DEV) pytest -q -n 2 tests/graph tests/cli tests/compare tests/provenance tests/config tests/test_layers.py
 
 test-data: environments
 	$(call FOLDER,data)/bin/python -m pytest -q tests/sources tests/data tests/report
 
 test-nemo: environments
-	$(call FOLDER,nemo)/bin/python -m pytest -q tests/tokenizer tests/model tests/nemo tests/evals
+	$(call FOLDER,nemo)/bin/python -m pytest -q tests/tokenizer tests/model tests/nemo tests/evals tests/compare_nemo
 
 test-end: dev environments
 	$(DEV) pytest -q tests/end_to_end
