@@ -3,6 +3,7 @@
 ``sha256sum --check SHA256SUMS`` says the same as ``check`` here, without Tapeout; but for files that nobody listed.
 """
 
+import os
 import shutil
 import tarfile
 import tempfile
@@ -16,6 +17,7 @@ from tapeout.graph.manifest import walk
 from tapeout.provenance.document import plain
 
 SUMS = "SHA256SUMS"
+END_OF_ARCHIVE = 2 * tarfile.BLOCKSIZE
 
 
 class NotAnExport(TapeoutError):
@@ -87,6 +89,8 @@ def unpack(archive: Path, folder: Path) -> None:
     """
     try:
         with tarfile.open(archive, "r:") as tar:
+            if not _ends(archive):
+                raise ValueError("it is broken off")
             for member in tar:
                 if member.isdir():  # packed by another program; those that are needed are made below
                     continue
@@ -101,6 +105,13 @@ def unpack(archive: Path, folder: Path) -> None:
         raise NotAnExport(
             f"{archive} is no folder and no whole tar archive of plain files: {error}.", "Get the export again."
         ) from error
+
+
+def _ends(archive: Path) -> bool:
+    """Whether an archive has its end, two blocks of zeros; the library is content without."""
+    with open(archive, "rb") as file:
+        file.seek(-min(END_OF_ARCHIVE, file.seek(0, os.SEEK_END)), os.SEEK_END)
+        return not any(file.read())
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -195,8 +195,8 @@ def test_an_archive_is_as_good_as_its_folder(signed: Path, keys: Keys, tmp_path:
     data = (tmp_path / "one.tar").read_bytes()
     for end in (0, 100, 700, len(data) // 2, len(data) * 9 // 10):
         (tmp_path / "cut.tar").write_bytes(data[:end])
-        with pytest.raises((NotAnExport, AlteredExport)), opened(tmp_path / "cut.tar") as folder:
-            checked(folder, None)
+        with pytest.raises(NotAnExport), opened(tmp_path / "cut.tar"):
+            pass
     with pytest.raises(NotAnExport), opened(tmp_path / "missing.tar"):
         pass
 

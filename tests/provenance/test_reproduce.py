@@ -4,8 +4,6 @@ import json
 import shutil
 from pathlib import Path
 
-import pytest
-
 from tapeout.compare.found import Level
 from tapeout.config.comparison import Bounds
 from tapeout.graph.digest import digest_value
@@ -16,10 +14,7 @@ from tests.graph.conftest import ALL, Project
 from tests.provenance.conftest import Keys, copy_mini, tapeout
 
 UNSTEADY = """
-import os
 from random import random
-if os.path.exists(os.environ.get("TAPEOUT_DOWNLOADS", "") + "/fail"):
-    raise SystemExit("this machine lacks something")
 (output / "log.json").write_text(json.dumps({"loss": 2.5 + random() / 1e6}))
 """
 
@@ -46,63 +41,57 @@ def test_an_export_is_reproduced_in_an_empty_folder(signed: Path, mini: Project,
     assert "RebuildFailed: There is no folder nowhere." in without.stderr and not (tmp_path / "other").exists()
 
 
-@pytest.fixture(scope="module")
-def unsteady(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Document]:
-    """A project whose model writes a slightly other loss each time: its export with all files, and where it was built
-    again."""
-    project = copy_mini(tmp_path_factory.mktemp("unsteady") / "project")
+def test_bytes_that_differ_are_judged_by_what_they_say(tmp_path: Path) -> None:
+    project = copy_mini(tmp_path / "project")
     script = project.path("scripts/model.py")
     script.write_text(script.read_text() + UNSTEADY)
     project.run()
-    export = project.root.parent / "export.tar"
-    tapeout(project.root, "export", export, "--also", "src", "--with-artifacts")
-    again = project.root.parent / "again"
-    done = tapeout(project.root, "reproduce", export, "--environments", ".envs", "--folder", again)
+    tapeout(project.root, "export", tmp_path / "export.tar", "--also", "src", "--with-artifacts")
+    again, export = tmp_path / "again", tmp_path / "unpacked"
+    done = tapeout(project.root, "reproduce", "../export.tar", "--environments", ".envs", "--folder", again)
     assert "Verdict: equal within the stated bounds" in done.stdout
-    folder = project.root.parent / "unpacked"
-    shutil.unpack_archive(export, folder)
-    return folder, again, read_document(folder / NAME)
+    assert "Equal within the stated bounds" in (again / "verdict.html").read_text()
+    shutil.unpack_archive(tmp_path / "export.tar", export)
+    document = read_document(export / NAME)
 
-
-def test_values_that_differ_are_judged_by_the_bounds(unsteady: tuple[Path, Path, Document]) -> None:
-    export, again, document = unsteady
     found = judge(document, export, again, Bounds())
     levels = {row.artifact: row.level for row in found.rows}
     assert levels == {name: Level.METRICS if name == "model" else Level.BYTES for name in levels}
     assert found.verdict is Verdict.BOUNDS
     assert found.first and [each.path for each in found.first.differences] == ["log.json"]
     assert "does not write the same bytes" in found.why[0]
+
     narrow = Bounds.model_validate({"fractions": {"relative": 0, "absolute": 0}})
     assert judge(document, export, again, narrow).verdict is Verdict.DIFFERENT
-    assert "Equal within the stated bounds" in (again / "verdict.html").read_text()
 
-
-def test_without_the_files_only_equal_bytes_can_be_shown(unsteady: tuple[Path, Path, Document]) -> None:
-    export, again, document = unsteady
-    found = judge(document.model_copy(update={"carried": [document.target]}), export, again, Bounds())
+    without_files = document.model_copy(update={"carried": [document.target]})
+    found = judge(without_files, export, again, Bounds())
     assert found.verdict is Verdict.DIFFERENT and found.first
     assert [row.artifact for row in found.rows if row.level is not Level.BYTES] == ["model"]
     assert found.first.differences[0].reason == "other bytes; the old ones are not in the export"
 
-
-def test_the_first_difference_says_what_differs_in_the_step(unsteady: tuple[Path, Path, Document]) -> None:
-    export, again, document = unsteady
-    value = json.loads(document.encode())
-    manifest = next(each for each in value["artifacts"] if each["artifact"] == "raw.txt")
-    action = value["actions"][manifest["action"]]
-    action["environment"]["digest"] = manifest["digest"] = manifest["files"][0]["digest"] = "0" * 64
-    manifest["action"] = digest_value(action)
-    value["actions"][manifest["action"]] = action
-    found = judge(Document.model_construct(**value), export, again, Bounds())
+    found = judge(in_another_environment(document, "raw.txt"), export, again, Bounds())
     assert found.first and found.first.artifact == "raw.txt" and not found.first.same_action
     assert len(found.why) == 1 and found.why[0].startswith("environment light: 0000000000000000 in the export, ")
 
 
-def test_a_step_that_fails_here_is_named(unsteady: tuple[Path, Path, Document], tmp_path: Path) -> None:
-    export, again, _ = unsteady
-    (tmp_path / "fail").touch()
-    variables = {"TAPEOUT_DOWNLOADS": str(tmp_path)}
-    arguments = ("--folder", "here", "--environments", again / ".envs")
-    done = tapeout(tmp_path, "reproduce", export, *arguments, expect=3, variables=variables)
+def in_another_environment(document: Document, name: str) -> Document:
+    """The document as if an artifact had been made in another environment, and had become something else."""
+    value = json.loads(document.encode())
+    manifest = next(each for each in value["artifacts"] if each["artifact"] == name)
+    action = value["actions"][manifest["action"]]
+    action["environment"]["digest"] = manifest["digest"] = manifest["files"][0]["digest"] = "0" * 64
+    manifest["action"] = digest_value(action)
+    value["actions"][manifest["action"]] = action
+    return Document.model_construct(**value)
+
+
+def test_a_step_that_fails_here_is_named(signed: Path, mini: Project, tmp_path: Path) -> None:
+    environments = Path(shutil.copytree(mini.root / ".envs", tmp_path / "envs", symlinks=True))
+    python = environments / mini.environment("heavy").folder.name / "bin/python"
+    python.unlink()
+    python.write_text("#!/bin/sh\necho this machine lacks something\nexit 1\n")
+    python.chmod(0o755)
+    done = tapeout(tmp_path, "reproduce", signed, "--folder", "here", "--environments", "envs", expect=3)
     assert "RebuildFailed: model: scripts/model.py ended with status 1" in done.stderr
     assert "this machine lacks something" in done.stderr and not (tmp_path / "here/verdict.html").exists()
