@@ -91,7 +91,7 @@ def export(project: Project, wanted: Wishes, where: Path, as_json: bool) -> int:
         ["made by", f"{len(document.actions)} actions, from {len(document.sources)} sources"],
         ["environments", ", ".join(value["environments"]) or "none"],
         ["code", f"{len(document.code)} files"],
-        ["files of", "every artifact" if wanted.with_artifacts else f"{document.target} alone (--with-artifacts: all)"],
+        ["carries", "the files of " + ("every artifact" if wanted.with_artifacts else f"{document.target} alone")],
         ["formats", ", ".join(value["formats"])],
         ["signed by", f"key {signed[:16]}" if signed else "nobody"],
         ["size", output.size(value["size"])],
