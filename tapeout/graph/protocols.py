@@ -4,6 +4,7 @@ Libraries are imported where they are used: S3's alone takes half a second, and 
 """
 
 import contextlib
+import logging
 import secrets
 import stat
 from abc import ABC, abstractmethod
@@ -122,6 +123,7 @@ class Ssh(Protocol):
 
     def options(self, given: dict[str, Any]) -> dict[str, Any]:
         """Bounded waits; only hosts whose key the user knows, which fsspec by itself does not ask for."""
+        logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # it shows tracebacks of what it raises as well
         options = dict.fromkeys(("timeout", "banner_timeout", "auth_timeout"), SECONDS_TO_CONNECT)
         return {name: value for name, value in (options | _known_hosts()).items() if name not in given}
 

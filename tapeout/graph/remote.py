@@ -158,6 +158,8 @@ class Remote:
         ready = [action for action in self.owed() if action.startswith(only)]
         if not ready or _recent(self._refuses) or _recent(self._away):
             return
+        if not only:
+            say(f". pushing to {self.name} what earlier runs could not: {len(ready)} of their outputs")
         try:
             self.push(ready)
         except RemoteAway as error:
@@ -173,9 +175,7 @@ class Remote:
             RemoteAway: it does not answer.
             RemoteRefuses: it may not be written, or is full.
         """
-        transport = self._reach()
-        if transport is None:
-            raise RemoteAway(f"The remote {self.name} is away.", "Push when it is back.")
+        transport = self._connect()
         push, pushed = Push(self.store, transport, self._distrust), []
         for start in range(0, len(actions), TOGETHER):
             pushed += push.actions(actions[start : start + TOGETHER])
@@ -192,15 +192,22 @@ class Remote:
         transport = self._reach()
         return None if transport is None else Pull(self.store, transport, self._distrust)
 
+    def _connect(self) -> Transport:
+        if self._transport is None:
+            transport = Transport(self.url)
+            transport.reach()
+            self._transport = transport
+        return self._transport
+
     def _reach(self) -> Transport | None:
         """The remote if it is there; none if it is not, or if a process of this run found it away a short while ago."""
-        if self._transport is None and not _recent(self._away):
-            self._transport = Transport(self.url)
-            try:
-                self._transport.reach()
-            except (RemoteAway, RemoteRefuses) as error:
-                self._leave(error)
-        return None if _recent(self._away) else self._transport
+        if _recent(self._away):
+            return None
+        try:
+            return self._connect()
+        except (RemoteAway, RemoteRefuses) as error:
+            self._leave(error)
+            return None
 
     def _leave(self, error: RemoteAway | RemoteRefuses) -> None:
         """Tell the user and the other processes of this run that the remote is not to be had."""

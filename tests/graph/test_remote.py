@@ -1,6 +1,7 @@
 """A store elsewhere: what is pushed is pulled whole, whatever breaks, and nothing false is let in."""
 
 import contextlib
+import os
 import threading
 from pathlib import Path
 
@@ -71,7 +72,8 @@ def test_a_download_that_cannot_be_finished_is_finished_another_day(
     way.down, way.last = 0, None
     another_day = here(tmp_path / "two", place)
     assert another_day.remote.pull(action) is None  # a process of the same run leaves it alone
-    another_day.remote.hope()
+    for mark in tmp_path.glob("*.marks/remote.away"):
+        os.utime(mark, (0, 0))  # some time later
     assert another_day.remote.pull(action) is not None
     assert way.down < 4 * BIG - begun + BIG // 2
     assert another_day.files(action) == {"weights": FILES["weights"] * 4}
@@ -194,11 +196,11 @@ def refused(place: Place, action: Action, tmp_path: Path, capfd: Text) -> None:
 
 
 @pytest.mark.parametrize("what", ["garbage", "nothing", "nested", "flipped", "another's", "too large", "a list"])
-def test_an_entry_that_is_none_is_refused(place: Place, tmp_path: Path, capfd: Text, what: str, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    one = here(tmp_path / "one", place)
+def test_an_entry_that_is_none_is_refused(file: Place, tmp_path: Path, capfd: Text, what: str, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    one = here(tmp_path / "one", file)
     action, other = one.seal("model", FILES), one.seal("model", {"a": b"a\n"}, number=1)
     one.remote.push([action.digest, other.digest])
-    right = place.get(entry_key(action))
+    right = file.get(entry_key(action))
     if what == "too large":
         monkeypatch.setattr("tapeout.graph.pull.LARGEST_ENTRY", len(right) - 1)
     wrong = {
@@ -206,11 +208,19 @@ def test_an_entry_that_is_none_is_refused(place: Place, tmp_path: Path, capfd: T
         "nothing": b"",
         "nested": b"[" * 200_000,
         "flipped": right.replace(b'"size":2', b'"size":3', 1),
-        "another's": place.get(entry_key(other)),
+        "another's": file.get(entry_key(other)),
         "too large": right,
         "a list": b"[]",
     }[what]
-    place.put(entry_key(action), wrong)
+    file.put(entry_key(action), wrong)
+    refused(file, action, tmp_path, capfd)
+
+
+def test_an_entry_without_content_is_refused(distant: tuple[Place, Way], tmp_path: Path, capfd: Text) -> None:
+    place, _ = distant
+    action = here(tmp_path / "one", place).seal("model", FILES)
+    here(tmp_path / "one", place).remote.push([action.digest])
+    place.put(entry_key(action), b"")
     refused(place, action, tmp_path, capfd)
 
 
@@ -363,9 +373,9 @@ def test_who_may_only_read_pulls_and_cannot_push(
         assert reads.remote.pull(action) is not None
         reads.seal("notes", {"a": b"a\n"})
         reads.remote.owe(other.digest)
-        reads.remote.push_owed()
+        reads.remote.push_owed(other.digest)
         said = capfd.readouterr().err.splitlines()
         assert len(said) == 1 and "refuses (PermissionError" in said[0] and "Still to be pushed" in said[0]
-        here(tmp_path / "two", s3).remote.push_owed()
+        here(tmp_path / "two", s3).remote.push_owed(other.digest)
         assert capfd.readouterr().err == ""  # the next step of the same run does not try again
     assert reads.owed() == [other.digest] and entry_key(other) not in s3.names()

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,6 +118,6 @@ def test_a_store_that_may_only_be_read_restores_and_refuses_to_build(users: list
     built = bob.run(TAPEOUT_REMOTE=f"file://{store}")
     assert built.built == ["model", "report.txt"], built.text
     assert "3 of them from the remote" not in built.text and "4 of them from the remote" in built.text
-    # and nobody lets him push
-    pushed = bob.run(TAPEOUT_REMOTE=f"file://{store}", TAPEOUT_REMOTE_MODE="read-write")
-    assert pushed.status == 0 and "Traceback" not in pushed.text
+    remote = {"TAPEOUT_REMOTE": f"file://{store}", "TAPEOUT_REMOTE_MODE": "read-write"}
+    pushed = bob.does(sys.executable, "-m", "tapeout.cli", "push", **remote)
+    assert pushed.status == 3 and "RemoteRefuses" in pushed.text and "cannot be written" in pushed.text

@@ -1,0 +1,79 @@
+"""Entries from strangers: whatever their bytes are, they are the right entry or a ``ValueError``."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tapeout.graph.action import Action
+from tapeout.graph.digest import canonical, digest_bytes
+from tapeout.graph.entry import decode, encode
+from tapeout.graph.manifest import Entry, Manifest
+
+ACTION = Action({"schema": 1, "artifact": "model", "params": {"lr": 0.5}})
+FILES = (Entry("a.txt", False, 2, "a" * 64), Entry("sub/b.sh", True, 3, "b" * 64))
+MANIFEST = Manifest("model", ACTION.digest, "folder", FILES)
+RIGHT = encode(ACTION.value, MANIFEST)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def test_an_entry_is_read_as_it_was_written() -> None:
+    assert decode(RIGHT, ACTION.digest) == (ACTION, MANIFEST)
+
+
+def places(value: object, way: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+    """Ways to all values inside a value."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [way, *(found for key, part in inner for found in places(part, (*way, key)))]
+
+
+@given(st.data(), VALUES)
+def test_an_altered_entry_is_never_believed(data: st.DataObject, value: object) -> None:
+    sealed = json.loads(RIGHT)
+    *way, last = data.draw(st.sampled_from(places(sealed["entry"])[1:]))
+    at = sealed["entry"]
+    for key in way:
+        at = at[key]
+    if at[last] == value and type(at[last]) is type(value):
+        return
+    at[last] = value
+    for digest in (sealed["digest"], digest_bytes(json.dumps(sealed["entry"], sort_keys=True).encode())):
+        with pytest.raises(ValueError):
+            decode(json.dumps(sealed | {"digest": digest}).encode(), ACTION.digest)
+
+
+@given(st.binary(max_size=200), st.integers(0, len(RIGHT)))
+def test_bytes_are_never_believed(noise: bytes, at: int) -> None:
+    altered = RIGHT[:at] + noise + RIGHT[at + len(noise) :]
+    if altered.strip() != RIGHT.strip():
+        with pytest.raises(ValueError):
+            decode(altered, ACTION.digest)
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        Manifest("model", ACTION.digest, "file", FILES),
+        Manifest("model", ACTION.digest, "file", (Entry("a.txt", False, 2, "a" * 64),)),
+        Manifest("model", ACTION.digest, "folder", (Entry("", False, 2, "a" * 64),)),
+        Manifest("model", ACTION.digest, "folder", FILES[::-1]),
+        Manifest("model", ACTION.digest, "folder", (FILES[0], FILES[0])),
+        Manifest("model", ACTION.digest, "link", FILES),
+        Manifest("other", ACTION.digest, "folder", FILES),
+        Manifest("model", "0" * 64, "folder", FILES),
+    ],
+    ids=str,
+)
+def test_a_manifest_that_does_not_fit_is_refused(manifest: Manifest) -> None:
+    with pytest.raises(ValueError):
+        decode(encode(ACTION.value, manifest), ACTION.digest)
+
+
+def test_another_form_of_the_same_json_is_the_same_entry() -> None:
+    assert decode(json.dumps(json.loads(RIGHT), indent=2).encode(), ACTION.digest) == (ACTION, MANIFEST)
+    assert canonical(json.loads(RIGHT)) + b"\n" == RIGHT
