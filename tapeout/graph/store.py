@@ -23,8 +23,8 @@ from typing import IO, Any
 from tapeout.graph.action import Action
 from tapeout.graph.digest import canonical, digest_files, write_atomically
 from tapeout.graph.entry import decode, encode
-from tapeout.graph.errors import NotWritable
-from tapeout.graph.manifest import Entry, Manifest, sealed_time_ns
+from tapeout.graph.errors import NotAPlainFile, NotWritable
+from tapeout.graph.manifest import Entry, Manifest, sealed_time_ns, take
 
 NO_WRITING = {errno.EACCES, errno.EPERM, errno.EROFS}
 UMASK = threading.Lock()
@@ -188,6 +188,14 @@ class Store:
                 with contextlib.suppress(PermissionError):  # another user's file, and right
                     place.chmod(mode(entry))
         return not damaged
+
+    def has_bytes(self, root: Path) -> bool:
+        """Read every file below ``root``; True if all are here by their bytes, so that nothing is lost with them."""
+        try:
+            found = take(root, "", "")
+        except NotAPlainFile:
+            return False
+        return all(self.object_path(entry).is_file() for entry in found.entries)
 
     def link(self, manifest: Manifest, target: Path, scratch: Path) -> None:
         """Make ``target`` the artifact, by hard links where the file system allows it.

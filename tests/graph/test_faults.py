@@ -138,6 +138,17 @@ def test_g13_killed_at_many_moments_it_ends_as_if_undisturbed(tmp_path: Path) ->
     assert result.kills.total() == 6 and result.rounds >= 2
 
 
+def test_a_kill_while_a_result_is_exchanged_leaves_no_result_put_aside(built: Project, tmp_path: Path) -> None:
+    built.edit("config.yaml", "lr: 1", "lr: 5")
+    token = tmp_path / "token"
+    assert start(built, tmp_path / "log", wish("runner", "store.link", 1, token, artifact="scripts/model.py")).wait(60)
+    assert token.exists() and not built.path("results/model.manifest.json").exists()
+    assert built.path("results/model/weights.txt").read_text().endswith("3")  # the old one, which nothing vouches for
+    assert built.run().built == ["report.txt"]  # the model was sealed before
+    assert built.path("results/model/weights.txt").read_text().endswith("7")
+    assert not built.path("work/set_aside").exists()
+
+
 def test_a_job_that_outlives_its_run_never_replaces_what_a_later_run_found(built: Project, tmp_path: Path) -> None:
     first, token = built.digests(), tmp_path / "token"
     built.edit("config.yaml", "lr: 1", "lr: 5")
