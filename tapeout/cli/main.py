@@ -81,7 +81,12 @@ def cost(
     as_json: AsJson = False,
     configfile: Config = [],  # noqa: B006
 ) -> None:
-    """What a run would do and cost: jobs, cache hits, time, CPU and GPU hours, bytes."""
+    """Say what a run would do and cost.
+
+    Jobs, cache hits, time, CPU and GPU hours, bytes.
+
+    Exit code 0 if nothing would run, else 1.
+    """
     raise typer.Exit(show_cost(load(configfile, target), as_json, cores))
 
 
@@ -94,7 +99,12 @@ def diff(
     as_json: AsJson = False,
     configfile: Config = [],  # noqa: B006
 ) -> None:
-    """What differs between two artifacts, actions or runs: rows, tensors, pieces, numbers, lines; where it began."""
+    """Show what differs between two artifacts, actions or runs.
+
+    Rows, tensors, pieces, numbers, lines; and where the difference began.
+
+    Exit code 0 if they are the same, byte for byte, else 1.
+    """
     raise typer.Exit(show_diff(old, new, limit, actions, configfile, as_json))
 
 
@@ -196,7 +206,12 @@ def rebuild(
     as_json: AsJson = False,
     configfile: Config = [],  # noqa: B006
 ) -> None:
-    """Build steps again in an empty folder, offline, and say how much is the same: bytes, values, metrics, none."""
+    """Build steps a second time, and compare.
+
+    In an empty folder and offline; says how much is the same: bytes, values, metrics, or nothing.
+
+    Exit code 0, or 1 if a step did not reach the level asked for.
+    """
     bounds = read_bounds([Path("config/default.yaml"), *configfile])
     project = load(configfile)
     raise typer.Exit(run_rebuild(project, artifacts or [], level if check else None, bounds, keep, online, as_json))
@@ -216,7 +231,12 @@ def export(
     as_json: AsJson = False,
     configfile: Config = [],  # noqa: B006
 ) -> None:
-    """A report with everything that it was made from, to check and repeat elsewhere."""
+    """Pack a report with all that it was made from.
+
+    To check it and to build it again elsewhere: tapeout reproduce.
+
+    Exit code 0.
+    """
     from tapeout.cli.export import export as run_export  # here, because what it signs with takes long to import
     from tapeout.cli.export import wishes
 
@@ -236,7 +256,12 @@ def reproduce(
     check: Annotated[bool, typer.Option("--check", help="Check signature and bytes; run nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Build an exported report again from its sources and compare; runs the code of the export."""
+    """Build an exported report again, and compare.
+
+    Checks signature and bytes, then runs the code of the export on its sources.
+
+    Exit code 0 if the verdict is that it is the same, else 1.
+    """
     from tapeout.cli.reproduce import reproduce as run_reproduce  # as above
 
     raise typer.Exit(run_reproduce(export, public_key, folder, environments, pip, check, as_json))
@@ -247,7 +272,12 @@ def push(
     addresses: Annotated[list[str] | None, typer.Argument(help="None means results/ and what is owed.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give artifacts to the remote that TAPEOUT_REMOTE names, for others to restore."""
+    """Give artifacts to the remote.
+
+    TAPEOUT_REMOTE names it; others restore them from there.
+
+    Exit code 0 if the remote has everything now, else 1.
+    """
     raise typer.Exit(run_push(addresses or [], as_json))
 
 
