@@ -39,3 +39,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = ""
     for row in rows:
         made.add_row(*row)
     return made
+
+
+def count(number: int, noun: str) -> str:
+    """A number of things as a person says it."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

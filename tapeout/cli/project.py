@@ -3,18 +3,15 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-from snakemake.api import SnakemakeApi
-from snakemake.exceptions import WorkflowError
-from snakemake.settings.enums import Quietness
-from snakemake.settings.types import ConfigSettings, OutputSettings, ResourceSettings
+from typing import TYPE_CHECKING, Any
 
 from tapeout.errors import TapeoutError
 from tapeout.graph.action import Recipe
-from tapeout.graph.layer import Layer
 from tapeout.graph.settle import Decision, decide, in_order
 from tapeout.graph.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tapeout.graph.layer import Layer
 
 
 class NoProject(TapeoutError):
@@ -30,7 +27,7 @@ class Project:
         target: what is asked about, a rule or an artifact; None for the default target.
     """
 
-    layer: Layer
+    layer: "Layer"
     target: str | None = None
 
     @property
@@ -98,6 +95,12 @@ def load(config: list[Path], target: str | None = None) -> Project:
     Raises:
         NoProject: there is no Snakefile, or Snakemake cannot read it.
     """
+    # Snakemake takes most of a second to import: commands that do not read the workflow, and help, do without
+    from snakemake.api import SnakemakeApi
+    from snakemake.exceptions import WorkflowError
+    from snakemake.settings.enums import Quietness
+    from snakemake.settings.types import ConfigSettings, OutputSettings, ResourceSettings
+
     snakefile = Path("Snakefile")
     if not snakefile.is_file():
         raise NoProject("There is no Snakefile in this folder.", "Go to the folder of the project.")

@@ -6,41 +6,85 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
 from tapeout.cli import output
-from tapeout.cli.project import Project
-from tapeout.graph.verify import Finding, verify
+from tapeout.cli.project import load
+from tapeout.graph.mend import mend
+from tapeout.graph.verify import Finding, kept, verify
+from tapeout.graph.workspace import Workspace
 
 
-def run(project: Project, artifacts: list[str], deep: bool, repair: bool, configs: list[Path], as_json: bool) -> int:
-    """Show what is wrong; returns 0 if nothing is, or if it was mended, else 1."""
-    for name in artifacts:
-        project.decision(name)
-    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=output.errors, transient=True, disable=as_json) as bar:
-        task = bar.add_task("reading", total=None)
-        found = verify(
-            project.workspace, artifacts, deep, lambda done, total: bar.update(task, completed=done, total=total)
-        )
-    mended = _repair(project, found, configs) if repair and found else False
-    value = {"deep": deep, "findings": [asdict(finding) for finding in found], "repaired": mended}
-    rows = [[finding.artifact or "(store)", finding.path, finding.problem] for finding in found]
-    parts: list[Any] = [f"All is well{'' if deep else ' as far as sizes and times tell; --deep reads every byte'}."]
+def run(addresses: list[str], deep: bool, repair: bool, configs: list[Path], as_json: bool) -> int:
+    """Show what is wrong; returns 0 if nothing is, or if it was mended, else 1.
+
+    Raises:
+        NoProject: an address names nothing that is there, and no rule makes it.
+    """
+    workspace = Workspace.here()
+    there = [one.address for one in kept(workspace)]
+    for address in addresses:
+        if address not in there:
+            load(configs).decision(address)
+    found, read = _look(workspace, addresses, deep, as_json)
+    left = _repair(workspace, found, configs, as_json) if repair and found else found
+    value = {
+        "deep": deep,
+        "artifacts": len(addresses or there),
+        "bytes_read": read,
+        "findings": [asdict(finding) for finding in found],
+        "repaired": bool(found) and not left,
+    }
+    checked = output.count(len(addresses or there), "artifact")
+    how = f"{output.size(read)} were read" if deep else "names, sizes and times only; --deep reads every byte"
+    parts: list[Any] = [f"All is well: {checked}{'' if addresses else ' and the store'}, {how}."]
     if found:
-        last = "Mended." if mended else "To mend: tapeout verify --deep --repair"
+        rows = [[finding.artifact or "(store)", finding.path, finding.problem] for finding in found]
+        last = _verdict(found, left, repair)
         parts = [output.table(["artifact", "file", "problem"], rows), last]
     output.show(value, as_json, *parts)
-    return 0 if not found or mended else 1
+    return 0 if not left else 1
 
 
-def _repair(project: Project, found: list[Finding], configs: list[Path]) -> bool:
-    """Let a run restore what the store still has whole and rebuild the rest, then look again."""
+def _verdict(found: list[Finding], left: list[Finding], repair: bool) -> str:
+    """What became of the findings, or can be done about them."""
+    if not any(finding.artifact for finding in found):
+        return "Nothing uses them; they were put aside in the store's quarantine."
+    if not repair:
+        return "To mend: tapeout verify --deep --repair"
+    if not left:
+        return "Mended."
+    names = ", ".join(sorted({finding.artifact for finding in left}))
+    return f"Not mended, because no right copy is left: {names}."
+
+
+def _look(workspace: Workspace, addresses: list[str], deep: bool, quiet: bool) -> tuple[list[Finding], int]:
+    """What is wrong, and how many bytes were read, with a bar that shows them."""
+    read = 0
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=output.errors, transient=True, disable=quiet or not deep) as bar:
+        task = bar.add_task("reading", total=None)
+
+        def told(done: int, total: int) -> None:
+            nonlocal read
+            read = done
+            bar.update(task, completed=done, total=total)
+
+        return verify(workspace, addresses, deep, told), read
+
+
+def _repair(workspace: Workspace, found: list[Finding], configs: list[Path], quiet: bool) -> list[Finding]:
+    """Bring back what has a right copy somewhere, let a run build the rest again, and say what is still wrong."""
     names = sorted({finding.artifact for finding in found if finding.artifact})
-    rules = sorted({project.recipes[name].rule for name in names if name in project.recipes})
-    if rules:
-        command = [sys.executable, "-m", "snakemake", *rules]
-        options = ["--configfile", *map(str, configs)] if configs else []
-        if subprocess.run([*command, *options], check=False, stdout=sys.stderr).returncode:
-            return False
-    return not verify(project.workspace, names, deep=True)
+    if not names:
+        return []  # damaged files that nothing uses: they were put aside
+    mend(workspace, names)
+    left, _ = _look(workspace, names, True, quiet)
+    if broken := {finding.artifact for finding in left if "@" not in finding.artifact}:
+        recipes = load(configs).recipes
+        if rules := sorted({recipes[name].rule for name in broken if name in recipes}):
+            options = ["--configfile", *map(str, configs)] if configs else []
+            subprocess.run([sys.executable, "-m", "snakemake", *rules, *options], check=False, stdout=sys.stderr)
+        mend(workspace, names)
+        left, _ = _look(workspace, names, True, quiet)
+    return left

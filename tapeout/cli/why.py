@@ -1,67 +1,148 @@
 """``tapeout why``: what changed since an artifact was made, and where the change began; or why nothing runs."""
 
+from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 from tapeout.cli import output
 from tapeout.cli.project import Project
-from tapeout.graph.why import Change, causes, compare, keep_meanings
+from tapeout.errors import TapeoutError
+from tapeout.graph.action import Reference
+from tapeout.graph.errors import NotWritable
+from tapeout.graph.makers import Makers
+from tapeout.graph.manifest import Manifest
+from tapeout.graph.runs import read
+from tapeout.graph.settle import Decision
+from tapeout.graph.why import Row, Same, causes, keep_meanings, table
 from tapeout.graph.workspace import State
 
+LONGEST = 120
+"""Characters of a value in a table; JSON has all."""
 
-def why(project: Project, artifact: str, as_json: bool) -> int:
-    """Explain one artifact; returns 0 if it is as its action says, 1 if something is to be done."""
-    decision = project.decision(artifact)
-    for recipe in project.recipes.values():
-        keep_meanings(project.workspace.store, recipe, project.layer.environments[recipe.environment])
-    store, manifest = project.workspace.store, project.workspace.manifest(artifact)
-    entry = store.read_entry(manifest.action) if manifest is not None else None
-    old = entry["action"] if entry is not None else None
-    direct = compare(old, decision.action.value, store) if old is not None and decision.action is not None else []
-    began = causes(store, artifact, old, project.current_actions) if old is not None else []
-    sentence = _sentence(decision.state, artifact, decision.waits_for, old is not None)
+
+class NotInRun(TapeoutError):
+    """A named run does not hold an artifact, or the store has forgotten how it was made."""
+
+
+def why(project: Project, artifact: str, against: str, as_json: bool) -> int:
+    """Explain one artifact; returns 0 if it is as it was, 1 if something differs or is to be done.
+
+    Args:
+        project: today's code and configuration.
+        artifact: its name.
+        against: a named run to compare with; empty for what lies in ``results/``.
+        as_json: print JSON.
+
+    Raises:
+        NoProject: no rule makes an artifact of that name.
+        UnknownRun: there is no run of that name.
+        NotInRun: see there.
+    """
+    decision, store = project.decision(artifact), project.workspace.store
+    with suppress(NotWritable):
+        for recipe in project.recipes.values():
+            keep_meanings(store, recipe, project.layer.environments[recipe.environment])
+    makers = Makers(store)
+    known = read(project.workspace, against).artifacts if against else _realised(project)
+    entry = makers.entries.get(known.get(artifact, ""))
+    if entry is None and against:
+        raise NotInRun(f"Run {against} does not say how {artifact} was made.", "Name another run: tapeout runs")
+    old, current = entry["action"] if entry is not None else None, project.current_actions
+    found = causes(makers, artifact, old, current, known) if old is not None else []
+    rows = table(old, current[artifact], _inputs(project, decision), found, store) if old is not None else []
+    began = list({cause.artifact: cause for cause in reversed(found)}.values())[::-1]
+    changed = [row for row in rows if row.same is not Same.SAME]
+    if against:
+        sentence = _against(artifact, against, changed)
+    else:
+        sentence = _sentence(decision, artifact in known, old is not None)
     value = {
         "artifact": artifact,
+        "against": against or None,
         "state": decision.state,
         "sentence": sentence,
-        "changes": [_row(change) for change in direct],
-        "began": [
-            {
-                "artifact": cause.artifact,
-                "path": list(cause.path),
-                "changes": [_row(change) for change in cause.changes],
-            }
-            for cause in began
+        "rows": [asdict(row) for row in rows],
+        "changes": [
+            {"kind": row.kind, "name": row.name, "old": row.old, "new": row.new}
+            for row in changed
+            if row.same is Same.CHANGED
         ],
+        "began": [asdict(cause) for cause in began],
     }
     parts: list[Any] = [sentence]
-    if direct:
-        rows = [[change.kind, change.name, _short(change.old), _short(change.new)] for change in direct]
-        parts.append(output.table(["what", "name", "old", "new"], rows, title="this step"))
+    if rows:
+        shown = [[row.kind, row.name, _was(row), _now(row), ", ".join(row.began)] for row in rows]
+        columns = ["what", "name", "was", "is now", *(["began at"] if any(row.began for row in rows) else [])]
+        parts += ["", output.table(columns, [line[: len(columns)] for line in shown])]
     for cause in began:
         if cause.artifact != artifact:
-            rows = [[change.kind, change.name, _short(change.old), _short(change.new)] for change in cause.changes]
-            way = " <- ".join(cause.path)
-            parts.append(output.table(["what", "name", "old", "new"], rows, title=f"began at {cause.artifact} ({way})"))
+            lines = [[change.kind, change.name, _short(change.old), _short(change.new)] for change in cause.changes]
+            parts += ["", f"Began at {cause.artifact}; the way: {' <- '.join(cause.path)}"]
+            parts.append(output.table(["what", "name", "was", "is now"], lines))
     output.show(value, as_json, *parts)
-    return 0 if decision.state is State.CURRENT else 1
+    return 1 if changed or (not against and decision.state is not State.CURRENT) else 0
 
 
-def _sentence(state: State, artifact: str, waits_for: tuple[str, ...], known: bool) -> str:
+def _realised(project: Project) -> dict[str, str]:
+    """The actions that made what lies in ``results/``."""
+    found = {name: project.workspace.manifest(name) for name in project.decisions}
+    return {name: manifest.action for name, manifest in found.items() if manifest is not None}
+
+
+def _inputs(project: Project, decision: Decision) -> dict[str, Any]:
+    """Today's inputs of a step; what is to be built has no digest yet."""
+
+    def manifest(name: str) -> Manifest | None:
+        needed = project.decisions[name]
+        if needed.action is None or needed.state not in (State.CURRENT, State.RESTORE):
+            return None
+        beside = project.workspace.manifest(name)
+        same = beside is not None and beside.action == needed.action.digest
+        return beside if same else project.workspace.store.find(needed.action.digest)
+
+    def resolved(reference: Reference) -> dict[str, Any]:
+        found = manifest(reference.artifact)
+        digest = found.digest(reference.path) if found is not None else None
+        return {"artifact": reference.artifact, "path": reference.path, "digest": digest}
+
+    return {
+        name: [resolved(item) for item in value] if isinstance(value, list) else resolved(value)
+        for name, value in decision.recipe.inputs.items()
+    }
+
+
+def _sentence(decision: Decision, there: bool, known: bool) -> str:
+    artifact, state = decision.recipe.artifact, decision.state
     if state is State.CURRENT:
-        return f"{artifact} is current: code, parameters, environment and inputs are those that it was made from."
+        return f"{artifact} is current: made by this code, with these parameters, packages and inputs. Nothing runs."
     if state is State.RESTORE:
         return f"{artifact} comes from the store: this action was carried out before. No job runs."
     if state is State.WAITING:
-        return f"{artifact} waits for {', '.join(waits_for)}; it is built only if their bytes change."
-    return f"{artifact} is built: " + ("it changed as follows." if known else "it was never built here.")
+        return f"{artifact} waits for {', '.join(decision.waits_for)}; it is built only if their bytes change."
+    if known:
+        return f"{artifact} is built, because it changed as follows."
+    return f"{artifact} is built: " + ("the store has lost how it was made." if there else "it is not there yet.")
 
 
-def _row(change: Change) -> dict[str, Any]:
-    return {"kind": change.kind, "name": change.name, "old": change.old, "new": change.new}
+def _against(artifact: str, run: str, changed: list[Row]) -> str:
+    if changed:
+        sure = any(row.same is Same.CHANGED for row in changed)
+        return f"{artifact} {'is not' if sure else 'may become other than'} what run {run} holds."
+    return f"{artifact} is what run {run} holds: made by the same code, with the same parameters, packages and inputs."
+
+
+def _was(row: Row) -> str:
+    return "" if row.same is Same.SAME and row.old is None else _short(row.old)
+
+
+def _now(row: Row) -> str:
+    return {Same.SAME: "same", Same.WAITS: "not known yet"}.get(row.same) or _short(row.new)
 
 
 def _short(value: Any) -> str:
     if value is None:
         return "-"
     text = str(value)
-    return text[:12] if len(text) == 64 and set(text) <= set("0123456789abcdef") else text
+    if len(text) == 64 and set(text) <= set("0123456789abcdef"):
+        return text[:12]
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

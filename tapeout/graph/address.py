@@ -61,6 +61,13 @@ def find(workspace: Workspace, address: str) -> Place:
         UnknownAddress: nothing is kept under it, or it is ambiguous.
         UnknownRun: it names a run that does not exist.
     """
+    place = _find(workspace, address)
+    if place.root is None and not place.store.whole(place.manifest):
+        raise UnknownAddress(f"The files of {address} were freed from the store.", "Build it again.")
+    return place
+
+
+def _find(workspace: Workspace, address: str) -> Place:
     if address.startswith(("./", "../", "/")):
         path = Path(address)
         if not path.exists():

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,12 +37,13 @@ def digest_value(value: Any) -> str:
     return digest_bytes(canonical(value))
 
 
-def digest_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, read once in blocks."""
+def digest_file(path: Path, told: Callable[[int], None] = lambda size: None) -> str:
+    """SHA-256 of a file's bytes, read once in blocks; ``told`` hears how many bytes each had."""
     sha = hashlib.sha256()
     with open(path, "rb", buffering=0) as file:
         while block := file.read(BLOCK):
             sha.update(block)
+            told(len(block))
     return sha.hexdigest()
 
 

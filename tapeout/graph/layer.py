@@ -258,6 +258,9 @@ class Layer:
             self.planned = set(recipes)
             together = families(decisions)
             self.family = {member: head for head, members in together.items() for member in members}
+            if real:
+                with self.workspace.store.in_use():
+                    self.workspace.root.register()
             if free:
                 self.workspace.write_plan(recipes, forced, together)
                 mark(self.workspace, decisions, together)

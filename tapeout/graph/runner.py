@@ -146,17 +146,18 @@ def build(step: Step, forced: bool) -> str:
                 workspace.mark_sealed(name)
                 return "already in the store"
         manifest, seconds = perform(step)
-        known = workspace.store.find(step.action.digest)
         said = f"{_clock(seconds)}  {size(manifest.size)}  sha256:{manifest.digest()[:16]}"
-        if known is not None and workspace.store.sound(known):
-            said += _compared(step, known, manifest)
-            manifest = known
-        else:
-            if workspace.remote is not None:
-                workspace.remote.owe(step.action.digest)
-            workspace.store.seal(step.action, manifest, step.output)
+        with workspace.store.in_use():
+            known = workspace.store.find(step.action.digest)
+            if known is not None and workspace.store.sound(known):
+                said += _compared(step, known, manifest)
+                manifest = known
+            else:
+                if workspace.remote is not None:
+                    workspace.remote.owe(step.action.digest)
+                workspace.store.seal(step.action, manifest, step.output)
         keep_meanings(workspace.store, step.recipe, step.packages)
-        with workspace.steady():
+        with workspace.steady(), workspace.store.in_use():  # not collected meanwhile: the action is locked
             _superseded(step)
             workspace.publish(manifest)
             workspace.mark_sealed(name)

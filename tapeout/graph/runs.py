@@ -8,13 +8,15 @@ and their manifests as they lay in ``results/`` (hard links into the store, so t
 import json
 import re
 import shutil
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tapeout.graph.digest import canonical, write_atomically
 from tapeout.graph.errors import GraphError
+from tapeout.graph.makers import inputs
 from tapeout.graph.manifest import Manifest, vouch
 from tapeout.graph.workspace import Workspace
 
@@ -49,6 +51,10 @@ class NamedRun:
     artifacts: dict[str, str]
 
 
+class PinnedRun(GraphError):
+    """A pinned run is to be removed."""
+
+
 def realised(results: Path) -> Iterator[str]:
     """Names of the artifacts that have a manifest below ``results`` (or below a named run's folder), sorted."""
     names = (path.relative_to(results).as_posix().removesuffix(MANIFEST) for path in results.rglob(f"*{MANIFEST}"))
@@ -75,22 +81,115 @@ def save(workspace: Workspace, name: str, pinned: bool) -> NamedRun:
     run = NamedRun(name, before.named if before else datetime.now(UTC).isoformat(timespec="seconds"), pinned, artifacts)
     if before is None:
         new = workspace.runs / f".{name}.new"
-        shutil.rmtree(new, ignore_errors=True)
-        for manifest in manifests:
-            workspace.store.link(manifest, new / manifest.artifact, new / ".scratch")
-            write_atomically(new / f"{manifest.artifact}{MANIFEST}", manifest.encode())
-        write_atomically(new / RUN, canonical(asdict(run)) + b"\n")
-        new.rename(workspace.runs / name)
+        with workspace.store.in_use():
+            workspace.root.register()
+            workspace.root.add(artifacts.values())
+            shutil.rmtree(new, ignore_errors=True)
+            for manifest in manifests:
+                workspace.store.link(manifest, new / manifest.artifact, new / ".scratch")
+                write_atomically(new / f"{manifest.artifact}{MANIFEST}", manifest.encode())
+            write_atomically(new / RUN, canonical(asdict(run)) + b"\n")
+            new.rename(workspace.runs / name)
     else:
         write_atomically(workspace.runs / name / RUN, canonical(asdict(run)) + b"\n")
     return run
 
 
+def pin(workspace: Workspace, name: str, pinned: bool) -> NamedRun:
+    """Pin a named run, or let go of it: a pinned one is removed by nobody, whatever the collector is asked.
+
+    Raises:
+        UnknownRun: there is none of that name.
+    """
+    run = replace(read(workspace, name), pinned=pinned)
+    write_atomically(workspace.runs / name / RUN, canonical(asdict(run)) + b"\n")
+    return run
+
+
+def remove(workspace: Workspace, name: str) -> None:
+    """Remove a named run; its files stay in the store until they are collected.
+
+    Raises:
+        UnknownRun: there is none of that name.
+        PinnedRun: it is pinned.
+    """
+    if read(workspace, name).pinned:
+        raise PinnedRun(f"Run {name} is pinned.", f"Let go of it first: tapeout runs --unpin {name}")
+    discard(workspace.runs / name)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A named run as a listing shows it.
+
+    Attributes:
+        run: the run.
+        size: bytes of its files.
+        own_size: bytes that removing it would let the collector free, as far as this folder knows.
+        ends: digests of the artifacts that no other artifact of the run reads: the report.
+        differing: artifacts that are not in ``results/`` with the same bytes, sorted.
+    """
+
+    run: NamedRun
+    size: int
+    own_size: int
+    ends: dict[str, str]
+    differing: tuple[str, ...]
+
+
+def summaries(workspace: Workspace) -> list[Summary]:
+    """All named runs, the newest first, compared with each other and with ``results/``."""
+    now = manifests(workspace)
+    found = {run.name: (run, manifests(view(workspace, run.name))) for run in named(workspace)}
+    users = Counter(key for _, kept in found.values() for key in _files(kept))
+    return [
+        Summary(
+            run,
+            sum(_files(kept).values()),
+            sum(size for key, size in _files(kept).items() if users[key] == 1 and key not in _files(now)),
+            {name: kept[name].digest() for name in _ends(workspace, kept)},
+            tuple(name for name in kept if name not in now or now[name].digest() != kept[name].digest()),
+        )
+        for run, kept in found.values()
+    ]
+
+
+def view(workspace: Workspace, name: str) -> Workspace:
+    """A named run as if it lay in ``results/``; for reading."""
+    return replace(workspace, results=workspace.runs / name)
+
+
+def manifests(workspace: Workspace) -> dict[str, Manifest]:
+    """All sound manifests in ``results/``, by artifact."""
+    found = {name: workspace.manifest(name) for name in realised(workspace.results)}
+    return {name: manifest for name, manifest in found.items() if manifest is not None}
+
+
+def _files(kept: dict[str, Manifest]) -> dict[tuple[str, bool], int]:
+    """Size of each distinct file of some artifacts."""
+    return {(e.digest, e.executable): e.size for manifest in kept.values() for e in manifest.entries}
+
+
+def _ends(workspace: Workspace, kept: dict[str, Manifest]) -> list[str]:
+    entries = [workspace.store.read_entry(manifest.action) for manifest in kept.values()]
+    read = {item["artifact"] for entry in entries if entry is not None for item in inputs(entry["action"])}
+    return [name for name in kept if name not in read]
+
+
+def discard(folder: Path) -> None:
+    """Remove a run's folder, so that it is never seen half removed."""
+    going = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(going, ignore_errors=True)
+    folder.rename(going)
+    shutil.rmtree(going)
+
+
 def _sealed(workspace: Workspace, artifact: str) -> Manifest:
     manifest = workspace.manifest(artifact)
-    sound = manifest is not None and vouch(workspace.artifact_path(artifact), manifest)
-    if manifest is None or not sound or workspace.store.find(manifest.action) is None:
-        raise NothingToName(f"Artifact {artifact} is not what its manifest says, or is not in the store.", "Run again.")
+    if manifest is None or not vouch(workspace.artifact_path(artifact), manifest):
+        raise NothingToName(f"Artifact {artifact} is not what its manifest says.", "Run: tapeout verify --repair")
+    if workspace.store.find(manifest.action) is None or not workspace.store.whole(manifest):
+        raise NothingToName(f"Artifact {artifact} is not in the store.", "Run: tapeout verify --repair")
     return manifest
 
 
@@ -109,7 +208,7 @@ def read(workspace: Workspace, name: str) -> NamedRun:
 
 def named(workspace: Workspace) -> list[NamedRun]:
     """All named runs, the newest first."""
-    found = [_read(workspace, path.parent.name) for path in workspace.runs.glob(f"*/{RUN}")]
+    found = [_read(workspace, path.parent.name) for path in workspace.runs.glob(f"[!.]*/{RUN}")]
     return sorted((run for run in found if run is not None), key=lambda run: (run.named, run.name), reverse=True)
 
 

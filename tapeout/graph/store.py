@@ -27,6 +27,7 @@ from tapeout.graph.errors import NotAPlainFile, NotWritable
 from tapeout.graph.manifest import Entry, Manifest, sealed_time_ns, take
 
 NO_WRITING = {errno.EACCES, errno.EPERM, errno.EROFS}
+COLLECTOR = "collector.lock"
 UMASK = threading.Lock()
 """Held by whoever changes the process's umask for a moment."""
 
@@ -49,6 +50,10 @@ class Store:
     def action_path(self, digest: str) -> Path:
         """Where an action's entry lies."""
         return self.root / action_key(digest)
+
+    def lock_path(self, action_digest: str) -> Path:
+        """The file that a run holds while it carries out an action."""
+        return self.root / "locks" / action_digest
 
     @cached_property
     def _shared(self) -> bool:
@@ -171,11 +176,27 @@ class Store:
                 copy_atomically(file, place)
                 file.unlink()
 
+    def adopt(self, file: Path, entry: Entry) -> None:
+        """Take a file that is known to be right as an object, also in place of one; it stays where it is, too.
+
+        Raises:
+            NotWritable: this user may not write the store.
+        """
+        place = self.object_path(entry)
+        self.quarantine(place)
+        with self.writing(place):
+            link_or_copy(file, place)
+            os.utime(place, ns=(sealed_time_ns(entry.digest), sealed_time_ns(entry.digest)))
+
+    def whole(self, manifest: Manifest) -> bool:
+        """Whether every object of an artifact is there, by name; the collector keeps entries without their objects."""
+        return all(self.object_path(entry).is_file() for entry in manifest.entries)
+
     def sound(self, manifest: Manifest) -> bool:
         """Read every object of an artifact; put damaged ones aside. True if all are there and right."""
-        places = [self.object_path(entry) for entry in manifest.entries]
-        if not all(place.is_file() for place in places):
+        if not self.whole(manifest):
             return False
+        places = [self.object_path(entry) for entry in manifest.entries]
         damaged = [
             place
             for place, entry, digest in zip(places, manifest.entries, digest_files(places), strict=True)
@@ -211,12 +232,7 @@ class Store:
         for entry in manifest.entries:
             file = new / entry.path if entry.path else new
             file.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                os.link(self.object_path(entry), file)
-            except OSError as error:
-                if error.errno not in {errno.EXDEV, errno.EMLINK, errno.EPERM, errno.ENOTSUP}:
-                    raise
-                copy_atomically(self.object_path(entry), file)
+            link_or_copy(self.object_path(entry), file)
         target.parent.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(target):
             target.rename(old)
@@ -251,9 +267,36 @@ class Store:
         Raises:
             NotWritable: this user may not write the store.
         """
-        place = self.root / "locks" / action_digest
+        place = self.lock_path(action_digest)
         self.open(place, "ab").close()
         with holding(place):
+            yield
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Hold the garbage collector off while files go in or out; many may do so at once, and within each other.
+
+        In a store that this user cannot write it is not held off: nothing but a restored file could be missed then.
+        """
+        place = self.root / COLLECTOR
+        try:
+            self.open(place, "ab").close()
+        except NotWritable:
+            held: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+        else:
+            held = holding(place, fcntl.LOCK_SH)
+        with held:
+            yield
+
+    @contextlib.contextmanager
+    def collecting(self) -> Iterator[None]:
+        """Hold everybody else off while the store is swept.
+
+        Raises:
+            NotWritable: this user may not write the store.
+        """
+        self.open(self.root / COLLECTOR, "ab").close()
+        with holding(self.root / COLLECTOR):
             yield
 
     def record(self, line: dict[str, Any]) -> None:
@@ -303,12 +346,22 @@ def holding(path: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        file = open(path, "w")  # noqa: SIM115 - closed below
+        file = open(path, "a+")  # noqa: SIM115 - closed below
     except PermissionError as error:
         raise NotWritable(f"{path} cannot be written.", HOW_TO_SHARE) from error
     with file:
         fcntl.flock(file, how)
         yield
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name; where the file system cannot, copy it."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in {errno.EXDEV, errno.EMLINK, errno.EPERM, errno.ENOTSUP}:
+            raise
+        copy_atomically(source, target)
 
 
 def copy_atomically(source: Path, target: Path) -> None:

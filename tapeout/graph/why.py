@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,12 @@ from typing import Any
 from tapeout.graph.action import Recipe
 from tapeout.graph.closure import definitions
 from tapeout.graph.environment import Environment
+from tapeout.graph.makers import Makers, inputs
 from tapeout.graph.store import Store
 
 KINDS = ("code", "parameter", "environment", "input")
+SHOWN = 12
+"""Inputs that are the same are listed one by one up to this many."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,30 @@ class Cause:
     changes: tuple[Change, ...]
 
 
+class Same(StrEnum):
+    """How something compares with what it was."""
+
+    SAME = "same"
+    CHANGED = "changed"
+    WAITS = "waits"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table of everything that an action consists of.
+
+    A row that is the same may stand for several things and say how many; ``began`` names the artifacts in which the
+    change of an input began.
+    """
+
+    kind: str
+    name: str
+    same: Same
+    old: Any = None
+    new: Any = None
+    began: tuple[str, ...] = ()
+
+
 def keep_meanings(store: Store, recipe: Recipe, environment: Environment) -> None:
     """Keep what the digests of code and environment stand for, so that a change of them can be named later."""
     store.remember("environments", environment.digest, lambda: dict(environment.packages))
@@ -47,11 +75,17 @@ def keep_meanings(store: Store, recipe: Recipe, environment: Environment) -> Non
 
 def compare(old: dict[str, Any], new: dict[str, Any], store: Store) -> list[Change]:
     """All differences between two actions (the values that ``Action`` holds), in the order of ``KINDS``."""
+    was, now = _labelled(old["inputs"]), _labelled(new["inputs"])
+    digests = ({label: item["digest"] for label, item in side.items()} for side in (was, now))
+    return [*_own(old, new, store), *(Change("input", *row) for row in _differing(*digests))]
+
+
+def _own(old: dict[str, Any], new: dict[str, Any], store: Store) -> list[Change]:
+    """What changed in a step itself."""
     return [
         *_code(old["code"], new["code"], store),
         *(Change("parameter", *row) for row in _differing(_flat(old["params"]), _flat(new["params"]))),
         *_environment(old["environment"], new["environment"], store),
-        *(Change("input", *row) for row in _differing(_digests(old["inputs"]), _digests(new["inputs"]))),
     ]
 
 
@@ -71,19 +105,13 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _digests(inputs: dict[str, Any]) -> dict[str, str]:
-    """Digest of each input by name; the members of a list by the artifact's name."""
-    found: dict[str, str] = {}
-    for name, value in inputs.items():
-        if isinstance(value, list):
-            found |= {f"{name}: {_label(item)}": item["digest"] for item in value}
-        else:
-            found[f"{name}: {_label(value)}"] = value["digest"]
+def _labelled(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Inputs by a label for people: the name under which a step reads it, and what it is."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, value in given.items():
+        for item in value if isinstance(value, list) else [value]:
+            found[f"{name}: {item['artifact']}{'/' if item['path'] else ''}{item['path']}"] = item
     return found
-
-
-def _label(item: dict[str, str]) -> str:
-    return f"{item['artifact']}/{item['path']}" if item["path"] else item["artifact"]
 
 
 def _code(old: dict[str, str], new: dict[str, str], store: Store) -> Iterator[Change]:
@@ -107,51 +135,96 @@ def _environment(old: dict[str, str], new: dict[str, str], store: Store) -> Iter
         yield Change("environment", new["name"], old["digest"], new["digest"])
 
 
-def causes(store: Store, artifact: str, old: dict[str, Any], current: dict[str, dict[str, Any]]) -> list[Cause]:
+def causes(
+    makers: Makers,
+    artifact: str,
+    old: dict[str, Any],
+    current: dict[str, dict[str, Any]],
+    known: dict[str, str],
+) -> list[Cause]:
     """Where the changes that reach an artifact began.
 
     Args:
-        store: to look up what made an input that the old action names.
+        makers: to look up what made an input that the old action names.
         artifact: the artifact asked about.
         old: the action that made it.
         current: today's actions by artifact name, as far as they are known.
+        known: digests of the actions that made what stands beside the old artifact, by artifact name: of several
+            steps that made the same bytes, the one to compare with.
 
     Returns:
-        The artifacts that changed in themselves (code, parameters, environment), with the way to each, nearest first.
+        The artifacts that changed in themselves (code, parameters, environment), with the shortest way to each for each
+        input of ``old`` that leads there, nearest first.
     """
-    makers = {
-        (entry["manifest"]["artifact"], entry["manifest"]["digest"]): entry["action"] for _, entry in store.entries()
-    }
     found: list[Cause] = []
     waiting: list[tuple[tuple[str, ...], dict[str, Any]]] = [((artifact,), old)]
     seen = set()
     while waiting:
         path, before = waiting.pop(0)
         name = path[-1]
-        if name in seen or name not in current:
+        if (path[1:2], name) in seen or name not in current:
             continue
-        seen.add(name)
-        changes = compare(before, current[name], store)
-        own = tuple(change for change in changes if change.kind != "input")
+        seen.add((path[1:2], name))
+        own = tuple(_own(before, current[name], makers.store))
         if own:
             found.append(Cause(name, path, own))
-        for needed, digest in _whole_inputs(before, store):
-            maker = makers.get((needed, digest))
-            if maker is not None and maker != current.get(needed):
-                waiting.append(((*path, needed), maker))
+        for item in inputs(before):
+            maker = _maker(makers, item, current.get(item["artifact"]), known)
+            if maker is not None:
+                waiting.append(((*path, item["artifact"]), maker))
     return found
 
 
-def _whole_inputs(action: dict[str, Any], store: Store) -> Iterator[tuple[str, str]]:
-    """Artifacts that an action read, with the digest of each as a whole (an action may name a part of one)."""
-    by_part: dict[tuple[str, str, str], str] = {}
-    for _, entry in store.entries():
-        manifest = entry["manifest"]
-        for file in manifest["files"]:
-            by_part[(manifest["artifact"], file["path"], file["digest"])] = manifest["digest"]
-        by_part[(manifest["artifact"], "", manifest["digest"])] = manifest["digest"]
-    for value in action["inputs"].values():
-        for item in value if isinstance(value, list) else [value]:
-            whole = by_part.get((item["artifact"], item["path"], item["digest"]))
-            if whole is not None:
-                yield item["artifact"], whole
+def _maker(
+    makers: Makers, item: dict[str, str], current: dict[str, Any] | None, known: dict[str, str]
+) -> dict[str, Any] | None:
+    """The action that made an input, if it is not today's; the latest of several between which nothing tells."""
+    options = makers.of(item)
+    if not options or current in [makers.entries[option]["action"] for option in options]:
+        return None
+    beside = known.get(item["artifact"])
+    found: dict[str, Any] = makers.entries[beside if beside in options else makers.latest(options)]["action"]
+    return found
+
+
+def table(
+    old: dict[str, Any], new: dict[str, Any], today: dict[str, Any], found: list[Cause], store: Store
+) -> list[Row]:
+    """Everything that an action consists of: what changed, and in few words what is the same.
+
+    Args:
+        old: the action that made the artifact.
+        new: today's action; its inputs do not count.
+        today: today's inputs as an action writes them, with None for a digest that only a run will tell.
+        found: from ``causes``.
+        store: to look up what digests mean.
+    """
+    rows: list[Row] = []
+    own, packages = _own(old, new, store), store.recall("environments", new["environment"]["digest"])
+    words = {
+        "code": f"{new['script']}, {len(new['code'])} files",
+        "parameter": f"all {len(_flat(new['params']))}" if new["params"] else "none",
+        "environment": f"{new['environment']['name']}, {len(packages)} packages",
+    }
+    for kind, same in words.items():
+        changed = [change for change in own if change.kind == kind]
+        rows += [Row(kind, change.name, Same.CHANGED, change.old, change.new) for change in changed]
+        rows += [] if changed else [Row(kind, same, Same.SAME)]
+    return rows + _inputs(_labelled(old["inputs"]), _labelled(today), found)
+
+
+def _inputs(was: dict[str, dict[str, Any]], now: dict[str, dict[str, Any]], found: list[Cause]) -> list[Row]:
+    rows, same = [], []
+    for label in sorted(was.keys() | now.keys()):
+        before, after = was.get(label), now.get(label)
+        old, new = before and before["digest"], after and after["digest"]
+        if old == new:
+            same.append(Row("input", label, Same.SAME, old, new))
+            continue
+        artifact = (before or after or {})["artifact"]
+        began = {cause.artifact: None for cause in found if cause.path[1:2] == (artifact,)}
+        waits = after is not None and new is None
+        rows.append(Row("input", label, Same.WAITS if waits else Same.CHANGED, old, new, tuple(began)))
+    if len(same) > SHOWN:
+        same = [Row("input", f"{'all' if not rows else 'the other'} {len(same)}", Same.SAME)]
+    return rows + same

@@ -19,6 +19,7 @@ from tapeout.graph.digest import canonical, write_atomically, write_if_changed
 from tapeout.graph.errors import DamagedEntry, UnknownArtifact
 from tapeout.graph.manifest import Manifest, vouch
 from tapeout.graph.remote import Remote
+from tapeout.graph.roots import Root
 from tapeout.graph.store import Store, holding, unused
 
 OLD, SEALED, LATER = 1, 2, 3
@@ -55,6 +56,11 @@ class Workspace:
         """The workspace of the current folder."""
         store = Store(Path(os.environ.get("TAPEOUT_STORE") or "store"))
         return cls(store, remote=Remote.configured(store, cls(store).graph))
+
+    @property
+    def root(self) -> Root:
+        """This folder as the store's garbage collector knows it."""
+        return Root.of(self.store, self.results, self.runs)
 
     @property
     def graph(self) -> Path:
@@ -119,34 +125,41 @@ class Workspace:
         if manifest is not None and same and vouch(self.artifact_path(action.artifact), manifest):
             return State.CURRENT, manifest
         stored = self.store.find(action.digest)
-        return (State.RESTORE, stored) if stored is not None else (State.BUILD, None)
+        whole = stored is not None and self.store.whole(stored)
+        return (State.RESTORE, stored) if whole else (State.BUILD, None)
 
     def realise(self, action: Action) -> State:
         """Bring an artifact into place if the store, or the remote, has it whole: CURRENT or BUILD."""
         state, manifest = self.find(action)
         if state is State.CURRENT:
             return state
-        if manifest is None or not self.store.sound(manifest):
-            manifest = self.remote.pull(action, manifest) if self.remote is not None else None
+        with self.store.in_use():
             if manifest is None or not self.store.sound(manifest):
-                return State.BUILD
-        self.publish(manifest)
+                manifest = self.remote.pull(action, manifest) if self.remote is not None else None
+                if manifest is None or not self.store.sound(manifest):
+                    return State.BUILD
+            self.publish(manifest)
         return State.CURRENT
 
     def publish(self, manifest: Manifest) -> None:
         """Put an artifact from the store under its human name; what stood there is kept if the store lacks it.
 
-        One process at a time does so for a name, so that tree and manifest never come from two.
+        One process at a time does so for a name, so that tree and manifest never come from two. The caller holds the
+        store ``in_use``.
         """
         name = manifest.artifact
         scratch = self.graph / "scratch" / name.replace("/", ".")
         with holding(scratch.with_suffix(".lock")):
             target, before = self.artifact_path(name), self.manifest(name)
             if os.path.lexists(target):
-                known = before is not None and self.store.find(before.action) is not None
+                stored = self.store.find(before.action) if before is not None else None
+                known = stored is not None and self.store.whole(stored)
                 vouched = before is not None and known and vouch(target, before)
                 if not vouched and not self.store.has_bytes(target):  # a kill in here leaves a tree without a manifest
                     self.set_aside(name)
+            root = self.root
+            root.register()
+            root.add([manifest.action])
             self.manifest_path(name).unlink(missing_ok=True)
             self.store.link(manifest, target, scratch)
             write_atomically(self.manifest_path(name), manifest.encode())

@@ -1,5 +1,6 @@
 """The auditor's commands on the small project, as a user calls them."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -52,10 +53,18 @@ def test_status_tells_what_is_there(project: Project) -> None:  # noqa: F811
     project.edit("config.yaml", "lr: 1", "lr: 5")
     states = {row["artifact"]: row["state"] for row in as_json(project, "status")[1]}
     assert states["model"] == states["report.txt"] == "stale" and states["raw.txt"] == "current"
+    project.path("results/notes/de.txt").unlink()
+    project.path("results/raw.txt").chmod(0o644)
+    project.path("results/raw.txt").write_text("edited")
+    states = {row["artifact"]: row["state"] for row in as_json(project, "status")[1]}
+    assert states["notes/de.txt"] == "in the store" and states["raw.txt"] == "damaged"
+    assert "6 artifacts: 2 current, 1 damaged, 1 in the store, 2 stale;" in call(project, "status")[1]
 
 
 def test_why_names_parameter_function_package_and_source(built: Project) -> None:  # noqa: F811
-    assert as_json(built, "why", "model")[0] == 0
+    code, found = as_json(built, "why", "model")
+    assert code == 0 and found["changes"] == [] and {row["same"] for row in found["rows"]} == {"same"}
+    assert [row["kind"] for row in found["rows"]] == ["code", "parameter", "environment", "input"]
     built.edit("config.yaml", "decay: [1, 2]", "decay: [1, 3]")
     built.edit("scripts/model.py", "output.mkdir()", "output.mkdir(parents=True)")
     code, found = as_json(built, "why", "model")
@@ -76,13 +85,24 @@ def test_why_follows_a_change_to_where_it_began(built: Project) -> None:  # noqa
     assert code == 1 and found["state"] == "waiting"
     assert [cause["artifact"] for cause in found["began"]] == ["raw.txt"]
     assert found["began"][0]["path"] == ["report.txt", "model", "formatted.txt", "raw.txt"]
+    source = {"kind": "parameter", "name": "source", "old": DIGESTS[0], "new": DIGESTS[1]}
+    assert found["began"][0]["changes"] == [source]  # the leaf, and what it was and is
+    (row,) = [row for row in found["rows"] if row["same"] != "same"]
+    assert row["name"] == "model: model/weights.txt" and row["old"] and row["new"] is None
+    assert row["same"] == "waits" and row["began"] == ["raw.txt"]
+    text = call(built, "why", "report.txt")[1]
+    assert "not known yet" in text and DIGESTS[1][:12] in text
+
+
+DIGESTS = [hashlib.sha256(data).hexdigest() for data in (b"b\na\nc\n", b"b\na\nd\n")]
 
 
 def test_verify_finds_a_flipped_bit_and_repairs_it(built: Project) -> None:  # noqa: F811
     first = built.digests()
     assert call(built, "verify", "--deep")[0] == 0
     flip(built.path("results/model/weights.txt"))
-    assert call(built, "verify")[0] == 0  # size and time are the seal's: only reading tells
+    code, text, _ = call(built, "verify")  # size and time are the seal's: only reading tells
+    assert code == 0 and "sizes and times only" in " ".join(text.split())
     code, found = as_json(built, "verify", "--deep")
     assert code == 1
     assert [(row["artifact"], row["path"]) for row in found["findings"]] == [("model", "results/model/weights.txt")]
@@ -109,6 +129,13 @@ def test_verify_finds_an_object_that_nothing_uses(built: Project) -> None:  # no
     [
         (["why", "modle"], 3, "NoProject: There is no artifact modle."),
         (["verify", "modle"], 3, "NoProject: There is no artifact modle."),
+        (["why", "model", "--against", "never"], 3, "UnknownRun: There is no run never."),
+        (["run-name", "../out"], 3, "UnfitRunName: '../out' cannot name a run."),
+        (["run-name", "empty"], 3, "NothingToName: There are no results to name."),
+        (["runs", "--remove", "never"], 3, "UnknownRun: There is no run never."),
+        (["gc"], 3, "NoStore: There is no store at store."),
+        (["gc", "--older-than", "soon"], 2, "'soon' is no age"),
+        (["gc", "--keep-runs", "-1"], 2, "--keep-runs"),
         (["whi"], 2, "No such command"),
     ],
 )
@@ -119,6 +146,6 @@ def test_a_mistake_is_named(project: Project, arguments: list[str], code: int, w
 
 def test_every_command_has_help_that_fits(project: Project) -> None:  # noqa: F811
     text = call(project, "--help")[1]
-    for command in ("status", "why", "cost", "verify"):
+    for command in ("status", "why", "cost", "verify", "run-name", "runs", "gc"):
         assert command in text
-        assert max(map(len, call(project, command, "--help")[1].splitlines())) <= 100
+        assert max(map(len, call(project, command, "--help")[1].splitlines())) <= 80

@@ -1,0 +1,263 @@
+"""Garbage collection: what goes, what stays, and that neither a running build nor a kill can make it wrong."""
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tapeout.graph.action import Action
+from tapeout.graph.collect import DAY, Collected, FolderInUse, NoStore, Wishes, collect
+from tapeout.graph.manifest import Manifest
+from tapeout.graph.runs import named, pin, save
+from tapeout.graph.store import Store
+from tapeout.graph.verify import verify
+from tapeout.graph.workspace import State, Workspace
+from tests.graph.conftest import Project
+from tests.graph.folders import folder, make
+from tests.graph.test_faults import begin_slow_model
+from tests.graph.test_runs import workspace_of
+
+
+def sweep(workspace: Workspace, dry: bool = False, later: float = 0.0, **wishes: object) -> Collected:
+    return collect(workspace, Wishes(**wishes), dry, time.time() + later)  # type: ignore[arg-type]
+
+
+def counts(collected: Collected) -> dict[str, int]:
+    return {freed.kind: len(freed.names) for freed in collected.freed}
+
+
+def files(store: Store) -> list[str]:
+    """All that a store holds, but for locks and the list of folders."""
+    found = (path.relative_to(store.root).as_posix() for path in store.root.rglob("*") if path.is_file())
+    return sorted(name for name in found if not name.startswith(("locks/", "roots/", "collector.lock")))
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Workspace:
+    """A folder whose artifact was made twice: the first is garbage."""
+    workspace = folder(tmp_path / "here", tmp_path / "store")
+    make(workspace, "kept", "old " * 100)
+    make(workspace, "kept", "new")
+    return workspace
+
+
+def test_a_dry_run_says_what_a_sweep_frees_and_removes_nothing(here: Workspace) -> None:
+    before = files(here.store)
+    would = sweep(here, dry=True)
+    assert counts(would) == {"objects": 1, "entries": 1} and would.freed[0].size == 400
+    assert files(here.store) == before
+    did = sweep(here)
+    assert did.freed == would.freed and did.kept == 1 and len(files(here.store)) == len(before) - 2
+    assert sweep(here).freed == ()
+    with pytest.raises(NoStore):
+        sweep(folder(here.work, here.work / "none"))
+
+
+def test_a_file_that_has_a_name_elsewhere_frees_nothing(here: Workspace, tmp_path: Path) -> None:
+    old = next(path for path in here.store.root.glob("objects/*/*") if path.stat().st_size == 400)
+    os.link(old, tmp_path / "elsewhere")
+    assert sweep(here).freed[0].size == 0
+    assert not old.exists() and (tmp_path / "elsewhere").exists()
+
+
+def test_what_made_what_is_kept_stays_known_without_its_files(here: Workspace) -> None:
+    raw = make(here, "raw", "bytes that nobody needs any more")
+    made = make(here, "made", "from raw", "raw")
+    action = here.action("raw")
+    for path in (here.artifact_path("raw"), here.manifest_path("raw"), here.action_path("raw")):
+        path.unlink()
+    assert counts(sweep(here)) == {"objects": 2, "entries": 1}
+    assert here.store.find(raw.action) == raw and not here.store.whole(raw)
+    assert here.find(action) == (State.BUILD, None)  # never planned as restorable
+    assert here.store.whole(made)
+
+
+def test_named_runs_keep_what_they_name_until_they_go(here: Workspace) -> None:
+    for number in range(4):
+        make(here, "kept", f"{number}" * 1000)
+        save(here, f"run-{number}", pinned=False)
+    pin(here, "run-0", True)
+    assert counts(sweep(here)) == {"objects": 2, "entries": 2}
+    assert sweep(here, keep_runs=1, older_than=DAY).freed == ()
+    would, did = sweep(here, dry=True, keep_runs=1), sweep(here, keep_runs=1)
+    assert would.freed == did.freed and did.freed[0].kind == "named runs" and len(did.freed[0].names) == 2
+    # a file is counted once, with the first of its names: run.json and manifest are the run's, too
+    assert did.freed[0].size >= 2000 and next(freed for freed in did.freed if freed.kind == "objects").size == 0
+    assert "run-0" in {run.name for run in named(here)} and len(named(here)) == 2
+    assert not verify(here, [], deep=True)
+
+
+def test_folders_that_share_a_store_keep_each_others_artifacts(here: Workspace, tmp_path: Path) -> None:
+    other = folder(tmp_path / "other", here.store.root)
+    theirs = make(other, "theirs", "of the other folder")
+    make(other, "older", "of the other folder, first")
+    make(other, "older", "of the other folder, then")
+    assert counts(sweep(here)) == {"objects": 2, "entries": 2}
+    with pytest.raises(FolderInUse):
+        sweep(here, forget=(tmp_path / "other",))
+    with pytest.raises(FolderInUse):
+        sweep(here, forget=(tmp_path / "never",))
+    (tmp_path / "other").rename(tmp_path / "not mounted")
+    seen = sweep(here)
+    assert seen.freed == () and [root.visible for root in seen.roots] == [True, False]
+    assert here.store.whole(theirs)
+    assert counts(sweep(here, forget=(tmp_path / "other",))) == {"objects": 2, "entries": 2}
+    assert [root.folder.name for root in sweep(here).roots] == ["here"]
+
+
+def test_a_folder_of_another_host_is_believed_by_its_list(here: Workspace, tmp_path: Path) -> None:
+    other = folder(tmp_path / "other", here.store.root)
+    theirs = make(other, "theirs", "made on a cluster")
+    record = other.root.place / "folder.json"
+    (tmp_path / "other/results/.graph/host").write_text("login1\n")
+    record.write_text(json.dumps({**json.loads(record.read_text()), "host": "login1"}))
+    sweep(here)
+    assert here.store.whole(theirs)  # the same folder, on a file system that both hosts see
+    shutil.rmtree(tmp_path / "other")
+    (tmp_path / "other/results").mkdir(parents=True)  # another folder of that name, or an empty mount point
+    assert not sweep(here).roots[1].visible and here.store.whole(theirs)
+
+
+def test_what_is_younger_than_asked_stays(here: Workspace) -> None:
+    assert sweep(here, older_than=DAY).freed == ()
+    assert counts(sweep(here, older_than=DAY, later=2 * DAY)) == {"objects": 1, "entries": 1}
+
+
+def test_scratch_and_leftovers_go_but_not_those_that_are_in_use(here: Workspace) -> None:
+    store, work = here.store, here.work
+    stale, running = "a" * 64, "b" * 64
+    unfinished = Action({**here.action("kept").value, "params": {"text": "interrupted"}})
+    here.mark("kept", State.BUILD, unfinished)
+    for name in (stale, running, unfinished.digest, "differing/" + stale, "set_aside/kept.0", "rebuild.killed"):
+        (work / name).mkdir(parents=True)
+        (work / name / "file").write_text("x")
+    (store.root / "quarantine").mkdir()
+    (store.root / "quarantine/damaged.0").write_text("x")
+    (store.root / "objects/00").mkdir(exist_ok=True)
+    (store.root / "objects/00" / ("0" * 64)).write_text("no entry names it")
+    (store.root / "objects/00/.crashed.tmp").write_text("x")
+    (store.root / "incoming").mkdir()
+    (store.root / "incoming/part").write_text("half")
+    (here.runs / ".never.new").mkdir(parents=True)
+    store.lock_path(running).parent.mkdir()
+    with open(store.lock_path(running), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        first = counts(sweep(here))
+    assert first == {
+        **{"objects": 1, "entries": 1, "scratch folders": 1, "differing results": 1, "interrupted moves": 1}
+    }
+    assert sorted(path.name for path in work.iterdir()) == sorted(
+        ["differing", "rebuild.killed", "set_aside", running, unfinished.digest]
+    )
+    second = counts(sweep(here, later=2 * DAY, quarantine=True))
+    assert second == {
+        **{"objects": 1, "scratch folders": 2, "interrupted downloads": 1},
+        **{"temporary files": 1, "damaged files put aside": 1},
+    }
+    assert sorted(path.name for path in work.iterdir()) == sorted(["differing", "set_aside", unfinished.digest])
+
+
+def test_what_a_run_holds_or_a_remote_is_still_to_get_is_kept(here: Workspace) -> None:
+    garbage = next(entry["manifest"] for _, entry in here.store.entries() if entry["manifest"]["size"] == 400)
+    with here.store.locked(garbage["action"]):
+        assert sweep(here).freed == ()
+    owed = here.store.root / "owed/remote" / garbage["action"]
+    owed.parent.mkdir(parents=True)
+    owed.touch()
+    assert sweep(here).freed == ()
+    owed.unlink()
+    assert counts(sweep(here)) == {"objects": 1, "entries": 1}
+
+
+KILLED = """
+import os, signal, sys, time
+from tapeout.graph.collect import Wishes, collect
+from tapeout.graph.workspace import Workspace
+left = int(sys.argv[1])
+def count(event, arguments):
+    global left
+    if event in ("os.remove", "os.rmdir", "os.rename"):
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(count)
+collect(Workspace.here(), Wishes(keep_runs=0), False, time.time())
+"""
+
+
+def test_a_sweep_that_was_killed_anywhere_is_finished_by_the_next(here: Workspace, tmp_path: Path) -> None:
+    save(here, "run", pinned=False)
+    make(here, "made", "from kept", "kept")
+    make(here, "kept", "newer")
+    (here.work / ("a" * 64)).mkdir()
+    shutil.copytree(tmp_path / "here", tmp_path / "whole/here", symlinks=True)
+    shutil.move(here.store.root, tmp_path / "whole/here/store")
+    whole = folder(tmp_path / "whole/here", tmp_path / "whole/here/store")
+    after: dict[int, list[str]] = {}
+    for moment in range(100):
+        copy = tmp_path / f"killed-{moment}"
+        shutil.copytree(tmp_path / "whole/here", copy)
+        done = subprocess.run(
+            [sys.executable, "-c", KILLED, str(moment)],
+            cwd=copy,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        )
+        workspace = folder(copy, copy / "store")
+        assert verify(workspace, ["kept", "made"], deep=True) == []
+        for entry in (entry for _, entry in workspace.store.entries()):
+            found = Manifest.from_json(entry["manifest"])
+            assert not workspace.store.whole(found) or workspace.store.sound(found)
+        sweep(workspace, keep_runs=0)
+        after[moment] = files(workspace.store)
+        assert not list(workspace.runs.iterdir()) and not list(workspace.work.glob("a*"))
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL
+    assert moment > 8 and len({tuple(left) for left in after.values()}) == 1
+    assert files(whole.store) != after[0]
+
+
+def test_builds_beside_sweeps_end_as_if_alone(project: Project) -> None:
+    process = begin_slow_model(project)
+    workspace, swept = workspace_of(project), 0
+    while process.poll() is None:
+        sweep(workspace)
+        swept += 1
+    text, _ = process.communicate()
+    assert process.returncode == 0, text
+    assert swept > 5
+    beside = project.digests()
+    assert not verify(workspace, [], deep=True)
+    shutil.rmtree(project.path("results"))
+    shutil.rmtree(project.path("store"))
+    project.run()
+    assert project.digests() == beside
+
+
+def test_restoring_beside_sweeps_and_reverting_after_one(built: Project) -> None:
+    workspace = workspace_of(built)
+    first = built.digests()
+    save(workspace, "before", pinned=False)
+    built.edit("config.yaml", "lr: 1", "lr: 5")
+    built.run()
+    second = built.digests()
+    sweep(workspace)
+    built.edit("config.yaml", "lr: 5", "lr: 1")
+    process = subprocess.Popen(built.command(), cwd=built.root, env=built.variables(), stderr=subprocess.DEVNULL)
+    while process.poll() is None:
+        sweep(workspace)
+    assert process.returncode == 0
+    assert built.digests() == first  # the named run had kept it
+    sweep(workspace)
+    built.edit("config.yaml", "lr: 1", "lr: 5")
+    assert built.run().built == ["model", "report.txt"]  # nothing wanted the second: it was freed
+    assert built.digests() == second
+    assert replace(workspace, results=workspace.runs / "before").manifest("model") is not None

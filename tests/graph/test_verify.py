@@ -1,0 +1,128 @@
+"""Verifying and mending, where results, named runs and the store are copies of each other and where they are one file.
+
+The same through the command line, with a rebuild at the end: ``tests/cli``.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tapeout.graph.manifest import Manifest
+from tapeout.graph.mend import mend
+from tapeout.graph.runs import save, view
+from tapeout.graph.verify import Finding, verify
+from tapeout.graph.workspace import Workspace
+from tests.graph.folders import folder, make
+
+TEXT = "some bytes\n" * 1000
+
+
+def flip(path: Path) -> None:
+    """Change one bit and nothing that the file system tells."""
+    info, data = path.stat(), path.read_bytes()
+    path.chmod(0o644)
+    path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+    os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
+    path.chmod(info.st_mode)
+
+
+def part(path: Path) -> None:
+    """Make a file a copy of its own, as it is where the store lies on another file system."""
+    shutil.copy2(path, f"{path}.copy")
+    os.replace(f"{path}.copy", path)
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Workspace:
+    """Two artifacts, the second also in a named run."""
+    workspace = folder(tmp_path, tmp_path / "store")
+    make(workspace, "raw", "raw")
+    make(workspace, "made", TEXT, "raw")
+    save(workspace, "run", pinned=False)
+    return workspace
+
+
+def stored(workspace: Workspace, manifest: Manifest | None) -> Path:
+    assert manifest is not None
+    return workspace.store.object_path(manifest.entries[0])
+
+
+def whole(workspace: Workspace) -> bool:
+    return not verify(workspace, [], deep=True) and workspace.artifact_path("made").read_text() == TEXT
+
+
+def names(findings: list[Finding]) -> list[str]:
+    return [finding.artifact for finding in findings]
+
+
+def test_nothing_is_found_where_nothing_is_wrong_and_every_byte_is_read_once(here: Workspace) -> None:
+    told: list[tuple[int, int]] = []
+    assert verify(here, [], deep=True, progress=lambda done, total: told.append((done, total))) == []
+    assert told[-1] == (len(TEXT) + 3, len(TEXT) + 3)  # results, run and store are one file
+    assert verify(here, ["made@run"], deep=False) == []
+
+
+def test_a_flipped_bit_is_found_by_reading_alone_and_named_wherever_it_is(here: Workspace) -> None:
+    flip(here.artifact_path("made"))
+    assert verify(here, [], deep=False) == []
+    assert names(verify(here, [], deep=True)) == ["made", "made@run"]
+    assert names(verify(here, ["made"], deep=False)) == ["made"]  # what was found stays found
+    mend(here, ["made", "made@run"])
+    assert not whole(here)  # the only copy there was
+
+
+@pytest.mark.parametrize("damaged", ["results", "runs", "store"])
+def test_a_damaged_copy_is_replaced_by_a_right_one(here: Workspace, damaged: str) -> None:
+    kept = {
+        "results": here.artifact_path("made"),
+        "runs": view(here, "run").artifact_path("made"),
+        "store": stored(here, here.manifest("made")),
+    }
+    for path in kept.values():
+        part(path)
+    flip(kept[damaged])
+    found = verify(here, [], deep=True)
+    assert {finding.path for finding in found} == {str(kept[damaged])}
+    assert {"results": ["made"], "runs": ["made@run"], "store": ["made", "made@run"]}[damaged] == names(found)
+    # the store's object is put aside if it is the damaged one, and only then
+    assert kept["store"].exists() == (damaged != "store")
+    mend(here, names(found))
+    assert whole(here)
+
+
+def test_what_the_store_lost_comes_back_from_the_results(here: Workspace) -> None:
+    manifest = here.manifest("made")
+    path = stored(here, manifest)
+    path.unlink()
+    entry = here.store.action_path(manifest.action)  # type: ignore[union-attr]
+    entry.write_text(entry.read_text().replace("made", "mode"))
+    found = verify(here, [], deep=False)
+    assert {(finding.artifact, finding.path) for finding in found} == {
+        *(("", str(entry)), ("made", str(entry)), ("made", str(path))),
+        *(("made@run", str(entry)), ("made@run", str(path))),
+    }
+    mend(here, ["made"])
+    assert whole(here)
+
+
+def test_missing_superfluous_and_foreign_files_are_named(here: Workspace) -> None:
+    made = here.artifact_path("made")
+    made.unlink()
+    (here.artifact_path("raw")).chmod(0o755)
+    run = view(here, "run")
+    run.manifest_path("raw").write_text("{}")
+    found = {finding.artifact: finding.problem for finding in verify(here, [], deep=False)}
+    assert found == {"made": "is missing", "raw": "has another mode", "raw@run": "has no sound manifest"}
+    made.mkdir()
+    (made / "file").write_text("x")
+    assert {finding.problem for finding in verify(here, ["made"], deep=False)} == {
+        "is missing",
+        "does not belong to it",
+    }
+    made.joinpath("link").symlink_to("file")
+    assert [finding.problem for finding in verify(here, ["made"], deep=False)] == ["holds what is no plain file"]
+    mend(here, ["made", "raw", "raw@run"])
+    assert whole(here)
+    assert verify(here, ["never"], deep=False) == [Finding("never", "", "has no sound manifest")]
