@@ -220,6 +220,7 @@ class Soak:
                 self.change()  # there is nothing left to do; or what outlives its driver is to meet a run that differs
         self.finish()
         assert self.killed.run().nothing_done
+        assert self.killed.tapeout("verify", "--deep")[0] == 0
         hidden = list(self.killed.path("store").rglob(".*"))
         assert all(path.match(".*.tmp") for path in hidden), hidden
         self.result.leftovers = len(hidden)
