@@ -108,7 +108,7 @@ def _artifacts(setting: _Setting, old: str, new: str, actions: bool) -> tuple[di
         changes = _action_changes(setting.workspace, before, after)
         value |= {"actions": changes, "same": not changes}
         words = "The actions are the same." if not changes else f"The actions differ: {_by(changes)}."
-        parts += [words, *([differences.actions(changes, "")] if changes else [])]
+        parts += [words, *([differences.actions(changes, "", setting.limit)] if changes else [])]
     found = compare(before, after, setting.bounds, setting.scratch, setting.limit)
     value |= {"level": found.level, "same_files": found.same, "files": found.files}
     value["same"] = value["same"] and found.level is Level.BYTES
@@ -119,10 +119,10 @@ def _artifacts(setting: _Setting, old: str, new: str, actions: bool) -> tuple[di
     name = after.manifest.artifact
     if before.manifest.action and after.manifest.action:
         lineages = sets.behind(store, before.manifest), sets.behind(store, after.manifest)
-        leaves = [each for each in sets.differences(store, *lineages) if _is_leaf(each)]
+        leaves = [each for each in sets.differences(store, *lineages) if each.is_leaf]
         value["began"] = leaves
-        parts += _leaves([each for each in leaves if not (actions and each.artifact == name)])
-    return value, [*parts, *differences.files(found, name)]
+        parts += _leaves([each for each in leaves if not (actions and each.artifact == name)], setting.limit)
+    return value, [*parts, *differences.files(found, name, setting.limit)]
 
 
 def _names_action(place: Place) -> bool:
@@ -158,12 +158,12 @@ def _runs(setting: _Setting, old: str, new: str) -> tuple[dict[str, Any], list[A
     words += f" ({others:,} of them by another action)" if others else ""
     parts: list[Any] = [differences.line(f"{old} → {new}: {words}."), ""]
     if differing:
-        rows = [[each.artifact, (each.old or "-")[:8], (each.new or "-")[:8], _how(each)] for each in differing]
-        parts.append(differences.table(["artifact", "old", "new", "why"], rows))
-    parts += _leaves([each for each in differing if _is_leaf(each)])
-    for name, changes in numbers.items():
-        shown = changes[: setting.limit]
-        parts.append(differences.values(shown, f"numbers of {name}", len(changes)))
+        shown = differing[: setting.limit]
+        rows = [[each.artifact, (each.old or "-")[:8], (each.new or "-")[:8], _how(each)] for each in shown]
+        parts.append(differences.table(["artifact", "old", "new", "why"], rows, more=len(differing) - len(shown)))
+    parts += _leaves([each for each in differing if each.is_leaf], setting.limit)
+    for name, changes in list(numbers.items())[: setting.limit]:
+        parts.append(differences.values(changes[: setting.limit], f"numbers of {name}", len(changes)))
     return value, parts
 
 
@@ -174,7 +174,7 @@ def _set(setting: _Setting, address: str) -> ResultSet:
 
 
 def _numbers(setting: _Setting, artifact: str, old: str, new: str) -> list[ValueChange]:
-    """The numbers outside lists that changed in an artifact that is a JSON file or has a ``report.json``."""
+    """The numbers that changed in an artifact that is a JSON file or has a ``report.json``; those in lists last."""
     before, after = (
         _only_report(find(setting.workspace, artifact + (run if run != RESULTS else ""))) for run in (old, new)
     )
@@ -183,7 +183,7 @@ def _numbers(setting: _Setting, artifact: str, old: str, new: str) -> list[Value
     found = compare(before, after, setting.bounds, setting.scratch, limit=None)
     details = [each.detail for each in found.files if isinstance(each.detail, ValuesDetail)]
     changes = [change for detail in details for change in detail.changes]
-    return [change for change in changes if change.delta is not None and not change.in_lists]
+    return [change for change in changes if change.delta is not None]
 
 
 def _only_report(place: Place) -> Place:
@@ -199,18 +199,11 @@ def _only_report(place: Place) -> Place:
 # -- where it began ----------------------------------------------------------------------------------------------------
 
 
-def _is_leaf(each: ArtifactDifference) -> bool:
-    """Whether an artifact is not only the consequence of others: it changed in itself."""
-    own = any(change.kind != "input" for change in each.changes)
-    return each.state == "changed" and (each.began or own)
-
-
-def _leaves(leaves: list[ArtifactDifference]) -> Iterator[Table]:
-    for each in leaves:
-        own = [change for change in each.changes if change.kind != "input"]
-        if own:
+def _leaves(leaves: list[ArtifactDifference], limit: int | None) -> Iterator[Table]:
+    for each in leaves[:limit]:
+        if each.own:
             place = "The change began at" if each.began else "Changed in itself, too:"
-            yield differences.actions(own, f"{place} {each.artifact}")
+            yield differences.actions(each.own, f"{place} {each.artifact}", limit)
         else:
             yield differences.line(
                 f"The change began at {each.artifact}: the same action gave other bytes. Its program is not "

@@ -21,21 +21,23 @@ OLD, NEW, QUIET = "red", "green", "dim"
 Cell = str | Text
 
 
-def files(comparison: Comparison, name: str) -> Iterator[Table]:
+def files(comparison: Comparison, name: str, limit: int | None) -> Iterator[Table]:
     """Everything that differs: a table of the files, then each file by its kind.
 
     Args:
         comparison: what was found; its lists are already cut to what is to be shown.
         name: of the artifact or archive; stands for the path of a single file.
+        limit: files to show.
     """
+    shown = comparison.files[:limit]
     if len(comparison.files) > 1:
-        rows = [[each.path or name, each.level, plain(each.reason)] for each in comparison.files]
-        yield table(["file", "level", "what differs"], rows)
-    for each in comparison.files:
-        yield from _file(each, each.path or name)
+        rows = [[each.path or name, each.level, plain(each.reason)] for each in shown]
+        yield table(["file", "level", "what differs"], rows, more=len(comparison.files) - len(shown))
+    for each in shown:
+        yield from _file(each, each.path or name, limit)
 
 
-def _file(each: FileDifference, path: str) -> Iterator[Table]:
+def _file(each: FileDifference, path: str, limit: int | None) -> Iterator[Table]:
     title = f"{path}: {each.reason}"
     match each.detail:
         case RowsDetail() as detail:
@@ -49,7 +51,7 @@ def _file(each: FileDifference, path: str) -> Iterator[Table]:
         case TextDetail() as detail:
             yield _text(detail, title)
         case Comparison() as inner:
-            yield from files(inner, path)
+            yield from files(inner, path, limit)
         case BytesDetail() as detail:
             sizes = f"{detail.old_size:,} and {detail.new_size:,} bytes"
             yield line(f"{title} ({sizes})")
@@ -142,13 +144,13 @@ def _text(detail: TextDetail, title: str) -> Table:
 # -- actions -----------------------------------------------------------------------------------------------------------
 
 
-def actions(changes: Iterable[Change], title: str) -> Table:
+def actions(changes: Sequence[Change], title: str, limit: int | None) -> Table:
     """What differs between two actions."""
     rows = []
-    for change in changes:
+    for change in changes[:limit]:
         absent = ("-" if value is None else None for value in (change.old, change.new))
         rows.append([change.kind, plain(change.name), *_pair(change.old, change.new, 2 * _half(), *absent)])
-    return table(["what", "name", "old", "new"], rows, title)
+    return table(["what", "name", "old", "new"], rows, title, len(changes) - len(rows))
 
 
 # -- cells -------------------------------------------------------------------------------------------------------------

@@ -32,7 +32,8 @@ class ArtifactDifference:
 
     ``state`` is ``same`` (the bytes are; the action may be another), ``changed``, ``added`` or ``removed``; ``old`` and
     ``new`` are digests, None where there is no such artifact. ``changes`` are those between the two actions.
-    ``began`` marks a changed artifact none of whose inputs changed: here a difference came into the graph.
+    ``began`` marks a changed artifact none of whose inputs changed: here a difference came into the graph. An input
+    that was added or taken away is a change of the step itself.
     """
 
     artifact: str
@@ -41,6 +42,20 @@ class ArtifactDifference:
     new: str | None
     began: bool
     changes: tuple[why.Change, ...]
+
+    @property
+    def own(self) -> list[why.Change]:
+        """What changed in the step itself, and not in what it reads."""
+        return [change for change in self.changes if not _is_consequence(change)]
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether the artifact is not only the consequence of others."""
+        return self.state == "changed" and (self.began or bool(self.own))
+
+
+def _is_consequence(change: why.Change) -> bool:
+    return change.kind == "input" and change.old is not None and change.new is not None
 
 
 def current(workspace: Workspace) -> ResultSet:
@@ -108,7 +123,7 @@ def _difference(store: Store, name: str, old: Made | None, new: Made | None) -> 
         changes, known = tuple(why.compare(old.action, new.action, store)), True
     state = "added" if old is None else "removed" if new is None else "changed"
     state = "same" if digests[0] == digests[1] else state
-    began = state == "changed" and known and all(change.kind != "input" for change in changes)
+    began = state == "changed" and known and not any(_is_consequence(change) for change in changes)
     return ArtifactDifference(name, state, digests[0], digests[1], began, changes)
 
 

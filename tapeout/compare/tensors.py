@@ -35,7 +35,7 @@ READING = (
     *(pickle.UnpicklingError, EOFError, KeyError, IndexError, ValueError, TypeError, AttributeError, RuntimeError),
     *(AssertionError, OverflowError, MemoryError, struct.error, OSError, BadZipFile, SafetensorError),
 )
-"""What reading a damaged pickle, zip or header raises: each of these was seen."""
+"""What reading a damaged pickle, zip or header raises; found by damaging thousands of each at random."""
 
 
 class Damaged(Exception):
@@ -221,18 +221,24 @@ def _figures(old: torch.Tensor, new: torch.Tensor) -> dict[str, Any]:
         values = [block.to(torch.float64) for block in blocks]
         largest = max([largest, *(_largest(value) for value in values)])
         other = bits[0] != bits[1]
-        if other.any():
-            apart = (values[1][other] - values[0][other]).abs()
-            differing += apart.numel()
-            not_finite += int((~apart.isfinite()).sum())
+        if count := int(other.count_nonzero()):
+            differing += count
+            apart = (values[1] - values[0]).abs_()
+            if not apart.max().isfinite():
+                apart = apart[other]  # without those that are equal, and infinite or no numbers
+                not_finite += int((~apart.isfinite()).sum())
             most = max(most, _largest(apart))
     figures = {"elements": flat[0].numel(), "differing": differing, "max_absolute": most}
     return {**figures, "largest": largest, "not_finite": not_finite}
 
 
 def _largest(values: torch.Tensor) -> float:
-    finite = values[values.isfinite()].abs()
-    return float(finite.max()) if finite.numel() else 0.0
+    """The largest finite magnitude; 0 if there is none."""
+    low, high = (float(end) for end in values.aminmax())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        values = values[values.isfinite()]
+        low, high = (float(end) for end in values.aminmax()) if values.numel() else (0.0, 0.0)
+    return abs(max(-low, high))
 
 
 def _source(path: Path) -> Source:

@@ -79,7 +79,7 @@ def test_an_audit_of_two_runs(auditor: Auditor, twice: Project) -> None:
     order = list(states)
     assert order.index("raw.txt") < order.index("formatted.txt") < order.index("model") < order.index("report.json")
     numbers = {change["name"]: (change["old"], change["new"]) for change in found["numbers"]["report.json"]}
-    assert set(numbers) == {"loss", "rows"}
+    assert list(numbers) == ["loss", "rows", "answers.0.x"]
     _, text, _ = auditor.call(twice, "@before", "results")
     assert "4 artifacts different, 2 artifacts the same" in text and "The change began at raw.txt" in text
     assert "Changed in itself, too: model" in text and "lr" in text and "numbers of report.json" in text
@@ -189,13 +189,13 @@ def printed(where: Project, width: int, *arguments: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("width", [80, 140])
 def test_every_kind_fits_the_terminal_and_says_what_it_leaves_out(folders: Project, width: int) -> None:
-    code, text = printed(folders, width, "./old", "./new", "--limit", "3")
+    code, text = printed(folders, width, "./old", "./new", "--limit", "7")
     assert code == 1 and max(map(len, text.splitlines())) <= width
     assert "\x1b" not in text and "[bold]loud" in text and ":smile:" in text
     for words in (
         "rows.jsonl: 1 row added, 2 rows changed",
         "numbers.json: 1 value added, 31 values changed",
-        "… 29 more rows; --limit shows more, --json all",
+        "… 25 more rows; --limit shows more, --json all",
         "text.txt: 1 line added",
         "raw.bin: 1 byte differ",
         "the old file is not JSON",
@@ -203,6 +203,8 @@ def test_every_kind_fits_the_terminal_and_says_what_it_leaves_out(folders: Proje
         "1 visible line added, 1 visible line removed",
     ):
         assert words.split()[0] in text and " ".join(words.split()) in " ".join(text.split()), words
+    _, text = printed(folders, width, "./old", "./new", "--limit", "2")
+    assert "… 5 more rows" in text and "text.txt" not in text
     assert "more rows" not in printed(folders, width, "./old", "./new", "--limit", "40")[1]
 
 
