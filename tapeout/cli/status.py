@@ -15,6 +15,8 @@ def status(project: Project, as_json: bool) -> int:
     for name, decision in project.decisions.items():
         manifest = project.workspace.manifest(name)
         state = {State.CURRENT: "current", State.RESTORE: "in the store"}.get(decision.state)
+        if decision.download is not None:
+            state = "in the remote"
         line = built.get((name, manifest.action)) if manifest is not None else None
         found.append(
             {
