@@ -62,7 +62,7 @@ def _state(workspace: Workspace, decision: Decision, manifest: Manifest | None) 
     if there and (manifest is None or not vouch(workspace.artifact_path(name), manifest)):
         return "damaged"
     if decision.state is State.RESTORE:
-        return "in the store"
+        return "in the remote" if decision.download is not None else "in the store"
     return "stale" if there else "missing"
 
 

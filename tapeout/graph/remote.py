@@ -117,7 +117,7 @@ class Remote:
             DiskFull: there is no space for it.
             NotWritable: this user may not write the local store.
         """
-        pull = self._pull()
+        pull = self._pull() if wanted else None
         if pull is None:
             return set()
         self.store.folder(self.store.root)
