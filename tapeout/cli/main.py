@@ -92,8 +92,8 @@ def cost(
 
 @app.command()
 def diff(
-    old: Annotated[str, typer.Argument(help="An artifact (sft/model, sft/model@RUN, ./path, a digest) or a run.")],
-    new: Annotated[str, typer.Argument(help="Another; @RUN and results are runs.")],
+    old: Annotated[str, typer.Argument(metavar="OLD", help="sft/model, sft/model@RUN, ./path, a digest, or @RUN.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The same kind of thing; results stands for a run.")],
     limit: Annotated[int, typer.Option("--limit", min=1, help="Differences shown of each kind.")] = 20,
     actions: Annotated[bool, typer.Option("--actions", help="What differs between the actions, too.")] = False,
     as_json: AsJson = False,

@@ -313,8 +313,9 @@ def _carry_out(store: Store, doomed: list[tuple[str, Path]], forgotten: list[Roo
             else:
                 path.unlink(missing_ok=True)
         for root in roots:
-            if root.visible:
+            if root.visible and root.results.is_dir():
                 root.register()
+            if root.visible and root.place.is_dir():
                 root.renew()
     except PermissionError as error:
         raise NotWritable(f"{error.filename} cannot be removed.", "Let its owner run tapeout gc.") from error

@@ -57,6 +57,10 @@ def test_a_dry_run_says_what_a_sweep_frees_and_removes_nothing(here: Workspace) 
     did = sweep(here)
     assert did.freed == would.freed and did.kept == 1 and len(files(here.store)) == len(before) - 2
     assert sweep(here).freed == ()
+    shutil.rmtree(here.results)
+    elsewhere = folder(here.work / "elsewhere", here.store.root)
+    assert counts(sweep(elsewhere)) == {"objects": 1, "entries": 1}  # nothing lies anywhere any more
+    assert not here.results.exists() and not elsewhere.results.exists()  # and to ask leaves nothing behind
     with pytest.raises(NoStore):
         sweep(folder(here.work, here.work / "none"))
 
