@@ -55,7 +55,7 @@ def test_one_builds_and_another_restores(project: Project, other: Project, s3: P
     use(monkeypatch, s3, "read-only")
     assert s3.way is not None
     # a dry run shows the plan that a run would have, and fetches nothing
-    plan = other.run("-n").text
+    plan = " ".join(other.run("-n").text.split())
     assert "6 restored, 6 of them from the remote" in plan and "nothing to do" in plan
     assert sorted(path.name for path in other.path("results").iterdir()) == [".graph"]
     assert not other.path("store").exists()
