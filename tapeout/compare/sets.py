@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tapeout.graph import why
+from tapeout.graph import runs, why
 from tapeout.graph.errors import InputChanged
 from tapeout.graph.manifest import Manifest
-from tapeout.graph.runs import read, realised
 from tapeout.graph.store import Store
 from tapeout.graph.workspace import Workspace
 
@@ -60,18 +59,16 @@ def _is_consequence(change: why.Change) -> bool:
 
 def current(workspace: Workspace) -> ResultSet:
     """What lies in ``results/``."""
-    manifests = (workspace.manifest(name) for name in realised(workspace.results))
-    return {manifest.artifact: _made(workspace.store, manifest) for manifest in manifests if manifest is not None}
+    return {name: _made(workspace.store, manifest) for name, manifest in runs.manifests(workspace).items()}
 
 
 def in_run(workspace: Workspace, name: str) -> ResultSet:
-    """What a named run holds; artifacts that have left the store are left out.
+    """What a named run holds.
 
     Raises:
         UnknownRun: there is no such run.
     """
-    manifests = (workspace.store.find(action) for action in read(workspace, name).artifacts.values())
-    return {manifest.artifact: _made(workspace.store, manifest) for manifest in manifests if manifest is not None}
+    return current(runs.view(workspace, runs.read(workspace, name).name))
 
 
 def behind(store: Store, manifest: Manifest) -> ResultSet:
