@@ -205,8 +205,8 @@ def _pair(old: Any, new: Any, width: int, no_old: str | None = None, no_new: str
         found = excerpt(old, new, width)
         more = Text(f" (+{found.more})", QUIET) if found.more else Text()
         return [
-            Text.assemble(plain(found.before), (plain(changed), style), plain(found.after), more)
-            for changed, style in ((found.old, OLD), (found.new, NEW))
+            Text.assemble(plain(found.before), (plain(changed), style), plain(after), more)
+            for changed, style, after in ((found.old, OLD, found.after[0]), (found.new, NEW, found.after[1]))
         ]
     return [
         Text(absent if absent is not None else _short(value, width), style)

@@ -10,12 +10,15 @@ LONGEST = 4_000
 
 @dataclass(frozen=True)
 class Excerpt:
-    """The first place where two texts differ, with a little of what stands around it, and how many more there are."""
+    """The first place where two texts differ, with a little of what stands around it, and how many more there are.
+
+    ``after`` holds what follows in the old text and in the new one: the same until the next place that differs.
+    """
 
     before: str
     old: str
     new: str
-    after: str
+    after: tuple[str, str]
     more: int
 
 
@@ -33,14 +36,17 @@ def excerpt(old: str, new: str, width: int) -> Excerpt:
     hunks = [(0, len(middle[0]), 0, len(middle[1]))]
     if max(len(words) for words in middle) <= LONGEST:
         found = SequenceMatcher(None, *middle).get_opcodes()
-        hunks = [(a, b, c, d) for tag, a, b, c, d in found if tag != "equal"] or hunks
+        told_apart = [(a, b, c, d) for tag, a, b, c, d in found if tag != "equal"] or hunks
+        if max(len("".join(words)) for words in middle) > width // 2:  # else all places fit as one
+            hunks = told_apart
     a, b, c, d = hunks[0]
-    behind = "".join(left[start + b :])
+    behind = "".join(left[start + b :]), "".join(right[start + d :])
     was, now = "".join(middle[0][a:b]), "".join(middle[1][c:d])
     ahead, half = "".join(left[: start + a]), width // 2
     room = max(half, width - max(len(was), len(now)))
-    after = _clipped(behind, max(room // 2, room - len(ahead)))
-    before = _clipped(ahead[::-1], room - len(after))[::-1]
+    rest = max(room // 2, room - len(ahead))
+    after = _clipped(behind[0], rest), _clipped(behind[1], rest)
+    before = _clipped(ahead[::-1], room - max(len(text) for text in after))[::-1]
     return Excerpt(before, _clipped(was, half), _clipped(now, half), after, len(hunks) - 1)
 
 

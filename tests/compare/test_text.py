@@ -64,18 +64,22 @@ def test_a_page_is_judged_by_what_is_seen_and_by_the_numbers_beside_it(tmp_path:
 
 def test_an_excerpt_is_the_first_place_that_differs() -> None:
     found = excerpt("wire clk; the width is 8 bit", "wire clk; the width is 16 bit", 40)
-    assert (found.before, found.old, found.new, found.after) == ("wire clk; the width is ", "8", "16", " bit")
+    assert (found.before, found.old, found.new, found.after) == ("wire clk; the width is ", "8", "16", (" bit", " bit"))
     long = "word " * 500
     found = excerpt(long + "old one" + long, long + "new one" + long + "!", 30)
     assert (found.old, found.new, found.more) == ("old", "new", 1) and len(found.before) <= 15
     assert excerpt("", "added", 20).new == "added"
+    several = excerpt("The clock and the reset.", "The clock, then the reset.", 40)  # whole, if it fits
+    assert (several.before, several.old, several.new, several.more) == ("The clock", " and", ", then", 0)
+    apart = excerpt("a b c d e f g h i", "x b c d e f g h y", 10)
+    assert (apart.old + apart.after[0]).startswith("a b") and (apart.new + apart.after[1]).startswith("x b")
 
 
 @given(some.text(), some.text(), some.integers(8, 80))
 def test_an_excerpt_fits(old: str, new: str, width: int) -> None:
     found = excerpt(old, new, width)
-    for changed in (found.old, found.new):
-        assert len(found.before + changed + found.after) <= width + 2
+    for changed, after in ((found.old, found.after[0]), (found.new, found.after[1])):
+        assert len(found.before + changed + after) <= width + 2
     if old != new:
         assert found.old != found.new or "…" in found.old
 
