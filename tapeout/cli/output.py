@@ -35,7 +35,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = ""
     for column in columns:
         right = column.startswith(">")
         first = not made.columns
-        made.add_column(column.removeprefix(">"), justify="right" if right else "left", overflow="fold", no_wrap=first or right)
+        made.add_column(
+            column.removeprefix(">"), justify="right" if right else "left", overflow="fold", no_wrap=first or right
+        )
     for row in rows:
         made.add_row(*row)
     return made
