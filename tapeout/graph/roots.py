@@ -67,8 +67,8 @@ class Root:
         if not (self.place / "folder.json").exists():
             self.add(self.present())
             value = {"results": str(self.results), "runs": str(self.runs), "host": self.host}
-            with contextlib.suppress(NotWritable), self.store.writing(self.place / "folder.json"):
-                write_atomically(self.place / "folder.json", canonical(value) + b"\n")
+            with contextlib.suppress(NotWritable):
+                self.store.write(self.place / "folder.json", canonical(value) + b"\n")
 
     def add(self, actions: Iterable[str]) -> None:
         """Lengthen the list; lines of processes side by side do not mix.
@@ -109,8 +109,7 @@ class Root:
 
     def renew(self) -> None:
         """Make the list anew from what is seen; only while no run can lengthen it."""
-        with self.store.writing(self.place):
-            write_atomically(self.place / "actions", _lines(self.present()))
+        self.store.write(self.place / "actions", _lines(self.present()))
 
 
 def _remembered_host(results: Path) -> str | None:

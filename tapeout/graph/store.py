@@ -84,7 +84,12 @@ class Store:
         with self.writing(place), self._for_the_group():
             return open(place, how, buffering=0)
 
-    def _write(self, place: Path, data: bytes) -> None:
+    def write(self, place: Path, data: bytes) -> None:
+        """Write a small file of the store, whole or not at all, for whoever shares it.
+
+        Raises:
+            NotWritable: this user may not.
+        """
         with self.writing(place), self._for_the_group():
             write_atomically(place, data)
 
@@ -154,7 +159,7 @@ class Store:
         Raises:
             NotWritable: this user may not write the store.
         """
-        self._write(self.action_path(action.digest), encode(action.value, manifest))
+        self.write(self.action_path(action.digest), encode(action.value, manifest))
 
     def take_in(self, file: Path, entry: Entry) -> None:
         """Move one file, which is known to be what ``entry`` says, into the store, over one that may be there already.
@@ -243,7 +248,7 @@ class Store:
         """Keep what a digest stands for (the packages of an environment, the definitions of a module), for people."""
         path = self.root / kind / digest[:2] / f"{digest}.json"
         if not path.exists():
-            self._write(path, canonical(value()) + b"\n")
+            self.write(path, canonical(value()) + b"\n")
 
     def recall(self, kind: str, digest: str) -> dict[str, Any]:
         """What ``remember`` kept; empty if nothing."""
