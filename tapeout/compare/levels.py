@@ -115,7 +115,7 @@ class _Artifacts:
         """Compare a checkpoint as one; if it cannot be read, its files are compared one by one."""
         self.whole.append(folder)
         parts = [
-            {path: entry.digest for path, entry in entries.items() if _checkpoint_of(path) == folder}
+            {path: (each.digest, each.executable) for path, each in entries.items() if _checkpoint_of(path) == folder}
             for entries in self.entries
         ]
         if parts[0] == parts[1]:

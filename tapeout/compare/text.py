@@ -100,8 +100,9 @@ def compare_page(old: Path, new: Path, beside: Level | None, limit: int | None) 
     """Two HTML pages, whose bytes differ, by what a reader sees.
 
     Args:
-        beside: the level of the JSON file with the same name, if there is one: it has the page's numbers. A page whose
-            text is the same but for numbers reaches the level «metrics» with it.
+        beside: the level of the JSON file with the same name, if there is one: it has the page's numbers. Where those
+            differ within the bounds, a page whose text is the same but for numbers reaches the level «metrics» with it;
+            where they are equal, the page has no reason to differ.
     """
     try:
         before, after = _visible(old), _visible(new)
@@ -109,8 +110,8 @@ def compare_page(old: Path, new: Path, beside: Level | None, limit: int | None) 
     except Unreadable:
         return compare_bytes(old, new)
     shown = counted((found.added, "visible line~ added"), (found.removed, "visible line~ removed"))
-    vouched = beside is not None and beside is not Level.NONE
-    if vouched and [_without_numbers(line) for line in before] == [_without_numbers(line) for line in after]:
+    alike = [_without_numbers(line) for line in before] == [_without_numbers(line) for line in after]
+    if beside is Level.METRICS and before != after and alike:
         words = "visible text the same but for numbers, which are those of the JSON beside it"
         return Found(Level.METRICS, words, found)
     return Found(Level.NONE, shown or "visible text the same, markup or pictures differ", found)

@@ -34,6 +34,9 @@ from tapeout.graph.workspace import Workspace
 DAY = 86_400.0
 """Seconds. Temporary files, and objects that no entry names, may belong to a writer at work if they are younger."""
 
+TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")
+"""How ``digest.write_atomically`` names its files: an artifact may well hold others that end so."""
+
 
 class FolderInUse(GraphError):
     """A folder is to be forgotten that is there, or that the store does not know."""
@@ -234,7 +237,7 @@ def _scratch(workspace: Workspace, unfinished: set[str], wishes: Wishes, now: fl
         if now - _modified(path) >= max(DAY, wishes.older_than) and not _busy(path):
             yield "interrupted downloads", path
     for place in (store.root, workspace.results):
-        for path in sorted(place.rglob(".*.tmp")):
+        for path in sorted(path for path in place.rglob(".*.tmp") if TEMPORARY.fullmatch(path.name)):
             if now - _modified(path) >= max(DAY, wishes.older_than):
                 yield "temporary files", path
     if wishes.quarantine:

@@ -256,7 +256,7 @@ class Layer:
                 for name in {d.recipe.environment for d in decisions if d.state in (State.BUILD, State.WAITING)}:
                     self.environments[name].require()
             self.planned = set(recipes)
-            together = families(decisions)
+            together = families(decisions, many=self._runs_whole())
             self.family = {member: head for head, members in together.items() for member in members}
             if real:
                 with self.workspace.store.in_use():
@@ -268,6 +268,12 @@ class Layer:
             os.close(self.lock)
         if executes:
             print(describe(self.forecast(decisions, forced), targets, real), file=sys.stderr)
+
+    def _runs_whole(self) -> bool:
+        """Whether every planned job is to run, and the run ends with the first that fails."""
+        graph, execution = self.workflow.dag_settings, self.workflow.execution_settings
+        parts = graph is not None and (graph.until or graph.omit_from)
+        return not parts and not (execution is not None and execution.keep_going)
 
     def _hold(self) -> bool:
         """Take this folder for the life of the process; the system lets go of it when the process ends, however."""
@@ -301,7 +307,8 @@ class Layer:
         settings = self.workflow.dag_settings
         if settings is None:
             return []
-        forced = set(settings.forcerun) | (set(self.targets()) if settings.forcetargets else set())
+        asked = {self.workspace.sealed_name(str(name)) or str(name) for name in settings.forcerun}
+        forced = asked | (set(self.targets()) if settings.forcetargets else set())
         return sorted(
             name for name, recipe in recipes.items() if settings.forceall or recipe.rule in forced or name in forced
         )

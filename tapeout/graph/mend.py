@@ -55,7 +55,8 @@ def _restock(store: Store, entry: Entry, copies: Copies) -> bool:
             if digest_file(path) == entry.digest:
                 if path != store.object_path(entry):
                     store.adopt(path, entry)
-                store.object_path(entry).chmod(mode(entry))
+                with suppress(PermissionError):  # another user's file, and right
+                    store.object_path(entry).chmod(mode(entry))
                 return True
     return False
 

@@ -66,7 +66,9 @@ def rebuilt(
     if known is None or not workspace.store.sound(known):
         raise InputLost(f"The store does not have {name} itself.", "Run: tapeout verify --deep --repair")
     workspace.work.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="rebuild.", dir=workspace.work) as folder:
+    # held to the end: the garbage collector leaves alone what belongs to an action that somebody holds
+    held, scratch = workspace.store.locked(action.digest), tempfile.TemporaryDirectory("", "rebuild.", workspace.work)
+    with held, scratch as folder:
         empty = replace(workspace, results=Path(folder, "results"), work=Path(folder, "work"))
         for needed in recipe.needs():
             _lay_out(workspace, empty, needed)

@@ -39,7 +39,7 @@ class Root:
         Two hosts may have different folders under one name, and many hosts one folder; so the host that knew it first
         is part of its name, and is remembered in the folder itself.
         """
-        results, runs = results.resolve(), runs.resolve()
+        results, runs = results.resolve(), runs.absolute()  # whether runs is a link to a disk is yet to be seen
         return cls(store, results, runs, _remembered_host(results) or platform.node())
 
     @property
@@ -55,10 +55,9 @@ class Root:
     @property
     def visible(self) -> bool:
         """Whether the folder can be asked: it lies here, and is not another host's of the same name."""
-        parts = [self.folder, *(part for part in (self.results, self.runs) if part.exists())]
-        return self.host in (platform.node(), _remembered_host(self.results)) and all(
-            os.access(part, os.R_OK | os.X_OK) for part in parts
-        )
+        parts = [part for part in (self.results, self.runs) if os.path.lexists(part)]  # a link may lead to no disk now
+        here = self.host in (platform.node(), _remembered_host(self.results))
+        return here and os.access(self.folder, os.R_OK | os.X_OK) and all(_readable(part) for part in parts)
 
     def register(self) -> None:
         """Make the folder known to the store, with all that lies in it; does nothing if it is known."""
@@ -110,6 +109,22 @@ class Root:
     def renew(self) -> None:
         """Make the list anew from what is seen; only while no run can lengthen it."""
         self.store.write(self.place / "actions", _lines(self.present()))
+
+
+def _readable(part: Path) -> bool:
+    """Whether all folders below a part of a root can be looked into."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    try:
+        for _ in os.walk(part, onerror=refuse):
+            pass
+    except FileNotFoundError:
+        return part.exists()  # something was removed meanwhile, or the part itself is a link to nowhere
+    except OSError:
+        return False
+    return True
 
 
 def _remembered_host(results: Path) -> str | None:

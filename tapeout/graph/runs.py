@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tapeout.graph.digest import canonical, write_atomically
 from tapeout.graph.errors import GraphError
@@ -57,8 +57,12 @@ class PinnedRun(GraphError):
 
 def realised(results: Path) -> Iterator[str]:
     """Names of the artifacts that have a manifest below ``results`` (or below a named run's folder), sorted."""
-    names = (path.relative_to(results).as_posix().removesuffix(MANIFEST) for path in results.rglob(f"*{MANIFEST}"))
-    return iter(sorted(names))
+    paths = (path.relative_to(results).as_posix() for path in results.rglob(f"*{MANIFEST}"))
+    names = sorted(path.removesuffix(MANIFEST) for path in paths)
+    known = set(names)
+    for name in names:  # what is called like a manifest inside an artifact is one of its files
+        if known.isdisjoint(str(folder) for folder in PurePosixPath(name).parents):
+            yield name
 
 
 def save(workspace: Workspace, name: str, pinned: bool) -> NamedRun:

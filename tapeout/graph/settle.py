@@ -65,12 +65,17 @@ FAMILY = 16
 Snakemake build its graph anew, which for thousands of shards costs more than what some of them lose by waiting."""
 
 
-def families(decisions: list[Decision]) -> dict[str, list[str]]:
+def families(decisions: list[Decision], many: bool = True) -> dict[str, list[str]]:
     """Artifacts that are not current, by the one that the checkpoint which resolves them together is named after.
 
     Those of one rule that wait for the same inputs; and those of one rule that lie equally deep in the graph (so that
     none of them can wait for another) if they are many. What is to be built for sure is resolved already and goes by a
     checkpoint that is done: Snakemake may pass over a job that is behind a forced one, unless a checkpoint is between.
+
+    Args:
+        decisions: in dependency order.
+        many: whether artifacts may wait for inputs of others. Not where a part of the graph is left out (``--until``,
+            ``--omit-from``) or may fail (``--keep-going``), because the rest must not wait for that part.
     """
     depth: dict[str, int] = {}
     by_inputs: dict[tuple[str, int], dict[tuple[str, ...], list[str]]] = {}
@@ -83,7 +88,7 @@ def families(decisions: list[Decision]) -> dict[str, list[str]]:
     found = []
     for alike in by_inputs.values():
         groups = list(alike.values())
-        found += groups if len(groups) <= FAMILY else [[name for group in groups for name in group]]
+        found += groups if len(groups) <= FAMILY or not many else [[name for group in groups for name in group]]
     return {min(group): sorted(group) for group in found}
 
 

@@ -149,11 +149,11 @@ class Workspace:
         """
         name = manifest.artifact
         scratch = self.graph / "scratch" / name.replace("/", ".")
-        with holding(scratch.with_suffix(".lock")):
+        with holding(self.graph / "publishing" / f"{scratch.name}.lock"):
             target, before = self.artifact_path(name), self.manifest(name)
             if os.path.lexists(target):
                 stored = self.store.find(before.action) if before is not None else None
-                known = stored is not None and self.store.whole(stored)
+                known = stored is not None and stored == before and self.store.whole(stored)
                 vouched = before is not None and known and vouch(target, before)
                 if not vouched and not self.store.has_bytes(target):  # a kill in here leaves a tree without a manifest
                     self.set_aside(name)

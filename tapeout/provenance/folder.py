@@ -126,8 +126,11 @@ def digests(folder: Path) -> dict[str, str]:
 
 def write_sums(folder: Path) -> None:
     """Write ``SHA256SUMS`` over all files."""
-    lines = "".join(f"{digest}  {name}\n" for name, digest in digests(folder).items())
-    (folder / SUMS).write_text(lines)
+    (folder / SUMS).write_text(_sums(digests(folder)))
+
+
+def _sums(digests: dict[str, str]) -> str:
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
 
 
 def check(folder: Path) -> dict[str, str]:
@@ -138,12 +141,14 @@ def check(folder: Path) -> dict[str, str]:
         AlteredExport: naming the first file that is missing, is not listed, or has other bytes.
     """
     try:
-        lines = (folder / SUMS).read_text().splitlines()
-        listed = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+        text = (folder / SUMS).read_text()
+        listed = {name: digest for digest, name in (line.split("  ", 1) for line in text.splitlines())}
     except (OSError, ValueError) as error:
         raise NotAnExport(f"There is no list {SUMS} that can be read.", "Give the folder of an export.") from error
     found = digests(folder)
     compare(listed, found, f"in {SUMS}")
+    if text != _sums(found):
+        raise AlteredExport(f"{SUMS} holds more than the digests of the files.", "Get the export again.")
     return found
 
 

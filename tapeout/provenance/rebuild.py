@@ -6,18 +6,22 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tapeout.errors import TapeoutError
 from tapeout.graph.store import Store
 from tapeout.graph.workspace import Workspace
 from tapeout.provenance.document import CODE, CONFIG, Document
-from tapeout.provenance.folder import OutputExists
+from tapeout.provenance.folder import NotAnExport, OutputExists
 
 STRIPPED = ("TAPEOUT_", "SNAKEMAKE_", "PYTHON")
 KEPT = {"TAPEOUT_DOWNLOADS"}
 FAILURE = re.compile(r"✗ (\S+)  (.+)")
 LINES_SHOWN = 2
+
+
+MADE_BY_RUNS = {"store", "results", "work", "runs", "logs", ".envs", ".snakemake"}
+"""Folders in which an export has no say: what lay there would be taken for built, or installed."""
 
 
 class IncompleteCode(TapeoutError):
@@ -75,6 +79,7 @@ def lay_out(export: Path, document: Document, folder: Path, environments: Path |
         environments: installed environments to use (a project's ``.envs``); None means to install them anew.
 
     Raises:
+        NotAnExport: what it calls code would lie where only runs write, and be taken for results.
         OutputExists: the folder is not empty.
         RebuildFailed: there is no folder of environments.
     """
@@ -83,6 +88,10 @@ def lay_out(export: Path, document: Document, folder: Path, environments: Path |
     if environments is not None and not environments.is_dir():
         raise RebuildFailed(f"There is no folder {environments}.", "Correct --environments, or leave it out.")
     for file in document.code:
+        if PurePosixPath(file.path).parts[0] in MADE_BY_RUNS:
+            raise NotAnExport(
+                f"The export counts {file.path} as code, where only runs may write.", "Trust nothing in this export."
+            )
         target = folder / file.path
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(export / CODE / file.path, target)

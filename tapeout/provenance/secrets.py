@@ -35,10 +35,11 @@ def private(root: Path, variables: Mapping[str, str] = os.environ) -> dict[str, 
     folders = {"the name of the project's folder": root, "the name of your home folder": Path.home()}
     found = {what: os.fsencode(path) for what, path in folders.items() if len(path.parts) > 2}
     for name, value in sorted(variables.items()):
-        user = USER_IN_URL.search(value)  # that of a package index, for one, can have got into a lock
-        secret = user[1] if user else value if SECRET_NAME.search(name) else ""
-        if len(secret) >= SHORTEST:
-            found[f"what is secret in the variable {name}"] = os.fsencode(secret)
+        # those of package indices, for one, can have got into a lock
+        secrets = {part for user in USER_IN_URL.findall(value) for part in (user, user.partition(":")[2])}
+        secrets |= {value} if SECRET_NAME.search(name) else set()
+        for number, secret in enumerate(sorted(secret for secret in secrets if len(secret) >= SHORTEST)):
+            found[f"what is secret in the variable {name}{f' ({number + 1})' if number else ''}"] = os.fsencode(secret)
     return found
 
 

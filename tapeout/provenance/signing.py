@@ -97,6 +97,8 @@ def _read(data: bytes, name: str) -> Envelope:
         envelope = Envelope.from_dict(json.loads(data))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise AlteredExport(f"{name} is no envelope of a statement: {error}.", "Get the export again.") from error
+    if canonical(envelope.to_dict()) + b"\n" != data:
+        raise AlteredExport(f"{name} holds more than its envelope.", "Get the export again.")
     if envelope.payload_type != PAYLOAD_TYPE:
         raise AlteredExport(f"{name} holds {envelope.payload_type!r}, no statement.", "Get the export again.")
     return envelope
@@ -109,6 +111,11 @@ def _verify(envelope: Envelope, name: str, key: PublicKey) -> None:
         raise WrongKey(
             f"{name} is signed by the key {', '.join(envelope.signatures)}, not by {key.keyid}.",
             "Give the signer's public key; if you did, the export is by somebody else.",
+        )
+    if len(envelope.signatures) > 1:
+        raise WrongKey(
+            f"{name} names the keys {', '.join(sorted(envelope.signatures))}; only {key.keyid} was asked for.",
+            "An export has one signer: get it again from where it was made.",
         )
     try:
         envelope.verify([key], 1)

@@ -12,7 +12,7 @@ from tapeout.compare.levels import compare
 from tapeout.config.comparison import Bounds
 from tapeout.errors import TapeoutError
 from tapeout.graph.address import Place
-from tapeout.graph.manifest import Manifest
+from tapeout.graph.manifest import Manifest, take
 from tapeout.graph.why import Change
 from tapeout.graph.why import compare as compare_actions
 from tapeout.graph.workspace import Workspace
@@ -105,9 +105,10 @@ def judge(document: Document, export: Path, folder: Path, bounds: Bounds) -> Jud
     there = workspace(folder)
     rows = []
     for name, old in document.manifests.items():
-        new = there.manifest(name)
-        if new is None:
+        said = there.manifest(name)
+        if said is None or not there.artifact_path(name).exists():
             raise RebuildFailed(f"{name} was not built.", "Read the messages of the run.")
+        new = take(there.artifact_path(name), name, said.action)  # the run was one of the export's code: read the bytes
         found: list[Difference] = []
         if old.digest() != new.digest():
             carried = export.absolute() / ARTIFACTS / name if name in document.carried else None
