@@ -96,6 +96,6 @@ def export(project: Project, wanted: Wishes, where: Path, as_json: bool) -> int:
         ["signed by", f"key {signed[:16]}" if signed else "nobody"],
         ["size", output.size(value["size"])],
     ]
-    last = f"{SUMS} lists its files. To repeat it anywhere:\n  tapeout reproduce {where.name}"
+    last = f"{SUMS} lists its files. To repeat it anywhere:\n  tapeout reproduce {where}"
     output.show(value, as_json, output.table(["export", where.name], rows), last)
     return 0

@@ -18,7 +18,7 @@ from tapeout.cli.cost import cost as show_cost
 from tapeout.cli.diff import diff as show_diff
 from tapeout.cli.gc import age
 from tapeout.cli.gc import gc as collect_garbage
-from tapeout.cli.project import load
+from tapeout.cli.project import NAMED_ERROR, load
 from tapeout.cli.push import push as run_push
 from tapeout.cli.rebuild import run as run_rebuild
 from tapeout.cli.runs import run_name as name_run
@@ -38,7 +38,6 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, rich
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Config = Annotated[list[Path], typer.Option("--configfile", metavar="FILE", help="Laid over config/default.yaml.")]
 Artifact = Annotated[str, typer.Argument(metavar="ARTIFACT", help="A name that tapeout status shows.")]
-NAMED_ERROR = 3
 
 
 @app.command()

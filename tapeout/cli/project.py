@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from tapeout.graph.layer import Layer
 
 
+NAMED_ERROR = 3
+"""Exit code of a named error."""
+
+
 class NoProject(TapeoutError):
     """The current folder is not the project's, or its workflow cannot be read."""
 
@@ -101,6 +105,9 @@ def load(config: list[Path], target: str | None = None) -> Project:
     from snakemake.settings.enums import Quietness
     from snakemake.settings.types import ConfigSettings, OutputSettings, ResourceSettings
 
+    for path in config:
+        if not path.is_file():
+            raise NoProject(f"There is no configuration file {path}.", "Correct --configfile.")
     snakefile = Path("Snakefile")
     if not snakefile.is_file():
         raise NoProject("There is no Snakefile in this folder.", "Go to the folder of the project.")
@@ -113,6 +120,8 @@ def load(config: list[Path], target: str | None = None) -> Project:
             )
             # parsing happens on first use; there is no public name for the parsed workflow in Snakemake 9.27
             layer: Layer = workflow._workflow.globals["layer"]
+    except SystemExit:  # the layer has said what is wrong with the configuration or a rule
+        raise SystemExit(NAMED_ERROR) from None
     except WorkflowError as error:
         raise NoProject(f"The workflow cannot be read: {error}", "Correct what it names.") from error
     return Project(layer, target)

@@ -118,7 +118,8 @@ def _sentence(decision: Decision, there: bool, known: bool) -> str:
     if state is State.RESTORE:
         return f"{artifact} comes from the store: this action was carried out before. No job runs."
     if state is State.WAITING:
-        return f"{artifact} waits for {', '.join(decision.waits_for)}; it is built only if their bytes change."
+        waits = f"{artifact} waits for {', '.join(decision.waits_for)}"
+        return f"{waits}; it is built only if their bytes change." if there else f"{waits}, and is not there yet."
     if known:
         return f"{artifact} is built, because it changed as follows."
     return f"{artifact} is built: " + ("the store has lost how it was made." if there else "it is not there yet.")

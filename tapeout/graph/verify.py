@@ -53,9 +53,12 @@ class Doubt:
 
 def kept(workspace: Workspace) -> list[Kept]:
     """All artifacts in ``results/`` and in named runs."""
-    found = [
-        Kept(name, workspace.artifact_path(name), workspace.manifest(name)) for name in realised(workspace.results)
-    ]
+    names = set(realised(workspace.results))
+    for path in workspace.graph.rglob("*.action.json"):  # the last plan knows what lies there without a manifest
+        name = path.relative_to(workspace.graph).as_posix().removesuffix(".action.json")
+        if os.path.lexists(workspace.artifact_path(name)):
+            names.add(name)
+    found = [Kept(name, workspace.artifact_path(name), workspace.manifest(name)) for name in sorted(names)]
     for run in named(workspace):
         place = view(workspace, run.name)
         for name, action in sorted(run.artifacts.items()):
