@@ -54,7 +54,7 @@ def test_a_malformed_row_names_its_line(fresh: Clone, line: str) -> None:
     text = raw.read_text() + line + "\n"
     # the script itself, as a user of it would call it: inside the graph the file could not be wrong
     (fresh.root / "rows.jsonl").write_text(text)
-    (fresh.root / "params.json").write_text("{}")
+    (fresh.root / "params.json").write_text('{"own": {}}')
     command = [str(ROOT / read_environment("data", ROOT).folder / "bin/python"), "scripts/instructions_formatted.py"]
     options = ["--raw", "rows.jsonl", "--params", "params.json", "--output", "formatted.jsonl"]
     done = subprocess.run(

@@ -27,6 +27,7 @@ ARTIFACTS = [
     "sources/beta",
     "sources/gamma",
     "sources/prose",
+    "sources/questions",
     "sources/tiny-tokenizer",
     "tokenizer",
 ]
