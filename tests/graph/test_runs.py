@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tapeout.graph.address import UnknownAddress, find
-from tapeout.graph.runs import NothingToName, RunNameTaken, UnfitRunName, UnknownRun, named, read, save
+from tapeout.graph.runs import NothingToName, RunNameTaken, UnfitRunName, UnknownRun, named, read, realised, save
 from tapeout.graph.store import Store
 from tapeout.graph.workspace import Workspace
 from tests.graph.conftest import ALL, Project
@@ -66,3 +66,10 @@ def test_every_form_of_address(built: Project) -> None:
             find(workspace, address)
     with pytest.raises(UnknownRun):
         find(workspace, "report.txt@never")
+
+
+def test_a_file_called_like_a_manifest_inside_an_artifact_is_no_artifact(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    for name in ("model.manifest.json", "model/weights.manifest.json", "other.manifest.json"):
+        (tmp_path / name).write_text("{}")
+    assert list(realised(tmp_path)) == ["model", "other"]

@@ -44,5 +44,6 @@ def test_few_wait_each_for_its_own_input_and_many_for_all() -> None:
     assert families(few) == {f"b{n}": [f"b{n}"] for n in range(FAMILY)}
     many = [waiting(f"b{n}", "b", f"a{n}") for n in range(FAMILY + 1)]
     assert list(families(many).values()) == [sorted(d.recipe.artifact for d in many)]
+    assert all(len(members) == 1 for members in families(many, many=False).values()), "the rest waits for no part"
     chain = [waiting(f"c{n + 1}", "c", f"c{n}") for n in range(2 * FAMILY)]
     assert all(len(members) == 1 for members in families(chain).values()), "a family must not wait for itself"

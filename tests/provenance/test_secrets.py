@@ -39,10 +39,12 @@ def test_variables_and_folders() -> None:
         "CI_JOB_TOKEN": "yes",
         "DB_PASSWORD": "correct horse",
         "PIP_INDEX_URL": "https://alice:hunter22@index/simple",
+        "PIP_EXTRA_INDEX_URL": "https://public00@a/simple https://bob:swordfish9@b/simple",
         "EDITOR": "/usr/bin/vi-with-a-long-name",
     }
-    found = set(private(Path("/srv/lab/project"), variables).values())
-    assert found - {bytes(Path.home())} == {b"hf_0123456789", b"correct horse", b"alice:hunter22", b"/srv/lab/project"}
+    found = set(private(Path("/srv/lab/project"), variables).values()) - {bytes(Path.home())}
+    users = {b"alice:hunter22", b"hunter22", b"public00", b"bob:swordfish9", b"swordfish9"}
+    assert found == {b"hf_0123456789", b"correct horse", b"/srv/lab/project", *users}
     assert b"/srv" not in private(Path("/srv"), {}).values()
 
 
