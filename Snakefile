@@ -5,6 +5,7 @@ from snakemake.utils import min_version
 
 from tapeout.config.estimates import Estimates
 from tapeout.config.root import load
+from tapeout.config.site import load_site
 from tapeout.graph.layer import Layer, named_errors
 
 min_version("9.27")
@@ -13,9 +14,11 @@ min_version("9.27")
 configfile: "config/default.yaml"
 
 
-layer = Layer(workflow, checkpoints)
 with named_errors():
-    settings = load(config).pinned(layer.local.digest)
+    settings = load(config)
+    site = load_site(settings.site)
+    layer = Layer(workflow, checkpoints, site.variables)
+    settings = settings.pinned(layer.local.digest)
 
 action, artifact, sealed = layer.action, layer.artifact, layer.sealed
 parameters, build = layer.parameters, layer.build

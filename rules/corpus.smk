@@ -10,8 +10,10 @@ rule corpus_domain:
             licences={name: settings.sources[name].licence for name in settings.corpus.domain.sources},
         ),
     resources:
-        typical_seconds=1,
+        **site.cpu,
+        typical_seconds=estimates.preparing_seconds(settings.corpus.domain.sources),
         typical_bytes=12_700_000,
+    localrule: site.short(estimates.preparing_seconds(settings.corpus.domain.sources))
     log:
         "logs/corpus/domain.log",
     conda:
@@ -32,8 +34,10 @@ rule corpus_general:
             licences={name: settings.sources[name].licence for name in settings.corpus.general.sources},
         ),
     resources:
-        typical_seconds=1,
+        **site.cpu,
+        typical_seconds=estimates.preparing_seconds(settings.corpus.general.sources),
         typical_bytes=6_500_000,
+    localrule: site.short(estimates.preparing_seconds(settings.corpus.general.sources))
     log:
         "logs/corpus/general.log",
     conda:

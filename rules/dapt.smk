@@ -9,6 +9,7 @@ rule dapt:
     params:
         **parameters(settings.dapt),
     resources:
+        **site.gpu_nodes(settings.dapt),
         typical_seconds=15,
         gflop=estimates.training_gflop(settings.dapt),
         typical_bytes=estimates.extended_bytes,

@@ -15,6 +15,7 @@ rule evaluate:
     params:
         **parameters(settings.evaluation, template=settings.sft.template),
     resources:
+        **site.cpu,
         typical_seconds=8,
         gflop=estimates.evaluation_gflop,
         typical_bytes=100_000,

@@ -14,6 +14,7 @@ rule export_hf:
             },
         ),
     resources:
+        **site.cpu,
         parameters=estimates.extended.parameters,
         typical_seconds=estimates.copying_seconds(15),
         typical_bytes=estimates.extended_bytes,

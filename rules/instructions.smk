@@ -11,8 +11,10 @@ rule instructions_raw:
             licences={name: settings.sources[name].licence for name in settings.corpus.domain.sources},
         ),
     resources:
-        typical_seconds=3,
+        **site.cpu,
+        typical_seconds=estimates.preparing_seconds(settings.corpus.domain.sources) + 2,
         typical_bytes=3_200_000,
+    localrule: site.short(estimates.preparing_seconds(settings.corpus.domain.sources))
     log:
         "logs/instructions/raw.log",
     conda:
@@ -34,8 +36,10 @@ rule instructions_formatted:
             own={name: settings.sources[name].licence for name in settings.instructions.own},
         ),
     resources:
+        **site.cpu,
         typical_seconds=1,
         typical_bytes=3_700_000,
+    localrule: site.short(estimates.preparing_seconds(settings.corpus.domain.sources))
     log:
         "logs/instructions/formatted.log",
     conda:
@@ -53,8 +57,10 @@ rule instructions_splits:
     params:
         **parameters(settings.instructions.splits, test=list(settings.corpus.domain.test)),
     resources:
+        **site.cpu,
         typical_seconds=1,
         typical_bytes=3_700_000,
+    localrule: site.short(estimates.preparing_seconds(settings.corpus.domain.sources))
     log:
         "logs/instructions/splits.log",
     conda:

@@ -8,6 +8,7 @@ rule base:
     params:
         **parameters(settings.base),
     resources:
+        **site.cpu,
         typical_seconds=5,
         gflop=estimates.base_gflop,
         typical_bytes=estimates.base_bytes,
@@ -30,6 +31,7 @@ rule base_extended:
     params:
         **parameters(settings.base_extended),
     resources:
+        **site.cpu,
         parameters=estimates.extended.parameters,
         typical_seconds=estimates.copying_seconds(10),
         typical_bytes=estimates.extended_bytes,

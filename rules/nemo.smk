@@ -5,6 +5,7 @@ rule nemo_base:
     output:
         sealed("nemo/base.nemo"),
     resources:
+        **site.cpu,
         parameters=estimates.extended.parameters,
         typical_seconds=estimates.copying_seconds(20),
         typical_bytes=estimates.extended_bytes,

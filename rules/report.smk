@@ -32,8 +32,10 @@ rule eval_report:
             general=list(settings.corpus.general.sources),
         ),
     resources:
+        **site.cpu,
         typical_seconds=5,
         typical_bytes=230_000,
+    localrule: True
     log:
         "logs/eval_report.log",
     conda:

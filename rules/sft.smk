@@ -9,6 +9,7 @@ rule sft:
     params:
         **parameters(settings.sft),
     resources:
+        **site.gpu_nodes(settings.sft),
         typical_seconds=15,
         gflop=estimates.training_gflop(settings.sft),
         typical_bytes=estimates.extended_bytes,

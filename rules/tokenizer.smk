@@ -11,6 +11,7 @@ rule tokenizer:
     params:
         **parameters(settings.tokenizer),
     resources:
+        **site.cpu,
         typical_seconds=15,
         typical_bytes=1_100_000,
     threads: 2

@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 FLOORS = {
-    "cli": {"graph", "config", "compare", "provenance", "report"},
+    "cli": {"graph", "slurm", "config", "compare", "provenance", "report"},
     "provenance": {"compare", "graph", "config"},
     "compare": {"graph", "config"},
     "report": {"evals", "data", "config"},
@@ -16,7 +16,8 @@ FLOORS = {
     "data": {"sources", "config"},
     "sources": {"config"},
     "config": set(),
-    "graph": set(),
+    "graph": {"slurm"},
+    "slurm": set(),
 }
 GROUND = {"errors", "progress", "command"}
 

@@ -5,6 +5,7 @@ them into time (docs/cost.md says how far to trust them). They are no parameters
 """
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,9 @@ BYTES_PER_TOKEN = 3
 
 COPYING = 200_000_000
 """Bytes a second at which checkpoints are read, converted and written: an assumption."""
+
+PREPARING = 20_000_000
+"""Bytes of source text a second that a data step reads, filters and writes: an assumption."""
 
 DOWNLOADING = 10_000_000
 """Bytes a second: an assumption."""
@@ -144,6 +148,10 @@ class Estimates:
     def copying_seconds(self, start: int) -> int:
         """Reading and writing a checkpoint, and ``start`` seconds that do not depend on its size."""
         return start + 2 * self.extended_bytes // COPYING
+
+    def preparing_seconds(self, names: Iterable[str]) -> int:
+        """Reading and writing the text of these sources, and a second besides."""
+        return 1 + sum(self.source_bytes(name) or 0 for name in names) // PREPARING
 
     def source_bytes(self, name: str) -> int | None:
         """Size of a source; None where its record does not tell."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from tapeout.config.base import Base, BaseExtended
 from tapeout.config.comparison import Bounds
@@ -31,6 +31,7 @@ class Settings(Section):
     """All sections. Every field has a default; ``config/default.yaml`` shows those that one changes."""
 
     sources: Sources
+    site: str = Field("config/site.yaml", description="File that describes the cluster; no identity.")
     corpus: Corpus = Corpus()
     instructions: Instructions = Instructions()
     tokenizer: Tokenizer = Tokenizer()
@@ -99,22 +100,28 @@ def load(config: dict[str, Any]) -> Settings:
     try:
         return Settings.model_validate({**config, "sources": sources})
     except ValidationError as error:
-        raise _explained(error) from error
+        raise explained(error, Settings, "the config file; config/schema.json lists all keys") from error
 
 
-def _explained(error: ValidationError) -> InvalidConfig:
-    """The first thing that is wrong, in the user's words: which key, in which file, and what was perhaps meant."""
+def explained(error: ValidationError, model: type[BaseModel], file: str) -> InvalidConfig:
+    """The first thing that is wrong, in the user's words: which key, in which file, and what was perhaps meant.
+
+    Args:
+        error: of validating ``model``.
+        model: the whole that was validated.
+        file: where a key of it stands, in words.
+    """
     first, *more = error.errors()
     *parents, key = first["loc"] or ("as a whole",)
     others = f" ({len(more)} more)" if more else ""
-    place, kind = "config key", "the config file; config/schema.json lists all keys"
+    place, kind = "config key", file
     if parents and parents[0] == "sources":
         # between a source's name and its key stands the kind that pydantic tried
         parents = [parent for number, parent in enumerate(parents) if number != 2]
         place, kind = "sources file", "the sources file"
     where = ".".join(str(part) for part in [*parents, key])
     if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(key), _fields(Settings, parents), n=1)
+        near = difflib.get_close_matches(str(key), _fields(model, parents), n=1)
         hint = f"; did you mean {near[0]}?" if near else "."
         return InvalidConfig(f"{place} {where} is unknown{others}{hint}", f"Correct or remove it in {kind}.")
     return InvalidConfig(f"{place} {where}: {first['msg'].rstrip('.')}{others}.", f"Correct it in {kind}.")

@@ -8,7 +8,8 @@ last build, or what the rule calls typical. A rule tells what it knows as resour
 - ``typical_bytes``: what it stores;
 - ``gflop``: 10^9 FLOP that it computes; ``parameters``: weights that it converts; ``download_bytes``: what it still has
   to download (None: not known). A build is like another only if these are the same;
-- ``gpu``, ``gpu_model``, ``nodes``: what it runs on, as the Slurm executor understands them.
+- ``gpu``, ``gpu_model``, ``gres``, ``nodes``: what it runs on, as the Slurm executor understands them;
+- ``device``: ``cpu`` if it computes on no GPU even where it gets some.
 """
 
 import heapq
@@ -23,8 +24,10 @@ from tapeout.graph.action import WORK, Recipe, work
 from tapeout.graph.settle import Decision
 from tapeout.graph.workspace import State, Workspace
 
-COSTS = (*WORK, "typical_seconds", "typical_bytes", "gpu", "gpu_model", "nodes")
+COSTS = (*WORK, "typical_seconds", "typical_bytes", "gpu", "gpu_model", "gres", "nodes", "device")
 """Resources of rules that are read here."""
+WORDS = ("gpu_model", "gres", "device")
+"""Those that are no numbers."""
 
 CORES, JOBS = "_cores", "_nodes"
 LIMITS = (CORES, JOBS, "gpu")
@@ -196,7 +199,7 @@ class Book:
             seconds_from=seconds_from,
             machine=machine,
             threads=threads,
-            gpus=_number(recipe, "gpu") or 0,
+            gpus=rates.granted(recipe.resources),
             nodes=rates.nodes(recipe.resources),
             gflop=_number(recipe, "gflop"),
             download=_number(recipe, "download_bytes") if "download_bytes" in recipe.resources else 0,

@@ -7,10 +7,11 @@ it. Nothing is kept in a second table.
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from snakemake.io import ancient, flag, is_flagged
@@ -21,17 +22,21 @@ from tapeout.errors import TapeoutError
 from tapeout.graph.action import Inputs, Recipe, Reference
 from tapeout.graph.chatter import hush
 from tapeout.graph.closure import closure
-from tapeout.graph.costs import CORES, COSTS, JOBS, LIMITS, Forecast, forecast
+from tapeout.graph.costs import CORES, COSTS, JOBS, LIMITS, WORDS, Forecast, forecast
 from tapeout.graph.digest import canonical, disk_full_is_named
 from tapeout.graph.environment import Environment, read_environment
 from tapeout.graph.errors import AmbiguousRule, BrokenScript, RunInProgress, UnknownArtifact, UnstableParameter
 from tapeout.graph.local import LocalDigests
 from tapeout.graph.plan import describe
 from tapeout.graph.settle import Decision, decide, families, in_order, mark
+from tapeout.graph.words import say
 from tapeout.graph.workspace import State, Workspace
+from tapeout.slurm import driver
 
 ARTIFACT, SEALED = "tapeout_artifact", "tapeout_sealed"
 RUNNER = "-m tapeout.graph.runner"
+SLURM = "slurm"
+"""Name of the executor that submits to a cluster."""
 PYTHON = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}")
 
 
@@ -49,7 +54,13 @@ def named_errors() -> Iterator[None]:
 class Layer:
     """The content layer of one Snakemake process."""
 
-    def __init__(self, workflow: Any, checkpoints: Any) -> None:
+    def __init__(self, workflow: Any, checkpoints: Any, variables: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Args:
+        workflow: Snakemake's.
+        checkpoints: Snakemake's.
+        variables: for the processes that the run starts, here and in the cluster.
+        """
+        self.variables = variables
         self.workflow = workflow
         self.checkpoints = checkpoints
         self.workspace = Workspace.here()
@@ -103,8 +114,11 @@ class Layer:
         return resolved
 
     def build(self, script: str) -> str:
-        """Shell command of a rule: run ``script`` through the runner."""
-        return f"{PYTHON} {RUNNER} {script} {{output:q}} {{threads}} {{log:q}}"
+        """Shell command of a rule: run ``script`` through the runner, which takes the place of the shell.
+
+        A shell would end at once when a whole job is asked to stop, and the job with it, before the program has saved.
+        """
+        return f"exec {PYTHON} {RUNNER} {script} {{output:q}} {{threads}} {{log:q}}"
 
     def resolve(self) -> str:
         """Shell command of the checkpoint."""
@@ -247,6 +261,11 @@ class Layer:
         free = self._hold()
         if not free and real:
             raise RunInProgress("Another run works in this folder.", "Wait for it, or use another folder.")
+        if real:
+            os.environ.update(self.variables)
+            if self.workflow.executor_plugin.name == SLURM:
+                driver.prepare(os.environ)
+                driver.wait_for_earlier_jobs(str(Path.cwd()), say)
         targets = self.targets()
         recipes = self.recipes(targets)
         forced = self._forced(recipes)
@@ -323,9 +342,11 @@ class Layer:
         known = {"rulename": rule.name, "async_run": self.workflow.async_run, "input": InputFiles(), "attempt": 1}
         for name in ("_cores", *(name for name in COSTS if name in rule.resources)):
             value = rule.resources[name].evaluate(wildcards, **known, threads=found["threads"]).value
-            if name != "gpu_model" and not isinstance(value, int | None):
+            if name not in WORDS and not isinstance(value, int | None):
                 raise AmbiguousRule(f"Resource {name} of rule {rule.name} is {value!r}.", "Give it a whole number.")
             found[name.replace("_cores", "threads")] = value
+        if found.get("device") == "cpu" and self.workflow.global_resources.get(JOBS).value is None:
+            return {name: value for name, value in found.items() if name not in ("gres", "nodes")}  # no cluster
         return found
 
     def forecast(self, decisions: list[Decision], forced: list[str]) -> Forecast:

@@ -57,16 +57,30 @@ def device(resources: dict[str, Any], threads: int, kind: str) -> Device:
     """What a step with these resources computes on.
 
     Args:
-        resources: of its rule (``gpu``, ``gpu_model``).
+        resources: of its rule (``gpu``, ``gpu_model``, ``gres``, ``nodes``, ``device``).
         threads: its CPU threads.
         kind: of the machine.
     """
-    gpus = int(resources.get("gpu") or 0)
-    if not gpus:
+    gpus = granted(resources)
+    if not gpus or resources.get("device") == "cpu":
         return Device(kind, threads, CORE)
-    model = str(resources.get("gpu_model") or ASSUMED_GPU).lower()
+    model = str(resources.get("gpu_model") or _gres(resources)[0] or ASSUMED_GPU).lower()
     known = GPUS[next((name for name in sorted(GPUS) if name in model), ASSUMED_GPU)]
     return Device(model, gpus, known.peak * known.utilisation)
+
+
+def granted(resources: dict[str, Any]) -> int:
+    """GPUs that a step takes on all its nodes, computed on or not."""
+    return int(resources.get("gpu") or 0) or _gres(resources)[1] * int(resources.get("nodes") or 1)
+
+
+def _gres(resources: dict[str, Any]) -> tuple[str, int]:
+    """Model («» if any will do) and number of the GPUs on each node, as Slurm writes them: ``gpu:8``, ``gpu:h100:8``."""
+    name, *rest = str(resources.get("gres") or "").split(":")
+    if name != "gpu":
+        return "", 0
+    count = int(rest.pop()) if rest and rest[-1].isdigit() else 1
+    return "".join(rest), count
 
 
 def used(line: dict[str, Any]) -> Device:
@@ -77,7 +91,7 @@ def used(line: dict[str, Any]) -> Device:
 
 def nodes(resources: dict[str, Any]) -> int:
     """Nodes that a step takes: as many as its rule says, else as its GPUs fill, at least in part; else 0."""
-    return int(resources.get("nodes") or -(-int(resources.get("gpu") or 0) // GPUS_PER_NODE))
+    return int(resources.get("nodes") or -(-granted(resources) // GPUS_PER_NODE))
 
 
 def measured(journal: Iterable[dict[str, Any]], rule: str, kind: str) -> float | None:

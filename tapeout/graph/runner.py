@@ -27,20 +27,29 @@ from tapeout.graph.closure import closure
 from tapeout.graph.digest import canonical, disk_full_is_named
 from tapeout.graph.environment import Environment, read_environment
 from tapeout.graph.errors import CodeChanged, GraphError, InputChanged, MissingOutput, StepFailed
+from tapeout.graph.late import patiently
+from tapeout.graph.live import Live
 from tapeout.graph.manifest import Manifest, take, vouch
 from tapeout.graph.offline import cut_off
+from tapeout.graph.stopping import Stopper
 from tapeout.graph.why import keep_meanings
-from tapeout.graph.words import say, size
+from tapeout.graph.words import clock, say, size
 from tapeout.graph.workspace import State, Workspace
-from tapeout.progress import MARK as PROGRESS
 
 PASSED_ON = ("SLURM_", "NCCL_SOCKET_", "NCCL_IB_", "NCCL_DEBUG", "http", "https", "HTTP", "no_proxy", "NO_PROXY")
 PASSED_ON_NAMES = {
     *("PATH", "HOME", "USER", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "TAPEOUT_STORE", "TAPEOUT_DOWNLOADS"),
-    *("HF_TOKEN", "HF_ENDPOINT", "PIP_INDEX_URL", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *(
+        "TAPEOUT_CHECKPOINT_SECONDS",
+        "HF_TOKEN",
+        "HF_ENDPOINT",
+        "PIP_INDEX_URL",
+        "REQUESTS_CA_BUNDLE",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+    ),
 }
 """What a program may see of the caller's variables: where things are and who asks, nothing that decides bytes."""
-SECONDS_BETWEEN_PROGRESS = 10.0
 LINES_OF_LOG = 15
 CURE = "  cure: "
 
@@ -61,6 +70,11 @@ class Step:
     def scratch(self) -> Path:
         """The step's own folder, named by its action, so that no other action ever resumes from it."""
         return (self.workspace.work / self.action.digest).absolute()
+
+    @property
+    def stop(self) -> Path:
+        """The file by which the program is asked to save its state and end."""
+        return self.scratch / "stop"
 
     @cached_property
     def output(self) -> Path:
@@ -106,6 +120,7 @@ class Step:
             "TAPEOUT_RUNNER": "1",
             "TAPEOUT_THREADS": str(self.threads),
             "TAPEOUT_STATE": str(self.scratch / "state"),
+            "TAPEOUT_STOP": str(self.stop),
             "TAPEOUT_ACTION": str(self.workspace.action_path(self.recipe.artifact).absolute()),
         }
 
@@ -146,7 +161,7 @@ def build(step: Step, forced: bool) -> str:
                 workspace.mark_sealed(name)
                 return "already in the store"
         manifest, seconds = perform(step)
-        said = f"{_clock(seconds)}  {size(manifest.size)}  sha256:{manifest.digest()[:16]}"
+        said = f"{clock(seconds)}  {size(manifest.size)}  sha256:{manifest.digest()[:16]}"
         with workspace.store.in_use():
             known = workspace.store.find(step.action.digest)
             if known is not None and workspace.store.sound(known):
@@ -205,6 +220,18 @@ def perform(step: Step) -> tuple[Manifest, float]:
     return manifest, seconds
 
 
+def _ready(workspace: Workspace, artifact: str, threads: int, log: Path) -> tuple[Step, bool]:
+    """The step of an artifact, whose inputs are all there, and whether it is forced.
+
+    Raises:
+        UnknownArtifact, DamagedEntry, InputChanged: plan, action or inputs are not what they should be, or not yet.
+    """
+    recipe, forced = workspace.read_recipe(artifact)
+    step = Step(workspace, recipe, workspace.action(artifact), threads, log)
+    step.check_inputs(_manifests(step))
+    return step, forced
+
+
 def _superseded(step: Step) -> None:
     """Raises ``InputChanged`` if another run has given the artifact another action: it is not to be touched then."""
     if step.workspace.action(step.recipe.artifact).digest != step.action.digest:
@@ -243,7 +270,8 @@ def _compared(step: Step, known: Manifest, manifest: Manifest) -> str:
 def _run(step: Step) -> None:
     """Run the program; its words go to the log, its progress also to the terminal."""
     step.log.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="tapeout-") as short, open(step.log, "w") as log:
+    short_folder, stopping = tempfile.TemporaryDirectory(prefix="tapeout-"), Stopper(step.stop)
+    with stopping as stopper, short_folder as short, open(step.log, "w") as log:
         # a short name for a folder on the run's own disk: sockets' paths may have 108 characters
         temporary = Path(short) / "t"
         temporary.symlink_to(step.scratch / "tmp")
@@ -258,17 +286,11 @@ def _run(step: Step) -> None:
             start_new_session=True,
             preexec_fn=partial(_die_with_parent, os.getpid(), step.offline),
         )
-        stopped = []
-
-        def stop(*_: object) -> None:
-            stopped.append(True)
-            os.killpg(process.pid, signal.SIGTERM)
-
-        signal.signal(signal.SIGTERM, stop)
-        shown = ProgressLine(step.recipe.artifact)
+        stopper.watch(process)
+        live = Live(step.recipe.artifact, step.scratch)
         try:
             for line in process.stdout or ():
-                if not shown.show(line):
+                if not live.show(line):
                     log.write(line)
                     log.flush()
             status = process.wait()
@@ -276,8 +298,7 @@ def _run(step: Step) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # the program's own children, if any are left
             process.wait()
-    if stopped:
-        raise StepFailed(f"{step.recipe.script} was stopped.", "Run again.")
+    stopper.after(step.recipe.artifact, step.recipe.script, status, step.scratch)
     if status:
         raise _failure(step, status)
 
@@ -306,40 +327,6 @@ def _failure(step: Step, status: int) -> StepFailed:
     return StepFailed(f"{step.recipe.script} {_ending(status)}.", f"Read the log {step.log}, which ends:\n{end}")
 
 
-class ProgressLine:
-    """Shows a step's progress every few seconds, with the time that remains."""
-
-    def __init__(self, artifact: str) -> None:
-        self.artifact = artifact
-        self.first: tuple[float, float] | None = None
-        self.last = 0.0
-
-    def show(self, line: str) -> bool:
-        """Print a line of progress if it is time for it; False if the line is none."""
-        if not line.startswith(PROGRESS):
-            return False
-        try:
-            values = json.loads(line.removeprefix(PROGRESS))
-            done, total = values.pop("done"), values.pop("total")
-        except (ValueError, KeyError, AttributeError):
-            return False
-        now = time.monotonic()
-        if self.first is None:
-            self.first = (now, done)
-        if now - self.last < SECONDS_BETWEEN_PROGRESS and done < total:
-            return True
-        self.last = now
-        begun, at = self.first
-        remaining = f"  remaining {_clock((total - done) * (now - begun) / (done - at))}" if done > at else ""
-        details = "".join(f"  {name} {value}" for name, value in values.items())
-        say(f". {self.artifact}  {done}/{total}{details}{remaining}")
-        return True
-
-
-def _clock(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
-
-
 def main() -> None:
     """Build one artifact."""
     parser = argparse.ArgumentParser(prog="python -m tapeout.graph.runner", description=main.__doc__)
@@ -351,9 +338,8 @@ def main() -> None:
     workspace = Workspace.here()
     artifact = arguments.mark.relative_to(workspace.graph).as_posix().removesuffix(".sealed")
     try:
-        recipe, forced = workspace.read_recipe(artifact)
-        step = Step(workspace, recipe, workspace.action(artifact), arguments.threads, arguments.log)
-        read_environment(recipe.environment).require()
+        step, forced = patiently(lambda: _ready(workspace, artifact, arguments.threads, arguments.log))
+        step.packages.require()
         say(f"+ {artifact}  {'built again' if forced else 'building'}  log: {arguments.log}")
         with disk_full_is_named():
             said = build(step, forced)

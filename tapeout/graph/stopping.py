@@ -1,0 +1,119 @@
+"""Asking a running program to save its state and make way, and what becomes of the job then.
+
+A program is asked by a file (``TAPEOUT_STOP``), because signals do not get through srun, containers and launchers
+reliably, and by SIGTERM. One that can go on later saves what it needs in ``TAPEOUT_STATE`` and ends with status 75.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from pathlib import Path
+from types import FrameType
+
+from tapeout.graph.errors import StepFailed
+from tapeout.graph.words import say
+from tapeout.slurm.allocation import Allocation, note_restart, restarts
+from tapeout.slurm.client import SlurmUnavailable
+
+SAVED = os.EX_TEMPFAIL
+"""Status of a program that saved its state and can go on from it."""
+
+LEAVE, RESTARTS = "TAPEOUT_LEAVE_SECONDS", "TAPEOUT_RESTARTS"
+"""Variables: how long before the time limit to make way, and how often one job may go back into the queue."""
+
+LONGEST_WAIT = 3600.0
+"""Seconds between two looks at the time limit, which may be moved."""
+
+
+class Stopper:
+    """While a program runs: hands on the wish to stop, of the system or of the clock."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.why: str | None = None
+        self.process: subprocess.Popen[str] | None = None
+        self.ended = threading.Event()
+        self.allocation = Allocation.here()
+        file.unlink(missing_ok=True)
+
+    def __enter__(self) -> "Stopper":
+        self.before = {number: signal.signal(number, self._signalled) for number in (signal.SIGTERM, signal.SIGUSR1)}
+        self.clock = threading.Thread(target=self._watch, daemon=True)
+        if self.allocation is not None:
+            self.clock.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.set()
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def watch(self, process: "subprocess.Popen[str]") -> None:
+        """The program to stop; a wish that came before it is handed on now."""
+        self.process = process
+        if self.why is not None:
+            self._stop()
+
+    def _signalled(self, number: int, frame: FrameType | None) -> None:
+        self.why = self.why or signal.Signals(number).name
+        self._stop()
+
+    def _stop(self) -> None:
+        self.file.touch()
+        if self.why == signal.SIGTERM.name and self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGTERM)
+
+    def _watch(self) -> None:
+        """Ask the program to stop when the job's time is nearly over."""
+        leave = float(os.environ.get(LEAVE, "300"))
+        pause, first = 0.0, True
+        while not self.ended.wait(pause):
+            left = self.allocation.seconds_left() if self.allocation is not None else None
+            if left is None:
+                pause = 60.0
+                continue
+            if first:
+                leave, first = (
+                    min(leave, left / 4),
+                    False,
+                )  # else a short job would make way before it has done anything
+            if left <= leave:
+                self.why = self.why or "the time limit"
+                self._stop()
+                return
+            pause = min(left - leave, LONGEST_WAIT)
+
+    def after(self, artifact: str, script: str, status: int, folder: Path) -> None:
+        """What becomes of a program that was asked to stop, or that saved its state by itself.
+
+        In a job that goes on existing (a time limit that comes near, a preemption) the job is put back into the queue,
+        a bounded number of times, and this process ends with it.
+
+        Raises:
+            StepFailed: it is not to be tried again by itself.
+        """
+        if status == 0 or (self.why is None and status != SAVED):
+            return
+        saved = "it goes on from what it saved" if status == SAVED else "it begins again"
+        stopped = f"{script} was stopped by {self.why or 'itself'}"
+        if self.allocation is None:
+            raise StepFailed(f"{stopped}.", f"Run again: {saved}.")
+        job, most = self.allocation.job, int(os.environ.get(RESTARTS, "20"))
+        try:
+            state = self.allocation.state()
+            if state != "RUNNING":
+                raise StepFailed(f"{stopped}: job {job} was ended ({state}).", f"Run again: {saved}.")
+            done = restarts(folder, job)
+            if done >= most:
+                raise StepFailed(
+                    f"{stopped}, and job {job} has been put back into the queue {done} times.",
+                    f"Run again: {saved}. Or allow more restarts, or more minutes, in config/site.yaml.",
+                )
+            note_restart(folder, job)
+            say(f"~ {artifact}  {stopped}; job {job} goes back into the queue (restart {done + 1} of {most}), {saved}")
+            self.allocation.requeue()
+        except SlurmUnavailable as error:
+            raise StepFailed(f"{stopped}. {error.cause}", f"Run again: {saved}.") from error

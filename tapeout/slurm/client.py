@@ -1,0 +1,144 @@
+"""Slurm's own commands, asked with a time limit: on a dead controller some of them wait for ever."""
+
+import subprocess
+from dataclasses import dataclass
+
+from tapeout.errors import TapeoutError
+
+SECONDS = 30
+"""How long a command may take: a busy controller answers in a few seconds."""
+
+FIELDS = {
+    "id": "%A",
+    "state": "%T",
+    "reason": "%r",
+    "nodes": "%N",
+    "left": "%L",
+    "start": "%S",
+    "gres": "%b",
+    "name": "%j",
+    "comment": "%k",
+    "folder": "%Z",
+}
+"""What is asked of squeue, by our names. No field holds a bar but perhaps the last, the folder."""
+
+ENDED = {
+    *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "REVOKED"),
+    "TIMEOUT",
+}
+"""States from which a job does not come back by itself."""
+
+
+class SlurmUnavailable(TapeoutError):
+    """Slurm's commands are not there, or its controller does not answer."""
+
+
+def ask(*command: str, seconds: float = SECONDS) -> str:
+    """Output of one of Slurm's commands.
+
+    Raises:
+        SlurmUnavailable: it is not installed, fails, or does not answer within ``seconds``.
+    """
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, stdin=subprocess.DEVNULL)
+    except FileNotFoundError as error:
+        raise SlurmUnavailable(
+            f"There is no {command[0]} on this machine.", "Run on a submit node of the cluster."
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise SlurmUnavailable(
+            f"Slurm's controller did not answer {command[0]} within {seconds:.0f} s.", "Wait a little and run again."
+        ) from error
+    if done.returncode:
+        said = " ".join(done.stderr.split()) or f"status {done.returncode}"
+        raise SlurmUnavailable(f"{command[0]} failed: {said}", "Wait a little and run again, or ask the site.")
+    return done.stdout
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job in the queue, as squeue shows it.
+
+    Attributes:
+        id: the number that scancel wants.
+        state: PENDING, RUNNING, COMPLETING ...
+        reason: why it waits.
+        nodes: where it runs.
+        left: time until its limit, ``days-hours:minutes:seconds``.
+        start: when it began, or is expected to; ``N/A`` if nobody knows.
+        gres: what it gets on each node, e.g. ``gres:gpu:8``.
+        name: Snakemake's name of the run.
+        comment: the executor's: rule and wildcards.
+        folder: where it was submitted.
+    """
+
+    id: str
+    state: str
+    reason: str
+    nodes: str
+    left: str
+    start: str
+    gres: str
+    name: str
+    comment: str
+    folder: str
+
+    @property
+    def rule(self) -> str | None:
+        """The rule, as the executor's comment names it; None for a job that is not Snakemake's."""
+        if not self.comment.startswith("rule_"):
+            return None
+        return self.comment.removeprefix("rule_").partition("_wildcards_")[0]
+
+    @property
+    def wildcards(self) -> str:
+        """Values of the wildcards, joined; slashes are underscores."""
+        return self.comment.partition("_wildcards_")[2]
+
+    @property
+    def gpus(self) -> int:
+        """GPUs on each node."""
+        count = self.gres.rpartition(":")[2]
+        return int(count) if "gpu" in self.gres and count.isdigit() else 0
+
+
+def live_jobs(folder: str) -> list[Job]:
+    """This user's jobs of Snakemake that were submitted in ``folder`` and wait or run, oldest first.
+
+    Raises:
+        SlurmUnavailable: see ``ask``.
+    """
+    wanted = "|".join(FIELDS.values())
+    jobs = []
+    for line in ask("squeue", "--me", "--noheader", f"--format={wanted}").splitlines():
+        job = Job(*line.split("|", len(FIELDS) - 1))
+        if job.folder == folder and job.rule is not None and job.state not in ENDED:
+            jobs.append(job)
+    return sorted(jobs, key=lambda job: int(job.id))
+
+
+def record(job: str) -> dict[str, str]:
+    """What the controller still knows of a job (``scontrol show job``); {} once it has forgotten it.
+
+    Raises:
+        SlurmUnavailable: the controller does not answer.
+    """
+    try:
+        text = ask("scontrol", "--oneliner", "show", "job", job)
+    except SlurmUnavailable as error:
+        if "Invalid job id" in error.cause:
+            return {}
+        raise
+    return dict(item.split("=", 1) for item in text.split() if "=" in item)
+
+
+def clock(text: str) -> float | None:
+    """Seconds of ``days-hours:minutes:seconds``, of which the first parts may be missing; None if it is no time."""
+    days, _, rest = text.rpartition("-")
+    parts = rest.split(":")
+    if not all(part.isdigit() for part in parts) or (days and not days.isdigit()):
+        return None
+    seconds = 0
+    for part in parts:
+        seconds = 60 * seconds + int(part)
+    return seconds + 86400 * int(days or 0)

@@ -1,0 +1,80 @@
+"""Why a job did not finish, in one sentence with job, node, reason and log, and the end of what it said."""
+
+from pathlib import Path
+
+from tapeout.slurm.client import SlurmUnavailable, ask, record
+
+LINES_OF_LOG = 12
+FAILED_STEP = "✗ "
+"""How the runner begins the line that names a step's error."""
+CURE = "  cure: "
+
+CURES = {
+    "TIMEOUT": "Raise minutes of the partition in config/site.yaml. What a training saved is kept: run again.",
+    "OUT_OF_MEMORY": "Raise memory_gb of the partition in config/site.yaml and run again.",
+    "CANCELLED": "If that was not wanted, run again: what a training saved is kept.",
+    "PREEMPTED": "Run again: what a training saved is kept.",
+    "NODE_FAIL": "Run again: it goes to another node, and a training goes on from what it saved.",
+    "BOOT_FAIL": "Run again; if the node fails again, tell the site, or exclude it with extra in config/site.yaml.",
+    "DEADLINE": "Raise the deadline, or ask for less time in config/site.yaml.",
+}
+"""What to do about a job that Slurm ended; for others what the step itself said."""
+BY_ITSELF = "Read the log, mend what it says and run again."
+
+ELSEWHERE = ("State", "NodeList", "Elapsed", "Timelimit")
+"""What the accounting is asked for when the controller has forgotten a job."""
+
+
+def explain(what: str, job: str, log: Path) -> str:
+    """Several lines on a job that ended without success.
+
+    Args:
+        what: the artifact or rule that it was to make.
+        job: its number.
+        log: Slurm's log of it.
+    """
+    state, nodes, elapsed, limit = _ending(job)
+    said, cure = _said(log)
+    word = state.split()[0]
+    times = {"TIMEOUT": f" after its {limit}", "": ""}.get(word, f" after {elapsed}" if elapsed else "")
+    where = f" on {nodes}" if nodes else ""
+    sentence = f"✗ {what}  job {job}{where}: {state or 'ended, and nobody knows how'}{times}; log: {log}"
+    return "\n".join([sentence, *(f"    | {line}" for line in said), f"{CURE}{CURES.get(word) or cure or BY_ITSELF}"])
+
+
+def _ending(job: str) -> tuple[str, str, str, str]:
+    """State, nodes, time taken and time limit, as the controller or the accounting has them; empty if neither does."""
+    try:
+        known = record(job)
+    except SlurmUnavailable:
+        known = {}
+    if known:
+        nodes = known.get("NodeList", "")
+        reason = known.get("Reason", "None")
+        state = known["JobState"] + (f" ({reason})" if reason not in ("None", known["JobState"]) else "")
+        return state, "" if nodes == "(null)" else nodes, known.get("RunTime", ""), known.get("TimeLimit", "")
+    try:
+        wanted = ",".join(f"{name}%100" for name in ELSEWHERE)
+        lines = ask("sacct", "-X", "-n", "-P", "-j", job, f"--format={wanted}").splitlines()
+    except SlurmUnavailable:
+        lines = []
+    if not lines:
+        return "", "", "", ""
+    state, nodes, elapsed, limit = lines[-1].split("|")
+    return state, nodes.replace("None assigned", ""), elapsed, limit
+
+
+def _said(log: Path) -> tuple[list[str], str | None]:
+    """The error that the step named, with its cure; else the last lines of the log."""
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    named = [place for place, line in enumerate(lines) if line.startswith(FAILED_STEP)]
+    if not named:
+        return lines[-LINES_OF_LOG:], None
+    said = [lines[named[-1]].removeprefix(FAILED_STEP)]
+    for line in lines[named[-1] + 1 :]:
+        if line.startswith(CURE):
+            return said, line.removeprefix(CURE)
+        if not line.startswith("    "):
+            break
+        said.append(line.strip())
+    return said, None
