@@ -71,8 +71,7 @@ class Layer:
         self.settled = False
         self.planned: set[str] = set()
         self.family: dict[str, str] = {}
-        quiet = Quietness.parse_choice("progress") in workflow.output_settings.quiet
-        if quiet and workflow.is_main_process:
+        if workflow.is_main_process and Quietness.parse_choice("progress") in workflow.output_settings.quiet:
             hush()
         self.lock: int | None = None
 
