@@ -104,16 +104,15 @@ class Site(Section):
             "TAPEOUT_LATE_SECONDS": self.slurm.late_seconds,
             "TAPEOUT_RESTARTS": self.training.restarts,
         }
-        # sbatch reads it; the executor would otherwise guess an account, or check the given one in ways of its own
-        account = {"SBATCH_ACCOUNT": self.slurm.account} if self.slurm.account else {}
-        return {name: f"{value:g}" for name, value in seconds.items()} | account
+        return {name: f"{value:g}" for name, value in seconds.items()}
 
     def _resources(self, place: Partition) -> dict[str, Any]:
+        given = {"slurm_account": self.slurm.account, "slurm_extra": place.extra}
         return {
             "slurm_partition": place.partition,
             "mem_mb": place.memory_gb * MEGABYTES,
             "runtime": place.minutes,
-            **({"slurm_extra": place.extra} if place.extra else {}),
+            **{name: value for name, value in given.items() if value},
         }
 
 

@@ -33,7 +33,7 @@ from tapeout.graph.manifest import Manifest, take, vouch
 from tapeout.graph.offline import cut_off
 from tapeout.graph.stopping import Stopper
 from tapeout.graph.why import keep_meanings
-from tapeout.graph.words import clock, say, size
+from tapeout.graph.words import CURE, clock, say, size
 from tapeout.graph.workspace import State, Workspace
 
 PASSED_ON = ("SLURM_", "NCCL_SOCKET_", "NCCL_IB_", "NCCL_DEBUG", "http", "https", "HTTP", "no_proxy", "NO_PROXY")
@@ -51,7 +51,6 @@ PASSED_ON_NAMES = {
 }
 """What a program may see of the caller's variables: where things are and who asks, nothing that decides bytes."""
 LINES_OF_LOG = 15
-CURE = "  cure: "
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,9 @@
 import os
 import sys
 
+CURE = "  cure: "
+"""How the line of a named error that says what to do begins."""
+
 
 def say(text: str) -> None:
     """One write, so that the lines of steps that run side by side never mix."""
