@@ -65,16 +65,18 @@ def _ending(job: str) -> tuple[str, str, str, str]:
 
 
 def _said(log: Path) -> tuple[list[str], str | None]:
-    """The error that the step named, with its cure; else the last lines of the log."""
+    """The error that the step named, and its cure with what follows it; else the last lines of the log."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     named = [place for place, line in enumerate(lines) if line.startswith(FAILED_STEP)]
     if not named:
         return lines[-LINES_OF_LOG:], None
     said = [lines[named[-1]].removeprefix(FAILED_STEP)]
+    cure: list[str] = []
     for line in lines[named[-1] + 1 :]:
         if line.startswith(CURE):
-            return said, line.removeprefix(CURE)
-        if not line.startswith("    "):
+            cure.append(line.removeprefix(CURE))
+        elif line.startswith("    "):
+            (cure or said).append(line)
+        else:
             break
-        said.append(line.strip())
-    return said, None
+    return said, "\n".join(cure) or None
