@@ -17,17 +17,20 @@ import signal
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
 
 from tapeout.graph.action import Action, Recipe, Reference
 from tapeout.graph.closure import closure
+from tapeout.graph.container import Container, environment_of
 from tapeout.graph.digest import canonical, disk_full_is_named
-from tapeout.graph.environment import Environment, read_environment
+from tapeout.graph.environment import Environment
 from tapeout.graph.errors import CodeChanged, GraphError, InputChanged, MissingOutput, StepFailed
+from tapeout.graph.launch import Launch, Program, Start, start
 from tapeout.graph.manifest import Manifest, take, vouch
+from tapeout.graph.nodes import rendezvous
 from tapeout.graph.offline import cut_off
 from tapeout.graph.why import keep_meanings
 from tapeout.graph.words import say, size
@@ -40,6 +43,8 @@ PASSED_ON_NAMES = {
     *("HF_TOKEN", "HF_ENDPOINT", "PIP_INDEX_URL", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"),
 }
 """What a program may see of the caller's variables: where things are and who asks, nothing that decides bytes."""
+AFTER = "after_"
+"""Inputs of such a name must be there before the program runs, and are no business of its own: a probe's verdict."""
 SECONDS_BETWEEN_PROGRESS = 10.0
 LINES_OF_LOG = 15
 CURE = "  cure: "
@@ -56,6 +61,8 @@ class Step:
     log: Path
     offline: bool = False
     """Whether the program is kept from every network but its own loopback."""
+    launch: Launch = field(default_factory=Launch)
+    """How this site starts programs."""
 
     @property
     def scratch(self) -> Path:
@@ -69,9 +76,9 @@ class Step:
         return Path(tempfile.mkdtemp(prefix="output.", dir=self.scratch)) / Path(self.recipe.artifact).name
 
     @cached_property
-    def packages(self) -> Environment:
+    def packages(self) -> Environment | Container:
         """The environment that the program runs in."""
-        return read_environment(self.recipe.environment)
+        return environment_of(self.recipe)
 
     def input_path(self, reference: Reference) -> Path:
         """Where an input lies."""
@@ -79,15 +86,31 @@ class Step:
 
     def command(self) -> list[str]:
         """The program's command line: one option an input, the parameters as a file, the output."""
-        python = self.packages.python
         options: list[str] = []
         for name, value in sorted(self.recipe.inputs.items()):
-            for reference in value if isinstance(value, list) else [value]:
+            references = value if isinstance(value, list) else [value]
+            for reference in references if not name.startswith(AFTER) else []:
                 options += [f"--{name.replace('_', '-')}", str(self.input_path(reference))]
         return [
-            *(str(python), self.recipe.script, *options),
+            *(self.recipe.script, *options),
             *("--params", str(self.scratch / "params.json"), "--output", str(self.output)),
         ]
+
+    def start(self, temporary: Path) -> Start:
+        """How the program is started, here or on the nodes of the job; these are looked at first.
+
+        Raises:
+            BrokenNode, MissingRuntime, MissingImage, UnusablePath: it cannot be.
+        """
+        nodes, gpus = (int(self.recipe.resources.get(name) or 0) for name in ("nodes", "gpu"))
+        folders = tuple(path.absolute() for path in (self.workspace.work, self.workspace.results))
+        command, variables = tuple(self.command()), self.environment(temporary)
+        program = Program(command, self.packages, variables, folders, self.scratch, max(nodes, 1), gpus)
+        if not program.spread(os.environ):
+            return start(self.launch, program, os.environ)
+        action = self.workspace.action_path(self.recipe.artifact)
+        meeting = rendezvous(nodes, action, self.action.digest, gpus // nodes, os.environ)
+        return start(self.launch, program, os.environ, meeting)
 
     def environment(self, temporary: Path) -> dict[str, str]:
         """The variables that the program sees; ``temporary`` is a folder that is its own."""
@@ -113,7 +136,7 @@ class Step:
         """Raises ``CodeChanged`` unless program, modules and environment are what the action says."""
         action = self.action.value
         same = closure(Path(self.recipe.script), Path()) == action["code"]
-        if not same or read_environment(self.recipe.environment).digest != action["environment"]["digest"]:
+        if not same or environment_of(self.recipe).digest != action["environment"]["digest"]:
             raise CodeChanged(
                 f"The code or the environment of {self.recipe.artifact} was edited while the run was under way.",
                 "Nothing was stored; run again. To edit freely during a long run, run from a clone of its own.",
@@ -247,9 +270,11 @@ def _run(step: Step) -> None:
         # a short name for a folder on the run's own disk: sockets' paths may have 108 characters
         temporary = Path(short) / "t"
         temporary.symlink_to(step.scratch / "tmp")
+        started = step.start(temporary)
+        started.require()
         process = subprocess.Popen(
-            step.command(),
-            env=step.environment(temporary),
+            started.command,
+            env=started.variables,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -271,7 +296,7 @@ def _run(step: Step) -> None:
                 if not shown.show(line):
                     log.write(line)
                     log.flush()
-            status = process.wait()
+            status = started.status(process.wait())
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # the program's own children, if any are left
@@ -352,8 +377,9 @@ def main() -> None:
     artifact = arguments.mark.relative_to(workspace.graph).as_posix().removesuffix(".sealed")
     try:
         recipe, forced = workspace.read_recipe(artifact)
-        step = Step(workspace, recipe, workspace.action(artifact), arguments.threads, arguments.log)
-        read_environment(recipe.environment).require()
+        launch = workspace.read_launch()
+        step = Step(workspace, recipe, workspace.action(artifact), arguments.threads, arguments.log, launch=launch)
+        launch.require(step.packages)
         say(f"+ {artifact}  {'built again' if forced else 'building'}  log: {arguments.log}")
         with disk_full_is_named():
             said = build(step, forced)
