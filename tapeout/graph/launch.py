@@ -8,6 +8,7 @@ command line, where every user of the machine could read it.
 """
 
 import shutil
+import signal
 import socket
 import sys
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from tapeout.graph.environment import Environment
 from tapeout.graph.errors import GraphError
 
 BARE, APPTAINER, PYXIS = "bare", "apptainer", "pyxis"
+SRUN = "srun"
 RUNTIMES = (BARE, APPTAINER, PYXIS)
 PULL = {
     APPTAINER: ("sif", "apptainer pull {file} docker://{pinned}"),
@@ -30,11 +32,9 @@ PULL = {
 
 NOT_INSIDE = ("PATH", "HOME", "LD_LIBRARY_PATH", "SSL_", "REQUESTS_CA_BUNDLE", "PYTHONPATH")
 """Variables that name places of the host: a container has its own."""
-RUNTIME = ("PATH", "HOME", "USER", "XDG_", "http", "https", "HTTP", "no_proxy", "NO_PROXY", "ENROOT_", "SLURM_CONF")
-RUNTIME_APPTAINER = tuple(
-    f"APPTAINER_{name}" for name in ("CACHEDIR", "TMPDIR", "CONFIGDIR", "DOCKER_USERNAME", "DOCKER_PASSWORD")
-)
-"""Variables that the runtime needs to find its files and its registry; of these the program sees none."""
+RUNTIME = ("PATH", "HOME", "USER", "XDG_", "http", "https", "HTTP", "no_proxy", "NO_PROXY", "ENROOT_")
+OF_APPTAINER = ("CACHEDIR", "TMPDIR", "CONFIGDIR", "DOCKER_USERNAME", "DOCKER_PASSWORD")
+"""What the runtime itself needs, to find its files and its registry."""
 JOB = ("SLURM_JOB_ID", "SLURM_JOBID", "SLURM_CONF", "SLURM_CLUSTER_NAME", "SLURM_SUBMIT_DIR", "SLURM_SUBMIT_HOST")
 """What a new step must know of its job; Slurm's other variables describe the step that asks, and would change it."""
 FIRST_PORT, PORTS = 20000, 10000
@@ -66,6 +66,14 @@ class Launch:
     runtime: str = BARE
     mounts: tuple[str, ...] = ()
     images: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises ``MissingRuntime`` for a runtime that nobody knows."""
+        if self.runtime not in RUNTIMES:
+            raise MissingRuntime(
+                f"There is no container runtime {self.runtime}.",
+                f"Set container.runtime in config/site.yaml to one of {', '.join(RUNTIMES)}.",
+            )
 
     def as_json(self) -> dict[str, Any]:
         """JSON values for the plan file."""
@@ -132,6 +140,11 @@ class Start:
         if self.stopped is not None:
             self.stopped.unlink(missing_ok=True)
 
+    @property
+    def signal(self) -> signal.Signals:
+        """What asks the program to stop: srun passes SIGUSR1 on to it, but kills it on SIGTERM."""
+        return signal.SIGUSR1 if self.command[0] == SRUN else signal.SIGTERM
+
     def status(self, status: int) -> int:
         """The program's exit status, given that of the command."""
         return node.STOPPED if status == 0 and self.stopped is not None and self.stopped.exists() else status
@@ -151,25 +164,20 @@ def start(launch: Launch, program: Program, caller: Mapping[str, str], rendezvou
         MissingImage: the site's folder of images lacks the one that is wanted.
         UnusablePath: a folder to be mounted has a comma or a colon in its name.
     """
-    spread = program.spread(caller)
-    variables = dict(program.variables)
-    stopped = program.scratch / "stopped" if spread else None
+    environment, spread = program.environment, program.spread(caller)
+    variables = program.variables | {"TMPDIR": str(program.scratch / "tmp")}  # under it each node makes its own
     if spread:
         variables |= {"TAPEOUT_NODES": str(program.nodes), "TAPEOUT_RENDEZVOUS": rendezvous}
-    environment = program.environment
-    if isinstance(environment, Environment):
-        command = [str(environment.python), *program.command]
-        if not spread:
-            return Start(command, variables)
-        wrapped = [*srun(program.nodes), "--export=ALL", *_on_each_node(sys.executable, stopped), *command]
-        return Start(wrapped, _of_job(variables), stopped)
-    launch.require(environment)
-    variables = {name: value for name, value in variables.items() if not name.startswith(NOT_INSIDE)}
-    variables |= {node.CODE: str(Path.cwd()), "PYTHONNOUSERSITE": "1"}
-    inner = [*_on_each_node(environment.python, stopped), environment.python, *program.command]
-    if launch.runtime == APPTAINER:
-        return _apptainer(launch, program, environment, variables, inner, caller, stopped)
-    return _pyxis(launch, program, environment, variables, inner, caller, stopped)
+    stopped = program.scratch / "stopped" if spread else None
+    if not isinstance(environment, Environment):
+        launch.require(environment)
+        contained = Contained(launch, program, environment, variables, caller, stopped)
+        return contained.by_apptainer() if launch.runtime == APPTAINER else contained.by_pyxis()
+    command = [str(environment.python), *program.command]
+    if not spread:
+        return Start(command, program.variables)
+    wrapped = [*srun(program.nodes), "--export=ALL", *on_node(sys.executable, stopped), *command]
+    return Start(wrapped, of_job(variables), stopped)
 
 
 def srun(nodes: int) -> list[str]:
@@ -179,7 +187,7 @@ def srun(nodes: int) -> list[str]:
     job on its node, unbound: the program starts one process a GPU there, which share them.
     """
     count = [f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1"]
-    return ["srun", *count, "--overlap", "--cpu-bind=none", "--kill-on-bad-exit=1"]
+    return [SRUN, *count, "--overlap", "--cpu-bind=none", "--kill-on-bad-exit=1"]
 
 
 def port(job: str) -> int:
@@ -187,74 +195,104 @@ def port(job: str) -> int:
     return FIRST_PORT + int(job) % PORTS
 
 
-def of_step(caller: Mapping[str, str]) -> dict[str, str]:
-    """Variables for a helper's own step within the job."""
-    return _of_job({name: value for name, value in caller.items() if name.startswith((*RUNTIME, "SLURM_"))})
+def of_job(variables: Mapping[str, str]) -> dict[str, str]:
+    """Variables for a new step of the job: each of its tasks gets those of its own from Slurm."""
+    return {name: value for name, value in variables.items() if name in JOB or not name.startswith(node.OF_TASK)}
 
 
-def _of_job(variables: Mapping[str, str]) -> dict[str, str]:
-    """Variables for a new step: of Slurm's only those of the job; each task gets those of the new step from Slurm."""
-    return {name: value for name, value in variables.items() if name in JOB or not name.startswith("SLURM_")}
-
-
-def _on_each_node(python: str, stopped: Path | None) -> list[str]:
+def on_node(python: str, stopped: Path | None) -> list[str]:
+    """The last link before the program, on each node and inside its container."""
     mark = ["--stopped", str(stopped)] if stopped is not None else []
     return [python, "-I", node.__file__, "start", *mark, "--"]
 
 
-def _apptainer(
-    launch: Launch,
-    program: Program,
-    container: Container,
-    variables: dict[str, str],
-    inner: list[str],
-    caller: Mapping[str, str],
-    stopped: Path | None,
-) -> Start:
-    binds = [option for mount in _mounts(launch, program) for option in ("--bind", mount)]
-    image = _file(launch, container) or f"docker://{container.pinned}"
-    gpus = ["--nv"] if program.gpus else []
-    options = ["--cleanenv", "--no-home", *gpus, *binds, "--pwd", str(Path.cwd())]
-    command = ["apptainer", "exec", *options, image, *inner]
-    host = {name: value for name, value in caller.items() if name.startswith((*RUNTIME, *RUNTIME_APPTAINER))}
-    if stopped is None:
-        inside = {f"{node.INTO_APPTAINER}{name}": value for name, value in variables.items()}
-        return Start(command, host | inside)
-    # what Slurm tells each task of itself is known on its node alone
-    inside = {f"{node.INTO_APPTAINER}{name}": value for name, value in _of_job(variables).items()}
-    outer = [*srun(program.nodes), "--export=ALL", sys.executable, "-I", node.__file__, "apptainer", "--"]
-    job = {name: value for name, value in caller.items() if name in JOB}
-    return Start([*outer, *command], host | job | inside, stopped)
+def taken(caller: Mapping[str, str], *prefixes: str) -> dict[str, str]:
+    """The caller's variables whose names begin so."""
+    return {name: value for name, value in caller.items() if name.startswith(prefixes)}
 
 
-def _pyxis(
-    launch: Launch,
-    program: Program,
-    container: Container,
-    variables: dict[str, str],
-    inner: list[str],
-    caller: Mapping[str, str],
-    stopped: Path | None,
-) -> Start:
-    if "SLURM_JOB_ID" not in caller:
-        raise MissingRuntime(
-            "The runtime pyxis starts containers within a Slurm job, and this run is in none.",
-            "Run with --profile slurm, or set container.runtime in config/site.yaml to apptainer.",
-        )
-    host = {name: value for name, value in caller.items() if name.startswith(RUNTIME) or name in JOB}
-    own = _of_job(variables)
-    inside = sorted(name for name in own if name not in JOB)
-    image = _file(launch, container) or enroot_name(container)
-    options = [
-        f"--container-image={image}",
-        f"--container-mounts={','.join(_both(mount) for mount in _mounts(launch, program))}",
-        f"--container-workdir={Path.cwd()}",
-        "--no-container-mount-home",
-        f"--container-env={','.join(inside)}",  # these win over the image's own
-    ]
-    exported = f"--export={','.join(sorted({*inside, *host}))}"
-    nodes = program.nodes if stopped is not None else 1
-    return Start([*srun(nodes), *options, exported, *inner], own | host, stopped)
+@dataclass(frozen=True)
+class Contained:
+    """A program that is started in a container; the fields are the arguments and results of ``start``."""
+
+    launch: Launch
+    program: Program
+    container: Container
+    variables: dict[str, str]
+    caller: Mapping[str, str]
+    stopped: Path | None
+
+    @property
+    def inside(self) -> dict[str, str]:
+        """What the program sees beside the image's own variables."""
+        kept = {name: value for name, value in self.variables.items() if not name.startswith(NOT_INSIDE)}
+        return kept | {node.CODE: str(Path.cwd()), "PYTHONNOUSERSITE": "1"}
+
+    @property
+    def command(self) -> list[str]:
+        """What is run inside."""
+        python = self.container.python
+        return [*on_node(python, self.stopped), python, *self.program.command]
+
+    @property
+    def mounts(self) -> list[str]:
+        """The project's folder, the real places of what it links to, and what the site adds."""
+        folders: list[str] = []
+        for folder in (Path.cwd(), *self.program.folders):
+            place = str(folder.resolve())
+            if any(sign in place for sign in ",:"):
+                raise UnusablePath(f"The folder {place} has a comma or a colon in its name.", "Give it another name.")
+            if not any(Path(place).is_relative_to(known) for known in folders):
+                folders.append(place)
+        return [*folders, *self.launch.mounts]
+
+    @property
+    def file(self) -> str:
+        """The image's file in the site's folder; empty if the site has no such folder."""
+        if not self.launch.images:
+            return ""
+        suffix, pull = PULL[self.launch.runtime]
+        file = Path(self.launch.images) / f"sha256-{self.container.digest}.{suffix}"
+        if not file.is_file():
+            how = pull.format(file=file, pinned=self.container.pinned, enroot=enroot_name(self.container))
+            raise MissingImage(f"The image {self.container.pinned} is not in {self.launch.images}.", f"Run: {how}")
+        return str(file)
+
+    def by_apptainer(self) -> Start:
+        """Apptainer on this machine, or on each node by srun."""
+        host = taken(self.caller, *RUNTIME, *(f"APPTAINER_{name}" for name in OF_APPTAINER))
+        binds = [option for mount in self.mounts for option in ("--bind", mount)]
+        gpus = ["--nv"] if self.program.gpus else []
+        image = self.file or f"docker://{self.container.pinned}"
+        options = ["--cleanenv", "--no-home", *gpus, *binds, "--pwd", str(Path.cwd()), image]
+        command = ["apptainer", "exec", *options, *self.command]
+        inside = self.inside if self.stopped is None else of_job(self.inside)
+        variables = host | {f"{node.INTO_APPTAINER}{name}": value for name, value in inside.items()}
+        if self.stopped is None:
+            return Start(command, variables)
+        outer = [*srun(self.program.nodes), "--export=ALL", sys.executable, "-I", node.__file__, "apptainer", "--"]
+        return Start([*outer, *command], variables | taken(self.caller, *JOB), self.stopped)
+
+    def by_pyxis(self) -> Start:
+        """Pyxis, which is a part of srun: a step of the job on one node or several."""
+        if "SLURM_JOB_ID" not in self.caller:
+            raise MissingRuntime(
+                "The runtime pyxis starts containers within a Slurm job, and this run is in none.",
+                "Run with --profile slurm, or set container.runtime in config/site.yaml to apptainer.",
+            )
+        host = taken(self.caller, *RUNTIME, *JOB)
+        inside = {name: value for name, value in of_job(self.inside).items() if name not in JOB}
+        mounts = [mount if ":" in mount else f"{mount}:{mount}" for mount in self.mounts]
+        options = [
+            f"--container-image={self.file or enroot_name(self.container)}",
+            f"--container-mounts={','.join(mounts)}",
+            f"--container-workdir={Path.cwd()}",
+            "--no-container-mount-home",
+            f"--container-env={','.join(sorted(inside))}",  # these win over the image's own
+            f"--export={','.join(sorted({*inside, *host}))}",
+        ]
+        nodes = self.program.nodes if self.stopped is not None else 1
+        return Start([*srun(nodes), *options, *self.command], host | inside, self.stopped)
 
 
 def enroot_name(container: Container) -> str:
@@ -265,32 +303,3 @@ def enroot_name(container: Container) -> str:
     registry, _, path = container.repository.partition("/")
     outside = path and ("." in registry or ":" in registry or registry == "localhost")
     return f"{f'{registry}#{path}' if outside else container.repository}:sha256:{container.digest}"
-
-
-def _file(launch: Launch, container: Container) -> str:
-    """The image's file in the site's folder; empty if the site has none."""
-    if not launch.images:
-        return ""
-    suffix, pull = PULL[launch.runtime]
-    file = Path(launch.images) / f"sha256-{container.digest}.{suffix}"
-    if not file.is_file():
-        how = pull.format(file=file, pinned=container.pinned, enroot=enroot_name(container))
-        raise MissingImage(f"The image {container.pinned} is not in {launch.images}.", f"Run: {how}")
-    return str(file)
-
-
-def _mounts(launch: Launch, program: Program) -> list[str]:
-    """The project's folder, the real places of what it links to, and what the site adds."""
-    folders: list[str] = []
-    for folder in (Path.cwd(), *program.folders):
-        place = str(folder.resolve())
-        if any(sign in place for sign in ",:"):
-            raise UnusablePath(f"The folder {place} has a comma or a colon in its name.", "Give it another name.")
-        if not any(Path(place).is_relative_to(known) for known in folders):
-            folders.append(place)
-    return [*folders, *launch.mounts]
-
-
-def _both(mount: str) -> str:
-    """A mount with its two sides."""
-    return mount if ":" in mount else f"{mount}:{mount}"

@@ -51,10 +51,14 @@ def check(action: str, digest: str, gpus: int, seconds: float) -> dict[str, obje
         time.sleep(SECONDS_BETWEEN_LOOKS)
         fault = _unseen(action, digest)
     return {
-        "name": os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
+        "name": _name(),
         "number": int(os.environ.get("SLURM_NODEID", "0")),
         "fault": fault or _lacks(gpus),
     }
+
+
+def _name() -> str:
+    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
 def _unseen(action: str, digest: str) -> str:
@@ -84,7 +88,13 @@ def into_apptainer(command: list[str]) -> None:
     for name, value in list(os.environ.items()):
         if name.startswith(OF_TASK):
             os.environ[INTO_APPTAINER + name] = value
-    os.execvp(command[0], command)
+    try:
+        os.execvp(command[0], command)
+    except FileNotFoundError:
+        print(
+            f"MissingRuntime: There is no {command[0]} on node {_name()}.\n  cure: Install it there.", file=sys.stderr
+        )
+        sys.exit(127)
 
 
 def start(command: list[str], stopped: str) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tapeout.graph import node
 from tapeout.graph.errors import GraphError
-from tapeout.graph.launch import of_step, port, srun
+from tapeout.graph.launch import JOB, RUNTIME, port, srun, taken
 
 SECONDS_TO_SEE = 60
 """How late a shared file system may show a node what was just written."""
@@ -80,7 +80,7 @@ def _ask(command: list[str], caller: Mapping[str, str]) -> tuple[str, str]:
     try:
         process = subprocess.Popen(
             command,
-            env=of_step(caller),
+            env=taken(caller, *RUNTIME, *JOB),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

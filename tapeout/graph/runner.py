@@ -287,7 +287,7 @@ def _run(step: Step) -> None:
 
         def stop(*_: object) -> None:
             stopped.append(True)
-            os.killpg(process.pid, signal.SIGTERM)
+            os.killpg(process.pid, started.signal)
 
         signal.signal(signal.SIGTERM, stop)
         shown = ProgressLine(step.recipe.artifact)
