@@ -30,14 +30,14 @@ PULL = {
 }
 """Of an image that the site keeps as a file: the file's suffix, and how it is pulled."""
 
-NOT_INSIDE = ("PATH", "HOME", "LD_LIBRARY_PATH", "SSL_", "REQUESTS_CA_BUNDLE", "PYTHONPATH")
+NOT_INSIDE = ("PATH", "HOME", "LD_LIBRARY_PATH", "SSL_", "REQUESTS_CA_BUNDLE", "HTTPLIB2_", "PYTHONPATH")
 """Variables that name places of the host: a container has its own."""
 RUNTIME = ("PATH", "HOME", "USER", "XDG_", "http", "https", "HTTP", "no_proxy", "NO_PROXY", "ENROOT_")
 OF_APPTAINER = ("CACHEDIR", "TMPDIR", "CONFIGDIR", "DOCKER_USERNAME", "DOCKER_PASSWORD")
 """What the runtime itself needs, to find its files and its registry."""
 JOB = ("SLURM_JOB_ID", "SLURM_JOBID", "SLURM_CONF", "SLURM_CLUSTER_NAME", "SLURM_SUBMIT_DIR", "SLURM_SUBMIT_HOST")
 """What a new step must know of its job; Slurm's other variables describe the step that asks, and would change it."""
-FIRST_PORT, PORTS = 20000, 10000
+FIRST_PORT, PORTS = 10000, 10000
 
 
 class MissingRuntime(GraphError):

@@ -66,7 +66,7 @@ def _unseen(action: str, digest: str) -> str:
         found = hashlib.sha256(Path(action).read_bytes().rstrip(b"\n")).hexdigest()
     except OSError as error:
         return f"does not see the project: {error}"
-    return "" if found == digest else f"sees another {action} than the others"
+    return "" if found == digest else f"sees another {action} than this run wrote"
 
 
 def _lacks(gpus: int) -> str:

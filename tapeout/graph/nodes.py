@@ -51,7 +51,7 @@ def rendezvous(nodes: int, action: Path, digest: str, gpus: int, caller: Mapping
             "Ask for as many in the rule's resource nodes.",
         )
     found, said = _answers(nodes, action, digest, gpus, caller)
-    faults = [f"{answer.name} {answer.fault}" for answer in found if answer.fault]
+    faults = sorted(f"{answer.name} {answer.fault}" for answer in found if answer.fault)
     if len(found) < nodes:
         silent = [name for name in allocated if name not in {answer.name for answer in found}]
         faults += [f"{name} does not answer{f' ({said})' if said else ''}" for name in silent[: nodes - len(found)]]
@@ -72,7 +72,9 @@ def _answers(nodes: int, action: Path, digest: str, gpus: int, caller: Mapping[s
     command = [option for option in srun(nodes) if not option.startswith("--kill-on-bad-exit")]
     text, error = _ask([*command, "--export=ALL", *look], caller)
     lines = [line.partition(node.MARK)[2] for line in text.splitlines() if node.MARK in line]
-    return [Found(**json.loads(line)) for line in lines], (error.strip().splitlines() or [""])[-1]
+    said = error.strip().splitlines() or [""]
+    why = next((line for line in said if "error" in line), said[-1])
+    return [Found(**json.loads(line)) for line in lines], why
 
 
 def _ask(command: list[str], caller: Mapping[str, str]) -> tuple[str, str]:

@@ -48,6 +48,8 @@ AFTER = "after_"
 SECONDS_BETWEEN_PROGRESS = 10.0
 LINES_OF_LOG = 15
 CURE = "  cure: "
+BY_SLURM = ("srun: ", "slurmstepd-")
+"""What Slurm adds when a task has ended, after the program's own last word."""
 
 
 @dataclass(frozen=True)
@@ -322,12 +324,13 @@ def _ending(status: int) -> str:
 
 def _failure(step: Step, status: int) -> StepFailed:
     """The named error that the program printed last, or how it ended and the end of its log."""
-    lines = step.log.read_text(errors="replace").rstrip().splitlines()
+    said = step.log.read_text(errors="replace").rstrip().splitlines()
+    lines = [line for line in said if not line.startswith(BY_SLURM)]
     if lines and f"[Errno {errno.ENOSPC}]" in lines[-1]:
         return StepFailed(f"No space is left on the device: {lines[-1]}.", "Free some space and run again.")
     if len(lines) >= 2 and lines[-1].startswith(CURE):
         return StepFailed(lines[-2], lines[-1].removeprefix(CURE))
-    end = "\n".join(f"    | {line}" for line in lines[-LINES_OF_LOG:])
+    end = "\n".join(f"    | {line}" for line in said[-LINES_OF_LOG:])
     return StepFailed(f"{step.recipe.script} {_ending(status)}.", f"Read the log {step.log}, which ends:\n{end}")
 
 

@@ -136,7 +136,7 @@ SEES = "import json, os; print(json.dumps({**os.environ, 'real': os.path.realpat
 
 
 def test_the_last_link(tmp_path: Path) -> None:
-    """A temporary folder of the node's own under a short name, the project before the image's modules, no user's home."""
+    """A temporary folder of the node's own by a short name, the project before the image's modules, no user's home."""
     inside = {"TMPDIR": str(tmp_path / "tmp"), "SLURM_NODEID": "3", "PYTHONPATH": "/opt/image", "HOME": "/root"}
     done = run("start", "--", sys.executable, "-c", SEES, **inside, TAPEOUT_CODE="/project")
     seen = json.loads(done.stdout)
@@ -159,7 +159,8 @@ def test_a_node_that_stops_does_not_kill_the_others(tmp_path: Path, ends: int, s
 
 
 def test_a_signal_reaches_the_program(tmp_path: Path) -> None:
-    code = "import signal, sys; signal.signal(signal.SIGUSR1, lambda *_: sys.exit(75)); print('up', flush=True); signal.pause()"
+    handler = "import signal, sys; signal.signal(signal.SIGUSR1, lambda *_: sys.exit(75))"
+    code = f"{handler}; print('up', flush=True); signal.pause()"
     command = [sys.executable, "-I", node.__file__, "start", "--", sys.executable, "-c", code]
     process = subprocess.Popen(command, env={"TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stdout.readline() == "up\n"
