@@ -95,6 +95,12 @@ class Site(Section):
         }
 
     @property
+    def launch(self) -> dict[str, Any]:
+        """How programs are started, as the content layer takes it."""
+        given = self.container
+        return {"runtime": given.runtime, "mounts": tuple(given.mounts), "images": given.images or ""}
+
+    @property
     def variables(self) -> dict[str, str]:
         """What the processes of a run are told, beside what the rules ask for."""
         seconds = {

@@ -17,19 +17,22 @@ import signal
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
 
 from tapeout.graph.action import Action, Recipe, Reference
 from tapeout.graph.closure import closure
+from tapeout.graph.container import Container, environment_of
 from tapeout.graph.digest import canonical, disk_full_is_named
-from tapeout.graph.environment import Environment, read_environment
+from tapeout.graph.environment import Environment
 from tapeout.graph.errors import CodeChanged, GraphError, InputChanged, MissingOutput, StepFailed
 from tapeout.graph.late import patiently
+from tapeout.graph.launch import Launch, Program, Start, start
 from tapeout.graph.live import Live
 from tapeout.graph.manifest import Manifest, take, vouch
+from tapeout.graph.nodes import rendezvous
 from tapeout.graph.offline import cut_off
 from tapeout.graph.stopping import Stopper
 from tapeout.graph.why import keep_meanings
@@ -50,7 +53,11 @@ PASSED_ON_NAMES = {
     ),
 }
 """What a program may see of the caller's variables: where things are and who asks, nothing that decides bytes."""
+AFTER = "after_"
+"""Inputs of such a name must be there before the program runs, and are no business of its own: a probe's verdict."""
 LINES_OF_LOG = 15
+BY_SLURM = ("srun: ", "slurmstepd-")
+"""What Slurm adds when a task has ended, after the program's own last word."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,8 @@ class Step:
     log: Path
     offline: bool = False
     """Whether the program is kept from every network but its own loopback."""
+    launch: Launch = field(default_factory=Launch)
+    """How this site starts programs."""
 
     @property
     def scratch(self) -> Path:
@@ -82,9 +91,9 @@ class Step:
         return Path(tempfile.mkdtemp(prefix="output.", dir=self.scratch)) / Path(self.recipe.artifact).name
 
     @cached_property
-    def packages(self) -> Environment:
+    def packages(self) -> Environment | Container:
         """The environment that the program runs in."""
-        return read_environment(self.recipe.environment)
+        return environment_of(self.recipe)
 
     def input_path(self, reference: Reference) -> Path:
         """Where an input lies."""
@@ -92,15 +101,31 @@ class Step:
 
     def command(self) -> list[str]:
         """The program's command line: one option an input, the parameters as a file, the output."""
-        python = self.packages.python
         options: list[str] = []
         for name, value in sorted(self.recipe.inputs.items()):
-            for reference in value if isinstance(value, list) else [value]:
+            references = value if isinstance(value, list) else [value]
+            for reference in references if not name.startswith(AFTER) else []:
                 options += [f"--{name.replace('_', '-')}", str(self.input_path(reference))]
         return [
-            *(str(python), self.recipe.script, *options),
+            *(self.recipe.script, *options),
             *("--params", str(self.scratch / "params.json"), "--output", str(self.output)),
         ]
+
+    def start(self, temporary: Path) -> Start:
+        """How the program is started, here or on the nodes of the job; these are looked at first.
+
+        Raises:
+            BrokenNode, MissingRuntime, MissingImage, UnusablePath: it cannot be.
+        """
+        nodes, gpus = (int(self.recipe.resources.get(name) or 0) for name in ("nodes", "gpu"))
+        folders = tuple(path.absolute() for path in (self.workspace.work, self.workspace.results))
+        command, variables = tuple(self.command()), self.environment(temporary)
+        program = Program(command, self.packages, variables, folders, self.scratch, max(nodes, 1), gpus)
+        if not program.spread(os.environ):
+            return start(self.launch, program, os.environ)
+        action = self.workspace.action_path(self.recipe.artifact)
+        meeting = rendezvous(nodes, action, self.action.digest, gpus // nodes, os.environ)
+        return start(self.launch, program, os.environ, meeting)
 
     def environment(self, temporary: Path) -> dict[str, str]:
         """The variables that the program sees; ``temporary`` is a folder that is its own."""
@@ -127,7 +152,7 @@ class Step:
         """Raises ``CodeChanged`` unless program, modules and environment are what the action says."""
         action = self.action.value
         same = closure(Path(self.recipe.script), Path()) == action["code"]
-        if not same or read_environment(self.recipe.environment).digest != action["environment"]["digest"]:
+        if not same or environment_of(self.recipe).digest != action["environment"]["digest"]:
             raise CodeChanged(
                 f"The code or the environment of {self.recipe.artifact} was edited while the run was under way.",
                 "Nothing was stored; run again. To edit freely during a long run, run from a clone of its own.",
@@ -226,7 +251,7 @@ def _ready(workspace: Workspace, artifact: str, threads: int, log: Path) -> tupl
         UnknownArtifact, DamagedEntry, InputChanged: plan, action or inputs are not what they should be, or not yet.
     """
     recipe, forced = workspace.read_recipe(artifact)
-    step = Step(workspace, recipe, workspace.action(artifact), threads, log)
+    step = Step(workspace, recipe, workspace.action(artifact), threads, log, launch=workspace.read_launch())
     step.check_inputs(_manifests(step))
     return step, forced
 
@@ -274,9 +299,11 @@ def _run(step: Step) -> None:
         # a short name for a folder on the run's own disk: sockets' paths may have 108 characters
         temporary = Path(short) / "t"
         temporary.symlink_to(step.scratch / "tmp")
+        started = step.start(temporary)
+        started.require()
         process = subprocess.Popen(
-            step.command(),
-            env=step.environment(temporary),
+            started.command,
+            env=started.variables,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -285,14 +312,14 @@ def _run(step: Step) -> None:
             start_new_session=True,
             preexec_fn=partial(_die_with_parent, os.getpid(), step.offline),
         )
-        stopper.watch(process)
+        stopper.watch(process, started.signal)
         live = Live(step.recipe.artifact, step.scratch)
         try:
             for line in process.stdout or ():
                 if not live.show(line):
                     log.write(line)
                     log.flush()
-            status = process.wait()
+            status = started.status(process.wait())
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # the program's own children, if any are left
@@ -317,12 +344,13 @@ def _ending(status: int) -> str:
 
 def _failure(step: Step, status: int) -> StepFailed:
     """The named error that the program printed last, or how it ended and the end of its log."""
-    lines = step.log.read_text(errors="replace").rstrip().splitlines()
+    said = step.log.read_text(errors="replace").rstrip().splitlines()
+    lines = [line for line in said if not line.startswith(BY_SLURM)]
     if lines and f"[Errno {errno.ENOSPC}]" in lines[-1]:
         return StepFailed(f"No space is left on the device: {lines[-1]}.", "Free some space and run again.")
     if len(lines) >= 2 and lines[-1].startswith(CURE):
         return StepFailed(lines[-2], lines[-1].removeprefix(CURE))
-    end = "\n".join(f"    | {line}" for line in lines[-LINES_OF_LOG:])
+    end = "\n".join(f"    | {line}" for line in said[-LINES_OF_LOG:])
     return StepFailed(f"{step.recipe.script} {_ending(status)}.", f"Read the log {step.log}, which ends:\n{end}")
 
 
@@ -338,7 +366,7 @@ def main() -> None:
     artifact = arguments.mark.relative_to(workspace.graph).as_posix().removesuffix(".sealed")
     try:
         step, forced = patiently(lambda: _ready(workspace, artifact, arguments.threads, arguments.log))
-        step.packages.require()
+        step.launch.require(step.packages)
         say(f"+ {artifact}  {'built again' if forced else 'building'}  log: {arguments.log}")
         with disk_full_is_named():
             said = build(step, forced)

@@ -127,7 +127,9 @@ def test_restarts_are_bounded(project: OnCluster) -> None:
     for count in (1, 2):
         project.training()
         project.steps(count * 2)
-        running = processes_of(lambda line: "tapeout.graph.runner scripts/train.py" in line and str(project.root) in line)
+        running = processes_of(
+            lambda line: "tapeout.graph.runner scripts/train.py" in line and str(project.root) in line
+        )
         assert running
         os.kill(running[0], signal.SIGUSR1)
         if count == 1:
