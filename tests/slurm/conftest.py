@@ -40,7 +40,7 @@ class OnCluster(Project):
         return {**os.environ, **self.cluster.variables, "PATH": path, "COLUMNS": "200"}
 
     def command(self, *arguments: str) -> list[str]:
-        quick = ("--slurm-init-seconds-before-status-checks", "1")
+        quick = ("--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "2")
         return [sys.executable, "-m", "snakemake", "--profile", "slurm", *quick, *arguments]
 
     def install(self) -> None:
