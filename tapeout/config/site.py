@@ -1,4 +1,4 @@
-"""The cluster as its users know it: partitions, sizes of nodes, limits. No step imports this; nothing is identity.
+"""The cluster as its users know it: partitions, sizes of nodes, limits. No step imports this; it is no identity.
 
 What a rule asks for is said in the words of the Slurm executor (``slurm_partition``, ``gres``, ``runtime`` ...); a run on
 one machine ignores them.

@@ -9,7 +9,6 @@ import argparse
 import contextlib
 import ctypes
 import errno
-import json
 import os
 import platform
 import shutil

@@ -2,8 +2,8 @@
 
 Every daemon is Debian's own; only the hardware is pretended (``config_overrides``, GPUs that are copies of /dev/null),
 so that two nodes of 128 cores fit on a small machine. Nothing outside the cluster's folder is read or written, and
-``stop`` ends only what ``start`` started. As a program: ``python -m tests.slurm.cluster FOLDER`` starts one and says how
-to use it; ``--stop FOLDER`` ends it.
+``stop`` ends only what ``start`` started. As a program: ``python -m tests.slurm.cluster FOLDER`` starts one and says
+how to use it; ``--stop FOLDER`` ends it.
 """
 
 import argparse
