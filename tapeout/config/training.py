@@ -7,6 +7,18 @@ from pydantic import Field, model_validator
 from tapeout.config.section import Section
 
 
+class Layout(Section):
+    """Processes that train one model together. Identity: the layout orders the sums, so another one has other bytes."""
+
+    nodes: int = Field(1, ge=1, description="Machines. Fewer may do the work of all: the bytes are the same.")
+    processes: int = Field(1, ge=1, description="Processes on each machine.")
+
+    @property
+    def world(self) -> int:
+        """All processes."""
+        return self.nodes * self.processes
+
+
 class Training(Section):
     """Optimiser, batch and length of a training. All of it is identity: the same values give the same bytes."""
 
@@ -23,13 +35,16 @@ class Training(Section):
         8, ge=1, description="Sequences in one forward pass; only the last bits depend on it (F45)."
     )
     seed: int = Field(1, ge=0, description="Seed of the order of the samples.")
-    threads: int = Field(2, ge=1, description="Threads of the arithmetic; their number orders the sums.")
+    threads: int = Field(
+        2, ge=1, description="Threads of the arithmetic in each process; their number orders the sums."
+    )
+    layout: Layout = Field(Layout(), description="Processes that share the batch between them.")
 
     @model_validator(mode="after")
     def fits(self) -> Self:
-        """The warm-up leaves steps at the peak (F43), and micro-batches fill the batch."""
+        """The warm-up leaves steps at the peak (F43), and the processes' micro-batches fill the batch."""
         if self.warm_up * 2 > self.steps:
             raise ValueError("warm_up must be at most half of steps")
-        if self.global_batch % self.micro_batch:
-            raise ValueError("global_batch must be a multiple of micro_batch")
+        if self.global_batch % (self.micro_batch * self.layout.world):
+            raise ValueError("global_batch must be a multiple of micro_batch x layout.nodes x layout.processes")
         return self
