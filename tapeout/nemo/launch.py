@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tapeout.config.training import Layout
 from tapeout.errors import TapeoutError
-from tapeout.nemo.stop import STOPPED, Stop, given_file
+from tapeout.nemo.stop import SIGNALS, STOPPED, Stop, given_file
 
 SHARED = "TAPEOUT_RANKS"
 """Variable that only ranks have: a folder that the ranks of this machine and their starter share."""
@@ -29,8 +29,6 @@ STARTER = "TAPEOUT_STARTER"
 """The process that started the ranks."""
 STOP_FILE = "stop"
 STOPPED_FILE = "stopped"
-SECONDS_TO_END = "10"
-"""How long ranks may take to end when one of them has failed."""
 
 
 class RankFailed(TapeoutError):
@@ -112,7 +110,7 @@ def every_rank(layout: Layout, threads: int) -> Iterator[Rank]:
 def _as_rank(shared: Path) -> Iterator[Rank]:
     """Be a rank; how it ended, if not well, is left in ``shared``, since torchrun knows only statuses."""
     number, local = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
-    stop = Stop([shared / STOP_FILE, *given_file()])
+    stop = Stop([shared / STOP_FILE, *given_file()], starter=shared / STOP_FILE)
     stop.listen()
     try:
         yield Rank(number, int(os.environ["WORLD_SIZE"]), local, int(os.environ["LOCAL_WORLD_SIZE"]), shared, stop)
@@ -123,7 +121,17 @@ def _as_rank(shared: Path) -> Iterator[Rank]:
         if ended.code != STOPPED:
             raise
         (shared / STOPPED_FILE).touch()
+        _leave()
         raise SystemExit(0) from None  # for torchrun any other status is a failure, upon which it ends the others
+    _leave()
+
+
+def _leave() -> None:
+    """Leave the process group: its threads may abort a process that ends without."""
+    from torch import distributed
+
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def _start(layout: Layout, threads: int, shared: Path) -> int:
@@ -136,12 +144,11 @@ def _start(layout: Layout, threads: int, shared: Path) -> int:
         SHARED: str(shared),
         STARTER: str(os.getpid()),
         "OMP_NUM_THREADS": str(threads),
-        "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": SECONDS_TO_END,
     }
     # SIGTERM and SIGUSR1 are wishes, which the ranks learn of by a file; torchrun would end them
     options = ["--max-restarts=0", "--monitor-interval=0.1", "--signals-to-handle=SIGINT,SIGHUP,SIGQUIT"]
     stop_file = shared / STOP_FILE
-    for number in (signal.SIGTERM, signal.SIGUSR1):
+    for number in SIGNALS:
         signal.signal(number, lambda *_: stop_file.touch())
     try:
         run(parse_args([*where, *options, *sys.argv]))

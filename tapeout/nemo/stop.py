@@ -6,6 +6,7 @@ SIGUSR1. The process then ends at the next step with ``STOPPED``.
 
 import os
 import signal
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ STOPPED = 75
 """Exit status of a program that stopped because it was asked to: EX_TEMPFAIL, run it again and it goes on."""
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+SECONDS_TO_HEAR = 2.0
 
 
 class Stop:
@@ -20,16 +22,18 @@ class Stop:
 
     Args:
         files: each of them, when it appears, is such a wish.
+        starter: the one of them that the starter of this rank creates when it gets a signal; None if this process is
+            the only one.
     """
 
-    def __init__(self, files: Sequence[Path]) -> None:
-        self.files = files
+    def __init__(self, files: Sequence[Path], starter: Path | None = None) -> None:
+        self.files, self.starter = files, starter
         self.signalled = False
 
     def listen(self) -> None:
-        """Take the signals as wishes from now on."""
+        """Be ready for the signals from now on."""
         for number in SIGNALS:
-            signal.signal(number, self._note)
+            signal.signal(number, self._note if self.starter is None else self._ask)
 
     def wanted(self) -> bool:
         """Whether there was a signal, or there is a file."""
@@ -37,6 +41,15 @@ class Stop:
 
     def _note(self, *_: object) -> None:
         self.signalled = True
+
+    def _ask(self, *_: object) -> None:
+        """In a rank: who wants all to stop tells the starter too. A signal to ranks alone is torchrun's: one failed."""
+        assert self.starter is not None
+        deadline = time.monotonic() + SECONDS_TO_HEAR
+        while not self.starter.exists():
+            if time.monotonic() > deadline:
+                os._exit(128 + signal.SIGTERM)
+            time.sleep(0.05)
 
 
 def given_file() -> list[Path]:

@@ -47,7 +47,9 @@ def main(place: Path) -> None:
     common: dict[str, Any] = {"steps": STEPS, "warm_up": 2, "seq_length": 64, "global_batch": 4, "micro_batch": 2}
     job = Dapt(**common, learning_rate=0.02, threads=1)
     tuning = Sft(**common, validate_every=5, threads=1)
+    (place / "sft.json").write_text(tuning.model_dump_json())
     rows, _ = read_rows(rows_file(place / "rows.jsonl"), tokenizer_path(base), tuning.template, 64)
+    held_out, _ = read_rows(rows_file(place / "held_out.jsonl", 9), tokenizer_path(base), tuning.template, 64)
 
     def training(name: str, samples: Samples, job: Any, **more: Any) -> Work:
         def work() -> None:
@@ -62,8 +64,8 @@ def main(place: Path) -> None:
         return training(name, samples, job, kind="pretrain")
 
     def fine_tuning(name: str) -> Work:
-        held_out = all_rows(rows[:9], 64)
-        return training(name, row_samples(rows, tuning), tuning, kind="finetune", validation=held_out, validate_every=5)
+        samples, validation = row_samples(rows, tuning), all_rows(held_out, 64)
+        return training(name, samples, tuning, kind="finetune", validation=validation, validate_every=5)
 
     attempts.make("undisturbed", pretraining("undisturbed"))
     attempts.make("tuned", fine_tuning("tuned"))
