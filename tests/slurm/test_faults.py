@@ -89,9 +89,10 @@ def test_a_time_limit_that_comes_near_puts_the_job_back_and_it_goes_on(
     project.edit("config/site.yaml", "minutes: 5}\n  cpu", "minutes: 1}\n  cpu")
     project.fault("slow", "8")
     process = project.begin()
-    project.training()
+    job = project.training()
     wait_until(lambda: list(project.root.glob("work/*/restarts")), "the restart", 120)
     project.fault()
+    project.hasten(job)
     ended(process)
     assert project.digests() == undisturbed
     assert "goes on at step" in project.path("logs/model.log").read_text()
@@ -106,6 +107,7 @@ def test_a_preempted_job_saves_itself_and_goes_on(project: OnCluster, undisturbe
     project.fault("slow", "0.1")
     urgent = "--partition=urgent --nodes=2 --gres=gpu:8 --exclusive --time=1 --output=/dev/null --wrap"
     other = project.cluster.ask("sbatch", "--parsable", *urgent.split(), "sleep 8").strip()
+    project.hasten(job)
     text = ended(process)
     assert project.digests() == undisturbed, text
     assert "goes on at step" in project.path("logs/model.log").read_text()
@@ -119,14 +121,14 @@ def test_restarts_are_bounded(project: OnCluster) -> None:
     project.fault("slow", "1")
     process = project.begin()
     for count in (1, 2):
-        project.training()
+        job = project.training()
         project.steps(count * 2)
         running = processes_of("-m tapeout.graph.runner scripts/train.py", project.root)
         assert running
         os.kill(running[-1], signal.SIGUSR1)
         if count == 1:
             wait_until(lambda: list(project.root.glob("work/*/restarts")), "the restart")
-            project.training()
+            project.hasten(job)
     text = ended(process, ok=False)
     told(text, "FAILED")
     assert "put back into the queue 1 times" in text
@@ -143,6 +145,7 @@ def test_a_node_that_dies_is_replaced_and_the_training_is_done_once(
     project.cluster.kill_node(node)
     project.fault()
     try:
+        project.hasten(job)
         ended(process)
     finally:
         project.cluster.start_node(node)
