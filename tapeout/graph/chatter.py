@@ -1,55 +1,55 @@
 """Keep Snakemake's running commentary out of the way of the plan and of the one line for each artifact."""
 
 import logging
-import re
-from pathlib import Path
 
 from snakemake.logging import get_event, logger
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from tapeout.graph.words import CURE
+from tapeout.graph.words import CURE, say
 from tapeout.graph.workspace import Workspace
-from tapeout.slurm.failures import explain
+from tapeout.slurm.told import REMARKS, Told
 
 COMMAND_FAILED = "RuleException:\nCalledProcessError"
-GUESSING = ("No SLURM account given", "No account was given", "Unable to guess SLURM account")
-"""The executor's remarks on a missing account: the cluster's default is what config/site.yaml says then."""
-JOB_FAILED = re.compile(r"SLURM-job '(\d+)' failed")
-NOT_SUBMITTED = re.compile(r"SLURM sbatch failed\. The error message was '(.*?)'\.\n", re.DOTALL)
+"""The shell command of a job of which JOB_ERROR has told."""
 
 
 class OnlyWhatMatters(logging.Filter):
-    """Drop remarks without an event («Select jobs to execute...»), and say in a few words why a job failed.
+    """Drop remarks without an event («Select jobs to execute...»), and say in a few words what becomes of jobs.
 
     On this machine the runner shows why a step failed; but a runner that was itself killed says nothing, so Snakemake's
-    word is kept.
+    word is kept. In a cluster the runner's words are in the job's log, and are shown from there.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told = Told()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to show a record; a job's error becomes plain text."""
         event, message = get_event(record), record.getMessage()
-        if event is LogEvent.JOB_ERROR:
+        if event is LogEvent.JOB_INFO:
+            self.told.names[getattr(record, "jobid", -1)] = _what(record)
+        elif event is LogEvent.JOB_FINISHED:
+            if line := self.told.finished(getattr(record, "job_id", -1)):
+                say(line)
+        elif event is LogEvent.JOB_ERROR:
+            said, logs = getattr(record, "rule_msg", None) or "", getattr(record, "log", None) or []
             record.event = None
             record.levelno, record.levelname = logging.ERROR, "ERROR"
-            record.msg, record.args = _failed(record), ()
+            record.msg, record.args = self.told.failed(_what(record), said, logs, CURE), ()
             return True
-        if message.startswith((COMMAND_FAILED, *GUESSING)):
-            return False  # the shell command of the job that JOB_ERROR tells of
+        elif line := self.told.submitted(message):
+            say(line)
+            return False
+        if message.startswith((COMMAND_FAILED, *REMARKS)):
+            return False
         return event not in (None, LogEvent.JOB_STARTED) or record.levelno > logging.INFO
 
 
-def _failed(record: logging.LogRecord) -> str:
-    """What is known of a job that failed, here or in a cluster."""
-    said, logs = getattr(record, "rule_msg", None) or "", getattr(record, "log", None) or []
+def _what(record: logging.LogRecord) -> str:
+    """The artifact that a job makes; its rule if it makes none."""
     marks = [Workspace.here().sealed_name(path) for path in getattr(record, "output", None) or []]
-    artifact = next((name for name in marks if name), None)
-    what = artifact or f"rule {getattr(record, 'rule_name', '?')}"
-    if job := JOB_FAILED.search(said):
-        return explain(what, job[1], Path(logs[-1]))
-    if submission := NOT_SUBMITTED.search(said):
-        reason = " ".join(submission[1].removeprefix("sbatch: error: ").split())
-        return f"✗ {what}  sbatch took no job: {reason}\n{CURE}Correct config/site.yaml, or wait for the cluster; run again."
-    return f"✗ {what} did not finish; log: {', '.join(logs or ['none'])}"
+    return next((name for name in marks if name), f"rule {getattr(record, 'rule_name', '?')}")
 
 
 def hush() -> None:

@@ -29,3 +29,16 @@ def test_what_is_there_already_submits_nothing(project: OnCluster) -> None:
     run = project.run()
     assert run.status == 0 and not run.built
     assert project.cluster.submitted() == before + 1
+
+
+def test_two_nodes_work_together_under_one_allocation(project: OnCluster) -> None:
+    project.edit("config.yaml", "nodes: 1", "nodes: 2")
+    before = project.cluster.submitted()
+    project.run()
+    job = project.cluster.accounted()[before:][-1]
+    assert (job["Comment"], job["NNodes"], job["State"]) == ("rule_train", "2", "COMPLETED")
+    assert "gres/gpu=16" in job["AllocTRES"]
+    assert {path.name: path.read_text() for path in project.path("nodes").iterdir()} == {
+        "gpu1": "0,1,2,3,4,5,6,7",
+        "gpu2": "0,1,2,3,4,5,6,7",
+    }
