@@ -105,7 +105,7 @@ class Program:
         variables: its own, by name.
         folders: those that it reads and writes.
         nodes: nodes that it is to run on.
-        gpus: GPUs that it computes on, on all nodes together.
+        gpus: GPUs that it computes on, on each node.
         scratch: folder of its own, on a file system that all nodes share.
     """
 

@@ -28,7 +28,7 @@ STOPPED = 75
 CODE = "TAPEOUT_CODE"
 """The project's folder, for the program's module path: before that of the image, which may have one."""
 INTO_APPTAINER = "APPTAINERENV_"
-OF_TASK = ("SLURM_", "CUDA_VISIBLE_DEVICES")
+OF_TASK = ("SLURM_", "SLURMD_NODENAME", "CUDA_VISIBLE_DEVICES")
 MARK = "@node "
 SECONDS_BETWEEN_LOOKS = 0.5
 

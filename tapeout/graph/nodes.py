@@ -10,10 +10,10 @@ from pathlib import Path
 
 from tapeout.graph import node
 from tapeout.graph.errors import GraphError
+from tapeout.graph.late import SECONDS as LATE
 from tapeout.graph.launch import JOB, RUNTIME, port, srun, taken
+from tapeout.slurm.client import SlurmUnavailable, ask
 
-SECONDS_TO_SEE = 60
-"""How late a shared file system may show a node what was just written."""
 SECONDS_TO_ANSWER = 180
 
 
@@ -44,7 +44,7 @@ def rendezvous(nodes: int, action: Path, digest: str, gpus: int, caller: Mapping
         BrokenNode: naming each node with what is wrong, or the job if it has too few.
     """
     job = caller["SLURM_JOB_ID"]
-    allocated = _allocated(job, caller)
+    allocated = _allocated(job)
     if len(allocated) < nodes:
         raise BrokenNode(
             f"Job {job} has {len(allocated)} nodes ({', '.join(allocated)}), and the step wants {nodes}.",
@@ -62,34 +62,29 @@ def rendezvous(nodes: int, action: Path, digest: str, gpus: int, caller: Mapping
             f"Tell the cluster's administrators; leave it out meanwhile: --slurm-exclude-failed-nodes {broken}.",
         )
     first = min(found, key=lambda answer: answer.number)
-    return f"{_address(first.name, caller)}:{port(job)}"
+    found_at = re.search(r"NodeAddr=(\S+)", _asked("scontrol", "show", "node", "--oneliner", first.name))
+    # where Slurm itself reaches the node: its name need not be a host's
+    return f"{found_at[1] if found_at else first.name}:{port(job)}"
 
 
 def _answers(nodes: int, action: Path, digest: str, gpus: int, caller: Mapping[str, str]) -> tuple[list[Found], str]:
     """What the nodes say, and the last word of srun if it failed."""
     look = [sys.executable, "-I", node.__file__, "check", "--action", str(action.absolute()), "--digest", digest]
-    look += ["--gpus", str(gpus), "--seconds", str(SECONDS_TO_SEE)]
+    look += ["--gpus", str(gpus), "--seconds", caller.get(LATE, "0")]
     command = [option for option in srun(nodes) if not option.startswith("--kill-on-bad-exit")]
-    text, error = _ask([*command, "--export=ALL", *look], caller)
+    text, error = _srun([*command, "--export=ALL", *look], caller)
     lines = [line.partition(node.MARK)[2] for line in text.splitlines() if node.MARK in line]
     said = error.strip().splitlines() or [""]
     why = next((line for line in said if "error" in line), said[-1])
     return [Found(**json.loads(line)) for line in lines], why
 
 
-def _ask(command: list[str], caller: Mapping[str, str]) -> tuple[str, str]:
-    """What a command of Slurm's prints; what it printed so far if it does not end in time."""
-    try:
-        process = subprocess.Popen(
-            command,
-            env=taken(caller, *RUNTIME, *JOB),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-    except FileNotFoundError as error:
-        raise BrokenNode(f"There is no {command[0]} on this node.", "Install Slurm's clients on it.") from error
+def _srun(command: list[str], caller: Mapping[str, str]) -> tuple[str, str]:
+    """What the tasks print, and what srun adds; what there is so far if they do not all end in time."""
+    variables = taken(caller, *RUNTIME, *JOB)
+    process = subprocess.Popen(
+        command, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
         return process.communicate(timeout=SECONDS_TO_ANSWER)
     except subprocess.TimeoutExpired:
@@ -98,17 +93,14 @@ def _ask(command: list[str], caller: Mapping[str, str]) -> tuple[str, str]:
         return text, f"nothing within {SECONDS_TO_ANSWER} s"
 
 
-def _allocated(job: str, caller: Mapping[str, str]) -> list[str]:
+def _allocated(job: str) -> list[str]:
     """Names of the job's nodes; its variables do not tell them in every kind of job."""
-    nodes, error = _ask(["squeue", "--noheader", "--jobs", job, "--format", "%N"], caller)
-    names, _ = _ask(["scontrol", "show", "hostnames", nodes.strip()], caller) if nodes.strip() else ("", "")
-    if not names.split():
-        raise BrokenNode(f"Slurm does not tell the nodes of job {job}: {error.strip()}.", "Run again.")
-    return names.split()
+    nodes = _asked("squeue", "--noheader", f"--jobs={job}", "--format=%N").strip()
+    return _asked("scontrol", "show", "hostnames", nodes).split()
 
 
-def _address(name: str, caller: Mapping[str, str]) -> str:
-    """Where Slurm itself reaches a node; a node's name need not be a host's."""
-    text, _ = _ask(["scontrol", "show", "node", "--oneliner", name], caller)
-    found = re.search(r"NodeAddr=(\S+)", text)
-    return found[1] if found else name
+def _asked(*command: str) -> str:
+    try:
+        return ask(*command)
+    except SlurmUnavailable as error:
+        raise BrokenNode(error.cause, error.cure) from error

@@ -74,6 +74,11 @@ def granted(resources: dict[str, Any]) -> int:
     return int(resources.get("gpu") or 0) or _gres(resources)[1] * int(resources.get("nodes") or 1)
 
 
+def computed_on(resources: dict[str, Any]) -> int:
+    """GPUs on each node that a step computes on."""
+    return 0 if resources.get("device") == "cpu" else granted(resources) // int(resources.get("nodes") or 1)
+
+
 def _gres(resources: dict[str, Any]) -> tuple[str, int]:
     """Model («» if any will do) and number of GPUs on each node, as Slurm writes them: ``gpu:8``, ``gpu:h100:8``."""
     name, *rest = str(resources.get("gres") or "").split(":")

@@ -33,6 +33,7 @@ from tapeout.graph.live import Live
 from tapeout.graph.manifest import Manifest, take, vouch
 from tapeout.graph.nodes import rendezvous
 from tapeout.graph.offline import cut_off
+from tapeout.graph.rates import computed_on
 from tapeout.graph.stopping import Stopper
 from tapeout.graph.why import keep_meanings
 from tapeout.graph.words import CURE, clock, say, size
@@ -99,7 +100,7 @@ class Step:
         return self.workspace.artifact_path(reference.artifact) / reference.path
 
     def command(self) -> list[str]:
-        """The program's command line: one option an input, the parameters as a file, the output."""
+        """The program and its options: one an input, the parameters as a file, the output."""
         options: list[str] = []
         for name, value in sorted(self.recipe.inputs.items()):
             references = value if isinstance(value, list) else [value]
@@ -116,14 +117,14 @@ class Step:
         Raises:
             BrokenNode, MissingRuntime, MissingImage, UnusablePath: it cannot be.
         """
-        nodes, gpus = (int(self.recipe.resources.get(name) or 0) for name in ("nodes", "gpu"))
+        nodes, gpus = int(self.recipe.resources.get("nodes") or 1), computed_on(self.recipe.resources)
         folders = tuple(path.absolute() for path in (self.workspace.work, self.workspace.results))
         command, variables = tuple(self.command()), self.environment(temporary)
-        program = Program(command, self.packages, variables, folders, self.scratch, max(nodes, 1), gpus)
+        program = Program(command, self.packages, variables, folders, self.scratch, nodes, gpus)
         if not program.spread(os.environ):
             return start(self.launch, program, os.environ)
         action = self.workspace.action_path(self.recipe.artifact)
-        meeting = rendezvous(nodes, action, self.action.digest, gpus // nodes, os.environ)
+        meeting = rendezvous(nodes, action, self.action.digest, gpus, os.environ)
         return start(self.launch, program, os.environ, meeting)
 
     def environment(self, temporary: Path) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from tapeout.graph.action import CONTAINER
 from tapeout.graph.digest import canonical, digest_value
 from tapeout.graph.manifest import Manifest
 
@@ -75,6 +76,18 @@ class Locked(Part):
     sha256: Sha256
 
 
+class Image(Part):
+    """One container image; ``image`` is where it was pulled from, with its digest."""
+
+    image: Annotated[str, StringConstraints(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$")]
+    digest: Sha256
+
+    @property
+    def repository(self) -> str:
+        """Where it was pulled from."""
+        return self.image.partition("@")[0]
+
+
 class Input(Part):
     """One input of a step, as its action names it."""
 
@@ -90,7 +103,7 @@ class Step(Part):
     artifact: PlainPath
     script: PlainPath
     code: dict[PlainPath, Sha256]
-    environment: dict[Literal["name", "digest"], str]
+    environment: dict[Literal["name", "digest", "python"], str]
     params: dict[str, Any]
     inputs: dict[str, Input | list[Input]]
 
@@ -112,6 +125,7 @@ class Document(Part):
         actions: what made each, by action digest.
         sources: what came from outside, in the order of ``artifacts``.
         environments: what the steps ran in, by name.
+        images: container images that the others ran in, by digest; left out of the file if there are none.
         python: the Python version of the environments.
         machine: the kind of machine that their digests are for.
         configuration: what the project was given.
@@ -127,6 +141,7 @@ class Document(Part):
     actions: dict[Sha256, dict[str, Any]]
     sources: list[Source]
     environments: list[Locked]
+    images: list[Image] = []
     python: str
     machine: str
     configuration: dict[str, Any]
@@ -145,19 +160,21 @@ class Document(Part):
 
     def encode(self) -> bytes:
         """The bytes of ``export.json``."""
-        return canonical(self.model_dump(mode="json")) + b"\n"
+        return canonical(self.model_dump(mode="json", exclude=None if self.images else {"images"})) + b"\n"
 
     @model_validator(mode="after")
     def _consistent(self) -> "Document":
         """Every artifact has its action, every input is an artifact before it, with the digest that the action says."""
         known: dict[str, Manifest] = {}
-        environments = {found.name for found in self.environments}
+        locks, images = {found.name for found in self.environments}, {found.digest for found in self.images}
         for name, manifest in _manifests(self.artifacts).items():
             action = self.actions.get(manifest.action)
             if action is None or digest_value(action) != manifest.action:
                 raise ValueError(f"the action of {name} is not the one that its manifest names")
             step = Step.model_validate(action)
-            if step.artifact != name or step.environment["name"] not in environments:
+            named, digest = step.environment["name"], step.environment["digest"]
+            there = digest in images if named == CONTAINER else named in locks
+            if step.artifact != name or not there:
                 raise ValueError(f"the action of {name} makes something else, or in an environment that is not there")
             for _, needed in step.each_input():
                 if needed.artifact not in known or known[needed.artifact].digest(needed.path) != needed.digest:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from tapeout.config.sources import Fetch
 from tapeout.errors import TapeoutError
+from tapeout.graph.action import CONTAINER, Recipe
 from tapeout.graph.digest import digest_bytes, digest_file
 from tapeout.graph.environment import PYTHON
 from tapeout.graph.layer import Layer
@@ -23,7 +24,7 @@ from tapeout.provenance import rocrate, slsa
 from tapeout.provenance.checking import checked
 from tapeout.provenance.closure import Closure, closure
 from tapeout.provenance.code import configuration, project_files
-from tapeout.provenance.document import ARTIFACTS, CODE, NAME, Document, File, Format, Locked, Source
+from tapeout.provenance.document import ARTIFACTS, CODE, NAME, Document, File, Format, Image, Locked, Source
 from tapeout.provenance.folder import creating, digests, write_sums
 from tapeout.provenance.rebuild import rehearse
 from tapeout.provenance.secrets import check_file, check_value, private
@@ -85,6 +86,7 @@ def export(layer: Layer, wishes: Wishes, output: Path) -> Document:
             actions={action.digest: action.value for action in found.actions.values()},
             sources=_sources(found),
             environments=_environments(layer, found, folder),
+            images=_images(layer, recipes),
             python=PYTHON,
             machine=f"{sys.platform}-{platform.machine()}",
             configuration=given,
@@ -126,7 +128,7 @@ def _sources(found: Closure) -> list[Source]:
 
 
 def _environments(layer: Layer, found: Closure, folder: Path) -> list[Locked]:
-    names = sorted({action.value["environment"]["name"] for action in found.actions.values()})
+    names = sorted({action.value["environment"]["name"] for action in found.actions.values()} - {CONTAINER})
     locks = {name: f"envs/{name}.lock" for name in names}
     return [
         Locked(
@@ -138,6 +140,13 @@ def _environments(layer: Layer, found: Closure, folder: Path) -> list[Locked]:
         )
         for name, lock in locks.items()
     ]
+
+
+def _images(layer: Layer, recipes: dict[str, Recipe]) -> list[Image]:
+    containers = {
+        recipe.environment_digest: layer.containers[recipe.image] for recipe in recipes.values() if recipe.image
+    }
+    return [Image(image=container.pinned, digest=digest) for digest, container in sorted(containers.items())]
 
 
 def _files(code: Path) -> list[File]:

@@ -18,6 +18,8 @@ STRIPPED = ("TAPEOUT_", "SNAKEMAKE_", "PYTHON")
 KEPT = {"TAPEOUT_DOWNLOADS"}
 FAILURE = re.compile(r"✗ (\S+)  (.+)")
 LINES_SHOWN = 2
+ALWAYS_SAID = ("Using ", "Config file ")
+"""What Snakemake says of every run, at the beginning of a line."""
 
 
 MADE_BY_RUNS = {"store", "results", "work", "runs", "logs", ".envs", ".snakemake"}
@@ -61,8 +63,8 @@ def rehearse(code: Path, document: Document, store: Path) -> None:
             check=False,
         )
         if done.returncode:
-            first = [line for line in done.stdout.splitlines() if line and not line.startswith("Using ")][:LINES_SHOWN]
-            said = "\n    | ".join(["", *first]).replace(str(folder), ".")
+            lines = [line for line in done.stdout.splitlines() if line and not line.startswith(ALWAYS_SAID)]
+            said = "\n    | ".join(["", *lines[:LINES_SHOWN]]).replace(str(folder), ".")
             raise IncompleteCode(f"From the exported files alone the graph cannot be read:{said}", cure)
         for name, manifest in document.manifests.items():
             if workspace(folder).action(name).digest != manifest.action:
@@ -150,8 +152,12 @@ def run(document: Document, folder: Path) -> None:
 
 
 def _snakemake(document: Document, *options: str) -> list[str]:
-    mark = Workspace(Store(Path("store"))).sealed_path(document.target)
-    return [sys.executable, "-m", "snakemake", str(mark), *options, "--configfile", CONFIG]
+    return [sys.executable, "-m", "snakemake", mark_of(document), *options, "--configfile", CONFIG]
+
+
+def mark_of(document: Document) -> str:
+    """What Snakemake is asked for to make the target."""
+    return str(Workspace(Store(Path("store"))).sealed_path(document.target))
 
 
 def _variables() -> dict[str, str]:

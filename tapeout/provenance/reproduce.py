@@ -11,16 +11,21 @@ from typing import Any
 from pydantic import ValidationError
 
 from tapeout.config.comparison import Bounds
+from tapeout.errors import TapeoutError
 from tapeout.graph.digest import canonical
 from tapeout.provenance import page
 from tapeout.provenance.checking import Checked, checked
-from tapeout.provenance.document import Document
+from tapeout.provenance.document import CONFIG, Document
 from tapeout.provenance.folder import NotAnExport, opened
-from tapeout.provenance.rebuild import install, lay_out, run
+from tapeout.provenance.rebuild import install, lay_out, mark_of, run
 from tapeout.provenance.signing import PublicKey
 from tapeout.provenance.verdict import Judgement, judge
 
 PAGE, RESULT = "verdict.html", "verdict.json"
+
+
+class NeedsContainer(TapeoutError):
+    """Steps of an export run in a container, and this command starts none."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +59,23 @@ def summary(found: Checked) -> dict[str, Any]:
         "signed_by": list(found.signed_by),
         "signature_verified": found.verified,
         "carried": document.carried,
-        "environments": {locked.name: locked.digest for locked in document.environments},
+        "environments": {locked.name: locked.digest for locked in document.environments}
+        | {image.image: image.digest for image in document.images},
         "sources": [
             {"artifact": source.artifact, "origin": source.origin, "licence": source.licence}
             for source in document.sources
         ],
     }
+
+
+def _bare(document: Document) -> None:
+    """Raises ``NeedsContainer`` if a step runs in a container: nothing here says how one is started."""
+    if document.images:
+        raise NeedsContainer(
+            f"Steps of this export run in the container {document.images[0].image}.",
+            "Copy its folder code/ to a site with apptainer or pyxis, set container.runtime in config/site.yaml there, "
+            f"and run: snakemake {mark_of(document)} --configfile {CONFIG}",
+        )
 
 
 @contextmanager
@@ -83,10 +99,12 @@ def reproduce(
 
     Raises:
         OutputExists: the folder is not empty.
+        NeedsContainer: a step runs in a container.
         SourceRefused: a source is not what the export pins, or cannot be had.
         RebuildFailed: the environments or a step failed.
     """
     document, bounds = found.document, bounds_of(found.document)
+    _bare(document)
     say(f"Laying out {len(document.code)} files of code in {folder}")
     lay_out(found.folder, document, folder, environments)
     say(f"Environments: {', '.join(locked.name for locked in document.environments)}")

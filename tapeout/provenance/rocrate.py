@@ -49,6 +49,10 @@ def metadata(document: Document, date: str, document_digest: str) -> bytes:
         _whole_run(document),
         {"@id": SNAKEMAKE, "@type": "ComputerLanguage", "name": "Snakemake", "url": SNAKEMAKE},
         *(
+            {"@id": f"#image/{image.digest}", "@type": "SoftwareApplication", "name": image.image}
+            for image in document.images
+        ),
+        *(
             {"@id": profile, "@type": "CreativeWork", "name": name, "version": version}
             for profile, (name, version) in PROFILES.items()
         ),
@@ -102,9 +106,10 @@ def _listed(found: Entity | list[Entity]) -> list[Entity]:
 
 def _files(document: Document, document_digest: str) -> list[Entity]:
     """The document and the code; a program that a step ran also says which environment it needs."""
-    locks = {locked.name: f"{CODE}/{locked.lock}" for locked in document.environments}
+    places = {locked.digest: quote(f"{CODE}/{locked.lock}") for locked in document.environments}
+    places |= {image.digest: f"#image/{image.digest}" for image in document.images}
     steps = [document.step(name) for name in document.manifests]
-    programs = {step.script: locks[step.environment["name"]] for step in steps}
+    programs = {step.script: places[step.environment["digest"]] for step in steps}
     size = str(len(document.encode()))
     entities: list[Entity] = [
         {
@@ -123,7 +128,7 @@ def _files(document: Document, document_digest: str) -> list[Entity]:
         if file.path in programs:
             entity["@type"] = ["File", "SoftwareSourceCode"]
             entity["version"] = file.sha256[:16]
-            entity["softwareRequirements"] = {"@id": quote(programs[file.path])}
+            entity["softwareRequirements"] = {"@id": programs[file.path]}
         if entity["@id"] == WORKFLOW:
             entity["@type"] = ["File", "SoftwareSourceCode", "ComputationalWorkflow"]
             entity["version"] = file.sha256[:16]

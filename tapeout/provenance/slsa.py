@@ -5,6 +5,7 @@ invocation, no host: what was built, from what, and how.
 """
 
 from typing import Any
+from urllib.parse import quote
 
 from in_toto_attestation.v1.statement import STATEMENT_TYPE_URI
 
@@ -45,6 +46,7 @@ def of_export(document: Document, files: dict[str, str]) -> dict[str, Any]:
         "resolvedDependencies": [
             *(item for source in document.sources for item in _pinned(document, source)),
             *_locks(document, [locked.name for locked in document.environments]),
+            *_images(document, [image.digest for image in document.images]),
         ],
     }
     subjects = [{"name": name, "digest": {"sha256": digest}} for name, digest in sorted(files.items())]
@@ -73,6 +75,7 @@ def _of_action(document: Document, name: str) -> dict[str, Any]:
                 for path, digest in sorted(step.code.items())
             ),
             *_locks(document, [step.environment["name"]]),
+            *_images(document, [step.environment["digest"]]),
         ],
     }
     subjects = [
@@ -132,4 +135,18 @@ def _locks(document: Document, names: list[str]) -> list[dict[str, Any]]:
         }
         for locked in document.environments
         if locked.name in names
+    ]
+
+
+def _images(document: Document, digests: list[str]) -> list[dict[str, Any]]:
+    """Container images, as package URLs."""
+    return [
+        {
+            "name": image.repository,
+            "uri": f"pkg:oci/{image.repository.rpartition('/')[2]}@sha256%3A{image.digest}"
+            f"?repository_url={quote(image.repository, safe='/:')}",
+            "digest": {"sha256": image.digest},
+        }
+        for image in document.images
+        if image.digest in digests
     ]
