@@ -32,7 +32,7 @@ class Recipe:
     """A build step before its inputs are known.
 
     What is not here is not identity: memory, partition, host, time, log paths. Nor are the ``resources``, what the rule
-    says of its cost (``tapeout.graph.costs``).
+    says of its cost (``tapeout.graph.costs``), and the ``wildcards``, by which a cluster's queue names its jobs.
     """
 
     artifact: str
@@ -44,6 +44,7 @@ class Recipe:
     params: dict[str, Any]
     inputs: Inputs
     resources: dict[str, int | str | None] = field(default_factory=dict)
+    wildcards: tuple[str, ...] = ()
 
     @property
     def threads(self) -> int:
@@ -105,7 +106,7 @@ class Recipe:
             name: [Reference(**item) for item in found] if isinstance(found, list) else Reference(**found)
             for name, found in value["inputs"].items()
         }
-        return cls(**{**value, "inputs": inputs})
+        return cls(**{**value, "inputs": inputs, "wildcards": tuple(value.get("wildcards", ()))})
 
 
 def work(resources: dict[str, Any]) -> list[list[Any]]:

@@ -20,13 +20,15 @@ from snakemake.settings.enums import Quietness
 
 from tapeout.errors import TapeoutError
 from tapeout.graph.action import Inputs, Recipe, Reference
-from tapeout.graph.chatter import hush
+from tapeout.graph.chatter import listen
 from tapeout.graph.closure import closure
 from tapeout.graph.costs import CORES, COSTS, JOBS, LIMITS, WORDS, Forecast, forecast
+from tapeout.graph.course import SLURM, Course
 from tapeout.graph.digest import canonical, disk_full_is_named
 from tapeout.graph.environment import Environment, read_environment
 from tapeout.graph.errors import AmbiguousRule, BrokenScript, RunInProgress, UnknownArtifact, UnstableParameter
 from tapeout.graph.local import LocalDigests
+from tapeout.graph.ending import follow
 from tapeout.graph.plan import describe
 from tapeout.graph.settle import Decision, decide, families, in_order, mark
 from tapeout.graph.words import say
@@ -35,8 +37,6 @@ from tapeout.slurm import driver
 
 ARTIFACT, SEALED = "tapeout_artifact", "tapeout_sealed"
 RUNNER = "-m tapeout.graph.runner"
-SLURM = "slurm"
-"""Name of the executor that submits to a cluster."""
 PYTHON = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}")
 
 
@@ -71,8 +71,8 @@ class Layer:
         self.settled = False
         self.planned: set[str] = set()
         self.family: dict[str, str] = {}
-        if workflow.is_main_process and Quietness.parse_choice("progress") in workflow.output_settings.quiet:
-            hush()
+        if workflow.is_main_process:
+            self.chatter = listen(Quietness.parse_choice("progress") in workflow.output_settings.quiet)
         self.lock: int | None = None
 
     # -- words for rules -------------------------------------------------------------------------------------------
@@ -159,6 +159,7 @@ class Layer:
             params=self._params(rule, wildcards),
             inputs=self._inputs(rule, wildcards),
             resources=self.resources(rule, wildcards),
+            wildcards=tuple(str(value) for value in wildcards),
         )
 
     def _code(self, script: str) -> dict[str, str]:
@@ -285,7 +286,31 @@ class Layer:
         if not real and self.lock is not None:
             os.close(self.lock)
         if executes:
-            print(describe(self.forecast(decisions, forced), targets, real), file=sys.stderr)
+            cost = self.forecast(decisions, forced)
+            print(describe(cost, targets, real), file=sys.stderr)
+            if real:
+                course = Course.new(self.workflow.executor_plugin.name, targets, cost)
+                self.chatter.failed = follow(self.workspace, course)
+            elif self.workflow.dryrun and self.workflow.output_settings.printshellcmds:
+                self._print_submissions(cost)
+
+    def _print_submissions(self, cost: Forecast) -> None:
+        """The sbatch line of every planned step, as a shell would take it; nothing if no cluster is asked for."""
+        from tapeout.slurm import lines  # here, because reading the executor's settings takes time
+
+        known = lines.settings()
+        if known is None:
+            return
+        for name, value in self.variables.items():
+            if name.startswith("SBATCH_"):
+                print(f"export {name}={shlex.quote(value)}")
+        for step in cost.steps:
+            rule, wildcards = self._producer(step.artifact)
+            if rule.name in self.workflow._localrules:
+                print(f"# {step.artifact}: here")
+            else:
+                resources = rule.expand_resources(wildcards, InputFiles(), 1, {"tmpdir"})
+                print(f"{lines.sbatch(lines.Job(rule.name, wildcards, resources), known, self.workflow.workdir_init)} # {step.artifact}")
 
     def _runs_whole(self) -> bool:
         """Whether every planned job is to run, and the run ends with the first that fails."""

@@ -24,11 +24,12 @@ from pathlib import Path
 
 from tapeout.graph.action import Action, Recipe, Reference
 from tapeout.graph.closure import closure
+from tapeout.graph.course import RUN
 from tapeout.graph.digest import canonical, disk_full_is_named
 from tapeout.graph.environment import Environment, read_environment
 from tapeout.graph.errors import CodeChanged, GraphError, InputChanged, MissingOutput, StepFailed
 from tapeout.graph.late import patiently
-from tapeout.graph.live import Live
+from tapeout.graph.live import Live, note_failure
 from tapeout.graph.manifest import Manifest, take, vouch
 from tapeout.graph.offline import cut_off
 from tapeout.graph.stopping import Stopper
@@ -188,10 +189,21 @@ def build(step: Step, forced: bool) -> str:
                 "machine": platform.machine(),
                 "threads": step.threads,
                 "resources": step.recipe.resources,
+                "run": os.environ.get(RUN, ""),
+                "job": os.environ.get("SLURM_JOB_ID", ""),
             }
         )
     shutil.rmtree(step.scratch, ignore_errors=True)
     return said
+
+
+def _noting(step: Step, forced: bool) -> str:
+    """``build``, leaving its error in the step's folder for those who look from outside."""
+    try:
+        return build(step, forced)
+    except GraphError as error:
+        note_failure(step.scratch, error)
+        raise
 
 
 def perform(step: Step) -> tuple[Manifest, float]:
@@ -209,8 +221,8 @@ def perform(step: Step) -> tuple[Manifest, float]:
         (step.scratch / folder).mkdir(parents=True, exist_ok=True)
     (step.scratch / "params.json").write_bytes(canonical(step.recipe.params))
     started = time.monotonic()
-    _run(step)
-    seconds = time.monotonic() - started
+    before = _run(step)
+    seconds = time.monotonic() - started + before
     step.check_inputs(manifests)
     step.check_code()
     manifest = take(step.output, step.recipe.artifact, step.action.digest) if step.output.exists() else None
@@ -266,8 +278,11 @@ def _compared(step: Step, known: Manifest, manifest: Manifest) -> str:
     return f"  DIFFERS from the one in the store (kept); the new one is {kept}"
 
 
-def _run(step: Step) -> None:
-    """Run the program; its words go to the log, its progress also to the terminal."""
+def _run(step: Step) -> float:
+    """Run the program; its words go to the log, its progress also to the terminal.
+
+    Returns how many seconds earlier attempts took whose state it went on from.
+    """
     step.log.parent.mkdir(parents=True, exist_ok=True)
     short_folder, stopping = tempfile.TemporaryDirectory(prefix="tapeout-"), Stopper(step.stop)
     with stopping as stopper, short_folder as short, open(step.log, "w") as log:
@@ -300,6 +315,7 @@ def _run(step: Step) -> None:
     stopper.after(step.recipe.artifact, step.recipe.script, status, step.scratch)
     if status:
         raise _failure(step, status)
+    return live.before
 
 
 def _die_with_parent(parent: int, offline: bool) -> None:
@@ -341,7 +357,7 @@ def main() -> None:
         step.packages.require()
         say(f"+ {artifact}  {'built again' if forced else 'building'}  log: {arguments.log}")
         with disk_full_is_named():
-            said = build(step, forced)
+            said = _noting(step, forced)
         say(f"✓ {artifact}  {said}")
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if workspace.remote is not None:
