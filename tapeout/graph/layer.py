@@ -25,10 +25,10 @@ from tapeout.graph.closure import closure
 from tapeout.graph.costs import CORES, COSTS, JOBS, LIMITS, WORDS, Forecast, forecast
 from tapeout.graph.course import SLURM, Course
 from tapeout.graph.digest import canonical, disk_full_is_named
+from tapeout.graph.ending import follow
 from tapeout.graph.environment import Environment, read_environment
 from tapeout.graph.errors import AmbiguousRule, BrokenScript, RunInProgress, UnknownArtifact, UnstableParameter
 from tapeout.graph.local import LocalDigests
-from tapeout.graph.ending import follow
 from tapeout.graph.plan import describe
 from tapeout.graph.settle import Decision, decide, families, in_order, mark
 from tapeout.graph.words import say
@@ -308,9 +308,9 @@ class Layer:
             rule, wildcards = self._producer(step.artifact)
             if rule.name in self.workflow._localrules:
                 print(f"# {step.artifact}: here")
-            else:
-                resources = rule.expand_resources(wildcards, InputFiles(), 1, {"tmpdir"})
-                print(f"{lines.sbatch(lines.Job(rule.name, wildcards, resources), known, self.workflow.workdir_init)} # {step.artifact}")
+                continue
+            job = lines.Job(rule.name, wildcards, rule.expand_resources(wildcards, InputFiles(), 1, {"tmpdir"}))
+            print(f"{lines.sbatch(job, known, self.workflow.workdir_init)} # {step.artifact}", flush=True)
 
     def _runs_whole(self) -> bool:
         """Whether every planned job is to run, and the run ends with the first that fails."""

@@ -4,7 +4,6 @@ For those who look at a run from outside: nothing is locked, written or read tha
 """
 
 import json
-import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -88,6 +87,6 @@ class Planned:
 def _time(path: Path) -> float:
     """When a mark says it was changed; 0 if it is not there."""
     try:
-        return os.stat(path).st_mtime
+        return path.stat().st_mtime
     except FileNotFoundError:
         return 0.0

@@ -4,7 +4,6 @@ Read are the plan and its marks, the notes of running steps, the run's own recor
 uses one. Nothing is locked or written.
 """
 
-import os
 import socket
 import time
 from collections import defaultdict
@@ -196,7 +195,7 @@ class _Rows:
             return False
 
     def _assigned(self, jobs: list[Job]) -> dict[str, Job]:
-        """The newest job of each artifact; those of no planned artifact under the rule's name, as Slurm has it."""
+        """The newest job of each artifact that is to be made, by its note, else by the executor's comment."""
         by_comment: dict[tuple[str, str], list[str]] = defaultdict(list)
         for name, recipe in self.left.items():
             by_comment[recipe.rule, "_".join(recipe.wildcards).replace("/", "_")].append(name)
@@ -205,9 +204,8 @@ class _Rows:
         for job in jobs:
             alike = by_comment[job.rule or "", job.wildcards]
             free = next((name for name in alike if name not in found), alike[-1] if alike else None)
-            name = noted.get(job.id) or free
-            if name is not None:
-                found[name] = job
+            if (known := noted.get(job.id) or free) is not None:
+                found[known] = job
         return found
 
     def all(self) -> list[Row]:
@@ -228,7 +226,7 @@ class _Rows:
             reason = "" if standing is Standing.FAILED else "without a result"
             found = Row(name, recipe.rule, standing, reason)
             if note is not None:
-                found.job, found.node = note["job"], note["node"]
+                found.job, found.node = str(note["job"]), str(note["node"])
                 found.done, found.total = note.get("done"), note.get("total")
             return found
         lacking = self.planned.lacks(name)
@@ -306,6 +304,6 @@ def reasons(view: View, work: Path) -> list[Failure]:
 
 def tail(failure: Failure, lines: int) -> list[str]:
     """The last lines of the log of a job that failed, if what is said of it does not show them."""
-    if LINE in failure.text or not failure.log or not os.path.exists(failure.log):
+    if LINE in failure.text or not failure.log or not Path(failure.log).exists():
         return []
     return [f"{LINE}{line}" for line in Path(failure.log).read_text(errors="replace").rstrip().splitlines()[-lines:]]
