@@ -1,5 +1,5 @@
 # make report    environments, then the evaluation report    CONFIG=my.yaml  another configuration, laid over the default
-# make test      environments, then all checks and tests
+# make test      environments, then all checks and tests      SLURM=no  without those on a real Slurm
 # PYTHON=...     a Python 3.11                        PIP_OPTIONS='...'       more arguments for pip, e.g. another index
 # make soak      kill runs KILLS=100 times and compare with undisturbed ones; SEED=... repeats a plan
 PYTHON ?= python3.11
@@ -10,7 +10,7 @@ FOLDER = $(shell $(PYTHON) -m tapeout.graph.environment --print-folder $(1))
 SNAKEMAKE = $(call FOLDER,workflow)/bin/python -m snakemake
 DEV = $(call FOLDER,dev)/bin/python -m
 
-.PHONY: report plan shell dev environments test check test-graph test-data test-nemo test-end soak lock schema format clean
+.PHONY: report plan shell dev environments test check test-graph test-data test-nemo test-end test-slurm soak lock schema format clean
 
 report: environments
 	@$(SNAKEMAKE) eval_report $(if $(CONFIG),--configfile $(CONFIG))
@@ -23,7 +23,7 @@ plan:
 environments:
 	@$(INSTALL) workflow data nemo
 
-test: environments check test-graph test-data test-nemo test-end
+test: environments check test-graph test-data test-nemo test-end $(if $(filter no,$(SLURM)),,test-slurm)
 
 dev:
 	@$(INSTALL) dev
@@ -31,7 +31,7 @@ dev:
 check: dev
 	$(DEV) ruff check .
 	$(DEV) ruff format --check .
-	$(DEV) snakefmt --check Snakefile rules tests/graph/project benchmarks/shards_project
+	$(DEV) snakefmt --check Snakefile rules tests/graph/project tests/slurm/project benchmarks/shards_project
 	$(DEV) mypy
 	$(DEV) snakemake --lint
 
@@ -47,6 +47,11 @@ test-nemo: environments
 test-end: dev environments
 	$(DEV) pytest -q tests/end_to_end
 
+# a real Slurm on this machine, from Debian's packages, which root gets by apt
+test-slurm: dev environments
+	@$(PYTHON) -m tests.slurm.require
+	$(DEV) pytest -q -n 2 --dist loadfile tests/slurm
+
 soak: dev
 	$(DEV) tests.graph.soak --kills $(or $(KILLS),100) $(if $(SEED),--seed $(SEED))
 
@@ -59,7 +64,7 @@ schema: dev
 format: dev
 	$(DEV) ruff check --fix .
 	$(DEV) ruff format .
-	$(DEV) snakefmt Snakefile rules tests/graph/project benchmarks/shards_project
+	$(DEV) snakefmt Snakefile rules tests/graph/project tests/slurm/project benchmarks/shards_project
 
 # what runs made, but for the store and for edited results that were put aside
 clean:

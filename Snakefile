@@ -6,7 +6,9 @@ from snakemake.utils import min_version
 from tapeout.config.estimates import Estimates
 from tapeout.config.root import load
 from tapeout.config.site import load_site
+from tapeout.graph.environment import read_environment
 from tapeout.graph.layer import Layer, named_errors
+from tapeout.nemo.probe import MODULES
 
 min_version("9.27")
 
@@ -17,12 +19,17 @@ configfile: "config/default.yaml"
 with named_errors():
     settings = load(config)
     site = load_site(settings.site)
-    layer = Layer(workflow, checkpoints, site.variables)
+    layer = Layer(workflow, checkpoints, site.launch, site.variables)
     settings = settings.pinned(layer.local.digest)
 
 action, artifact, sealed = layer.action, layer.artifact, layer.sealed
 parameters, build = layer.parameters, layer.build
 estimates = Estimates(settings)  # what rules tell of their cost; no identity
+nemo_image = layer.container(settings.container.image, settings.container.python)
+# in a container nothing of NeMo runs before the probe has seen the expected versions; bare, the lock's hashes say them
+probed = {"after_probe": artifact("probe.json")} if nemo_image else {}
+nemo_lock = read_environment("nemo", layer.root).packages
+locked_versions = {name: version for name, version in nemo_lock.items() if name in MODULES}
 
 
 rule all:
@@ -36,6 +43,7 @@ include: "rules/corpus.smk"
 include: "rules/instructions.smk"
 include: "rules/tokenizer.smk"
 include: "rules/model.smk"
+include: "rules/probe.smk"
 include: "rules/nemo.smk"
 include: "rules/dapt.smk"
 include: "rules/sft.smk"

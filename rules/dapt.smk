@@ -1,6 +1,7 @@
 rule dapt:
     input:
         action("dapt/model"),
+        **probed,
         base=artifact("nemo/base.nemo"),
         domain=artifact("corpus/domain", "train.jsonl"),
         general=artifact("corpus/general", "train.jsonl"),
@@ -18,5 +19,7 @@ rule dapt:
         "logs/dapt/model.log",
     conda:
         "../envs/nemo.yaml"
+    container:
+        nemo_image
     shell:
         build("scripts/dapt.py")

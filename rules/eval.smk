@@ -4,6 +4,7 @@ MEASURED = {"base": "base", "dapt": "dapt/model", "sft": "sft/model"}
 rule evaluate:
     input:
         action("evaluation/{model}.json"),
+        **probed,
         model=lambda wildcards: artifact(MEASURED[wildcards.model]),
         domain=artifact("corpus/domain", "test.jsonl"),
         general=artifact("corpus/general", "test.jsonl"),
@@ -24,5 +25,7 @@ rule evaluate:
         "logs/evaluation/{model}.log",
     conda:
         "../envs/nemo.yaml"
+    container:
+        nemo_image
     shell:
         build("scripts/evaluate.py")

@@ -1,6 +1,7 @@
 rule export_hf:
     input:
         action("export/hf"),
+        **probed,
         model=artifact("sft/model"),
     output:
         sealed("export/hf"),
@@ -22,5 +23,7 @@ rule export_hf:
         "logs/export/hf.log",
     conda:
         "../envs/nemo.yaml"
+    container:
+        nemo_image
     shell:
         build("scripts/export_hf.py")

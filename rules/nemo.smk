@@ -1,6 +1,7 @@
 rule nemo_base:
     input:
         action("nemo/base.nemo"),
+        **probed,
         base=artifact("base_extended"),
     output:
         sealed("nemo/base.nemo"),
@@ -13,5 +14,7 @@ rule nemo_base:
         "logs/nemo/base.log",
     conda:
         "../envs/nemo.yaml"
+    container:
+        nemo_image
     shell:
         build("scripts/nemo_base.py")

@@ -1,6 +1,7 @@
 rule sft:
     input:
         action("sft/model"),
+        **probed,
         model=artifact("dapt/model"),
         train=artifact("instructions/splits", "train.jsonl"),
         validation=artifact("instructions/splits", "validation.jsonl"),
@@ -18,5 +19,7 @@ rule sft:
         "logs/sft/model.log",
     conda:
         "../envs/nemo.yaml"
+    container:
+        nemo_image
     shell:
         build("scripts/sft.py")

@@ -1,6 +1,5 @@
 """Continue the pretraining of the base model on a blend of domain and general text."""
 
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +7,7 @@ import typer
 
 from tapeout.command import run
 from tapeout.config.dapt import Dapt
+from tapeout.nemo.launch import every_rank
 
 
 def main(
@@ -19,20 +19,20 @@ def main(
 ) -> None:
     """Write a NeMo-2 checkpoint folder with its train_log.json."""
     job = Dapt.model_validate_json(params.read_bytes())
-    from tapeout.nemo.process import prepare
+    with every_rank(job.layout, job.threads) as rank:
+        from tapeout.nemo.process import prepare
 
-    prepare(job.threads)
-    from tapeout.nemo.archive import unpack
-    from tapeout.nemo.read import tokenizer_path
-    from tapeout.nemo.samples import text_samples
-    from tapeout.nemo.training import train, write_log
+        prepare(job.threads)
+        from tapeout.nemo.archive import unpack
+        from tapeout.nemo.read import tokenizer_path
+        from tapeout.nemo.samples import text_samples
+        from tapeout.nemo.training import train, write_log
 
-    workplace = Path(tempfile.mkdtemp())
-    model = workplace / "base"
-    unpack(base, model)
-    samples = text_samples(domain, general, tokenizer_path(model), job)
-    log = train(model, samples, job, output, workplace, "pretrain")
-    write_log(log, output)
+        model = rank.once("base", lambda folder: unpack(base, folder))
+        samples = text_samples(domain, general, tokenizer_path(model), job)
+        log = train(model, samples, job, output, rank, "pretrain")
+        if rank.first:
+            write_log(log, output)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Fine-tune the adapted model on instruction rows, with loss on the answers only."""
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 from tapeout.command import run
 from tapeout.config.sft import Sft
 from tapeout.data.prompt import TEMPLATE_FILE
+from tapeout.nemo.launch import every_rank
 
 
 def main(
@@ -21,29 +21,31 @@ def main(
 ) -> None:
     """Write a NeMo-2 checkpoint folder with its train_log.json and prompt_template.json."""
     job = Sft.model_validate_json(params.read_bytes())
-    from tapeout.nemo.process import prepare
+    with every_rank(job.layout, job.threads) as rank:
+        from tapeout.nemo.process import prepare
 
-    prepare(job.threads)
-    from tapeout.nemo import training
-    from tapeout.nemo.read import tokenizer_path
-    from tapeout.nemo.samples import all_rows, read_rows, row_samples
+        prepare(job.threads)
+        from tapeout.nemo import training
+        from tapeout.nemo.read import tokenizer_path
+        from tapeout.nemo.samples import all_rows, read_rows, row_samples
 
-    tokenizer = tokenizer_path(model)
-    rows, dropped = read_rows(train, tokenizer, job.template, job.seq_length)
-    held_out, held_out_dropped = read_rows(validation, tokenizer, job.template, job.seq_length)
-    log = training.train(
-        model.resolve(),
-        row_samples(rows, job),
-        job,
-        output,
-        Path(tempfile.mkdtemp()),
-        "finetune",
-        validation=all_rows(held_out, job.seq_length),
-        validate_every=job.validate_every,
-    )
-    log["dropped"] = {"train": dropped, "validation": held_out_dropped}
-    training.write_log(log, output)
-    (output / TEMPLATE_FILE).write_text(json.dumps({"template": job.template}) + "\n")
+        tokenizer = tokenizer_path(model)
+        rows, dropped = read_rows(train, tokenizer, job.template, job.seq_length)
+        held_out, held_out_dropped = read_rows(validation, tokenizer, job.template, job.seq_length)
+        log = training.train(
+            model.resolve(),
+            row_samples(rows, job),
+            job,
+            output,
+            rank,
+            "finetune",
+            validation=all_rows(held_out, job.seq_length),
+            validate_every=job.validate_every,
+        )
+        if rank.first:
+            log["dropped"] = {"train": dropped, "validation": held_out_dropped}
+            training.write_log(log, output)
+            (output / TEMPLATE_FILE).write_text(json.dumps({"template": job.template}) + "\n")
 
 
 if __name__ == "__main__":

@@ -53,7 +53,8 @@ def run(
     for number, decision in enumerate(decisions, 1):
         name = decision.recipe.artifact
         output.errors.print(f"+ {name}  built again ({number} of {len(decisions)})")
-        with rebuilt(project.workspace, decision.recipe, decision.action, decision.recipe.threads, offline) as copies:
+        recipe, launch = decision.recipe, project.layer.launch
+        with rebuilt(project.workspace, recipe, decision.action, recipe.threads, offline, launch) as copies:
             found.append(_row(project, copies, bounds if required is not None else None, keeps))
     missed = [row for row in found if required is not None and RANK.index(row["level"]) > RANK.index(required)]
     rows = [[row["artifact"], duration(row["seconds"]), row["second_digest"][:12], _said(row)] for row in found]

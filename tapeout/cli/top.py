@@ -18,12 +18,12 @@ from rich.text import Text
 
 from tapeout.cli import output
 from tapeout.cli.project import NoProject
-from tapeout.graph.course import SLURM
 from tapeout.graph.plan import duration
 from tapeout.graph.planned import Planned
 from tapeout.graph.watch import Queue, Row, Standing, View, Watch, reasons, tail
 from tapeout.graph.words import clock
 from tapeout.graph.workspace import Workspace
+from tapeout.slurm.client import SLURM
 
 WIDE = 110
 """Columns of a terminal in which each number has a column of its own."""

@@ -41,7 +41,7 @@ def why(project: Project, artifact: str, against: str, as_json: bool) -> int:
     decision, store = project.decision(artifact), project.workspace.store
     with suppress(NotWritable):
         for recipe in project.recipes.values():
-            keep_meanings(store, recipe, project.layer.environments[recipe.environment])
+            keep_meanings(store, recipe, project.layer.environment(recipe))
     makers = Makers(store)
     known = read(project.workspace, against).artifacts if against else _realised(project)
     entry = makers.entries.get(known.get(artifact, ""))

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from tapeout.config.base import Base, BaseExtended
 from tapeout.config.comparison import Bounds
+from tapeout.config.container import Container
 from tapeout.config.corpus import Corpus
 from tapeout.config.dapt import Dapt
 from tapeout.config.evaluation import Evaluation
@@ -42,6 +43,7 @@ class Settings(Section):
     export: Export = Export()
     evaluation: Evaluation = Evaluation()
     report: Report = Report()
+    container: Container = Container()
     comparison: Bounds = Bounds()
 
     @property

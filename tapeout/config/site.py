@@ -1,4 +1,4 @@
-"""The cluster as its users know it: partitions, sizes of nodes, limits. No step imports this; nothing here is identity.
+"""The cluster as its users know it: partitions, sizes of nodes, limits. No step imports this; it is no identity.
 
 What a rule asks for is said in the words of the Slurm executor (``slurm_partition``, ``gres``, ``runtime`` ...); a run on
 one machine ignores them.
@@ -23,7 +23,7 @@ class Partition(Section):
 
     partition: str = Field("cpu", min_length=1, description="Name of the partition; several by commas.")
     memory_gb: int = Field(16, ge=1, description="Memory of a job on each node, GiB.")
-    minutes: int = Field(120, ge=2, description="Time limit.")
+    minutes: int = Field(120, ge=1, description="Time limit.")
     extra: str | None = Field(None, description="More options for sbatch.")
 
 
@@ -35,7 +35,7 @@ class GpuPartition(Partition):
     per_node: int = Field(8, ge=1, description="GPUs of a node.")
     cpus: int = Field(64, ge=1, description="Cores of a node.")
     memory_gb: int = Field(400, ge=1, description="Memory of a node that a job gets, GiB.")
-    minutes: int = Field(240, ge=2, description="Time limit.")
+    minutes: int = Field(240, ge=1, description="Time limit.")
 
 
 class Slurm(Section):
@@ -93,6 +93,12 @@ class Site(Section):
             "cpus_per_task": gpu.cpus,
             "device": "cpu",
         }
+
+    @property
+    def launch(self) -> dict[str, Any]:
+        """How programs are started, as the content layer takes it."""
+        given = self.container
+        return {"runtime": given.runtime, "mounts": tuple(given.mounts), "images": given.images or ""}
 
     @property
     def variables(self) -> dict[str, str]:

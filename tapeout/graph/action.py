@@ -12,6 +12,8 @@ from tapeout.graph.digest import canonical, digest_bytes, digest_value
 from tapeout.graph.manifest import Manifest
 
 SCHEMA = 1
+CONTAINER = "container"
+"""Name of the environment of a step that runs in a container; no lock may have it."""
 WORK = ("gflop", "parameters", "download_bytes")
 """Resources by which a rule tells how much there is to do."""
 
@@ -32,7 +34,7 @@ class Recipe:
     """A build step before its inputs are known.
 
     What is not here is not identity: memory, partition, host, time, log paths. Nor are the ``resources``, what the rule
-    says of its cost (``tapeout.graph.costs``), and the ``wildcards``, by which a cluster's queue names its jobs.
+    says of its cost (``tapeout.graph.costs``).
     """
 
     artifact: str
@@ -44,7 +46,12 @@ class Recipe:
     params: dict[str, Any]
     inputs: Inputs
     resources: dict[str, int | str | None] = field(default_factory=dict)
+    image: str = ""
+    """The container's image, by digest; where it is pulled from is no identity."""
+    python: str = ""
+    """The interpreter's command in the container."""
     wildcards: tuple[str, ...] = ()
+    """Of its rule, by which a cluster's queue names its job; no identity."""
 
     @property
     def threads(self) -> int:
@@ -90,10 +97,16 @@ class Recipe:
             "artifact": self.artifact,
             "script": self.script,
             "code": self.code,
-            "environment": {"name": self.environment, "digest": self.environment_digest},
+            "environment": self.described_environment,
             "params": self.params,
             "inputs": inputs,
         }
+
+    @property
+    def described_environment(self) -> dict[str, str]:
+        """What the program runs in: a lock by its digest, or a container by its and the interpreter in it."""
+        inside = {"python": self.python} if self.image else {}
+        return {"name": self.environment, "digest": self.environment_digest, **inside}
 
     def as_json(self) -> dict[str, Any]:
         """JSON values for the plan file."""

@@ -19,8 +19,6 @@ from tapeout.graph.workspace import Workspace
 
 RUN = "TAPEOUT_RUN"
 """Variable: the run that a step belongs to, for the journal."""
-SLURM = "slurm"
-"""Name of the executor that submits to a cluster."""
 
 
 @dataclass(frozen=True)

@@ -17,19 +17,20 @@ from typing import Any
 from snakemake.io import ancient, flag, is_flagged
 from snakemake.iocontainers import InputFiles, Wildcards
 from snakemake.settings.enums import Quietness
+from snakemake.settings.types import DeploymentMethod
 
 from tapeout.errors import TapeoutError
 from tapeout.graph.action import Inputs, Recipe, Reference
+from tapeout.graph.announce import announce
 from tapeout.graph.chatter import listen
 from tapeout.graph.closure import closure
+from tapeout.graph.container import Container
 from tapeout.graph.costs import CORES, COSTS, JOBS, LIMITS, WORDS, Forecast, forecast
-from tapeout.graph.course import SLURM, Course
 from tapeout.graph.digest import canonical, disk_full_is_named
-from tapeout.graph.ending import follow
 from tapeout.graph.environment import Environment, read_environment
 from tapeout.graph.errors import AmbiguousRule, BrokenScript, RunInProgress, UnknownArtifact, UnstableParameter
+from tapeout.graph.launch import Launch
 from tapeout.graph.local import LocalDigests
-from tapeout.graph.plan import describe
 from tapeout.graph.settle import Decision, decide, families, in_order, mark
 from tapeout.graph.words import say
 from tapeout.graph.workspace import State, Workspace
@@ -54,18 +55,28 @@ def named_errors() -> Iterator[None]:
 class Layer:
     """The content layer of one Snakemake process."""
 
-    def __init__(self, workflow: Any, checkpoints: Any, variables: Mapping[str, str] = MappingProxyType({})) -> None:
+    def __init__(
+        self,
+        workflow: Any,
+        checkpoints: Any,
+        launch: Mapping[str, Any] = MappingProxyType({}),
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """Args:
         workflow: Snakemake's.
         checkpoints: Snakemake's.
+        launch: how this site starts programs, see ``Launch``.
         variables: for the processes that the run starts, here and in the cluster.
         """
         self.variables = variables
         self.workflow = workflow
         self.checkpoints = checkpoints
+        self.launch = Launch(**launch)
         self.workspace = Workspace.here()
         self.root = Path(workflow.basedir)
         self.environments: dict[str, Environment] = {}
+        self.containers: dict[str, Container] = {}
+        self.pythons: dict[str, str] = {}
         self.code: dict[str, dict[str, str]] = {}
         self.local = LocalDigests(self.workspace.work / "local_digests.json")
         self.settled = False
@@ -95,6 +106,15 @@ class Layer:
             return lambda wildcards: value
 
         return {name: constant(value) for name, value in {**section.identity(), **more}.items()}
+
+    def container(self, image: str | None, python: str) -> str | None:
+        """Container of a rule: the image that its program runs in, None for the environment of ``conda:`` alone.
+
+        The runner stays outside, in the workflow's environment: nothing of this layer need be in the image.
+        """
+        if image is not None:
+            self.pythons[image] = python
+        return image
 
     def action(self, name: str) -> Callable[[Any], str]:
         """First input of every rule: the action to carry out; if it has yet to be resolved, through the checkpoint."""
@@ -138,7 +158,7 @@ class Layer:
             UnknownArtifact: no rule makes it.
             UnstableParameter: a parameter is unnamed or is not JSON.
         """
-        rule, wildcards = self._producer(name)
+        rule, wildcards = self.producer(name)
         script = (rule.shellcmd or "").partition(RUNNER)[2].partition("{")[0].strip()
         if rule.shellcmd != self.build(script):
             raise AmbiguousRule(
@@ -160,6 +180,8 @@ class Layer:
             inputs=self._inputs(rule, wildcards),
             resources=self.resources(rule, wildcards),
             wildcards=tuple(str(value) for value in wildcards),
+            image=environment.image if isinstance(environment, Container) else "",
+            python=environment.python if isinstance(environment, Container) else "",
         )
 
     def _code(self, script: str) -> dict[str, str]:
@@ -178,7 +200,8 @@ class Layer:
                 waiting.extend(found[name].needs())
         return found
 
-    def _producer(self, name: str) -> tuple[Any, Wildcards]:
+    def producer(self, name: str) -> tuple[Any, Wildcards]:
+        """The rule that makes an artifact, and its wildcards."""
         path = str(self.workspace.sealed_path(name))
         matches = [
             (rule, match) for rule in self._building_rules() if (match := rule.output[0].match(path)) is not None
@@ -194,12 +217,20 @@ class Layer:
     def _building_rules(self) -> list[Any]:
         return [rule for rule in self.workflow.rules if rule.output and is_flagged(rule.output[0], SEALED)]
 
-    def _environment(self, rule: Any) -> Environment:
+    def environment(self, recipe: Recipe) -> Environment | Container:
+        """What a recipe's program runs in."""
+        return self.containers[recipe.image] if recipe.image else self.environments[recipe.environment]
+
+    def _environment(self, rule: Any) -> Environment | Container:
         if rule.container_img:
-            raise AmbiguousRule(
-                f"Rule {rule.name} names a container, which would be no part of its action.",
-                "Give it an environment with a lock (conda:) alone.",
-            )
+            image = str(rule.container_img)
+            if image not in self.pythons:
+                raise AmbiguousRule(
+                    f"Rule {rule.name} names its container without container(...), so that its Python is not known.",
+                    "Give it the value of container(IMAGE, PYTHON).",
+                )
+            self.containers[image] = Container.of(image, self.pythons[image], rule.name)
+            return self.containers[image]
         name = Path(str(rule.conda_env)).stem
         if name not in self.environments:
             self.environments[name] = read_environment(name, self.root)
@@ -258,12 +289,21 @@ class Layer:
             self._settle(executes, real)
 
     def _settle(self, executes: bool, real: bool) -> None:
+        deployment = self.workflow.deployment_settings
+        if deployment is not None and DeploymentMethod.APPTAINER in deployment.deployment_method:
+            raise AmbiguousRule(
+                "Snakemake's own containers would put the runner inside, which needs nothing there.",
+                "Leave out --sdm apptainer; container.runtime in config/site.yaml says how containers start.",
+            )
         free = self._hold()
         if not free and real:
             raise RunInProgress("Another run works in this folder.", "Wait for it, or use another folder.")
         if real:
             os.environ.update(self.variables)
-            if self.workflow.executor_plugin.name == SLURM:
+            if self.workflow.executor_plugin.name == driver.SLURM:
+                from tapeout.slurm.polling import never_longer  # the executor takes a moment to import
+
+                never_longer()
                 driver.prepare(os.environ)
                 driver.wait_for_earlier_jobs(str(Path.cwd()), say)
         targets = self.targets()
@@ -272,8 +312,9 @@ class Layer:
         with self.workspace.deciding() if free else nullcontext():
             decisions = decide(self.workspace, recipes, in_order(recipes, list(recipes)), restore=real)
             if real:
-                for name in {d.recipe.environment for d in decisions if d.state in (State.BUILD, State.WAITING)}:
-                    self.environments[name].require()
+                for decision in decisions:
+                    if decision.state in (State.BUILD, State.WAITING):
+                        self.launch.require(self.environment(decision.recipe))
             self.planned = set(recipes)
             together = families(decisions, many=self._runs_whole())
             self.family = {member: head for head, members in together.items() for member in members}
@@ -281,36 +322,12 @@ class Layer:
                 with self.workspace.store.in_use():
                     self.workspace.root.register()
             if free:
-                self.workspace.write_plan(recipes, forced, together)
+                self.workspace.write_plan(recipes, forced, together, self.launch)
                 mark(self.workspace, decisions, together)
         if not real and self.lock is not None:
             os.close(self.lock)
         if executes:
-            cost = self.forecast(decisions, forced)
-            print(describe(cost, targets, real), file=sys.stderr)
-            if real:
-                course = Course.new(self.workflow.executor_plugin.name, targets, cost)
-                self.chatter.failed = follow(self.workspace, course)
-            elif self.workflow.dryrun and self.workflow.output_settings.printshellcmds:
-                self._print_submissions(cost)
-
-    def _print_submissions(self, cost: Forecast) -> None:
-        """The sbatch line of every planned step, as a shell would take it; nothing if no cluster is asked for."""
-        from tapeout.slurm import lines  # here, because reading the executor's settings takes time
-
-        known = lines.settings()
-        if known is None:
-            return
-        for name, value in self.variables.items():
-            if name.startswith("SBATCH_"):
-                print(f"export {name}={shlex.quote(value)}")
-        for step in cost.steps:
-            rule, wildcards = self._producer(step.artifact)
-            if rule.name in self.workflow._localrules:
-                print(f"# {step.artifact}: here")
-                continue
-            job = lines.Job(rule.name, wildcards, rule.expand_resources(wildcards, InputFiles(), 1, {"tmpdir"}))
-            print(f"{lines.sbatch(job, known, self.workflow.workdir_init)} # {step.artifact}", flush=True)
+            announce(self, self.forecast(decisions, forced), targets, real)
 
     def _runs_whole(self) -> bool:
         """Whether every planned job is to run, and the run ends with the first that fails."""

@@ -1,13 +1,16 @@
 """How far a running step has come: shown every few seconds, and left in its work folder for ``tapeout top``."""
 
+import contextlib
 import json
 import os
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tapeout.graph.digest import canonical, write_atomically
+from tapeout.graph.errors import GraphError
 from tapeout.graph.words import clock, say
 from tapeout.progress import MARK
 
@@ -27,7 +30,7 @@ class Live:
     def __init__(self, artifact: str, folder: Path) -> None:
         self.artifact = artifact
         self.note = folder / NOTE
-        self.before = _before(folder)
+        self.before = before(folder)
         self.first: tuple[float, float] | None = None
         self.shown = self.noted = 0.0
         self.known: dict[str, Any] = {
@@ -69,15 +72,19 @@ class Live:
         write_atomically(self.note, canonical(self.known | progress | {"time": time.time()}) + b"\n")
 
 
-def note_failure(folder: Path, error: Exception) -> None:
-    """Leave the error by which a step ended, as people are told it."""
-    note = read_note(folder / NOTE)
-    if note is not None:
-        write_atomically(folder / NOTE, canonical(note | {"failed": str(error), "time": time.time()}) + b"\n")
+@contextlib.contextmanager
+def noted(folder: Path) -> Iterator[None]:
+    """Leave the error by which a step ends, as people are told it, for those who look from outside."""
+    try:
+        yield
+    except GraphError as error:
+        if (note := read_note(folder / NOTE)) is not None:
+            write_atomically(folder / NOTE, canonical(note | {"failed": str(error), "time": time.time()}) + b"\n")
+        raise
 
 
-def _before(folder: Path) -> float:
-    """How long an earlier attempt worked until it last saved its state, and those before it."""
+def before(folder: Path) -> float:
+    """Seconds that earlier attempts worked until they last saved their state, from which this one goes on."""
     note = read_note(folder / NOTE)
     saved = [path.stat().st_mtime for path in (folder / "state").rglob("*") if path.is_file()]
     if note is None or not saved:

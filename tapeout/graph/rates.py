@@ -75,7 +75,7 @@ def granted(resources: dict[str, Any]) -> int:
 
 
 def _gres(resources: dict[str, Any]) -> tuple[str, int]:
-    """Model («» if any will do) and number of the GPUs on each node, as Slurm writes them: ``gpu:8``, ``gpu:h100:8``."""
+    """Model («» if any will do) and number of GPUs on each node, as Slurm writes them: ``gpu:8``, ``gpu:h100:8``."""
     name, *rest = str(resources.get("gres") or "").split(":")
     if name != "gpu":
         return "", 0

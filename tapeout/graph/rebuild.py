@@ -15,6 +15,7 @@ from tapeout.graph.action import Action, Recipe
 from tapeout.graph.address import Place
 from tapeout.graph.digest import write_atomically
 from tapeout.graph.errors import GraphError
+from tapeout.graph.launch import Launch
 from tapeout.graph.runner import Step, perform
 from tapeout.graph.store import unused
 from tapeout.graph.workspace import State, Workspace
@@ -39,7 +40,7 @@ class Rebuilt:
 
 @contextmanager
 def rebuilt(
-    workspace: Workspace, recipe: Recipe, action: Action | None, threads: int, offline: bool
+    workspace: Workspace, recipe: Recipe, action: Action | None, threads: int, offline: bool, launch: Launch
 ) -> Iterator[Rebuilt]:
     """Build an artifact's action again; the second copy is gone when the context ends, unless it was moved away.
 
@@ -49,6 +50,7 @@ def rebuilt(
         action: its action, None if inputs are missing.
         threads: for the program.
         offline: whether the program is kept from the network.
+        launch: how this site starts programs.
 
     Raises:
         NotTheSameAction: code, parameters, environment or inputs are no longer those that made the artifact.
@@ -74,7 +76,7 @@ def rebuilt(
             _lay_out(workspace, empty, needed)
         empty.mark(name, State.BUILD, action)
         log = Path("logs", "rebuild", f"{name}.log")
-        step = Step(empty, recipe, action, threads, log, offline)
+        step = Step(empty, recipe, action, threads, log, offline, launch)
         manifest, seconds = perform(step)
         old = Place(name, known, None, workspace.store)
         yield Rebuilt(old, Place(f"{name} (second copy)", manifest, step.output, workspace.store), seconds)

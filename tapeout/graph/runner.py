@@ -9,7 +9,6 @@ import argparse
 import contextlib
 import ctypes
 import errno
-import json
 import os
 import platform
 import shutil
@@ -17,20 +16,23 @@ import signal
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
 
 from tapeout.graph.action import Action, Recipe, Reference
 from tapeout.graph.closure import closure
+from tapeout.graph.container import Container, environment_of
 from tapeout.graph.course import RUN
 from tapeout.graph.digest import canonical, disk_full_is_named
-from tapeout.graph.environment import Environment, read_environment
+from tapeout.graph.environment import Environment
 from tapeout.graph.errors import CodeChanged, GraphError, InputChanged, MissingOutput, StepFailed
 from tapeout.graph.late import patiently
-from tapeout.graph.live import Live, note_failure
+from tapeout.graph.launch import Launch, Program, Start, start
+from tapeout.graph.live import Live, before, noted
 from tapeout.graph.manifest import Manifest, take, vouch
+from tapeout.graph.nodes import rendezvous
 from tapeout.graph.offline import cut_off
 from tapeout.graph.stopping import Stopper
 from tapeout.graph.why import keep_meanings
@@ -51,7 +53,11 @@ PASSED_ON_NAMES = {
     ),
 }
 """What a program may see of the caller's variables: where things are and who asks, nothing that decides bytes."""
+AFTER = "after_"
+"""Inputs of such a name must be there before the program runs, and are no business of its own: a probe's verdict."""
 LINES_OF_LOG = 15
+BY_SLURM = ("srun: ", "slurmstepd-")
+"""What Slurm adds when a task has ended, after the program's own last word."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,8 @@ class Step:
     log: Path
     offline: bool = False
     """Whether the program is kept from every network but its own loopback."""
+    launch: Launch = field(default_factory=Launch)
+    """How this site starts programs."""
 
     @property
     def scratch(self) -> Path:
@@ -83,9 +91,9 @@ class Step:
         return Path(tempfile.mkdtemp(prefix="output.", dir=self.scratch)) / Path(self.recipe.artifact).name
 
     @cached_property
-    def packages(self) -> Environment:
+    def packages(self) -> Environment | Container:
         """The environment that the program runs in."""
-        return read_environment(self.recipe.environment)
+        return environment_of(self.recipe)
 
     def input_path(self, reference: Reference) -> Path:
         """Where an input lies."""
@@ -93,15 +101,31 @@ class Step:
 
     def command(self) -> list[str]:
         """The program's command line: one option an input, the parameters as a file, the output."""
-        python = self.packages.python
         options: list[str] = []
         for name, value in sorted(self.recipe.inputs.items()):
-            for reference in value if isinstance(value, list) else [value]:
+            references = value if isinstance(value, list) else [value]
+            for reference in references if not name.startswith(AFTER) else []:
                 options += [f"--{name.replace('_', '-')}", str(self.input_path(reference))]
         return [
-            *(str(python), self.recipe.script, *options),
+            *(self.recipe.script, *options),
             *("--params", str(self.scratch / "params.json"), "--output", str(self.output)),
         ]
+
+    def start(self, temporary: Path) -> Start:
+        """How the program is started, here or on the nodes of the job; these are looked at first.
+
+        Raises:
+            BrokenNode, MissingRuntime, MissingImage, UnusablePath: it cannot be.
+        """
+        nodes, gpus = (int(self.recipe.resources.get(name) or 0) for name in ("nodes", "gpu"))
+        folders = tuple(path.absolute() for path in (self.workspace.work, self.workspace.results))
+        command, variables = tuple(self.command()), self.environment(temporary)
+        program = Program(command, self.packages, variables, folders, self.scratch, max(nodes, 1), gpus)
+        if not program.spread(os.environ):
+            return start(self.launch, program, os.environ)
+        action = self.workspace.action_path(self.recipe.artifact)
+        meeting = rendezvous(nodes, action, self.action.digest, gpus // nodes, os.environ)
+        return start(self.launch, program, os.environ, meeting)
 
     def environment(self, temporary: Path) -> dict[str, str]:
         """The variables that the program sees; ``temporary`` is a folder that is its own."""
@@ -128,7 +152,7 @@ class Step:
         """Raises ``CodeChanged`` unless program, modules and environment are what the action says."""
         action = self.action.value
         same = closure(Path(self.recipe.script), Path()) == action["code"]
-        if not same or read_environment(self.recipe.environment).digest != action["environment"]["digest"]:
+        if not same or environment_of(self.recipe).digest != action["environment"]["digest"]:
             raise CodeChanged(
                 f"The code or the environment of {self.recipe.artifact} was edited while the run was under way.",
                 "Nothing was stored; run again. To edit freely during a long run, run from a clone of its own.",
@@ -197,15 +221,6 @@ def build(step: Step, forced: bool) -> str:
     return said
 
 
-def _noting(step: Step, forced: bool) -> str:
-    """``build``, leaving its error in the step's folder for those who look from outside."""
-    try:
-        return build(step, forced)
-    except GraphError as error:
-        note_failure(step.scratch, error)
-        raise
-
-
 def perform(step: Step) -> tuple[Manifest, float]:
     """Run a step's program; returns the manifest of what it wrote into ``step.output``, and how many seconds it took.
 
@@ -220,9 +235,9 @@ def perform(step: Step) -> tuple[Manifest, float]:
     for folder in ("tmp", "state"):
         (step.scratch / folder).mkdir(parents=True, exist_ok=True)
     (step.scratch / "params.json").write_bytes(canonical(step.recipe.params))
-    started = time.monotonic()
-    before = _run(step)
-    seconds = time.monotonic() - started + before
+    started = time.monotonic() - before(step.scratch)
+    _run(step)
+    seconds = time.monotonic() - started
     step.check_inputs(manifests)
     step.check_code()
     manifest = take(step.output, step.recipe.artifact, step.action.digest) if step.output.exists() else None
@@ -238,7 +253,7 @@ def _ready(workspace: Workspace, artifact: str, threads: int, log: Path) -> tupl
         UnknownArtifact, DamagedEntry, InputChanged: plan, action or inputs are not what they should be, or not yet.
     """
     recipe, forced = workspace.read_recipe(artifact)
-    step = Step(workspace, recipe, workspace.action(artifact), threads, log)
+    step = Step(workspace, recipe, workspace.action(artifact), threads, log, launch=workspace.read_launch())
     step.check_inputs(_manifests(step))
     return step, forced
 
@@ -278,20 +293,19 @@ def _compared(step: Step, known: Manifest, manifest: Manifest) -> str:
     return f"  DIFFERS from the one in the store (kept); the new one is {kept}"
 
 
-def _run(step: Step) -> float:
-    """Run the program; its words go to the log, its progress also to the terminal.
-
-    Returns how many seconds earlier attempts took whose state it went on from.
-    """
+def _run(step: Step) -> None:
+    """Run the program; its words go to the log, its progress also to the terminal."""
     step.log.parent.mkdir(parents=True, exist_ok=True)
     short_folder, stopping = tempfile.TemporaryDirectory(prefix="tapeout-"), Stopper(step.stop)
     with stopping as stopper, short_folder as short, open(step.log, "w") as log:
         # a short name for a folder on the run's own disk: sockets' paths may have 108 characters
         temporary = Path(short) / "t"
         temporary.symlink_to(step.scratch / "tmp")
+        started = step.start(temporary)
+        started.require()
         process = subprocess.Popen(
-            step.command(),
-            env=step.environment(temporary),
+            started.command,
+            env=started.variables,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -300,14 +314,14 @@ def _run(step: Step) -> float:
             start_new_session=True,
             preexec_fn=partial(_die_with_parent, os.getpid(), step.offline),
         )
-        stopper.watch(process)
+        stopper.watch(process, started.signal)
         live = Live(step.recipe.artifact, step.scratch)
         try:
             for line in process.stdout or ():
                 if not live.show(line):
                     log.write(line)
                     log.flush()
-            status = process.wait()
+            status = started.status(process.wait())
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # the program's own children, if any are left
@@ -315,7 +329,6 @@ def _run(step: Step) -> float:
     stopper.after(step.recipe.artifact, step.recipe.script, status, step.scratch)
     if status:
         raise _failure(step, status)
-    return live.before
 
 
 def _die_with_parent(parent: int, offline: bool) -> None:
@@ -333,12 +346,13 @@ def _ending(status: int) -> str:
 
 def _failure(step: Step, status: int) -> StepFailed:
     """The named error that the program printed last, or how it ended and the end of its log."""
-    lines = step.log.read_text(errors="replace").rstrip().splitlines()
+    said = step.log.read_text(errors="replace").rstrip().splitlines()
+    lines = [line for line in said if not line.startswith(BY_SLURM)]
     if lines and f"[Errno {errno.ENOSPC}]" in lines[-1]:
         return StepFailed(f"No space is left on the device: {lines[-1]}.", "Free some space and run again.")
     if len(lines) >= 2 and lines[-1].startswith(CURE):
         return StepFailed(lines[-2], lines[-1].removeprefix(CURE))
-    end = "\n".join(f"    | {line}" for line in lines[-LINES_OF_LOG:])
+    end = "\n".join(f"    | {line}" for line in said[-LINES_OF_LOG:])
     return StepFailed(f"{step.recipe.script} {_ending(status)}.", f"Read the log {step.log}, which ends:\n{end}")
 
 
@@ -354,10 +368,10 @@ def main() -> None:
     artifact = arguments.mark.relative_to(workspace.graph).as_posix().removesuffix(".sealed")
     try:
         step, forced = patiently(lambda: _ready(workspace, artifact, arguments.threads, arguments.log))
-        step.packages.require()
+        step.launch.require(step.packages)
         say(f"+ {artifact}  {'built again' if forced else 'building'}  log: {arguments.log}")
-        with disk_full_is_named():
-            said = _noting(step, forced)
+        with noted(step.scratch), disk_full_is_named():
+            said = build(step, forced)
         say(f"✓ {artifact}  {said}")
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if workspace.remote is not None:

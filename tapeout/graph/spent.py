@@ -6,14 +6,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tapeout.graph.course import SLURM, Course
+from tapeout.graph.course import Course
 from tapeout.graph.plan import LEAST_HOURS, duration, hours, span, wrapped
 from tapeout.graph.planned import Planned
 from tapeout.graph.rates import granted
 from tapeout.graph.words import clock
 from tapeout.graph.workspace import Workspace
 from tapeout.slurm.accounting import Attempt, attempts
-from tapeout.slurm.client import SlurmUnavailable
+from tapeout.slurm.client import SLURM, SlurmUnavailable
 
 LEAST_WAIT = 1.0
 """Seconds in the queue that are not worth a word."""

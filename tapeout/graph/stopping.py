@@ -34,6 +34,7 @@ class Stopper:
         self.file = file
         self.why: str | None = None
         self.process: subprocess.Popen[str] | None = None
+        self.number = signal.SIGTERM
         self.ended = threading.Event()
         self.allocation = Allocation.here()
         file.unlink(missing_ok=True)
@@ -50,9 +51,9 @@ class Stopper:
         for number, handler in self.before.items():
             signal.signal(number, handler)
 
-    def watch(self, process: "subprocess.Popen[str]") -> None:
-        """The program to stop; a wish that came before it is handed on now."""
-        self.process = process
+    def watch(self, process: "subprocess.Popen[str]", number: signal.Signals) -> None:
+        """The program to stop, and the signal that asks it; a wish that came before it is handed on now."""
+        self.process, self.number = process, number
         if self.why is not None:
             self._stop()
 
@@ -64,7 +65,7 @@ class Stopper:
         self.file.touch()
         if self.why == signal.SIGTERM.name and self.process is not None:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGTERM)
+                os.killpg(self.process.pid, self.number)
 
     def _watch(self) -> None:
         """Ask the program to stop when the job's time is nearly over."""

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from tapeout.graph.action import Recipe
-from tapeout.graph.course import SLURM, Course, Failure
+from tapeout.graph.course import Course, Failure
 from tapeout.graph.errors import DamagedEntry
 from tapeout.graph.live import read_notes
 from tapeout.graph.planned import Planned
 from tapeout.graph.rates import granted
 from tapeout.graph.workspace import Workspace
-from tapeout.slurm.client import Job, SlurmUnavailable, live_jobs
+from tapeout.slurm.client import SLURM, Job, SlurmUnavailable, live_jobs
 
 LINE = "    | "
 """How a line of a log begins that is shown with an error."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from tapeout.graph.action import Recipe
 from tapeout.graph.closure import definitions
+from tapeout.graph.container import Container
 from tapeout.graph.environment import Environment
 from tapeout.graph.makers import Makers, inputs
 from tapeout.graph.store import Store
@@ -65,9 +66,14 @@ class Row:
     began: tuple[str, ...] = ()
 
 
-def keep_meanings(store: Store, recipe: Recipe, environment: Environment) -> None:
-    """Keep what the digests of code and environment stand for, so that a change of them can be named later."""
-    store.remember("environments", environment.digest, lambda: dict(environment.packages))
+def keep_meanings(store: Store, recipe: Recipe, environment: Environment | Container) -> None:
+    """Keep what the digests of code and environment stand for, so that a change of them can be named later.
+
+    A container's digest is a name of its own, which people look up in the registry.
+    """
+    if isinstance(environment, Environment):
+        packages = environment.packages
+        store.remember("environments", environment.digest, lambda: dict(packages))
     for name, digest in recipe.code.items():
         if name.endswith(".py"):
             store.remember("definitions", digest, partial(definitions, Path(name)))
@@ -132,7 +138,14 @@ def _environment(old: dict[str, str], new: dict[str, str], store: Store) -> Iter
     for name, was, now in inner:
         yield Change("environment", f"{new['name']}: {name}", was, now)
     if not inner:
-        yield Change("environment", new["name"], old["digest"], new["digest"])
+        other = old["name"] != new["name"]
+        yield Change("environment", new["name"], *(_known_as(side, with_name=other) for side in (old, new)))
+
+
+def _known_as(environment: dict[str, str], with_name: bool) -> str:
+    """An environment's digest, with what else tells it from another."""
+    inside = f", {environment['python']}" if "python" in environment else ""
+    return f"{environment['name'] + ' ' if with_name else ''}{environment['digest']}{inside}"
 
 
 def causes(
@@ -204,7 +217,7 @@ def table(
     words = {
         "code": f"{new['script']}, {len(new['code'])} files",
         "parameter": f"all {len(_flat(new['params']))}" if new["params"] else "none",
-        "environment": f"{new['environment']['name']}, {len(packages)} packages",
+        "environment": f"{new['environment']['name']}, {f'{len(packages)} packages' if packages else 'by digest'}",
     }
     for kind, same in words.items():
         changed = [change for change in own if change.kind == kind]

@@ -17,6 +17,7 @@ from pathlib import Path
 from tapeout.graph.action import Action, Recipe
 from tapeout.graph.digest import canonical, write_atomically, write_if_changed
 from tapeout.graph.errors import DamagedEntry, UnknownArtifact
+from tapeout.graph.launch import Launch
 from tapeout.graph.manifest import Manifest, vouch
 from tapeout.graph.remote import Remote
 from tapeout.graph.roots import Root
@@ -212,10 +213,17 @@ class Workspace:
         write_if_changed(self.resolved_path(head), MARK)
         os.utime(self.resolved_path(head), (time, time))
 
-    def write_plan(self, recipes: dict[str, Recipe], forced: list[str], families: dict[str, list[str]]) -> None:
-        """Leave the recipes, and which artifacts are resolved together, for the processes of this run."""
+    def write_plan(
+        self, recipes: dict[str, Recipe], forced: list[str], families: dict[str, list[str]], launch: Launch
+    ) -> None:
+        """Leave for the processes of this run the recipes, what is resolved together, and how programs are started."""
         plan = {"recipes": {name: recipe.as_json() for name, recipe in recipes.items()}, "forced": forced}
-        write_if_changed(self.plan_path, canonical(plan | {"families": families}) + b"\n")
+        plan |= {"families": families, "launch": launch.as_json()}
+        write_if_changed(self.plan_path, canonical(plan) + b"\n")
+
+    def read_launch(self) -> Launch:
+        """How this site starts programs, as the main process left it."""
+        return Launch.from_json(json.loads(self.plan_path.read_bytes())["launch"])
 
     def read_family(self, head: str) -> list[Recipe]:
         """Recipes of the artifacts that are resolved together with ``head``, itself included.

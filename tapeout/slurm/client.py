@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from tapeout.errors import TapeoutError
 
+SLURM = "slurm"
+"""Snakemake's name of what submits jobs to the cluster."""
 SECONDS = 30
 """How long a command may take: a busy controller answers in a few seconds."""
 

@@ -13,11 +13,12 @@ from collections.abc import Callable, MutableMapping
 from pathlib import Path
 
 from tapeout.errors import TapeoutError
+from tapeout.slurm.client import SLURM as SLURM
 from tapeout.slurm.client import Job, SlurmUnavailable, ask, live_jobs
 from tapeout.slurm.submit import BIN
 
-FORGETS = 200
-"""Seconds for which the controller must remember an ended job: the executor looks every three minutes."""
+FORGETS = 120
+"""Seconds for which the controller must remember an ended job, so that the executor, which may be busy, sees it."""
 
 SECONDS_BETWEEN = (2.0, 30.0)
 """At first, and at most, between two looks at the queue."""
@@ -38,7 +39,7 @@ def prepare(variables: MutableMapping[str, str]) -> None:
     found = re.search(r"MinJobAge\s*=\s*(\d+)", settings)
     if found and int(found[1]) < FORGETS:
         raise ForgetfulController(
-            f"The controller forgets ended jobs after {found[1]} s (MinJobAge), and the executor may ask for them later.",
+            f"The controller forgets ended jobs after {found[1]} s (MinJobAge); the executor may ask for them later.",
             "Add slurm-status-command: sacct to profiles/slurm/config.yaml.",
         )
     variables["PATH"] = os.pathsep.join([str(BIN), variables.get("PATH", "")])

@@ -1,5 +1,6 @@
 """Why a job did not finish, in one sentence with job, node, reason and log, and the end of what it said."""
 
+import re
 from pathlib import Path
 
 from tapeout.slurm.client import SlurmUnavailable, ask, record
@@ -8,6 +9,9 @@ LINES_OF_LOG = 12
 FAILED_STEP = "✗ "
 """How the runner begins the line that names a step's error."""
 CURE = "  cure: "
+
+OUT_OF_MEMORY = re.compile(r"oom[-_ ]kill|exceeded (job |step )?memory limit|out of memory handler", re.IGNORECASE)
+"""What Slurm's own daemons write into the log of a job one of whose steps took too much memory."""
 
 CURES = {
     "TIMEOUT": "Raise minutes of the partition in config/site.yaml. What a training saved is kept: run again.",
@@ -35,6 +39,8 @@ def explain(what: str, job: str, log: Path) -> str:
     """
     state, nodes, elapsed, limit = _ending(job)
     said, cure = _said(log)
+    if log.exists() and OUT_OF_MEMORY.search(log.read_text(errors="replace")):
+        state = "OUT_OF_MEMORY"  # of the step; the job itself then counts as failed
     word = state.split()[0]
     times = {"TIMEOUT": f" after its {limit}", "": ""}.get(word, f" after {elapsed}" if elapsed else "")
     where = f" on {nodes}" if nodes else ""
@@ -65,16 +71,18 @@ def _ending(job: str) -> tuple[str, str, str, str]:
 
 
 def _said(log: Path) -> tuple[list[str], str | None]:
-    """The error that the step named, with its cure; else the last lines of the log."""
+    """The error that the step named, and its cure with what follows it; else the last lines of the log."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     named = [place for place, line in enumerate(lines) if line.startswith(FAILED_STEP)]
     if not named:
         return lines[-LINES_OF_LOG:], None
     said = [lines[named[-1]].removeprefix(FAILED_STEP)]
+    cure: list[str] = []
     for line in lines[named[-1] + 1 :]:
         if line.startswith(CURE):
-            return said, line.removeprefix(CURE)
-        if not line.startswith("    "):
+            cure.append(line.removeprefix(CURE))
+        elif line.startswith("    "):
+            (cure or said).append(line)
+        else:
             break
-        said.append(line.strip())
-    return said, None
+    return said, "\n".join(cure) or None

@@ -18,7 +18,8 @@ from snakemake_executor_plugin_slurm.utils import get_job_wildcards, set_gres_st
 from snakemake_executor_plugin_slurm.validation import validate_slurm_extra
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-SLURM = "slurm"
+from tapeout.slurm.client import SLURM
+
 RUN = "RUN"
 
 

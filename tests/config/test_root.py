@@ -41,6 +41,7 @@ def test_the_schema_is_the_models() -> None:
         ({"dpat": {}}, "config key dpat is unknown; did you mean dapt?"),
         ({"dapt": {"steps": "many"}}, "config key dapt.steps: Input should be a valid integer"),
         ({"dapt": {"steps": 10, "warm_up": 9}}, "warm_up must be at most half"),
+        ({"dapt": {"layout": {"nodes": 2}}}, "global_batch must be a multiple of micro_batch x layout.nodes"),
         ({"corpus": {"domain": {"train": ["ibex"], "test": ["ibex"]}}}, "named twice"),
         ({"corpus": {"general": {"names": ["wikipedia"]}}}, "sources wikipedia are used but"),
         ({"instructions": {"own": ["serv"]}}, "instructions.own names serv, which is held out"),

@@ -14,14 +14,14 @@ import pytest
 
 from tapeout.graph.action import Recipe, Reference
 from tapeout.graph.costs import Forecast, Origin, Step, Totals
-from tapeout.graph.course import SLURM, Course, Failure, started
+from tapeout.graph.course import Course, Failure, started
 from tapeout.graph.live import NOTE
 from tapeout.graph.manifest import Entry, Manifest
 from tapeout.graph.settle import Decision, families, mark
 from tapeout.graph.store import Store
 from tapeout.graph.watch import Queue, Row, Standing, View, Watch, reasons, tail
 from tapeout.graph.workspace import State, Workspace
-from tapeout.slurm.client import Job
+from tapeout.slurm.client import SLURM, Job
 
 GONE = 2**22 + 1
 """No process has this number."""

@@ -21,6 +21,7 @@ def main(place: Path) -> None:
     from tapeout.config.sft import Sft
     from tapeout.nemo.archive import pack, unpack
     from tapeout.nemo.convert import export_checkpoint, fixed_tokens, import_checkpoint, nemo_logits
+    from tapeout.nemo.launch import alone
     from tapeout.nemo.read import load_llama, tokenizer_path
     from tapeout.nemo.samples import Samples, all_rows, packed, read_rows, row_samples, text_samples
     from tapeout.nemo.training import train, write_log
@@ -44,13 +45,14 @@ def main(place: Path) -> None:
     tokenizer = tokenizer_path(base)
     rows, _ = read_rows(rows_file(place / "rows.jsonl"), tokenizer, TEMPLATE, 64)
     together = all_rows(rows, 64)
-    alone = packed(rows, [[row] for row in range(len(rows))], 64)
+    apart = packed(rows, [[row] for row in range(len(rows))], 64)
 
     def tune(name: str, micro: int, validation: Samples) -> None:
         job = Sft(steps=6, warm_up=1, seq_length=64, global_batch=4, micro_batch=micro, threads=1, validate_every=3)
         folder = place / name
         destroy_num_microbatches_calculator()  # one process trains once, as a rule
-        log = train(base, row_samples(rows, job), job, folder / "model", folder / "work", "finetune", validation, 3)
+        rank = alone(folder / "work")
+        log = train(base, row_samples(rows, job), job, folder / "model", rank, "finetune", validation, 3)
         write_log(log, folder / "model")
         results[name] = log
         results[f"{name} threads"] = torch.get_num_threads()
@@ -58,13 +60,13 @@ def main(place: Path) -> None:
     tune("micro4", 4, together)
     tune("again", 4, together)
     tune("micro1", 1, together)
-    tune("micro4 alone", 4, alone)
+    tune("micro4 alone", 4, apart)
 
     for corpus in ("domain", "general"):
         (place / f"{corpus}.jsonl").write_text(json.dumps({"text": TEXT * 40}) + "\n")
     job = Dapt(steps=20, warm_up=2, learning_rate=0.02, seq_length=64, global_batch=4, micro_batch=4, threads=1)
     samples = text_samples(place / "domain.jsonl", place / "general.jsonl", tokenizer, job)
-    results["dapt"] = train(base, samples, job, place / "dapt", place / "dapt work", "pretrain")
+    results["dapt"] = train(base, samples, job, place / "dapt", alone(place / "dapt work"), "pretrain")
 
     model = place / "micro4" / "model"
     (model / "prompt_template.json").write_text(json.dumps({"template": TEMPLATE}))

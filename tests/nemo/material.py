@@ -68,7 +68,16 @@ def llama(folder: Path) -> Path:
     return folder
 
 
-def rows_file(path: Path) -> Path:
-    """The rows as JSONL."""
-    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+def rows_file(path: Path, count: int | None = None) -> Path:
+    """The rows, or the first of them, as JSONL."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS[:count]))
     return path
+
+
+def content(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Mode and bytes of every file."""
+    return {
+        path.relative_to(folder).as_posix(): (path.stat().st_mode, path.read_bytes())
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }

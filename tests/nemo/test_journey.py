@@ -13,6 +13,7 @@ from transformers import AutoTokenizer, LlamaForCausalLM
 
 from tapeout.data.prompt import prompt_text
 from tapeout.nemo.read import UnreadableModel, checkpoint_tensors, load_llama, tokenizer_path
+from tests.nemo.material import content
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -41,14 +42,6 @@ def results(place: Path) -> dict[str, Any]:
     """What the journey wrote down."""
     answer: dict[str, Any] = json.loads((place / "results.json").read_text())
     return answer
-
-
-def content(folder: Path) -> dict[str, tuple[int, bytes]]:
-    return {
-        path.relative_to(folder).as_posix(): (path.stat().st_mode, path.read_bytes())
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 def test_two_imports_in_two_folders_are_one_archive(place: Path) -> None:

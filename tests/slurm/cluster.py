@@ -1,9 +1,9 @@
 """A real Slurm cluster on loopback: two GPU nodes that say they have 8 GPUs each, one CPU node, accounting.
 
-Every daemon is Debian's own; only the hardware is pretended (``config_overrides``, GPUs that are copies of /dev/null), so
-that two nodes of 128 cores fit on a small machine. Nothing outside the cluster's folder is read or written, and ``stop``
-ends only what ``start`` started. As a program: ``python -m tests.slurm.cluster FOLDER`` starts one and says how to use it;
-``--stop`` ends it.
+Every daemon is Debian's own; only the hardware is pretended (``config_overrides``, GPUs that are copies of /dev/null),
+so that two nodes of 128 cores fit on a small machine. Nothing outside the cluster's folder is read or written, and
+``stop`` ends only what ``start`` started. As a program: ``python -m tests.slurm.cluster FOLDER`` starts one and says
+how to use it; ``--stop FOLDER`` ends it.
 """
 
 import argparse
@@ -140,11 +140,12 @@ class Cluster:
     def wait_for_nodes(self, states: set[str], nodes: tuple[str, ...]) -> None:
         """Wait until the nodes are in one of the states."""
 
+        wanted = {(node, state) for node in nodes for state in states}
+
         def reached() -> bool:
-            shown = self.ask("sinfo", "-h", "-N", "-n", ",".join(nodes), "-o", "%N %T", check=False).split("\n")
-            return {tuple(line.split()) for line in shown if line} <= {
-                (n, s) for n in nodes for s in states
-            } != set() and (len(set(shown) - {""}) == len(nodes))
+            lines = self.ask("sinfo", "-h", "-N", "-n", ",".join(nodes), "-o", "%N %T", check=False).splitlines()
+            shown = {tuple(line.split()) for line in lines}
+            return shown <= wanted and {node for node, *_ in shown} == set(nodes)
 
         wait_until(reached, f"{', '.join(nodes)} {' or '.join(sorted(states))}: {self.root / 'log'}", 60)
 
@@ -229,10 +230,11 @@ class Cluster:
                 f"SocketsPerBoard=2 CoresPerSocket=64 ThreadsPerCore=1 RealMemory=1000000{gpus} State=UNKNOWN"
             )
         gpu_nodes = ",".join(GPU_NODES)
+        common = "MaxTime=2-00:00:00 State=UP"
         lines += [
-            f"PartitionName=gpu Nodes={gpu_nodes} MaxTime=2-00:00:00 PriorityTier=1 PreemptMode=REQUEUE GraceTime=10 State=UP",
-            f"PartitionName=urgent Nodes={gpu_nodes} MaxTime=2-00:00:00 PriorityTier=9 PreemptMode=OFF State=UP",
-            f"PartitionName=cpu Nodes={CPU_NODE} Default=YES MaxTime=2-00:00:00 PreemptMode=OFF State=UP",
+            f"PartitionName=gpu Nodes={gpu_nodes} PriorityTier=1 PreemptMode=REQUEUE GraceTime=10 {common}",
+            f"PartitionName=urgent Nodes={gpu_nodes} PriorityTier=9 PreemptMode=OFF {common}",
+            f"PartitionName=cpu Nodes={CPU_NODE} Default=YES PreemptMode=OFF {common}",
         ]
         return "\n".join(lines) + "\n"
 
@@ -349,7 +351,7 @@ class Cluster:
 
     def kill_node(self, node: str) -> None:
         """A node loses its power: slurmd, its step daemons and every process of its jobs end at once."""
-        steps = processes_of(lambda line: line.startswith("slurmstepd:"))  # of all nodes of this machine
+        steps = processes_of("slurmstepd:")  # of all nodes of this machine
         own = [pid for pid in steps if f"SLURMD_NODENAME={node}" in environment_of_children(pid)]
         doomed = {child for pid in own for child in (pid, *descendants(pid))}
         self.kill_daemon(f"slurmd.{node}")
@@ -377,14 +379,15 @@ class Cluster:
         shutil.rmtree(self.root / "run", ignore_errors=True)
 
 
-def processes_of(wanted: Callable[[str], bool]) -> list[int]:
-    """Processes whose command line is wanted."""
+def processes_of(words: str, folder: Path | None = None) -> list[int]:
+    """Processes with these words in their command line, perhaps only those that work in ``folder``; oldest first."""
     found = []
-    for folder in Path("/proc").glob("[0-9]*"):
+    for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if wanted((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")):
-                found.append(int(folder.name))
-    return found
+            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if words in line and (folder is None or (process / "cwd").readlink() == folder):
+                found.append(int(process.name))
+    return sorted(found)
 
 
 def descendants(pid: int) -> list[int]:

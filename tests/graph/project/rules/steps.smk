@@ -42,6 +42,8 @@ rule model:
         "logs/model.log",
     conda:
         "../envs/heavy.yaml"
+    container:
+        image
     shell:
         build("scripts/model.py")
 

@@ -1,0 +1,19 @@
+rule probe:
+    input:
+        action("probe.json"),
+    output:
+        sealed("probe.json"),
+    params:
+        packages=settings.container.packages if nemo_image else locked_versions,
+    resources:
+        **site.cpu,
+        typical_seconds=20,
+        typical_bytes=2_000,
+    log:
+        "logs/probe.log",
+    conda:
+        "../envs/nemo.yaml"
+    container:
+        nemo_image
+    shell:
+        build("scripts/probe.py")

@@ -1,0 +1,161 @@
+"""Steps in a container, under real Snakemake runs; the runtimes are stand-ins that check the wiring."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.graph.conftest import ALL, Project
+from tests.graph.stand_ins import StandIns, stand_ins
+
+ONE, TWO = ("registry.example.org/lab/nemo:25.07@sha256:" + digit * 64 for digit in "12")
+SECRET = "hf_thisIsNobodysBusiness"
+
+
+@pytest.fixture
+def runtimes(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIns:
+    """Stand-ins on PATH; the image's Python is that of the project's heavy environment."""
+    found = stand_ins(tmp_path / "bin", project.root / project.environment("heavy").folder / "bin" / "python")
+    monkeypatch.setenv("PATH", f"{found.folder}:{os.environ['PATH']}")
+    return found
+
+
+def use(project: Project, image: str, launch: str = "{runtime: apptainer}") -> None:
+    """Give the rule of the model an image, and say how this site starts containers."""
+    text = project.path("config.yaml").read_text().splitlines()
+    kept = [line for line in text if not line.startswith(("image:", "launch:"))]
+    project.path("config.yaml").write_text("\n".join([*kept, f'image: "{image}"', f"launch: {launch}", ""]))
+
+
+def action(project: Project) -> dict:
+    return json.loads(project.path("results/.graph/model.action.json").read_bytes())
+
+
+def test_bare_actions_know_nothing_of_containers(built: Project) -> None:
+    heavy = built.environment("heavy")
+    assert action(built)["environment"] == {"name": "heavy", "digest": heavy.digest}
+
+
+def test_the_digest_is_identity_and_the_registry_is_not(project: Project, runtimes: StandIns) -> None:
+    """Another name for the same image runs nothing; another image runs the step, and a same result is cut off."""
+    use(project, ONE)
+    assert project.run().built == ALL
+    assert action(project)["environment"] == {"name": "container", "digest": "1" * 64, "python": "python3"}
+    assert len(runtimes.calls("apptainer")) == 1, "the model alone has a container"
+    use(project, ONE.replace("registry.example.org/lab/nemo:25.07", "localhost:5000/mirror"))
+    assert project.run().nothing_done
+    use(project, TWO)
+    run = project.run()
+    assert run.built == ["model"]
+    assert run.cut_off == ["report.txt"]
+    use(project, ONE)
+    run = project.run()
+    assert run.nothing_done and action(project)["environment"]["digest"] == "1" * 64
+
+
+def test_why_names_both_digests(project: Project, runtimes: StandIns) -> None:
+    project.run()
+    use(project, ONE)
+    status, said = project.tapeout("why", "model")
+    assert status == 1 and f"container {'1' * 64}" in said and "heavy" in said
+    project.run()
+    use(project, TWO)
+    status, said = project.tapeout("why", "model")
+    assert status == 1 and "1" * 64 in said and "2" * 64 in said
+
+
+def test_what_the_program_sees_inside(project: Project, runtimes: StandIns, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own variables win over the image's, the project comes first on the module path, nothing else comes in."""
+    monkeypatch.setenv("HF_TOKEN", SECRET)
+    monkeypatch.setenv("NCCL_SOCKET_IFNAME", "ib0")
+    monkeypatch.setenv("NCCL_ALGO", "Tree")
+    monkeypatch.setenv("APPTAINERENV_SNEAKED", "in")
+    use(project, ONE)
+    project.run()
+    (call,) = runtimes.calls("apptainer")
+    inside = call["variables"]
+    assert inside["HF_TOKEN"] == SECRET and SECRET not in " ".join(call["argv"])
+    assert inside["LC_ALL"] == "C.UTF-8" and inside["PYTHONHASHSEED"] == "0" and inside["NCCL_SOCKET_IFNAME"] == "ib0"
+    assert inside["OF_THE_IMAGE"] == "1" and inside["PYTHONPATH"] == "/opt/of-the-image"
+    assert inside["TAPEOUT_CODE"] == str(project.root) and inside["PATH"] == "/usr/bin:/bin"
+    assert not {"NCCL_ALGO", "SNEAKED", "SSL_CERT_FILE"} & inside.keys()
+    assert call["binds"] == [str(project.root)] and call["flags"] == ["--cleanenv", "--no-home"]
+    assert call["image"] == "docker://registry.example.org/lab/nemo@sha256:" + "1" * 64, "no tag beside a digest"
+
+
+def test_pyxis_within_a_job(project: Project, runtimes: StandIns, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(project, ONE, "{runtime: pyxis}")
+    run = project.run(ok=False)
+    assert "MissingRuntime: The runtime pyxis starts containers within a Slurm job" in run.text
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_CPU_BIND", "of the runner's own step")
+    monkeypatch.setenv("HF_TOKEN", SECRET)
+    assert project.run().built == ["model", "report.txt"]
+    (call,), (task,) = runtimes.calls("pyxis"), runtimes.calls("task")
+    assert call["image"] == "registry.example.org#lab/nemo:sha256:" + "1" * 64
+    assert call["mounts"] == [f"{project.root}:{project.root}"]
+    assert call["argv"][:4] == ["--nodes=1", "--ntasks=1", "--ntasks-per-node=1", "--overlap"]
+    assert SECRET not in " ".join(call["argv"]) and task["variables"]["HF_TOKEN"] == SECRET
+    assert task["variables"]["LC_ALL"] == "C.UTF-8" and task["variables"]["PATH"] == "/usr/bin:/bin"
+    assert "SLURM_CPU_BIND" not in call["outside"]
+
+
+def test_links_of_the_project_and_the_sites_mounts_are_there(
+    project: Project, runtimes: StandIns, tmp_path: Path
+) -> None:
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "data").mkdir()
+    project.path("work").symlink_to(tmp_path / "scratch")
+    use(project, ONE, f"{{runtime: apptainer, mounts: ['{tmp_path}/data:/data:ro']}}")
+    project.run()
+    (call,) = runtimes.calls("apptainer")
+    assert call["binds"] == [str(project.root), str(tmp_path / "scratch"), f"{tmp_path}/data:/data:ro"]
+
+
+def test_images_that_the_site_has_pulled(project: Project, runtimes: StandIns, tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    use(project, ONE, f"{{runtime: apptainer, images: '{tmp_path}/images'}}")
+    file = tmp_path / "images" / f"sha256-{'1' * 64}.sif"
+    run = project.run(ok=False)
+    assert f"cure: Run: apptainer pull {file} docker://registry.example.org/lab/nemo@sha256:1111" in run.text
+    file.touch()
+    project.run()
+    assert runtimes.calls("apptainer")[0]["image"] == str(file)
+
+
+@pytest.mark.parametrize(
+    ("image", "launch", "words"),
+    [
+        (ONE, "{}", "Set container.runtime in config/site.yaml to apptainer or pyxis."),
+        (ONE, "{runtime: docker}", "There is no container runtime docker."),
+        ("registry.example.org/lab/nemo:25.07", "{runtime: apptainer}", "without a digest; a tag can be moved"),
+        (ONE[:-1], "{runtime: apptainer}", "without a digest; a tag can be moved"),
+    ],
+)
+def test_what_cannot_be_started_is_said_before_anything_runs(
+    project: Project, image: str, launch: str, words: str
+) -> None:
+    use(project, image, launch)
+    run = project.run(ok=False)
+    assert words in run.text and run.built == []
+
+
+def test_without_the_runtime_on_the_machine(project: Project) -> None:
+    use(project, ONE)
+    run = project.run(ok=False)
+    assert "MissingRuntime: There is no apptainer on " in run.text
+
+
+def test_snakemakes_own_containers_are_refused(project: Project, runtimes: StandIns) -> None:
+    use(project, ONE)
+    run = project.run("--sdm", "apptainer", ok=False)
+    assert "would put the runner inside" in run.text
+
+
+def test_a_second_build_in_the_container(project: Project, runtimes: StandIns) -> None:
+    use(project, ONE)
+    project.run()
+    status, said = project.tapeout("rebuild", "model", "--check")
+    assert status == 0 and "same bytes" in said
+    assert len(runtimes.calls("apptainer")) == 2

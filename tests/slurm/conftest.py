@@ -1,0 +1,138 @@
+"""A real cluster for the session, and a small project on it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import venv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.graph.conftest import ROOT, Project
+from tests.slurm.cluster import Cluster, wait_until
+
+PROJECT = Path(__file__).parent / "project"
+ALL = ["model", "prepared.txt", "raw.txt", "report.txt"]
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One cluster for all tests of a process; a test that breaks it mends it."""
+    made = Cluster(tmp_path_factory.mktemp("cluster"))
+    try:
+        yield made.start()
+    finally:
+        made.stop()
+
+
+@dataclass
+class OnCluster(Project):
+    """A copy of the small project, run through Slurm."""
+
+    cluster: Cluster
+
+    def variables(self) -> dict[str, str]:
+        path = f"{self.cluster.root / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+        return {**os.environ, **self.cluster.variables, "PATH": path, "COLUMNS": "200"}
+
+    def command(self, *arguments: str) -> list[str]:
+        quick = ("--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "2")
+        return [sys.executable, "-m", "snakemake", "--profile", "slurm", *quick, *arguments]
+
+    def install(self) -> None:
+        """The environment of the steps: the standard library alone."""
+        environment = self.environment("light")
+        folder = self.root / environment.folder
+        venv.create(folder, with_pip=False)
+        (folder / "complete").write_text(environment.digest)
+
+    def begin(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Start a run in a process group of its own."""
+        return subprocess.Popen(
+            self.command(*arguments),
+            cwd=self.root,
+            env=self.variables(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def fault(self, *words: str) -> None:
+        """From now on the training behaves like this; without words it is well again."""
+        folder = self.root / "faults"
+        folder.mkdir(exist_ok=True)
+        (folder / "train").write_text(" ".join(words))
+
+    def training(self, state: str = "RUNNING") -> str:
+        """Wait until the training's job is in a state; returns its number."""
+        found: list[str] = []
+
+        def reached() -> bool:
+            found[:] = [id_ for id_, now, comment in self.jobs() if comment == "rule_train" and now == state]
+            return bool(found)
+
+        wait_until(reached, f"a training that is {state}", 60)
+        return found[0]
+
+    def steps(self, at_least: int) -> None:
+        """Wait until the training has made some steps."""
+        pattern = re.compile(r'"done":(\d+)')
+
+        def made() -> bool:
+            notes = [path.read_text() for path in self.root.glob("work/*/live.json")]
+            return any(int(found[1]) >= at_least for note in notes if (found := pattern.search(note)))
+
+        wait_until(made, f"step {at_least} of the training", 60)
+
+    def jobs(self) -> list[tuple[str, str, str]]:
+        """Id, state and comment of this project's jobs that wait or run."""
+        here = self.cluster.ask("squeue", "--noheader", "--format=%i|%T|%k|%Z").splitlines()
+        return [tuple(line.split("|")[:3]) for line in here if line.endswith(f"|{self.root}")]  # type: ignore[misc]
+
+
+@pytest.fixture
+def project(tmp_path: Path, cluster: Cluster) -> Iterator[OnCluster]:
+    """The small project, not yet run; its jobs end with the test, and the cluster is whole afterwards."""
+    root = tmp_path / "project"
+    shutil.copytree(PROJECT, root)
+    for name in ("default", "slurm"):
+        shutil.copytree(ROOT / "profiles" / name, root / "profiles" / name)
+    (root / "slurm").symlink_to("profiles/slurm")
+    shutil.copytree(ROOT / "tapeout", root / "tapeout", ignore=shutil.ignore_patterns("__pycache__"))
+    made = OnCluster(root, cluster)
+    made.install()
+    yield made
+    for id_, _, _ in made.jobs():
+        cluster.ask("scancel", id_, check=False)
+    wait_until(lambda: not made.jobs(), "the end of the test's jobs")
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Digests of what the project makes on one machine, without Slurm."""
+    root = tmp_path_factory.mktemp("undisturbed") / "project"
+    shutil.copytree(PROJECT, root)
+    shutil.copytree(ROOT / "profiles" / "default", root / "profiles" / "default")
+    shutil.copytree(ROOT / "tapeout", root / "tapeout", ignore=shutil.ignore_patterns("__pycache__"))
+    made = Local(root)
+    made.install()
+    made.run()
+    return made.digests()
+
+
+class Local(OnCluster):
+    """The same project on one machine."""
+
+    def __init__(self, root: Path) -> None:
+        Project.__init__(self, root)
+
+    def variables(self) -> dict[str, str]:
+        return Project.variables(self)
+
+    def command(self, *arguments: str) -> list[str]:
+        return Project.command(self, *arguments)

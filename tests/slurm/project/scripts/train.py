@@ -1,0 +1,49 @@
+"""«Train»: a chain of digests, step by step, that can be stopped and go on; what a file in faults/ says goes wrong."""
+
+import json
+import os
+import signal
+import sys
+import time
+from hashlib import sha256
+from pathlib import Path
+
+from lib.options import read
+
+inputs, params, output = read("prepared")
+state, stop = Path(os.environ["TAPEOUT_STATE"], "state.json"), Path(os.environ["TAPEOUT_STOP"])
+for number in (signal.SIGTERM, signal.SIGUSR1):
+    signal.signal(number, lambda *_: stop.touch())
+
+nodes = params["layout"]["nodes"]
+if nodes > 1 and "TAPEOUT_NODES" in os.environ:
+    Path("nodes").mkdir(exist_ok=True)
+    Path("nodes", os.environ["SLURMD_NODENAME"]).write_text(os.environ.get("CUDA_VISIBLE_DEVICES", ""))
+    if os.environ["SLURM_NODEID"] != "0":
+        sys.exit()
+else:
+    Path("gpus").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", ""))
+
+step, value = 0, inputs["prepared"][0].read_text()
+if state.exists():
+    step, value = json.loads(state.read_text())
+    print(f"goes on at step {step}", flush=True)
+while step < params["steps"]:
+    fault = Path("faults/train").read_text().split() if Path("faults/train").exists() else []
+    if fault[:1] == ["exit"]:
+        sys.exit("the data do not suit it")
+    if fault[:1] == ["memory"]:
+        hoard = [bytes([1]) * 100_000_000 for _ in range(int(fault[1]))]
+        time.sleep(60)
+    if fault[:1] == ["slow"]:
+        time.sleep(float(fault[1]))
+    step, value = step + 1, sha256(value.encode()).hexdigest()
+    print("@progress " + json.dumps({"done": step, "total": params["steps"], "loss": 1 / step}), flush=True)
+    if stop.exists() and step < params["steps"]:
+        temporary = state.with_suffix(".tmp")
+        temporary.write_text(json.dumps([step, value]))
+        temporary.rename(state)
+        print(f"state saved at step {step}", flush=True)
+        sys.exit(os.EX_TEMPFAIL)
+output.mkdir()
+(output / "weights.txt").write_text(f"{value}\n")

@@ -1,0 +1,194 @@
+"""What goes wrong on a cluster: each fault ends in the right result, or in one sentence with job, node and log."""
+
+import os
+import re
+import signal
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+from tests.slurm.cluster import processes_of, wait_until
+from tests.slurm.conftest import OnCluster
+
+SENTENCE = r"✗ model  job (\d+) on (gpu\d): {state}.*log: (\S+\.log)"
+
+
+def ended(process: "subprocess.Popen[str]", ok: bool = True) -> str:
+    """What a run said in all; it must end well, or not."""
+    text, _ = process.communicate(timeout=240)
+    assert (process.returncode == 0) == ok, text
+    return text
+
+
+def told(text: str, state: str) -> re.Match[str]:
+    """The one sentence on the training's job."""
+    found = re.search(SENTENCE.format(state=state), text)
+    assert found and Path(found[3]).exists(), text
+    assert "Traceback" not in text and "\n  cure: " in text
+    return found
+
+
+def trainings(project: OnCluster) -> Counter[str]:
+    """How the jobs of the training ended, as the accounting has it; every start of a job that was put back counts."""
+    folder_jobs = [job for job in project.cluster.accounted() if job["Comment"] == "rule_train"]
+    return Counter(job["State"].split()[0] for job in folder_jobs)
+
+
+def test_an_error_of_the_program_is_shown_at_once_and_not_tried_again(
+    project: OnCluster, undisturbed: dict[str, str]
+) -> None:
+    project.fault("exit")
+    before = trainings(project)
+    text = project.run(ok=False).text
+    told(text, "FAILED")
+    assert "the data do not suit it" in text
+    assert trainings(project) - before == Counter({"FAILED": 1})
+    project.fault()
+    run = project.run()
+    assert project.digests() == undisturbed and run.status == 0
+
+
+def test_a_job_that_takes_too_much_memory_says_so(project: OnCluster, undisturbed: dict[str, str]) -> None:
+    project.edit("config/site.yaml", "gpu: {memory_gb: 2", "gpu: {memory_gb: 1")
+    project.fault("memory", "14")
+    text = project.run(ok=False).text
+    told(text, "OUT_OF_MEMORY")
+    assert "memory_gb" in text
+    project.fault()
+    project.run()
+    assert project.digests() == undisturbed
+
+
+def test_a_time_limit_that_nobody_heeds_says_so(project: OnCluster, undisturbed: dict[str, str]) -> None:
+    project.edit("config/site.yaml", "minutes: 5}\n  cpu", "minutes: 1}\n  cpu")
+    project.fault("slow", "1000")
+    told(project.run(ok=False).text, "TIMEOUT")
+    project.fault()
+    project.run()
+    assert project.digests() == undisturbed
+
+
+def test_a_job_that_the_user_cancels_is_not_tried_again_and_can_go_on(
+    project: OnCluster, undisturbed: dict[str, str]
+) -> None:
+    project.fault("slow", "1")
+    process = project.begin()
+    job = project.training()
+    project.steps(2)
+    project.cluster.ask("scancel", job)
+    assert told(ended(process, ok=False), "CANCELLED")[1] == job
+    project.fault()
+    text = project.run().text
+    assert project.digests() == undisturbed, text
+    assert "goes on at step" in project.path("logs/model.log").read_text()
+
+
+def test_a_time_limit_that_comes_near_puts_the_job_back_and_it_goes_on(
+    project: OnCluster, undisturbed: dict[str, str]
+) -> None:
+    project.edit("config/site.yaml", "minutes: 5}\n  cpu", "minutes: 1}\n  cpu")
+    project.fault("slow", "8")
+    process = project.begin()
+    project.training()
+    wait_until(lambda: list(project.root.glob("work/*/restarts")), "the restart", 120)
+    project.fault()
+    ended(process)
+    assert project.digests() == undisturbed
+    assert "goes on at step" in project.path("logs/model.log").read_text()
+    assert not list(project.root.glob("work/*/state"))
+
+
+def test_a_preempted_job_saves_itself_and_goes_on(project: OnCluster, undisturbed: dict[str, str]) -> None:
+    project.fault("slow", "1")
+    process = project.begin()
+    job = project.training()
+    project.steps(2)
+    project.fault("slow", "0.1")
+    urgent = "--partition=urgent --nodes=2 --gres=gpu:8 --exclusive --time=1 --output=/dev/null --wrap"
+    other = project.cluster.ask("sbatch", "--parsable", *urgent.split(), "sleep 8").strip()
+    text = ended(process)
+    assert project.digests() == undisturbed, text
+    assert "goes on at step" in project.path("logs/model.log").read_text()
+    restarts = project.cluster.ask("scontrol", "show", "job", job)
+    assert "Restarts=1" in restarts, restarts
+    project.cluster.ask("scancel", other, check=False)
+
+
+def test_restarts_are_bounded(project: OnCluster) -> None:
+    project.edit("config/site.yaml", "restarts: 3", "restarts: 1")
+    project.fault("slow", "1")
+    process = project.begin()
+    for count in (1, 2):
+        project.training()
+        project.steps(count * 2)
+        running = processes_of("-m tapeout.graph.runner scripts/train.py", project.root)
+        assert running
+        os.kill(running[-1], signal.SIGUSR1)
+        if count == 1:
+            wait_until(lambda: list(project.root.glob("work/*/restarts")), "the restart")
+            project.training()
+    text = ended(process, ok=False)
+    told(text, "FAILED")
+    assert "put back into the queue 1 times" in text
+
+
+def test_a_node_that_dies_is_replaced_and_the_training_is_done_once(
+    project: OnCluster, undisturbed: dict[str, str]
+) -> None:
+    project.fault("slow", "1")
+    process = project.begin()
+    job = project.training()
+    project.steps(2)
+    node = project.cluster.ask("squeue", "-h", "-j", job, "-o", "%N").strip()
+    project.cluster.kill_node(node)
+    project.fault()
+    try:
+        ended(process)
+    finally:
+        project.cluster.start_node(node)
+        project.cluster.wait_for_idle()
+    assert project.digests() == undisturbed
+
+
+def test_daemons_that_restart_are_not_noticed(project: OnCluster, undisturbed: dict[str, str]) -> None:
+    project.fault("slow", "1")
+    process = project.begin()
+    job = project.training()
+    project.steps(1)
+    node = project.cluster.ask("squeue", "-h", "-j", job, "-o", "%N").strip()
+    project.cluster.kill_daemon(f"slurmd.{node}")
+    project.cluster.start_node(node)
+    project.cluster.kill_daemon("slurmctld")
+    project.cluster.start_controller()
+    project.fault()
+    ended(process)
+    assert project.digests() == undisturbed
+
+
+def test_a_controller_that_is_away_at_the_moment_of_sbatch_is_waited_for(
+    project: OnCluster, undisturbed: dict[str, str]
+) -> None:
+    process = project.begin()
+    wait_until((project.root / "results/raw.txt.manifest.json").exists, "the first step")
+    project.cluster.kill_daemon("slurmctld")
+    wait_until(lambda: processes_of("tapeout.slurm.submit", project.root), "an attempt to submit")
+    project.cluster.start_controller()
+    ended(process)
+    assert project.digests() == undisturbed
+
+
+def test_a_second_driver_waits_for_the_jobs_of_the_first(project: OnCluster, undisturbed: dict[str, str]) -> None:
+    project.fault("slow", "1")
+    first = project.begin()
+    job = project.training()
+    project.steps(1)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.communicate()
+    before = project.cluster.submitted()
+    second = project.begin()
+    wait_until(lambda: processes_of("-m snakemake", project.root), "the second run")
+    project.fault()
+    text = ended(second)
+    assert f"Waiting for jobs of an earlier run: {job} (train, running on gpu" in text
+    assert project.digests() == undisturbed
+    assert project.cluster.submitted() == before
