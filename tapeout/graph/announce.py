@@ -1,6 +1,5 @@
 """What is said when it is decided what runs: the plan; in a dry run for a cluster also what would be submitted."""
 
-import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -33,9 +32,6 @@ def _submissions(layer: "Layer", cost: Forecast) -> None:
     known, workflow = lines.settings(), layer.workflow
     if known is None:
         return
-    for name, value in layer.variables.items():
-        if name.startswith("SBATCH_"):
-            print(f"export {name}={shlex.quote(value)}")
     for step in cost.steps:
         rule, wildcards = layer.producer(step.artifact)
         if rule.name in workflow._localrules:  # there is no public name for it; in a dry run every rule is local

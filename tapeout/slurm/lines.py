@@ -65,11 +65,12 @@ def sbatch(job: Job, known: Any, folder: str) -> str:
     wildcards = get_job_wildcards(job)
     logs = _select_logdir(SimpleNamespace(executor_settings=known, workdir_init=folder))
     account, partition = (job.resources.get(name) for name in ("slurm_account", "slurm_partition"))
+    accounts = str(account or "").replace(",", " ").split()  # the executor takes the first, and asks whether it exists
     parameters = {
         "run_uuid": f"{known.jobname_prefix}_{RUN}" if known.jobname_prefix else RUN,
         "slurm_logfile": logs / f"rule_{job.name}" / wildcards / "%j.log",
         "comment_str": f"rule_{job.name}_wildcards_{wildcards}" if wildcards else f"rule_{job.name}",
-        "account": f" -A {shlex.quote(str(account))}" if account else "",
+        "account": f" -A {shlex.quote(accounts[0])}" if accounts else "",
         "partition": f" -p {shlex.quote(str(partition))}" if partition else "",
         "workdir": folder,
     }

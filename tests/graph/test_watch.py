@@ -15,6 +15,7 @@ import pytest
 from tapeout.graph.action import Recipe, Reference
 from tapeout.graph.costs import Forecast, Origin, Step, Totals
 from tapeout.graph.course import Course, Failure, started
+from tapeout.graph.launch import Launch
 from tapeout.graph.live import NOTE
 from tapeout.graph.manifest import Entry, Manifest
 from tapeout.graph.settle import Decision, families, mark
@@ -47,7 +48,7 @@ class Folder:
                 *(name, "notes" if name in WILDCARDS else name, "s.py", {}, "light", "e", {}),
                 {need: Reference(need) for need in needs},
                 {"gres": "gpu:8", "nodes": 2} if name == "model" else {},
-                WILDCARDS.get(name, ()),
+                wildcards=WILDCARDS.get(name, ()),
             )
             for name, needs in NEEDS.items()
         }
@@ -68,7 +69,7 @@ class Folder:
             for one in decisions
         ]
         together = families(decisions)
-        self.workspace.write_plan(self.recipes, list(forced), together)
+        self.workspace.write_plan(self.recipes, list(forced), together, Launch())
         mark(self.workspace, decisions, together)
 
     def action(self, name: str) -> Any:
