@@ -11,8 +11,12 @@ from tapeout.graph.words import CURE, say
 from tapeout.graph.workspace import Workspace
 from tapeout.slurm.told import FAILED, REMARKS, Told
 
-COMMAND_FAILED = "RuleException:\nCalledProcessError"
-"""The shell command of a job of which JOB_ERROR has told."""
+AFTERWARDS = (
+    "RuleException:\nCalledProcessError",
+    "Exiting because a job execution failed",
+    "WorkflowError:\nAt least one job did not complete successfully",
+)
+"""What follows JOB_ERROR, which has told of it."""
 
 
 class OnlyWhatMatters(logging.Filter):
@@ -39,9 +43,6 @@ class OnlyWhatMatters(logging.Filter):
             return True
         if event is LogEvent.JOB_INFO:
             self.told.names[getattr(record, "jobid", -1)] = _what(record)
-        elif event is LogEvent.JOB_FINISHED:
-            if line := self.told.finished(getattr(record, "job_id", -1)):
-                say(line)
         elif event is LogEvent.JOB_ERROR:
             said, logs = getattr(record, "rule_msg", None) or "", getattr(record, "log", None) or []
             what, job = _what(record), FAILED.search(said)
@@ -55,7 +56,7 @@ class OnlyWhatMatters(logging.Filter):
         elif line := self.told.submitted(message):
             say(line)
             return False
-        if message.startswith((COMMAND_FAILED, *REMARKS)):
+        if message.startswith((*AFTERWARDS, *REMARKS)):
             return False
         return event not in (None, LogEvent.JOB_STARTED) or record.levelno > logging.INFO
 

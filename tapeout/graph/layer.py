@@ -301,9 +301,9 @@ class Layer:
         if real:
             os.environ.update(self.variables)
             if self.workflow.executor_plugin.name == driver.SLURM:
-                from tapeout.slurm.polling import never_longer  # the executor takes a moment to import
+                from tapeout.slurm.executor import adapt  # the executor takes a moment to import
 
-                never_longer()
+                adapt(say)
                 driver.prepare(os.environ)
                 driver.wait_for_earlier_jobs(str(Path.cwd()), say)
         targets = self.targets()

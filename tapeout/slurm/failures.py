@@ -1,5 +1,6 @@
 """Why a job did not finish, in one sentence with job, node, reason and log, and the end of what it said."""
 
+import os
 import re
 from pathlib import Path
 
@@ -41,10 +42,11 @@ def explain(what: str, job: str, log: Path) -> str:
     said, cure = _said(log)
     if log.exists() and OUT_OF_MEMORY.search(log.read_text(errors="replace")):
         state = "OUT_OF_MEMORY"  # of the step; the job itself then counts as failed
-    word = state.split()[0]
+    word = state.partition(" ")[0]
     times = {"TIMEOUT": f" after its {limit}", "": ""}.get(word, f" after {elapsed}" if elapsed else "")
     where = f" on {nodes}" if nodes else ""
-    sentence = f"✗ {what}  job {job}{where}: {state or 'ended, and nobody knows how'}{times}; log: {log}"
+    how = f"{state or 'ended, and nobody knows how'}{times}"
+    sentence = f"{FAILED_STEP}{what}  job {job}{where}: {how}; log: {os.path.relpath(log)}"
     return "\n".join([sentence, *(f"    | {line}" for line in said), f"{CURE}{CURES.get(word) or cure or BY_ITSELF}"])
 
 
@@ -76,7 +78,7 @@ def _said(log: Path) -> tuple[list[str], str | None]:
     named = [place for place, line in enumerate(lines) if line.startswith(FAILED_STEP)]
     if not named:
         return lines[-LINES_OF_LOG:], None
-    said = [lines[named[-1]].removeprefix(FAILED_STEP)]
+    said = [lines[named[-1]].removeprefix(FAILED_STEP).partition("  ")[2]]  # without the artifact's name
     cure: list[str] = []
     for line in lines[named[-1] + 1 :]:
         if line.startswith(CURE):

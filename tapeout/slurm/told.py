@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tapeout.slurm.failures import FAILED_STEP, explain
 
-SUBMITTED = re.compile(r"Job (\d+) has been submitted with SLURM jobid (\S+) \(log: (.*)\)\.$")
+SUBMITTED = re.compile(r"Job (\d+) has been submitted with SLURM jobid (\S+) \(log: ")
 FAILED = re.compile(r"SLURM-job '(\d+)' failed")
 NOT_SUBMITTED = re.compile(r"SLURM sbatch failed\. The error message was '(.*?)'\.\n", re.DOTALL)
 REMARKS = (
@@ -22,28 +22,16 @@ DONE = "✓ "
 
 @dataclass
 class Told:
-    """The jobs of this run, by Snakemake's own numbers: artifact, Slurm's number, Slurm's log."""
+    """The jobs of this run: what each makes, by Snakemake's own numbers."""
 
     names: dict[int, str] = field(default_factory=dict)
-    jobs: dict[int, tuple[str, Path]] = field(default_factory=dict)
 
     def submitted(self, message: str) -> str | None:
         """What to say instead of the executor's word that it has submitted a job; None if that is not what it says."""
         found = SUBMITTED.search(message)
         if found is None:
             return None
-        number = int(found[1])
-        self.jobs[number] = (found[2], Path(found[3]))
-        return f"> {self.names.get(number, 'a job')}  job {found[2]} in the queue"
-
-    def finished(self, number: int) -> str | None:
-        """What to say when a job has ended well: the runner's own words, from the job's log."""
-        if number not in self.jobs:
-            return None
-        job, log = self.jobs[number]
-        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-        said = next((line for line in reversed(lines) if line.startswith(DONE)), None)
-        return f"{said or f'{DONE}{self.names.get(number)}'}  job {job}"
+        return f"> {self.names.get(int(found[1]), 'a step')}  job {found[2]} in the queue"
 
     def failed(self, what: str, said: str, logs: list[str], cure: str) -> str:
         """What to say of a job that did not end well.
@@ -61,3 +49,10 @@ class Told:
             advice = "Correct config/site.yaml, or wait for the cluster; then run again."
             return f"{FAILED_STEP}{what}  sbatch took no job: {reason}\n{cure}{advice}"
         return f"{FAILED_STEP}{what} did not finish; log: {', '.join(logs or ['none'])}"
+
+
+def finished(job: str, log: Path) -> str | None:
+    """What to say of a job that has ended well: the runner's own words, from the job's log; None if it said none."""
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    said = next((line for line in reversed(lines) if line.startswith(DONE)), None)
+    return said and f"{said}  job {job}"

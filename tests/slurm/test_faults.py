@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 from collections import Counter
-from pathlib import Path
 
 from tests.slurm.cluster import processes_of, wait_until
 from tests.slurm.conftest import OnCluster
@@ -20,10 +19,10 @@ def ended(process: "subprocess.Popen[str]", ok: bool = True) -> str:
     return text
 
 
-def told(text: str, state: str) -> re.Match[str]:
+def told(project: OnCluster, text: str, state: str) -> re.Match[str]:
     """The one sentence on the training's job."""
     found = re.search(SENTENCE.format(state=state), text)
-    assert found and Path(found[3]).exists(), text
+    assert found and (project.root / found[3]).exists(), text
     assert "Traceback" not in text and "\n  cure: " in text
     return found
 
@@ -40,7 +39,7 @@ def test_an_error_of_the_program_is_shown_at_once_and_not_tried_again(
     project.fault("exit")
     before = trainings(project)
     text = project.run(ok=False).text
-    told(text, "FAILED")
+    told(project, text, "FAILED")
     assert "the data do not suit it" in text
     assert trainings(project) - before == Counter({"FAILED": 1})
     project.fault()
@@ -52,7 +51,7 @@ def test_a_job_that_takes_too_much_memory_says_so(project: OnCluster, undisturbe
     project.edit("config/site.yaml", "gpu: {memory_gb: 2", "gpu: {memory_gb: 1")
     project.fault("memory", "14")
     text = project.run(ok=False).text
-    told(text, "OUT_OF_MEMORY")
+    told(project, text, "OUT_OF_MEMORY")
     assert "memory_gb" in text
     project.fault()
     project.run()
@@ -62,7 +61,7 @@ def test_a_job_that_takes_too_much_memory_says_so(project: OnCluster, undisturbe
 def test_a_time_limit_that_nobody_heeds_says_so(project: OnCluster, undisturbed: dict[str, str]) -> None:
     project.edit("config/site.yaml", "minutes: 5}\n  cpu", "minutes: 1}\n  cpu")
     project.fault("slow", "1000")
-    told(project.run(ok=False).text, "TIMEOUT")
+    told(project, project.run(ok=False).text, "TIMEOUT")
     project.fault()
     project.run()
     assert project.digests() == undisturbed
@@ -76,7 +75,7 @@ def test_a_job_that_the_user_cancels_is_not_tried_again_and_can_go_on(
     job = project.training()
     project.steps(2)
     project.cluster.ask("scancel", job)
-    assert told(ended(process, ok=False), "CANCELLED")[1] == job
+    assert told(project, ended(process, ok=False), "CANCELLED")[1] == job
     project.fault()
     text = project.run().text
     assert project.digests() == undisturbed, text
@@ -130,7 +129,7 @@ def test_restarts_are_bounded(project: OnCluster) -> None:
             wait_until(lambda: list(project.root.glob("work/*/restarts")), "the restart")
             project.hasten(job)
     text = ended(process, ok=False)
-    told(text, "FAILED")
+    told(project, text, "FAILED")
     assert "put back into the queue 1 times" in text
 
 
