@@ -92,7 +92,7 @@ class Site(Section):
         gpu, layout = self.slurm.gpu, job.layout
         if layout.accelerator == "gpu" and layout.processes > gpu.per_node:
             raise InvalidConfig(
-                f"A layout wants {layout.processes} GPUs of a node, of {gpu.per_node} that it has (slurm.gpu.per_node).",
+                f"A layout wants {layout.processes} GPUs of a node that has {gpu.per_node} (slurm.gpu.per_node).",
                 "Take more nodes with fewer processes each, or correct the site file.",
             )
         return self._resources(gpu) | {

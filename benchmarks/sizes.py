@@ -1,0 +1,55 @@
+"""How many nodes, how much memory and how many hours: the table of docs/slurm.md, as ``tapeout cost`` reckons it.
+
+``python -m benchmarks.sizes`` in the project's folder, in the workflow environment. Nothing is run.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from tapeout.config.base import Base
+from tapeout.config.estimates import BASE_PIECES, Llama, state_bytes
+from tapeout.config.training import Layout
+
+CONFIGS = sorted((Path(__file__).parent / "sizes").glob("*.yaml"), key=lambda path: int(path.stem.removesuffix("b")))
+NEW_PIECES = 768
+"""The default of the section tokenizer."""
+
+
+def row(path: Path) -> str:
+    """One line of the table."""
+    config = yaml.safe_load(path.read_text())
+    layout = Layout.model_validate(config["dapt"]["layout"])
+    parameters = Llama.of(Base.model_validate(config["base"]), BASE_PIECES + NEW_PIECES).parameters
+    command = [sys.executable, "-m", "tapeout.cli", "cost", "sft/model", "--configfile", str(path), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    steps = {step["artifact"]: step for step in json.loads(done.stdout)["steps"]}
+    dapt, sft = steps["dapt/model"], steps["sft/model"]
+    now, shared = (
+        state_bytes(parameters, layout.tensor, data=data) / 2**30 for data in (1, layout.world // layout.tensor)
+    )
+    cells = [
+        f"{parameters / 1e9:.1f} B",
+        f"{layout.nodes} x {layout.processes}",
+        str(layout.tensor),
+        f"{now:.0f} GiB",
+        f"{shared:.0f} GiB",
+        f"{dapt['gpu_hours']:,.0f}",
+        f"{dapt['seconds'] / 3600:.0f} h",
+        f"{sft['gpu_hours']:,.0f}",
+        f"{dapt['stored'] / 1e9:.0f} GB",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Print the table."""
+    head = "| model | nodes x H100 | tensor | a GPU holds | shared | DAPT, GPU hours | takes | SFT, GPU hours | store |"
+    print(head, "|---|---|---|---|---|---|---|---|---|", *(row(path) for path in CONFIGS), sep="\n")
+
+
+if __name__ == "__main__":
+    main()
