@@ -12,7 +12,7 @@ from tests.end_to_end.conftest import Clone, clone
 from tests.slurm.cluster import Cluster, processes_of, wait_until
 
 LAYOUT = """\
-dapt: {steps: 60, micro_batch: 2, layout: {nodes: 2, processes: 1}, threads: 1}
+dapt: {steps: 300, micro_batch: 2, layout: {nodes: 2, processes: 1}, threads: 1}
 sft: {micro_batch: 2, layout: {nodes: 2, processes: 1}, threads: 1}
 """
 CONFIG = ["--configfile", "tiny/config.yaml", "two_nodes.yaml"]
