@@ -22,7 +22,7 @@ def main(
     with every_rank(job.layout, job.threads) as rank:
         from tapeout.nemo.process import prepare
 
-        prepare(job.threads)
+        prepare(job.threads, gpu=job.layout.accelerator == "gpu")
         from tapeout.nemo.archive import unpack
         from tapeout.nemo.read import tokenizer_path
         from tapeout.nemo.samples import text_samples

@@ -24,7 +24,7 @@ def main(
     with every_rank(job.layout, job.threads) as rank:
         from tapeout.nemo.process import prepare
 
-        prepare(job.threads)
+        prepare(job.threads, gpu=job.layout.accelerator == "gpu")
         from tapeout.nemo import training
         from tapeout.nemo.read import tokenizer_path
         from tapeout.nemo.samples import all_rows, read_rows, row_samples

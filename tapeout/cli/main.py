@@ -24,6 +24,7 @@ from tapeout.cli.rebuild import run as run_rebuild
 from tapeout.cli.runs import run_name as name_run
 from tapeout.cli.runs import runs as list_runs
 from tapeout.cli.status import status as show_status
+from tapeout.cli.top import top as show_top
 from tapeout.cli.verify import run as run_verify
 from tapeout.cli.why import why as explain
 from tapeout.compare.levels import Level
@@ -54,6 +55,33 @@ def status(as_json: AsJson = False, configfile: Config = []) -> None:  # noqa: B
     Exit code 0.
     """
     raise typer.Exit(show_status(load(configfile), as_json))
+
+
+@app.command()
+def top(
+    once: Annotated[bool, typer.Option("--once", help="Show one table and end; so it is without a terminal.")] = False,
+    every: Annotated[float, typer.Option(min=0.2, metavar="SECONDS", help="Between two looks.")] = 2.0,
+    as_json: AsJson = False,
+) -> None:
+    """Watch the run of this folder.
+
+    One row for each artifact that is planned and not there yet; ends when the run has ended.
+
+    \b
+    running    here, or as a job of Slurm that is named
+    starting   its job has begun, its program has not yet
+    not seen   was running when Slurm's controller last answered, or its job's note was last read
+    failed     its job failed; what it said comes below
+    ended      its process or job is gone and it has no result
+    requeued   its job went back into the queue and goes on
+    queued     its job waits, for Slurm's reason
+    ready      its inputs are there; it waits for a core, or to be submitted
+    waiting    for inputs that are still to be made
+    to do      planned, and no run is under way
+
+    Exit code 1 if the last run ended before everything was made, else 0.
+    """
+    raise typer.Exit(show_top(Workspace.here(), once, as_json, every))
 
 
 @app.command()

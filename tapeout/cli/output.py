@@ -7,13 +7,14 @@ import orjson
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from tapeout.graph.words import size as size
 
 console, errors = Console(highlight=False), Console(highlight=False, stderr=True)
 
 
-def show(value: Any, as_json: bool, *parts: Table | str) -> None:
+def show(value: Any, as_json: bool, *parts: Table | Text | str) -> None:
     """Print ``value`` as JSON with sorted keys, or the tables and sentences that say the same."""
     if as_json:
         print(orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2).decode())

@@ -1,7 +1,7 @@
 """The cluster as its users know it: partitions, sizes of nodes, limits. No step imports this; it is no identity.
 
-What a rule asks for is said in the words of the Slurm executor (``slurm_partition``, ``gres``, ``runtime`` ...); a run on
-one machine ignores them.
+What a rule asks for is said in the words of the Slurm executor (``slurm_partition``, ``gres``, ``runtime`` ...); a run
+on one machine ignores them.
 """
 
 from pathlib import Path
@@ -85,13 +85,21 @@ class Site(Section):
         """Resources of a training: whole nodes, as many as its layout says.
 
         ``gres`` counts on each node, so that a job never gets 8 GPUs in pieces of two nodes.
+
+        Raises:
+            InvalidConfig: the layout has more processes with GPUs than a node has GPUs.
         """
-        gpu = self.slurm.gpu
+        gpu, layout = self.slurm.gpu, job.layout
+        if layout.accelerator == "gpu" and layout.processes > gpu.per_node:
+            raise InvalidConfig(
+                f"A layout wants {layout.processes} GPUs of a node, and nodes have {gpu.per_node} (slurm.gpu.per_node).",
+                "Take more nodes with fewer processes each, or correct the site file.",
+            )
         return self._resources(gpu) | {
-            "nodes": job.layout.nodes,
+            "nodes": layout.nodes,
             "gres": ":".join(["gpu", *([gpu.model] if gpu.model else []), str(gpu.per_node)]),
             "cpus_per_task": gpu.cpus,
-            "device": "cpu",
+            "device": layout.accelerator,
         }
 
     @property

@@ -50,6 +50,8 @@ class Recipe:
     """The container's image, by digest; where it is pulled from is no identity."""
     python: str = ""
     """The interpreter's command in the container."""
+    wildcards: tuple[str, ...] = ()
+    """Of its rule, by which a cluster's queue names its job; no identity."""
 
     @property
     def threads(self) -> int:
@@ -117,7 +119,7 @@ class Recipe:
             name: [Reference(**item) for item in found] if isinstance(found, list) else Reference(**found)
             for name, found in value["inputs"].items()
         }
-        return cls(**{**value, "inputs": inputs})
+        return cls(**{**value, "inputs": inputs, "wildcards": tuple(value.get("wildcards", ()))})
 
 
 def work(resources: dict[str, Any]) -> list[list[Any]]:

@@ -1,13 +1,15 @@
 """Keep Snakemake's running commentary out of the way of the plan and of the one line for each artifact."""
 
 import logging
+from collections.abc import Callable
 
 from snakemake.logging import get_event, logger
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from tapeout.graph.course import Failure
 from tapeout.graph.words import CURE, say
 from tapeout.graph.workspace import Workspace
-from tapeout.slurm.told import REMARKS, Told
+from tapeout.slurm.told import FAILED, REMARKS, Told
 
 COMMAND_FAILED = "RuleException:\nCalledProcessError"
 """The shell command of a job of which JOB_ERROR has told."""
@@ -18,15 +20,23 @@ class OnlyWhatMatters(logging.Filter):
 
     On this machine the runner shows why a step failed; but a runner that was itself killed says nothing, so Snakemake's
     word is kept. In a cluster the runner's words are in the job's log, and are shown from there.
+
+    Attributes:
+        quiet: else nothing is dropped or said in other words.
+        failed: told of every job that failed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, quiet: bool) -> None:
         super().__init__()
+        self.quiet = quiet
         self.told = Told()
+        self.failed: Callable[[Failure], None] = lambda failure: None
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to show a record; a job's error becomes plain text."""
         event, message = get_event(record), record.getMessage()
+        if event is not LogEvent.JOB_ERROR and not self.quiet:
+            return True
         if event is LogEvent.JOB_INFO:
             self.told.names[getattr(record, "jobid", -1)] = _what(record)
         elif event is LogEvent.JOB_FINISHED:
@@ -34,9 +44,13 @@ class OnlyWhatMatters(logging.Filter):
                 say(line)
         elif event is LogEvent.JOB_ERROR:
             said, logs = getattr(record, "rule_msg", None) or "", getattr(record, "log", None) or []
-            record.event = None
-            record.levelno, record.levelname = logging.ERROR, "ERROR"
-            record.msg, record.args = self.told.failed(_what(record), said, logs, CURE), ()
+            what, job = _what(record), FAILED.search(said)
+            text = self.told.failed(what, said, logs, CURE)
+            self.failed(Failure(what, text, logs[-1] if logs else "", job[1] if job else ""))
+            if self.quiet:
+                record.event = None
+                record.levelno, record.levelname = logging.ERROR, "ERROR"
+                record.msg, record.args = text, ()
             return True
         elif line := self.told.submitted(message):
             say(line)
@@ -52,7 +66,10 @@ def _what(record: logging.LogRecord) -> str:
     return next((name for name in marks if name), f"rule {getattr(record, 'rule_name', '?')}")
 
 
-def hush() -> None:
-    """Filter Snakemake's log for the rest of this process; once."""
-    if not any(isinstance(known, OnlyWhatMatters) for known in logger.filters):
-        logger.addFilter(OnlyWhatMatters())
+def listen(quiet: bool) -> OnlyWhatMatters:
+    """Filter Snakemake's log for the rest of this process, in place of an earlier filter."""
+    for known in [known for known in logger.filters if isinstance(known, OnlyWhatMatters)]:
+        logger.removeFilter(known)
+    made = OnlyWhatMatters(quiet)
+    logger.addFilter(made)
+    return made

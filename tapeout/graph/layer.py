@@ -21,7 +21,8 @@ from snakemake.settings.types import DeploymentMethod
 
 from tapeout.errors import TapeoutError
 from tapeout.graph.action import Inputs, Recipe, Reference
-from tapeout.graph.chatter import hush
+from tapeout.graph.announce import announce
+from tapeout.graph.chatter import listen
 from tapeout.graph.closure import closure
 from tapeout.graph.container import Container
 from tapeout.graph.costs import CORES, COSTS, JOBS, LIMITS, WORDS, Forecast, forecast
@@ -30,7 +31,6 @@ from tapeout.graph.environment import Environment, read_environment
 from tapeout.graph.errors import AmbiguousRule, BrokenScript, RunInProgress, UnknownArtifact, UnstableParameter
 from tapeout.graph.launch import Launch
 from tapeout.graph.local import LocalDigests
-from tapeout.graph.plan import describe
 from tapeout.graph.settle import Decision, decide, families, in_order, mark
 from tapeout.graph.words import say
 from tapeout.graph.workspace import State, Workspace
@@ -38,8 +38,6 @@ from tapeout.slurm import driver
 
 ARTIFACT, SEALED = "tapeout_artifact", "tapeout_sealed"
 RUNNER = "-m tapeout.graph.runner"
-SLURM = "slurm"
-"""Name of the executor that submits to a cluster."""
 PYTHON = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}")
 
 
@@ -84,8 +82,8 @@ class Layer:
         self.settled = False
         self.planned: set[str] = set()
         self.family: dict[str, str] = {}
-        if workflow.is_main_process and Quietness.parse_choice("progress") in workflow.output_settings.quiet:
-            hush()
+        if workflow.is_main_process:
+            self.chatter = listen(Quietness.parse_choice("progress") in workflow.output_settings.quiet)
         self.lock: int | None = None
 
     # -- words for rules -------------------------------------------------------------------------------------------
@@ -160,7 +158,7 @@ class Layer:
             UnknownArtifact: no rule makes it.
             UnstableParameter: a parameter is unnamed or is not JSON.
         """
-        rule, wildcards = self._producer(name)
+        rule, wildcards = self.producer(name)
         script = (rule.shellcmd or "").partition(RUNNER)[2].partition("{")[0].strip()
         if rule.shellcmd != self.build(script):
             raise AmbiguousRule(
@@ -181,6 +179,7 @@ class Layer:
             params=self._params(rule, wildcards),
             inputs=self._inputs(rule, wildcards),
             resources=self.resources(rule, wildcards),
+            wildcards=tuple(str(value) for value in wildcards),
             image=environment.image if isinstance(environment, Container) else "",
             python=environment.python if isinstance(environment, Container) else "",
         )
@@ -201,7 +200,8 @@ class Layer:
                 waiting.extend(found[name].needs())
         return found
 
-    def _producer(self, name: str) -> tuple[Any, Wildcards]:
+    def producer(self, name: str) -> tuple[Any, Wildcards]:
+        """The rule that makes an artifact, and its wildcards."""
         path = str(self.workspace.sealed_path(name))
         matches = [
             (rule, match) for rule in self._building_rules() if (match := rule.output[0].match(path)) is not None
@@ -300,7 +300,7 @@ class Layer:
             raise RunInProgress("Another run works in this folder.", "Wait for it, or use another folder.")
         if real:
             os.environ.update(self.variables)
-            if self.workflow.executor_plugin.name == SLURM:
+            if self.workflow.executor_plugin.name == driver.SLURM:
                 from tapeout.slurm.polling import never_longer  # the executor takes a moment to import
 
                 never_longer()
@@ -327,7 +327,7 @@ class Layer:
         if not real and self.lock is not None:
             os.close(self.lock)
         if executes:
-            print(describe(self.forecast(decisions, forced), targets, real), file=sys.stderr)
+            announce(self, self.forecast(decisions, forced), targets, real)
 
     def _runs_whole(self) -> bool:
         """Whether every planned job is to run, and the run ends with the first that fails."""

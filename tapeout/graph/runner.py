@@ -24,12 +24,13 @@ from pathlib import Path
 from tapeout.graph.action import Action, Recipe, Reference
 from tapeout.graph.closure import closure
 from tapeout.graph.container import Container, environment_of
+from tapeout.graph.course import RUN
 from tapeout.graph.digest import canonical, disk_full_is_named
 from tapeout.graph.environment import Environment
 from tapeout.graph.errors import CodeChanged, GraphError, InputChanged, MissingOutput, StepFailed
 from tapeout.graph.late import patiently
 from tapeout.graph.launch import Launch, Program, Start, start
-from tapeout.graph.live import Live
+from tapeout.graph.live import Live, before, noted
 from tapeout.graph.manifest import Manifest, take, vouch
 from tapeout.graph.nodes import rendezvous
 from tapeout.graph.offline import cut_off
@@ -225,6 +226,8 @@ def build(step: Step, forced: bool) -> str:
                 "machine": platform.machine(),
                 "threads": step.threads,
                 "resources": step.recipe.resources,
+                "run": os.environ.get(RUN, ""),
+                "job": os.environ.get("SLURM_JOB_ID", ""),
             }
         )
     shutil.rmtree(step.scratch, ignore_errors=True)
@@ -245,7 +248,7 @@ def perform(step: Step) -> tuple[Manifest, float]:
     for folder in ("tmp", "state"):
         (step.scratch / folder).mkdir(parents=True, exist_ok=True)
     (step.scratch / "params.json").write_bytes(canonical(step.recipe.params))
-    started = time.monotonic()
+    started = time.monotonic() - before(step.scratch)
     _run(step)
     seconds = time.monotonic() - started
     step.check_inputs(manifests)
@@ -380,7 +383,7 @@ def main() -> None:
         step, forced = patiently(lambda: _ready(workspace, artifact, arguments.threads, arguments.log))
         step.launch.require(step.packages)
         say(f"+ {artifact}  {'built again' if forced else 'building'}  log: {arguments.log}")
-        with disk_full_is_named():
+        with noted(step.scratch), disk_full_is_named():
             said = build(step, forced)
         say(f"✓ {artifact}  {said}")
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

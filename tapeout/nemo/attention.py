@@ -1,11 +1,16 @@
 """PyTorch's fused attention as Megatron's core attention: without Transformer Engine it is several times faster."""
 
+import contextlib
 import math
 from typing import Any
 
 import torch
 from megatron.core.transformer.module import MegatronModule
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+REPEATABLE_ON_GPU = [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
+"""Flash attention takes no mask and no 32-bit floats; the memory-efficient kernel sums its gradients in any order."""
 
 
 class FusedAttention(MegatronModule):
@@ -25,9 +30,10 @@ class FusedAttention(MegatronModule):
         key, value = (part.repeat_interleave(share, dim=2) for part in (key, value))
         q, k, v = (part.permute(1, 2, 0, 3) for part in (query, key, value))
         allowed = None if attention_mask is None else ~attention_mask
-        mixed = torch.nn.functional.scaled_dot_product_attention(
-            q, k, v, attn_mask=allowed, is_causal=allowed is None, scale=self.scale
-        )
+        with sdpa_kernel(REPEATABLE_ON_GPU) if query.is_cuda else contextlib.nullcontext():
+            mixed = torch.nn.functional.scaled_dot_product_attention(
+                q, k, v, attn_mask=allowed, is_causal=allowed is None, scale=self.scale
+            )
         return mixed.permute(2, 0, 1, 3).flatten(2)
 
 

@@ -13,7 +13,7 @@ from tapeout.nemo.data import SampleSet
 from tapeout.nemo.launch import Rank
 from tapeout.nemo.loss import split_vocabulary
 from tapeout.nemo.samples import Samples
-from tapeout.nemo.step import MaskedStep, SummedLoss, megatron_model, output_weight
+from tapeout.nemo.step import MaskedStep, SummedLoss, megatron_model, output_weight, parameter_count
 from tapeout.progress import report
 
 REPORTS = 50
@@ -32,6 +32,7 @@ class Journal(lightning.Callback):
         self.rate = 0.0
         self.tokens = 0
         self.begun, self.begun_tokens = 0.0, 0
+        self.device = torch.device("cpu")
 
     def all_samples(self) -> list[Samples]:
         """What is trained on, and what is measured on."""
@@ -40,7 +41,8 @@ class Journal(lightning.Callback):
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
         """Now the base model's weights are loaded: see which rows of the output layer are equal."""
         gpt = megatron_model(pl_module)
-        self.parameters = sum(parameter.numel() for parameter in gpt.parameters())
+        self.parameters = parameter_count(gpt)
+        self.device = trainer.strategy.root_device
         targets = torch.cat([torch.from_numpy(part.labels).flatten() for part in self.all_samples()])
         self.step.vocabulary = split_vocabulary(output_weight(gpt), targets)
 
@@ -74,11 +76,12 @@ class Journal(lightning.Callback):
         model.eval()
         with torch.no_grad():
             for batch in torch.utils.data.DataLoader(data, batch_sampler=batches[replica::replicas]):
+                batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
                 total += float(self.step(model, batch))
                 count += int(batch["loss_mask"].sum())
         model.train()
         if replicas > 1:
-            both = torch.tensor([total, count], dtype=torch.float64)
+            both = torch.tensor([total, count], dtype=torch.float64, device=self.device)
             distributed.all_reduce(both, group=parallel_state.get_data_parallel_group())
             total, count = float(both[0]), int(both[1])
         return total / count

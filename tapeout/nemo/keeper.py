@@ -68,11 +68,11 @@ class Keeper(lightning.Callback):
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Lightning has put its own handler in the place of ours, and has begun to count micro-batches."""
         self.rank.stop.listen()
-        micro_batches = self.job.global_batch // (self.job.micro_batch * self.job.layout.world)
+        micro_batches = self.job.global_batch // (self.job.micro_batch * self.job.layout.replicas)
         # Lightning adds the step, as if a step were one micro-batch; by this number it knows the last batch
         trainer.fit_loop._data_fetcher.fetched += self.step * (micro_batches - 1)
         self.saved = time.monotonic()
-        if self._agreed(pl_module) == STOP:
+        if self._agreed(trainer) == STOP:
             self._end(self.step)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -80,7 +80,7 @@ class Keeper(lightning.Callback):
         step = trainer.global_step
         if step == self.job.steps:
             return
-        agreed = self._agreed(pl_module)
+        agreed = self._agreed(trainer)
         if agreed != GO_ON and self.states is not None:
             started = time.monotonic()
             size = self.states.write(step, self._content(trainer))
@@ -89,13 +89,13 @@ class Keeper(lightning.Callback):
         if agreed == STOP:
             self._end(step)
 
-    def _agreed(self, module: Any) -> int:
+    def _agreed(self, trainer: Any) -> int:
         """What to do now, the same on all ranks; time passes on the first alone."""
         due = self.rank.first and time.monotonic() - self.saved >= self.seconds
         wish = STOP if self.rank.stop.wanted() else SAVE if due else GO_ON
         if self.rank.world == 1:
             return wish
-        asked = torch.tensor([wish], device=module.device)
+        asked = torch.tensor([wish], device=trainer.strategy.root_device)
         distributed.all_reduce(asked, distributed.ReduceOp.MAX)
         return int(asked)
 

@@ -98,7 +98,7 @@ def every_rank(layout: Layout, threads: int) -> Iterator[Rank]:
         _die_with(int(os.environ[STARTER]))
         yield from _as_rank(Path(os.environ[SHARED]))
         return
-    _check_nodes(layout)
+    _check_machine(layout)
     with tempfile.TemporaryDirectory(prefix="training-", ignore_cleanup_errors=True) as folder:
         if layout.world > 1:
             raise SystemExit(_start(layout, threads, Path(folder)))
@@ -166,24 +166,38 @@ def _start(layout: Layout, threads: int, shared: Path) -> int:
     return STOPPED if (shared / STOPPED_FILE).exists() else 0
 
 
-def _check_nodes(layout: Layout) -> None:
+def _check_machine(layout: Layout) -> None:
     nodes = int(os.environ.get("TAPEOUT_NODES", layout.nodes))
     if nodes != layout.nodes:
         raise UnfitLayout(
             f"The step was started on {nodes} nodes, and its layout has {layout.nodes}.",
             "Ask for as many nodes as layout.nodes says.",
         )
+    if layout.accelerator == "gpu":
+        import torch
+
+        wanted, there = _processes_here(layout), torch.cuda.device_count()
+        if there < wanted:
+            raise UnfitLayout(
+                f"The layout wants {wanted} GPUs on this machine, and PyTorch sees {there}.",
+                "Ask for as many, use an environment with a CUDA build of PyTorch, or set layout.accelerator to cpu.",
+            )
+
+
+def _processes_here(layout: Layout) -> int:
+    """Ranks of this machine: all of them where the program was not started on several."""
+    return layout.processes if "TAPEOUT_NODES" in os.environ else layout.world
 
 
 def _places(layout: Layout) -> list[str]:
     """Arguments of torchrun that say which ranks are on this machine and where all meet."""
     if "TAPEOUT_NODES" not in os.environ:
         os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-        return ["--standalone", f"--nproc-per-node={layout.world}", "--local-addr=127.0.0.1"]
+        return ["--standalone", f"--nproc-per-node={_processes_here(layout)}", "--local-addr=127.0.0.1"]
     host, port = os.environ["TAPEOUT_RENDEZVOUS"].rsplit(":", 1)
     os.environ["GLOO_SOCKET_IFNAME"] = _interface_towards(host)
     return [
-        *(f"--nnodes={layout.nodes}", f"--nproc-per-node={layout.processes}", "--rdzv-backend=static"),
+        *(f"--nnodes={layout.nodes}", f"--nproc-per-node={_processes_here(layout)}", "--rdzv-backend=static"),
         *(f"--node-rank={os.environ['SLURM_NODEID']}", f"--master-addr={host}", f"--master-port={port}"),
     ]
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-ROWS_AT_ONCE = 256
+ROWS_AT_ONCE = {"cpu": 256, "cuda": 4096}
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Vocabulary:
 def split_vocabulary(weight: Tensor, targets: Tensor) -> Vocabulary:
     """Find the largest group of bitwise equal rows of ``weight`` [v, d] that never occur in ``targets`` (any shape)."""
     size = len(weight)
-    rows = np.ascontiguousarray(weight.detach().numpy())
-    keys = rows.view([("", np.void, rows.itemsize * rows.shape[1])])[:, 0]
+    rows = weight.detach().cpu().contiguous().view(torch.uint8).numpy()
+    keys = rows.view([("", np.void, rows.shape[1])])[:, 0]
     _, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
     equal = torch.from_numpy(inverse.reshape(-1) == counts.argmax())
     equal[targets.unique()] = False
@@ -57,7 +57,7 @@ def split_vocabulary(weight: Tensor, targets: Tensor) -> Vocabulary:
     bias = torch.zeros(len(own) + bool(len(shared)))
     if len(shared):
         bias[-1] = math.log(len(shared))
-    return Vocabulary(own, shared, place, bias)
+    return Vocabulary(*(part.to(weight.device) for part in (own, shared, place, bias)))
 
 
 class SummedCrossEntropy(torch.autograd.Function):
@@ -66,7 +66,8 @@ class SummedCrossEntropy(torch.autograd.Function):
     Not the loss of ``tapeout.model.loss``, which says why there are two.
 
     Shapes: hidden [n, d], weight [v, d], bias [v] (constant), targets [n]. Returns a scalar in nats. The gradients are
-    made in the forward pass, so that a block of logits is never needed twice.
+    made in the forward pass, so that a block of logits is never needed twice. Of bfloat16 only the products are made in
+    bfloat16; the exponentials and the sums have 32 bits.
     """
 
     @staticmethod
@@ -74,13 +75,14 @@ class SummedCrossEntropy(torch.autograd.Function):
         """The loss; gradients are kept for ``backward`` if anything asks for them."""
         train = any(ctx.needs_input_grad)
         hidden_gradient = torch.empty_like(hidden)
-        weight_gradient = torch.zeros_like(weight) if train else None
-        buffer = hidden.new_empty(min(ROWS_AT_ONCE, len(hidden)), len(weight))
-        loss = hidden.new_zeros(())
-        for start in range(0, len(hidden), ROWS_AT_ONCE):
-            rows = slice(start, start + ROWS_AT_ONCE)
+        weight_gradient = torch.zeros_like(weight, dtype=torch.float32) if train else None
+        count = ROWS_AT_ONCE[hidden.device.type]
+        buffer = hidden.new_empty(min(count, len(hidden)), len(weight), dtype=torch.float32)
+        loss = hidden.new_zeros((), dtype=torch.float32)
+        for start in range(0, len(hidden), count):
+            rows = slice(start, start + count)
             wanted = targets[rows, None]
-            block = torch.addmm(bias, hidden[rows], weight.T, out=buffer[: len(wanted)])
+            block = _logits(hidden[rows], weight, bias, buffer[: len(wanted)])
             chosen = block.gather(1, wanted)
             peak = block.amax(1, keepdim=True)
             probabilities = torch.softmax(block, 1, out=block)
@@ -88,10 +90,15 @@ class SummedCrossEntropy(torch.autograd.Function):
             loss += (peak - probabilities.amax(1, keepdim=True).log() - chosen).sum()
             if weight_gradient is not None:
                 probabilities.scatter_add_(1, wanted, -torch.ones_like(chosen))
-                torch.mm(probabilities, weight, out=hidden_gradient[rows])
-                weight_gradient.addmm_(probabilities.T, hidden[rows])
+                if weight.dtype == torch.float32:
+                    torch.mm(probabilities, weight, out=hidden_gradient[rows])
+                    weight_gradient.addmm_(probabilities.T, hidden[rows])
+                else:
+                    narrow = probabilities.to(weight.dtype)
+                    torch.mm(narrow, weight, out=hidden_gradient[rows])
+                    weight_gradient += narrow.T @ hidden[rows]
         if weight_gradient is not None:
-            ctx.save_for_backward(hidden_gradient, weight_gradient)
+            ctx.save_for_backward(hidden_gradient, weight_gradient.to(weight.dtype))
         return loss
 
     @staticmethod
@@ -99,6 +106,13 @@ class SummedCrossEntropy(torch.autograd.Function):
         """Scale the kept gradients."""
         hidden_gradient, weight_gradient = ctx.saved_tensors
         return hidden_gradient * gradients[0], weight_gradient * gradients[0], None, None
+
+
+def _logits(hidden: Tensor, weight: Tensor, bias: Tensor, out: Tensor) -> Tensor:
+    """``hidden @ weight.T + bias`` in 32 bits, written to ``out``."""
+    if weight.dtype == torch.float32:
+        return torch.addmm(bias, hidden, weight.T, out=out)
+    return torch.add(hidden @ weight.T, bias, out=out)
 
 
 def summed_loss(hidden: Tensor, weight: Tensor, vocabulary: Vocabulary, labels: Tensor, mask: Tensor) -> Tensor:

@@ -6,16 +6,27 @@ import tempfile
 
 import torch
 
+REPEATABLE_ON_GPU = {
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    "NCCL_ALGO": "Ring",
+    "CUDA_DEVICE_MAX_CONNECTIONS": "1",
+}
+"""What a GPU needs, beside PyTorch's and Megatron's own switches, to make the same bytes again."""
 
-def prepare(threads: int) -> None:
+
+def prepare(threads: int, gpu: bool = False) -> None:
     """Install the shim and fix everything outside the configuration that could change a result or hang a job.
 
-    Inside a Slurm job Lightning would take ranks and ports from Slurm's variables although this is one process; NeMo
+    Inside a Slurm job Lightning would take ranks and ports from Slurm's variables although they are not its own; NeMo
     would stage every tokenizer in one folder of the machine, where two imports at once overwrite each other.
+
+    Args:
+        threads: of the arithmetic on the CPU.
+        gpu: whether this process computes on a GPU. Otherwise it sees none: a GPU must not change its bytes.
     """
     for name in [name for name in os.environ if name.startswith("SLURM_")]:
         del os.environ[name]
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # these steps are defined on the CPU: a GPU must not change their bytes
+    os.environ |= REPEATABLE_ON_GPU if gpu else {"CUDA_VISIBLE_DEVICES": ""}
     os.environ["OMP_NUM_THREADS"] = str(threads)  # else Lightning takes as many threads as the machine has
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ["HF_HUB_OFFLINE"] = "1"
@@ -25,7 +36,7 @@ def prepare(threads: int) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False
     from tapeout.nemo.shim import install
 
-    install()
+    install(gpu)
     _stage_tokenizers_privately()
 
 

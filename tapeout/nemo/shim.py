@@ -1,8 +1,8 @@
 """Let nemo_toolkit 2.4.1 and megatron-core 0.13.1 run on a machine without a GPU, Transformer Engine, Apex or modelopt.
 
 Both packages call CUDA by name in a few places that have nothing to do with the mathematics. Each function below mends
-one such place and says why. ``install()`` must run before ``nemo`` is imported; with a GPU it changes nothing but the
-missing optional package. Tested against the exact versions of the environment's lock.
+one such place and says why. ``install()`` must run before ``nemo`` is imported; with a GPU only those are applied that
+concern optional packages. Tested against the exact versions of the environment's lock.
 """
 
 import functools
@@ -23,24 +23,24 @@ FUSED_NORMS = {
 """Names of Transformer Engine's fused layer norms, and of the same weights in Megatron's local layers."""
 
 
-def install() -> None:
-    """Apply every patch that this machine needs; calling it twice is harmless."""
+def install(gpu: bool) -> None:
+    """Apply every patch that this machine needs, with a GPU or without; calling it twice is harmless."""
     if INSTALLED:
         return
     INSTALLED.append(True)
     stub_modelopt()
-    if torch.cuda.is_available():
-        return
     leave_functions_uncompiled()
-    answer_cuda_queries()
-    keep_tensors_on_cpu()
-    name_float_tensors_as_on_cuda()
+    if not gpu:
+        answer_cuda_queries()
+        keep_tensors_on_cpu()
+        name_float_tensors_as_on_cuda()
     switch_off_fusions()
-    use_plain_rng_tracker()
     use_one_pass_adam()
     rename_fused_norms()
-    accept_cpu_checkpoints()
     skip_modelopt_state()
+    if not gpu:
+        use_plain_rng_tracker()
+        accept_cpu_checkpoints()
 
 
 def stub_modelopt() -> None:
@@ -57,7 +57,8 @@ def stub_modelopt() -> None:
 def leave_functions_uncompiled() -> None:
     """Megatron compiles a few element-wise functions; on a CPU that needs a C++ compiler and costs more than it saves.
 
-    So ``torch.compile`` gives back what it is given.
+    On a GPU the compiled kernels would depend on the compiler of the machine. So ``torch.compile`` gives back what it
+    is given.
     """
 
     def as_it_is(function: Any = None, **_: Any) -> Any:

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from megatron.core import parallel_state
 from megatron.core.models.gpt import GPTModel
+from megatron.core.tensor_parallel import gather_from_sequence_parallel_region
 from nemo.lightning.megatron_parallel import MegatronLossReduction
 from torch import Tensor
 
@@ -45,8 +47,6 @@ class SummedLoss(MegatronLossReduction):
 
     def reduce(self, outputs: Sequence[dict[str, Tensor]]) -> Tensor:
         """Token-weighted mean over micro-batches and data-parallel ranks."""
-        from megatron.core import parallel_state
-
         total = torch.stack([output["sum_and_count"] for output in outputs]).sum(0)
         torch.distributed.all_reduce(total, group=parallel_state.get_data_parallel_group(with_context_parallel=True))
         self.tokens = int(total[1])
@@ -61,8 +61,20 @@ def megatron_model(model: Any) -> Any:
 
 
 def output_weight(gpt: Any) -> Tensor:
-    """Weight of the output layer [v, d], shared with the embedding or not."""
+    """Weight of the output layer [v, d], shared with the embedding or not, put together where ranks share it.
+
+    Each of these ranks then computes the whole loss, so each part of the weight already has its whole gradient.
+    """
     weight: Tensor = (
         gpt.shared_embedding_or_output_weight() if gpt.share_embeddings_and_output_weights else gpt.output_layer.weight
     )
+    if parallel_state.get_tensor_model_parallel_world_size() > 1:
+        weight = gather_from_sequence_parallel_region(weight, tensor_parallel_output_grad=False)
     return weight
+
+
+def parameter_count(gpt: Any) -> int:
+    """All parameters of the model, of which this rank may hold a part."""
+    ranks = parallel_state.get_tensor_model_parallel_world_size()
+    shared = [getattr(parameter, "tensor_model_parallel", False) for parameter in gpt.parameters()]
+    return sum(p.numel() * (ranks if part else 1) for p, part in zip(gpt.parameters(), shared, strict=True))

@@ -1,4 +1,4 @@
-"""Training in real NeMo: MegatronStrategy, Megatron's Adam and checkpoints, on CPUs (gloo, fp32)."""
+"""Training in real NeMo: MegatronStrategy, Megatron's Adam and checkpoints, on CPUs (gloo) or GPUs (NCCL)."""
 
 import json
 import shutil
@@ -49,18 +49,20 @@ def train(
     network = nl.io.load_context(model, subpath="model")
     network.config.calculate_per_token_loss = True
     network.config.transformer_layer_spec = layer_spec
+    network.config.deterministic_mode = job.layout.accelerator == "gpu"
     network.config.forward_step_fn = step
     network._training_loss_reduction = reduction
     journal = Journal(rank, step, reduction, samples, job)
     journal.validation_samples, journal.validate_every = validation, validate_every
     trainer = nl.Trainer(
-        accelerator="cpu",
+        accelerator=job.layout.accelerator,
         devices=rank.local_world,
         num_nodes=rank.world // rank.local_world,
         max_steps=job.steps,
         strategy=nl.MegatronStrategy(
+            tensor_model_parallel_size=job.layout.tensor,
             ddp="megatron",
-            process_group_backend="gloo",
+            process_group_backend={"cpu": "gloo", "gpu": "nccl"}[job.layout.accelerator],
             gradient_as_bucket_view=False,
             ckpt_async_save=False,
             ckpt_parallel_save=False,
@@ -69,7 +71,7 @@ def train(
             replace_progress_bar=False,
         ),
         plugins=[
-            nl.MegatronMixedPrecision(precision="32"),
+            _precision(job),
             LightningEnvironment() if rank.world == 1 else TorchElasticEnvironment(),
         ],
         callbacks=[journal, Keeper(rank, journal, job)],
@@ -113,6 +115,19 @@ def _checkpoints(job: Training) -> Any:
     )
 
 
+def _precision(job: Training) -> Any:
+    """32-bit floats, or bfloat16 with 32-bit sums of gradients; nothing is cast behind the model's back."""
+    if job.precision == "32":
+        return nl.MegatronMixedPrecision(precision="32")
+    return nl.MegatronMixedPrecision(
+        precision=job.precision,
+        params_dtype=torch.bfloat16,
+        pipeline_dtype=torch.bfloat16,
+        autocast_enabled=False,
+        grad_reduce_in_fp32=True,
+    )
+
+
 def _optimizer(job: Training) -> Any:
     """Megatron's Adam with linear warm-up and half a cosine."""
     return nl.MegatronOptimizerModule(
@@ -124,7 +139,8 @@ def _optimizer(job: Training) -> Any:
             adam_beta2=job.betas[1],
             clip_grad=job.clip,
             use_distributed_optimizer=False,
-            params_dtype=torch.float32,
+            bf16=job.precision == "bf16-mixed",
+            params_dtype=torch.bfloat16 if job.precision == "bf16-mixed" else torch.float32,
         ),
         lr_scheduler=nl.lr_scheduler.CosineAnnealingScheduler(
             max_steps=job.steps,

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from tapeout.errors import TapeoutError
 
+SLURM = "slurm"
+"""Snakemake's name of what submits jobs to the cluster."""
 SECONDS = 30
 """How long a command may take: a busy controller answers in a few seconds."""
 
@@ -13,6 +15,7 @@ FIELDS = {
     "state": "%T",
     "reason": "%r",
     "nodes": "%N",
+    "count": "%D",
     "left": "%L",
     "start": "%S",
     "gres": "%b",
@@ -64,6 +67,7 @@ class Job:
         state: PENDING, RUNNING, COMPLETING ...
         reason: why it waits.
         nodes: where it runs.
+        count: how many nodes it has, or wants.
         left: time until its limit, ``days-hours:minutes:seconds``.
         start: when it began, or is expected to; ``N/A`` if nobody knows.
         gres: what it gets on each node, e.g. ``gres:gpu:8``.
@@ -76,6 +80,7 @@ class Job:
     state: str
     reason: str
     nodes: str
+    count: str
     left: str
     start: str
     gres: str
@@ -101,16 +106,25 @@ class Job:
         count = self.gres.rpartition(":")[2]
         return int(count) if "gpu" in self.gres and count.isdigit() else 0
 
+    @property
+    def gpus_in_all(self) -> int:
+        """GPUs on all its nodes."""
+        return self.gpus * int(self.count) if self.count.isdigit() else self.gpus
 
-def live_jobs(folder: str) -> list[Job]:
+
+def live_jobs(folder: str, seconds: float = SECONDS) -> list[Job]:
     """This user's jobs of Snakemake that were submitted in ``folder`` and wait or run, oldest first.
+
+    Args:
+        folder: of the run.
+        seconds: how long to wait for the controller.
 
     Raises:
         SlurmUnavailable: see ``ask``.
     """
     wanted = "|".join(FIELDS.values())
     jobs = []
-    for line in ask("squeue", "--me", "--noheader", f"--format={wanted}").splitlines():
+    for line in ask("squeue", "--me", "--noheader", f"--format={wanted}", seconds=seconds).splitlines():
         job = Job(*line.split("|", len(FIELDS) - 1))
         if job.folder == folder and job.rule is not None and job.state not in ENDED:
             jobs.append(job)

@@ -13,6 +13,7 @@ from collections.abc import Callable, MutableMapping
 from pathlib import Path
 
 from tapeout.errors import TapeoutError
+from tapeout.slurm.client import SLURM as SLURM
 from tapeout.slurm.client import Job, SlurmUnavailable, ask, live_jobs
 from tapeout.slurm.submit import BIN
 

@@ -42,6 +42,8 @@ def test_the_schema_is_the_models() -> None:
         ({"dapt": {"steps": "many"}}, "config key dapt.steps: Input should be a valid integer"),
         ({"dapt": {"steps": 10, "warm_up": 9}}, "warm_up must be at most half"),
         ({"dapt": {"layout": {"nodes": 2}}}, "global_batch must be a multiple of micro_batch x layout.nodes"),
+        ({"dapt": {"layout": {"processes": 3, "tensor": 2}}}, "processes must be a multiple of tensor"),
+        ({"sft": {"precision": "bf16-mixed"}}, "precision bf16-mixed needs layout.accelerator gpu"),
         ({"corpus": {"domain": {"train": ["ibex"], "test": ["ibex"]}}}, "named twice"),
         ({"corpus": {"general": {"names": ["wikipedia"]}}}, "sources wikipedia are used but"),
         ({"instructions": {"own": ["serv"]}}, "instructions.own names serv, which is held out"),

@@ -1,0 +1,205 @@
+"""``tapeout top`` on the small project: before, during and after runs on this machine, in 80 and 140 columns."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from tapeout.cli import output
+from tapeout.cli.top import _shown
+from tapeout.graph.watch import Queue, Row, Standing, View
+from tapeout.graph.workspace import Workspace
+from tests.cli.test_commands import as_json, call
+from tests.graph.conftest import ALL, Project, built, project  # noqa: F401
+
+NOW = time.mktime((2030, 1, 1, 9, 0, 0, 0, 0, -1))
+
+TRAIN = """
+import os, sys, time
+from pathlib import Path
+print('@progress {"done": 3, "total": 10, "loss": 2.5, "tokens_per_second": 12345}', flush=True)
+while not Path("go").exists():
+    time.sleep(0.05)
+"""
+
+
+@contextmanager
+def under_way(where: Project) -> Iterator[subprocess.Popen[bytes]]:
+    """A run of which the step ``model`` waits, until the file ``go`` is there, and says how far it is."""
+    script = where.path("scripts/model.py").read_text()
+    where.path("scripts/model.py").write_text(script.replace("import json\n", f"import json\n{TRAIN}", 1))
+    process = subprocess.Popen(
+        where.command(), cwd=where.root, env=where.variables(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    try:
+        yield process
+    finally:
+        where.path("go").touch()
+        process.communicate(timeout=120)
+
+
+def wait_for(where: Project, true: Any) -> dict[str, dict[str, Any]]:
+    """Rows by artifact, as soon as they are as they should be."""
+    for _ in range(200):
+        code, text, _ = call(where, "top", "--json")
+        rows = {} if code == 3 else {row["artifact"]: row for row in json.loads(text)["rows"]}
+        if true(rows):
+            return rows
+        time.sleep(0.1)
+    raise AssertionError(rows)
+
+
+def test_before_and_after_a_run(project: Project) -> None:  # noqa: F811
+    code, _, errors = call(project, "top")
+    assert code == 3 and "NoProject: No run was planned in this folder." in errors
+    project.run("--dry-run")
+    code, text, _ = call(project, "top")
+    assert code == 0 and text.startswith("Plan: 0 of 6 made; no run yet.") and text.count("to do") == 6
+    project.run()
+    code, text, _ = call(project, "top")
+    assert code == 0 and "Plan: 6 of 6 made; no run: the last ended" in text and "Built 6 in" in text
+    project.run()
+    code, found = as_json(project, "top")
+    assert (code, found["rows"], found["there"], found["alive"]) == (0, [], len(ALL), False)
+
+
+def test_a_run_that_is_under_way(project: Project) -> None:  # noqa: F811
+    with under_way(project) as process:
+        rows = wait_for(project, lambda rows: rows.get("model", {}).get("done"))
+        model, report = rows["model"], rows["report.txt"]
+        assert (model["standing"], model["done"], model["total"]) == ("running", 3, 10)
+        assert model["values"] == {"loss": 2.5, "tokens_per_second": 12345}
+        assert (report["standing"], report["waits_for"]) == ("waiting", ["model"])
+        _, text, _ = call(project, "top", "--once", columns="140")
+        assert "here" in text and "3/10" in text and "12,345" in text and "for model" in text
+        assert project.run("--dry-run", ok=True) and process.poll() is None
+        assert "RunInProgress" in project.run(ok=False).text, "looking on does not take the folder's lock away"
+
+
+def test_it_ends_with_the_run_and_says_how(project: Project) -> None:  # noqa: F811
+    with under_way(project):
+        wait_for(project, lambda rows: "model" in rows and rows["model"]["standing"] == "running")
+        watching, theirs = os.openpty()
+        command = [sys.executable, "-m", "tapeout.cli", "top", "--every", "0.2"]
+        environment = {**project.variables(), "COLUMNS": "80", "LINES": "40", "TERM": "xterm"}
+        process = subprocess.Popen(command, cwd=project.root, env=environment, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        shown = ""
+        while "running" not in shown:
+            shown += os.read(watching, 65536).decode()
+        project.path("go").touch()
+        while True:
+            try:
+                shown += os.read(watching, 65536).decode()
+            except OSError:
+                break
+    assert process.wait() == 0
+    assert "Built 6 in" in shown and "for model" in shown
+
+
+def test_a_run_that_failed_shows_the_end_of_the_log(project: Project) -> None:  # noqa: F811
+    project.edit("scripts/formatted.py", "output.write", "print('last words')\nraise SystemExit(7)\noutput.write")
+    project.run("--keep-going", ok=False)
+    code, text, _ = call(project, "top")
+    assert code == 1
+    assert "scripts/formatted.py ended with status 7." in text and "    | last words" in text
+    assert "failed" in text and "to do" in text
+    code, found = as_json(project, "top")
+    assert [failure["artifact"] for failure in found["run"]["failures"]] == ["formatted.txt"]
+    assert "1 failed" in found["run"]["said"]
+
+
+def test_a_run_that_was_killed_is_not_shown_as_running(project: Project) -> None:  # noqa: F811
+    with under_way(project) as process:
+        rows = wait_for(project, lambda rows: rows.get("model", {}).get("done"))
+        assert rows["model"]["standing"] == "running"
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        found = as_json(project, "top")[1]
+        assert not found["alive"], "its job may live on, and is shown as such"
+        note = next(project.path("work").glob("*/live.json"))
+        os.kill(json.loads(note.read_bytes())["pid"], signal.SIGKILL)
+        rows = wait_for(project, lambda rows: rows["model"]["standing"] != "running")
+        assert rows["model"]["standing"] == "ended"
+        code, text, _ = call(project, "top")
+        assert code == 1 and "was killed" in text and "without a result" in text
+
+
+def row(name: str, standing: Standing, **more: Any) -> Row:
+    return Row(name, name.partition("/")[0], standing, **more)
+
+
+ROWS = [
+    row(
+        "dapt/model", Standing.RUNNING, job="1234567", node="gpu[1-2]", gpus=16, done=120, total=20000, remaining=7300.0
+    ),
+    row("sources/wheels", Standing.RUNNING, node="login1", done=12 * 10**7, total=2 * 10**8, values={"file": "a.whl"}),
+    row("evaluation/base.json", Standing.STARTING, job="1234568", node="cpu1"),
+    row("sft/model", Standing.QUEUED, reason="Resources", start="2030-01-01T10:30:00", job="1234569", gpus=8),
+    row("sft/other", Standing.QUEUED, reason="Priority", start="2030-01-02T10:30:00", job="1234570", gpus=8),
+    *(row(f"clean/{number}.txt", Standing.WAITING, waits_for=["corpus/domain"]) for number in range(2000)),
+    row("eval_report", Standing.WAITING, waits_for=["evaluation/base.json", "sft/model"]),
+]
+ROWS[0].values = {"loss": 3.2145, "tokens_per_second": 123456}
+NARROW = """
+Plan: 3 of 2,009 made, 12 were there; no run yet.
+It does not answer; jobs as of 24 s ago.
+
+artifact              state     where, why
+────────────────────────────────────────────────────────────────────────────────
+dapt/model            running   job 1234567, 16 GPUs, gpu[1-2]
+                                120/20,000, 2.0 h left, loss 3.2145, 123,456
+                                tokens/s
+sources/wheels        running   login1, 60 %, file a.whl
+evaluation/base.json  starting  job 1234568, cpu1
+sft/model             queued    job 1234569, 8 GPUs, Resources, starts 10:30
+sft/other             queued    job 1234570, 8 GPUs, Priority, starts 02 Jan
+                                10:30
+2,000 of clean        waiting   for corpus/domain
+eval_report           waiting   for evaluation/base.json and 1 more
+"""
+WIDE = """
+Plan: 3 of 2,009 made, 12 were there; no run yet.
+It does not answer; jobs as of 24 s ago.
+
+artifact              state         job  GPUs  where, why                                 step    loss  tokens/s   left
+───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+dapt/model            running   1234567    16  gpu[1-2]                             120/20,000  3.2145   123,456  2.0 h
+sources/wheels        running                  login1, file a.whl                         60 %
+evaluation/base.json  starting  1234568        cpu1
+sft/model             queued    1234569     8  Resources, starts 10:30
+sft/other             queued    1234570     8  Priority, starts 02 Jan 10:30
+2,000 of clean        waiting                  for corpus/domain
+eval_report           waiting                  for evaluation/base.json and 1 more
+"""
+
+
+@pytest.mark.parametrize(("width", "shown"), [(80, NARROW), (140, WIDE)])
+def test_the_table(width: int, shown: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    console = Console(width=width, highlight=False, force_terminal=False)
+    monkeypatch.setattr(output, "console", console)
+    view = View(NOW, None, 12, 3, ROWS, Queue("f", [], NOW - 24, "It does not answer."))
+    with console.capture() as captured:
+        for part in _shown(view, Workspace.here(), None):
+            console.print(part)
+    assert [line.rstrip() for line in captured.get().splitlines()] == shown.strip().splitlines()
+
+
+def test_what_has_no_room_is_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    console = Console(width=140, highlight=False, force_terminal=False)
+    monkeypatch.setattr(output, "console", console)
+    with console.capture() as captured:
+        for part in _shown(View(NOW, None, 12, 3, ROWS, None), Workspace.here(), 14):
+            console.print(part)
+    assert captured.get().splitlines()[-1] == "and 2,001 more"

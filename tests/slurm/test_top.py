@@ -1,0 +1,126 @@
+"""``tapeout top`` and the bill, on a real cluster."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from typing import Any
+
+from tests.slurm.cluster import wait_until
+from tests.slurm.conftest import OnCluster
+
+
+def top(where: OnCluster, *arguments: str) -> tuple[int, str]:
+    """Exit code and output of ``tapeout top``."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tapeout.cli", "top", *arguments],
+        cwd=where.root,
+        env=where.variables(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stdout
+
+
+def row(where: OnCluster, artifact: str) -> dict[str, Any]:
+    """What is shown of an artifact; empty if it is not shown."""
+    code, text = top(where, "--json")
+    rows = [] if code == 3 else json.loads(text)["rows"]
+    return next((found for found in rows if found["artifact"] == artifact), {})
+
+
+def shown(where: OnCluster, artifact: str, standing: str) -> dict[str, Any]:
+    """The row of an artifact as soon as it stands like that."""
+    found: dict[str, Any] = {}
+
+    def reached() -> bool:
+        found.clear()
+        found.update(row(where, artifact))
+        return found.get("standing") == standing
+
+    wait_until(reached, f"{artifact} {standing}", 90)
+    return found
+
+
+def test_a_training_is_followed_from_the_queue_to_its_end(project: OnCluster) -> None:
+    others = [project.cluster.ask("sbatch", "--parsable", "-p", "gpu", "-t", "9", "--exclusive", "--wrap", "sleep 999")]
+    others += [
+        project.cluster.ask("sbatch", "--parsable", "-p", "gpu", "-t", "9", "--exclusive", "--wrap", "sleep 999")
+    ]
+    project.fault("slow", "5")
+    run = project.begin()
+    try:
+        queued = shown(project, "model", "queued")
+        assert queued["reason"] in ("Resources", "Priority") and queued["gpus"] == 8 and queued["job"]
+        assert row(project, "report.txt")["waits_for"] == ["model"]
+        project.cluster.ask("scancel", *[other.strip() for other in others])
+        project.steps(1)
+        running = shown(project, "model", "running")
+        assert running["job"] == queued["job"] and running["node"] in ("gpu1", "gpu2") and running["gpus"] == 8
+        assert running["total"] and running["done"] and "loss" in running["values"]
+        text = top(project, "--once")[1]
+        assert re.search(rf"model +running +{running['job']} +8 +{running['node']} +\d+/\d+ ", text), text
+    finally:
+        project.fault()
+        output, _ = run.communicate(timeout=120)
+    code, text = top(project)
+    assert code == 0 and run.returncode == 0
+    bill = re.search(r"^Built 4 in [^:]*: .*GPU hours.* only waiting in the queue\.$", flat(output), re.MULTILINE)
+    assert bill and bill[0] in flat(text), output
+    job = next(one for one in project.cluster.accounted() if one["JobIDRaw"] == queued["job"])
+    said = re.search(r"([\d.]+) GPU hours", bill[0])
+    assert said and float(said[1]) == round(8 * int(job["ElapsedRaw"]) / 3600, 2), (
+        "8 GPUs for the time that it held them"
+    )
+
+
+def flat(text: str) -> str:
+    """With wrapped lines joined."""
+    return text.replace("\n  ", " ")
+
+
+def test_jobs_of_a_killed_run_are_shown_and_its_notes_are_not(project: OnCluster) -> None:
+    project.fault("slow", "5")
+    run = project.begin()
+    project.steps(1)
+    job = project.training()
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    code, text = top(project)
+    assert code == 1 and "was killed" in text and re.search(rf"model +running +{job} ", text), text
+    project.cluster.ask("scancel", job)
+    ended = shown(project, "model", "ended")
+    assert ended["reason"] == "without a result" and ended["job"] == job
+
+
+def test_a_controller_that_is_away_is_told_of_and_nothing_is_said_to_have_ended(project: OnCluster) -> None:
+    project.fault("slow", "5")
+    run = project.begin()
+    try:
+        project.steps(1)
+        job = project.training()
+        project.cluster.kill_daemon("slurmctld")
+        try:
+            code, text = top(project)
+            assert code == 0 and "jobs are not known" in text, text
+            assert re.search(rf"model +not seen +{job} ", text) and "last word" in text
+        finally:
+            project.cluster.start_controller()
+    finally:
+        project.fault()
+        run.communicate(timeout=180)
+
+
+def test_a_cancelled_job_is_shown_with_its_number_and_its_time_is_on_the_bill(project: OnCluster) -> None:
+    project.fault("slow", "5")
+    run = project.begin()
+    project.steps(2)
+    job = project.training()
+    project.cluster.ask("scancel", job)
+    output, _ = run.communicate(timeout=180)
+    code, text = top(project)
+    assert code == 1 and re.search(rf"✗ model +job {job} .*CANCELLED", text), text
+    assert re.search(r"^Built 2 of 4 in [^:]*, 1 failed: .*GPU hours", flat(output), re.MULTILINE), output
