@@ -40,7 +40,19 @@ from tapeout.graph.why import keep_meanings
 from tapeout.graph.words import CURE, clock, say, size
 from tapeout.graph.workspace import State, Workspace
 
-PASSED_ON = ("SLURM_", "NCCL_SOCKET_", "NCCL_IB_", "NCCL_DEBUG", "http", "https", "HTTP", "no_proxy", "NO_PROXY")
+PASSED_ON = (
+    "SLURM_",
+    "NCCL_SOCKET_",
+    "NCCL_IB_",
+    "NCCL_NET",
+    "NCCL_DEBUG",
+    "GLOO_SOCKET_",
+    "http",
+    "https",
+    "HTTP",
+    "no_proxy",
+    "NO_PROXY",
+)
 PASSED_ON_NAMES = {
     *("PATH", "HOME", "USER", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "TAPEOUT_STORE", "TAPEOUT_DOWNLOADS"),
     *(

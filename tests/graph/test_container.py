@@ -159,3 +159,12 @@ def test_a_second_build_in_the_container(project: Project, runtimes: StandIns) -
     status, said = project.tapeout("rebuild", "model", "--check")
     assert status == 0 and "same bytes" in said
     assert len(runtimes.calls("apptainer")) == 2
+
+
+def test_a_step_that_waits_for_a_verdict_is_not_told_of_it(built: Project) -> None:
+    """An input of a name with after_ is part of the action, and no option of the program, which would refuse it."""
+    needs = '        formatted=artifact("formatted.txt"),\n'
+    built.edit("rules/steps.smk", needs, f'{needs}        after_notes=artifact("notes/en.txt"),\n')
+    run = built.run()
+    assert run.built == ["model"]
+    assert action(built)["inputs"]["after_notes"]["artifact"] == "notes/en.txt"

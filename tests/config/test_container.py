@@ -1,0 +1,89 @@
+"""The section of the container, and what it changes in the whole graph."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tapeout.config.container import Container
+from tapeout.config.root import InvalidConfig, load
+from tapeout.graph.environment import read_environment
+
+ROOT = Path(__file__).parents[2]
+DIGEST = "ab" * 32
+IN_NEMO = ["dapt/model", "evaluation/base.json", "evaluation/dapt.json", "evaluation/sft.json"]
+IN_NEMO += ["export/hf", "nemo/base.nemo", "sft/model"]
+RECIPES = """
+import json, sys
+from pathlib import Path
+from tapeout.cli.project import load
+recipes = load([Path(name) for name in sys.argv[2:]], sys.argv[1]).recipes
+print(json.dumps({name: recipe.described({"needs": recipe.needs()}) for name, recipe in recipes.items()}))
+"""
+
+
+@pytest.mark.parametrize(
+    "image",
+    [f"nvcr.io/nvidia/nemo@sha256:{DIGEST}", f"localhost:5000/a/b:1.2@sha256:{DIGEST}", f"nemo@sha256:{DIGEST}"],
+)
+def test_images_by_digest(image: str) -> None:
+    assert Container(image=image).image == image
+
+
+@pytest.mark.parametrize("image", ["nvcr.io/nvidia/nemo:25.07", "nemo", f"nemo@{DIGEST}", f"nemo@sha256:{DIGEST[1:]}"])
+def test_a_tag_alone_is_refused_with_the_reason(image: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(InvalidConfig) as found:
+        load({**yaml.safe_load(Path("config/default.yaml").read_text()), "container": {"image": image}})
+    assert "config key container.image: " in found.value.cause
+    assert f"{image} has no digest; a tag can be moved to another image" in found.value.cause
+
+
+def test_packages_are_those_of_an_image() -> None:
+    given = {"nemo_toolkit": "2.4.1", "Torch": "2.8.0"}
+    found = Container.model_validate({"image": f"nemo@sha256:{DIGEST}", "packages": given})
+    assert found.packages == {"nemo-toolkit": "2.4.1", "torch": "2.8.0"}
+    with pytest.raises(ValueError, match="there is no image"):
+        Container.model_validate({"packages": given})
+
+
+def recipes(folder: Path, target: str, config: str = "") -> dict:
+    """The recipes of the whole graph under a configuration."""
+    names = ("Snakefile", "rules", "scripts", "config", "envs", "profiles", "tapeout")
+    for name in () if folder.exists() else names:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        folder.mkdir(exist_ok=True)
+        copy(ROOT / name, folder / name)
+    files = []
+    if config:
+        (folder / "my.yaml").write_text(config)
+        files = ["my.yaml"]
+    command = [sys.executable, "-c", RECIPES, target, *files]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_in_a_container_nothing_of_nemo_runs_before_the_probe(tmp_path: Path) -> None:
+    """The steps in NeMo have the container and wait for the probe; all others are what they are without it."""
+    bare = recipes(tmp_path / "project", "eval_report")
+    config = f"container: {{image: nemo@sha256:{DIGEST}, packages: {{nemo_toolkit: 2.4.1}}}}"
+    contained = recipes(tmp_path / "project", "eval_report", config)
+    differing = [name for name in contained if contained[name] != bare.get(name)]
+    assert sorted(differing) == sorted([*IN_NEMO, "probe.json"]) and "probe.json" not in bare
+    for name in differing:
+        assert contained[name]["environment"] == {"name": "container", "digest": DIGEST, "python": "python3"}
+        assert ("probe.json" in contained[name]["inputs"]["needs"]) == (name != "probe.json")
+    assert contained["probe.json"]["params"] == {"packages": {"nemo-toolkit": "2.4.1"}}
+
+
+def test_bare_the_probe_asks_for_the_locks_versions(tmp_path: Path) -> None:
+    probe = recipes(tmp_path / "project", "probe.json")["probe.json"]
+    packages = read_environment("nemo", ROOT).packages
+    assert {"torch", "nemo-toolkit", "megatron-core", "transformers"} <= probe["params"]["packages"].keys()
+    assert probe["params"]["packages"].items() <= packages.items()
+    assert probe["environment"]["name"] == "nemo"

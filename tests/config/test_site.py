@@ -1,0 +1,65 @@
+"""The site's file: checked, and turned into what rules ask for."""
+
+from pathlib import Path
+
+import pytest
+
+from tapeout.config.root import InvalidConfig
+from tapeout.config.site import Site, load_site
+from tapeout.config.training import Training
+
+ROOT = Path(__file__).parents[2]
+
+
+def site(tmp_path: Path, text: str) -> Site:
+    (tmp_path / "site.yaml").write_text(text)
+    return load_site(str(tmp_path / "site.yaml"))
+
+
+def test_the_projects_file_shows_every_key_with_its_default() -> None:
+    assert load_site(str(ROOT / "config" / "site.yaml")) == Site()
+    text = (ROOT / "config" / "site.yaml").read_text()
+    assert all(f"{name}:" in text for section in Site().model_dump().values() for name in section)
+
+
+def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
+    assert site(tmp_path, "") == Site()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("slurm: {acount: lab}", "did you mean account?"),
+        ("slurm: {gpu: {per_node: 0}}", "slurm.gpu.per_node"),
+        ("container: {runtime: docker}", "container.runtime"),
+        ("slurm: [", "cannot be read"),
+    ],
+)
+def test_what_does_not_fit_is_named(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(InvalidConfig, match=said.replace("?", r"\?")) as raised:
+        site(tmp_path, text)
+    assert "site.yaml" in str(raised.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidConfig, match="cannot be read"):
+        load_site(str(tmp_path / "none.yaml"))
+
+
+def test_trainings_get_whole_nodes_and_never_pieces(tmp_path: Path) -> None:
+    found = site(tmp_path, "slurm: {account: lab, gpu: {model: h100, per_node: 8, extra: --qos=long}}")
+    two = Training(global_batch=16, micro_batch=1, layout={"nodes": 2, "processes": 8, "accelerator": "gpu"})
+    asked = found.gpu_nodes(two)
+    assert (asked["gres"], asked["nodes"], asked["device"]) == ("gpu:h100:8", 2, "gpu")
+    assert (asked["slurm_account"], asked["slurm_extra"], asked["runtime"]) == ("lab", "--qos=long", 240)
+    assert "gres" not in found.cpu and found.cpu["slurm_partition"] == "cpu"
+
+
+def test_a_layout_that_no_node_can_hold_is_refused() -> None:
+    many = Training(global_batch=16, micro_batch=1, layout={"processes": 16, "accelerator": "gpu"})
+    with pytest.raises(InvalidConfig, match="16 GPUs"):
+        Site().gpu_nodes(many)
+
+
+def test_short_steps_stay_on_the_submit_node() -> None:
+    assert Site().short(9) and not Site().short(10)

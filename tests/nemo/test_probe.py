@@ -1,0 +1,69 @@
+"""The probe in the real environment: what it records, and everything that it finds wrong at once."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tapeout.graph.environment import read_environment
+from tapeout.nemo import probe as module
+from tapeout.nemo.probe import MODULES, WrongPackages, probe
+
+ROOT = Path(__file__).parents[2]
+
+
+def locked() -> dict[str, str]:
+    packages = read_environment("nemo", ROOT).packages
+    return {name: version for name, version in packages.items() if name in MODULES}
+
+
+def test_the_locked_environment_is_what_its_lock_says() -> None:
+    expected = locked()
+    assert expected.keys() == MODULES.keys()
+    found = probe(expected)
+    assert {name: version["installed"] for name, version in found["packages"].items()} == expected
+    assert found["packages"]["nemo-toolkit"]["imported"] == expected["nemo-toolkit"]
+    assert found["packages"]["megatron-core"]["imported"] == expected["megatron-core"]
+    assert found["torch"]["cuda"] is None and found["torch"]["nccl"] is None, "the build for the CPU"
+    assert found.keys() == {"python", "packages", "torch"}, "nothing of the machine"
+
+
+def test_a_version_stands_for_all_its_builds() -> None:
+    build = locked()["torch"]
+    assert "+" in build
+    probe({"torch": build.partition("+")[0]})
+    with pytest.raises(WrongPackages, match="torch is "):
+        probe({"torch": build.partition("+")[0] + "+cu129"})
+
+
+def test_everything_wrong_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "typer", None)  # what Python itself takes for «cannot be imported»
+    monkeypatch.setattr(module, "OLDEST_PYTHON", (99, 1))
+    with pytest.raises(WrongPackages) as found:
+        probe({"nemo-toolkit": "2.5.0", "transformer-engine": "2.4", "sentencepiece": locked()["sentencepiece"]})
+    said = found.value.cause
+    assert f"nemo-toolkit is {locked()['nemo-toolkit']}, 2.5.0 is expected" in said
+    assert "transformer-engine is not there, 2.4 is expected" in said
+    assert "typer cannot be imported" in said and "too old for the programs" in said
+    assert "sentencepiece" not in said
+
+
+def test_as_a_program(tmp_path: Path) -> None:
+    """A mismatch ends it with the two sentences and no output; without one it writes the same bytes each time."""
+
+    def run(packages: dict[str, str], output: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "params.json").write_text(json.dumps({"packages": packages}))
+        options = ["--params", str(tmp_path / "params.json"), "--output", str(tmp_path / output)]
+        command = [sys.executable, "scripts/probe.py", *options]
+        environment = {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+    done = run({"torch": "1.0"}, "no.json")
+    assert done.returncode == 1 and not (tmp_path / "no.json").exists()
+    last = done.stderr.rstrip().splitlines()[-2:]
+    assert last[0].startswith("WrongPackages: ") and last[1].startswith("  cure: ")
+    for output in ("a.json", "b.json"):
+        assert run({}, output).returncode == 0
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
