@@ -41,29 +41,13 @@ from tapeout.graph.words import CURE, clock, say, size
 from tapeout.graph.workspace import State, Workspace
 
 PASSED_ON = (
-    "SLURM_",
-    "NCCL_SOCKET_",
-    "NCCL_IB_",
-    "NCCL_NET",
-    "NCCL_DEBUG",
-    "GLOO_SOCKET_",
-    "http",
-    "https",
-    "HTTP",
-    "no_proxy",
-    "NO_PROXY",
+    *("SLURM_", "NCCL_SOCKET_", "NCCL_IB_", "NCCL_NET", "NCCL_DEBUG", "GLOO_SOCKET_"),
+    *("http", "https", "HTTP", "no_proxy", "NO_PROXY"),
 )
 PASSED_ON_NAMES = {
     *("PATH", "HOME", "USER", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "TAPEOUT_STORE", "TAPEOUT_DOWNLOADS"),
-    *(
-        "TAPEOUT_CHECKPOINT_SECONDS",
-        "HF_TOKEN",
-        "HF_ENDPOINT",
-        "PIP_INDEX_URL",
-        "REQUESTS_CA_BUNDLE",
-        "SSL_CERT_FILE",
-        "SSL_CERT_DIR",
-    ),
+    *("HF_TOKEN", "HF_ENDPOINT", "PIP_INDEX_URL", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    "TAPEOUT_CHECKPOINT_SECONDS",
 }
 """What a program may see of the caller's variables: where things are and who asks, nothing that decides bytes."""
 AFTER = "after_"
