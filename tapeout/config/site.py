@@ -14,6 +14,8 @@ from tapeout.config.root import InvalidConfig, explained
 from tapeout.config.section import Section
 from tapeout.config.training import Training
 
+FILE = "config/site.yaml"
+
 MEGABYTES = 1024
 """Of a gigabyte, as Slurm counts memory."""
 
@@ -62,7 +64,7 @@ class ContainerRuntime(Section):
 
     runtime: Literal["bare", "apptainer", "pyxis"] = Field("bare", description="What starts programs.")
     mounts: list[str] = Field([], description="Folders that the container sees, beside the project's own.")
-    images: str | None = Field(None, description="Folder of images that were pulled for apptainer.")
+    images: str | None = Field(None, description="Folder of images that were pulled (.sif or .sqsh).")
 
 
 class Site(Section):
@@ -131,11 +133,13 @@ class Site(Section):
 
 
 def load_site(file: str) -> Site:
-    """Read the site's file.
+    """Read the site's file; without ``FILE``, as in an export, which tells nothing of the cluster, all is the default.
 
     Raises:
         InvalidConfig: the file is missing, is no YAML or does not fit.
     """
+    if file == FILE and not Path(FILE).exists():
+        return Site()
     try:
         value = yaml.safe_load(Path(file).read_bytes())
         return Site.model_validate({} if value is None else value)

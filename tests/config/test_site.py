@@ -41,6 +41,11 @@ def test_what_does_not_fit_is_named(tmp_path: Path, text: str, said: str) -> Non
     assert "site.yaml" in str(raised.value)
 
 
+def test_an_export_has_no_site_and_needs_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_site("config/site.yaml") == Site()
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidConfig, match="cannot be read"):
         load_site(str(tmp_path / "none.yaml"))
