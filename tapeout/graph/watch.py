@@ -7,7 +7,7 @@ uses one. Nothing is locked or written.
 import socket
 import time
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -219,10 +219,11 @@ class _Rows:
             return self._of_job(name, recipe, job, note)
         if note is not None and "failed" not in note and self._breathes(note):
             return self._of_note(name, recipe, Standing.RUNNING, note)
-        if note is not None and note["job"] and not self.answered and name not in self.failures:
+        said_so = name in self.failures or "failed" in (note or {})
+        if note is not None and note["job"] and not self.answered and not said_so:
             return self._of_note(name, recipe, Standing.UNSEEN, note)
         if name in self.failures or self._of_this_run(note):
-            standing = Standing.FAILED if name in self.failures or "failed" in (note or {}) else Standing.ENDED
+            standing = Standing.FAILED if said_so else Standing.ENDED
             reason = "" if standing is Standing.FAILED else "without a result"
             found = Row(name, recipe.rule, standing, reason)
             if note is not None:
@@ -288,18 +289,18 @@ class _Rows:
 
 
 def reasons(view: View, work: Path) -> list[Failure]:
-    """What failed in the last run, with what the step itself said of it."""
-    if view.course is None:
-        return []
-    said = {note["artifact"]: note["failed"] for note in read_notes(work) if "failed" in note}
-    rows = {row.artifact for row in view.rows}
-    return [
-        replace(failure, text=f"✗ {failure.artifact}  {said[failure.artifact]}")
-        if failure.artifact in said and not failure.job
-        else failure
-        for failure in view.course.failures
-        if failure.artifact in rows
-    ]
+    """What failed and is not there: what was said of it, or what the step itself said, if that is more."""
+    notes = {note["artifact"]: note for note in read_notes(work) if "failed" in note}
+    told = {failure.artifact: failure for failure in view.course.failures} if view.course is not None else {}
+    found = []
+    for row in view.rows:
+        name, failure = row.artifact, told.get(row.artifact)
+        if row.standing is Standing.FAILED and name in notes and (failure is None or not failure.job):
+            job = notes[name]["job"]
+            found.append(Failure(name, f"✗ {name}{f'  job {job}' if job else ''}  {notes[name]['failed']}", job=job))
+        elif failure is not None:
+            found.append(failure)
+    return found
 
 
 def tail(failure: Failure, lines: int) -> list[str]:

@@ -250,6 +250,13 @@ def test_a_run_ends_failed_killed_or_well(folder: Folder) -> None:
     assert folder.view().rows == [] and not folder.view().failed
 
 
+def test_what_a_step_said_is_shown_though_its_run_was_killed(folder: Folder) -> None:
+    replace(folder.begin(), pid=GONE).write(folder.workspace)
+    folder.note("words", job="5", pid=GONE, failed="StepFailed: it did.")
+    (told,) = reasons(folder.view(), folder.workspace.work)
+    assert told.text == "✗ words  job 5  StepFailed: it did."
+
+
 def test_a_plan_that_was_written_anew_is_read_anew(folder: Folder) -> None:
     folder.begin()
     folder.workspace.mark_sealed("words")
