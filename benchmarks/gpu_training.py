@@ -61,6 +61,7 @@ def main() -> None:
     parser.add_argument("place", type=Path, help="new folder for everything that is made")
     parser.add_argument("--gpus", type=int, default=1)
     parser.add_argument("--accelerator", choices=["cpu", "gpu"], default="gpu")
+    parser.add_argument("--group", nargs="+", help="these groups of chains only")
     parser.add_argument("--at-once", type=int, default=4, help="chains that run beside each other, on the same GPUs")
     for name, default in (("hidden", 1024), ("layers", 16), ("sequence", 1024), ("batch", 16), ("steps", 24)):
         parser.add_argument(f"--{name}", type=int, default=default)
@@ -70,8 +71,10 @@ def main() -> None:
     material(options)
     print(f"material after {time.monotonic() - started:.0f} s", flush=True)
     with ThreadPoolExecutor(options.at_once) as pool:
-        all_chains = chains(options.gpus, options.accelerator)
-        results = list(pool.map(lambda chain: run(chain, options), all_chains))
+        chosen = chains(options.gpus, options.accelerator)
+        if options.group:
+            chosen = [chain for chain in chosen if chain.group in options.group]
+        results = list(pool.map(lambda chain: run(chain, options), chosen))
     same = {
         group: len({result["digest"] for result in results if result["group"] == group}) == 1
         for group in {result["group"] for result in results}

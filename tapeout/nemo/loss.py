@@ -126,6 +126,7 @@ def summed_loss(hidden: Tensor, weight: Tensor, vocabulary: Vocabulary, labels: 
     """
     chosen = mask.flatten().nonzero()[:, 0]
     flat = hidden.transpose(0, 1).reshape(-1, hidden.size(-1)).index_select(0, chosen)
+    flat = flat.to(weight.dtype)  # Megatron widens what leaves a model of bfloat16
     targets = vocabulary.place[labels.flatten()[chosen]]
     loss: Tensor = SummedCrossEntropy.apply(flat, vocabulary.rows(weight), vocabulary.bias, targets)
     return loss

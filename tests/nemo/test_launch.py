@@ -164,6 +164,13 @@ def test_no_rank_outlives_its_starter(tmp_path: Path, start: Start) -> None:
         time.sleep(0.05)
 
 
+def test_too_few_gpus_are_named() -> None:
+    layout = Layout(accelerator="gpu", processes=99)
+    words = "The layout wants 99 GPUs on this machine, and PyTorch sees"
+    with pytest.raises(UnfitLayout, match=words), every_rank(layout, 1):
+        pass
+
+
 def test_another_number_of_machines_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAPEOUT_NODES", "2")
     for layout in (Layout(), Layout(nodes=3)):

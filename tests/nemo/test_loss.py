@@ -72,3 +72,18 @@ def test_no_gradients_when_none_are_wanted() -> None:
     with torch.no_grad():
         loss = summed_loss(hidden, weight, split_vocabulary(weight, labels), labels, mask)
     torch.testing.assert_close(loss, exact(hidden, weight, labels, mask), rtol=1e-5, atol=1e-3)
+
+
+def test_bfloat16_rounds_only_the_products() -> None:
+    """Megatron gives hidden states of 32 bits to a weight of 16."""
+    hidden, weight, labels, mask = material(200)
+    narrow, wide = weight.bfloat16().requires_grad_(), weight.bfloat16().float().requires_grad_()
+    rounded = hidden.bfloat16().float()
+    loss = summed_loss(rounded, narrow, split_vocabulary(narrow, labels), labels, mask)
+    wanted = exact(rounded, wide, labels, mask)
+    assert loss.dtype == torch.float32 and narrow.grad is None
+    torch.testing.assert_close(loss, wanted, rtol=2e-3, atol=0)
+    loss.backward()
+    wanted.backward()
+    assert narrow.grad is not None and narrow.grad.dtype == torch.bfloat16
+    torch.testing.assert_close(narrow.grad.float(), wide.grad, rtol=0.05, atol=0.1)
