@@ -14,7 +14,7 @@ rule dapt:
         typical_seconds=15,
         gflop=estimates.training_gflop(settings.dapt),
         typical_bytes=estimates.extended_bytes,
-    threads: settings.dapt.threads
+    threads: settings.dapt.threads * settings.dapt.layout.processes
     log:
         "logs/dapt/model.log",
     conda:

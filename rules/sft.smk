@@ -14,7 +14,7 @@ rule sft:
         typical_seconds=15,
         gflop=estimates.training_gflop(settings.sft),
         typical_bytes=estimates.extended_bytes,
-    threads: settings.sft.threads
+    threads: settings.sft.threads * settings.sft.layout.processes
     log:
         "logs/sft/model.log",
     conda:
