@@ -20,8 +20,9 @@ plan:
 	@$(INSTALL) workflow
 	@$(SNAKEMAKE) eval_report --dry-run $(if $(CONFIG),--configfile $(CONFIG))
 
+# ADD=nemo-cuda  that of trainings on GPUs without a container, too
 environments:
-	@$(INSTALL) workflow data nemo
+	@$(INSTALL) workflow data nemo $(ADD)
 
 test: environments check test-graph test-data test-nemo test-end $(if $(filter no,$(SLURM)),,test-slurm)
 

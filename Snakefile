@@ -25,6 +25,7 @@ with named_errors():
 action, artifact, sealed = layer.action, layer.artifact, layer.sealed
 parameters, build = layer.parameters, layer.build
 estimates = Estimates(settings)  # what rules tell of their cost; no identity
+trained_in = {"cpu": "../envs/nemo.yaml", "gpu": "../envs/nemo-cuda.yaml"}
 nemo_image = layer.container(settings.container.image, settings.container.python)
 # in a container nothing of NeMo runs before the probe has seen the expected versions; bare, the lock's hashes say them
 probed = {"after_probe": artifact("probe.json")} if nemo_image else {}

@@ -18,7 +18,7 @@ rule dapt:
     log:
         "logs/dapt/model.log",
     conda:
-        "../envs/nemo.yaml"
+        trained_in[settings.dapt.layout.accelerator]
     container:
         nemo_image
     shell:

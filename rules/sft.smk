@@ -18,7 +18,7 @@ rule sft:
     log:
         "logs/sft/model.log",
     conda:
-        "../envs/nemo.yaml"
+        trained_in[settings.sft.layout.accelerator]
     container:
         nemo_image
     shell:

@@ -57,7 +57,8 @@ class Environment:
         """Raises ``MissingEnvironment`` unless it is installed to the end."""
         if not self.complete:
             raise MissingEnvironment(
-                f"The environment {self.name} ({self.digest[:16]}) is not installed.", "Run: make environments"
+                f"The environment {self.name} ({self.digest[:16]}) is not installed.",
+                f"Run: make environments ADD={self.name}",
             )
 
 
