@@ -70,7 +70,7 @@ def top(
     \b
     running    here, or as a job of Slurm that is named
     starting   its job has begun, its program has not yet
-    not seen   was running when Slurm's controller last answered, or its job's note was last read
+    not seen   ran when it last spoke; Slurm's controller does not answer
     failed     its job failed; what it said comes below
     ended      its process or job is gone and it has no result
     requeued   its job went back into the queue and goes on

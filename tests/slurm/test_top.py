@@ -47,10 +47,8 @@ def shown(where: OnCluster, artifact: str, standing: str) -> dict[str, Any]:
 
 
 def test_a_training_is_followed_from_the_queue_to_its_end(project: OnCluster) -> None:
-    others = [project.cluster.ask("sbatch", "--parsable", "-p", "gpu", "-t", "9", "--exclusive", "--wrap", "sleep 999")]
-    others += [
-        project.cluster.ask("sbatch", "--parsable", "-p", "gpu", "-t", "9", "--exclusive", "--wrap", "sleep 999")
-    ]
+    filler = ("--parsable", "-p", "gpu", "-t", "9", "--exclusive", "--output=/dev/null", "--wrap", "sleep 999")
+    others = [project.cluster.ask("sbatch", *filler) for _ in range(2)]
     project.fault("slow", "5")
     run = project.begin()
     try:
