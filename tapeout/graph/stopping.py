@@ -93,11 +93,15 @@ class Stopper:
         In a job that goes on existing (a time limit that comes near, a preemption) the job is put back into the queue,
         a bounded number of times, and this process ends with it.
 
+        A good end after SIGTERM is not believed: many programs tidy up and end so, with half of their output.
+
         Raises:
             StepFailed: it is not to be tried again by itself.
         """
-        if status == 0 or (self.why is None and status != SAVED):
+        if self.why is None and status != SAVED:
             return
+        if status == 0 and self.why != signal.SIGTERM.name:
+            return  # it was asked by the file alone, and was done before it looked
         saved = "it goes on from what it saved" if status == SAVED else "it begins again"
         stopped = f"{script} was stopped by {self.why or 'itself'}"
         if self.allocation is None:
