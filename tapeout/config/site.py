@@ -4,17 +4,27 @@ What a rule asks for is said in the words of the Slurm executor (``slurm_partiti
 on one machine ignores them.
 """
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from tapeout.config.root import InvalidConfig, explained
 from tapeout.config.section import Section
 from tapeout.config.training import Training
 
 FILE = "config/site.yaml"
+
+OPTION = re.compile(r"--([a-z][a-z-]*)(?:=[\w.,:@%+/\[\]-]+)?")
+TAKEN = {
+    *("job-name", "output", "error", "parsable", "export", "comment", "workdir", "chdir", "account", "partition"),
+    *("mem", "mem-per-cpu", "ntasks", "ntasks-per-gpu", "ntasks-per-node", "cpus-per-task", "cpus-per-gpu", "time"),
+    *("constraint", "qos", "nodes", "clusters", "gres", "gpus", "array", "requeue", "no-requeue", "wrap", "open-mode"),
+    *("dependency", "wait", "test-only"),
+}
+"""Options of sbatch that the executor sets, or that would submit something else than one job."""
 
 MEGABYTES = 1024
 """Of a gigabyte, as Slurm counts memory."""
@@ -26,7 +36,21 @@ class Partition(Section):
     partition: str = Field("cpu", min_length=1, description="Name of the partition; several by commas.")
     memory_gb: int = Field(16, ge=1, description="Memory of a job on each node, GiB.")
     minutes: int = Field(120, ge=1, description="Time limit.")
-    extra: str | None = Field(None, description="More options for sbatch.")
+    qos: str | None = Field(None, description="Quality of service.")
+    constraint: str | None = Field(None, description="Features that nodes must have.")
+    extra: str | None = Field(None, description="More options for sbatch, each --NAME=VALUE.")
+
+    @field_validator("extra")
+    @classmethod
+    def _options(cls, extra: str | None) -> str | None:
+        """Options alone, and none that has a key of its own or that would change what a job is."""
+        for word in (extra or "").split():
+            option = OPTION.fullmatch(word)
+            if option is None:
+                raise ValueError(f"{word} is no option; write each as --NAME=VALUE, without blanks or quotes")
+            if option[1] in TAKEN:
+                raise ValueError(f"--{option[1]} is not for extra: it has a key, or would change what a job is")
+        return extra
 
 
 class GpuPartition(Partition):
@@ -123,11 +147,13 @@ class Site(Section):
         return {name: f"{value:g}" for name, value in seconds.items()}
 
     def _resources(self, place: Partition) -> dict[str, Any]:
-        given = {"slurm_account": self.slurm.account, "slurm_extra": place.extra}
+        given = {"slurm_account": self.slurm.account, "qos": place.qos, "constraint": place.constraint}
         return {
             "slurm_partition": place.partition,
             "mem_mb": place.memory_gb * MEGABYTES,
             "runtime": place.minutes,
+            # a job that was put back goes on in the same log
+            "slurm_extra": " ".join(filter(None, ["--open-mode=append", place.extra])),
             **{name: value for name, value in given.items() if value},
         }
 

@@ -20,6 +20,7 @@ from tapeout.graph import node
 from tapeout.graph.container import Container
 from tapeout.graph.environment import Environment
 from tapeout.graph.errors import GraphError
+from tapeout.slurm.allocation import SUBMITTED
 
 BARE, APPTAINER, PYXIS = "bare", "apptainer", "pyxis"
 SRUN = "srun"
@@ -119,7 +120,7 @@ class Program:
 
     def spread(self, caller: Mapping[str, str]) -> bool:
         """Whether it is started once on each of several nodes; outside a job one start makes all its processes."""
-        return self.nodes > 1 and "SLURM_JOB_ID" in caller
+        return self.nodes > 1 and SUBMITTED in caller and "SLURM_JOB_ID" in caller
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from snakemake.settings.enums import Quietness
 from snakemake.settings.types import DeploymentMethod
 
 from tapeout.errors import TapeoutError
+from tapeout.graph import cluster
 from tapeout.graph.action import Inputs, Recipe, Reference
 from tapeout.graph.announce import announce
 from tapeout.graph.chatter import listen
@@ -32,9 +33,8 @@ from tapeout.graph.errors import AmbiguousRule, BrokenScript, RunInProgress, Unk
 from tapeout.graph.launch import Launch
 from tapeout.graph.local import LocalDigests
 from tapeout.graph.settle import Decision, decide, families, in_order, mark
-from tapeout.graph.words import say
-from tapeout.graph.workspace import State, Workspace
-from tapeout.slurm import driver
+from tapeout.graph.workspace import PLAN, State, Workspace
+from tapeout.slurm.client import SLURM
 
 ARTIFACT, SEALED = "tapeout_artifact", "tapeout_sealed"
 RUNNER = "-m tapeout.graph.runner"
@@ -300,12 +300,8 @@ class Layer:
             raise RunInProgress("Another run works in this folder.", "Wait for it, or use another folder.")
         if real:
             os.environ.update(self.variables)
-            if self.workflow.executor_plugin.name == driver.SLURM:
-                from tapeout.slurm.executor import adapt  # the executor takes a moment to import
-
-                adapt(say)
-                driver.prepare(os.environ)
-                driver.wait_for_earlier_jobs(str(Path.cwd()), say)
+            if self.workflow.executor_plugin.name == SLURM:
+                cluster.begin(self.workspace)
         targets = self.targets()
         recipes = self.recipes(targets)
         forced = self._forced(recipes)
@@ -322,7 +318,7 @@ class Layer:
                 with self.workspace.store.in_use():
                     self.workspace.root.register()
             if free:
-                self.workspace.write_plan(recipes, forced, together, self.launch)
+                os.environ[PLAN] = self.workspace.write_plan(recipes, forced, together, self.launch)
                 mark(self.workspace, decisions, together)
         if not real and self.lock is not None:
             os.close(self.lock)

@@ -11,7 +11,7 @@ from functools import cache
 
 from tapeout.graph.action import Action
 from tapeout.graph.digest import disk_full_is_named
-from tapeout.graph.errors import GraphError, InputChanged
+from tapeout.graph.errors import GraphError
 from tapeout.graph.late import patiently
 from tapeout.graph.manifest import Manifest
 from tapeout.graph.workspace import State, Workspace
@@ -30,7 +30,7 @@ def resolve(workspace: Workspace, head: str) -> dict[str, str]:
 
     @cache
     def manifest(name: str) -> Manifest:
-        return patiently(lambda: _made(workspace, name))
+        return patiently(lambda: workspace.made(name))
 
     actions = [recipe.action(manifest) for recipe in patiently(lambda: workspace.read_family(head))]
     if workspace.remote is not None:
@@ -38,16 +38,6 @@ def resolve(workspace: Workspace, head: str) -> dict[str, str]:
         lacking = [action for action in actions if workspace.find(action)[0] is State.BUILD]
         workspace.remote.fetch(workspace.remote.find(lacking))
     return {action.artifact: _resolve(workspace, action) for action in actions}
-
-
-def _made(workspace: Workspace, name: str) -> Manifest:
-    """The manifest of an input: of what its action was to make, not of what was there before."""
-    found = workspace.manifest(name)
-    if found is None or found.action != workspace.action(name).digest:
-        raise InputChanged(
-            f"Artifact {name} has lost its manifest, or has that of another action.", "Run Snakemake again."
-        )
-    return found
 
 
 def _resolve(workspace: Workspace, action: Action) -> str:

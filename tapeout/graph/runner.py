@@ -22,6 +22,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from tapeout.graph.action import Action, Recipe, Reference
+from tapeout.graph.alone import alone
 from tapeout.graph.closure import closure
 from tapeout.graph.container import Container, environment_of
 from tapeout.graph.course import RUN
@@ -175,6 +176,7 @@ def build(step: Step, forced: bool) -> str:
         MissingOutput: it ended well and wrote nothing.
     """
     workspace, name = step.workspace, step.recipe.artifact
+    alone(workspace.store, step.action.digest, name)
     with workspace.store.locked(step.action.digest):
         with workspace.steady():
             _superseded(step)
@@ -293,8 +295,9 @@ def _compared(step: Step, known: Manifest, manifest: Manifest) -> str:
 def _run(step: Step) -> None:
     """Run the program; its words go to the log, its progress also to the terminal."""
     step.log.parent.mkdir(parents=True, exist_ok=True)
+    mode = "a" if (step.scratch / "restarts").exists() else "w"  # one log of all that one job did
     short_folder, stopping = tempfile.TemporaryDirectory(prefix="tapeout-"), Stopper(step.stop)
-    with stopping as stopper, short_folder as short, open(step.log, "w") as log:
+    with stopping as stopper, short_folder as short, open(step.log, mode) as log:
         # a short name for a folder on the run's own disk: sockets' paths may have 108 characters
         temporary = Path(short) / "t"
         temporary.symlink_to(step.scratch / "tmp")

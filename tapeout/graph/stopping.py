@@ -9,13 +9,16 @@ import os
 import signal
 import subprocess
 import threading
+import time
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
 from tapeout.graph.errors import StepFailed
 from tapeout.graph.words import say
 from tapeout.slurm.allocation import Allocation, note_restart, restarts
-from tapeout.slurm.client import SlurmUnavailable
+from tapeout.slurm.client import AWAY, SlurmUnavailable
+from tapeout.slurm.submit import PATIENCE, SECONDS_BETWEEN
 
 SAVED = os.EX_TEMPFAIL
 """Status of a program that saved its state and can go on from it."""
@@ -33,6 +36,7 @@ class Stopper:
     def __init__(self, file: Path) -> None:
         self.file = file
         self.why: str | None = None
+        self.firmly = False
         self.process: subprocess.Popen[str] | None = None
         self.number = signal.SIGTERM
         self.ended = threading.Event()
@@ -59,28 +63,28 @@ class Stopper:
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
         self.why = self.why or signal.Signals(number).name
+        self.firmly = self.firmly or number == signal.SIGTERM
         self._stop()
 
     def _stop(self) -> None:
         self.file.touch()
-        if self.why == signal.SIGTERM.name and self.process is not None:
+        if self.firmly and self.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, self.number)
 
     def _watch(self) -> None:
         """Ask the program to stop when the job's time is nearly over."""
         leave = float(os.environ.get(LEAVE, "300"))
-        pause, first = 0.0, True
+        pause, limit = 0.0, None
         while not self.ended.wait(pause):
             left = self.allocation.seconds_left() if self.allocation is not None else None
             if left is None:
                 pause = 60.0
                 continue
-            if first:
-                leave, first = (
-                    min(leave, left / 4),
-                    False,
-                )  # else a short job would make way before it has done anything
+            if limit is None and self.allocation is not None:
+                limit = self.allocation.limit()
+            if limit is not None:
+                leave = min(leave, limit / 4)  # else a short job would make way before it has done anything
             if left <= leave:
                 self.why = self.why or "the time limit"
                 self._stop()
@@ -98,27 +102,36 @@ class Stopper:
         Raises:
             StepFailed: it is not to be tried again by itself.
         """
-        if self.why is None and status != SAVED:
+        if not self._stopped(status):
             return
-        if status == 0 and self.why != signal.SIGTERM.name:
-            return  # it was asked by the file alone, and was done before it looked
         saved = "it goes on from what it saved" if status == SAVED else "it begins again"
         stopped = f"{script} was stopped by {self.why or 'itself'}"
         if self.allocation is None:
             raise StepFailed(f"{stopped}.", f"Run again: {saved}.")
-        job, most = self.allocation.job, int(os.environ.get(RESTARTS, "20"))
-        try:
-            state = self.allocation.state()
-            if state != "RUNNING":
-                raise StepFailed(f"{stopped}: job {job} was ended ({state}).", f"Run again: {saved}.")
-            done = restarts(folder, job)
-            if done >= most:
-                raise StepFailed(
-                    f"{stopped}, and job {job} has been put back into the queue {done} times.",
-                    f"Run again: {saved}. Or allow more restarts, or more minutes, in config/site.yaml.",
-                )
-            note_restart(folder, job)
-            say(f"~ {artifact}  {stopped}; job {job} goes back into the queue (restart {done + 1} of {most}), {saved}")
-            self.allocation.requeue()
-        except SlurmUnavailable as error:
-            raise StepFailed(f"{stopped}. {error.cause}", f"Run again: {saved}.") from error
+        job, most, done = self.allocation.job, int(os.environ.get(RESTARTS, "20")), 0
+        end = time.monotonic() + float(os.environ.get(PATIENCE, "0"))
+        while True:
+            try:
+                state = self.allocation.state()
+                if state != "RUNNING":
+                    raise StepFailed(f"{stopped}: job {job} was ended ({state}).", f"Run again: {saved}.")
+                done = restarts(folder, job)
+                if done >= most:
+                    raise StepFailed(
+                        f"{stopped}, and job {job} has been put back into the queue {done} times.",
+                        f"Run again: {saved}. Or allow more restarts, or more minutes, in config/site.yaml.",
+                    )
+                back = f"job {job} goes back into the queue (restart {done + 1} of {most}), {saved}"
+                say(f"~ {artifact}  {stopped}; {back}")
+                self.allocation.requeue(partial(note_restart, folder, job))
+            except SlurmUnavailable as error:
+                if time.monotonic() > end or not AWAY.search(error.cause):
+                    raise StepFailed(f"{stopped}. {error.cause}", f"Run again: {saved}.") from error
+                time.sleep(SECONDS_BETWEEN)
+
+    def _stopped(self, status: int) -> bool:
+        """Whether the program ended because it was asked to, and not for a reason of its own."""
+        if self.why is None or status == SAVED:
+            return status == SAVED
+        asked = {-signal.SIGTERM, -signal.SIGUSR1, 128 + signal.SIGTERM, 128 + signal.SIGUSR1}
+        return status in asked or (status == 0 and self.firmly)  # asked by the file alone it may just have been done

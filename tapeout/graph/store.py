@@ -277,6 +277,17 @@ class Store:
         with holding(place):
             yield
 
+    def busy(self, action_digest: str) -> bool:
+        """Whether another process holds an action at this moment."""
+        place = self.lock_path(action_digest)
+        self.open(place, "ab").close()
+        with open(place, "a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
         """Hold the garbage collector off while files go in or out; many may do so at once, and within each other.

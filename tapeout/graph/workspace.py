@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fcntl import LOCK_SH
 from pathlib import Path
+from typing import Any
 
 from tapeout.graph.action import Action, Recipe
-from tapeout.graph.digest import canonical, write_atomically, write_if_changed
-from tapeout.graph.errors import DamagedEntry, UnknownArtifact
+from tapeout.graph.digest import canonical, digest_bytes, write_atomically, write_if_changed
+from tapeout.graph.errors import DamagedEntry, InputChanged, UnknownArtifact
 from tapeout.graph.launch import Launch
 from tapeout.graph.manifest import Manifest, vouch
 from tapeout.graph.remote import Remote
@@ -28,6 +29,9 @@ OLD, SEALED, LATER = 1, 2, 3
 whether an action is newer than its mark, says what was decided from content, so that neither a touched file nor the
 skewed clock of another host can mislead it."""
 
+
+PLAN = "TAPEOUT_PLAN"
+"""Variable: SHA-256 of the plan of the run that a process belongs to."""
 
 MARK = b"see the manifest\n"
 """Content of the marks. Not empty: of files of no bytes Snakemake compares checksums, whatever its settings."""
@@ -118,6 +122,18 @@ class Workspace:
             return Action(json.loads(path.read_bytes()))
         except (FileNotFoundError, ValueError) as error:
             raise DamagedEntry(f"The action of {name} cannot be read: {error}.", "Run Snakemake again.") from error
+
+    def made(self, name: str) -> Manifest:
+        """The manifest of what an artifact's action was to make, not of what was there before.
+
+        Raises:
+            InputChanged: there is none, or it is of another action; or not yet, on a late file system.
+            DamagedEntry: the action cannot be read.
+        """
+        found = self.manifest(name)
+        if found is None or found.action != self.action(name).digest:
+            raise InputChanged(f"Artifact {name} has no manifest, or that of another action.", "Run Snakemake again.")
+        return found
 
     def find(self, action: Action) -> tuple[State, Manifest | None]:
         """What is to be done for an action, and the manifest of its output if it has one already."""
@@ -215,15 +231,36 @@ class Workspace:
 
     def write_plan(
         self, recipes: dict[str, Recipe], forced: list[str], families: dict[str, list[str]], launch: Launch
-    ) -> None:
-        """Leave for the processes of this run the recipes, what is resolved together, and how programs are started."""
+    ) -> str:
+        """Leave for the processes of this run the recipes, what is resolved together, and how programs start.
+
+        Returns:
+            SHA-256 of the plan.
+        """
         plan = {"recipes": {name: recipe.as_json() for name, recipe in recipes.items()}, "forced": forced}
         plan |= {"families": families, "launch": launch.as_json()}
-        write_if_changed(self.plan_path, canonical(plan) + b"\n")
+        text = canonical(plan) + b"\n"
+        write_if_changed(self.plan_path, text)
+        return digest_bytes(text)
+
+    def _plan(self) -> dict[str, Any]:
+        """The plan that the main process left; in a cluster not an older one, which a node may still see.
+
+        Raises:
+            UnknownArtifact: it is not there, or not yet.
+        """
+        try:
+            text = self.plan_path.read_bytes()
+            plan: dict[str, Any] = json.loads(text)
+        except (FileNotFoundError, ValueError) as error:
+            raise UnknownArtifact(f"The plan of this run cannot be read: {error}.", "Run Snakemake again.") from error
+        if os.environ.get(PLAN, digest_bytes(text)) != digest_bytes(text):
+            raise UnknownArtifact("The plan here is not that of this run.", "Run Snakemake again.")
+        return plan
 
     def read_launch(self) -> Launch:
         """How this site starts programs, as the main process left it."""
-        return Launch.from_json(json.loads(self.plan_path.read_bytes())["launch"])
+        return Launch.from_json(self._plan()["launch"])
 
     def read_family(self, head: str) -> list[Recipe]:
         """Recipes of the artifacts that are resolved together with ``head``, itself included.
@@ -231,7 +268,7 @@ class Workspace:
         Raises:
             UnknownArtifact: the plan has no such family.
         """
-        plan = json.loads(self.plan_path.read_bytes())
+        plan = self._plan()
         if head not in plan["families"]:
             raise UnknownArtifact(f"The plan of this run has no artifact {head} that waits.", "Run Snakemake again.")
         return [Recipe.from_json(plan["recipes"][name]) for name in plan["families"][head]]
@@ -242,7 +279,7 @@ class Workspace:
         Raises:
             UnknownArtifact: the plan has none of that name.
         """
-        plan = json.loads(self.plan_path.read_bytes())
+        plan = self._plan()
         if name not in plan["recipes"]:
             raise UnknownArtifact(f"The plan of this run has no artifact {name}.", "Run Snakemake again.")
         return Recipe.from_json(plan["recipes"][name]), name in plan["forced"]

@@ -4,11 +4,9 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from tapeout.slurm.client import ask
+from tapeout.slurm.client import OWN, ask
 
 FIELDS = ("JobIDRaw", "JobName", "WorkDir", "Submit", "Start", "End", "ElapsedRaw", "AllocTRES")
-NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
-"""How the executor names the jobs of a run."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ def attempts(folder: str, since: float) -> list[Attempt]:
     found = []
     for line in text.splitlines():
         job, name, *rest = line.split("|")
-        if not NAME.search(name):
+        if not OWN.search(name):
             continue
         place = "|".join(rest[:-5])  # the one field that may hold a bar
         submit, start, _, elapsed, tres = rest[-5:]

@@ -1,5 +1,7 @@
 """Slurm's own commands, asked with a time limit: on a dead controller some of them wait for ever."""
 
+import os
+import re
 import subprocess
 from dataclasses import dataclass
 
@@ -25,6 +27,17 @@ FIELDS = {
 }
 """What is asked of squeue, by our names. No field holds a bar but perhaps the last, the folder."""
 
+OWN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+"""How the executor names the jobs of a run; a site may rewrite their comments."""
+PERSONAL = ("SQUEUE_", "SACCT_", "SLURM_TIME_FORMAT")
+"""Variables by which users change what these commands show."""
+AWAY = re.compile(
+    "unable to contact|connection refused|connect failure|socket timed out|zero bytes|temporarily unable|"
+    "unexpected message received|connection timed out|controller is in standby|did not answer",
+    re.IGNORECASE,
+)
+"""What is said when the controller is away, restarting or overloaded."""
+
 ENDED = {
     *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "REVOKED"),
     "TIMEOUT",
@@ -42,8 +55,11 @@ def ask(*command: str, seconds: float = SECONDS) -> str:
     Raises:
         SlurmUnavailable: it is not installed, fails, or does not answer within ``seconds``.
     """
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(PERSONAL)}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=seconds, stdin=subprocess.DEVNULL, env=variables
+        )
     except FileNotFoundError as error:
         raise SlurmUnavailable(
             f"There is no {command[0]} on this machine.", "Run on a submit node of the cluster."
@@ -92,7 +108,7 @@ class Job:
     def rule(self) -> str | None:
         """The rule, as the executor's comment names it; None for a job that is not Snakemake's."""
         if not self.comment.startswith("rule_"):
-            return None
+            return "?" if OWN.search(self.name) else None
         return self.comment.removeprefix("rule_").partition("_wildcards_")[0]
 
     @property
@@ -124,11 +140,25 @@ def live_jobs(folder: str, seconds: float = SECONDS) -> list[Job]:
     """
     wanted = "|".join(FIELDS.values())
     jobs = []
-    for line in ask("squeue", "--me", "--noheader", f"--format={wanted}", seconds=seconds).splitlines():
+    for line in ask("squeue", "--me", "--all", "--noheader", f"--format={wanted}", seconds=seconds).splitlines():
         job = Job(*line.split("|", len(FIELDS) - 1))
         if job.folder == folder and job.rule is not None and job.state not in ENDED:
             jobs.append(job)
     return sorted(jobs, key=lambda job: int(job.id))
+
+
+def known_jobs(name: str) -> dict[str, Job] | None:
+    """All jobs of a run that the controller remembers, ended ones too, by their numbers.
+
+    None if it does not answer, so that nobody takes its silence for an answer.
+    """
+    form = f"--format={'|'.join(FIELDS.values())}"
+    try:
+        text = ask("squeue", "--all", "--states=all", "--noheader", f"--name={name}", form)
+    except SlurmUnavailable:
+        return None
+    jobs = [Job(*line.split("|", len(FIELDS) - 1)) for line in text.splitlines()]
+    return {job.id: job for job in jobs}
 
 
 def record(job: str) -> dict[str, str]:

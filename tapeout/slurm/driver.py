@@ -6,47 +6,27 @@ the last one has ended.
 """
 
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
 
-from tapeout.errors import TapeoutError
-from tapeout.slurm.client import SLURM as SLURM
-from tapeout.slurm.client import Job, SlurmUnavailable, ask, live_jobs
-from tapeout.slurm.submit import BIN
-
-FORGETS = 120
-"""Seconds for which the controller must remember an ended job, so that the executor, which may be busy, sees it."""
+from tapeout.slurm.allocation import SUBMITTED
+from tapeout.slurm.client import Job, SlurmUnavailable, live_jobs
+from tapeout.slurm.submit import BIN, DRIVER
 
 SECONDS_BETWEEN = (2.0, 30.0)
 """At first, and at most, between two looks at the queue."""
 
 
-class ForgetfulController(TapeoutError):
-    """The controller forgets jobs sooner than the executor asks for them."""
-
-
 def prepare(variables: MutableMapping[str, str]) -> None:
-    """Put our sbatch before the cluster's, and see that the controller answers and remembers.
-
-    Raises:
-        SlurmUnavailable: Slurm is not installed here, or does not answer.
-        ForgetfulController: ended jobs would be missed.
-    """
-    settings = ask("scontrol", "show", "config")
-    found = re.search(r"MinJobAge\s*=\s*(\d+)", settings)
-    if found and int(found[1]) < FORGETS:
-        raise ForgetfulController(
-            f"The controller forgets ended jobs after {found[1]} s (MinJobAge); the executor may ask for them later.",
-            "Add slurm-status-command: sacct to profiles/slurm/config.yaml.",
-        )
+    """Put our sbatch before the cluster's, and say to jobs that they are of a run: their allocation is theirs."""
     variables["PATH"] = os.pathsep.join([str(BIN), variables.get("PATH", "")])
-    variables["PYTHONPATH"] = os.pathsep.join(
-        filter(None, [str(Path(__file__).parents[2]), variables.get("PYTHONPATH")])
-    )
+    places = [str(Path(__file__).parents[2]), variables.get("PYTHONPATH")]
+    variables["PYTHONPATH"] = os.pathsep.join(filter(None, places))
     variables["TAPEOUT_PYTHON"] = sys.executable
+    variables[DRIVER] = str(os.getpid())
+    variables[SUBMITTED] = "1"
 
 
 def wait_for_earlier_jobs(folder: str, say: Callable[[str], None]) -> list[Job]:

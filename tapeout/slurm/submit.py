@@ -5,24 +5,19 @@ and then. This program stands before sbatch on the PATH of a run (``tapeout/slur
 """
 
 import os
-import re
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from tapeout.slurm.client import SlurmUnavailable, live_jobs
+from tapeout.slurm.client import AWAY, known_jobs
 
 BIN = Path(__file__).with_name("bin")
-AWAY = re.compile(
-    "unable to contact|connection refused|connect failure|socket timed out|zero bytes|temporarily unable|"
-    "unexpected message received|connection timed out|controller is in standby",
-    re.IGNORECASE,
-)
-"""What sbatch says when the controller is away, restarting or overloaded."""
 PATIENCE = "TAPEOUT_SUBMIT_SECONDS"
 """Variable: how long to wait for the controller."""
+DRIVER = "TAPEOUT_DRIVER"
+"""Variable: process of the run; without it nothing may be submitted, because the next run would not know of it."""
 SECONDS_BETWEEN = 5.0
 
 
@@ -35,6 +30,9 @@ def real_sbatch() -> str | None:
 def submit(arguments: list[str], text: bytes, patience: float) -> tuple[int, bytes, bytes]:
     """Submit once the controller answers; status, output and error output of sbatch.
 
+    After a failure nothing is submitted again before the controller has said that it does not have the job: its answer
+    may have got lost.
+
     Args:
         arguments: of sbatch.
         text: what it reads from its input.
@@ -45,24 +43,26 @@ def submit(arguments: list[str], text: bytes, patience: float) -> tuple[int, byt
         return 127, b"", b"sbatch: not found\n"
     end = time.monotonic() + patience
     while True:
+        if not _wanted():
+            return 1, b"", b"the run that wanted this job is gone\n"
         done = subprocess.run([program, *arguments], input=text, capture_output=True)
-        if not done.returncode or not AWAY.search(done.stderr.decode(errors="replace")) or time.monotonic() > end:
+        if not done.returncode or not AWAY.search(done.stderr.decode(errors="replace")):
             return done.returncode, done.stdout, done.stderr
-        time.sleep(SECONDS_BETWEEN)
-        known = _submitted_after_all(arguments)
-        if known is not None:
-            return 0, f"{known}\n".encode(), b""
+        known = None
+        while known is None:
+            if time.monotonic() > end:
+                return done.returncode, done.stdout, done.stderr
+            time.sleep(SECONDS_BETWEEN)
+            known = known_jobs(_value(arguments, "--job-name") or "")
+        comment = _value(arguments, "--comment")
+        for job in (job for job in known.values() if job.comment == comment):
+            return 0, f"{job.id}\n".encode(), b""
 
 
-def _submitted_after_all(arguments: list[str]) -> str | None:
-    """The number of the job if the controller took it although the answer got lost."""
-    name, comment = _value(arguments, "--job-name"), _value(arguments, "--comment")
-    folder = _value(arguments, "-D") or str(Path.cwd())
-    try:
-        jobs = live_jobs(folder)
-    except SlurmUnavailable:
-        return None
-    return next((job.id for job in jobs if (job.name, job.comment) == (name, comment)), None)
+def _wanted() -> bool:
+    """Whether the run that wants the job is still there; always, if nobody said which it is."""
+    driver = os.environ.get(DRIVER)
+    return driver is None or Path("/proc", driver).exists()
 
 
 def _value(arguments: list[str], option: str) -> str | None:

@@ -14,10 +14,13 @@ FAILED = re.compile(r"SLURM-job '(\d+)' failed")
 NOT_SUBMITTED = re.compile(r"SLURM sbatch failed\. The error message was '(.*?)'\.\n", re.DOTALL)
 REMARKS = (
     *("No SLURM account given", "No account was given", "Unable to guess SLURM account"),
-    *("SLURM run ID:", "Requested job submission of"),
+    *("SLURM run ID:", "Requested job submission of", "Exception in run_job for rule"),
 )
 """The executor's remarks that say nothing: of a missing account config/site.yaml says that it is the default."""
 DONE = "✓ "
+OURS = "Tapeout: "
+"""How a word of ours begins that goes through the executor."""
+NOT_TAKEN = re.compile(r"Job submission failed with exception: (.*)", re.DOTALL)
 
 
 @dataclass
@@ -45,9 +48,14 @@ class Told:
         if job := FAILED.search(said):
             return explain(what, job[1], Path(logs[-1]))
         if submission := NOT_SUBMITTED.search(said):
-            reason = " ".join(submission[1].removeprefix("sbatch: error: ").split())
+            reason = submission[1].removeprefix("sbatch: error: ").splitlines()[0]
             advice = "Correct config/site.yaml, or wait for the cluster; then run again."
             return f"{FAILED_STEP}{what}  sbatch took no job: {reason}\n{cure}{advice}"
+        if exception := NOT_TAKEN.search(said):
+            reason = " ".join(exception[1].split())
+            return f"{FAILED_STEP}{what}  was not submitted: {reason}\n{cure}Correct config/site.yaml and run again."
+        if said.startswith(OURS):
+            return f"{FAILED_STEP}{what}  {said.removeprefix(OURS)}; log: {logs[-1]}\n{cure}Run again."
         return f"{FAILED_STEP}{what} did not finish; log: {', '.join(logs or ['none'])}"
 
 

@@ -32,6 +32,10 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
         ("slurm: {acount: lab}", "did you mean account?"),
         ("slurm: {gpu: {per_node: 0}}", "slurm.gpu.per_node"),
         ("container: {runtime: docker}", "container.runtime"),
+        ("slurm: {gpu: {extra: --time=3}}", "--time is not for extra"),
+        ("slurm: {cpu: {extra: --array=1-3}}", "--array is not for extra"),
+        ("slurm: {cpu: {extra: --exclude=$(id)}}", "is no option"),
+        ("slurm: {cpu: {extra: -p other}}", "is no option"),
         ("slurm: [", "cannot be read"),
     ],
 )
@@ -52,11 +56,12 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_trainings_get_whole_nodes_and_never_pieces(tmp_path: Path) -> None:
-    found = site(tmp_path, "slurm: {account: lab, gpu: {model: h100, per_node: 8, extra: --qos=long}}")
+    found = site(tmp_path, "slurm: {account: lab, gpu: {model: h100, per_node: 8, qos: long, extra: --exclude=n7}}")
     two = Training(global_batch=16, micro_batch=1, layout={"nodes": 2, "processes": 8, "accelerator": "gpu"})
     asked = found.gpu_nodes(two)
     assert (asked["gres"], asked["nodes"], asked["device"]) == ("gpu:h100:8", 2, "gpu")
-    assert (asked["slurm_account"], asked["slurm_extra"], asked["runtime"]) == ("lab", "--qos=long", 240)
+    assert (asked["slurm_account"], asked["qos"], asked["runtime"]) == ("lab", "long", 240)
+    assert asked["slurm_extra"] == "--open-mode=append --exclude=n7" and "constraint" not in asked
     assert "gres" not in found.cpu and found.cpu["slurm_partition"] == "cpu"
 
 
