@@ -133,9 +133,11 @@ class Start:
 
     def require(self) -> None:
         """Raises ``MissingRuntime`` if there is no such command on this machine; takes away an earlier mark."""
-        if shutil.which(self.command[0], path=self.variables.get("PATH")) is None:
+        # a path is that of an environment, which has been looked for
+        command = self.command[0]
+        if "/" not in command and shutil.which(command, path=self.variables.get("PATH")) is None:
             raise MissingRuntime(
-                f"There is no {self.command[0]} on {socket.gethostname()}.",
+                f"There is no {command} on {socket.gethostname()}.",
                 "Install it there, or correct container.runtime in config/site.yaml.",
             )
         if self.stopped is not None:

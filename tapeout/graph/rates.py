@@ -102,16 +102,21 @@ def nodes(resources: dict[str, Any]) -> int:
 def measured(journal: Iterable[dict[str, Any]], rule: str, kind: str) -> float | None:
     """FLOP/s of one thread or GPU of a kind, as recorded: by steps of the same rule, else by all that tell their FLOP.
 
-    What a rule calls typical seconds does not grow with the work (imports, reading, saving) and is left out.
+    What a rule calls typical seconds does not grow with the work (imports, reading, saving) and is left out; a step
+    that took less than twice that was mostly start, and tells nothing of a rate.
     """
-    known = [line for line in journal if line.get("resources", {}).get("gflop") and used(line).kind == kind]
+    known = [line for line in journal if _tells(line) and used(line).kind == kind]
     lines = [line for line in known if line["rule"] == rule] or known
     if not lines:
         return None
     return sum(line["resources"]["gflop"] for line in lines) * 1e9 / sum(_unit_seconds(line) for line in lines)
 
 
+def _tells(line: dict[str, Any]) -> bool:
+    resources = line.get("resources", {})
+    return bool(resources.get("gflop")) and float(line["seconds"]) >= 2 * float(resources.get("typical_seconds") or 0)
+
+
 def _unit_seconds(line: dict[str, Any]) -> float:
-    seconds = float(line["seconds"])
-    # a short step may take less than is typical of its start: most of it then still counts as work
-    return max(seconds - float(line["resources"].get("typical_seconds") or 0), seconds / 2, 0.01) * used(line).units
+    seconds = float(line["seconds"]) - float(line["resources"].get("typical_seconds") or 0)
+    return max(seconds, 0.01) * used(line).units

@@ -110,7 +110,8 @@ def words(took: Spent, course: Course) -> str:
     if took.gpu_hours >= LEAST_HOURS and not took.accounted:
         used[-1] += " of steps that were built (no accounting)"
     used += [f"{duration(took.waiting)} only waiting in the queue"] if took.waiting >= LEAST_WAIT else []
-    line = ", ".join(counts) + (f": {', '.join(used)}" if used else "") + "."
+    again = " Run again to go on." if took.left and not took.failed else ""
+    line = ", ".join(counts) + (f": {', '.join(used)}" if used else "") + f".{again}"
     return "\n".join(filter(None, [wrapped(line), _expected(course)]))
 
 
