@@ -106,8 +106,12 @@ class Cluster:
         return [dict(zip(names, line.split("|"), strict=True)) for line in lines]
 
     def submitted(self) -> int:
-        """How many jobs were ever submitted."""
-        return len({job["JobIDRaw"] for job in self.accounted()})
+        """How many jobs were ever submitted: the number of the last one."""
+        return max((int(job["JobIDRaw"]) for job in self.accounted()), default=0)
+
+    def accounted_after(self, number: int) -> list[dict[str, str]]:
+        """What the accounting knows of jobs that were submitted after that one."""
+        return [job for job in self.accounted() if int(job["JobIDRaw"]) > number]
 
     # -- starting ----------------------------------------------------------------------------------------------------
 

@@ -61,7 +61,7 @@ def test_a_job_that_takes_too_much_memory_says_so(project: OnCluster, undisturbe
 def test_a_time_limit_that_nobody_heeds_says_so(project: OnCluster, undisturbed: dict[str, str]) -> None:
     project.edit("config/site.yaml", "minutes: 5}\n  cpu", "minutes: 1}\n  cpu")
     project.fault("slow", "1000")
-    told(project, project.run(ok=False).text, "TIMEOUT")
+    told(project, ended(project.begin(), ok=False), "TIMEOUT")
     project.fault()
     project.run()
     assert project.digests() == undisturbed

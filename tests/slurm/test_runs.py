@@ -7,7 +7,7 @@ def test_a_run_is_granted_whole_gpu_nodes_and_makes_the_same(project: OnCluster,
     before = project.cluster.submitted()
     run = project.run()
     assert project.digests() == undisturbed and sorted(project.digests()) == ALL
-    jobs = project.cluster.accounted()[before:]
+    jobs = project.cluster.accounted_after(before)
     assert [(job["Comment"], job["Partition"], job["State"]) for job in jobs] == [
         ("rule_prepared", "cpu", "COMPLETED"),
         ("rule_train", "gpu", "COMPLETED"),
@@ -35,7 +35,7 @@ def test_two_nodes_work_together_under_one_allocation(project: OnCluster) -> Non
     project.edit("config.yaml", "nodes: 1", "nodes: 2")
     before = project.cluster.submitted()
     project.run()
-    job = project.cluster.accounted()[before:][-1]
+    job = project.cluster.accounted_after(before)[-1]
     assert (job["Comment"], job["NNodes"], job["State"]) == ("rule_train", "2", "COMPLETED")
     assert "gres/gpu=16" in job["AllocTRES"]
     assert {path.name: path.read_text() for path in project.path("nodes").iterdir()} == {
