@@ -20,6 +20,7 @@ IMAGE = Container(f"nvcr.io/nvidia/nemo:25.07@sha256:{DIGEST}")
 BARE = Environment("nemo", {}, "cd" * 32)
 JOB = {
     **{"PATH": "/usr/bin", "HOME": "/home/me", "USER": "me", "SLURM_JOB_ID": "31", "SLURM_CPU_BIND": "quiet,mask"},
+    "TAPEOUT_SUBMITTED": "1",
     **{"SLURM_NNODES": "1", "CUDA_VISIBLE_DEVICES": "0,1", "UNRELATED": "x"},
 }
 OWN = {name: JOB[name] for name in JOB if name != "UNRELATED"} | {"HF_TOKEN": "hunter2", "TMPDIR": "/tmp/tapeout-x/t"}
