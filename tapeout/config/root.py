@@ -15,6 +15,7 @@ from tapeout.config.corpus import Corpus
 from tapeout.config.dapt import Dapt
 from tapeout.config.evaluation import Evaluation
 from tapeout.config.export import Export
+from tapeout.config.imported import Imported, Squad
 from tapeout.config.instructions import Instructions
 from tapeout.config.report import Report
 from tapeout.config.section import Section
@@ -35,6 +36,7 @@ class Settings(Section):
     site: str = Field("config/site.yaml", description="File that describes the cluster; no identity.")
     corpus: Corpus = Corpus()
     instructions: Instructions = Instructions()
+    imported: Imported = Imported()
     tokenizer: Tokenizer = Tokenizer()
     base: Base = Base()
     base_extended: BaseExtended = BaseExtended()
@@ -50,16 +52,26 @@ class Settings(Section):
     def used_sources(self) -> list[str]:
         """Names of the sources that the graph reads, sorted; the sources file may list more."""
         corpora = {*self.corpus.domain.sources, *self.corpus.general.sources}
-        return sorted({*corpora, *self.instructions.own, self.tokenizer.source})
+        return sorted({*corpora, *self.instructions.own, *self.imported.rows, self.tokenizer.source})
+
+    def template_of(self, name: str) -> str | None:
+        """Text of the prompt template of an imported source; None where its format has none.
+
+        Raises:
+            InvalidConfig: it cannot be read.
+        """
+        rows = self.imported.rows[name]
+        return text_of(rows.template) if isinstance(rows, Squad) else None
 
     @model_validator(mode="after")
     def _sources_exist(self) -> "Settings":
         unknown = sorted(set(self.used_sources) - set(self.sources))
         if unknown:
             raise ValueError(f"sources {', '.join(unknown)} are used but are not in the sources file")
-        held_out = sorted(set(self.instructions.own) & set(self.corpus.domain.test))
-        if held_out:
-            raise ValueError(f"instructions.own names {', '.join(held_out)}, which is held out")
+        for key, names in (("instructions.own", self.instructions.own), ("imported.rows", self.imported.rows)):
+            held_out = sorted(set(names) & set(self.corpus.domain.test))
+            if held_out:
+                raise ValueError(f"{key} names {', '.join(held_out)}, which is held out")
         return self
 
     def pinned(self, digest: Callable[[Path], str]) -> "Settings":
@@ -103,6 +115,18 @@ def load(config: dict[str, Any]) -> Settings:
         return Settings.model_validate({**config, "sources": sources})
     except ValidationError as error:
         raise explained(error, Settings, "the config file; config/schema.json lists all keys") from error
+
+
+def text_of(path: str) -> str:
+    """Text of a file that the configuration names.
+
+    Raises:
+        InvalidConfig: it cannot be read.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidConfig(f"The file {path} cannot be read: {error}.", "Correct its path in the config.") from error
 
 
 def explained(error: ValidationError, model: type[BaseModel], file: str) -> InvalidConfig:
