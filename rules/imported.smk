@@ -23,7 +23,36 @@ rule imported:
         build("scripts/imported.py")
 
 
+rule encoded:
+    input:
+        action("encoded/{name}"),
+        rows=lambda wildcards: artifact(f"imported/{wildcards.name}"),
+        tokenizer=artifact("tokenizer", "tokenizer.model"),
+    output:
+        sealed("encoded/{name}"),
+    wildcard_constraints:
+        name="|".join(map(re.escape, settings.imported.rows)) or "none",
+    params:
+        **parameters(settings.encoding()),
+    resources:
+        **site.cpu,
+        typical_seconds=lambda wildcards: 2 * estimates.preparing_seconds([wildcards.name]),
+        typical_bytes=lambda wildcards: estimates.source_bytes(wildcards.name),
+    log:
+        "logs/encoded/{name}.log",
+    conda:
+        "../envs/data.yaml"
+    shell:
+        build("scripts/encoded.py")
+
+
 rule imports:
     input:
         [artifact(f"imported/{name}") for name in sorted(settings.imported.rows)],
+    localrule: True
+
+
+rule encodings:
+    input:
+        [artifact(f"encoded/{name}") for name in sorted(settings.imported.rows)],
     localrule: True

@@ -1,7 +1,7 @@
 """Instruction data that others made: which source is in which format, and what of it is taken.
 
 A source under ``imported.rows`` becomes the artifact ``imported/<name>``: its rows formatted and split, with a report
-that counts everything that was left out.
+that counts everything that was left out; and ``encoded/<name>``: the same as token ids with loss masks.
 """
 
 from typing import Annotated, Literal, Self
@@ -154,10 +154,30 @@ Format = Annotated[
 ]
 
 
+class Prompt(Section):
+    """How conversations become text (F56)."""
+
+    tokens: Literal["aligner", "extra_id", "template"] = Field(
+        "aligner",
+        description="Marks of the turns: control characters 0, 17 and 18 as in NeMo-Aligner, <extra_id_0> to "
+        "<extra_id_2> as in the ChipNeMo paper, or the chat template of a model.",
+    )
+    chat_template: str | None = Field(
+        None, description="File with the model's chat template (Jinja), where tokens is template."
+    )
+
+    @model_validator(mode="after")
+    def _one_template(self) -> Self:
+        if (self.tokens == "template") != (self.chat_template is not None):
+            raise ValueError("chat_template and tokens: template belong together")
+        return self
+
+
 class Imported(Section):
     """Instruction data that others made."""
 
     rows: dict[SourceName, Format] = Field({}, description="Format and options of each source, by its name.")
+    prompt: Prompt = Prompt()
 
 
 class ImportJob(Section):
@@ -167,3 +187,12 @@ class ImportJob(Section):
     licence: str = Field(description="Its licence, from the sources file.")
     rows: Format = Field(description="Its format and options.")
     template: str | None = Field(description="Text of the prompt's template, where the format has one.")
+
+
+class EncodeJob(Section):
+    """Parameters of the rule ``encoded``: how rows become token ids."""
+
+    prompt: Prompt = Field(description="Marks of the turns.")
+    chat_template: str | None = Field(description="Text of the chat template.")
+    template: str = Field(description="Prompt template of single questions (sft.template).")
+    seq_length: int = Field(ge=8, description="Most tokens of a row (sft.seq_length).")

@@ -15,7 +15,7 @@ from tapeout.config.corpus import Corpus
 from tapeout.config.dapt import Dapt
 from tapeout.config.evaluation import Evaluation
 from tapeout.config.export import Export
-from tapeout.config.imported import Imported, Squad
+from tapeout.config.imported import EncodeJob, Imported, Squad
 from tapeout.config.instructions import Instructions
 from tapeout.config.report import Report
 from tapeout.config.section import Section
@@ -62,6 +62,20 @@ class Settings(Section):
         """
         rows = self.imported.rows[name]
         return text_of(rows.template) if isinstance(rows, Squad) else None
+
+    def encoding(self) -> EncodeJob:
+        """How imported rows become token ids.
+
+        Raises:
+            InvalidConfig: the chat template cannot be read.
+        """
+        path = self.imported.prompt.chat_template
+        return EncodeJob(
+            prompt=self.imported.prompt,
+            chat_template=None if path is None else text_of(path),
+            template=self.sft.template,
+            seq_length=self.sft.seq_length,
+        )
 
     @model_validator(mode="after")
     def _sources_exist(self) -> "Settings":

@@ -8,7 +8,7 @@ import pytest
 from tapeout.config.corpus import DomainJob, GeneralJob
 from tapeout.config.evaluation import EvaluationParameters
 from tapeout.config.export import ExportJob
-from tapeout.config.imported import ImportJob
+from tapeout.config.imported import EncodeJob, ImportJob
 from tapeout.config.instructions import FormattedJob, RawJob, SplitsJob
 from tapeout.config.report import ReportJob
 from tapeout.config.root import Settings
@@ -19,6 +19,7 @@ ROOTS: list[type[Section]] = [
     DomainJob,
     GeneralJob,
     FormattedJob,
+    EncodeJob,
     ImportJob,
     RawJob,
     SplitsJob,

@@ -1,5 +1,7 @@
 """The counts of real files, right to the row."""
 
+from collections import Counter
+
 from tests.shared_data.conftest import Built
 
 
@@ -71,3 +73,30 @@ def test_eda_corpus(built: Built) -> None:
 
 WITH_LINE_BREAKS = 8
 """Of the 10 fields with line breaks two only end in one."""
+
+
+def test_token_ids(built: Built) -> None:
+    """With the default's tokenizer, and sft.seq_length 256."""
+    counted = {}
+    for name in ("oasst-en-100", "xquad-en", "self-instruct", "eda-corpus-qa"):
+        report = built.report(f"encoded/{name}")
+        rows = built.rows(f"encoded/{name}")
+        for side, members in rows.items():
+            assert len(members) == report[side]["rows"]
+            assert sum(len(row["ids"]) for row in members) == report[side]["tokens"]
+            assert all(any(row["mask"][1:]) and len(row["ids"]) <= 257 for row in members)
+        left_out: Counter[str] = Counter()
+        for each in report.values():
+            left_out.update({reason: found["count"] for reason, found in each["dropped"].items()})
+        totals = tuple(sum(each[figure] for each in report.values()) for figure in ("rows", "made shorter"))
+        counted[name] = (*totals, dict(left_out))
+    assert counted == {
+        "oasst-en-100": (
+            230,
+            65,
+            {"no answer within seq_length": 225, "the same as another row once made shorter": 74},
+        ),
+        "xquad-en": (1187, 461, {}),
+        "self-instruct": (158, 0, {"longer than seq_length": 17}),
+        "eda-corpus-qa": (194, 0, {"longer than seq_length": 2}),
+    }
