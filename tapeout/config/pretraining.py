@@ -1,6 +1,6 @@
 """Large corpora for pretraining: which sources, in which shares, cut into how many shards, cleaned how."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -12,18 +12,21 @@ ComponentName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$
 """Name of a part of the blend: a file name, and the ``component`` field of rows."""
 
 
-class Component(Selection):
-    """One part of the blend: sources that are drawn from together."""
+class Reading(Selection):
+    """How a source is read."""
 
     include: tuple[str, ...] = Field(
         default=("*",), min_length=1, description="Shell patterns over the path of a file; * crosses folders."
     )
     maximum_bytes: int = Field(default=1_000_000, gt=0, description="Larger documents are dropped.")
+    field: str = Field(default="text", min_length=1, description="Field of JSON Lines, or column of parquet.")
+
+
+class Component(Reading):
+    """One part of the blend: sources that are drawn from together."""
+
     sources: tuple[SourceName, ...] = Field(min_length=1, description="The sources.")
     weight: float = Field(gt=0, description="Share of the training tokens; the sum is brought to 1.")
-    field: str = Field(
-        default="text", min_length=1, description="Field of JSON Lines or column of parquet with the text."
-    )
 
 
 class Quality(Section):
@@ -72,6 +75,7 @@ class Pretraining(Section):
     quality: Quality = Quality()
     scrub: Scrub = Scrub()
     near_duplicates: NearDuplicates | None = Field(default=NearDuplicates(), description="null keeps them.")
+    append_end: bool = Field(default=True, description="Whether the end-of-sequence id follows each document.")
 
     @property
     def sources(self) -> dict[SourceName, ComponentName]:
@@ -82,6 +86,27 @@ class Pretraining(Section):
     def shard_names(self) -> list[str]:
         """Names of the shards."""
         return [shard_name(number) for number in range(self.shards)]
+
+    @property
+    def job_fields(self) -> list[str]:
+        """Names of the parameters of the rule ``pretraining_documents``."""
+        return list(DocumentsJob.model_fields)
+
+    def documents_job(self, source: SourceName, licence: str) -> dict[str, Any]:
+        """Parameters of the rule ``pretraining_documents`` for a source.
+
+        Other sources and the weights are none of its business: a document more or another blend reads nothing again.
+        """
+        component = self.sources[source]
+        job = DocumentsJob(
+            **self.components[component].model_dump(include=set(Reading.model_fields)),
+            source=source,
+            component=component,
+            licence=licence,
+            licences=self.licences,
+            shards=self.shards,
+        )
+        return job.identity()
 
     @model_validator(mode="after")
     def _each_source_once(self) -> "Pretraining":
@@ -96,7 +121,7 @@ def shard_name(number: int) -> str:
     return f"{number:04d}"
 
 
-class DocumentsJob(Component):
+class DocumentsJob(Reading):
     """Parameters of the rule ``pretraining_documents``."""
 
     source: SourceName = Field(description="Name of the source.")
@@ -119,3 +144,15 @@ class BlendJob(Section):
 
     weights: dict[ComponentName, float] = Field(description="Weight of each component.")
     shards: tuple[str, ...] = Field(description="Names of the shards, in the order of the inputs.")
+
+
+class NearJob(NearDuplicates):
+    """Parameters of the rule ``pretraining_near``."""
+
+    shards: tuple[str, ...] = Field(description="Names of the shards, in the order of the inputs.")
+
+
+class TokensJob(Section):
+    """Parameters of the rule ``pretraining_tokens``."""
+
+    append_end: bool = Field(description="Whether the end-of-sequence id follows each document.")

@@ -16,6 +16,7 @@ from tapeout.config.dapt import Dapt
 from tapeout.config.evaluation import Evaluation
 from tapeout.config.export import Export
 from tapeout.config.instructions import Instructions
+from tapeout.config.pretraining import Pretraining
 from tapeout.config.report import Report
 from tapeout.config.section import Section
 from tapeout.config.sft import Sft
@@ -34,6 +35,7 @@ class Settings(Section):
     sources: Sources
     site: str = Field("config/site.yaml", description="File that describes the cluster; no identity.")
     corpus: Corpus = Corpus()
+    pretraining: Pretraining = Pretraining()
     instructions: Instructions = Instructions()
     tokenizer: Tokenizer = Tokenizer()
     base: Base = Base()
@@ -50,7 +52,7 @@ class Settings(Section):
     def used_sources(self) -> list[str]:
         """Names of the sources that the graph reads, sorted; the sources file may list more."""
         corpora = {*self.corpus.domain.sources, *self.corpus.general.sources}
-        return sorted({*corpora, *self.instructions.own, self.tokenizer.source})
+        return sorted({*corpora, *self.pretraining.sources, *self.instructions.own, self.tokenizer.source})
 
     @model_validator(mode="after")
     def _sources_exist(self) -> "Settings":
@@ -60,6 +62,9 @@ class Settings(Section):
         held_out = sorted(set(self.instructions.own) & set(self.corpus.domain.test))
         if held_out:
             raise ValueError(f"instructions.own names {', '.join(held_out)}, which is held out")
+        held_out = sorted(set(self.pretraining.sources) & set(self.corpus.domain.test))
+        if held_out:
+            raise ValueError(f"pretraining.components names {', '.join(held_out)}, which is held out")
         return self
 
     def pinned(self, digest: Callable[[Path], str]) -> "Settings":

@@ -18,8 +18,7 @@ def in_order(
     function: Callable[[Given], Made],
     work: Iterable[Given],
     workers: int,
-    start: Callable[..., None] | None = None,
-    arguments: tuple[object, ...] = (),
+    start: Callable[[], None] | None = None,
 ) -> Iterator[Made]:
     """``map(function, work)`` over ``workers`` processes, with a bounded number of pieces under way.
 
@@ -27,18 +26,17 @@ def in_order(
         function: of a module's top level; it must not depend on what it was called with before.
         work: is read by this process, as it is needed.
         workers: processes; one does without any other.
-        start: called with ``arguments`` once in each process before its first piece.
-        arguments: of ``start``.
+        start: called once in each process before its first piece.
     """
     if workers <= 1:
         if start is not None:
-            start(*arguments)
+            start()
         yield from map(function, work)
         return
     # forked children would inherit the threads' locks of libraries that are loaded here
     context = get_context("spawn")
     pieces = iter(work)
-    with ProcessPoolExecutor(workers, context, start, arguments) as pool:
+    with ProcessPoolExecutor(workers, context, start) as pool:
         under_way: deque[Future[Made]] = deque(
             pool.submit(function, piece) for piece in islice(pieces, AHEAD * workers)
         )

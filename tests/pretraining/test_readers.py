@@ -20,8 +20,6 @@ from tapeout.data.sharding import shard_of, write_shards
 
 TEXT = "The quick brown fox jumps over the lazy dog, again and again and again, number"
 JOB: dict[str, Any] = {
-    "sources": ["s"],
-    "weight": 1,
     "source": "s",
     "component": "c",
     "licence": "MIT",
