@@ -4,9 +4,9 @@ In a sequence each row has positions from 0 and a number of its own; padding has
 ``starts`` holds the borders in the form that flash attention and Transformer Engine want (``cu_seqlens``).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.lib.format import open_memmap
@@ -14,14 +14,24 @@ from numpy.typing import NDArray
 
 from tapeout.data.first_fit import first_fit_decreasing
 
-Row = tuple[Sequence[int], Sequence[int]]
+Row = tuple[Sequence[int], Sequence[int]] | tuple[NDArray[np.int32], NDArray[np.uint8]]
 """Ids of a row, and 1 for those that it is to learn."""
 ARRAYS = {"tokens": np.int32, "labels": np.int32, "mask": np.uint8, "positions": np.int32, "segments": np.int32}
 AT_ONCE = 4096
 """Sequences that are laid out in memory at once."""
 
 
-def write_packed(rows: Sequence[Row], output: Path, length: int, padding: int = 0) -> dict[str, int]:
+class Rows(Protocol):
+    """Rows by number; a list of them is one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, place: int, /) -> Row: ...
+
+    def __iter__(self) -> Iterator[Row]: ...
+
+
+def write_packed(rows: Rows, output: Path, length: int, padding: int = 0) -> dict[str, int]:
     """Write one array a file into the existing folder ``output``; return the counts.
 
     A row of n ids takes n - 1 places: its last id is only a label.
@@ -60,7 +70,7 @@ def write_packed(rows: Sequence[Row], output: Path, length: int, padding: int = 
     np.save(output / "starts.npy", np.array(starts, dtype=np.int32))
     np.save(output / "sequences.npy", np.cumsum([0, *map(len, bins)]).astype(np.int64))
     places = sum(len(ids) - 1 for ids, _ in rows)
-    trained = sum(sum(mask[1:]) for _, mask in rows)
+    trained = sum(int(np.sum(mask[1:])) for _, mask in rows)
     return {"rows": len(rows), "sequences": len(bins), "places": places, "room": len(bins) * length, "trained": trained}
 
 

@@ -1,12 +1,20 @@
 """First fit decreasing: as by the book, and nothing lost, doubled, mixed or cut."""
 
+from pathlib import Path
+
 import numpy as np
+import orjson
 import pytest
+import sentencepiece
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tapeout.data.empty import EmptyCorpus
 from tapeout.data.first_fit import first_fit_decreasing
+from tapeout.data.jsonl import MalformedRow
 from tapeout.data.packed import write_packed
+from tapeout.data.packed_rows import pack_file
+from tests.pretraining.conftest import WORDS
 
 LENGTHS = st.lists(st.integers(1, 30), max_size=80)
 
@@ -76,3 +84,32 @@ def test_a_million_rows_take_moments() -> None:
     bins = first_fit_decreasing(lengths, 4096)
     assert sum(map(len, bins)) == 1_000_000
     assert len(bins) <= np.ceil(lengths.sum() / 4096) * 1.01
+
+
+def test_a_file_of_rows(model: Path, tmp_path: Path) -> None:
+    draw = np.random.default_rng(1)
+    rows = [{"input": WORDS * int(draw.integers(1, 4)), "output": f"{number} {WORDS}"} for number in range(3000)]
+    rows[5]["output"] = WORDS * 100
+    (tmp_path / "rows.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    for workers in (1, 2, 3):
+        pack_file(tmp_path / "rows.jsonl", model, "{input}\n{output}", 512, tmp_path / str(workers), workers)
+    for file in (tmp_path / "1").iterdir():
+        assert len({(tmp_path / str(workers) / file.name).read_bytes() for workers in (1, 2, 3)}) == 1, file.name
+    report = orjson.loads((tmp_path / "1" / "report.json").read_bytes())
+    assert report["rows"] == 2999 and report["too long"] == 1
+    assert report["places"] / report["room"] > 0.9
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(model))
+    assert (
+        np.load(tmp_path / "1" / "mask.npy").sum()
+        == report["trained"]
+        == sum(len(processor.encode(row["output"])) + 1 for row in rows if row is not rows[5])
+    )
+
+
+def test_bad_rows_have_a_name(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"input": "a", "output": "b"}\n{"input": "a"}\n')
+    with pytest.raises(MalformedRow, match="rows.jsonl, line 2"):
+        pack_file(tmp_path / "rows.jsonl", model, "{input}\n{output}", 512, tmp_path / "out", 1)
+    (tmp_path / "rows.jsonl").write_text('{"input": "a", "output": "b b b b b b b b b b"}\n')
+    with pytest.raises(EmptyCorpus, match="no row of at most 8"):
+        pack_file(tmp_path / "rows.jsonl", model, "{input}\n{output}", 8, tmp_path / "out", 1)
