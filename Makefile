@@ -21,7 +21,7 @@ plan:
 	@$(SNAKEMAKE) eval_report --dry-run $(if $(CONFIG),--configfile $(CONFIG))
 
 environments:
-	@$(INSTALL) workflow data nemo
+	@$(INSTALL) workflow data corpus nemo
 
 test: environments check test-graph test-data test-nemo test-end $(if $(filter no,$(SLURM)),,test-slurm)
 
@@ -40,6 +40,7 @@ test-graph: dev
 
 test-data: environments
 	$(call FOLDER,data)/bin/python -m pytest -q tests/sources tests/data tests/report
+	$(call FOLDER,corpus)/bin/python -m pytest -q tests/pretraining tests/imported
 
 test-nemo: environments
 	$(call FOLDER,nemo)/bin/python -m pytest -q tests/tokenizer tests/model tests/nemo tests/evals tests/compare_nemo

@@ -55,6 +55,11 @@ include: "rules/eval.smk"
 include: "rules/report.smk"
 
 
+if settings.pretraining.components:
+
+    include: "rules/pretraining.smk"
+
+
 checkpoint resolve:
     input:
         layer.needs,

@@ -18,7 +18,7 @@ rule imported:
     log:
         "logs/imported/{name}.log",
     conda:
-        "../envs/data.yaml"
+        "../envs/corpus.yaml"
     shell:
         build("scripts/imported.py")
 

@@ -66,7 +66,7 @@ class Columns(Section):
 
 
 class PromptResponse(Import):
-    """Rows of instruction, context, response and category, as Dolly's: JSONL, JSON or CSV."""
+    """Rows of instruction, context, response and category, as Dolly's: JSONL, JSON, CSV or parquet."""
 
     format: Literal["prompt_response"] = Field(description="Which format this is.")
     fields: Columns = Field(Columns(), description="What the fields are called in the file.")
@@ -84,7 +84,7 @@ class SelfInstruct(Import):
 
 
 class Squad(Import):
-    """Questions about paragraphs: SQuAD v1.1 and v2.0, XQuAD; JSON as published, or flat rows (JSONL).
+    """Questions about paragraphs: SQuAD v1.1 and v2.0, XQuAD; JSON as published, or flat rows (JSONL, parquet).
 
     An article is a group.
     """

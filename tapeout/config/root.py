@@ -17,6 +17,7 @@ from tapeout.config.evaluation import Evaluation
 from tapeout.config.export import Export
 from tapeout.config.imported import EncodeJob, Imported, Squad
 from tapeout.config.instructions import Instructions
+from tapeout.config.pretraining import Pretraining
 from tapeout.config.report import Report
 from tapeout.config.section import Section
 from tapeout.config.sft import Sft
@@ -35,6 +36,7 @@ class Settings(Section):
     sources: Sources
     site: str = Field("config/site.yaml", description="File that describes the cluster; no identity.")
     corpus: Corpus = Corpus()
+    pretraining: Pretraining = Pretraining()
     instructions: Instructions = Instructions()
     imported: Imported = Imported()
     tokenizer: Tokenizer = Tokenizer()
@@ -52,7 +54,8 @@ class Settings(Section):
     def used_sources(self) -> list[str]:
         """Names of the sources that the graph reads, sorted; the sources file may list more."""
         corpora = {*self.corpus.domain.sources, *self.corpus.general.sources}
-        return sorted({*corpora, *self.instructions.own, *self.imported.rows, self.tokenizer.source})
+        instructions = {*self.instructions.own, *self.imported.rows}
+        return sorted({*corpora, *self.pretraining.sources, *instructions, self.tokenizer.source})
 
     def template_of(self, name: str) -> str | None:
         """Text of the prompt template of an imported source; None where its format has none.
@@ -82,7 +85,12 @@ class Settings(Section):
         unknown = sorted(set(self.used_sources) - set(self.sources))
         if unknown:
             raise ValueError(f"sources {', '.join(unknown)} are used but are not in the sources file")
-        for key, names in (("instructions.own", self.instructions.own), ("imported.rows", self.imported.rows)):
+        reading = {
+            "instructions.own": self.instructions.own,
+            "imported.rows": self.imported.rows,
+            "pretraining.components": self.pretraining.sources,
+        }
+        for key, names in reading.items():
             held_out = sorted(set(names) & set(self.corpus.domain.test))
             if held_out:
                 raise ValueError(f"{key} names {', '.join(held_out)}, which is held out")

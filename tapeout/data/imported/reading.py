@@ -59,7 +59,12 @@ def read_records(folder: Path, options: Import, account: Account) -> Iterator[Re
             continue
         kind = name.lower().removesuffix(".gz").rpartition(".")[2]
         account.read["files"] += 1
-        if kind in READERS:
+        if kind == "parquet":
+            # imported here, because only a source with such a file needs it
+            from tapeout.data.imported.parquet import parquet_file
+
+            yield from parquet_file(path, name, account)
+        elif kind in READERS:
             with _opened(path, name) as stream:
                 yield from READERS[kind](stream, name, options, account)
         else:
