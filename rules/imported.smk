@@ -1,3 +1,11 @@
+# what the fine-tuning reads beside the questions about RTL; no input at all where nothing is imported
+encoded_rows = (
+    {"encoded": [artifact(f"encoded/{name}") for name in sorted(settings.imported.train)]}
+    if settings.imported.train
+    else {}
+)
+
+
 rule imported:
     input:
         action("imported/{name}"),

@@ -177,7 +177,18 @@ class Imported(Section):
     """Instruction data that others made."""
 
     rows: dict[SourceName, Format] = Field({}, description="Format and options of each source, by its name.")
+    train: tuple[SourceName, ...] = Field(
+        (), description="Those of them that the fine-tuning trains and validates on, beside the questions about RTL."
+    )
     prompt: Prompt = Prompt()
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if unknown := sorted(set(self.train) - set(self.rows)):
+            raise ValueError(f"train names {', '.join(unknown)}, which rows does not have")
+        if len(set(self.train)) < len(self.train):
+            raise ValueError("train names a source twice")
+        return self
 
 
 class ImportJob(Section):

@@ -23,6 +23,8 @@ from tapeout.data.encoded import (
     mask_of,
     shortened,
 )
+from tapeout.data.encoded_rows import read_encoded
+from tapeout.data.jsonl import MalformedRow
 from tests.data.imported.material import imported, write_lines
 
 SENTENCES = [
@@ -294,3 +296,18 @@ def test_a_token_without_a_character_goes_with_the_next() -> None:
     tokens = [(7, 0, 0), (8, 0, 1), (9, 1, 1), (10, 1, 1), (11, 1, 2), (12, 2, 2)]
     assert mask_of(tokens, [(1, 2)]) == [0, 0, 1, 1, 1, 0]
     assert mask_of(tokens, [(0, 1)]) == [1, 1, 0, 0, 0, 0]
+
+
+def test_rows_for_the_training(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "a", [{"ids": [1, 5, 2], "mask": [0, 1, 1]}]) / "rows.jsonl"
+    assert read_encoded(path, 2) == [([1, 5, 2], [0, 1, 1])]
+    with pytest.raises(MalformedRow, match="3 tokens do not fit into 1"):
+        read_encoded(path, 1)
+    for wrong in (
+        {"ids": [1, 2]},
+        {"ids": [1, 2], "mask": [1]},
+        {"ids": [1, 2], "mask": [1, 0]},
+        {"ids": 1, "mask": 1},
+    ):
+        with pytest.raises(MalformedRow, match="line 1"):
+            read_encoded(write_lines(tmp_path / "b", [wrong]) / "rows.jsonl", 9)
