@@ -25,6 +25,9 @@ class Shares(Section):
         description="stable: a row's side depends on its group alone, and the counts come near the shares. exact: the "
         "counts are those of the original script, in each category as in all, and a row more may move single others.",
     )
+    equal_rows: Literal["drop", "keep"] = Field(
+        "drop", description="Rows equal to another: left out and counted, or kept beside it, on the same side."
+    )
     near_duplicates: float = Field(
         0.8,
         gt=0,

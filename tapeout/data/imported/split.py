@@ -34,9 +34,12 @@ class Cluster:
 
 def split_rows(rows: Iterable[Row], shares: Shares, account: Account) -> tuple[dict[str, list[Row]], dict[str, int]]:
     """Rows by side, in the order of their digests; and figures for the report."""
-    kept, equal = distinct(rows)
-    if equal:
-        account.drop("row equal to another", None, equal)
+    if shares.equal_rows == "keep":
+        kept = sorted(rows, key=lambda row: (row.digest, row.group))
+    else:
+        kept, equal = distinct(rows)
+        if equal:
+            account.drop("row equal to another", None, equal)
     clusters, near = clustered(kept, shares)
     sides = exact(clusters, shares) if shares.counts == "exact" else stable(clusters, shares)
     figures = {

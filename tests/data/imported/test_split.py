@@ -104,6 +104,13 @@ def test_equal_rows_are_left_out_and_counted() -> None:
     account = Account("stop")
     sides, _ = split_rows([row(1), row(2), row(1), row(3)], Shares(), account)
     assert sum(map(len, sides.values())) == 3 and account.dropped == {"row equal to another": 1}
+    # or kept, and then never on two sides, and the counts come out even all the same
+    rows = [row(number // 2 if number < 40 else number) for number in range(200)]
+    Random(3).shuffle(rows)
+    sides, _ = split_rows(rows, Shares(equal_rows="keep", counts="exact"), Account("stop"))
+    assert [len(members) for members in sides.values()] == [160, 30, 10]
+    digests = [{each.digest for each in members} for members in sides.values()]
+    assert sum(map(len, digests)) == len(set().union(*digests)) == 180
 
 
 @given(st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 50), min_size=1), st.data())
