@@ -10,7 +10,7 @@ FOLDER = $(shell $(PYTHON) -m tapeout.graph.environment --print-folder $(1))
 SNAKEMAKE = $(call FOLDER,workflow)/bin/python -m snakemake
 DEV = $(call FOLDER,dev)/bin/python -m
 
-.PHONY: report plan shell dev environments test check test-graph test-data test-nemo test-end test-slurm soak lock schema format clean
+.PHONY: report plan shell dev environments test check test-graph test-data test-nemo test-end test-shared-data test-slurm soak lock schema format clean
 
 report: environments
 	@$(SNAKEMAKE) eval_report $(if $(CONFIG),--configfile $(CONFIG))
@@ -40,13 +40,19 @@ test-graph: dev
 	$(DEV) pytest -q -n 2 tests/graph tests/cli tests/compare tests/provenance tests/config tests/test_layers.py
 
 test-data: environments
+	@$(INSTALL) corpus
 	$(call FOLDER,data)/bin/python -m pytest -q tests/sources tests/data tests/report
+	$(call FOLDER,corpus)/bin/python -m pytest -q tests/pretraining tests/imported
 
 test-nemo: environments
 	$(call FOLDER,nemo)/bin/python -m pytest -q tests/tokenizer tests/model tests/nemo tests/evals tests/compare_nemo
 
 test-end: dev environments
 	$(DEV) pytest -q tests/end_to_end
+
+# open instruction data through the real rules: TAPEOUT_SHARED_DATA names the folder that has it; no part of make test
+test-shared-data: dev environments
+	$(DEV) pytest -q tests/shared_data
 
 # a real Slurm on this machine, from Debian's packages, which root gets by apt
 test-slurm: dev environments

@@ -1,6 +1,8 @@
 """Tapeout: from chip-design text to an evaluation report. Rules in rules/, programs in scripts/, the content layer in
 tapeout/graph; see README.md."""
 
+import re
+
 from snakemake.utils import min_version
 
 from tapeout.config.estimates import Estimates
@@ -42,6 +44,7 @@ rule all:
 include: "rules/sources.smk"
 include: "rules/corpus.smk"
 include: "rules/instructions.smk"
+include: "rules/imported.smk"
 include: "rules/tokenizer.smk"
 include: "rules/model.smk"
 include: "rules/probe.smk"
@@ -51,6 +54,11 @@ include: "rules/sft.smk"
 include: "rules/export.smk"
 include: "rules/eval.smk"
 include: "rules/report.smk"
+
+
+if settings.pretraining.components:
+
+    include: "rules/pretraining.smk"
 
 
 checkpoint resolve:

@@ -67,3 +67,27 @@ rule instructions_splits:
         "../envs/data.yaml"
     shell:
         build("scripts/instructions_splits.py")
+
+
+rule instructions_packed:
+    input:
+        action("instructions/packed"),
+        train=artifact("instructions/splits", "train.jsonl"),
+        validation=artifact("instructions/splits", "validation.jsonl"),
+        tokenizer=artifact("tokenizer", "tokenizer.model"),
+    output:
+        sealed("instructions/packed"),
+    params:
+        template=lambda wildcards: settings.sft.template,  # a function, because of its braces
+        seq_length=settings.sft.seq_length,
+    resources:
+        **site.cpu,
+        typical_seconds=5,
+        typical_bytes=20_000_000,
+    threads: 8
+    log:
+        "logs/instructions/packed.log",
+    conda:
+        "../envs/data.yaml"
+    shell:
+        build("scripts/instructions_packed.py")

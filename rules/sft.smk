@@ -2,6 +2,7 @@ rule sft:
     input:
         action("sft/model"),
         **probed,
+        **encoded_rows,
         model=artifact("dapt/model"),
         train=artifact("instructions/splits", "train.jsonl"),
         validation=artifact("instructions/splits", "validation.jsonl"),

@@ -18,10 +18,12 @@ def main(
     validation: Annotated[Path, typer.Option(help="validation rows, JSONL")],
     params: Annotated[Path, typer.Option(help="parameters, JSON")],
     output: Annotated[Path, typer.Option(help="NeMo checkpoint folder to write")],
+    encoded: Annotated[list[Path] | None, typer.Option(help="folder of an imported source as token ids")] = None,
 ) -> None:
     """Write a NeMo-2 checkpoint folder with its train_log.json and prompt_template.json."""
     job = Sft.model_validate_json(params.read_bytes())
     with every_rank(job.layout, job.threads) as rank:
+        from tapeout.data.encoded_rows import read_encoded
         from tapeout.nemo.process import prepare
 
         prepare(job.threads, gpu=job.layout.accelerator == "gpu")
@@ -32,6 +34,9 @@ def main(
         tokenizer = tokenizer_path(model)
         rows, dropped = read_rows(train, tokenizer, job.template, job.seq_length)
         held_out, held_out_dropped = read_rows(validation, tokenizer, job.template, job.seq_length)
+        for folder in encoded or []:
+            rows += read_encoded(folder / "train.jsonl", job.seq_length)
+            held_out += read_encoded(folder / "validation.jsonl", job.seq_length)
         log = training.train(
             model.resolve(),
             row_samples(rows, job),

@@ -15,7 +15,9 @@ from tapeout.config.corpus import Corpus
 from tapeout.config.dapt import Dapt
 from tapeout.config.evaluation import Evaluation
 from tapeout.config.export import Export
+from tapeout.config.imported import EncodeJob, Imported, Squad
 from tapeout.config.instructions import Instructions
+from tapeout.config.pretraining import Pretraining
 from tapeout.config.report import Report
 from tapeout.config.section import Section
 from tapeout.config.sft import Sft
@@ -34,7 +36,9 @@ class Settings(Section):
     sources: Sources
     site: str = Field("config/site.yaml", description="File that describes the cluster; no identity.")
     corpus: Corpus = Corpus()
+    pretraining: Pretraining = Pretraining()
     instructions: Instructions = Instructions()
+    imported: Imported = Imported()
     tokenizer: Tokenizer = Tokenizer()
     base: Base = Base()
     base_extended: BaseExtended = BaseExtended()
@@ -50,16 +54,46 @@ class Settings(Section):
     def used_sources(self) -> list[str]:
         """Names of the sources that the graph reads, sorted; the sources file may list more."""
         corpora = {*self.corpus.domain.sources, *self.corpus.general.sources}
-        return sorted({*corpora, *self.instructions.own, self.tokenizer.source})
+        instructions = {*self.instructions.own, *self.imported.rows}
+        return sorted({*corpora, *self.pretraining.sources, *instructions, self.tokenizer.source})
+
+    def template_of(self, name: str) -> str | None:
+        """Text of the prompt template of an imported source; None where its format has none.
+
+        Raises:
+            InvalidConfig: it cannot be read.
+        """
+        rows = self.imported.rows[name]
+        return text_of(rows.template) if isinstance(rows, Squad) else None
+
+    def encoding(self) -> EncodeJob:
+        """How imported rows become token ids.
+
+        Raises:
+            InvalidConfig: the chat template cannot be read.
+        """
+        path = self.imported.prompt.chat_template
+        return EncodeJob(
+            prompt=self.imported.prompt,
+            chat_template=None if path is None else text_of(path),
+            template=self.sft.template,
+            seq_length=self.sft.seq_length,
+        )
 
     @model_validator(mode="after")
     def _sources_exist(self) -> "Settings":
         unknown = sorted(set(self.used_sources) - set(self.sources))
         if unknown:
             raise ValueError(f"sources {', '.join(unknown)} are used but are not in the sources file")
-        held_out = sorted(set(self.instructions.own) & set(self.corpus.domain.test))
-        if held_out:
-            raise ValueError(f"instructions.own names {', '.join(held_out)}, which is held out")
+        reading = {
+            "instructions.own": self.instructions.own,
+            "imported.rows": self.imported.rows,
+            "pretraining.components": self.pretraining.sources,
+        }
+        for key, names in reading.items():
+            held_out = sorted(set(names) & set(self.corpus.domain.test))
+            if held_out:
+                raise ValueError(f"{key} names {', '.join(held_out)}, which is held out")
         return self
 
     def pinned(self, digest: Callable[[Path], str]) -> "Settings":
@@ -103,6 +137,18 @@ def load(config: dict[str, Any]) -> Settings:
         return Settings.model_validate({**config, "sources": sources})
     except ValidationError as error:
         raise explained(error, Settings, "the config file; config/schema.json lists all keys") from error
+
+
+def text_of(path: str) -> str:
+    """Text of a file that the configuration names.
+
+    Raises:
+        InvalidConfig: it cannot be read.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidConfig(f"The file {path} cannot be read: {error}.", "Correct its path in the config.") from error
 
 
 def explained(error: ValidationError, model: type[BaseModel], file: str) -> InvalidConfig:

@@ -8,6 +8,7 @@ import pytest
 from tapeout.config.corpus import DomainJob, GeneralJob
 from tapeout.config.evaluation import EvaluationParameters
 from tapeout.config.export import ExportJob
+from tapeout.config.imported import EncodeJob, ImportJob
 from tapeout.config.instructions import FormattedJob, RawJob, SplitsJob
 from tapeout.config.report import ReportJob
 from tapeout.config.root import Settings
@@ -18,6 +19,8 @@ ROOTS: list[type[Section]] = [
     DomainJob,
     GeneralJob,
     FormattedJob,
+    EncodeJob,
+    ImportJob,
     RawJob,
     SplitsJob,
     ExportJob,

@@ -47,6 +47,9 @@ def test_the_schema_is_the_models() -> None:
         ({"corpus": {"domain": {"train": ["ibex"], "test": ["ibex"]}}}, "named twice"),
         ({"corpus": {"general": {"names": ["wikipedia"]}}}, "sources wikipedia are used but"),
         ({"instructions": {"own": ["serv"]}}, "instructions.own names serv, which is held out"),
+        ({"imported": {"rows": {"serv": {"format": "messages"}}}}, "imported.rows names serv, which is held out"),
+        ({"imported": {"train": ["dolly"]}}, "train names dolly, which rows does not have"),
+        ({"imported": {"rows": {"dolly": {"format": "squat"}}}}, "config key imported.rows.dolly"),
         ({"sources": "config/none.yaml"}, "The sources file config/none.yaml cannot be read"),
     ],
 )

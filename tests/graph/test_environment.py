@@ -94,5 +94,5 @@ def test_a_lock_without_versions_or_hashes_is_refused(tmp_path: Path, text: str)
 
 
 def test_the_projects_own_locks_are_sound() -> None:
-    for name in ("workflow", "dev", "data", "nemo", "nemo-cuda"):
+    for name in ("workflow", "dev", "data", "corpus", "nemo", "nemo-cuda"):
         assert read_environment(name).packages

@@ -1,0 +1,24 @@
+"""Bring instruction data that others made into rows, and split them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tapeout.command import run
+from tapeout.config.imported import ImportJob
+from tapeout.data.imported.source import import_source
+
+
+def main(
+    source: Annotated[Path, typer.Option(help="folder of the source")],
+    params: Annotated[Path, typer.Option(help="parameters, JSON")],
+    output: Annotated[Path, typer.Option(help="folder to write")],
+) -> None:
+    """Write train.jsonl, validation.jsonl, test.jsonl and report.json into the new folder ``output``."""
+    for side, count in import_source(source, ImportJob.model_validate_json(params.read_bytes()), output).items():
+        print(f"{side:12}{count:8}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,101 @@
+"""What of a source cannot be used: an error that names the row, or a count by reason, as the configuration says."""
+
+from collections import Counter
+from typing import Any, Literal
+
+from tapeout.errors import TapeoutError
+
+SHOWN = 5
+"""Places that the report names for each reason."""
+
+
+class BrokenFile(TapeoutError):
+    """A file as a whole cannot be read; no policy about rows applies."""
+
+    def __init__(self, file: str, reason: str) -> None:
+        super().__init__(f"{file}: {reason}.", "Get the file again or repair it; nothing was skipped.")
+
+
+class BadRow(TapeoutError):
+    """A row cannot be used.
+
+    Args:
+        file: path in the source.
+        place: line, record or item.
+        reason: what is wrong, in the words under which it is counted.
+        detail: more of it, for people.
+    """
+
+    def __init__(self, file: str, place: str, reason: str, detail: str = "") -> None:
+        super().__init__(
+            f"{file}, {place}: {reason}{f' ({detail})' if detail else ''}.",
+            "Correct the row, or set bad_rows: drop for this source, which leaves such rows out and counts them.",
+        )
+        self.place = f"{file}, {place}"
+        self.reason = reason
+
+
+class NoRows(TapeoutError):
+    """Nothing is left of a source."""
+
+    def __init__(self, source: str, dropped: Counter[str]) -> None:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items()))
+        super().__init__(
+            f"Source {source} gives no row (left out: {reasons or 'its files are empty'}).",
+            "Look at its files, its format and its options in the config section imported.",
+        )
+
+
+class EmptySide(TapeoutError):
+    """No row fell to a side that was to have some."""
+
+    def __init__(self, source: str, side: str, clusters: int) -> None:
+        super().__init__(
+            f"Source {source} has {clusters} groups of rows that stay together, and none of them is {side}.",
+            "Set split.counts: exact for it, or another split.seed, or the share of that side to 0.",
+        )
+
+
+class Account:
+    """Counts of what was read and left out.
+
+    Attributes:
+        read: things that were read, by what they are.
+        dropped: things that were left out, by reason; never in silence.
+        changed: texts that were changed, by what was done.
+        places: the first places of each reason.
+    """
+
+    def __init__(self, bad_rows: Literal["stop", "drop"]) -> None:
+        self.bad_rows = bad_rows
+        self.read: Counter[str] = Counter()
+        self.dropped: Counter[str] = Counter()
+        self.changed: Counter[str] = Counter()
+        self.places: dict[str, list[str]] = {}
+
+    def bad(self, error: BadRow) -> None:
+        """A row cannot be used.
+
+        Raises:
+            BadRow: the configuration says so.
+        """
+        if self.bad_rows == "stop":
+            raise error
+        self.drop(error.reason, error.place)
+
+    def drop(self, reason: str, place: str | None = None, count: int = 1) -> None:
+        """Something is left out because the configuration says so, or because it is blank."""
+        self.dropped[reason] += count
+        places = self.places.setdefault(reason, [])
+        if place is not None and len(places) < SHOWN:
+            places.append(place)
+
+    def report(self) -> dict[str, Any]:
+        """All of it as JSON."""
+        return {
+            "read": dict(self.read),
+            "dropped": {
+                reason: {"count": count, "first": self.places.get(reason, [])} for reason, count in self.dropped.items()
+            },
+            "changed": dict(self.changed),
+        }

@@ -1,0 +1,125 @@
+"""Near duplicates over all shards, by locality-sensitive hashing of their signatures.
+
+A document goes if one that is near it has a smaller digest, whatever becomes of that one. So a new document decides
+only about those that are near it: the lists of all other shards stay as they are, and with them what is made of the
+shards. (To take whole clusters would drop a little more, and let one document join clusters all over the corpus.)
+"""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapeout.config.pretraining import NearDuplicates
+from tapeout.data.jsonl import write_json, write_jsonl
+from tapeout.data.minhash import Signatures
+
+AT_ONCE = 2**16
+"""Pairs of signatures that are compared in one step: 64 MB."""
+
+Places = NDArray[np.int64]
+
+
+class Pairs:
+    """Who goes because of whom, found pair by pair."""
+
+    def __init__(self, signatures: Signatures, threshold: float) -> None:
+        self.signatures = signatures
+        self.needed = int(np.ceil(threshold * signatures.shape[1] - 1e-9))
+        self.near = np.full(len(signatures), -1, dtype=np.int64)
+        self.equal = np.zeros(len(signatures), dtype=np.int32)
+
+    def compare(self, first: Places, second: Places, unless_gone: bool = False) -> None:
+        """Note for each of ``second`` that is near its ``first`` that it goes.
+
+        Args:
+            first: smaller ones.
+            second: each is named once.
+            unless_gone: leave out of ``second`` what was found already.
+        """
+        if unless_gone:
+            waiting = self.near[second] < 0
+            first, second = first[waiting], second[waiting]
+        for start in range(0, len(first), AT_ONCE):
+            one, other = first[start : start + AT_ONCE], second[start : start + AT_ONCE]
+            equal = (self.signatures[one] == self.signatures[other]).sum(axis=1)
+            found = equal >= self.needed
+            self.near[other[found]] = one[found]
+            self.equal[other[found]] = equal[found]
+
+    def bucket(self, members: Places) -> None:
+        """Compare all pairs of a bucket, the first having been compared with all; ``members`` are sorted."""
+        waiting = members[1:][self.near[members[1:]] < 0]
+        for place in members[1:]:
+            waiting = waiting[(waiting > place) & (self.near[waiting] < 0)]
+            if not len(waiting):
+                return
+            self.compare(np.full(len(waiting), place), waiting)
+
+
+def find(signatures: Signatures, settings: NearDuplicates) -> Pairs:
+    """Go through all bands. Documents stand in the order of their digests."""
+    pairs = Pairs(signatures, settings.threshold)
+    rows = settings.permutations // settings.bands
+    for band in range(settings.bands):
+        keys = _keys(signatures[:, band * rows : (band + 1) * rows])
+        order = np.argsort(keys, kind="stable")
+        again = np.flatnonzero(keys[order[1:]] == keys[order[:-1]]) + 1  # who has the key of the one before
+        heads = np.arange(len(order))
+        heads[again] = 0
+        heads = np.maximum.accumulate(heads) if len(heads) else heads
+        pairs.compare(order[heads[again]], order[again], unless_gone=True)
+        starts, sizes = np.unique(heads[again], return_counts=True)
+        left = np.concatenate([[0], np.cumsum(pairs.near[order] < 0)])
+        left = left[starts + sizes + 1] - left[starts + 1]
+        for start, size in zip(starts[left > 1], sizes[left > 1], strict=True):
+            pairs.bucket(order[start : start + size + 1])
+    return pairs
+
+
+def _keys(columns: Signatures) -> NDArray[np.uint64]:
+    keys = np.zeros(len(columns), dtype=np.uint64)
+    for column in range(columns.shape[1]):
+        keys = keys * np.uint64(0x9E3779B97F4A7C15) + columns[:, column]
+        keys ^= keys >> np.uint64(31)
+    return keys
+
+
+def write_near(folders: Sequence[Path], names: Sequence[str], output: Path, settings: NearDuplicates) -> None:
+    """Write for each shard which of its documents go, because of whom, and how alike they are; and report.json.
+
+    Args:
+        folders: each shard's signatures, in the order of the shards: the documents' digests are then in order.
+        names: of the shards.
+        output: is made.
+        settings: as the signatures were made with.
+    """
+    output.mkdir()
+    digests = [np.load(folder / "digests.npy") for folder in folders]
+    bounds = np.cumsum([0, *map(len, digests)])
+    with tempfile.TemporaryFile() as file:
+        # in a file, because the signatures of a large corpus do not fit the memory
+        for folder in folders:
+            file.write(np.load(folder / "minhash.npy").tobytes())
+        file.flush()
+        shape = (int(bounds[-1]), settings.permutations)
+        empty = np.empty(shape, dtype=np.uint32)
+        matrix = np.memmap(file, dtype=np.uint32, mode="r", shape=shape) if shape[0] else empty
+        pairs = find(matrix, settings)
+        del matrix
+    everyone = np.concatenate(digests)
+    for name, start, end in zip(names, bounds[:-1], bounds[1:], strict=True):
+        gone = start + np.flatnonzero(pairs.near[start:end] >= 0)
+        rows = (
+            {
+                "digest": everyone[place].tobytes().hex(),
+                "like": everyone[pairs.near[place]].tobytes().hex(),
+                "similarity": round(int(pairs.equal[place]) / settings.permutations, 4),
+            }
+            for place in gone
+        )
+        write_jsonl(output / f"{name}.jsonl", rows)
+    report = {"documents": int(bounds[-1]), "near duplicates": int((pairs.near >= 0).sum())}
+    write_json(output / "report.json", report)

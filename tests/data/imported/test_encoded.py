@@ -1,0 +1,313 @@
+"""Ids and masks: on the answer and nothing else, and no row without one (faults F47, F48, F56, F57)."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sentencepiece
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tapeout.config.imported import SIDES, EncodeJob, Prompt
+from tapeout.data.chat import ALIGNER, EXTRA_ID, LABELLED, ChatTemplate, ForgedMark, UnevenTemplate
+from tapeout.data.encode_source import NothingFits, encode_source
+from tapeout.data.encoded import (
+    WHOLE,
+    Pieces,
+    Unfit,
+    control_pieces,
+    encode_conversation,
+    encode_prompted,
+    mask_of,
+    shortened,
+)
+from tapeout.data.encoded_rows import read_encoded
+from tapeout.data.jsonl import MalformedRow
+from tests.data.imported.material import imported, write_lines
+
+SENTENCES = [
+    "The clock drives the flip-flop, and the state holds its value until the next edge.",
+    "What is a latch? A latch is transparent while enable is high.",
+    "assign q = d & enable; // naïve Ångström",
+    "User Assistant System quality:4,toxicity:0 [INST] response question context",
+]
+LLAMA_2 = (
+    "{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}"
+    "{% set system = '<<SYS>>\\n' + messages[0]['content'] + '\\n<</SYS>>\\n\\n' %}"
+    "{% else %}{% set loop_messages = messages %}{% set system = '' %}{% endif %}"
+    "{% for message in loop_messages %}"
+    "{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('take turns') }}{% endif %}"
+    "{% if message['role'] == 'user' %}"
+    "{{ bos_token + '[INST] ' + (system if loop.index0 == 0 else '') + message['content'] + ' [/INST]' }}"
+    "{% else %}{{ ' ' + message['content'] + ' ' + eos_token }}{% endif %}{% endfor %}"
+)
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama-like SentencePiece model."""
+    written = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(SENTENCES * 20),
+        model_writer=written,
+        vocab_size=400,
+        model_type="bpe",
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        num_threads=1,
+        minloglevel=2,
+        hard_vocab_limit=False,
+    )
+    path = tmp_path_factory.mktemp("model") / "tokenizer.model"
+    path.write_bytes(written.getvalue())
+    return path
+
+
+@pytest.fixture(scope="session")
+def processor(model: Path) -> sentencepiece.SentencePieceProcessor:
+    return sentencepiece.SentencePieceProcessor(model_file=str(model))
+
+
+def talk(*texts: str, labels: bool = False, kind: str | None = LABELLED) -> dict[str, Any]:
+    turns = [
+        {
+            "from": ("User", "Assistant")[number % 2],
+            "value": text,
+            "label": "quality:4" if labels and number % 2 else None,
+        }
+        for number, text in enumerate(texts)
+    ]
+    return {"conversations": turns, "system": "Be brief.", "mask": "User", "type": kind}
+
+
+def trained(text: str, spans: list[tuple[int, int]]) -> list[str]:
+    return [text[start:end] for start, end in spans]
+
+
+def test_what_is_trained_on_in_a_conversation() -> None:
+    text, spans = ALIGNER.render(talk("a", "b", "c", "d", labels=True))
+    assert text == (
+        "\x00System\nBe brief.\n\x11User\na\n\x11Assistant\n\x12quality:4\nb\n\x11User\nc\n"
+        "\x11Assistant\n\x12quality:4\nd\n\x11"
+    )
+    assert trained(text, spans) == ["b\n", "\x11", "d\n", "\x11"]
+    text, spans = EXTRA_ID.render(talk("a", "b", "c", labels=True, kind=None))
+    assert text.endswith("<extra_id_1>Assistant\nb\n<extra_id_1>User\nc\n")
+    assert trained(text, spans) == ["b\n", "<extra_id_1>"]
+    first = talk("x", "y")
+    first["conversations"] = [{"from": "Assistant", "value": "hello"}, *first["conversations"]]
+    assert trained(*ALIGNER.render(first)) == ["y\n", "\x11"]
+
+
+@pytest.mark.parametrize("text", ["a\x11User\nforged", "\x00", "x\x12quality:9"])
+def test_a_text_with_a_mark_is_refused(text: str) -> None:
+    for row in (talk(text, "b"), talk("a", text), talk("a", "b") | {"system": text}):
+        with pytest.raises(ForgedMark):
+            ALIGNER.render(row)
+        EXTRA_ID.render(row)
+
+
+def test_the_models_own_template(processor: Any) -> None:
+    template = ChatTemplate(LLAMA_2, tuple(control_pieces(processor)), "<s>", "</s>")
+    row = talk("a", "b", "c", "d")
+    text, spans = template.render(row)
+    assert text == "<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\na [/INST] b </s><s>[INST] c [/INST] d </s>"
+    assert trained(text, spans) == [" b </s>", " d </s>"]
+    (ids, mask), _ = encode_conversation(row, template.render, Pieces(processor, controls=True), 500)
+    assert ids[0] == 1 and ids.count(2) == 2 and sum(mask[place] for place, token in enumerate(ids) if token == 2) == 2
+    with pytest.raises(ForgedMark):
+        template.render(talk("a", "b </s>"))
+    with pytest.raises(UnevenTemplate, match="take turns"):
+        template.render({**row, "conversations": row["conversations"][1:]})
+    with pytest.raises(UnevenTemplate, match="does not begin"):
+        ChatTemplate("{{ messages | length }}{{ messages[-1].content }}", (), "", "").render(row)
+    with pytest.raises(UnevenTemplate):
+        ChatTemplate("{% for", (), "", "").render(row)
+
+
+texts = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0\x11\x12"), max_size=30)
+answers = st.text(st.sampled_from("ab é時🎉\n.:"), min_size=1, max_size=20)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(texts, min_size=2, max_size=7), st.booleans(), st.sampled_from([ALIGNER, EXTRA_ID]))
+def test_the_mask_covers_the_answers_and_no_more(processor: Any, said: list[str], labels: bool, marks: Any) -> None:
+    row = talk(*said, labels=labels)
+    try:
+        text, spans = marks.render(row)
+    except ForgedMark:
+        return
+    (ids, mask), _ = encode_conversation(row, marks.render, Pieces(processor), 100_000)
+    assert processor.decode(ids) == text and ids == processor.encode(text)
+    if marks is ALIGNER:  # byte pieces part the turns, so that no token reaches over a border
+        runs, last = [], 0
+        for token, counts in zip(ids, mask, strict=True):
+            runs += [[]] if counts and not last else []
+            if counts:
+                runs[-1].append(token)
+            last = counts
+        pieces = [piece for piece in trained(text, spans) if piece]
+        joined: list[str] = []
+        for number, piece in enumerate(pieces):
+            if number and spans[number - 1][1] == spans[number][0]:
+                joined[-1] += piece
+            else:
+                joined.append(piece)
+        assert b"|".join(_bytes(processor, run) for run in runs) == b"|".join(each.encode() for each in joined)
+
+
+def _bytes(processor: Any, ids: list[int]) -> bytes:
+    """What tokens stand for, without SentencePiece's rule that a text has no blank at its beginning."""
+    return b"".join(
+        bytes([int(processor.id_to_piece(each)[3:-1], 16)])
+        if processor.is_byte(each)
+        else processor.id_to_piece(each).replace("▁", " ").encode()
+        for each in ids
+    )
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(), answers)
+def test_an_answer_is_masked_whole(processor: Any, question: str, answer: str) -> None:
+    (ids, mask), shorter = encode_prompted({"input": question, "output": answer}, WHOLE, processor, 100_000)
+    assert not shorter and [token for token, counts in zip(ids, mask, strict=True) if counts] == [
+        *processor.encode(answer),
+        2,
+    ]
+    assert processor.decode(processor.encode(question)) == question
+
+
+def test_long_conversations_lose_whole_turns(processor: Any) -> None:
+    row = talk(*(f"turn {number} of the conversation" for number in range(8)))
+    pieces = Pieces(processor)
+    (whole, mask), cut = encode_conversation(row, ALIGNER.render, pieces, 10_000)
+    assert not cut
+    (same, _), cut = encode_conversation(row, ALIGNER.render, pieces, len(whole) - 1)
+    assert same == whole and not cut
+    (ids, mask), cut = encode_conversation(row, ALIGNER.render, pieces, len(whole) - 2)
+    assert cut and ids == whole[: len(ids)] and mask[-1] == 1
+    assert processor.decode(ids).count("\x11Assistant\n") == 3
+    with pytest.raises(Unfit, match="no answer within"):
+        encode_conversation(row, ALIGNER.render, pieces, 40)
+    with pytest.raises(Unfit, match="no answer within"):
+        encode_conversation(talk("alone"), ALIGNER.render, pieces, 400)
+    with pytest.raises(Unfit, match="mark of the prompt"):
+        encode_conversation(talk("\x11", "b"), ALIGNER.render, pieces, 400)
+
+
+@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_shorter_context_keeps_question_and_answer(processor: Any, data: st.DataObject) -> None:
+    context = data.draw(st.text(st.sampled_from("ab é\n"), min_size=1, max_size=300))
+    start = data.draw(st.integers(0, len(context) - 1))
+    end = data.draw(st.integers(start + 1, len(context)))
+    known = data.draw(st.booleans())
+    row = {
+        "input": f"Context: {context}\nQuestion: why?\n",
+        "output": context[start:end],
+        "context": [9, 9 + len(context)],
+        "answer": [9 + start, 9 + end] if known else None,
+    }
+    limit = data.draw(st.integers(10, 300))
+    try:
+        (ids, mask), shorter = encode_prompted(row, "{input} {output}", processor, limit)
+    except Unfit:
+        return
+    assert len(ids) <= limit + 1
+    answer = processor.encode(row["output"])
+    assert ids[len(ids) - len(answer) - 1 :] == [*answer, 2] and sum(mask) == len(answer) + 1
+    prompt = processor.decode(ids[: mask.index(1)])
+    assert prompt.startswith("Context: ") and prompt.endswith("\nQuestion: why?\n")
+    kept = prompt[len("Context: ") : -len("\nQuestion: why?\n")]
+    assert kept in context and (shorter or kept == context)
+    if known:
+        assert context[start:end] in kept
+
+
+def test_words_stay_whole_around_the_answer() -> None:
+    text = "<one two three four five six seven>?"
+    four = (text.index("four"), text.index("four") + 4)
+    inside = (1, text.index(">"))
+    assert shortened(text, inside, None, 9) == "<one two>?"
+    assert shortened(text, inside, four, 20) == "<one two three four>?"
+    assert shortened(text, inside, four, 16) == "<three four five>?"
+    assert shortened(text, inside, four, 0) == "<four>?"
+    assert shortened(text, inside, (four[0], four[0] + 2), 0) == "<fo>?"
+
+
+def job(**changes: Any) -> EncodeJob:
+    given = {"prompt": Prompt(), "chat_template": None, "template": "{input} {output}", "seq_length": 200}
+    return EncodeJob.model_validate({**given, **changes})
+
+
+def test_a_source_is_encoded_and_what_does_not_fit_is_counted(model: Path, processor: Any, tmp_path: Path) -> None:
+    chats = [
+        {"messages": [{"role": role, "content": text} for role, text in zip(("user", "assistant"), each, strict=True)]}
+        for each in [
+            *((f"{number} {'?' * number}", "yes") for number in range(60)),
+            ("long " * 200, "x"),
+            ("a\x11", "b"),
+        ]
+    ]
+    imported(write_lines(tmp_path / "a", chats), tmp_path / "rows", "messages", split={"counts": "exact"}, system="S")
+    encode_source(tmp_path / "rows", model, job(), tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "report.json").read_bytes())
+    reasons = [reason for side in SIDES for reason in report[side]["dropped"]]
+    assert sorted(reasons) == ["a text holds a mark of the prompt", "no answer within seq_length"]
+    assert sum(report[side]["rows"] for side in SIDES) == 60
+    lines = [json.loads(line) for side in SIDES for line in (tmp_path / "out" / f"{side}.jsonl").open()]
+    assert all(any(line["mask"][1:]) and len(line["ids"]) == len(line["mask"]) <= 201 for line in lines)
+    assert sum(len(line["ids"]) for line in lines) == sum(report[side]["tokens"] for side in SIDES)
+    templates = json.loads((tmp_path / "out" / "prompt_template.json").read_text())
+    assert templates == {"template": "{input} {output}", "chat": ALIGNER.template}
+    encode_source(tmp_path / "rows", model, job(), tmp_path / "again")
+    for path in (tmp_path / "out").iterdir():
+        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
+    with pytest.raises(NothingFits, match="train side"):
+        encode_source(tmp_path / "rows", model, job(seq_length=8), tmp_path / "short")
+    own = {"prompt": {"tokens": "template", "chat_template": "x.jinja"}, "chat_template": LLAMA_2}
+    encode_source(tmp_path / "rows", model, job(**own), tmp_path / "own")
+    assert json.loads((tmp_path / "own" / "prompt_template.json").read_text())["chat"] == LLAMA_2
+
+
+def test_conversations_that_are_the_same_once_cut_are_trained_on_once(model: Path, tmp_path: Path) -> None:
+    turns = ["user", "assistant"] * 2
+    chats = [
+        {"messages": [{"role": role, "content": text} for role, text in zip(turns, ("a", "b", "c", text), strict=True)]}
+        for text in ("d " * 100, "e " * 100)
+    ]
+    split = {"validation": 0, "test": 0}
+    imported(write_lines(tmp_path / "a", chats), tmp_path / "rows", "messages", split=split, system="S")
+    encode_source(tmp_path / "rows", model, job(seq_length=80), tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "report.json").read_bytes())["train"]
+    assert report["rows"] == 1 and report["dropped"]["the same as another row once made shorter"]["count"] == 1
+
+
+def test_a_template_and_its_option_belong_together() -> None:
+    for wrong in ({"tokens": "template"}, {"chat_template": "x.jinja"}):
+        with pytest.raises(ValueError, match="belong together"):
+            Prompt.model_validate(wrong)
+
+
+def test_a_token_without_a_character_goes_with_the_next() -> None:
+    tokens = [(7, 0, 0), (8, 0, 1), (9, 1, 1), (10, 1, 1), (11, 1, 2), (12, 2, 2)]
+    assert mask_of(tokens, [(1, 2)]) == [0, 0, 1, 1, 1, 0]
+    assert mask_of(tokens, [(0, 1)]) == [1, 1, 0, 0, 0, 0]
+
+
+def test_rows_for_the_training(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "a", [{"ids": [1, 5, 2], "mask": [0, 1, 1]}]) / "rows.jsonl"
+    assert read_encoded(path, 2) == [([1, 5, 2], [0, 1, 1])]
+    with pytest.raises(MalformedRow, match="3 tokens do not fit into 1"):
+        read_encoded(path, 1)
+    for wrong in (
+        {"ids": [1, 2]},
+        {"ids": [1, 2], "mask": [1]},
+        {"ids": [1, 2], "mask": [1, 0]},
+        {"ids": 1, "mask": 1},
+    ):
+        with pytest.raises(MalformedRow, match="line 1"):
+            read_encoded(write_lines(tmp_path / "b", [wrong]) / "rows.jsonl", 9)

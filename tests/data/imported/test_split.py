@@ -1,0 +1,131 @@
+"""The split: exact where asked, stable where asked, and nothing on two sides (faults F39, F40, F41)."""
+
+from collections import Counter
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tapeout.config.imported import Shares
+from tapeout.data.imported.account import Account
+from tapeout.data.imported.near import grams, jaccard
+from tapeout.data.imported.row import Row
+from tapeout.data.imported.split import apportioned, split_rows
+from tapeout.data.imported.text import digest_of
+
+WORDS = [a + b + c for a in ("ba", "ko", "ri", "tu") for b in ("lan", "mos", "vep", "dix") for c in ("a", "os", "ium")]
+
+
+def row(number: int, category: str = "qa", group: str = "", question: str = "") -> Row:
+    question = question or f"{number} " + " ".join(Random(number).choices(WORDS, k=8))
+    digest = digest_of(question, str(number))
+    return Row({"input": question}, category, group or digest, question, digest)
+
+
+def split(rows: list[Row], **shares: object) -> dict[str, str]:
+    """Side of each row, by digest."""
+    sides, _ = split_rows(rows, Shares.model_validate(shares), Account("stop"))
+    assert sum(map(len, sides.values())) == len({row.digest for row in rows})
+    return {row.digest: side for side, members in sides.items() for row in members}
+
+
+def test_the_counts_of_the_original_are_met_in_every_category() -> None:
+    names = ["open_qa", "general_qa", "classification", "closed_qa", "brainstorming", "extraction", "writing", "other"]
+    draw = Random(5)
+    rows = [row(number, draw.choices(names, [25, 15, 14, 12, 12, 10, 9, 3])[0]) for number in range(15_011)]
+    sides, figures = split_rows(rows, Shares(counts="exact", near_duplicates=1), Account("stop"))
+    assert {side: len(members) for side, members in sides.items()} == {
+        "train": 12_008,
+        "validation": 2_252,
+        "test": 751,
+    }
+    assert figures["clusters"] == 15_011
+    for name, count in Counter(each.category for each in rows).items():
+        for side, share in (("train", 0.8), ("validation", 0.15), ("test", 0.05)):
+            assert abs(sum(each.category == name for each in sides[side]) - share * count) <= 2
+    stable, _ = split_rows(rows, Shares(near_duplicates=1), Account("stop"))
+    assert abs(len(stable["train"]) - 12_008) < 200 and abs(len(stable["test"]) - 751) < 100
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.sets(st.integers(0, 500), min_size=2, max_size=80), st.sets(st.integers(501, 900), max_size=40), st.randoms())
+def test_insertion_deletion_and_order_move_nothing(some: set[int], more: set[int], random: Random) -> None:
+    before = split([row(number) for number in sorted(some)])
+    rows = [row(number) for number in some | more]
+    random.shuffle(rows)
+    after = split(rows)
+    assert {digest: after[digest] for digest in before} == before
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(st.integers(100, 400), st.integers(1, 5), st.integers(0, 9))
+def test_exact_counts_move_no_more_rows_than_come(count: int, more: int, seed: int) -> None:
+    rows = [row(number, f"c{number % 3}") for number in range(count + more)]
+    before, after = (split(part, counts="exact", seed=seed) for part in (rows[:count], rows))
+    moved = sum(after[digest] != side for digest, side in before.items())
+    assert moved <= 2 * (more + 3)
+    assert Counter(after.values())["train"] == int((count + more) * 0.8 + 1e-9)
+
+
+def test_groups_and_near_duplicates_stay_together() -> None:
+    question = "Describe in a few words how a phase locked loop keeps its output in step with a reference clock"
+    near = [row(number, question=f"{question}{end}") for number, end in enumerate((".", "?", " please", ""), start=900)]
+    equal = [row(800, question="What is a latch?"), row(801, question="What is a latch?")]
+    grouped = [row(number, group=f"group {number // 10}") for number in range(300)]
+    for seed in range(8):
+        for counts in ("stable", "exact"):
+            sides = split([*near, *equal, *grouped], seed=seed, counts=counts)
+            for members in (near, equal, *(grouped[start : start + 10] for start in range(0, 300, 10))):
+                assert len({sides[each.digest] for each in members}) == 1
+    _, figures = split_rows([*near, *equal], Shares(), Account("stop"))
+    assert figures == {"clusters": 2, "groups joined by near-duplicates": 4, "rows in the largest cluster": 4}
+    apart, _ = split_rows([*near, *equal], Shares(near_duplicates=1), Account("stop"))
+    assert sum(map(len, apart.values())) == 6
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(st.randoms(use_true_random=False))
+def test_a_near_duplicate_moves_none_but_what_it_is_near_to(random: Random) -> None:
+    rows = [row(number) for number in range(60)]
+    before = split(rows)
+    twin = row(1000, question=rows[7].question + "x")
+    assert jaccard(grams(twin.question), grams(rows[7].question)) >= 0.8
+    rows.insert(random.randrange(60), twin)
+    after = split(rows)
+    assert after[twin.digest] == after[rows[[each.question for each in rows].index(twin.question[:-1])].digest]
+    near = {each.digest for each in rows if each.question == twin.question[:-1]}
+    assert {digest: side for digest, side in before.items() if digest not in near} == {
+        digest: side for digest, side in after.items() if digest not in {*near, twin.digest}
+    }
+
+
+def test_equal_rows_are_left_out_and_counted() -> None:
+    account = Account("stop")
+    sides, _ = split_rows([row(1), row(2), row(1), row(3)], Shares(), account)
+    assert sum(map(len, sides.values())) == 3 and account.dropped == {"row equal to another": 1}
+    # or kept, and then never on two sides, and the counts come out even all the same
+    rows = [row(number // 2 if number < 40 else number) for number in range(200)]
+    Random(3).shuffle(rows)
+    sides, _ = split_rows(rows, Shares(equal_rows="keep", counts="exact"), Account("stop"))
+    assert [len(members) for members in sides.values()] == [160, 30, 10]
+    digests = [{each.digest for each in members} for members in sides.values()]
+    assert sum(map(len, digests)) == len(set().union(*digests)) == 180
+
+
+@given(st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 50), min_size=1), st.data())
+def test_apportioning_gives_out_all_seats_and_no_more_than_there_are(
+    sizes: dict[str, int], data: st.DataObject
+) -> None:
+    seats = data.draw(st.integers(0, sum(sizes.values())))
+    first = apportioned(Counter(sizes), seats, Counter())
+    rest = data.draw(st.integers(0, sum(sizes.values()) - seats))
+    second = apportioned(Counter(sizes), rest, first)
+    assert first.total() == seats and second.total() == rest
+    assert all(0 <= first[name] + second[name] <= size for name, size in sizes.items())
+
+
+def test_jaccard_is_of_runs_of_five() -> None:
+    assert jaccard(grams("abcdef"), grams("ABCDEF!")) == 1
+    assert jaccard(grams("abcdef"), grams("abcdeg")) == pytest.approx(1 / 3)
+    assert len(grams("")) == len(grams("ab")) == 1

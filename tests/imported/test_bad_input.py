@@ -1,0 +1,290 @@
+"""Bad input of every kind is a named error or a counted drop, as the configuration says; nothing else."""
+
+import gzip
+import io
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from tapeout.data.imported.account import BadRow, BrokenFile, EmptySide, NoRows
+from tapeout.data.imported.source import import_source
+from tests.data.imported.material import contents, imported, job, write_lines
+
+ROOT = Path(__file__).parents[2]
+ROW = {"instruction": "What is a latch?", "context": "", "response": "Storage.", "category": "qa"}
+GOOD = json.dumps(ROW).encode() + b"\n"
+LINES = "rows.jsonl"
+
+
+def row(**changes: Any) -> bytes:
+    return json.dumps({**ROW, **changes}).encode() + b"\n"
+
+
+def without(name: str) -> bytes:
+    return json.dumps({key: value for key, value in ROW.items() if key != name}).encode() + b"\n"
+
+
+def parquet(table: pyarrow.Table) -> bytes:
+    written = io.BytesIO()
+    pyarrow.parquet.write_table(table, written)
+    return written.getvalue()
+
+
+def columns(**changes: Any) -> dict[str, Any]:
+    return {**{name: [value, value] for name, value in ROW.items()}, **changes}
+
+
+@dataclass(frozen=True)
+class Bad:
+    """Content of a file of which a part, or all, cannot be used.
+
+    Attributes:
+        reason: under which rows are counted; of a file that is broken, what the error says.
+        content: of the file.
+        name: of the file.
+        kept: rows that are left with ``bad_rows: drop``; None where the file as a whole is broken.
+    """
+
+    reason: str
+    content: bytes
+    name: str = LINES
+    kept: int | None = 1
+
+
+NOT_UTF_8 = pyarrow.array([b"ok", b"\xff\xfe"], pyarrow.binary()).view(pyarrow.string())
+SQUARE = b"[" * 2000 + b"]" * 2000
+BAD = {
+    # lines
+    "no JSON": Bad("not JSON", b"{instruction: 1}\n" + GOOD),
+    "half an object": Bad("not JSON", GOOD + GOOD[:30]),
+    "two objects on a line": Bad("not JSON", GOOD.strip() + GOOD + row(instruction="b")),
+    "a number": Bad("the row is no object", b"7\n" + GOOD),
+    "null": Bad("the row is no object", b"null\n" + GOOD),
+    "a list": Bad("the row is no object", b"[1]\n" + GOOD),
+    "a text": Bad("the row is no object", b'"x"\n' + GOOD),
+    "NaN": Bad("not JSON", row(more=float("nan")) + GOOD),
+    "Infinity": Bad("not JSON", row(more=float("inf")) + GOOD),
+    "a single quote": Bad("not JSON", b"{'instruction': 'x'}\n" + GOOD),
+    "a comma too many": Bad("not JSON", b'{"instruction": "x",}\n' + GOOD),
+    "a control character in a text": Bad("not JSON", b'{"instruction": "a\x01b"}\n' + GOOD),
+    "an unknown escape": Bad("not JSON", b'{"instruction": "\\x41"}\n' + GOOD),
+    "a key twice": Bad("a key stands twice", b'{"instruction": "a", "instruction": "b"}\n' + GOOD),
+    "a key twice further down": Bad("a key stands twice", b'{"more": [{"a": 1, "a": 1}]}\n' + GOOD),
+    "nested without end": Bad("not JSON", SQUARE + b"\n" + GOOD),
+    "nested deeply": Bad("nested too deeply", b"[" * 1010 + b"]" * 1010 + b"\n" + GOOD),
+    "an empty line": Bad("the line is empty", GOOD + b"\n" + row(instruction="b"), kept=2),
+    "blanks": Bad("the line is empty", b"  \t\n" + GOOD),
+    "a line that is too long": Bad("the row is longer than longest_row", row(more="x" * 200_000) + GOOD),
+    "a line that is too long, at the end": Bad(
+        "the row is longer than longest_row", GOOD + row(more="x" * 200_000)[:-1]
+    ),
+    # encodings
+    "Latin-1": Bad("not UTF-8", '{"instruction": "naïve"}\n'.encode("latin-1") + GOOD),
+    "mixed encodings": Bad("not UTF-8", row(response="é") + '{"instruction": "\u20ac"}\n'.encode("cp1252")),
+    "half a character": Bad("not UTF-8", b'{"instruction": "\xc3"}\n' + GOOD),
+    "a surrogate in bytes": Bad("not UTF-8", b'{"instruction": "\xed\xa0\x80"}\n' + GOOD),
+    "a lone leading surrogate": Bad("lone surrogate", b'{"instruction": "\\ud83d"}\n' + GOOD),
+    "a lone trailing surrogate": Bad("lone surrogate", b'{"instruction": "\\ude00 x"}\n' + GOOD),
+    "a NUL byte": Bad("not JSON", b'{"instruction": "a\x00b"}\n' + GOOD),
+    "an escaped NUL": Bad("NUL character in a text", row(response="a\0b") + GOOD),
+    "a byte-order mark in the middle": Bad("not JSON", GOOD + b"\xef\xbb\xbf" + GOOD),
+    "UTF-16": Bad("it is UTF-16", GOOD.decode().encode("utf-16"), kept=None),
+    "UTF-16, big-endian": Bad("it is UTF-16", b"\xfe\xff" + GOOD.decode().encode("utf-16-be"), kept=None),
+    # fields
+    "no instruction": Bad("the row has no field 'instruction'", without("instruction") + GOOD),
+    "no response": Bad("the row has no field 'response'", without("response") + GOOD),
+    "no context": Bad("the row has no field 'context'", without("context") + GOOD),
+    "no category": Bad("the row has no field 'category'", without("category") + GOOD),
+    "a number as response": Bad("field 'response' of the row is no text", row(response=4) + GOOD),
+    "null as response": Bad("field 'response' of the row is no text", row(response=None) + GOOD),
+    "a list as instruction": Bad("field 'instruction' of the row is no text", row(instruction=["a"]) + GOOD),
+    "an object as context": Bad("field 'context' of the row is no text", row(context={}) + GOOD),
+    "true as category": Bad("field 'category' of the row is no text", row(category=True) + GOOD),
+    "blank instruction": Bad("field 'instruction' of the row is empty", row(instruction=" \n ") + GOOD),
+    "empty response": Bad("field 'response' of the row is empty", row(response="") + GOOD),
+    "another schema": Bad("the row has no field 'instruction'", b'{"text": "x"}\n' + GOOD),
+    # files
+    "an empty file": Bad("the file is empty", b"", kept=None),
+    "gzip that is cut off": Bad("damaged or cut off", gzip.compress(GOOD * 99)[:-20], "rows.jsonl.gz", None),
+    "gzip with a wrong sum": Bad("damaged or cut off", gzip.compress(GOOD)[:-8] + bytes(8), "rows.jsonl.gz", None),
+    "no gzip": Bad("damaged or cut off", GOOD, "rows.jsonl.gz", None),
+    "gzip under a plain name": Bad("compressed with gzip", gzip.compress(GOOD), LINES, None),
+    "empty gzip": Bad("the file is empty", gzip.compress(b""), "rows.jsonl.gz", None),
+    "a kind of its own": Bad("files of the kind .xlsx are not read", b"PK", "rows.xlsx", None),
+    "JSON that is cut off": Bad("not JSON", b'[{"instruction": "a"}', "rows.json", None),
+    "JSON with a key twice": Bad("a key stands twice", b'[{"a": 1, "a": 2}]', "rows.json", None),
+    "a JSON file that is no list": Bad("the row has no field 'instruction'", b'{"rows": []}', "rows.json", 0),
+    "JSON in Latin-1": Bad("not UTF-8", '["é"]'.encode("latin-1"), "rows.json", None),
+    # CSV
+    "CSV with a field too few": Bad(
+        "wrong number of fields", b"instruction,context,response,category\na,,b\na,,b,c\n", "r.csv"
+    ),
+    "CSV with a field too many": Bad(
+        "wrong number of fields", b"instruction,context,response,category\na,,b,c,d\na,,b,c\n", "r.csv"
+    ),
+    "CSV without a column": Bad("the row has no field 'category'", b"instruction,context,response\na,,b\n", "r.csv", 0),
+    "CSV with a column twice": Bad("must name every column once", b"response,response\na,b\n", "r.csv", None),
+    "CSV without a header": Bad("must name every column once", b",,,\n", "r.csv", None),
+    "CSV with an open quote": Bad("it is not CSV", b'instruction,context,response,category\na,,b,"c\n', "r.csv", None),
+    "CSV with letters behind a quote": Bad(
+        "it is not CSV", b'instruction,context,response,category\n"a"b,,b,c\n', "r.csv", None
+    ),
+    "CSV in Latin-1": Bad(
+        "not UTF-8", "instruction,context,response,category\né,,b,c\na,,b,c\n".encode("latin-1"), "r.csv"
+    ),
+    "CSV with a NUL": Bad(
+        "NUL character in a text", b"instruction,context,response,category\na\0,,b,c\na,,b,c\n", "r.csv"
+    ),
+    "CSV with a field that is too long": Bad(
+        "it is not CSV", b"instruction,context,response,category\n" + b"x" * 200_000 + b",,b,c\n", "r.csv", None
+    ),
+    # parquet
+    "no parquet": Bad("it is not parquet", b"PAR1 no", "r.parquet", None),
+    "parquet that is cut off": Bad("it is not parquet", parquet(pyarrow.table(columns()))[:-9], "r.parquet", None),
+    "parquet with a damaged page": Bad(
+        "it is not parquet", b"PAR1" + bytes(60) + parquet(pyarrow.table(columns()))[64:], "r.parquet", None
+    ),
+    "parquet with numbers": Bad(
+        "field 'response' of the row is no text", parquet(pyarrow.table(columns(response=[1, 2]))), "r.parquet", 0
+    ),
+    "parquet with a null": Bad(
+        "field 'response' of the row is no text", parquet(pyarrow.table(columns(response=["a", None]))), "r.parquet"
+    ),
+    "parquet with bytes": Bad(
+        "field 'response' of the row is no text", parquet(pyarrow.table(columns(response=[b"a", b"b"]))), "r.parquet", 0
+    ),
+    "parquet without a column": Bad(
+        "the row has no field 'category'",
+        parquet(pyarrow.table({"instruction": ["a"], "context": ["a"], "response": ["b"]})),
+        "r.parquet",
+        0,
+    ),
+    "parquet with text that is not UTF-8": Bad(
+        "not UTF-8", parquet(pyarrow.table(columns(response=NOT_UTF_8))), "r.parquet"
+    ),
+    "parquet with a column twice": Bad(
+        "columns have one name",
+        parquet(pyarrow.Table.from_arrays([pyarrow.array(["a"])] * 2, ["a", "a"])),
+        "r.parquet",
+        None,
+    ),
+    "parquet packed with gzip": Bad(
+        "it is not parquet", gzip.compress(parquet(pyarrow.table(columns()))), "r.parquet.gz", None
+    ),
+}
+OPTIONS = {"longest_row": 100_000, "split": {"validation": 0, "test": 0}}
+
+
+def test_there_are_more_than_fifty_kinds() -> None:
+    assert len(BAD) > 70
+
+
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
+def test_bad_input_is_named_or_counted(bad: Bad, tmp_path: Path) -> None:
+    folder, output = tmp_path / "source", tmp_path / "output"
+    folder.mkdir()
+    (folder / bad.name).write_bytes(bad.content)
+    error = BrokenFile if bad.kept is None else BadRow
+    with pytest.raises(error) as found:
+        import_source(folder, job("prompt_response", **OPTIONS), output)
+    assert bad.reason in str(found.value) and bad.name in found.value.cause and "\n  cure: " in str(found.value)
+    assert str(tmp_path) not in str(found.value)
+    assert not output.exists()
+    if bad.kept is None:
+        with pytest.raises(BrokenFile):
+            import_source(folder, job("prompt_response", bad_rows="drop", **OPTIONS), output)
+    elif bad.kept == 0:
+        with pytest.raises(NoRows, match="gives no row"):
+            import_source(folder, job("prompt_response", bad_rows="drop", **OPTIONS), output)
+    else:
+        sides, report = imported(folder, output, "prompt_response", bad_rows="drop", **OPTIONS)
+        assert len(sides["train"]) == bad.kept
+        assert set(report["dropped"]) == {bad.reason}
+        assert report["dropped"][bad.reason]["first"][0].startswith(f"{bad.name}, ")
+        return
+    assert not output.exists()
+
+
+def test_a_line_of_100_mb_is_passed_over_in_little_memory(tmp_path: Path) -> None:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    with (folder / LINES).open("wb") as stream:
+        stream.write(GOOD + b'{"instruction": "')
+        for _ in range(100):
+            stream.write(b"x" * 1_000_000)
+        stream.write(b'"}\n' + row(instruction="b"))
+    program = (
+        "import resource, sys; from pathlib import Path; from tests.data.imported.material import contents;"
+        "rows, account = contents(Path(sys.argv[1]), 'prompt_response', bad_rows='drop', longest_row=1000000);"
+        "print(len(rows), dict(account.dropped), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, folder], cwd=ROOT, capture_output=True, text=True, check=True, env=environment()
+    )
+    rows, _, rest = done.stdout.partition(" ")
+    assert rows == "2" and "{'the row is longer than longest_row': 1}" in rest
+    assert int(rest.split()[-1]) < 300
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def test_sources_of_which_nothing_is_left(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for folder, options in (
+        (tmp_path / "empty", {}),
+        (write_lines(tmp_path / "other", [ROW]), {"files": "*.csv"}),
+        (write_lines(tmp_path / "bad", [1, 2]), {"bad_rows": "drop"}),
+    ):
+        with pytest.raises(NoRows):
+            import_source(folder, job("prompt_response", **options), tmp_path / "out")
+    with pytest.raises(EmptySide, match="counts: exact"):
+        import_source(tmp_path / "other", job("prompt_response"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["no JSON", "gzip that is cut off", "no parquet"])
+def test_the_script_says_two_sentences(name: str, tmp_path: Path) -> None:
+    bad = BAD[name]
+    folder, output = tmp_path / "source", tmp_path / "output"
+    folder.mkdir()
+    (folder / bad.name).write_bytes(bad.content)
+    (tmp_path / "params.json").write_text(job("prompt_response").model_dump_json())
+    inputs = ["--source", folder, "--params", tmp_path / "params.json", "--output", output]
+    command = [sys.executable, "scripts/imported.py", *inputs]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment())
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 2 and "Traceback" not in done.stderr
+    assert not output.exists()
+
+
+def test_rows_of_parquet_are_those_of_json_lines(tmp_path: Path) -> None:
+    rows = [{**ROW, "instruction": f"Ask {number}"} for number in range(3000)]
+    wanted, _ = contents(write_lines(tmp_path / "a", rows), "prompt_response")
+    (tmp_path / "b").mkdir()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "b" / "rows.parquet")
+    assert contents(tmp_path / "b", "prompt_response")[0] == wanted
+
+
+def test_squad_and_messages_in_parquet(tmp_path: Path) -> None:
+    question = {
+        "id": "1",
+        "title": "Units",
+        "context": "It is 3 nm.",
+        "question": "How long?",
+        "answers": {"text": ["3 nm"], "answer_start": [6]},
+    }
+    talk = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
+    for format, value in (("squad", question), ("messages", talk)):
+        wanted, _ = contents(write_lines(tmp_path / f"{format}-lines", [value]), format)
+        (tmp_path / format).mkdir()
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist([value]), tmp_path / format / "rows.parquet")
+        assert contents(tmp_path / format, format)[0] == wanted and len(wanted) == 1

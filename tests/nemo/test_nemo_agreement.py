@@ -1,0 +1,179 @@
+"""Tokens, labels and masks beside those of nemo_toolkit's own data sets, token by token (docs/formats.md).
+
+The differences that are wanted, each by its fault: NeMo puts SentencePiece's blank before every part of a template
+(F14), cuts rows that are too long (F47), and cuts conversations behind their masks (F57). Elsewhere there is none.
+"""
+
+import io
+import json
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import sentencepiece
+
+from tapeout.data.chat import ALIGNER, EXTRA_ID, LABELLED, Marks
+from tapeout.data.encoded import WHOLE, Pieces, encode_conversation, encode_prompted
+
+SAID = "the clock drives flip-flop Ångström 时钟 🎉 always_ff @(posedge clk) q <= d; naïve x y [7:0]"
+WORDS = [*SAID.split(), "", "\t"]
+ROWS = 300
+TEMPLATES = {"aligner": ALIGNER, "extra_id": EXTRA_ID}
+
+
+def words(draw: Random, least: int = 1, most: int = 12) -> str:
+    """Some words, with line breaks, blanks at the beginning and empty lines among them."""
+    text = "".join(
+        draw.choice(WORDS) + draw.choice([" ", " ", " ", "\n", "\n\n", "  "]) for _ in range(draw.randint(least, most))
+    )
+    return draw.choice(["", "", " ", "\n"]) + text.rstrip() + draw.choice(["", "."])
+
+
+def conversation(number: int) -> dict[str, Any]:
+    """A conversation of 2 to 9 turns, some with labels, some that end with the user."""
+    draw = Random(number)
+    turns = []
+    for place in range(draw.randint(2, 9)):
+        speaker = ("User", "Assistant")[place % 2]
+        turn: dict[str, Any] = {"from": speaker, "value": words(draw)}
+        if speaker == "User":
+            turn["label"] = None
+        elif draw.random() < 0.6:
+            turn["label"] = f"quality:{draw.randint(0, 4)},toxicity:{draw.randint(0, 4)}"
+        turns.append(turn)
+    kind = LABELLED if draw.random() < 0.7 else None
+    return {"conversations": turns, "system": words(draw), "mask": "User", "type": kind}
+
+
+CONVERSATIONS = [conversation(number) for number in range(ROWS)]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama-like SentencePiece model: no normalisation, bytes for what it does not know."""
+    written = io.BytesIO()
+    # without line breaks, as Llama's was trained: they are bytes, and no piece reaches over one
+    lines = [line for row in CONVERSATIONS for turn in row["conversations"] for line in turn["value"].splitlines()]
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines * 2),
+        model_writer=written,
+        vocab_size=420,
+        model_type="bpe",
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        character_coverage=0.98,
+        num_threads=1,
+        minloglevel=2,
+        hard_vocab_limit=False,
+    )
+    path = tmp_path_factory.mktemp("model") / "tokenizer.model"
+    path.write_bytes(written.getvalue())
+    return path
+
+
+@pytest.fixture(scope="module")
+def processor(model: Path) -> sentencepiece.SentencePieceProcessor:
+    return sentencepiece.SentencePieceProcessor(model_file=str(model))
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    return path
+
+
+def nemo_batch(kind: str, path: Path, model: Path, **options: Any) -> list[tuple[list[int], list[int], list[int]]]:
+    """Tokens, labels and mask of every row, as NeMo's data set collates it alone, padding taken off."""
+    from nemo.collections.common.tokenizers.sentencepiece_tokenizer import SentencePieceTokenizer
+    from nemo.collections.nlp.data.language_modeling.megatron import gpt_sft_chat_dataset, gpt_sft_dataset
+
+    sets = {"prompt": gpt_sft_dataset.GPTSFTDataset, "chat": gpt_sft_chat_dataset.GPTSFTChatDataset}
+    found = sets[kind](
+        str(path),
+        SentencePieceTokenizer(str(model)),
+        max_seq_length=4096,
+        pad_seq_length_to_mult=1,
+        memmap_workers=1,
+        tokens_to_generate=0,
+        index_mapping_dir=str(path.parent / f"{path.stem}-index"),
+        **options,
+    )
+    rows = []
+    for number in range(len(found)):
+        batch = found.collate_fn([found[number]])
+        rows.append(tuple(batch[name][0].tolist() for name in ("tokens", "labels", "loss_mask")))
+    return rows
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_conversations_agree_token_by_token(name: str, model: Path, processor: Any, tmp_path: Path) -> None:
+    marks: Marks = TEMPLATES[name]
+    special = {
+        "system_turn_start": marks.system,
+        "turn_start": marks.turn,
+        "label_start": marks.label,
+        "end_of_turn": marks.end,
+        "end_of_name": marks.end,
+    }
+    theirs = nemo_batch("chat", write(tmp_path / "rows.jsonl", CONVERSATIONS), model, special_tokens=special)
+    pieces = Pieces(processor)
+    assert len(theirs) == len(CONVERSATIONS)
+    for row, (tokens, labels, mask) in zip(CONVERSATIONS, theirs, strict=True):
+        (ids, ours), cut = encode_conversation(row, marks.render, pieces, 4096)
+        # behind a last turn of the user NeMo pads by one
+        size, pads = len(ids) - 1, len(tokens) - len(ids) + 1
+        assert (ids[:-1], ids[1:], ours[1:], cut) == (tokens[:size], labels[:size], mask[:size], False)
+        assert pads <= (row["conversations"][-1]["from"] == "User") and sum(mask[size:]) == 0
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_the_stored_template_is_alignerss(name: str) -> None:
+    from nemo.collections.nlp.data.language_modeling.megatron.gpt_sft_chat_dataset import get_prompt_template_example
+
+    marks = TEMPLATES[name]
+    special = {
+        "system_turn_start": marks.system,
+        "turn_start": marks.turn,
+        "label_start": marks.label,
+        "end_of_turn": "\n",
+        "end_of_name": "\n",
+    }
+    assert marks.template == get_prompt_template_example(special)
+
+
+def questions() -> list[dict[str, Any]]:
+    draw = Random(7)
+    return [{"input": words(draw).strip(), "output": words(draw, 1, 6).strip()} for _ in range(ROWS)]
+
+
+def test_prompts_agree_token_by_token(model: Path, processor: Any, tmp_path: Path) -> None:
+    rows = questions()
+    path = write(tmp_path / "rows.jsonl", rows)
+    options = {
+        "add_bos": True,
+        "add_eos": True,
+        "prompt_template": WHOLE,
+        "label_key": "output",
+        "answer_only_loss": True,
+    }
+    theirs = nemo_batch("prompt", path, model, truncation_field="input", **options)
+    for row, (tokens, labels, mask) in zip(rows, theirs, strict=True):
+        (ids, ours), _ = encode_prompted(row, WHOLE, processor, 4096)
+        assert (ids[:-1], ids[1:], ours[1:]) == (tokens, labels, mask)
+    # a template with words in it: NeMo encodes each part apart, and so with a blank before it (F14); answers are alike
+    template = "{input}\n### Answer: {output}"
+    theirs = nemo_batch("prompt", path, model, truncation_field="input", **{**options, "prompt_template": template})
+    blank = processor.piece_to_id("▁")
+    for row, (tokens, labels, mask) in zip(rows, theirs, strict=True):
+        (ids, ours), _ = encode_prompted(row, template, processor, 4096)
+        answers = [
+            [label for label, counts in zip(*each, strict=True) if counts]
+            for each in ((labels, mask), (ids[1:], ours[1:]))
+        ]
+        assert answers[0] == answers[1]
+        start, our_start = mask.index(1) + 1, ours.index(1)
+        prompt = processor.encode(row["input"])
+        marker = processor.encode("\n### Answer:")
+        assert tokens[:start] == [1, *prompt, *marker] and marker[0] == blank
+        assert ids[:our_start] == [1, *processor.encode(row["input"] + "\n### Answer: ")]

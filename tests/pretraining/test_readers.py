@@ -1,0 +1,192 @@
+"""Folders of anything become documents; what is left out or repaired is counted."""
+
+import gzip
+import json
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from tapeout.config.pretraining import DocumentsJob
+from tapeout.data.archive import BrokenArchive
+from tapeout.data.jsonl import MalformedRow
+from tapeout.data.readers import UnreadableFile
+from tapeout.data.sharding import shard_of, write_shards
+
+TEXT = "The quick brown fox jumps over the lazy dog, again and again and again, number"
+JOB: dict[str, Any] = {
+    "source": "s",
+    "component": "c",
+    "licence": "MIT",
+    "licences": [],
+    "shards": 4,
+}
+
+
+def made(source: Path, output: Path, workers: int = 1, **changed: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Rows of all shards, and the report."""
+    write_shards(source, output, DocumentsJob.model_validate({**JOB, **changed}), workers)
+    files = sorted(output.glob("*.jsonl"))
+    assert len(files) == {**JOB, **changed}["shards"]
+    rows = [orjson.loads(line) for file in files for line in file.open("rb")]
+    return rows, orjson.loads((output / "report.json").read_bytes())
+
+
+def lines(*texts: str, **more: str) -> bytes:
+    return "".join(json.dumps({"text": text, **more}) + "\n" for text in texts).encode()
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "source"
+    (folder / "deep" / "er").mkdir(parents=True)
+    return folder
+
+
+def test_every_kind_is_read(source: Path, tmp_path: Path) -> None:
+    (source / "deep" / "er" / "page.txt").write_text(f"{TEXT} 1")
+    (source / "rows.jsonl").write_bytes(lines(f"{TEXT} 2"))
+    (source / "rows.jsonl.gz").write_bytes(gzip.compress(lines(f"{TEXT} 3")) + gzip.compress(lines(f"{TEXT} 4")))
+    frames = [pyarrow.Codec("zstd").compress(lines(f"{TEXT} {number}"), asbytes=True) for number in (5, 6)]
+    (source / "rows.jsonl.zst").write_bytes(b"".join(frames))
+    (source / "page.txt.gz").write_bytes(gzip.compress(f"{TEXT} 7".encode()))
+    table = pyarrow.table({"id": [1, 2], "text": [f"{TEXT} 8", None], "license": ["ISC", "ISC"]})
+    pyarrow.parquet.write_table(table, source / "table.parquet")
+    with zipfile.ZipFile(source / "archive.zip", "w") as archive:
+        archive.writestr("in/page.txt", f"{TEXT} 9")
+        archive.writestr("in/rows.jsonl", lines(f"{TEXT} 10", license="BSD"))
+    with tarfile.open(source / "archive.tar.gz", "w:gz") as archive:
+        archive.add(source / "rows.jsonl.gz", "in/rows.jsonl.gz")
+    rows, report = made(source, tmp_path / "made")
+    texts = sorted((row["text"].removeprefix(TEXT), row["path"], row["licence"]) for row in rows)
+    assert texts == [
+        (" 1", "deep/er/page.txt", "MIT"),
+        (" 10", "in/rows.jsonl", "BSD"),
+        (" 2", "rows.jsonl", "MIT"),
+        (" 3", "in/rows.jsonl.gz", "MIT"),
+        (" 3", "rows.jsonl.gz", "MIT"),
+        (" 4", "in/rows.jsonl.gz", "MIT"),
+        (" 4", "rows.jsonl.gz", "MIT"),
+        (" 5", "rows.jsonl.zst", "MIT"),
+        (" 6", "rows.jsonl.zst", "MIT"),
+        (" 7", "page.txt.gz", "MIT"),
+        (" 8", "table.parquet", "ISC"),
+        (" 9", "in/page.txt", "MIT"),
+    ]
+    assert report["kept"]["documents"] == 12 and report["dropped"] == {"no text": 1}
+    assert all(set(row) == {"digest", "component", "licence", "path", "source", "text"} for row in rows)
+
+
+def test_encodings_are_repaired_and_counted(source: Path, tmp_path: Path) -> None:
+    named = f"{TEXT} Jürgen – é"
+    (source / "bom.txt").write_bytes(f"{named} 1".encode("utf-8-sig"))
+    (source / "cp.txt").write_bytes(f"{named} 2".encode("cp1252"))
+    (source / "latin.txt").write_bytes(f"{TEXT} J\x81rgen 3".encode("latin-1"))
+    (source / "wide.txt").write_bytes(f"{named} 4".encode("utf-16"))
+    (source / "lines.txt").write_bytes(f"{TEXT}\r\n{named}\r 5\x07".encode())
+    (source / "binary.txt").write_bytes(b"\0\1\2" + TEXT.encode())
+    rows, report = made(source, tmp_path / "made")
+    texts = sorted(row["text"] for row in rows)
+    assert texts == sorted(
+        [f"{named} 1", f"{named} 2", f"{TEXT} Jrgen 3".replace("Jr", "J\x81r"), f"{named} 4", f"{TEXT}\n{named}\n 5"]
+    )
+    assert report["repaired"] == {
+        "byte-order mark, utf-16-le": 1,
+        "byte-order mark, utf-8": 1,
+        "control characters": 1,
+        "line ends": 1,
+        "not UTF-8, read as Latin-1": 1,
+        "not UTF-8, read as Windows-1252": 1,
+    }
+    assert report["dropped"] == {"binary": 1}
+
+
+def test_what_is_left_out_is_counted_by_reason(source: Path, tmp_path: Path) -> None:
+    (source / "rows.jsonl").write_bytes(
+        lines("short") + lines(TEXT) + lines(TEXT * 40) + lines(f"{TEXT} GPL", licence="GPL-3.0")
+    )
+    (source / "large.txt").write_text(TEXT * 40)
+    (source / "large.txt.gz").write_bytes(gzip.compress((TEXT * 40).encode()))
+    (source / "other.bin").write_text(TEXT)
+    (source / "excluded.txt").write_text(TEXT)
+    (source / "link.txt").symlink_to("/etc/hostname")
+    rows, report = made(
+        source,
+        tmp_path / "made",
+        maximum_bytes=2000,
+        include=["*.txt", "*.jsonl", "*.gz"],
+        exclude=["*/excl*"],
+        licences=["MIT"],
+    )
+    assert [row["text"] for row in rows] == [TEXT]
+    assert report["dropped"] == {
+        "excluded": 1,
+        "licence not allowed": 1,
+        "other kind": 1,
+        "too large": 3,
+        "too short": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error", "words"),
+    [
+        ("a.jsonl", lines(TEXT) + b"{", MalformedRow, "a.jsonl, line 2"),
+        ("a.jsonl", b'{"texts": 1}\n', MalformedRow, "field 'text'"),
+        ("a.jsonl.gz", gzip.compress(lines(*(f"{TEXT} {n}" for n in range(999))))[:-9], UnreadableFile, "a.jsonl.gz"),
+        ("a.jsonl.zst", b"no frame", UnreadableFile, "a.jsonl.zst"),
+        ("a.parquet", b"no parquet", UnreadableFile, "a.parquet"),
+        ("a.zip", None, BrokenArchive, "a.zip"),
+    ],
+)
+def test_damage_has_a_name(
+    source: Path, tmp_path: Path, name: str, content: bytes | None, error: type[Exception], words: str
+) -> None:
+    if content is None:
+        with zipfile.ZipFile(source / name, "w") as archive:
+            archive.writestr("page.txt", TEXT)
+        (source / name).write_bytes((source / name).read_bytes().replace(b"quick", b"slack"))
+    else:
+        (source / name).write_bytes(content)
+    with pytest.raises(error, match=words):
+        made(source, tmp_path / "made")
+
+
+def test_parquet_without_the_column(source: Path, tmp_path: Path) -> None:
+    pyarrow.parquet.write_table(pyarrow.table({"body": [TEXT]}), source / "table.parquet")
+    with pytest.raises(UnreadableFile, match="no column 'text'"):
+        made(source, tmp_path / "made")
+    assert made(source, tmp_path / "other", field="body")[0][0]["text"] == TEXT
+
+
+def test_any_number_of_workers_writes_the_same_bytes(source: Path, tmp_path: Path) -> None:
+    (source / "rows.jsonl").write_bytes(lines(*(f"{TEXT} {number} " * 30 for number in range(3000))))
+    for workers in (1, 2, 3):
+        made(source, tmp_path / f"made{workers}", workers, shards=7)
+    files = sorted((tmp_path / "made1").iterdir())
+    assert len(files) == 8
+    for file in files:
+        assert {(tmp_path / f"made{n}" / file.name).read_bytes() for n in (1, 2, 3)} == {file.read_bytes()}, file.name
+
+
+def test_a_document_more_changes_one_shard(source: Path, tmp_path: Path) -> None:
+    texts = [f"{TEXT} {number}" for number in range(500)]
+    (source / "rows.jsonl").write_bytes(lines(*texts))
+    before = made(source, tmp_path / "before", shards=50)[0]
+    (source / "rows.jsonl").write_bytes(lines(*texts[:7], "Something new: " + TEXT, *texts[7:]))
+    made(source, tmp_path / "after", shards=50)
+    shards = [path.name for path in sorted((tmp_path / "before").glob("*.jsonl"))]
+    differing = [
+        name for name in shards if (tmp_path / "before" / name).read_bytes() != (tmp_path / "after" / name).read_bytes()
+    ]
+    assert len(before) == 500 and len(differing) == 1
+
+
+def test_shards_are_even() -> None:
+    assert shard_of("f" * 64, 200) == 199 and shard_of("0" * 64, 200) == 0
+    assert shard_of("8" + "0" * 63, 2) == 1 and shard_of("7" + "f" * 63, 2) == 0
