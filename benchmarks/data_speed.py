@@ -3,7 +3,8 @@
 ``python -m benchmarks.data_speed --text FILE.jsonl --model tokenizer.model --rows raw.jsonl`` in the nemo environment.
 Every side gets the same file, the same SentencePiece model and the same number of processes, and runs in a process of
 its own, Tapeout's in the environments of its steps. What a side has imported before it begins does not count, what its
-workers import does. The sides take turns, and the best of the rounds counts.
+workers import does. The sides take turns, and the best of the rounds counts. Processor seconds are those of all
+processes of a side: on a machine with other work they say more than the clock.
 """
 
 import argparse
@@ -13,7 +14,6 @@ import multiprocessing
 import os
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ import sentencepiece
 from megatron.core.datasets.indexed_dataset import DType, IndexedDatasetBuilder
 from nemo.collections.common.tokenizers.sentencepiece_tokenizer import SentencePieceTokenizer
 
+from benchmarks.stopwatch import stopwatch
 from benchmarks.tables import table, write
 from tapeout.graph.environment import read_environment
 
@@ -32,8 +33,10 @@ ROUNDS = 2
 CHUNK = 32
 """Rows that Megatron's tool gives to a process at once."""
 
-Side = Callable[[argparse.Namespace, Path], float | None]
-"""Does the work; returns the seconds if they are not those of the call."""
+Times = tuple[float, float]
+"""Seconds by the clock, and of the processors."""
+Side = Callable[[argparse.Namespace, Path], Times | None]
+"""Does the work; returns the times if they are not those of the call."""
 
 
 class Encoder:
@@ -82,17 +85,18 @@ def tokens_datasets(options: argparse.Namespace, folder: Path) -> None:
 
 
 TOKENIZED = """
-import sys, time
+import sys
 from pathlib import Path
+from benchmarks.stopwatch import stopwatch
 from tapeout.tokenizer.tokenized import write_tokens
 text, model, made = map(Path, sys.argv[1:4])
-started = time.monotonic()
-write_tokens(text, None, model, made, True, int(sys.argv[4]))
-print(time.monotonic() - started)
+with stopwatch() as times:
+    write_tokens(text, None, model, made, True, int(sys.argv[4]))
+print(*times)
 """
 
 
-def tokens_tapeout(options: argparse.Namespace, folder: Path) -> float:
+def tokens_tapeout(options: argparse.Namespace, folder: Path) -> Times:
     """The step ``pretraining_tokens``."""
     return told("corpus", TOKENIZED, options.text, options.model, folder / "made", options.workers)
 
@@ -127,28 +131,30 @@ def rows_datasets(options: argparse.Namespace, folder: Path) -> None:
 
 
 FORMATTED = """
-import sys, time
+import sys
 from pathlib import Path
+from benchmarks.stopwatch import stopwatch
 from tapeout.config.instructions import FormattedInstructions
 from tapeout.data.formats import FIELDS, format_rows
 from tapeout.data.jsonl import read_jsonl, write_jsonl
 source, made = map(Path, sys.argv[1:])
-started = time.monotonic()
-write_jsonl(made, format_rows(source, read_jsonl(source, FIELDS), FormattedInstructions()))
-print(time.monotonic() - started)
+with stopwatch() as times:
+    write_jsonl(made, format_rows(source, read_jsonl(source, FIELDS), FormattedInstructions()))
+print(*times)
 """
 
 
-def rows_tapeout(options: argparse.Namespace, folder: Path) -> float:
+def rows_tapeout(options: argparse.Namespace, folder: Path) -> Times:
     """The step ``instructions_formatted``: one process."""
     return told("data", FORMATTED, options.rows, folder / "made.jsonl")
 
 
-def told(environment: str, program: str, *arguments: object) -> float:
+def told(environment: str, program: str, *arguments: object) -> Times:
     """Run a program in an environment of the project; the time is what it says."""
     command = [str(read_environment(environment).python), "-c", program, *map(str, arguments)]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": "."})
-    return float(done.stdout)
+    seconds, processor = map(float, done.stdout.split())
+    return seconds, processor
 
 
 TOKENS: dict[str, Side] = {
@@ -162,14 +168,14 @@ ROWS: dict[str, Side] = {"preprocess.py": rows_preprocess, "datasets.map": rows_
 def timed(side: Side, options: argparse.Namespace, folder: Path, answer: Any) -> None:
     """In a process of its own: how long a side takes."""
     datasets.disable_progress_bars()
-    started = time.monotonic()
-    seconds = side(options, folder)
-    answer.send(time.monotonic() - started if seconds is None else seconds)
+    with stopwatch() as times:
+        own = side(options, folder)
+    answer.send(tuple(times) if own is None else own)
 
 
-def measure(sides: dict[str, Side], options: argparse.Namespace, folder: Path) -> dict[str, float]:
-    """Seconds of each side, the best of all rounds."""
-    best: dict[str, float] = {}
+def measure(sides: dict[str, Side], options: argparse.Namespace, folder: Path) -> dict[str, Times]:
+    """Times of each side, the best of all rounds."""
+    best: dict[str, Times] = {}
     for number in range(ROUNDS):
         for name, side in sides.items():
             place = folder / f"{side.__name__}-{number}"
@@ -180,7 +186,9 @@ def measure(sides: dict[str, Side], options: argparse.Namespace, folder: Path) -
             process.join()
             if process.exitcode:
                 raise SystemExit(f"{name} failed")
-            best[name] = min(receive.recv(), best.get(name, float("inf")))
+            seconds, processor = receive.recv()
+            earlier = best.get(name, (seconds, processor))
+            best[name] = min(seconds, earlier[0]), min(processor, earlier[1])
     return best
 
 
@@ -196,11 +204,19 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def compared(times: dict[str, float], amount: float, digits: int) -> list[list[str]]:
-    """Rows of a table: seconds, amount a second, and how many times ours is that."""
+def compared(times: dict[str, Times], amount: float, digits: int) -> list[list[str]]:
+    """Rows of a table: seconds, amount a second, and how many times as much the others take."""
+    ours = times["Tapeout"]
     return [
-        [name, f"{seconds:.2f}", f"{amount / seconds:,.{digits}f}", f"{seconds / times['Tapeout']:.1f}"]
-        for name, seconds in times.items()
+        [
+            name,
+            f"{seconds:.2f}",
+            f"{amount / seconds:,.{digits}f}",
+            f"{seconds / ours[0]:.1f}",
+            f"{processor:.2f}",
+            f"{processor / ours[1]:.1f}",
+        ]
+        for name, (seconds, processor) in times.items()
     ]
 
 
@@ -211,6 +227,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--rows", type=Path, required=True, help="instruction, context, response, category")
     parser.add_argument("--what", required=True, help="what the two files are, for the page")
+    parser.add_argument("--load", default="", help="what else the machine did, for the page")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -222,17 +239,17 @@ def main() -> None:
     size = options.text.stat().st_size / 1e6
     with options.rows.open("rb") as stream:
         lines = sum(1 for _ in stream)
-    header = ["", "seconds", "million tokens a second", "Tapeout is so many times faster"]
+    against = ["× Tapeout's", "processor seconds", "× Tapeout's"]
     paragraphs = [
         "# Speed of the data steps",
         f"Written by `python -m benchmarks.data_speed`. {options.what} {options.workers} processes each; the best of "
-        f"{ROUNDS} rounds in which the sides take turns.",
+        f"{ROUNDS} rounds in which the sides take turns. {options.load}",
         f"## Tokens\n\n{size:.0f} MB of JSON Lines, {count:,} tokens. Megatron-core's files and Tapeout's are "
         f"{'the same to the byte' if equal else 'NOT THE SAME'}; `datasets.map` leaves Arrow files.",
-        table(header, compared(tokens, count / 1e6, 2)),
+        table(["", "seconds", "million tokens a second", *against], compared(tokens, count / 1e6, 2)),
         f"## Instruction rows\n\n{lines:,} rows. `preprocess.py` and the step `instructions_formatted` are one "
         "process; the latter makes white space even and writes digest, source, licence and group of each row as well.",
-        table(["", "seconds", "rows a second", header[3]], compared(rows, lines, 0)),
+        table(["", "seconds", "rows a second", *against], compared(rows, lines, 0)),
     ]
     figures = {"tokens": tokens, "rows": rows, "token count": count, "row count": lines, "megabytes": size}
     write(PAGE, paragraphs, {**figures, "same bytes": equal, "workers": options.workers})
