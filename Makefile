@@ -48,6 +48,7 @@ test-nemo: environments
 	$(call FOLDER,nemo)/bin/python -m pytest -q tests/tokenizer tests/model tests/nemo tests/evals tests/compare_nemo
 
 test-end: dev environments
+	@$(INSTALL) corpus
 	$(DEV) pytest -q tests/end_to_end
 
 # open instruction data through the real rules: TAPEOUT_SHARED_DATA names the folder that has it; no part of make test
@@ -57,7 +58,7 @@ test-shared-data: dev environments
 # a real Slurm on this machine, from Debian's packages, which root gets by apt
 test-slurm: dev environments
 	@$(PYTHON) -m tests.slurm.require
-	$(DEV) pytest -q -n 2 --dist loadfile tests/slurm
+	$(DEV) pytest -q -n 3 tests/slurm
 
 soak: dev
 	$(DEV) tests.graph.soak --kills $(or $(KILLS),100) $(if $(SEED),--seed $(SEED))

@@ -1,0 +1,259 @@
+"""How fast text becomes token ids, and rows become prompts: Tapeout beside what the original playbooks use.
+
+``python -m benchmarks.data_speed --text FILE.jsonl --model tokenizer.model --rows raw.jsonl`` in the nemo environment.
+Every side gets the same file, the same SentencePiece model and the same number of processes, and runs in a process of
+its own, Tapeout's in the environments of its steps. What a side has imported before it begins does not count, what its
+workers import does. The sides take turns, and the best of the rounds counts. Processor seconds are those of all
+processes of a side: on a machine with other work they say more than the clock.
+"""
+
+import argparse
+import hashlib
+import json
+import multiprocessing
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import sentencepiece
+from megatron.core.datasets.indexed_dataset import DType, IndexedDatasetBuilder
+from nemo.collections.common.tokenizers.sentencepiece_tokenizer import SentencePieceTokenizer
+
+from benchmarks.stopwatch import stopwatch
+from benchmarks.tables import table, write
+from tapeout.graph.environment import read_environment
+
+PAGE = Path(__file__).parent / "data_speed.md"
+ROUNDS = 2
+CHUNK = 32
+"""Rows that Megatron's tool gives to a process at once."""
+
+Times = tuple[float, float]
+"""Seconds by the clock, and of the processors."""
+Side = Callable[[argparse.Namespace, Path], Times | None]
+"""Does the work; returns the times if they are not those of the call."""
+
+
+class Encoder:
+    """What Megatron's tools/preprocess_data.py does to a line, with the tokenizer that the playbooks give it."""
+
+    tokenizer: SentencePieceTokenizer
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+
+    def start(self) -> None:
+        """In each process."""
+        Encoder.tokenizer = SentencePieceTokenizer(self.model)
+
+    def encode(self, line: str) -> tuple[list[int], list[int]]:
+        """Ids of a document with its end, and the lengths of its sentences: one."""
+        ids = Encoder.tokenizer.text_to_ids(json.loads(line)["text"])
+        if ids:
+            ids.append(Encoder.tokenizer.eos_id)
+        return ids, [len(ids)]
+
+
+def tokens_megatron(options: argparse.Namespace, folder: Path) -> None:
+    """Megatron's preprocessing with --append-eod and --workers: its loop, and Megatron-core's own builder."""
+    encoder = Encoder(str(options.model))
+    tokenizer = SentencePieceTokenizer(str(options.model))
+    builder = IndexedDatasetBuilder(str(folder / "made.bin"), dtype=DType.optimal_dtype(tokenizer.vocab_size))
+    with (
+        open(options.text, encoding="utf-8") as lines,
+        multiprocessing.get_context("fork").Pool(options.workers, initializer=encoder.start) as pool,
+    ):
+        for ids, lengths in pool.imap(encoder.encode, lines, CHUNK):
+            builder.add_document(ids, lengths)
+    builder.finalize(str(folder / "made.idx"))
+
+
+def tokens_datasets(options: argparse.Namespace, folder: Path) -> None:
+    """Load the file, map the same tokenizer over batches; Arrow files are what it makes."""
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(options.model))
+
+    def encode(batch: dict[str, list[str]]) -> dict[str, list[list[int]]]:
+        return {"input_ids": [[*ids, processor.eos_id()] for ids in processor.encode(batch["text"])]}
+
+    rows = datasets.load_dataset("json", data_files=str(options.text), split="train", cache_dir=str(folder))
+    rows.map(encode, batched=True, num_proc=options.workers, remove_columns=rows.column_names)
+
+
+TOKENIZED = """
+import sys
+from pathlib import Path
+from benchmarks.stopwatch import stopwatch
+from tapeout.tokenizer.tokenized import write_tokens
+text, model, made = map(Path, sys.argv[1:4])
+with stopwatch() as times:
+    write_tokens(text, None, model, made, True, int(sys.argv[4]))
+print(*times)
+"""
+
+
+def tokens_tapeout(options: argparse.Namespace, folder: Path) -> Times:
+    """The step ``pretraining_tokens``."""
+    return told("corpus", TOKENIZED, options.text, options.model, folder / "made", options.workers)
+
+
+def rows_preprocess(options: argparse.Namespace, folder: Path) -> None:
+    """What the playbooks' preprocess.py does: an unseeded coin, two fields joined, ASCII escapes; one process."""
+    with open(options.rows) as source, open(folder / "made.jsonl", "w") as made:
+        for line in source:
+            row = json.loads(line)
+            context, instruction = row["context"].strip(), row["instruction"]
+            if context:
+                instruction = instruction.strip()
+                first = np.random.randint(0, 2) == 0
+                text = f"{context}\n\n{instruction}" if first else f"{instruction}\n\n{context}"
+            else:
+                text = instruction
+            made.write(json.dumps({"input": text, "output": row["response"], "category": row["category"]}) + "\n")
+
+
+def rows_datasets(options: argparse.Namespace, folder: Path) -> None:
+    """The same by ``datasets.map`` in ``workers`` processes, and written as JSON Lines."""
+
+    def join(row: dict[str, str]) -> dict[str, str]:
+        context, instruction = row["context"].strip(), row["instruction"].strip()
+        first = np.random.randint(0, 2) == 0
+        text = f"{context}\n\n{instruction}" if first else f"{instruction}\n\n{context}"
+        return {"input": text if context else instruction, "output": row["response"], "category": row["category"]}
+
+    rows = datasets.load_dataset("json", data_files=str(options.rows), split="train", cache_dir=str(folder))
+    made = rows.map(join, num_proc=options.workers, remove_columns=rows.column_names)
+    made.to_json(str(folder / "made.jsonl"))
+
+
+FORMATTED = """
+import sys
+from pathlib import Path
+from benchmarks.stopwatch import stopwatch
+from tapeout.config.instructions import FormattedInstructions
+from tapeout.data.formats import FIELDS, format_rows
+from tapeout.data.jsonl import read_jsonl, write_jsonl
+source, made = map(Path, sys.argv[1:])
+with stopwatch() as times:
+    write_jsonl(made, format_rows(source, read_jsonl(source, FIELDS), FormattedInstructions()))
+print(*times)
+"""
+
+
+def rows_tapeout(options: argparse.Namespace, folder: Path) -> Times:
+    """The step ``instructions_formatted``: one process."""
+    return told("data", FORMATTED, options.rows, folder / "made.jsonl")
+
+
+def told(environment: str, program: str, *arguments: object) -> Times:
+    """Run a program in an environment of the project; the time is what it says."""
+    command = [str(read_environment(environment).python), "-c", program, *map(str, arguments)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": "."})
+    seconds, processor = map(float, done.stdout.split())
+    return seconds, processor
+
+
+TOKENS: dict[str, Side] = {
+    "Megatron-core's preprocessing": tokens_megatron,
+    "datasets.map": tokens_datasets,
+    "Tapeout": tokens_tapeout,
+}
+ROWS: dict[str, Side] = {"preprocess.py": rows_preprocess, "datasets.map": rows_datasets, "Tapeout": rows_tapeout}
+
+
+def timed(side: Side, options: argparse.Namespace, folder: Path, answer: Any) -> None:
+    """In a process of its own: how long a side takes."""
+    datasets.disable_progress_bars()
+    with stopwatch() as times:
+        own = side(options, folder)
+    answer.send(tuple(times) if own is None else own)
+
+
+def measure(sides: dict[str, Side], options: argparse.Namespace, folder: Path) -> dict[str, Times]:
+    """Times of each side, the best of all rounds."""
+    best: dict[str, Times] = {}
+    for number in range(ROUNDS):
+        for name, side in sides.items():
+            place = folder / f"{side.__name__}-{number}"
+            place.mkdir()
+            receive, send = multiprocessing.get_context("spawn").Pipe(duplex=False)
+            process = multiprocessing.get_context("spawn").Process(target=timed, args=(side, options, place, send))
+            process.start()
+            process.join()
+            if process.exitcode:
+                raise SystemExit(f"{name} failed")
+            seconds, processor = receive.recv()
+            earlier = best.get(name, (seconds, processor))
+            best[name] = min(seconds, earlier[0]), min(processor, earlier[1])
+    return best
+
+
+def same_bytes(folder: Path) -> bool:
+    """Whether Megatron's files and ours are equal; ours are named after the component."""
+    pairs = [(next((folder / "tokens_tapeout-0/made").glob(f"*{end}")), end) for end in (".bin", ".idx")]
+    return all(digest(ours) == digest(folder / f"tokens_megatron-0/made{end}") for ours, end in pairs)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def compared(times: dict[str, Times], amount: float, digits: int) -> list[list[str]]:
+    """Rows of a table: seconds, amount a second, and how many times as much the others take."""
+    ours = times["Tapeout"]
+    return [
+        [
+            name,
+            f"{seconds:.2f}",
+            f"{amount / seconds:,.{digits}f}",
+            f"{seconds / ours[0]:.1f}",
+            f"{processor:.2f}",
+            f"{processor / ours[1]:.1f}",
+        ]
+        for name, (seconds, processor) in times.items()
+    ]
+
+
+def main() -> None:
+    """Write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--text", type=Path, required=True, help="documents of one component, as a shard has them")
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--rows", type=Path, required=True, help="instruction, context, response, category")
+    parser.add_argument("--what", required=True, help="what the two files are, for the page")
+    parser.add_argument("--load", default="", help="what else the machine did, for the page")
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        tokens, rows = measure(TOKENS, options, folder), measure(ROWS, options, folder)
+        equal = same_bytes(folder)
+        report = json.loads((folder / "tokens_tapeout-0/made/report.json").read_bytes())
+    count = sum(each["tokens"] for each in report.values())
+    size = options.text.stat().st_size / 1e6
+    with options.rows.open("rb") as stream:
+        lines = sum(1 for _ in stream)
+    against = ["× Tapeout's", "processor seconds", "× Tapeout's"]
+    paragraphs = [
+        "# Speed of the data steps",
+        f"Written by `python -m benchmarks.data_speed`. {options.what} {options.workers} processes each; the best of "
+        f"{ROUNDS} rounds in which the sides take turns. {options.load}",
+        f"## Tokens\n\n{size:.0f} MB of JSON Lines, {count:,} tokens. Megatron-core's files and Tapeout's are "
+        f"{'the same to the byte' if equal else 'NOT THE SAME'}; `datasets.map` leaves Arrow files.",
+        table(["", "seconds", "million tokens a second", *against], compared(tokens, count / 1e6, 2)),
+        f"## Instruction rows\n\n{lines:,} rows. `preprocess.py` and the step `instructions_formatted` are one "
+        "process; the latter makes white space even and writes digest, source, licence and group of each row as well.",
+        table(["", "seconds", "rows a second", *against], compared(rows, lines, 0)),
+    ]
+    figures = {"tokens": tokens, "rows": rows, "token count": count, "row count": lines, "megabytes": size}
+    write(PAGE, paragraphs, {**figures, "same bytes": equal, "workers": options.workers})
+
+
+if __name__ == "__main__":
+    main()

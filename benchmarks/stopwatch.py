@@ -1,0 +1,20 @@
+"""Time by the clock and of the processors, children included that have ended."""
+
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+def _processor() -> float:
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+@contextmanager
+def stopwatch() -> Iterator[list[float]]:
+    """Yield a list that holds both times, in seconds, when the block is done."""
+    times: list[float] = []
+    started, processor = time.monotonic(), _processor()
+    yield times
+    times += [time.monotonic() - started, _processor() - processor]
