@@ -125,7 +125,7 @@ class Cluster:
 
     def start(self) -> "Cluster":
         """Start everything and wait until all nodes are idle."""
-        for name in ("etc", "log", "run", "state", "spool", "dev", "bin"):
+        for name in ("etc", "log", "run", "state", "spool", "dev", "bin", "tmp"):
             (self.root / name).mkdir(parents=True, exist_ok=True)
             (self.root / name).chmod(0o755)
         self._write_files()
@@ -256,13 +256,14 @@ class Cluster:
             data.mkdir(exist_ok=True)
             self._run(
                 *("mariadb-install-db", "--no-defaults", f"--datadir={data}", f"--user={getpass.getuser()}"),
-                *("--auth-root-authentication-method=normal", "--skip-test-db"),
+                *("--auth-root-authentication-method=normal", "--skip-test-db", f"--tmpdir={self.root}/tmp"),
             )
         with open(self.root / "log" / "mariadb.log", "w") as log:
             subprocess.Popen(
                 [
                     *("mariadbd", "--no-defaults", f"--user={getpass.getuser()}", f"--datadir={data}"),
                     *("--bind-address=127.0.0.1", f"--port={self.port + 5}", f"--socket={socket_}"),
+                    f"--tmpdir={self.root}/tmp",  # servers that start side by side take each other's files in /tmp
                     *(f"--pid-file={self.root}/run/mariadb.pid", "--innodb-buffer-pool-size=128M"),
                     *("--innodb-lock-wait-timeout=900", "--innodb-flush-log-at-trx-commit=0"),
                 ],

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.graph.conftest import PROJECT as SMALL
 from tests.graph.conftest import ROOT, Project
 from tests.slurm.cluster import Cluster, wait_until
 
@@ -106,11 +107,18 @@ class OnCluster(Project):
         return [tuple(line.split("|")[:3]) for line in here if line.endswith(f"|{self.root}")]  # type: ignore[misc]
 
 
+def copied(root: Path) -> None:
+    """The project's own files, and what it shares with the small project of tests/graph."""
+    shutil.copytree(PROJECT, root)
+    for name in ("lib", "envs"):
+        shutil.copytree(SMALL / name, root / name)
+
+
 @pytest.fixture
 def project(tmp_path: Path, cluster: Cluster) -> Iterator[OnCluster]:
     """The small project, not yet run; its jobs end with the test, and the cluster is whole afterwards."""
     root = tmp_path / "project"
-    shutil.copytree(PROJECT, root)
+    copied(root)
     for name in ("default", "slurm"):
         shutil.copytree(ROOT / "profiles" / name, root / "profiles" / name)
     (root / "slurm").symlink_to("profiles/slurm")
@@ -127,7 +135,7 @@ def project(tmp_path: Path, cluster: Cluster) -> Iterator[OnCluster]:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Digests of what the project makes on one machine, without Slurm."""
     root = tmp_path_factory.mktemp("undisturbed") / "project"
-    shutil.copytree(PROJECT, root)
+    copied(root)
     shutil.copytree(ROOT / "profiles" / "default", root / "profiles" / "default")
     shutil.copytree(ROOT / "tapeout", root / "tapeout", ignore=shutil.ignore_patterns("__pycache__"))
     made = Local(root)
