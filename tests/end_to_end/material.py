@@ -4,15 +4,15 @@
 same bytes each time.
 """
 
-import io
 import json
 import random
 import sys
 import zipfile
 from pathlib import Path
 
-import sentencepiece
 import yaml
+
+from tests.small_tokenizer import train
 
 CORES = {"alpha": 40, "beta": 40, "gamma": 30}
 NOUNS = ["request", "query", "model", "setting", "template", "session", "view", "field", "index", "form"]
@@ -60,21 +60,7 @@ def archive(path: Path, files: dict[str, str]) -> None:
 
 def tokenizer(text: str) -> bytes:
     """A SentencePiece model with the settings of the Llama family."""
-    model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(text.splitlines()),
-        model_writer=model,
-        model_type="bpe",
-        vocab_size=400,
-        normalization_rule_name="identity",
-        remove_extra_whitespaces=False,
-        allow_whitespace_only_pieces=True,
-        byte_fallback=True,
-        split_digits=True,
-        num_threads=1,
-        minloglevel=2,
-    )
-    return model.getvalue()
+    return train(text.splitlines(), allow_whitespace_only_pieces=True, split_digits=True)
 
 
 def config(folder: Path) -> dict:

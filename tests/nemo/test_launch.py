@@ -44,7 +44,7 @@ def main(scene: str, place: Path, nodes: int, processes: int) -> None:
                 time.sleep(0.05)
             raise SystemExit(75)
         if scene != "tells":
-            time.sleep(600)
+            time.sleep(600)  # much longer than the test: the launcher, or the death of its starter, is to end it
         import json
         from torch import distributed
         made = rank.once("made", lambda path: path.write_text(str(rank.number)))

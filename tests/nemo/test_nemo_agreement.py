@@ -4,7 +4,6 @@ The differences that are wanted, each by its fault: NeMo puts SentencePiece's bl
 (F14), cuts rows that are too long (F47), and cuts conversations behind their masks (F57). Elsewhere there is none.
 """
 
-import io
 import json
 from pathlib import Path
 from random import Random
@@ -15,6 +14,7 @@ import sentencepiece
 
 from tapeout.data.chat import ALIGNER, EXTRA_ID, LABELLED, Marks
 from tapeout.data.encoded import WHOLE, Pieces, encode_conversation, encode_prompted
+from tests.small_tokenizer import train
 
 SAID = "the clock drives flip-flop Ångström 时钟 🎉 always_ff @(posedge clk) q <= d; naïve x y [7:0]"
 WORDS = [*SAID.split(), "", "\t"]
@@ -52,24 +52,11 @@ CONVERSATIONS = [conversation(number) for number in range(ROWS)]
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Llama-like SentencePiece model: no normalisation, bytes for what it does not know."""
-    written = io.BytesIO()
     # without line breaks, as Llama's was trained: they are bytes, and no piece reaches over one
     lines = [line for row in CONVERSATIONS for turn in row["conversations"] for line in turn["value"].splitlines()]
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(lines * 2),
-        model_writer=written,
-        vocab_size=420,
-        model_type="bpe",
-        byte_fallback=True,
-        normalization_rule_name="identity",
-        remove_extra_whitespaces=False,
-        character_coverage=0.98,
-        num_threads=1,
-        minloglevel=2,
-        hard_vocab_limit=False,
-    )
+    written = train(lines * 2, 420, character_coverage=0.98, hard_vocab_limit=False)
     path = tmp_path_factory.mktemp("model") / "tokenizer.model"
-    path.write_bytes(written.getvalue())
+    path.write_bytes(written)
     return path
 
 

@@ -17,28 +17,16 @@ import socket
 import stat
 import subprocess
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.slurm.processes import ClusterFailed, descendants, environment_of_children, processes_of, wait_until
 
 GPUS = 8
 GPU_NODES = ("gpu1", "gpu2")
 CPU_NODE = "cpu1"
 CLIENTS = ("sbatch", "srun", "salloc", "squeue", "sinfo", "scontrol", "scancel", "sacct", "sacctmgr", "sprio", "sshare")
 SECONDS_OF_A_CLIENT = 20
-
-
-class ClusterFailed(Exception):
-    """A daemon did not come up, or a node does not become idle."""
-
-
-def wait_until(true: Callable[[], object], what: str, seconds: float = 60.0) -> None:
-    """Wait for something; it must be true in the end."""
-    end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            raise ClusterFailed(f"after {seconds:.0f} s: {what}")
-        time.sleep(0.05)
 
 
 def free_port(count: int) -> int:
@@ -382,36 +370,6 @@ class Cluster:
                 if self.daemon(name) is not None:
                     os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self.root / "run", ignore_errors=True)
-
-
-def processes_of(words: str, folder: Path | None = None) -> list[int]:
-    """Processes with these words in their command line, perhaps only those that work in ``folder``; oldest first."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            if words in line and (folder is None or (process / "cwd").readlink() == folder):
-                found.append(int(process.name))
-    return sorted(found)
-
-
-def descendants(pid: int) -> list[int]:
-    """Children, their children and so on."""
-    found = []
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            for child in map(int, path.read_text().split()):
-                found += [child, *descendants(child)]
-    return found
-
-
-def environment_of_children(pid: int) -> str:
-    """The variables of a step daemon's tasks, which name their node."""
-    text = ""
-    for child in descendants(pid):
-        with contextlib.suppress(OSError):
-            text += Path(f"/proc/{child}/environ").read_bytes().replace(b"\0", b"\n").decode(errors="replace") + "\n"
-    return text
 
 
 def main() -> None:

@@ -14,7 +14,8 @@ import pytest
 
 from tests.graph.conftest import PROJECT as SMALL
 from tests.graph.conftest import ROOT, Project
-from tests.slurm.cluster import Cluster, wait_until
+from tests.slurm.cluster import Cluster
+from tests.slurm.processes import wait_until
 
 PROJECT = Path(__file__).parent / "project"
 ALL = ["model", "prepared.txt", "raw.txt", "report.txt"]
@@ -62,6 +63,14 @@ class OnCluster(Project):
             text=True,
             start_new_session=True,
         )
+
+    def begin_training(self, steps: int) -> "tuple[subprocess.Popen[str], str, str]":
+        """Start a run with a slow training and wait for some of its steps; the run, the training's job and its node."""
+        self.fault("slow", "1")
+        process = self.begin()
+        job = self.training()
+        self.steps(steps)
+        return process, job, self.cluster.ask("squeue", "-h", "-j", job, "-o", "%N").strip()
 
     def fault(self, *words: str) -> None:
         """From now on the training behaves like this; without words it is well again."""

@@ -6,8 +6,8 @@ import signal
 import subprocess
 from collections import Counter
 
-from tests.slurm.cluster import processes_of, wait_until
 from tests.slurm.conftest import OnCluster
+from tests.slurm.processes import processes_of, wait_until
 
 SENTENCE = r"✗ model  job (\d+) on (gpu\d): {state}.*log: (\S+\.log)"
 
@@ -70,10 +70,7 @@ def test_a_time_limit_that_nobody_heeds_says_so(project: OnCluster, undisturbed:
 def test_a_job_that_the_user_cancels_is_not_tried_again_and_can_go_on(
     project: OnCluster, undisturbed: dict[str, str]
 ) -> None:
-    project.fault("slow", "1")
-    process = project.begin()
-    job = project.training()
-    project.steps(2)
+    process, job, _ = project.begin_training(2)
     project.cluster.ask("scancel", job)
     assert told(project, ended(process, ok=False), "CANCELLED")[1] == job
     project.fault()
@@ -99,10 +96,7 @@ def test_a_time_limit_that_comes_near_puts_the_job_back_and_it_goes_on(
 
 
 def test_a_preempted_job_saves_itself_and_goes_on(project: OnCluster, undisturbed: dict[str, str]) -> None:
-    project.fault("slow", "1")
-    process = project.begin()
-    job = project.training()
-    project.steps(2)
+    process, job, _ = project.begin_training(2)
     project.fault("slow", "0.1")
     urgent = "--partition=urgent --nodes=2 --gres=gpu:8 --exclusive --time=1 --output=/dev/null --wrap"
     other = project.cluster.ask("sbatch", "--parsable", *urgent.split(), "sleep 8").strip()
@@ -136,11 +130,7 @@ def test_restarts_are_bounded(project: OnCluster) -> None:
 def test_a_node_that_dies_is_replaced_and_the_training_is_done_once(
     project: OnCluster, undisturbed: dict[str, str]
 ) -> None:
-    project.fault("slow", "1")
-    process = project.begin()
-    job = project.training()
-    project.steps(2)
-    node = project.cluster.ask("squeue", "-h", "-j", job, "-o", "%N").strip()
+    process, job, node = project.begin_training(2)
     project.cluster.kill_node(node)
     project.fault()
     try:
@@ -153,11 +143,7 @@ def test_a_node_that_dies_is_replaced_and_the_training_is_done_once(
 
 
 def test_daemons_that_restart_are_not_noticed(project: OnCluster, undisturbed: dict[str, str]) -> None:
-    project.fault("slow", "1")
-    process = project.begin()
-    job = project.training()
-    project.steps(1)
-    node = project.cluster.ask("squeue", "-h", "-j", job, "-o", "%N").strip()
+    process, _, node = project.begin_training(1)
     project.cluster.kill_daemon(f"slurmd.{node}")
     project.cluster.start_node(node)
     project.cluster.kill_daemon("slurmctld")
@@ -180,10 +166,7 @@ def test_a_controller_that_is_away_at_the_moment_of_sbatch_is_waited_for(
 
 
 def test_a_second_driver_waits_for_the_jobs_of_the_first(project: OnCluster, undisturbed: dict[str, str]) -> None:
-    project.fault("slow", "1")
-    first = project.begin()
-    job = project.training()
-    project.steps(1)
+    first, job, _ = project.begin_training(1)
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
     before = project.cluster.submitted()

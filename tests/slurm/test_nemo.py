@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 from tests.end_to_end.conftest import Clone, clone
-from tests.slurm.cluster import Cluster, processes_of, wait_until
+from tests.slurm.cluster import Cluster
+from tests.slurm.processes import processes_of, wait_until
 
 LAYOUT = """\
 dapt: {steps: 300, micro_batch: 2, layout: {nodes: 2, processes: 1}, threads: 1}

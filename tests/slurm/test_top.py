@@ -8,8 +8,8 @@ import subprocess
 import sys
 from typing import Any
 
-from tests.slurm.cluster import wait_until
 from tests.slurm.conftest import OnCluster
+from tests.slurm.processes import wait_until
 
 
 def top(where: OnCluster, *arguments: str) -> tuple[int, str]:

@@ -1,10 +1,7 @@
 """A base model and texts, small but real: a SentencePiece BPE trained here, SystemVerilog of three made-up cores."""
 
-import io
-
-import sentencepiece
-
 from tapeout.config.tokenizer import Tokenizer
+from tests.small_tokenizer import train
 
 PROSE = [
     "The model of a design is written once and read many times; a reader should find what it does without help.",
@@ -35,22 +32,8 @@ endmodule
 
 def train_base() -> bytes:
     """Bytes of a SentencePiece model with the settings of the Llama family: BPE, identity, byte fallback."""
-    model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(PROSE * 20),
-        model_writer=model,
-        model_type="bpe",
-        vocab_size=440,
-        normalization_rule_name="identity",
-        remove_extra_whitespaces=False,
-        allow_whitespace_only_pieces=True,
-        byte_fallback=True,
-        split_digits=True,
-        character_coverage=1.0,
-        num_threads=1,
-        minloglevel=2,
-    )
-    return model.getvalue()
+    options = {"allow_whitespace_only_pieces": True, "split_digits": True, "character_coverage": 1.0}
+    return train(PROSE * 20, 440, **options)
 
 
 def core(name: str, copies: int) -> list[str]:

@@ -1,6 +1,5 @@
 """Ids and masks: on the answer and nothing else, and no row without one (faults F47, F48, F56, F57)."""
 
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from tapeout.data.encoded import (
 from tapeout.data.encoded_rows import read_encoded
 from tapeout.data.jsonl import MalformedRow
 from tests.data.imported.material import imported, write_lines
+from tests.small_tokenizer import train
 
 SENTENCES = [
     "The clock drives the flip-flop, and the state holds its value until the next edge.",
@@ -48,21 +48,9 @@ LLAMA_2 = (
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Llama-like SentencePiece model."""
-    written = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(SENTENCES * 20),
-        model_writer=written,
-        vocab_size=400,
-        model_type="bpe",
-        byte_fallback=True,
-        normalization_rule_name="identity",
-        remove_extra_whitespaces=False,
-        num_threads=1,
-        minloglevel=2,
-        hard_vocab_limit=False,
-    )
+    written = train(SENTENCES * 20, hard_vocab_limit=False)
     path = tmp_path_factory.mktemp("model") / "tokenizer.model"
-    path.write_bytes(written.getvalue())
+    path.write_bytes(written)
     return path
 
 

@@ -34,7 +34,7 @@ while step < params["steps"]:
         sys.exit("the data do not suit it")
     if fault[:1] == ["memory"]:
         hoard = [bytes([1]) * 100_000_000 for _ in range(int(fault[1]))]
-        time.sleep(60)
+        time.sleep(60)  # until Slurm, which looks once a second, ends it
     if fault[:1] == ["slow"]:
         time.sleep(float(fault[1]))
     step, value = step + 1, sha256(value.encode()).hexdigest()
