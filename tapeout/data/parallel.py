@@ -19,6 +19,7 @@ def in_order(
     work: Iterable[Given],
     workers: int,
     start: Callable[[], None] | None = None,
+    forked: bool = False,
 ) -> Iterator[Made]:
     """``map(function, work)`` over ``workers`` processes, with a bounded number of pieces under way.
 
@@ -27,14 +28,16 @@ def in_order(
         work: is read by this process, as it is needed.
         workers: processes; one does without any other.
         start: called once in each process before its first piece.
+        forked: the processes are copies of this one, which are there at once; only where no thread runs here, and
+            ``function`` calls no library that has threads of its own.
     """
     if workers <= 1:
         if start is not None:
             start()
         yield from map(function, work)
         return
-    # forked children would inherit the threads' locks of libraries that are loaded here
-    context = get_context("spawn")
+    # forked children inherit the threads' locks of libraries that are loaded here
+    context = get_context("fork" if forked else "spawn")
     pieces = iter(work)
     with ProcessPoolExecutor(workers, context, start) as pool:
         under_way: deque[Future[Made]] = deque(

@@ -92,8 +92,8 @@ class Encoder:
         characters = codes(text)
         apart = self.apart[pairs(characters)]
         if SEPARATOR in text:
-            cuts = (np.flatnonzero(apart) + 1).tolist()
-            return list(map(text.__getitem__, map(slice, [0, *cuts], [*cuts, len(text)])))
+            places = (np.flatnonzero(apart) + 1).tolist()
+            return list(map(text.__getitem__, map(slice, [0, *places], [*places, len(text)])))
         # each character before a cut twice, the second of the two becomes the separator
         cuts = np.flatnonzero(apart)
         times = np.ones(len(characters), dtype=np.uint8)
