@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from tapeout.config.imported import ImportJob, PromptResponse
 from tapeout.data.imported.account import Account
@@ -26,28 +28,44 @@ Format = Callable[[Iterator[Record], ImportJob, Account], Iterator[Row]]
 """Rows of some records."""
 
 
+class Joined(NamedTuple):
+    """Many byte strings as one, which goes from process to process at once."""
+
+    content: bytes
+    ends: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, items: list[bytes]) -> "Joined":
+        """Join ``items``."""
+        return cls(b"".join(items), np.cumsum(list(map(len, items)), dtype=np.int64))
+
+    def apart(self) -> list[bytes]:
+        """The byte strings again."""
+        return [self.content[start:end] for start, end in pairwise([0, *self.ends.tolist()])]
+
+
 @dataclass
 class Part:
-    """Rows of a piece, one entry a row in each list.
+    """Rows of a piece.
 
     Attributes:
         account: what was read and left out.
-        lines: as they are written, one after another.
-        ends: of the lines.
-        digests: of the rows.
-        categories: of the rows.
+        lines: as they are written.
+        digests: of the rows, each of 64 digits.
+        names: of the categories.
+        categories: place of each row's in ``names``.
         groups: of the rows; none if they are the digests.
         questions: as JSON.
         keys: of the questions, [rows, bands]; no rows if they are not wanted.
     """
 
     account: Account
-    lines: bytes
-    ends: list[int]
-    digests: list[str]
-    categories: list[str]
+    lines: Joined
+    digests: str
+    names: list[str]
+    categories: NDArray[np.uint32]
     groups: list[str]
-    questions: list[bytes]
+    questions: Joined
     keys: Keys
 
 
@@ -73,8 +91,9 @@ def format_piece(piece: Piece, folder: Path, job: ImportJob, rows_of: Format) ->
     keys = np.empty((0, BANDS), dtype=np.uint64)
     if job.rows.split.near_duplicates < 1 and asked:
         keys = np.stack([keys_of(orjson.loads(b'"%b"' % each)) for each in asked])
-    ends = np.cumsum(list(map(len, written)), dtype=np.int64).tolist()
-    return Part(account, b"".join(written), ends, digests, categories, groups, asked, keys)
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(categories))}
+    places = np.fromiter(map(numbers.__getitem__, categories), dtype=np.uint32, count=len(categories))
+    return Part(account, Joined.of(written), "".join(digests), list(numbers), places, groups, Joined.of(asked), keys)
 
 
 def _quick(piece: Piece, folder: Path, job: ImportJob, account: Account) -> Lines | None:
@@ -112,9 +131,12 @@ def format_source(folder: Path, job: ImportJob, rows_of: Format, account: Accoun
 
 def ready_rows(part: Part, before: int) -> Iterator[Ready]:
     """Yield the rows of a part of which the lines stand behind ``before`` bytes of others."""
-    keys = part.keys if len(part.keys) else np.empty((len(part.digests), 0), dtype=np.uint64)
-    places = pairwise([0, *part.ends])
+    count = len(part.categories)
+    keys = part.keys if len(part.keys) else np.empty((count, 0), dtype=np.uint64)
+    digests = [part.digests[64 * number : 64 * number + 64] for number in range(count)]
+    categories = map(part.names.__getitem__, part.categories.tolist())
+    places = pairwise([0, *part.lines.ends.tolist()])
     for digest, category, group, asked, own, (start, end) in zip(
-        part.digests, part.categories, part.groups or part.digests, part.questions, keys, places, strict=True
+        digests, categories, part.groups or digests, part.questions.apart(), keys, places, strict=True
     ):
         yield Ready(category, group, digest, asked, own, before + start, before + end)
