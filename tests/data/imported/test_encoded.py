@@ -274,6 +274,21 @@ def test_conversations_that_are_the_same_once_cut_are_trained_on_once(model: Pat
     assert report["rows"] == 1 and report["dropped"]["the same as another row once made shorter"]["count"] == 1
 
 
+def test_rows_that_are_kept_though_equal_are_trained_on_as_often(model: Path, tmp_path: Path) -> None:
+    row = {"instruction": "What is a latch?", "context": "", "response": "Storage.", "category": "qa"}
+    given = {
+        "equal": ([row, row], "keep", 2, {}),
+        "of two categories": ([row, {**row, "category": "other"}], "drop", 1, {"the same token ids as another row": 1}),
+    }
+    for name, (rows, equal, kept, reasons) in given.items():
+        split = {"validation": 0, "test": 0, "equal_rows": equal}
+        imported(write_lines(tmp_path / name, rows), tmp_path / f"{name}-rows", "prompt_response", split=split)
+        encode_source(tmp_path / f"{name}-rows", model, job(), tmp_path / f"{name}-out")
+        report = json.loads((tmp_path / f"{name}-out" / "report.json").read_bytes())["train"]
+        assert {reason: each["count"] for reason, each in report["dropped"].items()} == reasons
+        assert report["rows"] == kept
+
+
 def test_a_template_and_its_option_belong_together() -> None:
     for wrong in ({"tokens": "template"}, {"chat_template": "x.jinja"}):
         with pytest.raises(ValueError, match="belong together"):
