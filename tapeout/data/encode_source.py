@@ -17,6 +17,7 @@ from tapeout.data.prompt import BEGIN, END, TEMPLATE_FILE
 from tapeout.errors import TapeoutError
 
 MARKS = {"aligner": ALIGNER, "extra_id": EXTRA_ID}
+WORD_MARK = "\N{LOWER ONE EIGHTH BLOCK}"
 SHOWN = 5
 AGAIN, SAME = "the same as another row once made shorter", "the same token ids as another row"
 
@@ -91,8 +92,16 @@ class Encoding:
                 side.dropped[str(error)] += 1
                 side.first.setdefault(str(error), []).append(row["digest"])
                 continue
+            if any(WORD_MARK in text for text in texts_of(row)):
+                side.counts["rows with U+2581, which the tokenizer takes for a blank"] += 1
             side.counts.update({"rows": 1, "tokens": len(ids), "trained": sum(mask), "made shorter": int(shorter)})
             yield {"ids": ids, "mask": mask, "digest": row["digest"], "category": row["category"]}
+
+
+def texts_of(row: Mapping[str, Any]) -> list[str]:
+    """What a row says, of either kind."""
+    turns = [turn["value"] for turn in row.get("conversations", ())]
+    return [*turns, row.get("system", ""), row.get("input", ""), row.get("output", "")]
 
 
 def encode_source(rows: Path, tokenizer: Path, job: EncodeJob, output: Path) -> None:

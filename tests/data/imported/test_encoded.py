@@ -289,6 +289,19 @@ def test_rows_that_are_kept_though_equal_are_trained_on_as_often(model: Path, tm
         assert report["rows"] == kept
 
 
+def test_what_does_not_come_back_from_the_tokenizer_is_told(model: Path, processor: Any, tmp_path: Path) -> None:
+    assert processor.decode(processor.encode("▁▂▃")) == " ▂▃"
+    talks = [
+        {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": text}]}
+        for text in ("▁▂▃", "▂▃")
+    ]
+    split = {"validation": 0, "test": 0}
+    imported(write_lines(tmp_path / "a", talks), tmp_path / "rows", "messages", split=split)
+    encode_source(tmp_path / "rows", model, job(), tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "report.json").read_bytes())["train"]
+    assert report["rows"] == 2 and report["rows with U+2581, which the tokenizer takes for a blank"] == 1
+
+
 def test_a_template_and_its_option_belong_together() -> None:
     for wrong in ({"tokens": "template"}, {"chat_template": "x.jinja"}):
         with pytest.raises(ValueError, match="belong together"):
