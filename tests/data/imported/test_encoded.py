@@ -114,6 +114,9 @@ def test_the_models_own_template(processor: Any) -> None:
         ChatTemplate("{{ messages | length }}{{ messages[-1].content }}", (), "", "").render(row)
     with pytest.raises(UnevenTemplate):
         ChatTemplate("{% for", (), "", "").render(row)
+    for wrong in ("messages[0].content + 1", "1 / 0", "range(10 ** 9) | list", "messages | sort", "'%d' | format('a')"):
+        with pytest.raises(UnevenTemplate):
+            ChatTemplate(f"{{{{ {wrong} }}}}", (), "", "").render(row)
 
 
 texts = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0\x11\x12"), max_size=30)
