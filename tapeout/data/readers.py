@@ -21,13 +21,15 @@ from tapeout.data.documents import refuse
 from tapeout.data.jsonl import MalformedRow
 from tapeout.data.members import members, named, opened_as_archive
 from tapeout.data.names import readable
-from tapeout.data.text_row import LICENCE, licence_of
+from tapeout.data.text_row import LICENCE, licence_of, text_row
 from tapeout.errors import TapeoutError
 
 CODECS = {".gz": "gzip", ".zst": "zstd"}
 ROWS = (".jsonl", ".ndjson")
 LONGEST_LINE = 2**28
 """Bytes. A longer line is no row of text but a file without line ends."""
+LONG_LINE = 2**24
+"""Bytes above which a line is parsed where it is read."""
 PARQUET_ROWS = 256
 
 
@@ -113,7 +115,7 @@ def _documents(path: str, file: IO[bytes], selection: Selection, field: str, dro
         if codec := _codec(path):
             stream = io.BufferedReader(pyarrow.CompressedInputStream(pyarrow.PythonFile(file, "r"), codec), 2**20)
         if _kind(path) == "rows":
-            yield from _rows(path, stream, dropped)
+            yield from _rows(path, stream, selection, field, dropped)
         elif _kind(path) == "parquet":
             yield from _parquet(path, stream, field, dropped)
         else:
@@ -124,7 +126,7 @@ def _documents(path: str, file: IO[bytes], selection: Selection, field: str, dro
                 dropped["too large"] += 1
 
 
-def _rows(path: str, stream: IO[bytes], dropped: Counter[str]) -> Iterator[Raw]:
+def _rows(path: str, stream: IO[bytes], selection: Selection, field: str, dropped: Counter[str]) -> Iterator[Raw]:
     number, blank = 0, 0
     while line := stream.readline(LONGEST_LINE):
         number += 1
@@ -135,7 +137,15 @@ def _rows(path: str, stream: IO[bytes], dropped: Counter[str]) -> Iterator[Raw]:
             continue
         if blank:
             raise MalformedRow(Path(path), blank, "the line is empty")
-        yield Raw(path, line, line=number)
+        if len(line) <= LONG_LINE:
+            yield Raw(path, line, line=number)
+            continue
+        # several of these on their way to other processes would fill the memory
+        text, licence = text_row(path, number, line, field, Counter())
+        if len(text) > selection.maximum_bytes:
+            dropped["too large"] += 1
+        else:
+            yield Raw(path, text, licence=licence)
     dropped["file without a row"] += not number
 
 
