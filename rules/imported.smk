@@ -23,6 +23,7 @@ rule imported:
         **site.cpu,
         typical_seconds=lambda wildcards: estimates.preparing_seconds([wildcards.name]),
         typical_bytes=lambda wildcards: estimates.source_bytes(wildcards.name),
+    threads: 8
     log:
         "logs/imported/{name}.log",
     conda:
