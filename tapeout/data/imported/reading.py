@@ -129,7 +129,11 @@ def json_lines(
     while (end is None or stream.tell() < end) and (line := stream.readline(options.longest_row + 1)):
         number += 1
         place = f"line {number}"
-        if len(line) > options.longest_row and not line.endswith(b"\n"):
+        long = len(line) > options.longest_row and not line.endswith(b"\n")
+        if blank is not None and (long or line.strip()):
+            account.bad(BadRow(name, blank, "the line is empty"))
+            blank = None
+        if long:
             while not line.endswith(b"\n") and (line := stream.readline(CHUNK)):
                 pass
             account.bad(BadRow(name, place, "the row is longer than longest_row"))
@@ -137,9 +141,6 @@ def json_lines(
         if not line.strip():
             blank = blank or place
             continue
-        if blank is not None:
-            account.bad(BadRow(name, blank, "the line is empty"))
-            blank = None
         try:
             value = parse(line)
         except ValueError as error:
