@@ -57,14 +57,24 @@ class Scrub(Section):
     secrets: bool = Field(default=False, description="Private keys, tokens of known forms, passwords in URLs.")
 
 
-class NearDuplicates(Section):
-    """MinHash over runs of words; documents whose signatures agree in a whole band are compared."""
+class Signing(Section):
+    """How a document gets its signature: MinHash over runs of words."""
 
-    threshold: float = Field(default=0.8, gt=0, le=1, description="Estimated Jaccard similarity from which one goes.")
     words: int = Field(default=5, ge=1, description="Words in a run.")
     permutations: int = Field(default=128, ge=16, description="Numbers in a signature.")
-    bands: int = Field(default=16, ge=1, description="Bands of a signature; must divide permutations.")
     seed: int = Field(default=1, ge=0, lt=2**64, description="Seed of the permutations.")
+
+
+class NearDuplicates(Signing):
+    """Documents whose signatures agree in a whole band are compared."""
+
+    threshold: float = Field(default=0.8, gt=0, le=1, description="Estimated Jaccard similarity from which one goes.")
+    bands: int = Field(default=16, ge=1, description="Bands of a signature; must divide permutations.")
+
+    @property
+    def signing(self) -> Signing:
+        """What the signatures depend on: another threshold makes no shard again."""
+        return Signing(**self.model_dump(include=set(Signing.model_fields)))
 
     @model_validator(mode="after")
     def _whole_bands(self) -> "NearDuplicates":
@@ -145,7 +155,7 @@ class ShardJob(Section):
 
     quality: Quality
     scrub: Scrub
-    near_duplicates: NearDuplicates | None
+    near_duplicates: Signing | None
 
 
 class BlendJob(Section):

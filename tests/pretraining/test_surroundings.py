@@ -52,7 +52,7 @@ def everything(place: Path, number: int, model: Path) -> dict[str, bytes]:
     source = corpus(place / "source", [list, lambda each: each[::-1]][number])
     near = NearDuplicates()
     documents = DocumentsJob(source="s", component="c", licence="MIT", licences=(), shards=1)
-    shard = ShardJob(quality=Quality(), scrub=Scrub(), near_duplicates=near)
+    shard = ShardJob(quality=Quality(), scrub=Scrub(), near_duplicates=near.signing)
 
     def run(name: str, output: str, params: Any, **inputs: Path) -> Path:
         return program(name, surroundings, place / output, params.model_dump_json(), **inputs)

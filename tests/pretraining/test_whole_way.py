@@ -19,7 +19,7 @@ from tapeout.data.sharding import write_shards
 from tapeout.tokenizer.tokenized import write_tokens
 
 NEAR = NearDuplicates(permutations=64, bands=8)
-JOB = ShardJob(quality=Quality(), scrub=Scrub(emails=True), near_duplicates=NEAR)
+JOB = ShardJob(quality=Quality(), scrub=Scrub(emails=True), near_duplicates=NEAR.signing)
 
 
 def prose(seed: int) -> str:
