@@ -56,9 +56,9 @@ def test_a_row_more_decides_only_about_those_that_are_near_it(
     before = ordered([row for row in drawn if row != new])
     after = ordered([*before, new])
 
-    def gone(rows: list[list[int]]) -> dict[tuple[int, ...], bool]:
+    def gone(rows: list[list[int]]) -> dict[tuple[int, ...], list[int] | None]:
         found = find(np.array(rows, dtype=np.uint32).reshape(-1, NUMBERS), near).near
-        return {tuple(row): because >= 0 for row, because in zip(rows, found, strict=True)}
+        return {tuple(row): rows[because] if because >= 0 else None for row, because in zip(rows, found, strict=True)}
 
     was, now = gone(before), gone(after)
     for row in before:
