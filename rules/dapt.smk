@@ -2,6 +2,7 @@ rule dapt:
     input:
         action("dapt/model"),
         **probed,
+        **gated,
         base=artifact("nemo/base.nemo"),
         domain=artifact("corpus/domain", "train.jsonl"),
         general=artifact("corpus/general", "train.jsonl"),
