@@ -50,7 +50,11 @@ class LookedAt:
     @property
     def trained(self) -> list[str]:
         """Sets and steps of what a training reads."""
-        return [*OWN, *(f"{step}/{name}" for name in self.settings.imported.train for step in ("imported", "encoded"))]
+        rows = [f"{step}/{name}" for name in self.settings.imported.train for step in ("imported", "encoded")]
+        if self.settings.dapt.reads != "pretraining":
+            return [*OWN, *rows]
+        documents = [f"pretraining/documents/{name}" for name in self.settings.pretraining.sources]
+        return [*OWN, *rows, "pretraining", "pretraining/shards", "pretraining/near", *documents]
 
     def inspection(self, name: str) -> InspectJob:
         """How one set is looked at."""

@@ -83,6 +83,12 @@ class Settings(Section):
         )
 
     @model_validator(mode="after")
+    def _something_to_read(self) -> "Settings":
+        if self.dapt.reads == "pretraining" and not self.pretraining.components:
+            raise ValueError("dapt.reads is pretraining, and pretraining.components names nothing")
+        return self
+
+    @model_validator(mode="after")
     def _benchmarks_are_no_training(self) -> "Settings":
         benchmarks = set(self.data_report.benchmarks)
         if unknown := sorted(benchmarks - set(self.imported.rows)):
