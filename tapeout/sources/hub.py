@@ -1,12 +1,12 @@
-"""Files of Hugging Face repositories at a commit.
+"""Files of Hugging Face repositories at a commit, verified (F5).
 
 huggingface_hub asks: one request tells of every file whether it is there, its size, and its SHA-256 (large files) or
 git blob id (small ones), and the library reads the hub's refusals. The bytes come by the same verified, resumable
 transfer as everywhere, because the library's own (0.36) compares sizes only, gives up where a transfer breaks off or
 the hub says 429, takes nothing above 50 GB without another protocol, and looks into the user's cache.
 
-The token, the only secret, comes from the environment and never from a login that lies in somebody's home; a redirect
-to another host does not carry it along.
+The token, the only secret (F6), comes from the environment and never from a login that lies in somebody's home; a
+redirect to another host does not carry it along.
 """
 
 import os
