@@ -134,6 +134,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         config = yaml.safe_load((clone.root / "tiny/config.yaml").read_text())
         example = yaml.safe_load((clone.root / "config/examples/seeds.yaml").read_text())
         config |= {key: value for key, value in example.items() if key != "sources"}
+        config["corpus"]["general"] = {"names": ["wikipedia-simple"], "include": ["*.parquet"], "test_share": 0.2}
         config["pretraining"]["components"]["notes"] = {"sources": ["notes"], "weight": 1}
         (clone.root / "tiny/config.yaml").write_text(yaml.safe_dump(config))
         yield Place(clone, hub)
@@ -164,6 +165,14 @@ def test_parquet_shards_and_a_folder_are_components_of_a_corpus(place: Place) ->
     text = place.clone.run(*targets, ok=False).text
     assert "UnusableFolder" in text and "'link.txt' in the folder tiny/notes is a link" in text
     (folder / "link.txt").unlink()
+
+
+def test_parquet_shards_are_the_general_corpus(place: Place) -> None:
+    place.clone.run(*mark("corpus/general"))
+    folder = place.clone.root / "results/corpus/general"
+    rows = [json.loads(line) for side in ("train", "test") for line in (folder / f"{side}.jsonl").open()]
+    assert len(rows) == 20 and {row["source"] for row in rows} == {"wikipedia-simple"}
+    assert {row["path"].split(":")[0] for row in rows} == {f"20231101/train-0000{shard}.parquet" for shard in (0, 1)}
 
 
 def test_a_gated_model_needs_a_token_which_is_found_nowhere_after(
