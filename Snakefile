@@ -23,7 +23,7 @@ with named_errors():
     settings = load(config)
     site = load_site(settings.site)
     layer = Layer(workflow, checkpoints, site.launch, site.variables)
-    settings = settings.pinned(layer.local.digest)
+    settings = settings.pinned(layer.local.digests)
 
 action, artifact, sealed = layer.action, layer.artifact, layer.sealed
 parameters, build = layer.parameters, layer.build

@@ -12,27 +12,17 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 import pyarrow
-import pyarrow.parquet
 
 from tapeout.config.corpus import Selection
 from tapeout.data.archive import is_archive, read_archive
 from tapeout.data.documents import refuse
 from tapeout.data.jsonl import MalformedRow
-from tapeout.errors import TapeoutError
+from tapeout.data.parquet_texts import UnreadableFile, parquet_texts
 
 CODECS = {".gz": "gzip", ".zst": "zstd"}
 ROWS = (".jsonl", ".ndjson")
-LICENCE = ("licence", "license")
 LONGEST_LINE = 2**28
 """Bytes. A longer line is no row of text but a file without line ends."""
-PARQUET_ROWS = 256
-
-
-class UnreadableFile(TapeoutError):
-    """A compressed or a parquet file is damaged, or has other columns."""
-
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"{path} cannot be read: {reason}.", "Correct the source; nothing was skipped.")
 
 
 @dataclass(frozen=True)
@@ -109,7 +99,8 @@ def _documents(path: str, file: IO[bytes], selection: Selection, field: str, dro
         if _kind(path) == "rows":
             yield from _rows(path, stream)
         elif _kind(path) == "parquet":
-            yield from _parquet(path, stream, field)
+            for text, licence in parquet_texts(path, stream, field):
+                yield Raw(path, text, licence=licence)
         else:
             content = stream.read(selection.maximum_bytes + 1)
             if len(content) <= selection.maximum_bytes:
@@ -130,25 +121,3 @@ def _rows(path: str, stream: IO[bytes]) -> Iterator[Raw]:
         if blank:
             raise MalformedRow(Path(path), blank, "the line is empty")
         yield Raw(path, line, line=number)
-
-
-def _parquet(path: str, stream: IO[bytes], field: str) -> Iterator[Raw]:
-    # a compressed parquet file cannot be sought in, and is small
-    source = stream if stream.seekable() else io.BytesIO(stream.read())
-    table = pyarrow.parquet.ParquetFile(source)
-    columns = {column.name: column.type for column in table.schema_arrow}
-    if field not in columns or not _is_text(columns[field]):
-        raise UnreadableFile(path, f"there is no column {field!r} of text")
-    licence = next((name for name in LICENCE if name in columns and _is_text(columns[name])), "")
-    wanted = [field, licence] if licence else [field]
-    for batch in table.iter_batches(batch_size=PARQUET_ROWS, columns=wanted):
-        texts = batch.column(field).to_pylist()
-        licences = batch.column(licence).to_pylist() if licence else [""] * len(texts)
-        for text, own in zip(texts, licences, strict=True):
-            yield Raw(path, text, licence=own or "")
-
-
-def _is_text(kind: pyarrow.DataType) -> bool:
-    if pyarrow.types.is_dictionary(kind):
-        kind = kind.value_type
-    return pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)

@@ -18,7 +18,8 @@ from tapeout.config.pretraining import DocumentsJob, shard_name
 from tapeout.data.encoding import decode_bytes, tidy
 from tapeout.data.jsonl import parse_row, write_json
 from tapeout.data.parallel import in_order
-from tapeout.data.readers import LICENCE, Raw, raw_documents
+from tapeout.data.parquet_texts import LICENCE
+from tapeout.data.readers import Raw, raw_documents
 
 BATCH = 2**20
 """Bytes of raw text that go to a process at once."""
