@@ -114,6 +114,23 @@ class Settings(Section):
                 raise ValueError(f"{key} names {', '.join(held_out)}, which is held out")
         return self
 
+    @model_validator(mode="after")
+    def _nothing_twice(self) -> "Settings":
+        both = sorted(set(self.instructions.own) & set(self.imported.train))
+        if both:
+            # each splits by itself: what trains here would validate there
+            raise ValueError(f"instructions.own and imported.train both name {', '.join(both)}")
+        held_out = {self._content(name): name for name in self.corpus.domain.test}
+        for name in self.used_sources:
+            other = held_out.get(self._content(name), name)
+            if other != name and self._content(name) is not None:
+                raise ValueError(f"source {name} is read, and is the same file as {other}, which is held out")
+        return self
+
+    def _content(self, name: str) -> str | None:
+        """SHA-256 of a source that is one file, as far as it is pinned."""
+        return getattr(self.sources[name], "sha256", None)
+
     def pinned(self, digests: Callable[[Sequence[Path]], list[str]]) -> "Settings":
         """The same settings, in which every local source that is used is pinned to what it is now.
 
@@ -169,7 +186,7 @@ def text_of(path: str) -> str:
         InvalidConfig: it cannot be read.
     """
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_bytes().decode()  # line ends as they are
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidConfig(f"The file {path} cannot be read: {error}.", "Correct its path in the config.") from error
 

@@ -1,6 +1,9 @@
 """Texts of parquet files, batch by batch; apart from other readers, because only some steps have Arrow."""
 
 import io
+import shutil
+import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -8,9 +11,9 @@ from typing import IO
 import pyarrow
 import pyarrow.parquet
 
+from tapeout.data.text_row import LICENCE, licence_of
 from tapeout.errors import TapeoutError
 
-LICENCE = ("licence", "license")
 ROWS = 256
 
 
@@ -29,27 +32,44 @@ def file_texts(path: Path, name: str, field: str) -> Iterator[str | None]:
     """
     try:
         with path.open("rb") as stream:
-            for text, _ in parquet_texts(name, stream, field):
+            for text, _ in parquet_texts(name, stream, field, Counter()):
                 yield text
     except (pyarrow.ArrowException, OSError) as error:
         raise UnreadableFile(name, str(error).splitlines()[0].rstrip(".")) from error
 
 
-def parquet_texts(name: str, stream: IO[bytes], field: str) -> Iterator[tuple[str | None, str]]:
-    """Text and licence of each row, as far as it has them; errors of Arrow are the caller's to name."""
-    # a compressed parquet file cannot be sought in, and is small
-    source = stream if stream.seekable() else io.BytesIO(stream.read())
-    table = pyarrow.parquet.ParquetFile(source)
-    columns = {column.name: column.type for column in table.schema_arrow}
-    if field not in columns or not _is_text(columns[field]):
-        raise UnreadableFile(name, f"there is no column {field!r} of text")
-    licence = next((each for each in LICENCE if each in columns and _is_text(columns[each])), "")
-    wanted = [field, licence] if licence else [field]
-    for batch in table.iter_batches(batch_size=ROWS, columns=wanted):
-        texts = batch.column(field).to_pylist()
-        licences = batch.column(licence).to_pylist() if licence else [""] * len(texts)
-        for text, own in zip(texts, licences, strict=True):
-            yield text, own or ""
+def parquet_texts(name: str, stream: IO[bytes], field: str, dropped: Counter[str]) -> Iterator[tuple[str | None, str]]:
+    """Text and licence of each row, as far as it has them; errors of Arrow are the caller's to name.
+
+    Raises:
+        UnreadableFile: there is no such column of text, a column stands twice, or a row's licence is unclear.
+    """
+    with tempfile.TemporaryFile() as whole:
+        source: IO[bytes] = stream
+        if not isinstance(stream, io.BufferedReader) or not stream.seekable():
+            # what is packed cannot be sought in, or only by reading it again
+            shutil.copyfileobj(stream, whole)
+            source = whole
+        table = pyarrow.parquet.ParquetFile(source)
+        kinds = {column.name: column.type for column in table.schema_arrow}
+        if field not in kinds or not _is_text(kinds[field]):
+            raise UnreadableFile(name, f"there is no column {field!r} of text")
+        wanted = [field, *(each for each in LICENCE if each in kinds)]
+        if any(table.schema_arrow.names.count(each) > 1 for each in wanted):
+            raise UnreadableFile(name, f"a column stands twice: {table.schema_arrow.names}")
+        number = 0
+        for batch in table.iter_batches(batch_size=ROWS, columns=wanted):
+            try:
+                columns = [batch.column(each).to_pylist() for each in wanted]
+            except UnicodeDecodeError as error:
+                raise UnreadableFile(name, f"behind row {number} a text is not UTF-8") from error
+            for text, *licences in zip(*columns, strict=True):
+                number += 1
+                try:
+                    yield text, licence_of(licences)
+                except ValueError as error:
+                    raise UnreadableFile(name, f"row {number}: {error}") from error
+        dropped["file without a row"] += not number
 
 
 def _is_text(kind: pyarrow.DataType) -> bool:

@@ -14,9 +14,10 @@ from typing import IO
 import pyarrow
 
 from tapeout.config.corpus import Selection
-from tapeout.data.archive import is_archive, read_archive
 from tapeout.data.documents import refuse
 from tapeout.data.jsonl import MalformedRow
+from tapeout.data.members import members, named, opened_as_archive
+from tapeout.data.names import readable
 from tapeout.data.parquet_texts import UnreadableFile, parquet_texts
 
 CODECS = {".gz": "gzip", ".zst": "zstd"}
@@ -64,21 +65,24 @@ def raw_documents(folder: Path, selection: Selection, field: str, dropped: Count
 
     for file in sorted(each for each in folder.rglob("*") if each.is_file() and not each.is_symlink()):
         name = file.relative_to(folder).as_posix()
-        if _kind(name) == "text" and is_archive(file):
-            for member, content in read_archive(file, wanted):
-                yield from _documents(member, io.BytesIO(content), selection, field, dropped)
+        if _kind(name) == "text" and opened_as_archive(file, readable(name)):
+            seen = dropped.total()
+            with named(readable(name)):
+                for member, stream in members(file, wanted):
+                    yield from _documents(readable(member), stream, selection, field, dropped)
+            dropped["archive without a file"] += dropped.total() == seen
         elif wanted(name, file.stat().st_size):
             with file.open("rb") as stream:
-                yield from _documents(name, stream, selection, field, dropped)
+                yield from _documents(readable(name), stream, selection, field, dropped)
     del dropped[""]
 
 
 def _codec(path: str) -> str:
-    return CODECS.get(PurePosixPath(path).suffix, "")
+    return CODECS.get(PurePosixPath(path).suffix.lower(), "")
 
 
 def _kind(path: str) -> str:
-    name = PurePosixPath(path)
+    name = PurePosixPath(path.lower())
     suffix = name.with_suffix("").suffix if name.suffix in CODECS else name.suffix
     return "rows" if suffix in ROWS else "parquet" if suffix == ".parquet" else "text"
 
@@ -87,8 +91,8 @@ def _kind(path: str) -> str:
 def _named(path: str) -> Iterator[None]:
     try:
         yield
-    except (pyarrow.ArrowException, OSError) as error:
-        raise UnreadableFile(path, str(error).splitlines()[0].rstrip(".")) from error
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise UnreadableFile(path, (str(error) or type(error).__name__).splitlines()[0].rstrip(".")) from error
 
 
 def _documents(path: str, file: IO[bytes], selection: Selection, field: str, dropped: Counter[str]) -> Iterator[Raw]:
@@ -97,9 +101,9 @@ def _documents(path: str, file: IO[bytes], selection: Selection, field: str, dro
         if codec := _codec(path):
             stream = io.BufferedReader(pyarrow.CompressedInputStream(pyarrow.PythonFile(file, "r"), codec), 2**20)
         if _kind(path) == "rows":
-            yield from _rows(path, stream)
+            yield from _rows(path, stream, dropped)
         elif _kind(path) == "parquet":
-            for text, licence in parquet_texts(path, stream, field):
+            for text, licence in parquet_texts(path, stream, field, dropped):
                 yield Raw(path, text, licence=licence)
         else:
             content = stream.read(selection.maximum_bytes + 1)
@@ -109,7 +113,7 @@ def _documents(path: str, file: IO[bytes], selection: Selection, field: str, dro
                 dropped["too large"] += 1
 
 
-def _rows(path: str, stream: IO[bytes]) -> Iterator[Raw]:
+def _rows(path: str, stream: IO[bytes], dropped: Counter[str]) -> Iterator[Raw]:
     number, blank = 0, 0
     while line := stream.readline(LONGEST_LINE):
         number += 1
@@ -121,3 +125,4 @@ def _rows(path: str, stream: IO[bytes]) -> Iterator[Raw]:
         if blank:
             raise MalformedRow(Path(path), blank, "the line is empty")
         yield Raw(path, line, line=number)
+    dropped["file without a row"] += not number

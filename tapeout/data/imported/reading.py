@@ -21,9 +21,12 @@ import orjson
 from tapeout.config.imported import Import
 from tapeout.data.imported.account import Account, BadRow, BrokenFile
 from tapeout.data.imported.text import has_surrogates
+from tapeout.data.names import readable
 
 GZIP, UTF_8, UTF_16 = b"\x1f\x8b", b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 CHUNK = 1 << 20
+LARGEST_JSON = 1 << 30
+"""Bytes of a file that is one JSON text, which is read as a whole; a small packed file could be any size."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def read_records(folder: Path, options: Import, account: Account) -> Iterator[Re
         BadRow: a row cannot be read, and the configuration wants that to stop.
     """
     for path in sorted(each for each in folder.rglob("*") if each.is_file()):
-        name = path.relative_to(folder).as_posix()
+        name = readable(path.relative_to(folder).as_posix())
         if not fnmatchcase(name, options.files):
             account.drop("file of another name")
             continue
@@ -120,8 +123,11 @@ def json_lines(stream: IO[bytes], name: str, options: Import, account: Account) 
 
 def json_file(stream: IO[bytes], name: str, options: Import, account: Account) -> Iterator[Record]:
     """Yield the items of a JSON file that is a list, or the one object that it is."""
+    content = stream.read(LARGEST_JSON + 1)
+    if len(content) > LARGEST_JSON:
+        raise BrokenFile(name, f"it is one JSON text of more than {LARGEST_JSON} bytes; JSON Lines may have any number")
     try:
-        whole = parse(stream.read())
+        whole = parse(content)
     except ValueError as error:
         raise BrokenFile(name, f"{error.args[0]} ({', '.join(error.args[1:])})") from error
     if isinstance(whole, list):

@@ -10,6 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import orjson
+
 from tapeout.config.imported import SIDES, Shares
 from tapeout.data.imported.account import Account
 from tapeout.data.imported.near import Clusters, near_pairs
@@ -35,7 +37,7 @@ class Cluster:
 def split_rows(rows: Iterable[Row], shares: Shares, account: Account) -> tuple[dict[str, list[Row]], dict[str, int]]:
     """Rows by side, in the order of their digests; and figures for the report."""
     if shares.equal_rows == "keep":
-        kept = sorted(rows, key=lambda row: (row.digest, row.group))
+        kept = sorted(rows, key=whole)
     else:
         kept, equal = distinct(rows)
         if equal:
@@ -56,10 +58,16 @@ def distinct(rows: Iterable[Row]) -> tuple[list[Row], int]:
     count = 0
     for row in rows:
         count += 1
-        # of equal rows in two groups the smaller name stays, whichever comes first
-        if row.digest not in found or row.group < found[row.digest].group:
+        # of equal rows the one in the group of the smaller name stays, whichever comes first; rows whose answer stands
+        # twice in the context are equal, and differ in its place
+        if row.digest not in found or whole(row) < whole(found[row.digest]):
             found[row.digest] = row
     return sorted(found.values(), key=lambda row: row.digest), count - len(found)
+
+
+def whole(row: Row) -> tuple[str, str, bytes]:
+    """An order of rows in which only those that are the same in everything are equal."""
+    return row.digest, row.group, orjson.dumps(row.content)
 
 
 def clustered(rows: Sequence[Row], shares: Shares) -> tuple[list[Cluster], int]:
