@@ -17,6 +17,7 @@ from tapeout.config.evaluation import Evaluation
 from tapeout.config.export import Export
 from tapeout.config.folder import listing, tree_digest
 from tapeout.config.imported import EncodeJob, Imported, Squad
+from tapeout.config.inspection import DataReport
 from tapeout.config.instructions import Instructions
 from tapeout.config.pretraining import Pretraining
 from tapeout.config.report import Report
@@ -40,6 +41,7 @@ class Settings(Section):
     pretraining: Pretraining = Pretraining()
     instructions: Instructions = Instructions()
     imported: Imported = Imported()
+    data_report: DataReport = DataReport()
     tokenizer: Tokenizer = Tokenizer()
     base: Base = Base()
     base_extended: BaseExtended = BaseExtended()
@@ -80,6 +82,21 @@ class Settings(Section):
             template=self.sft.template,
             seq_length=self.sft.seq_length,
         )
+
+    @model_validator(mode="after")
+    def _something_to_read(self) -> "Settings":
+        if self.dapt.reads == "pretraining" and not self.pretraining.components:
+            raise ValueError("dapt.reads is pretraining, and pretraining.components names nothing")
+        return self
+
+    @model_validator(mode="after")
+    def _benchmarks_are_no_training(self) -> "Settings":
+        benchmarks = set(self.data_report.benchmarks)
+        if unknown := sorted(benchmarks - set(self.imported.rows)):
+            raise ValueError(f"data_report.benchmarks names {', '.join(unknown)}, which imported.rows does not have")
+        if trained := sorted(benchmarks & set(self.imported.train)):
+            raise ValueError(f"data_report.benchmarks names {', '.join(trained)}, which imported.train trains on")
+        return self
 
     @model_validator(mode="after")
     def _sources_exist(self) -> "Settings":
