@@ -143,6 +143,24 @@ def test_a_gated_repository(
     assert fetch(record(), tmp_path, out="granted") == FILES
 
 
+@pytest.mark.parametrize(("token", "status"), [(None, 401), (STRANGER, 403)])
+def test_a_hub_that_gates_its_answers_too(
+    place: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str | None, status: int
+) -> None:
+    if token:
+        monkeypatch.setenv("HF_TOKEN", token)
+    place.plans["/api/datasets/owner/rows/paths-info/" + COMMIT] = [(status, {"X-Error-Code": "GatedRepo"})]
+    with pytest.raises(errors.GatedSource, match=f"status {status}.*\n.*/datasets/owner/rows"):
+        fetch(record("hf_dataset"), tmp_path)
+
+
+def test_a_renamed_repository_is_followed(place: Hub, tmp_path: Path) -> None:
+    before = record(repository="old/name")
+    for path in (PATHS_INFO, path_of("config.json"), path_of(LARGE)):
+        place.plans[path.replace("owner/name", "old/name")] = [(307, {"Location": path.replace(" ", "%20")})]
+    assert fetch(before, tmp_path) == FILES
+
+
 @pytest.mark.parametrize("token", [None, STRANGER])
 def test_a_private_or_missing_repository(
     place: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str | None
