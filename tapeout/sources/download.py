@@ -230,8 +230,8 @@ def is_finished(folder: Path, remote: Remote) -> bool:
     return False
 
 
-def copy_verified(source: Path, target: Path, sha256: str | None) -> None:
-    """Copy a local file and check the copy.
+def copy_verified(source: Path, target: Path, sha256: str | None) -> str:
+    """Copy a local file, check the copy, and return its SHA-256.
 
     Raises:
         SourceMissing: there is no such file.
@@ -245,6 +245,7 @@ def copy_verified(source: Path, target: Path, sha256: str | None) -> None:
     if sha256 is not None and actual != sha256:
         target.unlink()
         raise WrongHash(f"The file {source}", sha256, actual)
+    return actual
 
 
 def download(remote: Remote, finished: Path, patience: Patience) -> None:

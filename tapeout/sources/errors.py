@@ -128,3 +128,13 @@ class OtherCommit(TapeoutError):
             f"{what} is pinned to commit {pinned}, and the server sends {sent or 'files without saying of which'}.",
             "Ask a server that keeps commits (HF_ENDPOINT), or pin the SHA-256 of every file in the sources file.",
         )
+
+
+class NotAsked(TapeoutError):
+    """What answers serves files, and no questions about repositories."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} answers no questions about repositories: HF_ENDPOINT names a mirror of files alone.",
+            "Give the SHA-256 of every file in the sources file, or name another endpoint.",
+        )

@@ -46,8 +46,7 @@ def copy_folder(source: FolderSource, output: Path) -> None:
     """
     digests, files = {}, listing(source)
     for done, (name, path) in enumerate(files.items(), start=1):
-        download.copy_verified(path, output / name, None)
-        digests[name] = download.sha256_of(output / name)
+        digests[name] = download.copy_verified(path, output / name, None)
         if done % 1000 == 0 or done == len(files):
             report(done, len(files))
     actual = tree_digest(digests)

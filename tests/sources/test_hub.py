@@ -143,6 +143,24 @@ def test_a_gated_repository(
     assert fetch(record(), tmp_path, out="granted") == FILES
 
 
+@pytest.mark.parametrize(("token", "status"), [(None, 401), (STRANGER, 403)])
+def test_a_hub_that_gates_its_answers_too(
+    place: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str | None, status: int
+) -> None:
+    if token:
+        monkeypatch.setenv("HF_TOKEN", token)
+    place.plans["/api/datasets/owner/rows/paths-info/" + COMMIT] = [(status, {"X-Error-Code": "GatedRepo"})]
+    with pytest.raises(errors.GatedSource, match=f"status {status}.*\n.*/datasets/owner/rows"):
+        fetch(record("hf_dataset"), tmp_path)
+
+
+def test_a_renamed_repository_is_followed(place: Hub, tmp_path: Path) -> None:
+    before = record(repository="old/name")
+    for path in (PATHS_INFO, path_of("config.json"), path_of(LARGE)):
+        place.plans[path.replace("owner/name", "old/name")] = [(307, {"Location": path.replace(" ", "%20")})]
+    assert fetch(before, tmp_path) == FILES
+
+
 @pytest.mark.parametrize("token", [None, STRANGER])
 def test_a_private_or_missing_repository(
     place: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str | None
@@ -165,11 +183,14 @@ def test_a_missing_revision_or_file(place: Hub, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", [PATHS_INFO, path_of(LARGE), STORED])
 @pytest.mark.parametrize("header", [{"Retry-After": "1"}, {"RateLimit": '"resolvers";r=0;t=1'}])
-def test_429_is_waited_for_as_told(place: Hub, tmp_path: Path, path: str, header: dict[str, str]) -> None:
+def test_429_is_waited_for_as_told(
+    place: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str], path: str, header: dict[str, str]
+) -> None:
     place.plans[path] = [(429, header)]
     before = time.monotonic()
     assert fetch(record(), tmp_path) == FILES
     assert 1.0 <= time.monotonic() - before < 4
+    assert "the server answers 429; trying again in 1 s" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("path", [PATHS_INFO, path_of("config.json")])
@@ -266,11 +287,23 @@ def test_a_place_that_is_no_hub(place: Hub, tmp_path: Path) -> None:
         fetch(record(), tmp_path)
 
 
+@pytest.mark.parametrize("status", [404, 405])
+def test_a_mirror_of_files_alone(place: Hub, tmp_path: Path, status: int) -> None:
+    place.plans[PATHS_INFO] = [(status, {})] * 2
+    assert fetch(record(), tmp_path) == FILES
+    with pytest.raises(errors.NotAsked, match="answers no questions about repositories"):
+        fetch(record(pinned=False), tmp_path, out="by commit")
+    assert place.plans[PATHS_INFO] == []
+
+
 def test_the_script_says_cause_and_cure(place: Hub, tmp_path: Path) -> None:
     place.repositories["models/owner/name"].gated = True
     (tmp_path / "params.json").write_text(Fetch(record=record()).model_dump_json())
     command = [sys.executable, "scripts/fetch.py", "--params", tmp_path / "params.json", "--output", tmp_path / "out"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TAPEOUT_DOWNLOADS": str(tmp_path / "downloads")}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "GatedSource" in done.stderr and "cure: Accept the licence" in done.stderr and "Traceback" not in done.stderr
+    for more, words in (({}, "GatedSource"), ({"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE forbids it")):
+        variables = {**environment, **more}
+        done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+        assert done.returncode == 1 and words in done.stderr and "cure:" in done.stderr
+        assert "Traceback" not in done.stderr
+        (tmp_path / "out").rmdir()
