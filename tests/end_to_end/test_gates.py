@@ -31,7 +31,7 @@ def test_contamination_stops_the_trainings_and_a_wider_bound_lets_them_begin(fre
     contaminate(fresh)
     run = fresh.run("dapt", ok=False)
     assert "GateFailed: The data is outside its bounds." in run.text
-    assert "contaminated: test rows of corpus/domain in corpus/domain: 10 of 30 (33.3 %, bound 5 %)" in run.text
+    assert "contaminated: test rows of corpus/domain in corpus/domain: 10 of 30 (33.3 %, bound 10 %)" in run.text
     assert "Traceback" not in run.text
     assert "dapt/model" not in run.built and "data_report" in run.built
     assert not (fresh.root / "results/gates.json").exists()
