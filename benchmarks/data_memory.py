@@ -1,81 +1,147 @@
-"""How much memory the steps of a large corpus take: a made-up corpus goes through all of them, and is then forgotten.
+"""How much memory and time a large corpus takes: a made-up one goes through all steps, shard by shard, then the blend.
 
 ``python -m benchmarks.data_memory --gigabytes 5 --model tokenizer.model --folder NEW``, in the corpus environment.
-What counts is the largest sum of the resident memory of all processes of a step, seen ten times a second; pages that
-processes share count in each. Of the shards, ``--steps`` go through the steps of a shard: the others are alike.
+Each step of a shard is a process of its own, as in the graph, and as many run side by side as there are processors.
+Memory is the resident memory of all processes of a step, summed ten times a second; pages that processes share count
+in each. The folder is removed at the end.
 """
 
 import argparse
 import json
 import multiprocessing
 import os
-import random
 import shutil
+import statistics
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import orjson
 
+from benchmarks.made_up import write_corpus
 from benchmarks.tables import table, write
-from tapeout.config.pretraining import DocumentsJob, NearDuplicates, Quality, Scrub, ShardJob, shard_name
+from tapeout.config.pretraining import BlendJob, DocumentsJob, NearDuplicates, Quality, Scrub, ShardJob, shard_name
+from tapeout.data.blending import blend
+from tapeout.data.jsonl import write_json
 from tapeout.data.near import write_near
 from tapeout.data.shard import write_shard
 from tapeout.data.sharding import write_shards
 from tapeout.tokenizer.tokenized import write_tokens
 
 PAGE = Path(__file__).parent / "data_memory.md"
-WORDS = 20_000
-SHARDS = 200
+PAUSE = 0.1
+SOURCE = "made"
+WIDE = 10
+
+Watched = tuple[float, int]
+"""Seconds, and the most bytes of a step."""
 
 
-def make(path: Path, size: int) -> int:
-    """Write about ``size`` bytes of documents of 1 to 20 kB, no two alike; return their number."""
-    draw = random.Random(1)
-    words = [
-        f"{draw.choice(['reg', 'net', 'clk', 'the', 'cache', 'bus'])}{draw.randrange(10**4)}" for _ in range(WORDS)
-    ]
-    lines = [" ".join(draw.choices(words, k=12)) for _ in range(200_000)]
-    written = count = 0
-    with path.open("wb") as stream:
-        while written < size:
-            text = "\n".join(draw.choices(lines, k=draw.randrange(10, 200)))
-            written += stream.write(orjson.dumps({"text": text}) + b"\n")
-            count += 1
-    return count
-
-
-def resident(root: int) -> int:
-    """Bytes of a process and of all below it."""
-    parents: dict[int, int] = {}
+def resident() -> tuple[dict[int, int], dict[int, list[int]]]:
+    """Bytes of every process of the machine, and the children of each."""
     pages: dict[int, int] = {}
+    children: dict[int, list[int]] = {}
     for place in Path("/proc").iterdir():
         if place.name.isdigit():
             try:
                 fields = (place / "stat").read_text().rpartition(")")[2].split()
             except OSError:  # it has just ended
                 continue
-            parents[int(place.name)], pages[int(place.name)] = int(fields[1]), int(fields[21])
+            pages[int(place.name)] = int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
+            children.setdefault(int(fields[1]), []).append(int(place.name))
+    return pages, children
+
+
+class Watch(threading.Thread):
+    """Looks at the memory of processes, and of all that they started, until it is told to stop."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.most: dict[int, int] = {}
+        """Most bytes of each process that is watched and of those below it."""
+        self.together = 0
+        """Most bytes of all that ran at one time, this process left out."""
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        while not self.over.wait(PAUSE):
+            pages, children = resident()
+            sums = {root: _below(root, pages, children) for root in list(self.most)}
+            for root, found in sums.items():
+                self.most[root] = max(self.most[root], found)
+            self.together = max(self.together, sum(sums.values()))
+
+
+def _below(root: int, pages: dict[int, int], children: dict[int, list[int]]) -> int:
     found, waiting = 0, [root]
     while waiting:
         process = waiting.pop()
         found += pages.get(process, 0)
-        waiting += [child for child, parent in parents.items() if parent == process]
-    return found * os.sysconf("SC_PAGE_SIZE")
+        waiting += children.get(process, [])
+    return found
 
 
-def watched(step: Callable[..., None], *arguments: object) -> tuple[float, int]:
-    """Run a step in a process of its own: seconds, and the most bytes."""
+def watched(watch: Watch, step: Callable[..., object], *arguments: object) -> Watched:
+    """Run a step in a process of its own."""
     started = time.monotonic()
     process = multiprocessing.get_context("spawn").Process(target=step, args=arguments)
     process.start()
-    most = 0
-    while process.is_alive():
-        most = max(most, resident(process.pid or 0))
-        process.join(0.1)
+    identity = process.pid or 0
+    watch.most[identity] = 0
+    process.join()
     if process.exitcode:
-        raise SystemExit(f"{step.__name__} failed")
-    return time.monotonic() - started, most
+        raise SystemExit(f"{step} failed")
+    return time.monotonic() - started, watch.most[identity]
+
+
+def write_blend(folders: Sequence[Path], names: Sequence[str], output: Path) -> None:
+    """The step ``pretraining``."""
+    reports = [orjson.loads((folder / "report.json").read_bytes()) for folder in folders]
+    write_json(output, blend(reports, BlendJob(weights={SOURCE: 1}, shards=tuple(names))))
+
+
+def journey(folder: Path, model: Path, shards: int, workers: int, watch: Watch) -> dict[str, list[Watched]]:
+    """All steps of the corpus in ``folder / "source"``; what each took."""
+    near = NearDuplicates()
+    job = DocumentsJob(source=SOURCE, component=SOURCE, licence="none", licences=(), shards=shards)
+    cleaning = ShardJob(quality=Quality(), scrub=Scrub(emails=True, secrets=True), near_duplicates=near)
+    names = [shard_name(number) for number in range(shards)]
+    for name in ("shards", "tokens"):
+        (folder / name).mkdir()
+    own = partial(watched, watch)
+
+    def shard(name: str) -> Watched:
+        return own(write_shard, [folder / "documents" / f"{name}.jsonl"], folder / "shards" / name, cleaning, 1)
+
+    def tokens(name: str) -> Watched:
+        documents, gone = folder / "shards" / name / "documents.jsonl", folder / "near" / f"{name}.jsonl"
+        return own(write_tokens, documents, gone, model, folder / "tokens" / name, True, 1)
+
+    found = {"documents": [own(write_shards, folder / "source", folder / "documents", job, workers)]}
+    with ThreadPoolExecutor(workers) as side_by_side:
+        found["shard"] = list(side_by_side.map(shard, names))
+        signatures = [folder / "shards" / name / "signatures" for name in names]
+        found["near"] = [own(write_near, signatures, names, folder / "near", near)]
+        found["tokens"] = list(side_by_side.map(tokens, names))
+    # ten shards as one: what a shard of a corpus ten times as large takes
+    several = [folder / "documents" / f"{name}.jsonl" for name in names[:WIDE]]
+    found["shard, ten times as large"] = [own(write_shard, several, folder / "wide", cleaning, 1)]
+    whole = (folder / "wide" / "documents.jsonl", None, model, folder / "wide-tokens", True, 1)
+    found["tokens, ten times as large"] = [own(write_tokens, *whole)]
+    made = [folder / "tokens" / name for name in names]
+    found["blend"] = [own(write_blend, made, names, folder / "blend.json")]
+    return found
+
+
+def row(name: str, each: list[Watched]) -> list[str]:
+    """Times of a step, how often it ran, seconds of one, the most memory of one."""
+    seconds = [taken for taken, _ in each]
+    most = max(size for _, size in each) / 1e6
+    return [name, str(len(each)), f"{statistics.median(seconds):.1f}", f"{max(seconds):.1f}", f"{most:,.0f}"]
 
 
 def main() -> None:
@@ -84,54 +150,43 @@ def main() -> None:
     parser.add_argument("--gigabytes", type=float, default=5)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--folder", type=Path, required=True, help="does not exist yet; is removed")
-    parser.add_argument("--steps", type=int, default=4, help="shards that are cleaned and tokenized")
+    parser.add_argument("--shards", type=int, default=200)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--load", default="", help="what else the machine did, for the page")
     options = parser.parse_args()
-    folder, workers = options.folder, options.workers
+    folder = options.folder
     (folder / "source").mkdir(parents=True)
-    count = make(folder / "source" / "rows.jsonl", int(options.gigabytes * 1e9))
-    near = NearDuplicates()
-    job = DocumentsJob(source="made", component="made", licence="none", licences=(), shards=SHARDS)
-    shard = ShardJob(quality=Quality(), scrub=Scrub(emails=True, secrets=True), near_duplicates=near)
-    names = [shard_name(number) for number in range(options.steps)]
-    (folder / "shards").mkdir()
-    (folder / "tokens").mkdir()
-    found = {"documents (all)": [watched(write_shards, folder / "source", folder / "documents", job, workers)]}
-    found["shard (each)"] = [
-        watched(write_shard, [folder / "documents" / f"{name}.jsonl"], folder / "shards" / name, shard, workers)
-        for name in names
-    ]
-    signatures = [folder / "shards" / name / "signatures" for name in names]
-    found[f"near ({options.steps} shards)"] = [watched(write_near, signatures, names, folder / "near", near)]
-    found["tokens (each)"] = [
-        watched(
-            write_tokens,
-            folder / "shards" / name / "documents.jsonl",
-            folder / "near" / f"{name}.jsonl",
-            options.model,
-            folder / "tokens" / name,
-            True,
-            workers,
-        )
-        for name in names
-    ]
-    gone = json.loads((folder / "near" / "report.json").read_bytes())
+    count = write_corpus(folder / "source" / "rows.jsonl", int(options.gigabytes * 1e9))
+    watch = Watch()
+    watch.start()
+    started = time.monotonic()
+    found = journey(folder, options.model, options.shards, options.workers, watch)
+    seconds = time.monotonic() - started
+    watch.over.set()
+    watch.join()
+    near = json.loads((folder / "near" / "report.json").read_bytes())
+    whole: dict[str, Any] = json.loads((folder / "blend.json").read_bytes())
     shutil.rmtree(folder)
-    rows = [
-        [name, f"{max(seconds for seconds, _ in each):.1f}", f"{max(most for _, most in each) / 1e6:,.0f}"]
-        for name, each in found.items()
-    ]
+    part = whole["components"][SOURCE]
     paragraphs = [
-        "# Memory of the steps of a large corpus",
-        f"Written by `python -m benchmarks.data_memory`. {options.gigabytes:g} GB of made-up JSON Lines, {count:,} "
-        f"documents, {SHARDS} shards of which {options.steps} were cleaned and tokenized ({gone['documents']:,} "
-        f"documents); {workers} processes a step. Resident memory of all processes of a step, the largest sum seen.",
-        table(["step", "seconds", "MB"], rows),
-        "The step `documents` reads as a stream. A shard's index of digests and its signatures grow with the shard, so "
-        "that the number of shards decides; the comparison of signatures holds some 150 bytes a document and reads the "
-        "signatures themselves from a file.",
+        "# Memory and time of a large corpus",
+        f"Written by `python -m benchmarks.data_memory`. {options.gigabytes:g} GB of made-up JSON Lines "
+        f"(benchmarks/made_up.py: 200,000 words by Zipf's law, lines that come again, one document in 50 equal to "
+        f"another and one but for a line), {count:,} documents, {options.shards} shards, all of them through all "
+        f"steps; {options.workers} processes at a time, in `documents` of one step, else a step each. {options.load}",
+        table(
+            ["step", "runs", "seconds (median)", "seconds (longest)", "MB of one (most)"],
+            [row(*each) for each in found.items()],
+        ),
+        f"All in all {seconds / 60:.1f} minutes; at no time more than {watch.together / 1e6:,.0f} MB for all that ran "
+        f"side by side. {near['documents']:,} documents are different from all others, {near['near duplicates']:,} of "
+        f"them went as near duplicates; {part['documents']:,} documents of {part['tokens']:,} tokens are left.",
+        f"`shard` and `tokens` were run once more on {WIDE} shards put together as one, which is a shard of a corpus "
+        "ten times as large. `documents` reads as a stream. `near` holds some 150 bytes a document and reads the "
+        "signatures (512 bytes a document) from a file.",
     ]
-    write(PAGE, paragraphs, {"gigabytes": options.gigabytes, "documents": count, "steps": found})
+    figures = {"gigabytes": options.gigabytes, "documents": count, "seconds": seconds, "together": watch.together}
+    write(PAGE, paragraphs, {**figures, "near": near, "tokens": part["tokens"], "steps": found})
 
 
 if __name__ == "__main__":

@@ -3,10 +3,6 @@ gated = {"after_gates": artifact("gates.json")}
 test_files = [artifact(name, path) for name, path in looked_at.tests]
 
 
-def inspecting(name):
-    return lambda wildcards: looked_at.inspection(wildcards.set).identity()[name]
-
-
 rule inspected:
     input:
         action("inspected/{set}"),
@@ -21,7 +17,7 @@ rule inspected:
     wildcard_constraints:
         set="|".join(map(re.escape, looked_at.sets)),
     params:
-        **{name: inspecting(name) for name in looked_at.inspection("").identity()},
+        **looked_at.parameters(),
     resources:
         **site.cpu,
         typical_seconds=5,

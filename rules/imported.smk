@@ -17,12 +17,13 @@ rule imported:
     params:
         source=lambda wildcards: wildcards.name,
         licence=lambda wildcards: settings.sources[wildcards.name].licence,
-        rows=lambda wildcards: settings.imported.rows[wildcards.name].identity(),
+        rows=lambda wildcards: settings.rows_of(wildcards.name),
         template=lambda wildcards: settings.template_of(wildcards.name),
     resources:
         **site.cpu,
         typical_seconds=lambda wildcards: estimates.preparing_seconds([wildcards.name]),
         typical_bytes=lambda wildcards: estimates.source_bytes(wildcards.name),
+    threads: 8
     log:
         "logs/imported/{name}.log",
     conda:

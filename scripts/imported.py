@@ -1,5 +1,6 @@
 """Bring instruction data that others made into rows, and split them."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,9 @@ def main(
     output: Annotated[Path, typer.Option(help="folder to write")],
 ) -> None:
     """Write train.jsonl, validation.jsonl, test.jsonl and report.json into the new folder ``output``."""
-    for side, count in import_source(source, ImportJob.model_validate_json(params.read_bytes()), output).items():
+    job = ImportJob.model_validate_json(params.read_bytes())
+    workers = int(os.environ.get("TAPEOUT_THREADS", "1"))
+    for side, count in import_source(source, job, output, workers).items():
         print(f"{side:12}{count:8}")
 
 

@@ -1,6 +1,8 @@
 """Which artifacts the report on the data is about, by the whole configuration. No step imports this module."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from tapeout.config.imported import SIDES
 from tapeout.config.inspection import InspectJob, Looking, ReportJob
@@ -62,6 +64,14 @@ class LookedAt:
         sft = self.settings.sft
         tests = tuple(each for each, _ in self.tests)
         return InspectJob(**looking, name=name, tests=tests, template=sft.template, seq_length=sft.seq_length)
+
+    def parameters(self) -> dict[str, Callable[[Any], Any]]:
+        """Parameters of the rule ``inspected`` by name, each as a function of the rule's wildcards."""
+
+        def parameter(name: str) -> Callable[[Any], Any]:
+            return lambda wildcards: self.inspection(wildcards.set).identity()[name]
+
+        return {name: parameter(name) for name in InspectJob.model_fields}
 
     @property
     def report(self) -> ReportJob:

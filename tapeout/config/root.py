@@ -69,15 +69,20 @@ class Settings(Section):
         rows = self.imported.rows[name]
         return text_of(rows.template) if isinstance(rows, Squad) else None
 
+    def rows_of(self, name: str) -> dict[str, Any]:
+        """Format and options of an imported source as parameters: of a template the text counts, not where it lies."""
+        rows = self.imported.rows[name].identity()
+        return {**rows, "template": ""} if "template" in rows else rows
+
     def encoding(self) -> EncodeJob:
-        """How imported rows become token ids.
+        """How imported rows become token ids; as ``rows_of`` without the path of the template.
 
         Raises:
             InvalidConfig: the chat template cannot be read.
         """
         path = self.imported.prompt.chat_template
         return EncodeJob(
-            prompt=self.imported.prompt,
+            prompt=self.imported.prompt.model_copy(update={"chat_template": None if path is None else ""}),
             chat_template=None if path is None else text_of(path),
             template=self.sft.template,
             seq_length=self.sft.seq_length,

@@ -13,6 +13,7 @@ MARKS = (
 )
 CONTROLS = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff\ufeff\ufffe\uffff]")
 """What means nothing in a text. Tabs, line feeds and form feeds stay."""
+ASCII_CONTROLS = bytes(code for code in range(128) if CONTROLS.match(chr(code)))
 
 
 def decode_bytes(content: bytes, repaired: Counter[str]) -> str | None:
@@ -49,7 +50,11 @@ def tidy(text: str, repaired: Counter[str]) -> str:
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
         repaired["line ends"] += 1
-    cleaned, count = CONTROLS.subn("", text)
-    if count:
+    if text.isascii():
+        # the same a few times faster
+        cleaned = text.encode("ascii").translate(None, ASCII_CONTROLS).decode("ascii")
+    else:
+        cleaned = CONTROLS.sub("", text)
+    if len(cleaned) < len(text):
         repaired["control characters"] += 1
     return cleaned

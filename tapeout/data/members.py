@@ -4,30 +4,14 @@ As in ``tapeout.data.archive`` nothing is extracted to disk, links and devices a
 name and announced size.
 """
 
-import lzma
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from tapeout.data.archive import LINK_MODE, TYPE_MASK, BrokenArchive, Wanted, is_archive
-
-SUFFIXES = (".zip", ".whl", ".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz")
-"""What an archive is called; one that is cut off is none by its content."""
-DAMAGE = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    lzma.LZMAError,
-    zlib.error,
-    EOFError,
-    OSError,
-    RuntimeError,  # zipfile: an encrypted member
-    NotImplementedError,  # zipfile: an unknown compression
-    ValueError,  # tarfile: numbers in a header; zipfile: a place before the file's beginning
-)
+from tapeout.data.archive import DAMAGE, LINK_MODE, TYPE_MASK, BrokenArchive, Wanted, is_archive
 
 
 def opened_as_archive(path: Path, name: str) -> bool:
@@ -36,11 +20,11 @@ def opened_as_archive(path: Path, name: str) -> bool:
     Raises:
         BrokenArchive: by its name it is one, and by its content it is not.
     """
-    with named(name):
+    try:
         if is_archive(path):
             return True
-    if name.lower().endswith(SUFFIXES):
-        raise BrokenArchive(Path(name), "it is neither a zip nor a tar archive, or it is cut off")
+    except BrokenArchive as error:
+        raise BrokenArchive(Path(name), error.reason) from error
     if name.lower().endswith(".tar.zst"):
         raise BrokenArchive(Path(name), "tar archives packed with zstd are not read; pack it with gzip")
     return False

@@ -8,6 +8,7 @@ shards. (To take whole clusters would drop a little more, and let one document j
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,19 +18,31 @@ from tapeout.data.jsonl import write_json, write_jsonl
 from tapeout.data.minhash import Signatures
 
 AT_ONCE = 2**16
-"""Pairs of signatures that are compared in one step: 64 MB."""
+"""Signatures, or pairs of them, that are looked at in one step: 64 MB."""
 
 Places = NDArray[np.int64]
+
+
+class Stored:
+    """Signatures in a file. Each question maps it anew, so that no more stays in memory than was asked for."""
+
+    def __init__(self, file: IO[bytes], shape: tuple[int, int]) -> None:
+        self.file = file
+        self.shape = shape
+
+    def __getitem__(self, wanted: Any) -> Signatures:
+        found: Signatures = np.memmap(self.file, dtype=np.uint32, mode="r", shape=self.shape)[wanted]
+        return found
 
 
 class Pairs:
     """Who goes because of whom, found pair by pair."""
 
-    def __init__(self, signatures: Signatures, threshold: float) -> None:
+    def __init__(self, signatures: Signatures | Stored, threshold: float) -> None:
         self.signatures = signatures
         self.needed = int(np.ceil(threshold * signatures.shape[1] - 1e-9))
-        self.near = np.full(len(signatures), -1, dtype=np.int64)
-        self.equal = np.zeros(len(signatures), dtype=np.int32)
+        self.near = np.full(signatures.shape[0], -1, dtype=np.int64)
+        self.equal = np.zeros(signatures.shape[0], dtype=np.int32)
 
     def compare(self, first: Places, second: Places, unless_gone: bool = False) -> None:
         """Note for each of ``second`` that is near its ``first`` that it goes.
@@ -66,12 +79,15 @@ class Pairs:
                     break
 
 
-def find(signatures: Signatures, settings: NearDuplicates) -> Pairs:
+def find(signatures: Signatures | Stored, settings: NearDuplicates) -> Pairs:
     """Go through all bands. Documents stand in the order of their digests."""
     pairs = Pairs(signatures, settings.threshold)
     rows = settings.permutations // settings.bands
     for band in range(settings.bands):
-        keys = _keys(signatures[:, band * rows : (band + 1) * rows])
+        columns = slice(band * rows, (band + 1) * rows)
+        keys = np.empty(signatures.shape[0], dtype=np.uint64)
+        for start in range(0, len(keys), AT_ONCE):
+            keys[start : start + AT_ONCE] = _keys(signatures[start : start + AT_ONCE, columns])
         order = np.argsort(keys, kind="stable")
         again = np.flatnonzero(keys[order[1:]] == keys[order[:-1]]) + 1  # who has the key of the one before
         heads = np.arange(len(order))
@@ -111,11 +127,7 @@ def write_near(folders: Sequence[Path], names: Sequence[str], output: Path, sett
         for folder in folders:
             file.write(np.load(folder / "minhash.npy").tobytes())
         file.flush()
-        shape = (int(bounds[-1]), settings.permutations)
-        empty = np.empty(shape, dtype=np.uint32)
-        matrix = np.memmap(file, dtype=np.uint32, mode="r", shape=shape) if shape[0] else empty
-        pairs = find(matrix, settings)
-        del matrix
+        pairs = find(Stored(file, (int(bounds[-1]), settings.permutations)), settings)
     everyone = np.concatenate(digests)
     for name, start, end in zip(names, bounds[:-1], bounds[1:], strict=True):
         gone = start + np.flatnonzero(pairs.near[start:end] >= 0)

@@ -59,6 +59,7 @@ def in_order(
     work: Iterable[Given],
     workers: int,
     start: Callable[[], None] | None = None,
+    forked: bool = False,
 ) -> Iterator[Made]:
     """``map(function, work)`` over ``workers`` processes, with a bounded number of pieces under way.
 
@@ -67,6 +68,8 @@ def in_order(
         work: is read by this process, as it is needed.
         workers: processes; one does without any other.
         start: called once in each process before its first piece.
+        forked: the processes are copies of this one, which are there at once; only where no thread runs here, and
+            ``function`` calls no library that has threads of its own.
 
     Raises:
         TapeoutError: what ``function`` or ``start`` raises, whichever process it was in.
@@ -77,8 +80,8 @@ def in_order(
             start()
         yield from map(function, work)
         return
-    # forked children would inherit the threads' locks of libraries that are loaded here
-    context = get_context("spawn")
+    # forked children inherit the threads' locks of libraries that are loaded here
+    context = get_context("fork" if forked else "spawn")
     pieces = iter(work)
     guarded = partial(_made, function)
     try:

@@ -19,11 +19,14 @@ from tapeout.data.jsonl import MalformedRow
 from tapeout.data.members import members, named, opened_as_archive
 from tapeout.data.names import readable
 from tapeout.data.parquet_texts import UnreadableFile, parquet_texts
+from tapeout.data.text_row import text_row
 
 CODECS = {".gz": "gzip", ".zst": "zstd"}
 ROWS = (".jsonl", ".ndjson")
 LONGEST_LINE = 2**28
 """Bytes. A longer line is no row of text but a file without line ends."""
+LONG_LINE = 2**24
+"""Bytes above which a line is parsed where it is read."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def _documents(path: str, file: IO[bytes], selection: Selection, field: str, dro
         if codec := _codec(path):
             stream = io.BufferedReader(pyarrow.CompressedInputStream(pyarrow.PythonFile(file, "r"), codec), 2**20)
         if _kind(path) == "rows":
-            yield from _rows(path, stream, dropped)
+            yield from _rows(path, stream, selection, field, dropped)
         elif _kind(path) == "parquet":
             for text, licence in parquet_texts(path, stream, field, dropped):
                 yield Raw(path, text, licence=licence)
@@ -113,7 +116,7 @@ def _documents(path: str, file: IO[bytes], selection: Selection, field: str, dro
                 dropped["too large"] += 1
 
 
-def _rows(path: str, stream: IO[bytes], dropped: Counter[str]) -> Iterator[Raw]:
+def _rows(path: str, stream: IO[bytes], selection: Selection, field: str, dropped: Counter[str]) -> Iterator[Raw]:
     number, blank = 0, 0
     while line := stream.readline(LONGEST_LINE):
         number += 1
@@ -124,5 +127,13 @@ def _rows(path: str, stream: IO[bytes], dropped: Counter[str]) -> Iterator[Raw]:
             continue
         if blank:
             raise MalformedRow(Path(path), blank, "the line is empty")
-        yield Raw(path, line, line=number)
+        if len(line) <= LONG_LINE:
+            yield Raw(path, line, line=number)
+            continue
+        # several of these on their way to other processes would fill the memory
+        text, licence = text_row(path, number, line, field, Counter())
+        if len(text) > selection.maximum_bytes:
+            dropped["too large"] += 1
+        else:
+            yield Raw(path, text, licence=licence)
     dropped["file without a row"] += not number

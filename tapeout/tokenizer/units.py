@@ -5,6 +5,7 @@ piece, no merge can join them, and the ids of a text are those of its parts. Par
 are looked up. Which pairs of characters stand in a piece is read off the vocabulary.
 """
 
+from array import array
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,12 @@ from sentencepiece import sentencepiece_model_pb2 as protocol
 from tapeout.tokenizer.sentencepiece_model import WORD_MARK, parse, processor, processor_without_prefix
 
 MARK, OTHER = 127, 128
-"""Classes of characters: ASCII each its own, the word mark, all others together."""
+"""Classes of characters: ASCII each its own, the space and its mark, all others together."""
 CLASSES = 129
+ASCII = bytes(MARK if code == ord(" ") else min(code, OTHER - 1) + (code == MARK) for code in range(256))
+"""Class of each ASCII character."""
+SEPARATOR = "\0"
+"""Stands between units while a text is cut; texts of a corpus do not have it."""
 KNOWN = 600_000
 """Units that are remembered, about 150 bytes each; the frequent ones come early."""
 LONGEST = 200
@@ -29,15 +34,19 @@ ATOMS = {
 """Kinds of pieces that stand for themselves: no merge makes them."""
 
 
+Codes = NDArray[np.uint8] | NDArray[np.uint32]
+"""Characters as numbers: bytes if all are ASCII."""
+
+
 class Units(dict[str, bytes]):
     """Stored ids of each unit, made when they are first asked for."""
 
     def __init__(self, encoder: sentencepiece.SentencePieceProcessor, kind: np.dtype[np.generic]) -> None:
         self.encoder = encoder
-        self.kind = kind
+        self.code = kind.char
 
     def __missing__(self, unit: str) -> bytes:
-        ids = np.array(self.encoder.encode(unit), dtype=self.kind).tobytes()
+        ids = array(self.code, self.encoder.encode(unit)).tobytes()
         if len(ids) <= LONGEST and len(self) < KNOWN:
             self[unit] = ids
         return ids
@@ -61,28 +70,53 @@ class Encoder:
         proto = parse(content)
         self.kind = kind
         self.whole = processor(content)
-        self.prefix = WORD_MARK if proto.normalizer_spec.add_dummy_prefix else ""
+        self.prefix = " " if proto.normalizer_spec.add_dummy_prefix else ""
         self.units = Units(processor_without_prefix(content), kind)
         self.end = np.array([self.whole.eos_id()], dtype=kind).tobytes() if append_end else b""
         self.apart = np.ones(CLASSES * CLASSES, dtype=np.bool_)
-        for piece in proto.pieces:
-            if piece.type not in ATOMS and len(piece.piece) > 1:
-                self.apart[pairs(piece.piece)] = False
+        pieces = [piece.piece for piece in proto.pieces if piece.type not in ATOMS and len(piece.piece) > 1]
+        self.apart[pairs(codes(SEPARATOR.join(piece for piece in pieces if SEPARATOR not in piece)))] = False
+        # what the separator made neighbours is none of any piece
+        around = np.arange(CLASSES)
+        self.apart[around * CLASSES + ord(SEPARATOR)] = self.apart[ord(SEPARATOR) * CLASSES + around] = True
+        for piece in pieces:
+            if SEPARATOR in piece:
+                self.apart[pairs(codes(piece))] = False
 
     def encode(self, text: str) -> bytes:
         """Stored ids of a text, and of its end."""
-        if not text:
-            return b""
-        marked = self.prefix + text.replace(" ", WORD_MARK)
-        cuts = (np.flatnonzero(self.apart[pairs(marked)]) + 1).tolist()
-        units = map(marked.__getitem__, map(slice, [0, *cuts], [*cuts, len(marked)]))
-        return b"".join(map(self.units.__getitem__, units)) + self.end
+        return b"".join(map(self.units.__getitem__, self.cut(self.prefix + text))) + self.end if text else b""
+
+    def cut(self, text: str) -> list[str]:
+        """The units of a text that is not empty."""
+        characters = codes(text)
+        apart = self.apart[pairs(characters)]
+        if SEPARATOR in text:
+            places = (np.flatnonzero(apart) + 1).tolist()
+            return list(map(text.__getitem__, map(slice, [0, *places], [*places, len(text)])))
+        # each character before a cut twice, the second of the two becomes the separator
+        cuts = np.flatnonzero(apart)
+        times = np.ones(len(characters), dtype=np.uint8)
+        times[cuts] = 2
+        spread = characters.repeat(times)
+        spread[cuts + np.arange(1, len(cuts) + 1)] = ord(SEPARATOR)
+        name = "ascii" if spread.itemsize == 1 else "utf-32-le"
+        return spread.tobytes().decode(name, "surrogatepass").split(SEPARATOR)
 
 
-def pairs(text: str) -> NDArray[np.uint16]:
+def codes(text: str) -> Codes:
+    """The characters of a text as numbers."""
+    if text.isascii():
+        return np.frombuffer(text.encode("ascii"), dtype=np.uint8)
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+
+
+def pairs(characters: Codes) -> NDArray[np.uint16]:
     """Number of each pair of neighbouring characters, by their classes."""
-    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-    classes = np.minimum(codes, OTHER).astype(np.uint16)
-    classes[codes == MARK] = OTHER
-    classes[codes == ord(WORD_MARK)] = MARK
+    if characters.dtype == np.uint8:
+        classes = np.frombuffer(characters.tobytes().translate(ASCII), dtype=np.uint8).astype(np.uint16)
+    else:
+        classes = np.minimum(characters, OTHER).astype(np.uint16)
+        classes[characters == MARK] = OTHER
+        classes[(characters == ord(" ")) | (characters == ord(WORD_MARK))] = MARK
     return classes[:-1] * np.uint16(CLASSES) + classes[1:]

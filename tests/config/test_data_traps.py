@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tapeout.config.imported import EncodeJob, ImportJob
 from tapeout.config.root import InvalidConfig, Settings, load
 
 ROOT = Path(__file__).parents[2]
@@ -96,6 +97,23 @@ def test_a_held_out_core_under_another_name(tmp_path: Path) -> None:
         sources=str(tmp_path / "sources.yaml"),
         pretraining={"components": {"a": {"sources": ["copied"], "weight": 1}}},
     )
+
+
+def test_where_a_template_lies_is_no_identity(tmp_path: Path) -> None:
+    found = []
+    for name in ("a", "b"):
+        path = tmp_path / name / "template"
+        path.parent.mkdir()
+        path.write_text("{context} {question}")
+        rows = {"ibex": {"format": "squad", "template": str(path)}, "cv32e40p": {"format": "messages"}}
+        prompt = {"tokens": "template", "chat_template": str(path)}
+        settings = loaded(imported={"rows": rows, "prompt": prompt})
+        encoding = settings.encoding()
+        found.append([settings.rows_of(each) for each in rows] + [settings.template_of("ibex"), encoding.identity()])
+        assert EncodeJob.model_validate_json(encoding.model_dump_json()).chat_template == "{context} {question}"
+        job = {"source": "ibex", "licence": "x", "rows": settings.rows_of("ibex"), "template": "t"}
+        assert ImportJob.model_validate(job).rows.format == "squad"
+    assert found[0] == found[1] and str(tmp_path) not in str(found)
 
 
 def test_a_template_is_taken_byte_for_byte(tmp_path: Path) -> None:

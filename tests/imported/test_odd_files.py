@@ -11,7 +11,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from tapeout.data.imported import reading
+from tapeout.data.imported import pieces, reading
 from tapeout.data.imported.account import BadRow, BrokenFile
 from tests.data.imported.material import contents, imported, write_lines
 from tests.imported.test_bad_input import ROW
@@ -86,3 +86,21 @@ def test_titles_of_flat_questions(title: Any, good: bool, tmp_path: Path) -> Non
     else:
         with pytest.raises(BadRow, match="field 'title' of the row is no text"):
             contents(folder, "squad")
+
+
+@pytest.mark.parametrize("piece", [1, 200, 1 << 20])
+def test_an_empty_line_before_one_that_is_too_long_is_counted_wherever_pieces_end(
+    piece: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pieces, "PIECE", piece)
+    (tmp_path / "a").mkdir()
+    good = json.dumps(ROW)
+    long = json.dumps({**ROW, "more": "x" * 300})
+    (tmp_path / "a" / "rows.jsonl").write_text(f"{good}\n\n{long}\n{good[:-1]} }}\n\n{long}\n\n")
+    options = {"longest_row": 200, "split": {"validation": 0, "test": 0, "equal_rows": "keep"}}
+    sides, report = imported(tmp_path / "a", tmp_path / "out", "prompt_response", bad_rows="drop", **options)
+    assert len(sides["train"]) == 2
+    assert report["dropped"] == {
+        "the line is empty": {"count": 2, "first": ["rows.jsonl, line 2", "rows.jsonl, line 5"]},
+        "the row is longer than longest_row": {"count": 2, "first": ["rows.jsonl, line 3", "rows.jsonl, line 6"]},
+    }

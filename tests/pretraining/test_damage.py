@@ -237,3 +237,25 @@ def test_a_source_that_gives_nothing_is_an_error(tmp_path: Path) -> None:
     for number, options in enumerate(tried):
         with pytest.raises(EmptyCorpus, match="Source s gives no document .left out: 1 "):
             made(source, tmp_path / str(number), **options)
+
+
+def test_lines_of_100_mb_are_not_gathered(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    with (source / "rows.jsonl").open("wb") as stream:
+        for number in range(6):
+            stream.write(b'{"text": "%s", "license": "ISC", "more": "' % f"{TEXT} {number}".encode())
+            for _ in range(100):
+                stream.write(b"x" * 1_000_000)
+            stream.write(b'"}\n{"text": "' + b"y" * 20_000_000 + b'"}\n')
+    program = (
+        "import resource, sys; from pathlib import Path; from tests.pretraining.test_readers import made;"
+        "rows, report = made(Path(sys.argv[1]), Path(sys.argv[2]));"
+        "print(len(rows), rows[0]['licence'], report['dropped']['too large'],"
+        "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    )
+    words = [sys.executable, "-c", program, source, tmp_path / "made"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True, env=environment)
+    rows, licence, dropped, memory = done.stdout.split()
+    assert (rows, licence, dropped) == ("6", "ISC", "6") and int(memory) < 700

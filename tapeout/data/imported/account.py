@@ -1,7 +1,7 @@
 """What of a source cannot be used: an error that names the row, or a count by reason, as the configuration says."""
 
 from collections import Counter
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from tapeout.errors import TapeoutError
 
@@ -14,6 +14,10 @@ class BrokenFile(TapeoutError):
 
     def __init__(self, file: str, reason: str) -> None:
         super().__init__(f"{file}: {reason}.", "Get the file again or repair it; nothing was skipped.")
+        self.given = (file, reason)
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, ...]]:
+        return type(self), self.given  # it comes from another process
 
 
 class BadRow(TapeoutError):
@@ -31,8 +35,12 @@ class BadRow(TapeoutError):
             f"{file}, {place}: {reason}{f' ({detail})' if detail else ''}.",
             "Correct the row, or set bad_rows: drop for this source, which leaves such rows out and counts them.",
         )
+        self.given = (file, place, reason, detail)
         self.place = f"{file}, {place}"
         self.reason = reason
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, ...]]:
+        return type(self), self.given  # it comes from another process
 
 
 class NoRows(TapeoutError):
@@ -89,6 +97,15 @@ class Account:
         places = self.places.setdefault(reason, [])
         if place is not None and len(places) < SHOWN:
             places.append(place)
+
+    def add(self, other: "Account") -> None:
+        """What was counted of a later part of the source."""
+        self.read.update(other.read)
+        self.changed.update(other.changed)
+        for reason, count in other.dropped.items():
+            self.drop(reason, None, count)
+            places = self.places[reason]
+            places += other.places[reason][: SHOWN - len(places)]
 
     def report(self) -> dict[str, Any]:
         """All of it as JSON."""

@@ -55,29 +55,45 @@ def read_records(folder: Path, options: Import, account: Account) -> Iterator[Re
         BrokenFile: a file is of no known kind, cut off, or not what its name says.
         BadRow: a row cannot be read, and the configuration wants that to stop.
     """
+    for path, name in files_of(folder, options, account):
+        yield from read_file(path, name, options, account)
+
+
+def files_of(folder: Path, options: Import, account: Account) -> Iterator[tuple[Path, str]]:
+    """Yield the files of a source that the options name, with their paths in it."""
     for path in sorted(each for each in folder.rglob("*") if each.is_file()):
         name = readable(path.relative_to(folder).as_posix())
-        if not fnmatchcase(name, options.files):
-            account.drop("file of another name")
-            continue
-        kind = name.lower().removesuffix(".gz").rpartition(".")[2]
-        account.read["files"] += 1
-        if kind == "parquet":
-            # imported here, because only a source with such a file needs it
-            from tapeout.data.imported.parquet import parquet_file
-
-            yield from parquet_file(path, name, account)
-        elif kind in READERS:
-            with _opened(path, name) as stream:
-                yield from READERS[kind](stream, name, options, account)
+        if fnmatchcase(name, options.files):
+            account.read["files"] += 1
+            yield path, name
         else:
-            raise BrokenFile(
-                name, f"files of the kind .{kind} are not read; name those that are by the option files of its source"
-            )
+            account.drop("file of another name")
+
+
+def kind_of(name: str) -> str:
+    """What the name of a file says that it is."""
+    return name.lower().removesuffix(".gz").rpartition(".")[2]
+
+
+def read_file(path: Path, name: str, options: Import, account: Account) -> Iterator[Record]:
+    """Yield the records of a file; see ``read_records``."""
+    kind = kind_of(name)
+    if kind == "parquet":
+        # imported here, because only a source with such a file needs it
+        from tapeout.data.imported.parquet import parquet_file
+
+        yield from parquet_file(path, name, account)
+    elif kind in READERS:
+        with opened(path, name) as stream:
+            yield from READERS[kind](stream, name, options, account)
+    else:
+        raise BrokenFile(
+            name, f"files of the kind .{kind} are not read; name those that are by the option files of its source"
+        )
 
 
 @contextmanager
-def _opened(path: Path, name: str) -> Iterator[IO[bytes]]:
+def opened(path: Path, name: str) -> Iterator[IO[bytes]]:
     """The plain bytes of a file, behind a byte-order mark if it has one."""
     packed = name.lower().endswith(".gz")
     try:
@@ -95,14 +111,29 @@ def _opened(path: Path, name: str) -> Iterator[IO[bytes]]:
         raise BrokenFile(name, f"its gzip data is damaged or cut off ({error})") from error
 
 
-def json_lines(stream: IO[bytes], name: str, options: Import, account: Account) -> Iterator[Record]:
-    """Yield the values of a JSON Lines file; blank lines at its very end are allowed."""
+def json_lines(
+    stream: IO[bytes], name: str, options: Import, account: Account, before: int = 0, end: int | None = None
+) -> Iterator[Record]:
+    """Yield the values of a JSON Lines file; blank lines at its very end are allowed.
+
+    Args:
+        stream: stands at the beginning of a line.
+        name: of the file.
+        options: of the source.
+        account: grows.
+        before: number of the line before.
+        end: place in the stream behind the last line that is wanted; None for all.
+    """
     blank: str | None = None
-    number = 0
-    while line := stream.readline(options.longest_row + 1):
+    number = before
+    while (end is None or stream.tell() < end) and (line := stream.readline(options.longest_row + 1)):
         number += 1
         place = f"line {number}"
-        if len(line) > options.longest_row and not line.endswith(b"\n"):
+        long = len(line) > options.longest_row and not line.endswith(b"\n")
+        if blank is not None and (long or line.strip()):
+            account.bad(BadRow(name, blank, "the line is empty"))
+            blank = None
+        if long:
             while not line.endswith(b"\n") and (line := stream.readline(CHUNK)):
                 pass
             account.bad(BadRow(name, place, "the row is longer than longest_row"))
@@ -110,9 +141,6 @@ def json_lines(stream: IO[bytes], name: str, options: Import, account: Account) 
         if not line.strip():
             blank = blank or place
             continue
-        if blank is not None:
-            account.bad(BadRow(name, blank, "the line is empty"))
-            blank = None
         try:
             value = parse(line)
         except ValueError as error:

@@ -9,18 +9,21 @@ are met by the rows at the border, category by category.
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-import orjson
+import numpy as np
 
 from tapeout.config.imported import SIDES, Shares
 from tapeout.data.imported.account import Account
 from tapeout.data.imported.near import Clusters, near_pairs
-from tapeout.data.imported.row import Row
+from tapeout.data.imported.row import Splittable
 from tapeout.data.imported.text import share_of
 
+R = TypeVar("R", bound=Splittable)
 
-@dataclass(frozen=True)
-class Cluster:
+
+@dataclass(slots=True)
+class Cluster(Generic[R]):
     """Rows that stay together.
 
     Attributes:
@@ -29,12 +32,12 @@ class Cluster:
         category: category of the first row.
     """
 
-    rows: tuple[Row, ...]
+    rows: list[R]
     number: float
     category: str
 
 
-def split_rows(rows: Iterable[Row], shares: Shares, account: Account) -> tuple[dict[str, list[Row]], dict[str, int]]:
+def split_rows(rows: Iterable[R], shares: Shares, account: Account) -> tuple[dict[str, list[R]], dict[str, int]]:
     """Rows by side, in the order of their digests; and figures for the report."""
     if shares.equal_rows == "keep":
         kept = sorted(rows, key=whole)
@@ -52,9 +55,9 @@ def split_rows(rows: Iterable[Row], shares: Shares, account: Account) -> tuple[d
     return {side: sorted(sides[side], key=lambda row: row.digest) for side in SIDES}, figures
 
 
-def distinct(rows: Iterable[Row]) -> tuple[list[Row], int]:
+def distinct(rows: Iterable[R]) -> tuple[list[R], int]:
     """The rows with different digests, in their order, and how many were left out."""
-    found: dict[str, Row] = {}
+    found: dict[str, R] = {}
     count = 0
     for row in rows:
         count += 1
@@ -65,41 +68,40 @@ def distinct(rows: Iterable[Row]) -> tuple[list[Row], int]:
     return sorted(found.values(), key=lambda row: row.digest), count - len(found)
 
 
-def whole(row: Row) -> tuple[str, str, bytes]:
+def whole(row: Splittable) -> tuple[str, str, int]:
     """An order of rows in which only those that are the same in everything are equal."""
-    return row.digest, row.group, orjson.dumps(row.content)
+    return row.digest, row.group, row.place
 
 
-def clustered(rows: Sequence[Row], shares: Shares) -> tuple[list[Cluster], int]:
+def clustered(rows: Sequence[R], shares: Shares) -> tuple[list[Cluster[R]], int]:
     """The clusters, and how many joins near-duplicates made among the groups."""
     groups: dict[str, int] = {}
     for row in rows:
         groups.setdefault(row.group, len(groups))
     together = Clusters(len(groups))
-    questions: dict[str, int] = {}
+    asked: dict[str, R] = {}
     near = 0
     for row in rows:
-        other = questions.setdefault(row.question, groups[row.group])
+        other = groups[asked.setdefault(row.question, row).group]
         if together.first(other) != together.first(groups[row.group]):
             together.join(other, groups[row.group])
             near += 1
-    if shares.near_duplicates < 1:
-        texts, owners = list(questions), list(questions.values())
+    if shares.near_duplicates < 1 and rows:
+        texts, owners = list(asked), [groups[row.group] for row in asked.values()]
+        keys = np.stack([row.keys for row in asked.values()])
         of_texts = Clusters(len(texts))
         by_owner: dict[int, int] = {}
         for place, owner in enumerate(owners):
             of_texts.join(by_owner.setdefault(together.first(owner), place), place)
-        for one, another in near_pairs(texts, shares.near_duplicates, of_texts):
+        for one, another in near_pairs(texts, keys, shares.near_duplicates, of_texts):
             of_texts.join(one, another)
             together.join(owners[one], owners[another])
             near += 1
-    members: defaultdict[int, list[Row]] = defaultdict(list)
+    members: defaultdict[int, list[R]] = defaultdict(list)
     for row in rows:
         members[together.first(groups[row.group])].append(row)
     numbers = {name: share_of(shares.seed, name) for name in groups}
-    return [
-        Cluster(tuple(each), min(numbers[row.group] for row in each), each[0].category) for each in members.values()
-    ], near
+    return [Cluster(each, min(numbers[row.group] for row in each), each[0].category) for each in members.values()], near
 
 
 def side_of(number: float, shares: Shares) -> str:
@@ -109,15 +111,15 @@ def side_of(number: float, shares: Shares) -> str:
     return "validation" if number < shares.test + shares.validation else "train"
 
 
-def stable(clusters: Iterable[Cluster], shares: Shares) -> dict[str, list[Row]]:
+def stable(clusters: Iterable[Cluster[R]], shares: Shares) -> dict[str, list[R]]:
     """Each cluster where its number says."""
-    sides: dict[str, list[Row]] = {side: [] for side in SIDES}
+    sides: dict[str, list[R]] = {side: [] for side in SIDES}
     for cluster in clusters:
         sides[side_of(cluster.number, shares)].extend(cluster.rows)
     return sides
 
 
-def exact(clusters: Sequence[Cluster], shares: Shares) -> dict[str, list[Row]]:
+def exact(clusters: Sequence[Cluster[R]], shares: Shares) -> dict[str, list[R]]:
     """The original's counts: int(n x 0.8) rows train, as many as int(n x 0.95) train or validate, in every category.
 
     In the order of their numbers clusters test, then validate, as long as there is room for all of their rows; the
@@ -130,7 +132,7 @@ def exact(clusters: Sequence[Cluster], shares: Shares) -> dict[str, list[Row]]:
     trained, before_test = int(total * shares.train + 1e-9), int(total * (shares.train + shares.validation) + 1e-9)
     test = apportioned(sizes, total - before_test, Counter())
     room = {"test": test, "validation": apportioned(sizes, before_test - trained, test)}
-    sides: dict[str, list[Row]] = {side: [] for side in SIDES}
+    sides: dict[str, list[R]] = {side: [] for side in SIDES}
     for cluster in sorted(clusters, key=lambda each: (each.number, each.rows[0].digest)):
         size = len(cluster.rows)
         side = next((each for each in ("test", "validation") if room[each][cluster.category] >= size), "train")

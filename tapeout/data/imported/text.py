@@ -19,12 +19,15 @@ def digest_of(*parts: str) -> str:
 
 def clean(text: str) -> str:
     """Unix line ends, no blanks at the ends of lines, none around the text (F38)."""
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return "\n".join(line.rstrip() for line in lines).strip()
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return "\n".join(map(str.rstrip, text.split("\n"))).strip() if "\n" in text else text.strip()
 
 
 def has_surrogates(text: str) -> bool:
     """Whether a text holds half a character (or, in a file's text, a byte that is not UTF-8)."""
+    if text.isascii():
+        return False
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,0 +1,83 @@
+"""What is quick says the same as the plain expressions that define it."""
+
+import re
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tapeout.config.pretraining import Scrub
+from tapeout.data.encoding import CONTROLS, tidy
+from tapeout.data.minhash import elements, words_of
+from tapeout.data.quality import NOT_WORDS, SPACE, measure
+from tapeout.data.scrub import EMAIL, SECRETS, scrub
+
+ANY = st.one_of(
+    st.text(st.characters(codec=None), max_size=40),
+    st.text(st.sampled_from([*" \t\n\x0b\x1c\x85\xa0ab_09é漢،:<=;()\u3000\u2028\ufeff\x00\x7f"]), max_size=40),
+    st.text(st.characters(codec="ascii"), max_size=40),
+)
+
+
+@settings(deadline=None, max_examples=500)
+@given(ANY)
+def test_letters_are_counted_as_expressions_count_them(text: str) -> None:
+    dense = SPACE.sub("", text)
+    assert measure(text) == (len(dense), len(NOT_WORDS.sub("", dense)))
+
+
+@settings(deadline=None, max_examples=500)
+@given(ANY)
+def test_controls_go(text: str) -> None:
+    repaired = Counter[str]()
+    ends = text.replace("\r\n", "\n").replace("\r", "\n")
+    assert tidy(text, repaired) == CONTROLS.sub("", ends)
+    assert ("control characters" in repaired) == bool(CONTROLS.search(ends))
+
+
+@settings(deadline=None, max_examples=500)
+@given(ANY)
+def test_words_are_those_of_the_expression(text: str) -> None:
+    said = re.findall(r"\w+|[^\w\s]", text)
+    found = words_of(text)
+    # one number a word; the same word has the same number wherever it stands, and no other word has it
+    assert len(found) == len(said)
+    numbers = {word: int(words_of(word)[0]) for word in said}
+    assert found.tolist() == [numbers[word] for word in said]
+    assert len(set(numbers.values())) == len(numbers)
+
+
+def test_long_texts_have_the_same_words() -> None:
+    text = "one two, three " * 20_000
+    assert len(set(words_of(text).tolist())) == 4
+    assert len(set(elements(text, 5).tolist())) == 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-----BEGIN PRIVATE KEY-----x-----END PRIVATE KEY-----",
+        "-----BEGIN PGP PRIVATE KEY BLOCK-----x-----END PGP PRIVATE KEY BLOCK-----",
+        *(f"{start}{'A' * 16}" for start in ("AKIA", "ASIA")),
+        *(f"gh{kind}_{'a' * 36}" for kind in "pousr"),
+        f"github_pat_{'a' * 22}",
+        f"glpat-{'a' * 20}",
+        f"hf_{'a' * 30}",
+        *(f"xox{kind}-{'a' * 10}" for kind in "abprs"),
+        f"sk-{'a' * 20}",
+        f"AIza{'a' * 35}",
+        f"eyJ{'a' * 10}.eyJ{'a' * 10}.{'a' * 10}",
+        "ftp://joe:secret@host",
+    ],
+)
+def test_every_kind_of_secret_is_looked_for(text: str) -> None:
+    assert any(pattern.search(text) for pattern in SECRETS.values())
+    found = Counter[str]()
+    assert "<secret>" in scrub(text, Scrub(secrets=True), found) and found.total() == 1
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.text(st.sampled_from([*"ab.@-+ é9"]), max_size=30))
+def test_addresses_are_looked_for_wherever_one_is(text: str) -> None:
+    assert scrub(text, Scrub(emails=True), Counter()) == EMAIL.sub("<email>", text)
