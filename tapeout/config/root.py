@@ -1,7 +1,7 @@
 """The whole configuration: all sections together, read from YAML and checked before any rule runs."""
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,15 @@ from tapeout.config.corpus import Corpus
 from tapeout.config.dapt import Dapt
 from tapeout.config.evaluation import Evaluation
 from tapeout.config.export import Export
+from tapeout.config.folder import listing, tree_digest
 from tapeout.config.imported import EncodeJob, Imported, Squad
+from tapeout.config.inspection import DataReport
 from tapeout.config.instructions import Instructions
 from tapeout.config.pretraining import Pretraining
 from tapeout.config.report import Report
 from tapeout.config.section import Section
 from tapeout.config.sft import Sft
-from tapeout.config.sources import FileSource, Sources
+from tapeout.config.sources import FileSource, FolderSource, Sources
 from tapeout.config.tokenizer import Tokenizer
 from tapeout.errors import TapeoutError
 
@@ -39,6 +41,7 @@ class Settings(Section):
     pretraining: Pretraining = Pretraining()
     instructions: Instructions = Instructions()
     imported: Imported = Imported()
+    data_report: DataReport = DataReport()
     tokenizer: Tokenizer = Tokenizer()
     base: Base = Base()
     base_extended: BaseExtended = BaseExtended()
@@ -86,6 +89,21 @@ class Settings(Section):
         )
 
     @model_validator(mode="after")
+    def _something_to_read(self) -> "Settings":
+        if self.dapt.reads == "pretraining" and not self.pretraining.components:
+            raise ValueError("dapt.reads is pretraining, and pretraining.components names nothing")
+        return self
+
+    @model_validator(mode="after")
+    def _benchmarks_are_no_training(self) -> "Settings":
+        benchmarks = set(self.data_report.benchmarks)
+        if unknown := sorted(benchmarks - set(self.imported.rows)):
+            raise ValueError(f"data_report.benchmarks names {', '.join(unknown)}, which imported.rows does not have")
+        if trained := sorted(benchmarks & set(self.imported.train)):
+            raise ValueError(f"data_report.benchmarks names {', '.join(trained)}, which imported.train trains on")
+        return self
+
+    @model_validator(mode="after")
     def _sources_exist(self) -> "Settings":
         unknown = sorted(set(self.used_sources) - set(self.sources))
         if unknown:
@@ -118,17 +136,18 @@ class Settings(Section):
         """SHA-256 of a source that is one file, as far as it is pinned."""
         return getattr(self.sources[name], "sha256", None)
 
-    def pinned(self, digest: Callable[[Path], str]) -> "Settings":
+    def pinned(self, digests: Callable[[Sequence[Path]], list[str]]) -> "Settings":
         """The same settings, in which every local source that is used is pinned to what it is now.
 
-        A local file may go without a hash in the sources file, so that one can edit it and run again; its digest, taken
-        here, is then the parameter that the steps behind it see.
+        A local file or folder may go without a hash in the sources file, so that one can edit it and run again; its
+        digest, taken here, is then the parameter that the steps behind it see.
 
         Args:
-            digest: SHA-256 of a file.
+            digests: SHA-256 of files, in their order.
 
         Raises:
             InvalidConfig: a local file is missing.
+            UnusableFolder: a local folder is missing, or holds what cannot be taken.
         """
         sources = dict(self.sources)
         for name in self.used_sources:
@@ -136,7 +155,11 @@ class Settings(Section):
             if isinstance(source, FileSource) and source.sha256 is None:
                 if not Path(source.path).is_file():
                     raise InvalidConfig(f"Source {name}: there is no file {source.path}.", "Correct the sources file.")
-                sources[name] = source.model_copy(update={"sha256": digest(Path(source.path))})
+                sources[name] = source.model_copy(update={"sha256": digests([Path(source.path)])[0]})
+            if isinstance(source, FolderSource) and source.sha256 is None:
+                files = listing(source)
+                found = dict(zip(files, digests(list(files.values())), strict=True))
+                sources[name] = source.model_copy(update={"sha256": tree_digest(found)})
         return self.model_copy(update={"sources": sources})
 
 

@@ -4,8 +4,6 @@ Nothing is held but one file of text, one line, or one batch of a parquet file. 
 """
 
 import io
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,15 +12,14 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 import pyarrow
-import pyarrow.parquet
 
 from tapeout.config.corpus import Selection
 from tapeout.data.documents import refuse
 from tapeout.data.jsonl import MalformedRow
 from tapeout.data.members import members, named, opened_as_archive
 from tapeout.data.names import readable
-from tapeout.data.text_row import LICENCE, licence_of, text_row
-from tapeout.errors import TapeoutError
+from tapeout.data.parquet_texts import UnreadableFile, parquet_texts
+from tapeout.data.text_row import text_row
 
 CODECS = {".gz": "gzip", ".zst": "zstd"}
 ROWS = (".jsonl", ".ndjson")
@@ -30,14 +27,6 @@ LONGEST_LINE = 2**28
 """Bytes. A longer line is no row of text but a file without line ends."""
 LONG_LINE = 2**24
 """Bytes above which a line is parsed where it is read."""
-PARQUET_ROWS = 256
-
-
-class UnreadableFile(TapeoutError):
-    """A compressed or a parquet file is damaged, or has other columns."""
-
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"{path} cannot be read: {reason}.", "Correct the source; nothing was skipped.")
 
 
 @dataclass(frozen=True)
@@ -117,7 +106,8 @@ def _documents(path: str, file: IO[bytes], selection: Selection, field: str, dro
         if _kind(path) == "rows":
             yield from _rows(path, stream, selection, field, dropped)
         elif _kind(path) == "parquet":
-            yield from _parquet(path, stream, field, dropped)
+            for text, licence in parquet_texts(path, stream, field, dropped):
+                yield Raw(path, text, licence=licence)
         else:
             content = stream.read(selection.maximum_bytes + 1)
             if len(content) <= selection.maximum_bytes:
@@ -147,38 +137,3 @@ def _rows(path: str, stream: IO[bytes], selection: Selection, field: str, droppe
         else:
             yield Raw(path, text, licence=licence)
     dropped["file without a row"] += not number
-
-
-def _parquet(path: str, stream: IO[bytes], field: str, dropped: Counter[str]) -> Iterator[Raw]:
-    with tempfile.TemporaryFile() as whole:
-        source: IO[bytes] = stream
-        if not isinstance(stream, io.BufferedReader) or not stream.seekable():
-            # what is packed cannot be sought in, or only by reading it again
-            shutil.copyfileobj(stream, whole)
-            source = whole
-        table = pyarrow.parquet.ParquetFile(source)
-        kinds = {column.name: column.type for column in table.schema_arrow}
-        if field not in kinds or not _is_text(kinds[field]):
-            raise UnreadableFile(path, f"there is no column {field!r} of text")
-        wanted = [field, *(name for name in LICENCE if name in kinds)]
-        if any(table.schema_arrow.names.count(name) > 1 for name in wanted):
-            raise UnreadableFile(path, f"a column stands twice: {table.schema_arrow.names}")
-        number = 0
-        for batch in table.iter_batches(batch_size=PARQUET_ROWS, columns=wanted):
-            try:
-                columns = [batch.column(name).to_pylist() for name in wanted]
-            except UnicodeDecodeError as error:
-                raise UnreadableFile(path, f"behind row {number} a text is not UTF-8") from error
-            for text, *licences in zip(*columns, strict=True):
-                number += 1
-                try:
-                    yield Raw(path, text, licence=licence_of(licences))
-                except ValueError as error:
-                    raise UnreadableFile(path, f"row {number}: {error}") from error
-        dropped["file without a row"] += not number
-
-
-def _is_text(kind: pyarrow.DataType) -> bool:
-    if pyarrow.types.is_dictionary(kind):
-        kind = kind.value_type
-    return pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)

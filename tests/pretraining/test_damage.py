@@ -19,7 +19,7 @@ import pytest
 from tapeout.data.archive import BrokenArchive
 from tapeout.data.empty import EmptyCorpus
 from tapeout.data.jsonl import MalformedRow
-from tapeout.data.readers import UnreadableFile
+from tapeout.data.parquet_texts import UnreadableFile
 from tapeout.data.text_row import is_allowed, licence_of
 from tapeout.errors import TapeoutError
 from tests.pretraining.test_readers import TEXT, lines, made
