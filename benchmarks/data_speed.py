@@ -1,6 +1,7 @@
 """How fast text becomes token ids, and rows become prompts: Tapeout beside what the original playbooks use.
 
-``python -m benchmarks.data_speed --text FILE.jsonl --model tokenizer.model --rows raw.jsonl`` in the nemo environment.
+``python -m benchmarks.data_speed`` in the nemo environment, the default config having been built (``results/corpus``,
+``results/tokenizer``), or with ``--results`` of another clone. It takes some three minutes.
 Every side gets the same file, the same SentencePiece model and the same number of processes, and runs in a process of
 its own, Tapeout's in the environments of its steps. What a side has imported before it begins does not count, what its
 workers import does. The sides take turns, and the best of the rounds counts. Processor seconds are those of all
@@ -13,8 +14,10 @@ import json
 import multiprocessing
 import os
 import subprocess
+import sysconfig
 import tempfile
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +27,13 @@ import sentencepiece
 from megatron.core.datasets.indexed_dataset import DType, IndexedDatasetBuilder
 from nemo.collections.common.tokenizers.sentencepiece_tokenizer import SentencePieceTokenizer
 
+from benchmarks.made_up import write_rows
 from benchmarks.stopwatch import stopwatch
 from benchmarks.tables import table, write
 from tapeout.graph.environment import read_environment
 
 PAGE = Path(__file__).parent / "data_speed.md"
-ROUNDS = 2
+ROUNDS = 3
 CHUNK = 32
 """Rows that Megatron's tool gives to a process at once."""
 
@@ -87,6 +91,7 @@ def tokens_datasets(options: argparse.Namespace, folder: Path) -> None:
 TOKENIZED = """
 import sys
 from pathlib import Path
+from benchmarks.made_up import write_rows
 from benchmarks.stopwatch import stopwatch
 from tapeout.tokenizer.tokenized import write_tokens
 text, model, made = map(Path, sys.argv[1:4])
@@ -130,23 +135,44 @@ def rows_datasets(options: argparse.Namespace, folder: Path) -> None:
     made.to_json(str(folder / "made.jsonl"))
 
 
-FORMATTED = """
+IMPORT = """
 import sys
 from pathlib import Path
+from benchmarks.made_up import write_rows
 from benchmarks.stopwatch import stopwatch
-from tapeout.config.instructions import FormattedInstructions
-from tapeout.data.formats import FIELDS, format_rows
-from tapeout.data.jsonl import read_jsonl, write_jsonl
-source, made = map(Path, sys.argv[1:])
+from tapeout.config.imported import ImportJob
+from tapeout.data.imported.account import Account
+from tapeout.data.imported.parts import format_source
+from tapeout.data.imported.source import import_source, rows_of
+folder, made, workers, near = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+split = {"near_duplicates": near or 1}
+job = ImportJob.model_validate({
+    "source": "rows", "licence": "none", "template": None, "rows": {"format": "prompt_response", "split": split},
+})
 with stopwatch() as times:
-    write_jsonl(made, format_rows(source, read_jsonl(source, FIELDS), FormattedInstructions()))
+    if near:
+        import_source(folder, job, made, workers)
+    else:
+        with made.open("wb") as stream:
+            for part in format_source(folder, job, rows_of, Account("stop"), workers):
+                stream.write(part.lines.content)
 print(*times)
 """
 
 
 def rows_tapeout(options: argparse.Namespace, folder: Path) -> Times:
-    """The step ``instructions_formatted``: one process."""
-    return told("data", FORMATTED, options.rows, folder / "made.jsonl")
+    """The part of the step ``imported`` that does what preprocess.py does; in the order of the file, not yet split."""
+    return told("corpus", IMPORT, options.rows.parent, folder / "made.jsonl", options.workers, 0)
+
+
+def rows_split(options: argparse.Namespace, folder: Path) -> Times:
+    """The step ``imported``, near-duplicates left alone."""
+    return told("corpus", IMPORT, options.rows.parent, folder / "made", options.workers, 1)
+
+
+def rows_grouped(options: argparse.Namespace, folder: Path) -> Times:
+    """The step ``imported`` as it is by default."""
+    return told("corpus", IMPORT, options.rows.parent, folder / "made", options.workers, 0.8)
 
 
 def told(environment: str, program: str, *arguments: object) -> Times:
@@ -162,7 +188,32 @@ TOKENS: dict[str, Side] = {
     "datasets.map": tokens_datasets,
     "Tapeout": tokens_tapeout,
 }
-ROWS: dict[str, Side] = {"preprocess.py": rows_preprocess, "datasets.map": rows_datasets, "Tapeout": rows_tapeout}
+ROWS: dict[str, Side] = {
+    "preprocess.py": rows_preprocess,
+    "datasets.map": rows_datasets,
+    "Tapeout": rows_tapeout,
+    "Tapeout, split as well": rows_split,
+    "Tapeout, split with near-duplicates": rows_grouped,
+}
+TEXT_SIZE = 24_000_000
+ROW_COUNT = 150_000
+
+
+def write_text(path: Path, results: Path) -> None:
+    """The default config's two corpora, and Python sources up to ``TEXT_SIZE`` bytes; no document twice."""
+    found = (results / "corpus" / name / "train.jsonl" for name in ("domain", "general"))
+    rows = (json.loads(line)["text"] for file in found for line in file.open(encoding="utf-8"))
+    library = Path(sysconfig.get_paths()["stdlib"])
+    sources = (file for file in sorted(library.rglob("*.py")) if not {"site-packages", "test"} & {*file.parts})
+    texts = (text for file in sources if (text := file.read_text(encoding="utf-8", errors="ignore")))
+    size = 0
+    with path.open("w", encoding="utf-8") as made:
+        for text in dict.fromkeys(chain(rows, texts)):
+            if size >= TEXT_SIZE:
+                break
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            row = json.dumps({"component": "text", "digest": digest, "text": text}, ensure_ascii=False)
+            size += made.write(f"{row}\n")
 
 
 def timed(side: Side, options: argparse.Namespace, folder: Path, answer: Any) -> None:
@@ -176,7 +227,7 @@ def timed(side: Side, options: argparse.Namespace, folder: Path, answer: Any) ->
 def measure(sides: dict[str, Side], options: argparse.Namespace, folder: Path) -> dict[str, Times]:
     """Times of each side, the best of all rounds."""
     best: dict[str, Times] = {}
-    for number in range(ROUNDS):
+    for number in range(options.rounds):
         for name, side in sides.items():
             place = folder / f"{side.__name__}-{number}"
             place.mkdir()
@@ -223,35 +274,40 @@ def compared(times: dict[str, Times], amount: float, digits: int) -> list[list[s
 def main() -> None:
     """Write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--text", type=Path, required=True, help="documents of one component, as a shard has them")
-    parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--rows", type=Path, required=True, help="instruction, context, response, category")
-    parser.add_argument("--what", required=True, help="what the two files are, for the page")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="of the default config")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--load", default="", help="what else the machine did, for the page")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        options.model = options.results / "tokenizer" / "tokenizer.model"
+        options.text, options.rows = folder / "text.jsonl", folder / "rows" / "rows.jsonl"
+        options.rows.parent.mkdir()
+        write_text(options.text, options.results)
+        write_rows(options.rows, ROW_COUNT)
         tokens, rows = measure(TOKENS, options, folder), measure(ROWS, options, folder)
         equal = same_bytes(folder)
+        size, row_size = options.text.stat().st_size / 1e6, options.rows.stat().st_size
         report = json.loads((folder / "tokens_tapeout-0/made/report.json").read_bytes())
     count = sum(each["tokens"] for each in report.values())
-    size = options.text.stat().st_size / 1e6
-    with options.rows.open("rb") as stream:
-        lines = sum(1 for _ in stream)
     against = ["× Tapeout's", "processor seconds", "× Tapeout's"]
     paragraphs = [
         "# Speed of the data steps",
-        f"Written by `python -m benchmarks.data_speed`. {options.what} {options.workers} processes each; the best of "
-        f"{ROUNDS} rounds in which the sides take turns. {options.load}",
-        f"## Tokens\n\n{size:.0f} MB of JSON Lines, {count:,} tokens. Megatron-core's files and Tapeout's are "
+        f"Written by `python -m benchmarks.data_speed`. {options.workers} processes each; the best of {options.rounds} "
+        f"rounds in which the sides take turns. {options.load}",
+        f"## Tokens\n\n{size:.0f} MB of JSON Lines (the default config's two training corpora and Python sources, no "
+        f"document twice; the graph's tokenizer), {count:,} tokens. Megatron-core's files and Tapeout's are "
         f"{'the same to the byte' if equal else 'NOT THE SAME'}; `datasets.map` leaves Arrow files.",
         table(["", "seconds", "million tokens a second", *against], compared(tokens, count / 1e6, 2)),
-        f"## Instruction rows\n\n{lines:,} rows. `preprocess.py` and the step `instructions_formatted` are one "
-        "process; the latter makes white space even and writes digest, source, licence and group of each row as well.",
-        table(["", "seconds", "rows a second", *against], compared(rows, lines, 0)),
+        f"## Instruction rows\n\n{ROW_COUNT:,} made-up rows like Dolly's (benchmarks/made_up.py: "
+        f"{row_size / ROW_COUNT:,.0f} bytes each, words by Zipf's law; one row in 12 is not ASCII, one in 20 has "
+        "white space that goes). `preprocess.py` is one process. The third line is what of the step `imported` does "
+        "the same work, and checks, counts and signs each row besides; the fourth adds equal rows and the split, the "
+        "fifth near-duplicates too: the whole step as it is by default.",
+        table(["", "seconds", "rows a second", *against], compared(rows, ROW_COUNT, 0)),
     ]
-    figures = {"tokens": tokens, "rows": rows, "token count": count, "row count": lines, "megabytes": size}
+    figures = {"tokens": tokens, "rows": rows, "token count": count, "row count": ROW_COUNT, "megabytes": size}
     write(PAGE, paragraphs, {**figures, "same bytes": equal, "workers": options.workers})
 
 

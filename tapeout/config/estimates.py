@@ -31,6 +31,18 @@ COPYING = 200_000_000
 PREPARING = 20_000_000
 """Bytes of source text a second that a data step reads, filters and writes: an assumption."""
 
+READING = 50_000_000
+"""Bytes of a large corpus a second that are read and put into shards, on two cores (benchmarks/data_memory.md)."""
+
+CLEANING = 10_000_000
+"""Bytes a second of a shard that are judged, scrubbed and signed, by one process (the same)."""
+
+TOKENIZING = 5_000_000
+"""Bytes a second of a shard that become ids, by one process (the same)."""
+
+COMPARING = 1_000_000_000
+"""Bytes a second of a corpus of which the signatures are compared: documents of 20 kB (the same)."""
+
 DOWNLOADING = 10_000_000
 """Bytes a second: an assumption."""
 
@@ -154,6 +166,30 @@ class Estimates:
     def preparing_seconds(self, names: Iterable[str]) -> int:
         """Reading and writing the text of these sources, and a second besides."""
         return 1 + sum(self.source_bytes(name) or 0 for name in names) // PREPARING
+
+    @property
+    def corpus_bytes(self) -> int:
+        """All sources of the sharded corpus, as far as their records tell."""
+        return sum(self.source_bytes(name) or 0 for name in self.settings.pretraining.sources)
+
+    def reading_seconds(self, name: str) -> int:
+        """Putting the documents of a source into shards, and two seconds besides."""
+        return 2 + (self.source_bytes(name) or 0) // READING
+
+    @property
+    def cleaning_seconds(self) -> int:
+        """Cleaning a shard, and two seconds besides."""
+        return 2 + self.corpus_bytes // self.settings.pretraining.shards // CLEANING
+
+    @property
+    def tokenizing_seconds(self) -> int:
+        """Tokenizing a shard, and two seconds besides."""
+        return 2 + self.corpus_bytes // self.settings.pretraining.shards // TOKENIZING
+
+    @property
+    def comparing_seconds(self) -> int:
+        """Finding near duplicates in all shards, and two seconds besides."""
+        return 2 + self.corpus_bytes // COMPARING
 
     def source_bytes(self, name: str) -> int | None:
         """Size of a source; None where its record does not tell."""

@@ -114,3 +114,15 @@ def test_other_kinds_of_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     found = estimates(sources=["config/sources.yaml", str(tmp_path / "sources.yaml")])
     assert [found.source_bytes(name) for name in records] == [20, None, 20, None, 12]
     assert [found.download_bytes(name) for name in records] == [0, 0, 0, None, 12]
+
+
+def test_steps_of_a_corpus_in_shards_are_told_by_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    part = {"sources": ["django"], "weight": 1}
+    made = estimates(pretraining={"shards": 200, "components": {"part": part}})
+    assert made.corpus_bytes == made.source_bytes("django")
+    # of 5 GB, within a factor of three of benchmarks/data_memory.md
+    monkeypatch.setattr(Estimates, "source_bytes", lambda self, name: 5_000_000_000)
+    assert 62 / 3 < made.reading_seconds("django") < 62 * 3
+    assert 2.5 / 3 < made.cleaning_seconds < 2.5 * 3
+    assert 5.8 / 3 < made.tokenizing_seconds < 5.8 * 3
+    assert 1.7 / 3 < made.comparing_seconds < 1.7 * 5

@@ -48,7 +48,9 @@ def runs_of(text: str) -> Grams:
 
 def grams(text: str) -> Grams:
     """The set of a text's runs, as sorted numbers."""
-    return np.unique(runs_of(text))
+    runs = runs_of(text)
+    runs.sort()
+    return runs[np.append(True, runs[1:] != runs[:-1])]
 
 
 def keys_of(text: str) -> Keys:
@@ -69,7 +71,10 @@ def keys_of(text: str) -> Keys:
 
 def jaccard(first: Grams, second: Grams) -> float:
     """How much of two sets is common: 1 for equal ones."""
-    common = len(np.intersect1d(first, second, assume_unique=True))
+    if len(first) > len(second):
+        first, second = second, first
+    places = second.searchsorted(first)
+    common = int(np.count_nonzero(second[np.minimum(places, len(second) - 1)] == first))
     return common / (len(first) + len(second) - common)
 
 
@@ -115,7 +120,10 @@ def near_pairs(texts: Sequence[str], keys: Keys, least: float, clusters: Cluster
             for pair in combinations(order[start : start + size].tolist(), 2):
                 if pair in apart or clusters.first(pair[0]) == clusters.first(pair[1]):
                     continue
-                if jaccard(runs(pair[0]), runs(pair[1])) >= least:
+                one, other = runs(pair[0]), runs(pair[1])
+                # sets of very different sizes need not be compared
+                close = min(len(one), len(other)) >= least * max(len(one), len(other)) - 1e-6
+                if close and jaccard(one, other) >= least:
                     yield pair
                 elif len(apart) < REMEMBERED:
                     apart.add(pair)

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from tapeout.config.imported import ImportJob, PromptResponse
 from tapeout.data.imported.account import Account
@@ -27,16 +29,32 @@ Format = Callable[[Iterator[Record], ImportJob, Account], Iterator[Row]]
 """Rows of some records."""
 
 
+class Joined(NamedTuple):
+    """Many byte strings as one, which goes from process to process at once."""
+
+    content: bytes
+    ends: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, items: list[bytes]) -> "Joined":
+        """Join ``items``."""
+        return cls(b"".join(items), np.cumsum(list(map(len, items)), dtype=np.int64))
+
+    def apart(self) -> list[bytes]:
+        """The byte strings again."""
+        return [self.content[start:end] for start, end in pairwise([0, *self.ends.tolist()])]
+
+
 @dataclass
 class Part:
-    """Rows of a piece, one entry a row in each list.
+    """Rows of a piece.
 
     Attributes:
         account: what was read and left out.
-        lines: as they are written, one after another.
-        ends: of the lines.
-        digests: of the rows.
-        categories: of the rows.
+        lines: as they are written.
+        digests: of the rows, each of 64 digits.
+        names: of the categories.
+        categories: place of each row's in ``names``.
         groups: of the rows; none if they are the digests.
         questions: as JSON.
         places: of the answers; none if all are 0.
@@ -44,12 +62,12 @@ class Part:
     """
 
     account: Account
-    lines: bytes
-    ends: list[int]
-    digests: list[str]
-    categories: list[str]
+    lines: Joined
+    digests: str
+    names: list[str]
+    categories: NDArray[np.uint32]
     groups: list[str]
-    questions: list[bytes]
+    questions: Joined
     places: list[int]
     keys: Keys
 
@@ -77,8 +95,10 @@ def format_piece(piece: Piece, folder: Path, job: ImportJob, rows_of: Format) ->
     keys = np.empty((0, BANDS), dtype=np.uint64)
     if job.rows.split.near_duplicates < 1 and asked:
         keys = np.stack([keys_of(orjson.loads(b'"%b"' % each)) for each in asked])
-    ends = np.cumsum(list(map(len, written)), dtype=np.int64).tolist()
-    return Part(account, b"".join(written), ends, digests, categories, groups, asked, answers, keys)
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(categories))}
+    kinds = np.fromiter(map(numbers.__getitem__, categories), dtype=np.uint32, count=len(categories))
+    lines, questions = Joined.of(written), Joined.of(asked)
+    return Part(account, lines, "".join(digests), list(numbers), kinds, groups, questions, answers, keys)
 
 
 def _quick(piece: Piece, folder: Path, job: ImportJob, account: Account) -> Lines | None:
@@ -118,10 +138,13 @@ def format_source(folder: Path, job: ImportJob, rows_of: Format, account: Accoun
 
 def ready_rows(part: Part, before: int) -> Iterator[Ready]:
     """Yield the rows of a part of which the lines stand behind ``before`` bytes of others."""
-    keys = part.keys if len(part.keys) else np.empty((len(part.digests), 0), dtype=np.uint64)
-    places = pairwise([0, *part.ends])
-    groups, answers = part.groups or part.digests, part.places or [0] * len(part.digests)
+    count = len(part.categories)
+    keys = part.keys if len(part.keys) else np.empty((count, 0), dtype=np.uint64)
+    digests = [part.digests[64 * number : 64 * number + 64] for number in range(count)]
+    categories = map(part.names.__getitem__, part.categories.tolist())
+    places = pairwise([0, *part.lines.ends.tolist()])
+    groups, answers = part.groups or digests, part.places or [0] * count
     for digest, category, group, asked, own, answer, (start, end) in zip(
-        part.digests, part.categories, groups, part.questions, keys, answers, places, strict=True
+        digests, categories, groups, part.questions.apart(), keys, answers, places, strict=True
     ):
         yield Ready(category, group, digest, asked, own, answer, before + start, before + end)

@@ -64,7 +64,7 @@ def import_source(folder: Path, job: ImportJob, output: Path, workers: int = 1) 
         rows: list[Ready] = []
         for part in format_source(folder, job, rows_of, account, workers):
             rows += ready_rows(part, file.tell())
-            file.write(part.lines)
+            file.write(part.lines.content)
         file.flush()
         return _write(rows, file, job, output, account)
 
