@@ -33,7 +33,7 @@ from benchmarks.tables import table, write
 from tapeout.graph.environment import read_environment
 
 PAGE = Path(__file__).parent / "data_speed.md"
-ROUNDS = 3
+ROUNDS = 2
 CHUNK = 32
 """Rows that Megatron's tool gives to a process at once."""
 
