@@ -15,6 +15,7 @@ DEV = $(call FOLDER,dev)/bin/python -m
 report: environments
 	@$(SNAKEMAKE) eval_report $(if $(CONFIG),--configfile $(CONFIG))
 	@echo "The report: $(CURDIR)/results/eval_report/report.html"
+	@echo "The data:   $(CURDIR)/results/data_report/report.html"
 
 plan:
 	@$(INSTALL) workflow
@@ -41,7 +42,7 @@ test-graph: dev
 
 test-data: environments
 	@$(INSTALL) corpus
-	$(call FOLDER,data)/bin/python -m pytest -q tests/sources tests/data tests/report
+	$(call FOLDER,data)/bin/python -m pytest -q tests/sources tests/data tests/inspection tests/report
 	$(call FOLDER,corpus)/bin/python -m pytest -q tests/pretraining tests/imported
 
 test-nemo: environments

@@ -6,6 +6,7 @@ import re
 from snakemake.utils import min_version
 
 from tapeout.config.estimates import Estimates
+from tapeout.config.looked_at import LookedAt
 from tapeout.config.root import load
 from tapeout.config.site import load_site
 from tapeout.graph.environment import read_environment
@@ -22,11 +23,12 @@ with named_errors():
     settings = load(config)
     site = load_site(settings.site)
     layer = Layer(workflow, checkpoints, site.launch, site.variables)
-    settings = settings.pinned(layer.local.digest)
+    settings = settings.pinned(layer.local.digests)
 
 action, artifact, sealed = layer.action, layer.artifact, layer.sealed
 parameters, build = layer.parameters, layer.build
 estimates = Estimates(settings)  # what rules tell of their cost; no identity
+looked_at = LookedAt(settings)
 trained_in = {"cpu": "../envs/nemo.yaml", "gpu": "../envs/nemo-cuda.yaml"}
 nemo_image = layer.container(settings.container.image, settings.container.python)
 # in a container nothing of NeMo runs before the probe has seen the expected versions; bare, the lock's hashes say them
@@ -38,6 +40,7 @@ locked_versions = {name: version for name, version in nemo_lock.items() if name 
 rule all:
     input:
         artifact("eval_report"),
+        artifact("data_report"),
     localrule: True
 
 
@@ -45,6 +48,7 @@ include: "rules/sources.smk"
 include: "rules/corpus.smk"
 include: "rules/instructions.smk"
 include: "rules/imported.smk"
+include: "rules/data_report.smk"
 include: "rules/tokenizer.smk"
 include: "rules/model.smk"
 include: "rules/probe.smk"

@@ -108,7 +108,7 @@ def journey(folder: Path, model: Path, shards: int, workers: int, watch: Watch) 
     """All steps of the corpus in ``folder / "source"``; what each took."""
     near = NearDuplicates()
     job = DocumentsJob(source=SOURCE, component=SOURCE, licence="none", licences=(), shards=shards)
-    cleaning = ShardJob(quality=Quality(), scrub=Scrub(emails=True, secrets=True), near_duplicates=near)
+    cleaning = ShardJob(quality=Quality(), scrub=Scrub(emails=True, secrets=True), near_duplicates=near.signing)
     names = [shard_name(number) for number in range(shards)]
     for name in ("shards", "tokens"):
         (folder / name).mkdir()

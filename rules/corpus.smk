@@ -1,3 +1,14 @@
+# with Arrow where a pattern asks for parquet files
+corpus_environments = {
+    part: (
+        "../envs/corpus.yaml"
+        if any(pattern.endswith(".parquet") for pattern in selection.include)
+        else "../envs/data.yaml"
+    )
+    for part, selection in settings.corpus
+}
+
+
 rule corpus_domain:
     input:
         action("corpus/domain"),
@@ -17,7 +28,7 @@ rule corpus_domain:
     log:
         "logs/corpus/domain.log",
     conda:
-        "../envs/data.yaml"
+        corpus_environments["domain"]
     shell:
         build("scripts/corpus_domain.py")
 
@@ -41,6 +52,6 @@ rule corpus_general:
     log:
         "logs/corpus/general.log",
     conda:
-        "../envs/data.yaml"
+        corpus_environments["general"]
     shell:
         build("scripts/corpus_general.py")

@@ -1,10 +1,17 @@
+if settings.dapt.reads == "pretraining":
+    token_folders = [artifact(f"pretraining/tokens/{name}") for name in settings.pretraining.shard_names]
+    training_text = {"blend": artifact("pretraining/blend.json"), "shards": token_folders}
+else:
+    training_text = {name: artifact(f"corpus/{name}", "train.jsonl") for name in ("domain", "general")}
+
+
 rule dapt:
     input:
         action("dapt/model"),
         **probed,
+        **gated,
+        **training_text,
         base=artifact("nemo/base.nemo"),
-        domain=artifact("corpus/domain", "train.jsonl"),
-        general=artifact("corpus/general", "train.jsonl"),
     output:
         sealed("dapt/model"),
     params:

@@ -17,7 +17,7 @@ rule imported:
     params:
         source=lambda wildcards: wildcards.name,
         licence=lambda wildcards: settings.sources[wildcards.name].licence,
-        rows=lambda wildcards: settings.imported.rows[wildcards.name].identity(),
+        rows=lambda wildcards: settings.rows_of(wildcards.name),
         template=lambda wildcards: settings.template_of(wildcards.name),
     resources:
         **site.cpu,

@@ -45,7 +45,7 @@ rule pretraining_shard:
     params:
         quality=settings.pretraining.quality.identity(),
         scrub=settings.pretraining.scrub.identity(),
-        near_duplicates=near_duplicates and near_duplicates.identity(),
+        near_duplicates=near_duplicates and near_duplicates.signing.identity(),
     resources:
         **site.cpu,
         typical_seconds=estimates.cleaning_seconds,

@@ -2,6 +2,7 @@ rule sft:
     input:
         action("sft/model"),
         **probed,
+        **gated,
         **encoded_rows,
         model=artifact("dapt/model"),
         train=artifact("instructions/splits", "train.jsonl"),

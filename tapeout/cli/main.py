@@ -18,6 +18,7 @@ from tapeout.cli.cost import cost as show_cost
 from tapeout.cli.diff import diff as show_diff
 from tapeout.cli.gc import age
 from tapeout.cli.gc import gc as collect_garbage
+from tapeout.cli.pin import pin as pin_source
 from tapeout.cli.project import NAMED_ERROR, load
 from tapeout.cli.push import push as run_push
 from tapeout.cli.rebuild import run as run_rebuild
@@ -306,6 +307,23 @@ def push(
     Exit code 0 if the remote has everything now, else 1.
     """
     raise typer.Exit(run_push(addresses or [], as_json))
+
+
+@app.command()
+def pin(
+    source: Annotated[str, typer.Argument(help="hf_model:OWNER/NAME or hf_dataset:OWNER/NAME")],
+    file: Annotated[list[str], typer.Option(metavar="PATTERN", help="Files to take; else all.")] = [],  # noqa: B006
+    revision: Annotated[str, typer.Option(help="Branch, tag or commit.")] = "main",
+    name: Annotated[str | None, typer.Option(help="Name of the source; else the repository's.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the record of a Hugging Face repository for a sources file.
+
+    Asks the hub (HF_ENDPOINT, HF_TOKEN) which commit a branch is at, and takes its files' SHA-256.
+
+    Exit code 0.
+    """
+    raise typer.Exit(pin_source(source, file, revision, name, as_json))
 
 
 def main() -> None:

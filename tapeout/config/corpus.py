@@ -62,10 +62,12 @@ class GeneralCorpus(Selection):
         default=("*/docs/*.txt",), min_length=1, description="Shell patterns over the path; * crosses folders."
     )
     exclude: tuple[Pattern, ...] = Field(
-        default=("*/docs/_theme/*", "*/docs/requirements.txt"), description="Shell patterns that win over include."
+        default=("*/docs/_theme/*", "*/docs/requirements.txt", "*/docs/releases/*"),
+        description="Shell patterns that win over include. Release notes tell the same fix for several versions: "
+        "training text would hold test text.",
     )
     names: tuple[SourceName, ...] = Field(default=("django",), min_length=1, description="The sources.")
-    test_share: float = Field(default=0.05, gt=0, lt=1, description="Share of the documents that is held out.")
+    test_share: float = Field(default=0.1, gt=0, lt=1, description="Share of the documents that is held out.")
 
     @property
     def sources(self) -> tuple[SourceName, ...]:

@@ -4,14 +4,16 @@ Rules give these numbers to the content layer as resources (``gflop``, ``typical
 them into time (docs/cost.md says how far to trust them). They are no parameters: no step imports this module.
 """
 
+import contextlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tapeout.config.base import Base
+from tapeout.config.folder import UnusableFolder, listing
 from tapeout.config.root import Settings
-from tapeout.config.sources import FileSource, HubSource, Source
+from tapeout.config.sources import FileSource, FolderSource, HubSource, Source
 from tapeout.config.training import Training
 
 BASE_PIECES = 32_000
@@ -194,6 +196,10 @@ class Estimates:
         source = self.settings.sources[name]
         if isinstance(source, FileSource):
             return Path(source.path).stat().st_size if Path(source.path).is_file() else None
+        if isinstance(source, FolderSource):
+            with contextlib.suppress(UnusableFolder):  # the step says so
+                return sum(path.stat().st_size for path in listing(source).values())
+            return None
         return _sum([size for _, size in _files(source)])
 
     def download_bytes(self, name: str) -> int | None:
@@ -202,9 +208,10 @@ class Estimates:
         A file that was downloaded before lies under its SHA-256, an unfinished one beside it, with ``.part``.
         """
         source, folder = self.settings.sources[name], downloads_folder()
-        if isinstance(source, FileSource) or (source.kind == "url" and source.url.startswith("file:")):
+        if source.kind in {"file", "folder"} or (source.kind == "url" and source.url.startswith("file:")):
             return 0
-        missing = [(sha256, size) for sha256, size in _files(source) if not (folder / sha256).exists()]
+        files = _files(source)
+        missing = [(sha256, size) for sha256, size in files if sha256 is None or not (folder / sha256).exists()]
         return _sum([_rest(folder / f"{sha256}.part", size) for sha256, size in missing])
 
     def download_seconds(self, name: str) -> int:
@@ -216,9 +223,9 @@ def _giga(flop: float) -> int:
     return max(1, round(flop / 1e9))
 
 
-def _files(source: Source) -> list[tuple[str, int | None]]:
-    """SHA-256 and size of each file that a source is downloaded as."""
-    if isinstance(source, FileSource):
+def _files(source: Source) -> list[tuple[str | None, int | None]]:
+    """SHA-256 and size of each file that a source is downloaded as, as far as its record tells them."""
+    if isinstance(source, FileSource | FolderSource):
         return []
     return [(file.sha256, file.size) for file in (source.files if isinstance(source, HubSource) else [source])]
 

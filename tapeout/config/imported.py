@@ -55,7 +55,12 @@ class Import(Section):
     bad_rows: Literal["stop", "drop"] = Field(
         "stop", description="What a row that cannot be used does: stop the step by name, or be left out and counted."
     )
-    longest_row: int = Field(10_000_000, ge=100, description="Most bytes of a row; a longer one cannot be used.")
+    longest_row: int = Field(
+        10_000_000,
+        ge=100,
+        le=2**30,
+        description="Most bytes of a line of JSON Lines and of a field of CSV; a longer one cannot be used.",
+    )
     split: Shares = Shares()
 
 
@@ -66,6 +71,13 @@ class Columns(Section):
     context: str | None = Field("context", description="Text that it is about; may be empty in a row.")
     response: str = Field("response", description="What is to be answered.")
     category: str | None = Field("category", description="Kind of the row; the split keeps their proportions.")
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        named = [name for name in (self.instruction, self.context, self.response) if name is not None]
+        if len(set(named)) < len(named):
+            raise ValueError("instruction, context and response must be three fields")
+        return self
 
 
 class PromptResponse(Import):
@@ -101,7 +113,7 @@ class Squad(Import):
         "drop", description="What becomes of a question without answer: it is left out and counted, or answered so."
     )
     impossible_answer: str = Field(
-        "The context does not say.", min_length=1, description="Answer to a question that has none."
+        "The context does not say.", pattern=r"\S", description="Answer to a question that has none."
     )
 
 

@@ -1,10 +1,10 @@
 """Large corpora for pretraining: which sources, in which shares, cut into how many shards, cleaned how."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from tapeout.config.corpus import Selection
+from tapeout.config.corpus import Pattern, Selection
 from tapeout.config.section import Section
 from tapeout.config.sources import SourceName
 
@@ -15,18 +15,27 @@ ComponentName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$
 class Reading(Selection):
     """How a source is read."""
 
-    include: tuple[str, ...] = Field(
-        default=("*",), min_length=1, description="Shell patterns over the path of a file; * crosses folders."
+    include: tuple[Pattern, ...] = Field(
+        default=("*",), min_length=1, description="Shell patterns over /path/of/a/file; * crosses folders."
     )
     maximum_bytes: int = Field(default=1_000_000, gt=0, description="Larger documents are dropped.")
     field: str = Field(default="text", min_length=1, description="Field of JSON Lines, or column of parquet.")
+
+    @model_validator(mode="after")
+    def _patterns_that_can_match(self) -> Self:
+        for pattern in (*self.include, *self.exclude):
+            if pattern[0] not in "/*?[":
+                raise ValueError(f"the pattern {pattern!r} matches no file: paths begin with /; write '*/{pattern}'")
+        return self
 
 
 class Component(Reading):
     """One part of the blend: sources that are drawn from together."""
 
     sources: tuple[SourceName, ...] = Field(min_length=1, description="The sources.")
-    weight: float = Field(gt=0, description="Share of the training tokens; the sum is brought to 1.")
+    weight: float = Field(
+        gt=0, allow_inf_nan=False, description="Share of the training tokens; the sum is brought to 1."
+    )
 
 
 class Quality(Section):
@@ -48,14 +57,24 @@ class Scrub(Section):
     secrets: bool = Field(default=False, description="Private keys, tokens of known forms, passwords in URLs.")
 
 
-class NearDuplicates(Section):
-    """MinHash over runs of words; documents whose signatures agree in a whole band are compared."""
+class Signing(Section):
+    """How a document gets its signature: MinHash over runs of words."""
 
-    threshold: float = Field(default=0.8, gt=0, le=1, description="Estimated Jaccard similarity from which one goes.")
     words: int = Field(default=5, ge=1, description="Words in a run.")
     permutations: int = Field(default=128, ge=16, description="Numbers in a signature.")
+    seed: int = Field(default=1, ge=0, lt=2**64, description="Seed of the permutations.")
+
+
+class NearDuplicates(Signing):
+    """Documents whose signatures agree in a whole band are compared."""
+
+    threshold: float = Field(default=0.8, gt=0, le=1, description="Estimated Jaccard similarity from which one goes.")
     bands: int = Field(default=16, ge=1, description="Bands of a signature; must divide permutations.")
-    seed: int = Field(default=1, ge=0, description="Seed of the permutations.")
+
+    @property
+    def signing(self) -> Signing:
+        """What the signatures depend on: another threshold makes no shard again."""
+        return Signing(**self.model_dump(include=set(Signing.model_fields)))
 
     @model_validator(mode="after")
     def _whole_bands(self) -> "NearDuplicates":
@@ -136,7 +155,7 @@ class ShardJob(Section):
 
     quality: Quality
     scrub: Scrub
-    near_duplicates: NearDuplicates | None
+    near_duplicates: Signing | None
 
 
 class BlendJob(Section):

@@ -1,7 +1,7 @@
 """The whole configuration: all sections together, read from YAML and checked before any rule runs."""
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,15 @@ from tapeout.config.corpus import Corpus
 from tapeout.config.dapt import Dapt
 from tapeout.config.evaluation import Evaluation
 from tapeout.config.export import Export
+from tapeout.config.folder import listing, tree_digest
 from tapeout.config.imported import EncodeJob, Imported, Squad
+from tapeout.config.inspection import DataReport
 from tapeout.config.instructions import Instructions
 from tapeout.config.pretraining import Pretraining
 from tapeout.config.report import Report
 from tapeout.config.section import Section
 from tapeout.config.sft import Sft
-from tapeout.config.sources import FileSource, Sources
+from tapeout.config.sources import FileSource, FolderSource, Sources
 from tapeout.config.tokenizer import Tokenizer
 from tapeout.errors import TapeoutError
 
@@ -39,6 +41,7 @@ class Settings(Section):
     pretraining: Pretraining = Pretraining()
     instructions: Instructions = Instructions()
     imported: Imported = Imported()
+    data_report: DataReport = DataReport()
     tokenizer: Tokenizer = Tokenizer()
     base: Base = Base()
     base_extended: BaseExtended = BaseExtended()
@@ -66,19 +69,39 @@ class Settings(Section):
         rows = self.imported.rows[name]
         return text_of(rows.template) if isinstance(rows, Squad) else None
 
+    def rows_of(self, name: str) -> dict[str, Any]:
+        """Format and options of an imported source as parameters: of a template the text counts, not where it lies."""
+        rows = self.imported.rows[name].identity()
+        return {**rows, "template": ""} if "template" in rows else rows
+
     def encoding(self) -> EncodeJob:
-        """How imported rows become token ids.
+        """How imported rows become token ids; as ``rows_of`` without the path of the template.
 
         Raises:
             InvalidConfig: the chat template cannot be read.
         """
         path = self.imported.prompt.chat_template
         return EncodeJob(
-            prompt=self.imported.prompt,
+            prompt=self.imported.prompt.model_copy(update={"chat_template": None if path is None else ""}),
             chat_template=None if path is None else text_of(path),
             template=self.sft.template,
             seq_length=self.sft.seq_length,
         )
+
+    @model_validator(mode="after")
+    def _something_to_read(self) -> "Settings":
+        if self.dapt.reads == "pretraining" and not self.pretraining.components:
+            raise ValueError("dapt.reads is pretraining, and pretraining.components names nothing")
+        return self
+
+    @model_validator(mode="after")
+    def _benchmarks_are_no_training(self) -> "Settings":
+        benchmarks = set(self.data_report.benchmarks)
+        if unknown := sorted(benchmarks - set(self.imported.rows)):
+            raise ValueError(f"data_report.benchmarks names {', '.join(unknown)}, which imported.rows does not have")
+        if trained := sorted(benchmarks & set(self.imported.train)):
+            raise ValueError(f"data_report.benchmarks names {', '.join(trained)}, which imported.train trains on")
+        return self
 
     @model_validator(mode="after")
     def _sources_exist(self) -> "Settings":
@@ -96,17 +119,35 @@ class Settings(Section):
                 raise ValueError(f"{key} names {', '.join(held_out)}, which is held out")
         return self
 
-    def pinned(self, digest: Callable[[Path], str]) -> "Settings":
+    @model_validator(mode="after")
+    def _nothing_twice(self) -> "Settings":
+        both = sorted(set(self.instructions.own) & set(self.imported.train))
+        if both:
+            # each splits by itself: what trains here would validate there
+            raise ValueError(f"instructions.own and imported.train both name {', '.join(both)}")
+        held_out = {self._content(name): name for name in self.corpus.domain.test}
+        for name in self.used_sources:
+            other = held_out.get(self._content(name), name)
+            if other != name and self._content(name) is not None:
+                raise ValueError(f"source {name} is read, and is the same file as {other}, which is held out")
+        return self
+
+    def _content(self, name: str) -> str | None:
+        """SHA-256 of a source that is one file, as far as it is pinned."""
+        return getattr(self.sources[name], "sha256", None)
+
+    def pinned(self, digests: Callable[[Sequence[Path]], list[str]]) -> "Settings":
         """The same settings, in which every local source that is used is pinned to what it is now.
 
-        A local file may go without a hash in the sources file, so that one can edit it and run again; its digest, taken
-        here, is then the parameter that the steps behind it see.
+        A local file or folder may go without a hash in the sources file, so that one can edit it and run again; its
+        digest, taken here, is then the parameter that the steps behind it see.
 
         Args:
-            digest: SHA-256 of a file.
+            digests: SHA-256 of files, in their order.
 
         Raises:
             InvalidConfig: a local file is missing.
+            UnusableFolder: a local folder is missing, or holds what cannot be taken.
         """
         sources = dict(self.sources)
         for name in self.used_sources:
@@ -114,7 +155,11 @@ class Settings(Section):
             if isinstance(source, FileSource) and source.sha256 is None:
                 if not Path(source.path).is_file():
                     raise InvalidConfig(f"Source {name}: there is no file {source.path}.", "Correct the sources file.")
-                sources[name] = source.model_copy(update={"sha256": digest(Path(source.path))})
+                sources[name] = source.model_copy(update={"sha256": digests([Path(source.path)])[0]})
+            if isinstance(source, FolderSource) and source.sha256 is None:
+                files = listing(source)
+                found = dict(zip(files, digests(list(files.values())), strict=True))
+                sources[name] = source.model_copy(update={"sha256": tree_digest(found)})
         return self.model_copy(update={"sources": sources})
 
 
@@ -146,7 +191,7 @@ def text_of(path: str) -> str:
         InvalidConfig: it cannot be read.
     """
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_bytes().decode()  # line ends as they are
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidConfig(f"The file {path} cannot be read: {error}.", "Correct its path in the config.") from error
 

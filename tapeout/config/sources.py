@@ -1,9 +1,10 @@
 """Everything that comes from outside: one typed record a source, pinned by content.
 
 ``config/sources.yaml`` maps a source's name to its record. A record's ``kind`` says how the source is fetched; the
-SHA-256 says what it is. The whole record is a parameter of the rule ``fetch``: a source with another address or
-version is fetched again, and if the bytes are the same, what reads them is left as it is. A licence also stands in the
-rows that are made from its source. Corpora without a manifest (F27) and packages whose revision moves (D10) end here.
+SHA-256 (for files of a Hugging Face repository at least the commit) says what it is. The whole record is a parameter of
+the rule ``fetch``: a source with another address or version is fetched again, and if the bytes are the same, what reads
+them is left as it is. A licence also stands in the rows that are made from its source. Corpora without a manifest (F27)
+and packages whose revision moves (D10) end here.
 """
 
 from abc import ABC, abstractmethod
@@ -71,7 +72,11 @@ class HubFile(Section):
     """One file of a Hugging Face repository."""
 
     path: str = Field(description="Path inside the repository.")
-    sha256: Sha256
+    sha256: Sha256 | None = Field(
+        default=None,
+        description="Without it the commit decides: the file must have the SHA-256 (large files) or the git blob id "
+        "that the hub has for it at that commit.",
+    )
     size: Size | None = None
 
     _plain_name = field_validator("path")(relative_name)
@@ -129,7 +134,28 @@ class FileSource(Record):
         return f"file {PurePosixPath(self.path).name}"
 
 
-Source = Annotated[PypiSource | HubSource | UrlSource | FileSource, Field(discriminator="kind")]
+class FolderSource(Record):
+    """The files of a local folder, with their paths inside it. Links and special files in it are refused.
+
+    Without ``sha256`` it is digested when the workflow starts: one file that is edited, added, removed or renamed
+    rebuilds what follows; times and modes of files count for nothing.
+    """
+
+    kind: Literal["folder"]
+    path: str = Field(min_length=1, description="Path, relative to the repository's root or absolute.")
+    include: tuple[str, ...] = Field(
+        default=("*",), min_length=1, description="Patterns over the paths inside the folder, which begin with /."
+    )
+    exclude: tuple[str, ...] = Field(default=(), description="Patterns of what is left out, e.g. '*/.git/*'.")
+    sha256: Sha256 | None = Field(default=None, description="Digest of all paths and contents, as WrongHash tells it.")
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, in words, as for a file."""
+        return f"folder {PurePosixPath(self.path).name}"
+
+
+Source = Annotated[PypiSource | HubSource | UrlSource | FileSource | FolderSource, Field(discriminator="kind")]
 Sources = dict[SourceName, Source]
 
 

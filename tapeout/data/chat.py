@@ -18,6 +18,8 @@ Render = Callable[[Mapping[str, Any]], tuple[str, list[Span]]]
 """From a row with ``conversations``, ``system`` and ``mask`` to its text and the spans that are trained on."""
 
 LABELLED = "VALUE_TO_TEXT"
+IN_TEMPLATES = (TypeError, ValueError, ArithmeticError, LookupError, RecursionError, MemoryError)
+"""What an expression of a template can raise beside Jinja's own errors."""
 
 
 class ForgedMark(ValueError):
@@ -168,8 +170,8 @@ class ChatTemplate:
             return environment.from_string(self.source).render(
                 messages=messages, add_generation_prompt=prompt, bos_token=self.begin, eos_token=self.end
             )
-        except TemplateError as error:
-            raise UnevenTemplate(str(error)) from error
+        except (TemplateError, *IN_TEMPLATES) as error:
+            raise UnevenTemplate(str(error) or type(error).__name__) from error
 
 
 def _refused(message: str) -> str:

@@ -1,6 +1,7 @@
 """From source folders to documents: which files, decoded how, and what was left out and why.
 
 A source holds archives, JSON Lines with a ``text`` field, or plain text files; each matching file is one document.
+Parquet files with a column ``text`` are read where a pattern ends in ``.parquet``: each row is a document.
 """
 
 import hashlib
@@ -82,8 +83,24 @@ def files_of(folder: Path, selection: Selection, tally: Tally) -> Iterator[tuple
         elif file.suffix == ".jsonl":
             for number, row in enumerate(read_jsonl(file, fields=("text",)), start=1):
                 yield f"{name}:{number}", row["text"].encode()
+        elif _is_parquet(name, selection):
+            # imported here, because only a corpus with such a file needs it
+            from tapeout.data.parquet_texts import file_texts
+
+            for number, text in enumerate(file_texts(file, name, "text"), start=1):
+                content = (text or "").encode()
+                if len(content) > selection.maximum_bytes:
+                    tally.dropped["too large"] += 1
+                else:
+                    yield f"{name}:{number}", content
         elif wanted(name, file.stat().st_size):
             yield name, file.read_bytes()
+
+
+def _is_parquet(path: str, selection: Selection) -> bool:
+    """Whether a pattern that ends in ``.parquet`` takes a file; its size is judged row by row."""
+    patterns = [pattern for pattern in selection.include if pattern.endswith(".parquet")]
+    return any(fnmatchcase(f"/{path}", pattern) for pattern in patterns) and not refuse(path, 0, selection)
 
 
 def refuse(path: str, size: int, selection: Selection) -> str:

@@ -17,7 +17,9 @@ from tapeout.data.prompt import BEGIN, END, TEMPLATE_FILE
 from tapeout.errors import TapeoutError
 
 MARKS = {"aligner": ALIGNER, "extra_id": EXTRA_ID}
+WORD_MARK = "\N{LOWER ONE EIGHTH BLOCK}"
 SHOWN = 5
+AGAIN, SAME = "the same as another row once made shorter", "the same token ids as another row"
 
 
 class NothingFits(TapeoutError):
@@ -76,22 +78,30 @@ class Encoding:
 
     def lines(self, path: Path, side: Side) -> Iterator[dict[str, Any]]:
         """Yield a line for each row of a file that fits; ``side`` grows."""
-        seen: set[tuple[int, ...]] = set()
+        seen: dict[tuple[int, ...], tuple[str, bool]] = {}
         for row in read_jsonl(path):
             try:
                 if "conversations" in row:
                     (ids, mask), shorter = encode_conversation(row, self.render, self.pieces, self.job.seq_length)
                 else:
                     (ids, mask), shorter = encode_prompted(row, self.job.template, self.processor, self.job.seq_length)
-                if tuple(ids) in seen:
-                    raise Unfit("the same as another row once made shorter")
-                seen.add(tuple(ids))
+                other, cut = seen.setdefault(tuple(ids), (row["digest"], shorter))
+                if other != row["digest"]:  # equal rows are here only if the split was to keep them
+                    raise Unfit(AGAIN if cut or shorter else SAME)
             except Unfit as error:
                 side.dropped[str(error)] += 1
                 side.first.setdefault(str(error), []).append(row["digest"])
                 continue
+            if any(WORD_MARK in text for text in texts_of(row)):
+                side.counts["rows with U+2581, which the tokenizer takes for a blank"] += 1
             side.counts.update({"rows": 1, "tokens": len(ids), "trained": sum(mask), "made shorter": int(shorter)})
             yield {"ids": ids, "mask": mask, "digest": row["digest"], "category": row["category"]}
+
+
+def texts_of(row: Mapping[str, Any]) -> list[str]:
+    """What a row says, of either kind."""
+    turns = [turn["value"] for turn in row.get("conversations", ())]
+    return [*turns, row.get("system", ""), row.get("input", ""), row.get("output", "")]
 
 
 def encode_source(rows: Path, tokenizer: Path, job: EncodeJob, output: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rensa import RMinHash
 
-from tapeout.config.pretraining import NearDuplicates
+from tapeout.config.pretraining import Signing
 
 BASE = np.uint64(0x9E3779B97F4A7C15)
 INVERSE = np.uint64(pow(int(BASE), -1, 2**64))
@@ -99,7 +99,7 @@ def elements(text: str, run: int) -> Hashes:
     return mixed(sums)
 
 
-def signatures(texts: Sequence[str], settings: NearDuplicates) -> Signatures:
+def signatures(texts: Sequence[str], settings: Signing) -> Signatures:
     """One signature a text, [n, permutations]."""
     if not texts:
         return np.empty((0, settings.permutations), dtype=np.uint32)

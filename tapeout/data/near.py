@@ -63,13 +63,20 @@ class Pairs:
             self.equal[other[found]] = equal[found]
 
     def bucket(self, members: Places) -> None:
-        """Compare all pairs of a bucket, the first having been compared with all; ``members`` are sorted."""
-        waiting = members[1:][self.near[members[1:]] < 0]
-        for place in members[1:]:
-            waiting = waiting[(waiting > place) & (self.near[waiting] < 0)]
-            if not len(waiting):
-                return
-            self.compare(np.full(len(waiting), place), waiting)
+        """Note of each member that has not gone yet the first before it that it is near, gone or not.
+
+        The first member having been compared with all; ``members`` are sorted.
+        """
+        rest = members[1:]
+        for place in np.flatnonzero(self.near[rest] < 0).tolist():
+            for start in range(0, place, AT_ONCE):
+                before = rest[start : min(start + AT_ONCE, place)]
+                equal = (self.signatures[before] == self.signatures[rest[place]]).sum(axis=1)
+                found = np.flatnonzero(equal >= self.needed)
+                if len(found):
+                    self.near[rest[place]] = before[found[0]]
+                    self.equal[rest[place]] = equal[found[0]]
+                    break
 
 
 def find(signatures: Signatures | Stored, settings: NearDuplicates) -> Pairs:
@@ -90,7 +97,7 @@ def find(signatures: Signatures | Stored, settings: NearDuplicates) -> Pairs:
         starts, sizes = np.unique(heads[again], return_counts=True)
         left = np.concatenate([[0], np.cumsum(pairs.near[order] < 0)])
         left = left[starts + sizes + 1] - left[starts + 1]
-        for start, size in zip(starts[left > 1], sizes[left > 1], strict=True):
+        for start, size in zip(starts[left > 0], sizes[left > 0], strict=True):
             pairs.bucket(order[start : start + size + 1])
     return pairs
 

@@ -12,27 +12,21 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 import pyarrow
-import pyarrow.parquet
 
 from tapeout.config.corpus import Selection
-from tapeout.data.archive import is_archive, read_archive
 from tapeout.data.documents import refuse
 from tapeout.data.jsonl import MalformedRow
-from tapeout.errors import TapeoutError
+from tapeout.data.members import members, named, opened_as_archive
+from tapeout.data.names import readable
+from tapeout.data.parquet_texts import UnreadableFile, parquet_texts
+from tapeout.data.text_row import text_row
 
 CODECS = {".gz": "gzip", ".zst": "zstd"}
 ROWS = (".jsonl", ".ndjson")
-LICENCE = ("licence", "license")
 LONGEST_LINE = 2**28
 """Bytes. A longer line is no row of text but a file without line ends."""
-PARQUET_ROWS = 256
-
-
-class UnreadableFile(TapeoutError):
-    """A compressed or a parquet file is damaged, or has other columns."""
-
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"{path} cannot be read: {reason}.", "Correct the source; nothing was skipped.")
+LONG_LINE = 2**24
+"""Bytes above which a line is parsed where it is read."""
 
 
 @dataclass(frozen=True)
@@ -74,21 +68,24 @@ def raw_documents(folder: Path, selection: Selection, field: str, dropped: Count
 
     for file in sorted(each for each in folder.rglob("*") if each.is_file() and not each.is_symlink()):
         name = file.relative_to(folder).as_posix()
-        if _kind(name) == "text" and is_archive(file):
-            for member, content in read_archive(file, wanted):
-                yield from _documents(member, io.BytesIO(content), selection, field, dropped)
+        if _kind(name) == "text" and opened_as_archive(file, readable(name)):
+            seen = dropped.total()
+            with named(readable(name)):
+                for member, stream in members(file, wanted):
+                    yield from _documents(readable(member), stream, selection, field, dropped)
+            dropped["archive without a file"] += dropped.total() == seen
         elif wanted(name, file.stat().st_size):
             with file.open("rb") as stream:
-                yield from _documents(name, stream, selection, field, dropped)
+                yield from _documents(readable(name), stream, selection, field, dropped)
     del dropped[""]
 
 
 def _codec(path: str) -> str:
-    return CODECS.get(PurePosixPath(path).suffix, "")
+    return CODECS.get(PurePosixPath(path).suffix.lower(), "")
 
 
 def _kind(path: str) -> str:
-    name = PurePosixPath(path)
+    name = PurePosixPath(path.lower())
     suffix = name.with_suffix("").suffix if name.suffix in CODECS else name.suffix
     return "rows" if suffix in ROWS else "parquet" if suffix == ".parquet" else "text"
 
@@ -97,8 +94,8 @@ def _kind(path: str) -> str:
 def _named(path: str) -> Iterator[None]:
     try:
         yield
-    except (pyarrow.ArrowException, OSError) as error:
-        raise UnreadableFile(path, str(error).splitlines()[0].rstrip(".")) from error
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise UnreadableFile(path, (str(error) or type(error).__name__).splitlines()[0].rstrip(".")) from error
 
 
 def _documents(path: str, file: IO[bytes], selection: Selection, field: str, dropped: Counter[str]) -> Iterator[Raw]:
@@ -107,9 +104,10 @@ def _documents(path: str, file: IO[bytes], selection: Selection, field: str, dro
         if codec := _codec(path):
             stream = io.BufferedReader(pyarrow.CompressedInputStream(pyarrow.PythonFile(file, "r"), codec), 2**20)
         if _kind(path) == "rows":
-            yield from _rows(path, stream)
+            yield from _rows(path, stream, selection, field, dropped)
         elif _kind(path) == "parquet":
-            yield from _parquet(path, stream, field)
+            for text, licence in parquet_texts(path, stream, field, dropped):
+                yield Raw(path, text, licence=licence)
         else:
             content = stream.read(selection.maximum_bytes + 1)
             if len(content) <= selection.maximum_bytes:
@@ -118,7 +116,7 @@ def _documents(path: str, file: IO[bytes], selection: Selection, field: str, dro
                 dropped["too large"] += 1
 
 
-def _rows(path: str, stream: IO[bytes]) -> Iterator[Raw]:
+def _rows(path: str, stream: IO[bytes], selection: Selection, field: str, dropped: Counter[str]) -> Iterator[Raw]:
     number, blank = 0, 0
     while line := stream.readline(LONGEST_LINE):
         number += 1
@@ -129,26 +127,13 @@ def _rows(path: str, stream: IO[bytes]) -> Iterator[Raw]:
             continue
         if blank:
             raise MalformedRow(Path(path), blank, "the line is empty")
-        yield Raw(path, line, line=number)
-
-
-def _parquet(path: str, stream: IO[bytes], field: str) -> Iterator[Raw]:
-    # a compressed parquet file cannot be sought in, and is small
-    source = stream if stream.seekable() else io.BytesIO(stream.read())
-    table = pyarrow.parquet.ParquetFile(source)
-    columns = {column.name: column.type for column in table.schema_arrow}
-    if field not in columns or not _is_text(columns[field]):
-        raise UnreadableFile(path, f"there is no column {field!r} of text")
-    licence = next((name for name in LICENCE if name in columns and _is_text(columns[name])), "")
-    wanted = [field, licence] if licence else [field]
-    for batch in table.iter_batches(batch_size=PARQUET_ROWS, columns=wanted):
-        texts = batch.column(field).to_pylist()
-        licences = batch.column(licence).to_pylist() if licence else [""] * len(texts)
-        for text, own in zip(texts, licences, strict=True):
-            yield Raw(path, text, licence=own or "")
-
-
-def _is_text(kind: pyarrow.DataType) -> bool:
-    if pyarrow.types.is_dictionary(kind):
-        kind = kind.value_type
-    return pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)
+        if len(line) <= LONG_LINE:
+            yield Raw(path, line, line=number)
+            continue
+        # several of these on their way to other processes would fill the memory
+        text, licence = text_row(path, number, line, field, Counter())
+        if len(text) > selection.maximum_bytes:
+            dropped["too large"] += 1
+        else:
+            yield Raw(path, text, licence=licence)
+    dropped["file without a row"] += not number

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import orjson
@@ -45,7 +45,8 @@ def write_shard(parts: Sequence[Path], output: Path, job: ShardJob, workers: int
     """Make the folder ``output`` with documents.jsonl, report.json, and the folder signatures if they are wanted.
 
     Args:
-        parts: the shard's lines of each source; of equal documents the first one's is kept.
+        parts: the shard's lines of each source; of equal documents that of the first source is kept, and of those the
+            smallest line, so that the order of a source's files and rows decides nothing.
         output: is made.
         job: how to judge.
         workers: processes.
@@ -78,16 +79,21 @@ def _distinct(parts: Sequence[Path], dropped: Counter[tuple[str, str]]) -> list[
     places: dict[bytes, Place] = {}
     for number, part in enumerate(parts):
         offset = 0
-        with part.open("rb") as stream:
+        with part.open("rb") as stream, part.open("rb") as again:
             for line in stream:
-                if places.setdefault(bytes.fromhex(line[DIGEST].decode()), (number, offset, len(line))) != (
-                    number,
-                    offset,
-                    len(line),
-                ):
+                digest, place = bytes.fromhex(line[DIGEST].decode()), (number, offset, len(line))
+                kept = places.setdefault(digest, place)
+                if kept != place:
                     dropped[orjson.loads(line)["source"], "duplicate"] += 1
+                    if kept[0] == number and line < _line(again, kept):
+                        places[digest] = place
                 offset += len(line)
     return [places[digest] for digest in sorted(places)]
+
+
+def _line(stream: IO[bytes], place: Place) -> bytes:
+    stream.seek(place[1])
+    return stream.read(place[2])
 
 
 def _batches(parts: Sequence[Path], places: Sequence[Place]) -> Iterator[list[bytes]]:
@@ -96,8 +102,7 @@ def _batches(parts: Sequence[Path], places: Sequence[Place]) -> Iterator[list[by
         batch: list[bytes] = []
         size = 0
         for number, offset, length in places:
-            streams[number].seek(offset)
-            batch.append(streams[number].read(length))
+            batch.append(_line(streams[number], (number, offset, length)))
             size += length
             if size >= BATCH:
                 yield batch

@@ -10,15 +10,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from tapeout.config.pretraining import DocumentsJob, shard_name
+from tapeout.data.empty import EmptyCorpus
 from tapeout.data.encoding import decode_bytes, tidy
-from tapeout.data.jsonl import parse_row, write_json
+from tapeout.data.jsonl import write_json
 from tapeout.data.parallel import in_order
-from tapeout.data.readers import LICENCE, Raw, raw_documents
+from tapeout.data.readers import Raw, raw_documents
+from tapeout.data.text_row import is_allowed, text_row
 
 BATCH = 2**20
 """Bytes of raw text that go to a process at once."""
@@ -40,6 +41,7 @@ def write_shards(folder: Path, output: Path, job: DocumentsJob, workers: int) ->
 
     Raises:
         BrokenArchive, MalformedRow, UnreadableFile: as named.
+        EmptyCorpus: nothing is left of the source.
     """
     output.mkdir()
     dropped, repaired = Counter[str](), Counter[str]()
@@ -60,8 +62,14 @@ def write_shards(folder: Path, output: Path, job: DocumentsJob, workers: int) ->
                 _flush(files[number], buffers[number])
     for file, buffer in zip(files, buffers, strict=True):
         _flush(file, buffer)
-    counts: dict[str, Any] = {"kept": kept, "dropped": dropped, "repaired": repaired}
-    write_json(output / "report.json", {"source": job.source, **{name: dict(each) for name, each in counts.items()}})
+    if not kept:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted((+dropped).items()))
+        raise EmptyCorpus(
+            f"Source {job.source} gives no document (left out: {reasons or 'it holds no file'}).",
+            f"Change include, field, licences or limits of component {job.component} in pretraining, or leave it out.",
+        )
+    counts: dict[str, Counter[str]] = {"kept": kept, "dropped": dropped, "repaired": repaired}
+    write_json(output / "report.json", {"source": job.source, **{name: dict(+each) for name, each in counts.items()}})
 
 
 def _flush(file: Path, buffer: bytearray) -> None:
@@ -88,13 +96,11 @@ def in_batches(documents: Iterable[Raw], size: int = BATCH) -> Iterator[list[Raw
 def prepare(raws: list[Raw], job: DocumentsJob) -> Batch:
     """Decode, tidy and judge documents, and say in which shard each lies."""
     batch = Batch()
-    allowed = set(job.licences)
+    allowed = frozenset(job.licences)
     for raw in raws:
         content, licence = raw.content, raw.licence
         if raw.line and isinstance(content, bytes):
-            row = parse_row(Path(raw.path), raw.line, content, (job.field,))
-            content = row[job.field]
-            licence = next((own for name in LICENCE if isinstance(own := row.get(name), str)), "")
+            content, licence = text_row(raw.path, raw.line, content, job.field, batch.repaired)
         text = decode_bytes(content, batch.repaired) if isinstance(content, bytes) else content
         if text is None:
             batch.dropped["binary" if isinstance(content, bytes) else "no text"] += 1
@@ -106,7 +112,7 @@ def prepare(raws: list[Raw], job: DocumentsJob) -> Batch:
             reason = "too large"
         elif len(text.strip()) < job.minimum_characters:
             reason = "too short"
-        elif allowed and (licence or job.licence) not in allowed:
+        elif not is_allowed(licence or job.licence, allowed):
             reason = "licence not allowed"
         if reason:
             batch.dropped[reason] += 1

@@ -7,10 +7,11 @@ digest, and it is read again when any of them differs.
 import contextlib
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tapeout.graph.digest import canonical, digest_file, write_atomically
+from tapeout.graph.digest import canonical, digest_files, write_atomically
 
 RACY_NS = 2 * 10**9
 """A file changed this shortly ago could change again within the file system's clock tick; it is not remembered."""
@@ -22,22 +23,27 @@ class LocalDigests:
 
     memory: Path
 
-    def digest(self, path: Path) -> str:
-        """SHA-256 of a file, read only if it may have changed since it was last read."""
+    def digests(self, paths: Sequence[Path]) -> list[str]:
+        """SHA-256 of files, in their order; each is read only if it may have changed since it was last read."""
         known = self._read()
-        info = path.stat()
-        state = [info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino, info.st_dev]
-        remembered = known.get(str(path))
-        if remembered is not None and remembered["state"] == state:
-            return str(remembered["digest"])
-        digest = digest_file(path)
-        if time.time_ns() - max(info.st_mtime_ns, info.st_ctime_ns) > RACY_NS:
-            known[str(path)] = {"state": state, "digest": digest}
+        states = {path: _state(path) for path in paths}
+        changed = [path for path in states if known.get(str(path), {}).get("state") != states[path]]
+        fresh = dict(zip(changed, digest_files(changed), strict=True))
+        found = [fresh[path] if path in fresh else str(known[str(path)]["digest"]) for path in paths]
+        now = time.time_ns()
+        settled = {path: digest for path, digest in fresh.items() if now - max(states[path][1:3]) > RACY_NS}
+        if settled:
+            known |= {str(path): {"state": states[path], "digest": digest} for path, digest in settled.items()}
             write_atomically(self.memory, canonical(known))
-        return digest
+        return found
 
     def _read(self) -> dict[str, dict[str, object]]:
         with contextlib.suppress(FileNotFoundError, ValueError):
             found: dict[str, dict[str, object]] = json.loads(self.memory.read_bytes())
             return found
         return {}
+
+
+def _state(path: Path) -> list[int]:
+    info = path.stat()
+    return [info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino, info.st_dev]

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tapeout.config.folder import listing
 from tapeout.config.root import Settings
-from tapeout.config.sources import FileSource, UrlSource
+from tapeout.config.sources import FileSource, FolderSource, UrlSource
 from tapeout.errors import TapeoutError
 from tapeout.graph.action import Recipe
 from tapeout.graph.digest import canonical
@@ -55,11 +56,14 @@ def check_sources(settings: Settings) -> None:
 
 
 def local_sources(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Names and paths of the local files that the graph reads."""
+    """Names and paths of the local files that the graph reads, those in local folders among them."""
     for name in settings.used_sources:
         source = settings.sources[name]
         if isinstance(source, FileSource):
             yield name, source.path
+        if isinstance(source, FolderSource):
+            portable(source.path, f"Source {name} is read from")
+            yield from ((name, str(path)) for path in listing(source).values())
 
 
 def portable(path: str, what: str) -> str:

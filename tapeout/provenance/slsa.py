@@ -120,6 +120,8 @@ def address(record: dict[str, Any], file: str) -> str:
         return f"pkg:pypi/{name}@{record['version']}?file_name={file}"
     if record["kind"] == "file":
         return f"urn:tapeout:code:{record['path']}"
+    if record["kind"] == "folder":
+        return f"urn:tapeout:code:{record['path']}/{file}"
     if record["kind"] == "url":
         return str(record["url"])
     kind = {"hf_model": "", "hf_dataset": "datasets/"}[record["kind"]]

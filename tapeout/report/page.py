@@ -3,37 +3,19 @@
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from tapeout.evals.bootstrap import Estimate
-from tapeout.report import plots, verdicts, wording
+from tapeout.page import render as page
+from tapeout.page import wording
+from tapeout.report import plots, verdicts
 from tapeout.report.material import Material
-
-TEMPLATE = "page.html.j2"
 
 
 def render(material: Material) -> str:
-    """Write the page. Equal material gives equal bytes; all text from data is escaped by the template engine."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(
-        number=wording.number,
-        percent=wording.percent,
-        count=wording.count,
-        size=wording.size,
-        category=wording.category,
-        listed=wording.listed,
-        interval=_interval,
-        share_interval=_share_interval,
-    )
-    return environment.get_template(TEMPLATE).render(_context(material))
+    """Write the page."""
+    filters = {"interval": _interval, "share_interval": _share_interval}
+    return page.render(Path(__file__).with_name("page.html.j2"), _context(material), filters)
 
 
 def _context(material: Material) -> dict[str, Any]:

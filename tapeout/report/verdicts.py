@@ -5,8 +5,8 @@ from typing import Literal
 
 from tapeout.config.report import Report
 from tapeout.evals.bootstrap import Estimate
+from tapeout.page.wording import MODEL_NAMES, number, percent, points
 from tapeout.report.figures import STEPS, Figures, Measure
-from tapeout.report.wording import MODEL_NAMES, number, percent, points
 
 Outcome = Literal["good", "part", "open", "bad"]
 

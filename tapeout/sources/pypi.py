@@ -24,7 +24,7 @@ def locate(source: PypiSource, patience: Patience | None = None) -> Remote:
     try:
         return retrying(patience or Patience())(ask, source)
     except Transient as error:
-        raise SourceUnreachable(f"The package index (for {source.package})", str(error)) from error
+        raise error.named(f"The package index (for {source.package})") from error
 
 
 def ask(source: PypiSource) -> Remote:

@@ -14,9 +14,11 @@ import sentencepiece
 from tapeout.data.indexed import IndexedWriter, id_type
 from tapeout.data.jsonl import read_jsonl, write_json
 from tapeout.data.parallel import in_order
+from tapeout.tokenizer.sentencepiece_model import WORD_MARK
 from tapeout.tokenizer.units import Encoder
 
 BATCH = 2**20
+MARKED = "documents with U+2581, which the tokenizer takes for a blank"
 
 
 @dataclass
@@ -26,6 +28,7 @@ class Encoded:
     ids: list[bytes] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
     text_bytes: int = 0
+    marked: int = 0
 
 
 _encoder: Encoder | None = None
@@ -69,6 +72,8 @@ def write_tokens(documents: Path, near: Path | None, model: Path, output: Path, 
                 counts[component] += Counter(
                     documents=len(encoded.lengths), tokens=sum(encoded.lengths), bytes=encoded.text_bytes
                 )
+                if encoded.marked:
+                    counts[component][MARKED] += encoded.marked
     write_json(output / "report.json", {component: dict(each) for component, each in counts.items()})
 
 
@@ -91,4 +96,5 @@ def encode(lines: Iterable[bytes], gone: frozenset[str]) -> dict[str, Encoded]:
             encoded.ids.append(ids)
             encoded.lengths.append(len(ids) // width)
             encoded.text_bytes += len(row["text"].encode())
+            encoded.marked += WORD_MARK in row["text"]
     return made

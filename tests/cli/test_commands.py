@@ -146,6 +146,6 @@ def test_a_mistake_is_named(project: Project, arguments: list[str], code: int, w
 
 def test_every_command_has_help_that_fits(project: Project) -> None:  # noqa: F811
     text = call(project, "--help")[1]
-    for command in ("status", "why", "cost", "verify", "run-name", "runs", "gc"):
+    for command in ("status", "why", "cost", "verify", "run-name", "runs", "gc", "pin"):
         assert command in text
         assert max(map(len, call(project, command, "--help")[1].splitlines())) <= 80

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tapeout.config.estimates import Estimates
 from tapeout.config.root import InvalidConfig, Settings, load
+from tapeout.config.sources import HubSource
 
 ROOT = Path(__file__).parents[2]
 
@@ -16,9 +18,9 @@ def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
 
 
-def laid_over(**changed: object) -> Settings:
+def laid_over(example: str = "chipnemo", **changed: object) -> Settings:
     default = yaml.safe_load((ROOT / "config" / "default.yaml").read_text())
-    return load({**default, **yaml.safe_load((ROOT / "config/examples/chipnemo.yaml").read_text()), **changed})
+    return load({**default, **yaml.safe_load((ROOT / f"config/examples/{example}.yaml").read_text()), **changed})
 
 
 def test_the_papers_blend() -> None:
@@ -42,3 +44,30 @@ def test_the_papers_blend() -> None:
 def test_what_makes_no_sense_is_refused(component: dict, words: str) -> None:
     with pytest.raises(InvalidConfig, match=words):
         laid_over(pretraining={"components": {"one": component}})
+
+
+def test_the_playbooks_data() -> None:
+    settings = laid_over("seeds")
+    formats = {name: rows.format for name, rows in settings.imported.rows.items()}
+    assert formats == {
+        "dolly-15k": "prompt_response",
+        "oasst1": "chat_trees",
+        "squad-v1.1": "squad",
+        "squad-v2.0": "squad",
+    }
+    assert {*formats, "wikipedia-simple"} <= set(settings.used_sources)
+    estimates = Estimates(settings)
+    assert estimates.source_bytes("squad-v2.0") == 42_123_633 and estimates.source_bytes("oasst1") is None
+    assert estimates.download_bytes("oasst1") is None
+
+
+def test_the_playbooks_sources_are_pinned_to_commits_and_hashes() -> None:
+    sources = laid_over("seeds").sources
+    assert {name for name, source in sources.items() if isinstance(source, HubSource)} == {
+        *("dolly-15k", "dolly-15k-first", "oasst1", "oasst1-ready", "squad-rows"),
+        *("wikipedia-simple", "wikipedia-en", "llama-2-7b"),
+    }
+    first, now = sources["dolly-15k-first"], sources["dolly-15k"]
+    assert isinstance(first, HubSource) and isinstance(now, HubSource)
+    assert [source.files[0].size for source in (first, now)] == [13_216_570, 13_085_339]
+    assert len(sources["wikipedia-en"].files) == 41  # type: ignore[union-attr]

@@ -1,12 +1,15 @@
 """The whole configuration: complete, checked, and documented by its schema."""
 
+import os
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tapeout.config.folder import UnusableFolder
 from tapeout.config.root import InvalidConfig, Settings, load
 from tapeout.config.schema import schema
+from tapeout.config.sources import FolderSource
 from tapeout.graph.local import LocalDigests
 
 ROOT = Path(__file__).parents[2]
@@ -83,9 +86,36 @@ def test_a_local_source_is_pinned_to_what_it_is_now(tmp_path: Path) -> None:
     settings = load({**default(), "sources": str(tmp_path / "sources.yaml")})
     digests = LocalDigests(tmp_path / "memory.json")
     with pytest.raises(InvalidConfig, match="there is no file"):
-        settings.pinned(digests.digest)
+        settings.pinned(digests.digests)
     core.write_bytes(b"one")
-    first = settings.pinned(digests.digest).sources["ibex"].identity()
+    first = settings.pinned(digests.digests).sources["ibex"].identity()
     core.write_bytes(b"two")
-    second = settings.pinned(digests.digest).sources["ibex"].identity()
+    second = settings.pinned(digests.digests).sources["ibex"].identity()
     assert first["sha256"] != second["sha256"] and first["sha256"] is not None
+
+
+def test_a_local_folder_is_pinned_to_what_it_is_now(tmp_path: Path) -> None:
+    folder = tmp_path / "core"
+    sources = yaml.safe_load((ROOT / "config" / "sources.yaml").read_text())
+    sources["ibex"] = {"kind": "folder", "path": str(folder), "licence": "own"}
+    (tmp_path / "sources.yaml").write_text(yaml.safe_dump(sources))
+    settings = load({**default(), "sources": str(tmp_path / "sources.yaml")})
+    digests = LocalDigests(tmp_path / "memory.json")
+    with pytest.raises(UnusableFolder, match="There is no folder"):
+        settings.pinned(digests.digests)
+    folder.mkdir()
+    (folder / "a.v").write_text("one")
+    (folder / "b.v").write_text("two")
+
+    def pinned() -> str | None:
+        source = settings.pinned(digests.digests).sources["ibex"]
+        assert isinstance(source, FolderSource)
+        return source.sha256
+
+    first = pinned()
+    os.utime(folder / "b.v", (1, 1))
+    assert first is not None and pinned() == first
+    (folder / "b.v").write_text("other")
+    assert pinned() != first
+    (folder / "b.v").write_text("two")
+    assert pinned() == first

@@ -69,6 +69,23 @@ def test_damaged_archives_are_named(make: object, tmp_path: Path) -> None:
         list(read_archive(path, lambda name, size: True))
 
 
+def test_damage_that_is_not_the_archives_own_is_named(tmp_path: Path) -> None:
+    """Wrong bytes that decompress to nothing, of each method; and archives that are no longer any."""
+    path = tmp_path / "core.zip"
+    for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        with zipfile.ZipFile(path, "w", method) as archive:
+            archive.writestr("a.v", "module a; endmodule\n" * 500)
+        whole = path.read_bytes()
+        path.write_bytes(whole[:50] + b"\xff" * 15 + whole[65:])
+        with pytest.raises(BrokenArchive, match="core.zip"):
+            list(read_archive(path, lambda name, size: True))
+        path.write_bytes(whole[:-30])
+        with pytest.raises(BrokenArchive, match="core.zip cannot be read: .* cut off"):
+            read_source("core", tmp_path, EVERYTHING, Tally())
+    path.rename(tmp_path / "core.txt")
+    assert not is_archive(tmp_path / "core.txt")
+
+
 def test_jsonl_is_canonical(tmp_path: Path) -> None:
     assert write_jsonl(tmp_path / "a.jsonl", [{"b": "ü", "a": 1}]) == 1
     assert (tmp_path / "a.jsonl").read_bytes() == '{"a":1,"b":"ü"}\n'.encode()

@@ -73,6 +73,7 @@ def config(folder: Path) -> dict:
             "general": {"names": ["prose"], "include": ["*.txt"], "test_share": 0.2},
         },
         "instructions": {"own": ["questions"], "splits": {"validation_share": 0.2}},
+        "data_report": {"gates": {"contaminated": 0.1}},  # the modules are made up from few words, and so alike
         "tokenizer": {
             "source": "tiny-tokenizer",
             "model_file": "tiny.model",

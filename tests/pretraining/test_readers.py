@@ -12,10 +12,12 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from tapeout.config.corpus import Selection
 from tapeout.config.pretraining import DocumentsJob
 from tapeout.data.archive import BrokenArchive
+from tapeout.data.documents import Tally, read_source
 from tapeout.data.jsonl import MalformedRow
-from tapeout.data.readers import UnreadableFile
+from tapeout.data.parquet_texts import UnreadableFile
 from tapeout.data.sharding import shard_of, write_shards
 
 TEXT = "The quick brown fox jumps over the lazy dog, again and again and again, number"
@@ -190,3 +192,21 @@ def test_a_document_more_changes_one_shard(source: Path, tmp_path: Path) -> None
 def test_shards_are_even() -> None:
     assert shard_of("f" * 64, 200) == 199 and shard_of("0" * 64, 200) == 0
     assert shard_of("8" + "0" * 63, 2) == 1 and shard_of("7" + "f" * 63, 2) == 0
+
+
+def test_a_corpus_reads_parquet_where_a_pattern_asks_for_it(source: Path) -> None:
+    texts = [f"{TEXT} 1", None, f"{TEXT} 2", "short", f"{TEXT} " * 99]
+    pyarrow.parquet.write_table(pyarrow.table({"id": [1, 2, 3, 4, 5], "text": texts}), source / "deep" / "a.parquet")
+    (source / "page.txt").write_text(f"{TEXT} 3")
+    tally, wanted = Tally(), Selection(include=("*.parquet", "*.txt"), maximum_bytes=999)
+    found = read_source("wikipedia", source, wanted, tally)
+    assert {each.path: each.text for each in found} == {
+        "deep/a.parquet:1": f"{TEXT} 1",
+        "deep/a.parquet:3": f"{TEXT} 2",
+        "page.txt": f"{TEXT} 3",
+    }
+    assert tally.dropped == {"too short": 2, "too large": 1}
+    assert [each.path for each in read_source("w", source, Selection(include=("*.txt",)), Tally())] == ["page.txt"]
+    (source / "b.parquet").write_bytes(b"no parquet")
+    with pytest.raises(UnreadableFile, match=r"b\.parquet cannot be read"):
+        read_source("wikipedia", source, wanted, tally)

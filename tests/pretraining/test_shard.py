@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tapeout.config.pretraining import DocumentsJob, NearDuplicates, Quality, Scrub, ShardJob
+from tapeout.config.pretraining import DocumentsJob, NearDuplicates, Quality, Scrub, ShardJob, Signing
 from tapeout.data.minhash import elements, signatures
 from tapeout.data.near import find, write_near
 from tapeout.data.scrub import scrub
 from tapeout.data.shard import write_shard
 from tapeout.data.sharding import write_shards
 
-JOB = ShardJob(quality=Quality(), scrub=Scrub(), near_duplicates=NearDuplicates())
+JOB = ShardJob(quality=Quality(), scrub=Scrub(), near_duplicates=Signing())
 
 
 def prose(seed: int, words: int = 200) -> str:

@@ -58,6 +58,15 @@ def test_counts_are_exact_and_workers_change_nothing(model: Path, tmp_path: Path
     assert report["a"]["documents"] == len(ids) and report["a"]["tokens"] == sum(map(len, ids))
 
 
+def test_what_does_not_come_back_from_the_tokenizer_is_told(model: Path, tmp_path: Path) -> None:
+    rows = [{"digest": f"{n:064x}", "component": "a", "text": text} for n, text in enumerate(("▁▂▃", "▂▃", WORDS))]
+    (tmp_path / "documents.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    write_tokens(tmp_path / "documents.jsonl", None, model, tmp_path / "out", True, 1)
+    report = orjson.loads((tmp_path / "out" / "report.json").read_bytes())["a"]
+    assert report.pop("documents with U+2581, which the tokenizer takes for a blank") == 1
+    assert set(report) == {"documents", "tokens", "bytes"} and report["documents"] == 3
+
+
 def test_blend(tmp_path: Path) -> None:
     reports = [
         {"a": {"documents": 1, "tokens": 30, "bytes": 90}},

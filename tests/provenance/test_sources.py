@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -32,7 +33,7 @@ class Exported:
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
-    """Two local sources and two behind an address; a fifth is in the sources file and is not used."""
+    """A local file, a local folder and two sources behind an address; a fifth is in the file and not used."""
     root = tmp_path_factory.mktemp("sources") / "project"
     shutil.copytree(Path(__file__).parent / "project", root)
     for name in ("profiles/default", "tapeout"):
@@ -42,15 +43,18 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
         shutil.copy(ROOT / name, root / name)
     (root / ".envs").symlink_to(ROOT / ".envs")
     with serve() as server:
-        records: dict[str, dict[str, str]] = {"unused": {"kind": "file", "path": "/of/nobody", "licence": "secret"}}
+        records: dict[str, dict[str, Any]] = {"unused": {"kind": "file", "path": "/of/nobody", "licence": "secret"}}
         for name, content in (("far", b"far away\n"), ("far-too", b"also far\n")):
             server.files[f"/{name}"] = content
             address = {"kind": "url", "url": f"{server.address}/{name}", "file": name, "sha256": sha256(content)}
             records[name] = {**address, "licence": "MIT"}
-        for name in ("near", "near-too"):
-            (root / "data").mkdir(exist_ok=True)
-            (root / "data" / f"{name}.txt").write_text(f"{name}\n")
-            records[name] = {"kind": "file", "path": f"data/{name}.txt", "licence": "Apache-2.0"}
+        (root / "data/near-too").mkdir(parents=True)
+        (root / "data/near.txt").write_text("near\n")
+        (root / "data/near-too/near-too.txt").write_text("near-too\n")
+        (root / "data/near-too/excluded").write_text("nobody's business\n")
+        near_too = {"kind": "folder", "path": "data/near-too", "include": ["*.txt"]}
+        records["near"] = {"kind": "file", "path": "data/near.txt", "licence": "Apache-2.0"}
+        records["near-too"] = {**near_too, "licence": "Apache-2.0"}
         (root / "sources.yaml").write_text(yaml.safe_dump(records))
         project = Project(root)
         project.run()
@@ -75,6 +79,7 @@ def test_used_sources_go_along_with_pins_and_licences(exported: Exported) -> Non
         **dict.fromkeys(("sources/near", "sources/near-too"), "Apache-2.0"),
     }
     assert (exported.export / "code/data/near.txt").read_text() == "near\n"
+    assert [each.name for each in (exported.export / "code/data/near-too").iterdir()] == ["near-too.txt"]
     assert not (exported.export / "code/sources.yaml").exists()
     pinned = json.loads((exported.export / "code/config/exported-sources.json").read_bytes())
     assert pinned["near"]["sha256"] == sha256(b"near\n") and "unused" not in pinned
@@ -104,6 +109,7 @@ def test_a_source_whose_bytes_changed_is_refused(exported: Exported, tmp_path: P
     [
         {"kind": "file", "path": "/data/rows.jsonl"},
         {"kind": "file", "path": "../rows.jsonl"},
+        {"kind": "folder", "path": "../texts"},
         {"kind": "url", "url": "file:///data/rows.jsonl", "file": "rows.jsonl", "sha256": "0" * 64},
     ],
 )

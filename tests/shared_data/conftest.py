@@ -58,8 +58,8 @@ def project(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
 
 @pytest.fixture(scope="session")
 def built(project: Path) -> Built:
-    """All imports of config/open_data.yaml, as rows and as token ids."""
-    snakemake(project, "encodings")
+    """All imports of config/open_data.yaml, as rows and as token ids, and the gates before a training."""
+    snakemake(project, "encodings", "gates")
     return Built(project / "results")
 
 

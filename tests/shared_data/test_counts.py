@@ -100,3 +100,24 @@ def test_token_ids(built: Built) -> None:
         "self-instruct": (158, 0, {"longer than seq_length": 17}),
         "eda-corpus-qa": (194, 0, {"longer than seq_length": 2}),
     }
+
+
+def test_the_data_report_counts_the_same_and_its_gates_are_passed(built: Built) -> None:
+    report = built.report("data_report")
+    sides = report["sets"]["imported/oasst-en-100"]["sides"]
+    assert {side: (each["rows"], each["left out"]) for side, each in sides.items()} == {
+        "train": (424, 232),
+        "validation": (79, 48),
+        "test": (26, 19),
+    }
+    drops = report["drops"]
+    assert drops["imported/eda-corpus-qa"] == {"kept": 196, "dropped": {"blank record": 788}, "changed": {}}
+    assert drops["encoded/xquad-en"] == {"kept": 1187, "dropped": {}, "changed": {"made shorter": 461}}
+    held = {
+        (training, name): each["held"]
+        for training, sets in report["contamination"].items()
+        for name, each in sets.items()
+    }
+    assert len(held) == 49 and not any(held.values())
+    assert all(gate["passed"] for gate in report["gates"])
+    assert (built.results / "gates.json").is_file()

@@ -20,7 +20,6 @@ ROOT = Path(__file__).parents[2]
 QUICK = Patience(tries=3, first=0.01, longest=0.05)
 WHEEL = b"a wheel, as far as anybody looks" * 100
 NAME = "some_core-1.0-py3-none-any.whl"
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def record(**values: object) -> Source:
@@ -90,26 +89,6 @@ def test_an_address_that_is_no_index(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setenv("PIP_INDEX_URL", "file:///nowhere")
     with pytest.raises(SourceUnreachable, match="PIP_INDEX_URL"):
         fetch_source(archive(), tmp_path / "a", tmp_path / "downloads", QUICK)
-
-
-@pytest.mark.parametrize(("kind", "prefix"), [("hf_model", ""), ("hf_dataset", "/datasets")])
-def test_hub_files_at_a_commit(
-    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, prefix: str
-) -> None:
-    monkeypatch.setenv("HF_ENDPOINT", place.address)
-    monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    files = {"config.json": b"{}", "onnx/model.bin": WHEEL}
-    for name, content in files.items():
-        place.files[f"{prefix}/owner/name/resolve/{COMMIT}/{name}"] = content
-    listed = [{"path": name, "sha256": sha256(content)} for name, content in files.items()]
-    source = record(kind=kind, repository="owner/name", revision=COMMIT, files=listed)
-    fetch_source(source, tmp_path / "out", tmp_path / "downloads", QUICK)
-    assert {name: (tmp_path / "out" / name).read_bytes() for name in files} == files
-    assert {token for _, _, token in place.requests} == {"Bearer hf_secret"}
-    monkeypatch.delenv("HF_TOKEN")
-    place.requests.clear()
-    fetch_source(source, tmp_path / "more", tmp_path / "elsewhere", QUICK)
-    assert {token for _, _, token in place.requests} == {None}
 
 
 def test_a_url_and_a_file(place: Place, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ GOOD = {
     "hf_model": {"repository": "a/b", "revision": "1" * 40, "files": [{"path": "x/y.bin", "sha256": HASH}]},
     "url": {"url": "https://example.org/x", "file": "x", "sha256": HASH},
     "file": {"path": "x.jsonl"},
+    "folder": {"path": "texts"},
 }
 
 
@@ -35,14 +36,21 @@ def test_good_records(kind: str) -> None:
         ("hf_model", f"Hugging Face model a/b at commit {'1' * 40}"),
         ("url", "https://example.org/x"),
         ("file", "file x.jsonl"),
+        ("folder", "folder texts"),
     ],
 )
 def test_attribution_names_origin_and_licence(kind: str, origin: str) -> None:
     assert check(kind).attribution == {"origin": origin, "licence": "ISC"}
 
 
+def test_a_commit_pins_the_files_of_a_hub_repository() -> None:
+    record = check("hf_model", files=[{"path": "x"}])
+    assert record.identity()["files"] == [{"path": "x", "sha256": None, "size": None}]
+
+
 def test_attribution_names_no_folder_of_this_machine() -> None:
     assert check("file", path="/home/me/x.jsonl").origin == "file x.jsonl"
+    assert check("folder", path="/home/me/texts/").origin == "folder texts"
     assert check("url", url="file:///home/me/x").origin == "file x"
 
 
@@ -59,10 +67,12 @@ def test_attribution_names_no_folder_of_this_machine() -> None:
         ("url", {"url": "ftp://example.org/x"}),
         ("hf_model", {"revision": "main"}),
         ("hf_model", {"files": []}),
-        ("hf_model", {"files": [{"path": "x"}]}),
+        ("hf_model", {"files": [{"path": "x", "sha256": "abc"}]}),
         ("hf_model", {"files": [{"path": "/etc/x", "sha256": HASH}]}),
         ("hf_model", {"files": [{"path": "x", "sha256": HASH}] * 2}),
         ("file", {"kind": "floppy"}),
+        ("folder", {"include": []}),
+        ("folder", {"path": ""}),
     ],
 )
 def test_bad_records(kind: str, changes: dict[str, object]) -> None:

@@ -26,22 +26,26 @@ def parquet_file(path: Path, name: str, account: Account) -> Iterator[Record]:
             columns = file.schema_arrow.names
             if len(set(columns)) < len(columns):
                 raise BrokenFile(name, f"two of its columns have one name: {columns}")
-            for batch in file.iter_batches(batch_size=BATCH):
+            # times are of no use to any format, and Python has no form for many of them
+            wanted = [column.name for column in file.schema_arrow if not pyarrow.types.is_temporal(column.type)]
+            for batch in file.iter_batches(batch_size=BATCH, columns=wanted):
                 for row in range(batch.num_rows):
                     number += 1
                     value = _value(batch.slice(row, 1))
-                    if value is None:
-                        account.bad(BadRow(name, f"row {number}", "not UTF-8"))
+                    if isinstance(value, str):
+                        account.bad(BadRow(name, f"row {number}", value))
                     else:
                         yield Record(name, f"row {number}", value)
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         words = str(error).partition("\n")[0].rstrip(".")
         raise BrokenFile(name, f"behind row {number} it is not parquet ({words})") from error
 
 
-def _value(row: pyarrow.RecordBatch) -> dict[str, Any] | None:
-    """The one row of a batch; None if a text of it is not UTF-8, which parquet does not check."""
+def _value(row: pyarrow.RecordBatch) -> dict[str, Any] | str:
+    """The one row of a batch; why not, if a value of it is none for Python, which parquet does not check."""
     try:
         return dict(row.to_pylist()[0])
     except UnicodeDecodeError:
-        return None
+        return "not UTF-8"
+    except (ValueError, OverflowError):
+        return "a time that cannot be read"

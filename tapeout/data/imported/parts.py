@@ -22,6 +22,7 @@ from tapeout.data.imported.pieces import Piece, pieces_of
 from tapeout.data.imported.plain import Lines, plain_rows
 from tapeout.data.imported.reading import Record, json_lines, read_file
 from tapeout.data.imported.row import Ready, Row
+from tapeout.data.names import readable
 from tapeout.data.parallel import in_order
 
 Format = Callable[[Iterator[Record], ImportJob, Account], Iterator[Row]]
@@ -56,6 +57,7 @@ class Part:
         categories: place of each row's in ``names``.
         groups: of the rows; none if they are the digests.
         questions: as JSON.
+        places: of the answers; none if all are 0.
         keys: of the questions, [rows, bands]; no rows if they are not wanted.
     """
 
@@ -66,6 +68,7 @@ class Part:
     categories: NDArray[np.uint32]
     groups: list[str]
     questions: Joined
+    places: list[int]
     keys: Keys
 
 
@@ -78,6 +81,7 @@ def format_piece(piece: Piece, folder: Path, job: ImportJob, rows_of: Format) ->
     account = Account(job.rows.bad_rows)
     written: list[bytes]
     groups: list[str] = []
+    answers: list[int] = []
     quick = _quick(piece, folder, job, account)
     if quick:
         written, digests, categories, asked = quick
@@ -86,14 +90,15 @@ def format_piece(piece: Piece, folder: Path, job: ImportJob, rows_of: Format) ->
         sort = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
         written = [orjson.dumps(row.line(job.source, job.licence), option=sort) for row in rows]
         digests, categories = [row.digest for row in rows], [row.category for row in rows]
-        groups = [row.group for row in rows]
+        groups, answers = [row.group for row in rows], [row.place for row in rows]
         asked = [orjson.dumps(row.question)[1:-1] for row in rows]
     keys = np.empty((0, BANDS), dtype=np.uint64)
     if job.rows.split.near_duplicates < 1 and asked:
         keys = np.stack([keys_of(orjson.loads(b'"%b"' % each)) for each in asked])
     numbers = {name: number for number, name in enumerate(dict.fromkeys(categories))}
-    places = np.fromiter(map(numbers.__getitem__, categories), dtype=np.uint32, count=len(categories))
-    return Part(account, Joined.of(written), "".join(digests), list(numbers), places, groups, Joined.of(asked), keys)
+    kinds = np.fromiter(map(numbers.__getitem__, categories), dtype=np.uint32, count=len(categories))
+    lines, questions = Joined.of(written), Joined.of(asked)
+    return Part(account, lines, "".join(digests), list(numbers), kinds, groups, questions, answers, keys)
 
 
 def _quick(piece: Piece, folder: Path, job: ImportJob, account: Account) -> Lines | None:
@@ -110,11 +115,13 @@ def _quick(piece: Piece, folder: Path, job: ImportJob, account: Account) -> Line
 def _records(piece: Piece, folder: Path, job: ImportJob, account: Account) -> Iterator[Record]:
     path = folder / piece.name
     if piece.start is None:
-        yield from read_file(path, piece.name, job.rows, account)
+        yield from read_file(path, readable(piece.name), job.rows, account)
     else:
         with path.open("rb") as stream:
             stream.seek(piece.start)
-            yield from json_lines(stream, piece.name, job.rows, account, piece.before, piece.start + piece.size)
+            yield from json_lines(
+                stream, readable(piece.name), job.rows, account, piece.before, piece.start + piece.size
+            )
 
 
 def format_source(folder: Path, job: ImportJob, rows_of: Format, account: Account, workers: int) -> Iterator[Part]:
@@ -136,7 +143,8 @@ def ready_rows(part: Part, before: int) -> Iterator[Ready]:
     digests = [part.digests[64 * number : 64 * number + 64] for number in range(count)]
     categories = map(part.names.__getitem__, part.categories.tolist())
     places = pairwise([0, *part.lines.ends.tolist()])
-    for digest, category, group, asked, own, (start, end) in zip(
-        digests, categories, part.groups or digests, part.questions.apart(), keys, places, strict=True
+    groups, answers = part.groups or digests, part.places or [0] * count
+    for digest, category, group, asked, own, answer, (start, end) in zip(
+        digests, categories, groups, part.questions.apart(), keys, answers, places, strict=True
     ):
-        yield Ready(category, group, digest, asked, own, before + start, before + end)
+        yield Ready(category, group, digest, asked, own, answer, before + start, before + end)

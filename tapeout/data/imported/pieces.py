@@ -32,7 +32,8 @@ class Piece:
 
 def pieces_of(folder: Path, options: Import, account: Account) -> Iterator[Piece]:
     """Yield the pieces of a source, in their order."""
-    for path, name in files_of(folder, options, account):
+    for path, _ in files_of(folder, options, account):
+        name = path.relative_to(folder).as_posix()
         if kind_of(name) in ("jsonl", "ndjson") and not name.lower().endswith(".gz"):
             try:
                 with opened(path, name) as stream:

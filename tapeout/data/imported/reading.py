@@ -21,9 +21,12 @@ import orjson
 from tapeout.config.imported import Import
 from tapeout.data.imported.account import Account, BadRow, BrokenFile
 from tapeout.data.imported.text import has_surrogates
+from tapeout.data.names import readable
 
 GZIP, UTF_8, UTF_16 = b"\x1f\x8b", b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 CHUNK = 1 << 20
+LARGEST_JSON = 1 << 30
+"""Bytes of a file that is one JSON text, which is read as a whole; a small packed file could be any size."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def read_records(folder: Path, options: Import, account: Account) -> Iterator[Re
 def files_of(folder: Path, options: Import, account: Account) -> Iterator[tuple[Path, str]]:
     """Yield the files of a source that the options name, with their paths in it."""
     for path in sorted(each for each in folder.rglob("*") if each.is_file()):
-        name = path.relative_to(folder).as_posix()
+        name = readable(path.relative_to(folder).as_posix())
         if fnmatchcase(name, options.files):
             account.read["files"] += 1
             yield path, name
@@ -126,7 +129,11 @@ def json_lines(
     while (end is None or stream.tell() < end) and (line := stream.readline(options.longest_row + 1)):
         number += 1
         place = f"line {number}"
-        if len(line) > options.longest_row and not line.endswith(b"\n"):
+        long = len(line) > options.longest_row and not line.endswith(b"\n")
+        if blank is not None and (long or line.strip()):
+            account.bad(BadRow(name, blank, "the line is empty"))
+            blank = None
+        if long:
             while not line.endswith(b"\n") and (line := stream.readline(CHUNK)):
                 pass
             account.bad(BadRow(name, place, "the row is longer than longest_row"))
@@ -134,9 +141,6 @@ def json_lines(
         if not line.strip():
             blank = blank or place
             continue
-        if blank is not None:
-            account.bad(BadRow(name, blank, "the line is empty"))
-            blank = None
         try:
             value = parse(line)
         except ValueError as error:
@@ -147,8 +151,11 @@ def json_lines(
 
 def json_file(stream: IO[bytes], name: str, options: Import, account: Account) -> Iterator[Record]:
     """Yield the items of a JSON file that is a list, or the one object that it is."""
+    content = stream.read(LARGEST_JSON + 1)
+    if len(content) > LARGEST_JSON:
+        raise BrokenFile(name, f"it is one JSON text of more than {LARGEST_JSON} bytes; JSON Lines may have any number")
     try:
-        whole = parse(stream.read())
+        whole = parse(content)
     except ValueError as error:
         raise BrokenFile(name, f"{error.args[0]} ({', '.join(error.args[1:])})") from error
     if isinstance(whole, list):

@@ -28,6 +28,10 @@ class Splittable(Protocol):
         """The text by which near-duplicates are found."""
 
     @property
+    def place(self) -> int:
+        """Where the answer stands, by which alone rows of one digest and one group may differ; 0 if nowhere."""
+
+    @property
     def keys(self) -> Keys:
         """The keys of the question; see ``tapeout.data.imported.near``."""
 
@@ -51,6 +55,11 @@ class Row:
     digest: str
 
     @property
+    def place(self) -> int:
+        """Where the answer stands; 0 if nowhere."""
+        return (self.content.get("answer") or [0])[0]
+
+    @property
     def keys(self) -> Keys:
         """The keys of the question."""
         return keys_of(self.question)
@@ -70,6 +79,7 @@ class Ready(NamedTuple):
         digest: SHA-256 of the content as it was read.
         asked: JSON of the question, without quotation marks.
         keys: of the question.
+        place: where the answer stands; 0 if nowhere.
         start: where the line begins.
         end: behind its last byte.
     """
@@ -79,6 +89,7 @@ class Ready(NamedTuple):
     digest: str
     asked: bytes
     keys: Keys
+    place: int
     start: int
     end: int
 

@@ -40,7 +40,7 @@ class Cluster(Generic[R]):
 def split_rows(rows: Iterable[R], shares: Shares, account: Account) -> tuple[dict[str, list[R]], dict[str, int]]:
     """Rows by side, in the order of their digests; and figures for the report."""
     if shares.equal_rows == "keep":
-        kept = sorted(rows, key=lambda row: (row.digest, row.group))
+        kept = sorted(rows, key=whole)
     else:
         kept, equal = distinct(rows)
         if equal:
@@ -61,10 +61,16 @@ def distinct(rows: Iterable[R]) -> tuple[list[R], int]:
     count = 0
     for row in rows:
         count += 1
-        # of equal rows in two groups the smaller name stays, whichever comes first
-        if row.digest not in found or row.group < found[row.digest].group:
+        # of equal rows the one in the group of the smaller name stays, whichever comes first; rows whose answer stands
+        # twice in the context are equal, and differ in its place
+        if row.digest not in found or whole(row) < whole(found[row.digest]):
             found[row.digest] = row
     return sorted(found.values(), key=lambda row: row.digest), count - len(found)
+
+
+def whole(row: Splittable) -> tuple[str, str, int]:
+    """An order of rows in which only those that are the same in everything are equal."""
+    return row.digest, row.group, row.place
 
 
 def clustered(rows: Sequence[R], shares: Shares) -> tuple[list[Cluster[R]], int]:

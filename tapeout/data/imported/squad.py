@@ -56,7 +56,8 @@ def _questions(record: Record, account: Account) -> Iterator[tuple[str, str, Map
     value = mapping(record, record.value, "the record")
     if "data" not in value:
         context = string(record, value, "context", "the row")
-        yield value.get("title") or digest_of(context), context, value
+        title = value.get("title")
+        yield digest_of(context) if title is None or title == "" else title, context, value
         return
     for each in items(record, value, "data", "the file"):
         article = mapping(record, each, "an article")
@@ -123,8 +124,8 @@ def _answers(record: Record, value: Mapping[str, Any]) -> list[tuple[str, int | 
         found = [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
     if not isinstance(found, list):
         raise record.bad("field 'answers' of a question is no list", type(found).__name__)
-    impossible = value.get("is_impossible", False)
-    if not isinstance(impossible, bool) or (impossible and found):
+    impossible = value.get("is_impossible")
+    if not isinstance(impossible, bool | None) or (impossible and found):
         raise record.bad("is_impossible and the answers contradict each other")
     answers: list[tuple[str, int | None]] = []
     for each in found:

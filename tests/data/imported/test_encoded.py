@@ -114,6 +114,9 @@ def test_the_models_own_template(processor: Any) -> None:
         ChatTemplate("{{ messages | length }}{{ messages[-1].content }}", (), "", "").render(row)
     with pytest.raises(UnevenTemplate):
         ChatTemplate("{% for", (), "", "").render(row)
+    for wrong in ("messages[0].content + 1", "1 / 0", "range(10 ** 9) | list", "messages | sort", "'%d' | format('a')"):
+        with pytest.raises(UnevenTemplate):
+            ChatTemplate(f"{{{{ {wrong} }}}}", (), "", "").render(row)
 
 
 texts = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0\x11\x12"), max_size=30)
@@ -272,6 +275,34 @@ def test_conversations_that_are_the_same_once_cut_are_trained_on_once(model: Pat
     encode_source(tmp_path / "rows", model, job(seq_length=80), tmp_path / "out")
     report = json.loads((tmp_path / "out" / "report.json").read_bytes())["train"]
     assert report["rows"] == 1 and report["dropped"]["the same as another row once made shorter"]["count"] == 1
+
+
+def test_rows_that_are_kept_though_equal_are_trained_on_as_often(model: Path, tmp_path: Path) -> None:
+    row = {"instruction": "What is a latch?", "context": "", "response": "Storage.", "category": "qa"}
+    given = {
+        "equal": ([row, row], "keep", 2, {}),
+        "of two categories": ([row, {**row, "category": "other"}], "drop", 1, {"the same token ids as another row": 1}),
+    }
+    for name, (rows, equal, kept, reasons) in given.items():
+        split = {"validation": 0, "test": 0, "equal_rows": equal}
+        imported(write_lines(tmp_path / name, rows), tmp_path / f"{name}-rows", "prompt_response", split=split)
+        encode_source(tmp_path / f"{name}-rows", model, job(), tmp_path / f"{name}-out")
+        report = json.loads((tmp_path / f"{name}-out" / "report.json").read_bytes())["train"]
+        assert {reason: each["count"] for reason, each in report["dropped"].items()} == reasons
+        assert report["rows"] == kept
+
+
+def test_what_does_not_come_back_from_the_tokenizer_is_told(model: Path, processor: Any, tmp_path: Path) -> None:
+    assert processor.decode(processor.encode("▁▂▃")) == " ▂▃"
+    talks = [
+        {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": text}]}
+        for text in ("▁▂▃", "▂▃")
+    ]
+    split = {"validation": 0, "test": 0}
+    imported(write_lines(tmp_path / "a", talks), tmp_path / "rows", "messages", split=split)
+    encode_source(tmp_path / "rows", model, job(), tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "report.json").read_bytes())["train"]
+    assert report["rows"] == 2 and report["rows with U+2581, which the tokenizer takes for a blank"] == 1
 
 
 def test_a_template_and_its_option_belong_together() -> None:

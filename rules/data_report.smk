@@ -1,0 +1,75 @@
+# no training begins before the data is within its bounds
+gated = {"after_gates": artifact("gates.json")}
+test_files = [artifact(name, path) for name, path in looked_at.tests]
+
+
+rule inspected:
+    input:
+        action("inspected/{set}"),
+        rows=lambda wildcards: artifact(wildcards.set),
+        encoded=lambda wildcards: [
+            artifact(f"encoded/{name}") for name in looked_at.imported if wildcards.set == f"imported/{name}"
+        ],
+        tests=test_files,
+        tokenizer=artifact("tokenizer", "tokenizer.model"),
+    output:
+        sealed("inspected/{set}"),
+    wildcard_constraints:
+        set="|".join(map(re.escape, looked_at.sets)),
+    params:
+        **looked_at.parameters(),
+    resources:
+        **site.cpu,
+        typical_seconds=5,
+        typical_bytes=500_000,
+    threads: 8
+    log:
+        "logs/inspected/{set}.log",
+    conda:
+        "../envs/data.yaml"
+    shell:
+        build("scripts/inspected.py")
+
+
+rule data_report:
+    input:
+        action("data_report"),
+        inspected=[artifact(f"inspected/{name}") for name in looked_at.sets],
+        reports=[artifact(name, "report.json") for name in looked_at.steps],
+        tests=test_files,
+    output:
+        sealed("data_report"),
+    params:
+        **parameters(looked_at.report),
+    resources:
+        **site.cpu,
+        typical_seconds=2,
+        typical_bytes=500_000,
+    localrule: True
+    log:
+        "logs/data_report.log",
+    conda:
+        "../envs/data.yaml"
+    shell:
+        build("scripts/data_report.py")
+
+
+rule gates:
+    input:
+        action("gates.json"),
+        report=artifact("data_report", "report.json"),
+    output:
+        sealed("gates.json"),
+    params:
+        trained=looked_at.trained,
+    resources:
+        **site.cpu,
+        typical_seconds=1,
+        typical_bytes=100,
+    localrule: True
+    log:
+        "logs/gates.log",
+    conda:
+        "../envs/data.yaml"
+    shell:
+        build("scripts/gates.py")

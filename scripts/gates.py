@@ -1,0 +1,34 @@
+"""Stop the trainings if the data is outside its bounds."""
+
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+
+from tapeout.command import run
+from tapeout.config.inspection import GatesJob
+from tapeout.data.jsonl import write_json
+from tapeout.inspection.gates import GateFailed
+
+
+def main(
+    report: Annotated[Path, typer.Option(help="report of the data, JSON")],
+    params: Annotated[Path, typer.Option(help="parameters, JSON")],
+    output: Annotated[Path, typer.Option(help="file to write")],
+) -> None:
+    """Write which gates were passed: the same bytes whatever was measured, so that no training begins again for it.
+
+    Raises:
+        GateFailed: naming every bound that is broken.
+    """
+    trained = GatesJob.model_validate_json(params.read_bytes()).trained
+    gates = orjson.loads(report.read_bytes())["gates"]
+    failed = [gate for gate in gates if gate["where"] in trained and not gate["passed"]]
+    if failed:
+        raise GateFailed(failed)
+    write_json(output, {"passed": sorted({gate["gate"] for gate in gates})})
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,85 @@
+"""Which artifacts the report on the data is about, by the whole configuration. No step imports this module."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tapeout.config.imported import SIDES
+from tapeout.config.inspection import InspectJob, Looking, ReportJob
+from tapeout.config.root import Settings
+
+OWN = ("corpus/domain", "corpus/general", "instructions/splits")
+
+
+@dataclass(frozen=True)
+class LookedAt:
+    """Names of sets, test files and steps."""
+
+    settings: Settings
+
+    @property
+    def imported(self) -> list[str]:
+        """Imported sources that are there to be trained on, sorted; benchmarks are not."""
+        return sorted(set(self.settings.imported.rows) - set(self.settings.data_report.benchmarks))
+
+    @property
+    def shards(self) -> list[str]:
+        """Artifacts of the pretraining corpus."""
+        settings = self.settings.pretraining
+        return [f"pretraining/shards/{name}" for name in settings.shard_names] if settings.components else []
+
+    @property
+    def sets(self) -> list[str]:
+        """Artifacts that are inspected."""
+        return [*OWN, *(f"imported/{name}" for name in self.imported), *self.shards]
+
+    @property
+    def tests(self) -> list[tuple[str, str]]:
+        """Artifact and file of every test set; a benchmark is one with all its sides."""
+        own = [(name, "test.jsonl") for name in (*OWN, *(f"imported/{name}" for name in self.imported))]
+        benchmarks = sorted(self.settings.data_report.benchmarks)
+        return own + [(f"imported/{name}", f"{side}.jsonl") for name in benchmarks for side in SIDES]
+
+    @property
+    def steps(self) -> list[str]:
+        """Artifacts with a report.json that counts what was left out."""
+        pretraining = self.settings.pretraining
+        sharded = [f"pretraining/documents/{name}" for name in pretraining.sources] + self.shards
+        near = ["pretraining/near"] if self.shards and pretraining.near_duplicates else []
+        rows = [f"{step}/{name}" for name in self.imported for step in ("imported", "encoded")]
+        return [*OWN, *rows, *sharded, *near]
+
+    @property
+    def trained(self) -> list[str]:
+        """Sets and steps of what a training reads."""
+        rows = [f"{step}/{name}" for name in self.settings.imported.train for step in ("imported", "encoded")]
+        if self.settings.dapt.reads != "pretraining":
+            return [*OWN, *rows]
+        documents = [f"pretraining/documents/{name}" for name in self.settings.pretraining.sources]
+        return [*OWN, *rows, "pretraining", "pretraining/shards", "pretraining/near", *documents]
+
+    def inspection(self, name: str) -> InspectJob:
+        """How one set is looked at."""
+        looking = self.settings.data_report.model_dump(include=set(Looking.model_fields))
+        sft = self.settings.sft
+        tests = tuple(each for each, _ in self.tests)
+        return InspectJob(**looking, name=name, tests=tests, template=sft.template, seq_length=sft.seq_length)
+
+    def parameters(self) -> dict[str, Callable[[Any], Any]]:
+        """Parameters of the rule ``inspected`` by name, each as a function of the rule's wildcards."""
+
+        def parameter(name: str) -> Callable[[Any], Any]:
+            return lambda wildcards: self.inspection(wildcards.set).identity()[name]
+
+        return {name: parameter(name) for name in InspectJob.model_fields}
+
+    @property
+    def report(self) -> ReportJob:
+        """What the report puts together."""
+        return ReportJob(
+            looking=self.settings.data_report,
+            sets=tuple(self.sets),
+            tests=tuple(name for name, _ in self.tests),
+            steps=tuple(self.steps),
+            trained=tuple(self.trained),
+        )

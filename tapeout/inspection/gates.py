@@ -1,0 +1,95 @@
+"""The gates: bounds on the data, what was measured, and whether a training may begin."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tapeout.config.inspection import DataReport
+from tapeout.errors import TapeoutError
+from tapeout.inspection.drops import Drops
+from tapeout.inspection.held import Row
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A bound and what was measured.
+
+    Attributes:
+        gate: key of the bound in ``data_report.gates``.
+        where: the artifact that it is about.
+        subject: what was measured, in words.
+        count: rows that are concerned.
+        of: all rows.
+        bound: largest share that passes.
+    """
+
+    gate: str
+    where: str
+    subject: str
+    count: int
+    of: int
+    bound: float
+
+    @property
+    def share(self) -> float:
+        """What was measured."""
+        return self.count / self.of if self.of else 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is within its bound."""
+        return self.share <= self.bound
+
+    def report(self) -> dict[str, Any]:
+        """All of it as JSON."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {**fields, "share": self.share, "passed": self.passed}
+
+
+class GateFailed(TapeoutError):
+    """The data is not as the configuration demands."""
+
+    def __init__(self, failed: list[Mapping[str, Any]]) -> None:
+        told = "; ".join(
+            f"{each['gate']}: {each['subject']}: {each['count']} of {each['of']} ({100 * each['share']:.1f} %, "
+            f"bound {100 * each['bound']:g} %)"
+            for each in failed
+        )
+        super().__init__(
+            f"The data is outside its bounds. {told}.",
+            "Run snakemake data_report and open results/data_report/report.html, which shows the rows; then correct "
+            "the data, or the bounds under data_report.gates in the config.",
+        )
+
+
+def judge(
+    measures: Mapping[str, Mapping[str, Any]],
+    held: Mapping[str, Mapping[str, list[Row]]],
+    drops: Mapping[str, Drops],
+    settings: DataReport,
+) -> Iterator[Gate]:
+    """Yield every gate.
+
+    Args:
+        measures: of each training set, by its name.
+        held: rows of test sets that each training set holds, by both names.
+        drops: account of each step.
+        settings: the bounds.
+    """
+    gates = settings.gates
+    for training, each in measures.items():
+        for name, size in each["looked for"].items():
+            rows = [row for row in held[training].get(name, []) if row.share >= settings.covered]
+            bound = gates.contaminated_of.get(name, gates.contaminated)
+            looked_for = size["rows"] - size["too short to look for"]
+            yield Gate("contaminated", training, f"test rows of {name} in {training}", len(rows), looked_for, bound)
+    for step, account in drops.items():
+        bound = gates.dropped_of.get(step, gates.dropped)
+        yield Gate("dropped", step, f"left out by {step}", account.lost, account.kept + account.lost, bound)
+    for name, each in measures.items():
+        train = each["sides"]["train"]
+        fitting = train.get("rows", 0) - train.get("left out", 0)
+        without = train.get("without target", 0)
+        yield Gate("without_target", name, f"training rows of {name}", without, fitting, gates.without_target)
+        leaked = each["leaks"]
+        yield Gate("leaked", name, f"held-out rows of {name}", leaked["leaked"], leaked["held out"], gates.leaked)

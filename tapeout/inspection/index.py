@@ -1,0 +1,117 @@
+"""An index of all test rows by their runs of words, to look them up in training text of any size."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapeout.config.inspection import Looking
+from tapeout.data.runs import Hashes, runs
+from tapeout.inspection.rows import rows_of, text_of
+
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TestRow:
+    """A row of a test set.
+
+    Attributes:
+        set: name of the set.
+        digest: of the row.
+        runs: how many runs it has that are no form; none if it is shorter than a run.
+    """
+
+    set: str
+    digest: str
+    runs: int
+
+
+@dataclass(frozen=True)
+class Index:
+    """Where each run of a test row stands.
+
+    Attributes:
+        keys: the distinct runs, sorted.
+        starts: where the places of each run begin, and the end of the last one's.
+        owners: number of the row of each place.
+        places: number of the run in its row.
+        rows: the test rows.
+    """
+
+    keys: Hashes
+    starts: Numbers
+    owners: Numbers
+    places: Numbers
+    rows: tuple[TestRow, ...]
+
+    def find(self, text: str, length: int) -> list[tuple[int, Numbers, int]]:
+        """Test rows of which a text has runs: the row's number, its runs' numbers, and the first run in the text."""
+        wanted = runs(text, length)
+        if not len(wanted) or not len(self.keys):
+            return []
+        near = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        (hits,) = np.nonzero(self.keys[near] == wanted)
+        if not len(hits):
+            return []
+        keys, first = np.unique(near[hits], return_index=True)
+        sizes = self.starts[keys + 1] - self.starts[keys]
+        chosen = np.repeat(self.starts[keys] - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
+        owners, places, begins = self.owners[chosen], self.places[chosen], np.repeat(hits[first], sizes)
+        order = np.argsort(owners, kind="stable")
+        borders = np.flatnonzero(np.diff(owners[order])) + 1
+        return [
+            (int(owners[group[0]]), np.sort(places[group]), int(begins[group].min()))
+            for group in np.split(order, borders)
+        ]
+
+
+def build(names: Sequence[str], files: Sequence[Path], looking: Looking) -> Index:
+    """Index the rows of all test sets.
+
+    A run that many rows of a set have is their form, not what they say (``Looking.common_rows``): it is left out.
+    Rows of equal digests are one row.
+
+    Args:
+        names: name of each file's set; a set may have several files.
+        files: JSON Lines.
+        looking: length of the runs, and what is common.
+    """
+    rows: list[TestRow] = []
+    found: list[tuple[Hashes, Numbers, Numbers]] = []
+    for name in sorted(set(names)):
+        texts = {
+            row["digest"]: text_of(row)
+            for own, file in zip(names, files, strict=True)
+            if own == name
+            for row in rows_of(file)
+        }
+        hashes, owners, places = _set(texts.values(), looking)
+        counts = np.bincount(owners, minlength=len(texts))
+        found.append((hashes, owners + len(rows), places))
+        rows += [TestRow(name, digest, int(count)) for digest, count in zip(texts, counts, strict=True)]
+    hashes, owners, places = (np.concatenate(column) for column in zip(*found, strict=True)) if found else _none()
+    order = np.lexsort((places, owners, hashes))
+    keys, starts = np.unique(hashes[order], return_index=True)
+    return Index(keys, np.append(starts, len(hashes)), owners[order], places[order], tuple(rows))
+
+
+def _set(texts: Iterable[str], looking: Looking) -> tuple[Hashes, Numbers, Numbers]:
+    """Runs of a set's rows without the common ones, the rows' numbers, and the runs' numbers in them."""
+    each = [runs(text, looking.words) for text in texts]
+    if not each:
+        return _none()
+    hashes = np.concatenate(each)
+    owners = np.repeat(np.arange(len(each)), [len(row) for row in each])
+    places = np.concatenate([np.arange(len(row)) for row in each])
+    _, numbers = np.unique(hashes, return_inverse=True)
+    in_rows = np.unique(np.stack([numbers, owners]), axis=1)[0] if len(hashes) else numbers
+    limit = max(looking.common_rows, looking.common_share * len(each))
+    kept = np.bincount(in_rows, minlength=1)[numbers] <= limit if len(hashes) else np.empty(0, dtype=np.bool_)
+    return hashes[kept], owners[kept], places[kept]
+
+
+def _none() -> tuple[Hashes, Numbers, Numbers]:
+    return np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)

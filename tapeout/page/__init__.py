@@ -1,0 +1,1 @@
+"""What all pages have in common: one style, one way to write numbers, one way to render."""

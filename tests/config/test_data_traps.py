@@ -1,0 +1,131 @@
+"""Options of data that contradict each other, can match nothing, or let in what is held out: named when read."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tapeout.config.imported import EncodeJob, ImportJob
+from tapeout.config.root import InvalidConfig, Settings, load
+
+ROOT = Path(__file__).parents[2]
+DEFAULT = yaml.safe_load((ROOT / "config" / "default.yaml").read_text())
+
+
+@pytest.fixture(autouse=True)
+def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sources file is named relative to the repository."""
+    monkeypatch.chdir(ROOT)
+
+
+def loaded(**sections: Any) -> Settings:
+    return load({**DEFAULT, **sections})
+
+
+def refused(words: str, **sections: Any) -> None:
+    with pytest.raises(InvalidConfig, match="cure: ") as found:
+        loaded(**sections)
+    assert words in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"weight": 0}, "greater than 0"),
+        ({"weight": -1}, "greater than 0"),
+        ({"weight": float("inf")}, "a finite number"),
+        ({"weight": float("nan")}, "config key pretraining.components.a.weight"),
+        ({"sources": ["serv"]}, "pretraining.components names serv, which is held out"),
+        ({"sources": ["nobody"]}, "sources nobody are used but are not in the sources file"),
+        ({"sources": []}, "at least 1 item"),
+        ({"include": ["rtl/*.v"]}, "the pattern 'rtl/*.v' matches no file: paths begin with /; write '*/rtl/*.v'"),
+        ({"exclude": ["rtl/*.v"]}, "matches no file"),
+        ({"include": [""]}, "at least 1 char"),
+        ({"include": []}, "at least 1 item"),
+    ],
+)
+def test_components(options: dict[str, Any], words: str) -> None:
+    component = {"sources": ["ibex"], "weight": 1, "include": ["*.v", "/rtl/*", "?*", "[/]*"]}
+    assert loaded(pretraining={"components": {"a": component}}).pretraining.sources == {"ibex": "a"}
+    refused(words, pretraining={"components": {"a": {**component, **options}}})
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"shards": 0}, "greater than or equal to 1"),
+        ({"shards": 100_000}, "less than or equal to 4096"),
+        ({"near_duplicates": {"seed": 2**64}}, "less than 18446744073709551616"),
+        ({"near_duplicates": {"bands": 7}}, "bands must divide permutations"),
+        ({"components": {name: {"sources": ["ibex"], "weight": 1} for name in "ab"}}, "is named twice"),
+        ({"components": {"a/b": {"sources": ["ibex"], "weight": 1}}}, "config key pretraining.components.a/b"),
+    ],
+)
+def test_pretraining(options: dict[str, Any], words: str) -> None:
+    refused(words, pretraining=options)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"format": "prompt_response", "fields": {"response": "context"}}, "must be three fields"),
+        ({"format": "prompt_response", "longest_row": 10**20}, "less than or equal to"),
+        ({"format": "squad", "impossible_answer": " "}, "should match pattern"),
+        ({"format": "messages", "split": {"validation": 0.5, "test": 0.5}}, "leave something to train on"),
+        ({"format": "messages", "split": {"validation": float("nan")}}, "config key imported.rows.ibex"),
+    ],
+)
+def test_imports(options: dict[str, Any], words: str) -> None:
+    refused(words, imported={"rows": {"ibex": options}})
+
+
+def test_rows_that_would_be_split_by_two() -> None:
+    imported = {"rows": {"ibex": {"format": "prompt_response"}}}
+    loaded(imported=imported, instructions={"own": ["ibex"]})
+    both = {**imported, "train": ["ibex"]}
+    refused("instructions.own and imported.train both name ibex", imported=both, instructions={"own": ["ibex"]})
+
+
+def test_a_held_out_core_under_another_name(tmp_path: Path) -> None:
+    sources = yaml.safe_load((ROOT / "config" / "sources.yaml").read_text())
+    sources["copied"] = {**sources["serv"], "licence": "other"}
+    (tmp_path / "sources.yaml").write_text(yaml.safe_dump(sources))
+    loaded(sources=str(tmp_path / "sources.yaml"))
+    refused(
+        "source copied is read, and is the same file as serv, which is held out",
+        sources=str(tmp_path / "sources.yaml"),
+        pretraining={"components": {"a": {"sources": ["copied"], "weight": 1}}},
+    )
+
+
+def test_where_a_template_lies_is_no_identity(tmp_path: Path) -> None:
+    found = []
+    for name in ("a", "b"):
+        path = tmp_path / name / "template"
+        path.parent.mkdir()
+        path.write_text("{context} {question}")
+        rows = {"ibex": {"format": "squad", "template": str(path)}, "cv32e40p": {"format": "messages"}}
+        prompt = {"tokens": "template", "chat_template": str(path)}
+        settings = loaded(imported={"rows": rows, "prompt": prompt})
+        encoding = settings.encoding()
+        found.append([settings.rows_of(each) for each in rows] + [settings.template_of("ibex"), encoding.identity()])
+        assert EncodeJob.model_validate_json(encoding.model_dump_json()).chat_template == "{context} {question}"
+        job = {"source": "ibex", "licence": "x", "rows": settings.rows_of("ibex"), "template": "t"}
+        assert ImportJob.model_validate(job).rows.format == "squad"
+    assert found[0] == found[1] and str(tmp_path) not in str(found)
+
+
+def test_a_template_is_taken_byte_for_byte(tmp_path: Path) -> None:
+    (tmp_path / "template.txt").write_bytes(b"{context}\r\n{question}\r\n")
+    rows = {"ibex": {"format": "squad", "template": str(tmp_path / "template.txt")}}
+    assert loaded(imported={"rows": rows}).template_of("ibex") == "{context}\r\n{question}\r\n"
+
+
+def test_another_threshold_makes_no_shard_again() -> None:
+    jobs = []
+    for near in ({"threshold": 0.7, "bands": 32}, {"threshold": 0.9}, {"words": 3}):
+        found = loaded(pretraining={"near_duplicates": near}).pretraining.near_duplicates
+        assert found is not None
+        jobs.append(found.signing.identity())
+    assert jobs[0] == jobs[1] == {"words": 5, "permutations": 128, "seed": 1} != jobs[2]

@@ -1,0 +1,140 @@
+"""Masks cover exactly what is trained on, whatever the texts, the marks and the borders of the tokens."""
+
+from typing import Any
+
+import pytest
+import sentencepiece
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tapeout.data.chat import ALIGNER, EXTRA_ID, LABELLED, ChatTemplate, ForgedMark
+from tapeout.data.encoded import Pieces, Unfit, control_pieces, encode_conversation
+from tests.data.imported.test_encoded import LLAMA_2, SENTENCES
+from tests.small_tokenizer import train
+
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+ODD = [
+    *" \n\t<>_:|1ab",
+    "extra_id_1",
+    "<extra_id_",
+    "User\n",
+    "quality:4",
+    "[/INST]",
+    "</s",
+    "é",
+    "e\u0301",  # two characters that NFKC makes one
+    "ﬁ",  # one that it makes two
+    "½",
+    "İ",
+    "漢",
+    "👩‍🔬",
+    "\u00a0",
+    "\u200b",
+    "\u2028",
+    "\u3000",
+    "\ufeff",
+    "\N{LOWER ONE EIGHTH BLOCK}",
+]
+text = st.lists(st.sampled_from(ODD), max_size=8).map("".join)
+said = st.one_of(text, st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\x11\x12"), max_size=12))
+QUICK = settings(
+    max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@pytest.fixture(scope="module")
+def processor(tmp_path_factory: pytest.TempPathFactory) -> sentencepiece.SentencePieceProcessor:
+    path = tmp_path_factory.mktemp("model") / "tokenizer.model"
+    path.write_bytes(train(SENTENCES * 20, hard_vocab_limit=False))
+    return sentencepiece.SentencePieceProcessor(model_file=str(path))
+
+
+def renderings(processor: Any) -> dict[str, tuple[Any, Pieces]]:
+    controls = tuple(control_pieces(processor))
+    plain, whole = Pieces(processor), Pieces(processor, controls=True)
+    return {
+        "aligner": (ALIGNER.render, plain),
+        "extra_id": (EXTRA_ID.render, plain),
+        "llama": (ChatTemplate(LLAMA_2, controls, "<s>", "</s>").render, whole),
+        "chatml": (ChatTemplate(CHATML, controls, "<s>", "</s>").render, whole),
+    }
+
+
+def talk(texts: list[str], labels: bool) -> dict[str, Any]:
+    turns = [
+        {
+            "from": ("User", "Assistant")[place % 2],
+            "value": each,
+            "label": "quality:4" if labels and place % 2 else None,
+        }
+        for place, each in enumerate(texts)
+    ]
+    return {"conversations": turns, "system": "Be brief.", "mask": "User", "type": LABELLED if labels else None}
+
+
+def stood_for(processor: Any, ids: list[int]) -> bytes:
+    """The bytes of tokens one by one, control pieces by their names."""
+    return b"".join(
+        bytes([int(processor.id_to_piece(each)[3:-1], 16)])
+        if processor.is_byte(each)
+        else processor.id_to_piece(each).replace("▁", " ").encode()
+        for each in ids
+    )
+
+
+@QUICK
+@given(
+    st.lists(said, min_size=2, max_size=7), st.booleans(), st.sampled_from(["aligner", "extra_id", "llama", "chatml"])
+)
+def test_what_is_trained_on_are_the_spans_byte_for_byte(
+    processor: Any, texts: list[str], labels: bool, name: str
+) -> None:
+    render, pieces = renderings(processor)[name]
+    row = talk(texts, labels)
+    try:
+        whole, spans = render(row)
+    except ForgedMark:
+        return
+    (ids, mask), cut = encode_conversation(row, render, pieces, 100_000)
+    trained = [token for token, counts in zip(ids, mask, strict=True) if counts]
+    wanted = "".join(whole[start:end] for start, end in spans).replace("▁", " ")
+    assert not cut and stood_for(processor, trained) == wanted.encode()
+    answers = [turn["value"].replace("▁", " ") for turn in row["conversations"] if turn["from"] == "Assistant"]
+    for answer in answers:
+        assert answer.strip() in wanted or name == "llama"
+    for turn in row["conversations"]:
+        assert turn["from"] != "User" or len(turn["value"]) < 9 or f"User\n{turn['value']}" not in wanted
+
+
+@QUICK
+@given(st.lists(said, min_size=2, max_size=9), st.integers(1, 120), st.sampled_from(["aligner", "extra_id", "chatml"]))
+def test_no_answer_is_cut_whatever_the_length(processor: Any, texts: list[str], length: int, name: str) -> None:
+    render, pieces = renderings(processor)[name]
+    row = talk(texts, labels=False)
+    try:
+        (ids, mask), cut = encode_conversation(row, render, pieces, length)
+    except Unfit:
+        return
+    assert len(ids) <= length + 1 and any(mask[1:])
+    # it is the encoding of some of its first turns, the last of which is an answer if any was left out
+    sizes = range(1, len(texts) + 1)
+    same = []
+    for size in sizes:
+        part = {**row, "conversations": row["conversations"][:size]}
+        try:
+            same += [size] if encode_conversation(part, render, pieces, 100_000)[0] == (ids, mask) else []
+        except Unfit:
+            continue
+    assert len(texts) in same if not cut else any(size % 2 == 0 for size in same)
+
+
+@QUICK
+@given(st.lists(said, min_size=1, max_size=4).map("".join))
+def test_decoding_gives_back_what_was_encoded(processor: Any, given_text: str) -> None:
+    """But for the word mark, which SentencePiece's models have no other form for than a blank."""
+    plain = given_text.replace("\N{LOWER ONE EIGHTH BLOCK}", " ")
+    assert processor.decode(processor.encode(given_text)) == plain
+    assert processor.decode([token for token, _, _ in Pieces(processor).encode(given_text)]) == plain

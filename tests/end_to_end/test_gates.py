@@ -1,0 +1,45 @@
+"""What is held out and found in training text stops every training, and the report shows it."""
+
+import zipfile
+
+import yaml
+
+from tests.end_to_end.conftest import Clone
+
+
+def contaminate(clone: Clone) -> None:
+    """Put a page into the domain's training text that has whole modules of the held-out core in it."""
+    with zipfile.ZipFile(clone.root / "tiny/gamma.zip") as opened:
+        modules = [opened.read(name).decode() for name in sorted(opened.namelist())[:10]]
+    path = clone.root / "tiny/alpha.zip"
+    with zipfile.ZipFile(path) as opened:
+        files = {name: opened.read(name) for name in opened.namelist()}
+    files["docs/vendored.md"] = "\n".join(["Copied from gamma:", *modules]).encode()
+    with zipfile.ZipFile(path, "w") as opened:
+        for name, content in sorted(files.items()):
+            opened.writestr(zipfile.ZipInfo(name), content)
+
+
+def bound(clone: Clone, share: float) -> None:
+    path = clone.root / "tiny/config.yaml"
+    config = yaml.safe_load(path.read_text())
+    config["data_report"] = {"gates": {"contaminated": share}}
+    path.write_text(yaml.safe_dump(config))
+
+
+def test_contamination_stops_the_trainings_and_a_wider_bound_lets_them_begin(fresh: Clone) -> None:
+    contaminate(fresh)
+    run = fresh.run("dapt", ok=False)
+    assert "GateFailed: The data is outside its bounds." in run.text
+    assert "contaminated: test rows of corpus/domain in corpus/domain: 10 of 30 (33.3 %, bound 10 %)" in run.text
+    assert "Traceback" not in run.text
+    assert "dapt/model" not in run.built and "data_report" in run.built
+    assert not (fresh.root / "results/gates.json").exists()
+    page = (fresh.root / "results/data_report/report.html").read_text()
+    assert "docs/vendored.md" in page and "gamma_unit_0" in page
+    bound(fresh, 0.4)
+    assert fresh.run("gates").built == ["data_report", "gates.json"]
+    digest = fresh.digests()["gates.json"]
+    bound(fresh, 0.5)
+    assert fresh.run("gates").built == ["data_report", "gates.json"]
+    assert fresh.digests()["gates.json"] == digest  # whatever the bounds and the figures: no training begins again

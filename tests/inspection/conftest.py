@@ -1,0 +1,53 @@
+"""Sets of rows on disk, as the steps before write them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tapeout.config.inspection import Looking
+from tapeout.data.jsonl import write_jsonl
+from tests.small_tokenizer import train
+
+LOOKING = Looking(words=4)
+TEMPLATE = "{input}\n### Answer: {output}"
+
+Write = Callable[..., Path]
+
+
+def document(text: str, source: str = "core") -> dict[str, Any]:
+    digest = sha256(text.encode()).hexdigest()
+    return {"text": text, "source": source, "path": "a/b.md", "licence": "MIT", "digest": digest}
+
+
+def question(asked: str, answer: str, group: str = "g", category: str = "c") -> dict[str, Any]:
+    digest = sha256(f"{asked}|{answer}".encode()).hexdigest()
+    row = {"input": asked, "output": answer, "group": group, "category": category}
+    return {**row, "source": "core", "licence": "MIT", "digest": digest}
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes the sides of a set into a folder of its own."""
+
+    def written(name: str, **sides: Sequence[Mapping[str, Any]]) -> Path:
+        folder = tmp_path / name
+        folder.mkdir(parents=True)
+        for side, rows in sides.items():
+            write_jsonl(folder / f"{side}.jsonl", rows)
+        return folder
+
+    return written
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tokenizer."""
+    lines = [
+        f"How wide is signal_{number}? It has {number} bits.\n### Answer: wire [{number}:0] a;" for number in range(60)
+    ]
+    path = tmp_path_factory.mktemp("model") / "tokenizer.model"
+    path.write_bytes(train(lines, allow_whitespace_only_pieces=True, split_digits=True, hard_vocab_limit=False))
+    return path

@@ -1,0 +1,146 @@
+"""Leaks, drops, and the bounds that stop a training."""
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from tapeout.config.imported import ImportJob
+from tapeout.config.inspection import DataReport, Gates
+from tapeout.data.imported.source import import_source
+from tapeout.inspection.drops import Drops, read_drops
+from tapeout.inspection.gates import judge
+from tapeout.inspection.held import Row
+from tapeout.inspection.leaks import leaks
+from tapeout.inspection.rows import sides_of
+from tests.inspection.conftest import Write, question
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_a_question_or_a_group_on_two_sides_is_a_leak(write: Write) -> None:
+    folder = write(
+        "set",
+        train=[question("How wide  is A?", "1", "one"), question("Which?", "x", "two")],
+        validation=[question("how wide is a?", "another answer", "three"), question("Who?", "y", "four")],
+        test=[question("Where?", "z", "two")],
+    )
+    found = leaks(sides_of(folder))
+    assert (found["held out"], found["leaked"]) == (3, 2)
+    assert [(each["side"], each["same"]) for each in found["first"]] == [("test", "group"), ("validation", "question")]
+
+
+def test_documents_leak_by_their_digest(write: Write) -> None:
+    same = {"text": "t", "digest": "ab", "source": "s"}
+    assert leaks(sides_of(write("set", train=[same], test=[same, {**same, "digest": "cd"}])))["leaked"] == 1
+
+
+def measures(**changed: Any) -> dict[str, Any]:
+    train = {"rows": 100, "left out": 10, "without target": 3}
+    return {
+        "sides": {"train": train},
+        "leaks": {"held out": 20, "leaked": 1},
+        "looked for": {"t": {"rows": 50, "too short to look for": 10}},
+        **changed,
+    }
+
+
+def judged(gates: Gates, held: list[Row]) -> dict[str, tuple[int, int, float, bool]]:
+    drops = {"imported/x": Drops(30, Counter({"blank record": 10, "other kind": 500}), Counter())}
+    found = judge({"set": measures()}, {"set": {"t": held}}, drops, DataReport(gates=gates))
+    return {gate.gate: (gate.count, gate.of, gate.bound, gate.passed) for gate in found}
+
+
+def test_what_is_measured_is_held_against_its_bound() -> None:
+    held = [Row("a", 0.9, (), {}), Row("b", 0.5, (), {}), Row("c", 0.49, (), {})]
+    assert judged(Gates(), held) == {
+        "contaminated": (2, 40, 0.05, True),
+        "dropped": (10, 40, 0.5, True),
+        "without_target": (3, 90, 0.0, False),
+        "leaked": (1, 20, 0.0, False),
+    }
+
+
+def test_single_sets_have_bounds_of_their_own() -> None:
+    gates = Gates(contaminated_of={"t": 0.01}, dropped_of={"imported/x": 0.2}, without_target=0.1, leaked=0.05)
+    found = judged(gates, [Row("a", 0.9, (), {})])
+    assert {name: passed for name, (*_, passed) in found.items()} == {
+        "contaminated": False,
+        "dropped": False,
+        "without_target": True,
+        "leaked": True,
+    }
+
+
+def test_the_account_of_an_import_adds_up(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    rows = [
+        {"instruction": f"Ask {number}?", "context": "", "response": "yes", "category": "c"} for number in range(40)
+    ]
+    lines = [*map(orjson.dumps, rows), orjson.dumps(rows[0]), b'{"instruction": 1}']
+    (source / "rows.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    options = {"format": "prompt_response", "bad_rows": "drop", "split": {"near_duplicates": 1, "counts": "exact"}}
+    job = ImportJob.model_validate({"source": "s", "licence": "MIT", "rows": options, "template": None})
+    import_source(source, job, tmp_path / "made")
+    account = read_drops("imported/s", orjson.loads((tmp_path / "made" / "report.json").read_bytes()))
+    assert (account.kept, account.lost) == (40, 2)
+
+
+@pytest.mark.parametrize(
+    ("step", "report", "kept", "lost"),
+    [
+        (
+            "corpus/domain",
+            {
+                "sources": {"a": {"dropped": {"other kind": 5, "too large": 2}, "repaired": {"line ends": 1}}},
+                "train": {"documents": 3},
+                "test": {"documents": 4},
+            },
+            7,
+            2,
+        ),
+        ("instructions/splits", {"rows": {"train": {"a": 2}, "test": {"a": 1}}, "dropped": {"same": 3}}, 3, 3),
+        ("encoded/x", {"train": {"rows": 5, "dropped": {"longer": {"count": 2}}}, "test": {"dropped": {}}}, 5, 2),
+        ("pretraining/documents/x", {"kept": {"documents": 9}, "dropped": {"too short": 1}, "repaired": {}}, 9, 1),
+        (
+            "pretraining/shards/0000",
+            {"kept": {"s": {"documents": 4}}, "dropped": {"s": {"duplicate": 2}}, "scrubbed": {}},
+            4,
+            2,
+        ),
+        ("pretraining/near", {"documents": 10, "near duplicates": 3}, 7, 3),
+    ],
+)
+def test_each_form_of_account_is_read(step: str, report: dict[str, Any], kept: int, lost: int) -> None:
+    account = read_drops(step, report)
+    assert (account.kept, account.lost) == (kept, lost)
+
+
+def gates(tmp_path: Path, passed: bool, where: str) -> subprocess.CompletedProcess[str]:
+    gate = {"gate": "leaked", "where": where, "subject": "held-out rows of x", "count": 1, "of": 20, "bound": 0.0}
+    (tmp_path / "report.json").write_bytes(orjson.dumps({"gates": [{**gate, "share": 0.05, "passed": passed}]}))
+    (tmp_path / "params.json").write_text('{"trained": ["trained"]}')
+    command = ["scripts/gates.py", "--report", str(tmp_path / "report.json"), "--params", str(tmp_path / "params.json")]
+    command = [sys.executable, *command, "--output", str(tmp_path / "gates.json")]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+def test_a_broken_bound_stops_with_its_figures_and_leaves_nothing(tmp_path: Path) -> None:
+    done = gates(tmp_path, passed=False, where="trained")
+    assert done.returncode == 1
+    assert "leaked: held-out rows of x: 1 of 20 (5.0 %, bound 0 %)" in done.stderr
+    assert "data_report.gates" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "gates.json").exists()
+
+
+def test_nothing_stops_for_what_is_not_trained_on_and_passed_gates_are_the_same_bytes(tmp_path: Path) -> None:
+    assert gates(tmp_path, passed=False, where="another").returncode == 0
+    one = (tmp_path / "gates.json").read_bytes()
+    assert gates(tmp_path, passed=True, where="trained").returncode == 0
+    assert (tmp_path / "gates.json").read_bytes() == one

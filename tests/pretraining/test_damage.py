@@ -1,0 +1,261 @@
+"""Bad input of every kind is a named error or a counted drop, also in archives and compressed files."""
+
+import gzip
+import io
+import os
+import random
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from tapeout.data.archive import BrokenArchive
+from tapeout.data.empty import EmptyCorpus
+from tapeout.data.jsonl import MalformedRow
+from tapeout.data.parquet_texts import UnreadableFile
+from tapeout.data.text_row import is_allowed, licence_of
+from tapeout.errors import TapeoutError
+from tests.pretraining.test_readers import TEXT, lines, made
+
+GOOD = f"{TEXT} 1".encode()
+ROOT = Path(__file__).parents[2]
+
+
+def packed_zip(files: Iterable[tuple[str, bytes]], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", method) as archive:
+        for name, content in files:
+            archive.writestr(name, content)
+    return written.getvalue()
+
+
+def packed_tar(files: Iterable[tuple[str, bytes]], mode: str = "w") -> bytes:
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode=mode) as archive:  # type: ignore[call-overload]
+        for name, content in files:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return written.getvalue()
+
+
+def parquet(table: pyarrow.Table) -> bytes:
+    written = io.BytesIO()
+    pyarrow.parquet.write_table(table, written)
+    return written.getvalue()
+
+
+def zstd(content: bytes) -> bytes:
+    return bytes(pyarrow.Codec("zstd").compress(content, asbytes=True))
+
+
+def spoilt(content: bytes, start: int, count: int = 20) -> bytes:
+    return content[:start] + b"\xff" * count + content[start + count :]
+
+
+PAGES = [(f"a{number}.txt", GOOD * 50) for number in range(50)]
+NOT_UTF_8 = pyarrow.array([b"ok" * 50, b"\xff\xfe" * 50], pyarrow.binary()).view(pyarrow.string())
+TWICE = pyarrow.Table.from_arrays([pyarrow.array([TEXT])] * 2, ["text", "text"])
+NAMED: dict[str, tuple[str, bytes, type[TapeoutError], str]] = {
+    "zip, deflate": ("a.zip", spoilt(packed_zip(PAGES), 50), BrokenArchive, "decompressing"),
+    "zip, lzma": ("a.zip", spoilt(packed_zip(PAGES, zipfile.ZIP_LZMA), 60), BrokenArchive, "Corrupt"),
+    "zip, bzip2": ("a.zip", spoilt(packed_zip(PAGES, zipfile.ZIP_BZIP2), 60), UnreadableFile, "Invalid data"),
+    "zip, cut off": ("a.zip", packed_zip(PAGES)[:-40], BrokenArchive, "cut off"),
+    "tar.gz": ("a.tar.gz", spoilt(packed_tar(PAGES, "w:gz"), 200), BrokenArchive, "decompressing"),
+    "tar.gz, cut off": ("a.tar.gz", packed_tar(PAGES, "w:gz")[:-30], BrokenArchive, "ended before"),
+    "tar.gz, cut off at once": ("a.tar.gz", packed_tar(PAGES, "w:gz")[:30], BrokenArchive, "ended before"),
+    "tar.xz": ("a.tar.xz", spoilt(packed_tar(PAGES, "w:xz"), 200), BrokenArchive, "Corrupt"),
+    "tar.bz2": ("a.tar.bz2", spoilt(packed_tar(PAGES, "w:bz2"), 200), BrokenArchive, "a.tar.bz2"),
+    "tar.zst": ("a.tar.zst", zstd(packed_tar(PAGES)), BrokenArchive, "zstd are not read"),
+    "parquet, not UTF-8": ("a.parquet", parquet(pyarrow.table({"text": NOT_UTF_8})), UnreadableFile, "not UTF-8"),
+    "parquet, nested": ("a.parquet", parquet(pyarrow.table({"text": [{"a": "b"}]})), UnreadableFile, "no column"),
+    "parquet, nulls": ("a.parquet", parquet(pyarrow.table({"text": pyarrow.nulls(3)})), UnreadableFile, "no column"),
+    "parquet, a column twice": ("a.parquet", parquet(TWICE), UnreadableFile, "stands twice"),
+    "parquet, licence a number": (
+        "a.parquet",
+        parquet(pyarrow.table({"text": [TEXT], "license": [1]})),
+        UnreadableFile,
+        "row 1: the licence is neither",
+    ),
+    "text twice": ("a.jsonl", b'{"text": "%s", "text": "%s"}\n' % (GOOD, GOOD), MalformedRow, "a key stands twice"),
+    "licence twice": ("a.jsonl", b'{"text": "x", "license": "a", "license": "b"}\n', MalformedRow, "stands twice"),
+    "two licences": ("a.jsonl", lines(TEXT, licence="MIT", license="GPL"), MalformedRow, "different things"),
+    "licence a number": ("a.jsonl", b'{"text": "x", "license": 1}\n', MalformedRow, "neither a text nor a list"),
+    "a number without end": ("a.jsonl", b'{"text": "x", "n": %s}\n' % (b"9" * 5000), MalformedRow, "not JSON"),
+    "half a surrogate pair": ("a.jsonl", b'{"text": "\\ud800"}\n', MalformedRow, "not JSON"),
+    "nested": ("a.jsonl", b'{"text": "x", "n": ' + b"[" * 9000 + b"]" * 9000 + b"}\n", MalformedRow, "not JSON"),
+    "UTF-16": ("a.jsonl", lines(TEXT).decode().encode("utf-16"), MalformedRow, "not JSON"),
+    "gzip with a tail": ("a.jsonl.gz", gzip.compress(lines(TEXT)) + b"more", UnreadableFile, "a.jsonl.gz"),
+    "gzip, wrong sum": ("a.jsonl.gz", gzip.compress(lines(TEXT))[:-8] + bytes(8), UnreadableFile, "data check"),
+    "zstd, cut off": ("a.jsonl.zst", zstd(lines(TEXT))[:-9], UnreadableFile, "Truncated"),
+    "an empty zip": ("a.zip", packed_zip([]), EmptyCorpus, "1 archive without a file"),
+    "nothing but zeros": ("a.bin", bytes(10_240), EmptyCorpus, "1 archive without a file"),
+    "no rows": ("a.jsonl", b"", EmptyCorpus, "1 file without a row"),
+    "no rows, packed": ("a.jsonl.zst", zstd(b""), EmptyCorpus, "1 file without a row"),
+    "an archive in an archive": ("a.zip", packed_zip([("b.zip", packed_zip(PAGES))]), EmptyCorpus, "1 binary"),
+    "UTF-16 without a mark": ("a.txt", TEXT.encode("utf-16-le"), EmptyCorpus, "1 binary"),
+}
+
+
+@pytest.mark.parametrize("case", NAMED.values(), ids=NAMED)
+@pytest.mark.parametrize("with_others", [False, True])
+def test_it_has_a_name_or_is_counted(
+    case: tuple[str, bytes, type[TapeoutError], str], with_others: bool, tmp_path: Path
+) -> None:
+    name, content, error, words = case
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / name).write_bytes(content)
+    if with_others:
+        (source / "good.txt").write_bytes(GOOD)
+    if with_others and error is EmptyCorpus:
+        rows, report = made(source, tmp_path / "made")
+        (reason, count), *more = report["dropped"].items()
+        assert len(rows) == 1 and words == f"{count} {reason}" and not more
+        return
+    with pytest.raises(error, match=words) as found:
+        made(source, tmp_path / "made")
+    assert "\n  cure: " in str(found.value) and str(tmp_path) not in str(found.value)
+
+
+def test_licences_that_a_row_names(tmp_path: Path) -> None:
+    """A source under MIT, of which rows say something else: the row counts, however it says so."""
+    source = tmp_path / "source"
+    source.mkdir()
+    rows = [
+        *(lines(f"{TEXT} {number}", **more) for number, more in enumerate(({}, {"licence": "", "license": "MIT"}))),
+        lines(f"{TEXT} both", license=["MIT", "ISC"]),  # type: ignore[arg-type]
+        lines(f"{TEXT} forbidden", license=["MIT", "GPL"]),  # type: ignore[arg-type]
+        lines(f"{TEXT} forbidden", licence="", license="GPL"),
+        lines(f"{TEXT} forbidden", license=["GPL"]),  # type: ignore[arg-type]
+    ]
+    (source / "rows.jsonl").write_bytes(b"".join(rows))
+    table = {"text": [f"{TEXT} in a table", f"{TEXT} forbidden"], "license": [["ISC"], ["GPL"]]}
+    (source / "rows.parquet").write_bytes(parquet(pyarrow.table(table)))
+    kept, report = made(source, tmp_path / "made", licences=["MIT", "ISC"])
+    assert sorted(row["licence"] for row in kept) == ["ISC", "ISC AND MIT", "MIT", "MIT"]
+    assert not any("forbidden" in row["text"] for row in kept)
+    assert report["dropped"] == {"licence not allowed": 4}
+
+
+def test_licence_of() -> None:
+    assert licence_of([None, ""]) == licence_of([[], [None]]) == ""
+    assert licence_of(["MIT", ["MIT"]]) == "MIT" and licence_of([["b", "a", "b"]]) == "a AND b"
+    assert (
+        is_allowed("x", frozenset()) and is_allowed("a AND b", frozenset("ab")) and not is_allowed("a", frozenset("b"))
+    )
+    assert not is_allowed("a AND c", frozenset("ab"))
+
+
+def test_names_that_are_not_utf_8_and_capital_suffixes(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / os.fsdecode(b"a\xff.txt")).write_bytes(f"{TEXT} file".encode())
+    (source / "b.tar").write_bytes(packed_tar([("in/a\udcff\nb.txt", f"{TEXT} member".encode())]))
+    (source / "C.JSONL").write_bytes(b"\xef\xbb\xbf" + lines(f"{TEXT} rows"))
+    (source / "D.TXT.GZ").write_bytes(gzip.compress(f"{TEXT} packed".encode()))
+    rows, report = made(source, tmp_path / "made")
+    assert {row["text"].removeprefix(TEXT): row["path"] for row in rows} == {
+        " file": "a\\xff.txt",
+        " member": "in/a\\xff\nb.txt",
+        " rows": "C.JSONL",
+        " packed": "D.TXT.GZ",
+    }
+    assert report["repaired"] == {"byte-order mark, utf-8": 1} and not report["dropped"]
+
+
+def test_damage_anywhere_has_a_name(tmp_path: Path) -> None:
+    """Files cut off and changed at random: whatever happens, no other exception."""
+    table = {"text": [TEXT, f"{TEXT} 2", None] * 9, "license": ["MIT", None, "x"] * 9}
+    whole = {
+        "a.zip": packed_zip([*PAGES[:3], ("r.jsonl", lines(TEXT))]),
+        "b.zip": packed_zip([("a.parquet", parquet(pyarrow.table(table)))]),
+        "a.tar": packed_tar([*PAGES[:2], ("é" * 120 + ".txt", GOOD)]),
+        "a.tar.xz": packed_tar(PAGES[:3], "w:xz"),
+        "a.jsonl.gz": gzip.compress(lines(TEXT, f"{TEXT} 1")),
+        "a.txt.zst": zstd(GOOD),
+        "a.parquet": parquet(pyarrow.table(table)),
+        "a.jsonl": lines(TEXT, f"{TEXT} 1", license="MIT"),
+    }
+    draw = random.Random(5)
+    named = 0
+    for number in range(800):
+        name = draw.choice(sorted(whole))
+        content = bytearray(whole[name])
+        if draw.random() < 0.3:
+            del content[draw.randrange(len(content)) :]
+        for _ in range(draw.choice([1, 1, 2, 5, 20]) if content else 0):
+            edge = min(60, len(content))
+            place = draw.choice([draw.randrange(len(content)), draw.randrange(edge), -1 - draw.randrange(edge)])
+            content[place] = draw.choice([0, 255, draw.randrange(256), content[place] ^ 1 << draw.randrange(8)])
+        source = tmp_path / str(number) / "source"
+        source.mkdir(parents=True)
+        (source / name).write_bytes(content)
+        try:
+            made(source, tmp_path / str(number) / "made")
+        except TapeoutError:
+            named += 1
+    assert named > 400
+
+
+def test_rows_in_an_archive_are_streamed(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    row = lines(TEXT * 1000)
+    with (
+        zipfile.ZipFile(source / "a.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("rows.jsonl", "w", force_zip64=True) as stream,
+    ):
+        for _ in range(4000):
+            stream.write(row)
+    program = (
+        "import resource, sys; from pathlib import Path; from tapeout.config.pretraining import DocumentsJob;"
+        "from tapeout.data.readers import raw_documents; from collections import Counter;"
+        "job = DocumentsJob(source='s', component='c', licence='MIT', licences=(), shards=1);"
+        "print(sum(len(raw.content) for raw in raw_documents(Path(sys.argv[1]), job, 'text', Counter())),"
+        "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, source], cwd=ROOT, capture_output=True, text=True, check=True)
+    size, memory = map(int, done.stdout.split())
+    assert size == 4000 * len(row) > 300_000_000 and memory < 200
+
+
+def test_a_source_that_gives_nothing_is_an_error(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    with pytest.raises(EmptyCorpus, match="it holds no file"):
+        made(source, tmp_path / "first")
+    (source / "a.txt").write_bytes(GOOD)
+    tried: list[dict[str, Any]] = [{"include": ["*.v"]}, {"licences": ["ISC"]}, {"minimum_characters": 999}]
+    for number, options in enumerate(tried):
+        with pytest.raises(EmptyCorpus, match="Source s gives no document .left out: 1 "):
+            made(source, tmp_path / str(number), **options)
+
+
+def test_lines_of_100_mb_are_not_gathered(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    with (source / "rows.jsonl").open("wb") as stream:
+        for number in range(6):
+            stream.write(b'{"text": "%s", "license": "ISC", "more": "' % f"{TEXT} {number}".encode())
+            for _ in range(100):
+                stream.write(b"x" * 1_000_000)
+            stream.write(b'"}\n{"text": "' + b"y" * 20_000_000 + b'"}\n')
+    program = (
+        "import resource, sys; from pathlib import Path; from tests.pretraining.test_readers import made;"
+        "rows, report = made(Path(sys.argv[1]), Path(sys.argv[2]));"
+        "print(len(rows), rows[0]['licence'], report['dropped']['too large'],"
+        "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    )
+    words = [sys.executable, "-c", program, source, tmp_path / "made"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True, env=environment)
+    rows, licence, dropped, memory = done.stdout.split()
+    assert (rows, licence, dropped) == ("6", "ISC", "6") and int(memory) < 700

@@ -1,0 +1,130 @@
+"""A local folder as a source: what it is, what it refuses, and what the step makes of it."""
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tapeout.config.folder import UnusableFolder, listing, tree_digest
+from tapeout.config.sources import FolderSource
+from tapeout.sources.download import sha256_of
+from tapeout.sources.errors import WrongHash
+from tapeout.sources.fetch import fetch_source
+
+FILES = {"a.txt": b"one", "deep/er/b.jsonl": b'{"text": "x"}\n', "deep/c.v": b"module m; endmodule", "d": b""}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return filled(tmp_path / "texts", FILES)
+
+
+def filled(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def record(folder: Path, **changes: object) -> FolderSource:
+    return FolderSource.model_validate({"kind": "folder", "path": str(folder), "licence": "own", **changes})
+
+
+def digest(source: FolderSource) -> str:
+    return tree_digest({name: sha256_of(path) for name, path in listing(source).items()})
+
+
+def test_the_files_are_copied_with_their_paths(folder: Path, tmp_path: Path) -> None:
+    (folder / "empty").mkdir()
+    source = record(folder, sha256=digest(record(folder)))
+    fetch_source(source, tmp_path / "out", tmp_path / "downloads")
+    made = sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert {path.relative_to(tmp_path / "out").as_posix(): path.read_bytes() for path in made} == FILES
+    assert list(listing(source)) == sorted(FILES) and not (tmp_path / "downloads").exists()
+
+
+def test_patterns_choose(folder: Path) -> None:
+    assert list(listing(record(folder, include=["*.txt", "/deep/*.v"]))) == ["a.txt", "deep/c.v"]
+    assert list(listing(record(folder, exclude=["/deep/*"]))) == ["a.txt", "d"]
+
+
+def test_the_digest_is_that_of_paths_and_contents(folder: Path, tmp_path: Path) -> None:
+    first = digest(record(folder))
+    os.utime(folder / "a.txt", (1, 1))
+    (folder / "a.txt").chmod(0o600)
+    other = filled(tmp_path / "elsewhere", dict(reversed(FILES.items())))
+    assert digest(record(folder)) == digest(record(other)) == first
+    (other / "a.txt").write_bytes(b"two")
+    edited = digest(record(other))
+    (other / "a.txt").write_bytes(b"one")
+    (other / "a.txt").rename(other / "e.txt")
+    renamed = digest(record(other))
+    (other / "e.txt").unlink()
+    assert len({first, edited, renamed, digest(record(other))}) == 4
+
+
+@given(st.dictionaries(st.text(min_size=1), st.text()), st.randoms())
+def test_no_order_enters_the_digest(digests: dict[str, str], chance: random.Random) -> None:
+    shuffled = list(digests.items())
+    chance.shuffle(shuffled)
+    assert tree_digest(dict(shuffled)) == tree_digest(digests)
+
+
+def test_a_file_that_was_edited_since_is_noticed(folder: Path, tmp_path: Path) -> None:
+    source = record(folder, sha256=digest(record(folder)))
+    (folder / "a.txt").write_bytes(b"edited")
+    with pytest.raises(WrongHash, match="texts has SHA-256"):
+        fetch_source(source, tmp_path / "out", tmp_path / "downloads")
+
+
+def link_to_file(folder: Path) -> None:
+    (folder / "link").symlink_to("a.txt")
+
+
+def link_to_folder(folder: Path) -> None:
+    (folder / "link").symlink_to("deep")
+
+
+def dangling_link(folder: Path) -> None:
+    (folder / "link").symlink_to("nowhere")
+
+
+def pipe(folder: Path) -> None:
+    os.mkfifo(folder / "link")
+
+
+def strange_name(folder: Path) -> None:
+    (Path(os.fsdecode(os.fsencode(folder) + b"/l\xe4nk"))).write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (link_to_file, "'link' .* is a link"),
+        (link_to_folder, "'link' .* is a link"),
+        (dangling_link, "'link' .* is a link"),
+        (pipe, "'link' .* no ordinary file"),
+        (strange_name, "not UTF-8"),
+    ],
+)
+def test_what_is_no_file_of_its_own_is_refused(folder: Path, spoil: object, words: str) -> None:
+    spoil(folder)  # type: ignore[operator]
+    with pytest.raises(UnusableFolder, match=words):
+        listing(record(folder))
+    assert list(listing(record(folder, exclude=["/l*nk"]))) == sorted(FILES)
+
+
+def test_a_folder_that_is_missing_or_empty_is_named(tmp_path: Path, folder: Path) -> None:
+    for path, words in [(tmp_path / "none", "There is no folder"), (folder / "a.txt", "There is no folder")]:
+        with pytest.raises(UnusableFolder, match=words):
+            listing(record(path))
+    with pytest.raises(UnusableFolder, match="no file that include takes"):
+        listing(record(folder, include=["*.vhd"]))
+
+
+def test_the_folder_itself_may_be_a_link(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(folder)
+    assert digest(record(tmp_path / "link")) == digest(record(folder))

@@ -1,0 +1,309 @@
+"""Hugging Face repositories, through huggingface_hub itself, against a hub and its file storage on this machine."""
+
+import os
+import random
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter
+
+from tapeout.config.sources import Fetch, HubSource, Source
+from tapeout.sources import download, errors, hub
+from tapeout.sources.download import Patience
+from tapeout.sources.fetch import fetch_source
+from tests.sources.hub_server import COMMIT, OLDER, STRANGER, TOKEN, Asked, Hub, Repository, serve_hub, sha256
+
+ROOT = Path(__file__).parents[2]
+QUICK = Patience(tries=4, first=0.01, longest=0.05)
+WEIGHTS = random.Random(3).randbytes(400_000)
+FILES = {"config.json": b'{"a": 1}\n', "onnx/weights part 1.bin": WEIGHTS}
+LARGE = "onnx/weights part 1.bin"
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    """A hub with a model and a data set, and an empty home."""
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    with serve_hub() as running:
+        monkeypatch.setenv("HF_ENDPOINT", running.address)
+        running.repositories = {
+            "models/owner/name": Repository(dict(FILES), large={LARGE}),
+            "datasets/owner/rows": Repository(dict(FILES), large={LARGE}),
+        }
+        yield running
+
+
+def record(kind: str = "hf_model", pinned: bool = True, **changes: object) -> HubSource:
+    repository = "owner/name" if kind == "hf_model" else "owner/rows"
+    files = [{"path": path, **({"sha256": sha256(content)} if pinned else {})} for path, content in FILES.items()]
+    values = {"kind": kind, "repository": repository, "revision": COMMIT, "files": files, "licence": "MIT", **changes}
+    source: Source = TypeAdapter(Source).validate_python(values)
+    assert isinstance(source, HubSource)
+    return source
+
+
+def fetch(source: HubSource, tmp_path: Path, patience: Patience = QUICK, out: str = "out") -> dict[str, bytes]:
+    fetch_source(source, tmp_path / out, tmp_path / "downloads", patience)
+    return {str(path.relative_to(tmp_path / out)): path.read_bytes() for path in (tmp_path / out).rglob("*.*")}
+
+
+def kept(tmp_path: Path) -> set[str]:
+    folder = tmp_path / "downloads"
+    return {each.name for each in folder.iterdir() if each.suffix != ".lock"} if folder.exists() else set()
+
+
+def path_of(file: str, kind: str = "hf_model") -> str:
+    prefix = "owner/name" if kind == "hf_model" else "datasets/owner/rows"
+    return f"/{prefix}/resolve/{COMMIT}/{file}"
+
+
+STORED = f"/{sha256(WEIGHTS)}"
+PATHS_INFO = f"/api/models/owner/name/paths-info/{COMMIT}"
+
+
+@pytest.mark.parametrize("kind", ["hf_model", "hf_dataset"])
+@pytest.mark.parametrize("pinned", [True, False])
+def test_large_and_small_files_at_a_commit(
+    place: Hub, tmp_path: Path, kind: str, pinned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", TOKEN + "\n")
+    assert fetch(record(kind, pinned), tmp_path) == FILES
+    asked = [(each.server, each.method, each.path) for each in place.asked]
+    name = "models/owner/name" if kind == "hf_model" else "datasets/owner/rows"
+    assert asked == [
+        ("hub", "POST", f"/api/{name}/paths-info/{COMMIT}"),
+        ("hub", "GET", path_of("config.json", kind)),
+        ("hub", "GET", path_of(LARGE, kind)),
+        ("storage", "GET", STORED),
+    ]
+    assert place.tokens("hub") == {f"Bearer {TOKEN}"}
+    assert place.tokens("storage") == {None}  # the redirect goes to another server, and carries no token
+    assert sha256(WEIGHTS) in kept(tmp_path) and len(kept(tmp_path)) == 2
+
+
+def test_what_was_downloaded_needs_no_hub(place: Hub, tmp_path: Path) -> None:
+    fetch(record(), tmp_path)
+    place.asked.clear()
+    assert fetch(record(), tmp_path, out="again") == FILES and place.asked == []
+    # without a SHA-256 the hub is asked what the commit holds, and nothing is transferred twice
+    assert fetch(record(pinned=False, files=[{"path": LARGE}]), tmp_path, out="more") == {LARGE: WEIGHTS}
+    assert [each.path for each in place.asked] == [PATHS_INFO]
+
+
+def test_nothing_of_a_home_is_read_or_written(place: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    (home / ".cache/huggingface").mkdir(parents=True)
+    (home / ".cache/huggingface/token").write_text("hf_login")
+    (home / ".netrc").write_text("default login somebody password hf_login\n")
+    before = sorted(home.rglob("*"))
+    source = record(files=[{"path": LARGE}, {"path": "config.json"}])
+    program = f"""
+import sys
+from pathlib import Path
+from tapeout.config.sources import Fetch
+from tapeout.sources.fetch import fetch_source
+fetch_source(Fetch.model_validate_json(sys.argv[1]).record, Path({str(tmp_path / "out")!r}), Path({str(tmp_path)!r}))
+"""
+    command = [sys.executable, "-c", program, Fetch(record=source).model_dump_json()]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
+    assert {each.token for each in place.asked} == {None}
+    assert sorted(home.rglob("*")) == before
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    fetch(source, tmp_path, out="more")
+    assert place.tokens("hub") == {None, f"Bearer {TOKEN}"} and place.tokens("storage") == {None}
+
+
+GATED = [
+    (None, errors.GatedSource, "is gated, and there is no token in HF_TOKEN", "Accept the licence at .*/owner/name"),
+    (STRANGER, errors.GatedSource, "the account of the token in HF_TOKEN has no access", "Accept the licence with"),
+    ("hf_typo", errors.InvalidToken, "refuses the token", "mistyped, expired"),
+]
+
+
+@pytest.mark.parametrize(("token", "error", "cause", "cure"), GATED)
+def test_a_gated_repository(
+    place: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str, error: type, cause: str, cure: str
+) -> None:
+    place.repositories["models/owner/name"].gated = True
+    if token:
+        monkeypatch.setenv("HF_TOKEN", token)
+    with pytest.raises(error, match=cause) as caught:
+        fetch(record(), tmp_path)
+    assert re.search(cure, str(caught.value))
+    assert "hf_" not in str(caught.value).replace("hf_model", "") and kept(tmp_path) == set()
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    assert fetch(record(), tmp_path, out="granted") == FILES
+
+
+@pytest.mark.parametrize(("token", "status"), [(None, 401), (STRANGER, 403)])
+def test_a_hub_that_gates_its_answers_too(
+    place: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str | None, status: int
+) -> None:
+    if token:
+        monkeypatch.setenv("HF_TOKEN", token)
+    place.plans["/api/datasets/owner/rows/paths-info/" + COMMIT] = [(status, {"X-Error-Code": "GatedRepo"})]
+    with pytest.raises(errors.GatedSource, match=f"status {status}.*\n.*/datasets/owner/rows"):
+        fetch(record("hf_dataset"), tmp_path)
+
+
+def test_a_renamed_repository_is_followed(place: Hub, tmp_path: Path) -> None:
+    before = record(repository="old/name")
+    for path in (PATHS_INFO, path_of("config.json"), path_of(LARGE)):
+        place.plans[path.replace("owner/name", "old/name")] = [(307, {"Location": path.replace(" ", "%20")})]
+    assert fetch(before, tmp_path) == FILES
+
+
+@pytest.mark.parametrize("token", [None, STRANGER])
+def test_a_private_or_missing_repository(
+    place: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str | None
+) -> None:
+    place.repositories["models/owner/name"].private = True
+    if token:
+        monkeypatch.setenv("HF_TOKEN", token)
+    for repository in ("owner/name", "owner/none"):
+        with pytest.raises(errors.RepositoryMissing, match=f"{repository}, or it is private"):
+            fetch(record(repository=repository), tmp_path, out=repository.split("/")[1])
+
+
+def test_a_missing_revision_or_file(place: Hub, tmp_path: Path) -> None:
+    with pytest.raises(errors.SourceMissing, match="The pinned revision does not exist in owner/name"):
+        fetch(record(revision=OLDER), tmp_path, out="revision")
+    with pytest.raises(errors.SourceMissing, match=r"The file gone.txt does not exist in owner/name at commit"):
+        fetch(record(files=[{"path": "config.json"}, {"path": "gone.txt"}]), tmp_path, out="file")
+    assert kept(tmp_path) == set()
+
+
+@pytest.mark.parametrize("path", [PATHS_INFO, path_of(LARGE), STORED])
+@pytest.mark.parametrize("header", [{"Retry-After": "1"}, {"RateLimit": '"resolvers";r=0;t=1'}])
+def test_429_is_waited_for_as_told(
+    place: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str], path: str, header: dict[str, str]
+) -> None:
+    place.plans[path] = [(429, header)]
+    before = time.monotonic()
+    assert fetch(record(), tmp_path) == FILES
+    assert 1.0 <= time.monotonic() - before < 4
+    assert "the server answers 429; trying again in 1 s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", [PATHS_INFO, path_of("config.json")])
+def test_429_is_not_waited_for_without_bounds(place: Hub, tmp_path: Path, path: str) -> None:
+    place.plans[path] = [(429, {"Retry-After": "3600"})]
+    with pytest.raises(errors.RateLimited, match="asks to wait 3,600 s"):
+        fetch(record(), tmp_path, Patience())
+    place.plans[path] = [(429, {})] * 9
+    with pytest.raises(errors.RateLimited, match="status 429"):
+        fetch(record(), tmp_path, out="more")
+    assert len(place.plans[path]) == 9 - QUICK.tries
+
+
+@pytest.mark.parametrize("path", [PATHS_INFO, path_of(LARGE), STORED])
+def test_a_hub_that_fails_is_asked_again(place: Hub, tmp_path: Path, path: str) -> None:
+    place.plans[path] = [(500, {}), (503, {})]
+    assert fetch(record(), tmp_path) == FILES
+    place.plans[path] = [(502, {})] * 9
+    with pytest.raises(errors.SourceUnreachable, match="answers 502"):
+        fetch_source(record(), tmp_path / "more", tmp_path / "elsewhere", QUICK)
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+def test_a_cut_transfer_is_resumed(place: Hub, tmp_path: Path, pinned: bool) -> None:
+    place.plans[STORED] = [150_000, 50_000]
+    place.plans[path_of("config.json")] = [4]
+    assert fetch(record(pinned=pinned), tmp_path) == FILES
+    ranges = [each.range for each in place.asked if each.server == "storage"]
+    assert ranges == [None, "bytes=150000-", "bytes=200000-"]
+
+
+def test_a_transfer_that_is_always_cut_is_kept_and_never_accepted(place: Hub, tmp_path: Path) -> None:
+    place.plans[STORED] = [100_000, *[0] * 9]
+    with pytest.raises(errors.TruncatedTransfer, match="100,000 of 400,000 bytes"):
+        fetch(record(files=[{"path": LARGE}]), tmp_path)
+    assert kept(tmp_path) == {f"{sha256(WEIGHTS)}.part"} and not (tmp_path / "out" / LARGE).exists()
+    place.plans.clear()
+    place.asked.clear()
+    assert fetch(record(), tmp_path, out="next") == FILES
+    assert Asked("storage", "GET", STORED, "bytes=100000-", None) in place.asked
+
+
+@pytest.mark.parametrize(("file", "path"), [(LARGE, STORED), ("config.json", path_of("config.json"))])
+@pytest.mark.parametrize("pinned", [True, False])
+def test_other_bytes_are_refused(place: Hub, tmp_path: Path, file: str, path: str, pinned: bool) -> None:
+    place.rotten = {path}
+    with pytest.raises(errors.WrongHash, match=file if pinned or file == LARGE else "git blob id"):
+        fetch(record(pinned=pinned), tmp_path)
+    assert not (tmp_path / "out" / file).exists()
+    assert not any(name.endswith(".part") for name in kept(tmp_path))
+
+
+def test_what_the_hub_announces_must_be_what_is_pinned(place: Hub, tmp_path: Path) -> None:
+    with pytest.raises(errors.WrongHash, match="as the hub announces it"):
+        fetch(record(files=[{"path": LARGE, "sha256": "1" * 64}]), tmp_path)
+    with pytest.raises(errors.WrongSize, match="as the hub announces it"):
+        fetch(record(files=[{"path": LARGE, "size": 7}]), tmp_path, out="size")
+    with pytest.raises(errors.WrongHash, match=r"config\.json has SHA-256"):  # of small files the hub tells no SHA-256
+        fetch(record(files=[{"path": "config.json", "sha256": "1" * 64}]), tmp_path, out="small")
+    assert {each.path for each in place.asked} == {PATHS_INFO, path_of("config.json")}
+
+
+@pytest.mark.parametrize("commit", [OLDER, None])
+def test_a_mirror_must_send_the_pinned_commit(place: Hub, tmp_path: Path, commit: str | None) -> None:
+    place.commit = commit
+    with pytest.raises(errors.OtherCommit, match=commit or "without saying of which"):
+        fetch(record(pinned=False), tmp_path)
+    if commit is None:  # where SHA-256 are pinned they decide
+        assert fetch(record(), tmp_path, out="pinned") == FILES
+
+
+def test_a_hub_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    for endpoint, words in [(address, "connection failed"), ("ftp://nowhere", "HF_ENDPOINT must be")]:
+        monkeypatch.setenv("HF_ENDPOINT", endpoint)
+        with pytest.raises(errors.SourceUnreachable, match=words):
+            fetch(record(), tmp_path, out=words)
+
+
+def test_a_hub_that_goes_before_the_transfer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve_hub() as running:
+        monkeypatch.setenv("HF_ENDPOINT", running.address)
+        running.repositories["models/owner/name"] = Repository(dict(FILES), large={LARGE})
+        remotes = hub.locate(record(), tmp_path / "downloads", QUICK)
+    with pytest.raises(errors.SourceUnreachable, match=r"config\.json cannot be reached: the connection failed"):
+        download.fetch(remotes[0], tmp_path / "out", tmp_path / "downloads", QUICK)
+
+
+def test_a_place_that_is_no_hub(place: Hub, tmp_path: Path) -> None:
+    place.plans[PATHS_INFO] = [(200, {"Content-Type": "text/html"})]
+    with pytest.raises(errors.SourceUnreachable, match="does not speak the hub's language"):
+        fetch(record(), tmp_path)
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_a_mirror_of_files_alone(place: Hub, tmp_path: Path, status: int) -> None:
+    place.plans[PATHS_INFO] = [(status, {})] * 2
+    assert fetch(record(), tmp_path) == FILES
+    with pytest.raises(errors.NotAsked, match="answers no questions about repositories"):
+        fetch(record(pinned=False), tmp_path, out="by commit")
+    assert place.plans[PATHS_INFO] == []
+
+
+def test_the_script_says_cause_and_cure(place: Hub, tmp_path: Path) -> None:
+    place.repositories["models/owner/name"].gated = True
+    (tmp_path / "params.json").write_text(Fetch(record=record()).model_dump_json())
+    command = [sys.executable, "scripts/fetch.py", "--params", tmp_path / "params.json", "--output", tmp_path / "out"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TAPEOUT_DOWNLOADS": str(tmp_path / "downloads")}
+    for more, words in (({}, "GatedSource"), ({"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE forbids it")):
+        variables = {**environment, **more}
+        done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+        assert done.returncode == 1 and words in done.stderr and "cure:" in done.stderr
+        assert "Traceback" not in done.stderr
+        (tmp_path / "out").rmdir()
