@@ -1,6 +1,6 @@
 """The gates: bounds on the data, what was measured, and whether a training may begin."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +60,33 @@ class GateFailed(TapeoutError):
             "Run snakemake data_report and open results/data_report/report.html, which shows the rows; then correct "
             "the data, or the bounds under data_report.gates in the config.",
         )
+
+
+class Unjudged(TapeoutError):
+    """A training reads what no gate has looked at."""
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__(
+            f"No gate is about {', '.join(names)}, which a training reads.",
+            "Build data_report anew with the configuration that the training has.",
+        )
+
+
+def stop(gates: Sequence[Mapping[str, Any]], trained: Sequence[str]) -> None:
+    """Let the trainings begin, or not.
+
+    Args:
+        gates: as ``Gate.report`` writes them.
+        trained: names of what a training reads.
+
+    Raises:
+        GateFailed: naming every bound that is broken.
+        Unjudged: something that a training reads was not measured.
+    """
+    if missing := sorted(set(trained) - {gate["where"] for gate in gates}):
+        raise Unjudged(missing)
+    if failed := [gate for gate in gates if gate["where"] in trained and not gate["passed"]]:
+        raise GateFailed(failed)
 
 
 def judge(

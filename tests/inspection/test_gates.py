@@ -123,7 +123,9 @@ def test_each_form_of_account_is_read(step: str, report: dict[str, Any], kept: i
 
 def gates(tmp_path: Path, passed: bool, where: str) -> subprocess.CompletedProcess[str]:
     gate = {"gate": "leaked", "where": where, "subject": "held-out rows of x", "count": 1, "of": 20, "bound": 0.0}
-    (tmp_path / "report.json").write_bytes(orjson.dumps({"gates": [{**gate, "share": 0.05, "passed": passed}]}))
+    whole = {**gate, "where": "trained", "share": 0.0, "passed": True}
+    found = {"gates": [*([whole] if where == "another" else []), {**gate, "share": 0.05, "passed": passed}]}
+    (tmp_path / "report.json").write_bytes(orjson.dumps(found))
     (tmp_path / "params.json").write_text('{"trained": ["trained"]}')
     command = ["scripts/gates.py", "--report", str(tmp_path / "report.json"), "--params", str(tmp_path / "params.json")]
     command = [sys.executable, *command, "--output", str(tmp_path / "gates.json")]
@@ -136,6 +138,13 @@ def test_a_broken_bound_stops_with_its_figures_and_leaves_nothing(tmp_path: Path
     assert done.returncode == 1
     assert "leaked: held-out rows of x: 1 of 20 (5.0 %, bound 0 %)" in done.stderr
     assert "data_report.gates" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "gates.json").exists()
+
+
+def test_what_a_training_reads_and_no_gate_is_about_stops_it(tmp_path: Path) -> None:
+    done = gates(tmp_path, passed=True, where="renamed")
+    assert done.returncode == 1
+    assert "No gate is about trained, which a training reads." in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "gates.json").exists()
 
 
