@@ -108,7 +108,8 @@ def judge(
         for name, size in each["looked for"].items():
             rows = [row for row in held[training].get(name, []) if row.share >= settings.covered]
             bound = gates.contaminated_of.get(name, gates.contaminated)
-            looked_for = size["rows"] - size["too short to look for"]
+            # of short rows only those count that were found, so that many of them make no share small
+            looked_for = size["rows"] - size["too short to look for"] + sum(row.short for row in rows)
             yield Gate("contaminated", training, f"test rows of {name} in {training}", len(rows), looked_for, bound)
     for step, account in drops.items():
         bound = gates.dropped_of.get(step, gates.dropped)

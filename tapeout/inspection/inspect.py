@@ -40,9 +40,10 @@ def inspect(
     found = search(files["train"], index, job, workers)
     sizes: dict[str, dict[str, int]] = {}
     for row in index.rows:
-        size = sizes.setdefault(row.set, {"rows": 0, "too short to look for": 0})
+        size = sizes.setdefault(row.set, {"rows": 0, "too short to look for": 0, "mostly form": 0})
         size["rows"] += 1
-        size["too short to look for"] += int(not row.runs)
+        size["too short to look for"] += int(row.short or not row.runs)
+        size["mostly form"] += int(row.form)
     output.mkdir()
     write_json(
         output / "measures.json",

@@ -65,6 +65,11 @@ def test_what_is_measured_is_held_against_its_bound() -> None:
     }
 
 
+def test_many_short_rows_make_no_share_small() -> None:
+    short = [Row("s", 1.0, (), {}, short=True)]
+    assert judged(Gates(), short)["contaminated"][:2] == (1, 41)
+
+
 def test_single_sets_have_bounds_of_their_own() -> None:
     gates = Gates(contaminated_of={"t": 0.01}, dropped_of={"imported/x": 0.2}, without_target=0.1, leaked=0.05)
     found = judged(gates, [Row("a", 0.9, (), {})])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tapeout.config.inspection import InspectJob, ReportJob
 from tapeout.data.jsonl import write_json, write_jsonl
 from tapeout.data.prompt import encode_example
-from tapeout.data.runs import WORD
+from tapeout.data.runs import words_of
 from tapeout.data_report.excerpt import marked
 from tapeout.data_report.page import histogram, numbers, page, piece, top
 from tapeout.inspection.inspect import inspect
@@ -145,7 +145,7 @@ def test_shards_are_counted_together(write: Write, model: Path, tmp_path: Path) 
 
 @given(st.text(alphabet="ab =(\n<", max_size=60), st.data())
 def test_what_is_marked_is_the_held_words_and_no_character_is_lost(text: str, data: st.DataObject) -> None:
-    words = list(WORD.finditer(text))
+    words = list(words_of(text).finditer(text))
     if len(words) < 2:
         return
     first = data.draw(st.integers(0, len(words) - 2))
