@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -51,16 +52,30 @@ class Index:
     places: Numbers
     rows: tuple[TestRow, ...]
 
+    @cached_property
+    def shift(self) -> np.uint64:
+        """Bits of a run that are left out where ``maybe`` is asked."""
+        return np.uint64(64 - max(16, (16 * len(self.keys)).bit_length()))
+
+    @cached_property
+    def maybe(self) -> NDArray[np.bool_]:
+        """Whether a run that begins with some bits may be there: few are, and no search is as fast as one look."""
+        found = np.zeros(1 << (64 - int(self.shift)), dtype=np.bool_)
+        found[self.keys >> self.shift] = True
+        return found
+
     def find(self, text: str, length: int) -> list[tuple[int, Numbers, int]]:
         """Test rows of which a text has runs: the row's number, its runs' numbers, and the first run in the text."""
         wanted = runs(text, length)
-        if not len(wanted) or not len(self.keys):
-            return []
-        near = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
-        (hits,) = np.nonzero(self.keys[near] == wanted)
+        (hits,) = np.nonzero(self.maybe[wanted >> self.shift])
         if not len(hits):
             return []
-        keys, first = np.unique(near[hits], return_index=True)
+        near = np.minimum(np.searchsorted(self.keys, wanted[hits]), len(self.keys) - 1)
+        same = self.keys[near] == wanted[hits]
+        hits, near = hits[same], near[same]
+        if not len(hits):
+            return []
+        keys, first = np.unique(near, return_index=True)
         sizes = self.starts[keys + 1] - self.starts[keys]
         chosen = np.repeat(self.starts[keys] - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
         owners, places, begins = self.owners[chosen], self.places[chosen], np.repeat(hits[first], sizes)
