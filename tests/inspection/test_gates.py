@@ -4,14 +4,18 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tapeout.config.imported import ImportJob
 from tapeout.config.inspection import DataReport, Gates
 from tapeout.data.imported.source import import_source
+from tapeout.data.jsonl import write_jsonl
 from tapeout.inspection.drops import Drops, read_drops
 from tapeout.inspection.gates import judge
 from tapeout.inspection.held import Row
@@ -32,6 +36,25 @@ def test_a_question_or_a_group_on_two_sides_is_a_leak(write: Write) -> None:
     found = leaks(sides_of(folder))
     assert (found["held out"], found["leaked"]) == (3, 2)
     assert [(each["side"], each["same"]) for each in found["first"]] == [("test", "group"), ("validation", "question")]
+
+
+rows = st.lists(
+    st.builds(question, st.sampled_from(["a", "b", "B", " b"]), st.sampled_from("xy"), st.sampled_from("12345")),
+    max_size=6,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows, rows, rows)
+def test_leaks_are_those_of_a_naive_search(train: list[Any], validation: list[Any], test: list[Any]) -> None:
+    with TemporaryDirectory() as name:
+        for side, members in (("train", train), ("validation", validation), ("test", test)):
+            write_jsonl(Path(name) / f"{side}.jsonl", members)
+        found = leaks(sides_of(Path(name)))
+    asked = {" ".join(row["input"].lower().split()) for row in train}
+    groups = {row["group"] for row in train}
+    leaked = [row for row in (*validation, *test) if row["input"].lower().strip() in asked or row["group"] in groups]
+    assert (found["held out"], found["leaked"]) == (len(validation) + len(test), len(leaked))
 
 
 def test_documents_leak_by_their_digest(write: Write) -> None:
