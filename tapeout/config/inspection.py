@@ -1,11 +1,14 @@
 """What is looked at before anything trains: contamination, leaks, drops, rows without a target; and the bounds."""
 
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from tapeout.config.section import Section
 from tapeout.config.sources import SourceName
+
+Bound = Annotated[float, Field(ge=0, le=1)]
+"""A share of rows."""
 
 
 class Gates(Section):
@@ -17,11 +20,11 @@ class Gates(Section):
     contaminated: float = Field(
         0.05, ge=0, le=1, description="Largest share of the rows of a test set that a training set may hold."
     )
-    contaminated_of: dict[str, float] = Field({}, description="Another such bound for single test sets.")
+    contaminated_of: dict[str, Bound] = Field({}, description="Another such bound for single test sets.")
     dropped: float = Field(
         0.5, ge=0, le=1, description="Largest share of a set's rows or documents that a step may leave out."
     )
-    dropped_of: dict[str, float] = Field({}, description="Another such bound for single sets.")
+    dropped_of: dict[str, Bound] = Field({}, description="Another such bound for single sets.")
     without_target: float = Field(
         0.0, ge=0, le=1, description="Largest share of the training rows of a set in which no token has a loss."
     )

@@ -1,14 +1,17 @@
 """Which artifacts the report on the data is about, by the whole configuration. No step imports this module."""
 
+import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from tapeout.config.imported import SIDES
 from tapeout.config.inspection import InspectJob, Looking, ReportJob
-from tapeout.config.root import Settings
+from tapeout.config.root import InvalidConfig, Settings
 
 OWN = ("corpus/domain", "corpus/general", "instructions/splits")
+PRETRAINING, SHARDS = "pretraining", "pretraining/shards"
+"""All shards as one set, and the step that cleans them."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,33 @@ class LookedAt:
         if self.settings.dapt.reads != "pretraining":
             return [*OWN, *rows]
         documents = [f"pretraining/documents/{name}" for name in self.settings.pretraining.sources]
-        return [*OWN, *rows, "pretraining", "pretraining/shards", "pretraining/near", *documents]
+        near = ["pretraining/near"] if self.settings.pretraining.near_duplicates else []
+        return [*OWN, *rows, PRETRAINING, SHARDS, *near, *documents]
+
+    @property
+    def judged(self) -> list[str]:
+        """Names under which steps are held against ``dropped``: the shards are one."""
+        return [*dict.fromkeys(SHARDS if step in self.shards else step for step in self.steps)]
+
+    def checked(self) -> Self:
+        """The same.
+
+        Raises:
+            InvalidConfig: a bound is for a set or step that is not there, and so would hold nothing.
+        """
+        gates = self.settings.data_report.gates
+        tests = [name for name, _ in self.tests]
+        for key, bounds, known in (
+            ("contaminated_of", gates.contaminated_of, tests),
+            ("dropped_of", gates.dropped_of, self.judged),
+        ):
+            for name in sorted(set(bounds) - set(known)):
+                near = difflib.get_close_matches(name, known, n=1, cutoff=0)
+                raise InvalidConfig(
+                    f"data_report.gates.{key} names {name}, which nothing measures; the nearest is {near[0]}.",
+                    f"Name one of: {', '.join(sorted(set(known)))}.",
+                )
+        return self
 
     def inspection(self, name: str) -> InspectJob:
         """How one set is looked at."""

@@ -23,6 +23,7 @@ def numbers(whole: Whole, job: ReportJob) -> dict[str, Any]:
             name: {
                 "rows": size["rows"],
                 "too short to look for": size["too short to look for"],
+                "mostly form": size["mostly form"],
                 "held": sum(row.share >= job.looking.covered for row in whole.held[training].get(name, [])),
                 "worst": [
                     {"digest": row.digest, "share": row.share, "best": dict(row.best)}

@@ -110,6 +110,7 @@ def lines(found: dict[int, Held], index: Index) -> Iterator[dict[str, Any]]:
             "set": row.set,
             "digest": row.digest,
             "of": row.runs,
+            "short": row.short,
             "runs": [[int(part[0]), int(part[-1])] for part in np.split(held.runs, cuts)],
             "best": {name: getattr(held.best, name) for name in Best.__dataclass_fields__},
         }

@@ -1,6 +1,6 @@
 """The gates: bounds on the data, what was measured, and whether a training may begin."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +62,33 @@ class GateFailed(TapeoutError):
         )
 
 
+class Unjudged(TapeoutError):
+    """A training reads what no gate has looked at."""
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__(
+            f"No gate is about {', '.join(names)}, which a training reads.",
+            "Build data_report anew with the configuration that the training has.",
+        )
+
+
+def stop(gates: Sequence[Mapping[str, Any]], trained: Sequence[str]) -> None:
+    """Let the trainings begin, or not.
+
+    Args:
+        gates: as ``Gate.report`` writes them.
+        trained: names of what a training reads.
+
+    Raises:
+        GateFailed: naming every bound that is broken.
+        Unjudged: something that a training reads was not measured.
+    """
+    if missing := sorted(set(trained) - {gate["where"] for gate in gates}):
+        raise Unjudged(missing)
+    if failed := [gate for gate in gates if gate["where"] in trained and not gate["passed"]]:
+        raise GateFailed(failed)
+
+
 def judge(
     measures: Mapping[str, Mapping[str, Any]],
     held: Mapping[str, Mapping[str, list[Row]]],
@@ -81,7 +108,8 @@ def judge(
         for name, size in each["looked for"].items():
             rows = [row for row in held[training].get(name, []) if row.share >= settings.covered]
             bound = gates.contaminated_of.get(name, gates.contaminated)
-            looked_for = size["rows"] - size["too short to look for"]
+            # of short rows only those count that were found, so that many of them make no share small
+            looked_for = size["rows"] - size["too short to look for"] + sum(row.short for row in rows)
             yield Gate("contaminated", training, f"test rows of {name} in {training}", len(rows), looked_for, bound)
     for step, account in drops.items():
         bound = gates.dropped_of.get(step, gates.dropped)

@@ -17,12 +17,14 @@ class Row:
         share: of its runs.
         runs: first and last of those that follow each other.
         best: the training row that has most of it, as ``contamination.Best`` writes it.
+        short: whether it is shorter than a run, and some training row says just the same.
     """
 
     digest: str
     share: float
     runs: Ranges
     best: Mapping[str, Any]
+    short: bool = False
 
 
 def unite(parts: Iterable[Mapping[str, Any]]) -> dict[str, list[Row]]:
@@ -39,7 +41,7 @@ def unite(parts: Iterable[Mapping[str, Any]]) -> dict[str, list[Row]]:
         runs = _union(pair for part in each for pair in part["runs"])
         count = sum(last - first + 1 for first, last in runs)
         best = min((part["best"] for part in each), key=lambda best: (-best["shared"], best["digest"]))
-        rows[name].append(Row(digest, count / each[0]["of"], runs, best))
+        rows[name].append(Row(digest, count / each[0]["of"], runs, best, each[0]["short"]))
     return {name: sorted(each, key=lambda row: (-row.share, row.digest)) for name, each in sorted(rows.items())}
 
 

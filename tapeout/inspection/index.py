@@ -1,14 +1,15 @@
 """An index of all test rows by their runs of words, to look them up in training text of any size."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tapeout.config.inspection import Looking
-from tapeout.data.runs import Hashes, runs
+from tapeout.data.runs import Hashes, runs, words_of
 from tapeout.inspection.rows import rows_of, text_of
 
 Numbers = NDArray[np.int64]
@@ -21,12 +22,16 @@ class TestRow:
     Attributes:
         set: name of the set.
         digest: of the row.
-        runs: how many runs it has that are no form; none if it is shorter than a run.
+        runs: how many runs of it are looked for; none if it has no word.
+        short: whether it is shorter than a run: it is found only where a row says the same and nothing else.
+        form: whether most of its runs are form, and so not looked for.
     """
 
     set: str
     digest: str
     runs: int
+    short: bool
+    form: bool
 
 
 @dataclass(frozen=True)
@@ -47,16 +52,30 @@ class Index:
     places: Numbers
     rows: tuple[TestRow, ...]
 
+    @cached_property
+    def shift(self) -> np.uint64:
+        """Bits of a run that are left out where ``maybe`` is asked."""
+        return np.uint64(64 - max(16, (16 * len(self.keys)).bit_length()))
+
+    @cached_property
+    def maybe(self) -> NDArray[np.bool_]:
+        """Whether a run that begins with some bits may be there: few are, and no search is as fast as one look."""
+        found = np.zeros(1 << (64 - int(self.shift)), dtype=np.bool_)
+        found[self.keys >> self.shift] = True
+        return found
+
     def find(self, text: str, length: int) -> list[tuple[int, Numbers, int]]:
         """Test rows of which a text has runs: the row's number, its runs' numbers, and the first run in the text."""
         wanted = runs(text, length)
-        if not len(wanted) or not len(self.keys):
-            return []
-        near = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
-        (hits,) = np.nonzero(self.keys[near] == wanted)
+        (hits,) = np.nonzero(self.maybe[wanted >> self.shift])
         if not len(hits):
             return []
-        keys, first = np.unique(near[hits], return_index=True)
+        near = np.minimum(np.searchsorted(self.keys, wanted[hits]), len(self.keys) - 1)
+        same = self.keys[near] == wanted[hits]
+        hits, near = hits[same], near[same]
+        if not len(hits):
+            return []
+        keys, first = np.unique(near, return_index=True)
         sizes = self.starts[keys + 1] - self.starts[keys]
         chosen = np.repeat(self.starts[keys] - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
         owners, places, begins = self.owners[chosen], self.places[chosen], np.repeat(hits[first], sizes)
@@ -71,7 +90,8 @@ class Index:
 def build(names: Sequence[str], files: Sequence[Path], looking: Looking) -> Index:
     """Index the rows of all test sets.
 
-    A run that many rows of a set have is their form, not what they say (``Looking.common_rows``): it is left out.
+    A run that many rows of a set have is their form, not what they say (``Looking.common_rows``): it is left out. A row
+    that would have no run left says nothing else than its form: all of it is looked for.
     Rows of equal digests are one row.
 
     Args:
@@ -88,28 +108,31 @@ def build(names: Sequence[str], files: Sequence[Path], looking: Looking) -> Inde
             if own == name
             for row in rows_of(file)
         }
-        hashes, owners, places = _set(texts.values(), looking)
-        counts = np.bincount(owners, minlength=len(texts))
+        each = [runs(text, looking.words) for text in texts.values()]
+        hashes, owners, places = _set(each, looking)
+        counts = np.bincount(owners, minlength=len(texts)).tolist()
         found.append((hashes, owners + len(rows), places))
-        rows += [TestRow(name, digest, int(count)) for digest, count in zip(texts, counts, strict=True)]
+        for (digest, text), all_, count in zip(texts.items(), each, counts, strict=True):
+            short = len(all_) <= 1 and len(words_of(text).findall(text)) < looking.words
+            rows.append(TestRow(name, digest, count, short, 2 * count < len(all_)))
     hashes, owners, places = (np.concatenate(column) for column in zip(*found, strict=True)) if found else _none()
     order = np.lexsort((places, owners, hashes))
     keys, starts = np.unique(hashes[order], return_index=True)
     return Index(keys, np.append(starts, len(hashes)), owners[order], places[order], tuple(rows))
 
 
-def _set(texts: Iterable[str], looking: Looking) -> tuple[Hashes, Numbers, Numbers]:
+def _set(each: Sequence[Hashes], looking: Looking) -> tuple[Hashes, Numbers, Numbers]:
     """Runs of a set's rows without the common ones, the rows' numbers, and the runs' numbers in them."""
-    each = [runs(text, looking.words) for text in texts]
-    if not each:
+    if not sum(map(len, each)):
         return _none()
     hashes = np.concatenate(each)
     owners = np.repeat(np.arange(len(each)), [len(row) for row in each])
     places = np.concatenate([np.arange(len(row)) for row in each])
     _, numbers = np.unique(hashes, return_inverse=True)
-    in_rows = np.unique(np.stack([numbers, owners]), axis=1)[0] if len(hashes) else numbers
+    in_rows = np.unique(numbers * len(each) + owners) // len(each)
     limit = max(looking.common_rows, looking.common_share * len(each))
-    kept = np.bincount(in_rows, minlength=1)[numbers] <= limit if len(hashes) else np.empty(0, dtype=np.bool_)
+    kept = np.bincount(in_rows)[numbers] <= limit
+    kept |= (np.bincount(owners[kept], minlength=len(each)) == 0)[owners]
     return hashes[kept], owners[kept], places[kept]
 
 

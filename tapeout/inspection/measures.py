@@ -57,6 +57,11 @@ class Side:
     sources: Counter[str] = field(default_factory=Counter)
     languages: Counter[str] = field(default_factory=Counter)
 
+    def add(self, other: "Side") -> None:
+        """Count other rows as well."""
+        for name in self.__dataclass_fields__:
+            getattr(self, name).update(getattr(other, name))
+
     def report(self) -> dict[str, Any]:
         """All of it as JSON."""
         lengths = {str(border): self.lengths[border] for border in sorted(self.lengths)}

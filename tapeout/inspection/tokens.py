@@ -1,6 +1,6 @@
 """Rows as tokens with their loss masks, the way the trainings see them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,6 @@ import numpy as np
 import sentencepiece
 
 from tapeout.config.inspection import InspectJob
-from tapeout.data.jsonl import read_jsonl
 from tapeout.data.prompt import encode_example
 from tapeout.tokenizer.units import Encoder
 
@@ -38,33 +37,20 @@ class Tokens:
     Args:
         model: SentencePiece file of the extended tokenizer.
         job: template and length of instruction rows.
-        encoded: the folder of an imported source as token ids, by digest; None for rows of our own.
     """
 
-    def __init__(self, model: Path, job: InspectJob, encoded: Path | None) -> None:
+    def __init__(self, model: Path, job: InspectJob) -> None:
         self.processor = sentencepiece.SentencePieceProcessor(model_file=str(model))
         self.texts = Encoder(model, np.dtype(np.uint32), append_end=False)
         self.job = job
-        self.encoded = encoded
 
-    def shapes(self, side: str, rows: Iterator[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], Shape | None]]:
-        """Yield each row with its shape; None for a row that is no part of what the training reads."""
-        known = self._known(side)
-        for row in rows:
-            if "text" in row:
-                count = len(self.texts.encode(row["text"])) // 4
-                yield row, Shape(count, count)
-            elif known is not None:
-                yield row, known.get(row["digest"])
-            else:
-                ids, mask = encode_example(self.processor, self.job.template, row["input"], row["output"])
-                yield row, Shape(len(ids), sum(mask[1:]), len(ids) <= self.job.seq_length + 1)
-
-    def _known(self, side: str) -> dict[str, Shape] | None:
-        if self.encoded is None:
-            return None
-        rows = read_jsonl(self.encoded / f"{side}.jsonl", ("digest",))
-        return {row["digest"]: Shape(len(row["ids"]), sum(row["mask"][1:])) for row in rows}
+    def shape(self, row: Mapping[str, Any]) -> Shape:
+        """Tokens of a document or of a row of our own."""
+        if "text" in row:
+            count = len(self.texts.encode(row["text"])) // 4
+            return Shape(count, count)
+        ids, mask = encode_example(self.processor, self.job.template, row["input"], row["output"])
+        return Shape(len(ids), sum(mask[1:]), len(ids) <= self.job.seq_length + 1)
 
     def pieces(self, row: Mapping[str, Any], encoded: Encoded | None, most: int) -> list[tuple[str, int]]:
         """The first ``most`` tokens of a row, each with the 1 or 0 of its mask."""

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from tapeout.config.imported import EncodeJob, ImportJob
+from tapeout.config.looked_at import LookedAt
 from tapeout.config.root import InvalidConfig, Settings, load
 
 ROOT = Path(__file__).parents[2]
@@ -129,3 +130,43 @@ def test_another_threshold_makes_no_shard_again() -> None:
         assert found is not None
         jobs.append(found.signing.identity())
     assert jobs[0] == jobs[1] == {"words": 5, "permutations": 128, "seed": 1} != jobs[2]
+
+
+COMPONENTS = {"a": {"sources": ["ibex"], "weight": 1}}
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "near"),
+    [
+        ("contaminated_of", "corpus/generall", "corpus/general"),
+        ("contaminated_of", "pretraining", "corpus/domain"),
+        ("dropped_of", "pretraining/shards/0000", "pretraining/shards"),
+        ("dropped_of", "pretraining/documents/ibexx", "pretraining/documents/ibex"),
+    ],
+)
+def test_a_bound_for_what_is_not_measured_is_refused(key: str, name: str, near: str) -> None:
+    pretraining = {"shards": 2, "components": COMPONENTS}
+    with pytest.raises(InvalidConfig, match="cure: ") as found:
+        LookedAt(loaded(pretraining=pretraining, data_report={"gates": {key: {name: 0.9}}})).checked()
+    words = str(found.value)
+    assert f"data_report.gates.{key} names {name}" in words
+    if key == "dropped_of":
+        assert f"the nearest is {near}." in words
+    LookedAt(loaded(pretraining=pretraining, data_report={"gates": {key: {near: 0.9}}})).checked()
+
+
+@pytest.mark.parametrize("bound", [float("nan"), float("inf"), -0.1, 5])
+def test_a_bound_for_a_single_set_is_a_share(bound: float) -> None:
+    refused(
+        "config key data_report.gates.dropped_of.corpus/domain",
+        data_report={"gates": {"dropped_of": {"corpus/domain": bound}}},
+    )
+
+
+@pytest.mark.parametrize("near_duplicates", [None, {}])
+@pytest.mark.parametrize("reads", ["corpus", "pretraining"])
+def test_whatever_a_training_reads_is_measured(reads: str, near_duplicates: Any) -> None:
+    pretraining = {"shards": 2, "components": COMPONENTS, "near_duplicates": near_duplicates}
+    looked_at = LookedAt(loaded(pretraining=pretraining, dapt={"reads": reads}))
+    assert set(looked_at.trained) <= {*looked_at.sets, *looked_at.judged, "pretraining"}
+    assert ("pretraining/near" in looked_at.trained) == (reads == "pretraining" and near_duplicates is not None)

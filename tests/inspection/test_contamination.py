@@ -1,6 +1,9 @@
 """Which test rows a training set holds: against a naive search, for any number of workers, in any cut into shards."""
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,19 +14,22 @@ from hypothesis import strategies as st
 
 from tapeout.config.inspection import Looking
 from tapeout.data.jsonl import write_jsonl
-from tapeout.data.runs import WORD, passage, runs
+from tapeout.data.runs import ANY, PLAIN, passage, runs, words_of
 from tapeout.inspection.contamination import lines, search
 from tapeout.inspection.held import unite
 from tapeout.inspection.index import build
 from tests.inspection.conftest import LOOKING, Write, document, question
+
+LOOKING13 = Looking()
+NUMBERS = count()
 
 texts = st.lists(st.sampled_from(["a", "B", "c1", "d_e", "=", "(", "é"]), max_size=14).map(" ".join)
 
 
 @given(st.text(alphabet="ab_1=-(é \n\t", max_size=40), st.integers(1, 5))
 def test_runs_know_no_white_space_no_capitals_and_no_length_of_a_line_of_marks(text: str, length: int) -> None:
-    words = WORD.findall(text)
-    expected = max(len(words) - length + 1, 0)
+    words = words_of(text).findall(text)
+    expected = max(len(words) - length + 1, min(len(words), 1))
     assert len(runs(text, length)) == expected
     spaced = "\n  ".join(words).upper()
     assert (runs(spaced, length) == runs(text, length)).all()
@@ -41,11 +47,12 @@ def held_naively(tests: Sequence[str], training: Sequence[str], looking: Looking
     """Numbers of the runs of each test text that some training text has; forms are not asked for here."""
 
     def words(text: str) -> list[str]:
-        return [word.lower() for word in WORD.findall(text)]
+        return [word.lower() for word in words_of(text).findall(text)]
 
     def windows(text: str) -> list[tuple[str, ...]]:
         found = words(text)
-        return [tuple(found[place : place + looking.words]) for place in range(len(found) - looking.words + 1)]
+        last = max(len(found) - looking.words, 0)
+        return [tuple(found[place : place + looking.words]) for place in range(last + 1)] if found else []
 
     known = {window for text in training for window in windows(text)}
     return {text: {place for place, window in enumerate(windows(text)) if window in known} for text in tests}
@@ -111,7 +118,92 @@ def test_what_many_rows_share_is_form_and_counts_for_nothing(write: Write) -> No
 def test_a_row_that_is_too_short_is_said_to_be(write: Write) -> None:
     tests = write("tests", test=[document("two words"), document("as many words as it takes")])
     index = build(["t"], [tests / "test.jsonl"], LOOKING)
-    assert sorted(row.runs for row in index.rows) == [0, 3]
+    assert sorted((row.runs, row.short) for row in index.rows) == [(1, True), (3, False)]
+
+
+def test_a_short_row_is_found_where_a_training_row_says_the_same_and_nothing_else(write: Write) -> None:
+    tests = write("tests", test=[question("Sum of 2 and 2", "4"), document("alone"), document("\n")])
+    index = build(["t"], [tests / "test.jsonl"], LOOKING13)
+    for training, expected in (
+        ([question("sum of  2 and 2", "4", "another group", "c2"), document("Alone")], 2),
+        ([question("Sum of 2 and 2", "5"), document("not alone"), document("")], 0),
+    ):
+        folder = write(f"training{expected}", train=training)
+        found = list(lines(search(folder / "train.jsonl", index, LOOKING13, 1), index))
+        assert len(found) == expected
+        assert all(row.short and row.share == 1 for row in unite(found).get("t", []))
+
+
+def held_in(write: Write, tests: list[str], training: str) -> list[float]:
+    """Shares of the test texts that a text has."""
+    name = f"s{next(NUMBERS)}"
+    folder = write(name, test=map(document, tests), train=[document(training)])
+    index = build(["t"], [folder / "test.jsonl"], LOOKING13)
+    return [row.share for row in unite(lines(search(folder / "train.jsonl", index, LOOKING13, 1), index)).get("t", [])]
+
+
+SAID = "Où le “maître” d’école naïf — déçu — a-t-il caché l'œuvre de son élève? Là-bas, derrière la forêt."
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [
+        lambda text: unicodedata.normalize("NFD", text),
+        lambda text: unicodedata.normalize("NFKC", text).upper(),
+        lambda text: text.translate(str.maketrans("“”’—", '""\'-')),
+        lambda text: text.replace(" ", "\u00a0\u2003"),
+        lambda text: "\ufeff" + text.replace("a", "a\u200b").replace("é", "é\u00ad"),
+        lambda text: "".join(chr(ord(each) + 0xFEE0) if "!" <= each <= "~" else each for each in text),
+    ],
+)
+def test_what_is_only_the_looks_of_a_text_hides_nothing(write: Write, looks: Callable[[str], str]) -> None:
+    assert looks(SAID) != SAID
+    assert held_in(write, [SAID], f"before {looks(SAID)} after") == [1]
+    assert held_in(write, [looks(SAID)], f"before {SAID} after") == [1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "他在哪一年第一次获得诺贝尔物理学奖,为什么?",
+        "เขาได้รับรางวัลโนเบลสาขาฟิสิกส์ครั้งแรกในปีใด",
+        "最初にノーベル物理学賞を受賞したのはいつ",
+    ],
+)
+def test_scripts_without_blanks_have_words(write: Write, text: str) -> None:
+    assert held_in(write, [text], f"前{text}後") == [1]
+    assert held_in(write, [text], f"前{text[: len(text) // 4]}後") == []
+
+
+@given(st.text(st.characters(codec="ascii")))
+def test_both_patterns_read_ascii_alike(text: str) -> None:
+    assert PLAIN.findall(text) == ANY.findall(text)
+
+
+@given(st.text(), st.integers(1, 4))
+def test_any_text_has_its_words_in_order_and_its_runs(text: str, length: int) -> None:
+    spans = [match.span() for match in words_of(text).finditer(text)]
+    assert all(start < end for start, end in spans) and spans == sorted(spans)
+    assert len(runs(text, length)) == max(len(spans) - length + 1, min(len(spans), 1))
+    # joined, text beside it changes nothing of it
+    assert set(runs(text, length)[:1]) <= set(runs(f"{text} {text}", length)) or len(spans) < length
+
+
+def test_a_row_that_says_nothing_else_than_its_form_is_looked_for(write: Write) -> None:
+    copied = "the very same answer stands in each of these thirty rows and in the training text as well"
+    rows = [{**document(copied), "digest": sha256(str(number).encode()).hexdigest()} for number in range(30)]
+    folder = write("copies", test=rows, train=[document(copied)])
+    index = build(["t"], [folder / "test.jsonl"], LOOKING13)
+    found = unite(lines(search(folder / "train.jsonl", index, LOOKING13, 1), index))
+    assert [row.share for row in found["t"]] == [1] * 30
+
+
+def test_rows_that_are_mostly_a_common_text_are_counted(write: Write) -> None:
+    common = " ".join(f"word{number}" for number in range(60))
+    rows = [document(f"{common} then what is it about number {number} here") for number in range(30)]
+    folder = write("common", test=[*rows, document(common.replace("word", "other"))])
+    index = build(["t"], [folder / "test.jsonl"], LOOKING13)
+    assert sum(row.form for row in index.rows) == 30
 
 
 def test_a_set_of_several_files_is_one(write: Write) -> None:

@@ -4,14 +4,18 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tapeout.config.imported import ImportJob
 from tapeout.config.inspection import DataReport, Gates
 from tapeout.data.imported.source import import_source
+from tapeout.data.jsonl import write_jsonl
 from tapeout.inspection.drops import Drops, read_drops
 from tapeout.inspection.gates import judge
 from tapeout.inspection.held import Row
@@ -32,6 +36,25 @@ def test_a_question_or_a_group_on_two_sides_is_a_leak(write: Write) -> None:
     found = leaks(sides_of(folder))
     assert (found["held out"], found["leaked"]) == (3, 2)
     assert [(each["side"], each["same"]) for each in found["first"]] == [("test", "group"), ("validation", "question")]
+
+
+rows = st.lists(
+    st.builds(question, st.sampled_from(["a", "b", "B", " b"]), st.sampled_from("xy"), st.sampled_from("12345")),
+    max_size=6,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows, rows, rows)
+def test_leaks_are_those_of_a_naive_search(train: list[Any], validation: list[Any], test: list[Any]) -> None:
+    with TemporaryDirectory() as name:
+        for side, members in (("train", train), ("validation", validation), ("test", test)):
+            write_jsonl(Path(name) / f"{side}.jsonl", members)
+        found = leaks(sides_of(Path(name)))
+    asked = {" ".join(row["input"].lower().split()) for row in train}
+    groups = {row["group"] for row in train}
+    leaked = [row for row in (*validation, *test) if row["input"].lower().strip() in asked or row["group"] in groups]
+    assert (found["held out"], found["leaked"]) == (len(validation) + len(test), len(leaked))
 
 
 def test_documents_leak_by_their_digest(write: Write) -> None:
@@ -63,6 +86,11 @@ def test_what_is_measured_is_held_against_its_bound() -> None:
         "without_target": (3, 90, 0.0, False),
         "leaked": (1, 20, 0.0, False),
     }
+
+
+def test_many_short_rows_make_no_share_small() -> None:
+    short = [Row("s", 1.0, (), {}, short=True)]
+    assert judged(Gates(), short)["contaminated"][:2] == (1, 41)
 
 
 def test_single_sets_have_bounds_of_their_own() -> None:
@@ -123,7 +151,9 @@ def test_each_form_of_account_is_read(step: str, report: dict[str, Any], kept: i
 
 def gates(tmp_path: Path, passed: bool, where: str) -> subprocess.CompletedProcess[str]:
     gate = {"gate": "leaked", "where": where, "subject": "held-out rows of x", "count": 1, "of": 20, "bound": 0.0}
-    (tmp_path / "report.json").write_bytes(orjson.dumps({"gates": [{**gate, "share": 0.05, "passed": passed}]}))
+    whole = {**gate, "where": "trained", "share": 0.0, "passed": True}
+    found = {"gates": [*([whole] if where == "another" else []), {**gate, "share": 0.05, "passed": passed}]}
+    (tmp_path / "report.json").write_bytes(orjson.dumps(found))
     (tmp_path / "params.json").write_text('{"trained": ["trained"]}')
     command = ["scripts/gates.py", "--report", str(tmp_path / "report.json"), "--params", str(tmp_path / "params.json")]
     command = [sys.executable, *command, "--output", str(tmp_path / "gates.json")]
@@ -136,6 +166,13 @@ def test_a_broken_bound_stops_with_its_figures_and_leaves_nothing(tmp_path: Path
     assert done.returncode == 1
     assert "leaked: held-out rows of x: 1 of 20 (5.0 %, bound 0 %)" in done.stderr
     assert "data_report.gates" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "gates.json").exists()
+
+
+def test_what_a_training_reads_and_no_gate_is_about_stops_it(tmp_path: Path) -> None:
+    done = gates(tmp_path, passed=True, where="renamed")
+    assert done.returncode == 1
+    assert "No gate is about trained, which a training reads." in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "gates.json").exists()
 
 

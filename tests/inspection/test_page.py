@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tapeout.config.inspection import InspectJob, ReportJob
-from tapeout.data.jsonl import write_json, write_jsonl
+from tapeout.data.jsonl import MalformedRow, write_json, write_jsonl
 from tapeout.data.prompt import encode_example
-from tapeout.data.runs import WORD
+from tapeout.data.runs import words_of
 from tapeout.data_report.excerpt import marked
 from tapeout.data_report.page import histogram, numbers, page, piece, top
 from tapeout.inspection.inspect import inspect
@@ -60,7 +60,7 @@ def test_rows_are_counted_as_the_training_reads_them(
 ) -> None:
     measures = orjson.loads((made[0][1] / "measures.json").read_bytes())
     train = measures["sides"]["train"]
-    tokens = Tokens(model, job("x", ()), None)
+    tokens = Tokens(model, job("x", ()))
     rows = [("How wide is a?", "wire [3:0] a;"), ("Which one?", "it")]
     encoded = [encode_example(tokens.processor, TEMPLATE, *row) for row in rows]
     assert (train["rows"], train["left out"], train["without target"]) == (3, 1, 0)
@@ -130,6 +130,60 @@ def test_samples_depend_on_the_rows_alone(write: Write, model: Path, tmp_path: P
     assert {orjson.loads(line)["category"] for line in made[0].splitlines()} == {"a", "b"}
 
 
+def imported(write: Write, count: int) -> tuple[Path, Path]:
+    """An imported source in the order of its digests, and its token ids, of which every third row is missing."""
+    sides = {}
+    for side in ("train", "validation", "test"):
+        rows = [
+            question(f"Question {side} {number} of the list?", "yes", category="ab"[number % 2])
+            for number in range(count)
+        ]
+        sides[side] = sorted(rows, key=lambda row: row["digest"])
+    fitting = {
+        side: [
+            {"ids": [1, number + 5, 2], "mask": [0, 1, 1], "digest": row["digest"], "category": "c"}
+            for number, row in enumerate(rows)
+            if number % 3
+        ]
+        for side, rows in sides.items()
+    }
+    return write("imported/y", **sides), write("encoded/y", **fitting)
+
+
+def test_any_number_of_processes_and_any_pieces_make_the_same(
+    write: Write, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, encoded = imported(write, 20)
+    texts = write("corpus", train=[document(f"text {number} {HELD}") for number in range(20)], test=[document(HELD)])
+    tests = [folder / "test.jsonl", texts / "test.jsonl"]
+    for name, rows, ids in (("imported/y", folder, encoded), ("corpus", texts, None)):
+        made = []
+        for workers, batch in ((1, 2**22), (1, 100), (3, 300)):
+            monkeypatch.setattr("tapeout.inspection.sides.BATCH", batch)
+            output = tmp_path / f"{workers}-{batch}-{len(name)}"
+            inspect(rows, ids, tests, model, job(name, ("imported/y", "corpus")), output, workers)
+            made.append({path.name: path.read_bytes() for path in output.iterdir()})
+        assert made[0] == made[1] == made[2]
+        train = orjson.loads(made[0]["measures.json"])["sides"]["train"]
+        assert (train["rows"], train.get("left out", 0)) == (20, 7 if ids else 0)
+
+
+def test_a_row_that_the_encoding_left_out_takes_no_place_in_the_view(write: Write, model: Path, tmp_path: Path) -> None:
+    folder, encoded = imported(write, 9)
+    inspect(folder, encoded, [], model, job("imported/y", (), samples=6), tmp_path / "made", 1)
+    shown = [orjson.loads(line)["digest"] for line in (tmp_path / "made" / "samples.jsonl").read_bytes().splitlines()]
+    known = [orjson.loads(line)["digest"] for line in (encoded / "train.jsonl").read_bytes().splitlines()]
+    assert sorted(shown) == known and len(known) == 6
+
+
+def test_an_encoded_row_of_no_row_is_named(write: Write, model: Path, tmp_path: Path) -> None:
+    folder, encoded = imported(write, 9)
+    write_jsonl(encoded / "test.jsonl", [{"ids": [1, 2], "mask": [0, 1], "digest": "0" * 64, "category": "c"}])
+    with pytest.raises(MalformedRow, match="line 1: .*test.jsonl has no such row here"):
+        inspect(folder, encoded, [], model, job("imported/y", ()), tmp_path / "made", 1)
+    assert not (tmp_path / "made").exists()
+
+
 def test_shards_are_counted_together(write: Write, model: Path, tmp_path: Path) -> None:
     texts = ["one two three", "four five six seven", "eight"]
     parts = []
@@ -145,7 +199,7 @@ def test_shards_are_counted_together(write: Write, model: Path, tmp_path: Path) 
 
 @given(st.text(alphabet="ab =(\n<", max_size=60), st.data())
 def test_what_is_marked_is_the_held_words_and_no_character_is_lost(text: str, data: st.DataObject) -> None:
-    words = list(WORD.finditer(text))
+    words = list(words_of(text).finditer(text))
     if len(words) < 2:
         return
     first = data.draw(st.integers(0, len(words) - 2))
