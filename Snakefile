@@ -24,11 +24,11 @@ with named_errors():
     site = load_site(settings.site)
     layer = Layer(workflow, checkpoints, site.launch, site.variables)
     settings = settings.pinned(layer.local.digests)
+    looked_at = LookedAt(settings)
 
 action, artifact, sealed = layer.action, layer.artifact, layer.sealed
 parameters, build = layer.parameters, layer.build
 estimates = Estimates(settings)  # what rules tell of their cost; no identity
-looked_at = LookedAt(settings)
 trained_in = {"cpu": "../envs/nemo.yaml", "gpu": "../envs/nemo-cuda.yaml"}
 nemo_image = layer.container(settings.container.image, settings.container.python)
 # in a container nothing of NeMo runs before the probe has seen the expected versions; bare, the lock's hashes say them

@@ -51,7 +51,12 @@ def test_the_schema_is_the_models() -> None:
         ({"corpus": {"general": {"names": ["wikipedia"]}}}, "sources wikipedia are used but"),
         ({"instructions": {"own": ["serv"]}}, "instructions.own names serv, which is held out"),
         ({"imported": {"rows": {"serv": {"format": "messages"}}}}, "imported.rows names serv, which is held out"),
-        ({"imported": {"train": ["dolly"]}}, "train names dolly, which rows does not have"),
+        ({"imported": {"train": ["dolly"]}}, "config key imported: train names dolly, which rows does not have"),
+        (
+            {"imported": {"rows": {"dolly": {"format": "squad", "templat": "x"}}}},
+            "config key imported.rows.dolly.templat is unknown; did you mean template?",
+        ),
+        ({"dapt": {"reads": "pretraining"}}, "config: dapt.reads is pretraining, and"),
         ({"imported": {"rows": {"dolly": {"format": "squat"}}}}, "config key imported.rows.dolly"),
         ({"sources": "config/none.yaml"}, "The sources file config/none.yaml cannot be read"),
     ],
@@ -68,7 +73,7 @@ def test_several_sources_files_are_laid_over_each_other(tmp_path: Path) -> None:
     settings = load({**default(), "sources": ["config/sources.yaml", str(own)]})
     assert settings.sources["ibex"].kind == "file" and settings.sources["serv"].kind == "pypi"
     own.write_text("ibex: {kind: file, path: x.zip, license: own}\n")
-    with pytest.raises(InvalidConfig, match=r"sources file sources\.ibex\.licen.e"):
+    with pytest.raises(InvalidConfig, match=r"sources file sources\.ibex\.license is unknown.*did you mean licence\?"):
         load({**default(), "sources": ["config/sources.yaml", str(own)]})
 
 
