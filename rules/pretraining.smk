@@ -23,6 +23,8 @@ rule pretraining_documents:
         **{name: of_source(name) for name in settings.pretraining.job_fields},
     resources:
         **site.cpu,
+        typical_seconds=lambda wildcards: estimates.preparing_seconds([wildcards.source]),
+        typical_bytes=lambda wildcards: estimates.source_bytes(wildcards.source),
     threads: 8
     log:
         "logs/pretraining/documents/{source}.log",
@@ -46,6 +48,8 @@ rule pretraining_shard:
         near_duplicates=near_duplicates and near_duplicates.identity(),
     resources:
         **site.cpu,
+        typical_seconds=estimates.shard_seconds(),
+        typical_bytes=estimates.shard_bytes(),
     log:
         "logs/pretraining/shards/{shard}.log",
     conda:
@@ -64,6 +68,8 @@ rule pretraining_near:
         **(parameters(near_duplicates, shards=shards) if near_duplicates else {}),
     resources:
         **site.cpu,
+        typical_seconds=1 + len(shards) // 10,
+        typical_bytes=5000 * len(shards),
     log:
         "logs/pretraining/near.log",
     conda:
@@ -86,6 +92,8 @@ rule pretraining_tokens:
         append_end=settings.pretraining.append_end,
     resources:
         **site.cpu,
+        typical_seconds=2 * estimates.shard_seconds(),
+        typical_bytes=estimates.shard_bytes(),
     log:
         "logs/pretraining/tokens/{shard}.log",
     conda:
@@ -105,6 +113,8 @@ rule pretraining:
         shards=shards,
     resources:
         **site.cpu,
+        typical_seconds=1,
+        typical_bytes=300 * len(shards),
     localrule: True
     log:
         "logs/pretraining/blend.log",

@@ -31,6 +31,9 @@ COPYING = 200_000_000
 PREPARING = 20_000_000
 """Bytes of source text a second that a data step reads, filters and writes: an assumption."""
 
+CLEANING = 10_000_000
+"""Bytes a second of a shard that is cleaned; tokenizing it takes twice as long (benchmarks/data_memory.md)."""
+
 DOWNLOADING = 10_000_000
 """Bytes a second: an assumption."""
 
@@ -154,6 +157,15 @@ class Estimates:
     def preparing_seconds(self, names: Iterable[str]) -> int:
         """Reading and writing the text of these sources, and a second besides."""
         return 1 + sum(self.source_bytes(name) or 0 for name in names) // PREPARING
+
+    def shard_bytes(self) -> int:
+        """Text of a shard of the pretraining corpus, as far as the sources' records tell."""
+        pretraining = self.settings.pretraining
+        return sum(self.source_bytes(name) or 0 for name in pretraining.sources) // pretraining.shards
+
+    def shard_seconds(self) -> int:
+        """Cleaning a shard, and a second besides."""
+        return 1 + self.shard_bytes() // CLEANING
 
     def source_bytes(self, name: str) -> int | None:
         """Size of a source; None where its record does not tell."""

@@ -114,3 +114,11 @@ def test_other_kinds_of_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     found = estimates(sources=["config/sources.yaml", str(tmp_path / "sources.yaml")])
     assert [found.source_bytes(name) for name in records] == [20, None, 20, None, 12]
     assert [found.download_bytes(name) for name in records] == [0, 0, 0, None, 12]
+
+
+def test_a_shard_is_its_part_of_the_sources(tmp_path: Path) -> None:
+    (tmp_path / "text").write_bytes(b"x" * 90_000_000)
+    (tmp_path / "own.yaml").write_text(f"own: {{kind: file, path: {tmp_path}/text, licence: own}}")
+    pretraining = {"shards": 3, "components": {"text": {"sources": ["own"], "weight": 1}}}
+    found = estimates(sources=["config/sources.yaml", str(tmp_path / "own.yaml")], pretraining=pretraining)
+    assert (found.shard_bytes(), found.shard_seconds()) == (30_000_000, 4)
