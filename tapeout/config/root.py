@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from tapeout.config.base import Base, BaseExtended
@@ -24,6 +23,7 @@ from tapeout.config.report import Report
 from tapeout.config.section import Section
 from tapeout.config.sft import Sft
 from tapeout.config.sources import FileSource, FolderSource, Sources
+from tapeout.config.strict_yaml import read_mapping
 from tapeout.config.tokenizer import Tokenizer
 from tapeout.errors import TapeoutError
 
@@ -163,25 +163,41 @@ class Settings(Section):
         return self.model_copy(update={"sources": sources})
 
 
-def load(config: dict[str, Any]) -> Settings:
+def load(config: dict[str, Any], files: Sequence[str | Path] = ()) -> Settings:
     """Check a configuration that Snakemake has read; its key ``sources`` is the path of a sources file, or several.
+
+    Args:
+        config: all of it.
+        files: from which it was read; Snakemake's reader takes the last value of a key that stands there twice.
 
     Raises:
         InvalidConfig: naming the first key that is unknown or wrong, and how many more there are.
     """
+    for file in files:
+        mapping_of(file, "config file")
     paths = config.get("sources", "config/sources.yaml")
     sources: dict[str, Any] = {}
     for path in [paths] if isinstance(paths, str) else paths:
-        try:
-            sources |= yaml.safe_load(Path(path).read_text())
-        except (OSError, yaml.YAMLError, TypeError) as error:
-            raise InvalidConfig(
-                f"The sources file {path} cannot be read: {error}.", "Correct the key sources."
-            ) from error
+        sources |= mapping_of(path, "sources file")
     try:
         return Settings.model_validate({**config, "sources": sources})
     except ValidationError as error:
         raise explained(error, Settings, "the config file; config/schema.json lists all keys") from error
+
+
+def mapping_of(path: str | Path, kind: str) -> dict[str, Any]:
+    """Content of a YAML file.
+
+    Raises:
+        InvalidConfig: it cannot be read.
+    """
+    try:
+        return read_mapping(Path(path))
+    except OSError as error:
+        told = f"The {kind} {path} cannot be read: {error.strerror}."
+        raise InvalidConfig(told, "Correct its path; it counts from the project's folder.") from error
+    except ValueError as error:
+        raise InvalidConfig(f"The {kind} {path} cannot be read: {error}.", "Correct the file.") from error
 
 
 def text_of(path: str) -> str:

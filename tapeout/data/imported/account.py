@@ -60,8 +60,8 @@ class EmptySide(TapeoutError):
 
     def __init__(self, source: str, side: str, clusters: int) -> None:
         super().__init__(
-            f"Source {source} has {clusters} groups of rows (a group stays on one side of the split), and by the seed none of "
-            f"them fell to the side {side}.",
+            f"Source {source} has {clusters} groups of rows (each stays on one side of the split), and the seed put "
+            f"none of them on the side {side}.",
             "Set split: {counts: exact} for it under imported.rows, which suits small sources, or "
             f"split: {{{side}: 0}} if that side is to be empty.",
         )
