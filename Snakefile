@@ -20,7 +20,7 @@ configfile: "config/default.yaml"
 
 
 with named_errors():
-    settings = load(config)
+    settings = load(config, workflow.configfiles)
     site = load_site(settings.site)
     layer = Layer(workflow, checkpoints, site.launch, site.variables)
     settings = settings.pinned(layer.local.digests)

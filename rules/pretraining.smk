@@ -49,6 +49,7 @@ rule pretraining_shard:
     resources:
         **site.cpu,
         typical_seconds=estimates.cleaning_seconds,
+        typical_bytes=estimates.shard_bytes,
     log:
         "logs/pretraining/shards/{shard}.log",
     conda:
@@ -68,6 +69,7 @@ rule pretraining_near:
     resources:
         **site.cpu,
         typical_seconds=estimates.comparing_seconds,
+        typical_bytes=5000 * len(shards),
     log:
         "logs/pretraining/near.log",
     conda:
@@ -91,6 +93,7 @@ rule pretraining_tokens:
     resources:
         **site.cpu,
         typical_seconds=estimates.tokenizing_seconds,
+        typical_bytes=estimates.shard_bytes,
     log:
         "logs/pretraining/tokens/{shard}.log",
     conda:
@@ -111,6 +114,7 @@ rule pretraining:
     resources:
         **site.cpu,
         typical_seconds=2,
+        typical_bytes=300 * len(shards),
     localrule: True
     log:
         "logs/pretraining/blend.log",

@@ -177,14 +177,19 @@ class Estimates:
         return 2 + (self.source_bytes(name) or 0) // READING
 
     @property
+    def shard_bytes(self) -> int:
+        """Text of a shard."""
+        return self.corpus_bytes // self.settings.pretraining.shards
+
+    @property
     def cleaning_seconds(self) -> int:
         """Cleaning a shard, and two seconds besides."""
-        return 2 + self.corpus_bytes // self.settings.pretraining.shards // CLEANING
+        return 2 + self.shard_bytes // CLEANING
 
     @property
     def tokenizing_seconds(self) -> int:
         """Tokenizing a shard, and two seconds besides."""
-        return 2 + self.corpus_bytes // self.settings.pretraining.shards // TOKENIZING
+        return 2 + self.shard_bytes // TOKENIZING
 
     @property
     def comparing_seconds(self) -> int:

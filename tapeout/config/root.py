@@ -3,9 +3,8 @@
 import difflib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from tapeout.config.base import Base, BaseExtended
@@ -24,6 +23,7 @@ from tapeout.config.report import Report
 from tapeout.config.section import Section
 from tapeout.config.sft import Sft
 from tapeout.config.sources import FileSource, FolderSource, Sources
+from tapeout.config.strict_yaml import read_mapping
 from tapeout.config.tokenizer import Tokenizer
 from tapeout.errors import TapeoutError
 
@@ -163,25 +163,41 @@ class Settings(Section):
         return self.model_copy(update={"sources": sources})
 
 
-def load(config: dict[str, Any]) -> Settings:
+def load(config: dict[str, Any], files: Sequence[str | Path] = ()) -> Settings:
     """Check a configuration that Snakemake has read; its key ``sources`` is the path of a sources file, or several.
+
+    Args:
+        config: all of it.
+        files: from which it was read; Snakemake's reader takes the last value of a key that stands there twice.
 
     Raises:
         InvalidConfig: naming the first key that is unknown or wrong, and how many more there are.
     """
+    for file in files:
+        mapping_of(file, "config file")
     paths = config.get("sources", "config/sources.yaml")
     sources: dict[str, Any] = {}
     for path in [paths] if isinstance(paths, str) else paths:
-        try:
-            sources |= yaml.safe_load(Path(path).read_text())
-        except (OSError, yaml.YAMLError, TypeError) as error:
-            raise InvalidConfig(
-                f"The sources file {path} cannot be read: {error}.", "Correct the key sources."
-            ) from error
+        sources |= mapping_of(path, "sources file")
     try:
         return Settings.model_validate({**config, "sources": sources})
     except ValidationError as error:
         raise explained(error, Settings, "the config file; config/schema.json lists all keys") from error
+
+
+def mapping_of(path: str | Path, kind: str) -> dict[str, Any]:
+    """Content of a YAML file.
+
+    Raises:
+        InvalidConfig: it cannot be read.
+    """
+    try:
+        return read_mapping(Path(path))
+    except OSError as error:
+        told = f"The {kind} {path} cannot be read: {error.strerror}."
+        raise InvalidConfig(told, "Correct its path; it counts from the project's folder.") from error
+    except ValueError as error:
+        raise InvalidConfig(f"The {kind} {path} cannot be read: {error}.", "Correct the file.") from error
 
 
 def text_of(path: str) -> str:
@@ -197,34 +213,51 @@ def text_of(path: str) -> str:
 
 
 def explained(error: ValidationError, model: type[BaseModel], file: str) -> InvalidConfig:
-    """The first thing that is wrong, in the user's words: which key, in which file, and what was perhaps meant.
+    """What is wrong first, in the user's words: which key, in which file, and what was perhaps meant.
 
     Args:
         error: of validating ``model``.
         model: the whole that was validated.
         file: where a key of it stands, in words.
     """
-    first, *more = error.errors()
-    *parents, key = first["loc"] or ("as a whole",)
+    # a key that is misspelt is often missing as well: the unknown one tells more
+    first, *more = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+    *parents, key = first["loc"] or ("",)
     others = f" ({len(more)} more)" if more else ""
     place, kind = "config key", file
     if parents and parents[0] == "sources":
-        # between a source's name and its key stands the kind that pydantic tried
-        parents = [parent for number, parent in enumerate(parents) if number != 2]
         place, kind = "sources file", "the sources file"
-    where = ".".join(str(part) for part in [*parents, key])
+    where = ".".join(str(part) for number, part in enumerate([*parents, key]) if number != _tag(first["loc"]))
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(key), _fields(model, parents), n=1)
         hint = f"; did you mean {near[0]}?" if near else "."
         return InvalidConfig(f"{place} {where} is unknown{others}{hint}", f"Correct or remove it in {kind}.")
-    return InvalidConfig(f"{place} {where}: {first['msg'].rstrip('.')}{others}.", f"Correct it in {kind}.")
+    told = first["msg"].removeprefix("Value error, ").rstrip(".")
+    return InvalidConfig(f"{f'{place} {where}' if where else 'config'}: {told}{others}.", f"Correct it in {kind}.")
+
+
+def _tag(location: Sequence[Any]) -> int | None:
+    """Where pydantic puts the kind of a record, or the format of rows, that it tried: no key of the user's."""
+    return 2 if location[:1] == ("sources",) else 3 if location[:2] == ("imported", "rows") else None
 
 
 def _fields(model: type[BaseModel], parents: list[Any]) -> list[str]:
     """Names of the fields at a place in the configuration; none where it is not made of sections."""
+    here: Any = model
     for parent in parents:
-        field = model.model_fields.get(str(parent))
-        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+        if get_origin(here) is Annotated:
+            # kinds of records: the one whose field kind, or format, has this value
+            kinds = get_args(get_args(here)[0])
+            here = next((each for each in kinds if _is_called(each, str(parent))), None)
+        elif get_origin(here) is dict:
+            here = get_args(here)[1]
+        elif isinstance(here, type) and issubclass(here, BaseModel) and parent in here.model_fields:
+            here = here.model_fields[parent].annotation
+        else:
             return []
-        model = field.annotation
-    return list(model.model_fields)
+    return list(here.model_fields) if isinstance(here, type) and issubclass(here, BaseModel) else []
+
+
+def _is_called(kind: type[BaseModel], name: str) -> bool:
+    fields = (kind.model_fields.get(key) for key in ("kind", "format"))
+    return any(name in get_args(field.annotation) for field in fields if field is not None)

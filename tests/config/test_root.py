@@ -51,7 +51,12 @@ def test_the_schema_is_the_models() -> None:
         ({"corpus": {"general": {"names": ["wikipedia"]}}}, "sources wikipedia are used but"),
         ({"instructions": {"own": ["serv"]}}, "instructions.own names serv, which is held out"),
         ({"imported": {"rows": {"serv": {"format": "messages"}}}}, "imported.rows names serv, which is held out"),
-        ({"imported": {"train": ["dolly"]}}, "train names dolly, which rows does not have"),
+        ({"imported": {"train": ["dolly"]}}, "config key imported: train names dolly, which rows does not have"),
+        (
+            {"imported": {"rows": {"dolly": {"format": "squad", "templat": "x"}}}},
+            "config key imported.rows.dolly.templat is unknown; did you mean template?",
+        ),
+        ({"dapt": {"reads": "pretraining"}}, "config: dapt.reads is pretraining, and"),
         ({"imported": {"rows": {"dolly": {"format": "squat"}}}}, "config key imported.rows.dolly"),
         ({"sources": "config/none.yaml"}, "The sources file config/none.yaml cannot be read"),
     ],
@@ -68,7 +73,7 @@ def test_several_sources_files_are_laid_over_each_other(tmp_path: Path) -> None:
     settings = load({**default(), "sources": ["config/sources.yaml", str(own)]})
     assert settings.sources["ibex"].kind == "file" and settings.sources["serv"].kind == "pypi"
     own.write_text("ibex: {kind: file, path: x.zip, license: own}\n")
-    with pytest.raises(InvalidConfig, match=r"sources file sources\.ibex\.licen.e"):
+    with pytest.raises(InvalidConfig, match=r"sources file sources\.ibex\.license is unknown.*did you mean licence\?"):
         load({**default(), "sources": ["config/sources.yaml", str(own)]})
 
 
@@ -119,3 +124,25 @@ def test_a_local_folder_is_pinned_to_what_it_is_now(tmp_path: Path) -> None:
     assert pinned() != first
     (folder / "b.v").write_text("two")
     assert pinned() == first
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"own: {kind: file}\nown: {kind: file}\n", "line 2: the key own stands there a second time"),
+        (b"own: {kind: file, path: a, path: b, licence: x}", "line 1: the key path stands there a second time"),
+        (b"own: [\n", "line 2: "),
+        (b"- own\n", "it holds no keys with values"),
+        (b"", "it holds no keys with values"),
+        (b"own: \xff", "'utf-8' codec"),
+        (b'{"own":\n\t{"kind": "file", "kind": "url"}}', "the key kind stands there a second time"),
+        (b"own: \0", "special characters are not allowed"),
+    ],
+)
+def test_a_file_that_is_no_mapping_of_single_keys_is_named(content: bytes, words: str, tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_bytes(content)
+    sources = ["config/sources.yaml", str(tmp_path / "own.yaml")]
+    for config, files in (({**default(), "sources": sources}, []), (default(), [tmp_path / "own.yaml"])):
+        with pytest.raises(InvalidConfig, match=r"own.yaml cannot be read: [^\n]*\n +cure: ") as found:
+            load(config, files)
+        assert words in str(found.value)

@@ -238,6 +238,16 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
+def test_a_missing_column_is_told_with_those_that_are_there(tmp_path: Path) -> None:
+    many = b"question,answer," + b",".join(b"c%d" % number for number in range(20))
+    (tmp_path / "r.csv").write_bytes(many + b"\n" + b"a," * 21 + b"a\n")
+    found = (
+        r"no field 'instruction' \(it has 'question', 'answer', 'c0', .* 14 more\)\.\n +cure: .*fields of this source"
+    )
+    with pytest.raises(BadRow, match=found):
+        imported(tmp_path, tmp_path / "out", "prompt_response")
+
+
 def test_sources_of_which_nothing_is_left(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for folder, options in (

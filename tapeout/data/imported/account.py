@@ -33,7 +33,8 @@ class BadRow(TapeoutError):
     def __init__(self, file: str, place: str, reason: str, detail: str = "") -> None:
         super().__init__(
             f"{file}, {place}: {reason}{f' ({detail})' if detail else ''}.",
-            "Correct the row, or set bad_rows: drop for this source, which leaves such rows out and counts them.",
+            "Correct the row, or under imported.rows the format and the fields of this source, or set bad_rows: drop "
+            "for it, which leaves such rows out and counts them.",
         )
         self.given = (file, place, reason, detail)
         self.place = f"{file}, {place}"
@@ -59,8 +60,10 @@ class EmptySide(TapeoutError):
 
     def __init__(self, source: str, side: str, clusters: int) -> None:
         super().__init__(
-            f"Source {source} has {clusters} groups of rows that stay together, and none of them is {side}.",
-            "Set split.counts: exact for it, or another split.seed, or the share of that side to 0.",
+            f"Source {source} has {clusters} groups of rows (each stays on one side of the split), and the seed put "
+            f"none of them on the side {side}.",
+            "Set split: {counts: exact} for it under imported.rows, which suits small sources, or "
+            f"split: {{{side}: 0}} if that side is to be empty.",
         )
 
 

@@ -6,6 +6,11 @@ from typing import Any
 from tapeout.data.imported.reading import Record
 from tapeout.data.imported.text import clean, has_surrogates
 
+MOST = 8
+"""Names of fields that an error shows."""
+LONGEST = 40
+"""Characters of each that it shows."""
+
 
 def mapping(record: Record, value: Any, what: str) -> Mapping[str, Any]:
     """``value`` if it is an object.
@@ -25,7 +30,9 @@ def member(record: Record, value: Mapping[str, Any], name: str, what: str) -> An
         BadRow: it is missing.
     """
     if name not in value:
-        raise record.bad(f"{what} has no field {name!r}")
+        shown = [repr(each)[:LONGEST] for each in list(value)[:MOST]]
+        rest = [f"{len(value) - MOST} more"] if len(value) > MOST else []
+        raise record.bad(f"{what} has no field {name!r}", f"it has {', '.join([*shown, *rest]) or 'none'}")
     return value[name]
 
 
