@@ -20,33 +20,6 @@ class LookedAt:
 
     settings: Settings
 
-    def __post_init__(self) -> None:
-        """A bound of a set that there is not would bind nothing, in silence.
-
-        Raises:
-            InvalidConfig: naming the bound, and the sets that there are.
-        """
-        gates = self.settings.data_report.gates
-        counted = {"pretraining/shards" if name in self.shards else name for name in self.steps}
-        for key, bounds, known in (
-            ("contaminated_of", gates.contaminated_of, {name for name, _ in self.tests}),
-            ("dropped_of", gates.dropped_of, counted),
-        ):
-            for name, bound in bounds.items():
-                place = f"config key data_report.gates.{key}"
-                if name not in known:
-                    near = sorted(each for each in known if each.endswith(f"/{name}"))
-                    near = near or difflib.get_close_matches(name, sorted(known), n=1)
-                    hint = f"; did you mean {' or '.join(near)}?" if near else "."
-                    raise InvalidConfig(
-                        f"{place} names {name}, which is none of the sets{hint}",
-                        f"Give it one of these names: {', '.join(sorted(known))}.",
-                    )
-                if not 0 <= bound <= 1:
-                    raise InvalidConfig(
-                        f"{place}.{name} is {bound:g}, and a share lies between 0 and 1.", "Correct it in the config."
-                    )
-
     @property
     def imported(self) -> list[str]:
         """Imported sources that are there to be trained on, sorted; benchmarks are not."""
@@ -107,10 +80,12 @@ class LookedAt:
             ("dropped_of", gates.dropped_of, self.judged),
         ):
             for name in sorted(set(bounds) - set(known)):
-                near = difflib.get_close_matches(name, known, n=1, cutoff=0)
+                near = sorted(each for each in set(known) if each.endswith(f"/{name}"))
+                near = near or difflib.get_close_matches(name, known, n=1)
+                hint = f"; did you mean {' or '.join(near)}?" if near else "."
                 raise InvalidConfig(
-                    f"data_report.gates.{key} names {name}, which nothing measures; the nearest is {near[0]}.",
-                    f"Name one of: {', '.join(sorted(set(known)))}.",
+                    f"config key data_report.gates.{key} names {name}, which is none of the sets{hint}",
+                    f"Give it one of these names: {', '.join(sorted(set(known)))}.",
                 )
         return self
 

@@ -135,26 +135,6 @@ def test_another_threshold_makes_no_shard_again() -> None:
 COMPONENTS = {"a": {"sources": ["ibex"], "weight": 1}}
 
 
-@pytest.mark.parametrize(
-    ("key", "name", "near"),
-    [
-        ("contaminated_of", "corpus/generall", "corpus/general"),
-        ("contaminated_of", "pretraining", "corpus/domain"),
-        ("dropped_of", "pretraining/shards/0000", "pretraining/shards"),
-        ("dropped_of", "pretraining/documents/ibexx", "pretraining/documents/ibex"),
-    ],
-)
-def test_a_bound_for_what_is_not_measured_is_refused(key: str, name: str, near: str) -> None:
-    pretraining = {"shards": 2, "components": COMPONENTS}
-    with pytest.raises(InvalidConfig, match="cure: ") as found:
-        LookedAt(loaded(pretraining=pretraining, data_report={"gates": {key: {name: 0.9}}})).checked()
-    words = str(found.value)
-    assert f"data_report.gates.{key} names {name}" in words
-    if key == "dropped_of":
-        assert f"the nearest is {near}." in words
-    LookedAt(loaded(pretraining=pretraining, data_report={"gates": {key: {near: 0.9}}})).checked()
-
-
 @pytest.mark.parametrize("bound", [float("nan"), float("inf"), -0.1, 5])
 def test_a_bound_for_a_single_set_is_a_share(bound: float) -> None:
     refused(
