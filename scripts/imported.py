@@ -1,5 +1,6 @@
 """Bring instruction data that others made into rows, and split them."""
 
+import json
 import os
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +22,8 @@ def main(
     workers = int(os.environ.get("TAPEOUT_THREADS", "1"))
     for side, count in import_source(source, job, output, workers).items():
         print(f"{side:12}{count:8}")
+    for reason, each in json.loads((output / "report.json").read_bytes())["dropped"].items():
+        print(f"{'left out':12}{each['count']:8}  {reason}")
 
 
 if __name__ == "__main__":

@@ -62,10 +62,12 @@ def main() -> None:
     except GraphError as error:
         print(error, file=sys.stderr)
         raise SystemExit(1) from None
+    if set(found.values()) == {TO_BUILD}:
+        return  # each says so when it begins
     if len(found) > 1:
         counts = ", ".join(f"{count} {what}" for what, count in sorted(Counter(found.values()).items()))
         print(f"= {head} and {len(found) - 1} like it: {counts}", file=sys.stderr)
-    elif found[head] != TO_BUILD:
+    else:
         print(f"= {head}  {found[head]}", file=sys.stderr)
 
 

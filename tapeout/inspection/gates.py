@@ -57,8 +57,8 @@ class GateFailed(TapeoutError):
         )
         super().__init__(
             f"The data is outside its bounds. {told}.",
-            "Run snakemake data_report and open results/data_report/report.html, which shows the rows; then correct "
-            "the data, or the bounds under data_report.gates in the config.",
+            "Open results/data_report/report.html, which shows the rows; then correct the data, or the bounds under "
+            "data_report.gates in the config (of single sets: contaminated_of, dropped_of).",
         )
 
 

@@ -262,16 +262,28 @@ def test_sources_of_which_nothing_is_left(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def script(folder: Path, name: str, content: bytes, **options: Any) -> tuple[subprocess.CompletedProcess[str], Path]:
+    source, output = folder / "source", folder / "output"
+    source.mkdir()
+    (source / name).write_bytes(content)
+    (folder / "params.json").write_text(job("prompt_response", **options).model_dump_json())
+    inputs = ["--source", source, "--params", folder / "params.json", "--output", output]
+    command = [sys.executable, "scripts/imported.py", *inputs]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment()), output
+
+
+def test_the_script_says_what_is_left_out(tmp_path: Path) -> None:
+    content = GOOD + without("response") * 2 + b"{\n"
+    done, output = script(tmp_path, LINES, content, bad_rows="drop", split={"validation": 0, "test": 0})
+    assert done.returncode == 0 and output.is_dir()
+    assert "left out           2  the row has no field 'response'\n" in done.stdout
+    assert "left out           1  not JSON\n" in done.stdout
+
+
 @pytest.mark.parametrize("name", ["no JSON", "gzip that is cut off", "no parquet"])
 def test_the_script_says_two_sentences(name: str, tmp_path: Path) -> None:
     bad = BAD[name]
-    folder, output = tmp_path / "source", tmp_path / "output"
-    folder.mkdir()
-    (folder / bad.name).write_bytes(bad.content)
-    (tmp_path / "params.json").write_text(job("prompt_response").model_dump_json())
-    inputs = ["--source", folder, "--params", tmp_path / "params.json", "--output", output]
-    command = [sys.executable, "scripts/imported.py", *inputs]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment())
+    done, output = script(tmp_path, bad.name, bad.content)
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 2 and "Traceback" not in done.stderr
     assert not output.exists()
 
