@@ -3,7 +3,7 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import chain
 
 import numpy as np
@@ -84,7 +84,11 @@ def runs(text: str, length: int) -> Hashes:
     return sums ^ (sums >> np.uint64(32))
 
 
-def passage(text: str, first: int, words: int) -> tuple[int, int]:
+def spans_of(text: str) -> list[tuple[int, int]]:
+    """Where each word begins and ends."""
+    return [match.span() for match in words_of(text).finditer(text)]
+
+
+def passage(spans: Sequence[tuple[int, int]], first: int, words: int) -> tuple[int, int]:
     """Characters from the word numbered ``first`` to the end of the last of ``words`` words."""
-    spans = [match.span() for match in words_of(text).finditer(text)]
     return spans[first][0], spans[min(first + words, len(spans)) - 1][1]

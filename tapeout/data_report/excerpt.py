@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tapeout.data.runs import words_of
+from tapeout.data.runs import spans_of
 from tapeout.inspection.held import Ranges
 
 LONGEST = 900
@@ -28,7 +28,7 @@ def marked(text: str, runs: Ranges, length: int) -> list[Piece]:
         runs: first and last of the held runs.
         length: words of a run.
     """
-    spans = [match.span() for match in words_of(text).finditer(text)]
+    spans = spans_of(text)
     held = [(spans[first][0], spans[min(last + length, len(spans)) - 1][1]) for first, last in runs]
     start = max(held[0][0] - BEFORE, 0)
     end = min(start + LONGEST, len(text))

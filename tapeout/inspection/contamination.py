@@ -14,7 +14,7 @@ import orjson
 
 from tapeout.config.inspection import Looking
 from tapeout.data.parallel import in_order
-from tapeout.data.runs import passage
+from tapeout.data.runs import passage, spans_of
 from tapeout.inspection.index import Index, Numbers
 from tapeout.inspection.rows import text_of
 
@@ -82,23 +82,21 @@ def search(training: Path, index: Index, looking: Looking, workers: int) -> dict
 def look(lines: list[bytes], looking: Looking) -> dict[int, Held]:
     """``search`` in some lines."""
     assert _index is not None, "start() has not been called in this process"
-    found: dict[int, Held] = {}
+    parts: dict[int, list[Numbers]] = {}
+    best: dict[int, Best] = {}
     for line in lines:
         row = orjson.loads(line)
         text = text_of(row)
+        # a row may have something of many test rows: its words are numbered once for all of them
+        spans: list[tuple[int, int]] = []
         for number, shared, first in _index.find(text, looking.words):
-            before = found.get(number)
-            best = _best(row, text, len(shared), first, before)
-            found[number] = Held(shared if before is None else np.union1d(before.runs, shared), best)
-    return found
-
-
-def _best(row: dict[str, Any], text: str, shared: int, first: int, before: Held | None) -> Best:
-    if before is not None and before.best.rank < (-shared, row["digest"]):
-        return before.best
-    start, end = passage(text, first, SHOWN_WORDS)
-    place = row.get("path") or row.get("category") or ""
-    return Best(shared, row["digest"], row["source"], place, text[start:end])
+            parts.setdefault(number, []).append(shared)
+            if number not in best or (-len(shared), row["digest"]) <= best[number].rank:
+                spans = spans or spans_of(text)
+                start, end = passage(spans, first, SHOWN_WORDS)
+                place = row.get("path") or row.get("category") or ""
+                best[number] = Best(len(shared), row["digest"], row["source"], place, text[start:end])
+    return {number: Held(np.unique(np.concatenate(shared)), best[number]) for number, shared in parts.items()}
 
 
 def lines(found: dict[int, Held], index: Index) -> Iterator[dict[str, Any]]:

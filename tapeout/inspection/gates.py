@@ -116,7 +116,14 @@ def judge(
         yield Gate("dropped", step, f"left out by {step}", account.lost, account.kept + account.lost, bound)
     for name, each in measures.items():
         train = each["sides"]["train"]
-        fitting = train.get("rows", 0) - train.get("left out", 0)
+        left_out = train.get("left out", 0)
+        fitting = train.get("rows", 0) - left_out
+        if f"encoded/{name.partition('/')[2]}" not in drops or not name.startswith("imported/"):
+            # no step before the training leaves these out, so that no report counts them
+            bound = gates.dropped_of.get(name, gates.dropped)
+            yield Gate(
+                "dropped", name, f"training rows of {name} that do not fit", left_out, train.get("rows", 0), bound
+            )
         without = train.get("without target", 0)
         yield Gate("without_target", name, f"training rows of {name}", without, fitting, gates.without_target)
         leaked = each["leaks"]

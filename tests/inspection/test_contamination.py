@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tapeout.config.inspection import Looking
 from tapeout.data.jsonl import write_jsonl
-from tapeout.data.runs import ANY, PLAIN, passage, runs, words_of
+from tapeout.data.runs import ANY, PLAIN, passage, runs, spans_of, words_of
 from tapeout.inspection.contamination import lines, search
 from tapeout.inspection.held import unite
 from tapeout.inspection.index import build
@@ -38,9 +38,9 @@ def test_runs_know_no_white_space_no_capitals_and_no_length_of_a_line_of_marks(t
 
 def test_a_passage_begins_and_ends_with_its_words() -> None:
     text = "  module fifo (input clk);  // end"
-    start, end = passage(text, 1, 3)
+    start, end = passage(spans_of(text), 1, 3)
     assert text[start:end] == "fifo (input"
-    assert passage(text, 5, 60)[1] == len(text)
+    assert passage(spans_of(text), 5, 60)[1] == len(text)
 
 
 def held_naively(tests: Sequence[str], training: Sequence[str], looking: Looking) -> dict[str, set[int]]:
@@ -100,6 +100,16 @@ def test_any_number_of_workers_finds_the_same(write: Write, monkeypatch: pytest.
     assert row.share == 1
     assert row.best["digest"] == min(each["digest"] for each in many)
     assert secret in row.best["passage"]
+
+
+def test_the_words_of_a_row_are_numbered_once_for_all_test_rows(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [" ".join(f"w{first + place}" for place in range(20)) for first in range(0, 400, 10)]
+    folder = write("many", test=map(document, texts), train=[document("\n".join(texts)), document("none of it at all")])
+    asked: list[str] = []
+    monkeypatch.setattr("tapeout.inspection.contamination.spans_of", lambda text: asked.append(text) or spans_of(text))
+    index = build(["t"], [folder / "test.jsonl"], LOOKING)
+    found = search(folder / "train.jsonl", index, LOOKING, 1)
+    assert len(found) == len(texts) and len(asked) == 1
 
 
 def test_what_many_rows_share_is_form_and_counts_for_nothing(write: Write) -> None:

@@ -75,6 +75,7 @@ def measures(**changed: Any) -> dict[str, Any]:
 def judged(gates: Gates, held: list[Row]) -> dict[str, tuple[int, int, float, bool]]:
     drops = {"imported/x": Drops(30, Counter({"blank record": 10, "other kind": 500}), Counter())}
     found = judge({"set": measures()}, {"set": {"t": held}}, drops, DataReport(gates=gates))
+    found = [gate for gate in found if (gate.gate, gate.where) != ("dropped", "set")]
     return {gate.gate: (gate.count, gate.of, gate.bound, gate.passed) for gate in found}
 
 
@@ -85,6 +86,22 @@ def test_what_is_measured_is_held_against_its_bound() -> None:
         "dropped": (10, 40, 0.5, True),
         "without_target": (3, 90, 0.0, False),
         "leaked": (1, 20, 0.0, False),
+    }
+
+
+def test_rows_that_only_the_training_leaves_out_are_judged() -> None:
+    drops = {f"{step}/x": Drops(80, Counter({"too long": 20}), Counter()) for step in ("imported", "encoded")}
+    train = {"sides": {"train": {"rows": 100, "left out": 60}}}
+    sets = {name: measures(**train) for name in ("instructions/splits", "imported/x", "corpus/domain")}
+    found = list(
+        judge(sets, {name: {} for name in sets}, drops, DataReport(gates=Gates(dropped_of={"corpus/domain": 0.6})))
+    )
+    dropped = {gate.where: (gate.count, gate.of, gate.passed) for gate in found if gate.gate == "dropped"}
+    assert dropped == {
+        "imported/x": (20, 100, True),  # what its encoding left out is counted there
+        "encoded/x": (20, 100, True),
+        "instructions/splits": (60, 100, False),
+        "corpus/domain": (60, 100, True),
     }
 
 
@@ -112,11 +129,19 @@ def test_the_account_of_an_import_adds_up(tmp_path: Path) -> None:
     ]
     lines = [*map(orjson.dumps, rows), orjson.dumps(rows[0]), b'{"instruction": 1}']
     (source / "rows.jsonl").write_bytes(b"\n".join(lines) + b"\n")
-    options = {"format": "prompt_response", "bad_rows": "drop", "split": {"near_duplicates": 1, "counts": "exact"}}
+    for number in range(9):
+        (source / f"{number}.md").write_text("a file that is not asked for")
+    options = {
+        "format": "prompt_response",
+        "files": "*.jsonl",
+        "bad_rows": "drop",
+        "split": {"near_duplicates": 1, "counts": "exact"},
+    }
     job = ImportJob.model_validate({"source": "s", "licence": "MIT", "rows": options, "template": None})
     import_source(source, job, tmp_path / "made")
     account = read_drops("imported/s", orjson.loads((tmp_path / "made" / "report.json").read_bytes()))
     assert (account.kept, account.lost) == (40, 2)
+    assert account.dropped["file of another name"] == 9
 
 
 @pytest.mark.parametrize(

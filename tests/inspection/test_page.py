@@ -76,7 +76,7 @@ def test_the_page_shows_the_row_that_is_held_and_what_stops(made: tuple[list[Pat
     whole = gather(inspected, reports(tests), report_job)
     text = page(whole, report_job, tests)
     assert text == page(gather(inspected, reports(tests), report_job), report_job, tests)
-    assert "1 of 10 gates stop the trainings" in text
+    assert "1 of 12 gates stop the trainings" in text
     assert f"<mark>{html.escape(HELD)}</mark>" in text
     assert "instructions/splits in corpus/domain" in text
     assert "http" not in text
@@ -85,6 +85,59 @@ def test_the_page_shows_the_row_that_is_held_and_what_stops(made: tuple[list[Pat
     assert [gate["subject"] for gate in found["gates"] if not gate["passed"]] == [
         "test rows of instructions/splits in corpus/domain"
     ]
+
+
+def test_what_data_says_is_text_on_the_page(write: Write, model: Path, tmp_path: Path) -> None:
+    evil = "<script>alert('&')</script>"
+    said = f"{HELD} {evil}"
+    rows = [
+        {**document(said, source=evil), "path": evil, "licence": evil},
+        {**question(said, evil, evil, evil), "source": evil},
+    ]
+    folder = write("corpus/domain", train=rows, validation=rows, test=rows)
+    write_json(
+        folder / "report.json",
+        {"sources": {evil: {"dropped": {evil: 1}, "repaired": {evil: 1}}}}
+        | {side: {"documents": 1} for side in ("train", "test")},
+    )
+    tests = [folder / "test.jsonl"]
+    inspect(folder, None, tests, model, job("corpus/domain", (evil,)), tmp_path / "made", 1)
+    whole = {
+        "looking": {"words": 5},
+        "sets": ["corpus/domain"],
+        "tests": [evil],
+        "steps": ["corpus/domain"],
+        "trained": [],
+    }
+    report_job = ReportJob.model_validate(whole)
+    text = page(gather([tmp_path / "made"], [folder / "report.json"], report_job), report_job, tests)
+    assert "<script" not in text and "&lt;script&gt;" in text
+
+
+def test_empty_test_sets_and_sets_without_a_row_that_trains_have_a_page(
+    write: Write, model: Path, tmp_path: Path
+) -> None:
+    folder = write("instructions/splits", train=[question("word " * 100, "too long")], validation=[], test=[])
+    write_json(folder / "report.json", {"rows": {"train": {"c": 1}}, "dropped": {}})
+    shard = write("shard", documents=[])
+    sets = ["instructions/splits", "pretraining/shards/0000"]
+    for name, rows in zip(sets, (folder, shard), strict=True):
+        inspect(
+            rows,
+            None,
+            [folder / "test.jsonl"],
+            model,
+            job(name, (sets[0],)),
+            tmp_path / f"made-{name.partition('/')[0]}",
+            2,
+        )
+    whole = {"looking": {"words": 5}, "sets": sets, "tests": sets[:1], "steps": sets[:1], "trained": []}
+    report_job = ReportJob.model_validate(whole)
+    inspected = [tmp_path / f"made-{name.partition('/')[0]}" for name in sets]
+    found = gather(inspected, [folder / "report.json"], report_job)
+    assert "no rows" in page(found, report_job, [folder / "test.jsonl"])
+    assert numbers(found, report_job)["contamination"]["pretraining"] == {}
+    assert all(gate.share == gate.share for gate in found.gates)
 
 
 def test_the_loss_mask_view_shows_each_token_with_its_mask(
