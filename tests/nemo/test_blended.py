@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import accumulate, pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapeout.config.dapt import Dapt
@@ -88,3 +90,27 @@ def test_a_cut_or_foreign_file_is_named(tmp_path: Path) -> None:
 def test_options_that_the_blend_would_ignore_are_refused() -> None:
     with pytest.raises(ValueError, match="general_fraction has no effect"):
         Dapt(reads="pretraining", general_fraction=0.2)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.lists(st.integers(1, 30), max_size=4) | st.none(), min_size=1, max_size=4), st.integers(1, 9))
+def test_windows_are_those_of_each_shard_by_itself(lengths: list[list[int] | None], wanted: int) -> None:
+    """Shards may lack the component, have it without a document, or in documents that fill no window."""
+    first, expected, parts = 0, [], []
+    for documents in lengths:
+        ends = [first, *(first + end for end in accumulate(documents or []))]
+        total = ends[-1] - first
+        parts.append(None if documents is None else [list(range(start, end)) for start, end in pairwise(ends)])
+        expected += [list(range(start, start + 9)) for start in range(first, first + total - 8, 8)]
+        first += total
+    with TemporaryDirectory() as name:
+        shards = [shard(Path(name) / str(n), {} if ids is None else {"a": ids}) for n, ids in enumerate(parts)]
+        if not expected:
+            with pytest.raises(TooLittleData):
+                windows("a", shards, JOB, wanted)
+            return
+        drawn = windows("a", shards, JOB, wanted).tolist()
+        assert drawn == windows("a", [Path(str(path)) for path in shards], JOB, wanted).tolist()  # for every rank
+        once = windows("a", shards, JOB, len(expected)).tolist()
+    assert sorted(once) == expected
+    assert drawn[: len(expected)] == once[:wanted]
