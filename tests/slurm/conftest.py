@@ -102,13 +102,12 @@ class OnCluster(Project):
 
     def steps(self, at_least: int) -> None:
         """Wait until the training has made some steps."""
-        pattern = re.compile(r'"done":(\d+)')
+        wait_until(lambda: self.done() >= at_least, f"step {at_least} of the training", 60)
 
-        def made() -> bool:
-            notes = [path.read_text() for path in self.root.glob("work/*/live.json")]
-            return any(int(found[1]) >= at_least for note in notes if (found := pattern.search(note)))
-
-        wait_until(made, f"step {at_least} of the training", 60)
+    def done(self) -> int:
+        """Steps that the training has made, as it last said; who goes on says it anew only after a step."""
+        notes = [path.read_text() for path in self.root.glob("work/*/live.json")]
+        return max((int(found[1]) for note in notes if (found := re.search(r'"done":(\d+)', note))), default=0)
 
     def jobs(self) -> list[tuple[str, str, str]]:
         """Id, state and comment of this project's jobs that wait or run."""
