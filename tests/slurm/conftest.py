@@ -98,7 +98,8 @@ class OnCluster(Project):
             )
 
         wait_until(waits, f"job {job} back in the queue", 90)
-        self.cluster.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
+        # not in the same second: the node still holds the first start's credential for revoked
+        self.cluster.ask("scontrol", "update", f"JobId={job}", "StartTime=now+3")
 
     def steps(self, at_least: int) -> None:
         """Wait until the training has made some steps."""
