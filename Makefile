@@ -59,7 +59,7 @@ test-shared-data: dev environments
 # a real Slurm on this machine, from Debian's packages, which root gets by apt
 test-slurm: dev environments
 	@$(PYTHON) -m tests.slurm.require
-	$(DEV) pytest -q -n 3 tests/slurm
+	$(DEV) pytest -q -n 2 tests/slurm
 
 soak: dev
 	$(DEV) tests.graph.soak --kills $(or $(KILLS),100) $(if $(SEED),--seed $(SEED))

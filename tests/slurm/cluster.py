@@ -195,7 +195,7 @@ class Cluster:
             "SchedulerParameters": "sched_interval=1,bf_interval=1,batch_sched_delay=0,sched_min_interval=0",
             "GresTypes": "gpu",
             "ReturnToService": 2,
-            "KillWait": 5,
+            "KillWait": 15,
             "MinJobAge": 300,
             "InactiveLimit": 0,
             "OverTimeLimit": 0,
