@@ -5,8 +5,8 @@
 PYTHON ?= python3.11
 CONFIG ?=
 PIP_OPTIONS ?=
-INSTALL = $(PYTHON) -m tapeout.graph.environment --pip "$(PIP_OPTIONS)"
-FOLDER = $(shell $(PYTHON) -m tapeout.graph.environment --print-folder $(1))
+INSTALL = $(PYTHON) -m tapeout.graph.identity.environment --pip "$(PIP_OPTIONS)"
+FOLDER = $(shell $(PYTHON) -m tapeout.graph.identity.environment --print-folder $(1))
 SNAKEMAKE = $(call FOLDER,workflow)/bin/python -m snakemake
 DEV = $(call FOLDER,dev)/bin/python -m
 

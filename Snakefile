@@ -6,10 +6,10 @@ import re
 from snakemake.utils import min_version
 
 from tapeout.config.estimates import Estimates
-from tapeout.config.looked_at import LookedAt
+from tapeout.config.inspection_scope import LookedAt
 from tapeout.config.root import load
 from tapeout.config.site import load_site
-from tapeout.graph.environment import read_environment
+from tapeout.graph.identity.environment import read_environment
 from tapeout.graph.layer import Layer, named_errors
 from tapeout.nemo.probe import MODULES
 

@@ -25,12 +25,12 @@ import orjson
 from benchmarks.made_up import write_corpus
 from benchmarks.tables import table, write
 from tapeout.config.pretraining import BlendJob, DocumentsJob, NearDuplicates, Quality, Scrub, ShardJob, shard_name
-from tapeout.data.blending import blend
-from tapeout.data.jsonl import write_json
-from tapeout.data.near import write_near
-from tapeout.data.shard import write_shard
-from tapeout.data.sharding import write_shards
-from tapeout.tokenizer.tokenized import write_tokens
+from tapeout.data.shards.blend import blend
+from tapeout.data.io.jsonl import write_json
+from tapeout.data.shards.near_duplicates import write_near
+from tapeout.data.shards.shard import write_shard
+from tapeout.data.shards.sharding import write_shards
+from tapeout.tokenizer.tokenize_shard import write_tokens
 
 PAGE = Path(__file__).parent / "data_memory.md"
 PAUSE = 0.1

@@ -30,7 +30,7 @@ from nemo.collections.common.tokenizers.sentencepiece_tokenizer import SentenceP
 from benchmarks.made_up import write_rows
 from benchmarks.stopwatch import stopwatch
 from benchmarks.tables import table, write
-from tapeout.graph.environment import read_environment
+from tapeout.graph.identity.environment import read_environment
 
 PAGE = Path(__file__).parent / "data_speed.md"
 ROUNDS = 2
@@ -93,7 +93,7 @@ import sys
 from pathlib import Path
 from benchmarks.made_up import write_rows
 from benchmarks.stopwatch import stopwatch
-from tapeout.tokenizer.tokenized import write_tokens
+from tapeout.tokenizer.tokenize_shard import write_tokens
 text, model, made = map(Path, sys.argv[1:4])
 with stopwatch() as times:
     write_tokens(text, None, model, made, True, int(sys.argv[4]))
@@ -141,9 +141,9 @@ from pathlib import Path
 from benchmarks.made_up import write_rows
 from benchmarks.stopwatch import stopwatch
 from tapeout.config.imported import ImportJob
-from tapeout.data.imported.account import Account
-from tapeout.data.imported.parts import format_source
-from tapeout.data.imported.source import import_source, rows_of
+from tapeout.data.instructions.import_report import Account
+from tapeout.data.instructions.parts import format_source
+from tapeout.data.instructions.source import import_source, rows_of
 folder, made, workers, near = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 split = {"near_duplicates": near or 1}
 job = ImportJob.model_validate({

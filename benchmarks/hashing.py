@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.tables import table, write
-from tapeout.graph.digest import digest_files
+from tapeout.graph.identity.digest import digest_files
 
 TARGET = 0.8
 """Share of OpenSSL's speed that large files must reach."""
@@ -103,7 +103,7 @@ def main() -> None:
     version = subprocess.run(["openssl", "version"], capture_output=True, text=True, check=True).stdout.split()[1]
     paragraphs = [
         "# Hashing",
-        "How many bytes a second `tapeout.graph.digest.digest_files` hashes, beside what `openssl speed -evp sha256 "
+        "How many bytes a second `tapeout.graph.identity.digest.digest_files` hashes, beside what `openssl speed -evp sha256 "
         "-bytes 1048576` promises for one core times the cores that can work on the files. Written by "
         "`python -m benchmarks.hashing`.",
         f"{cores} cores ({platform.machine()}), OpenSSL {version}; files in the page cache; the best of {rounds} "

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from tapeout.cli.project import load
-from tapeout.graph.action import Recipe
+from tapeout.graph.identity.action import Recipe
 
 REPEATS = 7
 

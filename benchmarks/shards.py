@@ -18,10 +18,10 @@ import venv
 from pathlib import Path
 
 from tapeout.cli.project import load
-from tapeout.graph.action import Action, Recipe, Reference
-from tapeout.graph.environment import read_environment
-from tapeout.graph.manifest import Manifest, take
-from tapeout.graph.settle import in_order
+from tapeout.graph.identity.action import Action, Recipe, Reference
+from tapeout.graph.identity.environment import read_environment
+from tapeout.graph.identity.manifest import Manifest, take
+from tapeout.graph.plan.decide import in_order
 from tapeout.graph.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[1]

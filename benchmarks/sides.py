@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from tapeout.graph.digest import digest_file
+from tapeout.graph.identity.digest import digest_file
 from tests.graph.conftest import Project, make_project
 
 PLAIN = Path(__file__).parent / "plain" / "Snakefile"

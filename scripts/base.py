@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from tapeout.command import run
+from tapeout.program import run
 from tapeout.config.base import Base
-from tapeout.data.jsonl import write_json
+from tapeout.data.io.jsonl import write_json
 
 
 def main(
@@ -17,9 +17,9 @@ def main(
     output: Annotated[Path, typer.Option(help="Hugging Face folder to write")],
 ) -> None:
     """Write a Hugging Face folder with train_log.json."""
-    from tapeout.model.llama import new_llama, save
-    from tapeout.model.packing import read_documents
-    from tapeout.model.training import be_repeatable, train
+    from tapeout.models.llama.architecture import new_llama, save
+    from tapeout.models.packing import read_documents
+    from tapeout.models.tiny_training import be_repeatable, train
 
     job = Base.model_validate_json(params.read_bytes())
     be_repeatable(job.threads)

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from tapeout.command import run
+from tapeout.program import run
 from tapeout.config.base import BaseExtended
-from tapeout.data.jsonl import write_json
+from tapeout.data.io.jsonl import write_json
 
 
 def main(
@@ -17,8 +17,8 @@ def main(
     output: Annotated[Path, typer.Option(help="Hugging Face folder to write")],
 ) -> None:
     """Write a Hugging Face folder with the extended tokenizer and extension.json."""
-    from tapeout.model.extend import extend_model
-    from tapeout.model.llama import save
+    from tapeout.models.extend import extend_model
+    from tapeout.models.llama.architecture import save
 
     job = BaseExtended.model_validate_json(params.read_bytes())
     model, report = extend_model(base, tokenizer, job)

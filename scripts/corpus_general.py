@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from tapeout.command import run
+from tapeout.program import run
 from tapeout.config.corpus import GeneralJob
-from tapeout.data.corpus import chosen, read_sources, write_corpus
+from tapeout.data.corpus.corpus import chosen, read_sources, write_corpus
 
 
 def main(

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from tapeout.command import run
+from tapeout.program import run
 from tapeout.config.dapt import Dapt
-from tapeout.nemo.launch import every_rank
+from tapeout.train.launch import every_rank
 
 
 def main(
@@ -26,10 +26,10 @@ def main(
 
         prepare(job.threads, gpu=job.layout.accelerator == "gpu")
         from tapeout.nemo.archive import unpack
-        from tapeout.nemo.blended import blended_samples
+        from tapeout.train.blended import blended_samples
         from tapeout.nemo.read import tokenizer_path
-        from tapeout.nemo.samples import text_samples
-        from tapeout.nemo.training import train, write_log
+        from tapeout.train.samples import text_samples
+        from tapeout.train.trainer import train, write_log
 
         model = rank.once("base", lambda folder: unpack(base, folder))
         if blend is not None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tapeout.command import run
+from tapeout.program import run
 from tapeout.config.inspection import ReportJob
 
 
@@ -17,9 +17,9 @@ def main(
     output: Annotated[Path, typer.Option(help="folder to write")],
 ) -> None:
     """Put together what was found, and hold it against the bounds. Nothing is stopped here: see ``gates``."""
-    from tapeout.data.jsonl import write_json
-    from tapeout.data_report.page import numbers, page
-    from tapeout.inspection.whole import gather
+    from tapeout.data.io.jsonl import write_json
+    from tapeout.report.data.page import numbers, page
+    from tapeout.inspection.data_summary import gather
 
     job = ReportJob.model_validate_json(params.read_bytes())
     whole = gather(inspected, reports, job)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tapeout.command import run
+from tapeout.program import run
 from tapeout.config.report import ReportJob
 
 
@@ -23,12 +23,12 @@ def main(
 ) -> None:
     """Compare the three models and write the report."""
     from tapeout.evals.result import read_evaluation
-    from tapeout.report.figures import compute
-    from tapeout.report.inputs import Action, TokenizerReport, TrainLog, action_digest, read_input
-    from tapeout.report.material import Material
-    from tapeout.report.page import render
-    from tapeout.report.provenance import Provenance
-    from tapeout.report.summary import summary
+    from tapeout.report.evaluation.figures import compute
+    from tapeout.report.evaluation.inputs import Action, TokenizerReport, TrainLog, action_digest, read_input
+    from tapeout.report.evaluation.material import Material
+    from tapeout.report.evaluation.page import render
+    from tapeout.report.evaluation.provenance import Provenance
+    from tapeout.report.evaluation.summary import summary
 
     parameters = ReportJob.model_validate_json(params.read_bytes())
     files = {"base": base, "dapt": dapt, "sft": sft, "tokenizer": tokenizer, "dapt_log": dapt_log, "sft_log": sft_log}

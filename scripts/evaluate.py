@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tapeout.command import run
+from tapeout.program import run
 from tapeout.config.evaluation import EvaluationParameters
 
 

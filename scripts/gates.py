@@ -6,9 +6,9 @@ from typing import Annotated
 import orjson
 import typer
 
-from tapeout.command import run
+from tapeout.program import run
 from tapeout.config.inspection import GatesJob
-from tapeout.data.jsonl import write_json
+from tapeout.data.io.jsonl import write_json
 from tapeout.inspection.gates import stop
 
 

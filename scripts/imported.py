@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from tapeout.command import run
+from tapeout.program import run
 from tapeout.config.imported import ImportJob
-from tapeout.data.imported.source import import_source
+from tapeout.data.instructions.source import import_source
 
 
 def main(

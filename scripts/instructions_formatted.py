@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from tapeout.command import run
+from tapeout.program import run
 from tapeout.config.instructions import FormattedJob
-from tapeout.data.formats import FIELDS, format_rows, own_rows
-from tapeout.data.jsonl import read_jsonl, write_jsonl
+from tapeout.data.instructions.formatting import FIELDS, format_rows, own_rows
+from tapeout.data.io.jsonl import read_jsonl, write_jsonl
 
 
 def main(

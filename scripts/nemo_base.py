@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tapeout.command import run
+from tapeout.program import run
 
 
 def main(

@@ -6,10 +6,10 @@ from typing import Annotated
 import orjson
 import typer
 
-from tapeout.command import run
+from tapeout.program import run
 from tapeout.config.pretraining import BlendJob
-from tapeout.data.blending import blend
-from tapeout.data.jsonl import write_json
+from tapeout.data.shards.blend import blend
+from tapeout.data.io.jsonl import write_json
 
 
 def main(

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from tapeout.command import run
+from tapeout.program import run
 from tapeout.config.pretraining import ShardJob
-from tapeout.data.shard import write_shard
+from tapeout.data.shards.shard import write_shard
 
 
 def main(

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from tapeout.command import run
+from tapeout.program import run
 from tapeout.config.pretraining import TokensJob
-from tapeout.tokenizer.tokenized import write_tokens
+from tapeout.tokenizer.tokenize_shard import write_tokens
 
 
 def main(

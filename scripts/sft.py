@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from tapeout.command import run
+from tapeout.program import run
 from tapeout.config.sft import Sft
-from tapeout.data.prompt import TEMPLATE_FILE
-from tapeout.nemo.launch import every_rank
+from tapeout.data.encode.prompt import TEMPLATE_FILE
+from tapeout.train.launch import every_rank
 
 
 def main(
@@ -23,13 +23,13 @@ def main(
     """Write a NeMo-2 checkpoint folder with its train_log.json and prompt_template.json."""
     job = Sft.model_validate_json(params.read_bytes())
     with every_rank(job.layout, job.threads) as rank:
-        from tapeout.data.encoded_rows import read_encoded
+        from tapeout.data.encode.encoded_rows import read_encoded
         from tapeout.nemo.process import prepare
 
         prepare(job.threads, gpu=job.layout.accelerator == "gpu")
-        from tapeout.nemo import training
+        from tapeout.train import trainer
         from tapeout.nemo.read import tokenizer_path
-        from tapeout.nemo.samples import all_rows, read_rows, row_samples
+        from tapeout.train.samples import all_rows, read_rows, row_samples
 
         tokenizer = tokenizer_path(model)
         rows, dropped = read_rows(train, tokenizer, job.template, job.seq_length)
@@ -37,7 +37,7 @@ def main(
         for folder in encoded or []:
             rows += read_encoded(folder / "train.jsonl", job.seq_length)
             held_out += read_encoded(folder / "validation.jsonl", job.seq_length)
-        log = training.train(
+        log = trainer.train(
             model.resolve(),
             row_samples(rows, job),
             job,
@@ -49,7 +49,7 @@ def main(
         )
         if rank.first:
             log["dropped"] = {"train": dropped, "validation": held_out_dropped}
-            training.write_log(log, output)
+            trainer.write_log(log, output)
             (output / TEMPLATE_FILE).write_text(json.dumps({"template": job.template}) + "\n")
 
 

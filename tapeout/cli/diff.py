@@ -11,17 +11,17 @@ from typing import Any
 from rich.table import Table
 
 from tapeout.cli import differences, output
-from tapeout.compare import sets
-from tapeout.compare.found import Level, counted
+from tapeout.compare import result_sets
+from tapeout.compare.file_comparison import Level, counted
 from tapeout.compare.levels import compare
-from tapeout.compare.sets import ArtifactDifference, ResultSet
+from tapeout.compare.result_sets import ArtifactDifference, ResultSet
 from tapeout.compare.values import ValueChange, ValuesDetail
 from tapeout.config.comparison import Bounds, read
 from tapeout.errors import TapeoutError
 from tapeout.graph.address import HEXADECIMAL, Place, find
-from tapeout.graph.digest import disk_full_is_named
-from tapeout.graph.why import Change
-from tapeout.graph.why import compare as compare_actions
+from tapeout.graph.identity.digest import disk_full_is_named
+from tapeout.graph.plan.explain import Change
+from tapeout.graph.plan.explain import compare as compare_actions
 from tapeout.graph.workspace import Workspace
 
 RESULTS = "results"
@@ -118,8 +118,8 @@ def _artifacts(setting: _Setting, old: str, new: str, actions: bool) -> tuple[di
     parts += [differences.line(f"{old} → {new}: {words}; level: {found.level}."), ""]
     name = after.manifest.artifact
     if before.manifest.action and after.manifest.action:
-        lineages = sets.behind(store, before.manifest), sets.behind(store, after.manifest)
-        leaves = [each for each in sets.differences(store, *lineages) if each.is_leaf]
+        lineages = result_sets.behind(store, before.manifest), result_sets.behind(store, after.manifest)
+        leaves = [each for each in result_sets.differences(store, *lineages) if each.is_leaf]
         value["began"] = leaves
         parts += _leaves([each for each in leaves if not (actions and each.artifact == name)], setting.limit)
     return value, [*parts, *differences.files(found, name, setting.limit)]
@@ -145,7 +145,7 @@ def _action_changes(workspace: Workspace, old: Place, new: Place) -> list[Change
 
 
 def _runs(setting: _Setting, old: str, new: str) -> tuple[dict[str, Any], list[Any]]:
-    found = sets.differences(setting.workspace.store, _set(setting, old), _set(setting, new))
+    found = result_sets.differences(setting.workspace.store, _set(setting, old), _set(setting, new))
     differing = [each for each in found if each.state != "same"]
     numbers = {
         each.artifact: _numbers(setting, each.artifact, old, new) for each in differing if each.state == "changed"
@@ -169,8 +169,8 @@ def _runs(setting: _Setting, old: str, new: str) -> tuple[dict[str, Any], list[A
 
 def _set(setting: _Setting, address: str) -> ResultSet:
     if address == RESULTS:
-        return sets.current(setting.workspace)
-    return sets.in_run(setting.workspace, address.removeprefix("@"))
+        return result_sets.current(setting.workspace)
+    return result_sets.in_run(setting.workspace, address.removeprefix("@"))
 
 
 def _numbers(setting: _Setting, artifact: str, old: str, new: str) -> list[ValueChange]:

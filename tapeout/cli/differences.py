@@ -15,7 +15,7 @@ from tapeout.compare.rows import RowChange, RowsDetail
 from tapeout.compare.text import BytesDetail, TextDetail
 from tapeout.compare.values import ValueChange, ValuesDetail
 from tapeout.compare.weights import TensorChange, WeightsDetail
-from tapeout.graph.why import Change
+from tapeout.graph.plan.explain import Change
 
 OLD, NEW, QUIET = "red", "green", "dim"
 Cell = str | Text

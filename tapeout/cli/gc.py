@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from tapeout.cli import output
-from tapeout.graph.collect import NAMED_RUNS, Collected, Wishes, collect
+from tapeout.graph.upkeep.gc import NAMED_RUNS, Collected, Wishes, collect
 from tapeout.graph.workspace import Workspace
 
 UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}

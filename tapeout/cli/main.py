@@ -31,7 +31,7 @@ from tapeout.cli.why import why as explain
 from tapeout.compare.levels import Level
 from tapeout.config.comparison import read as read_bounds
 from tapeout.errors import TapeoutError
-from tapeout.graph.collect import Wishes
+from tapeout.graph.upkeep.gc import Wishes
 from tapeout.graph.workspace import Workspace
 from tapeout.provenance.document import Format
 

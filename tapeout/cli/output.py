@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tapeout.graph.words import size as size
+from tapeout.graph.console import size as size
 
 console, errors = Console(highlight=False), Console(highlight=False, stderr=True)
 

@@ -3,7 +3,7 @@
 import subprocess
 
 from tapeout.cli.project import NAMED_ERROR
-from tapeout.graph.environment import read_environment
+from tapeout.graph.identity.environment import read_environment
 
 
 def pin(source: str, files: list[str], revision: str, name: str | None, as_json: bool) -> int:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tapeout.errors import TapeoutError
-from tapeout.graph.action import Recipe
-from tapeout.graph.settle import Decision, decide, in_order
+from tapeout.graph.identity.action import Recipe
+from tapeout.graph.plan.decide import Decision, decide, in_order
 from tapeout.graph.workspace import Workspace
 
 if TYPE_CHECKING:

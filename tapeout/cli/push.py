@@ -7,8 +7,8 @@ from typing import Any
 from tapeout.cli import output
 from tapeout.errors import TapeoutError
 from tapeout.graph.address import find
-from tapeout.graph.push import Outcome
-from tapeout.graph.runs import realised
+from tapeout.graph.remote.push import Outcome
+from tapeout.graph.upkeep.named_runs import realised
 from tapeout.graph.workspace import Workspace
 
 

@@ -9,9 +9,9 @@ from tapeout.cli import output
 from tapeout.cli.project import Project
 from tapeout.compare.levels import Comparison, Level, compare
 from tapeout.config.comparison import Bounds
-from tapeout.graph.offline import possible
-from tapeout.graph.plan import duration
-from tapeout.graph.rebuild import Rebuilt, keep, rebuilt
+from tapeout.graph.launch.offline import possible
+from tapeout.graph.plan.describe import duration
+from tapeout.graph.upkeep.rebuild import Rebuilt, keep, rebuilt
 
 RANK = [Level.BYTES, Level.VALUES, Level.METRICS, Level.NONE]
 SAYS = {

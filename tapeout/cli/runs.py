@@ -5,7 +5,7 @@ from typing import Any
 
 from tapeout.cli import output
 from tapeout.cli.project import Project
-from tapeout.graph.runs import pin, remove, save, summaries
+from tapeout.graph.upkeep.named_runs import pin, remove, save, summaries
 from tapeout.graph.workspace import State, Workspace
 
 SHOWN = 3

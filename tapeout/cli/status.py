@@ -6,9 +6,9 @@ from typing import Any
 
 from tapeout.cli import output
 from tapeout.cli.project import Project
-from tapeout.graph.manifest import Manifest, vouch
-from tapeout.graph.plan import duration
-from tapeout.graph.settle import Decision
+from tapeout.graph.identity.manifest import Manifest, vouch
+from tapeout.graph.plan.describe import duration
+from tapeout.graph.plan.decide import Decision
 from tapeout.graph.workspace import State, Workspace
 
 WIDE = 100

@@ -10,8 +10,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 
 from tapeout.cli import output
 from tapeout.cli.project import load
-from tapeout.graph.mend import mend
-from tapeout.graph.verify import Finding, kept, verify
+from tapeout.graph.upkeep.repair import mend
+from tapeout.graph.upkeep.verify import Finding, kept, verify
 from tapeout.graph.workspace import Workspace
 
 

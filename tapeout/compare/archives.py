@@ -6,7 +6,7 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from tapeout.compare.found import Unreadable
+from tapeout.compare.file_comparison import Unreadable
 
 SUFFIXES = (".nemo", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".whl", ".zip")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tapeout.compare.archives import archive_suffix, unpack
-from tapeout.compare.found import Detail, Found, Level, Unreadable, counted, worst
+from tapeout.compare.file_comparison import Detail, Found, Level, Unreadable, counted, worst
 from tapeout.compare.pieces import compare_model, compare_tokenizer, is_tokenizer
 from tapeout.compare.rows import compare_rows
 from tapeout.compare.text import compare_bytes, compare_page, compare_text
@@ -18,7 +18,7 @@ from tapeout.compare.values import compare_values, parse
 from tapeout.compare.weights import compare_weights
 from tapeout.config.comparison import Bounds
 from tapeout.graph.address import Place
-from tapeout.graph.manifest import take
+from tapeout.graph.identity.manifest import take
 
 __all__ = ["Comparison", "FileDifference", "Level", "compare"]
 

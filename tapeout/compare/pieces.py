@@ -11,10 +11,10 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
-from tapeout.compare.found import Detail, Found, Level, Unreadable, counted
+from tapeout.compare.file_comparison import Detail, Found, Level, Unreadable, counted
 from tapeout.compare.order import in_order
 from tapeout.compare.values import ValueChange, differences
-from tapeout.graph.digest import digest_bytes
+from tapeout.graph.identity.digest import digest_bytes
 
 PARTS = ("trainer_spec", "normalizer_spec", "self_test_data", "denormalizer_spec")
 """What a SentencePiece model holds beside its pieces, in the order of its fields."""

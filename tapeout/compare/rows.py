@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from tapeout.compare.found import Detail, Found, Level, Unreadable, counted
+from tapeout.compare.file_comparison import Detail, Found, Level, Unreadable, counted
 from tapeout.compare.order import in_order
 from tapeout.compare.values import ValueChange, agrees, differences, parse
 from tapeout.config.comparison import Bounds
-from tapeout.graph.digest import canonical
+from tapeout.graph.identity.digest import canonical
 
 KEYS = ("id", "uuid", "key", "path")
 """Fields that name a row, if they tell apart all rows that differ. A content's digest does not: it changes with it."""

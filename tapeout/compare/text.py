@@ -7,7 +7,7 @@ from difflib import unified_diff
 from html.parser import HTMLParser
 from pathlib import Path
 
-from tapeout.compare.found import Detail, Found, Level, Unreadable, counted
+from tapeout.compare.file_comparison import Detail, Found, Level, Unreadable, counted
 
 LONGEST_TEXT, MOST_LINES = 16 << 20, 20_000
 """Bytes and lines; longer files are compared as bytes: the time to find common lines grows with their square."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
-from tapeout.compare.found import Detail, Found, Level, Unreadable, counted
+from tapeout.compare.file_comparison import Detail, Found, Level, Unreadable, counted
 from tapeout.config.comparison import Bounds
-from tapeout.graph.digest import canonical
+from tapeout.graph.identity.digest import canonical
 
 KEYS = ("id", "digest", "key", "name", "label", "step")
 """Members by which the items of a list are known, if they tell all of them apart."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tapeout.compare.found import Detail, Found, Level, Unreadable, counted
+from tapeout.compare.file_comparison import Detail, Found, Level, Unreadable, counted
 from tapeout.config.comparison import Bounds
 from tapeout.errors import TapeoutError
-from tapeout.graph.environment import read_environment
+from tapeout.graph.identity.environment import read_environment
 
 ENVIRONMENT = "nemo"
 STATES = {

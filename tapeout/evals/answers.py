@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tapeout.data.prompt import encode_example
+from tapeout.data.encode.prompt import encode_example
 from tapeout.evals.result import DIGITS, AnswerScore
 from tapeout.evals.rows import Question
 from tapeout.evals.windows import Window, nats

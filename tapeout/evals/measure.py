@@ -11,7 +11,7 @@ from sentencepiece import SentencePieceProcessor
 
 from tapeout import progress
 from tapeout.config.evaluation import EvaluationParameters
-from tapeout.data.prompt import TEMPLATE_FILE
+from tapeout.data.encode.prompt import TEMPLATE_FILE
 from tapeout.errors import TapeoutError
 from tapeout.evals.answers import EncodedQuestion, encode_questions, score_answers
 from tapeout.evals.bits_per_byte import score_documents

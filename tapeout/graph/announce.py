@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 from snakemake.iocontainers import InputFiles
 
-from tapeout.graph.costs import Forecast
-from tapeout.graph.course import Course
-from tapeout.graph.ending import follow
-from tapeout.graph.plan import describe
+from tapeout.graph.plan.forecast import Forecast
+from tapeout.graph.run.run_record import Course
+from tapeout.graph.run.run_recorder import follow
+from tapeout.graph.plan.describe import describe
 
 if TYPE_CHECKING:
     from tapeout.graph.layer import Layer
@@ -27,9 +27,9 @@ def announce(layer: "Layer", cost: Forecast, targets: list[str], real: bool) -> 
 
 def _submissions(layer: "Layer", cost: Forecast) -> None:
     """Print the sbatch line of every planned step, as a shell would take it; nothing if no cluster is asked for."""
-    from tapeout.slurm import lines  # here, because the executor is not loaded where nobody asks for it
+    from tapeout.slurm import sbatch_preview  # here, because the executor is not loaded where nobody asks for it
 
-    known, workflow = lines.settings(), layer.workflow
+    known, workflow = sbatch_preview.settings(), layer.workflow
     if known is None:
         return
     for step in cost.steps:
@@ -37,5 +37,5 @@ def _submissions(layer: "Layer", cost: Forecast) -> None:
         if rule.name in workflow._localrules:  # there is no public name for it; in a dry run every rule is local
             print(f"# {step.artifact}: here")
             continue
-        job = lines.Job(rule.name, wildcards, rule.expand_resources(wildcards, InputFiles(), 1, {"tmpdir"}))
-        print(f"{lines.sbatch(job, known, workflow.workdir_init)} # {step.artifact}", flush=True)
+        job = sbatch_preview.Job(rule.name, wildcards, rule.expand_resources(wildcards, InputFiles(), 1, {"tmpdir"}))
+        print(f"{sbatch_preview.sbatch(job, known, workflow.workdir_init)} # {step.artifact}", flush=True)

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from tapeout.graph.errors import DamagedEntry, InputChanged
-from tapeout.graph.late import patiently
-from tapeout.graph.words import say
+from tapeout.graph.retry_read import patiently
+from tapeout.graph.console import say
 from tapeout.graph.workspace import Workspace
 from tapeout.slurm import driver
 

@@ -21,23 +21,23 @@ from snakemake.settings.types import DeploymentMethod
 
 from tapeout.errors import TapeoutError
 from tapeout.graph import cluster
-from tapeout.graph.action import Inputs, Recipe, Reference
+from tapeout.graph.identity.action import Inputs, Recipe, Reference
 from tapeout.graph.announce import announce
-from tapeout.graph.chatter import listen
-from tapeout.graph.closure import closure
-from tapeout.graph.container import Container
-from tapeout.graph.costs import CORES, COSTS, JOBS, LIMITS, WORDS, Forecast, forecast
-from tapeout.graph.digest import canonical, disk_full_is_named
-from tapeout.graph.environment import Environment, read_environment
+from tapeout.graph.run.log_filter import listen
+from tapeout.graph.identity.code import closure
+from tapeout.graph.identity.container import Container
+from tapeout.graph.plan.forecast import CORES, COSTS, JOBS, LIMITS, WORDS, Forecast, forecast
+from tapeout.graph.identity.digest import canonical, disk_full_is_named
+from tapeout.graph.identity.environment import Environment, read_environment
 from tapeout.graph.errors import AmbiguousRule, BrokenScript, RunInProgress, UnknownArtifact, UnstableParameter
-from tapeout.graph.launch import Launch
-from tapeout.graph.local import LocalDigests
-from tapeout.graph.settle import Decision, decide, families, in_order, mark
+from tapeout.graph.launch.launcher import Launch
+from tapeout.graph.identity.local_files import LocalDigests
+from tapeout.graph.plan.decide import Decision, decide, families, in_order, mark
 from tapeout.graph.workspace import PLAN, State, Workspace
 from tapeout.slurm.client import SLURM
 
 ARTIFACT, SEALED = "tapeout_artifact", "tapeout_sealed"
-RUNNER = "-m tapeout.graph.runner"
+RUNNER = "-m tapeout.graph.run.runner"
 PYTHON = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}")
 
 
@@ -77,7 +77,7 @@ class Layer:
         self.environments: dict[str, Environment] = {}
         self.containers: dict[str, Container] = {}
         self.pythons: dict[str, str] = {}
-        self.code: dict[str, dict[str, str]] = {}
+        self.code: dict[tuple[str, tuple[str, ...]], dict[str, str]] = {}
         self.local = LocalDigests(self.workspace.work / "local_digests.json")
         self.settled = False
         self.planned: set[str] = set()
@@ -141,7 +141,7 @@ class Layer:
 
     def resolve(self) -> str:
         """Shell command of the checkpoint."""
-        return f"{PYTHON} -m tapeout.graph.resolve {{wildcards.artifact:q}}"
+        return f"{PYTHON} -m tapeout.graph.plan.resolve {{wildcards.artifact:q}}"
 
     def needs(self, wildcards: Any) -> list[str]:
         """Inputs of the checkpoint: the marks of everything that the artifact and its family are made from."""
@@ -169,14 +169,17 @@ class Layer:
                 f"Rule {rule.name} names {script}, which does not exist.", "Write it, or correct the rule."
             )
         environment = self._environment(rule)
+        params = self._params(rule, wildcards)
+        plugins = tuple(params.pop("plugins", ()))
         return Recipe(
             artifact=name,
             rule=rule.name,
             script=script,
-            code=self._code(script),
+            code=self._code(script, plugins),
             environment=environment.name,
             environment_digest=environment.digest,
-            params=self._params(rule, wildcards),
+            params=params,
+            plugins=plugins,
             inputs=self._inputs(rule, wildcards),
             resources=self.resources(rule, wildcards),
             wildcards=tuple(str(value) for value in wildcards),
@@ -184,10 +187,10 @@ class Layer:
             python=environment.python if isinstance(environment, Container) else "",
         )
 
-    def _code(self, script: str) -> dict[str, str]:
-        if script not in self.code:
-            self.code[script] = closure(self.root / script, self.root)
-        return self.code[script]
+    def _code(self, script: str, plugins: tuple[str, ...]) -> dict[str, str]:
+        if (script, plugins) not in self.code:
+            self.code[script, plugins] = closure(self.root / script, self.root, plugins)
+        return self.code[script, plugins]
 
     def recipes(self, targets: list[str]) -> dict[str, Recipe]:
         """The recipes of the targets and of all that they need."""

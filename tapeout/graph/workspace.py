@@ -15,14 +15,14 @@ from fcntl import LOCK_SH
 from pathlib import Path
 from typing import Any
 
-from tapeout.graph.action import Action, Recipe
-from tapeout.graph.digest import canonical, digest_bytes, write_atomically, write_if_changed
+from tapeout.graph.identity.action import Action, Recipe
+from tapeout.graph.identity.digest import canonical, digest_bytes, write_atomically, write_if_changed
 from tapeout.graph.errors import DamagedEntry, InputChanged, UnknownArtifact
-from tapeout.graph.launch import Launch
-from tapeout.graph.manifest import Manifest, vouch
-from tapeout.graph.remote import Remote
-from tapeout.graph.roots import Root
-from tapeout.graph.store import Store, holding, unused
+from tapeout.graph.launch.launcher import Launch
+from tapeout.graph.identity.manifest import Manifest, vouch
+from tapeout.graph.remote.remote_store import Remote
+from tapeout.graph.store.roots import Root
+from tapeout.graph.store.store import Store, holding, unused
 
 OLD, SEALED, LATER = 1, 2, 3
 """File times (seconds since 1970) of action and mark, in place of any clock's. The one comparison that Snakemake makes,

@@ -7,7 +7,7 @@ from typing import Any
 from tapeout.config.inspection import DataReport
 from tapeout.errors import TapeoutError
 from tapeout.inspection.drops import Drops
-from tapeout.inspection.held import Row
+from tapeout.inspection.overlap import Row
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapeout.config.inspection import Looking
-from tapeout.data.runs import Hashes, runs, words_of
+from tapeout.data.io.ngrams import Hashes, runs, words_of
 from tapeout.inspection.rows import rows_of, text_of
 
 Numbers = NDArray[np.int64]

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from tapeout.config.inspection import InspectJob
-from tapeout.data.jsonl import write_json, write_jsonl
+from tapeout.data.io.jsonl import write_json, write_jsonl
 from tapeout.inspection.contamination import lines
 from tapeout.inspection.index import build
 from tapeout.inspection.leaks import leaks
 from tapeout.inspection.rows import sides_of
-from tapeout.inspection.sides import chosen, lines_of, look_at
+from tapeout.inspection.scan import chosen, lines_of, look_at
 from tapeout.inspection.tokens import Tokens
 
 MOST = 400

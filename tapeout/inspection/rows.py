@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tapeout.config.imported import SIDES
-from tapeout.data.jsonl import read_jsonl
+from tapeout.data.io.jsonl import read_jsonl
 
 DOCUMENTS = "documents"
 """The one side of a shard of a pretraining corpus: all of it trains."""

@@ -9,8 +9,8 @@ import numpy as np
 import sentencepiece
 
 from tapeout.config.inspection import InspectJob
-from tapeout.data.prompt import encode_example
-from tapeout.tokenizer.units import Encoder
+from tapeout.data.encode.prompt import encode_example
+from tapeout.tokenizer.fast_encoder import Encoder
 
 Encoded = tuple[list[int], list[int]]
 """Ids, and a mask of the same length: 1 where the loss counts."""

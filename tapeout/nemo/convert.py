@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
-from tapeout.data.prompt import TEMPLATE_FILE, split_template
+from tapeout.data.encode.prompt import TEMPLATE_FILE, split_template
 from tapeout.errors import TapeoutError
 from tapeout.nemo.canonical import canonicalise
 from tapeout.nemo.read import checkpoint_tensors, huggingface_config, huggingface_weights, tokenizer_path

@@ -63,7 +63,7 @@ def split_vocabulary(weight: Tensor, targets: Tensor) -> Vocabulary:
 class SummedCrossEntropy(torch.autograd.Function):
     """Sum over tokens of the cross-entropy of ``hidden @ weight.T + bias`` against ``targets``.
 
-    Not the loss of ``tapeout.model.loss``, which says why there are two.
+    Not the loss of ``tapeout.models.loss``, which says why there are two.
 
     Shapes: hidden [n, d], weight [v, d], bias [v] (constant), targets [n]. Returns a scalar in nats. The gradients are
     made in the forward pass, so that a block of logits is never needed twice. Of bfloat16 only the products are made in

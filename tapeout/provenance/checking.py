@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from tapeout.graph.closure import closure
-from tapeout.graph.digest import canonical, digest_file
-from tapeout.graph.environment import read_environment
+from tapeout.graph.identity.code import closure
+from tapeout.graph.identity.digest import canonical, digest_file
+from tapeout.graph.identity.environment import read_environment
 from tapeout.graph.errors import GraphError
 from tapeout.provenance import slsa
 from tapeout.provenance.document import ARTIFACTS, CODE, NAME, Document
@@ -98,7 +98,7 @@ def _check_code(document: Document, code: Path) -> None:
     for name in document.manifests:
         step = document.step(name)
         try:
-            same = closure(code / step.script, code) == step.code
+            same = closure(code / step.script, code, step.plugins) == step.code
         except (GraphError, OSError, ValueError):
             same = False
         if not same:

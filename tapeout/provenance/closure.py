@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tapeout.errors import TapeoutError
-from tapeout.graph.action import Action, Recipe
-from tapeout.graph.manifest import Entry, Manifest
-from tapeout.graph.runs import read
-from tapeout.graph.settle import decide, in_order
+from tapeout.graph.identity.action import Action, Recipe
+from tapeout.graph.identity.manifest import Entry, Manifest
+from tapeout.graph.upkeep.named_runs import read
+from tapeout.graph.plan.decide import decide, in_order
 from tapeout.graph.workspace import State, Workspace
 
 

@@ -10,8 +10,8 @@ from tapeout.config.folder import listing
 from tapeout.config.root import Settings
 from tapeout.config.sources import FileSource, FolderSource, UrlSource
 from tapeout.errors import TapeoutError
-from tapeout.graph.action import Recipe
-from tapeout.graph.digest import canonical
+from tapeout.graph.identity.action import Recipe
+from tapeout.graph.identity.digest import canonical
 from tapeout.graph.layer import Layer
 from tapeout.provenance.document import CONFIG, plain
 

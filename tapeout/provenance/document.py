@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from tapeout.graph.action import CONTAINER
-from tapeout.graph.digest import canonical, digest_value
-from tapeout.graph.manifest import Manifest
+from tapeout.graph.identity.action import CONTAINER
+from tapeout.graph.identity.digest import canonical, digest_value
+from tapeout.graph.identity.manifest import Manifest
 
 NAME = "export.json"
 CODE, ARTIFACTS = "code", "artifacts"
@@ -97,7 +97,7 @@ class Input(Part):
 
 
 class Step(Part):
-    """An action as values with names; see ``tapeout.graph.action`` for what they mean."""
+    """An action as values with names; see ``tapeout.graph.identity.action`` for what they mean."""
 
     schema_: Literal[1] = Field(alias="schema")
     artifact: PlainPath
@@ -106,6 +106,7 @@ class Step(Part):
     environment: dict[Literal["name", "digest", "python"], str]
     params: dict[str, Any]
     inputs: dict[str, Input | list[Input]]
+    plugins: tuple[str, ...] = ()
 
     def each_input(self) -> list[tuple[str, Input]]:
         """All inputs with the names that the program knows them by, sorted by those."""

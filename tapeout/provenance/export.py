@@ -16,9 +16,9 @@ from pydantic import ValidationError
 
 from tapeout.config.sources import Fetch
 from tapeout.errors import TapeoutError
-from tapeout.graph.action import CONTAINER, Recipe
-from tapeout.graph.digest import digest_bytes, digest_file
-from tapeout.graph.environment import PYTHON
+from tapeout.graph.identity.action import CONTAINER, Recipe
+from tapeout.graph.identity.digest import digest_bytes, digest_file
+from tapeout.graph.identity.environment import PYTHON
 from tapeout.graph.layer import Layer
 from tapeout.provenance import rocrate, slsa
 from tapeout.provenance.checking import checked

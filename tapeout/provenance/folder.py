@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tapeout.errors import TapeoutError
-from tapeout.graph.digest import digest_files
-from tapeout.graph.manifest import walk
+from tapeout.graph.identity.digest import digest_files
+from tapeout.graph.identity.manifest import walk
 from tapeout.provenance.document import plain
 
 SUMS = "SHA256SUMS"

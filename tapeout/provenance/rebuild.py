@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path, PurePosixPath
 
 from tapeout.errors import TapeoutError
-from tapeout.graph.store import Store
+from tapeout.graph.store.store import Store
 from tapeout.graph.workspace import Workspace
 from tapeout.provenance.document import CODE, CONFIG, Document
 from tapeout.provenance.folder import NotAnExport, OutputExists
@@ -109,7 +109,7 @@ def install(document: Document, folder: Path, pip_options: str) -> None:
         RebuildFailed: pip ended with an error, which it has shown.
     """
     names = [locked.name for locked in document.environments]
-    command = [sys.executable, "-m", "tapeout.graph.environment", *names, "--pip", pip_options]
+    command = [sys.executable, "-m", "tapeout.graph.identity.environment", *names, "--pip", pip_options]
     if subprocess.run(command, cwd=folder, env=_variables(), check=False, stdout=sys.stderr).returncode:
         raise RebuildFailed(
             f"The environments {', '.join(names)} could not be installed.",

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from tapeout.config.comparison import Bounds
 from tapeout.errors import TapeoutError
-from tapeout.graph.digest import canonical
+from tapeout.graph.identity.digest import canonical
 from tapeout.provenance import page
 from tapeout.provenance.checking import Checked, checked
 from tapeout.provenance.document import CONFIG, Document

@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from tapeout.graph.digest import canonical
-from tapeout.graph.manifest import Manifest
+from tapeout.graph.identity.digest import canonical
+from tapeout.graph.identity.manifest import Manifest
 from tapeout.provenance.document import ARTIFACTS, CODE, Document, Source
 from tapeout.provenance.document import NAME as DOCUMENT
 from tapeout.provenance.slsa import address

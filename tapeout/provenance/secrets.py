@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tapeout.errors import TapeoutError
-from tapeout.graph.digest import BLOCK
+from tapeout.graph.identity.digest import BLOCK
 
 SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY", re.IGNORECASE)
 """Names of environment variables whose values are secret."""

@@ -15,7 +15,7 @@ from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import CryptoSigner, SSlibKey  # type: ignore[attr-defined]
 
 from tapeout.errors import TapeoutError
-from tapeout.graph.digest import canonical
+from tapeout.graph.identity.digest import canonical
 from tapeout.provenance.folder import AlteredExport
 
 PrivateKey = CryptoSigner

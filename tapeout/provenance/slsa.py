@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from in_toto_attestation.v1.statement import STATEMENT_TYPE_URI
 
-from tapeout.graph.manifest import Manifest
+from tapeout.graph.identity.manifest import Manifest
 from tapeout.provenance.document import CODE, Document, Source
 
 FOLDER = "attestations"

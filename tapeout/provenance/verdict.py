@@ -7,14 +7,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from tapeout.compare.found import Level, worst
+from tapeout.compare.file_comparison import Level, worst
 from tapeout.compare.levels import compare
 from tapeout.config.comparison import Bounds
 from tapeout.errors import TapeoutError
 from tapeout.graph.address import Place
-from tapeout.graph.manifest import Manifest, take
-from tapeout.graph.why import Change
-from tapeout.graph.why import compare as compare_actions
+from tapeout.graph.identity.manifest import Manifest, take
+from tapeout.graph.plan.explain import Change
+from tapeout.graph.plan.explain import compare as compare_actions
 from tapeout.graph.workspace import Workspace
 from tapeout.provenance.document import ARTIFACTS, Document
 from tapeout.provenance.rebuild import RebuildFailed, workspace

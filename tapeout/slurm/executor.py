@@ -18,7 +18,7 @@ from snakemake_executor_plugin_slurm import Executor
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 
 from tapeout.slurm.client import Job, known_jobs
-from tapeout.slurm.told import OURS, finished
+from tapeout.slurm.job_messages import OURS, finished
 
 pause: Any = RemoteExecutor.next_seconds_between_status_checks
 report: Any = RemoteExecutor.report_job_success

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from tapeout.command import run
+from tapeout.program import run
 from tapeout.config.sources import HubSource
 from tapeout.errors import TapeoutError
 from tapeout.sources.download import Patience

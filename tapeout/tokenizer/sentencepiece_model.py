@@ -10,7 +10,7 @@ import numpy
 import sentencepiece
 from sentencepiece import sentencepiece_model_pb2 as protocol
 
-from tapeout.data.archive import is_archive, read_archive
+from tapeout.data.io.archives import is_archive, read_archive
 from tapeout.errors import TapeoutError
 
 WORD_MARK = "\N{LOWER ONE EIGHTH BLOCK}"

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from tapeout.data.empty import EmptyCorpus
-from tapeout.data.jsonl import read_jsonl
+from tapeout.data.io.empty import EmptyCorpus
+from tapeout.data.io.jsonl import read_jsonl
 
 
 def read_texts(path: Path) -> list[str]:

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from tapeout.cli import output
 from tapeout.cli.top import _shown
-from tapeout.graph.watch import Queue, Row, Standing, View
+from tapeout.graph.run.monitor import Queue, Row, Standing, View
 from tapeout.graph.workspace import Workspace
 from tests.cli.test_commands import as_json, call
 from tests.graph.conftest import ALL, Project, built, project  # noqa: F401

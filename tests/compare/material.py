@@ -5,8 +5,8 @@ from pathlib import Path
 from tapeout.compare.levels import Comparison, compare
 from tapeout.config.comparison import Bounds
 from tapeout.graph.address import Place
-from tapeout.graph.manifest import take
-from tapeout.graph.store import Store
+from tapeout.graph.identity.manifest import take
+from tapeout.graph.store.store import Store
 
 Files = dict[str, bytes | str] | bytes | str
 

@@ -10,7 +10,7 @@ import pytest
 
 from tapeout.compare.levels import Comparison, Level, compare
 from tapeout.config.comparison import Bounds
-from tapeout.graph.action import Action
+from tapeout.graph.identity.action import Action
 from tapeout.graph.address import Place
 from tests.compare.material import Files, compared, place
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tapeout.compare.found import Found, Level, Unreadable
+from tapeout.compare.file_comparison import Found, Level, Unreadable
 from tapeout.compare.pieces import PiecesDetail, compare_model, compare_tokenizer, is_tokenizer
 
 Piece = tuple[str, float, int]

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from tapeout.compare.found import Found, Level
+from tapeout.compare.file_comparison import Found, Level
 from tapeout.compare.rows import RowsDetail, compare_rows
 from tapeout.config.comparison import Bound, Bounds
 

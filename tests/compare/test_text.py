@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from tapeout.compare.excerpt import excerpt
-from tapeout.compare.found import Found, Level
+from tapeout.compare.file_comparison import Found, Level
 from tapeout.compare.order import in_order
 from tapeout.compare.text import MOST_LINES, BytesDetail, TextDetail, compare_page, compare_text
 

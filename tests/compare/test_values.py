@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tapeout.compare.found import Level, Unreadable
+from tapeout.compare.file_comparison import Level, Unreadable
 from tapeout.compare.values import ValuesDetail, compare_values, differences, parse
 from tapeout.config.comparison import Bound, Bounds, InvalidBounds, read
 

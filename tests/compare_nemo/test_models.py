@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sentencepiece import sentencepiece_model_pb2 as protocol
 
-from tapeout.compare.found import Level
+from tapeout.compare.file_comparison import Level
 from tapeout.compare.pieces import PiecesDetail, compare_model
 from tests.tokenizer.material import train_base
 

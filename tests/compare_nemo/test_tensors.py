@@ -16,7 +16,7 @@ import torch.distributed.checkpoint as checkpoint
 from safetensors.torch import save_file
 
 from tapeout.compare import tensors
-from tapeout.compare.found import Level
+from tapeout.compare.file_comparison import Level
 from tapeout.config.comparison import Bounds
 from tests.compare.material import compared
 

@@ -11,7 +11,7 @@ import yaml
 
 from tapeout.config.container import Container
 from tapeout.config.root import InvalidConfig, load
-from tapeout.graph.environment import read_environment
+from tapeout.graph.identity.environment import read_environment
 
 ROOT = Path(__file__).parents[2]
 DIGEST = "ab" * 32

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from tapeout.config.imported import EncodeJob, ImportJob
-from tapeout.config.looked_at import LookedAt
+from tapeout.config.inspection_scope import LookedAt
 from tapeout.config.root import InvalidConfig, Settings, load
 
 ROOT = Path(__file__).parents[2]

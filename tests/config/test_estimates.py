@@ -9,7 +9,7 @@ import pytest
 
 from tapeout.config.estimates import Estimates, Llama, downloads_folder, state_bytes
 from tapeout.config.root import load
-from tapeout.graph.rates import GPUS
+from tapeout.graph.plan.rates import GPUS
 from tapeout.sources import download
 
 LLAMA_2 = {

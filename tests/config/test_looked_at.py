@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tapeout.config.looked_at import LookedAt
+from tapeout.config.inspection_scope import LookedAt
 from tapeout.config.root import InvalidConfig, load
 from tests.config.test_root import default
 

@@ -10,7 +10,7 @@ from tapeout.config.folder import UnusableFolder
 from tapeout.config.root import InvalidConfig, Settings, load
 from tapeout.config.schema import schema
 from tapeout.config.sources import FolderSource
-from tapeout.graph.local import LocalDigests
+from tapeout.graph.identity.local_files import LocalDigests
 
 ROOT = Path(__file__).parents[2]
 

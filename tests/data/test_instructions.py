@@ -11,8 +11,8 @@ import pytest
 
 from tapeout.config.corpus import DomainCorpus
 from tapeout.config.instructions import RawInstructions, RawJob
-from tapeout.data.documents import Document
-from tapeout.data.instructions import NoInstructions, Row, instruction_rows
+from tapeout.data.corpus.documents import Document
+from tapeout.data.instructions.rtl_questions import NoInstructions, Row, instruction_rows
 from tests.data.second_opinion import opinion
 
 ROOT = Path(__file__).parents[2]

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tapeout.config.corpus import Selection
-from tapeout.data.archive import BrokenArchive, is_archive, read_archive
-from tapeout.data.beginning import beginning
-from tapeout.data.comments import skeleton, strip_comments
-from tapeout.data.documents import Tally, read_source
-from tapeout.data.jsonl import MalformedRow, read_jsonl, write_jsonl
+from tapeout.data.io.archives import BrokenArchive, is_archive, read_archive
+from tapeout.data.io.beginning import beginning
+from tapeout.data.rtl.comments import skeleton, strip_comments
+from tapeout.data.corpus.documents import Tally, read_source
+from tapeout.data.io.jsonl import MalformedRow, read_jsonl, write_jsonl
 
 EVERYTHING = Selection(include=("*",), minimum_characters=1)
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tapeout.data.excerpts import Excerpt, Shape, cut
-from tapeout.data.questions import ask
-from tapeout.data.rtl import Facts, read_facts
+from tapeout.data.rtl.excerpts import Excerpt, Shape, cut
+from tapeout.data.rtl.questions import ask
+from tapeout.data.rtl.facts import Facts, read_facts
 from tests.data.second_opinion import opinion
 
 NAMES = st.sampled_from(["clk_i", "rst_ni", "data", "q_o", "Addr", "sel_q", "x$1", "_tmp", "valid", "ready", "mem_n"])

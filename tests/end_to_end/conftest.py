@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.graph.environment import read_environment
+from tapeout.graph.identity.environment import read_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 FINISHED = re.compile(r"✓ (\S+)  \d")

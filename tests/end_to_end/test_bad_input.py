@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from tapeout.graph.environment import read_environment
+from tapeout.graph.identity.environment import read_environment
 from tests.end_to_end.conftest import ROOT, Clone
 
 

@@ -104,7 +104,7 @@ def test_one_changed_source_is_cut_off_where_its_bytes_end(fresh: Clone) -> None
     subprocess.run([sys.executable, "-c", f"{move}; {write}"], cwd=fresh.root, check=True)
     run = fresh.run(target)
     assert run.built == ["instructions/raw.jsonl", "sources/alpha"]  # comments ask no questions: the rest is cut off
-    fresh.edit("tapeout/data/splits.py", '"""Training,', '"""For training,')
+    fresh.edit("tapeout/data/instructions/splits.py", '"""Training,', '"""For training,')
     assert fresh.run(target).nothing_done
 
 

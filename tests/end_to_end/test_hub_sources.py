@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tapeout.graph.environment import read_environment
+from tapeout.graph.identity.environment import read_environment
 from tests.end_to_end.conftest import ROOT, Clone
 from tests.end_to_end.conftest import clone as copied
 from tests.sources.hub_server import COMMIT, TOKEN, Hub, Repository, serve_hub, sha256

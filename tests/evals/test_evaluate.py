@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tapeout.config.evaluation import EvaluationParameters
-from tapeout.data.jsonl import MalformedRow
+from tapeout.data.io.jsonl import MalformedRow
 from tapeout.errors import TapeoutError
 from tapeout.evals.measure import NothingFits, VocabularyMismatch, evaluate
 from tapeout.evals.result import Evaluation, read_evaluation, write_evaluation

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.data.jsonl import MalformedRow
+from tapeout.data.io.jsonl import MalformedRow
 from tapeout.evals.rows import (
     Document,
     EmptyTestSet,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.graph.environment import Environment, read_environment
+from tapeout.graph.identity.environment import Environment, read_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = Path(__file__).parent / "project"

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.graph.action import Recipe, Reference
-from tapeout.graph.manifest import Manifest, take
-from tapeout.graph.store import Store
+from tapeout.graph.identity.action import Recipe, Reference
+from tapeout.graph.identity.manifest import Manifest, take
+from tapeout.graph.store.store import Store
 from tapeout.graph.workspace import State, Workspace
 
 

@@ -15,10 +15,10 @@ import fsspec.config
 import pytest
 from moto.server import ThreadedMotoServer
 
-from tapeout.graph.action import Action
-from tapeout.graph.manifest import Entry, Manifest, take
-from tapeout.graph.remote import Remote
-from tapeout.graph.store import Store, action_key
+from tapeout.graph.identity.action import Action
+from tapeout.graph.identity.manifest import Entry, Manifest, take
+from tapeout.graph.remote.remote_store import Remote
+from tapeout.graph.store.store import Store, action_key
 from tests.graph.servers import Way, know, sftp, way_to
 
 BIG = 3_000_000

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.tables import table, write
-from tapeout.graph.store import Store
-from tapeout.graph.verify import verify
+from tapeout.graph.store.store import Store
+from tapeout.graph.upkeep.verify import verify
 from tapeout.graph.workspace import Workspace
 from tests.graph.conftest import Project, make_project
 
@@ -37,7 +37,7 @@ OUTSIDE = ("driver", "runner", "resolver", "program", "run")
 """What is killed from outside: one process of a kind, or the whole run."""
 RESTORING = ("store.link", "workspace.publish")
 """Phases that the driver comes to only where the store has what is wanted."""
-MODULES = {"runner": "tapeout.graph.runner", "resolver": "tapeout.graph.resolve"}
+MODULES = {"runner": "tapeout.graph.run.runner", "resolver": "tapeout.graph.plan.resolve"}
 
 
 def soaked_project(root: Path) -> Project:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.graph.closure import closure
+from tapeout.graph.identity.code import closure
 from tapeout.graph.errors import UntraceableImport
 
 

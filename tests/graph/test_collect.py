@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.graph.action import Action
-from tapeout.graph.collect import DAY, Collected, FolderInUse, NoStore, Wishes, collect
-from tapeout.graph.manifest import Manifest
-from tapeout.graph.runs import named, pin, save
-from tapeout.graph.store import Store
-from tapeout.graph.verify import verify
+from tapeout.graph.identity.action import Action
+from tapeout.graph.upkeep.gc import DAY, Collected, FolderInUse, NoStore, Wishes, collect
+from tapeout.graph.identity.manifest import Manifest
+from tapeout.graph.upkeep.named_runs import named, pin, save
+from tapeout.graph.store.store import Store
+from tapeout.graph.upkeep.verify import verify
 from tapeout.graph.workspace import State, Workspace
 from tests.graph.conftest import Project
 from tests.graph.folders import folder, make
@@ -183,7 +183,7 @@ def test_what_a_run_holds_or_a_remote_is_still_to_get_is_kept(here: Workspace) -
 
 KILLED = """
 import os, signal, sys, time
-from tapeout.graph.collect import Wishes, collect
+from tapeout.graph.upkeep.gc import Wishes, collect
 from tapeout.graph.workspace import Workspace
 left = int(sys.argv[1])
 def count(event, arguments):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.graph.digest import BLOCK, digest_file, digest_files
+from tapeout.graph.identity.digest import BLOCK, digest_file, digest_files
 
 
 def test_many_files_of_all_sizes_in_their_order(tmp_path: Path) -> None:

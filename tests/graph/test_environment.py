@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.graph.environment import install, read_environment
+from tapeout.graph.identity.environment import install, read_environment
 from tapeout.graph.errors import InstallFailed, InvalidLock, MissingEnvironment
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.graph.action import Recipe, Reference
+from tapeout.graph.identity.action import Recipe, Reference
 from tapeout.graph.errors import AmbiguousRule
-from tapeout.graph.settle import in_order
+from tapeout.graph.plan.decide import in_order
 from tests.graph.conftest import Project
 from tests.graph.test_faults import begin_slow_model
 
@@ -49,7 +49,7 @@ def test_a_program_that_stops_gracefully_when_told_to_has_made_nothing(project: 
     process = begin_slow_model(project)
     time.sleep(1)
     runners = [
-        pid for pid in group(process.pid) if b"tapeout.graph.runner" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        pid for pid in group(process.pid) if b"tapeout.graph.run.runner" in Path(f"/proc/{pid}/cmdline").read_bytes()
     ]
     assert runners
     for pid in runners:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.graph import node
-from tapeout.graph.container import Container, UnpinnedImage
-from tapeout.graph.digest import digest_bytes
-from tapeout.graph.environment import Environment
-from tapeout.graph.launch import Launch, MissingRuntime, Program, UnusablePath, enroot_name, port, start
+from tapeout.graph.launch import node_agent
+from tapeout.graph.identity.container import Container, UnpinnedImage
+from tapeout.graph.identity.digest import digest_bytes
+from tapeout.graph.identity.environment import Environment
+from tapeout.graph.launch.launcher import Launch, MissingRuntime, Program, UnusablePath, enroot_name, port, start
 
 DIGEST = "ab" * 32
 IMAGE = Container(f"nvcr.io/nvidia/nemo:25.07@sha256:{DIGEST}")
@@ -128,7 +128,7 @@ def test_jobs_meet_at_ports_of_their_own() -> None:
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-I", node.__file__, *arguments]
+    command = [sys.executable, "-I", node_agent.__file__, *arguments]
     shared = {"PATH": os.environ["PATH"], **variables}
     return subprocess.run(command, env=shared, capture_output=True, text=True, timeout=60, check=False)
 
@@ -162,7 +162,7 @@ def test_a_node_that_stops_does_not_kill_the_others(tmp_path: Path, ends: int, s
 def test_a_signal_reaches_the_program(tmp_path: Path) -> None:
     handler = "import signal, sys; signal.signal(signal.SIGUSR1, lambda *_: sys.exit(75))"
     code = f"{handler}; print('up', flush=True); signal.pause()"
-    command = [sys.executable, "-I", node.__file__, "start", "--", sys.executable, "-c", code]
+    command = [sys.executable, "-I", node_agent.__file__, "start", "--", sys.executable, "-c", code]
     process = subprocess.Popen(command, env={"TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stdout.readline() == "up\n"
     process.send_signal(signal.SIGUSR1)
@@ -187,7 +187,7 @@ def test_the_look_at_a_node(tmp_path: Path) -> None:
         tool = tmp_path / "bin" / "nvidia-smi"
         arguments = ["--action", str(path), "--digest", digest, "--gpus", str(gpus)]
         done = run("check", *arguments, SLURMD_NODENAME="gpu2", SLURM_NODEID="1", PATH=str(tool.parent), **variables)
-        return json.loads(done.stdout.removeprefix(node.MARK))
+        return json.loads(done.stdout.removeprefix(node_agent.MARK))
 
     assert look(good) == {"name": "gpu2", "number": 1, "fault": ""}
     assert "does not see the project" in look(good, path=tmp_path / "missing")["fault"]

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.graph import local
-from tapeout.graph.digest import digest_bytes
-from tapeout.graph.local import LocalDigests
+from tapeout.graph.identity import local_files
+from tapeout.graph.identity.digest import digest_bytes
+from tapeout.graph.identity.local_files import LocalDigests
 
 
 def test_a_file_is_read_again_only_when_it_may_have_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read = []
-    digest_files = local.digest_files
+    digest_files = local_files.digest_files
     monkeypatch.setattr(local, "digest_files", lambda paths: read.extend(paths) or digest_files(paths))
     monkeypatch.setattr(local, "RACY_NS", 0)
     path, digests = tmp_path / "rows.jsonl", LocalDigests(tmp_path / "memory" / "digests.json")

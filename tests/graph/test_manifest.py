@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapeout.graph.digest import canonical, digest_value
+from tapeout.graph.identity.digest import canonical, digest_value
 from tapeout.graph.errors import InputChanged, NotAPlainFile
-from tapeout.graph.manifest import Manifest, take, vouch
+from tapeout.graph.identity.manifest import Manifest, take, vouch
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

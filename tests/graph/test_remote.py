@@ -8,12 +8,12 @@ from pathlib import Path
 import fsspec.config
 import pytest
 
-from tapeout.graph.action import Action
-from tapeout.graph.digest import canonical, digest_bytes, write_atomically
-from tapeout.graph.manifest import Entry, Manifest
-from tapeout.graph.push import Outcome
-from tapeout.graph.store import object_key
-from tapeout.graph.transport import RemoteAway, UnusableRemote
+from tapeout.graph.identity.action import Action
+from tapeout.graph.identity.digest import canonical, digest_bytes, write_atomically
+from tapeout.graph.identity.manifest import Entry, Manifest
+from tapeout.graph.remote.push import Outcome
+from tapeout.graph.store.store import object_key
+from tapeout.graph.remote.transport import RemoteAway, UnusableRemote
 from tests.graph.remotes import *  # noqa: F403 - fixtures
 from tests.graph.remotes import BIG, FILES, Place, enforced, entry_key, here, largest, reader
 from tests.graph.servers import Way, listening
@@ -24,7 +24,7 @@ Text = pytest.CaptureFixture[str]
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Attempts follow each other at once, so that the tests do not wait."""
-    monkeypatch.setattr("tapeout.graph.transport.PAUSES", (0.01, 0.02, 0.05))
+    monkeypatch.setattr("tapeout.graph.remote.transport.PAUSES", (0.01, 0.02, 0.05))
 
 
 def test_what_is_pushed_is_pulled(place: Place, tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_an_entry_that_is_none_is_refused(file: Place, tmp_path: Path, capfd: Te
     one.remote.push([action.digest, other.digest])
     right = file.get(entry_key(action))
     if what == "too large":
-        monkeypatch.setattr("tapeout.graph.pull.LARGEST_ENTRY", len(right) - 1)
+        monkeypatch.setattr("tapeout.graph.remote.pull.LARGEST_ENTRY", len(right) - 1)
     wrong = {
         "garbage": b"\xff\x00 not JSON",
         "nothing": b"",
@@ -299,7 +299,7 @@ def nowhere(url: str) -> Place:
 
 
 def test_a_remote_that_does_not_answer_is_left_in_time(tmp_path: Path, capfd: Text, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setattr("tapeout.graph.transport.PATIENCE", 1.0)
+    monkeypatch.setattr("tapeout.graph.remote.transport.PATIENCE", 1.0)
     monkeypatch.setenv("HOME", str(tmp_path))
     with listening() as silent:
         url = f"ssh://ann:sesame@127.0.0.1:{silent.getsockname()[1]}/far"

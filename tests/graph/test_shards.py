@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.shards import lay_out
-from tapeout.graph.action import Recipe, Reference
-from tapeout.graph.settle import FAMILY, Decision, families
+from tapeout.graph.identity.action import Recipe, Reference
+from tapeout.graph.plan.decide import FAMILY, Decision, families
 from tapeout.graph.workspace import State
 from tests.graph.conftest import Project
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tapeout.graph.course import Course
-from tapeout.graph.live import NOTE, before
-from tapeout.graph.spent import Spent, _only, words
+from tapeout.graph.run.run_record import Course
+from tapeout.graph.run.step_progress import NOTE, before
+from tapeout.graph.run.usage import Spent, _only, words
 from tests.graph.conftest import Project
 from tests.graph.test_watch import Folder
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.graph.stopping import SAVED, Stopper
+from tapeout.graph.launch.stopping import SAVED, Stopper
 from tapeout.slurm import submit
 from tapeout.slurm.executor import FORGOTTEN, Looks
 

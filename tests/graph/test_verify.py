@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.graph.manifest import Manifest
-from tapeout.graph.mend import mend
-from tapeout.graph.runs import save, view
-from tapeout.graph.verify import Finding, verify
+from tapeout.graph.identity.manifest import Manifest
+from tapeout.graph.upkeep.repair import mend
+from tapeout.graph.upkeep.named_runs import save, view
+from tapeout.graph.upkeep.verify import Finding, verify
 from tapeout.graph.workspace import Workspace
 from tests.graph.folders import folder, make
 

@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from tapeout.graph.action import Recipe, Reference
-from tapeout.graph.costs import Forecast, Origin, Step, Totals
-from tapeout.graph.course import Course, Failure, started
-from tapeout.graph.launch import Launch
-from tapeout.graph.live import NOTE
-from tapeout.graph.manifest import Entry, Manifest
-from tapeout.graph.settle import Decision, families, mark
-from tapeout.graph.store import Store
-from tapeout.graph.watch import Queue, Row, Standing, View, Watch, reasons, tail
+from tapeout.graph.identity.action import Recipe, Reference
+from tapeout.graph.plan.forecast import Forecast, Origin, Step, Totals
+from tapeout.graph.run.run_record import Course, Failure, started
+from tapeout.graph.launch.launcher import Launch
+from tapeout.graph.run.step_progress import NOTE
+from tapeout.graph.identity.manifest import Entry, Manifest
+from tapeout.graph.plan.decide import Decision, families, mark
+from tapeout.graph.store.store import Store
+from tapeout.graph.run.monitor import Queue, Row, Standing, View, Watch, reasons, tail
 from tapeout.graph.workspace import State, Workspace
 from tapeout.slurm.client import SLURM, Job
 
@@ -153,7 +153,7 @@ def test_what_is_built_cut_off_or_forced_leaves_the_table_when_it_is_done(folder
 
 def test_a_step_that_runs_here_is_told_from_one_that_was_killed(folder: Folder) -> None:
     folder.begin()
-    command = [sys.executable, "-c", "input()", "tapeout.graph.runner"]
+    command = [sys.executable, "-c", "input()", "tapeout.graph.run.runner"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE)
     folder.note("words", pid=process.pid, done=3, total=10, remaining=20.0, values={"loss": 2.5})
     folder.note("notes/de", pid=process.pid)

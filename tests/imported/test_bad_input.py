@@ -14,8 +14,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from tapeout.data.imported.account import BadRow, BrokenFile, EmptySide, NoRows
-from tapeout.data.imported.source import import_source
+from tapeout.data.instructions.import_report import BadRow, BrokenFile, EmptySide, NoRows
+from tapeout.data.instructions.source import import_source
 from tests.data.imported.material import contents, imported, job, write_lines
 
 ROOT = Path(__file__).parents[2]

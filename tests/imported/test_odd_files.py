@@ -11,8 +11,10 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from tapeout.data.imported import pieces, reading
-from tapeout.data.imported.account import BadRow, BrokenFile
+from tapeout.data.instructions import pieces
+
+from tapeout.data.instructions import reading
+from tapeout.data.instructions.import_report import BadRow, BrokenFile
 from tests.data.imported.material import contents, imported, write_lines
 from tests.imported.test_bad_input import ROW
 

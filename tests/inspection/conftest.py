@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tapeout.config.inspection import Looking
-from tapeout.data.jsonl import write_jsonl
+from tapeout.data.io.jsonl import write_jsonl
 from tests.small_tokenizer import train
 
 LOOKING = Looking(words=4)

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapeout.config.inspection import Looking
-from tapeout.data.jsonl import write_jsonl
-from tapeout.data.runs import ANY, PLAIN, passage, runs, spans_of, words_of
+from tapeout.data.io.jsonl import write_jsonl
+from tapeout.data.io.ngrams import ANY, PLAIN, passage, runs, spans_of, words_of
 from tapeout.inspection.contamination import lines, search
-from tapeout.inspection.held import unite
+from tapeout.inspection.overlap import unite
 from tapeout.inspection.index import build
 from tests.inspection.conftest import LOOKING, Write, document, question
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from tapeout.config.imported import ImportJob
 from tapeout.config.inspection import DataReport, Gates
-from tapeout.data.imported.source import import_source
-from tapeout.data.jsonl import write_jsonl
+from tapeout.data.instructions.source import import_source
+from tapeout.data.io.jsonl import write_jsonl
 from tapeout.inspection.drops import Drops, read_drops
 from tapeout.inspection.gates import judge
-from tapeout.inspection.held import Row
+from tapeout.inspection.overlap import Row
 from tapeout.inspection.leaks import leaks
 from tapeout.inspection.rows import sides_of
 from tests.inspection.conftest import Write, question

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tapeout.config.inspection import InspectJob, ReportJob
-from tapeout.data.jsonl import MalformedRow, write_json, write_jsonl
-from tapeout.data.prompt import encode_example
-from tapeout.data.runs import words_of
-from tapeout.data_report.excerpt import marked
-from tapeout.data_report.page import histogram, numbers, page, piece, top
+from tapeout.data.io.jsonl import MalformedRow, write_json, write_jsonl
+from tapeout.data.encode.prompt import encode_example
+from tapeout.data.io.ngrams import words_of
+from tapeout.report.data.excerpt import marked
+from tapeout.report.data.page import histogram, numbers, page, piece, top
 from tapeout.inspection.inspect import inspect
 from tapeout.inspection.tokens import Tokens
-from tapeout.inspection.whole import add, gather
+from tapeout.inspection.data_summary import add, gather
 from tests.inspection.conftest import TEMPLATE, Write, document, question
 
 HELD = "assign <grant> = request & ~busy; // said in the training text too, word by word"
@@ -212,7 +212,7 @@ def test_any_number_of_processes_and_any_pieces_make_the_same(
     for name, rows, ids in (("imported/y", folder, encoded), ("corpus", texts, None)):
         made = []
         for workers, batch in ((1, 2**22), (1, 100), (3, 300)):
-            monkeypatch.setattr("tapeout.inspection.sides.BATCH", batch)
+            monkeypatch.setattr("tapeout.inspection.scan.BATCH", batch)
             output = tmp_path / f"{workers}-{batch}-{len(name)}"
             inspect(rows, ids, tests, model, job(name, ("imported/y", "corpus")), output, workers)
             made.append({path.name: path.read_bytes() for path in output.iterdir()})

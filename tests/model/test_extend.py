@@ -9,8 +9,8 @@ from sentencepiece import SentencePieceProcessor
 from transformers import AutoTokenizer
 
 from tapeout.config.base import Base, BaseExtended
-from tapeout.model.extend import extend_model
-from tapeout.model.llama import load, new_llama, save
+from tapeout.models.extend import extend_model
+from tapeout.models.llama.architecture import load, new_llama, save
 from tapeout.tokenizer.sentencepiece_model import extend
 from tests.tokenizer.material import BASE
 

@@ -3,7 +3,7 @@
 import torch
 from torch.nn.functional import cross_entropy, linear
 
-from tapeout.model.loss import ROWS_AT_ONCE, LinearCrossEntropy
+from tapeout.models.loss import ROWS_AT_ONCE, LinearCrossEntropy
 
 
 def test_loss_and_gradients_are_those_of_cross_entropy() -> None:

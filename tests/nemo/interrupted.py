@@ -33,10 +33,10 @@ def main(place: Path) -> None:
     from tapeout.config.dapt import Dapt
     from tapeout.config.sft import Sft
     from tapeout.nemo.convert import import_checkpoint
-    from tapeout.nemo.launch import alone
+    from tapeout.train.launch import alone
     from tapeout.nemo.read import tokenizer_path
-    from tapeout.nemo.samples import Samples, all_rows, read_rows, row_samples, text_samples
-    from tapeout.nemo.training import train, write_log
+    from tapeout.train.samples import Samples, all_rows, read_rows, row_samples, text_samples
+    from tapeout.train.trainer import train, write_log
     from tests.nemo.material import llama, rows_file
 
     base, attempts = place / "base", Attempts(place)
@@ -103,17 +103,17 @@ def use_states(folder: Path, seconds: float) -> None:
 
 def at_step(step: int, event: Callable[[], None], work: Work) -> Work:
     """``work``, during which ``event`` happens in the given step."""
-    from tapeout.nemo import journal
+    from tapeout.train import train_log
 
     def with_event() -> None:
-        told = journal.report
+        told = train_log.report
 
         def report(done: int, total: int, **values: float | str) -> None:
             told(done, total, **values)
             if done == step:
                 event()
 
-        journal.report = report
+        train_log.report = report
         work()
 
     return with_event

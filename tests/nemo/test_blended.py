@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapeout.config.dapt import Dapt
-from tapeout.data.indexed import DamagedTokens, IndexedWriter, id_type, read_ids
-from tapeout.nemo.blended import blended_samples, in_turn, windows
-from tapeout.nemo.samples import TooLittleData
+from tapeout.data.shards.token_files import DamagedTokens, IndexedWriter, id_type, read_ids
+from tapeout.train.blended import blended_samples, in_turn, windows
+from tapeout.train.samples import TooLittleData
 
 JOB = Dapt(reads="pretraining", steps=4, warm_up=0, seq_length=8, global_batch=8, micro_batch=8)
 

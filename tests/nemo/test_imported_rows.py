@@ -11,7 +11,7 @@ import pytest
 import sentencepiece
 
 from tapeout.config.sft import Sft
-from tapeout.data.encoded import encode_prompted
+from tapeout.data.encode.encoded import encode_prompted
 from tests.nemo.material import ROWS, content, rows_file, tokenizer_model
 
 pytestmark = pytest.mark.slow

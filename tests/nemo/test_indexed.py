@@ -15,9 +15,9 @@ from megatron.core.datasets.indexed_dataset import DType, IndexedDataset, Indexe
 from nemo.collections.common.tokenizers.sentencepiece_tokenizer import SentencePieceTokenizer
 
 from tapeout.config.pretraining import BlendJob
-from tapeout.data.blending import blend
-from tapeout.data.indexed import IndexedWriter, id_type
-from tapeout.tokenizer.tokenized import write_tokens
+from tapeout.data.shards.blend import blend
+from tapeout.data.shards.token_files import IndexedWriter, id_type
+from tapeout.tokenizer.tokenize_shard import write_tokens
 from tests.pretraining.conftest import WORDS, model
 
 __all__ = ["model"]

@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer, LlamaForCausalLM
 
-from tapeout.data.prompt import prompt_text
+from tapeout.data.encode.prompt import prompt_text
 from tapeout.nemo.read import UnreadableModel, checkpoint_tensors, load_llama, tokenizer_path
 from tests.nemo.material import content
 

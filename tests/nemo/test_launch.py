@@ -13,17 +13,17 @@ from pathlib import Path
 import pytest
 
 from tapeout.config.training import Layout
-from tapeout.nemo.launch import UnfitLayout, every_rank
+from tapeout.train.launch import UnfitLayout, every_rank
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = '''
 import os, signal, sys, time
 from pathlib import Path
 import typer
-from tapeout.command import run
+from tapeout.program import run
 from tapeout.config.training import Layout
 from tapeout.errors import TapeoutError
-from tapeout.nemo.launch import every_rank
+from tapeout.train.launch import every_rank
 
 
 class Odd(TapeoutError):

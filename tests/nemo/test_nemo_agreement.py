@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import sentencepiece
 
-from tapeout.data.chat import ALIGNER, EXTRA_ID, LABELLED, Marks
-from tapeout.data.encoded import WHOLE, Pieces, encode_conversation, encode_prompted
+from tapeout.data.encode.chat import ALIGNER, EXTRA_ID, LABELLED, Marks
+from tapeout.data.encode.encoded import WHOLE, Pieces, encode_conversation, encode_prompted
 from tests.small_tokenizer import train
 
 SAID = "the clock drives flip-flop Ångström 时钟 🎉 always_ff @(posedge clk) q <= d; naïve x y [7:0]"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.graph.environment import read_environment
+from tapeout.graph.identity.environment import read_environment
 from tapeout.nemo import probe as module
 from tapeout.nemo.probe import MODULES, WrongPackages, probe
 

@@ -14,14 +14,14 @@ import pytest
 import torch
 from torch import distributed
 
-from tapeout.nemo.state import States
+from tapeout.train.checkpoint_store import States
 
 ROOT = Path(__file__).parents[2]
 WRITER = """
 import sys
 from pathlib import Path
 from torch import distributed
-from tapeout.nemo.state import States
+from tapeout.train.checkpoint_store import States
 from tests.nemo.test_state import content
 distributed.init_process_group("gloo", init_method="file://" + sys.argv[2], rank=0, world_size=1)
 states = States(Path(sys.argv[1]), "mine")

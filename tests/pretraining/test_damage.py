@@ -16,11 +16,11 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from tapeout.data.archive import BrokenArchive
-from tapeout.data.empty import EmptyCorpus
-from tapeout.data.jsonl import MalformedRow
-from tapeout.data.parquet_texts import UnreadableFile
-from tapeout.data.text_row import is_allowed, licence_of
+from tapeout.data.io.archives import BrokenArchive
+from tapeout.data.io.empty import EmptyCorpus
+from tapeout.data.io.jsonl import MalformedRow
+from tapeout.data.io.parquet_texts import UnreadableFile
+from tapeout.data.io.text_row import is_allowed, licence_of
 from tapeout.errors import TapeoutError
 from tests.pretraining.test_readers import TEXT, lines, made
 
@@ -217,7 +217,7 @@ def test_rows_in_an_archive_are_streamed(tmp_path: Path) -> None:
             stream.write(row)
     program = (
         "import resource, sys; from pathlib import Path; from tapeout.config.pretraining import DocumentsJob;"
-        "from tapeout.data.readers import raw_documents; from collections import Counter;"
+        "from tapeout.data.shards.readers import raw_documents; from collections import Counter;"
         "job = DocumentsJob(source='s', component='c', licence='MIT', licences=(), shards=1);"
         "print(sum(len(raw.content) for raw in raw_documents(Path(sys.argv[1]), job, 'text', Counter())),"
         "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapeout.config.pretraining import NearDuplicates
-from tapeout.data.near import find
+from tapeout.data.shards.near_duplicates import find
 
 NUMBERS = 16
 SETTINGS = st.sampled_from(

@@ -9,11 +9,11 @@ import sentencepiece
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tapeout.data.empty import EmptyCorpus
-from tapeout.data.first_fit import first_fit_decreasing
-from tapeout.data.jsonl import MalformedRow
-from tapeout.data.packed import write_packed
-from tapeout.data.packed_rows import pack_file
+from tapeout.data.io.empty import EmptyCorpus
+from tapeout.data.encode.first_fit import first_fit_decreasing
+from tapeout.data.io.jsonl import MalformedRow
+from tapeout.data.encode.packed import write_packed
+from tapeout.data.encode.packed_rows import pack_file
 from tests.pretraining.conftest import WORDS
 
 LENGTHS = st.lists(st.integers(1, 30), max_size=80)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.data.jsonl import MalformedRow
-from tapeout.data.parallel import ProcessLost, in_order
+from tapeout.data.io.jsonl import MalformedRow
+from tapeout.data.io.parallel import ProcessLost, in_order
 
 
 def doubled(number: int) -> int:

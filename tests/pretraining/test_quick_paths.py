@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapeout.config.pretraining import Scrub
-from tapeout.data.encoding import CONTROLS, tidy
-from tapeout.data.minhash import elements, words_of
-from tapeout.data.quality import NOT_WORDS, SPACE, measure
-from tapeout.data.scrub import EMAIL, SECRETS, scrub
+from tapeout.data.io.decoding import CONTROLS, tidy
+from tapeout.data.shards.minhash import elements, words_of
+from tapeout.data.shards.quality import NOT_WORDS, SPACE, measure
+from tapeout.data.shards.scrub import EMAIL, SECRETS, scrub
 
 ANY = st.one_of(
     st.text(st.characters(codec=None), max_size=40),

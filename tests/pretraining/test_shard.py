@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapeout.config.pretraining import DocumentsJob, NearDuplicates, Quality, Scrub, ShardJob, Signing
-from tapeout.data.minhash import elements, signatures
-from tapeout.data.near import find, write_near
-from tapeout.data.scrub import scrub
-from tapeout.data.shard import write_shard
-from tapeout.data.sharding import write_shards
+from tapeout.data.shards.minhash import elements, signatures
+from tapeout.data.shards.near_duplicates import find, write_near
+from tapeout.data.shards.scrub import scrub
+from tapeout.data.shards.shard import write_shard
+from tapeout.data.shards.sharding import write_shards
 
 JOB = ShardJob(quality=Quality(), scrub=Scrub(), near_duplicates=Signing())
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapeout.config.pretraining import BlendJob
-from tapeout.data.blending import blend
-from tapeout.data.empty import EmptyCorpus
-from tapeout.tokenizer.tokenized import write_tokens
-from tapeout.tokenizer.units import Encoder
+from tapeout.data.shards.blend import blend
+from tapeout.data.io.empty import EmptyCorpus
+from tapeout.tokenizer.tokenize_shard import write_tokens
+from tapeout.tokenizer.fast_encoder import Encoder
 from tests.pretraining.conftest import WORDS
 
 SPECIAL = "\N{LOWER ONE EIGHTH BLOCK}"

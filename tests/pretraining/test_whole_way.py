@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapeout.config.pretraining import DocumentsJob, NearDuplicates, Quality, Scrub, ShardJob, shard_name
-from tapeout.data.near import write_near
-from tapeout.data.shard import write_shard
-from tapeout.data.sharding import write_shards
-from tapeout.tokenizer.tokenized import write_tokens
+from tapeout.data.shards.near_duplicates import write_near
+from tapeout.data.shards.shard import write_shard
+from tapeout.data.shards.sharding import write_shards
+from tapeout.tokenizer.tokenize_shard import write_tokens
 
 NEAR = NearDuplicates(permutations=64, bands=8)
 JOB = ShardJob(quality=Quality(), scrub=Scrub(emails=True), near_duplicates=NEAR.signing)

@@ -14,7 +14,7 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import SSlibKey
 
-from tapeout.graph.digest import digest_file
+from tapeout.graph.identity.digest import digest_file
 from tapeout.provenance.document import Document
 from tests.provenance.conftest import Keys, make_keys
 

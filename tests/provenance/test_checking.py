@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tapeout.graph.digest import canonical
+from tapeout.graph.identity.digest import canonical
 from tapeout.graph.errors import NotAPlainFile
 from tapeout.provenance.checking import checked
 from tapeout.provenance.document import NAME, Document

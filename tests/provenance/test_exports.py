@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.graph.digest import canonical, digest_bytes, digest_file
-from tapeout.graph.environment import read_environment
+from tapeout.graph.identity.digest import canonical, digest_bytes, digest_file
+from tapeout.graph.identity.environment import read_environment
 from tapeout.provenance.document import Document
 from tapeout.provenance.folder import SUMS
 from tests.graph.conftest import ALL, Project
@@ -35,7 +35,7 @@ def test_the_code_goes_along_and_nothing_else(signed: Path, document: Document, 
     files = {file.path for file in document.code}
     for name in ("Snakefile", "rules/steps.smk", "lib/words.py", "envs/heavy.lock", "config.yaml", "src/data.txt"):
         assert name in files and (signed / "code" / name).read_bytes() == mini.path(name).read_bytes()
-    assert {"tapeout/graph/store.py", "profiles/default/config.yaml", "config/exported.json"} <= files
+    assert {"tapeout/graph/store/store.py", "profiles/default/config.yaml", "config/exported.json"} <= files
     folders = {name.split("/")[0] for name in files if "/" in name}
     assert folders == {"config", "envs", "lib", "profiles", "rules", "scripts", "src", "tapeout"}
     assert not [name for name in files if "__pycache__" in name]

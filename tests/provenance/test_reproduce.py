@@ -4,9 +4,9 @@ import json
 import shutil
 from pathlib import Path
 
-from tapeout.compare.found import Level
+from tapeout.compare.file_comparison import Level
 from tapeout.config.comparison import Bounds
-from tapeout.graph.digest import digest_value
+from tapeout.graph.identity.digest import digest_value
 from tapeout.provenance.checking import read_document
 from tapeout.provenance.document import NAME, Document
 from tapeout.provenance.verdict import Verdict, judge

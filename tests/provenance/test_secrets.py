@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.graph.digest import BLOCK
+from tapeout.graph.identity.digest import BLOCK
 from tapeout.provenance.code import NotPortable, portable
 from tapeout.provenance.secrets import SecretInExport, check_file, check_value, private
 

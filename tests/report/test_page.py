@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from tapeout.evals.result import UnreadableEvaluation
-from tapeout.report.figures import NothingInCommon
-from tapeout.report.inputs import UnreadableReportInput
-from tapeout.report.provenance import UnknownProvenance
+from tapeout.report.evaluation.figures import NothingInCommon
+from tapeout.report.evaluation.inputs import UnreadableReportInput
+from tapeout.report.evaluation.provenance import UnknownProvenance
 
 ROOT = Path(__file__).parents[2]
 Make = Callable[..., dict[str, Any]]

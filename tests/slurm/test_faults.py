@@ -116,7 +116,7 @@ def test_restarts_are_bounded(project: OnCluster) -> None:
     for count in (1, 2):
         job = project.training()
         project.steps(project.done() + 2)  # of this attempt, so that it runs
-        running = processes_of("-m tapeout.graph.runner scripts/train.py", project.root)
+        running = processes_of("-m tapeout.graph.run.runner scripts/train.py", project.root)
         assert running
         os.kill(running[-1], signal.SIGUSR1)
         if count == 1:

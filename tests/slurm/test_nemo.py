@@ -59,7 +59,7 @@ def test_two_nodes_stopped_and_resumed_make_what_one_machine_makes(tmp_path: Pat
         return any(int(found[1]) >= 5 for note in notes if (found := done.search(note)))
 
     wait_until(under_way, "step 5 of the training", 240)
-    os.kill(processes_of("-m tapeout.graph.runner scripts/dapt.py", there)[-1], signal.SIGUSR1)
+    os.kill(processes_of("-m tapeout.graph.run.runner scripts/dapt.py", there)[-1], signal.SIGUSR1)
     text = finish(run)
     assert on_cluster.digests() == here.digests(), text
     assert re.search("going on from step [1-9]", (there / "logs/dapt/model.log").read_text())

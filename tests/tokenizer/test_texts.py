@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.data.empty import EmptyCorpus
-from tapeout.data.jsonl import MalformedRow
+from tapeout.data.io.empty import EmptyCorpus
+from tapeout.data.io.jsonl import MalformedRow
 from tapeout.tokenizer.sentencepiece_model import ModelFileMissing, model_in_source
 from tapeout.tokenizer.texts import read_texts, read_texts_by_source
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tapeout.config.imported import SIDES, ImportJob
-from tapeout.data.imported.account import Account
-from tapeout.data.imported.source import import_source, read_rows
+from tapeout.data.instructions.import_report import Account
+from tapeout.data.instructions.source import import_source, read_rows
 
 TEMPLATE = "Instruction: {context}\nInput: {question}\nResponse:\n"
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tapeout.data.imported.account import BadRow
+from tapeout.data.instructions.import_report import BadRow
 from tests.data.imported.material import contents, imported, write_lines
 
 

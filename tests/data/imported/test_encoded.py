@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tapeout.config.imported import SIDES, EncodeJob, Prompt
-from tapeout.data.chat import ALIGNER, EXTRA_ID, LABELLED, ChatTemplate, ForgedMark, UnevenTemplate
-from tapeout.data.encode_source import NothingFits, encode_source
-from tapeout.data.encoded import (
+from tapeout.data.encode.chat import ALIGNER, EXTRA_ID, LABELLED, ChatTemplate, ForgedMark, UnevenTemplate
+from tapeout.data.encode.encode_source import NothingFits, encode_source
+from tapeout.data.encode.encoded import (
     WHOLE,
     Pieces,
     Unfit,
@@ -22,8 +22,8 @@ from tapeout.data.encoded import (
     mask_of,
     shortened,
 )
-from tapeout.data.encoded_rows import read_encoded
-from tapeout.data.jsonl import MalformedRow
+from tapeout.data.encode.encoded_rows import read_encoded
+from tapeout.data.io.jsonl import MalformedRow
 from tests.data.imported.material import imported, write_lines
 from tests.small_tokenizer import train
 

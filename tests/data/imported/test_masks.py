@@ -7,8 +7,8 @@ import sentencepiece
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tapeout.data.chat import ALIGNER, EXTRA_ID, LABELLED, ChatTemplate, ForgedMark
-from tapeout.data.encoded import Pieces, Unfit, control_pieces, encode_conversation
+from tapeout.data.encode.chat import ALIGNER, EXTRA_ID, LABELLED, ChatTemplate, ForgedMark
+from tapeout.data.encode.encoded import Pieces, Unfit, control_pieces, encode_conversation
 from tests.data.imported.test_encoded import LLAMA_2, SENTENCES
 from tests.small_tokenizer import train
 

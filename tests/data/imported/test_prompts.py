@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapeout.data import formats
-from tapeout.data.imported import text
-from tapeout.data.imported.account import BadRow
+from tapeout.data.instructions import formatting
+from tapeout.data.instructions import text
+from tapeout.data.instructions.import_report import BadRow
 from tests.data.imported.material import contents, imported, write_lines
 
 
@@ -28,9 +28,9 @@ def dolly(number: int, **changes: Any) -> dict[str, Any]:
 
 @given(st.text(), st.integers(0, 9), st.text())
 def test_white_space_and_coin_are_those_of_own_rows(words: str, seed: int, digest: str) -> None:
-    assert text.clean(words) == formats.clean(words)
-    assert text.context_first(seed, digest) == formats.context_first(seed, digest)
-    assert text.CITATION.pattern == formats.CITATION.pattern
+    assert text.clean(words) == formatting.clean(words)
+    assert text.context_first(seed, digest) == formatting.context_first(seed, digest)
+    assert text.CITATION.pattern == formatting.CITATION.pattern
 
 
 def test_the_coin_belongs_to_the_row(tmp_path: Path) -> None:

@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapeout.config.imported import PromptResponse
-from tapeout.data.imported import pieces
-from tapeout.data.imported.account import Account, BadRow
-from tapeout.data.imported.framed import framed
-from tapeout.data.imported.near import Clusters, grams, jaccard, keys_of, near_pairs
-from tapeout.data.imported.plain import plain_rows
-from tapeout.data.imported.prompts import prompt_rows
-from tapeout.data.imported.reading import json_lines
-from tapeout.data.imported.source import import_source, read_rows
+from tapeout.data.instructions import pieces
+from tapeout.data.instructions.import_report import Account, BadRow
+from tapeout.data.instructions.framed import framed
+from tapeout.data.instructions.question_clusters import Clusters, grams, jaccard, keys_of, near_pairs
+from tapeout.data.instructions.plain import plain_rows
+from tapeout.data.instructions.formats.prompt_response import prompt_rows
+from tapeout.data.instructions.reading import json_lines
+from tapeout.data.instructions.source import import_source, read_rows
 from tests.data.imported.material import job, write_lines
 
 TEXTS = st.one_of(

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapeout.config.imported import Shares
-from tapeout.data.imported.account import Account
-from tapeout.data.imported.near import grams, jaccard
-from tapeout.data.imported.row import Row
-from tapeout.data.imported.split import apportioned, split_rows
-from tapeout.data.imported.text import digest_of
+from tapeout.data.instructions.import_report import Account
+from tapeout.data.instructions.question_clusters import grams, jaccard
+from tapeout.data.instructions.row import Row
+from tapeout.data.instructions.row_split import apportioned, split_rows
+from tapeout.data.instructions.text import digest_of
 
 WORDS = [a + b + c for a in ("ba", "ko", "ri", "tu") for b in ("lan", "mos", "vep", "dix") for c in ("a", "os", "ium")]
 

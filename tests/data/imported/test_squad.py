@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapeout.data.imported.account import BadRow
-from tapeout.data.imported.squad import BadQuestionTemplate, rendered, squad_rows
+from tapeout.data.instructions.import_report import BadRow
+from tapeout.data.instructions.formats.squad import BadQuestionTemplate, rendered, squad_rows
 from tests.data.imported.material import TEMPLATE, contents, job, write_lines
 
 ROOT = Path(__file__).parents[3]

@@ -17,7 +17,7 @@ OPERATIONS = {
     *("open", "os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "os.utime", "os.chmod", "os.symlink"),
     *("fcntl.flock", "subprocess.Popen"),
 }
-KINDS = {"snakemake": "driver", "tapeout.graph.runner": "runner", "tapeout.graph.resolve": "resolver"}
+KINDS = {"snakemake": "driver", "tapeout.graph.run.runner": "runner", "tapeout.graph.plan.resolve": "resolver"}
 HELPERS = {"write_atomically", "write_if_changed", "holding", "_copy", "mode", "unused"}
 """Functions that are named by their caller."""
 

@@ -1,0 +1,1 @@
+"""Documents, deduplication and corpora."""

@@ -1,0 +1,131 @@
+"""From source folders to documents: which files, decoded how, and what was left out and why.
+
+A source holds archives, JSON Lines with a ``text`` field, or plain text files; each matching file is one document.
+Parquet files with a column ``text`` are read where a pattern ends in ``.parquet``: each row is a document.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from tapeout.config.corpus import Selection
+from tapeout.data.io.archives import is_archive, read_archive
+from tapeout.data.io.jsonl import read_jsonl
+
+
+@dataclass(frozen=True)
+class Document:
+    """One text with its origin.
+
+    Attributes:
+        text: the text, with ``\\n`` line ends and no byte-order mark.
+        source: name of the source (for RTL: the core).
+        path: path inside the source; with ``:line`` for rows of a JSONL file.
+    """
+
+    text: str
+    source: str
+    path: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the text's UTF-8 bytes, in hexadecimal digits."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+@dataclass
+class Tally:
+    """Counts of what happened to a source's files.
+
+    Attributes:
+        dropped: files or documents left out, by reason.
+        repaired: documents by the repair that their text needed.
+    """
+
+    dropped: Counter[str] = field(default_factory=Counter)
+    repaired: Counter[str] = field(default_factory=Counter)
+
+
+def read_source(name: str, folder: Path, selection: Selection, tally: Tally) -> list[Document]:
+    """All documents of one source, sorted by path; what is left out or repaired is counted in ``tally``.
+
+    Raises:
+        BrokenArchive, MalformedRow: as named.
+    """
+    documents = []
+    for path, content in sorted(files_of(folder, selection, tally)):
+        text = decode(content, tally)
+        if text is None:
+            tally.dropped["binary"] += 1
+        elif len(text.strip()) < selection.minimum_characters:
+            tally.dropped["too short"] += 1
+        else:
+            documents.append(Document(text, name, path))
+    return documents
+
+
+def files_of(folder: Path, selection: Selection, tally: Tally) -> Iterator[tuple[str, bytes]]:
+    """Yield path and bytes of each selected file in the source's folder."""
+
+    def wanted(path: str, size: int) -> bool:
+        reason = refuse(path, size, selection)
+        if reason:
+            tally.dropped[reason] += 1
+        return not reason
+
+    for file in sorted(each for each in folder.rglob("*") if each.is_file()):
+        name = file.relative_to(folder).as_posix()
+        if is_archive(file):
+            yield from read_archive(file, wanted)
+        elif file.suffix == ".jsonl":
+            for number, row in enumerate(read_jsonl(file, fields=("text",)), start=1):
+                yield f"{name}:{number}", row["text"].encode()
+        elif _is_parquet(name, selection):
+            # imported here, because only a corpus with such a file needs it
+            from tapeout.data.io.parquet_texts import file_texts
+
+            for number, text in enumerate(file_texts(file, name, "text"), start=1):
+                content = (text or "").encode()
+                if len(content) > selection.maximum_bytes:
+                    tally.dropped["too large"] += 1
+                else:
+                    yield f"{name}:{number}", content
+        elif wanted(name, file.stat().st_size):
+            yield name, file.read_bytes()
+
+
+def _is_parquet(path: str, selection: Selection) -> bool:
+    """Whether a pattern that ends in ``.parquet`` takes a file; its size is judged row by row."""
+    patterns = [pattern for pattern in selection.include if pattern.endswith(".parquet")]
+    return any(fnmatchcase(f"/{path}", pattern) for pattern in patterns) and not refuse(path, 0, selection)
+
+
+def refuse(path: str, size: int, selection: Selection) -> str:
+    """Why a file is left out, or an empty string: patterns match the path with a leading ``/``."""
+    rooted = f"/{path}"
+    if not any(fnmatchcase(rooted, pattern) for pattern in selection.include):
+        return "other kind"
+    if any(fnmatchcase(rooted, pattern) for pattern in selection.exclude):
+        return "excluded"
+    return "too large" if size > selection.maximum_bytes else ""
+
+
+def decode(content: bytes, tally: Tally) -> str | None:
+    """Text of a file, or None for binary content.
+
+    UTF-8 where it is valid, else Latin-1, in which every byte has a meaning: old RTL has accented names in comments.
+    """
+    if b"\0" in content:
+        return None
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
+        tally.repaired["not UTF-8, read as Latin-1"] += 1
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        tally.repaired["line ends"] += 1
+    return text

@@ -1,0 +1,1 @@
+"""Instruction rows as token ids with loss masks, and packing."""

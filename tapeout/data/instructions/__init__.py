@@ -1,0 +1,1 @@
+"""Instruction data sets: formats, splits and reports."""

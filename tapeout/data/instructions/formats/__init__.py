@@ -1,0 +1,1 @@
+"""Readers of instruction data formats, one module a format."""

@@ -1,0 +1,1 @@
+"""Read and write the file formats of the data packages."""

@@ -1,0 +1,1 @@
+"""Facts, excerpts and questions from RTL."""

@@ -1,0 +1,162 @@
+"""Cutting short excerpts out of RTL modules: whole headers, runs of ports, runs of declarations and instances.
+
+An excerpt is real source text, reduced to what a parse needs: comments are removed and blank space is evened out.
+Excerpts with a macro or a compiler directive are left out, because their meaning depends on what is not shown. The
+first parse only finds where things begin and end; facts come from a parse of the excerpt alone (``tapeout.data.rtl.facts``),
+so that an answer is true of exactly the text that a row shows.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from pyslang import SourceManager
+from pyslang.syntax import SyntaxKind, SyntaxTree
+
+from tapeout.data.rtl.comments import skeleton, strip_comments
+
+INCLUDE = re.compile(r"`include\b[^\n\\]*")
+SPACED_STRING = re.compile(r'"[^"\n]*\s{2,}[^"\n]*"')
+DECLARATIONS = (
+    SyntaxKind.DataDeclaration,
+    SyntaxKind.NetDeclaration,
+    SyntaxKind.PortDeclaration,
+    SyntaxKind.ParameterDeclarationStatement,
+)
+
+
+class Shape(Enum):
+    """What an excerpt is, with the text that makes it a module of its own (before, after)."""
+
+    HEADER = ("", "\nendmodule\n")
+    PORTS = ("module excerpt (\n", "\n);\nendmodule\n")
+    ITEMS = ("module excerpt;\n", "\nendmodule\n")
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """A piece of one module.
+
+    Attributes:
+        text: cleaned source text.
+        shape: what it is.
+        module: name of the module.
+    """
+
+    text: str
+    shape: Shape
+    module: str
+
+    @property
+    def skeleton(self) -> str:
+        """The text without white space: equal for copies in other files and cores."""
+        return skeleton(self.text, verilog=True)
+
+
+def parse(text: str) -> tuple[SyntaxTree, list[Any]]:
+    """Parse a SystemVerilog text by itself; return the tree and the top-level members.
+
+    Includes are blanked first: the parser would look for the files on this machine.
+    """
+    tree = SyntaxTree.fromText(without_includes(text), SourceManager())
+    root: Any = tree.root
+    return tree, list(root.members) if root.kind == SyntaxKind.CompilationUnit else [root]
+
+
+def without_includes(text: str) -> str:
+    """Blank the ``include`` directives; everything else keeps its place, counted in UTF-8 bytes."""
+    return INCLUDE.sub(lambda match: " " * len(match.group().encode()), text)
+
+
+def cut(text: str, characters: int, items: int) -> Iterator[Excerpt]:
+    """Yield the excerpts of all modules in a text, in source order; they do not overlap.
+
+    Args:
+        text: one source file.
+        characters: the longest excerpt.
+        items: most ports or members in an excerpt that is not a whole header.
+    """
+    tree, members = parse(text)
+    source = text.encode()
+    for member in members:
+        if member.kind == SyntaxKind.ModuleDeclaration and not member.header.name.isMissing:
+            yield from Cutter(tree.sourceManager, source, member.header.name.valueText, characters, items).cut(member)
+
+
+@dataclass(frozen=True)
+class Cutter:
+    """Cuts one module; holds what all its steps need.
+
+    Attributes:
+        manager: knows which tokens come from the file itself and which from a macro.
+        source: the file's bytes (the parser counts offsets in bytes).
+        module: name of the module.
+        characters, items: as in ``cut``.
+    """
+
+    manager: SourceManager
+    source: bytes
+    module: str
+    characters: int
+    items: int
+
+    def cut(self, module: Any) -> Iterator[Excerpt]:
+        """Yield the excerpts of a module."""
+        header = self.text([module.header])
+        if header is not None and module.header.ports is not None:
+            yield Excerpt(header, Shape.HEADER, self.module)
+        elif module.header.ports is not None and module.header.ports.kind == SyntaxKind.AnsiPortList:
+            ports = [port for port in module.header.ports.ports if hasattr(port, "declarator")]
+            yield from self.runs(ports, Shape.PORTS, opens=states_direction)
+        run: list[Any] = []
+        for member in module.members:
+            if member.kind in DECLARATIONS or member.kind == SyntaxKind.HierarchyInstantiation:
+                run.append(member)
+            else:
+                yield from self.runs(run, Shape.ITEMS)
+                run = []
+        yield from self.runs(run, Shape.ITEMS)
+
+    def runs(self, nodes: list[Any], shape: Shape, opens: Any = lambda node: True) -> Iterator[Excerpt]:
+        """Yield excerpts of consecutive nodes, each as long as the limits allow; ``opens`` says which may be first."""
+        start = 0
+        while start < len(nodes):
+            best, end = None, start + 1
+            while opens(nodes[start]) and end <= len(nodes) and end - start <= self.items:
+                text = self.text(nodes[start:end], "," if shape is Shape.PORTS else "")
+                if text is None:
+                    break
+                best, end = text, end + 1
+            if best is None:
+                start += 1
+                continue
+            yield Excerpt(best, shape, self.module)
+            start = end - 1
+
+    def text(self, nodes: list[Any], separator: str = "") -> str | None:
+        """Cleaned source text of consecutive nodes, a line or more each; None if too long or not plain source."""
+        begin, end = nodes[0].sourceRange.start, nodes[-1].sourceRange.end
+        if not (self.manager.isFileLoc(begin) and self.manager.isFileLoc(end)):
+            return None
+        whole = self.source[begin.offset : end.offset].decode()
+        if "`" in whole or SPACED_STRING.search(whole):
+            return None
+        spans = [node.sourceRange for node in nodes]
+        pieces = [tidy(self.source[span.start.offset : span.end.offset].decode()) for span in spans]
+        text = f"{separator}\n".join(pieces)
+        return text if 0 < len(text) <= self.characters else None
+
+
+def states_direction(port: Any) -> bool:
+    """Whether a port says its direction itself, and does not inherit it from the one before."""
+    direction = getattr(port.header, "direction", None)
+    return direction is not None and bool(direction.valueText)
+
+
+def tidy(raw: str) -> str:
+    """Remove comments and empty lines; runs of blanks become one, and any indentation becomes two blanks."""
+    lines = strip_comments(raw).splitlines()
+    kept = [("  " if line[:1].isspace() else "") + " ".join(line.split()) for line in lines if line.strip()]
+    return "\n".join(kept).strip()

@@ -1,0 +1,160 @@
+"""Code identity: the digest of a program and of every project module that it imports, directly or not.
+
+Taken over the syntax tree without docstrings, so that comments, docstrings and formatting never cost a training run,
+while a changed helper reaches exactly the steps that import it (plain Snakemake misses both: fault T4 of the measured
+table). Data files that lie in the folder of an imported package (templates, word lists) count byte for byte.
+Third-party code is covered by the environment's lock.
+"""
+
+import ast
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from tapeout.graph.identity.digest import digest_bytes, digest_file
+from tapeout.graph.errors import BrokenScript, UntraceableImport
+
+PLUGINS = "tapeout/plugins.py"
+"""The one module that may import by name; a rule declares what its step loads through it."""
+DYNAMIC = {"import_module", "__import__", "spec_from_file_location", "run_path", "run_module"}
+
+
+def closure(script: Path, root: Path, plugins: Sequence[str] = ()) -> dict[str, str]:
+    """Return the digest of each file that decides what ``script`` does, by path relative to ``root``, sorted.
+
+    Args:
+        script: the program, below ``root``.
+        root: folder that holds the project's packages.
+        plugins: dotted names of the modules that the program loads through ``tapeout.plugins``.
+
+    Raises:
+        UntraceableImport: a module is imported by a name that is only known at run time.
+        BrokenScript: a file is not Python, or there is no file of a plugin below ``root``.
+    """
+    found: dict[str, str] = {}
+    waiting = [script.resolve()]
+    for plugin in plugins:
+        path = root.resolve().joinpath(*plugin.split("."))
+        if not (path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()):
+            raise BrokenScript(f"There is no module {plugin} below {root.resolve()}.", "Correct its name in the config.")
+        waiting += sorted(_files(plugin, root.resolve()))
+    while waiting:
+        path = waiting.pop()
+        name = path.relative_to(root.resolve()).as_posix()
+        if name in found:
+            continue
+        found[name], imported = _read(path, root.resolve(), path.stat().st_mtime_ns)
+        if path.name == "__init__.py":
+            for data in _data_files(path.parent):
+                found[data.relative_to(root.resolve()).as_posix()] = digest_file(data)
+        waiting.extend(imported)
+    return dict(sorted(found.items()))
+
+
+def definitions(path: Path) -> dict[str, str]:
+    """Digest of each function and class of a module by qualified name, and of what is left under an empty name.
+
+    For people: when a module's digest has changed, this tells which of its definitions did.
+    """
+    tree = ast.parse(path.read_bytes(), filename=str(path))
+    _strip_docstrings(tree)
+    found: dict[str, str] = {}
+
+    def visit(body: list[ast.stmt], prefix: str) -> list[ast.stmt]:
+        rest = []
+        for node in body:
+            if isinstance(node, ast.ClassDef):
+                node.body = visit(node.body, f"{prefix}{node.name}.")
+                found[prefix + node.name] = digest_bytes(ast.dump(node).encode())
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                found[prefix + node.name] = digest_bytes(ast.dump(node).encode())
+            else:
+                rest.append(node)
+        return rest
+
+    tree.body = visit(tree.body, "")
+    return {"": digest_bytes(ast.dump(tree).encode()), **dict(sorted(found.items()))}
+
+
+@cache
+def _read(path: Path, root: Path, mtime_ns: int) -> tuple[str, tuple[Path, ...]]:
+    """Digest of one module and the project files that it imports; remembered while the process lives."""
+    try:
+        tree = ast.parse(path.read_bytes(), filename=str(path))
+    except SyntaxError as error:
+        raise BrokenScript(f"{path.relative_to(root)}, line {error.lineno}: {error.msg}.", "Correct it.") from error
+    imported = tuple(sorted(_imports(tree, path, root)))
+    _strip_docstrings(tree)
+    return digest_bytes(ast.dump(tree).encode()), imported
+
+
+def _data_files(package: Path) -> list[Path]:
+    """Files of a package that are not Python, also in folders that are no packages; editors' leftovers do not count."""
+    found = []
+    for path in sorted(package.iterdir()):
+        if path.name.startswith((".", "__pycache__")) or path.name.endswith("~"):
+            continue
+        if path.is_dir() and not (path / "__init__.py").exists():
+            found += _data_files(path)
+        elif path.is_file() and path.suffix != ".py":
+            found.append(path)
+    return found
+
+
+def _strip_docstrings(tree: ast.Module) -> None:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            # a bare string statement does nothing anywhere in a body: docstrings of fields go with the others
+            node.body = [child for child in node.body if not _is_bare_string(child)]
+
+
+def _is_bare_string(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _imports(tree: ast.Module, path: Path, root: Path) -> set[Path]:
+    found: set[Path] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                found |= _files(alias.name, root)
+        elif isinstance(node, ast.ImportFrom):
+            module = _absolute(node, path, root)
+            found |= _files(module, root)
+            for alias in node.names:
+                found |= _files(f"{module}.{alias.name}", root)
+                if alias.name in DYNAMIC or (alias.name == "*" and _files(module, root)):
+                    raise _untraceable(path, root, node.lineno, f"{module}.{alias.name}")
+        elif isinstance(node, ast.Call):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in DYNAMIC and path.relative_to(root).as_posix() != PLUGINS:
+                raise _untraceable(path, root, node.lineno, called)
+    return found
+
+
+def _untraceable(path: Path, root: Path, line: int, through: str) -> UntraceableImport:
+    return UntraceableImport(
+        f"{path.relative_to(root)}, line {line}, imports through {through}.",
+        "Use a plain import statement that names what it imports, so that the step's code can be followed.",
+    )
+
+
+def _absolute(node: ast.ImportFrom, path: Path, root: Path) -> str:
+    if not node.level:
+        return node.module or ""
+    package = path.relative_to(root).parent.parts
+    base = package[: len(package) - node.level + 1]
+    return ".".join([*base, *([node.module] if node.module else [])])
+
+
+def _files(module: str, root: Path) -> set[Path]:
+    """Project files that importing ``module`` runs: the packages on the way and the module itself."""
+    found = set()
+    parts = module.split(".")
+    for length in range(1, len(parts) + 1):
+        place = root.joinpath(*parts[:length])
+        if (place / "__init__.py").is_file():
+            found.add(place / "__init__.py")
+        elif length == len(parts) and place.with_suffix(".py").is_file():
+            found.add(place.with_suffix(".py"))
+    return found

@@ -1,0 +1,156 @@
+"""Environments: a lock with hashes, its digest, and the virtual environment that is made from it.
+
+Uses the standard library alone, because it also makes the environment that everything else runs in:
+``python3.11 -m tapeout.graph.identity.environment workflow nemo`` on a fresh machine.
+"""
+
+import argparse
+import fcntl
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tapeout.graph.identity.digest import digest_value, write_atomically
+from tapeout.graph.errors import GraphError, InstallFailed, InvalidLock, MissingEnvironment
+
+FOLDER = Path(".envs")
+LOCKS = Path("envs")
+PYTHON = "3.11"
+REQUIREMENT = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)")
+HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A set of packages that a step runs in.
+
+    Its digest covers every package's name, version and permitted file hashes, the Python version and the kind of
+    machine; comments and the order of the lock's lines do not count.
+    """
+
+    name: str
+    packages: dict[str, str]
+    digest: str
+
+    @property
+    def folder(self) -> Path:
+        """Where the virtual environment lies, named by the digest."""
+        return FOLDER / f"{self.name}-{self.digest[:16]}"
+
+    @property
+    def python(self) -> Path:
+        """The interpreter; absolute but not resolved, so that it stays inside the virtual environment."""
+        return (self.folder / "bin" / "python").absolute()
+
+    @property
+    def complete(self) -> bool:
+        """Whether it was installed to the end: the mark is the last thing that an installation writes."""
+        mark = self.folder / "complete"
+        return mark.is_file() and mark.read_text().strip() == self.digest
+
+    def require(self) -> None:
+        """Raises ``MissingEnvironment`` unless it is installed to the end."""
+        if not self.complete:
+            raise MissingEnvironment(
+                f"The environment {self.name} ({self.digest[:16]}) is not installed.",
+                f"Run: make environments ADD={self.name}",
+            )
+
+
+def read_environment(name: str, root: Path = Path()) -> Environment:
+    """Read ``envs/<name>.lock``.
+
+    Raises:
+        InvalidLock: the file is missing or a requirement has no version or no hash.
+    """
+    path = root / LOCKS / f"{name}.lock"
+    if not path.is_file():
+        raise InvalidLock(f"There is no lock {path}.", "Run: make lock")
+    packages: dict[str, str] = {}
+    hashes: dict[str, list[str]] = {}
+    for line in path.read_text().replace("\\\n", " ").splitlines():
+        text = line.split(" #")[0].strip()
+        if not text or text.startswith("#"):
+            continue
+        requirement, found = REQUIREMENT.match(text), HASH.findall(text)
+        package = requirement[1].lower().replace("_", "-") if requirement else ""
+        if requirement is None or not found or ";" in text or package in packages:
+            raise InvalidLock(
+                f"{path} has a line that is not one package, its version and hashes: {text[:60]!r}.", "Run: make lock"
+            )
+        packages[package], hashes[package] = requirement[2], sorted(found)
+    identity = {
+        "packages": {package: [packages[package], hashes[package]] for package in packages},
+        "python": PYTHON,
+        "machine": f"{sys.platform}-{platform.machine()}",
+    }
+    return Environment(name, dict(sorted(packages.items())), digest_value(identity))
+
+
+def install(environment: Environment, pip_arguments: list[str]) -> None:
+    """Make the virtual environment, wholly or not at all; one process at a time.
+
+    Args:
+        environment: what to install.
+        pip_arguments: more arguments for pip, e.g. another package index.
+
+    Raises:
+        InstallFailed: pip or venv ended with an error.
+    """
+    FOLDER.mkdir(exist_ok=True)
+    with open(FOLDER / f".{environment.name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if environment.complete:
+            return
+        packages = len(environment.packages)
+        print(f"installing {environment.name}: {packages} packages into {environment.folder}", file=sys.stderr)
+        shutil.rmtree(environment.folder, ignore_errors=True)
+        python = environment.folder / "bin" / "python"
+        locked = str(LOCKS / f"{environment.name}.lock")
+        pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "-qq", "--no-deps"]
+        for command in (
+            [sys.executable, "-m", "venv", str(environment.folder)],
+            [*pip, "--require-hashes", "--requirement", locked, *pip_arguments],
+        ):
+            if subprocess.run(command, check=False).returncode:
+                raise InstallFailed(
+                    f"Installing the environment {environment.name} failed at: {' '.join(command[:6])} ...",
+                    "Read pip's message above. If it finds no such torch: the CPU build comes from PyTorch's own CPU "
+                    "index, make PIP_OPTIONS='--extra-index-url ADDRESS' (README, «Environments»).",
+                )
+        write_atomically(environment.folder / "complete", environment.digest.encode() + b"\n")
+        for old in FOLDER.iterdir():
+            own = re.fullmatch(rf"{re.escape(environment.name)}-[0-9a-f]{{16}}", old.name)
+            if own and old != environment.folder and not (old / "complete").exists():
+                shutil.rmtree(old, ignore_errors=True)
+
+
+def main() -> None:
+    """Install the named environments, or say that they are installed."""
+    parser = argparse.ArgumentParser(prog="python -m tapeout.graph.identity.environment", description=main.__doc__)
+    parser.add_argument("names", nargs="+", help="names of locks in envs/")
+    parser.add_argument("--pip", default="", help="more arguments for pip, e.g. '--extra-index-url URL'")
+    parser.add_argument("--print-folder", action="store_true", help="print where the environments lie; install nothing")
+    arguments = parser.parse_args()
+    try:
+        if f"{sys.version_info.major}.{sys.version_info.minor}" != PYTHON:
+            raise InstallFailed(f"This is Python {platform.python_version()}.", f"Use Python {PYTHON}: make PYTHON=...")
+        for name in arguments.names:
+            environment = read_environment(name)
+            if arguments.print_folder:
+                print(environment.folder)
+            else:
+                install(environment, arguments.pip.split())
+    except GraphError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    os.umask(0o022)
+    main()

@@ -1,0 +1,170 @@
+"""Manifests: which files an artifact consists of, with the digest of each and one digest of all."""
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tapeout.graph.identity.digest import canonical, digest_files, digest_value
+from tapeout.graph.errors import InputChanged, NotAPlainFile
+
+SCHEMA = 1
+
+EPOCH = 946_684_800
+"""2000-01-01 UTC in seconds."""
+
+
+def sealed_time_ns(digest: str) -> int:
+    """Modification time of a sealed file, taken from its digest (some whole second of 2000 to 2008).
+
+    A file that has its size and this time has not been written since it was sealed, and no other file that was sealed
+    has been put in its place, so that it need not be read again: the file is its own stat cache.
+    """
+    return (EPOCH + int(digest[:7], 16)) * 10**9
+
+
+@dataclass(frozen=True, order=True)
+class Entry:
+    """One file of an artifact; ``path`` is relative, with slashes, and empty for an artifact that is one file."""
+
+    path: str
+    executable: bool
+    size: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an artifact is, and the digest of the action that made it."""
+
+    artifact: str
+    action: str
+    kind: str
+    entries: tuple[Entry, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(entry.size for entry in self.entries)
+
+    def digest(self, path: str = "") -> str:
+        """Digest of the artifact, or of the file or folder at ``path`` in it: all that a consumer's action sees.
+
+        Raises:
+            InputChanged: nothing lies at ``path``.
+        """
+        if path in self._by_path:
+            return self._by_path[path].digest
+        below = [entry for entry in self.entries if not path or entry.path.startswith(f"{path}/")]
+        if not below:
+            raise InputChanged(
+                f"Artifact {self.artifact} holds nothing at {path!r}.", "Correct the path in the rule that asks for it."
+            )
+        start = len(path) + 1 if path else 0
+        return digest_value([[entry.path[start:], entry.executable, entry.size, entry.digest] for entry in below])
+
+    @cached_property
+    def _by_path(self) -> dict[str, Entry]:
+        """For artifacts of thousands of files, of which each is an input of its own."""
+        return {entry.path: entry for entry in self.entries}
+
+    def encode(self) -> bytes:
+        """The manifest file's bytes."""
+        return canonical(self.as_json()) + b"\n"
+
+    def as_json(self) -> dict[str, Any]:
+        """The manifest as JSON values, with its digest and size for people and other programs."""
+        return {
+            "schema": SCHEMA,
+            "artifact": self.artifact,
+            "action": self.action,
+            "kind": self.kind,
+            "digest": self.digest(),
+            "size": self.size,
+            "files": [asdict(entry) for entry in self.entries],
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Manifest":
+        """The inverse of ``as_json``; raises ``KeyError``, ``TypeError`` or ``ValueError`` on anything else."""
+        entries = tuple(Entry(**entry) for entry in value["files"])
+        found = cls(value["artifact"], value["action"], value["kind"], entries)
+        if not entries or found.digest() != value["digest"]:
+            raise ValueError("the manifest contradicts itself")
+        return found
+
+
+def walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """All files below ``root`` (or ``root`` itself), in sorted order, with their ``lstat``.
+
+    Raises:
+        NotAPlainFile: something else than a folder or a regular file lies there.
+    """
+    if root.is_dir() and not root.is_symlink():
+        for folder, folders, files in os.walk(root):
+            folders.sort()
+            for link in [name for name in folders if os.path.islink(os.path.join(folder, name))]:
+                files.append(link)
+            for name in sorted(files):
+                path = Path(folder, name)
+                yield path.relative_to(root).as_posix(), _plain(path)
+    else:
+        yield "", _plain(root)
+
+
+def _plain(path: Path) -> os.stat_result:
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode) or not path.name.isprintable():
+        raise NotAPlainFile(
+            f"{str(path)!r} is not a regular file with a printable name.",
+            "Let the step write plain files and folders; links would escape the seal.",
+        )
+    return found
+
+
+def take(root: Path, artifact: str, action: str) -> Manifest:
+    """Read every file below ``root`` once and make the artifact's manifest.
+
+    Raises:
+        NotAPlainFile: see ``walk``.
+        FileNotFoundError: ``root`` is missing.
+    """
+    found = sorted(walk(root), key=lambda item: item[0])
+    digests = digest_files(root / path if path else root for path, _ in found)
+    entries = tuple(
+        Entry(path, bool(info.st_mode & stat.S_IXUSR), info.st_size, digest)
+        for (path, info), digest in zip(found, digests, strict=True)
+    )
+    return Manifest(artifact, action, "folder" if root.is_dir() else "file", entries)
+
+
+def vouch(root: Path, manifest: Manifest) -> bool:
+    """Tell whether what lies at ``root`` is what the manifest says.
+
+    A file that still carries the seal's modification time and its size is believed; any other is read again, and
+    if its bytes are right it gets the seal's time back (someone touched it). Reads nothing in the ordinary case.
+    """
+    try:
+        found = dict(walk(root))
+    except (FileNotFoundError, NotAPlainFile):
+        return False
+    expected = {entry.path: entry for entry in manifest.entries}
+    if found.keys() != expected.keys() or (manifest.kind == "folder") != root.is_dir():
+        return False
+    doubtful = []
+    for path, info in found.items():
+        if info.st_size != expected[path].size or bool(info.st_mode & stat.S_IXUSR) != expected[path].executable:
+            return False
+        if info.st_mtime_ns != sealed_time_ns(expected[path].digest):
+            doubtful.append(path)
+    files = [root / path if path else root for path in doubtful]
+    for path, file, digest in zip(doubtful, files, digest_files(files), strict=True):
+        if digest != expected[path].digest or file.lstat().st_ctime_ns != found[path].st_ctime_ns:
+            return False  # other bytes, or written while it was read
+        with contextlib.suppress(PermissionError):  # another user's file: it is read again the next time
+            os.utime(file, ns=(sealed_time_ns(digest), sealed_time_ns(digest)))
+    return True

@@ -1,0 +1,1 @@
+"""Start programs: bare or in a container, on one node or several."""

@@ -1,0 +1,1 @@
+"""Decide what runs, forecast its cost and explain it."""

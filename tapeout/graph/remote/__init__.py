@@ -1,0 +1,1 @@
+"""Remote stores: pull from them and push to them."""

@@ -1,0 +1,1 @@
+"""Run steps, and record and show how a run proceeds."""

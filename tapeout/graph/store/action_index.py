@@ -1,0 +1,65 @@
+"""Which actions made what: the store's entries, read once and asked often."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from typing import Any
+
+from tapeout.graph.identity.manifest import Manifest
+from tapeout.graph.store.store import Store
+
+
+class Makers:
+    """All entries of a store, as they were when it was read."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.entries: dict[str, dict[str, Any]] = dict(store.entries())
+        self._outputs = {action: Manifest.from_json(entry["manifest"]) for action, entry in self.entries.items()}
+        self._by_artifact: dict[str, list[str]] = defaultdict(list)
+        for action, manifest in self._outputs.items():
+            self._by_artifact[manifest.artifact].append(action)
+
+    def output(self, action: str) -> Manifest:
+        """What an action made."""
+        return self._outputs[action]
+
+    def of(self, item: dict[str, str]) -> list[str]:
+        """Actions that made what an input of an action names (a whole artifact or a part of one), sorted.
+
+        There may be several: steps that differ and still made the same bytes.
+        """
+        return [action for action in self._by_artifact[item["artifact"]] if _holds(self._outputs[action], item)]
+
+    def latest(self, actions: Iterable[str]) -> str:
+        """The one of some actions that was carried out last, by the journal."""
+        return max(actions, key=lambda action: (self._order.get(action, -1), action))
+
+    @cached_property
+    def _order(self) -> dict[str, int]:
+        return {line["action"]: number for number, line in enumerate(self.store.journal())}
+
+    def closure(self, actions: Iterable[str]) -> set[str]:
+        """The actions, and all that made what they read, directly or not, as far as the store knows."""
+        found: set[str] = set()
+        waiting = [action for action in actions if action in self.entries]
+        while waiting:
+            action = waiting.pop()
+            if action not in found:
+                found.add(action)
+                for item in inputs(self.entries[action]["action"]):
+                    waiting += self.of(item)
+        return found
+
+
+def inputs(action: dict[str, Any]) -> Iterator[dict[str, str]]:
+    """Inputs of an action (the value that ``Action`` holds), one after another."""
+    for value in action["inputs"].values():
+        yield from value if isinstance(value, list) else [value]
+
+
+def _holds(output: Manifest, item: dict[str, str]) -> bool:
+    path = item["path"]
+    if path and not any(entry.path == path or entry.path.startswith(f"{path}/") for entry in output.entries):
+        return False
+    return output.digest(path) == item["digest"]

@@ -1,0 +1,1 @@
+"""Verify, repair, rebuild, name and garbage-collect results."""

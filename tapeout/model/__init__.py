@@ -1,1 +1,0 @@
-"""The tiny Llama of the default config, in plain PyTorch and Hugging Face layout."""

@@ -1,0 +1,1 @@
+"""Trainings: launch, checkpointing, log and methods."""

@@ -1,0 +1,156 @@
+"""Training in real NeMo: MegatronStrategy, Megatron's Adam and checkpoints, on CPUs (gloo) or GPUs (NCCL)."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning.pytorch as lightning
+import nemo.lightning as nl
+import torch
+from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+from megatron.core.optimizer import OptimizerConfig
+from nemo.collections import llm
+
+from tapeout.config.training import Training
+from tapeout.nemo.attention import layer_spec
+from tapeout.nemo.canonical import canonicalise
+from tapeout.train.sample_set import SampleModule
+from tapeout.train.train_log import Journal
+from tapeout.train.checkpoint_callback import Keeper
+from tapeout.train.launch import Rank
+from tapeout.train.samples import Samples
+from tapeout.nemo.step import MaskedStep, SummedLoss
+
+
+def train(
+    model: Path,
+    samples: Samples,
+    job: Training,
+    output: Path,
+    rank: Rank,
+    kind: Literal["pretrain", "finetune"],
+    validation: Samples | None = None,
+    validate_every: int = 0,
+) -> dict[str, Any]:
+    """Train the NeMo-2 checkpoint ``model`` and write the result, in canonical form, to the new folder ``output``.
+
+    Every rank calls this; the first writes. The context (configuration and tokenizer) is the model's own: training does
+    not change it.
+
+    Returns:
+        the training log.
+
+    Raises:
+        SystemExit: with ``stop.STOPPED``, when the training was asked to stop.
+    """
+    lightning.seed_everything(job.seed)
+    step, reduction = MaskedStep(), SummedLoss()
+    network = nl.io.load_context(model, subpath="model")
+    network.config.calculate_per_token_loss = True
+    network.config.transformer_layer_spec = layer_spec
+    network.config.deterministic_mode = job.layout.accelerator == "gpu"
+    network.config.forward_step_fn = step
+    network._training_loss_reduction = reduction
+    journal = Journal(rank, step, reduction, samples, job)
+    journal.validation_samples, journal.validate_every = validation, validate_every
+    trainer = nl.Trainer(
+        accelerator=job.layout.accelerator,
+        devices=rank.local_world,
+        num_nodes=rank.world // rank.local_world,
+        max_steps=job.steps,
+        strategy=nl.MegatronStrategy(
+            tensor_model_parallel_size=job.layout.tensor,
+            ddp="megatron",
+            process_group_backend={"cpu": "gloo", "gpu": "nccl"}[job.layout.accelerator],
+            gradient_as_bucket_view=False,
+            ckpt_async_save=False,
+            ckpt_parallel_save=False,
+            ckpt_parallel_load=False,
+            ckpt_save_optimizer=False,
+            replace_progress_bar=False,
+        ),
+        plugins=[
+            _precision(job),
+            LightningEnvironment() if rank.world == 1 else TorchElasticEnvironment(),
+        ],
+        callbacks=[journal, Keeper(rank, journal, job)],
+        limit_val_batches=0,
+        num_sanity_val_steps=0,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+    logger = nl.NeMoLogger(name="run", log_dir=str(rank.workplace), use_datetime_version=False, ckpt=_checkpoints(job))
+    run = getattr(llm, kind)
+    run(
+        network,
+        SampleModule(samples, job, network.tokenizer),
+        trainer,
+        log=logger,
+        optim=_optimizer(job),
+        resume=nl.AutoResume(restore_config=nl.RestoreConfig(path=str(model))),
+    )
+    if rank.first:
+        saved = rank.workplace / "run" / "checkpoints" / f"step={job.steps - 1}"
+        output.mkdir(parents=True)
+        shutil.move(saved / "weights", output / "weights")
+        shutil.copytree(model / "context", output / "context")
+        canonicalise(output, forbidden=[rank.workplace, model, output])
+    return journal.content()
+
+
+def _checkpoints(job: Training) -> Any:
+    """Save once, inside ``fit``: a save after it names its tensors in a way that no exporter can read."""
+    return nl.ModelCheckpoint(
+        filename="{step}",
+        monitor="step",
+        mode="max",
+        save_top_k=1,
+        save_last=False,
+        every_n_train_steps=job.steps,
+        always_save_context=False,
+        save_context_on_train_end=False,
+    )
+
+
+def _precision(job: Training) -> Any:
+    """32-bit floats, or bfloat16 with 32-bit sums of gradients; nothing is cast behind the model's back."""
+    if job.precision == "32":
+        return nl.MegatronMixedPrecision(precision="32")
+    return nl.MegatronMixedPrecision(
+        precision=job.precision,
+        params_dtype=torch.bfloat16,
+        pipeline_dtype=torch.bfloat16,
+        autocast_enabled=False,
+        grad_reduce_in_fp32=True,
+    )
+
+
+def _optimizer(job: Training) -> Any:
+    """Megatron's Adam with linear warm-up and half a cosine."""
+    return nl.MegatronOptimizerModule(
+        config=OptimizerConfig(
+            optimizer="adam",
+            lr=job.learning_rate,
+            weight_decay=job.weight_decay,
+            adam_beta1=job.betas[0],
+            adam_beta2=job.betas[1],
+            clip_grad=job.clip,
+            use_distributed_optimizer=False,
+            bf16=job.precision == "bf16-mixed",
+            params_dtype=torch.bfloat16 if job.precision == "bf16-mixed" else torch.float32,
+        ),
+        lr_scheduler=nl.lr_scheduler.CosineAnnealingScheduler(
+            max_steps=job.steps,
+            warmup_steps=job.warm_up,
+            constant_steps=0,
+            min_lr=job.learning_rate * job.final_fraction,
+        ),
+    )
+
+
+def write_log(log: dict[str, Any], output: Path) -> None:
+    """Write ``train_log.json`` into the checkpoint folder."""
+    (output / "train_log.json").write_text(json.dumps(log, sort_keys=True) + "\n")
