@@ -10,7 +10,7 @@ FOLDER = $(shell $(PYTHON) -m tapeout.graph.identity.environment --print-folder 
 SNAKEMAKE = $(call FOLDER,workflow)/bin/python -m snakemake
 DEV = $(call FOLDER,dev)/bin/python -m
 
-.PHONY: report plan shell dev environments test check test-graph test-data test-nemo test-end test-shared-data test-slurm soak lock schema format clean
+.PHONY: report plan shell dev environments test check test-dev test-data test-corpus test-nemo test-end test-shared-data test-slurm soak lock schema format clean
 
 report: environments
 	@$(SNAKEMAKE) eval_report $(if $(CONFIG),--configfile $(CONFIG))
@@ -25,7 +25,7 @@ plan:
 environments:
 	@$(INSTALL) workflow data nemo $(ADD)
 
-test: environments check test-graph test-data test-nemo test-end $(if $(filter no,$(SLURM)),,test-slurm)
+test: environments check test-dev test-data test-corpus test-nemo test-end $(if $(filter no,$(SLURM)),,test-slurm)
 
 dev:
 	@$(INSTALL) dev
@@ -37,29 +37,32 @@ check: dev
 	$(DEV) mypy
 	$(DEV) snakemake --lint
 
-test-graph: dev
-	$(DEV) pytest -q -n 2 tests/graph tests/cli tests/compare tests/provenance tests/config tests/test_layers.py
+# each environment runs the test files that state it (tests/conftest.py)
+test-dev: dev
+	$(DEV) pytest -q -n 2 -m "not slurm and not end_to_end and not shared_data" tests
 
 test-data: environments
+	$(call FOLDER,data)/bin/python -m pytest -q tests
+
+test-corpus: environments
 	@$(INSTALL) corpus
-	$(call FOLDER,data)/bin/python -m pytest -q tests/sources tests/data tests/inspection tests/report
-	$(call FOLDER,corpus)/bin/python -m pytest -q tests/pretraining tests/imported
+	$(call FOLDER,corpus)/bin/python -m pytest -q tests
 
 test-nemo: environments
-	$(call FOLDER,nemo)/bin/python -m pytest -q tests/tokenizer tests/model tests/nemo tests/evals tests/compare_nemo
+	$(call FOLDER,nemo)/bin/python -m pytest -q tests
 
 test-end: dev environments
 	@$(INSTALL) corpus
-	$(DEV) pytest -q tests/end_to_end
+	$(DEV) pytest -q -m end_to_end tests
 
-# open instruction data through the real rules: TAPEOUT_SHARED_DATA names the folder that has it; no part of make test
+# open instruction data through the real rules; TAPEOUT_SHARED_DATA names its folder; not part of make test
 test-shared-data: dev environments
-	$(DEV) pytest -q tests/shared_data
+	$(DEV) pytest -q -m shared_data tests
 
-# a real Slurm on this machine, from Debian's packages, which root gets by apt
+# a real Slurm on this machine, from Debian packages, which root installs with apt
 test-slurm: dev environments
 	@$(PYTHON) -m tests.slurm.require
-	$(DEV) pytest -q -n 2 tests/slurm
+	$(DEV) pytest -q -n 2 -m slurm tests
 
 soak: dev
 	$(DEV) tests.graph.soak --kills $(or $(KILLS),100) $(if $(SEED),--seed $(SEED))

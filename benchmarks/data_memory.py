@@ -25,8 +25,8 @@ import orjson
 from benchmarks.made_up import write_corpus
 from benchmarks.tables import table, write
 from tapeout.config.pretraining import BlendJob, DocumentsJob, NearDuplicates, Quality, Scrub, ShardJob, shard_name
-from tapeout.data.shards.blend import blend
 from tapeout.data.io.jsonl import write_json
+from tapeout.data.shards.blend import blend
 from tapeout.data.shards.near_duplicates import write_near
 from tapeout.data.shards.shard import write_shard
 from tapeout.data.shards.sharding import write_shards

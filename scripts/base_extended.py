@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from tapeout.program import run
 from tapeout.config.base import BaseExtended
 from tapeout.data.io.jsonl import write_json
+from tapeout.program import run
 
 
 def main(

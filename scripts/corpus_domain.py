@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from tapeout.program import run
 from tapeout.config.corpus import DomainJob
 from tapeout.data.corpus.corpus import read_sources, write_corpus
+from tapeout.program import run
 
 
 def main(

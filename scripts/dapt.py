@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from tapeout.program import run
 from tapeout.config.dapt import Dapt
+from tapeout.program import run
 from tapeout.train.launch import every_rank
 
 
@@ -26,8 +26,8 @@ def main(
 
         prepare(job.threads, gpu=job.layout.accelerator == "gpu")
         from tapeout.nemo.archive import unpack
-        from tapeout.train.blended import blended_samples
         from tapeout.nemo.read import tokenizer_path
+        from tapeout.train.blended import blended_samples
         from tapeout.train.samples import text_samples
         from tapeout.train.trainer import train, write_log
 

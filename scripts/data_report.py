@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from tapeout.program import run
 from tapeout.config.inspection import ReportJob
+from tapeout.program import run
 
 
 def main(
@@ -18,8 +18,8 @@ def main(
 ) -> None:
     """Put together what was found, and hold it against the bounds. Nothing is stopped here: see ``gates``."""
     from tapeout.data.io.jsonl import write_json
-    from tapeout.report.data.page import numbers, page
     from tapeout.inspection.data_summary import gather
+    from tapeout.report.data.page import numbers, page
 
     job = ReportJob.model_validate_json(params.read_bytes())
     whole = gather(inspected, reports, job)

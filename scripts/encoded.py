@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from tapeout.program import run
 from tapeout.config.imported import EncodeJob
 from tapeout.data.encode.encode_source import encode_source
+from tapeout.program import run
 
 
 def main(

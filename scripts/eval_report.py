@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from tapeout.program import run
 from tapeout.config.report import ReportJob
+from tapeout.program import run
 
 
 def main(

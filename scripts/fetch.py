@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from tapeout.program import run
 from tapeout.config.sources import Fetch
+from tapeout.program import run
 from tapeout.sources.download import downloads_folder
 from tapeout.sources.fetch import fetch_source
 

@@ -6,10 +6,10 @@ from typing import Annotated
 import orjson
 import typer
 
-from tapeout.program import run
 from tapeout.config.inspection import GatesJob
 from tapeout.data.io.jsonl import write_json
 from tapeout.inspection.gates import stop
+from tapeout.program import run
 
 
 def main(

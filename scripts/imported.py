@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from tapeout.program import run
 from tapeout.config.imported import ImportJob
 from tapeout.data.instructions.source import import_source
+from tapeout.program import run
 
 
 def main(

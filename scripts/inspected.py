@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from tapeout.program import run
 from tapeout.config.inspection import InspectJob
+from tapeout.program import run
 
 
 def main(

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from tapeout.program import run
 from tapeout.config.instructions import FormattedJob
 from tapeout.data.instructions.formatting import FIELDS, format_rows, own_rows
 from tapeout.data.io.jsonl import read_jsonl, write_jsonl
+from tapeout.program import run
 
 
 def main(

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from tapeout.program import run
 from tapeout.config.packing import Packing
 from tapeout.data.encode.packed_rows import pack_file
+from tapeout.program import run
 
 
 def main(

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from tapeout.program import run
 from tapeout.config.instructions import RawJob
 from tapeout.data.corpus.corpus import read_sources
 from tapeout.data.instructions.rtl_questions import instruction_rows
 from tapeout.data.io.jsonl import write_jsonl
+from tapeout.program import run
 
 
 def main(

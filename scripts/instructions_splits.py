@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from tapeout.program import run
 from tapeout.config.instructions import SplitsJob
-from tapeout.data.io.jsonl import read_jsonl, write_json, write_jsonl
 from tapeout.data.instructions.splits import split_rows
+from tapeout.data.io.jsonl import read_jsonl, write_json, write_jsonl
+from tapeout.program import run
 
 FIELDS = ("input", "output", "category", "source", "licence", "group", "digest")
 

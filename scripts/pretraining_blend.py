@@ -6,10 +6,10 @@ from typing import Annotated
 import orjson
 import typer
 
-from tapeout.program import run
 from tapeout.config.pretraining import BlendJob
-from tapeout.data.shards.blend import blend
 from tapeout.data.io.jsonl import write_json
+from tapeout.data.shards.blend import blend
+from tapeout.program import run
 
 
 def main(

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from tapeout.program import run
 from tapeout.config.pretraining import DocumentsJob
 from tapeout.data.shards.sharding import write_shards
+from tapeout.program import run
 
 
 def main(

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from tapeout.program import run
 from tapeout.config.pretraining import NearJob
 from tapeout.data.shards.near_duplicates import write_near
+from tapeout.program import run
 
 
 def main(

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from tapeout.program import run
 from tapeout.config.pretraining import ShardJob
 from tapeout.data.shards.shard import write_shard
+from tapeout.program import run
 
 
 def main(

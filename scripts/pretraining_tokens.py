@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from tapeout.program import run
 from tapeout.config.pretraining import TokensJob
+from tapeout.program import run
 from tapeout.tokenizer.tokenize_shard import write_tokens
 
 

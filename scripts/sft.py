@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from tapeout.program import run
 from tapeout.config.sft import Sft
 from tapeout.data.encode.prompt import TEMPLATE_FILE
+from tapeout.program import run
 from tapeout.train.launch import every_rank
 
 
@@ -27,8 +27,8 @@ def main(
         from tapeout.nemo.process import prepare
 
         prepare(job.threads, gpu=job.layout.accelerator == "gpu")
-        from tapeout.train import trainer
         from tapeout.nemo.read import tokenizer_path
+        from tapeout.train import trainer
         from tapeout.train.samples import all_rows, read_rows, row_samples
 
         tokenizer = tokenizer_path(model)

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from tapeout.program import run
 from tapeout.config.tokenizer import Tokenizer
 from tapeout.data.io.jsonl import write_json
+from tapeout.program import run
 from tapeout.tokenizer.extension import extend_vocabulary
 from tapeout.tokenizer.report import check
 from tapeout.tokenizer.sentencepiece_model import model_in_source

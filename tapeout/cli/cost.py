@@ -9,9 +9,9 @@ from snakemake.utils import available_cpu_count
 
 from tapeout.cli import output
 from tapeout.cli.project import Project
-from tapeout.graph.plan.forecast import CORES, MEANINGS, Forecast, Step, forecast
-from tapeout.graph.plan.describe import duration, hours, jobs, unknown
 from tapeout.graph.console import size
+from tapeout.graph.plan.describe import duration, hours, jobs, unknown
+from tapeout.graph.plan.forecast import CORES, MEANINGS, Forecast, Step, forecast
 
 
 def cost(project: Project, as_json: bool, cores: int | None) -> int:

@@ -7,8 +7,8 @@ from typing import Any
 from tapeout.cli import output
 from tapeout.cli.project import Project
 from tapeout.graph.identity.manifest import Manifest, vouch
-from tapeout.graph.plan.describe import duration
 from tapeout.graph.plan.decide import Decision
+from tapeout.graph.plan.describe import duration
 from tapeout.graph.workspace import State, Workspace
 
 WIDE = 100

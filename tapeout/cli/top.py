@@ -18,10 +18,10 @@ from rich.text import Text
 
 from tapeout.cli import output
 from tapeout.cli.project import NoProject
-from tapeout.graph.plan.describe import duration
-from tapeout.graph.run.plan_progress import Planned
-from tapeout.graph.run.monitor import Queue, Row, Standing, View, Watch, reasons, tail
 from tapeout.graph.console import clock
+from tapeout.graph.plan.describe import duration
+from tapeout.graph.run.monitor import Queue, Row, Standing, View, Watch, reasons, tail
+from tapeout.graph.run.plan_progress import Planned
 from tapeout.graph.workspace import Workspace
 from tapeout.slurm.client import SLURM
 

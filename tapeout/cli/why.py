@@ -7,13 +7,13 @@ from typing import Any
 from tapeout.cli import output
 from tapeout.cli.project import Project
 from tapeout.errors import TapeoutError
-from tapeout.graph.identity.action import Reference
 from tapeout.graph.errors import NotWritable
-from tapeout.graph.store.action_index import Makers
+from tapeout.graph.identity.action import Reference
 from tapeout.graph.identity.manifest import Manifest
-from tapeout.graph.upkeep.named_runs import read
 from tapeout.graph.plan.decide import Decision
 from tapeout.graph.plan.explain import Row, Same, causes, keep_meanings, table
+from tapeout.graph.store.action_index import Makers
+from tapeout.graph.upkeep.named_runs import read
 from tapeout.graph.workspace import State
 
 LONGEST = 120

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tapeout.graph.upkeep import named_runs
-
-from tapeout.graph.plan import explain
 from tapeout.graph.errors import InputChanged
 from tapeout.graph.identity.manifest import Manifest
+from tapeout.graph.plan import explain
 from tapeout.graph.store.store import Store
+from tapeout.graph.upkeep import named_runs
 from tapeout.graph.workspace import Workspace
 
 Inputs = Iterator[tuple[str, str, str]]

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from tapeout.graph.errors import GraphError
 from tapeout.graph.identity.manifest import Entry, Manifest, take, vouch
-from tapeout.graph.upkeep.named_runs import read
 from tapeout.graph.store.store import Store
+from tapeout.graph.upkeep.named_runs import read
 from tapeout.graph.workspace import Workspace
 
 EARLIER = re.compile(r"(.+)~(\d+)")

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 from snakemake.iocontainers import InputFiles
 
+from tapeout.graph.plan.describe import describe
 from tapeout.graph.plan.forecast import Forecast
 from tapeout.graph.run.run_record import Course
 from tapeout.graph.run.run_recorder import follow
-from tapeout.graph.plan.describe import describe
 
 if TYPE_CHECKING:
     from tapeout.graph.layer import Layer

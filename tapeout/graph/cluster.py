@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from tapeout.graph.console import say
 from tapeout.graph.errors import DamagedEntry, InputChanged
 from tapeout.graph.retry_read import patiently
-from tapeout.graph.console import say
 from tapeout.graph.workspace import Workspace
 from tapeout.slurm import driver
 

@@ -21,18 +21,18 @@ from snakemake.settings.types import DeploymentMethod
 
 from tapeout.errors import TapeoutError
 from tapeout.graph import cluster
-from tapeout.graph.identity.action import Inputs, Recipe, Reference
 from tapeout.graph.announce import announce
-from tapeout.graph.run.log_filter import listen
+from tapeout.graph.errors import AmbiguousRule, BrokenScript, RunInProgress, UnknownArtifact, UnstableParameter
+from tapeout.graph.identity.action import Inputs, Recipe, Reference
 from tapeout.graph.identity.code import closure
 from tapeout.graph.identity.container import Container
-from tapeout.graph.plan.forecast import CORES, COSTS, JOBS, LIMITS, WORDS, Forecast, forecast
 from tapeout.graph.identity.digest import canonical, disk_full_is_named
 from tapeout.graph.identity.environment import Environment, read_environment
-from tapeout.graph.errors import AmbiguousRule, BrokenScript, RunInProgress, UnknownArtifact, UnstableParameter
-from tapeout.graph.launch.launcher import Launch
 from tapeout.graph.identity.local_files import LocalDigests
+from tapeout.graph.launch.launcher import Launch
 from tapeout.graph.plan.decide import Decision, decide, families, in_order, mark
+from tapeout.graph.plan.forecast import CORES, COSTS, JOBS, LIMITS, WORDS, Forecast, forecast
+from tapeout.graph.run.log_filter import listen
 from tapeout.graph.workspace import PLAN, State, Workspace
 from tapeout.slurm.client import SLURM
 

@@ -15,11 +15,11 @@ from fcntl import LOCK_SH
 from pathlib import Path
 from typing import Any
 
+from tapeout.graph.errors import DamagedEntry, InputChanged, UnknownArtifact
 from tapeout.graph.identity.action import Action, Recipe
 from tapeout.graph.identity.digest import canonical, digest_bytes, write_atomically, write_if_changed
-from tapeout.graph.errors import DamagedEntry, InputChanged, UnknownArtifact
-from tapeout.graph.launch.launcher import Launch
 from tapeout.graph.identity.manifest import Manifest, vouch
+from tapeout.graph.launch.launcher import Launch
 from tapeout.graph.remote.remote_store import Remote
 from tapeout.graph.store.roots import Root
 from tapeout.graph.store.store import Store, holding, unused

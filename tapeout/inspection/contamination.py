@@ -13,8 +13,8 @@ import numpy as np
 import orjson
 
 from tapeout.config.inspection import Looking
-from tapeout.data.io.parallel import in_order
 from tapeout.data.io.ngrams import passage, spans_of
+from tapeout.data.io.parallel import in_order
 from tapeout.inspection.index import Index, Numbers
 from tapeout.inspection.rows import text_of
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from tapeout.graph.errors import GraphError
 from tapeout.graph.identity.code import closure
 from tapeout.graph.identity.digest import canonical, digest_file
 from tapeout.graph.identity.environment import read_environment
-from tapeout.graph.errors import GraphError
 from tapeout.provenance import slsa
 from tapeout.provenance.document import ARTIFACTS, CODE, NAME, Document
 from tapeout.provenance.folder import SUMS, AlteredExport, NotAnExport, check, compare

@@ -6,8 +6,8 @@ from pathlib import Path
 from tapeout.errors import TapeoutError
 from tapeout.graph.identity.action import Action, Recipe
 from tapeout.graph.identity.manifest import Entry, Manifest
-from tapeout.graph.upkeep.named_runs import read
 from tapeout.graph.plan.decide import decide, in_order
+from tapeout.graph.upkeep.named_runs import read
 from tapeout.graph.workspace import State, Workspace
 
 

@@ -13,9 +13,9 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from tapeout.program import run
 from tapeout.config.sources import HubSource
 from tapeout.errors import TapeoutError
+from tapeout.program import run
 from tapeout.sources.download import Patience
 from tapeout.sources.errors import SourceMissing
 from tapeout.sources.hub import REPOSITORY_TYPES, asking, client, no_login_from_home

@@ -11,11 +11,11 @@ import numpy as np
 import orjson
 import sentencepiece
 
-from tapeout.data.shards.token_files import IndexedWriter, id_type
 from tapeout.data.io.jsonl import read_jsonl, write_json
 from tapeout.data.io.parallel import in_order
-from tapeout.tokenizer.sentencepiece_model import WORD_MARK
+from tapeout.data.shards.token_files import IndexedWriter, id_type
 from tapeout.tokenizer.fast_encoder import Encoder
+from tapeout.tokenizer.sentencepiece_model import WORD_MARK
 
 BATCH = 2**20
 MARKED = "documents with U+2581, which the tokenizer takes for a blank"

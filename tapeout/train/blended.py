@@ -8,8 +8,8 @@ import orjson
 from numpy.typing import NDArray
 
 from tapeout.config.dapt import Dapt
-from tapeout.data.shards.token_files import read_ids
 from tapeout.data.encode.packing import Ids, endless_order
+from tapeout.data.shards.token_files import read_ids
 from tapeout.train.samples import Samples, TooLittleData
 
 

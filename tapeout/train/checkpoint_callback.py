@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from torch import Tensor, distributed
 
 from tapeout.config.training import Training
-from tapeout.train.train_log import Journal
+from tapeout.train.checkpoint_store import Found, States
 from tapeout.train.launch import Rank
 from tapeout.train.samples import Samples
-from tapeout.train.checkpoint_store import Found, States
 from tapeout.train.stop import STOPPED
+from tapeout.train.train_log import Journal
 
 GO_ON, SAVE, STOP = 0, 1, 2
 SECONDS = 1800.0

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from tapeout.config.dapt import Dapt
 from tapeout.config.training import Training
-from tapeout.data.io.beginning import beginning
-from tapeout.data.io.jsonl import read_jsonl
 from tapeout.data.encode.packing import Ids, blend, endless_order, pack, permutation, windows
 from tapeout.data.encode.prompt import BEGIN, END, encode_example
+from tapeout.data.io.beginning import beginning
+from tapeout.data.io.jsonl import read_jsonl
 from tapeout.errors import TapeoutError
 
 Mask = NDArray[np.uint8]

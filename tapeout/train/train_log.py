@@ -9,12 +9,12 @@ from megatron.core import parallel_state
 from torch import distributed
 
 from tapeout.config.training import Training
-from tapeout.train.sample_set import SampleSet
-from tapeout.train.launch import Rank
 from tapeout.nemo.loss import split_vocabulary
-from tapeout.train.samples import Samples
 from tapeout.nemo.step import MaskedStep, SummedLoss, megatron_model, output_weight, parameter_count
 from tapeout.progress import report
+from tapeout.train.launch import Rank
+from tapeout.train.sample_set import SampleSet
+from tapeout.train.samples import Samples
 
 REPORTS = 50
 

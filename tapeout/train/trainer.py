@@ -15,12 +15,12 @@ from nemo.collections import llm
 from tapeout.config.training import Training
 from tapeout.nemo.attention import layer_spec
 from tapeout.nemo.canonical import canonicalise
-from tapeout.train.sample_set import SampleModule
-from tapeout.train.train_log import Journal
+from tapeout.nemo.step import MaskedStep, SummedLoss
 from tapeout.train.checkpoint_callback import Keeper
 from tapeout.train.launch import Rank
+from tapeout.train.sample_set import SampleModule
 from tapeout.train.samples import Samples
-from tapeout.nemo.step import MaskedStep, SummedLoss
+from tapeout.train.train_log import Journal
 
 
 def train(

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tapeout.cli.main import main
-from tapeout.graph.upkeep.named_runs import save
 from tapeout.graph.store.store import Store
+from tapeout.graph.upkeep.named_runs import save
 from tapeout.graph.workspace import Workspace
 from tests.graph.conftest import Project, project  # noqa: F401
 

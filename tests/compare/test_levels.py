@@ -10,8 +10,8 @@ import pytest
 
 from tapeout.compare.levels import Comparison, Level, compare
 from tapeout.config.comparison import Bounds
-from tapeout.graph.identity.action import Action
 from tapeout.graph.address import Place
+from tapeout.graph.identity.action import Action
 from tests.compare.material import Files, compared, place
 
 

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import pytest
 from sentencepiece import sentencepiece_model_pb2 as protocol
 
 from tapeout.compare.file_comparison import Level
 from tapeout.compare.pieces import PiecesDetail, compare_model
 from tests.tokenizer.material import train_base
+
+pytestmark = pytest.mark.environment("nemo")
 
 
 def test_a_real_model_and_the_same_with_changes(tmp_path: Path) -> None:

@@ -21,7 +21,10 @@ from tapeout.config.comparison import Bounds
 from tests.compare.material import compared
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.filterwarnings("ignore:torch.distributed is disabled", "ignore:`torch.jit.script`")
+pytestmark = [
+    pytest.mark.environment("nemo"),
+    pytest.mark.filterwarnings("ignore:torch.distributed is disabled", "ignore:`torch.jit.script`"),
+]
 
 
 def weights() -> dict[str, torch.Tensor]:

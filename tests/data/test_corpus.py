@@ -10,6 +10,8 @@ from pydantic import ValidationError
 
 from tapeout.config.corpus import DomainCorpus, DomainJob, GeneralJob
 
+pytestmark = pytest.mark.environment("data")
+
 ROOT = Path(__file__).parents[2]
 LICENCES = {"alpha": "ISC", "beta": "MIT", "gamma": "ISC"}
 

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from tapeout.config.instructions import FormattedInstructions, FormattedJob, InstructionSplits, SplitsJob
 from tapeout.data.instructions.formatting import NoOwnRows, clean, format_rows, own_rows
-from tapeout.data.io.jsonl import MalformedRow
 from tapeout.data.instructions.splits import ConflictingRows, EmptySplit, split_rows
+from tapeout.data.io.jsonl import MalformedRow
+
+pytestmark = pytest.mark.environment("data")
 
 ROOT = Path(__file__).parents[2]
 PATH = Path("rows.jsonl")

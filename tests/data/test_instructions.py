@@ -15,6 +15,8 @@ from tapeout.data.corpus.documents import Document
 from tapeout.data.instructions.rtl_questions import NoInstructions, Row, instruction_rows
 from tests.data.second_opinion import opinion
 
+pytestmark = pytest.mark.environment("data")
+
 ROOT = Path(__file__).parents[2]
 CATEGORIES = {
     "complete_declaration",

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from tapeout.config.corpus import Selection
+from tapeout.data.corpus.documents import Tally, read_source
 from tapeout.data.io.archives import BrokenArchive, is_archive, read_archive
 from tapeout.data.io.beginning import beginning
-from tapeout.data.rtl.comments import skeleton, strip_comments
-from tapeout.data.corpus.documents import Tally, read_source
 from tapeout.data.io.jsonl import MalformedRow, read_jsonl, write_jsonl
+from tapeout.data.rtl.comments import skeleton, strip_comments
+
+pytestmark = pytest.mark.environment("data")
 
 EVERYTHING = Selection(include=("*",), minimum_characters=1)
 

@@ -15,6 +15,8 @@ from tapeout.sources.download import downloads_folder
 from tapeout.sources.fetch import fetch_source
 from tests.data.second_opinion import opinion
 
+pytestmark = pytest.mark.environment("data")
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapeout.data.rtl.excerpts import Excerpt, Shape, cut
-from tapeout.data.rtl.questions import ask
 from tapeout.data.rtl.facts import Facts, read_facts
+from tapeout.data.rtl.questions import ask
 from tests.data.second_opinion import opinion
+
+pytestmark = pytest.mark.environment("data")
 
 NAMES = st.sampled_from(["clk_i", "rst_ni", "data", "q_o", "Addr", "sel_q", "x$1", "_tmp", "valid", "ready", "mem_n"])
 

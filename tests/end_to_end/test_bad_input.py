@@ -7,6 +7,8 @@ import pytest
 from tapeout.graph.identity.environment import read_environment
 from tests.end_to_end.conftest import ROOT, Clone
 
+pytestmark = pytest.mark.end_to_end
+
 
 def refused(made: Clone, error: str, *arguments: str) -> str:
     text = made.run(*arguments, ok=False).text

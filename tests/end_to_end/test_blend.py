@@ -8,6 +8,8 @@ import yaml
 
 from tests.end_to_end.conftest import Clone
 
+pytestmark = pytest.mark.end_to_end
+
 
 @pytest.fixture
 def sharded(fresh: Clone) -> Clone:

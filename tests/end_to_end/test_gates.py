@@ -2,9 +2,12 @@
 
 import zipfile
 
+import pytest
 import yaml
 
 from tests.end_to_end.conftest import Clone
+
+pytestmark = pytest.mark.end_to_end
 
 
 def contaminate(clone: Clone) -> None:

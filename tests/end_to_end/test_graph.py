@@ -5,7 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.end_to_end.conftest import ROOT, Clone, Run, clone
+
+pytestmark = pytest.mark.end_to_end
 
 ARTIFACTS = [
     "base",

@@ -21,6 +21,8 @@ from tests.end_to_end.conftest import ROOT, Clone
 from tests.end_to_end.conftest import clone as copied
 from tests.sources.hub_server import COMMIT, TOKEN, Hub, Repository, serve_hub, sha256
 
+pytestmark = pytest.mark.end_to_end
+
 PARQUET = """
 import sys
 import pyarrow, pyarrow.parquet

@@ -12,6 +12,8 @@ import yaml
 from tests.end_to_end.conftest import Clone, Run
 from tests.end_to_end.conftest import clone as copied
 
+pytestmark = pytest.mark.end_to_end
+
 SHARDS = 24
 """More than a family (16)."""
 

@@ -5,6 +5,8 @@ import pytest
 
 from tapeout.evals.bootstrap import Resampler, difference, ratio, relative_change
 
+pytestmark = pytest.mark.environment("nemo")
+
 
 def resampler(units: int, seed: int = 1, name: str = "m", resamples: int = 400) -> Resampler:
     return Resampler([""] * units, resamples, 0.95, seed, name)

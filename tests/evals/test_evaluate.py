@@ -18,6 +18,8 @@ from tapeout.evals.measure import NothingFits, VocabularyMismatch, evaluate
 from tapeout.evals.result import Evaluation, read_evaluation, write_evaluation
 from tapeout.evals.rows import EmptyTestSet
 
+pytestmark = pytest.mark.environment("nemo")
+
 ROOT = Path(__file__).parents[2]
 PARAMETERS: dict[str, Any] = {
     "template": "{input}\n### Answer: {output}",

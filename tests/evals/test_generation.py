@@ -1,9 +1,12 @@
 """Greedy answers against the plainest possible decoding."""
 
+import pytest
 import torch
 from transformers import LlamaForCausalLM
 
 from tapeout.evals.generation import greedy
+
+pytestmark = pytest.mark.environment("nemo")
 
 CONTEXT = 64
 

@@ -7,6 +7,8 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from tapeout.evals.matching import exact_match, longest_common_subsequence, rouge_l
 
+pytestmark = pytest.mark.environment("nemo")
+
 
 @pytest.mark.parametrize(
     ("generated", "expected", "equal"),

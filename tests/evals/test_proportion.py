@@ -6,6 +6,8 @@ import pytest
 
 from tapeout.evals.proportion import wilson
 
+pytestmark = pytest.mark.environment("nemo")
+
 
 @pytest.mark.parametrize(
     ("successes", "rows", "low", "high"),

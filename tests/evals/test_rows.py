@@ -16,6 +16,8 @@ from tapeout.evals.rows import (
     sample_questions,
 )
 
+pytestmark = pytest.mark.environment("nemo")
+
 
 def documents(count: int) -> list[Document]:
     return [Document(f"line {index}\n" * 10, f"{index:064x}") for index in range(count)]

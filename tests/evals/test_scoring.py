@@ -12,6 +12,8 @@ from tapeout.evals.bits_per_byte import score_documents
 from tapeout.evals.rows import Excerpt, Question
 from tapeout.evals.windows import Window, nats, split
 
+pytestmark = pytest.mark.environment("nemo")
+
 CONTEXT = 64
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.graph.identity.code import closure
 from tapeout.graph.errors import UntraceableImport
+from tapeout.graph.identity.code import closure
 
 
 @pytest.fixture

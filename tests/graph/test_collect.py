@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from tapeout.graph.identity.action import Action
-from tapeout.graph.upkeep.gc import DAY, Collected, FolderInUse, NoStore, Wishes, collect
 from tapeout.graph.identity.manifest import Manifest
-from tapeout.graph.upkeep.named_runs import named, pin, save
 from tapeout.graph.store.store import Store
+from tapeout.graph.upkeep.gc import DAY, Collected, FolderInUse, NoStore, Wishes, collect
+from tapeout.graph.upkeep.named_runs import named, pin, save
 from tapeout.graph.upkeep.verify import verify
 from tapeout.graph.workspace import State, Workspace
 from tests.graph.conftest import Project

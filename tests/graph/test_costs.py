@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from tapeout.graph.plan import rates
-from tapeout.graph.identity.action import Recipe, Reference
-from tapeout.graph.plan.forecast import CORES, JOBS, Forecast, Origin, forecast
-from tapeout.graph.identity.manifest import Manifest, take
-from tapeout.graph.plan.describe import describe, duration, hours
-from tapeout.graph.remote.remote_store import Remote
-from tapeout.graph.plan.decide import Decision
-from tapeout.graph.store.store import Store
 from tapeout.graph.console import size
+from tapeout.graph.identity.action import Recipe, Reference
+from tapeout.graph.identity.manifest import Manifest, take
+from tapeout.graph.plan import rates
+from tapeout.graph.plan.decide import Decision
+from tapeout.graph.plan.describe import describe, duration, hours
+from tapeout.graph.plan.forecast import CORES, JOBS, Forecast, Origin, forecast
+from tapeout.graph.remote.remote_store import Remote
+from tapeout.graph.store.store import Store
 from tapeout.graph.workspace import State, Workspace
 from tests.graph.conftest import Project
 

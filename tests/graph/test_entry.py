@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from tapeout.graph.identity.action import Action
 from tapeout.graph.identity.digest import canonical, digest_bytes
-from tapeout.graph.store.entry import decode, encode
 from tapeout.graph.identity.manifest import Entry, Manifest
+from tapeout.graph.store.entry import decode, encode
 
 ACTION = Action({"schema": 1, "artifact": "model", "params": {"lr": 0.5}})
 FILES = (Entry("a.txt", False, 2, "a" * 64), Entry("sub/b.sh", True, 3, "b" * 64))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.graph.identity.environment import install, read_environment
 from tapeout.graph.errors import InstallFailed, InvalidLock, MissingEnvironment
+from tapeout.graph.identity.environment import install, read_environment
 
 
 def make_wheel(folder: Path, text: str) -> str:

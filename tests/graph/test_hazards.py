@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.graph.identity.action import Recipe, Reference
 from tapeout.graph.errors import AmbiguousRule
+from tapeout.graph.identity.action import Recipe, Reference
 from tapeout.graph.plan.decide import in_order
 from tests.graph.conftest import Project
 from tests.graph.test_faults import begin_slow_model

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.graph.launch import node_agent
 from tapeout.graph.identity.container import Container, UnpinnedImage
 from tapeout.graph.identity.digest import digest_bytes
 from tapeout.graph.identity.environment import Environment
+from tapeout.graph.launch import node_agent
 from tapeout.graph.launch.launcher import Launch, MissingRuntime, Program, UnusablePath, enroot_name, port, start
 
 DIGEST = "ab" * 32

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapeout.graph.identity.digest import canonical, digest_value
 from tapeout.graph.errors import InputChanged, NotAPlainFile
+from tapeout.graph.identity.digest import canonical, digest_value
 from tapeout.graph.identity.manifest import Manifest, take, vouch
 
 values = st.recursive(

@@ -12,8 +12,8 @@ from tapeout.graph.identity.action import Action
 from tapeout.graph.identity.digest import canonical, digest_bytes, write_atomically
 from tapeout.graph.identity.manifest import Entry, Manifest
 from tapeout.graph.remote.push import Outcome
-from tapeout.graph.store.store import object_key
 from tapeout.graph.remote.transport import RemoteAway, UnusableRemote
+from tapeout.graph.store.store import object_key
 from tests.graph.remotes import *  # noqa: F403 - fixtures
 from tests.graph.remotes import BIG, FILES, Place, enforced, entry_key, here, largest, reader
 from tests.graph.servers import Way, listening

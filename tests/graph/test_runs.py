@@ -5,8 +5,17 @@ from pathlib import Path
 import pytest
 
 from tapeout.graph.address import UnknownAddress, find
-from tapeout.graph.upkeep.named_runs import NothingToName, RunNameTaken, UnfitRunName, UnknownRun, named, read, realised, save
 from tapeout.graph.store.store import Store
+from tapeout.graph.upkeep.named_runs import (
+    NothingToName,
+    RunNameTaken,
+    UnfitRunName,
+    UnknownRun,
+    named,
+    read,
+    realised,
+    save,
+)
 from tapeout.graph.workspace import Workspace
 from tests.graph.conftest import ALL, Project
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tapeout.graph.identity.manifest import Manifest
-from tapeout.graph.upkeep.repair import mend
 from tapeout.graph.upkeep.named_runs import save, view
+from tapeout.graph.upkeep.repair import mend
 from tapeout.graph.upkeep.verify import Finding, verify
 from tapeout.graph.workspace import Workspace
 from tests.graph.folders import folder, make

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tapeout.graph.store.action_index import Makers, inputs
 from tapeout.graph.plan.explain import Same, causes, table
+from tapeout.graph.store.action_index import Makers, inputs
 from tapeout.graph.workspace import Workspace
 from tests.graph.folders import folder, make
 

@@ -18,6 +18,8 @@ from tapeout.data.instructions.import_report import BadRow, BrokenFile, EmptySid
 from tapeout.data.instructions.source import import_source
 from tests.data.imported.material import contents, imported, job, write_lines
 
+pytestmark = pytest.mark.environment("corpus")
+
 ROOT = Path(__file__).parents[2]
 ROW = {"instruction": "What is a latch?", "context": "", "response": "Storage.", "category": "qa"}
 GOOD = json.dumps(ROW).encode() + b"\n"

@@ -11,12 +11,12 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from tapeout.data.instructions import pieces
-
-from tapeout.data.instructions import reading
+from tapeout.data.instructions import pieces, reading
 from tapeout.data.instructions.import_report import BadRow, BrokenFile
 from tests.data.imported.material import contents, imported, write_lines
 from tests.imported.test_bad_input import ROW
+
+pytestmark = pytest.mark.environment("corpus")
 
 COLUMNS = {name: [value, f"{value}2"] for name, value in ROW.items()}
 TIMES = {

@@ -16,9 +16,11 @@ from tapeout.config.inspection import Looking
 from tapeout.data.io.jsonl import write_jsonl
 from tapeout.data.io.ngrams import ANY, PLAIN, passage, runs, spans_of, words_of
 from tapeout.inspection.contamination import lines, search
-from tapeout.inspection.overlap import unite
 from tapeout.inspection.index import build
+from tapeout.inspection.overlap import unite
 from tests.inspection.conftest import LOOKING, Write, document, question
+
+pytestmark = pytest.mark.environment("data")
 
 LOOKING13 = Looking()
 NUMBERS = count()

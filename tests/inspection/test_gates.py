@@ -18,10 +18,12 @@ from tapeout.data.instructions.source import import_source
 from tapeout.data.io.jsonl import write_jsonl
 from tapeout.inspection.drops import Drops, read_drops
 from tapeout.inspection.gates import judge
-from tapeout.inspection.overlap import Row
 from tapeout.inspection.leaks import leaks
+from tapeout.inspection.overlap import Row
 from tapeout.inspection.rows import sides_of
 from tests.inspection.conftest import Write, question
+
+pytestmark = pytest.mark.environment("data")
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -10,15 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tapeout.config.inspection import InspectJob, ReportJob
-from tapeout.data.io.jsonl import MalformedRow, write_json, write_jsonl
 from tapeout.data.encode.prompt import encode_example
+from tapeout.data.io.jsonl import MalformedRow, write_json, write_jsonl
 from tapeout.data.io.ngrams import words_of
-from tapeout.report.data.excerpt import marked
-from tapeout.report.data.page import histogram, numbers, page, piece, top
+from tapeout.inspection.data_summary import add, gather
 from tapeout.inspection.inspect import inspect
 from tapeout.inspection.tokens import Tokens
-from tapeout.inspection.data_summary import add, gather
+from tapeout.report.data.excerpt import marked
+from tapeout.report.data.page import histogram, numbers, page, piece, top
 from tests.inspection.conftest import TEMPLATE, Write, document, question
+
+pytestmark = pytest.mark.environment("data")
 
 HELD = "assign <grant> = request & ~busy; // said in the training text too, word by word"
 

@@ -14,6 +14,8 @@ from tapeout.models.llama.architecture import load, new_llama, save
 from tapeout.tokenizer.sentencepiece_model import extend
 from tests.tokenizer.material import BASE
 
+pytestmark = pytest.mark.environment("nemo")
+
 JOB = Base(hidden=16, layers=1, heads=2, key_value_heads=1, feed_forward=32, sequence=16)
 PIECES = ["▁clk", "_i", "always", "▁always"]
 

@@ -1,9 +1,12 @@
 """The fused loss against PyTorch's own."""
 
+import pytest
 import torch
 from torch.nn.functional import cross_entropy, linear
 
 from tapeout.models.loss import ROWS_AT_ONCE, LinearCrossEntropy
+
+pytestmark = pytest.mark.environment("nemo")
 
 
 def test_loss_and_gradients_are_those_of_cross_entropy() -> None:

@@ -13,6 +13,8 @@ from tapeout.models.packing import CorpusTooSmall, pack, read_documents
 from tapeout.models.tiny_training import UsedRows, be_repeatable, share_of_peak, train
 from tests.tokenizer.material import BASE, PROSE
 
+pytestmark = pytest.mark.environment("nemo")
+
 JOB = Base(hidden=16, layers=2, heads=2, key_value_heads=1, feed_forward=32, sequence=16, steps=12, batch=2, warm_up=3)
 
 

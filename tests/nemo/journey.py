@@ -21,8 +21,8 @@ def main(place: Path) -> None:
     from tapeout.config.sft import Sft
     from tapeout.nemo.archive import pack, unpack
     from tapeout.nemo.convert import export_checkpoint, fixed_tokens, import_checkpoint, nemo_logits
-    from tapeout.train.launch import alone
     from tapeout.nemo.read import load_llama, tokenizer_path
+    from tapeout.train.launch import alone
     from tapeout.train.samples import Samples, all_rows, packed, read_rows, row_samples, text_samples
     from tapeout.train.trainer import train, write_log
     from tests.nemo.material import PIECES, llama, rows_file

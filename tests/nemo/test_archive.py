@@ -9,6 +9,8 @@ import pytest
 
 from tapeout.nemo.archive import BadArchive, pack, unpack
 
+pytestmark = pytest.mark.environment("nemo")
+
 
 def tree(folder: Path, order: list[str], mode: int, time: int) -> Path:
     for name in order:

@@ -16,6 +16,8 @@ from tapeout.data.shards.token_files import DamagedTokens, IndexedWriter, id_typ
 from tapeout.train.blended import blended_samples, in_turn, windows
 from tapeout.train.samples import TooLittleData
 
+pytestmark = pytest.mark.environment("nemo")
+
 JOB = Dapt(reads="pretraining", steps=4, warm_up=0, seq_length=8, global_batch=8, micro_batch=8)
 
 

@@ -11,6 +11,8 @@ from torch.distributed.checkpoint import save
 from tapeout.nemo.canonical import NotCanonical, canonicalise
 from tapeout.nemo.convert import ConversionMismatch, compare_tensors
 
+pytestmark = pytest.mark.environment("nemo")
+
 
 def checkpoint(folder: Path, note: str = "") -> Path:
     """A folder like NeMo's, with PyTorch's own random save id and path in it."""

@@ -14,7 +14,7 @@ from tapeout.config.sft import Sft
 from tapeout.data.encode.encoded import encode_prompted
 from tests.nemo.material import ROWS, content, rows_file, tokenizer_model
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.environment("nemo"), pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
 JOB = Sft(steps=4, warm_up=1, seq_length=64, global_batch=4, micro_batch=2, threads=1, validate_every=2)
 HALF = len(ROWS) // 2

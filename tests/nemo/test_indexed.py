@@ -20,6 +20,8 @@ from tapeout.data.shards.token_files import IndexedWriter, id_type
 from tapeout.tokenizer.tokenize_shard import write_tokens
 from tests.pretraining.conftest import WORDS, model
 
+pytestmark = pytest.mark.environment("nemo")
+
 __all__ = ["model"]
 
 

@@ -15,7 +15,7 @@ from tapeout.data.encode.prompt import prompt_text
 from tapeout.nemo.read import UnreadableModel, checkpoint_tensors, load_llama, tokenizer_path
 from tests.nemo.material import content
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.environment("nemo"), pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
 
 

@@ -15,6 +15,8 @@ import pytest
 from tapeout.config.training import Layout
 from tapeout.train.launch import UnfitLayout, every_rank
 
+pytestmark = pytest.mark.environment("nemo")
+
 ROOT = Path(__file__).parents[2]
 PROGRAM = '''
 import os, signal, sys, time

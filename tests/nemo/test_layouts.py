@@ -15,7 +15,7 @@ import pytest
 from tapeout.nemo.read import checkpoint_tensors
 from tests.nemo.material import content
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.environment("nemo"), pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
 
 

@@ -1,9 +1,12 @@
 """The cheap loss is the exact loss."""
 
+import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
 from tapeout.nemo.loss import split_vocabulary, summed_loss
+
+pytestmark = pytest.mark.environment("nemo")
 
 TOKENS, BATCH, WIDTH, VOCABULARY = 150, 3, 16, 700
 

@@ -16,6 +16,8 @@ from tapeout.data.encode.chat import ALIGNER, EXTRA_ID, LABELLED, Marks
 from tapeout.data.encode.encoded import WHOLE, Pieces, encode_conversation, encode_prompted
 from tests.small_tokenizer import train
 
+pytestmark = pytest.mark.environment("nemo")
+
 SAID = "the clock drives flip-flop Ångström 时钟 🎉 always_ff @(posedge clk) q <= d; naïve x y [7:0]"
 WORDS = [*SAID.split(), "", "\t"]
 ROWS = 300

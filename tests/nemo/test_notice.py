@@ -1,7 +1,11 @@
 """Whose work is in an exported model is said in its folder."""
 
+import pytest
+
 from tapeout.config.export import Attribution, ExportJob
 from tapeout.nemo.notice import notice
+
+pytestmark = pytest.mark.environment("nemo")
 
 
 def test_tokenizer_and_training_sources_are_named_with_their_licences() -> None:

@@ -11,6 +11,8 @@ from tapeout.graph.identity.environment import read_environment
 from tapeout.nemo import probe as module
 from tapeout.nemo.probe import MODULES, WrongPackages, probe
 
+pytestmark = pytest.mark.environment("nemo")
+
 ROOT = Path(__file__).parents[2]
 
 

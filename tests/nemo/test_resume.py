@@ -7,7 +7,7 @@ import pytest
 
 from tests.nemo.material import content
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.environment("nemo"), pytest.mark.slow]
 STEPS = 16
 
 

@@ -9,11 +9,13 @@ import sentencepiece
 
 from tapeout.config.dapt import Dapt
 from tapeout.config.sft import Sft
-from tapeout.data.io.jsonl import MalformedRow
 from tapeout.data.encode.packing import blend, endless_order, pack, windows
 from tapeout.data.encode.prompt import BadTemplate, encode_example, encode_prompt, prompt_text, split_template
+from tapeout.data.io.jsonl import MalformedRow
 from tapeout.train.samples import TooLittleData, all_rows, packed, read_rows, row_samples, text_samples
 from tests.nemo.material import ROWS, rows_file, tokenizer_model
+
+pytestmark = pytest.mark.environment("nemo")
 
 TEMPLATE = "{input}\n### Answer: {output}"
 

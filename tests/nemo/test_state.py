@@ -16,6 +16,8 @@ from torch import distributed
 
 from tapeout.train.checkpoint_store import States
 
+pytestmark = pytest.mark.environment("nemo")
+
 ROOT = Path(__file__).parents[2]
 WRITER = """
 import sys

@@ -24,6 +24,8 @@ from tapeout.data.io.text_row import is_allowed, licence_of
 from tapeout.errors import TapeoutError
 from tests.pretraining.test_readers import TEXT, lines, made
 
+pytestmark = pytest.mark.environment("corpus")
+
 GOOD = f"{TEXT} 1".encode()
 ROOT = Path(__file__).parents[2]
 

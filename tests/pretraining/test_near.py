@@ -1,11 +1,14 @@
 """Near duplicates beside a comparison of all pairs: who goes depends on those that are near, and on no other."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapeout.config.pretraining import NearDuplicates
 from tapeout.data.shards.near_duplicates import find
+
+pytestmark = pytest.mark.environment("corpus")
 
 NUMBERS = 16
 SETTINGS = st.sampled_from(

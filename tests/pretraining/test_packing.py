@@ -9,12 +9,14 @@ import sentencepiece
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tapeout.data.io.empty import EmptyCorpus
 from tapeout.data.encode.first_fit import first_fit_decreasing
-from tapeout.data.io.jsonl import MalformedRow
 from tapeout.data.encode.packed import write_packed
 from tapeout.data.encode.packed_rows import pack_file
+from tapeout.data.io.empty import EmptyCorpus
+from tapeout.data.io.jsonl import MalformedRow
 from tests.pretraining.conftest import WORDS
+
+pytestmark = pytest.mark.environment("corpus")
 
 LENGTHS = st.lists(st.integers(1, 30), max_size=80)
 

@@ -10,6 +10,8 @@ import pytest
 from tapeout.data.io.jsonl import MalformedRow
 from tapeout.data.io.parallel import ProcessLost, in_order
 
+pytestmark = pytest.mark.environment("corpus")
+
 
 def doubled(number: int) -> int:
     if number == 7:

@@ -13,6 +13,8 @@ from tapeout.data.shards.minhash import elements, words_of
 from tapeout.data.shards.quality import NOT_WORDS, SPACE, measure
 from tapeout.data.shards.scrub import EMAIL, SECRETS, scrub
 
+pytestmark = pytest.mark.environment("corpus")
+
 ANY = st.one_of(
     st.text(st.characters(codec=None), max_size=40),
     st.text(st.sampled_from([*" \t\n\x0b\x1c\x85\xa0ab_09é漢،:<=;()\u3000\u2028\ufeff\x00\x7f"]), max_size=40),

@@ -14,11 +14,13 @@ import pytest
 
 from tapeout.config.corpus import Selection
 from tapeout.config.pretraining import DocumentsJob
-from tapeout.data.io.archives import BrokenArchive
 from tapeout.data.corpus.documents import Tally, read_source
+from tapeout.data.io.archives import BrokenArchive
 from tapeout.data.io.jsonl import MalformedRow
 from tapeout.data.io.parquet_texts import UnreadableFile
 from tapeout.data.shards.sharding import shard_of, write_shards
+
+pytestmark = pytest.mark.environment("corpus")
 
 TEXT = "The quick brown fox jumps over the lazy dog, again and again and again, number"
 JOB: dict[str, Any] = {

@@ -17,6 +17,8 @@ from tapeout.data.shards.scrub import scrub
 from tapeout.data.shards.shard import write_shard
 from tapeout.data.shards.sharding import write_shards
 
+pytestmark = pytest.mark.environment("corpus")
+
 JOB = ShardJob(quality=Quality(), scrub=Scrub(), near_duplicates=Signing())
 
 

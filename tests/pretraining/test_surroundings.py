@@ -8,8 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tapeout.config.pretraining import DocumentsJob, NearDuplicates, NearJob, Quality, Scrub, ShardJob, TokensJob
 from tests.data.imported.material import job
+
+pytestmark = pytest.mark.environment("corpus")
 
 ROOT = Path(__file__).parents[2]
 SURROUNDINGS: list[dict[str, str]] = [

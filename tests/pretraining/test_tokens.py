@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapeout.config.pretraining import BlendJob
-from tapeout.data.shards.blend import blend
 from tapeout.data.io.empty import EmptyCorpus
-from tapeout.tokenizer.tokenize_shard import write_tokens
+from tapeout.data.shards.blend import blend
 from tapeout.tokenizer.fast_encoder import Encoder
+from tapeout.tokenizer.tokenize_shard import write_tokens
 from tests.pretraining.conftest import WORDS
+
+pytestmark = pytest.mark.environment("corpus")
 
 SPECIAL = "\N{LOWER ONE EIGHTH BLOCK}"
 

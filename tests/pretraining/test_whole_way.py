@@ -18,6 +18,8 @@ from tapeout.data.shards.shard import write_shard
 from tapeout.data.shards.sharding import write_shards
 from tapeout.tokenizer.tokenize_shard import write_tokens
 
+pytestmark = pytest.mark.environment("corpus")
+
 NEAR = NearDuplicates(permutations=64, bands=8)
 JOB = ShardJob(quality=Quality(), scrub=Scrub(emails=True), near_duplicates=NEAR.signing)
 

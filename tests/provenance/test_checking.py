@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tapeout.graph.identity.digest import canonical
 from tapeout.graph.errors import NotAPlainFile
+from tapeout.graph.identity.digest import canonical
 from tapeout.provenance.checking import checked
 from tapeout.provenance.document import NAME, Document
 from tapeout.provenance.folder import SUMS, AlteredExport, NotAnExport, OutputExists, creating, opened, pack, write_sums

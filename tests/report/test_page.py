@@ -19,6 +19,8 @@ from tapeout.report.evaluation.figures import NothingInCommon
 from tapeout.report.evaluation.inputs import UnreadableReportInput
 from tapeout.report.evaluation.provenance import UnknownProvenance
 
+pytestmark = pytest.mark.environment("data")
+
 ROOT = Path(__file__).parents[2]
 Make = Callable[..., dict[str, Any]]
 Write = Callable[[dict[str, Any], Path], Path]

@@ -6,9 +6,11 @@ import pytest
 
 from tapeout.config.report import Report
 from tapeout.evals.bootstrap import Estimate
-from tapeout.report.page.wording import count, listed, number, percent, points, size
 from tapeout.report.evaluation.figures import STEPS, Measure
 from tapeout.report.evaluation.verdicts import Verdict, domain, general, headline, instructions
+from tapeout.report.page.wording import count, listed, number, percent, points, size
+
+pytestmark = pytest.mark.environment("data")
 
 PARAMS = Report()
 

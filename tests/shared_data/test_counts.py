@@ -2,7 +2,11 @@
 
 from collections import Counter
 
+import pytest
+
 from tests.shared_data.conftest import Built
+
+pytestmark = pytest.mark.shared_data
 
 
 def counts(report: dict) -> dict[str, int]:

@@ -6,8 +6,12 @@ import signal
 import subprocess
 from collections import Counter
 
+import pytest
+
 from tests.slurm.conftest import OnCluster
 from tests.slurm.processes import processes_of, wait_until
+
+pytestmark = pytest.mark.slurm
 
 SENTENCE = r"✗ model  job (\d+) on (gpu\d): {state}.*log: (\S+\.log)"
 

@@ -6,7 +6,11 @@ there, and also what is not there, as NFS clients do; the nodes see it directly.
 
 import subprocess
 
+import pytest
+
 from tests.slurm.conftest import ALL, OnCluster
+
+pytestmark = pytest.mark.slurm
 
 SECONDS = 5
 LATE = ",".join(f"{what}_timeout={SECONDS}" for what in ("entry", "negative", "attr"))

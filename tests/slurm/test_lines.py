@@ -4,8 +4,12 @@ import shlex
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.graph.conftest import ROOT
 from tests.slurm.conftest import OnCluster
+
+pytestmark = pytest.mark.slurm
 
 RECORDER = """#!/bin/sh
 printf '%s\\n' "$@" --END-- >> {record}

@@ -8,9 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.end_to_end.conftest import Clone, clone
 from tests.slurm.cluster import Cluster
 from tests.slurm.processes import processes_of, wait_until
+
+pytestmark = pytest.mark.slurm
 
 LAYOUT = """\
 dapt: {steps: 300, micro_batch: 2, layout: {nodes: 2, processes: 1}, threads: 1}

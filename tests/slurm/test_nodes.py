@@ -5,6 +5,8 @@ import pytest
 from tests.graph.stand_ins import StandIns, stand_ins
 from tests.slurm.conftest import OnCluster
 
+pytestmark = pytest.mark.slurm
+
 IMAGE = "registry.example.org/lab/nemo@sha256:" + "1" * 64
 ALL_GPUS = ",".join(str(number) for number in range(8))
 

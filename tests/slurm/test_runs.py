@@ -1,6 +1,10 @@
 """The graph on a real cluster: what is submitted, what is granted, and what is not submitted at all."""
 
+import pytest
+
 from tests.slurm.conftest import ALL, OnCluster
+
+pytestmark = pytest.mark.slurm
 
 
 def test_a_run_is_granted_whole_gpu_nodes_and_makes_the_same(project: OnCluster, undisturbed: dict[str, str]) -> None:

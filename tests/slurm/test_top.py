@@ -8,8 +8,12 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 from tests.slurm.conftest import OnCluster
 from tests.slurm.processes import wait_until
+
+pytestmark = pytest.mark.slurm
 
 
 def top(where: OnCluster, *arguments: str) -> tuple[int, str]:

@@ -20,6 +20,8 @@ from tapeout.sources.errors import (
 )
 from tests.sources.server import Place, serve, sha256
 
+pytestmark = pytest.mark.environment("data")
+
 CONTENT = random.Random(7).randbytes(300_000)
 QUICK = Patience(tries=4, first=0.01, longest=0.05)
 

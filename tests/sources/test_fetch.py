@@ -16,6 +16,8 @@ from tapeout.sources.errors import AccessDenied, SourceMissing, SourceUnreachabl
 from tapeout.sources.fetch import fetch_source
 from tests.sources.server import Place, serve, sha256
 
+pytestmark = pytest.mark.environment("data")
+
 ROOT = Path(__file__).parents[2]
 QUICK = Patience(tries=3, first=0.01, longest=0.05)
 WHEEL = b"a wheel, as far as anybody looks" * 100

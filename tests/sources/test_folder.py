@@ -14,6 +14,8 @@ from tapeout.sources.download import sha256_of
 from tapeout.sources.errors import WrongHash
 from tapeout.sources.fetch import fetch_source
 
+pytestmark = pytest.mark.environment("data")
+
 FILES = {"a.txt": b"one", "deep/er/b.jsonl": b'{"text": "x"}\n', "deep/c.v": b"module m; endmodule", "d": b""}
 
 

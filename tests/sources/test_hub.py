@@ -19,6 +19,8 @@ from tapeout.sources.download import Patience
 from tapeout.sources.fetch import fetch_source
 from tests.sources.hub_server import COMMIT, OLDER, STRANGER, TOKEN, Asked, Hub, Repository, serve_hub, sha256
 
+pytestmark = pytest.mark.environment("data")
+
 ROOT = Path(__file__).parents[2]
 QUICK = Patience(tries=4, first=0.01, longest=0.05)
 WEIGHTS = random.Random(3).randbytes(400_000)

@@ -17,6 +17,8 @@ from tapeout.sources.fetch import fetch_source
 from tapeout.sources.pin import NoSource, pinned
 from tests.sources.hub_server import COMMIT, Hub, Repository, serve_hub, sha256
 
+pytestmark = pytest.mark.environment("data")
+
 ROOT = Path(__file__).parents[2]
 QUICK = Patience(tries=3, first=0.01, longest=0.05)
 ROWS = b'{"text": "row"}\n' * 1000

@@ -8,6 +8,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from tapeout.config.sources import Source, Sources
 
+pytestmark = pytest.mark.environment("data")
+
 ROOT = Path(__file__).parents[2]
 HASH = "0" * 64
 GOOD = {

@@ -20,6 +20,8 @@ from tapeout.tokenizer.report import check
 from tapeout.tokenizer.sentencepiece_model import UnsupportedModel, extend, parse, processor
 from tests.tokenizer.material import BASE, DOMAIN, GENERAL, PROSE, core, job
 
+pytestmark = pytest.mark.environment("nemo")
+
 base = processor(BASE)
 extension = extend_vocabulary(BASE, DOMAIN, GENERAL, job(), threads=1)
 held_out = core("gamma", 3)

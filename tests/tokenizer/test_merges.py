@@ -12,6 +12,8 @@ from tapeout.tokenizer.sentencepiece_model import merge_ranks, parse, processor
 from tapeout.tokenizer.words import count_words
 from tests.tokenizer.material import BASE, DOMAIN, GENERAL, job
 
+pytestmark = pytest.mark.environment("nemo")
+
 ranks = merge_ranks(parse(BASE))
 base = processor(BASE)
 extended = processor(extend_vocabulary(BASE, DOMAIN, GENERAL, job(), threads=1).model)

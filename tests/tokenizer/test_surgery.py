@@ -14,6 +14,8 @@ from tapeout.tokenizer.surgery import (
 )
 from tests.tokenizer.material import BASE
 
+pytestmark = pytest.mark.environment("nemo")
+
 base = processor(BASE)
 
 

@@ -10,6 +10,8 @@ from tapeout.data.io.jsonl import MalformedRow
 from tapeout.tokenizer.sentencepiece_model import ModelFileMissing, model_in_source
 from tapeout.tokenizer.texts import read_texts, read_texts_by_source
 
+pytestmark = pytest.mark.environment("nemo")
+
 
 def test_texts_by_source_are_sorted_by_name(tmp_path: Path) -> None:
     path = tmp_path / "corpus.jsonl"

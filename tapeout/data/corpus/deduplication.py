@@ -4,8 +4,8 @@ import hashlib
 from collections import Counter
 
 from tapeout.config.corpus import RTL_SUFFIXES
-from tapeout.data.rtl.comments import skeleton
 from tapeout.data.corpus.documents import Document
+from tapeout.data.rtl.comments import skeleton
 
 
 def drop_duplicates(documents: list[Document], dropped: Counter[tuple[str, str]]) -> list[Document]:

@@ -12,8 +12,8 @@ import sentencepiece
 from tapeout.config.imported import SIDES, EncodeJob
 from tapeout.data.encode.chat import ALIGNER, EXTRA_ID, ChatTemplate, Render
 from tapeout.data.encode.encoded import Pieces, Unfit, control_pieces, encode_conversation, encode_prompted
-from tapeout.data.io.jsonl import read_jsonl, write_json, write_jsonl
 from tapeout.data.encode.prompt import BEGIN, END, TEMPLATE_FILE
+from tapeout.data.io.jsonl import read_jsonl, write_json, write_jsonl
 from tapeout.errors import TapeoutError
 
 MARKS = {"aligner": ALIGNER, "extra_id": EXTRA_ID}

@@ -10,11 +10,11 @@ import numpy as np
 import sentencepiece
 from numpy.typing import NDArray
 
+from tapeout.data.encode.packed import Row, write_packed
+from tapeout.data.encode.prompt import encode_example
 from tapeout.data.io.empty import EmptyCorpus
 from tapeout.data.io.jsonl import parse_row, write_json
-from tapeout.data.encode.packed import Row, write_packed
 from tapeout.data.io.parallel import in_order
-from tapeout.data.encode.prompt import encode_example
 
 BATCH = 2**18
 """Bytes of rows that go to a process at once."""

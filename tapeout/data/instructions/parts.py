@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from tapeout.config.imported import ImportJob, PromptResponse
 from tapeout.data.instructions.import_report import Account
-from tapeout.data.instructions.question_clusters import BANDS, Keys, keys_of
 from tapeout.data.instructions.pieces import Piece, pieces_of
 from tapeout.data.instructions.plain import Lines, plain_rows
+from tapeout.data.instructions.question_clusters import BANDS, Keys, keys_of
 from tapeout.data.instructions.reading import Record, json_lines, read_file
 from tapeout.data.instructions.row import Ready, Row
 from tapeout.data.io.names import readable

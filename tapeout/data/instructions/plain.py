@@ -12,8 +12,8 @@ import numpy as np
 import orjson
 
 from tapeout.config.imported import PromptResponse
-from tapeout.data.instructions.import_report import Account
 from tapeout.data.instructions.framed import BACKSLASH, QUOTE, framed
+from tapeout.data.instructions.import_report import Account
 from tapeout.data.instructions.text import CITATION, clean
 
 

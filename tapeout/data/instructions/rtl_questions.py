@@ -17,8 +17,8 @@ from tapeout.config.corpus import RTL_SUFFIXES
 from tapeout.config.instructions import RawInstructions
 from tapeout.data.corpus.documents import Document
 from tapeout.data.rtl.excerpts import Excerpt, cut
-from tapeout.data.rtl.questions import Question, ask
 from tapeout.data.rtl.facts import read_facts
+from tapeout.data.rtl.questions import Question, ask
 from tapeout.errors import TapeoutError
 
 OTHER_KIND = re.compile(r"\b(?:interface|program|primitive)\s+(?:automatic\s+|static\s+)?([A-Za-z_][\w$]*)")

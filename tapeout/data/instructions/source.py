@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import IO
 
 from tapeout.config.imported import SIDES, ChatTrees, ImportJob, Messages, PromptResponse, SelfInstruct, ShareGpt, Squad
+from tapeout.data.instructions.formats.conversations import message_rows
+from tapeout.data.instructions.formats.oasst import tree_rows
+from tapeout.data.instructions.formats.prompt_response import prompt_rows, task_rows
+from tapeout.data.instructions.formats.squad import squad_rows
 from tapeout.data.instructions.import_report import Account, EmptySide, NoRows
 from tapeout.data.instructions.parts import format_source, ready_rows
-from tapeout.data.instructions.formats.prompt_response import prompt_rows, task_rows
 from tapeout.data.instructions.reading import Record, read_records
 from tapeout.data.instructions.row import Ready, Row
 from tapeout.data.instructions.row_split import split_rows
-from tapeout.data.instructions.formats.squad import squad_rows
-from tapeout.data.instructions.formats.oasst import tree_rows
-from tapeout.data.instructions.formats.conversations import message_rows
 from tapeout.data.io.jsonl import write_json
 
 

@@ -15,8 +15,8 @@ import pyarrow
 
 from tapeout.config.corpus import Selection
 from tapeout.data.corpus.documents import refuse
-from tapeout.data.io.jsonl import MalformedRow
 from tapeout.data.io.archive_streams import members, named, opened_as_archive
+from tapeout.data.io.jsonl import MalformedRow
 from tapeout.data.io.names import readable
 from tapeout.data.io.parquet_texts import UnreadableFile, parquet_texts
 from tapeout.data.io.text_row import text_row

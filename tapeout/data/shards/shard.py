@@ -16,8 +16,8 @@ import orjson
 
 from tapeout.config.pretraining import ShardJob
 from tapeout.data.io.jsonl import write_json
-from tapeout.data.shards.minhash import Signatures, signatures
 from tapeout.data.io.parallel import in_order
+from tapeout.data.shards.minhash import Signatures, signatures
 from tapeout.data.shards.quality import poor
 from tapeout.data.shards.scrub import scrub
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import orjson
 
 from tapeout.config.pretraining import DocumentsJob, shard_name
-from tapeout.data.io.empty import EmptyCorpus
 from tapeout.data.io.decoding import decode_bytes, tidy
+from tapeout.data.io.empty import EmptyCorpus
 from tapeout.data.io.jsonl import write_json
 from tapeout.data.io.parallel import in_order
-from tapeout.data.shards.readers import Raw, raw_documents
 from tapeout.data.io.text_row import is_allowed, text_row
+from tapeout.data.shards.readers import Raw, raw_documents
 
 BATCH = 2**20
 """Bytes of raw text that go to a process at once."""

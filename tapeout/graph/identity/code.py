@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from tapeout.graph.identity.digest import digest_bytes, digest_file
 from tapeout.graph.errors import BrokenScript, UntraceableImport
+from tapeout.graph.identity.digest import digest_bytes, digest_file
 
 PLUGINS = "tapeout/plugins.py"
 """The one module that may import by name; a rule declares what its step loads through it."""
@@ -36,7 +36,9 @@ def closure(script: Path, root: Path, plugins: Sequence[str] = ()) -> dict[str, 
     for plugin in plugins:
         path = root.resolve().joinpath(*plugin.split("."))
         if not (path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()):
-            raise BrokenScript(f"There is no module {plugin} below {root.resolve()}.", "Correct its name in the config.")
+            raise BrokenScript(
+                f"There is no module {plugin} below {root.resolve()}.", "Correct its name in the config."
+            )
         waiting += sorted(_files(plugin, root.resolve()))
     while waiting:
         path = waiting.pop()

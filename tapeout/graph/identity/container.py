@@ -3,9 +3,9 @@
 import re
 from dataclasses import dataclass
 
+from tapeout.graph.errors import GraphError
 from tapeout.graph.identity.action import CONTAINER, Recipe
 from tapeout.graph.identity.environment import Environment, read_environment
-from tapeout.graph.errors import GraphError
 
 PINNED = re.compile(r"(?P<repository>[^\s@:]+(?::\d+/[^\s@:]+)?)(?::[\w.-]+)?@sha256:(?P<digest>[0-9a-f]{64})")
 

@@ -15,8 +15,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tapeout.graph.identity.digest import digest_value, write_atomically
 from tapeout.graph.errors import GraphError, InstallFailed, InvalidLock, MissingEnvironment
+from tapeout.graph.identity.digest import digest_value, write_atomically
 
 FOLDER = Path(".envs")
 LOCKS = Path("envs")

@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tapeout.graph.identity.digest import canonical, digest_files, digest_value
 from tapeout.graph.errors import InputChanged, NotAPlainFile
+from tapeout.graph.identity.digest import canonical, digest_files, digest_value
 
 SCHEMA = 1
 

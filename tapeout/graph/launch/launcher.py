@@ -16,10 +16,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tapeout.graph.launch import node_agent
+from tapeout.graph.errors import GraphError
 from tapeout.graph.identity.container import Container
 from tapeout.graph.identity.environment import Environment
-from tapeout.graph.errors import GraphError
+from tapeout.graph.launch import node_agent
 from tapeout.slurm.allocation import SUBMITTED
 
 BARE, APPTAINER, PYXIS = "bare", "apptainer", "pyxis"
@@ -273,7 +273,15 @@ class Contained:
         variables = host | {f"{node_agent.INTO_APPTAINER}{name}": value for name, value in inside.items()}
         if self.stopped is None:
             return Start(command, variables)
-        outer = [*srun(self.program.nodes), "--export=ALL", sys.executable, "-I", node_agent.__file__, "apptainer", "--"]
+        outer = [
+            *srun(self.program.nodes),
+            "--export=ALL",
+            sys.executable,
+            "-I",
+            node_agent.__file__,
+            "apptainer",
+            "--",
+        ]
         return Start([*outer, *command], variables | taken(self.caller, *JOB), self.stopped)
 
     def by_pyxis(self) -> Start:

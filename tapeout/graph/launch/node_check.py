@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tapeout.graph.launch import node_agent
 from tapeout.graph.errors import GraphError
-from tapeout.graph.retry_read import SECONDS as LATE
+from tapeout.graph.launch import node_agent
 from tapeout.graph.launch.launcher import JOB, RUNTIME, port, srun, taken
+from tapeout.graph.retry_read import SECONDS as LATE
 from tapeout.slurm.client import SlurmUnavailable, ask
 
 SECONDS_TO_ANSWER = 180

@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from tapeout.graph.errors import StepFailed
 from tapeout.graph.console import say
+from tapeout.graph.errors import StepFailed
 from tapeout.slurm.allocation import Allocation, note_restart, restarts
 from tapeout.slurm.client import AWAY, SlurmUnavailable
 from tapeout.slurm.submit import PATIENCE, SECONDS_BETWEEN

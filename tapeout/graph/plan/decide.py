@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from tapeout.graph.identity.action import Action, Recipe
 from tapeout.graph.errors import AmbiguousRule, UnknownArtifact
+from tapeout.graph.identity.action import Action, Recipe
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.workspace import State, Workspace
 

@@ -3,8 +3,8 @@
 import re
 import textwrap
 
-from tapeout.graph.plan.forecast import CORES, Forecast, Step
 from tapeout.graph.console import size
+from tapeout.graph.plan.forecast import CORES, Forecast, Step
 from tapeout.graph.workspace import State
 
 WIDTH = 80

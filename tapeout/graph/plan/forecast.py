@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from tapeout.graph.plan import rates
 from tapeout.graph.identity.action import WORK, Recipe, work
+from tapeout.graph.plan import rates
 from tapeout.graph.plan.decide import Decision
 from tapeout.graph.workspace import State, Workspace
 

@@ -9,11 +9,11 @@ import sys
 from collections import Counter
 from functools import cache
 
+from tapeout.graph.errors import GraphError
 from tapeout.graph.identity.action import Action
 from tapeout.graph.identity.digest import disk_full_is_named
-from tapeout.graph.errors import GraphError
-from tapeout.graph.retry_read import patiently
 from tapeout.graph.identity.manifest import Manifest
+from tapeout.graph.retry_read import patiently
 from tapeout.graph.workspace import State, Workspace
 
 UNCHANGED, TO_BUILD = "unchanged, cut off", "to build"

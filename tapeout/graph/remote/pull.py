@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from tapeout.graph.console import say, size
 from tapeout.graph.identity.action import Action
 from tapeout.graph.identity.digest import digest_file, write_atomically
-from tapeout.graph.store.entry import decode
 from tapeout.graph.identity.manifest import Entry, Manifest
-from tapeout.graph.store.store import Store, action_key, object_key
 from tapeout.graph.remote.transport import Transport
-from tapeout.graph.console import say, size
+from tapeout.graph.store.entry import decode
+from tapeout.graph.store.store import Store, action_key, object_key
 
 LARGEST_ENTRY = 32 << 20
 """Bytes of an entry, enough for some 150,000 files; nothing larger is read into memory, or pushed."""

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tapeout.graph.console import say
 from tapeout.graph.identity.digest import digest_file
 from tapeout.graph.identity.manifest import Entry, Manifest
 from tapeout.graph.remote.pull import LARGEST_ENTRY, Distrust, decode_bounded
-from tapeout.graph.store.store import Store, action_key, object_key
 from tapeout.graph.remote.transport import Transport
-from tapeout.graph.console import say
+from tapeout.graph.store.store import Store, action_key, object_key
 
 
 class Outcome(StrEnum):

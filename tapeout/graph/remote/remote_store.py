@@ -13,14 +13,14 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tapeout.graph.console import say, size
 from tapeout.graph.identity.action import Action
 from tapeout.graph.identity.digest import digest_bytes, write_atomically
 from tapeout.graph.identity.manifest import Entry, Manifest
 from tapeout.graph.remote.pull import Distrust, Found, Meter, Pull
 from tapeout.graph.remote.push import Outcome, Push, Pushed
-from tapeout.graph.store.store import Store, object_key
 from tapeout.graph.remote.transport import RemoteAway, RemoteRefuses, Transport, UnusableRemote, shown
-from tapeout.graph.console import say, size
+from tapeout.graph.store.store import Store, object_key
 
 SECONDS_LEFT_ALONE = 600.0
 """How long the processes of a run leave a remote alone that one of them found away."""

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
-from tapeout.graph.identity.digest import disk_full_is_named
 from tapeout.graph.errors import GraphError
+from tapeout.graph.identity.digest import disk_full_is_named
 from tapeout.graph.remote.protocols import PROTOCOLS
 
 BLOCK = 4 << 20

@@ -2,9 +2,9 @@
 
 import time
 
+from tapeout.graph.console import say
 from tapeout.graph.errors import StepFailed
 from tapeout.graph.store.store import Store
-from tapeout.graph.console import say
 from tapeout.slurm.allocation import Allocation
 
 SECONDS = 120

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from snakemake.logging import get_event, logger
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from tapeout.graph.run.run_record import Failure
 from tapeout.graph.console import CURE, say
+from tapeout.graph.run.run_record import Failure
 from tapeout.graph.workspace import Workspace
 from tapeout.slurm.job_messages import FAILED, REMARKS, Told
 

@@ -12,12 +12,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from tapeout.graph.identity.action import Recipe
-from tapeout.graph.run.run_record import Course, Failure
 from tapeout.graph.errors import DamagedEntry
-from tapeout.graph.run.step_progress import read_notes
-from tapeout.graph.run.plan_progress import Planned
+from tapeout.graph.identity.action import Recipe
 from tapeout.graph.plan.rates import granted
+from tapeout.graph.run.plan_progress import Planned
+from tapeout.graph.run.run_record import Course, Failure
+from tapeout.graph.run.step_progress import read_notes
 from tapeout.graph.workspace import Workspace
 from tapeout.slurm.client import SLURM, Job, SlurmUnavailable, live_jobs
 

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from tapeout.graph.console import say
 from tapeout.graph.run.run_record import RUN, Course, Failure
 from tapeout.graph.run.usage import spent, words
-from tapeout.graph.console import say
 from tapeout.graph.workspace import Workspace
 
 

@@ -21,24 +21,24 @@ from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
 
+from tapeout.graph.console import CURE, clock, say, size
+from tapeout.graph.errors import CodeChanged, GraphError, InputChanged, MissingOutput, StepFailed
 from tapeout.graph.identity.action import Action, Recipe, Reference
-from tapeout.graph.run.contention import alone
 from tapeout.graph.identity.code import closure
 from tapeout.graph.identity.container import Container, environment_of
-from tapeout.graph.run.run_record import RUN
 from tapeout.graph.identity.digest import canonical, disk_full_is_named
 from tapeout.graph.identity.environment import Environment
-from tapeout.graph.errors import CodeChanged, GraphError, InputChanged, MissingOutput, StepFailed
-from tapeout.graph.retry_read import patiently
-from tapeout.graph.launch.launcher import Launch, Program, Start, start
-from tapeout.graph.run.step_progress import Live, before, noted
 from tapeout.graph.identity.manifest import Manifest, take, vouch
+from tapeout.graph.launch.launcher import Launch, Program, Start, start
 from tapeout.graph.launch.node_check import rendezvous
 from tapeout.graph.launch.offline import cut_off
-from tapeout.graph.plan.rates import computed_on
 from tapeout.graph.launch.stopping import Stopper
 from tapeout.graph.plan.explain import keep_meanings
-from tapeout.graph.console import CURE, clock, say, size
+from tapeout.graph.plan.rates import computed_on
+from tapeout.graph.retry_read import patiently
+from tapeout.graph.run.contention import alone
+from tapeout.graph.run.run_record import RUN
+from tapeout.graph.run.step_progress import Live, before, noted
 from tapeout.graph.workspace import State, Workspace
 
 PASSED_ON = (

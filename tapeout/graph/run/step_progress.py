@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tapeout.graph.identity.digest import canonical, write_atomically
-from tapeout.graph.errors import GraphError
 from tapeout.graph.console import clock, say
+from tapeout.graph.errors import GraphError
+from tapeout.graph.identity.digest import canonical, write_atomically
 from tapeout.progress import MARK
 
 SECONDS_BETWEEN_LINES = 10.0

@@ -6,11 +6,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tapeout.graph.run.run_record import Course
-from tapeout.graph.plan.describe import LEAST_HOURS, duration, hours, span, wrapped
-from tapeout.graph.run.plan_progress import Planned
-from tapeout.graph.plan.rates import granted
 from tapeout.graph.console import clock
+from tapeout.graph.plan.describe import LEAST_HOURS, duration, hours, span, wrapped
+from tapeout.graph.plan.rates import granted
+from tapeout.graph.run.plan_progress import Planned
+from tapeout.graph.run.run_record import Course
 from tapeout.graph.workspace import Workspace
 from tapeout.slurm.accounting import Attempt, attempts
 from tapeout.slurm.client import SLURM, SlurmUnavailable

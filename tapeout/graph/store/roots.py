@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tapeout.graph.identity.digest import canonical, digest_bytes, digest_value, write_atomically
 from tapeout.graph.errors import NotWritable
+from tapeout.graph.identity.digest import canonical, digest_bytes, digest_value, write_atomically
 from tapeout.graph.store.store import Store
 
 HOST = Path(".graph") / "host"

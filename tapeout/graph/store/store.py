@@ -20,11 +20,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
+from tapeout.graph.errors import NotAPlainFile, NotWritable
 from tapeout.graph.identity.action import Action
 from tapeout.graph.identity.digest import canonical, digest_files, write_atomically
-from tapeout.graph.store.entry import decode, encode
-from tapeout.graph.errors import NotAPlainFile, NotWritable
 from tapeout.graph.identity.manifest import Entry, Manifest, sealed_time_ns, take
+from tapeout.graph.store.entry import decode, encode
 
 NO_WRITING = {errno.EACCES, errno.EPERM, errno.EROFS}
 COLLECTOR = "collector.lock"

@@ -22,13 +22,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from tapeout.graph.upkeep import named_runs
-from tapeout.graph.identity.environment import FOLDER, LOCKS, read_environment
 from tapeout.graph.errors import GraphError, NotWritable
-from tapeout.graph.store.action_index import Makers
+from tapeout.graph.identity.environment import FOLDER, LOCKS, read_environment
 from tapeout.graph.identity.manifest import Manifest
+from tapeout.graph.store.action_index import Makers
 from tapeout.graph.store.roots import DIGEST, Root, registered
 from tapeout.graph.store.store import Store
+from tapeout.graph.upkeep import named_runs
 from tapeout.graph.workspace import Workspace
 
 DAY = 86_400.0

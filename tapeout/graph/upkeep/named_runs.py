@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
-from tapeout.graph.identity.digest import canonical, write_atomically
 from tapeout.graph.errors import GraphError
-from tapeout.graph.store.action_index import inputs
+from tapeout.graph.identity.digest import canonical, write_atomically
 from tapeout.graph.identity.manifest import Manifest, vouch
+from tapeout.graph.store.action_index import inputs
 from tapeout.graph.workspace import Workspace
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

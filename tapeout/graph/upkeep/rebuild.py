@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tapeout.graph.identity.action import Action, Recipe
 from tapeout.graph.address import Place
-from tapeout.graph.identity.digest import write_atomically
 from tapeout.graph.errors import GraphError
+from tapeout.graph.identity.action import Action, Recipe
+from tapeout.graph.identity.digest import write_atomically
 from tapeout.graph.launch.launcher import Launch
 from tapeout.graph.run.runner import Step, perform
 from tapeout.graph.store.store import unused

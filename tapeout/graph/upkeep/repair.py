@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from tapeout.graph.identity.digest import digest_file, write_atomically
 from tapeout.graph.errors import DamagedEntry
+from tapeout.graph.identity.digest import digest_file, write_atomically
 from tapeout.graph.identity.manifest import Entry, Manifest, vouch
-from tapeout.graph.upkeep.named_runs import MANIFEST, read
 from tapeout.graph.store.store import Store, mode
+from tapeout.graph.upkeep.named_runs import MANIFEST, read
 from tapeout.graph.upkeep.verify import Kept, kept
 from tapeout.graph.workspace import Workspace
 

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tapeout.graph.identity.digest import digest_file
 from tapeout.graph.errors import NotAPlainFile
+from tapeout.graph.identity.digest import digest_file
 from tapeout.graph.identity.manifest import Entry, Manifest, vouch, walk
 from tapeout.graph.upkeep.named_runs import named, realised, view
 from tapeout.graph.workspace import Workspace

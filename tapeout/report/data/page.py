@@ -6,9 +6,9 @@ from typing import Any
 
 from tapeout.config.imported import SIDES
 from tapeout.config.inspection import ReportJob
-from tapeout.report.data.excerpt import marked
-from tapeout.inspection.rows import rows_of, text_of
 from tapeout.inspection.data_summary import Whole
+from tapeout.inspection.rows import rows_of, text_of
+from tapeout.report.data.excerpt import marked
 from tapeout.report.page.render import render
 
 WORD_MARK = "\u2581"

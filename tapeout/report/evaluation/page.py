@@ -6,11 +6,10 @@ from typing import Any
 from markupsafe import Markup
 
 from tapeout.evals.bootstrap import Estimate
+from tapeout.report.evaluation import plots, verdicts
+from tapeout.report.evaluation.material import Material
 from tapeout.report.page import render as page
 from tapeout.report.page import wording
-from tapeout.report.evaluation import plots
-from tapeout.report.evaluation import verdicts
-from tapeout.report.evaluation.material import Material
 
 
 def render(material: Material) -> str:

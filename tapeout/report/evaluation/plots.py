@@ -14,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tapeout.evals.bootstrap import Estimate
-from tapeout.report.page.wording import MODEL_NAMES, category, number, percent
 from tapeout.report.evaluation.figures import Figures
 from tapeout.report.evaluation.inputs import Step, TokenizerReport, TrainLog
+from tapeout.report.page.wording import MODEL_NAMES, category, number, percent
 
 INK, MUTED, GRID = "#010101", "#020202", "#030303"
 MODEL_COLOURS = {"base": "#040404", "dapt": "#050505", "sft": "#060606"}

@@ -5,8 +5,8 @@ from typing import Literal
 
 from tapeout.config.report import Report
 from tapeout.evals.bootstrap import Estimate
-from tapeout.report.page.wording import MODEL_NAMES, number, percent, points
 from tapeout.report.evaluation.figures import STEPS, Figures, Measure
+from tapeout.report.page.wording import MODEL_NAMES, number, percent, points
 
 Outcome = Literal["good", "part", "open", "bad"]
 

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from tapeout.data.instructions.import_report import BadRow
 from tests.data.imported.material import contents, imported, write_lines
 
+pytestmark = pytest.mark.environment("data")
+
 
 def message(text: str, role: str, *replies: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"text": text, "role": role, "lang": "en", "deleted": False, "replies": list(replies), **more}

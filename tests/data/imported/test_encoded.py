@@ -27,6 +27,8 @@ from tapeout.data.io.jsonl import MalformedRow
 from tests.data.imported.material import imported, write_lines
 from tests.small_tokenizer import train
 
+pytestmark = pytest.mark.environment("data")
+
 SENTENCES = [
     "The clock drives the flip-flop, and the state holds its value until the next edge.",
     "What is a latch? A latch is transparent while enable is high.",

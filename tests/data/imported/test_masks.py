@@ -12,6 +12,8 @@ from tapeout.data.encode.encoded import Pieces, Unfit, control_pieces, encode_co
 from tests.data.imported.test_encoded import LLAMA_2, SENTENCES
 from tests.small_tokenizer import train
 
+pytestmark = pytest.mark.environment("data")
+
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"

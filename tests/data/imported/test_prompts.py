@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapeout.data.instructions import formatting
-from tapeout.data.instructions import text
+from tapeout.data.instructions import formatting, text
 from tapeout.data.instructions.import_report import BadRow
 from tests.data.imported.material import contents, imported, write_lines
+
+pytestmark = pytest.mark.environment("data")
 
 
 def dolly(number: int, **changes: Any) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from tapeout.config.imported import SIDES
 from tests.data.imported.material import imported
 
+pytestmark = pytest.mark.environment("data")
+
 QUICK = settings(max_examples=25, deadline=None, derandomize=True)
 WORDS = [
     "setup",

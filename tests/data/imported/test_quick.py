@@ -13,14 +13,16 @@ from hypothesis import strategies as st
 
 from tapeout.config.imported import PromptResponse
 from tapeout.data.instructions import pieces
-from tapeout.data.instructions.import_report import Account, BadRow
-from tapeout.data.instructions.framed import framed
-from tapeout.data.instructions.question_clusters import Clusters, grams, jaccard, keys_of, near_pairs
-from tapeout.data.instructions.plain import plain_rows
 from tapeout.data.instructions.formats.prompt_response import prompt_rows
+from tapeout.data.instructions.framed import framed
+from tapeout.data.instructions.import_report import Account, BadRow
+from tapeout.data.instructions.plain import plain_rows
+from tapeout.data.instructions.question_clusters import Clusters, grams, jaccard, keys_of, near_pairs
 from tapeout.data.instructions.reading import json_lines
 from tapeout.data.instructions.source import import_source, read_rows
 from tests.data.imported.material import job, write_lines
+
+pytestmark = pytest.mark.environment("data")
 
 TEXTS = st.one_of(
     st.text(st.sampled_from([*'ab "\\\n\r\t\x0b,:{}[3]é漢\u00a0\x7f/']), max_size=12),

@@ -14,6 +14,8 @@ from tapeout.data.instructions.row import Row
 from tapeout.data.instructions.row_split import apportioned, split_rows
 from tapeout.data.instructions.text import digest_of
 
+pytestmark = pytest.mark.environment("data")
+
 WORDS = [a + b + c for a in ("ba", "ko", "ri", "tu") for b in ("lan", "mos", "vep", "dix") for c in ("a", "os", "ium")]
 
 

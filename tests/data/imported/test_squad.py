@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapeout.data.instructions.import_report import BadRow
 from tapeout.data.instructions.formats.squad import BadQuestionTemplate, rendered, squad_rows
+from tapeout.data.instructions.import_report import BadRow
 from tests.data.imported.material import TEMPLATE, contents, job, write_lines
+
+pytestmark = pytest.mark.environment("data")
 
 ROOT = Path(__file__).parents[3]
 CONTEXT = "The Ångström unit is {0.1} nm.\n It is named after Anders  Ångström."

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from tapeout.config.imported import Chat, Messages, ShareGpt
-from tapeout.data.instructions.import_report import Account, BadRow
 from tapeout.data.instructions.fields import filled, items, mapping, string
+from tapeout.data.instructions.import_report import Account, BadRow
 from tapeout.data.instructions.reading import Record
 from tapeout.data.instructions.row import Row
 from tapeout.data.instructions.text import digest_of

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tapeout.config.imported import ChatTrees
-from tapeout.data.instructions.import_report import Account, BadRow
 from tapeout.data.instructions.fields import filled, items, mapping, member, string
+from tapeout.data.instructions.formats.conversations import ASSISTANT, LABELLED, USER, Turn, chat_row
+from tapeout.data.instructions.import_report import Account, BadRow
 from tapeout.data.instructions.reading import Record
 from tapeout.data.instructions.row import Row
-from tapeout.data.instructions.formats.conversations import ASSISTANT, LABELLED, USER, Turn, chat_row
 
 SPEAKERS = {"prompter": USER, "assistant": ASSISTANT}
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 
 from tapeout.config.imported import PromptResponse, SelfInstruct
-from tapeout.data.instructions.import_report import Account, BadRow
 from tapeout.data.instructions.fields import filled, items, mapping, string
+from tapeout.data.instructions.import_report import Account, BadRow
 from tapeout.data.instructions.reading import Record
 from tapeout.data.instructions.row import Row
 from tapeout.data.instructions.text import CITATION, clean, context_first, digest_of

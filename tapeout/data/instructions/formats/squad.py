@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tapeout.config.imported import Squad
-from tapeout.data.instructions.import_report import Account, BadRow
 from tapeout.data.instructions.fields import filled, items, mapping, member, string
+from tapeout.data.instructions.import_report import Account, BadRow
 from tapeout.data.instructions.reading import Record
 from tapeout.data.instructions.row import Row
 from tapeout.data.instructions.text import digest_of
