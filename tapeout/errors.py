@@ -1,4 +1,4 @@
-"""Named errors: every failure that a user can cause or mend says its cause and its cure in one sentence each."""
+"""Named errors: every failure that a user can cause or mend says its cause and its fix in one sentence each."""
 
 
 class TapeoutError(Exception):
@@ -9,13 +9,13 @@ class TapeoutError(Exception):
 
     Args:
         cause: one sentence, what is wrong, with the names and values that matter.
-        cure: one sentence, what the reader can do about it.
+        fix: one sentence, what the reader can do about it.
     """
 
-    def __init__(self, cause: str, cure: str) -> None:
+    def __init__(self, cause: str, fix: str) -> None:
         super().__init__(cause)
         self.cause = cause
-        self.cure = cure
+        self.fix = fix
 
     def __str__(self) -> str:
-        return f"{type(self).__name__}: {self.cause}\n  cure: {self.cure}"
+        return f"{type(self).__name__}: {self.cause}\n  fix: {self.fix}"

@@ -1,12 +1,12 @@
 """Load the module behind a name: a data format, a model family, an evaluation, a training method, a source kind.
 
-A seam is a package in which each module implements one thing, for example ``tapeout.evals.tasks``. A configuration names
-an implementation by its module's name in that package (``bits_per_byte``), or by a dotted module name for one from
+A seam is a package in which each module implements one thing, for example ``tapeout.evals.tasks``. A configuration
+names an implementation by its module name in that package (``bits_per_byte``), or by a dotted module name for one from
 outside (``my_team.tasks.lint``), which must lie below the project's folder.
 
-The code identity of a step follows static imports only. A rule therefore states the modules that its step loads by name,
-``plugins=[...]`` among its params: they and what they import become part of the step's code, and ``load`` refuses any
-other module while a step runs. No other module of the project may import by name.
+The code identity of a step follows static imports only. A rule therefore states the modules that its step loads by
+name, ``plugins=[...]`` among its params: they and what they import become part of the step's code, and ``load`` refuses
+any other module while a step runs. No other module of the project may import by name.
 """
 
 import importlib

@@ -1,8 +1,8 @@
 """Select the tests of the environment that runs pytest.
 
-A test file states the locked environment whose packages it needs: ``pytestmark = pytest.mark.environment("nemo")``. A file
-without that mark runs in ``dev``. Run pytest with the Python of an environment, and it collects the files of that environment
-alone; files and folders of the others are not imported.
+A test file states the locked environment whose packages it needs: ``pytestmark = pytest.mark.environment("nemo")``. A
+file without that mark runs in ``dev``. Run pytest with the Python of an environment, and it collects the files of that
+environment alone; files and folders of the others are not imported.
 """
 
 import ast

@@ -8,13 +8,12 @@ FLOORS = {
     "cli": {"graph", "slurm", "config", "compare", "provenance", "report"},
     "provenance": {"compare", "graph", "config"},
     "compare": {"graph", "config"},
-    "report": {"page", "evals", "data", "config"},
-    "data_report": {"page", "inspection", "data", "config"},
+    "report": {"inspection", "evals", "data", "config"},
     "inspection": {"tokenizer", "data", "config"},
-    "page": set(),
-    "evals": {"nemo", "tokenizer", "data", "config"},
-    "nemo": {"model", "tokenizer", "data", "config"},
-    "model": {"tokenizer", "data", "config"},
+    "evals": {"train", "nemo", "models", "tokenizer", "data", "config"},
+    "train": {"nemo", "models", "tokenizer", "data", "config"},
+    "nemo": {"models", "tokenizer", "data", "config"},
+    "models": {"tokenizer", "data", "config"},
     "tokenizer": {"data", "config"},
     "data": {"sources", "config"},
     "sources": {"config"},
@@ -22,7 +21,7 @@ FLOORS = {
     "graph": {"slurm"},
     "slurm": set(),
 }
-GROUND = {"errors", "progress", "command"}
+GROUND = {"errors", "progress", "program", "plugins"}
 
 
 def imported(path: Path) -> set[str]:

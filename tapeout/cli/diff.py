@@ -70,16 +70,16 @@ def diff(old: str, new: str, limit: int, actions: bool, configs: list[Path], as_
     runs = [address for address in (old, new) if _is_run(address)]
     if len(runs) == 1:
         other = new if runs[0] == old else old
-        cure = f"Name two runs, or two artifacts, such as {other}@NAME."
-        raise UnlikeThings(f"{runs[0]} is a run and {other} is not.", cure)
+        fix = f"Name two runs, or two artifacts, such as {other}@NAME."
+        raise UnlikeThings(f"{runs[0]} is a run and {other} is not.", fix)
     bounds = read([DEFAULTS, *configs])
     try:
         with disk_full_is_named(), _scratch(workspace) as folder:
             setting = _Setting(workspace, bounds, Path(folder), None if as_json else limit)
             value, parts = _runs(setting, old, new) if runs else _artifacts(setting, old, new, actions)
     except OSError as error:
-        cure = "Correct its permissions; what is missing from the store is found by: tapeout verify --deep"
-        raise NotReadable(f"{error.filename} cannot be read: {error.strerror}.", cure) from error
+        fix = "Correct its permissions; what is missing from the store is found by: tapeout verify --deep"
+        raise NotReadable(f"{error.filename} cannot be read: {error.strerror}.", fix) from error
     output.show(value, as_json, *parts)
     return 0 if value["same"] else 1
 

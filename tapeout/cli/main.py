@@ -5,7 +5,7 @@ Exit codes:
   0  as it should be
   1  something is to be done, or differs
   2  a mistake in the call
-  3  a named error, with its cause and its cure
+  3  a named error, with its cause and its fix
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""How commands speak: tables for people, JSON for programs, one sentence of cause and one of cure for errors."""
+"""How commands speak: tables for people, JSON for programs, one sentence of cause and one of fix for errors."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

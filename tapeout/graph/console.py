@@ -3,7 +3,7 @@
 import os
 import sys
 
-CURE = "  cure: "
+FIX = "  fix: "
 """How the line of a named error that says what to do begins."""
 
 

@@ -43,7 +43,7 @@ PYTHON = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}")
 
 @contextmanager
 def named_errors() -> Iterator[None]:
-    """Show a named error as one sentence of cause and one of cure, without Snakemake's or Python's inner workings."""
+    """Show a named error as one sentence of cause and one of fix, without Snakemake's or Python's inner workings."""
     try:
         with disk_full_is_named():
             yield

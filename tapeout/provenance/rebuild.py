@@ -49,7 +49,7 @@ def rehearse(code: Path, document: Document, store: Path) -> None:
     Raises:
         IncompleteCode: a file is missing, so that the graph cannot be read or some step is another one.
     """
-    cure = "Name the files that are missing with --also."
+    fix = "Name the files that are missing with --also."
     with tempfile.TemporaryDirectory(prefix="tapeout-rehearsal-") as scratch:
         folder = Path(scratch) / "project"
         shutil.copytree(code, folder)
@@ -65,10 +65,10 @@ def rehearse(code: Path, document: Document, store: Path) -> None:
         if done.returncode:
             lines = [line for line in done.stdout.splitlines() if line and not line.startswith(ALWAYS_SAID)]
             said = "\n    | ".join(["", *lines[:LINES_SHOWN]]).replace(str(folder), ".")
-            raise IncompleteCode(f"From the exported files alone the graph cannot be read:{said}", cure)
+            raise IncompleteCode(f"From the exported files alone the graph cannot be read:{said}", fix)
         for name, manifest in document.manifests.items():
             if workspace(folder).action(name).digest != manifest.action:
-                raise IncompleteCode(f"From the exported files alone {name} is made by another action.", cure)
+                raise IncompleteCode(f"From the exported files alone {name} is made by another action.", fix)
 
 
 def lay_out(export: Path, document: Document, folder: Path, environments: Path | None) -> None:
@@ -139,15 +139,15 @@ def run(document: Document, folder: Path) -> None:
         print(line, end="", file=sys.stderr, flush=True)
         if found := FAILURE.search(line):
             failures.append([found[1], found[2], ""])
-        elif failures and not failures[-1][2] and line.startswith("  cure: "):
-            failures[-1][2] = line.removeprefix("  cure: ").strip()
+        elif failures and not failures[-1][2] and line.startswith("  fix: "):
+            failures[-1][2] = line.removeprefix("  fix: ").strip()
     if not process.wait():
         return
-    artifact, cause, cure = failures[0] if failures else ("", f"Snakemake ended with {process.returncode}.", "")
+    artifact, cause, fix = failures[0] if failures else ("", f"Snakemake ended with {process.returncode}.", "")
     cause = cause.removeprefix("StepFailed: ")
     logs = f"Read the messages above; the logs are in {folder / 'logs'}."
     if artifact in {source.artifact for source in document.sources}:
-        raise SourceRefused(f"{artifact}: {cause}", cure or logs)
+        raise SourceRefused(f"{artifact}: {cause}", fix or logs)
     raise RebuildFailed(f"{artifact}: {cause}" if artifact else cause, logs)
 
 

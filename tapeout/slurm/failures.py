@@ -9,12 +9,12 @@ from tapeout.slurm.client import SlurmUnavailable, ask, record
 LINES_OF_LOG = 12
 FAILED_STEP = "✗ "
 """How the runner begins the line that names a step's error."""
-CURE = "  cure: "
+FIX = "  fix: "
 
 OUT_OF_MEMORY = re.compile(r"oom[-_ ]kill|exceeded (job |step )?memory limit|out of memory handler", re.IGNORECASE)
 """What Slurm's own daemons write into the log of a job one of whose steps took too much memory."""
 
-CURES = {
+FIXES = {
     "TIMEOUT": "Raise minutes of the partition in config/site.yaml. What a training saved is kept: run again.",
     "OUT_OF_MEMORY": "Raise memory_gb of the partition in config/site.yaml and run again.",
     "CANCELLED": "If that was not wanted, run again: what a training saved is kept.",
@@ -39,7 +39,7 @@ def explain(what: str, job: str, log: Path) -> str:
         log: Slurm's log of it.
     """
     state, nodes, elapsed, limit = _ending(job)
-    said, cure = _said(log)
+    said, fix = _said(log)
     if log.exists() and OUT_OF_MEMORY.search(log.read_text(errors="replace")):
         state = "OUT_OF_MEMORY"  # of the step; the job itself then counts as failed
     word = state.partition(" ")[0]
@@ -47,7 +47,7 @@ def explain(what: str, job: str, log: Path) -> str:
     where = f" on {nodes}" if nodes else ""
     how = f"{state or 'ended, and nobody knows how'}{times}"
     sentence = f"{FAILED_STEP}{what}  job {job}{where}: {how}; log: {os.path.relpath(log)}"
-    return "\n".join([sentence, *(f"    | {line}" for line in said), f"{CURE}{CURES.get(word) or cure or BY_ITSELF}"])
+    return "\n".join([sentence, *(f"    | {line}" for line in said), f"{FIX}{FIXES.get(word) or fix or BY_ITSELF}"])
 
 
 def _ending(job: str) -> tuple[str, str, str, str]:
@@ -73,18 +73,18 @@ def _ending(job: str) -> tuple[str, str, str, str]:
 
 
 def _said(log: Path) -> tuple[list[str], str | None]:
-    """The error that the step named, and its cure with what follows it; else the last lines of the log."""
+    """The error that the step named, and its fix with what follows it; else the last lines of the log."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     named = [place for place, line in enumerate(lines) if line.startswith(FAILED_STEP)]
     if not named:
         return lines[-LINES_OF_LOG:], None
     said = [lines[named[-1]].removeprefix(FAILED_STEP).partition("  ")[2]]  # without the artifact's name
-    cure: list[str] = []
+    fix: list[str] = []
     for line in lines[named[-1] + 1 :]:
-        if line.startswith(CURE):
-            cure.append(line.removeprefix(CURE))
+        if line.startswith(FIX):
+            fix.append(line.removeprefix(FIX))
         elif line.startswith("    "):
-            (cure or said).append(line)
+            (fix or said).append(line)
         else:
             break
-    return said, "\n".join(cure) or None
+    return said, "\n".join(fix) or None

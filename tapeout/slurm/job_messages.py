@@ -36,26 +36,26 @@ class Told:
             return None
         return f"> {self.names.get(int(found[1]), 'a step')}  job {found[2]} in the queue"
 
-    def failed(self, what: str, said: str, logs: list[str], cure: str) -> str:
+    def failed(self, what: str, said: str, logs: list[str], fix: str) -> str:
         """What to say of a job that did not end well.
 
         Args:
             what: the artifact or rule.
             said: the executor's words.
             logs: of the job; Slurm's is the last.
-            cure: how the line begins that says what to do.
+            fix: how the line begins that says what to do.
         """
         if job := FAILED.search(said):
             return explain(what, job[1], Path(logs[-1]))
         if submission := NOT_SUBMITTED.search(said):
             reason = submission[1].removeprefix("sbatch: error: ").splitlines()[0]
             advice = "Correct config/site.yaml, or wait for the cluster; then run again."
-            return f"{FAILED_STEP}{what}  sbatch took no job: {reason}\n{cure}{advice}"
+            return f"{FAILED_STEP}{what}  sbatch took no job: {reason}\n{fix}{advice}"
         if exception := NOT_TAKEN.search(said):
             reason = " ".join(exception[1].split())
-            return f"{FAILED_STEP}{what}  was not submitted: {reason}\n{cure}Correct config/site.yaml and run again."
+            return f"{FAILED_STEP}{what}  was not submitted: {reason}\n{fix}Correct config/site.yaml and run again."
         if said.startswith(OURS):
-            return f"{FAILED_STEP}{what}  {said.removeprefix(OURS)}; log: {logs[-1]}\n{cure}Run again."
+            return f"{FAILED_STEP}{what}  {said.removeprefix(OURS)}; log: {logs[-1]}\n{fix}Run again."
         return f"{FAILED_STEP}{what} did not finish; log: {', '.join(logs or ['none'])}"
 
 

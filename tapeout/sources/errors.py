@@ -1,4 +1,4 @@
-"""What can go wrong with a source, each with its cause and cure."""
+"""What can go wrong with a source, each with its cause and fix."""
 
 from tapeout.errors import TapeoutError
 

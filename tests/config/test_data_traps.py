@@ -25,7 +25,7 @@ def loaded(**sections: Any) -> Settings:
 
 
 def refused(words: str, **sections: Any) -> None:
-    with pytest.raises(InvalidConfig, match="cure: ") as found:
+    with pytest.raises(InvalidConfig, match="fix: ") as found:
         loaded(**sections)
     assert words in str(found.value)
 

@@ -43,6 +43,6 @@ def test_bounds_of_sets_that_there_are() -> None:
     ],
 )
 def test_a_bound_that_would_bind_nothing_is_named(gates: dict[str, Any], words: str) -> None:
-    with pytest.raises(InvalidConfig, match="cure: ") as found:
+    with pytest.raises(InvalidConfig, match="fix: ") as found:
         looked_at(gates)
     assert words in str(found.value)

@@ -62,7 +62,7 @@ def test_the_schema_is_the_models() -> None:
     ],
 )
 def test_what_is_wrong_is_named(change: dict, words: str) -> None:
-    with pytest.raises(InvalidConfig, match="cure: ") as found:
+    with pytest.raises(InvalidConfig, match="fix: ") as found:
         load({**default(), **change})
     assert words in str(found.value)
 
@@ -143,6 +143,6 @@ def test_a_file_that_is_no_mapping_of_single_keys_is_named(content: bytes, words
     (tmp_path / "own.yaml").write_bytes(content)
     sources = ["config/sources.yaml", str(tmp_path / "own.yaml")]
     for config, files in (({**default(), "sources": sources}, []), (default(), [tmp_path / "own.yaml"])):
-        with pytest.raises(InvalidConfig, match=r"own.yaml cannot be read: [^\n]*\n +cure: ") as found:
+        with pytest.raises(InvalidConfig, match=r"own.yaml cannot be read: [^\n]*\n +fix: ") as found:
             load(config, files)
         assert words in str(found.value)

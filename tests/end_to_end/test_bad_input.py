@@ -1,4 +1,4 @@
-"""What a user can get wrong is one named sentence with its cure, and the next run is right."""
+"""What a user can get wrong is one named sentence with its fix, and the next run is right."""
 
 import subprocess
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.end_to_end
 
 def refused(made: Clone, error: str, *arguments: str) -> str:
     text = made.run(*arguments, ok=False).text
-    assert f"{error}: " in text and "cure: " in text, text
+    assert f"{error}: " in text and "fix: " in text, text
     assert "Traceback" not in text
     return text
 
@@ -63,5 +63,5 @@ def test_a_malformed_row_names_its_line(fresh: Clone, line: str) -> None:
         [*command, *options], cwd=fresh.root, env={"PYTHONPATH": str(fresh.root)}, capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert f"line {text.count(chr(10))}" in done.stderr and "cure: " in done.stderr
+    assert f"line {text.count(chr(10))}" in done.stderr and "fix: " in done.stderr
     assert not (fresh.root / "formatted.jsonl").exists()

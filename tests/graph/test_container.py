@@ -118,7 +118,7 @@ def test_images_that_the_site_has_pulled(project: Project, runtimes: StandIns, t
     use(project, ONE, f"{{runtime: apptainer, images: '{tmp_path}/images'}}")
     file = tmp_path / "images" / f"sha256-{'1' * 64}.sif"
     run = project.run(ok=False)
-    assert f"cure: Run: apptainer pull {file} docker://registry.example.org/lab/nemo@sha256:1111" in run.text
+    assert f"fix: Run: apptainer pull {file} docker://registry.example.org/lab/nemo@sha256:1111" in run.text
     file.touch()
     project.run()
     assert runtimes.calls("apptainer")[0]["image"] == str(file)

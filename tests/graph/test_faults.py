@@ -221,9 +221,9 @@ def test_a_failing_step_names_artifact_cause_and_log(built: Project) -> None:
 
 
 def test_a_named_error_of_a_step_is_shown_with_its_cure(built: Project) -> None:
-    built.edit("scripts/model.py", "output.mkdir()", 'raise SystemExit("BadRow: row 3 is empty.\\n  cure: Delete it.")')
+    built.edit("scripts/model.py", "output.mkdir()", 'raise SystemExit("BadRow: row 3 is empty.\\n  fix: Delete it.")')
     text = built.run(ok=False).text
-    assert "✗ model  StepFailed: BadRow: row 3 is empty.\n  cure: Delete it." in text
+    assert "✗ model  StepFailed: BadRow: row 3 is empty.\n  fix: Delete it." in text
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_an_output_that_is_none_is_refused(project: Project, statement: str, err
 def test_a_faulty_graph_is_a_named_error(project: Project, file: str, old: str, new: str, error: str) -> None:
     project.edit(file, old, new)
     text = project.run(ok=False).text
-    assert error in text and "cure:" in text
+    assert error in text and "fix:" in text
     assert "Traceback" not in text
 
 
@@ -273,6 +273,6 @@ def test_a_full_disk_is_a_named_error_and_harms_nothing(project: Project, place:
         timeout=120,
     )
     assert done.returncode != 0
-    assert "No space is left" in done.stderr and "cure:" in done.stderr
+    assert "No space is left" in done.stderr and "fix:" in done.stderr
     assert project.run().status == 0
     assert project.run().nothing_done

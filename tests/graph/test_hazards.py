@@ -103,7 +103,7 @@ def test_a_mark_may_be_the_target(built: Project) -> None:
 def test_a_rule_that_leaves_its_identity_open_is_refused(project: Project, old: str, new: str, words: str) -> None:
     project.edit("rules/steps.smk", old, new)
     text = project.run("-n", ok=False).text
-    assert words in text and "cure:" in text and 'File "' not in text
+    assert words in text and "fix:" in text and 'File "' not in text
 
 
 def test_an_artifact_inside_another_is_refused() -> None:

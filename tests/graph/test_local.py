@@ -13,8 +13,8 @@ from tapeout.graph.identity.local_files import LocalDigests
 def test_a_file_is_read_again_only_when_it_may_have_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read = []
     digest_files = local_files.digest_files
-    monkeypatch.setattr(local, "digest_files", lambda paths: read.extend(paths) or digest_files(paths))
-    monkeypatch.setattr(local, "RACY_NS", 0)
+    monkeypatch.setattr(local_files, "digest_files", lambda paths: read.extend(paths) or digest_files(paths))
+    monkeypatch.setattr(local_files, "RACY_NS", 0)
     path, digests = tmp_path / "rows.jsonl", LocalDigests(tmp_path / "memory" / "digests.json")
     path.write_bytes(b"one")
     for _ in range(3):
@@ -41,7 +41,7 @@ def test_a_broken_memory_is_forgotten(tmp_path: Path) -> None:
 
 
 def test_many_files_are_remembered_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "RACY_NS", 0)
+    monkeypatch.setattr(local_files, "RACY_NS", 0)
     digests = LocalDigests(tmp_path / "digests.json")
     paths = [tmp_path / str(number) for number in range(20)]
     for path in paths:

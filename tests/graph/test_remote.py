@@ -337,7 +337,7 @@ def test_options_that_do_not_fit_are_named(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setitem(fsspec.config.conf, "ssh", {"colour": "blue"})
     with pytest.raises(UnusableRemote, match="colour") as raised:
         here(tmp_path / "one", nowhere("ssh://127.0.0.1/far")).remote.find([Action({"artifact": "a"})])
-    assert "FSSPEC_SSH" in raised.value.cure
+    assert "FSSPEC_SSH" in raised.value.fix
 
 
 def test_a_mode_that_is_none_is_named(file: Place, tmp_path: Path) -> None:

@@ -230,9 +230,9 @@ def test_a_run_ends_failed_killed_or_well(folder: Folder) -> None:
     assert folder.look()["words"].standing is Standing.FAILED
     (told,) = reasons(folder.view(), folder.workspace.work)
     assert told.text == "✗ words did not finish" and tail(told, 1) == ["    | last"]
-    folder.note("words", pid=GONE, failed="StepFailed: it did.\n  cure: do not.")
+    folder.note("words", pid=GONE, failed="StepFailed: it did.\n  fix: do not.")
     (told,) = reasons(folder.view(), folder.workspace.work)
-    assert told.text == "✗ words  StepFailed: it did.\n  cure: do not."
+    assert told.text == "✗ words  StepFailed: it did.\n  fix: do not."
     replace(failed, ended=time.time()).write(folder.workspace)
     assert folder.view().failed and not folder.view().alive
     folder.workspace.mark_sealed("words")

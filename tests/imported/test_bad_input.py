@@ -197,7 +197,7 @@ def test_bad_input_is_named_or_counted(bad: Bad, tmp_path: Path) -> None:
     error = BrokenFile if bad.kept is None else BadRow
     with pytest.raises(error) as found:
         import_source(folder, job("prompt_response", **OPTIONS), output)
-    assert bad.reason in str(found.value) and bad.name in found.value.cause and "\n  cure: " in str(found.value)
+    assert bad.reason in str(found.value) and bad.name in found.value.cause and "\n  fix: " in str(found.value)
     assert str(tmp_path) not in str(found.value)
     assert not output.exists()
     if bad.kept is None:
@@ -244,7 +244,7 @@ def test_a_missing_column_is_told_with_those_that_are_there(tmp_path: Path) -> N
     many = b"question,answer," + b",".join(b"c%d" % number for number in range(20))
     (tmp_path / "r.csv").write_bytes(many + b"\n" + b"a," * 21 + b"a\n")
     found = (
-        r"no field 'instruction' \(it has 'question', 'answer', 'c0', .* 14 more\)\.\n +cure: .*fields of this source"
+        r"no field 'instruction' \(it has 'question', 'answer', 'c0', .* 14 more\)\.\n +fix: .*fields of this source"
     )
     with pytest.raises(BadRow, match=found):
         imported(tmp_path, tmp_path / "out", "prompt_response")

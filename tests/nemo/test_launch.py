@@ -120,14 +120,14 @@ def test_several_machines_meet_at_the_rendezvous(tmp_path: Path, start: Start) -
 @pytest.mark.parametrize(
     ("scene", "words"),
     [
-        ("odd", ["Odd: The second is odd.", "  cure: Even it."]),
+        ("odd", ["Odd: The second is odd.", "  fix: Even it."]),
         (
             "dies",
-            ["RankFailed: Rank 1 of 2 ended with signal 9 before its work was done.", "  cure: Read what it said"],
+            ["RankFailed: Rank 1 of 2 ended with signal 9 before its work was done.", "  fix: Read what it said"],
         ),
         (
             "ends",
-            ["RankFailed: Rank 1 of 2 ended with status 7 before its work was done.", "  cure: Read what it said"],
+            ["RankFailed: Rank 1 of 2 ended with status 7 before its work was done.", "  fix: Read what it said"],
         ),
     ],
 )

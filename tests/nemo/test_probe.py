@@ -65,7 +65,7 @@ def test_as_a_program(tmp_path: Path) -> None:
     done = run({"torch": "1.0"}, "no.json")
     assert done.returncode == 1 and not (tmp_path / "no.json").exists()
     last = done.stderr.rstrip().splitlines()[-2:]
-    assert last[0].startswith("WrongPackages: ") and last[1].startswith("  cure: ")
+    assert last[0].startswith("WrongPackages: ") and last[1].startswith("  fix: ")
     for output in ("a.json", "b.json"):
         assert run({}, output).returncode == 0
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()

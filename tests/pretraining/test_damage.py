@@ -124,7 +124,7 @@ def test_it_has_a_name_or_is_counted(
         return
     with pytest.raises(error, match=words) as found:
         made(source, tmp_path / "made")
-    assert "\n  cure: " in str(found.value) and str(tmp_path) not in str(found.value)
+    assert "\n  fix: " in str(found.value) and str(tmp_path) not in str(found.value)
 
 
 def test_licences_that_a_row_names(tmp_path: Path) -> None:

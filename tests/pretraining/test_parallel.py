@@ -32,7 +32,7 @@ def refused(name: str) -> None:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_named_error_stays_one(workers: int) -> None:
     assert list(in_order(doubled, range(6), workers)) == [0, 2, 4, 6, 8, 10]
-    with pytest.raises(MalformedRow, match="rows.jsonl, line 7: seven.\n  cure: Correct") as found:
+    with pytest.raises(MalformedRow, match="rows.jsonl, line 7: seven.\n  fix: Correct") as found:
         list(in_order(doubled, range(40), workers))
     assert found.value.line == 7
 

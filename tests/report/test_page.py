@@ -99,7 +99,7 @@ def test_missing_input_is_one_sentence_and_leaves_nothing(make_inputs: Make, tmp
     files["sft"].unlink()
     done = run_program(files, tmp_path / "report")
     assert done.returncode == 1
-    assert "UnreadableReportInput" in done.stderr and "cure:" in done.stderr and "Traceback" not in done.stderr
+    assert "UnreadableReportInput" in done.stderr and "fix:" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "report").exists()
 
 

@@ -37,7 +37,7 @@ def main() -> int:
     if os.geteuid() or shutil.which("apt-get") is None:
         print(
             f"The tests on a real Slurm need {', '.join(packages)}, and this user cannot install them.\n"
-            f"  cure: As root, on Debian 12: {' '.join(command)}. Or leave them out: make test SLURM=no",
+            f"  fix: As root, on Debian 12: {' '.join(command)}. Or leave them out: make test SLURM=no",
             file=sys.stderr,
         )
         return 1

@@ -27,7 +27,7 @@ def told(project: OnCluster, text: str, state: str) -> re.Match[str]:
     """The one sentence on the training's job."""
     found = re.search(SENTENCE.format(state=state), text)
     assert found and (project.root / found[3]).exists(), text
-    assert "Traceback" not in text and "\n  cure: " in text
+    assert "Traceback" not in text and "\n  fix: " in text
     return found
 
 

@@ -88,7 +88,7 @@ def test_the_program_of_one_node_fails_for_both(project: OnCluster) -> None:
     """The named error of a program is told although srun has the last word in the log."""
     on_two_nodes(project)
     script = project.path("scripts/train.py")
-    failing = 'sys.exit("Bad: this node does not like it.\\n  cure: Do not ask it.")'
+    failing = 'sys.exit("Bad: this node does not like it.\\n  fix: Do not ask it.")'
     text = script.read_text().replace("        sys.exit()\n", f"        {failing}\n", 1)
     assert text != script.read_text()
     script.write_text(text)

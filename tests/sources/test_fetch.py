@@ -126,5 +126,5 @@ def test_the_script_says_cause_and_cure_without_a_traceback(place: Place, tmp_pa
     done = run_script(archive(sha256="a" * 64), tmp_path)
     assert done.returncode == 1
     assert "WrongHash" in done.stderr
-    assert "cure:" in done.stderr
+    assert "fix:" in done.stderr
     assert "Traceback" not in done.stderr

@@ -130,16 +130,16 @@ GATED = [
 ]
 
 
-@pytest.mark.parametrize(("token", "error", "cause", "cure"), GATED)
+@pytest.mark.parametrize(("token", "error", "cause", "fix"), GATED)
 def test_a_gated_repository(
-    place: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str, error: type, cause: str, cure: str
+    place: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str, error: type, cause: str, fix: str
 ) -> None:
     place.repositories["models/owner/name"].gated = True
     if token:
         monkeypatch.setenv("HF_TOKEN", token)
     with pytest.raises(error, match=cause) as caught:
         fetch(record(), tmp_path)
-    assert re.search(cure, str(caught.value))
+    assert re.search(fix, str(caught.value))
     assert "hf_" not in str(caught.value).replace("hf_model", "") and kept(tmp_path) == set()
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     assert fetch(record(), tmp_path, out="granted") == FILES
@@ -306,6 +306,6 @@ def test_the_script_says_cause_and_cure(place: Hub, tmp_path: Path) -> None:
     for more, words in (({}, "GatedSource"), ({"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE forbids it")):
         variables = {**environment, **more}
         done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
-        assert done.returncode == 1 and words in done.stderr and "cure:" in done.stderr
+        assert done.returncode == 1 and words in done.stderr and "fix:" in done.stderr
         assert "Traceback" not in done.stderr
         (tmp_path / "out").rmdir()

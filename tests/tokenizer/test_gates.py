@@ -59,7 +59,7 @@ def test_a_cut_vocabulary_is_named() -> None:
 def test_an_odd_size_is_named_with_the_way_out() -> None:
     with pytest.raises(VocabularySizeNotMultiple, match="not a multiple of 1000") as caught:
         check_size(base, 1000)
-    assert "Add 560" in caught.value.cure
+    assert "Add 560" in caught.value.fix
 
 
 def test_lost_text_is_named() -> None:

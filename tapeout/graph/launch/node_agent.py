@@ -91,9 +91,7 @@ def into_apptainer(command: list[str]) -> None:
     try:
         os.execvp(command[0], command)
     except FileNotFoundError:
-        print(
-            f"MissingRuntime: There is no {command[0]} on node {_name()}.\n  cure: Install it there.", file=sys.stderr
-        )
+        print(f"MissingRuntime: There is no {command[0]} on node {_name()}.\n  fix: Install it there.", file=sys.stderr)
         sys.exit(127)
 
 

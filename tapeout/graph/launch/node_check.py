@@ -103,4 +103,4 @@ def _asked(*command: str) -> str:
     try:
         return ask(*command)
     except SlurmUnavailable as error:
-        raise BrokenNode(error.cause, error.cure) from error
+        raise BrokenNode(error.cause, error.fix) from error

@@ -243,8 +243,8 @@ class Transport:
         return RemoteAway(f"The remote {self.name} is away ({self._away}).", "See to it, or unset TAPEOUT_REMOTE.")
 
     def _refused(self, error: Exception) -> RemoteRefuses:
-        cure = "Mend credentials, permissions or space there, or leave TAPEOUT_REMOTE_MODE read-only."
-        return RemoteRefuses(f"The remote {self.name} refuses ({self._words(error)}).", cure)
+        fix = "Mend credentials, permissions or space there, or leave TAPEOUT_REMOTE_MODE read-only."
+        return RemoteRefuses(f"The remote {self.name} refuses ({self._words(error)}).", fix)
 
     def _words(self, error: Exception) -> str:
         """What a library said, in one line and without the address's password."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from snakemake.logging import get_event, logger
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from tapeout.graph.console import CURE, say
+from tapeout.graph.console import FIX, say
 from tapeout.graph.run.run_record import Failure
 from tapeout.graph.workspace import Workspace
 from tapeout.slurm.job_messages import FAILED, REMARKS, Told
@@ -46,7 +46,7 @@ class OnlyWhatMatters(logging.Filter):
         elif event is LogEvent.JOB_ERROR:
             said, logs = getattr(record, "rule_msg", None) or "", getattr(record, "log", None) or []
             what, job = _what(record), FAILED.search(said)
-            text = self.told.failed(what, said, logs, CURE)
+            text = self.told.failed(what, said, logs, FIX)
             self.failed(Failure(what, text, logs[-1] if logs else "", job[1] if job else ""))
             if self.quiet:
                 record.event = None

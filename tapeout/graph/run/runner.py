@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
 
-from tapeout.graph.console import CURE, clock, say, size
+from tapeout.graph.console import FIX, clock, say, size
 from tapeout.graph.errors import CodeChanged, GraphError, InputChanged, MissingOutput, StepFailed
 from tapeout.graph.identity.action import Action, Recipe, Reference
 from tapeout.graph.identity.code import closure
@@ -351,8 +351,8 @@ def _failure(step: Step, status: int) -> StepFailed:
     lines = [line for line in said if not line.startswith(BY_SLURM)]
     if lines and f"[Errno {errno.ENOSPC}]" in lines[-1]:
         return StepFailed(f"No space is left on the device: {lines[-1]}.", "Free some space and run again.")
-    if len(lines) >= 2 and lines[-1].startswith(CURE):
-        return StepFailed(lines[-2], lines[-1].removeprefix(CURE))
+    if len(lines) >= 2 and lines[-1].startswith(FIX):
+        return StepFailed(lines[-2], lines[-1].removeprefix(FIX))
     end = "\n".join(f"    | {line}" for line in said[-LINES_OF_LOG:])
     return StepFailed(f"{step.recipe.script} {_ending(status)}.", f"Read the log {step.log}, which ends:\n{end}")
 

@@ -115,7 +115,7 @@ def test_tasks_of_self_instruct(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [None, "", "  ", 7, ["x"], "a\0b"])
 def test_what_is_no_row_stops_or_is_counted(tmp_path: Path, field: str, value: Any) -> None:
     folder = write_lines(tmp_path / "a", [dolly(1), dolly(2, **{field: value}), dolly(3)])
-    with pytest.raises(BadRow, match="line 2.*\n  cure: "):
+    with pytest.raises(BadRow, match="line 2.*\n  fix: "):
         contents(folder, "prompt_response")
     rows, account = contents(folder, "prompt_response", bad_rows="drop")
     assert len(rows) == 2 and account.dropped.total() == 1

@@ -8,5 +8,5 @@ from lib.options import read
 _, params, output = read()
 data = Path("src/data.txt").read_bytes()
 if sha256(data).hexdigest() != params["source"]:
-    raise SystemExit("SourceChanged: src/data.txt is another one by now.\n  cure: Run again.")
+    raise SystemExit("SourceChanged: src/data.txt is another one by now.\n  fix: Run again.")
 output.write_bytes(data)
