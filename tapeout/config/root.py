@@ -1,7 +1,7 @@
 """The whole configuration: all sections together, read from YAML and checked before any rule runs."""
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
@@ -19,6 +19,7 @@ from tapeout.config.imported import EncodeJob, Imported, Squad
 from tapeout.config.inspection import DataReport
 from tapeout.config.instructions import Instructions
 from tapeout.config.pretraining import Pretraining
+from tapeout.config.renamed import renamed
 from tapeout.config.report import Report
 from tapeout.config.section import Section
 from tapeout.config.sft import Sft
@@ -171,7 +172,8 @@ def load(config: dict[str, Any], files: Sequence[str | Path] = ()) -> Settings:
         files: from which it was read; Snakemake's reader takes the last value of a key that stands there twice.
 
     Raises:
-        InvalidConfig: naming the first key that is unknown or wrong, and how many more there are.
+        InvalidConfig: naming keys that were renamed, or the first key that is unknown or wrong, and how many more
+            there are.
     """
     for file in files:
         mapping_of(file, "config file")
@@ -179,10 +181,23 @@ def load(config: dict[str, Any], files: Sequence[str | Path] = ()) -> Settings:
     sources: dict[str, Any] = {}
     for path in [paths] if isinstance(paths, str) else paths:
         sources |= mapping_of(path, "sources file")
+    check_names({**config, "sources": sources})
     try:
         return Settings.model_validate({**config, "sources": sources})
     except ValidationError as error:
         raise explained(error, Settings, "the config file; config/schema.json lists all keys") from error
+
+
+def check_names(config: Mapping[str, Any], prefix: str = "") -> None:
+    """Reject keys that were renamed or removed; see ``tapeout.config.renamed``.
+
+    Raises:
+        InvalidConfig: naming each outdated key and its new name.
+    """
+    if outdated := renamed(config, prefix):
+        raise InvalidConfig(
+            f"Outdated config keys: {'; '.join(outdated)}.", "Use the new names; CHANGELOG.md lists all changes."
+        )
 
 
 def mapping_of(path: str | Path, kind: str) -> dict[str, Any]:
