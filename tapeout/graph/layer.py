@@ -38,6 +38,7 @@ from tapeout.slurm.client import SLURM
 
 ARTIFACT, SEALED = "tapeout_artifact", "tapeout_sealed"
 RUNNER = "-m tapeout.graph.run.runner"
+CostTable = Callable[[str, Mapping[str, str]], Mapping[str, int | str | None]]
 PYTHON = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}")
 
 
@@ -61,13 +62,19 @@ class Layer:
         checkpoints: Any,
         launch: Mapping[str, Any] = MappingProxyType({}),
         variables: Mapping[str, str] = MappingProxyType({}),
+        costs: CostTable = lambda rule, wildcards: {},
     ) -> None:
-        """Args:
-        workflow: Snakemake's.
-        checkpoints: Snakemake's.
-        launch: how this site starts programs, see ``Launch``.
-        variables: for the processes that the run starts, here and in the cluster.
+        """Create the content layer of this process.
+
+        Args:
+            workflow: Snakemake's object of this name.
+            checkpoints: Snakemake's object of this name.
+            launch: how this site starts programs, see ``Launch``.
+            variables: environment variables of the processes that the run starts, here and in the cluster.
+            costs: returns cost hints (``COSTS``) for a rule's name and the values of its wildcards, by name. They take
+                precedence over resources of the same name in the rule.
         """
+        self.costs = costs
         self.variables = variables
         self.workflow = workflow
         self.checkpoints = checkpoints
@@ -380,8 +387,12 @@ class Layer:
         """
         found: dict[str, int | str | None] = {"threads": None}
         known = {"rulename": rule.name, "async_run": self.workflow.async_run, "input": InputFiles(), "attempt": 1}
-        for name in ("_cores", *(name for name in COSTS if name in rule.resources)):
-            value = rule.resources[name].evaluate(wildcards, **known, threads=found["threads"]).value
+        hints = self.costs(rule.name, dict(wildcards.items()))
+        for name in ("_cores", *(name for name in COSTS if name in rule.resources or name in hints)):
+            if name in hints:
+                value = hints[name]
+            else:
+                value = rule.resources[name].evaluate(wildcards, **known, threads=found["threads"]).value
             if name not in WORDS and not isinstance(value, int | None):
                 raise AmbiguousRule(f"Resource {name} of rule {rule.name} is {value!r}.", "Give it a whole number.")
             found[name.replace("_cores", "threads")] = value
