@@ -11,6 +11,7 @@ import contextlib
 import getpass
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -26,7 +27,9 @@ GPUS = 8
 GPU_NODES = ("gpu1", "gpu2")
 CPU_NODE = "cpu1"
 CLIENTS = ("sbatch", "srun", "salloc", "squeue", "sinfo", "scontrol", "scancel", "sacct", "sacctmgr", "sprio", "sshare")
-SECONDS_OF_A_CLIENT = 20
+SECONDS_OF_A_CLIENT = 60
+UNFINISHED = {"PENDING", "RUNNING", "REQUEUED", "SUSPENDED", "COMPLETING", "RESIZING", "CONFIGURING"}
+"""States of the accounting in which the last record of a job is not final."""
 
 
 def free_port(count: int) -> int:
@@ -47,7 +50,7 @@ class Cluster:
     """One cluster; ``seconds_until_down``: after which a silent node counts as down."""
 
     root: Path
-    seconds_until_down: int = 8
+    seconds_until_down: int = 20
     port: int = field(default_factory=lambda: free_port(20))
 
     # -- what a user of the cluster sees -----------------------------------------------------------------------------
@@ -94,12 +97,27 @@ class Cluster:
         return [dict(zip(names, line.split("|"), strict=True)) for line in lines]
 
     def submitted(self) -> int:
-        """How many jobs were ever submitted: the number of the last one."""
-        return max((int(job["JobIDRaw"]) for job in self.accounted()), default=0)
+        """Return the number of the last job, as the controller counts.
+
+        The accounting is no measure of it: the controller sends it a job's record some time after sbatch has returned.
+        """
+        found = re.search(r"^NEXT_JOB_ID\s*=\s*(\d+)", self.ask("scontrol", "show", "config"), re.MULTILINE)
+        if not found:
+            raise ClusterFailed("scontrol show config has no NEXT_JOB_ID")
+        return int(found[1]) - 1
 
     def accounted_after(self, number: int) -> list[dict[str, str]]:
-        """What the accounting knows of jobs that were submitted after that one."""
-        return [job for job in self.accounted() if int(job["JobIDRaw"]) > number]
+        """Return the accounting's records of the jobs after ``number``, once it has the end of each of them."""
+        wanted = {str(job) for job in range(number + 1, self.submitted() + 1)}
+        records: list[dict[str, str]] = []
+
+        def complete() -> bool:
+            records[:] = [job for job in self.accounted() if job["JobIDRaw"] in wanted]
+            last = {job["JobIDRaw"]: job["State"].split()[0] for job in records}
+            return last.keys() == wanted and not UNFINISHED & set(last.values())
+
+        wait_until(complete, f"the accounting of jobs after {number}")
+        return records
 
     # -- starting ----------------------------------------------------------------------------------------------------
 
@@ -200,8 +218,8 @@ class Cluster:
             "InactiveLimit": 0,
             "OverTimeLimit": 0,
             "SlurmdTimeout": self.seconds_until_down,
-            "SlurmctldTimeout": 10,
-            "MessageTimeout": 5,
+            "SlurmctldTimeout": 30,
+            "MessageTimeout": 15,  # a daemon on a busy core answers late: its message is not lost
             "JobRequeue": 0,
             "PreemptType": "preempt/partition_prio",
             "PreemptMode": "REQUEUE",

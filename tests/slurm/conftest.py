@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import venv
@@ -32,6 +33,35 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 @dataclass
+class Started:
+    """A run that was started: its process, and the file of its output."""
+
+    process: "subprocess.Popen[bytes]"
+    output: Path
+
+    @property
+    def text(self) -> str:
+        """Return what the run has printed so far."""
+        return self.output.read_text()
+
+    def wait_for(self, text: str) -> None:
+        """Wait until the run has printed ``text``."""
+        wait_until(lambda: text in self.text or self.process.poll() is not None, f"{text!r} in {self.output}")
+        assert text in self.text, self.text
+
+    def finish(self, ok: bool = True) -> str:
+        """Wait for the end of the run, which must succeed or must fail; return all that it printed."""
+        self.process.wait(timeout=400)
+        assert (self.process.returncode == 0) == ok, self.text
+        return self.text
+
+    def kill(self) -> None:
+        """End the run and its process group as kill -9 does."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(timeout=60)
+
+
+@dataclass
 class OnCluster(Project):
     """A copy of the small project, run through Slurm."""
 
@@ -52,31 +82,37 @@ class OnCluster(Project):
         venv.create(folder, with_pip=False)
         (folder / "complete").write_text(environment.digest)
 
-    def begin(self, *arguments: str) -> "subprocess.Popen[str]":
+    def begin(self, *arguments: str) -> "Started":
         """Start a run in a process group of its own."""
-        return subprocess.Popen(
-            self.command(*arguments),
-            cwd=self.root,
-            env=self.variables(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        output = self.root.parent / f"output-{len(list(self.root.parent.glob('output-*')))}"
+        with output.open("w") as written:
+            process = subprocess.Popen(
+                self.command(*arguments),
+                cwd=self.root,
+                env=self.variables(),
+                stdin=subprocess.DEVNULL,
+                stdout=written,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return Started(process, output)
 
-    def begin_training(self, steps: int) -> "tuple[subprocess.Popen[str], str, str]":
+    def begin_training(self, steps: int) -> "tuple[Started, str, str]":
         """Start a run with a slow training and wait for some of its steps; the run, the training's job and its node."""
         self.fault("slow", "1")
         process = self.begin()
         job = self.training()
         self.steps(steps)
+        self.fault("slow", "1000")  # it neither ends nor goes far before the test says so
         return process, job, self.cluster.ask("squeue", "-h", "-j", job, "-o", "%N").strip()
 
     def fault(self, *words: str) -> None:
         """From now on the training behaves like this; without words it is well again."""
         folder = self.root / "faults"
         folder.mkdir(exist_ok=True)
-        (folder / "train").write_text(" ".join(words))
+        temporary = folder / "next"
+        temporary.write_text(" ".join(words))
+        temporary.rename(folder / "train")
 
     def training(self, state: str = "RUNNING") -> str:
         """Wait until the training's job is in a state; returns its number."""
@@ -86,7 +122,7 @@ class OnCluster(Project):
             found[:] = [id_ for id_, now, comment in self.jobs() if comment == "rule_train" and now == state]
             return bool(found)
 
-        wait_until(reached, f"a training that is {state}", 60)
+        wait_until(reached, f"a training that is {state}")
         return found[0]
 
     def hasten(self, job: str) -> None:
@@ -97,13 +133,13 @@ class OnCluster(Project):
                 self.cluster.ask("squeue", "-h", "-j", job, "-o", "%T %r", check=False).strip() == "PENDING BeginTime"
             )
 
-        wait_until(waits, f"job {job} back in the queue", 90)
+        wait_until(waits, f"job {job} back in the queue")
         # not in the same second: the node still holds the first start's credential for revoked
         self.cluster.ask("scontrol", "update", f"JobId={job}", "StartTime=now+3")
 
     def steps(self, at_least: int) -> None:
         """Wait until the training has made some steps."""
-        wait_until(lambda: self.done() >= at_least, f"step {at_least} of the training", 60)
+        wait_until(lambda: self.done() >= at_least, f"step {at_least} of the training")
 
     def done(self) -> int:
         """Steps that the training has made, as it last said; who goes on says it anew only after a step."""

@@ -10,13 +10,18 @@ class ClusterFailed(Exception):
     """A daemon did not come up, or a node does not become idle."""
 
 
-def wait_until(true: Callable[[], object], what: str, seconds: float = 60.0) -> None:
-    """Wait for something; it must be true in the end."""
-    end = time.monotonic() + seconds
+def wait_until(true: Callable[[], object], what: str, seconds: float = 120.0) -> None:
+    """Wait for a condition; raise ``ClusterFailed`` if it does not hold in time.
+
+    The limit only ends a test that would hang: it is far above what a busy machine needs. The pauses grow, because most
+    conditions ask a client of Slurm, and many clients would themselves keep the machine busy.
+    """
+    end, pause = time.monotonic() + seconds, 0.05
     while not true():
         if time.monotonic() > end:
-            raise ClusterFailed(f"after {seconds:.0f} s: {what}")
-        time.sleep(0.05)
+            raise ClusterFailed(f"not within {seconds:.0f} s: {what}")
+        time.sleep(pause)
+        pause = min(2 * pause, 0.5)
 
 
 def processes_of(words: str, folder: Path | None = None) -> list[int]:

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import subprocess
 from collections import Counter
 
 import pytest
@@ -16,13 +15,6 @@ pytestmark = pytest.mark.slurm
 SENTENCE = r"✗ model  job (\d+) on (gpu\d): {state}.*log: (\S+\.log)"
 
 
-def ended(process: "subprocess.Popen[str]", ok: bool = True) -> str:
-    """What a run said in all; it must end well, or not."""
-    text, _ = process.communicate(timeout=240)
-    assert (process.returncode == 0) == ok, text
-    return text
-
-
 def told(project: OnCluster, text: str, state: str) -> re.Match[str]:
     """The one sentence on the training's job."""
     found = re.search(SENTENCE.format(state=state), text)
@@ -31,21 +23,21 @@ def told(project: OnCluster, text: str, state: str) -> re.Match[str]:
     return found
 
 
-def trainings(project: OnCluster) -> Counter[str]:
-    """How the jobs of the training ended, as the accounting has it; every start of a job that was put back counts."""
-    folder_jobs = [job for job in project.cluster.accounted() if job["Comment"] == "rule_train"]
-    return Counter(job["State"].split()[0] for job in folder_jobs)
+def trainings(project: OnCluster, after: int) -> Counter[str]:
+    """Return how the trainings submitted after job ``after`` ended; each start of a requeued job counts."""
+    jobs = [job for job in project.cluster.accounted_after(after) if job["Comment"] == "rule_train"]
+    return Counter(job["State"].split()[0] for job in jobs)
 
 
 def test_an_error_of_the_program_is_shown_at_once_and_not_tried_again(
     project: OnCluster, undisturbed: dict[str, str]
 ) -> None:
     project.fault("exit")
-    before = trainings(project)
+    before = project.cluster.submitted()
     text = project.run(ok=False).text
     told(project, text, "FAILED")
     assert "the data do not suit it" in text
-    assert trainings(project) - before == Counter({"FAILED": 1})
+    assert trainings(project, before) == Counter({"FAILED": 1})
     project.fault()
     run = project.run()
     assert project.digests() == undisturbed and run.status == 0
@@ -64,8 +56,8 @@ def test_a_job_that_takes_too_much_memory_says_so(project: OnCluster, undisturbe
 
 def test_a_time_limit_that_nobody_heeds_says_so(project: OnCluster, undisturbed: dict[str, str]) -> None:
     project.edit("config/site.yaml", "minutes: 5}\n  cpu", "minutes: 1}\n  cpu")
-    project.fault("slow", "1000")
-    told(project, ended(project.begin(), ok=False), "TIMEOUT")
+    project.fault("deaf")
+    told(project, project.begin().finish(ok=False), "TIMEOUT")
     project.fault()
     project.run()
     assert project.digests() == undisturbed
@@ -76,7 +68,7 @@ def test_a_job_that_the_user_cancels_is_not_tried_again_and_can_go_on(
 ) -> None:
     process, job, _ = project.begin_training(2)
     project.cluster.ask("scancel", job)
-    assert told(project, ended(process, ok=False), "CANCELLED")[1] == job
+    assert told(project, process.finish(ok=False), "CANCELLED")[1] == job
     project.fault()
     text = project.run().text
     assert project.digests() == undisturbed, text
@@ -93,7 +85,7 @@ def test_a_time_limit_that_comes_near_puts_the_job_back_and_it_goes_on(
     wait_until(lambda: list(project.root.glob("work/*/restarts")), "the restart", 120)
     project.fault()
     project.hasten(job)
-    ended(process)
+    process.finish()
     assert project.digests() == undisturbed
     assert "goes on at step" in project.path("logs/model.log").read_text()
     assert not list(project.root.glob("work/*/state"))
@@ -105,7 +97,7 @@ def test_a_preempted_job_saves_itself_and_goes_on(project: OnCluster, undisturbe
     urgent = "--partition=urgent --nodes=2 --gres=gpu:8 --exclusive --time=1 --output=/dev/null --wrap"
     other = project.cluster.ask("sbatch", "--parsable", *urgent.split(), "sleep 8").strip()
     project.hasten(job)
-    text = ended(process)
+    text = process.finish()
     assert project.digests() == undisturbed, text
     assert "goes on at step" in project.path("logs/model.log").read_text()
     restarts = project.cluster.ask("scontrol", "show", "job", job)
@@ -126,7 +118,7 @@ def test_restarts_are_bounded(project: OnCluster) -> None:
         if count == 1:
             wait_until(lambda: list(project.root.glob("work/*/restarts")), "the restart")
             project.hasten(job)
-    text = ended(process, ok=False)
+    text = process.finish(ok=False)
     told(project, text, "FAILED")
     assert "put back into the queue 1 times" in text
 
@@ -139,7 +131,7 @@ def test_a_node_that_dies_is_replaced_and_the_training_is_done_once(
     project.fault()
     try:
         project.hasten(job)
-        ended(process)
+        process.finish()
     finally:
         project.cluster.start_node(node)
         project.cluster.wait_for_idle()
@@ -153,7 +145,7 @@ def test_daemons_that_restart_are_not_noticed(project: OnCluster, undisturbed: d
     project.cluster.kill_daemon("slurmctld")
     project.cluster.start_controller()
     project.fault()
-    ended(process)
+    process.finish()
     assert project.digests() == undisturbed
 
 
@@ -165,19 +157,17 @@ def test_a_controller_that_is_away_at_the_moment_of_sbatch_is_waited_for(
     project.cluster.kill_daemon("slurmctld")
     wait_until(lambda: processes_of("tapeout.slurm.submit", project.root), "an attempt to submit")
     project.cluster.start_controller()
-    ended(process)
+    process.finish()
     assert project.digests() == undisturbed
 
 
 def test_a_second_driver_waits_for_the_jobs_of_the_first(project: OnCluster, undisturbed: dict[str, str]) -> None:
     first, job, _ = project.begin_training(1)
-    os.killpg(first.pid, signal.SIGKILL)
-    first.communicate()
+    first.kill()
     before = project.cluster.submitted()
     second = project.begin()
-    wait_until(lambda: processes_of("-m snakemake", project.root), "the second run")
+    second.wait_for(f"Waiting for jobs of an earlier run: {job} (train, running on gpu")
     project.fault()
-    text = ended(second)
-    assert f"Waiting for jobs of an earlier run: {job} (train, running on gpu" in text
+    second.finish()
     assert project.digests() == undisturbed
     assert project.cluster.submitted() == before

@@ -47,9 +47,10 @@ def ran_on(project: OnCluster) -> dict[str, str]:
 
 def test_the_program_starts_on_both_nodes(project: OnCluster) -> None:
     on_two_nodes(project)
+    before = project.cluster.submitted()
     project.run("train")
     assert ran_on(project) == {"gpu1": ALL_GPUS, "gpu2": ALL_GPUS}
-    job = project.cluster.accounted()[-1]
+    job = project.cluster.accounted_after(before)[-1]
     assert (job["NNodes"], job["State"]) == ("2", "COMPLETED")
 
 

@@ -46,14 +46,15 @@ def shown(where: OnCluster, artifact: str, standing: str) -> dict[str, Any]:
         found.update(row(where, artifact))
         return found.get("standing") == standing
 
-    wait_until(reached, f"{artifact} {standing}", 90)
+    wait_until(reached, f"{artifact} {standing}")
     return found
 
 
 def test_a_training_is_followed_from_the_queue_to_its_end(project: OnCluster) -> None:
     filler = ("--parsable", "-p", "gpu", "-t", "9", "--exclusive", "--output=/dev/null", "--wrap", "sleep 999")
+    before = project.cluster.submitted()
     others = [project.cluster.ask("sbatch", *filler) for _ in range(2)]
-    project.fault("slow", "5")
+    project.fault("slow", "1")
     run = project.begin()
     try:
         queued = shown(project, "model", "queued")
@@ -61,6 +62,7 @@ def test_a_training_is_followed_from_the_queue_to_its_end(project: OnCluster) ->
         assert row(project, "report.txt")["waits_for"] == ["model"]
         project.cluster.ask("scancel", *[other.strip() for other in others])
         project.steps(1)
+        project.fault("slow", "1000")
         running = shown(project, "model", "running")
         assert running["job"] == queued["job"] and running["node"] in ("gpu1", "gpu2") and running["gpus"] == 8
         assert running["total"] and running["done"] and "loss" in running["values"]
@@ -68,20 +70,21 @@ def test_a_training_is_followed_from_the_queue_to_its_end(project: OnCluster) ->
         assert re.search(rf"model +running +{running['job']} +8 +{running['node']} +\d+/\d+ ", text), text
         project.cluster.ask("scontrol", "requeue", running["job"])
         assert shown(project, "model", "requeued")["start"]
-        project.cluster.ask("scontrol", "update", f"JobId={running['job']}", "StartTime=now")
+        project.hasten(running["job"])
         project.training()
     finally:
         project.fault()
-        output, _ = run.communicate(timeout=120)
+        output = run.finish()
     code, text = top(project)
-    assert code == 0 and run.returncode == 0
+    assert code == 0
     bill = re.search(r"^Built 4 in [^:]*: .*GPU hours.* only waiting in the queue\.$", flat(output), re.MULTILINE)
     assert bill and bill[0] in flat(text), output
-    attempts = [one for one in project.cluster.accounted() if one["JobIDRaw"] == queued["job"]]
+    attempts = [one for one in project.cluster.accounted_after(before) if one["JobIDRaw"] == queued["job"]]
     assert [one["State"] for one in attempts] == ["REQUEUED", "COMPLETED"]
     held = sum(8 * int(one["ElapsedRaw"]) for one in attempts) / 3600
     said = re.search(r"([\d.]+) GPU hours", bill[0])
-    assert said and said[1] == f"{held:.2f}", "8 GPUs for the time that both attempts held them"
+    # 8 GPUs for the time that both attempts held them; the product may ask before the last end is recorded
+    assert said and abs(float(said[1]) - held) <= 8 * 5 / 3600
 
 
 def flat(text: str) -> str:
@@ -90,12 +93,9 @@ def flat(text: str) -> str:
 
 
 def test_jobs_of_a_killed_run_are_shown_and_its_notes_are_not(project: OnCluster) -> None:
-    project.fault("slow", "5")
-    run = project.begin()
-    project.steps(1)
-    job = project.training()
-    run.send_signal(signal.SIGKILL)
-    run.wait()
+    run, job, _ = project.begin_training(1)
+    run.process.kill()
+    run.process.wait(timeout=60)
     code, text = top(project)
     assert code == 1 and "was killed" in text and re.search(rf"model +running +{job} ", text), text
     (note,) = project.root.glob("work/*/live.json")
@@ -105,11 +105,8 @@ def test_jobs_of_a_killed_run_are_shown_and_its_notes_are_not(project: OnCluster
 
 
 def test_a_controller_that_is_away_is_told_of_and_nothing_is_said_to_have_ended(project: OnCluster) -> None:
-    project.fault("slow", "5")
-    run = project.begin()
+    run, job, _ = project.begin_training(1)
     try:
-        project.steps(1)
-        job = project.training()
         project.cluster.kill_daemon("slurmctld")
         try:
             code, text = top(project)
@@ -119,16 +116,13 @@ def test_a_controller_that_is_away_is_told_of_and_nothing_is_said_to_have_ended(
             project.cluster.start_controller()
     finally:
         project.fault()
-        run.communicate(timeout=180)
+        run.finish()
 
 
 def test_a_cancelled_job_is_shown_with_its_number_and_its_time_is_on_the_bill(project: OnCluster) -> None:
-    project.fault("slow", "5")
-    run = project.begin()
-    project.steps(2)
-    job = project.training()
+    run, job, _ = project.begin_training(2)
     project.cluster.ask("scancel", job)
-    output, _ = run.communicate(timeout=180)
+    output = run.finish(ok=False)
     code, text = top(project)
     assert code == 1 and re.search(rf"✗ model +job {job} .*CANCELLED", text), text
     assert re.search(r"^Built 2 of 4 in [^:]*, 1 failed: .*GPU hours", flat(output), re.MULTILINE), output

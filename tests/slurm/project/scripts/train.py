@@ -1,4 +1,4 @@
-"""«Train»: a chain of digests, step by step, that can be stopped and go on; what a file in faults/ says goes wrong."""
+"""Compute a chain of digests, like a training that stops and resumes; faults/train says what goes wrong."""
 
 import json
 import os
@@ -15,6 +15,13 @@ state, stop = Path(os.environ["TAPEOUT_STATE"], "state.json"), Path(os.environ["
 for number in (signal.SIGTERM, signal.SIGUSR1):
     signal.signal(number, lambda *_: stop.touch())
 
+
+def fault() -> list[str]:
+    """Return what goes wrong now; a test changes it while the training runs."""
+    path = Path("faults/train")
+    return (path.read_text().split() if path.exists() else []) or [""]
+
+
 nodes = params["layout"]["nodes"]
 if nodes > 1 and "TAPEOUT_NODES" in os.environ:
     Path("nodes").mkdir(exist_ok=True)
@@ -29,14 +36,17 @@ if state.exists():
     step, value = json.loads(state.read_text())
     print(f"goes on at step {step}", flush=True)
 while step < params["steps"]:
-    fault = Path("faults/train").read_text().split() if Path("faults/train").exists() else []
-    if fault[:1] == ["exit"]:
+    kind, *values = fault()
+    if kind == "exit":
         sys.exit("the data do not suit it")
-    if fault[:1] == ["memory"]:
-        hoard = [bytes([1]) * 100_000_000 for _ in range(int(fault[1]))]
+    if kind == "memory":
+        hoard = [bytes([1]) * 100_000_000 for _ in range(int(values[0]))]
         time.sleep(60)  # until Slurm, which looks once a second, ends it
-    if fault[:1] == ["slow"]:
-        time.sleep(float(fault[1]))
+    if kind == "deaf":
+        time.sleep(1000)
+    begun = time.monotonic()
+    while fault()[0] == "slow" and time.monotonic() < begun + float(fault()[1]) and not stop.exists():
+        time.sleep(0.1)
     step, value = step + 1, sha256(value.encode()).hexdigest()
     print("@progress " + json.dumps({"done": step, "total": params["steps"], "loss": 1 / step}), flush=True)
     if stop.exists() and step < params["steps"]:
