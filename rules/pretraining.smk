@@ -1,5 +1,7 @@
 # A large corpus in shards: pretraining.shards of them, each of which is cleaned and tokenized by itself. Only the blend and
 # the comparison of signatures see all shards. Without pretraining.components these rules are not read.
+from tapeout.config.pretraining import DocumentsJob
+
 shards = settings.pretraining.shard_names
 near_duplicates = settings.pretraining.near_duplicates
 near_lists = {"near": artifact("pretraining/near", "{shard}.jsonl")} if near_duplicates else {}
@@ -20,7 +22,7 @@ rule pretraining_documents:
     wildcard_constraints:
         source=r"[a-z0-9][a-z0-9._-]*",
     params:
-        **{name: of_source(name) for name in settings.pretraining.job_fields},
+        **{name: of_source(name) for name in DocumentsJob.model_fields},
     resources:
         **site.cpu,
         typical_seconds=lambda wildcards: estimates.reading_seconds(wildcards.source),
@@ -89,7 +91,7 @@ rule pretraining_tokens:
     wildcard_constraints:
         shard=r"\d{4}",
     params:
-        append_end=settings.pretraining.append_end,
+        append_eod=settings.pretraining.append_eod,
     resources:
         **site.cpu,
         typical_seconds=estimates.tokenizing_seconds,

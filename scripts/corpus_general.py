@@ -18,7 +18,7 @@ def main(
     """Read the source folders, given in the order of the sorted names, and write the corpus folder."""
     job = GeneralJob.model_validate_json(params.read_bytes())
     documents, tallies = read_sources(job.sources, sources, job)
-    write_corpus(output, documents, tallies, lambda document: chosen(document.digest, job.test_share), job.licences)
+    write_corpus(output, documents, tallies, lambda document: chosen(document.digest, job.test_fraction), job.licences)
 
 
 if __name__ == "__main__":

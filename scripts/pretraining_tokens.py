@@ -21,7 +21,7 @@ def main(
     """Write a .bin and an .idx for each component, and report.json, into the new folder ``output``."""
     job = TokensJob.model_validate_json(params.read_bytes())
     workers = int(os.environ.get("TAPEOUT_THREADS", "1"))
-    write_tokens(documents, near, tokenizer, output, job.append_end, workers)
+    write_tokens(documents, near, tokenizer, output, job.append_eod, workers)
 
 
 if __name__ == "__main__":

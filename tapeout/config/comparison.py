@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 from tapeout.config.section import Section
 from tapeout.errors import TapeoutError
 
-RESTATED = (
+DERIVED = (
     "*.behind.*",
     "artifacts.*.digest",
     "artifacts.*.size",
@@ -42,7 +42,7 @@ class Bounds(Section):
     A number of a JSON file is known by its dotted name, list indices as numbers: ``answers.3.rouge_l``.
     """
 
-    fractions: Bound = Field(
+    floats: Bound = Field(
         Bound(relative=0.001),
         description="For numbers that no pattern in `named` fits and that are not whole; whole ones must be equal.",
     )
@@ -51,8 +51,8 @@ class Bounds(Section):
         description="Bounds by a pattern of dotted names with * for any text, e.g. 'steps.*.loss'; the first that fits "
         "counts.",
     )
-    restated: tuple[str, ...] = Field(
-        RESTATED,
+    ignored: tuple[str, ...] = Field(
+        DERIVED,
         description="Patterns of values that only restate others, which are compared themselves: digests of inputs, "
         "numbers set as text. They are passed over at this level.",
     )
@@ -66,14 +66,14 @@ class Bounds(Section):
 
     def agree(self, name: str, old: Any, new: Any) -> bool:
         """Whether two differing values of a JSON file agree at the level «metrics»."""
-        if any(fnmatchcase(name, pattern) for pattern in self.restated):
+        if any(fnmatchcase(name, pattern) for pattern in self.ignored):
             return type(old) is type(new)
         if not (_number(old) and _number(new)):
             return False
         for pattern, bound in self.named.items():
             if fnmatchcase(name, pattern):
                 return bound.holds(old, new)
-        return not (isinstance(old, int) and isinstance(new, int)) and self.fractions.holds(old, new)
+        return not (isinstance(old, int) and isinstance(new, int)) and self.floats.holds(old, new)
 
 
 def _number(value: Any) -> bool:

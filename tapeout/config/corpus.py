@@ -1,6 +1,6 @@
-"""Which text is trained on, and which is only ever measured on."""
+"""Training and test corpora: which files of which sources are read, and what is held out."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -17,15 +17,17 @@ class Selection(Section):
     """Which files of the sources become documents."""
 
     include: tuple[Pattern, ...] = Field(min_length=1, description="Shell patterns over the path; * crosses folders.")
-    exclude: tuple[Pattern, ...] = Field(default=(), description="Shell patterns that win over include.")
-    maximum_bytes: int = Field(
+    exclude: tuple[Pattern, ...] = Field(default=(), description="Shell patterns that override include.")
+    max_bytes: int = Field(
         default=200_000, gt=0, description="Larger files are dropped: generated or netlist-like text swamps a corpus."
     )
-    minimum_characters: int = Field(default=64, ge=1, description="Shorter documents, white space aside, are dropped.")
+    min_characters: int = Field(
+        default=64, ge=1, description="Documents with fewer characters, white space aside, are dropped."
+    )
 
 
 class DomainCorpus(Selection):
-    """Chip-design text; the test text comes from whole cores that are never trained on."""
+    """Chip-design text; the test split is made of whole cores that are never trained on."""
 
     include: tuple[Pattern, ...] = Field(
         default=tuple(f"*{suffix}" for suffix in (*RTL_SUFFIXES, ".vhd", ".vhdl", ".md", ".rst", ".adoc")),
@@ -34,44 +36,44 @@ class DomainCorpus(Selection):
     )
     exclude: tuple[Pattern, ...] = Field(
         default=("*coremark*", "*/riscv-arch-tests/*", "*/riscv-isa-sim/*", "*/riscv-tests/*", "*/riscv-test-env/*"),
-        description="Vendored parts under other terms than their core's.",
+        description="Shell patterns that override include; the default excludes vendored code under other licences.",
     )
     train: tuple[SourceName, ...] = Field(
         default=("blackparrot", "cv32e40p", "ibex"), min_length=1, description="Cores to train on."
     )
     test: tuple[SourceName, ...] = Field(
-        default=("cva5", "picorv32", "serv"), min_length=1, description="Cores that are held out as a whole."
+        default=("cva5", "picorv32", "serv"), min_length=1, description="Cores that are held out entirely."
     )
 
     @property
     def sources(self) -> tuple[SourceName, ...]:
-        """All sources, in the order in which the rule names them."""
+        """All sources, sorted; the rule lists its inputs in this order."""
         return tuple(sorted((*self.train, *self.test)))
 
     @model_validator(mode="after")
-    def _each_core_once(self) -> "DomainCorpus":
+    def _each_core_once(self) -> Self:
         if len(set(self.sources)) < len(self.sources):
             raise ValueError("a core is named twice: it must be either trained on or held out")
         return self
 
 
 class GeneralCorpus(Selection):
-    """General English; the test text is a share of the documents, chosen by their own digests."""
+    """General English text; the test split is a fraction of the documents, chosen by digest."""
 
     include: tuple[Pattern, ...] = Field(
         default=("*/docs/*.txt",), min_length=1, description="Shell patterns over the path; * crosses folders."
     )
     exclude: tuple[Pattern, ...] = Field(
         default=("*/docs/_theme/*", "*/docs/requirements.txt", "*/docs/releases/*"),
-        description="Shell patterns that win over include. Release notes tell the same fix for several versions: "
-        "training text would hold test text.",
+        description="Shell patterns that override include. Release notes describe one fix for several versions, so "
+        "they would put test text into the training text.",
     )
-    names: tuple[SourceName, ...] = Field(default=("django",), min_length=1, description="The sources.")
-    test_share: float = Field(default=0.1, gt=0, lt=1, description="Share of the documents that is held out.")
+    names: tuple[SourceName, ...] = Field(default=("django",), min_length=1, description="Names of the sources.")
+    test_fraction: float = Field(default=0.1, gt=0, lt=1, description="Fraction of the documents that is held out.")
 
     @property
     def sources(self) -> tuple[SourceName, ...]:
-        """All sources, in the order in which the rule names them."""
+        """All sources, sorted; the rule lists its inputs in this order."""
         return tuple(sorted(set(self.names)))
 
 
@@ -83,12 +85,12 @@ class Corpus(Section):
 
 
 class DomainJob(DomainCorpus):
-    """Parameters of the rule ``corpus_domain``: the section, and each source's licence from the sources file."""
+    """Parameters of the rule ``corpus_domain``."""
 
-    licences: dict[SourceName, str] = Field(description="Licence of each source.")
+    licences: dict[SourceName, str] = Field(description="Licence of each source, from the sources file.")
 
 
 class GeneralJob(GeneralCorpus):
-    """Parameters of the rule ``corpus_general``: the section, and each source's licence from the sources file."""
+    """Parameters of the rule ``corpus_general``."""
 
-    licences: dict[SourceName, str] = Field(description="Licence of each source.")
+    licences: dict[SourceName, str] = Field(description="Licence of each source, from the sources file.")

@@ -1,4 +1,4 @@
-"""Large corpora for pretraining: which sources, in which shares, cut into how many shards, cleaned how."""
+"""Sharded pretraining corpus: sources, blend weights, cleaning and deduplication."""
 
 from typing import Annotated, Any, Self
 
@@ -9,20 +9,20 @@ from tapeout.config.section import Section
 from tapeout.config.sources import SourceName
 
 ComponentName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
-"""Name of a part of the blend: a file name, and the ``component`` field of rows."""
+"""Name of a component of the blend: a file name, and the ``component`` field of rows."""
 
 
 class Reading(Selection):
-    """How a source is read."""
+    """Which documents of a source are read."""
 
     include: tuple[Pattern, ...] = Field(
         default=("*",), min_length=1, description="Shell patterns over /path/of/a/file; * crosses folders."
     )
-    maximum_bytes: int = Field(default=1_000_000, gt=0, description="Larger documents are dropped.")
-    field: str = Field(default="text", min_length=1, description="Field of JSON Lines, or column of parquet.")
+    max_bytes: int = Field(default=1_000_000, gt=0, description="Larger documents are dropped.")
+    field: str = Field(default="text", min_length=1, description="Text field of JSON Lines, or column of parquet.")
 
     @model_validator(mode="after")
-    def _patterns_that_can_match(self) -> Self:
+    def _patterns_can_match(self) -> Self:
         for pattern in (*self.include, *self.exclude):
             if pattern[0] not in "/*?[":
                 raise ValueError(f"the pattern {pattern!r} matches no file: paths begin with /; write '*/{pattern}'")
@@ -30,75 +30,79 @@ class Reading(Selection):
 
 
 class Component(Reading):
-    """One part of the blend: sources that are drawn from together."""
+    """One component of the blend: sources that share a weight."""
 
-    sources: tuple[SourceName, ...] = Field(min_length=1, description="The sources.")
+    sources: tuple[SourceName, ...] = Field(min_length=1, description="Names of the sources.")
     weight: float = Field(
-        gt=0, allow_inf_nan=False, description="Share of the training tokens; the sum is brought to 1."
+        gt=0, allow_inf_nan=False, description="Fraction of the training tokens; weights are normalized to sum to 1."
     )
 
 
 class Quality(Section):
-    """What a document must be like; each reason is counted."""
+    """Thresholds of the quality filter; the report counts the dropped documents by reason."""
 
-    longest_line: int = Field(default=10_000, gt=0, description="Characters of the longest line: data, not text.")
-    smallest_share_of_words: float = Field(
-        default=0.25, ge=0, le=1, description="Letters and digits among the characters that are no white space."
+    max_line_characters: int = Field(
+        default=10_000, gt=0, description="Documents with a longer line are dropped: they are data, not text."
     )
-    largest_share_of_repeats: float = Field(
-        default=0.8, ge=0, le=1, description="Characters in lines that the document has said before, among all."
+    min_word_fraction: float = Field(
+        default=0.25, ge=0, le=1, description="Minimum fraction of letters and digits among non-blank characters."
+    )
+    max_repeated_fraction: float = Field(
+        default=0.8, ge=0, le=1, description="Maximum fraction of characters in lines that repeat an earlier line."
     )
 
 
 class Scrub(Section):
-    """What is replaced by a placeholder in the text."""
+    """Which personal data and secrets are replaced by a placeholder."""
 
-    emails: bool = Field(default=False, description="Addresses of electronic mail.")
+    emails: bool = Field(default=False, description="Email addresses.")
     secrets: bool = Field(default=False, description="Private keys, tokens of known forms, passwords in URLs.")
 
 
 class Signing(Section):
-    """How a document gets its signature: MinHash over runs of words."""
+    """MinHash signatures over word n-grams."""
 
-    words: int = Field(default=5, ge=1, description="Words in a run.")
+    words: int = Field(default=5, ge=1, description="Words of an n-gram.")
     permutations: int = Field(default=128, ge=16, description="Numbers in a signature.")
     seed: int = Field(default=1, ge=0, lt=2**64, description="Seed of the permutations.")
 
 
 class NearDuplicates(Signing):
-    """Documents whose signatures agree in a whole band are compared."""
+    """Near-duplicate removal: documents whose signatures agree in a whole band are compared."""
 
-    threshold: float = Field(default=0.8, gt=0, le=1, description="Estimated Jaccard similarity from which one goes.")
+    threshold: float = Field(
+        default=0.8, gt=0, le=1, description="Minimum estimated Jaccard similarity at which a duplicate is dropped."
+    )
     bands: int = Field(default=16, ge=1, description="Bands of a signature; must divide permutations.")
 
     @property
     def signing(self) -> Signing:
-        """What the signatures depend on: another threshold makes no shard again."""
+        """Parameters of the signatures; the threshold is not among them, so changing it rebuilds no shard."""
         return Signing(**self.model_dump(include=set(Signing.model_fields)))
 
     @model_validator(mode="after")
-    def _whole_bands(self) -> "NearDuplicates":
+    def _bands_are_equal(self) -> Self:
         if self.permutations % self.bands:
             raise ValueError("bands must divide permutations")
         return self
 
 
 class Pretraining(Section):
-    """A sharded corpus; without components there is none."""
+    """Sharded corpus; disabled while ``components`` is empty."""
 
     shards: int = Field(
-        default=200, ge=1, le=4096, description="Shards. A document's digest alone decides in which it lies."
+        default=200, ge=1, le=4096, description="Number of shards; a document's digest chooses its shard."
     )
-    components: dict[ComponentName, Component] = Field(default={}, description="Parts of the blend, by name.")
-    licences: tuple[str, ...] = Field(default=(), description="Licences that are allowed; none named: all are.")
+    components: dict[ComponentName, Component] = Field(default={}, description="Components of the blend, by name.")
+    licences: tuple[str, ...] = Field(default=(), description="Allowed licences; empty allows all.")
     quality: Quality = Quality()
     scrub: Scrub = Scrub()
-    near_duplicates: NearDuplicates | None = Field(default=NearDuplicates(), description="null keeps them.")
-    append_end: bool = Field(default=True, description="Whether the end-of-sequence id follows each document.")
+    near_duplicates: NearDuplicates | None = Field(default=NearDuplicates(), description="null keeps near duplicates.")
+    append_eod: bool = Field(default=True, description="Append the end-of-document id to each document.")
 
     @property
     def sources(self) -> dict[SourceName, ComponentName]:
-        """The component of each source, sorted by source."""
+        """Component of each source, sorted by source."""
         return dict(sorted((name, part) for part, each in self.components.items() for name in each.sources))
 
     @property
@@ -106,15 +110,11 @@ class Pretraining(Section):
         """Names of the shards."""
         return [shard_name(number) for number in range(self.shards)]
 
-    @property
-    def job_fields(self) -> list[str]:
-        """Names of the parameters of the rule ``pretraining_documents``."""
-        return list(DocumentsJob.model_fields)
-
     def documents_job(self, source: SourceName, licence: str) -> dict[str, Any]:
-        """Parameters of the rule ``pretraining_documents`` for a source.
+        """Return the parameters of the rule ``pretraining_documents`` for a source.
 
-        Other sources and the weights are none of its business: a document more or another blend reads nothing again.
+        They contain nothing of other sources and no weights, so that neither a new source nor another blend reads an
+        unchanged source again.
         """
         component = self.sources[source]
         job = DocumentsJob(
@@ -128,15 +128,15 @@ class Pretraining(Section):
         return job.identity()
 
     @model_validator(mode="after")
-    def _each_source_once(self) -> "Pretraining":
-        named = [name for each in self.components.values() for name in each.sources]
-        if len(set(named)) < len(named):
+    def _each_source_once(self) -> Self:
+        names = [name for component in self.components.values() for name in component.sources]
+        if len(set(names)) < len(names):
             raise ValueError("a source is named twice: it belongs to one component")
         return self
 
 
 def shard_name(number: int) -> str:
-    """Name of a shard: its number with four digits."""
+    """Return the name of a shard: its number with four digits."""
     return f"{number:04d}"
 
 
@@ -145,8 +145,8 @@ class DocumentsJob(Reading):
 
     source: SourceName = Field(description="Name of the source.")
     component: ComponentName = Field(description="Name of the component.")
-    licence: str = Field(description="Licence of the source; a row's own wins.")
-    licences: tuple[str, ...] = Field(description="Licences that are allowed; none named: all are.")
+    licence: str = Field(description="Licence of the source; a row's own licence takes precedence.")
+    licences: tuple[str, ...] = Field(description="Allowed licences; empty allows all.")
     shards: int = Field(ge=1, description="Number of shards.")
 
 
@@ -174,4 +174,4 @@ class NearJob(NearDuplicates):
 class TokensJob(Section):
     """Parameters of the rule ``pretraining_tokens``."""
 
-    append_end: bool = Field(description="Whether the end-of-sequence id follows each document.")
+    append_eod: bool = Field(description="Append the end-of-document id to each document.")

@@ -4,7 +4,28 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-RENAMED: dict[str, str] = {}
+RENAMED: dict[str, str] = {
+    # corpus
+    "corpus.*.maximum_bytes": "corpus.*.max_bytes",
+    "corpus.*.minimum_characters": "corpus.*.min_characters",
+    "corpus.general.test_share": "corpus.general.test_fraction",
+    # pretraining
+    "pretraining.append_end": "pretraining.append_eod",
+    "pretraining.components.*.maximum_bytes": "pretraining.components.*.max_bytes",
+    "pretraining.components.*.minimum_characters": "pretraining.components.*.min_characters",
+    "pretraining.quality.longest_line": "pretraining.quality.max_line_characters",
+    "pretraining.quality.smallest_share_of_words": "pretraining.quality.min_word_fraction",
+    "pretraining.quality.largest_share_of_repeats": "pretraining.quality.max_repeated_fraction",
+    # comparison
+    "comparison.fractions": "comparison.floats",
+    "comparison.restated": "comparison.ignored",
+    # site file
+    "site.slurm.gpu.per_node": "site.slurm.gpu.gpus_per_node",
+    "site.slurm.patience_minutes": "site.slurm.submit_timeout_minutes",
+    "site.slurm.late_seconds": "site.slurm.latency_wait_seconds",
+    "site.training.leave_minutes": "site.training.exit_before_limit_minutes",
+    "site.training.restarts": "site.training.max_restarts",
+}
 """New key of each old key, both dotted; ``*`` matches one name.
 
 A value with a blank in it is a message for a key that has no successor. Keys of the site file begin with ``site.``.

@@ -96,7 +96,7 @@ def test_a_page_goes_with_the_json_beside_it(tmp_path: Path) -> None:
     old: Files = {"report.html": "<p>loss 1.0001</p>", "report.json": '{"loss": 1.0001}'}
     new: Files = {"report.html": "<p>loss 1.0002</p>", "report.json": '{"loss": 1.0002}'}
     assert compared(tmp_path / "1", old, new).level is Level.METRICS
-    strict = Bounds.model_validate({"fractions": {"relative": 0}})
+    strict = Bounds.model_validate({"floats": {"relative": 0}})
     assert compared(tmp_path / "2", old, new, strict).level is Level.NONE
     alone = {"report.html": "<p>1.0</p>"}, {"report.html": "<p>2.0</p>"}
     assert compared(tmp_path / "3", *alone).level is Level.NONE

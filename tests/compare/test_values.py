@@ -83,10 +83,10 @@ def test_documents_nested_as_deep_as_json_allows() -> None:
 
 def test_bounds_are_read_from_configuration_files_laid_over_each_other(tmp_path: Path) -> None:
     first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
-    first.write_text("comparison: {fractions: {relative: 0.5}, named: {a: {absolute: 1}}}\nother: 1\n")
-    second.write_text("comparison: {fractions: {absolute: 2}, tensors: 0.01}\n")
+    first.write_text("comparison: {floats: {relative: 0.5}, named: {a: {absolute: 1}}}\nother: 1\n")
+    second.write_text("comparison: {floats: {absolute: 2}, tensors: 0.01}\n")
     bounds = read([tmp_path / "missing.yaml", first, second])
-    assert bounds.fractions == Bound(relative=0.5, absolute=2) and bounds.named["a"].absolute == 1
+    assert bounds.floats == Bound(relative=0.5, absolute=2) and bounds.named["a"].absolute == 1
     assert bounds.tensors == 0.01 and read([]) == Bounds()
 
 

@@ -30,19 +30,19 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("slurm: {acount: lab}", "did you mean account?"),
-        ("slurm: {gpu: {per_node: 0}}", "slurm.gpu.per_node"),
+        ("slurm: {gpu: {gpus_per_node: 0}}", "slurm.gpu.gpus_per_node"),
+        ("slurm: {gpu: {per_node: 4}}", "site.slurm.gpu.per_node is now site.slurm.gpu.gpus_per_node"),
         ("container: {runtime: docker}", "container.runtime"),
-        ("slurm: {gpu: {extra: --time=3}}", "--time is not for extra"),
-        ("slurm: {cpu: {extra: --array=1-3}}", "--array is not for extra"),
-        ("slurm: {cpu: {extra: --exclude=$(id)}}", "is no option"),
-        ("slurm: {cpu: {extra: -p other}}", "is no option"),
-        ("slurm: [", "cannot be read"),
+        ("slurm: {gpu: {extra: --time=3}}", "--time is not allowed in extra"),
+        ("slurm: {cpu: {extra: --array=1-3}}", "--array is not allowed in extra"),
+        ("slurm: {cpu: {extra: --exclude=$(id)}}", "is not an option"),
+        ("slurm: {cpu: {extra: -p other}}", "is not an option"),
+        ("slurm: [", "Cannot read"),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(InvalidConfig, match=said.replace("?", r"\?")) as raised:
+    with pytest.raises(InvalidConfig, match=said.replace("?", r"\?")):
         site(tmp_path, text)
-    assert "site.yaml" in str(raised.value)
 
 
 def test_an_export_has_no_site_and_needs_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,12 +51,14 @@ def test_an_export_has_no_site_and_needs_none(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InvalidConfig, match="cannot be read"):
+    with pytest.raises(InvalidConfig, match="Cannot read"):
         load_site(str(tmp_path / "none.yaml"))
 
 
 def test_trainings_get_whole_nodes_and_never_pieces(tmp_path: Path) -> None:
-    found = site(tmp_path, "slurm: {account: lab, gpu: {model: h100, per_node: 8, qos: long, extra: --exclude=n7}}")
+    found = site(
+        tmp_path, "slurm: {account: lab, gpu: {model: h100, gpus_per_node: 8, qos: long, extra: --exclude=n7}}"
+    )
     two = Training(global_batch=16, micro_batch=1, layout={"nodes": 2, "processes": 8, "accelerator": "gpu"})
     asked = found.gpu_nodes(two)
     assert (asked["gres"], asked["nodes"], asked["device"]) == ("gpu:h100:8", 2, "gpu")

@@ -104,7 +104,7 @@ def test_a_malformed_row_is_named(cores: Path) -> None:
 def general(folder: Path, texts: list[str], output: str) -> tuple[set[str], set[str]]:
     (folder / "prose").mkdir(exist_ok=True)
     (folder / "prose" / "docs.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-    job = GeneralJob(names=("prose",), test_share=0.3, licences={"prose": "ISC"})
+    job = GeneralJob(names=("prose",), test_fraction=0.3, licences={"prose": "ISC"})
     done = build(folder, "corpus_general", job.model_dump_json(), ["prose"], output)
     assert done.returncode == 0, done.stderr
     sides = (rows(folder / output / f"{side}.jsonl") for side in ("train", "test"))

@@ -17,7 +17,7 @@ from tapeout.data.rtl.comments import skeleton, strip_comments
 
 pytestmark = pytest.mark.environment("data")
 
-EVERYTHING = Selection(include=("*",), minimum_characters=1)
+EVERYTHING = Selection(include=("*",), min_characters=1)
 
 
 def make_tar(path: Path, files: dict[str, bytes]) -> None:
@@ -160,7 +160,7 @@ def test_patterns_and_the_cap_decide(tmp_path: Path) -> None:
     names = ("x/a.v", "coremark/b.v", "c.txt", "big.v")
     make_zip(tmp_path / "core.whl", {name: b"y" * (2000 if name == "big.v" else 100) for name in names})
     tally = Tally()
-    chosen = Selection(include=("*.v",), exclude=("*coremark*",), maximum_bytes=1999)
+    chosen = Selection(include=("*.v",), exclude=("*coremark*",), max_bytes=1999)
     assert [each.path for each in read_source("core", tmp_path, chosen, tally)] == ["x/a.v"]
     assert tally.dropped == {"excluded": 1, "other kind": 1, "too large": 1}
 

@@ -70,7 +70,7 @@ def config(folder: Path) -> dict:
         "sources": str(folder / "sources.yaml"),
         "corpus": {
             "domain": {"train": ["alpha", "beta"], "test": ["gamma"]},
-            "general": {"names": ["prose"], "include": ["*.txt"], "test_share": 0.2},
+            "general": {"names": ["prose"], "include": ["*.txt"], "test_fraction": 0.2},
         },
         "instructions": {"own": ["questions"], "splits": {"validation_share": 0.2}},
         "data_report": {"gates": {"contaminated": 0.1}},  # the modules are made up from few words, and so alike

@@ -136,7 +136,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         config = yaml.safe_load((clone.root / "tiny/config.yaml").read_text())
         example = yaml.safe_load((clone.root / "config/examples/seeds.yaml").read_text())
         config |= {key: value for key, value in example.items() if key != "sources"}
-        config["corpus"]["general"] = {"names": ["wikipedia-simple"], "include": ["*.parquet"], "test_share": 0.2}
+        config["corpus"]["general"] = {"names": ["wikipedia-simple"], "include": ["*.parquet"], "test_fraction": 0.2}
         config["pretraining"]["components"]["notes"] = {"sources": ["notes"], "weight": 1}
         (clone.root / "tiny/config.yaml").write_text(yaml.safe_dump(config))
         yield Place(clone, hub)

@@ -235,7 +235,7 @@ def test_a_source_that_gives_nothing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(EmptyCorpus, match="it holds no file"):
         made(source, tmp_path / "first")
     (source / "a.txt").write_bytes(GOOD)
-    tried: list[dict[str, Any]] = [{"include": ["*.v"]}, {"licences": ["ISC"]}, {"minimum_characters": 999}]
+    tried: list[dict[str, Any]] = [{"include": ["*.v"]}, {"licences": ["ISC"]}, {"min_characters": 999}]
     for number, options in enumerate(tried):
         with pytest.raises(EmptyCorpus, match="Source s gives no document .left out: 1 "):
             made(source, tmp_path / str(number), **options)

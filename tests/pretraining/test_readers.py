@@ -122,7 +122,7 @@ def test_what_is_left_out_is_counted_by_reason(source: Path, tmp_path: Path) -> 
     rows, report = made(
         source,
         tmp_path / "made",
-        maximum_bytes=2000,
+        max_bytes=2000,
         include=["*.txt", "*.jsonl", "*.gz"],
         exclude=["*/excl*"],
         licences=["MIT"],
@@ -200,7 +200,7 @@ def test_a_corpus_reads_parquet_where_a_pattern_asks_for_it(source: Path) -> Non
     texts = [f"{TEXT} 1", None, f"{TEXT} 2", "short", f"{TEXT} " * 99]
     pyarrow.parquet.write_table(pyarrow.table({"id": [1, 2, 3, 4, 5], "text": texts}), source / "deep" / "a.parquet")
     (source / "page.txt").write_text(f"{TEXT} 3")
-    tally, wanted = Tally(), Selection(include=("*.parquet", "*.txt"), maximum_bytes=999)
+    tally, wanted = Tally(), Selection(include=("*.parquet", "*.txt"), max_bytes=999)
     found = read_source("wikipedia", source, wanted, tally)
     assert {each.path: each.text for each in found} == {
         "deep/a.parquet:1": f"{TEXT} 1",

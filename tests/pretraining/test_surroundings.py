@@ -67,7 +67,7 @@ def everything(place: Path, number: int, model: Path) -> dict[str, bytes]:
         "pretraining_near", "near", NearJob(**near.model_dump(), shards=("0000",)), signatures=second / "signatures"
     )
     tokens = {"documents": second / "documents.jsonl", "near": third / "0000.jsonl", "tokenizer": model}
-    run("pretraining_tokens", "tokens", TokensJob(append_end=True), **tokens)
+    run("pretraining_tokens", "tokens", TokensJob(append_eod=True), **tokens)
     run("imported", "imported", job("prompt_response", files="*.jsonl"), source=source)
     made = ("documents", "shard", "near", "tokens", "imported")
     files = [file for name in made for file in sorted((place / name).rglob("*")) if file.is_file()]

@@ -61,7 +61,7 @@ def test_bytes_that_differ_are_judged_by_what_they_say(tmp_path: Path) -> None:
     assert found.first and [each.path for each in found.first.differences] == ["log.json"]
     assert "does not write the same bytes" in found.why[0]
 
-    narrow = Bounds.model_validate({"fractions": {"relative": 0, "absolute": 0}})
+    narrow = Bounds.model_validate({"floats": {"relative": 0, "absolute": 0}})
     assert judge(document, export, again, narrow).verdict is Verdict.DIFFERENT
 
     without_files = document.model_copy(update={"carried": [document.target]})

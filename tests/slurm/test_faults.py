@@ -106,7 +106,7 @@ def test_a_preempted_job_saves_itself_and_goes_on(project: OnCluster, undisturbe
 
 
 def test_restarts_are_bounded(project: OnCluster) -> None:
-    project.edit("config/site.yaml", "restarts: 3", "restarts: 1")
+    project.edit("config/site.yaml", "max_restarts: 3", "max_restarts: 1")
     project.fault("slow", "1")
     process = project.begin()
     for count in (1, 2):

@@ -53,7 +53,7 @@ def write_corpus(
             raise EmptyCorpus(
                 f"The {part} part of the corpus from {', '.join(tallies)} is empty "
                 f"(left out: {reasons or 'there are no files'}).",
-                "Widen include, exclude or maximum_bytes in the corpus section, or name other sources.",
+                "Widen include, exclude or max_bytes in the corpus section, or name other sources.",
             )
     output.mkdir()
     write_jsonl(output / "train.jsonl", (row(each, licences) for each in train))

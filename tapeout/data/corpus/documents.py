@@ -60,7 +60,7 @@ def read_source(name: str, folder: Path, selection: Selection, tally: Tally) -> 
         text = decode(content, tally)
         if text is None:
             tally.dropped["binary"] += 1
-        elif len(text.strip()) < selection.minimum_characters:
+        elif len(text.strip()) < selection.min_characters:
             tally.dropped["too short"] += 1
         else:
             documents.append(Document(text, name, path))
@@ -89,7 +89,7 @@ def files_of(folder: Path, selection: Selection, tally: Tally) -> Iterator[tuple
 
             for number, text in enumerate(file_texts(file, name, "text"), start=1):
                 content = (text or "").encode()
-                if len(content) > selection.maximum_bytes:
+                if len(content) > selection.max_bytes:
                     tally.dropped["too large"] += 1
                 else:
                     yield f"{name}:{number}", content
@@ -110,7 +110,7 @@ def refuse(path: str, size: int, selection: Selection) -> str:
         return "other kind"
     if any(fnmatchcase(rooted, pattern) for pattern in selection.exclude):
         return "excluded"
-    return "too large" if size > selection.maximum_bytes else ""
+    return "too large" if size > selection.max_bytes else ""
 
 
 def decode(content: bytes, tally: Tally) -> str | None:

@@ -14,10 +14,10 @@ OTHERS = SPACES + bytes(code for code in ASCII if not chr(code).isalnum())
 def poor(text: str, settings: Quality) -> str:
     """Why a document is left out, or an empty string."""
     lines = text.split("\n")
-    if max(map(len, lines)) > settings.longest_line:
+    if max(map(len, lines)) > settings.max_line_characters:
         return "a line too long"
     dense, words = measure(text)
-    if words < settings.smallest_share_of_words * dense:
+    if words < settings.min_word_fraction * dense:
         return "few letters and digits"
     said: set[str] = set()
     repeated = 0
@@ -25,7 +25,7 @@ def poor(text: str, settings: Quality) -> str:
         if line in said:
             repeated += len(line)
         said.add(line)
-    return "repeats itself" if repeated > settings.largest_share_of_repeats * max(1, len(text)) else ""
+    return "repeats itself" if repeated > settings.max_repeated_fraction * max(1, len(text)) else ""
 
 
 def measure(text: str) -> tuple[int, int]:

@@ -109,8 +109,8 @@ def _documents(path: str, file: IO[bytes], selection: Selection, field: str, dro
             for text, licence in parquet_texts(path, stream, field, dropped):
                 yield Raw(path, text, licence=licence)
         else:
-            content = stream.read(selection.maximum_bytes + 1)
-            if len(content) <= selection.maximum_bytes:
+            content = stream.read(selection.max_bytes + 1)
+            if len(content) <= selection.max_bytes:
                 yield Raw(path, content)
             else:
                 dropped["too large"] += 1
@@ -132,7 +132,7 @@ def _rows(path: str, stream: IO[bytes], selection: Selection, field: str, droppe
             continue
         # several of these on their way to other processes would fill the memory
         text, licence = text_row(path, number, line, field, Counter())
-        if len(text) > selection.maximum_bytes:
+        if len(text) > selection.max_bytes:
             dropped["too large"] += 1
         else:
             yield Raw(path, text, licence=licence)

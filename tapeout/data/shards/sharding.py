@@ -108,9 +108,9 @@ def prepare(raws: list[Raw], job: DocumentsJob) -> Batch:
         text = tidy(text, batch.repaired)
         encoded = text.encode()
         reason = ""
-        if len(encoded) > job.maximum_bytes:
+        if len(encoded) > job.max_bytes:
             reason = "too large"
-        elif len(text.strip()) < job.minimum_characters:
+        elif len(text.strip()) < job.min_characters:
             reason = "too short"
         elif not is_allowed(licence or job.licence, allowed):
             reason = "licence not allowed"
