@@ -5,10 +5,11 @@ import re
 
 from snakemake.utils import min_version
 
-from tapeout.config.estimates import Estimates
 from tapeout.config.inspection_scope import LookedAt
 from tapeout.config.root import load
 from tapeout.config.site import load_site
+from tapeout.config.wiring import Wiring
+from tapeout.costs.table import CostTable
 from tapeout.graph.identity.environment import read_environment
 from tapeout.graph.layer import Layer, named_errors
 from tapeout.nemo.probe import MODULES
@@ -22,17 +23,15 @@ configfile: "config/default.yaml"
 with named_errors():
     settings = load(config, workflow.configfiles)
     site = load_site(settings.site)
-    layer = Layer(workflow, checkpoints, site.launch, site.variables)
+    costs = CostTable(settings)
+    layer = Layer(workflow, checkpoints, site.launch, site.variables, costs)
     settings = settings.pinned(layer.local.digests)
     looked_at = LookedAt(settings).checked()
 
 action, artifact, sealed = layer.action, layer.artifact, layer.sealed
 parameters, build = layer.parameters, layer.build
-estimates = Estimates(settings)  # what rules tell of their cost; no identity
-trained_in = {"cpu": "../envs/nemo.yaml", "gpu": "../envs/nemo-cuda.yaml"}
+wiring = Wiring(settings, artifact)
 nemo_image = layer.container(settings.container.image, settings.container.python)
-# in a container nothing of NeMo runs before the probe has seen the expected versions; bare, the lock's hashes say them
-probed = {"after_probe": artifact("probe.json")} if nemo_image else {}
 nemo_lock = read_environment("nemo", layer.root).packages
 locked_versions = {name: version for name, version in nemo_lock.items() if name in MODULES}
 

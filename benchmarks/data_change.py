@@ -75,7 +75,7 @@ def main() -> None:
         for what, content in steps.items():
             (made.root / "tiny" / "pages.zip").write_bytes(archive(content))
             started = time.monotonic()
-            run = made.run("pretraining")
+            run = made.run("pretraining_blend")
             rows.append(row(what, run, time.monotonic() - started))
             print(rows[-1], flush=True)
     paragraphs = [

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from tapeout.config.base import Base
-from tapeout.config.estimates import BASE_PIECES, Llama, state_bytes
+from tapeout.costs.estimates import BASE_PIECES, Llama, state_bytes
 from tapeout.config.training import Layout
 
 CONFIGS = sorted((Path(__file__).parent / "sizes").glob("*.yaml"), key=lambda path: int(path.stem.removesuffix("b")))

@@ -1,14 +1,3 @@
-# with Arrow where a pattern asks for parquet files
-corpus_environments = {
-    part: (
-        "../envs/corpus.yaml"
-        if any(pattern.endswith(".parquet") for pattern in selection.include)
-        else "../envs/data.yaml"
-    )
-    for part, selection in settings.corpus
-}
-
-
 rule corpus_domain:
     input:
         action("corpus/domain"),
@@ -22,13 +11,11 @@ rule corpus_domain:
         ),
     resources:
         **site.cpu,
-        typical_seconds=estimates.preparing_seconds(settings.corpus.domain.sources),
-        typical_bytes=12_700_000,
-    localrule: site.short(estimates.preparing_seconds(settings.corpus.domain.sources))
+    localrule: site.short(costs.seconds("corpus_domain"))
     log:
         "logs/corpus/domain.log",
     conda:
-        corpus_environments["domain"]
+        wiring.reading_environment(settings.corpus.domain)
     shell:
         build("scripts/corpus_domain.py")
 
@@ -46,12 +33,10 @@ rule corpus_general:
         ),
     resources:
         **site.cpu,
-        typical_seconds=estimates.preparing_seconds(settings.corpus.general.sources),
-        typical_bytes=6_500_000,
-    localrule: site.short(estimates.preparing_seconds(settings.corpus.general.sources))
+    localrule: site.short(costs.seconds("corpus_general"))
     log:
         "logs/corpus/general.log",
     conda:
-        corpus_environments["general"]
+        wiring.reading_environment(settings.corpus.general)
     shell:
         build("scripts/corpus_general.py")

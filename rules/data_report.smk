@@ -1,8 +1,3 @@
-# no training begins before the data is within its bounds
-gated = {"after_gates": artifact("gates.json")}
-test_files = [artifact(name, path) for name, path in looked_at.tests]
-
-
 rule inspected:
     input:
         action("inspected/{set}"),
@@ -10,7 +5,7 @@ rule inspected:
         encoded=lambda wildcards: [
             artifact(f"encoded/{name}") for name in looked_at.imported if wildcards.set == f"imported/{name}"
         ],
-        tests=test_files,
+        tests=[artifact(name, path) for name, path in looked_at.tests],
         tokenizer=artifact("tokenizer", "tokenizer.model"),
     output:
         sealed("inspected/{set}"),
@@ -20,8 +15,6 @@ rule inspected:
         **looked_at.parameters(),
     resources:
         **site.cpu,
-        typical_seconds=5,
-        typical_bytes=500_000,
     threads: 8
     log:
         "logs/inspected/{set}.log",
@@ -36,15 +29,13 @@ rule data_report:
         action("data_report"),
         inspected=[artifact(f"inspected/{name}") for name in looked_at.sets],
         reports=[artifact(name, "report.json") for name in looked_at.steps],
-        tests=test_files,
+        tests=[artifact(name, path) for name, path in looked_at.tests],
     output:
         sealed("data_report"),
     params:
         **parameters(looked_at.report),
     resources:
         **site.cpu,
-        typical_seconds=2,
-        typical_bytes=500_000,
     localrule: True
     log:
         "logs/data_report.log",
@@ -64,8 +55,6 @@ rule gates:
         trained=looked_at.trained,
     resources:
         **site.cpu,
-        typical_seconds=1,
-        typical_bytes=100,
     localrule: True
     log:
         "logs/gates.log",

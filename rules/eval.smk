@@ -4,7 +4,7 @@ MEASURED = {"base": "base", "dapt": "dapt/model", "sft": "sft/model"}
 rule evaluate:
     input:
         action("evaluation/{model}.json"),
-        **probed,
+        **wiring.after_probe,
         model=lambda wildcards: artifact(MEASURED[wildcards.model]),
         domain=artifact("corpus/domain", "test.jsonl"),
         general=artifact("corpus/general", "test.jsonl"),
@@ -17,9 +17,6 @@ rule evaluate:
         **parameters(settings.evaluation, template=settings.sft.template),
     resources:
         **site.cpu,
-        typical_seconds=8,
-        gflop=estimates.evaluation_gflop,
-        typical_bytes=100_000,
     threads: settings.evaluation.threads
     log:
         "logs/evaluation/{model}.log",

@@ -1,7 +1,7 @@
 rule export_hf:
     input:
         action("export/hf"),
-        **probed,
+        **wiring.after_probe,
         model=artifact("sft/model"),
     output:
         sealed("export/hf"),
@@ -16,9 +16,6 @@ rule export_hf:
         ),
     resources:
         **site.cpu,
-        parameters=estimates.extended.parameters,
-        typical_seconds=estimates.copying_seconds(15),
-        typical_bytes=estimates.extended_bytes,
     log:
         "logs/export/hf.log",
     conda:

@@ -1,11 +1,3 @@
-# what the fine-tuning reads beside the questions about RTL; no input at all where nothing is imported
-encoded_rows = (
-    {"encoded": [artifact(f"encoded/{name}") for name in sorted(settings.imported.train)]}
-    if settings.imported.train
-    else {}
-)
-
-
 rule imported:
     input:
         action("imported/{name}"),
@@ -21,8 +13,6 @@ rule imported:
         template=lambda wildcards: settings.template_of(wildcards.name),
     resources:
         **site.cpu,
-        typical_seconds=lambda wildcards: estimates.preparing_seconds([wildcards.name]),
-        typical_bytes=lambda wildcards: estimates.source_bytes(wildcards.name),
     threads: 8
     log:
         "logs/imported/{name}.log",
@@ -45,8 +35,6 @@ rule encoded:
         **parameters(settings.encoding()),
     resources:
         **site.cpu,
-        typical_seconds=lambda wildcards: 2 * estimates.preparing_seconds([wildcards.name]),
-        typical_bytes=lambda wildcards: estimates.source_bytes(wildcards.name),
     log:
         "logs/encoded/{name}.log",
     conda:

@@ -12,9 +12,7 @@ rule instructions_raw:
         ),
     resources:
         **site.cpu,
-        typical_seconds=estimates.preparing_seconds(settings.corpus.domain.sources) + 2,
-        typical_bytes=3_200_000,
-    localrule: site.short(estimates.preparing_seconds(settings.corpus.domain.sources))
+    localrule: site.short(costs.seconds("instructions_raw"))
     log:
         "logs/instructions/raw.log",
     conda:
@@ -37,9 +35,7 @@ rule instructions_formatted:
         ),
     resources:
         **site.cpu,
-        typical_seconds=1,
-        typical_bytes=3_700_000,
-    localrule: site.short(estimates.preparing_seconds(settings.corpus.domain.sources))
+    localrule: site.short(costs.seconds("instructions_formatted"))
     log:
         "logs/instructions/formatted.log",
     conda:
@@ -58,9 +54,7 @@ rule instructions_splits:
         **parameters(settings.instructions.splits, test=list(settings.corpus.domain.test)),
     resources:
         **site.cpu,
-        typical_seconds=1,
-        typical_bytes=3_700_000,
-    localrule: site.short(estimates.preparing_seconds(settings.corpus.domain.sources))
+    localrule: site.short(costs.seconds("instructions_splits"))
     log:
         "logs/instructions/splits.log",
     conda:
@@ -82,8 +76,6 @@ rule instructions_packed:
         seq_length=settings.sft.seq_length,
     resources:
         **site.cpu,
-        typical_seconds=5,
-        typical_bytes=20_000_000,
     threads: 8
     log:
         "logs/instructions/packed.log",

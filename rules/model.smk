@@ -9,9 +9,6 @@ rule base:
         **parameters(settings.base),
     resources:
         **site.cpu,
-        typical_seconds=5,
-        gflop=estimates.base_gflop,
-        typical_bytes=estimates.base_bytes,
     threads: settings.base.threads
     log:
         "logs/base.log",
@@ -32,9 +29,6 @@ rule base_extended:
         **parameters(settings.base_extended),
     resources:
         **site.cpu,
-        parameters=estimates.extended.parameters,
-        typical_seconds=estimates.copying_seconds(10),
-        typical_bytes=estimates.extended_bytes,
     log:
         "logs/base_extended.log",
     conda:

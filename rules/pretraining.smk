@@ -1,18 +1,5 @@
-# A large corpus in shards: pretraining.shards of them, each of which is cleaned and tokenized by itself. Only the blend and
-# the comparison of signatures see all shards. Without pretraining.components these rules are not read.
-from tapeout.config.pretraining import DocumentsJob
-
-shards = settings.pretraining.shard_names
-near_duplicates = settings.pretraining.near_duplicates
-near_lists = {"near": artifact("pretraining/near", "{shard}.jsonl")} if near_duplicates else {}
-
-
-def of_source(name):
-    return lambda wildcards: settings.pretraining.documents_job(
-        wildcards.source, settings.sources[wildcards.source].licence
-    )[name]
-
-
+# A large corpus in shards. Each shard is cleaned and tokenized by itself; only the blend and the comparison of signatures
+# see all shards. The Snakefile includes these rules if the configuration names components.
 rule pretraining_documents:
     input:
         action("pretraining/documents/{source}"),
@@ -22,11 +9,9 @@ rule pretraining_documents:
     wildcard_constraints:
         source=r"[a-z0-9][a-z0-9._-]*",
     params:
-        **{name: of_source(name) for name in DocumentsJob.model_fields},
+        **wiring.documents_parameters,
     resources:
         **site.cpu,
-        typical_seconds=lambda wildcards: estimates.reading_seconds(wildcards.source),
-        typical_bytes=lambda wildcards: estimates.source_bytes(wildcards.source),
     threads: 8
     log:
         "logs/pretraining/documents/{source}.log",
@@ -45,13 +30,9 @@ rule pretraining_shard:
     wildcard_constraints:
         shard=r"\d{4}",
     params:
-        quality=settings.pretraining.quality.identity(),
-        scrub=settings.pretraining.scrub.identity(),
-        near_duplicates=near_duplicates and near_duplicates.signing.identity(),
+        **parameters(settings.pretraining.shard_job),
     resources:
         **site.cpu,
-        typical_seconds=estimates.cleaning_seconds,
-        typical_bytes=estimates.shard_bytes,
     log:
         "logs/pretraining/shards/{shard}.log",
     conda:
@@ -60,30 +41,32 @@ rule pretraining_shard:
         build("scripts/pretraining_shard.py")
 
 
-rule pretraining_near:
-    input:
-        action("pretraining/near"),
-        signatures=[artifact(f"pretraining/shards/{name}", "signatures") for name in shards],
-    output:
-        sealed("pretraining/near"),
-    params:
-        **(parameters(near_duplicates, shards=shards) if near_duplicates else {}),
-    resources:
-        **site.cpu,
-        typical_seconds=estimates.comparing_seconds,
-        typical_bytes=5000 * len(shards),
-    log:
-        "logs/pretraining/near.log",
-    conda:
-        "../envs/corpus.yaml"
-    shell:
-        build("scripts/pretraining_near.py")
+if settings.pretraining.near_duplicates:
+
+    rule pretraining_near:
+        input:
+            action("pretraining/near"),
+            signatures=[
+                artifact(f"pretraining/shards/{name}", "signatures") for name in settings.pretraining.shard_names
+            ],
+        output:
+            sealed("pretraining/near"),
+        params:
+            **parameters(settings.pretraining.near_duplicates, shards=settings.pretraining.shard_names),
+        resources:
+            **site.cpu,
+        log:
+            "logs/pretraining/near.log",
+        conda:
+            "../envs/corpus.yaml"
+        shell:
+            build("scripts/pretraining_near.py")
 
 
 rule pretraining_tokens:
     input:
         action("pretraining/tokens/{shard}"),
-        **near_lists,
+        **wiring.near_duplicates,
         documents=artifact("pretraining/shards/{shard}", "documents.jsonl"),
         tokenizer=artifact("tokenizer", "tokenizer.model"),
     output:
@@ -94,8 +77,6 @@ rule pretraining_tokens:
         append_eod=settings.pretraining.append_eod,
     resources:
         **site.cpu,
-        typical_seconds=estimates.tokenizing_seconds,
-        typical_bytes=estimates.shard_bytes,
     log:
         "logs/pretraining/tokens/{shard}.log",
     conda:
@@ -104,19 +85,16 @@ rule pretraining_tokens:
         build("scripts/pretraining_tokens.py")
 
 
-rule pretraining:
+rule pretraining_blend:
     input:
         action("pretraining/blend.json"),
-        reports=[artifact(f"pretraining/tokens/{name}", "report.json") for name in shards],
+        reports=[artifact(f"pretraining/tokens/{name}", "report.json") for name in settings.pretraining.shard_names],
     output:
         sealed("pretraining/blend.json"),
     params:
-        weights={name: each.weight for name, each in sorted(settings.pretraining.components.items())},
-        shards=shards,
+        **parameters(settings.pretraining.blend_job),
     resources:
         **site.cpu,
-        typical_seconds=2,
-        typical_bytes=300 * len(shards),
     localrule: True
     log:
         "logs/pretraining/blend.log",

@@ -7,8 +7,6 @@ rule probe:
         packages=settings.container.packages if nemo_image else locked_versions,
     resources:
         **site.cpu,
-        typical_seconds=20,
-        typical_bytes=2_000,
     log:
         "logs/probe.log",
     conda:

@@ -33,8 +33,6 @@ rule eval_report:
         ),
     resources:
         **site.cpu,
-        typical_seconds=5,
-        typical_bytes=230_000,
     localrule: True
     log:
         "logs/eval_report.log",

@@ -12,8 +12,6 @@ rule tokenizer:
         **parameters(settings.tokenizer),
     resources:
         **site.cpu,
-        typical_seconds=15,
-        typical_bytes=1_100_000,
     threads: 2
     log:
         "logs/tokenizer.log",

@@ -6,6 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 FLOORS = {
     "cli": {"graph", "slurm", "config", "compare", "provenance", "report"},
+    "costs": {"models", "sources", "config"},
     "provenance": {"compare", "graph", "config"},
     "compare": {"graph", "config"},
     "report": {"inspection", "evals", "data", "config"},

@@ -1,6 +1,6 @@
 """Sharded pretraining corpus: sources, blend weights, cleaning and deduplication."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -110,14 +110,26 @@ class Pretraining(Section):
         """Names of the shards."""
         return [shard_name(number) for number in range(self.shards)]
 
-    def documents_job(self, source: SourceName, licence: str) -> dict[str, Any]:
+    @property
+    def shard_job(self) -> "ShardJob":
+        """Parameters of the rule ``pretraining_shard``."""
+        signing = self.near_duplicates and self.near_duplicates.signing
+        return ShardJob(quality=self.quality, scrub=self.scrub, near_duplicates=signing)
+
+    @property
+    def blend_job(self) -> "BlendJob":
+        """Parameters of the rule ``pretraining_blend``."""
+        weights = {name: component.weight for name, component in sorted(self.components.items())}
+        return BlendJob(weights=weights, shards=tuple(self.shard_names))
+
+    def documents_job(self, source: SourceName, licence: str) -> "DocumentsJob":
         """Return the parameters of the rule ``pretraining_documents`` for a source.
 
         They contain nothing of other sources and no weights, so that neither a new source nor another blend reads an
         unchanged source again.
         """
         component = self.sources[source]
-        job = DocumentsJob(
+        return DocumentsJob(
             **self.components[component].model_dump(include=set(Reading.model_fields)),
             source=source,
             component=component,
@@ -125,7 +137,6 @@ class Pretraining(Section):
             licences=self.licences,
             shards=self.shards,
         )
-        return job.identity()
 
     @model_validator(mode="after")
     def _each_source_once(self) -> Self:

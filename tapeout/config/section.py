@@ -1,19 +1,33 @@
-"""What all sections of the configuration have in common."""
+"""Base class of all sections of the configuration and of all parameter models."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """A frozen part of the configuration in which an unknown key is an error.
+    """Frozen part of the configuration in which unknown keys are errors.
 
-    The fields of a section are, by name, the parameters of the rules that use it, and so part of their identity:
-    what must not change a result (threads of a data step, memory, time limits) has no place here.
+    The fields of a section are the parameters of the rules that use it, by name, and so part of their identity. Values
+    that cannot change a result (threads of a data step, memory, time limits) belong into the rule's resources instead.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     def identity(self) -> dict[str, Any]:
-        """Parameters by name, as JSON values in a canonical form, ready to be a rule's ``params``."""
+        """Return the parameters by name, as JSON values."""
         return self.model_dump(mode="json")
+
+    @classmethod
+    def parameters(cls, job: Callable[[Any], Self]) -> dict[str, Callable[[Any], Any]]:
+        """Return parameters of a rule that depend on its wildcards, by name, each as a function of the wildcards.
+
+        Args:
+            job: makes the section from the wildcards.
+        """
+
+        def parameter(name: str) -> Callable[[Any], Any]:
+            return lambda wildcards: job(wildcards).identity()[name]
+
+        return {name: parameter(name) for name in cls.model_fields}

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tapeout.config.estimates import Estimates
 from tapeout.config.root import InvalidConfig, Settings, load
 from tapeout.config.sources import HubSource
+from tapeout.costs.estimates import Estimates
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,7 +29,7 @@ def test_the_papers_blend() -> None:
     assert weights["documentation"] == 34.0 and sum(weights.values()) == pytest.approx(100.1)
     assert set(settings.pretraining.sources) <= set(settings.used_sources)
     job = settings.pretraining.documents_job("github", "each its own")
-    assert job["field"] == "content" and job["component"] == "github" and "weight" not in job
+    assert job.field == "content" and job.component == "github" and "weight" not in job.identity()
 
 
 @pytest.mark.parametrize(

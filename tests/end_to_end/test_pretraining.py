@@ -51,7 +51,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, dict[str, str
     config = yaml.safe_load((clone.root / "tiny" / "config.yaml").read_text())
     config["pretraining"] = {"shards": SHARDS, "components": components}
     (clone.root / "tiny" / "config.yaml").write_text(yaml.safe_dump(config))
-    return clone, pages, clone.run("pretraining")
+    return clone, pages, clone.run("pretraining_blend")
 
 
 def test_a_document_more_makes_one_shard_again(made: tuple[Clone, dict[str, str], Run]) -> None:
@@ -60,13 +60,13 @@ def test_a_document_more_makes_one_shard_again(made: tuple[Clone, dict[str, str]
     documents = [f"pretraining/documents/{name}" for name in ("alpha", "beta", "pages", "rows")]
     made_first = {name for name in first.built if name.startswith("pretraining/")}
     assert made_first == {*per_shard, *documents, "pretraining/blend.json", "pretraining/near"}
-    assert clone.run("pretraining").nothing_done
+    assert clone.run("pretraining_blend").nothing_done
 
     # one document more
     before = clone.digests()
     file = clone.root / "tiny" / "pages.zip"
     file.write_bytes(archive({**pages, "new.txt": page(5000)}))
-    run = clone.run("pretraining")
+    run = clone.run("pretraining_blend")
     around = {"sources/pages", "pretraining/documents/pages", "pretraining/near", "pretraining/blend.json"}
     shards = sorted(name for name in run.built if name.startswith("pretraining/shards/"))
     assert len(shards) == 1, run.text
@@ -76,12 +76,12 @@ def test_a_document_more_makes_one_shard_again(made: tuple[Clone, dict[str, str]
 
     # one document edited leaves one shard for another
     file.write_bytes(archive({**pages, "page_7.txt": page(7) + "And more.\n"}))
-    shards = [name for name in clone.run("pretraining").built if name.startswith("pretraining/shards/")]
+    shards = [name for name in clone.run("pretraining_blend").built if name.startswith("pretraining/shards/")]
     assert len(shards) <= 2
 
     # taken back: nothing runs but what settles it
     file.write_bytes(archive(pages))
-    assert clone.run("pretraining").built == []
+    assert clone.run("pretraining_blend").built == []
     assert clone.digests() == before
 
 
@@ -92,12 +92,12 @@ def test_a_near_duplicate_in_another_shard_goes(made: tuple[Clone, dict[str, str
     near = clone.root / "results/pretraining/near/report.json"
     before = json.loads(near.read_bytes())["near duplicates"]
     (clone.root / "tiny" / "pages.zip").write_bytes(archive({**pages, "copy.txt": page(1) + "A copy.\n"}))
-    run = clone.run("pretraining")
+    run = clone.run("pretraining_blend")
     assert json.loads(near.read_bytes())["near duplicates"] == before + 1
     changed = [name for name in run.built if name.startswith("pretraining/tokens/")]
     assert len(changed) <= 2
     (clone.root / "tiny" / "pages.zip").write_bytes(archive(pages))
-    assert clone.run("pretraining").built == []
+    assert clone.run("pretraining_blend").built == []
 
 
 def test_weights_are_those_of_the_config(made: tuple[Clone, dict[str, str], Run]) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tapeout.config.estimates import Estimates, Llama, downloads_folder, state_bytes
 from tapeout.config.root import load
+from tapeout.costs.estimates import Estimates, Llama, downloads_folder, state_bytes
 from tapeout.graph.plan.rates import GPUS
 from tapeout.sources import download
 

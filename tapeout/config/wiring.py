@@ -1,0 +1,73 @@
+"""Inputs and environments of rules that depend on the configuration."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tapeout.config.corpus import Selection
+from tapeout.config.pretraining import DocumentsJob
+from tapeout.config.root import Settings
+from tapeout.config.training import Training
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """Answers of the configuration to rules, in one object instead of globals that depend on the order of includes.
+
+    Attributes:
+        settings: the whole configuration.
+        artifact: ``Layer.artifact``, which makes an input of an artifact's name and a path in it.
+    """
+
+    settings: Settings
+    artifact: Callable[..., Any]
+
+    @property
+    def after_probe(self) -> dict[str, Any]:
+        """Input of every step that runs in the NeMo image: the probe must have seen the expected versions first.
+
+        Without an image there is none, because the hashes of the lock file vouch for the versions.
+        """
+        return {"after_probe": self.artifact("probe.json")} if self.settings.container.image else {}
+
+    @property
+    def after_gates(self) -> dict[str, Any]:
+        """Input of every training: none starts before the data is within its bounds."""
+        return {"after_gates": self.artifact("gates.json")}
+
+    @property
+    def pretraining_text(self) -> dict[str, Any]:
+        """Input of the continued pretraining: the two corpora, or the blend and the token ids of all shards."""
+        if self.settings.dapt.reads == "corpus":
+            return {name: self.artifact(f"corpus/{name}", "train.jsonl") for name in ("domain", "general")}
+        folders = [self.artifact(f"pretraining/tokens/{name}") for name in self.settings.pretraining.shard_names]
+        return {"blend": self.artifact("pretraining/blend.json"), "shards": folders}
+
+    @property
+    def encoded_rows(self) -> dict[str, Any]:
+        """Input of the fine-tuning beside the questions about RTL; no input at all where nothing is imported."""
+        names = sorted(self.settings.imported.train)
+        return {"encoded": [self.artifact(f"encoded/{name}") for name in names]} if names else {}
+
+    @property
+    def near_duplicates(self) -> dict[str, Any]:
+        """Input of the tokenization of a shard: which of its documents are dropped, unless near duplicates stay."""
+        kept = self.settings.pretraining.near_duplicates is None
+        return {} if kept else {"near": self.artifact("pretraining/near", "{shard}.jsonl")}
+
+    @property
+    def documents_parameters(self) -> dict[str, Callable[[Any], Any]]:
+        """Parameters of the rule ``pretraining_documents``, as functions of its wildcards."""
+        pretraining, sources = self.settings.pretraining, self.settings.sources
+        return DocumentsJob.parameters(
+            lambda wildcards: pretraining.documents_job(wildcards.source, sources[wildcards.source].licence)
+        )
+
+    def training_environment(self, job: Training) -> str:
+        """Return the conda environment of a training: that of its accelerator, relative to the folder of the rules."""
+        return {"cpu": "../envs/nemo.yaml", "gpu": "../envs/nemo-cuda.yaml"}[job.layout.accelerator]
+
+    def reading_environment(self, selection: Selection) -> str:
+        """Return the conda environment of a step that reads sources: with Arrow if a pattern selects parquet files."""
+        parquet = any(pattern.endswith(".parquet") for pattern in selection.include)
+        return "../envs/corpus.yaml" if parquet else "../envs/data.yaml"

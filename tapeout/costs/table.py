@@ -1,0 +1,102 @@
+"""Cost hints by rule name.
+
+The layer asks this table instead of the rules (docs/cost.md), so that a rule states only what it runs. Hints are
+resources and never part of an identity. A rule without an entry may state the same names as resources of its own.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tapeout.config.root import Settings
+from tapeout.costs.estimates import Estimates
+
+Wildcards = Mapping[str, str]
+Hints = dict[str, int | str | None]
+
+
+def hints(
+    seconds: int,
+    size: int | None,
+    *,
+    gflop: int | None = None,
+    parameters: int | None = None,
+) -> Hints:
+    """Return the hints of one step.
+
+    Args:
+        seconds: typical duration; with ``gflop``, the part that does not grow with the amount of computation.
+        size: bytes that the step stores; None if unknown.
+        gflop: 10^9 FLOP that the step computes.
+        parameters: model weights that the step converts.
+    """
+    work = {"gflop": gflop, "parameters": parameters}
+    return {
+        "typical_seconds": seconds,
+        "typical_bytes": size,
+        **{name: value for name, value in work.items() if value is not None},
+    }
+
+
+TABLE: dict[str, Callable[[Estimates, Wildcards], Hints]] = {
+    "fetch": lambda work, wildcards: {
+        **hints(work.download_seconds(wildcards["source"]), work.source_bytes(wildcards["source"])),
+        "download_bytes": work.download_bytes(wildcards["source"]),
+    },
+    "corpus_domain": lambda work, _: hints(work.preparing_seconds(work.settings.corpus.domain.sources), 12_700_000),
+    "corpus_general": lambda work, _: hints(work.preparing_seconds(work.settings.corpus.general.sources), 6_500_000),
+    "instructions_raw": lambda work, _: hints(
+        work.preparing_seconds(work.settings.corpus.domain.sources) + 2, 3_200_000
+    ),
+    "instructions_formatted": lambda work, _: hints(1, 3_700_000),
+    "instructions_splits": lambda work, _: hints(1, 3_700_000),
+    "instructions_packed": lambda work, _: hints(5, 20_000_000),
+    "imported": lambda work, wildcards: hints(
+        work.preparing_seconds([wildcards["name"]]), work.source_bytes(wildcards["name"])
+    ),
+    "encoded": lambda work, wildcards: hints(
+        2 * work.preparing_seconds([wildcards["name"]]), work.source_bytes(wildcards["name"])
+    ),
+    "inspected": lambda work, _: hints(5, 500_000),
+    "data_report": lambda work, _: hints(2, 500_000),
+    "gates": lambda work, _: hints(1, 100),
+    "tokenizer": lambda work, _: hints(15, 1_100_000),
+    "base": lambda work, _: hints(5, work.base_bytes, gflop=work.base_gflop),
+    "base_extended": lambda work, _: hints(
+        work.copying_seconds(10), work.extended_bytes, parameters=work.extended.parameters
+    ),
+    "probe": lambda work, _: hints(20, 2_000),
+    "nemo_base": lambda work, _: hints(
+        work.copying_seconds(20), work.extended_bytes, parameters=work.extended.parameters
+    ),
+    "dapt": lambda work, _: hints(15, work.extended_bytes, gflop=work.training_gflop(work.settings.dapt)),
+    "sft": lambda work, _: hints(15, work.extended_bytes, gflop=work.training_gflop(work.settings.sft)),
+    "export_hf": lambda work, _: hints(
+        work.copying_seconds(15), work.extended_bytes, parameters=work.extended.parameters
+    ),
+    "evaluate": lambda work, _: hints(8, 100_000, gflop=work.evaluation_gflop),
+    "eval_report": lambda work, _: hints(5, 230_000),
+    "pretraining_documents": lambda work, wildcards: hints(
+        work.reading_seconds(wildcards["source"]), work.source_bytes(wildcards["source"])
+    ),
+    "pretraining_shard": lambda work, _: hints(work.cleaning_seconds, work.shard_bytes),
+    "pretraining_near": lambda work, _: hints(work.comparing_seconds, 5000 * work.settings.pretraining.shards),
+    "pretraining_tokens": lambda work, _: hints(work.tokenizing_seconds, work.shard_bytes),
+    "pretraining_blend": lambda work, _: hints(2, 300 * work.settings.pretraining.shards),
+}
+
+
+@dataclass(frozen=True)
+class CostTable:
+    """The table for one configuration; an instance is the ``costs`` argument of ``tapeout.graph.layer.Layer``."""
+
+    settings: Settings
+
+    def __call__(self, rule: str, wildcards: Wildcards) -> Hints:
+        """Return the hints of a rule for the values of its wildcards; none for an unknown rule."""
+        return TABLE[rule](Estimates(self.settings), wildcards) if rule in TABLE else {}
+
+    def seconds(self, rule: str) -> int:
+        """Return the typical seconds of a rule without wildcards."""
+        seconds = self(rule, {})["typical_seconds"]
+        assert isinstance(seconds, int), "every entry has them"
+        return seconds
