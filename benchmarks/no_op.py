@@ -22,7 +22,7 @@ def bare(recipes: dict[str, Recipe]) -> str:
     """A plain Snakefile with the graph of these recipes."""
     rules = []
     for number, (name, recipe) in enumerate(sorted(recipes.items())):
-        inputs = ", ".join(repr(f"{needed}.out") for needed in recipe.needs())
+        inputs = ", ".join(repr(f"{needed}.out") for needed in recipe.dependencies())
         rules.append(
             f"rule r{number}:\n    input: {inputs}\n    output: {name + '.out'!r}\n    shell: 'touch {{output}}'\n"
         )

@@ -20,7 +20,7 @@ from pathlib import Path
 from tapeout.cli.project import load
 from tapeout.graph.identity.action import Action, Recipe, Reference
 from tapeout.graph.identity.environment import read_environment
-from tapeout.graph.identity.manifest import Manifest, take
+from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.plan.decide import in_order
 from tapeout.graph.workspace import Workspace
 
@@ -50,7 +50,7 @@ def run_program(recipe: Recipe, action: Action, workspace: Workspace) -> Manifes
             command += [f"--{name}", str(workspace.artifact_path(reference.artifact) / reference.path)]
     command += ["--params", str(scratch / "params.json"), "--output", str(output)]
     subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(Path.cwd())})
-    manifest = take(output, recipe.artifact, action.digest)
+    manifest = Manifest.of(output, recipe.artifact, action.digest)
     workspace.store.seal(action, manifest, output)
     workspace.publish(manifest)
     shutil.rmtree(scratch)

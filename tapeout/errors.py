@@ -1,4 +1,7 @@
-"""Named errors: every failure that a user can cause or mend says its cause and its fix in one sentence each."""
+"""Base class of all errors that a user can cause or fix: it states the cause and the fix."""
+
+import difflib
+from collections.abc import Iterable
 
 
 class TapeoutError(Exception):
@@ -19,3 +22,9 @@ class TapeoutError(Exception):
 
     def __str__(self) -> str:
         return f"{type(self).__name__}: {self.cause}\n  fix: {self.fix}"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the end of an error's sentence about an unknown name: the closest known name, or only the full stop."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else "."

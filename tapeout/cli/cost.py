@@ -9,7 +9,7 @@ from snakemake.utils import available_cpu_count
 
 from tapeout.cli import output
 from tapeout.cli.project import Project
-from tapeout.graph.console import size
+from tapeout.graph.console import format_size
 from tapeout.graph.plan.describe import duration, hours, jobs, unknown
 from tapeout.graph.plan.forecast import CORES, MEANINGS, Forecast, Step, forecast
 
@@ -83,8 +83,8 @@ def _sums(found: Forecast) -> Table:
         row("CPU hours", hours, "cpu_hours"),
         *([row("GPU hours", hours, "gpu_hours")] if found.at_most.gpu_hours else []),
         *([row("node hours", hours, "node_hours")] if found.at_most.node_hours else []),
-        row("to download", size, "download"),
-        row("to store", size, "stored"),
+        row("to download", format_size, "download"),
+        row("to store", format_size, "stored"),
     ]
     return output.table(["", ">at least", ">at most"], rows)
 
@@ -104,7 +104,7 @@ def _steps(found: Forecast) -> Table:
     if any(step.gpus for step in found.steps):
         columns[">GPU h"] = lambda step: known(step.seconds if step.gpus else 0, lambda _: hours(step.hours(step.gpus)))
     if any(step.download != 0 for step in found.steps):
-        columns[">download"] = lambda step: known(step.download, size) if step.download != 0 else ""
-    columns[">to store"] = lambda step: known(step.stored, size)
+        columns[">download"] = lambda step: known(step.download, format_size) if step.download != 0 else ""
+    columns[">to store"] = lambda step: known(step.stored, format_size)
     columns["from "] = lambda step: str(step.stored_from)
     return output.table(list(columns), [[text(step) for text in columns.values()] for step in found.steps])

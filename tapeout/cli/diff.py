@@ -18,8 +18,8 @@ from tapeout.compare.result_sets import ArtifactDifference, ResultSet
 from tapeout.compare.values import ValueChange, ValuesDetail
 from tapeout.config.comparison import Bounds, read
 from tapeout.errors import TapeoutError
-from tapeout.graph.address import HEXADECIMAL, Place, find
-from tapeout.graph.identity.digest import disk_full_is_named
+from tapeout.graph.address import DIGEST_PREFIX, LocatedArtifact, locate
+from tapeout.graph.files import report_disk_full
 from tapeout.graph.plan.explain import Change
 from tapeout.graph.plan.explain import compare as compare_actions
 from tapeout.graph.workspace import Workspace
@@ -74,7 +74,7 @@ def diff(old: str, new: str, limit: int, actions: bool, configs: list[Path], as_
         raise UnlikeThings(f"{runs[0]} is a run and {other} is not.", fix)
     bounds = read([DEFAULTS, *configs])
     try:
-        with disk_full_is_named(), _scratch(workspace) as folder:
+        with report_disk_full(), _scratch(workspace) as folder:
             setting = _Setting(workspace, bounds, Path(folder), None if as_json else limit)
             value, parts = _runs(setting, old, new) if runs else _artifacts(setting, old, new, actions)
     except OSError as error:
@@ -100,7 +100,7 @@ def _scratch(workspace: Workspace) -> tempfile.TemporaryDirectory[str]:
 
 def _artifacts(setting: _Setting, old: str, new: str, actions: bool) -> tuple[dict[str, Any], list[Any]]:
     store = setting.workspace.store
-    before, after = find(setting.workspace, old), find(setting.workspace, new)
+    before, after = locate(setting.workspace, old), locate(setting.workspace, new)
     value: dict[str, Any] = {"old": old, "new": new, "same": True}
     parts: list[Any] = []
     actions = actions or all(_names_action(place) for place in (before, after))
@@ -125,13 +125,13 @@ def _artifacts(setting: _Setting, old: str, new: str, actions: bool) -> tuple[di
     return value, [*parts, *differences.files(found, name, setting.limit)]
 
 
-def _names_action(place: Place) -> bool:
+def _names_action(place: LocatedArtifact) -> bool:
     """Whether an address is the digest of an action, and not of an artifact."""
-    return HEXADECIMAL.fullmatch(place.address) is not None and place.manifest.action.startswith(place.address)
+    return DIGEST_PREFIX.fullmatch(place.address) is not None and place.manifest.action.startswith(place.address)
 
 
-def _action_changes(workspace: Workspace, old: Place, new: Place) -> list[Change]:
-    def action(place: Place) -> dict[str, Any]:
+def _action_changes(workspace: Workspace, old: LocatedArtifact, new: LocatedArtifact) -> list[Change]:
+    def action(place: LocatedArtifact) -> dict[str, Any]:
         entry = workspace.store.read_entry(place.manifest.action) if place.manifest.action else None
         if entry is None:
             raise UnknownAction(f"The store does not know what made {place.address}.", "Compare without --actions.")
@@ -176,7 +176,7 @@ def _set(setting: _Setting, address: str) -> ResultSet:
 def _numbers(setting: _Setting, artifact: str, old: str, new: str) -> list[ValueChange]:
     """The numbers that changed in an artifact that is a JSON file or has a ``report.json``; those in lists last."""
     before, after = (
-        _only_report(find(setting.workspace, artifact + (run if run != RESULTS else ""))) for run in (old, new)
+        _only_report(locate(setting.workspace, artifact + (run if run != RESULTS else ""))) for run in (old, new)
     )
     if not (before.manifest.entries and after.manifest.entries):
         return []
@@ -186,7 +186,7 @@ def _numbers(setting: _Setting, artifact: str, old: str, new: str) -> list[Value
     return [change for change in changes if change.delta is not None]
 
 
-def _only_report(place: Place) -> Place:
+def _only_report(place: LocatedArtifact) -> LocatedArtifact:
     entries = [
         entry
         for entry in place.manifest.entries

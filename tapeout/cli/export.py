@@ -9,7 +9,7 @@ from tapeout.cli import output
 from tapeout.cli.project import Project
 from tapeout.errors import TapeoutError
 from tapeout.provenance.document import Format
-from tapeout.provenance.export import Wishes
+from tapeout.provenance.export import ExportOptions
 from tapeout.provenance.export import export as write
 from tapeout.provenance.folder import SUMS
 from tapeout.provenance.signing import HOW, read_private_key
@@ -28,7 +28,7 @@ def wishes(
     with_artifacts: bool,
     also: list[str],
     published: str | None,
-) -> Wishes:
+) -> ExportOptions:
     """The options as one value, checked before anything is read; without an artifact the target is empty.
 
     Raises:
@@ -41,7 +41,7 @@ def wishes(
         raise UnfitWishes("Only the statements of --format slsa are signed.", "Add --format slsa.")
     if Format.ROCRATE in formats and not _is_date(published):
         raise UnfitWishes("An RO-Crate has a date of publication, and no clock is read.", "Give one: --date YYYY-MM-DD")
-    return Wishes(
+    return ExportOptions(
         target=artifact or "",
         run=run,
         formats=frozenset(formats),
@@ -59,7 +59,7 @@ def _is_date(text: str | None) -> bool:
         return False
 
 
-def export(project: Project, wanted: Wishes, where: Path, as_json: bool) -> int:
+def export(project: Project, wanted: ExportOptions, where: Path, as_json: bool) -> int:
     """Write the export and say what it holds; returns 0.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from tapeout.cli import output
-from tapeout.graph.upkeep.gc import NAMED_RUNS, Collected, Wishes, collect
+from tapeout.graph.upkeep.gc import NAMED_RUNS, Collected, GcOptions, collect
 from tapeout.graph.workspace import Workspace
 
 UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
@@ -27,7 +27,7 @@ def age(text: str) -> float:
     return float(found[1]) * UNITS[found[2]]
 
 
-def gc(workspace: Workspace, wishes: Wishes, dry: bool, as_json: bool) -> int:
+def gc(workspace: Workspace, wishes: GcOptions, dry: bool, as_json: bool) -> int:
     """Show what was freed; returns 0, or 1 if this was a dry run and there is something to free."""
     found = collect(workspace, wishes, dry, time.time())
     unseen = [root for root in found.roots if not root.visible]

@@ -31,7 +31,7 @@ from tapeout.cli.why import why as explain
 from tapeout.compare.levels import Level
 from tapeout.config.comparison import read as read_bounds
 from tapeout.errors import TapeoutError
-from tapeout.graph.upkeep.gc import Wishes
+from tapeout.graph.upkeep.gc import GcOptions
 from tapeout.graph.workspace import Workspace
 from tapeout.provenance.document import Format
 
@@ -220,7 +220,7 @@ def gc(
 
     Exit code 0, or 1 if a dry run found something to free.
     """
-    wishes = Wishes(keep_runs, older_than or 0.0, tuple(forget), quarantine, environments)
+    wishes = GcOptions(keep_runs, older_than or 0.0, tuple(forget), quarantine, environments)
     raise typer.Exit(collect_garbage(Workspace.here(), wishes, dry_run, as_json))
 
 

@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tapeout.graph.console import size as size
+from tapeout.graph.console import format_size
 
+size = format_size
 console, errors = Console(highlight=False), Console(highlight=False, stderr=True)
 
 

@@ -10,7 +10,7 @@ def pin(source: str, files: list[str], revision: str, name: str | None, as_json:
     """Print the record; the hub's client is in the environment of the data steps, and so it runs there.
 
     Raises:
-        MissingEnvironment: it is not installed.
+        InvalidEnvironment: it is not installed.
     """
     environment = read_environment("data")
     environment.require()

@@ -84,7 +84,7 @@ class Project:
     def current_actions(self) -> dict[str, dict[str, Any]]:
         """Today's actions by artifact; those of steps that wait for others are known but for their inputs."""
         return {
-            name: found.action.value if found.action is not None else found.recipe.described({})
+            name: found.action.value if found.action is not None else found.recipe.describe({})
             for name, found in self.decisions.items()
         }
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from tapeout.cli import output
 from tapeout.errors import TapeoutError
-from tapeout.graph.address import find
+from tapeout.graph.address import locate
+from tapeout.graph.named_runs import artifact_names
 from tapeout.graph.remote.push import Outcome
-from tapeout.graph.upkeep.named_runs import realised
 from tapeout.graph.workspace import Workspace
 
 
@@ -25,16 +25,16 @@ def push(addresses: list[str], as_json: bool) -> int:
 
     Raises:
         NothingToPush: see there.
-        RemoteAway: the remote does not answer.
-        RemoteRefuses: it may not be written, or is full.
-        UnknownAddress: nothing is kept under one of the addresses.
+        RemoteUnavailable: the remote does not answer.
+        RemoteRefused: it may not be written, or is full.
+        UnknownName: nothing is kept under one of the addresses.
     """
     workspace = Workspace.here()
     if workspace.remote is None:
         raise NothingToPush("No remote is named.", "Set TAPEOUT_REMOTE, e.g. to s3://bucket/store; see docs/store.md.")
-    if not workspace.remote.writes:
+    if not workspace.remote.writable:
         raise NothingToPush(f"The remote {workspace.remote.name} is only read.", "Set TAPEOUT_REMOTE_MODE=read-write.")
-    workspace.remote.hope()
+    workspace.remote.forget_failures()
     pushed = workspace.remote.push(_actions(workspace, addresses))
     rows = [[done.artifact, done.action[:16], done.outcome, output.size(done.sent)] for done in pushed]
     counts = Counter(done.outcome for done in pushed)
@@ -48,12 +48,12 @@ def push(addresses: list[str], as_json: bool) -> int:
 def _actions(workspace: Workspace, addresses: list[str]) -> list[str]:
     """Digests of the actions whose output is to be pushed, in the order of the names."""
     if not addresses and workspace.remote is not None:
-        manifests = [workspace.manifest(name) for name in realised(workspace.results)]
+        manifests = [workspace.manifest(name) for name in artifact_names(workspace.results)]
         wanted = [manifest.action for manifest in manifests if manifest is not None]
-        wanted += [action for action in workspace.remote.owed() if action not in wanted]
+        wanted += [action for action in workspace.remote.queued() if action not in wanted]
         wanted = [action for action in wanted if workspace.store.find(action) is not None]
     else:
-        wanted = [find(workspace, address).manifest.action for address in addresses]
+        wanted = [locate(workspace, address).manifest.action for address in addresses]
         for address, action in zip(addresses, wanted, strict=True):
             if not action or workspace.store.find(action) is None:
                 raise NothingToPush(f"The store has no action that made {address}.", "Name an artifact of the store.")

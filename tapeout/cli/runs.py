@@ -5,7 +5,7 @@ from typing import Any
 
 from tapeout.cli import output
 from tapeout.cli.project import Project
-from tapeout.graph.upkeep.named_runs import pin, remove, save, summaries
+from tapeout.graph.named_runs import pin, remove, save, summarize
 from tapeout.graph.workspace import State, Workspace
 
 SHOWN = 3
@@ -44,7 +44,7 @@ def runs(workspace: Workspace, pins: list[str], unpins: list[str], removals: lis
         pin(workspace, name, False)
     for name in removals:
         remove(workspace, name)
-    found = summaries(workspace)
+    found = summarize(workspace)
     value = [
         {
             **asdict(summary.run),

@@ -6,7 +6,7 @@ from typing import Any
 
 from tapeout.cli import output
 from tapeout.cli.project import Project
-from tapeout.graph.identity.manifest import Manifest, vouch
+from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.plan.decide import Decision
 from tapeout.graph.plan.describe import duration
 from tapeout.graph.workspace import State, Workspace
@@ -59,7 +59,7 @@ def _state(workspace: Workspace, decision: Decision, manifest: Manifest | None) 
     there = os.path.lexists(workspace.artifact_path(name))
     if decision.state is State.CURRENT:
         return "current"
-    if there and (manifest is None or not vouch(workspace.artifact_path(name), manifest)):
+    if there and (manifest is None or not manifest.matches(workspace.artifact_path(name))):
         return "damaged"
     if decision.state is State.RESTORE:
         return "in the remote" if decision.download is not None else "in the store"

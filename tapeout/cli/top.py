@@ -18,7 +18,7 @@ from rich.text import Text
 
 from tapeout.cli import output
 from tapeout.cli.project import NoProject
-from tapeout.graph.console import clock
+from tapeout.graph.console import format_duration
 from tapeout.graph.plan.describe import duration
 from tapeout.graph.run.monitor import Queue, Row, Standing, View, Watch, reasons, tail
 from tapeout.graph.run.plan_progress import Planned
@@ -141,7 +141,8 @@ def _headline(view: View) -> str:
         time_ = view.now - course.begun
         through = " through Slurm" if course.executor == SLURM else ""
         name = ", ".join(course.targets)
-        return f"{name}: {counts}; {clock(time_) if time_ < 3600 else duration(time_)} on {course.host}{through}."
+        took = format_duration(time_) if time_ < 3600 else duration(time_)
+        return f"{name}: {counts}; {took} on {course.host}{through}."
     if course.ended is None:
         return f"Plan: {counts}; no run: the last, process {course.pid} on {course.host}, was killed."
     return f"Plan: {counts}; no run: the last ended {duration(view.now - course.ended)} ago."

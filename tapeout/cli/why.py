@@ -10,10 +10,10 @@ from tapeout.errors import TapeoutError
 from tapeout.graph.errors import NotWritable
 from tapeout.graph.identity.action import Reference
 from tapeout.graph.identity.manifest import Manifest
+from tapeout.graph.named_runs import read_run
 from tapeout.graph.plan.decide import Decision
 from tapeout.graph.plan.explain import Row, Same, causes, keep_meanings, table
-from tapeout.graph.store.action_index import Makers
-from tapeout.graph.upkeep.named_runs import read
+from tapeout.graph.store.action_index import ActionIndex
 from tapeout.graph.workspace import State
 
 LONGEST = 120
@@ -35,15 +35,15 @@ def why(project: Project, artifact: str, against: str, as_json: bool) -> int:
 
     Raises:
         NoProject: no rule makes an artifact of that name.
-        UnknownRun: there is no run of that name.
+        UnknownName: there is no run of that name.
         NotInRun: see there.
     """
     decision, store = project.decision(artifact), project.workspace.store
     with suppress(NotWritable):
         for recipe in project.recipes.values():
             keep_meanings(store, recipe, project.layer.environment(recipe))
-    makers = Makers(store)
-    known = read(project.workspace, against).artifacts if against else _realised(project)
+    makers = ActionIndex(store)
+    known = read_run(project.workspace, against).artifacts if against else _realised(project)
     entry = makers.entries.get(known.get(artifact, ""))
     if entry is None and against:
         raise NotInRun(f"Run {against} does not say how {artifact} was made.", "Name another run: tapeout runs")

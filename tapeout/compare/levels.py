@@ -17,8 +17,8 @@ from tapeout.compare.text import compare_bytes, compare_page, compare_text
 from tapeout.compare.values import compare_values, parse
 from tapeout.compare.weights import compare_weights
 from tapeout.config.comparison import Bounds
-from tapeout.graph.address import Place
-from tapeout.graph.identity.manifest import take
+from tapeout.graph.address import LocatedArtifact
+from tapeout.graph.identity.manifest import Manifest
 
 __all__ = ["Comparison", "FileDifference", "Level", "compare"]
 
@@ -61,7 +61,9 @@ class Comparison(Detail):
     files: tuple[FileDifference, ...]
 
 
-def compare(old: Place, new: Place, bounds: Bounds, scratch: Path, limit: int | None = LIMIT) -> Comparison:
+def compare(
+    old: LocatedArtifact, new: LocatedArtifact, bounds: Bounds, scratch: Path, limit: int | None = LIMIT
+) -> Comparison:
     """Compare two artifacts, file by file, each by its kind.
 
     Args:
@@ -72,7 +74,7 @@ def compare(old: Place, new: Place, bounds: Bounds, scratch: Path, limit: int | 
         limit: differences to keep of each file; None keeps all. Levels and counts do not depend on it.
 
     Raises:
-        MissingEnvironment: files with tensors differ and the environment that can read them is not installed.
+        InvalidEnvironment: files with tensors differ and the environment that can read them is not installed.
         ComparisonFailed: the program that compares tensors came to a bad end.
     """
     return _Artifacts(old, new, bounds, scratch, limit).comparison()
@@ -81,7 +83,9 @@ def compare(old: Place, new: Place, bounds: Bounds, scratch: Path, limit: int | 
 class _Artifacts:
     """Two artifacts under comparison."""
 
-    def __init__(self, old: Place, new: Place, bounds: Bounds, scratch: Path, limit: int | None) -> None:
+    def __init__(
+        self, old: LocatedArtifact, new: LocatedArtifact, bounds: Bounds, scratch: Path, limit: int | None
+    ) -> None:
         self.places, self.bounds, self.scratch, self.limit = (old, new), bounds, scratch, limit
         self.entries = tuple({entry.path: entry for entry in place.manifest.entries} for place in self.places)
         self.found: dict[str, FileDifference] = {}
@@ -200,10 +204,10 @@ class _Artifacts:
         words = counted((len(inner.files), "member~ different"), (inner.same, "member~ the same"))
         return Found(inner.level, words, inner)
 
-    def _unpacked(self, place: Place, archive: Path, what: str) -> Place:
+    def _unpacked(self, place: LocatedArtifact, archive: Path, what: str) -> LocatedArtifact:
         folder = self._new_folder()
         unpack(archive, folder, what)
-        return Place(place.address, take(folder, place.manifest.artifact, ""), folder, place.store)
+        return LocatedArtifact(place.address, Manifest.of(folder, place.manifest.artifact, ""), folder, place.store)
 
     def _named(self, file: Path, suffix: str) -> Path:
         """The file under a name with its suffix, which an object of the store has not."""

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from tapeout.graph import named_runs
 from tapeout.graph.errors import InputChanged
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.plan import explain
 from tapeout.graph.store.store import Store
-from tapeout.graph.upkeep import named_runs
 from tapeout.graph.workspace import Workspace
 
 Inputs = Iterator[tuple[str, str, str]]
@@ -60,16 +60,16 @@ def _is_consequence(change: explain.Change) -> bool:
 
 def current(workspace: Workspace) -> ResultSet:
     """What lies in ``results/``."""
-    return {name: _made(workspace.store, manifest) for name, manifest in named_runs.manifests(workspace).items()}
+    return {name: _made(workspace.store, manifest) for name, manifest in named_runs.read_manifests(workspace).items()}
 
 
 def in_run(workspace: Workspace, name: str) -> ResultSet:
     """What a named run holds.
 
     Raises:
-        UnknownRun: there is no such run.
+        UnknownName: there is no such run.
     """
-    return current(named_runs.view(workspace, named_runs.read(workspace, name).name))
+    return current(named_runs.run_workspace(workspace, named_runs.read_run(workspace, name).name))
 
 
 def behind(store: Store, manifest: Manifest) -> ResultSet:

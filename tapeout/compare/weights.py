@@ -62,7 +62,7 @@ def compare_weights(old: Path, new: Path, bounds: Bounds, limit: int | None) -> 
 
     Raises:
         Unreadable: one of them is damaged.
-        MissingEnvironment: the environment with torch is not installed.
+        InvalidEnvironment: the environment with torch is not installed.
         ComparisonFailed: the program ended with an error.
     """
     *lines, last = _run(old, new)

@@ -1,37 +1,89 @@
-"""How a person names one artifact, wherever it is kept.
+"""The names that a person types for things of a build, and what they refer to.
 
-===================  ==================================================================================
-``sft/model``        as it lies in ``results/``
-``sft/model~1``      as it was built before that (``~2``: before that), from the journal and the store
-``sft/model@old``    in the named run ``old``
-``3f9a01c2``         the digest of an action or of an artifact in the store, or its first 8 or more letters
+===================  ==============================================================================
+``sft/model``        an artifact, as it lies in ``results/``
+``sft/model~1``      the artifact as it was built before that (``~2``: before that), from the store
+``sft/model@old``    the artifact in the named run ``old``
+``@old``             the named run itself; ``results`` for everything in ``results/``
+``sft_train``        a rule: all artifacts that it makes
+``3f9a01c2``         digest of an action or of an artifact in the store, at least 8 letters of it
 ``./some/path``      any file or folder, with a leading ``./``, ``../`` or ``/``
-===================  ==================================================================================
+===================  ==============================================================================
+
+``resolve`` finds out what a name refers to, ``locate`` also where the files of that artifact are.
 """
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
-from tapeout.graph.errors import GraphError
-from tapeout.graph.identity.manifest import Entry, Manifest, take, vouch
+from tapeout.errors import did_you_mean
+from tapeout.graph.errors import UnknownName
+from tapeout.graph.identity.manifest import Entry, Manifest
+from tapeout.graph.named_runs import artifact_names, list_runs, read_run
 from tapeout.graph.store.store import Store
-from tapeout.graph.upkeep.named_runs import read
 from tapeout.graph.workspace import Workspace
 
-EARLIER = re.compile(r"(.+)~(\d+)")
-HEXADECIMAL = re.compile(r"[0-9a-f]{8,64}")
+RESULTS = "results"
+EARLIER = re.compile(r"(.+)~([1-9]\d*)")
+DIGEST_PREFIX = re.compile(r"[0-9a-f]{8,64}")
 
 
-class UnknownAddress(GraphError):
-    """Nothing is kept under that address, or more than one thing."""
+class Kind(StrEnum):
+    """What a name refers to."""
+
+    ARTIFACT = "artifact"
+    EARLIER = "earlier build"
+    IN_RUN = "artifact in a run"
+    RUN = "run"
+    RULE = "rule"
+    ACTION = "action"
+    DIGEST = "artifact in the store"
+    PATH = "path"
 
 
 @dataclass(frozen=True)
-class Place:
-    """An artifact that was found: what the user called it, its manifest, and where its files are.
+class Address:
+    """A name that was resolved.
 
-    Exactly one of ``root`` (the files lie there under their names) and ``store`` (they lie there by digest) is used.
+    Attributes:
+        text: the name as the user typed it.
+        kind: what it refers to.
+        artifacts: names of the artifacts it stands for; empty for a path.
+        run: the named run, for ``IN_RUN`` and ``RUN``; empty for what lies in ``results/``.
+        action: digest of the action that made the artifact, if it is known from the name alone.
+    """
+
+    text: str
+    kind: Kind
+    artifacts: tuple[str, ...] = ()
+    run: str = ""
+    action: str = ""
+
+    @property
+    def artifact(self) -> str:
+        """Return the one artifact that the name stands for.
+
+        Raises:
+            UnknownName: it stands for none or for several.
+        """
+        if self.kind is Kind.RUN or len(self.artifacts) != 1:
+            fix = f"Name one of: {', '.join(self.artifacts)}." if self.artifacts else "Name an artifact."
+            raise UnknownName(f"{self.text} is a {self.kind}, not one artifact.", fix)
+        return self.artifacts[0]
+
+
+@dataclass(frozen=True)
+class LocatedArtifact:
+    """An artifact with its manifest and the place of its files.
+
+    Attributes:
+        address: the name as the user typed it.
+        manifest: its files.
+        root: where the files lie under their own names; None if they lie in ``store`` by digest.
+        store: the store.
     """
 
     address: str
@@ -40,13 +92,13 @@ class Place:
     store: Store
 
     def file(self, entry: Entry) -> Path:
-        """Where one file of the artifact lies."""
+        """Return the path of one file of the artifact."""
         if self.root is None:
             return self.store.object_path(entry)
         return self.root / entry.path if entry.path else self.root
 
     def folder(self, scratch: Path) -> Path:
-        """The artifact as files under their names; made of links below ``scratch`` if it lies by digest."""
+        """Return the artifact as files under their names, linked below ``scratch`` if they lie by digest."""
         if self.root is not None:
             return self.root
         target = scratch / Path(self.manifest.artifact).name
@@ -54,70 +106,110 @@ class Place:
         return target
 
 
-def find(workspace: Workspace, address: str) -> Place:
-    """The artifact that an address names.
+def resolve(workspace: Workspace, text: str, rules: Mapping[str, Iterable[str]] | None = None) -> Address:
+    """Find out what a name refers to.
+
+    An artifact goes before a rule of the same name, and both go before a digest.
+
+    Args:
+        workspace: results, named runs and store.
+        text: the name.
+        rules: artifacts that each rule of the project makes; None if the project was not read, so that an artifact is
+            known only if it lies in ``results/``, and no rule is.
 
     Raises:
-        UnknownAddress: nothing is kept under it, or it is ambiguous.
-        UnknownRun: it names a run that does not exist.
+        UnknownName: it refers to nothing, or to several things in the store.
     """
-    place = _find(workspace, address)
-    if place.root is None and not place.store.whole(place.manifest):
-        raise UnknownAddress(f"The files of {address} were freed from the store.", "Build it again.")
-    return place
+    if text.startswith(("./", "../", "/")):
+        if not Path(text).exists():
+            raise UnknownName(f"There is no file or folder {text}.", "Correct the path.")
+        return Address(text, Kind.PATH)
+    if text == RESULTS:
+        return Address(text, Kind.RUN, tuple(artifact_names(workspace.results)))
+    artifact, separator, run = text.partition("@")
+    if separator:
+        return _in_run(workspace, text, artifact, run)
+    made = {name: tuple(artifacts) for name, artifacts in (rules or {}).items()}
+    known = {name for artifacts in made.values() for name in artifacts}
+    if text in known or workspace.manifest(text) is not None:
+        return Address(text, Kind.ARTIFACT, (text,))
+    if text in made:
+        return Address(text, Kind.RULE, made[text])
+    if earlier := EARLIER.fullmatch(text):
+        return Address(text, Kind.EARLIER, (earlier[1],), action=_earlier(workspace, earlier[1], int(earlier[2])))
+    if DIGEST_PREFIX.fullmatch(text):
+        return _by_digest(workspace, text)
+    known |= set(artifact_names(workspace.results)) | made.keys() | {f"@{found.name}" for found in list_runs(workspace)}
+    raise UnknownName(
+        f"There is no artifact{' or rule' if made else ''} {text}{did_you_mean(text, known)}",
+        "Run tapeout status to see the names; a run is @NAME, a path begins with ./",
+    )
 
 
-def _find(workspace: Workspace, address: str) -> Place:
-    if address.startswith(("./", "../", "/")):
-        path = Path(address)
-        if not path.exists():
-            raise UnknownAddress(f"There is nothing at {address}.", "Correct the path.")
-        return Place(address, take(path, path.name, ""), path, workspace.store)
-    artifact, _, run = address.partition("@")
-    if run:
-        return _in_run(workspace, address, artifact, run)
-    manifest = workspace.manifest(address)
-    if manifest is not None:
-        if not vouch(workspace.artifact_path(address), manifest):
-            raise UnknownAddress(f"Artifact {address} is not what its manifest says.", "Run: tapeout verify --repair")
-        return Place(address, manifest, workspace.artifact_path(address), workspace.store)
-    if earlier := EARLIER.fullmatch(address):
-        return _earlier(workspace, address, earlier[1], int(earlier[2]))
-    if HEXADECIMAL.fullmatch(address):
-        return _by_digest(workspace, address)
-    raise UnknownAddress(f"There is no artifact {address}.", "Run tapeout status to see the names.")
+def locate(workspace: Workspace, text: str, rules: Mapping[str, Iterable[str]] | None = None) -> LocatedArtifact:
+    """Return the artifact that a name refers to, with its files.
+
+    Args:
+        workspace: results, named runs and store.
+        text: the name of one artifact.
+        rules: see ``resolve``.
+
+    Raises:
+        UnknownName: the name does not refer to one artifact, or its files are no longer there or are damaged.
+    """
+    address, store = resolve(workspace, text, rules), workspace.store
+    if address.kind is Kind.PATH:
+        path = Path(text)
+        return LocatedArtifact(text, Manifest.of(path, path.name, ""), path, store)
+    artifact = address.artifact
+    if address.kind in (Kind.EARLIER, Kind.ACTION, Kind.DIGEST):
+        manifest = store.find(address.action)
+        if manifest is None or not store.is_complete(manifest):
+            raise UnknownName(f"The files of {text} were deleted from the store.", "Build it again.")
+        return LocatedArtifact(text, manifest, None, store)
+    if address.kind is Kind.IN_RUN:
+        root, manifest = workspace.runs / address.run / artifact, store.find(address.action)
+        fix = "Run: tapeout verify --deep --repair"
+    else:
+        root, manifest = workspace.artifact_path(artifact), workspace.manifest(artifact)
+        fix = "Run: tapeout verify --repair"
+        if manifest is None:
+            raise UnknownName(f"Artifact {artifact} has not been built.", f"Run: snakemake {address.text}")
+    if manifest is None or not manifest.matches(root):
+        raise UnknownName(f"Artifact {text} is not what its manifest says.", fix)
+    return LocatedArtifact(text, manifest, root, store)
 
 
-def _in_run(workspace: Workspace, address: str, artifact: str, run: str) -> Place:
-    action = read(workspace, run).artifacts.get(artifact)
-    if action is None:
-        raise UnknownAddress(f"Run {run} has no artifact {artifact}.", f"Look into runs/{run}.")
-    root = workspace.runs / run
-    manifest = workspace.store.find(action)
-    if manifest is None or not vouch(root / artifact, manifest):
-        raise UnknownAddress(f"Artifact {address} is damaged.", "Run: tapeout verify --deep --repair")
-    return Place(address, manifest, root / artifact, workspace.store)
+def _in_run(workspace: Workspace, text: str, artifact: str, run: str) -> Address:
+    artifacts = read_run(workspace, run).artifacts
+    if not artifact:
+        return Address(text, Kind.RUN, tuple(artifacts), run)
+    if artifact not in artifacts:
+        hint = did_you_mean(artifact, artifacts)
+        raise UnknownName(f"Run {run} has no artifact {artifact}{hint}", f"Look into {workspace.runs / run}.")
+    return Address(text, Kind.IN_RUN, (artifact,), run, artifacts[artifact])
 
 
-def _earlier(workspace: Workspace, address: str, artifact: str, steps: int) -> Place:
-    """Builds of an artifact by the journal, without repetitions, the one in ``results/`` left out."""
-    now = workspace.manifest(artifact)
-    seen = [now.action] if now is not None else []
+def _earlier(workspace: Workspace, artifact: str, steps: int) -> str:
+    """Return the action of an earlier build, by the journal: repetitions, and what is in ``results/``, left out."""
+    current = workspace.manifest(artifact)
+    actions = [current.action] if current is not None else []
     for line in reversed(workspace.store.journal()):
-        if line["artifact"] == artifact and line["action"] not in seen:
-            seen.append(line["action"])
-    manifest = workspace.store.find(seen[steps]) if steps < len(seen) else None
-    if manifest is None:
-        raise UnknownAddress(f"The store knows no {address}.", "Name a run with @, or a digest.")
-    return Place(address, manifest, None, workspace.store)
+        if line["artifact"] == artifact and line["action"] not in actions:
+            actions.append(line["action"])
+    if steps >= len(actions):
+        raise UnknownName(f"The store has no {artifact}~{steps}.", "Name a run with @, or a digest.")
+    return actions[steps]
 
 
-def _by_digest(workspace: Workspace, address: str) -> Place:
-    found = {}
+def _by_digest(workspace: Workspace, text: str) -> Address:
+    found: dict[str, Address] = {}
     for action, entry in workspace.store.entries():
-        if action.startswith(address) or entry["manifest"]["digest"].startswith(address):
-            found[entry["manifest"]["digest"]] = Manifest.from_json(entry["manifest"])
+        manifest = entry["manifest"]
+        if action.startswith(text) or manifest["digest"].startswith(text):
+            kind = Kind.ACTION if action.startswith(text) else Kind.DIGEST
+            found[manifest["digest"]] = Address(text, kind, (manifest["artifact"],), action=action)
     if len(found) != 1:
-        what = "nothing" if not found else f"{len(found)} things"
-        raise UnknownAddress(f"The store has {what} under {address}.", "Give more of the digest.")
-    return Place(address, next(iter(found.values())), None, workspace.store)
+        count = f"{len(found)} artifacts" if found else "no artifact or action"
+        raise UnknownName(f"The store has {count} with the digest {text}.", "Give more digits of the digest.")
+    return next(iter(found.values()))

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tapeout.graph.console import say
-from tapeout.graph.errors import DamagedEntry, InputChanged
-from tapeout.graph.retry_read import patiently
+from tapeout.graph.console import print_line
+from tapeout.graph.errors import InputChanged, UnreadableState
+from tapeout.graph.files import retry_until_visible
 from tapeout.graph.workspace import Workspace
 from tapeout.slurm import driver
 
@@ -20,17 +20,17 @@ def begin(workspace: Workspace) -> None:
     from tapeout.slurm.executor import adapt  # the executor takes a moment to import
 
     def name(job: Any) -> str:
-        return workspace.sealed_name(str(job.output[0])) or str(job.rule.name)
+        return workspace.marked_artifact(str(job.output[0])) or str(job.rule.name)
 
     def unmade(job: Any) -> str:
-        artifact = workspace.sealed_name(str(job.output[0]))
+        artifact = workspace.marked_artifact(str(job.output[0]))
         try:
             if artifact is not None:
-                patiently(lambda: workspace.made(artifact))
-        except (InputChanged, DamagedEntry) as error:
+                retry_until_visible(lambda: workspace.built_manifest(artifact))
+        except (InputChanged, UnreadableState) as error:
             return error.cause
         return ""
 
-    adapt(say, name, unmade)
+    adapt(print_line, name, unmade)
     driver.prepare(os.environ)
-    driver.wait_for_earlier_jobs(str(Path.cwd()), say)
+    driver.wait_for_earlier_jobs(str(Path.cwd()), print_line)

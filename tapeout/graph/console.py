@@ -1,19 +1,19 @@
-"""How the layer speaks on the terminal: one line for each thing, in one write, with sizes as people say them."""
+"""Terminal output of the build graph: one line per event, and numbers formatted for people."""
 
 import os
 import sys
 
 FIX = "  fix: "
-"""How the line of a named error that says what to do begins."""
+"""Prefix of the line of a named error that states the fix."""
 
 
-def say(text: str) -> None:
-    """One write, so that the lines of steps that run side by side never mix."""
+def print_line(text: str) -> None:
+    """Print a line to stderr in a single write, so that the lines of concurrent steps never mix."""
     os.write(sys.stderr.fileno(), f"{text}\n".encode())
 
 
-def size(count: float) -> str:
-    """A number of bytes as a person says it."""
+def format_size(count: float) -> str:
+    """Format a number of bytes, e.g. ``1.5 MB``."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -21,6 +21,6 @@ def size(count: float) -> str:
     return f"{count:.1f} TB"
 
 
-def clock(seconds: float) -> str:
-    """A time as a person says it, with tenths of a second where they count."""
+def format_duration(seconds: float) -> str:
+    """Format a duration, e.g. ``4.2 s`` or ``3 min 07 s``."""
     return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"

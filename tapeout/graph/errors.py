@@ -1,75 +1,75 @@
-"""Named errors of the content layer."""
+"""Named errors of the build graph, one class per subject; cause and fix say the rest."""
 
 from tapeout.errors import TapeoutError
 
 
 class GraphError(TapeoutError):
-    """Base of the content layer's errors."""
+    """Base class of the build graph's errors."""
 
 
-class UnknownArtifact(GraphError):
-    """A rule asks for an artifact that no rule makes."""
+class UnknownName(GraphError):
+    """No artifact, action, run, rule or path has this name, or more than one does."""
 
 
-class UnstableParameter(GraphError):
-    """A parameter has no canonical form, so that it cannot be part of an identity."""
+class InvalidRule(GraphError):
+    """A rule does not determine its step, so that the step has no identity."""
 
 
-class BrokenScript(GraphError):
-    """The program of a rule, or a module that it imports, is missing or is not Python."""
+class InvalidCode(GraphError):
+    """The program of a rule is missing, is not Python, or imports in a way that cannot be followed."""
 
 
-class UntraceableImport(GraphError):
-    """A module is imported in a way that the code closure cannot follow."""
+class InvalidEnvironment(GraphError):
+    """An environment's lock cannot be used, or the environment is not completely installed."""
 
 
 class NotAPlainFile(GraphError):
-    """An output holds a link, a device or a socket."""
-
-
-class MissingOutput(GraphError):
-    """A step ended well but did not make what its rule promises."""
+    """An artifact contains a link, a device or a socket."""
 
 
 class InputChanged(GraphError):
-    """An input is not, or no longer, what the action says."""
-
-
-class CodeChanged(GraphError):
-    """The code of a step is not, or no longer, what the action says."""
-
-
-class NotWritable(GraphError):
-    """The store cannot be written by this user."""
-
-
-class AmbiguousRule(GraphError):
-    """A rule leaves open what a step is, so that its identity cannot be known."""
-
-
-class DiskFull(GraphError):
-    """No space is left where the layer writes."""
+    """An input, or the code, is not or no longer what the action states."""
 
 
 class StepFailed(GraphError):
-    """The program of a step ended with an error."""
+    """The program of a step failed, or did not write what its rule declares."""
 
 
-class MissingEnvironment(GraphError):
-    """A step needs an environment that is not installed, or not wholly."""
-
-
-class InvalidLock(GraphError):
-    """An environment's lock file cannot be read, or lacks a hash."""
-
-
-class InstallFailed(GraphError):
-    """An environment could not be installed from its lock."""
+class UnreadableState(GraphError):
+    """A file in ``results/.graph`` is missing, damaged, or belongs to another run."""
 
 
 class RunInProgress(GraphError):
-    """Another run works in the same folder."""
+    """Another run uses the same folder."""
 
 
-class DamagedEntry(GraphError):
-    """A file of the content layer cannot be read."""
+class NotWritable(GraphError):
+    """This user may not write the store."""
+
+
+class DiskFull(GraphError):
+    """No space is left on the device."""
+
+
+class NamedRunError(GraphError):
+    """A named run cannot be created, changed or removed as requested."""
+
+
+class RebuildError(GraphError):
+    """A step cannot be built a second time."""
+
+
+class GcError(GraphError):
+    """Garbage collection cannot do what was requested."""
+
+
+class RemoteError(GraphError):
+    """The remote store is configured in a way that cannot work."""
+
+
+class RemoteUnavailable(RemoteError):
+    """The remote store does not exist or does not answer."""
+
+
+class RemoteRefused(RemoteError):
+    """The remote store does not permit the operation, or has no space left."""

@@ -22,13 +22,13 @@ from snakemake.settings.types import DeploymentMethod
 from tapeout.errors import TapeoutError
 from tapeout.graph import cluster
 from tapeout.graph.announce import announce
-from tapeout.graph.errors import AmbiguousRule, BrokenScript, RunInProgress, UnknownArtifact, UnstableParameter
+from tapeout.graph.errors import InvalidCode, InvalidRule, RunInProgress, UnknownName
+from tapeout.graph.files import report_disk_full
 from tapeout.graph.identity.action import Inputs, Recipe, Reference
 from tapeout.graph.identity.code import closure
 from tapeout.graph.identity.container import Container
-from tapeout.graph.identity.digest import canonical, disk_full_is_named
+from tapeout.graph.identity.digest import DigestCache, canonical
 from tapeout.graph.identity.environment import Environment, read_environment
-from tapeout.graph.identity.local_files import LocalDigests
 from tapeout.graph.launch.launcher import Launch
 from tapeout.graph.plan.decide import Decision, decide, families, in_order, mark
 from tapeout.graph.plan.forecast import CORES, COSTS, JOBS, LIMITS, WORDS, Forecast, forecast
@@ -46,7 +46,7 @@ PYTHON = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}")
 def named_errors() -> Iterator[None]:
     """Show a named error as one sentence of cause and one of fix, without Snakemake's or Python's inner workings."""
     try:
-        with disk_full_is_named():
+        with report_disk_full():
             yield
     except TapeoutError as error:
         print(error, file=sys.stderr)
@@ -85,7 +85,7 @@ class Layer:
         self.containers: dict[str, Container] = {}
         self.pythons: dict[str, str] = {}
         self.code: dict[tuple[str, tuple[str, ...]], dict[str, str]] = {}
-        self.local = LocalDigests(self.workspace.work / "local_digests.json")
+        self.local = DigestCache(self.workspace.work / "local_digests.json")
         self.settled = False
         self.planned: set[str] = set()
         self.family: dict[str, str] = {}
@@ -132,7 +132,7 @@ class Layer:
             if self.workflow.is_main_process and concrete not in self.planned:
                 # a way by which Snakemake came to a job and the layer did not: never run on marks of another run
                 with named_errors():
-                    raise AmbiguousRule(f"Artifact {concrete} was not planned.", "Ask for it by its rule's name.")
+                    raise InvalidRule(f"Artifact {concrete} was not planned.", "Ask for it by its rule's name.")
             if concrete in self.family:
                 self.checkpoints.resolve.get(artifact=self.family[concrete])
             return str(self.workspace.action_path(concrete))
@@ -153,7 +153,7 @@ class Layer:
     def needs(self, wildcards: Any) -> list[str]:
         """Inputs of the checkpoint: the marks of everything that the artifact and its family are made from."""
         members = [name for name, head in self.family.items() if head == wildcards.artifact] or [wildcards.artifact]
-        needed = {needed for member in members for needed in self.recipe(member).needs()}
+        needed = {needed for member in members for needed in self.recipe(member).dependencies()}
         return [str(self.workspace.sealed_path(name)) for name in sorted(needed)]
 
     # -- reading rules ---------------------------------------------------------------------------------------------
@@ -162,17 +162,17 @@ class Layer:
         """Read the recipe of an artifact off the rule that makes it.
 
         Raises:
-            UnknownArtifact: no rule makes it.
-            UnstableParameter: a parameter is unnamed or is not JSON.
+            UnknownName: no rule makes it.
+            InvalidRule: a parameter is unnamed or is not JSON.
         """
         rule, wildcards = self.producer(name)
         script = (rule.shellcmd or "").partition(RUNNER)[2].partition("{")[0].strip()
         if rule.shellcmd != self.build(script):
-            raise AmbiguousRule(
+            raise InvalidRule(
                 f"The shell command of rule {rule.name} is more than build(...).", "Put the rest into the script."
             )
         if not (self.root / script).is_file():
-            raise BrokenScript(
+            raise InvalidCode(
                 f"Rule {rule.name} names {script}, which does not exist.", "Write it, or correct the rule."
             )
         environment = self._environment(rule)
@@ -207,7 +207,7 @@ class Layer:
             name = waiting.pop()
             if name not in found:
                 found[name] = self.recipe(name)
-                waiting.extend(found[name].needs())
+                waiting.extend(found[name].dependencies())
         return found
 
     def producer(self, name: str) -> tuple[Any, Wildcards]:
@@ -217,10 +217,10 @@ class Layer:
             (rule, match) for rule in self._building_rules() if (match := rule.output[0].match(path)) is not None
         ]
         if not matches:
-            raise UnknownArtifact(f"No rule makes the artifact {name}.", "Correct the name, or add a rule for it.")
+            raise UnknownName(f"No rule makes the artifact {name}.", "Correct the name, or add a rule for it.")
         if len(matches) > 1:
             names = " and ".join(rule.name for rule, _ in matches)
-            raise AmbiguousRule(f"Rules {names} both make {name}.", "Constrain the wildcards of one of them.")
+            raise InvalidRule(f"Rules {names} both make {name}.", "Constrain the wildcards of one of them.")
         rule, match = matches[0]
         return rule, Wildcards(fromdict=match.groupdict())
 
@@ -235,7 +235,7 @@ class Layer:
         if rule.container_img:
             image = str(rule.container_img)
             if image not in self.pythons:
-                raise AmbiguousRule(
+                raise InvalidRule(
                     f"Rule {rule.name} names its container without container(...), so that its Python is not known.",
                     "Give it the value of container(IMAGE, PYTHON).",
                 )
@@ -253,18 +253,18 @@ class Layer:
             try:
                 canonical(params[name])
             except (TypeError, ValueError) as error:
-                raise UnstableParameter(
+                raise InvalidRule(
                     f"Parameter {name} of rule {rule.name} is not JSON: {error}.", "Give it a JSON value."
                 ) from error
         if len(params) != len(rule.params):
-            raise UnstableParameter(f"Rule {rule.name} has a parameter without a name.", "Name it.")
+            raise InvalidRule(f"Rule {rule.name} has a parameter without a name.", "Name it.")
         return params
 
     def _inputs(self, rule: Any, wildcards: Wildcards) -> Inputs:
         inputs: Inputs = {}
         named = sum(1 if isinstance(value, str) or callable(value) else len(value) for _, value in rule.input.items())
         if len(rule.input) != named + 1:
-            raise AmbiguousRule(
+            raise InvalidRule(
                 f"Rule {rule.name} has an input without a name beside action(...).", "Name it: scripts get it by name."
             )
         for name, value in rule.input.items():
@@ -272,7 +272,7 @@ class Layer:
                 value = value(wildcards)
             items = [value] if isinstance(value, str) else value
             if not all(is_flagged(item, ARTIFACT) for item in items):
-                raise AmbiguousRule(f"Input {name} of rule {rule.name} is no artifact.", "Write artifact(...).")
+                raise InvalidRule(f"Input {name} of rule {rule.name} is no artifact.", "Write artifact(...).")
             references = [self._reference(item, wildcards) for item in items]
             inputs[name] = references[0] if isinstance(value, str) else references
         return inputs
@@ -301,7 +301,7 @@ class Layer:
     def _settle(self, executes: bool, real: bool) -> None:
         deployment = self.workflow.deployment_settings
         if deployment is not None and DeploymentMethod.APPTAINER in deployment.deployment_method:
-            raise AmbiguousRule(
+            raise InvalidRule(
                 "Snakemake's own containers would put the runner inside, which needs nothing there.",
                 "Leave out --sdm apptainer; container.runtime in config/site.yaml says how containers start.",
             )
@@ -315,7 +315,7 @@ class Layer:
         targets = self.targets()
         recipes = self.recipes(targets)
         forced = self._forced(recipes)
-        with self.workspace.deciding() if free else nullcontext():
+        with self.workspace.lock_results() if free else nullcontext():
             decisions = decide(self.workspace, recipes, in_order(recipes, list(recipes)), restore=real)
             if real:
                 for decision in decisions:
@@ -361,19 +361,19 @@ class Layer:
         """Artifacts that a target stands for: a rule's own, those that a rule collects, or the one of a mark."""
         rules = {rule.name: rule for rule in self.workflow.rules}
         if target not in rules:
-            return [name] if (name := self.workspace.sealed_name(target)) else []
+            return [name] if (name := self.workspace.marked_artifact(target)) else []
         rule = rules[target]
         if rule.output and is_flagged(rule.output[0], SEALED):
             return [rule.output[0].flags[SEALED]]
         collected = [item(Wildcards()) if callable(item) else item for item in rule.input]
         paths = [path for item in collected for path in ([item] if isinstance(item, str) else item or [])]
-        return [name for path in paths if (name := self.workspace.sealed_name(str(path)))]
+        return [name for path in paths if (name := self.workspace.marked_artifact(str(path)))]
 
     def _forced(self, recipes: dict[str, Recipe]) -> list[str]:
         settings = self.workflow.dag_settings
         if settings is None:
             return []
-        asked = {self.workspace.sealed_name(str(name)) or str(name) for name in settings.forcerun}
+        asked = {self.workspace.marked_artifact(str(name)) or str(name) for name in settings.forcerun}
         forced = asked | (set(self.targets()) if settings.forcetargets else set())
         return sorted(
             name for name, recipe in recipes.items() if settings.forceall or recipe.rule in forced or name in forced
@@ -383,7 +383,7 @@ class Layer:
         """What a rule says of its cost, and its threads; inputs are marks, so that functions see none.
 
         Raises:
-            AmbiguousRule: a number is none.
+            InvalidRule: a number is none.
         """
         found: dict[str, int | str | None] = {"threads": None}
         known = {"rulename": rule.name, "async_run": self.workflow.async_run, "input": InputFiles(), "attempt": 1}
@@ -394,7 +394,7 @@ class Layer:
             else:
                 value = rule.resources[name].evaluate(wildcards, **known, threads=found["threads"]).value
             if name not in WORDS and not isinstance(value, int | None):
-                raise AmbiguousRule(f"Resource {name} of rule {rule.name} is {value!r}.", "Give it a whole number.")
+                raise InvalidRule(f"Resource {name} of rule {rule.name} is {value!r}.", "Give it a whole number.")
             found[name.replace("_cores", "threads")] = value
         if found.get("device") == "cpu" and self.workflow.global_resources.get(JOBS).value is None:
             return {name: value for name, value in found.items() if name not in ("gres", "nodes")}  # no cluster

@@ -15,14 +15,15 @@ from fcntl import LOCK_SH
 from pathlib import Path
 from typing import Any
 
-from tapeout.graph.errors import DamagedEntry, InputChanged, UnknownArtifact
+from tapeout.graph.errors import InputChanged, UnreadableState
+from tapeout.graph.files import file_lock, unused_path, write_atomically, write_if_changed
 from tapeout.graph.identity.action import Action, Recipe
-from tapeout.graph.identity.digest import canonical, digest_bytes, write_atomically, write_if_changed
-from tapeout.graph.identity.manifest import Manifest, vouch
+from tapeout.graph.identity.digest import canonical, digest_bytes
+from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.launch.launcher import Launch
 from tapeout.graph.remote.remote_store import Remote
 from tapeout.graph.store.roots import Root
-from tapeout.graph.store.store import Store, holding, unused
+from tapeout.graph.store.store import Store
 
 OLD, SEALED, LATER = 1, 2, 3
 """File times (seconds since 1970) of action and mark, in place of any clock's. The one comparison that Snakemake makes,
@@ -88,7 +89,7 @@ class Workspace:
         """The mark that a rule declares as its output."""
         return self.graph / f"{name}.sealed"
 
-    def sealed_name(self, path: str) -> str | None:
+    def marked_artifact(self, path: str) -> str | None:
         """The artifact whose mark lies at ``path``; None if it is no mark."""
         place = Path(path)
         if place.suffix != ".sealed" or not place.is_relative_to(self.graph):
@@ -115,45 +116,45 @@ class Workspace:
         """The resolved action of an artifact.
 
         Raises:
-            DamagedEntry: there is none, or it cannot be read.
+            UnreadableState: there is none, or it cannot be read.
         """
         path = self.action_path(name)
         try:
             return Action(json.loads(path.read_bytes()))
         except (FileNotFoundError, ValueError) as error:
-            raise DamagedEntry(f"The action of {name} cannot be read: {error}.", "Run Snakemake again.") from error
+            raise UnreadableState(f"The action of {name} cannot be read: {error}.", "Run Snakemake again.") from error
 
-    def made(self, name: str) -> Manifest:
+    def built_manifest(self, name: str) -> Manifest:
         """The manifest of what an artifact's action was to make, not of what was there before.
 
         Raises:
             InputChanged: there is none, or it is of another action; or not yet, on a late file system.
-            DamagedEntry: the action cannot be read.
+            UnreadableState: the action cannot be read.
         """
         found = self.manifest(name)
         if found is None or found.action != self.action(name).digest:
             raise InputChanged(f"Artifact {name} has no manifest, or that of another action.", "Run Snakemake again.")
         return found
 
-    def find(self, action: Action) -> tuple[State, Manifest | None]:
+    def state(self, action: Action) -> tuple[State, Manifest | None]:
         """What is to be done for an action, and the manifest of its output if it has one already."""
         manifest = self.manifest(action.artifact)
         same = manifest is not None and manifest.action == action.digest
-        if manifest is not None and same and vouch(self.artifact_path(action.artifact), manifest):
+        if manifest is not None and same and manifest.matches(self.artifact_path(action.artifact)):
             return State.CURRENT, manifest
         stored = self.store.find(action.digest)
-        whole = stored is not None and self.store.whole(stored)
+        whole = stored is not None and self.store.is_complete(stored)
         return (State.RESTORE, stored) if whole else (State.BUILD, None)
 
-    def realise(self, action: Action) -> State:
+    def restore(self, action: Action) -> State:
         """Bring an artifact into place if the store, or the remote, has it whole: CURRENT or BUILD."""
-        state, manifest = self.find(action)
+        state, manifest = self.state(action)
         if state is State.CURRENT:
             return state
         with self.store.in_use():
-            if manifest is None or not self.store.sound(manifest):
+            if manifest is None or not self.store.verify_objects(manifest):
                 manifest = self.remote.pull(action, manifest) if self.remote is not None else None
-                if manifest is None or not self.store.sound(manifest):
+                if manifest is None or not self.store.verify_objects(manifest):
                     return State.BUILD
             self.publish(manifest)
         return State.CURRENT
@@ -166,13 +167,15 @@ class Workspace:
         """
         name = manifest.artifact
         scratch = self.graph / "scratch" / name.replace("/", ".")
-        with holding(self.graph / "publishing" / f"{scratch.name}.lock"):
+        with file_lock(self.graph / "publishing" / f"{scratch.name}.lock"):
             target, before = self.artifact_path(name), self.manifest(name)
             if os.path.lexists(target):
                 stored = self.store.find(before.action) if before is not None else None
-                known = stored is not None and stored == before and self.store.whole(stored)
-                vouched = before is not None and known and vouch(target, before)
-                if not vouched and not self.store.has_bytes(target):  # a kill in here leaves a tree without a manifest
+                known = stored is not None and stored == before and self.store.is_complete(stored)
+                vouched = before is not None and known and before.matches(target)
+                if not vouched and not self.store.has_content(
+                    target
+                ):  # a kill in here leaves a tree without a manifest
                     self.set_aside(name)
             root = self.root
             root.register()
@@ -181,23 +184,23 @@ class Workspace:
             self.store.link(manifest, target, scratch)
             write_atomically(self.manifest_path(name), manifest.encode())
 
-    def steady(self) -> AbstractContextManager[None]:
+    def lock_decisions(self) -> AbstractContextManager[None]:
         """While held, no run decides anew in this folder: what a job checked stays so until its result is in place.
 
         A job may outlive its run (``kill -9``); without this its result could replace what a later run, which wants
         another, has just found in place.
         """
-        return holding(self.graph / "deciding.lock", LOCK_SH)
+        return file_lock(self.graph / "deciding.lock", LOCK_SH)
 
-    def deciding(self) -> AbstractContextManager[None]:
+    def lock_results(self) -> AbstractContextManager[None]:
         """While held, no job puts a result in place."""
-        return holding(self.graph / "deciding.lock")
+        return file_lock(self.graph / "deciding.lock")
 
     def set_aside(self, name: str) -> Path:
         """Move what lies under an artifact's name, and was not sealed, out of the way; returns where to."""
         place = self.work / "set_aside" / name
         place.parent.mkdir(parents=True, exist_ok=True)
-        kept = unused(place)
+        kept = unused_path(place)
         shutil.move(self.artifact_path(name), kept)
         return kept
 
@@ -247,15 +250,15 @@ class Workspace:
         """The plan that the main process left; in a cluster not an older one, which a node may still see.
 
         Raises:
-            UnknownArtifact: it is not there, or not yet.
+            UnreadableState: it is not there, or not yet.
         """
         try:
             text = self.plan_path.read_bytes()
             plan: dict[str, Any] = json.loads(text)
         except (FileNotFoundError, ValueError) as error:
-            raise UnknownArtifact(f"The plan of this run cannot be read: {error}.", "Run Snakemake again.") from error
+            raise UnreadableState(f"The plan of this run cannot be read: {error}.", "Run Snakemake again.") from error
         if os.environ.get(PLAN, digest_bytes(text)) != digest_bytes(text):
-            raise UnknownArtifact("The plan here is not that of this run.", "Run Snakemake again.")
+            raise UnreadableState("The plan here is not that of this run.", "Run Snakemake again.")
         return plan
 
     def read_launch(self) -> Launch:
@@ -266,20 +269,20 @@ class Workspace:
         """Recipes of the artifacts that are resolved together with ``head``, itself included.
 
         Raises:
-            UnknownArtifact: the plan has no such family.
+            UnreadableState: the plan has no such family.
         """
         plan = self._plan()
         if head not in plan["families"]:
-            raise UnknownArtifact(f"The plan of this run has no artifact {head} that waits.", "Run Snakemake again.")
+            raise UnreadableState(f"The plan of this run has no artifact {head} that waits.", "Run Snakemake again.")
         return [Recipe.from_json(plan["recipes"][name]) for name in plan["families"][head]]
 
     def read_recipe(self, name: str) -> tuple[Recipe, bool]:
         """A recipe that the main process left, and whether the user forces its artifact to be built again.
 
         Raises:
-            UnknownArtifact: the plan has none of that name.
+            UnreadableState: the plan has none of that name.
         """
         plan = self._plan()
         if name not in plan["recipes"]:
-            raise UnknownArtifact(f"The plan of this run has no artifact {name}.", "Run Snakemake again.")
+            raise UnreadableState(f"The plan of this run has no artifact {name}.", "Run Snakemake again.")
         return Recipe.from_json(plan["recipes"][name]), name in plan["forced"]

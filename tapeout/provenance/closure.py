@@ -6,8 +6,8 @@ from pathlib import Path
 from tapeout.errors import TapeoutError
 from tapeout.graph.identity.action import Action, Recipe
 from tapeout.graph.identity.manifest import Entry, Manifest
+from tapeout.graph.named_runs import read_run
 from tapeout.graph.plan.decide import decide, in_order
-from tapeout.graph.upkeep.named_runs import read
 from tapeout.graph.workspace import State, Workspace
 
 
@@ -50,15 +50,15 @@ def closure(workspace: Workspace, recipes: dict[str, Recipe], target: str, run: 
 
     Raises:
         NotReproducible: an action was never carried out, or it made another target than the one that lies there.
-        UnknownRun: there is no run of that name.
+        UnknownName: there is no run of that name.
     """
-    named = read(workspace, run).artifacts.get(target) if run is not None else None
+    named = read_run(workspace, run).artifacts.get(target) if run is not None else None
     order = in_order(recipes, [target])
     decisions = {found.recipe.artifact: found for found in decide(workspace, recipes, order, restore=False)}
     actions, manifests, folders = {}, {}, {}
     for name in order:
         action = decisions[name].action
-        state, manifest = workspace.find(action) if action is not None else (State.WAITING, None)
+        state, manifest = workspace.state(action) if action is not None else (State.WAITING, None)
         if action is None or manifest is None or workspace.store.find(action.digest) is None:
             raise _refused(target, run, f"{name} was not made by the code, parameters and inputs of today", name)
         actions[name], manifests[name] = action, manifest

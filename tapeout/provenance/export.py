@@ -36,7 +36,7 @@ class DamagedArtifact(TapeoutError):
 
 
 @dataclass(frozen=True)
-class Wishes:
+class ExportOptions:
     """What the user asks for.
 
     Attributes:
@@ -58,7 +58,7 @@ class Wishes:
     date: str = ""
 
 
-def export(layer: Layer, wishes: Wishes, output: Path) -> Document:
+def export(layer: Layer, wishes: ExportOptions, output: Path) -> Document:
     """Write an export to ``output``, a new folder or ``.tar`` archive; equal results and wishes give equal bytes.
 
     Raises:
@@ -107,7 +107,7 @@ def export(layer: Layer, wishes: Wishes, output: Path) -> Document:
     return document
 
 
-def _add_formats(document: Document, wishes: Wishes, folder: Path) -> None:
+def _add_formats(document: Document, wishes: ExportOptions, folder: Path) -> None:
     if Format.ROCRATE in wishes.formats:
         _write(folder / rocrate.NAME, rocrate.metadata(document, wishes.date, digest_bytes(document.encode())))
     if Format.SLSA in wishes.formats:

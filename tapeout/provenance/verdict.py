@@ -11,8 +11,8 @@ from tapeout.compare.file_comparison import Level, worst
 from tapeout.compare.levels import compare
 from tapeout.config.comparison import Bounds
 from tapeout.errors import TapeoutError
-from tapeout.graph.address import Place
-from tapeout.graph.identity.manifest import Manifest, take
+from tapeout.graph.address import LocatedArtifact
+from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.plan.explain import Change
 from tapeout.graph.plan.explain import compare as compare_actions
 from tapeout.graph.workspace import Workspace
@@ -108,7 +108,9 @@ def judge(document: Document, export: Path, folder: Path, bounds: Bounds) -> Jud
         said = there.manifest(name)
         if said is None or not there.artifact_path(name).exists():
             raise RebuildFailed(f"{name} was not built.", "Read the messages of the run.")
-        new = take(there.artifact_path(name), name, said.action)  # the run was one of the export's code: read the bytes
+        new = Manifest.of(
+            there.artifact_path(name), name, said.action
+        )  # the run was one of the export's code: read the bytes
         found: list[Difference] = []
         if old.digest() != new.digest():
             carried = export.absolute() / ARTIFACTS / name if name in document.carried else None
@@ -134,8 +136,8 @@ def _compared(old: Manifest, new: Manifest, carried: Path, folder: Path, bounds:
     """The files of an artifact that differ, compared by what they hold."""
     there = workspace(folder)
     places = (
-        Place(old.artifact, old, carried, there.store),
-        Place(new.artifact, new, there.artifact_path(new.artifact), there.store),
+        LocatedArtifact(old.artifact, old, carried, there.store),
+        LocatedArtifact(new.artifact, new, there.artifact_path(new.artifact), there.store),
     )
     try:
         # the environment that reads tensors is the folder's

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tapeout.cli.main import main
+from tapeout.graph.named_runs import save
 from tapeout.graph.store.store import Store
-from tapeout.graph.upkeep.named_runs import save
 from tapeout.graph.workspace import Workspace
 from tests.graph.conftest import Project, project  # noqa: F401
 
@@ -108,16 +108,16 @@ def test_an_audit_of_two_runs(auditor: Auditor, twice: Project) -> None:
     ("arguments", "code", "words"),
     [
         (["@before", "raw.txt"], 3, "UnlikeThings: @before is a run and raw.txt is not."),
-        (["@before", "results"], 3, "UnknownRun"),
-        (["raw.txt", "raw.txt"], 3, "UnknownAddress"),
-        (["./a", "./missing"], 3, "UnknownAddress: There is nothing at ./missing."),
+        (["@before", "results"], 3, "UnknownName"),
+        (["raw.txt", "raw.txt"], 3, "UnknownName"),
+        (["./a", "./missing"], 3, "UnknownName: There is no file or folder ./missing."),
         (["./a", "./a", "--actions"], 3, "UnknownAction"),
         (["./a", "./link"], 3, "NotAPlainFile"),
         (["./a", f"./{'a' * 300}"], 3, "cannot be read: File name too long."),
         (["./a", "./a", "--configfile", "bad.yaml"], 3, "InvalidBounds: config key comparison.tensors"),
         (["./a", "./a", "--limit", "0"], 2, "--limit"),
         (["./a"], 2, "Missing argument"),
-        (["./x.safetensors", "./y.safetensors"], 3, "InvalidLock"),
+        (["./x.safetensors", "./y.safetensors"], 3, "InvalidEnvironment"),
     ],
 )
 def test_mistakes_are_named(auditor: Auditor, project: Project, arguments: list[str], code: int, words: str) -> None:  # noqa: F811

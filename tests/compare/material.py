@@ -4,21 +4,21 @@ from pathlib import Path
 
 from tapeout.compare.levels import Comparison, compare
 from tapeout.config.comparison import Bounds
-from tapeout.graph.address import Place
-from tapeout.graph.identity.manifest import take
+from tapeout.graph.address import LocatedArtifact
+from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.store.store import Store
 
 Files = dict[str, bytes | str] | bytes | str
 
 
-def place(root: Path, files: Files, name: str = "artifact") -> Place:
+def place(root: Path, files: Files, name: str = "artifact") -> LocatedArtifact:
     """An artifact below ``root``: a folder of files by path, or one file."""
     target = root / name
     for path, content in files.items() if isinstance(files, dict) else [("", files)]:
         file = target / path if path else target
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content.encode() if isinstance(content, str) else content)
-    return Place(name, take(target, name, ""), target, Store(root / "store"))
+    return LocatedArtifact(name, Manifest.of(target, name, ""), target, Store(root / "store"))
 
 
 def compared(

@@ -10,7 +10,7 @@ import pytest
 
 from tapeout.compare.levels import Comparison, Level, compare
 from tapeout.config.comparison import Bounds
-from tapeout.graph.address import Place
+from tapeout.graph.address import LocatedArtifact
 from tapeout.graph.identity.action import Action
 from tests.compare.material import Files, compared, place
 
@@ -156,7 +156,7 @@ def test_files_that_lie_in_the_store_by_digest(tmp_path: Path) -> None:
         found = place(tmp_path / "made", {"a.json": text, "b.tar": tar({"x": text.encode()})})
         action = Action({"artifact": "artifact", "text": text})
         found.store.seal(action, found.manifest, found.root or tmp_path)
-        places.append(Place("digest", found.manifest, None, found.store))
+        places.append(LocatedArtifact("digest", found.manifest, None, found.store))
     found = compare(*places, Bounds(), tmp_path)
     assert [file.kind for file in found.files] == ["json", "members"]
 

@@ -22,7 +22,7 @@ import json, sys
 from pathlib import Path
 from tapeout.cli.project import load
 recipes = load([Path(name) for name in sys.argv[2:]], sys.argv[1]).recipes
-print(json.dumps({name: recipe.described({"needs": recipe.needs()}) for name, recipe in recipes.items()}))
+print(json.dumps({name: recipe.describe({"needs": recipe.dependencies()}) for name, recipe in recipes.items()}))
 """
 
 

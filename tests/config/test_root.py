@@ -10,7 +10,7 @@ from tapeout.config.folder import UnusableFolder
 from tapeout.config.root import InvalidConfig, Settings, load
 from tapeout.config.schema import schema
 from tapeout.config.sources import FolderSource
-from tapeout.graph.identity.local_files import LocalDigests
+from tapeout.graph.identity.digest import DigestCache
 
 ROOT = Path(__file__).parents[2]
 
@@ -89,7 +89,7 @@ def test_a_local_source_is_pinned_to_what_it_is_now(tmp_path: Path) -> None:
     sources["ibex"] = {"kind": "file", "path": str(core), "licence": "own"}
     (tmp_path / "sources.yaml").write_text(yaml.safe_dump(sources))
     settings = load({**default(), "sources": str(tmp_path / "sources.yaml")})
-    digests = LocalDigests(tmp_path / "memory.json")
+    digests = DigestCache(tmp_path / "memory.json")
     with pytest.raises(InvalidConfig, match="there is no file"):
         settings.pinned(digests.digests)
     core.write_bytes(b"one")
@@ -105,7 +105,7 @@ def test_a_local_folder_is_pinned_to_what_it_is_now(tmp_path: Path) -> None:
     sources["ibex"] = {"kind": "folder", "path": str(folder), "licence": "own"}
     (tmp_path / "sources.yaml").write_text(yaml.safe_dump(sources))
     settings = load({**default(), "sources": str(tmp_path / "sources.yaml")})
-    digests = LocalDigests(tmp_path / "memory.json")
+    digests = DigestCache(tmp_path / "memory.json")
     with pytest.raises(UnusableFolder, match="There is no folder"):
         settings.pinned(digests.digests)
     folder.mkdir()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tapeout.graph.identity.action import Recipe, Reference
-from tapeout.graph.identity.manifest import Manifest, take
+from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.store.store import Store
 from tapeout.graph.workspace import State, Workspace
 
@@ -24,7 +24,7 @@ def make(workspace: Workspace, name: str, text: str, *inputs: str, note: str = "
     workspace.work.mkdir(parents=True, exist_ok=True)
     (workspace.work / "output").write_text(text)
     with workspace.store.in_use():
-        manifest = take(workspace.work / "output", name, action.digest)
+        manifest = Manifest.of(workspace.work / "output", name, action.digest)
         workspace.store.seal(action, manifest, workspace.work / "output")
         workspace.publish(manifest)
     workspace.mark(name, State.CURRENT, action)

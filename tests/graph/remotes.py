@@ -16,7 +16,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from tapeout.graph.identity.action import Action
-from tapeout.graph.identity.manifest import Entry, Manifest, take
+from tapeout.graph.identity.manifest import Entry, Manifest
 from tapeout.graph.remote.remote_store import Remote
 from tapeout.graph.store.store import Store, action_key
 from tests.graph.servers import Way, know, sftp, way_to
@@ -174,19 +174,19 @@ class Here:
             (output / path).parent.mkdir(parents=True, exist_ok=True)
             (output / path).write_bytes(data)
             (output / path).chmod(0o755 if path.endswith(".sh") else 0o644)
-        self.store.seal(action, take(output, name, action.digest), output)
+        self.store.seal(action, Manifest.of(output, name, action.digest), output)
         shutil.rmtree(output)
         return action
 
     def files(self, action: Action) -> dict[str, bytes] | None:
         """Files of an action's output, as the store has them; None if it has not."""
         manifest = self.store.find(action.digest)
-        if manifest is None or not self.store.sound(manifest):
+        if manifest is None or not self.store.verify_objects(manifest):
             return None
         return {entry.path: self.store.object_path(entry).read_bytes() for entry in manifest.entries}
 
     def owed(self) -> list[str]:
-        return self.remote.owed()
+        return self.remote.queued()
 
 
 def here(root: Path, place: Place, mode: str = "read-write") -> Here:

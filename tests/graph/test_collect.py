@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from tapeout.graph.errors import GcError
 from tapeout.graph.identity.action import Action
 from tapeout.graph.identity.manifest import Manifest
+from tapeout.graph.named_runs import list_runs, pin, save
 from tapeout.graph.store.store import Store
-from tapeout.graph.upkeep.gc import DAY, Collected, FolderInUse, NoStore, Wishes, collect
-from tapeout.graph.upkeep.named_runs import named, pin, save
+from tapeout.graph.upkeep.gc import DAY, Collected, GcOptions, collect
 from tapeout.graph.upkeep.verify import verify
 from tapeout.graph.workspace import State, Workspace
 from tests.graph.conftest import Project
@@ -27,7 +28,7 @@ from tests.graph.test_runs import workspace_of
 
 
 def sweep(workspace: Workspace, dry: bool = False, later: float = 0.0, **wishes: object) -> Collected:
-    return collect(workspace, Wishes(**wishes), dry, time.time() + later)  # type: ignore[arg-type]
+    return collect(workspace, GcOptions(**wishes), dry, time.time() + later)  # type: ignore[arg-type]
 
 
 def counts(collected: Collected) -> dict[str, int]:
@@ -61,7 +62,7 @@ def test_a_dry_run_says_what_a_sweep_frees_and_removes_nothing(here: Workspace) 
     elsewhere = folder(here.work / "elsewhere", here.store.root)
     assert counts(sweep(elsewhere)) == {"objects": 1, "entries": 1}  # nothing lies anywhere any more
     assert not here.results.exists() and not elsewhere.results.exists()  # and to ask leaves nothing behind
-    with pytest.raises(NoStore):
+    with pytest.raises(GcError):
         sweep(folder(here.work, here.work / "none"))
 
 
@@ -79,9 +80,9 @@ def test_what_made_what_is_kept_stays_known_without_its_files(here: Workspace) -
     for path in (here.artifact_path("raw"), here.manifest_path("raw"), here.action_path("raw")):
         path.unlink()
     assert counts(sweep(here)) == {"objects": 2, "entries": 1}
-    assert here.store.find(raw.action) == raw and not here.store.whole(raw)
+    assert here.store.find(raw.action) == raw and not here.store.is_complete(raw)
     assert here.find(action) == (State.BUILD, None)  # never planned as restorable
-    assert here.store.whole(made)
+    assert here.store.is_complete(made)
 
 
 def test_named_runs_keep_what_they_name_until_they_go(here: Workspace) -> None:
@@ -95,7 +96,7 @@ def test_named_runs_keep_what_they_name_until_they_go(here: Workspace) -> None:
     assert would.freed == did.freed and did.freed[0].kind == "named runs" and len(did.freed[0].names) == 2
     # a file is counted once, with the first of its names: run.json and manifest are the run's, too
     assert did.freed[0].size >= 2000 and next(freed for freed in did.freed if freed.kind == "objects").size == 0
-    assert "run-0" in {run.name for run in named(here)} and len(named(here)) == 2
+    assert "run-0" in {run.name for run in list_runs(here)} and len(list_runs(here)) == 2
     assert not verify(here, [], deep=True)
 
 
@@ -105,14 +106,14 @@ def test_folders_that_share_a_store_keep_each_others_artifacts(here: Workspace, 
     make(other, "older", "of the other folder, first")
     make(other, "older", "of the other folder, then")
     assert counts(sweep(here)) == {"objects": 2, "entries": 2}
-    with pytest.raises(FolderInUse):
+    with pytest.raises(GcError):
         sweep(here, forget=(tmp_path / "other",))
-    with pytest.raises(FolderInUse):
+    with pytest.raises(GcError):
         sweep(here, forget=(tmp_path / "never",))
     (tmp_path / "other").rename(tmp_path / "not mounted")
     seen = sweep(here)
     assert seen.freed == () and [root.visible for root in seen.roots] == [True, False]
-    assert here.store.whole(theirs)
+    assert here.store.is_complete(theirs)
     assert counts(sweep(here, forget=(tmp_path / "other",))) == {"objects": 2, "entries": 2}
     assert [root.folder.name for root in sweep(here).roots] == ["here"]
 
@@ -124,10 +125,10 @@ def test_a_folder_of_another_host_is_believed_by_its_list(here: Workspace, tmp_p
     (tmp_path / "other/results/.graph/host").write_text("login1\n")
     record.write_text(json.dumps({**json.loads(record.read_text()), "host": "login1"}))
     sweep(here)
-    assert here.store.whole(theirs)  # the same folder, on a file system that both hosts see
+    assert here.store.is_complete(theirs)  # the same folder, on a file system that both hosts see
     shutil.rmtree(tmp_path / "other")
     (tmp_path / "other/results").mkdir(parents=True)  # another folder of that name, or an empty mount point
-    assert not sweep(here).roots[1].visible and here.store.whole(theirs)
+    assert not sweep(here).roots[1].visible and here.store.is_complete(theirs)
 
 
 def test_what_is_younger_than_asked_stays(here: Workspace) -> None:
@@ -171,7 +172,7 @@ def test_scratch_and_leftovers_go_but_not_those_that_are_in_use(here: Workspace)
 
 def test_what_a_run_holds_or_a_remote_is_still_to_get_is_kept(here: Workspace) -> None:
     garbage = next(entry["manifest"] for _, entry in here.store.entries() if entry["manifest"]["size"] == 400)
-    with here.store.locked(garbage["action"]):
+    with here.store.lock_action(garbage["action"]):
         assert sweep(here).freed == ()
     owed = here.store.root / "owed/remote" / garbage["action"]
     owed.parent.mkdir(parents=True)
@@ -183,7 +184,7 @@ def test_what_a_run_holds_or_a_remote_is_still_to_get_is_kept(here: Workspace) -
 
 KILLED = """
 import os, signal, sys, time
-from tapeout.graph.upkeep.gc import Wishes, collect
+from tapeout.graph.upkeep.gc import GcOptions, collect
 from tapeout.graph.workspace import Workspace
 left = int(sys.argv[1])
 def count(event, arguments):
@@ -193,7 +194,7 @@ def count(event, arguments):
         if left < 0:
             os.kill(os.getpid(), signal.SIGKILL)
 sys.addaudithook(count)
-collect(Workspace.here(), Wishes(keep_runs=0), False, time.time())
+collect(Workspace.here(), GcOptions(keep_runs=0), False, time.time())
 """
 
 
@@ -218,7 +219,7 @@ def test_a_sweep_that_was_killed_anywhere_is_finished_by_the_next(here: Workspac
         assert verify(workspace, ["kept", "made"], deep=True) == []
         for entry in (entry for _, entry in workspace.store.entries()):
             found = Manifest.from_json(entry["manifest"])
-            assert not workspace.store.whole(found) or workspace.store.sound(found)
+            assert not workspace.store.is_complete(found) or workspace.store.verify_objects(found)
         sweep(workspace, keep_runs=0)
         after[moment] = files(workspace.store)
         assert not list(workspace.runs.iterdir()) and not list(workspace.work.glob("a*"))

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tapeout.graph.console import size
+from tapeout.graph.console import format_size
 from tapeout.graph.identity.action import Recipe, Reference
-from tapeout.graph.identity.manifest import Manifest, take
+from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.plan import rates
 from tapeout.graph.plan.decide import Decision
 from tapeout.graph.plan.describe import describe, duration, hours
@@ -38,7 +38,7 @@ def build(made: Recipe) -> Decision:
 
 
 def wait(made: Recipe) -> Decision:
-    return Decision(made, State.WAITING, None, tuple(made.needs()))
+    return Decision(made, State.WAITING, None, tuple(made.dependencies()))
 
 
 @pytest.fixture
@@ -52,17 +52,17 @@ def record(store: Store, made: Recipe, seconds: float, **more: Any) -> None:
     """Seal an output of 1,000 bytes and write the journal's line, as the runner does."""
     output = store.root.parent / "output"
     output.write_bytes(bytes(1000))
-    manifests = {need: Manifest(need, "a", "file", ()) for need in made.needs()}
+    manifests = {need: Manifest(need, "a", "file", ()) for need in made.dependencies()}
     for need in manifests:
         file = store.root.parent / "input"
         file.write_text(need)
-        manifests[need] = take(file, need, "a")
+        manifests[need] = Manifest.of(file, need, "a")
     action = made.action(manifests.__getitem__)
-    store.seal(action, take(output, made.artifact, action.digest), output)
+    store.seal(action, Manifest.of(output, made.artifact, action.digest), output)
     machine, cores = rates.here().removesuffix(" cores").split(", ")
-    line = {"artifact": made.artifact, "rule": made.rule, "recipe": made.likeness, "action": action.digest}
+    line = {"artifact": made.artifact, "rule": made.rule, "recipe": made.cost_key, "action": action.digest}
     line |= {"seconds": seconds, "machine": machine, "cores": int(cores), "resources": made.resources}
-    store.record({**line, "threads": made.resources.get("threads", 1), **more})
+    store.append_journal({**line, "threads": made.resources.get("threads", 1), **more})
 
 
 def one(store: Store, made: Recipe, cores: int = 4) -> tuple[float | None, Origin, int | None, Origin]:
@@ -199,7 +199,13 @@ def test_numbers_in_words() -> None:
         *("< 1 s", "59 s", "2 min", "1.5 h", "2.0 days", "32 years"),
     ]
     assert [hours(count) for count in (0, 0.123, 12.34, 2620)] == ["0.00", "0.12", "12.3", "2,620"]
-    assert [size(count) for count in (0, 999, 1000, 27e9, 3e15)] == ["0 B", "999 B", "1.0 kB", "27.0 GB", "3000.0 TB"]
+    assert [format_size(count) for count in (0, 999, 1000, 27e9, 3e15)] == [
+        "0 B",
+        "999 B",
+        "1.0 kB",
+        "27.0 GB",
+        "3000.0 TB",
+    ]
 
 
 def test_the_runner_records_what_the_forecast_needs(project: Project) -> None:
@@ -218,7 +224,7 @@ def test_resources_may_be_functions_and_must_be_numbers(project: Project) -> Non
     assert "raw.txt         60 min  rule" in project.run("-n").text
     assert "10.0 h  rule" in project.run("-n", "--set-resources", "raw:typical_seconds=36000").text
     bad = project.run("-n", "--set-resources", "raw:typical_seconds=long", ok=False).text
-    assert "AmbiguousRule: Resource typical_seconds of rule raw is 'long'." in bad and "Traceback" not in bad
+    assert "InvalidRule: Resource typical_seconds of rule raw is 'long'." in bad and "Traceback" not in bad
 
 
 def test_what_a_rule_says_of_its_cost_is_no_identity(built: Project) -> None:

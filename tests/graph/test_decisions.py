@@ -94,7 +94,7 @@ def test_g8_a_changed_helper_reaches_exactly_the_scripts_that_import_it(built: P
 def test_g9_a_changed_lock_reaches_exactly_the_steps_of_that_environment(built: Project) -> None:
     built.edit("envs/heavy.lock", "0.4.6", "0.4.5")
     missing = built.run(ok=False)
-    assert "MissingEnvironment" in missing.text and "make environments" in missing.text
+    assert "InvalidEnvironment" in missing.text and "make environments" in missing.text
     built.install()
     run = built.run()
     assert run.built == ["model"] and run.cut_off == ["report.txt"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.graph.errors import InstallFailed, InvalidLock, MissingEnvironment
+from tapeout.graph.errors import InvalidEnvironment
 from tapeout.graph.identity.environment import install, read_environment
 
 
@@ -39,7 +39,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_an_installation_is_complete_and_is_used_again(place: Path) -> None:
     environment = read_environment("tiny")
-    with pytest.raises(MissingEnvironment, match="make environments"):
+    with pytest.raises(InvalidEnvironment, match="make environments"):
         environment.require()
     install(environment, [])
     environment.require()
@@ -60,7 +60,7 @@ def test_a_half_installed_environment_is_never_used(place: Path) -> None:
 def test_a_file_with_another_hash_is_refused(place: Path) -> None:
     make_wheel(place, "VALUE = 2\n")
     environment = read_environment("tiny")
-    with pytest.raises(InstallFailed):
+    with pytest.raises(InvalidEnvironment):
         install(environment, [])
     assert not environment.complete
 
@@ -89,7 +89,7 @@ def test_the_digest_covers_versions_and_hashes_alone(tmp_path: Path, text: str, 
 def test_a_lock_without_versions_or_hashes_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "envs").mkdir()
     (tmp_path / "envs" / "x.lock").write_text(text)
-    with pytest.raises(InvalidLock):
+    with pytest.raises(InvalidEnvironment):
         read_environment("x", tmp_path)
 
 

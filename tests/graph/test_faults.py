@@ -53,7 +53,7 @@ def test_code_edited_while_its_job_runs_stores_nothing(project: Project) -> None
     process = begin_slow_model(project)
     project.edit("lib/options.py", "parser.parse_args()", "parser.parse_args(None)")
     text, _ = process.communicate(timeout=60)
-    assert process.returncode != 0 and "CodeChanged" in text
+    assert process.returncode != 0 and "InputChanged" in text
     assert not project.path("results/model").exists()
     assert project.run().built == ALL
 
@@ -228,7 +228,7 @@ def test_a_named_error_of_a_step_is_shown_with_its_cure(built: Project) -> None:
 
 @pytest.mark.parametrize(
     ("statement", "error"),
-    [("pass", "MissingOutput"), ("output.mkdir(); (output / 'a').symlink_to('/etc/hostname')", "NotAPlainFile")],
+    [("pass", "StepFailed"), ("output.mkdir(); (output / 'a').symlink_to('/etc/hostname')", "NotAPlainFile")],
 )
 def test_an_output_that_is_none_is_refused(project: Project, statement: str, error: str) -> None:
     project.edit("scripts/notes.py", "output.write_text(f\"note in {params['language']}\\n\")", statement)
@@ -239,17 +239,17 @@ def test_an_output_that_is_none_is_refused(project: Project, statement: str, err
 @pytest.mark.parametrize(
     ("file", "old", "new", "error"),
     [
-        ("rules/steps.smk", "source=sha256(Path", "source={1, 2}, x=sha256(Path", "UnstableParameter"),
-        ("rules/steps.smk", 'artifact("formatted.txt")', 'artifact("formated.txt")', "UnknownArtifact"),
+        ("rules/steps.smk", "source=sha256(Path", "source={1, 2}, x=sha256(Path", "InvalidRule"),
+        ("rules/steps.smk", 'artifact("formatted.txt")', 'artifact("formated.txt")', "UnknownName"),
         ("rules/steps.smk", '"weights.txt"', '"weight.txt"', "InputChanged"),
         (
             "rules/steps.smk",
             "    threads: 2\n",
             '    threads: 2\n    container:\n        "docker://a:b"\n',
-            "AmbiguousRule",
+            "InvalidRule",
         ),
-        ("envs/heavy.lock", "--hash", "--hush", "InvalidLock"),
-        ("lib/words.py", "def words", 'words_again = __import__("lib.options")\n\n\ndef words', "UntraceableImport"),
+        ("envs/heavy.lock", "--hash", "--hush", "InvalidEnvironment"),
+        ("lib/words.py", "def words", 'words_again = __import__("lib.options")\n\n\ndef words', "InvalidCode"),
     ],
 )
 def test_a_faulty_graph_is_a_named_error(project: Project, file: str, old: str, new: str, error: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.graph.errors import AmbiguousRule
+from tapeout.graph.errors import InvalidRule
 from tapeout.graph.identity.action import Recipe, Reference
 from tapeout.graph.plan.decide import in_order
 from tests.graph.conftest import Project
@@ -111,7 +111,7 @@ def test_an_artifact_inside_another_is_refused() -> None:
         return Recipe(name, "r", "s", {}, "e", "d", {}, {need: Reference(need) for need in needs})
 
     recipes = {"model": recipe("model", []), "model/en.txt": recipe("model/en.txt", ["model"])}
-    with pytest.raises(AmbiguousRule, match=r"model/en\.txt lies inside artifact model"):
+    with pytest.raises(InvalidRule, match=r"model/en\.txt lies inside artifact model"):
         in_order(recipes, ["model/en.txt"])
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.graph.identity.container import Container, UnpinnedImage
+from tapeout.graph.errors import InvalidRule
+from tapeout.graph.identity.container import Container
 from tapeout.graph.identity.digest import digest_bytes
 from tapeout.graph.identity.environment import Environment
 from tapeout.graph.launch import node_agent
@@ -102,7 +103,7 @@ def test_enroots_names(image: str, name: str) -> None:
 
 @pytest.mark.parametrize("image", ["nemo:25.07", "nemo", "nemo@sha256:12", f"nemo@sha256:{'g' * 64}", f"a b@{DIGEST}"])
 def test_images_without_a_digest(image: str) -> None:
-    with pytest.raises(UnpinnedImage, match="F3"):
+    with pytest.raises(InvalidRule, match="F3"):
         Container.of(image, "python3", "dapt")
 
 

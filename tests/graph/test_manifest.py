@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tapeout.graph.errors import InputChanged, NotAPlainFile
 from tapeout.graph.identity.digest import canonical, digest_value
-from tapeout.graph.identity.manifest import Manifest, take, vouch
+from tapeout.graph.identity.manifest import Manifest
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -38,49 +38,49 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_folder_has_one_digest_and_each_part_its_own(folder: Path) -> None:
-    manifest = take(folder, "model", "0" * 64)
+    manifest = Manifest.of(folder, "model", "0" * 64)
     assert [entry.path for entry in manifest.entries] == ["config.json", "weights/a.bin", "weights/b.bin"]
     assert manifest.size == 5
     weights = manifest.digest("weights")
-    assert weights == take(folder / "weights", "x", "1" * 64).digest()
-    assert manifest.digest("config.json") == take(folder / "config.json", "x", "").digest()
+    assert weights == Manifest.of(folder / "weights", "x", "1" * 64).digest()
+    assert manifest.digest("config.json") == Manifest.of(folder / "config.json", "x", "").digest()
     with pytest.raises(InputChanged):
         manifest.digest("weight")
     (folder / "config.json").write_text("[]")
-    changed = take(folder, "model", "0" * 64)
+    changed = Manifest.of(folder, "model", "0" * 64)
     assert changed.digest() != manifest.digest() and changed.digest("weights") == weights
 
 
 def test_the_executable_bit_counts_and_the_place_does_not(folder: Path, tmp_path: Path) -> None:
-    before = take(folder, "model", "").digest()
+    before = Manifest.of(folder, "model", "").digest()
     moved = folder.rename(tmp_path / "elsewhere")
-    assert take(moved, "model", "").digest() == before
+    assert Manifest.of(moved, "model", "").digest() == before
     (moved / "config.json").chmod(0o755)
-    assert take(moved, "model", "").digest() != before
+    assert Manifest.of(moved, "model", "").digest() != before
 
 
 def test_a_manifest_survives_its_own_file(folder: Path) -> None:
-    manifest = take(folder, "model", "0" * 64)
+    manifest = Manifest.of(folder, "model", "0" * 64)
     assert Manifest.from_json(manifest.as_json()) == manifest
 
 
 def test_links_are_refused(folder: Path) -> None:
     (folder / "link").symlink_to(folder / "weights")
     with pytest.raises(NotAPlainFile):
-        take(folder, "model", "")
+        Manifest.of(folder, "model", "")
 
 
 def test_vouching_reads_only_what_may_have_changed(folder: Path) -> None:
-    manifest = take(folder, "model", "")
-    assert vouch(folder, manifest)  # the times are not a seal's, so every file was read, and sealed
+    manifest = Manifest.of(folder, "model", "")
+    assert manifest.matches(folder)  # the times are not a seal's, so every file was read, and sealed
     part = folder / "weights" / "a.bin"
     info = part.stat()
     part.write_bytes(b"x")
-    assert not vouch(folder, manifest)
+    assert not manifest.matches(folder)
     os.utime(part, ns=(info.st_atime_ns, info.st_mtime_ns))
-    assert vouch(folder, manifest)  # size and time vouch for it: finding this is the work of verify
+    assert manifest.matches(folder)  # size and time vouch for it: finding this is the work of verify
     (folder / "more").write_text("")
-    assert not vouch(folder, manifest)
+    assert not manifest.matches(folder)
 
 
 def test_equal_values_have_equal_digests() -> None:

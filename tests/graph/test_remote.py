@@ -8,11 +8,12 @@ from pathlib import Path
 import fsspec.config
 import pytest
 
+from tapeout.graph.errors import RemoteError, RemoteUnavailable
+from tapeout.graph.files import write_atomically
 from tapeout.graph.identity.action import Action
-from tapeout.graph.identity.digest import canonical, digest_bytes, write_atomically
+from tapeout.graph.identity.digest import canonical, digest_bytes
 from tapeout.graph.identity.manifest import Entry, Manifest
 from tapeout.graph.remote.push import Outcome
-from tapeout.graph.remote.transport import RemoteAway, UnusableRemote
 from tapeout.graph.store.store import object_key
 from tests.graph.remotes import *  # noqa: F403 - fixtures
 from tests.graph.remotes import BIG, FILES, Place, enforced, entry_key, here, largest, reader
@@ -35,7 +36,7 @@ def test_what_is_pushed_is_pulled(place: Place, tmp_path: Path) -> None:
     found = two.remote.find([*actions, absent])
     assert list(found) == [action.digest for action in actions]
     assert not (tmp_path / "two").exists()  # nothing has been fetched yet
-    assert two.remote.missing(found[actions[0].digest]) == BIG + len("a\n") + len("#!/bin/sh\n")
+    assert two.remote.missing_bytes(found[actions[0].digest]) == BIG + len("a\n") + len("#!/bin/sh\n")
     assert two.remote.fetch(found) == {action.digest for action in actions}
     for action in actions:
         assert two.files(action) == one.files(action)
@@ -85,10 +86,10 @@ def test_an_upload_that_is_cut_shows_nothing_and_is_finished_later(
     place, way = distant
     one = here(tmp_path / "one", place)
     action = one.seal("model", FILES)
-    one.remote.owe(action.digest)
+    one.remote.queue_push(action.digest)
     way.cuts, way.cut_up = 1000, BIG // 2
     assert place.names() == []
-    one.remote.push_owed(action.digest)
+    one.remote.push_queued(action.digest)
     said = capfd.readouterr().err.splitlines()
     assert len(said) == 1 and "pushed by the next run, or by tapeout push" in said[0]
     manifest = one.store.find(action.digest)
@@ -97,8 +98,8 @@ def test_an_upload_that_is_cut_shows_nothing_and_is_finished_later(
     assert one.owed() == [action.digest]
     way.cuts = 0
     later = here(tmp_path / "one", place)
-    later.remote.hope()
-    later.remote.push_owed()
+    later.remote.forget_failures()
+    later.remote.push_queued()
     assert later.owed() == []
     assert here(tmp_path / "two", place).remote.pull(action) is not None
 
@@ -251,13 +252,13 @@ def test_another_result_of_the_same_action_stays(file: Place, tmp_path: Path, ca
 def test_what_is_damaged_here_is_not_pushed(file: Place, tmp_path: Path, capfd: Text) -> None:
     one = here(tmp_path / "one", file)
     action = one.seal("model", FILES)
-    one.remote.owe(action.digest)
+    one.remote.queue_push(action.digest)
     manifest = one.store.find(action.digest)
     assert manifest is not None
     damaged = one.store.object_path(largest(manifest))
     damaged.chmod(0o644)
     damaged.write_bytes(bytes(BIG))
-    one.remote.push_owed()
+    one.remote.push_queued()
     assert "model: not pushed: damaged here" in capfd.readouterr().err
     assert entry_key(action) not in file.names() and one.owed() == [action.digest]
 
@@ -311,7 +312,7 @@ def test_a_remote_that_does_not_answer_is_left_in_time(tmp_path: Path, capfd: Te
         assert "sesame" not in said[0]
         another = here(tmp_path / "one", nowhere(url)).remote
         assert another.find([action]) == {}
-        with pytest.raises(RemoteAway):
+        with pytest.raises(RemoteUnavailable):
             another.push([action.digest])
     assert capfd.readouterr().err == ""
 
@@ -319,7 +320,7 @@ def test_a_remote_that_does_not_answer_is_left_in_time(tmp_path: Path, capfd: Te
 def test_a_remote_that_does_not_exist_is_named(tmp_path: Path, capfd: Text, s3: Place) -> None:
     for url in (f"file://{tmp_path}/nowhere", str(tmp_path / "nowhere"), "s3://no-such-bucket/store"):
         one = here(tmp_path / "one", nowhere(url))
-        one.remote.hope()
+        one.remote.forget_failures()
         assert one.remote.find([Action({"artifact": "a"})]) == {}
         assert f"The remote {url} does not exist" in capfd.readouterr().err
     assert not (tmp_path / "nowhere").exists()
@@ -329,20 +330,20 @@ def test_a_remote_that_does_not_exist_is_named(tmp_path: Path, capfd: Text, s3: 
     ("url", "words"), [("gopher://hole", "gopher:// is no protocol"), ("ssh://[::1/far", "is no address")]
 )
 def test_an_address_that_is_none_is_named(tmp_path: Path, url: str, words: str) -> None:
-    with pytest.raises(UnusableRemote, match=words):
+    with pytest.raises(RemoteError, match=words):
         here(tmp_path / "one", nowhere(url)).remote.find([Action({"artifact": "a"})])
 
 
 def test_options_that_do_not_fit_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(fsspec.config.conf, "ssh", {"colour": "blue"})
-    with pytest.raises(UnusableRemote, match="colour") as raised:
+    with pytest.raises(RemoteError, match="colour") as raised:
         here(tmp_path / "one", nowhere("ssh://127.0.0.1/far")).remote.find([Action({"artifact": "a"})])
     assert "FSSPEC_SSH" in raised.value.fix
 
 
 def test_a_mode_that_is_none_is_named(file: Place, tmp_path: Path) -> None:
-    with pytest.raises(UnusableRemote, match="TAPEOUT_REMOTE_MODE is 'rw'"):
-        here(tmp_path / "one", file, "rw").remote.owe("0" * 64)
+    with pytest.raises(RemoteError, match="TAPEOUT_REMOTE_MODE is 'rw'"):
+        here(tmp_path / "one", file, "rw").remote.queue_push("0" * 64)
 
 
 def test_a_host_whose_key_is_not_known_is_refused(ssh: Place, tmp_path: Path, capfd: Text) -> None:
@@ -372,10 +373,10 @@ def test_who_may_only_read_pulls_and_cannot_push(
         reads = here(tmp_path / "two", s3)
         assert reads.remote.pull(action) is not None
         reads.seal("notes", {"a": b"a\n"})
-        reads.remote.owe(other.digest)
-        reads.remote.push_owed(other.digest)
+        reads.remote.queue_push(other.digest)
+        reads.remote.push_queued(other.digest)
         said = capfd.readouterr().err.splitlines()
         assert len(said) == 1 and "refuses (PermissionError" in said[0] and "Still to be pushed" in said[0]
-        here(tmp_path / "two", s3).remote.push_owed(other.digest)
+        here(tmp_path / "two", s3).remote.push_queued(other.digest)
         assert capfd.readouterr().err == ""  # the next step of the same run does not try again
     assert reads.owed() == [other.digest] and entry_key(other) not in s3.names()

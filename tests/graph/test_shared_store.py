@@ -119,4 +119,4 @@ def test_a_store_that_may_only_be_read_restores_and_refuses_to_build(users: list
     assert "4 of them from the remote" in " ".join(built.text.split())
     remote = {"TAPEOUT_REMOTE": f"file://{store}", "TAPEOUT_REMOTE_MODE": "read-write"}
     pushed = bob.does(sys.executable, "-m", "tapeout.cli", "push", **remote)
-    assert pushed.status == 3 and "RemoteRefuses" in pushed.text and "cannot be written" in pushed.text
+    assert pushed.status == 3 and "RemoteRefused" in pushed.text and "cannot be written" in pushed.text

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tapeout.graph.identity.manifest import Manifest
-from tapeout.graph.upkeep.named_runs import save, view
+from tapeout.graph.named_runs import run_workspace, save
 from tapeout.graph.upkeep.repair import mend
 from tapeout.graph.upkeep.verify import Finding, verify
 from tapeout.graph.workspace import Workspace
@@ -77,7 +77,7 @@ def test_a_flipped_bit_is_found_by_reading_alone_and_named_wherever_it_is(here: 
 def test_a_damaged_copy_is_replaced_by_a_right_one(here: Workspace, damaged: str) -> None:
     kept = {
         "results": here.artifact_path("made"),
-        "runs": view(here, "run").artifact_path("made"),
+        "runs": run_workspace(here, "run").artifact_path("made"),
         "store": stored(here, here.manifest("made")),
     }
     for path in kept.values():
@@ -111,7 +111,7 @@ def test_missing_superfluous_and_foreign_files_are_named(here: Workspace) -> Non
     made = here.artifact_path("made")
     made.unlink()
     (here.artifact_path("raw")).chmod(0o755)
-    run = view(here, "run")
+    run = run_workspace(here, "run")
     run.manifest_path("raw").write_text("{}")
     found = {finding.artifact: finding.problem for finding in verify(here, [], deep=False)}
     assert found == {"made": "is missing", "raw": "has another mode", "raw@run": "has no sound manifest"}

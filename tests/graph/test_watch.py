@@ -65,7 +65,7 @@ class Folder:
             for name, recipe in self.recipes.items()
         ]
         decisions = [
-            replace(one, waits_for=tuple(one.recipe.needs())) if one.state is State.WAITING else one
+            replace(one, waits_for=tuple(one.recipe.dependencies())) if one.state is State.WAITING else one
             for one in decisions
         ]
         together = families(decisions)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tapeout.graph.plan.explain import Same, causes, table
-from tapeout.graph.store.action_index import Makers, inputs
+from tapeout.graph.store.action_index import ActionIndex, inputs
 from tapeout.graph.workspace import Workspace
 from tests.graph.folders import folder, make
 
@@ -17,7 +17,7 @@ def here(tmp_path: Path) -> Workspace:
     workspace = folder(tmp_path, tmp_path / "store")
     for note in ("first", "second"):
         raw = make(workspace, "raw", "raw", note=note)
-        workspace.store.record({"artifact": "raw", "action": raw.action})
+        workspace.store.append_journal({"artifact": "raw", "action": raw.action})
     make(workspace, "made", "made", "raw")
     return workspace
 
@@ -30,7 +30,7 @@ def noted(workspace: Workspace, name: str, note: str) -> dict[str, Any]:
 
 def began(workspace: Workspace, raw: dict[str, Any], known: dict[str, str]) -> list[tuple[Any, Any]]:
     old = workspace.action("made").value
-    found = causes(Makers(workspace.store), "made", old, {"made": old, "raw": raw}, known)
+    found = causes(ActionIndex(workspace.store), "made", old, {"made": old, "raw": raw}, known)
     assert all(cause.artifact == "raw" and cause.path == ("made", "raw") for cause in found)
     return [(change.old, change.new) for cause in found for change in cause.changes]
 
@@ -48,7 +48,7 @@ def test_of_steps_that_made_the_same_todays_wins_then_the_one_beside_then_the_la
 def test_an_input_that_waits_has_no_digest_yet_and_names_where_its_change_began(here: Workspace) -> None:
     old = here.action("made").value
     current = {"made": old, "raw": noted(here, "raw", "third")}
-    found = causes(Makers(here.store), "made", old, current, {})
+    found = causes(ActionIndex(here.store), "made", old, current, {})
     today = {"input_0": {**next(inputs(old)), "digest": None}}
     *same, row = table(old, old, today, found, here.store)
     assert [(each.kind, each.same) for each in same] == [

@@ -66,7 +66,7 @@ class Recipe:
         return work(self.resources)
 
     @property
-    def likeness(self) -> str:
+    def cost_key(self) -> str:
         """Digest of rule, parameters and amount of work: steps that are alike in these take about as long."""
         return digest_value([self.rule, self.params, *self.work])
 
@@ -75,7 +75,7 @@ class Recipe:
         for value in self.inputs.values():
             yield from value if isinstance(value, list) else [value]
 
-    def needs(self) -> list[str]:
+    def dependencies(self) -> list[str]:
         """Names of the artifacts that this step reads, sorted."""
         return sorted({reference.artifact for reference in self.references()})
 
@@ -90,23 +90,23 @@ class Recipe:
             name: [resolved(item) for item in value] if isinstance(value, list) else resolved(value)
             for name, value in self.inputs.items()
         }
-        return Action(self.described(inputs))
+        return Action(self.describe(inputs))
 
-    def described(self, inputs: dict[str, Any]) -> dict[str, Any]:
+    def describe(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """The step as JSON values, with ``inputs`` as far as they are known."""
         return {
             "schema": SCHEMA,
             "artifact": self.artifact,
             "script": self.script,
             "code": self.code,
-            "environment": self.described_environment,
+            "environment": self.environment_value,
             "params": self.params,
             "inputs": inputs,
             **({"plugins": list(self.plugins)} if self.plugins else {}),
         }
 
     @property
-    def described_environment(self) -> dict[str, str]:
+    def environment_value(self) -> dict[str, str]:
         """What the program runs in: a lock by its digest, or a container by its and the interpreter in it."""
         inside = {"python": self.python} if self.image else {}
         return {"name": self.environment, "digest": self.environment_digest, **inside}

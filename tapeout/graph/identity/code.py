@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from tapeout.graph.errors import BrokenScript, UntraceableImport
+from tapeout.graph.errors import InvalidCode
 from tapeout.graph.identity.digest import digest_bytes, digest_file
 
 PLUGINS = "tapeout/plugins.py"
@@ -28,17 +28,15 @@ def closure(script: Path, root: Path, plugins: Sequence[str] = ()) -> dict[str, 
         plugins: dotted names of the modules that the program loads through ``tapeout.plugins``.
 
     Raises:
-        UntraceableImport: a module is imported by a name that is only known at run time.
-        BrokenScript: a file is not Python, or there is no file of a plugin below ``root``.
+        InvalidCode: a module is imported by a name that is only known at run time.
+        InvalidCode: a file is not Python, or there is no file of a plugin below ``root``.
     """
     found: dict[str, str] = {}
     waiting = [script.resolve()]
     for plugin in plugins:
         path = root.resolve().joinpath(*plugin.split("."))
         if not (path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()):
-            raise BrokenScript(
-                f"There is no module {plugin} below {root.resolve()}.", "Correct its name in the config."
-            )
+            raise InvalidCode(f"There is no module {plugin} below {root.resolve()}.", "Correct its name in the config.")
         waiting += sorted(_files(plugin, root.resolve()))
     while waiting:
         path = waiting.pop()
@@ -84,7 +82,7 @@ def _read(path: Path, root: Path, mtime_ns: int) -> tuple[str, tuple[Path, ...]]
     try:
         tree = ast.parse(path.read_bytes(), filename=str(path))
     except SyntaxError as error:
-        raise BrokenScript(f"{path.relative_to(root)}, line {error.lineno}: {error.msg}.", "Correct it.") from error
+        raise InvalidCode(f"{path.relative_to(root)}, line {error.lineno}: {error.msg}.", "Correct it.") from error
     imported = tuple(sorted(_imports(tree, path, root)))
     _strip_docstrings(tree)
     return digest_bytes(ast.dump(tree).encode()), imported
@@ -134,8 +132,8 @@ def _imports(tree: ast.Module, path: Path, root: Path) -> set[Path]:
     return found
 
 
-def _untraceable(path: Path, root: Path, line: int, through: str) -> UntraceableImport:
-    return UntraceableImport(
+def _untraceable(path: Path, root: Path, line: int, through: str) -> InvalidCode:
+    return InvalidCode(
         f"{path.relative_to(root)}, line {line}, imports through {through}.",
         "Use a plain import statement that names what it imports, so that the step's code can be followed.",
     )

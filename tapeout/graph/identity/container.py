@@ -3,15 +3,11 @@
 import re
 from dataclasses import dataclass
 
-from tapeout.graph.errors import GraphError
+from tapeout.graph.errors import InvalidRule
 from tapeout.graph.identity.action import CONTAINER, Recipe
 from tapeout.graph.identity.environment import Environment, read_environment
 
 PINNED = re.compile(r"(?P<repository>[^\s@:]+(?::\d+/[^\s@:]+)?)(?::[\w.-]+)?@sha256:(?P<digest>[0-9a-f]{64})")
-
-
-class UnpinnedImage(GraphError):
-    """A rule names an image in a way that may mean another one tomorrow."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +26,9 @@ class Container:
 
     @classmethod
     def of(cls, image: str, python: str, rule: str) -> "Container":
-        """Read what a rule says; raises ``UnpinnedImage`` if it lacks a digest."""
+        """Read what a rule says; raises ``InvalidRule`` if it lacks a digest."""
         if not PINNED.fullmatch(image):
-            raise UnpinnedImage(
+            raise InvalidRule(
                 f"Rule {rule} names the image {image} without a digest; a tag can be moved to another image (F3).",
                 "Write REPOSITORY@sha256:DIGEST, 64 hexadecimal digits (docs/containers.md).",
             )
@@ -64,6 +60,6 @@ def environment_of(recipe: Recipe) -> Environment | Container:
     """What a step's program runs in: its container, or the environment of its lock as the file is now.
 
     Raises:
-        InvalidLock: see ``read_environment``.
+        InvalidEnvironment: see ``read_environment``.
     """
     return Container(recipe.image, recipe.python) if recipe.image else read_environment(recipe.environment)

@@ -1,23 +1,25 @@
-"""Digests of bytes, files and folders, and the one canonical form of JSON that every digest is taken over."""
+"""Digests of values and files, and the canonical form of JSON that digests are taken of."""
 
-import errno
+import contextlib
 import hashlib
 import json
 import os
-import secrets
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tapeout.graph.errors import DiskFull
+from tapeout.graph.files import write_atomically
 
 BLOCK = 1 << 20
+RACY_NS = 2 * 10**9
+"""A file changed this recently may change again within one tick of the file system's clock; it is not cached."""
 
 
 def canonical(value: Any) -> bytes:
-    """JSON with sorted keys, no spaces and no NaN, so that equal values have equal bytes.
+    """Return JSON with sorted keys, no spaces and no NaN, so that equal values have equal bytes.
 
     Raises:
         ValueError: a float is not finite.
@@ -28,74 +30,78 @@ def canonical(value: Any) -> bytes:
 
 
 def digest_bytes(data: bytes) -> str:
-    """SHA-256 in hexadecimal."""
+    """Return the SHA-256 in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
 
 
 def digest_value(value: Any) -> str:
-    """SHA-256 of a value's canonical JSON."""
+    """Return the SHA-256 of a value's canonical JSON."""
     return digest_bytes(canonical(value))
 
 
-def digest_file(path: Path, told: Callable[[int], None] = lambda size: None) -> str:
-    """SHA-256 of a file's bytes, read once in blocks; ``told`` hears how many bytes each had."""
+def digest_file(path: Path, on_read: Callable[[int], None] = lambda size: None) -> str:
+    """Return the SHA-256 of a file; ``on_read`` is called with the size of each block that was read."""
     sha = hashlib.sha256()
     with open(path, "rb", buffering=0) as file:
         while block := file.read(BLOCK):
             sha.update(block)
-            told(len(block))
+            on_read(len(block))
     return sha.hexdigest()
 
 
 def digest_files(paths: Iterable[Path]) -> list[str]:
-    """SHA-256 of many files, in their order, on all cores (hashing leaves the interpreter lock).
+    """Return the SHA-256 of many files, in their order, computed on all cores.
 
-    The threads take files from one list, the largest first, so that all end at about the same time; a task for each
-    file would cost more than hashing a small one does. SHA-256 is sequential: one file is hashed on one core.
+    hashlib releases the interpreter lock. The threads take files from one queue, the largest first, so that they finish
+    at about the same time; a task per file would cost more than hashing a small file does. SHA-256 is sequential: one
+    file is hashed on one core.
     """
     files = list(paths)
     digests = [""] * len(files)
     largest_first = iter(sorted(range(len(files)), key=lambda index: -files[index].stat().st_size))
 
     def work() -> None:
-        for index in largest_first:  # to advance a list's iterator is atomic
+        for index in largest_first:  # advancing a list iterator is atomic
             digests[index] = digest_file(files[index])
 
     threads = min(os.cpu_count() or 1, len(files))
     with ThreadPoolExecutor(max(threads, 1)) as pool:
-        for done in [pool.submit(work) for _ in range(threads)]:
-            done.result()
+        for future in [pool.submit(work) for _ in range(threads)]:
+            future.result()
     return digests
 
 
-@contextmanager
-def disk_full_is_named() -> Iterator[None]:
-    """Raise ``DiskFull`` in place of the system's error."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise DiskFull(
-            f"No space is left where {error.filename or 'the run'} is written.",
-            "Free some space and run again; nothing half-made was kept.",
-        ) from error
+@dataclass(frozen=True)
+class DigestCache:
+    """Digests of the user's own files, cached by size, times, inode and device.
+
+    Such files are read where they are and may be edited at any time, so only the file system can tell whether one
+    changed. The cache is one small file, which the main process alone writes.
+    """
+
+    path: Path
+
+    def digests(self, paths: Sequence[Path]) -> list[str]:
+        """Return the SHA-256 of files, in their order; read only those that may have changed since the last call."""
+        known = self._read()
+        states = {path: _state(path) for path in paths}
+        changed = [path for path in states if known.get(str(path), {}).get("state") != states[path]]
+        fresh = dict(zip(changed, digest_files(changed), strict=True))
+        found = [fresh[path] if path in fresh else str(known[str(path)]["digest"]) for path in paths]
+        now = time.time_ns()
+        settled = {path: digest for path, digest in fresh.items() if now - max(states[path][1:3]) > RACY_NS}
+        if settled:
+            known |= {str(path): {"state": states[path], "digest": digest} for path, digest in settled.items()}
+            write_atomically(self.path, canonical(known))
+        return found
+
+    def _read(self) -> dict[str, dict[str, object]]:
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            found: dict[str, dict[str, object]] = json.loads(self.path.read_bytes())
+            return found
+        return {}
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a small file so that a reader, or the next run after a crash, sees all of it or the one before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")  # hosts may share a pid
-    with open(temporary, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
-def write_if_changed(path: Path, data: bytes) -> bool:
-    """Write a small file only when its content changes; tell whether it did."""
-    if path.exists() and path.read_bytes() == data:
-        return False
-    write_atomically(path, data)
-    return True
+def _state(path: Path) -> list[int]:
+    info = path.stat()
+    return [info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino, info.st_dev]

@@ -15,8 +15,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tapeout.graph.errors import GraphError, InstallFailed, InvalidLock, MissingEnvironment
-from tapeout.graph.identity.digest import digest_value, write_atomically
+from tapeout.graph.errors import GraphError, InvalidEnvironment
+from tapeout.graph.files import write_atomically
+from tapeout.graph.identity.digest import digest_value
 
 FOLDER = Path(".envs")
 LOCKS = Path("envs")
@@ -54,9 +55,9 @@ class Environment:
         return mark.is_file() and mark.read_text().strip() == self.digest
 
     def require(self) -> None:
-        """Raises ``MissingEnvironment`` unless it is installed to the end."""
+        """Raises ``InvalidEnvironment`` unless it is installed to the end."""
         if not self.complete:
-            raise MissingEnvironment(
+            raise InvalidEnvironment(
                 f"The environment {self.name} ({self.digest[:16]}) is not installed.",
                 f"Run: make environments ADD={self.name}",
             )
@@ -66,11 +67,11 @@ def read_environment(name: str, root: Path = Path()) -> Environment:
     """Read ``envs/<name>.lock``.
 
     Raises:
-        InvalidLock: the file is missing or a requirement has no version or no hash.
+        InvalidEnvironment: the file is missing or a requirement has no version or no hash.
     """
     path = root / LOCKS / f"{name}.lock"
     if not path.is_file():
-        raise InvalidLock(f"There is no lock {path}.", "Run: make lock")
+        raise InvalidEnvironment(f"There is no lock {path}.", "Run: make lock")
     packages: dict[str, str] = {}
     hashes: dict[str, list[str]] = {}
     for line in path.read_text().replace("\\\n", " ").splitlines():
@@ -80,7 +81,7 @@ def read_environment(name: str, root: Path = Path()) -> Environment:
         requirement, found = REQUIREMENT.match(text), HASH.findall(text)
         package = requirement[1].lower().replace("_", "-") if requirement else ""
         if requirement is None or not found or ";" in text or package in packages:
-            raise InvalidLock(
+            raise InvalidEnvironment(
                 f"{path} has a line that is not one package, its version and hashes: {text[:60]!r}.", "Run: make lock"
             )
         packages[package], hashes[package] = requirement[2], sorted(found)
@@ -100,7 +101,7 @@ def install(environment: Environment, pip_arguments: list[str]) -> None:
         pip_arguments: more arguments for pip, e.g. another package index.
 
     Raises:
-        InstallFailed: pip or venv ended with an error.
+        InvalidEnvironment: pip or venv ended with an error.
     """
     FOLDER.mkdir(exist_ok=True)
     with open(FOLDER / f".{environment.name}.lock", "w") as lock:
@@ -118,7 +119,7 @@ def install(environment: Environment, pip_arguments: list[str]) -> None:
             [*pip, "--require-hashes", "--requirement", locked, *pip_arguments],
         ):
             if subprocess.run(command, check=False).returncode:
-                raise InstallFailed(
+                raise InvalidEnvironment(
                     f"Installing the environment {environment.name} failed at: {' '.join(command[:6])} ...",
                     "Read pip's message above. If it finds no such torch: the CPU build comes from PyTorch's own CPU "
                     "index, make PIP_OPTIONS='--extra-index-url ADDRESS' (README, «Environments»).",
@@ -139,7 +140,9 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         if f"{sys.version_info.major}.{sys.version_info.minor}" != PYTHON:
-            raise InstallFailed(f"This is Python {platform.python_version()}.", f"Use Python {PYTHON}: make PYTHON=...")
+            raise InvalidEnvironment(
+                f"This is Python {platform.python_version()}.", f"Use Python {PYTHON}: make PYTHON=..."
+            )
         for name in arguments.names:
             environment = read_environment(name)
             if arguments.print_folder:

@@ -72,8 +72,51 @@ class Manifest:
         """For artifacts of thousands of files, of which each is an input of its own."""
         return {entry.path: entry for entry in self.entries}
 
+    @classmethod
+    def of(cls, root: Path, artifact: str, action: str) -> "Manifest":
+        """Read every file below ``root`` once and return the manifest.
+
+        Raises:
+            NotAPlainFile: see ``walk``.
+            FileNotFoundError: ``root`` is missing.
+        """
+        found = sorted(walk(root), key=lambda item: item[0])
+        digests = digest_files(root / path if path else root for path, _ in found)
+        entries = tuple(
+            Entry(path, bool(info.st_mode & stat.S_IXUSR), info.st_size, digest)
+            for (path, info), digest in zip(found, digests, strict=True)
+        )
+        return cls(artifact, action, "folder" if root.is_dir() else "file", entries)
+
+    def matches(self, root: Path) -> bool:
+        """Return whether the files at ``root`` are those of the manifest; usually without reading any.
+
+        A file that has its size and the modification time that it was sealed with is trusted. Any other is read, and
+        gets that time back if its bytes are right: someone touched it.
+        """
+        try:
+            found = dict(walk(root))
+        except (FileNotFoundError, NotAPlainFile):
+            return False
+        if found.keys() != self._by_path.keys() or (self.kind == "folder") != root.is_dir():
+            return False
+        unsealed = []
+        for path, info in found.items():
+            entry = self._by_path[path]
+            if info.st_size != entry.size or bool(info.st_mode & stat.S_IXUSR) != entry.executable:
+                return False
+            if info.st_mtime_ns != sealed_time_ns(entry.digest):
+                unsealed.append(path)
+        files = [root / path if path else root for path in unsealed]
+        for path, file, digest in zip(unsealed, files, digest_files(files), strict=True):
+            if digest != self._by_path[path].digest or file.lstat().st_ctime_ns != found[path].st_ctime_ns:
+                return False  # other bytes, or written while it was read
+            with contextlib.suppress(PermissionError):  # another user's file: it is read again the next time
+                os.utime(file, ns=(sealed_time_ns(digest), sealed_time_ns(digest)))
+        return True
+
     def encode(self) -> bytes:
-        """The manifest file's bytes."""
+        """Return the bytes of the manifest file."""
         return canonical(self.as_json()) + b"\n"
 
     def as_json(self) -> dict[str, Any]:
@@ -124,47 +167,3 @@ def _plain(path: Path) -> os.stat_result:
             "Let the step write plain files and folders; links would escape the seal.",
         )
     return found
-
-
-def take(root: Path, artifact: str, action: str) -> Manifest:
-    """Read every file below ``root`` once and make the artifact's manifest.
-
-    Raises:
-        NotAPlainFile: see ``walk``.
-        FileNotFoundError: ``root`` is missing.
-    """
-    found = sorted(walk(root), key=lambda item: item[0])
-    digests = digest_files(root / path if path else root for path, _ in found)
-    entries = tuple(
-        Entry(path, bool(info.st_mode & stat.S_IXUSR), info.st_size, digest)
-        for (path, info), digest in zip(found, digests, strict=True)
-    )
-    return Manifest(artifact, action, "folder" if root.is_dir() else "file", entries)
-
-
-def vouch(root: Path, manifest: Manifest) -> bool:
-    """Tell whether what lies at ``root`` is what the manifest says.
-
-    A file that still carries the seal's modification time and its size is believed; any other is read again, and
-    if its bytes are right it gets the seal's time back (someone touched it). Reads nothing in the ordinary case.
-    """
-    try:
-        found = dict(walk(root))
-    except (FileNotFoundError, NotAPlainFile):
-        return False
-    expected = {entry.path: entry for entry in manifest.entries}
-    if found.keys() != expected.keys() or (manifest.kind == "folder") != root.is_dir():
-        return False
-    doubtful = []
-    for path, info in found.items():
-        if info.st_size != expected[path].size or bool(info.st_mode & stat.S_IXUSR) != expected[path].executable:
-            return False
-        if info.st_mtime_ns != sealed_time_ns(expected[path].digest):
-            doubtful.append(path)
-    files = [root / path if path else root for path in doubtful]
-    for path, file, digest in zip(doubtful, files, digest_files(files), strict=True):
-        if digest != expected[path].digest or file.lstat().st_ctime_ns != found[path].st_ctime_ns:
-            return False  # other bytes, or written while it was read
-        with contextlib.suppress(PermissionError):  # another user's file: it is read again the next time
-            os.utime(file, ns=(sealed_time_ns(digest), sealed_time_ns(digest)))
-    return True

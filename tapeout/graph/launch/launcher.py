@@ -86,7 +86,7 @@ class Launch:
         return cls(**{**value, "mounts": tuple(value["mounts"])})
 
     def require(self, environment: Environment | Container) -> None:
-        """Raises ``MissingEnvironment`` or ``MissingRuntime`` if nothing can be started in ``environment`` here."""
+        """Raises ``InvalidEnvironment`` or ``MissingRuntime`` if nothing can be started in ``environment`` here."""
         if isinstance(environment, Environment):
             environment.require()
         elif self.runtime == BARE:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tapeout.graph.errors import GraphError
+from tapeout.graph.files import LATE_SECONDS
 from tapeout.graph.launch import node_agent
 from tapeout.graph.launch.launcher import JOB, RUNTIME, port, srun, taken
-from tapeout.graph.retry_read import SECONDS as LATE
 from tapeout.slurm.client import SlurmUnavailable, ask
 
 SECONDS_TO_ANSWER = 180
@@ -70,7 +70,7 @@ def rendezvous(nodes: int, action: Path, digest: str, gpus: int, caller: Mapping
 def _answers(nodes: int, action: Path, digest: str, gpus: int, caller: Mapping[str, str]) -> tuple[list[Found], str]:
     """What the nodes say, and the last word of srun if it failed."""
     look = [sys.executable, "-I", node_agent.__file__, "check", "--action", str(action.absolute()), "--digest", digest]
-    look += ["--gpus", str(gpus), "--seconds", caller.get(LATE, "0")]
+    look += ["--gpus", str(gpus), "--seconds", caller.get(LATE_SECONDS, "0")]
     command = [option for option in srun(nodes) if not option.startswith("--kill-on-bad-exit")]
     text, error = _srun([*command, "--export=ALL", *look], caller)
     lines = [line.partition(node_agent.MARK)[2] for line in text.splitlines() if node_agent.MARK in line]

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from tapeout.graph.console import say
+from tapeout.graph.console import print_line
 from tapeout.graph.errors import StepFailed
 from tapeout.slurm.allocation import Allocation, note_restart, restarts
 from tapeout.slurm.client import AWAY, SlurmUnavailable
@@ -122,7 +122,7 @@ class Stopper:
                         f"Run again: {saved}. Or allow more restarts, or more minutes, in config/site.yaml.",
                     )
                 back = f"job {job} goes back into the queue (restart {done + 1} of {most}), {saved}"
-                say(f"~ {artifact}  {stopped}; {back}")
+                print_line(f"~ {artifact}  {stopped}; {back}")
                 self.allocation.requeue(partial(note_restart, folder, job))
             except SlurmUnavailable as error:
                 if time.monotonic() > end or not AWAY.search(error.cause):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from tapeout.graph.errors import AmbiguousRule, UnknownArtifact
+from tapeout.graph.errors import InvalidRule, UnknownName
 from tapeout.graph.identity.action import Action, Recipe
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.workspace import State, Workspace
@@ -30,23 +30,23 @@ def in_order(recipes: dict[str, Recipe], targets: list[str]) -> list[str]:
     """The targets and everything that they need, each after what it needs, in a stable order.
 
     Raises:
-        UnknownArtifact: something is needed that no recipe makes, or recipes go in a circle.
-        AmbiguousRule: an artifact lies inside another.
+        UnknownName: something is needed that no recipe makes, or recipes go in a circle.
+        InvalidRule: an artifact lies inside another.
     """
     order: list[str] = []
     seen: dict[str, bool] = {}
 
     def visit(name: str, asked_by: str) -> None:
         if name not in recipes:
-            raise UnknownArtifact(
+            raise UnknownName(
                 f"Artifact {name}, an input of {asked_by}, is made by no rule.", "Correct the name, or add a rule."
             )
         if name in seen:
             if not seen[name]:
-                raise UnknownArtifact(f"Artifact {name} needs itself.", "Break the circle in the rules.")
+                raise InvalidRule(f"Artifact {name} depends on itself.", "Remove the cycle from the rules.")
             return
         seen[name] = False
-        for needed in recipes[name].needs():
+        for needed in recipes[name].dependencies():
             visit(needed, name)
         seen[name] = True
         order.append(name)
@@ -56,7 +56,7 @@ def in_order(recipes: dict[str, Recipe], targets: list[str]) -> list[str]:
     for name in order:
         around = [str(folder) for folder in PurePosixPath(name).parents if str(folder) in seen]
         if around:
-            raise AmbiguousRule(f"Artifact {name} lies inside artifact {around[0]}.", "Give one of them another name.")
+            raise InvalidRule(f"Artifact {name} lies inside artifact {around[0]}.", "Give one of them another name.")
     return order
 
 
@@ -84,7 +84,7 @@ def families(decisions: list[Decision], many: bool = True) -> dict[str, list[str
         if decision.state in (State.BUILD, State.WAITING):
             depth[recipe.artifact] = 1 + max((depth.get(needed, 0) for needed in decision.waits_for), default=-1)
             alike = by_inputs.setdefault((recipe.rule, depth[recipe.artifact]), {})
-            alike.setdefault(tuple(recipe.needs()), []).append(recipe.artifact)
+            alike.setdefault(tuple(recipe.dependencies()), []).append(recipe.artifact)
     found = []
     for alike in by_inputs.values():
         groups = list(alike.values())
@@ -103,9 +103,9 @@ def decide(workspace: Workspace, recipes: dict[str, Recipe], order: list[str], r
     """
     manifests: dict[str, Manifest] = {}
     decided: dict[str, Decision] = {}
-    needs = {name: recipes[name].needs() for name in order}
+    needs = {name: recipes[name].dependencies() for name in order}
     if workspace.remote is not None:
-        workspace.remote.hope()
+        workspace.remote.forget_failures()
     while ready := [n for n in order if n not in decided and all(needed in manifests for needed in needs[n])]:
         # side by side, because asking a remote takes its time
         actions = [recipes[name].action(manifests.__getitem__) for name in ready]
@@ -114,7 +114,7 @@ def decide(workspace: Workspace, recipes: dict[str, Recipe], order: list[str], r
             if manifest is not None:
                 manifests[decision.recipe.artifact] = manifest
     if restore and workspace.remote is not None:
-        workspace.remote.push_owed()
+        workspace.remote.push_queued()
     for name in order:
         missing = tuple(needed for needed in needs[name] if needed not in manifests)
         decided.setdefault(name, Decision(recipes[name], State.WAITING, None, missing))
@@ -125,19 +125,19 @@ def _decide_together(
     workspace: Workspace, recipes: list[Recipe], actions: list[Action], restore: bool
 ) -> Iterator[tuple[Decision, Manifest | None]]:
     """Decide for artifacts whose inputs are known; with each, its manifest as far as it is known already."""
-    found = [workspace.find(action) for action in actions]
+    found = [workspace.state(action) for action in actions]
     there: dict[str, Manifest] = {}
     sizes: dict[str, int] = {}
     if workspace.remote is not None:
         there = workspace.remote.find([a for a, (state, _) in zip(actions, found, strict=True) if state is State.BUILD])
-        sizes = {digest: workspace.remote.missing(manifest) for digest, manifest in there.items()}
+        sizes = {digest: workspace.remote.missing_bytes(manifest) for digest, manifest in there.items()}
         if restore and there:
             there = {digest: there[digest] for digest in workspace.remote.fetch(there)}
     for recipe, action, (state, manifest) in zip(recipes, actions, found, strict=True):
         download = sizes[action.digest] if action.digest in there else None
         if action.digest in there:
             state, manifest = State.RESTORE, there[action.digest]
-        if restore and state is State.RESTORE and workspace.realise(action) is State.BUILD:
+        if restore and state is State.RESTORE and workspace.restore(action) is State.BUILD:
             state, manifest, download = State.BUILD, None, None
         yield Decision(recipe, state, action, download=download), manifest
 

@@ -3,7 +3,7 @@
 import re
 import textwrap
 
-from tapeout.graph.console import size
+from tapeout.graph.console import format_size
 from tapeout.graph.plan.forecast import CORES, Forecast, Step
 from tapeout.graph.workspace import State
 
@@ -46,8 +46,8 @@ def summary(cost: Forecast) -> str:
     ):
         if high >= LEAST_HOURS:
             parts.append(f"{span(hours(low), hours(high))} {what} hours")
-    parts += [f"{size(most.download)} to download"] if most.download else []
-    parts += [f"{span(size(least.stored), size(most.stored))} to store"] if most.stored else []
+    parts += [f"{format_size(most.download)} to download"] if most.download else []
+    parts += [f"{span(format_size(least.stored), format_size(most.stored))} to store"] if most.stored else []
     return ", ".join([*parts, *(f"{what} of {len(names)} not known" for what, names in unknown(cost).items())])
 
 
@@ -60,7 +60,7 @@ def jobs(cost: Forecast) -> str:
     words = {State.CURRENT: "current", State.RESTORE: "restored"}
     hits = [f"{cost.counts[state]} {word}" for state, word in words.items() if cost.counts[state]]
     if cost.fetched:
-        hits.append(f"{cost.fetched} of them from the remote, {size(cost.fetched_bytes)}")
+        hits.append(f"{cost.fetched} of them from the remote, {format_size(cost.fetched_bytes)}")
     parts.append(f"{cost.cached} cached" + (f" ({', '.join(hits)})" if cost.cached else ""))
     return ", ".join(parts)
 
@@ -86,7 +86,7 @@ def _line(step: Step, width: int) -> str:
     line = f"  {step.artifact:{width}} {time:>8}  {step.seconds_from:9}"
     notes = [f"{step.gpus} GPUs"] if step.gpus else []
     if step.download is None or step.download:
-        notes.append(f"{'?' if step.download is None else size(step.download)} to download")
+        notes.append(f"{'?' if step.download is None else format_size(step.download)} to download")
     if not step.waits_for:
         return f"{line}  {', '.join(notes)}".rstrip()
     first, rest = step.waits_for[0], len(step.waits_for) - 1

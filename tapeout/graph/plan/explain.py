@@ -11,7 +11,7 @@ from tapeout.graph.identity.action import Recipe
 from tapeout.graph.identity.code import definitions
 from tapeout.graph.identity.container import Container
 from tapeout.graph.identity.environment import Environment
-from tapeout.graph.store.action_index import Makers, inputs
+from tapeout.graph.store.action_index import ActionIndex, inputs
 from tapeout.graph.store.store import Store
 
 KINDS = ("code", "parameter", "environment", "input")
@@ -73,10 +73,10 @@ def keep_meanings(store: Store, recipe: Recipe, environment: Environment | Conta
     """
     if isinstance(environment, Environment):
         packages = environment.packages
-        store.remember("environments", environment.digest, lambda: dict(packages))
+        store.save_description("environments", environment.digest, lambda: dict(packages))
     for name, digest in recipe.code.items():
         if name.endswith(".py"):
-            store.remember("definitions", digest, partial(definitions, Path(name)))
+            store.save_description("definitions", digest, partial(definitions, Path(name)))
 
 
 def compare(old: dict[str, Any], new: dict[str, Any], store: Store) -> list[Change]:
@@ -122,7 +122,7 @@ def _labelled(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _code(old: dict[str, str], new: dict[str, str], store: Store) -> Iterator[Change]:
     for module, before, after in _differing(old, new):
-        known = store.recall("definitions", before or ""), store.recall("definitions", after or "")
+        known = store.load_description("definitions", before or ""), store.load_description("definitions", after or "")
         inner = list(_differing(*known)) if all(known) else []
         for name, was, now in inner or [("", before, after)]:
             # a class differs whenever one of its methods does: the methods alone are named
@@ -133,7 +133,10 @@ def _code(old: dict[str, str], new: dict[str, str], store: Store) -> Iterator[Ch
 def _environment(old: dict[str, str], new: dict[str, str], store: Store) -> Iterator[Change]:
     if old == new:
         return
-    packages = store.recall("environments", old["digest"]), store.recall("environments", new["digest"])
+    packages = (
+        store.load_description("environments", old["digest"]),
+        store.load_description("environments", new["digest"]),
+    )
     inner = list(_differing(*packages)) if all(packages) else []
     for name, was, now in inner:
         yield Change("environment", f"{new['name']}: {name}", was, now)
@@ -149,7 +152,7 @@ def _known_as(environment: dict[str, str], with_name: bool) -> str:
 
 
 def causes(
-    makers: Makers,
+    makers: ActionIndex,
     artifact: str,
     old: dict[str, Any],
     current: dict[str, dict[str, Any]],
@@ -189,7 +192,7 @@ def causes(
 
 
 def _maker(
-    makers: Makers, item: dict[str, str], current: dict[str, Any] | None, known: dict[str, str]
+    makers: ActionIndex, item: dict[str, str], current: dict[str, Any] | None, known: dict[str, str]
 ) -> dict[str, Any] | None:
     """The action that made an input, if it is not today's; the latest of several between which nothing tells."""
     options = makers.of(item)
@@ -213,7 +216,7 @@ def table(
         store: to look up what digests mean.
     """
     rows: list[Row] = []
-    own, packages = _own(old, new, store), store.recall("environments", new["environment"]["digest"])
+    own, packages = _own(old, new, store), store.load_description("environments", new["environment"]["digest"])
     words = {
         "code": f"{new['script']}, {len(new['code'])} files",
         "parameter": f"all {len(_flat(new['params']))}" if new["params"] else "none",

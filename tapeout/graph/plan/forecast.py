@@ -154,7 +154,7 @@ def forecast(
     busy = [d for d in decisions if d.state not in there or d.recipe.artifact in again]
     book = Book(workspace, workspace.store.journal() if busy else [])
     steps = tuple(book.step(decision, limits, decision.recipe.artifact in again) for decision in busy)
-    needs = {decision.recipe.artifact: decision.recipe.needs() for decision in busy}
+    needs = {decision.recipe.artifact: decision.recipe.dependencies() for decision in busy}
     sent = [decision.download for decision in decisions if decision.download is not None]
     states = [State.BUILD if d.recipe.artifact in again else d.state for d in decisions]
     return Forecast(
@@ -213,12 +213,12 @@ class Book:
             return True
         actions = {line["action"] for line in self.lines[recipe.artifact]}
         entries = (self.store.read_entry(action) for action in sorted(actions))
-        step = recipe.described({})
+        step = recipe.describe({})
         return any(entry is not None and {**entry["action"], "inputs": {}} == step for entry in entries)
 
     def _alike(self, recipe: Recipe) -> list[dict[str, Any]]:
         """Builds with the same rule, parameters and work, the last one first."""
-        return [line for line in self.lines[recipe.artifact] if line.get("recipe") == recipe.likeness]
+        return [line for line in self.lines[recipe.artifact] if line.get("recipe") == recipe.cost_key]
 
     def _seconds(self, recipe: Recipe, device: rates.Device) -> tuple[float | None, Origin, str]:
         # where the FLOP are known another number of threads or GPUs is better reckoned with than taken as it was

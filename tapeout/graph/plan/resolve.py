@@ -10,10 +10,9 @@ from collections import Counter
 from functools import cache
 
 from tapeout.graph.errors import GraphError
+from tapeout.graph.files import report_disk_full, retry_until_visible
 from tapeout.graph.identity.action import Action
-from tapeout.graph.identity.digest import disk_full_is_named
 from tapeout.graph.identity.manifest import Manifest
-from tapeout.graph.retry_read import patiently
 from tapeout.graph.workspace import State, Workspace
 
 UNCHANGED, TO_BUILD = "unchanged, cut off", "to build"
@@ -25,17 +24,17 @@ def resolve(workspace: Workspace, head: str) -> dict[str, str]:
 
     Raises:
         InputChanged: an input has no manifest any more.
-        UnknownArtifact: the plan of this run does not have the family.
+        UnknownName: the plan of this run does not have the family.
     """
 
     @cache
     def manifest(name: str) -> Manifest:
-        return patiently(lambda: workspace.made(name))
+        return retry_until_visible(lambda: workspace.built_manifest(name))
 
-    actions = [recipe.action(manifest) for recipe in patiently(lambda: workspace.read_family(head))]
+    actions = [recipe.action(manifest) for recipe in retry_until_visible(lambda: workspace.read_family(head))]
     if workspace.remote is not None:
         # all at once, because asking a remote takes its time
-        lacking = [action for action in actions if workspace.find(action)[0] is State.BUILD]
+        lacking = [action for action in actions if workspace.state(action)[0] is State.BUILD]
         workspace.remote.fetch(workspace.remote.find(lacking))
     return {action.artifact: _resolve(workspace, action) for action in actions}
 
@@ -43,7 +42,7 @@ def resolve(workspace: Workspace, head: str) -> dict[str, str]:
 def _resolve(workspace: Workspace, action: Action) -> str:
     before = workspace.manifest(action.artifact)
     was = before is not None and before.action == action.digest
-    state = workspace.realise(action)
+    state = workspace.restore(action)
     workspace.mark(action.artifact, state, action)
     if state is State.BUILD:
         return TO_BUILD
@@ -56,7 +55,7 @@ def main() -> None:
     """Resolve the family named on the command line and leave the checkpoint's stamp."""
     workspace, head = Workspace.here(), sys.argv[1]
     try:
-        with disk_full_is_named(), workspace.steady():
+        with report_disk_full(), workspace.lock_decisions():
             found = resolve(workspace, head)
             workspace.mark_family(head, resolved=True)
     except GraphError as error:

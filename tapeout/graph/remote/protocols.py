@@ -12,7 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tapeout.graph.errors import NotWritable
-from tapeout.graph.store.store import Store, copy_atomically
+from tapeout.graph.files import copy_atomically
+from tapeout.graph.store.store import Store
 
 SECONDS_TO_CONNECT = 5
 SECONDS_OF_SILENCE = 30

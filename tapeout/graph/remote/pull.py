@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from tapeout.graph.console import say, size
+from tapeout.graph.console import format_size, print_line
+from tapeout.graph.files import write_atomically
 from tapeout.graph.identity.action import Action
-from tapeout.graph.identity.digest import digest_file, write_atomically
+from tapeout.graph.identity.digest import digest_file
 from tapeout.graph.identity.manifest import Entry, Manifest
 from tapeout.graph.remote.transport import Transport
 from tapeout.graph.store.entry import decode
@@ -90,7 +91,7 @@ class Pull:
                 begun = file.seek(0, os.SEEK_END)
                 meter.add(begun)
                 if self.transport.download(key, file, entry.size, meter.add) and digest_file(part) == entry.digest:
-                    self.store.take_in(part, entry)
+                    self.store.add_object(part, entry)
                     return
                 file.truncate(0)
                 if not begun:  # else it may have been the beginning, from another day, that was wrong
@@ -114,7 +115,7 @@ class Pull:
 
     def _warn(self, artifact: str, key: str) -> None:
         where = f"{key} in the remote {self.transport.name}"
-        say(f"! {artifact}: {where} is missing, damaged or not what it claims to be; it is not used")
+        print_line(f"! {artifact}: {where} is missing, damaged or not what it claims to be; it is not used")
 
 
 class Meter:
@@ -136,7 +137,7 @@ class Meter:
             self.done += count
             if time.monotonic() - self.last > SECONDS_BETWEEN_WORDS:
                 self.last = time.monotonic()
-                say(f". {size(self.done)} of {size(self.total)} {self.where}")
+                print_line(f". {format_size(self.done)} of {format_size(self.total)} {self.where}")
 
 
 def decode_bounded(data: bytes, action: str) -> Found:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tapeout.graph.console import say
+from tapeout.graph.console import print_line
 from tapeout.graph.identity.digest import digest_file
 from tapeout.graph.identity.manifest import Entry, Manifest
 from tapeout.graph.remote.pull import LARGEST_ENTRY, Distrust, decode_bounded
@@ -97,5 +97,5 @@ class Push:
         elif outcome is Outcome.WAS_THERE and total:
             outcome = Outcome.PUSHED
         if outcome not in (Outcome.PUSHED, Outcome.WAS_THERE):
-            say(f"! {manifest.artifact}: not pushed: {outcome}")
+            print_line(f"! {manifest.artifact}: not pushed: {outcome}")
         return Pushed(manifest.artifact, manifest.action, outcome, total)

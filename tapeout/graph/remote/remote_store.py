@@ -13,13 +13,15 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tapeout.graph.console import say, size
+from tapeout.graph.console import format_size, print_line
+from tapeout.graph.errors import RemoteError, RemoteRefused, RemoteUnavailable
+from tapeout.graph.files import write_atomically
 from tapeout.graph.identity.action import Action
-from tapeout.graph.identity.digest import digest_bytes, write_atomically
+from tapeout.graph.identity.digest import digest_bytes
 from tapeout.graph.identity.manifest import Entry, Manifest
 from tapeout.graph.remote.pull import Distrust, Found, Meter, Pull
 from tapeout.graph.remote.push import Outcome, Push, Pushed
-from tapeout.graph.remote.transport import RemoteAway, RemoteRefuses, Transport, UnusableRemote, shown
+from tapeout.graph.remote.transport import Transport, shown
 from tapeout.graph.store.store import Store, object_key
 
 SECONDS_LEFT_ALONE = 600.0
@@ -57,17 +59,17 @@ class Remote:
         return cls(store, url, os.environ.get("TAPEOUT_REMOTE_MODE") or "read-only", marks) if url else None
 
     @property
-    def writes(self) -> bool:
+    def writable(self) -> bool:
         """Whether to push.
 
         Raises:
-            UnusableRemote: the mode is neither of the two.
+            RemoteError: the mode is neither of the two.
         """
         if self.mode not in ("read-only", "read-write"):
-            raise UnusableRemote(f"TAPEOUT_REMOTE_MODE is {self.mode!r}.", "Say read-only or read-write.")
+            raise RemoteError(f"TAPEOUT_REMOTE_MODE is {self.mode!r}.", "Say read-only or read-write.")
         return self.mode == "read-write"
 
-    def hope(self) -> None:
+    def forget_failures(self) -> None:
         """Forget that the remote was away when it was last asked: a new run begins."""
         for mark in (self._away, self._refuses):
             mark.unlink(missing_ok=True)
@@ -82,14 +84,14 @@ class Remote:
         if pull is not None:
             try:
                 found = pull.transport.each(pull.entry, asked)
-            except (RemoteAway, RemoteRefuses) as error:
+            except (RemoteUnavailable, RemoteRefused) as error:
                 self._leave(error)
             else:
                 self._entries |= {action.digest: entry for action, entry in zip(asked, found, strict=True)}
         known = {action.digest: self._entries.get(action.digest) for action in actions}
         return {digest: entry[1] for digest, entry in known.items() if entry is not None}
 
-    def missing(self, manifest: Manifest) -> int:
+    def missing_bytes(self, manifest: Manifest) -> int:
         """Bytes of an artifact that would have to be fetched."""
         return sum(entry.size for entry in self._lacking(manifest).values())
 
@@ -124,56 +126,58 @@ class Remote:
         free = shutil.disk_usage(self.store.root).free
         lacking: dict[str, tuple[str, Entry]] = {}
         for manifest in wanted.values():
-            needed = self.missing(manifest)
+            needed = self.missing_bytes(manifest)
             if needed > free:
-                say(f"! {manifest.artifact}: needs {size(needed)}, more than is free here; it is not fetched")
+                print_line(
+                    f"! {manifest.artifact}: needs {format_size(needed)}, more than is free here; it is not fetched"
+                )
                 continue
             free -= needed
             lacking |= {key: (manifest.artifact, entry) for key, entry in self._lacking(manifest).items()}
         meter = Meter(sum(entry.size for _, entry in lacking.values()), f"from {self.name}")
         try:
             pull.transport.each(lambda item: pull.file(item[0], item[1], meter), list(lacking.values()))
-        except (RemoteAway, RemoteRefuses) as error:
+        except (RemoteUnavailable, RemoteRefused) as error:
             self._leave(error)
         whole = {digest for digest, manifest in wanted.items() if not self._lacking(manifest)}
         for digest in sorted(whole):
             entry = self._entries.get(digest)
             if entry is not None and self.store.find(digest) is None:
-                self.store.vouch_for(*entry)
+                self.store.write_entry(*entry)
         self.fetched |= whole
         return whole
 
-    def owe(self, action: str) -> None:
+    def queue_push(self, action: str) -> None:
         """Note, before an action's output is sealed, that it is to be pushed; nothing if the mode is read-only."""
-        if self.writes:
+        if self.writable:
             self.store.open(self._owed / action, "ab").close()
 
-    def owed(self) -> list[str]:
+    def queued(self) -> list[str]:
         """Digests of the actions whose output is still to be pushed, sorted."""
-        owed = [path.name for path in self._owed.glob("*")] if self.writes else []
+        owed = [path.name for path in self._owed.glob("*")] if self.writable else []
         return sorted(action for action in owed if self.store.action_path(action).exists())
 
-    def push_owed(self, only: str = "") -> None:
+    def push_queued(self, only: str = "") -> None:
         """Push what is owed, or of that one action; what fails is named and stays owed, and no run fails for it."""
-        ready = [action for action in self.owed() if action.startswith(only)]
+        ready = [action for action in self.queued() if action.startswith(only)]
         if not ready or _recent(self._refuses) or _recent(self._away):
             return
         if not only:
-            say(f". pushing to {self.name} what earlier runs could not: {len(ready)} of their outputs")
+            print_line(f". pushing to {self.name} what earlier runs could not: {len(ready)} of their outputs")
         try:
             self.push(ready)
-        except RemoteAway as error:
+        except RemoteUnavailable as error:
             self._leave(error)
-        except RemoteRefuses as error:
+        except RemoteRefused as error:
             write_atomically(self._refuses, f"{error.cause}\n".encode())
-            say(f"! {error.cause} Still to be pushed: the next run does it, or tapeout push.")
+            print_line(f"! {error.cause} Still to be pushed: the next run does it, or tapeout push.")
 
     def push(self, actions: Sequence[str]) -> list[Pushed]:
         """Push what actions made; see ``Push.actions``.
 
         Raises:
-            RemoteAway: it does not answer.
-            RemoteRefuses: it may not be written, or is full.
+            RemoteUnavailable: it does not answer.
+            RemoteRefused: it may not be written, or is full.
         """
         transport = self._connect()
         push, pushed = Push(self.store, transport, self._distrust), []
@@ -205,15 +209,15 @@ class Remote:
             return None
         try:
             return self._connect()
-        except (RemoteAway, RemoteRefuses) as error:
+        except (RemoteUnavailable, RemoteRefused) as error:
             self._leave(error)
             return None
 
-    def _leave(self, error: RemoteAway | RemoteRefuses) -> None:
+    def _leave(self, error: RemoteUnavailable | RemoteRefused) -> None:
         """Tell the user and the other processes of this run that the remote is not to be had."""
         write_atomically(self._away, f"{error.cause}\n".encode())
-        later = "; what it builds is pushed by the next run, or by tapeout push" if self.writes else ""
-        say(f"! {error.cause.removesuffix('.')}: the run goes on without it{later}.")
+        later = "; what it builds is pushed by the next run, or by tapeout push" if self.writable else ""
+        print_line(f"! {error.cause.removesuffix('.')}: the run goes on without it{later}.")
 
 
 def _recent(mark: Path) -> bool:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
-from tapeout.graph.errors import GraphError
-from tapeout.graph.identity.digest import disk_full_is_named
+from tapeout.graph.errors import GraphError, RemoteError, RemoteRefused, RemoteUnavailable
+from tapeout.graph.files import report_disk_full
 from tapeout.graph.remote.protocols import PROTOCOLS
 
 BLOCK = 4 << 20
@@ -27,18 +27,6 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class UnusableRemote(GraphError):
-    """``TAPEOUT_REMOTE`` or ``TAPEOUT_REMOTE_MODE`` says nothing that can be used."""
-
-
-class RemoteAway(GraphError):
-    """The remote does not exist, does not answer, or stopped answering."""
-
-
-class RemoteRefuses(GraphError):
-    """The remote does not allow what was asked, or has no space left."""
-
-
 def shown(url: str) -> str:
     """A remote's address without the password that it may hold."""
     try:
@@ -52,7 +40,7 @@ def shown(url: str) -> str:
 class Transport:
     """One store elsewhere; many threads may use it.
 
-    Every method raises ``RemoteAway`` if the remote does not answer and ``RemoteRefuses`` if it will not; after it was
+    Every method raises ``RemoteUnavailable`` if the remote does not answer and ``RemoteRefused`` if it will not; after it was
     away once, at once.
     """
 
@@ -62,16 +50,16 @@ class Transport:
             url: a folder, or an address that begins with one of ``PROTOCOLS``.
 
         Raises:
-            UnusableRemote: it is no address, or begins with something else.
+            RemoteError: it is no address, or begins with something else.
         """
         scheme, separator, _ = url.partition("://")
         try:
             self._password = urlsplit(url).password
         except ValueError as error:
-            raise UnusableRemote(f"TAPEOUT_REMOTE is no address: {error}.", "Correct it.") from error
+            raise RemoteError(f"TAPEOUT_REMOTE is no address: {error}.", "Correct it.") from error
         if separator and scheme not in PROTOCOLS:
             known = ", ".join(f"{name}://" for name in sorted(PROTOCOLS))
-            raise UnusableRemote(f"{scheme}:// is no protocol of a remote.", f"Begin TAPEOUT_REMOTE with {known}.")
+            raise RemoteError(f"{scheme}:// is no protocol of a remote.", f"Begin TAPEOUT_REMOTE with {known}.")
         self.scheme = scheme if separator else "file"
         self.protocol = PROTOCOLS[self.scheme]
         self.url, self.name = url, shown(url)
@@ -85,7 +73,7 @@ class Transport:
         """Make sure that the remote is there, within ``PATIENCE`` seconds, whatever its library waits for.
 
         Raises:
-            UnusableRemote: its options do not fit.
+            RemoteError: its options do not fit.
         """
         import fsspec
 
@@ -97,7 +85,7 @@ class Transport:
                 self._attempt(lambda files: self.protocol.probe(files, self.root))
                 outcome.append(None)
             except NO_FILE:
-                outcome.append(RemoteAway(f"The remote {self.name} does not exist.", "Correct TAPEOUT_REMOTE."))
+                outcome.append(RemoteUnavailable(f"The remote {self.name} does not exist.", "Correct TAPEOUT_REMOTE."))
             except GraphError as error:
                 outcome.append(error)
 
@@ -231,20 +219,22 @@ class Transport:
             options = self.protocol.options(given)
             files, root = fsspec.core.url_to_fs(self.url, skip_instance_cache=True, **options)
         except (TypeError, ValueError, ImportError) as error:
-            raise UnusableRemote(
+            raise RemoteError(
                 f"The remote {self.name} cannot be opened: {self._words(error)}.",
                 f"Correct the FSSPEC_{self.scheme.upper()} variables.",
             ) from error
         self.root = str(root).rstrip("/")
         return self.protocol.opened(files)
 
-    def _gone(self, why: str) -> RemoteAway:
+    def _gone(self, why: str) -> RemoteUnavailable:
         self._away = self._away or why
-        return RemoteAway(f"The remote {self.name} is away ({self._away}).", "See to it, or unset TAPEOUT_REMOTE.")
+        return RemoteUnavailable(
+            f"The remote {self.name} is away ({self._away}).", "See to it, or unset TAPEOUT_REMOTE."
+        )
 
-    def _refused(self, error: Exception) -> RemoteRefuses:
+    def _refused(self, error: Exception) -> RemoteRefused:
         fix = "Mend credentials, permissions or space there, or leave TAPEOUT_REMOTE_MODE read-only."
-        return RemoteRefuses(f"The remote {self.name} refuses ({self._words(error)}).", fix)
+        return RemoteRefused(f"The remote {self.name} refuses ({self._words(error)}).", fix)
 
     def _words(self, error: Exception) -> str:
         """What a library said, in one line and without the address's password."""
@@ -255,7 +245,7 @@ class Transport:
 def _append(part: IO[bytes], data: bytes) -> int:
     """Write to the disk here, whose faults are not the remote's; a nearly full one takes a piece at a time."""
     rest = memoryview(data)
-    with disk_full_is_named():
+    with report_disk_full():
         while rest:
             rest = rest[part.write(rest) :]
     return len(data)

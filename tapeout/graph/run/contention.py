@@ -2,7 +2,7 @@
 
 import time
 
-from tapeout.graph.console import say
+from tapeout.graph.console import print_line
 from tapeout.graph.errors import StepFailed
 from tapeout.graph.store.store import Store
 from tapeout.slurm.allocation import Allocation
@@ -19,9 +19,9 @@ def alone(store: Store, action: str, artifact: str) -> None:
         StepFailed: in a job of a cluster, the other run has still not done.
     """
     end = time.monotonic() + SECONDS
-    while store.busy(action):
+    while store.is_locked(action):
         if Allocation.here() is None:
-            say(f"~ {artifact}  another run on this store builds it: waiting")
+            print_line(f"~ {artifact}  another run on this store builds it: waiting")
             return
         if time.monotonic() > end:
             raise StepFailed(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from snakemake.logging import get_event, logger
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from tapeout.graph.console import FIX, say
+from tapeout.graph.console import FIX, print_line
 from tapeout.graph.run.run_record import Failure
 from tapeout.graph.workspace import Workspace
 from tapeout.slurm.job_messages import FAILED, REMARKS, Told
@@ -54,7 +54,7 @@ class OnlyWhatMatters(logging.Filter):
                 record.msg, record.args = text, ()
             return True
         elif line := self.told.submitted(message):
-            say(line)
+            print_line(line)
             return False
         if message.startswith((*AFTERWARDS, *REMARKS)):
             return False
@@ -63,7 +63,7 @@ class OnlyWhatMatters(logging.Filter):
 
 def _what(record: logging.LogRecord) -> str:
     """The artifact that a job makes; its rule if it makes none."""
-    marks = [Workspace.here().sealed_name(path) for path in getattr(record, "output", None) or []]
+    marks = [Workspace.here().marked_artifact(path) for path in getattr(record, "output", None) or []]
     return next((name for name in marks if name), f"rule {getattr(record, 'rule_name', '?')}")
 
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from tapeout.graph.errors import DamagedEntry
+from tapeout.graph.errors import UnreadableState
 from tapeout.graph.identity.action import Recipe
 from tapeout.graph.plan.rates import granted
 from tapeout.graph.run.plan_progress import Planned
@@ -191,7 +191,7 @@ class _Rows:
             return False
         try:
             return self.workspace.action(note["artifact"]).digest == note["action"]
-        except DamagedEntry:
+        except UnreadableState:
             return False
 
     def _assigned(self, jobs: list[Job]) -> dict[str, Job]:

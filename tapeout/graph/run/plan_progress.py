@@ -55,7 +55,7 @@ class Planned:
         for first in self.recipes:
             stack = [first]
             while stack:
-                needs = [name for name in self.recipes[stack[-1]].needs() if name in self.recipes]
+                needs = [name for name in self.recipes[stack[-1]].dependencies() if name in self.recipes]
                 if missing := [name for name in needs if name not in depth]:
                     stack += missing
                 else:
@@ -81,7 +81,7 @@ class Planned:
 
     def lacks(self, name: str) -> list[str]:
         """Planned inputs of a step that are not done, as far as ``done`` has found."""
-        return [need for need in self.recipes[name].needs() if need in self.recipes and need not in self.made]
+        return [need for need in self.recipes[name].dependencies() if need in self.recipes and need not in self.made]
 
 
 def _time(path: Path) -> float:

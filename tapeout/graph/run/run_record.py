@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tapeout.graph.identity.digest import canonical, write_atomically
+from tapeout.graph.files import write_atomically
+from tapeout.graph.identity.digest import canonical
 from tapeout.graph.plan.forecast import Forecast, Totals
 from tapeout.graph.workspace import Workspace
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from tapeout.graph.console import say
+from tapeout.graph.console import print_line
 from tapeout.graph.run.run_record import RUN, Course, Failure
 from tapeout.graph.run.usage import spent, words
 from tapeout.graph.workspace import Workspace
@@ -42,4 +42,4 @@ class _Ending:
         said = words(took, self.course)
         replace(self.course, ended=now, said=said).write(self.workspace)
         if took.built or took.gpu_hours:
-            say(said)
+            print_line(said)

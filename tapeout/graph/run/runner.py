@@ -21,21 +21,21 @@ from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
 
-from tapeout.graph.console import FIX, clock, say, size
-from tapeout.graph.errors import CodeChanged, GraphError, InputChanged, MissingOutput, StepFailed
+from tapeout.graph.console import FIX, format_duration, format_size, print_line
+from tapeout.graph.errors import GraphError, InputChanged, StepFailed
+from tapeout.graph.files import report_disk_full, retry_until_visible
 from tapeout.graph.identity.action import Action, Recipe, Reference
 from tapeout.graph.identity.code import closure
 from tapeout.graph.identity.container import Container, environment_of
-from tapeout.graph.identity.digest import canonical, disk_full_is_named
+from tapeout.graph.identity.digest import canonical
 from tapeout.graph.identity.environment import Environment
-from tapeout.graph.identity.manifest import Manifest, take, vouch
+from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.launch.launcher import Launch, Program, Start, start
 from tapeout.graph.launch.node_check import rendezvous
 from tapeout.graph.launch.offline import cut_off
 from tapeout.graph.launch.stopping import Stopper
 from tapeout.graph.plan.explain import keep_meanings
 from tapeout.graph.plan.rates import computed_on
-from tapeout.graph.retry_read import patiently
 from tapeout.graph.run.contention import alone
 from tapeout.graph.run.run_record import RUN
 from tapeout.graph.run.step_progress import Live, before, noted
@@ -148,11 +148,11 @@ class Step:
         }
 
     def check_code(self) -> None:
-        """Raises ``CodeChanged`` unless program, modules and environment are what the action says."""
+        """Raises ``InputChanged`` unless program, modules and environment are what the action says."""
         action = self.action.value
         same = closure(Path(self.recipe.script), Path(), self.recipe.plugins) == action["code"]
         if not same or environment_of(self.recipe).digest != action["environment"]["digest"]:
-            raise CodeChanged(
+            raise InputChanged(
                 f"The code or the environment of {self.recipe.artifact} was edited while the run was under way.",
                 "Nothing was stored; run again. To edit freely during a long run, run from a clone of its own.",
             )
@@ -160,7 +160,7 @@ class Step:
     def check_inputs(self, manifests: dict[str, Manifest]) -> None:
         """Raises ``InputChanged`` unless every input is what its manifest says."""
         for name, manifest in manifests.items():
-            if not vouch(self.workspace.artifact_path(name), manifest):
+            if not manifest.matches(self.workspace.artifact_path(name)):
                 raise InputChanged(
                     f"Artifact {name}, an input of {self.recipe.artifact}, is not what its manifest says.",
                     "Nothing was stored; run again and it is restored or rebuilt.",
@@ -172,39 +172,39 @@ def build(step: Step, forced: bool) -> str:
 
     Raises:
         InputChanged: an input is not what the action says, before or after the program ran.
-        CodeChanged: the same of its code.
+        InputChanged: the same of its code.
         StepFailed: the program ended with an error.
-        MissingOutput: it ended well and wrote nothing.
+        StepFailed: it ended well and wrote nothing.
     """
     workspace, name = step.workspace, step.recipe.artifact
     alone(workspace.store, step.action.digest, name)
-    with workspace.store.locked(step.action.digest):
-        with workspace.steady():
+    with workspace.store.lock_action(step.action.digest):
+        with workspace.lock_decisions():
             _superseded(step)
-            if not forced and workspace.realise(step.action) is State.CURRENT:
+            if not forced and workspace.restore(step.action) is State.CURRENT:
                 workspace.mark_sealed(name)
                 return "already in the store"
         manifest, seconds = perform(step)
-        said = f"{clock(seconds)}  {size(manifest.size)}  sha256:{manifest.digest()[:16]}"
+        said = f"{format_duration(seconds)}  {format_size(manifest.size)}  sha256:{manifest.digest()[:16]}"
         with workspace.store.in_use():
             known = workspace.store.find(step.action.digest)
-            if known is not None and workspace.store.sound(known):
+            if known is not None and workspace.store.verify_objects(known):
                 said += _compared(step, known, manifest)
                 manifest = known
             else:
                 if workspace.remote is not None:
-                    workspace.remote.owe(step.action.digest)
+                    workspace.remote.queue_push(step.action.digest)
                 workspace.store.seal(step.action, manifest, step.output)
         keep_meanings(workspace.store, step.recipe, step.packages)
-        with workspace.steady(), workspace.store.in_use():  # not collected meanwhile: the action is locked
+        with workspace.lock_decisions(), workspace.store.in_use():  # not collected meanwhile: the action is locked
             _superseded(step)
             workspace.publish(manifest)
             workspace.mark_sealed(name)
-        workspace.store.record(
+        workspace.store.append_journal(
             {
                 "artifact": name,
                 "rule": step.recipe.rule,
-                "recipe": step.recipe.likeness,
+                "recipe": step.recipe.cost_key,
                 "action": step.action.digest,
                 "digest": manifest.digest(),
                 "seconds": round(seconds, 2),
@@ -225,7 +225,7 @@ def perform(step: Step) -> tuple[Manifest, float]:
     """Run a step's program; returns the manifest of what it wrote into ``step.output``, and how many seconds it took.
 
     Raises:
-        InputChanged, CodeChanged, StepFailed, MissingOutput: see ``build``.
+        InputChanged, InputChanged, StepFailed, StepFailed: see ``build``.
     """
     manifests = _manifests(step)
     step.check_inputs(manifests)
@@ -240,9 +240,9 @@ def perform(step: Step) -> tuple[Manifest, float]:
     seconds = time.monotonic() - started
     step.check_inputs(manifests)
     step.check_code()
-    manifest = take(step.output, step.recipe.artifact, step.action.digest) if step.output.exists() else None
+    manifest = Manifest.of(step.output, step.recipe.artifact, step.action.digest) if step.output.exists() else None
     if manifest is None or not manifest.entries:
-        raise MissingOutput(f"{step.recipe.script} ended well but wrote nothing.", f"Read {step.log}.")
+        raise StepFailed(f"{step.recipe.script} ended well but wrote nothing.", f"Read {step.log}.")
     return manifest, seconds
 
 
@@ -250,7 +250,7 @@ def _ready(workspace: Workspace, artifact: str, threads: int, log: Path) -> tupl
     """The step of an artifact, whose inputs are all there, and whether it is forced.
 
     Raises:
-        UnknownArtifact, DamagedEntry, InputChanged: plan, action or inputs are not what they should be, or not yet.
+        UnknownName, UnreadableState, InputChanged: plan, action or inputs are not what they should be, or not yet.
     """
     recipe, forced = workspace.read_recipe(artifact)
     step = Step(workspace, recipe, workspace.action(artifact), threads, log, launch=workspace.read_launch())
@@ -270,7 +270,7 @@ def _superseded(step: Step) -> None:
 def _manifests(step: Step) -> dict[str, Manifest]:
     """Manifests of the inputs; the action made from them must be the one that is to be carried out."""
     manifests = {}
-    for needed in step.recipe.needs():
+    for needed in step.recipe.dependencies():
         manifest = step.workspace.manifest(needed)
         if manifest is None:
             raise InputChanged(f"Artifact {needed} has lost its manifest.", "Run Snakemake again.")
@@ -368,17 +368,17 @@ def main() -> None:
     workspace = Workspace.here()
     artifact = arguments.mark.relative_to(workspace.graph).as_posix().removesuffix(".sealed")
     try:
-        step, forced = patiently(lambda: _ready(workspace, artifact, arguments.threads, arguments.log))
+        step, forced = retry_until_visible(lambda: _ready(workspace, artifact, arguments.threads, arguments.log))
         step.launch.require(step.packages)
-        say(f"+ {artifact}  {'built again' if forced else 'building'}  log: {arguments.log}")
-        with noted(step.scratch), disk_full_is_named():
+        print_line(f"+ {artifact}  {'built again' if forced else 'building'}  log: {arguments.log}")
+        with noted(step.scratch), report_disk_full():
             said = build(step, forced)
-        say(f"✓ {artifact}  {said}")
+        print_line(f"✓ {artifact}  {said}")
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if workspace.remote is not None:
-            workspace.remote.push_owed(step.action.digest)
+            workspace.remote.push_queued(step.action.digest)
     except GraphError as error:
-        say(f"✗ {artifact}  {error}")
+        print_line(f"✗ {artifact}  {error}")
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None

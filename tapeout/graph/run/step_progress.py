@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tapeout.graph.console import clock, say
+from tapeout.graph.console import format_duration, print_line
 from tapeout.graph.errors import GraphError
-from tapeout.graph.identity.digest import canonical, write_atomically
+from tapeout.graph.files import write_atomically
+from tapeout.graph.identity.digest import canonical
 from tapeout.progress import MARK
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -64,8 +65,8 @@ class Live:
         if now - self.shown >= SECONDS_BETWEEN_LINES or done >= total:
             self.shown = now
             details = "".join(f"  {name} {value}" for name, value in values.items())
-            left = f"  remaining {clock(remaining)}" if remaining is not None else ""
-            say(f". {self.artifact}  {done}/{total}{details}{left}")
+            left = f"  remaining {format_duration(remaining)}" if remaining is not None else ""
+            print_line(f". {self.artifact}  {done}/{total}{details}{left}")
         return True
 
     def _keep(self, progress: dict[str, Any]) -> None:

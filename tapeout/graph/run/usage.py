@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tapeout.graph.console import clock
+from tapeout.graph.console import format_duration
 from tapeout.graph.plan.describe import LEAST_HOURS, duration, hours, span, wrapped
 from tapeout.graph.plan.rates import granted
 from tapeout.graph.run.plan_progress import Planned
@@ -102,7 +102,7 @@ def _only(waits: Iterable[tuple[float, float]], runs: Iterable[tuple[float, floa
 def words(took: Spent, course: Course) -> str:
     """One line on what a run took, and one on what it was to take."""
     counts = [f"Built {took.built} of {took.built + took.left}" if took.left else f"Built {took.built}"]
-    time = clock(took.wall) if took.wall < 3600 else duration(took.wall)
+    time = format_duration(took.wall) if took.wall < 3600 else duration(took.wall)
     counts[0] += f" in {time}"
     counts += [f"{took.spared} cut off or restored"] if took.spared else []
     counts += [f"{took.failed} failed"] if took.failed else []

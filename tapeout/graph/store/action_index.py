@@ -9,7 +9,7 @@ from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.store.store import Store
 
 
-class Makers:
+class ActionIndex:
     """All entries of a store, as they were when it was read."""
 
     def __init__(self, store: Store) -> None:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tapeout.graph.errors import NotWritable
-from tapeout.graph.identity.digest import canonical, digest_bytes, digest_value, write_atomically
+from tapeout.graph.files import write_atomically
+from tapeout.graph.identity.digest import canonical, digest_bytes, digest_value
 from tapeout.graph.store.store import Store
 
 HOST = Path(".graph") / "host"

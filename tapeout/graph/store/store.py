@@ -10,7 +10,6 @@ import errno
 import fcntl
 import json
 import os
-import secrets
 import shutil
 import stat
 import threading
@@ -21,17 +20,16 @@ from pathlib import Path
 from typing import IO, Any
 
 from tapeout.graph.errors import NotAPlainFile, NotWritable
+from tapeout.graph.files import SHARING_FIX, copy_atomically, file_lock, link_or_copy, unused_path, write_atomically
 from tapeout.graph.identity.action import Action
-from tapeout.graph.identity.digest import canonical, digest_files, write_atomically
-from tapeout.graph.identity.manifest import Entry, Manifest, sealed_time_ns, take
+from tapeout.graph.identity.digest import canonical, digest_files
+from tapeout.graph.identity.manifest import Entry, Manifest, sealed_time_ns
 from tapeout.graph.store.entry import decode, encode
 
 NO_WRITING = {errno.EACCES, errno.EPERM, errno.EROFS}
 COLLECTOR = "collector.lock"
 UMASK = threading.Lock()
 """Held by whoever changes the process's umask for a moment."""
-
-HOW_TO_SHARE = "Let the group write it (chgrp, chmod g+ws), or read it as TAPEOUT_REMOTE: docs/store.md."
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ class Store:
         except OSError as error:
             if error.errno not in NO_WRITING:
                 raise
-            raise NotWritable(f"{error.filename or place} cannot be written.", HOW_TO_SHARE) from error
+            raise NotWritable(f"{error.filename or place} cannot be written.", SHARING_FIX) from error
 
     def open(self, place: Path, how: str) -> IO[bytes]:
         """Open a file that the group may write if it may write the store.
@@ -136,7 +134,7 @@ class Store:
         """
         place = self.root / "quarantine" / path.name
         with contextlib.suppress(FileNotFoundError, NotWritable), self.writing(place):
-            path.rename(unused(place))
+            path.rename(unused_path(place))
 
     def seal(self, action: Action, manifest: Manifest, output: Path) -> None:
         """Take an output into the store: its files first, the entry that vouches for them last.
@@ -150,10 +148,10 @@ class Store:
             NotWritable: this user may not write the store.
         """
         for entry in manifest.entries:
-            self.take_in(output / entry.path if entry.path else output, entry)
-        self.vouch_for(action, manifest)
+            self.add_object(output / entry.path if entry.path else output, entry)
+        self.write_entry(action, manifest)
 
-    def vouch_for(self, action: Action, manifest: Manifest) -> None:
+    def write_entry(self, action: Action, manifest: Manifest) -> None:
         """Write the entry of an action whose objects have all been taken in.
 
         Raises:
@@ -161,7 +159,7 @@ class Store:
         """
         self.write(self.action_path(action.digest), encode(action.value, manifest))
 
-    def take_in(self, file: Path, entry: Entry) -> None:
+    def add_object(self, file: Path, entry: Entry) -> None:
         """Move one file, which is known to be what ``entry`` says, into the store, over one that may be there already.
 
         Raises:
@@ -181,7 +179,7 @@ class Store:
                 copy_atomically(file, place)
                 file.unlink()
 
-    def adopt(self, file: Path, entry: Entry) -> None:
+    def replace_object(self, file: Path, entry: Entry) -> None:
         """Take a file that is known to be right as an object, also in place of one; it stays where it is, too.
 
         Raises:
@@ -193,13 +191,13 @@ class Store:
             link_or_copy(file, place)
             os.utime(place, ns=(sealed_time_ns(entry.digest), sealed_time_ns(entry.digest)))
 
-    def whole(self, manifest: Manifest) -> bool:
+    def is_complete(self, manifest: Manifest) -> bool:
         """Whether every object of an artifact is there, by name; the collector keeps entries without their objects."""
         return all(self.object_path(entry).is_file() for entry in manifest.entries)
 
-    def sound(self, manifest: Manifest) -> bool:
+    def verify_objects(self, manifest: Manifest) -> bool:
         """Read every object of an artifact; put damaged ones aside. True if all are there and right."""
-        if not self.whole(manifest):
+        if not self.is_complete(manifest):
             return False
         places = [self.object_path(entry) for entry in manifest.entries]
         damaged = [
@@ -215,10 +213,10 @@ class Store:
                     place.chmod(mode(entry))
         return not damaged
 
-    def has_bytes(self, root: Path) -> bool:
+    def has_content(self, root: Path) -> bool:
         """Read every file below ``root``; True if all are here by their bytes, so that nothing is lost with them."""
         try:
-            found = take(root, "", "")
+            found = Manifest.of(root, "", "")
         except NotAPlainFile:
             return False
         return all(self.object_path(entry).is_file() for entry in found.entries)
@@ -244,13 +242,13 @@ class Store:
         new.rename(target)
         shutil.rmtree(scratch)
 
-    def remember(self, kind: str, digest: str, value: Callable[[], dict[str, Any]]) -> None:
+    def save_description(self, kind: str, digest: str, value: Callable[[], dict[str, Any]]) -> None:
         """Keep what a digest stands for (the packages of an environment, the definitions of a module), for people."""
         path = self.root / kind / digest[:2] / f"{digest}.json"
         if not path.exists():
             self.write(path, canonical(value()) + b"\n")
 
-    def recall(self, kind: str, digest: str) -> dict[str, Any]:
+    def load_description(self, kind: str, digest: str) -> dict[str, Any]:
         """What ``remember`` kept; empty if nothing."""
         path = self.root / kind / digest[:2] / f"{digest}.json"
         with contextlib.suppress(FileNotFoundError, ValueError):
@@ -266,7 +264,7 @@ class Store:
                 yield path.stem, entry
 
     @contextlib.contextmanager
-    def locked(self, action_digest: str) -> Iterator[None]:
+    def lock_action(self, action_digest: str) -> Iterator[None]:
         """Hold an action, so that two runs on one store build it once; the second finds it sealed.
 
         Raises:
@@ -274,10 +272,10 @@ class Store:
         """
         place = self.lock_path(action_digest)
         self.open(place, "ab").close()
-        with holding(place):
+        with file_lock(place):
             yield
 
-    def busy(self, action_digest: str) -> bool:
+    def is_locked(self, action_digest: str) -> bool:
         """Whether another process holds an action at this moment."""
         place = self.lock_path(action_digest)
         self.open(place, "ab").close()
@@ -300,7 +298,7 @@ class Store:
         except NotWritable:
             held: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
         else:
-            held = holding(place, fcntl.LOCK_SH)
+            held = file_lock(place, fcntl.LOCK_SH)
         with held:
             yield
 
@@ -312,10 +310,10 @@ class Store:
             NotWritable: this user may not write the store.
         """
         self.open(self.root / COLLECTOR, "ab").close()
-        with holding(self.root / COLLECTOR):
+        with file_lock(self.root / COLLECTOR):
             yield
 
-    def record(self, line: dict[str, Any]) -> None:
+    def append_journal(self, line: dict[str, Any]) -> None:
         """Add a line to the journal: what is worth remembering of a build and is no part of any identity."""
         with contextlib.suppress(NotWritable), self.open(self.root / "journal.jsonl", "ab") as file:
             file.write(canonical(line) + b"\n")
@@ -343,52 +341,3 @@ def action_key(digest: str) -> str:
 def mode(entry: Entry) -> int:
     """Permissions of an object: nobody writes."""
     return 0o555 if entry.executable else 0o444
-
-
-def unused(path: Path) -> Path:
-    """``path`` with the first number behind it that is not taken."""
-    number = 0
-    while os.path.lexists(place := path.with_name(f"{path.name}.{number}")):
-        number += 1
-    return place
-
-
-@contextlib.contextmanager
-def holding(path: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
-    """Hold a lock file, alone or (``LOCK_SH``) with others; the system lets go of it when the process ends, however.
-
-    Raises:
-        NotWritable: the file belongs to somebody else.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        file = open(path, "a+")  # noqa: SIM115 - closed below
-    except PermissionError as error:
-        raise NotWritable(f"{path} cannot be written.", HOW_TO_SHARE) from error
-    with file:
-        fcntl.flock(file, how)
-        yield
-
-
-def link_or_copy(source: Path, target: Path) -> None:
-    """Give a file a second name; where the file system cannot, copy it."""
-    try:
-        os.link(source, target)
-    except OSError as error:
-        if error.errno not in {errno.EXDEV, errno.EMLINK, errno.EPERM, errno.ENOTSUP}:
-            raise
-        copy_atomically(source, target)
-
-
-def copy_atomically(source: Path, target: Path) -> None:
-    """Copy a file with its mode and times; ``target`` is never half a file."""
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        shutil.copyfile(source, temporary)
-        shutil.copystat(source, temporary)
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise

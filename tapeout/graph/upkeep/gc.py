@@ -22,13 +22,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from tapeout.graph.errors import GraphError, NotWritable
+from tapeout.graph import named_runs
+from tapeout.graph.errors import GcError, NotWritable
 from tapeout.graph.identity.environment import FOLDER, LOCKS, read_environment
 from tapeout.graph.identity.manifest import Manifest
-from tapeout.graph.store.action_index import Makers
+from tapeout.graph.store.action_index import ActionIndex
 from tapeout.graph.store.roots import DIGEST, Root, registered
 from tapeout.graph.store.store import Store
-from tapeout.graph.upkeep import named_runs
 from tapeout.graph.workspace import Workspace
 
 DAY = 86_400.0
@@ -38,20 +38,8 @@ TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")
 """How ``digest.write_atomically`` names its files: an artifact may well hold others that end so."""
 
 
-class FolderInUse(GraphError):
-    """A folder is to be forgotten that is there, or that the store does not know."""
-
-
-class NoStore(GraphError):
-    """There is no store to sweep."""
-
-
-class SharedEnvironments(GraphError):
-    """The environments are also those of other folders."""
-
-
 @dataclass(frozen=True)
-class Wishes:
+class GcOptions:
     """What a person asks for.
 
     Attributes:
@@ -98,36 +86,36 @@ MEANINGS = ("definitions", "environments")
 """What digests of code and of environments stand for (``Store.remember``)."""
 
 
-def collect(workspace: Workspace, wishes: Wishes, dry: bool, now: float) -> Collected:
+def collect(workspace: Workspace, wishes: GcOptions, dry: bool, now: float) -> Collected:
     """Free what nothing wants, or only say what would be freed.
 
     Args:
         workspace: the folder that asks; its store is swept, and its own scratch and named runs.
-        wishes: see ``Wishes``.
+        wishes: see ``GcOptions``.
         dry: only look.
         now: the time, in seconds since 1970.
 
     Raises:
-        NoStore: there is none.
-        FolderInUse: a folder to be forgotten can be seen, or is not known.
-        SharedEnvironments: see ``Wishes.environments``.
+        GcError: there is none.
+        GcError: a folder to be forgotten can be seen, or is not known.
+        GcError: see ``GcOptions.environments``.
         NotWritable: something belongs to somebody else.
     """
     store = workspace.store
     if not store.root.is_dir():
-        raise NoStore(f"There is no store at {store.root}.", "Go to the project's folder, or correct TAPEOUT_STORE.")
+        raise GcError(f"There is no store at {store.root}.", "Go to the project's folder, or correct TAPEOUT_STORE.")
     with store.in_use() if dry else store.collecting():
         forgotten = _forgotten(registered(store), wishes.forget)
         others = {root.place: root for root in registered(store) if root not in forgotten}
         roots = tuple({**others, workspace.root.place: workspace.root}.values())
         old_runs = _old_runs(workspace, wishes, now)
-        makers = Makers(store)
+        makers = ActionIndex(store)
         wanted = _wanted(workspace, roots, old_runs)
         wanted |= {action for action in makers.entries.keys() - wanted if _busy(store.lock_path(action))}
         wanted |= {path.name for path in (store.root / "owed").glob("*/*")}
         wanted |= _young(store, makers, wishes, now)
         known = wanted & makers.entries.keys()
-        kept = {action for action in known if store.whole(makers.output(action))}
+        kept = {action for action in known if store.is_complete(makers.output(action))}
         doomed = [
             *((NAMED_RUNS, workspace.runs / name) for name in old_runs),
             *_unwanted(store, makers, known, max(DAY, wishes.older_than), now),
@@ -147,18 +135,16 @@ def _forgotten(roots: list[Root], folders: Iterable[Path]) -> list[Root]:
         gone = [root for root in same if not root.visible]
         if not gone:
             what = "is there" if same else "is no folder that uses this store"
-            raise FolderInUse(
-                f"{folder} {what}.", "Only a folder that is gone can be forgotten; tapeout gc names them."
-            )
+            raise GcError(f"{folder} {what}.", "Only a folder that is gone can be forgotten; tapeout gc names them.")
         found += gone
     return found
 
 
-def _old_runs(workspace: Workspace, wishes: Wishes, now: float) -> list[str]:
+def _old_runs(workspace: Workspace, wishes: GcOptions, now: float) -> list[str]:
     """This folder's named runs that are to go."""
     if wishes.keep_runs is None:
         return []
-    loose = [run for run in named_runs.named(workspace) if not run.pinned][wishes.keep_runs :]
+    loose = [run for run in named_runs.list_runs(workspace) if not run.pinned][wishes.keep_runs :]
     return sorted(run.name for run in loose if now - datetime.fromisoformat(run.named).timestamp() >= wishes.older_than)
 
 
@@ -187,7 +173,7 @@ def _busy(lock: Path) -> bool:
         return not free
 
 
-def _young(store: Store, makers: Makers, wishes: Wishes, now: float) -> set[str]:
+def _young(store: Store, makers: ActionIndex, wishes: GcOptions, now: float) -> set[str]:
     """Actions that were carried out more recently than what the user wants to free."""
     if not wishes.older_than:
         return set()
@@ -196,7 +182,9 @@ def _young(store: Store, makers: Makers, wishes: Wishes, now: float) -> set[str]
     return {action for action, when in (entered | finished).items() if now - when < wishes.older_than}
 
 
-def _unwanted(store: Store, makers: Makers, wanted: set[str], age: float, now: float) -> Iterator[tuple[str, Path]]:
+def _unwanted(
+    store: Store, makers: ActionIndex, wanted: set[str], age: float, now: float
+) -> Iterator[tuple[str, Path]]:
     """Objects, entries and meanings in the store that nothing needs."""
     named = {action: _objects(store, makers.output(action)) for action in makers.entries}
     needed = {path for action in wanted for path in named[action]}
@@ -216,7 +204,7 @@ def _unwanted(store: Store, makers: Makers, wanted: set[str], age: float, now: f
                 yield kind, path
 
 
-def _scratch(workspace: Workspace, unfinished: set[str], wishes: Wishes, now: float) -> Iterator[tuple[str, Path]]:
+def _scratch(workspace: Workspace, unfinished: set[str], wishes: GcOptions, now: float) -> Iterator[tuple[str, Path]]:
     """What runs of this folder and writers to the store left behind; ``unfinished`` actions still want theirs."""
     store, work = workspace.store, workspace.work
     if not _busy(workspace.graph / "lock"):  # a run of this folder, perhaps on another store
@@ -250,7 +238,7 @@ def _old_environments(folder: Path) -> Iterator[Path]:
     """Environments of a folder that none of its locks describes."""
     place = folder / FOLDER
     if place.is_symlink():
-        raise SharedEnvironments(
+        raise GcError(
             f"{FOLDER} is a link to {place.readlink()}.", "Run tapeout gc --environments in the folder that owns it."
         )
     locked = {read_environment(path.stem, folder).folder.name for path in (folder / LOCKS).glob("*.lock")}
@@ -263,7 +251,7 @@ def _objects(store: Store, manifest: Manifest) -> set[Path]:
     return {store.object_path(entry) for entry in manifest.entries}
 
 
-def _size(store: Store, makers: Makers, actions: set[str]) -> int:
+def _size(store: Store, makers: ActionIndex, actions: set[str]) -> int:
     """Bytes of the objects of some actions, each counted once."""
     paths = {path for action in actions for path in _objects(store, makers.output(action))}
     return sum(path.lstat().st_size for path in paths)
@@ -306,7 +294,7 @@ def _carry_out(store: Store, doomed: list[tuple[str, Path]], forgotten: list[Roo
             shutil.rmtree(root.place)
         for kind, path in doomed:
             if kind == NAMED_RUNS:
-                named_runs.discard(path)
+                named_runs.remove_folder(path)
             elif kind == SCRATCH:
                 with _held_off(store.lock_path(path.name)) as free:
                     if free:

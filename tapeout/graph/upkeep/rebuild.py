@@ -11,30 +11,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tapeout.graph.address import Place
-from tapeout.graph.errors import GraphError
+from tapeout.graph.address import LocatedArtifact
+from tapeout.graph.errors import RebuildError
+from tapeout.graph.files import unused_path, write_atomically
 from tapeout.graph.identity.action import Action, Recipe
-from tapeout.graph.identity.digest import write_atomically
 from tapeout.graph.launch.launcher import Launch
 from tapeout.graph.run.runner import Step, perform
-from tapeout.graph.store.store import unused
 from tapeout.graph.workspace import State, Workspace
-
-
-class NotTheSameAction(GraphError):
-    """The artifact was made by another action than the one that the project describes now."""
-
-
-class InputLost(GraphError):
-    """The store does not have an input any more, or not whole."""
 
 
 @dataclass(frozen=True)
 class Rebuilt:
     """The artifact as the store has it, the second copy, and how many seconds the program took."""
 
-    old: Place
-    new: Place
+    old: LocatedArtifact
+    new: LocatedArtifact
     seconds: float
 
 
@@ -53,49 +44,52 @@ def rebuilt(
         launch: how this site starts programs.
 
     Raises:
-        NotTheSameAction: code, parameters, environment or inputs are no longer those that made the artifact.
-        InputLost: the store lacks an input.
-        StepFailed, MissingOutput, CodeChanged: see ``runner.build``.
+        RebuildError: code, parameters, environment or inputs are no longer those that made the artifact.
+        RebuildError: the store lacks an input.
+        StepFailed, StepFailed, InputChanged: see ``runner.build``.
     """
     name = recipe.artifact
     sealed = workspace.manifest(name)
     if action is None or sealed is None or sealed.action != action.digest:
-        raise NotTheSameAction(
+        raise RebuildError(
             f"{name} in results/ was not made by what the project describes now.",
             f"Run snakemake first, or go to the commit that made it; tapeout why {name} shows what changed.",
         )
     known = workspace.store.find(action.digest)
-    if known is None or not workspace.store.sound(known):
-        raise InputLost(f"The store does not have {name} itself.", "Run: tapeout verify --deep --repair")
+    if known is None or not workspace.store.verify_objects(known):
+        raise RebuildError(f"The store does not have {name} itself.", "Run: tapeout verify --deep --repair")
     workspace.work.mkdir(parents=True, exist_ok=True)
     # held to the end: the garbage collector leaves alone what belongs to an action that somebody holds
-    held, scratch = workspace.store.locked(action.digest), tempfile.TemporaryDirectory("", "rebuild.", workspace.work)
+    held, scratch = (
+        workspace.store.lock_action(action.digest),
+        tempfile.TemporaryDirectory("", "rebuild.", workspace.work),
+    )
     with held, scratch as folder:
         empty = replace(workspace, results=Path(folder, "results"), work=Path(folder, "work"))
-        for needed in recipe.needs():
+        for needed in recipe.dependencies():
             _lay_out(workspace, empty, needed)
         empty.mark(name, State.BUILD, action)
         log = Path("logs", "rebuild", f"{name}.log")
         step = Step(empty, recipe, action, threads, log, offline, launch)
         manifest, seconds = perform(step)
-        old = Place(name, known, None, workspace.store)
-        yield Rebuilt(old, Place(f"{name} (second copy)", manifest, step.output, workspace.store), seconds)
+        old = LocatedArtifact(name, known, None, workspace.store)
+        yield Rebuilt(old, LocatedArtifact(f"{name} (second copy)", manifest, step.output, workspace.store), seconds)
 
 
 def _lay_out(workspace: Workspace, empty: Workspace, needed: str) -> None:
     """Put an input into the empty folder, out of the store."""
     beside = workspace.manifest(needed)
     manifest = workspace.store.find(beside.action) if beside is not None else None
-    if manifest is None or not workspace.store.sound(manifest):
-        raise InputLost(f"The store does not have {needed} whole.", "Run: tapeout verify --deep --repair")
+    if manifest is None or not workspace.store.verify_objects(manifest):
+        raise RebuildError(f"The store does not have {needed} whole.", "Run: tapeout verify --deep --repair")
     workspace.store.link(manifest, empty.artifact_path(needed), empty.graph / "scratch")
     write_atomically(empty.manifest_path(needed), manifest.encode())
 
 
-def keep(workspace: Workspace, second: Place) -> Path:
+def keep(workspace: Workspace, second: LocatedArtifact) -> Path:
     """Move the second copy to ``work/second/``; returns where it is."""
     place = workspace.work / "second" / second.manifest.artifact
     place.parent.mkdir(parents=True, exist_ok=True)
-    kept = unused(place)
+    kept = unused_path(place)
     shutil.move(str(second.root), kept)
     return kept

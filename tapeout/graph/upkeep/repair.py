@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from tapeout.graph.errors import DamagedEntry
-from tapeout.graph.identity.digest import digest_file, write_atomically
-from tapeout.graph.identity.manifest import Entry, Manifest, vouch
+from tapeout.graph.errors import UnreadableState
+from tapeout.graph.files import write_atomically
+from tapeout.graph.identity.digest import digest_file
+from tapeout.graph.identity.manifest import Entry, Manifest
+from tapeout.graph.named_runs import MANIFEST, read_run
 from tapeout.graph.store.store import Store, mode
-from tapeout.graph.upkeep.named_runs import MANIFEST, read
 from tapeout.graph.upkeep.verify import Kept, kept
 from tapeout.graph.workspace import Workspace
 
@@ -38,14 +39,14 @@ def mend(workspace: Workspace, addresses: Iterable[str]) -> None:
                 lost = [entry for entry in manifest.entries if not _restock(workspace.store, entry, copies)]
                 if not lost and workspace.store.find(manifest.action) is None:
                     _vouch_again(workspace, manifest)
-                if not lost and not (one.manifest is not None and vouch(one.root, manifest)):
+                if not lost and not (one.manifest is not None and manifest.matches(one.root)):
                     _put_back(workspace, one, manifest)
 
 
 def _named(workspace: Workspace, one: Kept) -> Manifest | None:
     """The manifest that a named run had, if the store still has it."""
     name, _, run = one.address.partition("@")
-    return workspace.store.find(read(workspace, run).artifacts[name]) if run else None
+    return workspace.store.find(read_run(workspace, run).artifacts[name]) if run else None
 
 
 def _restock(store: Store, entry: Entry, copies: Copies) -> bool:
@@ -54,7 +55,7 @@ def _restock(store: Store, entry: Entry, copies: Copies) -> bool:
         with suppress(OSError):
             if digest_file(path) == entry.digest:
                 if path != store.object_path(entry):
-                    store.adopt(path, entry)
+                    store.replace_object(path, entry)
                 with suppress(PermissionError):  # another user's file, and right
                     store.object_path(entry).chmod(mode(entry))
                 return True
@@ -63,10 +64,10 @@ def _restock(store: Store, entry: Entry, copies: Copies) -> bool:
 
 def _vouch_again(workspace: Workspace, manifest: Manifest) -> None:
     """Write a lost entry again, if the action is still at hand."""
-    with suppress(DamagedEntry):
+    with suppress(UnreadableState):
         action = workspace.action(manifest.artifact)
         if action.digest == manifest.action:
-            workspace.store.vouch_for(action, manifest)
+            workspace.store.write_entry(action, manifest)
 
 
 def _put_back(workspace: Workspace, one: Kept, manifest: Manifest) -> None:

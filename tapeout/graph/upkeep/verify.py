@@ -11,8 +11,8 @@ from pathlib import Path
 
 from tapeout.graph.errors import NotAPlainFile
 from tapeout.graph.identity.digest import digest_file
-from tapeout.graph.identity.manifest import Entry, Manifest, vouch, walk
-from tapeout.graph.upkeep.named_runs import named, realised, view
+from tapeout.graph.identity.manifest import Entry, Manifest, walk
+from tapeout.graph.named_runs import artifact_names, list_runs, run_workspace
 from tapeout.graph.workspace import Workspace
 
 
@@ -53,14 +53,14 @@ class Doubt:
 
 def kept(workspace: Workspace) -> list[Kept]:
     """All artifacts in ``results/`` and in named runs."""
-    names = set(realised(workspace.results))
+    names = set(artifact_names(workspace.results))
     for path in workspace.graph.rglob("*.action.json"):  # the last plan knows what lies there without a manifest
         name = path.relative_to(workspace.graph).as_posix().removesuffix(".action.json")
         if os.path.lexists(workspace.artifact_path(name)):
             names.add(name)
     found = [Kept(name, workspace.artifact_path(name), workspace.manifest(name)) for name in sorted(names)]
-    for run in named(workspace):
-        place = view(workspace, run.name)
+    for run in list_runs(workspace):
+        place = run_workspace(workspace, run.name)
         for name, action in sorted(run.artifacts.items()):
             manifest = place.manifest(name)
             same = manifest is not None and manifest.action == action
@@ -94,7 +94,7 @@ def verify(
         for one in found.values():
             if one.manifest is None:
                 findings.append(Finding(one.address, "", "has no sound manifest"))
-            elif not vouch(one.root, one.manifest):
+            elif not one.manifest.matches(one.root):
                 findings += _faults(one, one.manifest)
             else:
                 findings += _lacking(workspace, one, one.manifest)
