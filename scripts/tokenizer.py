@@ -9,9 +9,8 @@ import typer
 from tapeout.config.tokenizer import Tokenizer
 from tapeout.data.io.jsonl import write_json
 from tapeout.program import run
-from tapeout.tokenizer.extension import extend_vocabulary
+from tapeout.tokenizer.extension import extend_vocabulary, model_in_source
 from tapeout.tokenizer.report import check
-from tapeout.tokenizer.sentencepiece_model import model_in_source
 from tapeout.tokenizer.texts import read_texts, read_texts_by_source
 
 

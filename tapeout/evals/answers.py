@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tapeout.data.encode.prompt import encode_example
+from tapeout.encoder.interface import Encoder
 from tapeout.evals.result import DIGITS, AnswerScore
 from tapeout.evals.rows import Question
 from tapeout.evals.windows import Window, nats
 
 if TYPE_CHECKING:
-    from sentencepiece import SentencePieceProcessor
     from transformers import LlamaForCausalLM
 
 
@@ -28,9 +28,7 @@ class EncodedQuestion:
     answer: Sequence[int]
 
 
-def encode_questions(
-    tokenizer: "SentencePieceProcessor", template: str, questions: Iterable[Question]
-) -> list[EncodedQuestion]:
+def encode_questions(tokenizer: Encoder, template: str, questions: Iterable[Question]) -> list[EncodedQuestion]:
     """Encode rows with the function that fine-tuning uses, so that a prompt cannot differ between the two."""
     encoded = []
     for question in questions:

@@ -4,18 +4,18 @@ from collections.abc import Sequence
 from math import log
 from typing import TYPE_CHECKING
 
+from tapeout.encoder.interface import Encoder
 from tapeout.evals.result import DIGITS, DocumentScore
 from tapeout.evals.rows import Excerpt
 from tapeout.evals.windows import Window, nats, split
 
 if TYPE_CHECKING:
-    from sentencepiece import SentencePieceProcessor
     from transformers import LlamaForCausalLM
 
 
 def score_documents(
     model: "LlamaForCausalLM",
-    tokenizer: "SentencePieceProcessor",
+    tokenizer: Encoder,
     excerpts: Sequence[Excerpt],
     context: int,
     overlap: float,
@@ -31,9 +31,9 @@ def score_documents(
     windows: list[Window] = []
     tokens: list[int] = []
     for index, excerpt in enumerate(excerpts):
-        ids = [tokenizer.bos_id(), *tokenizer.encode(excerpt.text)]
+        ids = [*tokenizer.bos_ids, *tokenizer.encode(excerpt.text)]
         if excerpt.whole:
-            ids.append(tokenizer.eos_id())
+            ids.append(tokenizer.eos)
         windows += split(index, ids, context, overlap)
         tokens.append(len(ids) - 1)
     sums = nats(model, windows, len(excerpts), batch_tokens)

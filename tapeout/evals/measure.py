@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import orjson
 import torch
-from sentencepiece import SentencePieceProcessor
 
 from tapeout import progress
 from tapeout.config.evaluation import EvaluationParameters
 from tapeout.data.encode.prompt import TEMPLATE_FILE
+from tapeout.encoder.interface import Encoder
+from tapeout.encoder.load import load_encoder
 from tapeout.errors import TapeoutError
 from tapeout.evals.answers import EncodedQuestion, encode_questions, score_answers
 from tapeout.evals.bits_per_byte import score_documents
@@ -42,7 +43,7 @@ class Subject:
     """The model that is measured, with what belongs to it."""
 
     model: "LlamaForCausalLM"
-    tokenizer: SentencePieceProcessor
+    tokenizer: Encoder
     template: str
     context: int
 
@@ -56,10 +57,10 @@ def open_subject(folder: Path, params: EvaluationParameters) -> Subject:
     torch.set_num_threads(params.threads)
     torch.use_deterministic_algorithms(True)
     model = load_llama(folder).float().eval()
-    tokenizer = SentencePieceProcessor(model_file=str(tokenizer_path(folder)))
-    if len(tokenizer) > model.config.vocab_size:
+    tokenizer = load_encoder(tokenizer_path(folder))
+    if tokenizer.size > model.config.vocab_size:
         raise VocabularyMismatch(
-            f"The tokenizer has {len(tokenizer)} pieces, but the model's embedding has only "
+            f"The tokenizer has {tokenizer.size} pieces, but the model's embedding has only "
             f"{model.config.vocab_size} rows.",
             "Build the model again with the tokenizer that stands beside it.",
         )
@@ -115,12 +116,12 @@ def score_corpus(subject: Subject, documents: Sequence[Document], params: Evalua
 
 def answer_questions(subject: Subject, rows: Sequence[EncodedQuestion], params: EvaluationParameters) -> list[Answer]:
     """Generate answers and compare them with the expected ones."""
-    end = subject.tokenizer.eos_id()
+    end = subject.tokenizer.eos
     generated = greedy(
         subject.model,
         [row.prompt for row in rows],
         end,
-        len(subject.tokenizer),
+        subject.tokenizer.size,
         params.max_new_tokens,
         subject.context,
         params.generation_batch_rows,

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from tapeout.data.encode.packing import windows
+from tapeout.encoder.load import load_encoder
 from tapeout.errors import TapeoutError
-from tapeout.tokenizer.sentencepiece_model import processor
 from tapeout.tokenizer.texts import read_texts
 
 
@@ -21,9 +21,9 @@ def read_documents(corpus: Path, tokenizer: Path) -> list[list[int]]:
     Raises:
         MalformedRow, EmptyCorpus: as named.
     """
-    model = processor(tokenizer.read_bytes())
+    encoder = load_encoder(tokenizer)
     texts = read_texts(corpus)
-    return [[model.bos_id(), *ids, model.eos_id()] for ids in model.encode(texts, out_type=int)]
+    return [[*encoder.bos_ids, *ids, encoder.eos] for ids in encoder.encode_batch(texts)]
 
 
 def pack(documents: list[list[int]], sequence: int, generator: torch.Generator) -> Tensor:

@@ -47,9 +47,9 @@ def _transformers() -> Any:
 
 
 def _sentencepiece() -> Any:
-    import sentencepiece
+    import tapeout.encoder.sentencepiece
 
-    return sentencepiece
+    return sys.modules["sentencepiece"]
 
 
 def _safetensors() -> Any:

@@ -2,11 +2,19 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 from tapeout.config.tokenizer import Tokenizer
+from tapeout.data.io.archives import is_archive, read_archive
+from tapeout.encoder.sentencepiece import SentencePieceEncoder
+from tapeout.encoder.vocabulary import extend, merge_ranks, parse
+from tapeout.errors import TapeoutError
 from tapeout.tokenizer.merges import Limits, NewPiece, Segmentation, continue_merges
-from tapeout.tokenizer.sentencepiece_model import extend, merge_ranks, parse, processor
 from tapeout.tokenizer.words import count_words
+
+
+class ModelFileMissing(TapeoutError):
+    """The SentencePiece model is not in the fetched source."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,29 @@ class Extension:
     general_tokens: int
 
 
+def model_in_source(folder: Path, name: str) -> bytes:
+    """Return the content of the file ``name`` of a fetched source.
+
+    The file is in the source's folder, or in the one archive there (wheel, zip, tar).
+
+    Raises:
+        ModelFileMissing: there is no such file.
+        BrokenArchive: the archive cannot be read.
+    """
+    if (folder / name).is_file():
+        return (folder / name).read_bytes()
+    archives = [path for path in sorted(folder.iterdir()) if path.is_file() and is_archive(path)]
+    if len(archives) == 1:
+        for _, content in read_archive(archives[0], lambda member, size: member == name):
+            return content
+    files = ", ".join(path.name for path in sorted(folder.iterdir())) or "nothing"
+    raise ModelFileMissing(
+        f"The source {folder.name} has no file {name}, neither in its folder nor in its archive (its files: {files}).",
+        "Set tokenizer.source to the source with the base tokenizer, and tokenizer.model_file to the model's "
+        "path in that source's folder or inside its one archive.",
+    )
+
+
 def extend_vocabulary(
     base: bytes, domain: dict[str, list[str]], general: dict[str, list[str]], job: Tokenizer, threads: int
 ) -> Extension:
@@ -46,7 +77,7 @@ def extend_vocabulary(
         TooFewPieces: the domain text does not hold enough pieces.
     """
     ranks = merge_ranks(parse(base))
-    model = processor(base)
+    model = SentencePieceEncoder(base)
     domain_words = count_words(model, domain, threads)
     general_words = count_words(model, general, threads)
     limits = Limits(

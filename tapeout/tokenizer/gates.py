@@ -3,8 +3,7 @@
 import hashlib
 from dataclasses import asdict, dataclass
 
-from sentencepiece import SentencePieceProcessor
-
+from tapeout.encoder.sentencepiece import PieceFacts, SentencePieceEncoder
 from tapeout.errors import TapeoutError
 
 
@@ -51,22 +50,20 @@ class Efficiency:
         }
 
 
-def measure(
-    base: SentencePieceProcessor, extended: SentencePieceProcessor, texts: list[str], threads: int
-) -> Efficiency:
+def measure(base: SentencePieceEncoder, extended: SentencePieceEncoder, texts: list[str], threads: int) -> Efficiency:
     """Count the tokens of ``texts`` before and after the extension."""
     before, after = count_tokens(base, texts, threads), count_tokens(extended, texts, threads)
     return Efficiency(len(texts), sum(len(text.encode()) for text in texts), before, after)
 
 
-def count_tokens(model: SentencePieceProcessor, texts: list[str], threads: int) -> int:
+def count_tokens(model: SentencePieceEncoder, texts: list[str], threads: int) -> int:
     """Pieces of all texts together."""
-    return sum(len(ids) for ids in model.encode(texts, out_type=int, num_threads=threads))
+    return sum(len(ids) for ids in model.encode_batch(texts, threads))
 
 
-def check_base_pieces(base: SentencePieceProcessor, extended: SentencePieceProcessor) -> None:
+def check_base_pieces(base: SentencePieceEncoder, extended: SentencePieceEncoder) -> None:
     """Raise ``BasePieceChanged`` unless the extended model begins with exactly the base model's pieces."""
-    for index in range(base.get_piece_size()):
+    for index in range(base.size):
         before, after = described(base, index), described(extended, index)
         if before != after:
             raise BasePieceChanged(
@@ -75,17 +72,16 @@ def check_base_pieces(base: SentencePieceProcessor, extended: SentencePieceProce
             )
 
 
-def described(model: SentencePieceProcessor, index: int) -> tuple[str, float, bool, bool, bool] | None:
+def described(model: SentencePieceEncoder, index: int) -> PieceFacts | None:
     """Text, score and kind of a piece; None beyond the end."""
-    if index >= model.get_piece_size():
+    if index >= model.size:
         return None
-    kind = model.is_byte(index), model.is_control(index), model.is_unknown(index)
-    return model.id_to_piece(index), model.get_score(index), *kind
+    return model.describe(index)
 
 
-def check_size(extended: SentencePieceProcessor, multiple: int) -> None:
+def check_size(extended: SentencePieceEncoder, multiple: int) -> None:
     """Raise ``VocabularySizeNotMultiple`` unless the vocabulary divides evenly (F20, F21)."""
-    size = extended.get_piece_size()
+    size = extended.size
     if size % multiple:
         raise VocabularySizeNotMultiple(
             f"The extended vocabulary has {size} pieces, not a multiple of {multiple}.",
@@ -94,7 +90,7 @@ def check_size(extended: SentencePieceProcessor, multiple: int) -> None:
 
 
 def check_round_trip(
-    base: SentencePieceProcessor, extended: SentencePieceProcessor, texts: list[str], samples: int
+    base: SentencePieceEncoder, extended: SentencePieceEncoder, texts: list[str], samples: int
 ) -> dict[str, int]:
     """Decode encoded documents back; a sample that depends on the documents' content only.
 

@@ -3,9 +3,9 @@
 from typing import Any
 
 from tapeout.config.tokenizer import Tokenizer
+from tapeout.encoder.sentencepiece import SentencePieceEncoder
 from tapeout.tokenizer.extension import Extension
 from tapeout.tokenizer.gates import check_base_pieces, check_efficiency, check_round_trip, check_size, measure
-from tapeout.tokenizer.sentencepiece_model import processor
 
 
 def check(
@@ -28,7 +28,7 @@ def check(
         BasePieceChanged, VocabularySizeNotMultiple, RoundTripBroken, DomainTokensNotLower, GeneralTokensChanged:
             as named.
     """
-    before, after = processor(base), processor(extension.model)
+    before, after = SentencePieceEncoder(base), SentencePieceEncoder(extension.model)
     check_base_pieces(before, after)
     check_size(after, job.multiple)
     round_trip = {
@@ -37,9 +37,9 @@ def check(
     }
     on_domain, on_general = measure(before, after, domain, threads), measure(before, after, general, threads)
     check_efficiency(on_domain, on_general, job.general_change)
-    base_size = before.get_piece_size()
+    base_size = before.size
     return {
-        "vocabulary": {"base": base_size, "extended": after.get_piece_size(), "multiple": job.multiple},
+        "vocabulary": {"base": base_size, "extended": after.size, "multiple": job.multiple},
         "train": {"domain_tokens": extension.domain_tokens, "general_tokens": extension.general_tokens},
         "test": {"domain": on_domain.as_dict(), "general": on_general.as_dict()},
         "gates": {

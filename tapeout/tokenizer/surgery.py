@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from tapeout.encoder.vocabulary import encoder_without_prefix, parse, piece_text
 from tapeout.errors import TapeoutError
-from tapeout.tokenizer.sentencepiece_model import parse, piece_text, processor_without_prefix
 
 
 class TokenizerMismatch(TapeoutError):
@@ -30,7 +30,7 @@ def parts_of_new_pieces(base: bytes, extended: bytes) -> list[list[int]]:
             "The extended tokenizer does not begin with the pieces of the model's own tokenizer.",
             "Extend the tokenizer that the base model was trained with (F11).",
         )
-    model = processor_without_prefix(base)
+    model = encoder_without_prefix(base)
     return [model.encode(piece_text(piece.piece)) for piece in after[len(before) :]]
 
 

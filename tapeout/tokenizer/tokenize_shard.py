@@ -9,13 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import orjson
-import sentencepiece
 
 from tapeout.data.io.jsonl import read_jsonl, write_json
 from tapeout.data.io.parallel import in_order
 from tapeout.data.shards.token_files import IndexedWriter, id_type
-from tapeout.tokenizer.fast_encoder import Encoder
-from tapeout.tokenizer.sentencepiece_model import WORD_MARK
+from tapeout.encoder.bulk import BulkEncoder, bulk_encoder
+from tapeout.encoder.load import load_encoder
 
 BATCH = 2**20
 MARKED = "documents with U+2581, which the tokenizer takes for a blank"
@@ -31,18 +30,18 @@ class Encoded:
     marked: int = 0
 
 
-_encoder: Encoder | None = None
+_encoder: BulkEncoder | None = None
 
 
 def start(model: Path, append_end: bool) -> None:
     """Read the model in a process that is going to encode."""
     global _encoder
-    _encoder = Encoder(model, stored(model), append_end)
+    _encoder = bulk_encoder(load_encoder(model), stored(model), append_end)
 
 
 def stored(model: Path) -> np.dtype[np.generic]:
     """Type of the ids that a model's data sets hold."""
-    return id_type(sentencepiece.SentencePieceProcessor(model_file=str(model)).get_piece_size())
+    return id_type(load_encoder(model).size)
 
 
 def write_tokens(documents: Path, near: Path | None, model: Path, output: Path, append_end: bool, workers: int) -> None:
@@ -87,7 +86,7 @@ def encode(lines: Iterable[bytes], gone: frozenset[str]) -> dict[str, Encoded]:
     """Encode documents, each for its component."""
     assert _encoder is not None, "start() has not been called in this process"
     made: dict[str, Encoded] = {}
-    width = _encoder.kind.itemsize
+    width = _encoder.dtype.itemsize
     for line in lines:
         row = orjson.loads(line)
         if row["digest"] not in gone:
@@ -96,5 +95,5 @@ def encode(lines: Iterable[bytes], gone: frozenset[str]) -> dict[str, Encoded]:
             encoded.ids.append(ids)
             encoded.lengths.append(len(ids) // width)
             encoded.text_bytes += len(row["text"].encode())
-            encoded.marked += WORD_MARK in row["text"]
+            encoded.marked += _encoder.encoder.is_altered(row["text"])
     return made

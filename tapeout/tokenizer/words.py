@@ -4,9 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import sentencepiece
-
-from tapeout.tokenizer.sentencepiece_model import WORD_MARK
+from tapeout.encoder.sentencepiece import WORD_MARK, SentencePieceEncoder
 
 Word = tuple[str, ...]
 """The pieces of one word, in order."""
@@ -27,7 +25,7 @@ class Words:
     tokens: int = 0
 
 
-def count_words(base: sentencepiece.SentencePieceProcessor, corpus: dict[str, list[str]], threads: int) -> Words:
+def count_words(base: SentencePieceEncoder, corpus: dict[str, list[str]], threads: int) -> Words:
     """Count the words of a corpus, given as texts by source, in the base model's own segmentation.
 
     A word begins at a piece that carries the word mark and ends before the next. Pieces of white space, control
@@ -35,15 +33,15 @@ def count_words(base: sentencepiece.SentencePieceProcessor, corpus: dict[str, li
     keeping texts makes the cost of merging nearly independent of the corpus size.
     """
     starts, inside = piece_kinds(base)
-    pieces = [base.id_to_piece(index) for index in range(base.get_piece_size())]
+    pieces = [base.id_to_piece(index) for index in range(base.size)]
     words = Words()
     for bit, texts in enumerate(corpus.values()):
         found: Counter[tuple[int, ...]] = Counter()
-        for ids in base.encode(texts, out_type=int, num_threads=threads):
+        for ids in base.encode_batch(texts, threads):
             words.tokens += len(ids)
             found.update(cut(ids, starts, inside))
-        for ids, count in found.items():
-            word = tuple(pieces[index] for index in ids)
+        for word_ids, count in found.items():
+            word = tuple(pieces[index] for index in word_ids)
             words.counts[word] += count
             words.sources[word] |= 1 << bit
     return words
@@ -61,14 +59,13 @@ def cut(ids: list[int], starts: list[bool], inside: list[bool]) -> Iterator[tupl
         yield tuple(ids[begin:])
 
 
-def piece_kinds(base: sentencepiece.SentencePieceProcessor) -> tuple[list[bool], list[bool]]:
+def piece_kinds(base: SentencePieceEncoder) -> tuple[list[bool], list[bool]]:
     """For every id, whether it ends the word before it, and whether it is part of a word itself."""
     starts, inside = [], []
-    for index in range(base.get_piece_size()):
-        piece = base.id_to_piece(index)
-        special = base.is_byte(index) or base.is_control(index) or base.is_unknown(index)
+    for index in range(base.size):
+        piece, _, *atomic = base.describe(index)
         body = piece.removeprefix(WORD_MARK)
-        part = not special and body.isprintable() and WORD_MARK not in body
+        part = not any(atomic) and body.isprintable() and WORD_MARK not in body
         inside.append(part)
         starts.append(not part or piece.startswith(WORD_MARK))
     return starts, inside

@@ -4,15 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import sentencepiece
 from numpy.typing import NDArray
 
 from tapeout.config.dapt import Dapt
 from tapeout.config.training import Training
 from tapeout.data.encode.packing import Ids, blend, endless_order, pack, permutation, windows
-from tapeout.data.encode.prompt import BEGIN, END, encode_example
+from tapeout.data.encode.prompt import encode_example
 from tapeout.data.io.beginning import beginning
 from tapeout.data.io.jsonl import read_jsonl
+from tapeout.encoder.interface import Encoder
+from tapeout.encoder.load import load_encoder
 from tapeout.errors import TapeoutError
 
 Mask = NDArray[np.uint8]
@@ -43,19 +44,19 @@ class Samples:
 
 def text_samples(domain: Path, general: Path, tokenizer: Path, job: Dapt) -> Samples:
     """Windows of domain and general text, ``job.steps * job.global_batch`` of them, in the order of training."""
-    processor = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer))
+    encoder = load_encoder(tokenizer)
     count = job.steps * job.global_batch
     from_general = blend(count, job.general_fraction)
     chosen = np.empty((count, job.seq_length + 1), dtype=np.int64)
     for corpus, places in ((domain, ~from_general), (general, from_general)):
         wanted = int(places.sum())
         if wanted:
-            available = corpus_windows(corpus, processor, job, wanted)
+            available = corpus_windows(corpus, encoder, job, wanted)
             chosen[places] = available[endless_order(job.seed, len(available), wanted)]
     return Samples(chosen[:, :-1], chosen[:, 1:], np.ones((count, job.seq_length), dtype=np.uint8))
 
 
-def corpus_windows(corpus: Path, processor: sentencepiece.SentencePieceProcessor, job: Dapt, wanted: int) -> Ids:
+def corpus_windows(corpus: Path, encoder: Encoder, job: Dapt, wanted: int) -> Ids:
     """Windows of a corpus; documents are drawn in a seeded order until there are twice the windows that are wanted.
 
     Raises:
@@ -68,8 +69,8 @@ def corpus_windows(corpus: Path, processor: sentencepiece.SentencePieceProcessor
     order = permutation(job.seed, 0, len(texts)).tolist()
     while order and tokens < 2 * wanted * job.seq_length:
         batch, order = order[:64], order[64:]
-        for ids in processor.encode([beginning(texts[place], job.document_bytes) for place in batch]):
-            documents.append([BEGIN, *ids, END])
+        for ids in encoder.encode_batch([beginning(texts[place], job.document_bytes) for place in batch]):
+            documents.append([*encoder.bos_ids, *ids, encoder.eos])
             tokens += len(documents[-1])
     cut = windows(documents, job.seq_length)
     if not len(cut):
@@ -84,9 +85,9 @@ def read_rows(path: Path, tokenizer: Path, template: str, limit: int) -> tuple[l
         MalformedRow: a line is no JSON object with an input and an output.
         TooLittleData: no row is short enough.
     """
-    processor = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer))
+    encoder = load_encoder(tokenizer)
     rows = read_jsonl(path, ("input", "output"))
-    encoded = [encode_example(processor, template, row["input"], row["output"]) for row in rows]
+    encoded = [encode_example(encoder, template, row["input"], row["output"]) for row in rows]
     kept = [example for example in encoded if len(example[0]) <= limit + 1]
     if not kept:
         raise TooLittleData(f"{path.name} has no row of at most {limit} tokens.", "Add rows, or raise sft.seq_length.")

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tapeout.encoder.interface import Encoder
+from tapeout.encoder.load import load_encoder
+
 if TYPE_CHECKING:
-    from sentencepiece import SentencePieceProcessor
     from transformers import LlamaForCausalLM
 
 TEXT = "module fifo #(parameter WIDTH = 8) (input wire clk, output reg [WIDTH-1:0] q);\n  assign q = d;\nendmodule\n"
@@ -63,7 +65,5 @@ def model(folder: Path) -> "LlamaForCausalLM":
 
 
 @pytest.fixture(scope="session")
-def tokenizer(folder: Path) -> "SentencePieceProcessor":
-    from sentencepiece import SentencePieceProcessor
-
-    return SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
+def tokenizer(folder: Path) -> Encoder:
+    return load_encoder(folder)

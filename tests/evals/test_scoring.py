@@ -4,9 +4,9 @@ from math import log2
 
 import pytest
 import torch
-from sentencepiece import SentencePieceProcessor
 from transformers import LlamaForCausalLM
 
+from tapeout.encoder.interface import Encoder
 from tapeout.evals.answers import encode_questions, score_answers
 from tapeout.evals.bits_per_byte import score_documents
 from tapeout.evals.rows import Excerpt, Question
@@ -27,7 +27,7 @@ def bits_by_hand(model: LlamaForCausalLM, ids: list[int]) -> float:
     return total
 
 
-def test_bits_of_a_document_that_fits(model: LlamaForCausalLM, tokenizer: SentencePieceProcessor) -> None:
+def test_bits_of_a_document_that_fits(model: LlamaForCausalLM, tokenizer: Encoder) -> None:
     text = "input wire clk ✓"
     ids = [1, *tokenizer.encode(text), 2]
     assert len(ids) < CONTEXT
@@ -37,16 +37,14 @@ def test_bits_of_a_document_that_fits(model: LlamaForCausalLM, tokenizer: Senten
     assert score.tokens == len(ids) - 1
 
 
-def test_end_mark_counts_only_for_whole_documents(model: LlamaForCausalLM, tokenizer: SentencePieceProcessor) -> None:
+def test_end_mark_counts_only_for_whole_documents(model: LlamaForCausalLM, tokenizer: Encoder) -> None:
     text = "input wire clk"
     [part] = score_documents(model, tokenizer, [Excerpt(text, "d", False)], CONTEXT, 0.25, 4096)
     assert part.bits == pytest.approx(bits_by_hand(model, [1, *tokenizer.encode(text)]), abs=2e-3)
     assert part.tokens == len(tokenizer.encode(text))
 
 
-def test_long_document_is_the_sum_of_its_windows(
-    model: LlamaForCausalLM, tokenizer: SentencePieceProcessor, verilog: str
-) -> None:
+def test_long_document_is_the_sum_of_its_windows(model: LlamaForCausalLM, tokenizer: Encoder, verilog: str) -> None:
     text = verilog * 3
     ids = [1, *tokenizer.encode(text), 2]
     assert len(ids) > 2 * CONTEXT
@@ -72,9 +70,7 @@ def test_windows_predict_each_token_once(length: int, overlap: float) -> None:
     assert all(window.first >= max(1, int(overlap * CONTEXT)) for window in windows[1:])
 
 
-def test_batches_and_padding_do_not_matter(
-    model: LlamaForCausalLM, tokenizer: SentencePieceProcessor, verilog: str
-) -> None:
+def test_batches_and_padding_do_not_matter(model: LlamaForCausalLM, tokenizer: Encoder, verilog: str) -> None:
     texts = [verilog[:length] for length in (1, 5, 17, 40, 80, 109)]
     excerpts = [Excerpt(text, str(index), True) for index, text in enumerate(texts)]
     alone = [score_documents(model, tokenizer, [each], CONTEXT, 0.25, 1)[0].bits for each in excerpts]
@@ -90,7 +86,7 @@ def test_more_logits_than_one_part(model: LlamaForCausalLM) -> None:
     assert whole == pytest.approx([sum(part[owner] for part in parts) for owner in range(3)], rel=1e-6)
 
 
-def test_loss_counts_the_answer_only(model: LlamaForCausalLM, tokenizer: SentencePieceProcessor) -> None:
+def test_loss_counts_the_answer_only(model: LlamaForCausalLM, tokenizer: Encoder) -> None:
     question = Question("How wide is q?", "[7:0]", "width", "serv", "ISC", "digest")
     [row] = encode_questions(tokenizer, "{input}\n### Answer: {output}", [question])
     prompt = [1, *tokenizer.encode("How wide is q?\n### Answer: ")]

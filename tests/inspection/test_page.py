@@ -64,7 +64,7 @@ def test_rows_are_counted_as_the_training_reads_them(
     train = measures["sides"]["train"]
     tokens = Tokens(model, job("x", ()))
     rows = [("How wide is a?", "wire [3:0] a;"), ("Which one?", "it")]
-    encoded = [encode_example(tokens.processor, TEMPLATE, *row) for row in rows]
+    encoded = [encode_example(tokens.encoder, TEMPLATE, *row) for row in rows]
     assert (train["rows"], train["left out"], train["without target"]) == (3, 1, 0)
     assert train["tokens"] == sum(len(ids) for ids, _ in encoded)
     assert train["trained"] == sum(sum(mask) for _, mask in encoded)

@@ -9,9 +9,9 @@ from sentencepiece import SentencePieceProcessor
 from transformers import AutoTokenizer
 
 from tapeout.config.base import Base, BaseExtended
+from tapeout.encoder.vocabulary import extend
 from tapeout.models.extend import extend_model
 from tapeout.models.llama.architecture import load, new_llama, save
-from tapeout.tokenizer.sentencepiece_model import extend
 from tests.tokenizer.material import BASE
 
 pytestmark = pytest.mark.environment("nemo")

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sentencepiece
 
 from tapeout.config.sft import Sft
 from tapeout.data.encode.encoded import encode_prompted
+from tapeout.encoder.load import load_encoder
 from tests.nemo.material import ROWS, content, rows_file, tokenizer_model
 
 pytestmark = [pytest.mark.environment("nemo"), pytest.mark.slow]
@@ -40,7 +40,7 @@ def python(place: Path, *words: Any) -> None:
 def test_token_ids_train_as_their_texts(tmp_path: Path) -> None:
     python(tmp_path, "-c", IMPORT, tmp_path)
     (tmp_path / "tokenizer.model").write_bytes(tokenizer_model())
-    processor = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "tokenizer.model"))
+    processor = load_encoder(tmp_path)
     (tmp_path / "encoded").mkdir()
     for side, rows in (("train", ROWS[HALF:]), ("validation", ROWS[4:9])):
         encoded = [encode_prompted(row, JOB.template, processor, JOB.seq_length)[0] for row in rows]

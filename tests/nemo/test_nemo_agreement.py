@@ -10,10 +10,11 @@ from random import Random
 from typing import Any
 
 import pytest
-import sentencepiece
 
 from tapeout.data.encode.chat import ALIGNER, EXTRA_ID, LABELLED, Marks
-from tapeout.data.encode.encoded import WHOLE, Pieces, encode_conversation, encode_prompted
+from tapeout.data.encode.encoded import WHOLE, encode_conversation, encode_prompted
+from tapeout.encoder.interface import Encoder
+from tapeout.encoder.load import load_encoder
 from tests.small_tokenizer import train
 
 pytestmark = pytest.mark.environment("nemo")
@@ -63,8 +64,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def processor(model: Path) -> sentencepiece.SentencePieceProcessor:
-    return sentencepiece.SentencePieceProcessor(model_file=str(model))
+def processor(model: Path) -> Encoder:
+    return load_encoder(model)
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> Path:
@@ -106,7 +107,7 @@ def test_conversations_agree_token_by_token(name: str, model: Path, processor: A
         "end_of_name": marks.end,
     }
     theirs = nemo_batch("chat", write(tmp_path / "rows.jsonl", CONVERSATIONS), model, special_tokens=special)
-    pieces = Pieces(processor)
+    pieces = processor.encode_spans
     assert len(theirs) == len(CONVERSATIONS)
     for row, (tokens, labels, mask) in zip(CONVERSATIONS, theirs, strict=True):
         (ids, ours), cut = encode_conversation(row, marks.render, pieces, 4096)
@@ -153,7 +154,7 @@ def test_prompts_agree_token_by_token(model: Path, processor: Any, tmp_path: Pat
     # a template with words in it: NeMo encodes each part apart, and so with a blank before it (F14); answers are alike
     template = "{input}\n### Answer: {output}"
     theirs = nemo_batch("prompt", path, model, truncation_field="input", **{**options, "prompt_template": template})
-    blank = processor.piece_to_id("▁")
+    blank = next(index for index in range(processor.size) if processor.id_to_piece(index) == "▁")
     for row, (tokens, labels, mask) in zip(rows, theirs, strict=True):
         (ids, ours), _ = encode_prompted(row, template, processor, 4096)
         answers = [

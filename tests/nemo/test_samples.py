@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import sentencepiece
 
 from tapeout.config.dapt import Dapt
 from tapeout.config.sft import Sft
 from tapeout.data.encode.packing import blend, endless_order, pack, windows
 from tapeout.data.encode.prompt import BadTemplate, encode_example, encode_prompt, prompt_text, split_template
 from tapeout.data.io.jsonl import MalformedRow
+from tapeout.encoder.load import load_encoder
 from tapeout.train.samples import TooLittleData, all_rows, packed, read_rows, row_samples, text_samples
 from tests.nemo.material import ROWS, rows_file, tokenizer_model
 
@@ -41,7 +41,7 @@ def test_bad_templates(bad: str) -> None:
 
 
 def test_loss_is_on_the_answer_and_its_end(tokenizer: Path) -> None:
-    processor = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer))
+    processor = load_encoder(tokenizer)
     ids, mask = encode_example(processor, TEMPLATE, "in {x}", "the answer")
     prompt = encode_prompt(processor, TEMPLATE, "in {x}")
     answer = processor.encode("the answer")
@@ -111,7 +111,7 @@ def test_text_is_blended(tokenizer: Path, tmp_path: Path) -> None:
     job = Dapt(steps=5, warm_up=1, seq_length=16, global_batch=4, micro_batch=2, general_fraction=0.25)
     paths = tmp_path / "domain/train.jsonl", tmp_path / "general/train.jsonl"
     samples = text_samples(*paths, tokenizer, job)
-    general = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer)).encode("ready ready")[-1]
+    general = load_encoder(tokenizer).encode("ready ready")[-1]
     assert samples.tokens.shape == (20, 16)
     assert sum(general in row for row in samples.tokens) == 5
     assert np.array_equal(samples.tokens[:, 1:], samples.labels[:, :-1])

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tapeout.config.pretraining import BlendJob
 from tapeout.data.io.empty import EmptyCorpus
 from tapeout.data.shards.blend import blend
-from tapeout.tokenizer.fast_encoder import Encoder
+from tapeout.encoder.bulk import bulk_encoder
+from tapeout.encoder.load import load_encoder
 from tapeout.tokenizer.tokenize_shard import write_tokens
 from tests.pretraining.conftest import WORDS
 
@@ -27,8 +28,9 @@ TEXTS = st.text(st.sampled_from([*" \n\tabcmodule_(){}<>019é\0\x7f" + SPECIAL +
 @settings(deadline=None, max_examples=400)
 @given(st.one_of(TEXTS, st.text(st.characters(exclude_categories=["Cs"]), max_size=40)))
 def test_the_ids_are_those_of_sentencepiece(model: Path, text: str) -> None:
-    encoder = Encoder(model, np.dtype("<u2"), append_end=False)
-    assert np.frombuffer(encoder.encode(text), "<u2").tolist() == encoder.whole.encode(text)
+    encoder = load_encoder(model)
+    bulk = bulk_encoder(encoder, np.dtype("<u2"), append_eos=False)
+    assert np.frombuffer(bulk.encode(text), "<u2").tolist() == encoder.encode(text)
 
 
 def documents(path: Path, count: int) -> list[dict[str, str]]:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tapeout.encoder.sentencepiece import SentencePieceEncoder
+from tapeout.encoder.vocabulary import UnsupportedModel, extend, parse
 from tapeout.tokenizer.extension import extend_vocabulary
 from tapeout.tokenizer.gates import (
     BasePieceChanged,
@@ -17,29 +19,29 @@ from tapeout.tokenizer.gates import (
     measure,
 )
 from tapeout.tokenizer.report import check
-from tapeout.tokenizer.sentencepiece_model import UnsupportedModel, extend, parse, processor
 from tests.tokenizer.material import BASE, DOMAIN, GENERAL, PROSE, core, job
 
 pytestmark = pytest.mark.environment("nemo")
 
-base = processor(BASE)
+base = SentencePieceEncoder(BASE)
 extension = extend_vocabulary(BASE, DOMAIN, GENERAL, job(), threads=1)
 held_out = core("gamma", 3)
 
 
 def test_a_good_extension_passes_and_is_reported() -> None:
     report = check(BASE, extension, held_out, PROSE, job(), threads=1)
-    size = base.get_piece_size()
+    size = base.size
     assert report["vocabulary"] == {"base": size, "extended": size + 24, "multiple": 4}
     assert report["test"]["domain"]["change"] < -0.05
     assert report["test"]["domain"]["bytes"] == sum(len(text.encode()) for text in held_out)
     assert [piece["id"] for piece in report["pieces"]] == list(range(size, size + 24))
-    assert all(processor(extension.model).id_to_piece(piece["id"]) == piece["piece"] for piece in report["pieces"])
+    extended = SentencePieceEncoder(extension.model)
+    assert all(extended.id_to_piece(piece["id"]) == piece["piece"] for piece in report["pieces"])
 
 
 def test_new_scores_lie_below_all_others_and_fall() -> None:
     pieces = parse(extension.model).pieces
-    scores = [piece.score for piece in pieces[base.get_piece_size() :]]
+    scores = [piece.score for piece in pieces[base.size :]]
     assert scores == sorted(set(scores), reverse=True)
     assert scores[0] < min(piece.score for piece in parse(BASE).pieces)
 
@@ -48,12 +50,12 @@ def test_a_changed_base_piece_is_named() -> None:
     proto = parse(extension.model)
     proto.pieces[300].piece = "changed"
     with pytest.raises(BasePieceChanged, match="Piece 300"):
-        check_base_pieces(base, processor(proto.SerializeToString()))
+        check_base_pieces(base, SentencePieceEncoder(proto.SerializeToString()))
 
 
 def test_a_cut_vocabulary_is_named() -> None:
     with pytest.raises(BasePieceChanged, match="None in the extended"):
-        check_base_pieces(processor(extension.model), base)
+        check_base_pieces(SentencePieceEncoder(extension.model), base)
 
 
 def test_an_odd_size_is_named_with_the_way_out() -> None:
@@ -66,7 +68,7 @@ def test_lost_text_is_named() -> None:
     lossy = parse(BASE)
     lossy.normalizer_spec.remove_extra_whitespaces = True
     with pytest.raises(RoundTripBroken, match="is not given back"):
-        check_round_trip(base, processor(lossy.SerializeToString()), ["two  spaces"], 8)
+        check_round_trip(base, SentencePieceEncoder(lossy.SerializeToString()), ["two  spaces"], 8)
 
 
 def test_what_the_base_loses_is_counted_and_not_judged() -> None:

@@ -6,28 +6,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tapeout.encoder.sentencepiece import SentencePieceEncoder
+from tapeout.encoder.vocabulary import merge_ranks, parse
 from tapeout.tokenizer.extension import extend_vocabulary, is_allowed
 from tapeout.tokenizer.merges import TooFewPieces, merged
-from tapeout.tokenizer.sentencepiece_model import merge_ranks, parse, processor
 from tapeout.tokenizer.words import count_words
 from tests.tokenizer.material import BASE, DOMAIN, GENERAL, job
 
 pytestmark = pytest.mark.environment("nemo")
 
 ranks = merge_ranks(parse(BASE))
-base = processor(BASE)
-extended = processor(extend_vocabulary(BASE, DOMAIN, GENERAL, job(), threads=1).model)
+base = SentencePieceEncoder(BASE)
+extended = SentencePieceEncoder(extend_vocabulary(BASE, DOMAIN, GENERAL, job(), threads=1).model)
 
 
 def test_merging_characters_is_what_sentencepiece_does() -> None:
     for text in ("always_ff", "clk_i;", "counter", "[WIDTH-1:0]", "instantiation", "x=%d"):
-        assert list(merged(("▁", *text), ranks)) == base.encode(text, out_type=str)
+        assert list(merged(("▁", *text), ranks)) == base.processor.encode(text, out_type=str)
 
 
 def test_the_extended_model_cuts_as_the_simulation_did() -> None:
     extension = extend_vocabulary(BASE, DOMAIN, GENERAL, job(), threads=2)
-    model = processor(extension.model)
-    real = Counter(piece for texts in DOMAIN.values() for ids in model.encode(texts, out_type=str) for piece in ids)
+    model = SentencePieceEncoder(extension.model)
+    real = Counter(piece for texts in DOMAIN.values() for ids in model.processor.encode(texts, out_type=str) for piece in ids)
     assert {new.piece: extension.uses[new.piece] for new in extension.pieces} == {
         new.piece: real[new.piece] for new in extension.pieces
     }

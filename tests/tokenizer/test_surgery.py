@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from tapeout.tokenizer.sentencepiece_model import extend, parse, processor
+from tapeout.encoder.sentencepiece import SentencePieceEncoder
+from tapeout.encoder.vocabulary import extend, parse
 from tapeout.tokenizer.surgery import (
     OldRowsChanged,
     TokenizerMismatch,
@@ -16,14 +17,14 @@ from tests.tokenizer.material import BASE
 
 pytestmark = pytest.mark.environment("nemo")
 
-base = processor(BASE)
+base = SentencePieceEncoder(BASE)
 
 
 def test_parts_have_no_dummy_prefix() -> None:
     pieces = ["▁clk", "clk", "▁designs", "designs"]
     parts = parts_of_new_pieces(BASE, extend(BASE, pieces))
     assert ["".join(base.id_to_piece(part) for part in ids) for ids in parts] == pieces
-    with_prefix = base.encode(pieces[1], out_type=str)
+    with_prefix = base.processor.encode(pieces[1], out_type=str)
     assert "".join(with_prefix) == "▁clk"
 
 

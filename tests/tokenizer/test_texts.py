@@ -7,7 +7,7 @@ import pytest
 
 from tapeout.data.io.empty import EmptyCorpus
 from tapeout.data.io.jsonl import MalformedRow
-from tapeout.tokenizer.sentencepiece_model import ModelFileMissing, model_in_source
+from tapeout.tokenizer.extension import ModelFileMissing, model_in_source
 from tapeout.tokenizer.texts import read_texts, read_texts_by_source
 
 pytestmark = pytest.mark.environment("nemo")
@@ -31,12 +31,12 @@ def test_bad_corpora_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("archive", ["x-1-py3-none-any.whl", "x.zip"])
 def test_the_model_is_found_in_the_archive_or_its_absence_named(tmp_path: Path, archive: str) -> None:
-    with pytest.raises(ModelFileMissing, match=r"no file a/b\.model.*holds nothing"):
+    with pytest.raises(ModelFileMissing, match=r"no file a/b\.model.*files: nothing"):
         model_in_source(tmp_path, "a/b.model")
     with zipfile.ZipFile(tmp_path / archive, "w") as opened:
         opened.writestr("a/b.model", b"bytes")
     assert model_in_source(tmp_path, "a/b.model") == b"bytes"
-    with pytest.raises(ModelFileMissing, match=rf"(?s)no file a/c\.model.*holds {archive}.*fix: Set tokenizer\.source"):
+    with pytest.raises(ModelFileMissing, match=rf"(?s)no file a/c\.model.*files: {archive}.*fix: Set tokenizer\.source"):
         model_in_source(tmp_path, "a/c.model")
 
 

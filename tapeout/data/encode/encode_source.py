@@ -7,17 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import sentencepiece
-
 from tapeout.config.imported import SIDES, EncodeJob
 from tapeout.data.encode.chat import ALIGNER, EXTRA_ID, ChatTemplate, Render
-from tapeout.data.encode.encoded import Pieces, Unfit, control_pieces, encode_conversation, encode_prompted
-from tapeout.data.encode.prompt import BEGIN, END, TEMPLATE_FILE
+from tapeout.data.encode.encoded import Unfit, encode_conversation, encode_prompted
+from tapeout.data.encode.prompt import TEMPLATE_FILE
 from tapeout.data.io.jsonl import read_jsonl, write_json, write_jsonl
+from tapeout.encoder.load import load_encoder
 from tapeout.errors import TapeoutError
 
 MARKS = {"aligner": ALIGNER, "extra_id": EXTRA_ID}
-WORD_MARK = "\N{LOWER ONE EIGHTH BLOCK}"
 SHOWN = 5
 AGAIN, SAME = "the same as another row once made shorter", "the same token ids as another row"
 
@@ -59,19 +57,21 @@ class Encoding:
     """How rows of either kind become ids and masks.
 
     Args:
-        tokenizer: SentencePiece model.
+        tokenizer: the tokenizer's file.
         job: template, marks and length.
     """
 
     def __init__(self, tokenizer: Path, job: EncodeJob) -> None:
         self.job = job
-        self.processor = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer))
-        self.pieces = Pieces(self.processor, controls=job.prompt.tokens == "template")
+        self.encoder = load_encoder(tokenizer)
+        rendered = job.prompt.tokens == "template"
+        self.tokenize = self.encoder.encode_rendered if rendered else self.encoder.encode_spans
         self.render: Render
-        if job.prompt.tokens == "template":
-            begin, end = self.processor.id_to_piece(BEGIN), self.processor.id_to_piece(END)
+        if rendered:
+            bos = "" if self.encoder.bos is None else self.encoder.id_to_piece(self.encoder.bos)
+            eos = self.encoder.id_to_piece(self.encoder.eos)
             self.chat_template = job.chat_template or ""
-            self.render = ChatTemplate(self.chat_template, tuple(control_pieces(self.processor)), begin, end).render
+            self.render = ChatTemplate(self.chat_template, tuple(self.encoder.control_pieces), bos, eos).render
         else:
             marks = MARKS[job.prompt.tokens]
             self.chat_template, self.render = marks.template, marks.render
@@ -82,9 +82,9 @@ class Encoding:
         for row in read_jsonl(path):
             try:
                 if "conversations" in row:
-                    (ids, mask), shorter = encode_conversation(row, self.render, self.pieces, self.job.seq_length)
+                    (ids, mask), shorter = encode_conversation(row, self.render, self.tokenize, self.job.seq_length)
                 else:
-                    (ids, mask), shorter = encode_prompted(row, self.job.template, self.processor, self.job.seq_length)
+                    (ids, mask), shorter = encode_prompted(row, self.job.template, self.encoder, self.job.seq_length)
                 other, cut = seen.setdefault(tuple(ids), (row["digest"], shorter))
                 if other != row["digest"]:  # equal rows are here only if the split was to keep them
                     raise Unfit(AGAIN if cut or shorter else SAME)
@@ -92,7 +92,7 @@ class Encoding:
                 side.dropped[str(error)] += 1
                 side.first.setdefault(str(error), []).append(row["digest"])
                 continue
-            if any(WORD_MARK in text for text in texts_of(row)):
+            if any(map(self.encoder.is_altered, texts_of(row))):
                 side.counts["rows with U+2581, which the tokenizer takes for a blank"] += 1
             side.counts.update({"rows": 1, "tokens": len(ids), "trained": sum(mask), "made shorter": int(shorter)})
             yield {"ids": ids, "mask": mask, "digest": row["digest"], "category": row["category"]}

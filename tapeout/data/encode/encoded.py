@@ -4,16 +4,18 @@ No row is cut through its answer, and none is trained on that has nothing to tra
 shorter where that loses nothing, or left out and counted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
-
-import sentencepiece
 
 from tapeout.data.encode.chat import ForgedMark, Render, Span
 from tapeout.data.encode.prompt import encode_example
+from tapeout.encoder.interface import Encoder, Token
 
 Encoded = tuple[list[int], list[int]]
 """Ids, and a mask of the same length: 1 where the loss counts."""
+
+Tokenize = Callable[[str], list[Token]]
+"""``Encoder.encode_spans``, or ``encode_rendered`` for a chat template that writes control pieces."""
 
 WHOLE = "{input}{output}"
 """Template of rows whose input is the whole prompt already."""
@@ -23,41 +25,7 @@ class Unfit(ValueError):
     """A row that cannot be trained on, with the reason under which it is counted."""
 
 
-class Pieces:
-    """A SentencePiece tokenizer that tells which characters a token stands for.
-
-    Args:
-        processor: the tokenizer.
-        controls: whether control pieces in a text (``</s>``) are those pieces, as a chat template writes them; else
-            they are letters like others.
-    """
-
-    def __init__(self, processor: sentencepiece.SentencePieceProcessor, controls: bool = False) -> None:
-        self.processor = processor
-        self.controls = control_pieces(processor) if controls else {}
-
-    def encode(self, text: str) -> list[tuple[int, int, int]]:
-        """Id, first character and end of each token; a token of no character of its own stands before the next one."""
-        tokens: list[tuple[int, int, int]] = []
-        start = 0
-        while start < len(text):
-            found = [(place, piece) for piece in self.controls if (place := text.find(piece, start)) >= 0]
-            place, piece = min(found, key=lambda each: (each[0], -len(each[1])), default=(len(text), ""))
-            if place > start:
-                part = self.processor.encode(text[start:place], out_type="immutable_proto")
-                tokens += [(token.id, start + token.begin, start + token.end) for token in part.pieces]
-            if piece:
-                tokens.append((self.controls[piece], place, place + len(piece)))
-            start = place + len(piece)
-        return tokens
-
-
-def control_pieces(processor: sentencepiece.SentencePieceProcessor) -> dict[str, int]:
-    """Control pieces of a tokenizer and their ids."""
-    return {processor.id_to_piece(each): each for each in range(len(processor)) if processor.is_control(each)}
-
-
-def mask_of(tokens: list[tuple[int, int, int]], spans: list[Span]) -> list[int]:
+def mask_of(tokens: list[Token], spans: list[Span]) -> list[int]:
     """1 for each token of which every character lies in one of the spans.
 
     A token without a character of its own (a byte of a character whose last byte has it) goes with the next token.
@@ -73,7 +41,7 @@ def mask_of(tokens: list[tuple[int, int, int]], spans: list[Span]) -> list[int]:
 
 
 def encode_conversation(
-    row: Mapping[str, Any], render: Render, pieces: Pieces, seq_length: int
+    row: Mapping[str, Any], render: Render, tokenize: Tokenize, seq_length: int
 ) -> tuple[Encoded, bool]:
     """A conversation as ids and mask, and whether its last turns were left out because they did not fit (F57).
 
@@ -86,7 +54,7 @@ def encode_conversation(
             text, spans = render({**row, "conversations": turns})
         except ForgedMark as error:
             raise Unfit("a text holds a mark of the prompt") from error
-        tokens = pieces.encode(text)
+        tokens = tokenize(text)
         mask = mask_of(tokens, spans)
         if len(tokens) <= seq_length + 1:
             if not any(mask[1:]):
@@ -98,16 +66,14 @@ def encode_conversation(
     raise Unfit("no answer within seq_length")
 
 
-def encode_prompted(
-    row: Mapping[str, Any], template: str, processor: sentencepiece.SentencePieceProcessor, seq_length: int
-) -> tuple[Encoded, bool]:
+def encode_prompted(row: Mapping[str, Any], template: str, encoder: Encoder, seq_length: int) -> tuple[Encoded, bool]:
     """An input and its output as ids and mask, and whether the context was made shorter.
 
     Raises:
         Unfit: it is too long, and has no context that can be made shorter.
     """
     about = row.get("context")
-    ids, mask = encode_example(processor, WHOLE if about else template, row["input"], row["output"])
+    ids, mask = encode_example(encoder, WHOLE if about else template, row["input"], row["output"])
     if len(ids) <= seq_length + 1:
         return (ids, mask), False
     if not about:
@@ -118,7 +84,7 @@ def encode_prompted(
     while lowest <= highest:
         middle = (lowest + highest) // 2
         text = shortened(row["input"], (about[0], about[1]), row["answer"], middle)
-        found = encode_example(processor, WHOLE, text, row["output"])
+        found = encode_example(encoder, WHOLE, text, row["output"])
         if len(found[0]) <= seq_length + 1:
             best, lowest = found, middle + 1
         else:

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import sentencepiece
 from numpy.typing import NDArray
 
 from tapeout.data.encode.packed import Row, write_packed
@@ -15,6 +14,8 @@ from tapeout.data.encode.prompt import encode_example
 from tapeout.data.io.empty import EmptyCorpus
 from tapeout.data.io.jsonl import parse_row, write_json
 from tapeout.data.io.parallel import in_order
+from tapeout.encoder.interface import Encoder
+from tapeout.encoder.load import load_encoder
 
 BATCH = 2**18
 """Bytes of rows that go to a process at once."""
@@ -60,13 +61,13 @@ class Flat:
         return (self[place] for place in range(len(self)))
 
 
-_processor: sentencepiece.SentencePieceProcessor | None = None
+_encoder: Encoder | None = None
 
 
 def start(model: Path) -> None:
     """Read the model in a process that is going to encode."""
-    global _processor
-    _processor = sentencepiece.SentencePieceProcessor(model_file=str(model))
+    global _encoder
+    _encoder = load_encoder(model)
 
 
 def pack_file(path: Path, model: Path, template: str, length: int, output: Path, workers: int) -> None:
@@ -106,12 +107,12 @@ def _batches(path: Path) -> Iterator[Lines]:
 
 def encode_lines(numbered: Lines, path: Path, template: str, length: int) -> Flat:
     """Encode some rows."""
-    assert _processor is not None, "start() has not been called in this process"
+    assert _encoder is not None, "start() has not been called in this process"
     made = Flat()
     first, lines = numbered
     for number, line in enumerate(lines, start=first):
         row = parse_row(path, number, line, FIELDS)
-        ids, mask = encode_example(_processor, template, row["input"], row["output"])
+        ids, mask = encode_example(_encoder, template, row["input"], row["output"])
         if len(ids) > length + 1:
             made.too_long += 1
         else:

@@ -1,11 +1,7 @@
 """The prompt template and its use: the one place where an instruction row becomes token ids (F47, F48, F55, F57)."""
 
-from typing import Protocol
-
+from tapeout.encoder.interface import Encoder
 from tapeout.errors import TapeoutError
-
-BEGIN, END = 1, 2
-"""Ids of ``<s>`` and ``</s>`` in a Llama vocabulary; every row starts with the one and ends with the other (F48)."""
 
 TEMPLATE_FILE = "prompt_template.json"
 """File in the folder of a fine-tuned model that holds its template, as ``{"template": ...}`` (F55)."""
@@ -13,14 +9,6 @@ TEMPLATE_FILE = "prompt_template.json"
 
 class BadTemplate(TapeoutError):
     """A prompt template without exactly one ``{input}`` before exactly one ``{output}``."""
-
-
-class Encoder(Protocol):
-    """What is needed of a tokenizer; ``sentencepiece.SentencePieceProcessor`` has it."""
-
-    def encode(self, text: str) -> list[int]:
-        """Token ids of ``text``, without special tokens."""
-        ...
 
 
 def split_template(template: str) -> tuple[str, str, str]:
@@ -47,7 +35,7 @@ def prompt_text(template: str, input_text: str) -> str:
 
 def encode_prompt(tokenizer: Encoder, template: str, input_text: str) -> list[int]:
     """``<s>`` and the prompt's ids: what generation starts from."""
-    return [BEGIN, *tokenizer.encode(prompt_text(template, input_text))]
+    return [*tokenizer.bos_ids, *tokenizer.encode(prompt_text(template, input_text))]
 
 
 def encode_example(tokenizer: Encoder, template: str, input_text: str, output: str) -> tuple[list[int], list[int]]:
@@ -57,5 +45,5 @@ def encode_example(tokenizer: Encoder, template: str, input_text: str, output: s
     1 on the answer and on ``</s>``, 0 on the prompt. Rows that are too long are the caller's to drop, never to cut.
     """
     prompt = encode_prompt(tokenizer, template, input_text)
-    answer = [*tokenizer.encode(output), END]
+    answer = [*tokenizer.encode(output), tokenizer.eos]
     return prompt + answer, [0] * len(prompt) + [1] * len(answer)

@@ -8,7 +8,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from tapeout.config.base import Base
-from tapeout.tokenizer.sentencepiece_model import processor
+from tapeout.encoder.load import load_encoder
 
 TOKENIZER_CONFIG = {
     "tokenizer_class": "LlamaTokenizer",
@@ -23,7 +23,7 @@ TOKENIZER_CONFIG = {
 }
 
 
-def llama_config(job: Base, vocabulary: int, bos: int, eos: int) -> LlamaConfig:
+def llama_config(job: Base, vocabulary: int, bos: int | None, eos: int) -> LlamaConfig:
     """Configuration of a Llama with separate input and output rows, in 32-bit floats."""
     return LlamaConfig(
         vocab_size=vocabulary,
@@ -59,9 +59,9 @@ def save(model: LlamaForCausalLM, tokenizer: Path, output: Path) -> None:
 
 def new_llama(job: Base, tokenizer: Path) -> LlamaForCausalLM:
     """A model with initial weights drawn from the seed."""
-    pieces = processor(tokenizer.read_bytes())
+    encoder = load_encoder(tokenizer)
     torch.manual_seed(job.seed)
-    return LlamaForCausalLM(llama_config(job, pieces.get_piece_size(), pieces.bos_id(), pieces.eos_id()))
+    return LlamaForCausalLM(llama_config(job, encoder.size, encoder.bos, encoder.eos))
 
 
 def load(folder: Path) -> LlamaForCausalLM:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sentencepiece
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,9 +13,7 @@ from tapeout.data.encode.chat import ALIGNER, EXTRA_ID, LABELLED, ChatTemplate, 
 from tapeout.data.encode.encode_source import NothingFits, encode_source
 from tapeout.data.encode.encoded import (
     WHOLE,
-    Pieces,
     Unfit,
-    control_pieces,
     encode_conversation,
     encode_prompted,
     mask_of,
@@ -24,6 +21,8 @@ from tapeout.data.encode.encoded import (
 )
 from tapeout.data.encode.encoded_rows import read_encoded
 from tapeout.data.io.jsonl import MalformedRow
+from tapeout.encoder.interface import Encoder
+from tapeout.encoder.load import load_encoder
 from tests.data.imported.material import imported, write_lines
 from tests.small_tokenizer import train
 
@@ -57,8 +56,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def processor(model: Path) -> sentencepiece.SentencePieceProcessor:
-    return sentencepiece.SentencePieceProcessor(model_file=str(model))
+def processor(model: Path) -> Encoder:
+    return load_encoder(model)
 
 
 def talk(*texts: str, labels: bool = False, kind: str | None = LABELLED) -> dict[str, Any]:
@@ -101,12 +100,12 @@ def test_a_text_with_a_mark_is_refused(text: str) -> None:
 
 
 def test_the_models_own_template(processor: Any) -> None:
-    template = ChatTemplate(LLAMA_2, tuple(control_pieces(processor)), "<s>", "</s>")
+    template = ChatTemplate(LLAMA_2, tuple(processor.control_pieces), "<s>", "</s>")
     row = talk("a", "b", "c", "d")
     text, spans = template.render(row)
     assert text == "<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\na [/INST] b </s><s>[INST] c [/INST] d </s>"
     assert trained(text, spans) == [" b </s>", " d </s>"]
-    (ids, mask), _ = encode_conversation(row, template.render, Pieces(processor, controls=True), 500)
+    (ids, mask), _ = encode_conversation(row, template.render, processor.encode_rendered, 500)
     assert ids[0] == 1 and ids.count(2) == 2 and sum(mask[place] for place, token in enumerate(ids) if token == 2) == 2
     with pytest.raises(ForgedMark):
         template.render(talk("a", "b </s>"))
@@ -133,7 +132,7 @@ def test_the_mask_covers_the_answers_and_no_more(processor: Any, said: list[str]
         text, spans = marks.render(row)
     except ForgedMark:
         return
-    (ids, mask), _ = encode_conversation(row, marks.render, Pieces(processor), 100_000)
+    (ids, mask), _ = encode_conversation(row, marks.render, processor.encode_spans, 100_000)
     assert processor.decode(ids) == text and ids == processor.encode(text)
     if marks is ALIGNER:  # byte pieces part the turns, so that no token reaches over a border
         runs, last = [], 0
@@ -154,12 +153,7 @@ def test_the_mask_covers_the_answers_and_no_more(processor: Any, said: list[str]
 
 def _bytes(processor: Any, ids: list[int]) -> bytes:
     """What tokens stand for, without SentencePiece's rule that a text has no blank at its beginning."""
-    return b"".join(
-        bytes([int(processor.id_to_piece(each)[3:-1], 16)])
-        if processor.is_byte(each)
-        else processor.id_to_piece(each).replace("▁", " ").encode()
-        for each in ids
-    )
+    return b"".join(map(processor.id_to_bytes, ids))
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -175,7 +169,7 @@ def test_an_answer_is_masked_whole(processor: Any, question: str, answer: str) -
 
 def test_long_conversations_lose_whole_turns(processor: Any) -> None:
     row = talk(*(f"turn {number} of the conversation" for number in range(8)))
-    pieces = Pieces(processor)
+    pieces = processor.encode_spans
     (whole, mask), cut = encode_conversation(row, ALIGNER.render, pieces, 10_000)
     assert not cut
     (same, _), cut = encode_conversation(row, ALIGNER.render, pieces, len(whole) - 1)

@@ -3,12 +3,13 @@
 from typing import Any
 
 import pytest
-import sentencepiece
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tapeout.data.encode.chat import ALIGNER, EXTRA_ID, LABELLED, ChatTemplate, ForgedMark
-from tapeout.data.encode.encoded import Pieces, Unfit, control_pieces, encode_conversation
+from tapeout.data.encode.encoded import Tokenize, Unfit, encode_conversation
+from tapeout.encoder.interface import Encoder
+from tapeout.encoder.load import load_encoder
 from tests.data.imported.test_encoded import LLAMA_2, SENTENCES
 from tests.small_tokenizer import train
 
@@ -48,15 +49,15 @@ QUICK = settings(
 
 
 @pytest.fixture(scope="module")
-def processor(tmp_path_factory: pytest.TempPathFactory) -> sentencepiece.SentencePieceProcessor:
+def processor(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
     path = tmp_path_factory.mktemp("model") / "tokenizer.model"
     path.write_bytes(train(SENTENCES * 20, hard_vocab_limit=False))
-    return sentencepiece.SentencePieceProcessor(model_file=str(path))
+    return load_encoder(path)
 
 
-def renderings(processor: Any) -> dict[str, tuple[Any, Pieces]]:
-    controls = tuple(control_pieces(processor))
-    plain, whole = Pieces(processor), Pieces(processor, controls=True)
+def renderings(processor: Any) -> dict[str, tuple[Any, Tokenize]]:
+    controls = tuple(processor.control_pieces)
+    plain, whole = processor.encode_spans, processor.encode_rendered
     return {
         "aligner": (ALIGNER.render, plain),
         "extra_id": (EXTRA_ID.render, plain),
@@ -79,12 +80,7 @@ def talk(texts: list[str], labels: bool) -> dict[str, Any]:
 
 def stood_for(processor: Any, ids: list[int]) -> bytes:
     """The bytes of tokens one by one, control pieces by their names."""
-    return b"".join(
-        bytes([int(processor.id_to_piece(each)[3:-1], 16)])
-        if processor.is_byte(each)
-        else processor.id_to_piece(each).replace("▁", " ").encode()
-        for each in ids
-    )
+    return b"".join(map(processor.id_to_bytes, ids))
 
 
 @QUICK
@@ -139,4 +135,4 @@ def test_decoding_gives_back_what_was_encoded(processor: Any, given_text: str) -
     """But for the word mark, which SentencePiece's models have no other form for than a blank."""
     plain = given_text.replace("\N{LOWER ONE EIGHTH BLOCK}", " ")
     assert processor.decode(processor.encode(given_text)) == plain
-    assert processor.decode([token for token, _, _ in Pieces(processor).encode(given_text)]) == plain
+    assert processor.decode([token for token, _, _ in processor.encode_spans(given_text)]) == plain

@@ -1,0 +1,91 @@
+"""The interface of a tokenizer."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Protocol
+
+Token = tuple[int, int, int]
+"""Id of a token, its first character in the text, and the character after its last."""
+
+
+class Encoder(Protocol):
+    """A tokenizer. Implementations subclass it.
+
+    Attributes:
+        size: number of pieces in the vocabulary; ids are below it.
+        bos: id that starts a sequence; None if the vocabulary has none.
+        eos: id that ends a sequence.
+        pad: id of padding; None if the vocabulary has none.
+        unk: id of what the vocabulary cannot spell; None if the vocabulary has none.
+        byte_fallback: whether every text can be spelled, if need be byte by byte.
+        control_pieces: ids of the pieces that mark structure and that plain text never encodes to, by name (``</s>``).
+        added_pieces: ids of the pieces that are matched whole, before any merge, by name.
+        reserved_characters: characters that decoding does not give back, because the vocabulary uses them itself.
+    """
+
+    size: int
+    bos: int | None
+    eos: int
+    pad: int | None
+    unk: int | None
+    byte_fallback: bool
+    control_pieces: Mapping[str, int]
+    added_pieces: Mapping[str, int]
+    reserved_characters: str
+
+    @abstractmethod
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of a text, without special ids."""
+
+    @abstractmethod
+    def encode_spans(self, text: str) -> list[Token]:
+        """Return the tokens of a text, each with the characters that it stands for.
+
+        A token without a character of its own (all but the last byte of a character that is spelled in bytes) has an
+        empty span before the next token.
+        """
+
+    @abstractmethod
+    def decode(self, ids: list[int]) -> str:
+        """Return the text of some ids; special ids have none."""
+
+    @abstractmethod
+    def id_to_piece(self, index: int) -> str:
+        """Return a piece as the vocabulary writes it."""
+
+    @abstractmethod
+    def id_to_bytes(self, index: int) -> bytes:
+        """Return the UTF-8 bytes that a piece stands for; a control piece stands for its name."""
+
+    def encode_batch(self, texts: list[str], threads: int = -1) -> list[list[int]]:
+        """Return the ids of each text.
+
+        Args:
+            texts: any number.
+            threads: how many to use, -1 for all processors; the result does not depend on it.
+        """
+        return [self.encode(text) for text in texts]
+
+    def encode_rendered(self, text: str) -> list[Token]:
+        """Return the tokens of a rendered chat template, where the name of a control piece stands for that piece."""
+        tokens: list[Token] = []
+        start = 0
+        while start < len(text):
+            matches = [(index, name) for name in self.control_pieces if (index := text.find(name, start)) >= 0]
+            index, name = min(matches, key=lambda match: (match[0], -len(match[1])), default=(len(text), ""))
+            if index > start:
+                part = self.encode_spans(text[start:index])
+                tokens += [(token, start + first, start + last) for token, first, last in part]
+            if name:
+                tokens.append((self.control_pieces[name], index, index + len(name)))
+            start = index + len(name)
+        return tokens
+
+    @property
+    def bos_ids(self) -> list[int]:
+        """The ids that every sequence starts with: bos, or none if the vocabulary has no bos."""
+        return [] if self.bos is None else [self.bos]
+
+    def is_altered(self, text: str) -> bool:
+        """Return whether decoding gives another text, because of a reserved character."""
+        return any(character in text for character in self.reserved_characters)

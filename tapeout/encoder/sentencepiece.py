@@ -1,0 +1,89 @@
+"""Encoder for SentencePiece models."""
+
+from pathlib import Path
+
+import sentencepiece
+from sentencepiece import sentencepiece_model_pb2 as protocol
+
+from tapeout.encoder.interface import Encoder, Token
+
+MODEL_FILE = "tokenizer.model"
+WORD_MARK = "\N{LOWER ONE EIGHTH BLOCK}"
+"""The character that stands for a space in pieces; in a text it is decoded to a space."""
+
+PieceFacts = tuple[str, float, bool, bool, bool]
+"""A piece, its score, and whether it is a byte, a control piece or the unknown piece."""
+
+
+class SentencePieceEncoder(Encoder):
+    """SentencePiece's own encoder.
+
+    Args:
+        model: content of a model file.
+    """
+
+    reserved_characters = WORD_MARK
+
+    def __init__(self, model: bytes) -> None:
+        self.model = model
+        self.processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        self.size = self.processor.get_piece_size()
+        self.bos = optional(self.processor.bos_id())
+        self.eos = self.processor.eos_id()
+        self.pad = optional(self.processor.pad_id())
+        self.unk = optional(self.processor.unk_id())
+        kinds = protocol.ModelProto.SentencePiece
+        pieces = protocol.ModelProto.FromString(model).pieces
+        self.byte_fallback = any(piece.type == kinds.BYTE for piece in pieces)
+        self.control_pieces = {piece.piece: index for index, piece in enumerate(pieces) if piece.type == kinds.CONTROL}
+        self.added_pieces = {
+            piece.piece: index for index, piece in enumerate(pieces) if piece.type == kinds.USER_DEFINED
+        }
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of a text, without special ids."""
+        ids: list[int] = self.processor.encode(text)
+        return ids
+
+    def encode_batch(self, texts: list[str], threads: int = -1) -> list[list[int]]:
+        """Return the ids of each text; see ``Encoder.encode_batch``."""
+        ids: list[list[int]] = self.processor.encode(texts, out_type=int, num_threads=threads)
+        return ids
+
+    def encode_spans(self, text: str) -> list[Token]:
+        """Return the tokens of a text, each with the characters that it stands for."""
+        encoded = self.processor.encode(text, out_type="immutable_proto")
+        return [(token.id, token.begin, token.end) for token in encoded.pieces]
+
+    def decode(self, ids: list[int]) -> str:
+        """Return the text of some ids; special ids have none."""
+        text: str = self.processor.decode(ids)
+        return text
+
+    def id_to_piece(self, index: int) -> str:
+        """Return a piece as the vocabulary writes it."""
+        piece: str = self.processor.id_to_piece(index)
+        return piece
+
+    def id_to_bytes(self, index: int) -> bytes:
+        """Return the UTF-8 bytes that a piece stands for; a control piece stands for its name."""
+        piece = self.id_to_piece(index)
+        if self.processor.is_byte(index):
+            return bytes([int(piece[3:-1], 16)])  # <0x0A>
+        return piece.replace(WORD_MARK, " ").encode()
+
+    def describe(self, index: int) -> PieceFacts:
+        """Return what a model states about a piece."""
+        processor = self.processor
+        kinds = processor.is_byte(index), processor.is_control(index), processor.is_unknown(index)
+        return self.id_to_piece(index), processor.get_score(index), *kinds
+
+
+def load(path: Path) -> SentencePieceEncoder:
+    """Read a model file, or the file ``tokenizer.model`` of a folder."""
+    return SentencePieceEncoder((path / MODEL_FILE if path.is_dir() else path).read_bytes())
+
+
+def optional(index: int) -> int | None:
+    """Return a special id; SentencePiece says -1 for one that the vocabulary does not have."""
+    return None if index < 0 else index

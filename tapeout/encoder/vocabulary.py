@@ -1,0 +1,82 @@
+"""SentencePiece models as data: the order of merges, and models with more pieces.
+
+A model is a protocol buffer of pieces with scores. In a BPE model the score is the merge order: of all neighbouring
+pairs whose concatenation is a piece, the one with the highest score is merged first, the leftmost of equals.
+
+Only the steps that extend a vocabulary import this module, so that an edit here does not retrain a model.
+"""
+
+import numpy
+from sentencepiece import sentencepiece_model_pb2 as protocol
+
+from tapeout.encoder.sentencepiece import WORD_MARK, SentencePieceEncoder
+from tapeout.errors import TapeoutError
+
+Piece = protocol.ModelProto.SentencePiece
+NORMAL = Piece.NORMAL
+ATOMIC = {Piece.BYTE, Piece.CONTROL, Piece.UNKNOWN}
+"""Types of pieces that no merge makes."""
+
+
+class UnsupportedModel(TapeoutError):
+    """The base model is not one whose merges can be continued."""
+
+
+def parse(model: bytes) -> protocol.ModelProto:
+    """Return the protocol buffer of a model.
+
+    Raises:
+        UnsupportedModel: it is not BPE with byte fallback and an identity normalizer; with anything else the continued
+            merges would differ from SentencePiece's, or lose text.
+    """
+    proto = protocol.ModelProto.FromString(model)
+    bpe = proto.trainer_spec.model_type == protocol.TrainerSpec.BPE
+    exact = proto.normalizer_spec.name == "identity" and not proto.normalizer_spec.remove_extra_whitespaces
+    if not (bpe and exact and proto.trainer_spec.byte_fallback):
+        raise UnsupportedModel(
+            "The base tokenizer is not a SentencePiece BPE model with byte fallback and identity normalization.",
+            "Set tokenizer.model_file to such a model, for instance that of Llama 2 or Mistral 7B.",
+        )
+    return proto
+
+
+def merge_ranks(proto: protocol.ModelProto) -> dict[str, int]:
+    """Return the rank of every normal piece in the merge order, 0 first; of equal scores the lower id first."""
+    order = sorted(
+        (index for index, piece in enumerate(proto.pieces) if piece.type == NORMAL),
+        key=lambda index: (-proto.pieces[index].score, index),
+    )
+    return {proto.pieces[index].piece: rank for rank, index in enumerate(order)}
+
+
+def extend(model: bytes, pieces: list[str]) -> bytes:
+    """Return the model with ``pieces`` appended as normal pieces.
+
+    Their scores descend from the lowest base score in the smallest steps of a 32-bit float, so that every base merge
+    is done before any new one, and the new ones in the given order. (User-defined pieces would be matched before all
+    merges, in any context.)
+    """
+    proto = parse(model)
+    score = min(numpy.float32(piece.score) for piece in proto.pieces)
+    for piece in pieces:
+        score = numpy.nextafter(score, numpy.float32("-inf"))
+        proto.pieces.add(piece=piece, score=float(score), type=NORMAL)
+    proto.trainer_spec.vocab_size = len(proto.pieces)
+    serialized: bytes = proto.SerializeToString(deterministic=True)
+    return serialized
+
+
+def encoder_without_prefix(model: bytes) -> SentencePieceEncoder:
+    """Return an encoder that puts no space before the first character of a text.
+
+    It splits a piece into its parts as they are: a piece from the middle of a word does not begin one, and a
+    word-initial piece gets no second word mark.
+    """
+    proto = parse(model)
+    proto.normalizer_spec.add_dummy_prefix = False
+    return SentencePieceEncoder(proto.SerializeToString(deterministic=True))
+
+
+def piece_text(piece: str) -> str:
+    """Return the text that a piece stands for."""
+    return piece.replace(WORD_MARK, " ")
