@@ -28,7 +28,9 @@ def test_merging_characters_is_what_sentencepiece_does() -> None:
 def test_the_extended_model_cuts_as_the_simulation_did() -> None:
     extension = extend_vocabulary(BASE, DOMAIN, GENERAL, job(), threads=2)
     model = SentencePieceEncoder(extension.model)
-    real = Counter(piece for texts in DOMAIN.values() for ids in model.processor.encode(texts, out_type=str) for piece in ids)
+    real = Counter(
+        piece for texts in DOMAIN.values() for ids in model.processor.encode(texts, out_type=str) for piece in ids
+    )
     assert {new.piece: extension.uses[new.piece] for new in extension.pieces} == {
         new.piece: real[new.piece] for new in extension.pieces
     }
