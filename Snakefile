@@ -46,7 +46,6 @@ rule all:
 include: "rules/sources.smk"
 include: "rules/corpus.smk"
 include: "rules/instructions.smk"
-include: "rules/imported.smk"
 include: "rules/data_report.smk"
 include: "rules/tokenizer.smk"
 include: "rules/model.smk"

@@ -3,7 +3,7 @@ rule inspected:
         action("inspected/{set}"),
         rows=lambda wildcards: artifact(wildcards.set),
         encoded=lambda wildcards: [
-            artifact(f"encoded/{name}") for name in looked_at.imported if wildcards.set == f"imported/{name}"
+            artifact(f"encoded/{name}") for name in looked_at.instructions if wildcards.set == f"instructions/{name}"
         ],
         tests=[artifact(name, path) for name, path in looked_at.tests],
         tokenizer=artifact("tokenizer", "tokenizer.model"),

@@ -8,7 +8,7 @@ rule evaluate:
         model=lambda wildcards: artifact(MEASURED[wildcards.model]),
         domain=artifact("corpus/domain", "test.jsonl"),
         general=artifact("corpus/general", "test.jsonl"),
-        instructions=artifact("instructions/splits", "test.jsonl"),
+        instructions=artifact("instructions/rtl", "test.jsonl"),
     output:
         sealed("evaluation/{model}.json"),
     wildcard_constraints:

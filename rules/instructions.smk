@@ -1,85 +1,53 @@
-rule instructions_raw:
+rule instructions:
     input:
-        action("instructions/raw.jsonl"),
-        sources=[artifact(f"sources/{name}") for name in settings.corpus.domain.sources],
+        action("instructions/{name}"),
+        sources=lambda wildcards: [artifact(f"sources/{name}") for name in settings.set_sources(wildcards.name)],
     output:
-        sealed("instructions/raw.jsonl"),
+        sealed("instructions/{name}"),
+    wildcard_constraints:
+        name=wiring.instruction_sets,
     params:
-        **parameters(
-            settings.instructions.raw,
-            domain=settings.corpus.domain.identity(),
-            licences={name: settings.sources[name].licence for name in settings.corpus.domain.sources},
-        ),
-    resources:
-        **site.cpu,
-    localrule: site.short(costs.seconds("instructions_raw"))
-    log:
-        "logs/instructions/raw.log",
-    conda:
-        "../envs/data.yaml"
-    shell:
-        build("scripts/instructions_raw.py")
-
-
-rule instructions_formatted:
-    input:
-        action("instructions/formatted.jsonl"),
-        raw=artifact("instructions/raw.jsonl"),
-        own=[artifact(f"sources/{name}") for name in sorted(settings.instructions.own)],
-    output:
-        sealed("instructions/formatted.jsonl"),
-    params:
-        **parameters(
-            settings.instructions.formatted,
-            own={name: settings.sources[name].licence for name in settings.instructions.own},
-        ),
-    resources:
-        **site.cpu,
-    localrule: site.short(costs.seconds("instructions_formatted"))
-    log:
-        "logs/instructions/formatted.log",
-    conda:
-        "../envs/data.yaml"
-    shell:
-        build("scripts/instructions_formatted.py")
-
-
-rule instructions_splits:
-    input:
-        action("instructions/splits"),
-        formatted=artifact("instructions/formatted.jsonl"),
-    output:
-        sealed("instructions/splits"),
-    params:
-        **parameters(settings.instructions.splits, test=list(settings.corpus.domain.test)),
-    resources:
-        **site.cpu,
-    localrule: site.short(costs.seconds("instructions_splits"))
-    log:
-        "logs/instructions/splits.log",
-    conda:
-        "../envs/data.yaml"
-    shell:
-        build("scripts/instructions_splits.py")
-
-
-rule instructions_packed:
-    input:
-        action("instructions/packed"),
-        train=artifact("instructions/splits", "train.jsonl"),
-        validation=artifact("instructions/splits", "validation.jsonl"),
-        tokenizer=artifact("tokenizer", "tokenizer.model"),
-    output:
-        sealed("instructions/packed"),
-    params:
-        template=lambda wildcards: settings.sft.template,  # a function, because of its braces
-        seq_length=settings.sft.seq_length,
+        **wiring.instruction_set_parameters,
+        plugins=lambda wildcards: [settings.format_module(wildcards.name)],
     resources:
         **site.cpu,
     threads: 8
     log:
-        "logs/instructions/packed.log",
+        "logs/instructions/{name}.log",
+    conda:
+        lambda wildcards: f"../envs/{settings.format_environment(wildcards.name)}.yaml"
+    shell:
+        build("scripts/instructions.py")
+
+
+rule encoded:
+    input:
+        action("encoded/{name}"),
+        rows=lambda wildcards: artifact(f"instructions/{wildcards.name}"),
+        tokenizer=artifact("tokenizer", "tokenizer.model"),
+    output:
+        sealed("encoded/{name}"),
+    wildcard_constraints:
+        name=wiring.instruction_sets,
+    params:
+        **parameters(settings.encoding()),
+    resources:
+        **site.cpu,
+    log:
+        "logs/encoded/{name}.log",
     conda:
         "../envs/data.yaml"
     shell:
-        build("scripts/instructions_packed.py")
+        build("scripts/encoded.py")
+
+
+rule instruction_sets:
+    input:
+        [artifact(f"instructions/{name}") for name in sorted(settings.instructions.sets)],
+    localrule: True
+
+
+rule encodings:
+    input:
+        [artifact(f"encoded/{name}") for name in sorted(settings.instructions.sets)],
+    localrule: True

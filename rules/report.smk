@@ -10,9 +10,7 @@ rule eval_report:
         behind=[
             artifact("corpus/domain"),
             artifact("corpus/general"),
-            artifact("instructions/raw.jsonl"),
-            artifact("instructions/formatted.jsonl"),
-            artifact("instructions/splits"),
+            *[artifact(f"instructions/{name}") for name in sorted(settings.instructions.train)],
             artifact("tokenizer"),
             artifact("base"),
             artifact("base_extended"),

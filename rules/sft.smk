@@ -3,10 +3,8 @@ rule sft:
         action("sft/model"),
         **wiring.after_probe,
         **wiring.after_gates,
-        **wiring.encoded_rows,
         model=artifact("dapt/model"),
-        train=artifact("instructions/splits", "train.jsonl"),
-        validation=artifact("instructions/splits", "validation.jsonl"),
+        encoded=[artifact(f"encoded/{name}") for name in sorted(settings.instructions.train)],
     output:
         sealed("sft/model"),
     params:

@@ -14,11 +14,9 @@ from tapeout.train.launch import every_rank
 
 def main(
     model: Annotated[Path, typer.Option(help="NeMo checkpoint folder")],
-    train: Annotated[Path, typer.Option(help="training rows, JSONL")],
-    validation: Annotated[Path, typer.Option(help="validation rows, JSONL")],
+    encoded: Annotated[list[Path], typer.Option(help="folder of an instruction data set as token ids")],
     params: Annotated[Path, typer.Option(help="parameters, JSON")],
     output: Annotated[Path, typer.Option(help="NeMo checkpoint folder to write")],
-    encoded: Annotated[list[Path] | None, typer.Option(help="folder of an imported source as token ids")] = None,
 ) -> None:
     """Write a NeMo-2 checkpoint folder with its train_log.json and prompt_template.json."""
     job = Sft.model_validate_json(params.read_bytes())
@@ -27,16 +25,11 @@ def main(
         from tapeout.nemo.process import prepare
 
         prepare(job.threads, gpu=job.layout.accelerator == "gpu")
-        from tapeout.nemo.read import tokenizer_path
         from tapeout.train import trainer
-        from tapeout.train.samples import all_rows, read_rows, row_samples
+        from tapeout.train.samples import all_rows, row_samples
 
-        tokenizer = tokenizer_path(model)
-        rows, dropped = read_rows(train, tokenizer, job.template, job.seq_length)
-        held_out, held_out_dropped = read_rows(validation, tokenizer, job.template, job.seq_length)
-        for folder in encoded or []:
-            rows += read_encoded(folder / "train.jsonl", job.seq_length)
-            held_out += read_encoded(folder / "validation.jsonl", job.seq_length)
+        rows = [row for folder in encoded for row in read_encoded(folder / "train.jsonl", job.seq_length)]
+        held_out = [row for folder in encoded for row in read_encoded(folder / "validation.jsonl", job.seq_length)]
         log = trainer.train(
             model.resolve(),
             row_samples(rows, job),
@@ -48,7 +41,6 @@ def main(
             validate_every=job.validate_every,
         )
         if rank.first:
-            log["dropped"] = {"train": dropped, "validation": held_out_dropped}
             trainer.write_log(log, output)
             (output / TEMPLATE_FILE).write_text(json.dumps({"template": job.template}) + "\n")
 

@@ -14,7 +14,7 @@ Bound = Annotated[float, Field(ge=0, le=1)]
 class Gates(Section):
     """Bounds on the data. What is above one stops every training; the report is made all the same, and shows why.
 
-    Sets go by the names of their artifacts: ``corpus/domain``, ``instructions/splits``, ``imported/<source>``.
+    Sets go by the names of their artifacts: ``corpus/domain``, ``instructions/<set>``.
     """
 
     contaminated: float = Field(
@@ -60,7 +60,7 @@ class DataReport(Looking):
 
     shown: int = Field(10, ge=1, description="Contaminated or leaked rows of a pair of sets that are shown.")
     benchmarks: tuple[SourceName, ...] = Field(
-        (), description="Sources under imported.rows of which every row is a test row, whatever side it is on."
+        (), description="Instruction data sets of which every row is a test row, whatever side it is on."
     )
     gates: Gates = Gates()
 

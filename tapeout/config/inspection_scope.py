@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
-from tapeout.config.imported import SIDES
+from tapeout.config.instructions import SPLITS
 from tapeout.config.inspection import InspectJob, Looking, ReportJob
 from tapeout.config.root import InvalidConfig, Settings
 
-OWN = ("corpus/domain", "corpus/general", "instructions/splits")
+CORPORA = ("corpus/domain", "corpus/general")
 PRETRAINING, SHARDS = "pretraining", "pretraining/shards"
 """All shards as one set, and the step that cleans them."""
 
@@ -21,9 +21,9 @@ class LookedAt:
     settings: Settings
 
     @property
-    def imported(self) -> list[str]:
-        """Imported sources that are there to be trained on, sorted; benchmarks are not."""
-        return sorted(set(self.settings.imported.rows) - set(self.settings.data_report.benchmarks))
+    def instructions(self) -> list[str]:
+        """Instruction data sets that may be trained on, sorted; benchmarks may not."""
+        return sorted(set(self.settings.instructions.sets) - set(self.settings.data_report.benchmarks))
 
     @property
     def shards(self) -> list[str]:
@@ -34,14 +34,14 @@ class LookedAt:
     @property
     def sets(self) -> list[str]:
         """Artifacts that are inspected."""
-        return [*OWN, *(f"imported/{name}" for name in self.imported), *self.shards]
+        return [*CORPORA, *(f"instructions/{name}" for name in self.instructions), *self.shards]
 
     @property
     def tests(self) -> list[tuple[str, str]]:
         """Artifact and file of every test set; a benchmark is one with all its sides."""
-        own = [(name, "test.jsonl") for name in (*OWN, *(f"imported/{name}" for name in self.imported))]
+        own = [(name, "test.jsonl") for name in (*CORPORA, *(f"instructions/{name}" for name in self.instructions))]
         benchmarks = sorted(self.settings.data_report.benchmarks)
-        return own + [(f"imported/{name}", f"{side}.jsonl") for name in benchmarks for side in SIDES]
+        return own + [(f"instructions/{name}", f"{split}.jsonl") for name in benchmarks for split in SPLITS]
 
     @property
     def steps(self) -> list[str]:
@@ -49,18 +49,18 @@ class LookedAt:
         pretraining = self.settings.pretraining
         sharded = [f"pretraining/documents/{name}" for name in pretraining.sources] + self.shards
         near = ["pretraining/near"] if self.shards and pretraining.near_duplicates else []
-        rows = [f"{step}/{name}" for name in self.imported for step in ("imported", "encoded")]
-        return [*OWN, *rows, *sharded, *near]
+        rows = [f"{step}/{name}" for name in self.instructions for step in ("instructions", "encoded")]
+        return [*CORPORA, *rows, *sharded, *near]
 
     @property
     def trained(self) -> list[str]:
         """Sets and steps of what a training reads."""
-        rows = [f"{step}/{name}" for name in self.settings.imported.train for step in ("imported", "encoded")]
+        rows = [f"{step}/{name}" for name in self.settings.instructions.train for step in ("instructions", "encoded")]
         if self.settings.dapt.reads != "pretraining":
-            return [*OWN, *rows]
+            return [*CORPORA, *rows]
         documents = [f"pretraining/documents/{name}" for name in self.settings.pretraining.sources]
         near = ["pretraining/near"] if self.settings.pretraining.near_duplicates else []
-        return [*OWN, *rows, PRETRAINING, SHARDS, *near, *documents]
+        return [*CORPORA, *rows, PRETRAINING, SHARDS, *near, *documents]
 
     @property
     def judged(self) -> list[str]:

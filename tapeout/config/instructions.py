@@ -1,81 +1,158 @@
-"""Instruction data: questions about real RTL, their form, and their splits."""
+"""Instruction data: the sets, how each is read and split, and how rows become token ids.
 
-from typing import Self
+Every set, whoever made it, takes the same road: ``instructions/<set>`` holds its rows by split, ``encoded/<set>`` the
+same rows as token ids with loss masks. A format (``tapeout.data.instructions.formats``) says how the files of a set
+become rows, and brings the options of the set.
+"""
 
-from pydantic import Field, model_validator
+from typing import Annotated, Literal, Self
 
-from tapeout.config.corpus import DomainCorpus
+from pydantic import Field, SerializeAsAny, model_validator
+
+from tapeout.config.corpus import Corpus
+from tapeout.config.plugin_options import PluginOptions
 from tapeout.config.section import Section
 from tapeout.config.sources import SourceName
 
+FORMATS = "tapeout.data.instructions.formats"
+"""The seam of data formats."""
 
-class RawInstructions(Section):
-    """Questions with exact answers, made from parses of short excerpts of modules."""
+SPLITS = ("train", "validation", "test")
 
-    context_characters: int = Field(default=360, ge=80, description="Longest excerpt.")
-    row_characters: int = Field(
-        default=540, ge=120, description="Longest row: instruction, context and response. Longer ones are dropped."
+
+class Split(Section):
+    """Fractions of training, validation and test rows, and which rows must share a split."""
+
+    seed: int = Field(1234, description="Seed of the choice.")
+    validation: float = Field(0.15, ge=0, lt=1, description="Fraction of the rows for validation.")
+    test: float = Field(0.05, ge=0, lt=1, description="Fraction of the rows for the test.")
+    counts: Literal["stable", "exact"] = Field(
+        "stable",
+        description="stable: the split of a row depends on its group alone, and counts come near the fractions. exact: "
+        "counts are those of the original script, overall and in each category, and one more row may move others.",
     )
-    window_items: int = Field(
-        default=4, ge=2, description="Most ports or declarations in an excerpt that is not a whole module header."
+    equal_rows: Literal["drop", "keep"] = Field(
+        "drop", description="Rows equal to another one: dropped and counted, or kept in the same split as the other."
     )
-    rows_per_excerpt: int = Field(default=2, ge=1, description="Most rows of one category about one excerpt.")
-    rows_per_module: int = Field(default=4, ge=1, description="Most rows of one category about one module.")
-    rows_per_category: int = Field(default=1200, ge=1, description="Most rows of one category from training cores.")
-    test_rows_per_category: int = Field(default=60, ge=1, description="Most rows of one category from held-out cores.")
+    conflicting_rows: Literal["keep", "stop"] = Field(
+        "keep", description="Rows with the same question and different answers: kept in one split, or an error."
+    )
+    near_duplicates: float = Field(
+        0.8,
+        gt=0,
+        le=1,
+        description="Minimum similarity (Jaccard index of runs of five characters) at which questions must share a "
+        "split; at 1 only equal questions must.",
+    )
+
+    @property
+    def train(self) -> float:
+        """Fraction of the rows for training."""
+        return 1 - self.validation - self.test
 
     @model_validator(mode="after")
-    def _room_for_a_question(self) -> Self:
-        if self.row_characters < self.context_characters + 40:
-            raise ValueError("row_characters must exceed context_characters by at least 40")
+    def _something_trains(self) -> Self:
+        if self.validation + self.test >= 1:
+            raise ValueError("validation and test must leave something to train on")
         return self
 
 
-class FormattedInstructions(Section):
-    """From instruction, context and response to input and output (the form of the NeMo SFT guide)."""
+class FormatOptions(Section):
+    """Options of a set that all formats share; the ``Options`` of a format extend them."""
 
-    seed: int = Field(default=1234, description="Seed of the coin that decides whether the context comes first.")
-    strip_citations: bool = Field(
-        default=False,
-        description="Remove citation marks such as [3] from contexts: right for prose like Dolly's, wrong for RTL, "
-        "where it would eat bit selects.",
+    format: str = Field(description="Format: a module of tapeout.data.instructions.formats, or a dotted module name.")
+    sources: tuple[SourceName, ...] = Field(
+        (), description="Sources that the set is made from; the source with the name of the set if empty."
+    )
+    files: str = Field("*", description="Pattern of the paths, inside the sources, of the files to read.")
+    bad_rows: Literal["stop", "drop"] = Field(
+        "stop", description="What happens at a row that cannot be used: an error that names it, or drop and count it."
+    )
+    max_row_bytes: int = Field(
+        10_000_000,
+        ge=100,
+        le=2**30,
+        description="Maximum bytes of a JSON line or CSV field; a longer one cannot be used.",
+    )
+    split: Split = Split()
+
+    def resolved(self, name: str, corpus: Corpus) -> Self:
+        """Return the options with everything that they refer to filled in, as the step gets them.
+
+        A format overrides this to replace the path of a file by its text, or to take over a section of the corpus.
+
+        Args:
+            name: name of the set.
+            corpus: the configuration's section ``corpus``.
+        """
+        return self.model_copy(update={"sources": tuple(sorted(self.sources)) or (name,)})
+
+    @property
+    def held_out(self) -> tuple[SourceName, ...]:
+        """Sources whose rows are all test rows; their groups and questions are kept out of training."""
+        return ()
+
+
+SetOptions = Annotated[SerializeAsAny[FormatOptions], PluginOptions(FORMATS, "format")]
+
+
+class Prompt(Section):
+    """How conversations become text."""
+
+    tokens: Literal["aligner", "extra_id", "template"] = Field(
+        "aligner",
+        description="Marks of the turns: control characters 0, 17 and 18 as in NeMo-Aligner, <extra_id_0> to "
+        "<extra_id_2> as in the ChipNeMo paper, or the chat template of a model.",
+    )
+    chat_template: str | None = Field(
+        None, description="File with the model's chat template (Jinja), where tokens is template."
     )
 
+    @model_validator(mode="after")
+    def _one_template(self) -> Self:
+        if (self.tokens == "template") != (self.chat_template is not None):
+            raise ValueError("chat_template and tokens: template belong together")
+        return self
 
-class InstructionSplits(Section):
-    """Training, validation and test rows."""
 
-    seed: int = Field(default=1234, description="Seed of the choice of validation groups.")
-    validation_share: float = Field(default=0.06, gt=0, lt=0.5, description="Share of the groups that validate.")
+def _default_sets() -> dict[str, dict[str, str]]:
+    return {"rtl": {"format": "rtl"}}
 
 
 class Instructions(Section):
-    """The three steps of instruction data."""
+    """Instruction data sets, and which of them the fine-tuning trains on."""
 
-    own: tuple[SourceName, ...] = Field(
-        default=(),
-        description="Sources with rows of your own: JSONL files with instruction, context, response and category, and "
-        "optionally group. They train and validate, they do not test.",
+    sets: dict[SourceName, SetOptions] = Field(
+        default_factory=_default_sets, validate_default=True, description="Format and options of each set, by its name."
     )
-    raw: RawInstructions = RawInstructions()
-    formatted: FormattedInstructions = FormattedInstructions()
-    splits: InstructionSplits = InstructionSplits()
+    train: tuple[SourceName, ...] = Field(
+        ("rtl",), description="Sets that the fine-tuning trains and validates on; the others are only made."
+    )
+    prompt: Prompt = Prompt()
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if unknown := sorted(set(self.train) - set(self.sets)):
+            raise ValueError(f"train names {', '.join(unknown)}, which sets does not have")
+        if len(set(self.train)) < len(self.train):
+            raise ValueError("train names a set twice")
+        if not self.train:
+            raise ValueError("train must name a set")
+        return self
 
 
-class RawJob(RawInstructions):
-    """Parameters of the rule ``instructions_raw``: the section, the files that are read, and the cores' licences."""
+class InstructionSetJob(Section):
+    """Parameters of the rule ``instructions``."""
 
-    domain: DomainCorpus = Field(description="Which files of which cores.")
-    licences: dict[SourceName, str] = Field(description="Licence of each core, from the sources file.")
-
-
-class FormattedJob(FormattedInstructions):
-    """Parameters of the rule ``instructions_formatted``: the section, and the licences of the user's own rows."""
-
-    own: dict[SourceName, str] = Field(description="Licence of each source of own rows, from the sources file.")
+    name: SourceName = Field(description="Name of the set.")
+    licences: dict[SourceName, str] = Field(description="Licence of each source of the set.")
+    options: SetOptions = Field(description="Format and options of the set, resolved.")
 
 
-class SplitsJob(InstructionSplits):
-    """Parameters of the rule ``instructions_splits``: the section, and the cores that are held out."""
+class EncodeJob(Section):
+    """Parameters of the rule ``encoded``: how rows become token ids."""
 
-    test: tuple[SourceName, ...] = Field(min_length=1, description="The held-out cores.")
+    prompt: Prompt = Field(description="Marks of the turns.")
+    chat_template: str | None = Field(description="Text of the chat template.")
+    template: str = Field(description="Prompt template of single questions (sft.template).")
+    seq_length: int = Field(ge=8, description="Maximum tokens of a row (sft.seq_length).")

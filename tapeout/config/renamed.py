@@ -19,6 +19,23 @@ RENAMED: dict[str, str] = {
     # comparison
     "comparison.fractions": "comparison.floats",
     "comparison.restated": "comparison.ignored",
+    # instructions
+    "instructions.own": "name each source as a set under instructions.sets, with format: prompt_response",
+    "instructions.raw.context_characters": "instructions.sets.rtl.max_context_characters",
+    "instructions.raw.row_characters": "instructions.sets.rtl.max_row_characters",
+    "instructions.raw.window_items": "instructions.sets.rtl.max_window_items",
+    "instructions.raw.rows_per_excerpt": "instructions.sets.rtl.max_rows_per_excerpt",
+    "instructions.raw.rows_per_module": "instructions.sets.rtl.max_rows_per_module",
+    "instructions.raw.rows_per_category": "instructions.sets.rtl.max_rows_per_category",
+    "instructions.raw.test_rows_per_category": "instructions.sets.rtl.max_test_rows_per_category",
+    "instructions.formatted.seed": "instructions.sets.rtl.seed",
+    "instructions.formatted.strip_citations": "strip_citations is an option of sets with format: prompt_response",
+    "instructions.splits.seed": "instructions.sets.rtl.split.seed",
+    "instructions.splits.validation_share": "instructions.sets.rtl.split.validation",
+    "imported.rows": "instructions.sets",
+    "imported.rows.*.longest_row": "instructions.sets.*.max_row_bytes",
+    "imported.train": "instructions.train",
+    "imported.prompt": "instructions.prompt",
     # site file
     "site.slurm.gpu.per_node": "site.slurm.gpu.gpus_per_node",
     "site.slurm.patience_minutes": "site.slurm.submit_timeout_minutes",

@@ -7,6 +7,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from tapeout import plugins
 from tapeout.config.base import Base, BaseExtended
 from tapeout.config.comparison import Bounds
 from tapeout.config.container import Container
@@ -15,9 +16,8 @@ from tapeout.config.dapt import Dapt
 from tapeout.config.evaluation import Evaluation
 from tapeout.config.export import Export
 from tapeout.config.folder import listing, tree_digest
-from tapeout.config.imported import EncodeJob, Imported, Squad
 from tapeout.config.inspection import DataReport
-from tapeout.config.instructions import Instructions
+from tapeout.config.instructions import FORMATS, EncodeJob, FormatOptions, Instructions, InstructionSetJob
 from tapeout.config.pretraining import Pretraining
 from tapeout.config.renamed import renamed
 from tapeout.config.report import Report
@@ -40,8 +40,7 @@ class Settings(Section):
     site: str = Field("config/site.yaml", description="File that describes the cluster; no identity.")
     corpus: Corpus = Corpus()
     pretraining: Pretraining = Pretraining()
-    instructions: Instructions = Instructions()
-    imported: Imported = Imported()
+    instructions: Instructions = Field(default_factory=Instructions)
     data_report: DataReport = DataReport()
     tokenizer: Tokenizer = Tokenizer()
     base: Base = Base()
@@ -58,32 +57,43 @@ class Settings(Section):
     def used_sources(self) -> list[str]:
         """Names of the sources that the graph reads, sorted; the sources file may list more."""
         corpora = {*self.corpus.domain.sources, *self.corpus.general.sources}
-        instructions = {*self.instructions.own, *self.imported.rows}
+        instructions = {name for options in self.set_options.values() for name in options.sources}
         return sorted({*corpora, *self.pretraining.sources, *instructions, self.tokenizer.source})
 
-    def template_of(self, name: str) -> str | None:
-        """Text of the prompt template of an imported source; None where its format has none.
+    @property
+    def set_options(self) -> dict[str, FormatOptions]:
+        """Options of each instruction data set, resolved."""
+        return {name: options.resolved(name, self.corpus) for name, options in self.instructions.sets.items()}
 
-        Raises:
-            InvalidConfig: it cannot be read.
-        """
-        rows = self.imported.rows[name]
-        return text_of(rows.template) if isinstance(rows, Squad) else None
+    def set_sources(self, name: str) -> tuple[str, ...]:
+        """Return the sources of an instruction data set, in the order of the rule's inputs."""
+        return self.set_options[name].sources
 
-    def rows_of(self, name: str) -> dict[str, Any]:
-        """Format and options of an imported source as parameters: of a template the text counts, not where it lies."""
-        rows = self.imported.rows[name].identity()
-        return {**rows, "template": ""} if "template" in rows else rows
+    def instruction_set(self, name: str) -> InstructionSetJob:
+        """Return the parameters of the rule ``instructions`` for a set."""
+        options = self.set_options[name]
+        return InstructionSetJob(
+            name=name, licences={source: self.sources[source].licence for source in options.sources}, options=options
+        )
+
+    def format_module(self, name: str) -> str:
+        """Return the dotted name of the module of a set's format."""
+        return plugins.module_name(FORMATS, self.instructions.sets[name].format)
+
+    def format_environment(self, name: str) -> str:
+        """Return the name of the locked environment in which a set's format runs."""
+        module = plugins.load(FORMATS, self.instructions.sets[name].format)
+        return str(getattr(module, "ENVIRONMENT", "corpus"))
 
     def encoding(self) -> EncodeJob:
-        """How imported rows become token ids; as ``rows_of`` without the path of the template.
+        """Return how instruction rows become token ids; of the chat template the text counts, not its path.
 
         Raises:
             InvalidConfig: the chat template cannot be read.
         """
-        path = self.imported.prompt.chat_template
+        path = self.instructions.prompt.chat_template
         return EncodeJob(
-            prompt=self.imported.prompt.model_copy(update={"chat_template": None if path is None else ""}),
+            prompt=self.instructions.prompt.model_copy(update={"chat_template": None if path is None else ""}),
             chat_template=None if path is None else text_of(path),
             template=self.sft.template,
             seq_length=self.sft.seq_length,
@@ -98,10 +108,10 @@ class Settings(Section):
     @model_validator(mode="after")
     def _benchmarks_are_no_training(self) -> "Settings":
         benchmarks = set(self.data_report.benchmarks)
-        if unknown := sorted(benchmarks - set(self.imported.rows)):
-            raise ValueError(f"data_report.benchmarks names {', '.join(unknown)}, which imported.rows does not have")
-        if trained := sorted(benchmarks & set(self.imported.train)):
-            raise ValueError(f"data_report.benchmarks names {', '.join(trained)}, which imported.train trains on")
+        if unknown := sorted(benchmarks - set(self.instructions.sets)):
+            raise ValueError(f"data_report.benchmarks names {', '.join(unknown)}, which instructions.sets does not have")
+        if trained := sorted(benchmarks & set(self.instructions.train)):
+            raise ValueError(f"data_report.benchmarks names {', '.join(trained)}, which instructions.train trains on")
         return self
 
     @model_validator(mode="after")
@@ -109,23 +119,24 @@ class Settings(Section):
         unknown = sorted(set(self.used_sources) - set(self.sources))
         if unknown:
             raise ValueError(f"sources {', '.join(unknown)} are used but are not in the sources file")
-        reading = {
-            "instructions.own": self.instructions.own,
-            "imported.rows": self.imported.rows,
-            "pretraining.components": self.pretraining.sources,
-        }
+        reading = {"pretraining.components": set(self.pretraining.sources)}
+        for name, options in self.set_options.items():
+            reading[f"instructions.sets.{name}"] = set(options.sources) - set(options.held_out)
         for key, names in reading.items():
-            held_out = sorted(set(names) & set(self.corpus.domain.test))
+            held_out = sorted(names & set(self.corpus.domain.test))
             if held_out:
                 raise ValueError(f"{key} names {', '.join(held_out)}, which is held out")
         return self
 
     @model_validator(mode="after")
     def _nothing_twice(self) -> "Settings":
-        both = sorted(set(self.instructions.own) & set(self.imported.train))
-        if both:
-            # each splits by itself: what trains here would validate there
-            raise ValueError(f"instructions.own and imported.train both name {', '.join(both)}")
+        read_by: dict[tuple[str, str], str] = {}
+        for name in self.instructions.train:
+            options = self.set_options[name]
+            for source in options.sources:
+                other = read_by.setdefault((source, options.files), name)
+                if other != name:  # each set is split by itself: what one trains on, the other would validate on
+                    raise ValueError(f"the sets {other} and {name} of instructions.train both read source {source}")
         held_out = {self._content(name): name for name in self.corpus.domain.test}
         for name in self.used_sources:
             other = held_out.get(self._content(name), name)
@@ -245,15 +256,15 @@ def explained(error: ValidationError, model: type[BaseModel], file: str) -> Inva
     where = ".".join(str(part) for number, part in enumerate([*parents, key]) if number != _tag(first["loc"]))
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(key), _fields(model, parents), n=1)
-        hint = f"; did you mean {near[0]}?" if near else "."
+        hint = f"; did you mean {near[0]}?" if near else first.get("ctx", {}).get("hint", ".")
         return InvalidConfig(f"{place} {where} is unknown{others}{hint}", f"Correct or remove it in {kind}.")
     told = first["msg"].removeprefix("Value error, ").rstrip(".")
     return InvalidConfig(f"{f'{place} {where}' if where else 'config'}: {told}{others}.", f"Correct it in {kind}.")
 
 
 def _tag(location: Sequence[Any]) -> int | None:
-    """Where pydantic puts the kind of a record, or the format of rows, that it tried: no key of the user's."""
-    return 2 if location[:1] == ("sources",) else 3 if location[:2] == ("imported", "rows") else None
+    """Where pydantic puts the kind of a record that it tried: no key of the user's."""
+    return 2 if location[:1] == ("sources",) else None
 
 
 def _fields(model: type[BaseModel], parents: list[Any]) -> list[str]:
@@ -261,7 +272,7 @@ def _fields(model: type[BaseModel], parents: list[Any]) -> list[str]:
     here: Any = model
     for parent in parents:
         if get_origin(here) is Annotated:
-            # kinds of records: the one whose field kind, or format, has this value
+            # kinds of records: the one whose field kind has this value
             kinds = get_args(get_args(here)[0])
             here = next((each for each in kinds if _is_called(each, str(parent))), None)
         elif get_origin(here) is dict:
@@ -274,5 +285,5 @@ def _fields(model: type[BaseModel], parents: list[Any]) -> list[str]:
 
 
 def _is_called(kind: type[BaseModel], name: str) -> bool:
-    fields = (kind.model_fields.get(key) for key in ("kind", "format"))
-    return any(name in get_args(field.annotation) for field in fields if field is not None)
+    field = kind.model_fields.get("kind")
+    return field is not None and name in get_args(field.annotation)

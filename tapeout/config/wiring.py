@@ -1,10 +1,12 @@
 """Inputs and environments of rules that depend on the configuration."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from tapeout.config.corpus import Selection
+from tapeout.config.instructions import InstructionSetJob
 from tapeout.config.pretraining import DocumentsJob
 from tapeout.config.root import Settings
 from tapeout.config.training import Training
@@ -44,10 +46,14 @@ class Wiring:
         return {"blend": self.artifact("pretraining/blend.json"), "shards": folders}
 
     @property
-    def encoded_rows(self) -> dict[str, Any]:
-        """Input of the fine-tuning beside the questions about RTL; no input at all where nothing is imported."""
-        names = sorted(self.settings.imported.train)
-        return {"encoded": [self.artifact(f"encoded/{name}") for name in names]} if names else {}
+    def instruction_sets(self) -> str:
+        """Pattern of the names of all instruction data sets."""
+        return "|".join(map(re.escape, self.settings.instructions.sets))
+
+    @property
+    def instruction_set_parameters(self) -> dict[str, Callable[[Any], Any]]:
+        """Parameters of the rule ``instructions``, as functions of its wildcards."""
+        return InstructionSetJob.parameters(lambda wildcards: self.settings.instruction_set(wildcards.name))
 
     @property
     def near_duplicates(self) -> dict[str, Any]:

@@ -207,6 +207,10 @@ class Estimates:
             return None
         return _sum([size for _, size in _files(source)])
 
+    def set_bytes(self, name: str) -> int | None:
+        """Size of the sources of an instruction data set; None where their records do not tell."""
+        return _sum([self.source_bytes(source) for source in self.settings.set_options[name].sources])
+
     def download_bytes(self, name: str) -> int | None:
         """What is still to be downloaded of a source; None where its record does not tell.
 

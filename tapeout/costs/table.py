@@ -44,17 +44,11 @@ TABLE: dict[str, Callable[[Estimates, Wildcards], Hints]] = {
     },
     "corpus_domain": lambda work, _: hints(work.preparing_seconds(work.settings.corpus.domain.sources), 12_700_000),
     "corpus_general": lambda work, _: hints(work.preparing_seconds(work.settings.corpus.general.sources), 6_500_000),
-    "instructions_raw": lambda work, _: hints(
-        work.preparing_seconds(work.settings.corpus.domain.sources) + 2, 3_200_000
-    ),
-    "instructions_formatted": lambda work, _: hints(1, 3_700_000),
-    "instructions_splits": lambda work, _: hints(1, 3_700_000),
-    "instructions_packed": lambda work, _: hints(5, 20_000_000),
-    "imported": lambda work, wildcards: hints(
-        work.preparing_seconds([wildcards["name"]]), work.source_bytes(wildcards["name"])
+    "instructions": lambda work, wildcards: hints(
+        work.preparing_seconds(work.settings.set_sources(wildcards["name"])), work.set_bytes(wildcards["name"])
     ),
     "encoded": lambda work, wildcards: hints(
-        2 * work.preparing_seconds([wildcards["name"]]), work.source_bytes(wildcards["name"])
+        2 * work.preparing_seconds(work.settings.set_sources(wildcards["name"])), work.set_bytes(wildcards["name"])
     ),
     "inspected": lambda work, _: hints(5, 500_000),
     "data_report": lambda work, _: hints(2, 500_000),

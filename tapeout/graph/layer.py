@@ -175,7 +175,7 @@ class Layer:
             raise InvalidCode(
                 f"Rule {rule.name} names {script}, which does not exist.", "Write it, or correct the rule."
             )
-        environment = self._environment(rule)
+        environment = self._environment(rule, wildcards)
         params = self._params(rule, wildcards)
         plugins = tuple(params.pop("plugins", ()))
         return Recipe(
@@ -231,7 +231,7 @@ class Layer:
         """What a recipe's program runs in."""
         return self.containers[recipe.image] if recipe.image else self.environments[recipe.environment]
 
-    def _environment(self, rule: Any) -> Environment | Container:
+    def _environment(self, rule: Any, wildcards: Wildcards) -> Environment | Container:
         if rule.container_img:
             image = str(rule.container_img)
             if image not in self.pythons:
@@ -241,7 +241,8 @@ class Layer:
                 )
             self.containers[image] = Container.of(image, self.pythons[image], rule.name)
             return self.containers[image]
-        name = Path(str(rule.conda_env)).stem
+        file = rule.conda_env(wildcards) if callable(rule.conda_env) else rule.conda_env
+        name = Path(str(file)).stem
         if name not in self.environments:
             self.environments[name] = read_environment(name, self.root)
         return self.environments[name]

@@ -48,8 +48,6 @@ def read_drops(step: str, report: Mapping[str, Any]) -> Drops:
             sum((Counter(part["repaired"]) for part in parts), Counter[str]()),
         )
     if kind == "instructions":
-        return Drops(sum(sum(each.values()) for each in report["rows"].values()), Counter(report["dropped"]), Counter())
-    if kind == "imported":
         return Drops(sum(report["rows"].values()), _counts(report["dropped"]), Counter(report["changed"]))
     if kind == "encoded":
         sides = report.values()

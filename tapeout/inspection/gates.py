@@ -118,7 +118,7 @@ def judge(
         train = each["sides"]["train"]
         left_out = train.get("left out", 0)
         fitting = train.get("rows", 0) - left_out
-        if f"encoded/{name.partition('/')[2]}" not in drops or not name.startswith("imported/"):
+        if f"encoded/{name.partition('/')[2]}" not in drops or not name.startswith("instructions/"):
             # no step before the training leaves these out, so that no report counts them
             bound = gates.dropped_of.get(name, gates.dropped)
             yield Gate(

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tapeout.config.imported import SIDES
+from tapeout.config.instructions import SPLITS
 from tapeout.data.io.jsonl import read_jsonl
 
 DOCUMENTS = "documents"
@@ -13,7 +13,7 @@ DOCUMENTS = "documents"
 
 def sides_of(folder: Path) -> dict[str, Path]:
     """The files of a set by side; a shard's documents all train."""
-    found = {side: folder / f"{side}.jsonl" for side in SIDES if (folder / f"{side}.jsonl").is_file()}
+    found = {side: folder / f"{side}.jsonl" for side in SPLITS if (folder / f"{side}.jsonl").is_file()}
     return found or {"train": folder / f"{DOCUMENTS}.jsonl"}
 
 

@@ -1,7 +1,8 @@
-"""Near-duplicates: texts of which most runs of five characters are the same.
+"""Near-duplicate questions: texts that share most runs of five characters.
 
-MinHash and bands find pairs that may be near, the exact Jaccard measure decides. Whether two texts are near depends on
-these two alone, so that more texts never part them.
+MinHash with banding finds candidate pairs, the exact Jaccard index decides. Whether two texts are near depends on these
+two alone, so more texts never separate them. The step of the RTL questions runs in an environment without ``rensa``,
+hence the MinHash in NumPy.
 """
 
 import re
@@ -14,25 +15,26 @@ from numpy.typing import NDArray
 
 RUN = 5
 BANDS, ROWS = 25, 5
-"""A pair of measure 0.8 shares one of 25 bands of 5 hashes with a probability of 0.99995, one of 0.3 with 0.06."""
+"""Two texts of similarity 0.8 share one of 25 bands of 5 hashes with probability 0.99995, of 0.3 with 0.06."""
 
 Grams = NDArray[np.uint64]
 Keys = NDArray[np.uint64]
-"""One a band: equal keys of two texts say that they may be near."""
+"""One key a band; equal keys of two texts make them a candidate pair."""
 WORDS = re.compile(r"\w+")
 LETTERS = bytes(ord(chr(code).lower()) if chr(code).isalnum() or code == ord("_") else ord(" ") for code in range(128))
 LETTERS += bytes(128)
+"""Lower-case letters, digits and underscores of ASCII as they are, all other characters as blanks."""
 _RANDOM = np.random.Generator(np.random.PCG64(20231))
 FACTORS = _RANDOM.integers(0, 2**31, size=(BANDS * ROWS, 1), dtype=np.uint32) * np.uint32(2) + np.uint32(1)
 ADDENDS = _RANDOM.integers(0, 2**32, size=(BANDS * ROWS, 1), dtype=np.uint32)
-AT_ONCE = 2**13
-"""Runs whose hashes are in memory at once."""
-REMEMBERED = 1_000_000
-"""Pairs that were compared and are not near; the others are compared again in the next band."""
+CHUNK = 2**13
+"""Runs whose hashes are in memory together."""
+MAX_REMEMBERED = 1_000_000
+"""Pairs that are remembered as not near; others are compared again in the next band."""
 
 
 def runs_of(text: str) -> Grams:
-    """Every run of five bytes of a text's words, in lower case with one blank between them, as a number."""
+    """Return every run of five bytes of the words of a text, in lower case and joined by blanks, as a number."""
     if text.isascii():
         content = b" ".join(text.encode("ascii").translate(LETTERS).split())
     else:
@@ -40,76 +42,79 @@ def runs_of(text: str) -> Grams:
     values = np.frombuffer(content.ljust(RUN), dtype=np.uint8).astype(np.uint64)
     count = len(values) - RUN + 1
     runs = values[:count].copy()
-    for place in range(1, RUN):
+    for offset in range(1, RUN):
         runs <<= np.uint64(8)
-        runs |= values[place : place + count]
+        runs |= values[offset : offset + count]
     return runs
 
 
 def grams(text: str) -> Grams:
-    """The set of a text's runs, as sorted numbers."""
-    runs = runs_of(text)
-    runs.sort()
-    return runs[np.append(True, runs[1:] != runs[:-1])]
+    """Return the set of runs of a text, as sorted numbers."""
+    return np.unique(runs_of(text))
 
 
 def keys_of(text: str) -> Keys:
-    """The keys by which a text is found: for each band a hash of the least hashes of its runs."""
+    """Return the MinHash keys of a text, [bands]."""
     runs = runs_of(text)
     mixed = runs * np.uint64(0x9E3779B97F4A7C15)
     mixed = ((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(8)).astype(np.uint32)
-    parts = [
-        (mixed[start : start + AT_ONCE] * FACTORS + ADDENDS).min(axis=1) for start in range(0, len(mixed), AT_ONCE)
-    ]
-    least = (parts[0] if len(parts) == 1 else np.min(parts, axis=0)).astype(np.uint64).reshape(BANDS, ROWS)
+    parts = [(mixed[start : start + CHUNK] * FACTORS + ADDENDS).min(axis=1) for start in range(0, len(mixed), CHUNK)]
+    minima = np.min(parts, axis=0).astype(np.uint64).reshape(BANDS, ROWS)
     keys = np.zeros(BANDS, dtype=np.uint64)
     for column in range(ROWS):
-        keys = (keys ^ least[:, column]) * np.uint64(0x9E3779B97F4A7C15)
+        keys = (keys ^ minima[:, column]) * np.uint64(0x9E3779B97F4A7C15)
         keys ^= keys >> np.uint64(29)
     return keys
 
 
+def keys_of_all(texts: Sequence[str]) -> Keys:
+    """Return the keys of several texts, [texts, bands]."""
+    return np.stack([keys_of(text) for text in texts])
+
+
 def jaccard(first: Grams, second: Grams) -> float:
-    """How much of two sets is common: 1 for equal ones."""
+    """Return the Jaccard index of two sets: 1 for equal ones."""
     if len(first) > len(second):
         first, second = second, first
-    places = second.searchsorted(first)
-    common = int(np.count_nonzero(second[np.minimum(places, len(second) - 1)] == first))
+    indices = second.searchsorted(first)
+    common = int(np.count_nonzero(second[np.minimum(indices, len(second) - 1)] == first))
     return common / (len(first) + len(second) - common)
 
 
-class Clusters:
-    """Things that belong together, by the first of them."""
+class UnionFind:
+    """Disjoint sets of the numbers below ``count``; the smallest member represents a set."""
 
     def __init__(self, count: int) -> None:
+        """Start with ``count`` sets of one member."""
         self.parents = list(range(count))
 
-    def first(self, place: int) -> int:
-        """The first thing that ``place`` belongs with."""
-        while self.parents[place] != place:
-            self.parents[place] = self.parents[self.parents[place]]
-            place = self.parents[place]
-        return place
+    def find(self, member: int) -> int:
+        """Return the representative of a member's set."""
+        while self.parents[member] != member:
+            self.parents[member] = self.parents[self.parents[member]]
+            member = self.parents[member]
+        return member
 
-    def join(self, one: int, other: int) -> None:
-        """Two things, and whatever they belong with, belong together."""
-        one, other = sorted((self.first(one), self.first(other)))
-        self.parents[other] = one
+    def join(self, one: int, other: int) -> bool:
+        """Unite the sets of two members; return whether they were different."""
+        first, second = sorted((self.find(one), self.find(other)))
+        self.parents[second] = first
+        return first != second
 
 
-def near_pairs(texts: Sequence[str], keys: Keys, least: float, clusters: Clusters) -> Iterator[tuple[int, int]]:
-    """Yield pairs of distinct texts that are near and, by ``clusters``, do not belong together yet.
+def near_pairs(texts: Sequence[str], keys: Keys, min_similarity: float, joined: UnionFind) -> Iterator[tuple[int, int]]:
+    """Yield pairs of texts, by index, that are near and not yet in the same set of ``joined``.
 
     Args:
-        texts: all of them; only those that are compared are looked at.
-        keys: of the texts, [texts, bands].
-        least: measure from which on texts are near.
-        clusters: may grow between two pairs.
+        texts: distinct texts.
+        keys: keys of the texts, [texts, bands].
+        min_similarity: minimum Jaccard index of near texts.
+        joined: sets of texts; the caller may join more between two pairs.
     """
 
     @lru_cache(maxsize=10_000)
-    def runs(place: int) -> Grams:
-        return grams(texts[place])
+    def grams_of(index: int) -> Grams:
+        return grams(texts[index])
 
     apart: set[tuple[int, int]] = set()
     for band in keys.T:
@@ -118,12 +123,12 @@ def near_pairs(texts: Sequence[str], keys: Keys, least: float, clusters: Cluster
         sizes = np.diff(np.append(starts, len(order)))
         for start, size in zip(starts[sizes > 1].tolist(), sizes[sizes > 1].tolist(), strict=True):
             for pair in combinations(order[start : start + size].tolist(), 2):
-                if pair in apart or clusters.first(pair[0]) == clusters.first(pair[1]):
+                if pair in apart or joined.find(pair[0]) == joined.find(pair[1]):
                     continue
-                one, other = runs(pair[0]), runs(pair[1])
-                # sets of very different sizes need not be compared
-                close = min(len(one), len(other)) >= least * max(len(one), len(other)) - 1e-6
-                if close and jaccard(one, other) >= least:
+                one, other = grams_of(pair[0]), grams_of(pair[1])
+                # sets of very different sizes cannot be near
+                close = min(len(one), len(other)) >= min_similarity * max(len(one), len(other)) - 1e-6
+                if close and jaccard(one, other) >= min_similarity:
                     yield pair
-                elif len(apart) < REMEMBERED:
+                elif len(apart) < MAX_REMEMBERED:
                     apart.add(pair)

@@ -1,7 +1,7 @@
-"""Files of others, read strictly: JSON Lines, JSON and CSV, plain or compressed with gzip.
+"""Strict reading of record files: JSON Lines, JSON and CSV, plain or compressed with gzip, and parquet.
 
-A row that cannot be read is named or counted; a file that cannot be read is always an error. Nothing is guessed: no
-second encoding is tried, no key of two is chosen, no line is cut.
+A row that cannot be read is an error or is dropped and counted; a file that cannot be read is always an error. Nothing
+is guessed: no second encoding is tried, no key of two is chosen, no line is truncated.
 """
 
 import csv
@@ -9,7 +9,7 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -18,125 +18,120 @@ from typing import IO, Any, cast
 
 import orjson
 
-from tapeout.config.imported import Import
-from tapeout.data.instructions.import_report import Account, BadRow, BrokenFile
+from tapeout.config.instructions import FormatOptions
+from tapeout.data.instructions.record import Record
+from tapeout.data.instructions.report import BadRow, BrokenFile, ImportReport
 from tapeout.data.instructions.text import has_surrogates
 from tapeout.data.io.names import readable
 
 GZIP, UTF_8, UTF_16 = b"\x1f\x8b", b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 CHUNK = 1 << 20
-LARGEST_JSON = 1 << 30
-"""Bytes of a file that is one JSON text, which is read as a whole; a small packed file could be any size."""
+MAX_JSON_BYTES = 1 << 30
+"""Maximum size of a file that is one JSON text, which is read as a whole; a small compressed file could be any size."""
+PARQUET_BATCH = 1024
 
 
 @dataclass(frozen=True)
-class Record:
-    """One value with where it stands.
+class SourceFile:
+    """A file of a source, with the options and the report of its set.
 
     Attributes:
-        file: path in the source.
-        place: line, record or item.
-        value: whatever JSON can say.
+        source: name of the source.
+        name: path in the source, for messages.
+        path: the file.
+        options: options of the set.
+        report: counts of the set; grows.
     """
 
-    file: str
-    place: str
-    value: Any
+    source: str
+    name: str
+    path: Path
+    options: FormatOptions
+    report: ImportReport
 
-    def bad(self, reason: str, detail: str = "") -> BadRow:
-        """The error that this record cannot be used."""
-        return BadRow(self.file, self.place, reason, detail)
+    def record(self, place: str, value: Any) -> Record:
+        """Return a record at a place in the file."""
+        return Record(self.source, f"{self.name}, {place}", value)
+
+    def reject(self, place: str, reason: str, detail: str = "") -> None:
+        """Count a row that cannot be read, or raise ``BadRow``."""
+        self.report.reject(BadRow(f"{self.name}, {place}", reason, detail))
+
+    def broken(self, reason: str) -> BrokenFile:
+        """Return the error that the whole file cannot be read."""
+        return BrokenFile(self.name, reason)
 
 
-def read_records(folder: Path, options: Import, account: Account) -> Iterator[Record]:
-    """Yield the records of all files of a source, in the order of their paths.
+def read_records(folders: Mapping[str, Path], options: FormatOptions, report: ImportReport) -> Iterator[Record]:
+    """Yield the records of all files of a set, source by source, in the order of their paths.
+
+    Args:
+        folders: folder of each source, by its name.
+        options: options of the set.
+        report: counts; grows.
 
     Raises:
-        BrokenFile: a file is of no known kind, cut off, or not what its name says.
-        BadRow: a row cannot be read, and the configuration wants that to stop.
+        BrokenFile: a file is of no known kind, truncated, or not what its name says.
+        BadRow: a row cannot be read, and the options say stop.
     """
-    for path, name in files_of(folder, options, account):
-        yield from read_file(path, name, options, account)
+    for source, folder in folders.items():
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            name = readable(path.relative_to(folder).as_posix())
+            if not fnmatchcase(name, options.files):
+                report.drop("file of another name")
+                continue
+            report.read["files"] += 1
+            label = name if len(folders) == 1 else f"{source}/{name}"
+            yield from read_file(SourceFile(source, label, path, options, report))
 
 
-def files_of(folder: Path, options: Import, account: Account) -> Iterator[tuple[Path, str]]:
-    """Yield the files of a source that the options name, with their paths in it."""
-    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
-        name = readable(path.relative_to(folder).as_posix())
-        if fnmatchcase(name, options.files):
-            account.read["files"] += 1
-            yield path, name
-        else:
-            account.drop("file of another name")
-
-
-def kind_of(name: str) -> str:
-    """What the name of a file says that it is."""
-    return name.lower().removesuffix(".gz").rpartition(".")[2]
-
-
-def read_file(path: Path, name: str, options: Import, account: Account) -> Iterator[Record]:
-    """Yield the records of a file; see ``read_records``."""
-    kind = kind_of(name)
+def read_file(file: SourceFile) -> Iterator[Record]:
+    """Yield the records of one file; see ``read_records``."""
+    kind = file.name.lower().removesuffix(".gz").rpartition(".")[2]
     if kind == "parquet":
-        # imported here, because only a source with such a file needs it
-        from tapeout.data.instructions.parquet import parquet_file
-
-        yield from parquet_file(path, name, account)
+        yield from parquet_rows(file)
     elif kind in READERS:
-        with opened(path, name) as stream:
-            yield from READERS[kind](stream, name, options, account)
+        with opened(file) as stream:
+            yield from READERS[kind](stream, file)
     else:
-        raise BrokenFile(
-            name, f"files of the kind .{kind} are not read; name those that are by the option files of its source"
-        )
+        raise file.broken(f"files of type .{kind} cannot be read; select others with the option files of the set")
 
 
 @contextmanager
-def opened(path: Path, name: str) -> Iterator[IO[bytes]]:
-    """The plain bytes of a file, behind a byte-order mark if it has one."""
-    packed = name.lower().endswith(".gz")
+def opened(file: SourceFile) -> Iterator[IO[bytes]]:
+    """Open a file, decompressed, after its byte-order mark if it has one."""
+    compressed = file.name.lower().endswith(".gz")
     try:
-        with cast(IO[bytes], gzip.open(path) if packed else path.open("rb")) as stream:
+        with cast(IO[bytes], gzip.open(file.path) if compressed else file.path.open("rb")) as stream:
             start = stream.read(3)
             if not start:
-                raise BrokenFile(name, "the file is empty")
-            if start.startswith(GZIP) and not packed:
-                raise BrokenFile(name, "it is compressed with gzip, and its name does not end in .gz")
+                raise file.broken("the file is empty")
+            if start.startswith(GZIP) and not compressed:
+                raise file.broken("it is compressed with gzip, and its name does not end in .gz")
             if start.startswith(UTF_16):
-                raise BrokenFile(name, "it is UTF-16, and UTF-8 is needed")
+                raise file.broken("it is UTF-16, and UTF-8 is needed")
             stream.seek(3 if start == UTF_8 else 0)
             yield stream
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise BrokenFile(name, f"its gzip data is damaged or cut off ({error})") from error
+        raise file.broken(f"its gzip data is damaged or truncated ({error})") from error
 
 
-def json_lines(
-    stream: IO[bytes], name: str, options: Import, account: Account, before: int = 0, end: int | None = None
-) -> Iterator[Record]:
-    """Yield the values of a JSON Lines file; blank lines at its very end are allowed.
-
-    Args:
-        stream: stands at the beginning of a line.
-        name: of the file.
-        options: of the source.
-        account: grows.
-        before: number of the line before.
-        end: place in the stream behind the last line that is wanted; None for all.
-    """
+def json_lines(stream: IO[bytes], file: SourceFile) -> Iterator[Record]:
+    """Yield the values of a JSON Lines file; blank lines at its very end are allowed."""
+    limit = file.options.max_row_bytes
     blank: str | None = None
-    number = before
-    while (end is None or stream.tell() < end) and (line := stream.readline(options.longest_row + 1)):
+    number = 0
+    while line := stream.readline(limit + 1):
         number += 1
         place = f"line {number}"
-        long = len(line) > options.longest_row and not line.endswith(b"\n")
-        if blank is not None and (long or line.strip()):
-            account.bad(BadRow(name, blank, "the line is empty"))
+        too_long = len(line) > limit and not line.endswith(b"\n")
+        if blank is not None and (too_long or line.strip()):
+            file.reject(blank, "the line is empty")
             blank = None
-        if long:
+        if too_long:
             while not line.endswith(b"\n") and (line := stream.readline(CHUNK)):
                 pass
-            account.bad(BadRow(name, place, "the row is longer than longest_row"))
+            file.reject(place, "the row is longer than max_row_bytes")
             continue
         if not line.strip():
             blank = blank or place
@@ -144,71 +139,101 @@ def json_lines(
         try:
             value = parse(line)
         except ValueError as error:
-            account.bad(BadRow(name, place, *error.args))
+            file.reject(place, *error.args)
             continue
-        yield Record(name, place, value)
+        yield file.record(place, value)
 
 
-def json_file(stream: IO[bytes], name: str, options: Import, account: Account) -> Iterator[Record]:
+def json_file(stream: IO[bytes], file: SourceFile) -> Iterator[Record]:
     """Yield the items of a JSON file that is a list, or the one object that it is."""
-    content = stream.read(LARGEST_JSON + 1)
-    if len(content) > LARGEST_JSON:
-        raise BrokenFile(name, f"it is one JSON text of more than {LARGEST_JSON} bytes; JSON Lines may have any number")
+    content = stream.read(MAX_JSON_BYTES + 1)
+    if len(content) > MAX_JSON_BYTES:
+        raise file.broken(f"it is one JSON text of more than {MAX_JSON_BYTES} bytes; JSON Lines has no such limit")
     try:
         whole = parse(content)
     except ValueError as error:
-        raise BrokenFile(name, f"{error.args[0]} ({', '.join(error.args[1:])})") from error
+        raise file.broken(f"{error.args[0]} ({', '.join(error.args[1:])})") from error
     if isinstance(whole, list):
         for number, value in enumerate(whole, start=1):
-            yield Record(name, f"item {number}", value)
+            yield file.record(f"item {number}", value)
     else:
-        yield Record(name, "the object", whole)
+        yield file.record("the object", whole)
 
 
-def csv_file(stream: IO[bytes], name: str, options: Import, account: Account) -> Iterator[Record]:
-    """Yield the records of a CSV file by the names in its first one; records of blank fields are counted and left out.
+def csv_file(stream: IO[bytes], file: SourceFile) -> Iterator[Record]:
+    """Yield the records of a CSV file by the names in its first record; blank records are dropped and counted.
 
-    A field may hold line breaks, so that records are no lines.
+    A field may contain line breaks, so records are not lines.
     """
-    csv.field_size_limit(options.longest_row)
+    csv.field_size_limit(file.options.max_row_bytes)
     text = io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="")
     reader = csv.reader(text, strict=True)
     number = 0
     try:
         header = [column.strip() for column in next(reader, [])]
         if not any(header) or len(set(header)) < len(header):
-            raise BrokenFile(name, f"its first record must name every column once, and is {header}")
+            raise file.broken(f"its first record must name every column once, and is {header}")
         for number, fields in enumerate(reader, start=1):
             place = f"record {number}"
             if not any(field.strip() for field in fields):
-                account.drop("blank record", f"{name}, {place}")
+                file.report.drop("blank record", f"{file.name}, {place}")
             elif len(fields) != len(header):
-                account.bad(BadRow(name, place, "wrong number of fields", f"{len(fields)} instead of {len(header)}"))
+                file.reject(place, "wrong number of fields", f"{len(fields)} instead of {len(header)}")
             elif any(has_surrogates(field) for field in fields):
-                account.bad(BadRow(name, place, "not UTF-8"))
+                file.reject(place, "not UTF-8")
             else:
-                yield Record(name, place, dict(zip(header, fields, strict=True)))
+                yield file.record(place, dict(zip(header, fields, strict=True)))
     except csv.Error as error:
-        raise BrokenFile(name, f"behind record {number} it is not CSV ({error})") from error
+        raise file.broken(f"after record {number} it is not CSV ({error})") from error
     finally:
         text.detach()
 
 
+READERS: dict[str, Callable[[IO[bytes], SourceFile], Iterator[Record]]]
 READERS = {"jsonl": json_lines, "ndjson": json_lines, "json": json_file, "csv": csv_file}
 
 
+def parquet_rows(file: SourceFile) -> Iterator[Record]:
+    """Yield the rows of a parquet file, columns by name."""
+    import pyarrow  # not in every environment, and only a source with such a file needs it
+    import pyarrow.parquet
+
+    number = 0
+    try:
+        with pyarrow.parquet.ParquetFile(file.path) as table:
+            columns = table.schema_arrow.names
+            if len(set(columns)) < len(columns):
+                raise file.broken(f"two of its columns have the same name: {columns}")
+            # no format uses times, and Python cannot represent many of them
+            wanted = [column.name for column in table.schema_arrow if not pyarrow.types.is_temporal(column.type)]
+            for batch in table.iter_batches(batch_size=PARQUET_BATCH, columns=wanted):
+                for row in range(batch.num_rows):
+                    number += 1
+                    try:
+                        value = batch.slice(row, 1).to_pylist()[0]
+                    except UnicodeDecodeError:
+                        file.reject(f"row {number}", "not UTF-8")
+                    except (ValueError, OverflowError):
+                        file.reject(f"row {number}", "a time that cannot be read")
+                    else:
+                        yield file.record(f"row {number}", value)
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        first_line = str(error).partition("\n")[0].rstrip(".")
+        raise file.broken(f"after row {number} it is not parquet ({first_line})") from error
+
+
 def parse(content: bytes) -> Any:
-    """The value of a JSON text, in which no object has a key twice.
+    """Return the value of a JSON text in which no object repeats a key.
 
     Raises:
-        ValueError: with the reason and its details.
+        ValueError: with the reason and a detail.
     """
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
         raise ValueError("not UTF-8", f"byte {error.start + 1}") from error
     try:
-        orjson.loads(text)
+        orjson.loads(text)  # stricter than the standard library: no NaN, no control characters, no lone surrogates
     except orjson.JSONDecodeError as error:
         raise ValueError("lone surrogate" if "surrogate" in str(error) else "not JSON", str(error)) from error
     try:
@@ -221,5 +246,5 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError("a key stands twice", next(name for name in names if names.count(name) > 1))
+        raise ValueError("a key is repeated", next(name for name in names if names.count(name) > 1))
     return found

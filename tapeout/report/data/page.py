@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tapeout.config.imported import SIDES
+from tapeout.config.instructions import SPLITS
 from tapeout.config.inspection import ReportJob
 from tapeout.inspection.data_summary import Whole
 from tapeout.inspection.rows import rows_of, text_of
@@ -57,7 +57,7 @@ def page(whole: Whole, job: ReportJob, tests: Sequence[Path]) -> str:
     context = {
         "whole": whole,
         "job": job,
-        "sides": SIDES,
+        "sides": SPLITS,
         "failed": [gate for gate in whole.gates if not gate.passed],
         "stopping": [gate for gate in whole.gates if not gate.passed and gate.where in job.trained],
         "tests": sorted(set(job.tests)),

@@ -1,1 +1,1 @@
-"""Readers of instruction data formats, one module a format."""
+"""Data formats: each module has the ``Options`` of a set and a function ``rows``; see docs/extending.md."""

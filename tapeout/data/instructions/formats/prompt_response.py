@@ -1,82 +1,112 @@
-"""Prompt and response, as Dolly has them and the NeMo SFT guide wants them (faults F36, F37, F38)."""
+"""Rows of instruction, context and response, as Dolly has them and the NeMo SFT guide wants them."""
 
+import re
 from collections.abc import Iterable, Iterator
+from typing import Any, Literal, Self
 
-from tapeout.config.imported import PromptResponse, SelfInstruct
-from tapeout.data.instructions.fields import filled, items, mapping, string
-from tapeout.data.instructions.import_report import Account, BadRow
-from tapeout.data.instructions.reading import Record
+from pydantic import ConfigDict, Field, create_model, model_validator
+
+from tapeout.config.instructions import FormatOptions
+from tapeout.config.section import Section
+from tapeout.data.instructions.record import FilledText, Record, RecordModel, Text
+from tapeout.data.instructions.report import BadRow, ImportReport
 from tapeout.data.instructions.row import Row
-from tapeout.data.instructions.text import CITATION, clean, context_first, digest_of
+from tapeout.data.instructions.text import clean, context_first, digest_of
+
+CITATION = re.compile(r"\[\d+\]")
 
 
-def prompt_rows(records: Iterable[Record], options: PromptResponse, account: Account) -> Iterator[Row]:
-    """Yield a row for each record of instruction, context and response."""
+class Columns(Section):
+    """Names of the fields of a row; null where the rows have no such field."""
+
+    instruction: str = Field("instruction", description="The question or order.")
+    context: str | None = Field("context", description="Text that it is about; may be empty in a row.")
+    response: str = Field("response", description="The answer.")
+    category: str | None = Field("category", description="Kind of the row; the split keeps the proportions of kinds.")
+    group: str | None = Field(
+        None, description="Rows with the same value share a split; a row without a value is its own group."
+    )
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        names = [name for name in (self.instruction, self.context, self.response, self.group) if name is not None]
+        if len(set(names)) < len(names):
+            raise ValueError("instruction, context, response and group must be different fields")
+        return self
+
+
+class Options(FormatOptions):
+    """Rows of instruction, context, response and category, as Dolly's: JSONL, JSON, CSV or parquet."""
+
+    format: Literal["prompt_response"] = Field(description="Name of this format.")
+    fields: Columns = Field(Columns(), description="Names of the fields in the file.")
+    other_fields: Literal["ignore", "reject"] = Field(
+        "ignore", description="Fields that are not named in fields: ignored, or a fault of the row (finds misspellings)."
+    )
+    category: str = Field("instruction", min_length=1, description="Category of rows that have no such field.")
+    separator: str = Field("\n\n", description="Text between instruction and context.")
+    seed: int = Field(1234, description="Seed of the coin that decides whether the context comes first.")
+    strip_citations: bool = Field(
+        False,
+        description="Remove citation marks such as [3] from contexts: right for prose like Dolly's, wrong for RTL, where "
+        "it would remove bit selects.",
+    )
+
+
+def rows(records: Iterable[Record], options: Options, report: ImportReport) -> Iterator[Row]:
+    """Yield a row for each record."""
+    model = _model(options)
     for record in records:
-        account.read["rows"] += 1
+        report.read["rows"] += 1
         try:
-            yield prompt_row(record, options, account)
+            fields: Any = record.parse(model)
         except BadRow as error:
-            account.bad(error)
+            report.reject(error)
+            continue
+        category = fields.category if options.fields.category else options.category
+        yield prompt_row(
+            record.source, (fields.instruction, fields.context, fields.response), category, fields.group, options, report
+        )
 
 
-def prompt_row(record: Record, options: PromptResponse, account: Account) -> Row:
-    """One record as a row.
+def prompt_row(
+    source: str, texts: tuple[str, str, str], category: str, group: str, options: Options, report: ImportReport
+) -> Row:
+    """Return a row of instruction, context and response.
 
-    Raises:
-        BadRow: a field is missing or no text, or instruction or response is empty.
+    Args:
+        source: name of the source.
+        texts: instruction, context and response, with normalized white space.
+        category: category of the row.
+        group: group of the row; empty if it is its own.
+        options: separator, seed and citations.
+        report: counts; grows.
     """
-    names = options.fields
-    value = mapping(record, record.value, "the row")
-    instruction = filled(record, value, names.instruction, "the row")
-    context = clean(string(record, value, names.context, "the row")) if names.context else ""
-    response = filled(record, value, names.response, "the row")
-    category = filled(record, value, names.category, "the row") if names.category else options.category
+    instruction, context, response = texts
     if options.strip_citations:
         context, count = CITATION.subn("", context)
         context = clean(context)
-        account.changed["citation marks removed"] += count
+        report.changed["citation marks removed"] += count
     digest = digest_of(instruction, context, response, category)
+    parts = [part for part in (instruction, context) if part]
+    question = "\n".join(parts)
     leads = context_first(options.seed, digest)
     if context:
-        account.changed["context first" if leads else "instruction first"] += 1
-    text = joined(instruction, context, options.separator, leads)
-    question = joined(instruction, context, "\n", leads=False)
-    return Row({"input": text, "output": response}, category, digest, question, digest)
+        report.changed["context first" if leads else "instruction first"] += 1
+    text = options.separator.join(reversed(parts) if leads else parts)
+    return Row({"input": text, "output": response}, category, group or digest, question, digest, source)
 
 
-def joined(instruction: str, context: str, separator: str, leads: bool) -> str:
-    """Instruction and context, in the order that the coin says; the instruction alone if there is no context."""
-    if not context:
-        return instruction
-    return separator.join((context, instruction) if leads else (instruction, context))
-
-
-def task_rows(records: Iterable[Record], options: SelfInstruct, account: Account) -> Iterator[Row]:
-    """Yield a row for each instance of each task of self-instruct."""
-    for record in records:
-        account.read["tasks"] += 1
-        try:
-            yield from _instances(record, options, account)
-        except BadRow as error:
-            account.bad(error)
-
-
-def _instances(record: Record, options: SelfInstruct, account: Account) -> list[Row]:
-    """The rows of one task; a task of which one instance cannot be used cannot be used at all."""
-    value = mapping(record, record.value, "the task")
-    instruction = filled(record, value, "instruction", "the task")
-    category = "classification" if value.get("is_classification") is True else "generation"
-    group = digest_of(instruction)
-    rows = []
-    for each in items(record, value, "instances", "the task"):
-        instance = mapping(record, each, "an instance")
-        context = clean(string(record, instance, "input", "an instance"))
-        output = filled(record, instance, "output", "an instance")
-        digest = digest_of(instruction, context, output, category)
-        text = joined(instruction, context, options.separator, leads=False)
-        rows.append(Row({"input": text, "output": output}, category, group, text, digest))
-    if not rows:
-        raise record.bad("the task has no instance")
-    account.read["instances"] += len(rows)
-    return rows
+def _model(options: Options) -> type[RecordModel]:
+    """Return the model of a record with the configured names of its fields."""
+    names = options.fields
+    fields: dict[str, Any] = {
+        "instruction": (FilledText, Field(alias=names.instruction)),
+        "context": (Text, Field(alias=names.context) if names.context else ""),
+        "response": (FilledText, Field(alias=names.response)),
+        "category": (FilledText, Field(alias=names.category) if names.category else ""),
+        "group": (Text, Field("", alias=names.group) if names.group else ""),
+    }
+    extra: Literal["forbid", "ignore"] = "forbid" if options.other_fields == "reject" else "ignore"
+    base = type("PromptResponse", (RecordModel,), {"model_config": ConfigDict(extra=extra)})
+    return create_model("PromptResponse", __base__=base, **fields)

@@ -1,139 +1,204 @@
-"""Questions about paragraphs: SQuAD v1.1, v2.0 and XQuAD as prompt and answer (faults F69, F71).
+"""Questions about paragraphs: SQuAD v1.1, v2.0 and XQuAD as prompt and answer.
 
-The prompt comes from a template file byte for byte. A row says where in its input the context stands, and where in it
-the answer: so a prompt that is too long can be made shorter without losing either the question or the answer.
+The prompt comes from a template file byte for byte. A row states where in its input the context is, and where in it the
+answer, so that a prompt that is too long can be shortened without losing the question or the answer.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
-from tapeout.config.imported import Squad
-from tapeout.data.instructions.fields import filled, items, mapping, member, string
-from tapeout.data.instructions.import_report import Account, BadRow
-from tapeout.data.instructions.reading import Record
+from pydantic import Field, field_validator
+
+from tapeout.config.corpus import Corpus
+from tapeout.config.instructions import FormatOptions
+from tapeout.data.instructions.record import FilledText, Record, RecordModel, Text
+from tapeout.data.instructions.report import BadRow, ImportReport
 from tapeout.data.instructions.row import Row
 from tapeout.data.instructions.text import digest_of
 from tapeout.errors import TapeoutError
 
+CONTEXT, QUESTION = "{context}", "{question}"
+
 
 class BadQuestionTemplate(TapeoutError):
-    """A template file without exactly one {context} and one {question}."""
-
-    def __init__(self, template: str) -> None:
-        super().__init__(
-            f"The template {template[:80]!r} needs {{context}} once and {{question}} once.",
-            "Correct the file that the option template of the source names.",
-        )
+    """A template file that cannot be read, or without exactly one {context} and one {question}."""
 
 
-def squad_rows(records: Iterable[Record], options: Squad, template: str, account: Account) -> Iterator[Row]:
+class Options(FormatOptions):
+    """Questions about paragraphs: SQuAD v1.1 and v2.0, XQuAD; JSON as published, or flat rows (JSONL, parquet).
+
+    An article is a group.
+    """
+
+    format: Literal["squad"] = Field(description="Name of this format.")
+    template: str = Field(
+        "config/templates/alpaca_squad.txt",
+        description="File of the prompt, with {context} and {question}; the answer follows its last byte.",
+    )
+    impossible: Literal["drop", "answer"] = Field(
+        "drop", description="A question without an answer: dropped and counted, or answered with impossible_answer."
+    )
+    impossible_answer: str = Field(
+        "The context does not say.", pattern=r"\S", description="Answer to a question that has none."
+    )
+
+    def resolved(self, name: str, corpus: Corpus) -> Self:
+        """Put the text of the template in the place of its path: the text is what the rows depend on."""
+        try:
+            text = Path(self.template).read_bytes().decode()  # line ends as they are
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadQuestionTemplate(
+                f"The template file {self.template} of the set {name} cannot be read: {error}.",
+                f"Correct instructions.sets.{name}.template.",
+            ) from error
+        return super().resolved(name, corpus).model_copy(update={"template": text})
+
+
+class Answer(RecordModel):
+    """An answer and the index of its first character in the context."""
+
+    text: Text
+    answer_start: Annotated[int, Field(ge=0)]
+
+    @field_validator("text")
+    @classmethod
+    def _not_empty(cls, text: str) -> str:
+        if not text.strip():
+            raise ValueError("is empty")
+        return text
+
+
+class AnswerLists(RecordModel):
+    """Answers as flat rows have them: lists of texts and indices."""
+
+    text: list[Any]
+    answer_start: list[Any]
+
+
+class Question(RecordModel):
+    """A question; its answers are a list of objects or, in flat rows, an object of lists."""
+
+    id: Any = None
+    question: FilledText
+    answers: list[Answer]
+    is_impossible: bool | None = None
+
+    @field_validator("answers", mode="before")
+    @classmethod
+    def _as_list(cls, answers: Any) -> Any:
+        if not isinstance(answers, dict):
+            return answers
+        lists = AnswerLists.model_validate(answers)
+        if len(lists.text) != len(lists.answer_start):
+            raise ValueError("has as many texts as starts")
+        pairs = zip(lists.text, lists.answer_start, strict=True)
+        return [{"text": text, "answer_start": start} for text, start in pairs]
+
+
+class Paragraph(RecordModel):
+    """A paragraph; its questions are validated one by one."""
+
+    context: Text
+    qas: list[dict[str, Any]]
+
+
+class Article(RecordModel):
+    """An article."""
+
+    title: FilledText
+    paragraphs: list[Paragraph]
+
+
+class Published(RecordModel):
+    """A whole file as published."""
+
+    data: list[Article]
+
+
+class Flat(RecordModel):
+    """What a flat row has besides its question."""
+
+    context: Text
+    title: Text | None = None
+
+
+def rows(records: Iterable[Record], options: Options, report: ImportReport) -> Iterator[Row]:
     """Yield a row for each question.
 
     Raises:
-        BadQuestionTemplate: the template has not each field once.
+        BadQuestionTemplate: the template does not have each field exactly once.
+        BadRow: as ``report.reject``.
     """
-    if template.count("{context}") != 1 or template.count("{question}") != 1:
-        raise BadQuestionTemplate(template)
+    if options.template.count(CONTEXT) != 1 or options.template.count(QUESTION) != 1:
+        raise BadQuestionTemplate(
+            f"The template {options.template[:80]!r} needs {CONTEXT} once and {QUESTION} once.",
+            "Correct the file that the option template of the set names.",
+        )
     for record in records:
         try:
-            questions = list(_questions(record, account))
+            questions = list(_questions(record, report))
         except BadRow as error:
-            account.bad(error)
+            report.reject(error)
             continue
-        for group, context, question in questions:
-            account.read["questions"] += 1
+        for title, context, value in questions:
+            report.read["questions"] += 1
             try:
-                row = _row(record, group, context, question, options, template, account)
+                row = _row(record, title, context, value, options, report)
             except BadRow as error:
-                account.bad(error)
+                report.reject(error)
                 continue
             if row is not None:
                 yield row
 
 
-def _questions(record: Record, account: Account) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Group, context and question of everything that a record holds: a whole file, or one flat row."""
-    value = mapping(record, record.value, "the record")
-    if "data" not in value:
-        context = string(record, value, "context", "the row")
-        title = value.get("title")
-        yield digest_of(context) if title is None or title == "" else title, context, value
+def _questions(record: Record, report: ImportReport) -> Iterator[tuple[str | None, str, dict[str, Any]]]:
+    """Yield title, context and question for everything in a record: a whole file, or one flat row."""
+    if not isinstance(record.value, dict) or "data" not in record.value:
+        flat = record.parse(Flat)
+        yield flat.title, flat.context, record.value
         return
-    for each in items(record, value, "data", "the file"):
-        article = mapping(record, each, "an article")
-        account.read["articles"] += 1
-        title = filled(record, article, "title", "an article")
-        for part in items(record, article, "paragraphs", "an article"):
-            paragraph = mapping(record, part, "a paragraph")
-            account.read["paragraphs"] += 1
-            context = string(record, paragraph, "context", "a paragraph")
-            for question in items(record, paragraph, "qas", "a paragraph"):
-                yield title, context, mapping(record, question, "a question")
+    articles = record.parse(Published, what="the file").data
+    report.read["articles"] += len(articles)
+    for article in articles:
+        report.read["paragraphs"] += len(article.paragraphs)
+        for paragraph in article.paragraphs:
+            for value in paragraph.qas:
+                yield article.title, paragraph.context, value
 
 
 def _row(
-    record: Record,
-    group: str,
-    context: str,
-    value: Mapping[str, Any],
-    options: Squad,
-    template: str,
-    account: Account,
+    record: Record, title: str | None, context: str, value: dict[str, Any], options: Options, report: ImportReport
 ) -> Row | None:
-    question = filled(record, value, "question", "a question")
+    """Return the row of a question, or None if the options drop it."""
+    question = record.parse(Question, value, "the question")
     if not context.strip():
-        raise record.bad("a paragraph is empty")
-    if not isinstance(group, str):
-        raise record.bad("field 'title' of the row is no text", type(group).__name__)
-    answers = _answers(record, value)
-    if not answers:
-        if options.impossible == "drop":
-            account.drop("question without answer", f"{record.file}, question {value.get('id')}")
-            return None
-        answers = [(options.impossible_answer, None)]
-    texts = {text for text, _ in answers}
-    if len(texts) > 1:
-        account.read["questions with several answers, of which the first counts"] += 1
-    text, start = answers[0]
+        raise record.bad("the context is empty")
+    answers = question.answers
+    if question.is_impossible and answers:
+        raise record.bad("is_impossible and the answers contradict each other")
+    if not answers and options.impossible == "drop":
+        report.drop("question without answer", f"{record.location}, question {question.id}")
+        return None
+    if len({answer.text for answer in answers}) > 1:
+        report.read["questions with several answers, of which the first is used"] += 1
+    text, start = (answers[0].text, answers[0].answer_start) if answers else (options.impossible_answer, None)
     if start is not None and context[start : start + len(text)] != text:
-        raise record.bad("the answer is not where it should be in the context", question[:60])
-    prompt, begin = rendered(template, context, question)
-    where = None if start is None else [begin + start, begin + start + len(text)]
-    content = {"input": prompt, "output": text.strip(), "context": [begin, begin + len(context)], "answer": where}
+        raise record.bad("the answer is not at its answer_start in the context", question.question[:60])
+    prompt, begin = rendered(options.template, context, question.question)
+    span = None if start is None else [begin + start, begin + start + len(text)]
+    content = {"input": prompt, "output": text.strip(), "context": [begin, begin + len(context)], "answer": span}
     category = "impossible" if start is None else "question_answering"
-    return Row(content, category, group, f"{question}\n{context}", digest_of(context, question, text, category))
+    digest = digest_of(context, question.question, text, category)
+    about = f"{question.question}\n{context}"
+    return Row(content, category, title or digest_of(context), about, digest, record.source)
 
 
 def rendered(template: str, context: str, question: str) -> tuple[str, int]:
-    """The template with both fields filled in, whatever braces they hold, and where in it the context begins."""
-    first, second = sorted(("{context}", "{question}"), key=template.index)
-    fields = {"{context}": context, "{question}": question}
+    """Return the template with both fields filled in, whatever braces they hold, and the start of the context in it."""
+    first, second = sorted((CONTEXT, QUESTION), key=template.index)
+    fields = {CONTEXT: context, QUESTION: question}
     before, _, rest = template.partition(first)
     between, _, after = rest.partition(second)
-    start = len(before) if first == "{context}" else len(before) + len(question) + len(between)
+    start = len(before) if first == CONTEXT else len(before) + len(question) + len(between)
     return before + fields[first] + between + fields[second] + after, start
-
-
-def _answers(record: Record, value: Mapping[str, Any]) -> list[tuple[str, int | None]]:
-    """Texts and places of the answers, from a list of objects or, in flat rows, an object of lists."""
-    found = member(record, value, "answers", "a question")
-    if isinstance(found, dict):
-        texts, starts = (items(record, found, name, "the answers") for name in ("text", "answer_start"))
-        if len(texts) != len(starts):
-            raise record.bad("answers have as many texts as places", f"{len(texts)} and {len(starts)}")
-        found = [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
-    if not isinstance(found, list):
-        raise record.bad("field 'answers' of a question is no list", type(found).__name__)
-    impossible = value.get("is_impossible")
-    if not isinstance(impossible, bool | None) or (impossible and found):
-        raise record.bad("is_impossible and the answers contradict each other")
-    answers: list[tuple[str, int | None]] = []
-    for each in found:
-        answer = mapping(record, each, "an answer")
-        text, start = string(record, answer, "text", "an answer"), member(record, answer, "answer_start", "an answer")
-        if isinstance(start, bool) or not isinstance(start, int) or start < 0:
-            raise record.bad("field 'answer_start' of an answer is no place", repr(start))
-        if not text.strip():
-            raise record.bad("field 'text' of an answer is empty")
-        answers.append((text, start))
-    return answers

@@ -1,0 +1,91 @@
+"""Sections of the configuration whose model comes from the plugin that they name.
+
+An option such as ``format: squad`` names a module of a seam (see ``tapeout.plugins``); the other keys beside it are the
+fields of that module's ``Options``. So an implementation brings its own options, and the configuration checks them
+without knowing it.
+"""
+
+import difflib
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, SerializeAsAny, ValidationError
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
+
+from tapeout import plugins
+from tapeout.config.section import Section
+
+
+@dataclass(frozen=True)
+class PluginOptions:
+    """Annotation of a field that takes the ``Options`` of the plugin that it names.
+
+    Use it as ``Annotated[SerializeAsAny[Base], PluginOptions(SEAM, "format")]``, ``Base`` being the common base class.
+
+    Attributes:
+        seam: dotted name of the seam's package.
+        key: the option that names the plugin.
+        default: the plugin where the option is missing; None if it is required.
+    """
+
+    seam: str
+    key: str
+    default: str | None = None
+
+    def validate(self, value: Any) -> Section:
+        """Return the options in ``value``, a mapping, or a section that was validated before.
+
+        Raises:
+            ValueError: the plugin is missing or unknown, or does not accept the options.
+        """
+        if isinstance(value, Section):
+            return value
+        name = value.get(self.key, self.default) if isinstance(value, dict) else None
+        if not isinstance(name, str):
+            known = ", ".join(plugins.available(self.seam))
+            raise ValueError(f"{self.key} must name one of {known}, or a module by its dotted name")
+        try:
+            options: type[Section] = plugins.load(self.seam, name).Options
+        except plugins.UnknownPlugin as error:
+            known_names = plugins.available(self.seam)
+            near = difflib.get_close_matches(name, known_names, n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(known_names)}"
+            raise ValueError(f"{self.key} {name} is unknown{hint}") from error
+        try:
+            return options.model_validate(value)
+        except ValidationError as error:
+            raise _with_hints(error, options) from error
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Validate with ``validate``; serialize by the class of the value."""
+        serialization = core_schema.plain_serializer_function_ser_schema(lambda options: options.model_dump(mode="json"))
+        return core_schema.no_info_plain_validator_function(self.validate, serialization=serialization)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Allow the options of any implementation in the seam's own package, and any object with a dotted name."""
+        modules = [plugins.load(self.seam, name) for name in plugins.available(self.seam)]
+        own = [handler(module.Options.__pydantic_core_schema__) for module in modules if hasattr(module, "Options")]
+        dotted = {"properties": {self.key: {"type": "string", "pattern": r"\."}}, "required": [self.key]}
+        return {"anyOf": [*own, {"type": "object", **dotted}]}
+
+
+def _with_hints(error: ValidationError, options: type[Section]) -> ValidationError:
+    """Return the error with a "did you mean" hint (``ctx["hint"]``) for each unknown key."""
+    details = []
+    for each in error.errors():
+        kind: PydanticCustomError | str = each["type"]
+        if kind == "extra_forbidden":
+            near = difflib.get_close_matches(str(each["loc"][-1]), _fields(options, each["loc"][:-1]), n=1)
+            hint = f"; did you mean {near[0]}?" if near else "."
+            kind = PydanticCustomError("extra_forbidden", "Extra inputs are not permitted{hint}", {"hint": hint})
+        details.append(InitErrorDetails(type=kind, loc=each["loc"], input=each["input"], ctx=each.get("ctx", {})))
+    return ValidationError.from_exception_data(options.__name__, details)
+
+
+def _fields(options: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Return the names of the fields of a section inside the options; none where there is no section."""
+    here: Any = options
+    for part in location:
+        field = here.model_fields.get(part) if isinstance(here, type) and issubclass(here, BaseModel) else None
+        here = field.annotation if field is not None else None
+    return list(here.model_fields) if isinstance(here, type) and issubclass(here, BaseModel) else []

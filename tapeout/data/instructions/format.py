@@ -1,0 +1,37 @@
+"""The interface of a data format, and how a format is loaded by its name."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from tapeout import plugins
+from tapeout.config.instructions import FORMATS, FormatOptions
+from tapeout.data.instructions.record import Record
+from tapeout.data.instructions.report import ImportReport
+from tapeout.data.instructions.row import Row
+
+Reader = Callable[[Mapping[str, Path], Any, ImportReport], Iterator[Record]]
+
+
+class Format(Protocol):
+    """A module that turns the records of a set into rows.
+
+    A format that does not read record files also has ``read(folders, options, report)``, which yields the records; it
+    takes the place of ``tapeout.data.instructions.reading.read_records``. ``ENVIRONMENT`` names the locked environment
+    that the step runs in, ``corpus`` if it is missing.
+    """
+
+    Options: type[FormatOptions]
+
+    def rows(self, records: Iterable[Record], options: Any, report: ImportReport) -> Iterator[Row]:
+        """Yield the rows of the records; count in ``report`` what is read, changed and dropped.
+
+        Raises:
+            BadRow: a record cannot be used, and the options say stop (raised by ``report.reject``).
+        """
+
+
+def load_format(name: str) -> Format:
+    """Import a format by its name in the configuration."""
+    module: Any = plugins.load(FORMATS, name)
+    return module  # type: ignore[no-any-return]

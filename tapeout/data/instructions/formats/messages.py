@@ -1,0 +1,23 @@
+"""Rows with ``messages``: role (system, user, assistant) and content, as Hugging Face chat data sets have them."""
+
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from tapeout.data.instructions.conversation import ChatOptions, conversation_rows
+from tapeout.data.instructions.record import Record
+from tapeout.data.instructions.report import ImportReport
+from tapeout.data.instructions.row import Row
+
+
+class Options(ChatOptions):
+    """Rows with ``messages``: role (system, user, assistant) and content, as Hugging Face chat data sets have them."""
+
+    format: Literal["messages"] = Field(description="Name of this format.")
+    field: str = Field("messages", description="Name of the list of messages.")
+
+
+def rows(records: Iterable[Record], options: Options, report: ImportReport) -> Iterator[Row]:
+    """Yield a row for each conversation."""
+    return conversation_rows(records, options, report, options.field, "role", "content")

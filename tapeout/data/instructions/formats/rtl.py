@@ -1,0 +1,69 @@
+"""Questions about real RTL with exact answers, made from parses of short excerpts of modules.
+
+The input is the source text of cores, not records: ``read`` yields documents. Whole cores are held out for the test
+split. Rows have the form of ``prompt_response``.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field
+
+from tapeout.config.corpus import Corpus, DomainCorpus
+from tapeout.config.instructions import FormatOptions, Split
+from tapeout.config.sources import SourceName
+from tapeout.data.instructions.formats import prompt_response
+from tapeout.data.instructions.record import Record
+from tapeout.data.instructions.report import ImportReport
+from tapeout.data.instructions.row import Row
+from tapeout.data.instructions.text import clean
+from tapeout.data.rtl.limits import Limits
+
+ENVIRONMENT = "data"
+
+
+class Options(FormatOptions, Limits):
+    """Questions about the cores of the domain corpus; the held-out cores give the test rows."""
+
+    format: Literal["rtl"] = Field(description="Name of this format.")
+    cores: DomainCorpus | None = Field(
+        None, description="Cores, held-out cores and patterns of files; those of the section corpus.domain if null."
+    )
+    separator: str = Field("\n\n", description="Text between question and excerpt.")
+    seed: int = Field(1234, description="Seed of the coin that decides whether the excerpt comes first.")
+    split: Split = Split(validation=0.06, test=0, conflicting_rows="stop", near_duplicates=1)
+
+    def resolved(self, name: str, corpus: Corpus) -> Self:
+        """Fill in the cores; they are the sources."""
+        cores = self.cores or corpus.domain
+        return self.model_copy(update={"cores": cores, "sources": cores.sources})
+
+    @property
+    def held_out(self) -> tuple[SourceName, ...]:
+        """The held-out cores."""
+        return self.cores.test if self.cores else ()
+
+
+def read(folders: Mapping[str, Path], options: Options, report: ImportReport) -> Iterator[Record]:
+    """Yield the documents of all cores."""
+    from tapeout.data.corpus.corpus import read_sources
+
+    assert options.cores is not None, "the options are resolved"
+    documents, _ = read_sources(list(folders), list(folders.values()), options.cores)
+    for document in documents:
+        report.read["documents"] += 1
+        yield Record(document.source, document.path, document)
+
+
+def rows(records: Iterable[Record], options: Options, report: ImportReport) -> Iterator[Row]:
+    """Yield a row for each selected question."""
+    from tapeout.data.rtl.selection import select_questions  # needs the parser
+
+    form = prompt_response.Options(format="prompt_response", separator=options.separator, seed=options.seed)
+    for row in select_questions([record.value for record in records], options.held_out, options):
+        report.read["questions"] += 1
+        question = row.question
+        instruction, context, response = map(clean, (question.instruction, question.context, question.response))
+        texts = instruction, context, response
+        yield prompt_response.prompt_row(row.source, texts, question.category, row.group, form, report)

@@ -1,0 +1,96 @@
+"""Counts of what a step read, changed and dropped, and the errors about rows that cannot be used."""
+
+from collections import Counter
+from typing import Any, Literal
+
+from tapeout.errors import TapeoutError
+
+MAX_EXAMPLES = 5
+"""Locations that the report names for each reason."""
+
+
+class BrokenFile(TapeoutError):
+    """A file that cannot be read as a whole; the option ``bad_rows`` does not apply."""
+
+    def __init__(self, file: str, reason: str) -> None:
+        super().__init__(f"{file}: {reason}.", "Get the file again or repair it; nothing was skipped.")
+
+
+class BadRow(TapeoutError):
+    """A row that cannot be used.
+
+    Attributes:
+        location: file and line, record or item.
+        reason: the problem, under which rows are counted.
+    """
+
+    def __init__(self, location: str, reason: str, detail: str = "") -> None:
+        """Describe the row; ``detail`` is only for the message."""
+        super().__init__(
+            f"{location}: {reason}{f' ({detail})' if detail else ''}.",
+            "Correct the row, or the format and fields of this set under instructions.sets; or set bad_rows: drop for "
+            "it, which drops and counts such rows.",
+        )
+        self.location = location
+        self.reason = reason
+
+
+class EmptySet(TapeoutError):
+    """A set of which nothing is left, or one of its splits that should have rows has none."""
+
+
+class ImportReport:
+    """Counts of what was read, changed and dropped while a set was made.
+
+    Attributes:
+        bad_rows: whether a bad row stops the step or is dropped.
+        read: number of things read, by kind.
+        dropped: number of things dropped, by reason.
+        changed: number of changes, by kind.
+        locations: the first locations for each reason.
+    """
+
+    def __init__(self, bad_rows: Literal["stop", "drop"]) -> None:
+        """Start with no counts."""
+        self.bad_rows = bad_rows
+        self.read: Counter[str] = Counter()
+        self.dropped: Counter[str] = Counter()
+        self.changed: Counter[str] = Counter()
+        self.locations: dict[str, list[str]] = {}
+
+    def reject(self, error: BadRow) -> None:
+        """Count a bad row.
+
+        Raises:
+            BadRow: the option ``bad_rows`` is ``stop``.
+        """
+        if self.bad_rows == "stop":
+            raise error
+        self.drop(error.reason, error.location)
+
+    def drop(self, reason: str, location: str | None = None, count: int = 1) -> None:
+        """Count something that is dropped because an option says so, or because it is blank."""
+        self.dropped[reason] += count
+        locations = self.locations.setdefault(reason, [])
+        if location is not None and len(locations) < MAX_EXAMPLES:
+            locations.append(location)
+
+    def add(self, other: "ImportReport") -> None:
+        """Add the counts of a later part of the set."""
+        self.read.update(other.read)
+        self.changed.update(other.changed)
+        for reason, count in other.dropped.items():
+            self.drop(reason, None, count)
+            locations = self.locations[reason]
+            locations += other.locations[reason][: MAX_EXAMPLES - len(locations)]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all counts."""
+        dropped = {
+            reason: {"count": count, "first": self.locations[reason]} for reason, count in self.dropped.items()
+        }
+        return {"read": dict(self.read), "dropped": dropped, "changed": dict(self.changed)}
+
+    def summary(self) -> str:
+        """Return the reasons for drops in one line."""
+        return ", ".join(f"{count} {reason}" for reason, count in sorted(self.dropped.items()))

@@ -1,0 +1,143 @@
+"""Selection of questions about RTL: asked of every excerpt, reduced to a balanced set, no context in two splits.
+
+Rows of held-out cores are selected first: what they ask about is never asked about in a training core, so a test context
+cannot have been trained on.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+
+from tapeout.config.corpus import RTL_SUFFIXES
+from tapeout.data.corpus.documents import Document
+from tapeout.data.instructions.text import digest_of
+from tapeout.data.rtl.excerpts import Excerpt, cut
+from tapeout.data.rtl.facts import read_facts
+from tapeout.data.rtl.limits import Limits
+from tapeout.data.rtl.questions import Question, ask
+from tapeout.errors import TapeoutError
+
+OTHER_KIND = re.compile(r"\b(?:interface|program|primitive)\s+(?:automatic\s+|static\s+)?([A-Za-z_][\w$]*)")
+
+
+class NoQuestions(TapeoutError):
+    """The training cores, or the held-out ones, give no question."""
+
+
+@dataclass(frozen=True)
+class SourcedQuestion:
+    """A question and where it comes from.
+
+    Attributes:
+        question: instruction, context, response and category.
+        source: name of the core.
+        group: name of the module; rows of one group share a split.
+    """
+
+    question: Question
+    source: str
+    group: str
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of question and answer in hexadecimal digits; it orders rows without regard to their origin."""
+        return digest_of(self.question.instruction, self.question.context, self.question.response)
+
+
+def select_questions(documents: Iterable[Document], held_out: Sequence[str], limits: Limits) -> list[SourcedQuestion]:
+    """Return the balanced questions of all documents, ordered by digest.
+
+    Args:
+        documents: documents of all cores; only RTL files are used.
+        held_out: names of the held-out cores.
+        limits: limits of lengths and numbers.
+
+    Raises:
+        NoQuestions: the training cores, or the held-out ones, give no question.
+    """
+    rtl = [document for document in documents if document.path.endswith(RTL_SUFFIXES)]
+    seen: set[str] = set()
+    not_modules = names_of_other_kinds(rtl)
+    selected = []
+    for cores, test, max_rows in (
+        ("held-out cores", True, limits.max_test_rows_per_category),
+        ("training cores", False, limits.max_rows_per_category),
+    ):
+        part = [document for document in rtl if (document.source in held_out) == test]
+        rows = select(candidates(part, limits, not_modules, seen), limits.max_rows_per_module, max_rows)
+        if not rows:
+            raise NoQuestions(
+                f"The {cores} give no question.",
+                "Name cores with Verilog or SystemVerilog modules in the corpus section, or raise the limits of "
+                "characters of the set.",
+            )
+        selected += rows
+    return sorted(selected, key=lambda row: row.digest)
+
+
+def names_of_other_kinds(documents: Iterable[Document]) -> frozenset[str]:
+    """Return the names of interfaces, programs and primitives, whose instances look like those of modules."""
+    return frozenset(name for document in documents for name in OTHER_KIND.findall(document.text))
+
+
+def candidates(
+    documents: Iterable[Document], limits: Limits, not_modules: frozenset[str], seen: set[str]
+) -> Iterator[SourcedQuestion]:
+    """Yield all rows that are short enough, at most ``max_rows_per_excerpt`` of one category about an excerpt.
+
+    Args:
+        documents: RTL files; of several excerpts with the same text the first is used.
+        limits: limits of lengths and numbers.
+        not_modules: names of interfaces and the like; nothing is asked about instances where one of them occurs.
+        seen: skeletons of the excerpts that were used; grows.
+    """
+    for document in documents:
+        for excerpt in cut(document.text, limits.max_context_characters, limits.max_window_items):
+            if excerpt.skeleton in seen:
+                continue
+            seen.add(excerpt.skeleton)
+            yield from _rows_about(excerpt, document.source, limits, not_modules)
+
+
+def _rows_about(
+    excerpt: Excerpt, source: str, limits: Limits, not_modules: frozenset[str]
+) -> Iterator[SourcedQuestion]:
+    facts = read_facts(excerpt)
+    if facts is None:
+        return
+    if not not_modules.isdisjoint(facts.instances):
+        facts.instances.clear()
+    by_category: dict[str, list[SourcedQuestion]] = defaultdict(list)
+    for question in ask(excerpt, facts):
+        if len(question.instruction) + len(question.context) + len(question.response) <= limits.max_row_characters:
+            by_category[question.category].append(SourcedQuestion(question, source, excerpt.module.lower()))
+    for rows in by_category.values():
+        yield from balanced(rows)[: limits.max_rows_per_excerpt]
+
+
+def select(rows: Iterable[SourcedQuestion], per_module: int, per_category: int) -> list[SourcedQuestion]:
+    """Return a balanced selection: no module and no category above its limit, answers as varied as possible."""
+    grouped: dict[tuple[str, str], list[SourcedQuestion]] = defaultdict(list)
+    for row in rows:
+        grouped[row.question.category, row.group].append(row)
+    categories: dict[str, list[SourcedQuestion]] = defaultdict(list)
+    for (category, _), members in grouped.items():
+        categories[category] += balanced(members)[:per_module]
+    return list(chain.from_iterable(balanced(categories[name])[:per_category] for name in sorted(categories)))
+
+
+def balanced(rows: list[SourcedQuestion]) -> list[SourcedQuestion]:
+    """Order rows so that any first part of them has its kinds of answers in balance.
+
+    First comes one row of every kind, then a second of those that have one, and so on. Otherwise digests decide, so the
+    order does not depend on the order of files.
+    """
+    rounds: Counter[str] = Counter()
+    ranked = []
+    for row in sorted(rows, key=lambda row: row.digest):
+        rounds[row.question.kind] += 1
+        ranked.append((rounds[row.question.kind], row.digest, row))
+    return [row for _, _, row in sorted(ranked, key=lambda entry: entry[:2])]
