@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from tapeout.config.imported import EncodeJob
-from tapeout.data.encode.encode_source import encode_source
+from tapeout.config.instructions import EncodeJob
+from tapeout.data.encode.encoded_set import encode_set
 from tapeout.program import run
 
 
@@ -17,7 +17,7 @@ def main(
     output: Annotated[Path, typer.Option(help="folder to write")],
 ) -> None:
     """Write a JSONL file for each side, prompt_template.json and report.json into the new folder ``output``."""
-    encode_source(rows, tokenizer, EncodeJob.model_validate_json(params.read_bytes()), output)
+    encode_set(rows, tokenizer, EncodeJob.model_validate_json(params.read_bytes()), output)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
-from tapeout.config.instructions import SPLITS
 from tapeout.config.inspection import InspectJob, Looking, ReportJob
+from tapeout.config.instructions import SPLITS
 from tapeout.config.root import InvalidConfig, Settings
 
 CORPORA = ("corpus/domain", "corpus/general")

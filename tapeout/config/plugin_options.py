@@ -9,7 +9,7 @@ import difflib
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, SerializeAsAny, ValidationError
+from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 from tapeout import plugins
@@ -58,7 +58,9 @@ class PluginOptions:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Validate with ``validate``; serialize by the class of the value."""
-        serialization = core_schema.plain_serializer_function_ser_schema(lambda options: options.model_dump(mode="json"))
+        serialization = core_schema.plain_serializer_function_ser_schema(
+            lambda options: options.model_dump(mode="json")
+        )
         return core_schema.no_info_plain_validator_function(self.validate, serialization=serialization)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -86,6 +88,6 @@ def _fields(options: type[BaseModel], location: tuple[int | str, ...]) -> list[s
     """Return the names of the fields of a section inside the options; none where there is no section."""
     here: Any = options
     for part in location:
-        field = here.model_fields.get(part) if isinstance(here, type) and issubclass(here, BaseModel) else None
+        field = here.model_fields.get(str(part)) if isinstance(here, type) and issubclass(here, BaseModel) else None
         here = field.annotation if field is not None else None
     return list(here.model_fields) if isinstance(here, type) and issubclass(here, BaseModel) else []

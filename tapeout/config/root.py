@@ -109,7 +109,9 @@ class Settings(Section):
     def _benchmarks_are_no_training(self) -> "Settings":
         benchmarks = set(self.data_report.benchmarks)
         if unknown := sorted(benchmarks - set(self.instructions.sets)):
-            raise ValueError(f"data_report.benchmarks names {', '.join(unknown)}, which instructions.sets does not have")
+            raise ValueError(
+                f"data_report.benchmarks names {', '.join(unknown)}, which instructions.sets does not have"
+            )
         if trained := sorted(benchmarks & set(self.instructions.train)):
             raise ValueError(f"data_report.benchmarks names {', '.join(trained)}, which instructions.train trains on")
         return self

@@ -209,7 +209,7 @@ class Estimates:
 
     def set_bytes(self, name: str) -> int | None:
         """Size of the sources of an instruction data set; None where their records do not tell."""
-        return _sum([self.source_bytes(source) for source in self.settings.set_options[name].sources])
+        return _sum([self.source_bytes(source) for source in self.settings.set_sources(name)])
 
     def download_bytes(self, name: str) -> int | None:
         """What is still to be downloaded of a source; None where its record does not tell.

@@ -32,7 +32,7 @@ class UnevenTemplate(TapeoutError):
     def __init__(self, reason: str) -> None:
         super().__init__(
             f"The chat template cannot be trained with: {reason}.",
-            "Give imported.prompt.chat_template a template that renders each turn alike, whatever follows it.",
+            "Give instructions.prompt.chat_template a template that renders each turn alike, whatever follows it.",
         )
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tapeout.config.imported import SIDES, EncodeJob
+from tapeout.config.instructions import SPLITS, EncodeJob
 from tapeout.data.encode.chat import ALIGNER, EXTRA_ID, ChatTemplate, Render
-from tapeout.data.encode.encoded import Unfit, encode_conversation, encode_prompted
 from tapeout.data.encode.prompt import TEMPLATE_FILE
+from tapeout.data.encode.row_encoder import Unfit, encode_conversation, encode_prompted
 from tapeout.data.io.jsonl import read_jsonl, write_json, write_jsonl
 from tapeout.encoder.load import load_encoder
 from tapeout.errors import TapeoutError
@@ -27,7 +27,7 @@ class NothingFits(TapeoutError):
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items()))
         super().__init__(
             f"No row of the {side} side can be trained on (left out: {reasons}).",
-            "Raise sft.seq_length, or choose other imported.prompt.tokens.",
+            "Raise sft.seq_length, or choose other instructions.prompt.tokens.",
         )
 
 
@@ -104,7 +104,7 @@ def texts_of(row: Mapping[str, Any]) -> list[str]:
     return [*turns, row.get("system", ""), row.get("input", ""), row.get("output", "")]
 
 
-def encode_source(rows: Path, tokenizer: Path, job: EncodeJob, output: Path) -> None:
+def encode_set(rows: Path, tokenizer: Path, job: EncodeJob, output: Path) -> None:
     """Make the folder ``output`` with a JSONL file for each side, prompt_template.json and report.json.
 
     Raises:
@@ -114,7 +114,7 @@ def encode_source(rows: Path, tokenizer: Path, job: EncodeJob, output: Path) -> 
     encoding = Encoding(tokenizer, job)
     output.mkdir()
     report = {}
-    for name in SIDES:
+    for name in SPLITS:
         side = Side()
         if not write_jsonl(output / f"{name}.jsonl", encoding.lines(rows / f"{name}.jsonl", side)) and side.dropped:
             raise NothingFits(name, side.dropped)

@@ -76,9 +76,7 @@ def write_set(folders: Mapping[str, Path], job: InstructionSetJob, output: Path,
             _write(splits[name], lines, output / f"{name}.jsonl")
     counts = {name: len(splits[name]) for name in SPLITS}
     categories = {name: dict(Counter(row.category for row in splits[name])) for name in SPLITS}
-    write_json(
-        output / "report.json", {**report.as_json(), "rows": counts, "categories": categories, "split": figures}
-    )
+    write_json(output / "report.json", {**report.as_json(), "rows": counts, "categories": categories, "split": figures})
     return counts
 
 

@@ -86,9 +86,7 @@ class ImportReport:
 
     def as_json(self) -> dict[str, Any]:
         """Return all counts."""
-        dropped = {
-            reason: {"count": count, "first": self.locations[reason]} for reason, count in self.dropped.items()
-        }
+        dropped = {reason: {"count": count, "first": self.locations[reason]} for reason, count in self.dropped.items()}
         return {"read": dict(self.read), "dropped": dropped, "changed": dict(self.changed)}
 
     def summary(self) -> str:

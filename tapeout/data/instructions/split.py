@@ -133,9 +133,7 @@ def _check_conflicts(rows: Iterable[StoredRow]) -> None:
             )
 
 
-def clustered(
-    rows: Sequence[StoredRow], keys: Mapping[str, Keys], options: Split
-) -> tuple[list[Cluster], int]:
+def clustered(rows: Sequence[StoredRow], keys: Mapping[str, Keys], options: Split) -> tuple[list[Cluster], int]:
     """Return the clusters, and how many joins among groups near-duplicates caused."""
     groups: dict[str, int] = {}
     for row in rows:

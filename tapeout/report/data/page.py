@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tapeout.config.instructions import SPLITS
 from tapeout.config.inspection import ReportJob
+from tapeout.config.instructions import SPLITS
 from tapeout.inspection.data_summary import Whole
 from tapeout.inspection.rows import rows_of, text_of
 from tapeout.report.data.excerpt import marked

@@ -105,7 +105,9 @@ def _conversations(record: Record, options: Options, report: ImportReport) -> li
             report.drop("tree that is not ready for export", record.location)
             return []
     name = tree.message_tree_id
-    paths = _distinct([path.turns for path in _walk(record, tree.prompt, options, report) if path.leaf], options, report)
+    paths = _distinct(
+        [path.turns for path in _walk(record, tree.prompt, options, report) if path.leaf], options, report
+    )
     conversations = [chat_row(record, path, options.system, options, report, LABELLED, name) for path in paths]
     return [row for row in conversations if row is not None]
 

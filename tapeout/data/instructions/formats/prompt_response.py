@@ -41,7 +41,8 @@ class Options(FormatOptions):
     format: Literal["prompt_response"] = Field(description="Name of this format.")
     fields: Columns = Field(Columns(), description="Names of the fields in the file.")
     other_fields: Literal["ignore", "reject"] = Field(
-        "ignore", description="Fields that are not named in fields: ignored, or a fault of the row (finds misspellings)."
+        "ignore",
+        description="Fields that are not named in fields: ignored, or a fault of the row (finds misspellings).",
     )
     category: str = Field("instruction", min_length=1, description="Category of rows that have no such field.")
     separator: str = Field("\n\n", description="Text between instruction and context.")
@@ -65,7 +66,12 @@ def rows(records: Iterable[Record], options: Options, report: ImportReport) -> I
             continue
         category = fields.category if options.fields.category else options.category
         yield prompt_row(
-            record.source, (fields.instruction, fields.context, fields.response), category, fields.group, options, report
+            record.source,
+            (fields.instruction, fields.context, fields.response),
+            category,
+            fields.group,
+            options,
+            report,
         )
 
 
