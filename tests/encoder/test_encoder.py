@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tapeout.data.encode.encoded import encode_conversation
+from tapeout.data.encode.row_encoder import encode_conversation
 from tapeout.data.encode.prompt import encode_example
 from tapeout.encoder.bulk import bulk_encoder
 from tapeout.encoder.interface import Encoder

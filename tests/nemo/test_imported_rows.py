@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tapeout.config.sft import Sft
-from tapeout.data.encode.encoded import encode_prompted
+from tapeout.data.encode.row_encoder import encode_prompted
 from tapeout.encoder.load import load_encoder
 from tests.nemo.material import ROWS, content, rows_file, tokenizer_model
 

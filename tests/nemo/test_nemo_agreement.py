@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tapeout.data.encode.chat import ALIGNER, EXTRA_ID, LABELLED, Marks
-from tapeout.data.encode.encoded import WHOLE, encode_conversation, encode_prompted
+from tapeout.data.encode.row_encoder import WHOLE, encode_conversation, encode_prompted
 from tapeout.encoder.interface import Encoder
 from tapeout.encoder.load import load_encoder
 from tests.small_tokenizer import train

@@ -1,7 +1,7 @@
 """Conversations: turns of user and assistant, as rows of the NeMo-Aligner guide.
 
-A row has ``conversations`` (turns of ``from``, ``value`` and perhaps ``label``), ``system``, ``mask`` (the speaker whose
-turns are not trained on) and ``type`` (VALUE_TO_TEXT where answers carry labels, else null).
+A row has ``conversations`` (turns of ``from``, ``value`` and perhaps ``label``), ``system``, ``mask`` (the speaker
+whose turns are not trained on) and ``type`` (VALUE_TO_TEXT where answers carry labels, else null).
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -99,7 +99,7 @@ def _check(splits: Mapping[str, Sequence[object]], job: InstructionSetJob, repor
             raise EmptySet(
                 f"The set {job.name} has {clusters} groups of rows (each stays in one split), and the seed put none of "
                 f"them into the {name} split.",
-                f"Set split: {{counts: exact}} for it, which suits small sets, or split: {{{name}: 0}} if that split is "
+                f"Set split: {{counts: exact}} for it, which suits small sets, or split: {{{name}: 0}} if that one is "
                 "to be empty.",
             )
 

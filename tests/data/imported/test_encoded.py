@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tapeout.config.imported import SIDES, EncodeJob, Prompt
 from tapeout.data.encode.chat import ALIGNER, EXTRA_ID, LABELLED, ChatTemplate, ForgedMark, UnevenTemplate
 from tapeout.data.encode.encode_source import NothingFits, encode_source
-from tapeout.data.encode.encoded import (
+from tapeout.data.encode.row_encoder import (
     WHOLE,
     Unfit,
     encode_conversation,

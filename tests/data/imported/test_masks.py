@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tapeout.data.encode.chat import ALIGNER, EXTRA_ID, LABELLED, ChatTemplate, ForgedMark
-from tapeout.data.encode.encoded import Tokenize, Unfit, encode_conversation
+from tapeout.data.encode.row_encoder import Tokenize, Unfit, encode_conversation
 from tapeout.encoder.interface import Encoder
 from tapeout.encoder.load import load_encoder
 from tests.data.imported.test_encoded import LLAMA_2, SENTENCES

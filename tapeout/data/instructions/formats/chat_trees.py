@@ -1,7 +1,7 @@
 """Trees of OpenAssistant as conversations: one for each path from the root to a leaf.
 
-The original script takes all of them: deleted messages, all languages, unfinished trees, paths that end with a question.
-Each of these is an option here, and each count is in the report.
+The original script takes all of them: deleted messages, all languages, unfinished trees, paths that end with a
+question. Each of these is an option here, and each count is in the report.
 """
 
 from collections.abc import Iterable, Iterator

@@ -49,8 +49,8 @@ class Options(FormatOptions):
     seed: int = Field(1234, description="Seed of the coin that decides whether the context comes first.")
     strip_citations: bool = Field(
         False,
-        description="Remove citation marks such as [3] from contexts: right for prose like Dolly's, wrong for RTL, where "
-        "it would remove bit selects.",
+        description="Remove citation marks such as [3] from contexts: right for prose like Dolly's, wrong for RTL, "
+        "where it would remove bit selects.",
     )
 
 
