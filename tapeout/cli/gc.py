@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from tapeout.cli import output
-from tapeout.graph.upkeep.gc import NAMED_RUNS, Collected, GcOptions, collect
+from tapeout.graph.upkeep.gc import NAMED_RUNS, GcOptions, GcReport, collect
 from tapeout.graph.workspace import Workspace
 
 UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
@@ -33,15 +33,15 @@ def gc(workspace: Workspace, wishes: GcOptions, dry: bool, as_json: bool) -> int
     unseen = [root for root in found.roots if not root.visible]
     value = {
         "dry_run": dry,
-        "freed": [asdict(freed) for freed in found.freed],
+        "freed": [asdict(removal) for removal in found.removed],
         "size": found.size,
         "kept": {"artifacts": found.kept, "size": found.kept_size},
         "roots": [{"folder": str(root.folder), "host": root.host, "visible": root.visible} for root in found.roots],
     }
-    parts: list[Any] = [_table(found)] if found.freed else []
+    parts: list[Any] = [_table(found)] if found.removed else []
     kept = f"{output.count(found.kept, 'artifact')} of {output.count(len(found.roots), 'folder')}"
     kept += f", {output.size(found.kept_size)}"
-    if not found.freed:
+    if not found.removed:
         parts.append(f"Nothing to free. The store keeps {kept}.")
     elif dry:
         parts.append(f"Nothing was removed: this is a dry run. The store would keep {kept}.")
@@ -53,13 +53,13 @@ def gc(workspace: Workspace, wishes: GcOptions, dry: bool, as_json: bool) -> int
         for root in unseen
     ]
     output.show(value, as_json, *parts)
-    return 1 if dry and found.freed else 0
+    return 1 if dry and found.removed else 0
 
 
-def _table(found: Collected) -> Any:
+def _table(found: GcReport) -> Any:
     rows = []
-    for freed in found.freed:
-        which = ", ".join(freed.names) if freed.kind == NAMED_RUNS else ""
-        rows.append([freed.kind, str(len(freed.names)), output.size(freed.size), which])
+    for removal in found.removed:
+        which = ", ".join(removal.names) if removal.kind == NAMED_RUNS else ""
+        rows.append([removal.kind, str(len(removal.names)), output.size(removal.size), which])
     rows.append(["together", "", output.size(found.size), ""])
     return output.table(["what", ">number", ">frees", "which"], rows)

@@ -42,7 +42,7 @@ def push(addresses: list[str], as_json: bool) -> int:
     said = f"{', '.join(f'{counts[outcome]} {outcome}' for outcome in Outcome if counts[outcome])}; {sent} sent."
     value: dict[str, Any] = {"remote": workspace.remote.name, "pushed": [asdict(done) for done in pushed]}
     output.show(value, as_json, output.table(["artifact", "action", "outcome", ">sent"], rows), said)
-    return 0 if set(counts) <= {Outcome.PUSHED, Outcome.WAS_THERE} else 1
+    return 0 if set(counts) <= {Outcome.PUSHED, Outcome.PRESENT} else 1
 
 
 def _actions(workspace: Workspace, addresses: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ from tapeout.compare.levels import Comparison, Level, compare
 from tapeout.config.comparison import Bounds
 from tapeout.graph.launch.offline import possible
 from tapeout.graph.plan.describe import duration
-from tapeout.graph.upkeep.rebuild import Rebuilt, keep, rebuilt
+from tapeout.graph.upkeep.rebuild import Rebuild, keep_copy, rebuild
 
 RANK = [Level.BYTES, Level.VALUES, Level.METRICS, Level.NONE]
 SAYS = {
@@ -54,7 +54,7 @@ def run(
         name = decision.recipe.artifact
         output.errors.print(f"+ {name}  built again ({number} of {len(decisions)})")
         recipe, launch = decision.recipe, project.layer.launch
-        with rebuilt(project.workspace, recipe, decision.action, recipe.threads, offline, launch) as copies:
+        with rebuild(project.workspace, recipe, decision.action, recipe.threads, offline, launch) as copies:
             found.append(_row(project, copies, bounds if required is not None else None, keeps))
     missed = [row for row in found if required is not None and RANK.index(row["level"]) > RANK.index(required)]
     rows = [[row["artifact"], duration(row["seconds"]), row["second_digest"][:12], _said(row)] for row in found]
@@ -66,10 +66,10 @@ def run(
     return 1 if missed else 0
 
 
-def _row(project: Project, copies: Rebuilt, bounds: Bounds | None, keeps: bool) -> dict[str, Any]:
+def _row(project: Project, copies: Rebuild, bounds: Bounds | None, keeps: bool) -> dict[str, Any]:
     compared = _compared(project, copies, bounds) if bounds is not None else None
     differs = compared is None or compared.level is not Level.BYTES
-    kept = keep(project.workspace, copies.new) if keeps or differs else None
+    kept = keep_copy(project.workspace, copies.new) if keeps or differs else None
     return {
         "artifact": copies.old.manifest.artifact,
         "seconds": round(copies.seconds, 2),
@@ -81,7 +81,7 @@ def _row(project: Project, copies: Rebuilt, bounds: Bounds | None, keeps: bool) 
     }
 
 
-def _compared(project: Project, copies: Rebuilt, bounds: Bounds) -> Comparison:
+def _compared(project: Project, copies: Rebuild, bounds: Bounds) -> Comparison:
     with tempfile.TemporaryDirectory(prefix="compare.", dir=project.workspace.work) as scratch:
         return compare(copies.old, copies.new, bounds, Path(scratch))
 

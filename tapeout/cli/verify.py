@@ -10,8 +10,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 
 from tapeout.cli import output
 from tapeout.cli.project import load
-from tapeout.graph.upkeep.repair import mend
-from tapeout.graph.upkeep.verify import Finding, kept, verify
+from tapeout.graph.upkeep.repair import repair as restore_copies
+from tapeout.graph.upkeep.verify import Finding, artifact_copies, verify
 from tapeout.graph.workspace import Workspace
 
 
@@ -22,7 +22,7 @@ def run(addresses: list[str], deep: bool, repair: bool, configs: list[Path], as_
         NoProject: an address names nothing that is there, and no rule makes it.
     """
     workspace = Workspace.here()
-    there = [one.address for one in kept(workspace)]
+    there = [one.address for one in artifact_copies(workspace)]
     for address in addresses:
         if address not in there:
             load(configs).decision(address)
@@ -78,13 +78,13 @@ def _repair(workspace: Workspace, found: list[Finding], configs: list[Path], qui
     names = sorted({finding.artifact for finding in found if finding.artifact})
     if not names:
         return []  # damaged files that nothing uses: they were put aside
-    mend(workspace, names)
+    restore_copies(workspace, names)
     left, _ = _look(workspace, names, True, quiet)
     if broken := {finding.artifact for finding in left if "@" not in finding.artifact}:
         recipes = load(configs).recipes
         if rules := sorted({recipes[name].rule for name in broken if name in recipes}):
             options = ["--configfile", *map(str, configs)] if configs else []
             subprocess.run([sys.executable, "-m", "snakemake", *rules, *options], check=False, stdout=sys.stderr)
-        mend(workspace, names)
+        restore_copies(workspace, names)
         left, _ = _look(workspace, names, True, quiet)
     return left

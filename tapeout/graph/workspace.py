@@ -1,8 +1,8 @@
-"""Where one run keeps its things, and the few moves that change them.
+"""The folders of one run, and the operations that change them.
 
-``results/`` holds the artifacts under their human names with their manifests beside them. ``results/.graph/`` holds
-what Snakemake sees: for each artifact a mark that it is sealed and its action, and a stamp where an action was resolved
-within the run. They say what the manifests and the store imply; they can be thrown away or written anew at any moment.
+``results/`` has the artifacts under their names, with a manifest beside each. ``results/.graph/`` has what Snakemake
+sees: for each artifact its action and a mark that it is sealed, and a stamp for each checkpoint that was resolved.
+These files only repeat what manifests and store imply; they can be deleted or rewritten at any time.
 """
 
 import json
@@ -26,20 +26,19 @@ from tapeout.graph.store.roots import Root
 from tapeout.graph.store.store import Store
 
 OLD, SEALED, LATER = 1, 2, 3
-"""File times (seconds since 1970) of action and mark, in place of any clock's. The one comparison that Snakemake makes,
-whether an action is newer than its mark, says what was decided from content, so that neither a touched file nor the
-skewed clock of another host can mislead it."""
-
+"""Artificial modification times (seconds since 1970) of actions and marks. Snakemake only compares whether an action is
+newer than its mark. The times encode what was decided from content, so that neither a touched file nor the skewed clock
+of another host can affect the decision."""
 
 PLAN = "TAPEOUT_PLAN"
-"""Variable: SHA-256 of the plan of the run that a process belongs to."""
+"""Environment variable: SHA-256 of the plan of the run that a process belongs to."""
 
 MARK = b"see the manifest\n"
-"""Content of the marks. Not empty: of files of no bytes Snakemake compares checksums, whatever its settings."""
+"""Content of the marks. Not empty, because Snakemake always compares empty files by checksum."""
 
 
 class State(StrEnum):
-    """What is to be done for an artifact."""
+    """What has to be done for an artifact."""
 
     CURRENT = "current"
     RESTORE = "restore"
@@ -49,7 +48,15 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Workspace:
-    """The folders of one run; ``TAPEOUT_STORE`` names a store elsewhere, ``TAPEOUT_REMOTE`` one behind it."""
+    """The folders of one run.
+
+    Attributes:
+        store: the local store, ``store/`` or ``TAPEOUT_STORE``.
+        results: artifacts under their names.
+        work: scratch folders, named by action digest.
+        runs: named runs.
+        remote: a remote store (``TAPEOUT_REMOTE``), if there is one.
+    """
 
     store: Store
     results: Path = Path("results")
@@ -59,64 +66,64 @@ class Workspace:
 
     @classmethod
     def here(cls) -> "Workspace":
-        """The workspace of the current folder."""
+        """Return the workspace of the current folder."""
         store = Store(Path(os.environ.get("TAPEOUT_STORE") or "store"))
         return cls(store, remote=Remote.configured(store, cls(store).graph))
 
     @property
     def root(self) -> Root:
-        """This folder as the store's garbage collector knows it."""
+        """This folder as a root of the garbage collector."""
         return Root.of(self.store, self.results, self.runs)
 
     @property
     def graph(self) -> Path:
-        """Folder of what Snakemake sees."""
+        """Folder of the files that Snakemake sees."""
         return self.results / ".graph"
 
     def artifact_path(self, name: str) -> Path:
-        """Where an artifact lies."""
+        """Return the path of an artifact."""
         return self.results / name
 
     def manifest_path(self, name: str) -> Path:
-        """Beside the artifact."""
+        """Return the path of an artifact's manifest."""
         return self.results / f"{name}.manifest.json"
 
     def action_path(self, name: str) -> Path:
-        """The action that the artifact's rule is to carry out."""
+        """Return the path of the action that the artifact's rule has to carry out."""
         return self.graph / f"{name}.action.json"
 
     def sealed_path(self, name: str) -> Path:
-        """The mark that a rule declares as its output."""
+        """Return the path of the mark that a rule declares as its output."""
         return self.graph / f"{name}.sealed"
 
     def marked_artifact(self, path: str) -> str | None:
-        """The artifact whose mark lies at ``path``; None if it is no mark."""
-        place = Path(path)
-        if place.suffix != ".sealed" or not place.is_relative_to(self.graph):
+        """Return the artifact that the mark at ``path`` belongs to, or None if it is not a mark."""
+        mark = Path(path)
+        if mark.suffix != ".sealed" or not mark.is_relative_to(self.graph):
             return None
-        return place.relative_to(self.graph).as_posix().removesuffix(".sealed")
+        return mark.relative_to(self.graph).as_posix().removesuffix(".sealed")
 
     def resolved_path(self, name: str) -> Path:
-        """The stamp that the checkpoint declares as its output."""
+        """Return the path of the stamp that the checkpoint declares as its output."""
         return self.graph / f"{name}.resolved"
 
     @property
     def plan_path(self) -> Path:
-        """The recipes of this run, for the processes that it starts."""
+        """File with the recipes of this run, for the processes that it starts."""
         return self.graph / "plan.json"
 
     def manifest(self, name: str) -> Manifest | None:
-        """The manifest beside an artifact; an unreadable one counts as none."""
+        """Return the manifest of an artifact in ``results/``, or None if it is missing or unreadable."""
         try:
             return Manifest.from_json(json.loads(self.manifest_path(name).read_bytes()))
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
     def action(self, name: str) -> Action:
-        """The resolved action of an artifact.
+        """Return the resolved action of an artifact.
 
         Raises:
-            UnreadableState: there is none, or it cannot be read.
+            UnreadableState: it is missing or cannot be read.
         """
         path = self.action_path(name)
         try:
@@ -125,29 +132,31 @@ class Workspace:
             raise UnreadableState(f"The action of {name} cannot be read: {error}.", "Run Snakemake again.") from error
 
     def built_manifest(self, name: str) -> Manifest:
-        """The manifest of what an artifact's action was to make, not of what was there before.
+        """Return the manifest of an artifact if its resolved action made it.
 
         Raises:
-            InputChanged: there is none, or it is of another action; or not yet, on a late file system.
+            InputChanged: there is no manifest, or another action's; it may appear later on a shared file system.
             UnreadableState: the action cannot be read.
         """
         found = self.manifest(name)
         if found is None or found.action != self.action(name).digest:
-            raise InputChanged(f"Artifact {name} has no manifest, or that of another action.", "Run Snakemake again.")
+            raise InputChanged(
+                f"Artifact {name} has no manifest, or the manifest of another action.", "Run Snakemake again."
+            )
         return found
 
     def state(self, action: Action) -> tuple[State, Manifest | None]:
-        """What is to be done for an action, and the manifest of its output if it has one already."""
+        """Return what has to be done for an action, and the manifest of its output if results or store have it."""
         manifest = self.manifest(action.artifact)
         same = manifest is not None and manifest.action == action.digest
         if manifest is not None and same and manifest.matches(self.artifact_path(action.artifact)):
             return State.CURRENT, manifest
         stored = self.store.find(action.digest)
-        whole = stored is not None and self.store.is_complete(stored)
-        return (State.RESTORE, stored) if whole else (State.BUILD, None)
+        complete = stored is not None and self.store.is_complete(stored)
+        return (State.RESTORE, stored) if complete else (State.BUILD, None)
 
     def restore(self, action: Action) -> State:
-        """Bring an artifact into place if the store, or the remote, has it whole: CURRENT or BUILD."""
+        """Restore an artifact from the store or the remote; return BUILD if neither has it intact, else CURRENT."""
         state, manifest = self.state(action)
         if state is State.CURRENT:
             return state
@@ -160,10 +169,10 @@ class Workspace:
         return State.CURRENT
 
     def publish(self, manifest: Manifest) -> None:
-        """Put an artifact from the store under its human name; what stood there is kept if the store lacks it.
+        """Link an artifact of the store into ``results/``; what was there is set aside if the store lacks it.
 
-        One process at a time does so for a name, so that tree and manifest never come from two. The caller holds the
-        store ``in_use``.
+        A lock for each name prevents files and manifest of two processes from mixing. The caller holds
+        ``Store.in_use``.
         """
         name = manifest.artifact
         scratch = self.graph / "scratch" / name.replace("/", ".")
@@ -172,10 +181,9 @@ class Workspace:
             if os.path.lexists(target):
                 stored = self.store.find(before.action) if before is not None else None
                 known = stored is not None and stored == before and self.store.is_complete(stored)
-                vouched = before is not None and known and before.matches(target)
-                if not vouched and not self.store.has_content(
-                    target
-                ):  # a kill in here leaves a tree without a manifest
+                intact = before is not None and known and before.matches(target)
+                # a process that is killed below leaves files without a manifest; the store has them
+                if not intact and not self.store.has_content(target):
                     self.set_aside(name)
             root = self.root
             root.register()
@@ -185,34 +193,33 @@ class Workspace:
             write_atomically(self.manifest_path(name), manifest.encode())
 
     def lock_decisions(self) -> AbstractContextManager[None]:
-        """While held, no run decides anew in this folder: what a job checked stays so until its result is in place.
+        """Return a shared lock that keeps runs from deciding: what a job verified is valid until it has published.
 
-        A job may outlive its run (``kill -9``); without this its result could replace what a later run, which wants
-        another, has just found in place.
+        A job may outlive its run (``kill -9``). Without the lock its result could replace one that a later run, with
+        another configuration, has just found current.
         """
         return file_lock(self.graph / "deciding.lock", LOCK_SH)
 
     def lock_results(self) -> AbstractContextManager[None]:
-        """While held, no job puts a result in place."""
+        """Return an exclusive lock that keeps jobs from publishing results."""
         return file_lock(self.graph / "deciding.lock")
 
     def set_aside(self, name: str) -> Path:
-        """Move what lies under an artifact's name, and was not sealed, out of the way; returns where to."""
-        place = self.work / "set_aside" / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        kept = unused_path(place)
-        shutil.move(self.artifact_path(name), kept)
-        return kept
+        """Move unsealed files under an artifact's name to ``work/set_aside``; return their new path."""
+        path = unused_path(self.work / "set_aside" / name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(self.artifact_path(name), path)
+        return path
 
     def mark_sealed(self, name: str) -> None:
-        """Tell Snakemake that the artifact's job has done its work."""
+        """Mark an artifact as built, for Snakemake."""
         write_atomically(self.sealed_path(name), MARK)
 
     def mark(self, name: str, state: State, action: Action | None) -> None:
-        """Tell Snakemake what is to be done for an artifact.
+        """Set the times by which Snakemake decides what to do for an artifact.
 
-        CURRENT (or RESTORE): the mark is newer than the action. BUILD: older. WAITING: as it was, until the checkpoint
-        has resolved the action (``mark_family``).
+        CURRENT and RESTORE: the mark is newer than the action. BUILD: it is older. WAITING: unchanged, until the
+        checkpoint has resolved the action (``mark_family``).
         """
         action_path, sealed = self.action_path(name), self.sealed_path(name)
         if action is not None:
@@ -224,9 +231,9 @@ class Workspace:
             os.utime(action_path, (time, time))
 
     def mark_family(self, head: str, resolved: bool) -> None:
-        """Leave the checkpoint's stamp; while a family is not resolved it is older than every mark.
+        """Write the checkpoint's stamp: older than every mark until the family is resolved.
 
-        A missing stamp would not do: what is missing is made only if something that needs it must be made.
+        A missing stamp would not do, because Snakemake creates a missing file only if a job needs it.
         """
         time = LATER if resolved else OLD
         write_if_changed(self.resolved_path(head), MARK)
@@ -235,10 +242,13 @@ class Workspace:
     def write_plan(
         self, recipes: dict[str, Recipe], forced: list[str], families: dict[str, list[str]], launch: Launch
     ) -> str:
-        """Leave for the processes of this run the recipes, what is resolved together, and how programs start.
+        """Write recipes, families and launch settings for the processes of this run; return the plan's SHA-256.
 
-        Returns:
-            SHA-256 of the plan.
+        Args:
+            recipes: by artifact.
+            forced: artifacts that the user wants to build again.
+            families: artifacts that are resolved together, by the first of them.
+            launch: how this site starts programs.
         """
         plan = {"recipes": {name: recipe.as_json() for name, recipe in recipes.items()}, "forced": forced}
         plan |= {"families": families, "launch": launch.as_json()}
@@ -247,10 +257,10 @@ class Workspace:
         return digest_bytes(text)
 
     def _plan(self) -> dict[str, Any]:
-        """The plan that the main process left; in a cluster not an older one, which a node may still see.
+        """Read the plan of the main process; a node of a cluster may still see an older one.
 
         Raises:
-            UnreadableState: it is not there, or not yet.
+            UnreadableState: the plan of this run is not visible.
         """
         try:
             text = self.plan_path.read_bytes()
@@ -258,29 +268,29 @@ class Workspace:
         except (FileNotFoundError, ValueError) as error:
             raise UnreadableState(f"The plan of this run cannot be read: {error}.", "Run Snakemake again.") from error
         if os.environ.get(PLAN, digest_bytes(text)) != digest_bytes(text):
-            raise UnreadableState("The plan here is not that of this run.", "Run Snakemake again.")
+            raise UnreadableState("The plan file belongs to another run.", "Run Snakemake again.")
         return plan
 
     def read_launch(self) -> Launch:
-        """How this site starts programs, as the main process left it."""
+        """Return how this site starts programs, from the plan."""
         return Launch.from_json(self._plan()["launch"])
 
     def read_family(self, head: str) -> list[Recipe]:
-        """Recipes of the artifacts that are resolved together with ``head``, itself included.
+        """Return the recipes of the artifacts that are resolved together with ``head``, including its own.
 
         Raises:
             UnreadableState: the plan has no such family.
         """
         plan = self._plan()
         if head not in plan["families"]:
-            raise UnreadableState(f"The plan of this run has no artifact {head} that waits.", "Run Snakemake again.")
+            raise UnreadableState(f"The plan of this run has no family {head}.", "Run Snakemake again.")
         return [Recipe.from_json(plan["recipes"][name]) for name in plan["families"][head]]
 
     def read_recipe(self, name: str) -> tuple[Recipe, bool]:
-        """A recipe that the main process left, and whether the user forces its artifact to be built again.
+        """Return the recipe of an artifact, and whether the user wants to build it again.
 
         Raises:
-            UnreadableState: the plan has none of that name.
+            UnreadableState: the plan does not have it.
         """
         plan = self._plan()
         if name not in plan["recipes"]:

@@ -18,7 +18,7 @@ from tapeout.graph.identity.action import Action
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.named_runs import list_runs, pin, save
 from tapeout.graph.store.store import Store
-from tapeout.graph.upkeep.gc import DAY, Collected, GcOptions, collect
+from tapeout.graph.upkeep.gc import DAY, GcOptions, GcReport, collect
 from tapeout.graph.upkeep.verify import verify
 from tapeout.graph.workspace import State, Workspace
 from tests.graph.conftest import Project
@@ -27,12 +27,12 @@ from tests.graph.test_faults import begin_slow_model
 from tests.graph.test_runs import workspace_of
 
 
-def sweep(workspace: Workspace, dry: bool = False, later: float = 0.0, **wishes: object) -> Collected:
+def sweep(workspace: Workspace, dry: bool = False, later: float = 0.0, **wishes: object) -> GcReport:
     return collect(workspace, GcOptions(**wishes), dry, time.time() + later)  # type: ignore[arg-type]
 
 
-def counts(collected: Collected) -> dict[str, int]:
-    return {freed.kind: len(freed.names) for freed in collected.freed}
+def counts(collected: GcReport) -> dict[str, int]:
+    return {removal.kind: len(removal.names) for removal in collected.removed}
 
 
 def files(store: Store) -> list[str]:
@@ -53,11 +53,11 @@ def here(tmp_path: Path) -> Workspace:
 def test_a_dry_run_says_what_a_sweep_frees_and_removes_nothing(here: Workspace) -> None:
     before = files(here.store)
     would = sweep(here, dry=True)
-    assert counts(would) == {"objects": 1, "entries": 1} and would.freed[0].size == 400
+    assert counts(would) == {"objects": 1, "entries": 1} and would.removed[0].size == 400
     assert files(here.store) == before
     did = sweep(here)
-    assert did.freed == would.freed and did.kept == 1 and len(files(here.store)) == len(before) - 2
-    assert sweep(here).freed == ()
+    assert did.removed == would.removed and did.kept == 1 and len(files(here.store)) == len(before) - 2
+    assert sweep(here).removed == ()
     shutil.rmtree(here.results)
     elsewhere = folder(here.work / "elsewhere", here.store.root)
     assert counts(sweep(elsewhere)) == {"objects": 1, "entries": 1}  # nothing lies anywhere any more
@@ -69,7 +69,7 @@ def test_a_dry_run_says_what_a_sweep_frees_and_removes_nothing(here: Workspace) 
 def test_a_file_that_has_a_name_elsewhere_frees_nothing(here: Workspace, tmp_path: Path) -> None:
     old = next(path for path in here.store.root.glob("objects/*/*") if path.stat().st_size == 400)
     os.link(old, tmp_path / "elsewhere")
-    assert sweep(here).freed[0].size == 0
+    assert sweep(here).removed[0].size == 0
     assert not old.exists() and (tmp_path / "elsewhere").exists()
 
 
@@ -81,7 +81,7 @@ def test_what_made_what_is_kept_stays_known_without_its_files(here: Workspace) -
         path.unlink()
     assert counts(sweep(here)) == {"objects": 2, "entries": 1}
     assert here.store.find(raw.action) == raw and not here.store.is_complete(raw)
-    assert here.find(action) == (State.BUILD, None)  # never planned as restorable
+    assert here.state(action) == (State.BUILD, None)  # never planned as restorable
     assert here.store.is_complete(made)
 
 
@@ -91,11 +91,11 @@ def test_named_runs_keep_what_they_name_until_they_go(here: Workspace) -> None:
         save(here, f"run-{number}", pinned=False)
     pin(here, "run-0", True)
     assert counts(sweep(here)) == {"objects": 2, "entries": 2}
-    assert sweep(here, keep_runs=1, older_than=DAY).freed == ()
+    assert sweep(here, keep_runs=1, older_than=DAY).removed == ()
     would, did = sweep(here, dry=True, keep_runs=1), sweep(here, keep_runs=1)
-    assert would.freed == did.freed and did.freed[0].kind == "named runs" and len(did.freed[0].names) == 2
+    assert would.removed == did.removed and did.removed[0].kind == "named runs" and len(did.removed[0].names) == 2
     # a file is counted once, with the first of its names: run.json and manifest are the run's, too
-    assert did.freed[0].size >= 2000 and next(freed for freed in did.freed if freed.kind == "objects").size == 0
+    assert did.removed[0].size >= 2000 and [one.size for one in did.removed if one.kind == "objects"] == [0]
     assert "run-0" in {run.name for run in list_runs(here)} and len(list_runs(here)) == 2
     assert not verify(here, [], deep=True)
 
@@ -112,7 +112,7 @@ def test_folders_that_share_a_store_keep_each_others_artifacts(here: Workspace, 
         sweep(here, forget=(tmp_path / "never",))
     (tmp_path / "other").rename(tmp_path / "not mounted")
     seen = sweep(here)
-    assert seen.freed == () and [root.visible for root in seen.roots] == [True, False]
+    assert seen.removed == () and [root.visible for root in seen.roots] == [True, False]
     assert here.store.is_complete(theirs)
     assert counts(sweep(here, forget=(tmp_path / "other",))) == {"objects": 2, "entries": 2}
     assert [root.folder.name for root in sweep(here).roots] == ["here"]
@@ -121,7 +121,7 @@ def test_folders_that_share_a_store_keep_each_others_artifacts(here: Workspace, 
 def test_a_folder_of_another_host_is_believed_by_its_list(here: Workspace, tmp_path: Path) -> None:
     other = folder(tmp_path / "other", here.store.root)
     theirs = make(other, "theirs", "made on a cluster")
-    record = other.root.place / "folder.json"
+    record = other.root.record / "folder.json"
     (tmp_path / "other/results/.graph/host").write_text("login1\n")
     record.write_text(json.dumps({**json.loads(record.read_text()), "host": "login1"}))
     sweep(here)
@@ -132,7 +132,7 @@ def test_a_folder_of_another_host_is_believed_by_its_list(here: Workspace, tmp_p
 
 
 def test_what_is_younger_than_asked_stays(here: Workspace) -> None:
-    assert sweep(here, older_than=DAY).freed == ()
+    assert sweep(here, older_than=DAY).removed == ()
     assert counts(sweep(here, older_than=DAY, later=2 * DAY)) == {"objects": 1, "entries": 1}
 
 
@@ -165,7 +165,7 @@ def test_scratch_and_leftovers_go_but_not_those_that_are_in_use(here: Workspace)
     second = counts(sweep(here, later=2 * DAY, quarantine=True))
     assert second == {
         **{"objects": 1, "scratch folders": 2, "interrupted downloads": 1},
-        **{"temporary files": 1, "damaged files put aside": 1},
+        **{"temporary files": 1, "quarantined files": 1},
     }
     assert sorted(path.name for path in work.iterdir()) == sorted(["differing", "set_aside", unfinished.digest])
 
@@ -173,11 +173,11 @@ def test_scratch_and_leftovers_go_but_not_those_that_are_in_use(here: Workspace)
 def test_what_a_run_holds_or_a_remote_is_still_to_get_is_kept(here: Workspace) -> None:
     garbage = next(entry["manifest"] for _, entry in here.store.entries() if entry["manifest"]["size"] == 400)
     with here.store.lock_action(garbage["action"]):
-        assert sweep(here).freed == ()
+        assert sweep(here).removed == ()
     owed = here.store.root / "owed/remote" / garbage["action"]
     owed.parent.mkdir(parents=True)
     owed.touch()
-    assert sweep(here).freed == ()
+    assert sweep(here).removed == ()
     owed.unlink()
     assert counts(sweep(here)) == {"objects": 1, "entries": 1}
 

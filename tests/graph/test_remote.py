@@ -25,7 +25,7 @@ Text = pytest.CaptureFixture[str]
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Attempts follow each other at once, so that the tests do not wait."""
-    monkeypatch.setattr("tapeout.graph.remote.transport.PAUSES", (0.01, 0.02, 0.05))
+    monkeypatch.setattr("tapeout.graph.remote.transport.RETRY_PAUSES", (0.01, 0.02, 0.05))
 
 
 def test_what_is_pushed_is_pulled(place: Place, tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_what_is_pushed_is_pulled(place: Place, tmp_path: Path) -> None:
         assert two.files(action) == one.files(action)
         assert two.store.read_entry(action.digest) == one.store.read_entry(action.digest)
     again = one.remote.push([action.digest for action in actions])
-    assert [(done.outcome, done.sent) for done in again] == [(Outcome.WAS_THERE, 0)] * 3
+    assert [(done.outcome, done.sent) for done in again] == [(Outcome.PRESENT, 0)] * 3
 
 
 def test_a_download_that_is_cut_is_resumed(distant: tuple[Place, Way], tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_download_that_cannot_be_finished_is_finished_another_day(
     two = here(tmp_path / "two", place)
     assert two.remote.pull(action) is None and two.files(action) is None
     said = capfd.readouterr().err.splitlines()
-    assert len(said) == 1 and "is away" in said[0] and "goes on without it" in said[0]
+    assert len(said) == 1 and "is not available" in said[0] and "continues without it" in said[0]
     [part] = (tmp_path / "two" / "incoming").iterdir()
     begun = part.stat().st_size
     assert begun > 0
@@ -203,7 +203,7 @@ def test_an_entry_that_is_none_is_refused(file: Place, tmp_path: Path, capfd: Te
     one.remote.push([action.digest, other.digest])
     right = file.get(entry_key(action))
     if what == "too large":
-        monkeypatch.setattr("tapeout.graph.remote.pull.LARGEST_ENTRY", len(right) - 1)
+        monkeypatch.setattr("tapeout.graph.remote.pull.MAX_ENTRY_SIZE", len(right) - 1)
     wrong = {
         "garbage": b"\xff\x00 not JSON",
         "nothing": b"",
@@ -243,7 +243,7 @@ def test_another_result_of_the_same_action_stays(file: Place, tmp_path: Path, ca
     assert two.seal("model", {"a": b"two"}).digest == action.digest
     one.remote.push([action.digest])
     assert [done.outcome for done in two.remote.push([action.digest])] == [Outcome.DIFFERS]
-    assert "model: not pushed: another result there" in capfd.readouterr().err
+    assert "model: not pushed: different result there" in capfd.readouterr().err
     three = here(tmp_path / "three", file)
     three.remote.pull(action)
     assert three.files(action) == {"a": b"one"}
@@ -300,7 +300,7 @@ def nowhere(url: str) -> Place:
 
 
 def test_a_remote_that_does_not_answer_is_left_in_time(tmp_path: Path, capfd: Text, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setattr("tapeout.graph.remote.transport.PATIENCE", 1.0)
+    monkeypatch.setattr("tapeout.graph.remote.transport.FIRST_RESPONSE_TIMEOUT", 1.0)
     monkeypatch.setenv("HOME", str(tmp_path))
     with listening() as silent:
         url = f"ssh://ann:sesame@127.0.0.1:{silent.getsockname()[1]}/far"
@@ -327,7 +327,7 @@ def test_a_remote_that_does_not_exist_is_named(tmp_path: Path, capfd: Text, s3: 
 
 
 @pytest.mark.parametrize(
-    ("url", "words"), [("gopher://hole", "gopher:// is no protocol"), ("ssh://[::1/far", "is no address")]
+    ("url", "words"), [("gopher://hole", "do not support the protocol gopher://"), ("ssh://[::1/far", "is not a URL")]
 )
 def test_an_address_that_is_none_is_named(tmp_path: Path, url: str, words: str) -> None:
     with pytest.raises(RemoteError, match=words):
@@ -376,7 +376,7 @@ def test_who_may_only_read_pulls_and_cannot_push(
         reads.remote.queue_push(other.digest)
         reads.remote.push_queued(other.digest)
         said = capfd.readouterr().err.splitlines()
-        assert len(said) == 1 and "refuses (PermissionError" in said[0] and "Still to be pushed" in said[0]
+        assert len(said) == 1 and "refuses the operation (PermissionError" in said[0] and "stays queued" in said[0]
         here(tmp_path / "two", s3).remote.push_queued(other.digest)
         assert capfd.readouterr().err == ""  # the next step of the same run does not try again
     assert reads.owed() == [other.digest] and entry_key(other) not in s3.names()

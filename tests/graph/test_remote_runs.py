@@ -123,7 +123,7 @@ def test_a_remote_that_is_away_costs_one_line(project: Project, monkeypatch: pyt
         run = project.run()
     assert run.built == ALL
     [line] = [line for line in run.text.splitlines() if line.startswith("!")]
-    assert line.startswith(f"! The remote ssh://ann@127.0.0.1:{port}/far is away")
+    assert line.startswith(f"! The remote ssh://ann@127.0.0.1:{port}/far is not available")
     assert "sesame" not in run.text and "Traceback" not in run.text
     assert len(list(project.path("store/owed").glob("*/*"))) == len(ALL)
 

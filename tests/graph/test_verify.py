@@ -11,7 +11,7 @@ import pytest
 
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.named_runs import run_workspace, save
-from tapeout.graph.upkeep.repair import mend
+from tapeout.graph.upkeep.repair import repair
 from tapeout.graph.upkeep.verify import Finding, verify
 from tapeout.graph.workspace import Workspace
 from tests.graph.folders import folder, make
@@ -69,7 +69,7 @@ def test_a_flipped_bit_is_found_by_reading_alone_and_named_wherever_it_is(here: 
     assert verify(here, [], deep=False) == []
     assert names(verify(here, [], deep=True)) == ["made", "made@run"]
     assert names(verify(here, ["made"], deep=False)) == ["made"]  # what was found stays found
-    mend(here, ["made", "made@run"])
+    repair(here, ["made", "made@run"])
     assert not whole(here)  # the only copy there was
 
 
@@ -88,7 +88,7 @@ def test_a_damaged_copy_is_replaced_by_a_right_one(here: Workspace, damaged: str
     assert {"results": ["made"], "runs": ["made@run"], "store": ["made", "made@run"]}[damaged] == names(found)
     # the store's object is put aside if it is the damaged one, and only then
     assert kept["store"].exists() == (damaged != "store")
-    mend(here, names(found))
+    repair(here, names(found))
     assert whole(here)
 
 
@@ -103,7 +103,7 @@ def test_what_the_store_lost_comes_back_from_the_results(here: Workspace) -> Non
         *(("", str(entry)), ("made", str(entry)), ("made", str(path))),
         *(("made@run", str(entry)), ("made@run", str(path))),
     }
-    mend(here, ["made"])
+    repair(here, ["made"])
     assert whole(here)
 
 
@@ -114,15 +114,17 @@ def test_missing_superfluous_and_foreign_files_are_named(here: Workspace) -> Non
     run = run_workspace(here, "run")
     run.manifest_path("raw").write_text("{}")
     found = {finding.artifact: finding.problem for finding in verify(here, [], deep=False)}
-    assert found == {"made": "is missing", "raw": "has another mode", "raw@run": "has no sound manifest"}
+    assert found == {"made": "is missing", "raw": "has a different mode", "raw@run": "has no valid manifest"}
     made.mkdir()
     (made / "file").write_text("x")
     assert {finding.problem for finding in verify(here, ["made"], deep=False)} == {
         "is missing",
-        "does not belong to it",
+        "is not in the manifest",
     }
     made.joinpath("link").symlink_to("file")
-    assert [finding.problem for finding in verify(here, ["made"], deep=False)] == ["holds what is no plain file"]
-    mend(here, ["made", "raw", "raw@run"])
+    assert [finding.problem for finding in verify(here, ["made"], deep=False)] == [
+        "contains something not a plain file"
+    ]
+    repair(here, ["made", "raw", "raw@run"])
     assert whole(here)
-    assert verify(here, ["never"], deep=False) == [Finding("never", "", "has no sound manifest")]
+    assert verify(here, ["never"], deep=False) == [Finding("never", "", "has no valid manifest")]

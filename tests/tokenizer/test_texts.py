@@ -36,9 +36,7 @@ def test_the_model_is_found_in_the_archive_or_its_absence_named(tmp_path: Path, 
     with zipfile.ZipFile(tmp_path / archive, "w") as opened:
         opened.writestr("a/b.model", b"bytes")
     assert model_in_source(tmp_path, "a/b.model") == b"bytes"
-    with pytest.raises(
-        ModelFileMissing, match=rf"(?s)no file a/c\.model.*files: {archive}.*fix: Set tokeni"
-    ):
+    with pytest.raises(ModelFileMissing, match=rf"(?s)no file a/c\.model.*files: {archive}.*fix: Set tokeni"):
         model_in_source(tmp_path, "a/c.model")
 
 

@@ -1,7 +1,7 @@
-"""Recipes and actions: a build step as its rule writes it, and the same with the digests of its inputs.
+"""Recipes and actions: a build step as its rule states it, and the same step with the digests of its inputs.
 
-A recipe is read off a Snakemake rule when the workflow is parsed. As soon as every input is realised it becomes an
-action, whose digest is the key of everything: the store, the work folder, the decision what runs.
+A recipe is read from a Snakemake rule when the workflow is parsed. Once every input is available it becomes an action,
+whose digest is the key of the store, of the work folder and of the decision whether the step runs.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,9 +13,9 @@ from tapeout.graph.identity.manifest import Manifest
 
 SCHEMA = 1
 CONTAINER = "container"
-"""Name of the environment of a step that runs in a container; no lock may have it."""
+"""Environment name of a step that runs in a container; no lock may have this name."""
 WORK = ("gflop", "parameters", "download_bytes")
-"""Resources by which a rule tells how much there is to do."""
+"""Resources that state the amount of work of a step."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,22 @@ Inputs = dict[str, Reference | list[Reference]]
 class Recipe:
     """A build step before its inputs are known.
 
-    What is not here is not identity: memory, partition, host, time, log paths. Nor are the ``resources``, what the rule
-    says of its cost (``tapeout.graph.plan.forecast``).
+    Memory, partition, host, time and log paths are not part of a step's identity and not stored here.
+
+    Attributes:
+        artifact: name of the output.
+        rule: name of the rule.
+        script: path of the program.
+        code: digest of each file of the program's code, by path (``identity.code``).
+        environment: name of the lock, or ``CONTAINER``.
+        environment_digest: digest of the lock, or of the image.
+        params: parameters by name, as JSON values.
+        inputs: what the program reads, by the names in the rule.
+        resources: the rule's resources, for the cost estimate (``plan.forecast``); not identity.
+        image: the container's image with its digest; the repository that it is pulled from is not identity.
+        python: the interpreter's command in the container.
+        plugins: modules that the program loads by name (``tapeout.plugins``).
+        wildcards: the rule's wildcards, part of the job's name in a cluster's queue; not identity.
     """
 
     artifact: str
@@ -47,40 +61,36 @@ class Recipe:
     inputs: Inputs
     resources: dict[str, int | str | None] = field(default_factory=dict)
     image: str = ""
-    """The container's image, by digest; where it is pulled from is no identity."""
     python: str = ""
-    """The interpreter's command in the container."""
     plugins: tuple[str, ...] = ()
-    """Modules that the program loads by name, see ``tapeout.plugins``."""
     wildcards: tuple[str, ...] = ()
-    """Of its rule, by which a cluster's queue names its job; no identity."""
 
     @property
     def threads(self) -> int:
-        """Threads that the rule asks for."""
+        """Number of threads that the rule requests."""
         return int(self.resources.get("threads") or 1)
 
     @property
     def work(self) -> list[list[Any]]:
-        """What the rule says of the amount of work, which may depend on parameters of other steps: the model's size."""
+        """Amount of work by the rule's resources; it may depend on other steps' parameters, such as the model size."""
         return work(self.resources)
 
     @property
     def cost_key(self) -> str:
-        """Digest of rule, parameters and amount of work: steps that are alike in these take about as long."""
+        """Digest of rule, parameters and amount of work: steps with the same key take about the same time."""
         return digest_value([self.rule, self.params, *self.work])
 
     def references(self) -> Iterator[Reference]:
-        """All inputs, one after another."""
+        """Yield all inputs."""
         for value in self.inputs.values():
             yield from value if isinstance(value, list) else [value]
 
     def dependencies(self) -> list[str]:
-        """Names of the artifacts that this step reads, sorted."""
+        """Return the names of the artifacts that this step reads, sorted."""
         return sorted({reference.artifact for reference in self.references()})
 
     def action(self, manifest: Callable[[str], Manifest]) -> "Action":
-        """The action, given the manifests of the inputs by artifact name."""
+        """Return the action, given a function from artifact name to manifest."""
 
         def resolved(reference: Reference) -> dict[str, str]:
             digest = manifest(reference.artifact).digest(reference.path)
@@ -93,7 +103,7 @@ class Recipe:
         return Action(self.describe(inputs))
 
     def describe(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """The step as JSON values, with ``inputs`` as far as they are known."""
+        """Return the step as JSON values, with those ``inputs`` that are known."""
         return {
             "schema": SCHEMA,
             "artifact": self.artifact,
@@ -107,17 +117,17 @@ class Recipe:
 
     @property
     def environment_value(self) -> dict[str, str]:
-        """What the program runs in: a lock by its digest, or a container by its and the interpreter in it."""
+        """The environment as JSON values: name and digest, and the interpreter's command in a container."""
         inside = {"python": self.python} if self.image else {}
         return {"name": self.environment, "digest": self.environment_digest, **inside}
 
     def as_json(self) -> dict[str, Any]:
-        """JSON values for the plan file."""
+        """Return JSON values for the plan file."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Recipe":
-        """The inverse of ``as_json``."""
+        """Return the recipe of which ``value`` is the ``as_json``."""
         inputs: Inputs = {
             name: [Reference(**item) for item in found] if isinstance(found, list) else Reference(**found)
             for name, found in value["inputs"].items()
@@ -127,19 +137,19 @@ class Recipe:
 
 
 def work(resources: dict[str, Any]) -> list[list[Any]]:
-    """The part of a rule's resources that tells how much there is to do."""
+    """Return the resources that state the amount of work, as pairs of name and value."""
     return [[name, resources[name]] for name in WORK if resources.get(name)]
 
 
 @dataclass(frozen=True)
 class Action:
-    """One build step, completely described; see ``Recipe.action`` for the keys of ``value``."""
+    """Complete description of one build step; ``Recipe.describe`` defines the keys of ``value``."""
 
     value: dict[str, Any]
 
     @property
     def artifact(self) -> str:
-        """Name of what the step makes."""
+        """Name of the step's output."""
         return str(self.value["artifact"])
 
     @property
@@ -148,5 +158,5 @@ class Action:
         return digest_bytes(canonical(self.value))
 
     def encode(self) -> bytes:
-        """The action file's bytes."""
+        """Return the bytes of the action file."""
         return canonical(self.value) + b"\n"

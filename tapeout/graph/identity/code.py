@@ -1,9 +1,8 @@
-"""Code identity: the digest of a program and of every project module that it imports, directly or not.
+"""Code identity: digests of a program and of every project module that it imports, directly or indirectly.
 
-Taken over the syntax tree without docstrings, so that comments, docstrings and formatting never cost a training run,
-while a changed helper reaches exactly the steps that import it (plain Snakemake misses both: fault T4 of the measured
-table). Data files that lie in the folder of an imported package (templates, word lists) count byte for byte.
-Third-party code is covered by the environment's lock.
+A module's digest is taken of its syntax tree without docstrings, so that comments, docstrings and formatting never cost
+a training run, while a changed helper reruns exactly the steps that import it. Data files in the folder of an imported
+package (templates, word lists) count byte for byte. Third-party code is covered by the environment's lock.
 """
 
 import ast
@@ -15,21 +14,21 @@ from tapeout.graph.errors import InvalidCode
 from tapeout.graph.identity.digest import digest_bytes, digest_file
 
 PLUGINS = "tapeout/plugins.py"
-"""The one module that may import by name; a rule declares what its step loads through it."""
+"""The only module that may import by name; a rule declares what its step loads through it."""
 DYNAMIC = {"import_module", "__import__", "spec_from_file_location", "run_path", "run_module"}
 
 
 def closure(script: Path, root: Path, plugins: Sequence[str] = ()) -> dict[str, str]:
-    """Return the digest of each file that decides what ``script`` does, by path relative to ``root``, sorted.
+    """Return the digest of each file of a program's code, by path relative to ``root``, sorted.
 
     Args:
         script: the program, below ``root``.
-        root: folder that holds the project's packages.
+        root: folder of the project's packages.
         plugins: dotted names of the modules that the program loads through ``tapeout.plugins``.
 
     Raises:
-        InvalidCode: a module is imported by a name that is only known at run time.
-        InvalidCode: a file is not Python, or there is no file of a plugin below ``root``.
+        InvalidCode: a file is not Python, a module is imported by a name that is only known at run time, or a plugin is
+            not a module below ``root``.
     """
     found: dict[str, str] = {}
     waiting = [script.resolve()]
@@ -52,9 +51,9 @@ def closure(script: Path, root: Path, plugins: Sequence[str] = ()) -> dict[str, 
 
 
 def definitions(path: Path) -> dict[str, str]:
-    """Digest of each function and class of a module by qualified name, and of what is left under an empty name.
+    """Return the digest of each function and class by qualified name, and of the rest of the module by an empty name.
 
-    For people: when a module's digest has changed, this tells which of its definitions did.
+    ``tapeout why`` shows with it which definitions changed in a module whose digest changed.
     """
     tree = ast.parse(path.read_bytes(), filename=str(path))
     _strip_docstrings(tree)
@@ -78,7 +77,7 @@ def definitions(path: Path) -> dict[str, str]:
 
 @cache
 def _read(path: Path, root: Path, mtime_ns: int) -> tuple[str, tuple[Path, ...]]:
-    """Digest of one module and the project files that it imports; remembered while the process lives."""
+    """Return the digest of a module and the project files that it imports; cached for this process."""
     try:
         tree = ast.parse(path.read_bytes(), filename=str(path))
     except SyntaxError as error:
@@ -89,7 +88,7 @@ def _read(path: Path, root: Path, mtime_ns: int) -> tuple[str, tuple[Path, ...]]
 
 
 def _data_files(package: Path) -> list[Path]:
-    """Files of a package that are not Python, also in folders that are no packages; editors' leftovers do not count."""
+    """Return a package's files that are not Python, also from folders that are no packages; without backup files."""
     found = []
     for path in sorted(package.iterdir()):
         if path.name.startswith((".", "__pycache__")) or path.name.endswith("~"):
@@ -104,7 +103,7 @@ def _data_files(package: Path) -> list[Path]:
 def _strip_docstrings(tree: ast.Module) -> None:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            # a bare string statement does nothing anywhere in a body: docstrings of fields go with the others
+            # a bare string has no effect anywhere in a body; this removes docstrings of fields, too
             node.body = [child for child in node.body if not _is_bare_string(child)]
 
 
@@ -135,7 +134,7 @@ def _imports(tree: ast.Module, path: Path, root: Path) -> set[Path]:
 def _untraceable(path: Path, root: Path, line: int, through: str) -> InvalidCode:
     return InvalidCode(
         f"{path.relative_to(root)}, line {line}, imports through {through}.",
-        "Use a plain import statement that names what it imports, so that the step's code can be followed.",
+        "Use an import statement with a literal name, or load the module with tapeout.plugins.",
     )
 
 
@@ -148,7 +147,7 @@ def _absolute(node: ast.ImportFrom, path: Path, root: Path) -> str:
 
 
 def _files(module: str, root: Path) -> set[Path]:
-    """Project files that importing ``module`` runs: the packages on the way and the module itself."""
+    """Return the project files that importing ``module`` executes: its parent packages and the module itself."""
     found = set()
     parts = module.split(".")
     for length in range(1, len(parts) + 1):

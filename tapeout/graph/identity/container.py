@@ -1,4 +1,4 @@
-"""A container image as a step's environment: known by its digest, wherever it is pulled from."""
+"""Container images as environments of steps, identified by digest wherever they are pulled from."""
 
 import re
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ PINNED = re.compile(r"(?P<repository>[^\s@:]+(?::\d+/[^\s@:]+)?)(?::[\w.-]+)?@sh
 class Container:
     """An image and the interpreter in it.
 
-    Of the image only the digest is identity: the same bytes in another registry are the same environment.
+    Only the image's digest is identity: the same image in another registry is the same environment.
 
     Attributes:
-        image: ``REPOSITORY@sha256:DIGEST``; a tag before the ``@`` is for people.
-        python: the interpreter's command inside.
+        image: ``REPOSITORY@sha256:DIGEST``; a tag before the ``@`` is ignored.
+        python: the interpreter's command in the container.
     """
 
     image: str
@@ -26,38 +26,42 @@ class Container:
 
     @classmethod
     def of(cls, image: str, python: str, rule: str) -> "Container":
-        """Read what a rule says; raises ``InvalidRule`` if it lacks a digest."""
+        """Return the container of a rule.
+
+        Raises:
+            InvalidRule: the image has no digest.
+        """
         if not PINNED.fullmatch(image):
             raise InvalidRule(
-                f"Rule {rule} names the image {image} without a digest; a tag can be moved to another image (F3).",
+                f"Rule {rule} names the image {image} without a digest; a tag may point to another image later.",
                 "Write REPOSITORY@sha256:DIGEST, 64 hexadecimal digits (docs/containers.md).",
             )
         return cls(image, python)
 
     @property
     def name(self) -> str:
-        """What stands in the action in place of a lock's name."""
+        """Environment name in the action, in place of a lock's name."""
         return CONTAINER
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the image's manifest: what registries call its digest."""
+        """SHA-256 of the image's manifest, the digest that registries use."""
         return self.image.rpartition(":")[2]
 
     @property
     def repository(self) -> str:
-        """Where it is pulled from, with the registry and without a tag, as runtimes want it beside a digest."""
+        """Registry and repository without the tag, as container runtimes require it in front of a digest."""
         found = PINNED.fullmatch(self.image)
         return found["repository"] if found else self.image
 
     @property
     def pinned(self) -> str:
-        """Repository and digest."""
+        """Repository and digest, without a tag."""
         return f"{self.repository}@sha256:{self.digest}"
 
 
 def environment_of(recipe: Recipe) -> Environment | Container:
-    """What a step's program runs in: its container, or the environment of its lock as the file is now.
+    """Return the container of a step, or the environment of its lock file as it is now.
 
     Raises:
         InvalidEnvironment: see ``read_environment``.

@@ -1,6 +1,6 @@
-"""Environments: a lock with hashes, its digest, and the virtual environment that is made from it.
+"""Environments: locks with hashes, their digests, and the virtual environments that are installed from them.
 
-Uses the standard library alone, because it also makes the environment that everything else runs in:
+Uses the standard library alone, because it also installs the environment that everything else runs in:
 ``python3.11 -m tapeout.graph.identity.environment workflow nemo`` on a fresh machine.
 """
 
@@ -28,10 +28,10 @@ HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
 @dataclass(frozen=True)
 class Environment:
-    """A set of packages that a step runs in.
+    """Set of packages that a step runs with.
 
-    Its digest covers every package's name, version and permitted file hashes, the Python version and the kind of
-    machine; comments and the order of the lock's lines do not count.
+    The digest covers name, version and permitted file hashes of every package, the Python version and the platform, but
+    not comments or the order of lines in the lock.
     """
 
     name: str
@@ -40,22 +40,26 @@ class Environment:
 
     @property
     def folder(self) -> Path:
-        """Where the virtual environment lies, named by the digest."""
+        """Folder of the virtual environment, named by the digest."""
         return FOLDER / f"{self.name}-{self.digest[:16]}"
 
     @property
     def python(self) -> Path:
-        """The interpreter; absolute but not resolved, so that it stays inside the virtual environment."""
+        """Absolute path of the interpreter; resolving its links would leave the virtual environment."""
         return (self.folder / "bin" / "python").absolute()
 
     @property
     def complete(self) -> bool:
-        """Whether it was installed to the end: the mark is the last thing that an installation writes."""
+        """Whether the installation was finished: its last action is to write the mark."""
         mark = self.folder / "complete"
         return mark.is_file() and mark.read_text().strip() == self.digest
 
     def require(self) -> None:
-        """Raises ``InvalidEnvironment`` unless it is installed to the end."""
+        """Check that the environment is installed.
+
+        Raises:
+            InvalidEnvironment: it is not, or not completely.
+        """
         if not self.complete:
             raise InvalidEnvironment(
                 f"The environment {self.name} ({self.digest[:16]}) is not installed.",
@@ -94,14 +98,14 @@ def read_environment(name: str, root: Path = Path()) -> Environment:
 
 
 def install(environment: Environment, pip_arguments: list[str]) -> None:
-    """Make the virtual environment, wholly or not at all; one process at a time.
+    """Create the virtual environment, completely or not at all; one process at a time.
 
     Args:
         environment: what to install.
-        pip_arguments: more arguments for pip, e.g. another package index.
+        pip_arguments: additional arguments for pip, e.g. another package index.
 
     Raises:
-        InvalidEnvironment: pip or venv ended with an error.
+        InvalidEnvironment: pip or venv failed.
     """
     FOLDER.mkdir(exist_ok=True)
     with open(FOLDER / f".{environment.name}.lock", "w") as lock:
@@ -121,8 +125,8 @@ def install(environment: Environment, pip_arguments: list[str]) -> None:
             if subprocess.run(command, check=False).returncode:
                 raise InvalidEnvironment(
                     f"Installing the environment {environment.name} failed at: {' '.join(command[:6])} ...",
-                    "Read pip's message above. If it finds no such torch: the CPU build comes from PyTorch's own CPU "
-                    "index, make PIP_OPTIONS='--extra-index-url ADDRESS' (README, «Environments»).",
+                    "Read pip's message above. If it cannot find torch: the CPU build comes from PyTorch's own CPU "
+                    "index, make PIP_OPTIONS='--extra-index-url ADDRESS' (section Environments of the README).",
                 )
         write_atomically(environment.folder / "complete", environment.digest.encode() + b"\n")
         for old in FOLDER.iterdir():
@@ -132,11 +136,13 @@ def install(environment: Environment, pip_arguments: list[str]) -> None:
 
 
 def main() -> None:
-    """Install the named environments, or say that they are installed."""
+    """Install the named environments unless they are installed."""
     parser = argparse.ArgumentParser(prog="python -m tapeout.graph.identity.environment", description=main.__doc__)
-    parser.add_argument("names", nargs="+", help="names of locks in envs/")
-    parser.add_argument("--pip", default="", help="more arguments for pip, e.g. '--extra-index-url URL'")
-    parser.add_argument("--print-folder", action="store_true", help="print where the environments lie; install nothing")
+    parser.add_argument("names", nargs="+", help="names of lock files in envs/")
+    parser.add_argument("--pip", default="", help="additional arguments for pip, e.g. '--extra-index-url URL'")
+    parser.add_argument(
+        "--print-folder", action="store_true", help="print the folders of the environments; install nothing"
+    )
     arguments = parser.parse_args()
     try:
         if f"{sys.version_info.major}.{sys.version_info.minor}" != PYTHON:

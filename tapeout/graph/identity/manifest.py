@@ -1,4 +1,4 @@
-"""Manifests: which files an artifact consists of, with the digest of each and one digest of all."""
+"""Manifests: the files of an artifact with their digests, and one digest of the whole."""
 
 import contextlib
 import os
@@ -19,17 +19,24 @@ EPOCH = 946_684_800
 
 
 def sealed_time_ns(digest: str) -> int:
-    """Modification time of a sealed file, taken from its digest (some whole second of 2000 to 2008).
+    """Return the modification time, in ns, of a sealed file: a whole second of 2000 to 2008, computed from its digest.
 
-    A file that has its size and this time has not been written since it was sealed, and no other file that was sealed
-    has been put in its place, so that it need not be read again: the file is its own stat cache.
+    A file with the right size and this time has not been written since it was sealed, and was not replaced by another
+    sealed file. It need not be read again: the file is its own stat cache.
     """
     return (EPOCH + int(digest[:7], 16)) * 10**9
 
 
 @dataclass(frozen=True, order=True)
 class Entry:
-    """One file of an artifact; ``path`` is relative, with slashes, and empty for an artifact that is one file."""
+    """One file of an artifact.
+
+    Attributes:
+        path: relative, with slashes; empty if the artifact is a single file.
+        executable: whether its owner may execute it.
+        size: bytes.
+        digest: SHA-256 in hexadecimal.
+    """
 
     path: str
     executable: bool
@@ -39,7 +46,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What an artifact is, and the digest of the action that made it."""
+    """Files of an artifact, and the digest of the action that made it.
+
+    Attributes:
+        artifact: its name.
+        action: digest of the action; empty for files that no action made.
+        kind: ``file`` or ``folder``.
+        entries: its files, sorted by path.
+    """
 
     artifact: str
     action: str
@@ -48,28 +62,31 @@ class Manifest:
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
+        """Total size of the files in bytes."""
         return sum(entry.size for entry in self.entries)
 
     def digest(self, path: str = "") -> str:
-        """Digest of the artifact, or of the file or folder at ``path`` in it: all that a consumer's action sees.
+        """Return the digest of the artifact, or of the file or folder at ``path`` in it.
+
+        The actions of steps that read the artifact contain nothing else of it.
 
         Raises:
-            InputChanged: nothing lies at ``path``.
+            InputChanged: there is nothing at ``path``.
         """
         if path in self._by_path:
             return self._by_path[path].digest
         below = [entry for entry in self.entries if not path or entry.path.startswith(f"{path}/")]
         if not below:
             raise InputChanged(
-                f"Artifact {self.artifact} holds nothing at {path!r}.", "Correct the path in the rule that asks for it."
+                f"Artifact {self.artifact} has no file or folder {path!r}.",
+                "Correct the path in the rule that reads it.",
             )
         start = len(path) + 1 if path else 0
         return digest_value([[entry.path[start:], entry.executable, entry.size, entry.digest] for entry in below])
 
     @cached_property
     def _by_path(self) -> dict[str, Entry]:
-        """For artifacts of thousands of files, of which each is an input of its own."""
+        """Entries by path; an artifact may have thousands of files, each an input of some step."""
         return {entry.path: entry for entry in self.entries}
 
     @classmethod
@@ -120,7 +137,7 @@ class Manifest:
         return canonical(self.as_json()) + b"\n"
 
     def as_json(self) -> dict[str, Any]:
-        """The manifest as JSON values, with its digest and size for people and other programs."""
+        """Return the manifest as JSON values, with its digest and size for other programs."""
         return {
             "schema": SCHEMA,
             "artifact": self.artifact,
@@ -133,7 +150,11 @@ class Manifest:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Manifest":
-        """The inverse of ``as_json``; raises ``KeyError``, ``TypeError`` or ``ValueError`` on anything else."""
+        """Return the manifest of which ``value`` is the ``as_json``.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is not the ``as_json`` of any manifest.
+        """
         entries = tuple(Entry(**entry) for entry in value["files"])
         found = cls(value["artifact"], value["action"], value["kind"], entries)
         if not entries or found.digest() != value["digest"]:
@@ -142,10 +163,10 @@ class Manifest:
 
 
 def walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """All files below ``root`` (or ``root`` itself), in sorted order, with their ``lstat``.
+    """Yield all files below ``root`` (or ``root`` itself), sorted within each folder, with their ``lstat``.
 
     Raises:
-        NotAPlainFile: something else than a folder or a regular file lies there.
+        NotAPlainFile: something is neither a folder nor a regular file.
     """
     if root.is_dir() and not root.is_symlink():
         for folder, folders, files in os.walk(root):
@@ -164,6 +185,6 @@ def _plain(path: Path) -> os.stat_result:
     if not stat.S_ISREG(found.st_mode) or not path.name.isprintable():
         raise NotAPlainFile(
             f"{str(path)!r} is not a regular file with a printable name.",
-            "Let the step write plain files and folders; links would escape the seal.",
+            "Let the step write plain files and folders; the target of a link could change unnoticed.",
         )
     return found

@@ -1,6 +1,6 @@
-"""The protocols that a store elsewhere may be reached by: what differs between them.
+"""Protocols of remote stores: folder, S3 and SFTP.
 
-Libraries are imported where they are used: S3's alone takes half a second, and most runs ask no remote.
+Their libraries are imported inside functions: S3's takes half a second, and most runs do not use a remote.
 """
 
 import contextlib
@@ -15,154 +15,161 @@ from tapeout.graph.errors import NotWritable
 from tapeout.graph.files import copy_atomically
 from tapeout.graph.store.store import Store
 
-SECONDS_TO_CONNECT = 5
-SECONDS_OF_SILENCE = 30
-PART = 16 << 20
+CONNECT_TIMEOUT = 5
+"""Seconds."""
+READ_TIMEOUT = 30
+"""Seconds."""
+PART_SIZE = 16 << 20
 """Bytes of one part of a large upload to S3."""
-LARGEST_REQUEST = 255 << 10
-"""Bytes that OpenSSH answers one SFTP request with; a server that gives less is asked again for the rest. (paramiko's
-own way of asking ahead fetches parts twice, and writes to the terminal when the connection breaks.)"""
+MAX_REQUEST_SIZE = 255 << 10
+"""Bytes that OpenSSH returns for one SFTP request; if a server returns fewer, the rest is requested again. paramiko's
+read-ahead is not used: it fetches parts twice, and prints to the terminal when the connection breaks."""
 
 
 class Protocol(ABC):
-    """How files are reached in one way; ``files`` is always the fsspec file system."""
+    """Differences between the protocols; ``files`` is always an fsspec file system."""
 
     threads = 8
-    one_for_all = False
-    """Whether threads may share a file system; otherwise each has a connection of its own."""
+    """Number of concurrent transfers."""
+    thread_safe = False
+    """Whether threads may share a file system; otherwise each opens a connection of its own."""
 
     def options(self, given: dict[str, Any]) -> dict[str, Any]:
-        """What to open the file system with, beside what the user has ``given`` by fsspec's own configuration."""
+        """Return options of the file system, in addition to those ``given`` by the user's fsspec configuration."""
         return {}
 
-    def opened(self, files: Any) -> Any:
-        """Prepare a file system that was just opened."""
+    def prepare(self, files: Any) -> Any:
+        """Configure a file system that was just opened, and return it."""
         return files
 
-    def troubles(self) -> tuple[type[Exception], ...]:
-        """Errors after which another attempt may do better."""
+    def temporary_errors(self) -> tuple[type[Exception], ...]:
+        """Return the errors after which another attempt may succeed."""
         return (OSError, EOFError)
 
-    def refusals(self) -> tuple[type[Exception], ...]:
-        """Errors after which it will not."""
+    def permanent_errors(self) -> tuple[type[Exception], ...]:
+        """Return the errors after which no attempt will succeed."""
         return (PermissionError,)
 
     def probe(self, files: Any, root: str) -> None:
-        """Raises ``FileNotFoundError`` if the place does not exist: nobody meant to write into a missing mount."""
+        """Check that the root exists, so that nothing is written below the mount point of a missing disk.
+
+        Raises:
+            FileNotFoundError: it does not exist.
+        """
         files.info(root)
 
-    def reading(self, file: Any) -> Any:
-        """Prepare a file that is about to be read."""
+    def prepare_reading(self, file: Any) -> Any:
+        """Configure a file that is about to be read, and return it."""
         return file
 
     @abstractmethod
     def put(self, files: Any, root: str, file: Path, path: str) -> None:
-        """Upload a file, with mode and time if the place keeps them; ``path`` is never half a file."""
+        """Upload a file, with mode and time where possible; ``path`` is never incomplete."""
 
 
 class Folder(Protocol):
-    """A folder that is mounted here. It is a store itself: others may use it as ``TAPEOUT_STORE``."""
+    """Mounted folder. It is a store itself: others may use it as ``TAPEOUT_STORE``."""
 
-    def refusals(self) -> tuple[type[Exception], ...]:
-        """What the folder's permissions say."""
+    def permanent_errors(self) -> tuple[type[Exception], ...]:
+        """Return the errors of missing permissions."""
         return (PermissionError, NotWritable)
 
     def put(self, files: Any, root: str, file: Path, path: str) -> None:
-        """Copy under a temporary name, then rename."""
+        """Copy to a temporary name, then rename."""
         with Store(Path(root)).writing(Path(path)):
             copy_atomically(file, Path(path))
 
 
 class Bucket(Protocol):
-    """S3 and what speaks like it. An object appears when its upload is complete."""
+    """S3 and compatible servers. An object becomes visible when its upload is complete."""
 
     threads = 16
-    one_for_all = True
+    thread_safe = True
 
     def options(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Bounded waits, no attempts but ours, no memory of listings."""
+        """Return timeouts, and disable botocore's own retries and fsspec's cache of listings."""
         bounds = {
-            "connect_timeout": SECONDS_TO_CONNECT,
-            "read_timeout": SECONDS_OF_SILENCE,
+            "connect_timeout": CONNECT_TIMEOUT,
+            "read_timeout": READ_TIMEOUT,
             "retries": {"max_attempts": 0},
             "max_pool_connections": self.threads,
         }
         return {"config_kwargs": bounds | given.get("config_kwargs", {}), "use_listings_cache": False}
 
-    def opened(self, files: Any) -> Any:
-        """Leave repeating to the transport."""
+    def prepare(self, files: Any) -> Any:
+        """Disable fsspec's own retries."""
         files.retries = 1
         return files
 
-    def troubles(self) -> tuple[type[Exception], ...]:
-        """What botocore and aiohttp raise beside the system's errors."""
+    def temporary_errors(self) -> tuple[type[Exception], ...]:
+        """Return also the errors of botocore and aiohttp."""
         from aiohttp import ClientError as HttpError
         from botocore.exceptions import BotoCoreError, ClientError
 
         return (OSError, EOFError, BotoCoreError, ClientError, HttpError)
 
-    def refusals(self) -> tuple[type[Exception], ...]:
-        """No credentials, or none that suffice."""
+    def permanent_errors(self) -> tuple[type[Exception], ...]:
+        """Return the errors of missing or insufficient credentials."""
         from botocore.exceptions import NoCredentialsError
 
         return (PermissionError, NoCredentialsError)
 
     def probe(self, files: Any, root: str) -> None:
-        """Ask for the bucket; who may not list it may still read from it."""
+        """Check that the bucket exists; a user who may not list it may still read from it."""
         with contextlib.suppress(PermissionError):
             files.info(root.partition("/")[0])
 
     def put(self, files: Any, root: str, file: Path, path: str) -> None:
-        """One request, or parts that become an object when all have arrived."""
-        files.put_file(str(file), path, chunksize=PART)
+        """Upload in one request, or in parts that become an object when all have arrived."""
+        files.put_file(str(file), path, chunksize=PART_SIZE)
 
 
 class Ssh(Protocol):
-    """A folder of another host, by SFTP."""
+    """Folder of another host, over SFTP."""
 
-    threads = 4  # a server may turn away the eleventh connection that has not logged in yet
+    threads = 4  # OpenSSH rejects connections when more than ten are not logged in yet
 
     def options(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Bounded waits; only hosts whose key the user knows, which fsspec by itself does not ask for."""
-        logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # it shows tracebacks of what it raises as well
-        options = dict.fromkeys(("timeout", "banner_timeout", "auth_timeout"), SECONDS_TO_CONNECT)
+        """Return timeouts, and accept only known hosts, which fsspec by itself does not check."""
+        logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # it logs tracebacks of errors that it raises, too
+        options = dict.fromkeys(("timeout", "banner_timeout", "auth_timeout"), CONNECT_TIMEOUT)
         return {name: value for name, value in (options | _known_hosts()).items() if name not in given}
 
-    def opened(self, files: Any) -> Any:
-        """A server that falls silent counts as away."""
-        files.ftp.get_channel().settimeout(SECONDS_OF_SILENCE)
+    def prepare(self, files: Any) -> Any:
+        """Set a timeout for every operation."""
+        files.ftp.get_channel().settimeout(READ_TIMEOUT)
         return files
 
-    def troubles(self) -> tuple[type[Exception], ...]:
-        """What paramiko raises beside the system's errors."""
+    def temporary_errors(self) -> tuple[type[Exception], ...]:
+        """Return also the errors of paramiko."""
         from paramiko import SFTPError, SSHException
 
         return (OSError, EOFError, SSHException, SFTPError)
 
-    def refusals(self) -> tuple[type[Exception], ...]:
-        """A login that failed; more attempts would get the user locked out."""
+    def permanent_errors(self) -> tuple[type[Exception], ...]:
+        """Return also a failed login: more attempts could lock the user out."""
         from paramiko import AuthenticationException
 
         return (PermissionError, AuthenticationException)
 
-    def reading(self, file: Any) -> Any:
-        """Ask for as much at a time as OpenSSH gives: each request takes a way to the server and back."""
-        file.MAX_REQUEST_SIZE = LARGEST_REQUEST
+    def prepare_reading(self, file: Any) -> Any:
+        """Request as much as OpenSSH returns at once, since each request is a round trip."""
+        file.MAX_REQUEST_SIZE = MAX_REQUEST_SIZE
         return file
 
     def put(self, files: Any, root: str, file: Path, path: str) -> None:
-        """Write under a temporary name, then rename."""
-        place = PurePosixPath(path)
-        temporary = str(place.with_name(f".{place.name}.{secrets.token_hex(8)}.tmp"))
+        """Upload to a temporary name, then rename."""
+        target = PurePosixPath(path)
+        temporary = str(target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp"))
         info = file.stat()
-        files.makedirs(str(place.parent), exist_ok=True)
+        files.makedirs(str(target.parent), exist_ok=True)
         try:
             files.ftp.put(str(file), temporary)
             files.ftp.chmod(temporary, stat.S_IMODE(info.st_mode))
             files.ftp.utime(temporary, (info.st_mtime, info.st_mtime))
             files.ftp.posix_rename(temporary, path)
-        except self.troubles():
-            with contextlib.suppress(*self.troubles()):
+        except self.temporary_errors():
+            with contextlib.suppress(*self.temporary_errors()):
                 files.ftp.remove(temporary)
             raise
 

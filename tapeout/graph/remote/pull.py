@@ -1,4 +1,4 @@
-"""Taking from a store elsewhere: nothing is believed before it was checked, and no byte is fetched twice."""
+"""Pulling from a remote store: everything is verified before it is used, and no byte is fetched twice."""
 
 import contextlib
 import fcntl
@@ -19,34 +19,35 @@ from tapeout.graph.remote.transport import Transport
 from tapeout.graph.store.entry import decode
 from tapeout.graph.store.store import Store, action_key, object_key
 
-LARGEST_ENTRY = 32 << 20
-"""Bytes of an entry, enough for some 150,000 files; nothing larger is read into memory, or pushed."""
-SECONDS_BETWEEN_WORDS = 10.0
+MAX_ENTRY_SIZE = 32 << 20
+"""Bytes of an entry, enough for about 150,000 files; nothing larger is read into memory, or pushed."""
+REPORT_INTERVAL = 10.0
+"""Seconds between two lines on a long transfer."""
 
-Found = tuple[Action, Manifest]
+StoredEntry = tuple[Action, Manifest]
 
 
 @dataclass(frozen=True)
-class Distrust:
-    """Notes, in the local store, of a remote's files that were damaged, so that they are not fetched again and again.
+class DamageNotes:
+    """Notes, in the local store, of a remote's damaged files, so that they are not fetched again and again.
 
-    A note holds as long as the file stays the same; who pushes replaces the file.
+    A note is valid as long as the file is unchanged; the next push of the file replaces it.
     """
 
     folder: Path
     store: Store
 
     def note(self, key: str) -> Path:
-        """Where the note on a file lies, if there is one."""
+        """Return the path of the note of a file, if there is one."""
         return self.folder / key.replace("/", ".")
 
     def add(self, transport: Transport, key: str) -> None:
-        """Note that a file, as it is now, is damaged."""
+        """Note that the current version of a file is damaged."""
         with self.store.writing(self.note(key)):
             write_atomically(self.note(key), f"{transport.stat(key)}\n".encode())
 
-    def holds(self, transport: Transport, key: str) -> bool:
-        """Whether a file was found damaged and is the same file still."""
+    def applies(self, transport: Transport, key: str) -> bool:
+        """Return whether a file was damaged and has not changed since."""
         with contextlib.suppress(FileNotFoundError):
             if self.note(key).read_text() == f"{transport.stat(key)}\n":
                 return True
@@ -56,19 +57,19 @@ class Distrust:
 
 @dataclass(frozen=True)
 class Pull:
-    """One process's way from a remote into the local store.
+    """Transfers from a remote into the local store.
 
-    Its methods raise what the transport's raise, ``DiskFull``, and ``NotWritable`` if the user may not write the local
-    store.
+    All methods raise the errors of ``Transport``, ``DiskFull``, and ``NotWritable`` if this user may not write the
+    local store.
     """
 
     store: Store
     transport: Transport
-    distrust: Distrust
+    damaged: DamageNotes
 
-    def entry(self, action: Action) -> Found | None:
-        """What the remote has for an action; an entry that is damaged, or names damaged files, is named and is none."""
-        data = self.transport.read(action_key(action.digest), LARGEST_ENTRY + 1)
+    def entry(self, action: Action) -> StoredEntry | None:
+        """Return the remote's entry of an action; report one that is damaged, or has damaged files, and return None."""
+        data = self.transport.read(action_key(action.digest), MAX_ENTRY_SIZE + 1)
         if data is None:
             return None
         try:
@@ -77,71 +78,70 @@ class Pull:
             self._warn(action.artifact, action_key(action.digest))
             return None
         for key in map(object_key, found[1].entries):
-            if self.distrust.holds(self.transport, key):
+            if self.damaged.applies(self.transport, key):
                 self._warn(action.artifact, key)
                 return None
         return found
 
-    def file(self, artifact: str, entry: Entry, meter: "Meter") -> None:
-        """Fetch one file, from where an earlier attempt was cut off, and let it in if its digest is right."""
-        key, place = object_key(entry), self.store.object_path(entry)
-        part = self.store.root / "incoming" / place.name
-        with self._alone(part) as file:
-            while not place.is_file():
-                begun = file.seek(0, os.SEEK_END)
-                meter.add(begun)
-                if self.transport.download(key, file, entry.size, meter.add) and digest_file(part) == entry.digest:
+    def file(self, artifact: str, entry: Entry, progress: "TransferProgress") -> None:
+        """Fetch one file, resume an interrupted transfer of it, and add it to the store if its digest is right."""
+        key, path = object_key(entry), self.store.object_path(entry)
+        part = self.store.root / "incoming" / path.name
+        with self._exclusive(part) as file:
+            while not path.is_file():
+                resumed = file.seek(0, os.SEEK_END)
+                progress.add(resumed)
+                if self.transport.download(key, file, entry.size, progress.add) and digest_file(part) == entry.digest:
                     self.store.add_object(part, entry)
                     return
                 file.truncate(0)
-                if not begun:  # else it may have been the beginning, from another day, that was wrong
+                if not resumed:  # otherwise the part from the earlier transfer may be what is wrong
                     self._warn(artifact, key)
-                    self.distrust.add(self.transport, key)
+                    self.damaged.add(self.transport, key)
                     break
             part.unlink()
 
     @contextlib.contextmanager
-    def _alone(self, part: Path) -> Iterator[IO[bytes]]:
-        """Open a file that is under way, when no other process fetches it any more."""
+    def _exclusive(self, part: Path) -> Iterator[IO[bytes]]:
+        """Open a partial file as soon as no other process fetches it."""
         while True:
             file = self.store.open(part, "ab+")
             fcntl.flock(file, fcntl.LOCK_EX)
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(file.fileno()), part.stat()):
                     break
-            file.close()  # it has arrived, or was given up, and the name is another file's or nobody's
+            file.close()  # the other process finished or gave up, so that the name belongs to another file or to none
         with file:
             yield file
 
     def _warn(self, artifact: str, key: str) -> None:
-        where = f"{key} in the remote {self.transport.name}"
-        print_line(f"! {artifact}: {where} is missing, damaged or not what it claims to be; it is not used")
+        print_line(f"! {artifact}: {key} in the remote {self.transport.name} is missing or damaged; it is not used")
 
 
-class Meter:
-    """Says now and then how much of a long transfer has arrived.
+class TransferProgress:
+    """Prints the progress of a long transfer from time to time.
 
     Args:
         total: bytes in all.
-        where: where they come from, in words.
+        source: end of the line: where they come from.
     """
 
-    def __init__(self, total: int, where: str) -> None:
-        self.total, self.where = total, where
-        self.done, self.last = 0, time.monotonic()
+    def __init__(self, total: int, source: str) -> None:
+        self.total, self.source = total, source
+        self.done, self.printed = 0, time.monotonic()
         self.lock = threading.Lock()
 
     def add(self, count: int) -> None:
-        """Count bytes; any thread may."""
+        """Count bytes that arrived; any thread may call it."""
         with self.lock:
             self.done += count
-            if time.monotonic() - self.last > SECONDS_BETWEEN_WORDS:
-                self.last = time.monotonic()
-                print_line(f". {format_size(self.done)} of {format_size(self.total)} {self.where}")
+            if time.monotonic() - self.printed > REPORT_INTERVAL:
+                self.printed = time.monotonic()
+                print_line(f". {format_size(self.done)} of {format_size(self.total)} {self.source}")
 
 
-def decode_bounded(data: bytes, action: str) -> Found:
-    """As ``entry.decode``; what is larger than any entry is none either."""
-    if len(data) > LARGEST_ENTRY:
+def decode_bounded(data: bytes, action: str) -> StoredEntry:
+    """Decode an entry with ``store.entry.decode``; refuse one larger than ``MAX_ENTRY_SIZE``."""
+    if len(data) > MAX_ENTRY_SIZE:
         raise ValueError("larger than any entry")
     return decode(data, action)

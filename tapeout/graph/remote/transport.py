@@ -1,4 +1,4 @@
-"""Moving files to and from a store elsewhere, by fsspec: bounded waits, bounded attempts, nothing half-made."""
+"""Transfer of files to and from a remote store with fsspec: bounded time, bounded retries, never an incomplete file."""
 
 import errno
 import os
@@ -15,11 +15,11 @@ from tapeout.graph.files import report_disk_full
 from tapeout.graph.remote.protocols import PROTOCOLS
 
 BLOCK = 4 << 20
-"""Bytes asked for at a time; a block that is cut off is asked for again."""
-PATIENCE = 10.0
-"""Seconds that the remote has for its first answer."""
-PAUSES = (0.3, 1.0, 3.0)
-"""Seconds between the attempts at one thing."""
+"""Bytes of one request; a block that was cut off is requested again."""
+FIRST_RESPONSE_TIMEOUT = 10.0
+"""Seconds."""
+RETRY_PAUSES = (0.3, 1.0, 3.0)
+"""Seconds between the attempts of one operation."""
 FULL = {errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 NO_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 
@@ -27,60 +27,61 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def shown(url: str) -> str:
-    """A remote's address without the password that it may hold."""
+def without_password(url: str) -> str:
+    """Return a remote's URL without the password that it may contain."""
     try:
         parts = urlsplit(url)
     except ValueError:
-        return "that TAPEOUT_REMOTE names"
+        return "of TAPEOUT_REMOTE"
     user, at, host = parts.netloc.rpartition("@")
     return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}{at}{host}", query="", fragment=""))
 
 
 class Transport:
-    """One store elsewhere; many threads may use it.
+    """Connection to a remote store, which many threads may use.
 
-    Every method raises ``RemoteUnavailable`` if the remote does not answer and ``RemoteRefused`` if it will not; after it was
-    away once, at once.
+    Every method raises ``RemoteUnavailable`` if the remote does not answer, without waiting again after the first time,
+    and ``RemoteRefused`` if it does not permit the operation.
+
+    Args:
+        url: a folder, or a URL that begins with one of ``PROTOCOLS``.
+
+    Raises:
+        RemoteError: the URL is not valid, or has another protocol.
     """
 
     def __init__(self, url: str) -> None:
-        """
-        Args:
-            url: a folder, or an address that begins with one of ``PROTOCOLS``.
-
-        Raises:
-            RemoteError: it is no address, or begins with something else.
-        """
         scheme, separator, _ = url.partition("://")
         try:
             self._password = urlsplit(url).password
         except ValueError as error:
-            raise RemoteError(f"TAPEOUT_REMOTE is no address: {error}.", "Correct it.") from error
+            raise RemoteError(f"TAPEOUT_REMOTE is not a URL: {error}.", "Correct it.") from error
         if separator and scheme not in PROTOCOLS:
             known = ", ".join(f"{name}://" for name in sorted(PROTOCOLS))
-            raise RemoteError(f"{scheme}:// is no protocol of a remote.", f"Begin TAPEOUT_REMOTE with {known}.")
+            raise RemoteError(
+                f"Remotes do not support the protocol {scheme}://.", f"Begin TAPEOUT_REMOTE with {known}."
+            )
         self.scheme = scheme if separator else "file"
         self.protocol = PROTOCOLS[self.scheme]
-        self.url, self.name = url, shown(url)
+        self.url, self.name = url, without_password(url)
         self.root = ""
-        self._mine = threading.local()
-        self._everybodys: Any = None
+        self._own = threading.local()
+        self._shared: Any = None
         self._opening = threading.Lock()
-        self._away = ""
+        self._failure = ""
 
     def reach(self) -> None:
-        """Make sure that the remote is there, within ``PATIENCE`` seconds, whatever its library waits for.
+        """Check that the remote answers within ``FIRST_RESPONSE_TIMEOUT``, whatever timeouts its library has.
 
         Raises:
-            RemoteError: its options do not fit.
+            RemoteError: its options are not valid.
         """
         import fsspec
 
-        fsspec.get_filesystem_class(self.scheme)  # reading the library takes its time too; that is not the remote's
+        fsspec.get_filesystem_class(self.scheme)  # importing the library takes time that does not count
         outcome: list[GraphError | None] = []
 
-        def ask() -> None:
+        def probe() -> None:
             try:
                 self._attempt(lambda files: self.protocol.probe(files, self.root))
                 outcome.append(None)
@@ -89,23 +90,23 @@ class Transport:
             except GraphError as error:
                 outcome.append(error)
 
-        thread = threading.Thread(target=ask, daemon=True)
+        thread = threading.Thread(target=probe, daemon=True)
         thread.start()
-        thread.join(PATIENCE)
-        error = outcome[0] if outcome else self._gone(f"no answer within {PATIENCE:.0f} s")
+        thread.join(FIRST_RESPONSE_TIMEOUT)
+        error = outcome[0] if outcome else self._unavailable(f"no answer within {FIRST_RESPONSE_TIMEOUT:.0f} s")
         if error is not None:
-            self._away = self._away or error.cause
+            self._failure = self._failure or error.cause
             raise error
 
     def read(self, key: str, limit: int) -> bytes | None:
-        """A small file's first ``limit`` bytes; None if there is no such file."""
+        """Return the first ``limit`` bytes of a small file, or None if it does not exist."""
 
         def whole(files: Any) -> bytes:
             try:
                 return bytes(files.cat_file(self._path(key), start=0, end=limit))
             except OSError as error:
                 if error.errno == errno.EINVAL and files.info(self._path(key))["size"] == 0:
-                    return b""  # S3 has no first byte of nothing
+                    return b""  # S3 refuses a range of an empty file
                 raise
 
         try:
@@ -114,42 +115,42 @@ class Transport:
             return None
 
     def stat(self, key: str) -> tuple[int, str] | None:
-        """A file's size, and a word that changes when the file does; None if there is no such file."""
+        """Return a file's size, and a text that changes whenever the file does; None if it does not exist."""
         try:
             info = self._attempt(lambda files: files.info(self._path(key)))
         except NO_FILE:
             return None
         return info["size"], str([info.get(name) for name in ("size", "ETag", "mtime", "LastModified")])
 
-    def download(self, key: str, part: IO[bytes], size: int, tell: Callable[[int], None]) -> bool:
-        """Append to ``part``, which holds the file's beginning, until it is ``size`` bytes long.
+    def download(self, key: str, part: IO[bytes], size: int, on_bytes: Callable[[int], None]) -> bool:
+        """Append to ``part``, which has the beginning of the file, until it is ``size`` bytes long.
 
         Args:
             key: the file.
             part: open for reading and appending, without a buffer.
-            size: bytes to fetch at most.
-            tell: called with the number of bytes whenever some have arrived.
+            size: of the complete file.
+            on_bytes: called with the number of bytes of each block that arrived.
 
         Returns:
-            Whether it is that long; False if the file is missing or too short.
+            Whether it is complete; False if the file is missing or too short.
 
         Raises:
-            DiskFull: there is no space for it here.
+            DiskFull: the local disk is full.
         """
 
         def rest(files: Any) -> int:
             begin = offset = part.seek(0, os.SEEK_END)
             try:
                 with files.open(self._path(key), "rb", block_size=BLOCK, cache_type="none") as opened:
-                    source = self.protocol.reading(opened)
+                    source = self.protocol.prepare_reading(opened)
                     source.seek(offset)
                     while offset < size and (data := source.read(min(BLOCK, size - offset))):
                         offset += _append(part, data)
-                        tell(len(data))
-            except self.protocol.troubles():
+                        on_bytes(len(data))
+            except self.protocol.temporary_errors():
                 if offset == begin:
                     raise
-                self._mine.__dict__.clear()  # a line that breaks now and then gets there; attempts count from here
+                self._own.__dict__.clear()  # there was progress, so the count of attempts starts again
             return offset - begin
 
         try:
@@ -161,14 +162,14 @@ class Transport:
         return True
 
     def upload(self, file: Path, key: str) -> None:
-        """Put a file in place, over one that may be there; nobody ever sees half of it under its name."""
+        """Upload a file atomically, over one that may exist."""
         try:
             self._attempt(lambda files: self.protocol.put(files, self.root, file, self._path(key)))
         except NO_FILE as error:
             raise self._refused(error) from error
 
-    def each(self, function: Callable[[T], R], items: Sequence[T]) -> list[R]:
-        """Call a function for many items side by side; the results in the items' order."""
+    def map(self, function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+        """Call a function for many items concurrently; return the results in the order of the items."""
         with ThreadPoolExecutor(self.protocol.threads) as pool:
             return list(pool.map(function, items))
 
@@ -176,39 +177,39 @@ class Transport:
         return f"{self.root}/{key}"
 
     def _attempt(self, action: Callable[[Any], R]) -> R:
-        """Do something with the file system, again after a pause if the connection fails.
+        """Call ``action`` with the file system; retry after a pause if the connection fails.
 
         Raises:
-            NO_FILE: there is no such file.
+            NO_FILE: the file does not exist.
         """
-        for pause in (*PAUSES, None):
-            if self._away:
-                raise self._gone("")
+        for pause in (*RETRY_PAUSES, None):
+            if self._failure:
+                raise self._unavailable("")
             try:
                 return action(self._files())
             except NO_FILE:
                 raise
-            except self.protocol.refusals() as error:
+            except self.protocol.permanent_errors() as error:
                 raise self._refused(error) from error
-            except self.protocol.troubles() as error:
+            except self.protocol.temporary_errors() as error:
                 if isinstance(error, OSError) and error.errno in FULL:
                     raise self._refused(error) from error
-                self._mine.__dict__.clear()
+                self._own.__dict__.clear()
                 if pause is None:
-                    raise self._gone(self._words(error)) from error
+                    raise self._unavailable(self._message(error)) from error
                 time.sleep(pause)
         raise AssertionError("the last attempt returns or raises")
 
     def _files(self) -> Any:
-        """The file system, opened if need be: one for each thread, unless the protocol's can be shared."""
-        if not self.protocol.one_for_all:
-            if not hasattr(self._mine, "files"):
-                self._mine.files = self._open()
-            return self._mine.files
+        """Return the file system, opened on first use: one per thread, or a shared one if the protocol permits it."""
+        if not self.protocol.thread_safe:
+            if not hasattr(self._own, "files"):
+                self._own.files = self._open()
+            return self._own.files
         with self._opening:
-            if self._everybodys is None:
-                self._everybodys = self._open()
-        return self._everybodys
+            if self._shared is None:
+                self._shared = self._open()
+        return self._shared
 
     def _open(self) -> Any:
         import fsspec
@@ -220,30 +221,32 @@ class Transport:
             files, root = fsspec.core.url_to_fs(self.url, skip_instance_cache=True, **options)
         except (TypeError, ValueError, ImportError) as error:
             raise RemoteError(
-                f"The remote {self.name} cannot be opened: {self._words(error)}.",
+                f"The remote {self.name} cannot be opened: {self._message(error)}.",
                 f"Correct the FSSPEC_{self.scheme.upper()} variables.",
             ) from error
         self.root = str(root).rstrip("/")
-        return self.protocol.opened(files)
+        return self.protocol.prepare(files)
 
-    def _gone(self, why: str) -> RemoteUnavailable:
-        self._away = self._away or why
+    def _unavailable(self, reason: str) -> RemoteUnavailable:
+        self._failure = self._failure or reason
         return RemoteUnavailable(
-            f"The remote {self.name} is away ({self._away}).", "See to it, or unset TAPEOUT_REMOTE."
+            f"The remote {self.name} is not available ({self._failure}).", "Check the remote, or unset TAPEOUT_REMOTE."
         )
 
     def _refused(self, error: Exception) -> RemoteRefused:
-        fix = "Mend credentials, permissions or space there, or leave TAPEOUT_REMOTE_MODE read-only."
-        return RemoteRefused(f"The remote {self.name} refuses ({self._words(error)}).", fix)
+        return RemoteRefused(
+            f"The remote {self.name} refuses the operation ({self._message(error)}).",
+            "Correct credentials, permissions or free space there, or leave TAPEOUT_REMOTE_MODE read-only.",
+        )
 
-    def _words(self, error: Exception) -> str:
-        """What a library said, in one line and without the address's password."""
-        words = f"{type(error).__name__}: {error}".splitlines()[0].strip(" .")
-        return words.replace(self._password, "***") if self._password else words
+    def _message(self, error: Exception) -> str:
+        """Return a library's error as one line, without the password of the URL."""
+        message = f"{type(error).__name__}: {error}".splitlines()[0].strip(" .")
+        return message.replace(self._password, "***") if self._password else message
 
 
 def _append(part: IO[bytes], data: bytes) -> int:
-    """Write to the disk here, whose faults are not the remote's; a nearly full one takes a piece at a time."""
+    """Write to the local disk, whose errors are not the remote's; a nearly full disk may accept a part of the data."""
     rest = memoryview(data)
     with report_disk_full():
         while rest:

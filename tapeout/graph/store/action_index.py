@@ -1,4 +1,4 @@
-"""Which actions made what: the store's entries, read once and asked often."""
+"""Index of the store's entries, to find the actions that made an artifact."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,11 @@ from tapeout.graph.store.store import Store
 
 
 class ActionIndex:
-    """All entries of a store, as they were when it was read."""
+    """All entries of a store, read once.
+
+    Args:
+        store: the store, of which later changes are not seen.
+    """
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -21,18 +25,18 @@ class ActionIndex:
             self._by_artifact[manifest.artifact].append(action)
 
     def output(self, action: str) -> Manifest:
-        """What an action made."""
+        """Return the manifest of an action's output."""
         return self._outputs[action]
 
     def of(self, item: dict[str, str]) -> list[str]:
-        """Actions that made what an input of an action names (a whole artifact or a part of one), sorted.
+        """Return the actions that made an input of an action (an artifact or a part of one), sorted.
 
-        There may be several: steps that differ and still made the same bytes.
+        There may be several: different steps can produce the same bytes.
         """
-        return [action for action in self._by_artifact[item["artifact"]] if _holds(self._outputs[action], item)]
+        return [action for action in self._by_artifact[item["artifact"]] if _contains(self._outputs[action], item)]
 
     def latest(self, actions: Iterable[str]) -> str:
-        """The one of some actions that was carried out last, by the journal."""
+        """Return the action that was carried out last, by the journal."""
         return max(actions, key=lambda action: (self._order.get(action, -1), action))
 
     @cached_property
@@ -40,7 +44,7 @@ class ActionIndex:
         return {line["action"]: number for number, line in enumerate(self.store.journal())}
 
     def closure(self, actions: Iterable[str]) -> set[str]:
-        """The actions, and all that made what they read, directly or not, as far as the store knows."""
+        """Return the actions and everything upstream of them that the store knows."""
         found: set[str] = set()
         waiting = [action for action in actions if action in self.entries]
         while waiting:
@@ -53,12 +57,12 @@ class ActionIndex:
 
 
 def inputs(action: dict[str, Any]) -> Iterator[dict[str, str]]:
-    """Inputs of an action (the value that ``Action`` holds), one after another."""
+    """Yield the inputs of an action, given as ``Action.value``."""
     for value in action["inputs"].values():
         yield from value if isinstance(value, list) else [value]
 
 
-def _holds(output: Manifest, item: dict[str, str]) -> bool:
+def _contains(output: Manifest, item: dict[str, str]) -> bool:
     path = item["path"]
     if path and not any(entry.path == path or entry.path.startswith(f"{path}/") for entry in output.entries):
         return False

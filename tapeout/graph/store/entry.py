@@ -1,6 +1,6 @@
-"""The store's entry of an action: what made an artifact, and the artifact's manifest, under one digest.
+"""Entries of the store: an action and the manifest of its output, protected by one digest.
 
-An entry may come from a shared folder or from a remote, so that everything in it is doubted before it is used.
+An entry may come from a shared folder or a remote, so everything in it is checked before it is used.
 """
 
 import json
@@ -16,17 +16,17 @@ SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def encode(action: dict[str, Any], manifest: Manifest) -> bytes:
-    """The bytes of an entry's file."""
+    """Return the bytes of an entry's file."""
     value = {"action": action, "manifest": manifest.as_json()}
     return canonical({"entry": value, "digest": digest_bytes(canonical(value))}) + b"\n"
 
 
 def decode(data: bytes, action_digest: str) -> tuple[Action, Manifest]:
-    """The action and the manifest of an entry's file, given the digest that the file is named by.
+    """Return action and manifest of an entry's file, given the action digest in the file's name.
 
     Raises:
-        ValueError: it was altered, contradicts itself, belongs to another action, or its manifest names a file that
-            could lie outside of the artifact or of the store.
+        ValueError: the entry was altered, is inconsistent, belongs to another action, or its manifest has a path that
+            may lead out of the artifact or the store.
     """
     try:
         sealed = json.loads(data)
@@ -38,7 +38,7 @@ def decode(data: bytes, action_digest: str) -> tuple[Action, Manifest]:
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError("not an entry") from error
     if not sound:
-        raise ValueError("the entry contradicts itself or its name")
+        raise ValueError("the entry is inconsistent, or has the wrong name")
     return action, manifest
 
 
@@ -58,6 +58,6 @@ def _plain(entry: Entry) -> bool:
 
 
 def _inside(path: str) -> bool:
-    """Whether a path is relative, in its shortest form, and stays below the folder that it is in."""
+    """Return whether a path is relative, in its shortest form, and stays in its folder."""
     pure = PurePosixPath(path)
     return path == str(pure) != "." and not pure.is_absolute() and ".." not in pure.parts and "\0" not in path

@@ -1,9 +1,9 @@
-"""Which folders use a store: what lies in their results and named runs is wanted, whatever else is freed.
+"""Garbage collector roots: the folders that use a store, whose results and named runs the collector keeps.
 
-In the manner of Nix's garbage collector roots. ``roots/<id>/folder.json`` names a folder and the host that it was seen
-from; ``roots/<id>/actions`` lists, one a line, the actions whose outputs were put there. A folder that can be seen is
-asked itself, and the list is made anew. One that cannot be seen (its disk is not mounted, it lies on another host's own
-disk, its owner lets nobody in) keeps everything on its list: only a person can tell that it is gone for good.
+As in Nix. ``roots/<id>/folder.json`` records a folder and the host that uses it; ``roots/<id>/actions`` lists, one per
+line, the actions whose outputs were put there. The collector looks into a visible folder and rewrites its list. For a
+folder that is not visible (its disk is not mounted, it is on another host's local disk, its permissions forbid it) it
+keeps everything on the list: only a person can know that the folder is gone for good.
 """
 
 import contextlib
@@ -26,7 +26,14 @@ DIGEST = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Root:
-    """One folder that uses a store."""
+    """A folder that uses a store.
+
+    Attributes:
+        store: the store.
+        results: absolute path of the folder's ``results/``.
+        runs: absolute path of its named runs.
+        host: the host that used it first.
+    """
 
     store: Store
     results: Path
@@ -35,60 +42,61 @@ class Root:
 
     @classmethod
     def of(cls, store: Store, results: Path, runs: Path) -> "Root":
-        """The root of a folder.
+        """Return the root of a folder.
 
-        Two hosts may have different folders under one name, and many hosts one folder; so the host that knew it first
-        is part of its name, and is remembered in the folder itself.
+        Two hosts may have different folders of the same path, and many hosts may share one folder. Therefore the host
+        that used it first is part of the root's id, and is recorded in the folder.
         """
-        results, runs = results.resolve(), runs.absolute()  # whether runs is a link to a disk is yet to be seen
-        return cls(store, results, runs, _remembered_host(results) or platform.node())
+        results, runs = results.resolve(), runs.absolute()  # runs may be a link to a disk that is not mounted now
+        return cls(store, results, runs, _recorded_host(results) or platform.node())
 
     @property
-    def place(self) -> Path:
-        """Where the store remembers it."""
+    def record(self) -> Path:
+        """Folder of this root in the store."""
         return self.store.root / "roots" / digest_value([self.host, str(self.results)])[:32]
 
     @property
     def folder(self) -> Path:
-        """The folder in the words of a person: the one that holds ``results/``."""
+        """The parent folder of ``results/``."""
         return self.results.parent
 
     @property
     def visible(self) -> bool:
-        """Whether the folder can be asked: it lies here, and is not another host's of the same name."""
-        parts = [part for part in (self.results, self.runs) if os.path.lexists(part)]  # a link may lead to no disk now
-        here = self.host in (platform.node(), _remembered_host(self.results))
+        """Whether the folder can be read here, and is not another host's folder of the same path."""
+        parts = [part for part in (self.results, self.runs) if os.path.lexists(part)]  # also a broken link
+        here = self.host in (platform.node(), _recorded_host(self.results))
         return here and os.access(self.folder, os.R_OK | os.X_OK) and all(_readable(part) for part in parts)
 
     def register(self) -> None:
-        """Make the folder known to the store, with all that lies in it; does nothing if it is known."""
-        if _remembered_host(self.results) is None:
+        """Record the folder, and everything in it, in the store, unless it is recorded."""
+        if _recorded_host(self.results) is None:
             write_atomically(self.results / HOST, f"{self.host}\n".encode())
-        if not (self.place / "folder.json").exists():
+        if not (self.record / "folder.json").exists():
             self.add(self.present())
             value = {"results": str(self.results), "runs": str(self.runs), "host": self.host}
             with contextlib.suppress(NotWritable):
-                self.store.write(self.place / "folder.json", canonical(value) + b"\n")
+                self.store.write(self.record / "folder.json", canonical(value) + b"\n")
 
     def add(self, actions: Iterable[str]) -> None:
-        """Lengthen the list; lines of processes side by side do not mix.
+        """Append to the list of actions; concurrent processes may.
 
-        A store that this user may only read is passed over: what came out of it stays here, whatever its owner frees.
+        Nothing is recorded in a store that this user may only read: what was restored from it stays in the folder,
+        whatever its owner deletes.
         """
-        with contextlib.suppress(NotWritable), self.store.open(self.place / "actions", "ab") as file:
+        with contextlib.suppress(NotWritable), self.store.open(self.record / "actions", "ab") as file:
             file.write(_lines(actions))
 
     def listed(self) -> set[str]:
-        """The actions on the list; a line that a crash cut short is passed over."""
+        """Return the actions on the list; a line that a crash cut short is ignored."""
         with contextlib.suppress(FileNotFoundError):
-            return {line for line in (self.place / "actions").read_text().split() if DIGEST.fullmatch(line)}
+            return {line for line in (self.record / "actions").read_text().split() if DIGEST.fullmatch(line)}
         return set()
 
     def present(self, without: Iterable[str] = ()) -> set[str]:
-        """Actions of what lies in the folder, and of what its last plan asks for: a run may be about to restore it.
+        """Return the actions of everything in the folder and in its last plan, which a run may be about to restore.
 
         Args:
-            without: named runs that do not count.
+            without: named runs to ignore.
         """
         found = set()
         for path in self.results.rglob("*.manifest.json"):
@@ -104,16 +112,16 @@ class Root:
         return found
 
     def wanted(self, without: Iterable[str] = ()) -> set[str]:
-        """Actions whose outputs are to be kept; see ``present``."""
+        """Return the actions whose outputs the collector must keep; see ``present``."""
         return self.present(without) if self.visible else self.listed()
 
-    def renew(self) -> None:
-        """Make the list anew from what is seen; only while no run can lengthen it."""
-        self.store.write(self.place / "actions", _lines(self.present()))
+    def rewrite_list(self) -> None:
+        """Rewrite the list; call it only while no run can append to it."""
+        self.store.write(self.record / "actions", _lines(self.present()))
 
 
 def _readable(part: Path) -> bool:
-    """Whether all folders below a part of a root can be looked into."""
+    """Return whether all folders below a part of a root can be read."""
 
     def refuse(error: OSError) -> None:
         raise error
@@ -122,13 +130,13 @@ def _readable(part: Path) -> bool:
         for _ in os.walk(part, onerror=refuse):
             pass
     except FileNotFoundError:
-        return part.exists()  # something was removed meanwhile, or the part itself is a link to nowhere
+        return part.exists()  # a file was removed meanwhile, or the part itself is a broken link
     except OSError:
         return False
     return True
 
 
-def _remembered_host(results: Path) -> str | None:
+def _recorded_host(results: Path) -> str | None:
     with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
         return (results / HOST).read_text().strip()
     return None
@@ -139,7 +147,7 @@ def _lines(actions: Iterable[str]) -> bytes:
 
 
 def registered(store: Store) -> list[Root]:
-    """All folders that are known to a store, by path."""
+    """Return all roots of a store, sorted by path."""
     found = []
     for path in (store.root / "roots").glob("*/folder.json"):
         with contextlib.suppress(ValueError, KeyError, TypeError):

@@ -1,8 +1,8 @@
-"""The store: every artifact ever sealed, by content, and which action made it.
+"""Content-addressed store of artifacts, and of the actions that made them.
 
-``objects/`` holds read-only files by digest, ``actions/`` one JSON file for each action digest with the action and the
-manifest of its output. Files come in by rename and go out by hard link, so that an artifact exists once on the disk;
-across file systems they are copied.
+``objects/`` has read-only files by digest, ``actions/`` one JSON file for each action digest with the action and the
+manifest of its output. Files enter by rename and leave by hard link, so an artifact needs its disk space once; across
+file systems they are copied.
 """
 
 import contextlib
@@ -26,31 +26,31 @@ from tapeout.graph.identity.digest import canonical, digest_files
 from tapeout.graph.identity.manifest import Entry, Manifest, sealed_time_ns
 from tapeout.graph.store.entry import decode, encode
 
-NO_WRITING = {errno.EACCES, errno.EPERM, errno.EROFS}
-COLLECTOR = "collector.lock"
-UMASK = threading.Lock()
-"""Held by whoever changes the process's umask for a moment."""
+NOT_PERMITTED = {errno.EACCES, errno.EPERM, errno.EROFS}
+COLLECTOR_LOCK = "collector.lock"
+UMASK_LOCK = threading.Lock()
+"""Held while a thread changes the umask of the process."""
 
 
 @dataclass(frozen=True)
 class Store:
-    """A content-addressed folder, shared by as many runs as one likes.
+    """Content-addressed folder that any number of runs may share.
 
-    Where the group may write ``root``, it may write whatever is made in it, whatever the maker's umask.
+    If the group may write ``root``, it may write everything that is created in it, whatever the creator's umask.
     """
 
     root: Path
 
     def object_path(self, entry: Entry) -> Path:
-        """Where a file lies; executables lie apart, because hard links share their mode."""
+        """Return the path of a file; executables are separate objects, because hard links share their mode."""
         return self.root / object_key(entry)
 
     def action_path(self, digest: str) -> Path:
-        """Where an action's entry lies."""
+        """Return the path of an action's entry."""
         return self.root / action_key(digest)
 
     def lock_path(self, action_digest: str) -> Path:
-        """The file that a run holds while it carries out an action."""
+        """Return the file that a run locks while it carries out an action."""
         return self.root / "locks" / action_digest
 
     @cached_property
@@ -59,50 +59,50 @@ class Store:
         return bool(self.root.stat().st_mode & stat.S_IWGRP)
 
     @contextlib.contextmanager
-    def writing(self, place: Path) -> Iterator[None]:
-        """Write at ``place``: its folder is made; what cannot be written is named.
+    def writing(self, path: Path) -> Iterator[None]:
+        """Create the folder of ``path``, and turn missing permissions into a named error.
 
         Raises:
-            NotWritable: the folder or what lies in it may not be written by this user.
+            NotWritable: this user may not write the folder or something in it.
         """
         try:
-            self.folder(place.parent)
+            self.make_folder(path.parent)
             yield
         except OSError as error:
-            if error.errno not in NO_WRITING:
+            if error.errno not in NOT_PERMITTED:
                 raise
-            raise NotWritable(f"{error.filename or place} cannot be written.", SHARING_FIX) from error
+            raise NotWritable(f"{error.filename or path} cannot be written.", SHARING_FIX) from error
 
-    def open(self, place: Path, how: str) -> IO[bytes]:
-        """Open a file that the group may write if it may write the store.
-
-        Raises:
-            NotWritable: this user may not.
-        """
-        with self.writing(place), self._for_the_group():
-            return open(place, how, buffering=0)
-
-    def write(self, place: Path, data: bytes) -> None:
-        """Write a small file of the store, whole or not at all, for whoever shares it.
+    def open(self, path: Path, mode: str) -> IO[bytes]:
+        """Open a file without a buffer; the group may write it if it may write the store.
 
         Raises:
             NotWritable: this user may not.
         """
-        with self.writing(place), self._for_the_group():
-            write_atomically(place, data)
+        with self.writing(path), self._group_umask():
+            return open(path, mode, buffering=0)
 
-    def folder(self, place: Path) -> None:
-        """Make a folder of the store, and the folders that it lies in."""
-        if not place.is_dir():
-            with self._for_the_group():
-                place.mkdir(parents=True, exist_ok=True)
+    def write(self, path: Path, data: bytes) -> None:
+        """Write a small file of the store atomically; the group may write it if it may write the store.
+
+        Raises:
+            NotWritable: this user may not.
+        """
+        with self.writing(path), self._group_umask():
+            write_atomically(path, data)
+
+    def make_folder(self, path: Path) -> None:
+        """Create a folder of the store with its parents."""
+        if not path.is_dir():
+            with self._group_umask():
+                path.mkdir(parents=True, exist_ok=True)
 
     @contextlib.contextmanager
-    def _for_the_group(self) -> Iterator[None]:
+    def _group_umask(self) -> Iterator[None]:
         if not self._shared:
             yield
             return
-        with UMASK:
+        with UMASK_LOCK:
             before = os.umask(0o077)
             os.umask(before & ~0o070)
             try:
@@ -111,12 +111,12 @@ class Store:
                 os.umask(before)
 
     def find(self, action_digest: str) -> Manifest | None:
-        """The manifest that an action's output was sealed with; a damaged entry is put aside and counts as none."""
+        """Return the manifest of an action's output, or None if the entry is missing or damaged."""
         entry = self.read_entry(action_digest)
         return None if entry is None else Manifest.from_json(entry["manifest"])
 
     def read_entry(self, action_digest: str) -> dict[str, Any] | None:
-        """The whole entry (action, manifest), or nothing if it is missing or damaged."""
+        """Return action and manifest as JSON values, or None if the entry is missing; quarantine a damaged one."""
         path = self.action_path(action_digest)
         try:
             action, manifest = decode(path.read_bytes(), action_digest)
@@ -127,22 +127,29 @@ class Store:
             return None
         return {"action": action.value, "manifest": manifest.as_json()}
 
-    def quarantine(self, path: Path) -> None:
-        """Put a damaged file aside, under a name that says what it should have been.
+    def entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield action digest and entry of all intact entries, sorted by digest."""
+        for path in sorted((self.root / "actions").glob("*/*.json")):
+            entry = self.read_entry(path.stem)
+            if entry is not None:
+                yield path.stem, entry
 
-        In a store that this user cannot write it stays where it is, and is not believed there either.
+    def quarantine(self, path: Path) -> None:
+        """Move a damaged file to ``quarantine/``, under its own name.
+
+        In a store that this user cannot write it stays where it is; it is not used there either.
         """
-        place = self.root / "quarantine" / path.name
-        with contextlib.suppress(FileNotFoundError, NotWritable), self.writing(place):
-            path.rename(unused_path(place))
+        target = self.root / "quarantine" / path.name
+        with contextlib.suppress(FileNotFoundError, NotWritable), self.writing(target):
+            path.rename(unused_path(target))
 
     def seal(self, action: Action, manifest: Manifest, output: Path) -> None:
-        """Take an output into the store: its files first, the entry that vouches for them last.
+        """Move an output into the store: first its files, last the entry that makes them valid.
 
         Args:
-            action: what made it.
-            manifest: its files, with digests (``manifest.take``); each was read once and is not read again.
-            output: where it lies; its files are moved away.
+            action: the action that made it.
+            manifest: its files with digests (``Manifest.of``); they are not read again.
+            output: where it is.
 
         Raises:
             NotWritable: this user may not write the store.
@@ -152,7 +159,7 @@ class Store:
         self.write_entry(action, manifest)
 
     def write_entry(self, action: Action, manifest: Manifest) -> None:
-        """Write the entry of an action whose objects have all been taken in.
+        """Write the entry of an action whose objects are all in the store.
 
         Raises:
             NotWritable: this user may not write the store.
@@ -160,72 +167,72 @@ class Store:
         self.write(self.action_path(action.digest), encode(action.value, manifest))
 
     def add_object(self, file: Path, entry: Entry) -> None:
-        """Move one file, which is known to be what ``entry`` says, into the store, over one that may be there already.
+        """Move a file whose digest is known to be right into the store, over one that may exist.
 
         Raises:
             NotWritable: this user may not write the store.
         """
-        place = self.object_path(entry)
+        path = self.object_path(entry)
         with open(file, "rb") as opened:
             os.fsync(opened.fileno())
-        file.chmod(mode(entry))
+        file.chmod(object_mode(entry))
         os.utime(file, ns=(sealed_time_ns(entry.digest), sealed_time_ns(entry.digest)))
-        with self.writing(place):
+        with self.writing(path):
             try:
-                os.replace(file, place)
+                os.replace(file, path)
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
-                copy_atomically(file, place)
+                copy_atomically(file, path)
                 file.unlink()
 
     def replace_object(self, file: Path, entry: Entry) -> None:
-        """Take a file that is known to be right as an object, also in place of one; it stays where it is, too.
+        """Link a file whose digest is known to be right as an object; an existing object is quarantined.
 
         Raises:
             NotWritable: this user may not write the store.
         """
-        place = self.object_path(entry)
-        self.quarantine(place)
-        with self.writing(place):
-            link_or_copy(file, place)
-            os.utime(place, ns=(sealed_time_ns(entry.digest), sealed_time_ns(entry.digest)))
+        path = self.object_path(entry)
+        self.quarantine(path)
+        with self.writing(path):
+            link_or_copy(file, path)
+            os.utime(path, ns=(sealed_time_ns(entry.digest), sealed_time_ns(entry.digest)))
 
     def is_complete(self, manifest: Manifest) -> bool:
-        """Whether every object of an artifact is there, by name; the collector keeps entries without their objects."""
+        """Return whether all objects of an artifact exist; the collector keeps entries without their objects."""
         return all(self.object_path(entry).is_file() for entry in manifest.entries)
 
     def verify_objects(self, manifest: Manifest) -> bool:
-        """Read every object of an artifact; put damaged ones aside. True if all are there and right."""
+        """Read all objects of an artifact, quarantine damaged ones, and return whether all were intact."""
         if not self.is_complete(manifest):
             return False
-        places = [self.object_path(entry) for entry in manifest.entries]
+        paths = [self.object_path(entry) for entry in manifest.entries]
         damaged = [
-            place
-            for place, entry, digest in zip(places, manifest.entries, digest_files(places), strict=True)
+            path
+            for path, entry, digest in zip(paths, manifest.entries, digest_files(paths), strict=True)
             if digest != entry.digest
         ]
-        for place in damaged:
-            self.quarantine(place)
-        for place, entry in zip(places, manifest.entries, strict=True):
-            if place not in damaged and stat.S_IMODE(place.stat().st_mode) != mode(entry):
-                with contextlib.suppress(PermissionError):  # another user's file, and right
-                    place.chmod(mode(entry))
+        for path in damaged:
+            self.quarantine(path)
+        for path, entry in zip(paths, manifest.entries, strict=True):
+            if path not in damaged and stat.S_IMODE(path.stat().st_mode) != object_mode(entry):
+                with contextlib.suppress(PermissionError):  # another user's file, and intact
+                    path.chmod(object_mode(entry))
         return not damaged
 
     def has_content(self, root: Path) -> bool:
-        """Read every file below ``root``; True if all are here by their bytes, so that nothing is lost with them."""
+        """Read every file below ``root``; return whether the store has all of them, so that nothing can be lost."""
         try:
             found = Manifest.of(root, "", "")
         except NotAPlainFile:
             return False
-        return all(self.object_path(entry).is_file() for entry in found.entries)
+        return self.is_complete(found)
 
     def link(self, manifest: Manifest, target: Path, scratch: Path) -> None:
-        """Make ``target`` the artifact, by hard links where the file system allows it.
+        """Replace ``target`` by an artifact of the store, with hard links where the file system permits them.
 
-        The new tree is made in ``scratch`` and renamed, so that ``target`` is never half one thing and half another;
-        the caller takes the old manifest away before and writes the new one after.
+        The new tree is built in ``scratch`` and renamed, so that ``target`` is never a mixture of two artifacts. The
+        caller removes the old manifest before, and writes the new one after.
         """
         new, old = scratch / "new", scratch / "old"
         shutil.rmtree(scratch, ignore_errors=True)
@@ -243,43 +250,38 @@ class Store:
         shutil.rmtree(scratch)
 
     def save_description(self, kind: str, digest: str, value: Callable[[], dict[str, Any]]) -> None:
-        """Keep what a digest stands for (the packages of an environment, the definitions of a module), for people."""
-        path = self.root / kind / digest[:2] / f"{digest}.json"
+        """Save what a digest stands for (packages of an environment, definitions of a module), to explain changes."""
+        path = self._description_path(kind, digest)
         if not path.exists():
             self.write(path, canonical(value()) + b"\n")
 
     def load_description(self, kind: str, digest: str) -> dict[str, Any]:
-        """What ``remember`` kept; empty if nothing."""
-        path = self.root / kind / digest[:2] / f"{digest}.json"
+        """Return what ``save_description`` saved, or an empty dictionary."""
         with contextlib.suppress(FileNotFoundError, ValueError):
-            found: dict[str, Any] = json.loads(path.read_bytes())
+            found: dict[str, Any] = json.loads(self._description_path(kind, digest).read_bytes())
             return found
         return {}
 
-    def entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """All sound entries by action digest, in the order of the digests."""
-        for path in sorted((self.root / "actions").glob("*/*.json")):
-            entry = self.read_entry(path.stem)
-            if entry is not None:
-                yield path.stem, entry
+    def _description_path(self, kind: str, digest: str) -> Path:
+        return self.root / kind / digest[:2] / f"{digest}.json"
 
     @contextlib.contextmanager
     def lock_action(self, action_digest: str) -> Iterator[None]:
-        """Hold an action, so that two runs on one store build it once; the second finds it sealed.
+        """Lock an action, so that two runs build it once; the second run waits and finds it sealed.
 
         Raises:
             NotWritable: this user may not write the store.
         """
-        place = self.lock_path(action_digest)
-        self.open(place, "ab").close()
-        with file_lock(place):
+        path = self.lock_path(action_digest)
+        self.open(path, "ab").close()
+        with file_lock(path):
             yield
 
     def is_locked(self, action_digest: str) -> bool:
-        """Whether another process holds an action at this moment."""
-        place = self.lock_path(action_digest)
-        self.open(place, "ab").close()
-        with open(place, "a+") as file:
+        """Return whether another process has locked an action."""
+        path = self.lock_path(action_digest)
+        self.open(path, "ab").close()
+        with open(path, "a+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -288,38 +290,39 @@ class Store:
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
-        """Hold the garbage collector off while files go in or out; many may do so at once, and within each other.
+        """Keep the garbage collector from running while files enter or leave the store; many processes may.
 
-        In a store that this user cannot write it is not held off: nothing but a restored file could be missed then.
+        In a store that this user cannot write the collector is not stopped: it could only break the restoring of a
+        file, which is detected.
         """
-        place = self.root / COLLECTOR
+        path = self.root / COLLECTOR_LOCK
         try:
-            self.open(place, "ab").close()
+            self.open(path, "ab").close()
         except NotWritable:
-            held: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+            lock: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
         else:
-            held = file_lock(place, fcntl.LOCK_SH)
-        with held:
+            lock = file_lock(path, fcntl.LOCK_SH)
+        with lock:
             yield
 
     @contextlib.contextmanager
     def collecting(self) -> Iterator[None]:
-        """Hold everybody else off while the store is swept.
+        """Keep every process that calls ``in_use`` waiting while garbage is collected.
 
         Raises:
             NotWritable: this user may not write the store.
         """
-        self.open(self.root / COLLECTOR, "ab").close()
-        with file_lock(self.root / COLLECTOR):
+        self.open(self.root / COLLECTOR_LOCK, "ab").close()
+        with file_lock(self.root / COLLECTOR_LOCK):
             yield
 
     def append_journal(self, line: dict[str, Any]) -> None:
-        """Add a line to the journal: what is worth remembering of a build and is no part of any identity."""
+        """Append facts about a build that are not part of any identity, such as its duration, to the journal."""
         with contextlib.suppress(NotWritable), self.open(self.root / "journal.jsonl", "ab") as file:
             file.write(canonical(line) + b"\n")
 
     def journal(self) -> list[dict[str, Any]]:
-        """All lines of the journal; a line that a crash cut short is passed over."""
+        """Return all lines of the journal; a line that a crash cut short is ignored."""
         path = self.root / "journal.jsonl"
         lines = []
         for line in path.read_bytes().splitlines() if path.exists() else []:
@@ -329,15 +332,15 @@ class Store:
 
 
 def object_key(entry: Entry) -> str:
-    """Where a file lies in a store, wherever that is."""
+    """Return the path of a file relative to the root of any store, local or remote."""
     return f"objects/{entry.digest[:2]}/{entry.digest}{'x' if entry.executable else ''}"
 
 
 def action_key(digest: str) -> str:
-    """Where an action's entry lies in a store, wherever that is."""
+    """Return the path of an action's entry relative to the root of any store, local or remote."""
     return f"actions/{digest[:2]}/{digest}.json"
 
 
-def mode(entry: Entry) -> int:
-    """Permissions of an object: nobody writes."""
+def object_mode(entry: Entry) -> int:
+    """Return the permissions of an object: nobody may write it."""
     return 0o555 if entry.executable else 0o444

@@ -1,14 +1,14 @@
-"""Garbage collection: freeing what no results and no named run want any more.
+"""Garbage collection: delete what no results and no named run refer to.
 
-Kept with their files are the outputs of all actions that a root wants (``roots.Root``: results, named runs and the last
-plan of every folder that uses the store), of those that are being carried out or are still to be pushed to a remote,
-and, on request, of young ones. Kept without their files are the entries of everything that made what is kept, directly
-or not: small JSON, so that ``why`` and an audit still find the whole history. Never touched are the journal, what was
-set aside, second copies, and the scratch folder of an interrupted step that the last plan asks for: it goes on there.
+The collector keeps the outputs of all actions that a root refers to (``store.roots``: results, named runs and the last
+plan of every folder that uses the store), that are being carried out, that still have to be pushed to a remote, or, on
+request, that are recent. Of everything upstream of these it keeps the entries, which are small JSON files, without the
+files, so that ``why`` and audits still have the whole history. It never deletes the journal, results that were set
+aside, second copies, and the scratch folder of an interrupted step of the last plan, where the step resumes.
 
-Runs may go on meanwhile: whatever takes files into the store or out of it holds it ``in_use``, and sweeping waits for
-that. Objects go before the entries that name them, so that a sweep that was killed leaves nothing that is believed and
-everything that the next sweep finds.
+Runs may continue meanwhile: whatever moves files into or out of the store holds ``Store.in_use``, and the collector
+waits for it. Objects are deleted before the entries that refer to them. A collection that was killed therefore leaves
+nothing that could be mistaken for complete, and everything that the next one needs to finish.
 """
 
 import fcntl
@@ -32,22 +32,24 @@ from tapeout.graph.store.store import Store
 from tapeout.graph.workspace import Workspace
 
 DAY = 86_400.0
-"""Seconds. Temporary files, and objects that no entry names, may belong to a writer at work if they are younger."""
-
+"""Seconds. Younger temporary files, and younger objects without an entry, may belong to a process that is writing."""
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")
-"""How ``digest.write_atomically`` names its files: an artifact may well hold others that end so."""
+"""Names of ``files.temporary_path``; an artifact may contain other files that end in ``.tmp``."""
+NAMED_RUNS, SCRATCH = "named runs", "scratch folders"
+DESCRIPTIONS = ("definitions", "environments")
+"""Kinds of ``Store.save_description``."""
 
 
 @dataclass(frozen=True)
 class GcOptions:
-    """What a person asks for.
+    """Options of a garbage collection.
 
     Attributes:
-        keep_runs: how many of this folder's unpinned named runs to keep, the newest; None keeps all.
-        older_than: seconds; what was built, named or written more recently stays.
-        forget: folders that are gone for good.
-        quarantine: also free damaged files that were put aside.
-        environments: also free environments of this folder that no lock describes any more.
+        keep_runs: number of this folder's unpinned named runs to keep, the newest; None keeps all.
+        older_than: seconds; keep what was built, named or written more recently.
+        forget: folders that no longer exist, whose roots are removed.
+        quarantine: also delete damaged files in quarantine.
+        environments: also delete environments of this folder that belong to no current lock.
     """
 
     keep_runs: int | None = None
@@ -58,8 +60,8 @@ class GcOptions:
 
 
 @dataclass(frozen=True)
-class Freed:
-    """Things of one kind; ``size`` is in bytes of the disk: a file that has a name elsewhere frees none."""
+class Removal:
+    """Deleted things of one kind; ``size`` is the disk space gained in bytes, none for files with other hard links."""
 
     kind: str
     names: tuple[str, ...]
@@ -67,100 +69,94 @@ class Freed:
 
 
 @dataclass(frozen=True)
-class Collected:
-    """What was freed, or would be; ``kept`` counts artifacts with their files, ``kept_size`` their bytes."""
+class GcReport:
+    """What was deleted, or would be.
 
-    freed: tuple[Freed, ...]
+    Attributes:
+        removed: by kind.
+        kept: number of artifacts whose files are kept.
+        kept_size: their size in bytes.
+        roots: the folders that use the store.
+    """
+
+    removed: tuple[Removal, ...]
     kept: int
     kept_size: int
     roots: tuple[Root, ...]
 
     @property
     def size(self) -> int:
-        """Bytes freed in all."""
-        return sum(freed.size for freed in self.freed)
+        """Disk space gained in bytes."""
+        return sum(removal.size for removal in self.removed)
 
 
-NAMED_RUNS, SCRATCH = "named runs", "scratch folders"
-MEANINGS = ("definitions", "environments")
-"""What digests of code and of environments stand for (``Store.remember``)."""
-
-
-def collect(workspace: Workspace, wishes: GcOptions, dry: bool, now: float) -> Collected:
-    """Free what nothing wants, or only say what would be freed.
+def collect(workspace: Workspace, options: GcOptions, dry_run: bool, now: float) -> GcReport:
+    """Delete everything unreferenced from a workspace's store, work folder and named runs.
 
     Args:
-        workspace: the folder that asks; its store is swept, and its own scratch and named runs.
-        wishes: see ``GcOptions``.
-        dry: only look.
+        workspace: the folder; its store may be shared with others.
+        options: see ``GcOptions``.
+        dry_run: only report.
         now: the time, in seconds since 1970.
 
     Raises:
-        GcError: there is none.
-        GcError: a folder to be forgotten can be seen, or is not known.
-        GcError: see ``GcOptions.environments``.
-        NotWritable: something belongs to somebody else.
+        GcError: there is no store, a folder to be forgotten is visible or unknown, or the environments are shared.
+        NotWritable: something belongs to another user.
     """
     store = workspace.store
     if not store.root.is_dir():
         raise GcError(f"There is no store at {store.root}.", "Go to the project's folder, or correct TAPEOUT_STORE.")
-    with store.in_use() if dry else store.collecting():
-        forgotten = _forgotten(registered(store), wishes.forget)
-        others = {root.place: root for root in registered(store) if root not in forgotten}
-        roots = tuple({**others, workspace.root.place: workspace.root}.values())
-        old_runs = _old_runs(workspace, wishes, now)
-        makers = ActionIndex(store)
-        wanted = _wanted(workspace, roots, old_runs)
-        wanted |= {action for action in makers.entries.keys() - wanted if _busy(store.lock_path(action))}
+    with store.in_use() if dry_run else store.collecting():
+        forgotten = _forgotten_roots(registered(store), options.forget)
+        others = {root.record: root for root in registered(store) if root not in forgotten}
+        roots = tuple({**others, workspace.root.record: workspace.root}.values())
+        old_runs = _old_runs(workspace, options, now)
+        index = ActionIndex(store)
+        wanted = {action for root in roots for action in root.wanted(old_runs if root == workspace.root else ())}
+        wanted |= {action for action in index.entries.keys() - wanted if _is_locked(store.lock_path(action))}
         wanted |= {path.name for path in (store.root / "owed").glob("*/*")}
-        wanted |= _young(store, makers, wishes, now)
-        known = wanted & makers.entries.keys()
-        kept = {action for action in known if store.is_complete(makers.output(action))}
-        doomed = [
+        wanted |= _recent_actions(store, index, options, now)
+        known = wanted & index.entries.keys()
+        kept = {action for action in known if store.is_complete(index.output(action))}
+        garbage = [
             *((NAMED_RUNS, workspace.runs / name) for name in old_runs),
-            *_unwanted(store, makers, known, max(DAY, wishes.older_than), now),
-            *_scratch(workspace, wanted - kept, wishes, now),
+            *_unreferenced(store, index, known, max(DAY, options.older_than), now),
+            *_leftovers(workspace, wanted - kept, options, now),
         ]
-        collected = Collected(_sums(doomed), len(kept), _size(store, makers, kept), roots)
-        if not dry:
-            _carry_out(store, doomed, forgotten, roots)
-    return collected
+        report = GcReport(_removals(garbage), len(kept), _size(store, index, kept), roots)
+        if not dry_run:
+            _delete(store, garbage, forgotten, roots)
+    return report
 
 
-def _forgotten(roots: list[Root], folders: Iterable[Path]) -> list[Root]:
-    """The roots that the user says are gone."""
-    found = []
+def _forgotten_roots(roots: list[Root], folders: Iterable[Path]) -> list[Root]:
+    """Return the roots of folders that, as the user states, no longer exist."""
+    forgotten = []
     for folder in folders:
         same = [root for root in roots if root.folder == folder.resolve()]
         gone = [root for root in same if not root.visible]
         if not gone:
-            what = "is there" if same else "is no folder that uses this store"
-            raise GcError(f"{folder} {what}.", "Only a folder that is gone can be forgotten; tapeout gc names them.")
-        found += gone
-    return found
+            state = "exists" if same else "is not a folder that uses this store"
+            raise GcError(f"{folder} {state}.", "Only a folder that is gone can be forgotten; tapeout gc lists them.")
+        forgotten += gone
+    return forgotten
 
 
-def _old_runs(workspace: Workspace, wishes: GcOptions, now: float) -> list[str]:
-    """This folder's named runs that are to go."""
-    if wishes.keep_runs is None:
+def _old_runs(workspace: Workspace, options: GcOptions, now: float) -> list[str]:
+    """Return the names of this folder's named runs that are to be removed."""
+    if options.keep_runs is None:
         return []
-    loose = [run for run in named_runs.list_runs(workspace) if not run.pinned][wishes.keep_runs :]
-    return sorted(run.name for run in loose if now - datetime.fromisoformat(run.named).timestamp() >= wishes.older_than)
-
-
-def _wanted(workspace: Workspace, roots: Iterable[Root], old_runs: list[str]) -> set[str]:
-    """Actions that a root names."""
-    own = workspace.root
-    return {action for root in roots for action in root.wanted(old_runs if root == own else ())}
+    old = [run for run in named_runs.list_runs(workspace) if not run.pinned][options.keep_runs :]
+    return sorted(run.name for run in old if now - datetime.fromisoformat(run.named).timestamp() >= options.older_than)
 
 
 @contextmanager
-def _held_off(lock: Path) -> Iterator[bool]:
-    """Keep others from taking a lock for a moment; False if somebody has it."""
+def _try_lock(path: Path) -> Iterator[bool]:
+    """Prevent others from taking a lock; yield False if somebody has taken it."""
     with ExitStack() as stack:
         free = True
         with suppress(FileNotFoundError):
-            file = stack.enter_context(open(lock, "rb"))
+            file = stack.enter_context(open(path, "rb"))
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -168,81 +164,82 @@ def _held_off(lock: Path) -> Iterator[bool]:
         yield free
 
 
-def _busy(lock: Path) -> bool:
-    with _held_off(lock) as free:
+def _is_locked(path: Path) -> bool:
+    with _try_lock(path) as free:
         return not free
 
 
-def _young(store: Store, makers: ActionIndex, wishes: GcOptions, now: float) -> set[str]:
-    """Actions that were carried out more recently than what the user wants to free."""
-    if not wishes.older_than:
+def _recent_actions(store: Store, index: ActionIndex, options: GcOptions, now: float) -> set[str]:
+    """Return the actions that were carried out less than ``older_than`` ago."""
+    if not options.older_than:
         return set()
     finished = {line["action"]: datetime.fromisoformat(line["finished"]).timestamp() for line in store.journal()}
-    entered = {action: _modified(store.action_path(action)) for action in makers.entries.keys() - finished}
-    return {action for action, when in (entered | finished).items() if now - when < wishes.older_than}
+    entered = {action: _modified(store.action_path(action)) for action in index.entries.keys() - finished}
+    return {action for action, when in (entered | finished).items() if now - when < options.older_than}
 
 
-def _unwanted(
-    store: Store, makers: ActionIndex, wanted: set[str], age: float, now: float
+def _unreferenced(
+    store: Store, index: ActionIndex, wanted: set[str], age: float, now: float
 ) -> Iterator[tuple[str, Path]]:
-    """Objects, entries and meanings in the store that nothing needs."""
-    named = {action: _objects(store, makers.output(action)) for action in makers.entries}
-    needed = {path for action in wanted for path in named[action]}
-    known = {path for paths in named.values() for path in paths}
+    """Yield the objects, entries and descriptions that nothing wanted refers to."""
+    objects = {action: _objects(store, index.output(action)) for action in index.entries}
+    needed = {path for action in wanted for path in objects[action]}
+    known = {path for paths in objects.values() for path in paths}
     for path in sorted((store.root / "objects").glob("*/[!.]*")):
         if path in known - needed if path in known else now - path.lstat().st_ctime >= age:
             yield "objects", path
-    history = makers.closure(wanted)
-    for action in sorted(makers.entries.keys() - history):
+    history = index.closure(wanted)
+    for action in sorted(index.entries.keys() - history):
         yield "entries", store.action_path(action)
-    actions = [makers.entries[action]["action"] for action in history]
-    meant = {action["environment"]["digest"] for action in actions}
-    meant |= {digest for action in actions for digest in action["code"].values()}
-    for kind in MEANINGS:
+    actions = [index.entries[action]["action"] for action in history]
+    described = {action["environment"]["digest"] for action in actions}
+    described |= {digest for action in actions for digest in action["code"].values()}
+    for kind in DESCRIPTIONS:
         for path in sorted((store.root / kind).glob("*/[!.]*")):
-            if path.stem not in meant and now - _modified(path) >= age:
+            if path.stem not in described and now - _modified(path) >= age:
                 yield kind, path
 
 
-def _scratch(workspace: Workspace, unfinished: set[str], wishes: GcOptions, now: float) -> Iterator[tuple[str, Path]]:
-    """What runs of this folder and writers to the store left behind; ``unfinished`` actions still want theirs."""
-    store, work = workspace.store, workspace.work
-    if not _busy(workspace.graph / "lock"):  # a run of this folder, perhaps on another store
+def _leftovers(
+    workspace: Workspace, unfinished: set[str], options: GcOptions, now: float
+) -> Iterator[tuple[str, Path]]:
+    """Yield what interrupted runs and writers left; ``unfinished`` actions still need their scratch folders."""
+    store, work, age = workspace.store, workspace.work, max(DAY, options.older_than)
+    if not _is_locked(workspace.graph / "lock"):  # a run of this folder, perhaps on another store
         for path in sorted(work.glob("*")):
-            spared = path.name in unfinished or _busy(store.lock_path(path.name))
-            if DIGEST.fullmatch(path.name) and not spared and now - _modified(path) >= wishes.older_than:
+            spared = path.name in unfinished or _is_locked(store.lock_path(path.name))
+            if DIGEST.fullmatch(path.name) and not spared and now - _modified(path) >= options.older_than:
                 yield SCRATCH, path
         for path in sorted((work / "differing").glob("*")):
-            if now - _modified(path) >= wishes.older_than:
+            if now - _modified(path) >= options.older_than:
                 yield "differing results", path
         for path in [*sorted(workspace.runs.glob(".*")), *sorted((workspace.graph / "scratch").glob("*"))]:
             if path.is_dir():
                 yield "interrupted moves", path
     for path in sorted(work.glob("rebuild.*")):
-        if now - max(map(_modified, [path, *path.rglob("*")])) >= max(DAY, wishes.older_than):
+        if now - max(map(_modified, [path, *path.rglob("*")])) >= age:
             yield SCRATCH, path
     for path in sorted((store.root / "incoming").glob("*")):
-        if now - _modified(path) >= max(DAY, wishes.older_than) and not _busy(path):
+        if now - _modified(path) >= age and not _is_locked(path):
             yield "interrupted downloads", path
-    for place in (store.root, workspace.results):
-        for path in sorted(path for path in place.rglob(".*.tmp") if TEMPORARY.fullmatch(path.name)):
-            if now - _modified(path) >= max(DAY, wishes.older_than):
+    for folder in (store.root, workspace.results):
+        for path in sorted(path for path in folder.rglob(".*.tmp") if TEMPORARY.fullmatch(path.name)):
+            if now - _modified(path) >= age:
                 yield "temporary files", path
-    if wishes.quarantine:
-        yield from (("damaged files put aside", path) for path in sorted((store.root / "quarantine").glob("*")))
-    if wishes.environments:
+    if options.quarantine:
+        yield from (("quarantined files", path) for path in sorted((store.root / "quarantine").glob("*")))
+    if options.environments:
         yield from (("environments", path) for path in _old_environments(workspace.root.folder))
 
 
 def _old_environments(folder: Path) -> Iterator[Path]:
-    """Environments of a folder that none of its locks describes."""
-    place = folder / FOLDER
-    if place.is_symlink():
-        raise GcError(
-            f"{FOLDER} is a link to {place.readlink()}.", "Run tapeout gc --environments in the folder that owns it."
-        )
+    """Yield the environments of a folder that belong to none of its locks."""
+    environments = folder / FOLDER
+    if environments.is_symlink():
+        target = environments.readlink()
+        raise GcError(f"{FOLDER} is a link to {target}.", "Run tapeout gc --environments in the folder that owns it.")
     locked = {read_environment(path.stem, folder).folder.name for path in (folder / LOCKS).glob("*.lock")}
-    for path in sorted(place.glob("*")):
+    for path in sorted(environments.glob("*")):
         if re.fullmatch(r"[a-z0-9_.-]+-[0-9a-f]{16}", path.name) and path.name not in locked:
             yield path
 
@@ -251,32 +248,32 @@ def _objects(store: Store, manifest: Manifest) -> set[Path]:
     return {store.object_path(entry) for entry in manifest.entries}
 
 
-def _size(store: Store, makers: ActionIndex, actions: set[str]) -> int:
-    """Bytes of the objects of some actions, each counted once."""
-    paths = {path for action in actions for path in _objects(store, makers.output(action))}
+def _size(store: Store, index: ActionIndex, actions: set[str]) -> int:
+    """Return the size of the objects of some actions, each counted once."""
+    paths = {path for action in actions for path in _objects(store, index.output(action))}
     return sum(path.lstat().st_size for path in paths)
 
 
 def _modified(path: Path) -> float:
-    """Seconds since 1970; far in the future for what has gone meanwhile."""
+    """Return the modification time in seconds since 1970, or infinity if the file was deleted meanwhile."""
     with suppress(FileNotFoundError):
         return path.lstat().st_mtime
     return float("inf")
 
 
 def _files(path: Path) -> Iterator[os.stat_result]:
-    """A file, or all files in a folder."""
+    """Yield the ``lstat`` of a file, or of all files in a folder."""
     files = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
     for file in files if path.is_dir() and not path.is_symlink() else [path]:
         with suppress(FileNotFoundError):
             yield os.lstat(file)
 
 
-def _sums(doomed: list[tuple[str, Path]]) -> tuple[Freed, ...]:
-    """Sums by kind; a file counts once, for the first kind that holds it, and only if its last name goes."""
+def _removals(garbage: list[tuple[str, Path]]) -> tuple[Removal, ...]:
+    """Sum up by kind; a file counts once, for the first kind that contains it, and only if its last link is deleted."""
     names: dict[str, list[str]] = {}
     links: dict[tuple[int, int], list[tuple[str, os.stat_result]]] = defaultdict(list)
-    for kind, path in doomed:
+    for kind, path in garbage:
         names.setdefault(kind, []).append(path.name)
         for info in _files(path):
             links[info.st_dev, info.st_ino].append((kind, info))
@@ -284,19 +281,19 @@ def _sums(doomed: list[tuple[str, Path]]) -> tuple[Freed, ...]:
     for found in links.values():
         kind, info = found[0]
         sizes[kind] += info.st_size if len(found) >= info.st_nlink else 0
-    return tuple(Freed(kind, tuple(named), sizes[kind]) for kind, named in names.items())
+    return tuple(Removal(kind, tuple(group), sizes[kind]) for kind, group in names.items())
 
 
-def _carry_out(store: Store, doomed: list[tuple[str, Path]], forgotten: list[Root], roots: Iterable[Root]) -> None:
-    """Remove what is doomed, in this order, and bring the lists of roots up to date."""
+def _delete(store: Store, garbage: list[tuple[str, Path]], forgotten: list[Root], roots: Iterable[Root]) -> None:
+    """Delete garbage in the given order, and bring the lists of the roots up to date."""
     try:
         for root in forgotten:
-            shutil.rmtree(root.place)
-        for kind, path in doomed:
+            shutil.rmtree(root.record)
+        for kind, path in garbage:
             if kind == NAMED_RUNS:
                 named_runs.remove_folder(path)
             elif kind == SCRATCH:
-                with _held_off(store.lock_path(path.name)) as free:
+                with _try_lock(store.lock_path(path.name)) as free:
                     if free:
                         shutil.rmtree(path)
             elif path.is_dir() and not path.is_symlink():
@@ -306,7 +303,7 @@ def _carry_out(store: Store, doomed: list[tuple[str, Path]], forgotten: list[Roo
         for root in roots:
             if root.visible and root.results.is_dir():
                 root.register()
-            if root.visible and root.place.is_dir():
-                root.renew()
+            if root.visible and root.record.is_dir():
+                root.rewrite_list()
     except PermissionError as error:
-        raise NotWritable(f"{error.filename} cannot be removed.", "Let its owner run tapeout gc.") from error
+        raise NotWritable(f"{error.filename} cannot be deleted.", "Ask its owner to run tapeout gc.") from error

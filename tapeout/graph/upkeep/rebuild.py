@@ -1,6 +1,6 @@
-"""Building a step a second time, in an empty folder and without a network: does it make the same again?
+"""Second build of a step in an empty folder, without a network, to test whether it is reproducible.
 
-Nothing of ``results/`` is read or changed: the inputs come out of the store, each byte of them checked, and the second
+Nothing in ``results/`` is read or changed: the inputs come from the store, every byte of them verified, and the second
 copy stays in a folder of its own.
 """
 
@@ -19,10 +19,12 @@ from tapeout.graph.launch.launcher import Launch
 from tapeout.graph.run.runner import Step, perform
 from tapeout.graph.workspace import State, Workspace
 
+REPAIR = "Run: tapeout verify --deep --repair"
+
 
 @dataclass(frozen=True)
-class Rebuilt:
-    """The artifact as the store has it, the second copy, and how many seconds the program took."""
+class Rebuild:
+    """The artifact as the store has it, the second copy, and the program's duration in seconds."""
 
     old: LocatedArtifact
     new: LocatedArtifact
@@ -30,66 +32,61 @@ class Rebuilt:
 
 
 @contextmanager
-def rebuilt(
+def rebuild(
     workspace: Workspace, recipe: Recipe, action: Action | None, threads: int, offline: bool, launch: Launch
-) -> Iterator[Rebuilt]:
-    """Build an artifact's action again; the second copy is gone when the context ends, unless it was moved away.
+) -> Iterator[Rebuild]:
+    """Build an artifact a second time; the copy is deleted at the end of the context, unless it was moved away.
 
     Args:
-        workspace: where the first copy lies.
+        workspace: results and store with the first copy.
         recipe: the step as the project describes it now.
         action: its action, None if inputs are missing.
         threads: for the program.
-        offline: whether the program is kept from the network.
+        offline: whether to deny the program access to the network.
         launch: how this site starts programs.
 
     Raises:
-        RebuildError: code, parameters, environment or inputs are no longer those that made the artifact.
-        RebuildError: the store lacks an input.
-        StepFailed, StepFailed, InputChanged: see ``runner.build``.
+        RebuildError: the artifact was made by other code, parameters, packages or inputs, or the store lacks an input.
+        StepFailed, InputChanged: see ``run.runner.perform``.
     """
     name = recipe.artifact
-    sealed = workspace.manifest(name)
-    if action is None or sealed is None or sealed.action != action.digest:
+    manifest = workspace.manifest(name)
+    if action is None or manifest is None or manifest.action != action.digest:
         raise RebuildError(
             f"{name} in results/ was not made by what the project describes now.",
-            f"Run snakemake first, or go to the commit that made it; tapeout why {name} shows what changed.",
+            f"Run snakemake first, or check out the commit that made it; tapeout why {name} shows what changed.",
         )
-    known = workspace.store.find(action.digest)
-    if known is None or not workspace.store.verify_objects(known):
-        raise RebuildError(f"The store does not have {name} itself.", "Run: tapeout verify --deep --repair")
+    first = workspace.store.find(action.digest)
+    if first is None or not workspace.store.verify_objects(first):
+        raise RebuildError(f"The store does not have {name}, or not all of it.", REPAIR)
     workspace.work.mkdir(parents=True, exist_ok=True)
-    # held to the end: the garbage collector leaves alone what belongs to an action that somebody holds
-    held, scratch = (
-        workspace.store.lock_action(action.digest),
-        tempfile.TemporaryDirectory("", "rebuild.", workspace.work),
-    )
-    with held, scratch as folder:
+    # locked to the end: the garbage collector does not touch the scratch folder of a locked action
+    lock = workspace.store.lock_action(action.digest)
+    with lock, tempfile.TemporaryDirectory("", "rebuild.", workspace.work) as folder:
         empty = replace(workspace, results=Path(folder, "results"), work=Path(folder, "work"))
         for needed in recipe.dependencies():
-            _lay_out(workspace, empty, needed)
+            _restore_input(workspace, empty, needed)
         empty.mark(name, State.BUILD, action)
-        log = Path("logs", "rebuild", f"{name}.log")
-        step = Step(empty, recipe, action, threads, log, offline, launch)
-        manifest, seconds = perform(step)
-        old = LocatedArtifact(name, known, None, workspace.store)
-        yield Rebuilt(old, LocatedArtifact(f"{name} (second copy)", manifest, step.output, workspace.store), seconds)
+        step = Step(empty, recipe, action, threads, Path("logs", "rebuild", f"{name}.log"), offline, launch)
+        second, seconds = perform(step)
+        old = LocatedArtifact(name, first, None, workspace.store)
+        new = LocatedArtifact(f"{name} (second copy)", second, step.output, workspace.store)
+        yield Rebuild(old, new, seconds)
 
 
-def _lay_out(workspace: Workspace, empty: Workspace, needed: str) -> None:
-    """Put an input into the empty folder, out of the store."""
-    beside = workspace.manifest(needed)
-    manifest = workspace.store.find(beside.action) if beside is not None else None
+def _restore_input(workspace: Workspace, empty: Workspace, needed: str) -> None:
+    """Link an input from the store into the empty workspace."""
+    current = workspace.manifest(needed)
+    manifest = workspace.store.find(current.action) if current is not None else None
     if manifest is None or not workspace.store.verify_objects(manifest):
-        raise RebuildError(f"The store does not have {needed} whole.", "Run: tapeout verify --deep --repair")
+        raise RebuildError(f"The store does not have the input {needed}, or not all of it.", REPAIR)
     workspace.store.link(manifest, empty.artifact_path(needed), empty.graph / "scratch")
     write_atomically(empty.manifest_path(needed), manifest.encode())
 
 
-def keep(workspace: Workspace, second: LocatedArtifact) -> Path:
-    """Move the second copy to ``work/second/``; returns where it is."""
-    place = workspace.work / "second" / second.manifest.artifact
-    place.parent.mkdir(parents=True, exist_ok=True)
-    kept = unused_path(place)
-    shutil.move(str(second.root), kept)
-    return kept
+def keep_copy(workspace: Workspace, second: LocatedArtifact) -> Path:
+    """Move the second copy to ``work/second/``; return its path."""
+    path = unused_path(workspace.work / "second" / second.manifest.artifact)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(str(second.root), path)
+    return path

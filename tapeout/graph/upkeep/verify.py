@@ -1,5 +1,4 @@
-"""Checking that what is there is what it is said to be: results and named runs against their manifests, the store
-against its own names."""
+"""Verification of results and named runs against their manifests, and of the store against its digests."""
 
 import os
 import threading
@@ -18,10 +17,13 @@ from tapeout.graph.workspace import Workspace
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """Something that is not as it should be.
+    """Something that is wrong.
 
-    ``artifact`` is its address (``sft/model``, in a named run ``sft/model@before``), empty for a file of the store that
-    neither ``results/`` nor a named run uses.
+    Attributes:
+        artifact: its address (``sft/model``, or ``sft/model@before`` in a named run); empty for a file of the store
+            that neither ``results/`` nor a named run uses.
+        path: the file.
+        problem: rest of a sentence that begins with the file.
     """
 
     artifact: str
@@ -30,115 +32,120 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """An artifact in ``results/`` or in a named run, with its manifest if that is sound."""
+class ArtifactCopy:
+    """An artifact in ``results/`` or in a named run.
+
+    Attributes:
+        address: see ``Finding.artifact``.
+        root: the file or folder.
+        manifest: None if it is missing or not valid.
+    """
 
     address: str
     root: Path
     manifest: Manifest | None
 
     def file(self, entry: Entry) -> Path:
-        """Where one file of the artifact lies."""
+        """Return the path of one file of the artifact."""
         return self.root / entry.path if entry.path else self.root
 
 
 @dataclass(frozen=True)
-class Doubt:
-    """A file to be read: where it lies, what it should be, and the artifact that it belongs to (see ``Finding``)."""
+class FileCheck:
+    """A file to be read: its path, what it should be, and the artifact that it belongs to (see ``Finding``)."""
 
     path: Path
     entry: Entry
     artifact: str
 
 
-def kept(workspace: Workspace) -> list[Kept]:
-    """All artifacts in ``results/`` and in named runs."""
+def artifact_copies(workspace: Workspace) -> list[ArtifactCopy]:
+    """Return all artifacts in ``results/`` and in named runs."""
     names = set(artifact_names(workspace.results))
-    for path in workspace.graph.rglob("*.action.json"):  # the last plan knows what lies there without a manifest
+    for path in workspace.graph.rglob("*.action.json"):  # artifacts of the last plan that lost their manifests
         name = path.relative_to(workspace.graph).as_posix().removesuffix(".action.json")
         if os.path.lexists(workspace.artifact_path(name)):
             names.add(name)
-    found = [Kept(name, workspace.artifact_path(name), workspace.manifest(name)) for name in sorted(names)]
+    copies = [ArtifactCopy(name, workspace.artifact_path(name), workspace.manifest(name)) for name in sorted(names)]
     for run in list_runs(workspace):
-        place = run_workspace(workspace, run.name)
+        inside = run_workspace(workspace, run.name)
         for name, action in sorted(run.artifacts.items()):
-            manifest = place.manifest(name)
-            same = manifest is not None and manifest.action == action
-            found.append(Kept(f"{name}@{run.name}", place.artifact_path(name), manifest if same else None))
-    return found
+            manifest = inside.manifest(name)
+            valid = manifest is not None and manifest.action == action
+            copies.append(ArtifactCopy(f"{name}@{run.name}", inside.artifact_path(name), manifest if valid else None))
+    return copies
 
 
 def verify(
     workspace: Workspace,
     addresses: list[str],
     deep: bool,
-    progress: Callable[[int, int], None] = lambda done, all_: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Finding]:
-    """Look at artifacts, or at everything.
+    """Verify some artifacts, or everything.
 
     Args:
-        workspace: where things lie.
-        addresses: artifacts (see ``Finding``); empty means all in ``results/`` and in named runs, and the store.
-        deep: read every byte; otherwise a file that carries its seal's time and size is believed.
-        progress: told from any thread how many bytes have been read, of how many.
+        workspace: results, named runs and store.
+        addresses: artifacts (see ``Finding``); empty for all in ``results/`` and in named runs, and the store.
+        deep: read every byte; otherwise a file with its sealed time and size is trusted.
+        progress: called from any thread with the bytes read so far and in total.
 
     Returns:
-        What is wrong, sorted. Damaged objects and entries of the store have been put aside.
+        What is wrong, sorted. Damaged objects and entries of the store have been quarantined.
     """
-    found = {one.address: one for one in kept(workspace)}
+    copies = {copy.address: copy for copy in artifact_copies(workspace)}
     if addresses:
-        found = {name: found.get(name, Kept(name, workspace.artifact_path(name), None)) for name in addresses}
+        copies = {name: copies.get(name, ArtifactCopy(name, workspace.artifact_path(name), None)) for name in addresses}
     with workspace.store.in_use():
         findings = [] if addresses else list(_damaged_entries(workspace))
-        doubts: list[Doubt] = []
-        for one in found.values():
-            if one.manifest is None:
-                findings.append(Finding(one.address, "", "has no sound manifest"))
-            elif not one.manifest.matches(one.root):
-                findings += _faults(one, one.manifest)
+        checks: list[FileCheck] = []
+        for copy in copies.values():
+            if copy.manifest is None:
+                findings.append(Finding(copy.address, "", "has no valid manifest"))
+            elif not copy.manifest.matches(copy.root):
+                findings += _differences(copy, copy.manifest)
             else:
-                findings += _lacking(workspace, one, one.manifest)
-                doubts += [Doubt(one.file(entry), entry, one.address) for entry in one.manifest.entries]
+                findings += _missing_in_store(workspace, copy, copy.manifest)
+                checks += [FileCheck(copy.file(entry), entry, copy.address) for entry in copy.manifest.entries]
         if deep:
-            doubts += [] if addresses else _objects(workspace)
+            checks += [] if addresses else _object_checks(workspace)
             users = defaultdict(list)
-            for one in found.values():
-                for entry in one.manifest.entries if one.manifest is not None else ():
-                    users[workspace.store.object_path(entry)].append(one.address)
-            findings += _read(workspace, doubts, users, progress)
+            for copy in copies.values():
+                for entry in copy.manifest.entries if copy.manifest is not None else ():
+                    users[workspace.store.object_path(entry)].append(copy.address)
+            findings += _read(workspace, checks, users, progress)
     return sorted(findings)
 
 
-def _faults(one: Kept, manifest: Manifest) -> Iterator[Finding]:
-    """Which files of an artifact are not what its manifest says."""
+def _differences(copy: ArtifactCopy, manifest: Manifest) -> Iterator[Finding]:
+    """Compare the files of an artifact with its manifest."""
     try:
-        found = dict(walk(one.root))
+        found = dict(walk(copy.root))
     except (FileNotFoundError, NotAPlainFile) as error:
         missing = isinstance(error, FileNotFoundError)
-        yield Finding(one.address, str(one.root), "is missing" if missing else "holds what is no plain file")
+        yield Finding(copy.address, str(copy.root), "is missing" if missing else "contains something not a plain file")
         return
     expected = {entry.path: entry for entry in manifest.entries}
     for path in sorted(found.keys() | expected.keys()):
-        file = one.root / path if path else one.root
+        file = copy.root / path if path else copy.root
         if path not in expected:
-            yield Finding(one.address, str(file), "does not belong to it")
+            yield Finding(copy.address, str(file), "is not in the manifest")
         elif path not in found:
-            yield Finding(one.address, str(file), "is missing")
+            yield Finding(copy.address, str(file), "is missing")
         elif problem := _problem(file, expected[path]):
-            yield Finding(one.address, str(file), problem)
+            yield Finding(copy.address, str(file), problem)
         elif bool(found[path].st_mode & 0o100) != expected[path].executable:
-            yield Finding(one.address, str(file), "has another mode")
+            yield Finding(copy.address, str(file), "has a different mode")
 
 
-def _lacking(workspace: Workspace, one: Kept, manifest: Manifest) -> Iterator[Finding]:
-    """What the store has lost of an artifact that is here."""
+def _missing_in_store(workspace: Workspace, copy: ArtifactCopy, manifest: Manifest) -> Iterator[Finding]:
     if workspace.store.find(manifest.action) is None:
         path = workspace.store.action_path(manifest.action)
-        yield Finding(one.address, str(path), "is missing: the store does not know the artifact")
+        yield Finding(copy.address, str(path), "is missing: the store does not know the artifact")
     for entry in manifest.entries:
         path = workspace.store.object_path(entry)
         if not path.is_file():
-            yield Finding(one.address, str(path), "is missing: the store has no copy")
+            yield Finding(copy.address, str(path), "is missing: the store has no copy")
 
 
 def _damaged_entries(workspace: Workspace) -> Iterator[Finding]:
@@ -147,58 +154,65 @@ def _damaged_entries(workspace: Workspace) -> Iterator[Finding]:
             yield Finding("", str(path), "is a damaged entry")
 
 
-def _objects(workspace: Workspace) -> list[Doubt]:
-    """Objects of the store by the digest in their names."""
+def _object_checks(workspace: Workspace) -> list[FileCheck]:
+    """Return checks of all objects against the digests in their names."""
     paths = sorted((workspace.store.root / "objects").glob("*/[!.]*"))
     names = ((path, path.name.removesuffix("x"), path.name.endswith("x")) for path in paths)
-    return [Doubt(path, Entry("", executable, path.stat().st_size, digest), "") for path, digest, executable in names]
+    return [
+        FileCheck(path, Entry("", executable, path.stat().st_size, digest), "") for path, digest, executable in names
+    ]
 
 
 def _read(
-    workspace: Workspace, doubts: Iterable[Doubt], users: dict[Path, list[str]], progress: Callable[[int, int], None]
+    workspace: Workspace,
+    checks: Iterable[FileCheck],
+    users: dict[Path, list[str]],
+    progress: Callable[[int, int], None],
 ) -> Iterator[Finding]:
-    """Read each file once, also where several names lead to it, on all cores, the largest first."""
-    by_inode: dict[tuple[int, int], list[Doubt]] = defaultdict(list)
-    for doubt in doubts:
+    """Read each inode once, whatever the number of its names, on all cores and the largest first."""
+    by_inode: dict[tuple[int, int], list[FileCheck]] = defaultdict(list)
+    for check in checks:
         try:
-            info = doubt.path.stat()
+            info = check.path.stat()
         except FileNotFoundError:
-            yield Finding(doubt.artifact, str(doubt.path), "went away meanwhile: a run is changing it")
+            yield Finding(check.artifact, str(check.path), "was deleted meanwhile: a run is changing it")
             continue
-        by_inode[info.st_dev, info.st_ino].append(doubt)
+        by_inode[info.st_dev, info.st_ino].append(check)
     groups = sorted(by_inode.values(), key=lambda group: -group[0].entry.size)
     total, done, lock = sum(group[0].entry.size for group in groups), 0, threading.Lock()
 
-    def told(size: int) -> None:
+    def on_read(size: int) -> None:
         nonlocal done
         with lock:
             done += size
             progress(done, total)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        problems = pool.map(lambda group: _problem(group[0].path, group[0].entry, told), groups)
+        problems = pool.map(lambda group: _problem(group[0].path, group[0].entry, on_read), groups)
         for group, problem in zip(groups, problems, strict=True):
             if problem:
                 yield from _damaged(workspace, group, users, problem)
 
 
-def _problem(path: Path, entry: Entry, told: Callable[[int], None] = lambda size: None) -> str:
-    """What is wrong with a file's bytes; empty if nothing."""
+def _problem(path: Path, entry: Entry, on_read: Callable[[int], None] = lambda size: None) -> str:
+    """Return what is wrong with a file's bytes, or an empty string."""
     try:
-        same = digest_file(path, told) == entry.digest
+        same = digest_file(path, on_read) == entry.digest
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     return "" if same else f"is damaged: its digest is not {entry.digest[:16]}"
 
 
-def _damaged(workspace: Workspace, group: list[Doubt], users: dict[Path, list[str]], problem: str) -> Iterator[Finding]:
-    """Name every artifact that a damaged file belongs to, and put the store's name for it aside."""
+def _damaged(
+    workspace: Workspace, group: list[FileCheck], users: dict[Path, list[str]], problem: str
+) -> Iterator[Finding]:
+    """Report every artifact that uses a damaged file, and quarantine the object if it is that file."""
     stored = workspace.store.object_path(group[0].entry)
     if stored.exists() and stored.samefile(group[0].path):
         workspace.store.quarantine(stored)
-    own = [doubt for doubt in group if doubt.artifact]
-    for doubt in own:
-        yield Finding(doubt.artifact, str(doubt.path), problem)
-        os.utime(doubt.path)  # without its seal's time it is read, and found out, by whoever looks at it next
+    own = [check for check in group if check.artifact]
+    for check in own:
+        yield Finding(check.artifact, str(check.path), problem)
+        os.utime(check.path)  # without its sealed time the file is read, and the damage found, on every later check
     if not own:
         yield from (Finding(name, str(group[0].path), problem) for name in users.get(stored) or [""])
