@@ -91,7 +91,7 @@ def test_an_upload_that_is_cut_shows_nothing_and_is_finished_later(
     assert place.names() == []
     one.remote.push_queued(action.digest)
     said = capfd.readouterr().err.splitlines()
-    assert len(said) == 1 and "pushed by the next run, or by tapeout push" in said[0]
+    assert len(said) == 1 and "queued for the next run, or for tapeout push" in said[0]
     manifest = one.store.find(action.digest)
     assert manifest is not None
     assert object_key(largest(manifest)) not in place.names() and entry_key(action) not in place.names()
