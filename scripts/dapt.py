@@ -1,26 +1,31 @@
 """Continue the pretraining of the base model on domain and general text, or on a blend of components."""
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from tapeout.config.dapt import Dapt
-from tapeout.program import run
+from tapeout.program import step
 from tapeout.train.launch import every_rank
 
 
+@step(Dapt)
 def main(
-    base: Annotated[Path, typer.Option(help="NeMo archive of the extended base model")],
-    params: Annotated[Path, typer.Option(help="parameters, JSON")],
-    output: Annotated[Path, typer.Option(help="NeMo checkpoint folder to write")],
-    domain: Annotated[Path | None, typer.Option(help="domain training text, JSONL")] = None,
-    general: Annotated[Path | None, typer.Option(help="general training text, JSONL")] = None,
-    blend: Annotated[Path | None, typer.Option(help="in place of these, shares of the components, JSON")] = None,
-    shards: Annotated[list[Path] | None, typer.Option(help="and folders of their token ids")] = None,
+    job: Dapt,
+    base: Path,
+    output: Path,
+    domain: Path | None = None,
+    general: Path | None = None,
+    blend: Path | None = None,
+    shards: list[Path] | None = None,
 ) -> None:
-    """Write a NeMo-2 checkpoint folder with its train_log.json."""
-    job = Dapt.model_validate_json(params.read_bytes())
+    """Write a NeMo 2 checkpoint folder with train_log.json.
+
+    Args:
+        base: NeMo archive of the extended base model.
+        domain: domain training text, JSONL.
+        general: general training text, JSONL.
+        blend: instead of the two: weights of the components, JSON.
+        shards: folders with the token ids of the components.
+    """
     with every_rank(job.layout, job.threads) as rank:
         from tapeout.nemo.process import prepare
 
@@ -43,4 +48,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main)
+    main()

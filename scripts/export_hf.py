@@ -1,21 +1,18 @@
-"""Export the fine-tuned model to a Hugging Face folder and prove that it is the same model."""
+"""Export the fine-tuned model to a Hugging Face folder and verify that it computes the same logits."""
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from tapeout.config.export import ExportJob
-from tapeout.program import run
+from tapeout.program import step
 
 
-def main(
-    model: Annotated[Path, typer.Option(help="NeMo checkpoint folder")],
-    params: Annotated[Path, typer.Option(help="parameters, JSON")],
-    output: Annotated[Path, typer.Option(help="Hugging Face folder to write")],
-) -> None:
-    """Write a Hugging Face folder with tokenizer, chat template, parity.json and NOTICE."""
-    job = ExportJob.model_validate_json(params.read_bytes())
+@step(ExportJob)
+def main(job: ExportJob, model: Path, output: Path) -> None:
+    """Write a Hugging Face folder with tokenizer, chat template, parity.json and NOTICE.
+
+    Args:
+        model: NeMo checkpoint folder.
+    """
     from tapeout.nemo.process import prepare
 
     prepare(threads=1)
@@ -27,4 +24,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main)
+    main()

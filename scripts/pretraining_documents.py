@@ -1,25 +1,21 @@
-"""Read one source, and put each document into the shard that its digest names."""
+"""Read one source and write each document to the shard that its digest chooses."""
 
-import os
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from tapeout.config.pretraining import DocumentsJob
 from tapeout.data.shards.sharding import write_shards
-from tapeout.program import run
+from tapeout.program import step
 
 
-def main(
-    source: Annotated[Path, typer.Option(help="folder of the source")],
-    params: Annotated[Path, typer.Option(help="parameters, JSON")],
-    output: Annotated[Path, typer.Option(help="folder to write")],
-) -> None:
-    """Write a file for each shard, and report.json, into the new folder ``output``."""
-    job = DocumentsJob.model_validate_json(params.read_bytes())
-    write_shards(source, output, job, int(os.environ.get("TAPEOUT_THREADS", "1")))
+@step(DocumentsJob)
+def main(job: DocumentsJob, source: Path, output: Path, threads: int) -> None:
+    """Write one file for each shard, and report.json, into the new folder ``output``.
+
+    Args:
+        source: folder of the source.
+    """
+    write_shards(source, output, job, threads)
 
 
 if __name__ == "__main__":
-    run(main)
+    main()

@@ -1,26 +1,18 @@
-"""Record the versions that programs import in their environment, and fail if one is not the expected one."""
+"""Record the versions of the packages that NeMo's steps import, and fail if one is not as expected."""
 
-import argparse
 import json
-import sys
 from pathlib import Path
+from typing import Any
 
-from tapeout.errors import TapeoutError
 from tapeout.nemo.probe import probe
+from tapeout.program import step
 
 
-def main() -> None:
-    """Write ``probe.json``. Not through typer as elsewhere: whether it is there is among the questions."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--params", type=Path, required=True, help="parameters, JSON: packages, versions by package")
-    parser.add_argument("--output", type=Path, required=True, help="JSON to write")
-    options = parser.parse_args()
-    try:
-        found = probe(json.loads(options.params.read_bytes())["packages"])
-    except TapeoutError as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(1) from None
-    options.output.write_text(json.dumps(found, indent=2, sort_keys=True) + "\n")
+@step(dict)
+def main(job: dict[str, Any], output: Path) -> None:
+    """Write the versions by package as JSON; needs the standard library alone, because packages may be missing."""
+    versions = probe(job["packages"])
+    output.write_text(json.dumps(versions, indent=2, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":

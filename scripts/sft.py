@@ -2,24 +2,21 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from tapeout.config.sft import Sft
 from tapeout.data.encode.prompt import TEMPLATE_FILE
-from tapeout.program import run
+from tapeout.program import step
 from tapeout.train.launch import every_rank
 
 
-def main(
-    model: Annotated[Path, typer.Option(help="NeMo checkpoint folder")],
-    encoded: Annotated[list[Path], typer.Option(help="folder of an instruction data set as token ids")],
-    params: Annotated[Path, typer.Option(help="parameters, JSON")],
-    output: Annotated[Path, typer.Option(help="NeMo checkpoint folder to write")],
-) -> None:
-    """Write a NeMo-2 checkpoint folder with its train_log.json and prompt_template.json."""
-    job = Sft.model_validate_json(params.read_bytes())
+@step(Sft)
+def main(job: Sft, model: Path, encoded: list[Path], output: Path) -> None:
+    """Write a NeMo 2 checkpoint folder with train_log.json and prompt_template.json.
+
+    Args:
+        model: NeMo checkpoint folder.
+        encoded: folders of instruction data sets as token ids.
+    """
     with every_rank(job.layout, job.threads) as rank:
         from tapeout.data.encode.encoded_rows import read_encoded
         from tapeout.nemo.process import prepare
@@ -46,4 +43,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main)
+    main()

@@ -1,44 +1,117 @@
-"""How a script of the graph is run: typer on the outside, one sentence instead of a traceback for a named error."""
+"""Entry point of the scripts: options, parameters and named errors of one step.
 
+Every script is part of the identity of its step together with this module, so it imports the standard library alone;
+``pydantic`` is imported when there are parameters to validate.
+"""
+
+import argparse
 import errno
+import inspect
+import json
+import os
 import sys
-from collections.abc import Callable
-
-import typer
-from pydantic import ValidationError
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any, get_args, get_origin
 
 from tapeout.errors import TapeoutError
 
-
-class DiskFull(TapeoutError):
-    """No space is left where the step writes."""
+Program = Callable[[], None]
 
 
-class InvalidParameters(TapeoutError):
-    """The parameters of a step do not fit its model."""
+class StepFailed(TapeoutError):
+    """A step cannot run for a reason that no module of its own names."""
 
 
-def run(main: Callable[..., None]) -> None:
-    """Run ``main`` as a command-line program; exit with status 1 and a named error's two sentences if one is raised.
+def step(parameters: type[Any] | None = None) -> Callable[[Callable[..., None]], Program]:
+    """Turn a function into the program of a step.
 
-    A full disk is turned into ``DiskFull``. Anything else that is not a ``TapeoutError`` is a fault of ours and keeps
-    its traceback, which the runner writes into the step's log.
+    The function's parameters are filled by name:
+
+    - ``job``: the rule's parameters, validated by the model ``parameters``;
+    - ``output``: path of the new file or folder to write;
+    - ``threads``: number of threads that the rule asks for, at least 1; it must not change the result;
+    - ``action``: file that describes the step;
+    - any other: an input of the rule as ``Path``, or as ``list[Path]`` if the rule lists several; one with a default
+      may be absent.
+
+    Args:
+        parameters: model of the rule's parameters (a ``Section``), or ``dict`` to take them unvalidated.
+    """
+
+    def decorate(main: Callable[..., None]) -> Program:
+        @wraps(main)
+        def program() -> None:
+            with named_errors():
+                main(**_arguments(main, parameters))
+
+        return program
+
+    return decorate
+
+
+@contextmanager
+def named_errors() -> Iterator[None]:
+    """Print a ``TapeoutError`` without a traceback and exit with status 1; a full disk counts as one.
+
+    Any other exception is a bug and keeps its traceback, which the runner writes into the step's log.
     """
     try:
-        typer.run(main)
+        yield
     except TapeoutError as error:
         fail(error)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        fail(InvalidParameters(f"parameter {where or 'set'}: {first['msg']}.", "Correct it in the config file."))
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        fail(DiskFull(f"No space is left while writing {error.filename}.", "Free some space and run again."))
+        fail(StepFailed(f"No space is left while writing {error.filename}.", "Free some space and run again."))
 
 
 def fail(error: TapeoutError) -> None:
-    """Print a named error and end the process with status 1."""
+    """Print a named error and exit with status 1."""
     print(error, file=sys.stderr)
     raise SystemExit(1) from None
+
+
+def _arguments(main: Callable[..., None], parameters: type[Any] | None) -> dict[str, Any]:
+    """Return the arguments of ``main`` from the command line and the environment of the step."""
+    needed = inspect.signature(main).parameters
+    parser = argparse.ArgumentParser(description=main.__doc__, allow_abbrev=False)
+    parser.add_argument("--params", type=Path, required=True, help="parameters of the step, JSON")
+    for name, parameter in needed.items():
+        if name in ("job", "threads", "action"):
+            continue
+        several = list in (get_origin(form) for form in (parameter.annotation, *get_args(parameter.annotation)))
+        required = parameter.default is inspect.Parameter.empty
+        kind: dict[str, Any] = {"action": "append"} if several else {}
+        default = None if required else parameter.default
+        parser.add_argument(f"--{name.replace('_', '-')}", type=Path, required=required, default=default, **kind)
+    arguments = vars(parser.parse_args())
+    params = arguments.pop("params")
+    if parameters is not None:
+        arguments["job"] = _validated(parameters, params)
+    if "threads" in needed:
+        arguments["threads"] = int(os.environ.get("TAPEOUT_THREADS", "1"))
+    if "action" in needed:
+        arguments["action"] = Path(os.environ["TAPEOUT_ACTION"])
+    return arguments
+
+
+def _validated(model: type[Any], file: Path) -> Any:
+    """Return the content of a parameter file as an instance of ``model``.
+
+    Raises:
+        StepFailed: a parameter does not fit the model.
+    """
+    content = file.read_bytes()
+    if model is dict:
+        return json.loads(content)
+    from pydantic import ValidationError
+
+    try:
+        return model.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"]) or "set"
+        raise StepFailed(f"Parameter {name}: {first['msg']}.", "Correct it in the config file.") from error

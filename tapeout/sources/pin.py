@@ -15,7 +15,7 @@ import yaml
 
 from tapeout.config.sources import HubSource
 from tapeout.errors import TapeoutError
-from tapeout.program import run
+from tapeout.program import named_errors
 from tapeout.sources.download import Patience
 from tapeout.sources.errors import SourceMissing
 from tapeout.sources.hub import REPOSITORY_TYPES, asking, client, no_login_from_home
@@ -99,4 +99,5 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main)
+    with named_errors():
+        typer.run(main)

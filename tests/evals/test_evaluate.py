@@ -135,5 +135,5 @@ def test_foreign_tokenizer_is_a_named_error(folder: Path, data: Path, tmp_path: 
 def test_unknown_parameter_is_a_named_error(folder: Path, data: Path) -> None:
     (data / "params.json").write_text(json.dumps({**PARAMETERS, "beams": 4}))
     done = run_program(folder, data, "out.json")
-    assert done.returncode == 1 and "InvalidParameters" in done.stderr and "beams" in done.stderr
+    assert done.returncode == 1 and "StepFailed" in done.stderr and "beams" in done.stderr
     assert not (data / "out.json").exists()

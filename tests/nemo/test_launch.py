@@ -22,7 +22,7 @@ PROGRAM = '''
 import os, signal, sys, time
 from pathlib import Path
 import typer
-from tapeout.program import run
+from tapeout.program import named_errors
 from tapeout.config.training import Layout
 from tapeout.errors import TapeoutError
 from tapeout.train.launch import every_rank
@@ -59,7 +59,8 @@ def main(scene: str, place: Path, nodes: int, processes: int) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    with named_errors():
+        typer.run(main)
 '''
 Start = Callable[..., subprocess.Popen[str]]
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tapeout.config.report import ReportJob
 from tapeout.evals.result import UnreadableEvaluation
 from tapeout.report.evaluation.figures import NothingInCommon
 from tapeout.report.evaluation.inputs import UnreadableReportInput
@@ -29,10 +30,11 @@ Write = Callable[[dict[str, Any], Path], Path]
 @pytest.fixture(scope="session")
 def write_report() -> Write:
     """The program's main function, from inputs to an output folder."""
-    main = runpy.run_path(str(ROOT / "scripts" / "eval_report.py"))["main"]
+    main = runpy.run_path(str(ROOT / "scripts" / "eval_report.py"))["main"].__wrapped__
 
     def write(files: dict[str, Any], output: Path) -> Path:
-        main(**files, output=output)
+        params = ReportJob.model_validate_json(files["params"].read_bytes())
+        main(params, **{name: value for name, value in files.items() if name != "params"}, output=output)
         return output
 
     return write
