@@ -49,8 +49,9 @@ def run_program(files: dict[str, Any], output: Path, **environment: str) -> subp
     command = [sys.executable, "scripts/eval_report.py", "--output", str(output)]
     for name, value in files.items():
         for each in value if isinstance(value, list) else [value]:
-            command += ["--" + name.replace("_", "-"), str(each)]
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+            command += ["--" + name.replace("_", "-"), str(each)] if name != "action" else []
+    action = {"TAPEOUT_ACTION": str(files["action"])} if "action" in files else {}
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), **action, **environment}
     return subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
 
 
