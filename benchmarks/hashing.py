@@ -114,7 +114,7 @@ def main() -> None:
         "hashed on one core, however many there are; a folder's files are shared out among all, the largest first. For "
         "files of some kilobytes opening them costs more than hashing them.",
         "That sealing an artifact reads each byte once is no matter of speed and is tested: "
-        "`tests/graph/test_seal_reads_once.py`.",
+        "`tests/graph/store/test_seal_reads_once.py`.",
     ]
     write(PAGE, paragraphs, {"cores": cores, "rounds": rounds, "best": best, "shares": shares, "met": met})
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tapeout.data.encode.row_encoder import encode_conversation
 from tapeout.data.encode.prompt import encode_example
+from tapeout.data.encode.row_encoder import encode_conversation
 from tapeout.encoder.bulk import bulk_encoder
 from tapeout.encoder.interface import Encoder
 from tapeout.encoder.load import CHOICE_FILE, load_encoder

@@ -1,4 +1,4 @@
-"""Folders with artifacts that were sealed without Snakemake, for tests of what is kept."""
+"""Workspaces with artifacts that were sealed without Snakemake."""
 
 from pathlib import Path
 
@@ -8,15 +8,21 @@ from tapeout.graph.identity.action import Recipe, Reference
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.store.store import Store
 from tapeout.graph.workspace import State, Workspace
+from tests.graph.conftest import Project
 
 
-def folder(place: Path, store: Path) -> Workspace:
-    """A folder that uses a store; no Snakemake is needed to fill it."""
-    return Workspace(Store(store), place / "results", place / "work", place / "runs")
+def folder(root: Path, store: Path) -> Workspace:
+    """Return the workspace of a folder that uses a store."""
+    return Workspace(Store(store), root / "results", root / "work", root / "runs")
+
+
+def workspace_of(project: Project) -> Workspace:
+    """Return the workspace of a project with a store of its own."""
+    return folder(project.root, project.path("store"))
 
 
 def make(workspace: Workspace, name: str, text: str, *inputs: str, note: str = "") -> Manifest:
-    """Make an artifact as the runner does, out of nothing but its text; a note changes the action alone."""
+    """Seal and publish an artifact as the runner does; a note changes the action but not the bytes."""
     references = {f"input_{number}": Reference(needed) for number, needed in enumerate(inputs)}
     params = {"text": text, "note": note}
     recipe = Recipe(name, "rule", "script.py", {"script.py": "0" * 64}, "e", "1" * 64, params, references)

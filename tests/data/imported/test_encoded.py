@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from tapeout.config.imported import SIDES, EncodeJob, Prompt
-from tapeout.data.encode.chat import ALIGNER, EXTRA_ID, LABELLED, ChatTemplate, ForgedMark, UnevenTemplate
 from tapeout.data.encode.encode_source import NothingFits, encode_source
+
+from tapeout.data.encode.chat import ALIGNER, EXTRA_ID, LABELLED, ChatTemplate, ForgedMark, UnevenTemplate
+from tapeout.data.encode.encoded_rows import read_encoded
 from tapeout.data.encode.row_encoder import (
     WHOLE,
     Unfit,
@@ -19,7 +20,6 @@ from tapeout.data.encode.row_encoder import (
     mask_of,
     shortened,
 )
-from tapeout.data.encode.encoded_rows import read_encoded
 from tapeout.data.io.jsonl import MalformedRow
 from tapeout.encoder.interface import Encoder
 from tapeout.encoder.load import load_encoder

@@ -37,7 +37,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_an_installation_is_complete_and_is_used_again(place: Path) -> None:
+def test_complete_installation_is_reused(place: Path) -> None:
     environment = read_environment("tiny")
     with pytest.raises(InvalidEnvironment, match="make environments"):
         environment.require()
@@ -48,7 +48,7 @@ def test_an_installation_is_complete_and_is_used_again(place: Path) -> None:
     assert (environment.folder / "complete").stat().st_mtime_ns == marked
 
 
-def test_a_half_installed_environment_is_never_used(place: Path) -> None:
+def test_incomplete_installation_is_replaced(place: Path) -> None:
     environment = read_environment("tiny")
     environment.folder.mkdir(parents=True)
     (environment.folder / "leftover").touch()
@@ -57,7 +57,7 @@ def test_a_half_installed_environment_is_never_used(place: Path) -> None:
     assert environment.complete and not (environment.folder / "leftover").exists()
 
 
-def test_a_file_with_another_hash_is_refused(place: Path) -> None:
+def test_file_with_wrong_hash_is_refused(place: Path) -> None:
     make_wheel(place, "VALUE = 2\n")
     environment = read_environment("tiny")
     with pytest.raises(InvalidEnvironment):
@@ -75,7 +75,7 @@ def test_a_file_with_another_hash_is_refused(place: Path) -> None:
         ("tiny_package==1.0 --hash=sha256:{a} --hash=sha256:{b}\n", False),
     ],
 )
-def test_the_digest_covers_versions_and_hashes_alone(tmp_path: Path, text: str, same: bool) -> None:
+def test_digest_covers_only_versions_and_hashes(tmp_path: Path, text: str, same: bool) -> None:
     digests = []
     for number, content in enumerate(["tiny_package==1.0 --hash=sha256:{a}\n", text]):
         (tmp_path / str(number) / "envs").mkdir(parents=True)
@@ -86,13 +86,13 @@ def test_the_digest_covers_versions_and_hashes_alone(tmp_path: Path, text: str, 
 
 
 @pytest.mark.parametrize("text", ["six>=1\n", "six==1.0\n", "-r other.txt\n"])
-def test_a_lock_without_versions_or_hashes_is_refused(tmp_path: Path, text: str) -> None:
+def test_lock_without_versions_or_hashes_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "envs").mkdir()
     (tmp_path / "envs" / "x.lock").write_text(text)
     with pytest.raises(InvalidEnvironment):
         read_environment("x", tmp_path)
 
 
-def test_the_projects_own_locks_are_sound() -> None:
+def test_locks_of_the_project_are_valid() -> None:
     for name in ("workflow", "dev", "data", "corpus", "nemo", "nemo-cuda"):
         assert read_environment(name).packages

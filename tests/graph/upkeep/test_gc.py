@@ -22,9 +22,8 @@ from tapeout.graph.upkeep.gc import DAY, GcOptions, GcReport, collect
 from tapeout.graph.upkeep.verify import verify
 from tapeout.graph.workspace import State, Workspace
 from tests.graph.conftest import Project
-from tests.graph.folders import folder, make
+from tests.graph.folders import folder, make, workspace_of
 from tests.graph.test_faults import begin_slow_model
-from tests.graph.test_runs import workspace_of
 
 
 def sweep(workspace: Workspace, dry: bool = False, later: float = 0.0, **wishes: object) -> GcReport:
@@ -50,7 +49,7 @@ def here(tmp_path: Path) -> Workspace:
     return workspace
 
 
-def test_a_dry_run_says_what_a_sweep_frees_and_removes_nothing(here: Workspace) -> None:
+def test_dry_run_reports_and_deletes_nothing(here: Workspace) -> None:
     before = files(here.store)
     would = sweep(here, dry=True)
     assert counts(would) == {"objects": 1, "entries": 1} and would.removed[0].size == 400
@@ -66,14 +65,14 @@ def test_a_dry_run_says_what_a_sweep_frees_and_removes_nothing(here: Workspace) 
         sweep(folder(here.work, here.work / "none"))
 
 
-def test_a_file_that_has_a_name_elsewhere_frees_nothing(here: Workspace, tmp_path: Path) -> None:
+def test_file_with_another_hard_link_frees_no_space(here: Workspace, tmp_path: Path) -> None:
     old = next(path for path in here.store.root.glob("objects/*/*") if path.stat().st_size == 400)
     os.link(old, tmp_path / "elsewhere")
     assert sweep(here).removed[0].size == 0
     assert not old.exists() and (tmp_path / "elsewhere").exists()
 
 
-def test_what_made_what_is_kept_stays_known_without_its_files(here: Workspace) -> None:
+def test_upstream_entries_are_kept_without_files(here: Workspace) -> None:
     raw = make(here, "raw", "bytes that nobody needs any more")
     made = make(here, "made", "from raw", "raw")
     action = here.action("raw")
@@ -85,7 +84,7 @@ def test_what_made_what_is_kept_stays_known_without_its_files(here: Workspace) -
     assert here.store.is_complete(made)
 
 
-def test_named_runs_keep_what_they_name_until_they_go(here: Workspace) -> None:
+def test_named_runs_keep_their_artifacts_until_removed(here: Workspace) -> None:
     for number in range(4):
         make(here, "kept", f"{number}" * 1000)
         save(here, f"run-{number}", pinned=False)
@@ -100,7 +99,7 @@ def test_named_runs_keep_what_they_name_until_they_go(here: Workspace) -> None:
     assert not verify(here, [], deep=True)
 
 
-def test_folders_that_share_a_store_keep_each_others_artifacts(here: Workspace, tmp_path: Path) -> None:
+def test_folders_sharing_a_store_keep_each_others_artifacts(here: Workspace, tmp_path: Path) -> None:
     other = folder(tmp_path / "other", here.store.root)
     theirs = make(other, "theirs", "of the other folder")
     make(other, "older", "of the other folder, first")
@@ -118,7 +117,7 @@ def test_folders_that_share_a_store_keep_each_others_artifacts(here: Workspace, 
     assert [root.folder.name for root in sweep(here).roots] == ["here"]
 
 
-def test_a_folder_of_another_host_is_believed_by_its_list(here: Workspace, tmp_path: Path) -> None:
+def test_list_of_another_hosts_folder_is_trusted(here: Workspace, tmp_path: Path) -> None:
     other = folder(tmp_path / "other", here.store.root)
     theirs = make(other, "theirs", "made on a cluster")
     record = other.root.record / "folder.json"
@@ -131,12 +130,12 @@ def test_a_folder_of_another_host_is_believed_by_its_list(here: Workspace, tmp_p
     assert not sweep(here).roots[1].visible and here.store.is_complete(theirs)
 
 
-def test_what_is_younger_than_asked_stays(here: Workspace) -> None:
+def test_older_than_keeps_recent_artifacts(here: Workspace) -> None:
     assert sweep(here, older_than=DAY).removed == ()
     assert counts(sweep(here, older_than=DAY, later=2 * DAY)) == {"objects": 1, "entries": 1}
 
 
-def test_scratch_and_leftovers_go_but_not_those_that_are_in_use(here: Workspace) -> None:
+def test_leftovers_are_deleted_unless_in_use(here: Workspace) -> None:
     store, work = here.store, here.work
     stale, running = "a" * 64, "b" * 64
     unfinished = Action({**here.action("kept").value, "params": {"text": "interrupted"}})
@@ -170,7 +169,7 @@ def test_scratch_and_leftovers_go_but_not_those_that_are_in_use(here: Workspace)
     assert sorted(path.name for path in work.iterdir()) == sorted(["differing", "set_aside", unfinished.digest])
 
 
-def test_what_a_run_holds_or_a_remote_is_still_to_get_is_kept(here: Workspace) -> None:
+def test_locked_and_queued_actions_are_kept(here: Workspace) -> None:
     garbage = next(entry["manifest"] for _, entry in here.store.entries() if entry["manifest"]["size"] == 400)
     with here.store.lock_action(garbage["action"]):
         assert sweep(here).removed == ()
@@ -198,7 +197,7 @@ collect(Workspace.here(), GcOptions(keep_runs=0), False, time.time())
 """
 
 
-def test_a_sweep_that_was_killed_anywhere_is_finished_by_the_next(here: Workspace, tmp_path: Path) -> None:
+def test_next_collection_finishes_a_killed_one(here: Workspace, tmp_path: Path) -> None:
     save(here, "run", pinned=False)
     make(here, "made", "from kept", "kept")
     make(here, "kept", "newer")
@@ -213,7 +212,7 @@ def test_a_sweep_that_was_killed_anywhere_is_finished_by_the_next(here: Workspac
         done = subprocess.run(
             [sys.executable, "-c", KILLED, str(moment)],
             cwd=copy,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
         )
         workspace = folder(copy, copy / "store")
         assert verify(workspace, ["kept", "made"], deep=True) == []
@@ -230,7 +229,7 @@ def test_a_sweep_that_was_killed_anywhere_is_finished_by_the_next(here: Workspac
     assert files(whole.store) != after[0]
 
 
-def test_builds_beside_sweeps_end_as_if_alone(project: Project) -> None:
+def test_collecting_during_a_build_changes_nothing(project: Project) -> None:
     process = begin_slow_model(project)
     workspace, swept = workspace_of(project), 0
     while process.poll() is None:
@@ -247,7 +246,7 @@ def test_builds_beside_sweeps_end_as_if_alone(project: Project) -> None:
     assert project.digests() == beside
 
 
-def test_restoring_beside_sweeps_and_reverting_after_one(built: Project) -> None:
+def test_restore_during_collections_and_revert_after(built: Project) -> None:
     workspace = workspace_of(built)
     first = built.digests()
     save(workspace, "before", pinned=False)

@@ -22,7 +22,7 @@ atexit.register(count)
 
 
 @pytest.mark.parametrize("files", [1, 8], ids=["one large file", "several files"])
-def test_the_runner_reads_each_byte_of_its_output_once(
+def test_runner_reads_each_output_byte_once(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: int
 ) -> None:
     counted = tmp_path / "counting" / "io.json"

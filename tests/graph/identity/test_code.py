@@ -30,7 +30,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_follows_every_form_of_import_and_takes_data_files_along(root: Path) -> None:
+def test_closure_follows_every_import_and_includes_data_files(root: Path) -> None:
     assert list(closure(root / "scripts/step.py", root)) == [
         "pkg/__init__.py",
         "pkg/late.py",
@@ -54,14 +54,16 @@ def test_follows_every_form_of_import_and_takes_data_files_along(root: Path) -> 
         ("A = 1", "A: int = 1", False),
     ],
 )
-def test_only_meaning_counts(root: Path, old: str, new: str, same: bool) -> None:
+def test_comments_docstrings_and_formatting_do_not_change_the_digest(
+    root: Path, old: str, new: str, same: bool
+) -> None:
     before = closure(root / "scripts/step.py", root)
     path = root / "pkg/sub/sibling.py"
     path.write_text(path.read_text().replace(old, new))
     assert (closure(root / "scripts/step.py", root) == before) == same
 
 
-def test_an_import_by_a_computed_name_is_refused(root: Path) -> None:
+def test_computed_import_is_refused(root: Path) -> None:
     (root / "pkg/late.py").write_text("import importlib\nx = importlib.import_module('pkg.' + 'unused')\n")
     with pytest.raises(InvalidCode, match=r"pkg/late\.py, line 2"):
         closure(root / "scripts/step.py", root)

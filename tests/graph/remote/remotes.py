@@ -1,4 +1,4 @@
-"""Remotes for the tests, each behind a way that can be cut, and stores to push from and pull into."""
+"""Remotes for the tests, each behind a proxy that can be cut, and stores to push from and pull into."""
 
 import contextlib
 import json
@@ -19,25 +19,25 @@ from tapeout.graph.identity.action import Action
 from tapeout.graph.identity.manifest import Entry, Manifest
 from tapeout.graph.remote.remote_store import Remote
 from tapeout.graph.store.store import Store, action_key
-from tests.graph.servers import Way, know, sftp, way_to
+from tests.graph.remote.servers import Proxy, know, proxy_to, sftp
 
 BIG = 3_000_000
 
 
 @dataclass
-class Place:
+class RemoteServer:
     """A remote as its owner sees it, beside how users reach it."""
 
     url: str
     names: Callable[[], list[str]]
     get: Callable[[str], bytes]
     put: Callable[[str, bytes], None]
-    way: Way | None = None
+    proxy: Proxy | None = None
     variables: dict[str, str] = field(default_factory=dict)
     """What programs started by a test need to reach it."""
 
 
-def folder(root: Path, url: str) -> Place:
+def folder(root: Path, url: str) -> RemoteServer:
     """A place that is a folder of this machine."""
 
     def put(key: str, data: bytes) -> None:
@@ -50,19 +50,19 @@ def folder(root: Path, url: str) -> Place:
         return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
 
     root.mkdir()
-    return Place(url, names, lambda key: (root / key).read_bytes(), put)
+    return RemoteServer(url, names, lambda key: (root / key).read_bytes(), put)
 
 
-def bucket(port: int, name: str) -> Place:
+def bucket(port: int, name: str) -> RemoteServer:
     """A bucket of the S3 server at ``port``."""
-    owner = client(port, "s3")
+    owner = aws_client(port, "s3")
     owner.create_bucket(Bucket=name)
 
     def names() -> list[str]:
         found = owner.list_objects_v2(Bucket=name, Prefix="store/").get("Contents", [])
         return [item["Key"].removeprefix("store/") for item in found]
 
-    return Place(
+    return RemoteServer(
         f"s3://{name}/store",
         names,
         lambda key: owner.get_object(Bucket=name, Key=f"store/{key}")["Body"].read(),
@@ -79,8 +79,8 @@ def moto() -> Iterator[int]:
     server.stop()
 
 
-def client(port: int, service: str) -> Any:
-    """The owner's client of one of the server's services."""
+def aws_client(port: int, service: str) -> Any:
+    """Return the client of the owner for one of the server's services."""
     return boto3.client(
         service,
         endpoint_url=f"http://127.0.0.1:{port}",
@@ -92,7 +92,7 @@ def client(port: int, service: str) -> Any:
 
 def reader(port: int) -> dict[str, str]:
     """Credentials of a user who may read all buckets and write none."""
-    iam = client(port, "iam")
+    iam = aws_client(port, "iam")
     iam.create_user(UserName="reader")
     policy = {"Statement": [{"Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "*"}]}
     iam.put_user_policy(
@@ -116,51 +116,51 @@ def enforced(port: int) -> Iterator[None]:
 
 
 @pytest.fixture
-def s3(moto: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    """A new bucket behind a way that can be cut."""
-    with way_to(moto) as (way, port):
-        place = bucket(moto, f"b{abs(hash(tmp_path))}")
-        place.way = way
+def s3(moto: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RemoteServer]:
+    """A new bucket behind a proxy that can be cut."""
+    with proxy_to(moto) as (proxy, port):
+        server = bucket(moto, f"b{abs(hash(tmp_path))}")
+        server.proxy = proxy
         options = {"endpoint_url": f"http://127.0.0.1:{port}", "key": "key", "secret": "secret"}
-        place.variables = {"FSSPEC_S3": json.dumps(options)}
+        server.variables = {"FSSPEC_S3": json.dumps(options)}
         monkeypatch.setitem(fsspec.config.conf, "s3", options)
-        yield place
+        yield server
 
 
 @pytest.fixture
-def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    """A folder behind an SFTP server, whose key the user knows, behind a way that can be cut."""
+def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RemoteServer]:
+    """A folder behind an SFTP server, whose key the user knows, behind a proxy that can be cut."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    with sftp() as (port, key), way_to(port) as (way, begin):
+    with sftp() as (port, key), proxy_to(port) as (proxy, begin):
         know(tmp_path / "home", begin, key)
-        place = folder(tmp_path / "far", f"ssh://ann:sesame@127.0.0.1:{begin}{tmp_path}/far")
-        place.way = way
-        yield place
+        server = folder(tmp_path / "far", f"ssh://ann:sesame@127.0.0.1:{begin}{tmp_path}/far")
+        server.proxy = proxy
+        yield server
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Place:
+def file(tmp_path: Path) -> RemoteServer:
     """A folder on this machine."""
     return folder(tmp_path / "far", f"file://{tmp_path}/far")
 
 
 @pytest.fixture(params=["file", "s3", "ssh"])
-def place(request: pytest.FixtureRequest) -> Place:
+def server(request: pytest.FixtureRequest) -> RemoteServer:
     """Each kind of remote."""
-    found: Place = request.getfixturevalue(request.param)
+    found: RemoteServer = request.getfixturevalue(request.param)
     return found
 
 
 @pytest.fixture(params=["s3", "ssh"])
-def distant(request: pytest.FixtureRequest) -> tuple[Place, Way]:
-    """Each kind of remote that is reached by a way that can be cut."""
-    found: Place = request.getfixturevalue(request.param)
-    assert found.way is not None
-    return found, found.way
+def proxied(request: pytest.FixtureRequest) -> tuple[RemoteServer, Proxy]:
+    """Each kind of remote that is reached by a proxy that can be cut."""
+    found: RemoteServer = request.getfixturevalue(request.param)
+    assert found.proxy is not None
+    return found, found.proxy
 
 
 @dataclass
-class Here:
+class Client:
     """A local store, and the remote as a process that uses it sees it."""
 
     store: Store
@@ -185,14 +185,14 @@ class Here:
             return None
         return {entry.path: self.store.object_path(entry).read_bytes() for entry in manifest.entries}
 
-    def owed(self) -> list[str]:
+    def queued(self) -> list[str]:
         return self.remote.queued()
 
 
-def here(root: Path, place: Place, mode: str = "read-write") -> Here:
+def client_at(root: Path, server: RemoteServer, mode: str = "read-write") -> Client:
     """A process with the store at ``root``; the same root again is another process."""
     store = Store(root)
-    return Here(store, Remote(store, place.url, mode, root.parent / f"{root.name}.marks"))
+    return Client(store, Remote(store, server.url, mode, root.parent / f"{root.name}.marks"))
 
 
 def largest(manifest: Manifest) -> Entry:
@@ -205,4 +205,4 @@ def entry_key(action: Action) -> str:
 
 
 FILES = {"weights": os.urandom(BIG), "sub/a.txt": b"a\n", "run.sh": b"#!/bin/sh\n", "empty": b"", "twin": b"a\n"}
-__all__ = ["distant", "file", "moto", "place", "s3", "ssh"]
+__all__ = ["file", "moto", "proxied", "s3", "server", "ssh"]

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.graph.conftest import ALL, Project
-from tests.graph.remotes import *  # noqa: F403 - fixtures
-from tests.graph.remotes import Place
-from tests.graph.servers import listening, way_to
+from tests.graph.remote.remotes import *  # noqa: F403 - fixtures
+from tests.graph.remote.remotes import RemoteServer
+from tests.graph.remote.servers import listening, proxy_to
 from tests.graph.test_faults import begin_slow_model
 
 
@@ -26,8 +26,8 @@ def other(project: Project, tmp_path: Path) -> Project:
     return found
 
 
-def use(monkeypatch: pytest.MonkeyPatch, place: Place, mode: str) -> None:
-    for name, value in {"TAPEOUT_REMOTE": place.url, "TAPEOUT_REMOTE_MODE": mode, **place.variables}.items():
+def use(monkeypatch: pytest.MonkeyPatch, server: RemoteServer, mode: str) -> None:
+    for name, value in {"TAPEOUT_REMOTE": server.url, "TAPEOUT_REMOTE_MODE": mode, **server.variables}.items():
         monkeypatch.setenv(name, value)
 
 
@@ -36,24 +36,24 @@ def tapeout(project: Project, *arguments: str) -> "subprocess.CompletedProcess[s
     return subprocess.run(command, cwd=project.root, env=project.variables(), capture_output=True, text=True)
 
 
-def pushed(place: Place) -> list[str]:
+def pushed(server: RemoteServer) -> list[str]:
     """Artifacts that the remote has an entry of."""
-    entries = [json.loads(place.get(name)) for name in place.names() if name.startswith("actions/")]
+    entries = [json.loads(server.get(name)) for name in server.names() if name.startswith("actions/")]
     return sorted(entry["entry"]["action"]["artifact"] for entry in entries)
 
 
-def test_one_builds_and_another_restores(project: Project, other: Project, s3: Place, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_one_user_builds_and_another_restores(project: Project, other: Project, s3: RemoteServer, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     assert project.run().built == ALL  # before there was a remote
     use(monkeypatch, s3, "read-write")
-    said = tapeout(project, "push")
-    assert said.returncode == 0 and "6 pushed; 125 B sent." in said.stdout, said
+    printed = tapeout(project, "push")
+    assert printed.returncode == 0 and "6 pushed; 125 B sent." in printed.stdout, printed
     assert pushed(s3) == ALL
     first = project.digests()
     project.edit("config.yaml", "lr: 1", "lr: 5")
     assert project.run().built == ["model", "report.txt"]
     assert pushed(s3) == sorted([*ALL, "model", "report.txt"])
     use(monkeypatch, s3, "read-only")
-    assert s3.way is not None
+    assert s3.proxy is not None
     # a dry run shows the plan that a run would have, and fetches nothing
     plan = " ".join(other.run("-n").text.split())
     assert "6 restored, 6 of them from the remote" in plan and "nothing to do" in plan
@@ -66,13 +66,13 @@ def test_one_builds_and_another_restores(project: Project, other: Project, s3: P
     other.edit("config.yaml", "lr: 1", "lr: 5")
     assert other.run().nothing_done and other.digests() == project.digests()
     other.edit("config.yaml", "lr: 5", "lr: 1")
-    before = s3.way.down
+    before = s3.proxy.down
     assert other.run().nothing_done and other.digests() == first
-    assert s3.way.down == before
+    assert s3.proxy.down == before
 
 
-def test_what_becomes_known_within_a_run_is_restored_within_it(
-    project: Project, other: Project, file: Place, monkeypatch: pytest.MonkeyPatch
+def test_action_resolved_during_a_run_is_restored_in_that_run(
+    project: Project, other: Project, file: RemoteServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(monkeypatch, file, "read-write")
     project.run()
@@ -85,8 +85,8 @@ def test_what_becomes_known_within_a_run_is_restored_within_it(
     assert pushed(file) == sorted([*ALL, "raw.txt"])
 
 
-def test_a_damaged_file_of_the_remote_is_built_here_and_replaced_there(
-    project: Project, other: Project, file: Place, monkeypatch: pytest.MonkeyPatch
+def test_damaged_remote_file_is_rebuilt_and_replaced(
+    project: Project, other: Project, file: RemoteServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(monkeypatch, file, "read-write")
     project.run()
@@ -101,9 +101,7 @@ def test_a_damaged_file_of_the_remote_is_built_here_and_replaced_there(
     assert file.get(key) == right
 
 
-def test_what_the_local_store_lost_comes_from_the_remote(
-    project: Project, file: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_objects_lost_locally_are_pulled(project: Project, file: RemoteServer, monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, file, "read-write")
     project.run()
     first = project.digests()
@@ -115,9 +113,9 @@ def test_what_the_local_store_lost_comes_from_the_remote(
     assert project.digests() == first
 
 
-def test_a_remote_that_is_away_costs_one_line(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    with listening() as behind, way_to(behind.getsockname()[1]) as (way, port):
-        way.last = -1  # who connects hears nothing
+def test_unavailable_remote_costs_one_line(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    with listening() as behind, proxy_to(behind.getsockname()[1]) as (proxy, port):
+        proxy.last = -1  # who connects hears nothing
         monkeypatch.setenv("TAPEOUT_REMOTE", f"ssh://ann:sesame@127.0.0.1:{port}/far")
         monkeypatch.setenv("TAPEOUT_REMOTE_MODE", "read-write")
         run = project.run()
@@ -128,7 +126,7 @@ def test_a_remote_that_is_away_costs_one_line(project: Project, monkeypatch: pyt
     assert len(list(project.path("store/owed").glob("*/*"))) == len(ALL)
 
 
-def test_a_program_sees_nothing_of_the_remote(project: Project, file: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_program_does_not_see_the_remote(project: Project, file: RemoteServer, monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, file, "read-write")
     monkeypatch.setenv("FSSPEC_S3_SECRET", "secret")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
@@ -139,24 +137,24 @@ def test_a_program_sees_nothing_of_the_remote(project: Project, file: Place, mon
 
 
 @pytest.fixture
-def stopped(project: Project, s3: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator["subprocess.Popen[str]"]:
+def stopped(project: Project, s3: RemoteServer, monkeypatch: pytest.MonkeyPatch) -> Iterator["subprocess.Popen[str]"]:
     """A run whose push of the model stops in the middle of a file."""
     project.run()  # before there was a remote; the model is built again for it
     use(monkeypatch, s3, "read-write")
-    assert s3.way is not None
-    s3.way.cut_up, s3.way.cuts, s3.way.hold = 1_000_000, 1000, True
+    assert s3.proxy is not None
+    s3.proxy.cut_up, s3.proxy.cuts, s3.proxy.hold = 1_000_000, 1000, True
     project.edit("scripts/model.py", "output.mkdir()", 'output.mkdir()\n(output / "big").write_bytes(bytes(2_000_000))')
     process = begin_slow_model(project)
     yield process
     process.communicate()
 
 
-def test_a_kill_during_a_push_is_made_good_by_the_next_run(
-    project: Project, other: Project, s3: Place, stopped: "subprocess.Popen[str]"
+def test_next_run_finishes_a_killed_push(
+    project: Project, other: Project, s3: RemoteServer, stopped: "subprocess.Popen[str]"
 ) -> None:
-    assert s3.way is not None and s3.way.held.wait(60)
+    assert s3.proxy is not None and s3.proxy.held.wait(60)
     os.killpg(stopped.pid, signal.SIGKILL)
-    s3.way.cuts = 0
+    s3.proxy.cuts = 0
     assert "model" not in pushed(s3)
     run = project.run()
     assert "✓ model  already in the store" in run.text  # Snakemake wants it again, because the job did not end

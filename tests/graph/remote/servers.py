@@ -1,4 +1,4 @@
-"""Servers that a remote store is tested against: S3 (moto's), SFTP (paramiko's), and a way to them that breaks."""
+"""Servers that a remote store is tested against: S3 (moto's), SFTP (paramiko's), and a proxy to them that breaks."""
 
 import contextlib
 import os
@@ -23,10 +23,10 @@ def listening() -> Iterator[socket.socket]:
 
 
 @dataclass
-class Way:
-    """A way to a server, that can be cut or held after so many bytes.
+class Proxy:
+    """A proxy to a server, that can be cut or held after so many bytes.
 
-    ``down`` and ``up`` count what has passed. When ``last`` bytes of answers have, the way is dead. While ``cuts`` is
+    ``down`` and ``up`` count what has passed. When ``last`` bytes of answers have, the proxy is dead. While ``cuts`` is
     positive, a connection is cut when ``cut_down`` bytes of an answer or ``cut_up`` bytes of a request have passed on
     it; with ``hold`` it is stopped there instead, and ``held`` tells.
     """
@@ -76,12 +76,12 @@ class Way:
 
 
 @contextlib.contextmanager
-def way_to(port: int) -> Iterator[tuple[Way, int]]:
-    """A way to the server at ``port``, and the port where it begins."""
+def proxy_to(port: int) -> Iterator[tuple[Proxy, int]]:
+    """A proxy to the server at ``port``, and the port where it begins."""
     with listening() as server:
-        way = Way(port)
-        threading.Thread(target=way.serve, args=(server,), daemon=True).start()
-        yield way, server.getsockname()[1]
+        proxy = Proxy(port)
+        threading.Thread(target=proxy.serve, args=(server,), daemon=True).start()
+        yield proxy, server.getsockname()[1]
 
 
 class Login(paramiko.ServerInterface):

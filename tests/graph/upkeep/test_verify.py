@@ -57,14 +57,14 @@ def names(findings: list[Finding]) -> list[str]:
     return [finding.artifact for finding in findings]
 
 
-def test_nothing_is_found_where_nothing_is_wrong_and_every_byte_is_read_once(here: Workspace) -> None:
+def test_intact_workspace_has_no_findings_and_is_read_once(here: Workspace) -> None:
     told: list[tuple[int, int]] = []
     assert verify(here, [], deep=True, progress=lambda done, total: told.append((done, total))) == []
     assert told[-1] == (len(TEXT) + 3, len(TEXT) + 3)  # results, run and store are one file
     assert verify(here, ["made@run"], deep=False) == []
 
 
-def test_a_flipped_bit_is_found_by_reading_alone_and_named_wherever_it_is(here: Workspace) -> None:
+def test_flipped_bit_is_found_only_by_reading(here: Workspace) -> None:
     flip(here.artifact_path("made"))
     assert verify(here, [], deep=False) == []
     assert names(verify(here, [], deep=True)) == ["made", "made@run"]
@@ -74,7 +74,7 @@ def test_a_flipped_bit_is_found_by_reading_alone_and_named_wherever_it_is(here: 
 
 
 @pytest.mark.parametrize("damaged", ["results", "runs", "store"])
-def test_a_damaged_copy_is_replaced_by_a_right_one(here: Workspace, damaged: str) -> None:
+def test_damaged_copy_is_repaired_from_an_intact_one(here: Workspace, damaged: str) -> None:
     kept = {
         "results": here.artifact_path("made"),
         "runs": run_workspace(here, "run").artifact_path("made"),
@@ -92,7 +92,7 @@ def test_a_damaged_copy_is_replaced_by_a_right_one(here: Workspace, damaged: str
     assert whole(here)
 
 
-def test_what_the_store_lost_comes_back_from_the_results(here: Workspace) -> None:
+def test_store_is_repaired_from_results(here: Workspace) -> None:
     manifest = here.manifest("made")
     path = stored(here, manifest)
     path.unlink()
@@ -107,7 +107,7 @@ def test_what_the_store_lost_comes_back_from_the_results(here: Workspace) -> Non
     assert whole(here)
 
 
-def test_missing_superfluous_and_foreign_files_are_named(here: Workspace) -> None:
+def test_missing_additional_and_special_files_are_reported(here: Workspace) -> None:
     made = here.artifact_path("made")
     made.unlink()
     (here.artifact_path("raw")).chmod(0o755)

@@ -68,7 +68,7 @@ def store(tmp_path: Path) -> Path:
     return path
 
 
-def test_users_of_a_group_build_for_each_other_and_spoil_nothing(users: list[User], store: Path) -> None:
+def test_users_of_a_group_share_results_safely(users: list[User], store: Path) -> None:
     ann, bob = users
     at = {"TAPEOUT_STORE": str(store)}
     first = ann.run(**at)
@@ -101,7 +101,7 @@ def test_users_of_a_group_build_for_each_other_and_spoil_nothing(users: list[Use
     assert ann.project.path("results/model/weights.txt").read_bytes() == weights
 
 
-def test_a_store_that_may_only_be_read_restores_and_refuses_to_build(users: list[User], store: Path) -> None:
+def test_read_only_store_restores_and_refuses_to_build(users: list[User], store: Path) -> None:
     ann, bob = users
     os.chown(store, ann.uid, ann.uid)
     store.chmod(0o755)

@@ -1,0 +1,90 @@
+"""Code identity of modules that a step loads by name (``tapeout.plugins``)."""
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tapeout import plugins
+from tapeout.graph.errors import InvalidCode
+from tapeout.graph.identity.code import closure
+from tapeout.plugins import UndeclaredPlugin, UnknownPlugin
+
+FILES = {
+    "step.py": "from seam import loader\n",
+    "seam/__init__.py": '"""A seam."""\n',
+    "seam/loader.py": "x = 1\n",
+    "seam/one.py": "from lib import shared\n",
+    "seam/two.py": "y = 2\n",
+    "lib/__init__.py": "",
+    "lib/shared.py": "z = 3\n",
+    "outside/__init__.py": "",
+    "outside/deep/__init__.py": "from outside.deep import part\n",
+    "outside/deep/part.py": "w = 4\n",
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A project with a seam of two implementations and one implementation outside of it."""
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delenv(plugins.VARIABLE, raising=False)
+    importlib.invalidate_caches()
+    yield tmp_path
+    for name in [name for name in sys.modules if name.split(".")[0] in ("seam", "lib", "outside")]:
+        del sys.modules[name]
+
+
+def test_declared_plugins_and_their_imports_belong_to_the_code(root: Path) -> None:
+    alone = closure(root / "step.py", root)
+    assert list(alone) == ["seam/__init__.py", "seam/loader.py", "step.py"]
+    with_plugins = closure(root / "step.py", root, ["seam.one", "outside.deep"])
+    assert set(with_plugins) - set(alone) == {
+        *("lib/__init__.py", "lib/shared.py", "seam/one.py"),
+        *("outside/__init__.py", "outside/deep/__init__.py", "outside/deep/part.py"),
+    }
+
+
+def test_an_edit_reaches_only_the_steps_that_declare_the_plugin(root: Path) -> None:
+    one, two = (closure(root / "step.py", root, [f"seam.{name}"]) for name in ("one", "two"))
+    (root / "lib/shared.py").write_text("z = 3  # edited comment\n")
+    assert closure(root / "step.py", root, ["seam.one"]) == one
+    (root / "lib/shared.py").write_text("z = 33\n")
+    assert closure(root / "step.py", root, ["seam.one"]) != one
+    assert closure(root / "step.py", root, ["seam.two"]) == two
+
+
+@pytest.mark.parametrize("name", ["seam.three", "nowhere", "json"])
+def test_plugin_that_is_not_a_module_of_the_project_is_refused(root: Path, name: str) -> None:
+    with pytest.raises(InvalidCode, match=rf"no module {name} below"):
+        closure(root / "step.py", root, [name])
+
+
+def test_step_loads_only_what_its_rule_declares(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(plugins.VARIABLE, "seam.one,outside.deep")
+    assert plugins.load("seam", "one").__name__ == "seam.one"
+    assert plugins.load("seam", "outside.deep").part.w == 4
+    with pytest.raises(UndeclaredPlugin, match=r"seam\.two"):
+        plugins.load("seam", "two")
+    monkeypatch.setenv(plugins.VARIABLE, "")
+    with pytest.raises(UndeclaredPlugin):
+        plugins.load("seam", "one")
+
+
+def test_unknown_module_is_named_with_the_available_ones(root: Path) -> None:
+    with pytest.raises(UnknownPlugin, match=r"no module tapeout\.graph\.identity\.codes") as raised:
+        plugins.load("tapeout.graph.identity", "codes")
+    assert "code, container, digest" in raised.value.fix
+    with pytest.raises(UnknownPlugin, match=r"no module outside\.shallow"):
+        plugins.load("seam", "outside.shallow")
+
+
+def test_plugin_that_lacks_a_package_of_its_own_is_not_called_unknown(root: Path) -> None:
+    (root / "seam/two.py").write_text("import no_such_package\n")
+    with pytest.raises(ModuleNotFoundError, match="no_such_package"):
+        plugins.load("seam", "two")
