@@ -27,10 +27,10 @@ from benchmarks.tables import table, write
 from tapeout.config.pretraining import BlendJob, DocumentsJob, NearDuplicates, Quality, Scrub, ShardJob, shard_name
 from tapeout.data.io.jsonl import write_json
 from tapeout.data.shards.blend import blend
+from tapeout.data.shards.documents import write_documents
 from tapeout.data.shards.near_duplicates import write_near
 from tapeout.data.shards.shard import write_shard
-from tapeout.data.shards.sharding import write_shards
-from tapeout.tokenizer.tokenize_shard import write_tokens
+from tapeout.data.shards.tokens import write_tokens
 
 PAGE = Path(__file__).parent / "data_memory.md"
 PAUSE = 0.1
@@ -121,7 +121,7 @@ def journey(folder: Path, model: Path, shards: int, workers: int, watch: Watch) 
         documents, gone = folder / "shards" / name / "documents.jsonl", folder / "near" / f"{name}.jsonl"
         return own(write_tokens, documents, gone, model, folder / "tokens" / name, True, 1)
 
-    found = {"documents": [own(write_shards, folder / "source", folder / "documents", job, workers)]}
+    found = {"documents": [own(write_documents, folder / "source", folder / "documents", job, workers)]}
     with ThreadPoolExecutor(workers) as side_by_side:
         found["shard"] = list(side_by_side.map(shard, names))
         signatures = [folder / "shards" / name / "signatures" for name in names]

@@ -93,7 +93,7 @@ import sys
 from pathlib import Path
 from benchmarks.made_up import write_rows
 from benchmarks.stopwatch import stopwatch
-from tapeout.tokenizer.tokenize_shard import write_tokens
+from tapeout.data.shards.tokens import write_tokens
 text, model, made = map(Path, sys.argv[1:4])
 with stopwatch() as times:
     write_tokens(text, None, model, made, True, int(sys.argv[4]))

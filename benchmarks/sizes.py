@@ -11,8 +11,8 @@ from pathlib import Path
 import yaml
 
 from tapeout.config.base import Base
-from tapeout.costs.estimates import BASE_PIECES, Llama, state_bytes
 from tapeout.config.training import Layout
+from tapeout.costs.estimates import BASE_PIECES, Llama, state_bytes
 
 CONFIGS = sorted((Path(__file__).parent / "sizes").glob("*.yaml"), key=lambda path: int(path.stem.removesuffix("b")))
 NEW_PIECES = 768

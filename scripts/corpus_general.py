@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from tapeout.config.corpus import GeneralJob
-from tapeout.data.corpus.corpus import chosen, read_sources, write_corpus
+from tapeout.data.corpus.corpus import in_fraction, read_sources, write_corpus
+from tapeout.data.corpus.documents import Document
 from tapeout.program import step
 
 
@@ -15,7 +16,11 @@ def main(job: GeneralJob, sources: list[Path], output: Path) -> None:
         sources: folders of the sources, in the order of their sorted names.
     """
     documents, tallies = read_sources(job.sources, sources, job)
-    write_corpus(output, documents, tallies, lambda document: chosen(document.digest, job.test_fraction), job.licences)
+
+    def is_test(document: Document) -> bool:
+        return in_fraction(document.digest, job.test_fraction)
+
+    write_corpus(output, documents, tallies, is_test, job.licences)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tapeout.config.pretraining import DocumentsJob
-from tapeout.data.shards.sharding import write_shards
+from tapeout.data.shards.documents import write_documents
 from tapeout.program import step
 
 
@@ -14,7 +14,7 @@ def main(job: DocumentsJob, source: Path, output: Path, threads: int) -> None:
     Args:
         source: folder of the source.
     """
-    write_shards(source, output, job, threads)
+    write_documents(source, output, job, threads)
 
 
 if __name__ == "__main__":

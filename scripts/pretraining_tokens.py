@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from tapeout.config.pretraining import TokensJob
+from tapeout.data.shards.tokens import write_tokens
 from tapeout.program import step
-from tapeout.tokenizer.tokenize_shard import write_tokens
 
 
 @step(TokensJob)

@@ -7,8 +7,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TypeVar
 
-from tapeout.data.io.beginning import beginning
 from tapeout.data.io.jsonl import read_jsonl
+from tapeout.data.io.text import beginning
 from tapeout.errors import TapeoutError
 
 

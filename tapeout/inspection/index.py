@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapeout.config.inspection import Looking
-from tapeout.data.io.ngrams import Hashes, runs, words_of
+from tapeout.data.io.ngrams import Hashes, ngram_hashes, word_pattern
 from tapeout.inspection.rows import rows_of, text_of
 
 Numbers = NDArray[np.int64]
@@ -66,7 +66,7 @@ class Index:
 
     def find(self, text: str, length: int) -> list[tuple[int, Numbers, int]]:
         """Test rows of which a text has runs: the row's number, its runs' numbers, and the first run in the text."""
-        wanted = runs(text, length)
+        wanted = ngram_hashes(text, length)
         (hits,) = np.nonzero(self.maybe[wanted >> self.shift])
         if not len(hits):
             return []
@@ -108,12 +108,12 @@ def build(names: Sequence[str], files: Sequence[Path], looking: Looking) -> Inde
             if own == name
             for row in rows_of(file)
         }
-        each = [runs(text, looking.words) for text in texts.values()]
+        each = [ngram_hashes(text, looking.words) for text in texts.values()]
         hashes, owners, places = _set(each, looking)
         counts = np.bincount(owners, minlength=len(texts)).tolist()
         found.append((hashes, owners + len(rows), places))
         for (digest, text), all_, count in zip(texts.items(), each, counts, strict=True):
-            short = len(all_) <= 1 and len(words_of(text).findall(text)) < looking.words
+            short = len(all_) <= 1 and len(word_pattern(text).findall(text)) < looking.words
             rows.append(TestRow(name, digest, count, short, 2 * count < len(all_)))
     hashes, owners, places = (np.concatenate(column) for column in zip(*found, strict=True)) if found else _none()
     order = np.lexsort((places, owners, hashes))

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from tapeout.data.encode.packing import windows
+from tapeout.data.io.jsonl import read_texts
 from tapeout.encoder.load import load_encoder
 from tapeout.errors import TapeoutError
-from tapeout.tokenizer.texts import read_texts
 
 
 class CorpusTooSmall(TapeoutError):

@@ -47,7 +47,6 @@ def _transformers() -> Any:
 
 
 def _sentencepiece() -> Any:
-    import tapeout.encoder.sentencepiece
 
     return sys.modules["sentencepiece"]
 

@@ -44,7 +44,7 @@ def model_in_source(folder: Path, name: str) -> bytes:
 
     Raises:
         ModelFileMissing: there is no such file.
-        BrokenArchive: the archive cannot be read.
+        UnreadableFile: the archive cannot be read.
     """
     if (folder / name).is_file():
         return (folder / name).read_bytes()

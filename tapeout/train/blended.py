@@ -30,7 +30,7 @@ def blended_samples(blend: Path, shards: Sequence[Path], job: Dapt) -> Samples:
     components = orjson.loads(blend.read_bytes())["components"]
     count = job.steps * job.global_batch
     chosen = np.empty((count, job.seq_length + 1), dtype=np.int64)
-    turns = in_turn(count, {name: each["share"] for name, each in components.items()})
+    turns = in_turn(count, {name: each["fraction"] for name, each in components.items()})
     for number, name in enumerate(sorted(components)):
         (places,) = np.nonzero(turns == number)
         if len(places):

@@ -10,8 +10,8 @@ from tapeout.config.dapt import Dapt
 from tapeout.config.training import Training
 from tapeout.data.encode.packing import Ids, blend, endless_order, pack, permutation, windows
 from tapeout.data.encode.prompt import encode_example
-from tapeout.data.io.beginning import beginning
 from tapeout.data.io.jsonl import read_jsonl
+from tapeout.data.io.text import beginning
 from tapeout.encoder.interface import Encoder
 from tapeout.encoder.load import load_encoder
 from tapeout.errors import TapeoutError

@@ -87,7 +87,7 @@ def test_the_same_bytes_again(cores: Path) -> None:
 def test_an_empty_corpus_is_named_and_leaves_nothing(cores: Path, sides: dict[str, list[str]], part: str) -> None:
     done = build(cores, "corpus_domain", domain(**sides), ["alpha", "beta", "gamma"])
     assert done.returncode == 1
-    assert f"EmptyCorpus: The {part} part" in done.stderr
+    assert f"EmptyCorpus: The {part} split" in done.stderr
     assert "other kind" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (cores / "out").exists()

@@ -10,10 +10,10 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from tapeout.config.instructions import FormattedInstructions, FormattedJob, InstructionSplits, SplitsJob
 from tapeout.data.instructions.formatting import NoOwnRows, clean, format_rows, own_rows
 from tapeout.data.instructions.splits import ConflictingRows, EmptySplit, split_rows
+
+from tapeout.config.instructions import FormattedInstructions, FormattedJob, InstructionSplits, SplitsJob
 from tapeout.data.io.jsonl import MalformedRow
 
 pytestmark = pytest.mark.environment("data")

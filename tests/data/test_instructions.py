@@ -8,11 +8,11 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from tapeout.data.instructions.rtl_questions import NoInstructions, Row, instruction_rows
 
 from tapeout.config.corpus import DomainCorpus
 from tapeout.config.instructions import RawInstructions, RawJob
 from tapeout.data.corpus.documents import Document
-from tapeout.data.instructions.rtl_questions import NoInstructions, Row, instruction_rows
 from tests.data.second_opinion import opinion
 
 pytestmark = pytest.mark.environment("data")

@@ -10,9 +10,9 @@ import pytest
 
 from tapeout.config.corpus import Selection
 from tapeout.data.corpus.documents import Tally, read_source
-from tapeout.data.io.archives import BrokenArchive, is_archive, read_archive
-from tapeout.data.io.beginning import beginning
+from tapeout.data.io.archives import UnreadableFile, is_archive, read_archive
 from tapeout.data.io.jsonl import MalformedRow, read_jsonl, write_jsonl
+from tapeout.data.io.text import beginning
 from tapeout.data.rtl.comments import skeleton, strip_comments
 
 pytestmark = pytest.mark.environment("data")
@@ -67,7 +67,7 @@ def test_damaged_archives_are_named(make: object, tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[60:70] = b"\xff" * 10
     path.write_bytes(content if make is make_zip else content[: len(content) // 2])
-    with pytest.raises(BrokenArchive, match="archive"):
+    with pytest.raises(UnreadableFile, match="archive"):
         list(read_archive(path, lambda name, size: True))
 
 
@@ -79,10 +79,10 @@ def test_damage_that_is_not_the_archives_own_is_named(tmp_path: Path) -> None:
             archive.writestr("a.v", "module a; endmodule\n" * 500)
         whole = path.read_bytes()
         path.write_bytes(whole[:50] + b"\xff" * 15 + whole[65:])
-        with pytest.raises(BrokenArchive, match="core.zip"):
+        with pytest.raises(UnreadableFile, match="core.zip"):
             list(read_archive(path, lambda name, size: True))
         path.write_bytes(whole[:-30])
-        with pytest.raises(BrokenArchive, match="core.zip cannot be read: .* cut off"):
+        with pytest.raises(UnreadableFile, match="core.zip cannot be read: .* truncated"):
             read_source("core", tmp_path, EVERYTHING, Tally())
     path.rename(tmp_path / "core.txt")
     assert not is_archive(tmp_path / "core.txt")

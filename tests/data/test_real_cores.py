@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tapeout.data.instructions.rtl_questions import instruction_rows
 
 from tapeout.config.corpus import DomainCorpus
 from tapeout.config.instructions import RawInstructions
 from tapeout.config.sources import PypiSource
 from tapeout.data.corpus.corpus import read_sources
-from tapeout.data.instructions.rtl_questions import instruction_rows
 from tapeout.sources.download import downloads_folder
 from tapeout.sources.fetch import fetch_source
 from tests.data.second_opinion import opinion

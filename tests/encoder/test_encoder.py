@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from tapeout.data.encode.prompt import encode_example
 from tapeout.data.encode.row_encoder import encode_conversation
+from tapeout.data.shards.tokens import write_tokens
 from tapeout.encoder.bulk import bulk_encoder
 from tapeout.encoder.interface import Encoder
 from tapeout.encoder.load import CHOICE_FILE, load_encoder
 from tapeout.plugins import VARIABLE, UndeclaredPlugin, UnknownPlugin
-from tapeout.tokenizer.tokenize_shard import write_tokens
 from tests.small_tokenizer import train
 from tests.toys.byte_encoder import ByteEncoder
 
@@ -83,7 +83,7 @@ def test_a_toy_encoder_serves_prompts_conversations_and_shards(tmp_path: Path) -
 
     documents = tmp_path / "documents.jsonl"
     documents.write_bytes(orjson.dumps({"digest": "0", "component": "a", "text": "aé"}) + b"\n")
-    write_tokens(documents, None, tmp_path / "no.model", tmp_path / "out", append_end=True, workers=1)
+    write_tokens(documents, None, tmp_path / "no.model", tmp_path / "out", append_eod=True, workers=1)
     assert np.fromfile(tmp_path / "out" / "a.bin", "<u2").tolist() == [*"aé".encode(), 256]
 
 

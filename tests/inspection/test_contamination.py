@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tapeout.config.inspection import Looking
 from tapeout.data.io.jsonl import write_jsonl
-from tapeout.data.io.ngrams import ANY, PLAIN, passage, runs, spans_of, words_of
+from tapeout.data.io.ngrams import ANY_WORD, ASCII_WORD, ngram_hashes, passage, spans_of, word_pattern
 from tapeout.inspection.contamination import lines, search
 from tapeout.inspection.index import build
 from tapeout.inspection.overlap import unite
@@ -30,12 +30,12 @@ texts = st.lists(st.sampled_from(["a", "B", "c1", "d_e", "=", "(", "é"]), max_s
 
 @given(st.text(alphabet="ab_1=-(é \n\t", max_size=40), st.integers(1, 5))
 def test_runs_know_no_white_space_no_capitals_and_no_length_of_a_line_of_marks(text: str, length: int) -> None:
-    words = words_of(text).findall(text)
+    words = word_pattern(text).findall(text)
     expected = max(len(words) - length + 1, min(len(words), 1))
-    assert len(runs(text, length)) == expected
+    assert len(ngram_hashes(text, length)) == expected
     spaced = "\n  ".join(words).upper()
-    assert (runs(spaced, length) == runs(text, length)).all()
-    assert (runs(text.replace("=", "=="), length) == runs(text, length)).all()
+    assert (ngram_hashes(spaced, length) == ngram_hashes(text, length)).all()
+    assert (ngram_hashes(text.replace("=", "=="), length) == ngram_hashes(text, length)).all()
 
 
 def test_a_passage_begins_and_ends_with_its_words() -> None:
@@ -49,7 +49,7 @@ def held_naively(tests: Sequence[str], training: Sequence[str], looking: Looking
     """Numbers of the runs of each test text that some training text has; forms are not asked for here."""
 
     def words(text: str) -> list[str]:
-        return [word.lower() for word in words_of(text).findall(text)]
+        return [word.lower() for word in word_pattern(text).findall(text)]
 
     def windows(text: str) -> list[tuple[str, ...]]:
         found = words(text)
@@ -189,16 +189,16 @@ def test_scripts_without_blanks_have_words(write: Write, text: str) -> None:
 
 @given(st.text(st.characters(codec="ascii")))
 def test_both_patterns_read_ascii_alike(text: str) -> None:
-    assert PLAIN.findall(text) == ANY.findall(text)
+    assert ASCII_WORD.findall(text) == ANY_WORD.findall(text)
 
 
 @given(st.text(), st.integers(1, 4))
 def test_any_text_has_its_words_in_order_and_its_runs(text: str, length: int) -> None:
-    spans = [match.span() for match in words_of(text).finditer(text)]
+    spans = [match.span() for match in word_pattern(text).finditer(text)]
     assert all(start < end for start, end in spans) and spans == sorted(spans)
-    assert len(runs(text, length)) == max(len(spans) - length + 1, min(len(spans), 1))
+    assert len(ngram_hashes(text, length)) == max(len(spans) - length + 1, min(len(spans), 1))
     # joined, text beside it changes nothing of it
-    assert set(runs(text, length)[:1]) <= set(runs(f"{text} {text}", length)) or len(spans) < length
+    assert set(ngram_hashes(text, length)[:1]) <= set(ngram_hashes(f"{text} {text}", length)) or len(spans) < length
 
 
 def test_a_row_that_says_nothing_else_than_its_form_is_looked_for(write: Write) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tapeout.config.inspection import InspectJob, ReportJob
 from tapeout.data.encode.prompt import encode_example
 from tapeout.data.io.jsonl import MalformedRow, write_json, write_jsonl
-from tapeout.data.io.ngrams import words_of
+from tapeout.data.io.ngrams import word_pattern
 from tapeout.inspection.data_summary import add, gather
 from tapeout.inspection.inspect import inspect
 from tapeout.inspection.tokens import Tokens
@@ -254,7 +254,7 @@ def test_shards_are_counted_together(write: Write, model: Path, tmp_path: Path) 
 
 @given(st.text(alphabet="ab =(\n<", max_size=60), st.data())
 def test_what_is_marked_is_the_held_words_and_no_character_is_lost(text: str, data: st.DataObject) -> None:
-    words = list(words_of(text).finditer(text))
+    words = list(word_pattern(text).finditer(text))
     if len(words) < 2:
         return
     first = data.draw(st.integers(0, len(words) - 2))

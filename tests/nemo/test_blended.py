@@ -33,7 +33,7 @@ def shard(folder: Path, components: Mapping[str, Sequence[Sequence[int]]], vocab
 
 
 def blend(path: Path, shares: Mapping[str, float]) -> Path:
-    path.write_text(json.dumps({"components": {name: {"share": share} for name, share in shares.items()}}))
+    path.write_text(json.dumps({"components": {name: {"fraction": share} for name, share in shares.items()}}))
     return path
 
 

@@ -17,8 +17,8 @@ from nemo.collections.common.tokenizers.sentencepiece_tokenizer import SentenceP
 from tapeout.config.pretraining import BlendJob
 from tapeout.data.shards.blend import blend
 from tapeout.data.shards.token_files import IndexedWriter, id_type
-from tapeout.tokenizer.tokenize_shard import write_tokens
-from tests.pretraining.conftest import WORDS, model
+from tapeout.data.shards.tokens import write_tokens
+from tests.data.shards.conftest import WORDS, model
 
 pytestmark = pytest.mark.environment("nemo")
 

@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.data.io.empty import EmptyCorpus
-from tapeout.data.io.jsonl import MalformedRow
+from tapeout.data.io.jsonl import EmptyCorpus, MalformedRow, read_texts, read_texts_by_source
 from tapeout.tokenizer.extension import ModelFileMissing, model_in_source
-from tapeout.tokenizer.texts import read_texts, read_texts_by_source
 
 pytestmark = pytest.mark.environment("nemo")
 

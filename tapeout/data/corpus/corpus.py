@@ -1,30 +1,32 @@
-"""A corpus: deduplicated training and test text in a stable order, with an account of everything left out."""
+"""A corpus: deduplicated training and test text in a stable order, with a report of everything left out."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tapeout.config.corpus import Selection
-from tapeout.data.corpus.deduplication import drop_duplicates, drop_leaks
+from tapeout.config.corpus import RTL_SUFFIXES, Selection
 from tapeout.data.corpus.documents import Document, Tally, read_source
-from tapeout.data.io.empty import EmptyCorpus
-from tapeout.data.io.jsonl import write_json, write_jsonl
+from tapeout.data.io.jsonl import EmptyCorpus, write_json, write_jsonl
+from tapeout.data.rtl.comments import skeleton
 
 
 def read_sources(
     names: Sequence[str], folders: Sequence[Path], selection: Selection
 ) -> tuple[list[Document], dict[str, Tally]]:
-    """Documents of all sources, ordered by source and path, with the counts of each source.
+    """Return the documents of all sources, ordered by source and path, and the counts of each source.
 
     Args:
         names: names of the sources; they decide the order.
-        folders: each source's folder, in the order of ``names``.
-        selection: which files are taken.
+        folders: the folder of each source, in the order of ``names``.
+        selection: which files are read.
     """
     tallies = {name: Tally() for name in sorted(names)}
-    places = dict(zip(names, folders, strict=True))
-    documents = [each for name in tallies for each in read_source(name, places[name], selection, tallies[name])]
+    folder_of = dict(zip(names, folders, strict=True))
+    documents = [
+        document for name in tallies for document in read_source(name, folder_of[name], selection, tallies[name])
+    ]
     return documents, tallies
 
 
@@ -35,34 +37,70 @@ def write_corpus(
     is_test: Callable[[Document], bool],
     licences: Mapping[str, str],
 ) -> None:
-    """Make the folder ``output`` with train.jsonl, test.jsonl and report.json.
+    """Write train.jsonl, test.jsonl and report.json into the new folder ``output``.
 
     Raises:
-        EmptyCorpus: nothing is left to train on, or nothing to test on.
+        EmptyCorpus: the training or the test split is empty.
     """
     dropped: Counter[tuple[str, str]] = Counter()
-    test = drop_duplicates([each for each in documents if is_test(each)], dropped)
-    train = drop_duplicates([each for each in documents if not is_test(each)], dropped)
+    test = drop_duplicates([document for document in documents if is_test(document)], dropped)
+    train = drop_duplicates([document for document in documents if not is_test(document)], dropped)
     train = drop_leaks(train, test, dropped)
     for (source, reason), count in dropped.items():
         tallies[source].dropped[reason] += count
-    for part, rows in (("training", train), ("test", test)):
+    for split, rows in (("training", train), ("test", test)):
         if not rows:
-            left_out = sum((tally.dropped for tally in tallies.values()), Counter[str]())
-            reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(left_out.items()))
+            total = sum((tally.dropped for tally in tallies.values()), Counter[str]())
+            reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(total.items()))
             raise EmptyCorpus(
-                f"The {part} part of the corpus from {', '.join(tallies)} is empty "
+                f"The {split} split of the corpus from {', '.join(tallies)} is empty "
                 f"(left out: {reasons or 'there are no files'}).",
                 "Widen include, exclude or max_bytes in the corpus section, or name other sources.",
             )
     output.mkdir()
-    write_jsonl(output / "train.jsonl", (row(each, licences) for each in train))
-    write_jsonl(output / "test.jsonl", (row(each, licences) for each in test))
-    write_json(output / "report.json", account(train, test, tallies))
+    write_jsonl(output / "train.jsonl", (row(document, licences) for document in train))
+    write_jsonl(output / "test.jsonl", (row(document, licences) for document in test))
+    write_json(output / "report.json", report(train, test, tallies))
+
+
+def drop_duplicates(documents: list[Document], dropped: Counter[tuple[str, str]]) -> list[Document]:
+    """Return the first of each set of equal texts; count the others in ``dropped`` by source and reason."""
+    seen: set[str] = set()
+    unique = []
+    for document in documents:
+        if document.digest in seen:
+            dropped[document.source, "duplicate"] += 1
+        else:
+            seen.add(document.digest)
+            unique.append(document)
+    return unique
+
+
+def drop_leaks(train: list[Document], test: list[Document], dropped: Counter[tuple[str, str]]) -> list[Document]:
+    """Return ``train`` without the texts of ``test``, whether equal or equal but for comments and white space.
+
+    The copy in ``test`` stays: a test set must not change because training text was added.
+    """
+    exact = {document.digest for document in test}
+    similar = {skeleton_digest(document) for document in test}
+    clean = []
+    for document in train:
+        if document.digest in exact:
+            dropped[document.source, "also in test"] += 1
+        elif skeleton_digest(document) in similar:
+            dropped[document.source, "also in test, but for comments or white space"] += 1
+        else:
+            clean.append(document)
+    return clean
+
+
+def skeleton_digest(document: Document) -> bytes:
+    """Return the digest of the text reduced by ``skeleton``, as Verilog if the file's suffix says so."""
+    return hashlib.sha256(skeleton(document.text, document.path.endswith(RTL_SUFFIXES)).encode()).digest()
 
 
 def row(document: Document, licences: Mapping[str, str]) -> dict[str, str]:
-    """A document as a row of the corpus."""
+    """Return a document as a row of the corpus."""
     return {
         "text": document.text,
         "source": document.source,
@@ -72,12 +110,12 @@ def row(document: Document, licences: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def account(train: list[Document], test: list[Document], tallies: Mapping[str, Tally]) -> dict[str, Any]:
-    """Documents and UTF-8 bytes by part, in all and by source, and what was left out or repaired by source."""
+def report(train: list[Document], test: list[Document], tallies: Mapping[str, Tally]) -> dict[str, Any]:
+    """Return documents and UTF-8 bytes by split, and by source also what was left out or repaired."""
     sources = {
         name: {
-            "train": measure([each for each in train if each.source == name]),
-            "test": measure([each for each in test if each.source == name]),
+            "train": measure([document for document in train if document.source == name]),
+            "test": measure([document for document in test if document.source == name]),
             "dropped": dict(tally.dropped),
             "repaired": dict(tally.repaired),
         }
@@ -87,10 +125,10 @@ def account(train: list[Document], test: list[Document], tallies: Mapping[str, T
 
 
 def measure(documents: list[Document]) -> dict[str, int]:
-    """Number of documents and of UTF-8 bytes."""
-    return {"documents": len(documents), "bytes": sum(len(each.text.encode()) for each in documents)}
+    """Return the number of documents and of their UTF-8 bytes."""
+    return {"documents": len(documents), "bytes": sum(len(document.text.encode()) for document in documents)}
 
 
-def chosen(digest: str, share: float) -> bool:
-    """Whether a digest falls into a share of all digests: a choice that depends on nothing but the content."""
-    return int(digest[:16], 16) < share * 16.0**16
+def in_fraction(digest: str, fraction: float) -> bool:
+    """Return whether a digest falls into the given fraction of all digests: a choice by content alone."""
+    return int(digest[:16], 16) < fraction * 16.0**16

@@ -1,7 +1,7 @@
-"""From source folders to documents: which files, decoded how, and what was left out and why.
+"""Read the documents of a source, and count what is left out and why.
 
-A source holds archives, JSON Lines with a ``text`` field, or plain text files; each matching file is one document.
-Parquet files with a column ``text`` are read where a pattern ends in ``.parquet``: each row is a document.
+A source has archives, JSON Lines with a field ``text``, or plain text files; each selected file is one document. A
+parquet file with a column ``text`` is read if a pattern that selects it ends in ``.parquet``: each row is a document.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ class Document:
     Attributes:
         text: the text, with ``\\n`` line ends and no byte-order mark.
         source: name of the source (for RTL: the core).
-        path: path inside the source; with ``:line`` for rows of a JSONL file.
+        path: path inside the source; ``path:number`` for rows.
     """
 
     text: str
@@ -32,17 +32,17 @@ class Document:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the text's UTF-8 bytes, in hexadecimal digits."""
+        """SHA-256 of the text's UTF-8 bytes, in hexadecimal."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
 @dataclass
 class Tally:
-    """Counts of what happened to a source's files.
+    """Counts of a source's files.
 
     Attributes:
         dropped: files or documents left out, by reason.
-        repaired: documents by the repair that their text needed.
+        repaired: documents, by the repair that their text needed.
     """
 
     dropped: Counter[str] = field(default_factory=Counter)
@@ -50,10 +50,11 @@ class Tally:
 
 
 def read_source(name: str, folder: Path, selection: Selection, tally: Tally) -> list[Document]:
-    """All documents of one source, sorted by path; what is left out or repaired is counted in ``tally``.
+    """Return the documents of one source, sorted by path; count what is left out or repaired in ``tally``.
 
     Raises:
-        BrokenArchive, MalformedRow: as named.
+        UnreadableFile: a file is damaged.
+        MalformedRow: a line of a JSONL file has no text.
     """
     documents = []
     for path, content in sorted(files_of(folder, selection, tally)):
@@ -68,24 +69,24 @@ def read_source(name: str, folder: Path, selection: Selection, tally: Tally) -> 
 
 
 def files_of(folder: Path, selection: Selection, tally: Tally) -> Iterator[tuple[str, bytes]]:
-    """Yield path and bytes of each selected file in the source's folder."""
+    """Yield path and content of each selected file or row."""
 
-    def wanted(path: str, size: int) -> bool:
-        reason = refuse(path, size, selection)
+    def is_selected(path: str, size: int) -> bool:
+        reason = rejection(path, size, selection)
         if reason:
             tally.dropped[reason] += 1
         return not reason
 
-    for file in sorted(each for each in folder.rglob("*") if each.is_file()):
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = file.relative_to(folder).as_posix()
         if is_archive(file):
-            yield from read_archive(file, wanted)
+            yield from read_archive(file, is_selected)
         elif file.suffix == ".jsonl":
             for number, row in enumerate(read_jsonl(file, fields=("text",)), start=1):
                 yield f"{name}:{number}", row["text"].encode()
         elif _is_parquet(name, selection):
-            # imported here, because only a corpus with such a file needs it
-            from tapeout.data.io.parquet_texts import file_texts
+            # imported here: only the environment of a corpus with such a file has Arrow
+            from tapeout.data.io.parquet import file_texts
 
             for number, text in enumerate(file_texts(file, name, "text"), start=1):
                 content = (text or "").encode()
@@ -93,18 +94,18 @@ def files_of(folder: Path, selection: Selection, tally: Tally) -> Iterator[tuple
                     tally.dropped["too large"] += 1
                 else:
                     yield f"{name}:{number}", content
-        elif wanted(name, file.stat().st_size):
+        elif is_selected(name, file.stat().st_size):
             yield name, file.read_bytes()
 
 
 def _is_parquet(path: str, selection: Selection) -> bool:
-    """Whether a pattern that ends in ``.parquet`` takes a file; its size is judged row by row."""
+    """Return whether a pattern that ends in ``.parquet`` selects a file; size limits apply to its rows."""
     patterns = [pattern for pattern in selection.include if pattern.endswith(".parquet")]
-    return any(fnmatchcase(f"/{path}", pattern) for pattern in patterns) and not refuse(path, 0, selection)
+    return any(fnmatchcase(f"/{path}", pattern) for pattern in patterns) and not rejection(path, 0, selection)
 
 
-def refuse(path: str, size: int, selection: Selection) -> str:
-    """Why a file is left out, or an empty string: patterns match the path with a leading ``/``."""
+def rejection(path: str, size: int, selection: Selection) -> str:
+    """Return why a file is left out, or an empty string; patterns match the path with a leading ``/``."""
     rooted = f"/{path}"
     if not any(fnmatchcase(rooted, pattern) for pattern in selection.include):
         return "other kind"
@@ -114,9 +115,9 @@ def refuse(path: str, size: int, selection: Selection) -> str:
 
 
 def decode(content: bytes, tally: Tally) -> str | None:
-    """Text of a file, or None for binary content.
+    """Return the text of a file, or None if it is binary.
 
-    UTF-8 where it is valid, else Latin-1, in which every byte has a meaning: old RTL has accented names in comments.
+    UTF-8 if it is valid, else Latin-1, in which every byte has a meaning: old RTL has accented names in comments.
     """
     if b"\0" in content:
         return None

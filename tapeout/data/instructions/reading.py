@@ -22,7 +22,7 @@ from tapeout.config.instructions import FormatOptions
 from tapeout.data.instructions.record import Record
 from tapeout.data.instructions.report import BadRow, BrokenFile, ImportReport
 from tapeout.data.instructions.text import has_surrogates
-from tapeout.data.io.names import readable
+from tapeout.data.io.text import printable_name
 
 GZIP, UTF_8, UTF_16 = b"\x1f\x8b", b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 CHUNK = 1 << 20
@@ -76,7 +76,7 @@ def read_records(folders: Mapping[str, Path], options: FormatOptions, report: Im
     """
     for source, folder in folders.items():
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            name = readable(path.relative_to(folder).as_posix())
+            name = printable_name(path.relative_to(folder).as_posix())
             if not fnmatchcase(name, options.files):
                 report.drop("file of another name")
                 continue

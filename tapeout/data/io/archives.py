@@ -1,7 +1,7 @@
-"""Reading files out of wheels, zip and tar archives, in memory.
+"""Read the files in wheels, zip and tar archives without extracting them.
 
-Nothing is extracted to disk, so a hostile member name (``../../etc``) is only ever a label, and links and devices are
-no files. The caller decides by name and announced size before a byte is unpacked; more than announced is never read.
+Nothing is written to disk, so a hostile member name (``../../etc``) is only a label. Links and devices are skipped. The
+caller selects members by name and announced size before a byte is unpacked; more than announced is never read.
 """
 
 import lzma
@@ -9,15 +9,17 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from tapeout.errors import TapeoutError
 
-Wanted = Callable[[str, int], bool]
-"""Told a member's name and size in bytes, says whether to read it."""
+Selector = Callable[[str, int], bool]
+"""Whether to read a member, by its name and size in bytes."""
 
 SUFFIXES = (".zip", ".whl", ".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz")
-"""What an archive is called; one that is cut off is none by its content."""
+"""Names of archives; a truncated archive is recognized by its name only."""
 DAMAGE = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -27,63 +29,73 @@ DAMAGE = (
     OSError,
     RuntimeError,  # zipfile: an encrypted member
     NotImplementedError,  # zipfile: an unknown compression
-    ValueError,  # tarfile: numbers in a header; zipfile: a place before the file's beginning
+    ValueError,  # tarfile: numbers in a header; zipfile: a negative offset
 )
 LINK_MODE, TYPE_MASK = 0o120000, 0o170000
 
 
-class BrokenArchive(TapeoutError):
-    """An archive cannot be read to its end."""
+class UnreadableFile(TapeoutError):
+    """A file is damaged, or its content is not what its name says."""
 
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"The archive {path} cannot be read: {reason}.", "Check the source: is it what it should be?")
+    def __init__(self, path: Path | str, reason: str) -> None:
+        super().__init__(f"{path} cannot be read: {reason}.", "Correct the file in the source; nothing was skipped.")
         self.reason = reason
 
 
-def is_archive(path: Path) -> bool:
-    """Whether ``path`` is a zip or tar archive, by content.
+def is_archive(path: Path, name: str = "") -> bool:
+    """Return whether a file is a zip or tar archive, by its content.
+
+    Args:
+        path: the file.
+        name: the file's name in error messages; ``path`` if empty.
 
     Raises:
-        BrokenArchive: by its name it is one, and by its content it is not.
+        UnreadableFile: its name is that of an archive, and its content is not.
     """
-    try:
+    with archive_errors(name or path):
         found = zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
-    except DAMAGE as error:
-        raise BrokenArchive(path, str(error)) from error
     if not found and path.name.lower().endswith(SUFFIXES):
-        raise BrokenArchive(path, "it is neither a zip nor a tar archive, or it is cut off")
+        raise UnreadableFile(name or path, "it is neither a zip nor a tar archive, or it is truncated")
     return found
 
 
-def read_archive(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of the wanted ordinary files, in the archive's own order.
+@contextmanager
+def archive_errors(name: Path | str) -> Iterator[None]:
+    """Turn the exceptions of the archive libraries into ``UnreadableFile``."""
+    try:
+        yield
+    except DAMAGE as error:
+        raise UnreadableFile(name, str(error) or type(error).__name__) from error
+
+
+def members(path: Path, wanted: Selector) -> Iterator[tuple[str, IO[bytes]]]:
+    """Yield name and stream of the selected ordinary files, in the archive's order.
+
+    A stream is valid until the next one is requested. Wrap the iteration in ``archive_errors``, which also covers the
+    reading of the streams.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                link = (info.external_attr >> 16) & TYPE_MASK == LINK_MODE
+                if not info.filename.endswith("/") and not link and wanted(info.filename, info.file_size):
+                    with archive.open(info) as stream:
+                        yield info.filename, stream
+    else:
+        with tarfile.open(path) as tar:
+            for member in tar:
+                if member.isreg() and wanted(member.name, member.size):
+                    content = tar.extractfile(member)
+                    if content is not None:
+                        yield member.name, content
+
+
+def read_archive(path: Path, wanted: Selector) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of the selected ordinary files, in the archive's order.
 
     Raises:
-        BrokenArchive: the archive is cut, damaged or encrypted.
+        UnreadableFile: the archive is truncated, damaged or encrypted.
     """
-    try:
-        if zipfile.is_zipfile(path):
-            yield from read_zip(path, wanted)
-        else:
-            yield from read_tar(path, wanted)
-    except DAMAGE as error:
-        raise BrokenArchive(path, str(error)) from error
-
-
-def read_zip(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
-    """``read_archive`` for zip files and wheels."""
-    with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
-            link = (member.external_attr >> 16) & TYPE_MASK == LINK_MODE
-            if not member.filename.endswith("/") and not link and wanted(member.filename, member.file_size):
-                yield member.filename, archive.read(member)
-
-
-def read_tar(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
-    """``read_archive`` for tar files, compressed or not."""
-    with tarfile.open(path) as archive:
-        for member in archive:
-            if member.isreg() and wanted(member.name, member.size):
-                stream = archive.extractfile(member)
-                if stream is not None:
-                    yield member.name, stream.read()
+    with archive_errors(path):
+        for name, stream in members(path, wanted):
+            yield name, stream.read()

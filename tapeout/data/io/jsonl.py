@@ -1,7 +1,7 @@
-"""JSON Lines: one canonical way to write, one strict way to read.
+"""JSON Lines: one canonical form to write, one strict way to read.
 
-Written lines have sorted keys and UTF-8 text, so that equal rows are equal bytes. Reading never skips a line in
-silence (fault F28): a bad one is a named error with the file and the number of the line.
+Written lines have sorted keys and UTF-8 text, so that equal rows are equal bytes. Reading never skips a line silently:
+a malformed one raises an error with the file and the line number.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,18 +14,22 @@ from tapeout.errors import TapeoutError
 
 
 class MalformedRow(TapeoutError):
-    """A line of a JSONL file is not a JSON object with the fields that it needs."""
+    """A line of a JSONL file is not a JSON object with the required fields."""
 
     def __init__(self, path: Path, line: int, reason: str) -> None:
         super().__init__(f"{path}, line {line}: {reason}.", "Correct the line or remove it; nothing was skipped.")
         self.line = line
 
 
-def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Write ``rows``, one canonical line each; return their number.
+class EmptyCorpus(TapeoutError):
+    """A corpus, or a part of one, has no text."""
 
-    The lines go to a file beside ``path`` that gets its name when all are written: if making a row fails, there is no
-    half-written file.
+
+def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
+    """Write ``rows`` as canonical lines and return their number.
+
+    The lines go to a temporary file that is renamed to ``path`` at the end: if producing a row fails, no incomplete
+    file is left.
     """
     count = 0
     unfinished = path.with_name(f".{path.name}.unfinished")
@@ -45,10 +49,10 @@ def read_jsonl(path: Path, fields: tuple[str, ...] = ()) -> Iterator[dict[str, A
 
     Args:
         path: the file.
-        fields: names of fields that each row must have, with a string as value.
+        fields: fields that each row must have, with a string as value.
 
     Raises:
-        MalformedRow: a line is no JSON object, or lacks one of ``fields``.
+        MalformedRow: a line is not a JSON object, or lacks one of ``fields``.
     """
     blank = None
     with path.open("rb") as stream:
@@ -68,7 +72,7 @@ def parse_row(path: Path, number: int, line: bytes, fields: tuple[str, ...]) -> 
     except orjson.JSONDecodeError as error:
         raise MalformedRow(path, number, f"not JSON ({error})") from error
     if not isinstance(row, dict):
-        raise MalformedRow(path, number, f"a JSON object is needed, not {type(row).__name__}")
+        raise MalformedRow(path, number, f"expected a JSON object, not {type(row).__name__}")
     for name in fields:
         if not isinstance(row.get(name), str):
             raise MalformedRow(path, number, f"field {name!r} is missing or not a string")
@@ -76,6 +80,36 @@ def parse_row(path: Path, number: int, line: bytes, fields: tuple[str, ...]) -> 
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a small canonical JSON file for people: sorted keys, indented."""
+    """Write a small canonical JSON file for human readers: sorted keys, indented."""
     options = orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
     path.write_bytes(orjson.dumps(value, option=options))
+
+
+def read_texts(path: Path) -> list[str]:
+    """Return the texts of a JSONL corpus, in file order.
+
+    Raises:
+        MalformedRow: a line is not a JSON object with a string ``text``.
+        EmptyCorpus: there is no text.
+    """
+    return [row["text"] for row in _corpus_rows(path, ("text",))]
+
+
+def read_texts_by_source(path: Path) -> dict[str, list[str]]:
+    """Return the texts of a JSONL corpus by source, sorted by its name, and in file order inside a source.
+
+    Raises:
+        MalformedRow: a line is not a JSON object with the strings ``text`` and ``source``.
+        EmptyCorpus: there is no text.
+    """
+    texts: dict[str, list[str]] = {}
+    for row in _corpus_rows(path, ("text", "source")):
+        texts.setdefault(row["source"], []).append(row["text"])
+    return dict(sorted(texts.items()))
+
+
+def _corpus_rows(path: Path, fields: tuple[str, ...]) -> list[dict[str, Any]]:
+    rows = list(read_jsonl(path, fields))
+    if not any(row["text"] for row in rows):
+        raise EmptyCorpus(f"{path.name} has no text.", "See report.json beside it for what was dropped and why.")
+    return rows

@@ -1,4 +1,4 @@
-"""Work shared out over processes; the results come in the order of the work, so that their number changes nothing."""
+"""Distribute work over processes; results arrive in the order of the work, whatever the number of processes."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -12,107 +12,109 @@ from typing import Any, TypeVar
 
 from tapeout.errors import TapeoutError
 
-Given = TypeVar("Given")
-Made = TypeVar("Made")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
-AHEAD = 3
-"""Pieces of work for each process that are under way: bounds the memory, whatever the length of the work."""
+QUEUED_ITEMS = 3
+"""Items in progress per process: bounds the memory, whatever the amount of work."""
 
 
 class ProcessLost(TapeoutError):
-    """A process that shared in the work was ended from outside."""
+    """A worker process was terminated from outside."""
 
     def __init__(self) -> None:
         super().__init__(
-            "A process of this step ended in the middle of its work, perhaps because the memory was used up.",
-            "Run again; give the step more memory or fewer threads if it happens again.",
+            "A worker process of this step was terminated, perhaps because the memory was exhausted.",
+            "Run again; if it happens again, give the step more memory or fewer threads.",
         )
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A named error on its way out of a process: pickle would call its class with its words alone, and fail.
+    """A ``TapeoutError`` in a form that can be pickled.
+
+    Pickle would call the error's class with its message alone, and fail for classes with other parameters.
 
     Attributes:
-        kind: the class.
-        words: what the exception was made with.
+        kind: class of the error.
+        arguments: of the exception.
         state: its attributes.
     """
 
     kind: type[TapeoutError]
-    words: tuple[Any, ...]
+    arguments: tuple[Any, ...]
     state: dict[str, Any]
 
     @property
     def error(self) -> TapeoutError:
         """The error itself."""
-        error = self.kind.__new__(self.kind, *self.words)
+        error = self.kind.__new__(self.kind, *self.arguments)
         error.__dict__.update(self.state)
         return error
 
 
-_failed: Failure | None = None
+_start_failure: Failure | None = None
 
 
 def in_order(
-    function: Callable[[Given], Made],
-    work: Iterable[Given],
+    function: Callable[[Item], Result],
+    work: Iterable[Item],
     workers: int,
     start: Callable[[], None] | None = None,
     forked: bool = False,
-) -> Iterator[Made]:
-    """``map(function, work)`` over ``workers`` processes, with a bounded number of pieces under way.
+) -> Iterator[Result]:
+    """Yield ``map(function, work)``, computed by ``workers`` processes with a bounded number of items in progress.
 
     Args:
-        function: of a module's top level; it must not depend on what it was called with before.
-        work: is read by this process, as it is needed.
-        workers: processes; one does without any other.
-        start: called once in each process before its first piece.
-        forked: the processes are copies of this one, which are there at once; only where no thread runs here, and
+        function: a module's top-level function; its result must not depend on earlier calls.
+        work: the items; this process reads them as they are needed.
+        workers: number of processes; with one, everything runs in this process.
+        start: called once in each process before its first item.
+        forked: fork this process, which starts faster than a new one. Allowed only while no thread runs here, and if
             ``function`` calls no library that has threads of its own.
 
     Raises:
-        TapeoutError: what ``function`` or ``start`` raises, whichever process it was in.
-        ProcessLost: a process ended from outside.
+        TapeoutError: whatever ``function`` or ``start`` raises, in any process.
+        ProcessLost: a process was terminated from outside.
     """
     if workers <= 1:
         if start is not None:
             start()
         yield from map(function, work)
         return
-    # forked children inherit the threads' locks of libraries that are loaded here
+    # by default not forked: forked children inherit the locks of the threads of loaded libraries
     context = get_context("fork" if forked else "spawn")
-    pieces = iter(work)
-    guarded = partial(_made, function)
+    items = iter(work)
+    guarded = partial(_call, function)
     try:
         with ProcessPoolExecutor(workers, context, partial(_begin, start)) as pool:
-            under_way: deque[Future[Made | Failure]] = deque(
-                pool.submit(guarded, piece) for piece in islice(pieces, AHEAD * workers)
+            queue: deque[Future[Result | Failure]] = deque(
+                pool.submit(guarded, item) for item in islice(items, QUEUED_ITEMS * workers)
             )
-            while under_way:
-                made = under_way.popleft().result()
-                if isinstance(made, Failure):
-                    raise made.error
-                for piece in islice(pieces, 1):
-                    under_way.append(pool.submit(guarded, piece))
-                yield made
+            while queue:
+                result = queue.popleft().result()
+                if isinstance(result, Failure):
+                    raise result.error
+                for item in islice(items, 1):
+                    queue.append(pool.submit(guarded, item))
+                yield result
     except BrokenProcessPool as error:
         raise ProcessLost from error
 
 
 def _begin(start: Callable[[], None] | None) -> None:
-    global _failed
+    global _start_failure
     try:
         if start is not None:
             start()
     except TapeoutError as error:
-        _failed = Failure(type(error), error.args, error.__dict__)
+        _start_failure = Failure(type(error), error.args, error.__dict__)
 
 
-def _made(function: Callable[[Given], Made], piece: Given) -> Made | Failure:
-    if _failed is not None:
-        return _failed
+def _call(function: Callable[[Item], Result], item: Item) -> Result | Failure:
+    if _start_failure is not None:
+        return _start_failure
     try:
-        return function(piece)
+        return function(item)
     except TapeoutError as error:
         return Failure(type(error), error.args, error.__dict__)

@@ -1,53 +1,53 @@
-"""The blend of a corpus in shards: which data set is drawn from how often, so that each component has its share."""
+"""Weights of the data sets of a sharded corpus, so that each component has its fraction of the training tokens."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tapeout.config.pretraining import BlendJob
-from tapeout.data.io.empty import EmptyCorpus
+from tapeout.data.io.jsonl import EmptyCorpus
 
 PREFIX = "pretraining/tokens"
-"""Where the shards' data sets lie below ``results/``."""
+"""Folder of the shards' data sets, relative to ``results/``."""
 
 
 def blend(reports: Sequence[Mapping[str, Mapping[str, int]]], job: BlendJob) -> dict[str, Any]:
-    """Counts and shares by component, and the data sets with their weights in Megatron-core's form.
+    """Return counts and fractions by component, and the weighted data sets as Megatron-core's ``data_path``.
 
-    Inside a component each shard counts by its tokens, so that its documents are all drawn equally often.
+    Inside a component a shard is weighted by its tokens, so that all documents are drawn equally often.
 
     Args:
-        reports: of the shards' tokens, in the order of ``job.shards``.
-        job: weights, and the names of the shards.
+        reports: reports of the shards' tokens, in the order of ``job.shards``.
+        job: weights of the components, and names of the shards.
 
     Raises:
-        EmptyCorpus: nothing is left of a component.
+        EmptyCorpus: a component has no tokens.
     """
     counts = {component: Counter[str]() for component in sorted(job.weights)}
     for report in reports:
-        for component, each in report.items():
-            counts[component] += Counter(each)
-    for component, each in counts.items():
-        if not each["tokens"]:
+        for component, part in report.items():
+            counts[component] += Counter(part)
+    for component, count in counts.items():
+        if not count["tokens"]:
             raise EmptyCorpus(
-                f"Nothing is left of component {component} of the pretraining corpus.",
-                "The files report.json in results/pretraining/ say why; name other sources, or ask for less.",
+                f"The component {component} of the pretraining corpus has no tokens.",
+                "See report.json of the documents and shards for the reasons; name other sources, or relax limits.",
             )
-    total = sum(each["tokens"] for each in counts.values())
-    whole = sum(job.weights.values())
-    shares = {component: job.weights[component] / whole for component in counts}
+    total = sum(count["tokens"] for count in counts.values())
+    total_weight = sum(job.weights.values())
+    fractions = {component: job.weights[component] / total_weight for component in counts}
     paths: list[str | float] = []
     for shard, report in zip(job.shards, reports, strict=True):
         for component in sorted(report):
-            weight = shares[component] * report[component]["tokens"] / counts[component]["tokens"]
+            weight = fractions[component] * report[component]["tokens"] / counts[component]["tokens"]
             paths += [weight, f"{PREFIX}/{shard}/{component}"]
     components = {
         component: {
-            **each,
-            "raw_share": each["tokens"] / total,
-            "share": shares[component],
-            "repeats": shares[component] * total / each["tokens"],
+            **count,
+            "raw_fraction": count["tokens"] / total,
+            "fraction": fractions[component],
+            "repeats": fractions[component] * total / count["tokens"],
         }
-        for component, each in counts.items()
+        for component, count in counts.items()
     }
     return {"tokens": total, "components": components, "data_path": paths}

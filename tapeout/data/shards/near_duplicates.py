@@ -1,8 +1,8 @@
-"""Near duplicates over all shards, by locality-sensitive hashing of their signatures.
+"""Near duplicates across all shards, by locality-sensitive hashing of signatures.
 
-A document goes if one that is near it has a smaller digest, whatever becomes of that one. So a new document decides
-only about those that are near it: the lists of all other shards stay as they are, and with them what is made of the
-shards. (To take whole clusters would drop a little more, and let one document join clusters all over the corpus.)
+A document is dropped if a near duplicate of it has a smaller digest, whether or not that one is dropped too. So a new
+document affects only its own near duplicates, and the lists of all other shards stay as they are. (Dropping all but one
+of a cluster would remove slightly more, but one document could join clusters all over the corpus.)
 """
 
 import tempfile
@@ -15,91 +15,97 @@ from numpy.typing import NDArray
 
 from tapeout.config.pretraining import NearDuplicates
 from tapeout.data.io.jsonl import write_json, write_jsonl
-from tapeout.data.shards.minhash import Signatures
+from tapeout.data.shards.signatures import Signatures
 
-AT_ONCE = 2**16
-"""Signatures, or pairs of them, that are looked at in one step: 64 MB."""
+CHUNK = 2**16
+"""Signatures, or pairs of them, that are processed in one step: 64 MB."""
 
-Places = NDArray[np.int64]
+Indices = NDArray[np.int64]
 
 
-class Stored:
-    """Signatures in a file. Each question maps it anew, so that no more stays in memory than was asked for."""
+class SignatureFile:
+    """Signatures in a file. Each access maps the file anew, so that only what was requested stays in memory."""
 
     def __init__(self, file: IO[bytes], shape: tuple[int, int]) -> None:
         self.file = file
         self.shape = shape
 
     def __getitem__(self, wanted: Any) -> Signatures:
-        found: Signatures = np.memmap(self.file, dtype=np.uint32, mode="r", shape=self.shape)[wanted]
-        return found
+        part: Signatures = np.memmap(self.file, dtype=np.uint32, mode="r", shape=self.shape)[wanted]
+        return part
 
 
-class Pairs:
-    """Who goes because of whom, found pair by pair."""
+class NearMatches:
+    """Near duplicates found so far.
 
-    def __init__(self, signatures: Signatures | Stored, threshold: float) -> None:
+    Attributes:
+        match: for each document the index of the near duplicate because of which it is dropped, or -1.
+        equal: for each dropped document the number of equal numbers in the two signatures.
+    """
+
+    def __init__(self, signatures: Signatures | SignatureFile, threshold: float) -> None:
         self.signatures = signatures
-        self.needed = int(np.ceil(threshold * signatures.shape[1] - 1e-9))
-        self.near = np.full(signatures.shape[0], -1, dtype=np.int64)
+        self.min_equal = int(np.ceil(threshold * signatures.shape[1] - 1e-9))
+        self.match = np.full(signatures.shape[0], -1, dtype=np.int64)
         self.equal = np.zeros(signatures.shape[0], dtype=np.int32)
 
-    def compare(self, first: Places, second: Places, unless_gone: bool = False) -> None:
-        """Note for each of ``second`` that is near its ``first`` that it goes.
+    def compare(self, first: Indices, second: Indices, skip_matched: bool = False) -> None:
+        """Compare pairs of documents, and record the matches of the second ones.
 
         Args:
-            first: smaller ones.
-            second: each is named once.
-            unless_gone: leave out of ``second`` what was found already.
+            first: documents with the smaller digests.
+            second: documents with the larger digests, each at most once.
+            skip_matched: skip pairs whose second document has a match already.
         """
-        if unless_gone:
-            waiting = self.near[second] < 0
-            first, second = first[waiting], second[waiting]
-        for start in range(0, len(first), AT_ONCE):
-            one, other = first[start : start + AT_ONCE], second[start : start + AT_ONCE]
+        if skip_matched:
+            unmatched = self.match[second] < 0
+            first, second = first[unmatched], second[unmatched]
+        for start in range(0, len(first), CHUNK):
+            one, other = first[start : start + CHUNK], second[start : start + CHUNK]
             equal = (self.signatures[one] == self.signatures[other]).sum(axis=1)
-            found = equal >= self.needed
-            self.near[other[found]] = one[found]
-            self.equal[other[found]] = equal[found]
+            near = equal >= self.min_equal
+            self.match[other[near]] = one[near]
+            self.equal[other[near]] = equal[near]
 
-    def bucket(self, members: Places) -> None:
-        """Note of each member that has not gone yet the first before it that it is near, gone or not.
+    def compare_bucket(self, members: Indices) -> None:
+        """Match each unmatched member of a bucket with the first near duplicate before it.
 
-        The first member having been compared with all; ``members`` are sorted.
+        Args:
+            members: sorted indices; the first one has been compared with all others.
         """
         rest = members[1:]
-        for place in np.flatnonzero(self.near[rest] < 0).tolist():
-            for start in range(0, place, AT_ONCE):
-                before = rest[start : min(start + AT_ONCE, place)]
-                equal = (self.signatures[before] == self.signatures[rest[place]]).sum(axis=1)
-                found = np.flatnonzero(equal >= self.needed)
-                if len(found):
-                    self.near[rest[place]] = before[found[0]]
-                    self.equal[rest[place]] = equal[found[0]]
+        for index in np.flatnonzero(self.match[rest] < 0).tolist():
+            for start in range(0, index, CHUNK):
+                before = rest[start : min(start + CHUNK, index)]
+                equal = (self.signatures[before] == self.signatures[rest[index]]).sum(axis=1)
+                near = np.flatnonzero(equal >= self.min_equal)
+                if len(near):
+                    self.match[rest[index]] = before[near[0]]
+                    self.equal[rest[index]] = equal[near[0]]
                     break
 
 
-def find(signatures: Signatures | Stored, settings: NearDuplicates) -> Pairs:
-    """Go through all bands. Documents stand in the order of their digests."""
-    pairs = Pairs(signatures, settings.threshold)
+def find(signatures: Signatures | SignatureFile, settings: NearDuplicates) -> NearMatches:
+    """Find the near duplicates among documents that are sorted by digest."""
+    matches = NearMatches(signatures, settings.threshold)
     rows = settings.permutations // settings.bands
     for band in range(settings.bands):
         columns = slice(band * rows, (band + 1) * rows)
         keys = np.empty(signatures.shape[0], dtype=np.uint64)
-        for start in range(0, len(keys), AT_ONCE):
-            keys[start : start + AT_ONCE] = _keys(signatures[start : start + AT_ONCE, columns])
+        for start in range(0, len(keys), CHUNK):
+            keys[start : start + CHUNK] = _keys(signatures[start : start + CHUNK, columns])
         order = np.argsort(keys, kind="stable")
-        again = np.flatnonzero(keys[order[1:]] == keys[order[:-1]]) + 1  # who has the key of the one before
+        repeats = np.flatnonzero(keys[order[1:]] == keys[order[:-1]]) + 1  # positions with the key of the one before
         heads = np.arange(len(order))
-        heads[again] = 0
+        heads[repeats] = 0
         heads = np.maximum.accumulate(heads) if len(heads) else heads
-        pairs.compare(order[heads[again]], order[again], unless_gone=True)
-        starts, sizes = np.unique(heads[again], return_counts=True)
-        left = np.concatenate([[0], np.cumsum(pairs.near[order] < 0)])
-        left = left[starts + sizes + 1] - left[starts + 1]
-        for start, size in zip(starts[left > 0], sizes[left > 0], strict=True):
-            pairs.bucket(order[start : start + size + 1])
-    return pairs
+        matches.compare(order[heads[repeats]], order[repeats], skip_matched=True)
+        starts, sizes = np.unique(heads[repeats], return_counts=True)
+        unmatched = np.concatenate([[0], np.cumsum(matches.match[order] < 0)])
+        unmatched = unmatched[starts + sizes + 1] - unmatched[starts + 1]
+        for start, size in zip(starts[unmatched > 0], sizes[unmatched > 0], strict=True):
+            matches.compare_bucket(order[start : start + size + 1])
+    return matches
 
 
 def _keys(columns: Signatures) -> NDArray[np.uint64]:
@@ -111,34 +117,34 @@ def _keys(columns: Signatures) -> NDArray[np.uint64]:
 
 
 def write_near(folders: Sequence[Path], names: Sequence[str], output: Path, settings: NearDuplicates) -> None:
-    """Write for each shard which of its documents go, because of whom, and how alike they are; and report.json.
+    """Write the dropped documents of each shard, with match and similarity, and report.json into a new folder.
 
     Args:
-        folders: each shard's signatures, in the order of the shards: the documents' digests are then in order.
-        names: of the shards.
-        output: is made.
-        settings: as the signatures were made with.
+        folders: signatures of each shard, in the order of the shards, which is that of the documents' digests.
+        names: names of the shards.
+        output: the folder to create.
+        settings: parameters, the same as for the signatures.
     """
     output.mkdir()
     digests = [np.load(folder / "digests.npy") for folder in folders]
     bounds = np.cumsum([0, *map(len, digests)])
     with tempfile.TemporaryFile() as file:
-        # in a file, because the signatures of a large corpus do not fit the memory
+        # in a file, because the signatures of a large corpus do not fit into memory
         for folder in folders:
             file.write(np.load(folder / "minhash.npy").tobytes())
         file.flush()
-        pairs = find(Stored(file, (int(bounds[-1]), settings.permutations)), settings)
-    everyone = np.concatenate(digests)
+        matches = find(SignatureFile(file, (int(bounds[-1]), settings.permutations)), settings)
+    digest = np.concatenate(digests)
     for name, start, end in zip(names, bounds[:-1], bounds[1:], strict=True):
-        gone = start + np.flatnonzero(pairs.near[start:end] >= 0)
+        dropped = start + np.flatnonzero(matches.match[start:end] >= 0)
         rows = (
             {
-                "digest": everyone[place].tobytes().hex(),
-                "like": everyone[pairs.near[place]].tobytes().hex(),
-                "similarity": round(int(pairs.equal[place]) / settings.permutations, 4),
+                "digest": digest[index].tobytes().hex(),
+                "like": digest[matches.match[index]].tobytes().hex(),
+                "similarity": round(int(matches.equal[index]) / settings.permutations, 4),
             }
-            for place in gone
+            for index in dropped
         )
         write_jsonl(output / f"{name}.jsonl", rows)
-    report = {"documents": int(bounds[-1]), "near duplicates": int((pairs.near >= 0).sum())}
+    report = {"documents": int(bounds[-1]), "near duplicates": int((matches.match >= 0).sum())}
     write_json(output / "report.json", report)

@@ -1,12 +1,11 @@
-"""From a folder of anything to raw documents, one after another: text files, JSON Lines, parquet, archives of these.
+"""Raw documents of a source's folder: text files, JSON Lines, parquet, and archives of these, as a stream.
 
-Nothing is held but one file of text, one line, or one batch of a parquet file. Arrow decompresses and reads parquet.
+Memory is bounded by one text file, one line, or one batch of a parquet file. Arrow decompresses and reads parquet.
 """
 
 import io
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -14,30 +13,30 @@ from typing import IO
 import pyarrow
 
 from tapeout.config.corpus import Selection
-from tapeout.data.corpus.documents import refuse
-from tapeout.data.io.archive_streams import members, named, opened_as_archive
+from tapeout.data.corpus.documents import rejection
+from tapeout.data.io.archives import UnreadableFile, archive_errors, is_archive, members
 from tapeout.data.io.jsonl import MalformedRow
-from tapeout.data.io.names import readable
-from tapeout.data.io.parquet_texts import UnreadableFile, parquet_texts
-from tapeout.data.io.text_row import text_row
+from tapeout.data.io.parquet import arrow_errors, parquet_texts
+from tapeout.data.io.text import printable_name
+from tapeout.data.io.text_rows import text_row
 
 CODECS = {".gz": "gzip", ".zst": "zstd"}
-ROWS = (".jsonl", ".ndjson")
-LONGEST_LINE = 2**28
-"""Bytes. A longer line is no row of text but a file without line ends."""
-LONG_LINE = 2**24
-"""Bytes above which a line is parsed where it is read."""
+ROW_SUFFIXES = (".jsonl", ".ndjson")
+MAX_LINE_BYTES = 2**28
+"""A longer line is no row of text but a file without line ends."""
+MAX_DEFERRED_LINE_BYTES = 2**24
+"""Longer lines are parsed by the reading process, because several of them in transit would fill the memory."""
 
 
 @dataclass(frozen=True)
 class Raw:
-    """A document as it is found.
+    """A document before decoding.
 
     Attributes:
-        path: where, inside the source. Rows have no number: one row more must not change what all others are.
-        content: bytes of a text file or of a line of JSON; text of a parquet row, None if there is none.
-        line: number of a line of JSON, for messages; 0 for anything else.
-        licence: what the row says of itself.
+        path: path inside the source. Rows have no number: inserting one row must not change all others.
+        content: bytes of a text file or of a line of JSON; text of a parquet row, None if it has none.
+        line: number of a line of JSON, for error messages; 0 for anything else.
+        licence: licence that the row states itself.
     """
 
     path: str
@@ -47,37 +46,46 @@ class Raw:
 
 
 def raw_documents(folder: Path, selection: Selection, field: str, dropped: Counter[str]) -> Iterator[Raw]:
-    """Every selected document of a source's folder, by sorted path.
+    """Yield every selected document of a source's folder, by sorted path.
 
     Args:
-        folder: of the source; links are not followed out of it.
-        selection: patterns over the paths of files, also of files in archives; and the largest text file.
+        folder: folder of the source; links are not followed.
+        selection: patterns over the paths of files, also of files in archives; and the maximum size of a text file.
         field: column of parquet files.
-        dropped: is told of files that are left out.
+        dropped: incremented by the reason for each file that is left out.
 
     Raises:
-        BrokenArchive, MalformedRow, UnreadableFile: nothing is skipped in silence (F28).
+        UnreadableFile: a file is damaged.
+        MalformedRow: a line is not a row with a text.
     """
 
-    def wanted(path: str, size: int) -> bool:
-        # the size of rows is judged row by row, that of compressed text when it is read
-        judged = 0 if _kind(path) != "text" or _codec(path) else size
-        reason = refuse(path, judged, selection)
+    def is_selected(path: str, size: int) -> bool:
+        # size limits apply to each row of a file with rows, and to compressed text when it is read
+        limited = 0 if _kind(path) != "text" or _codec(path) else size
+        reason = rejection(path, limited, selection)
         dropped[reason] += 1
         return not reason
 
-    for file in sorted(each for each in folder.rglob("*") if each.is_file() and not each.is_symlink()):
+    for file in sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()):
         name = file.relative_to(folder).as_posix()
-        if _kind(name) == "text" and opened_as_archive(file, readable(name)):
+        if _kind(name) == "text" and _is_archive(file, printable_name(name)):
             seen = dropped.total()
-            with named(readable(name)):
-                for member, stream in members(file, wanted):
-                    yield from _documents(readable(member), stream, selection, field, dropped)
+            with archive_errors(printable_name(name)):
+                for member, stream in members(file, is_selected):
+                    yield from _documents(printable_name(member), stream, selection, field, dropped)
             dropped["archive without a file"] += dropped.total() == seen
-        elif wanted(name, file.stat().st_size):
+        elif is_selected(name, file.stat().st_size):
             with file.open("rb") as stream:
-                yield from _documents(readable(name), stream, selection, field, dropped)
+                yield from _documents(printable_name(name), stream, selection, field, dropped)
     del dropped[""]
+
+
+def _is_archive(path: Path, name: str) -> bool:
+    if is_archive(path, name):
+        return True
+    if name.lower().endswith(".tar.zst"):
+        raise UnreadableFile(name, "tar archives compressed with zstd are not supported; compress it with gzip")
+    return False
 
 
 def _codec(path: str) -> str:
@@ -87,19 +95,11 @@ def _codec(path: str) -> str:
 def _kind(path: str) -> str:
     name = PurePosixPath(path.lower())
     suffix = name.with_suffix("").suffix if name.suffix in CODECS else name.suffix
-    return "rows" if suffix in ROWS else "parquet" if suffix == ".parquet" else "text"
-
-
-@contextmanager
-def _named(path: str) -> Iterator[None]:
-    try:
-        yield
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise UnreadableFile(path, (str(error) or type(error).__name__).splitlines()[0].rstrip(".")) from error
+    return "rows" if suffix in ROW_SUFFIXES else "parquet" if suffix == ".parquet" else "text"
 
 
 def _documents(path: str, file: IO[bytes], selection: Selection, field: str, dropped: Counter[str]) -> Iterator[Raw]:
-    with _named(path):
+    with arrow_errors(path):
         stream = file
         if codec := _codec(path):
             stream = io.BufferedReader(pyarrow.CompressedInputStream(pyarrow.PythonFile(file, "r"), codec), 2**20)
@@ -118,19 +118,18 @@ def _documents(path: str, file: IO[bytes], selection: Selection, field: str, dro
 
 def _rows(path: str, stream: IO[bytes], selection: Selection, field: str, dropped: Counter[str]) -> Iterator[Raw]:
     number, blank = 0, 0
-    while line := stream.readline(LONGEST_LINE):
+    while line := stream.readline(MAX_LINE_BYTES):
         number += 1
-        if len(line) == LONGEST_LINE:
-            raise MalformedRow(Path(path), number, f"the line is longer than {LONGEST_LINE} bytes")
+        if len(line) == MAX_LINE_BYTES:
+            raise MalformedRow(Path(path), number, f"the line is longer than {MAX_LINE_BYTES} bytes")
         if not line.strip():
             blank = blank or number
             continue
         if blank:
             raise MalformedRow(Path(path), blank, "the line is empty")
-        if len(line) <= LONG_LINE:
+        if len(line) <= MAX_DEFERRED_LINE_BYTES:
             yield Raw(path, line, line=number)
             continue
-        # several of these on their way to other processes would fill the memory
         text, licence = text_row(path, number, line, field, Counter())
         if len(text) > selection.max_bytes:
             dropped["too large"] += 1

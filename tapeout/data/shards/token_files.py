@@ -1,7 +1,7 @@
-"""Megatron-core's data sets of token ids, ``<prefix>.bin`` and ``<prefix>.idx``, written in a stream without torch.
+"""Read and write Megatron-core's indexed data sets, ``<prefix>.bin`` and ``<prefix>.idx``, without torch.
 
-The ids of all documents follow one another in the first file; the second says where each begins. The format, version 1,
-is that of ``megatron.core.datasets.indexed_dataset``; a test has Megatron-core write the same bytes.
+The first file has the ids of all documents one after another; the second has the documents' lengths and offsets. The
+format is version 1 of ``megatron.core.datasets.indexed_dataset``; a test compares the bytes with Megatron-core's own.
 """
 
 import struct
@@ -19,48 +19,48 @@ from tapeout.errors import TapeoutError
 MAGIC = b"MMIDIDX\x00\x00"
 VERSION = 1
 CODES: dict[np.dtype[Any], int] = {np.dtype("<i4"): 4, np.dtype("<u2"): 8}
-KINDS: dict[int, np.dtype[Any]] = {code: kind for kind, code in CODES.items()}
-HEAD = struct.Struct("<9sQBQQ")
-"""Magic, version, code of the type, documents, and one more than these."""
-SMALL = 65_500
-"""Vocabularies below this are stored in two bytes an id."""
+DTYPES: dict[int, np.dtype[Any]] = {code: dtype for dtype, code in CODES.items()}
+HEADER = struct.Struct("<9sQBQQ")
+"""Magic, version, code of the type, number of documents, and that number plus one."""
+MIN_WIDE_VOCABULARY = 65_500
+"""Smaller vocabularies are stored in two bytes per id."""
 
 
 def id_type(vocabulary: int) -> np.dtype[np.generic]:
-    """Type of the stored ids of a vocabulary, as Megatron-core chooses it."""
-    return np.dtype("<u2") if vocabulary < SMALL else np.dtype("<i4")
+    """Return the type of the stored ids of a vocabulary, by Megatron-core's rule."""
+    return np.dtype("<u2") if vocabulary < MIN_WIDE_VOCABULARY else np.dtype("<i4")
 
 
 class DamagedTokens(TapeoutError):
-    """A file is no data set of token ids, or not a whole one."""
+    """A file is not an indexed data set, or it is incomplete."""
 
 
 def read_ids(prefix: Path) -> NDArray[np.generic] | None:
-    """All ids of a data set, mapped from its file; None where there is none.
+    """Return all ids of a data set as a memory map, or None if there is no data set.
 
     Raises:
-        DamagedTokens: the two files do not fit each other.
+        DamagedTokens: a file is damaged, or the two do not match.
     """
     index, ids = (prefix.with_name(f"{prefix.name}.{end}") for end in ("idx", "bin"))
     if not index.is_file():
         return None
     with index.open("rb") as stream:
-        magic, version, code, count, _ = HEAD.unpack(stream.read(HEAD.size).ljust(HEAD.size, b"\0"))
-        whole = index.stat().st_size == HEAD.size + 4 * count + 8 * count + 8 * (count + 1)
-        known = magic == MAGIC and version == VERSION and code in KINDS and whole
-        lengths = np.frombuffer(stream.read(4 * count if known else 0), dtype="<i4")
+        magic, version, code, count, _ = HEADER.unpack(stream.read(HEADER.size).ljust(HEADER.size, b"\0"))
+        complete = index.stat().st_size == HEADER.size + 4 * count + 8 * count + 8 * (count + 1)
+        valid = magic == MAGIC and version == VERSION and code in DTYPES and complete
+        lengths = np.frombuffer(stream.read(4 * count if valid else 0), dtype="<i4")
     size = ids.stat().st_size if ids.is_file() else -1
-    if not known or size != lengths.sum(dtype=np.int64) * KINDS[code].itemsize:
-        raise DamagedTokens(f"{prefix} is no data set of token ids.", "Remove it and build it again.")
-    return np.memmap(ids, dtype=KINDS[code], mode="r") if size else np.empty(0, dtype=KINDS[code])
+    if not valid or size != lengths.sum(dtype=np.int64) * DTYPES[code].itemsize:
+        raise DamagedTokens(f"{prefix} is not a complete data set of token ids.", "Remove it and build it again.")
+    return np.memmap(ids, dtype=DTYPES[code], mode="r") if size else np.empty(0, dtype=DTYPES[code])
 
 
 class IndexedWriter:
-    """Writes one data set; the second file comes when all is written."""
+    """Context manager that writes one data set; the index is written at the end, if no error occurred."""
 
-    def __init__(self, prefix: Path, kind: np.dtype[np.generic]) -> None:
+    def __init__(self, prefix: Path, dtype: np.dtype[np.generic]) -> None:
         self.prefix = prefix
-        self.kind = kind
+        self.dtype = dtype
         self.lengths = array("i")
         self.stream = prefix.with_name(f"{prefix.name}.bin").open("wb")
 
@@ -75,15 +75,15 @@ class IndexedWriter:
             self._write_index()
 
     def write(self, ids: bytes, lengths: Iterable[int]) -> None:
-        """Add documents: their ids as they are stored, and how many each has (at least one)."""
+        """Append documents: their stored ids, and the number of ids of each (at least one)."""
         self.stream.write(ids)
         self.lengths.extend(lengths)
 
     def _write_index(self) -> None:
         lengths = np.frombuffer(self.lengths, dtype="<i4") if self.lengths else np.empty(0, "<i4")
-        ends = np.cumsum(lengths, dtype="<i8") * self.kind.itemsize
+        ends = np.cumsum(lengths, dtype="<i8") * self.dtype.itemsize
         with self.prefix.with_name(f"{self.prefix.name}.idx").open("wb") as stream:
-            stream.write(HEAD.pack(MAGIC, VERSION, CODES[self.kind], len(lengths), len(lengths) + 1))
+            stream.write(HEADER.pack(MAGIC, VERSION, CODES[self.dtype], len(lengths), len(lengths) + 1))
             stream.write(lengths.tobytes())
             stream.write(np.concatenate([[0], ends[:-1]]).astype("<i8")[: len(lengths)].tobytes())
             stream.write(np.arange(len(lengths) + 1, dtype="<i8").tobytes())

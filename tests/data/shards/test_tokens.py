@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapeout.config.pretraining import BlendJob
-from tapeout.data.io.empty import EmptyCorpus
+from tapeout.data.io.jsonl import EmptyCorpus
 from tapeout.data.shards.blend import blend
+from tapeout.data.shards.tokens import write_tokens
 from tapeout.encoder.bulk import bulk_encoder
 from tapeout.encoder.load import load_encoder
-from tapeout.tokenizer.tokenize_shard import write_tokens
-from tests.pretraining.conftest import WORDS
+from tests.data.shards.conftest import WORDS
 
 pytestmark = pytest.mark.environment("corpus")
 

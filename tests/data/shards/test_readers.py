@@ -15,10 +15,9 @@ import pytest
 from tapeout.config.corpus import Selection
 from tapeout.config.pretraining import DocumentsJob
 from tapeout.data.corpus.documents import Tally, read_source
-from tapeout.data.io.archives import BrokenArchive
+from tapeout.data.io.archives import UnreadableFile
 from tapeout.data.io.jsonl import MalformedRow
-from tapeout.data.io.parquet_texts import UnreadableFile
-from tapeout.data.shards.sharding import shard_of, write_shards
+from tapeout.data.shards.documents import shard_of, write_documents
 
 pytestmark = pytest.mark.environment("corpus")
 
@@ -34,7 +33,7 @@ JOB: dict[str, Any] = {
 
 def made(source: Path, output: Path, workers: int = 1, **changed: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Rows of all shards, and the report."""
-    write_shards(source, output, DocumentsJob.model_validate({**JOB, **changed}), workers)
+    write_documents(source, output, DocumentsJob.model_validate({**JOB, **changed}), workers)
     files = sorted(output.glob("*.jsonl"))
     assert len(files) == {**JOB, **changed}["shards"]
     rows = [orjson.loads(line) for file in files for line in file.open("rb")]
@@ -145,7 +144,7 @@ def test_what_is_left_out_is_counted_by_reason(source: Path, tmp_path: Path) -> 
         ("a.jsonl.gz", gzip.compress(lines(*(f"{TEXT} {n}" for n in range(999))))[:-9], UnreadableFile, "a.jsonl.gz"),
         ("a.jsonl.zst", b"no frame", UnreadableFile, "a.jsonl.zst"),
         ("a.parquet", b"no parquet", UnreadableFile, "a.parquet"),
-        ("a.zip", None, BrokenArchive, "a.zip"),
+        ("a.zip", None, UnreadableFile, "a.zip"),
     ],
 )
 def test_damage_has_a_name(

@@ -44,7 +44,7 @@ def ordered(rows: list[list[int]]) -> list[list[int]]:
 def test_exactly_those_with_a_near_one_before_them_go(drawn: list[list[int]], near: NearDuplicates) -> None:
     rows = ordered(drawn)
     wanted = going(rows, near)
-    found = find(np.array(rows, dtype=np.uint32).reshape(-1, NUMBERS), near).near
+    found = find(np.array(rows, dtype=np.uint32).reshape(-1, NUMBERS), near).match
     for row, because in zip(rows, found, strict=True):
         alike = wanted[tuple(row)]
         assert (because >= 0) == bool(alike)
@@ -60,7 +60,7 @@ def test_a_row_more_decides_only_about_those_that_are_near_it(
     after = ordered([*before, new])
 
     def gone(rows: list[list[int]]) -> dict[tuple[int, ...], list[int] | None]:
-        found = find(np.array(rows, dtype=np.uint32).reshape(-1, NUMBERS), near).near
+        found = find(np.array(rows, dtype=np.uint32).reshape(-1, NUMBERS), near).match
         return {tuple(row): rows[because] if because >= 0 else None for row, because in zip(rows, found, strict=True)}
 
     was, now = gone(before), gone(after)
@@ -75,5 +75,5 @@ def test_one_that_is_near_a_lost_one_goes_though_the_first_of_its_bucket_is_far(
     second, third = first.copy(), first.copy()
     second[12] = third[12] = 100  # near the first: 15 of 16
     third[[4, 5, 8, 13]] = 1000  # 12 of 16 with the second, 11 with the first; only the first band is common
-    assert find(np.array([second, third]), near).near.tolist() == [-1, 0]
-    assert find(np.array([first, second, third]), near).near.tolist() == [-1, 0, 1]
+    assert find(np.array([second, third]), near).match.tolist() == [-1, 0]
+    assert find(np.array([first, second, third]), near).match.tolist() == [-1, 0, 1]

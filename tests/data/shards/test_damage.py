@@ -16,18 +16,16 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from tapeout.data.io.archives import BrokenArchive
-from tapeout.data.io.empty import EmptyCorpus
-from tapeout.data.io.jsonl import MalformedRow
-from tapeout.data.io.parquet_texts import UnreadableFile
-from tapeout.data.io.text_row import is_allowed, licence_of
+from tapeout.data.io.archives import UnreadableFile
+from tapeout.data.io.jsonl import EmptyCorpus, MalformedRow
+from tapeout.data.io.text_rows import is_allowed, joined_licence
 from tapeout.errors import TapeoutError
-from tests.pretraining.test_readers import TEXT, lines, made
+from tests.data.shards.test_readers import TEXT, lines, made
 
 pytestmark = pytest.mark.environment("corpus")
 
 GOOD = f"{TEXT} 1".encode()
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def packed_zip(files: Iterable[tuple[str, bytes]], method: int = zipfile.ZIP_DEFLATED) -> bytes:
@@ -66,29 +64,29 @@ PAGES = [(f"a{number}.txt", GOOD * 50) for number in range(50)]
 NOT_UTF_8 = pyarrow.array([b"ok" * 50, b"\xff\xfe" * 50], pyarrow.binary()).view(pyarrow.string())
 TWICE = pyarrow.Table.from_arrays([pyarrow.array([TEXT])] * 2, ["text", "text"])
 NAMED: dict[str, tuple[str, bytes, type[TapeoutError], str]] = {
-    "zip, deflate": ("a.zip", spoilt(packed_zip(PAGES), 50), BrokenArchive, "decompressing"),
-    "zip, lzma": ("a.zip", spoilt(packed_zip(PAGES, zipfile.ZIP_LZMA), 60), BrokenArchive, "Corrupt"),
+    "zip, deflate": ("a.zip", spoilt(packed_zip(PAGES), 50), UnreadableFile, "decompressing"),
+    "zip, lzma": ("a.zip", spoilt(packed_zip(PAGES, zipfile.ZIP_LZMA), 60), UnreadableFile, "Corrupt"),
     "zip, bzip2": ("a.zip", spoilt(packed_zip(PAGES, zipfile.ZIP_BZIP2), 60), UnreadableFile, "Invalid data"),
-    "zip, cut off": ("a.zip", packed_zip(PAGES)[:-40], BrokenArchive, "cut off"),
-    "tar.gz": ("a.tar.gz", spoilt(packed_tar(PAGES, "w:gz"), 200), BrokenArchive, "decompressing"),
-    "tar.gz, cut off": ("a.tar.gz", packed_tar(PAGES, "w:gz")[:-30], BrokenArchive, "ended before"),
-    "tar.gz, cut off at once": ("a.tar.gz", packed_tar(PAGES, "w:gz")[:30], BrokenArchive, "ended before"),
-    "tar.xz": ("a.tar.xz", spoilt(packed_tar(PAGES, "w:xz"), 200), BrokenArchive, "Corrupt"),
-    "tar.bz2": ("a.tar.bz2", spoilt(packed_tar(PAGES, "w:bz2"), 200), BrokenArchive, "a.tar.bz2"),
-    "tar.zst": ("a.tar.zst", zstd(packed_tar(PAGES)), BrokenArchive, "zstd are not read"),
+    "zip, cut off": ("a.zip", packed_zip(PAGES)[:-40], UnreadableFile, "truncated"),
+    "tar.gz": ("a.tar.gz", spoilt(packed_tar(PAGES, "w:gz"), 200), UnreadableFile, "decompressing"),
+    "tar.gz, cut off": ("a.tar.gz", packed_tar(PAGES, "w:gz")[:-30], UnreadableFile, "ended before"),
+    "tar.gz, cut off at once": ("a.tar.gz", packed_tar(PAGES, "w:gz")[:30], UnreadableFile, "ended before"),
+    "tar.xz": ("a.tar.xz", spoilt(packed_tar(PAGES, "w:xz"), 200), UnreadableFile, "Corrupt"),
+    "tar.bz2": ("a.tar.bz2", spoilt(packed_tar(PAGES, "w:bz2"), 200), UnreadableFile, "a.tar.bz2"),
+    "tar.zst": ("a.tar.zst", zstd(packed_tar(PAGES)), UnreadableFile, "zstd are not supported"),
     "parquet, not UTF-8": ("a.parquet", parquet(pyarrow.table({"text": NOT_UTF_8})), UnreadableFile, "not UTF-8"),
     "parquet, nested": ("a.parquet", parquet(pyarrow.table({"text": [{"a": "b"}]})), UnreadableFile, "no column"),
     "parquet, nulls": ("a.parquet", parquet(pyarrow.table({"text": pyarrow.nulls(3)})), UnreadableFile, "no column"),
-    "parquet, a column twice": ("a.parquet", parquet(TWICE), UnreadableFile, "stands twice"),
+    "parquet, a column twice": ("a.parquet", parquet(TWICE), UnreadableFile, "occurs twice"),
     "parquet, licence a number": (
         "a.parquet",
         parquet(pyarrow.table({"text": [TEXT], "license": [1]})),
         UnreadableFile,
         "row 1: the licence is neither",
     ),
-    "text twice": ("a.jsonl", b'{"text": "%s", "text": "%s"}\n' % (GOOD, GOOD), MalformedRow, "a key stands twice"),
-    "licence twice": ("a.jsonl", b'{"text": "x", "license": "a", "license": "b"}\n', MalformedRow, "stands twice"),
-    "two licences": ("a.jsonl", lines(TEXT, licence="MIT", license="GPL"), MalformedRow, "different things"),
+    "text twice": ("a.jsonl", b'{"text": "%s", "text": "%s"}\n' % (GOOD, GOOD), MalformedRow, "a key occurs twice"),
+    "licence twice": ("a.jsonl", b'{"text": "x", "license": "a", "license": "b"}\n', MalformedRow, "occurs twice"),
+    "two licences": ("a.jsonl", lines(TEXT, licence="MIT", license="GPL"), MalformedRow, "license differ"),
     "licence a number": ("a.jsonl", b'{"text": "x", "license": 1}\n', MalformedRow, "neither a text nor a list"),
     "a number without end": ("a.jsonl", b'{"text": "x", "n": %s}\n' % (b"9" * 5000), MalformedRow, "not JSON"),
     "half a surrogate pair": ("a.jsonl", b'{"text": "\\ud800"}\n', MalformedRow, "not JSON"),
@@ -148,8 +146,8 @@ def test_licences_that_a_row_names(tmp_path: Path) -> None:
 
 
 def test_licence_of() -> None:
-    assert licence_of([None, ""]) == licence_of([[], [None]]) == ""
-    assert licence_of(["MIT", ["MIT"]]) == "MIT" and licence_of([["b", "a", "b"]]) == "a AND b"
+    assert joined_licence([None, ""]) == joined_licence([[], [None]]) == ""
+    assert joined_licence(["MIT", ["MIT"]]) == "MIT" and joined_licence([["b", "a", "b"]]) == "a AND b"
     assert (
         is_allowed("x", frozenset()) and is_allowed("a AND b", frozenset("ab")) and not is_allowed("a", frozenset("b"))
     )
@@ -232,12 +230,12 @@ def test_rows_in_an_archive_are_streamed(tmp_path: Path) -> None:
 def test_a_source_that_gives_nothing_is_an_error(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
-    with pytest.raises(EmptyCorpus, match="it holds no file"):
+    with pytest.raises(EmptyCorpus, match="it has no file"):
         made(source, tmp_path / "first")
     (source / "a.txt").write_bytes(GOOD)
     tried: list[dict[str, Any]] = [{"include": ["*.v"]}, {"licences": ["ISC"]}, {"min_characters": 999}]
     for number, options in enumerate(tried):
-        with pytest.raises(EmptyCorpus, match="Source s gives no document .left out: 1 "):
+        with pytest.raises(EmptyCorpus, match="Source s has no usable document .left out: 1 "):
             made(source, tmp_path / str(number), **options)
 
 
@@ -251,7 +249,7 @@ def test_lines_of_100_mb_are_not_gathered(tmp_path: Path) -> None:
                 stream.write(b"x" * 1_000_000)
             stream.write(b'"}\n{"text": "' + b"y" * 20_000_000 + b'"}\n')
     program = (
-        "import resource, sys; from pathlib import Path; from tests.pretraining.test_readers import made;"
+        "import resource, sys; from pathlib import Path; from tests.data.shards.test_readers import made;"
         "rows, report = made(Path(sys.argv[1]), Path(sys.argv[2]));"
         "print(len(rows), rows[0]['licence'], report['dropped']['too large'],"
         "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"

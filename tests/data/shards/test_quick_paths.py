@@ -8,10 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapeout.config.pretraining import Scrub
-from tapeout.data.io.decoding import CONTROLS, tidy
-from tapeout.data.shards.minhash import elements, words_of
-from tapeout.data.shards.quality import NOT_WORDS, SPACE, measure
-from tapeout.data.shards.scrub import EMAIL, SECRETS, scrub
+from tapeout.data.io.text import CONTROLS, clean_text
+from tapeout.data.shards.cleaning import EMAIL, NOT_WORDS, SECRETS, SPACE, measure, scrub
+from tapeout.data.shards.signatures import elements, word_hashes
 
 pytestmark = pytest.mark.environment("corpus")
 
@@ -34,7 +33,7 @@ def test_letters_are_counted_as_expressions_count_them(text: str) -> None:
 def test_controls_go(text: str) -> None:
     repaired = Counter[str]()
     ends = text.replace("\r\n", "\n").replace("\r", "\n")
-    assert tidy(text, repaired) == CONTROLS.sub("", ends)
+    assert clean_text(text, repaired) == CONTROLS.sub("", ends)
     assert ("control characters" in repaired) == bool(CONTROLS.search(ends))
 
 
@@ -42,17 +41,17 @@ def test_controls_go(text: str) -> None:
 @given(ANY)
 def test_words_are_those_of_the_expression(text: str) -> None:
     said = re.findall(r"\w+|[^\w\s]", text)
-    found = words_of(text)
+    found = word_hashes(text)
     # one number a word; the same word has the same number wherever it stands, and no other word has it
     assert len(found) == len(said)
-    numbers = {word: int(words_of(word)[0]) for word in said}
+    numbers = {word: int(word_hashes(word)[0]) for word in said}
     assert found.tolist() == [numbers[word] for word in said]
     assert len(set(numbers.values())) == len(numbers)
 
 
 def test_long_texts_have_the_same_words() -> None:
     text = "one two, three " * 20_000
-    assert len(set(words_of(text).tolist())) == 4
+    assert len(set(word_hashes(text).tolist())) == 4
     assert len(set(elements(text, 5).tolist())) == 4
 
 

@@ -1,7 +1,7 @@
-"""Documents of one source, decoded, judged, and put into the shard that their own digest names.
+"""Decode and filter the documents of one source, and assign each to the shard that its digest names.
 
-A document more changes one shard; an edited one leaves its shard for that of its new digest. Nothing of a row
-depends on other documents. All is streamed: memory holds some batches and a buffer for each shard.
+A new document changes one shard; an edited one moves from its shard to that of its new digest. A row does not depend on
+other documents. Everything is streamed: memory is bounded by a few batches and a buffer per shard.
 """
 
 import hashlib
@@ -14,34 +14,34 @@ from pathlib import Path
 import orjson
 
 from tapeout.config.pretraining import DocumentsJob, shard_name
-from tapeout.data.io.decoding import decode_bytes, tidy
-from tapeout.data.io.empty import EmptyCorpus
-from tapeout.data.io.jsonl import write_json
+from tapeout.data.io.jsonl import EmptyCorpus, write_json
 from tapeout.data.io.parallel import in_order
-from tapeout.data.io.text_row import is_allowed, text_row
+from tapeout.data.io.text import clean_text, decode_bytes
+from tapeout.data.io.text_rows import is_allowed, text_row
 from tapeout.data.shards.readers import Raw, raw_documents
 
 BATCH = 2**20
-"""Bytes of raw text that go to a process at once."""
+"""Bytes of raw text that a process gets at once."""
 BUFFER = 2**18
-"""Bytes that a shard gathers before they are written: with 200 shards, 50 MB in all."""
+"""Bytes that are buffered per shard: with 200 shards, 50 MB in all."""
 
 
 @dataclass
 class Batch:
-    """What was made of some documents: lines of JSON by shard, and counts."""
+    """Result for some documents: lines of JSON by shard, and counts."""
 
     lines: list[tuple[int, bytes]] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
     repaired: Counter[str] = field(default_factory=Counter)
 
 
-def write_shards(folder: Path, output: Path, job: DocumentsJob, workers: int) -> None:
+def write_documents(folder: Path, output: Path, job: DocumentsJob, workers: int) -> None:
     """Write ``<shard>.jsonl`` for each shard, and ``report.json``, into the new folder ``output``.
 
     Raises:
-        BrokenArchive, MalformedRow, UnreadableFile: as named.
-        EmptyCorpus: nothing is left of the source.
+        UnreadableFile: a file is damaged.
+        MalformedRow: a line is not a row with a text.
+        EmptyCorpus: no document of the source is left.
     """
     output.mkdir()
     dropped, repaired = Counter[str](), Counter[str]()
@@ -65,22 +65,24 @@ def write_shards(folder: Path, output: Path, job: DocumentsJob, workers: int) ->
     if not kept:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted((+dropped).items()))
         raise EmptyCorpus(
-            f"Source {job.source} gives no document (left out: {reasons or 'it holds no file'}).",
-            f"Change include, field, licences or limits of component {job.component} in pretraining, or leave it out.",
+            f"Source {job.source} has no usable document (left out: {reasons or 'it has no file'}).",
+            f"Change include, field, licences or limits of pretraining component {job.component}, or drop the source.",
         )
     counts: dict[str, Counter[str]] = {"kept": kept, "dropped": dropped, "repaired": repaired}
-    write_json(output / "report.json", {"source": job.source, **{name: dict(+each) for name, each in counts.items()}})
+    write_json(
+        output / "report.json", {"source": job.source, **{name: dict(+counter) for name, counter in counts.items()}}
+    )
 
 
 def _flush(file: Path, buffer: bytearray) -> None:
-    # opened for each write: 4096 shards are more files than a process may hold open
+    # opened for each write: 4096 shards are more files than a process may have open
     with file.open("ab") as stream:
         stream.write(buffer)
     buffer.clear()
 
 
 def in_batches(documents: Iterable[Raw], size: int = BATCH) -> Iterator[list[Raw]]:
-    """Group documents to about ``size`` bytes."""
+    """Group documents into batches of about ``size`` bytes."""
     batch: list[Raw] = []
     weight = 0
     for document in documents:
@@ -94,7 +96,7 @@ def in_batches(documents: Iterable[Raw], size: int = BATCH) -> Iterator[list[Raw
 
 
 def prepare(raws: list[Raw], job: DocumentsJob) -> Batch:
-    """Decode, tidy and judge documents, and say in which shard each lies."""
+    """Decode and filter documents, and assign them to shards."""
     batch = Batch()
     allowed = frozenset(job.licences)
     for raw in raws:
@@ -105,7 +107,7 @@ def prepare(raws: list[Raw], job: DocumentsJob) -> Batch:
         if text is None:
             batch.dropped["binary" if isinstance(content, bytes) else "no text"] += 1
             continue
-        text = tidy(text, batch.repaired)
+        text = clean_text(text, batch.repaired)
         encoded = text.encode()
         reason = ""
         if len(encoded) > job.max_bytes:
@@ -132,5 +134,5 @@ def prepare(raws: list[Raw], job: DocumentsJob) -> Batch:
 
 
 def shard_of(digest: str, shards: int) -> int:
-    """The shard of a document: the first 60 bits of its digest, cut into equal parts."""
+    """Return the shard of a document: equal ranges of the first 60 bits of its digest."""
     return int(digest[:15], 16) * shards >> 60

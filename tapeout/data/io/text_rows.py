@@ -1,4 +1,4 @@
-"""What a row of a corpus says: its text, and the licences that it names itself."""
+"""Rows of a corpus in JSON Lines: their text, and the licences that they state themselves."""
 
 import codecs
 import json
@@ -8,32 +8,34 @@ from typing import Any
 
 from tapeout.data.io.jsonl import MalformedRow, parse_row
 
-LICENCE = ("licence", "license")
+LICENCE_FIELDS = ("licence", "license")
+JOIN = " AND "
 
 
 def text_row(path: str, number: int, line: bytes, field: str, repaired: Counter[str]) -> tuple[str, str]:
-    """Text and licence of a line of JSON; the licence is empty if the row names none.
+    """Return the text and the licence of a line of JSON; the licence is empty if the row states none.
 
     Raises:
-        MalformedRow: it is no object with a text, has the text or the licence twice, or names its licence unclearly.
+        MalformedRow: the line is no object with a text, repeats the key of text or licence, or states its licence
+            ambiguously.
     """
     if number == 1 and line.startswith(codecs.BOM_UTF8):
         line = line[len(codecs.BOM_UTF8) :]
         repaired["byte-order mark, utf-8"] += 1
     row = parse_row(Path(path), number, line, (field,))
-    if any(line.count(f'"{name}"'.encode()) > 1 for name in (field, *LICENCE)):
+    if any(line.count(f'"{name}"'.encode()) > 1 for name in (field, *LICENCE_FIELDS)):
         json.loads(line, object_pairs_hook=lambda pairs: _distinct(path, number, pairs))
     try:
-        return row[field], licence_of([row.get(name) for name in LICENCE])
+        return row[field], joined_licence([row.get(name) for name in LICENCE_FIELDS])
     except ValueError as error:
         raise MalformedRow(Path(path), number, str(error)) from error
 
 
-def licence_of(values: list[Any]) -> str:
-    """The licence in some fields: that of the one that is filled, several of a list joined by ``AND``.
+def joined_licence(values: list[Any]) -> str:
+    """Return the licence in the licence fields of a row; a list of licences is joined by ``AND``.
 
     Raises:
-        ValueError: a field is no text and no list of texts, or two say different things.
+        ValueError: a field is no text and no list of texts, or two fields differ.
     """
     found = set()
     for value in values:
@@ -43,20 +45,17 @@ def licence_of(values: list[Any]) -> str:
         if filled := sorted({name for name in names if name and name.strip()}):
             found.add(JOIN.join(filled))
     if len(found) > 1:
-        raise ValueError("licence and license say different things")
+        raise ValueError("the fields licence and license differ")
     return next(iter(found), "")
 
 
-JOIN = " AND "
-
-
 def is_allowed(licence: str, allowed: frozenset[str]) -> bool:
-    """Whether a licence, or each of several that are joined, is one of those that are allowed; none named: all are."""
+    """Return whether a licence, or each of several joined ones, is allowed; an empty set allows all."""
     return not allowed or licence in allowed or all(part in allowed for part in licence.split(JOIN))
 
 
 def _distinct(path: str, number: int, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise MalformedRow(Path(path), number, "a key stands twice")
+        raise MalformedRow(Path(path), number, "a key occurs twice")
     return found

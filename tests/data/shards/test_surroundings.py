@@ -15,7 +15,7 @@ from tests.data.imported.material import job
 
 pytestmark = pytest.mark.environment("corpus")
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SURROUNDINGS: list[dict[str, str]] = [
     {"PYTHONHASHSEED": "1", "LC_ALL": "C.UTF-8", "TZ": "UTC", "TAPEOUT_THREADS": "1"},
     {"PYTHONHASHSEED": "77", "LC_ALL": "C", "TZ": "Asia/Tokyo", "TAPEOUT_THREADS": "2"},

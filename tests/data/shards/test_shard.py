@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapeout.config.pretraining import DocumentsJob, NearDuplicates, Quality, Scrub, ShardJob, Signing
-from tapeout.data.shards.minhash import elements, signatures
+from tapeout.data.shards.cleaning import scrub
+from tapeout.data.shards.documents import write_documents
 from tapeout.data.shards.near_duplicates import find, write_near
-from tapeout.data.shards.scrub import scrub
 from tapeout.data.shards.shard import write_shard
-from tapeout.data.shards.sharding import write_shards
+from tapeout.data.shards.signatures import elements, signatures
 
 pytestmark = pytest.mark.environment("corpus")
 
@@ -35,7 +35,7 @@ def parts(folder: Path, texts: dict[str, list[str]], shards: int = 1) -> list[li
         place.mkdir(parents=True)
         (place / "rows.jsonl").write_bytes(b"".join(orjson.dumps({"text": row}) + b"\n" for row in rows))
         job = DocumentsJob(source=source, component="c", licence="MIT", licences=(), shards=shards)
-        write_shards(place, folder / source, job, 1)
+        write_documents(place, folder / source, job, 1)
         made.append(sorted((folder / source).glob("*.jsonl")))
     return [list(each) for each in zip(*made, strict=True)]
 
@@ -137,7 +137,7 @@ def test_exactly_those_with_a_near_one_before_them_go(drawn: list[tuple[int, int
     other = np.random.default_rng(2).integers(0, 2**32, size=(7, 16), dtype=np.uint32)
     matrix = np.array([np.where(np.arange(16) < 2 * mixed, other[mixed], base[kind]) for kind, mixed in drawn])
     matrix = matrix.astype(np.uint32).reshape(-1, 16)
-    found = find(matrix, near).near
+    found = find(matrix, near).match
     width = 16 // near.bands
     for place in range(len(matrix)):
         alike = [

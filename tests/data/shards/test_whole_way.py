@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapeout.config.pretraining import DocumentsJob, NearDuplicates, Quality, Scrub, ShardJob, shard_name
+from tapeout.data.shards.documents import write_documents
 from tapeout.data.shards.near_duplicates import write_near
 from tapeout.data.shards.shard import write_shard
-from tapeout.data.shards.sharding import write_shards
-from tapeout.tokenizer.tokenize_shard import write_tokens
+from tapeout.data.shards.tokens import write_tokens
 
 pytestmark = pytest.mark.environment("corpus")
 
@@ -62,7 +62,7 @@ def go(folder: Path, sources: dict[str, list[dict[str, Any]]], model: Path, shar
         place.mkdir(parents=True)
         (place / "rows.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
         job = DocumentsJob(source=source, component="c", licence="MIT", licences=("MIT", "ISC"), shards=shards)
-        write_shards(place, folder / source, job, 1)
+        write_documents(place, folder / source, job, 1)
     for name in names:
         write_shard([folder / source / f"{name}.jsonl" for source in sources], folder / f"shard{name}", JOB, 1)
     write_near([folder / f"shard{name}" / "signatures" for name in names], names, folder / "near", NEAR)

@@ -1,0 +1,79 @@
+"""Texts of parquet files, batch by batch; a module of its own, because only some steps have Arrow."""
+
+import io
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import pyarrow
+import pyarrow.parquet
+
+from tapeout.data.io.archives import UnreadableFile
+from tapeout.data.io.text_rows import LICENCE_FIELDS, joined_licence
+
+ROWS = 256
+"""Rows of a batch."""
+
+
+@contextmanager
+def arrow_errors(name: str) -> Iterator[None]:
+    """Turn the exceptions of Arrow, and of reading in general, into ``UnreadableFile``."""
+    try:
+        yield
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise UnreadableFile(name, (str(error) or type(error).__name__).splitlines()[0].rstrip(".")) from error
+
+
+def file_texts(path: Path, name: str, field: str) -> Iterator[str | None]:
+    """Yield the texts of the column ``field``, None where a row has none.
+
+    Raises:
+        UnreadableFile: the file is no parquet file, or has no such column of text.
+    """
+    with arrow_errors(name), path.open("rb") as stream:
+        for text, _ in parquet_texts(name, stream, field, Counter()):
+            yield text
+
+
+def parquet_texts(name: str, stream: IO[bytes], field: str, dropped: Counter[str]) -> Iterator[tuple[str | None, str]]:
+    """Yield text (None if absent) and licence (empty if absent) of each row; wrap it in ``arrow_errors``.
+
+    Raises:
+        UnreadableFile: there is no such column of text, a column occurs twice, or the licence of a row is ambiguous.
+    """
+    with tempfile.TemporaryFile() as copy:
+        source: IO[bytes] = stream
+        if not isinstance(stream, io.BufferedReader) or not stream.seekable():
+            # seeking in compressed data would decompress it again from its start
+            shutil.copyfileobj(stream, copy)
+            source = copy
+        table = pyarrow.parquet.ParquetFile(source)
+        types = {column.name: column.type for column in table.schema_arrow}
+        if field not in types or not _is_text(types[field]):
+            raise UnreadableFile(name, f"there is no column {field!r} of text")
+        wanted = [field, *(column for column in LICENCE_FIELDS if column in types)]
+        if any(table.schema_arrow.names.count(column) > 1 for column in wanted):
+            raise UnreadableFile(name, f"a column occurs twice: {table.schema_arrow.names}")
+        number = 0
+        for batch in table.iter_batches(batch_size=ROWS, columns=wanted):
+            try:
+                columns = [batch.column(column).to_pylist() for column in wanted]
+            except UnicodeDecodeError as error:
+                raise UnreadableFile(name, f"a text after row {number} is not UTF-8") from error
+            for text, *licences in zip(*columns, strict=True):
+                number += 1
+                try:
+                    yield text, joined_licence(licences)
+                except ValueError as error:
+                    raise UnreadableFile(name, f"row {number}: {error}") from error
+        dropped["file without a row"] += not number
+
+
+def _is_text(kind: pyarrow.DataType) -> bool:
+    if pyarrow.types.is_dictionary(kind):
+        kind = kind.value_type
+    return pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)
