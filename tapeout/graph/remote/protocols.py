@@ -175,17 +175,15 @@ class Ssh(Protocol):
 
 
 def _known_hosts() -> dict[str, Any]:
+    """Return a policy that refuses every host whose key is not in the user's ``known_hosts``."""
     from paramiko import AuthenticationException, HostKeys, MissingHostKeyPolicy
 
-    class KnownHosts(MissingHostKeyPolicy):
-        """Refuse a host whose key is not in the user's ``known_hosts``."""
+    def missing_host_key(policy: Any, client: Any, hostname: str, key: Any) -> None:
+        path = Path.home() / ".ssh" / "known_hosts"
+        if not path.exists() or not HostKeys(str(path)).check(hostname, key):
+            raise AuthenticationException(f"the {key.get_name()} key of {hostname} is not in {path}")
 
-        def missing_host_key(self, client: Any, hostname: str, key: Any) -> None:
-            path = Path.home() / ".ssh" / "known_hosts"
-            if not path.exists() or not HostKeys(str(path)).check(hostname, key):
-                raise AuthenticationException(f"the {key.get_name()} key of {hostname} is not in {path}")
-
-    return {"host_key_policy": KnownHosts()}
+    return {"host_key_policy": type("KnownHosts", (MissingHostKeyPolicy,), {"missing_host_key": missing_host_key})()}
 
 
 PROTOCOLS: dict[str, Protocol] = {"file": Folder(), "s3": Bucket(), "ssh": Ssh(), "sftp": Ssh()}
