@@ -1,25 +1,21 @@
-MEASURED = {"base": "base", "dapt": "dapt/model", "sft": "sft/model"}
-
-
 rule evaluate:
     input:
-        action("evaluation/{model}.json"),
+        action("evaluation/{model}/{task}.json"),
         **wiring.after_probe,
-        model=lambda wildcards: artifact(MEASURED[wildcards.model]),
-        domain=artifact("corpus/domain", "test.jsonl"),
-        general=artifact("corpus/general", "test.jsonl"),
-        instructions=artifact("instructions/rtl", "test.jsonl"),
+        model=lambda wildcards: artifact(settings.evaluation.models[wildcards.model]),
+        data=lambda wildcards: [artifact(*file) for file in settings.evaluation.files(wildcards.task).values()],
     output:
-        sealed("evaluation/{model}.json"),
+        sealed("evaluation/{model}/{task}.json"),
     wildcard_constraints:
-        model="|".join(MEASURED),
+        model="|".join(settings.evaluation.models),
+        task="|".join(map(re.escape, settings.evaluation.tasks)),
     params:
-        **parameters(settings.evaluation, template=settings.sft.template),
+        **wiring.evaluate_parameters,
     resources:
         **site.cpu,
     threads: settings.evaluation.threads
     log:
-        "logs/evaluation/{model}.log",
+        "logs/evaluation/{model}/{task}.log",
     conda:
         "../envs/nemo.yaml"
     container:

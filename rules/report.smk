@@ -1,34 +1,14 @@
 rule eval_report:
     input:
         action("eval_report"),
-        base=artifact("evaluation/base.json"),
-        dapt=artifact("evaluation/dapt.json"),
-        sft=artifact("evaluation/sft.json"),
+        evaluations=[artifact(f"evaluation/{model}/{task}.json") for model, task in settings.evaluation.results],
+        models=[artifact(name) for name in settings.evaluation.models.values()],
         tokenizer=artifact("tokenizer", "report.json"),
-        dapt_log=artifact("dapt/model", "train_log.json"),
-        sft_log=artifact("sft/model", "train_log.json"),
-        behind=[
-            artifact("corpus/domain"),
-            artifact("corpus/general"),
-            *[artifact(f"instructions/{name}") for name in sorted(settings.instructions.train)],
-            artifact("tokenizer"),
-            artifact("base"),
-            artifact("base_extended"),
-            artifact("nemo/base.nemo"),
-            artifact("dapt/model"),
-            artifact("sft/model"),
-            artifact("export/hf"),
-            *[artifact(f"sources/{name}") for name in settings.used_sources],
-        ],
+        upstream=[artifact(name) for name in wiring.report_upstream],
     output:
         sealed("eval_report"),
     params:
-        **parameters(
-            settings.report,
-            trained_on=sorted(settings.corpus.domain.train),
-            held_out=sorted(settings.corpus.domain.test),
-            general=list(settings.corpus.general.sources),
-        ),
+        **wiring.report_parameters,
     resources:
         **site.cpu,
     localrule: True

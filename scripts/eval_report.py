@@ -2,57 +2,38 @@
 
 from pathlib import Path
 
-from tapeout.config.report import ReportJob
-from tapeout.evals.result import read_evaluation
+from tapeout.config.report import EvalReportJob
 from tapeout.program import step
-from tapeout.report.evaluation.figures import compute
-from tapeout.report.evaluation.inputs import Action, TokenizerReport, TrainLog, action_digest, read_input
-from tapeout.report.evaluation.material import Material
-from tapeout.report.evaluation.page import render
-from tapeout.report.evaluation.provenance import Provenance
-from tapeout.report.evaluation.summary import summary
+from tapeout.report.evaluation.inputs import Action, Provenance, TokenizerReport, action_digest, read_input, read_logs
+from tapeout.report.evaluation.report import build, write_numbers, write_page
 
 
-@step(ReportJob)
+@step(EvalReportJob)
 def main(
-    job: ReportJob,
-    base: Path,
-    dapt: Path,
-    sft: Path,
+    job: EvalReportJob,
+    evaluations: list[Path],
+    models: list[Path],
     tokenizer: Path,
-    dapt_log: Path,
-    sft_log: Path,
-    behind: list[Path],
+    upstream: list[Path],
     action: Path,
     output: Path,
 ) -> None:
-    """Compare the three models and write the report.
+    """Compare the models on all tasks and write the report.
 
     Args:
-        base: evaluation of the base model.
-        dapt: evaluation after continued pretraining.
-        sft: evaluation after fine-tuning.
+        evaluations: results of the first model for each task, then those of the next model.
+        models: folders of the models; their training logs are read.
         tokenizer: report of the tokenizer.
-        dapt_log: training log of the continued pretraining.
-        sft_log: training log of the fine-tuning.
-        behind: all upstream artifacts; only their size is read.
+        upstream: all other artifacts that the numbers depend on; only their size is read.
         action: action file of this step.
     """
-    files = {"base": base, "dapt": dapt, "sft": sft, "tokenizer": tokenizer, "dapt_log": dapt_log, "sft_log": sft_log}
-    provenance = Provenance(read_input(action, Action), {**files, "behind": behind})
-    evaluations = {model: read_evaluation(files[model]) for model in ("base", "dapt", "sft")}
-    material = Material(
-        evaluations=evaluations,
-        figures=compute(evaluations, job, provenance),
-        tokenizer=read_input(tokenizer, TokenizerReport),
-        logs={"dapt": read_input(dapt_log, TrainLog), "sft": read_input(sft_log, TrainLog)},
-        provenance=provenance,
-        params=job,
-        action=action_digest(action),
-    )
+    inputs: dict[str, Path | list[Path]] = {"evaluations": evaluations, "models": models, "tokenizer": tokenizer}
+    provenance = Provenance(read_input(action, Action), {**inputs, "upstream": upstream})
+    logs = read_logs({name: folder for (name, _), folder in zip(job.models, models, strict=True)})
+    report = build(evaluations, read_input(tokenizer, TokenizerReport), logs, provenance, job, action_digest(action))
     output.mkdir()
-    (output / "report.json").write_bytes(summary(material))
-    (output / "report.html").write_text(render(material), encoding="utf-8")
+    write_numbers(report, output / "report.json")
+    write_page(report, output / "report.html")
 
 
 if __name__ == "__main__":

@@ -1,25 +1,26 @@
-"""Evaluate one model: bits per byte, loss of expected answers, generated answers."""
+"""Evaluate one model on one task."""
 
 from pathlib import Path
 
-from tapeout.config.evaluation import EvaluationParameters
+from tapeout.config.evaluation import EvaluateJob
+from tapeout.evals.loaded_model import load
+from tapeout.evals.task import load_task, write_result
 from tapeout.program import step
 
 
-@step(EvaluationParameters)
-def main(job: EvaluationParameters, model: Path, domain: Path, general: Path, instructions: Path, output: Path) -> None:
-    """Write the results of a model, with a value for each document and row, as JSON.
+@step(EvaluateJob)
+def main(job: EvaluateJob, model: Path, data: list[Path], output: Path) -> None:
+    """Write the task's result for the model, with a score per test document or row.
 
     Args:
         model: Hugging Face folder or NeMo checkpoint folder.
-        domain: test documents of the domain corpus, JSONL.
-        general: test documents of the general corpus, JSONL.
-        instructions: test rows of the instruction data, JSONL.
+        data: test data of the task, JSON Lines, in the task's order.
     """
-    from tapeout.evals.measure import evaluate
-    from tapeout.evals.result import write_evaluation
-
-    write_evaluation(evaluate(model, domain, general, instructions, job), output)
+    task = load_task(job.task)
+    options = task.options.model_validate(job.options)
+    files = dict(zip(task.files(options), data, strict=True))
+    loaded = load(model, job.threads, job.template)
+    write_result(output, loaded.facts, task.score(loaded, files, options))
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ class PluginOptions:
         try:
             return options.model_validate(value)
         except ValidationError as error:
-            raise _with_hints(error, options) from error
+            raise with_hints(error, options) from error
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Validate with ``validate``; serialize by the class of the value."""
@@ -71,8 +71,14 @@ class PluginOptions:
         return {"anyOf": [*own, {"type": "object", **dotted}]}
 
 
-def _with_hints(error: ValidationError, options: type[Section]) -> ValidationError:
-    """Return the error with a "did you mean" hint (``ctx["hint"]``) for each unknown key."""
+def with_hints(error: ValidationError, options: type[Section], prefix: tuple[str, ...] = ()) -> ValidationError:
+    """Return the error with a "did you mean" hint (``ctx["hint"]``) for each unknown key.
+
+    Args:
+        error: of validating ``options``.
+        options: model of the plugin's options.
+        prefix: keys under which the options stand; they precede each location.
+    """
     details = []
     for each in error.errors():
         kind: PydanticCustomError | str = each["type"]
@@ -80,7 +86,9 @@ def _with_hints(error: ValidationError, options: type[Section]) -> ValidationErr
             near = difflib.get_close_matches(str(each["loc"][-1]), _fields(options, each["loc"][:-1]), n=1)
             hint = f"; did you mean {near[0]}?" if near else "."
             kind = PydanticCustomError("extra_forbidden", "Extra inputs are not permitted{hint}", {"hint": hint})
-        details.append(InitErrorDetails(type=kind, loc=each["loc"], input=each["input"], ctx=each.get("ctx", {})))
+        details.append(
+            InitErrorDetails(type=kind, loc=(*prefix, *each["loc"]), input=each["input"], ctx=each.get("ctx", {}))
+        )
     return ValidationError.from_exception_data(options.__name__, details)
 
 

@@ -16,6 +16,15 @@ RENAMED: dict[str, str] = {
     "pretraining.quality.longest_line": "pretraining.quality.max_line_characters",
     "pretraining.quality.smallest_share_of_words": "pretraining.quality.min_word_fraction",
     "pretraining.quality.largest_share_of_repeats": "pretraining.quality.max_repeated_fraction",
+    # evaluation
+    "evaluation.max_bytes": "evaluation.tasks.bits_per_byte.max_bytes",
+    "evaluation.max_document_bytes": "evaluation.tasks.bits_per_byte.max_document_bytes",
+    "evaluation.overlap": "evaluation.tasks.bits_per_byte.overlap",
+    "evaluation.max_rows": "evaluation.tasks.instruction_answers.max_rows",
+    "evaluation.max_new_tokens": "evaluation.tasks.instruction_answers.max_new_tokens",
+    "evaluation.kept_generations": "evaluation.tasks.instruction_answers.kept_generations",
+    "evaluation.generation_batch_rows": "evaluation.tasks.instruction_answers.generation_batch_rows",
+    "evaluation.score_batch_tokens": "evaluation.tasks.*.score_batch_tokens: one for each task",
     # comparison
     "comparison.fractions": "comparison.floats",
     "comparison.restated": "comparison.ignored",

@@ -1,13 +1,16 @@
-"""Parameters of the evaluation report."""
+"""Section ``report``: statistics and limits of the evaluation report."""
+
+from typing import Any
 
 from pydantic import Field
 
+from tapeout.config.evaluation import Adaptation
 from tapeout.config.section import Section
 from tapeout.config.sources import SourceName
 
 
 class Report(Section):
-    """Statistics and limits behind the verdicts of the report."""
+    """Statistics and limits from which the verdicts of the report follow."""
 
     seed: int = Field(
         2024,
@@ -22,12 +25,15 @@ class Report(Section):
         ge=0.0,
         description="Rise of bits per byte on general text, relative to the base model, that still counts as kept.",
     )
-    examples: int = Field(6, ge=0, description="Generations shown on the page, taken from the categories in turn.")
+    examples: int = Field(6, ge=0, description="Sample answers on the page, taken from the categories in turn.")
 
 
-class ReportJob(Report):
-    """Parameters of the rule ``eval_report``: the section, and which sources the corpora are made from."""
+class EvalReportJob(Report):
+    """Parameters of the rule ``eval_report``: the section, what was evaluated, and the sources of the corpora."""
 
+    adaptation: Adaptation = Field(description="Which models the summary compares.")
+    models: tuple[tuple[str, str], ...] = Field(description="Name and artifact of each evaluated model, in order.")
+    tasks: tuple[tuple[str, dict[str, Any]], ...] = Field(description="Module and options of each task, in order.")
     trained_on: tuple[SourceName, ...] = Field(min_length=1, description="Cores of the domain training text.")
     held_out: tuple[SourceName, ...] = Field(min_length=1, description="Cores of the domain test text.")
     general: tuple[SourceName, ...] = Field(min_length=1, description="Sources of the general text.")

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tapeout.config.corpus import Selection
+from tapeout.config.evaluation import EvaluateJob
 from tapeout.config.instructions import InstructionSetJob
 from tapeout.config.pretraining import DocumentsJob
+from tapeout.config.report import EvalReportJob
 from tapeout.config.root import Settings
 from tapeout.config.training import Training
 
@@ -68,6 +70,39 @@ class Wiring:
         return DocumentsJob.parameters(
             lambda wildcards: pretraining.documents_job(wildcards.source, sources[wildcards.source].licence)
         )
+
+    @property
+    def evaluate_parameters(self) -> dict[str, Callable[[Any], Any]]:
+        """Parameters of the rule ``evaluate``, as functions of its wildcards."""
+        evaluation, template = self.settings.evaluation, self.settings.sft.template
+        job = EvaluateJob.parameters(lambda wildcards: evaluation.job(wildcards.task, template))
+        return {**job, "plugins": lambda wildcards: evaluation.modules([wildcards.task])}
+
+    @property
+    def report_parameters(self) -> dict[str, Callable[[Any], Any]]:
+        """Parameters of the rule ``eval_report``."""
+        settings, evaluation = self.settings, self.settings.evaluation
+        job = EvalReportJob(
+            **settings.report.identity(),
+            adaptation=evaluation.adaptation,
+            models=tuple(evaluation.models.items()),
+            tasks=tuple((name, options.identity()) for name, options in evaluation.tasks.items()),
+            trained_on=tuple(sorted(settings.corpus.domain.train)),
+            held_out=tuple(sorted(settings.corpus.domain.test)),
+            general=tuple(settings.corpus.general.sources),
+        )
+        return {**EvalReportJob.parameters(lambda _: job), "plugins": lambda _: evaluation.modules(evaluation.tasks)}
+
+    @property
+    def report_upstream(self) -> list[str]:
+        """Artifacts that the numbers of the evaluation report depend on, besides those that it reads."""
+        evaluation = self.settings.evaluation
+        data = [name for task in evaluation.tasks for name, _ in evaluation.files(task).values()]
+        made = ["corpus/domain", "corpus/general", "tokenizer", "base", "base_extended", "nemo/base.nemo"]
+        made += [f"{step}/{name}" for name in self.settings.instructions.train for step in ("instructions", "encoded")]
+        made += ["dapt/model", "sft/model", "export/hf"]
+        sources = [f"sources/{name}" for name in self.settings.used_sources]
+        return sorted({*data, *made, *sources} - set(evaluation.models.values()))
 
     def training_environment(self, job: Training) -> str:
         """Return the conda environment of a training: that of its accelerator, relative to the folder of the rules."""

@@ -22,9 +22,6 @@ BASE_PIECES = 32_000
 FLOAT = 4
 """Bytes of a weight in every checkpoint of the graph (32-bit floats)."""
 
-BYTES_PER_TOKEN = 3
-"""Of test text (2.8 on the default's)."""
-
 COPYING = 200_000_000
 """Bytes a second at which checkpoints are read, converted and written: an assumption."""
 
@@ -141,13 +138,10 @@ class Estimates:
         tokens = job.steps * job.global_batch * job.seq_length
         return _giga(self.extended.training(tokens, job.seq_length))
 
-    @property
-    def evaluation_gflop(self) -> int:
-        """Measuring one model, at most, in 10^9 FLOP: forward passes over test text, questions and answers."""
-        job, context = self.settings.evaluation, self.settings.base.sequence
-        text = 2 * job.max_bytes / BYTES_PER_TOKEN / (1 - job.overlap)
-        rows = job.max_rows * (2 * context + job.max_new_tokens)
-        return _giga(self.extended.forward(context) * (text + rows))
+    def evaluation_gflop(self, task: str) -> int:
+        """Return the work of one task for one model, at most, in 10^9 FLOP: forward passes."""
+        context = self.settings.base.sequence
+        return _giga(self.extended.forward(context) * self.settings.evaluation.tokens(task, context))
 
     @property
     def base_bytes(self) -> int:

@@ -67,7 +67,7 @@ TABLE: dict[str, Callable[[Estimates, Wildcards], Hints]] = {
     "export_hf": lambda work, _: hints(
         work.copying_seconds(15), work.extended_bytes, parameters=work.extended.parameters
     ),
-    "evaluate": lambda work, _: hints(8, 100_000, gflop=work.evaluation_gflop),
+    "evaluate": lambda work, wildcards: hints(8, 100_000, gflop=work.evaluation_gflop(wildcards["task"])),
     "eval_report": lambda work, _: hints(5, 230_000),
     "pretraining_documents": lambda work, wildcards: hints(
         work.reading_seconds(wildcards["source"]), work.source_bytes(wildcards["source"])

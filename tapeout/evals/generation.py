@@ -1,17 +1,65 @@
-"""Greedy answers in batches, with a key-value cache."""
+"""Greedy decoding in batches, with a key-value cache."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from transformers.cache_utils import Cache
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM
 
 
+class PreallocatedCache(Cache):
+    """Key-value cache with buffers of the final length.
+
+    ``DynamicCache`` concatenates at each step and so copies the whole past for every token; on a CPU and a small
+    model that is half of the time. Here a step writes its own token only.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__()
+        self._capacity = capacity
+        self._keys: list[torch.Tensor] = []
+        self._values: list[torch.Tensor] = []
+        self._filled: list[int] = []
+
+    def update(
+        self,
+        key_states: torch.Tensor,
+        value_states: torch.Tensor,
+        layer_idx: int,
+        cache_kwargs: dict[str, Any] | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Append states of a layer, shape (rows, heads, tokens, width); return all of that layer so far."""
+        if layer_idx == len(self._keys):
+            rows, heads, _, width = key_states.shape
+            self._keys.append(key_states.new_zeros(rows, heads, self._capacity, width))
+            self._values.append(value_states.new_zeros(rows, heads, self._capacity, width))
+            self._filled.append(0)
+        start = self._filled[layer_idx]
+        end = self._filled[layer_idx] = start + key_states.shape[2]
+        self._keys[layer_idx][:, :, start:end] = key_states
+        self._values[layer_idx][:, :, start:end] = value_states
+        return self._keys[layer_idx][:, :, :end], self._values[layer_idx][:, :, :end]
+
+    def get_seq_length(self, layer_idx: int | None = 0) -> int:
+        """Return the number of cached tokens of a layer."""
+        return self._filled[layer_idx or 0] if self._filled else 0
+
+    def get_max_cache_shape(self) -> int | None:
+        """Return None: there is no maximum to which attention masks should be padded."""
+        return None
+
+    def keep_rows(self, rows: torch.Tensor) -> None:
+        """Drop all rows of the batch but these."""
+        self._keys = [keys[rows] for keys in self._keys]
+        self._values = [values[rows] for values in self._values]
+
+
 @torch.inference_mode()
 def greedy(
-    model: "LlamaForCausalLM",
+    network: "LlamaForCausalLM",
     prompts: Sequence[Sequence[int]],
     end: int,
     pieces: int,
@@ -23,28 +71,33 @@ def greedy(
     """Continue each prompt with the most likely token until ``end``, ``max_new_tokens`` or a full context.
 
     Prompts of similar length share a batch. Shorter ones are padded on the left, masked, and their positions count
-    from their own first token, so an answer does not depend on its neighbours (but for the last bits of float sums,
-    which the batch size may change). A row that is done leaves the batch at once.
+    from their own first token, so an answer does not depend on the other rows of its batch (except in the last bits of
+    float sums, which may depend on the batch size). A finished row leaves the batch at once.
 
     Args:
+        network: causal language model with the interface of Hugging Face.
         prompts: token sequences, each shorter than ``context``.
+        end: id of the token that ends an answer.
         pieces: size of the tokenizer; embedding rows beyond it are padding and are never chosen.
-        progress: told the number of finished prompts after each batch.
+        max_new_tokens: maximum length of an answer.
+        context: maximum length of prompt and answer together.
+        batch_rows: maximum number of prompts in a batch.
+        progress: called with the number of finished prompts after each batch.
 
     Returns:
-        The new tokens of each prompt, ``end`` included when it was reached.
+        The new tokens of each prompt, ``end`` included where it was reached.
     """
     answers: list[list[int]] = [[] for _ in prompts]
     order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
     for start in range(0, len(order), batch_rows):
         batch = order[start : start + batch_rows]
-        _continue(model, prompts, answers, batch, end, pieces, max_new_tokens, context)
+        _continue(network, prompts, answers, batch, end, pieces, max_new_tokens, context)
         progress(start + len(batch))
     return answers
 
 
 def _continue(
-    model: "LlamaForCausalLM",
+    network: "LlamaForCausalLM",
     prompts: Sequence[Sequence[int]],
     answers: list[list[int]],
     batch: list[int],
@@ -54,8 +107,6 @@ def _continue(
     context: int,
 ) -> None:
     """Fill in ``answers`` for the prompts of one batch."""
-    from tapeout.evals.cache import PreallocatedCache
-
     width = max(len(prompts[index]) for index in batch)
     ids = torch.zeros(len(batch), width, dtype=torch.long)
     mask = torch.zeros(len(batch), width, dtype=torch.long)
@@ -66,10 +117,10 @@ def _continue(
     cache = PreallocatedCache(width + max_new_tokens)
     active = list(batch)
     while True:
-        hidden = model.model(
+        hidden = network.model(
             input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
         ).last_hidden_state
-        chosen = model.lm_head(hidden[:, -1])[:, :pieces].argmax(-1)
+        chosen = network.lm_head(hidden[:, -1])[:, :pieces].argmax(-1)
         for index, token in zip(active, chosen.tolist(), strict=True):
             answers[index].append(token)
         going = [

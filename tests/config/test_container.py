@@ -15,7 +15,9 @@ from tapeout.graph.identity.environment import read_environment
 
 ROOT = Path(__file__).parents[2]
 DIGEST = "ab" * 32
-IN_NEMO = ["dapt/model", "evaluation/base.json", "evaluation/dapt.json", "evaluation/sft.json"]
+TASKS = ("bits_per_byte", "instruction_answers")
+EVALUATED = [f"evaluation/{model}/{task}.json" for model in ("base", "dapt", "sft") for task in TASKS]
+IN_NEMO = ["dapt/model", *EVALUATED]
 IN_NEMO += ["export/hf", "nemo/base.nemo", "sft/model"]
 RECIPES = """
 import json, sys

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from tapeout.config.corpus import DomainJob, GeneralJob
-from tapeout.config.evaluation import EvaluationParameters
+from tapeout.config.evaluation import EvaluateJob
 from tapeout.config.export import ExportJob
 from tapeout.config.imported import EncodeJob, ImportJob
 from tapeout.config.instructions import FormattedJob, RawJob, SplitsJob
-from tapeout.config.report import ReportJob
+from tapeout.config.report import EvalReportJob
 from tapeout.config.root import Settings
 from tapeout.config.section import Section
+from tapeout.evals.tasks import bits_per_byte, instruction_answers
 
 ROOTS: list[type[Section]] = [
     Settings,
@@ -24,8 +25,10 @@ ROOTS: list[type[Section]] = [
     RawJob,
     SplitsJob,
     ExportJob,
-    EvaluationParameters,
-    ReportJob,
+    EvaluateJob,
+    EvalReportJob,
+    instruction_answers.Options,
+    bits_per_byte.Options,
 ]
 
 

@@ -77,7 +77,9 @@ def test_work_grows_with_the_configuration() -> None:
         2 * small.training_gflop(small.settings.dapt), abs=1
     )
     assert long.base_gflop == small.base_gflop
-    assert wide.base_gflop > 2 * small.base_gflop and wide.evaluation_gflop > 2 * small.evaluation_gflop
+    assert wide.base_gflop > 2 * small.base_gflop and all(
+        wide.evaluation_gflop(task) > 2 * small.evaluation_gflop(task) for task in small.settings.evaluation.tasks
+    )
     llama = {"hidden": 4096, "layers": 32, "heads": 32, "key_value_heads": 32, "feed_forward": 11008}
     assert estimates(base=llama).copying_seconds(20) > 200 > small.copying_seconds(20) == 20
     assert replace(LLAMA_2["7B"], vocabulary=32768).parameters == estimates(base=llama).extended.parameters

@@ -11,7 +11,14 @@ from tapeout.costs.table import TABLE, CostTable
 
 ROOT = Path(__file__).parents[2]
 CONFIG = {"pretraining": {"shards": 2, "components": {"text": {"sources": ["django"], "weight": 1}}}}
-WILDCARDS = {"source": "django", "name": "questions", "shard": "0001", "set": "corpus/domain", "model": "base"}
+WILDCARDS = {
+    "source": "django",
+    "name": "questions",
+    "shard": "0001",
+    "set": "corpus/domain",
+    "model": "base",
+    "task": "bits_per_byte",
+}
 
 
 def rules() -> set[str]:

@@ -94,7 +94,12 @@ def config(folder: Path) -> dict:
         },
         "dapt": short,
         "sft": {**short, "validate_every": 6},
-        "evaluation": {"max_bytes": 6000, "max_rows": 16, "max_new_tokens": 12},
+        "evaluation": {
+            "tasks": {
+                "bits_per_byte": {"max_bytes": 6000},
+                "instruction_answers": {"max_rows": 16, "max_new_tokens": 12},
+            }
+        },
         "report": {"resamples": 200},
     }
 

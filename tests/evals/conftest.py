@@ -6,24 +6,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tapeout.encoder.interface import Encoder
-from tapeout.encoder.load import load_encoder
-
 if TYPE_CHECKING:
-    from transformers import LlamaForCausalLM
+    from tapeout.evals.loaded_model import LoadedModel
 
 TEXT = "module fifo #(parameter WIDTH = 8) (input wire clk, output reg [WIDTH-1:0] q);\n  assign q = d;\nendmodule\n"
 
 
 @pytest.fixture(scope="session")
 def verilog() -> str:
-    """A few lines that the tokenizer knows."""
+    """Return a few lines that the tokenizer was trained on."""
     return TEXT
 
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Hugging Face folder with the tokenizer inside."""
+    """Write a Hugging Face folder with the tokenizer inside."""
     import torch
     from sentencepiece import SentencePieceTrainer
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -58,12 +55,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def model(folder: Path) -> "LlamaForCausalLM":
-    from tapeout.nemo.read import load_llama
+def model(folder: Path) -> "LoadedModel":
+    """The model in that folder, with the prompt template of the default configuration."""
+    from tapeout.evals.loaded_model import load
 
-    return load_llama(folder)
-
-
-@pytest.fixture(scope="session")
-def tokenizer(folder: Path) -> Encoder:
-    return load_encoder(folder)
+    return load(folder, threads=1, template="{input}\n### Answer: {output}")

@@ -1,4 +1,4 @@
-"""The program from files to file."""
+"""The script ``evaluate``: from a model and test data to the result of a task."""
 
 import json
 import os
@@ -11,21 +11,27 @@ from typing import Any
 
 import pytest
 
-from tapeout.config.evaluation import EvaluationParameters
+from tapeout.config.evaluation import TASKS
 from tapeout.data.io.jsonl import MalformedRow
 from tapeout.errors import TapeoutError
-from tapeout.evals.measure import NothingFits, VocabularyMismatch, evaluate
-from tapeout.evals.result import Evaluation, read_evaluation, write_evaluation
-from tapeout.evals.rows import EmptyTestSet
+from tapeout.evals.loaded_model import VocabularyMismatch, load
+from tapeout.evals.task import load_task, read_result
+from tapeout.evals.test_rows import UnusableTestData
+from tapeout.plugins import module_name
 
 pytestmark = pytest.mark.environment("nemo")
 
 ROOT = Path(__file__).parents[2]
-PARAMETERS: dict[str, Any] = {
-    "template": "{input}\n### Answer: {output}",
-    "max_new_tokens": 8,
-    "max_rows": 6,
-    "threads": 1,
+TEMPLATE = "{input}\n### Answer: {output}"
+OPTIONS: dict[str, dict[str, Any]] = {
+    "bits_per_byte": {},
+    "instruction_answers": {"max_new_tokens": 8, "max_rows": 6},
+    "tests.toys.toy_task": {"rows": 2},
+}
+FILES = {
+    "bits_per_byte": ["domain", "general"],
+    "instruction_answers": ["instructions"],
+    "tests.toys.toy_task": ["general"],
 }
 
 
@@ -46,79 +52,89 @@ def data(tmp_path: Path, verilog: str) -> Path:
     rows.append({"input": verilog * 5, "output": "x", "category": "c2"})
     rows = [{**row, "source": "serv", "licence": "ISC", "digest": digest(row["input"])} for row in rows]
     write_rows(tmp_path / "instructions.jsonl", rows)
-    (tmp_path / "params.json").write_text(json.dumps(PARAMETERS))
     return tmp_path
 
 
-def run_program(model: Path, data: Path, output: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "scripts/evaluate.py", "--model", str(model), "--output", str(data / output)]
-    for name in ("domain", "general", "instructions"):
-        command += [f"--{name}", str(data / f"{name}.jsonl")]
-    command += ["--params", str(data / "params.json")]
-    environment = dict(os.environ, PYTHONPATH=str(ROOT))
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+def evaluate(model: Path, data: Path, task: str, **changed: Any) -> subprocess.CompletedProcess[str]:
+    job = {"task": task, "options": OPTIONS[task], "threads": 1, "template": TEMPLATE, **changed}
+    (data / "params.json").write_text(json.dumps(job))
+    command = [sys.executable, "scripts/evaluate.py", "--model", str(model), "--output", str(data / "result.json")]
+    command += [item for name in FILES[task] for item in ("--data", str(data / f"{name}.jsonl"))]
+    environment = dict(os.environ, PYTHONPATH=str(ROOT), TAPEOUT_PLUGINS=module_name(TASKS, task))
+    return subprocess.run(
+        [*command, "--params", str(data / "params.json")], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
 
 
-def measure(model: Path, data: Path) -> Evaluation:
-    files = (data / f"{name}.jsonl" for name in ("domain", "general", "instructions"))
-    return evaluate(model, *files, EvaluationParameters(**PARAMETERS))
+def score(model: Path, data: Path, task: str) -> Any:
+    """Return the result of a task, computed in this process."""
+    loaded = load(model, threads=1, template=TEMPLATE)
+    own = load_task(task)
+    options = own.options.model_validate(OPTIONS[task])
+    files = {name: data / f"{file}.jsonl" for name, file in zip(own.files(options), FILES[task], strict=True)}
+    return own.score(loaded, files, options)
 
 
-def test_result_is_complete_and_repeatable(folder: Path, data: Path) -> None:
-    done = run_program(folder, data, "one.json")
+@pytest.mark.parametrize("task", OPTIONS)
+def test_result_of_the_script_is_complete_and_repeatable(folder: Path, data: Path, task: str) -> None:
+    done = evaluate(folder, data, task)
     assert done.returncode == 0, done.stderr
-    written = (data / "one.json").read_bytes()
-    write_evaluation(measure(folder, data), data / "two.json")
-    assert written == (data / "two.json").read_bytes()
-    result = json.loads(written)
-    assert list(result) == sorted(result)
-    assert len(result["domain"]["documents"]) == 4 == result["general"]["documents_in_corpus"]
-    assert (result["rows_in_test"], result["left_out"], len(result["answers"])) == (11, 1, 5)
-    assert {answer["category"] for answer in result["answers"]} == {"c0", "c1"}
-    assert [answer["digest"] for answer in result["answers"]] == [score["digest"] for score in result["answer_scores"]]
-    assert all(1 <= answer["tokens"] <= 8 for answer in result["answers"])
-    assert {(answer["source"], answer["licence"]) for answer in result["answers"]} == {("serv", "ISC")}
-    kept = [answer["kept"] for answer in result["answers"] if answer["kept"]]
-    assert len(kept) == 4 and all(each["expected"] == "[7:0]" for each in kept)
+    facts, result = read_result(data / "result.json", load_task(task).result)
+    assert (facts.context, facts.vocabulary) == (64, 320)
+    assert result == score(folder, data, task)
+    document = (data / "result.json").read_text()
+    assert json.dumps(json.loads(document), indent=2, sort_keys=True, ensure_ascii=False) + "\n" == document
 
 
-def test_result_is_read_back(folder: Path, data: Path) -> None:
-    result = measure(folder, data)
-    write_evaluation(result, data / "result.json")
-    assert read_evaluation(data / "result.json") == result
+def test_bits_per_byte_has_a_score_per_document(folder: Path, data: Path) -> None:
+    result = score(folder, data, "bits_per_byte")
+    assert {name: (len(each.documents), each.documents_in_corpus) for name, each in result.corpora.items()} == {
+        "domain": (4, 4),
+        "general": (4, 4),
+    }
 
 
-def test_stored_template_wins(folder: Path, data: Path, tmp_path: Path) -> None:
+def test_instruction_answers_has_a_score_and_an_answer_per_row(folder: Path, data: Path) -> None:
+    result = score(folder, data, "instruction_answers")
+    assert (result.rows_in_test, result.left_out, len(result.answers)) == (11, 1, 5)
+    assert {answer.category for answer in result.answers} == {"c0", "c1"}
+    assert [answer.digest for answer in result.answers] == [each.digest for each in result.answer_scores]
+    assert all(1 <= answer.tokens <= 8 for answer in result.answers)
+    assert {(answer.source, answer.licence) for answer in result.answers} == {("serv", "ISC")}
+    kept = [answer.kept for answer in result.answers if answer.kept]
+    assert len(kept) == 4 and all(each.expected == "[7:0]" for each in kept)
+
+
+def test_the_stored_template_wins(folder: Path, data: Path, tmp_path: Path) -> None:
     tuned = tmp_path / "tuned"
     shutil.copytree(folder, tuned)
     (tuned / "prompt_template.json").write_text(json.dumps({"template": "Q: {input} A: {output}"}))
-    result, plain = measure(tuned, data), measure(folder, data)
-    assert (result.template, plain.template) == ("Q: {input} A: {output}", PARAMETERS["template"])
+    result, plain = (score(model, data, "instruction_answers") for model in (tuned, folder))
+    assert (result.template, plain.template) == ("Q: {input} A: {output}", TEMPLATE)
     assert result.answer_scores[0].nats != plain.answer_scores[0].nats
-    assert result.domain == plain.domain
 
 
 @pytest.mark.parametrize(
     ("content", "error"),
-    [("", EmptyTestSet), ("{", MalformedRow), ('{"text": 3, "digest": "0"}\n', MalformedRow)],
+    [("", UnusableTestData), ("{", MalformedRow), ('{"text": 3, "digest": "0"}\n', MalformedRow)],
 )
-@pytest.mark.parametrize("name", ["domain", "general", "instructions"])
+@pytest.mark.parametrize("task", OPTIONS)
 def test_bad_data_is_a_named_error(
-    folder: Path, data: Path, name: str, content: str, error: type[TapeoutError]
+    folder: Path, data: Path, task: str, content: str, error: type[TapeoutError]
 ) -> None:
-    (data / f"{name}.jsonl").write_text(content)
+    (data / f"{FILES[task][-1]}.jsonl").write_text(content)
     with pytest.raises(error):
-        measure(folder, data)
+        score(folder, data, task)
 
 
 def test_rows_that_do_not_fit_are_a_named_error(folder: Path, data: Path, verilog: str) -> None:
     row = {"input": verilog * 5, "output": "x", "category": "c", "source": "serv", "licence": "ISC", "digest": "0"}
     write_rows(data / "instructions.jsonl", [row])
-    with pytest.raises(NothingFits, match="None of 1 instruction rows"):
-        measure(folder, data)
+    with pytest.raises(UnusableTestData, match="None of 1 instruction rows"):
+        score(folder, data, "instruction_answers")
 
 
-def test_foreign_tokenizer_is_a_named_error(folder: Path, data: Path, tmp_path: Path) -> None:
+def test_foreign_tokenizer_is_a_named_error(folder: Path, tmp_path: Path) -> None:
     import torch
     from transformers import LlamaForCausalLM
 
@@ -129,11 +145,10 @@ def test_foreign_tokenizer_is_a_named_error(folder: Path, data: Path, tmp_path: 
     model.save_pretrained(small)
     shutil.copy(folder / "tokenizer.model", small / "tokenizer.model")
     with pytest.raises(VocabularyMismatch, match="only 100 rows"):
-        measure(small, data)
+        load(small, threads=1, template=TEMPLATE)
 
 
 def test_unknown_parameter_is_a_named_error(folder: Path, data: Path) -> None:
-    (data / "params.json").write_text(json.dumps({**PARAMETERS, "beams": 4}))
-    done = run_program(folder, data, "out.json")
+    done = evaluate(folder, data, "instruction_answers", beams=4)
     assert done.returncode == 1 and "StepFailed" in done.stderr and "beams" in done.stderr
-    assert not (data / "out.json").exists()
+    assert not (data / "result.json").exists()

@@ -1,5 +1,7 @@
-"""What the report is made from, besides the evaluations: training logs, the tokenizer's report, the action."""
+"""Inputs of the report besides the evaluations, and the digests of all artifacts that its numbers are computed from."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
@@ -10,17 +12,17 @@ from tapeout.errors import TapeoutError
 
 
 class UnreadableReportInput(TapeoutError):
-    """An input of the report is missing or has another form than expected."""
+    """An input of the report is missing, has another form, or is not named in the report's action."""
 
 
 class Lenient(BaseModel):
-    """The part of another stage's file that the report reads; more fields may stand there."""
+    """The part of another step's file that the report reads; the file may have more fields."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
 class Step(Lenient):
-    """One training step: mean loss in nats per token."""
+    """Mean loss of a training step, nats per token."""
 
     step: int
     loss: float
@@ -36,7 +38,7 @@ class TrainLog(Lenient):
 
 
 class Compression(Lenient):
-    """Test text of one corpus in the base tokenizer and in the extended one."""
+    """Test text of one corpus, in tokens of the base tokenizer and of the extended one."""
 
     bytes: int
     documents: int
@@ -44,29 +46,22 @@ class Compression(Lenient):
     tokens_after: int
 
 
-class TestText(Lenient):
-    """Both corpora."""
-
-    domain: Compression
-    general: Compression
-
-
 class Vocabulary(Lenient):
-    """Number of pieces."""
+    """Number of pieces of the base tokenizer and of the extended one."""
 
     base: int
     extended: int
 
 
 class TokenizerReport(Lenient):
-    """``report.json`` of the tokenizer."""
+    """``report.json`` of the tokenizer; ``test`` has one entry per corpus."""
 
-    test: TestText
+    test: dict[str, Compression]
     vocabulary: Vocabulary
 
 
 class Artifact(Lenient):
-    """An input of a build step, as its action names it; ``path`` is the part of a folder that was used."""
+    """An input of a build step, as its action names it; ``path`` is the part of a folder that is used."""
 
     artifact: str
     path: str | None
@@ -79,13 +74,13 @@ class Artifact(Lenient):
 
 
 class Action(Lenient):
-    """The action of the report: what it was made from, by digest."""
+    """Inputs of the report, by digest."""
 
     inputs: dict[str, Artifact | list[Artifact]]
 
 
 def action_digest(path: Path) -> str:
-    """SHA-256 of an action, the name under which the store keeps what it made; in its file a line end follows."""
+    """Return the SHA-256 of an action, its key in the store; the newline at the end of the file does not count."""
     return sha256(path.read_bytes().removesuffix(b"\n")).hexdigest()
 
 
@@ -101,7 +96,7 @@ def read_input(path: Path, form: type[Form]) -> Form:
     try:
         return form.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
-        raise UnreadableReportInput(f"{path} does not exist.", "Build the artifact that holds it first.") from error
+        raise _missing(path) from error
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
@@ -110,10 +105,82 @@ def read_input(path: Path, form: type[Form]) -> Form:
         ) from error
 
 
+def read_logs(models: Mapping[str, Path]) -> dict[str, TrainLog]:
+    """Read the training logs of the models that have one in their folder, by model."""
+    files = {name: folder / "train_log.json" for name, folder in models.items()}
+    return {name: read_input(path, TrainLog) for name, path in files.items() if path.is_file()}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """An artifact in the provenance table.
+
+    Attributes:
+        label: its name, with the path of the part that is used.
+        size: bytes of its content.
+    """
+
+    label: str
+    digest: str
+    size: int
+
+
+class Provenance:
+    """Digests of all artifacts that the report is computed from, as its action names them.
+
+    Args:
+        action: the action of the report.
+        paths: path of each input, by the input's name; a list for a list-valued input, in the action's order.
+
+    Raises:
+        UnreadableReportInput: an input is missing, or action and paths do not name the same inputs.
+    """
+
+    def __init__(self, action: Action, paths: Mapping[str, Path | Sequence[Path]]) -> None:
+        named = {name: value if isinstance(value, list) else [value] for name, value in action.inputs.items()}
+        given = {name: [value] if isinstance(value, Path) else list(value) for name, value in paths.items()}
+        self._origins: dict[str, Origin] = {}
+        for name in sorted(named.keys() | given.keys()):
+            artifacts, files = named.get(name, []), given.get(name, [])
+            if len(artifacts) != len(files):
+                raise UnreadableReportInput(
+                    f"The action names {len(artifacts)} artifacts as input '{name}', but {len(files)} were given.",
+                    "Pass each input of the rule to the program, in the rule's order.",
+                )
+            for artifact, path in zip(artifacts, files, strict=True):
+                self._origins[artifact.label] = Origin(artifact.label, artifact.digest, size_in_bytes(path))
+
+    def table(self) -> list[Origin]:
+        """Return all artifacts, sorted by label."""
+        return [self._origins[label] for label in sorted(self._origins)]
+
+    def digests(self, *labels: str) -> dict[str, str]:
+        """Return the digests of the named artifacts.
+
+        Raises:
+            UnreadableReportInput: the action does not name one of them.
+        """
+        for label in labels:
+            if label not in self._origins:
+                raise UnreadableReportInput(
+                    f"The report depends on {label}, but its action does not name it.",
+                    "Add the artifact to the input 'upstream' of the rule eval_report.",
+                )
+        return {label: self._origins[label].digest for label in sorted(labels)}
+
+
 def size_in_bytes(path: Path) -> int:
-    """Size of a file, or of all files below a folder: a function of the content, whatever the file system."""
+    """Return the size of a file, or of all files below a folder: a function of the content alone.
+
+    Raises:
+        UnreadableReportInput: there is nothing at ``path``.
+    """
     if path.is_dir():
         return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     if not path.exists():
-        raise UnreadableReportInput(f"{path} does not exist.", "Build the artifact that holds it first.")
+        raise _missing(path)
     return path.stat().st_size
+
+
+def _missing(path: Path) -> UnreadableReportInput:
+    return UnreadableReportInput(f"{path} does not exist.", "Build the artifact that contains it first.")

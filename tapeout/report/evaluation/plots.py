@@ -1,4 +1,4 @@
-"""The report's plots: inline SVG that takes its colours from the page, so that both themes are legible.
+"""Plots of the report: inline SVG that takes its colours from the page, so that both themes are legible.
 
 Matplotlib draws with marker colours that no palette uses; they are replaced by CSS variables. With a fixed hash salt
 and without metadata the bytes depend on the numbers alone.
@@ -13,21 +13,20 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tapeout.evals.bootstrap import Estimate
-from tapeout.report.evaluation.figures import Figures
+from tapeout.evals.section import Comparison, Estimate, Plot
+from tapeout.evals.wording import number, percent, value_of
 from tapeout.report.evaluation.inputs import Step, TokenizerReport, TrainLog
-from tapeout.report.page.wording import MODEL_NAMES, category, number, percent
 
 INK, MUTED, GRID = "#010101", "#020202", "#030303"
-MODEL_COLOURS = {"base": "#040404", "dapt": "#050505", "sft": "#060606"}
-MARKERS = {"base": "o", "dapt": "s", "sft": "D"}
+COLOURS = 6
+"""Number of colours for models in style.css; with more models, colours repeat with another marker."""
+MODEL_COLOURS = [f"#0404{number:02x}" for number in range(1, COLOURS + 1)]
+MARKERS = "osD^vP*X"
 _VARIABLES = {
     INK: "--ink",
     MUTED: "--muted",
     GRID: "--line",
-    MODEL_COLOURS["base"]: "--base",
-    MODEL_COLOURS["dapt"]: "--dapt",
-    MODEL_COLOURS["sft"]: "--sft",
+    **{colour: f"--model-{number}" for number, colour in enumerate(MODEL_COLOURS, start=1)},
 }
 _STYLE: Any = {
     "svg.hashsalt": "tapeout",
@@ -55,80 +54,94 @@ _STYLE: Any = {
 _WIDTH = 5.4
 
 
-def bits_per_byte(figures: Figures) -> str:
-    """Bits per byte with intervals, three models on two corpora."""
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(_WIDTH, 3.1))
-        panels = figure.subplots(len(figures.bits_per_byte), 1, sharex=True, squeeze=False)[:, 0]
-        for axes, (corpus, measure) in zip(panels, figures.bits_per_byte.items(), strict=True):
-            for place, (model, estimate) in enumerate(measure.values.items()):
-                _interval(axes, model, place, estimate, 1.0)
-                label = number(estimate.value)
-                axes.annotate(label, (estimate.value, place), (0, 5), textcoords="offset points", ha="center", size=8)
-            _models_on_y(axes)
-            axes.set_title(f"{corpus.capitalize()} text")
-        panels[-1].set_xlabel("bits per byte (lower is better)")
-        return _svg(figure, "bits")
+def measures(plot: Plot, comparisons: Mapping[str, Comparison]) -> str:
+    """Draw the plot that a task describes."""
+    return _grouped(plot, comparisons) if plot.grouped else _panels(plot, comparisons)
 
 
-def exact_match(figures: Figures) -> str:
-    """Exact match by category with intervals."""
-    categories = list(figures.exact_by_category)
+def _panels(plot: Plot, comparisons: Mapping[str, Comparison]) -> str:
+    """Draw one panel per measure, with the models as rows."""
+    models = list(comparisons[next(iter(plot.panels.values()))].values)
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(_WIDTH, 1.2 + 0.42 * len(categories)))
+        figure = Figure(figsize=(_WIDTH, 0.4 + len(plot.panels) * (0.6 + 0.25 * len(models))))
+        panels = figure.subplots(len(plot.panels), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, (title, name) in zip(panels, plot.panels.items(), strict=True):
+            comparison = comparisons[name]
+            for row, (model, estimate) in enumerate(comparison.values.items()):
+                scale = 100.0 if comparison.measure.percent else 1.0
+                _interval(axes, row, row, estimate, scale)
+                point = (scale * estimate.value, row)
+                label = value_of(comparison, model)
+                axes.annotate(label, point, (0, 5), textcoords="offset points", ha="center", size=8)
+            axes.set_yticks(range(len(models)), models)
+            axes.set_ylim(len(models) - 0.5, -0.8)
+            axes.margins(x=0.12)
+            axes.grid(axis="y", visible=False)
+            axes.set_title(title)
+        panels[-1].set_xlabel(plot.axis)
+        return _svg(figure, plot.name)
+
+
+def _grouped(plot: Plot, comparisons: Mapping[str, Comparison]) -> str:
+    """Draw one panel with the measures as rows, in each of them all models."""
+    models = list(comparisons[next(iter(plot.panels.values()))].values)
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(_WIDTH, 1.2 + (0.12 + 0.1 * len(models)) * len(plot.panels)))
         axes = figure.subplots()
-        for model, offset in zip(MODEL_NAMES, (-0.22, 0.0, 0.22), strict=True):
-            for place, name in enumerate(categories):
-                label = MODEL_NAMES[model] if place == 0 else None
-                estimate = figures.exact_by_category[name].values[model]
-                _interval(axes, model, place + offset, estimate, 100.0, label)
-        axes.set_yticks(range(len(categories)), [category(name) for name in categories])
-        axes.set_ylim(len(categories) - 0.5, -0.5)
-        axes.set_xlim(-3, 103)
+        for index, model in enumerate(models):
+            offset = 0.66 * (index / max(1, len(models) - 1) - 0.5)
+            for row, name in enumerate(plot.panels.values()):
+                scale = 100.0 if comparisons[name].measure.percent else 1.0
+                estimate = comparisons[name].values[model]
+                _interval(axes, index, row + offset, estimate, scale, model if row == 0 else None)
+        axes.set_yticks(range(len(plot.panels)), list(plot.panels))
+        axes.set_ylim(len(plot.panels) - 0.5, -0.5)
+        if all(comparisons[name].measure.percent for name in plot.panels.values()):
+            axes.set_xlim(-3, 103)
         axes.grid(axis="y", visible=False)
-        axes.set_xlabel("exact answers, % (higher is better)")
+        axes.set_xlabel(plot.axis)
         figure.legend(loc="outside upper right", ncols=3, handletextpad=0.3, columnspacing=1.2)
-        return _svg(figure, "match")
+        return _svg(figure, plot.name)
 
 
-def losses(logs: Mapping[str, TrainLog]) -> str:
-    """Training loss of each step, its running mean, and the validation loss where there is one."""
+def losses(logs: Mapping[str, TrainLog], models: Sequence[str]) -> str:
+    """Draw the training loss of each step, its running mean, and the validation loss where there is one."""
     with mpl.rc_context(_STYLE | {"axes.spines.left": True, "ytick.color": MUTED}):
-        figure = Figure(figsize=(_WIDTH, 4.0))
-        for axes, (model, log) in zip(figure.subplots(len(logs), 1), logs.items(), strict=True):
-            colour = MODEL_COLOURS[model]
+        figure = Figure(figsize=(_WIDTH, 2.0 * len(logs)))
+        panels = figure.subplots(len(logs), 1, squeeze=False)[:, 0]
+        for axes, (model, log) in zip(panels, logs.items(), strict=True):
+            colour = MODEL_COLOURS[models.index(model) % COLOURS]
             steps, values = [step.step for step in log.steps], [step.loss for step in log.steps]
             axes.plot(steps, values, color=colour, alpha=0.35, linewidth=0.8, label="each step")
             axes.plot(steps, running_mean(log.steps), color=colour, linewidth=1.6, label="running mean")
             if log.validation:
                 points = [step.step for step in log.validation], [step.loss for step in log.validation]
                 axes.plot(*points, "o", color=INK, markersize=3.5, label="validation")
-            axes.set_title(f"{MODEL_NAMES[model]} training")
+            axes.set_title(f"Training of {model}")
             axes.set_ylabel("nats per token")
             axes.legend(loc="upper right", fontsize=8)
-        axes.set_xlabel("step")
+        panels[-1].set_xlabel("step")
         return _svg(figure, "loss")
 
 
 def tokens_per_byte(report: TokenizerReport) -> str:
-    """Tokens per byte of test text before and after the extension of the tokenizer."""
+    """Draw the tokens per byte of test text before and after the extension of the tokenizer."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(_WIDTH, 2.3))
         axes = figure.subplots()
-        places, labels = [], []
-        for group, corpus in enumerate(("domain", "general")):
-            text = getattr(report.test, corpus)
+        positions, labels = [], []
+        for group, (corpus, text) in enumerate(report.test.items()):
             before, after = text.tokens_before / text.bytes, text.tokens_after / text.bytes
-            for bar, (value, model) in enumerate(((before, "base"), (after, "dapt"))):
-                place = group * 2.4 + bar
-                axes.barh(place, value, height=0.8, color=MODEL_COLOURS[model])
+            for bar, value in enumerate((before, after)):
+                position = group * 2.4 + bar
+                axes.barh(position, value, height=0.8, color=MODEL_COLOURS[bar])
                 change = "" if bar == 0 else f" ({percent(after / before - 1, signed=True)})"
                 axes.annotate(
-                    number(value) + change, (value, place), (4, 0), textcoords="offset points", va="center", size=8
+                    number(value) + change, (value, position), (4, 0), textcoords="offset points", va="center", size=8
                 )
-                places.append(place)
+                positions.append(position)
                 labels.append(f"{corpus}, {'after' if bar else 'before'}")
-        axes.set_yticks(places, labels)
+        axes.set_yticks(positions, labels)
         axes.invert_yaxis()
         axes.set_xlim(0, axes.get_xlim()[1] * 1.25)
         axes.grid(axis="y", visible=False)
@@ -137,7 +150,7 @@ def tokens_per_byte(report: TokenizerReport) -> str:
 
 
 def running_mean(steps: Sequence[Step]) -> list[float]:
-    """Mean over the last twentieth of the run's steps (at least five, fewer at the start)."""
+    """Return the mean loss over the last twentieth of the run's steps (at least five, fewer at the start)."""
     width = max(5, len(steps) // 20)
     means = []
     for index in range(len(steps)):
@@ -146,31 +159,26 @@ def running_mean(steps: Sequence[Step]) -> list[float]:
     return means
 
 
-def _interval(axes: Axes, model: str, place: float, estimate: Estimate, scale: float, label: str | None = None) -> None:
-    value, low, high = (scale * each for each in (estimate.value, estimate.low, estimate.high))
+def _interval(axes: Axes, index: int, row: float, estimate: Estimate, scale: float, label: str | None = None) -> None:
+    """Draw a value with its interval, in the colour and with the marker of the model number ``index``."""
+    value, low, high = (scale * bound for bound in (estimate.value, estimate.low, estimate.high))
     axes.errorbar(
         value,
-        place,
+        row,
         xerr=[[max(0.0, value - low)], [max(0.0, high - value)]],
-        fmt=MARKERS[model],
-        color=MODEL_COLOURS[model],
+        fmt=MARKERS[index % len(MARKERS)],
+        color=MODEL_COLOURS[index % COLOURS],
         markersize=5,
         elinewidth=1.5,
         label=label,
     )
 
 
-def _models_on_y(axes: Axes) -> None:
-    axes.set_yticks(range(len(MODEL_NAMES)), list(MODEL_NAMES.values()))
-    axes.set_ylim(len(MODEL_NAMES) - 0.5, -0.8)
-    axes.margins(x=0.12)
-    axes.grid(axis="y", visible=False)
-
-
 def _svg(figure: Figure, name: str) -> str:
-    """Write a figure as an SVG element for use inside a page; ``name`` makes its ids unique there.
+    """Return a figure as an SVG element for use inside a page; ``name`` makes its ids unique there.
 
-    Size, fonts and joins come from the page's style; metadata and namespaces, which inline SVG does not need, go.
+    Size, fonts and joins come from the page's style; metadata and namespaces, which inline SVG does not need, are left
+    out.
     """
     stream = StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))

@@ -1,4 +1,4 @@
-"""The report as a whole, made by its program from inputs on disk."""
+"""The report as a whole, written by its script from inputs on disk."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import re
 import runpy
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,27 +14,27 @@ from typing import Any
 
 import pytest
 
-from tapeout.config.report import ReportJob
-from tapeout.evals.result import UnreadableEvaluation
-from tapeout.report.evaluation.figures import NothingInCommon
+from tapeout.config.report import EvalReportJob
+from tapeout.evals.task import UnreadableResult
+from tapeout.report.evaluation.comparisons import NothingInCommon
 from tapeout.report.evaluation.inputs import UnreadableReportInput
-from tapeout.report.evaluation.provenance import UnknownProvenance
+from tests.report.evaluation.conftest import GOOD, MODELS, TASKS
 
 pytestmark = pytest.mark.environment("data")
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 Make = Callable[..., dict[str, Any]]
 Write = Callable[[dict[str, Any], Path], Path]
 
 
 @pytest.fixture(scope="session")
 def write_report() -> Write:
-    """The program's main function, from inputs to an output folder."""
+    """Return the main function of the script, from inputs to an output folder."""
     main = runpy.run_path(str(ROOT / "scripts" / "eval_report.py"))["main"].__wrapped__
 
     def write(files: dict[str, Any], output: Path) -> Path:
-        params = ReportJob.model_validate_json(files["params"].read_bytes())
-        main(params, **{name: value for name, value in files.items() if name != "params"}, output=output)
+        job = EvalReportJob.model_validate_json(files["params"].read_bytes())
+        main(job, **{name: value for name, value in files.items() if name != "params"}, output=output)
         return output
 
     return write
@@ -50,13 +50,12 @@ def run_program(files: dict[str, Any], output: Path, **environment: str) -> subp
     for name, value in files.items():
         for each in value if isinstance(value, list) else [value]:
             command += ["--" + name.replace("_", "-"), str(each)] if name != "action" else []
-    action = {"TAPEOUT_ACTION": str(files["action"])} if "action" in files else {}
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), **action, **environment}
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "TAPEOUT_ACTION": str(files["action"]), **environment}
     return subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
 
 
 class Elements(HTMLParser):
-    """Collects ids and attributes that load something, and checks that tags are balanced."""
+    """Parser that collects ids and references, and checks that tags are balanced."""
 
     VOID = {"meta", "br", "img", "link", "input", "hr", "path", "use"}
 
@@ -90,16 +89,15 @@ class Elements(HTMLParser):
 
 def test_another_process_writes_the_same_bytes(make_inputs: Make, report: Path, tmp_path: Path) -> None:
     files = make_inputs()
-    action = str(files.pop("action"))
-    done = run_program(files, tmp_path / "again", TAPEOUT_ACTION=action, PYTHONHASHSEED="7")
+    done = run_program(files, tmp_path / "again", PYTHONHASHSEED="7")
     assert done.returncode == 0, done.stderr
     for name in ("report.html", "report.json"):
         assert (tmp_path / "again" / name).read_bytes() == (report / name).read_bytes()
 
 
-def test_missing_input_is_one_sentence_and_leaves_nothing(make_inputs: Make, tmp_path: Path) -> None:
+def test_missing_input_is_one_error_and_leaves_nothing(make_inputs: Make, tmp_path: Path) -> None:
     files = make_inputs()
-    files["sft"].unlink()
+    files["evaluations"][-1].unlink()
     done = run_program(files, tmp_path / "report")
     assert done.returncode == 1
     assert "UnreadableReportInput" in done.stderr and "fix:" in done.stderr and "Traceback" not in done.stderr
@@ -134,10 +132,17 @@ def test_data_is_escaped(make_inputs: Make, write_report: Write, tmp_path: Path)
     assert "&lt;script&gt;alert(1)&lt;/script&gt;&lt;img src=x onerror=alert(2)&gt;&amp;amp;" in page
 
 
+def replaced(files: dict[str, Any], model: str, old: str, new: str) -> None:
+    """Replace text in all results of a model."""
+    for path in files["evaluations"]:
+        if path.parent.name == model:
+            path.write_text(path.read_text().replace(old, new))
+
+
 def test_category_names_are_escaped_in_plots(make_inputs: Make, write_report: Write, tmp_path: Path) -> None:
     files = make_inputs()
-    for model in ("base", "dapt", "sft"):
-        files[model].write_text(files[model].read_text().replace('"list_ports"', '"a<script>$x$"'))
+    for model in MODELS:
+        replaced(files, model, '"list_ports"', '"a<script>$x$"')
     page = (write_report(files, tmp_path / "report") / "report.html").read_text()
     assert "<script" not in page
     assert page.count("a&lt;script&gt;$x$") >= 3
@@ -145,72 +150,78 @@ def test_category_names_are_escaped_in_plots(make_inputs: Make, write_report: Wr
 
 def test_blank_answers_take_no_space(make_inputs: Make, write_report: Write, tmp_path: Path) -> None:
     files = make_inputs()
-    files["base"].write_text(files["base"].read_text().replace('"? < & >"', json.dumps("\n" * 90)))
-    files["dapt"].write_text(files["dapt"].read_text().replace('"? < & >"', json.dumps("\n a\n b\n\n\n")))
+    replaced(files, "base", '"? < & >"', json.dumps("\n" * 90))
+    replaced(files, "dapt", '"? < & >"', json.dumps("\n a\n b\n\n\n"))
     page = (write_report(files, tmp_path / "report") / "report.html").read_text()
-    assert "only blanks</pre>" in page and "<pre>a\n b</pre>" in page
+    assert "only whitespace</pre>" in page and "<pre>a\n b</pre>" in page
 
 
-def test_every_number_names_what_is_behind_it(report: Path) -> None:
+def test_every_number_names_the_artifacts_that_it_is_computed_from(report: Path) -> None:
     document = json.loads((report / "report.json").read_bytes())
     digests = {origin["label"]: origin["digest"] for origin in document["artifacts"]}
-    assert document["bits_per_byte"]["domain"]["models"]["dapt"]["behind"] == {
-        name: digests[name] for name in ("corpus/domain", "dapt/model", "evaluation/dapt.json")
+    measures = document["measures"]
+    assert measures["bits_per_byte.domain"]["models"]["dapt"]["computed_from"] == {
+        name: digests[name] for name in ("corpus/domain", "dapt/model", "evaluation/dapt/bits_per_byte.json")
     }
-    assert document["exact_match"]["by_category"]["list_ports"]["models"]["sft"]["behind"] == {
-        name: digests[name] for name in ("evaluation/sft.json", "instructions/splits", "sft/model")
+    assert measures["exact_match.list_ports"]["models"]["sft"]["computed_from"] == {
+        name: digests[name] for name in ("evaluation/sft/instruction_answers.json", "instructions/rtl", "sft/model")
     }
-    assert document["tokens_per_byte"]["general"]["behind"].keys() == {"corpus/general", "tokenizer/report.json"}
+    tokens = document["tokens_per_byte"]["general"]["computed_from"]
+    assert tokens.keys() == {"corpus/general", "tokenizer/report.json"}
     page = (report / "report.html").read_text()
     assert all(digest in page for digest in digests.values())
     sizes = {origin["label"]: origin["size"] for origin in document["artifacts"]}
     assert sizes["corpus/domain"] == 100 * len("corpus/domain")
 
 
-def test_the_page_says_what_was_measured(make_inputs: Make, report: Path) -> None:
+def test_the_page_says_what_was_evaluated(make_inputs: Make, report: Path) -> None:
     page = (report / "report.html").read_text()
     action = sha256(make_inputs()["action"].read_bytes().removesuffix(b"\n")).hexdigest()
     line = page[page.index("</h1>") : page.index('<ul class="verdicts">')]
     assert "Trained on blackparrot and ibex, with general text of django; held out: picorv32 and serv." in line
-    assert "9\u202f000\u202f000 parameters" in line and action in line
+    assert "9\u202f000\u202f000" in page and action in line
     subject = json.loads((report / "report.json").read_bytes())["subject"]
     assert subject["action"] == action and subject["held_out"] == ["picorv32", "serv"]
+    assert subject["models"]["sft"]["artifact"] == "sft/model"
     assert page.count("40 of 200 documents") == page.count("30 of 150 documents") == 2
 
 
 def test_examples_name_core_and_licence(report: Path) -> None:
     page = (report / "report.html").read_text()
     assert page.count("serv, licence ISC</small></h3>") == 6
-    generations = json.loads((report / "report.json").read_bytes())["generations"]
-    assert {(each["source"], each["licence"]) for each in generations} == {("serv", "ISC")}
+    examples = json.loads((report / "report.json").read_bytes())["examples"]
+    assert len(examples) == 6 and len({each["title"] for each in examples}) == 6
 
 
 def test_no_exact_answer_at_all_has_an_interval_with_a_width(report: Path) -> None:
     document = json.loads((report / "report.json").read_bytes())
-    base = document["exact_match"]["by_category"]["list_ports"]["models"]["base"]
+    base = document["measures"]["exact_match.list_ports"]["models"]["base"]
     assert (base["value"], base["low"]) == (0, 0) and base["high"] == pytest.approx(0.161, abs=1e-3)
-    assert document["exact_match"]["overall"]["models"]["base"]["high"] == pytest.approx(0.031, abs=1e-3)
-    assert document["method"]["intervals"]["exact_match.models"] == "Wilson score interval"
+    assert document["measures"]["exact_match"]["models"]["base"]["high"] == pytest.approx(0.031, abs=1e-3)
+    assert document["measures"]["exact_match"]["interval"] == "wilson"
     assert document["method"]["resamples"] == 400
     page = (report / "report.html").read_text()
     assert "<td>0.0<small>0.0 to 16.1</small></td>" in page and "Wilson’s score interval" in page
 
 
 def test_numbers_equal_a_plain_computation(make_inputs: Make, report: Path) -> None:
-    files = make_inputs()
-    document = json.loads((report / "report.json").read_bytes())
-    documents = json.loads(files["dapt"].read_text())["domain"]["documents"]
+    results = {
+        path.relative_to(path.parents[1]).as_posix(): json.loads(path.read_text())["result"]
+        for path in make_inputs()["evaluations"]
+    }
+    measures = json.loads((report / "report.json").read_bytes())["measures"]
+    documents = results["dapt/bits_per_byte.json"]["corpora"]["domain"]["documents"]
     expected = sum(each["bits"] for each in documents) / sum(each["bytes"] for each in documents)
-    shown = document["bits_per_byte"]["domain"]["models"]["dapt"]
+    shown = measures["bits_per_byte.domain"]["models"]["dapt"]
     assert shown["value"] == pytest.approx(expected, abs=1e-6)
     assert shown["low"] < shown["value"] < shown["high"]
-    answers = json.loads(files["sft"].read_text())["answers"]
-    exact = document["exact_match"]["overall"]["models"]["sft"]["value"]
-    assert exact == pytest.approx(sum(each["exact"] for each in answers) / len(answers), abs=1e-6)
+    rows = results["sft/instruction_answers.json"]["answers"]
+    exact = measures["exact_match"]["models"]["sft"]["value"]
+    assert exact == pytest.approx(sum(each["exact"] for each in rows) / len(rows), abs=1e-6)
 
 
 def test_bad_numbers_turn_the_page(make_inputs: Make, write_report: Write, tmp_path: Path) -> None:
-    bad = {model: {"domain": 2.0, "general": 2.0, "exact": 0.0} for model in ("base", "dapt", "sft")}
+    bad = {model: {"domain": 2.0, "general": 2.0, "exact": 0.0} for model in MODELS}
     bad["dapt"] = {"domain": 2.5, "general": 2.6, "exact": 0.0}
     page = (write_report(make_inputs(bad), tmp_path / "report") / "report.html").read_text()
     assert "<h1>The adaptation did not work</h1>" in page
@@ -219,39 +230,77 @@ def test_bad_numbers_turn_the_page(make_inputs: Make, write_report: Write, tmp_p
     assert "No, instructions are not followed better" in page
 
 
-@pytest.mark.parametrize("name", ["tokenizer", "dapt_log", "action", "behind"])
+def test_a_fourth_model_is_one_more_line_of_the_configuration(
+    make_inputs: Make, write_report: Write, report: Path, tmp_path: Path
+) -> None:
+    models: Mapping[str, str] = {**MODELS, "lora": "lora/model"}
+    files = make_inputs({**GOOD, "lora": GOOD["sft"]}, models=models)
+    output = write_report(files, tmp_path / "report")
+    four, three = (json.loads((folder / "report.json").read_bytes()) for folder in (output, report))
+    for name, measure in four["measures"].items():
+        assert list(measure["models"]) == sorted(models)
+        assert len(measure["changes"]) == 6
+        assert measure["changes"].items() >= three["measures"][name]["changes"].items()
+        assert measure["models"].items() >= three["measures"][name]["models"].items()
+    assert four["summary"] == three["summary"]
+    assert "lora" in four["training"] and four["subject"]["models"]["lora"]["artifact"] == "lora/model"
+    page = (output / "report.html").read_text()
+    assert page.count('<span class="key c-4"></span>lora') == 6 and "sft → lora" in page
+
+
+def test_a_task_from_outside_has_a_section(
+    make_inputs: Make, write_report: Write, report: Path, tmp_path: Path
+) -> None:
+    files = make_inputs(tasks={**TASKS, "tests.toys.toy_task": {}})
+    output = write_report(files, tmp_path / "report")
+    measures = json.loads((output / "report.json").read_bytes())["measures"]
+    before = json.loads((report / "report.json").read_bytes())["measures"]
+    assert measures.keys() - before.keys() == {"echo"}
+    assert measures["echo"]["models"]["base"]["value"] == pytest.approx(1 / 3, abs=1e-6)
+    assert all(measures[name] == each for name, each in before.items())
+    page = (output / "report.html").read_text()
+    assert "<h2>Echoes</h2>" in page and "Echo rate" in page
+
+
+def test_models_that_are_not_compared_have_no_verdicts(make_inputs: Make, write_report: Write, tmp_path: Path) -> None:
+    files = make_inputs(models={"base": "base"}, adaptation={"pretrained": None, "tuned": None})
+    page = (write_report(files, tmp_path / "report") / "report.html").read_text()
+    assert "<h1>Comparison of models</h1>" in page and "<h2>Changes</h2>" not in page
+
+
+@pytest.mark.parametrize("name", ["tokenizer", "action", "upstream", "models"])
 def test_missing_input_is_a_named_error(make_inputs: Make, write_report: Write, tmp_path: Path, name: str) -> None:
     files = make_inputs()
     missing = tmp_path / "missing"
-    files[name] = [missing, *files[name][1:]] if name == "behind" else missing
+    files[name] = [missing, *files[name][1:]] if name in ("upstream", "models") else missing
     with pytest.raises(UnreadableReportInput, match="missing does not exist"):
         write_report(files, tmp_path / "report")
 
 
 def test_truncated_evaluation_is_a_named_error(make_inputs: Make, write_report: Write, tmp_path: Path) -> None:
     files = make_inputs()
-    files["sft"].write_text(files["sft"].read_text()[:1000])
-    with pytest.raises(UnreadableEvaluation, match="is not an evaluation"):
+    files["evaluations"][0].write_text(files["evaluations"][0].read_text()[:1000])
+    with pytest.raises(UnreadableResult, match="is not the result of a task"):
         write_report(files, tmp_path / "report")
 
 
 def test_evaluations_of_other_documents_are_refused(make_inputs: Make, write_report: Write, tmp_path: Path) -> None:
     files = make_inputs()
-    document = json.loads(files["sft"].read_text())
-    for row in document["domain"]["documents"]:
+    document = json.loads(files["evaluations"][-2].read_text())
+    for row in document["result"]["corpora"]["domain"]["documents"]:
         row["digest"] = row["digest"][::-1]
-    files["sft"].write_text(json.dumps(document))
-    with pytest.raises(NothingInCommon, match="domain document"):
+    files["evaluations"][-2].write_text(json.dumps(document))
+    with pytest.raises(NothingInCommon, match="no documents in common"):
         write_report(files, tmp_path / "report")
 
 
 def test_action_that_lacks_an_artifact_is_refused(make_inputs: Make, write_report: Write, tmp_path: Path) -> None:
     files = make_inputs()
     action = json.loads(files["action"].read_text())
-    del action["inputs"]["behind"][2]
+    del action["inputs"]["upstream"][1]
     files["action"].write_text(json.dumps(action))
-    with pytest.raises(UnknownProvenance, match="names 6 artifacts as input 'behind', but 7 were given"):
+    with pytest.raises(UnreadableReportInput, match="names 3 artifacts as input 'upstream', but 4 were given"):
         write_report(files, tmp_path / "report")
-    del files["behind"][2]
-    with pytest.raises(UnknownProvenance, match="depends on corpus/domain"):
+    del files["upstream"][1]
+    with pytest.raises(UnreadableReportInput, match="depends on corpus/domain"):
         write_report(files, tmp_path / "report")

@@ -1,0 +1,71 @@
+"""A model, loaded for evaluation with its encoder and its prompt template."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+import torch
+
+from tapeout.data.encode.prompt import TEMPLATE_FILE
+from tapeout.encoder.interface import Encoder
+from tapeout.encoder.load import load_encoder
+from tapeout.errors import TapeoutError
+from tapeout.evals.task import ModelFacts
+from tapeout.nemo.read import load_llama, tokenizer_path
+
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM
+
+
+class VocabularyMismatch(TapeoutError):
+    """A model's embedding has fewer rows than its tokenizer has pieces."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in float32 and evaluation mode.
+
+    Attributes:
+        network: causal language model with the interface of Hugging Face.
+        encoder: the model's own tokenizer.
+        template: prompt template of instruction rows.
+        facts: its size; ``facts.context`` is the maximum number of tokens of a sequence.
+    """
+
+    network: "LlamaForCausalLM"
+    encoder: Encoder
+    template: str
+    facts: ModelFacts
+
+
+def load(folder: Path, threads: int, template: str) -> LoadedModel:
+    """Load a model from a Hugging Face folder or a NeMo checkpoint, and make PyTorch deterministic.
+
+    Args:
+        folder: of the model.
+        threads: of PyTorch; the last bits of float sums depend on them.
+        template: for a model without a template of its own.
+
+    Raises:
+        VocabularyMismatch: tokenizer and embedding do not belong together.
+    """
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    network = load_llama(folder).float().eval()
+    encoder = load_encoder(tokenizer_path(folder))
+    if encoder.size > network.config.vocab_size:
+        raise VocabularyMismatch(
+            f"The tokenizer has {encoder.size} pieces, but the model's embedding has only "
+            f"{network.config.vocab_size} rows.",
+            "Build the model again with the tokenizer that lies in its folder.",
+        )
+    stored = folder / TEMPLATE_FILE
+    if stored.exists():
+        template = orjson.loads(stored.read_bytes())["template"]
+    facts = ModelFacts(
+        context=network.config.max_position_embeddings,
+        parameters=network.num_parameters(),
+        vocabulary=network.config.vocab_size,
+    )
+    return LoadedModel(network, encoder, template, facts)

@@ -1,0 +1,234 @@
+"""What a task contributes to the evaluation report: measures, and a description of its section of the page.
+
+A task states what is shown, the report computes the intervals and draws the page (``tapeout.report.evaluation``). A
+task therefore needs neither a template nor a plotting library.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, TypeVar
+
+ResultT = TypeVar("ResultT")
+
+Outcome = Literal["good", "part", "open", "bad"]
+"""Answer to a question of the summary: yes, in part, the interval allows both, no."""
+
+Step = tuple[str, str]
+"""Two models that are compared, before and after."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its confidence interval.
+
+    Attributes:
+        value: computed from all units.
+        low, high: ends of the interval.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One test document or row, as it enters a ratio of sums.
+
+    Attributes:
+        digest: identifies the unit; results of two models are paired by it.
+        numerator, denominator: e.g. bits and bytes; the measure is the sum of the one over the sum of the other.
+        stratum: units are resampled within their stratum, e.g. the category of a question.
+    """
+
+    digest: str
+    numerator: float
+    denominator: float = 1.0
+    stratum: str = ""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number per model: a ratio of sums over the units of a test set.
+
+    Attributes:
+        name: stable name, e.g. ``bits_per_byte.domain``; seeds the measure's bootstrap.
+        label: name in tables of the page.
+        unit: what the units are, in the plural, e.g. ``documents``.
+        data: label of the artifact that the units come from.
+        lower_is_better: direction of the verdicts on changes.
+        percent: whether the values are fractions that are shown in per cent.
+        interval: ``bootstrap``, or ``wilson`` for a fraction of rows that are right or wrong.
+        change: how a change is stated in the table of changes; None leaves the measure out of it.
+        by_stratum: whether each stratum has a measure of its own, ``<name>.<stratum>``.
+        total: number of units in the whole test set, of which those evaluated are a sample.
+    """
+
+    name: str
+    label: str
+    unit: str
+    data: str
+    lower_is_better: bool
+    total: int
+    percent: bool = False
+    interval: Literal["bootstrap", "wilson"] = "bootstrap"
+    change: Literal["relative", "points"] | None = None
+    by_stratum: bool = False
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One measure of all models, on the units that all of them share.
+
+    Attributes:
+        units: number of these units.
+        values: by model.
+        changes: paired difference ``after - before``.
+        relative: paired relative change, empty where a numerator of a model is not positive.
+    """
+
+    measure: Measure
+    units: int
+    values: Mapping[str, Estimate]
+    changes: Mapping[Step, Estimate]
+    relative: Mapping[Step, Estimate]
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """Names of the models that the summary compares; None where the configuration evaluates no such model."""
+
+    base: str | None
+    pretrained: str | None
+    tuned: str | None
+
+
+@dataclass(frozen=True)
+class Evidence(Generic[ResultT]):
+    """What a task describes its section from.
+
+    Attributes:
+        results: the task's results by model, in the order of the configuration.
+        comparisons: by name of the measure, those of strata included.
+        adapted: which models the summary compares.
+        confidence: coverage of the intervals.
+        general_tolerance: relative rise of bits per byte on general text that still counts as kept.
+    """
+
+    results: Mapping[str, ResultT]
+    comparisons: Mapping[str, Comparison]
+    adapted: Adapted
+    confidence: float
+    general_tolerance: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Answer to a question of the summary, e.g. ``Domain text``, in a sentence with its numbers."""
+
+    question: str
+    outcome: Outcome
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A number at the top of the page."""
+
+    title: str
+    value: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Values with their intervals, drawn as points with whiskers.
+
+    Attributes:
+        name: unique on the page.
+        description: what is shown, for readers who cannot see it.
+        axis: label of the axis, with the unit.
+        panels: names of measures by title. If ``grouped``, there is one panel: titles are rows, in each of them all
+            models. Otherwise each measure has a panel of its own, in which the models are the rows.
+    """
+
+    name: str
+    title: str
+    caption: str
+    description: str
+    axis: str
+    panels: Mapping[str, str]
+    grouped: bool = False
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """A row of a table of measures: one measure per group of columns, all on the same units."""
+
+    label: str
+    measures: Sequence[str]
+    is_total: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of measures: models are the columns, once in each group.
+
+    Attributes:
+        heading: of the first column.
+        groups: headings over the columns of the models; a single empty one has no line of its own.
+        notes: paragraphs below the table.
+    """
+
+    heading: str
+    rows: Sequence[TableRow]
+    groups: Sequence[str] = ("",)
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Example:
+    """One question with the expected answer and what each model answered.
+
+    Attributes:
+        title: e.g. the category.
+        source: where the question is from, and its licence.
+        answers: generated text by model.
+        correct: whether it is the expected one, by model.
+    """
+
+    title: str
+    source: str
+    prompt: str
+    expected: str
+    answers: Mapping[str, str]
+    correct: Mapping[str, bool]
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a measure is defined: a paragraph of the page, with an optional formula between its two parts."""
+
+    term: str
+    text: str
+    formula: str = ""
+    rest: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A task's part of the page.
+
+    Attributes:
+        examples: all that may be shown; the report takes the first ones of ``report.examples``.
+        facts: further numbers for report.json.
+    """
+
+    title: str
+    tables: Sequence[Table]
+    verdicts: Sequence[Verdict] = ()
+    tiles: Sequence[Tile] = ()
+    plots: Sequence[Plot] = ()
+    examples: Sequence[Example] = ()
+    methods: Sequence[Method] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,134 @@
+"""Interface of a task (docs/extending.md), and the file with a task's result for one model.
+
+A task is a module with a constant ``TASK``, an instance of a subclass of ``Task``. It runs in two steps: the rule
+``evaluate`` calls ``score`` for each model, the rule ``eval_report`` calls ``measure`` and ``describe``. The module is
+also imported where the configuration is read. PyTorch, SentencePiece and NumPy are not installed in all three places,
+so a task imports them inside of ``score``.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+import orjson
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tapeout import plugins
+from tapeout.config.evaluation import TASKS, TaskOptions
+from tapeout.errors import TapeoutError
+from tapeout.evals.section import Evidence, Measure, Section, Unit
+
+if TYPE_CHECKING:
+    from tapeout.evals.loaded_model import LoadedModel
+
+DIGITS = 4
+"""Decimal digits of floats in results: bits and nats to 0.0001, far below any difference of interest."""
+
+
+class UnreadableResult(TapeoutError):
+    """A file is not the result of a task."""
+
+
+class Result(BaseModel):
+    """Base class of results and their parts: unknown and missing fields are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelFacts(Result):
+    """Size of an evaluated model.
+
+    Attributes:
+        context: maximum number of tokens.
+        parameters: number of weights.
+        vocabulary: rows of the embedding.
+    """
+
+    context: int
+    parameters: int
+    vocabulary: int
+
+
+OptionsT = TypeVar("OptionsT", bound=TaskOptions)
+ResultT = TypeVar("ResultT", bound=Result)
+
+
+class Task(ABC, Generic[OptionsT, ResultT]):
+    """An evaluation of one model, and its section of the report.
+
+    Attributes:
+        options: class of the options, ``evaluation.tasks.<task>`` in the configuration.
+        result: class of the result for one model, with a score per test unit: models are compared unit by unit.
+        asks_questions: whether the prompt template is used; if not, a change of it does not rerun the task.
+    """
+
+    options: type[OptionsT]
+    result: type[ResultT]
+    asks_questions: ClassVar[bool] = False
+
+    @abstractmethod
+    def files(self, options: OptionsT) -> Mapping[str, tuple[str, str]]:
+        """Return the test data: artifact and path inside it of each file, by a name of the task's choice."""
+
+    @abstractmethod
+    def score(self, model: "LoadedModel", files: Mapping[str, Path], options: OptionsT) -> ResultT:
+        """Prepare the test data, and score a model on it.
+
+        Args:
+            model: the model with its encoder.
+            files: test data, by the names of ``files``.
+            options: the task's options.
+        """
+
+    def tokens(self, options: OptionsT, context: int) -> float:
+        """Return how many tokens pass through a model, at most; plans estimate the running time from it."""
+        return 0.0
+
+    @abstractmethod
+    def measure(self, result: ResultT, options: OptionsT) -> Sequence[tuple[Measure, Sequence[Unit]]]:
+        """Return the measures of a result, with the units that each one aggregates."""
+
+    @abstractmethod
+    def describe(self, evidence: Evidence[ResultT]) -> Section:
+        """Describe the task's section of the report."""
+
+
+def load_task(name: str) -> Task[Any, Any]:
+    """Return the task of a module.
+
+    Raises:
+        UnknownPlugin: there is no such module.
+        TypeError: the module's ``TASK`` is missing or is not a task.
+    """
+    task = getattr(plugins.load(TASKS, name), "TASK", None)
+    if not isinstance(task, Task):
+        raise TypeError(f"{name} has no TASK that is an instance of {Task.__name__}")
+    return task
+
+
+def write_result(path: Path, facts: ModelFacts, result: Result) -> None:
+    """Write the result of a task for one model as JSON with sorted keys."""
+    document = {"model": facts.model_dump(mode="json"), "result": result.model_dump(mode="json")}
+    options = orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    path.write_bytes(orjson.dumps(document, option=options))
+
+
+def read_result(path: Path, kind: type[ResultT]) -> tuple[ModelFacts, ResultT]:
+    """Read the result of a task for one model.
+
+    Args:
+        path: the file.
+        kind: class of the result, ``Task.result``.
+
+    Raises:
+        UnreadableResult: the file is missing, or not such a result.
+    """
+    try:
+        document = orjson.loads(path.read_bytes())
+        return ModelFacts.model_validate(document["model"]), kind.model_validate(document["result"])
+    except FileNotFoundError as error:
+        raise UnreadableResult(f"The evaluation {path} does not exist.", "Build the artifact of that name.") from error
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise UnreadableResult(f"{path} is not the result of a task: {reason}.", "Build the artifact again.") from error

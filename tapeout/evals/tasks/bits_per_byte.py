@@ -1,0 +1,289 @@
+"""Bits per byte: how well a model predicts held-out text, in a unit that does not depend on its tokenizer.
+
+The measure goes back to Shannon 1951; for models with different vocabularies see Gao et al. 2020, The Pile.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import log
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from tapeout import progress
+from tapeout.config.evaluation import ScoringOptions
+from tapeout.data.io.text import beginning
+from tapeout.evals.section import (
+    Comparison,
+    Estimate,
+    Evidence,
+    Measure,
+    Method,
+    Outcome,
+    Plot,
+    Section,
+    Table,
+    TableRow,
+    Tile,
+    Unit,
+    Verdict,
+)
+from tapeout.evals.task import DIGITS, Result, Task
+from tapeout.evals.test_rows import in_sample_order, read_rows
+from tapeout.evals.wording import number, outcome, percent
+
+if TYPE_CHECKING:
+    from tapeout.evals.loaded_model import LoadedModel
+
+CORPORA = ("domain", "general")
+BYTES_PER_TOKEN = 3
+"""Of test text (2.8 on that of the default configuration)."""
+
+
+class Options(ScoringOptions):
+    """Which part of the test text is scored, and how."""
+
+    max_bytes: int = Field(
+        81_920,
+        ge=1,
+        description="UTF-8 bytes of test text read per corpus. Whole documents (see max_document_bytes) are taken in "
+        "the order of a hash of their digests until the next one would exceed the limit; the first is always taken.",
+    )
+    max_document_bytes: int = Field(
+        3_072,
+        ge=1,
+        description="Maximum part of one document that is scored, from its beginning to the last line end within this "
+        "limit. Many short pieces give narrower intervals than few long files for the same work.",
+    )
+    overlap: float = Field(
+        0.25,
+        ge=0.0,
+        lt=1.0,
+        description="Fraction of a window of the model's context that repeats the window before it, so that no token "
+        "except at the beginning of a document is predicted from fewer than overlap x context tokens.",
+    )
+
+
+class DocumentScore(Result):
+    """Bits that the model needs for one document, end token included where the document was read to its end."""
+
+    digest: str
+    bytes: int
+    tokens: int
+    bits: float
+
+
+class CorpusScore(Result):
+    """Scores of the sampled documents of one corpus."""
+
+    documents: list[DocumentScore]
+    documents_in_corpus: int
+
+
+class BitsPerByte(Result):
+    """Scores of a model by corpus."""
+
+    corpora: dict[str, CorpusScore]
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """The scored part of a document.
+
+    Attributes:
+        text: the document or its beginning.
+        digest: digest of the whole document.
+        complete: whether ``text`` is the whole document.
+    """
+
+    text: str
+    digest: str
+    complete: bool
+
+
+def sample_documents(rows: Iterable[dict[str, Any]], max_bytes: int, max_document_bytes: int) -> list[Excerpt]:
+    """Choose documents in sample order until the next would exceed ``max_bytes``; long ones are cut at a line end."""
+    chosen: list[Excerpt] = []
+    size = 0
+    for row in in_sample_order(rows):
+        text = beginning(row["text"], max_document_bytes)
+        size += len(text.encode())
+        if chosen and size > max_bytes:
+            break
+        chosen.append(Excerpt(text, row["digest"], complete=text == row["text"]))
+    return chosen
+
+
+def score_documents(
+    model: "LoadedModel", excerpts: Sequence[Excerpt], overlap: float, batch_tokens: int
+) -> list[DocumentScore]:
+    """Score excerpts one by one as ``[bos] + pieces + [eos]``.
+
+    The sum of bits over the sum of UTF-8 bytes is the measure; sums over documents weigh every token alike. The end
+    token has no bytes, but its bits count: a model that predicts where texts end should not pay more for it than
+    another. An incomplete excerpt has no end token. The first token is given, not predicted.
+    """
+    from tapeout.evals.likelihood import Window, nats, split
+
+    windows: list[Window] = []
+    tokens: list[int] = []
+    for index, excerpt in enumerate(excerpts):
+        ids = [*model.encoder.bos_ids, *model.encoder.encode(excerpt.text)]
+        if excerpt.complete:
+            ids.append(model.encoder.eos)
+        windows += split(index, ids, model.facts.context, overlap)
+        tokens.append(len(ids) - 1)
+    sums = nats(model.network, windows, len(excerpts), batch_tokens)
+    return [
+        DocumentScore(
+            digest=excerpt.digest,
+            bytes=len(excerpt.text.encode()),
+            tokens=tokens[index],
+            bits=round(sums[index] / log(2), DIGITS),
+        )
+        for index, excerpt in enumerate(excerpts)
+    ]
+
+
+class BitsPerByteTask(Task[Options, BitsPerByte]):
+    """Bits per byte of the domain and the general test text."""
+
+    options = Options
+    result = BitsPerByte
+
+    def files(self, options: Options) -> dict[str, tuple[str, str]]:
+        """Return the test split of both corpora."""
+        return {corpus: (f"corpus/{corpus}", "test.jsonl") for corpus in CORPORA}
+
+    def score(self, model: "LoadedModel", files: Mapping[str, Path], options: Options) -> BitsPerByte:
+        """Score a sample of each corpus."""
+        rows = {corpus: read_rows(path, ("text",)) for corpus, path in files.items()}
+        scores = {}
+        for index, (corpus, documents) in enumerate(rows.items()):
+            progress.report(index, len(rows), now=f"{corpus} text")
+            excerpts = sample_documents(documents, options.max_bytes, options.max_document_bytes)
+            scores[corpus] = CorpusScore(
+                documents=score_documents(model, excerpts, options.overlap, options.score_batch_tokens),
+                documents_in_corpus=len(documents),
+            )
+        return BitsPerByte(corpora=scores)
+
+    def tokens(self, options: Options, context: int) -> float:
+        """Return the tokens of the test text, with those that windows repeat."""
+        return len(CORPORA) * options.max_bytes / BYTES_PER_TOKEN / (1 - options.overlap)
+
+    def measure(self, result: BitsPerByte, options: Options) -> list[tuple[Measure, list[Unit]]]:
+        """Return bits per byte of each corpus."""
+        return [
+            (
+                Measure(
+                    name=f"bits_per_byte.{corpus}",
+                    label=f"Bits per byte, {corpus} text",
+                    unit="documents",
+                    data=f"corpus/{corpus}",
+                    lower_is_better=True,
+                    total=score.documents_in_corpus,
+                    change="relative",
+                ),
+                [Unit(each.digest, each.bits, each.bytes) for each in score.documents],
+            )
+            for corpus, score in result.corpora.items()
+        ]
+
+    def describe(self, evidence: Evidence[BitsPerByte]) -> Section:
+        """Describe a table, a plot and the verdicts on both corpora."""
+        found = {name: each for name, each in evidence.comparisons.items() if name.startswith("bits_per_byte.")}
+        return Section(
+            title="Language modelling",
+            tables=[Table("Measure", [TableRow(each.measure.label, [name]) for name, each in found.items()])],
+            verdicts=_verdicts(evidence),
+            tiles=[
+                Tile(
+                    each.measure.label,
+                    " → ".join(number(value.value, 2) for value in each.values.values()),
+                    f"{' → '.join(each.values)}, {each.units} of {each.measure.total} documents",
+                )
+                for each in found.values()
+            ],
+            plots=[
+                Plot(
+                    name="bits",
+                    title="Bits per byte on held-out text",
+                    caption="How well each model predicts text that it was not trained on",
+                    description="Bits per byte by model and corpus",
+                    axis="bits per byte (lower is better)",
+                    panels={f"{name.partition('.')[2].capitalize()} text": name for name in found},
+                )
+            ],
+            methods=METHODS,
+        )
+
+
+def _verdicts(evidence: Evidence[BitsPerByte]) -> list[Verdict]:
+    """Answer whether continued pretraining improved domain text and kept general text."""
+    base, pretrained = evidence.adapted.base, evidence.adapted.pretrained
+    if base is None or pretrained is None:
+        return []
+    domain, general = (evidence.comparisons[f"bits_per_byte.{corpus}"] for corpus in CORPORA)
+    change = domain.relative[base, pretrained]
+    reached = outcome(change, lower_is_better=True)
+    begin = {
+        "good": "Yes, the model predicts chip-design text better: continued pretraining lowered",
+        "open": "The model may or may not predict chip-design text better: continued pretraining moved",
+        "bad": "No, the model does not predict chip-design text better: continued pretraining raised",
+    }[reached]
+    moved = _moved(domain, (base, pretrained), change, evidence.confidence)
+    return [
+        Verdict("Domain text", reached, f"{begin} bits per byte on held-out documents {moved}."),
+        _general(evidence, general, (base, pretrained)),
+    ]
+
+
+def _general(evidence: Evidence[BitsPerByte], comparison: Comparison, step: tuple[str, str]) -> Verdict:
+    """Answer whether bits per byte on general text stayed within the tolerance."""
+    change, limit = comparison.relative[step], percent(evidence.general_tolerance)
+    reached: Outcome
+    if change.high <= evidence.general_tolerance:
+        reached, begin = "good", f"General text is kept, within the limit of {limit}"
+    elif change.low > evidence.general_tolerance:
+        reached, begin = "bad", f"General text was partly forgotten, beyond the limit of {limit}"
+    else:
+        reached, begin = "open", f"General text may or may not be kept within the limit of {limit}"
+    sentence = f"{begin}: bits per byte changed {_moved(comparison, step, change, evidence.confidence)}"
+    if evidence.adapted.tuned is not None:
+        sentence += f"; after fine-tuning they are {number(comparison.values[evidence.adapted.tuned].value)}"
+    return Verdict("General text", reached, f"{sentence}.")
+
+
+def _moved(comparison: Comparison, step: tuple[str, str], change: Estimate, confidence: float) -> str:
+    before, after = (number(comparison.values[model].value) for model in step)
+    low, high = percent(change.low, signed=True), percent(change.high, signed=True)
+    return (
+        f"from {before} to {after} ({percent(change.value, signed=True)}; {percent(confidence, 0)} interval "
+        f"{low} to {high})"
+    )
+
+
+METHODS = (
+    Method(
+        "Bits per byte",
+        "Each test document is encoded with the model's own tokenizer as begin token, pieces, end token. It is read in "
+        "overlapping windows of the model's context, so that each token is predicted exactly once and, except at the "
+        "beginning of a document, from a good part of a window. The end token counts only where a document was read to "
+        "its end.",
+        "bits per byte = −∑ log₂ p(token | tokens before it) ÷ ∑ UTF-8 bytes",
+        "Sums run over all documents, so each token has the same weight. Bytes do not depend on the tokenizer, which "
+        "may differ between models; perplexity per token would not be comparable. Documents are a sample in the order "
+        "of a hash of their digests, the same for each model; of long documents the beginning is read. (Shannon 1951; "
+        "for models with different vocabularies Gao et al. 2020, The Pile.)",
+    ),
+    Method(
+        "Verdicts on text",
+        "Domain text: yes if the whole interval of the relative change from the base model to the model after "
+        "continued pretraining is below zero. General text: kept if the whole interval is below "
+        "report.general_tolerance.",
+    ),
+)
+
+TASK = BitsPerByteTask()

@@ -1,0 +1,490 @@
+"""Answers to held-out questions: generated answers compared with the expected ones, and the loss of the latter."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from math import log
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from tapeout import progress
+from tapeout.config.evaluation import ScoringOptions
+from tapeout.data.encode.prompt import encode_example
+from tapeout.evals.section import (
+    Comparison,
+    Evidence,
+    Example,
+    Measure,
+    Method,
+    Outcome,
+    Plot,
+    Section,
+    Table,
+    TableRow,
+    Tile,
+    Unit,
+    Verdict,
+)
+from tapeout.evals.task import DIGITS, Result, Task
+from tapeout.evals.test_rows import UnusableTestData, in_sample_order, read_rows
+from tapeout.evals.wording import interval_of, number, percent, points
+
+if TYPE_CHECKING:
+    from tapeout.evals.loaded_model import LoadedModel
+
+MOSTLY = 0.5
+"""Fraction of exact answers from which instructions count as followed, below it as followed in part."""
+
+
+class Options(ScoringOptions):
+    """Which questions are asked, and how they are answered."""
+
+    data: str = Field("instructions/rtl", description="Artifact with the questions, in test.jsonl.")
+    max_rows: int = Field(
+        160,
+        ge=1,
+        description="Maximum number of rows that are scored and answered: the same number from each category, chosen "
+        "by digest.",
+    )
+    max_new_tokens: int = Field(
+        96, ge=1, description="Maximum length of a generated answer. The result counts longer expected answers."
+    )
+    kept_generations: int = Field(2, ge=0, description="Generated answers per category that the result holds verbatim.")
+    generation_batch_rows: int = Field(
+        64, ge=1, description="Rows that are answered in one batch; the last bits of a float sum depend on it."
+    )
+
+
+class AnswerScore(Result):
+    """Nats that the model needs for the expected answer and the end token, given the prompt."""
+
+    digest: str
+    category: str
+    tokens: int
+    bytes: int
+    nats: float
+
+
+class Generation(Result):
+    """A generated answer, verbatim."""
+
+    prompt: str
+    generated: str
+    expected: str
+
+
+class Answer(Result):
+    """Comparison of a generated answer with the expected one.
+
+    Attributes:
+        exact: see ``exact_match``.
+        rouge_l: see ``RougeL``.
+        tokens: length of the generated answer.
+        finished: whether the model ended the answer itself.
+        kept: the texts, of a few rows of each category.
+    """
+
+    digest: str
+    category: str
+    source: str
+    licence: str
+    exact: bool
+    rouge_l: float
+    tokens: int
+    finished: bool
+    kept: Generation | None
+
+
+class InstructionAnswers(Result):
+    """Scores and answers of one model.
+
+    Attributes:
+        template: prompt template that was used.
+        rows_in_test: rows of the test set, of which those evaluated are a sample.
+        left_out: rows whose prompt and expected answer exceed the context; they are never cut.
+        expected_over_limit: rows whose expected answer is longer than what may be generated.
+    """
+
+    template: str
+    rows_in_test: int
+    left_out: int
+    expected_over_limit: int
+    answer_scores: list[AnswerScore]
+    answers: list[Answer]
+
+
+@dataclass(frozen=True)
+class EncodedQuestion:
+    """A row as token ids, exactly as in fine-tuning.
+
+    Attributes:
+        row: the row as it was read.
+        prompt: ``[bos]`` and the prompt.
+        answer: the expected answer and ``[eos]``.
+    """
+
+    row: Mapping[str, Any]
+    prompt: Sequence[int]
+    answer: Sequence[int]
+
+
+def sample_questions(rows: Iterable[dict[str, Any]], max_rows: int) -> list[dict[str, Any]]:
+    """Choose up to ``max_rows`` rows in sample order, as evenly over the categories as their sizes allow."""
+    by_category: dict[str, list[dict[str, Any]]] = {}
+    for row in in_sample_order(rows):
+        by_category.setdefault(row["category"], []).append(row)
+    rounds = zip_longest(*(by_category[category] for category in sorted(by_category)))
+    return [row for turn in rounds for row in turn if row is not None][:max_rows]
+
+
+def encode_questions(model: "LoadedModel", rows: Iterable[Mapping[str, Any]]) -> list[EncodedQuestion]:
+    """Encode rows with the function that fine-tuning uses, so that a prompt cannot differ between the two."""
+    encoded = []
+    for row in rows:
+        ids, mask = encode_example(model.encoder, model.template, row["input"], row["output"])
+        first = list(mask).index(1)
+        encoded.append(EncodedQuestion(row, ids[:first], ids[first:]))
+    return encoded
+
+
+def score_answers(model: "LoadedModel", rows: Sequence[EncodedQuestion], batch_tokens: int) -> list[AnswerScore]:
+    """Score the expected answers, end token included; the prompt is given and does not count (answer-only loss).
+
+    The mean over tokens, ``sum(nats) / sum(tokens)``, is the test loss of fine-tuning, with the loss mask of training
+    and weighted by token. Models with different tokenizers are comparable by ``sum(nats) / sum(bytes)`` only.
+    """
+    from tapeout.evals.likelihood import Window, nats
+
+    windows = [Window(index, [*row.prompt, *row.answer], len(row.prompt)) for index, row in enumerate(rows)]
+    sums = nats(model.network, windows, len(rows), batch_tokens)
+    return [
+        AnswerScore(
+            digest=row.row["digest"],
+            category=row.row["category"],
+            tokens=len(row.answer),
+            bytes=len(row.row["output"].encode()),
+            nats=round(sums[index], DIGITS),
+        )
+        for index, row in enumerate(rows)
+    ]
+
+
+def exact_match(generated: str, expected: str) -> bool:
+    """Return whether two answers are equal up to whitespace: outer is removed, inner runs count as one space.
+
+    Case and punctuation count. Lower-casing or dropping punctuation, as scores for question answering do, would make
+    different Verilog equal.
+    """
+    return generated.split() == expected.split()
+
+
+class RougeL:
+    """ROUGE-L: F1 of the longest common subsequence of words (Lin 2004), between 0 and 1.
+
+    As in the package ``rouge_score``, words are runs of letters and digits after lower-casing, without stemming.
+    """
+
+    def __init__(self) -> None:
+        from rouge_score.rouge_scorer import RougeScorer
+
+        self._scorer = RougeScorer(["rougeL"], use_stemmer=False)
+
+    def __call__(self, generated: str, expected: str) -> float:
+        """Return the score; zero if a text has no word."""
+        return float(self._scorer.score(expected, generated)["rougeL"].fmeasure)
+
+
+def answer_questions(model: "LoadedModel", rows: Sequence[EncodedQuestion], options: Options) -> list[Answer]:
+    """Generate answers and compare them with the expected ones."""
+    from tapeout.evals.generation import greedy
+
+    end = model.encoder.eos
+    generated = greedy(
+        model.network,
+        [row.prompt for row in rows],
+        end,
+        model.encoder.size,
+        options.max_new_tokens,
+        model.facts.context,
+        options.generation_batch_rows,
+        lambda done: progress.report(1 + done, 1 + len(rows), now="answers"),
+    )
+    rouge_l = RougeL()
+    seen: dict[str, int] = {}
+    answers = []
+    for question, tokens in zip(rows, generated, strict=True):
+        row = question.row
+        finished = tokens[-1] == end
+        text = model.encoder.decode(tokens[:-1] if finished else tokens)
+        seen[row["category"]] = seen.get(row["category"], 0) + 1
+        kept = seen[row["category"]] <= options.kept_generations
+        answers.append(
+            Answer(
+                digest=row["digest"],
+                category=row["category"],
+                source=row["source"],
+                licence=row["licence"],
+                exact=exact_match(text, row["output"]),
+                rouge_l=round(rouge_l(text, row["output"]), DIGITS),
+                tokens=len(tokens),
+                finished=finished,
+                kept=Generation(prompt=row["input"], generated=text, expected=row["output"]) if kept else None,
+            )
+        )
+    return answers
+
+
+class InstructionAnswersTask(Task[Options, InstructionAnswers]):
+    """Exact match, ROUGE-L and the loss of expected answers on the test split of instruction data."""
+
+    options = Options
+    result = InstructionAnswers
+    asks_questions = True
+
+    def files(self, options: Options) -> dict[str, tuple[str, str]]:
+        """Return the test split of the instruction data."""
+        return {"questions": (options.data, "test.jsonl")}
+
+    def score(self, model: "LoadedModel", files: Mapping[str, Path], options: Options) -> InstructionAnswers:
+        """Answer a sample of the questions, and score the expected answers.
+
+        Raises:
+            UnusableTestData: no row fits into the model's context.
+        """
+        rows = read_rows(files["questions"], ("input", "output", "category", "source", "licence"))
+        encoded = encode_questions(model, sample_questions(rows, options.max_rows))
+        context = model.facts.context
+        fitting = [row for row in encoded if len(row.prompt) + len(row.answer) <= context]
+        if not fitting:
+            raise UnusableTestData(
+                f"None of {len(encoded)} instruction rows fits into the model's context of {context} tokens.",
+                "Shorten the rows (max_context_characters of the data set) or lengthen the model's context.",
+            )
+        progress.report(0, 1 + len(fitting), now="loss of expected answers")
+        scores = score_answers(model, fitting, options.score_batch_tokens)
+        progress.report(1, 1 + len(fitting), now="answers")
+        return InstructionAnswers(
+            template=model.template,
+            rows_in_test=len(rows),
+            left_out=len(encoded) - len(fitting),
+            expected_over_limit=sum(len(row.answer) > options.max_new_tokens for row in fitting),
+            answer_scores=scores,
+            answers=answer_questions(model, fitting, options),
+        )
+
+    def tokens(self, options: Options, context: int) -> float:
+        """Return the tokens of questions and answers: each is scored once and generated once."""
+        return options.max_rows * (2.0 * context + options.max_new_tokens)
+
+    def measure(self, result: InstructionAnswers, options: Options) -> list[tuple[Measure, list[Unit]]]:
+        """Return bits per byte and loss of the expected answers, exact match and ROUGE-L."""
+        common: dict[str, Any] = {"unit": "rows", "data": options.data, "total": result.rows_in_test}
+        scores, answers = result.answer_scores, result.answers
+        return [
+            (
+                Measure(
+                    "answer_bits_per_byte",
+                    "Bits per byte, expected answers",
+                    lower_is_better=True,
+                    change="relative",
+                    **common,
+                ),
+                [Unit(each.digest, each.nats / log(2), each.bytes, each.category) for each in scores],
+            ),
+            (
+                Measure("answer_loss", "Loss of expected answers, nats per token", lower_is_better=True, **common),
+                [Unit(each.digest, each.nats, each.tokens, each.category) for each in scores],
+            ),
+            (
+                Measure(
+                    "exact_match",
+                    "Exact match",
+                    lower_is_better=False,
+                    percent=True,
+                    interval="wilson",
+                    change="points",
+                    by_stratum=True,
+                    **common,
+                ),
+                [Unit(each.digest, float(each.exact), 1.0, each.category) for each in answers],
+            ),
+            (
+                Measure(
+                    "rouge_l",
+                    "ROUGE-L",
+                    lower_is_better=False,
+                    percent=True,
+                    change="points",
+                    by_stratum=True,
+                    **common,
+                ),
+                [Unit(each.digest, each.rouge_l, 1.0, each.category) for each in answers],
+            ),
+        ]
+
+    def describe(self, evidence: Evidence[InstructionAnswers]) -> Section:
+        """Describe the tables of losses and answers, sample answers and the verdict on instructions."""
+        found, results = evidence.comparisons, evidence.results
+        exact = found["exact_match"]
+        categories = [name.partition(".")[2] for name in found if name.startswith("exact_match.")]
+        finished = {name: _fraction_finished(result) for name, result in results.items()}
+        return Section(
+            title="Answers to questions",
+            tables=[
+                Table(
+                    "Measure",
+                    [TableRow(found[name].measure.label, [name]) for name in ("answer_bits_per_byte", "answer_loss")],
+                    notes=["Loss per token is comparable only between models with the same tokenizer."],
+                ),
+                Table(
+                    "Category",
+                    [
+                        *(
+                            TableRow(name.replace("_", " "), [f"exact_match.{name}", f"rouge_l.{name}"])
+                            for name in categories
+                        ),
+                        TableRow("All", ["exact_match", "rouge_l"], is_total=True),
+                    ],
+                    groups=("Exact match, %", "ROUGE-L, %"),
+                    notes=[
+                        f"Answers that the model ended itself: {_listed(finished, percent)}. "
+                        f"Rows left out because they exceed the context: "
+                        f"{_listed({name: each.left_out for name, each in results.items()})}. "
+                        f"Expected answers longer than the limit of generation: "
+                        f"{_listed({name: each.expected_over_limit for name, each in results.items()})}."
+                    ],
+                ),
+            ],
+            verdicts=_verdicts(evidence, exact),
+            tiles=_tiles(evidence),
+            plots=[
+                Plot(
+                    name="match",
+                    title="Exact answers by category",
+                    caption="Questions about held-out cores, greedy decoding",
+                    description="Exact match by category and model",
+                    axis="exact answers, % (higher is better)",
+                    panels={name.replace("_", " "): f"exact_match.{name}" for name in categories},
+                    grouped=True,
+                )
+            ],
+            examples=_examples(results),
+            methods=METHODS,
+            facts={"finished_answers": finished},
+        )
+
+
+def _fraction_finished(result: InstructionAnswers) -> float:
+    return sum(answer.finished for answer in result.answers) / len(result.answers)
+
+
+def _listed(values: Mapping[str, Any], written: Any = str) -> str:
+    return ", ".join(f"{name} {written(value)}" for name, value in values.items())
+
+
+def _tiles(evidence: Evidence[InstructionAnswers]) -> list[Tile]:
+    """Return exact match and answer loss of the fine-tuned model."""
+    name = evidence.adapted.tuned
+    if name is None:
+        return []
+    exact, loss = evidence.comparisons["exact_match"], evidence.comparisons["answer_loss"]
+    interval = f"{percent(evidence.confidence, 0)} interval"
+    return [
+        Tile(
+            f"Exact answers of {name}",
+            percent(exact.values[name].value),
+            f"{interval} {interval_of(exact, name)}, {exact.units} of {exact.measure.total} rows",
+        ),
+        Tile(
+            f"Loss of {name} on test answers",
+            number(loss.values[name].value),
+            f"nats per token, {interval} {interval_of(loss, name)}",
+        ),
+    ]
+
+
+def _verdicts(evidence: Evidence[InstructionAnswers], exact: Comparison) -> list[Verdict]:
+    """Answer whether the fine-tuned model answers questions that the models before it cannot."""
+    adapted = evidence.adapted
+    tuned, earlier = adapted.tuned, [name for name in (adapted.base, adapted.pretrained) if name is not None]
+    if tuned is None or not earlier:
+        return []
+    values = {name: estimate.value for name, estimate in exact.values.items()}
+    gains = [exact.changes[before, tuned] for before in earlier]
+    reached: Outcome
+    if min(gain.low for gain in gains) > 0:
+        reached, begin = ("good", "Yes") if values[tuned] >= MOSTLY else ("part", "In part")
+        begin += ", instructions are followed"
+    elif min(gain.value for gain in gains) > 0:
+        reached, begin = "open", "Instructions may or may not be followed better"
+    else:
+        reached, begin = "bad", "No, instructions are not followed better"
+    least = min(gains, key=lambda gain: gain.value)
+    others = " and ".join(f"{name} {percent(values[name])}" for name in earlier)
+    return [
+        Verdict(
+            "Instructions",
+            reached,
+            f"{begin}: the fine-tuned model answers {percent(values[tuned])} of {exact.units} held-out questions "
+            f"exactly, against {others} (smaller gain {points(least.value)}; {percent(evidence.confidence, 0)} "
+            f"interval {points(least.low, unit=False)} to {points(least.high)}).",
+        )
+    ]
+
+
+def _examples(results: Mapping[str, InstructionAnswers]) -> list[Example]:
+    """Return the rows that the results of all models hold verbatim, from the categories in turn."""
+    by_model = {
+        model: {answer.digest: answer for answer in result.answers if answer.kept} for model, result in results.items()
+    }
+    turns: dict[str, int] = {}
+    ranked = []
+    for digest in sorted(set.intersection(*(set(answers) for answers in by_model.values()))):
+        answers = {model: kept[digest] for model, kept in by_model.items()}
+        first = next(iter(answers.values()))
+        texts = {model: answer.kept for model, answer in answers.items() if answer.kept is not None}
+        question = next(iter(texts.values()))
+        turn = turns[first.category] = turns.get(first.category, 0) + 1
+        example = Example(
+            title=first.category.replace("_", " "),
+            source=f"{first.source}, licence {first.licence}" if first.licence else first.source,
+            prompt=question.prompt,
+            expected=question.expected,
+            answers={model: text.generated for model, text in texts.items()},
+            correct={model: answer.exact for model, answer in answers.items()},
+        )
+        ranked.append((turn, first.category, example))
+    return [example for _, _, example in sorted(ranked, key=lambda item: item[:2])]
+
+
+METHODS = (
+    Method(
+        "Loss of expected answers",
+        "Mean negative natural logarithm of the probability of each token of the expected answer and of the end token, "
+        "given the prompt. Tokens of the prompt do not count, as in training.",
+        "loss = −∑ ln p(answer token | prompt, answer so far) ÷ number of answer tokens",
+    ),
+    Method(
+        "Exact match",
+        "Fraction of answers that equal the expected one after outer whitespace is removed and each inner run of "
+        "whitespace is replaced by one space. Case and punctuation count, because they carry meaning in Verilog. "
+        "Answers are decoded greedily up to the end token or a fixed number of tokens; prompts are the same for all "
+        "models.",
+    ),
+    Method(
+        "ROUGE-L",
+        "F1 of the longest common subsequence of words, which are runs of letters and digits in lower case (Lin 2004). "
+        "With c words in common,",
+        "P = c ÷ words generated, R = c ÷ words expected, ROUGE-L = 2PR ÷ (P + R)",
+        "It ignores punctuation, so read it together with exact match.",
+    ),
+    Method(
+        "Verdict on instructions",
+        "Exact match of the fine-tuned model is above that of both other models, each with its whole interval; below "
+        f"{percent(MOSTLY, 0)} exact answers, instructions count as followed only in part.",
+    ),
+)
+
+TASK = InstructionAnswersTask()

@@ -1,0 +1,48 @@
+"""Numbers and intervals as text, for sentences and tables of the report."""
+
+from tapeout.evals.section import Comparison, Estimate, Outcome
+
+MINUS = "\N{MINUS SIGN}"
+SPACE = "\N{NARROW NO-BREAK SPACE}"
+
+
+def number(value: float, digits: int = 3, signed: bool = False) -> str:
+    """Return a number with a fixed count of decimals and a typographic minus; what rounds to zero has no sign."""
+    text = f"{abs(value):.{digits}f}"
+    if not float(text):
+        return text
+    return (MINUS if value < 0 else "+" if signed else "") + text
+
+
+def percent(value: float, digits: int = 1, signed: bool = False) -> str:
+    """Return a fraction or relative change in per cent."""
+    return number(100 * value, digits, signed) + SPACE + "%"
+
+
+def points(value: float, unit: bool = True) -> str:
+    """Return a difference of two fractions in percentage points."""
+    return number(100 * value, 1, signed=True) + (SPACE + "points" if unit else "")
+
+
+def value_of(comparison: Comparison, model: str) -> str:
+    """Return a model's value of a measure, without its unit."""
+    value = comparison.values[model].value
+    return number(100 * value, 1) if comparison.measure.percent else number(value)
+
+
+def interval(estimate: Estimate, is_percent: bool) -> str:
+    """Return the interval of a value, without its unit."""
+    scale, digits = (100, 1) if is_percent else (1, 3)
+    return f"{number(scale * estimate.low, digits)} to {number(scale * estimate.high, digits)}"
+
+
+def interval_of(comparison: Comparison, model: str) -> str:
+    """Return the interval of a model's value of a measure, without its unit."""
+    return interval(comparison.values[model], comparison.measure.percent)
+
+
+def outcome(change: Estimate, lower_is_better: bool) -> Outcome:
+    """Return whether a change is an improvement: good or bad only if its whole interval is on one side of zero."""
+    if change.low <= 0 <= change.high:
+        return "open"
+    return "good" if (change.high < 0) == lower_is_better else "bad"

@@ -1,0 +1,86 @@
+"""Comparison of models on each measure: units are paired, every number gets its interval."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
+
+from tapeout.config.report import Report
+from tapeout.errors import TapeoutError
+from tapeout.evals.section import Comparison, Estimate, Measure, Unit
+from tapeout.report.evaluation.statistics import Resampler, difference, ratio, relative_change, wilson
+
+
+class NothingInCommon(TapeoutError):
+    """The evaluations were not made on the same test data."""
+
+
+def compare(
+    measured: Mapping[str, Sequence[tuple[Measure, Sequence[Unit]]]], settings: Report
+) -> dict[str, Comparison]:
+    """Return the comparison of each measure, and of its strata, by name.
+
+    Args:
+        measured: what ``Task.measure`` returned for each model.
+        settings: of the bootstrap.
+
+    Raises:
+        NothingInCommon: the models share no unit of a measure.
+    """
+    found: dict[str, Comparison] = {}
+    for measures in zip(*measured.values(), strict=True):
+        measure = measures[0][0]
+        units = paired({model: each for model, (_, each) in zip(measured, measures, strict=True)}, measure.unit)
+        found[measure.name] = _comparison(measure, units, settings)
+        strata = sorted({unit.stratum for unit in next(iter(units.values()))}) if measure.by_stratum else []
+        for stratum in strata:
+            part = {model: [unit for unit in each if unit.stratum == stratum] for model, each in units.items()}
+            name = f"{measure.name}.{stratum}"
+            found[name] = _comparison(replace(measure, name=name, label=stratum, change=None), part, settings)
+    return found
+
+
+def paired(by_model: Mapping[str, Sequence[Unit]], kind: str) -> dict[str, list[Unit]]:
+    """Return the units that every model has, in the order of their digests.
+
+    Raises:
+        NothingInCommon: there is none.
+    """
+    known = {model: {unit.digest: unit for unit in units} for model, units in by_model.items()}
+    shared = sorted(set.intersection(*(set(units) for units in known.values())))
+    if not shared:
+        raise NothingInCommon(
+            f"The evaluations of {', '.join(by_model)} have no {kind} in common.",
+            "Evaluate all models with the same test data and the same parameters.",
+        )
+    return {model: [units[digest] for digest in shared] for model, units in known.items()}
+
+
+def _comparison(measure: Measure, units: Mapping[str, Sequence[Unit]], settings: Report) -> Comparison:
+    strata = [unit.stratum for unit in next(iter(units.values()))]
+    resampler = Resampler(strata, settings.resamples, settings.confidence, settings.seed, measure.name)
+    statistics = {
+        model: ratio([unit.numerator for unit in each], [unit.denominator for unit in each])
+        for model, each in units.items()
+    }
+    steps = list(combinations(units, 2))
+    positive = all(min(unit.numerator for unit in each) > 0 for each in units.values())
+
+    def value(model: str) -> Estimate:
+        if measure.interval == "wilson":
+            right = round(sum(unit.numerator for unit in units[model]))
+            return wilson(right, len(strata), settings.confidence)
+        return resampler.estimate(statistics[model])
+
+    def change(step: tuple[str, str]) -> Estimate:
+        return resampler.estimate(difference(statistics[step[1]], statistics[step[0]]))
+
+    def relative(step: tuple[str, str]) -> Estimate:
+        return resampler.estimate(relative_change(statistics[step[1]], statistics[step[0]]))
+
+    return Comparison(
+        measure=measure,
+        units=len(strata),
+        values={model: value(model) for model in units},
+        changes={step: change(step) for step in steps},
+        relative={step: relative(step) for step in steps} if positive else {},
+    )

@@ -1,0 +1,289 @@
+"""Evaluation report: ``report.json`` and ``report.html`` from the results of all tasks for all models."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from tapeout.config.report import EvalReportJob, Report
+from tapeout.data.io.jsonl import write_json
+from tapeout.evals.section import Adapted, Comparison, Estimate, Evidence, Outcome, Section, Step, Verdict
+from tapeout.evals.task import ModelFacts, load_task, read_result
+from tapeout.evals.wording import interval, interval_of, outcome, percent, points, value_of
+from tapeout.report.evaluation import plots
+from tapeout.report.evaluation.comparisons import compare
+from tapeout.report.evaluation.inputs import Provenance, TokenizerReport, TrainLog
+from tapeout.report.page.render import render
+
+DIGITS = 6
+"""Decimal digits of every float in report.json."""
+INTERVALS = {
+    "wilson": "Wilson score interval, of fractions of rows that are right or wrong",
+    "bootstrap": "percentile bootstrap, of all other values",
+    "changes and relative_changes": "paired percentile bootstrap",
+}
+
+
+@dataclass(frozen=True)
+class Change:
+    """A line of the table of changes.
+
+    Attributes:
+        measure: its label.
+        step: the two models, with an arrow.
+        change, interval: as text.
+        verdict: as text.
+        outcome: class of its colour.
+    """
+
+    measure: str
+    step: str
+    change: str
+    interval: str
+    verdict: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """Everything that both forms of the report are written from.
+
+    Attributes:
+        facts: size of each model.
+        comparisons: of all tasks, by name of the measure.
+        origins: artifacts that the values of a measure are computed from, by measure and model.
+        sections: of the tasks, in the order of the configuration.
+        logs: training logs, of models that have one.
+        action: digest of the report's own action, which covers all parameters, code and inputs.
+    """
+
+    facts: Mapping[str, ModelFacts]
+    comparisons: Mapping[str, Comparison]
+    origins: Mapping[str, Mapping[str, Sequence[str]]]
+    sections: Sequence[Section]
+    tokenizer: TokenizerReport
+    logs: Mapping[str, TrainLog]
+    provenance: Provenance
+    job: EvalReportJob
+    action: str
+
+    @property
+    def models(self) -> dict[str, str]:
+        """Artifact of each model, in the order of the report."""
+        return dict(self.job.models)
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """Answers of the summary, of all tasks."""
+        return list(chain.from_iterable(section.verdicts for section in self.sections))
+
+    @property
+    def changes(self) -> list[Change]:
+        """Differences between each two models, of the measures whose changes are stated."""
+        return [
+            _change(comparison, step)
+            for comparison in self.comparisons.values()
+            if comparison.measure.change is not None
+            for step in comparison.changes
+        ]
+
+
+def build(
+    evaluations: Sequence[Path],
+    tokenizer: TokenizerReport,
+    logs: Mapping[str, TrainLog],
+    provenance: Provenance,
+    job: EvalReportJob,
+    action: str,
+) -> EvaluationReport:
+    """Compute all numbers of the report.
+
+    Args:
+        evaluations: result of each task for each model: for the first model all tasks, then for the next.
+        tokenizer: report of the tokenizer.
+        logs: training logs by model.
+        provenance: digests of all inputs.
+        job: models, tasks and settings.
+        action: digest of the report's action.
+
+    Raises:
+        UnreadableResult: a file is missing or is not the result of its task.
+        NothingInCommon: the models were evaluated on different test data.
+    """
+    models = dict(job.models)
+    names = [(model, task) for model in models for task, _ in job.tasks]
+    files = dict(zip(names, evaluations, strict=True))
+    facts: dict[str, ModelFacts] = {}
+    comparisons: dict[str, Comparison] = {}
+    origins: dict[str, dict[str, list[str]]] = {}
+    sections = []
+    for name, given in job.tasks:
+        task = load_task(name)
+        options = task.options.model_validate(given)
+        results = {}
+        for model in models:
+            facts[model], results[model] = read_result(files[model, name], task.result)
+        found = compare({model: task.measure(result, options) for model, result in results.items()}, job)
+        for measure, comparison in found.items():
+            origins[measure] = {
+                model: [f"evaluation/{model}/{name}.json", artifact, comparison.measure.data]
+                for model, artifact in models.items()
+            }
+        adapted = Adapted(**dict(job.adaptation))
+        evidence = Evidence(results, found, adapted, job.confidence, job.general_tolerance)
+        sections.append(task.describe(evidence))
+        comparisons |= found
+    return EvaluationReport(facts, comparisons, origins, sections, tokenizer, logs, provenance, job, action)
+
+
+def headline(verdicts: Sequence[Verdict]) -> str:
+    """Return one line that sums up the verdicts."""
+    outcomes = [verdict.outcome for verdict in verdicts]
+    if not outcomes:
+        return "Comparison of models"
+    if all(each == "good" for each in outcomes):
+        return "The adaptation worked"
+    if not any(each in ("good", "part") for each in outcomes):
+        return (
+            "The adaptation did not work" if "bad" in outcomes else "The data does not show that the adaptation worked"
+        )
+    return "The adaptation worked in part"
+
+
+def write_numbers(report: EvaluationReport, path: Path) -> None:
+    """Write every number of the page as JSON, with its interval and the digests that it was computed from."""
+    job, digests = report.job, report.provenance.digests
+    write_json(
+        path,
+        {
+            "summary": {
+                "headline": headline(report.verdicts),
+                "verdicts": [asdict(verdict) for verdict in report.verdicts],
+            },
+            "subject": {
+                "trained_on": list(job.trained_on),
+                "held_out": list(job.held_out),
+                "general": list(job.general),
+                "models": {
+                    name: {"artifact": report.models[name], **facts.model_dump()}
+                    for name, facts in report.facts.items()
+                },
+                "action": report.action,
+            },
+            "measures": {name: _measure(report, name) for name in report.comparisons},
+            "facts": _rounded({key: value for section in report.sections for key, value in section.facts.items()}),
+            "changes": [asdict(change) for change in report.changes],
+            "tokens_per_byte": {
+                corpus: {
+                    "before": round(text.tokens_before / text.bytes, DIGITS),
+                    "after": round(text.tokens_after / text.bytes, DIGITS),
+                    "change": round(text.tokens_after / text.tokens_before - 1, DIGITS),
+                    "bytes": text.bytes,
+                    "documents": text.documents,
+                    "computed_from": digests("tokenizer/report.json", f"corpus/{corpus}"),
+                }
+                for corpus, text in report.tokenizer.test.items()
+            },
+            "examples": [asdict(each) for section in report.sections for each in section.examples[: job.examples]],
+            "training": {
+                model: {**log.model_dump(mode="json"), "computed_from": digests(report.models[model])}
+                for model, log in report.logs.items()
+            },
+            "artifacts": [asdict(origin) for origin in report.provenance.table()],
+            "method": {
+                **{name: getattr(job, name) for name in Report.model_fields},
+                "tasks": dict(job.tasks),
+                "intervals": INTERVALS,
+            },
+        },
+    )
+
+
+def write_page(report: EvaluationReport, path: Path) -> None:
+    """Write the page: one file without references to others."""
+    job = report.job
+    colours = {model: number % plots.COLOURS + 1 for number, model in enumerate(report.models)}
+    # Markup marks as safe what is drawn here; matplotlib escapes the labels inside.
+    drawings = [
+        (plot.title, plot.caption, plot.description, Markup(plots.measures(plot, report.comparisons)))
+        for section in report.sections
+        for plot in section.plots
+    ]
+    vocabulary = report.tokenizer.vocabulary
+    if report.logs:
+        caption = "Pretraining: all tokens; fine-tuning: tokens of answers only"
+        drawing = Markup(plots.losses(report.logs, list(report.models)))
+        drawings.append(("Loss during training", caption, "Training loss by step", drawing))
+    drawings.append(
+        (
+            "Tokens per byte of test text",
+            f"Tokenizer of {vocabulary.base} pieces, extended to {vocabulary.extended}",
+            "Tokens per byte before and after the extension",
+            Markup(plots.tokens_per_byte(report.tokenizer)),
+        )
+    )
+    context = {
+        "headline": headline(report.verdicts),
+        "report": report,
+        "job": job,
+        "colours": colours,
+        "confidence": percent(job.confidence, 0),
+        "drawings": drawings,
+        "origins": report.provenance.table(),
+    }
+    filters = {"value_of": value_of, "interval_of": interval_of}
+    path.write_text(render(Path(__file__).with_name("page.html.j2"), context, filters), encoding="utf-8")
+
+
+def _change(comparison: Comparison, step: Step) -> Change:
+    measure = comparison.measure
+    if measure.change == "relative" and comparison.relative:
+        change = comparison.relative[step]
+        text = [percent(value, signed=True) for value in (change.value, change.low, change.high)]
+    elif measure.change == "relative":
+        change = comparison.changes[step]
+        text = [f"{change.value:+.3f}", *interval(change, is_percent=False).split(" to ")]
+    else:
+        change = comparison.changes[step]
+        text = [points(change.value), points(change.low, unit=False), points(change.high)]
+    reached = outcome(change, measure.lower_is_better)
+    verdict = {"good": "better", "open": "no clear difference", "bad": "worse"}[reached]
+    return Change(measure.label, " → ".join(step), text[0], f"{text[1]} to {text[2]}", verdict, reached)
+
+
+def _measure(report: EvaluationReport, name: str) -> dict[str, Any]:
+    comparison = report.comparisons[name]
+    document: dict[str, Any] = {
+        "label": comparison.measure.label,
+        "units": comparison.units,
+        "of": comparison.measure.total,
+        "interval": comparison.measure.interval,
+        "models": {
+            model: {
+                **_estimate(estimate),
+                "computed_from": report.provenance.digests(*report.origins[name][model]),
+            }
+            for model, estimate in comparison.values.items()
+        },
+        "changes": _steps(comparison.changes),
+    }
+    if comparison.relative:
+        document["relative_changes"] = _steps(comparison.relative)
+    return document
+
+
+def _steps(changes: Mapping[Step, Estimate]) -> dict[str, dict[str, float]]:
+    return {f"{before}_to_{after}": _estimate(each) for (before, after), each in changes.items()}
+
+
+def _estimate(estimate: Estimate) -> dict[str, float]:
+    return {name: round(value, DIGITS) for name, value in asdict(estimate).items()}
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _rounded(each) for key, each in value.items()}
+    return round(value, DIGITS) if isinstance(value, float) else value

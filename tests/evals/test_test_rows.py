@@ -1,0 +1,27 @@
+"""Reading of test sets."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tapeout.data.io.jsonl import MalformedRow
+from tapeout.evals.test_rows import UnusableTestData, read_rows
+
+pytestmark = pytest.mark.environment("nemo")
+
+
+def test_bad_files_are_named_errors(tmp_path: Path) -> None:
+    path = tmp_path / "test.jsonl"
+    path.write_text('{"text": "a", "digest": "0"}\n{"text": "a"}\n')
+    with pytest.raises(MalformedRow, match=r"line 2.*digest"):
+        read_rows(path, ("text",))
+    path.write_text("")
+    with pytest.raises(UnusableTestData, match=r"test\.jsonl has no rows"):
+        read_rows(path, ("text",))
+
+
+def test_a_repeated_digest_counts_once(tmp_path: Path) -> None:
+    path = tmp_path / "test.jsonl"
+    path.write_text("".join(json.dumps({"text": text, "digest": text[0]}) + "\n" for text in ("a1", "b", "a2")))
+    assert [row["text"] for row in read_rows(path, ("text",))] == ["a1", "b"]

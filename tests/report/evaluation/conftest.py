@@ -1,0 +1,159 @@
+"""Realistic inputs of the report, made from a seed: results of the tasks, logs, tokenizer report, action."""
+
+import json
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+CATEGORIES = ("complete_declaration", "instantiated_modules", "list_ports", "module_header", "port_direction", "width")
+MODELS = {"base": "base", "dapt": "dapt/model", "sft": "sft/model"}
+GOOD = {
+    "base": {"domain": 2.6, "general": 2.2, "exact": 0.0},
+    "dapt": {"domain": 1.9, "general": 2.21, "exact": 0.01},
+    "sft": {"domain": 2.0, "general": 2.25, "exact": 0.6},
+}
+UPSTREAM = ("base_extended", "corpus/domain", "corpus/general", "instructions/rtl")
+TASKS = {"bits_per_byte": {}, "instruction_answers": {"data": "instructions/rtl"}}
+
+
+def digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
+
+
+def corpora(model: str, rates: dict[str, float]) -> dict[str, Any]:
+    """Return a result of bits_per_byte; documents are the same for every model, noise is mostly shared."""
+    shared, own = np.random.default_rng(7), np.random.default_rng(len(model) + ord(model[0]))
+
+    def corpus(name: str, count: int) -> dict[str, Any]:
+        documents = []
+        for index in range(count):
+            size = int(shared.integers(500, 4000))
+            rate = rates[name] * float(shared.uniform(0.8, 1.2)) * float(own.uniform(0.98, 1.02))
+            documents.append(
+                {"digest": digest(f"{name}{index}"), "bytes": size, "tokens": size // 3, "bits": round(size * rate, 4)}
+            )
+        return {"documents": documents, "documents_in_corpus": count * 5}
+
+    return {"corpora": {"domain": corpus("domain", 40), "general": corpus("general", 30)}}
+
+
+def answers(model: str, rates: dict[str, float], prompt: str) -> dict[str, Any]:
+    """Return a result of instruction_answers on the same rows for every model."""
+    own = np.random.default_rng(len(model) + ord(model[0]))
+    scores, rows = [], []
+    for index in range(120):
+        category = CATEGORIES[index % len(CATEGORIES)]
+        exact = bool(own.random() < rates["exact"] * (0.4 + 0.2 * (index % len(CATEGORIES))))
+        row = {"digest": digest(f"row{index}"), "category": category}
+        scores.append({**row, "tokens": 12, "bytes": 30, "nats": round(12 * (3.5 - 2 * rates["exact"]), 4)})
+        kept = {
+            "prompt": f"{prompt} ({index})",
+            "expected": "input [3:0] a",
+            "generated": "input [3:0] a" if exact else "? < & >",
+        }
+        rows.append(
+            {
+                **row,
+                "source": "serv",
+                "licence": "ISC",
+                "exact": exact,
+                "rouge_l": 1.0 if exact else round(float(own.random() * 0.5), 4),
+                "tokens": 14,
+                "finished": model == "sft",
+                "kept": kept if index < 12 else None,
+            }
+        )
+    return {
+        "template": "{input}\n### Answer: {output}",
+        "rows_in_test": 480,
+        "left_out": 0,
+        "expected_over_limit": 1,
+        "answer_scores": scores,
+        "answers": rows,
+    }
+
+
+def echoes(model: str) -> dict[str, Any]:
+    """Return a result of the toy task."""
+    return {"repeated": {digest(f"general{index}"): index % 3 == len(model) % 3 for index in range(9)}}
+
+
+def train_log(first: float, last: float) -> dict[str, Any]:
+    noise = np.random.default_rng(1)
+    steps = [
+        {
+            "step": step,
+            "loss": last + (first - last) * float(np.exp(-step / 40)) + float(noise.normal(0, 0.08)),
+            "learning_rate": 0.001,
+            "tokens": step * 1024,
+        }
+        for step in range(1, 201)
+    ]
+    validation = [{"step": step, "loss": steps[step - 1]["loss"] + 0.1} for step in (50, 100, 150, 200)]
+    return {"steps": steps, "validation": validation, "parameters": 9_000_000, "tokens": 200 * 1024}
+
+
+@pytest.fixture(scope="session")
+def make_inputs(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, Any]]:
+    """Write all inputs of the report; return the options of the script by name."""
+
+    def make(
+        rates: dict[str, dict[str, float]] = GOOD,
+        prompt: str = "List the ports of fifo.",
+        models: dict[str, str] = MODELS,
+        tasks: dict[str, dict[str, Any]] = TASKS,
+        **params: Any,
+    ) -> dict[str, Any]:
+        folder = tmp_path_factory.mktemp("inputs")
+        inputs: dict[str, Any] = {"evaluations": [], "models": [], "upstream": []}
+        files: dict[str, Any] = {"evaluations": [], "models": [], "upstream": []}
+
+        def add(name: str, artifact: str, content: str, part: str | None = None, path: str = "") -> Path:
+            file = folder / artifact / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(content)
+            named = {"artifact": artifact, "path": part, "digest": digest(artifact + content)}
+            inputs[name] = [*inputs[name], named] if name in inputs else named
+            return file
+
+        for model, artifact in models.items():
+            results = {
+                "bits_per_byte": lambda model=model: corpora(model, rates[model]),
+                "instruction_answers": lambda model=model: answers(model, rates[model], prompt),
+                "tests.toys.toy_task": lambda model=model: echoes(model),
+            }
+            facts = {"context": 256, "vocabulary": 32768, "parameters": 9_000_000}
+            for task in tasks:
+                content = json.dumps({"model": facts, "result": results[task]()})
+                files["evaluations"].append(add("evaluations", f"evaluation/{model}/{task}.json", content))
+            log = {**train_log(6.0, 3.0), **({"validation": []} if model == "sft" else {})}
+            add("models", artifact, json.dumps(log), path="config.json" if model == "base" else "train_log.json")
+            files["models"].append(folder / artifact)
+        text = {"bytes": 1_024_906, "documents": 206, "tokens_before": 411_653, "tokens_after": 373_049}
+        tokenizer = {
+            "test": {"domain": text, "general": {**text, "tokens_before": 283_000, "tokens_after": 282_500}},
+            "vocabulary": {"base": 32_000, "extended": 32_768, "multiple": 1024},
+            "gates": {},
+        }
+        files["tokenizer"] = add("tokenizer", "tokenizer", json.dumps(tokenizer), "report.json", "report.json")
+        for artifact in UPSTREAM:
+            files["upstream"].append(add("upstream", artifact, artifact * 100, path="content").parent)
+        files["action"], files["params"] = folder / "action.json", folder / "params.json"
+        files["action"].write_text(json.dumps({"artifact": "eval_report", "inputs": inputs, "params": {}}) + "\n")
+        job = {
+            "resamples": 400,
+            "adaptation": {},
+            "models": list(models.items()),
+            "tasks": list(tasks.items()),
+            "trained_on": ["blackparrot", "ibex"],
+            "held_out": ["picorv32", "serv"],
+            "general": ["django"],
+        }
+        files["params"].write_text(json.dumps({**job, **params}))
+        return files
+
+    return make
