@@ -54,7 +54,7 @@ def read_drops(step: str, report: Mapping[str, Any]) -> Drops:
         return Drops(
             sum(side.get("rows", 0) for side in sides),
             sum((_counts(side["dropped"]) for side in sides), Counter[str]()),
-            Counter({"made shorter": sum(side.get("made shorter", 0) for side in sides)}),
+            Counter({"shortened": sum(side.get("shortened", 0) for side in sides)}),
         )
     if rest.startswith("documents/"):
         return Drops(report["kept"].get("documents", 0), Counter(report["dropped"]), Counter(report["repaired"]))

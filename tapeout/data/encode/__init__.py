@@ -1,1 +1,1 @@
-"""Instruction rows as token ids with loss masks, and packing."""
+"""Instruction rows as token ids with loss masks, and their packing into sequences."""

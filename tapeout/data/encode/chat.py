@@ -1,12 +1,12 @@
-"""Conversations as text, and which of it is trained on (faults F55, F56, F57).
+"""Conversations as text, and which of it is trained on.
 
-A conversation becomes one text; the answers in it are spans of characters. Tokens know the characters that they stand
-for, so a mask follows from the spans, whatever the tokenizer does at their borders: no part is encoded a second time.
+A conversation becomes one text in which the answers are spans of characters. Tokens know their characters, so the loss
+mask follows from the spans, whatever the tokenizer does at their borders: no part is encoded a second time.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -18,16 +18,16 @@ Render = Callable[[Mapping[str, Any]], tuple[str, list[Span]]]
 """From a row with ``conversations``, ``system`` and ``mask`` to its text and the spans that are trained on."""
 
 LABELLED = "VALUE_TO_TEXT"
-IN_TEMPLATES = (TypeError, ValueError, ArithmeticError, LookupError, RecursionError, MemoryError)
-"""What an expression of a template can raise beside Jinja's own errors."""
+EXPRESSION_ERRORS = (TypeError, ValueError, ArithmeticError, LookupError, RecursionError, MemoryError)
+"""Errors that an expression of a template can raise besides Jinja's own."""
 
 
 class ForgedMark(ValueError):
-    """A text holds a mark that only the prompt may have: it would begin a turn of its own."""
+    """A text contains a mark that only the prompt may have: it would begin a turn of its own."""
 
 
-class UnevenTemplate(TapeoutError):
-    """A chat template whose rendering of a conversation does not begin with that of its first turns."""
+class UnusableChatTemplate(TapeoutError):
+    """A chat template that fails, or does not render turn after turn."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(
@@ -38,13 +38,13 @@ class UnevenTemplate(TapeoutError):
 
 @dataclass(frozen=True)
 class Marks:
-    """What parts the turns of a conversation.
+    """Texts that separate the turns of a conversation.
 
     Attributes:
         system: before the system message.
         turn: before every turn; also what an answer ends with.
         label: before the labels of an answer.
-        end: behind a speaker's name, labels and words.
+        end: after a speaker's name, labels and text.
     """
 
     system: str
@@ -53,45 +53,27 @@ class Marks:
     end: str = "\n"
 
     @property
-    def forgeable(self) -> tuple[str, ...]:
-        """What no text may hold."""
-        return self.system, self.turn, self.label
-
-    @property
     def template(self) -> str:
-        """The prompt's template, as NeMo-Aligner stores it with a model (F55)."""
-        text, _ = self.render(
-            {
-                "system": "{system message}",
-                "conversations": [
-                    turn
-                    for number in (1, 2)
-                    for turn in (
-                        {"from": "User", "value": f"{{turn {number} user message}}", "label": None},
-                        {
-                            "from": "Assistant",
-                            "value": f"{{turn {number} assistant message}}",
-                            "label": f"{{turn {number} assistant label}}",
-                        },
-                    )
-                ],
-                "mask": "User",
-                "type": LABELLED,
-            }
-        )
-        return text
+        """Template of the prompt, as NeMo-Aligner stores it with a model."""
+        turns: list[dict[str, str | None]] = []
+        for number in (1, 2):
+            text = f"{{turn {number} assistant message}}"
+            turns.append({"from": "User", "value": f"{{turn {number} user message}}", "label": None})
+            turns.append({"from": "Assistant", "value": text, "label": f"{{turn {number} assistant label}}"})
+        row = {"system": "{system message}", "conversations": turns, "mask": "User", "type": LABELLED}
+        return self.render(row)[0]
 
     def render(self, row: Mapping[str, Any]) -> tuple[str, list[Span]]:
-        """Text of a conversation, and what of it is trained on.
+        """Return the text of a conversation, and the spans that are trained on.
 
-        That is every answer but one that opens the conversation, with its end, and the mark of the turn behind it. A
-        label is read, not said; the first two turns of the user are never trained on, not even their marks.
+        These are all answers, except one that opens the conversation, with their ends, and the mark of the turn after
+        each. Labels are input. The first two turns are never trained on as the user's, not even their marks.
 
         Raises:
-            ForgedMark: a text holds a mark.
+            ForgedMark: a text contains a mark.
         """
         turns = row["conversations"]
-        refuse([row["system"], *(turn["value"] for turn in turns)], self.forgeable)
+        check_marks([row["system"], *(turn["value"] for turn in turns)], (self.system, self.turn, self.label))
         text = f"{self.system}System{self.end}{row['system']}{self.end}"
         spans: list[Span] = []
         for number, turn in enumerate(turns):
@@ -112,10 +94,11 @@ class Marks:
 
 ALIGNER = Marks("\x00", "\x11", "\x12")
 EXTRA_ID = Marks("<extra_id_0>", "<extra_id_1>", "<extra_id_2>")
+MARKS = {"aligner": ALIGNER, "extra_id": EXTRA_ID}
 
 
-def refuse(texts: Sequence[str], marks: Sequence[str]) -> None:
-    """Check that no text holds a mark.
+def check_marks(texts: Sequence[str], marks: Sequence[str]) -> None:
+    """Check that no text contains a mark.
 
     Raises:
         ForgedMark: one does.
@@ -131,27 +114,27 @@ class ChatTemplate:
 
     Attributes:
         source: the template.
-        forgeable: the tokenizer's control pieces, which no text may hold.
-        begin: text of the piece that begins a text.
-        end: text of the piece that ends one.
+        control_pieces: the tokenizer's control pieces, which no text may contain.
+        bos: text of the piece that begins a sequence.
+        eos: text of the piece that ends one.
     """
 
     source: str
-    forgeable: tuple[str, ...]
-    begin: str
-    end: str
+    control_pieces: tuple[str, ...]
+    bos: str
+    eos: str
 
     def render(self, row: Mapping[str, Any]) -> tuple[str, list[Span]]:
-        """Text of a conversation, and what of it is trained on: whatever an assistant's turn adds to the prompt for it.
+        """Return the text of a conversation, and the spans that are trained on: what an answer adds to its prompt.
 
         Raises:
-            ForgedMark: a text holds a control piece.
-            UnevenTemplate: the template does not render turn behind turn.
+            ForgedMark: a text contains a control piece.
+            UnusableChatTemplate: the template does not render turn after turn.
         """
         names = {"User": "user", "Assistant": "assistant"}
         messages = [{"role": "system", "content": row["system"]}] if row["system"] else []
         messages += [{"role": names[turn["from"]], "content": turn["value"]} for turn in row["conversations"]]
-        refuse([message["content"] for message in messages], self.forgeable)
+        check_marks([message["content"] for message in messages], self.control_pieces)
         whole = self._text(messages, prompt=False)
         spans = []
         for number, message in enumerate(messages):
@@ -159,20 +142,20 @@ class ChatTemplate:
                 before = self._text(messages[:number], prompt=True)
                 after = self._text(messages[: number + 1], prompt=False)
                 if not (after.startswith(before) and whole.startswith(after) and len(after) > len(before)):
-                    raise UnevenTemplate(f"its text of {number + 1} turns does not begin with that of {number}")
+                    raise UnusableChatTemplate(f"its text of {number + 1} turns does not begin with that of {number}")
                 spans.append((len(before), len(after)))
         return whole, spans
 
     def _text(self, messages: list[dict[str, Any]], prompt: bool) -> str:
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-        environment.globals["raise_exception"] = _refused
+        environment.globals["raise_exception"] = _raise
         try:
             return environment.from_string(self.source).render(
-                messages=messages, add_generation_prompt=prompt, bos_token=self.begin, eos_token=self.end
+                messages=messages, add_generation_prompt=prompt, bos_token=self.bos, eos_token=self.eos
             )
-        except (TemplateError, *IN_TEMPLATES) as error:
-            raise UnevenTemplate(str(error) or type(error).__name__) from error
+        except (TemplateError, *EXPRESSION_ERRORS) as error:
+            raise UnusableChatTemplate(str(error) or type(error).__name__) from error
 
 
-def _refused(message: str) -> str:
+def _raise(message: str) -> NoReturn:
     raise TemplateError(message)

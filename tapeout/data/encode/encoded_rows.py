@@ -1,4 +1,4 @@
-"""Imported rows as token ids, as the rule ``encoded`` writes them, for the training."""
+"""Reader of ``encoded/<set>`` for training. Apart from the encoder, so that an edit of it does not retrain a model."""
 
 from pathlib import Path
 
@@ -6,17 +6,20 @@ from tapeout.data.io.jsonl import MalformedRow, read_jsonl
 
 
 def read_encoded(path: Path, seq_length: int) -> list[tuple[list[int], list[int]]]:
-    """Ids and loss mask of every row.
+    """Return ids and loss mask of every row.
+
+    Args:
+        path: rows of a split.
+        seq_length: maximum tokens of a row, besides the one that is only a label.
 
     Raises:
-        MalformedRow: a row has no ids with a mask of the same length and a loss in it, or is longer than
-            ``seq_length`` tokens and the one that is only a label.
+        MalformedRow: a row does not have ids and a mask of the same length with a loss in it, or is too long.
     """
     rows = []
     for number, row in enumerate(read_jsonl(path), start=1):
         ids, mask = row.get("ids"), row.get("mask")
         if not (isinstance(ids, list) and isinstance(mask, list) and len(ids) == len(mask) and any(mask[1:])):
-            raise MalformedRow(path, number, "ids and mask do not fit each other, or nothing has a loss")
+            raise MalformedRow(path, number, "ids and mask differ in length, or no token has a loss")
         if len(ids) > seq_length + 1:
             raise MalformedRow(path, number, f"{len(ids)} tokens do not fit into {seq_length}")
         rows.append((ids, mask))

@@ -1,4 +1,4 @@
-"""Which tokens a model sees, and in which order: fixed by a seed alone, whatever the layout of the training (F46)."""
+"""Order and packing of training sequences: functions of a seed alone, whatever the layout of the training."""
 
 from collections.abc import Sequence
 
@@ -8,60 +8,65 @@ from numpy.typing import NDArray
 Ids = NDArray[np.int64]
 
 OPEN_BINS = 32
+"""Number of the newest bins that ``pack`` considers."""
 
 
 def permutation(seed: int, epoch: int, count: int) -> Ids:
-    """The order of ``count`` things in one epoch: a function of its arguments, not of who asks or how often."""
+    """Return the order of ``count`` items in one epoch: a function of its arguments, however often it is called."""
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
 def endless_order(seed: int, count: int, wanted: int) -> Ids:
-    """The first ``wanted`` of the endless row of things drawn without replacement, epoch after epoch."""
+    """Return the first ``wanted`` of an endless sequence of items, drawn without replacement epoch after epoch."""
     epochs = -(-wanted // count)
     return np.concatenate([permutation(seed, epoch, count) for epoch in range(epochs)])[:wanted]
 
 
 def windows(documents: Sequence[Sequence[int]], length: int) -> Ids:
-    """Documents one after the other, cut into windows of ``length + 1`` ids that overlap by one, [windows, length + 1].
+    """Concatenate documents, and cut them into windows of ``length + 1`` ids that overlap by one.
 
-    Every token but the first is the target of exactly one window. The incomplete end is left out.
+    Every token but the first is the target of exactly one window. An incomplete window at the end is dropped.
+
+    Returns:
+        ids, [windows, length + 1].
     """
     stream = np.fromiter((token for document in documents for token in document), dtype=np.int64)
     count = max(0, (len(stream) - 1) // length)
-    places = np.arange(count)[:, None] * length + np.arange(length + 1)[None, :]
-    return stream[places]
+    indices = np.arange(count)[:, None] * length + np.arange(length + 1)[None, :]
+    return stream[indices]
 
 
 def blend(count: int, fraction: float) -> NDArray[np.bool_]:
-    """Which of ``count`` samples come from the second corpus: evenly spread, and exactly ``fraction`` of them."""
+    """Return which of ``count`` samples come from the second corpus: evenly spread, and exactly ``fraction`` of them."""
     done = np.floor(np.arange(count + 1) * fraction + 1e-9)
     return np.diff(done) > 0
 
 
 def pack(lengths: Sequence[int], order: Ids, capacity: int) -> list[list[int]]:
-    """Put rows into bins of ``capacity`` tokens: each row, in ``order``, into the fullest of the last bins it fits.
+    """Put rows into bins of ``capacity`` tokens: each row, in ``order``, into the fullest recent bin that it fits.
 
-    No row is cut. Only the ``OPEN_BINS`` youngest bins are looked at, so neighbours in the order stay near each other.
+    No row is cut. Only the ``OPEN_BINS`` newest bins are considered, so neighbours in the order stay near each other.
 
     Args:
-        lengths: tokens of each row, none above ``capacity``.
-        order: indices of the rows to place.
+        lengths: tokens of each row, at most ``capacity``.
+        order: indices of the rows.
+        capacity: tokens of a bin.
 
     Returns:
-        bins of row indices, in the order in which the bins were opened.
+        row indices of each bin, in the order in which the bins were opened.
     """
     bins: list[list[int]] = []
     room: list[int] = []
     for row in order.tolist():
         need = lengths[row]
         first = max(0, len(bins) - OPEN_BINS)
-        fits = [(room[place], place) for place in range(first, len(bins)) if room[place] >= need]
-        if fits:
-            _, place = min(fits)
+        fitting = [(room[index], index) for index in range(first, len(bins)) if room[index] >= need]
+        if fitting:
+            _, index = min(fitting)
         else:
-            place = len(bins)
+            index = len(bins)
             bins.append([])
             room.append(capacity)
-        bins[place].append(row)
-        room[place] -= need
+        bins[index].append(row)
+        room[index] -= need
     return bins

@@ -1,10 +1,10 @@
-"""The prompt template and its use: the one place where an instruction row becomes token ids (F47, F48, F55, F57)."""
+"""The prompt template, and single questions as token ids with a loss mask."""
 
 from tapeout.encoder.interface import Encoder
 from tapeout.errors import TapeoutError
 
 TEMPLATE_FILE = "prompt_template.json"
-"""File in the folder of a fine-tuned model that holds its template, as ``{"template": ...}`` (F55)."""
+"""File in the folder of a fine-tuned model with its template, as ``{"template": ...}``."""
 
 
 class BadTemplate(TapeoutError):
@@ -12,7 +12,7 @@ class BadTemplate(TapeoutError):
 
 
 def split_template(template: str) -> tuple[str, str, str]:
-    """Cut a template at ``{input}`` and ``{output}``: (before the input, between the two, after the output).
+    """Return the text before ``{input}``, between ``{input}`` and ``{output}``, and after ``{output}``.
 
     Raises:
         BadTemplate: a field is missing, repeated or in the wrong order, or text follows the output.
@@ -28,22 +28,23 @@ def split_template(template: str) -> tuple[str, str, str]:
 
 
 def prompt_text(template: str, input_text: str) -> str:
-    """Everything that the model is shown before it answers. Braces inside the input stay as they are."""
+    """Return everything that the model sees before it answers. Braces inside the input stay as they are."""
     before, between, _ = split_template(template)
     return before + input_text + between
 
 
-def encode_prompt(tokenizer: Encoder, template: str, input_text: str) -> list[int]:
-    """``<s>`` and the prompt's ids: what generation starts from."""
-    return [*tokenizer.bos_ids, *tokenizer.encode(prompt_text(template, input_text))]
+def encode_prompt(encoder: Encoder, template: str, input_text: str) -> list[int]:
+    """Return the ids from which generation starts: the beginning of a sequence and the prompt."""
+    return [*encoder.bos_ids, *encoder.encode(prompt_text(template, input_text))]
 
 
-def encode_example(tokenizer: Encoder, template: str, input_text: str, output: str) -> tuple[list[int], list[int]]:
-    """One instruction row as ids and a loss mask of the same length.
+def encode_example(encoder: Encoder, template: str, input_text: str, output: str) -> tuple[list[int], list[int]]:
+    """Return a question and its answer as ids, and a loss mask of the same length.
 
-    Prompt and answer are encoded apart, so that the prompt's ids are the same with and without an answer; the mask is
-    1 on the answer and on ``</s>``, 0 on the prompt. Rows that are too long are the caller's to drop, never to cut.
+    Prompt and answer are encoded apart, so the ids of the prompt are the same with and without an answer. The mask is 1
+    on the answer and the end of the sequence, 0 on the prompt. The caller drops rows that are too long; it never
+    truncates them.
     """
-    prompt = encode_prompt(tokenizer, template, input_text)
-    answer = [*tokenizer.encode(output), tokenizer.eos]
+    prompt = encode_prompt(encoder, template, input_text)
+    answer = [*encoder.encode(output), encoder.eos]
     return prompt + answer, [0] * len(prompt) + [1] * len(answer)

@@ -1,103 +1,145 @@
-"""Rows as token ids with loss masks: questions, questions about paragraphs, conversations (F47, F48, F57).
+"""Rows as token ids with loss masks: questions, questions about paragraphs, conversations.
 
-No row is cut through its answer, and none is trained on that has nothing to train on: a row that does not fit is made
-shorter where that loses nothing, or left out and counted.
+No row is cut through its answer, and every row has something to train on: a row that does not fit is shortened where
+that loses nothing, or cannot be used.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from tapeout.data.encode.chat import ForgedMark, Render, Span
+from tapeout.config.instructions import EncodeJob
+from tapeout.data.encode.chat import MARKS, ChatTemplate, ForgedMark, Render, Span
 from tapeout.data.encode.prompt import encode_example
 from tapeout.encoder.interface import Encoder, Token
 
-Encoded = tuple[list[int], list[int]]
-"""Ids, and a mask of the same length: 1 where the loss counts."""
-
-Tokenize = Callable[[str], list[Token]]
-"""``Encoder.encode_spans``, or ``encode_rendered`` for a chat template that writes control pieces."""
-
 WHOLE = "{input}{output}"
-"""Template of rows whose input is the whole prompt already."""
+"""Template of rows whose input is already the whole prompt."""
 
 
 class Unfit(ValueError):
     """A row that cannot be trained on, with the reason under which it is counted."""
 
 
-def mask_of(tokens: list[Token], spans: list[Span]) -> list[int]:
-    """1 for each token of which every character lies in one of the spans.
+class EncodedRow(NamedTuple):
+    """A row as token ids.
 
-    A token without a character of its own (a byte of a character whose last byte has it) goes with the next token.
+    Attributes:
+        ids: token ids.
+        mask: of the same length; 1 where the loss counts.
+        shortened: whether turns or words of the context were left out to make it fit.
+    """
+
+    ids: list[int]
+    mask: list[int]
+    shortened: bool = False
+
+
+class RowEncoder:
+    """The encoder of instruction rows, of either kind.
+
+    Attributes:
+        encoder: the tokenizer.
+        job: templates, marks and maximum length.
+        chat_template: text of the conversation template, as it is stored with a model.
+    """
+
+    def __init__(self, encoder: Encoder, job: EncodeJob) -> None:
+        """Prepare the rendering of conversations."""
+        self.encoder = encoder
+        self.job = job
+        self.render: Render
+        self.tokenize: Callable[[str], list[Token]]
+        if job.prompt.tokens == "template":
+            bos = "" if encoder.bos is None else encoder.id_to_piece(encoder.bos)
+            eos = encoder.id_to_piece(encoder.eos)
+            self.chat_template = job.chat_template or ""
+            self.render = ChatTemplate(self.chat_template, tuple(encoder.control_pieces), bos, eos).render
+            self.tokenize = encoder.encode_rendered
+        else:
+            marks = MARKS[job.prompt.tokens]
+            self.chat_template, self.render, self.tokenize = marks.template, marks.render, encoder.encode_spans
+
+    def encode(self, row: Mapping[str, Any]) -> EncodedRow:
+        """Return a row as ids and loss mask.
+
+        Raises:
+            Unfit: the row is too long and cannot be shortened, or contains a mark of the prompt.
+            UnusableChatTemplate: see ``ChatTemplate.render``.
+        """
+        return self._conversation(row) if "conversations" in row else self._question(row)
+
+    def _conversation(self, row: Mapping[str, Any]) -> EncodedRow:
+        """Leave out last turns, whole, until the conversation fits."""
+        turns = list(row["conversations"])
+        while turns:
+            try:
+                text, spans = self.render({**row, "conversations": turns})
+            except ForgedMark as error:
+                raise Unfit("a text contains a mark of the prompt") from error
+            tokens = self.tokenize(text)
+            mask = mask_of(tokens, spans)
+            if self._fits(tokens):
+                if not any(mask[1:]):
+                    break
+                return EncodedRow([token for token, _, _ in tokens], mask, len(turns) < len(row["conversations"]))
+            turns.pop()
+            while turns and turns[-1]["from"] == row["mask"]:
+                turns.pop()
+        raise Unfit("no answer within seq_length")
+
+    def _question(self, row: Mapping[str, Any]) -> EncodedRow:
+        """Leave out words of the context, if the row states where it is, until the question fits."""
+        context = row.get("context")
+        template = WHOLE if context else self.job.template
+        whole = EncodedRow(*encode_example(self.encoder, template, row["input"], row["output"]))
+        if self._fits(whole.ids):
+            return whole
+        if not context:
+            raise Unfit("longer than seq_length")
+        low, high = 0, context[1] - context[0]
+        best: EncodedRow | None = None
+        while low <= high:  # bisection over the characters of the context that stay
+            size = (low + high) // 2
+            text = shortened(row["input"], (context[0], context[1]), row["answer"], size)
+            encoded = EncodedRow(*encode_example(self.encoder, WHOLE, text, row["output"]), shortened=True)
+            if self._fits(encoded.ids):
+                best, low = encoded, size + 1
+            else:
+                high = size - 1
+        if best is None:
+            raise Unfit("longer than seq_length even without most of its context")
+        return best
+
+    def _fits(self, tokens: list[Any]) -> bool:
+        """Return whether a row fits; its last id is only a label."""
+        return len(tokens) <= self.job.seq_length + 1
+
+
+def mask_of(tokens: list[Token], spans: list[Span]) -> list[int]:
+    """Return 1 for each token of which every character is in one of the spans, else 0.
+
+    A token without a character of its own (a byte of a character whose last byte has it) follows the next token.
     """
     mask = [0] * len(tokens)
-    for place in range(len(tokens) - 1, -1, -1):
-        _, start, end = tokens[place]
-        if start == end and place + 1 < len(tokens) and tokens[place + 1][1] == start:
-            mask[place] = mask[place + 1]
+    for index in range(len(tokens) - 1, -1, -1):
+        _, start, end = tokens[index]
+        if start == end and index + 1 < len(tokens) and tokens[index + 1][1] == start:
+            mask[index] = mask[index + 1]
         else:
-            mask[place] = int(start < end and any(first <= start and end <= last for first, last in spans))
+            mask[index] = int(start < end and any(first <= start and end <= last for first, last in spans))
     return mask
 
 
-def encode_conversation(
-    row: Mapping[str, Any], render: Render, tokenize: Tokenize, seq_length: int
-) -> tuple[Encoded, bool]:
-    """A conversation as ids and mask, and whether its last turns were left out because they did not fit (F57).
-
-    Raises:
-        Unfit: not even the first answer fits, or a text holds a mark of the prompt.
-    """
-    turns = list(row["conversations"])
-    while turns:
-        try:
-            text, spans = render({**row, "conversations": turns})
-        except ForgedMark as error:
-            raise Unfit("a text holds a mark of the prompt") from error
-        tokens = tokenize(text)
-        mask = mask_of(tokens, spans)
-        if len(tokens) <= seq_length + 1:
-            if not any(mask[1:]):
-                break
-            return ([token for token, _, _ in tokens], mask), len(turns) < len(row["conversations"])
-        turns.pop()
-        while turns and turns[-1]["from"] == row["mask"]:
-            turns.pop()
-    raise Unfit("no answer within seq_length")
-
-
-def encode_prompted(row: Mapping[str, Any], template: str, encoder: Encoder, seq_length: int) -> tuple[Encoded, bool]:
-    """An input and its output as ids and mask, and whether the context was made shorter.
-
-    Raises:
-        Unfit: it is too long, and has no context that can be made shorter.
-    """
-    about = row.get("context")
-    ids, mask = encode_example(encoder, WHOLE if about else template, row["input"], row["output"])
-    if len(ids) <= seq_length + 1:
-        return (ids, mask), False
-    if not about:
-        raise Unfit("longer than seq_length")
-    # words of the context, of which as many stay as fit, around the answer if it has one
-    lowest, highest = 0, about[1] - about[0]
-    best: Encoded | None = None
-    while lowest <= highest:
-        middle = (lowest + highest) // 2
-        text = shortened(row["input"], (about[0], about[1]), row["answer"], middle)
-        found = encode_example(encoder, WHOLE, text, row["output"])
-        if len(found[0]) <= seq_length + 1:
-            best, lowest = found, middle + 1
-        else:
-            highest = middle - 1
-    if best is None:
-        raise Unfit("longer than seq_length even without most of its context")
-    return best, True
-
-
 def shortened(text: str, context: Span, answer: Span | None, size: int) -> str:
-    """The prompt with at most ``size`` characters of its context: the beginning, or what is around the answer.
+    """Return the prompt with at most ``size`` characters of its context: the beginning, or those around the answer.
 
     Words stay whole, and so does the answer, even if it alone is longer than ``size``.
+
+    Args:
+        text: the prompt.
+        context: span of the context in it.
+        answer: span of the answer in it; None if the context does not have it.
+        size: maximum characters of the context.
     """
     first, last = context
     start, end = first, min(first + size, last)
@@ -109,7 +151,7 @@ def shortened(text: str, context: Span, answer: Span | None, size: int) -> str:
         while start < answer[0] and not text[start - 1].isspace():
             start += 1
     if end < last:
-        least = start if answer is None else answer[1]
-        while end > least and not text[end].isspace():
+        min_end = start if answer is None else answer[1]
+        while end > min_end and not text[end].isspace():
             end -= 1
     return text[:first] + text[start:end] + text[last:]

@@ -14,13 +14,13 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from tapeout.data.instructions.import_report import BadRow, BrokenFile, EmptySide, NoRows
-from tapeout.data.instructions.source import import_source
-from tests.data.imported.material import contents, imported, job, write_lines
+from tapeout.data.instructions.report import BadRow, BrokenFile, EmptySet
+from tapeout.data.instructions.instruction_set import write_set
+from tests.data.instructions.material import contents, make_set, job, write_lines
 
 pytestmark = pytest.mark.environment("corpus")
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ROW = {"instruction": "What is a latch?", "context": "", "response": "Storage.", "category": "qa"}
 GOOD = json.dumps(ROW).encode() + b"\n"
 LINES = "rows.jsonl"
@@ -68,25 +68,25 @@ BAD = {
     "no JSON": Bad("not JSON", b"{instruction: 1}\n" + GOOD),
     "half an object": Bad("not JSON", GOOD + GOOD[:30]),
     "two objects on a line": Bad("not JSON", GOOD.strip() + GOOD + row(instruction="b")),
-    "a number": Bad("the row is no object", b"7\n" + GOOD),
-    "null": Bad("the row is no object", b"null\n" + GOOD),
-    "a list": Bad("the row is no object", b"[1]\n" + GOOD),
-    "a text": Bad("the row is no object", b'"x"\n' + GOOD),
+    "a number": Bad("the row is not an object", b"7\n" + GOOD),
+    "null": Bad("the row is not an object", b"null\n" + GOOD),
+    "a list": Bad("the row is not an object", b"[1]\n" + GOOD),
+    "a text": Bad("the row is not an object", b'"x"\n' + GOOD),
     "NaN": Bad("not JSON", row(more=float("nan")) + GOOD),
     "Infinity": Bad("not JSON", row(more=float("inf")) + GOOD),
     "a single quote": Bad("not JSON", b"{'instruction': 'x'}\n" + GOOD),
     "a comma too many": Bad("not JSON", b'{"instruction": "x",}\n' + GOOD),
     "a control character in a text": Bad("not JSON", b'{"instruction": "a\x01b"}\n' + GOOD),
     "an unknown escape": Bad("not JSON", b'{"instruction": "\\x41"}\n' + GOOD),
-    "a key twice": Bad("a key stands twice", b'{"instruction": "a", "instruction": "b"}\n' + GOOD),
-    "a key twice further down": Bad("a key stands twice", b'{"more": [{"a": 1, "a": 1}]}\n' + GOOD),
+    "a key twice": Bad("a key is repeated", b'{"instruction": "a", "instruction": "b"}\n' + GOOD),
+    "a key twice further down": Bad("a key is repeated", b'{"more": [{"a": 1, "a": 1}]}\n' + GOOD),
     "nested without end": Bad("not JSON", SQUARE + b"\n" + GOOD),
     "nested deeply": Bad("nested too deeply", b"[" * 1010 + b"]" * 1010 + b"\n" + GOOD),
     "an empty line": Bad("the line is empty", GOOD + b"\n" + row(instruction="b"), kept=2),
     "blanks": Bad("the line is empty", b"  \t\n" + GOOD),
-    "a line that is too long": Bad("the row is longer than longest_row", row(more="x" * 200_000) + GOOD),
+    "a line that is too long": Bad("the row is longer than max_row_bytes", row(more="x" * 200_000) + GOOD),
     "a line that is too long, at the end": Bad(
-        "the row is longer than longest_row", GOOD + row(more="x" * 200_000)[:-1]
+        "the row is longer than max_row_bytes", GOOD + row(more="x" * 200_000)[:-1]
     ),
     # encodings
     "Latin-1": Bad("not UTF-8", '{"instruction": "naïve"}\n'.encode("latin-1") + GOOD),
@@ -105,25 +105,25 @@ BAD = {
     "no response": Bad("the row has no field 'response'", without("response") + GOOD),
     "no context": Bad("the row has no field 'context'", without("context") + GOOD),
     "no category": Bad("the row has no field 'category'", without("category") + GOOD),
-    "a number as response": Bad("field 'response' of the row is no text", row(response=4) + GOOD),
-    "null as response": Bad("field 'response' of the row is no text", row(response=None) + GOOD),
-    "a list as instruction": Bad("field 'instruction' of the row is no text", row(instruction=["a"]) + GOOD),
-    "an object as context": Bad("field 'context' of the row is no text", row(context={}) + GOOD),
-    "true as category": Bad("field 'category' of the row is no text", row(category=True) + GOOD),
+    "a number as response": Bad("field 'response' of the row is not a text", row(response=4) + GOOD),
+    "null as response": Bad("field 'response' of the row is not a text", row(response=None) + GOOD),
+    "a list as instruction": Bad("field 'instruction' of the row is not a text", row(instruction=["a"]) + GOOD),
+    "an object as context": Bad("field 'context' of the row is not a text", row(context={}) + GOOD),
+    "true as category": Bad("field 'category' of the row is not a text", row(category=True) + GOOD),
     "blank instruction": Bad("field 'instruction' of the row is empty", row(instruction=" \n ") + GOOD),
     "empty response": Bad("field 'response' of the row is empty", row(response="") + GOOD),
     "another schema": Bad("the row has no field 'instruction'", b'{"text": "x"}\n' + GOOD),
     # files
     "an empty file": Bad("the file is empty", b"", kept=None),
-    "gzip that is cut off": Bad("damaged or cut off", gzip.compress(GOOD * 99)[:-20], "rows.jsonl.gz", None),
-    "gzip with a wrong sum": Bad("damaged or cut off", gzip.compress(GOOD)[:-8] + bytes(8), "rows.jsonl.gz", None),
-    "no gzip": Bad("damaged or cut off", GOOD, "rows.jsonl.gz", None),
+    "gzip that is cut off": Bad("damaged or truncated", gzip.compress(GOOD * 99)[:-20], "rows.jsonl.gz", None),
+    "gzip with a wrong sum": Bad("damaged or truncated", gzip.compress(GOOD)[:-8] + bytes(8), "rows.jsonl.gz", None),
+    "no gzip": Bad("damaged or truncated", GOOD, "rows.jsonl.gz", None),
     "gzip under a plain name": Bad("compressed with gzip", gzip.compress(GOOD), LINES, None),
     "empty gzip": Bad("the file is empty", gzip.compress(b""), "rows.jsonl.gz", None),
-    "a kind of its own": Bad("files of the kind .xlsx are not read", b"PK", "rows.xlsx", None),
+    "a kind of its own": Bad("files of type .xlsx cannot be read", b"PK", "rows.xlsx", None),
     "JSON that is cut off": Bad("not JSON", b'[{"instruction": "a"}', "rows.json", None),
-    "JSON with a key twice": Bad("a key stands twice", b'[{"a": 1, "a": 2}]', "rows.json", None),
-    "a JSON file that is no list": Bad("the row has no field 'instruction'", b'{"rows": []}', "rows.json", 0),
+    "JSON with a key twice": Bad("a key is repeated", b'[{"a": 1, "a": 2}]', "rows.json", None),
+    "a JSON file that is not a list": Bad("the row has no field 'instruction'", b'{"rows": []}', "rows.json", 0),
     "JSON in Latin-1": Bad("not UTF-8", '["é"]'.encode("latin-1"), "rows.json", None),
     # CSV
     "CSV with a field too few": Bad(
@@ -155,13 +155,13 @@ BAD = {
         "it is not parquet", b"PAR1" + bytes(60) + parquet(pyarrow.table(columns()))[64:], "r.parquet", None
     ),
     "parquet with numbers": Bad(
-        "field 'response' of the row is no text", parquet(pyarrow.table(columns(response=[1, 2]))), "r.parquet", 0
+        "field 'response' of the row is not a text", parquet(pyarrow.table(columns(response=[1, 2]))), "r.parquet", 0
     ),
     "parquet with a null": Bad(
-        "field 'response' of the row is no text", parquet(pyarrow.table(columns(response=["a", None]))), "r.parquet"
+        "field 'response' of the row is not a text", parquet(pyarrow.table(columns(response=["a", None]))), "r.parquet"
     ),
     "parquet with bytes": Bad(
-        "field 'response' of the row is no text", parquet(pyarrow.table(columns(response=[b"a", b"b"]))), "r.parquet", 0
+        "field 'response' of the row is not a text", parquet(pyarrow.table(columns(response=[b"a", b"b"]))), "r.parquet", 0
     ),
     "parquet without a column": Bad(
         "the row has no field 'category'",
@@ -173,7 +173,7 @@ BAD = {
         "not UTF-8", parquet(pyarrow.table(columns(response=NOT_UTF_8))), "r.parquet"
     ),
     "parquet with a column twice": Bad(
-        "columns have one name",
+        "columns have the same name",
         parquet(pyarrow.Table.from_arrays([pyarrow.array(["a"])] * 2, ["a", "a"])),
         "r.parquet",
         None,
@@ -182,7 +182,7 @@ BAD = {
         "it is not parquet", gzip.compress(parquet(pyarrow.table(columns()))), "r.parquet.gz", None
     ),
 }
-OPTIONS = {"longest_row": 100_000, "split": {"validation": 0, "test": 0}}
+OPTIONS = {"max_row_bytes": 100_000, "split": {"validation": 0, "test": 0}}
 
 
 def test_there_are_more_than_fifty_kinds() -> None:
@@ -196,18 +196,18 @@ def test_bad_input_is_named_or_counted(bad: Bad, tmp_path: Path) -> None:
     (folder / bad.name).write_bytes(bad.content)
     error = BrokenFile if bad.kept is None else BadRow
     with pytest.raises(error) as found:
-        import_source(folder, job("prompt_response", **OPTIONS), output)
+        write_set({"given": folder}, job("prompt_response", **OPTIONS), output)
     assert bad.reason in str(found.value) and bad.name in found.value.cause and "\n  fix: " in str(found.value)
     assert str(tmp_path) not in str(found.value)
     assert not output.exists()
     if bad.kept is None:
         with pytest.raises(BrokenFile):
-            import_source(folder, job("prompt_response", bad_rows="drop", **OPTIONS), output)
+            write_set({"given": folder}, job("prompt_response", bad_rows="drop", **OPTIONS), output)
     elif bad.kept == 0:
-        with pytest.raises(NoRows, match="gives no row"):
-            import_source(folder, job("prompt_response", bad_rows="drop", **OPTIONS), output)
+        with pytest.raises(EmptySet, match="has no row"):
+            write_set({"given": folder}, job("prompt_response", bad_rows="drop", **OPTIONS), output)
     else:
-        sides, report = imported(folder, output, "prompt_response", bad_rows="drop", **OPTIONS)
+        sides, report = make_set(folder, output, "prompt_response", bad_rows="drop", **OPTIONS)
         assert len(sides["train"]) == bad.kept
         assert set(report["dropped"]) == {bad.reason}
         assert report["dropped"][bad.reason]["first"][0].startswith(f"{bad.name}, ")
@@ -224,15 +224,15 @@ def test_a_line_of_100_mb_is_passed_over_in_little_memory(tmp_path: Path) -> Non
             stream.write(b"x" * 1_000_000)
         stream.write(b'"}\n' + row(instruction="b"))
     program = (
-        "import resource, sys; from pathlib import Path; from tests.data.imported.material import contents;"
-        "rows, account = contents(Path(sys.argv[1]), 'prompt_response', bad_rows='drop', longest_row=1000000);"
-        "print(len(rows), dict(account.dropped), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+        "import resource, sys; from pathlib import Path; from tests.data.instructions.material import contents;"
+        "rows, counts = contents(Path(sys.argv[1]), 'prompt_response', bad_rows='drop', max_row_bytes=1000000);"
+        "print(len(rows), dict(counts.dropped), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, folder], cwd=ROOT, capture_output=True, text=True, check=True, env=environment()
     )
     rows, _, rest = done.stdout.partition(" ")
-    assert rows == "2" and "{'the row is longer than longest_row': 1}" in rest
+    assert rows == "2" and "{'the row is longer than max_row_bytes': 1}" in rest
     assert int(rest.split()[-1]) < 300
 
 
@@ -247,7 +247,7 @@ def test_a_missing_column_is_told_with_those_that_are_there(tmp_path: Path) -> N
         r"no field 'instruction' \(it has 'question', 'answer', 'c0', .* 14 more\)\.\n +fix: .*fields of this source"
     )
     with pytest.raises(BadRow, match=found):
-        imported(tmp_path, tmp_path / "out", "prompt_response")
+        make_set(tmp_path, tmp_path / "out", "prompt_response")
 
 
 def test_sources_of_which_nothing_is_left(tmp_path: Path) -> None:
@@ -257,10 +257,10 @@ def test_sources_of_which_nothing_is_left(tmp_path: Path) -> None:
         (write_lines(tmp_path / "other", [ROW]), {"files": "*.csv"}),
         (write_lines(tmp_path / "bad", [1, 2]), {"bad_rows": "drop"}),
     ):
-        with pytest.raises(NoRows):
-            import_source(folder, job("prompt_response", **options), tmp_path / "out")
-    with pytest.raises(EmptySide, match="counts: exact"):
-        import_source(tmp_path / "other", job("prompt_response"), tmp_path / "out")
+        with pytest.raises(EmptySet):
+            write_set({"given": folder}, job("prompt_response", **options), tmp_path / "out")
+    with pytest.raises(EmptySet, match="counts: exact"):
+        write_set({"given": tmp_path / "other"}, job("prompt_response"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -269,8 +269,8 @@ def script(folder: Path, name: str, content: bytes, **options: Any) -> tuple[sub
     source.mkdir()
     (source / name).write_bytes(content)
     (folder / "params.json").write_text(job("prompt_response", **options).model_dump_json())
-    inputs = ["--source", source, "--params", folder / "params.json", "--output", output]
-    command = [sys.executable, "scripts/imported.py", *inputs]
+    inputs = ["--sources", source, "--params", folder / "params.json", "--output", output]
+    command = [sys.executable, "scripts/instructions.py", *inputs]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment()), output
 
 
@@ -278,8 +278,8 @@ def test_the_script_says_what_is_left_out(tmp_path: Path) -> None:
     content = GOOD + without("response") * 2 + b"{\n"
     done, output = script(tmp_path, LINES, content, bad_rows="drop", split={"validation": 0, "test": 0})
     assert done.returncode == 0 and output.is_dir()
-    assert "left out           2  the row has no field 'response'\n" in done.stdout
-    assert "left out           1  not JSON\n" in done.stdout
+    assert "dropped            2  the row has no field 'response'\n" in done.stdout
+    assert "dropped            1  not JSON\n" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["no JSON", "gzip that is cut off", "no parquet"])

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tapeout.data.instructions.import_report import BadRow
-from tests.data.imported.material import contents, imported, write_lines
+from tapeout.data.instructions.report import BadRow
+from tests.data.instructions.material import contents, make_set, write_lines
 
 pytestmark = pytest.mark.environment("data")
 
@@ -40,10 +40,10 @@ def said(row: dict[str, Any]) -> str:
 
 def test_every_path_is_a_conversation_of_its_tree(tmp_path: Path) -> None:
     prompt = user("a", answer("b", user("c", answer("d"), answer("e"))), answer("f"))
-    rows, account = contents(write_lines(tmp_path / "a", [tree(prompt)]), "chat_trees")
+    rows, counts = contents(write_lines(tmp_path / "a", [tree(prompt)]), "chat_trees")
     assert [said(row) for row in rows] == ["a / b / c / d", "a / b / c / e", "a / f"]
     assert {row["group"] for row in rows} == {"t1"}
-    assert account.read == {"files": 1, "trees": 1, "messages": 6, "paths": 3} and not account.dropped
+    assert counts.read == {"files": 1, "trees": 1, "messages": 6, "paths": 3} and not counts.dropped
     assert rows[2]["conversations"] == [
         {"from": "User", "value": "a", "label": None},
         {"from": "Assistant", "value": "f"},
@@ -73,34 +73,34 @@ def test_what_is_left_out_takes_along_what_follows_and_is_counted(tmp_path: Path
     )
     trees = [tree(prompt), tree(user("x", answer("y")), "t2", "growing"), tree(user("z"), "t3")]
     folder = write_lines(tmp_path / "a", trees)
-    rows, account = contents(folder, "chat_trees", languages=["en"])
+    rows, counts = contents(folder, "chat_trees", languages=["en"])
     assert [said(row) for row in rows] == ["a / b"]
-    assert account.dropped == {
+    assert counts.dropped == {
         "synthetic message": 2,
         "deleted message": 1,
         "message in another language": 1,
-        "message behind one that is left out": 2,
+        "reply to a dropped message": 2,
         "tree that is not ready for export": 1,
         "conversation of one turn": 1,
     }
     everything = {"deleted": "keep", "synthetic": "keep", "not_ready": "keep", "last_user_turn": "keep"}
-    rows, account = contents(folder, "chat_trees", **everything)
+    rows, counts = contents(folder, "chat_trees", **everything)
     assert [said(row) for row in rows] == ["a / made / c / d", "a / gone / c", "a / fort", "a / b", "x / y"]
-    assert account.read["conversations that end with the user"] == 1
-    assert account.dropped == {"conversation of one turn": 1}
+    assert counts.read["conversations that end with the user"] == 1
+    assert counts.dropped == {"conversation of one turn": 1}
 
 
 def test_a_last_turn_of_the_user(tmp_path: Path) -> None:
     # b is said in a path that goes on, in one that ends with c and in one that ends with d
     prompt = user("a", answer("b", user("c"), user("d"), user("e", answer("f"))), answer("g", user("h"), user("i")))
     folder = write_lines(tmp_path / "a", [tree(prompt)])
-    rows, account = contents(folder, "chat_trees")
+    rows, counts = contents(folder, "chat_trees")
     assert [said(row) for row in rows] == ["a / b / e / f", "a / g"]
-    assert account.changed == {"last turn of the user cut": 1}
-    assert account.dropped == {"path that another one repeats once the user's last turn is cut": 3}
-    rows, account = contents(folder, "chat_trees", last_user_turn="drop")
+    assert counts.changed == {"last turn of the user cut": 1}
+    assert counts.dropped == {"path that another one repeats once the user's last turn is cut": 3}
+    rows, counts = contents(folder, "chat_trees", last_user_turn="drop")
     assert [said(row) for row in rows] == ["a / b / e / f"]
-    assert account.dropped == {"conversation that ends with the user": 4}
+    assert counts.dropped == {"conversation that ends with the user": 4}
     rows, _ = contents(folder, "chat_trees", last_user_turn="keep")
     assert len(rows) == 5
 
@@ -122,12 +122,12 @@ def test_a_deep_tree(tmp_path: Path) -> None:
         (tree(answer("a")), "the conversation does not begin with the user"),
         (tree(user("a", user("b"))), "two turns of one speaker"),
         (tree(user("a", message("b", "system"))), "a speaker is unknown"),
-        (tree(user("a", answer("b", replies=None))), "field 'replies' of a message is no list"),
+        (tree(user("a", answer("b", replies=None))), "field 'replies' of a message is not a list"),
         (tree(user("a", answer("", user("c")))), "field 'text' of a message is empty"),
         (tree(user("a", answer("b", deleted="no"))), "neither true nor false"),
         (tree(user("a", answer("b", labels={"quality": {"value": 7}}))), "no number from 0 to 1"),
         (tree(user("a", answer("b", labels={"quality": {"value": True}}))), "no number from 0 to 1"),
-        (tree(user("a", answer("b", labels=[1]))), "is no object"),
+        (tree(user("a", answer("b", labels=[1]))), "is not an object"),
         (tree(user("a", answer("b\0"))), "NUL"),
     ],
 )
@@ -135,8 +135,8 @@ def test_a_tree_that_is_none_stops_or_is_counted_as_a_whole(tmp_path: Path, brok
     folder = write_lines(tmp_path / "a", [tree(user("a", answer("b", synthetic=True), answer("c"))), broken])
     with pytest.raises(BadRow, match=f"line 2: .*{words}"):
         contents(folder, "chat_trees")
-    rows, account = contents(folder, "chat_trees", bad_rows="drop")
-    assert len(rows) == 1 and account.dropped.total() == 2 and account.dropped["synthetic message"] == 1
+    rows, counts = contents(folder, "chat_trees", bad_rows="drop")
+    assert len(rows) == 1 and counts.dropped.total() == 2 and counts.dropped["synthetic message"] == 1
 
 
 def test_messages_and_sharegpt_say_the_same(tmp_path: Path) -> None:
@@ -144,14 +144,14 @@ def test_messages_and_sharegpt_say_the_same(tmp_path: Path) -> None:
     other = {"user": "human", "assistant": "gpt", "system": "system"}
     one = write_lines(tmp_path / "a", [{"messages": [{"role": who, "content": text} for who, text in talk]}])
     two = write_lines(tmp_path / "b", [{"conversations": [{"from": other[who], "value": text} for who, text in talk]}])
-    (row,), account = contents(one, "messages")
+    (row,), counts = contents(one, "messages")
     assert contents(two, "sharegpt")[0] == [row]
     assert row["conversations"] == [
         {"from": "User", "value": "Hello", "label": None},
         {"from": "Assistant", "value": "Hi."},
     ]
     assert (row["system"], row["type"], row["mask"]) == ("Be brief.", None, "User")
-    assert account.changed == {"last turn of the user cut": 1}
+    assert counts.changed == {"last turn of the user cut": 1}
     renamed = write_lines(tmp_path / "c", [{"chat": [{"role": who, "content": text} for who, text in talk[1:]]}])
     (row,), _ = contents(renamed, "messages", field="chat", system="Mine.", last_user_turn="keep")
     assert row["system"] == "Mine." and len(row["conversations"]) == 3
@@ -160,11 +160,11 @@ def test_messages_and_sharegpt_say_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("turns", "words"),
     [
-        ("hello", "is no list"),
+        ("hello", "is not a list"),
         ([], "the conversation is empty"),
-        (["hello"], "a turn is no object"),
+        (["hello"], "a turn is not an object"),
         ([{"role": "user"}], "a turn has no field 'content'"),
-        ([{"role": "user", "content": [{"type": "text", "text": "x"}]}], "field 'content' of a turn is no text"),
+        ([{"role": "user", "content": [{"type": "text", "text": "x"}]}], "field 'content' of a turn is not a text"),
         ([{"role": "tool", "content": "x"}], "a speaker is unknown"),
         ([{"role": "assistant", "content": "x"}], "does not begin with the user"),
         ([{"role": "user", "content": "x"}, {"role": "user", "content": "y"}], "two turns of one speaker"),
@@ -176,8 +176,8 @@ def test_a_conversation_that_is_none(tmp_path: Path, turns: Any, words: str) -> 
     folder = write_lines(tmp_path / "a", [{"messages": turns}, {"messages": good}])
     with pytest.raises(BadRow, match=f"line 1: .*{words}"):
         contents(folder, "messages")
-    rows, account = contents(folder, "messages", bad_rows="drop")
-    assert len(rows) == 1 and account.dropped.total() == 1
+    rows, counts = contents(folder, "messages", bad_rows="drop")
+    assert len(rows) == 1 and counts.dropped.total() == 1
 
 
 names = st.text("abcdef", min_size=1, max_size=8)
@@ -218,7 +218,7 @@ def test_no_tree_is_on_two_sides(tmp_path: Path) -> None:
         return tree(user(f"{number} {words}", *(answer(f"{number} {each}") for each in "abc")), f"t{number}")
 
     folder = write_lines(tmp_path / "a", [talk(number) for number in range(100)])
-    sides, report = imported(folder, tmp_path / "out", "chat_trees")
+    sides, report = make_set(folder, tmp_path / "out", "chat_trees")
     groups = [{row["group"] for row in rows} for rows in sides.values()]
     assert sum(map(len, groups)) == len(set().union(*groups)) == 100
     assert sum(report["rows"].values()) == 300

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapeout.data.instructions.formats.squad import BadQuestionTemplate, rendered, squad_rows
-from tapeout.data.instructions.import_report import BadRow
-from tests.data.imported.material import TEMPLATE, contents, job, write_lines
+from tapeout.data.instructions.formats.squad import BadQuestionTemplate, Options, rendered, rows
+from tapeout.data.instructions.report import BadRow, ImportReport
+from tests.data.instructions.material import TEMPLATE, contents, write_lines
 
 pytestmark = pytest.mark.environment("data")
 
@@ -41,12 +41,12 @@ def write(folder: Path, whole: Any) -> Path:
 
 
 def test_the_prompt_is_the_template_and_says_where_things_are(tmp_path: Path) -> None:
-    (row,), account = contents(write(tmp_path / "a", squad(question("Who {context} ?"))), "squad")
+    (row,), report = contents(write(tmp_path / "a", squad(question("Who {context} ?"))), "squad")
     assert row["input"] == f"Instruction: {CONTEXT}\nInput: Who {{context}} ?\nResponse:\n"
     assert row["input"][slice(*row["context"])] == CONTEXT
     assert row["input"][slice(*row["answer"])] == "Anders" == row["output"]
     assert (row["group"], row["category"]) == ("Units", "question_answering")
-    assert account.read == {"files": 1, "articles": 1, "paragraphs": 1, "questions": 1}
+    assert report.read == {"files": 1, "articles": 1, "paragraphs": 1, "questions": 1}
 
 
 def test_the_template_of_the_project_is_alpacas_without_indentation() -> None:
@@ -61,10 +61,10 @@ def test_the_template_of_the_project_is_alpacas_without_indentation() -> None:
 def test_version_2_and_several_answers(tmp_path: Path) -> None:
     several = question("Which?") | {"answers": question("")["answers"] + question("", "nm")["answers"]}
     folder = write(tmp_path / "a", squad(several, question("Why?", "", is_impossible=True)))
-    (row,), account = contents(folder, "squad")
+    (row,), report = contents(folder, "squad")
     assert row["output"] == "Anders"
-    assert account.dropped == {"question without answer": 1}
-    assert account.read["questions with several answers, of which the first counts"] == 1
+    assert report.dropped == {"question without answer": 1}
+    assert report.read["questions with several answers, of which the first is used"] == 1
     rows, _ = contents(folder, "squad", impossible="answer", impossible_answer="Unknown.")
     assert rows[1]["output"] == "Unknown." and rows[1]["answer"] is None and rows[1]["category"] == "impossible"
 
@@ -80,27 +80,27 @@ def test_flat_rows_are_the_same_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
-        (question("Who?") | {"answers": [{"text": "Anders", "answer_start": 3}]}, "not where it should be"),
-        (question("Who?") | {"answers": [{"text": "Anders", "answer_start": -1}]}, "no place"),
-        (question("Who?") | {"answers": [{"text": "Anders", "answer_start": "3"}]}, "no place"),
-        (question("Who?") | {"answers": [{"text": "Anders", "answer_start": True}]}, "no place"),
+        (question("Who?") | {"answers": [{"text": "Anders", "answer_start": 3}]}, "not at its answer_start"),
+        (question("Who?") | {"answers": [{"text": "Anders", "answer_start": -1}]}, "greater than or equal to 0"),
+        (question("Who?") | {"answers": [{"text": "Anders", "answer_start": "3"}]}, "is not a whole number"),
+        (question("Who?") | {"answers": [{"text": "Anders", "answer_start": True}]}, "is not a whole number"),
         (question("Who?") | {"answers": [{"text": " ", "answer_start": 3}]}, "is empty"),
-        (question("Who?") | {"answers": [{"text": 308, "answer_start": 3}]}, "is no text"),
-        (question("Who?") | {"answers": "Anders"}, "is no list"),
-        (question("Who?") | {"answers": ["Anders"]}, "an answer is no object"),
+        (question("Who?") | {"answers": [{"text": 308, "answer_start": 3}]}, "is not a text"),
+        (question("Who?") | {"answers": "Anders"}, "is not a list"),
+        (question("Who?") | {"answers": ["Anders"]}, "an item of answers is not an object"),
         (question("Who?", is_impossible=True), "contradict"),
         (question("  "), "is empty"),
         ({"question": "Who?"}, "has no field 'answers'"),
-        ("Who?", "a question is no object"),
+        ("Who?", "an item of data.paragraphs.qas is not an object"),
     ],
 )
 def test_a_question_that_is_none(tmp_path: Path, broken: Any, words: str) -> None:
     folder = write(tmp_path / "a", squad(broken, question("Who is it?")))
     with pytest.raises(BadRow, match=words):
         contents(folder, "squad")
-    rows, account = contents(folder, "squad", bad_rows="drop")
-    # a question that is no object leaves out the file, whose structure is then in doubt
-    assert len(rows) == (0 if isinstance(broken, str) else 1) and account.dropped.total() == 1
+    rows, report = contents(folder, "squad", bad_rows="drop")
+    # a question that is not an object leaves out the file, whose structure is then in doubt
+    assert len(rows) == (0 if isinstance(broken, str) else 1) and report.dropped.total() == 1
 
 
 @pytest.mark.parametrize("whole", [[], {}, {"data": 1}, {"data": [1]}, {"data": [{"title": "x"}]}, {"data": [{}]}, "x"])
@@ -109,15 +109,15 @@ def test_a_file_that_is_not_squad(tmp_path: Path, whole: Any) -> None:
     if whole != []:
         with pytest.raises(BadRow):
             contents(folder, "squad")
-    rows, account = contents(folder, "squad", bad_rows="drop")
-    assert not rows and account.dropped.total() == (whole != [])
+    rows, report = contents(folder, "squad", bad_rows="drop")
+    assert not rows and report.dropped.total() == (whole != [])
 
 
 @pytest.mark.parametrize("template", ["{context}", "{question}", "{context}{context}{question}", ""])
-def test_templates_that_lack_a_field(tmp_path: Path, template: str) -> None:
-    options = job("squad").rows
+def test_templates_that_lack_a_field(template: str) -> None:
+    options = Options(format="squad", template=template)
     with pytest.raises(BadQuestionTemplate):
-        list(squad_rows([], options, template, None))  # type: ignore[arg-type]
+        list(rows([], options, ImportReport("stop")))
 
 
 @given(st.text(), st.text(), st.sampled_from([TEMPLATE, "Q {question}: {context}", "{question}{context}"]))

@@ -7,23 +7,16 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tapeout.config.imported import SIDES, EncodeJob, Prompt
-from tapeout.data.encode.encode_source import NothingFits, encode_source
 
-from tapeout.data.encode.chat import ALIGNER, EXTRA_ID, LABELLED, ChatTemplate, ForgedMark, UnevenTemplate
+from tapeout.config.instructions import SPLITS, EncodeJob, Prompt
+from tapeout.data.encode.chat import ALIGNER, EXTRA_ID, LABELLED, MARKS, ChatTemplate, ForgedMark, UnusableChatTemplate
 from tapeout.data.encode.encoded_rows import read_encoded
-from tapeout.data.encode.row_encoder import (
-    WHOLE,
-    Unfit,
-    encode_conversation,
-    encode_prompted,
-    mask_of,
-    shortened,
-)
+from tapeout.data.encode.encoded_set import NothingFits, encode_set
+from tapeout.data.encode.row_encoder import WHOLE, RowEncoder, Unfit, mask_of, shortened
 from tapeout.data.io.jsonl import MalformedRow
 from tapeout.encoder.interface import Encoder
 from tapeout.encoder.load import load_encoder
-from tests.data.imported.material import imported, write_lines
+from tests.data.instructions.material import make_set, write_lines
 from tests.small_tokenizer import train
 
 pytestmark = pytest.mark.environment("data")
@@ -58,6 +51,16 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def processor(model: Path) -> Encoder:
     return load_encoder(model)
+
+
+def job(**changes: Any) -> EncodeJob:
+    given = {"prompt": Prompt(), "chat_template": None, "template": "{input} {output}", "seq_length": 200}
+    return EncodeJob.model_validate({**given, **changes})
+
+
+def encoder(processor: Any, length: int, tokens: str = "aligner", template: str = "{input} {output}") -> RowEncoder:
+    prompt = Prompt(tokens=tokens, chat_template="x.jinja" if tokens == "template" else None)
+    return RowEncoder(processor, job(prompt=prompt, seq_length=length, chat_template=LLAMA_2, template=template))
 
 
 def talk(*texts: str, labels: bool = False, kind: str | None = LABELLED) -> dict[str, Any]:
@@ -105,18 +108,18 @@ def test_the_models_own_template(processor: Any) -> None:
     text, spans = template.render(row)
     assert text == "<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\na [/INST] b </s><s>[INST] c [/INST] d </s>"
     assert trained(text, spans) == [" b </s>", " d </s>"]
-    (ids, mask), _ = encode_conversation(row, template.render, processor.encode_rendered, 500)
+    ids, mask, _ = encoder(processor, 500, "template").encode(row)
     assert ids[0] == 1 and ids.count(2) == 2 and sum(mask[place] for place, token in enumerate(ids) if token == 2) == 2
     with pytest.raises(ForgedMark):
         template.render(talk("a", "b </s>"))
-    with pytest.raises(UnevenTemplate, match="take turns"):
+    with pytest.raises(UnusableChatTemplate, match="take turns"):
         template.render({**row, "conversations": row["conversations"][1:]})
-    with pytest.raises(UnevenTemplate, match="does not begin"):
+    with pytest.raises(UnusableChatTemplate, match="does not begin"):
         ChatTemplate("{{ messages | length }}{{ messages[-1].content }}", (), "", "").render(row)
-    with pytest.raises(UnevenTemplate):
+    with pytest.raises(UnusableChatTemplate):
         ChatTemplate("{% for", (), "", "").render(row)
     for wrong in ("messages[0].content + 1", "1 / 0", "range(10 ** 9) | list", "messages | sort", "'%d' | format('a')"):
-        with pytest.raises(UnevenTemplate):
+        with pytest.raises(UnusableChatTemplate):
             ChatTemplate(f"{{{{ {wrong} }}}}", (), "", "").render(row)
 
 
@@ -125,14 +128,15 @@ answers = st.text(st.sampled_from("ab é時🎉\n.:"), min_size=1, max_size=20)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(texts, min_size=2, max_size=7), st.booleans(), st.sampled_from([ALIGNER, EXTRA_ID]))
-def test_the_mask_covers_the_answers_and_no_more(processor: Any, said: list[str], labels: bool, marks: Any) -> None:
+@given(st.lists(texts, min_size=2, max_size=7), st.booleans(), st.sampled_from(sorted(MARKS)))
+def test_the_mask_covers_the_answers_and_no_more(processor: Any, said: list[str], labels: bool, tokens: str) -> None:
     row = talk(*said, labels=labels)
+    marks = MARKS[tokens]
     try:
         text, spans = marks.render(row)
     except ForgedMark:
         return
-    (ids, mask), _ = encode_conversation(row, marks.render, processor.encode_spans, 100_000)
+    ids, mask, _ = encoder(processor, 100_000, tokens).encode(row)
     assert processor.decode(ids) == text and ids == processor.encode(text)
     if marks is ALIGNER:  # byte pieces part the turns, so that no token reaches over a border
         runs, last = [], 0
@@ -159,7 +163,7 @@ def _bytes(processor: Any, ids: list[int]) -> bytes:
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(), answers)
 def test_an_answer_is_masked_whole(processor: Any, question: str, answer: str) -> None:
-    (ids, mask), shorter = encode_prompted({"input": question, "output": answer}, WHOLE, processor, 100_000)
+    ids, mask, shorter = encoder(processor, 100_000, template=WHOLE).encode({"input": question, "output": answer})
     assert not shorter and [token for token, counts in zip(ids, mask, strict=True) if counts] == [
         *processor.encode(answer),
         2,
@@ -169,20 +173,19 @@ def test_an_answer_is_masked_whole(processor: Any, question: str, answer: str) -
 
 def test_long_conversations_lose_whole_turns(processor: Any) -> None:
     row = talk(*(f"turn {number} of the conversation" for number in range(8)))
-    pieces = processor.encode_spans
-    (whole, mask), cut = encode_conversation(row, ALIGNER.render, pieces, 10_000)
+    whole, mask, cut = encoder(processor, 10_000).encode(row)
     assert not cut
-    (same, _), cut = encode_conversation(row, ALIGNER.render, pieces, len(whole) - 1)
+    same, _, cut = encoder(processor, len(whole) - 1).encode(row)
     assert same == whole and not cut
-    (ids, mask), cut = encode_conversation(row, ALIGNER.render, pieces, len(whole) - 2)
+    ids, mask, cut = encoder(processor, len(whole) - 2).encode(row)
     assert cut and ids == whole[: len(ids)] and mask[-1] == 1
     assert processor.decode(ids).count("\x11Assistant\n") == 3
     with pytest.raises(Unfit, match="no answer within"):
-        encode_conversation(row, ALIGNER.render, pieces, 40)
+        encoder(processor, 40).encode(row)
     with pytest.raises(Unfit, match="no answer within"):
-        encode_conversation(talk("alone"), ALIGNER.render, pieces, 400)
+        encoder(processor, 400).encode(talk("alone"))
     with pytest.raises(Unfit, match="mark of the prompt"):
-        encode_conversation(talk("\x11", "b"), ALIGNER.render, pieces, 400)
+        encoder(processor, 400).encode(talk("\x11", "b"))
 
 
 @settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -200,7 +203,7 @@ def test_a_shorter_context_keeps_question_and_answer(processor: Any, data: st.Da
     }
     limit = data.draw(st.integers(10, 300))
     try:
-        (ids, mask), shorter = encode_prompted(row, "{input} {output}", processor, limit)
+        ids, mask, shorter = encoder(processor, limit).encode(row)
     except Unfit:
         return
     assert len(ids) <= limit + 1
@@ -225,11 +228,6 @@ def test_words_stay_whole_around_the_answer() -> None:
     assert shortened(text, inside, (four[0], four[0] + 2), 0) == "<fo>?"
 
 
-def job(**changes: Any) -> EncodeJob:
-    given = {"prompt": Prompt(), "chat_template": None, "template": "{input} {output}", "seq_length": 200}
-    return EncodeJob.model_validate({**given, **changes})
-
-
 def test_a_source_is_encoded_and_what_does_not_fit_is_counted(model: Path, processor: Any, tmp_path: Path) -> None:
     chats = [
         {"messages": [{"role": role, "content": text} for role, text in zip(("user", "assistant"), each, strict=True)]}
@@ -239,24 +237,24 @@ def test_a_source_is_encoded_and_what_does_not_fit_is_counted(model: Path, proce
             ("a\x11", "b"),
         ]
     ]
-    imported(write_lines(tmp_path / "a", chats), tmp_path / "rows", "messages", split={"counts": "exact"}, system="S")
-    encode_source(tmp_path / "rows", model, job(), tmp_path / "out")
+    make_set(write_lines(tmp_path / "a", chats), tmp_path / "rows", "messages", split={"counts": "exact"}, system="S")
+    encode_set(tmp_path / "rows", model, job(), tmp_path / "out")
     report = json.loads((tmp_path / "out" / "report.json").read_bytes())
-    reasons = [reason for side in SIDES for reason in report[side]["dropped"]]
-    assert sorted(reasons) == ["a text holds a mark of the prompt", "no answer within seq_length"]
-    assert sum(report[side]["rows"] for side in SIDES) == 60
-    lines = [json.loads(line) for side in SIDES for line in (tmp_path / "out" / f"{side}.jsonl").open()]
+    reasons = [reason for side in SPLITS for reason in report[side]["dropped"]]
+    assert sorted(reasons) == ["a text contains a mark of the prompt", "no answer within seq_length"]
+    assert sum(report[side]["rows"] for side in SPLITS) == 60
+    lines = [json.loads(line) for side in SPLITS for line in (tmp_path / "out" / f"{side}.jsonl").open()]
     assert all(any(line["mask"][1:]) and len(line["ids"]) == len(line["mask"]) <= 201 for line in lines)
-    assert sum(len(line["ids"]) for line in lines) == sum(report[side]["tokens"] for side in SIDES)
+    assert sum(len(line["ids"]) for line in lines) == sum(report[side]["tokens"] for side in SPLITS)
     templates = json.loads((tmp_path / "out" / "prompt_template.json").read_text())
     assert templates == {"template": "{input} {output}", "chat": ALIGNER.template}
-    encode_source(tmp_path / "rows", model, job(), tmp_path / "again")
+    encode_set(tmp_path / "rows", model, job(), tmp_path / "again")
     for path in (tmp_path / "out").iterdir():
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
-    with pytest.raises(NothingFits, match="train side"):
-        encode_source(tmp_path / "rows", model, job(seq_length=8), tmp_path / "short")
+    with pytest.raises(NothingFits, match="train split"):
+        encode_set(tmp_path / "rows", model, job(seq_length=8), tmp_path / "short")
     own = {"prompt": {"tokens": "template", "chat_template": "x.jinja"}, "chat_template": LLAMA_2}
-    encode_source(tmp_path / "rows", model, job(**own), tmp_path / "own")
+    encode_set(tmp_path / "rows", model, job(**own), tmp_path / "own")
     assert json.loads((tmp_path / "own" / "prompt_template.json").read_text())["chat"] == LLAMA_2
 
 
@@ -267,10 +265,10 @@ def test_conversations_that_are_the_same_once_cut_are_trained_on_once(model: Pat
         for text in ("d " * 100, "e " * 100)
     ]
     split = {"validation": 0, "test": 0}
-    imported(write_lines(tmp_path / "a", chats), tmp_path / "rows", "messages", split=split, system="S")
-    encode_source(tmp_path / "rows", model, job(seq_length=80), tmp_path / "out")
+    make_set(write_lines(tmp_path / "a", chats), tmp_path / "rows", "messages", split=split, system="S")
+    encode_set(tmp_path / "rows", model, job(seq_length=80), tmp_path / "out")
     report = json.loads((tmp_path / "out" / "report.json").read_bytes())["train"]
-    assert report["rows"] == 1 and report["dropped"]["the same as another row once made shorter"]["count"] == 1
+    assert report["rows"] == 1 and report["dropped"]["the same as another row once shortened"]["count"] == 1
 
 
 def test_rows_that_are_kept_though_equal_are_trained_on_as_often(model: Path, tmp_path: Path) -> None:
@@ -281,8 +279,8 @@ def test_rows_that_are_kept_though_equal_are_trained_on_as_often(model: Path, tm
     }
     for name, (rows, equal, kept, reasons) in given.items():
         split = {"validation": 0, "test": 0, "equal_rows": equal}
-        imported(write_lines(tmp_path / name, rows), tmp_path / f"{name}-rows", "prompt_response", split=split)
-        encode_source(tmp_path / f"{name}-rows", model, job(), tmp_path / f"{name}-out")
+        make_set(write_lines(tmp_path / name, rows), tmp_path / f"{name}-rows", "prompt_response", split=split)
+        encode_set(tmp_path / f"{name}-rows", model, job(), tmp_path / f"{name}-out")
         report = json.loads((tmp_path / f"{name}-out" / "report.json").read_bytes())["train"]
         assert {reason: each["count"] for reason, each in report["dropped"].items()} == reasons
         assert report["rows"] == kept
@@ -295,10 +293,10 @@ def test_what_does_not_come_back_from_the_tokenizer_is_told(model: Path, process
         for text in ("▁▂▃", "▂▃")
     ]
     split = {"validation": 0, "test": 0}
-    imported(write_lines(tmp_path / "a", talks), tmp_path / "rows", "messages", split=split)
-    encode_source(tmp_path / "rows", model, job(), tmp_path / "out")
+    make_set(write_lines(tmp_path / "a", talks), tmp_path / "rows", "messages", split=split)
+    encode_set(tmp_path / "rows", model, job(), tmp_path / "out")
     report = json.loads((tmp_path / "out" / "report.json").read_bytes())["train"]
-    assert report["rows"] == 2 and report["rows with U+2581, which the tokenizer takes for a blank"] == 1
+    assert report["rows"] == 2 and report["rows with a character that the tokenizer does not give back"] == 1
 
 
 def test_a_template_and_its_option_belong_together() -> None:

@@ -1,4 +1,4 @@
-"""Prompt and response: faults F36 to F38 of the original script, and the files that people have."""
+"""Prompt and response, tasks of self-instruct, and the files that people have (faults F36 to F38)."""
 
 import gzip
 import json
@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapeout.data.instructions import formatting, text
-from tapeout.data.instructions.import_report import BadRow
-from tests.data.imported.material import contents, imported, write_lines
+from tapeout.data.instructions import text
+from tapeout.data.instructions.instruction_set import write_set
+from tapeout.data.instructions.report import BadRow
+from tests.data.instructions.material import contents, job, make_set, write_lines
 
 pytestmark = pytest.mark.environment("data")
 
@@ -27,18 +28,16 @@ def dolly(number: int, **changes: Any) -> dict[str, Any]:
     return {**row, **changes}
 
 
-@given(st.text(), st.integers(0, 9), st.text())
-def test_white_space_and_coin_are_those_of_own_rows(words: str, seed: int, digest: str) -> None:
-    assert text.clean(words) == formatting.clean(words)
-    assert text.context_first(seed, digest) == formatting.context_first(seed, digest)
-    assert text.CITATION.pattern == formatting.CITATION.pattern
+@given(st.text())
+def test_cleaning_twice_changes_nothing(words: str) -> None:
+    assert text.clean(text.clean(words)) == text.clean(words)
 
 
 def test_the_coin_belongs_to_the_row(tmp_path: Path) -> None:
     rows = [dolly(number) for number in range(600)]
-    once, account = contents(write_lines(tmp_path / "a", rows), "prompt_response")
-    assert account.changed["context first"] + account.changed["instruction first"] == 600
-    assert 250 < account.changed["context first"] < 350
+    once, counts = contents(write_lines(tmp_path / "a", rows), "prompt_response")
+    assert counts.changed["context first"] + counts.changed["instruction first"] == 600
+    assert 250 < counts.changed["context first"] < 350
     Random(1).shuffle(rows)
     again, _ = contents(write_lines(tmp_path / "b", rows[:300]), "prompt_response")
     inputs = {row["digest"]: row["input"] for row in once}
@@ -50,12 +49,12 @@ def test_the_coin_belongs_to_the_row(tmp_path: Path) -> None:
 def test_separator_citations_and_white_space(tmp_path: Path) -> None:
     rows = [dolly(7, instruction=" \tAsk\r\n", response="\n q[3] \r\n"), dolly(8, context=" \n")]
     folder = write_lines(tmp_path / "a", rows)
-    (first, alone), account = contents(folder, "prompt_response", strip_citations=True, separator="\n--\n")
+    (first, alone), counts = contents(folder, "prompt_response", strip_citations=True, separator="\n--\n")
     assert first["input"] in ("Ask\n--\nContext 7 of the row.", "Context 7 of the row.\n--\nAsk")
     assert (first["output"], alone["input"]) == ("q[3]", "What is number 8?")
-    assert account.changed["citation marks removed"] == 1
-    (first, _), account = contents(folder, "prompt_response")
-    assert "7[3]" in first["input"] and "citation marks removed" not in account.changed
+    assert counts.changed["citation marks removed"] == 1
+    (first, _), counts = contents(folder, "prompt_response")
+    assert "7[3]" in first["input"] and "citation marks removed" not in counts.changed
 
 
 def test_columns_of_other_names_and_a_constant_category(tmp_path: Path) -> None:
@@ -89,9 +88,9 @@ def test_the_same_rows_in_every_kind_of_file(tmp_path: Path) -> None:
         folder = tmp_path / name.replace(".", "-")
         folder.mkdir()
         (folder / name).write_bytes(content)
-        found, account = contents(folder, "prompt_response")
+        found, counts = contents(folder, "prompt_response")
         assert found == wanted, name
-        assert account.dropped == ({"blank record": 1} if name == "table.csv" else {})
+        assert counts.dropped == ({"blank record": 1} if name == "table.csv" else {})
 
 
 def test_tasks_of_self_instruct(tmp_path: Path) -> None:
@@ -101,33 +100,60 @@ def test_tasks_of_self_instruct(tmp_path: Path) -> None:
         "is_classification": True,
         "instances": [{"input": "", "output": "It."}, {"input": "That", "output": "That."}],
     }
-    rows, account = contents(
+    rows, counts = contents(
         write_lines(tmp_path / "a", [task, {**task, "instruction": "B", "instances": []}]),
         "self_instruct",
         bad_rows="drop",
     )
     assert [row["input"] for row in rows] == ["Say it.", "Say it.\n\nThat"]
     assert len({row["group"] for row in rows}) == 1 and rows[0]["category"] == "classification"
-    assert account.dropped == {"the task has no instance": 1}
+    assert counts.dropped == {"the task has no instance": 1}
 
 
 @pytest.mark.parametrize("field", ["instruction", "response", "category"])
 @pytest.mark.parametrize("value", [None, "", "  ", 7, ["x"], "a\0b"])
-def test_what_is_no_row_stops_or_is_counted(tmp_path: Path, field: str, value: Any) -> None:
+def test_a_bad_row_stops_or_is_counted(tmp_path: Path, field: str, value: Any) -> None:
     folder = write_lines(tmp_path / "a", [dolly(1), dolly(2, **{field: value}), dolly(3)])
     with pytest.raises(BadRow, match="line 2.*\n  fix: "):
         contents(folder, "prompt_response")
-    rows, account = contents(folder, "prompt_response", bad_rows="drop")
-    assert len(rows) == 2 and account.dropped.total() == 1
-    assert [place for places in account.places.values() for place in places] == ["rows.jsonl, line 2"]
+    rows, counts = contents(folder, "prompt_response", bad_rows="drop")
+    assert len(rows) == 2 and counts.dropped.total() == 1
+    assert [place for places in counts.locations.values() for place in places] == ["rows.jsonl, line 2"]
+
+
+def test_rows_with_groups_share_a_split_and_misspelt_fields_are_found(tmp_path: Path) -> None:
+    rows = [dolly(1, group="latches"), dolly(2, group=""), dolly(3)]
+    found, _ = contents(write_lines(tmp_path / "a", rows), "prompt_response", fields={"group": "group"})
+    assert found[0]["group"] == "latches" and all(row["group"] == row["digest"] for row in found[1:])
+    folder = write_lines(tmp_path / "b", [dolly(1, gruop="latches")])
+    assert len(contents(folder, "prompt_response", fields={"group": "group"})[0]) == 1
+    with pytest.raises(BadRow, match="line 1: a field is unknown .*gruop"):
+        contents(folder, "prompt_response", fields={"group": "group"}, other_fields="reject")
+    with pytest.raises(BadRow, match="field 'group' of the row is not a text"):
+        contents(write_lines(tmp_path / "c", [dolly(1, group=1)]), "prompt_response", fields={"group": "group"})
+
+
+def test_any_number_of_processes_and_sources_make_the_same_set(tmp_path: Path) -> None:
+    folder = write_lines(tmp_path / "in", [dolly(number) for number in range(5000)])
+    sets = []
+    for workers in (1, 2):
+        write_set({"given": folder}, job("prompt_response"), tmp_path / f"{workers}", workers)
+        sets.append({path.name: path.read_bytes() for path in (tmp_path / f"{workers}").iterdir()})
+    assert sets[0] == sets[1]
+    two = job("prompt_response", sources=["given", "other"], split={"near_duplicates": 1})
+    two = two.model_copy(update={"licences": {"given": "MIT", "other": "ISC"}})
+    other = write_lines(tmp_path / "other", [dolly(number) for number in range(5000, 5010)])
+    assert sum(write_set({"given": folder, "other": other}, two, tmp_path / "two").values()) == 5010
+    lines = [json.loads(line) for path in (tmp_path / "two").glob("*.jsonl") for line in path.open()]
+    assert sum((row["source"], row["licence"]) == ("other", "ISC") for row in lines) == 10
 
 
 def test_the_report_counts_everything(tmp_path: Path) -> None:
     rows = [dolly(number, response="yes " * number, instruction=f"{number} " * 9) for number in range(1, 200)]
     folder = write_lines(tmp_path / "a", [*rows, rows[0], "no object"])
-    sides, report = imported(folder, tmp_path / "out", "prompt_response", bad_rows="drop")
+    sides, report = make_set(folder, tmp_path / "out", "prompt_response", bad_rows="drop")
     assert report["read"] == {"files": 1, "rows": 201}
     assert report["dropped"]["row equal to another"]["count"] == 1
-    assert report["dropped"]["the row is no object"] == {"count": 1, "first": ["rows.jsonl, line 201"]}
+    assert report["dropped"]["the row is not an object"] == {"count": 1, "first": ["rows.jsonl, line 201"]}
     assert report["rows"] == {side: len(members) for side, members in sides.items()}
     assert sum(report["rows"].values()) == 199 == sum(sum(each.values()) for each in report["categories"].values())

@@ -12,9 +12,9 @@ import pyarrow.parquet
 import pytest
 
 from tapeout.data.instructions import pieces, reading
-from tapeout.data.instructions.import_report import BadRow, BrokenFile
-from tests.data.imported.material import contents, imported, write_lines
-from tests.imported.test_bad_input import ROW
+from tapeout.data.instructions.report import BadRow, BrokenFile
+from tests.data.instructions.material import contents, make_set, write_lines
+from tests.data.instructions.test_bad_input import ROW
 
 pytestmark = pytest.mark.environment("corpus")
 
@@ -37,8 +37,8 @@ def table(folder: Path, columns: dict[str, Any]) -> Path:
 
 @pytest.mark.parametrize("column", TIMES.values(), ids=TIMES)
 def test_times_beside_the_rows_do_no_harm(column: pyarrow.Array, tmp_path: Path) -> None:
-    rows, account = contents(table(tmp_path / "a", {**COLUMNS, "made": column}), "prompt_response")
-    assert len(rows) == 2 and not account.dropped
+    rows, counts = contents(table(tmp_path / "a", {**COLUMNS, "made": column}), "prompt_response")
+    assert len(rows) == 2 and not counts.dropped
 
 
 def test_a_time_inside_a_row_is_named(tmp_path: Path) -> None:
@@ -65,13 +65,13 @@ def test_names_that_are_not_utf_8(tmp_path: Path) -> None:
     name = os.fsdecode(b"r\xff\n.jsonl")
     (folder / name).write_text(f"{json.dumps(ROW)}\n7\n")
     split = {"validation": 0, "test": 0}
-    sides, report = imported(folder, tmp_path / "out", "prompt_response", bad_rows="drop", split=split)
+    sides, report = make_set(folder, tmp_path / "out", "prompt_response", bad_rows="drop", split=split)
     assert len(sides["train"]) == 1
-    assert report["dropped"]["the row is no object"]["first"] == ["r\\xff\n.jsonl, line 2"]
+    assert report["dropped"]["the row is not an object"]["first"] == ["r\\xff\n.jsonl, line 2"]
 
 
 def test_a_packed_json_text_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "LARGEST_JSON", 1000)
+    monkeypatch.setattr(reading, "MAX_JSON_BYTES", 1000)
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "rows.json.gz").write_bytes(gzip.compress(b"[" + b" " * 10_000_000 + b"]"))
     with pytest.raises(BrokenFile, match="one JSON text of more than 1000 bytes"):
@@ -86,7 +86,7 @@ def test_titles_of_flat_questions(title: Any, good: bool, tmp_path: Path) -> Non
     if good:
         assert len(contents(folder, "squad")[0]) == 1
     else:
-        with pytest.raises(BadRow, match="field 'title' of the row is no text"):
+        with pytest.raises(BadRow, match="field 'title' of the row is not a text"):
             contents(folder, "squad")
 
 
@@ -99,10 +99,10 @@ def test_an_empty_line_before_one_that_is_too_long_is_counted_wherever_pieces_en
     good = json.dumps(ROW)
     long = json.dumps({**ROW, "more": "x" * 300})
     (tmp_path / "a" / "rows.jsonl").write_text(f"{good}\n\n{long}\n{good[:-1]} }}\n\n{long}\n\n")
-    options = {"longest_row": 200, "split": {"validation": 0, "test": 0, "equal_rows": "keep"}}
-    sides, report = imported(tmp_path / "a", tmp_path / "out", "prompt_response", bad_rows="drop", **options)
+    options = {"max_row_bytes": 200, "split": {"validation": 0, "test": 0, "equal_rows": "keep"}}
+    sides, report = make_set(tmp_path / "a", tmp_path / "out", "prompt_response", bad_rows="drop", **options)
     assert len(sides["train"]) == 2
     assert report["dropped"] == {
         "the line is empty": {"count": 2, "first": ["rows.jsonl, line 2", "rows.jsonl, line 5"]},
-        "the row is longer than longest_row": {"count": 2, "first": ["rows.jsonl, line 3", "rows.jsonl, line 6"]},
+        "the row is longer than max_row_bytes": {"count": 2, "first": ["rows.jsonl, line 3", "rows.jsonl, line 6"]},
     }

@@ -1,17 +1,17 @@
-"""The split: exact where asked, stable where asked, and nothing on two sides (faults F39, F40, F41)."""
+"""The split: exact or stable counts as asked, nothing in two splits, held-out sources (faults F39, F40, F41)."""
 
 from collections import Counter
 from random import Random
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tapeout.config.imported import Shares
-from tapeout.data.instructions.import_report import Account
-from tapeout.data.instructions.question_clusters import grams, jaccard
-from tapeout.data.instructions.row import Row
-from tapeout.data.instructions.row_split import apportioned, split_rows
+from tapeout.config.instructions import Split
+from tapeout.data.instructions.question_clusters import UnionFind, grams, jaccard, keys_of, near_pairs
+from tapeout.data.instructions.report import ImportReport
+from tapeout.data.instructions.split import ConflictingRows, StoredRow, apportioned, split_rows
 from tapeout.data.instructions.text import digest_of
 
 pytestmark = pytest.mark.environment("data")
@@ -19,15 +19,22 @@ pytestmark = pytest.mark.environment("data")
 WORDS = [a + b + c for a in ("ba", "ko", "ri", "tu") for b in ("lan", "mos", "vep", "dix") for c in ("a", "os", "ium")]
 
 
-def row(number: int, category: str = "qa", group: str = "", question: str = "") -> Row:
+def row(number: int, category: str = "qa", group: str = "", question: str = "", source: str = "core") -> StoredRow:
     question = question or f"{number} " + " ".join(Random(number).choices(WORDS, k=8))
     digest = digest_of(question, str(number))
-    return Row({"input": question}, category, group or digest, question, digest)
+    return StoredRow(category, group or digest, question, digest, source)
 
 
-def split(rows: list[Row], **shares: object) -> dict[str, str]:
-    """Side of each row, by digest."""
-    sides, _ = split_rows(rows, Shares.model_validate(shares), Account("stop"))
+def divide(
+    rows: list[StoredRow], report: ImportReport | None = None, held_out: tuple[str, ...] = (), **options: object
+) -> tuple[dict[str, list[StoredRow]], dict[str, int]]:
+    keys = {row.question: keys_of(row.question) for row in rows}
+    return split_rows(rows, keys, Split.model_validate(options), held_out, report or ImportReport("stop"))
+
+
+def split(rows: list[StoredRow], **options: object) -> dict[str, str]:
+    """Split of each row, by digest."""
+    sides, _ = divide(rows, **options)
     assert sum(map(len, sides.values())) == len({row.digest for row in rows})
     return {row.digest: side for side, members in sides.items() for row in members}
 
@@ -36,7 +43,7 @@ def test_the_counts_of_the_original_are_met_in_every_category() -> None:
     names = ["open_qa", "general_qa", "classification", "closed_qa", "brainstorming", "extraction", "writing", "other"]
     draw = Random(5)
     rows = [row(number, draw.choices(names, [25, 15, 14, 12, 12, 10, 9, 3])[0]) for number in range(15_011)]
-    sides, figures = split_rows(rows, Shares(counts="exact", near_duplicates=1), Account("stop"))
+    sides, figures = divide(rows, counts="exact", near_duplicates=1)
     assert {side: len(members) for side, members in sides.items()} == {
         "train": 12_008,
         "validation": 2_252,
@@ -46,7 +53,7 @@ def test_the_counts_of_the_original_are_met_in_every_category() -> None:
     for name, count in Counter(each.category for each in rows).items():
         for side, share in (("train", 0.8), ("validation", 0.15), ("test", 0.05)):
             assert abs(sum(each.category == name for each in sides[side]) - share * count) <= 2
-    stable, _ = split_rows(rows, Shares(near_duplicates=1), Account("stop"))
+    stable, _ = divide(rows, near_duplicates=1)
     assert abs(len(stable["train"]) - 12_008) < 200 and abs(len(stable["test"]) - 751) < 100
 
 
@@ -80,15 +87,15 @@ def test_groups_and_near_duplicates_stay_together() -> None:
             sides = split([*near, *equal, *grouped], seed=seed, counts=counts)
             for members in (near, equal, *(grouped[start : start + 10] for start in range(0, 300, 10))):
                 assert len({sides[each.digest] for each in members}) == 1
-    _, figures = split_rows([*near, *equal], Shares(), Account("stop"))
+    _, figures = divide([*near, *equal])
     assert figures == {"clusters": 2, "groups joined by near-duplicates": 4, "rows in the largest cluster": 4}
-    apart, _ = split_rows([*near, *equal], Shares(near_duplicates=1), Account("stop"))
+    apart, _ = divide([*near, *equal], near_duplicates=1)
     assert sum(map(len, apart.values())) == 6
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(st.randoms(use_true_random=False))
-def test_a_near_duplicate_moves_none_but_what_it_is_near_to(random: Random) -> None:
+def test_a_near_duplicate_moves_only_what_it_is_near_to(random: Random) -> None:
     rows = [row(number) for number in range(60)]
     before = split(rows)
     twin = row(1000, question=rows[7].question + "x")
@@ -102,21 +109,21 @@ def test_a_near_duplicate_moves_none_but_what_it_is_near_to(random: Random) -> N
     }
 
 
-def test_equal_rows_are_left_out_and_counted() -> None:
-    account = Account("stop")
-    sides, _ = split_rows([row(1), row(2), row(1), row(3)], Shares(), account)
-    assert sum(map(len, sides.values())) == 3 and account.dropped == {"row equal to another": 1}
+def test_equal_rows_are_dropped_and_counted() -> None:
+    report = ImportReport("stop")
+    sides, _ = divide([row(1), row(2), row(1), row(3)], report)
+    assert sum(map(len, sides.values())) == 3 and report.dropped == {"row equal to another": 1}
     # or kept, and then never on two sides, and the counts come out even all the same
     rows = [row(number // 2 if number < 40 else number) for number in range(200)]
     Random(3).shuffle(rows)
-    sides, _ = split_rows(rows, Shares(equal_rows="keep", counts="exact"), Account("stop"))
+    sides, _ = divide(rows, equal_rows="keep", counts="exact")
     assert [len(members) for members in sides.values()] == [160, 30, 10]
     digests = [{each.digest for each in members} for members in sides.values()]
     assert sum(map(len, digests)) == len(set().union(*digests)) == 180
 
 
 @given(st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 50), min_size=1), st.data())
-def test_apportioning_gives_out_all_seats_and_no_more_than_there_are(
+def test_apportioning_distributes_all_seats_and_no_more_than_there_are(
     sizes: dict[str, int], data: st.DataObject
 ) -> None:
     seats = data.draw(st.integers(0, sum(sizes.values())))
@@ -131,3 +138,42 @@ def test_jaccard_is_of_runs_of_five() -> None:
     assert jaccard(grams("abcdef"), grams("ABCDEF!")) == 1
     assert jaccard(grams("abcdef"), grams("abcdeg")) == pytest.approx(1 / 3)
     assert len(grams("")) == len(grams("ab")) == 1
+
+
+HELD = [row(number, group=f"held {number % 3}", source="held") for number in range(1000, 1009)]
+
+
+def test_held_out_sources_give_the_test_rows_and_are_kept_out_of_training() -> None:
+    rows = [row(number, group=f"group {number // 3}") for number in range(600)]
+    report = ImportReport("stop")
+    options = {"validation": 0.2, "test": 0, "near_duplicates": 1}
+    splits, _ = divide([*rows, *HELD], report, ("held",), **options)
+    assert set(splits["test"]) == set(HELD) and not report.dropped
+    assert 60 < len(splits["validation"]) < 180
+    groups = {name: {each.group for each in members} for name, members in splits.items()}
+    assert not groups["train"] & groups["validation"]
+    # a training group, and a training question, that a held-out source has too
+    shared = [row(1, group="held 1"), row(2, question=HELD[0].question)]
+    after, _ = divide([*rows, *HELD, *shared], report, ("held",), **options)
+    assert after == splits
+    assert report.dropped == {"group or question of a held-out source": 2}
+
+
+def test_conflicting_rows_stop_if_asked() -> None:
+    rows = [row(1, question="What is a latch?"), row(2, question="What is a latch?")]
+    assert len(set(split(rows).values())) == 1
+    with pytest.raises(ConflictingRows, match="different answers"):
+        split(rows, conflicting_rows="stop")
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.text(st.sampled_from([*"abAB .é\n"]), max_size=30), min_size=1, max_size=8))
+def test_near_pairs_are_near_and_equal_words_are_found(texts: list[str]) -> None:
+    texts = [*texts, f"{texts[0]} !", texts[0].upper()]
+    joined = UnionFind(len(texts))
+    pairs = list(near_pairs(texts, np.stack([keys_of(text) for text in texts]), 0.8, joined))
+    assert all(jaccard(grams(texts[one]), grams(texts[other])) >= 0.8 for one, other in pairs)
+    for one, other in pairs:
+        joined.join(one, other)
+    if texts[0].isascii():
+        assert joined.find(len(texts) - 1) == joined.find(0) == joined.find(len(texts) - 2)

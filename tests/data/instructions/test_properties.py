@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tapeout.config.imported import SIDES
-from tests.data.imported.material import imported
+from tapeout.config.instructions import SPLITS
+from tests.data.instructions.material import make_set
 
 pytestmark = pytest.mark.environment("data")
 
@@ -121,7 +121,7 @@ def write(folder: Path, rows: list[dict[str, Any]], files: int = 1) -> Path:
 
 def sides_of(folder: Path, format: str, **split: Any) -> tuple[dict[str, list[dict[str, Any]]], dict[str, Any]]:
     """All sides, of which some may be empty, and the report."""
-    return imported(folder, folder.parent / f"{folder.name}-out", format, bad_rows="drop", split={**SPLIT, **split})
+    return make_set(folder, folder.parent / f"{folder.name}-out", format, bad_rows="drop", split={**SPLIT, **split})
 
 
 @QUICK
@@ -142,7 +142,7 @@ def test_order_and_files_change_no_byte(
     sides_of(write(place / "a", rows), format, **options)
     random.shuffle(rows)
     sides_of(write(place / "b", rows, files), format, **options)
-    for side in SIDES:
+    for side in SPLITS:
         assert (place / "a-out" / f"{side}.jsonl").read_bytes() == (place / "b-out" / f"{side}.jsonl").read_bytes()
 
 
@@ -151,15 +151,15 @@ def test_order_and_files_change_no_byte(
 def test_all_that_was_read_is_kept_or_counted(
     tmp_path_factory: pytest.TempPathFactory, format: str, drawn: list[int], equal: str
 ) -> None:
-    place = tmp_path_factory.mktemp("account")
+    place = tmp_path_factory.mktemp("counts")
     rows: list[Any] = [*map(FORMATS[format], drawn), *map(FORMATS[format], range(200, 260))]
     sides, report = sides_of(write(place / "a", [*rows, 7]), format, equal_rows=equal)
     dropped = Counter({reason: each["count"] for reason, each in report["dropped"].items()})
     assert (
-        dropped["the row is no object"]
-        + dropped["the tree is no object"]
-        + dropped["the task is no object"]
-        + dropped["the record is no object"]
+        dropped["the row is not an object"]
+        + dropped["the tree is not an object"]
+        + dropped["the task is not an object"]
+        + dropped["the record is not an object"]
         == 1
     )
     if format == "self_instruct":
@@ -190,10 +190,10 @@ def test_rows_that_come_change_no_line_that_is_not_near_them(
     rows += [FORMATS[format](number) for number in more]
     random.shuffle(rows)
     after, _ = sides_of(write(place / "b", rows), format, near_duplicates=1)
-    said = {json.dumps(row, sort_keys=True) for side in SIDES for row in before[side]}
-    new = [row for side in SIDES for row in after[side] if json.dumps(row, sort_keys=True) not in said]
+    said = {json.dumps(row, sort_keys=True) for side in SPLITS for row in before[side]}
+    new = [row for side in SPLITS for row in after[side] if json.dumps(row, sort_keys=True) not in said]
     touched = {row["group"] for row in new} & known
-    for side in SIDES:
+    for side in SPLITS:
         kept = [row for row in after[side] if json.dumps(row, sort_keys=True) in said]
         gone = [row for row in before[side] if row not in kept]
         assert all(row["group"] in touched or asked(row) in {asked(each) for each in new} for row in gone)
