@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tapeout.config.imported import EncodeJob, ImportJob
 from tapeout.config.inspection_scope import LookedAt
+from tapeout.config.instructions import EncodeJob, InstructionSetJob
 from tapeout.config.root import InvalidConfig, Settings, load
 
 ROOT = Path(__file__).parents[2]
@@ -70,22 +70,24 @@ def test_pretraining(options: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"format": "prompt_response", "fields": {"response": "context"}}, "must be three fields"),
-        ({"format": "prompt_response", "longest_row": 10**20}, "less than or equal to"),
+        ({"format": "prompt_response", "fields": {"response": "context"}}, "must be different fields"),
+        ({"format": "prompt_response", "max_row_bytes": 10**20}, "less than or equal to"),
         ({"format": "squad", "impossible_answer": " "}, "should match pattern"),
         ({"format": "messages", "split": {"validation": 0.5, "test": 0.5}}, "leave something to train on"),
-        ({"format": "messages", "split": {"validation": float("nan")}}, "config key imported.rows.ibex"),
+        ({"format": "messages", "split": {"validation": float("nan")}}, "config key instructions.sets.ibex"),
     ],
 )
-def test_imports(options: dict[str, Any], words: str) -> None:
-    refused(words, imported={"rows": {"ibex": options}})
+def test_instruction_sets(options: dict[str, Any], words: str) -> None:
+    refused(words, instructions={"sets": {"ibex": options}, "train": ["ibex"]})
 
 
-def test_rows_that_would_be_split_by_two() -> None:
-    imported = {"rows": {"ibex": {"format": "prompt_response"}}}
-    loaded(imported=imported, instructions={"own": ["ibex"]})
-    both = {**imported, "train": ["ibex"]}
-    refused("instructions.own and imported.train both name ibex", imported=both, instructions={"own": ["ibex"]})
+def test_a_source_that_two_sets_would_split() -> None:
+    sets = {name: {"format": "prompt_response", "sources": ["django"]} for name in ("a", "b")}
+    loaded(instructions={"sets": sets, "train": ["a"]})
+    refused(
+        "the sets a and b of instructions.train both read source django",
+        instructions={"sets": sets, "train": ["a", "b"]},
+    )
 
 
 def test_a_held_out_core_under_another_name(tmp_path: Path) -> None:
@@ -106,21 +108,22 @@ def test_where_a_template_lies_is_no_identity(tmp_path: Path) -> None:
         path = tmp_path / name / "template"
         path.parent.mkdir()
         path.write_text("{context} {question}")
-        rows = {"ibex": {"format": "squad", "template": str(path)}, "cv32e40p": {"format": "messages"}}
+        sets = {"ibex": {"format": "squad", "template": str(path)}, "cv32e40p": {"format": "messages"}}
         prompt = {"tokens": "template", "chat_template": str(path)}
-        settings = loaded(imported={"rows": rows, "prompt": prompt})
+        settings = loaded(instructions={"sets": sets, "train": ["ibex"], "prompt": prompt})
         encoding = settings.encoding()
-        found.append([settings.rows_of(each) for each in rows] + [settings.template_of("ibex"), encoding.identity()])
+        found.append([settings.instruction_set(each).identity() for each in sets] + [encoding.identity()])
         assert EncodeJob.model_validate_json(encoding.model_dump_json()).chat_template == "{context} {question}"
-        job = {"source": "ibex", "licence": "x", "rows": settings.rows_of("ibex"), "template": "t"}
-        assert ImportJob.model_validate(job).rows.format == "squad"
+        job = settings.instruction_set("ibex").model_dump_json()
+        assert InstructionSetJob.model_validate_json(job).options.format == "squad"
     assert found[0] == found[1] and str(tmp_path) not in str(found)
 
 
 def test_a_template_is_taken_byte_for_byte(tmp_path: Path) -> None:
     (tmp_path / "template.txt").write_bytes(b"{context}\r\n{question}\r\n")
-    rows = {"ibex": {"format": "squad", "template": str(tmp_path / "template.txt")}}
-    assert loaded(imported={"rows": rows}).template_of("ibex") == "{context}\r\n{question}\r\n"
+    sets = {"ibex": {"format": "squad", "template": str(tmp_path / "template.txt")}}
+    job = loaded(instructions={"sets": sets, "train": ["ibex"]}).instruction_set("ibex").identity()
+    assert job["options"]["template"] == "{context}\r\n{question}\r\n"
 
 
 def test_another_threshold_makes_no_shard_again() -> None:

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tapeout.config.imported import EncodeJob, ImportJob
 
 from tapeout.config.corpus import DomainJob, GeneralJob
 from tapeout.config.evaluation import EvaluateJob
 from tapeout.config.export import ExportJob
-from tapeout.config.instructions import FormattedJob, RawJob, SplitsJob
+from tapeout.config.instructions import EncodeJob, InstructionSetJob
 from tapeout.config.report import EvalReportJob
 from tapeout.config.root import Settings
 from tapeout.config.section import Section
@@ -19,11 +18,8 @@ ROOTS: list[type[Section]] = [
     Settings,
     DomainJob,
     GeneralJob,
-    FormattedJob,
     EncodeJob,
-    ImportJob,
-    RawJob,
-    SplitsJob,
+    InstructionSetJob,
     ExportJob,
     EvaluateJob,
     EvalReportJob,

@@ -11,7 +11,10 @@ from tests.config.test_root import default
 
 def looked_at(gates: dict[str, Any]) -> LookedAt:
     changed = {
-        "imported": {"rows": {name: {"format": "messages"} for name in ("questions", "django")}},
+        "instructions": {
+            "sets": {name: {"format": "messages"} for name in ("questions", "django")},
+            "train": ["questions"],
+        },
         "pretraining": {"shards": 3, "components": {"text": {"sources": ["ibex"], "weight": 1}}},
         "data_report": {"benchmarks": ["django"], "gates": gates},
     }
@@ -20,13 +23,12 @@ def looked_at(gates: dict[str, Any]) -> LookedAt:
 
 def test_bounds_of_sets_that_there_are() -> None:
     dropped = (
-        "instructions/splits",
-        "imported/questions",
+        "instructions/questions",
         "encoded/questions",
         "pretraining/shards",
         "pretraining/near",
     )
-    tests = ("corpus/general", "imported/questions", "imported/django")
+    tests = ("corpus/general", "instructions/questions", "instructions/django")
     looked_at({"dropped_of": dict.fromkeys(dropped, 1), "contaminated_of": dict.fromkeys(tests, 0)})
 
 
@@ -35,7 +37,7 @@ def test_bounds_of_sets_that_there_are() -> None:
     [
         (
             {"dropped_of": {"questions": 0.9}},
-            "names questions, which is none of the sets; did you mean encoded/questions or imported/questions?",
+            "names questions, which is none of the sets; did you mean encoded/questions or instructions/questions?",
         ),
         ({"contaminated_of": {"corpus/generel": 0.9}}, "did you mean corpus/general?"),
         ({"contaminated_of": {"encoded/questions": 0.9}}, "contaminated_of names encoded/questions, which is none"),

@@ -49,15 +49,23 @@ def test_the_schema_is_the_models() -> None:
         ({"sft": {"precision": "bf16-mixed"}}, "precision bf16-mixed needs layout.accelerator gpu"),
         ({"corpus": {"domain": {"train": ["ibex"], "test": ["ibex"]}}}, "named twice"),
         ({"corpus": {"general": {"names": ["wikipedia"]}}}, "sources wikipedia are used but"),
-        ({"instructions": {"own": ["serv"]}}, "instructions.own names serv, which is held out"),
-        ({"imported": {"rows": {"serv": {"format": "messages"}}}}, "imported.rows names serv, which is held out"),
-        ({"imported": {"train": ["dolly"]}}, "config key imported: train names dolly, which rows does not have"),
         (
-            {"imported": {"rows": {"dolly": {"format": "squad", "templat": "x"}}}},
-            "config key imported.rows.dolly.templat is unknown; did you mean template?",
+            {"instructions": {"sets": {"serv": {"format": "messages"}}, "train": ["serv"]}},
+            "instructions.sets.serv names serv, which is held out",
+        ),
+        (
+            {"instructions": {"train": ["dolly"]}},
+            "config key instructions: train names dolly, which sets does not have",
+        ),
+        (
+            {"instructions": {"sets": {"dolly": {"format": "squad", "templat": "x"}}}},
+            "config key instructions.sets.dolly.templat is unknown; did you mean template?",
+        ),
+        (
+            {"instructions": {"sets": {"dolly": {"format": "squat"}}}},
+            "config key instructions.sets.dolly: format squat is unknown; did you mean squad?",
         ),
         ({"dapt": {"reads": "pretraining"}}, "config: dapt.reads is pretraining, and"),
-        ({"imported": {"rows": {"dolly": {"format": "squat"}}}}, "config key imported.rows.dolly"),
         ({"sources": "config/none.yaml"}, "The sources file config/none.yaml cannot be read"),
     ],
 )

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tapeout.data.instructions.rtl_questions import instruction_rows
 
 from tapeout.config.corpus import DomainCorpus
-from tapeout.config.instructions import RawInstructions
 from tapeout.config.sources import PypiSource
 from tapeout.data.corpus.corpus import read_sources
+from tapeout.data.rtl.limits import Limits
+from tapeout.data.rtl.selection import select_questions
 from tapeout.sources.download import downloads_folder
 from tapeout.sources.fetch import fetch_source
 from tests.data.second_opinion import opinion
@@ -36,7 +36,7 @@ def test_rows_of_the_default_config(archives: dict[str, Path]) -> None:
     documents, tallies = read_sources(domain.sources, [archives[name] for name in domain.sources], domain)
     assert tallies["blackparrot"].dropped["too large"] == 1
     assert tallies["ibex"].dropped["excluded"] > 0
-    rows = instruction_rows(documents, domain.test, RawInstructions())
+    rows = select_questions(documents, domain.test, Limits())
     train = Counter(row.question.category for row in rows if row.source in domain.train)
     test = Counter(row.question.category for row in rows if row.source in domain.test)
     assert train.total() >= 6000

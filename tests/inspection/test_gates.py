@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tapeout.config.imported import ImportJob
 from tapeout.config.inspection import DataReport, Gates
-from tapeout.data.instructions.source import import_source
+from tapeout.config.instructions import InstructionSetJob
+from tapeout.data.instructions.instruction_set import write_set
 from tapeout.data.io.jsonl import write_jsonl
 from tapeout.inspection.drops import Drops, read_drops
 from tapeout.inspection.gates import judge
@@ -75,7 +75,7 @@ def measures(**changed: Any) -> dict[str, Any]:
 
 
 def judged(gates: Gates, held: list[Row]) -> dict[str, tuple[int, int, float, bool]]:
-    drops = {"imported/x": Drops(30, Counter({"blank record": 10, "other kind": 500}), Counter())}
+    drops = {"instructions/x": Drops(30, Counter({"blank record": 10, "other kind": 500}), Counter())}
     found = judge({"set": measures()}, {"set": {"t": held}}, drops, DataReport(gates=gates))
     found = [gate for gate in found if (gate.gate, gate.where) != ("dropped", "set")]
     return {gate.gate: (gate.count, gate.of, gate.bound, gate.passed) for gate in found}
@@ -94,13 +94,13 @@ def test_what_is_measured_is_held_against_its_bound() -> None:
 def test_rows_that_only_the_training_leaves_out_are_judged() -> None:
     drops = {f"{step}/x": Drops(80, Counter({"too long": 20}), Counter()) for step in ("imported", "encoded")}
     train = {"sides": {"train": {"rows": 100, "left out": 60}}}
-    sets = {name: measures(**train) for name in ("instructions/splits", "imported/x", "corpus/domain")}
+    sets = {name: measures(**train) for name in ("instructions/splits", "instructions/x", "corpus/domain")}
     found = list(
         judge(sets, {name: {} for name in sets}, drops, DataReport(gates=Gates(dropped_of={"corpus/domain": 0.6})))
     )
     dropped = {gate.where: (gate.count, gate.of, gate.passed) for gate in found if gate.gate == "dropped"}
     assert dropped == {
-        "imported/x": (20, 100, True),  # what its encoding left out is counted there
+        "instructions/x": (20, 100, True),  # what its encoding left out is counted there
         "encoded/x": (20, 100, True),
         "instructions/splits": (60, 100, False),
         "corpus/domain": (60, 100, True),
@@ -113,7 +113,7 @@ def test_many_short_rows_make_no_share_small() -> None:
 
 
 def test_single_sets_have_bounds_of_their_own() -> None:
-    gates = Gates(contaminated_of={"t": 0.01}, dropped_of={"imported/x": 0.2}, without_target=0.1, leaked=0.05)
+    gates = Gates(contaminated_of={"t": 0.01}, dropped_of={"instructions/x": 0.2}, without_target=0.1, leaked=0.05)
     found = judged(gates, [Row("a", 0.9, (), {})])
     assert {name: passed for name, (*_, passed) in found.items()} == {
         "contaminated": False,
@@ -139,9 +139,9 @@ def test_the_account_of_an_import_adds_up(tmp_path: Path) -> None:
         "bad_rows": "drop",
         "split": {"near_duplicates": 1, "counts": "exact"},
     }
-    job = ImportJob.model_validate({"source": "s", "licence": "MIT", "rows": options, "template": None})
-    import_source(source, job, tmp_path / "made")
-    account = read_drops("imported/s", orjson.loads((tmp_path / "made" / "report.json").read_bytes()))
+    job = {"name": "s", "licences": {"s": "MIT"}, "options": {**options, "sources": ["s"]}}
+    write_set({"s": source}, InstructionSetJob.model_validate(job), tmp_path / "made")
+    account = read_drops("instructions/s", orjson.loads((tmp_path / "made" / "report.json").read_bytes()))
     assert (account.kept, account.lost) == (40, 2)
     assert account.dropped["file of another name"] == 9
 
@@ -159,7 +159,7 @@ def test_the_account_of_an_import_adds_up(tmp_path: Path) -> None:
             7,
             2,
         ),
-        ("instructions/splits", {"rows": {"train": {"a": 2}, "test": {"a": 1}}, "dropped": {"same": 3}}, 3, 3),
+        ("instructions/x", {"rows": {"train": 2, "test": 1}, "dropped": {"same": {"count": 3}}, "changed": {}}, 3, 3),
         ("encoded/x", {"train": {"rows": 5, "dropped": {"longer": {"count": 2}}}, "test": {"dropped": {}}}, 5, 2),
         ("pretraining/documents/x", {"kept": {"documents": 9}, "dropped": {"too short": 1}, "repaired": {}}, 9, 1),
         (

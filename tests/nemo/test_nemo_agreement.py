@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from tapeout.config.instructions import EncodeJob, Prompt
 from tapeout.data.encode.chat import ALIGNER, EXTRA_ID, LABELLED, Marks
-from tapeout.data.encode.row_encoder import WHOLE, encode_conversation, encode_prompted
+from tapeout.data.encode.row_encoder import WHOLE, RowEncoder
 from tapeout.encoder.interface import Encoder
 from tapeout.encoder.load import load_encoder
 from tests.small_tokenizer import train
@@ -96,6 +97,11 @@ def nemo_batch(kind: str, path: Path, model: Path, **options: Any) -> list[tuple
     return rows
 
 
+def row_encoder(processor: Encoder, template: str = WHOLE, tokens: str = "aligner") -> RowEncoder:
+    prompt = Prompt.model_validate({"tokens": tokens})
+    return RowEncoder(processor, EncodeJob(prompt=prompt, chat_template=None, template=template, seq_length=4096))
+
+
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_conversations_agree_token_by_token(name: str, model: Path, processor: Any, tmp_path: Path) -> None:
     marks: Marks = TEMPLATES[name]
@@ -107,10 +113,10 @@ def test_conversations_agree_token_by_token(name: str, model: Path, processor: A
         "end_of_name": marks.end,
     }
     theirs = nemo_batch("chat", write(tmp_path / "rows.jsonl", CONVERSATIONS), model, special_tokens=special)
-    pieces = processor.encode_spans
+    encoder = row_encoder(processor, tokens=name)
     assert len(theirs) == len(CONVERSATIONS)
     for row, (tokens, labels, mask) in zip(CONVERSATIONS, theirs, strict=True):
-        (ids, ours), cut = encode_conversation(row, marks.render, pieces, 4096)
+        ids, ours, cut = encoder.encode(row)
         # behind a last turn of the user NeMo pads by one
         size, pads = len(ids) - 1, len(tokens) - len(ids) + 1
         assert (ids[:-1], ids[1:], ours[1:], cut) == (tokens[:size], labels[:size], mask[:size], False)
@@ -149,14 +155,14 @@ def test_prompts_agree_token_by_token(model: Path, processor: Any, tmp_path: Pat
     }
     theirs = nemo_batch("prompt", path, model, truncation_field="input", **options)
     for row, (tokens, labels, mask) in zip(rows, theirs, strict=True):
-        (ids, ours), _ = encode_prompted(row, WHOLE, processor, 4096)
+        ids, ours, _ = row_encoder(processor, WHOLE).encode(row)
         assert (ids[:-1], ids[1:], ours[1:]) == (tokens, labels, mask)
     # a template with words in it: NeMo encodes each part apart, and so with a blank before it (F14); answers are alike
     template = "{input}\n### Answer: {output}"
     theirs = nemo_batch("prompt", path, model, truncation_field="input", **{**options, "prompt_template": template})
     blank = next(index for index in range(processor.size) if processor.id_to_piece(index) == "▁")
     for row, (tokens, labels, mask) in zip(rows, theirs, strict=True):
-        (ids, ours), _ = encode_prompted(row, template, processor, 4096)
+        ids, ours, _ = row_encoder(processor, template).encode(row)
         answers = [
             [label for label, counts in zip(*each, strict=True) if counts]
             for each in ((labels, mask), (ids[1:], ours[1:]))

@@ -14,9 +14,9 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from tapeout.data.instructions.report import BadRow, BrokenFile, EmptySet
 from tapeout.data.instructions.instruction_set import write_set
-from tests.data.instructions.material import contents, make_set, job, write_lines
+from tapeout.data.instructions.report import BadRow, BrokenFile, EmptySet
+from tests.data.instructions.material import contents, job, make_set, write_lines
 
 pytestmark = pytest.mark.environment("corpus")
 
@@ -161,7 +161,10 @@ BAD = {
         "field 'response' of the row is not a text", parquet(pyarrow.table(columns(response=["a", None]))), "r.parquet"
     ),
     "parquet with bytes": Bad(
-        "field 'response' of the row is not a text", parquet(pyarrow.table(columns(response=[b"a", b"b"]))), "r.parquet", 0
+        "field 'response' of the row is not a text",
+        parquet(pyarrow.table(columns(response=[b"a", b"b"]))),
+        "r.parquet",
+        0,
     ),
     "parquet without a column": Bad(
         "the row has no field 'category'",

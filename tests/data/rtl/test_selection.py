@@ -1,23 +1,23 @@
-"""Rows from RTL: balanced, without the same context on two sides, and the same whatever the order of files."""
+"""Questions about RTL: balanced, no context in two splits, and the same whatever the order of files."""
 
 import json
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from random import Random
 
 import pytest
-from tapeout.data.instructions.rtl_questions import NoInstructions, Row, instruction_rows
 
-from tapeout.config.corpus import DomainCorpus
-from tapeout.config.instructions import RawInstructions, RawJob
+from tapeout.config.corpus import Corpus, DomainCorpus
+from tapeout.config.instructions import InstructionSetJob
 from tapeout.data.corpus.documents import Document
+from tapeout.data.instructions.formats.rtl import Options
+from tapeout.data.instructions.instruction_set import write_set
+from tapeout.data.rtl.limits import Limits
+from tapeout.data.rtl.selection import NoQuestions, SourcedQuestion, select_questions
 from tests.data.second_opinion import opinion
 
 pytestmark = pytest.mark.environment("data")
 
-ROOT = Path(__file__).parents[2]
 CATEGORIES = {
     "complete_declaration",
     "instantiated_modules",
@@ -47,12 +47,12 @@ def core(name: str, modules: int) -> list[Document]:
     return documents
 
 
-def contexts(rows: list[Row], sources: set[str]) -> set[str]:
+def contexts(rows: list[SourcedQuestion], sources: set[str]) -> set[str]:
     return {row.question.context for row in rows if row.source in sources}
 
 
 def test_every_category_with_answers_that_hold() -> None:
-    rows = instruction_rows([*core("alpha", 20), *core("gamma", 10)], ["gamma"], RawInstructions())
+    rows = select_questions([*core("alpha", 20), *core("gamma", 10)], ["gamma"], Limits())
     for source in ("alpha", "gamma"):
         assert {row.question.category for row in rows if row.source == source} == CATEGORIES
     assert {row.group for row in rows if row.source == "alpha"} == {f"alpha_{number}" for number in range(20)}
@@ -61,16 +61,16 @@ def test_every_category_with_answers_that_hold() -> None:
     assert sum(second is not None for second, _ in opinions) > 0.9 * len(rows)
 
 
-def test_bounds_hold() -> None:
-    limits = RawInstructions(
-        context_characters=150,
-        row_characters=200,
-        rows_per_category=17,
-        test_rows_per_category=5,
-        rows_per_module=1,
-        rows_per_excerpt=1,
+def test_limits_hold() -> None:
+    limits = Limits(
+        max_context_characters=150,
+        max_row_characters=200,
+        max_rows_per_category=17,
+        max_test_rows_per_category=5,
+        max_rows_per_module=1,
+        max_rows_per_excerpt=1,
     )
-    rows = instruction_rows([*core("alpha", 40), *core("gamma", 40)], ["gamma"], limits)
+    rows = select_questions([*core("alpha", 40), *core("gamma", 40)], ["gamma"], limits)
     counts = Counter((row.source, row.question.category) for row in rows)
     assert counts["alpha", "port_direction"] == 17
     assert counts["gamma", "port_direction"] == 5
@@ -85,7 +85,7 @@ def test_order_of_files_does_not_matter() -> None:
     documents = [*core("alpha", 15), *core("beta", 15), *core("gamma", 15)]
     shuffled = list(documents)
     Random(1).shuffle(shuffled)
-    first, second = (instruction_rows(each, ["gamma"], RawInstructions()) for each in (documents, shuffled))
+    first, second = (select_questions(each, ["gamma"], Limits()) for each in (documents, shuffled))
     assert first == second
     assert [row.digest for row in first] == sorted(row.digest for row in first)
 
@@ -95,21 +95,21 @@ def test_a_context_of_a_held_out_core_is_never_trained_on() -> None:
         Document(each.text.replace("// clock", "/* edited */"), "alpha", f"vendor/{each.path}")
         for each in core("gamma", 9)
     ]
-    rows = instruction_rows([*borrowed, *core("alpha", 9), *core("gamma", 9)], ["gamma"], RawInstructions())
+    rows = select_questions([*borrowed, *core("alpha", 9), *core("gamma", 9)], ["gamma"], Limits())
     assert not contexts(rows, {"alpha"}) & contexts(rows, {"gamma"})
     assert not {row.group for row in rows if row.source == "alpha"} & {f"gamma_{number}" for number in range(9)}
 
 
 def test_no_question_has_two_answers() -> None:
-    rows = instruction_rows([*core("alpha", 30), *core("gamma", 9)], ["gamma"], RawInstructions())
+    rows = select_questions([*core("alpha", 30), *core("gamma", 9)], ["gamma"], Limits())
     asked = Counter((row.question.instruction, row.question.context) for row in rows)
     assert max(asked.values()) == 1
 
 
-def test_interfaces_are_no_modules() -> None:
+def test_interfaces_are_not_modules() -> None:
     bus = Document("interface bus_if; endinterface", "alpha", "bus.sv")
     user = Document("module user (input a);\nassign b = a;\nbus_if bus ();\nendmodule", "alpha", "user.sv")
-    rows = instruction_rows([bus, user, *core("alpha", 3), *core("gamma", 3)], ["gamma"], RawInstructions())
+    rows = select_questions([bus, user, *core("alpha", 3), *core("gamma", 3)], ["gamma"], Limits())
     answers = [row.question.response for row in rows if row.question.category == "instantiated_modules"]
     assert answers
     assert not any("bus_if" in answer for answer in answers)
@@ -117,27 +117,29 @@ def test_interfaces_are_no_modules() -> None:
 
 @pytest.mark.parametrize(("held_out", "side"), [("nobody", "held-out cores"), ("alpha", "training cores")])
 def test_no_rows_at_all(held_out: str, side: str) -> None:
-    with pytest.raises(NoInstructions, match=side):
-        instruction_rows(core("alpha", 5), [held_out], RawInstructions())
+    with pytest.raises(NoQuestions, match=side):
+        select_questions(core("alpha", 5), [held_out], Limits())
 
 
 def test_documentation_gives_no_rows() -> None:
     prose = [Document(each.text, each.source, "guide.md") for each in core("alpha", 5)]
-    with pytest.raises(NoInstructions, match="training cores"):
-        instruction_rows([*prose, *core("gamma", 5)], ["gamma"], RawInstructions())
+    with pytest.raises(NoQuestions, match="training cores"):
+        select_questions([*prose, *core("gamma", 5)], ["gamma"], Limits())
 
 
-def test_the_script_writes_the_licence_of_each_core(tmp_path: Path) -> None:
-    for document in [*core("alpha", 4), *core("gamma", 4)]:
+def test_a_set_of_questions_holds_out_cores_and_states_licences(tmp_path: Path) -> None:
+    for document in [*core("alpha", 90), *core("gamma", 4)]:
         path = tmp_path / document.source / document.path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(document.text)
-    domain = DomainCorpus(train=("alpha",), test=("gamma",))
-    job = RawJob(domain=domain, licences={"alpha": "MIT", "gamma": "ISC"})
-    (tmp_path / "params.json").write_text(job.model_dump_json())
-    command = [sys.executable, "scripts/instructions_raw.py", "--params", str(tmp_path / "params.json")]
-    command += ["--sources", str(tmp_path / "alpha"), "--sources", str(tmp_path / "gamma")]
-    command += ["--output", str(tmp_path / "raw.jsonl")]
-    subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}, check=True)
-    rows = [json.loads(line) for line in (tmp_path / "raw.jsonl").read_text().splitlines()]
-    assert {(row["source"], row["licence"]) for row in rows} == {("alpha", "MIT"), ("gamma", "ISC")}
+    corpus = Corpus(domain=DomainCorpus(train=("alpha",), test=("gamma",)))
+    options = Options(format="rtl").resolved("rtl", corpus)
+    assert options.sources == ("alpha", "gamma") and options.held_out == ("gamma",)
+    job = InstructionSetJob(name="rtl", licences={"alpha": "MIT", "gamma": "ISC"}, options=options)
+    folders = {name: tmp_path / name for name in options.sources}
+    counts = write_set(folders, InstructionSetJob.model_validate_json(job.model_dump_json()), tmp_path / "out")
+    assert min(counts.values()) > 0
+    for split, origin in (("train", ("alpha", "MIT")), ("validation", ("alpha", "MIT")), ("test", ("gamma", "ISC"))):
+        rows = [json.loads(line) for line in (tmp_path / "out" / f"{split}.jsonl").open()]
+        assert {(row["source"], row["licence"]) for row in rows} == {origin}
+        assert set(rows[0]) == {"input", "output", "category", "source", "licence", "group", "digest"}

@@ -159,14 +159,22 @@ def test_an_imported_source_is_shown_with_the_masks_that_its_encoding_has(
     write: Write, model: Path, tmp_path: Path
 ) -> None:
     rows = [question("How wide is a?", "wire a;"), question("left out", "by the encoding")]
-    folder = write("imported/x", train=rows, validation=[], test=[])
+    folder = write("instructions/x", train=rows, validation=[], test=[])
     ids = [1, 20, 21, 22, 2]
     encoded = write("encoded/x", validation=[], test=[])
     write_jsonl(
         encoded / "train.jsonl",
         [{"ids": ids, "mask": [0, 0, 1, 1, 1], "digest": rows[0]["digest"], "category": "c"}],
     )
-    inspect(folder, encoded, [folder / "test.jsonl"], model, job("imported/x", ("imported/x",)), tmp_path / "made", 1)
+    inspect(
+        folder,
+        encoded,
+        [folder / "test.jsonl"],
+        model,
+        job("instructions/x", ("instructions/x",)),
+        tmp_path / "made",
+        1,
+    )
     measures = orjson.loads((tmp_path / "made" / "measures.json").read_bytes())
     train = measures["sides"]["train"]
     assert (train["rows"], train["left out"], train["tokens"], train["trained"]) == (2, 1, 5, 3)
@@ -202,7 +210,7 @@ def imported(write: Write, count: int) -> tuple[Path, Path]:
         ]
         for side, rows in sides.items()
     }
-    return write("imported/y", **sides), write("encoded/y", **fitting)
+    return write("instructions/y", **sides), write("encoded/y", **fitting)
 
 
 def test_any_number_of_processes_and_any_pieces_make_the_same(
@@ -211,12 +219,12 @@ def test_any_number_of_processes_and_any_pieces_make_the_same(
     folder, encoded = imported(write, 20)
     texts = write("corpus", train=[document(f"text {number} {HELD}") for number in range(20)], test=[document(HELD)])
     tests = [folder / "test.jsonl", texts / "test.jsonl"]
-    for name, rows, ids in (("imported/y", folder, encoded), ("corpus", texts, None)):
+    for name, rows, ids in (("instructions/y", folder, encoded), ("corpus", texts, None)):
         made = []
         for workers, batch in ((1, 2**22), (1, 100), (3, 300)):
             monkeypatch.setattr("tapeout.inspection.scan.BATCH", batch)
             output = tmp_path / f"{workers}-{batch}-{len(name)}"
-            inspect(rows, ids, tests, model, job(name, ("imported/y", "corpus")), output, workers)
+            inspect(rows, ids, tests, model, job(name, ("instructions/y", "corpus")), output, workers)
             made.append({path.name: path.read_bytes() for path in output.iterdir()})
         assert made[0] == made[1] == made[2]
         train = orjson.loads(made[0]["measures.json"])["sides"]["train"]
@@ -225,7 +233,7 @@ def test_any_number_of_processes_and_any_pieces_make_the_same(
 
 def test_a_row_that_the_encoding_left_out_takes_no_place_in_the_view(write: Write, model: Path, tmp_path: Path) -> None:
     folder, encoded = imported(write, 9)
-    inspect(folder, encoded, [], model, job("imported/y", (), samples=6), tmp_path / "made", 1)
+    inspect(folder, encoded, [], model, job("instructions/y", (), samples=6), tmp_path / "made", 1)
     shown = [orjson.loads(line)["digest"] for line in (tmp_path / "made" / "samples.jsonl").read_bytes().splitlines()]
     known = [orjson.loads(line)["digest"] for line in (encoded / "train.jsonl").read_bytes().splitlines()]
     assert sorted(shown) == known and len(known) == 6
@@ -235,7 +243,7 @@ def test_an_encoded_row_of_no_row_is_named(write: Write, model: Path, tmp_path: 
     folder, encoded = imported(write, 9)
     write_jsonl(encoded / "test.jsonl", [{"ids": [1, 2], "mask": [0, 1], "digest": "0" * 64, "category": "c"}])
     with pytest.raises(MalformedRow, match="line 1: .*test.jsonl has no such row here"):
-        inspect(folder, encoded, [], model, job("imported/y", ()), tmp_path / "made", 1)
+        inspect(folder, encoded, [], model, job("instructions/y", ()), tmp_path / "made", 1)
     assert not (tmp_path / "made").exists()
 
 
