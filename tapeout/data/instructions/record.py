@@ -96,15 +96,14 @@ class Record:
 
 def _explained(error: ErrorDetails, value: Any, what: str) -> tuple[str, str]:
     """Return the reason, under which the row is counted, and a detail for the message."""
-    *parents, name = error["loc"] or (what,)
-    owner = ".".join(str(part) for part in parents if isinstance(part, str))
-    field = f"field {name!r} of {owner or what}" if isinstance(name, str) and error["loc"] else what
-    if isinstance(name, int):
-        field = f"an item of {owner}"
+    *parents, name = error["loc"] or ("",)
+    path = ".".join(str(part) for part in error["loc"][:-1] if isinstance(part, str))
+    owner = f"an item of {path}" if parents and isinstance(parents[-1], int) else path or what
+    field = f"an item of {path}" if isinstance(name, int) else f"field {name!r} of {owner}" if name else what
     kind = error["type"]
     if kind == "missing":
         there = _at(value, parents)
-        return f"{owner or what} has no field {name!r}", f"it has {_names(there)}"
+        return f"{owner} has no field {name!r}", f"it has {_names(there)}"
     if kind == "extra_forbidden":
         return "a field is unknown", repr(name)[:MAX_NAME_CHARACTERS]
     if kind == "bad_character":

@@ -153,7 +153,7 @@ def test_held_out_sources_give_the_test_rows_and_are_kept_out_of_training() -> N
     groups = {name: {each.group for each in members} for name, members in splits.items()}
     assert not groups["train"] & groups["validation"]
     # a training group, and a training question, that a held-out source has too
-    shared = [row(1, group="held 1"), row(2, question=HELD[0].question)]
+    shared = [row(2000, group="held 1"), row(2001, question=HELD[0].question)]
     after, _ = divide([*rows, *HELD, *shared], report, ("held",), **options)
     assert after == splits
     assert report.dropped == {"group or question of a held-out source": 2}
