@@ -140,38 +140,37 @@ import sys
 from pathlib import Path
 from benchmarks.made_up import write_rows
 from benchmarks.stopwatch import stopwatch
-from tapeout.config.imported import ImportJob
-from tapeout.data.instructions.import_report import Account
-from tapeout.data.instructions.parts import format_source
-from tapeout.data.instructions.source import import_source, rows_of
+import orjson
+from tapeout.config.instructions import InstructionSetJob
+from tapeout.data.instructions.instruction_set import rows_of, write_set
+from tapeout.data.instructions.report import ImportReport
 folder, made, workers, near = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 split = {"near_duplicates": near or 1}
-job = ImportJob.model_validate({
-    "source": "rows", "licence": "none", "template": None, "rows": {"format": "prompt_response", "split": split},
-})
+options = {"format": "prompt_response", "sources": ["rows"], "split": split}
+job = InstructionSetJob.model_validate({"name": "rows", "licences": {"rows": "none"}, "options": options})
 with stopwatch() as times:
     if near:
-        import_source(folder, job, made, workers)
+        write_set({"rows": folder}, job, made, workers)
     else:
         with made.open("wb") as stream:
-            for part in format_source(folder, job, rows_of, Account("stop"), workers):
-                stream.write(part.lines.content)
+            for row in rows_of({"rows": folder}, job, ImportReport("stop")):
+                stream.write(orjson.dumps(row.as_json("none"), option=orjson.OPT_APPEND_NEWLINE))
 print(*times)
 """
 
 
 def rows_tapeout(options: argparse.Namespace, folder: Path) -> Times:
-    """The part of the step ``imported`` that does what preprocess.py does; in the order of the file, not yet split."""
+    """The part of the step ``instructions`` that does what preprocess.py does; in the order of the file, not yet split."""
     return told("corpus", IMPORT, options.rows.parent, folder / "made.jsonl", options.workers, 0)
 
 
 def rows_split(options: argparse.Namespace, folder: Path) -> Times:
-    """The step ``imported``, near-duplicates left alone."""
+    """The step ``instructions`` without a search for near-duplicates."""
     return told("corpus", IMPORT, options.rows.parent, folder / "made", options.workers, 1)
 
 
 def rows_grouped(options: argparse.Namespace, folder: Path) -> Times:
-    """The step ``imported`` as it is by default."""
+    """The step ``instructions`` as it is by default."""
     return told("corpus", IMPORT, options.rows.parent, folder / "made", options.workers, 0.8)
 
 

@@ -72,7 +72,12 @@ def config(folder: Path) -> dict:
             "domain": {"train": ["alpha", "beta"], "test": ["gamma"]},
             "general": {"names": ["prose"], "include": ["*.txt"], "test_fraction": 0.2},
         },
-        "instructions": {"own": ["questions"], "splits": {"validation_share": 0.2}},
+        "instructions": {
+            "sets": {
+                "rtl": {"split": {"validation": 0.2}},
+                "questions": {"split": {"counts": "exact", "validation": 0.2}},
+            }
+        },
         "data_report": {"gates": {"contaminated": 0.1}},  # the modules are made up from few words, and so alike
         "tokenizer": {
             "source": "tiny-tokenizer",

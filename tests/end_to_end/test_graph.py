@@ -18,6 +18,8 @@ ARTIFACTS = [
     "corpus/general",
     "dapt/model",
     "data_report",
+    "encoded/questions",
+    "encoded/rtl",
     "eval_report",
     "evaluation/base/bits_per_byte.json",
     "evaluation/base/instruction_answers.json",
@@ -29,10 +31,10 @@ ARTIFACTS = [
     "gates.json",
     "inspected/corpus/domain",
     "inspected/corpus/general",
-    "inspected/instructions/splits",
-    "instructions/formatted.jsonl",
-    "instructions/raw.jsonl",
-    "instructions/splits",
+    "inspected/instructions/questions",
+    "inspected/instructions/rtl",
+    "instructions/questions",
+    "instructions/rtl",
     "nemo/base.nemo",
     "sft/model",
     "sources/alpha",
@@ -45,11 +47,14 @@ ARTIFACTS = [
 ]
 NO_NUMBER_COMES_FROM = {
     "data_report",
+    "encoded/questions",
+    "encoded/rtl",
     "eval_report",
     "gates.json",
     "inspected/corpus/domain",
     "inspected/corpus/general",
-    "inspected/instructions/splits",
+    "inspected/instructions/questions",
+    "inspected/instructions/rtl",
 }
 
 
@@ -103,15 +108,16 @@ def test_the_literal_slurm_command_resolves(fresh: Clone) -> None:
 
 
 def test_one_changed_source_is_cut_off_where_its_bytes_end(fresh: Clone) -> None:
-    target = "instructions_splits"
+    target = "encodings"
     first = fresh.run(target).built
     assert "sources/alpha" in first and "corpus/domain" not in first
     move = "import zipfile as z; p='tiny/alpha.zip'; o=z.ZipFile(p); f={n: o.read(n) for n in o.namelist()}; o.close()"
     write = "w=z.ZipFile(p,'w'); [w.writestr(z.ZipInfo(n), d + b'// end') for n, d in sorted(f.items())]; w.close()"
     subprocess.run([sys.executable, "-c", f"{move}; {write}"], cwd=fresh.root, check=True)
     run = fresh.run(target)
-    assert run.built == ["instructions/raw.jsonl", "sources/alpha"]  # comments ask no questions: the rest is cut off
-    fresh.edit("tapeout/data/instructions/splits.py", '"""Training,', '"""For training,')
+    built = run.built  # comments ask no questions, so the rows, and all that depends on them, stay
+    assert "instructions/rtl" in built and "encoded/rtl" not in built
+    fresh.edit("tapeout/data/instructions/split.py", '"""Training,', '"""For training,')
     assert fresh.run(target).nothing_done
 
 

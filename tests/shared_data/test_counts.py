@@ -14,7 +14,7 @@ def counts(report: dict) -> dict[str, int]:
 
 
 def test_openassistant_trees(built: Built) -> None:
-    report = built.report("imported/oasst-en-100")
+    report = built.report("instructions/oasst-en-100")
     assert report["read"] == {"files": 1, "trees": 100, "messages": 1167, "paths": 609}
     # 5 of the synthetic messages are roots, so that 95 trees are left
     assert counts(report) == {
@@ -23,7 +23,7 @@ def test_openassistant_trees(built: Built) -> None:
     }
     assert report["changed"] == {"last turn of the user cut": 146}
     assert report["rows"] == {"train": 424, "validation": 79, "test": 26}
-    rows = built.rows("imported/oasst-en-100")
+    rows = built.rows("instructions/oasst-en-100")
     groups = [{row["group"] for row in members} for members in rows.values()]
     assert sum(map(len, groups)) == len(set().union(*groups)) == 95
     for members in rows.values():
@@ -34,11 +34,11 @@ def test_openassistant_trees(built: Built) -> None:
 
 
 def test_xquad(built: Built) -> None:
-    report = built.report("imported/xquad-en")
+    report = built.report("instructions/xquad-en")
     assert report["read"] == {"files": 1, "articles": 48, "paragraphs": 240, "questions": 1190}
     assert counts(report) == {"row equal to another": 3}
     assert report["rows"] == {"train": 951, "validation": 178, "test": 58}
-    rows = built.rows("imported/xquad-en")
+    rows = built.rows("instructions/xquad-en")
     groups = [{row["group"] for row in members} for members in rows.values()]
     assert sum(map(len, groups)) == len(set().union(*groups)) == 48
     for row in (row for members in rows.values() for row in members):
@@ -49,7 +49,7 @@ def test_xquad(built: Built) -> None:
 
 
 def test_self_instruct(built: Built) -> None:
-    report = built.report("imported/self-instruct")
+    report = built.report("instructions/self-instruct")
     assert report["read"] == {"files": 1, "tasks": 175, "instances": 175}
     assert counts(report) == {}
     assert report["rows"] == {"train": 140, "validation": 26, "test": 9}
@@ -61,7 +61,7 @@ def test_self_instruct(built: Built) -> None:
 
 
 def test_eda_corpus(built: Built) -> None:
-    report = built.report("imported/eda-corpus-qa")
+    report = built.report("instructions/eda-corpus-qa")
     assert report["read"] == {"files": 1, "rows": 196}
     assert counts(report) == {"blank record": 788}
     assert report["rows"] == {"train": 156, "validation": 30, "test": 10}
@@ -70,7 +70,7 @@ def test_eda_corpus(built: Built) -> None:
         "groups joined by near-duplicates": 13,
         "rows in the largest cluster": 7,
     }
-    rows = [row for members in built.rows("imported/eda-corpus-qa").values() for row in members]
+    rows = [row for members in built.rows("instructions/eda-corpus-qa").values() for row in members]
     assert sum("\n" in row["input"] or "\n" in row["output"] for row in rows) == WITH_LINE_BREAKS
     assert not any("\ufeff" in row["input"] for row in rows)
 
@@ -92,13 +92,13 @@ def test_token_ids(built: Built) -> None:
         left_out: Counter[str] = Counter()
         for each in report.values():
             left_out.update({reason: found["count"] for reason, found in each["dropped"].items()})
-        totals = tuple(sum(each[figure] for each in report.values()) for figure in ("rows", "made shorter"))
+        totals = tuple(sum(each[figure] for each in report.values()) for figure in ("rows", "shortened"))
         counted[name] = (*totals, dict(left_out))
     assert counted == {
         "oasst-en-100": (
             230,
             65,
-            {"no answer within seq_length": 225, "the same as another row once made shorter": 74},
+            {"no answer within seq_length": 225, "the same as another row once shortened": 74},
         ),
         "xquad-en": (1187, 461, {}),
         "self-instruct": (158, 0, {"longer than seq_length": 17}),
@@ -108,20 +108,20 @@ def test_token_ids(built: Built) -> None:
 
 def test_the_data_report_counts_the_same_and_its_gates_are_passed(built: Built) -> None:
     report = built.report("data_report")
-    sides = report["sets"]["imported/oasst-en-100"]["sides"]
+    sides = report["sets"]["instructions/oasst-en-100"]["sides"]
     assert {side: (each["rows"], each["left out"]) for side, each in sides.items()} == {
         "train": (424, 232),
         "validation": (79, 48),
         "test": (26, 19),
     }
     drops = report["drops"]
-    assert drops["imported/eda-corpus-qa"] == {"kept": 196, "dropped": {"blank record": 788}, "changed": {}}
-    assert drops["encoded/xquad-en"] == {"kept": 1187, "dropped": {}, "changed": {"made shorter": 461}}
+    assert drops["instructions/eda-corpus-qa"] == {"kept": 196, "dropped": {"blank record": 788}, "changed": {}}
+    assert drops["encoded/xquad-en"] == {"kept": 1187, "dropped": {}, "changed": {"shortened": 461}}
     held = {
         (training, name): each["held"]
         for training, sets in report["contamination"].items()
         for name, each in sets.items()
     }
-    assert len(held) == 49 and not any(held.values())
+    assert len(held) == 56 and not any(held.values())
     assert all(gate["passed"] for gate in report["gates"])
     assert (built.results / "gates.json").is_file()

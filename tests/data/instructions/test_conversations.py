@@ -164,7 +164,10 @@ def test_messages_and_sharegpt_say_the_same(tmp_path: Path) -> None:
         ([], "the conversation is empty"),
         (["hello"], "an item of messages is not an object"),
         ([{"role": "user"}], "an item of messages has no field 'content'"),
-        ([{"role": "user", "content": [{"type": "text", "text": "x"}]}], "field 'content' of an item of messages is not a text"),
+        (
+            [{"role": "user", "content": [{"type": "text", "text": "x"}]}],
+            "field 'content' of an item of messages is not a text",
+        ),
         ([{"role": "tool", "content": "x"}], "a speaker is unknown"),
         ([{"role": "assistant", "content": "x"}], "does not begin with the user"),
         ([{"role": "user", "content": "x"}, {"role": "user", "content": "y"}], "two turns of one speaker"),

@@ -1,4 +1,4 @@
-"""Files that are right but odd, and wrong ones that take another way than those of test_bad_input."""
+"""Files that are odd but right, and bad ones that test_bad_input does not cover."""
 
 import gzip
 import json
@@ -11,7 +11,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from tapeout.data.instructions import pieces, reading
+from tapeout.data.instructions import reading
 from tapeout.data.instructions.report import BadRow, BrokenFile
 from tests.data.instructions.material import contents, make_set, write_lines
 from tests.data.instructions.test_bad_input import ROW
@@ -90,11 +90,7 @@ def test_titles_of_flat_questions(title: Any, good: bool, tmp_path: Path) -> Non
             contents(folder, "squad")
 
 
-@pytest.mark.parametrize("piece", [1, 200, 1 << 20])
-def test_an_empty_line_before_one_that_is_too_long_is_counted_wherever_pieces_end(
-    piece: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pieces, "PIECE", piece)
+def test_an_empty_line_before_one_that_is_too_long_is_counted(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     good = json.dumps(ROW)
     long = json.dumps({**ROW, "more": "x" * 300})

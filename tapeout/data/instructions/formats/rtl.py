@@ -23,6 +23,19 @@ from tapeout.data.rtl.limits import Limits
 ENVIRONMENT = "data"
 
 
+class RtlSplit(Split):
+    """Fractions of the rows from training cores; test rows come from the held-out cores."""
+
+    validation: float = Field(0.06, ge=0, lt=1, description="Fraction of the rows for validation.")
+    test: float = Field(0.0, ge=0, lt=1, description="Fraction of the rows of training cores for the test.")
+    conflicting_rows: Literal["keep", "stop"] = Field(
+        "stop", description="Rows with the same question and different answers: kept in one split, or an error."
+    )
+    near_duplicates: float = Field(
+        1, gt=0, le=1, description="Minimum similarity at which questions must share a split; at 1 only equal ones."
+    )
+
+
 class Options(FormatOptions, Limits):
     """Questions about the cores of the domain corpus; the held-out cores give the test rows."""
 
@@ -32,7 +45,7 @@ class Options(FormatOptions, Limits):
     )
     separator: str = Field("\n\n", description="Text between question and excerpt.")
     seed: int = Field(1234, description="Seed of the coin that decides whether the excerpt comes first.")
-    split: Split = Split(validation=0.06, test=0, conflicting_rows="stop", near_duplicates=1)
+    split: RtlSplit = RtlSplit()
 
     def resolved(self, name: str, corpus: Corpus) -> Self:
         """Fill in the cores; they are the sources."""
