@@ -25,6 +25,13 @@ RENAMED: dict[str, str] = {
     "evaluation.kept_generations": "evaluation.tasks.instruction_answers.kept_generations",
     "evaluation.generation_batch_rows": "evaluation.tasks.instruction_answers.generation_batch_rows",
     "evaluation.score_batch_tokens": "evaluation.tasks.*.score_batch_tokens: one for each task",
+    # tokenizer
+    "tokenizer.longest_piece": "tokenizer.max_piece_characters",
+    "tokenizer.smallest_count": "tokenizer.min_count",
+    "tokenizer.smallest_sources": "tokenizer.min_sources",
+    "tokenizer.general_rate": "tokenizer.max_general_rate",
+    "tokenizer.general_change": "tokenizer.max_general_change",
+    "tokenizer.digits": "tokenizer.allow_digits",
     # comparison
     "comparison.fractions": "comparison.floats",
     "comparison.restated": "comparison.ignored",

@@ -31,8 +31,7 @@ def extend_model(folder: Path, tokenizer: Path, job: BaseExtended) -> tuple[Llam
         the extended model and a report of what was done.
 
     Raises:
-        TokenizerMismatch: the tokenizer does not extend the model's own.
-        OldRowsChanged: a row that was there before came out different.
+        SurgeryError: the tokenizer does not extend the model's own, or an old row changed.
     """
     model = load(folder)
     before = model.state_dict()

@@ -1,4 +1,4 @@
-"""Extending a SentencePiece vocabulary with pieces of a domain."""
+"""Extend a SentencePiece vocabulary with pieces of a domain."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ class ModelFileMissing(TapeoutError):
 
 @dataclass(frozen=True)
 class Extension:
-    """An extended model and what is known about it.
+    """An extended model and statistics about it.
 
     Attributes:
-        model: bytes of the extended SentencePiece model.
+        model: content of the extended model's file.
         pieces: the new pieces in the order of their ids.
-        uses: occurrences in the domain training text when it is cut by the finished model; a piece that is only a
-            step towards longer ones may have few or none.
-        domain_tokens: tokens of the domain training text, before.
-        general_tokens: tokens of the general training text, before.
+        uses: occurrences in the domain training text with the extended model; a piece that is only a step towards
+            longer ones may have few or none.
+        domain_tokens: tokens of the domain training text with the base model.
+        general_tokens: tokens of the general training text with the base model.
     """
 
     model: bytes
@@ -52,11 +52,11 @@ def model_in_source(folder: Path, name: str) -> bytes:
     if len(archives) == 1:
         for _, content in read_archive(archives[0], lambda member, size: member == name):
             return content
-    files = ", ".join(path.name for path in sorted(folder.iterdir())) or "nothing"
+    files = ", ".join(path.name for path in sorted(folder.iterdir())) or "none"
     raise ModelFileMissing(
-        f"The source {folder.name} has no file {name}, neither in its folder nor in its archive (its files: {files}).",
-        "Set tokenizer.source to the source with the base tokenizer, and tokenizer.model_file to the model's "
-        "path in that source's folder or inside its one archive.",
+        f"The source {folder.name} has no file {name}, neither in its folder nor in its archive (files: {files}).",
+        "Set tokenizer.source to the source of the base tokenizer, and tokenizer.model_file to the model's path in "
+        "that source's folder or in its one archive.",
     )
 
 
@@ -66,32 +66,32 @@ def extend_vocabulary(
     """Continue the base model's merges on the domain text; see ``continue_merges``.
 
     Args:
-        base: bytes of the base SentencePiece model.
+        base: content of the base model's file.
         domain: training texts by source.
         general: training texts by source.
         job: the parameters.
-        threads: threads for encoding; they change nothing in the result.
+        threads: threads for encoding; the result does not depend on them.
 
     Raises:
-        UnsupportedModel: merges cannot be continued on the base model.
-        TooFewPieces: the domain text does not hold enough pieces.
+        UnsupportedModel: merges of the base model cannot be continued.
+        TooFewPieces: the domain text does not have enough pieces.
     """
     ranks = merge_ranks(parse(base))
-    model = SentencePieceEncoder(base)
-    domain_words = count_words(model, domain, threads)
-    general_words = count_words(model, general, threads)
+    encoder = SentencePieceEncoder(base)
+    domain_words = count_words(encoder, domain, threads)
+    general_words = count_words(encoder, general, threads)
     limits = Limits(
-        allowed=lambda piece: is_allowed(piece, job.longest_piece, job.digits),
-        count=job.smallest_count,
-        sources=min(job.smallest_sources, len(domain)),
-        general=job.general_rate * general_words.tokens,
+        is_allowed=lambda piece: is_allowed(piece, job.max_piece_characters, job.allow_digits),
+        min_count=job.min_count,
+        min_sources=min(job.min_sources, len(domain)),
+        max_general=job.max_general_rate * general_words.tokens,
     )
-    cut = Segmentation(domain_words, ranks)
-    pieces = continue_merges(cut, Segmentation(general_words, ranks), ranks, job.new_pieces, limits)
+    segmentation = Segmentation(domain_words, ranks)
+    pieces = continue_merges(segmentation, Segmentation(general_words, ranks), ranks, job.new_pieces, limits)
     extended = extend(base, [new.piece for new in pieces])
-    return Extension(extended, pieces, cut.uses(), domain_words.tokens, general_words.tokens)
+    return Extension(extended, pieces, segmentation.uses(), domain_words.tokens, general_words.tokens)
 
 
-def is_allowed(piece: str, longest: int, digits: bool) -> bool:
-    """Whether a string may be a piece, by length and characters (that it crosses no word is seen to before)."""
-    return len(piece) <= longest and (digits or not any(character.isdigit() for character in piece))
+def is_allowed(piece: str, max_characters: int, digits: bool) -> bool:
+    """Return whether a string may be a piece, by its length and characters; ``words`` keeps pieces inside words."""
+    return len(piece) <= max_characters and (digits or not any(character.isdigit() for character in piece))

@@ -1,35 +1,22 @@
-"""What must hold for an extended vocabulary before anything is trained with it (F25)."""
+"""Checks of an extended vocabulary before anything is trained with it, and the report about it."""
 
 import hashlib
 from dataclasses import asdict, dataclass
+from typing import Any
 
-from tapeout.encoder.sentencepiece import PieceFacts, SentencePieceEncoder
+from tapeout.config.tokenizer import Tokenizer
+from tapeout.encoder.sentencepiece import SentencePieceEncoder
 from tapeout.errors import TapeoutError
+from tapeout.tokenizer.extension import Extension
 
 
-class BasePieceChanged(TapeoutError):
-    """A piece of the base model has another id, text, score or kind in the extended one."""
-
-
-class VocabularySizeNotMultiple(TapeoutError):
-    """The vocabulary would be padded with rows that no token has."""
-
-
-class RoundTripBroken(TapeoutError):
-    """Decoding what was encoded does not give the text back."""
-
-
-class DomainTokensNotLower(TapeoutError):
-    """The extension saves nothing on domain text."""
-
-
-class GeneralTokensChanged(TapeoutError):
-    """The extension changes how general text is cut by more than allowed."""
+class GateFailed(TapeoutError):
+    """The extended vocabulary fails one of its gates."""
 
 
 @dataclass(frozen=True)
 class Efficiency:
-    """Tokens of a test corpus with the base and the extended model; special tokens are not counted."""
+    """Tokens of a test corpus with the base and the extended model, special tokens not counted."""
 
     documents: int
     bytes: int
@@ -42,12 +29,63 @@ class Efficiency:
         return self.tokens_after / self.tokens_before - 1
 
     def as_dict(self) -> dict[str, float]:
-        """All figures, tokens per UTF-8 byte among them."""
+        """Return all figures, including tokens per UTF-8 byte."""
         return asdict(self) | {
             "tokens_per_byte_before": self.tokens_before / self.bytes,
             "tokens_per_byte_after": self.tokens_after / self.bytes,
             "change": self.change,
         }
+
+
+def check(
+    base: bytes, extension: Extension, domain: list[str], general: list[str], job: Tokenizer, threads: int
+) -> dict[str, Any]:
+    """Pass the extended model through all gates, on text that it was not made from.
+
+    Args:
+        base: content of the base model's file.
+        extension: the extended model.
+        domain: test texts of the domain.
+        general: general test texts.
+        job: the parameters.
+        threads: threads for encoding; the result does not depend on them.
+
+    Returns:
+        the report: tokens per byte before and after, the figures of the gates, and every new piece.
+
+    Raises:
+        GateFailed: the model fails a gate.
+    """
+    before, after = SentencePieceEncoder(base), SentencePieceEncoder(extension.model)
+    check_base_pieces(before, after)
+    check_size(after, job.multiple)
+    round_trip = {
+        "domain": check_round_trip(before, after, domain, job.samples),
+        "general": check_round_trip(before, after, general, job.samples),
+    }
+    on_domain, on_general = measure(before, after, domain, threads), measure(before, after, general, threads)
+    check_efficiency(on_domain, on_general, job.max_general_change)
+    return {
+        "vocabulary": {"base": before.size, "extended": after.size, "multiple": job.multiple},
+        "train": {"domain_tokens": extension.domain_tokens, "general_tokens": extension.general_tokens},
+        "test": {"domain": on_domain.as_dict(), "general": on_general.as_dict()},
+        "gates": {
+            "base_pieces_unchanged": before.size,
+            "round_trip": round_trip,
+            "general_change": {"value": on_general.change, "limit": job.max_general_change},
+            "domain_change": on_domain.change,
+        },
+        "pieces": [
+            {
+                "id": before.size + index,
+                "piece": new.piece,
+                "count": new.count,
+                "general": new.general,
+                "uses": extension.uses[new.piece],
+            }
+            for index, new in enumerate(extension.pieces)
+        ],
+    }
 
 
 def measure(base: SentencePieceEncoder, extended: SentencePieceEncoder, texts: list[str], threads: int) -> Efficiency:
@@ -57,76 +95,69 @@ def measure(base: SentencePieceEncoder, extended: SentencePieceEncoder, texts: l
 
 
 def count_tokens(model: SentencePieceEncoder, texts: list[str], threads: int) -> int:
-    """Pieces of all texts together."""
-    return sum(len(ids) for ids in model.encode_batch(texts, threads))
+    """Return the number of tokens of all texts together."""
+    return sum(map(len, model.encode_batch(texts, threads)))
 
 
 def check_base_pieces(base: SentencePieceEncoder, extended: SentencePieceEncoder) -> None:
-    """Raise ``BasePieceChanged`` unless the extended model begins with exactly the base model's pieces."""
+    """Raise ``GateFailed`` unless the extended model begins with exactly the base model's pieces."""
     for index in range(base.size):
-        before, after = described(base, index), described(extended, index)
+        before, after = base.describe(index), extended.describe(index) if index < extended.size else None
         if before != after:
-            raise BasePieceChanged(
+            raise GateFailed(
                 f"Piece {index} is {before} in the base model and {after} in the extended one.",
-                "Only append pieces; every trained row of the model hangs on its id.",
+                "Only append pieces: the model's trained rows are addressed by id.",
             )
 
 
-def described(model: SentencePieceEncoder, index: int) -> PieceFacts | None:
-    """Text, score and kind of a piece; None beyond the end."""
-    if index >= model.size:
-        return None
-    return model.describe(index)
-
-
 def check_size(extended: SentencePieceEncoder, multiple: int) -> None:
-    """Raise ``VocabularySizeNotMultiple`` unless the vocabulary divides evenly (F20, F21)."""
-    size = extended.size
-    if size % multiple:
-        raise VocabularySizeNotMultiple(
-            f"The extended vocabulary has {size} pieces, not a multiple of {multiple}.",
-            f"Add {multiple - size % multiple} to tokenizer.new_pieces, or subtract {size % multiple}.",
+    """Raise ``GateFailed`` unless the vocabulary divides evenly, so that no padding rows are needed."""
+    excess = extended.size % multiple
+    if excess:
+        raise GateFailed(
+            f"The extended vocabulary has {extended.size} pieces, not a multiple of {multiple}.",
+            f"Add {multiple - excess} to tokenizer.new_pieces, or subtract {excess}.",
         )
 
 
 def check_round_trip(
     base: SentencePieceEncoder, extended: SentencePieceEncoder, texts: list[str], samples: int
 ) -> dict[str, int]:
-    """Decode encoded documents back; a sample that depends on the documents' content only.
+    """Check that encoded documents decode to the same text, on a sample that depends on the documents' content only.
 
-    A text that the base model does not give back either (one that holds SentencePiece's own word mark) says nothing
-    about the extension: it is counted, not judged.
+    A text that the base model does not give back either (one with SentencePiece's own word mark) says nothing about the
+    extension: it is counted, not judged.
 
     Returns:
         numbers of documents checked and of those that the base model itself changes.
 
     Raises:
-        RoundTripBroken: the extended model loses what the base model keeps.
+        GateFailed: the extended model loses what the base model keeps.
     """
-    chosen = sorted(texts, key=lambda text: hashlib.sha256(text.encode()).digest())[:samples]
-    beyond_base = 0
-    for text in chosen:
+    sample = sorted(texts, key=lambda text: hashlib.sha256(text.encode()).digest())[:samples]
+    changed_by_base = 0
+    for text in sample:
         if base.decode(base.encode(text)) != text:
-            beyond_base += 1
+            changed_by_base += 1
         elif extended.decode(extended.encode(text)) != text:
-            raise RoundTripBroken(
-                f"A document of {len(text)} characters is not given back; it begins with {text[:60]!r}.",
-                "Look at the new pieces in the tokenizer's report; none may hold unusual white space.",
+            raise GateFailed(
+                f"A document of {len(text)} characters does not survive encoding and decoding; it begins with "
+                f"{text[:60]!r}.",
+                "Check the new pieces in the tokenizer's report; none may contain unusual white space.",
             )
-    return {"documents": len(chosen), "changed_by_base": beyond_base}
+    return {"documents": len(sample), "changed_by_base": changed_by_base}
 
 
-def check_efficiency(domain: Efficiency, general: Efficiency, largest_change: float) -> None:
-    """Raise ``DomainTokensNotLower`` or ``GeneralTokensChanged`` when the extension does not do what it is for."""
+def check_efficiency(domain: Efficiency, general: Efficiency, max_change: float) -> None:
+    """Raise ``GateFailed`` unless domain text takes fewer tokens and general text about as many as before."""
     if domain.tokens_after >= domain.tokens_before:
-        raise DomainTokensNotLower(
+        raise GateFailed(
             f"The domain test text has {domain.tokens_after} tokens after the extension and "
             f"{domain.tokens_before} before.",
-            "Train the extension on text that is more like the test text.",
+            "Train the extension on text that resembles the test text more.",
         )
-    if abs(general.change) > largest_change:
-        raise GeneralTokensChanged(
-            f"The token count of the general test text changes by {general.change:+.2%}, more than "
-            f"{largest_change:.2%}.",
-            "Lower tokenizer.general_rate, so that pieces common in general text are left out.",
+    if abs(general.change) > max_change:
+        raise GateFailed(
+            f"The token count of the general test text changes by {general.change:+.2%}, more than {max_change:.2%}.",
+            "Lower tokenizer.max_general_rate, so that pieces common in general text are left out.",
         )

@@ -1,4 +1,4 @@
-"""Continued BPE: what SentencePiece would have merged next, had its training gone on with the domain text."""
+"""Continued BPE: the merges that SentencePiece would make next if its training continued on the domain text."""
 
 import heapq
 from collections import Counter, defaultdict
@@ -11,7 +11,7 @@ from tapeout.tokenizer.words import Word, Words
 
 
 class TooFewPieces(TapeoutError):
-    """The domain text does not hold as many new pieces as asked for."""
+    """The domain text has fewer new pieces than requested."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,9 @@ class NewPiece:
     """A piece chosen for the extended vocabulary.
 
     Attributes:
-        piece: the string, word mark included.
-        count: its occurrences in the domain text when it was chosen.
-        general: its occurrences in the general text at that moment.
+        piece: the string, including the word mark.
+        count: occurrences in the domain text when it was chosen.
+        general: occurrences in the general text when it was chosen.
     """
 
     piece: str
@@ -31,25 +31,25 @@ class NewPiece:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a string must satisfy to become a piece.
+    """Conditions on a new piece.
 
     Attributes:
-        allowed: by its characters.
-        count: fewest occurrences in the domain text.
-        sources: fewest sources of the domain text that it occurs in.
-        general: most occurrences in the general text.
+        is_allowed: whether its characters are allowed.
+        min_count: minimum occurrences in the domain text.
+        min_sources: minimum number of sources of the domain text in which it occurs.
+        max_general: maximum occurrences in the general text.
     """
 
-    allowed: Callable[[str], bool]
-    count: int
-    sources: int
-    general: float
+    is_allowed: Callable[[str], bool]
+    min_count: int
+    min_sources: int
+    max_general: float
 
 
 class Segmentation:
-    """A corpus's words, cut by a growing list of merges, with the counts of all neighbouring pairs.
+    """The words of a corpus, segmented by a growing list of merges, with the counts of all neighbouring pairs.
 
-    A pair is known by its concatenation, because SentencePiece merges by the string and not by its two halves.
+    A pair is identified by its concatenation, because SentencePiece merges by the string, not by its two halves.
     """
 
     def __init__(self, words: Words, ranks: dict[str, int]) -> None:
@@ -58,25 +58,25 @@ class Segmentation:
         self.counts = [words.counts[word] for word in self.words]
         self.sources = [words.sources[word] for word in self.words]
         self.pairs: Counter[str] = Counter()
-        self.places: defaultdict[str, set[int]] = defaultdict(set)
+        self.words_with: defaultdict[str, set[int]] = defaultdict(set)
         for index in range(len(self.words)):
             self._count(index, 1)
 
     def merge(self, piece: str) -> set[str]:
-        """Apply a new piece (already in ``ranks``) wherever it occurs; return the pairs that this made."""
-        made: set[str] = set()
-        for index in self.places.pop(piece, set()):
+        """Apply a new piece (already in ``ranks``) wherever it occurs; return the new pairs."""
+        new_pairs: set[str] = set()
+        for index in self.words_with.pop(piece, set()):
             after = merged(self.words[index], self.ranks)
             if after != self.words[index]:
                 self._count(index, -1)
                 self.words[index] = after
-                made.update(self._count(index, 1))
-        return made
+                new_pairs.update(self._count(index, 1))
+        return new_pairs
 
     def occurs_in(self, pair: str, sources: int) -> bool:
-        """Whether the pair occurs in at least so many sources as the words now stand."""
+        """Return whether the pair occurs in at least ``sources`` sources in the current segmentation."""
         seen = 0
-        for index in self.places[pair]:
+        for index in self.words_with[pair]:
             if seen | self.sources[index] != seen and pair in neighbours(self.words[index]):
                 seen |= self.sources[index]
                 if seen.bit_count() >= sources:
@@ -84,7 +84,7 @@ class Segmentation:
         return False
 
     def uses(self) -> Counter[str]:
-        """Occurrences of every piece as the words now stand."""
+        """Return the occurrences of every piece in the current segmentation."""
         uses: Counter[str] = Counter()
         for word, count in zip(self.words, self.counts, strict=True):
             for piece in word:
@@ -92,27 +92,27 @@ class Segmentation:
         return uses
 
     def _count(self, index: int, sign: int) -> list[str]:
-        """Add or take away one word's pairs; places are only ever added, and looked at again when used."""
+        """Add or subtract the pairs of one word; ``words_with`` only grows, and is checked again when it is used."""
         pairs = list(neighbours(self.words[index]))
         for pair in pairs:
             self.pairs[pair] += sign * self.counts[index]
             if sign > 0:
-                self.places[pair].add(index)
+                self.words_with[pair].add(index)
         return pairs
 
 
 def neighbours(word: Word) -> Iterator[str]:
-    """Concatenations of all neighbouring pieces."""
+    """Yield the concatenations of all neighbouring pieces."""
     return (left + right for left, right in pairwise(word))
 
 
 def merged(word: Word, ranks: dict[str, int]) -> Word:
-    """The word after all merges that ``ranks`` allows, in SentencePiece's order: lowest rank, then leftmost."""
+    """Return the word after all merges in ``ranks``, in SentencePiece's order: lowest rank first, then leftmost."""
     while len(word) > 1:
-        best, place = min((ranks.get(pair, len(ranks)), place) for place, pair in enumerate(neighbours(word)))
+        best, left = min((ranks.get(pair, len(ranks)), left) for left, pair in enumerate(neighbours(word)))
         if best == len(ranks):
             break
-        word = (*word[:place], word[place] + word[place + 1], *word[place + 2 :])
+        word = (*word[:left], word[left] + word[left + 1], *word[left + 2 :])
     return word
 
 
@@ -121,46 +121,48 @@ def continue_merges(
 ) -> list[NewPiece]:
     """Choose new pieces greedily: the most frequent pair of the domain text first, of equals the smaller string.
 
-    A pair that is beyond the limits when its turn comes is passed over for good. The limit on general text keeps that
-    text cut as before (F17); the one on sources leaves out names that only one design uses, which would be rows of
-    the model that no other design trains or needs. Both segmentations follow every choice, so that later counts are
-    those that SentencePiece will really see. The result depends on no order but that of the strings (F24).
+    A pair beyond the limits when its turn comes is rejected for good. The limit on general text preserves its
+    tokenization; the limit on sources excludes names that only one design uses, whose rows no other design would train
+    or need. Both segmentations are updated after every choice, so that later counts are those that SentencePiece will
+    see. The result depends on no order but that of the strings.
 
     Args:
-        domain: segmentation of the domain training text; changed.
-        general: segmentation of the general training text; changed.
-        ranks: merge order, shared with both segmentations; the new pieces are added at its end.
+        domain: segmentation of the domain training text; modified.
+        general: segmentation of the general training text; modified.
+        ranks: merge order, shared with both segmentations; the new pieces are appended.
         wanted: number of pieces.
-        limits: what a pair must satisfy.
+        limits: conditions on a pair.
 
     Raises:
-        TooFewPieces: the pairs run out.
+        TooFewPieces: there are not enough pairs.
     """
-    queue = [(-count, pair) for pair, count in domain.pairs.items() if count >= limits.count and limits.allowed(pair)]
+    queue = [
+        (-count, pair) for pair, count in domain.pairs.items() if count >= limits.min_count and limits.is_allowed(pair)
+    ]
     heapq.heapify(queue)
     chosen: list[NewPiece] = []
-    passed: set[str] = set()
+    rejected: set[str] = set()
     while len(chosen) < wanted:
         if not queue:
             raise TooFewPieces(
-                f"The domain text holds only {len(chosen)} of the {wanted} new pieces asked for.",
-                "Ask for fewer (tokenizer.new_pieces), loosen tokenizer.smallest_count, smallest_sources or "
-                "general_rate, or add domain text.",
+                f"The domain text has only {len(chosen)} of the {wanted} requested new pieces.",
+                "Lower tokenizer.new_pieces, relax tokenizer.min_count, min_sources or max_general_rate, or add "
+                "domain text.",
             )
         negative, pair = heapq.heappop(queue)
         count = domain.pairs[pair]
-        if pair in passed or pair in ranks or count < limits.count:
+        if pair in rejected or pair in ranks or count < limits.min_count:
             continue
         if count != -negative:
             heapq.heappush(queue, (-count, pair))
             continue
-        if general.pairs[pair] > limits.general or not domain.occurs_in(pair, limits.sources):
-            passed.add(pair)
+        if general.pairs[pair] > limits.max_general or not domain.occurs_in(pair, limits.min_sources):
+            rejected.add(pair)
             continue
         ranks[pair] = len(ranks)
         chosen.append(NewPiece(pair, count, general.pairs[pair]))
         general.merge(pair)
-        for made in domain.merge(pair):
-            if domain.pairs[made] >= limits.count and made not in passed and limits.allowed(made):
-                heapq.heappush(queue, (-domain.pairs[made], made))
+        for new in domain.merge(pair):
+            if domain.pairs[new] >= limits.min_count and new not in rejected and limits.is_allowed(new):
+                heapq.heappush(queue, (-domain.pairs[new], new))
     return chosen

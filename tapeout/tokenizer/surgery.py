@@ -1,4 +1,4 @@
-"""New rows for new pieces."""
+"""Embedding surgery: rows for new pieces, with all old rows unchanged."""
 
 import torch
 from torch import Tensor
@@ -7,50 +7,46 @@ from tapeout.encoder.vocabulary import encoder_without_prefix, parse, piece_text
 from tapeout.errors import TapeoutError
 
 
-class TokenizerMismatch(TapeoutError):
-    """The extended tokenizer does not extend the one that the model was trained with."""
-
-
-class OldRowsChanged(TapeoutError):
-    """A row of a piece that was there before is not bit for bit the same."""
+class SurgeryError(TapeoutError):
+    """The tokenizer does not extend that of the model, or a row of an old piece changed."""
 
 
 def parts_of_new_pieces(base: bytes, extended: bytes) -> list[list[int]]:
-    """For each new piece, the ids of the parts that the base model cuts it into.
+    """Return for each new piece the ids into which the base model splits it.
 
-    The piece's own text is cut, with no space put before it: the dummy prefix would average a piece from the middle
-    of a word as if it began one, and give a word-initial piece a second word mark (F14).
+    The piece's own text is split, without a space before it: the dummy prefix would average a piece from the middle of
+    a word as if it began one, and give a word-initial piece a second word mark.
 
     Raises:
-        TokenizerMismatch: the extended model does not begin with the base model's pieces.
+        SurgeryError: the extended model does not begin with the base model's pieces.
     """
     before, after = parse(base).pieces, parse(extended).pieces
     if list(after[: len(before)]) != list(before):
-        raise TokenizerMismatch(
+        raise SurgeryError(
             "The extended tokenizer does not begin with the pieces of the model's own tokenizer.",
-            "Extend the tokenizer that the base model was trained with (F11).",
+            "Extend the tokenizer that the base model was trained with.",
         )
     model = encoder_without_prefix(base)
     return [model.encode(piece_text(piece.piece)) for piece in after[len(before) :]]
 
 
 def mean_rows(rows: Tensor, parts: list[list[int]]) -> Tensor:
-    """Rows [v, d] with one row more for each new piece: the mean of its parts' rows."""
+    """Return rows [v, d] with one more row for each new piece: the mean of the rows of its parts."""
     new = [rows[ids].mean(0) for ids in parts]
     return torch.cat([rows, torch.stack(new)]) if new else rows.clone()
 
 
 def zero_rows(rows: Tensor, parts: list[list[int]]) -> Tensor:
-    """Rows [v, d] with one row of zeros more for each new piece."""
+    """Return rows [v, d] with one more row of zeros for each new piece."""
     return torch.cat([rows, rows.new_zeros(len(parts), rows.shape[1])])
 
 
 def check_old_rows(before: dict[str, Tensor], after: dict[str, Tensor]) -> None:
-    """Raise ``OldRowsChanged`` unless every tensor begins, bit for bit, with what it was before."""
+    """Raise ``SurgeryError`` unless every tensor begins, bit for bit, with its old rows."""
     for name, old in before.items():
         new = after[name][: len(old)].contiguous()
         if not torch.equal(old.contiguous().view(torch.uint8), new.view(torch.uint8)):
-            raise OldRowsChanged(
-                f"{name} is not bit for bit the base model's in its first {len(old)} rows.",
-                "Only append rows; do not convert, sort or renormalise the old ones.",
+            raise SurgeryError(
+                f"{name} differs from the base model in its first {len(old)} rows.",
+                "Only append rows; do not convert, sort or renormalize the old ones.",
             )

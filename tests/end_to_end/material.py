@@ -84,9 +84,9 @@ def config(folder: Path) -> dict:
             "model_file": "tiny.model",
             "new_pieces": 48,
             "multiple": 8,
-            "smallest_count": 3,
-            "general_rate": 0.01,
-            "general_change": 0.2,
+            "min_count": 3,
+            "max_general_rate": 0.01,
+            "max_general_change": 0.2,
         },
         "base": {
             "hidden": 32,

@@ -48,5 +48,5 @@ GENERAL = {"prose": PROSE * 5}
 
 def job(**changes: float) -> Tokenizer:
     """Parameters for texts of this size."""
-    settings = {"new_pieces": 24, "multiple": 4, "smallest_count": 3, "smallest_sources": 2, "general_rate": 1e-3}
-    return Tokenizer.model_validate(settings | {"general_change": 0.05, "samples": 8} | changes)
+    settings = {"new_pieces": 24, "multiple": 4, "min_count": 3, "min_sources": 2, "max_general_rate": 1e-3}
+    return Tokenizer.model_validate(settings | {"max_general_change": 0.05, "samples": 8} | changes)

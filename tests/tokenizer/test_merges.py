@@ -47,10 +47,10 @@ def test_pieces_respect_the_limits() -> None:
     chosen = extend_vocabulary(BASE, DOMAIN, GENERAL, job(), threads=1).pieces
     counts = [new.count for new in chosen]
     assert len(chosen) == len({new.piece for new in chosen}) == job().new_pieces
-    assert counts == sorted(counts, reverse=True) and counts[-1] >= job().smallest_count
+    assert counts == sorted(counts, reverse=True) and counts[-1] >= job().min_count
     for new in chosen:
         assert new.piece not in ranks
-        assert 2 <= len(new.piece) <= job().longest_piece
+        assert 2 <= len(new.piece) <= job().max_piece_characters
         assert "▁" not in new.piece[1:] and not any(map(str.isspace, new.piece))
         assert not any(map(str.isdigit, new.piece))
 
@@ -58,7 +58,7 @@ def test_pieces_respect_the_limits() -> None:
 def test_common_general_pieces_are_left_out() -> None:
     general = {"prose": ["module logic posedge clk_i"]}
     free = extend_vocabulary(BASE, DOMAIN, GENERAL, job(), threads=1).pieces
-    held = extend_vocabulary(BASE, DOMAIN, general, job(general_rate=1e-4), threads=1).pieces
+    held = extend_vocabulary(BASE, DOMAIN, general, job(max_general_rate=1e-4), threads=1).pieces
     assert any("logic" in new.piece for new in free)
     assert all(new.general == 0 for new in held)
     assert not any("logic" in new.piece for new in held)
@@ -66,7 +66,7 @@ def test_common_general_pieces_are_left_out() -> None:
 
 def test_names_of_a_single_source_are_left_out() -> None:
     def pieces(sources: int) -> str:
-        chosen = extend_vocabulary(BASE, DOMAIN, GENERAL, job(smallest_sources=sources), threads=1).pieces
+        chosen = extend_vocabulary(BASE, DOMAIN, GENERAL, job(min_sources=sources), threads=1).pieces
         return " ".join(new.piece for new in chosen)
 
     assert "zqx" in pieces(1)
@@ -74,7 +74,7 @@ def test_names_of_a_single_source_are_left_out() -> None:
 
 
 def test_asking_for_too_many_pieces_is_named() -> None:
-    with pytest.raises(TooFewPieces, match="of the 100000 new pieces"):
+    with pytest.raises(TooFewPieces, match="of the 100000 requested new pieces"):
         extend_vocabulary(BASE, DOMAIN, GENERAL, job(new_pieces=100000), threads=1)
 
 

@@ -23,13 +23,13 @@ def test_bad_corpora_are_named(tmp_path: Path) -> None:
     with pytest.raises(MalformedRow, match="line 2"):
         read_texts(path)
     path.write_text('{"text":""}\n')
-    with pytest.raises(EmptyCorpus, match="corpus.jsonl holds no text"):
+    with pytest.raises(EmptyCorpus, match="corpus.jsonl has no text"):
         read_texts(path)
 
 
 @pytest.mark.parametrize("archive", ["x-1-py3-none-any.whl", "x.zip"])
 def test_the_model_is_found_in_the_archive_or_its_absence_named(tmp_path: Path, archive: str) -> None:
-    with pytest.raises(ModelFileMissing, match=r"no file a/b\.model.*files: nothing"):
+    with pytest.raises(ModelFileMissing, match=r"no file a/b\.model.*files: none"):
         model_in_source(tmp_path, "a/b.model")
     with zipfile.ZipFile(tmp_path / archive, "w") as opened:
         opened.writestr("a/b.model", b"bytes")

@@ -1,9 +1,9 @@
-"""Cutting short excerpts out of RTL modules: whole headers, runs of ports, runs of declarations and instances.
+"""Short excerpts of RTL modules: whole headers, sequences of ports, sequences of declarations and instances.
 
-An excerpt is real source text, reduced to what a parse needs: comments are removed and blank space is evened out.
-Excerpts with a macro or a compiler directive are left out, because their meaning depends on what is not shown. The
-first parse only finds where things begin and end; facts come from a parse of the excerpt alone (``tapeout.data.rtl.facts``),
-so that an answer is true of exactly the text that a row shows.
+An excerpt is real source text without comments and with normalized white space. Excerpts with a macro or a compiler
+directive are left out, because their meaning depends on text that is not shown. The first parse only locates the
+pieces; facts come from a parse of the excerpt alone (``tapeout.data.rtl.facts``), so that an answer is true of exactly
+the text that a row shows.
 """
 
 import re
@@ -28,7 +28,7 @@ DECLARATIONS = (
 
 
 class Shape(Enum):
-    """What an excerpt is, with the text that makes it a module of its own (before, after)."""
+    """Kind of an excerpt; the value is the text before and after it that makes it a complete module."""
 
     HEADER = ("", "\nendmodule\n")
     PORTS = ("module excerpt (\n", "\n);\nendmodule\n")
@@ -37,11 +37,11 @@ class Shape(Enum):
 
 @dataclass(frozen=True)
 class Excerpt:
-    """A piece of one module.
+    """A part of one module.
 
     Attributes:
         text: cleaned source text.
-        shape: what it is.
+        shape: kind of the excerpt.
         module: name of the module.
     """
 
@@ -56,9 +56,9 @@ class Excerpt:
 
 
 def parse(text: str) -> tuple[SyntaxTree, list[Any]]:
-    """Parse a SystemVerilog text by itself; return the tree and the top-level members.
+    """Parse a SystemVerilog text and return the tree and its top-level members.
 
-    Includes are blanked first: the parser would look for the files on this machine.
+    Includes are blanked first: the parser would search the file system for them.
     """
     tree = SyntaxTree.fromText(without_includes(text), SourceManager())
     root: Any = tree.root
@@ -66,41 +66,43 @@ def parse(text: str) -> tuple[SyntaxTree, list[Any]]:
 
 
 def without_includes(text: str) -> str:
-    """Blank the ``include`` directives; everything else keeps its place, counted in UTF-8 bytes."""
+    """Replace ``include`` directives by spaces; all other text keeps its offset in UTF-8 bytes."""
     return INCLUDE.sub(lambda match: " " * len(match.group().encode()), text)
 
 
-def cut(text: str, characters: int, items: int) -> Iterator[Excerpt]:
-    """Yield the excerpts of all modules in a text, in source order; they do not overlap.
+def cut(text: str, max_characters: int, max_items: int) -> Iterator[Excerpt]:
+    """Yield the excerpts of all modules in a text, in source order and without overlap.
 
     Args:
         text: one source file.
-        characters: the longest excerpt.
-        items: most ports or members in an excerpt that is not a whole header.
+        max_characters: maximum length of an excerpt.
+        max_items: maximum number of ports or members in an excerpt that is not a whole header.
     """
     tree, members = parse(text)
     source = text.encode()
     for member in members:
         if member.kind == SyntaxKind.ModuleDeclaration and not member.header.name.isMissing:
-            yield from Cutter(tree.sourceManager, source, member.header.name.valueText, characters, items).cut(member)
+            name = member.header.name.valueText
+            yield from Cutter(tree.sourceManager, source, name, max_characters, max_items).cut(member)
 
 
 @dataclass(frozen=True)
 class Cutter:
-    """Cuts one module; holds what all its steps need.
+    """Cuts one module into excerpts.
 
     Attributes:
-        manager: knows which tokens come from the file itself and which from a macro.
-        source: the file's bytes (the parser counts offsets in bytes).
+        manager: tells tokens of the file from those of a macro.
+        source: content of the file (the parser counts offsets in bytes).
         module: name of the module.
-        characters, items: as in ``cut``.
+        max_characters: see ``cut``.
+        max_items: see ``cut``.
     """
 
     manager: SourceManager
     source: bytes
     module: str
-    characters: int
-    items: int
+    max_characters: int
+    max_items: int
 
     def cut(self, module: Any) -> Iterator[Excerpt]:
         """Yield the excerpts of a module."""
@@ -120,11 +122,11 @@ class Cutter:
         yield from self.runs(run, Shape.ITEMS)
 
     def runs(self, nodes: list[Any], shape: Shape, opens: Any = lambda node: True) -> Iterator[Excerpt]:
-        """Yield excerpts of consecutive nodes, each as long as the limits allow; ``opens`` says which may be first."""
+        """Yield excerpts of consecutive nodes, as long as the limits allow; ``opens`` tells which may be first."""
         start = 0
         while start < len(nodes):
             best, end = None, start + 1
-            while opens(nodes[start]) and end <= len(nodes) and end - start <= self.items:
+            while opens(nodes[start]) and end <= len(nodes) and end - start <= self.max_items:
                 text = self.text(nodes[start:end], "," if shape is Shape.PORTS else "")
                 if text is None:
                     break
@@ -136,7 +138,7 @@ class Cutter:
             start = end - 1
 
     def text(self, nodes: list[Any], separator: str = "") -> str | None:
-        """Cleaned source text of consecutive nodes, a line or more each; None if too long or not plain source."""
+        """Return the cleaned source text of consecutive nodes; None if it is too long or not plain source."""
         begin, end = nodes[0].sourceRange.start, nodes[-1].sourceRange.end
         if not (self.manager.isFileLoc(begin) and self.manager.isFileLoc(end)):
             return None
@@ -144,19 +146,19 @@ class Cutter:
         if "`" in whole or SPACED_STRING.search(whole):
             return None
         spans = [node.sourceRange for node in nodes]
-        pieces = [tidy(self.source[span.start.offset : span.end.offset].decode()) for span in spans]
+        pieces = [clean_source(self.source[span.start.offset : span.end.offset].decode()) for span in spans]
         text = f"{separator}\n".join(pieces)
-        return text if 0 < len(text) <= self.characters else None
+        return text if 0 < len(text) <= self.max_characters else None
 
 
 def states_direction(port: Any) -> bool:
-    """Whether a port says its direction itself, and does not inherit it from the one before."""
+    """Return whether a port states its direction, and does not inherit it from the port before."""
     direction = getattr(port.header, "direction", None)
     return direction is not None and bool(direction.valueText)
 
 
-def tidy(raw: str) -> str:
-    """Remove comments and empty lines; runs of blanks become one, and any indentation becomes two blanks."""
+def clean_source(raw: str) -> str:
+    """Remove comments and empty lines; several spaces become one, and any indentation becomes two."""
     lines = strip_comments(raw).splitlines()
-    kept = [("  " if line[:1].isspace() else "") + " ".join(line.split()) for line in lines if line.strip()]
-    return "\n".join(kept).strip()
+    cleaned = [("  " if line[:1].isspace() else "") + " ".join(line.split()) for line in lines if line.strip()]
+    return "\n".join(cleaned).strip()

@@ -1,4 +1,4 @@
-"""Facts about an excerpt of RTL, from a parse of that excerpt alone."""
+"""Facts about an excerpt of RTL, from a parse of the excerpt alone."""
 
 import re
 from dataclasses import dataclass, field
@@ -19,9 +19,9 @@ class Signal:
 
     Attributes:
         name: its name.
-        type: the words before the range, such as ``logic``, ``wire signed``, or nothing.
-        range: the packed range as it is written, such as ``[7:0]``, or nothing for a single bit.
-        direction: ``input``, ``output``, ``inout``, or nothing for what is no port.
+        type: the words before the range, such as ``logic`` or ``wire signed``; may be empty.
+        range: the packed range as written, such as ``[7:0]``; empty for a single bit.
+        direction: ``input``, ``output`` or ``inout``; empty for a signal that is not a port.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Signal:
 
     @property
     def bits(self) -> int | None:
-        """Number of bits, where the range is written in plain numbers."""
+        """Number of bits, if the range is written in plain numbers."""
         if not self.range:
             return 1
         match = LITERAL_RANGE.fullmatch(self.range)
@@ -40,15 +40,16 @@ class Signal:
 
 @dataclass
 class Facts:
-    """What an excerpt says.
+    """Facts that an excerpt states.
 
     Attributes:
-        ports: names of all ports in order, of a header or a run of ports.
+        ports: names of all ports of a header or a sequence of ports, in order.
         directions: direction by port name.
-        signals: plain signals by name; a name that is declared twice in different ways is left out.
+        signals: plain signals by name; names with contradicting declarations are left out.
         parameters: text of the default by name, for value parameters and local parameters.
-        instances: names of the instantiated modules in order, each once.
-        bare: a header or run of ports without parameters and imports, all of whose ports are in ``signals``.
+        instances: distinct names of the instantiated modules, in order.
+        bare: whether it is a header or a sequence of ports without parameters and imports, whose ports are all in
+            ``signals``.
         last: the last declaration, if it declares one plain signal and nothing else.
     """
 
@@ -62,7 +63,7 @@ class Facts:
 
 
 def read_facts(excerpt: Excerpt) -> Facts | None:
-    """Parse an excerpt by itself; None if the parser has any objection."""
+    """Return the facts of an excerpt; None if the parser reports any diagnostic."""
     before, after = excerpt.shape.value
     tree, members = parse(before + excerpt.text + after)
     if len(tree.diagnostics) or len(members) != 1 or members[0].kind != SyntaxKind.ModuleDeclaration:
@@ -91,8 +92,8 @@ class Reader:
     """Walks a parsed excerpt and collects its facts.
 
     Attributes:
-        facts: what was found so far.
-        unclear: names that are declared more than once, or in a way of which we say nothing.
+        facts: the facts so far.
+        unclear: names that are declared more than once, or in a way that is not supported.
     """
 
     def __init__(self) -> None:
@@ -100,7 +101,7 @@ class Reader:
         self.unclear: set[str] = set()
 
     def header(self, header: Any) -> None:
-        """Parameters and ports of a module header."""
+        """Read the parameters and ports of a module header."""
         if header.parameters is not None:
             for declaration in header.parameters.declarations:
                 if hasattr(declaration, "keyword"):
@@ -137,7 +138,7 @@ class Reader:
                 inherited, kind = port.direction.valueText or inherited, UNKNOWN
 
     def member(self, member: Any) -> None:
-        """One member of a module's body."""
+        """Read one member of a module's body."""
         self.facts.last = None
         if member.kind == SyntaxKind.ParameterDeclarationStatement:
             self.parameters(member.parameter)
@@ -160,42 +161,42 @@ class Reader:
             self.declarators(member.declarators, words, dimensions)
 
     def declarators(self, declarators: Any, words: str | None, dimensions: str, direction: str = "") -> None:
-        """The names of one declaration."""
-        found = [each for each in declarators if hasattr(each, "name")]
-        for each in found:
-            name = each.name.valueText
+        """Read the names of one declaration."""
+        named = [declarator for declarator in declarators if hasattr(declarator, "name")]
+        for declarator in named:
+            name = declarator.name.valueText
             if direction:
                 self.facts.directions[name] = direction
-            if words is None or len(each.dimensions):
+            if words is None or len(declarator.dimensions):
                 self.unclear.add(name)
             else:
                 signal = Signal(name, words, dimensions, direction)
                 self.signal(signal)
-                if len(found) == 1 and each.initializer is None:
+                if len(named) == 1 and declarator.initializer is None:
                     self.facts.last = signal
 
     def signal(self, signal: Signal) -> None:
-        """Note a signal; a second declaration must not say anything else."""
+        """Add a signal; a second declaration with another range makes the name unclear."""
         known = self.facts.signals.setdefault(signal.name, signal)
         if known.range != signal.range:
             self.unclear.add(signal.name)
 
     def parameters(self, declaration: Any) -> None:
-        """The names of one parameter declaration; type parameters have no default of our kind."""
-        for each in declaration.declarators:
-            if hasattr(each, "initializer") and each.initializer is not None:
-                name = each.name.valueText
+        """Read the names of one parameter declaration; type parameters are left out."""
+        for declarator in declaration.declarators:
+            if hasattr(declarator, "initializer") and declarator.initializer is not None:
+                name = declarator.name.valueText
                 if name in self.facts.parameters:
                     self.unclear.add(name)
-                self.facts.parameters[name] = plain(each.initializer.expr)
+                self.facts.parameters[name] = plain(declarator.initializer.expr)
 
 
 UNKNOWN = ("?", "?")
-"""Type and range of ports that inherit something of which we say nothing."""
+"""Type and range of ports that inherit a type that is not supported."""
 
 
 def port_type(header: Any) -> tuple[str, str | None, str]:
-    """Direction, type words and range of a port header; the words are None if it is no plain vector of bits."""
+    """Return direction, type words and range of a port header; the words are None unless it is a vector of bits."""
     if header.kind == SyntaxKind.InterfacePortHeader:
         return "", None, ""
     net = getattr(header, "netType", None)
@@ -207,21 +208,21 @@ def port_type(header: Any) -> tuple[str, str | None, str]:
 
 
 def vector(data_type: Any, net: str) -> tuple[str | None, str]:
-    """Type words and range of a data type; the words are None for anything but a bit or one packed range of bits."""
+    """Return type words and range of a data type; the words are None unless it is a bit or one packed range of bits."""
     if data_type.kind not in BIT_VECTORS or len(data_type.dimensions) > 1:
         return None, ""
     keyword = getattr(data_type, "keyword", None)
     words = [net, keyword.valueText if keyword is not None else "", data_type.signing.valueText]
-    return " ".join(word for word in words if word), "".join(range_text(each) for each in data_type.dimensions)
+    return " ".join(word for word in words if word), "".join(map(range_text, data_type.dimensions))
 
 
 def range_text(dimension: Any) -> str:
-    """A packed range without blanks inside the brackets' ends; one in plain numbers has no blanks at all."""
+    """Return a packed range without spaces next to its brackets; one in plain numbers has no spaces at all."""
     text = plain(dimension)
     match = LITERAL_RANGE.fullmatch(text)
     return f"[{match[1]}:{match[2]}]" if match else f"[{text[1:-1].strip()}]"
 
 
 def plain(node: Any) -> str:
-    """Source text of a node, with blanks evened out; empty for an absent node."""
+    """Return the source text of a node with single spaces; empty for an absent node."""
     return " ".join(str(node).split()) if node is not None else ""

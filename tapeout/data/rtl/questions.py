@@ -1,4 +1,4 @@
-"""Questions about an excerpt of RTL whose answers are facts of its parse. One function a category."""
+"""Questions about an excerpt of RTL whose answers are facts of its parse; one function per category."""
 
 import re
 from collections.abc import Iterator
@@ -8,18 +8,21 @@ from tapeout.data.rtl.excerpts import Excerpt, Shape
 from tapeout.data.rtl.facts import Facts, Signal
 
 DOWN_TO_ZERO = re.compile(r"\[[1-9]\d*:0\]")
-"""A range that its number of bits determines; ``[0:0]`` is not one, because a bit without a range is as wide."""
-LONGEST_DEFAULT = 40
-"""Characters; longer parameter values are tables, not values."""
+"""A range that is determined by its number of bits; not ``[0:0]``, because a bit without a range has the same width."""
+MAX_DEFAULT_CHARACTERS = 40
+"""Longer parameter values are tables, not values."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """One row in the making, in Dolly's schema.
+    """A question and its answer, in Dolly's schema.
 
     Attributes:
-        category, instruction, context, response: the row's fields.
-        kind: sort of answer; a balanced choice of rows has as many of each sort.
+        category: name of the function that asks it.
+        instruction: the question.
+        context: the excerpt, or what the question is about.
+        response: the answer.
+        kind: kind of the answer; a balanced selection has equally many of each kind.
     """
 
     category: str
@@ -30,8 +33,8 @@ class Question:
 
 
 def ask(excerpt: Excerpt, facts: Facts) -> Iterator[Question]:
-    """Yield every question that the facts of an excerpt can answer."""
-    for make in (
+    """Yield every question that the facts of an excerpt answer."""
+    for category in (
         module_name,
         list_ports,
         port_direction,
@@ -41,85 +44,87 @@ def ask(excerpt: Excerpt, facts: Facts) -> Iterator[Question]:
         complete_declaration,
         module_header,
     ):
-        for instruction, context, response in make(excerpt, facts):
-            kind = kind_of_width(response) if make is signal_width else response
-            yield Question(make.__name__, instruction, context, response, kind)
+        for instruction, context, response in category(excerpt, facts):
+            kind = kind_of_width(response) if category is signal_width else response
+            yield Question(category.__name__, instruction, context, response, kind)
 
 
-Answered = Iterator[tuple[str, str, str]]
-"""Instruction, context and response."""
+Questions = Iterator[tuple[str, str, str]]
+"""Instruction, context and response of each question."""
 
 
-def module_name(excerpt: Excerpt, facts: Facts) -> Answered:
-    """The name in a module header."""
+def module_name(excerpt: Excerpt, facts: Facts) -> Questions:
+    """Ask for the name in a module header."""
     if excerpt.shape is Shape.HEADER:
         yield "What is the name of this module?", excerpt.text, excerpt.module
 
 
-def list_ports(excerpt: Excerpt, facts: Facts) -> Answered:
-    """All ports in order; an explicit port ``.a(b)`` goes by its outer name."""
+def list_ports(excerpt: Excerpt, facts: Facts) -> Questions:
+    """Ask for all ports in order; an explicit port ``.a(b)`` is listed by its outer name."""
     if facts.ports:
         yield "List the names of the ports in order.", excerpt.text, ", ".join(facts.ports)
 
 
-def port_direction(excerpt: Excerpt, facts: Facts) -> Answered:
-    """Direction of one port, also where it is inherited from the port before."""
+def port_direction(excerpt: Excerpt, facts: Facts) -> Questions:
+    """Ask for the direction of a port, which may be inherited from the port before."""
     for name, direction in facts.directions.items():
         yield f"What is the direction of port {name}?", excerpt.text, direction
 
 
-def signal_width(excerpt: Excerpt, facts: Facts) -> Answered:
-    """Number of bits where it is written in plain numbers, else the range as it is written."""
+def signal_width(excerpt: Excerpt, facts: Facts) -> Questions:
+    """Ask for the width: the number of bits if the range is in plain numbers, else the range as written."""
     for name, signal in facts.signals.items():
         yield f"How wide is {name}?", excerpt.text, width(signal)
 
 
 def width(signal: Signal) -> str:
-    """Width in words: ``1 bit``, ``8 bits`` or a range."""
+    """Return the width of a signal: ``1 bit``, ``8 bits`` or a range."""
     if signal.bits is None:
         return signal.range
     return "1 bit" if signal.bits == 1 else f"{signal.bits} bits"
 
 
 def kind_of_width(answer: str) -> str:
-    """One bit, some number of bits, or a range: without it rare ranges would crowd out all numbers."""
+    """Return the kind of a width, so that rare ranges do not crowd out all numbers of bits in a balanced selection."""
     return answer if answer == "1 bit" else "range" if answer.startswith("[") else "bits"
 
 
-def parameter_default(excerpt: Excerpt, facts: Facts) -> Answered:
-    """The value that a parameter or local parameter is given in its declaration, as it is written."""
+def parameter_default(excerpt: Excerpt, facts: Facts) -> Questions:
+    """Ask for the value in the declaration of a parameter or local parameter, as written."""
     for name, value in facts.parameters.items():
-        if len(value) <= LONGEST_DEFAULT:
+        if len(value) <= MAX_DEFAULT_CHARACTERS:
             yield f"What is the value of parameter {name}?", excerpt.text, value
 
 
-def instantiated_modules(excerpt: Excerpt, facts: Facts) -> Answered:
-    """The modules of which there are instances, in order, each once."""
+def instantiated_modules(excerpt: Excerpt, facts: Facts) -> Questions:
+    """Ask for the distinct modules that are instantiated, in order."""
     if facts.instances:
         yield "Which modules are instantiated here?", excerpt.text, ", ".join(facts.instances)
 
 
-def complete_declaration(excerpt: Excerpt, facts: Facts) -> Answered:
-    """The end of the last declaration, after its type; its name and width are told, so that one end only is right."""
+def complete_declaration(excerpt: Excerpt, facts: Facts) -> Questions:
+    """Ask for the end of the last declaration after its type, given name and width, so that one answer is right."""
     last = facts.last
     if last is None or excerpt.shape is not Shape.ITEMS:
         return
     start = " ".join(word for word in (last.direction, last.type) if word)
     end = " ".join(word for word in (last.range, f"{last.name};") if word)
-    whole = f"{start} {end}"
-    if not start or not excerpt.text.endswith(whole):
+    declaration = f"{start} {end}"
+    if not start or not excerpt.text.endswith(declaration):
         return
     down_to_zero = not last.range or DOWN_TO_ZERO.fullmatch(last.range)
     size = f"is {width(last)} wide" if down_to_zero else f"has the range {last.range}"
     yield f"Complete the last declaration: {last.name} {size}.", excerpt.text.removesuffix(end).rstrip(), end
 
 
-def module_header(excerpt: Excerpt, facts: Facts) -> Answered:
-    """A header in one canonical form, from a list of ports (all of a module without parameters, or a run of them)."""
+def module_header(excerpt: Excerpt, facts: Facts) -> Questions:
+    """Ask for a header in canonical form, given a list of ports (of a module without parameters, or a sequence)."""
     if not facts.bare or not facts.ports:
         return
     ports = [facts.signals[name] for name in facts.ports]
-    listed = [f"{each.name}: {' '.join(filter(None, (each.direction, each.type)))}, {size(each)}" for each in ports]
+    listed = [
+        f"{port.name}: {' '.join(filter(None, (port.direction, port.type)))}, {exact_width(port)}" for port in ports
+    ]
     yield (
         f"Write the header of a module {excerpt.module} with these ports.",
         "\n".join(listed),
@@ -127,12 +132,12 @@ def module_header(excerpt: Excerpt, facts: Facts) -> Answered:
     )
 
 
-def size(signal: Signal) -> str:
-    """Width from which the range can be written: bits where the range runs down to zero, else the range itself."""
+def exact_width(signal: Signal) -> str:
+    """Return a width that determines the range: bits if the range ends at zero, else the range itself."""
     return width(signal) if not signal.range or DOWN_TO_ZERO.fullmatch(signal.range) else signal.range
 
 
 def render_header(module: str, ports: list[Signal]) -> str:
-    """A module header with one port a line."""
-    lines = [" ".join(filter(None, (each.direction, each.type, each.range, each.name))) for each in ports]
+    """Return a module header with one port per line."""
+    lines = [" ".join(filter(None, (port.direction, port.type, port.range, port.name))) for port in ports]
     return f"module {module} (\n  " + ",\n  ".join(lines) + "\n);"
