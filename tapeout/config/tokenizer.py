@@ -49,7 +49,9 @@ class Tokenizer(Section):
         description="Whether new pieces may contain digits. The base model splits numbers into digits, which lets a "
         "model read them by position.",
     )
-    samples: int = Field(default=64, ge=1, description="Documents of each test corpus that are encoded and decoded as a gate.")
+    samples: int = Field(
+        default=64, ge=1, description="Documents of each test corpus that are encoded and decoded as a gate."
+    )
     max_general_change: float = Field(
         default=0.005,
         ge=0,
