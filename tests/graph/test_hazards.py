@@ -1,4 +1,4 @@
-"""Ways in which a content layer can be silently wrong; each was once true of this one."""
+"""Ways in which a build graph can be silently wrong; each was once a bug of this one."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from tests.graph.conftest import Project
 from tests.graph.test_faults import begin_slow_model
 
 
-def test_an_old_copy_put_back_with_its_times_is_not_taken_for_the_new_one(built: Project) -> None:
+def test_old_copy_with_its_times_is_not_taken_for_the_new_one(built: Project) -> None:
     model, kept = built.path("results/model"), built.path("kept")
     subprocess.run(["cp", "-a", model, kept], check=True)
     built.edit("config.yaml", "lr: 1", "lr: 5")
@@ -31,7 +31,7 @@ def test_an_old_copy_put_back_with_its_times_is_not_taken_for_the_new_one(built:
 
 
 def group(leader: int) -> list[int]:
-    """Processes of a process group."""
+    """Return the processes of a process group."""
     pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
     found = []
     for pid in pids:
@@ -41,7 +41,7 @@ def group(leader: int) -> list[int]:
     return found
 
 
-def test_a_program_that_stops_gracefully_when_told_to_has_made_nothing(project: Project) -> None:
+def test_program_that_exits_normally_on_sigterm_has_no_result(project: Project) -> None:
     project.edit("scripts/model.py", "import time\n", "import signal\nimport sys\nimport time\n")
     half = 'signal.signal(signal.SIGTERM, lambda *_: ((output / "weights.txt").write_text("HALF"), sys.exit(0)))\n'
     project.edit("scripts/model.py", "time.sleep(", f"output.mkdir()\n{half}time.sleep(")
@@ -60,7 +60,7 @@ def test_a_program_that_stops_gracefully_when_told_to_has_made_nothing(project: 
     assert project.run().built == ["model", "report.txt"]
 
 
-def test_a_damaged_object_is_not_served_to_another_action_with_the_same_bytes(built: Project) -> None:
+def test_damaged_object_is_not_restored_for_another_action_with_the_same_bytes(built: Project) -> None:
     formatted = built.path("results/formatted.txt")
     info, data = formatted.stat(), formatted.read_bytes()
     formatted.chmod(0o644)
@@ -74,7 +74,7 @@ def test_a_damaged_object_is_not_served_to_another_action_with_the_same_bytes(bu
 
 
 @pytest.mark.parametrize("collected", ["rules.report.output", 'lambda wildcards: artifact("report.txt")'])
-def test_a_target_rule_may_collect_in_any_way(built: Project, collected: str) -> None:
+def test_target_rule_may_list_its_inputs_in_any_way(built: Project, collected: str) -> None:
     built.edit(
         "Snakefile",
         'rule all:\n    input:\n        artifact("report.txt"),',
@@ -87,7 +87,7 @@ def test_a_target_rule_may_collect_in_any_way(built: Project, collected: str) ->
     assert built.run().built == ["model", "report.txt"]
 
 
-def test_a_mark_may_be_the_target(built: Project) -> None:
+def test_mark_may_be_the_target(built: Project) -> None:
     assert built.run("results/.graph/notes/fr.txt.sealed").built == ["notes/fr.txt"]
 
 
@@ -100,13 +100,13 @@ def test_a_mark_may_be_the_target(built: Project) -> None:
         ('raw=artifact("raw.txt")', 'raw="raw.txt"', "is no artifact"),
     ],
 )
-def test_a_rule_that_leaves_its_identity_open_is_refused(project: Project, old: str, new: str, words: str) -> None:
+def test_rule_without_a_definite_identity_is_refused(project: Project, old: str, new: str, words: str) -> None:
     project.edit("rules/steps.smk", old, new)
     text = project.run("-n", ok=False).text
     assert words in text and "fix:" in text and 'File "' not in text
 
 
-def test_an_artifact_inside_another_is_refused() -> None:
+def test_artifact_inside_another_is_refused() -> None:
     def recipe(name: str, needs: list[str]) -> Recipe:
         return Recipe(name, "r", "s", {}, "e", "d", {}, {need: Reference(need) for need in needs})
 
@@ -115,13 +115,13 @@ def test_an_artifact_inside_another_is_refused() -> None:
         in_order(recipes, ["model/en.txt"])
 
 
-def test_a_neighbour_of_the_script_is_no_module(project: Project) -> None:
+def test_file_beside_the_script_cannot_be_imported(project: Project) -> None:
     project.path("scripts/helper.py").write_text("VALUE = 1\n")
     project.edit("scripts/notes.py", "from lib", "import helper  # noqa: F401\nfrom lib")
     assert "No module named 'helper'" in project.run(ok=False).text
 
 
-def test_files_put_aside_never_overwrite_each_other(built: Project) -> None:
+def test_results_set_aside_do_not_overwrite_each_other(built: Project) -> None:
     report = built.path("results/report.txt")
     for words in ("one", "two", "three"):
         report.unlink()
@@ -133,7 +133,7 @@ def test_files_put_aside_never_overwrite_each_other(built: Project) -> None:
     assert kept == ["three", "two"]
 
 
-def test_a_manifest_that_contradicts_itself_is_not_believed(built: Project) -> None:
+def test_inconsistent_manifest_is_replaced(built: Project) -> None:
     manifest = built.path("results/formatted.txt.manifest.json")
     text = manifest.read_text()
     digest = built.digests()["formatted.txt"]
@@ -143,7 +143,7 @@ def test_a_manifest_that_contradicts_itself_is_not_believed(built: Project) -> N
     assert manifest.read_text() == text
 
 
-def test_an_entry_under_another_actions_name_is_not_served(built: Project) -> None:
+def test_entry_with_another_actions_name_is_not_used(built: Project) -> None:
     entries = {path.stem: path for path in built.root.glob("store/actions/*/*.json")}
     first, second = list(entries.values())[:2]
     first.write_bytes(second.read_bytes())
@@ -151,15 +151,15 @@ def test_an_entry_under_another_actions_name_is_not_served(built: Project) -> No
     assert len(built.run().built) == 1
 
 
-def test_a_python_in_a_folder_with_a_space(project: Project, tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_python_in_a_folder_with_a_space(project: Project, tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     link = tmp_path / "my envs"
     link.symlink_to(Path(sys.executable).parents[1])
     monkeypatch.setattr(sys, "executable", str(link / "bin" / "python"))
     assert project.run("formatted").built == ["formatted.txt", "raw.txt"]
 
 
-def test_a_forced_step_does_not_hide_a_changed_one_behind_it(built: Project) -> None:
-    """Snakemake masks the reason of a job behind one that runs, and then passes over it if its inputs are ancient."""
+def test_forced_step_does_not_hide_a_changed_downstream_step(built: Project) -> None:
+    """Snakemake hides the reason of a job downstream of one that runs, and skips it if its inputs are ancient."""
     built.edit("config.yaml", "lr: 1", "lr: 5")
     assert built.run("--forcerun", "formatted").built == ["formatted.txt", "model", "report.txt"]
     assert built.run().nothing_done
