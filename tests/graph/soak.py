@@ -1,9 +1,9 @@
-"""G13 as a soak: ``kill -9`` at many moments, and afterwards everything as if nothing had happened.
+"""Soak test of G13: after ``kill -9`` at any moment, the next runs give the results of an undisturbed run.
 
-``python -m tests.graph.soak --kills 100`` (``make soak``). A kill either comes from outside at a random time, or from
-inside between two operations on the file system that were drawn at random (``soaked/sitecustomize.py``), so that the
-short moments of sealing, publishing and restoring are met as often as the long ones. Every draw is from one seeded
-generator; when a killed process was where is up to the system, so that a seed repeats the plan and not the moment.
+``python -m tests.graph.soak --kills 100`` (``make soak``). A kill comes either from outside at a random time, or from
+inside before a random file operation (``soaked/sitecustomize.py``), so that the short phases of sealing, publishing and
+restoring are hit as often as the long ones. All random numbers come from one seeded generator; the scheduling of the
+processes does not, so that a seed repeats the plan but not the exact moments.
 """
 
 import argparse
@@ -30,18 +30,18 @@ from tests.graph.conftest import Project, make_project
 SOAKED = Path(__file__).parent / "soaked"
 PAGE = Path(__file__).parents[2] / "benchmarks" / "soak.md"
 PAUSE = 0.3
-"""Seconds for which two of the programs sleep, so that kills meet programs at work."""
+"""Seconds for which two of the programs sleep, so that kills hit running programs."""
 LIMIT = 120.0
 """Seconds after which a run counts as hanging."""
 OUTSIDE = ("driver", "runner", "resolver", "program", "run")
-"""What is killed from outside: one process of a kind, or the whole run."""
+"""Targets of kills from outside: one process of a kind, or the whole run."""
 RESTORING = ("store.link", "workspace.publish")
-"""Phases that the driver comes to only where the store has what is wanted."""
+"""Phases that the driver reaches only if the store has the artifact."""
 MODULES = {"runner": "tapeout.graph.run.runner", "resolver": "tapeout.graph.plan.resolve"}
 
 
 def soaked_project(root: Path) -> Project:
-    """The small project with more steps: folders of many files."""
+    """Return the small project with additional steps whose outputs are folders of many files."""
     project = make_project(root)
     shutil.copytree(SOAKED, root, dirs_exist_ok=True)
     project.edit(
@@ -56,8 +56,8 @@ def soaked_project(root: Path) -> Project:
 class State:
     """A source and a configuration.
 
-    Sources that differ in ``repeats`` alone have the same words: what follows from the words is restored, or cut off,
-    within the run.
+    Sources that differ only in ``repeats`` have the same words: what depends on the words is restored or cut off
+    during the run.
     """
 
     source: int = 1
@@ -74,27 +74,27 @@ class State:
 
 @dataclass
 class Result:
-    """What a soak came to."""
+    """Outcome of a soak."""
 
     seed: int
     kills: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    """By what was killed, from where, and in which phase."""
+    """Number of kills by target, origin and phase."""
     rounds: int = 0
     leftovers: int = 0
-    """Temporary files in the store, which a kill may leave behind and nothing reads."""
+    """Temporary files in the store, which a kill may leave and nothing reads."""
     seconds: float = 0.0
 
 
-def wish(
+def target_of(
     kind: str, phase: str, nth: int, token: Path, number: int = signal.SIGKILL, artifact: str = "", group: bool = False
 ) -> dict[str, Any]:
-    """What the hook is to do: see ``soaked/sitecustomize.py``."""
-    place = {"kind": kind, "phase": phase, "nth": nth, "artifact": artifact}
-    return {**place, "signal": number, "group": group, "token": str(token)}
+    """Return the settings of the hook: see ``soaked/sitecustomize.py``."""
+    target = {"kind": kind, "phase": phase, "nth": nth, "artifact": artifact}
+    return {**target, "signal": number, "group": group, "token": str(token)}
 
 
 def start(project: Project, log: Path, hook: dict[str, Any]) -> "subprocess.Popen[bytes]":
-    """Start a run, in a process group of its own, with the hook that carries out a wish."""
+    """Start a run, in a process group of its own, with the given settings of the hook."""
     variables = {**project.variables(), "PYTHONPATH": str(SOAKED), "SOAK": json.dumps(hook)}
     with open(log, "wb") as file:
         return subprocess.Popen(
@@ -103,7 +103,7 @@ def start(project: Project, log: Path, hook: dict[str, Any]) -> "subprocess.Pope
 
 
 class Soak:
-    """One project that is killed again and again, and one that never is."""
+    """A project whose runs are killed, and one whose runs are not."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.draw = random.Random(seed)
@@ -117,7 +117,7 @@ class Soak:
         self.operations = self.recorded()
 
     def recorded(self) -> dict[tuple[str, str], int]:
-        """How many operations a process makes in each phase, from runs that build, restore, and restore on the way."""
+        """Count the operations by process and phase in runs that build, restore, and restore during a run."""
         record = self.folder / "record"
         record.mkdir()
         for state in (State(1), State(2), State(1), State(2, repeats=1)):
@@ -128,14 +128,15 @@ class Soak:
         most: dict[tuple[str, str], int] = {}
         for path in sorted(record.iterdir()):
             for phase, count in json.loads(path.read_bytes()).items():
-                place = (path.name.partition(".")[0], phase)
-                most[place] = max(count, most.get(place, 0))
+                key = (path.name.partition(".")[0], phase)
+                most[key] = max(count, most.get(key, 0))
+        assert {("driver", phase) for phase in RESTORING} <= most.keys(), "the hook does not see the build graph"
         return most
 
     # -- killing ---------------------------------------------------------------------------------------------------
 
     def kill_inside(self) -> tuple[str, str, str] | None:
-        """A run in which a process ends itself at a drawn operation; None if it never came to that."""
+        """Run until a process kills itself before a random operation; return None if it never gets there."""
         kind, phase = self.draw.choice(sorted(self.operations))
         if kind == "driver" and phase in RESTORING:
             self.change(again=True)
@@ -144,12 +145,12 @@ class Soak:
         nth = self.draw.randint(1, self.operations[kind, phase])
         token = self.folder / "token"
         token.unlink(missing_ok=True)
-        run = start(self.killed, self.log, wish(kind, phase, nth, token, artifact=artifact, group=whole_run))
+        run = start(self.killed, self.log, target_of(kind, phase, nth, token, artifact=artifact, group=whole_run))
         run.wait(LIMIT)
         return ("run" if whole_run else kind, "inside", phase) if token.exists() else None
 
     def kill_outside(self) -> tuple[str, str, str] | None:
-        """A run of which a part is killed at a drawn time; None if it ended before."""
+        """Kill a part of a run at a random time; return None if the run ended before."""
         victim, delay = self.draw.choice(OUTSIDE), self.draw.uniform(0.0, self.duration)
         run = start(self.killed, self.log, {})
         with suppress(subprocess.TimeoutExpired):
@@ -164,7 +165,7 @@ class Soak:
                 phase = "program runs" if processes(self.killed.root, "program") else "no program runs"
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                    run.wait(LIMIT)  # the other jobs go on to their ends
+                    run.wait(LIMIT)  # the other jobs finish
                     return victim, "outside", phase
             time.sleep(0.005)
         return None
@@ -172,7 +173,7 @@ class Soak:
     # -- rounds ----------------------------------------------------------------------------------------------------
 
     def change(self, again: bool = False) -> None:
-        """Another source and configuration, or, more seldom, those of an earlier round, which the store may have."""
+        """Apply a new source and configuration, or sometimes an earlier one, which the store may have."""
         if again or self.draw.random() < 0.3:
             self.states.append(self.draw.choice(self.states))
         else:
@@ -181,7 +182,7 @@ class Soak:
         self.states[-1].apply(self.killed)
 
     def finish(self) -> None:
-        """Let a run end by itself, and compare everything with an undisturbed one."""
+        """Let a run finish, and compare everything with an undisturbed one."""
         run = start(self.killed, self.log, {})
         assert run.wait(LIMIT) == 0, self.log.read_text()
         self.result.rounds += 1
@@ -192,7 +193,7 @@ class Soak:
         assert not self.killed.path("store/quarantine").exists()
 
     def digests_of(self, state: State) -> dict[str, str]:
-        """Digests of an undisturbed run from nothing."""
+        """Return the digests of an undisturbed run that starts with an empty store."""
         if state not in self.expected:
             for name in ("results", "store"):
                 shutil.rmtree(self.undisturbed.path(name), ignore_errors=True)
@@ -202,7 +203,7 @@ class Soak:
         return self.expected[state]
 
     def soak(self, kills: int) -> Result:
-        """Kill until it was done ``kills`` times; every few kills finish and compare."""
+        """Kill ``kills`` times; after every few kills finish and compare."""
         begun = time.monotonic()
         until_finish = 0
         while self.result.kills.total() < kills:
@@ -217,7 +218,7 @@ class Soak:
             if until_finish == 0:
                 self.finish()
             elif done is None or self.draw.random() < 0.2:
-                self.change()  # there is nothing left to do; or what outlives its driver is to meet a run that differs
+                self.change()  # nothing is left to do; or a job that outlives its driver shall meet a different run
         self.finish()
         assert self.killed.run().nothing_done
         assert self.killed.tapeout("verify", "--deep")[0] == 0
@@ -230,7 +231,7 @@ class Soak:
 
 
 def processes(root: Path, kind: str) -> list[int]:
-    """Living processes of a kind that work in the folder ``root``."""
+    """Return the running processes of a kind whose working directory is ``root``."""
     found = []
     for path in Path("/proc").iterdir():
         with suppress(OSError):
@@ -242,21 +243,21 @@ def processes(root: Path, kind: str) -> list[int]:
 
 
 def report(result: Result) -> None:
-    """Write the page."""
+    """Write the page of results."""
     rows = [[*key, str(count)] for key, count in sorted(result.kills.items())]
     by_kind: Counter[str] = Counter()
     for (victim, _, _), count in result.kills.items():
         by_kind[victim] += count
     paragraphs = [
         "# Soak: killed at any moment, and nothing is lost",
-        "G13 of [the graph's properties](../docs/faults.md). A small project is run, something of the run is killed "
-        "(`kill -9`), and it is run again, without any cleaning; source and configuration change on the way. Every few "
-        "kills a run is let finish; then every digest must equal that of a run that nothing disturbed, in another "
-        "folder, from nothing, and `verify --deep` must find nothing. From outside a process is killed at a random "
-        "time; from inside between two operations on the file system, drawn at random. Written by `make soak`.",
+        "G13 of [the graph's properties](../docs/faults.md). A small project is run, a part of the run is killed "
+        "(`kill -9`), and it is run again without any cleanup, while source and configuration change. After every few "
+        "kills a run may finish; then every digest must equal that of an undisturbed run in another folder with an "
+        "empty store, and `verify --deep` must find nothing. Processes are killed from outside at a random time, or "
+        "from inside before a random file operation. Written by `make soak`.",
         f"Seed {result.seed}: {result.kills.total()} kills "
         f"({', '.join(f'{victim} {count}' for victim, count in sorted(by_kind.items()))}), "
-        f"{result.rounds} comparisons with an undisturbed run, all equal; nothing in quarantine, nothing put aside; "
+        f"{result.rounds} comparisons with an undisturbed run, all equal; nothing quarantined or set aside; "
         f"{result.leftovers} temporary files (`.*.tmp`) left in the store by kills, which nothing reads; "
         f"{result.seconds / 60:.0f} minutes.",
         table(["killed", "from", "while", "times"], rows),
@@ -266,7 +267,7 @@ def report(result: Result) -> None:
 
 
 def main() -> None:
-    """Kill, compare, and write the page."""
+    """Run a soak and write its page."""
     parser = argparse.ArgumentParser(prog="python -m tests.graph.soak", description=main.__doc__)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Remotes for the tests, each behind a proxy that can be cut, and stores to push from and pull into."""
+"""Remotes for the tests, reached through a proxy whose connections can be cut, and clients of them."""
 
 import contextlib
 import json
@@ -19,14 +19,14 @@ from tapeout.graph.identity.action import Action
 from tapeout.graph.identity.manifest import Entry, Manifest
 from tapeout.graph.remote.remote_store import Remote
 from tapeout.graph.store.store import Store, action_key
-from tests.graph.remote.servers import Proxy, know, proxy_to, sftp
+from tests.graph.remote.servers import Proxy, proxy_to, sftp, trust_host
 
 BIG = 3_000_000
 
 
 @dataclass
 class RemoteServer:
-    """A remote as its owner sees it, beside how users reach it."""
+    """A remote as its owner sees it, and how users reach it."""
 
     url: str
     names: Callable[[], list[str]]
@@ -34,11 +34,11 @@ class RemoteServer:
     put: Callable[[str, bytes], None]
     proxy: Proxy | None = None
     variables: dict[str, str] = field(default_factory=dict)
-    """What programs started by a test need to reach it."""
+    """Environment variables that programs need to reach it."""
 
 
 def folder(root: Path, url: str) -> RemoteServer:
-    """A place that is a folder of this machine."""
+    """Return a remote that is a folder of this machine."""
 
     def put(key: str, data: bytes) -> None:
         path = root / key
@@ -54,7 +54,7 @@ def folder(root: Path, url: str) -> RemoteServer:
 
 
 def bucket(port: int, name: str) -> RemoteServer:
-    """A bucket of the S3 server at ``port``."""
+    """Create a bucket on the S3 server at ``port``."""
     owner = aws_client(port, "s3")
     owner.create_bucket(Bucket=name)
 
@@ -72,7 +72,7 @@ def bucket(port: int, name: str) -> RemoteServer:
 
 @pytest.fixture(scope="session")
 def moto() -> Iterator[int]:
-    """A real S3 server; its port."""
+    """Port of an S3 server (moto)."""
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     yield server.get_host_and_port()[1]
@@ -91,7 +91,7 @@ def aws_client(port: int, service: str) -> Any:
 
 
 def reader(port: int) -> dict[str, str]:
-    """Credentials of a user who may read all buckets and write none."""
+    """Return the credentials of a user who may read all buckets and write none."""
     iam = aws_client(port, "iam")
     iam.create_user(UserName="reader")
     policy = {"Statement": [{"Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "*"}]}
@@ -104,7 +104,7 @@ def reader(port: int) -> dict[str, str]:
 
 @contextlib.contextmanager
 def enforced(port: int) -> Iterator[None]:
-    """Within, the server asks for permissions; otherwise it lets everybody do everything."""
+    """Let the server check permissions, which it does not do otherwise."""
 
     def unchecked_requests(count: str) -> None:
         url, headers = f"http://127.0.0.1:{port}/moto-api/reset-auth", {"Content-Type": "text/plain"}
@@ -117,7 +117,7 @@ def enforced(port: int) -> Iterator[None]:
 
 @pytest.fixture
 def s3(moto: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RemoteServer]:
-    """A new bucket behind a proxy that can be cut."""
+    """A new bucket, reached through a proxy."""
     with proxy_to(moto) as (proxy, port):
         server = bucket(moto, f"b{abs(hash(tmp_path))}")
         server.proxy = proxy
@@ -129,10 +129,10 @@ def s3(moto: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[R
 
 @pytest.fixture
 def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RemoteServer]:
-    """A folder behind an SFTP server, whose key the user knows, behind a proxy that can be cut."""
+    """A folder of an SFTP server whose key is known, reached through a proxy."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     with sftp() as (port, key), proxy_to(port) as (proxy, begin):
-        know(tmp_path / "home", begin, key)
+        trust_host(tmp_path / "home", begin, key)
         server = folder(tmp_path / "far", f"ssh://ann:sesame@127.0.0.1:{begin}{tmp_path}/far")
         server.proxy = proxy
         yield server
@@ -153,7 +153,7 @@ def server(request: pytest.FixtureRequest) -> RemoteServer:
 
 @pytest.fixture(params=["s3", "ssh"])
 def proxied(request: pytest.FixtureRequest) -> tuple[RemoteServer, Proxy]:
-    """Each kind of remote that is reached by a proxy that can be cut."""
+    """Each kind of remote that is reached through a proxy."""
     found: RemoteServer = request.getfixturevalue(request.param)
     assert found.proxy is not None
     return found, found.proxy
@@ -161,13 +161,13 @@ def proxied(request: pytest.FixtureRequest) -> tuple[RemoteServer, Proxy]:
 
 @dataclass
 class Client:
-    """A local store, and the remote as a process that uses it sees it."""
+    """A process with a local store and a remote."""
 
     store: Store
     remote: Remote
 
     def seal(self, name: str, files: dict[str, bytes], number: int = 0) -> Action:
-        """Let a step have made an artifact."""
+        """Seal an artifact."""
         action = Action({"schema": 1, "artifact": name, "params": {"number": number}})
         output = self.store.root.parent / f"{self.store.root.name}.output"
         for path, data in files.items():
@@ -179,7 +179,7 @@ class Client:
         return action
 
     def files(self, action: Action) -> dict[str, bytes] | None:
-        """Files of an action's output, as the store has them; None if it has not."""
+        """Return the files of an action's output from the store, or None if it does not have them."""
         manifest = self.store.find(action.digest)
         if manifest is None or not self.store.verify_objects(manifest):
             return None
@@ -190,13 +190,13 @@ class Client:
 
 
 def client_at(root: Path, server: RemoteServer, mode: str = "read-write") -> Client:
-    """A process with the store at ``root``; the same root again is another process."""
+    """Return a process with the store at ``root``; the same root again is another process of the same run."""
     store = Store(root)
     return Client(store, Remote(store, server.url, mode, root.parent / f"{root.name}.marks"))
 
 
 def largest(manifest: Manifest) -> Entry:
-    """The largest file of an artifact."""
+    """Return the largest file of an artifact."""
     return max(manifest.entries, key=lambda entry: entry.size)
 
 

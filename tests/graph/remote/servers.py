@@ -1,4 +1,4 @@
-"""Servers that a remote store is tested against: S3 (moto's), SFTP (paramiko's), and a proxy to them that breaks."""
+"""Servers for tests of remote stores: SFTP (paramiko), and a proxy whose connections can be cut."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ import paramiko
 
 @contextlib.contextmanager
 def listening() -> Iterator[socket.socket]:
-    """A socket that waits for connections."""
+    """Listen on a free port of this machine."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen(64)
@@ -24,11 +24,15 @@ def listening() -> Iterator[socket.socket]:
 
 @dataclass
 class Proxy:
-    """A proxy to a server, that can be cut or held after so many bytes.
+    """Proxy to a server, whose connections can be cut or paused after a number of bytes.
 
-    ``down`` and ``up`` count what has passed. When ``last`` bytes of answers have, the proxy is dead. While ``cuts`` is
-    positive, a connection is cut when ``cut_down`` bytes of an answer or ``cut_up`` bytes of a request have passed on
-    it; with ``hold`` it is stopped there instead, and ``held`` tells.
+    Attributes:
+        port: port of the server.
+        down, up: bytes of responses and of requests so far.
+        last: after this number of bytes of responses every connection is cut.
+        cuts: number of connections that are still to be cut after ``cut_down`` or ``cut_up`` bytes.
+        cut_down, cut_up: bytes of responses, or of requests, on one connection.
+        pause: pause a connection in place of cutting it, and set ``paused``.
     """
 
     port: int
@@ -38,16 +42,16 @@ class Proxy:
     cuts: int = 0
     cut_down: int | None = None
     cut_up: int | None = None
-    hold: bool = False
-    held: threading.Event = field(default_factory=threading.Event)
+    pause: bool = False
+    paused: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def serve(self, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = server.accept()
-                behind = socket.create_connection(("127.0.0.1", self.port))
-                for one, other, is_down in ((behind, client, True), (client, behind, False)):
+                upstream = socket.create_connection(("127.0.0.1", self.port))
+                for one, other, is_down in ((upstream, client, True), (client, upstream, False)):
                     threading.Thread(target=self.pump, args=(one, other, is_down), daemon=True).start()
 
     def pump(self, one: socket.socket, other: socket.socket, is_down: bool) -> None:
@@ -64,8 +68,8 @@ class Proxy:
                         self.cuts -= 1
                     else:
                         self.down, self.up = self.down + is_down * len(data), self.up + (not is_down) * len(data)
-                if over and self.hold:
-                    self.held.set()
+                if over and self.pause:
+                    self.paused.set()
                     return
                 if over:
                     break
@@ -77,7 +81,7 @@ class Proxy:
 
 @contextlib.contextmanager
 def proxy_to(port: int) -> Iterator[tuple[Proxy, int]]:
-    """A proxy to the server at ``port``, and the port where it begins."""
+    """Start a proxy to the server at ``port``; yield it and its own port."""
     with listening() as server:
         proxy = Proxy(port)
         threading.Thread(target=proxy.serve, args=(server,), daemon=True).start()
@@ -85,7 +89,7 @@ def proxy_to(port: int) -> Iterator[tuple[Proxy, int]]:
 
 
 class Login(paramiko.ServerInterface):
-    """Lets in who knows the password."""
+    """Accepts one password."""
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
         return paramiko.OPEN_SUCCEEDED
@@ -95,14 +99,14 @@ class Login(paramiko.ServerInterface):
 
 
 class Handle(paramiko.SFTPHandle):
-    """An open file."""
+    """Open file."""
 
     def stat(self) -> paramiko.SFTPAttributes:
         return paramiko.SFTPAttributes.from_stat(os.fstat(self.readfile.fileno()))
 
 
-def answered(function):  # type: ignore[no-untyped-def]
-    """Turn the system's errors into SFTP's."""
+def with_sftp_errors(function):  # type: ignore[no-untyped-def]
+    """Return the function with system errors converted to SFTP's."""
 
     def call(*arguments):  # type: ignore[no-untyped-def]
         try:
@@ -114,15 +118,15 @@ def answered(function):  # type: ignore[no-untyped-def]
 
 
 class Files(paramiko.SFTPServerInterface):
-    """The host's files, as they are."""
+    """File system of the host."""
 
-    @answered
+    @with_sftp_errors
     def stat(self, path: str) -> paramiko.SFTPAttributes:
         return paramiko.SFTPAttributes.from_stat(Path(path).stat())
 
     lstat = stat
 
-    @answered
+    @with_sftp_errors
     def open(self, path: str, flags: int, attr: paramiko.SFTPAttributes) -> Handle:
         writes = bool(flags & os.O_WRONLY)
         file = os.fdopen(os.open(path, flags, 0o666), "wb" if writes else "rb", buffering=0)
@@ -131,22 +135,22 @@ class Files(paramiko.SFTPServerInterface):
         handle.readfile = handle.writefile = file
         return handle
 
-    @answered
+    @with_sftp_errors
     def mkdir(self, path: str, attr: paramiko.SFTPAttributes) -> int:
         Path(path).mkdir()
         return paramiko.SFTP_OK
 
-    @answered
+    @with_sftp_errors
     def remove(self, path: str) -> int:
         Path(path).unlink()
         return paramiko.SFTP_OK
 
-    @answered
+    @with_sftp_errors
     def posix_rename(self, old: str, new: str) -> int:
         os.replace(old, new)
         return paramiko.SFTP_OK
 
-    @answered
+    @with_sftp_errors
     def chattr(self, path: str, attr: paramiko.SFTPAttributes) -> int:
         paramiko.SFTPServer.set_file_attr(path, attr)
         return paramiko.SFTP_OK
@@ -154,9 +158,9 @@ class Files(paramiko.SFTPServerInterface):
 
 @contextlib.contextmanager
 def sftp() -> Iterator[tuple[int, paramiko.PKey]]:
-    """An SFTP server; its port and its key."""
+    """Start an SFTP server; yield its port and its key."""
     key = paramiko.RSAKey.generate(2048)
-    kept = []
+    transports = []
 
     def serve(server: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -167,17 +171,17 @@ def sftp() -> Iterator[tuple[int, paramiko.PKey]]:
                 transport.set_subsystem_handler("sftp", paramiko.SFTPServer, Files)
                 with contextlib.suppress(EOFError, paramiko.SSHException):
                     transport.start_server(server=Login())
-                kept.append(transport)
+                transports.append(transport)
 
     with listening() as server:
         threading.Thread(target=serve, args=(server,), daemon=True).start()
         yield server.getsockname()[1], key
-        for transport in kept:
+        for transport in transports:
             transport.close()
 
 
-def know(home: Path, port: int, key: paramiko.PKey) -> None:
-    """Let the user of ``home`` know the key of the host at ``port``."""
+def trust_host(home: Path, port: int, key: paramiko.PKey) -> None:
+    """Add the key of the host at ``port`` to the known hosts of the user of ``home``."""
     hosts = home / ".ssh" / "known_hosts"
     hosts.parent.mkdir(parents=True, exist_ok=True)
     hosts.write_text(f"[127.0.0.1]:{port} {key.get_name()} {key.get_base64()}\n")

@@ -114,7 +114,7 @@ def test_objects_lost_locally_are_pulled(project: Project, file: RemoteServer, m
 
 
 def test_unavailable_remote_costs_one_line(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    with listening() as behind, proxy_to(behind.getsockname()[1]) as (proxy, port):
+    with listening() as upstream, proxy_to(upstream.getsockname()[1]) as (proxy, port):
         proxy.last = -1  # who connects hears nothing
         monkeypatch.setenv("TAPEOUT_REMOTE", f"ssh://ann:sesame@127.0.0.1:{port}/far")
         monkeypatch.setenv("TAPEOUT_REMOTE_MODE", "read-write")
@@ -142,7 +142,7 @@ def stopped(project: Project, s3: RemoteServer, monkeypatch: pytest.MonkeyPatch)
     project.run()  # before there was a remote; the model is built again for it
     use(monkeypatch, s3, "read-write")
     assert s3.proxy is not None
-    s3.proxy.cut_up, s3.proxy.cuts, s3.proxy.hold = 1_000_000, 1000, True
+    s3.proxy.cut_up, s3.proxy.cuts, s3.proxy.pause = 1_000_000, 1000, True
     project.edit("scripts/model.py", "output.mkdir()", 'output.mkdir()\n(output / "big").write_bytes(bytes(2_000_000))')
     process = begin_slow_model(project)
     yield process
@@ -152,7 +152,7 @@ def stopped(project: Project, s3: RemoteServer, monkeypatch: pytest.MonkeyPatch)
 def test_next_run_finishes_a_killed_push(
     project: Project, other: Project, s3: RemoteServer, stopped: "subprocess.Popen[str]"
 ) -> None:
-    assert s3.proxy is not None and s3.proxy.held.wait(60)
+    assert s3.proxy is not None and s3.proxy.paused.wait(60)
     os.killpg(stopped.pid, signal.SIGKILL)
     s3.proxy.cuts = 0
     assert "model" not in pushed(s3)

@@ -1,10 +1,10 @@
-"""Imported by every Python of a soaked run at its start: ends or stops a process at one chosen operation on files.
+"""Imported by every Python of a soak at its start: sends a signal before one chosen file operation of a process.
 
-Python tells an audit hook of each operation before it is carried out; so a process can be killed between any two. The
-variable ``SOAK`` says where (JSON): ``kind`` of process, ``phase`` (the function of the content layer), ``nth``
-operation in it, ``artifact`` (empty: any), ``signal``, ``group`` (the whole run gets it), ``token`` (a file that only
-one process can make, so that one is met). Or it names a folder ``record``, into which each process writes how many
-operations it made.
+Python calls an audit hook before each operation, so that a process can be killed between any two. The environment
+variable ``SOAK`` (JSON) states the target: ``kind`` of process, ``phase`` (function of the build graph), ``nth``
+operation in it, ``artifact`` (empty: any), ``signal``, ``group`` (send it to the whole run), ``token`` (a file that
+only one process can create, so that only one gets the signal). Or it names a folder ``record``, into which each process
+writes how many operations it made in each phase.
 """
 
 import atexit
@@ -18,19 +18,19 @@ OPERATIONS = {
     *("fcntl.flock", "subprocess.Popen"),
 }
 KINDS = {"snakemake": "driver", "tapeout.graph.run.runner": "runner", "tapeout.graph.plan.resolve": "resolver"}
-HELPERS = {"write_atomically", "write_if_changed", "holding", "_copy", "mode", "unused"}
-"""Functions that are named by their caller."""
+HELPERS = "files.py"
+"""Module whose functions count as a part of their callers."""
 
 
 class Hook:
-    """Counts the operations of this process, and meets its end."""
+    """Counts the operations of this process, and sends the signal at the chosen one."""
 
-    def __init__(self, wish: dict, kind: str, arguments: list[str]) -> None:
-        self.wish, self.kind = wish, kind
+    def __init__(self, target: dict, kind: str, arguments: list[str]) -> None:
+        self.target, self.kind = target, kind
         self.counts: Counter[str] = Counter()
         self.busy = False
-        mine = " ".join(arguments)
-        self.marked = kind == wish.get("kind") and (not wish["artifact"] or f"{wish['artifact']}" in mine)
+        command = " ".join(arguments)
+        self.chosen = kind == target.get("kind") and (not target["artifact"] or target["artifact"] in command)
 
     def __call__(self, event: str, arguments: tuple) -> None:
         if event not in OPERATIONS or self.busy:
@@ -42,46 +42,49 @@ class Hook:
         self.busy = True
         phase = self.phase()
         self.counts[phase] += 1
-        if self.marked and phase == self.wish["phase"] and self.counts[phase] == self.wish["nth"]:
-            self.meet()
+        if self.chosen and phase == self.target["phase"] and self.counts[phase] == self.target["nth"]:
+            self.send_signal()
         self.busy = False
 
     def phase(self) -> str:
-        """The innermost function of the content layer that is at work."""
+        """Return the innermost function of the build graph on the stack."""
         frame = sys._getframe(2)
         while frame is not None:
             code = frame.f_code
             folder, _, file = code.co_filename.rpartition("/")
-            if folder.endswith("tapeout/graph") and code.co_name not in HELPERS:
+            if "/tapeout/graph/" in f"{folder}/" and file != HELPERS:
                 return f"{file.removesuffix('.py')}.{code.co_name}"
             frame = frame.f_back
-        return "outside the layer"
+        return "outside the graph"
 
-    def meet(self) -> None:
-        """Send the signal to this process, or to the whole run, if no other process has done so."""
+    def send_signal(self) -> None:
+        """Send the signal to this process, or to the whole run, unless another process has done so."""
         try:
-            os.close(os.open(self.wish["token"], os.O_CREAT | os.O_EXCL))
+            os.close(os.open(self.target["token"], os.O_CREAT | os.O_EXCL))
         except FileExistsError:
             return
-        if self.wish["group"]:
-            os.killpg(os.getpgrp(), self.wish["signal"])
+        if self.target["group"]:
+            os.killpg(os.getpgrp(), self.target["signal"])
         else:
-            os.kill(os.getpid(), self.wish["signal"])
+            os.kill(os.getpid(), self.target["signal"])
 
     def record(self) -> None:
-        """Leave the counts."""
+        """Write the counts."""
         self.busy = True
-        with open(os.path.join(self.wish["record"], f"{self.kind}.{os.getpid()}.json"), "w") as file:
+        with open(os.path.join(self.target["record"], f"{self.kind}.{os.getpid()}.json"), "w") as file:
             json.dump(self.counts, file)
 
 
 def install() -> None:
-    """Watch this process if it is one of those that work for the content layer."""
-    wish, kind = json.loads(os.environ.get("SOAK", "{}")), KINDS.get(sys.orig_argv[2] if len(sys.orig_argv) > 2 else "")
-    if wish and kind:
-        hook = Hook(wish, kind, sys.orig_argv)
+    """Install the hook if this process belongs to the build graph."""
+    target, kind = (
+        json.loads(os.environ.get("SOAK", "{}")),
+        KINDS.get(sys.orig_argv[2] if len(sys.orig_argv) > 2 else ""),
+    )
+    if target and kind:
+        hook = Hook(target, kind, sys.orig_argv)
         sys.addaudithook(hook)
-        if "record" in wish:
+        if "record" in target:
             atexit.register(hook.record)
 
 
