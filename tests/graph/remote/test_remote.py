@@ -259,7 +259,7 @@ def test_damaged_local_file_is_not_pushed(file: RemoteServer, tmp_path: Path, ca
     damaged.chmod(0o644)
     damaged.write_bytes(bytes(BIG))
     one.remote.push_queued()
-    assert "model: not pushed: damaged client_at" in capfd.readouterr().err
+    assert "model: not pushed: damaged here" in capfd.readouterr().err
     assert entry_key(action) not in file.names() and one.queued() == [action.digest]
 
 
