@@ -1,1 +1,1 @@
-"""What the graph asks of a Slurm cluster, and how it says what became of a job."""
+"""Interface to a Slurm cluster: submit jobs, query them and report how they ended."""

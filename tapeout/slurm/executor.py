@@ -1,58 +1,74 @@
-"""Small changes to the Slurm executor, for the life of a process.
+"""Submitting process: adapt Snakemake's Slurm executor, and wait for the jobs of an earlier run.
 
-- It asks what became of its jobs as often as the profile says (``seconds-between-status-checks``). By itself it waits
-  ten seconds more after each look at which nothing had ended, up to three minutes, and ignores that setting: a chain of
-  short steps behind a long one then waits for minutes at each link, GPUs idle.
-- It says when a job begins, what it waits for if that does not pass by itself, and, in the runner's own words, that it
-  has ended well.
-- A job that has ended well and has not made what it was to make (a node saw an old plan) has failed.
-- A job that the controller has forgotten is looked for in the results, and not waited for without end.
+The executor is changed in four ways for the life of the process:
+
+- It queries its jobs as often as the profile says (``seconds-between-status-checks``). By itself it adds ten seconds
+  after each query without an ended job, up to three minutes: a chain of short steps after a long one then waits for
+  minutes at each link while GPUs idle.
+- It reports when a job starts, a pending reason that does not resolve by itself, and the runner's success message.
+- A job that Slurm reports as completed but whose artifact is missing has failed (its node saw an old plan).
+- A job that the controller has forgotten is judged by its results instead of being waited for forever.
 """
 
+import os
+import sys
+import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, MutableMapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from snakemake_executor_plugin_slurm import Executor
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 
-from tapeout.slurm.client import Job, known_jobs
-from tapeout.slurm.job_messages import OURS, finished
+from tapeout.slurm.allocation import SUBMITTED
+from tapeout.slurm.client import Job, SlurmUnavailable, known_jobs, live_jobs
+from tapeout.slurm.job_messages import OWN_MESSAGE, finished
+from tapeout.slurm.submit import BIN, DRIVER
 
-pause: Any = RemoteExecutor.next_seconds_between_status_checks
-report: Any = RemoteExecutor.report_job_success
-check: Any = Executor.check_active_jobs
+check_interval: Any = RemoteExecutor.next_seconds_between_status_checks
+report_success: Any = RemoteExecutor.report_job_success
+check_jobs: Any = Executor.check_active_jobs
 
-FORGOTTEN = 3
-"""Looks in which the controller does not know a job before it is believed: a new one may take a moment to be shown."""
+MAX_MISSES = 3
+"""Queries without a job until the controller counts as having forgotten it: new jobs may appear with a delay."""
 STUCK = ("Limit", "BadConstraints", "Invalid", "Held", "launch failed", "AssocMax", "AssocGrp", "QOSMax", "QOSGrp")
-"""Parts of reasons for which a job may wait for ever."""
+"""Parts of pending reasons that may never resolve."""
+MIN_PAUSE, MAX_PAUSE = 2.0, 30.0
+"""Seconds between two queries for earlier jobs, at first and at most."""
 
 
 @dataclass
-class Looks:
-    """What was seen of the jobs of this run, so that each thing is said once."""
+class JobWatcher:
+    """State of the jobs of this run, to report each event once.
+
+    Attributes:
+        say: prints a line for the user.
+        running: numbers of jobs whose start was reported.
+        stuck: numbers and pending reasons that were reported.
+        misses: consecutive queries in which the controller did not know a job.
+    """
 
     say: Callable[[str], None]
     running: set[str] = field(default_factory=set)
     stuck: set[tuple[str, str]] = field(default_factory=set)
-    missed: Counter[str] = field(default_factory=Counter)
+    misses: Counter[str] = field(default_factory=Counter)
 
-    def look(self, run: str, jobs: dict[str, str]) -> set[str]:
-        """Say what is new of the jobs (number -> artifact); returns those that the controller has forgotten."""
+    def update(self, run: str, jobs: dict[str, str]) -> set[str]:
+        """Report new events of the jobs (number to artifact); return those that the controller has forgotten."""
         known = known_jobs(run)
         if known is None:
             return set()
         for number, artifact in jobs.items():
             if (job := known.get(number)) is None:
-                self.missed[number] += 1
+                self.misses[number] += 1
             else:
-                self.missed[number] = 0
-                self._tell(artifact, job)
-        return {number for number in jobs if self.missed[number] >= FORGOTTEN}
+                self.misses[number] = 0
+                self._report(artifact, job)
+        return {number for number in jobs if self.misses[number] >= MAX_MISSES}
 
-    def _tell(self, artifact: str, job: Job) -> None:
+    def _report(self, artifact: str, job: Job) -> None:
         if job.state == "RUNNING" and job.id not in self.running:
             self.running.add(job.id)
             self.say(f"+ {artifact}  job {job.id} on {job.nodes}")
@@ -60,42 +76,90 @@ class Looks:
             self.running.discard(job.id)
             if any(part in job.reason for part in STUCK) and (job.id, job.reason) not in self.stuck:
                 self.stuck.add((job.id, job.reason))
-                self.say(f"! {artifact}  job {job.id} may wait for ever: {job.reason}; see config/site.yaml")
+                self.say(f"! {artifact}  job {job.id} may wait forever: {job.reason}; see config/site.yaml")
 
 
-def adapt(say: Callable[[str], None], name: Callable[[Any], str], unmade: Callable[[Any], str]) -> None:
-    """Change the executor.
+def adapt_executor(
+    say: Callable[[str], None], name_of: Callable[[Any], str], find_fault: Callable[[Any], str]
+) -> None:
+    """Change the executor as the module's docstring describes.
 
     Args:
-        say: shows a line to the user.
-        name: the artifact that a Snakemake job makes.
-        unmade: what is wrong with what a Snakemake job has made; empty if nothing is.
+        say: prints a line for the user.
+        name_of: returns the artifact of a Snakemake job.
+        find_fault: returns what is wrong with the output of a Snakemake job; empty if nothing is.
     """
-    looks = Looks(say)
+    watcher = JobWatcher(say)
 
-    def shortened(self: Any, value: float) -> None:
-        most = self.workflow.remote_execution_settings.seconds_between_status_checks
-        pause.fset(self, min(value, most))
+    def set_interval(self: Any, value: float) -> None:
+        longest = self.workflow.remote_execution_settings.seconds_between_status_checks
+        check_interval.fset(self, min(value, longest))
 
-    def told(self: Any, job: Any) -> None:
+    def report_result(self: Any, job: Any) -> None:
         log = job.aux["slurm_logfile"]
-        if reason := unmade(job.job):
-            self.report_job_error(job, msg=f"{OURS}job {job.external_jobid} ended, but {reason}", aux_logs=[str(log)])
+        if fault := find_fault(job.job):
+            message = f"{OWN_MESSAGE}job {job.external_jobid} ended, but {fault}"
+            self.report_job_error(job, msg=message, aux_logs=[str(log)])
             return
         if line := finished(job.external_jobid, log):
             say(line)
-        report(self, job)
+        report_success(self, job)
 
-    async def watched(self: Any, active: list[Any]) -> AsyncIterator[Any]:
-        forgotten = (
-            looks.look(self.run_uuid, {job.external_jobid: name(job.job) for job in active}) if active else set()
-        )
+    async def check(self: Any, active: list[Any]) -> AsyncIterator[Any]:
+        jobs = {job.external_jobid: name_of(job.job) for job in active}
+        forgotten = watcher.update(self.run_uuid, jobs) if jobs else set()
         for job in active:
             if job.external_jobid in forgotten:
-                told(self, job)
-        async for job in check(self, [job for job in active if job.external_jobid not in forgotten]):
+                report_result(self, job)
+        async for job in check_jobs(self, [job for job in active if job.external_jobid not in forgotten]):
             yield job
 
-    Executor.next_seconds_between_status_checks = property(pause.fget, shortened)
-    Executor.report_job_success = told
-    Executor.check_active_jobs = watched
+    Executor.next_seconds_between_status_checks = property(check_interval.fget, set_interval)
+    Executor.report_job_success = report_result
+    Executor.check_active_jobs = check
+
+
+def set_variables(variables: MutableMapping[str, str]) -> None:
+    """Set the variables that jobs inherit: the sbatch wrapper on PATH, and that a run submits them."""
+    variables["PATH"] = os.pathsep.join([str(BIN), variables.get("PATH", "")])
+    paths = [str(Path(__file__).parents[2]), variables.get("PYTHONPATH")]
+    variables["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    variables["TAPEOUT_PYTHON"] = sys.executable
+    variables[DRIVER] = str(os.getpid())
+    variables[SUBMITTED] = "1"
+
+
+def wait_for_earlier_jobs(folder: str, say: Callable[[str], None]) -> list[Job]:
+    """Wait until no job that was submitted in ``folder`` is pending or running; return those that were.
+
+    A killed run leaves its jobs in the queue. Each of them builds and stores its artifact by itself, so that submitting
+    it again would do the work twice; what is left to do is decided when the last one has ended.
+
+    Raises:
+        SlurmUnavailable: the controller does not answer the first query; later ones are repeated.
+    """
+    seen: dict[str, Job] = {}
+    pause = MIN_PAUSE
+    jobs = live_jobs(folder)
+    shown = ""
+    while jobs:
+        seen |= {job.id: job for job in jobs}
+        listed = ", ".join(f"{job.id} ({job.rule}, {job.state.lower()}{_where(job)})" for job in jobs)
+        if listed != shown:
+            say(f"Waiting for jobs of an earlier run: {listed}. To end one: scancel NUMBER")
+            shown = listed
+        time.sleep(pause)
+        pause = min(1.5 * pause, MAX_PAUSE)
+        jobs = _query_again(folder, jobs)
+    return list(seen.values())
+
+
+def _where(job: Job) -> str:
+    return f" on {job.nodes}" if job.nodes else f": {job.reason}" if job.reason not in ("None", "") else ""
+
+
+def _query_again(folder: str, jobs: list[Job]) -> list[Job]:
+    try:
+        return live_jobs(folder)
+    except SlurmUnavailable:
+        return jobs  # the controller restarts; the jobs continue

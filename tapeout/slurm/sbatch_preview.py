@@ -1,6 +1,6 @@
-"""The sbatch line of a job, made by the executor's own functions, for a dry run that submits nothing.
+"""Preview of sbatch commands for a dry run, made by the executor's own functions.
 
-The command that a job runs (``--wrap``) is left out, and the name that all jobs of a run have is shown as RUN.
+The command that a job runs (``--wrap``) is left out, and the name that all jobs of a run share is shown as RUN.
 """
 
 import contextlib
@@ -24,8 +24,8 @@ RUN = "RUN"
 
 
 @dataclass(frozen=True)
-class Job:
-    """What the executor asks of a job."""
+class PreviewJob:
+    """The part of a Snakemake job that the executor reads to submit it."""
 
     name: str
     wildcards: Wildcards
@@ -33,46 +33,46 @@ class Job:
 
     @property
     def threads(self) -> int:
-        """As a rule has them."""
+        """Number of threads of the rule."""
         return int(self.resources._cores)
 
     def is_group(self) -> bool:
-        """Rules are submitted one by one."""
+        """Return False: rules are submitted one by one."""
         return False
 
 
-def settings() -> Any | None:
-    """The executor's settings of this command line and its profiles; None if it is not for Slurm.
+def executor_settings() -> Any | None:
+    """Return the executor's settings from this command line and its profiles; None if it does not name Slurm.
 
-    A dry run has none: Snakemake replaces the executor by one that does nothing, and forgets its settings.
+    Snakemake replaces the executor of a dry run by one that does nothing, and drops its settings.
     """
-    with contextlib.redirect_stderr(io.StringIO()):  # the profiles were named already
+    with contextlib.redirect_stderr(io.StringIO()):  # Snakemake has printed the profiles already
         _, arguments = parse_args(None)
     if arguments.executor != SLURM:
         return None
     return ExecutorPluginRegistry().get_plugin(SLURM).get_settings(arguments)
 
 
-def sbatch(job: Job, known: Any, folder: str) -> str:
-    """The line of a job.
+def sbatch_command(job: PreviewJob, settings: Any, folder: str) -> str:
+    """Return the sbatch command of a job, quoted for a shell.
 
     Args:
-        job: that would be submitted.
-        known: from ``settings``.
-        folder: of the run.
+        job: the job that would be submitted.
+        settings: from ``executor_settings``.
+        folder: working folder of the run.
     """
     validate_slurm_extra(job)
     wildcards = get_job_wildcards(job)
-    logs = _select_logdir(SimpleNamespace(executor_settings=known, workdir_init=folder))
+    logs = _select_logdir(SimpleNamespace(executor_settings=settings, workdir_init=folder))
     account, partition = (job.resources.get(name) for name in ("slurm_account", "slurm_partition"))
-    accounts = str(account or "").replace(",", " ").split()  # the executor takes the first, and asks whether it exists
+    accounts = str(account or "").replace(",", " ").split()  # the executor takes the first that exists
     parameters = {
-        "run_uuid": f"{known.jobname_prefix}_{RUN}" if known.jobname_prefix else RUN,
+        "run_uuid": f"{settings.jobname_prefix}_{RUN}" if settings.jobname_prefix else RUN,
         "slurm_logfile": logs / f"rule_{job.name}" / wildcards / "%j.log",
         "comment_str": f"rule_{job.name}_wildcards_{wildcards}" if wildcards else f"rule_{job.name}",
         "account": f" -A {shlex.quote(accounts[0])}" if accounts else "",
         "partition": f" -p {shlex.quote(str(partition))}" if partition else "",
         "workdir": folder,
     }
-    line = get_submit_command(job, parameters, settings=known) + set_gres_string(job)
-    return shlex.join(shlex.split(line))
+    command = get_submit_command(job, parameters, settings=settings) + set_gres_string(job)
+    return shlex.join(shlex.split(command))

@@ -1,7 +1,7 @@
-"""sbatch that waits for a controller that is away, and never submits a job twice.
+"""Wrapper of sbatch that waits for a controller that is away, and never submits a job twice.
 
-The executor gives a job up at the first failure of sbatch, although controllers are restarted and overloaded every now
-and then. This program stands before sbatch on the PATH of a run (``tapeout/slurm/bin``) and calls the real one.
+Controllers are restarted and overloaded every now and then, but the executor gives a job up at the first failure of
+sbatch. This program precedes sbatch on the PATH of a run (``tapeout/slurm/bin``) and calls the real one.
 """
 
 import os
@@ -11,42 +11,45 @@ import sys
 import time
 from pathlib import Path
 
-from tapeout.slurm.client import AWAY, known_jobs
+from tapeout.slurm.client import CONTROLLER_AWAY, known_jobs
 
 BIN = Path(__file__).with_name("bin")
 PATIENCE = "TAPEOUT_SUBMIT_SECONDS"
-"""Variable: how long to wait for the controller."""
+"""Environment variable: seconds to wait for the controller."""
 DRIVER = "TAPEOUT_DRIVER"
-"""Variable: process of the run; without it nothing may be submitted, because the next run would not know of it."""
+"""Environment variable: process id of the run. If that is gone, nothing is submitted: no run would know of the job."""
 SECONDS_BETWEEN = 5.0
 
 
 def real_sbatch() -> str | None:
-    """The cluster's own sbatch: the first on PATH that is not ours."""
+    """Return the path of the cluster's own sbatch: the first on PATH outside ``BIN``."""
     folders = [folder for folder in os.environ.get("PATH", "").split(os.pathsep) if folder and Path(folder) != BIN]
     return shutil.which("sbatch", path=os.pathsep.join(folders))
 
 
 def submit(arguments: list[str], text: bytes, patience: float) -> tuple[int, bytes, bytes]:
-    """Submit once the controller answers; status, output and error output of sbatch.
+    """Submit a job once the controller answers.
 
-    After a failure nothing is submitted again before the controller has said that it does not have the job: its answer
-    may have got lost.
+    The controller may have accepted a job although its answer was lost. After a failure the job is therefore submitted
+    again only when the controller has said that it does not know the job.
 
     Args:
-        arguments: of sbatch.
-        text: what it reads from its input.
-        patience: seconds.
+        arguments: command line of sbatch.
+        text: standard input of sbatch.
+        patience: seconds to wait for the controller.
+
+    Returns:
+        Exit status, output and error output of sbatch.
     """
     program = real_sbatch()
     if program is None:
         return 127, b"", b"sbatch: not found\n"
     end = time.monotonic() + patience
     while True:
-        if not _wanted():
-            return 1, b"", b"the run that wanted this job is gone\n"
+        if not _run_exists():
+            return 1, b"", b"the run that requested this job has ended\n"
         done = subprocess.run([program, *arguments], input=text, capture_output=True)
-        if not done.returncode or not AWAY.search(done.stderr.decode(errors="replace")):
+        if not done.returncode or not CONTROLLER_AWAY.search(done.stderr.decode(errors="replace")):
             return done.returncode, done.stdout, done.stderr
         known = None
         while known is None:
@@ -59,8 +62,8 @@ def submit(arguments: list[str], text: bytes, patience: float) -> tuple[int, byt
             return 0, f"{job.id}\n".encode(), b""
 
 
-def _wanted() -> bool:
-    """Whether the run that wants the job is still there; always, if nobody said which it is."""
+def _run_exists() -> bool:
+    """Return whether the run that requests the job is alive; True if the environment does not name it."""
     driver = os.environ.get(DRIVER)
     return driver is None or Path("/proc", driver).exists()
 
@@ -70,7 +73,7 @@ def _value(arguments: list[str], option: str) -> str | None:
 
 
 def main() -> None:
-    """As sbatch."""
+    """Behave like sbatch: same arguments, input, output and exit status."""
     text = b"" if sys.stdin.isatty() else sys.stdin.buffer.read()
     status, out, err = submit(sys.argv[1:], text, float(os.environ.get(PATIENCE, "0")))
     sys.stdout.buffer.write(out)

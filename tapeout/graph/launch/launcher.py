@@ -1,9 +1,9 @@
-"""How a program is started: on this machine or on every node of the job, bare or in a container.
+"""Command and variables that start a program: on this machine or on every node of the job, bare or in a container.
 
-The runner itself stays outside, in the workflow's environment: it checks, seals and stores; only the program goes
-inside. So an image needs nothing of this layer, and apptainer and pyxis are two spellings of one thing.
+The runner stays outside of containers, in the workflow's environment: it verifies, digests and stores; only the program
+runs inside. An image therefore needs nothing of this project, and Apptainer and Pyxis differ in their options alone.
 
-Everything here is a function of its arguments (and of which image files there are). No variable's value stands on a
+Everything here is a function of its arguments (and of the image files that exist). No value of a variable appears on a
 command line, where every user of the machine could read it.
 """
 
@@ -25,32 +25,28 @@ from tapeout.slurm.allocation import SUBMITTED
 BARE, APPTAINER, PYXIS = "bare", "apptainer", "pyxis"
 SRUN = "srun"
 RUNTIMES = (BARE, APPTAINER, PYXIS)
-PULL = {
+IMAGE_FILES = {
     APPTAINER: ("sif", "apptainer pull {file} docker://{pinned}"),
     PYXIS: ("sqsh", "enroot import --output {file} docker://{enroot}"),
 }
-"""Of an image that the site keeps as a file: the file's suffix, and how it is pulled."""
+"""Suffix of a pulled image, and the command that pulls it, by runtime."""
 
-NOT_INSIDE = ("PATH", "HOME", "LD_LIBRARY_PATH", "SSL_", "REQUESTS_CA_BUNDLE", "HTTPLIB2_", "PYTHONPATH")
-"""Variables that name places of the host: a container has its own."""
-RUNTIME = ("PATH", "HOME", "USER", "XDG_", "http", "https", "HTTP", "no_proxy", "NO_PROXY", "ENROOT_")
-OF_APPTAINER = ("CACHEDIR", "TMPDIR", "CONFIGDIR", "DOCKER_USERNAME", "DOCKER_PASSWORD")
-"""What the runtime itself needs, to find its files and its registry."""
-JOB = ("SLURM_JOB_ID", "SLURM_JOBID", "SLURM_CONF", "SLURM_CLUSTER_NAME", "SLURM_SUBMIT_DIR", "SLURM_SUBMIT_HOST")
-"""What a new step must know of its job; Slurm's other variables describe the step that asks, and would change it."""
+HOST_ONLY = ("PATH", "HOME", "LD_LIBRARY_PATH", "SSL_", "REQUESTS_CA_BUNDLE", "HTTPLIB2_", "PYTHONPATH")
+"""Variables with paths of the host, which are not passed into a container."""
+RUNTIME_VARIABLES = ("PATH", "HOME", "USER", "XDG_", "http", "https", "HTTP", "no_proxy", "NO_PROXY", "ENROOT_")
+APPTAINER_VARIABLES = tuple(
+    f"APPTAINER_{name}" for name in ("CACHEDIR", "TMPDIR", "CONFIGDIR", "DOCKER_USERNAME", "DOCKER_PASSWORD")
+)
+"""Variables that a runtime itself needs to find its files and its registry."""
+JOB_VARIABLES = (
+    *("SLURM_JOB_ID", "SLURM_JOBID", "SLURM_CONF", "SLURM_CLUSTER_NAME", "SLURM_SUBMIT_DIR", "SLURM_SUBMIT_HOST"),
+)
+"""What a new step must know of its job. Slurm's other variables describe the calling step and would alter the new one."""
 FIRST_PORT, PORTS = 10000, 10000
 
 
-class MissingRuntime(GraphError):
-    """A step's container cannot be started: nothing says how, or the runtime is not there."""
-
-
-class MissingImage(GraphError):
-    """The site keeps images as files, and the one that is wanted is not among them."""
-
-
-class UnusablePath(GraphError):
-    """A folder's name has a meaning to the container runtime."""
+class CannotStart(GraphError):
+    """A program cannot be started: no container runtime, no image file, or a path that the runtime cannot mount."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +54,9 @@ class Launch:
     """How this site starts programs.
 
     Attributes:
-        runtime: of ``RUNTIMES``.
-        mounts: more folders that a container sees, as ``PATH`` or ``OUTSIDE:INSIDE[:FLAGS]``.
-        images: folder of images that the site has pulled, ``sha256-DIGEST.sif`` (or ``.sqsh``); empty: the runtime
-            pulls them itself.
+        runtime: one of ``RUNTIMES``.
+        mounts: further folders that a container sees, as ``PATH`` or ``OUTSIDE:INSIDE[:FLAGS]``.
+        images: folder of pulled images, ``sha256-DIGEST.sif`` (or ``.sqsh``); empty if the runtime pulls them.
     """
 
     runtime: str = BARE
@@ -69,45 +64,54 @@ class Launch:
     images: str = ""
 
     def __post_init__(self) -> None:
-        """Raises ``MissingRuntime`` for a runtime that nobody knows."""
+        """Check the runtime.
+
+        Raises:
+            CannotStart: it is unknown.
+        """
         if self.runtime not in RUNTIMES:
-            raise MissingRuntime(
+            raise CannotStart(
                 f"There is no container runtime {self.runtime}.",
                 f"Set container.runtime in config/site.yaml to one of {', '.join(RUNTIMES)}.",
             )
 
     def as_json(self) -> dict[str, Any]:
-        """JSON values for the plan file."""
+        """Return JSON values for the plan file."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Launch":
-        """The inverse of ``as_json``."""
+        """Return the inverse of ``as_json``."""
         return cls(**{**value, "mounts": tuple(value["mounts"])})
 
     def require(self, environment: Environment | Container) -> None:
-        """Raises ``InvalidEnvironment`` or ``MissingRuntime`` if nothing can be started in ``environment`` here."""
+        """Check that programs can be started in ``environment`` here.
+
+        Raises:
+            InvalidEnvironment: the environment is not installed.
+            CannotStart: a container is needed, and no runtime is configured.
+        """
         if isinstance(environment, Environment):
             environment.require()
         elif self.runtime == BARE:
-            raise MissingRuntime(
-                f"A step runs in the container {environment.pinned}, and nothing says how this site starts containers.",
+            raise CannotStart(
+                f"A step runs in the container {environment.pinned}, but this site has no container runtime.",
                 "Set container.runtime in config/site.yaml to apptainer or pyxis.",
             )
 
 
 @dataclass(frozen=True)
 class Program:
-    """What is to be started, and what it may see.
+    """A program to start, and what it may see.
 
     Attributes:
         command: script and options, without the interpreter.
-        environment: what it runs in.
-        variables: its own, by name.
-        folders: those that it reads and writes.
-        nodes: nodes that it is to run on.
-        gpus: GPUs that it computes on, on each node.
-        scratch: folder of its own, on a file system that all nodes share.
+        environment: environment or container that it runs in.
+        variables: its environment variables.
+        folders: folders that it reads and writes.
+        scratch: its own folder, on a file system that all nodes share.
+        nodes: number of nodes.
+        gpus: number of GPUs that it computes on, on each node.
     """
 
     command: tuple[str, ...]
@@ -118,25 +122,37 @@ class Program:
     nodes: int = 1
     gpus: int = 0
 
-    def spread(self, caller: Mapping[str, str]) -> bool:
-        """Whether it is started once on each of several nodes; outside a job one start makes all its processes."""
+    def is_distributed(self, caller: Mapping[str, str]) -> bool:
+        """Return whether it is started once on each of several nodes.
+
+        Outside a job a single start creates all its processes.
+        """
         return self.nodes > 1 and SUBMITTED in caller and "SLURM_JOB_ID" in caller
 
 
 @dataclass(frozen=True)
 class Start:
-    """A command ready to run; ``stopped`` is a mark that one of several nodes leaves when it stopped to go on later."""
+    """A command that starts a program.
+
+    Attributes:
+        command: command line.
+        variables: environment variables.
+        stopped: file that a node creates if its program stopped with a checkpoint; None on a single node.
+    """
 
     command: list[str]
     variables: dict[str, str]
     stopped: Path | None = None
 
-    def require(self) -> None:
-        """Raises ``MissingRuntime`` if there is no such command on this machine; takes away an earlier mark."""
-        # a path is that of an environment, which has been looked for
-        command = self.command[0]
+    def prepare(self) -> None:
+        """Check that the command exists on this machine, and remove the ``stopped`` file of an earlier attempt.
+
+        Raises:
+            CannotStart: there is no such command.
+        """
+        command = self.command[0]  # a path is that of an environment, which ``Launch.require`` has checked
         if "/" not in command and shutil.which(command, path=self.variables.get("PATH")) is None:
-            raise MissingRuntime(
+            raise CannotStart(
                 f"There is no {command} on {socket.gethostname()}.",
                 "Install it there, or correct container.runtime in config/site.yaml.",
             )
@@ -145,78 +161,80 @@ class Start:
 
     @property
     def signal(self) -> signal.Signals:
-        """What asks the program to stop: srun passes SIGUSR1 on to it, but kills it on SIGTERM."""
+        """Signal that asks the program to stop: srun passes SIGUSR1 on, but kills the program on SIGTERM."""
         return signal.SIGUSR1 if self.command[0] == SRUN else signal.SIGTERM
 
-    def status(self, status: int) -> int:
-        """The program's exit status, given that of the command."""
+    def program_status(self, status: int) -> int:
+        """Return the program's exit status, given that of the command."""
         return node_agent.STOPPED if status == 0 and self.stopped is not None and self.stopped.exists() else status
 
 
 def start(launch: Launch, program: Program, caller: Mapping[str, str], rendezvous: str = "") -> Start:
-    """How to start a program.
+    """Return the command and variables that start a program.
 
     Args:
-        launch: how this site does.
-        program: what.
-        caller: the variables of the process that asks: whether it is in a job, and where runtimes find their files.
+        launch: how this site starts programs.
+        program: the program.
+        caller: environment variables of the calling process: its job, and where runtimes find their files.
         rendezvous: ``host:port`` where the processes of several nodes meet.
 
     Raises:
-        MissingRuntime: nothing says how to start its container, or pyxis is wanted outside a job.
-        MissingImage: the site's folder of images lacks the one that is wanted.
-        UnusablePath: a folder to be mounted has a comma or a colon in its name.
+        CannotStart: the container's runtime or image is missing, or a folder to mount has a comma or colon in its name.
     """
-    environment, spread = program.environment, program.spread(caller)
-    variables = program.variables | {"TMPDIR": str(program.scratch / "tmp")}  # under it each node makes its own
-    if spread:
+    environment, distributed = program.environment, program.is_distributed(caller)
+    variables = program.variables | {"TMPDIR": str(program.scratch / "tmp")}  # each node creates its own below
+    if distributed:
         variables |= {"TAPEOUT_NODES": str(program.nodes), "TAPEOUT_RENDEZVOUS": rendezvous}
-    stopped = program.scratch / "stopped" if spread else None
+    stopped = program.scratch / "stopped" if distributed else None
     if not isinstance(environment, Environment):
         launch.require(environment)
-        contained = Contained(launch, program, environment, variables, caller, stopped)
-        return contained.by_apptainer() if launch.runtime == APPTAINER else contained.by_pyxis()
+        start = _ContainerStart(launch, program, environment, variables, caller, stopped)
+        return start.with_apptainer() if launch.runtime == APPTAINER else start.with_pyxis()
     command = [str(environment.python), *program.command]
-    if not spread:
+    if not distributed:
         return Start(command, program.variables)
-    wrapped = [*srun(program.nodes), "--export=ALL", *on_node(sys.executable, stopped), *command]
-    return Start(wrapped, of_job(variables), stopped)
+    wrapped = [*srun(program.nodes), "--export=ALL", *_agent(sys.executable, stopped), *command]
+    return Start(wrapped, _without_task(variables), stopped)
 
 
 def srun(nodes: int) -> list[str]:
-    """A step with one task on each of ``nodes`` nodes, within the job, beside the step that asks for it.
+    """Return the srun command of a step with one task on each of ``nodes`` nodes, beside the calling step.
 
-    ``--overlap``: the runner's own step holds all of the job's CPUs, memory and GPUs. Each task gets all CPUs of the
-    job on its node, unbound: the program starts one process a GPU there, which share them.
+    ``--overlap``: the runner's own step holds all CPUs, memory and GPUs of the job. Each task gets all CPUs of the job
+    on its node, unbound, because the program starts one process per GPU there, which share them.
     """
     count = [f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1"]
     return [SRUN, *count, "--overlap", "--cpu-bind=none", "--kill-on-bad-exit=1"]
 
 
-def port(job: str) -> int:
-    """The port at which the nodes of a job meet: below the ports that systems give away, and another for each job."""
+def rendezvous_port(job: str) -> int:
+    """Return the port at which the nodes of a job meet: below the ephemeral ports, and different for each job."""
     return FIRST_PORT + int(job) % PORTS
 
 
-def of_job(variables: Mapping[str, str]) -> dict[str, str]:
-    """Variables for a new step of the job: each of its tasks gets those of its own from Slurm."""
-    return {name: value for name, value in variables.items() if name in JOB or not name.startswith(node_agent.OF_TASK)}
+def select(caller: Mapping[str, str], *prefixes: str) -> dict[str, str]:
+    """Return the caller's variables whose names start with one of the prefixes."""
+    return {name: value for name, value in caller.items() if name.startswith(prefixes)}
 
 
-def on_node(python: str, stopped: Path | None) -> list[str]:
-    """The last link before the program, on each node and inside its container."""
+def _without_task(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return variables for a new step of the job, whose tasks get the variables of a task from Slurm."""
+    return {
+        name: value
+        for name, value in variables.items()
+        if name in JOB_VARIABLES or not name.startswith(node_agent.TASK_VARIABLES)
+    }
+
+
+def _agent(python: str, stopped: Path | None) -> list[str]:
+    """Return the command of the node agent that starts the program, on each node and inside its container."""
     mark = ["--stopped", str(stopped)] if stopped is not None else []
     return [python, "-I", node_agent.__file__, "start", *mark, "--"]
 
 
-def taken(caller: Mapping[str, str], *prefixes: str) -> dict[str, str]:
-    """The caller's variables whose names begin so."""
-    return {name: value for name, value in caller.items() if name.startswith(prefixes)}
-
-
 @dataclass(frozen=True)
-class Contained:
-    """A program that is started in a container; the fields are the arguments and results of ``start``."""
+class _ContainerStart:
+    """Start of a program in a container; the fields are the arguments and intermediate results of ``start``."""
 
     launch: Launch
     program: Program
@@ -226,91 +244,86 @@ class Contained:
     stopped: Path | None
 
     @property
-    def inside(self) -> dict[str, str]:
-        """What the program sees beside the image's own variables."""
-        kept = {name: value for name, value in self.variables.items() if not name.startswith(NOT_INSIDE)}
+    def inner_variables(self) -> dict[str, str]:
+        """Variables that the program sees beside the image's own."""
+        kept = {name: value for name, value in self.variables.items() if not name.startswith(HOST_ONLY)}
         return kept | {node_agent.CODE: str(Path.cwd()), "PYTHONNOUSERSITE": "1"}
 
     @property
-    def command(self) -> list[str]:
-        """What is run inside."""
+    def inner_command(self) -> list[str]:
+        """Command that runs inside the container."""
         python = self.container.python
-        return [*on_node(python, self.stopped), python, *self.program.command]
+        return [*_agent(python, self.stopped), python, *self.program.command]
 
     @property
     def mounts(self) -> list[str]:
-        """The project's folder, the real places of what it links to, and what the site adds."""
+        """The project's folder, the targets of its links, and the site's mounts."""
         folders: list[str] = []
-        for folder in (Path.cwd(), *self.program.folders):
-            place = str(folder.resolve())
-            if any(sign in place for sign in ",:"):
-                raise UnusablePath(f"The folder {place} has a comma or a colon in its name.", "Give it another name.")
-            if not any(Path(place).is_relative_to(known) for known in folders):
-                folders.append(place)
+        for path in (Path.cwd(), *self.program.folders):
+            folder = str(path.resolve())
+            if any(sign in folder for sign in ",:"):
+                raise CannotStart(f"The folder {folder} has a comma or a colon in its name.", "Rename it.")
+            if not any(Path(folder).is_relative_to(known) for known in folders):
+                folders.append(folder)
         return [*folders, *self.launch.mounts]
 
     @property
-    def file(self) -> str:
+    def image_file(self) -> str:
         """The image's file in the site's folder; empty if the site has no such folder."""
         if not self.launch.images:
             return ""
-        suffix, pull = PULL[self.launch.runtime]
+        suffix, pull = IMAGE_FILES[self.launch.runtime]
         file = Path(self.launch.images) / f"sha256-{self.container.digest}.{suffix}"
         if not file.is_file():
-            how = pull.format(file=file, pinned=self.container.pinned, enroot=enroot_name(self.container))
-            raise MissingImage(f"The image {self.container.pinned} is not in {self.launch.images}.", f"Run: {how}")
+            command = pull.format(file=file, pinned=self.container.pinned, enroot=enroot_name(self.container))
+            raise CannotStart(f"The image {self.container.pinned} is not in {self.launch.images}.", f"Run: {command}")
         return str(file)
 
-    def by_apptainer(self) -> Start:
-        """Apptainer on this machine, or on each node by srun."""
-        host = taken(self.caller, *RUNTIME, *(f"APPTAINER_{name}" for name in OF_APPTAINER))
+    def with_apptainer(self) -> Start:
+        """Return a start with Apptainer, on this machine or on each node with srun."""
+        host = select(self.caller, *RUNTIME_VARIABLES, *APPTAINER_VARIABLES)
         binds = [option for mount in self.mounts for option in ("--bind", mount)]
         gpus = ["--nv"] if self.program.gpus else []
-        image = self.file or f"docker://{self.container.pinned}"
+        image = self.image_file or f"docker://{self.container.pinned}"
         options = ["--cleanenv", "--no-home", *gpus, *binds, "--pwd", str(Path.cwd()), image]
-        command = ["apptainer", "exec", *options, *self.command]
-        inside = self.inside if self.stopped is None else of_job(self.inside)
-        variables = host | {f"{node_agent.INTO_APPTAINER}{name}": value for name, value in inside.items()}
+        command = ["apptainer", "exec", *options, *self.inner_command]
+        inner = self.inner_variables if self.stopped is None else _without_task(self.inner_variables)
+        variables = host | {f"{node_agent.INTO_APPTAINER}{name}": value for name, value in inner.items()}
         if self.stopped is None:
             return Start(command, variables)
-        outer = [
-            *srun(self.program.nodes),
-            "--export=ALL",
-            sys.executable,
-            "-I",
-            node_agent.__file__,
-            "apptainer",
-            "--",
-        ]
-        return Start([*outer, *command], variables | taken(self.caller, *JOB), self.stopped)
+        agent = [sys.executable, "-I", node_agent.__file__, "apptainer", "--"]
+        outer = [*srun(self.program.nodes), "--export=ALL", *agent]
+        return Start([*outer, *command], variables | select(self.caller, *JOB_VARIABLES), self.stopped)
 
-    def by_pyxis(self) -> Start:
-        """Pyxis, which is a part of srun: a step of the job on one node or several."""
+    def with_pyxis(self) -> Start:
+        """Return a start with Pyxis, a plugin of srun: a step of the job on one node or several."""
         if "SLURM_JOB_ID" not in self.caller:
-            raise MissingRuntime(
-                "The runtime pyxis starts containers within a Slurm job, and this run is in none.",
+            raise CannotStart(
+                "The runtime pyxis starts containers in a Slurm job, but this run is not in one.",
                 "Run with --profile slurm, or set container.runtime in config/site.yaml to apptainer.",
             )
-        host = taken(self.caller, *RUNTIME, *JOB)
-        inside = {name: value for name, value in of_job(self.inside).items() if name not in JOB}
+        host = select(self.caller, *RUNTIME_VARIABLES, *JOB_VARIABLES)
+        inner = {
+            name: value for name, value in _without_task(self.inner_variables).items() if name not in JOB_VARIABLES
+        }
         mounts = [mount if ":" in mount else f"{mount}:{mount}" for mount in self.mounts]
         options = [
-            f"--container-image={self.file or enroot_name(self.container)}",
+            f"--container-image={self.image_file or enroot_name(self.container)}",
             f"--container-mounts={','.join(mounts)}",
             f"--container-workdir={Path.cwd()}",
             "--no-container-mount-home",
-            f"--container-env={','.join(sorted(inside))}",  # these win over the image's own
-            f"--export={','.join(sorted({*inside, *host}))}",
+            f"--container-env={','.join(sorted(inner))}",  # these override the image's own
+            f"--export={','.join(sorted({*inner, *host}))}",
         ]
         nodes = self.program.nodes if self.stopped is not None else 1
-        return Start([*srun(nodes), *options, *self.command], host | inside, self.stopped)
+        return Start([*srun(nodes), *options, *self.inner_command], host | inner, self.stopped)
 
 
 def enroot_name(container: Container) -> str:
-    """An image as enroot knows it, ``REGISTRY#REPOSITORY:sha256:DIGEST``.
+    """Return an image in the syntax of enroot, ``REGISTRY#REPOSITORY:sha256:DIGEST``.
 
-    The digest stands where a tag would: ``@sha256:`` is read by enroot from version 4 on alone, this by all.
+    The digest takes the position of a tag, which all versions of enroot read; ``@sha256:`` needs version 4.
     """
     registry, _, path = container.repository.partition("/")
-    outside = path and ("." in registry or ":" in registry or registry == "localhost")
-    return f"{f'{registry}#{path}' if outside else container.repository}:sha256:{container.digest}"
+    has_registry = path and ("." in registry or ":" in registry or registry == "localhost")
+    return f"{f'{registry}#{path}' if has_registry else container.repository}:sha256:{container.digest}"

@@ -1,10 +1,10 @@
-"""What runs on each node beside the program: a look at the node before, and the last link to the program.
+"""Program that runs on each node of a job: checks the node, or starts the step's program there.
 
-Run by path with whatever Python is there, the host's or an image's, which may be old; so the standard library alone,
-and no import of the project. Three modes:
+It is run by path, with the Python of the host or of an image, which may be old. It therefore uses only the standard
+library and imports nothing of the project. It has three modes:
 
-- ``check`` prints one line about this node: does it see the project, has it the GPUs?
-- ``apptainer -- COMMAND`` hands what Slurm tells this task to the container that the command starts.
+- ``check`` prints one line about this node: whether it sees the project and has the GPUs.
+- ``apptainer -- COMMAND`` passes this task's Slurm variables into the container that COMMAND starts.
 - ``start -- COMMAND`` runs the program, inside the container if there is one.
 """
 
@@ -24,84 +24,86 @@ import time
 from pathlib import Path
 
 STOPPED = 75
-"""Exit status of a program that has saved its state and wants to go on later."""
+"""Exit status of a program that has saved a checkpoint and can be resumed."""
 CODE = "TAPEOUT_CODE"
-"""The project's folder, for the program's module path: before that of the image, which may have one."""
+"""Environment variable: the project's folder, which precedes the image's own modules on the program's module path."""
 INTO_APPTAINER = "APPTAINERENV_"
-OF_TASK = ("SLURM_", "SLURMD_NODENAME", "CUDA_VISIBLE_DEVICES")
+TASK_VARIABLES = ("SLURM_", "SLURMD_NODENAME", "CUDA_VISIBLE_DEVICES")
 MARK = "@node "
-SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_CHECKS = 0.5
 
 
 def check(action: str, digest: str, gpus: int, seconds: float) -> dict[str, object]:
-    """Look at this node.
+    """Check this node.
 
     Args:
-        action: path of the action file, in the project's folder.
-        digest: SHA-256 of what it must hold; a shared file system may show it late.
-        gpus: GPUs that the program wants here.
-        seconds: how long the file may take to be seen.
+        action: path of the action file in the project's folder.
+        digest: expected SHA-256 of the file; a shared file system may show it late.
+        gpus: number of GPUs that the program needs here.
+        seconds: how long to wait for the file.
 
     Returns:
-        The node's name, its number in the step, and what is wrong with it (nothing: empty).
+        ``name`` and ``number`` of the node in the step, and its ``fault`` (empty if there is none).
     """
     end = time.monotonic() + seconds
-    fault = _unseen(action, digest)
+    fault = _file_fault(action, digest)
     while fault and time.monotonic() < end:
-        time.sleep(SECONDS_BETWEEN_LOOKS)
-        fault = _unseen(action, digest)
+        time.sleep(SECONDS_BETWEEN_CHECKS)
+        fault = _file_fault(action, digest)
     return {
-        "name": _name(),
+        "name": _node_name(),
         "number": int(os.environ.get("SLURM_NODEID", "0")),
-        "fault": fault or _lacks(gpus),
+        "fault": fault or _gpu_fault(gpus),
     }
 
 
-def _name() -> str:
+def _node_name() -> str:
     return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
-def _unseen(action: str, digest: str) -> str:
+def _file_fault(action: str, digest: str) -> str:
     try:
-        found = hashlib.sha256(Path(action).read_bytes().rstrip(b"\n")).hexdigest()
+        actual = hashlib.sha256(Path(action).read_bytes().rstrip(b"\n")).hexdigest()
     except OSError as error:
         return f"does not see the project: {error}"
-    return "" if found == digest else f"sees another {action} than this run wrote"
+    return "" if actual == digest else f"sees another {action} than this run wrote"
 
 
-def _lacks(gpus: int) -> str:
+def _gpu_fault(gpus: int) -> str:
     if not gpus:
         return ""
     tool = shutil.which("nvidia-smi")
     if tool is None:
-        return f"has no nvidia-smi, and {gpus} GPUs are wanted"
+        return f"has no nvidia-smi, and {gpus} GPUs are required"
     done = subprocess.run([tool, "-L"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    found = [line for line in done.stdout.splitlines() if line.startswith("GPU ")]
-    if done.returncode or len(found) < gpus:
-        said = f" (nvidia-smi: {done.stdout.strip()[-200:]})" if done.returncode else ""
-        return f"shows {len(found)} of {gpus} GPUs{said}"
+    listed = [line for line in done.stdout.splitlines() if line.startswith("GPU ")]
+    if done.returncode or len(listed) < gpus:
+        output = f" (nvidia-smi: {done.stdout.strip()[-200:]})" if done.returncode else ""
+        return f"shows {len(listed)} of {gpus} GPUs{output}"
     return ""
 
 
-def into_apptainer(command: list[str]) -> None:
-    """Become ``command``, with what Slurm has told this task under names that apptainer takes inside."""
+def exec_apptainer(command: list[str]) -> None:
+    """Replace this process by ``command``, with this task's Slurm variables under names that apptainer passes on."""
     for name, value in list(os.environ.items()):
-        if name.startswith(OF_TASK):
+        if name.startswith(TASK_VARIABLES):
             os.environ[INTO_APPTAINER + name] = value
     try:
         os.execvp(command[0], command)
     except FileNotFoundError:
-        print(f"MissingRuntime: There is no {command[0]} on node {_name()}.\n  fix: Install it there.", file=sys.stderr)
+        message = f"CannotStart: There is no {command[0]} on node {_node_name()}.\n  fix: Install it there."
+        print(message, file=sys.stderr)
         sys.exit(127)
 
 
 def start(command: list[str], stopped: str) -> int:
-    """Run the program in a temporary folder of its own; returns its exit status.
+    """Run the program with its own temporary folder, and return its exit status.
 
     Args:
         command: the program.
-        stopped: a mark to leave if it ends with ``STOPPED``, which then counts as a good end: a bad one would make
-            srun kill the other nodes while they still write their state. Empty: the status goes on as it is.
+        stopped: file to create if the program ends with ``STOPPED``. The status is then 0, because srun reacts to any
+            other by killing the other nodes, which may still be writing their checkpoints. Empty: no file, and the
+            status is passed on unchanged.
     """
     variables = dict(os.environ)
     if CODE in variables:
@@ -109,13 +111,13 @@ def start(command: list[str], stopped: str) -> int:
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     own = Path(variables["TMPDIR"]) / variables.get("SLURM_NODEID", "0")
     own.mkdir(parents=True, exist_ok=True)
-    # a short name for a folder that has room: sockets' paths may have 108 characters
+    # a short path to a folder with enough space: paths of sockets are limited to 108 characters
     short = Path(tempfile.mkdtemp(prefix="tapeout-", dir="/tmp"))
     try:
         (short / "t").symlink_to(own)
         variables["TMPDIR"] = str(short / "t")
         if CODE in os.environ:
-            variables["HOME"] = variables["TMPDIR"]  # nothing of the user's own in a container, but a place for caches
+            variables["HOME"] = variables["TMPDIR"]  # no access to the user's home, but a folder for caches
         status = _run(command, variables)
     finally:
         shutil.rmtree(str(short), ignore_errors=True)
@@ -138,7 +140,7 @@ def _run(command: list[str], variables: dict[str, str]) -> int:
 
 
 def main() -> int:
-    """Parse the command line and do what it says; the command stands behind ``--``."""
+    """Parse the command line, whose command follows ``--``, and run the mode that it names."""
     end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     parser = argparse.ArgumentParser()
     parser.add_argument("mode", choices=("check", "apptainer", "start"))
@@ -147,14 +149,14 @@ def main() -> int:
     parser.add_argument("--digest", default="")
     parser.add_argument("--gpus", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=0.0)
-    given, command = parser.parse_args(sys.argv[1:end]), sys.argv[end + 1 :]
-    if given.mode == "check":
-        found = check(given.action, given.digest, given.gpus, given.seconds)
-        print(MARK + json.dumps(found, sort_keys=True), flush=True)
+    options, command = parser.parse_args(sys.argv[1:end]), sys.argv[end + 1 :]
+    if options.mode == "check":
+        result = check(options.action, options.digest, options.gpus, options.seconds)
+        print(MARK + json.dumps(result, sort_keys=True), flush=True)
         return 0
-    if given.mode == "apptainer":
-        into_apptainer(command)
-    return start(command, given.stopped)
+    if options.mode == "apptainer":
+        exec_apptainer(command)
+    return start(command, options.stopped)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A look at the nodes of a job before a program is started on them: a broken one is named, and nothing is trained."""
+"""Check of a job's nodes before a program starts on them, so that a broken node is named and no training begins."""
 
 import json
 import re
@@ -11,10 +11,11 @@ from pathlib import Path
 from tapeout.graph.errors import GraphError
 from tapeout.graph.files import LATE_SECONDS
 from tapeout.graph.launch import node_agent
-from tapeout.graph.launch.launcher import JOB, RUNTIME, port, srun, taken
+from tapeout.graph.launch.launcher import JOB_VARIABLES, RUNTIME_VARIABLES, rendezvous_port, select, srun
 from tapeout.slurm.client import SlurmUnavailable, ask
 
-SECONDS_TO_ANSWER = 180
+TIMEOUT = 180
+"""Seconds that the nodes may take to answer."""
 
 
 class BrokenNode(GraphError):
@@ -22,84 +23,86 @@ class BrokenNode(GraphError):
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a node said of itself."""
+class NodeReport:
+    """What the agent on a node reports; ``fault`` is empty if there is none."""
 
     name: str
     number: int
     fault: str
 
 
-def rendezvous(nodes: int, action: Path, digest: str, gpus: int, caller: Mapping[str, str]) -> str:
-    """Look at all nodes of the job; returns where their processes can meet, ``host:port`` on the first of them.
+def check_nodes(nodes: int, action: Path, digest: str, gpus: int, caller: Mapping[str, str]) -> str:
+    """Check all nodes of the job, and return ``host:port`` on the first of them, where their processes can meet.
 
     Args:
-        nodes: how many there are.
+        nodes: expected number of nodes.
         action: the action file, by which a node shows that it sees the project.
-        digest: of the action.
-        gpus: that the program wants on each.
-        caller: the variables of the runner, which names the job.
+        digest: action digest.
+        gpus: number of GPUs that the program needs on each node.
+        caller: environment variables of the runner, which name the job.
 
     Raises:
-        BrokenNode: naming each node with what is wrong, or the job if it has too few.
+        BrokenNode: a node has a fault or does not answer, or the job has too few nodes.
     """
     job = caller["SLURM_JOB_ID"]
-    allocated = _allocated(job)
+    allocated = _allocated_nodes(job)
     if len(allocated) < nodes:
         raise BrokenNode(
-            f"Job {job} has {len(allocated)} nodes ({', '.join(allocated)}), and the step wants {nodes}.",
-            "Ask for as many in the rule's resource nodes.",
+            f"Job {job} has {len(allocated)} nodes ({', '.join(allocated)}), but the step needs {nodes}.",
+            "Request as many in the rule's resource nodes.",
         )
-    found, said = _answers(nodes, action, digest, gpus, caller)
-    faults = sorted(f"{answer.name} {answer.fault}" for answer in found if answer.fault)
-    if len(found) < nodes:
-        silent = [name for name in allocated if name not in {answer.name for answer in found}]
-        faults += [f"{name} does not answer{f' ({said})' if said else ''}" for name in silent[: nodes - len(found)]]
+    reports, error = _collect_reports(nodes, action, digest, gpus, caller)
+    faults = sorted(f"{report.name} {report.fault}" for report in reports if report.fault)
+    if len(reports) < nodes:
+        silent = [name for name in allocated if name not in {report.name for report in reports}]
+        faults += [f"{name} does not answer{f' ({error})' if error else ''}" for name in silent[: nodes - len(reports)]]
     if faults:
         broken = ",".join(sorted(fault.partition(" ")[0] for fault in faults))
         raise BrokenNode(
             f"Job {job}: node {'; node '.join(faults)}.",
-            f"Tell the cluster's administrators; leave it out meanwhile: --slurm-exclude-failed-nodes {broken}.",
+            f"Tell the cluster's administrators; exclude it meanwhile: --slurm-exclude-failed-nodes {broken}.",
         )
-    first = min(found, key=lambda answer: answer.number)
-    found_at = re.search(r"NodeAddr=(\S+)", _asked("scontrol", "show", "node", "--oneliner", first.name))
-    # where Slurm itself reaches the node: its name need not be a host's
-    return f"{found_at[1] if found_at else first.name}:{port(job)}"
+    first = min(reports, key=lambda report: report.number)
+    # the address at which Slurm itself reaches the node, whose name need not resolve
+    address = re.search(r"NodeAddr=(\S+)", _ask("scontrol", "show", "node", "--oneliner", first.name))
+    return f"{address[1] if address else first.name}:{rendezvous_port(job)}"
 
 
-def _answers(nodes: int, action: Path, digest: str, gpus: int, caller: Mapping[str, str]) -> tuple[list[Found], str]:
-    """What the nodes say, and the last word of srun if it failed."""
-    look = [sys.executable, "-I", node_agent.__file__, "check", "--action", str(action.absolute()), "--digest", digest]
-    look += ["--gpus", str(gpus), "--seconds", caller.get(LATE_SECONDS, "0")]
+def _collect_reports(
+    nodes: int, action: Path, digest: str, gpus: int, caller: Mapping[str, str]
+) -> tuple[list[NodeReport], str]:
+    """Return the nodes' reports, and the error message of srun if it failed."""
+    agent = [sys.executable, "-I", node_agent.__file__, "check", "--action", str(action.absolute()), "--digest", digest]
+    agent += ["--gpus", str(gpus), "--seconds", caller.get(LATE_SECONDS, "0")]
     command = [option for option in srun(nodes) if not option.startswith("--kill-on-bad-exit")]
-    text, error = _srun([*command, "--export=ALL", *look], caller)
-    lines = [line.partition(node_agent.MARK)[2] for line in text.splitlines() if node_agent.MARK in line]
-    said = error.strip().splitlines() or [""]
-    why = next((line for line in said if "error" in line), said[-1])
-    return [Found(**json.loads(line)) for line in lines], why
+    output, errors = _run([*command, "--export=ALL", *agent], caller)
+    lines = [line.partition(node_agent.MARK)[2] for line in output.splitlines() if node_agent.MARK in line]
+    error_lines = errors.strip().splitlines() or [""]
+    error = next((line for line in error_lines if "error" in line), error_lines[-1])
+    return [NodeReport(**json.loads(line)) for line in lines], error
 
 
-def _srun(command: list[str], caller: Mapping[str, str]) -> tuple[str, str]:
-    """What the tasks print, and what srun adds; what there is so far if they do not all end in time."""
-    variables = taken(caller, *RUNTIME, *JOB)
+def _run(command: list[str], caller: Mapping[str, str]) -> tuple[str, str]:
+    """Return the output and error output of srun; the output so far if it does not end in time."""
+    variables = select(caller, *RUNTIME_VARIABLES, *JOB_VARIABLES)
     process = subprocess.Popen(
         command, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
-        return process.communicate(timeout=SECONDS_TO_ANSWER)
+        return process.communicate(timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
         process.kill()
-        text, _ = process.communicate()
-        return text, f"nothing within {SECONDS_TO_ANSWER} s"
+        output, _ = process.communicate()
+        return output, f"nothing within {TIMEOUT} s"
 
 
-def _allocated(job: str) -> list[str]:
-    """Names of the job's nodes; its variables do not tell them in every kind of job."""
-    nodes = _asked("squeue", "--noheader", f"--jobs={job}", "--format=%N").strip()
-    return _asked("scontrol", "show", "hostnames", nodes).split()
+def _allocated_nodes(job: str) -> list[str]:
+    """Return the names of the job's nodes; not every kind of job has them in its variables."""
+    nodes = _ask("squeue", "--noheader", f"--jobs={job}", "--format=%N").strip()
+    return _ask("scontrol", "show", "hostnames", nodes).split()
 
 
-def _asked(*command: str) -> str:
+def _ask(*command: str) -> str:
     try:
         return ask(*command)
     except SlurmUnavailable as error:

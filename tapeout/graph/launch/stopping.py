@@ -1,7 +1,8 @@
-"""Asking a running program to save its state and make way, and what becomes of the job then.
+"""Stop a running program with a checkpoint, and requeue its job.
 
-A program is asked by a file (``TAPEOUT_STOP``), because signals do not get through srun, containers and launchers
-reliably, and by SIGTERM. One that can go on later saves what it needs in ``TAPEOUT_STATE`` and ends with status 75.
+A program is asked to stop by a file (``TAPEOUT_STOP``), because signals do not reliably pass through srun, containers
+and launchers, and by SIGTERM. A program that can be resumed saves its state in ``TAPEOUT_STATE`` and exits with status
+75.
 """
 
 import contextlib
@@ -16,122 +17,135 @@ from types import FrameType
 
 from tapeout.graph.console import print_line
 from tapeout.graph.errors import StepFailed
-from tapeout.slurm.allocation import Allocation, note_restart, restarts
-from tapeout.slurm.client import AWAY, SlurmUnavailable
+from tapeout.slurm.allocation import Allocation, count_restarts, record_restart
+from tapeout.slurm.client import CONTROLLER_AWAY, SlurmUnavailable
 from tapeout.slurm.submit import PATIENCE, SECONDS_BETWEEN
 
 SAVED = os.EX_TEMPFAIL
-"""Status of a program that saved its state and can go on from it."""
+"""Exit status of a program that has saved a checkpoint from which it can resume."""
 
 LEAVE, RESTARTS = "TAPEOUT_LEAVE_SECONDS", "TAPEOUT_RESTARTS"
-"""Variables: how long before the time limit to make way, and how often one job may go back into the queue."""
+"""Environment variables: seconds before the time limit at which to stop, and how often one job may be requeued."""
 
-LONGEST_WAIT = 3600.0
-"""Seconds between two looks at the time limit, which may be moved."""
+MAX_PAUSE = 3600.0
+"""Seconds between two queries of the time limit, which an administrator may change."""
 
 
 class Stopper:
-    """While a program runs: hands on the wish to stop, of the system or of the clock."""
+    """Context manager for a running program that passes on requests to stop, from signals and from the time limit.
+
+    Attributes:
+        file: file whose existence asks the program to stop.
+        reason: why the program was asked to stop; None if it was not.
+        terminated: whether the request was SIGTERM, which is passed on as a signal too.
+    """
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self.why: str | None = None
-        self.firmly = False
+        self.reason: str | None = None
+        self.terminated = False
         self.process: subprocess.Popen[str] | None = None
-        self.number = signal.SIGTERM
+        self.signal = signal.SIGTERM
         self.ended = threading.Event()
         self.allocation = Allocation.here()
         file.unlink(missing_ok=True)
 
     def __enter__(self) -> "Stopper":
-        self.before = {number: signal.signal(number, self._signalled) for number in (signal.SIGTERM, signal.SIGUSR1)}
-        self.clock = threading.Thread(target=self._watch, daemon=True)
+        """Install the signal handlers, and watch the job's time limit."""
+        self.handlers = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGUSR1)}
         if self.allocation is not None:
-            self.clock.start()
+            threading.Thread(target=self._watch_time_limit, args=(self.allocation,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Restore the signal handlers."""
         self.ended.set()
-        for number, handler in self.before.items():
+        for number, handler in self.handlers.items():
             signal.signal(number, handler)
 
     def watch(self, process: "subprocess.Popen[str]", number: signal.Signals) -> None:
-        """The program to stop, and the signal that asks it; a wish that came before it is handed on now."""
-        self.process, self.number = process, number
-        if self.why is not None:
-            self._stop()
+        """Set the program to stop and the signal that asks it; pass on a request that came before."""
+        self.process, self.signal = process, number
+        if self.reason is not None:
+            self._request_stop()
 
-    def _signalled(self, number: int, frame: FrameType | None) -> None:
-        self.why = self.why or signal.Signals(number).name
-        self.firmly = self.firmly or number == signal.SIGTERM
-        self._stop()
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.reason = self.reason or signal.Signals(number).name
+        self.terminated = self.terminated or number == signal.SIGTERM
+        self._request_stop()
 
-    def _stop(self) -> None:
+    def _request_stop(self) -> None:
         self.file.touch()
-        if self.firmly and self.process is not None:
+        if self.terminated and self.process is not None:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, self.number)
+                os.killpg(self.process.pid, self.signal)
 
-    def _watch(self) -> None:
-        """Ask the program to stop when the job's time is nearly over."""
+    def _watch_time_limit(self, allocation: Allocation) -> None:
+        """Ask the program to stop shortly before the job's time limit."""
         leave = float(os.environ.get(LEAVE, "300"))
         pause, limit = 0.0, None
         while not self.ended.wait(pause):
-            left = self.allocation.seconds_left() if self.allocation is not None else None
+            left = allocation.seconds_left()
             if left is None:
                 pause = 60.0
                 continue
-            if limit is None and self.allocation is not None:
-                limit = self.allocation.limit()
+            if limit is None:
+                limit = allocation.time_limit()
             if limit is not None:
-                leave = min(leave, limit / 4)  # else a short job would make way before it has done anything
+                leave = min(leave, limit / 4)  # a short job would otherwise stop before it has done anything
             if left <= leave:
-                self.why = self.why or "the time limit"
-                self._stop()
+                self.reason = self.reason or "the time limit"
+                self._request_stop()
                 return
-            pause = min(left - leave, LONGEST_WAIT)
+            pause = min(left - leave, MAX_PAUSE)
 
-    def after(self, artifact: str, script: str, status: int, folder: Path) -> None:
-        """What becomes of a program that was asked to stop, or that saved its state by itself.
+    def handle_exit(self, artifact: str, script: str, status: int, folder: Path) -> None:
+        """Requeue the job, or raise an error, if the program ended because it was asked to or saved a checkpoint.
 
-        In a job that goes on existing (a time limit that comes near, a preemption) the job is put back into the queue,
-        a bounded number of times, and this process ends with it.
+        A job that continues to exist (approaching time limit, preemption) is requeued a bounded number of times; this
+        process ends with it. Exit status 0 after SIGTERM does not count as success: many programs clean up and exit
+        with 0 although only half of their output is written.
 
-        A good end after SIGTERM is not believed: many programs tidy up and end so, with half of their output.
+        Args:
+            artifact: artifact that the program makes.
+            script: the program.
+            status: its exit status.
+            folder: work folder of the action.
 
         Raises:
-            StepFailed: it is not to be tried again by itself.
+            StepFailed: the program was stopped, and the job cannot be requeued.
         """
-        if not self._stopped(status):
+        if not self.was_stopped(status):
             return
-        saved = "it goes on from what it saved" if status == SAVED else "it begins again"
-        stopped = f"{script} was stopped by {self.why or 'itself'}"
+        resume = "it resumes from its checkpoint" if status == SAVED else "it starts from the beginning"
+        stopped = f"{script} was stopped by {self.reason or 'itself'}"
         if self.allocation is None:
-            raise StepFailed(f"{stopped}.", f"Run again: {saved}.")
-        job, most, done = self.allocation.job, int(os.environ.get(RESTARTS, "20")), 0
+            raise StepFailed(f"{stopped}.", f"Run again: {resume}.")
+        job, max_restarts = self.allocation.job, int(os.environ.get(RESTARTS, "20"))
         end = time.monotonic() + float(os.environ.get(PATIENCE, "0"))
         while True:
             try:
                 state = self.allocation.state()
                 if state != "RUNNING":
-                    raise StepFailed(f"{stopped}: job {job} was ended ({state}).", f"Run again: {saved}.")
-                done = restarts(folder, job)
-                if done >= most:
+                    raise StepFailed(f"{stopped}: job {job} was ended ({state}).", f"Run again: {resume}.")
+                restarts = count_restarts(folder, job)
+                if restarts >= max_restarts:
                     raise StepFailed(
-                        f"{stopped}, and job {job} has been put back into the queue {done} times.",
-                        f"Run again: {saved}. Or allow more restarts, or more minutes, in config/site.yaml.",
+                        f"{stopped}, and job {job} has been requeued {restarts} times.",
+                        f"Run again: {resume}. Or allow more restarts, or more minutes, in config/site.yaml.",
                     )
-                back = f"job {job} goes back into the queue (restart {done + 1} of {most}), {saved}"
-                print_line(f"~ {artifact}  {stopped}; {back}")
-                self.allocation.requeue(partial(note_restart, folder, job))
+                requeue = f"job {job} is requeued (restart {restarts + 1} of {max_restarts}), {resume}"
+                print_line(f"~ {artifact}  {stopped}; {requeue}")
+                self.allocation.requeue(partial(record_restart, folder, job))
             except SlurmUnavailable as error:
-                if time.monotonic() > end or not AWAY.search(error.cause):
-                    raise StepFailed(f"{stopped}. {error.cause}", f"Run again: {saved}.") from error
+                if time.monotonic() > end or not CONTROLLER_AWAY.search(error.cause):
+                    raise StepFailed(f"{stopped}. {error.cause}", f"Run again: {resume}.") from error
                 time.sleep(SECONDS_BETWEEN)
 
-    def _stopped(self, status: int) -> bool:
-        """Whether the program ended because it was asked to, and not for a reason of its own."""
-        if self.why is None or status == SAVED:
+    def was_stopped(self, status: int) -> bool:
+        """Return whether the program ended because it was asked to or saved a checkpoint, and not by its own error."""
+        if self.reason is None or status == SAVED:
             return status == SAVED
         asked = {-signal.SIGTERM, -signal.SIGUSR1, 128 + signal.SIGTERM, 128 + signal.SIGUSR1}
-        return status in asked or (status == 0 and self.firmly)  # asked by the file alone it may just have been done
+        # a program that was asked by the file alone may simply have finished
+        return status in asked or (status == 0 and self.terminated)

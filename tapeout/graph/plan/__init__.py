@@ -1,1 +1,1 @@
-"""Decide what runs, forecast its cost and explain it."""
+"""Decide what runs, forecast its cost and explain why it runs."""

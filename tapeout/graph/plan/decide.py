@@ -1,7 +1,7 @@
-"""Deciding, before Snakemake builds its graph: what is current, what the store restores, what must be built.
+"""Decisions before Snakemake builds its graph: which artifacts are current, restored from the store, or to be built.
 
-Happens once, in the main process. Artifacts are looked at in dependency order; as soon as one must be built, those
-behind it wait: their actions are resolved within the run, when the bytes of their inputs are known.
+They are made once, in the main process, in dependency order. Artifacts downstream of one that must be built wait: their
+actions are resolved within the run, when the digests of their inputs are known.
 """
 
 from collections.abc import Iterator
@@ -16,90 +16,103 @@ from tapeout.graph.workspace import State, Workspace
 
 @dataclass(frozen=True)
 class Decision:
-    """What is to be done for one artifact."""
+    """Decision for one artifact.
+
+    Attributes:
+        recipe: how it is made.
+        state: what is to be done.
+        action: its action; None while inputs are missing.
+        waits_for: inputs that have no manifest yet.
+        download: bytes that the remote store has to send; None if the remote is not needed or lacks the artifact.
+    """
 
     recipe: Recipe
     state: State
     action: Action | None
     waits_for: tuple[str, ...] = ()
     download: int | None = None
-    """Bytes that the remote has to send for it; None if the remote is not needed, or does not have it."""
 
 
 def in_order(recipes: dict[str, Recipe], targets: list[str]) -> list[str]:
-    """The targets and everything that they need, each after what it needs, in a stable order.
+    """Return the targets and everything upstream of them in a stable topological order.
 
     Raises:
-        UnknownName: something is needed that no recipe makes, or recipes go in a circle.
-        InvalidRule: an artifact lies inside another.
+        UnknownName: no recipe makes an input.
+        InvalidRule: recipes depend on each other in a cycle, or an artifact lies inside another.
     """
     order: list[str] = []
-    seen: dict[str, bool] = {}
+    finished: dict[str, bool] = {}
 
-    def visit(name: str, asked_by: str) -> None:
+    def visit(name: str, dependent: str) -> None:
         if name not in recipes:
             raise UnknownName(
-                f"Artifact {name}, an input of {asked_by}, is made by no rule.", "Correct the name, or add a rule."
+                f"Artifact {name}, an input of {dependent}, is made by no rule.", "Correct the name, or add a rule."
             )
-        if name in seen:
-            if not seen[name]:
+        if name in finished:
+            if not finished[name]:
                 raise InvalidRule(f"Artifact {name} depends on itself.", "Remove the cycle from the rules.")
             return
-        seen[name] = False
+        finished[name] = False
         for needed in recipes[name].dependencies():
             visit(needed, name)
-        seen[name] = True
+        finished[name] = True
         order.append(name)
 
     for target in sorted(targets):
         visit(target, "the run")
     for name in order:
-        around = [str(folder) for folder in PurePosixPath(name).parents if str(folder) in seen]
-        if around:
-            raise InvalidRule(f"Artifact {name} lies inside artifact {around[0]}.", "Give one of them another name.")
+        enclosing = [str(folder) for folder in PurePosixPath(name).parents if str(folder) in finished]
+        if enclosing:
+            raise InvalidRule(f"Artifact {name} lies inside artifact {enclosing[0]}.", "Rename one of them.")
     return order
 
 
-FAMILY = 16
-"""More artifacts than this that one rule makes from different inputs are resolved together: each checkpoint makes
-Snakemake build its graph anew, which for thousands of shards costs more than what some of them lose by waiting."""
+MAX_GROUPS = 16
+"""Artifacts of one rule with more different sets of inputs than this are resolved together.
+
+After each checkpoint Snakemake builds its graph again; for thousands of shards that costs more than some of them lose
+by waiting for the others."""
 
 
-def families(decisions: list[Decision], many: bool = True) -> dict[str, list[str]]:
-    """Artifacts that are not current, by the one that the checkpoint which resolves them together is named after.
+def families(decisions: list[Decision], merge: bool = True) -> dict[str, list[str]]:
+    """Group the artifacts that are not current into families, each of which one checkpoint resolves.
 
-    Those of one rule that wait for the same inputs; and those of one rule that lie equally deep in the graph (so that
-    none of them can wait for another) if they are many. What is to be built for sure is resolved already and goes by a
-    checkpoint that is done: Snakemake may pass over a job that is behind a forced one, unless a checkpoint is between.
+    A family consists of artifacts of one rule with the same inputs, or, if there are many such groups, of all artifacts
+    of a rule at the same depth of the graph, none of which can wait for another. Artifacts that are certain to be built
+    belong to families too, whose checkpoint is done already: Snakemake may skip a job downstream of a forced one unless
+    a checkpoint is between them.
 
     Args:
-        decisions: in dependency order.
-        many: whether artifacts may wait for inputs of others. Not where a part of the graph is left out (``--until``,
-            ``--omit-from``) or may fail (``--keep-going``), because the rest must not wait for that part.
+        decisions: decisions in dependency order.
+        merge: whether artifacts may wait for inputs of others. They must not where a part of the graph is left out
+            (``--until``, ``--omit-from``) or may fail (``--keep-going``).
+
+    Returns:
+        The sorted members of each family, by its head, the first of them.
     """
     depth: dict[str, int] = {}
-    by_inputs: dict[tuple[str, int], dict[tuple[str, ...], list[str]]] = {}
+    by_rule: dict[tuple[str, int], dict[tuple[str, ...], list[str]]] = {}
     for decision in decisions:
         recipe = decision.recipe
         if decision.state in (State.BUILD, State.WAITING):
             depth[recipe.artifact] = 1 + max((depth.get(needed, 0) for needed in decision.waits_for), default=-1)
-            alike = by_inputs.setdefault((recipe.rule, depth[recipe.artifact]), {})
-            alike.setdefault(tuple(recipe.dependencies()), []).append(recipe.artifact)
-    found = []
-    for alike in by_inputs.values():
-        groups = list(alike.values())
-        found += groups if len(groups) <= FAMILY or not many else [[name for group in groups for name in group]]
-    return {min(group): sorted(group) for group in found}
+            by_inputs = by_rule.setdefault((recipe.rule, depth[recipe.artifact]), {})
+            by_inputs.setdefault(tuple(recipe.dependencies()), []).append(recipe.artifact)
+    result = []
+    for by_inputs in by_rule.values():
+        groups = list(by_inputs.values())
+        result += groups if len(groups) <= MAX_GROUPS or not merge else [[name for group in groups for name in group]]
+    return {min(group): sorted(group) for group in result}
 
 
 def decide(workspace: Workspace, recipes: dict[str, Recipe], order: list[str], restore: bool) -> list[Decision]:
     """Decide for each artifact in ``order``.
 
     Args:
-        workspace: where things lie.
-        recipes: by artifact name.
-        order: from ``in_order``.
-        restore: bring what the store has into ``results/``; a dry run does not, and plans as if it had.
+        workspace: folders of the run.
+        recipes: recipes by artifact name.
+        order: artifacts from ``in_order``.
+        restore: restore artifacts of the store into ``results/``; a dry run does not, but plans as if it had.
     """
     manifests: dict[str, Manifest] = {}
     decided: dict[str, Decision] = {}
@@ -107,9 +120,9 @@ def decide(workspace: Workspace, recipes: dict[str, Recipe], order: list[str], r
     if workspace.remote is not None:
         workspace.remote.forget_failures()
     while ready := [n for n in order if n not in decided and all(needed in manifests for needed in needs[n])]:
-        # side by side, because asking a remote takes its time
+        # in batches, because each query of a remote store takes time
         actions = [recipes[name].action(manifests.__getitem__) for name in ready]
-        for decision, manifest in _decide_together(workspace, [recipes[name] for name in ready], actions, restore):
+        for decision, manifest in _decide_batch(workspace, [recipes[name] for name in ready], actions, restore):
             decided[decision.recipe.artifact] = decision
             if manifest is not None:
                 manifests[decision.recipe.artifact] = manifest
@@ -121,32 +134,33 @@ def decide(workspace: Workspace, recipes: dict[str, Recipe], order: list[str], r
     return [decided[name] for name in order]
 
 
-def _decide_together(
+def _decide_batch(
     workspace: Workspace, recipes: list[Recipe], actions: list[Action], restore: bool
 ) -> Iterator[tuple[Decision, Manifest | None]]:
-    """Decide for artifacts whose inputs are known; with each, its manifest as far as it is known already."""
-    found = [workspace.state(action) for action in actions]
-    there: dict[str, Manifest] = {}
+    """Decide for artifacts whose inputs are known; yield with each decision its manifest if that is known already."""
+    local = [workspace.state(action) for action in actions]
+    remote: dict[str, Manifest] = {}
     sizes: dict[str, int] = {}
     if workspace.remote is not None:
-        there = workspace.remote.find([a for a, (state, _) in zip(actions, found, strict=True) if state is State.BUILD])
-        sizes = {digest: workspace.remote.missing_bytes(manifest) for digest, manifest in there.items()}
-        if restore and there:
-            there = {digest: there[digest] for digest in workspace.remote.fetch(there)}
-    for recipe, action, (state, manifest) in zip(recipes, actions, found, strict=True):
-        download = sizes[action.digest] if action.digest in there else None
-        if action.digest in there:
-            state, manifest = State.RESTORE, there[action.digest]
+        missing = [action for action, (state, _) in zip(actions, local, strict=True) if state is State.BUILD]
+        remote = workspace.remote.find(missing)
+        sizes = {digest: workspace.remote.missing_bytes(manifest) for digest, manifest in remote.items()}
+        if restore and remote:
+            remote = {digest: remote[digest] for digest in workspace.remote.fetch(remote)}
+    for recipe, action, (state, manifest) in zip(recipes, actions, local, strict=True):
+        download = sizes[action.digest] if action.digest in remote else None
+        if action.digest in remote:
+            state, manifest = State.RESTORE, remote[action.digest]
         if restore and state is State.RESTORE and workspace.restore(action) is State.BUILD:
             state, manifest, download = State.BUILD, None, None
         yield Decision(recipe, state, action, download=download), manifest
 
 
-def mark(workspace: Workspace, decisions: list[Decision], together: dict[str, list[str]]) -> None:
-    """Tell Snakemake what was decided, and which families (``together``) the run has yet to resolve."""
+def mark(workspace: Workspace, decisions: list[Decision], heads: dict[str, list[str]]) -> None:
+    """Set Snakemake's marks according to the decisions and to the families, of which some are resolved by the run."""
     waiting = {decision.recipe.artifact for decision in decisions if decision.state is State.WAITING}
     for decision in decisions:
         state = State.CURRENT if decision.state is State.RESTORE else decision.state
         workspace.mark(decision.recipe.artifact, state, decision.action)
-    for head in together:
+    for head in heads:
         workspace.mark_family(head, resolved=head not in waiting)

@@ -1,4 +1,4 @@
-"""The plan in words: what will run, what is there already, and what it costs."""
+"""The plan as text: what will run, what exists already, and what it costs."""
 
 import re
 import textwrap
@@ -8,51 +8,51 @@ from tapeout.graph.plan.forecast import CORES, Forecast, Step
 from tapeout.graph.workspace import State
 
 WIDTH = 80
-LEAST_HOURS = 0.005
-"""Below it hours would read 0.00."""
+MIN_HOURS = 0.005
+"""Smaller numbers of hours would be printed as 0.00 and are left out."""
 
 
 def describe(cost: Forecast, targets: list[str], real: bool) -> str:
-    """The plan as a headline and one line for each step that runs or may run.
+    """Return the plan: a headline, and one line for each step that runs or may run.
 
     Args:
-        cost: what is to be done, and what it costs.
-        targets: what the run is for.
-        real: whether it will run; a dry run says so.
+        cost: what is to be done, and its cost.
+        targets: artifacts that were requested.
+        real: whether it will run; False for a dry run.
     """
     headline = f"{'Plan' if real else 'Plan (dry run)'} for {', '.join(targets)}: {summary(cost)}."
     width = max((len(step.artifact) for step in cost.steps), default=0)
-    return "\n".join([wrapped(headline), *(_line(step, width) for step in cost.steps)])
+    return "\n".join([wrap(headline), *(_line(step, width) for step in cost.steps)])
 
 
-def wrapped(text: str) -> str:
-    """Lines of at most ``WIDTH`` columns, in which a number stays with its unit."""
+def wrap(text: str) -> str:
+    """Wrap text to ``WIDTH`` columns without separating a number from its unit."""
     joined = re.sub(r"(?<=[\d<]) (?=\S)", "\xa0", text)
     lines = textwrap.wrap(joined, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
     return "\n".join(lines).replace("\xa0", " ")
 
 
 def summary(cost: Forecast) -> str:
-    """Jobs, cache hits, time, hours and bytes in half a sentence; «a to b» where steps may turn out to be cut off."""
+    """Return jobs, cache hits, time, hours and bytes; ranges ("a to b") where steps may turn out to be cut off."""
     least, most = cost.at_least, cost.at_most
     parts = [jobs(cost)]
     if most.wall:
         times = span(duration(least.wall), duration(most.wall))
-        parts.append(f"{times}{where(cost)} ({duration(most.one_after_another)} one after another)")
-    for low, high, what in (
+        parts.append(f"{times}{on_cores(cost)} ({duration(most.one_after_another)} one after another)")
+    for low, high, unit in (
         (least.cpu_hours, most.cpu_hours, "CPU"),
         (least.gpu_hours, most.gpu_hours, "GPU"),
         (least.node_hours, most.node_hours, "node"),
     ):
-        if high >= LEAST_HOURS:
-            parts.append(f"{span(hours(low), hours(high))} {what} hours")
+        if high >= MIN_HOURS:
+            parts.append(f"{span(hours(low), hours(high))} {unit} hours")
     parts += [f"{format_size(most.download)} to download"] if most.download else []
     parts += [f"{span(format_size(least.stored), format_size(most.stored))} to store"] if most.stored else []
-    return ", ".join([*parts, *(f"{what} of {len(names)} not known" for what, names in unknown(cost).items())])
+    return ", ".join([*parts, *(f"{quantity} of {len(names)} unknown" for quantity, names in unknown(cost).items())])
 
 
 def jobs(cost: Forecast) -> str:
-    """Jobs and cache hits."""
+    """Return the number of jobs and of cache hits."""
     least, most = cost.at_least.jobs, cost.at_most.jobs
     parts = [f"{span(str(least), str(most))} job{'s' if most > 1 else ''}" if most else "nothing to do"]
     if cost.again:
@@ -66,17 +66,17 @@ def jobs(cost: Forecast) -> str:
 
 
 def unknown(cost: Forecast) -> dict[str, list[str]]:
-    """Artifacts of which a number is not known and counted as 0, by what it is."""
-    what = {
+    """Return the artifacts of which a quantity is unknown and counted as 0, by quantity."""
+    artifacts = {
         "time": [step.artifact for step in cost.steps if step.seconds is None],
         "download": [step.artifact for step in cost.steps if step.download is None],
         "size": [step.artifact for step in cost.steps if step.stored is None],
     }
-    return {name: artifacts for name, artifacts in what.items() if artifacts}
+    return {quantity: names for quantity, names in artifacts.items() if names}
 
 
-def where(cost: Forecast) -> str:
-    """What the wall time is reckoned on."""
+def on_cores(cost: Forecast) -> str:
+    """Return the number of cores that the wall time assumes, as a part of a sentence."""
     cores = cost.limits.get(CORES)
     return "" if cores is None else f" on {cores} core{'s' if cores > 1 else ''}"
 
@@ -98,12 +98,12 @@ def _line(step: Step, width: int) -> str:
 
 
 def span(low: str, high: str) -> str:
-    """A range, or one value where both are the same in words."""
+    """Return a range, or one value if both read the same."""
     return high if low == high else f"{low} to {high}"
 
 
 def duration(seconds: float) -> str:
-    """A length of time as a person says it."""
+    """Format a duration with one unit."""
     if seconds < 1:
         return "< 1 s"
     for unit, length, limit in (("s", 1, 90), ("min", 60, 90), ("h", 3600, 48)):
@@ -114,5 +114,5 @@ def duration(seconds: float) -> str:
 
 
 def hours(count: float) -> str:
-    """A number of hours."""
+    """Format a number of hours with three significant digits."""
     return f"{count:,.0f}" if count >= 100 else f"{count:.1f}" if count >= 10 else f"{count:.2f}"

@@ -1,4 +1,4 @@
-"""Why a step runs, or does not: what differs between two actions, and on which leaf of the graph the change began."""
+"""Explanation why a step runs: the differences between two actions, and the artifacts in which the change began."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,16 +15,19 @@ from tapeout.graph.store.action_index import ActionIndex, inputs
 from tapeout.graph.store.store import Store
 
 KINDS = ("code", "parameter", "environment", "input")
-SHOWN = 12
-"""Inputs that are the same are listed one by one up to this many."""
+MAX_LISTED = 12
+"""Up to this many unchanged inputs are listed one by one."""
 
 
 @dataclass(frozen=True)
 class Change:
     """One difference between two actions.
 
-    ``kind`` is one of ``KINDS``; ``name`` says what changed (a module or a definition in it, a parameter's dotted name,
-    a package, an input); ``old`` and ``new`` are None where it did not, or does not, exist.
+    Attributes:
+        kind: one of ``KINDS``.
+        name: what changed: a module or a definition in it, a parameter's dotted name, a package, an input.
+        old: old value; None if it did not exist.
+        new: new value; None if it does not exist any more.
     """
 
     kind: str
@@ -35,15 +38,21 @@ class Change:
 
 @dataclass(frozen=True)
 class Cause:
-    """An artifact whose action changed in itself, and the way by which the artifact asked about depends on it."""
+    """An artifact whose own code, parameters or environment changed.
+
+    Attributes:
+        artifact: its name.
+        path: artifacts from the one asked about to this one, along which the former depends on the latter.
+        changes: what changed.
+    """
 
     artifact: str
     path: tuple[str, ...]
     changes: tuple[Change, ...]
 
 
-class Same(StrEnum):
-    """How something compares with what it was."""
+class Comparison(StrEnum):
+    """Result of comparing a part of an action with the earlier one."""
 
     SAME = "same"
     CHANGED = "changed"
@@ -52,24 +61,29 @@ class Same(StrEnum):
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table of everything that an action consists of.
+    """One row of the table of everything that an action consists of.
 
-    A row that is the same may stand for several things and say how many; ``began`` names the artifacts in which the
-    change of an input began.
+    Attributes:
+        kind: one of ``KINDS``.
+        name: what it is about; an unchanged row may stand for several things and give their number.
+        result: how it compares.
+        old: old value.
+        new: new value.
+        began: artifacts in which the change of an input began.
     """
 
     kind: str
     name: str
-    same: Same
+    result: Comparison
     old: Any = None
     new: Any = None
     began: tuple[str, ...] = ()
 
 
-def keep_meanings(store: Store, recipe: Recipe, environment: Environment | Container) -> None:
-    """Keep what the digests of code and environment stand for, so that a change of them can be named later.
+def record_definitions(store: Store, recipe: Recipe, environment: Environment | Container) -> None:
+    """Store the packages and definitions behind the digests of environment and code, so that changes can be named.
 
-    A container's digest is a name of its own, which people look up in the registry.
+    A container needs nothing: its digest can be looked up in the registry.
     """
     if isinstance(environment, Environment):
         packages = environment.packages
@@ -80,75 +94,74 @@ def keep_meanings(store: Store, recipe: Recipe, environment: Environment | Conta
 
 
 def compare(old: dict[str, Any], new: dict[str, Any], store: Store) -> list[Change]:
-    """All differences between two actions (the values that ``Action`` holds), in the order of ``KINDS``."""
-    was, now = _labelled(old["inputs"]), _labelled(new["inputs"])
-    digests = ({label: item["digest"] for label, item in side.items()} for side in (was, now))
-    return [*_own(old, new, store), *(Change("input", *row) for row in _differing(*digests))]
+    """Return all differences between two actions (values of ``Action``), in the order of ``KINDS``."""
+    digests = (
+        {label: item["digest"] for label, item in _label_inputs(action["inputs"]).items()} for action in (old, new)
+    )
+    return [*_own_changes(old, new, store), *(Change("input", *row) for row in _differences(*digests))]
 
 
-def _own(old: dict[str, Any], new: dict[str, Any], store: Store) -> list[Change]:
-    """What changed in a step itself."""
+def _own_changes(old: dict[str, Any], new: dict[str, Any], store: Store) -> list[Change]:
+    """Return the changes of the step itself, without those of its inputs."""
     return [
-        *_code(old["code"], new["code"], store),
-        *(Change("parameter", *row) for row in _differing(_flat(old["params"]), _flat(new["params"]))),
-        *_environment(old["environment"], new["environment"], store),
+        *_code_changes(old["code"], new["code"], store),
+        *(Change("parameter", *row) for row in _differences(_flatten(old["params"]), _flatten(new["params"]))),
+        *_environment_changes(old["environment"], new["environment"], store),
     ]
 
 
-def _differing(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+def _differences(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) != new.get(name) or (name in old) != (name in new):
             yield name, old.get(name), new.get(name)
 
 
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, by dotted name; a list is a value, because its order means something."""
+def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings as one with dotted names; a list is a value, because its order matters."""
     if not isinstance(value, dict):
         return {prefix: value}
     flat: dict[str, Any] = {}
     for name, inner in value.items():
-        flat |= _flat(inner, f"{prefix}.{name}" if prefix else name)
+        flat |= _flatten(inner, f"{prefix}.{name}" if prefix else name)
     return flat
 
 
-def _labelled(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Inputs by a label for people: the name under which a step reads it, and what it is."""
-    found: dict[str, dict[str, Any]] = {}
-    for name, value in given.items():
+def _label_inputs(by_name: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return inputs by a readable label: the name under which the step reads it, artifact and path."""
+    labelled: dict[str, dict[str, Any]] = {}
+    for name, value in by_name.items():
         for item in value if isinstance(value, list) else [value]:
-            found[f"{name}: {item['artifact']}{'/' if item['path'] else ''}{item['path']}"] = item
-    return found
+            labelled[f"{name}: {item['artifact']}{'/' if item['path'] else ''}{item['path']}"] = item
+    return labelled
 
 
-def _code(old: dict[str, str], new: dict[str, str], store: Store) -> Iterator[Change]:
-    for module, before, after in _differing(old, new):
+def _code_changes(old: dict[str, str], new: dict[str, str], store: Store) -> Iterator[Change]:
+    for module, before, after in _differences(old, new):
         known = store.load_description("definitions", before or ""), store.load_description("definitions", after or "")
-        inner = list(_differing(*known)) if all(known) else []
+        inner = list(_differences(*known)) if all(known) else []
         for name, was, now in inner or [("", before, after)]:
-            # a class differs whenever one of its methods does: the methods alone are named
+            # a class differs whenever one of its methods does: then only the methods are named
             if not any(other.startswith(f"{name}.") for other, _, _ in inner if name):
                 yield Change("code", f"{module}{f': {name}' if name else ''}", was, now)
 
 
-def _environment(old: dict[str, str], new: dict[str, str], store: Store) -> Iterator[Change]:
+def _environment_changes(old: dict[str, str], new: dict[str, str], store: Store) -> Iterator[Change]:
     if old == new:
         return
-    packages = (
-        store.load_description("environments", old["digest"]),
-        store.load_description("environments", new["digest"]),
-    )
-    inner = list(_differing(*packages)) if all(packages) else []
+    packages = store.load_description("environments", old["digest"]), store.load_description("environments", new["digest"])
+    inner = list(_differences(*packages)) if all(packages) else []
     for name, was, now in inner:
         yield Change("environment", f"{new['name']}: {name}", was, now)
     if not inner:
-        other = old["name"] != new["name"]
-        yield Change("environment", new["name"], *(_known_as(side, with_name=other) for side in (old, new)))
+        renamed = old["name"] != new["name"]
+        before, after = (_environment_label(environment, with_name=renamed) for environment in (old, new))
+        yield Change("environment", new["name"], before, after)
 
 
-def _known_as(environment: dict[str, str], with_name: bool) -> str:
-    """An environment's digest, with what else tells it from another."""
-    inside = f", {environment['python']}" if "python" in environment else ""
-    return f"{environment['name'] + ' ' if with_name else ''}{environment['digest']}{inside}"
+def _environment_label(environment: dict[str, str], with_name: bool) -> str:
+    """Return an environment's digest, and a container's Python."""
+    python = f", {environment['python']}" if "python" in environment else ""
+    return f"{environment['name'] + ' ' if with_name else ''}{environment['digest']}{python}"
 
 
 def causes(
@@ -158,89 +171,90 @@ def causes(
     current: dict[str, dict[str, Any]],
     known: dict[str, str],
 ) -> list[Cause]:
-    """Where the changes that reach an artifact began.
+    """Find the artifacts in which the changes that reach an artifact began.
 
     Args:
-        makers: to look up what made an input that the old action names.
+        makers: index of the actions that made an input named by the old action.
         artifact: the artifact asked about.
         old: the action that made it.
         current: today's actions by artifact name, as far as they are known.
-        known: digests of the actions that made what stands beside the old artifact, by artifact name: of several
-            steps that made the same bytes, the one to compare with.
+        known: digests of the actions that made the existing results, by artifact name: if several actions made the same
+            bytes, the one to compare with.
 
     Returns:
-        The artifacts that changed in themselves (code, parameters, environment), with the shortest way to each for each
-        input of ``old`` that leads there, nearest first.
+        The artifacts whose own code, parameters or environment changed, nearest first, each with the shortest path for
+        each input of ``old`` that leads to it.
     """
     found: list[Cause] = []
-    waiting: list[tuple[tuple[str, ...], dict[str, Any]]] = [((artifact,), old)]
+    queue: list[tuple[tuple[str, ...], dict[str, Any]]] = [((artifact,), old)]
     seen = set()
-    while waiting:
-        path, before = waiting.pop(0)
+    while queue:
+        path, before = queue.pop(0)
         name = path[-1]
         if (path[1:2], name) in seen or name not in current:
             continue
         seen.add((path[1:2], name))
-        own = tuple(_own(before, current[name], makers.store))
+        own = tuple(_own_changes(before, current[name], makers.store))
         if own:
             found.append(Cause(name, path, own))
         for item in inputs(before):
-            maker = _maker(makers, item, current.get(item["artifact"]), known)
+            maker = _find_maker(makers, item, current.get(item["artifact"]), known)
             if maker is not None:
-                waiting.append(((*path, item["artifact"]), maker))
+                queue.append(((*path, item["artifact"]), maker))
     return found
 
 
-def _maker(
+def _find_maker(
     makers: ActionIndex, item: dict[str, str], current: dict[str, Any] | None, known: dict[str, str]
 ) -> dict[str, Any] | None:
-    """The action that made an input, if it is not today's; the latest of several between which nothing tells."""
+    """Return the action that made an input unless it is today's; the latest one if that is ambiguous."""
     options = makers.of(item)
     if not options or current in [makers.entries[option]["action"] for option in options]:
         return None
-    beside = known.get(item["artifact"])
-    found: dict[str, Any] = makers.entries[beside if beside in options else makers.latest(options)]["action"]
-    return found
+    preferred = known.get(item["artifact"])
+    action: dict[str, Any] = makers.entries[preferred if preferred in options else makers.latest(options)]["action"]
+    return action
 
 
 def table(
     old: dict[str, Any], new: dict[str, Any], today: dict[str, Any], found: list[Cause], store: Store
 ) -> list[Row]:
-    """Everything that an action consists of: what changed, and in few words what is the same.
+    """Return everything that an action consists of: what changed in detail, what is the same in summary.
 
     Args:
         old: the action that made the artifact.
-        new: today's action; its inputs do not count.
-        today: today's inputs as an action writes them, with None for a digest that only a run will tell.
-        found: from ``causes``.
-        store: to look up what digests mean.
+        new: today's action; its inputs are ignored.
+        today: today's inputs as an action lists them; a digest that is only known in a run is None.
+        found: causes from ``causes``.
+        store: to look up what digests stand for.
     """
     rows: list[Row] = []
-    own, packages = _own(old, new, store), store.load_description("environments", new["environment"]["digest"])
-    words = {
+    own, packages = _own_changes(old, new, store), store.load_description("environments", new["environment"]["digest"])
+    summaries = {
         "code": f"{new['script']}, {len(new['code'])} files",
-        "parameter": f"all {len(_flat(new['params']))}" if new["params"] else "none",
+        "parameter": f"all {len(_flatten(new['params']))}" if new["params"] else "none",
         "environment": f"{new['environment']['name']}, {f'{len(packages)} packages' if packages else 'by digest'}",
     }
-    for kind, same in words.items():
+    for kind, summary in summaries.items():
         changed = [change for change in own if change.kind == kind]
-        rows += [Row(kind, change.name, Same.CHANGED, change.old, change.new) for change in changed]
-        rows += [] if changed else [Row(kind, same, Same.SAME)]
-    return rows + _inputs(_labelled(old["inputs"]), _labelled(today), found)
+        rows += [Row(kind, change.name, Comparison.CHANGED, change.old, change.new) for change in changed]
+        rows += [] if changed else [Row(kind, summary, Comparison.SAME)]
+    return rows + _input_rows(_label_inputs(old["inputs"]), _label_inputs(today), found)
 
 
-def _inputs(was: dict[str, dict[str, Any]], now: dict[str, dict[str, Any]], found: list[Cause]) -> list[Row]:
+def _input_rows(was: dict[str, dict[str, Any]], now: dict[str, dict[str, Any]], found: list[Cause]) -> list[Row]:
     rows, same = [], []
     for label in sorted(was.keys() | now.keys()):
         before, after = was.get(label), now.get(label)
         old, new = before and before["digest"], after and after["digest"]
         if old == new:
-            same.append(Row("input", label, Same.SAME, old, new))
+            same.append(Row("input", label, Comparison.SAME, old, new))
             continue
         artifact = (before or after or {})["artifact"]
         began = {cause.artifact: None for cause in found if cause.path[1:2] == (artifact,)}
         waits = after is not None and new is None
-        rows.append(Row("input", label, Same.WAITS if waits else Same.CHANGED, old, new, tuple(began)))
-    if len(same) > SHOWN:
-        same = [Row("input", f"{'all' if not rows else 'the other'} {len(same)}", Same.SAME)]
+        result = Comparison.WAITS if waits else Comparison.CHANGED
+        rows.append(Row("input", label, result, old, new, tuple(began)))
+    if len(same) > MAX_LISTED:
+        same = [Row("input", f"{'the other' if rows else 'all'} {len(same)}", Comparison.SAME)]
     return rows + same

@@ -1,1 +1,1 @@
-"""Run steps, and record and show how a run proceeds."""
+"""Run build steps, and record, show and sum up the progress of a run."""

@@ -1,7 +1,7 @@
-"""How far a run has come, seen from outside: one row for each artifact that is planned and not there.
+"""View of a run from outside: one row per artifact that is planned and not done.
 
-Read are the plan and its marks, the notes of running steps, the run's own record, and the cluster's queue if the run
-uses one. Nothing is locked or written.
+It is read from the plan and its marks, the progress files of running steps, the run's record, and the cluster's queue
+if the run uses one. Nothing is locked or written.
 """
 
 import socket
@@ -14,25 +14,23 @@ from typing import Any
 
 from tapeout.graph.errors import UnreadableState
 from tapeout.graph.identity.action import Recipe
-from tapeout.graph.plan.rates import granted
-from tapeout.graph.run.plan_progress import Planned
-from tapeout.graph.run.run_record import Course, Failure
-from tapeout.graph.run.step_progress import read_notes
+from tapeout.graph.launch.process import start_time
+from tapeout.graph.plan.rates import allocated_gpus
+from tapeout.graph.run.progress import PlanProgress, read_steps
+from tapeout.graph.run.run_record import Failure, RunRecord
 from tapeout.graph.workspace import Workspace
 from tapeout.slurm.client import SLURM, Job, SlurmUnavailable, live_jobs
 
-LINE = "    | "
-"""How a line of a log begins that is shown with an error."""
-RUNNER = b"tapeout.graph.run.runner"
-"""What the command line of a process that carries out a step holds."""
+LOG_PREFIX = "    | "
+"""Prefix of lines of a log that are shown with an error."""
 
 
-class Standing(StrEnum):
-    """Where a step stands, in the words that people see; first what needs their eyes."""
+class StepStatus(StrEnum):
+    """Status of a step, as shown to users; what needs their attention comes first."""
 
     RUNNING = "running"
     STARTING = "starting"
-    UNSEEN = "not seen"
+    UNKNOWN = "unknown"
     FAILED = "failed"
     ENDED = "ended"
     REQUEUED = "requeued"
@@ -42,26 +40,34 @@ class Standing(StrEnum):
     TO_DO = "to do"
 
 
-RANK = {standing: place for place, standing in enumerate(Standing)}
+RANK = {status: rank for rank, status in enumerate(StepStatus)}
 
 
 @dataclass
 class Row:
-    """One artifact that is planned and not there.
+    """An artifact that is planned and not done.
 
     Attributes:
-        reason: why it is not running: of Slurm, or what it waits for.
-        waits_for: inputs that are still to be made.
-        gpus: that its job holds, or wants.
-        values: what its program last said beside ``done`` of ``total``.
-        remaining: seconds; reckoned from the forecast if its program does not tell (``guessed``).
-        start: when Slurm expects it to start, as Slurm writes it.
-        seen: when its program last spoke, seconds since 1970.
+        artifact: its name.
+        rule: rule that makes it.
+        status: status of its step.
+        reason: why it does not run: Slurm's pending reason, or how its job ended.
+        waits_for: inputs that are not done.
+        job: number of its job in the cluster; empty if it has none.
+        node: node or host that it runs on.
+        gpus: number of GPUs that its job has or requests.
+        done: completed units of ``total``, as its program reported.
+        total: total units.
+        values: further values that its program reported.
+        remaining: remaining seconds; None if unknown.
+        estimated: whether ``remaining`` is computed from the forecast instead of the program's progress.
+        start: when Slurm expects it to start, as Slurm prints it.
+        updated: when its program last reported, in seconds since 1970.
     """
 
     artifact: str
     rule: str
-    standing: Standing
+    status: StepStatus
     reason: str = ""
     waits_for: list[str] = field(default_factory=list)
     job: str = ""
@@ -71,34 +77,40 @@ class Row:
     total: int | None = None
     values: dict[str, Any] = field(default_factory=dict)
     remaining: float | None = None
-    guessed: bool = False
+    estimated: bool = False
     start: str = ""
-    seen: float | None = None
+    updated: float | None = None
 
 
 @dataclass
 class Queue:
-    """The cluster's queue as it was last seen; the controller may be away.
+    """The cluster's queue at the last answer of the controller, which may be away.
 
     Attributes:
-        jobs: None until it has answered once.
-        asked: when it answered, seconds since 1970.
-        trouble: why it does not answer now.
+        folder: folder of the run.
+        jobs: jobs of the run; None until the controller has answered once.
+        answered: when it answered, in seconds since 1970.
+        error: why it does not answer now; empty if it does.
     """
 
     folder: str
     jobs: list[Job] | None = None
-    asked: float | None = None
-    trouble: str = ""
+    answered: float | None = None
+    error: str = ""
+
+    @property
+    def current(self) -> bool:
+        """Whether ``jobs`` is the answer to the last query."""
+        return self.jobs is not None and not self.error
 
     def refresh(self, seconds: float) -> None:
-        """Ask again; keep what is known if there is no answer within so many seconds."""
+        """Query the controller; keep the last answer if it does not answer within ``seconds``."""
         try:
             self.jobs = live_jobs(self.folder, seconds)
         except SlurmUnavailable as error:
-            self.trouble = error.cause
+            self.error = error.cause
             return
-        self.asked, self.trouble = time.time(), ""
+        self.answered, self.error = time.time(), ""
 
 
 @dataclass(frozen=True)
@@ -106,205 +118,207 @@ class View:
     """A run at one moment.
 
     Attributes:
-        course: the last run; None if there was none since the results were begun.
-        there: artifacts of the plan that were there before.
-        made: planned ones that are there by now.
-        queue: None if the run uses no cluster.
+        now: the moment, in seconds since 1970.
+        record: the latest run; None if there was none since the results folder was created.
+        existing: number of artifacts of the plan that existed before.
+        completed: number of planned artifacts that are done.
+        rows: planned artifacts that are not done.
+        queue: the cluster's queue; None if the run uses no cluster.
     """
 
     now: float
-    course: Course | None
-    there: int
-    made: int
+    record: RunRecord | None
+    existing: int
+    completed: int
     rows: list[Row]
     queue: Queue | None
 
     @property
     def alive(self) -> bool:
-        """Whether a run is under way."""
-        return self.course is not None and self.course.alive
+        """Whether a run is in progress."""
+        return self.record is not None and self.record.alive
 
     @property
     def failed(self) -> bool:
-        """Whether the last run ended before everything was there."""
-        return self.course is not None and not self.course.alive and any(self.of_this_run(row) for row in self.rows)
-
-    def of_this_run(self, row: Row) -> bool:
-        """Whether the last run set out to make it."""
-        return self.course is not None and row.artifact in self.course.seconds
+        """Whether the latest run ended before all its artifacts were done."""
+        if self.record is None or self.record.alive:
+            return False
+        return any(row.artifact in self.record.seconds for row in self.rows)
 
 
 @dataclass
-class Watch:
-    """Looks at a folder again and again, and remembers what cannot change."""
+class Monitor:
+    """Observer of a folder, which caches what cannot change between two views."""
 
     workspace: Workspace
     folder: str = field(default_factory=lambda: str(Path.cwd()))
     queue: Queue | None = None
-    planned: Planned | None = None
-    identity: tuple[Any, ...] = ()
+    plan: PlanProgress | None = None
+    plan_identity: tuple[Any, ...] = ()
 
-    def look(self) -> View:
-        """The run at this moment."""
-        course, notes = Course.read(self.workspace), read_notes(self.workspace.work)
-        planned = self._planned(course)
-        if self.queue is None and (any(note["job"] for note in notes) or (course and course.executor == SLURM)):
+    def view(self) -> View:
+        """Return the run at this moment."""
+        record, steps = RunRecord.read(self.workspace), read_steps(self.workspace.work)
+        plan = self._read_plan(record)
+        if self.queue is None and (any(step["job"] for step in steps) or (record and record.executor == SLURM)):
             self.queue = Queue(self.folder)
-        made = planned.done()
-        rows = _Rows(self.workspace, planned, course, notes, self.queue).all()
-        there = len(planned.artifacts) - len(planned.recipes)
-        return View(time.time(), course, there, len(made), rows, self.queue)
+        completed = plan.update()
+        rows = _RowBuilder(self.workspace, plan, record, steps, self.queue).build_all()
+        existing = len(plan.artifacts) - len(plan.recipes)
+        return View(time.time(), record, existing, len(completed), rows, self.queue)
 
-    def _planned(self, course: Course | None) -> Planned:
-        """The plan; a new one when it was written anew, or a new run has begun."""
+    def _read_plan(self, record: RunRecord | None) -> PlanProgress:
+        """Return the plan; read it again if it was rewritten or a new run has started."""
         path = self.workspace.plan_path
-        plan = (path.stat().st_mtime_ns, path.stat().st_ino) if path.exists() else ()
-        identity = (*plan, course.run if course else None)
-        if self.planned is None or identity != self.identity:
-            self.planned, self.identity = Planned(self.workspace), identity
-        return self.planned
+        file = (path.stat().st_mtime_ns, path.stat().st_ino) if path.exists() else ()
+        identity = (*file, record.run if record else None)
+        if self.plan is None or identity != self.plan_identity:
+            self.plan, self.plan_identity = PlanProgress(self.workspace), identity
+        return self.plan
 
 
-class _Rows:
-    """The rows of one moment."""
+class _RowBuilder:
+    """Builds the rows of one view."""
 
     def __init__(
         self,
         workspace: Workspace,
-        planned: Planned,
-        course: Course | None,
-        notes: list[dict[str, Any]],
+        plan: PlanProgress,
+        record: RunRecord | None,
+        steps: list[dict[str, Any]],
         queue: Queue | None,
     ) -> None:
-        self.workspace, self.planned, self.course, self.queue = workspace, planned, course, queue
+        self.workspace, self.plan, self.record = workspace, plan, record
         self.now = time.time()
-        self.answered = queue is not None and queue.jobs is not None and not queue.trouble
-        self.alive = course is not None and course.alive
-        self.failures = {failure.artifact: failure for failure in course.failures} if course else {}
-        self.left = {name: recipe for name, recipe in planned.recipes.items() if name not in planned.made}
-        self.notes = {note["artifact"]: note for note in notes if self._wanted(note)}
-        self.jobs = self._assigned(queue.jobs or [] if queue else [])
+        self.queue_known = queue is not None and queue.current
+        self.alive = record is not None and record.alive
+        self.failures = {failure.artifact for failure in record.failures} if record else set()
+        self.left = {name: recipe for name, recipe in plan.recipes.items() if name not in plan.completed}
+        self.steps = {step["artifact"]: step for step in steps if self._is_planned(step)}
+        self.jobs = self._assign(queue.jobs or [] if queue else [])
 
-    def _wanted(self, note: dict[str, Any]) -> bool:
-        """Whether a note is of the action that the plan has for its artifact."""
-        if note["artifact"] not in self.left:
+    def _is_planned(self, step: dict[str, Any]) -> bool:
+        """Return whether a step works on the action that the plan has for its artifact."""
+        if step["artifact"] not in self.left:
             return False
         try:
-            return self.workspace.action(note["artifact"]).digest == note["action"]
+            return self.workspace.action(step["artifact"]).digest == step["action"]
         except UnreadableState:
             return False
 
-    def _assigned(self, jobs: list[Job]) -> dict[str, Job]:
-        """The newest job of each artifact that is to be made, by its note, else by the executor's comment."""
+    def _assign(self, jobs: list[Job]) -> dict[str, Job]:
+        """Return the newest job of each artifact, found by its progress file or else by the executor's comment."""
         by_comment: dict[tuple[str, str], list[str]] = defaultdict(list)
         for name, recipe in self.left.items():
             by_comment[recipe.rule, "_".join(recipe.wildcards).replace("/", "_")].append(name)
-        noted = {note["job"]: name for name, note in self.notes.items() if note["job"]}
-        found: dict[str, Job] = {}
+        by_number = {step["job"]: name for name, step in self.steps.items() if step["job"]}
+        assigned: dict[str, Job] = {}
         for job in jobs:
-            alike = by_comment[job.rule or "", job.wildcards]
-            free = next((name for name in alike if name not in found), alike[-1] if alike else None)
-            if (known := noted.get(job.id) or free) is not None:
-                found[known] = job
-        return found
+            candidates = by_comment[job.rule or "", job.wildcards]
+            free = next((name for name in candidates if name not in assigned), candidates[-1] if candidates else None)
+            if (artifact := by_number.get(job.id) or free) is not None:
+                assigned[artifact] = job
+        return assigned
 
-    def all(self) -> list[Row]:
-        """Running ones first, and in the order in which they are made."""
-        rows = [self._row(name, recipe) for name, recipe in self.left.items()]
-        return sorted(rows, key=lambda row: (RANK[row.standing], self.planned.depth[row.artifact], row.artifact))
+    def build_all(self) -> list[Row]:
+        """Return all rows by status, then in build order."""
+        rows = [self._build(name, recipe) for name, recipe in self.left.items()]
+        return sorted(rows, key=lambda row: (RANK[row.status], self.plan.depth[row.artifact], row.artifact))
 
-    def _row(self, name: str, recipe: Recipe) -> Row:
-        note, job = self.notes.get(name), self.jobs.get(name)
+    def _build(self, name: str, recipe: Recipe) -> Row:
+        step, job = self.steps.get(name), self.jobs.get(name)
         if job is not None:
-            return self._of_job(name, recipe, job, note)
-        if note is not None and "failed" not in note and self._breathes(note):
-            return self._of_note(name, recipe, Standing.RUNNING, note)
-        said_so = name in self.failures or "failed" in (note or {})
-        if note is not None and note["job"] and not self.answered and not said_so:
-            return self._of_note(name, recipe, Standing.UNSEEN, note)
-        if name in self.failures or self._of_this_run(note):
-            standing = Standing.FAILED if said_so else Standing.ENDED
-            reason = "" if standing is Standing.FAILED else "without a result"
-            found = Row(name, recipe.rule, standing, reason)
-            if note is not None:
-                found.job, found.node = str(note["job"]), str(note["node"])
-                found.done, found.total = note.get("done"), note.get("total")
-            return found
-        lacking = self.planned.lacks(name)
-        if lacking:
-            return Row(name, recipe.rule, Standing.WAITING if self.alive else Standing.TO_DO, waits_for=lacking)
-        return Row(name, recipe.rule, Standing.READY if self.alive else Standing.TO_DO)
+            return self._with_job(name, recipe, job, step)
+        if step is not None and "error" not in step and self._is_alive(step):
+            return self._with_progress(name, recipe, StepStatus.RUNNING, step)
+        failed = name in self.failures or "error" in (step or {})
+        if step is not None and step["job"] and not self.queue_known and not failed:
+            return self._with_progress(name, recipe, StepStatus.UNKNOWN, step)
+        if name in self.failures or self._is_of_this_run(step):
+            row = Row(name, recipe.rule, StepStatus.FAILED)
+            if not failed:
+                row.status, row.reason = StepStatus.ENDED, "without a result"
+            if step is not None:
+                row.job, row.node = str(step["job"]), str(step["node"])
+                row.done, row.total = step.get("done"), step.get("total")
+            return row
+        missing = self.plan.missing_inputs(name)
+        if not self.alive:
+            return Row(name, recipe.rule, StepStatus.TO_DO, waits_for=missing)
+        return Row(name, recipe.rule, StepStatus.WAITING if missing else StepStatus.READY, waits_for=missing)
 
-    def _of_job(self, name: str, recipe: Recipe, job: Job, note: dict[str, Any] | None) -> Row:
-        same = note is not None and note["job"] == job.id
+    def _with_job(self, name: str, recipe: Recipe, job: Job, step: dict[str, Any] | None) -> Row:
+        started_before = step is not None and step["job"] == job.id
         if job.state == "PENDING":
-            row = Row(name, recipe.rule, Standing.REQUEUED if same else Standing.QUEUED)
+            row = Row(name, recipe.rule, StepStatus.REQUEUED if started_before else StepStatus.QUEUED)
             row.reason = job.reason if job.reason != "None" else ""
             row.start = job.start if job.start != "N/A" else ""
-        elif note is not None and same and job.state == "RUNNING" and "failed" not in note:
-            row = self._of_note(name, recipe, Standing.RUNNING, note)
+        elif step is not None and started_before and job.state == "RUNNING" and "error" not in step:
+            row = self._with_progress(name, recipe, StepStatus.RUNNING, step)
         else:
-            row = Row(name, recipe.rule, Standing.STARTING)
+            row = Row(name, recipe.rule, StepStatus.STARTING)
             row.reason = "" if job.state in ("RUNNING", "CONFIGURING") else job.state.lower()
-            if same or job.state not in ("RUNNING", "CONFIGURING"):
-                row.standing = Standing.RUNNING
-        row.job, row.node, row.gpus = job.id, job.nodes, job.gpus_in_all
+            if started_before or job.state not in ("RUNNING", "CONFIGURING"):
+                row.status = StepStatus.RUNNING
+        row.job, row.node, row.gpus = job.id, job.nodes, job.gpus
         return row
 
-    def _of_note(self, name: str, recipe: Recipe, standing: Standing, note: dict[str, Any]) -> Row:
-        remaining = note.get("remaining")
-        guessed = remaining is None and note.get("done") is None
-        if guessed and self.course is not None and (seconds := self.course.seconds.get(name)) is not None:
-            remaining = seconds - (self.now - note["begun"])
+    def _with_progress(self, name: str, recipe: Recipe, status: StepStatus, step: dict[str, Any]) -> Row:
+        remaining = step.get("remaining")
+        estimated = remaining is None and step.get("done") is None
+        if estimated and self.record is not None and (seconds := self.record.seconds.get(name)) is not None:
+            remaining = seconds - (self.now - step["started"])
         elif remaining is not None:
-            remaining = max(0.0, remaining - max(0.0, self.now - note["time"]))
+            remaining = max(0.0, remaining - max(0.0, self.now - step["time"]))
         return Row(
             name,
             recipe.rule,
-            standing,
-            job=note["job"],
-            node=note["node"] or note["host"],
-            gpus=granted(recipe.resources),
-            done=note.get("done"),
-            total=note.get("total"),
-            values=note.get("values", {}),
-            remaining=remaining if remaining is None or remaining >= 0 else None,  # overdue: nobody knows
-            guessed=guessed,
-            seen=note["time"],
+            status,
+            job=step["job"],
+            node=step["node"] or step["host"],
+            gpus=allocated_gpus(recipe.resources),
+            done=step.get("done"),
+            total=step.get("total"),
+            values=step.get("values", {}),
+            remaining=remaining if remaining is None or remaining >= 0 else None,  # unknown once it is overdue
+            estimated=estimated,
+            updated=step["time"],
         )
 
-    def _breathes(self, note: dict[str, Any]) -> bool:
-        """Whether the process that left a note is there; one on another host is, for all one knows, as its run is."""
-        if note["job"]:
-            return False  # its job is not in the queue, or nobody knows
-        if note["host"] != socket.gethostname():
-            return self.alive and self._of_this_run(note)
-        try:
-            return RUNNER in Path(f"/proc/{note['pid']}/cmdline").read_bytes()
-        except (FileNotFoundError, ProcessLookupError):
-            return False
+    def _is_alive(self, step: dict[str, Any]) -> bool:
+        """Return whether the process of a step exists; on another host it is assumed to if its run is alive."""
+        if step["job"]:
+            return False  # the queue is asked about jobs, not their process
+        if step["host"] != socket.gethostname():
+            return self.alive and self._is_of_this_run(step)
+        return step["start_ticks"] is not None and start_time(step["pid"]) == step["start_ticks"]
 
-    def _of_this_run(self, note: dict[str, Any] | None) -> bool:
-        return note is not None and self.course is not None and note["begun"] >= self.course.begun
+    def _is_of_this_run(self, step: dict[str, Any] | None) -> bool:
+        return step is not None and self.record is not None and step["started"] >= self.record.started
 
 
-def reasons(view: View, work: Path) -> list[Failure]:
-    """What failed and is not there: what was said of it, or what the step itself said, if that is more."""
-    notes = {note["artifact"]: note for note in read_notes(work) if "failed" in note}
-    told = {failure.artifact: failure for failure in view.course.failures} if view.course is not None else {}
-    found = []
+def collect_failures(view: View, work: Path) -> list[Failure]:
+    """Return the failures of artifacts that are not done.
+
+    The error that a step recorded itself is preferred to Snakemake's message, unless that describes a cluster job.
+    """
+    errors = {step["artifact"]: step for step in read_steps(work) if "error" in step}
+    reported = {failure.artifact: failure for failure in view.record.failures} if view.record is not None else {}
+    failures = []
     for row in view.rows:
-        name, failure = row.artifact, told.get(row.artifact)
-        if row.standing is Standing.FAILED and name in notes and (failure is None or not failure.job):
-            job = notes[name]["job"]
-            found.append(Failure(name, f"✗ {name}{f'  job {job}' if job else ''}  {notes[name]['failed']}", job=job))
+        name, failure = row.artifact, reported.get(row.artifact)
+        if row.status is StepStatus.FAILED and name in errors and (failure is None or not failure.job):
+            job = errors[name]["job"]
+            text = f"✗ {name}{f'  job {job}' if job else ''}  {errors[name]['error']}"
+            failures.append(Failure(name, text, job=job))
         elif failure is not None:
-            found.append(failure)
-    return found
+            failures.append(failure)
+    return failures
 
 
-def tail(failure: Failure, lines: int) -> list[str]:
-    """The last lines of the log of a job that failed, if what is said of it does not show them."""
-    if LINE in failure.text or not failure.log or not Path(failure.log).exists():
+def log_tail(failure: Failure, lines: int) -> list[str]:
+    """Return the last lines of the log of a failed job, unless its message contains them."""
+    if LOG_PREFIX in failure.text or not failure.log or not Path(failure.log).exists():
         return []
-    return [f"{LINE}{line}" for line in Path(failure.log).read_text(errors="replace").rstrip().splitlines()[-lines:]]
+    text = Path(failure.log).read_text(errors="replace").rstrip()
+    return [f"{LOG_PREFIX}{line}" for line in text.splitlines()[-lines:]]

@@ -1,36 +1,40 @@
-"""How the last run of a folder goes: who runs it, what it expected, what failed in it and how it ended.
+"""Record of a folder's latest run: its process, forecast, failures and end.
 
-The process that decides keeps this in ``results/.graph/run.json``, for ``tapeout top`` and for what is said at the end.
-Like everything in that folder it may be thrown away.
+The process that decides writes it to ``results/.graph/run.json``, for ``tapeout top`` and for the summary at the end.
+Like everything in that folder it may be deleted.
 """
 
+import atexit
 import json
 import os
 import secrets
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tapeout.graph.console import print_line
 from tapeout.graph.files import write_atomically
 from tapeout.graph.identity.digest import canonical
+from tapeout.graph.launch.process import start_time
 from tapeout.graph.plan.forecast import Forecast, Totals
 from tapeout.graph.workspace import Workspace
 
 RUN = "TAPEOUT_RUN"
-"""Variable: the run that a step belongs to, for the journal."""
+"""Environment variable: name of the run that a step belongs to, for the journal."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A job that Snakemake says has failed.
+    """A job that Snakemake reports as failed.
 
     Attributes:
-        artifact: that it was to make; its rule if it was to make none.
-        text: what people were told.
-        log: of its words; «» if there is none.
-        job: its number in the cluster, «» here.
+        artifact: artifact that it was to make; its rule if it makes none.
+        text: message shown to the user.
+        log: its log file; empty if there is none.
+        job: its number in the cluster; empty on this machine.
     """
 
     artifact: str
@@ -40,28 +44,31 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Course:
+class RunRecord:
     """One run.
 
     Attributes:
         run: its name.
-        pid: the process that decides; ``since`` is when it was started, in the kernel's ticks, because numbers return.
-        host: where that process is.
-        begun: seconds since 1970, as ``ended``, which is None until then and for ever if the process was killed.
-        executor: Snakemake's name of what carries out the jobs.
-        targets: what the run is for.
-        seconds: how long each planned step may take; None where nothing is known.
-        at_least: what it was to take at least, ``at_most`` at most.
-        unknown: of how many steps the time was not known.
-        failures: so far.
-        said: what was said in the end.
+        pid: process that decides.
+        start_ticks: start time of that process (``process.start_time``), because process ids are reused.
+        host: host of that process.
+        started: when the run started, in seconds since 1970.
+        executor: Snakemake's name of what executes the jobs.
+        targets: artifacts that were requested.
+        seconds: forecast duration of each planned step; None where it is unknown.
+        at_least: forecast minimum.
+        at_most: forecast maximum.
+        unknown: number of steps with unknown duration.
+        failures: jobs that have failed so far.
+        ended: when the run ended, in seconds since 1970; None while it runs, and forever if it was killed.
+        summary: text printed at the end.
     """
 
     run: str
     pid: int
-    since: int
+    start_ticks: int
     host: str
-    begun: float
+    started: float
     executor: str
     targets: tuple[str, ...]
     seconds: dict[str, float | None]
@@ -70,18 +77,18 @@ class Course:
     unknown: int
     failures: tuple[Failure, ...] = ()
     ended: float | None = None
-    said: str = ""
+    summary: str = ""
 
     @classmethod
-    def new(cls, executor: str, targets: list[str], cost: Forecast) -> "Course":
-        """The run of this process, which begins now."""
+    def new(cls, executor: str, targets: list[str], cost: Forecast) -> "RunRecord":
+        """Return the record of a run that this process begins now."""
         seconds = {step.artifact: step.seconds for step in cost.steps}
         return cls(
             run=secrets.token_hex(8),
             pid=os.getpid(),
-            since=started(os.getpid()) or 0,
+            start_ticks=start_time(os.getpid()) or 0,
             host=socket.gethostname(),
-            begun=time.time(),
+            started=time.time(),
             executor=executor,
             targets=tuple(targets),
             seconds=seconds,
@@ -92,41 +99,67 @@ class Course:
 
     @property
     def alive(self) -> bool:
-        """Whether it goes on; of a process on another host that is not known, and believed until it says otherwise."""
+        """Whether the run continues; a process on another host cannot be checked and counts as alive until it ends."""
         if self.ended is not None:
             return False
-        return self.host != socket.gethostname() or started(self.pid) == self.since
+        return self.host != socket.gethostname() or start_time(self.pid) == self.start_ticks
 
-    def with_failure(self, failure: Failure) -> "Course":
-        """The same with one failure more."""
+    def with_failure(self, failure: Failure) -> "RunRecord":
+        """Return the same record with one more failure."""
         return replace(self, failures=(*self.failures, failure))
 
     def write(self, workspace: Workspace) -> None:
-        """Keep it for others."""
+        """Write the record to its file."""
         write_atomically(_path(workspace), canonical(asdict(self)) + b"\n")
 
     @classmethod
-    def read(cls, workspace: Workspace) -> "Course | None":
-        """The last run of a folder; None if there was none that can be read."""
+    def read(cls, workspace: Workspace) -> "RunRecord | None":
+        """Read the record of a folder's latest run; None if there is none that can be read."""
         try:
             return cls._from_json(json.loads(_path(workspace).read_bytes()))
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
     @classmethod
-    def _from_json(cls, value: dict[str, Any]) -> "Course":
-        sums = {name: Totals(**value[name]) for name in ("at_least", "at_most")}
+    def _from_json(cls, value: dict[str, Any]) -> "RunRecord":
+        totals = {name: Totals(**value[name]) for name in ("at_least", "at_most")}
         failures = tuple(Failure(**failure) for failure in value["failures"])
-        return cls(**{**value, **sums, "failures": failures, "targets": tuple(value["targets"])})
+        return cls(**{**value, **totals, "failures": failures, "targets": tuple(value["targets"])})
 
 
-def started(pid: int) -> int | None:
-    """When a process of this machine was started, in ticks since the machine was; None if it is gone."""
-    try:
-        behind_the_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if behind_the_name[0] in "ZX" else int(behind_the_name[19])
+class RunRecorder:
+    """Keeps the record of this process's run up to date, and prints a summary when the process ends.
+
+    Snakemake's own hooks are not called after an interrupt, hence ``atexit``. A process that is killed leaves a record
+    without an end, and ``tapeout top`` sees that the process is gone.
+
+    Args:
+        workspace: the folder of the run.
+        record: the run.
+        summarize: returns a summary of the run until a time, and whether to print it.
+    """
+
+    def __init__(
+        self, workspace: Workspace, record: RunRecord, summarize: Callable[[RunRecord, float], tuple[str, bool]]
+    ) -> None:
+        self.workspace, self.record, self.summarize = workspace, record, summarize
+        os.environ[RUN] = record.run
+        record.write(workspace)
+        atexit.register(self._end)
+
+    def add_failure(self, failure: Failure) -> None:
+        """Record a failed job."""
+        self.record = self.record.with_failure(failure)
+        self.record.write(self.workspace)
+
+    def _end(self) -> None:
+        if os.getpid() != self.record.pid:
+            return  # a forked child
+        now = time.time()
+        summary, worth_printing = self.summarize(self.record, now)
+        replace(self.record, ended=now, summary=summary).write(self.workspace)
+        if worth_printing:
+            print_line(summary)
 
 
 def _path(workspace: Workspace) -> Path:

@@ -1,4 +1,4 @@
-"""What a run took, against what it was to take."""
+"""Resources that a run has used, compared with its forecast."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,37 +7,37 @@ from pathlib import Path
 from typing import Any
 
 from tapeout.graph.console import format_duration
-from tapeout.graph.plan.describe import LEAST_HOURS, duration, hours, span, wrapped
-from tapeout.graph.plan.rates import granted
-from tapeout.graph.run.plan_progress import Planned
-from tapeout.graph.run.run_record import Course
+from tapeout.graph.plan.describe import MIN_HOURS, duration, hours, span, wrap
+from tapeout.graph.plan.rates import allocated_gpus
+from tapeout.graph.run.progress import PlanProgress
+from tapeout.graph.run.run_record import RunRecord
 from tapeout.graph.workspace import Workspace
-from tapeout.slurm.accounting import Attempt, attempts
-from tapeout.slurm.client import SLURM, SlurmUnavailable
+from tapeout.slurm.client import SLURM, Attempt, SlurmUnavailable, accounted_attempts
 
-LEAST_WAIT = 1.0
-"""Seconds in the queue that are not worth a word."""
+MIN_WAIT = 1.0
+"""Shorter waiting times in the queue, in seconds, are not mentioned."""
 
 
 @dataclass(frozen=True)
-class Spent:
-    """What a run took.
+class Usage:
+    """Resources that a run has used.
 
     Attributes:
-        built: steps that it carried out.
-        spared: planned ones that turned out to be there: cut off, or restored within the run.
-        left: planned ones that it did not come to.
-        failed: jobs that failed.
-        wall: seconds.
-        cpu_hours: of the threads of the steps that were built.
-        gpu_hours: of the GPUs that its jobs held, those that failed or went back into the queue included.
-        waiting: seconds in which jobs waited in the queue and none ran.
-        accounted: whether the cluster's accounting says so; else ``gpu_hours`` are those of what was built.
+        built: number of steps that it executed.
+        skipped: number of planned steps that it did not need: cut off, or restored within the run.
+        remaining: number of planned steps that it did not reach.
+        failed: number of failed jobs.
+        wall: duration in seconds.
+        cpu_hours: hours of CPU threads of the built steps.
+        gpu_hours: hours of GPUs allocated to its jobs, including failed and requeued ones.
+        waiting: seconds in which jobs were queued and none ran.
+        accounted: whether ``gpu_hours`` are complete; False if the cluster has no accounting, and only steps that were
+            built are counted.
     """
 
     built: int
-    spared: int
-    left: int
+    skipped: int
+    remaining: int
     failed: int
     wall: float
     cpu_hours: float
@@ -46,39 +46,39 @@ class Spent:
     accounted: bool
 
 
-def spent(workspace: Workspace, course: Course, now: float) -> Spent:
-    """Reckon what a run took until ``now``."""
-    lines = [line for line in workspace.store.journal() if line.get("run") == course.run]
-    done = Planned(workspace).done() & set(course.seconds)
-    held = _held(course)
-    local = [line for line in lines if not line.get("job")] if held is not None else lines
-    gpu_hours = sum(granted(line["resources"]) * line["seconds"] / 3600 for line in local)
-    waits = [(one.submitted, one.started) for one in held or []]
-    runs = [(one.started, one.ended) for one in held or []] + [_interval(line) for line in local]
+def measure(workspace: Workspace, record: RunRecord, now: float) -> Usage:
+    """Return what a run has used until ``now``, from the journal and the cluster's accounting."""
+    lines = [line for line in workspace.store.journal() if line.get("run") == record.run]
+    done = PlanProgress(workspace).update() & set(record.seconds)
+    attempts = _attempts(record)
+    local = [line for line in lines if not line.get("job")] if attempts is not None else lines
+    gpu_hours = sum(allocated_gpus(line["resources"]) * line["seconds"] / 3600 for line in local)
+    waits = [(attempt.submitted, attempt.started) for attempt in attempts or []]
+    runs = [(attempt.started, attempt.ended) for attempt in attempts or []] + [_interval(line) for line in local]
     built = {line["artifact"] for line in lines}
-    return Spent(
+    return Usage(
         built=len(built),
-        spared=len(done - built),
-        left=len(set(course.seconds) - done - built),
-        failed=len({failure.artifact for failure in course.failures} - done - built),
-        wall=now - course.begun,
+        skipped=len(done - built),
+        remaining=len(set(record.seconds) - done - built),
+        failed=len({failure.artifact for failure in record.failures} - done - built),
+        wall=now - record.started,
         cpu_hours=sum(line["threads"] * line["seconds"] / 3600 for line in lines),
-        gpu_hours=gpu_hours + sum(one.gpu_hours for one in held or []),
-        waiting=_only(waits, runs),
-        accounted=held is not None or course.executor != SLURM,
+        gpu_hours=gpu_hours + sum(attempt.gpu_hours for attempt in attempts or []),
+        waiting=_seconds_only_waiting(waits, runs),
+        accounted=attempts is not None or record.executor != SLURM,
     )
 
 
-def _held(course: Course) -> list[Attempt] | None:
-    """What the jobs of a run held; None if the accounting does not tell."""
-    if course.executor != SLURM:
+def _attempts(record: RunRecord) -> list[Attempt] | None:
+    """Return the allocations of a run's jobs; None if the cluster has no (complete) accounting."""
+    if record.executor != SLURM:
         return None
     try:
-        found = attempts(str(Path.cwd()), course.begun)
+        attempts = accounted_attempts(str(Path.cwd()), record.started)
     except SlurmUnavailable:
         return None
-    gpus = any(one.gpus is not None for one in found)  # not every site counts them
-    return found if gpus or not course.at_most.gpu_hours else None
+    counts_gpus = any(attempt.gpus is not None for attempt in attempts)  # not every site does
+    return attempts if counts_gpus or not record.at_most.gpu_hours else None
 
 
 def _interval(line: dict[str, Any]) -> tuple[float, float]:
@@ -86,48 +86,51 @@ def _interval(line: dict[str, Any]) -> tuple[float, float]:
     return end - line["seconds"], end
 
 
-def _only(waits: Iterable[tuple[float, float]], runs: Iterable[tuple[float, float]]) -> float:
-    """How long something waited and nothing ran."""
+def _seconds_only_waiting(waits: Iterable[tuple[float, float]], runs: Iterable[tuple[float, float]]) -> float:
+    """Return the total time covered by an interval of ``waits`` and none of ``runs``."""
     edges = [(at, 0, step) for a, b in waits if b > a for at, step in ((a, 1), (b, -1))]
     edges += [(at, 1, step) for a, b in runs if b > a for at, step in ((a, 1), (b, -1))]
-    total, before, counts = 0.0, 0.0, [0, 0]
-    for at, which, step in sorted(edges):
-        if counts[0] and not counts[1]:
-            total += at - before
-        counts[which] += step
-        before = at
+    total, previous, open_intervals = 0.0, 0.0, [0, 0]
+    for at, kind, step in sorted(edges):
+        if open_intervals[0] and not open_intervals[1]:
+            total += at - previous
+        open_intervals[kind] += step
+        previous = at
     return total
 
 
-def words(took: Spent, course: Course) -> str:
-    """One line on what a run took, and one on what it was to take."""
-    counts = [f"Built {took.built} of {took.built + took.left}" if took.left else f"Built {took.built}"]
-    time = format_duration(took.wall) if took.wall < 3600 else duration(took.wall)
-    counts[0] += f" in {time}"
-    counts += [f"{took.spared} cut off or restored"] if took.spared else []
-    counts += [f"{took.failed} failed"] if took.failed else []
-    used = _hours((took.cpu_hours, took.cpu_hours, "CPU"), (took.gpu_hours, took.gpu_hours, "GPU"))
-    if took.gpu_hours >= LEAST_HOURS and not took.accounted:
+def summarize(workspace: Workspace, record: RunRecord, now: float) -> tuple[str, bool]:
+    """Return the summary of a run until ``now``, and whether it is worth printing: it built or cost something."""
+    usage = measure(workspace, record, now)
+    return describe_usage(usage, record), bool(usage.built or usage.gpu_hours)
+
+
+def describe_usage(usage: Usage, record: RunRecord) -> str:
+    """Return one line with the resources used, and one with the forecast."""
+    planned = usage.built + usage.remaining
+    counts = [f"Built {usage.built} of {planned}" if usage.remaining else f"Built {usage.built}"]
+    counts[0] += f" in {format_duration(usage.wall) if usage.wall < 3600 else duration(usage.wall)}"
+    counts += [f"{usage.skipped} cut off or restored"] if usage.skipped else []
+    counts += [f"{usage.failed} failed"] if usage.failed else []
+    used = _hours((usage.cpu_hours, usage.cpu_hours, "CPU"), (usage.gpu_hours, usage.gpu_hours, "GPU"))
+    if usage.gpu_hours >= MIN_HOURS and not usage.accounted:
         used[-1] += " of steps that were built (no accounting)"
-    used += [f"{duration(took.waiting)} only waiting in the queue"] if took.waiting >= LEAST_WAIT else []
-    again = " Run again to go on." if took.left and not took.failed else ""
-    line = ", ".join(counts) + (f": {', '.join(used)}" if used else "") + f".{again}"
-    return "\n".join(filter(None, [wrapped(line), _expected(course)]))
+    used += [f"{duration(usage.waiting)} only waiting in the queue"] if usage.waiting >= MIN_WAIT else []
+    advice = " Run again to continue." if usage.remaining and not usage.failed else ""
+    line = ", ".join(counts) + (f": {', '.join(used)}" if used else "") + f".{advice}"
+    return "\n".join(filter(None, [wrap(line), _describe_forecast(record)]))
 
 
-def _expected(course: Course) -> str:
-    least, most = course.at_least, course.at_most
-    if course.unknown == len(course.seconds):
+def _describe_forecast(record: RunRecord) -> str:
+    least, most = record.at_least, record.at_most
+    if record.unknown == len(record.seconds):
         return ""
     parts = [f"{span(str(least.jobs), str(most.jobs))} job{'s' if most.jobs > 1 else ''}"]
     parts.append(span(duration(least.wall), duration(most.wall)))
-    parts += _hours(*((getattr(least, name), getattr(most, name), what) for name, what in HOURS))
-    parts += [f"time of {course.unknown} not known"] if course.unknown else []
-    return wrapped(f"Forecast: {', '.join(parts)}.")
-
-
-HOURS = (("cpu_hours", "CPU"), ("gpu_hours", "GPU"))
+    parts += _hours((least.cpu_hours, most.cpu_hours, "CPU"), (least.gpu_hours, most.gpu_hours, "GPU"))
+    parts += [f"time of {record.unknown} unknown"] if record.unknown else []
+    return wrap(f"Forecast: {', '.join(parts)}.")
 
 
 def _hours(*known: tuple[float, float, str]) -> list[str]:
-    return [f"{span(hours(low), hours(high))} {what} hours" for low, high, what in known if high >= LEAST_HOURS]
+    return [f"{span(hours(low), hours(high))} {unit} hours" for low, high, unit in known if high >= MIN_HOURS]
