@@ -65,7 +65,7 @@ if settings.pretraining.components:
 
 checkpoint resolve:
     input:
-        layer.needs,
+        layer.checkpoint_inputs,
     output:
         "results/.graph/{artifact}.resolved",
     localrule: True

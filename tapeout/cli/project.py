@@ -48,7 +48,7 @@ class Project:
         """
         if self.target is None:
             return self.layer.targets()
-        named = self.layer.wanted(self.target) or [self.target]
+        named = self.layer.target_artifacts(self.target) or [self.target]
         if not any("{" in name for name in named):
             return named
         everything = self.layer.recipes(self.layer.targets())

@@ -9,7 +9,7 @@ from tapeout.cli import output
 from tapeout.cli.project import Project
 from tapeout.compare.levels import Comparison, Level, compare
 from tapeout.config.comparison import Bounds
-from tapeout.graph.launch.offline import possible
+from tapeout.graph.launch.process import can_isolate_network
 from tapeout.graph.plan.describe import duration
 from tapeout.graph.upkeep.rebuild import Rebuild, keep_copy, rebuild
 
@@ -46,7 +46,7 @@ def run(
         0 if all reach the level, 1 if one does not.
     """
     decisions = [project.decision(name) for name in artifacts or project.decisions]
-    offline = not online and possible()
+    offline = not online and can_isolate_network()
     if not offline and not online:
         output.errors.print("! This system cannot cut a program off the network; the steps run as they are.")
     found: list[dict[str, Any]] = []

@@ -20,8 +20,8 @@ from tapeout.cli import output
 from tapeout.cli.project import NoProject
 from tapeout.graph.console import format_duration
 from tapeout.graph.plan.describe import duration
-from tapeout.graph.run.monitor import Queue, Row, Standing, View, Watch, reasons, tail
-from tapeout.graph.run.plan_progress import Planned
+from tapeout.graph.run.monitor import Monitor, Queue, Row, StepStatus, View, collect_failures, log_tail
+from tapeout.graph.run.progress import PlanProgress
 from tapeout.graph.workspace import Workspace
 from tapeout.slurm.client import SLURM
 
@@ -40,13 +40,13 @@ PATIENCE = 10.0
 """Seconds for which the controller may be silent before its last answer is shown with its age."""
 
 COLOURS = {
-    Standing.RUNNING: "green",
-    Standing.STARTING: "green",
-    Standing.UNSEEN: "yellow",
-    Standing.FAILED: "bold red",
-    Standing.ENDED: "red",
-    Standing.REQUEUED: "yellow",
-    Standing.QUEUED: "yellow",
+    StepStatus.RUNNING: "green",
+    StepStatus.STARTING: "green",
+    StepStatus.UNKNOWN: "yellow",
+    StepStatus.FAILED: "bold red",
+    StepStatus.ENDED: "red",
+    StepStatus.REQUEUED: "yellow",
+    StepStatus.QUEUED: "yellow",
 }
 
 
@@ -62,37 +62,37 @@ def top(workspace: Workspace, once: bool, as_json: bool, every: float) -> int:
     Raises:
         NoProject: nothing was planned in this folder.
     """
-    if not Planned(workspace).artifacts:
+    if not PlanProgress(workspace).artifacts:
         raise NoProject("No run was planned in this folder.", "Go to the folder of the run, or begin one.")
-    watch = Watch(workspace)
-    view = watch.look()
+    monitor = Monitor(workspace)
+    view = monitor.view()
     if view.queue is not None:
         view.queue.refresh(PATIENCE)
-        view = watch.look()
+        view = monitor.view()
     if as_json:
         output.show(_value(view, workspace), True)
     elif once or not output.console.is_terminal or not view.alive:
         output.show(None, False, *_shown(view, workspace, None))
         _print_end(view, workspace)
     else:
-        view = _follow(watch, view, every)
+        view = _follow(monitor, view, every)
         _print_end(view, workspace)
     return 1 if view.failed else 0
 
 
-def _follow(watch: Watch, view: View, every: float) -> View:
+def _follow(monitor: Monitor, view: View, every: float) -> View:
     """Show the table until the run has ended, or the user has seen enough."""
     ended = threading.Event()
-    asking = threading.Thread(target=_ask_again, args=(watch, ended), daemon=True)
+    asking = threading.Thread(target=_ask_again, args=(monitor, ended), daemon=True)
     asking.start()
     try:
         with Live(console=output.console, auto_refresh=False) as live:
             while True:
-                live.update(Group(*_shown(view, watch.workspace, output.console.height)), refresh=True)
+                live.update(Group(*_shown(view, monitor.workspace, output.console.height)), refresh=True)
                 if not view.alive:
                     break
                 time.sleep(every)
-                view = watch.look()
+                view = monitor.view()
     except KeyboardInterrupt:
         pass
     finally:
@@ -100,11 +100,11 @@ def _follow(watch: Watch, view: View, every: float) -> View:
     return view
 
 
-def _ask_again(watch: Watch, ended: threading.Event) -> None:
+def _ask_again(monitor: Monitor, ended: threading.Event) -> None:
     """Ask the controller now and then, beside the table: it may be silent for long."""
     while not ended.wait(SECONDS_BETWEEN_QUESTIONS):
-        if watch.queue is not None:
-            watch.queue.refresh(SECONDS_BETWEEN_QUESTIONS)
+        if monitor.queue is not None:
+            monitor.queue.refresh(SECONDS_BETWEEN_QUESTIONS)
 
 
 def _shown(view: View, workspace: Workspace, height: int | None) -> list[Table | Text | str]:
@@ -116,7 +116,7 @@ def _shown(view: View, workspace: Workspace, height: int | None) -> list[Table |
         height: how many lines there is room for; None for as many as it takes.
     """
     parts: list[Table | Text | str] = [_headline(view)]
-    if view.rows and view.queue is not None and view.queue.trouble:
+    if view.rows and view.queue is not None and view.queue.error:
         parts.append(Text(_away(view.queue, view.now), style="yellow"))
     failures = "\n".join(_failures(view, workspace)).splitlines() if view.alive else []
     folded = list(_folded(view.rows))
@@ -132,33 +132,33 @@ def _shown(view: View, workspace: Workspace, height: int | None) -> list[Table |
 
 
 def _headline(view: View) -> str:
-    course = view.course
-    counts = f"{view.made:,} of {view.made + len(view.rows):,} made"
-    counts += f", {view.there:,} {'was' if view.there == 1 else 'were'} there" if view.there else ""
-    if course is None:
+    record = view.record
+    counts = f"{view.completed:,} of {view.completed + len(view.rows):,} made"
+    counts += f", {view.existing:,} {'was' if view.existing == 1 else 'were'} there" if view.existing else ""
+    if record is None:
         return f"Plan: {counts}; no run yet."
     if view.alive:
-        time_ = view.now - course.begun
-        through = " through Slurm" if course.executor == SLURM else ""
-        name = ", ".join(course.targets)
+        time_ = view.now - record.started
+        through = " through Slurm" if record.executor == SLURM else ""
+        name = ", ".join(record.targets)
         took = format_duration(time_) if time_ < 3600 else duration(time_)
-        return f"{name}: {counts}; {took} on {course.host}{through}."
-    if course.ended is None:
-        return f"Plan: {counts}; no run: the last, process {course.pid} on {course.host}, was killed."
-    return f"Plan: {counts}; no run: the last ended {duration(view.now - course.ended)} ago."
+        return f"{name}: {counts}; {took} on {record.host}{through}."
+    if record.ended is None:
+        return f"Plan: {counts}; no run: the last, process {record.pid} on {record.host}, was killed."
+    return f"Plan: {counts}; no run: the last ended {duration(view.now - record.ended)} ago."
 
 
 def _away(queue: Queue, now: float) -> str:
-    known = f"jobs as of {duration(now - queue.asked)} ago" if queue.asked is not None else "jobs are not known"
-    return f"{shorten(queue.trouble, 200).rstrip('.')}; {known}."
+    known = f"jobs as of {duration(now - queue.answered)} ago" if queue.answered is not None else "jobs are not known"
+    return f"{shorten(queue.error, 200).rstrip('.')}; {known}."
 
 
 def _folded(rows: Iterable[Row]) -> Iterable[tuple[Row, int]]:
     """Rows with how many they stand for: many of one rule that say the same are one."""
 
     def alike(row: Row) -> tuple[Any, ...]:
-        plain = row.done is None and row.standing in (Standing.QUEUED, Standing.READY, Standing.WAITING, Standing.TO_DO)
-        return (row.standing, row.rule, row.reason, bool(row.waits_for)) if plain else (row.artifact,)
+        plain = row.done is None and row.status in (StepStatus.QUEUED, StepStatus.READY, StepStatus.WAITING, StepStatus.TO_DO)
+        return (row.status, row.rule, row.reason, bool(row.waits_for)) if plain else (row.artifact,)
 
     for _, group in groupby(rows, key=alike):
         same = list(group)
@@ -173,7 +173,7 @@ def _name(row: Row, count: int) -> str:
 
 
 def _state(row: Row) -> Text:
-    return Text(str(row.standing), style=COLOURS.get(row.standing, "dim"))
+    return Text(str(row.status), style=COLOURS.get(row.status, "dim"))
 
 
 def _where(row: Row, now: float) -> str:
@@ -182,8 +182,8 @@ def _where(row: Row, now: float) -> str:
         first, rest = row.waits_for[0], len(row.waits_for) - 1
         return f"for {first}" + (f" and {rest} more" if rest else "")
     parts = ["here" if not row.job and row.node == socket.gethostname() else row.node, row.reason]
-    if row.standing is Standing.UNSEEN and row.seen is not None:
-        parts.append(f"last word {duration(now - row.seen)} ago")
+    if row.status is StepStatus.UNKNOWN and row.updated is not None:
+        parts.append(f"last word {duration(now - row.updated)} ago")
     if row.start:
         parts.append(f"starts {_moment(row.start, now)}")
     return ", ".join(filter(None, parts))
@@ -201,7 +201,7 @@ def _moment(text: str, now: float) -> str:
 def _left(row: Row) -> str:
     if row.remaining is None:
         return ""
-    return f"{'~' if row.guessed else ''}{duration(row.remaining)}"
+    return f"{'~' if row.estimated else ''}{duration(row.remaining)}"
 
 
 def _step(row: Row) -> str:
@@ -268,33 +268,33 @@ def _empty(columns: list[str], longest: int) -> Table:
 
 def _failures(view: View, workspace: Workspace) -> list[str]:
     """What the jobs said that failed in the last run, with the last lines of their logs."""
-    return ["\n".join([failure.text, *tail(failure, LINES_OF_LOG)]) for failure in reasons(view, workspace.work)]
+    return ["\n".join([failure.text, *log_tail(failure, LINES_OF_LOG)]) for failure in collect_failures(view, workspace.work)]
 
 
 def _print_end(view: View, workspace: Workspace) -> None:
     """How the last run ended."""
-    if view.alive or view.course is None:
+    if view.alive or view.record is None:
         return
     for text in _failures(view, workspace):
         output.console.print(f"\n{text}", markup=False, soft_wrap=True)
-    if view.course.said:
-        output.console.print(f"\n{view.course.said}", markup=False)
+    if view.record.summary:
+        output.console.print(f"\n{view.record.summary}", markup=False)
 
 
 def _value(view: View, workspace: Workspace) -> dict[str, Any]:
-    course, queue = view.course, view.queue
+    record, queue = view.record, view.queue
     return {
         "time": view.now,
         "alive": view.alive,
-        "there": view.there,
-        "made": view.made,
+        "existing": view.existing,
+        "completed": view.completed,
         "run": None
-        if course is None
+        if record is None
         else {
-            name: getattr(course, name)
-            for name in ("run", "pid", "host", "begun", "ended", "executor", "targets", "said")
+            name: getattr(record, name)
+            for name in ("run", "pid", "host", "started", "ended", "executor", "targets", "summary")
         }
-        | {"failures": [asdict(failure) for failure in reasons(view, workspace.work)]},
-        "slurm": None if queue is None else {"asked": queue.asked, "trouble": queue.trouble},
+        | {"failures": [asdict(failure) for failure in collect_failures(view, workspace.work)]},
+        "slurm": None if queue is None else {"answered": queue.answered, "error": queue.error},
         "rows": [asdict(row) for row in view.rows],
     }

@@ -12,7 +12,7 @@ from tapeout.graph.identity.action import Reference
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.named_runs import read_run
 from tapeout.graph.plan.decide import Decision
-from tapeout.graph.plan.explain import Row, Same, causes, keep_meanings, table
+from tapeout.graph.plan.explain import Row, Comparison, causes, record_definitions, table
 from tapeout.graph.store.action_index import ActionIndex
 from tapeout.graph.workspace import State
 
@@ -41,7 +41,7 @@ def why(project: Project, artifact: str, against: str, as_json: bool) -> int:
     decision, store = project.decision(artifact), project.workspace.store
     with suppress(NotWritable):
         for recipe in project.recipes.values():
-            keep_meanings(store, recipe, project.layer.environment(recipe))
+            record_definitions(store, recipe, project.layer.environment(recipe))
     makers = ActionIndex(store)
     known = read_run(project.workspace, against).artifacts if against else _realised(project)
     entry = makers.entries.get(known.get(artifact, ""))
@@ -51,7 +51,7 @@ def why(project: Project, artifact: str, against: str, as_json: bool) -> int:
     found = causes(makers, artifact, old, current, known) if old is not None else []
     rows = table(old, current[artifact], _inputs(project, decision), found, store) if old is not None else []
     began = list({cause.artifact: cause for cause in reversed(found)}.values())[::-1]
-    changed = [row for row in rows if row.same is not Same.SAME]
+    changed = [row for row in rows if row.result is not Comparison.SAME]
     if against:
         sentence = _against(artifact, against, changed)
     else:
@@ -65,7 +65,7 @@ def why(project: Project, artifact: str, against: str, as_json: bool) -> int:
         "changes": [
             {"kind": row.kind, "name": row.name, "old": row.old, "new": row.new}
             for row in changed
-            if row.same is Same.CHANGED
+            if row.result is Comparison.CHANGED
         ],
         "began": [asdict(cause) for cause in began],
     }
@@ -127,17 +127,17 @@ def _sentence(decision: Decision, there: bool, known: bool) -> str:
 
 def _against(artifact: str, run: str, changed: list[Row]) -> str:
     if changed:
-        sure = any(row.same is Same.CHANGED for row in changed)
+        sure = any(row.result is Comparison.CHANGED for row in changed)
         return f"{artifact} {'is not' if sure else 'may become other than'} what run {run} holds."
     return f"{artifact} is what run {run} holds: made by the same code, with the same parameters, packages and inputs."
 
 
 def _was(row: Row) -> str:
-    return "" if row.same is Same.SAME and row.old is None else _short(row.old)
+    return "" if row.result is Comparison.SAME and row.old is None else _short(row.old)
 
 
 def _now(row: Row) -> str:
-    return {Same.SAME: "same", Same.WAITS: "not known yet"}.get(row.same) or _short(row.new)
+    return {Comparison.SAME: "same", Comparison.WAITS: "not known yet"}.get(row.result) or _short(row.new)
 
 
 def _short(value: Any) -> str:

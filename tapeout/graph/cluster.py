@@ -1,28 +1,34 @@
-"""What a run does before it decides anything, when its jobs go to a cluster."""
+"""Runs whose jobs go to a Slurm cluster: preparation of a run, and preview of its submissions in a dry run.
+
+The executor's modules are imported inside the functions: they take a moment, and runs on one machine do not need them.
+"""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from snakemake.iocontainers import InputFiles, Wildcards
 
 from tapeout.graph.console import print_line
 from tapeout.graph.errors import InputChanged, UnreadableState
 from tapeout.graph.files import retry_until_visible
+from tapeout.graph.plan.forecast import Forecast
 from tapeout.graph.workspace import Workspace
-from tapeout.slurm import driver
 
 
-def begin(workspace: Workspace) -> None:
-    """Prepare the executor and the variables of the jobs; wait for jobs that an earlier run has left.
+def prepare(workspace: Workspace) -> None:
+    """Adapt the executor, set the variables of the jobs, and wait for the jobs of an earlier run.
 
     Raises:
-        SlurmUnavailable: Slurm is not here, or does not answer.
+        SlurmUnavailable: Slurm is not installed here, or does not answer.
     """
-    from tapeout.slurm.executor import adapt  # the executor takes a moment to import
+    from tapeout.slurm import executor
 
-    def name(job: Any) -> str:
+    def name_of(job: Any) -> str:
         return workspace.marked_artifact(str(job.output[0])) or str(job.rule.name)
 
-    def unmade(job: Any) -> str:
+    def find_fault(job: Any) -> str:
         artifact = workspace.marked_artifact(str(job.output[0]))
         try:
             if artifact is not None:
@@ -31,6 +37,30 @@ def begin(workspace: Workspace) -> None:
             return error.cause
         return ""
 
-    adapt(print_line, name, unmade)
-    driver.prepare(os.environ)
-    driver.wait_for_earlier_jobs(str(Path.cwd()), print_line)
+    executor.adapt_executor(print_line, name_of, find_fault)
+    executor.set_variables(os.environ)
+    executor.wait_for_earlier_jobs(str(Path.cwd()), print_line)
+
+
+def print_submissions(workflow: Any, cost: Forecast, producer: Callable[[str], tuple[Any, Wildcards]]) -> None:
+    """Print the sbatch command of every planned step; nothing if the command line names no cluster.
+
+    Args:
+        workflow: Snakemake's object of this name.
+        cost: the planned steps.
+        producer: returns the rule and the wildcards of an artifact.
+    """
+    from tapeout.slurm import sbatch_preview
+
+    settings = sbatch_preview.executor_settings()
+    if settings is None:
+        return
+    for step in cost.steps:
+        rule, wildcards = producer(step.artifact)
+        if rule.name in workflow._localrules:  # no public name; ``rule.is_local`` is True for every rule in a dry run
+            print(f"# {step.artifact}: here")
+            continue
+        resources = rule.expand_resources(wildcards, InputFiles(), 1, {"tmpdir"})
+        job = sbatch_preview.PreviewJob(rule.name, wildcards, resources)
+        command = sbatch_preview.sbatch_command(job, settings, workflow.workdir_init)
+        print(f"{command} # {step.artifact}", flush=True)

@@ -79,9 +79,7 @@ class JobWatcher:
                 self.say(f"! {artifact}  job {job.id} may wait forever: {job.reason}; see config/site.yaml")
 
 
-def adapt_executor(
-    say: Callable[[str], None], name_of: Callable[[Any], str], find_fault: Callable[[Any], str]
-) -> None:
+def adapt_executor(say: Callable[[str], None], name_of: Callable[[Any], str], find_fault: Callable[[Any], str]) -> None:
     """Change the executor as the module's docstring describes.
 
     Args:

@@ -63,7 +63,7 @@ def test_status_tells_what_is_there(project: Project) -> None:  # noqa: F811
 
 def test_why_names_parameter_function_package_and_source(built: Project) -> None:  # noqa: F811
     code, found = as_json(built, "why", "model")
-    assert code == 0 and found["changes"] == [] and {row["same"] for row in found["rows"]} == {"same"}
+    assert code == 0 and found["changes"] == [] and {row["result"] for row in found["rows"]} == {"same"}
     assert [row["kind"] for row in found["rows"]] == ["code", "parameter", "environment", "input"]
     built.edit("config.yaml", "decay: [1, 2]", "decay: [1, 3]")
     built.edit("scripts/model.py", "output.mkdir()", "output.mkdir(parents=True)")
@@ -87,9 +87,9 @@ def test_why_follows_a_change_to_where_it_began(built: Project) -> None:  # noqa
     assert found["began"][0]["path"] == ["report.txt", "model", "formatted.txt", "raw.txt"]
     source = {"kind": "parameter", "name": "source", "old": DIGESTS[0], "new": DIGESTS[1]}
     assert found["began"][0]["changes"] == [source]  # the leaf, and what it was and is
-    (row,) = [row for row in found["rows"] if row["same"] != "same"]
+    (row,) = [row for row in found["rows"] if row["result"] != "same"]
     assert row["name"] == "model: model/weights.txt" and row["old"] and row["new"] is None
-    assert row["same"] == "waits" and row["began"] == ["raw.txt"]
+    assert row["result"] == "waits" and row["began"] == ["raw.txt"]
     text = call(built, "why", "report.txt")[1]
     assert "not known yet" in text and DIGESTS[1][:12] in text
 

@@ -43,7 +43,7 @@ def test_the_plan_of_a_run_says_the_same(project: Project) -> None:  # noqa: F81
     found = as_json(project, "cost", "--cores", "4")[1]
     assert found["at_most"]["wall"] == 30  # what the rule raw calls typical; nothing is known of the others
     assert "6 jobs, 0 cached, 30 s on 4 cores (30 s one after another), 0.01 CPU hours" in text
-    assert "time of 5 not known" in text and len(found["unknown"]["time"]) == 5
+    assert "time of 5 unknown" in text and len(found["unknown"]["time"]) == 5
     assert "The time is not known of formatted.txt, model, notes/de.txt" in call(project, "cost")[1]
 
 

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from tapeout.cli import output
 from tapeout.cli.top import _shown
-from tapeout.graph.run.monitor import Queue, Row, Standing, View
+from tapeout.graph.run.monitor import Queue, Row, StepStatus, View
 from tapeout.graph.workspace import Workspace
 from tests.cli.test_commands import as_json, call
 from tests.graph.conftest import ALL, Project, built, project  # noqa: F401
@@ -69,16 +69,16 @@ def test_before_and_after_a_run(project: Project) -> None:  # noqa: F811
     assert code == 0 and "Plan: 6 of 6 made; no run: the last ended" in text and "Built 6 in" in text
     project.run()
     code, found = as_json(project, "top")
-    assert (code, found["rows"], found["there"], found["alive"]) == (0, [], len(ALL), False)
+    assert (code, found["rows"], found["existing"], found["alive"]) == (0, [], len(ALL), False)
 
 
 def test_a_run_that_is_under_way(project: Project) -> None:  # noqa: F811
     with under_way(project) as process:
         rows = wait_for(project, lambda rows: rows.get("model", {}).get("done"))
         model, report = rows["model"], rows["report.txt"]
-        assert (model["standing"], model["done"], model["total"]) == ("running", 3, 10)
+        assert (model["status"], model["done"], model["total"]) == ("running", 3, 10)
         assert model["values"] == {"loss": 2.5, "tokens_per_second": 12345}
-        assert (report["standing"], report["waits_for"]) == ("waiting", ["model"])
+        assert (report["status"], report["waits_for"]) == ("waiting", ["model"])
         _, text, _ = call(project, "top", "--once", columns="140")
         assert "here" in text and "3/10" in text and "12,345" in text and "for model" in text
         assert project.run("--dry-run", ok=True) and process.poll() is None
@@ -87,7 +87,7 @@ def test_a_run_that_is_under_way(project: Project) -> None:  # noqa: F811
 
 def test_it_ends_with_the_run_and_says_how(project: Project) -> None:  # noqa: F811
     with under_way(project):
-        wait_for(project, lambda rows: "model" in rows and rows["model"]["standing"] == "running")
+        wait_for(project, lambda rows: "model" in rows and rows["model"]["status"] == "running")
         watching, theirs = os.openpty()
         command = [sys.executable, "-m", "tapeout.cli", "top", "--every", "0.2"]
         environment = {**project.variables(), "COLUMNS": "80", "LINES": "40", "TERM": "xterm"}
@@ -115,39 +115,39 @@ def test_a_run_that_failed_shows_the_end_of_the_log(project: Project) -> None:  
     assert "failed" in text and "to do" in text
     code, found = as_json(project, "top")
     assert [failure["artifact"] for failure in found["run"]["failures"]] == ["formatted.txt"]
-    assert "1 failed" in found["run"]["said"]
+    assert "1 failed" in found["run"]["summary"]
 
 
 def test_a_run_that_was_killed_is_not_shown_as_running(project: Project) -> None:  # noqa: F811
     with under_way(project) as process:
         rows = wait_for(project, lambda rows: rows.get("model", {}).get("done"))
-        assert rows["model"]["standing"] == "running"
+        assert rows["model"]["status"] == "running"
         process.send_signal(signal.SIGKILL)
         process.wait()
         found = as_json(project, "top")[1]
         assert not found["alive"], "its job may live on, and is shown as such"
-        note = next(project.path("work").glob("*/live.json"))
+        note = next(project.path("work").glob("*/progress.json"))
         os.kill(json.loads(note.read_bytes())["pid"], signal.SIGKILL)
-        rows = wait_for(project, lambda rows: rows["model"]["standing"] != "running")
-        assert rows["model"]["standing"] == "ended"
+        rows = wait_for(project, lambda rows: rows["model"]["status"] != "running")
+        assert rows["model"]["status"] == "ended"
         code, text, _ = call(project, "top")
         assert code == 1 and "was killed" in text and "without a result" in text
 
 
-def row(name: str, standing: Standing, **more: Any) -> Row:
-    return Row(name, name.partition("/")[0], standing, **more)
+def row(name: str, status: StepStatus, **more: Any) -> Row:
+    return Row(name, name.partition("/")[0], status, **more)
 
 
 ROWS = [
     row(
-        "dapt/model", Standing.RUNNING, job="1234567", node="gpu[1-2]", gpus=16, done=120, total=20000, remaining=7300.0
+        "dapt/model", StepStatus.RUNNING, job="1234567", node="gpu[1-2]", gpus=16, done=120, total=20000, remaining=7300.0
     ),
-    row("sources/wheels", Standing.RUNNING, node="login1", done=12 * 10**7, total=2 * 10**8, values={"file": "a.whl"}),
-    row("evaluation/base.json", Standing.STARTING, job="1234568", node="cpu1"),
-    row("sft/model", Standing.QUEUED, reason="Resources", start="2030-01-01T10:30:00", job="1234569", gpus=8),
-    row("sft/other", Standing.QUEUED, reason="Priority", start="2030-01-02T10:30:00", job="1234570", gpus=8),
-    *(row(f"clean/{number}.txt", Standing.WAITING, waits_for=["corpus/domain"]) for number in range(2000)),
-    row("eval_report", Standing.WAITING, waits_for=["evaluation/base.json", "sft/model"]),
+    row("sources/wheels", StepStatus.RUNNING, node="login1", done=12 * 10**7, total=2 * 10**8, values={"file": "a.whl"}),
+    row("evaluation/base.json", StepStatus.STARTING, job="1234568", node="cpu1"),
+    row("sft/model", StepStatus.QUEUED, reason="Resources", start="2030-01-01T10:30:00", job="1234569", gpus=8),
+    row("sft/other", StepStatus.QUEUED, reason="Priority", start="2030-01-02T10:30:00", job="1234570", gpus=8),
+    *(row(f"clean/{number}.txt", StepStatus.WAITING, waits_for=["corpus/domain"]) for number in range(2000)),
+    row("eval_report", StepStatus.WAITING, waits_for=["evaluation/base.json", "sft/model"]),
 ]
 ROWS[0].values = {"loss": 3.2145, "tokens_per_second": 123456}
 NARROW = """

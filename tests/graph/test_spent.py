@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tapeout.graph.run.step_progress import NOTE, before
 
 from tapeout.graph.run.run_record import Course
-from tapeout.graph.run.step_progress import NOTE, before
 from tapeout.graph.run.usage import Spent, _only, words
 from tests.graph.conftest import Project
 from tests.graph.test_watch import Folder

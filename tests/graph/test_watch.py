@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tapeout.graph.run.step_progress import NOTE
 
 from tapeout.graph.identity.action import Recipe, Reference
 from tapeout.graph.identity.manifest import Entry, Manifest
@@ -19,7 +20,6 @@ from tapeout.graph.plan.decide import Decision, families, mark
 from tapeout.graph.plan.forecast import Forecast, Origin, Step, Totals
 from tapeout.graph.run.monitor import Queue, Row, Standing, View, Watch, reasons, tail
 from tapeout.graph.run.run_record import Course, Failure, started
-from tapeout.graph.run.step_progress import NOTE
 from tapeout.graph.store.store import Store
 from tapeout.graph.workspace import State, Workspace
 from tapeout.slurm.client import SLURM, Job

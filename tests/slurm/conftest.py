@@ -143,7 +143,7 @@ class OnCluster(Project):
 
     def done(self) -> int:
         """Steps that the training has made, as it last said; who goes on says it anew only after a step."""
-        notes = [path.read_text() for path in self.root.glob("work/*/live.json")]
+        notes = [path.read_text() for path in self.root.glob("work/*/progress.json")]
         return max((int(found[1]) for note in notes if (found := re.search(r'"done":(\d+)', note))), default=0)
 
     def jobs(self) -> list[tuple[str, str, str]]:

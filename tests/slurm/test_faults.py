@@ -120,7 +120,7 @@ def test_restarts_are_bounded(project: OnCluster) -> None:
             project.hasten(job)
     text = process.finish(ok=False)
     told(project, text, "FAILED")
-    assert "put back into the queue 1 times" in text
+    assert "has been requeued 1 times" in text
 
 
 def test_a_node_that_dies_is_replaced_and_the_training_is_done_once(

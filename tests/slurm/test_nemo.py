@@ -59,7 +59,7 @@ def test_two_nodes_stopped_and_resumed_make_what_one_machine_makes(tmp_path: Pat
     done = re.compile(r'"artifact":"dapt/model".*"done":(\d+)')
 
     def under_way() -> bool:
-        notes = [path.read_text() for path in there.glob("work/*/live.json")]
+        notes = [path.read_text() for path in there.glob("work/*/progress.json")]
         return any(int(found[1]) >= 5 for note in notes if (found := done.search(note)))
 
     wait_until(under_way, "step 5 of the training", 240)

@@ -81,7 +81,7 @@ def test_nodes_without_their_gpus_are_named(project: OnCluster) -> None:
     text = project.run("train", ok=False).text
     assert "BrokenNode: " in text
     for name in ("gpu1", "gpu2"):
-        assert f"node {name} has no nvidia-smi, and 8 GPUs are wanted" in text
+        assert f"node {name} has no nvidia-smi, and 8 GPUs are required" in text
     assert not project.path("nodes").exists()
 
 

@@ -37,16 +37,16 @@ def row(where: OnCluster, artifact: str) -> dict[str, Any]:
     return next((found for found in rows if found["artifact"] == artifact), {})
 
 
-def shown(where: OnCluster, artifact: str, standing: str) -> dict[str, Any]:
+def shown(where: OnCluster, artifact: str, status: str) -> dict[str, Any]:
     """The row of an artifact as soon as it stands like that."""
     found: dict[str, Any] = {}
 
     def reached() -> bool:
         found.clear()
         found.update(row(where, artifact))
-        return found.get("standing") == standing
+        return found.get("status") == status
 
-    wait_until(reached, f"{artifact} {standing}")
+    wait_until(reached, f"{artifact} {status}")
     return found
 
 
@@ -98,7 +98,7 @@ def test_jobs_of_a_killed_run_are_shown_and_its_notes_are_not(project: OnCluster
     run.process.wait(timeout=60)
     code, text = top(project)
     assert code == 1 and "was killed" in text and re.search(rf"model +running +{job} ", text), text
-    (note,) = project.root.glob("work/*/live.json")
+    (note,) = project.root.glob("work/*/progress.json")
     os.kill(json.loads(note.read_bytes())["pid"], signal.SIGKILL)
     ended = shown(project, "model", "ended")
     assert ended["reason"] == "without a result" and ended["job"] == job
@@ -111,7 +111,7 @@ def test_a_controller_that_is_away_is_told_of_and_nothing_is_said_to_have_ended(
         try:
             code, text = top(project)
             assert code == 0 and "jobs are not known" in text, text
-            assert re.search(rf"model +not seen +{job} ", text) and "last word" in text
+            assert re.search(rf"model +unknown +{job} ", text) and "last word" in text
         finally:
             project.cluster.start_controller()
     finally:

@@ -148,7 +148,10 @@ def _code_changes(old: dict[str, str], new: dict[str, str], store: Store) -> Ite
 def _environment_changes(old: dict[str, str], new: dict[str, str], store: Store) -> Iterator[Change]:
     if old == new:
         return
-    packages = store.load_description("environments", old["digest"]), store.load_description("environments", new["digest"])
+    packages = (
+        store.load_description("environments", old["digest"]),
+        store.load_description("environments", new["digest"]),
+    )
     inner = list(_differences(*packages)) if all(packages) else []
     for name, was, now in inner:
         yield Change("environment", f"{new['name']}: {name}", was, now)

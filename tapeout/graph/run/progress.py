@@ -16,8 +16,8 @@ from typing import Any
 
 from tapeout.graph.console import format_duration, print_line
 from tapeout.graph.errors import GraphError
-from tapeout.graph.identity.action import Recipe
 from tapeout.graph.files import write_atomically
+from tapeout.graph.identity.action import Recipe
 from tapeout.graph.identity.digest import canonical
 from tapeout.graph.launch.process import start_time
 from tapeout.graph.workspace import LATER, OLD, Workspace
@@ -97,7 +97,9 @@ class PlanProgress:
 
     def missing_inputs(self, name: str) -> list[str]:
         """Return the planned inputs of a step that were not done at the last ``update``."""
-        return [need for need in self.recipes[name].dependencies() if need in self.recipes and need not in self.completed]
+        return [
+            need for need in self.recipes[name].dependencies() if need in self.recipes and need not in self.completed
+        ]
 
 
 def _mtime(path: Path) -> float:

@@ -16,7 +16,8 @@ from tapeout.graph.errors import RebuildError
 from tapeout.graph.files import unused_path, write_atomically
 from tapeout.graph.identity.action import Action, Recipe
 from tapeout.graph.launch.launcher import Launch
-from tapeout.graph.run.runner import Step, perform
+from tapeout.graph.run.runner import execute
+from tapeout.graph.run.step import Step
 from tapeout.graph.workspace import State, Workspace
 
 REPAIR = "Run: tapeout verify --deep --repair"
@@ -47,7 +48,7 @@ def rebuild(
 
     Raises:
         RebuildError: the artifact was made by other code, parameters, packages or inputs, or the store lacks an input.
-        StepFailed, InputChanged: see ``run.runner.perform``.
+        StepFailed, InputChanged: see ``run.runner.execute``.
     """
     name = recipe.artifact
     manifest = workspace.manifest(name)
@@ -68,7 +69,7 @@ def rebuild(
             _restore_input(workspace, empty, needed)
         empty.mark(name, State.BUILD, action)
         step = Step(empty, recipe, action, threads, Path("logs", "rebuild", f"{name}.log"), offline, launch)
-        second, seconds = perform(step)
+        second, seconds = execute(step)
         old = LocatedArtifact(name, first, None, workspace.store)
         new = LocatedArtifact(f"{name} (second copy)", second, step.output, workspace.store)
         yield Rebuild(old, new, seconds)

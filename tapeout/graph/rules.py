@@ -1,0 +1,244 @@
+"""Reader of Snakemake's rules: recipes of artifacts, their cost hints, and the artifacts that a target stands for.
+
+A rule is written once, as an ordinary Snakemake rule; inputs, parameters, environment and script are read from it.
+"""
+
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from snakemake.io import is_flagged
+from snakemake.iocontainers import InputFiles, Wildcards
+
+from tapeout.graph.errors import InvalidCode, InvalidRule, UnknownName
+from tapeout.graph.identity.action import Inputs, Recipe, Reference
+from tapeout.graph.identity.code import closure
+from tapeout.graph.identity.container import Container
+from tapeout.graph.identity.digest import canonical
+from tapeout.graph.identity.environment import Environment, read_environment
+from tapeout.graph.plan.forecast import COSTS, JOBS, TEXT_COSTS
+from tapeout.graph.workspace import Workspace
+
+ARTIFACT, SEALED = "tapeout_artifact", "tapeout_sealed"
+"""Flags of inputs and outputs that are artifacts."""
+RUNNER = "-m tapeout.graph.run.runner"
+PYTHON = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}")
+CostTable = Callable[[str, Mapping[str, str]], Mapping[str, int | str | None]]
+
+
+def build_command(script: str) -> str:
+    """Return the shell command of a rule: the runner, which replaces the shell, with ``script``.
+
+    A shell would end as soon as a whole job is asked to stop, and end the job before the program has saved a checkpoint.
+    """
+    return f"exec {PYTHON} {RUNNER} {script} {{output:q}} {{threads}} {{log:q}}"
+
+
+class RuleReader:
+    """Reader of the rules of a workflow.
+
+    Args:
+        workflow: Snakemake's object of this name.
+        costs: cost hints by rule name and wildcards, which override resources of the same name in a rule.
+
+    Attributes:
+        environments: environments of the recipes that were read, by name.
+        containers: containers of the recipes that were read, by image.
+        pythons: Python of each image that rules may name.
+    """
+
+    def __init__(self, workflow: Any, costs: CostTable) -> None:
+        self.workflow, self.costs = workflow, costs
+        self.workspace = Workspace.here()
+        self.root = Path(workflow.basedir)
+        self.environments: dict[str, Environment] = {}
+        self.containers: dict[str, Container] = {}
+        self.pythons: dict[str, str] = {}
+        self.code: dict[tuple[str, tuple[str, ...]], dict[str, str]] = {}
+
+    # -- recipes ---------------------------------------------------------------------------------------------------
+
+    def recipe(self, name: str) -> Recipe:
+        """Return the recipe of an artifact.
+
+        Raises:
+            UnknownName: no rule makes it.
+            InvalidRule: its rule does not determine a step.
+            InvalidCode: its script does not exist.
+        """
+        rule, wildcards = self.producer(name)
+        script = (rule.shellcmd or "").partition(RUNNER)[2].partition("{")[0].strip()
+        if rule.shellcmd != build_command(script):
+            raise InvalidRule(
+                f"The shell command of rule {rule.name} is more than build(...).", "Move the rest into the script."
+            )
+        if not (self.root / script).is_file():
+            raise InvalidCode(
+                f"Rule {rule.name} names {script}, which does not exist.", "Write it, or change the rule."
+            )
+        environment = self._read_environment(rule, wildcards)
+        params = self._read_params(rule, wildcards)
+        plugins = tuple(params.pop("plugins", ()))
+        return Recipe(
+            artifact=name,
+            rule=rule.name,
+            script=script,
+            code=self._read_code(script, plugins),
+            environment=environment.name,
+            environment_digest=environment.digest,
+            params=params,
+            plugins=plugins,
+            inputs=self._read_inputs(rule, wildcards),
+            resources=self.resources(rule, wildcards),
+            wildcards=tuple(str(value) for value in wildcards),
+            image=environment.image if isinstance(environment, Container) else "",
+            python=environment.python if isinstance(environment, Container) else "",
+        )
+
+    def recipes(self, targets: list[str]) -> dict[str, Recipe]:
+        """Return the recipes of the targets and of everything upstream."""
+        recipes: dict[str, Recipe] = {}
+        queue = list(targets)
+        while queue:
+            name = queue.pop()
+            if name not in recipes:
+                recipes[name] = self.recipe(name)
+                queue.extend(recipes[name].dependencies())
+        return recipes
+
+    def producer(self, name: str) -> tuple[Any, Wildcards]:
+        """Return the rule that makes an artifact, and its wildcards.
+
+        Raises:
+            UnknownName: no rule makes it.
+            InvalidRule: several rules make it.
+        """
+        path = str(self.workspace.sealed_path(name))
+        rules = [rule for rule in self.workflow.rules if rule.output and is_flagged(rule.output[0], SEALED)]
+        matches = [(rule, match) for rule in rules if (match := rule.output[0].match(path)) is not None]
+        if not matches:
+            raise UnknownName(f"No rule makes the artifact {name}.", "Correct the name, or add a rule for it.")
+        if len(matches) > 1:
+            names = " and ".join(rule.name for rule, _ in matches)
+            raise InvalidRule(f"Rules {names} both make {name}.", "Constrain the wildcards of one of them.")
+        rule, match = matches[0]
+        return rule, Wildcards(fromdict=match.groupdict())
+
+    def environment(self, recipe: Recipe) -> Environment | Container:
+        """Return the environment or container of a recipe that was read."""
+        return self.containers[recipe.image] if recipe.image else self.environments[recipe.environment]
+
+    def _read_code(self, script: str, plugins: tuple[str, ...]) -> dict[str, str]:
+        if (script, plugins) not in self.code:
+            self.code[script, plugins] = closure(self.root / script, self.root, plugins)
+        return self.code[script, plugins]
+
+    def _read_environment(self, rule: Any, wildcards: Wildcards) -> Environment | Container:
+        if rule.container_img:
+            image = str(rule.container_img)
+            if image not in self.pythons:
+                raise InvalidRule(
+                    f"Rule {rule.name} names its container without container(...), so that its Python is unknown.",
+                    "Use the value of container(IMAGE, PYTHON).",
+                )
+            self.containers[image] = Container.of(image, self.pythons[image], rule.name)
+            return self.containers[image]
+        file = rule.conda_env(wildcards) if callable(rule.conda_env) else rule.conda_env
+        name = Path(str(file)).stem
+        if name not in self.environments:
+            self.environments[name] = read_environment(name, self.root)
+        return self.environments[name]
+
+    def _read_params(self, rule: Any, wildcards: Wildcards) -> dict[str, Any]:
+        params = {}
+        for name, value in rule.params.items():
+            params[name] = value(wildcards) if callable(value) else value
+            try:
+                canonical(params[name])
+            except (TypeError, ValueError) as error:
+                raise InvalidRule(
+                    f"Parameter {name} of rule {rule.name} is not JSON: {error}.", "Use a JSON value."
+                ) from error
+        if len(params) != len(rule.params):
+            raise InvalidRule(f"Rule {rule.name} has a parameter without a name.", "Name it.")
+        return params
+
+    def _read_inputs(self, rule: Any, wildcards: Wildcards) -> Inputs:
+        inputs: Inputs = {}
+        named = sum(1 if isinstance(value, str) or callable(value) else len(value) for _, value in rule.input.items())
+        if len(rule.input) != named + 1:
+            raise InvalidRule(
+                f"Rule {rule.name} has an input without a name beside action(...).",
+                "Name it: scripts get their inputs by name.",
+            )
+        for name, value in rule.input.items():
+            if callable(value):
+                value = value(wildcards)
+            items = [value] if isinstance(value, str) else value
+            if not all(is_flagged(item, ARTIFACT) for item in items):
+                raise InvalidRule(f"Input {name} of rule {rule.name} is not an artifact.", "Use artifact(...).")
+            references = [_reference(item, wildcards) for item in items]
+            inputs[name] = references[0] if isinstance(value, str) else references
+        return inputs
+
+    def resources(self, rule: Any, wildcards: Wildcards) -> dict[str, int | str | None]:
+        """Return a rule's threads and cost hints.
+
+        Inputs are marks, so that a resource that is a function of the inputs gets none.
+
+        Raises:
+            InvalidRule: a number is none.
+        """
+        resources: dict[str, int | str | None] = {"threads": None}
+        known = {"rulename": rule.name, "async_run": self.workflow.async_run, "input": InputFiles(), "attempt": 1}
+        hints = self.costs(rule.name, dict(wildcards.items()))
+        for name in ("_cores", *(name for name in COSTS if name in rule.resources or name in hints)):
+            if name in hints:
+                value = hints[name]
+            else:
+                value = rule.resources[name].evaluate(wildcards, **known, threads=resources["threads"]).value
+            if name not in TEXT_COSTS and not isinstance(value, int | None):
+                raise InvalidRule(f"Resource {name} of rule {rule.name} is {value!r}.", "Use a whole number.")
+            resources[name.replace("_cores", "threads")] = value
+        if resources.get("device") == "cpu" and self.workflow.global_resources.get(JOBS).value is None:
+            return {name: value for name, value in resources.items() if name not in ("gres", "nodes")}  # no cluster
+        return resources
+
+    # -- targets ---------------------------------------------------------------------------------------------------
+
+    def targets(self) -> list[str]:
+        """Return the artifacts that the command line requests; those of the default target without a request."""
+        settings = self.workflow.dag_settings
+        requested = set(settings.targets if settings is not None else ()) or {self.workflow.default_target}
+        return sorted({name for target in requested for name in self.target_artifacts(target)})
+
+    def target_artifacts(self, target: str) -> list[str]:
+        """Return the artifacts of a target: that of a rule, those that a rule collects, or that of a mark's path."""
+        rules = {rule.name: rule for rule in self.workflow.rules}
+        if target not in rules:
+            return [name] if (name := self.workspace.marked_artifact(target)) else []
+        rule = rules[target]
+        if rule.output and is_flagged(rule.output[0], SEALED):
+            return [rule.output[0].flags[SEALED]]
+        collected = [item(Wildcards()) if callable(item) else item for item in rule.input]
+        paths = [path for item in collected for path in ([item] if isinstance(item, str) else item or [])]
+        return [name for path in paths if (name := self.workspace.marked_artifact(str(path)))]
+
+    def forced(self, recipes: dict[str, Recipe]) -> list[str]:
+        """Return the artifacts that the command line forces to be built again (``--forcerun``, ``--forceall``, ``-f``)."""
+        settings = self.workflow.dag_settings
+        if settings is None:
+            return []
+        requested = {self.workspace.marked_artifact(str(name)) or str(name) for name in settings.forcerun}
+        names = requested | (set(self.targets()) if settings.forcetargets else set())
+        return sorted(
+            name for name, recipe in recipes.items() if settings.forceall or recipe.rule in names or name in names
+        )
+
+
+def _reference(item: Any, wildcards: Wildcards) -> Reference:
+    name, path = item.flags[ARTIFACT]
+    values = dict(wildcards.items())
+    return Reference(name.format(**values), path.format(**values))
