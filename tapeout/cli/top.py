@@ -157,7 +157,12 @@ def _folded(rows: Iterable[Row]) -> Iterable[tuple[Row, int]]:
     """Rows with how many they stand for: many of one rule that say the same are one."""
 
     def alike(row: Row) -> tuple[Any, ...]:
-        plain = row.done is None and row.status in (StepStatus.QUEUED, StepStatus.READY, StepStatus.WAITING, StepStatus.TO_DO)
+        plain = row.done is None and row.status in (
+            StepStatus.QUEUED,
+            StepStatus.READY,
+            StepStatus.WAITING,
+            StepStatus.TO_DO,
+        )
         return (row.status, row.rule, row.reason, bool(row.waits_for)) if plain else (row.artifact,)
 
     for _, group in groupby(rows, key=alike):
@@ -268,7 +273,10 @@ def _empty(columns: list[str], longest: int) -> Table:
 
 def _failures(view: View, workspace: Workspace) -> list[str]:
     """What the jobs said that failed in the last run, with the last lines of their logs."""
-    return ["\n".join([failure.text, *log_tail(failure, LINES_OF_LOG)]) for failure in collect_failures(view, workspace.work)]
+    return [
+        "\n".join([failure.text, *log_tail(failure, LINES_OF_LOG)])
+        for failure in collect_failures(view, workspace.work)
+    ]
 
 
 def _print_end(view: View, workspace: Workspace) -> None:

@@ -12,7 +12,7 @@ from tapeout.graph.identity.action import Reference
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.named_runs import read_run
 from tapeout.graph.plan.decide import Decision
-from tapeout.graph.plan.explain import Row, Comparison, causes, record_definitions, table
+from tapeout.graph.plan.explain import Comparison, Row, causes, record_definitions, table
 from tapeout.graph.store.action_index import ActionIndex
 from tapeout.graph.workspace import State
 

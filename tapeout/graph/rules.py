@@ -31,7 +31,8 @@ CostTable = Callable[[str, Mapping[str, str]], Mapping[str, int | str | None]]
 def build_command(script: str) -> str:
     """Return the shell command of a rule: the runner, which replaces the shell, with ``script``.
 
-    A shell would end as soon as a whole job is asked to stop, and end the job before the program has saved a checkpoint.
+    A shell would exit as soon as a whole job is asked to stop, and end the job before the program has saved a
+    checkpoint.
     """
     return f"exec {PYTHON} {RUNNER} {script} {{output:q}} {{threads}} {{log:q}}"
 
@@ -227,7 +228,7 @@ class RuleReader:
         return [name for path in paths if (name := self.workspace.marked_artifact(str(path)))]
 
     def forced(self, recipes: dict[str, Recipe]) -> list[str]:
-        """Return the artifacts that the command line forces to be built again (``--forcerun``, ``--forceall``, ``-f``)."""
+        """Return the artifacts that the command line forces to be built again (``--forcerun``, ``--forceall`` etc.)."""
         settings = self.workflow.dag_settings
         if settings is None:
             return []

@@ -140,9 +140,18 @@ def row(name: str, status: StepStatus, **more: Any) -> Row:
 
 ROWS = [
     row(
-        "dapt/model", StepStatus.RUNNING, job="1234567", node="gpu[1-2]", gpus=16, done=120, total=20000, remaining=7300.0
+        "dapt/model",
+        StepStatus.RUNNING,
+        job="1234567",
+        node="gpu[1-2]",
+        gpus=16,
+        done=120,
+        total=20000,
+        remaining=7300.0,
     ),
-    row("sources/wheels", StepStatus.RUNNING, node="login1", done=12 * 10**7, total=2 * 10**8, values={"file": "a.whl"}),
+    row(
+        "sources/wheels", StepStatus.RUNNING, node="login1", done=12 * 10**7, total=2 * 10**8, values={"file": "a.whl"}
+    ),
     row("evaluation/base.json", StepStatus.STARTING, job="1234568", node="cpu1"),
     row("sft/model", StepStatus.QUEUED, reason="Resources", start="2030-01-01T10:30:00", job="1234569", gpus=8),
     row("sft/other", StepStatus.QUEUED, reason="Priority", start="2030-01-02T10:30:00", job="1234570", gpus=8),

@@ -1,4 +1,4 @@
-"""A small project of five steps under the real layer and the real Snakemake."""
+"""A small project of five steps, run with the real content layer and the real Snakemake."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import venv
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ PROJECT = Path(__file__).parent / "project"
 
 @dataclass
 class Run:
-    """What one Snakemake run did and said."""
+    """Outcome of one Snakemake run."""
 
     status: int
     text: str
@@ -29,25 +30,25 @@ class Run:
     cut_off: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        # not anchored: Snakemake ends its own lines in a second write, so that ours may follow on the same line
+        # not anchored: Snakemake writes its line breaks separately, so that our lines may follow on the same line
         self.built = sorted(re.findall(r"\+ (\S+)  (?:building|built again)", self.text))
         self.restored = sorted(re.findall(r"= (\S+)  restored", self.text))
         self.cut_off = sorted(re.findall(r"= (\S+)  unchanged", self.text))
 
     @property
     def jobs(self) -> list[str]:
-        """Rules of the jobs that Snakemake started, each of which a cluster would have been given."""
+        """Rules of the jobs that Snakemake started, each of which would have been submitted to a cluster."""
         return sorted(re.findall(r"^(?:local)?rule (?!all:)(\w+):$", self.text, flags=re.MULTILINE))
 
     @property
     def nothing_done(self) -> bool:
-        """Snakemake started no job of any kind."""
+        """Whether Snakemake started no job of any kind."""
         return self.status == 0 and "Nothing to be done" in self.text
 
 
 @dataclass
 class Project:
-    """A copy of the project in a folder of its own."""
+    """A copy of the project."""
 
     root: Path
 
@@ -55,13 +56,13 @@ class Project:
         return self.root / name
 
     def edit(self, name: str, old: str, new: str) -> None:
-        """Replace text that must be there."""
+        """Replace text, which must exist."""
         text = self.path(name).read_text()
         assert old in text
         self.path(name).write_text(text.replace(old, new))
 
     def install(self) -> None:
-        """Make the environments that the locks name: real ones, with the standard library alone."""
+        """Create the environments of the locks: real ones, with only the standard library."""
         for name in ("light", "heavy"):
             environment = read_environment(name, self.root)
             folder = self.root / environment.folder
@@ -76,8 +77,7 @@ class Project:
         return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
     def command(self, *arguments: str) -> list[str]:
-        # all jobs may run at once; the test machine's cores are no part of what is tested
-        # and Snakemake is to say whether it found anything to do
+        # all jobs may run at once, whatever the test machine's cores; quiet, except for what Snakemake decides
         return [sys.executable, "-m", "snakemake", "--cores", "4", "--quiet=host", *arguments]
 
     def run(self, *arguments: str, ok: bool = True) -> Run:
@@ -89,7 +89,7 @@ class Project:
         return run
 
     def tapeout(self, *arguments: str) -> tuple[int, str]:
-        """Exit code and output of ``tapeout ARGUMENTS``."""
+        """Return exit code and output of ``tapeout ARGUMENTS``."""
         done = subprocess.run(
             [sys.executable, "-m", "tapeout.cli", *arguments],
             cwd=self.root,
@@ -102,7 +102,7 @@ class Project:
         return done.returncode, done.stdout
 
     def digests(self) -> dict[str, str]:
-        """Digest of every artifact, by name."""
+        """Return the digest of every artifact, by name."""
         manifests = [json.loads(path.read_bytes()) for path in sorted(self.root.glob("results/**/*.manifest.json"))]
         return {manifest["artifact"]: manifest["digest"] for manifest in manifests}
 
@@ -111,13 +111,37 @@ ALL = ["formatted.txt", "model", "notes/de.txt", "notes/en.txt", "raw.txt", "rep
 
 
 def make_project(root: Path) -> Project:
-    """The project in the new folder ``root``, not yet run."""
+    """Copy the project into the new folder ``root``."""
     shutil.copytree(PROJECT, root)
     shutil.copytree(ROOT / "profiles" / "default", root / "profiles" / "default")
     shutil.copytree(ROOT / "tapeout", root / "tapeout", ignore=shutil.ignore_patterns("__pycache__"))
-    found = Project(root)
-    found.install()
-    return found
+    project = Project(root)
+    project.install()
+    return project
+
+
+def wait_for(path: Path, seconds: float = 60.0) -> None:
+    """Wait until a path exists."""
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < end, f"{path} did not appear"
+        time.sleep(0.02)
+
+
+def begin_slow_model(project: Project) -> "subprocess.Popen[str]":
+    """Start a run whose model step takes three seconds, and wait until that step runs."""
+    project.edit("config.yaml", "pause: 0", "pause: 3")
+    process = subprocess.Popen(
+        project.command(),
+        cwd=project.root,
+        env=project.variables(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    wait_for(project.path("logs/model.log"))
+    return process
 
 
 @pytest.fixture

@@ -14,8 +14,7 @@ import pytest
 from tapeout.graph.errors import InvalidRule
 from tapeout.graph.identity.action import Recipe, Reference
 from tapeout.graph.plan.decide import in_order
-from tests.graph.conftest import Project
-from tests.graph.test_faults import begin_slow_model
+from tests.graph.conftest import Project, begin_slow_model
 
 
 def test_old_copy_with_its_times_is_not_taken_for_the_new_one(built: Project) -> None:

@@ -41,7 +41,7 @@ APPTAINER_VARIABLES = tuple(
 JOB_VARIABLES = (
     *("SLURM_JOB_ID", "SLURM_JOBID", "SLURM_CONF", "SLURM_CLUSTER_NAME", "SLURM_SUBMIT_DIR", "SLURM_SUBMIT_HOST"),
 )
-"""What a new step must know of its job. Slurm's other variables describe the calling step and would alter the new one."""
+"""Variables of the job that a new step needs. Slurm's others describe the calling step and would alter the new one."""
 FIRST_PORT, PORTS = 10000, 10000
 
 

@@ -202,7 +202,7 @@ class _RowBuilder:
         if step["artifact"] not in self.left:
             return False
         try:
-            return self.workspace.action(step["artifact"]).digest == step["action"]
+            return bool(self.workspace.action(step["artifact"]).digest == step["action"])
         except UnreadableState:
             return False
 
@@ -291,7 +291,8 @@ class _RowBuilder:
             return False  # the queue is asked about jobs, not their process
         if step["host"] != socket.gethostname():
             return self.alive and self._is_of_this_run(step)
-        return step["start_ticks"] is not None and start_time(step["pid"]) == step["start_ticks"]
+        start = start_time(step["pid"])
+        return start is not None and start == int(step["start_ticks"] or 0)
 
     def _is_of_this_run(self, step: dict[str, Any] | None) -> bool:
         return step is not None and self.record is not None and step["started"] >= self.record.started

@@ -182,7 +182,7 @@ def earlier_seconds(folder: Path) -> float:
     saved = [path.stat().st_mtime for path in (folder / "state").rglob("*") if path.is_file()]
     if progress is None or not saved:
         return 0.0
-    return float(progress["earlier_seconds"]) + max(0.0, max(saved) - progress["started"])
+    return float(progress["earlier_seconds"] + max(0.0, max(saved) - progress["started"]))
 
 
 def read_step(path: Path) -> dict[str, Any] | None:

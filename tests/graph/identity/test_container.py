@@ -87,7 +87,7 @@ def test_what_the_program_sees_inside(project: Project, runtimes: StandIns, monk
 def test_pyxis_within_a_job(project: Project, runtimes: StandIns, monkeypatch: pytest.MonkeyPatch) -> None:
     use(project, ONE, "{runtime: pyxis}")
     run = project.run(ok=False)
-    assert "MissingRuntime: The runtime pyxis starts containers within a Slurm job" in run.text
+    assert "CannotStart: The runtime pyxis starts containers in a Slurm job" in run.text
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv("SLURM_CPU_BIND", "of the runner's own step")
     monkeypatch.setenv("HF_TOKEN", SECRET)
@@ -144,7 +144,7 @@ def test_what_cannot_be_started_is_said_before_anything_runs(
 def test_without_the_runtime_on_the_machine(project: Project) -> None:
     use(project, ONE)
     run = project.run(ok=False)
-    assert "MissingRuntime: There is no apptainer on " in run.text
+    assert "CannotStart: There is no apptainer on " in run.text
 
 
 def test_snakemakes_own_containers_are_refused(project: Project, runtimes: StandIns) -> None:

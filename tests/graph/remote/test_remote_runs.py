@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.graph.conftest import ALL, Project
+from tests.graph.conftest import ALL, Project, begin_slow_model
 from tests.graph.remote.remotes import *  # noqa: F403 - fixtures
 from tests.graph.remote.remotes import RemoteServer
 from tests.graph.remote.servers import listening, proxy_to
-from tests.graph.test_faults import begin_slow_model
 
 
 @pytest.fixture

@@ -21,9 +21,8 @@ from tapeout.graph.store.store import Store
 from tapeout.graph.upkeep.gc import DAY, GcOptions, GcReport, collect
 from tapeout.graph.upkeep.verify import verify
 from tapeout.graph.workspace import State, Workspace
-from tests.graph.conftest import Project
+from tests.graph.conftest import Project, begin_slow_model
 from tests.graph.folders import folder, make, workspace_of
-from tests.graph.test_faults import begin_slow_model
 
 
 def sweep(workspace: Workspace, dry: bool = False, later: float = 0.0, **wishes: object) -> GcReport:

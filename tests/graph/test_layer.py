@@ -1,4 +1,4 @@
-"""What must run and what must not: G1-G9, G15 and their neighbours, with real Snakemake runs."""
+"""Which steps run after a change, and which do not, in real Snakemake runs (G1 to G9, G15)."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ def test_g1_nothing_changed_runs_no_job_and_reads_no_artifact(built: Project) ->
     weights = built.path("results/model/weights.txt")
     before, found = weights.stat(), weights.read_bytes()
     weights.chmod(0o644)
-    weights.write_bytes(b"?" * len(found))  # same size and time: only reading the bytes could tell
+    weights.write_bytes(b"?" * len(found))  # same size and times: only reading the bytes could show it
     os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert built.run().nothing_done
 
@@ -37,7 +37,7 @@ def test_g2_touching_anything_builds_nothing(project: Project, lines: int) -> No
     assert built.run().nothing_done
 
 
-def test_g3_one_byte_of_a_source_reaches_what_follows_and_nothing_else(built: Project) -> None:
+def test_g3_one_changed_byte_rebuilds_everything_downstream_and_nothing_else(built: Project) -> None:
     built.path("src/data.txt").write_text("b\na\nd\n")
     run = built.run()
     assert run.built == ["formatted.txt", "model", "raw.txt", "report.txt"]
@@ -45,7 +45,7 @@ def test_g3_one_byte_of_a_source_reaches_what_follows_and_nothing_else(built: Pr
     assert built.run().nothing_done
 
 
-def test_g4_identical_bytes_cut_off_the_rest_in_the_same_run(built: Project) -> None:
+def test_g4_identical_output_cuts_off_downstream_steps_in_the_same_run(built: Project) -> None:
     built.path("src/data.txt").write_text("b\na\nc\na\n")
     run = built.run()
     assert run.built == ["formatted.txt", "raw.txt"]
@@ -63,27 +63,27 @@ def test_g5_a_reverted_change_is_restored_without_a_job(built: Project) -> None:
     assert built.digests() == first
 
 
-def test_g6_swapped_parameters_and_a_nested_value_are_seen(built: Project) -> None:
+def test_g6_swapped_parameters_and_a_nested_value_are_noticed(built: Project) -> None:
     built.edit("config.yaml", "lr: 1, wd: 2", "lr: 2, wd: 1")
     code, said = built.tapeout("why", "model")
     rows = [line.split() for line in said.splitlines()]
     assert code == 1 and ["parameter", "lr", "1", "2"] in rows and ["parameter", "wd", "2", "1"] in rows
     run = built.run()
-    assert run.built == ["model"] and run.cut_off == ["report.txt"]  # the weights are the same sum
+    assert run.built == ["model"] and run.cut_off == ["report.txt"]  # the sum of the weights is the same
     built.edit("config.yaml", "decay: [1, 2]", "decay: [2, 1]")
     _, said = built.tapeout("why", "model")
     assert "schedule.decay" in said and "[1, 2]" in said and "[2, 1]" in said
     assert built.run().built == ["model"]
 
 
-def test_g7_comments_docstrings_and_layout_build_nothing(built: Project) -> None:
+def test_g7_comments_docstrings_and_formatting_build_nothing(built: Project) -> None:
     built.edit("lib/words.py", '"""Words of a text."""', '"""Other words."""\n\n# a comment\n')
     built.edit("lib/words.py", "return sorted(set(text.split()))", "return sorted(\n        set(text.split())\n    )")
     built.edit("scripts/model.py", '"""«Train»:', '# why\n"""Learn:')
     assert built.run().nothing_done
 
 
-def test_g8_a_changed_helper_reaches_exactly_the_scripts_that_import_it(built: Project) -> None:
+def test_g8_a_changed_helper_reruns_exactly_the_scripts_that_import_it(built: Project) -> None:
     built.edit("lib/words.py", "sorted(set(text.split()))", "sorted(set(text.split()), reverse=False)")
     run = built.run()
     assert run.built == ["formatted.txt", "report.txt"] and run.cut_off == ["model"]
@@ -91,7 +91,7 @@ def test_g8_a_changed_helper_reaches_exactly_the_scripts_that_import_it(built: P
     assert built.run().built == ["formatted.txt", "model", "report.txt"]
 
 
-def test_g9_a_changed_lock_reaches_exactly_the_steps_of_that_environment(built: Project) -> None:
+def test_g9_a_changed_lock_reruns_exactly_the_steps_of_that_environment(built: Project) -> None:
     built.edit("envs/heavy.lock", "0.4.6", "0.4.5")
     missing = built.run(ok=False)
     assert "InvalidEnvironment" in missing.text and "make environments" in missing.text
@@ -102,7 +102,7 @@ def test_g9_a_changed_lock_reaches_exactly_the_steps_of_that_environment(built: 
     assert built.run().nothing_done
 
 
-def test_g15_without_results_and_memory_everything_comes_from_the_store(built: Project) -> None:
+def test_g15_without_results_and_snakemakes_memory_everything_is_restored(built: Project) -> None:
     first = built.digests()
     shutil.rmtree(built.path("results"))
     shutil.rmtree(built.path(".snakemake"))
@@ -110,17 +110,17 @@ def test_g15_without_results_and_memory_everything_comes_from_the_store(built: P
     assert built.digests() == first
 
 
-def test_forgetting_snakemakes_memory_alone_changes_nothing(built: Project) -> None:
+def test_without_snakemakes_memory_nothing_is_built(built: Project) -> None:
     shutil.rmtree(built.path(".snakemake"))
     assert built.run().nothing_done
 
 
-def test_a_result_without_its_store_is_kept(built: Project) -> None:
+def test_without_the_store_results_are_kept(built: Project) -> None:
     shutil.rmtree(built.path("store"))
     assert built.run().nothing_done
 
 
-def test_an_edited_result_is_put_aside_and_restored(built: Project) -> None:
+def test_an_edited_result_is_set_aside_and_restored(built: Project) -> None:
     report = built.path("results/report.txt")
     right = report.read_text()
     report.unlink()
@@ -136,7 +136,7 @@ def test_a_file_added_to_a_folder_artifact_is_noticed(built: Project) -> None:
     assert not built.path("results/model/notes.txt").exists()
 
 
-def test_only_what_the_target_needs_is_looked_at(project: Project) -> None:
+def test_only_what_the_target_needs_is_built(project: Project) -> None:
     assert project.run("formatted").built == ["formatted.txt", "raw.txt"]
     assert not project.path("results/model").exists()
 
@@ -157,7 +157,7 @@ def test_a_dry_run_shows_the_plan_and_leaves_results_alone(built: Project) -> No
     assert snapshot() == before
 
 
-def test_a_dry_run_of_nothing_built_shows_every_step(project: Project) -> None:
+def test_the_first_dry_run_shows_every_step(project: Project) -> None:
     text = project.run("-n").text
     for rule in ("raw", "formatted", "model", "notes", "report"):
         assert f"rule {rule}:" in text
@@ -170,7 +170,7 @@ def test_a_forced_step_is_built_again_and_compared(built: Project) -> None:
     assert built.run().nothing_done
 
 
-def test_a_forced_step_that_differs_keeps_both(built: Project) -> None:
+def test_both_results_of_a_forced_step_are_kept_if_they_differ(built: Project) -> None:
     built.edit("scripts/raw.py", "_, params, output = read()", "import time\n\n_, params, output = read()")
     built.edit("scripts/raw.py", "output.write_bytes(", "output.write_bytes(str(time.time()).encode() +")
     built.run()
@@ -181,7 +181,7 @@ def test_a_forced_step_that_differs_keeps_both(built: Project) -> None:
     assert len(list(built.root.glob("work/differing/*/raw.txt"))) == 1
 
 
-def test_the_store_may_lie_elsewhere(project: Project, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_the_store_may_be_in_another_folder(project: Project, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setenv("TAPEOUT_STORE", str(tmp_path / "shared store"))
     assert project.run().built == ALL
     other = Project(tmp_path / "other")

@@ -1,4 +1,4 @@
-"""G16 in small: of a corpus in shards, one changed shard costs one job a stage, and all are resolved together."""
+"""Families of artifacts: with many shards, one changed shard costs one job per stage, and all are resolved at once."""
 
 import re
 from pathlib import Path
@@ -7,11 +7,11 @@ import pytest
 
 from benchmarks.shards import lay_out
 from tapeout.graph.identity.action import Recipe, Reference
-from tapeout.graph.plan.decide import FAMILY, Decision, families
+from tapeout.graph.plan.decide import MAX_GROUPS, Decision, families
 from tapeout.graph.workspace import State
 from tests.graph.conftest import Project
 
-SHARDS = FAMILY + 2
+SHARDS = MAX_GROUPS + 2
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def corpus(tmp_path: Path) -> Project:
     return Project(tmp_path / "corpus")
 
 
-def test_g16_one_changed_shard_runs_one_job_a_stage(corpus: Project) -> None:
+def test_g16_one_changed_shard_runs_one_job_per_stage(corpus: Project) -> None:
     shards = ("--config", f"shards={SHARDS}")
     first = corpus.run(*shards)
     assert len(first.built) == 2 * SHARDS + 2 and "like it" not in first.text
@@ -40,11 +40,11 @@ def waiting(artifact: str, rule: str, *needs: str) -> Decision:
     return Decision(recipe, State.WAITING, None, needs)
 
 
-def test_few_wait_each_for_its_own_input_and_many_for_all() -> None:
-    few = [waiting(f"b{n}", "b", f"a{n}") for n in range(FAMILY)]
-    assert families(few) == {f"b{n}": [f"b{n}"] for n in range(FAMILY)}
-    many = [waiting(f"b{n}", "b", f"a{n}") for n in range(FAMILY + 1)]
+def test_few_artifacts_are_resolved_one_by_one_and_many_together() -> None:
+    few = [waiting(f"b{n}", "b", f"a{n}") for n in range(MAX_GROUPS)]
+    assert families(few) == {f"b{n}": [f"b{n}"] for n in range(MAX_GROUPS)}
+    many = [waiting(f"b{n}", "b", f"a{n}") for n in range(MAX_GROUPS + 1)]
     assert list(families(many).values()) == [sorted(d.recipe.artifact for d in many)]
-    assert all(len(members) == 1 for members in families(many, many=False).values()), "the rest waits for no part"
-    chain = [waiting(f"c{n + 1}", "c", f"c{n}") for n in range(2 * FAMILY)]
+    assert all(len(members) == 1 for members in families(many, merge=False).values())
+    chain = [waiting(f"c{n + 1}", "c", f"c{n}") for n in range(2 * MAX_GROUPS)]
     assert all(len(members) == 1 for members in families(chain).values()), "a family must not wait for itself"

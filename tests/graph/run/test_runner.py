@@ -1,4 +1,4 @@
-"""What goes wrong while things run: G10 to G14, and steps that fail."""
+"""Faults during a run: changed inputs and code, damage, kills, concurrent runs, failing steps, full disks."""
 
 import json
 import os
@@ -10,34 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.graph.conftest import ALL, Project
+from tests.graph.conftest import ALL, Project, begin_slow_model, wait_for
 from tests.graph.soak import Soak, processes, start, wish
 
 
-def wait_for(path: Path, seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not path.exists():
-        assert time.monotonic() < end, f"{path} did not appear"
-        time.sleep(0.02)
-
-
-def begin_slow_model(project: Project) -> "subprocess.Popen[str]":
-    """Start a run whose model step takes three seconds, and wait until that step runs."""
-    project.edit("config.yaml", "pause: 0", "pause: 3")
-    process = subprocess.Popen(
-        project.command(),
-        cwd=project.root,
-        env=project.variables(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    wait_for(project.path("logs/model.log"))
-    return process
-
-
-def test_g10_an_input_edited_while_its_job_runs_stores_nothing(project: Project) -> None:
+def test_g10_a_job_whose_input_is_edited_fails_and_stores_nothing(project: Project) -> None:
     process = begin_slow_model(project)
     formatted = project.path("results/formatted.txt")
     formatted.chmod(0o644)
@@ -49,7 +26,7 @@ def test_g10_an_input_edited_while_its_job_runs_stores_nothing(project: Project)
     assert (project.path("results/model/weights.txt")).read_text().startswith("a\nb\nc\n")
 
 
-def test_code_edited_while_its_job_runs_stores_nothing(project: Project) -> None:
+def test_a_job_whose_code_is_edited_fails_and_stores_nothing(project: Project) -> None:
     process = begin_slow_model(project)
     project.edit("lib/options.py", "parser.parse_args()", "parser.parse_args(None)")
     text, _ = process.communicate(timeout=60)
@@ -59,7 +36,7 @@ def test_code_edited_while_its_job_runs_stores_nothing(project: Project) -> None
 
 
 def flip(path: Path) -> None:
-    """Change one bit, and nothing that the file system tells."""
+    """Flip one bit without changing size, times or mode."""
     info, data = path.stat(), path.read_bytes()
     path.chmod(0o644)
     path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
@@ -67,32 +44,32 @@ def flip(path: Path) -> None:
     path.chmod(info.st_mode)
 
 
-@pytest.mark.parametrize("linked", [True, False], ids=["store damaged too", "store whole"])
-def test_g11_a_flipped_bit_is_found_named_and_mended(built: Project, linked: bool) -> None:
+@pytest.mark.parametrize("linked", [True, False], ids=["store damaged too", "store intact"])
+def test_g11_a_flipped_bit_is_found_and_repaired(built: Project, linked: bool) -> None:
     first, weights = built.digests(), built.path("results/model/weights.txt")
-    if not linked:  # as where store and results lie on two disks
+    if not linked:  # as if store and results were on two disks
         copy = weights.with_suffix(".copy")
         shutil.copy2(weights, copy)
         copy.replace(weights)
     flip(weights)
-    assert built.run().nothing_done and built.tapeout("verify")[0] == 0  # size and time vouch for it
+    assert built.run().nothing_done and built.tapeout("verify")[0] == 0  # size and times are unchanged
     code, said = built.tapeout("verify", "--deep")
     assert code == 1 and "model" in said and "weights.txt" in said
-    assert built.tapeout("verify")[0] == 1  # what was found stays found
+    assert built.tapeout("verify")[0] == 1  # the damage is remembered
     assert built.tapeout("verify", "--deep", "--repair")[0] == 0
     assert built.tapeout("verify", "--deep")[0] == 0
     assert built.digests() == first
     assert journal(built.path("store")).count("model") == (2 if linked else 1)
 
 
-def test_g11_a_job_hashes_again_what_its_seal_does_not_vouch_for(project: Project) -> None:
+def test_g11_a_job_hashes_an_input_whose_times_have_changed(project: Project) -> None:
     process = begin_slow_model(project)
     note = project.path("results/notes/en.txt")
     wait_for(project.path("results/notes/en.txt.manifest.json"))
     flip(note)
     note.touch()
     text, _ = process.communicate(timeout=60)
-    # the report, which reads the note, comes after the slow model
+    # the report reads the note, and waits for the slow model
     assert process.returncode != 0 and "✗ report.txt  InputChanged: Artifact notes/en.txt" in text
     assert not project.path("results/report.txt").exists()
     assert project.run().built == ["notes/en.txt", "report.txt"]
@@ -101,14 +78,14 @@ def test_g11_a_job_hashes_again_what_its_seal_does_not_vouch_for(project: Projec
 
 def test_g12_a_damaged_object_is_never_served(built: Project) -> None:
     first = built.digests()
-    flip(built.path("results/model/weights.txt"))  # a hard link: this is the store's object too
+    flip(built.path("results/model/weights.txt"))  # a hard link to the store's object
     shutil.rmtree(built.path("results"))
     assert built.run().built == ["model"]
     assert built.digests() == first
     assert len(list(built.path("store/quarantine").iterdir())) == 1
 
 
-def test_a_damaged_store_entry_is_never_believed(built: Project) -> None:
+def test_a_damaged_store_entry_is_ignored(built: Project) -> None:
     shutil.rmtree(built.path("results"))
     for path in built.path("store/actions").rglob("*.json"):
         sealed = json.loads(path.read_bytes())
@@ -123,7 +100,7 @@ def test_g13_after_a_kill_the_next_run_finishes_by_itself(project: Project, whol
     os.killpg(process.pid, signal.SIGKILL) if whole_group else process.kill()
     process.communicate()
     run = project.run()
-    # a job that outlives its driver finishes; the next run waits for it and takes its result
+    # a job that outlives its driver completes; the next run waits for it and uses its result
     assert run.built == ["model", "report.txt"], run.text
     assert ("already in the store" in run.text) == (not whole_group)
     killed = project.digests()
@@ -133,23 +110,23 @@ def test_g13_after_a_kill_the_next_run_finishes_by_itself(project: Project, whol
     assert project.digests() == killed
 
 
-def test_g13_killed_at_many_moments_it_ends_as_if_undisturbed(tmp_path: Path) -> None:
+def test_g13_after_kills_at_many_moments_the_result_is_that_of_an_undisturbed_run(tmp_path: Path) -> None:
     result = Soak(tmp_path, seed=1).soak(kills=6)
     assert result.kills.total() == 6 and result.rounds >= 2
 
 
-def test_a_kill_while_a_result_is_exchanged_leaves_no_result_put_aside(built: Project, tmp_path: Path) -> None:
+def test_a_kill_while_a_result_is_replaced_sets_nothing_aside(built: Project, tmp_path: Path) -> None:
     built.edit("config.yaml", "lr: 1", "lr: 5")
     token = tmp_path / "token"
     assert start(built, tmp_path / "log", wish("runner", "store.link", 1, token, artifact="scripts/model.py")).wait(60)
     assert token.exists() and not built.path("results/model.manifest.json").exists()
-    assert built.path("results/model/weights.txt").read_text().endswith("3")  # the old one, which nothing vouches for
-    assert built.run().built == ["report.txt"]  # the model was sealed before
+    assert built.path("results/model/weights.txt").read_text().endswith("3")  # the old one, without a manifest
+    assert built.run().built == ["report.txt"]  # the model was stored before the kill
     assert built.path("results/model/weights.txt").read_text().endswith("7")
     assert not built.path("work/set_aside").exists()
 
 
-def test_a_job_that_outlives_its_run_never_replaces_what_a_later_run_found(built: Project, tmp_path: Path) -> None:
+def test_a_job_that_outlives_its_run_never_replaces_a_result_of_a_later_run(built: Project, tmp_path: Path) -> None:
     first, token = built.digests(), tmp_path / "token"
     built.edit("config.yaml", "lr: 1", "lr: 5")
     stop = wish("runner", "workspace.publish", 1, token, signal.SIGSTOP, "scripts/model.py")
@@ -158,16 +135,19 @@ def test_a_job_that_outlives_its_run_never_replaces_what_a_later_run_found(built
     (runner,) = processes(built.root, "runner")
     run.kill()
     run.wait()
-    # the runner stands where its result is about to replace the one that the next run wants
+    # the runner has stopped right before its result replaces the one that the next run needs
     built.edit("config.yaml", "lr: 5", "lr: 1")
     later = start(built, tmp_path / "later.log", {})
+    end = time.monotonic() + 60
     while later.poll() is None and f" {later.pid} " not in "".join(
         line for line in Path("/proc/locks").read_text().splitlines() if "->" in line
     ):
+        assert time.monotonic() < end, "the later run does not wait for the lock"
         time.sleep(0.02)
     os.kill(runner, signal.SIGCONT)
     assert later.wait(60) == 0
     while processes(built.root, "runner"):
+        assert time.monotonic() < end + 60, "the runner does not end"
         time.sleep(0.02)
     assert built.digests() == first
 
@@ -179,25 +159,25 @@ def test_g14_two_runs_on_one_store_build_once(project: Project, tmp_path: Path, 
     shutil.copytree(project.root, other.root)
     other.edit("config.yaml", "lr: 1", "lr: 5")
     both = (project, other)
-    processes = [subprocess.Popen(each.command(), cwd=each.root, env=each.variables()) for each in both]
+    processes = [subprocess.Popen(copy.command(), cwd=copy.root, env=copy.variables()) for copy in both]
     assert [process.wait(120) for process in processes] == [0, 0]
-    made = journal(tmp_path / "store")
+    built = journal(tmp_path / "store")
     shared = [name for name in ALL if name not in ("model", "report.txt")]
-    assert sorted(made) == sorted([*shared, "model", "model", "report.txt", "report.txt"])
-    for each, weights in zip(both, ("3", "7"), strict=True):
-        assert each.path("results/model/weights.txt").read_text().endswith(weights)
-        assert each.tapeout("verify", "--deep")[0] == 0
-        assert each.run().nothing_done
+    assert sorted(built) == sorted([*shared, "model", "model", "report.txt", "report.txt"])
+    for copy, weights in zip(both, ("3", "7"), strict=True):
+        assert copy.path("results/model/weights.txt").read_text().endswith(weights)
+        assert copy.tapeout("verify", "--deep")[0] == 0
+        assert copy.run().nothing_done
         alone = Project(tmp_path / f"alone{weights}")
-        shutil.copytree(each.root, alone.root, ignore=shutil.ignore_patterns("results", "work", ".snakemake"))
+        shutil.copytree(copy.root, alone.root, ignore=shutil.ignore_patterns("results", "work", ".snakemake"))
         monkeypatch.setenv("TAPEOUT_STORE", str(alone.path("store")))
         alone.run()
-        assert alone.digests() == each.digests()
+        assert alone.digests() == copy.digests()
         monkeypatch.setenv("TAPEOUT_STORE", str(tmp_path / "store"))
 
 
 def journal(store: Path) -> list[str]:
-    """Names of the artifacts that were built, one for each time."""
+    """Return the names of the built artifacts in order; one that was built twice appears twice."""
     return [json.loads(line)["artifact"] for line in (store / "journal.jsonl").read_text().splitlines()]
 
 
@@ -210,7 +190,7 @@ def test_a_second_run_in_the_same_folder_is_refused(project: Project) -> None:
     assert process.returncode == 0
 
 
-def test_a_failing_step_names_artifact_cause_and_log(built: Project) -> None:
+def test_a_failing_step_is_reported_with_artifact_cause_and_log(built: Project) -> None:
     built.edit("scripts/model.py", "output.mkdir()", 'raise ValueError("out of luck")')
     run = built.run(ok=False)
     assert "✗ model  StepFailed: scripts/model.py ended with status 1" in run.text
@@ -220,7 +200,7 @@ def test_a_failing_step_names_artifact_cause_and_log(built: Project) -> None:
     assert again.built == ["model"]
 
 
-def test_a_named_error_of_a_step_is_shown_with_its_cure(built: Project) -> None:
+def test_a_named_error_of_a_step_is_shown_with_its_fix(built: Project) -> None:
     built.edit("scripts/model.py", "output.mkdir()", 'raise SystemExit("BadRow: row 3 is empty.\\n  fix: Delete it.")')
     text = built.run(ok=False).text
     assert "✗ model  StepFailed: BadRow: row 3 is empty.\n  fix: Delete it." in text
@@ -230,7 +210,7 @@ def test_a_named_error_of_a_step_is_shown_with_its_cure(built: Project) -> None:
     ("statement", "error"),
     [("pass", "StepFailed"), ("output.mkdir(); (output / 'a').symlink_to('/etc/hostname')", "NotAPlainFile")],
 )
-def test_an_output_that_is_none_is_refused(project: Project, statement: str, error: str) -> None:
+def test_a_missing_or_unusable_output_is_refused(project: Project, statement: str, error: str) -> None:
     project.edit("scripts/notes.py", "output.write_text(f\"note in {params['language']}\\n\")", statement)
     assert error in project.run(ok=False).text
     assert not project.path("results/notes/en.txt").exists()
@@ -260,11 +240,11 @@ def test_a_faulty_graph_is_a_named_error(project: Project, file: str, old: str, 
 
 
 @pytest.mark.parametrize("place", ["work", "store", "results"])
-def test_a_full_disk_is_a_named_error_and_harms_nothing(project: Project, place: str) -> None:
+def test_a_full_disk_is_a_named_error_and_damages_nothing(project: Project, place: str) -> None:
     project.edit("scripts/notes.py", 'output.write_text(f"note', 'output.write_text("x" * 3_000_000 + f"note')
     script = f"mkdir -p {place}; mount -t tmpfs -o size=1m tmpfs {place} && exec {' '.join(project.command())}"
     done = subprocess.run(
-        # in a mount namespace of its own, so that nothing of it remains
+        # in a separate mount namespace, which disappears with the process
         ["unshare", "--map-root-user", "--mount", "sh", "-c", script],
         cwd=project.root,
         env=project.variables(),

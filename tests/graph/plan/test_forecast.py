@@ -1,4 +1,4 @@
-"""What a run costs: rates, origins of numbers, and the schedule."""
+"""Forecast of a run: rates, origins of numbers, totals and the schedule."""
 
 import json
 import re
@@ -28,16 +28,16 @@ def recipe(name: str, *needs: str, params: dict[str, Any] | None = None, **resou
     return Recipe(name, f"rule of {name}", "s.py", {}, "light", "e", params or {}, inputs, resources)
 
 
-def flat(text: str) -> str:
-    """Without line ends."""
+def unwrap(text: str) -> str:
+    """Return text without line breaks."""
     return " ".join(text.split())
 
 
-def build(made: Recipe) -> Decision:
+def building(made: Recipe) -> Decision:
     return Decision(made, State.BUILD, None)
 
 
-def wait(made: Recipe) -> Decision:
+def waiting(made: Recipe) -> Decision:
     return Decision(made, State.WAITING, None, tuple(made.dependencies()))
 
 
@@ -49,7 +49,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def record(store: Store, made: Recipe, seconds: float, **more: Any) -> None:
-    """Seal an output of 1,000 bytes and write the journal's line, as the runner does."""
+    """Store an output of 1,000 bytes and append to the journal, as the runner does."""
     output = store.root.parent / "output"
     output.write_bytes(bytes(1000))
     manifests = {need: Manifest(need, "a", "file", ()) for need in made.dependencies()}
@@ -59,90 +59,90 @@ def record(store: Store, made: Recipe, seconds: float, **more: Any) -> None:
         manifests[need] = Manifest.of(file, need, "a")
     action = made.action(manifests.__getitem__)
     store.seal(action, Manifest.of(output, made.artifact, action.digest), output)
-    machine, cores = rates.here().removesuffix(" cores").split(", ")
+    machine, cores = rates.this_machine().removesuffix(" cores").split(", ")
     line = {"artifact": made.artifact, "rule": made.rule, "recipe": made.cost_key, "action": action.digest}
     line |= {"seconds": seconds, "machine": machine, "cores": int(cores), "resources": made.resources}
     store.append_journal({**line, "threads": made.resources.get("threads", 1), **more})
 
 
-def one(store: Store, made: Recipe, cores: int = 4) -> tuple[float | None, Origin, int | None, Origin]:
-    """Seconds and bytes of one step, with where they come from."""
-    step = forecast(Workspace(store), [build(made)], [], {CORES: cores}).steps[0]
+def estimate(store: Store, made: Recipe, cores: int = 4) -> tuple[float | None, Origin, int | None, Origin]:
+    """Return seconds and bytes of one step, with their origins."""
+    step = forecast(Workspace(store), [building(made)], [], {CORES: cores}).steps[0]
     return step.seconds, step.seconds_from, step.stored, step.stored_from
 
 
-def test_what_is_recorded_goes_before_what_the_rule_says(store: Store) -> None:
+def test_recorded_numbers_precede_those_of_the_rule(store: Store) -> None:
     made = recipe("data", params={"a": 1}, typical_seconds=30, typical_bytes=500)
-    assert one(store, made) == (30, Origin.RULE, 500, Origin.RULE)
+    assert estimate(store, made) == (30, Origin.RULE, 500, Origin.RULE)
     record(store, made, 20)
     record(store, made, 25)
-    assert one(store, made) == (25, Origin.RECORDED, 1000, Origin.RECORDED)
+    assert estimate(store, made) == (25, Origin.RECORDED, 1000, Origin.RECORDED)
     record(store, made, 5, machine="other", cores=64)
-    assert one(store, made)[:2] == (25, Origin.RECORDED)
+    assert estimate(store, made)[:2] == (25, Origin.RECORDED)
     other = recipe("data", params={"a": 2}, typical_seconds=30, typical_bytes=500)
-    assert one(store, other) == (5, Origin.SIMILAR, 500, Origin.RULE)
-    assert one(store, recipe("data", params={"a": 2})) == (5, Origin.SIMILAR, 1000, Origin.SIMILAR)
-    assert one(store, recipe("more")) == (None, Origin.UNKNOWN, None, Origin.UNKNOWN)
+    assert estimate(store, other) == (5, Origin.SIMILAR, 500, Origin.RULE)
+    assert estimate(store, recipe("data", params={"a": 2})) == (5, Origin.SIMILAR, 1000, Origin.SIMILAR)
+    assert estimate(store, recipe("more")) == (None, Origin.UNKNOWN, None, Origin.UNKNOWN)
 
 
-def test_a_time_of_another_machine_is_told_as_such(store: Store) -> None:
+def test_a_time_recorded_on_another_machine_is_labelled(store: Store) -> None:
     made = recipe("data")
     record(store, made, 5, machine="other", cores=64)
-    step = forecast(Workspace(store), [build(made)], [], {}).steps[0]
+    step = forecast(Workspace(store), [building(made)], [], {}).steps[0]
     assert (step.seconds, step.seconds_from, step.machine) == (5, Origin.ELSEWHERE, "other, 64 cores")
 
 
-def test_more_work_is_not_what_was_recorded(store: Store) -> None:
+def test_a_record_of_another_amount_of_work_is_not_used(store: Store) -> None:
     record(store, recipe("convert", parameters=10, typical_seconds=1), 7)
-    assert one(store, recipe("convert", parameters=10, typical_seconds=1))[:2] == (7, Origin.RECORDED)
-    assert one(store, recipe("convert", parameters=99, typical_seconds=40))[:2] == (40, Origin.RULE)
+    assert estimate(store, recipe("convert", parameters=10, typical_seconds=1))[:2] == (7, Origin.RECORDED)
+    assert estimate(store, recipe("convert", parameters=99, typical_seconds=40))[:2] == (40, Origin.RULE)
 
 
-def test_flop_by_an_assumed_and_by_a_recorded_rate(store: Store) -> None:
+def test_time_from_flop_at_an_assumed_and_at_a_recorded_rate(store: Store) -> None:
     made = recipe("train", **TRAINING)
-    assert one(store, made)[:2] == (pytest.approx(10 + 360e12 / 2 / rates.CORE), Origin.ASSUMED)
+    assert estimate(store, made)[:2] == (pytest.approx(10 + 360e12 / 2 / rates.CORE_RATE), Origin.ASSUMED)
     record(store, recipe("other", **TRAINING), 1810)
-    assert one(store, made)[:2] == (pytest.approx(1810), Origin.MODEL)
-    record(store, recipe("train", **{**TRAINING, "gflop": 720_000}), 1810)  # the same rule, twice as fast
-    assert one(store, made)[:2] == (pytest.approx(910), Origin.MODEL)
-    assert one(store, made, cores=1)[:2] == (pytest.approx(1810), Origin.MODEL)  # gets one thread of two
+    assert estimate(store, made)[:2] == (pytest.approx(1810), Origin.MODEL)
+    record(store, recipe("train", **{**TRAINING, "gflop": 720_000}), 1810)  # same rule, twice as fast
+    assert estimate(store, made)[:2] == (pytest.approx(910), Origin.MODEL)
+    assert estimate(store, made, cores=1)[:2] == (pytest.approx(1810), Origin.MODEL)  # gets one thread of two
     record(store, made, 950)
-    assert one(store, made)[:2] == (950, Origin.RECORDED)
+    assert estimate(store, made)[:2] == (950, Origin.RECORDED)
 
 
 def test_gpus_and_nodes(store: Store) -> None:
     h100 = rates.GPUS["h100"].peak * rates.GPUS["h100"].utilisation
     made = recipe("train", gflop=int(h100 * 16 * 7200 / 1e9), gpu=16, gpu_model="NVIDIA-H100-80GB", threads=32)
-    found = forecast(Workspace(store), [build(made)], [], {JOBS: 50})
+    found = forecast(Workspace(store), [building(made)], [], {JOBS: 50})
     step = found.steps[0]
     assert step.seconds == pytest.approx(7200) and step.seconds_from is Origin.ASSUMED
     assert (step.gpus, step.nodes) == (16, 2)
     most = found.at_most
     assert (most.gpu_hours, most.node_hours, most.cpu_hours) == tuple(map(pytest.approx, (32, 4, 64)))
-    assert "32.0 GPU hours, 4.00 node hours" in flat(describe(found, ["train"], True))
+    assert "32.0 GPU hours, 4.00 node hours" in unwrap(describe(found, ["train"], True))
     record(store, made, 3600)
-    assert one(store, made)[0] == 3600
+    assert estimate(store, made)[0] == 3600
     eight = recipe("train", **{**made.resources, "gpu": 8})
-    assert one(store, eight)[:2] == (pytest.approx(7200), Origin.MODEL)  # half the GPUs at the recorded rate
+    assert estimate(store, eight)[:2] == (pytest.approx(7200), Origin.MODEL)  # half the GPUs at the recorded rate
     a100 = recipe("train", **{**made.resources, "gpu_model": "a100"})
-    assert one(store, a100)[1] is Origin.ELSEWHERE
+    assert estimate(store, a100)[1] is Origin.ELSEWHERE
 
 
 @pytest.mark.parametrize(
     ("resources", "nodes"), [({}, 0), ({"gpu": 1}, 1), ({"gpu": 8}, 1), ({"gpu": 9}, 2), ({"gpu": 8, "nodes": 4}, 4)]
 )
-def test_nodes_of_a_rule(resources: dict[str, Any], nodes: int) -> None:
+def test_number_of_nodes(resources: dict[str, Any], nodes: int) -> None:
     assert rates.nodes(resources) == nodes
 
 
-def test_a_gpu_that_the_table_lacks_is_reckoned_as_the_assumed_one() -> None:
+def test_an_unknown_gpu_has_the_rate_of_the_default() -> None:
     known, none = rates.device({"gpu": 1, "gpu_model": "b999"}, 1, ""), rates.device({"gpu": 1}, 1, "")
-    assert known.assumed == none.assumed and (known.kind, none.kind) == ("b999", rates.ASSUMED_GPU)
+    assert known.assumed == none.assumed and (known.kind, none.kind) == ("b999", rates.DEFAULT_GPU)
 
 
-def test_what_was_never_built_surely_runs_and_what_was_may_be_cut_off(store: Store) -> None:
+def test_a_waiting_step_is_certain_to_run_only_if_it_was_never_built(store: Store) -> None:
     first, second = recipe("a", typical_seconds=10), recipe("b", "a", typical_seconds=100, typical_bytes=7)
-    decisions = [build(first), wait(second)]
+    decisions = [building(first), waiting(second)]
     found = forecast(Workspace(store), decisions, [], {CORES: 1})
     assert found.at_least == found.at_most and found.at_most.jobs == 2 and found.at_most.wall == 110
     record(store, second, 100)
@@ -153,19 +153,19 @@ def test_what_was_never_built_surely_runs_and_what_was_may_be_cut_off(store: Sto
     assert text.startswith("Plan (dry run) for b: 1 to 2 jobs, 0 cached, 10 s to 2 min on 1 core")
     assert text.splitlines()[-1].endswith("maybe, after a")
     changed = recipe("b", "a", params={"new": 1}, typical_seconds=100)
-    assert forecast(Workspace(store), [build(first), wait(changed)], [], {}).at_least.jobs == 2
+    assert forecast(Workspace(store), [building(first), waiting(changed)], [], {}).at_least.jobs == 2
 
 
-def test_what_is_forced_counts_as_a_job(store: Store) -> None:
-    there = Decision(recipe("a", typical_seconds=10), State.CURRENT, None)
-    found = forecast(Workspace(store), [there], ["a"], {CORES: 1})
+def test_a_forced_step_counts_as_a_job(store: Store) -> None:
+    existing = Decision(recipe("a", typical_seconds=10), State.CURRENT, None)
+    found = forecast(Workspace(store), [existing], ["a"], {CORES: 1})
     assert (found.cached, found.at_least.jobs, found.again) == (0, 1, ("a",))
     assert "1 job, 1 of them to build again and compare" in describe(found, ["a"], True)
-    assert forecast(Workspace(store), [there], [], {}).cached == 1
+    assert forecast(Workspace(store), [existing], [], {}).cached == 1
 
 
 def plan(store: Store, limits: dict[str, int], *steps: Recipe) -> Forecast:
-    return forecast(Workspace(store), [build(step) for step in steps], [], limits)
+    return forecast(Workspace(store), [building(step) for step in steps], [], limits)
 
 
 def test_schedule_on_cores(store: Store) -> None:
@@ -187,14 +187,14 @@ def test_schedule_of_jobs_and_gpus(store: Store) -> None:
     assert plan(store, {CORES: 64}, *steps).at_most.wall == 40
 
 
-def test_downloads_and_what_is_not_known(store: Store) -> None:
+def test_downloads_and_unknown_numbers(store: Store) -> None:
     found = plan(store, {}, recipe("a", download_bytes=3_000_000), recipe("b", download_bytes=None))
     assert found.at_least.download == 3_000_000
     text = describe(found, ["a", "b"], True)
-    assert "3.0 MB to download, time of 2 not known, download of 1 not known, size of 2" in flat(text)
+    assert "3.0 MB to download, time of 2 unknown, download of 1 unknown, size of 2" in unwrap(text)
 
 
-def test_numbers_in_words() -> None:
+def test_formatting_of_numbers() -> None:
     assert [duration(s) for s in (0.2, 59, 95, 5400, 172_800, 10**9)] == [
         *("< 1 s", "59 s", "2 min", "1.5 h", "2.0 days", "32 years"),
     ]
@@ -208,9 +208,9 @@ def test_numbers_in_words() -> None:
     ]
 
 
-def test_the_runner_records_what_the_forecast_needs(project: Project) -> None:
+def test_the_runner_records_what_the_forecast_reads(project: Project) -> None:
     project.edit("rules/steps.smk", "    threads: 2\n", "    resources:\n        gflop=7,\n    threads: 2\n")
-    assert "time of 4 not known" in flat(project.run("-n").text)
+    assert "time of 4 unknown" in unwrap(project.run("-n").text)
     project.run()
     lines = [json.loads(line) for line in project.path("store/journal.jsonl").read_text().splitlines()]
     model = next(line for line in lines if line["artifact"] == "model")
@@ -219,7 +219,7 @@ def test_the_runner_records_what_the_forecast_needs(project: Project) -> None:
     assert re.search(r"  model +< 1 s  model\n", project.run("-n").text)
 
 
-def test_resources_may_be_functions_and_must_be_numbers(project: Project) -> None:
+def test_cost_resources_may_be_functions_and_must_be_numbers(project: Project) -> None:
     project.edit("rules/steps.smk", "typical_seconds=30", "typical_seconds=lambda wildcards, threads: 3600 * threads")
     assert "raw.txt         60 min  rule" in project.run("-n").text
     assert "10.0 h  rule" in project.run("-n", "--set-resources", "raw:typical_seconds=36000").text
@@ -227,17 +227,23 @@ def test_resources_may_be_functions_and_must_be_numbers(project: Project) -> Non
     assert "InvalidRule: Resource typical_seconds of rule raw is 'long'." in bad and "Traceback" not in bad
 
 
-def test_what_a_rule_says_of_its_cost_is_no_identity(built: Project) -> None:
+def test_a_cost_table_overrides_the_resources_of_a_rule(project: Project) -> None:
+    table = '{"raw": {"typical_seconds": 7200}}.get(rule, {})'
+    project.edit("Snakefile", 'config.get("launch", {})', f'config.get("launch", {{}}), costs=lambda rule, _: {table}')
+    assert "raw.txt          2.0 h  rule" in project.run("-n").text
+
+
+def test_cost_hints_are_not_part_of_the_identity(built: Project) -> None:
     built.edit("rules/steps.smk", "typical_seconds=30", "typical_seconds=31, typical_bytes=5, gflop=9, gpu=8, nodes=2")
     assert built.run().nothing_done
 
 
-def test_a_remote_may_have_what_waits_and_what_it_sends_is_downloaded(store: Store, tmp_path: Path) -> None:
-    there = Decision(recipe("raw"), State.RESTORE, None, download=5_000_000)
-    decisions = [there, build(recipe("a", typical_seconds=10)), wait(recipe("b", "a", typical_seconds=100))]
+def test_a_remote_may_have_a_waiting_artifact_and_its_transfers_are_downloads(store: Store, tmp_path: Path) -> None:
+    existing = Decision(recipe("raw"), State.RESTORE, None, download=5_000_000)
+    decisions = [existing, building(recipe("a", typical_seconds=10)), waiting(recipe("b", "a", typical_seconds=100))]
     assert forecast(Workspace(store), decisions, [], {}).at_least.jobs == 2
     remote = Remote(store, (tmp_path / "remote").as_uri(), "read-only", tmp_path / "graph")
     found = forecast(Workspace(store, remote=remote), decisions, [], {})
     assert (found.at_least.jobs, found.at_most.jobs) == (1, 2)
     assert found.at_least.download == found.at_most.download == 5_000_000
-    assert "1 cached (1 restored, 1 of them from the remote, 5.0 MB)" in flat(describe(found, ["b"], True))
+    assert "1 cached (1 restored, 1 of them from the remote, 5.0 MB)" in unwrap(describe(found, ["b"], True))
