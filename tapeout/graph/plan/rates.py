@@ -113,7 +113,8 @@ def measured(journal: Iterable[dict[str, Any]], rule: str, kind: str) -> float |
     lines = [line for line in known if line["rule"] == rule] or known
     if not lines:
         return None
-    return sum(line["resources"]["gflop"] for line in lines) * 1e9 / sum(_unit_seconds(line) for line in lines)
+    flop = 1e9 * sum(float(line["resources"]["gflop"]) for line in lines)
+    return flop / sum(_unit_seconds(line) for line in lines)
 
 
 def _measures_rate(line: dict[str, Any]) -> bool:
