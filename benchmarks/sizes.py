@@ -12,7 +12,7 @@ import yaml
 
 from tapeout.config.base import Base
 from tapeout.config.training import Layout
-from tapeout.costs.estimates import BASE_PIECES, Llama, state_bytes
+from tapeout.costs.estimates import BASE_PIECES
 
 CONFIGS = sorted((Path(__file__).parent / "sizes").glob("*.yaml"), key=lambda path: int(path.stem.removesuffix("b")))
 NEW_PIECES = 768
@@ -23,18 +23,19 @@ def row(path: Path) -> str:
     """One line of the table."""
     config = yaml.safe_load(path.read_text())
     layout = Layout.model_validate(config["dapt"]["layout"])
-    parameters = Llama.of(Base.model_validate(config["base"]), BASE_PIECES + NEW_PIECES).parameters
+    model, vocabulary = Base.model_validate(config["base"]).architecture, BASE_PIECES + NEW_PIECES
     command = [sys.executable, "-m", "tapeout.cli", "cost", "sft/model", "--configfile", str(path), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     steps = {step["artifact"]: step for step in json.loads(done.stdout)["steps"]}
     dapt, sft = steps["dapt/model"], steps["sft/model"]
     now, shared = (
-        state_bytes(parameters, layout.tensor, data=data) / 2**30 for data in (1, layout.world // layout.tensor)
+        model.training_bytes(vocabulary, layout.tensor_model_parallel_size, data=data) / 2**30
+        for data in (1, layout.replicas)
     )
     cells = [
-        f"{parameters / 1e9:.1f} B",
-        f"{layout.nodes} x {layout.processes}",
-        str(layout.tensor),
+        f"{model.parameter_count(vocabulary) / 1e9:.1f} B",
+        f"{layout.num_nodes} x {layout.devices}",
+        str(layout.tensor_model_parallel_size),
         f"{now:.0f} GiB",
         f"{shared:.0f} GiB",
         f"{dapt['gpu_hours']:,.0f}",

@@ -11,7 +11,7 @@ rule dapt:
         **parameters(settings.dapt),
     resources:
         **site.gpu_nodes(settings.dapt),
-    threads: settings.dapt.threads * settings.dapt.layout.processes
+    threads: settings.dapt.threads * settings.dapt.layout.devices
     log:
         "logs/dapt/model.log",
     conda:

@@ -6,6 +6,7 @@ rule export_hf:
     output:
         sealed("export/hf"),
     params:
+        plugins=[settings.base.family_module],
         **parameters(
             settings.export,
             tokenizer=settings.sources[settings.tokenizer.source].attribution,

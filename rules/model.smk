@@ -7,6 +7,7 @@ rule base:
         sealed("base"),
     params:
         **parameters(settings.base),
+        plugins=[settings.base.family_module],
     resources:
         **site.cpu,
     threads: settings.base.threads
@@ -27,6 +28,7 @@ rule base_extended:
         sealed("base_extended"),
     params:
         **parameters(settings.base_extended),
+        plugins=[settings.base.family_module],
     resources:
         **site.cpu,
     log:

@@ -5,6 +5,8 @@ rule nemo_base:
         base=artifact("base_extended"),
     output:
         sealed("nemo/base.nemo"),
+    params:
+        plugins=[settings.base.family_module],
     resources:
         **site.cpu,
     log:

@@ -11,7 +11,7 @@ rule sft:
         **parameters(settings.sft),
     resources:
         **site.gpu_nodes(settings.sft),
-    threads: settings.sft.threads * settings.sft.layout.processes
+    threads: settings.sft.threads * settings.sft.layout.devices
     log:
         "logs/sft/model.log",
     conda:

@@ -15,15 +15,15 @@ def main(job: Base, tokenizer: Path, general: Path, output: Path) -> None:
         general: general training text, JSONL.
     """
     from tapeout.data.io.jsonl import write_json
-    from tapeout.models.llama.architecture import new_llama, save
-    from tapeout.models.packing import read_documents
-    from tapeout.models.tiny_training import be_repeatable, train
+    from tapeout.models.base_training import make_deterministic, read_documents, train
+    from tapeout.models.family import load_family
+    from tapeout.models.huggingface import new_model, save_model
 
-    be_repeatable(job.threads)
+    make_deterministic(job.threads)
     documents = read_documents(general, tokenizer)
-    model = new_llama(job, tokenizer)
+    model = new_model(job, tokenizer)
     log = train(model, documents, job)
-    save(model, tokenizer, output)
+    save_model(model, load_family(job.family), tokenizer, output)
     write_json(output / "train_log.json", log)
 
 

@@ -17,10 +17,8 @@ def main(job: ExportJob, model: Path, output: Path) -> None:
 
     prepare(threads=1)
     from tapeout.nemo.convert import export_checkpoint
-    from tapeout.nemo.notice import notice
 
-    export_checkpoint(model.resolve(), output, job.tolerance, job.parity_tokens)
-    (output / "NOTICE").write_text(notice(job), encoding="utf-8")
+    export_checkpoint(model.resolve(), output, job)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Convert the extended base model into one deterministic NeMo archive."""
+"""Convert the extended base model to one deterministic NeMo archive."""
 
 import os
 import tempfile

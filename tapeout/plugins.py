@@ -45,6 +45,12 @@ def available(seam: str) -> list[str]:
     return sorted(name for name in modules if not name.startswith("_"))
 
 
+def declared() -> list[str] | None:
+    """Return the dotted names of the modules that the running step may load; None outside a step."""
+    names = os.environ.get(VARIABLE)
+    return None if names is None else [name for name in names.split(",") if name]
+
+
 def load(seam: str, name: str) -> ModuleType:
     """Import the implementation ``name`` of a seam.
 
@@ -53,8 +59,8 @@ def load(seam: str, name: str) -> ModuleType:
         UndeclaredPlugin: a step runs, and its rule does not declare the module.
     """
     module = module_name(seam, name)
-    declared = os.environ.get(VARIABLE)
-    if declared is not None and module not in declared.split(","):
+    allowed = declared()
+    if allowed is not None and module not in allowed:
         raise UndeclaredPlugin(
             f"This step loads {module}, which its rule does not declare.",
             "Add the module to the plugins of the rule, so that it counts as the step's code.",

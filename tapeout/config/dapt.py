@@ -1,4 +1,4 @@
-"""Parameters of the domain-adaptive pretraining."""
+"""Parameters of domain-adaptive pretraining."""
 
 from typing import Literal, Self
 
@@ -12,17 +12,17 @@ class Dapt(Training):
 
     reads: Literal["corpus", "pretraining"] = Field(
         "corpus",
-        description="What is trained on: corpus.domain and corpus.general, or the shards of the section "
-        "pretraining, whose weights then take the place of general_fraction and document_bytes.",
+        description="Training text: corpus.domain and corpus.general, or the shards of the section pretraining, whose "
+        "weights then replace general_fraction and max_document_bytes.",
     )
-    general_fraction: float = Field(0.35, ge=0, lt=1, description="Part of the sequences that are general text.")
-    document_bytes: int = Field(
-        16_384, ge=1, description="Longest part of one document that is used, cut at a line end."
+    general_fraction: float = Field(0.35, ge=0, lt=1, description="Fraction of the sequences that are general text.")
+    max_document_bytes: int = Field(
+        16_384, ge=1, description="Maximum bytes of one document that are used, cut at the end of a line."
     )
 
     @model_validator(mode="after")
-    def _one_blend(self) -> Self:
-        for name in ("general_fraction", "document_bytes"):
+    def _no_option_without_effect(self) -> Self:
+        for name in ("general_fraction", "max_document_bytes"):
             if self.reads == "pretraining" and getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"{name} has no effect where reads is pretraining: the components' weights decide")
         return self

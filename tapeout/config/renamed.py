@@ -52,6 +52,38 @@ RENAMED: dict[str, str] = {
     "imported.rows.*.longest_row": "instructions.sets.*.max_row_bytes",
     "imported.train": "instructions.train",
     "imported.prompt": "instructions.prompt",
+    # base
+    "base.hidden": "base.architecture.hidden_size",
+    "base.layers": "base.architecture.num_layers",
+    "base.heads": "base.architecture.num_attention_heads",
+    "base.key_value_heads": "base.architecture.num_query_groups",
+    "base.feed_forward": "base.architecture.ffn_hidden_size",
+    "base.sequence": "base.architecture.seq_length",
+    "base.rope_theta": "base.architecture.rotary_base",
+    "base.norm_epsilon": "base.architecture.layernorm_epsilon",
+    "base.initial_deviation": "base.architecture.init_method_std",
+    "base.batch": "base.global_batch_size",
+    "base.embedding_rate": "base.embedding_lr",
+    "base.output_rate": "base.output_lr",
+    # trainings
+    **{
+        f"{section}.{old}": f"{section}.{new}"
+        for section in ("base", "dapt", "sft")
+        for old, new in {
+            "steps": "max_steps",
+            "learning_rate": "lr",
+            "warm_up": "warmup_steps",
+            "final_fraction": "min_lr_fraction",
+            "clip": "grad_clip",
+            "global_batch": "global_batch_size",
+            "micro_batch": "micro_batch_size",
+            "layout.nodes": "layout.num_nodes",
+            "layout.processes": "layout.devices",
+            "layout.tensor": "layout.tensor_model_parallel_size",
+        }.items()
+    },
+    "dapt.document_bytes": "dapt.max_document_bytes",
+    "sft.validate_every": "sft.val_check_interval",
     # site file
     "site.slurm.gpu.per_node": "site.slurm.gpu.gpus_per_node",
     "site.slurm.patience_minutes": "site.slurm.submit_timeout_minutes",

@@ -1,4 +1,4 @@
-"""Parameters of the supervised fine-tuning."""
+"""Parameters of supervised fine-tuning."""
 
 from typing import Self
 
@@ -10,13 +10,15 @@ from tapeout.config.training import Training
 class Sft(Training):
     """Instruction tuning with loss on the answers only."""
 
-    steps: int = Field(250, ge=1, description="Optimiser steps.")
-    final_fraction: float = Field(0.02, ge=0, lt=1, description="Part of the peak learning rate left at the last step.")
-    global_batch: int = Field(16, ge=1, description="Sequences a step; several rows are packed into one.")
-    validate_every: int = Field(125, ge=1, description="Steps between losses on the whole validation split (F51).")
-    template: str = Field(
-        "{input}\n### Answer: {output}", description="Prompt template; it is stored in the model (F55)."
+    max_steps: int = Field(250, ge=1, description="Optimizer steps.")
+    min_lr_fraction: float = Field(
+        0.02, ge=0, lt=1, description="Fraction of the peak learning rate that the last step has."
     )
+    global_batch_size: int = Field(16, ge=1, description="Sequences per step; several rows are packed into one.")
+    val_check_interval: int = Field(
+        125, ge=1, description="Steps between measurements of the loss on the whole validation split."
+    )
+    template: str = Field("{input}\n### Answer: {output}", description="Prompt template; it is stored in the model.")
 
     @field_validator("template")
     @classmethod
@@ -27,8 +29,7 @@ class Sft(Training):
         return template
 
     @model_validator(mode="after")
-    def is_validated(self) -> Self:
-        """At least one validation happens (F31)."""
-        if self.validate_every > self.steps:
-            raise ValueError("validate_every must be at most steps, or there is no validation at all")
+    def _is_validated(self) -> Self:
+        if self.val_check_interval > self.max_steps:
+            raise ValueError("val_check_interval must be at most max_steps, or there is no validation at all")
         return self

@@ -117,14 +117,14 @@ class Site(Section):
             InvalidConfig: the layout has more processes with GPUs than a node has GPUs.
         """
         gpu, layout = self.slurm.gpu, job.layout
-        if layout.accelerator == "gpu" and layout.processes > gpu.gpus_per_node:
+        if layout.accelerator == "gpu" and layout.devices > gpu.gpus_per_node:
             raise InvalidConfig(
-                f"A layout needs {layout.processes} GPUs per node; the site has slurm.gpu.gpus_per_node: "
+                f"A layout needs {layout.devices} GPUs per node; the site has slurm.gpu.gpus_per_node: "
                 f"{gpu.gpus_per_node}.",
                 "Use more nodes with fewer processes each, or correct the site file.",
             )
         return self._resources(gpu) | {
-            "nodes": layout.nodes,
+            "nodes": layout.num_nodes,
             "gres": ":".join(["gpu", *([gpu.model] if gpu.model else []), str(gpu.gpus_per_node)]),
             "cpus_per_task": gpu.cpus,
             "device": layout.accelerator,

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tapeout.config.base import Base
 from tapeout.config.folder import UnusableFolder, listing
 from tapeout.config.root import Settings
 from tapeout.config.sources import FileSource, FolderSource, HubSource, Source
@@ -44,63 +43,6 @@ DOWNLOADING = 10_000_000
 """Bytes a second: an assumption."""
 
 
-@dataclass(frozen=True)
-class Llama:
-    """The dimensions of a Llama without biases."""
-
-    hidden: int
-    layers: int
-    heads: int
-    key_value_heads: int
-    feed_forward: int
-    vocabulary: int
-
-    @classmethod
-    def of(cls, base: Base, vocabulary: int) -> "Llama":
-        """The model of the configuration's section ``base``."""
-        return cls(base.hidden, base.layers, base.heads, base.key_value_heads, base.feed_forward, vocabulary)
-
-    @property
-    def embedding(self) -> int:
-        """Weights of the input embedding; the output layer has as many."""
-        return self.vocabulary * self.hidden
-
-    @property
-    def parameters(self) -> int:
-        """All weights, with separate input and output rows."""
-        narrow = self.hidden * self.key_value_heads // self.heads
-        attention = 2 * self.hidden * (self.hidden + narrow)
-        block = attention + 3 * self.hidden * self.feed_forward + 2 * self.hidden
-        return 2 * self.embedding + self.layers * block + self.hidden
-
-    def forward(self, sequence: int) -> int:
-        """FLOP of a forward pass, a token: two a weight that multiplies, and attention over ``sequence`` tokens.
-
-        An embedding is looked up, not multiplied. Attention counts as if every token saw the whole sequence, as it does
-        in published utilisations (PaLM, arXiv 2204.02311, appendix B; Megatron-core).
-        """
-        return 2 * (self.parameters - self.embedding) + 4 * self.layers * self.hidden * sequence
-
-    def training(self, tokens: int, sequence: int) -> int:
-        """FLOP of training on ``tokens`` tokens: backward costs twice what forward does, so 6 a weight and token."""
-        return 3 * self.forward(sequence) * tokens
-
-
-def state_bytes(parameters: int, tensor: int = 1, pipeline: int = 1, data: int = 1) -> float:
-    """Bytes that weights, gradients and optimiser states take on each GPU; activations come on top.
-
-    Megatron-core with bfloat16 weights (2 bytes), 32-bit gradients (4), and Adam's 32-bit copy and two moments (12)
-    shared out over the data-parallel ranks by the distributed optimiser.
-
-    Args:
-        parameters: weights of the model.
-        tensor: GPUs that share each matrix.
-        pipeline: groups that share the layers.
-        data: replicas.
-    """
-    return parameters / (tensor * pipeline) * (6 + 12 / data)
-
-
 def downloads_folder() -> Path:
     """Where finished and unfinished downloads lie, as ``tapeout.sources.download`` has it.
 
@@ -118,40 +60,42 @@ class Estimates:
     settings: Settings
 
     @property
-    def base(self) -> Llama:
-        """The model before its vocabulary is extended."""
-        return Llama.of(self.settings.base, BASE_PIECES)
+    def extended_pieces(self) -> int:
+        """Vocabulary of the model that is adapted."""
+        return BASE_PIECES + self.settings.tokenizer.new_pieces
 
     @property
-    def extended(self) -> Llama:
-        """The model that is adapted."""
-        return Llama.of(self.settings.base, BASE_PIECES + self.settings.tokenizer.new_pieces)
+    def extended_parameters(self) -> int:
+        """Weights of the model that is adapted."""
+        return self.settings.base.architecture.parameter_count(self.extended_pieces)
 
     @property
     def base_gflop(self) -> int:
         """Training the base model, in 10^9 FLOP."""
-        job = self.settings.base
-        return _giga(self.base.training(job.steps * job.batch * job.sequence, job.sequence))
+        job, model = self.settings.base, self.settings.base.architecture
+        tokens = job.max_steps * job.global_batch_size * model.seq_length
+        return _giga(model.training_flop(BASE_PIECES, tokens, model.seq_length))
 
     def training_gflop(self, job: Training) -> int:
         """A training of the extended model, in 10^9 FLOP."""
-        tokens = job.steps * job.global_batch * job.seq_length
-        return _giga(self.extended.training(tokens, job.seq_length))
+        tokens = job.max_steps * job.global_batch_size * job.seq_length
+        return _giga(self.settings.base.architecture.training_flop(self.extended_pieces, tokens, job.seq_length))
 
     def evaluation_gflop(self, task: str) -> int:
         """Return the work of one task for one model, at most, in 10^9 FLOP: forward passes."""
-        context = self.settings.base.sequence
-        return _giga(self.extended.forward(context) * self.settings.evaluation.tokens(task, context))
+        model = self.settings.base.architecture
+        tokens = self.settings.evaluation.tokens(task, model.seq_length)
+        return _giga(model.forward_flop(self.extended_pieces, model.seq_length) * tokens)
 
     @property
     def base_bytes(self) -> int:
         """A checkpoint of the base model."""
-        return FLOAT * self.base.parameters
+        return FLOAT * self.settings.base.architecture.parameter_count(BASE_PIECES)
 
     @property
     def extended_bytes(self) -> int:
         """A checkpoint of the extended model."""
-        return FLOAT * self.extended.parameters
+        return FLOAT * self.extended_parameters
 
     def copying_seconds(self, start: int) -> int:
         """Reading and writing a checkpoint, and ``start`` seconds that do not depend on its size."""

@@ -56,16 +56,16 @@ TABLE: dict[str, Callable[[Estimates, Wildcards], Hints]] = {
     "tokenizer": lambda work, _: hints(15, 1_100_000),
     "base": lambda work, _: hints(5, work.base_bytes, gflop=work.base_gflop),
     "base_extended": lambda work, _: hints(
-        work.copying_seconds(10), work.extended_bytes, parameters=work.extended.parameters
+        work.copying_seconds(10), work.extended_bytes, parameters=work.extended_parameters
     ),
     "probe": lambda work, _: hints(20, 2_000),
     "nemo_base": lambda work, _: hints(
-        work.copying_seconds(20), work.extended_bytes, parameters=work.extended.parameters
+        work.copying_seconds(20), work.extended_bytes, parameters=work.extended_parameters
     ),
     "dapt": lambda work, _: hints(15, work.extended_bytes, gflop=work.training_gflop(work.settings.dapt)),
     "sft": lambda work, _: hints(15, work.extended_bytes, gflop=work.training_gflop(work.settings.sft)),
     "export_hf": lambda work, _: hints(
-        work.copying_seconds(15), work.extended_bytes, parameters=work.extended.parameters
+        work.copying_seconds(15), work.extended_bytes, parameters=work.extended_parameters
     ),
     "evaluate": lambda work, wildcards: hints(8, 100_000, gflop=work.evaluation_gflop(wildcards["task"])),
     "eval_report": lambda work, _: hints(5, 230_000),

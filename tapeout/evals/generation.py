@@ -7,7 +7,7 @@ import torch
 from transformers.cache_utils import Cache
 
 if TYPE_CHECKING:
-    from transformers import LlamaForCausalLM
+    from transformers import PreTrainedModel
 
 
 class PreallocatedCache(Cache):
@@ -59,7 +59,7 @@ class PreallocatedCache(Cache):
 
 @torch.inference_mode()
 def greedy(
-    network: "LlamaForCausalLM",
+    network: "PreTrainedModel",
     prompts: Sequence[Sequence[int]],
     end: int,
     pieces: int,
@@ -97,7 +97,7 @@ def greedy(
 
 
 def _continue(
-    network: "LlamaForCausalLM",
+    network: "PreTrainedModel",
     prompts: Sequence[Sequence[int]],
     answers: list[list[int]],
     batch: list[int],

@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 if TYPE_CHECKING:
-    from transformers import LlamaForCausalLM
+    from transformers import PreTrainedModel
 
 _HEAD_POSITIONS = 1024
 """Positions whose logits are computed at a time: 1,024 x 32,768 floats are 128 MiB."""
@@ -47,7 +47,7 @@ def split(sequence: int, ids: Sequence[int], context: int, overlap: float) -> It
 
 
 @torch.inference_mode()
-def nats(network: "LlamaForCausalLM", windows: Sequence[Window], sequences: int, batch_tokens: int) -> list[float]:
+def nats(network: "PreTrainedModel", windows: Sequence[Window], sequences: int, batch_tokens: int) -> list[float]:
     """Return the sum of negative natural log-likelihoods of the counted tokens of each sequence.
 
     Windows of similar length share a forward pass of at most ``batch_tokens`` tokens (but at least one window).

@@ -12,10 +12,11 @@ from tapeout.encoder.interface import Encoder
 from tapeout.encoder.load import load_encoder
 from tapeout.errors import TapeoutError
 from tapeout.evals.task import ModelFacts
-from tapeout.nemo.read import load_llama, tokenizer_path
+from tapeout.models.tokenizer_file import tokenizer_path
+from tapeout.nemo.checkpoint import load_model
 
 if TYPE_CHECKING:
-    from transformers import LlamaForCausalLM
+    from transformers import PreTrainedModel
 
 
 class VocabularyMismatch(TapeoutError):
@@ -33,7 +34,7 @@ class LoadedModel:
         facts: its size; ``facts.context`` is the maximum number of tokens of a sequence.
     """
 
-    network: "LlamaForCausalLM"
+    network: "PreTrainedModel"
     encoder: Encoder
     template: str
     facts: ModelFacts
@@ -52,7 +53,7 @@ def load(folder: Path, threads: int, template: str) -> LoadedModel:
     """
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
-    network = load_llama(folder).float().eval()
+    network = load_model(folder).float().eval()
     encoder = load_encoder(tokenizer_path(folder))
     if encoder.size > network.config.vocab_size:
         raise VocabularyMismatch(

@@ -1,1 +1,1 @@
-"""Model families and the tiny base model."""
+"""Model families, one package each, and the base model: its training and the extension of its vocabulary."""

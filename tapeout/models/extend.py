@@ -1,25 +1,24 @@
-"""A model with rows for the extended vocabulary."""
+"""Extension of a model by rows for the new pieces of its tokenizer."""
 
 from pathlib import Path
-from typing import Any
-
-from transformers import LlamaConfig, LlamaForCausalLM
+from typing import TYPE_CHECKING, Any
 
 from tapeout.config.base import BaseExtended
-from tapeout.models.llama.architecture import load
+from tapeout.models.huggingface import load_huggingface
 from tapeout.tokenizer.surgery import check_old_rows, mean_rows, parts_of_new_pieces, zero_rows
 
-EMBEDDING, OUTPUT = "model.embed_tokens.weight", "lm_head.weight"
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
-def extend_model(folder: Path, tokenizer: Path, job: BaseExtended) -> tuple[LlamaForCausalLM, dict[str, Any]]:
-    """Append a row for every new piece to the input embedding and the output layer.
+def extend_model(folder: Path, tokenizer: Path, job: BaseExtended) -> "tuple[PreTrainedModel, dict[str, Any]]":
+    """Append a row for every new piece to the input embedding and to the output layer.
 
     Input rows are the mean of the rows of the piece's parts. Output rows are zero by default, as in the ChipNeMo paper,
-    or the same mean (F19). Neither is free: a zero row has logit 0 everywhere, and a mean row is probable wherever its
-    parts are, which takes probability from them. Measured on the default base model, before any further training, zero
-    costs 1.0 % more bits per byte on general text and the mean 3.3 %; on domain text zero is better as well (3.80
-    against 3.86 bits per byte). A base model whose trained logits lie far below 0 would turn this round, so it is a
+    or the same mean. Neither is free: a zero row has logit 0 everywhere, and a mean row is probable wherever its parts
+    are, which takes probability from them. Measured on the default base model, before any further training, zero costs
+    1.0 % more bits per byte on general text and the mean 3.3 %; on domain text zero is better as well (3.80 against
+    3.86 bits per byte). For a base model whose trained logits lie far below 0 the mean would be better, so this is a
     parameter, and the choice is recorded.
 
     Args:
@@ -28,26 +27,24 @@ def extend_model(folder: Path, tokenizer: Path, job: BaseExtended) -> tuple[Llam
         job: the parameters.
 
     Returns:
-        the extended model and a report of what was done.
+        the extended model and the content of extension.json.
 
     Raises:
         SurgeryError: the tokenizer does not extend the model's own, or an old row changed.
     """
-    model = load(folder)
+    model = load_huggingface(folder)
     before = model.state_dict()
+    embedding = _name_of(model, model.get_input_embeddings().weight)
+    output = _name_of(model, model.get_output_embeddings().weight)
     parts = parts_of_new_pieces((folder / "tokenizer.model").read_bytes(), tokenizer.read_bytes())
-    make_output = mean_rows if job.output_init == "mean" else zero_rows
-    after = before | {
-        EMBEDDING: mean_rows(before[EMBEDDING], parts),
-        OUTPUT: make_output(before[OUTPUT], parts),
-    }
+    new_output_rows = mean_rows if job.output_init == "mean" else zero_rows
+    after = before | {embedding: mean_rows(before[embedding], parts), output: new_output_rows(before[output], parts)}
     check_old_rows(before, after)
-    rows = len(after[EMBEDDING])
-    config = LlamaConfig(**model.config.to_dict() | {"vocab_size": rows})
-    extended = LlamaForCausalLM(config)
+    rows = len(after[embedding])
+    extended = type(model)(type(model.config)(**model.config.to_dict() | {"vocab_size": rows}))
     extended.load_state_dict(after)
     return extended, {
-        "rows_before": len(before[EMBEDDING]),
+        "rows_before": len(before[embedding]),
         "rows_after": rows,
         "padded_rows": 0,
         "embedding_init": "mean",
@@ -55,3 +52,8 @@ def extend_model(folder: Path, tokenizer: Path, job: BaseExtended) -> tuple[Llam
         "parts_a_piece": sum(map(len, parts)) / max(1, len(parts)),
         "old_rows_unchanged": True,
     }
+
+
+def _name_of(model: "PreTrainedModel", weight: Any) -> str:
+    """Return the name of a parameter in the model's state dict."""
+    return next(name for name, parameter in model.named_parameters() if parameter is weight)

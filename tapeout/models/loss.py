@@ -1,43 +1,44 @@
-"""Cross-entropy over a large vocabulary, with its gradient made on the way."""
+"""Cross-entropy of the base model over a large vocabulary, which computes its gradient in the forward pass.
+
+``tapeout.nemo.loss`` has one of its own. That one returns the sum, because Megatron divides by the tokens of the whole
+batch, and takes the loss from the maximum's probability instead of the target's. The two round differently, so one
+function for both would change the bytes of the base model's training log or of the adapted models.
+"""
 
 from typing import Any
 
 import torch
 from torch import Tensor
 
-ROWS_AT_ONCE = 256
-SMALLEST = torch.finfo(torch.float32).tiny
+ROWS_PER_BLOCK = 256
+MIN_PROBABILITY = torch.finfo(torch.float32).tiny
 
 
 class LinearCrossEntropy(torch.autograd.Function):
-    """Mean cross-entropy of ``hidden @ weight.T + bias`` against ``targets``.
+    """Mean cross-entropy of ``hidden @ weight.T + bias`` against ``targets``, in nats per token.
 
-    With tens of thousands of classes the logits cost as much memory traffic as arithmetic. They are therefore made a
-    few hundred rows at a time, turned into probabilities and then into their own gradient in place, and multiplied
-    back at once: three matrix products, one softmax, and never more than one block of logits in memory.
+    With tens of thousands of classes the logits cost as much memory traffic as arithmetic. They are therefore computed
+    in blocks of rows, turned in place into probabilities and then into their own gradient, and multiplied back at once:
+    three matrix products, one softmax, and never more than one block of logits in memory.
 
-    ``tapeout.nemo.loss`` has one of its own: it returns the sum, because Megatron divides by the tokens of the whole
-    batch, and takes the loss from the peak's probability and not from the target's. The two round differently, so
-    that one for both would change the bits of one of the trainings.
-
-    Shapes: hidden [n, d], weight [v, d], bias [v] (constant), targets [n]. Returns a scalar, in nats a token.
+    Shapes: hidden [n, d], weight [v, d], bias [v] (constant), targets [n]; the result is a scalar.
     """
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
-        """The loss; both gradients are kept for ``backward``."""
+        """Compute the loss, and save both gradients for ``backward``."""
         count = len(targets)
         hidden_gradient = torch.empty_like(hidden)
         weight_gradient = torch.zeros_like(weight)
         loss = hidden.new_zeros(())
-        for start in range(0, count, ROWS_AT_ONCE):
-            rows = slice(start, start + ROWS_AT_ONCE)
-            wanted = targets[rows, None]
+        for start in range(0, count, ROWS_PER_BLOCK):
+            rows = slice(start, start + ROWS_PER_BLOCK)
+            target = targets[rows, None]
             gradient = torch.addmm(bias, hidden[rows], weight.T)
             torch.softmax(gradient, 1, out=gradient)
-            probability = gradient.gather(1, wanted)
-            loss -= probability.clamp_min(SMALLEST).log().sum()
-            gradient.scatter_(1, wanted, probability - 1)
+            probability = gradient.gather(1, target)
+            loss -= probability.clamp_min(MIN_PROBABILITY).log().sum()
+            gradient.scatter_(1, target, probability - 1)
             torch.mm(gradient, weight, out=hidden_gradient[rows])
             weight_gradient.addmm_(gradient.T, hidden[rows])
         ctx.save_for_backward(hidden_gradient.div_(count), weight_gradient.div_(count))
@@ -45,6 +46,6 @@ class LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        """Scale the kept gradients."""
+        """Scale the saved gradients."""
         hidden_gradient, weight_gradient = ctx.saved_tensors
         return hidden_gradient * gradients[0], weight_gradient * gradients[0], None, None

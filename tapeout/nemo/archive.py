@@ -1,7 +1,7 @@
-"""A checkpoint folder as one deterministic tar file, and back, fail-closed.
+"""A checkpoint folder as one deterministic tar file.
 
-NVIDIA's own ``.nemo`` files differ at every save (member order, times, random names: F83). Here the same
-tree gives the same bytes: members sorted, no times, no owners, fixed modes, nothing but regular files and folders.
+NVIDIA's own ``.nemo`` files differ at every save (order of members, times, random names). Here the same tree gives the
+same bytes: members are sorted, without times and owners, with fixed modes, and are regular files and folders only.
 """
 
 import tarfile
@@ -11,19 +11,19 @@ from tapeout.errors import TapeoutError
 
 
 class BadArchive(TapeoutError):
-    """A tar file that is damaged, or holds what a checkpoint never holds."""
+    """A tar file is damaged, or contains what a checkpoint never contains."""
 
 
 def pack(folder: Path, archive: Path) -> None:
     """Write the tree under ``folder`` to ``archive``, an uncompressed tar whose bytes depend on the tree only.
 
     Raises:
-        BadArchive: the folder holds a link or another special file, or no file at all.
+        BadArchive: the folder contains a link or another special file, or no file at all.
     """
     members = sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix())
-    strange = [path.name for path in members if path.is_symlink() or not (path.is_file() or path.is_dir())]
-    if strange or not any(path.is_file() for path in members):
-        what = f"{strange[0]} in {folder.name} is no regular file" if strange else f"{folder.name} holds no file"
+    special = [path.name for path in members if path.is_symlink() or not (path.is_file() or path.is_dir())]
+    if special or not any(path.is_file() for path in members):
+        what = f"{special[0]} in {folder.name} is no regular file" if special else f"{folder.name} contains no file"
         raise BadArchive(f"{what}.", "Pack a checkpoint folder made of plain files only.")
     with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar:
         for path in members:
@@ -38,10 +38,10 @@ def pack(folder: Path, archive: Path) -> None:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack ``archive`` into the new folder ``folder``; nothing is written unless every member is harmless.
+    """Unpack ``archive`` into the new folder ``folder``; write nothing unless every member is safe.
 
     Raises:
-        BadArchive: damaged, empty, or with a link, a device, a repeated name or a path that leaves the folder.
+        BadArchive: it is damaged or empty, or has a link, a device, a repeated name or a path out of the folder.
     """
     try:
         with tarfile.open(archive, "r:") as tar:
@@ -52,7 +52,7 @@ def unpack(archive: Path, folder: Path) -> None:
             for member in members:
                 safe = tarfile.data_filter(member, str(folder))
                 if safe is None or safe.name != member.name or not (member.isreg() or member.isdir()):
-                    raise BadArchive(f"{archive.name} holds {member.name!r}, no plain file.", "Do not trust this file.")
+                    raise BadArchive(f"{archive.name} contains {member.name!r}, which is no plain file.", "Do not trust this file.")
             folder.mkdir(parents=True)
             tar.extractall(folder, members=members, filter="data")
     except (tarfile.TarError, EOFError) as error:

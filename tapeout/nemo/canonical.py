@@ -1,9 +1,9 @@
-"""Make a NeMo-2 checkpoint folder a function of its content alone, so that two runs give the same bytes.
+"""Canonical form of a NeMo-2 checkpoint folder, in which two equal trainings have the same bytes.
 
-What a save leaves behind that is not content (measured on nemo_toolkit 2.4.1): in ``weights/.metadata`` a random
-``save_id``, the folder's own path, the whole save plan of the process that wrote it, and the order in which the writer
-processes happened to finish; paths of the log folder in the state of callbacks in ``weights/common.pt``; file modes.
-None of it is read when the checkpoint is loaded.
+A save also writes what is no content (measured on nemo_toolkit 2.4.1): in ``weights/.metadata`` a random ``save_id``,
+the folder's own path, the whole save plan of the process that wrote it, and the order in which the writer processes
+happened to finish; paths of the log folder in the state of callbacks in ``weights/common.pt``; file modes. None of it is
+read when the checkpoint is loaded.
 """
 
 import io
@@ -23,10 +23,10 @@ TEXT = (".json", ".yaml", ".yml", ".txt")
 
 
 class NotCanonical(TapeoutError):
-    """A checkpoint folder that names a place of the machine that wrote it, or lacks a part."""
+    """A checkpoint folder contains a path of the machine that wrote it, or lacks a part."""
 
 
-def canonicalise(checkpoint: Path, forbidden: list[Path]) -> None:
+def canonicalize(checkpoint: Path, forbidden: list[Path]) -> None:
     """Rewrite ``checkpoint`` (``context/`` and ``weights/``) in place in its canonical form.
 
     Args:
@@ -34,7 +34,7 @@ def canonicalise(checkpoint: Path, forbidden: list[Path]) -> None:
         forbidden: folders of this run (output, temporary folder, inputs) whose paths must not occur in any text file.
 
     Raises:
-        NotCanonical: a part is missing, or a text file still names a forbidden path.
+        NotCanonical: a part is missing, or a text file still contains a forbidden path.
     """
     for part in ("context/io.json", "weights/.metadata", "weights/common.pt"):
         if not (checkpoint / part).is_file():
@@ -50,13 +50,13 @@ def canonicalise(checkpoint: Path, forbidden: list[Path]) -> None:
 
 
 def _rewrite_metadata(path: Path) -> None:
-    """Give the distributed checkpoint's index a fixed id and order, and drop its place of birth and its writer's plans.
+    """Give the index of the distributed checkpoint a fixed id and order, without its path and its writer's plans.
 
-    Pickled without a memo, so that the bytes depend on values alone and not on which of them are one object.
+    It is pickled without a memo, so that the bytes depend on values alone and not on which of them are one object.
     """
     metadata = pickle.loads(path.read_bytes())
     metadata.state_dict_metadata = dict(sorted(metadata.state_dict_metadata.items()))
-    metadata.storage_data = dict(sorted(metadata.storage_data.items(), key=_place))
+    metadata.storage_data = dict(sorted(metadata.storage_data.items(), key=_sort_key))
     metadata.storage_meta = StorageMeta(checkpoint_id=None, save_id=SAVE_ID, load_id=None)
     metadata.all_local_plans = None
     written = io.BytesIO()
@@ -66,13 +66,13 @@ def _rewrite_metadata(path: Path) -> None:
     path.write_bytes(written.getvalue())
 
 
-def _place(entry: tuple[MetadataIndex, Any]) -> tuple[str, tuple[int, ...]]:
-    """What an entry of the index is sorted by: its tensor, then its offset in the tensor."""
+def _sort_key(entry: tuple[MetadataIndex, Any]) -> tuple[str, tuple[int, ...]]:
+    """Return the name of the tensor that an entry of the index belongs to, and the offset in that tensor."""
     return entry[0].fqn, tuple(entry[0].offset or ())
 
 
 def _rewrite_common(path: Path) -> None:
-    """Empty the callbacks' state (paths of log folders); epoch and step of the training loop stay."""
+    """Remove the state of the callbacks, which has paths of log folders; epoch and step of the training loop stay."""
     common: dict[str, Any] = torch.load(path, weights_only=False)
     common["callbacks"] = {}
     torch.save(common, path)
@@ -83,5 +83,6 @@ def _refuse_paths(path: Path, forbidden: list[Path]) -> None:
     for folder in forbidden:
         if str(folder) in text:
             raise NotCanonical(
-                f"{path.name} of the checkpoint names {folder}.", "Report it: a save must not keep paths."
+                f"{path.name} of the checkpoint contains the path {folder}.",
+                "Report it: a checkpoint must not depend on the folder in which it was written.",
             )

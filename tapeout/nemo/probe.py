@@ -1,7 +1,7 @@
-"""Which versions are there when a program imports them, and whether they are the expected ones (F2, F8).
+"""Check that the packages that programs import have the expected versions.
 
-Runs in whatever image is configured, before anything else of the project does. So it needs the standard library alone,
-and no recent Python: what is too old or missing is to be named, not to end in a traceback.
+Runs in whatever image is configured, before anything else of the project. It therefore needs only the standard library
+and no recent Python: a package that is too old or missing must be named, not end in a traceback.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from tapeout.errors import TapeoutError
 
-OLDEST_PYTHON = (3, 11)
+MIN_PYTHON = (3, 11)
 
 
 def _torch() -> Any:
@@ -94,42 +94,42 @@ MODULES = {
     "pyyaml": _yaml,
     "typer": _typer,
 }
-"""What the programs import, by the package that brings it; plain imports, so that the step's code can be followed. Of
-NeMo the top alone: the whole wants a GPU in a GPU image, and what it stands on is asked by itself."""
+"""Imports of the programs, by the package that provides them; plain statements, because a step's code is traced. Of NeMo
+only the top package: the rest needs a GPU in a GPU image, and its dependencies are listed here themselves."""
 
 
 class WrongPackages(TapeoutError):
-    """The environment holds other versions than the configuration expects."""
+    """The environment has other versions than the configuration expects."""
 
 
 def probe(expected: dict[str, str]) -> dict[str, Any]:
-    """Import everything and say which versions were found; nothing of the machine.
+    """Import everything and return the versions, without anything specific to the machine.
 
     Args:
-        expected: versions by package; one without a local part (``+cpu``) stands for all builds of it.
+        expected: versions by package; one without a local part (``+cpu``) matches all builds.
 
     Raises:
-        WrongPackages: naming everything that is missing, too old or another version.
+        WrongPackages: names everything that is missing, too old or another version.
     """
-    faults = []
-    if sys.version_info < OLDEST_PYTHON:
-        faults.append(f"Python is {platform.python_version()}, too old for the programs (3.11)")
+    problems = []
+    if sys.version_info < MIN_PYTHON:
+        problems.append(f"Python is {platform.python_version()}, too old for the programs (3.11)")
     packages = {}
     for name, module in MODULES.items():
         try:
             imported = getattr(module(), "__version__", None)
         except (ImportError, OSError, RuntimeError, AttributeError) as error:
-            faults.append(f"{name} cannot be imported ({type(error).__name__}: {error})")
+            problems.append(f"{name} cannot be imported ({type(error).__name__}: {error})")
             continue
         packages[name] = {"imported": imported, "installed": _installed(name)}
     for name in sorted(set(expected) - set(MODULES)):
         packages[name] = {"imported": None, "installed": _installed(name)}
     for name, version in sorted(expected.items()):
-        found = packages.get(name, {})
-        faults += _compared(name, version, found.get("imported") or found.get("installed")) if name in packages else []
-    if faults:
+        if name in packages:
+            problems += _compare(name, version, packages[name]["imported"] or packages[name]["installed"])
+    if problems:
         raise WrongPackages(
-            f"The environment is not the expected one: {'; '.join(faults)}.",
+            f"The environment is not the expected one: {'; '.join(problems)}.",
             "Correct container.packages or container.image in the config file; without a container: make environments.",
         )
     return {"python": platform.python_version(), "packages": packages, "torch": _build(sys.modules["torch"])}
@@ -142,14 +142,14 @@ def _installed(name: str) -> str | None:
         return None
 
 
-def _compared(name: str, expected: str, found: str | None) -> list[str]:
-    if found is None:
-        return [f"{name} is not there, {expected} is expected"]
-    same = found == expected or ("+" not in expected and found.partition("+")[0] == expected)
-    return [] if same else [f"{name} is {found}, {expected} is expected"]
+def _compare(name: str, expected: str, actual: str | None) -> list[str]:
+    if actual is None:
+        return [f"{name} is not installed, {expected} is expected"]
+    same = actual == expected or ("+" not in expected and actual.partition("+")[0] == expected)
+    return [] if same else [f"{name} is {actual}, {expected} is expected"]
 
 
 def _build(torch: Any) -> dict[str, Any]:
-    """What torch was built from and with; a build for the CPU has neither CUDA nor NCCL."""
+    """Return the commit, CUDA and NCCL versions of a build of torch; a build for the CPU has neither of the latter."""
     nccl = torch.cuda.nccl.version() if hasattr(torch._C, "_nccl_version") else None
     return {"commit": torch.version.git_version, "cuda": torch.version.cuda, "nccl": nccl}

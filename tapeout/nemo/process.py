@@ -1,4 +1,4 @@
-"""What this process must be before NeMo starts in it: alone, repeatable, and in nobody's way."""
+"""Prepare a process for NeMo: deterministic and isolated from other jobs on the machine."""
 
 import ctypes
 import os
@@ -6,31 +6,31 @@ import tempfile
 
 import torch
 
-REPEATABLE_ON_GPU = {
+DETERMINISTIC_ON_GPU = {
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
     "NCCL_ALGO": "Ring",
     "CUDA_DEVICE_MAX_CONNECTIONS": "1",
 }
-"""What a GPU needs, beside PyTorch's and Megatron's own switches, to make the same bytes again."""
+"""Variables that make results on a GPU deterministic, with PyTorch's and Megatron's own switches."""
 
 
 def prepare(threads: int, gpu: bool = False) -> None:
-    """Install the shim and fix everything outside the configuration that could change a result or hang a job.
+    """Install the shim and set everything outside the configuration that could change a result or hang a job.
 
     Inside a Slurm job Lightning would take ranks and ports from Slurm's variables although they are not its own; NeMo
     would stage every tokenizer in one folder of the machine, where two imports at once overwrite each other.
 
     Args:
-        threads: of the arithmetic on the CPU.
-        gpu: whether this process computes on a GPU. Otherwise it sees none: a GPU must not change its bytes.
+        threads: number of threads of the arithmetic on the CPU.
+        gpu: whether this process computes on a GPU. Otherwise it sees none: results on the CPU must not depend on one.
     """
     for name in [name for name in os.environ if name.startswith("SLURM_")]:
         del os.environ[name]
-    os.environ |= REPEATABLE_ON_GPU if gpu else {"CUDA_VISIBLE_DEVICES": ""}
-    os.environ["OMP_NUM_THREADS"] = str(threads)  # else Lightning takes as many threads as the machine has
+    os.environ |= DETERMINISTIC_ON_GPU if gpu else {"CUDA_VISIBLE_DEVICES": ""}
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # otherwise Lightning takes as many threads as the machine has
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ["HF_HUB_OFFLINE"] = "1"
-    _keep_freed_memory()
+    _reuse_freed_memory()
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False
@@ -40,8 +40,8 @@ def prepare(threads: int, gpu: bool = False) -> None:
     _stage_tokenizers_privately()
 
 
-def _keep_freed_memory() -> None:
-    """Let glibc reuse freed tensors instead of clearing new pages: measured once, 10-20 % of a step."""
+def _reuse_freed_memory() -> None:
+    """Let glibc reuse the memory of freed tensors instead of clearing new pages: saves 10 to 20 % of a step."""
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt"):
         trim_threshold, mmap_threshold = -1, -3

@@ -1,8 +1,8 @@
-"""Let nemo_toolkit 2.4.1 and megatron-core 0.13.1 run on a machine without a GPU, Transformer Engine, Apex or modelopt.
+"""Patches that let nemo_toolkit 2.4.1 and megatron-core 0.13.1 run without a GPU, Transformer Engine, Apex or modelopt.
 
-Both packages call CUDA by name in a few places that have nothing to do with the mathematics. Each function below mends
-one such place and says why. ``install()`` must run before ``nemo`` is imported; with a GPU only those are applied that
-concern optional packages. Tested against the exact versions of the environment's lock.
+Both packages call CUDA by name in a few places that have nothing to do with the mathematics. Each function below patches
+one such place and says why. ``install()`` must run before ``nemo`` is imported; with a GPU it applies only the patches
+that concern optional packages. Tested with the exact versions of the environment's lock.
 """
 
 import functools
@@ -20,11 +20,11 @@ FUSED_NORMS = {
     "decoder.layers.*.self_attention.linear_qkv.layer_norm_weight": "decoder.layers.*.input_layernorm.weight",
     "decoder.layers.*.mlp.linear_fc1.layer_norm_weight": "decoder.layers.*.pre_mlp_layernorm.weight",
 }
-"""Names of Transformer Engine's fused layer norms, and of the same weights in Megatron's local layers."""
+"""Names of Transformer Engine's fused layer norms, with the names of the same weights in Megatron's local layers."""
 
 
 def install(gpu: bool) -> None:
-    """Apply every patch that this machine needs, with a GPU or without; calling it twice is harmless."""
+    """Apply every patch that a machine with or without a GPU needs; a second call does nothing."""
     if INSTALLED:
         return
     INSTALLED.append(True)
@@ -44,7 +44,7 @@ def install(gpu: bool) -> None:
 
 
 def stub_modelopt() -> None:
-    """NeMo reads one constant of NVIDIA's optional modelopt when it is imported, without asking whether it is there."""
+    """Provide the constant of NVIDIA's optional modelopt that NeMo reads on import without a check."""
     if importlib.util.find_spec("modelopt") is not None:
         return
     for name in ("modelopt", "modelopt.torch", "modelopt.torch.speculative"):
@@ -55,21 +55,21 @@ def stub_modelopt() -> None:
 
 
 def leave_functions_uncompiled() -> None:
-    """Megatron compiles a few element-wise functions; on a CPU that needs a C++ compiler and costs more than it saves.
+    """Make ``torch.compile`` return the function unchanged.
 
-    On a GPU the compiled kernels would depend on the compiler of the machine. So ``torch.compile`` gives back what it
-    is given.
+    Megatron compiles a few element-wise functions. On a CPU that needs a C++ compiler and costs more than it saves; on
+    a GPU the compiled kernels would depend on the compiler of the machine.
     """
 
-    def as_it_is(function: Any = None, **_: Any) -> Any:
-        return as_it_is if function is None else function
+    def unchanged(function: Any = None, **_: Any) -> Any:
+        return unchanged if function is None else function
 
     compiler: Any = torch
-    compiler.compile = as_it_is
+    compiler.compile = unchanged
 
 
 def answer_cuda_queries() -> None:
-    """Megatron asks CUDA for the current device, its memory and its random state; the CPU answers instead."""
+    """Answer for the CPU when Megatron asks CUDA for the current device, its memory and its random state."""
     cuda: Any = torch.cuda
     cuda.current_device = lambda: torch.device("cpu")
     cuda.get_rng_state = lambda *_, **__: torch.get_rng_state()
@@ -80,39 +80,39 @@ def answer_cuda_queries() -> None:
 
 
 def keep_tensors_on_cpu() -> None:
-    """Where a tensor is made on or moved to ``"cuda"`` by name, it is made on or stays on the CPU."""
+    """Create tensors on the CPU, or leave them there, where ``"cuda"`` is named."""
     import torch._dynamo  # builds its table of torch functions, which must see the originals
 
     for kind in (torch.Tensor, torch.nn.Module):
         setattr(kind, "cuda", lambda self, *_, **__: self)  # noqa: B010
     for name in ("tensor", "zeros", "ones", "empty", "full", "arange"):
-        setattr(torch, name, _made_on_cpu(getattr(torch, name)))
+        setattr(torch, name, _on_cpu(getattr(torch, name)))
 
 
-def _made_on_cpu(factory: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+def _on_cpu(factory: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
     @functools.wraps(factory)
-    def made(*args: Any, **kwargs: Any) -> torch.Tensor:
+    def create(*args: Any, **kwargs: Any) -> torch.Tensor:
         if str(kwargs.get("device")).startswith("cuda"):
             kwargs["device"] = "cpu"
         return factory(*args, **kwargs)
 
-    return made
+    return create
 
 
 def name_float_tensors_as_on_cuda() -> None:
-    """Megatron's optimizer sorts parameters by ``tensor.type()`` and knows only the names of CUDA types."""
+    """Name CPU types as CUDA types: Megatron's optimizer sorts parameters by ``tensor.type()`` and knows only these."""
     tensor: Any = torch.Tensor
     original = tensor.type
 
     def type_(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        answer = original(self, *args, **kwargs)
-        return answer.replace("torch.", "torch.cuda.", 1) if isinstance(answer, str) else answer
+        result = original(self, *args, **kwargs)
+        return result.replace("torch.", "torch.cuda.", 1) if isinstance(result, str) else result
 
     tensor.type = type_
 
 
 def switch_off_fusions() -> None:
-    """Kernels that Transformer Engine or Apex would bring are off; the saved context keeps the caller's arguments."""
+    """Switch off the kernels of Transformer Engine and Apex; the saved context still records the caller's arguments."""
     from megatron.core.transformer.transformer_config import TransformerConfig
 
     original = TransformerConfig.__post_init__
@@ -126,7 +126,7 @@ def switch_off_fusions() -> None:
 
 
 def use_plain_rng_tracker() -> None:
-    """Megatron's training tracker of random states is made of CUDA generators; its inference tracker is not."""
+    """Use Megatron's inference tracker of random states; its training tracker consists of CUDA generators."""
     from megatron.core.tensor_parallel import random
 
     initialize = random.initialize_rng_tracker
@@ -137,14 +137,14 @@ def use_plain_rng_tracker() -> None:
 
 
 def use_one_pass_adam() -> None:
-    """Without Apex Megatron takes PyTorch's AdamW in its slow form; the fused one reads the memory once a step."""
+    """Use PyTorch's fused AdamW, which reads memory once per step; without Apex Megatron takes the slow one."""
     from megatron.core import optimizer
 
     optimizer.Adam = functools.partial(torch.optim.AdamW, fused=True)
 
 
 def rename_fused_norms() -> None:
-    """NeMo's Hugging Face importer and exporter name the fused layer norms only; without this they skip the norms."""
+    """Give NeMo's importer and exporter the local layers' names of the norms, which they would skip otherwise."""
     from nemo.lightning import io
 
     original = io.apply_transforms
@@ -157,14 +157,14 @@ def rename_fused_norms() -> None:
 
 
 def accept_cpu_checkpoints() -> None:
-    """After loading, NeMo moves stray tensors to the GPU and asserts that there is one."""
+    """Skip a check: after loading, NeMo moves some tensors to the GPU and asserts that there is one."""
     from nemo.lightning.io import pl
 
     pl._fix_tensors_device = lambda checkpoint: checkpoint
 
 
 def skip_modelopt_state() -> None:
-    """``export_ckpt`` asks modelopt whether the model was quantized; without modelopt it never was."""
+    """Tell ``export_ckpt``, which asks modelopt, that the model is not quantized."""
     from nemo.collections.llm.modelopt.quantization import quantizer
 
     manager = types.SimpleNamespace(is_converted=lambda *_, **__: False)

@@ -59,7 +59,9 @@ def test_trainings_get_whole_nodes_and_never_pieces(tmp_path: Path) -> None:
     found = site(
         tmp_path, "slurm: {account: lab, gpu: {model: h100, gpus_per_node: 8, qos: long, extra: --exclude=n7}}"
     )
-    two = Training(global_batch=16, micro_batch=1, layout={"nodes": 2, "processes": 8, "accelerator": "gpu"})
+    two = Training(
+        global_batch_size=16, micro_batch_size=1, layout={"num_nodes": 2, "devices": 8, "accelerator": "gpu"}
+    )
     asked = found.gpu_nodes(two)
     assert (asked["gres"], asked["nodes"], asked["device"]) == ("gpu:h100:8", 2, "gpu")
     assert (asked["slurm_account"], asked["qos"], asked["runtime"]) == ("lab", "long", 240)
@@ -68,7 +70,7 @@ def test_trainings_get_whole_nodes_and_never_pieces(tmp_path: Path) -> None:
 
 
 def test_a_layout_that_no_node_can_hold_is_refused() -> None:
-    many = Training(global_batch=16, micro_batch=1, layout={"processes": 16, "accelerator": "gpu"})
+    many = Training(global_batch_size=16, micro_batch_size=1, layout={"devices": 16, "accelerator": "gpu"})
     with pytest.raises(InvalidConfig, match="16 GPUs"):
         Site().gpu_nodes(many)
 

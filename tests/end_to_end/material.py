@@ -65,7 +65,7 @@ def tokenizer(text: str) -> bytes:
 
 def config(folder: Path) -> dict:
     """A configuration in which every step takes seconds."""
-    short = {"steps": 12, "warm_up": 2, "seq_length": 256, "global_batch": 4, "micro_batch": 4}
+    short = {"max_steps": 12, "warmup_steps": 2, "seq_length": 256, "global_batch_size": 4, "micro_batch_size": 4}
     return {
         "sources": str(folder / "sources.yaml"),
         "corpus": {
@@ -89,16 +89,12 @@ def config(folder: Path) -> dict:
             "max_general_change": 0.2,
         },
         "base": {
-            "hidden": 32,
-            "layers": 2,
-            "heads": 4,
-            "key_value_heads": 2,
-            "feed_forward": 64,
-            "steps": 20,
-            "warm_up": 4,
+            "architecture": {"hidden_size": 32, "num_layers": 2, "ffn_hidden_size": 64},
+            "max_steps": 20,
+            "warmup_steps": 4,
         },
         "dapt": short,
-        "sft": {**short, "validate_every": 6},
+        "sft": {**short, "val_check_interval": 6},
         "evaluation": {
             "tasks": {
                 "bits_per_byte": {"max_bytes": 6000},

@@ -17,8 +17,8 @@ from tests.slurm.processes import processes_of, wait_until
 pytestmark = pytest.mark.slurm
 
 LAYOUT = """\
-dapt: {steps: 300, micro_batch: 2, layout: {nodes: 2, processes: 1}, threads: 1}
-sft: {micro_batch: 2, layout: {nodes: 2, processes: 1}, threads: 1}
+dapt: {max_steps: 300, micro_batch_size: 2, layout: {num_nodes: 2, devices: 1}, threads: 1}
+sft: {micro_batch_size: 2, layout: {num_nodes: 2, devices: 1}, threads: 1}
 """
 CONFIG = ["--configfile", "tiny/config.yaml", "two_nodes.yaml"]
 

@@ -22,7 +22,7 @@ def fault() -> list[str]:
     return (path.read_text().split() if path.exists() else []) or [""]
 
 
-nodes = params["layout"]["nodes"]
+nodes = params["layout"]["num_nodes"]
 if nodes > 1 and "TAPEOUT_NODES" in os.environ:
     Path("nodes").mkdir(exist_ok=True)
     Path("nodes", os.environ["SLURMD_NODENAME"]).write_text(os.environ.get("CUDA_VISIBLE_DEVICES", ""))

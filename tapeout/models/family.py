@@ -1,0 +1,129 @@
+"""Interface of a model family, and the choice of the family that a configuration or a model folder names.
+
+A family is a package ``tapeout/models/<family>/`` whose ``__init__.py`` provides the members of ``Family``, or a module
+outside of this package that the configuration names by its dotted name (``base.family: my_team.models.gemma``). All
+that depends on an architecture is there: its dimensions and their costs, the tensor names of Hugging Face and of
+Megatron, special pieces and the chat template. docs/extending.md shows how to add one.
+
+The module itself must import without torch, because the configuration is checked in an environment that has none.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from tapeout import plugins
+from tapeout.config.base import SEAM, Architecture, families
+from tapeout.errors import TapeoutError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PretrainedConfig, PreTrainedModel
+
+NEMO_CONTEXT = "context/io.json"
+"""File of a NeMo-2 checkpoint that records the objects that the checkpoint was made with, and their arguments."""
+
+
+class UnknownFamily(TapeoutError):
+    """No model family that may be loaded here describes a model folder."""
+
+
+class Family(Protocol):
+    """What the project needs to know about a family of models; a module provides it."""
+
+    MODEL_TYPE: str
+    """``model_type`` in the config.json of a Hugging Face folder."""
+
+    NEMO_CONFIG: str
+    """Class of the model's configuration in the context of a NeMo-2 checkpoint."""
+
+    SPECIAL_PIECES: Mapping[str, str]
+    """Text of the special pieces, by Hugging Face's names for their roles, e.g. ``bos_token``."""
+
+    @property
+    def Architecture(self) -> type[Architecture]:  # noqa: N802
+        """Dimensions of a model, with their parameter count, FLOP and memory; a part of the configuration."""
+
+    def huggingface_config(self, architecture: Any, vocabulary: int, bos: int, eos: int) -> "PretrainedConfig":
+        """Return the Hugging Face configuration of a new model in 32-bit floats.
+
+        Args:
+            architecture: an instance of ``Architecture``.
+            vocabulary: rows of the embedding.
+            bos: id of the piece that begins a text.
+            eos: id of the piece that ends a text.
+        """
+
+    def model_class(self) -> "type[PreTrainedModel]":
+        """Return the Hugging Face class of a causal language model, with separate input and output rows."""
+
+    def tokenizer_config(self) -> dict[str, Any]:
+        """Return the content of tokenizer_config.json that gives Hugging Face the ids of SentencePiece itself."""
+
+    def chat_template(self, before: str, between: str) -> str:
+        """Return the Jinja chat template of a prompt: ``before``, the user's message, ``between``, the answer."""
+
+    def nemo_model(self) -> Any:
+        """Return an empty NeMo-2 model, which selects NeMo's importer."""
+
+    def nemo_exporter(self, checkpoint: Path) -> Any:
+        """Return NeMo's exporter of a checkpoint, which loads NeMo's own model."""
+
+    def config_from_nemo(self, arguments: Mapping[str, Any], bos: int, eos: int) -> "PretrainedConfig":
+        """Return the Hugging Face configuration of a NeMo-2 checkpoint.
+
+        Args:
+            arguments: what ``NEMO_CONFIG`` was constructed with.
+            bos: id of the piece that begins a text.
+            eos: id of the piece that ends a text.
+        """
+
+    def weights_from_megatron(self, tensors: Mapping[str, "Tensor"], config: Any) -> "dict[str, Tensor]":
+        """Return a Hugging Face state dict.
+
+        Args:
+            tensors: by Megatron's names; those of layers are stacked along the first dimension.
+            config: the Hugging Face configuration.
+
+        Raises:
+            KeyError: a tensor has a name that the family does not know.
+        """
+
+
+def load_family(name: str) -> Family:
+    """Return the family ``name``: a package of ``tapeout.models``, or a dotted module name.
+
+    Raises:
+        UnknownPlugin: there is no such module.
+        UndeclaredPlugin: a step runs, and its rule does not declare the module.
+    """
+    return cast(Family, plugins.load(SEAM, name))
+
+
+def family_of(folder: Path) -> Family:
+    """Return the family of a model folder, by its config.json or by the context of a NeMo-2 checkpoint.
+
+    Chooses among the families that the running step declares, or, outside of a step, among those of ``tapeout.models``.
+
+    Raises:
+        UnknownFamily: the folder is no model folder, or none of these families describes it.
+    """
+    if (folder / "config.json").is_file():
+        member, names = "MODEL_TYPE", {json.loads((folder / "config.json").read_bytes()).get("model_type")}
+    elif (folder / NEMO_CONTEXT).is_file():
+        objects = json.loads((folder / NEMO_CONTEXT).read_bytes()).get("objects", {})
+        member, names = "NEMO_CONFIG", {value.get("type", {}).get("name") for value in objects.values()}
+    else:
+        raise UnknownFamily(
+            f"{folder} is no model folder.", "Give a Hugging Face folder or a NeMo-2 checkpoint folder."
+        )
+    declared = plugins.declared()
+    for name in families() if declared is None else declared:
+        family = load_family(name)
+        if getattr(family, member, None) in names:
+            return family
+    raise UnknownFamily(
+        f"No model family has the {member} of {folder}: {', '.join(sorted(filter(None, names)))}.",
+        "Name the model's family in base.family; docs/extending.md says how to add one.",
+    )

@@ -1,0 +1,71 @@
+"""Model folders in Hugging Face layout: create, save and load a model, and find its tokenizer."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from tapeout.config.base import Base
+from tapeout.errors import TapeoutError
+from tapeout.models.family import Family, family_of, load_family
+from tapeout.tokenizer.sentencepiece_model import processor
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+class NoTokenizer(TapeoutError):
+    """A model folder has no tokenizer."""
+
+
+def tokenizer_path(folder: Path) -> Path:
+    """Return the path of the SentencePiece model in a Hugging Face folder or a NeMo-2 checkpoint folder.
+
+    Raises:
+        NoTokenizer: there is none.
+    """
+    for name in ("tokenizer.model", "context/nemo_tokenizer/tokenizer.model"):
+        if (folder / name).is_file():
+            return folder / name
+    raise NoTokenizer(f"There is no tokenizer.model in {folder}.", "Give a model folder that one of the rules wrote.")
+
+
+def new_model(job: Base, tokenizer: Path) -> "PreTrainedModel":
+    """Return a model of the family ``job.family`` with initial weights drawn from the seed.
+
+    Args:
+        job: family, architecture and seed.
+        tokenizer: SentencePiece model, which has as many pieces as the model gets rows.
+    """
+    pieces = processor(tokenizer.read_bytes())
+    family = load_family(job.family)
+    torch.manual_seed(job.seed)
+    config = family.huggingface_config(job.architecture, pieces.get_piece_size(), pieces.bos_id(), pieces.eos_id())
+    return family.model_class()(config)
+
+
+def save_model(model: "PreTrainedModel", family: Family, tokenizer: Path, output: Path) -> None:
+    """Write model and tokenizer into the new folder ``output``; the same model gives the same bytes."""
+    model.config._name_or_path = ""
+    model.save_pretrained(output, safe_serialization=True)
+    shutil.copyfile(tokenizer, output / "tokenizer.model")
+    settings = {
+        **family.tokenizer_config(),
+        "model_max_length": model.config.max_position_embeddings,
+        "sp_model_kwargs": {},
+    }
+    (output / "model.safetensors").chmod(0o644)
+    (output / "tokenizer_config.json").write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
+
+
+def load_huggingface(folder: Path) -> "PreTrainedModel":
+    """Return the model in a Hugging Face folder, in 32-bit floats and in evaluation mode.
+
+    Raises:
+        UnknownFamily: its config.json names no family that may be loaded here.
+    """
+    kind = family_of(folder).model_class()
+    model: PreTrainedModel = kind.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True)
+    return model.eval()

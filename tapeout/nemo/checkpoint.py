@@ -1,0 +1,78 @@
+"""Read NeMo-2 checkpoint folders without NeMo, in a second or two.
+
+The weights are a plain PyTorch distributed checkpoint; only names and layouts differ from those of Hugging Face, and the
+model family knows both. Tests compare every bit with NeMo's own exporter.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.distributed.checkpoint import FileSystemReader, load
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+
+from tapeout.errors import TapeoutError
+from tapeout.models.family import NEMO_CONTEXT, family_of
+from tapeout.models.huggingface import load_huggingface, tokenizer_path
+from tapeout.tokenizer.sentencepiece_model import processor
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+
+class UnreadableModel(TapeoutError):
+    """The weights of a checkpoint do not fit its configuration."""
+
+
+def load_model(folder: Path) -> "PreTrainedModel":
+    """Return the model in a Hugging Face folder or a NeMo-2 checkpoint folder, in 32-bit floats, in evaluation mode.
+
+    The family follows from config.json or from the checkpoint's context.
+
+    Raises:
+        UnknownFamily: the folder is neither, or is of a family that may not be loaded here.
+        UnreadableModel: its tensors do not fit its configuration.
+    """
+    if (folder / "config.json").is_file():
+        return load_huggingface(folder)
+    family = family_of(folder)
+    config = checkpoint_config(folder)
+    model = family.model_class()(config)
+    try:
+        model.load_state_dict(family.weights_from_megatron(checkpoint_tensors(folder), config))
+    except (KeyError, RuntimeError) as error:
+        raise UnreadableModel(
+            f"The weights in {folder} do not fit its configuration: {error}.", "Build it again."
+        ) from error
+    return model.eval()
+
+
+def checkpoint_tensors(folder: Path) -> dict[str, torch.Tensor]:
+    """Return all tensors of a NeMo-2 checkpoint by Megatron's names, without the prefix ``module.``."""
+    reader = FileSystemReader(folder / "weights")
+    tensors = {
+        name: torch.empty(entry.size, dtype=entry.properties.dtype)
+        for name, entry in sorted(reader.read_metadata().state_dict_metadata.items())
+        if isinstance(entry, TensorStorageMetadata) and name.startswith("module.")
+    }
+    load(tensors, storage_reader=reader, no_dist=True)
+    return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+
+
+def checkpoint_config(folder: Path) -> "PretrainedConfig":
+    """Return the Hugging Face configuration of a NeMo-2 checkpoint, from its context and its tokenizer."""
+    family = family_of(folder)
+    objects = json.loads((folder / NEMO_CONTEXT).read_bytes())["objects"].values()
+    recorded = next(value for value in objects if value.get("type", {}).get("name") == family.NEMO_CONFIG)
+    # an item is [accessor, value]; the accessor reads "Attr(name='hidden_size')"
+    arguments: dict[str, Any] = {
+        accessor.split("'")[1]: value["value"] for accessor, value in recorded["items"] if value.get("type") == "leaf"
+    }
+    pieces = processor(tokenizer_path(folder).read_bytes())
+    return family.config_from_nemo(arguments, pieces.bos_id(), pieces.eos_id())
+
+
+def checkpoint_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """Return the weights of a NeMo-2 checkpoint as a Hugging Face state dict."""
+    return family_of(folder).weights_from_megatron(checkpoint_tensors(folder), checkpoint_config(folder))
