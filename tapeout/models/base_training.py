@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from tapeout.config.base import Base
 from tapeout.data.encode.packing import windows
+from tapeout.encoder.load import load_encoder
 from tapeout.errors import TapeoutError
 from tapeout.models.loss import LinearCrossEntropy
 from tapeout.progress import report
-from tapeout.tokenizer.sentencepiece_model import processor
 from tapeout.tokenizer.texts import read_texts
 
 if TYPE_CHECKING:
@@ -35,17 +35,14 @@ def make_deterministic(threads: int) -> None:
 
 
 def read_documents(corpus: Path, tokenizer: Path) -> list[list[int]]:
-    """Return the token ids of all documents, each as [bos] + pieces + [eos].
-
-    Encodes with SentencePiece itself, because Hugging Face's fast tokenizer splits some texts differently.
+    """Return the token ids of all documents, each between the ids that begin and end a text.
 
     Raises:
         MalformedRow: a line of the corpus is no JSON object with a text.
         EmptyCorpus: the corpus has no text.
     """
-    model = processor(tokenizer.read_bytes())
-    texts = read_texts(corpus)
-    return [[model.bos_id(), *ids, model.eos_id()] for ids in model.encode(texts, out_type=int)]
+    encoder = load_encoder(tokenizer)
+    return [[*encoder.bos_ids, *ids, encoder.eos] for ids in encoder.encode_batch(read_texts(corpus))]
 
 
 def pack(documents: list[list[int]], seq_length: int, generator: torch.Generator) -> Tensor:

@@ -42,16 +42,16 @@ class Family(Protocol):
     """Text of the special pieces, by Hugging Face's names for their roles, e.g. ``bos_token``."""
 
     @property
-    def Architecture(self) -> type[Architecture]:  # noqa: N802
+    def Architecture(self) -> type[Architecture]:
         """Dimensions of a model, with their parameter count, FLOP and memory; a part of the configuration."""
 
-    def huggingface_config(self, architecture: Any, vocabulary: int, bos: int, eos: int) -> "PretrainedConfig":
+    def huggingface_config(self, architecture: Any, vocabulary: int, bos: int | None, eos: int) -> "PretrainedConfig":
         """Return the Hugging Face configuration of a new model in 32-bit floats.
 
         Args:
             architecture: an instance of ``Architecture``.
             vocabulary: rows of the embedding.
-            bos: id of the piece that begins a text.
+            bos: id of the piece that begins a text; None if there is none.
             eos: id of the piece that ends a text.
         """
 
@@ -70,12 +70,12 @@ class Family(Protocol):
     def nemo_exporter(self, checkpoint: Path) -> Any:
         """Return NeMo's exporter of a checkpoint, which loads NeMo's own model."""
 
-    def config_from_nemo(self, arguments: Mapping[str, Any], bos: int, eos: int) -> "PretrainedConfig":
+    def config_from_nemo(self, arguments: Mapping[str, Any], bos: int | None, eos: int) -> "PretrainedConfig":
         """Return the Hugging Face configuration of a NeMo-2 checkpoint.
 
         Args:
             arguments: what ``NEMO_CONFIG`` was constructed with.
-            bos: id of the piece that begins a text.
+            bos: id of the piece that begins a text; None if there is none.
             eos: id of the piece that ends a text.
         """
 

@@ -1,4 +1,4 @@
-"""Model folders in Hugging Face layout: create, save and load a model, and find its tokenizer."""
+"""Model folders in Hugging Face layout: create, save and load."""
 
 import json
 import shutil
@@ -8,28 +8,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from tapeout.config.base import Base
-from tapeout.errors import TapeoutError
+from tapeout.encoder.load import load_encoder
 from tapeout.models.family import Family, family_of, load_family
-from tapeout.tokenizer.sentencepiece_model import processor
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-
-class NoTokenizer(TapeoutError):
-    """A model folder has no tokenizer."""
-
-
-def tokenizer_path(folder: Path) -> Path:
-    """Return the path of the SentencePiece model in a Hugging Face folder or a NeMo-2 checkpoint folder.
-
-    Raises:
-        NoTokenizer: there is none.
-    """
-    for name in ("tokenizer.model", "context/nemo_tokenizer/tokenizer.model"):
-        if (folder / name).is_file():
-            return folder / name
-    raise NoTokenizer(f"There is no tokenizer.model in {folder}.", "Give a model folder that one of the rules wrote.")
 
 
 def new_model(job: Base, tokenizer: Path) -> "PreTrainedModel":
@@ -37,12 +20,12 @@ def new_model(job: Base, tokenizer: Path) -> "PreTrainedModel":
 
     Args:
         job: family, architecture and seed.
-        tokenizer: SentencePiece model, which has as many pieces as the model gets rows.
+        tokenizer: tokenizer with as many pieces as the model gets rows.
     """
-    pieces = processor(tokenizer.read_bytes())
+    encoder = load_encoder(tokenizer)
     family = load_family(job.family)
     torch.manual_seed(job.seed)
-    config = family.huggingface_config(job.architecture, pieces.get_piece_size(), pieces.bos_id(), pieces.eos_id())
+    config = family.huggingface_config(job.architecture, encoder.size, encoder.bos, encoder.eos)
     return family.model_class()(config)
 
 

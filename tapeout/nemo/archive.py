@@ -52,7 +52,9 @@ def unpack(archive: Path, folder: Path) -> None:
             for member in members:
                 safe = tarfile.data_filter(member, str(folder))
                 if safe is None or safe.name != member.name or not (member.isreg() or member.isdir()):
-                    raise BadArchive(f"{archive.name} contains {member.name!r}, which is no plain file.", "Do not trust this file.")
+                    raise BadArchive(
+                        f"{archive.name} contains {member.name!r}, which is no plain file.", "Do not trust this file."
+                    )
             folder.mkdir(parents=True)
             tar.extractall(folder, members=members, filter="data")
     except (tarfile.TarError, EOFError) as error:

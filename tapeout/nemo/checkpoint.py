@@ -1,7 +1,7 @@
 """Read NeMo-2 checkpoint folders without NeMo, in a second or two.
 
-The weights are a plain PyTorch distributed checkpoint; only names and layouts differ from those of Hugging Face, and the
-model family knows both. Tests compare every bit with NeMo's own exporter.
+The weights are a plain PyTorch distributed checkpoint; only names and layouts differ from those of Hugging Face, and
+the model family knows both. Tests compare every bit with NeMo's own exporter.
 """
 
 import json
@@ -12,10 +12,11 @@ import torch
 from torch.distributed.checkpoint import FileSystemReader, load
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
+from tapeout.encoder.load import load_encoder
 from tapeout.errors import TapeoutError
 from tapeout.models.family import NEMO_CONTEXT, family_of
-from tapeout.models.huggingface import load_huggingface, tokenizer_path
-from tapeout.tokenizer.sentencepiece_model import processor
+from tapeout.models.huggingface import load_huggingface
+from tapeout.models.tokenizer_file import tokenizer_path
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -69,8 +70,8 @@ def checkpoint_config(folder: Path) -> "PretrainedConfig":
     arguments: dict[str, Any] = {
         accessor.split("'")[1]: value["value"] for accessor, value in recorded["items"] if value.get("type") == "leaf"
     }
-    pieces = processor(tokenizer_path(folder).read_bytes())
-    return family.config_from_nemo(arguments, pieces.bos_id(), pieces.eos_id())
+    encoder = load_encoder(tokenizer_path(folder))
+    return family.config_from_nemo(arguments, encoder.bos, encoder.eos)
 
 
 def checkpoint_weights(folder: Path) -> dict[str, torch.Tensor]:

@@ -17,7 +17,8 @@ from tapeout.config.export import Attribution, ExportJob
 from tapeout.data.encode.prompt import TEMPLATE_FILE, split_template
 from tapeout.errors import TapeoutError
 from tapeout.models.family import Family, family_of
-from tapeout.models.huggingface import load_huggingface, tokenizer_path
+from tapeout.models.huggingface import load_huggingface
+from tapeout.models.tokenizer_file import tokenizer_path
 from tapeout.nemo.canonical import canonicalize
 from tapeout.nemo.checkpoint import checkpoint_weights
 

@@ -1,10 +1,10 @@
 """Exact cross-entropy over a large vocabulary that is fast on a CPU.
 
-A tiny model with 32,768 pieces spends most of its time on the output layer. Three exact optimizations, together three to
-five times as fast as Megatron's own output layer and loss on two cores:
+A tiny model with 32,768 pieces spends most of its time on the output layer. Three exact optimizations are together
+three to five times as fast as Megatron's own output layer and loss on two cores:
 
 * logits only where the loss mask is 1 (a fifth of all tokens in instruction tuning);
-* logits in blocks of a few hundred rows, turned into their own gradient in place (as in Hsu et al., Liger Kernel, 2024);
+* logits in blocks of a few hundred rows, turned into their own gradient in place (Hsu et al., Liger Kernel, 2024);
 * pieces that do not occur in the text and whose output rows are equal count as one row, with its logit raised by the
   logarithm of their number. The rows stay equal, because they get equal gradients.
 """

@@ -94,8 +94,8 @@ MODULES = {
     "pyyaml": _yaml,
     "typer": _typer,
 }
-"""Imports of the programs, by the package that provides them; plain statements, because a step's code is traced. Of NeMo
-only the top package: the rest needs a GPU in a GPU image, and its dependencies are listed here themselves."""
+"""Imports of the programs, by the package that provides them; plain statements, because a step's code is traced. Of
+NeMo only the top package: the rest needs a GPU in a GPU image, and its dependencies are listed here themselves."""
 
 
 class WrongPackages(TapeoutError):

@@ -1,8 +1,8 @@
 """Patches that let nemo_toolkit 2.4.1 and megatron-core 0.13.1 run without a GPU, Transformer Engine, Apex or modelopt.
 
-Both packages call CUDA by name in a few places that have nothing to do with the mathematics. Each function below patches
-one such place and says why. ``install()`` must run before ``nemo`` is imported; with a GPU it applies only the patches
-that concern optional packages. Tested with the exact versions of the environment's lock.
+Both packages call CUDA by name in a few places that have nothing to do with the mathematics. Each function below
+patches one such place and says why. ``install()`` must run before ``nemo`` is imported; with a GPU it applies only the
+patches that concern optional packages. Tested with the exact versions of the environment's lock.
 """
 
 import functools

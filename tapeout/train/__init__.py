@@ -1,1 +1,1 @@
-"""Trainings: launch, checkpointing, log and methods."""
+"""Training in NeMo: processes of a layout, checkpoints, log, samples, and the training methods."""

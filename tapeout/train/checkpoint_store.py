@@ -1,9 +1,10 @@
-"""The state of a training on disk, from which it goes on: whole or not there.
+"""Checkpoints of a training on disk, each complete or absent.
 
-One folder a state, ``step-120``, with its parts and ``state.json``, which has their sizes and SHA-256 and says whose
-state it is. It is written under another name, flushed to the disk, and renamed at last, so that a kill at any moment
-leaves it whole or absent. The newest two are kept: one may have been damaged since. A part is what a rank holds, as it
-is: states are of one action, and so of one layout. Replicas hold the same, so the first of them writes for all.
+A checkpoint is a folder ``step-120`` with its parts and ``checkpoint.json``, which has their sizes and SHA-256 and a
+digest of the training. It is written under another name, flushed to disk and then renamed, so that it is complete or
+absent however the process ends. The newest two are retained, because one may have been damaged since. A part is the
+content of one rank: the checkpoints of an action all have the same layout. Replicas have the same content, so the first
+of them writes for all.
 """
 
 import hashlib
@@ -18,16 +19,16 @@ from typing import Any, BinaryIO
 import torch
 from torch import distributed
 
-LIST = "state.json"
+INDEX = "checkpoint.json"
 UNFINISHED = ".tmp"
 
 
 @dataclass(frozen=True)
-class Found:
-    """A state that every rank has found whole.
+class Checkpoint:
+    """A checkpoint that every rank could read.
 
     Attributes:
-        step: after which it was written.
+        step: step after which it was written.
         content: this rank's part.
         size: bytes of all parts.
     """
@@ -38,25 +39,29 @@ class Found:
 
 
 @dataclass(frozen=True)
-class States:
-    """The states of one training; every method is called by all ranks together.
+class CheckpointStore:
+    """Checkpoints of one training; all ranks call each method together.
 
     Attributes:
-        folder: where they lie, on a disk that all ranks see.
-        identity: what a state must have been written with: a digest of the job and of this rank's data.
-        part: which part of the model this rank holds.
-        parts: how many there are.
-        replica: which of the ranks that hold this part; 0 writes it.
+        folder: folder of the checkpoints, on a disk that all ranks see.
+        training: digest of the job and of this rank's data, which a usable checkpoint must have.
+        part: index of this rank's part of the model.
+        parts: number of parts.
+        replica: index of this rank among those with the same part; 0 writes it.
     """
 
     folder: Path
-    identity: str
+    training: str
     part: int = 0
     parts: int = 1
     replica: int = 0
 
     def write(self, step: int, content: dict[str, Any]) -> int:
-        """Write the state after ``step``, of which ``content`` (tensors and plain values) is this rank's part.
+        """Write the checkpoint after ``step``.
+
+        Args:
+            step: number of the step.
+            content: this rank's part, of tensors and plain values.
 
         Returns:
             bytes of all parts.
@@ -64,112 +69,117 @@ class States:
         first = distributed.get_rank() == 0
         unfinished = self.folder / f"step-{step}{UNFINISHED}"
         if first:
-            self._forget(self._steps()[1:])
+            self._remove(self._steps()[1:])
             unfinished.mkdir()
         distributed.barrier()
-        told = self._write_part(unfinished, content) if self.replica == 0 else None
-        written = sorted((each for each in _from_all(told) if each), key=lambda each: each["part"])
+        entry = self._write_part(unfinished, content) if self.replica == 0 else None
+        entries = sorted((entry for entry in _gather(entry) if entry), key=lambda entry: entry["part"])
         if first:
-            with open(unfinished / LIST, "wb") as file:
-                file.write(json.dumps({"step": step, "parts": written}, indent=1).encode())
+            with open(unfinished / INDEX, "wb") as file:
+                file.write(json.dumps({"step": step, "parts": entries}, indent=1).encode())
                 _flush(file)
             _flush_folder(unfinished)
             unfinished.rename(self.folder / f"step-{step}")
             _flush_folder(self.folder)
         distributed.barrier()
-        return sum(each["size"] for each in written)
+        return sum(entry["size"] for entry in entries)
 
-    def newest(self) -> tuple[Found | None, list[str]]:
-        """The newest state that every rank finds whole, and what was wrong with newer ones, which are removed."""
+    def newest(self) -> tuple[Checkpoint | None, list[str]]:
+        """Find the newest checkpoint that every rank can read, and remove the newer ones.
+
+        Returns:
+            the checkpoint, and a message about each newer one.
+        """
         first = distributed.get_rank() == 0
-        steps = _from_first(self._steps() if first else None)
-        wrong: list[str] = []
-        found = None
+        steps = _broadcast(self._steps() if first else None)
+        messages: list[str] = []
+        checkpoint = None
         for step in steps:
-            parts = _from_first(self._listed(step) if first else None)
-            content, problem = self._read(step, parts)
-            problems = [each for each in _from_all(problem) if each]
+            entries = _broadcast(self._index(step) if first else None)
+            content, problem = self._read(step, entries)
+            problems = [problem for problem in _gather(problem) if problem]
             if not problems:
-                found = Found(step, content, sum(each["size"] for each in parts))
+                checkpoint = Checkpoint(step, content, sum(entry["size"] for entry in entries))
                 break
-            wrong.append(f"The state of step {step} is not used: {problems[0]}.")
+            messages.append(f"The checkpoint of step {step} is not used: {problems[0]}.")
         if first:
-            self._forget([step for step in steps if found is None or step > found.step])
-            for left in self.folder.glob(f"step-*{UNFINISHED}"):
-                shutil.rmtree(left)
+            self._remove([step for step in steps if checkpoint is None or step > checkpoint.step])
+            for unfinished in self.folder.glob(f"step-*{UNFINISHED}"):
+                shutil.rmtree(unfinished)
         distributed.barrier()
-        return found, wrong
+        return checkpoint, messages
 
     def _write_part(self, folder: Path, content: dict[str, Any]) -> dict[str, Any]:
-        with open(folder / _file(self.part), "wb") as file:
-            hashing = Hashing(file)
-            torch.save(content, hashing)
+        with open(folder / _file_name(self.part), "wb") as file:
+            digesting = DigestingFile(file)
+            torch.save(content, digesting)
             _flush(file)
-        sha256 = hashing.digest.hexdigest()
-        return {"part": self.part, "identity": self.identity, "size": hashing.size, "sha256": sha256}
+        sha256 = digesting.digest.hexdigest()
+        return {"part": self.part, "training": self.training, "size": digesting.size, "sha256": sha256}
 
-    def _read(self, step: int, parts: list[dict[str, Any]] | None) -> tuple[dict[str, Any], str]:
-        """This rank's part of a state, or what is wrong with it."""
-        if parts is None:
-            return {}, f"its {LIST} is damaged"
-        path, told = self.folder / f"step-{step}" / _file(self.part), parts[self.part]
-        if told["identity"] != self.identity:
+    def _read(self, step: int, entries: list[dict[str, Any]] | None) -> tuple[dict[str, Any], str]:
+        """Return this rank's part of a checkpoint, and a problem that prevents its use, or an empty string."""
+        if entries is None:
+            return {}, f"its {INDEX} is damaged"
+        path, entry = self.folder / f"step-{step}" / _file_name(self.part), entries[self.part]
+        if entry["training"] != self.training:
             return {}, f"{path.name} is of another job or of other data"
-        if not path.is_file() or path.stat().st_size != told["size"]:
-            return {}, f"{path.name} is not whole"
+        if not path.is_file() or path.stat().st_size != entry["size"]:
+            return {}, f"{path.name} is incomplete"
         with open(path, "rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != told["sha256"]:
+            if hashlib.file_digest(file, "sha256").hexdigest() != entry["sha256"]:
                 return {}, f"{path.name} is damaged"
             file.seek(0)
             content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         return content, ""
 
-    def _listed(self, step: int) -> list[dict[str, Any]] | None:
-        """What a state's list says of its parts, None if that cannot be read."""
+    def _index(self, step: int) -> list[dict[str, Any]] | None:
+        """Return the entries of a checkpoint's index, None if it is damaged or lacks a part."""
         try:
-            content = json.loads((self.folder / f"step-{step}" / LIST).read_bytes())
-            parts: list[dict[str, Any]] = content["parts"]
-            numbers = [each["part"] for each in parts if each.keys() == {"part", "identity", "size", "sha256"}]
+            content = json.loads((self.folder / f"step-{step}" / INDEX).read_bytes())
+            entries: list[dict[str, Any]] = content["parts"]
+            numbers = [entry["part"] for entry in entries if entry.keys() == {"part", "training", "size", "sha256"}]
             complete = content["step"] == step and numbers == list(range(self.parts))
         except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
             return None
-        return parts if complete else None
+        return entries if complete else None
 
     def _steps(self) -> list[int]:
-        """Steps of the finished states, the newest first."""
+        """Return the steps of the complete checkpoints, the newest first."""
         names = [path.name.removeprefix("step-") for path in self.folder.glob("step-*")]
         return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
 
-    def _forget(self, steps: list[int]) -> None:
+    def _remove(self, steps: list[int]) -> None:
         for step in steps:
-            gone = self.folder / f"step-{step}"
-            half = gone.with_name(gone.name + UNFINISHED)
-            gone.rename(half)  # a kill in the middle leaves no state that lacks files
-            shutil.rmtree(half)
+            folder = self.folder / f"step-{step}"
+            unfinished = folder.with_name(folder.name + UNFINISHED)
+            folder.rename(unfinished)  # if the process is killed here, no checkpoint lacks files
+            shutil.rmtree(unfinished)
 
 
-class Hashing(io.RawIOBase):
-    """A file that digests what is written to it."""
+class DigestingFile(io.RawIOBase):
+    """File that computes size and SHA-256 of what is written to it."""
 
     def __init__(self, file: BinaryIO) -> None:
+        """Wrap an open file."""
         self.file = file
         self.size = 0
         self.digest = hashlib.sha256()
 
     def writable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
     def write(self, data: Any) -> int:
-        """Write and digest."""
+        """Write bytes and update size and digest."""
         self.digest.update(data)
         written = self.file.write(data)
         self.size += written
         return written
 
 
-def _file(number: int) -> str:
-    return f"part-{number}.pt"
+def _file_name(part: int) -> str:
+    return f"part-{part}.pt"
 
 
 def _flush(file: BinaryIO) -> None:
@@ -178,22 +188,22 @@ def _flush(file: BinaryIO) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(opened)
+        os.fsync(descriptor)
     finally:
-        os.close(opened)
+        os.close(descriptor)
 
 
-def _from_first(value: Any) -> Any:
-    """What rank 0 says."""
-    said = [value]
-    distributed.broadcast_object_list(said, src=0)
-    return said[0]
+def _broadcast(value: Any) -> Any:
+    """Return the value of rank 0."""
+    values = [value]
+    distributed.broadcast_object_list(values, src=0)
+    return values[0]
 
 
-def _from_all(value: Any) -> list[Any]:
-    """What each rank says, in order."""
-    said: list[Any] = [None] * distributed.get_world_size()
-    distributed.all_gather_object(said, value)
-    return said
+def _gather(value: Any) -> list[Any]:
+    """Return the values of all ranks, in their order."""
+    values: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(values, value)
+    return values

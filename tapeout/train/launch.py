@@ -1,10 +1,13 @@
-"""The processes of a layout: started by torchrun on each machine, all or none.
+"""Start the processes of a layout with torchrun, and stop them on request.
 
-A program says ``with every_rank(layout, threads) as rank:`` and goes on in each of the layout's processes. If there is
-only one, that is the process itself. Otherwise the process starts the others with torchrun, each of which runs the same
-program with the same arguments, and ends as they end. By itself it starts all of them on this machine; where the
-runner has started the program on ``TAPEOUT_NODES`` machines, it starts those of this machine, and they meet at
-``TAPEOUT_RENDEZVOUS``. Both give the same ranks, and so the same bytes.
+The body of ``with every_rank(layout, threads) as rank:`` runs in each process of the layout. If there is only one, that
+is the process itself. Otherwise the process starts the others with torchrun, each of which runs the same program with
+the same arguments, and exits with their status. It starts all of them on this machine, unless the runner has started
+the program on ``TAPEOUT_NODES`` machines: then it starts those of this machine, and all meet at ``TAPEOUT_RENDEZVOUS``.
+Both give the same ranks, and so the same bytes.
+
+A training is asked to stop by a file (``TAPEOUT_STOP``, because signals do not pass srun, containers and torchrun
+reliably), or by SIGTERM or SIGUSR1. The process then ends after the current step with ``STOPPED``.
 """
 
 import contextlib
@@ -15,28 +18,77 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tapeout.config.training import Layout
 from tapeout.errors import TapeoutError
-from tapeout.train.stop import SIGNALS, STOPPED, Stop, given_file
 
+STOPPED = 75
+"""Exit status of a program that stopped on request: EX_TEMPFAIL, run it again and it resumes."""
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+SECONDS_FOR_STARTER = 2.0
+"""Time that the starter of a rank gets to create its stop file after a signal."""
 SHARED = "TAPEOUT_RANKS"
 """Variable that only ranks have: a folder that the ranks of this machine and their starter share."""
 STARTER = "TAPEOUT_STARTER"
-"""The process that started the ranks."""
+"""Variable with the id of the process that started the ranks."""
 STOP_FILE = "stop"
 STOPPED_FILE = "stopped"
 
 
 class RankFailed(TapeoutError):
-    """One of the processes of a training ended before its work was done; the others were ended with it."""
+    """A process of a training failed; the others were ended with it."""
 
 
 class UnfitLayout(TapeoutError):
-    """The machines at hand are not those that the layout wants."""
+    """The available machines do not fit the layout."""
+
+
+class StopRequest:
+    """Request to stop the training, once there is one."""
+
+    def __init__(self, files: Sequence[Path], starter: Path | None = None) -> None:
+        """Watch for files.
+
+        Args:
+            files: files each of which, when it appears, is a request.
+            starter: the one of them that the starter of this rank creates when it gets a signal; None if this process
+                is the only one.
+        """
+        self.files, self.starter = files, starter
+        self.signalled = False
+
+    def listen(self) -> None:
+        """Take the signals as requests from now on."""
+        for number in STOP_SIGNALS:
+            signal.signal(number, self._set if self.starter is None else self._wait_for_starter)
+
+    def requested(self) -> bool:
+        """Return whether there was a signal or there is a file."""
+        return self.signalled or any(file.exists() for file in self.files)
+
+    def _set(self, *_: object) -> None:
+        self.signalled = True
+
+    def _wait_for_starter(self, *_: object) -> None:
+        """End this rank unless the starter got the signal too.
+
+        A request to stop is sent to the starter as well. A signal to the ranks alone comes from torchrun: a rank
+        failed, and the others must end.
+        """
+        assert self.starter is not None
+        deadline = time.monotonic() + SECONDS_FOR_STARTER
+        while not self.starter.exists():
+            if time.monotonic() > deadline:
+                os._exit(128 + signal.SIGTERM)
+            time.sleep(0.05)
+
+
+def _stop_files() -> list[Path]:
+    """Return the file by which the runner requests a stop, if there is one."""
+    return [Path(os.environ["TAPEOUT_STOP"])] if "TAPEOUT_STOP" in os.environ else []
 
 
 @dataclass(frozen=True)
@@ -44,12 +96,12 @@ class Rank:
     """One of the processes that train together.
 
     Attributes:
-        number: 0 to ``world`` - 1; 0 writes the output and speaks.
-        world: how many there are.
-        local: its number on this machine.
-        local_world: how many there are on this machine.
-        workplace: a folder that the ranks of this machine share; it goes when they end.
-        stop: the wish to stop.
+        number: 0 to ``world`` - 1; 0 writes the output and the messages.
+        world: number of processes.
+        local: index of this process on this machine.
+        local_world: number of processes on this machine.
+        workplace: folder that the ranks of this machine share; it is removed when they end.
+        stop: request to stop.
     """
 
     number: int
@@ -57,77 +109,82 @@ class Rank:
     local: int
     local_world: int
     workplace: Path
-    stop: Stop
+    stop: StopRequest
 
     @property
     def first(self) -> bool:
-        """Whether this is the rank that writes and speaks."""
+        """Whether this rank writes the output and the messages."""
         return self.number == 0
 
     def once(self, name: str, make: Callable[[Path], object]) -> Path:
-        """A file or folder of the workplace that one rank of the machine makes, whole, and all use."""
-        place = self.workplace / name
+        """Return a file or folder of the workplace that the first rank of this machine creates and all ranks use.
+
+        Args:
+            name: its name.
+            make: creates it at a path.
+        """
+        path = self.workplace / name
         if self.local == 0:
-            part = place.with_name(name + ".part")
+            part = path.with_name(name + ".part")
             make(part)
-            part.rename(place)
-        while not place.exists():
+            part.rename(path)
+        while not path.exists():  # if the first rank fails, torchrun ends this one
             time.sleep(0.05)
-        return place
+        return path
 
 
-def alone(workplace: Path) -> Rank:
-    """The only rank there is."""
-    return Rank(0, 1, 0, 1, workplace, Stop(given_file()))
+def single_rank(workplace: Path) -> Rank:
+    """Return the rank of a layout of one process."""
+    return Rank(0, 1, 0, 1, workplace, StopRequest(_stop_files()))
 
 
 @contextlib.contextmanager
 def every_rank(layout: Layout, threads: int) -> Iterator[Rank]:
-    """Go on in every process of ``layout``; see the module.
+    """Run the body of the ``with`` statement in every process of ``layout``; see the module's description.
 
     Args:
-        layout: the processes.
-        threads: threads of each.
+        layout: number and kind of the processes.
+        threads: number of threads of each process.
 
     Raises:
         SystemExit: in the process that started the ranks, with their status.
-        RankFailed: a rank ended otherwise.
-        UnfitLayout: the program runs on another number of machines than the layout has.
+        RankFailed: a rank ended with an error that has no message.
+        UnfitLayout: there are fewer GPUs or another number of machines than the layout has.
     """
     if SHARED in os.environ:
-        _die_with(int(os.environ[STARTER]))
+        _end_with(int(os.environ[STARTER]))
         yield from _as_rank(Path(os.environ[SHARED]))
         return
     _check_machine(layout)
     with tempfile.TemporaryDirectory(prefix="training-", ignore_cleanup_errors=True) as folder:
-        if layout.world > 1:
+        if layout.world_size > 1:
             raise SystemExit(_start(layout, threads, Path(folder)))
-        rank = alone(Path(folder))
+        rank = single_rank(Path(folder))
         rank.stop.listen()
         yield rank
 
 
 def _as_rank(shared: Path) -> Iterator[Rank]:
-    """Be a rank; how it ended, if not well, is left in ``shared``, since torchrun knows only statuses."""
+    """Yield this rank; write a message about its failure to ``shared``, because torchrun reports only statuses."""
     number, local = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
-    stop = Stop([shared / STOP_FILE, *given_file()], starter=shared / STOP_FILE)
+    stop = StopRequest([shared / STOP_FILE, *_stop_files()], starter=shared / STOP_FILE)
     stop.listen()
     try:
         yield Rank(number, int(os.environ["WORLD_SIZE"]), local, int(os.environ["LOCAL_WORLD_SIZE"]), shared, stop)
     except TapeoutError as error:
         (shared / f"error-{local}").write_text(str(error))
         raise
-    except SystemExit as ended:
-        if ended.code != STOPPED:
+    except SystemExit as exit_:
+        if exit_.code != STOPPED:
             raise
         (shared / STOPPED_FILE).touch()
-        _leave()
-        raise SystemExit(0) from None  # for torchrun any other status is a failure, upon which it ends the others
-    _leave()
+        _leave_group()
+        raise SystemExit(0) from None  # torchrun takes any other status as a failure and ends the other ranks
+    _leave_group()
 
 
-def _leave() -> None:
-    """Leave the process group: its threads may abort a process that ends without."""
+def _leave_group() -> None:
+    """Leave the process group; otherwise its threads may abort the process when it ends."""
     from torch import distributed
 
     if distributed.is_initialized():
@@ -135,77 +192,77 @@ def _leave() -> None:
 
 
 def _start(layout: Layout, threads: int, shared: Path) -> int:
-    """Start the ranks of this machine, wait for them, and return the status to end with."""
+    """Start the ranks of this machine, wait for them, and return the status to exit with."""
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import parse_args, run
 
-    where = _places(layout)
+    rendezvous = _rendezvous_options(layout)
     os.environ |= {
         SHARED: str(shared),
         STARTER: str(os.getpid()),
         "OMP_NUM_THREADS": str(threads),
     }
-    # SIGTERM and SIGUSR1 are wishes, which the ranks learn of by a file; torchrun would end them
+    # SIGTERM and SIGUSR1 are requests, which the ranks get as a file; torchrun would end the ranks
     options = ["--max-restarts=0", "--monitor-interval=0.1", "--signals-to-handle=SIGINT,SIGHUP,SIGQUIT"]
     stop_file = shared / STOP_FILE
-    for number in SIGNALS:
+    for number in STOP_SIGNALS:
         signal.signal(number, lambda *_: stop_file.touch())
     try:
-        run(parse_args([*where, *options, *sys.argv]))
+        run(parse_args([*rendezvous, *options, *sys.argv]))
     except ChildFailedError as error:
-        named = sorted(shared.glob("error-*"))
-        if named:
-            print(named[0].read_text(), file=sys.stderr)
+        messages = sorted(shared.glob("error-*"))
+        if messages:
+            print(messages[0].read_text(), file=sys.stderr)
             return 1
         number, failure = error.get_first_failure()
         how = f"status {failure.exitcode}" if failure.exitcode > 0 else f"signal {-failure.exitcode}"
         raise RankFailed(
-            f"Rank {number} of {layout.world} ended with {how} before its work was done.",
-            "Read what it said above; if it said nothing, the machine may have been short of memory.",
+            f"Rank {number} of {layout.world_size} ended with {how} before its work was done.",
+            "Read its output above; if there is none, the machine may have run out of memory.",
         ) from None
     return STOPPED if (shared / STOPPED_FILE).exists() else 0
 
 
 def _check_machine(layout: Layout) -> None:
-    nodes = int(os.environ.get("TAPEOUT_NODES", layout.nodes))
-    if nodes != layout.nodes:
+    nodes = int(os.environ.get("TAPEOUT_NODES", layout.num_nodes))
+    if nodes != layout.num_nodes:
         raise UnfitLayout(
-            f"The step was started on {nodes} nodes, and its layout has {layout.nodes}.",
-            "Ask for as many nodes as layout.nodes says.",
+            f"The step was started on {nodes} nodes, and its layout has {layout.num_nodes}.",
+            "Start it on as many nodes as layout.num_nodes.",
         )
     if layout.accelerator == "gpu":
         import torch
 
-        wanted, there = _processes_here(layout), torch.cuda.device_count()
-        if there < wanted:
+        needed, visible = _local_processes(layout), torch.cuda.device_count()
+        if visible < needed:
             raise UnfitLayout(
-                f"The layout wants {wanted} GPUs on this machine, and PyTorch sees {there}.",
-                "Ask for as many, use an environment with a CUDA build of PyTorch, or set layout.accelerator to cpu.",
+                f"The layout needs {needed} GPUs on this machine, and PyTorch sees {visible}.",
+                "Request more GPUs, use an environment with a CUDA build of PyTorch, or set layout.accelerator to cpu.",
             )
 
 
-def _processes_here(layout: Layout) -> int:
-    """Ranks of this machine: all of them where the program was not started on several."""
-    return layout.processes if "TAPEOUT_NODES" in os.environ else layout.world
+def _local_processes(layout: Layout) -> int:
+    """Return the number of ranks on this machine: all of them unless the program was started on several machines."""
+    return layout.devices if "TAPEOUT_NODES" in os.environ else layout.world_size
 
 
-def _places(layout: Layout) -> list[str]:
-    """Arguments of torchrun that say which ranks are on this machine and where all meet."""
+def _rendezvous_options(layout: Layout) -> list[str]:
+    """Return the options of torchrun for the ranks of this machine and the address at which all meet."""
     if "TAPEOUT_NODES" not in os.environ:
         os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-        return ["--standalone", f"--nproc-per-node={_processes_here(layout)}", "--local-addr=127.0.0.1"]
+        return ["--standalone", f"--nproc-per-node={_local_processes(layout)}", "--local-addr=127.0.0.1"]
     host, port = os.environ["TAPEOUT_RENDEZVOUS"].rsplit(":", 1)
     os.environ["GLOO_SOCKET_IFNAME"] = _interface_towards(host)
     return [
-        *(f"--nnodes={layout.nodes}", f"--nproc-per-node={_processes_here(layout)}", "--rdzv-backend=static"),
+        *(f"--nnodes={layout.num_nodes}", f"--nproc-per-node={_local_processes(layout)}", "--rdzv-backend=static"),
         *(f"--node-rank={os.environ['SLURM_NODEID']}", f"--master-addr={host}", f"--master-port={port}"),
     ]
 
 
 def _interface_towards(host: str) -> str:
-    """The network interface that has this machine's address as ``host`` sees it.
+    """Return the network interface that has this machine's address as ``host`` sees it.
 
-    Left to itself, gloo takes the address that this machine's own name has, which is often a loopback's.
+    By default gloo takes the address of this machine's own name, which is often that of a loopback interface.
     """
     import fcntl
     import struct
@@ -221,8 +278,8 @@ def _interface_towards(host: str) -> str:
     raise UnfitLayout(f"No network interface of this machine leads to {host}.", "Check the name in TAPEOUT_RENDEZVOUS.")
 
 
-def _die_with(parent: int) -> None:
-    """End when the process that started this one ends, however it does."""
+def _end_with(parent: int) -> None:
+    """End this process when the one that started it ends, however that happens."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     if os.getppid() != parent:
-        os._exit(1)  # it ended before it could be asked for
+        os._exit(1)  # it ended before the call

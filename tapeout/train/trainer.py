@@ -1,9 +1,8 @@
-"""Training in real NeMo: MegatronStrategy, Megatron's Adam and checkpoints, on CPUs (gloo) or GPUs (NCCL)."""
+"""Training in NeMo: MegatronStrategy, Megatron's Adam and checkpoints, on CPUs (gloo) or GPUs (NCCL)."""
 
-import json
 import shutil
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import lightning.pytorch as lightning
 import nemo.lightning as nl
@@ -13,54 +12,52 @@ from megatron.core.optimizer import OptimizerConfig
 from nemo.collections import llm
 
 from tapeout.config.training import Training
-from tapeout.nemo.attention import layer_spec
-from tapeout.nemo.canonical import canonicalise
-from tapeout.nemo.step import MaskedStep, SummedLoss
-from tapeout.train.checkpoint_callback import Keeper
+from tapeout.nemo.canonical import canonicalize
+from tapeout.nemo.forward import layer_spec
+from tapeout.train.checkpoint_callback import CheckpointCallback
+from tapeout.train.dataset import SampleModule
 from tapeout.train.launch import Rank
-from tapeout.train.sample_set import SampleModule
-from tapeout.train.samples import Samples
-from tapeout.train.train_log import Journal
+from tapeout.train.method import Method
+from tapeout.train.samples import TrainingData
+from tapeout.train.train_log import TrainLog
 
 
-def train(
-    model: Path,
-    samples: Samples,
-    job: Training,
-    output: Path,
-    rank: Rank,
-    kind: Literal["pretrain", "finetune"],
-    validation: Samples | None = None,
-    validate_every: int = 0,
-) -> dict[str, Any]:
-    """Train the NeMo-2 checkpoint ``model`` and write the result, in canonical form, to the new folder ``output``.
+def train(model: Path, data: TrainingData, job: Training, method: Method, output: Path, rank: Rank) -> dict[str, Any]:
+    """Train a NeMo-2 checkpoint and write the result, in canonical form, to the new folder ``output``.
 
-    Every rank calls this; the first writes. The context (configuration and tokenizer) is the model's own: training does
-    not change it.
+    Every rank calls this; the first one writes. The context (configuration and tokenizer) is copied from the model,
+    because training does not change it.
+
+    Args:
+        model: NeMo-2 checkpoint folder.
+        data: samples of the whole training.
+        job: optimizer, batch, length and layout.
+        method: loss, callbacks and NeMo's recipe.
+        output: folder to write.
+        rank: this process.
 
     Returns:
         the training log.
 
     Raises:
-        SystemExit: with ``stop.STOPPED``, when the training was asked to stop.
+        SystemExit: with ``launch.STOPPED``, when the training was asked to stop.
     """
     lightning.seed_everything(job.seed)
-    step, reduction = MaskedStep(), SummedLoss()
+    step, reduction = method.loss()
     network = nl.io.load_context(model, subpath="model")
     network.config.calculate_per_token_loss = True
     network.config.transformer_layer_spec = layer_spec
     network.config.deterministic_mode = job.layout.accelerator == "gpu"
     network.config.forward_step_fn = step
     network._training_loss_reduction = reduction
-    journal = Journal(rank, step, reduction, samples, job)
-    journal.validation_samples, journal.validate_every = validation, validate_every
+    log = TrainLog(rank, step, reduction, data, job)
     trainer = nl.Trainer(
         accelerator=job.layout.accelerator,
         devices=rank.local_world,
         num_nodes=rank.world // rank.local_world,
-        max_steps=job.steps,
+        max_steps=job.max_steps,
         strategy=nl.MegatronStrategy(
-            tensor_model_parallel_size=job.layout.tensor,
+            tensor_model_parallel_size=job.layout.tensor_model_parallel_size,
             ddp="megatron",
             process_group_backend={"cpu": "gloo", "gpu": "nccl"}[job.layout.accelerator],
             gradient_as_bucket_view=False,
@@ -74,7 +71,7 @@ def train(
             _precision(job),
             LightningEnvironment() if rank.world == 1 else TorchElasticEnvironment(),
         ],
-        callbacks=[journal, Keeper(rank, journal, job)],
+        callbacks=[log, *method.callbacks(job), CheckpointCallback(rank, log, job)],
         limit_val_batches=0,
         num_sanity_val_steps=0,
         logger=False,
@@ -82,41 +79,43 @@ def train(
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    logger = nl.NeMoLogger(name="run", log_dir=str(rank.workplace), use_datetime_version=False, ckpt=_checkpoints(job))
-    run = getattr(llm, kind)
-    run(
+    logger = nl.NeMoLogger(
+        name="run", log_dir=str(rank.workplace), use_datetime_version=False, ckpt=_final_checkpoint(job)
+    )
+    recipe = getattr(llm, method.KIND)
+    recipe(
         network,
-        SampleModule(samples, job, network.tokenizer),
+        SampleModule(data.train, job, network.tokenizer),
         trainer,
         log=logger,
         optim=_optimizer(job),
         resume=nl.AutoResume(restore_config=nl.RestoreConfig(path=str(model))),
     )
     if rank.first:
-        saved = rank.workplace / "run" / "checkpoints" / f"step={job.steps - 1}"
+        saved = rank.workplace / "run" / "checkpoints" / f"step={job.max_steps - 1}"
         output.mkdir(parents=True)
         shutil.move(saved / "weights", output / "weights")
         shutil.copytree(model / "context", output / "context")
-        canonicalise(output, forbidden=[rank.workplace, model, output])
-    return journal.content()
+        canonicalize(output, forbidden=[rank.workplace, model, output])
+    return log.content()
 
 
-def _checkpoints(job: Training) -> Any:
-    """Save once, inside ``fit``: a save after it names its tensors in a way that no exporter can read."""
+def _final_checkpoint(job: Training) -> Any:
+    """Save once, during ``fit``: a save after it names its tensors in a way that no exporter can read."""
     return nl.ModelCheckpoint(
         filename="{step}",
         monitor="step",
         mode="max",
         save_top_k=1,
         save_last=False,
-        every_n_train_steps=job.steps,
+        every_n_train_steps=job.max_steps,
         always_save_context=False,
         save_context_on_train_end=False,
     )
 
 
 def _precision(job: Training) -> Any:
-    """32-bit floats, or bfloat16 with 32-bit sums of gradients; nothing is cast behind the model's back."""
+    """Return 32-bit floats, or bfloat16 with 32-bit sums of gradients; autocast is off."""
     if job.precision == "32":
         return nl.MegatronMixedPrecision(precision="32")
     return nl.MegatronMixedPrecision(
@@ -129,28 +128,23 @@ def _precision(job: Training) -> Any:
 
 
 def _optimizer(job: Training) -> Any:
-    """Megatron's Adam with linear warm-up and half a cosine."""
+    """Return Megatron's Adam with linear warm-up and half a cosine."""
     return nl.MegatronOptimizerModule(
         config=OptimizerConfig(
             optimizer="adam",
-            lr=job.learning_rate,
+            lr=job.lr,
             weight_decay=job.weight_decay,
             adam_beta1=job.betas[0],
             adam_beta2=job.betas[1],
-            clip_grad=job.clip,
+            clip_grad=job.grad_clip,
             use_distributed_optimizer=False,
             bf16=job.precision == "bf16-mixed",
             params_dtype=torch.bfloat16 if job.precision == "bf16-mixed" else torch.float32,
         ),
         lr_scheduler=nl.lr_scheduler.CosineAnnealingScheduler(
-            max_steps=job.steps,
-            warmup_steps=job.warm_up,
+            max_steps=job.max_steps,
+            warmup_steps=job.warmup_steps,
             constant_steps=0,
-            min_lr=job.learning_rate * job.final_fraction,
+            min_lr=job.lr * job.min_lr_fraction,
         ),
     )
-
-
-def write_log(log: dict[str, Any], output: Path) -> None:
-    """Write ``train_log.json`` into the checkpoint folder."""
-    (output / "train_log.json").write_text(json.dumps(log, sort_keys=True) + "\n")

@@ -1,21 +1,39 @@
-"""Training: the whole vocabulary's loss, repeatable bits, and what must not move."""
+"""Training of the base model: exact loss, deterministic bits, unused rows unchanged."""
 
 import json
 from pathlib import Path
 
 import pytest
 import torch
-from pydantic import ValidationError
 
 from tapeout.config.base import Base
-from tapeout.models.llama.architecture import new_llama
-from tapeout.models.packing import CorpusTooSmall, pack, read_documents
-from tapeout.models.tiny_training import UsedRows, be_repeatable, share_of_peak, train
+from tapeout.models.base_training import (
+    CorpusTooSmall,
+    UsedRows,
+    lr_fraction,
+    make_deterministic,
+    pack,
+    read_documents,
+    train,
+)
+from tapeout.models.huggingface import new_model
 from tests.tokenizer.material import BASE, PROSE
 
 pytestmark = pytest.mark.environment("nemo")
 
-JOB = Base(hidden=16, layers=2, heads=2, key_value_heads=1, feed_forward=32, sequence=16, steps=12, batch=2, warm_up=3)
+JOB = Base(
+    architecture={
+        "hidden_size": 16,
+        "num_layers": 2,
+        "num_attention_heads": 2,
+        "num_query_groups": 1,
+        "ffn_hidden_size": 32,
+        "seq_length": 16,
+    },
+    max_steps=12,
+    global_batch_size=2,
+    warmup_steps=3,
+)
 
 
 @pytest.fixture
@@ -45,30 +63,30 @@ def test_packing_predicts_every_token_once(documents: list[list[int]]) -> None:
     total = sum(map(len, documents))
     assert windows.shape == ((total - 1) // 16, 17)
     counts = torch.bincount(windows[:, 1:].flatten(), minlength=500)
-    everything = torch.bincount(torch.tensor([token for document in documents for token in document]), minlength=500)
-    assert (counts <= everything).all() and everything.sum() - counts.sum() <= 16
+    available = torch.bincount(torch.tensor([token for document in documents for token in document]), minlength=500)
+    assert (counts <= available).all() and available.sum() - counts.sum() <= 16
 
 
-def test_too_little_text_is_named(tokenizer: Path) -> None:
+def test_too_little_text_is_an_error(tokenizer: Path) -> None:
     with pytest.raises(CorpusTooSmall, match="3 tokens"):
         pack([[1, 5, 2]], 16, torch.Generator())
     with pytest.raises(CorpusTooSmall, match="fewer than a batch"):
-        train(new_llama(JOB, tokenizer), [[1] * 20], JOB)
+        train(new_model(JOB, tokenizer), [[1] * 20], JOB)
 
 
 def test_loss_over_the_used_rows_is_the_loss_of_the_whole_model(tokenizer: Path, documents: list[list[int]]) -> None:
-    model = new_llama(JOB, tokenizer)
+    model = new_model(JOB, tokenizer)
     rows = UsedRows(model, documents)
     assert 0 < len(rows.unused) < model.config.vocab_size
     rows.write_back()
     windows = pack(documents, 16, torch.Generator().manual_seed(0))
     logits = model(windows[:, :-1]).logits
-    whole = torch.nn.functional.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten())
-    torch.testing.assert_close(rows.loss(windows), whole)
+    expected = torch.nn.functional.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten())
+    torch.testing.assert_close(rows.loss(windows), expected)
 
 
-def test_training_learns_and_leaves_unused_input_rows(tokenizer: Path, documents: list[list[int]]) -> None:
-    model = new_llama(JOB, tokenizer)
+def test_training_learns_and_does_not_change_unused_input_rows(tokenizer: Path, documents: list[list[int]]) -> None:
+    model = new_model(JOB, tokenizer)
     before = model.model.embed_tokens.weight.detach().clone()
     log = train(model, documents, JOB)
     unused = UsedRows(model, documents).unused
@@ -81,21 +99,15 @@ def test_training_learns_and_leaves_unused_input_rows(tokenizer: Path, documents
 
 
 def test_two_trainings_give_the_same_bits(tokenizer: Path, documents: list[list[int]]) -> None:
-    be_repeatable(2)
-    first, second = new_llama(JOB, tokenizer), new_llama(JOB, tokenizer)
+    make_deterministic(2)
+    first, second = new_model(JOB, tokenizer), new_model(JOB, tokenizer)
     assert train(first, documents, JOB) == train(second, documents, JOB)
     for name, weight in first.state_dict().items():
         assert torch.equal(weight, second.state_dict()[name]), name
 
 
 def test_learning_rate_rises_to_the_peak_and_falls_to_its_end() -> None:
-    shares = [share_of_peak(step, JOB) for step in range(1, 13)]
-    assert shares[:3] == [1 / 3, 2 / 3, 1]
-    assert shares[2:] == sorted(shares[2:], reverse=True)
-    assert shares[-1] == pytest.approx(JOB.final_fraction)
-
-
-@pytest.mark.parametrize("wrong", [{"hidden": 130}, {"key_value_heads": 3}, {"steps": 100}, {"heads": 128}, {"lr": 1}])
-def test_parameters_that_do_not_fit_are_refused(wrong: dict[str, int]) -> None:
-    with pytest.raises(ValidationError):
-        Base.model_validate(wrong)
+    fractions = [lr_fraction(step, JOB) for step in range(1, 13)]
+    assert fractions[:3] == [1 / 3, 2 / 3, 1]
+    assert fractions[2:] == sorted(fractions[2:], reverse=True)
+    assert fractions[-1] == pytest.approx(JOB.min_lr_fraction)

@@ -1,4 +1,4 @@
-"""The extended model in its folder."""
+"""Extension of a model by rows for new pieces."""
 
 import json
 from pathlib import Path
@@ -9,14 +9,24 @@ from sentencepiece import SentencePieceProcessor
 from transformers import AutoTokenizer
 
 from tapeout.config.base import Base, BaseExtended
-from tapeout.encoder.vocabulary import extend
+from tapeout.models import llama
 from tapeout.models.extend import extend_model
-from tapeout.models.llama.architecture import load, new_llama, save
+from tapeout.models.huggingface import load_huggingface, new_model, save_model
+from tapeout.encoder.vocabulary import extend
 from tests.tokenizer.material import BASE
 
 pytestmark = pytest.mark.environment("nemo")
 
-JOB = Base(hidden=16, layers=1, heads=2, key_value_heads=1, feed_forward=32, sequence=16)
+JOB = Base(
+    architecture={
+        "hidden_size": 16,
+        "num_layers": 1,
+        "num_attention_heads": 2,
+        "num_query_groups": 1,
+        "ffn_hidden_size": 32,
+        "seq_length": 16,
+    }
+)
 PIECES = ["▁clk", "_i", "always", "▁always"]
 
 
@@ -24,7 +34,7 @@ PIECES = ["▁clk", "_i", "always", "▁always"]
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "base.model").write_bytes(BASE)
     (tmp_path / "tokenizer.model").write_bytes(extend(BASE, PIECES))
-    save(new_llama(JOB, tmp_path / "base.model"), tmp_path / "base.model", tmp_path / "base")
+    save_model(new_model(JOB, tmp_path / "base.model"), llama, tmp_path / "base.model", tmp_path / "base")
     return tmp_path
 
 
@@ -32,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 def test_old_tokens_are_predicted_as_before(folder: Path, output_init: str) -> None:
     job = BaseExtended.model_validate({"output_init": output_init})
     model, report = extend_model(folder / "base", folder / "tokenizer.model", job)
-    base = load(folder / "base")
+    base = load_huggingface(folder / "base")
     rows = base.config.vocab_size
     ids = torch.arange(3, 19)[None]
     with torch.no_grad():
@@ -48,18 +58,18 @@ def test_a_saved_folder_is_complete_and_repeatable(folder: Path) -> None:
     contents = []
     for copy in ("one", "two"):
         model, _ = extend_model(folder / "base", folder / "tokenizer.model", BaseExtended())
-        save(model, folder / "tokenizer.model", folder / copy)
+        save_model(model, llama, folder / "tokenizer.model", folder / copy)
         assert sorted(path.name for path in (folder / copy).iterdir()) == names
         contents.append([(folder / copy / name).read_bytes() for name in names])
     assert contents[0] == contents[1]
     assert not any(str(folder).encode() in content for content in contents[0])
     config = json.loads((folder / "one" / "config.json").read_text())
-    assert config["vocab_size"] == load(folder / "one").config.vocab_size == len(model.lm_head.weight)
+    assert config["vocab_size"] == load_huggingface(folder / "one").config.vocab_size == len(model.lm_head.weight)
 
 
 def test_the_saved_tokenizer_gives_sentencepiece_ids(folder: Path) -> None:
     model, _ = extend_model(folder / "base", folder / "tokenizer.model", BaseExtended())
-    save(model, folder / "tokenizer.model", folder / "extended")
+    save_model(model, llama, folder / "tokenizer.model", folder / "extended")
     tokenizer = AutoTokenizer.from_pretrained(folder / "extended", use_fast=False)
     pieces = SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
     text = "always_ff @(posedge clk_i)  begin\n\tassign a = b;"

@@ -30,10 +30,11 @@ def main(place: Path) -> None:
     from tapeout.nemo.process import prepare
 
     prepare(threads=1)
+    from tapeout.nemo.read import tokenizer_path
+
     from tapeout.config.dapt import Dapt
     from tapeout.config.sft import Sft
     from tapeout.nemo.convert import import_checkpoint
-    from tapeout.nemo.read import tokenizer_path
     from tapeout.train.launch import alone
     from tapeout.train.samples import Samples, all_rows, read_rows, row_samples, text_samples
     from tapeout.train.trainer import train, write_log

@@ -16,12 +16,12 @@ def main(place: Path) -> None:
     prepare(threads=1)
     import torch
     from megatron.core.num_microbatches_calculator import destroy_num_microbatches_calculator
+    from tapeout.nemo.read import load_llama, tokenizer_path
 
     from tapeout.config.dapt import Dapt
     from tapeout.config.sft import Sft
     from tapeout.nemo.archive import pack, unpack
     from tapeout.nemo.convert import export_checkpoint, fixed_tokens, import_checkpoint, nemo_logits
-    from tapeout.nemo.read import load_llama, tokenizer_path
     from tapeout.train.launch import alone
     from tapeout.train.samples import Samples, all_rows, packed, read_rows, row_samples, text_samples
     from tapeout.train.trainer import train, write_log

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import torch
+from tapeout.nemo.read import UnreadableModel, checkpoint_tensors, load_llama, tokenizer_path
 from transformers import AutoTokenizer, LlamaForCausalLM
 
 from tapeout.data.encode.prompt import prompt_text
-from tapeout.nemo.read import UnreadableModel, checkpoint_tensors, load_llama, tokenizer_path
 from tests.nemo.material import content
 
 pytestmark = [pytest.mark.environment("nemo"), pytest.mark.slow]

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tapeout.nemo.read import checkpoint_tensors
+
 from tests.nemo.material import content
 
 pytestmark = [pytest.mark.environment("nemo"), pytest.mark.slow]

@@ -1,9 +1,9 @@
 """Whose work is in an exported model is said in its folder."""
 
 import pytest
+from tapeout.nemo.notice import notice
 
 from tapeout.config.export import Attribution, ExportJob
-from tapeout.nemo.notice import notice
 
 pytestmark = pytest.mark.environment("nemo")
 

@@ -78,7 +78,7 @@ class Architecture(base.Architecture):
         return 2 * multiplying + 4 * self.num_layers * self.hidden_size * seq_length
 
 
-def huggingface_config(architecture: Architecture, vocabulary: int, bos: int, eos: int) -> "LlamaConfig":
+def huggingface_config(architecture: Architecture, vocabulary: int, bos: int | None, eos: int) -> "LlamaConfig":
     """Return the configuration of a new model with separate input and output rows, in 32-bit floats."""
     import torch
     from transformers import LlamaConfig
@@ -149,7 +149,7 @@ def nemo_exporter(checkpoint: Path) -> Any:
     return HFLlamaExporter(checkpoint)
 
 
-def config_from_nemo(arguments: Mapping[str, Any], bos: int, eos: int) -> "LlamaConfig":
+def config_from_nemo(arguments: Mapping[str, Any], bos: int | None, eos: int) -> "LlamaConfig":
     """Return the configuration that NeMo's exporter would write."""
     from transformers import LlamaConfig
 
@@ -198,7 +198,7 @@ def weights_from_megatron(tensors: Mapping[str, "Tensor"], config: "LlamaConfig"
 
 
 def _split_qkv(tensor: "Tensor", config: "LlamaConfig") -> "dict[str, Tensor]":
-    """Split Megatron's fused projection: [q..q, k, v] per query group, each head ``head_dim`` rows of ``hidden_size``."""
+    """Split Megatron's fused projection: [q..q, k, v] per query group, ``head_dim`` rows per head."""
     groups, size, hidden = config.num_key_value_heads, config.head_dim, config.hidden_size
     heads_per_group = config.num_attention_heads // groups
     rows = tensor.view(groups, heads_per_group + 2, size, hidden)

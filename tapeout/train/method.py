@@ -1,0 +1,62 @@
+"""Interface of a training method.
+
+A method is a module of ``tapeout.train.methods``, or a module outside of this package that is named by its dotted name.
+Its rule declares it, ``plugins=["tapeout.train.methods.<method>"]``; its program calls
+``tapeout.train.run.run_method``.
+docs/extending.md shows how to add one. The module must import without torch and numpy, because the configuration is
+checked in an environment that has neither.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+
+from tapeout import plugins
+from tapeout.config.training import Training
+
+if TYPE_CHECKING:
+    import lightning.pytorch as lightning
+
+    from tapeout.nemo.forward import ForwardStep, LossReduction
+    from tapeout.train.samples import TrainingData
+
+SEAM = "tapeout.train.methods"
+
+
+class Method(Protocol):
+    """What distinguishes one training from another; a module provides it."""
+
+    KIND: Literal["pretrain", "finetune"]
+    """NeMo's recipe, ``nemo.collections.llm.pretrain`` or ``finetune``."""
+
+    @property
+    def Parameters(self) -> type[Training]:
+        """Parameters of the method; a section of the configuration."""
+
+    def data(self, job: Any, tokenizer: Path, inputs: Mapping[str, Any]) -> "TrainingData":
+        """Return the samples of the whole training, the same in every layout.
+
+        Args:
+            job: an instance of ``Parameters``.
+            tokenizer: path of the model's tokenizer.
+            inputs: inputs of the step by name, beside the model.
+        """
+
+    def loss(self) -> "tuple[ForwardStep, LossReduction]":
+        """Return the forward step, which computes the loss of a micro-batch, and the reduction over the batch."""
+
+    def callbacks(self, job: Any) -> "list[lightning.Callback]":
+        """Return further callbacks; these must not have state, because no checkpoint contains it."""
+
+    def files(self, job: Any) -> Mapping[str, str]:
+        """Return text files that belong to the trained model, by name."""
+
+
+def load_method(name: str) -> Method:
+    """Return the method ``name``.
+
+    Raises:
+        UnknownPlugin: there is no such module.
+        UndeclaredPlugin: a step runs, and its rule does not declare the module.
+    """
+    return cast(Method, plugins.load(SEAM, name))

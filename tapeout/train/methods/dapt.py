@@ -1,0 +1,50 @@
+"""Domain-adaptive pretraining: next-token loss on a blend of domain and general text."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tapeout.config.dapt import Dapt as Parameters
+
+if TYPE_CHECKING:
+    import lightning.pytorch as lightning
+
+    from tapeout.nemo.forward import ForwardStep, LossReduction
+    from tapeout.train.samples import TrainingData
+
+__all__ = ["KIND", "Parameters", "callbacks", "data", "files", "loss"]
+
+KIND = "pretrain"
+
+
+def data(job: Parameters, tokenizer: Path, inputs: Mapping[str, Any]) -> "TrainingData":
+    """Return windows of text.
+
+    Args:
+        job: the parameters.
+        tokenizer: the model's tokenizer.
+        inputs: ``domain`` and ``general``, two corpora; or ``blend`` and ``shards``, a tokenized corpus.
+    """
+    from tapeout.train.samples import TrainingData
+    from tapeout.train.text_samples import corpus_samples, shard_samples
+
+    if job.reads == "pretraining":
+        return TrainingData(shard_samples(inputs["blend"], inputs["shards"], job))
+    return TrainingData(corpus_samples(inputs["domain"], inputs["general"], tokenizer, job))
+
+
+def loss() -> "tuple[ForwardStep, LossReduction]":
+    """Return the cross-entropy of all tokens."""
+    from tapeout.nemo.forward import ForwardStep, LossReduction
+
+    return ForwardStep(), LossReduction()
+
+
+def callbacks(job: Parameters) -> "list[lightning.Callback]":
+    """Return no further callbacks."""
+    return []
+
+
+def files(job: Parameters) -> Mapping[str, str]:
+    """Return no further files."""
+    return {}

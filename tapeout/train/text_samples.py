@@ -1,0 +1,125 @@
+"""Samples of continued pretraining: windows of two corpora, or of a tokenized corpus in shards."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from tapeout.config.dapt import Dapt
+from tapeout.data.encode.packing import Ids, blend, endless_order, permutation, windows
+from tapeout.data.io.jsonl import read_jsonl
+from tapeout.data.io.text import beginning
+from tapeout.data.shards.token_files import read_ids
+from tapeout.encoder.interface import Encoder
+from tapeout.encoder.load import load_encoder
+from tapeout.train.samples import Samples, TooLittleData
+
+DOCUMENTS_PER_BATCH = 64
+
+
+def corpus_samples(domain: Path, general: Path, tokenizer: Path, job: Dapt) -> Samples:
+    """Return windows of domain and general text in the order of training.
+
+    Args:
+        domain: text of the domain, JSONL.
+        general: general text, JSONL.
+        tokenizer: the model's tokenizer.
+        job: length and number of the windows, fraction of general text, and seed.
+
+    Raises:
+        MalformedRow: a line is no JSON object with a text.
+        TooLittleData: a corpus fills no window.
+    """
+    encoder = load_encoder(tokenizer)
+    count = job.max_steps * job.global_batch_size
+    from_general = blend(count, job.general_fraction)
+    chosen = np.empty((count, job.seq_length + 1), dtype=np.int64)
+    for corpus, indices in ((domain, ~from_general), (general, from_general)):
+        wanted = int(indices.sum())
+        if wanted:
+            available = _corpus_windows(corpus, encoder, job, wanted)
+            chosen[indices] = available[endless_order(job.seed, len(available), wanted)]
+    return _unmasked(chosen)
+
+
+def _corpus_windows(corpus: Path, encoder: Encoder, job: Dapt, wanted: int) -> Ids:
+    """Return windows of a corpus, from documents in a seeded order until there are twice as many as wanted."""
+    texts = [row["text"] for row in read_jsonl(corpus, ("text",))]
+    documents: list[list[int]] = []
+    tokens = 0
+    order = permutation(job.seed, 0, len(texts)).tolist()
+    while order and tokens < 2 * wanted * job.seq_length:
+        batch, order = order[:DOCUMENTS_PER_BATCH], order[DOCUMENTS_PER_BATCH:]
+        for ids in encoder.encode_batch([beginning(texts[index], job.max_document_bytes) for index in batch]):
+            documents.append([*encoder.bos_ids, *ids, encoder.eos])
+            tokens += len(documents[-1])
+    cut = windows(documents, job.seq_length)
+    if not len(cut):
+        raise TooLittleData(f"{corpus.parent.name} has fewer than {job.seq_length} tokens.", "Add text to the corpus.")
+    return cut
+
+
+def shard_samples(blend_file: Path, shards: Sequence[Path], job: Dapt) -> Samples:
+    """Return windows of the components of a blend in the order of training.
+
+    Only the windows that are used are read. A window lies in one shard and may contain several documents.
+
+    Args:
+        blend_file: blend.json, which has the fraction of each component.
+        shards: folders of token ids, in the order of the shards.
+        job: length and number of the windows, and seed.
+
+    Raises:
+        TooLittleData: a component fills no window.
+        DamagedTokens: a file is no data set of token ids.
+    """
+    components = orjson.loads(blend_file.read_bytes())["components"]
+    count = job.max_steps * job.global_batch_size
+    chosen = np.empty((count, job.seq_length + 1), dtype=np.int64)
+    assignment = assign_components(count, {name: component["fraction"] for name, component in components.items()})
+    for number, name in enumerate(sorted(components)):
+        (indices,) = np.nonzero(assignment == number)
+        if len(indices):
+            chosen[indices] = component_windows(name, shards, job, len(indices))
+    return _unmasked(chosen)
+
+
+def assign_components(count: int, fractions: Mapping[str, float]) -> NDArray[np.int64]:
+    """Return the component of each of ``count`` samples, as an index into the sorted names.
+
+    Each sample comes from the component that is furthest below its fraction, so every prefix of the training has the
+    fractions of the blend, within one sample per component.
+    """
+    ordered = np.array([fractions[name] for name in sorted(fractions)])
+    taken = np.zeros(len(ordered))
+    assignment = np.empty(count, dtype=np.int64)
+    for index in range(count):
+        assignment[index] = number = int(np.argmax(ordered * (index + 1) - taken))
+        taken[number] += 1
+    return assignment
+
+
+def component_windows(component: str, shards: Sequence[Path], job: Dapt, wanted: int) -> Ids:
+    """Return windows of a component, [wanted, seq_length + 1], drawn without replacement, epoch after epoch."""
+    files = [ids for shard in shards if (ids := read_ids(shard / component)) is not None]
+    counts = [max(0, (len(ids) - 1) // job.seq_length) for ids in files]
+    ends = np.cumsum(counts)
+    if not len(ends) or not ends[-1]:
+        raise TooLittleData(
+            f"No shard has {job.seq_length + 1} tokens of the component {component}.",
+            "Add text to it, lower pretraining.shards, or lower dapt.seq_length.",
+        )
+    order = endless_order(job.seed, int(ends[-1]), wanted)
+    owners = np.searchsorted(ends, order, side="right")
+    drawn = np.empty((wanted, job.seq_length + 1), dtype=np.int64)
+    for index, (window, owner) in enumerate(zip(order.tolist(), owners.tolist(), strict=True)):
+        start = (window - (int(ends[owner]) - counts[owner])) * job.seq_length
+        drawn[index] = files[owner][start : start + job.seq_length + 1]
+    return drawn
+
+
+def _unmasked(chosen: Ids) -> Samples:
+    """Return samples of windows [n, s + 1] in which every token has a loss."""
+    return Samples(chosen[:, :-1], chosen[:, 1:], np.ones((len(chosen), chosen.shape[1] - 1), dtype=np.uint8))
