@@ -4,11 +4,12 @@ rule dapt:
         **wiring.after_probe,
         **wiring.after_gates,
         **wiring.pretraining_text,
-        base=artifact("nemo/base.nemo"),
+        model=artifact("nemo/base.nemo"),
     output:
         sealed("dapt/model"),
     params:
         **parameters(settings.dapt),
+        plugins=["tapeout.train.methods.dapt"],
     resources:
         **site.gpu_nodes(settings.dapt),
     threads: settings.dapt.threads * settings.dapt.layout.devices

@@ -9,6 +9,7 @@ rule sft:
         sealed("sft/model"),
     params:
         **parameters(settings.sft),
+        plugins=["tapeout.train.methods.sft"],
     resources:
         **site.gpu_nodes(settings.sft),
     threads: settings.sft.threads * settings.sft.layout.devices
