@@ -60,7 +60,7 @@ class Base(Section):
 
     family: str = Field(default="llama", description="Model family: a package of tapeout.models, or a dotted module.")
     architecture: SerializeAsAny[Architecture] = Field(
-        default={},  # type: ignore[assignment] # validated into the family's defaults
+        default={},  # validated into the defaults of the family
         validate_default=True,
         description="Dimensions of the model, with the options of its family.",
         json_schema_extra=_describe_families,

@@ -118,13 +118,13 @@ class UsedRows:
         loss: Tensor = LinearCrossEntropy.apply(hidden.flatten(0, 1), self.output, self.bias, columns[:, 1:].flatten())
         return loss
 
-    @torch.no_grad()
     def write_back(self) -> None:
         """Copy the trained rows into the model; unused output rows all become the shared one."""
-        self.embedding_weight[self.used] = self.embedding
-        self.output_weight[self.used] = self.output[: len(self.used)]
-        if len(self.unused):
-            self.output_weight[self.unused] = self.output[-1]
+        with torch.no_grad():
+            self.embedding_weight[self.used] = self.embedding
+            self.output_weight[self.used] = self.output[: len(self.used)]
+            if len(self.unused):
+                self.output_weight[self.unused] = self.output[-1]
 
     def parameter_groups(self, job: Base) -> list[dict[str, Any]]:
         """Return AdamW's parameter groups with their peak learning rates; only the layers' matrices decay."""

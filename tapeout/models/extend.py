@@ -56,4 +56,4 @@ def extend_model(folder: Path, tokenizer: Path, job: BaseExtended) -> "tuple[Pre
 
 def _name_of(model: "PreTrainedModel", weight: Any) -> str:
     """Return the name of a parameter in the model's state dict."""
-    return next(name for name, parameter in model.named_parameters() if parameter is weight)
+    return str(next(name for name, parameter in model.named_parameters() if parameter is weight))

@@ -2,8 +2,8 @@
 
 ``TAPEOUT_STATE`` is the folder of the checkpoints; without it none is written. A checkpoint is written when the
 training is asked to stop, and every ``TAPEOUT_CHECKPOINT_SECONDS``. It contains what a step changes: parameters, the
-optimizer's own copies of them and its moments, the scheduler, the log. Nothing else changes: the order of the samples is fixed
-before the training, and no step draws a random number (the models have no dropout).
+optimizer's own copies of them and its moments, the scheduler, the log. Nothing else changes: the order of the samples
+is fixed before the training, and no step draws a random number (the models have no dropout).
 """
 
 import hashlib

@@ -14,7 +14,7 @@ from tapeout.config import base
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import LlamaConfig, PreTrainedModel
+    from transformers import LlamaConfig, LlamaForCausalLM
 
 MODEL_TYPE = "llama"
 NEMO_CONFIG = "LlamaConfig"
@@ -102,11 +102,12 @@ def huggingface_config(architecture: Architecture, vocabulary: int, bos: int | N
     )
 
 
-def model_class() -> "type[PreTrainedModel]":
+def model_class() -> "type[LlamaForCausalLM]":
     """Return the Hugging Face class."""
     from transformers import LlamaForCausalLM
 
-    return LlamaForCausalLM
+    model: type[LlamaForCausalLM] = LlamaForCausalLM
+    return model
 
 
 def tokenizer_config() -> dict[str, Any]:
