@@ -76,7 +76,8 @@ class Wiring:
         """Parameters of the rule ``evaluate``, as functions of its wildcards."""
         evaluation, template = self.settings.evaluation, self.settings.sft.template
         job = EvaluateJob.parameters(lambda wildcards: evaluation.job(wildcards.task, template))
-        return {**job, "plugins": lambda wildcards: evaluation.modules([wildcards.task])}
+        modules = [self.settings.base.family_module]
+        return {**job, "plugins": lambda wildcards: [*modules, *evaluation.modules([wildcards.task])]}
 
     @property
     def report_parameters(self) -> dict[str, Callable[[Any], Any]]:

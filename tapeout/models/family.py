@@ -101,6 +101,23 @@ def load_family(name: str) -> Family:
     return cast(Family, plugins.load(SEAM, name))
 
 
+def nemo_arguments(checkpoint: Path) -> dict[str, dict[str, Any]]:
+    """Return the plain constructor arguments of each object in the context of a NeMo-2 checkpoint, by class name.
+
+    The context is the JSON form of Fiddle configurations: an object's metadata names its class, and its items are pairs
+    of an accessor, such as ``Attr(name='hidden_size')``, and a value.
+    """
+    objects = json.loads((checkpoint / NEMO_CONTEXT).read_bytes())["objects"]
+    arguments = {}
+    for value in objects.values():
+        if value["type"]["name"] == "Config":
+            made_by = dict(objects[value["metadata"]["key"]]["items"])["Attr(name='fn_or_cls')"]["name"]
+            arguments[made_by] = {
+                accessor.split("'")[1]: item["value"] for accessor, item in value["items"] if item["type"] == "leaf"
+            }
+    return arguments
+
+
 def family_of(folder: Path) -> Family:
     """Return the family of a model folder, by its config.json or by the context of a NeMo-2 checkpoint.
 
@@ -112,8 +129,7 @@ def family_of(folder: Path) -> Family:
     if (folder / "config.json").is_file():
         member, names = "MODEL_TYPE", {json.loads((folder / "config.json").read_bytes()).get("model_type")}
     elif (folder / NEMO_CONTEXT).is_file():
-        objects = json.loads((folder / NEMO_CONTEXT).read_bytes()).get("objects", {})
-        member, names = "NEMO_CONFIG", {value.get("type", {}).get("name") for value in objects.values()}
+        member, names = "NEMO_CONFIG", set(nemo_arguments(folder))
     else:
         raise UnknownFamily(
             f"{folder} is no model folder.", "Give a Hugging Face folder or a NeMo-2 checkpoint folder."

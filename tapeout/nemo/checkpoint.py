@@ -4,9 +4,8 @@ The weights are a plain PyTorch distributed checkpoint; only names and layouts d
 the model family knows both. Tests compare every bit with NeMo's own exporter.
 """
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch.distributed.checkpoint import FileSystemReader, load
@@ -14,7 +13,7 @@ from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
 from tapeout.encoder.load import load_encoder
 from tapeout.errors import TapeoutError
-from tapeout.models.family import NEMO_CONTEXT, family_of
+from tapeout.models.family import family_of, nemo_arguments
 from tapeout.models.huggingface import load_huggingface
 from tapeout.models.tokenizer_file import tokenizer_path
 
@@ -64,14 +63,8 @@ def checkpoint_tensors(folder: Path) -> dict[str, torch.Tensor]:
 def checkpoint_config(folder: Path) -> "PretrainedConfig":
     """Return the Hugging Face configuration of a NeMo-2 checkpoint, from its context and its tokenizer."""
     family = family_of(folder)
-    objects = json.loads((folder / NEMO_CONTEXT).read_bytes())["objects"].values()
-    recorded = next(value for value in objects if value.get("type", {}).get("name") == family.NEMO_CONFIG)
-    # an item is [accessor, value]; the accessor reads "Attr(name='hidden_size')"
-    arguments: dict[str, Any] = {
-        accessor.split("'")[1]: value["value"] for accessor, value in recorded["items"] if value.get("type") == "leaf"
-    }
     encoder = load_encoder(tokenizer_path(folder))
-    return family.config_from_nemo(arguments, encoder.bos, encoder.eos)
+    return family.config_from_nemo(nemo_arguments(folder)[family.NEMO_CONFIG], encoder.bos, encoder.eos)
 
 
 def checkpoint_weights(folder: Path) -> dict[str, torch.Tensor]:

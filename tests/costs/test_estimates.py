@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from tapeout.costs.estimates import Estimates, downloads_folder
 from tapeout.config.root import load
+from tapeout.costs.estimates import Estimates, downloads_folder
 from tapeout.sources import download
+
 
 def estimates(**config: Any) -> Estimates:
     return Estimates(load(config))

@@ -9,10 +9,10 @@ from sentencepiece import SentencePieceProcessor
 from transformers import AutoTokenizer
 
 from tapeout.config.base import Base, BaseExtended
+from tapeout.encoder.vocabulary import extend
 from tapeout.models import llama
 from tapeout.models.extend import extend_model
 from tapeout.models.huggingface import load_huggingface, new_model, save_model
-from tapeout.encoder.vocabulary import extend
 from tests.tokenizer.material import BASE
 
 pytestmark = pytest.mark.environment("nemo")
