@@ -44,7 +44,8 @@ def test_every_import_points_down() -> None:
 
 
 def test_packages_import_nothing_by_themselves() -> None:
-    for path in sorted((ROOT / "tapeout").rglob("__init__.py")):
+    families = set((ROOT / "tapeout" / "models").glob("*/__init__.py"))  # each is a model family, loaded by name
+    for path in sorted(set((ROOT / "tapeout").rglob("__init__.py")) - families):
         assert len(ast.parse(path.read_bytes()).body) == 1, f"{path}: only a docstring, or every step behind it changes"
 
 

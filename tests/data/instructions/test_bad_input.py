@@ -246,9 +246,7 @@ def environment() -> dict[str, str]:
 def test_a_missing_column_is_told_with_those_that_are_there(tmp_path: Path) -> None:
     many = b"question,answer," + b",".join(b"c%d" % number for number in range(20))
     (tmp_path / "r.csv").write_bytes(many + b"\n" + b"a," * 21 + b"a\n")
-    found = (
-        r"no field 'instruction' \(it has 'question', 'answer', 'c0', .* 14 more\)\.\n +fix: .*fields of this set"
-    )
+    found = r"no field 'instruction' \(it has 'question', 'answer', 'c0', .* 14 more\)\.\n +fix: .*fields of this set"
     with pytest.raises(BadRow, match=found):
         make_set(tmp_path, tmp_path / "out", "prompt_response")
 
