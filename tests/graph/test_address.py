@@ -1,4 +1,4 @@
-"""The names that a person types: what each form refers to, and what an unknown name is told."""
+"""Names on the command line: what each form refers to, and the errors of unknown ones."""
 
 from pathlib import Path
 

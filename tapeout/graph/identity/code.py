@@ -151,9 +151,9 @@ def _files(module: str, root: Path) -> set[Path]:
     found = set()
     parts = module.split(".")
     for length in range(1, len(parts) + 1):
-        place = root.joinpath(*parts[:length])
-        if (place / "__init__.py").is_file():
-            found.add(place / "__init__.py")
-        elif length == len(parts) and place.with_suffix(".py").is_file():
-            found.add(place.with_suffix(".py"))
+        path = root.joinpath(*parts[:length])
+        if (path / "__init__.py").is_file():
+            found.add(path / "__init__.py")
+        elif length == len(parts) and path.with_suffix(".py").is_file():
+            found.add(path.with_suffix(".py"))
     return found

@@ -101,7 +101,7 @@ class Transport:
     def read(self, key: str, limit: int) -> bytes | None:
         """Return the first ``limit`` bytes of a small file, or None if it does not exist."""
 
-        def whole(files: Any) -> bytes:
+        def read_all(files: Any) -> bytes:
             try:
                 return bytes(files.cat_file(self._path(key), start=0, end=limit))
             except OSError as error:
@@ -110,7 +110,7 @@ class Transport:
                 raise
 
         try:
-            return self._attempt(whole)
+            return self._attempt(read_all)
         except NO_FILE:
             return None
 

@@ -31,13 +31,13 @@ def decode(data: bytes, action_digest: str) -> tuple[Action, Manifest]:
     try:
         sealed = json.loads(data)
         action, listed = Action(sealed["entry"]["action"]), sealed["entry"]["manifest"]
-        sound = digest_bytes(canonical(sealed["entry"])) == sealed["digest"] and action.digest == action_digest
+        valid = digest_bytes(canonical(sealed["entry"])) == sealed["digest"] and action.digest == action_digest
         manifest = Manifest.from_json(listed)
-        sound = sound and manifest.as_json() == listed and manifest.action == action_digest
-        sound = sound and manifest.artifact == action.artifact and _well_formed(manifest)
+        valid = valid and manifest.as_json() == listed and manifest.action == action_digest
+        valid = valid and manifest.artifact == action.artifact and _well_formed(manifest)
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError("not an entry") from error
-    if not sound:
+    if not valid:
         raise ValueError("the entry is inconsistent, or has the wrong name")
     return action, manifest
 

@@ -1,4 +1,4 @@
-"""Code identity: what reaches a step and what does not."""
+"""Code identity: which files belong to the code of a step."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tapeout.graph.identity.code import closure
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A package with every form of import."""
+    """A project with every form of import."""
     files = {
         "scripts/step.py": "import json\nfrom pkg.sub import leaf\nimport pkg.other.deep as d\n",
         "pkg/__init__.py": "",

@@ -1,4 +1,4 @@
-"""Steps in a container, under real Snakemake runs; the runtimes are stand-ins that check the wiring."""
+"""Steps in containers, in real Snakemake runs with stand-ins for the container runtimes."""
 
 import json
 import os
@@ -22,23 +22,23 @@ def runtimes(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def use(project: Project, image: str, launch: str = "{runtime: apptainer}") -> None:
-    """Give the rule of the model an image, and say how this site starts containers."""
+    """Set the image of the rule ``model``, and how this site starts containers."""
     text = project.path("config.yaml").read_text().splitlines()
-    kept = [line for line in text if not line.startswith(("image:", "launch:"))]
-    project.path("config.yaml").write_text("\n".join([*kept, f'image: "{image}"', f"launch: {launch}", ""]))
+    lines = [line for line in text if not line.startswith(("image:", "launch:"))]
+    project.path("config.yaml").write_text("\n".join([*lines, f'image: "{image}"', f"launch: {launch}", ""]))
 
 
 def action(project: Project) -> dict:
     return json.loads(project.path("results/.graph/model.action.json").read_bytes())
 
 
-def test_bare_actions_know_nothing_of_containers(built: Project) -> None:
+def test_action_without_container_has_the_lock(built: Project) -> None:
     heavy = built.environment("heavy")
     assert action(built)["environment"] == {"name": "heavy", "digest": heavy.digest}
 
 
-def test_the_digest_is_identity_and_the_registry_is_not(project: Project, runtimes: StandIns) -> None:
-    """Another name for the same image runs nothing; another image runs the step, and a same result is cut off."""
+def test_digest_is_identity_and_the_registry_is_not(project: Project, runtimes: StandIns) -> None:
+    """Another registry of the same image runs nothing; another image runs the step, and an equal result is cut off."""
     use(project, ONE)
     assert project.run().built == ALL
     assert action(project)["environment"] == {"name": "container", "digest": "1" * 64, "python": "python3"}
@@ -54,19 +54,21 @@ def test_the_digest_is_identity_and_the_registry_is_not(project: Project, runtim
     assert run.nothing_done and action(project)["environment"]["digest"] == "1" * 64
 
 
-def test_why_names_both_digests(project: Project, runtimes: StandIns) -> None:
+def test_why_shows_both_digests(project: Project, runtimes: StandIns) -> None:
     project.run()
     use(project, ONE)
-    status, said = project.tapeout("why", "model")
-    assert status == 1 and f"container {'1' * 64}" in said and "heavy" in said
+    status, output = project.tapeout("why", "model")
+    assert status == 1 and f"container {'1' * 64}" in output and "heavy" in output
     project.run()
     use(project, TWO)
-    status, said = project.tapeout("why", "model")
-    assert status == 1 and "1" * 64 in said and "2" * 64 in said
+    status, output = project.tapeout("why", "model")
+    assert status == 1 and "1" * 64 in output and "2" * 64 in output
 
 
-def test_what_the_program_sees_inside(project: Project, runtimes: StandIns, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its own variables win over the image's, the project comes first on the module path, nothing else comes in."""
+def test_environment_of_the_program_in_a_container(
+    project: Project, runtimes: StandIns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The step's variables override the image's, and no others enter."""
     monkeypatch.setenv("HF_TOKEN", SECRET)
     monkeypatch.setenv("NCCL_SOCKET_IFNAME", "ib0")
     monkeypatch.setenv("NCCL_ALGO", "Tree")
@@ -84,7 +86,7 @@ def test_what_the_program_sees_inside(project: Project, runtimes: StandIns, monk
     assert call["image"] == "docker://registry.example.org/lab/nemo@sha256:" + "1" * 64, "no tag beside a digest"
 
 
-def test_pyxis_within_a_job(project: Project, runtimes: StandIns, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pyxis_inside_a_job(project: Project, runtimes: StandIns, monkeypatch: pytest.MonkeyPatch) -> None:
     use(project, ONE, "{runtime: pyxis}")
     run = project.run(ok=False)
     assert "CannotStart: The runtime pyxis starts containers in a Slurm job" in run.text
@@ -101,7 +103,7 @@ def test_pyxis_within_a_job(project: Project, runtimes: StandIns, monkeypatch: p
     assert "SLURM_CPU_BIND" not in call["outside"]
 
 
-def test_links_of_the_project_and_the_sites_mounts_are_there(
+def test_links_of_the_project_and_mounts_of_the_site_are_mounted(
     project: Project, runtimes: StandIns, tmp_path: Path
 ) -> None:
     (tmp_path / "scratch").mkdir()
@@ -113,7 +115,7 @@ def test_links_of_the_project_and_the_sites_mounts_are_there(
     assert call["binds"] == [str(project.root), str(tmp_path / "scratch"), f"{tmp_path}/data:/data:ro"]
 
 
-def test_images_that_the_site_has_pulled(project: Project, runtimes: StandIns, tmp_path: Path) -> None:
+def test_images_that_the_site_has_pulled_are_used(project: Project, runtimes: StandIns, tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     use(project, ONE, f"{{runtime: apptainer, images: '{tmp_path}/images'}}")
     file = tmp_path / "images" / f"sha256-{'1' * 64}.sif"
@@ -129,11 +131,11 @@ def test_images_that_the_site_has_pulled(project: Project, runtimes: StandIns, t
     [
         (ONE, "{}", "Set container.runtime in config/site.yaml to apptainer or pyxis."),
         (ONE, "{runtime: docker}", "There is no container runtime docker."),
-        ("registry.example.org/lab/nemo:25.07", "{runtime: apptainer}", "without a digest; a tag can be moved"),
-        (ONE[:-1], "{runtime: apptainer}", "without a digest; a tag can be moved"),
+        ("registry.example.org/lab/nemo:25.07", "{runtime: apptainer}", "without a digest; a tag may point"),
+        (ONE[:-1], "{runtime: apptainer}", "without a digest; a tag may point"),
     ],
 )
-def test_what_cannot_be_started_is_said_before_anything_runs(
+def test_invalid_container_settings_fail_before_anything_runs(
     project: Project, image: str, launch: str, words: str
 ) -> None:
     use(project, image, launch)
@@ -141,28 +143,28 @@ def test_what_cannot_be_started_is_said_before_anything_runs(
     assert words in run.text and run.built == []
 
 
-def test_without_the_runtime_on_the_machine(project: Project) -> None:
+def test_missing_runtime_is_an_error(project: Project) -> None:
     use(project, ONE)
     run = project.run(ok=False)
     assert "CannotStart: There is no apptainer on " in run.text
 
 
-def test_snakemakes_own_containers_are_refused(project: Project, runtimes: StandIns) -> None:
+def test_snakemakes_own_container_support_is_refused(project: Project, runtimes: StandIns) -> None:
     use(project, ONE)
     run = project.run("--sdm", "apptainer", ok=False)
     assert "would put the runner inside" in run.text
 
 
-def test_a_second_build_in_the_container(project: Project, runtimes: StandIns) -> None:
+def test_rebuild_in_a_container(project: Project, runtimes: StandIns) -> None:
     use(project, ONE)
     project.run()
-    status, said = project.tapeout("rebuild", "model", "--check")
-    assert status == 0 and "same bytes" in said
+    status, output = project.tapeout("rebuild", "model", "--check")
+    assert status == 0 and "same bytes" in output
     assert len(runtimes.calls("apptainer")) == 2
 
 
-def test_a_step_that_waits_for_a_verdict_is_not_told_of_it(built: Project) -> None:
-    """An input of a name with after_ is part of the action, and no option of the program, which would refuse it."""
+def test_ordering_only_input_is_not_passed_to_the_program(built: Project) -> None:
+    """An input whose name begins with ``after_`` is part of the action, but not an option of the program."""
     needs = '        formatted=artifact("formatted.txt"),\n'
     built.edit("rules/steps.smk", needs, f'{needs}        after_notes=artifact("notes/en.txt"),\n')
     run = built.run()

@@ -1,4 +1,4 @@
-"""Environments: locks, digests, and installations that are whole or not there."""
+"""Environments: locks, digests, and installations that are complete or not used."""
 
 import hashlib
 import zipfile
@@ -26,8 +26,8 @@ def make_wheel(folder: Path, text: str) -> str:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a lock of one package, and pip pointed at its wheel alone."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a lock of one package; pip finds only its wheel."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
@@ -37,7 +37,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_complete_installation_is_reused(place: Path) -> None:
+def test_complete_installation_is_reused(folder: Path) -> None:
     environment = read_environment("tiny")
     with pytest.raises(InvalidEnvironment, match="make environments"):
         environment.require()
@@ -48,7 +48,7 @@ def test_complete_installation_is_reused(place: Path) -> None:
     assert (environment.folder / "complete").stat().st_mtime_ns == marked
 
 
-def test_incomplete_installation_is_replaced(place: Path) -> None:
+def test_incomplete_installation_is_replaced(folder: Path) -> None:
     environment = read_environment("tiny")
     environment.folder.mkdir(parents=True)
     (environment.folder / "leftover").touch()
@@ -57,8 +57,8 @@ def test_incomplete_installation_is_replaced(place: Path) -> None:
     assert environment.complete and not (environment.folder / "leftover").exists()
 
 
-def test_file_with_wrong_hash_is_refused(place: Path) -> None:
-    make_wheel(place, "VALUE = 2\n")
+def test_file_with_wrong_hash_is_refused(folder: Path) -> None:
+    make_wheel(folder, "VALUE = 2\n")
     environment = read_environment("tiny")
     with pytest.raises(InvalidEnvironment):
         install(environment, [])

@@ -22,7 +22,7 @@ def test_canonical_json_does_not_depend_on_the_order_of_keys(value: dict) -> Non
     assert canonical(value) == canonical(dict(reversed(value.items())))
 
 
-def test_a_float_without_a_value_is_refused() -> None:
+def test_nan_is_refused() -> None:
     with pytest.raises(ValueError):
         canonical({"lr": float("nan")})
 
@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
-def test_a_folder_has_one_digest_and_each_part_its_own(folder: Path) -> None:
+def test_folder_and_its_parts_have_digests(folder: Path) -> None:
     manifest = Manifest.of(folder, "model", "0" * 64)
     assert [entry.path for entry in manifest.entries] == ["config.json", "weights/a.bin", "weights/b.bin"]
     assert manifest.size == 5
@@ -51,7 +51,7 @@ def test_a_folder_has_one_digest_and_each_part_its_own(folder: Path) -> None:
     assert changed.digest() != manifest.digest() and changed.digest("weights") == weights
 
 
-def test_the_executable_bit_counts_and_the_place_does_not(folder: Path, tmp_path: Path) -> None:
+def test_digest_depends_on_the_executable_bit_and_not_on_the_path(folder: Path, tmp_path: Path) -> None:
     before = Manifest.of(folder, "model", "").digest()
     moved = folder.rename(tmp_path / "elsewhere")
     assert Manifest.of(moved, "model", "").digest() == before
@@ -59,7 +59,7 @@ def test_the_executable_bit_counts_and_the_place_does_not(folder: Path, tmp_path
     assert Manifest.of(moved, "model", "").digest() != before
 
 
-def test_a_manifest_survives_its_own_file(folder: Path) -> None:
+def test_from_json_inverts_as_json(folder: Path) -> None:
     manifest = Manifest.of(folder, "model", "0" * 64)
     assert Manifest.from_json(manifest.as_json()) == manifest
 
@@ -70,15 +70,15 @@ def test_links_are_refused(folder: Path) -> None:
         Manifest.of(folder, "model", "")
 
 
-def test_vouching_reads_only_what_may_have_changed(folder: Path) -> None:
+def test_matches_reads_only_what_may_have_changed(folder: Path) -> None:
     manifest = Manifest.of(folder, "model", "")
-    assert manifest.matches(folder)  # the times are not a seal's, so every file was read, and sealed
+    assert manifest.matches(folder)  # the times are not sealed ones, so every file was read, and got its sealed time
     part = folder / "weights" / "a.bin"
     info = part.stat()
     part.write_bytes(b"x")
     assert not manifest.matches(folder)
     os.utime(part, ns=(info.st_atime_ns, info.st_mtime_ns))
-    assert manifest.matches(folder)  # size and time vouch for it: finding this is the work of verify
+    assert manifest.matches(folder)  # size and time are right: only verify --deep finds this
     (folder / "more").write_text("")
     assert not manifest.matches(folder)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.graph.conftest import ALL, Project, begin_slow_model, wait_for
-from tests.graph.soak import Soak, processes, start, wish
+from tests.graph.soak import Soak, processes, start, target_of
 
 
 def test_g10_a_job_whose_input_is_edited_fails_and_stores_nothing(project: Project) -> None:
@@ -118,7 +118,9 @@ def test_g13_after_kills_at_many_moments_the_result_is_that_of_an_undisturbed_ru
 def test_a_kill_while_a_result_is_replaced_sets_nothing_aside(built: Project, tmp_path: Path) -> None:
     built.edit("config.yaml", "lr: 1", "lr: 5")
     token = tmp_path / "token"
-    assert start(built, tmp_path / "log", wish("runner", "store.link", 1, token, artifact="scripts/model.py")).wait(60)
+    assert start(
+        built, tmp_path / "log", target_of("runner", "store.link", 1, token, artifact="scripts/model.py")
+    ).wait(60)
     assert token.exists() and not built.path("results/model.manifest.json").exists()
     assert built.path("results/model/weights.txt").read_text().endswith("3")  # the old one, without a manifest
     assert built.run().built == ["report.txt"]  # the model was stored before the kill
@@ -129,7 +131,7 @@ def test_a_kill_while_a_result_is_replaced_sets_nothing_aside(built: Project, tm
 def test_a_job_that_outlives_its_run_never_replaces_a_result_of_a_later_run(built: Project, tmp_path: Path) -> None:
     first, token = built.digests(), tmp_path / "token"
     built.edit("config.yaml", "lr: 1", "lr: 5")
-    stop = wish("runner", "workspace.publish", 1, token, signal.SIGSTOP, "scripts/model.py")
+    stop = target_of("runner", "workspace.publish", 1, token, signal.SIGSTOP, "scripts/model.py")
     run = start(built, tmp_path / "first.log", stop)
     wait_for(token)
     (runner,) = processes(built.root, "runner")

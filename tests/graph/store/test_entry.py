@@ -1,4 +1,4 @@
-"""Entries from strangers: whatever their bytes are, they are the right entry or a ``ValueError``."""
+"""Entries of unknown origin: whatever the bytes, they are the right entry or raise ``ValueError``."""
 
 import json
 
@@ -22,22 +22,22 @@ VALUES = st.recursive(
 )
 
 
-def test_an_entry_is_read_as_it_was_written() -> None:
+def test_decode_inverts_encode() -> None:
     assert decode(RIGHT, ACTION.digest) == (ACTION, MANIFEST)
 
 
-def places(value: object, way: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
-    """Ways to all values inside a value."""
+def paths(value: object, prefix: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+    """Return the paths of all values inside a value."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [way, *(found for key, part in inner for found in places(part, (*way, key)))]
+    return [prefix, *(found for key, part in inner for found in paths(part, (*prefix, key)))]
 
 
 @given(st.data(), VALUES)
-def test_an_altered_entry_is_never_believed(data: st.DataObject, value: object) -> None:
+def test_altered_entry_is_refused(data: st.DataObject, value: object) -> None:
     sealed = json.loads(RIGHT)
-    *way, last = data.draw(st.sampled_from(places(sealed["entry"])[1:]))
+    *parents, last = data.draw(st.sampled_from(paths(sealed["entry"])[1:]))
     at = sealed["entry"]
-    for key in way:
+    for key in parents:
         at = at[key]
     if at[last] == value and type(at[last]) is type(value):
         return
@@ -48,7 +48,7 @@ def test_an_altered_entry_is_never_believed(data: st.DataObject, value: object) 
 
 
 @given(st.binary(max_size=200), st.integers(0, len(RIGHT)))
-def test_bytes_are_never_believed(noise: bytes, at: int) -> None:
+def test_altered_bytes_are_refused(noise: bytes, at: int) -> None:
     altered = RIGHT[:at] + noise + RIGHT[at + len(noise) :]
     if altered.strip() != RIGHT.strip():
         with pytest.raises(ValueError):
@@ -69,11 +69,11 @@ def test_bytes_are_never_believed(noise: bytes, at: int) -> None:
     ],
     ids=str,
 )
-def test_a_manifest_that_does_not_fit_is_refused(manifest: Manifest) -> None:
+def test_invalid_manifest_is_refused(manifest: Manifest) -> None:
     with pytest.raises(ValueError):
         decode(encode(ACTION.value, manifest), ACTION.digest)
 
 
-def test_another_form_of_the_same_json_is_the_same_entry() -> None:
+def test_formatting_of_the_json_does_not_matter() -> None:
     assert decode(json.dumps(json.loads(RIGHT), indent=2).encode(), ACTION.digest) == (ACTION, MANIFEST)
     assert canonical(json.loads(RIGHT)) + b"\n" == RIGHT

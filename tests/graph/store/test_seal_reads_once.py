@@ -1,4 +1,4 @@
-"""Sealing reads an artifact's bytes once: the system counts what the runner of a large artifact reads."""
+"""Sealing reads each byte of an artifact once, by the kernel's count of what the runner reads."""
 
 import json
 from pathlib import Path
@@ -27,13 +27,13 @@ def test_runner_reads_each_output_byte_once(
 ) -> None:
     counted = tmp_path / "counting" / "io.json"
     counted.parent.mkdir()
-    # every Python of the run imports this at its start; the runner tells at its end what the system counted
+    # every Python of the run imports this at its start; the runner writes the kernel's counters at its end
     (counted.parent / "sitecustomize.py").write_text(COUNT.format(place=counted))
     monkeypatch.setenv("PYTHONPATH", str(counted.parent))
     large = f"for number in range({files}):\n    (output / f'{{number}}.bin').write_bytes(bytes({SIZE // files}))\n"
     project.edit("scripts/model.py", '(output / "weights.txt")', f'{large}(output / "weights.txt")')
     assert "model" in project.run().built
-    # the system adds to this what the program, a child that has ended, read: Python's own modules
+    # the kernel adds what the program, a child that has ended, read: Python's own modules
     read = int(json.loads(counted.read_text())["rchar"])
     assert SIZE <= read <= 1.1 * SIZE
     assert project.path("results/model/0.bin").stat().st_size == SIZE // files

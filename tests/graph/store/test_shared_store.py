@@ -1,4 +1,4 @@
-"""One store, several users: who may write it builds for all, who may not restores from it, and nobody spoils it."""
+"""One store of several users: writers build for all, readers restore, and nobody can damage it unnoticed."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from tests.graph.conftest import ALL, Project, Run
 
 GROUP = 12000
 
-# nobody else can be another user; where setpriv is missing these tests fail, so that nothing is left out unseen
+# only root can run programs as other users; without setpriv these tests fail and are not skipped
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can run programs as two other users")
 
 
@@ -26,7 +26,7 @@ class User:
     project: Project
 
     def command(self, *arguments: str) -> list[str]:
-        """A command run as this user, who may read everything, because Python may lie in root's home."""
+        """Return a command that runs as this user, who may read all files, because Python may be in root's home."""
         capability = ["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"]
         return ["setpriv", f"--reuid={self.uid}", f"--regid={self.uid}", f"--groups={GROUP}", *capability, *arguments]
 
@@ -48,7 +48,7 @@ class User:
 
 @pytest.fixture
 def users(project: Project, tmp_path: Path) -> list[User]:
-    """Two users who share a group, and are careless with their umask."""
+    """Two users of one group with an unsuitable umask."""
     found = []
     for number, umask in enumerate((0o022, 0o077)):
         root = tmp_path / f"user{number}"
@@ -60,7 +60,7 @@ def users(project: Project, tmp_path: Path) -> list[User]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    """A folder that the users' group may write."""
+    """A folder that the group may write."""
     path = tmp_path / "store"
     path.mkdir()
     os.chown(path, 12001, GROUP)
@@ -76,7 +76,7 @@ def test_users_of_a_group_share_results_safely(users: list[User], store: Path) -
     second = bob.run(**at)
     assert second.status == 0 and second.built == [], second.text
     assert bob.project.digests() == ann.project.digests()
-    # what one builds the other has, both ways
+    # each restores what the other builds
     bob.project.edit("config.yaml", "lr: 1", "lr: 5")
     assert bob.run(**at).built == ["model", "report.txt"]
     ann.project.edit("config.yaml", "lr: 1", "lr: 5")
@@ -85,12 +85,12 @@ def test_users_of_a_group_share_results_safely(users: list[User], store: Path) -
         info = path.stat()
         assert info.st_mode & (0o040 if info.st_gid == GROUP else 0o004), f"{path} cannot be read"
         assert not path.is_dir() or (info.st_gid == GROUP and info.st_mode & 0o020), f"{path} cannot be written"
-    # a sealed file is read-only for all, and what lies in a user's results is not another user's file
+    # a sealed file is read-only for all, and a user's results are his own files
     sealed = next(path for path in sorted((store / "objects").rglob("*")) if path.is_file())
     assert bob.does("sh", "-c", f"echo wrong > {sealed}").status != 0
     mine = bob.project.path("results/raw.txt")
     assert mine.stat().st_uid == bob.uid
-    # who may write the folder can put another file there; it is found out
+    # a user who may write the folder can replace a file; that is detected
     weights = ann.project.path("results/model/weights.txt").read_bytes()
     [model] = [path for path in store.glob("objects/*/*") if path.read_bytes() == weights]
     wrong = f"cp {model} {model}.new && chmod u+w {model}.new && echo x > {model}.new && mv -f {model}.new {model}"
@@ -112,7 +112,7 @@ def test_read_only_store_restores_and_refuses_to_build(users: list[User], store:
     refused = bob.run(TAPEOUT_STORE=str(store))
     assert refused.status != 0 and "NotWritable" in refused.text and "TAPEOUT_REMOTE" in refused.text
     assert "Traceback" not in refused.text
-    # read as a remote, beside a store of one's own
+    # read as a remote, in addition to a store of one's own
     shutil.rmtree(bob.project.path("results"))
     built = bob.run(TAPEOUT_REMOTE=f"file://{store}")
     assert built.built == ["model", "report.txt"], built.text

@@ -1,4 +1,4 @@
-"""Garbage collection: what goes, what stays, and that neither a running build nor a kill can make it wrong."""
+"""Garbage collection: what is deleted and what is kept, also during builds and after kills."""
 
 import fcntl
 import json
@@ -25,8 +25,8 @@ from tests.graph.conftest import Project, begin_slow_model
 from tests.graph.folders import folder, make, workspace_of
 
 
-def sweep(workspace: Workspace, dry: bool = False, later: float = 0.0, **wishes: object) -> GcReport:
-    return collect(workspace, GcOptions(**wishes), dry, time.time() + later)  # type: ignore[arg-type]
+def run_gc(workspace: Workspace, dry_run: bool = False, later: float = 0.0, **options: object) -> GcReport:
+    return collect(workspace, GcOptions(**options), dry_run, time.time() + later)  # type: ignore[arg-type]
 
 
 def counts(collected: GcReport) -> dict[str, int]:
@@ -34,14 +34,14 @@ def counts(collected: GcReport) -> dict[str, int]:
 
 
 def files(store: Store) -> list[str]:
-    """All that a store holds, but for locks and the list of folders."""
+    """Return all files of a store without locks and roots."""
     found = (path.relative_to(store.root).as_posix() for path in store.root.rglob("*") if path.is_file())
     return sorted(name for name in found if not name.startswith(("locks/", "roots/", "collector.lock")))
 
 
 @pytest.fixture
 def here(tmp_path: Path) -> Workspace:
-    """A folder whose artifact was made twice: the first is garbage."""
+    """A workspace whose artifact was built twice: the first build is garbage."""
     workspace = folder(tmp_path / "here", tmp_path / "store")
     make(workspace, "kept", "old " * 100)
     make(workspace, "kept", "new")
@@ -50,24 +50,24 @@ def here(tmp_path: Path) -> Workspace:
 
 def test_dry_run_reports_and_deletes_nothing(here: Workspace) -> None:
     before = files(here.store)
-    would = sweep(here, dry=True)
-    assert counts(would) == {"objects": 1, "entries": 1} and would.removed[0].size == 400
+    planned = run_gc(here, dry_run=True)
+    assert counts(planned) == {"objects": 1, "entries": 1} and planned.removed[0].size == 400
     assert files(here.store) == before
-    did = sweep(here)
-    assert did.removed == would.removed and did.kept == 1 and len(files(here.store)) == len(before) - 2
-    assert sweep(here).removed == ()
+    done = run_gc(here)
+    assert done.removed == planned.removed and done.kept == 1 and len(files(here.store)) == len(before) - 2
+    assert run_gc(here).removed == ()
     shutil.rmtree(here.results)
     elsewhere = folder(here.work / "elsewhere", here.store.root)
-    assert counts(sweep(elsewhere)) == {"objects": 1, "entries": 1}  # nothing lies anywhere any more
-    assert not here.results.exists() and not elsewhere.results.exists()  # and to ask leaves nothing behind
+    assert counts(run_gc(elsewhere)) == {"objects": 1, "entries": 1}  # no folder has any results
+    assert not here.results.exists() and not elsewhere.results.exists()  # collecting creates no folders
     with pytest.raises(GcError):
-        sweep(folder(here.work, here.work / "none"))
+        run_gc(folder(here.work, here.work / "none"))
 
 
 def test_file_with_another_hard_link_frees_no_space(here: Workspace, tmp_path: Path) -> None:
     old = next(path for path in here.store.root.glob("objects/*/*") if path.stat().st_size == 400)
     os.link(old, tmp_path / "elsewhere")
-    assert sweep(here).removed[0].size == 0
+    assert run_gc(here).removed[0].size == 0
     assert not old.exists() and (tmp_path / "elsewhere").exists()
 
 
@@ -77,9 +77,9 @@ def test_upstream_entries_are_kept_without_files(here: Workspace) -> None:
     action = here.action("raw")
     for path in (here.artifact_path("raw"), here.manifest_path("raw"), here.action_path("raw")):
         path.unlink()
-    assert counts(sweep(here)) == {"objects": 2, "entries": 1}
+    assert counts(run_gc(here)) == {"objects": 2, "entries": 1}
     assert here.store.find(raw.action) == raw and not here.store.is_complete(raw)
-    assert here.state(action) == (State.BUILD, None)  # never planned as restorable
+    assert here.state(action) == (State.BUILD, None)  # it is never planned as restorable
     assert here.store.is_complete(made)
 
 
@@ -88,12 +88,12 @@ def test_named_runs_keep_their_artifacts_until_removed(here: Workspace) -> None:
         make(here, "kept", f"{number}" * 1000)
         save(here, f"run-{number}", pinned=False)
     pin(here, "run-0", True)
-    assert counts(sweep(here)) == {"objects": 2, "entries": 2}
-    assert sweep(here, keep_runs=1, older_than=DAY).removed == ()
-    would, did = sweep(here, dry=True, keep_runs=1), sweep(here, keep_runs=1)
-    assert would.removed == did.removed and did.removed[0].kind == "named runs" and len(did.removed[0].names) == 2
-    # a file is counted once, with the first of its names: run.json and manifest are the run's, too
-    assert did.removed[0].size >= 2000 and [one.size for one in did.removed if one.kind == "objects"] == [0]
+    assert counts(run_gc(here)) == {"objects": 2, "entries": 2}
+    assert run_gc(here, keep_runs=1, older_than=DAY).removed == ()
+    planned, done = run_gc(here, dry_run=True, keep_runs=1), run_gc(here, keep_runs=1)
+    assert planned.removed == done.removed and done.removed[0].kind == "named runs" and len(done.removed[0].names) == 2
+    # a file is counted once, for the first kind; run.json and the manifest belong to the run, too
+    assert done.removed[0].size >= 2000 and [one.size for one in done.removed if one.kind == "objects"] == [0]
     assert "run-0" in {run.name for run in list_runs(here)} and len(list_runs(here)) == 2
     assert not verify(here, [], deep=True)
 
@@ -103,17 +103,17 @@ def test_folders_sharing_a_store_keep_each_others_artifacts(here: Workspace, tmp
     theirs = make(other, "theirs", "of the other folder")
     make(other, "older", "of the other folder, first")
     make(other, "older", "of the other folder, then")
-    assert counts(sweep(here)) == {"objects": 2, "entries": 2}
+    assert counts(run_gc(here)) == {"objects": 2, "entries": 2}
     with pytest.raises(GcError):
-        sweep(here, forget=(tmp_path / "other",))
+        run_gc(here, forget=(tmp_path / "other",))
     with pytest.raises(GcError):
-        sweep(here, forget=(tmp_path / "never",))
+        run_gc(here, forget=(tmp_path / "never",))
     (tmp_path / "other").rename(tmp_path / "not mounted")
-    seen = sweep(here)
+    seen = run_gc(here)
     assert seen.removed == () and [root.visible for root in seen.roots] == [True, False]
     assert here.store.is_complete(theirs)
-    assert counts(sweep(here, forget=(tmp_path / "other",))) == {"objects": 2, "entries": 2}
-    assert [root.folder.name for root in sweep(here).roots] == ["here"]
+    assert counts(run_gc(here, forget=(tmp_path / "other",))) == {"objects": 2, "entries": 2}
+    assert [root.folder.name for root in run_gc(here).roots] == ["here"]
 
 
 def test_list_of_another_hosts_folder_is_trusted(here: Workspace, tmp_path: Path) -> None:
@@ -122,16 +122,16 @@ def test_list_of_another_hosts_folder_is_trusted(here: Workspace, tmp_path: Path
     record = other.root.record / "folder.json"
     (tmp_path / "other/results/.graph/host").write_text("login1\n")
     record.write_text(json.dumps({**json.loads(record.read_text()), "host": "login1"}))
-    sweep(here)
-    assert here.store.is_complete(theirs)  # the same folder, on a file system that both hosts see
+    run_gc(here)
+    assert here.store.is_complete(theirs)  # the same folder, on a file system of both hosts
     shutil.rmtree(tmp_path / "other")
-    (tmp_path / "other/results").mkdir(parents=True)  # another folder of that name, or an empty mount point
-    assert not sweep(here).roots[1].visible and here.store.is_complete(theirs)
+    (tmp_path / "other/results").mkdir(parents=True)  # another folder of that path, or an empty mount point
+    assert not run_gc(here).roots[1].visible and here.store.is_complete(theirs)
 
 
 def test_older_than_keeps_recent_artifacts(here: Workspace) -> None:
-    assert sweep(here, older_than=DAY).removed == ()
-    assert counts(sweep(here, older_than=DAY, later=2 * DAY)) == {"objects": 1, "entries": 1}
+    assert run_gc(here, older_than=DAY).removed == ()
+    assert counts(run_gc(here, older_than=DAY, later=2 * DAY)) == {"objects": 1, "entries": 1}
 
 
 def test_leftovers_are_deleted_unless_in_use(here: Workspace) -> None:
@@ -145,7 +145,7 @@ def test_leftovers_are_deleted_unless_in_use(here: Workspace) -> None:
     (store.root / "quarantine").mkdir()
     (store.root / "quarantine/damaged.0").write_text("x")
     (store.root / "objects/00").mkdir(exist_ok=True)
-    (store.root / "objects/00" / ("0" * 64)).write_text("no entry names it")
+    (store.root / "objects/00" / ("0" * 64)).write_text("no entry refers to it")
     (store.root / "objects/00/.crashed.0123456789abcdef.tmp").write_text("x")
     (store.root / "incoming").mkdir()
     (store.root / "incoming/part").write_text("half")
@@ -153,14 +153,14 @@ def test_leftovers_are_deleted_unless_in_use(here: Workspace) -> None:
     store.lock_path(running).parent.mkdir()
     with open(store.lock_path(running), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        first = counts(sweep(here))
+        first = counts(run_gc(here))
     assert first == {
         **{"objects": 1, "entries": 1, "scratch folders": 1, "differing results": 1, "interrupted moves": 1}
     }
     assert sorted(path.name for path in work.iterdir()) == sorted(
         ["differing", "rebuild.killed", "set_aside", running, unfinished.digest]
     )
-    second = counts(sweep(here, later=2 * DAY, quarantine=True))
+    second = counts(run_gc(here, later=2 * DAY, quarantine=True))
     assert second == {
         **{"objects": 1, "scratch folders": 2, "interrupted downloads": 1},
         **{"temporary files": 1, "quarantined files": 1},
@@ -171,13 +171,13 @@ def test_leftovers_are_deleted_unless_in_use(here: Workspace) -> None:
 def test_locked_and_queued_actions_are_kept(here: Workspace) -> None:
     garbage = next(entry["manifest"] for _, entry in here.store.entries() if entry["manifest"]["size"] == 400)
     with here.store.lock_action(garbage["action"]):
-        assert sweep(here).removed == ()
+        assert run_gc(here).removed == ()
     owed = here.store.root / "owed/remote" / garbage["action"]
     owed.parent.mkdir(parents=True)
     owed.touch()
-    assert sweep(here).removed == ()
+    assert run_gc(here).removed == ()
     owed.unlink()
-    assert counts(sweep(here)) == {"objects": 1, "entries": 1}
+    assert counts(run_gc(here)) == {"objects": 1, "entries": 1}
 
 
 KILLED = """
@@ -218,7 +218,7 @@ def test_next_collection_finishes_a_killed_one(here: Workspace, tmp_path: Path) 
         for entry in (entry for _, entry in workspace.store.entries()):
             found = Manifest.from_json(entry["manifest"])
             assert not workspace.store.is_complete(found) or workspace.store.verify_objects(found)
-        sweep(workspace, keep_runs=0)
+        run_gc(workspace, keep_runs=0)
         after[moment] = files(workspace.store)
         assert not list(workspace.runs.iterdir()) and not list(workspace.work.glob("a*"))
         if done.returncode == 0:
@@ -230,13 +230,13 @@ def test_next_collection_finishes_a_killed_one(here: Workspace, tmp_path: Path) 
 
 def test_collecting_during_a_build_changes_nothing(project: Project) -> None:
     process = begin_slow_model(project)
-    workspace, swept = workspace_of(project), 0
+    workspace, collections = workspace_of(project), 0
     while process.poll() is None:
-        sweep(workspace)
-        swept += 1
+        run_gc(workspace)
+        collections += 1
     text, _ = process.communicate()
     assert process.returncode == 0, text
-    assert swept > 5
+    assert collections > 5
     beside = project.digests()
     assert not verify(workspace, [], deep=True)
     shutil.rmtree(project.path("results"))
@@ -252,15 +252,15 @@ def test_restore_during_collections_and_revert_after(built: Project) -> None:
     built.edit("config.yaml", "lr: 1", "lr: 5")
     built.run()
     second = built.digests()
-    sweep(workspace)
+    run_gc(workspace)
     built.edit("config.yaml", "lr: 5", "lr: 1")
     process = subprocess.Popen(built.command(), cwd=built.root, env=built.variables(), stderr=subprocess.DEVNULL)
     while process.poll() is None:
-        sweep(workspace)
+        run_gc(workspace)
     assert process.returncode == 0
-    assert built.digests() == first  # the named run had kept it
-    sweep(workspace)
+    assert built.digests() == first  # the named run kept it
+    run_gc(workspace)
     built.edit("config.yaml", "lr: 1", "lr: 5")
-    assert built.run().built == ["model", "report.txt"]  # nothing wanted the second: it was freed
+    assert built.run().built == ["model", "report.txt"]  # the second was unreferenced and deleted
     assert built.digests() == second
     assert replace(workspace, results=workspace.runs / "before").manifest("model") is not None

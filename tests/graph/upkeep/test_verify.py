@@ -1,6 +1,6 @@
-"""Verifying and mending, where results, named runs and the store are copies of each other and where they are one file.
+"""Verification and repair, where results, named runs and store are separate copies and where they are hard links.
 
-The same through the command line, with a rebuild at the end: ``tests/cli``.
+``tests/cli`` tests the same on the command line, including the rebuild of what has no intact copy.
 """
 
 import os
@@ -20,7 +20,7 @@ TEXT = "some bytes\n" * 1000
 
 
 def flip(path: Path) -> None:
-    """Change one bit and nothing that the file system tells."""
+    """Flip one bit, without a change of size or modification time."""
     info, data = path.stat(), path.read_bytes()
     path.chmod(0o644)
     path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
@@ -28,8 +28,8 @@ def flip(path: Path) -> None:
     path.chmod(info.st_mode)
 
 
-def part(path: Path) -> None:
-    """Make a file a copy of its own, as it is where the store lies on another file system."""
+def unlink_copies(path: Path) -> None:
+    """Replace a hard link by a copy, as if the store were on another file system."""
     shutil.copy2(path, f"{path}.copy")
     os.replace(f"{path}.copy", path)
 
@@ -49,7 +49,7 @@ def stored(workspace: Workspace, manifest: Manifest | None) -> Path:
     return workspace.store.object_path(manifest.entries[0])
 
 
-def whole(workspace: Workspace) -> bool:
+def intact(workspace: Workspace) -> bool:
     return not verify(workspace, [], deep=True) and workspace.artifact_path("made").read_text() == TEXT
 
 
@@ -58,9 +58,9 @@ def names(findings: list[Finding]) -> list[str]:
 
 
 def test_intact_workspace_has_no_findings_and_is_read_once(here: Workspace) -> None:
-    told: list[tuple[int, int]] = []
-    assert verify(here, [], deep=True, progress=lambda done, total: told.append((done, total))) == []
-    assert told[-1] == (len(TEXT) + 3, len(TEXT) + 3)  # results, run and store are one file
+    calls: list[tuple[int, int]] = []
+    assert verify(here, [], deep=True, progress=lambda done, total: calls.append((done, total))) == []
+    assert calls[-1] == (len(TEXT) + 3, len(TEXT) + 3)  # results, run and store are one file
     assert verify(here, ["made@run"], deep=False) == []
 
 
@@ -68,28 +68,28 @@ def test_flipped_bit_is_found_only_by_reading(here: Workspace) -> None:
     flip(here.artifact_path("made"))
     assert verify(here, [], deep=False) == []
     assert names(verify(here, [], deep=True)) == ["made", "made@run"]
-    assert names(verify(here, ["made"], deep=False)) == ["made"]  # what was found stays found
+    assert names(verify(here, ["made"], deep=False)) == ["made"]  # found again without reading: it lost its sealed time
     repair(here, ["made", "made@run"])
-    assert not whole(here)  # the only copy there was
+    assert not intact(here)  # there is no other copy
 
 
 @pytest.mark.parametrize("damaged", ["results", "runs", "store"])
 def test_damaged_copy_is_repaired_from_an_intact_one(here: Workspace, damaged: str) -> None:
-    kept = {
+    copies = {
         "results": here.artifact_path("made"),
         "runs": run_workspace(here, "run").artifact_path("made"),
         "store": stored(here, here.manifest("made")),
     }
-    for path in kept.values():
-        part(path)
-    flip(kept[damaged])
+    for path in copies.values():
+        unlink_copies(path)
+    flip(copies[damaged])
     found = verify(here, [], deep=True)
-    assert {finding.path for finding in found} == {str(kept[damaged])}
+    assert {finding.path for finding in found} == {str(copies[damaged])}
     assert {"results": ["made"], "runs": ["made@run"], "store": ["made", "made@run"]}[damaged] == names(found)
-    # the store's object is put aside if it is the damaged one, and only then
-    assert kept["store"].exists() == (damaged != "store")
+    # the store's object is quarantined if it is the damaged copy, and only then
+    assert copies["store"].exists() == (damaged != "store")
     repair(here, names(found))
-    assert whole(here)
+    assert intact(here)
 
 
 def test_store_is_repaired_from_results(here: Workspace) -> None:
@@ -104,7 +104,7 @@ def test_store_is_repaired_from_results(here: Workspace) -> None:
         *(("made@run", str(entry)), ("made@run", str(path))),
     }
     repair(here, ["made"])
-    assert whole(here)
+    assert intact(here)
 
 
 def test_missing_additional_and_special_files_are_reported(here: Workspace) -> None:
@@ -126,5 +126,5 @@ def test_missing_additional_and_special_files_are_reported(here: Workspace) -> N
         "contains something not a plain file"
     ]
     repair(here, ["made", "raw", "raw@run"])
-    assert whole(here)
+    assert intact(here)
     assert verify(here, ["never"], deep=False) == [Finding("never", "", "has no valid manifest")]
