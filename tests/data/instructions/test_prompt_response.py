@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapeout.data.instructions import text
+from tapeout.data.instructions import instruction_set, text
 from tapeout.data.instructions.instruction_set import write_set
 from tapeout.data.instructions.report import BadRow
 from tests.data.instructions.material import contents, job, make_set, write_lines
@@ -133,8 +133,11 @@ def test_rows_with_groups_share_a_split_and_misspelt_fields_are_found(tmp_path: 
         contents(write_lines(tmp_path / "c", [dolly(1, group=1)]), "prompt_response", fields={"group": "group"})
 
 
-def test_any_number_of_processes_and_sources_make_the_same_set(tmp_path: Path) -> None:
-    folder = write_lines(tmp_path / "in", [dolly(number) for number in range(5000)])
+def test_any_number_of_processes_and_sources_make_the_same_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instruction_set, "BATCH", 100)
+    folder = write_lines(
+        tmp_path / "in", [dolly(n, instruction=text.digest_of(str(n)), context="") for n in range(600)]
+    )
     sets = []
     for workers in (1, 2):
         write_set({"given": folder}, job("prompt_response"), tmp_path / f"{workers}", workers)
@@ -142,8 +145,8 @@ def test_any_number_of_processes_and_sources_make_the_same_set(tmp_path: Path) -
     assert sets[0] == sets[1]
     two = job("prompt_response", sources=["given", "other"], split={"near_duplicates": 1})
     two = two.model_copy(update={"licences": {"given": "MIT", "other": "ISC"}})
-    other = write_lines(tmp_path / "other", [dolly(number) for number in range(5000, 5010)])
-    assert sum(write_set({"given": folder, "other": other}, two, tmp_path / "two").values()) == 5010
+    other = write_lines(tmp_path / "other", [dolly(number) for number in range(10)])
+    assert sum(write_set({"given": folder, "other": other}, two, tmp_path / "two").values()) == 610
     lines = [json.loads(line) for path in (tmp_path / "two").glob("*.jsonl") for line in path.open()]
     assert sum((row["source"], row["licence"]) == ("other", "ISC") for row in lines) == 10
 
