@@ -9,8 +9,7 @@ from pydantic import Field
 from tapeout.config.instructions import FormatOptions
 from tapeout.data.instructions.record import FilledText, Record, RecordModel
 from tapeout.data.instructions.report import BadRow, ImportReport
-from tapeout.data.instructions.row import Row
-from tapeout.data.instructions.text import digest_of
+from tapeout.data.instructions.row import Row, digest_of
 
 ENVIRONMENT = "data"
 

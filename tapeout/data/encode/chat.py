@@ -30,6 +30,7 @@ class UnusableChatTemplate(TapeoutError):
     """A chat template that fails, or does not render turn after turn."""
 
     def __init__(self, reason: str) -> None:
+        """Give the reason."""
         super().__init__(
             f"The chat template cannot be trained with: {reason}.",
             "Give instructions.prompt.chat_template a template that renders each turn alike, whatever follows it.",

@@ -10,16 +10,12 @@ from typing import Any
 from tapeout.config.instructions import SPLITS, EncodeJob
 from tapeout.data.encode.prompt import TEMPLATE_FILE
 from tapeout.data.encode.row_encoder import RowEncoder, Unfit
+from tapeout.data.instructions.report import EmptySet
 from tapeout.data.io.jsonl import read_jsonl, write_json, write_jsonl
 from tapeout.encoder.load import load_encoder
-from tapeout.errors import TapeoutError
 
 MAX_EXAMPLES = 5
 SAME_SHORTENED, SAME_IDS = "the same as another row once shortened", "the same token ids as another row"
-
-
-class NothingFits(TapeoutError):
-    """No row of a split can be trained on."""
 
 
 @dataclass
@@ -52,7 +48,7 @@ def encode_set(rows: Path, tokenizer: Path, job: EncodeJob, output: Path) -> Non
         output: folder to make.
 
     Raises:
-        NothingFits: a split has rows, and all are dropped.
+        EmptySet: a split has rows, and all are dropped.
         UnusableChatTemplate: see ``ChatTemplate.render``.
     """
     encoder = RowEncoder(load_encoder(tokenizer), job)
@@ -63,7 +59,7 @@ def encode_set(rows: Path, tokenizer: Path, job: EncodeJob, output: Path) -> Non
         count = write_jsonl(output / f"{name}.jsonl", encoded_lines(rows / f"{name}.jsonl", encoder, report))
         if not count and report.dropped:
             reasons = ", ".join(f"{len(digests)} {reason}" for reason, digests in sorted(report.dropped.items()))
-            raise NothingFits(
+            raise EmptySet(
                 f"No row of the {name} split can be trained on (dropped: {reasons}).",
                 "Raise sft.seq_length, or choose other instructions.prompt.tokens.",
             )

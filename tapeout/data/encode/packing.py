@@ -39,7 +39,8 @@ def windows(documents: Sequence[Sequence[int]], length: int) -> Ids:
 def blend(count: int, fraction: float) -> NDArray[np.bool_]:
     """Return which of ``count`` samples come from the second corpus: evenly spread, exactly ``fraction`` of them."""
     done = np.floor(np.arange(count + 1) * fraction + 1e-9)
-    return np.diff(done) > 0
+    chosen: NDArray[np.bool_] = np.diff(done) > 0
+    return chosen
 
 
 def pack(lengths: Sequence[int], order: Ids, capacity: int) -> list[list[int]]:

@@ -14,8 +14,7 @@ from pydantic import Field, create_model
 from tapeout.config.instructions import FormatOptions
 from tapeout.data.instructions.record import FilledText, Record, RecordModel, Text
 from tapeout.data.instructions.report import BadRow, ImportReport
-from tapeout.data.instructions.row import Row
-from tapeout.data.instructions.text import digest_of
+from tapeout.data.instructions.row import Row, digest_of
 
 USER, ASSISTANT = "User", "Assistant"
 LABELLED = "VALUE_TO_TEXT"

@@ -21,7 +21,7 @@ import orjson
 from tapeout.config.instructions import FormatOptions
 from tapeout.data.instructions.record import Record
 from tapeout.data.instructions.report import BadRow, BrokenFile, ImportReport
-from tapeout.data.instructions.text import has_surrogates
+from tapeout.data.instructions.row import has_surrogates
 from tapeout.data.io.text import printable_name
 
 GZIP, UTF_8, UTF_16 = b"\x1f\x8b", b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")

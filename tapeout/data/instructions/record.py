@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from tapeout.data.instructions.report import BadRow
-from tapeout.data.instructions.text import clean, has_surrogates
+from tapeout.data.instructions.row import clean, has_surrogates
 
 MAX_NAMES = 8
 """Field names that an error shows."""

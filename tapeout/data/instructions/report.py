@@ -13,6 +13,7 @@ class BrokenFile(TapeoutError):
     """A file that cannot be read as a whole; the option ``bad_rows`` does not apply."""
 
     def __init__(self, file: str, reason: str) -> None:
+        """Name the file and the reason."""
         super().__init__(f"{file}: {reason}.", "Get the file again or repair it; nothing was skipped.")
 
 

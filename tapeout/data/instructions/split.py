@@ -18,7 +18,7 @@ import numpy as np
 from tapeout.config.instructions import SPLITS, Split
 from tapeout.data.instructions.question_clusters import Keys, UnionFind, near_pairs
 from tapeout.data.instructions.report import ImportReport
-from tapeout.data.instructions.text import fraction_of
+from tapeout.data.instructions.row import fraction_of
 from tapeout.errors import TapeoutError
 
 

@@ -13,18 +13,14 @@ from itertools import chain
 
 from tapeout.config.corpus import RTL_SUFFIXES
 from tapeout.data.corpus.documents import Document
-from tapeout.data.instructions.text import digest_of
+from tapeout.data.instructions.report import EmptySet
+from tapeout.data.instructions.row import digest_of
 from tapeout.data.rtl.excerpts import Excerpt, cut
 from tapeout.data.rtl.facts import read_facts
 from tapeout.data.rtl.limits import Limits
 from tapeout.data.rtl.questions import Question, ask
-from tapeout.errors import TapeoutError
 
 OTHER_KIND = re.compile(r"\b(?:interface|program|primitive)\s+(?:automatic\s+|static\s+)?([A-Za-z_][\w$]*)")
-
-
-class NoQuestions(TapeoutError):
-    """The training cores, or the held-out ones, give no question."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,7 @@ def select_questions(documents: Iterable[Document], held_out: Sequence[str], lim
         limits: limits of lengths and numbers.
 
     Raises:
-        NoQuestions: the training cores, or the held-out ones, give no question.
+        EmptySet: the training cores, or the held-out ones, give no question.
     """
     rtl = [document for document in documents if document.path.endswith(RTL_SUFFIXES)]
     seen: set[str] = set()
@@ -69,7 +65,7 @@ def select_questions(documents: Iterable[Document], held_out: Sequence[str], lim
         part = [document for document in rtl if (document.source in held_out) == test]
         rows = select(candidates(part, limits, not_modules, seen), limits.max_rows_per_module, max_rows)
         if not rows:
-            raise NoQuestions(
+            raise EmptySet(
                 f"The {cores} give no question.",
                 "Name cores with Verilog or SystemVerilog modules in the corpus section, or raise the limits of "
                 "characters of the set.",

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from tapeout.config.instructions import SPLITS, EncodeJob, Prompt
 from tapeout.data.encode.chat import ALIGNER, EXTRA_ID, LABELLED, MARKS, ChatTemplate, ForgedMark, UnusableChatTemplate
 from tapeout.data.encode.encoded_rows import read_encoded
-from tapeout.data.encode.encoded_set import NothingFits, encode_set
+from tapeout.data.encode.encoded_set import encode_set
 from tapeout.data.encode.row_encoder import WHOLE, RowEncoder, Unfit, mask_of, shortened
+from tapeout.data.instructions.report import EmptySet
 from tapeout.data.io.jsonl import MalformedRow
 from tapeout.encoder.interface import Encoder
 from tapeout.encoder.load import load_encoder
@@ -251,7 +252,7 @@ def test_a_source_is_encoded_and_what_does_not_fit_is_counted(model: Path, proce
     encode_set(tmp_path / "rows", model, job(), tmp_path / "again")
     for path in (tmp_path / "out").iterdir():
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
-    with pytest.raises(NothingFits, match="train split"):
+    with pytest.raises(EmptySet, match="train split"):
         encode_set(tmp_path / "rows", model, job(seq_length=8), tmp_path / "short")
     own = {"prompt": {"tokens": "template", "chat_template": "x.jinja"}, "chat_template": LLAMA_2}
     encode_set(tmp_path / "rows", model, job(**own), tmp_path / "own")

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapeout.data.instructions import instruction_set, text
+from tapeout.data.instructions import instruction_set
 from tapeout.data.instructions.instruction_set import write_set
 from tapeout.data.instructions.report import BadRow
+from tapeout.data.instructions.row import clean, digest_of
 from tests.data.instructions.material import contents, job, make_set, write_lines
 
 pytestmark = pytest.mark.environment("data")
@@ -30,7 +31,7 @@ def dolly(number: int, **changes: Any) -> dict[str, Any]:
 
 @given(st.text())
 def test_cleaning_twice_changes_nothing(words: str) -> None:
-    assert text.clean(text.clean(words)) == text.clean(words)
+    assert clean(clean(words)) == clean(words)
 
 
 def test_the_coin_belongs_to_the_row(tmp_path: Path) -> None:
@@ -61,7 +62,7 @@ def test_columns_of_other_names_and_a_constant_category(tmp_path: Path) -> None:
     folder = write_lines(tmp_path / "a", [{"q": "Ask", "a": "Say", "more": 1}])
     fields = {"instruction": "q", "context": None, "response": "a", "category": None}
     (row,), _ = contents(folder, "prompt_response", fields=fields, category="mine")
-    digest = text.digest_of("Ask", "", "Say", "mine")
+    digest = digest_of("Ask", "", "Say", "mine")
     assert row == {
         "input": "Ask",
         "output": "Say",
@@ -135,9 +136,7 @@ def test_rows_with_groups_share_a_split_and_misspelt_fields_are_found(tmp_path: 
 
 def test_any_number_of_processes_and_sources_make_the_same_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(instruction_set, "BATCH", 100)
-    folder = write_lines(
-        tmp_path / "in", [dolly(n, instruction=text.digest_of(str(n)), context="") for n in range(600)]
-    )
+    folder = write_lines(tmp_path / "in", [dolly(n, instruction=digest_of(str(n)), context="") for n in range(600)])
     sets = []
     for workers in (1, 2):
         write_set({"given": folder}, job("prompt_response"), tmp_path / f"{workers}", workers)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tapeout.config.instructions import Split
 from tapeout.data.instructions.question_clusters import UnionFind, grams, jaccard, keys_of, near_pairs
 from tapeout.data.instructions.report import ImportReport
+from tapeout.data.instructions.row import digest_of
 from tapeout.data.instructions.split import ConflictingRows, StoredRow, apportioned, split_rows
-from tapeout.data.instructions.text import digest_of
 
 pytestmark = pytest.mark.environment("data")
 

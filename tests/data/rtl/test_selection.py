@@ -12,8 +12,9 @@ from tapeout.config.instructions import InstructionSetJob
 from tapeout.data.corpus.documents import Document
 from tapeout.data.instructions.formats.rtl import Options
 from tapeout.data.instructions.instruction_set import write_set
+from tapeout.data.instructions.report import EmptySet
 from tapeout.data.rtl.limits import Limits
-from tapeout.data.rtl.selection import NoQuestions, SourcedQuestion, select_questions
+from tapeout.data.rtl.selection import SourcedQuestion, select_questions
 from tests.data.second_opinion import opinion
 
 pytestmark = pytest.mark.environment("data")
@@ -117,13 +118,13 @@ def test_interfaces_are_not_modules() -> None:
 
 @pytest.mark.parametrize(("held_out", "side"), [("nobody", "held-out cores"), ("alpha", "training cores")])
 def test_no_rows_at_all(held_out: str, side: str) -> None:
-    with pytest.raises(NoQuestions, match=side):
+    with pytest.raises(EmptySet, match=side):
         select_questions(core("alpha", 5), [held_out], Limits())
 
 
 def test_documentation_gives_no_rows() -> None:
     prose = [Document(each.text, each.source, "guide.md") for each in core("alpha", 5)]
-    with pytest.raises(NoQuestions, match="training cores"):
+    with pytest.raises(EmptySet, match="training cores"):
         select_questions([*prose, *core("gamma", 5)], ["gamma"], Limits())
 
 

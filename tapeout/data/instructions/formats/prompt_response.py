@@ -10,8 +10,7 @@ from tapeout.config.instructions import FormatOptions
 from tapeout.config.section import Section
 from tapeout.data.instructions.record import FilledText, Record, RecordModel, Text
 from tapeout.data.instructions.report import BadRow, ImportReport
-from tapeout.data.instructions.row import Row
-from tapeout.data.instructions.text import clean, context_first, digest_of
+from tapeout.data.instructions.row import Row, clean, context_first, digest_of
 
 CITATION = re.compile(r"\[\d+\]")
 

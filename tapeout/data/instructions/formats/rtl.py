@@ -16,8 +16,7 @@ from tapeout.config.sources import SourceName
 from tapeout.data.instructions.formats import prompt_response
 from tapeout.data.instructions.record import Record
 from tapeout.data.instructions.report import ImportReport
-from tapeout.data.instructions.row import Row
-from tapeout.data.instructions.text import clean
+from tapeout.data.instructions.row import Row, clean
 from tapeout.data.rtl.limits import Limits
 
 ENVIRONMENT = "data"

@@ -8,8 +8,7 @@ from pydantic import Field
 from tapeout.config.instructions import FormatOptions
 from tapeout.data.instructions.record import FilledText, Record, RecordModel, Text
 from tapeout.data.instructions.report import BadRow, ImportReport
-from tapeout.data.instructions.row import Row
-from tapeout.data.instructions.text import clean, digest_of
+from tapeout.data.instructions.row import Row, clean, digest_of
 
 
 class Options(FormatOptions):

@@ -14,8 +14,7 @@ from tapeout.config.corpus import Corpus
 from tapeout.config.instructions import FormatOptions
 from tapeout.data.instructions.record import FilledText, Record, RecordModel, Text
 from tapeout.data.instructions.report import BadRow, ImportReport
-from tapeout.data.instructions.row import Row
-from tapeout.data.instructions.text import digest_of
+from tapeout.data.instructions.row import Row, digest_of
 from tapeout.errors import TapeoutError
 
 CONTEXT, QUESTION = "{context}", "{question}"
