@@ -1,7 +1,7 @@
 """Recipes and actions: a build step as its rule states it, and the same step with the digests of its inputs.
 
 A recipe is read from a Snakemake rule when the workflow is parsed. Once every input is available it becomes an action,
-whose digest is the key of the store, of the work folder and of the decision whether the step runs.
+whose digest is the key of the store, of the scratch folder and of the decision whether the step runs.
 """
 
 from collections.abc import Callable, Iterator

@@ -110,7 +110,7 @@ class Stopper:
             artifact: artifact that the program makes.
             script: the program.
             status: its exit status.
-            folder: work folder of the action.
+            folder: scratch folder of the action.
 
         Raises:
             StepFailed: the program was stopped, and the job cannot be requeued.

@@ -1,4 +1,4 @@
-"""Progress of a run, for processes that observe it: of the plan from Snakemake's marks, of a step from its work folder.
+"""Progress of a run for its observers: of the plan from Snakemake's marks, of a step from its scratch folder.
 
 Observers lock and write nothing, and read no file that could be large.
 """
@@ -26,7 +26,7 @@ from tapeout.progress import MARK
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_WRITES = 2.0
 PROGRESS = "progress.json"
-"""File in the work folder of a running step with its artifact, process, host, job and latest progress."""
+"""File in the scratch folder of a running step with its artifact, process, host, job and latest progress."""
 
 
 @dataclass

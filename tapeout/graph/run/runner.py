@@ -1,7 +1,7 @@
 """Program of every rule: execute one build step, from verified inputs to a stored artifact.
 
-Usage: ``python -m tapeout.graph.run.runner SCRIPT MARK THREADS LOG``. The step's program runs in a work folder named by
-the action digest, with only the environment variables that it may depend on. Its output is moved into the store, linked
+Usage: ``python -m tapeout.graph.run.runner SCRIPT MARK THREADS LOG``. The step's program runs in a scratch folder named
+by the action digest, with only the environment variables that it may depend on. Its output is moved into the store, linked
 into ``results/``, and only then gets a manifest: wherever this process is killed, no partial result is ever accepted.
 """
 
@@ -164,7 +164,7 @@ def _run_program(step: Step) -> None:
     parent = os.getpid()
 
     def prepare_child() -> None:
-        die_with_parent(parent)  # so that no orphan writes into a work folder that another attempt uses
+        die_with_parent(parent)  # so that no orphan writes into a scratch folder that another attempt uses
         if step.offline:
             isolate_network()
 

@@ -91,7 +91,7 @@ class GcReport:
 
 
 def collect(workspace: Workspace, options: GcOptions, dry_run: bool, now: float) -> GcReport:
-    """Delete everything unreferenced from a workspace's store, work folder and named runs.
+    """Delete everything unreferenced from a workspace's store, scratch folder and named runs.
 
     Args:
         workspace: the folder; its store may be shared with others.
