@@ -1,6 +1,7 @@
 """Who may import whom: every import points down (docs/architecture.md)."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -24,16 +25,30 @@ FLOORS = {
     "slurm": set(),
 }
 GROUND = {"errors", "progress", "program", "plugins"}
+GRAPH = (
+    *("layer", "cluster", "rules", "upkeep", "address", "named_runs", "run", "plan", "workspace", "remote", "store"),
+    *("launch", "identity", "files", "console", "errors"),
+)
+"""Parts of the build graph, top to bottom: each may import those after it."""
+
+
+def modules(path: Path, for_types: bool = True) -> set[str]:
+    """Return the dotted names of all modules, and of names in modules, that a file imports (also only for types)."""
+    names: set[str] = set()
+    tree = ast.parse(path.read_bytes())
+    if not for_types:
+        tree.body = [node for node in tree.body if not ast.unparse(node).startswith("if TYPE_CHECKING")]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
 
 
 def imported(path: Path) -> set[str]:
     """Second-level names of the project's modules that a file imports."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        names |= {module.split(".")[1] for module in modules if module.startswith("tapeout.")}
-    return names
+    return {module.split(".")[1] for module in modules(path) if module.startswith("tapeout.")}
 
 
 def test_every_import_points_down() -> None:
@@ -41,6 +56,28 @@ def test_every_import_points_down() -> None:
     for package, below in FLOORS.items():
         for path in sorted((ROOT / "tapeout" / package).rglob("*.py")):
             assert imported(path) <= below | GROUND | {package}, path
+
+
+def test_every_import_inside_the_graph_points_down() -> None:
+    below = {part: set(GRAPH[index:]) for index, part in enumerate(GRAPH)}
+    parts = {path.stem if path.is_file() else path.name for path in (ROOT / "tapeout/graph").glob("[!_]*")}
+    assert parts == set(GRAPH)
+    for path in sorted((ROOT / "tapeout/graph").rglob("*.py")):
+        part = path.relative_to(ROOT / "tapeout/graph").parts[0].removesuffix(".py")
+        used = {module.split(".")[2] for module in modules(path) if module.startswith("tapeout.graph.")}
+        assert part == "__init__" or used <= below[part], path
+
+
+def test_modules_import_each_other_in_no_cycle() -> None:
+    names = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in (ROOT / "tapeout").rglob("*.py")
+    }
+    graph = {
+        name: {module for module in modules(path, for_types=False) if module in names} - {name}
+        for name, path in names.items()
+    }
+    list(TopologicalSorter(graph).static_order())  # raises CycleError, which names the modules
 
 
 def test_packages_import_nothing_by_themselves() -> None:
