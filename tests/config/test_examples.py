@@ -8,6 +8,7 @@ import yaml
 from tapeout.config.root import InvalidConfig, Settings, load
 from tapeout.config.sources import HubSource
 from tapeout.costs.estimates import Estimates
+from tests.config.test_root import overlaid
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,8 +20,7 @@ def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def laid_over(example: str = "chipnemo", **changed: object) -> Settings:
-    default = yaml.safe_load((ROOT / "config" / "default.yaml").read_text())
-    return load({**default, **yaml.safe_load((ROOT / f"config/examples/{example}.yaml").read_text()), **changed})
+    return load({**overlaid(yaml.safe_load((ROOT / f"config/examples/{example}.yaml").read_text())), **changed})
 
 
 def test_the_papers_blend() -> None:
@@ -48,14 +48,16 @@ def test_what_makes_no_sense_is_refused(component: dict, words: str) -> None:
 
 def test_the_playbooks_data() -> None:
     settings = laid_over("seeds")
-    formats = {name: rows.format for name, rows in settings.imported.rows.items()}
+    formats = {name: options.format for name, options in settings.instructions.sets.items()}
     assert formats == {
+        "rtl": "rtl",
+        "questions": "prompt_response",
         "dolly-15k": "prompt_response",
         "oasst1": "chat_trees",
         "squad-v1.1": "squad",
         "squad-v2.0": "squad",
     }
-    assert {*formats, "wikipedia-simple"} <= set(settings.used_sources)
+    assert {*formats, "wikipedia-simple"} - {"rtl"} <= set(settings.used_sources)
     estimates = Estimates(settings)
     assert estimates.source_bytes("squad-v2.0") == 42_123_633 and estimates.source_bytes("oasst1") is None
     assert estimates.download_bytes("oasst1") is None

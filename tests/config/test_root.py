@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from snakemake.utils import update_config
 
 from tapeout.config.folder import UnusableFolder
 from tapeout.config.root import InvalidConfig, Settings, load
@@ -25,10 +26,17 @@ def default() -> dict:
     return yaml.safe_load((ROOT / "config" / "default.yaml").read_text())
 
 
+def overlaid(config: dict) -> dict:
+    """Return the default configuration with another one laid over it, as Snakemake does that."""
+    whole = default()
+    update_config(whole, config)
+    return whole
+
+
 def test_every_config_of_the_project_is_valid() -> None:
     for path in sorted(ROOT.glob("config/*.yaml")):
         if path.name not in ("sources.yaml", "site.yaml"):
-            settings = load({**default(), **yaml.safe_load(path.read_text())})
+            settings = load(overlaid(yaml.safe_load(path.read_text())))
             assert set(settings.used_sources) <= set(settings.sources)
 
 

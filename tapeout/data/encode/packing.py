@@ -33,7 +33,8 @@ def windows(documents: Sequence[Sequence[int]], length: int) -> Ids:
     stream = np.fromiter((token for document in documents for token in document), dtype=np.int64)
     count = max(0, (len(stream) - 1) // length)
     indices = np.arange(count)[:, None] * length + np.arange(length + 1)[None, :]
-    return stream[indices]
+    ids: Ids = stream[indices]
+    return ids
 
 
 def blend(count: int, fraction: float) -> NDArray[np.bool_]:
