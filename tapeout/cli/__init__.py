@@ -1,1 +1,1 @@
-"""The auditor's command line, one file a command."""
+"""The command line ``tapeout``: one module per command or group of commands."""

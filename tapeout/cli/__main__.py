@@ -1,4 +1,4 @@
-"""``python -m tapeout.cli``: what ``bin/tapeout`` runs."""
+"""Entry point of ``python -m tapeout.cli``, which ``bin/tapeout`` starts."""
 
 from tapeout.cli.main import main
 

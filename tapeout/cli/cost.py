@@ -1,42 +1,56 @@
-"""``tapeout cost``: what a run would do and take, before it is paid."""
+"""``tapeout cost``: forecast of the jobs, time, hours and bytes of a run."""
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.table import Table
-from snakemake.utils import available_cpu_count
 
 from tapeout.cli import output
-from tapeout.cli.project import Project
-from tapeout.graph.console import format_size
+from tapeout.cli.options import AsJson, ConfigFiles, artifact_names
+from tapeout.cli.project import load
+from tapeout.graph.console import format_size as size
 from tapeout.graph.plan.describe import duration, hours, jobs, unknown
 from tapeout.graph.plan.forecast import CORES, MEANINGS, Forecast, Step, forecast
 
+MAYBE = ["maybe", "built before for other inputs, or possibly in a remote: may be skipped or restored"]
 
-def cost(project: Project, as_json: bool, cores: int | None) -> int:
-    """Show what would run, its sums at least and at most, and where each number comes from; returns 0 if nothing runs.
 
-    Args:
-        project: with the targets that are asked about.
-        as_json: print JSON.
-        cores: that the run would have; None for all of this machine.
+def cost(
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TARGET", help="A rule or an artifact; default: the report.", autocompletion=artifact_names
+        ),
+    ] = None,
+    cores: Annotated[int | None, typer.Option(min=1, help="Cores of the run; default: all.")] = None,
+    as_json: AsJson = False,
+    configfile: ConfigFiles = None,
+) -> None:
+    """Forecast what a run would do and cost.
+
+    Jobs, cache hits, time, CPU and GPU hours, and bytes.
+
+    Exit code 0 if nothing would run, else 1.
     """
-    limits = {CORES: cores or available_cpu_count()}
-    found = forecast(project.workspace, project.decisions.values(), [], limits)
-    output.show(_value(found, project.targets), as_json, *_words(found, project.targets))
-    return 1 if found.steps else 0
+    from snakemake.utils import available_cpu_count  # slow to import, see project.load
+
+    project = load(configfile, target)
+    costs = forecast(project.workspace, project.decisions.values(), [], {CORES: cores or available_cpu_count()})
+    output.show(_value(costs, project.targets), as_json, *_parts(costs, project.targets))
+    raise typer.Exit(1 if costs.steps else 0)
 
 
-def _value(found: Forecast, targets: list[str]) -> dict[str, Any]:
+def _value(costs: Forecast, targets: list[str]) -> dict[str, Any]:
     return {
         "targets": targets,
-        "cores": found.limits[CORES],
-        "counts": {str(state): count for state, count in found.counts.items()},
-        "at_least": asdict(found.at_least),
-        "at_most": asdict(found.at_most),
-        "unknown": unknown(found),
-        "steps": [_row(step) for step in found.steps],
+        "cores": costs.limits[CORES],
+        "counts": {str(state): count for state, count in costs.counts.items()},
+        "at_least": asdict(costs.at_least),
+        "at_most": asdict(costs.at_most),
+        "unknown": unknown(costs),
+        "steps": [_row(step) for step in costs.steps],
     }
 
 
@@ -45,66 +59,63 @@ def _row(step: Step) -> dict[str, Any]:
     return asdict(step) | {name: step.hours(count) for name, count in units.items()}
 
 
-def _words(found: Forecast, targets: list[str]) -> list[Table | str]:
-    headline = f"{', '.join(targets)}: {jobs(found)}."
-    if not found.steps:
+def _parts(costs: Forecast, targets: list[str]) -> list[Table | str]:
+    headline = f"{', '.join(targets)}: {jobs(costs)}."
+    if not costs.steps:
         return [headline]
-    used = {origin for step in found.steps for origin in (step.seconds_from, step.stored_from)}
+    used = {origin for step in costs.steps for origin in (step.seconds_from, step.stored_from)}
     legend = [[str(origin), meaning] for origin, meaning in MEANINGS.items() if origin in used]
     return [
         headline,
         "",
-        _sums(found),
+        _totals(costs),
         "",
-        _steps(found),
+        _steps(costs),
         "",
-        output.table(["", "meaning"], [*([MAYBE] if _maybe(found) else []), *legend]),
-        *(f"\nThe {what} is not known of {', '.join(names)}." for what, names in unknown(found).items()),
+        output.table(["", "meaning"], [*([MAYBE] if _maybe(costs) else []), *legend]),
+        *(f"\nThe {what} of {', '.join(names)} is not known." for what, names in unknown(costs).items()),
     ]
 
 
-MAYBE = ["maybe", "built before for other inputs, or a remote may have it: then it is cut off or restored"]
+def _maybe(costs: Forecast) -> bool:
+    return not all(step.certain for step in costs.steps)
 
 
-def _maybe(found: Forecast) -> bool:
-    return not all(step.certain for step in found.steps)
-
-
-def _sums(found: Forecast) -> Table:
-    cores = found.limits[CORES]
+def _totals(costs: Forecast) -> Table:
+    cores = costs.limits[CORES]
 
     def row(name: str, text: Any, value: str) -> list[str]:
-        return [name, text(getattr(found.at_least, value)), text(getattr(found.at_most, value))]
+        return [name, text(getattr(costs.at_least, value)), text(getattr(costs.at_most, value))]
 
     rows = [
         row("jobs", str, "jobs"),
         row(f"time on {cores} core{'s' if cores > 1 else ''}", duration, "wall"),
         row("time one after another", duration, "one_after_another"),
         row("CPU hours", hours, "cpu_hours"),
-        *([row("GPU hours", hours, "gpu_hours")] if found.at_most.gpu_hours else []),
-        *([row("node hours", hours, "node_hours")] if found.at_most.node_hours else []),
-        row("to download", format_size, "download"),
-        row("to store", format_size, "stored"),
+        *([row("GPU hours", hours, "gpu_hours")] if costs.at_most.gpu_hours else []),
+        *([row("node hours", hours, "node_hours")] if costs.at_most.node_hours else []),
+        row("to download", size, "download"),
+        row("to store", size, "stored"),
     ]
     return output.table(["", ">at least", ">at most"], rows)
 
 
-def _steps(found: Forecast) -> Table:
-    """One row for each step; a column that would say the same in all rows is left out."""
+def _steps(costs: Forecast) -> Table:
+    """Return one row per step; a column that would be the same in all rows is left out."""
 
     def known(value: float | None, text: Callable[[float], str]) -> str:
         return "?" if value is None else text(value)
 
     columns: dict[str, Callable[[Step], str]] = {"artifact": lambda step: step.artifact}
-    if _maybe(found):
-        columns["runs"] = lambda step: "surely" if step.certain else "maybe"
+    if _maybe(costs):
+        columns["runs"] = lambda step: "yes" if step.certain else "maybe"
     columns[">time"] = lambda step: known(step.seconds, duration)
     columns["from"] = lambda step: str(step.seconds_from)
     columns[">CPU h"] = lambda step: known(step.seconds, lambda _: hours(step.hours(step.threads)))
-    if any(step.gpus for step in found.steps):
+    if any(step.gpus for step in costs.steps):
         columns[">GPU h"] = lambda step: known(step.seconds if step.gpus else 0, lambda _: hours(step.hours(step.gpus)))
-    if any(step.download != 0 for step in found.steps):
-        columns[">download"] = lambda step: known(step.download, format_size) if step.download != 0 else ""
-    columns[">to store"] = lambda step: known(step.stored, format_size)
+    if any(step.download != 0 for step in costs.steps):
+        columns[">download"] = lambda step: known(step.download, size) if step.download != 0 else ""
+    columns[">to store"] = lambda step: known(step.stored, size)
     columns["from "] = lambda step: str(step.stored_from)
-    return output.table(list(columns), [[text(step) for text in columns.values()] for step in found.steps])
+    return output.table(list(columns), [[text(step) for text in columns.values()] for step in costs.steps])

@@ -1,4 +1,4 @@
-"""``tapeout diff``: what differs between two artifacts, two actions or two runs, and on which leaf it began."""
+"""``tapeout diff``: differences between two artifacts, actions or runs, and the artifact in which they originate."""
 
 import contextlib
 import os
@@ -6,44 +6,33 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.table import Table
 
-from tapeout.cli import differences, output
+from tapeout.cli import diff_tables, output
+from tapeout.cli.options import AsJson, ConfigFiles, InvalidUse, addresses, refuse
 from tapeout.compare import result_sets
-from tapeout.compare.file_comparison import Level, counted
-from tapeout.compare.levels import compare
+from tapeout.compare.artifacts import compare
+from tapeout.compare.file_comparison import Level, Unreadable, counted
 from tapeout.compare.result_sets import ArtifactDifference, ResultSet
 from tapeout.compare.values import ValueChange, ValuesDetail
 from tapeout.config.comparison import Bounds, read
-from tapeout.errors import TapeoutError
-from tapeout.graph.address import DIGEST_PREFIX, LocatedArtifact, locate
+from tapeout.graph.address import DIGEST_PREFIX, RESULTS, LocatedArtifact, locate
+from tapeout.graph.errors import UnknownName
 from tapeout.graph.files import report_disk_full
 from tapeout.graph.plan.explain import Change
 from tapeout.graph.plan.explain import compare as compare_actions
 from tapeout.graph.workspace import Workspace
 
-RESULTS = "results"
 DEFAULTS = Path("config/default.yaml")
-BY = {"code": "place~ in the code", "parameter": "parameter~", "environment": "package~", "input": "input~"}
-
-
-class UnlikeThings(TapeoutError):
-    """Two things of different kinds cannot be compared."""
-
-
-class NotReadable(TapeoutError):
-    """A file of an artifact is missing, or this user may not read it."""
-
-
-class UnknownAction(TapeoutError):
-    """The store does not know what made an artifact."""
+KINDS = {"code": "code definition~", "parameter": "parameter~", "environment": "package~", "input": "input~"}
 
 
 @dataclass(frozen=True)
 class _Setting:
-    """Where and how to compare; ``limit`` is how many differences of each kind are shown, None for all."""
+    """Settings of a comparison; ``limit`` is the number of differences shown of each kind, None for all."""
 
     workspace: Workspace
     bounds: Bounds
@@ -51,37 +40,49 @@ class _Setting:
     limit: int | None
 
 
-def diff(old: str, new: str, limit: int, actions: bool, configs: list[Path], as_json: bool) -> int:
-    """Compare what two addresses name; returns 0 if it is the same, byte for byte, else 1.
+def diff(
+    context: typer.Context,
+    old: Annotated[
+        str,
+        typer.Argument(
+            metavar="OLD", help="sft/model, sft/model@RUN, ./path, a digest, or @RUN.", autocompletion=addresses
+        ),
+    ],
+    new: Annotated[
+        str, typer.Argument(metavar="NEW", help="The same kind; results is the current run.", autocompletion=addresses)
+    ],
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Differences shown of each kind.")] = 20,
+    actions: Annotated[bool, typer.Option("--actions", help="Also compare the actions of two artifacts.")] = False,
+    as_json: AsJson = False,
+    configfile: ConfigFiles = None,
+) -> None:
+    """Compare two artifacts, actions or runs.
 
-    Args:
-        old, new: two runs (``@NAME``, or ``results`` for what lies there), or two artifacts (``graph.address``).
-        limit: differences shown of each file, and of each set of numbers.
-        actions: show what differs between the actions that made the artifacts; two digests of actions ask for it too.
-        configs: laid over the default configuration; their section ``comparison`` is read.
-        as_json: print everything as JSON.
+    Shows rows, tensors, tokenizer pieces, numbers and lines that differ, and the artifact in which the difference
+    originates. Bounds are read from the section "comparison" of the configuration.
 
-    Raises:
-        UnlikeThings: one is a run and the other an artifact.
-        UnknownAction: the actions are asked for and the store does not have them.
-        NotReadable: a file is missing or protected.
+    Exit code 0 if both are the same, byte for byte, else 1.
     """
+    if as_json:
+        refuse(context, ["limit"], "with --json, which prints every difference", "Leave one of them out.")
     workspace = Workspace.here()
     runs = [address for address in (old, new) if _is_run(address)]
     if len(runs) == 1:
         other = new if runs[0] == old else old
         fix = f"Name two runs, or two artifacts, such as {other}@NAME."
-        raise UnlikeThings(f"{runs[0]} is a run and {other} is not.", fix)
-    bounds = read([DEFAULTS, *configs])
+        raise InvalidUse(f"{runs[0]} is a run and {other} is not.", fix)
+    if runs:
+        refuse(context, ["actions"], "on runs, whose actions are always compared", "Leave it out.")
+    bounds = read([DEFAULTS, *(configfile or [])])
     try:
         with report_disk_full(), _scratch(workspace) as folder:
             setting = _Setting(workspace, bounds, Path(folder), None if as_json else limit)
             value, parts = _runs(setting, old, new) if runs else _artifacts(setting, old, new, actions)
     except OSError as error:
-        fix = "Correct its permissions; what is missing from the store is found by: tapeout verify --deep"
-        raise NotReadable(f"{error.filename} cannot be read: {error.strerror}.", fix) from error
+        fix = "Correct its permissions; to find what is missing from the store: tapeout verify --deep"
+        raise Unreadable(f"{error.filename} cannot be read: {error.strerror}.", fix) from error
     output.show(value, as_json, *parts)
-    return 0 if value["same"] else 1
+    raise typer.Exit(0 if value["same"] else 1)
 
 
 def _is_run(address: str) -> bool:
@@ -89,7 +90,7 @@ def _is_run(address: str) -> bool:
 
 
 def _scratch(workspace: Workspace) -> tempfile.TemporaryDirectory[str]:
-    """A folder for what must be unpacked: beside the store, or where the system keeps such things."""
+    """Return a folder for unpacked archives: in the work folder if it can be written, else in the system's."""
     with contextlib.suppress(OSError):
         workspace.work.mkdir(parents=True, exist_ok=True)
     return tempfile.TemporaryDirectory(dir=workspace.work if os.access(workspace.work, os.W_OK) else None)
@@ -99,44 +100,45 @@ def _scratch(workspace: Workspace) -> tempfile.TemporaryDirectory[str]:
 
 
 def _artifacts(setting: _Setting, old: str, new: str, actions: bool) -> tuple[dict[str, Any], list[Any]]:
-    store = setting.workspace.store
     before, after = locate(setting.workspace, old), locate(setting.workspace, new)
     value: dict[str, Any] = {"old": old, "new": new, "same": True}
     parts: list[Any] = []
-    actions = actions or all(_names_action(place) for place in (before, after))
+    actions = actions or all(_is_action_digest(artifact) for artifact in (before, after))
     if actions:
         changes = _action_changes(setting.workspace, before, after)
         value |= {"actions": changes, "same": not changes}
-        words = "The actions are the same." if not changes else f"The actions differ: {_by(changes)}."
-        parts += [words, *([differences.actions(changes, "", setting.limit)] if changes else [])]
-    found = compare(before, after, setting.bounds, setting.scratch, setting.limit)
-    value |= {"level": found.level, "same_files": found.same, "files": found.files}
-    value["same"] = value["same"] and found.level is Level.BYTES
-    if found.level is Level.BYTES:
-        return value, [*parts, differences.line(f"{old} and {new} are the same, byte for byte.")]
-    words = counted((len(found.files), "file~ different"), (found.same, "file~ the same"))
-    parts += [differences.line(f"{old} → {new}: {words}; level: {found.level}."), ""]
+        parts.append(f"The actions differ: {_counts(changes)}." if changes else "The actions are the same.")
+        parts += [diff_tables.actions(changes, "", setting.limit)] if changes else []
+    comparison = compare(before, after, setting.bounds, setting.scratch, setting.limit)
+    value |= {"level": comparison.level, "same_files": comparison.same, "files": comparison.files}
+    value["same"] = value["same"] and comparison.level is Level.BYTES
+    if comparison.level is Level.BYTES:
+        return value, [*parts, diff_tables.line(f"{old} and {new} are the same, byte for byte.")]
+    counts = counted((len(comparison.files), "file~ different"), (comparison.same, "file~ the same"))
+    parts += [diff_tables.line(f"{old} → {new}: {counts}; level: {comparison.level}."), ""]
     name = after.manifest.artifact
     if before.manifest.action and after.manifest.action:
-        lineages = result_sets.behind(store, before.manifest), result_sets.behind(store, after.manifest)
-        leaves = [each for each in result_sets.differences(store, *lineages) if each.is_leaf]
-        value["began"] = leaves
-        parts += _leaves([each for each in leaves if not (actions and each.artifact == name)], setting.limit)
-    return value, [*parts, *differences.files(found, name, setting.limit)]
+        store = setting.workspace.store
+        lineages = result_sets.lineage(store, before.manifest), result_sets.lineage(store, after.manifest)
+        origins = [artifact for artifact in result_sets.differences(store, *lineages) if artifact.changed_itself]
+        value["origins"] = origins
+        shown = [artifact for artifact in origins if not (actions and artifact.artifact == name)]
+        parts += _origins(shown, setting.limit)
+    return value, [*parts, *diff_tables.files(comparison, name, setting.limit)]
 
 
-def _names_action(place: LocatedArtifact) -> bool:
-    """Whether an address is the digest of an action, and not of an artifact."""
-    return DIGEST_PREFIX.fullmatch(place.address) is not None and place.manifest.action.startswith(place.address)
+def _is_action_digest(artifact: LocatedArtifact) -> bool:
+    address = artifact.address
+    return DIGEST_PREFIX.fullmatch(address) is not None and artifact.manifest.action.startswith(address)
 
 
 def _action_changes(workspace: Workspace, old: LocatedArtifact, new: LocatedArtifact) -> list[Change]:
-    def action(place: LocatedArtifact) -> dict[str, Any]:
-        entry = workspace.store.read_entry(place.manifest.action) if place.manifest.action else None
+    def action(artifact: LocatedArtifact) -> dict[str, Any]:
+        entry = workspace.store.read_entry(artifact.manifest.action) if artifact.manifest.action else None
         if entry is None:
-            raise UnknownAction(f"The store does not know what made {place.address}.", "Compare without --actions.")
-        found: dict[str, Any] = entry["action"]
-        return found
+            raise UnknownName(f"The store has no action of {artifact.address}.", "Compare without --actions.")
+        value: dict[str, Any] = entry["action"]
+        return value
 
     return compare_actions(action(old), action(new), workspace.store)
 
@@ -145,77 +147,74 @@ def _action_changes(workspace: Workspace, old: LocatedArtifact, new: LocatedArti
 
 
 def _runs(setting: _Setting, old: str, new: str) -> tuple[dict[str, Any], list[Any]]:
-    found = result_sets.differences(setting.workspace.store, _set(setting, old), _set(setting, new))
-    differing = [each for each in found if each.state != "same"]
-    numbers = {
-        each.artifact: _numbers(setting, each.artifact, old, new) for each in differing if each.state == "changed"
-    }
-    numbers = {name: changes for name, changes in numbers.items() if changes}
-    value = {"old": old, "new": new, "same": not differing, "artifacts": found, "numbers": numbers}
-    same = [each for each in found if each.state == "same"]
-    others = sum(1 for each in same if each.changes)
-    words = counted((len(differing), "artifact~ different"), (len(same), "artifact~ the same"))
-    words += f" ({others:,} of them by another action)" if others else ""
-    parts: list[Any] = [differences.line(f"{old} → {new}: {words}."), ""]
+    artifacts = result_sets.differences(setting.workspace.store, _result_set(setting, old), _result_set(setting, new))
+    differing = [artifact for artifact in artifacts if artifact.state != "same"]
+    changed = [artifact.artifact for artifact in differing if artifact.state == "changed"]
+    numbers = {name: changes for name in changed if (changes := _numbers(setting, name, old, new))}
+    value = {"old": old, "new": new, "same": not differing, "artifacts": artifacts, "numbers": numbers}
+    same = [artifact for artifact in artifacts if artifact.state == "same"]
+    counts = counted((len(differing), "artifact~ different"), (len(same), "artifact~ the same"))
+    if rebuilt := sum(1 for artifact in same if artifact.changes):
+        counts += f" ({rebuilt:,} of them by another action)"
+    parts: list[Any] = [diff_tables.line(f"{old} → {new}: {counts}."), ""]
     if differing:
         shown = differing[: setting.limit]
-        rows = [[each.artifact, (each.old or "-")[:8], (each.new or "-")[:8], _how(each)] for each in shown]
-        parts.append(differences.table(["artifact", "old", "new", "why"], rows, more=len(differing) - len(shown)))
-    parts += _leaves([each for each in differing if each.is_leaf], setting.limit)
+        rows = [[row.artifact, (row.old or "-")[:8], (row.new or "-")[:8], _reason(row)] for row in shown]
+        parts.append(diff_tables.table(["artifact", "old", "new", "reason"], rows, more=len(differing) - len(shown)))
+    parts += _origins([artifact for artifact in differing if artifact.changed_itself], setting.limit)
     for name, changes in list(numbers.items())[: setting.limit]:
-        parts.append(differences.values(changes[: setting.limit], f"numbers of {name}", len(changes)))
+        parts.append(diff_tables.values(changes[: setting.limit], f"numbers of {name}", len(changes)))
     return value, parts
 
 
-def _set(setting: _Setting, address: str) -> ResultSet:
+def _result_set(setting: _Setting, address: str) -> ResultSet:
     if address == RESULTS:
         return result_sets.current(setting.workspace)
     return result_sets.in_run(setting.workspace, address.removeprefix("@"))
 
 
-def _numbers(setting: _Setting, artifact: str, old: str, new: str) -> list[ValueChange]:
-    """The numbers that changed in an artifact that is a JSON file or has a ``report.json``; those in lists last."""
+def _numbers(setting: _Setting, name: str, old: str, new: str) -> list[ValueChange]:
+    """Return changed numbers of an artifact that is a JSON file or has a ``report.json``; those in lists last."""
     before, after = (
-        _only_report(locate(setting.workspace, artifact + (run if run != RESULTS else ""))) for run in (old, new)
+        _only_report(locate(setting.workspace, name + (run if run != RESULTS else ""))) for run in (old, new)
     )
     if not (before.manifest.entries and after.manifest.entries):
         return []
-    found = compare(before, after, setting.bounds, setting.scratch, limit=None)
-    details = [each.detail for each in found.files if isinstance(each.detail, ValuesDetail)]
-    changes = [change for detail in details for change in detail.changes]
-    return [change for change in changes if change.delta is not None]
+    comparison = compare(before, after, setting.bounds, setting.scratch, limit=None)
+    details = [file.detail for file in comparison.files if isinstance(file.detail, ValuesDetail)]
+    return [change for detail in details for change in detail.changes if change.delta is not None]
 
 
-def _only_report(place: LocatedArtifact) -> LocatedArtifact:
+def _only_report(artifact: LocatedArtifact) -> LocatedArtifact:
     entries = [
         entry
-        for entry in place.manifest.entries
-        if PurePosixPath(entry.path or place.manifest.artifact).suffix == ".json"
+        for entry in artifact.manifest.entries
+        if PurePosixPath(entry.path or artifact.manifest.artifact).suffix == ".json"
         and PurePosixPath(entry.path).name in ("", "report.json")
     ]
-    return replace(place, manifest=replace(place.manifest, entries=tuple(entries)))
+    return replace(artifact, manifest=replace(artifact.manifest, entries=tuple(entries)))
 
 
-# -- where it began ----------------------------------------------------------------------------------------------------
+# -- origins -----------------------------------------------------------------------------------------------------------
 
 
-def _leaves(leaves: list[ArtifactDifference], limit: int | None) -> Iterator[Table]:
-    for each in leaves[:limit]:
-        if each.own:
-            place = "The change began at" if each.began else "Changed in itself, too:"
-            yield differences.actions(each.own, f"{place} {each.artifact}", limit)
+def _origins(artifacts: list[ArtifactDifference], limit: int | None) -> Iterator[Table]:
+    for artifact in artifacts[:limit]:
+        if artifact.own_changes:
+            title = "The change originates in" if artifact.is_origin else "Also changed in itself:"
+            yield diff_tables.actions(artifact.own_changes, f"{title} {artifact.artifact}", limit)
         else:
-            yield differences.line(
-                f"The change began at {each.artifact}: the same action gave other bytes. Its program is not "
-                "deterministic, or depends on something that it does not declare."
+            yield diff_tables.line(
+                f"The change originates in {artifact.artifact}: the same action produced other bytes. Its program is "
+                "not deterministic, or reads something that its rule does not declare."
             )
 
 
-def _how(each: ArtifactDifference) -> str:
-    if each.state != "changed":
-        return each.state
-    return ("began here: " if each.began else "") + (_by(each.changes) or "the same action")
+def _reason(artifact: ArtifactDifference) -> str:
+    if artifact.state != "changed":
+        return artifact.state
+    return ("origin: " if artifact.is_origin else "") + (_counts(artifact.changes) or "the same action")
 
 
-def _by(changes: list[Change] | tuple[Change, ...]) -> str:
-    return counted(*((sum(change.kind == kind for change in changes), words) for kind, words in BY.items()))
+def _counts(changes: list[Change] | tuple[Change, ...]) -> str:
+    return counted(*((sum(change.kind == kind for change in changes), noun) for kind, noun in KINDS.items()))

@@ -1,80 +1,83 @@
-"""``tapeout export``: a report with all that it was made from, for an auditor on another machine."""
+"""``tapeout export``: a report with everything needed to check and rebuild it on another machine."""
 
-from dataclasses import replace
-from datetime import date
+from datetime import date as Date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from tapeout.cli import output
-from tapeout.cli.project import Project
-from tapeout.errors import TapeoutError
-from tapeout.provenance.document import Format
-from tapeout.provenance.export import ExportOptions
-from tapeout.provenance.export import export as write
-from tapeout.provenance.folder import SUMS
-from tapeout.provenance.signing import HOW, read_private_key
+from tapeout.cli.options import AsJson, ConfigFiles, InvalidUse, artifact_names, refuse, run_names
+from tapeout.cli.project import load
+from tapeout.provenance.document import Document, Format
+
+if TYPE_CHECKING:
+    from tapeout.provenance.export import ExportOptions
 
 
-class UnfitWishes(TapeoutError):
-    """Options that do not go together."""
+def export(
+    context: typer.Context,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder, or a new archive NAME.tar.")],
+    formats: Annotated[list[Format] | None, typer.Option("--format", help="Additional format; repeatable.")] = None,
+    artifact: Annotated[str | None, typer.Option(help="Default: the report.", autocompletion=artifact_names)] = None,
+    run: Annotated[str | None, typer.Option(help="A named run; default: results/.", autocompletion=run_names)] = None,
+    key: Annotated[Path | None, typer.Option(help="Sign with this ed25519 key (PEM).")] = None,
+    unsigned: Annotated[bool, typer.Option("--unsigned", help="Leave the statements unsigned.")] = False,
+    with_artifacts: Annotated[
+        bool, typer.Option("--with-artifacts", help="Include the files of all artifacts.")
+    ] = False,
+    also: Annotated[list[str] | None, typer.Option(help="A file of the project to include; repeatable.")] = None,
+    date: Annotated[str | None, typer.Option(help="Publication date of an RO-Crate, YYYY-MM-DD.")] = None,
+    as_json: AsJson = False,
+    configfile: ConfigFiles = None,
+) -> None:
+    """Pack a report with everything that it was built from.
 
+    Check it and build it again elsewhere with tapeout reproduce.
 
-def wishes(
-    artifact: str | None,
-    run: str | None,
-    formats: list[Format],
-    key: Path | None,
-    unsigned: bool,
-    with_artifacts: bool,
-    also: list[str],
-    published: str | None,
-) -> ExportOptions:
-    """The options as one value, checked before anything is read; without an artifact the target is empty.
-
-    Raises:
-        UnfitWishes: statements without a word on their signature, a key without statements, a crate without a date.
-        UnfitKey: the key cannot be used.
+    Exit code 0.
     """
-    if Format.SLSA in formats and bool(key) == unsigned:
-        raise UnfitWishes("Statements are either signed or not.", f"Give --key FILE or --unsigned. A key: {HOW}")
-    if Format.SLSA not in formats and (key or unsigned):
-        raise UnfitWishes("Only the statements of --format slsa are signed.", "Add --format slsa.")
-    if Format.ROCRATE in formats and not _is_date(published):
-        raise UnfitWishes("An RO-Crate has a date of publication, and no clock is read.", "Give one: --date YYYY-MM-DD")
-    return ExportOptions(
-        target=artifact or "",
-        run=run,
-        formats=frozenset(formats),
-        signer=read_private_key(key) if key else None,
-        with_artifacts=with_artifacts,
-        also=tuple(also),
-        date=published or "",
-    )
+    # here, because cryptography and Snakemake are slow to import
+    from tapeout.provenance.export import ExportOptions
+    from tapeout.provenance.export import export as write
+    from tapeout.provenance.signing import KEY_COMMANDS, read_private_key
+
+    wanted = frozenset(formats or ())
+    if Format.SLSA not in wanted:
+        refuse(context, ["key", "unsigned"], "without --format slsa, whose statements are signed", "Add --format slsa.")
+    elif bool(key) == unsigned:
+        raise InvalidUse(
+            "--format slsa needs either a key or --unsigned.", f"Add --key FILE or --unsigned. A key: {KEY_COMMANDS}"
+        )
+    if Format.ROCRATE not in wanted:
+        refuse(context, ["date"], "without --format rocrate", "Add --format rocrate, or leave it out.")
+    elif not _is_date(date):
+        raise InvalidUse("--format rocrate needs a publication date.", "Add --date YYYY-MM-DD.")
+    signer = read_private_key(key) if key else None
+    project = load(configfile)
+    if not artifact:
+        targets = project.layer.targets()
+        if len(targets) != 1:
+            raise InvalidUse("The default target is not one artifact.", f"Add --artifact: {', '.join(targets)}.")
+        artifact = targets[0]
+    artifact = project.resolve(artifact).artifact
+    options = ExportOptions(artifact, run, wanted, signer, with_artifacts, tuple(also or ()), date or "")
+    value = _value(write(project.layer, options, out), options, out)
+    note = f"SHA256SUMS lists its files. To rebuild it on any machine:\n  tapeout reproduce {out}"
+    output.show(value, as_json, output.table(["export", out.name], _rows(value, with_artifacts)), note)
 
 
 def _is_date(text: str | None) -> bool:
     try:
-        return date.fromisoformat(text or "").isoformat() == text
+        return Date.fromisoformat(text or "").isoformat() == text
     except ValueError:
         return False
 
 
-def export(project: Project, wanted: ExportOptions, where: Path, as_json: bool) -> int:
-    """Write the export and say what it holds; returns 0.
-
-    Raises:
-        UnfitWishes: no artifact was named, and the project makes several.
-    """
-    if not wanted.target:
-        targets = project.layer.targets()
-        if len(targets) != 1:
-            raise UnfitWishes("The project has no single report.", f"Name one of {', '.join(targets)} with --artifact.")
-        wanted = replace(wanted, target=targets[0])
-    document = write(project.layer, wanted, where)
-    files = [where] if where.is_file() else [path for path in where.rglob("*") if path.is_file()]
-    signed = wanted.signer.public_key.keyid if wanted.signer else None
-    value: dict[str, Any] = {
-        "export": where.name,
+def _value(document: Document, options: "ExportOptions", out: Path) -> dict[str, Any]:
+    files = [out] if out.is_file() else [path for path in out.rglob("*") if path.is_file()]
+    return {
+        "export": out.name,
         "target": document.target,
         "digest": document.manifests[document.target].digest(),
         "artifacts": len(document.artifacts),
@@ -82,20 +85,20 @@ def export(project: Project, wanted: ExportOptions, where: Path, as_json: bool) 
         "sources": [{"artifact": s.artifact, "origin": s.origin, "licence": s.licence} for s in document.sources],
         "environments": [locked.name for locked in document.environments],
         "code_files": len(document.code),
-        "formats": sorted({Format.JSON, *wanted.formats}),
-        "signed_by": signed,
+        "formats": sorted({Format.JSON, *options.formats}),
+        "signed_by": options.signer.public_key.keyid if options.signer else None,
         "size": sum(path.stat().st_size for path in files),
     }
-    rows = [
-        ["report", document.target],
-        ["made by", f"{len(document.actions)} actions, from {len(document.sources)} sources"],
+
+
+def _rows(value: dict[str, Any], with_artifacts: bool) -> list[list[str]]:
+    return [
+        ["report", value["target"]],
+        ["built by", f"{value['artifacts']} actions from {output.count(len(value['sources']), 'source')}"],
         ["environments", ", ".join(value["environments"]) or "none"],
-        ["code", f"{len(document.code)} files"],
-        ["carries", "the files of " + ("every artifact" if wanted.with_artifacts else f"{document.target} alone")],
+        ["code", output.count(value["code_files"], "file")],
+        ["includes", "the files of " + ("every artifact" if with_artifacts else f"{value['target']} only")],
         ["formats", ", ".join(value["formats"])],
-        ["signed by", f"key {signed[:16]}" if signed else "nobody"],
-        ["size", output.size(value["size"])],
+        ["signed by", f"key {value['signed_by'][:16]}" if value["signed_by"] else "not signed"],
+        ["size", output.format_size(value["size"])],
     ]
-    last = f"{SUMS} lists its files. To repeat it anywhere:\n  tapeout reproduce {where}"
-    output.show(value, as_json, output.table(["export", where.name], rows), last)
-    return 0

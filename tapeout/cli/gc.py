@@ -1,13 +1,16 @@
-"""``tapeout gc``: free what no results and no named run want any more."""
+"""``tapeout gc``: delete unreferenced artifacts from the store."""
 
 import re
 import time
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
 from tapeout.cli import output
+from tapeout.cli.options import AsJson
 from tapeout.graph.upkeep.gc import NAMED_RUNS, GcOptions, GcReport, collect
 from tapeout.graph.workspace import Workspace
 
@@ -16,50 +19,74 @@ UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 
 
 def age(text: str) -> float:
-    """Seconds of a length of time such as ``30d``.
+    """Return the seconds of an age such as ``30d``.
 
     Raises:
-        typer.BadParameter: it is none.
+        typer.BadParameter: the text is not an age.
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([mhdw])", text)
-    if found is None:
-        raise typer.BadParameter(f"{text!r} is no age; say 30d, 12h, 90m or 2w.")
-    return float(found[1]) * UNITS[found[2]]
+    parts = re.fullmatch(r"(\d+(?:\.\d+)?)([mhdw])", text)
+    if parts is None:
+        raise typer.BadParameter(f"{text!r} is not an age such as 30d, 12h, 90m or 2w.")
+    return float(parts[1]) * UNITS[parts[2]]
 
 
-def gc(workspace: Workspace, wishes: GcOptions, dry: bool, as_json: bool) -> int:
-    """Show what was freed; returns 0, or 1 if this was a dry run and there is something to free."""
-    found = collect(workspace, wishes, dry, time.time())
-    unseen = [root for root in found.roots if not root.visible]
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only list what would be deleted.")] = False,
+    keep_runs: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="Remove named runs except protected ones and the newest N."),
+    ] = None,
+    older_than: Annotated[
+        float | None, typer.Option(parser=age, metavar="AGE", help="Keep what is newer than 30d, 12h, 90m or 2w.")
+    ] = None,
+    forget: Annotated[
+        list[Path] | None, typer.Option(metavar="FOLDER", help="Drop the references of a deleted folder; repeatable.")
+    ] = None,
+    quarantine: Annotated[bool, typer.Option("--quarantine", help="Also delete quarantined files.")] = False,
+    environments: Annotated[
+        bool, typer.Option("--environments", help="Also delete environments that no lock file describes.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete unreferenced artifacts.
+
+    Referenced are the results and named runs of every folder that uses the store, and what running builds use; builds
+    may continue meanwhile. Scratch folders of this folder that no build will resume from are deleted too.
+
+    Exit code 0, or 1 if a dry run found something to delete.
+    """
+    options = GcOptions(keep_runs, older_than or 0.0, tuple(forget or ()), quarantine, environments)
+    report = collect(Workspace.here(), options, dry_run, time.time())
     value = {
-        "dry_run": dry,
-        "freed": [asdict(removal) for removal in found.removed],
-        "size": found.size,
-        "kept": {"artifacts": found.kept, "size": found.kept_size},
-        "roots": [{"folder": str(root.folder), "host": root.host, "visible": root.visible} for root in found.roots],
+        "dry_run": dry_run,
+        "freed": [asdict(removal) for removal in report.removed],
+        "size": report.size,
+        "kept": {"artifacts": report.kept, "size": report.kept_size},
+        "roots": [{"folder": str(root.folder), "host": root.host, "visible": root.visible} for root in report.roots],
     }
-    parts: list[Any] = [_table(found)] if found.removed else []
-    kept = f"{output.count(found.kept, 'artifact')} of {output.count(len(found.roots), 'folder')}"
-    kept += f", {output.size(found.kept_size)}"
-    if not found.removed:
-        parts.append(f"Nothing to free. The store keeps {kept}.")
-    elif dry:
-        parts.append(f"Nothing was removed: this is a dry run. The store would keep {kept}.")
+    parts: list[Any] = [_table(report)] if report.removed else []
+    kept = f"{output.count(report.kept, 'artifact')} of {output.count(len(report.roots), 'folder')}"
+    kept += f", {output.format_size(report.kept_size)}"
+    if not report.removed:
+        parts.append(f"Nothing to delete. The store keeps {kept}.")
+    elif dry_run:
+        parts.append(f"Dry run: nothing was deleted. The store would keep {kept}.")
     else:
-        parts.append(f"Freed {output.size(found.size)}. The store keeps {kept}.")
+        parts.append(f"Deleted {output.format_size(report.size)}. The store keeps {kept}.")
     parts += [
-        f"Not to be seen: {root.folder} (host {root.host}); all that it had is kept. "
-        f"If it is gone for good: tapeout gc --forget {root.folder}"
-        for root in unseen
+        f"Not visible from here: {root.folder} (host {root.host}). What it refers to is kept. "
+        f"If the folder no longer exists: tapeout gc --forget {root.folder}"
+        for root in report.roots
+        if not root.visible
     ]
     output.show(value, as_json, *parts)
-    return 1 if dry and found.removed else 0
+    raise typer.Exit(1 if dry_run and report.removed else 0)
 
 
-def _table(found: GcReport) -> Any:
+def _table(report: GcReport) -> Table:
     rows = []
-    for removal in found.removed:
-        which = ", ".join(removal.names) if removal.kind == NAMED_RUNS else ""
-        rows.append([removal.kind, str(len(removal.names)), output.size(removal.size), which])
-    rows.append(["together", "", output.size(found.size), ""])
-    return output.table(["what", ">number", ">frees", "which"], rows)
+    for removal in report.removed:
+        names = ", ".join(removal.names) if removal.kind == NAMED_RUNS else ""
+        rows.append([removal.kind, str(len(removal.names)), output.format_size(removal.size), names])
+    rows.append(["total", "", output.format_size(report.size), ""])
+    return output.table(["kind", ">number", ">size", "names"], rows)

@@ -1,4 +1,4 @@
-"""How commands speak: tables for people, JSON for programs, one sentence of cause and one of fix for errors."""
+"""Console output of the commands: tables for people, JSON for programs."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -9,9 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tapeout.graph.console import format_size
+from tapeout.graph.console import format_size as format_size
 
-size = format_size
+NAMED_ERROR = 3
+"""Exit code after a ``TapeoutError``."""
+
 console, errors = Console(highlight=False), Console(highlight=False, stderr=True)
 
 
@@ -24,27 +26,20 @@ def show(value: Any, as_json: bool, *parts: Table | Text | str) -> None:
             console.print(part)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> Table:
-    """A plain table; columns whose name begins with ``>`` are aligned to the right."""
-    made = Table(
-        box=box.SIMPLE_HEAD,
-        title=title or None,
-        title_justify="left",
-        pad_edge=False,
-        show_edge=False,
-        padding=(0, 1, 0, 0),
-    )
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """Return a table without borders; a column whose name begins with ``>`` is aligned to the right."""
+    new = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
         right = column.startswith(">")
-        first = not made.columns
-        made.add_column(
+        first = not new.columns
+        new.add_column(
             column.removeprefix(">"), justify="right" if right else "left", overflow="fold", no_wrap=first or right
         )
     for row in rows:
-        made.add_row(*row)
-    return made
+        new.add_row(*row)
+    return new
 
 
 def count(number: int, noun: str) -> str:
-    """A number of things as a person says it."""
+    """Return a number with a noun, in the plural unless the number is 1."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

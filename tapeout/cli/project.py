@@ -1,11 +1,16 @@
-"""The project as Snakemake reads it, without running anything."""
+"""The workflow of the current folder as Snakemake reads it, without running anything."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tapeout.cli.output import NAMED_ERROR
 from tapeout.errors import TapeoutError
+from tapeout.graph.address import Address, Kind, resolve
+from tapeout.graph.errors import UnknownName
 from tapeout.graph.identity.action import Recipe
 from tapeout.graph.plan.decide import Decision, decide, in_order
 from tapeout.graph.workspace import Workspace
@@ -14,12 +19,8 @@ if TYPE_CHECKING:
     from tapeout.graph.layer import Layer
 
 
-NAMED_ERROR = 3
-"""Exit code of a named error."""
-
-
 class NoProject(TapeoutError):
-    """The current folder is not the project's, or its workflow cannot be read."""
+    """The current folder has no workflow, or one that cannot be read, or no planned run."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class Project:
     """Rules, recipes and decisions of the current folder.
 
     Attributes:
-        layer: what read the rules.
-        target: what is asked about, a rule or an artifact; None for the default target.
+        layer: the content layer of the workflow.
+        target: a rule or an artifact; None for the default target.
     """
 
     layer: "Layer"
@@ -41,86 +42,101 @@ class Project:
 
     @cached_property
     def targets(self) -> list[str]:
-        """The artifacts that are asked about.
+        """Artifacts that ``target`` stands for; it may be an artifact that the default target does not need.
 
         Raises:
-            NoProject: the target is a rule that makes many artifacts, of which the default target needs none.
+            UnknownName: there is no such artifact or rule, or the target is a rule with wildcards and the default
+                target needs none of its artifacts.
         """
         if self.target is None:
             return self.layer.targets()
-        named = self.layer.target_artifacts(self.target) or [self.target]
-        if not any("{" in name for name in named):
-            return named
-        everything = self.layer.recipes(self.layer.targets())
-        found = sorted(name for name, recipe in everything.items() if recipe.rule == self.target)
-        if not found:
-            raise NoProject(f"Rule {self.target} makes many artifacts.", f"Name one, in place of {named[0]}.")
-        return found
+        names = self.layer.target_artifacts(self.target)
+        if not names:
+            try:
+                self.layer.recipe(self.target)
+            except UnknownName:
+                return list(Project(self.layer).resolve(self.target).artifacts)
+            return [self.target]
+        if not any("{" in name for name in names):
+            return names
+        of_rule = Project(self.layer).rules.get(self.target, [])
+        if not of_rule:
+            raise UnknownName(f"Rule {self.target} makes many artifacts.", f"Name one, in place of {names[0]}.")
+        return of_rule
+
+    @property
+    def rules(self) -> dict[str, list[str]]:
+        """Sorted names of the artifacts in ``recipes``, by rule."""
+        rules = defaultdict(list)
+        for name in sorted(self.recipes):
+            rules[self.recipes[name].rule].append(name)
+        return rules
 
     @cached_property
     def recipes(self) -> dict[str, Recipe]:
-        """Recipes of the targets and of all that they need, by artifact."""
+        """Recipes of the targets and of all their dependencies, by artifact."""
         return self.layer.recipes(self.targets)
 
     @cached_property
     def decisions(self) -> dict[str, Decision]:
-        """What a run would do for each artifact, in dependency order; nothing is changed."""
+        """What a run would do for each artifact, in dependency order. Nothing is changed."""
         order = in_order(self.recipes, list(self.recipes))
-        found = decide(self.workspace, self.recipes, order, restore=False)
-        return {decision.recipe.artifact: decision for decision in found}
+        return {made.recipe.artifact: made for made in decide(self.workspace, self.recipes, order, restore=False)}
 
-    def decision(self, artifact: str) -> Decision:
-        """The decision for one artifact.
+    def resolve(self, name: str) -> Address:
+        """Resolve the name of an artifact in the workflow, or of a rule, which stands for all its artifacts.
 
         Raises:
-            NoProject: no rule makes an artifact of that name.
+            UnknownName: it is neither.
         """
-        if artifact not in self.decisions:
-            known = ", ".join(sorted(self.decisions))
-            raise NoProject(f"There is no artifact {artifact}.", f"Name one of: {known}.")
-        return self.decisions[artifact]
+        address = resolve(self.workspace, name, self.rules)
+        if address.kind not in (Kind.ARTIFACT, Kind.RULE):
+            raise UnknownName(f"{name} is a {address.kind}, not an artifact or a rule.", "See: tapeout status")
+        if not set(address.artifacts) <= self.recipes.keys():
+            raise UnknownName(f"No rule makes {name}, which is left from another workflow.", "See: tapeout status")
+        return address
 
     @property
     def current_actions(self) -> dict[str, dict[str, Any]]:
-        """Today's actions by artifact; those of steps that wait for others are known but for their inputs."""
+        """Current actions by artifact; an action that waits for others has no input digests yet."""
         return {
-            name: found.action.value if found.action is not None else found.recipe.describe({})
-            for name, found in self.decisions.items()
+            name: made.action.value if made.action is not None else made.recipe.describe({})
+            for name, made in self.decisions.items()
         }
 
 
-def load(config: list[Path], target: str | None = None) -> Project:
+def load(config: Sequence[Path] | None, target: str | None = None) -> Project:
     """Read the workflow of the current folder.
 
     Args:
-        config: files laid over the default configuration, as with ``--configfile``.
+        config: files that are merged over the default configuration, as Snakemake's ``--configfile`` does.
         target: a rule or an artifact; None for the default target.
 
     Raises:
         NoProject: there is no Snakefile, or Snakemake cannot read it.
     """
-    # Snakemake takes most of a second to import: commands that do not read the workflow, and help, do without
+    # importing Snakemake takes most of a second; --help and commands that do not read the workflow do without it
     from snakemake.api import SnakemakeApi
     from snakemake.exceptions import WorkflowError
     from snakemake.settings.enums import Quietness
     from snakemake.settings.types import ConfigSettings, OutputSettings, ResourceSettings
 
-    for path in config:
+    for path in config or ():
         if not path.is_file():
             raise NoProject(f"There is no configuration file {path}.", "Correct --configfile.")
     snakefile = Path("Snakefile")
     if not snakefile.is_file():
-        raise NoProject("There is no Snakefile in this folder.", "Go to the folder of the project.")
+        raise NoProject("There is no Snakefile in this folder.", "Change to the project's folder.")
     try:
         with SnakemakeApi(OutputSettings(quiet={Quietness.ALL}, verbose=False)) as api:
             workflow = api.workflow(
                 resource_settings=ResourceSettings(cores=1),
-                config_settings=ConfigSettings(configfiles=[path.absolute() for path in config]),
+                config_settings=ConfigSettings(configfiles=[path.absolute() for path in config or ()]),
                 snakefile=snakefile,
             )
-            # parsing happens on first use; there is no public name for the parsed workflow in Snakemake 9.27
+            # the workflow is parsed on first use; Snakemake 9.27 has no public name for the result
             layer: Layer = workflow._workflow.globals["layer"]
-    except SystemExit:  # the layer has said what is wrong with the configuration or a rule
+    except SystemExit:  # the layer has printed a named error about the configuration or a rule
         raise SystemExit(NAMED_ERROR) from None
     except WorkflowError as error:
         raise NoProject(f"The workflow cannot be read: {error}", "Correct what it names.") from error

@@ -1,91 +1,99 @@
-"""``tapeout rebuild``: build a step again, in an empty folder and offline, and say how much of it is the same."""
+"""``tapeout rebuild``: build a step a second time in an empty folder, offline, and compare the two outputs."""
 
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from tapeout.cli import output
-from tapeout.cli.project import Project
-from tapeout.compare.levels import Comparison, Level, compare
+from tapeout.cli.options import AsJson, ConfigFiles, artifact_names, refuse
+from tapeout.cli.project import Project, load
+from tapeout.compare.artifacts import Comparison, compare
+from tapeout.compare.file_comparison import Level
 from tapeout.config.comparison import Bounds
+from tapeout.config.comparison import read as read_bounds
 from tapeout.graph.launch.process import can_isolate_network
 from tapeout.graph.plan.describe import duration
-from tapeout.graph.upkeep.rebuild import Rebuild, keep_copy, rebuild
+from tapeout.graph.upkeep.rebuild import Rebuild, keep_copy
+from tapeout.graph.upkeep.rebuild import rebuild as build_again
 
-RANK = [Level.BYTES, Level.VALUES, Level.METRICS, Level.NONE]
-SAYS = {
+RANK = list(Level)
+OUTCOMES = {
     Level.BYTES: "the same bytes",
     Level.VALUES: "equal values, other bytes",
-    Level.METRICS: "within the stated bounds",
+    Level.METRICS: "within the bounds",
     Level.NONE: "DIFFERENT",
 }
 
 
-def run(
-    project: Project,
-    artifacts: list[str],
-    required: Level | None,
-    bounds: Bounds,
-    keeps: bool,
-    online: bool,
-    as_json: bool,
-) -> int:
-    """Build artifacts again, one after another; all of them if none is named.
+def rebuild(
+    context: typer.Context,
+    artifacts: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ARTIFACT", help="Artifacts or rules; default: all.", autocompletion=artifact_names),
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Compare with the first copy; else keep the second.")] = False,
+    level: Annotated[Level, typer.Option(help="With --check: what must be equal.")] = Level.BYTES,
+    keep: Annotated[bool, typer.Option("--keep", help="With --check: keep an equal second copy too.")] = False,
+    online: Annotated[bool, typer.Option("--online", help="Leave the network on.")] = False,
+    as_json: AsJson = False,
+    configfile: ConfigFiles = None,
+) -> None:
+    """Build artifacts a second time, and compare.
 
-    Args:
-        project: rules and results.
-        artifacts: names.
-        required: the level that each must reach; None compares nothing and keeps the second copies.
-        bounds: of the level «metrics».
-        keeps: keep every second copy; one that differs is kept in any case.
-        online: do not keep the programs from the network.
-        as_json: print JSON.
+    Each step runs in an empty folder, without network. With --check its output is compared with the first copy: equal
+    bytes, equal values, metrics within the bounds of the configuration, or none of these.
 
-    Returns:
-        0 if all reach the level, 1 if one does not.
+    Exit code 0, or 1 if an artifact does not reach --level.
     """
-    decisions = [project.decision(name) for name in artifacts or project.decisions]
+    if not check:
+        refuse(context, ["level", "keep"], "without --check", "Add --check; without it every copy is kept.")
+    bounds = read_bounds([Path("config/default.yaml"), *(configfile or [])])
+    project = load(configfile)
+    names = [name for given in artifacts for name in project.resolve(given).artifacts] if artifacts else None
+    decisions = [project.decisions[name] for name in names or project.decisions]
     offline = not online and can_isolate_network()
     if not offline and not online:
-        output.errors.print("! This system cannot cut a program off the network; the steps run as they are.")
+        output.errors.print("! This system cannot take the network from a program; the steps run with it.")
     found: list[dict[str, Any]] = []
     for number, decision in enumerate(decisions, 1):
-        name = decision.recipe.artifact
-        output.errors.print(f"+ {name}  built again ({number} of {len(decisions)})")
         recipe, launch = decision.recipe, project.layer.launch
-        with rebuild(project.workspace, recipe, decision.action, recipe.threads, offline, launch) as copies:
-            found.append(_row(project, copies, bounds if required is not None else None, keeps))
-    missed = [row for row in found if required is not None and RANK.index(row["level"]) > RANK.index(required)]
-    rows = [[row["artifact"], duration(row["seconds"]), row["second_digest"][:12], _said(row)] for row in found]
+        output.errors.print(f"+ {recipe.artifact}  rebuild {number} of {len(decisions)}")
+        with build_again(project.workspace, recipe, decision.action, recipe.threads, offline, launch) as copies:
+            found.append(_row(project, copies, bounds if check else None, keep))
+    missed = [row for row in found if check and RANK.index(row["level"]) > RANK.index(level)]
+    rows = [[row["artifact"], duration(row["seconds"]), row["second_digest"][:12], _outcome(row)] for row in found]
     parts: list[Any] = [output.table(["artifact", ">took", "digest", "second copy"], rows)]
-    if required is not None:
-        parts.append(f"{len(found) - len(missed)} of {len(found)} reach the level «{required}».")
+    parts += [f'{len(found) - len(missed)} of {len(found)} reach the level "{level}".'] if check else []
     parts += [f"tapeout diff {row['artifact']} ./{row['second_copy']}" for row in missed]
-    output.show({"offline": offline, "required": required, "artifacts": found}, as_json, *parts)
-    return 1 if missed else 0
+    value = {"offline": offline, "required": level if check else None, "artifacts": found}
+    output.show(value, as_json, *parts)
+    raise typer.Exit(1 if missed else 0)
 
 
-def _row(project: Project, copies: Rebuild, bounds: Bounds | None, keeps: bool) -> dict[str, Any]:
-    compared = _compared(project, copies, bounds) if bounds is not None else None
-    differs = compared is None or compared.level is not Level.BYTES
-    kept = keep_copy(project.workspace, copies.new) if keeps or differs else None
+def _row(project: Project, copies: Rebuild, bounds: Bounds | None, keep_equal: bool) -> dict[str, Any]:
+    """Compare the copies if there are bounds, and keep the second one if it differs or was not compared."""
+    comparison = _compare(project, copies, bounds) if bounds is not None else None
+    differs = comparison is None or comparison.level is not Level.BYTES
+    path = keep_copy(project.workspace, copies.new) if keep_equal or differs else None
     return {
         "artifact": copies.old.manifest.artifact,
         "seconds": round(copies.seconds, 2),
-        "level": compared.level if compared is not None else None,
+        "level": comparison.level if comparison is not None else None,
         "digest": copies.old.manifest.digest(),
         "second_digest": copies.new.manifest.digest(),
-        "differing_files": [asdict(file) for file in compared.files] if compared is not None else None,
-        "second_copy": str(kept) if kept is not None else None,
+        "differing_files": [asdict(file) for file in comparison.files] if comparison is not None else None,
+        "second_copy": str(path) if path is not None else None,
     }
 
 
-def _compared(project: Project, copies: Rebuild, bounds: Bounds) -> Comparison:
+def _compare(project: Project, copies: Rebuild, bounds: Bounds) -> Comparison:
     with tempfile.TemporaryDirectory(prefix="compare.", dir=project.workspace.work) as scratch:
         return compare(copies.old, copies.new, bounds, Path(scratch))
 
 
-def _said(row: dict[str, Any]) -> str:
-    said = SAYS[row["level"]] if row["level"] is not None else "not compared"
-    return f"{said}; {row['second_copy']}" if row["second_copy"] else said
+def _outcome(row: dict[str, Any]) -> str:
+    outcome = OUTCOMES[row["level"]] if row["level"] is not None else "not compared"
+    return f"{outcome}; {row['second_copy']}" if row["second_copy"] else outcome

@@ -1,42 +1,59 @@
-"""``tapeout reproduce``: build an exported report again from its sources, and say whether it is the same."""
+"""``tapeout reproduce``: build an exported report from its sources, and compare."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from tapeout.cli import output
-from tapeout.provenance.page import LEVELS
-from tapeout.provenance.reproduce import PAGE, Reproduction, inspected, summary
-from tapeout.provenance.reproduce import reproduce as rebuild
-from tapeout.provenance.signing import read_public_key
-from tapeout.provenance.verdict import Verdict
+from tapeout.cli.options import AsJson, refuse
+
+if TYPE_CHECKING:
+    from tapeout.provenance.reproduce import Reproduction
 
 
 def reproduce(
-    export: Path,
-    public_key: Path | None,
-    folder: Path | None,
-    environments: Path | None,
-    pip_options: str,
-    check: bool,
-    as_json: bool,
-) -> int:
-    """Check an export and, unless ``check``, build it again; returns 1 if something differs, else 0."""
+    context: typer.Context,
+    export: Annotated[Path, typer.Argument(metavar="EXPORT", help="Folder or archive of an export.")],
+    public_key: Annotated[Path | None, typer.Option(help="The signer's ed25519 key (PEM).")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Empty folder for the build; default: EXPORT-reproduced.")] = None,
+    environments: Annotated[
+        Path | None, typer.Option(envvar="TAPEOUT_ENVIRONMENTS", help="Installed environments: a project's .envs.")
+    ] = None,
+    pip: Annotated[str, typer.Option(envvar="PIP_OPTIONS", help="More arguments for pip.")] = "",
+    check: Annotated[bool, typer.Option("--check", help="Verify signature and bytes; run nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Build an exported report again, and compare.
+
+    Verifies the signature and every byte, then runs the code of the export on its sources.
+
+    Exit code 1 if an artifact differs, else 0.
+    """
+    # here, because cryptography and Snakemake are slow to import
+    from tapeout.provenance.reproduce import inspected, summary
+    from tapeout.provenance.reproduce import reproduce as build_again
+    from tapeout.provenance.signing import read_public_key
+    from tapeout.provenance.verdict import Verdict
+
+    if check:
+        refuse(context, ["folder", "environments", "pip"], "with --check, which builds nothing", "Leave one out.")
     key = read_public_key(public_key) if public_key else None
-    with inspected(export, key) as found:
+    with inspected(export, key) as checked:
         if check:
-            value = summary(found)
-            last = "Every byte is as it was exported. Nothing was run; without --check the report is built again."
+            value = summary(checked)
+            last = "No byte was altered. Nothing was run; without --check the report is built again."
             output.show(value, as_json, output.table(["export", export.name], _facts(value)), last)
-            return 0
+            return
         where = folder or Path(f"{export.name.removesuffix('.tar')}-reproduced")
-        made = rebuild(found, where, environments, pip_options, output.errors.print)
-        output.show(made.as_json(), as_json, *_shown(made, where))
-    return 1 if made.judgement.verdict is Verdict.DIFFERENT else 0
+        reproduction = build_again(checked, where, environments, pip, output.errors.print)
+        output.show(reproduction.as_json(), as_json, *_parts(reproduction, where))
+    raise typer.Exit(1 if reproduction.judgement.verdict is Verdict.DIFFERENT else 0)
 
 
 def _facts(value: dict[str, Any]) -> list[list[str]]:
-    signed = ", ".join(f"key {keyid[:16]}" for keyid in value["signed_by"]) or "nobody"
-    how = "checked" if value["signature_verified"] else "not checked: no --public-key"
+    signed = ", ".join(f"key {keyid[:16]}" for keyid in value["signed_by"]) or "not signed"
+    how = "verified" if value["signature_verified"] else "not verified: no --public-key"
     return [
         ["report", value["target"]],
         ["files", f"{value['files_checked']}, all as exported"],
@@ -47,16 +64,20 @@ def _facts(value: dict[str, Any]) -> list[list[str]]:
     ]
 
 
-def _shown(made: Reproduction, where: Path) -> list[Any]:
+def _parts(reproduction: "Reproduction", where: Path) -> list[Any]:
+    from tapeout.provenance.page import LEVELS
+    from tapeout.provenance.reproduce import PAGE
+
     rows = [
-        [row.artifact, LEVELS[row.level][0], output.size(row.size), row.exported[:10], row.rebuilt[:10]]
-        for row in made.judgement.rows
+        [row.artifact, LEVELS[row.level][0], output.format_size(row.size), row.exported[:10], row.rebuilt[:10]]
+        for row in reproduction.judgement.rows
     ]
     columns = ["artifact", "rebuilt with", ">size", "exported", "rebuilt"]
-    parts: list[Any] = [output.table(columns, rows), output.table(["export", ""], _facts(made.as_json()))]
-    first = made.judgement.first
+    facts = output.table(["export", ""], _facts(reproduction.as_json()))
+    parts: list[Any] = [output.table(columns, rows), facts]
+    first = reproduction.judgement.first
     if first is not None:
         parts.append(f"First difference: {first.artifact}")
-        parts += [f"  {sentence}" for sentence in made.judgement.why]
-        parts += [f"  {each.path or first.artifact}: {each.reason}" for each in first.differences[:3]]
-    return [*parts, f"Verdict: {made.judgement.verdict}. The page:\n  {where / PAGE}"]
+        parts += [f"  {sentence}" for sentence in reproduction.judgement.why]
+        parts += [f"  {file.path or first.artifact}: {file.reason}" for file in first.differences[:3]]
+    return [*parts, f"Verdict: {reproduction.judgement.verdict}. Report page:\n  {where / PAGE}"]

@@ -1,77 +1,133 @@
-"""``tapeout run-name`` and ``tapeout runs``: results kept under a human name."""
+"""``tapeout runs``: sets of results kept under a name."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from tapeout.cli import output
-from tapeout.cli.project import Project
-from tapeout.graph.named_runs import pin, remove, save, summarize
+from tapeout.cli.options import AsJson, ConfigFiles, InvalidUse, run_names
+from tapeout.cli.project import load
+from tapeout.graph import named_runs
 from tapeout.graph.workspace import State, Workspace
 
 SHOWN = 3
 """Artifacts named in a sentence."""
+FORMER_OPTIONS = {"--pin": "protect", "--unpin": "protect --off", "--remove": "rm", "--json": "list --json"}
+"""Options that ``tapeout runs`` had in version 0.1.0, with the subcommands that replace them."""
+
+app = typer.Typer(help="Save, list, protect and remove named runs.", rich_markup_mode=None)
+Runs = Annotated[list[str], typer.Argument(metavar="RUN", help="Names of runs.", autocompletion=run_names)]
 
 
-def run_name(project: Project, name: str, pinned: bool, as_json: bool) -> int:
-    """Keep the results under a name; returns 0, or 1 if they are not all that code and configuration ask for.
+@app.callback(invoke_without_command=True, no_args_is_help=True)
+def _former_options(
+    pin: Annotated[str, typer.Option(hidden=True)] = "",
+    unpin: Annotated[str, typer.Option(hidden=True)] = "",
+    remove: Annotated[str, typer.Option(hidden=True)] = "",
+    as_json: Annotated[bool, typer.Option("--json", hidden=True)] = False,
+) -> None:
+    """Refuse the options that the group had before it had subcommands."""
+    for option, given in zip(FORMER_OPTIONS, (pin, unpin, remove, as_json), strict=True):
+        if given:
+            raise InvalidUse(
+                f'"tapeout runs {option}" is now "tapeout runs {FORMER_OPTIONS[option]}".', "See: tapeout runs --help"
+            )
 
-    Results may be stale or incomplete and still be worth a name, but whoever names them is told.
+
+@app.command()
+def save(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="Letters, digits, dots, dashes, underscores.")],
+    protect: Annotated[bool, typer.Option("--protect", help="Protect it from runs rm and gc.")] = False,
+    as_json: AsJson = False,
+    configfile: ConfigFiles = None,
+) -> None:
+    """Save the current results under a name.
+
+    The files are hard links in runs/RUN, which take no space, and stay in the store. Other commands read an artifact
+    of the run as ARTIFACT@RUN. Stale or incomplete results can be saved too; they are listed.
+
+    Exit code 0, or 1 if results are stale or missing.
     """
-    run = save(project.workspace, name, pinned)
+    project = load(configfile)
+    run = named_runs.save(project.workspace, name, protect)
     missing = sorted(project.decisions.keys() - run.artifacts.keys())
     stale = sorted(
         artifact
-        for artifact, found in project.decisions.items()
-        if artifact in run.artifacts and found.state is not State.CURRENT
+        for artifact, decision in project.decisions.items()
+        if artifact in run.artifacts and decision.state is not State.CURRENT
     )
-    value = {**asdict(run), "stale": stale, "missing": missing}
-    kept = "Pinned: " if run.pinned else ""
-    count = output.count(len(run.artifacts), "artifact")
-    parts = [f"{kept}{project.workspace.runs / name} keeps {count}; reach them as ARTIFACT@{name}."]
-    if stale:
-        parts.append(f"Not what code and configuration ask for by now: {_some(stale)}.")
-    if missing:
-        parts.append(f"Not there: {_some(missing)}.")
-    output.show(value, as_json, *parts)
-    return 1 if stale or missing else 0
-
-
-def runs(workspace: Workspace, pins: list[str], unpins: list[str], removals: list[str], as_json: bool) -> int:
-    """Pin, let go of and remove runs, then show those that there are; returns 0."""
-    for name in pins:
-        pin(workspace, name, True)
-    for name in unpins:
-        pin(workspace, name, False)
-    for name in removals:
-        remove(workspace, name)
-    found = summarize(workspace)
-    value = [
-        {
-            **asdict(summary.run),
-            "size": summary.size,
-            "own_size": summary.own_size,
-            "ends": summary.ends,
-            "differing": list(summary.differing),
-        }
-        for summary in found
+    protected = " and protected" if run.pinned else ""
+    parts = [
+        f"Saved {output.count(len(run.artifacts), 'artifact')} in {project.workspace.runs / name}{protected}. "
+        f"Read them as ARTIFACT@{name}."
     ]
+    parts += [f"Stale: {_some(stale)}."] if stale else []
+    parts += [f"Missing: {_some(missing)}."] if missing else []
+    output.show({**asdict(run), "stale": stale, "missing": missing}, as_json, *parts)
+    raise typer.Exit(1 if stale or missing else 0)
+
+
+@app.command("list")
+def list_runs(as_json: AsJson = False) -> None:
+    """List the named runs, the newest first.
+
+    \b
+    own      bytes that tapeout gc could free if the run were removed
+    report   digest of the artifacts that no other artifact of the run reads
+    results  whether results/ holds the same bytes
+
+    Exit code 0.
+    """
+    summaries = named_runs.summarize(Workspace.here())
     rows = [
         [
             summary.run.name,
             "yes" if summary.run.pinned else "",
             str(len(summary.run.artifacts)),
-            output.size(summary.size),
-            output.size(summary.own_size),
+            output.format_size(summary.size),
+            output.format_size(summary.own_size),
             " ".join(digest[:10] for digest in summary.ends.values()),
             f"{len(summary.differing)} differ" if summary.differing else "same",
             summary.run.named[5:16].replace("T", " "),
         ]
-        for summary in found
+        for summary in summaries
     ]
-    columns = ["run", "pinned", ">artifacts", ">size", ">own", "report", "results", "named (UTC)"]
-    parts: list[Any] = [output.table(columns, rows)] if rows else ["No run has a name yet: tapeout run-name NAME"]
-    output.show(value, as_json, *parts)
-    return 0
+    columns = ["run", "protected", ">artifacts", ">size", ">own", "report", "results", "saved (UTC)"]
+    parts: list[Any] = [output.table(columns, rows)] if rows else ["There are no named runs: tapeout runs save RUN"]
+    output.show([asdict(summary.run) | _sizes(summary) for summary in summaries], as_json, *parts)
+
+
+def _sizes(summary: named_runs.RunSummary) -> dict[str, Any]:
+    return {name: value for name, value in asdict(summary).items() if name != "run"}
+
+
+@app.command()
+def protect(
+    names: Runs,
+    off: Annotated[bool, typer.Option("--off", help="End the protection.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Protect named runs from removal by runs rm and gc.
+
+    Exit code 0.
+    """
+    runs = [named_runs.pin(Workspace.here(), name.removeprefix("@"), not off) for name in names]
+    state = "no longer protected" if off else "protected"
+    output.show([asdict(run) for run in runs], as_json, *(f"Run {run.name} is {state}." for run in runs))
+
+
+@app.command("rm")
+def remove(names: Runs, as_json: AsJson = False) -> None:
+    """Remove named runs.
+
+    Their files stay in the store until tapeout gc finds that nothing else refers to them.
+
+    Exit code 0.
+    """
+    for name in names:
+        named_runs.remove(Workspace.here(), name.removeprefix("@"))
+    output.show({"removed": names}, as_json, *(f"Removed run {name}." for name in names))
 
 
 def _some(names: list[str]) -> str:

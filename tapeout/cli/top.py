@@ -1,4 +1,4 @@
-"""``tapeout top``: the run of this folder while it goes on, one row for each artifact that is not there yet."""
+"""``tapeout top``: live view of the run of this folder, one row per artifact that is not built yet."""
 
 import socket
 import threading
@@ -9,14 +9,16 @@ from datetime import datetime
 from functools import partial
 from itertools import groupby
 from textwrap import shorten
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from tapeout.cli import output
+from tapeout.cli.options import AsJson, refuse
 from tapeout.cli.project import NoProject
 from tapeout.graph.console import format_duration
 from tapeout.graph.plan.describe import duration
@@ -26,18 +28,16 @@ from tapeout.graph.workspace import Workspace
 from tapeout.slurm.client import SLURM
 
 WIDE = 110
-"""Columns of a terminal in which each number has a column of its own."""
+"""Columns of a terminal from which each number has a column of its own."""
 NARROW = 38
-"""Characters of one line behind names and states of usual length in 80 columns."""
-ALIKE = 4
-"""Rows of one rule that wait for the same kind of thing and are shown as one if they are more."""
-A_LOT = 1_000_000
-"""Of so many steps (bytes, as a rule) the part that is done says more."""
+"""Characters of a cell in 80 columns, next to names and states of usual length."""
+MAX_EQUAL_ROWS = 4
+"""Rows of one rule in the same state; more of them are shown as one row."""
+MAX_COUNT = 1_000_000
+"""Steps, or bytes of a download; progress towards a larger total is shown in percent."""
 LINES_OF_LOG = 12
-SECONDS_BETWEEN_QUESTIONS = 10.0
-"""To the controller of the cluster, which many people ask."""
-PATIENCE = 10.0
-"""Seconds for which the controller may be silent before its last answer is shown with its age."""
+QUEUE_SECONDS = 10.0
+"""Seconds between two queries of the Slurm controller, and how long one waits for its answer."""
 
 COLOURS = {
     StepStatus.RUNNING: "green",
@@ -50,45 +50,61 @@ COLOURS = {
 }
 
 
-def top(workspace: Workspace, once: bool, as_json: bool, every: float) -> int:
-    """Show the run until it has ended; returns 1 if the last one ended before everything was there.
+def top(
+    context: typer.Context,
+    once: Annotated[
+        bool, typer.Option("--once", help="Print one table and exit; the default without a terminal.")
+    ] = False,
+    every: Annotated[float, typer.Option(min=0.2, metavar="SECONDS", help="Interval between updates.")] = 2.0,
+    as_json: AsJson = False,
+) -> None:
+    """Watch the run of this folder.
 
-    Args:
-        workspace: of the folder.
-        once: show one table and end; also without a terminal.
-        as_json: print one document and end.
-        every: seconds between two looks.
+    Shows one row per planned artifact that is not built yet, and ends when the run ends.
 
-    Raises:
-        NoProject: nothing was planned in this folder.
+    \b
+    running    here, or as the Slurm job shown
+    starting   its job has started, its program has not yet
+    not seen   was running; Slurm's controller does not answer
+    failed     its job failed; messages and the end of the log are shown below
+    ended      its process or job is gone and left no result
+    requeued   its job is back in the queue and will resume
+    queued     its job waits in the queue, for the reason shown
+    ready      its inputs exist; it waits for a core or for submission
+    waiting    its inputs are not built yet
+    to do      planned, and no run is in progress
+
+    Exit code 1 if the last run ended before everything was built, else 0.
     """
+    if once or as_json:
+        refuse(context, ["every"], "on a single table", "Leave out --every, or --once and --json.")
+    workspace = Workspace.here()
     if not PlanProgress(workspace).artifacts:
-        raise NoProject("No run was planned in this folder.", "Go to the folder of the run, or begin one.")
+        raise NoProject("No run was planned in this folder.", "Change to the folder of a run, or start one.")
     monitor = Monitor(workspace)
     view = monitor.view()
     if view.queue is not None:
-        view.queue.refresh(PATIENCE)
+        view.queue.refresh(QUEUE_SECONDS)
         view = monitor.view()
     if as_json:
         output.show(_value(view, workspace), True)
     elif once or not output.console.is_terminal or not view.alive:
-        output.show(None, False, *_shown(view, workspace, None))
+        output.show(None, False, *_parts(view, workspace, None))
         _print_end(view, workspace)
     else:
         view = _follow(monitor, view, every)
         _print_end(view, workspace)
-    return 1 if view.failed else 0
+    raise typer.Exit(1 if view.failed else 0)
 
 
 def _follow(monitor: Monitor, view: View, every: float) -> View:
-    """Show the table until the run has ended, or the user has seen enough."""
+    """Update the table until the run ends or the user interrupts, and return the last view."""
     ended = threading.Event()
-    asking = threading.Thread(target=_ask_again, args=(monitor, ended), daemon=True)
-    asking.start()
+    threading.Thread(target=_refresh_queue, args=(monitor, ended), daemon=True).start()
     try:
         with Live(console=output.console, auto_refresh=False) as live:
             while True:
-                live.update(Group(*_shown(view, monitor.workspace, output.console.height)), refresh=True)
+                live.update(Group(*_parts(view, monitor.workspace, output.console.height)), refresh=True)
                 if not view.alive:
                     break
                 time.sleep(every)
@@ -100,63 +116,63 @@ def _follow(monitor: Monitor, view: View, every: float) -> View:
     return view
 
 
-def _ask_again(monitor: Monitor, ended: threading.Event) -> None:
-    """Ask the controller now and then, beside the table: it may be silent for long."""
-    while not ended.wait(SECONDS_BETWEEN_QUESTIONS):
+def _refresh_queue(monitor: Monitor, ended: threading.Event) -> None:
+    """Query the controller in a thread of its own, because it may not answer for long."""
+    while not ended.wait(QUEUE_SECONDS):
         if monitor.queue is not None:
-            monitor.queue.refresh(SECONDS_BETWEEN_QUESTIONS)
+            monitor.queue.refresh(QUEUE_SECONDS)
 
 
-def _shown(view: View, workspace: Workspace, height: int | None) -> list[Table | Text | str]:
-    """Headline, what is to be known of the cluster, rows and, while a run goes on, its failures.
+def _parts(view: View, workspace: Workspace, height: int | None) -> list[Table | Text | str]:
+    """Return headline, trouble of the cluster, rows and, while a run is in progress, its failures.
 
     Args:
-        view: what to show.
+        view: state of the run.
         workspace: of the run.
-        height: how many lines there is room for; None for as many as it takes.
+        height: lines of the terminal; None for no limit.
     """
     parts: list[Table | Text | str] = [_headline(view)]
     if view.rows and view.queue is not None and view.queue.error:
-        parts.append(Text(_away(view.queue, view.now), style="yellow"))
+        parts.append(Text(_trouble(view.queue, view.now), style="yellow"))
     failures = "\n".join(_failures(view, workspace)).splitlines() if view.alive else []
-    folded = list(_folded(view.rows))
+    rows = list(_grouped(view.rows))
     if height is not None:
         failures = failures[: height // 3]
     wide = output.console.width >= WIDE
-    room = len(folded) if height is None else max(3, (height - 8 - len(parts) - len(failures)) // (1 if wide else 2))
-    if folded:
-        parts += ["", (_wide if wide else _narrow)(folded[:room], view.now)]
-    if rest := sum(count for _, count in folded[room:]):
+    room = len(rows) if height is None else max(3, (height - 8 - len(parts) - len(failures)) // (1 if wide else 2))
+    if rows:
+        parts += ["", (_wide if wide else _narrow)(rows[:room], view.now)]
+    if rest := sum(count for _, count in rows[room:]):
         parts.append(f"and {rest:,} more")
     return [*parts, *([Text("\n" + "\n".join(failures))] if failures else [])]
 
 
 def _headline(view: View) -> str:
     record = view.record
-    counts = f"{view.completed:,} of {view.completed + len(view.rows):,} made"
-    counts += f", {view.existing:,} {'was' if view.existing == 1 else 'were'} there" if view.existing else ""
+    counts = f"{view.completed:,} of {view.completed + len(view.rows):,} built"
+    counts += f", {view.existing:,} reused" if view.existing else ""
     if record is None:
         return f"Plan: {counts}; no run yet."
     if view.alive:
-        time_ = view.now - record.started
+        elapsed = view.now - record.started
         through = " through Slurm" if record.executor == SLURM else ""
         name = ", ".join(record.targets)
-        took = format_duration(time_) if time_ < 3600 else duration(time_)
+        took = format_duration(elapsed) if elapsed < 3600 else duration(elapsed)
         return f"{name}: {counts}; {took} on {record.host}{through}."
     if record.ended is None:
         return f"Plan: {counts}; no run: the last, process {record.pid} on {record.host}, was killed."
     return f"Plan: {counts}; no run: the last ended {duration(view.now - record.ended)} ago."
 
 
-def _away(queue: Queue, now: float) -> str:
+def _trouble(queue: Queue, now: float) -> str:
     known = f"jobs as of {duration(now - queue.answered)} ago" if queue.answered is not None else "jobs are not known"
     return f"{shorten(queue.error, 200).rstrip('.')}; {known}."
 
 
-def _folded(rows: Iterable[Row]) -> Iterable[tuple[Row, int]]:
-    """Rows with how many they stand for: many of one rule that say the same are one."""
+def _grouped(rows: Iterable[Row]) -> Iterable[tuple[Row, int]]:
+    """Yield rows with the number of rows they stand for: many equal ones of a rule become one."""
 
-    def alike(row: Row) -> tuple[Any, ...]:
+    def key(row: Row) -> tuple[Any, ...]:
         plain = row.done is None and row.status in (
             StepStatus.QUEUED,
             StepStatus.READY,
@@ -165,9 +181,9 @@ def _folded(rows: Iterable[Row]) -> Iterable[tuple[Row, int]]:
         )
         return (row.status, row.rule, row.reason, bool(row.waits_for)) if plain else (row.artifact,)
 
-    for _, group in groupby(rows, key=alike):
+    for _, group in groupby(rows, key=key):
         same = list(group)
-        if len(same) <= ALIKE:
+        if len(same) <= MAX_EQUAL_ROWS:
             yield from ((row, 1) for row in same)
         else:
             yield same[0], len(same)
@@ -182,25 +198,25 @@ def _state(row: Row) -> Text:
 
 
 def _where(row: Row, now: float) -> str:
-    """Where it runs, or why it does not."""
+    """Return where the step runs, or why it does not."""
     if row.waits_for:
         first, rest = row.waits_for[0], len(row.waits_for) - 1
         return f"for {first}" + (f" and {rest} more" if rest else "")
     parts = ["here" if not row.job and row.node == socket.gethostname() else row.node, row.reason]
     if row.status is StepStatus.UNKNOWN and row.updated is not None:
-        parts.append(f"last word {duration(now - row.updated)} ago")
+        parts.append(f"last message {duration(now - row.updated)} ago")
     if row.start:
         parts.append(f"starts {_moment(row.start, now)}")
     return ", ".join(filter(None, parts))
 
 
 def _moment(text: str, now: float) -> str:
-    """A time of Slurm's: the hour alone if it is today."""
+    """Return a time of Slurm's without the date if it is today."""
     try:
-        found = datetime.fromisoformat(text)
+        time_ = datetime.fromisoformat(text)
     except ValueError:
         return text
-    return f"{found:%H:%M}" if found.date() == datetime.fromtimestamp(now).date() else f"{found:%d %b %H:%M}"
+    return f"{time_:%H:%M}" if time_.date() == datetime.fromtimestamp(now).date() else f"{time_:%d %b %H:%M}"
 
 
 def _left(row: Row) -> str:
@@ -212,22 +228,22 @@ def _left(row: Row) -> str:
 def _step(row: Row) -> str:
     if row.done is None or row.total is None:
         return ""
-    return f"{row.done:,}/{row.total:,}" if row.total < A_LOT else f"{100 * row.done // row.total} %"
+    return f"{row.done:,}/{row.total:,}" if row.total < MAX_COUNT else f"{100 * row.done // row.total} %"
 
 
-NAMED = {"loss": "loss", "tokens_per_second": "tokens/s"}
-"""What programs say that has a column of its own."""
-SAID = {"loss": "loss {}", "tokens_per_second": "{} tokens/s"}
-"""The same in a sentence."""
+COLUMNS = {"loss": "loss", "tokens_per_second": "tokens/s"}
+"""Values reported by programs that have a column of their own."""
+PHRASES = {"loss": "loss {}", "tokens_per_second": "{} tokens/s"}
+"""The same in one line of text."""
 
 
-def _said(row: Row, name: str) -> str:
+def _number(row: Row, name: str) -> str:
     value = row.values.get(name)
     return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _others(row: Row) -> list[str]:
-    return [f"{name} {value}" for name, value in row.values.items() if name not in NAMED]
+    return [f"{name} {value}" for name, value in row.values.items() if name not in COLUMNS]
 
 
 def _wide(rows: list[tuple[Row, int]], now: float) -> Table:
@@ -236,43 +252,41 @@ def _wide(rows: list[tuple[Row, int]], now: float) -> Table:
         ">GPUs": lambda row: str(row.gpus or ""),
         "where, why": lambda row: ", ".join(filter(None, [_where(row, now), *_others(row)])),
         ">step": _step,
-        **{f">{word}": partial(_said, name=name) for name, word in NAMED.items()},
+        **{f">{word}": partial(_number, name=name) for name, word in COLUMNS.items()},
         ">left": _left,
     }
     cells = {name: [text(row) for row, _ in rows] for name, text in columns.items()}
     used = [name for name, texts in cells.items() if any(texts)]
-    made = _empty(["artifact", "state", *used], 44)
-    for column in made.columns[2:]:
+    table = _empty(["artifact", "state", *used], 44)
+    for column in table.columns[2:]:
         column.no_wrap = column.header != "where, why"
-    for place, (row, count) in enumerate(rows):
-        made.add_row(_name(row, count), _state(row), *(cells[name][place] for name in used))
-    return made
+    for index, (row, count) in enumerate(rows):
+        table.add_row(_name(row, count), _state(row), *(cells[name][index] for name in used))
+    return table
 
 
 def _narrow(rows: list[tuple[Row, int]], now: float) -> Table:
-    """The same in 80 columns: what a running program says stands in a line of its own."""
-    made = _empty(["artifact", "state", "where, why"], 32)
+    """Return the table for 80 columns, with the numbers of a running program in a line of their own."""
+    table = _empty(["artifact", "state", "where, why"], 32)
     for row, count in rows:
-        held = [f"job {row.job}" if row.job else "", f"{row.gpus} GPUs" if row.gpus else "", _where(row, now)]
+        job = [f"job {row.job}" if row.job else "", f"{row.gpus} GPUs" if row.gpus else "", _where(row, now)]
         left = f"{_left(row)} left" if row.remaining is not None else ""
-        numbers = [SAID[name].format(_said(row, name)) for name in NAMED if name in row.values]
-        lines = [", ".join(filter(None, part)) for part in (held, [_step(row), left, *numbers, *_others(row)])]
-        together = ", ".join(filter(None, lines))
-        made.add_row(
-            _name(row, count), _state(row), together if len(together) <= NARROW else "\n".join(filter(None, lines))
-        )
-    return made
+        numbers = [PHRASES[name].format(_number(row, name)) for name in COLUMNS if name in row.values]
+        lines = [", ".join(filter(None, part)) for part in (job, [_step(row), left, *numbers, *_others(row)])]
+        text = ", ".join(filter(None, lines))
+        table.add_row(_name(row, count), _state(row), text if len(text) <= NARROW else "\n".join(filter(None, lines)))
+    return table
 
 
-def _empty(columns: list[str], longest: int) -> Table:
-    """A table whose first column is no wider than ``longest``."""
-    made = output.table(columns, [])
-    made.columns[0].no_wrap, made.columns[0].max_width, made.columns[1].no_wrap = False, longest, True
-    return made
+def _empty(columns: list[str], max_width: int) -> Table:
+    """Return a table without rows whose first column has at most ``max_width`` characters."""
+    table = output.table(columns, [])
+    table.columns[0].no_wrap, table.columns[0].max_width, table.columns[1].no_wrap = False, max_width, True
+    return table
 
 
 def _failures(view: View, workspace: Workspace) -> list[str]:
-    """What the jobs said that failed in the last run, with the last lines of their logs."""
+    """Return the messages of the jobs that failed in the last run, with the last lines of their logs."""
     return [
         "\n".join([failure.text, *log_tail(failure, LINES_OF_LOG)])
         for failure in collect_failures(view, workspace.work)
@@ -280,7 +294,7 @@ def _failures(view: View, workspace: Workspace) -> list[str]:
 
 
 def _print_end(view: View, workspace: Workspace) -> None:
-    """How the last run ended."""
+    """Print how the last run ended."""
     if view.alive or view.record is None:
         return
     for text in _failures(view, workspace):

@@ -1,90 +1,118 @@
-"""``tapeout verify``: is everything what its manifest says? ``--deep`` reads every byte, ``--repair`` mends."""
+"""``tapeout verify``: check artifacts and the store against manifests and digests, and repair them."""
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
 from tapeout.cli import output
+from tapeout.cli.options import AsJson, ConfigFiles, addresses, refuse
 from tapeout.cli.project import load
+from tapeout.graph.address import RESULTS, resolve
 from tapeout.graph.upkeep.repair import repair as restore_copies
-from tapeout.graph.upkeep.verify import Finding, artifact_copies, verify
+from tapeout.graph.upkeep.verify import Finding, artifact_copies
+from tapeout.graph.upkeep.verify import verify as check
 from tapeout.graph.workspace import Workspace
 
 
-def run(addresses: list[str], deep: bool, repair: bool, configs: list[Path], as_json: bool) -> int:
-    """Show what is wrong; returns 0 if nothing is, or if it was mended, else 1.
+def verify(
+    context: typer.Context,
+    artifacts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="ARTIFACT",
+            help="ARTIFACT, ARTIFACT@RUN, @RUN or a rule; default: everything, and the store.",
+            autocompletion=addresses,
+        ),
+    ] = None,
+    deep: Annotated[bool, typer.Option("--deep", help="Read every byte, not only names, sizes and times.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Restore or rebuild damaged artifacts.")] = False,
+    as_json: AsJson = False,
+    configfile: ConfigFiles = None,
+) -> None:
+    """Check results, named runs and the store.
 
-    Raises:
-        NoProject: an address names nothing that is there, and no rule makes it.
+    Compares every artifact with its manifest. Damaged files of the store are moved to store/quarantine.
+
+    Exit code 0 if there is no damage or all of it was repaired, else 1.
     """
+    if not artifacts and not repair:
+        refuse(context, ["configfile"], "without ARTIFACT or --repair", "Leave it out: nothing is read from it.")
     workspace = Workspace.here()
-    there = [one.address for one in artifact_copies(workspace)]
-    for address in addresses:
-        if address not in there:
-            load(configs).decision(address)
-    found, read = _look(workspace, addresses, deep, as_json)
-    left = _repair(workspace, found, configs, as_json) if repair and found else found
+    existing = [copy.address for copy in artifact_copies(workspace)]
+    names = [name for given in artifacts or [] for name in _addresses(workspace, given, existing, configfile)]
+    findings, read = _check(workspace, names, deep, as_json)
+    left = _repair(workspace, findings, configfile or [], as_json) if repair and findings else findings
     value = {
         "deep": deep,
-        "artifacts": len(addresses or there),
+        "artifacts": len(names or existing),
         "bytes_read": read,
-        "findings": [asdict(finding) for finding in found],
-        "repaired": bool(found) and not left,
+        "findings": [asdict(finding) for finding in findings],
+        "repaired": bool(findings) and not left,
     }
-    checked = output.count(len(addresses or there), "artifact")
-    how = f"{output.size(read)} were read" if deep else "names, sizes and times only; --deep reads every byte"
-    parts: list[Any] = [f"All is well: {checked}{'' if addresses else ' and the store'}, {how}."]
-    if found:
-        rows = [[finding.artifact or "(store)", finding.path, finding.problem] for finding in found]
-        last = _verdict(found, left, repair)
-        parts = [output.table(["artifact", "file", "problem"], rows), last]
+    checked = output.count(len(names or existing), "artifact")
+    how = f"{output.format_size(read)} read" if deep else "names, sizes and times only; --deep reads every byte"
+    parts: list[Any] = [f"No damage found: {checked}{'' if names else ' and the store'}, {how}."]
+    if findings:
+        rows = [[finding.artifact or "(store)", finding.path, finding.problem] for finding in findings]
+        parts = [output.table(["artifact", "file", "problem"], rows), _summary(findings, left, repair)]
     output.show(value, as_json, *parts)
-    return 0 if not left else 1
+    raise typer.Exit(1 if left else 0)
 
 
-def _verdict(found: list[Finding], left: list[Finding], repair: bool) -> str:
-    """What became of the findings, or can be done about them."""
-    if not any(finding.artifact for finding in found):
-        return "Nothing uses them; they were put aside in the store's quarantine."
+def _addresses(workspace: Workspace, given: str, existing: list[str], configs: list[Path] | None) -> list[str]:
+    """Return the addresses that a name stands for: an artifact, an artifact in a run, a run, or a rule."""
+    if given in existing:
+        return [given]
+    if given == RESULTS or "@" in given:
+        address = resolve(workspace, given)
+        return [f"{name}@{address.run}" if address.run else name for name in address.artifacts]
+    return list(load(configs).resolve(given).artifacts)
+
+
+def _summary(findings: list[Finding], left: list[Finding], repair: bool) -> str:
+    if not any(finding.artifact for finding in findings):
+        return "No artifact uses the damaged files; they were moved to the store's quarantine."
     if not repair:
-        return "To mend: tapeout verify --deep --repair"
+        return "To repair: tapeout verify --deep --repair"
     if not left:
-        return "Mended."
+        return "Repaired."
     names = ", ".join(sorted({finding.artifact for finding in left}))
-    return f"Not mended, because no right copy is left: {names}."
+    return f"Not repaired, because no intact copy is left: {names}."
 
 
-def _look(workspace: Workspace, addresses: list[str], deep: bool, quiet: bool) -> tuple[list[Finding], int]:
-    """What is wrong, and how many bytes were read, with a bar that shows them."""
+def _check(workspace: Workspace, names: list[str], deep: bool, quiet: bool) -> tuple[list[Finding], int]:
+    """Return the findings and the number of bytes read; show a progress bar."""
     read = 0
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=output.errors, transient=True, disable=quiet or not deep) as bar:
         task = bar.add_task("reading", total=None)
 
-        def told(done: int, total: int) -> None:
+        def advance(done: int, total: int) -> None:
             nonlocal read
             read = done
             bar.update(task, completed=done, total=total)
 
-        return verify(workspace, addresses, deep, told), read
+        return check(workspace, names, deep, advance), read
 
 
-def _repair(workspace: Workspace, found: list[Finding], configs: list[Path], quiet: bool) -> list[Finding]:
-    """Bring back what has a right copy somewhere, let a run build the rest again, and say what is still wrong."""
-    names = sorted({finding.artifact for finding in found if finding.artifact})
+def _repair(workspace: Workspace, findings: list[Finding], configs: Sequence[Path], quiet: bool) -> list[Finding]:
+    """Restore artifacts that have an intact copy, rebuild the others, and return what is still damaged."""
+    names = sorted({finding.artifact for finding in findings if finding.artifact})
     if not names:
-        return []  # damaged files that nothing uses: they were put aside
+        return []  # only files that no artifact uses, and they are in quarantine
     restore_copies(workspace, names)
-    left, _ = _look(workspace, names, True, quiet)
+    left, _ = _check(workspace, names, True, quiet)
     if broken := {finding.artifact for finding in left if "@" not in finding.artifact}:
         recipes = load(configs).recipes
         if rules := sorted({recipes[name].rule for name in broken if name in recipes}):
             options = ["--configfile", *map(str, configs)] if configs else []
             subprocess.run([sys.executable, "-m", "snakemake", *rules, *options], check=False, stdout=sys.stderr)
         restore_copies(workspace, names)
-        left, _ = _look(workspace, names, True, quiet)
+        left, _ = _check(workspace, names, True, quiet)
     return left

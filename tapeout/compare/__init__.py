@@ -1,1 +1,1 @@
-"""What differs between two artifacts, actions or runs, and how much of it is the same."""
+"""Comparison of artifacts, file by file, each file by its kind."""

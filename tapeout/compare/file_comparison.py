@@ -1,6 +1,7 @@
-"""What every comparison of two files finds: how much is the same, in a few words, and what differs in detail."""
+"""Result of the comparison of two files, and helpers that the comparisons share."""
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
@@ -9,7 +10,7 @@ from tapeout.errors import TapeoutError
 
 
 class Level(StrEnum):
-    """How much of two things is the same, the strictest first; each level includes those behind it."""
+    """How much of two things is equal, the strictest level first. A level implies all that follow it."""
 
     BYTES = "bytes"
     VALUES = "values"
@@ -18,19 +19,25 @@ class Level(StrEnum):
 
 
 class Unreadable(TapeoutError):
-    """A file is not what its name says; it is then compared byte by byte."""
+    """A file cannot be read, or not as what its name says; the latter is then compared byte by byte."""
 
 
 @dataclass(frozen=True)
 class Detail:
-    """What differs inside a file; each kind of file has its own. Counts are of all, lists may be cut to a limit."""
+    """Differences inside a file, a subclass per kind. Counts are complete, lists may be cut to a limit."""
 
     kind: ClassVar[str] = ""
 
 
 @dataclass(frozen=True)
-class Found:
-    """The level that two files reach, why not a stricter one in a few words, and the detail."""
+class FileComparison:
+    """Result of a comparison.
+
+    Attributes:
+        level: what the two files reach.
+        reason: why they do not reach a stricter level, in a few words.
+        detail: the differences.
+    """
 
     level: Level
     reason: str
@@ -38,10 +45,34 @@ class Found:
 
 
 def worst(levels: Iterable[Level]) -> Level:
-    """The level that all of them reach; BYTES if there is none."""
+    """Return the level that all reach; ``BYTES`` if there is none."""
     return max(levels, key=list(Level).index, default=Level.BYTES)
 
 
 def counted(*counts: tuple[int, str]) -> str:
-    """``3 rows added, 1 row changed`` of ``(3, "row~ added"), (1, "row~ changed")``; ~ stands for the plural's s."""
+    """Return ``3 rows added, 1 row changed`` for ``(3, "row~ added"), (1, "row~ changed")``; ``~`` is a plural s."""
     return ", ".join(f"{count:,} {words.replace('~', '' if count == 1 else 's')}" for count, words in counts if count)
+
+
+def unmoved(positions: Sequence[int]) -> set[int]:
+    """Return the indices of a longest increasing subsequence of distinct positions.
+
+    These items kept their order and the others moved. Patience sorting, in time n log n.
+    """
+    ends: list[int] = []  # smallest last position of the increasing subsequences of every length
+    holders: list[int] = []  # and its index
+    before: list[int] = []
+    for index, position in enumerate(positions):
+        length = bisect_left(ends, position)
+        before.append(holders[length - 1] if length else -1)
+        if length == len(ends):
+            ends.append(position)
+            holders.append(index)
+        else:
+            ends[length], holders[length] = position, index
+    kept: set[int] = set()
+    index = holders[-1] if holders else -1
+    while index >= 0:
+        kept.add(index)
+        index = before[index]
+    return kept

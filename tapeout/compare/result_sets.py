@@ -1,4 +1,4 @@
-"""Two sets of results: which artifacts differ, in the order in which they were built, and where the change began."""
+"""Comparison of two sets of results: which artifacts differ, in build order, and where a change originates."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,18 +11,16 @@ from tapeout.graph.plan import explain
 from tapeout.graph.store.store import Store
 from tapeout.graph.workspace import Workspace
 
-Inputs = Iterator[tuple[str, str, str]]
-
 
 @dataclass(frozen=True)
-class Made:
-    """An artifact and the action that made it, as far as the store still has that."""
+class Result:
+    """An artifact and the action that built it; None if the store no longer has the action."""
 
     manifest: Manifest
     action: dict[str, Any] | None
 
 
-ResultSet = dict[str, Made]
+ResultSet = dict[str, Result]
 """By artifact name."""
 
 
@@ -30,28 +28,30 @@ ResultSet = dict[str, Made]
 class ArtifactDifference:
     """One artifact of two sets.
 
-    ``state`` is ``same`` (the bytes are; the action may be another), ``changed``, ``added`` or ``removed``; ``old`` and
-    ``new`` are digests, None where there is no such artifact. ``changes`` are those between the two actions.
-    ``began`` marks a changed artifact none of whose inputs changed: here a difference came into the graph. An input
-    that was added or taken away is a change of the step itself.
+    Attributes:
+        state: ``same`` (equal bytes, possibly by another action), ``changed``, ``added`` or ``removed``.
+        old, new: digests; None where the artifact does not exist.
+        is_origin: it changed although none of its inputs did, so that a difference originates here. An input that was
+            added or removed is a change of the step itself.
+        changes: differences of the two actions.
     """
 
     artifact: str
     state: str
     old: str | None
     new: str | None
-    began: bool
+    is_origin: bool
     changes: tuple[explain.Change, ...]
 
     @property
-    def own(self) -> list[explain.Change]:
-        """What changed in the step itself, and not in what it reads."""
+    def own_changes(self) -> list[explain.Change]:
+        """Changes of the step itself, without those of the content of its inputs."""
         return [change for change in self.changes if not _is_consequence(change)]
 
     @property
-    def is_leaf(self) -> bool:
-        """Whether the artifact is not only the consequence of others."""
-        return self.state == "changed" and (self.began or bool(self.own))
+    def changed_itself(self) -> bool:
+        """Whether the artifact changed for another reason than the content of its inputs."""
+        return self.state == "changed" and (self.is_origin or bool(self.own_changes))
 
 
 def _is_consequence(change: explain.Change) -> bool:
@@ -59,12 +59,12 @@ def _is_consequence(change: explain.Change) -> bool:
 
 
 def current(workspace: Workspace) -> ResultSet:
-    """What lies in ``results/``."""
-    return {name: _made(workspace.store, manifest) for name, manifest in named_runs.read_manifests(workspace).items()}
+    """Return the results in ``results/``."""
+    return {name: _result(workspace.store, manifest) for name, manifest in named_runs.read_manifests(workspace).items()}
 
 
 def in_run(workspace: Workspace, name: str) -> ResultSet:
-    """What a named run holds.
+    """Return the results of a named run.
 
     Raises:
         UnknownName: there is no such run.
@@ -72,36 +72,36 @@ def in_run(workspace: Workspace, name: str) -> ResultSet:
     return current(named_runs.run_workspace(workspace, named_runs.read_run(workspace, name).name))
 
 
-def behind(store: Store, manifest: Manifest) -> ResultSet:
-    """An artifact and everything that it was made from, as far as the store knows it."""
+def lineage(store: Store, manifest: Manifest) -> ResultSet:
+    """Return an artifact and everything upstream of it, as far as the store has the actions."""
     versions: dict[str, list[Manifest]] = {}
     for _, entry in store.entries():
         versions.setdefault(entry["manifest"]["artifact"], []).append(Manifest.from_json(entry["manifest"]))
-    found: ResultSet = {}
+    results: ResultSet = {}
     waiting = [manifest]
     while waiting:
-        made = _made(store, waiting.pop())
-        found[made.manifest.artifact] = made
-        for artifact, path, digest in _inputs(made):
-            version = next((each for each in versions.get(artifact, []) if _holds(each, path, digest)), None)
-            if version is not None and artifact not in found:
+        result = _result(store, waiting.pop())
+        results[result.manifest.artifact] = result
+        for artifact, path, digest in _inputs(result):
+            version = next((other for other in versions.get(artifact, []) if _contains(other, path, digest)), None)
+            if version is not None and artifact not in results:
                 waiting.append(version)
-    return found
+    return results
 
 
-def _made(store: Store, manifest: Manifest) -> Made:
+def _result(store: Store, manifest: Manifest) -> Result:
     entry = store.read_entry(manifest.action) if manifest.action else None
-    return Made(manifest, entry["action"] if entry is not None else None)
+    return Result(manifest, entry["action"] if entry is not None else None)
 
 
-def _inputs(made: Made) -> Inputs:
-    """Artifact, path in it, and digest of each input."""
-    for value in (made.action or {"inputs": {}})["inputs"].values():
+def _inputs(result: Result) -> Iterator[tuple[str, str, str]]:
+    """Yield the artifact, the path in it, and the digest of every input."""
+    for value in (result.action or {"inputs": {}})["inputs"].values():
         for item in value if isinstance(value, list) else [value]:
             yield item["artifact"], item["path"], item["digest"]
 
 
-def _holds(manifest: Manifest, path: str, digest: str) -> bool:
+def _contains(manifest: Manifest, path: str, digest: str) -> bool:
     try:
         return manifest.digest(path) == digest
     except InputChanged:
@@ -109,33 +109,33 @@ def _holds(manifest: Manifest, path: str, digest: str) -> bool:
 
 
 def differences(store: Store, old: ResultSet, new: ResultSet) -> list[ArtifactDifference]:
-    """All artifacts of both sets, each behind what it is made from."""
+    """Return the differences of all artifacts of both sets, in dependency order."""
     return [_difference(store, name, old.get(name), new.get(name)) for name in _in_order(old, new)]
 
 
-def _difference(store: Store, name: str, old: Made | None, new: Made | None) -> ArtifactDifference:
-    digests = [made.manifest.digest() if made is not None else None for made in (old, new)]
+def _difference(store: Store, name: str, old: Result | None, new: Result | None) -> ArtifactDifference:
+    digests = [result.manifest.digest() if result is not None else None for result in (old, new)]
     changes: tuple[explain.Change, ...] = ()
     known = False
     if old is not None and new is not None and old.action is not None and new.action is not None:
         changes, known = tuple(explain.compare(old.action, new.action, store)), True
     state = "added" if old is None else "removed" if new is None else "changed"
     state = "same" if digests[0] == digests[1] else state
-    began = state == "changed" and known and not any(_is_consequence(change) for change in changes)
-    return ArtifactDifference(name, state, digests[0], digests[1], began, changes)
+    is_origin = state == "changed" and known and not any(_is_consequence(change) for change in changes)
+    return ArtifactDifference(name, state, digests[0], digests[1], is_origin, changes)
 
 
 def _in_order(old: ResultSet, new: ResultSet) -> list[str]:
-    """Names in dependency order, alphabetical where it leaves a choice."""
+    """Return names in dependency order, otherwise alphabetically."""
     order: list[str] = []
     seen: set[str] = set()
 
     def visit(name: str) -> None:
-        made = new.get(name) or old.get(name)
-        if made is None or name in seen:
+        result = new.get(name) or old.get(name)
+        if result is None or name in seen:
             return
         seen.add(name)
-        for artifact in sorted({artifact for artifact, _, _ in _inputs(made)}):
+        for artifact in sorted({artifact for artifact, _, _ in _inputs(result)}):
             visit(artifact)
         order.append(name)
 

@@ -1,10 +1,12 @@
-"""``python -m tapeout.compare.tensors OLD NEW``: the tensors of two checkpoints that differ, one JSON line each.
+"""Program that compares the tensors of two checkpoints: ``python -m tapeout.compare.tensors OLD NEW``.
 
-Runs in the environment ``nemo``, because it needs torch. Reads safetensors files, files that ``torch.save`` wrote, and
-distributed checkpoints (a folder with ``.metadata`` and ``.distcp`` files) with one tensor of each in memory; nothing
-that a pickle asks for is run. A line has ``name`` and ``state``: ``added``, ``removed``, ``form`` (other type or
-shape), ``changed``, or ``value`` for what is no tensor; the last line counts those that are ``equal``, or says under
-``unreadable`` which checkpoint cannot be read, and ``why``.
+It runs in the environment ``nemo``, because it needs torch. It reads safetensors files, files of ``torch.save``, and
+distributed checkpoints (a folder with ``.metadata`` and ``.distcp`` files), with one tensor of each checkpoint in
+memory, and runs no code that a pickle names.
+
+Output is one JSON line per difference with ``name`` and ``state``: ``added``, ``removed``, ``form`` (another type or
+shape), ``changed``, or ``value`` for what is not a tensor. The last line has the number of ``equal`` ones; or
+``unreadable``, the checkpoint (``old`` or ``new``) that cannot be read, and ``why``.
 """
 
 import hashlib
@@ -23,88 +25,97 @@ from zipfile import BadZipFile, ZipFile
 import torch
 from safetensors import SafetensorError, safe_open
 
-from tapeout.compare import inert
+from tapeout.compare import safe_pickle
 
 BLOCK = 1 << 22
-"""Elements that are compared at a time."""
+"""Elements compared at a time."""
 
 INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-"""By size in bytes: to compare bits."""
+"""Integer types by size in bytes, to compare bits."""
 
 READING = (
     *(pickle.UnpicklingError, EOFError, KeyError, IndexError, ValueError, TypeError, AttributeError, RuntimeError),
     *(AssertionError, OverflowError, MemoryError, struct.error, OSError, BadZipFile, SafetensorError),
 )
-"""What reading a damaged pickle, zip or header raises; found by damaging thousands of each at random."""
+"""What a damaged pickle, zip file or header raises; found by damaging thousands of each at random."""
 
 
 class Damaged(Exception):
-    """A checkpoint cannot be read; the text says why."""
+    """A checkpoint cannot be read, for the reason in the text."""
 
 
 class Source(Protocol):
-    """A checkpoint: the names of what it holds, and one thing of it."""
+    """A checkpoint that is read one value at a time."""
 
     def names(self) -> list[str]:
-        """All names, sorted."""
+        """Return all names, sorted."""
 
     def read(self, name: str) -> Any:
-        """A tensor, or any JSON value."""
+        """Return a tensor, or another value."""
 
 
 class Safetensors:
-    """A file of tensors, mapped into memory."""
+    """A safetensors file, mapped into memory."""
 
     def __init__(self, path: Path) -> None:
+        """Open the file."""
         self.file = safe_open(path, framework="pt")
 
     def names(self) -> list[str]:
+        """Return the names of the tensors, and of the metadata."""
         return [*sorted(self.file.keys()), "__metadata__"]
 
     def read(self, name: str) -> Any:
+        """Return a tensor, or the metadata."""
         return self.file.metadata() if name == "__metadata__" else self.file.get_tensor(name)
 
 
 class Saved:
-    """What ``torch.save`` wrote: everything by dotted name, tensors mapped into memory."""
+    """A file of ``torch.save``: all values by dotted name, tensors mapped into memory."""
 
     def __init__(self, path: Path) -> None:
+        """Read the file; refuse TorchScript."""
         with ZipFile(path) as packed:
             if any(name.endswith("/constants.pkl") for name in packed.namelist()):
-                raise Damaged("it is a program (TorchScript), which is not read")
+                raise Damaged("it is a TorchScript program, which is not read")
         self.leaves = dict(leaves(_load(str(path), mmap=True)))
 
     def names(self) -> list[str]:
+        """Return the dotted names."""
         return sorted(self.leaves)
 
     def read(self, name: str) -> Any:
+        """Return the value of a dotted name."""
         return self.leaves[name]
 
 
 class Distributed:
-    """A distributed checkpoint: an index and files that hold parts of tensors, each as ``torch.save`` writes it."""
+    """A distributed checkpoint: an index, and files with parts of tensors, each in the format of ``torch.save``."""
 
     def __init__(self, folder: Path) -> None:
+        """Read the index."""
         self.folder = folder
-        index = inert.load((folder / ".metadata").read_bytes()).state
+        index = safe_pickle.load((folder / ".metadata").read_bytes()).state
         self.kinds = {name: kind.state or {} for name, kind in index["state_dict_metadata"].items()}
         self.parts: dict[str, list[tuple[tuple[int, ...], dict[str, Any]]]] = {}
-        for key, place in index["storage_data"].items():
-            if place.state.get("transform_descriptors"):
-                raise Damaged("it is compressed in a way that is not known here")
-            if Path(place.state["relative_path"]).name != place.state["relative_path"]:
+        for key, location in index["storage_data"].items():
+            if location.state.get("transform_descriptors"):
+                raise Damaged("it has a compression that is not supported")
+            if Path(location.state["relative_path"]).name != location.state["relative_path"]:
                 raise Damaged("it names a file outside its folder")
-            self.parts.setdefault(key.state["fqn"], []).append((key.state.get("offset") or (), place.state))
+            self.parts.setdefault(key.state["fqn"], []).append((key.state.get("offset") or (), location.state))
 
     def names(self) -> list[str]:
+        """Return the names in the index."""
         return sorted(self.kinds)
 
     def read(self, name: str) -> Any:
+        """Return a tensor, put together from its parts, or the parts of another value."""
         if "size" not in self.kinds[name]:
-            return [self._part(place) for _, place in self.parts[name]]
+            return [self._part(location) for _, location in self.parts[name]]
         whole, filled = torch.empty(0), 0
-        for offset, place in self.parts[name]:
-            part = self._part(place)
+        for offset, location in self.parts[name]:
+            part = self._part(location)
             whole = whole if filled else torch.empty(self.kinds[name]["size"], dtype=part.dtype)
             target = whole
             for dimension, start in enumerate(offset):
@@ -115,32 +126,32 @@ class Distributed:
             raise Damaged(f"a part of {name} is missing")
         return whole
 
-    def _part(self, place: dict[str, Any]) -> Any:
-        with open(self.folder / place["relative_path"], "rb") as file:
-            file.seek(place["offset"])
-            return _load(io.BytesIO(file.read(place["length"])))
+    def _part(self, location: dict[str, Any]) -> Any:
+        with open(self.folder / location["relative_path"], "rb") as file:
+            file.seek(location["offset"])
+            return _load(io.BytesIO(file.read(location["length"])))
 
 
 def _load(file: str | io.BytesIO, mmap: bool = False) -> Any:
-    """What ``torch.save`` wrote, with tensors and plain containers alone brought to life."""
-    unpickling = ModuleType("inert")
-    vars(unpickling)["Unpickler"] = inert.unpickler(_torch)
+    """Load what ``torch.save`` wrote, with stubs for everything but tensors and plain containers."""
+    unpickling = ModuleType("safe_pickle")
+    vars(unpickling)["Unpickler"] = safe_pickle.unpickler(_torch)
     return torch.load(file, map_location="cpu", pickle_module=unpickling, weights_only=False, mmap=mmap)
 
 
 def _torch(module: str, name: str) -> Any:
-    """Functions and types that only put a tensor together."""
+    """Return functions and types that only build a tensor; None for all others."""
     if module == "torch._utils" and name in ("_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_parameter"):
         return getattr(torch._utils, name)
     if module in ("torch", "torch.storage") and name == "UntypedStorage":
         return torch.UntypedStorage
-    found = getattr(torch, name, None) if module == "torch" else None
-    return found if isinstance(found, torch.dtype) else None
+    value = getattr(torch, name, None) if module == "torch" else None
+    return value if isinstance(value, torch.dtype) else None
 
 
 def leaves(value: Any, name: str = "", around: tuple[int, ...] = ()) -> Iterator[tuple[str, Any]]:
-    """Everything in a nested value by dotted name: tensors, and what else there is as JSON values."""
-    if isinstance(value, inert.Named):
+    """Yield the tensors in a nested value by dotted name, and everything else as JSON values."""
+    if isinstance(value, safe_pickle.Stub):
         value = value.parts()
     if isinstance(value, set | frozenset):
         value = sorted(value, key=repr)
@@ -167,32 +178,32 @@ def _plain(value: Any) -> Any:
     return getattr(value, "what", None) or repr(value)
 
 
-def differences(old: Source, new: Source, side: Callable[[str], None]) -> Iterator[dict[str, Any]]:
-    """All that differs, in the order of the names; the last line has the number of equal ones.
+def differences(old: Source, new: Source, reading: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+    """Yield the differences in the order of the names, and last the number of equal values.
 
     Args:
         old, new: the checkpoints.
-        side: is told which of them is read next, so that one knows whose fault an error is.
+        reading: called with ``old`` or ``new`` before that checkpoint is read, to attribute an error.
     """
     before, after = set(old.names()), set(new.names())
     equal = 0
     for name in sorted(before | after):
-        side("old")
+        reading("old")
         left = dict(leaves(old.read(name), name)) if name in before else {}
-        side("new")
+        reading("new")
         right = dict(leaves(new.read(name), name)) if name in after else {}
         for leaf in sorted(left.keys() | right.keys()):
-            found = _compared(leaf, left, right)
-            equal += found is None
-            if found is not None:
-                yield {"name": leaf, **found}
+            difference = _difference(leaf, left, right)
+            equal += difference is None
+            if difference is not None:
+                yield {"name": leaf, **difference}
     yield {"equal": equal}
 
 
-def _compared(name: str, old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any] | None:
+def _difference(name: str, old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any] | None:
     if name not in old or name not in new:
-        held = _form(old[name] if name in old else new[name])
-        return {"state": "removed", "old": held} if name in old else {"state": "added", "new": held}
+        form = _form(old[name] if name in old else new[name])
+        return {"state": "removed", "old": form} if name in old else {"state": "added", "new": form}
     left, right = old[name], new[name]
     if not (isinstance(left, torch.Tensor) and isinstance(right, torch.Tensor)):
         same = type(left) is type(right) and repr(left) == repr(right)
@@ -210,11 +221,11 @@ def _form(value: Any) -> Any:
 
 
 def _figures(old: torch.Tensor, new: torch.Tensor) -> dict[str, Any]:
-    """How many elements differ in their bits, by how much at most, and the largest magnitude of the tensors."""
+    """Return how many elements differ in their bits, by how much at most, and the largest magnitude."""
     if old.is_complex():
         old, new = torch.view_as_real(old.resolve_conj()), torch.view_as_real(new.resolve_conj())
     flat = old.contiguous().reshape(-1), new.contiguous().reshape(-1)
-    differing, not_finite, most, largest = 0, 0, 0.0, 0.0
+    differing, not_finite, max_absolute, largest = 0, 0, 0.0, 0.0
     for start in range(0, flat[0].numel(), BLOCK):
         blocks = [tensor[start : start + BLOCK] for tensor in flat]
         bits = [block.view(INTEGERS[block.element_size()]) for block in blocks]
@@ -225,15 +236,15 @@ def _figures(old: torch.Tensor, new: torch.Tensor) -> dict[str, Any]:
             differing += count
             apart = (values[1] - values[0]).abs_()
             if not apart.max().isfinite():
-                apart = apart[other]  # without those that are equal, and infinite or no numbers
+                apart = apart[other]  # drop equal elements, whose difference is NaN where they are not finite
                 not_finite += int((~apart.isfinite()).sum())
-            most = max(most, _largest(apart))
-    figures = {"elements": flat[0].numel(), "differing": differing, "max_absolute": most}
+            max_absolute = max(max_absolute, _largest(apart))
+    figures = {"elements": flat[0].numel(), "differing": differing, "max_absolute": max_absolute}
     return {**figures, "largest": largest, "not_finite": not_finite}
 
 
 def _largest(values: torch.Tensor) -> float:
-    """The largest finite magnitude; 0 if there is none."""
+    """Return the largest finite magnitude; 0 if there is none."""
     low, high = (float(end) for end in values.aminmax())
     if not (math.isfinite(low) and math.isfinite(high)):
         values = values[values.isfinite()]
@@ -248,7 +259,7 @@ def _source(path: Path) -> Source:
 
 
 def main(first: Path, second: Path) -> None:
-    """Print the lines."""
+    """Print the differences as JSON lines."""
     reading = ["old"]
     try:
         old = _source(first)
@@ -257,8 +268,8 @@ def main(first: Path, second: Path) -> None:
         for line in differences(old, new, reading.append):
             print(json.dumps(line, allow_nan=False, sort_keys=True), flush=True)
     except (Damaged, *READING) as error:
-        said = str(error) if isinstance(error, Damaged) else f"{type(error).__name__}: {error}"
-        why = " ".join(said.split())[:200]
+        text = str(error) if isinstance(error, Damaged) else f"{type(error).__name__}: {error}"
+        why = " ".join(text.split())[:200]
         print(json.dumps({"unreadable": reading[-1], "why": why}))
 
 

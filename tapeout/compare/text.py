@@ -1,16 +1,18 @@
-"""Text line by line, pages by their visible text, and anything else byte by byte."""
+"""Comparison of text by lines, of pages by their visible text, and of other files by bytes."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import unified_diff
+from difflib import SequenceMatcher, unified_diff
 from html.parser import HTMLParser
 from pathlib import Path
 
-from tapeout.compare.file_comparison import Detail, Found, Level, Unreadable, counted
+from tapeout.compare.file_comparison import Detail, FileComparison, Level, Unreadable, counted
 
-LONGEST_TEXT, MOST_LINES = 16 << 20, 20_000
-"""Bytes and lines; longer files are compared as bytes: the time to find common lines grows with their square."""
+MAX_BYTES, MAX_LINES = 16 << 20, 20_000
+"""Limits of a comparison by lines, whose time is quadratic; larger files are compared as bytes."""
+MAX_WORDS = 4_000
+"""Words in which ``excerpt`` tells several differences apart; in longer texts they count as one."""
 
 BLOCK = 1 << 20
 
@@ -29,7 +31,7 @@ class TextDetail(Detail):
 
 @dataclass(frozen=True)
 class BytesDetail(Detail):
-    """Sizes in bytes, the offset of the first byte that differs, and how many do (those that one file lacks count)."""
+    """Sizes in bytes, the offset of the first byte that differs, and how many differ or exist in one file only."""
 
     kind = "bytes"
 
@@ -40,44 +42,44 @@ class BytesDetail(Detail):
     remark: str = ""
 
 
-def compare_text(old: Path, new: Path, limit: int | None, remark: str = "") -> Found:
-    """Two text files, or bytes if one of them is no text.
+def compare_text(old: Path, new: Path, limit: int | None, remark: str = "") -> FileComparison:
+    """Compare two text files by lines, or by bytes if one of them is not text.
 
     Args:
         old, new: the files; their bytes differ.
-        limit: lines to keep of the diff.
-        remark: why they are compared as text, if they should have been something else.
+        limit: lines of the diff to keep.
+        remark: why they are compared as text, if their names say that they are something else.
     """
     try:
-        found = _lines(_text(old).splitlines(), _text(new).splitlines(), limit)
+        detail = _lines(_text(old).splitlines(), _text(new).splitlines(), limit)
     except Unreadable:
         return compare_bytes(old, new, remark)
-    words = counted((found.added, "line~ added"), (found.removed, "line~ removed")) or "only line ends differ"
-    return Found(Level.NONE, f"{remark}; {words}" if remark else words, found)
+    counts = counted((detail.added, "line~ added"), (detail.removed, "line~ removed")) or "only line endings differ"
+    return FileComparison(Level.NONE, f"{remark}; {counts}" if remark else counts, detail)
 
 
 def _text(path: Path) -> str:
-    if path.stat().st_size > LONGEST_TEXT:
-        raise Unreadable(f"{path.name} is too long to be compared line by line.", "Compare it as bytes.")
+    if path.stat().st_size > MAX_BYTES:
+        raise Unreadable(f"{path.name} is too long for a comparison by lines.", "Compare it as bytes.")
     try:
         text = path.read_bytes().decode()
     except UnicodeDecodeError as error:
-        raise Unreadable(f"{path.name} is no text.", "Compare it as bytes.") from error
+        raise Unreadable(f"{path.name} is not text.", "Compare it as bytes.") from error
     if "\0" in text:
-        raise Unreadable(f"{path.name} is no text.", "Compare it as bytes.")
+        raise Unreadable(f"{path.name} is not text.", "Compare it as bytes.")
     return text
 
 
 def _lines(old: list[str], new: list[str], limit: int | None) -> TextDetail:
-    if max(len(old), len(new)) > MOST_LINES:
-        raise Unreadable("There are too many lines to compare them.", "Compare the files as bytes.")
+    if max(len(old), len(new)) > MAX_LINES:
+        raise Unreadable("The files have too many lines for a comparison by lines.", "Compare the files as bytes.")
     lines = list(unified_diff(old, new, "old", "new", lineterm=""))
-    added, removed = (sum(line.startswith(sign) for line in lines[2:]) for sign in "+-")  # behind the two names
+    added, removed = (sum(line.startswith(sign) for line in lines[2:]) for sign in "+-")  # after the two file names
     return TextDetail(added, removed, len(lines), tuple(lines[:limit]))
 
 
 class _Visible(HTMLParser):
-    """Collects the text that a reader of a page sees."""
+    """Parser that collects the visible text of a page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -96,25 +98,26 @@ class _Visible(HTMLParser):
             self.lines.append(words)
 
 
-def compare_page(old: Path, new: Path, beside: Level | None, limit: int | None) -> Found:
-    """Two HTML pages, whose bytes differ, by what a reader sees.
+def compare_page(old: Path, new: Path, json_level: Level | None, limit: int | None) -> FileComparison:
+    """Compare two HTML pages, whose bytes differ, by their visible text.
 
     Args:
-        beside: the level of the JSON file with the same name, if there is one: it has the page's numbers. Where those
-            differ within the bounds, a page whose text is the same but for numbers reaches the level «metrics» with it;
-            where they are equal, the page has no reason to differ.
+        old, new: the pages.
+        json_level: level of the JSON file of the same name, which has the numbers of the page; None if there is none.
+            If these differ within the bounds, a page in which nothing else differs reaches ``METRICS`` too. If they
+            are equal, the page has no reason to differ.
+        limit: lines of the diff to keep.
     """
     try:
         before, after = _visible(old), _visible(new)
-        found = _lines(before, after, limit)
+        detail = _lines(before, after, limit)
     except Unreadable:
         return compare_bytes(old, new)
-    shown = counted((found.added, "visible line~ added"), (found.removed, "visible line~ removed"))
-    alike = [_without_numbers(line) for line in before] == [_without_numbers(line) for line in after]
-    if beside is Level.METRICS and before != after and alike:
-        words = "visible text the same but for numbers, which are those of the JSON beside it"
-        return Found(Level.METRICS, words, found)
-    return Found(Level.NONE, shown or "visible text the same, markup or pictures differ", found)
+    counts = counted((detail.added, "visible line~ added"), (detail.removed, "visible line~ removed"))
+    only_numbers = [_without_numbers(line) for line in before] == [_without_numbers(line) for line in after]
+    if json_level is Level.METRICS and before != after and only_numbers:
+        return FileComparison(Level.METRICS, "only numbers in the visible text differ, as in the JSON file", detail)
+    return FileComparison(Level.NONE, counts or "same visible text; markup or pictures differ", detail)
 
 
 def _visible(path: Path) -> list[str]:
@@ -128,26 +131,82 @@ def _without_numbers(line: str) -> str:
     return re.sub(r"\b(?=\w*\d)[0-9a-f]{8,64}\b|[-+−]?\d[\d.,]*", "#", line)
 
 
-def compare_bytes(old: Path, new: Path, remark: str = "") -> Found:
-    """Any two files whose bytes differ."""
+def compare_bytes(old: Path, new: Path, remark: str = "") -> FileComparison:
+    """Compare two files by bytes, which differ."""
     sizes = old.stat().st_size, new.stat().st_size
     first, differing = -1, abs(sizes[0] - sizes[1])
     offset = 0
     for before, after in _blocks(old, new):
         if before != after:
-            marks = (int.from_bytes(before) ^ int.from_bytes(after)).to_bytes(len(before))
-            differing += len(marks) - marks.count(0)
+            xor = (int.from_bytes(before) ^ int.from_bytes(after)).to_bytes(len(before))
+            differing += len(xor) - xor.count(0)
             if first < 0:
-                first = offset + len(marks) - len(marks.lstrip(b"\0"))
+                first = offset + len(xor) - len(xor.lstrip(b"\0"))
         offset += len(before)
     first = first if first >= 0 else min(sizes)
-    words = f"{counted((differing, 'byte~'))} differ, the first at {first:,}"
-    return Found(Level.NONE, f"{remark}; {words}" if remark else words, BytesDetail(*sizes, first, differing, remark))
+    counts = f"{counted((differing, 'byte~'))} differ, the first at {first:,}"
+    detail = BytesDetail(*sizes, first, differing, remark)
+    return FileComparison(Level.NONE, f"{remark}; {counts}" if remark else counts, detail)
 
 
 def _blocks(old: Path, new: Path) -> Iterator[tuple[bytes, bytes]]:
-    """Blocks of two files at the same offsets, as far as both go."""
+    """Yield blocks of two files at the same offsets, up to the end of the shorter one."""
     with open(old, "rb") as left, open(new, "rb") as right:
         while (before := left.read(BLOCK)) and (after := right.read(BLOCK)):
             both = min(len(before), len(after))
             yield before[:both], after[:both]
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """The first difference of two texts with some context, and how many more there are.
+
+    ``after`` is what follows in the old text and in the new one; both are equal up to the next difference.
+    """
+
+    before: str
+    old: str
+    new: str
+    after: tuple[str, str]
+    more: int
+
+
+def excerpt(old: str, new: str, width: int) -> Excerpt:
+    """Return the first difference of two texts, by words.
+
+    Args:
+        old, new: the texts.
+        width: characters for either form of the difference, with its context.
+    """
+    left, right = _words(old), _words(new)
+    start = _common(left, right)
+    end = _common(left[start:][::-1], right[start:][::-1])
+    middle = left[start : len(left) - end], right[start : len(right) - end]
+    hunks = [(0, len(middle[0]), 0, len(middle[1]))]
+    too_long = max(len(words) for words in middle) > MAX_WORDS
+    if not too_long and max(len("".join(words)) for words in middle) > width // 2:  # else all differences fit as one
+        codes = SequenceMatcher(None, *middle).get_opcodes()
+        hunks = [(a, b, c, d) for tag, a, b, c, d in codes if tag != "equal"] or hunks
+    a, b, c, d = hunks[0]
+    rest_old, rest_new = "".join(left[start + b :]), "".join(right[start + d :])
+    was, now = "".join(middle[0][a:b]), "".join(middle[1][c:d])
+    ahead, half = "".join(left[: start + a]), width // 2
+    room = max(half, width - max(len(was), len(now)))
+    rest = max(room // 2, room - len(ahead))
+    after = _clipped(rest_old, rest), _clipped(rest_new, rest)
+    before = _clipped(ahead[::-1], room - max(len(text) for text in after))[::-1]
+    return Excerpt(before, _clipped(was, half), _clipped(now, half), after, len(hunks) - 1)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\s+|\w+|[^\w\s]", text)
+
+
+def _common(left: list[str], right: list[str]) -> int:
+    """Return the number of words at the beginning that two texts share."""
+    both = min(len(left), len(right))
+    return next((index for index in range(both) if left[index] != right[index]), both)
+
+
+def _clipped(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: max(width - 1, 0)] + "…"

@@ -1,4 +1,4 @@
-"""Checkpoints: which tensors differ and by how much, as the program ``compare.tensors`` finds it out with torch."""
+"""Comparison of checkpoints, by the program ``compare.tensors`` in an environment that has torch."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tapeout.compare.file_comparison import Detail, Found, Level, Unreadable, counted
+from tapeout.compare.file_comparison import Detail, FileComparison, Level, Unreadable, counted
 from tapeout.config.comparison import Bounds
 from tapeout.errors import TapeoutError
 from tapeout.graph.identity.environment import read_environment
@@ -23,16 +23,21 @@ STATES = {
 
 
 class ComparisonFailed(TapeoutError):
-    """The program that compares tensors came to a bad end."""
+    """The program that compares tensors failed."""
 
 
 @dataclass(frozen=True)
 class TensorChange:
-    """One tensor, or one value beside the tensors (``state`` is ``value``).
+    """One tensor that differs, or one other value of a checkpoint.
 
-    ``old`` and ``new`` hold type and shape, or the value. ``max_absolute`` is the largest difference of two elements,
-    ``relative`` the same divided by the largest magnitude in the two tensors; elements of which one is not finite count
-    in ``not_finite`` and not there.
+    Attributes:
+        state: one of ``STATES``; ``value`` for what is not a tensor.
+        old, new: type and shape, or the value.
+        elements: number of elements of the tensor.
+        differing: elements whose bits differ.
+        max_absolute: largest difference of two finite elements.
+        relative: ``max_absolute`` divided by the largest magnitude in the two tensors.
+        not_finite: differing elements one of which is not finite.
     """
 
     name: str
@@ -48,7 +53,7 @@ class TensorChange:
 
 @dataclass(frozen=True)
 class WeightsDetail(Detail):
-    """Tensors that differ: added, removed, of another form, and then changed, those that changed most first."""
+    """Tensors that differ, in the order of ``STATES``; those that changed most first."""
 
     kind = "tensors"
 
@@ -57,27 +62,27 @@ class WeightsDetail(Detail):
     tensors: tuple[TensorChange, ...]
 
 
-def compare_weights(old: Path, new: Path, bounds: Bounds, limit: int | None) -> Found:
-    """Two safetensors files, two files that torch wrote, or two folders that are distributed checkpoints.
+def compare_weights(old: Path, new: Path, bounds: Bounds, limit: int | None) -> FileComparison:
+    """Compare two safetensors files, two files of ``torch.save``, or two folders with distributed checkpoints.
 
     Raises:
         Unreadable: one of them is damaged.
         InvalidEnvironment: the environment with torch is not installed.
-        ComparisonFailed: the program ended with an error.
+        ComparisonFailed: the program failed.
     """
     *lines, last = _run(old, new)
     if "unreadable" in last:
         raise Unreadable(f"the {last['unreadable']} one cannot be read: {last['why']}.", "Build it again.")
     changes = [_change(line) for line in lines]
     if not changes:
-        return Found(Level.VALUES, f"all {last['equal']:,} tensors and values equal bit by bit")
+        return FileComparison(Level.VALUES, f"all {last['equal']:,} tensors and values equal bit by bit")
     counts = {state: sum(change.state == state for change in changes) for state in STATES}
-    words = counted(*((count, STATES[state]) for state, count in counts.items()))
+    summary = counted(*((count, STATES[state]) for state, count in counts.items()))
     within = all(_within(change, bounds) for change in changes)
     changes.sort(key=lambda change: (list(STATES).index(change.state), -change.relative, change.name))
-    return Found(
+    return FileComparison(
         Level.METRICS if within else Level.NONE,
-        f"{words} within the bounds" if within else words,
+        f"{summary} within the bounds" if within else summary,
         WeightsDetail(last["equal"], counts, tuple(changes[:limit])),
     )
 
@@ -96,7 +101,7 @@ def _run(old: Path, new: Path) -> list[dict[str, Any]]:
         why = (done.stderr.splitlines() or [f"exit status {done.returncode}"])[-1]
         raise ComparisonFailed(
             f"Comparing the tensors of {old.name} failed: {why}.",
-            "If memory ran out, compare on a machine with more; else report it.",
+            "If memory ran out, compare on a machine with more memory; otherwise report this error.",
         )
     return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -126,7 +126,7 @@ def remove(workspace: Workspace, name: str) -> None:
         NamedRunError: it is pinned.
     """
     if read_run(workspace, name).pinned:
-        raise NamedRunError(f"Run {name} is pinned.", f"Unpin it first: tapeout runs --unpin {name}")
+        raise NamedRunError(f"Run {name} is protected.", f"End the protection first: tapeout runs protect --off {name}")
     remove_folder(workspace.runs / name)
 
 
@@ -148,7 +148,7 @@ def read_run(workspace: Workspace, name: str) -> NamedRun:
     if run is None:
         names = [found.name for found in list_runs(workspace)]
         known = (
-            f"Known runs: {', '.join(names)}." if names else "Save the results as a run first: tapeout run-name NAME"
+            f"Known runs: {', '.join(names)}." if names else "Save the results as a run first: tapeout runs save NAME"
         )
         raise UnknownName(f"There is no run {name}{did_you_mean(name, names)}", known)
     return run

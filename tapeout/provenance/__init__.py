@@ -1,1 +1,1 @@
-"""What an auditor takes away, and what is made of it elsewhere: exports, signatures, reproduction."""
+"""Exports: reports with everything needed to check and rebuild them on another machine."""

@@ -1,25 +1,21 @@
-"""All that a report was made from: every action behind it, and the manifest of what each made."""
+"""Closure of a report: the actions upstream of it, and the manifests of their outputs."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from tapeout.errors import TapeoutError
 from tapeout.graph.identity.action import Action, Recipe
 from tapeout.graph.identity.manifest import Entry, Manifest
 from tapeout.graph.named_runs import read_run
 from tapeout.graph.plan.decide import decide, in_order
 from tapeout.graph.workspace import State, Workspace
-
-
-class NotReproducible(TapeoutError):
-    """What is to be exported is not what the code and the configuration in the folder make."""
+from tapeout.provenance.errors import ExportRefused
 
 
 @dataclass(frozen=True)
 class Closure:
-    """The target and everything behind it, in dependency order, by artifact name.
+    """The target and everything upstream of it, in dependency order, by artifact name.
 
-    ``folders`` says where the files of an artifact lie under their names; those of others are in the store.
+    ``folders`` has the artifacts that are in ``results/``; the files of the others are in the store.
     """
 
     target: str
@@ -29,7 +25,7 @@ class Closure:
     workspace: Workspace
 
     def file(self, manifest: Manifest, entry: Entry) -> Path:
-        """Where a file of an artifact lies."""
+        """Return the path of a file of an artifact."""
         folder = self.folders.get(manifest.artifact)
         if folder is None:
             return self.workspace.store.object_path(entry)
@@ -39,42 +35,43 @@ class Closure:
 def closure(workspace: Workspace, recipes: dict[str, Recipe], target: str, run: str | None) -> Closure:
     """Follow the target's action through its inputs to the sources.
 
-    The actions are those that the code in the folder stands for today, and each must have been carried out; so what
-    is exported is what this code, this configuration and these sources make, or it is not exported.
+    The actions are those of the current code and configuration, and the store must have the output of every one.
+    This guarantees that the exported code, configuration and sources build the exported target.
 
     Args:
         workspace: results, store and named runs.
-        recipes: of the target and of all that it needs.
+        recipes: recipes of the target and of everything upstream of it.
         target: name of an artifact.
-        run: a named run whose target is to be exported; None means what lies in ``results/``.
+        run: named run to take the target from; None for ``results/``.
 
     Raises:
-        NotReproducible: an action was never carried out, or it made another target than the one that lies there.
+        ExportRefused: an action was never carried out, or built another target than the one in ``results/`` or in
+            the run.
         UnknownName: there is no run of that name.
     """
     named = read_run(workspace, run).artifacts.get(target) if run is not None else None
     order = in_order(recipes, [target])
-    decisions = {found.recipe.artifact: found for found in decide(workspace, recipes, order, restore=False)}
+    decisions = {made.recipe.artifact: made for made in decide(workspace, recipes, order, restore=False)}
     actions, manifests, folders = {}, {}, {}
     for name in order:
         action = decisions[name].action
         state, manifest = workspace.state(action) if action is not None else (State.WAITING, None)
         if action is None or manifest is None or workspace.store.find(action.digest) is None:
-            raise _refused(target, run, f"{name} was not made by the code, parameters and inputs of today", name)
+            raise _refused(target, run, f"{name} was not built by the current code, parameters and inputs", name)
         actions[name], manifests[name] = action, manifest
         if state is State.CURRENT:
             folders[name] = workspace.artifact_path(name)
     if run is None and target not in folders:
-        raise _refused(target, run, "what lies in results/ is another one, or was edited", target)
+        raise _refused(target, run, "the one in results/ was built by another action, or edited", target)
     if run is not None and named != actions[target].digest:
-        raise _refused(target, run, "it was made by another action than today's", target)
+        raise _refused(target, run, "it was built by another action than the current one", target)
     return Closure(target, actions, manifests, folders, workspace)
 
 
-def _refused(target: str, run: str | None, reason: str, artifact: str) -> NotReproducible:
+def _refused(target: str, run: str | None, reason: str, artifact: str) -> ExportRefused:
     what = f"{target} of run {run}" if run is not None else target
-    return NotReproducible(
+    return ExportRefused(
         f"{what} cannot be exported: {reason}.",
-        f"tapeout why {artifact} says what differs. Export from the code and configuration that made it, or run "
-        "Snakemake and export what it makes now.",
+        f"tapeout why {artifact} shows what differs. Export with the code and configuration that built it, or run "
+        "Snakemake and export the new one.",
     )

@@ -1,4 +1,4 @@
-"""Which files of the project are needed to run its graph again, and the configuration as files among them."""
+"""Files of the project that are needed to run its graph elsewhere, and the configuration as such files."""
 
 import fnmatch
 import os
@@ -9,30 +9,26 @@ from typing import Any
 from tapeout.config.folder import listing
 from tapeout.config.root import Settings
 from tapeout.config.sources import FileSource, FolderSource, UrlSource
-from tapeout.errors import TapeoutError
 from tapeout.graph.identity.action import Recipe
 from tapeout.graph.identity.digest import canonical
 from tapeout.graph.layer import Layer
 from tapeout.provenance.document import CONFIG, plain
+from tapeout.provenance.errors import ExportRefused
 
 SOURCES = "config/exported-sources.json"
 ALWAYS = ("profiles/default", "tapeout", "Makefile", "bin/tapeout", "pyproject.toml", "README.md", "LICENSE")
-"""What every project has beside its rules: the layer, the auditor's commands, and how it is run by hand."""
-LEFT_OUT = ("__pycache__", ".*", "*.pyc", "*~")
+"""What every project needs apart from its rules: this package, its profile, and the files for a reader."""
+EXCLUDED = ("__pycache__", ".*", "*.pyc", "*~")
 ENVIRONMENT_OF_SNAKEMAKE = "workflow"
 
 
-class NotPortable(TapeoutError):
-    """The project reads a file that no other machine has under that name."""
-
-
 def configuration(layer: Layer) -> tuple[dict[str, Any], dict[str, Any] | None, dict[str, bytes]]:
-    """The configuration as given, the same with every default, and the files in ``code/`` that stand for it.
+    """Return the configuration as given, the same with every default, and its files in ``code/``.
 
-    Sources go into a file of their own: those that are used, each pinned to what it is now.
+    Sources get a file of their own, with the used ones only, pinned to their current content.
 
     Raises:
-        NotPortable: see ``check_sources``.
+        ExportRefused: see ``check_sources``.
     """
     given = dict(layer.workflow.globals["config"])
     settings = layer.workflow.globals.get("settings")
@@ -46,17 +42,21 @@ def configuration(layer: Layer) -> tuple[dict[str, Any], dict[str, Any] | None, 
 
 
 def check_sources(settings: Settings) -> None:
-    """Raises ``NotPortable`` if a local source that the graph reads lies outside the project, or behind ``file:``."""
+    """Check that every source can be fetched on another machine.
+
+    Raises:
+        ExportRefused: a local source is outside the project's folder, or has a ``file:`` URL.
+    """
     for name, path in local_sources(settings):
         portable(path, f"Source {name} is read from")
     for name in settings.used_sources:
         source = settings.sources[name]
         if isinstance(source, UrlSource) and source.url.startswith("file:"):
-            raise NotPortable(f"Source {name} is a file of this machine: {source.file}.", "Make it kind: file.")
+            raise ExportRefused(f"Source {name} is a local file: {source.file}.", "Give it kind: file.")
 
 
 def local_sources(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Names and paths of the local files that the graph reads, those in local folders among them."""
+    """Yield names and paths of the local files that the graph reads, including those in local folders."""
     for name in settings.used_sources:
         source = settings.sources[name]
         if isinstance(source, FileSource):
@@ -67,51 +67,51 @@ def local_sources(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def portable(path: str, what: str) -> str:
-    """Return a path that lies inside the project; raises ``NotPortable`` for any other."""
+    """Return a normalized path inside the project; raise ``ExportRefused`` for any other path."""
     try:
         return plain(os.path.normpath(path) if not path.startswith("/") else path)
     except ValueError:
-        raise NotPortable(
-            f"{what} {Path(path).name}, which lies outside the project.",
-            "Move it into the project's folder and name it by a relative path; equal bytes rebuild nothing behind it.",
+        raise ExportRefused(
+            f"{what} {Path(path).name}, which is outside the project's folder.",
+            "Move it into the project's folder and use a relative path; equal bytes rebuild nothing downstream.",
         ) from None
 
 
 def project_files(layer: Layer, recipes: dict[str, Recipe], also: Iterable[str]) -> list[str]:
-    """Paths of all files to take along, relative to the project's folder, sorted.
+    """Return the paths of all files to include, relative to the project's folder, sorted.
 
     Args:
         layer: the workflow as Snakemake read it.
-        recipes: of all steps.
-        also: files and folders that neither a rule nor an import names, but that are read all the same.
+        recipes: recipes of all steps.
+        also: files and folders that are read although no rule and no import names them.
 
     Raises:
-        NotPortable: one of them lies outside the project, or does not exist.
+        ExportRefused: one of them is outside the project's folder, or does not exist.
     """
     root, workflow = layer.root, layer.workflow
-    given = len(workflow.config_settings.configfiles)  # those of the command line come first; their values are kept
-    read = [str(file.get_path_or_uri(secret_free=True)) for file in workflow.included] + workflow.configfiles[given:]
-    named = [os.path.relpath(path, root) for path in read]
+    given = len(workflow.config_settings.configfiles)  # those of the command line come first; their values are exported
+    paths = [str(file.get_path_or_uri(secret_free=True)) for file in workflow.included] + workflow.configfiles[given:]
+    named = [os.path.relpath(path, root) for path in paths]
     named += [path for recipe in recipes.values() for path in recipe.code]
     settings = workflow.globals.get("settings")
     if isinstance(settings, Settings):
         named += [path for _, path in local_sources(settings)]
-    found = {portable(path, "The workflow reads") for path in named}
+    files = {portable(path, "The workflow reads") for path in named}
     environments = {recipe.environment for recipe in recipes.values()} | {ENVIRONMENT_OF_SNAKEMAKE}
-    found |= {f"envs/{path.name}" for name in environments for path in (root / "envs").glob(f"{name}.*")}
+    files |= {f"envs/{path.name}" for name in environments for path in (root / "envs").glob(f"{name}.*")}
     for path in also:
-        if not (root / portable(path, "There is to go along")).exists():
-            raise NotPortable(f"There is no {path} in the project.", "Correct the option --also.")
+        if not (root / portable(path, "--also names")).exists():
+            raise ExportRefused(f"There is no {path} in the project.", "Correct --also.")
     for path in (*ALWAYS, *also):
-        found |= set(_below(root, os.path.normpath(path)))
-    return sorted(found)
+        files |= set(_below(root, os.path.normpath(path)))
+    return sorted(files)
 
 
 def _below(root: Path, path: str) -> Iterator[str]:
-    """The file ``path``, or all files in the folder ``path``, without what tools leave there."""
+    """Yield the file ``path``, or all files in the folder ``path`` except those that tools leave there."""
     if (root / path).is_dir():
         for inner in (root / path).iterdir():
-            if not any(fnmatch.fnmatch(inner.name, pattern) for pattern in LEFT_OUT):
+            if not any(fnmatch.fnmatch(inner.name, pattern) for pattern in EXCLUDED):
                 yield from _below(root, f"{path}/{inner.name}")
     elif (root / path).is_file():
         yield path

@@ -1,7 +1,7 @@
-"""``export.json``: everything that is known of how a report was made, as one document.
+"""``export.json``: the complete build of a report as one document.
 
-It holds digests, not bytes: the files that it names lie beside it (``code/``, ``artifacts/``). Nothing in it depends on
-the machine, the folder or the day on which it was written, so that equal results give equal documents.
+It contains digests; the files are in ``code/`` and ``artifacts/`` of the export. Nothing in it depends on the machine,
+the folder or the time of the export, so that equal results give equal documents.
 """
 
 from enum import StrEnum
@@ -18,11 +18,11 @@ from tapeout.graph.identity.manifest import Manifest
 NAME = "export.json"
 CODE, ARTIFACTS = "code", "artifacts"
 CONFIG = "config/exported.json"
-"""The configuration as one file in ``code/``, laid over the project's own: ``--configfile config/exported.json``."""
+"""The whole configuration as one file in ``code/``, for ``--configfile config/exported.json``."""
 
 
 class Format(StrEnum):
-    """What an export can hold beside this document and the files that it names."""
+    """Formats of an export; the document and its files are always included."""
 
     JSON = "json"
     SLSA = "slsa"
@@ -30,7 +30,7 @@ class Format(StrEnum):
 
 
 def plain(path: str) -> str:
-    """Return ``path`` if it is relative, with slashes, and stays inside its folder; raises ``ValueError`` if not."""
+    """Return ``path`` if it is relative and stays inside its folder; raise ``ValueError`` if not."""
     pure = PurePosixPath(path)
     unsafe = pure.is_absolute() or ".." in pure.parts or "\\" in path or not path.isprintable()
     if not pure.parts or unsafe or str(pure) != path:
@@ -43,7 +43,7 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Part(BaseModel):
-    """What all parts of the document have in common: frozen, and an unknown key is an error."""
+    """Base of all parts of the document: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -58,7 +58,7 @@ class File(Part):
 
 
 class Source(Part):
-    """One thing from outside: its record (address, version, pins), where it is from in words, its licence."""
+    """One source: its record (URL, version, hashes), its origin in words, its licence."""
 
     artifact: PlainPath
     record: dict[str, Any]
@@ -67,7 +67,7 @@ class Source(Part):
 
 
 class Locked(Part):
-    """One environment; ``lock`` is the path of its lock in the project, ``sha256`` the digest of that file."""
+    """One environment; ``lock`` is the path of its lock file in the project, ``sha256`` the digest of that file."""
 
     name: str
     digest: Sha256
@@ -77,14 +77,14 @@ class Locked(Part):
 
 
 class Image(Part):
-    """One container image; ``image`` is where it was pulled from, with its digest."""
+    """One container image; ``image`` is its registry path with its digest."""
 
     image: Annotated[str, StringConstraints(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$")]
     digest: Sha256
 
     @property
     def repository(self) -> str:
-        """Where it was pulled from."""
+        """Registry path without the digest."""
         return self.image.partition("@")[0]
 
 
@@ -97,7 +97,7 @@ class Input(Part):
 
 
 class Step(Part):
-    """An action as values with names; see ``tapeout.graph.identity.action`` for what they mean."""
+    """An action; see ``tapeout.graph.identity.action``."""
 
     schema_: Literal[1] = Field(alias="schema")
     artifact: PlainPath
@@ -109,30 +109,30 @@ class Step(Part):
     plugins: tuple[str, ...] = ()
 
     def each_input(self) -> list[tuple[str, Input]]:
-        """All inputs with the names that the program knows them by, sorted by those."""
-        return [(name, item) for name, found in sorted(self.inputs.items()) for item in _listed(found)]
+        """Return all inputs with their names, sorted by name."""
+        return [(name, item) for name, value in sorted(self.inputs.items()) for item in _listed(value)]
 
 
-def _listed(found: Input | list[Input]) -> list[Input]:
-    return found if isinstance(found, list) else [found]
+def _listed(value: Input | list[Input]) -> list[Input]:
+    return value if isinstance(value, list) else [value]
 
 
 class Document(Part):
     """The whole document.
 
     Attributes:
-        target: the artifact that was exported.
-        artifacts: manifests of it and of all that it was made from, each after what it needs.
-        actions: what made each, by action digest.
-        sources: what came from outside, in the order of ``artifacts``.
-        environments: what the steps ran in, by name.
-        images: container images that the others ran in, by digest; left out of the file if there are none.
-        python: the Python version of the environments.
-        machine: the kind of machine that their digests are for.
-        configuration: what the project was given.
-        resolved: the same with every default, if the project has settings.
-        code: the files of ``code/``, sorted.
-        carried: artifacts whose files go along, sorted; the target always does.
+        target: the exported artifact.
+        artifacts: manifests of the target and of everything upstream of it, in dependency order.
+        actions: actions of these artifacts, by digest.
+        sources: sources, in the order of ``artifacts``.
+        environments: environments of the steps, by name.
+        images: container images of the other steps, by digest; left out of the file if there are none.
+        python: Python version of the environments.
+        machine: platform that the digests of the environments are for.
+        configuration: configuration as given.
+        resolved: configuration with every default, if the project has ``settings``.
+        code: files of ``code/``, sorted.
+        carried: artifacts whose files are included, sorted; among them the target.
     """
 
     kind: Literal["tapeout export"] = "tapeout export"
@@ -152,54 +152,54 @@ class Document(Part):
 
     @cached_property
     def manifests(self) -> dict[str, Manifest]:
-        """The manifests by artifact name, in the document's order."""
+        """Manifests by artifact name, in the order of the document."""
         return {value["artifact"]: Manifest.from_json(value) for value in self.artifacts}
 
     def step(self, artifact: str) -> Step:
-        """The action that made an artifact."""
+        """Return the action that built an artifact."""
         return Step.model_validate(self.actions[self.manifests[artifact].action])
 
     def encode(self) -> bytes:
-        """The bytes of ``export.json``."""
+        """Return the bytes of ``export.json``."""
         return canonical(self.model_dump(mode="json", exclude=None if self.images else {"images"})) + b"\n"
 
     @model_validator(mode="after")
     def _consistent(self) -> "Document":
-        """Every artifact has its action, every input is an artifact before it, with the digest that the action says."""
+        """Check that every artifact has its action, and every input is an earlier artifact with the action's digest."""
         known: dict[str, Manifest] = {}
-        locks, images = {found.name for found in self.environments}, {found.digest for found in self.images}
+        locks, images = {locked.name for locked in self.environments}, {image.digest for image in self.images}
         for name, manifest in _manifests(self.artifacts).items():
             action = self.actions.get(manifest.action)
             if action is None or digest_value(action) != manifest.action:
-                raise ValueError(f"the action of {name} is not the one that its manifest names")
+                raise ValueError(f"the action of {name} is not the one in its manifest")
             step = Step.model_validate(action)
             named, digest = step.environment["name"], step.environment["digest"]
-            there = digest in images if named == CONTAINER else named in locks
-            if step.artifact != name or not there:
-                raise ValueError(f"the action of {name} makes something else, or in an environment that is not there")
+            known_environment = digest in images if named == CONTAINER else named in locks
+            if step.artifact != name or not known_environment:
+                raise ValueError(f"the action of {name} builds another artifact, or in an unknown environment")
             for _, needed in step.each_input():
                 if needed.artifact not in known or known[needed.artifact].digest(needed.path) != needed.digest:
-                    raise ValueError(f"{name} was made from another {needed.artifact}")
+                    raise ValueError(f"{name} was built from another {needed.artifact}")
             known[name] = manifest
         if set(self.actions) != {manifest.action for manifest in known.values()}:
-            raise ValueError("it has actions of no artifact")
+            raise ValueError("it has actions without an artifact")
         if self.target not in known or not {self.target, *(source.artifact for source in self.sources)} <= set(known):
-            raise ValueError("it names artifacts that it does not describe")
+            raise ValueError("it names artifacts without a manifest")
         if self.target not in self.carried or not set(self.carried) <= set(known):
-            raise ValueError("it says that it carries what it does not describe")
+            raise ValueError("it includes artifacts without a manifest, or not the target")
         return self
 
 
 def _manifests(values: list[dict[str, Any]]) -> dict[str, Manifest]:
-    found: dict[str, Manifest] = {}
+    manifests: dict[str, Manifest] = {}
     for value in values:
         try:
             manifest = Manifest.from_json(value)
         except (KeyError, TypeError) as error:
-            raise ValueError(f"a manifest lacks or has too much: {error}") from error
+            raise ValueError(f"a manifest has missing or unknown keys: {error}") from error
         plain(manifest.artifact)
         for entry in manifest.entries:
             if entry.path or manifest.kind == "folder":
                 plain(entry.path)
-        found[manifest.artifact] = manifest
-    return found
+        manifests[manifest.artifact] = manifest
+    return manifests

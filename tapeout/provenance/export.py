@@ -1,7 +1,6 @@
-"""Making an export: the document, the files that it names, and what the chosen formats add.
+"""Writing of an export: the document, the files that it names, and additional formats for other programs.
 
-Every export can be reproduced; a format adds files for other programs. ``slsa`` adds ``attestations/``, ``rocrate``
-adds ``ro-crate-metadata.json``.
+``slsa`` adds ``attestations/``, ``rocrate`` adds ``ro-crate-metadata.json``.
 """
 
 import contextlib
@@ -15,38 +14,35 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from tapeout.config.sources import Fetch
-from tapeout.errors import TapeoutError
 from tapeout.graph.identity.action import CONTAINER, Recipe
 from tapeout.graph.identity.digest import digest_bytes, digest_file
 from tapeout.graph.identity.environment import PYTHON
 from tapeout.graph.layer import Layer
 from tapeout.provenance import rocrate, slsa
-from tapeout.provenance.checking import checked
+from tapeout.provenance.checking import check_export
 from tapeout.provenance.closure import Closure, closure
 from tapeout.provenance.code import configuration, project_files
 from tapeout.provenance.document import ARTIFACTS, CODE, NAME, Document, File, Format, Image, Locked, Source
+from tapeout.provenance.errors import ExportRefused
 from tapeout.provenance.folder import creating, digests, write_sums
 from tapeout.provenance.rebuild import rehearse
 from tapeout.provenance.secrets import check_file, check_value, private
-from tapeout.provenance.signing import PrivateKey, sealed
-
-
-class DamagedArtifact(TapeoutError):
-    """A file of an artifact is not what its manifest says."""
+from tapeout.provenance.signing import PrivateKey, envelope
 
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What the user asks for.
+    """Options of an export.
 
     Attributes:
         target: name of the artifact.
-        run: a named run to take it from; None means ``results/``.
-        formats: any number of them.
-        signer: signs the statements of ``slsa``; None leaves them unsigned.
-        with_artifacts: take along the files of every artifact, not of the target alone.
-        also: files and folders of the project that no rule and no import names.
-        date: of publication (ISO), which an RO-Crate must have; no clock is read.
+        run: named run to take it from; None for ``results/``.
+        formats: additional formats.
+        signer: key for the statements of ``slsa``; None leaves them unsigned.
+        with_artifacts: include the files of every artifact, not only those of the target.
+        also: files and folders of the project to include although no rule and no import names them.
+        date: publication date in ISO form, which an RO-Crate requires. No clock is read, so that equal results give
+            equal exports.
     """
 
     target: str
@@ -58,68 +54,65 @@ class ExportOptions:
     date: str = ""
 
 
-def export(layer: Layer, wishes: ExportOptions, output: Path) -> Document:
-    """Write an export to ``output``, a new folder or ``.tar`` archive; equal results and wishes give equal bytes.
+def export(layer: Layer, options: ExportOptions, output: Path) -> Document:
+    """Write an export to ``output``, a new folder or ``.tar`` archive. Equal results and options give equal bytes.
 
     Raises:
-        NotReproducible: the code and configuration in the folder are not what made the target.
-        NotPortable: the project reads a file outside its folder.
-        IncompleteCode: the files that go along are not enough to run the graph again.
-        SecretInExport: something would give away a password, a token or a place on this machine.
-        DamagedArtifact: a file that goes along is damaged.
-        OutputExists: something lies at ``output``.
+        ExportRefused: the current code and configuration did not build the target, the project reads a file outside
+            its folder, the included files are not enough to run the graph, a file is damaged, the export would
+            contain a password, a token or a local path, or ``output`` exists.
     """
-    recipes = layer.recipes([wishes.target])
-    found = closure(layer.workspace, recipes, wishes.target, wishes.run)
+    recipes = layer.recipes([options.target])
+    built = closure(layer.workspace, recipes, options.target, options.run)
     given, resolved, generated = configuration(layer)
     check_value(given, "configuration")
-    for name, action in found.actions.items():
+    for name, action in built.actions.items():
         check_value(action.value, f"action of {name}")
     with creating(output) as folder:
-        for path in project_files(layer, recipes, wishes.also):
+        for path in project_files(layer, recipes, options.also):
             _copy(layer.root / path, folder / CODE / path)
         for path, data in generated.items():
             _write(folder / CODE / path, data)
         document = Document(
-            target=wishes.target,
-            artifacts=[manifest.as_json() for manifest in found.manifests.values()],
-            actions={action.digest: action.value for action in found.actions.values()},
-            sources=_sources(found),
-            environments=_environments(layer, found, folder),
+            target=options.target,
+            artifacts=[manifest.as_json() for manifest in built.manifests.values()],
+            actions={action.digest: action.value for action in built.actions.values()},
+            sources=_sources(built),
+            environments=_environments(layer, built, folder),
             images=_images(layer, recipes),
             python=PYTHON,
             machine=f"{sys.platform}-{platform.machine()}",
             configuration=given,
             resolved=resolved,
             code=_files(folder / CODE),
-            carried=sorted(found.manifests) if wishes.with_artifacts else [wishes.target],
+            carried=sorted(built.manifests) if options.with_artifacts else [options.target],
         )
         rehearse(folder / CODE, document, layer.workspace.store.root)
         for name in document.carried:
-            _carry(found, name, folder / ARTIFACTS)
+            _include(built, name, folder / ARTIFACTS)
         _write(folder / NAME, document.encode())
-        _add_formats(document, wishes, folder)
+        _add_formats(document, options, folder)
         write_sums(folder)
-        checked(folder, wishes.signer.public_key if wishes.signer else None)  # as its receiver will
+        check_export(folder, options.signer.public_key if options.signer else None)  # as its receiver will
         secrets = private(layer.root)
         for name in digests(folder):
             check_file(folder / name, name, secrets)
     return document
 
 
-def _add_formats(document: Document, wishes: ExportOptions, folder: Path) -> None:
-    if Format.ROCRATE in wishes.formats:
-        _write(folder / rocrate.NAME, rocrate.metadata(document, wishes.date, digest_bytes(document.encode())))
-    if Format.SLSA in wishes.formats:
+def _add_formats(document: Document, options: ExportOptions, folder: Path) -> None:
+    if Format.ROCRATE in options.formats:
+        _write(folder / rocrate.NAME, rocrate.metadata(document, options.date, digest_bytes(document.encode())))
+    if Format.SLSA in options.formats:
         for name, statement in slsa.of_actions(document).items():
-            _write(folder / name, sealed(statement, wishes.signer))
-        _write(folder / slsa.WHOLE, sealed(slsa.of_export(document, digests(folder)), wishes.signer))
+            _write(folder / name, envelope(statement, options.signer))
+        _write(folder / slsa.WHOLE, envelope(slsa.of_export(document, digests(folder)), options.signer))
 
 
-def _sources(found: Closure) -> list[Source]:
-    """The artifacts whose one parameter is the record of a source."""
+def _sources(built: Closure) -> list[Source]:
+    """Return the artifacts whose only parameter is the record of a source."""
     sources = []
-    for name, action in found.actions.items():
+    for name, action in built.actions.items():
         with contextlib.suppress(ValidationError):
             record = Fetch.model_validate(action.value["params"]).record
             given = action.value["params"]["record"]
@@ -127,8 +120,8 @@ def _sources(found: Closure) -> list[Source]:
     return sources
 
 
-def _environments(layer: Layer, found: Closure, folder: Path) -> list[Locked]:
-    names = sorted({action.value["environment"]["name"] for action in found.actions.values()} - {CONTAINER})
+def _environments(layer: Layer, built: Closure, folder: Path) -> list[Locked]:
+    names = sorted({action.value["environment"]["name"] for action in built.actions.values()} - {CONTAINER})
     locks = {name: f"envs/{name}.lock" for name in names}
     return [
         Locked(
@@ -161,16 +154,16 @@ def _files(code: Path) -> list[File]:
     ]
 
 
-def _carry(found: Closure, name: str, folder: Path) -> None:
+def _include(built: Closure, name: str, folder: Path) -> None:
     """Copy the files of an artifact and compare the copies with its manifest."""
-    manifest = found.manifests[name]
+    manifest = built.manifests[name]
     for entry in manifest.entries:
         target = folder / name / entry.path if entry.path else folder / name
-        source = found.file(manifest, entry)
+        source = built.file(manifest, entry)
         if source.is_file():
             _copy(source, target)
         if not target.is_file() or digest_file(target) != entry.digest:
-            raise DamagedArtifact(
+            raise ExportRefused(
                 f"The file {entry.path or name} of {name} is missing or damaged.", "Run: tapeout verify --deep --repair"
             )
 

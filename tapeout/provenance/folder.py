@@ -1,6 +1,6 @@
-"""An export as files: a folder, or one tar archive, in which ``SHA256SUMS`` lists every other file.
+"""Files of an export: a folder or a tar archive, in which ``SHA256SUMS`` lists every other file.
 
-``sha256sum --check SHA256SUMS`` says the same as ``check`` here, without Tapeout; but for files that nobody listed.
+``sha256sum --check SHA256SUMS`` does the same as ``check`` without Tapeout, except that it ignores added files.
 """
 
 import os
@@ -11,36 +11,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tapeout.errors import TapeoutError
 from tapeout.graph.identity.digest import digest_files
 from tapeout.graph.identity.manifest import walk
 from tapeout.provenance.document import plain
+from tapeout.provenance.errors import ExportRefused, InvalidExport
 
 SUMS = "SHA256SUMS"
 END_OF_ARCHIVE = 2 * tarfile.BLOCKSIZE
 
 
-class NotAnExport(TapeoutError):
-    """What was given is no export, or only a part of one."""
-
-
-class AlteredExport(TapeoutError):
-    """A file of the export is not what it was when the export was made."""
-
-
-class OutputExists(TapeoutError):
-    """Something lies where the output is to be written."""
-
-
 @contextmanager
 def creating(target: Path) -> Iterator[Path]:
-    """Give an empty folder that becomes ``target`` when the block ends well: as it is, or as an archive (``.tar``).
+    """Yield an empty folder that becomes ``target``, or its archive (``.tar``), if the block raises nothing.
 
     Raises:
-        OutputExists: something lies at ``target``.
+        ExportRefused: ``target`` exists.
     """
     if target.exists() or target.is_symlink():
-        raise OutputExists(f"There is something at {target}.", "Remove it, or give another name.")
+        raise ExportRefused(f"{target} exists.", "Remove it, or give another name.")
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
@@ -57,7 +45,7 @@ def creating(target: Path) -> Iterator[Path]:
 
 
 def pack(folder: Path, archive: Path) -> None:
-    """Write all files of a folder into a tar archive: sorted, and without owners and times."""
+    """Write all files of a folder into a tar archive, sorted and without owners and times."""
     with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar:
         for name, info in sorted(walk(folder)):
             member = tarfile.TarInfo(name)
@@ -68,10 +56,10 @@ def pack(folder: Path, archive: Path) -> None:
 
 @contextmanager
 def opened(export: Path) -> Iterator[Path]:
-    """The folder of an export; that of an archive is a temporary one.
+    """Yield the folder of an export; an archive is unpacked into a temporary one.
 
     Raises:
-        NotAnExport: neither a folder nor a whole tar archive of plain files.
+        InvalidExport: it is neither a folder nor a complete tar archive of plain files.
     """
     if export.is_dir():
         yield export
@@ -82,50 +70,51 @@ def opened(export: Path) -> Iterator[Path]:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack an archive of plain files into an empty folder; nothing is ever written outside it.
+    """Unpack an archive of plain files into an empty folder, without writing outside it.
 
     Raises:
-        NotAnExport: it is missing, broken off, or holds a link, a device, or a name that leaves the folder.
+        InvalidExport: it is missing or truncated, or contains a link, a device, or a path outside the folder.
     """
     try:
         with tarfile.open(archive, "r:") as tar:
-            if not _ends(archive):
-                raise ValueError("it is broken off")
+            if not _has_end(archive):
+                raise ValueError("it is truncated")
             for member in tar:
-                if member.isdir():  # packed by another program; those that are needed are made below
+                if member.isdir():  # from another program; the folders that are needed are created below
                     continue
                 target = folder / plain(member.name.removeprefix("./"))
                 content = tar.extractfile(member) if member.isreg() else None
                 if content is None or target.exists():
-                    raise ValueError(f"{member.name!r} is no plain file, or is there twice")
+                    raise ValueError(f"{member.name!r} is not a plain file, or is repeated")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with open(target, "wb") as file:
                     shutil.copyfileobj(content, file)
     except (tarfile.TarError, OSError, ValueError) as error:
-        raise NotAnExport(
-            f"{archive} is no folder and no whole tar archive of plain files: {error}.", "Get the export again."
+        raise InvalidExport(
+            f"{archive} is neither a folder nor a complete tar archive of plain files: {error}.",
+            "Get the export again.",
         ) from error
 
 
-def _ends(archive: Path) -> bool:
-    """Whether an archive has its end, two blocks of zeros; the library is content without."""
+def _has_end(archive: Path) -> bool:
+    """Return whether an archive has its end, two blocks of zeros, which ``tarfile`` does not require."""
     with open(archive, "rb") as file:
         file.seek(-min(END_OF_ARCHIVE, file.seek(0, os.SEEK_END)), os.SEEK_END)
         return not any(file.read())
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file but ``SHA256SUMS``, by path, sorted.
+    """Return the SHA-256 of every file except ``SHA256SUMS``, by path, sorted.
 
     Raises:
-        NotAPlainFile: a link or a device lies there.
+        NotAPlainFile: the folder contains a link or a device.
     """
     names = sorted(name for name, _ in walk(folder) if name != SUMS)
     return dict(zip(names, digest_files(folder / name for name in names), strict=True))
 
 
 def write_sums(folder: Path) -> None:
-    """Write ``SHA256SUMS`` over all files."""
+    """Write ``SHA256SUMS`` for all files."""
     (folder / SUMS).write_text(_sums(digests(folder)))
 
 
@@ -134,34 +123,33 @@ def _sums(digests: dict[str, str]) -> str:
 
 
 def check(folder: Path) -> dict[str, str]:
-    """Read every file and compare it with ``SHA256SUMS``; returns the digests by path.
+    """Read every file, compare it with ``SHA256SUMS``, and return the digests by path.
 
     Raises:
-        NotAnExport: there is no such list.
-        AlteredExport: naming the first file that is missing, is not listed, or has other bytes.
+        InvalidExport: there is no such list, or a file is missing, is not listed, or has other bytes.
     """
     try:
         text = (folder / SUMS).read_text()
         listed = {name: digest for digest, name in (line.split("  ", 1) for line in text.splitlines())}
     except (OSError, ValueError) as error:
-        raise NotAnExport(f"There is no list {SUMS} that can be read.", "Give the folder of an export.") from error
-    found = digests(folder)
-    compare(listed, found, f"in {SUMS}")
-    if text != _sums(found):
-        raise AlteredExport(f"{SUMS} holds more than the digests of the files.", "Get the export again.")
-    return found
+        raise InvalidExport(f"There is no readable {SUMS}.", "Give the folder of an export.") from error
+    files = digests(folder)
+    compare(listed, files, f"in {SUMS}")
+    if text != _sums(files):
+        raise InvalidExport(f"{SUMS} contains more than the digests of the files.", "Get the export again.")
+    return files
 
 
-def compare(expected: dict[str, str], found: dict[str, str], where: str) -> None:
-    """Raises ``AlteredExport`` for the first path at which two tables of digests differ."""
-    for name in sorted(expected.keys() | found.keys()):
-        if name not in found:
-            raise AlteredExport(f"The file {name} is missing; it is {where}.", "Get the export again.")
+def compare(expected: dict[str, str], files: dict[str, str], where: str) -> None:
+    """Raise ``InvalidExport`` for the first path at which two tables of digests differ."""
+    for name in sorted(expected.keys() | files.keys()):
+        if name not in files:
+            raise InvalidExport(f"The file {name} is missing; it is {where}.", "Get the export again.")
         if name not in expected:
-            raise AlteredExport(f"The file {name} is not {where}.", "Get the export again.")
-        if expected[name] != found[name]:
-            raise AlteredExport(
-                f"The file {name} was altered: its SHA-256 is {found[name][:16]}..., not {expected[name][:16]}... as "
+            raise InvalidExport(f"The file {name} is not {where}.", "Get the export again.")
+        if expected[name] != files[name]:
+            raise InvalidExport(
+                f"The file {name} was altered: its SHA-256 is {files[name][:16]}..., not {expected[name][:16]}... as "
                 f"{where}.",
-                "Trust nothing in it; get the export again from where it was made.",
+                "Do not trust the export; get it again from its author.",
             )

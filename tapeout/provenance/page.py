@@ -1,19 +1,20 @@
-"""The verdict as one HTML page without any reference to another."""
+"""The verdict as one self-contained HTML page."""
 
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from tapeout.graph.console import format_size as size
 from tapeout.provenance.document import Document
 
 TEMPLATE = "verdict.html.j2"
 SENTENCES = {
-    "identical": "Every artifact was built again and every byte of it is the same.",
-    "equal in values": "Every artifact was built again. Not every byte is the same, but every value is.",
-    "equal within the stated bounds": "Every artifact was built again. Some values differ, all within the bounds that "
-    "the export states.",
-    "different": "Every artifact was built again, and at least one of them is not the same.",
+    "identical": "Every artifact was built again with the same bytes.",
+    "equal in values": "Every artifact was built again. Some bytes differ, but all values are equal.",
+    "equal within the stated bounds": "Every artifact was built again. Some values differ, all within the bounds of "
+    "the export.",
+    "different": "Every artifact was built again, and at least one differs.",
 }
 TONES = {"identical": "good", "equal in values": "good", "equal within the stated bounds": "part", "different": "bad"}
 LEVELS = {
@@ -25,11 +26,11 @@ LEVELS = {
 
 
 def render(result: dict[str, Any], document: Document) -> str:
-    """Write the page.
+    """Return the page.
 
     Args:
         result: ``Reproduction.as_json``.
-        document: what was exported.
+        document: document of the export.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -52,13 +53,3 @@ def render(result: dict[str, Any], document: Document) -> str:
         environments=document.environments,
         python=document.python,
     )
-
-
-def size(count: int) -> str:
-    """A number of bytes in decimal units."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"

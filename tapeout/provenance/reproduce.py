@@ -1,4 +1,4 @@
-"""Reproducing an export: check it, lay its code out, run its graph from the sources on, compare."""
+"""Reproduction of an export: check it, copy its code, build its graph from the sources, and compare."""
 
 import platform
 import sys
@@ -11,34 +11,30 @@ from typing import Any
 from pydantic import ValidationError
 
 from tapeout.config.comparison import Bounds
-from tapeout.errors import TapeoutError
 from tapeout.graph.identity.digest import canonical
 from tapeout.provenance import page
-from tapeout.provenance.checking import Checked, checked
+from tapeout.provenance.checking import CheckedExport, check_export
 from tapeout.provenance.document import CONFIG, Document
-from tapeout.provenance.folder import NotAnExport, opened
-from tapeout.provenance.rebuild import install, lay_out, mark_of, run
+from tapeout.provenance.errors import InvalidExport, ReproductionFailed
+from tapeout.provenance.folder import opened
+from tapeout.provenance.rebuild import install, lay_out, run, snakemake_target
 from tapeout.provenance.signing import PublicKey
 from tapeout.provenance.verdict import Judgement, judge
 
 PAGE, RESULT = "verdict.html", "verdict.json"
 
 
-class NeedsContainer(TapeoutError):
-    """Steps of an export run in a container, and this command starts none."""
-
-
 @dataclass(frozen=True)
 class Reproduction:
-    """What was checked, and what came out of rebuilding it; ``machine`` is the kind of this machine."""
+    """Result of a reproduction; ``machine`` is the platform of this machine."""
 
-    checked: Checked
+    checked: CheckedExport
     judgement: Judgement
     bounds: Bounds
     machine: str
 
     def as_json(self) -> dict[str, Any]:
-        """The verdict as JSON values."""
+        """Return the verdict as JSON values."""
         return {
             **self.judgement.as_json(),
             **summary(self.checked),
@@ -47,17 +43,17 @@ class Reproduction:
         }
 
 
-def summary(found: Checked) -> dict[str, Any]:
-    """What is known of an export after it was checked, as JSON values."""
-    document = found.document
+def summary(checked: CheckedExport) -> dict[str, Any]:
+    """Return the facts about a checked export, as JSON values."""
+    document = checked.document
     return {
         "target": document.target,
         "target_digest": document.manifests[document.target].digest(),
-        "export_digest": found.digest,
+        "export_digest": checked.digest,
         "exported_on": document.machine,
-        "files_checked": found.files,
-        "signed_by": list(found.signed_by),
-        "signature_verified": found.verified,
+        "files_checked": checked.files,
+        "signed_by": list(checked.signed_by),
+        "signature_verified": checked.verified,
         "carried": document.carried,
         "environments": {locked.name: locked.digest for locked in document.environments}
         | {image.image: image.digest for image in document.images},
@@ -68,62 +64,61 @@ def summary(found: Checked) -> dict[str, Any]:
     }
 
 
-def _bare(document: Document) -> None:
-    """Raises ``NeedsContainer`` if a step runs in a container: nothing here says how one is started."""
+def _refuse_containers(document: Document) -> None:
+    """Refuse an export with steps in a container: an export does not say how the site starts containers."""
     if document.images:
-        raise NeedsContainer(
+        raise ReproductionFailed(
             f"Steps of this export run in the container {document.images[0].image}.",
             "Copy its folder code/ to a site with apptainer or pyxis, set container.runtime in config/site.yaml there, "
-            f"and run: snakemake {mark_of(document)} --configfile {CONFIG}",
+            f"and run: snakemake {snakemake_target(document)} --configfile {CONFIG}",
         )
 
 
 @contextmanager
-def inspected(export: Path, key: PublicKey | None) -> Iterator[Checked]:
-    """An export that was checked; see ``checking.checked`` for what is raised. Nothing of it is run."""
+def inspected(export: Path, key: PublicKey | None) -> Iterator[CheckedExport]:
+    """Yield a folder or archive after ``check_export``. Nothing of it is run."""
     with opened(export) as folder:
-        yield checked(folder, key)
+        yield check_export(folder, key)
 
 
 def reproduce(
-    found: Checked, folder: Path, environments: Path | None, pip_options: str, say: Callable[[str], None]
+    checked: CheckedExport, folder: Path, environments: Path | None, pip_options: str, report: Callable[[str], None]
 ) -> Reproduction:
-    """Run the graph of a checked export in an empty folder and compare; the verdict is written there as two files.
+    """Run the graph of a checked export in an empty folder, compare, and write the verdict there.
 
     Args:
-        found: the export.
+        checked: the export.
         folder: an empty or new folder.
         environments: installed environments to use; None installs the locked ones.
         pip_options: more arguments for pip.
-        say: told of each phase.
+        report: called with a message at the beginning of every phase.
 
     Raises:
-        OutputExists: the folder is not empty.
-        NeedsContainer: a step runs in a container.
-        SourceRefused: a source is not what the export pins, or cannot be had.
-        RebuildFailed: the environments or a step failed.
+        InvalidExport: the export has no valid bounds, or unsafe paths.
+        ReproductionFailed: the folder is not empty, or environments, a container, a source or a step failed.
     """
-    document, bounds = found.document, bounds_of(found.document)
-    _bare(document)
-    say(f"Laying out {len(document.code)} files of code in {folder}")
-    lay_out(found.folder, document, folder, environments)
-    say(f"Environments: {', '.join(locked.name for locked in document.environments)}")
+    document, bounds = checked.document, bounds_of(checked.document)
+    _refuse_containers(document)
+    report(f"Copying {len(document.code)} files of code to {folder}")
+    lay_out(checked.folder, document, folder, environments)
+    report(f"Environments: {', '.join(locked.name for locked in document.environments)}")
     install(document, folder, pip_options)
-    say(f"Building {document.target} from the sources on, {len(document.artifacts)} artifacts")
+    report(f"Building {document.target} from its sources, {len(document.artifacts)} artifacts")
     run(document, folder)
-    say("Comparing")
-    judgement = judge(document, found.folder, folder, bounds)
-    made = Reproduction(found, judgement, bounds, f"{sys.platform}-{platform.machine()}")
-    (folder / RESULT).write_bytes(canonical(made.as_json()) + b"\n")
-    (folder / PAGE).write_text(page.render(made.as_json(), document), encoding="utf-8")
-    return made
+    report("Comparing")
+    judgement = judge(document, checked.folder, folder, bounds)
+    reproduction = Reproduction(checked, judgement, bounds, f"{sys.platform}-{platform.machine()}")
+    (folder / RESULT).write_bytes(canonical(reproduction.as_json()) + b"\n")
+    (folder / PAGE).write_text(page.render(reproduction.as_json(), document), encoding="utf-8")
+    return reproduction
 
 
 def bounds_of(document: Document) -> Bounds:
-    """The bounds in the exported configuration; raises ``NotAnExport`` if they are none."""
+    """Return the bounds in the exported configuration; raise ``InvalidExport`` if they are invalid."""
     try:
         return Bounds.model_validate(document.configuration.get("comparison") or {})
     except ValidationError as error:
-        raise NotAnExport(
-            f"The section comparison of its configuration is wrong: {error.errors()[0]['msg']}.", "Export it again."
+        raise InvalidExport(
+            f"The section comparison of the exported configuration is invalid: {error.errors()[0]['msg']}.",
+            "Export it again.",
         ) from error

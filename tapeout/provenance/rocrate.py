@@ -1,6 +1,7 @@
-"""``ro-crate-metadata.json``: the export as a Workflow Run RO-Crate, for programs that know nothing of Tapeout.
+"""``ro-crate-metadata.json``: the export as a Workflow Run RO-Crate, for programs other than Tapeout.
 
-Files of the export are data entities; an artifact whose files do not go along is described by its digest alone.
+Files of the export are data entities; an artifact whose files are not included is described by its digest.
+Specification: https://www.researchobject.org/workflow-run-crate.
 """
 
 import json
@@ -34,11 +35,11 @@ Entity = dict[str, Any]
 
 
 def metadata(document: Document, date: str, document_digest: str) -> bytes:
-    """The bytes of the file.
+    """Return the bytes of the file.
 
     Args:
-        document: what is exported.
-        date: of publication, ISO 8601; the standard wants one.
+        document: document of the export.
+        date: publication date in ISO 8601, which RO-Crate requires.
         document_digest: SHA-256 of ``export.json``.
     """
     entities = [
@@ -63,8 +64,8 @@ def metadata(document: Document, date: str, document_digest: str) -> bytes:
 
 
 def _reference(*names: str) -> Entity | list[Entity]:
-    found = [{"@id": name} for name in names]
-    return found[0] if len(found) == 1 else found
+    references = [{"@id": name} for name in names]
+    return references[0] if len(references) == 1 else references
 
 
 def _format(path: str, other: str) -> str:
@@ -89,8 +90,8 @@ def _root(document: Document, date: str, entities: list[Entity]) -> Entity:
         "@id": "./",
         "@type": "Dataset",
         "name": f"Provenance of {document.target}",
-        "description": f"Everything that {document.target} was made from and by: sources, code, environments, "
-        "parameters, and the digest of every file on the way. The command tapeout reproduce makes it again from this.",
+        "description": f"The complete build of {document.target}: sources, code, environments, parameters, and the "
+        "digest of every file. The command tapeout reproduce builds it again from this.",
         "datePublished": date,
         "license": {"@id": "#licences"},
         "conformsTo": _reference(*PROFILES),
@@ -100,16 +101,16 @@ def _root(document: Document, date: str, entities: list[Entity]) -> Entity:
     }
 
 
-def _listed(found: Entity | list[Entity]) -> list[Entity]:
-    return found if isinstance(found, list) else [found]
+def _listed(value: Entity | list[Entity]) -> list[Entity]:
+    return value if isinstance(value, list) else [value]
 
 
 def _files(document: Document, document_digest: str) -> list[Entity]:
-    """The document and the code; a program that a step ran also says which environment it needs."""
-    places = {locked.digest: quote(f"{CODE}/{locked.lock}") for locked in document.environments}
-    places |= {image.digest: f"#image/{image.digest}" for image in document.images}
+    """Return entities of the document and the code; the program of a step also names its environment."""
+    environments = {locked.digest: quote(f"{CODE}/{locked.lock}") for locked in document.environments}
+    environments |= {image.digest: f"#image/{image.digest}" for image in document.images}
     steps = [document.step(name) for name in document.manifests]
-    programs = {step.script: places[step.environment["digest"]] for step in steps}
+    programs = {step.script: environments[step.environment["digest"]] for step in steps}
     size = str(len(document.encode()))
     entities: list[Entity] = [
         {
@@ -137,8 +138,8 @@ def _files(document: Document, document_digest: str) -> list[Entity]:
     return entities
 
 
-def _place(document: Document, name: str) -> str:
-    """The identifier of an artifact: where its files are, or a name."""
+def _artifact_id(document: Document, name: str) -> str:
+    """Return the identifier of an artifact: the path of its files, or a name if they are not included."""
     if name not in document.carried:
         return quote(f"#artifact/{name}", safe="/#")
     return quote(f"{ARTIFACTS}/{name}") + ("/" if document.manifests[name].kind == "folder" else "")
@@ -146,9 +147,9 @@ def _place(document: Document, name: str) -> str:
 
 def _artifact(document: Document, name: str) -> list[Entity]:
     manifest = document.manifests[name]
-    about: Entity = {"@id": _place(document, name), "name": name, "contentSize": str(manifest.size)}
+    about: Entity = {"@id": _artifact_id(document, name), "name": name, "contentSize": str(manifest.size)}
     if name not in document.carried:
-        return [about | {"@type": "CreativeWork", "identifier": f"{_word(manifest)}:{manifest.digest()}"}]
+        return [about | {"@type": "CreativeWork", "identifier": f"{_digest_kind(manifest)}:{manifest.digest()}"}]
     if manifest.kind == "file":
         media = _format(name, "application/octet-stream")
         return [about | {"@type": "File", "encodingFormat": media, "sha256": manifest.digest()}]
@@ -167,7 +168,7 @@ def _artifact(document: Document, name: str) -> list[Entity]:
     return [about | {"@type": "Dataset", "hasPart": _reference(*(file["@id"] for file in files))}, *files]
 
 
-def _word(manifest: Manifest) -> str:
+def _digest_kind(manifest: Manifest) -> str:
     return "sha256" if manifest.kind == "file" else "sha256-of-listing"
 
 
@@ -184,7 +185,7 @@ def _source(source: Source) -> Entity:
 
 
 def _action(document: Document, name: str) -> list[Entity]:
-    """The run of one program, and its parameters."""
+    """Return the run of one program, and its parameters."""
     step = document.step(name)
     parameters = [
         {
@@ -196,15 +197,15 @@ def _action(document: Document, name: str) -> list[Entity]:
         for key, value in sorted(step.params.items())
     ]
     sources = [f"#source/{source.artifact}" for source in document.sources if source.artifact == name]
-    inputs = sorted({_place(document, item.artifact) for _, item in step.each_input()})
+    inputs = sorted({_artifact_id(document, item.artifact) for _, item in step.each_input()})
     action = {
         "@id": f"#action/{document.manifests[name].action}",
         "@type": "CreateAction",
-        "name": f"make {name}",
-        "description": f"{step.script} made {name} in the environment {step.environment['name']}.",
+        "name": f"build {name}",
+        "description": f"{step.script} built {name} in the environment {step.environment['name']}.",
         "instrument": {"@id": quote(f"{CODE}/{step.script}")},
         "object": _reference(*sources, *inputs, *(parameter["@id"] for parameter in parameters)),
-        "result": _reference(_place(document, name)),
+        "result": _reference(_artifact_id(document, name)),
     }
     return [action, *parameters]
 
@@ -213,19 +214,20 @@ def _whole_run(document: Document) -> Entity:
     return {
         "@id": "#run",
         "@type": "CreateAction",
-        "name": f"make {document.target} and everything before it",
-        "description": f"Snakemake made {document.target} and all that it needs, from the sources on.",
+        "name": f"build {document.target} and everything upstream of it",
+        "description": f"Snakemake built {document.target} and everything upstream of it from the sources.",
         "instrument": {"@id": WORKFLOW},
         "object": _reference(*(f"#source/{source.artifact}" for source in document.sources)),
-        "result": _reference(_place(document, document.target)),
+        "result": _reference(_artifact_id(document, document.target)),
     }
 
 
 def _licences(document: Document) -> Entity:
-    found = "; ".join(f"{source.artifact}: {source.licence}" for source in document.sources)
+    licences = "; ".join(f"{source.artifact}: {source.licence}" for source in document.sources)
     return {
         "@id": "#licences",
         "@type": "CreativeWork",
         "name": "The licences of the parts",
-        "description": "The code is under the licence in code/LICENSE, if there is one. Sources: " + (found or "none"),
+        "description": "The code is under the licence in code/LICENSE, if there is one. Sources: "
+        + (licences or "none"),
     }

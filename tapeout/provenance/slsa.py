@@ -1,43 +1,43 @@
-"""In-toto statements with SLSA provenance v1: one for each action, and one for the export as a whole.
+"""In-toto statements with SLSA provenance v1: one per action, and one for the export as a whole.
 
-All are derived from the document alone, so that whoever has it can say what they must be, byte for byte. No times, no
-invocation, no host: what was built, from what, and how.
+All are derived from the document alone, so that its receiver can compute them, byte for byte. They state what was
+built, from what, and how, without times, invocations and hosts. Formats: https://in-toto.io/Statement/v1 and
+https://slsa.dev/provenance/v1.
 """
 
 from typing import Any
 from urllib.parse import quote
-
-from in_toto_attestation.v1.statement import STATEMENT_TYPE_URI
 
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.provenance.document import CODE, Document, Source
 
 FOLDER = "attestations"
 WHOLE = f"{FOLDER}/export.dsse.json"
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
 ACTION_TYPE, EXPORT_TYPE, BUILDER = "urn:tapeout:action:v1", "urn:tapeout:export:v1", "urn:tapeout:graph:v1"
 FOLDER_DIGEST = "tapeoutFolder"
 """Digest of a folder: SHA-256 of the canonical JSON of [[path, executable, size, SHA-256], ...] of its files."""
 SYNTAX_DIGEST = "tapeoutSyntaxTree"
-"""Digest of a module as its action has it: over the syntax tree without comments, docstrings and formatting."""
+"""Digest of a module in an action: over its syntax tree without comments, docstrings and formatting."""
 
 
 def path_of(artifact: str) -> str:
-    """Where the statement about an artifact's action lies in the export."""
+    """Return the path of the statement about an artifact's action."""
     return f"{FOLDER}/artifacts/{artifact}.dsse.json"
 
 
 def of_actions(document: Document) -> dict[str, dict[str, Any]]:
-    """The statement about each action, by its path in the export."""
+    """Return the statements about all actions, by path in the export."""
     return {path_of(name): _of_action(document, name) for name in document.manifests}
 
 
 def of_export(document: Document, files: dict[str, str]) -> dict[str, Any]:
-    """The statement about the whole: its subjects are the files of the export.
+    """Return the statement about the export, whose subjects are its files.
 
     Args:
-        document: what is exported.
-        files: SHA-256 by path, of all files but this statement's and the list of sums.
+        document: document of the export.
+        files: SHA-256 by path, of all files except this statement and ``SHA256SUMS``.
     """
     definition = {
         "buildType": EXPORT_TYPE,
@@ -63,11 +63,11 @@ def _of_action(document: Document, name: str) -> dict[str, Any]:
         "resolvedDependencies": [
             *(
                 {
-                    "name": f"input {known_as}",
+                    "name": f"input {label}",
                     "uri": f"urn:tapeout:artifact:{item.artifact}" + (f"#{item.path}" if item.path else ""),
                     "digest": {_kind(document.manifests[item.artifact], item.path): item.digest},
                 }
-                for known_as, item in step.each_input()
+                for label, item in step.each_input()
             ),
             *(item for source in document.sources if source.artifact == name for item in _pinned(document, source)),
             *(
@@ -87,7 +87,7 @@ def _of_action(document: Document, name: str) -> dict[str, Any]:
 
 def _statement(subjects: list[dict[str, Any]], definition: dict[str, Any]) -> dict[str, Any]:
     return {
-        "_type": STATEMENT_TYPE_URI,
+        "_type": STATEMENT_TYPE,
         "subject": subjects,
         "predicateType": PREDICATE_TYPE,
         "predicate": {"buildDefinition": definition, "runDetails": {"builder": {"id": BUILDER}}},
@@ -95,13 +95,13 @@ def _statement(subjects: list[dict[str, Any]], definition: dict[str, Any]) -> di
 
 
 def _kind(manifest: Manifest, path: str) -> str:
-    """The name of the digest that an action has of an artifact, or of what lies at ``path`` in it."""
+    """Return the kind of digest that an action has of an artifact, or of ``path`` in it."""
     one_file = manifest.kind == "file" or path in {entry.path for entry in manifest.entries}
     return "sha256" if one_file else FOLDER_DIGEST
 
 
 def _pinned(document: Document, source: Source) -> list[dict[str, Any]]:
-    """The files of a source, under the address that people know."""
+    """Return the files of a source with their public addresses."""
     return [
         {
             "name": entry.path,
@@ -114,7 +114,7 @@ def _pinned(document: Document, source: Source) -> list[dict[str, Any]]:
 
 
 def address(record: dict[str, Any], file: str) -> str:
-    """The address of a file of a source: a package URL (purl), an http address, or a name."""
+    """Return the address of a file of a source: a package URL (purl), an http URL, or a URN."""
     if record["kind"] == "pypi":
         name = str(record["package"]).lower().replace("_", "-")
         return f"pkg:pypi/{name}@{record['version']}?file_name={file}"
@@ -141,7 +141,7 @@ def _locks(document: Document, names: list[str]) -> list[dict[str, Any]]:
 
 
 def _images(document: Document, digests: list[str]) -> list[dict[str, Any]]:
-    """Container images, as package URLs."""
+    """Return container images as package URLs."""
     return [
         {
             "name": image.repository,

@@ -1,4 +1,4 @@
-"""The verdict: what was rebuilt against what was exported, artifact by artifact, each at the level it reaches."""
+"""Verdict of a reproduction: the level that every rebuilt artifact reaches, compared with the exported one."""
 
 import contextlib
 import tempfile
@@ -7,8 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from tapeout.compare.artifacts import compare
 from tapeout.compare.file_comparison import Level, worst
-from tapeout.compare.levels import compare
 from tapeout.config.comparison import Bounds
 from tapeout.errors import TapeoutError
 from tapeout.graph.address import LocatedArtifact
@@ -17,11 +17,12 @@ from tapeout.graph.plan.explain import Change
 from tapeout.graph.plan.explain import compare as compare_actions
 from tapeout.graph.workspace import Workspace
 from tapeout.provenance.document import ARTIFACTS, Document
-from tapeout.provenance.rebuild import RebuildFailed, workspace
+from tapeout.provenance.errors import ReproductionFailed
+from tapeout.provenance.rebuild import workspace
 
 
 class Verdict(StrEnum):
-    """What can be said of the whole: the level that all artifacts reach."""
+    """Result of a reproduction, from the level that all artifacts reach."""
 
     IDENTICAL = "identical"
     VALUES = "equal in values"
@@ -39,7 +40,7 @@ VERDICTS = {
 
 @dataclass(frozen=True)
 class Difference:
-    """A file that differs, and in a few words how."""
+    """A file that differs, with the difference in a few words."""
 
     path: str
     level: Level
@@ -48,10 +49,13 @@ class Difference:
 
 @dataclass(frozen=True)
 class Row:
-    """One artifact: as it was exported, as it was rebuilt.
+    """One artifact, exported and rebuilt.
 
-    ``carried`` says whether the export has its files; without them only equal bytes can be shown. ``same_action`` says
-    whether the step was the same in code, parameters, environment and inputs.
+    Attributes:
+        exported, rebuilt: digests.
+        size, files: of the rebuilt artifact; the size in bytes.
+        carried: the export has its files; without them only equal bytes can be detected.
+        same_action: code, parameters, environment and inputs of the step are the same.
     """
 
     artifact: str
@@ -67,14 +71,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Judgement:
-    """All rows in dependency order, and why the first that is not identical is not."""
+    """All artifacts in dependency order, and the reason for the first difference."""
 
     rows: tuple[Row, ...]
     why: tuple[str, ...]
 
     @property
     def verdict(self) -> Verdict:
-        """The level that all artifacts reach."""
+        """The verdict for the level that all artifacts reach."""
         return VERDICTS[worst(row.level for row in self.rows)]
 
     @property
@@ -83,96 +87,95 @@ class Judgement:
         return next((row for row in self.rows if row.level is not Level.BYTES), None)
 
     def as_json(self) -> dict[str, Any]:
-        """JSON values."""
+        """Return JSON values."""
         first = self.first.artifact if self.first else None
         rows = [asdict(row) for row in self.rows]
         return {"verdict": self.verdict, "first_difference": first, "why": list(self.why), "artifacts": rows}
 
 
 def judge(document: Document, export: Path, folder: Path, bounds: Bounds) -> Judgement:
-    """Compare what was built in ``folder`` with an export.
+    """Compare the artifacts that were built in ``folder`` with an export.
 
     Args:
-        document: of the export.
-        export: the folder of the export, for the artifacts whose files go along.
-        folder: where its graph was run, with its environments.
-        bounds: what counts as equal at the level «metrics».
+        document: document of the export.
+        export: folder of the export, for the artifacts that it includes.
+        folder: folder in which the graph was run, with its environments.
+        bounds: what counts as equal at the level ``METRICS``.
 
     Raises:
-        RebuildFailed: an artifact was not built.
+        ReproductionFailed: an artifact was not built.
     """
     folder = folder.absolute()
-    there = workspace(folder)
+    rebuilt = workspace(folder)
     rows = []
     for name, old in document.manifests.items():
-        said = there.manifest(name)
-        if said is None or not there.artifact_path(name).exists():
-            raise RebuildFailed(f"{name} was not built.", "Read the messages of the run.")
-        new = Manifest.of(
-            there.artifact_path(name), name, said.action
-        )  # the run was one of the export's code: read the bytes
-        found: list[Difference] = []
+        manifest = rebuilt.manifest(name)
+        if manifest is None or not rebuilt.artifact_path(name).exists():
+            raise ReproductionFailed(f"{name} was not built.", "Read the messages of the run.")
+        # read the bytes: the manifest was written by the code of the export
+        new = Manifest.of(rebuilt.artifact_path(name), name, manifest.action)
+        differences: list[Difference] = []
         if old.digest() != new.digest():
             carried = export.absolute() / ARTIFACTS / name if name in document.carried else None
-            found = _compared(old, new, carried, folder, bounds) if carried else _listed(old, new)
+            differences = _compare(old, new, carried, folder, bounds) if carried else _compare_digests(old, new)
         rows.append(
             Row(
                 artifact=name,
-                level=Level.BYTES if old.digest() == new.digest() else worst(each.level for each in found),
+                level=Level.BYTES if old.digest() == new.digest() else worst(file.level for file in differences),
                 exported=old.digest(),
                 rebuilt=new.digest(),
                 size=new.size,
                 files=len(new.entries),
                 carried=name in document.carried,
                 same_action=old.action == new.action,
-                differences=tuple(found),
+                differences=tuple(differences),
             )
         )
     judgement = Judgement(tuple(rows), ())
-    return Judgement(judgement.rows, tuple(_why(document, judgement.first, there)) if judgement.first else ())
+    return Judgement(judgement.rows, tuple(_why(document, judgement.first, rebuilt)) if judgement.first else ())
 
 
-def _compared(old: Manifest, new: Manifest, carried: Path, folder: Path, bounds: Bounds) -> list[Difference]:
-    """The files of an artifact that differ, compared by what they hold."""
-    there = workspace(folder)
-    places = (
-        LocatedArtifact(old.artifact, old, carried, there.store),
-        LocatedArtifact(new.artifact, new, there.artifact_path(new.artifact), there.store),
+def _compare(old: Manifest, new: Manifest, carried: Path, folder: Path, bounds: Bounds) -> list[Difference]:
+    """Compare the files of an artifact by their content."""
+    rebuilt = workspace(folder)
+    artifacts = (
+        LocatedArtifact(old.artifact, old, carried, rebuilt.store),
+        LocatedArtifact(new.artifact, new, rebuilt.artifact_path(new.artifact), rebuilt.store),
     )
     try:
-        # the environment that reads tensors is the folder's
+        # in the folder, because tensors are read with its environments
         with tempfile.TemporaryDirectory(dir=folder) as scratch, contextlib.chdir(folder):
-            compared = compare(*places, bounds, Path(scratch))
+            comparison = compare(*artifacts, bounds, Path(scratch))
     except TapeoutError as error:
         return [Difference("", Level.NONE, f"other bytes, which cannot be compared: {error.cause}")]
-    return [Difference(file.path, file.level, file.reason) for file in compared.files]
+    return [Difference(file.path, file.level, file.reason) for file in comparison.files]
 
 
-def _listed(old: Manifest, new: Manifest) -> list[Difference]:
-    """The files that differ, by their digests alone."""
+def _compare_digests(old: Manifest, new: Manifest) -> list[Difference]:
+    """Compare the files of an artifact by their digests, without the exported files."""
     left, right = ({entry.path: entry for entry in manifest.entries} for manifest in (old, new))
     paths = [path for path in sorted(left.keys() | right.keys()) if left.get(path) != right.get(path)]
-    return [Difference(path, Level.NONE, _words(path in left, path in right)) for path in paths]
+    return [Difference(path, Level.NONE, _reason(path in left, path in right)) for path in paths]
 
 
-def _words(was: bool, there_is: bool) -> str:
-    if was and there_is:
+def _reason(in_old: bool, in_new: bool) -> str:
+    if in_old and in_new:
         return "other bytes; the old ones are not in the export"
-    return "missing" if was else "new"
+    return "missing" if in_old else "new"
 
 
-def _why(document: Document, row: Row, there: Workspace) -> list[str]:
-    """Why the first artifact that differs does so: what differs in its step, or that nothing does."""
-    manifest = there.manifest(row.artifact)
-    entry = there.store.read_entry(manifest.action) if manifest is not None else None
+def _why(document: Document, row: Row, rebuilt: Workspace) -> list[str]:
+    """Return what differs in the step of the first artifact that differs, or that nothing does."""
+    manifest = rebuilt.manifest(row.artifact)
+    entry = rebuilt.store.read_entry(manifest.action) if manifest is not None else None
     new = entry["action"] if entry is not None else {}
     old = document.actions[document.manifests[row.artifact].action]
-    changes = compare_actions(old, new, there.store) if new else []
+    changes = compare_actions(old, new, rebuilt.store) if new else []
     if changes:
         return [_sentence(change) for change in changes]
     return [
-        "The step has the same code, parameters and environment, and every byte that it reads is the same: it does not "
-        "write the same bytes on this machine, or not every time."
+        "The step has the same code, parameters, environment and inputs: its output depends on the machine, or its "
+        "program is not deterministic."
     ]
 
 

@@ -1,4 +1,4 @@
-"""The auditor's commands on the small project, as a user calls them."""
+"""Commands on the small project, as a user calls them: status, why, verify, and errors of all."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from tests.graph.conftest import ALL, Project, built, project  # noqa: F401
 
 
 def call(where: Project, *arguments: str, columns: str = "100") -> tuple[int, str, str]:
-    """Exit code, output and errors of ``tapeout ARGUMENTS``, on a terminal of so many columns."""
+    """Return exit code, output and errors of ``tapeout ARGUMENTS`` on a terminal of that width."""
     done = subprocess.run(
         [sys.executable, "-m", "tapeout.cli", *arguments],
         cwd=where.root,
@@ -28,13 +28,13 @@ def call(where: Project, *arguments: str, columns: str = "100") -> tuple[int, st
 
 
 def as_json(where: Project, *arguments: str) -> tuple[int, Any]:
-    """Exit code and decoded output of ``tapeout ARGUMENTS --json``."""
+    """Return exit code and decoded output of ``tapeout ARGUMENTS --json``."""
     code, text, _ = call(where, *arguments, "--json")
     return code, json.loads(text)
 
 
 def flip(path: Path) -> None:
-    """Change one bit and nothing that the file system tells."""
+    """Change one bit of a file and restore its times and mode."""
     info, data = path.stat(), path.read_bytes()
     path.chmod(0o644)
     path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
@@ -42,7 +42,7 @@ def flip(path: Path) -> None:
     path.chmod(0o444)
 
 
-def test_status_tells_what_is_there(project: Project) -> None:  # noqa: F811
+def test_status(project: Project) -> None:  # noqa: F811
     _, before = as_json(project, "status")
     assert {row["state"] for row in before} == {"missing"}
     project.run()
@@ -75,21 +75,21 @@ def test_why_names_parameter_function_package_and_source(built: Project) -> None
     built.edit("config.yaml", "decay: [1, 3]", "decay: [1, 2]")
     built.edit("lib/words.py", "return sorted(", "return list(")
     _, found = as_json(built, "why", "report.txt")
-    names = [change["name"] for cause in found["began"] for change in cause["changes"]]
+    names = [change["name"] for cause in found["origins"] for change in cause["changes"]]
     assert "lib/words.py: words" in names
 
 
-def test_why_follows_a_change_to_where_it_began(built: Project) -> None:  # noqa: F811
+def test_why_follows_a_change_upstream_to_its_origin(built: Project) -> None:  # noqa: F811
     built.path("src/data.txt").write_text("b\na\nd\n")
     code, found = as_json(built, "why", "report.txt")
     assert code == 1 and found["state"] == "waiting"
-    assert [cause["artifact"] for cause in found["began"]] == ["raw.txt"]
-    assert found["began"][0]["path"] == ["report.txt", "model", "formatted.txt", "raw.txt"]
+    assert [cause["artifact"] for cause in found["origins"]] == ["raw.txt"]
+    assert found["origins"][0]["path"] == ["report.txt", "model", "formatted.txt", "raw.txt"]
     source = {"kind": "parameter", "name": "source", "old": DIGESTS[0], "new": DIGESTS[1]}
-    assert found["began"][0]["changes"] == [source]  # the leaf, and what it was and is
+    assert found["origins"][0]["changes"] == [source]  # the leaf, and what it was and is
     (row,) = [row for row in found["rows"] if row["result"] != "same"]
     assert row["name"] == "model: model/weights.txt" and row["old"] and row["new"] is None
-    assert row["result"] == "waits" and row["began"] == ["raw.txt"]
+    assert row["result"] == "waits" and row["origins"] == ["raw.txt"]
     text = call(built, "why", "report.txt")[1]
     assert "not known yet" in text and DIGESTS[1][:12] in text
 
@@ -127,25 +127,27 @@ def test_verify_finds_an_object_that_nothing_uses(built: Project) -> None:  # no
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["why", "modle"], 3, "NoProject: There is no artifact modle."),
-        (["verify", "modle"], 3, "NoProject: There is no artifact modle."),
+        (["why", "modle"], 3, "UnknownName: There is no artifact or rule modle; did you mean model?"),
+        (["cost", "modle"], 3, "UnknownName: There is no artifact or rule modle; did you mean model?"),
+        (["verify", "modle"], 3, "UnknownName: There is no artifact or rule modle; did you mean model?"),
+        (["rebuild", "formated", "--check"], 3, "did you mean formatted?"),
+        (["why", "notes"], 3, "UnknownName: notes is a rule, not one artifact."),
         (["why", "model", "--against", "never"], 3, "UnknownName: There is no run never."),
-        (["run-name", "../out"], 3, "NamedRunError: '../out' cannot name a run."),
-        (["run-name", "empty"], 3, "NamedRunError: There are no results to save."),
-        (["runs", "--remove", "never"], 3, "UnknownName: There is no run never."),
+        (["verify", "model@never"], 3, "UnknownName: There is no run never."),
+        (["runs", "save", "../out"], 3, "NamedRunError: '../out' cannot name a run."),
+        (["runs", "save", "empty"], 3, "NamedRunError: There are no results to save."),
+        (["runs", "rm", "never"], 3, "UnknownName: There is no run never."),
         (["gc"], 3, "GcError: There is no store at store."),
-        (["gc", "--older-than", "soon"], 2, "'soon' is no age"),
+        (["gc", "--older-than", "soon"], 2, "'soon' is not an age"),
         (["gc", "--keep-runs", "-1"], 2, "--keep-runs"),
-        (["whi"], 2, "No such command"),
     ],
 )
-def test_a_mistake_is_named(project: Project, arguments: list[str], code: int, words: str) -> None:  # noqa: F811
+def test_errors(project: Project, arguments: list[str], code: int, words: str) -> None:  # noqa: F811
     status, _, errors = call(project, *arguments)
     assert status == code and words in errors
 
 
-def test_every_command_has_help_that_fits(project: Project) -> None:  # noqa: F811
-    text = call(project, "--help")[1]
-    for command in ("status", "why", "cost", "verify", "run-name", "runs", "gc", "pin"):
-        assert command in text
-        assert max(map(len, call(project, command, "--help")[1].splitlines())) <= 80
+def test_verify_takes_runs_and_rules(built: Project) -> None:  # noqa: F811
+    assert call(built, "runs", "save", "before")[0] == 0
+    assert as_json(built, "verify", "@before")[1]["artifacts"] == len(ALL)
+    assert as_json(built, "verify", "notes", "model@before")[1]["artifacts"] == 3

@@ -44,7 +44,7 @@ def test_the_plan_of_a_run_says_the_same(project: Project) -> None:  # noqa: F81
     assert found["at_most"]["wall"] == 30  # what the rule raw calls typical; nothing is known of the others
     assert "6 jobs, 0 cached, 30 s on 4 cores (30 s one after another), 0.01 CPU hours" in text
     assert "time of 5 unknown" in text and len(found["unknown"]["time"]) == 5
-    assert "The time is not known of formatted.txt, model, notes/de.txt" in call(project, "cost")[1]
+    assert "The time of formatted.txt, model, notes/de.txt" in call(project, "cost")[1]
 
 
 def test_gpu_rules(project: Project) -> None:  # noqa: F811

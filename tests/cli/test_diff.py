@@ -67,7 +67,7 @@ def twice(project: Project) -> Iterator[Project]:  # noqa: F811
 def test_an_audit_of_two_runs(auditor: Auditor, twice: Project) -> None:
     code, found = auditor.as_json(twice, "@before", "results")
     assert code == 1
-    states = {row["artifact"]: (row["state"], row["began"]) for row in found["artifacts"]}
+    states = {row["artifact"]: (row["state"], row["is_origin"]) for row in found["artifacts"]}
     assert states == {
         "raw.txt": ("changed", True),
         "formatted.txt": ("changed", False),
@@ -81,18 +81,18 @@ def test_an_audit_of_two_runs(auditor: Auditor, twice: Project) -> None:
     numbers = {change["name"]: (change["old"], change["new"]) for change in found["numbers"]["report.json"]}
     assert list(numbers) == ["loss", "rows", "answers.0.x"]
     _, text, _ = auditor.call(twice, "@before", "results")
-    assert "4 artifacts different, 2 artifacts the same" in text and "The change began at raw.txt" in text
-    assert "Changed in itself, too: model" in text and "lr" in text and "numbers of report.json" in text
+    assert "4 artifacts different, 2 artifacts the same" in text and "The change originates in raw.txt" in text
+    assert "Also changed in itself: model" in text and "lr" in text and "numbers of report.json" in text
     assert auditor.call(twice, "@before", "@before")[:2] == (0, "@before → @before: 6 artifacts the same.\n\n")
 
     # one artifact of the two runs, and its action
 
     code, found = auditor.as_json(twice, "raw.txt@before", "raw.txt")
-    assert code == 1 and found["level"] == "none" and found["began"][0]["artifact"] == "raw.txt"
+    assert code == 1 and found["level"] == "none" and found["origins"][0]["artifact"] == "raw.txt"
     assert found["files"][0]["detail"]["added"] >= 1
     code, found = auditor.as_json(twice, "model@before", "model", "--actions")
     assert {"kind": "parameter", "name": "lr", "old": 1, "new": 5} in found["actions"]
-    assert [leaf["artifact"] for leaf in found["began"]] == ["raw.txt", "model"]
+    assert [leaf["artifact"] for leaf in found["origins"]] == ["raw.txt", "model"]
     before = json.loads(twice.path("runs/before/model.manifest.json").read_bytes())
     now = json.loads(twice.path("results/model.manifest.json").read_bytes())
     code, by_digest = auditor.as_json(twice, before["action"], now["action"][:12])
@@ -107,11 +107,11 @@ def test_an_audit_of_two_runs(auditor: Auditor, twice: Project) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["@before", "raw.txt"], 3, "UnlikeThings: @before is a run and raw.txt is not."),
+        (["@before", "raw.txt"], 3, "InvalidUse: @before is a run and raw.txt is not."),
         (["@before", "results"], 3, "UnknownName"),
         (["raw.txt", "raw.txt"], 3, "UnknownName"),
         (["./a", "./missing"], 3, "UnknownName: There is no file or folder ./missing."),
-        (["./a", "./a", "--actions"], 3, "UnknownAction"),
+        (["./a", "./a", "--actions"], 3, "UnknownName"),
         (["./a", "./link"], 3, "NotAPlainFile"),
         (["./a", f"./{'a' * 300}"], 3, "cannot be read: File name too long."),
         (["./a", "./a", "--configfile", "bad.yaml"], 3, "InvalidBounds: config key comparison.tensors"),
@@ -201,8 +201,8 @@ def test_every_kind_fits_the_terminal_and_says_what_it_leaves_out(folders: Proje
 
 
 def test_everything_is_in_the_json(auditor: Auditor, folders: Project) -> None:
-    code, found = auditor.as_json(folders, "./old", "./new", "--limit", "1")
-    assert code == 1 and found["same_files"] == 0 and "began" not in found
+    code, found = auditor.as_json(folders, "./old", "./new")
+    assert code == 1 and found["same_files"] == 0 and "origins" not in found
     details = {file["path"]: file["detail"] for file in found["files"]}
     assert len(details["numbers.json"]["changes"]) == details["numbers.json"]["total"] == 32
     changed = [row for row in details["rows.jsonl"]["rows"] if row["state"] == "changed"]

@@ -25,7 +25,7 @@ def refused(where: Project, *arguments: str) -> str:
 WRITE = '(output / "weights.txt").write_text('
 
 
-def test_every_artifact_is_made_again_to_the_byte(built: Project) -> None:  # noqa: F811
+def test_all_artifacts_are_rebuilt_with_the_same_bytes(built: Project) -> None:  # noqa: F811
     before = built.digests()
     shutil.rmtree(built.path("results/notes"))  # nothing of results/ is read but manifests of what is asked for
     built.run()
@@ -36,7 +36,7 @@ def test_every_artifact_is_made_again_to_the_byte(built: Project) -> None:  # no
     assert not list(built.root.glob("work/rebuild.*")) and not built.path("work/second").exists()
 
 
-def test_a_step_that_makes_something_else_each_time_is_found_out_and_kept(built: Project) -> None:  # noqa: F811
+def test_a_step_with_random_output_is_detected_and_its_copy_kept(built: Project) -> None:  # noqa: F811
     built.edit("scripts/model.py", "import time\n", "import os\nimport time\n")
     built.edit("scripts/model.py", WRITE, '(output / "id").write_bytes(os.urandom(8))\n' + WRITE)
     built.run()
@@ -47,7 +47,7 @@ def test_a_step_that_makes_something_else_each_time_is_found_out_and_kept(built:
     assert built.run().nothing_done
 
 
-def test_a_level_below_bytes_may_be_asked_for(built: Project) -> None:  # noqa: F811
+def test_a_lower_level(built: Project) -> None:  # noqa: F811
     built.edit("scripts/model.py", "import time\n", "import json\nimport os\nimport time\n")
     spaces = '(output / "x.json").write_text(json.dumps([1.0], indent=int.from_bytes(os.urandom(1)) or 1))\n'
     built.edit("scripts/model.py", WRITE, spaces + WRITE)
@@ -61,7 +61,7 @@ def test_without_check_the_second_copy_is_kept(built: Project) -> None:  # noqa:
     assert row["level"] is None and built.path(row["second_copy"]).joinpath("weights.txt").is_file()
 
 
-def test_the_network_is_cut_off_unless_asked_for(built: Project) -> None:  # noqa: F811
+def test_steps_run_without_network_unless_online(built: Project) -> None:  # noqa: F811
     names = "import socket\nimport time\n"
     built.edit("scripts/model.py", "import time\n", names)
     there = 'print("networks", len(socket.if_nameindex()), flush=True)\n'
@@ -75,7 +75,7 @@ def test_the_network_is_cut_off_unless_asked_for(built: Project) -> None:  # noq
 
 
 @pytest.mark.parametrize("deep", [False, True])
-def test_what_cannot_be_built_again_is_named(built: Project, deep: bool) -> None:  # noqa: F811
+def test_errors(built: Project, deep: bool) -> None:  # noqa: F811
     if deep:
         path = built.path("results/formatted.txt")
         path.chmod(0o644)

@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from tapeout.cli import output
-from tapeout.cli.top import _shown
+from tapeout.cli.top import _parts
 from tapeout.graph.run.monitor import Queue, Row, StepStatus, View
 from tapeout.graph.workspace import Workspace
 from tests.cli.test_commands import as_json, call
@@ -63,10 +63,10 @@ def test_before_and_after_a_run(project: Project) -> None:  # noqa: F811
     assert code == 3 and "NoProject: No run was planned in this folder." in errors
     project.run("--dry-run")
     code, text, _ = call(project, "top")
-    assert code == 0 and text.startswith("Plan: 0 of 6 made; no run yet.") and text.count("to do") == 6
+    assert code == 0 and text.startswith("Plan: 0 of 6 built; no run yet.") and text.count("to do") == 6
     project.run()
     code, text, _ = call(project, "top")
-    assert code == 0 and "Plan: 6 of 6 made; no run: the last ended" in text and "Built 6 in" in text
+    assert code == 0 and "Plan: 6 of 6 built; no run: the last ended" in text and "Built 6 in" in text
     project.run()
     code, found = as_json(project, "top")
     assert (code, found["rows"], found["existing"], found["alive"]) == (0, [], len(ALL), False)
@@ -118,7 +118,7 @@ def test_a_run_that_failed_shows_the_end_of_the_log(project: Project) -> None:  
     assert "1 failed" in found["run"]["summary"]
 
 
-def test_a_run_that_was_killed_is_not_shown_as_running(project: Project) -> None:  # noqa: F811
+def test_a_run_that_was_killed_is_not_parts_as_running(project: Project) -> None:  # noqa: F811
     with under_way(project) as process:
         rows = wait_for(project, lambda rows: rows.get("model", {}).get("done"))
         assert rows["model"]["status"] == "running"
@@ -160,7 +160,7 @@ ROWS = [
 ]
 ROWS[0].values = {"loss": 3.2145, "tokens_per_second": 123456}
 NARROW = """
-Plan: 3 of 2,009 made, 12 were there; no run yet.
+Plan: 3 of 2,009 built, 12 reused; no run yet.
 It does not answer; jobs as of 24 s ago.
 
 artifact              state     where, why
@@ -177,7 +177,7 @@ sft/other             queued    job 1234570, 8 GPUs, Priority, starts 02 Jan
 eval_report           waiting   for evaluation/base.json and 1 more
 """
 WIDE = """
-Plan: 3 of 2,009 made, 12 were there; no run yet.
+Plan: 3 of 2,009 built, 12 reused; no run yet.
 It does not answer; jobs as of 24 s ago.
 
 artifact              state         job  GPUs  where, why                                 step    loss  tokens/s   left
@@ -199,7 +199,7 @@ def test_the_table(width: int, shown: str, monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(output, "console", console)
     view = View(NOW, None, 12, 3, ROWS, Queue("f", [], NOW - 24, "It does not answer."))
     with console.capture() as captured:
-        for part in _shown(view, Workspace.here(), None):
+        for part in _parts(view, Workspace.here(), None):
             console.print(part)
     assert [line.rstrip() for line in captured.get().splitlines()] == shown.strip().splitlines()
 
@@ -209,6 +209,6 @@ def test_what_has_no_room_is_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     console = Console(width=140, highlight=False, force_terminal=False)
     monkeypatch.setattr(output, "console", console)
     with console.capture() as captured:
-        for part in _shown(View(NOW, None, 12, 3, ROWS, None), Workspace.here(), 14):
+        for part in _parts(View(NOW, None, 12, 3, ROWS, None), Workspace.here(), 14):
             console.print(part)
     assert captured.get().splitlines()[-1] == "and 2,001 more"

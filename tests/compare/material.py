@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tapeout.compare.levels import Comparison, compare
+from tapeout.compare.artifacts import Comparison, compare
 from tapeout.config.comparison import Bounds
 from tapeout.graph.address import LocatedArtifact
 from tapeout.graph.identity.manifest import Manifest

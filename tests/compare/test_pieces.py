@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tapeout.compare.file_comparison import Found, Level, Unreadable
+from tapeout.compare.file_comparison import FileComparison, Level, Unreadable
 from tapeout.compare.pieces import PiecesDetail, compare_model, compare_tokenizer, is_tokenizer
 
 Piece = tuple[str, float, int]
@@ -28,18 +28,18 @@ def model(pieces: list[Piece], trainer: bytes = b"") -> bytes:
     return b"".join(parts) + (field(2, trainer) if trainer else b"")
 
 
-def models(folder: Path, old: bytes, new: bytes) -> Found:
+def models(folder: Path, old: bytes, new: bytes) -> FileComparison:
     (folder / "old.model").write_bytes(old)
     (folder / "new.model").write_bytes(new)
     return compare_model(folder / "old.model", folder / "new.model", 20)
 
 
-def detail(found: Found) -> PiecesDetail:
+def detail(found: FileComparison) -> PiecesDetail:
     assert isinstance(found.detail, PiecesDetail)
     return found.detail
 
 
-def shown(found: Found, what: str) -> list[tuple[str, Any, Any]]:
+def shown(found: FileComparison, what: str) -> list[tuple[str, Any, Any]]:
     return [(change.piece, change.old, change.new) for change in detail(found).changes[what]]
 
 
@@ -66,7 +66,7 @@ def test_another_order_of_fields_is_the_same_model(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"\0\1\2", b"{}", model(PIECES)[:-1], model([PIECES[1], PIECES[1]])])
 def test_what_is_no_model_is_unreadable(tmp_path: Path, data: bytes) -> None:
-    with pytest.raises(Unreadable, match="the new file is no SentencePiece model"):
+    with pytest.raises(Unreadable, match="the new file is not a SentencePiece model"):
         models(tmp_path, model(PIECES), data)
 
 

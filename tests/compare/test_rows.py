@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from tapeout.compare.file_comparison import Found, Level
+from tapeout.compare.file_comparison import FileComparison, Level
 from tapeout.compare.rows import RowsDetail, compare_rows
 from tapeout.config.comparison import Bound, Bounds
 
@@ -46,18 +46,18 @@ def lines(values: list[Any]) -> str:
     return "".join(json.dumps(value) + "\n" for value in values)
 
 
-def found(folder: Path, old: str, new: str, bounds: Bounds | None = None, limit: int | None = None) -> Found:
+def found(folder: Path, old: str, new: str, bounds: Bounds | None = None, limit: int | None = None) -> FileComparison:
     (folder / "old.jsonl").write_text(old)
     (folder / "new.jsonl").write_text(new)
     return compare_rows(folder / "old.jsonl", folder / "new.jsonl", bounds or Bounds(), limit)
 
 
-def detail(of: Found) -> RowsDetail:
+def detail(of: FileComparison) -> RowsDetail:
     assert isinstance(of.detail, RowsDetail)
     return of.detail
 
 
-def counts(of: Found) -> tuple[int, int, int, int]:
+def counts(of: FileComparison) -> tuple[int, int, int, int]:
     return detail(of).added, detail(of).removed, detail(of).changed, detail(of).moved
 
 
@@ -109,7 +109,7 @@ def test_moved_rows_are_counted_as_such(tmp_path: Path) -> None:
     assert counts(found(tmp_path, lines(twice), lines([data[0], data[1]]))) == (0, 1, 0, 0)
 
 
-def test_the_same_rows_written_otherwise_are_equal_values(tmp_path: Path) -> None:
+def test_the_same_rows_written_differently_have_equal_values(tmp_path: Path) -> None:
     old = '{"a": 1, "b": "\\u00e9"}\n{"c": 2}\n'
     assert found(tmp_path, old, '{"b":"é","a":1}\n\n{"c":2}').level is Level.VALUES
     assert found(tmp_path, old, '{"c":2}\n{"b":"é","a":1}\n').level is Level.NONE

@@ -6,19 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from tapeout.compare.excerpt import excerpt
-from tapeout.compare.file_comparison import Found, Level
-from tapeout.compare.order import in_order
-from tapeout.compare.text import MOST_LINES, BytesDetail, TextDetail, compare_page, compare_text
+from tapeout.compare.file_comparison import FileComparison, Level, unmoved
+from tapeout.compare.text import MAX_LINES, BytesDetail, TextDetail, compare_page, compare_text, excerpt
 
 
-def text(folder: Path, old: bytes, new: bytes, remark: str = "") -> Found:
+def text(folder: Path, old: bytes, new: bytes, remark: str = "") -> FileComparison:
     (folder / "old").write_bytes(old)
     (folder / "new").write_bytes(new)
     return compare_text(folder / "old", folder / "new", 20, remark)
 
 
-def page(folder: Path, old: str, new: str, beside: Level | None) -> Found:
+def page(folder: Path, old: str, new: str, beside: Level | None) -> FileComparison:
     (folder / "old").write_text(old)
     (folder / "new").write_text(new)
     return compare_page(folder / "old", folder / "new", beside, 20)
@@ -28,7 +26,7 @@ def test_lines_of_text(tmp_path: Path) -> None:
     found = text(tmp_path, b"a\n-- b\nc\n", b"a\nb\nc\nd\n")
     assert isinstance(found.detail, TextDetail) and found.reason == "2 lines added, 1 line removed"
     assert (found.detail.added, found.detail.removed, found.level) == (2, 1, Level.NONE)
-    assert text(tmp_path, b"a\r\n", b"a\n").reason == "only line ends differ"
+    assert text(tmp_path, b"a\r\n", b"a\n").reason == "only line endings differ"
 
 
 @pytest.mark.parametrize(
@@ -46,7 +44,7 @@ def test_the_first_byte_and_how_many(tmp_path: Path, old: bytes, new: bytes, fir
 
 
 def test_long_text_is_compared_as_bytes(tmp_path: Path) -> None:
-    found = text(tmp_path, b"a\n" * (MOST_LINES + 1), b"a\n" * MOST_LINES, "no good")
+    found = text(tmp_path, b"a\n" * (MAX_LINES + 1), b"a\n" * MAX_LINES, "no good")
     assert isinstance(found.detail, BytesDetail) and found.reason.startswith("no good; 2 bytes")
 
 
@@ -86,7 +84,7 @@ def test_an_excerpt_fits(old: str, new: str, width: int) -> None:
 
 @given(some.permutations(range(7)))
 def test_what_kept_its_order_rises_and_nothing_longer_does(positions: list[int]) -> None:
-    kept = sorted(in_order(positions))
+    kept = sorted(unmoved(positions))
     assert [positions[index] for index in kept] == sorted(positions[index] for index in kept)
     best = [1] * len(positions)
     for index, position in enumerate(positions):

@@ -11,17 +11,11 @@ import pytest
 
 from tapeout.graph.errors import NotAPlainFile
 from tapeout.graph.identity.digest import canonical
-from tapeout.provenance.checking import checked
+from tapeout.provenance.checking import check_export
 from tapeout.provenance.document import NAME, Document
-from tapeout.provenance.folder import SUMS, AlteredExport, NotAnExport, OutputExists, creating, opened, pack, write_sums
-from tapeout.provenance.signing import (
-    NotSigned,
-    UnfitKey,
-    WrongKey,
-    WrongSignature,
-    read_private_key,
-    read_public_key,
-)
+from tapeout.provenance.errors import ExportRefused, InvalidExport, InvalidSignature
+from tapeout.provenance.folder import SUMS, creating, opened, pack, write_sums
+from tapeout.provenance.signing import read_private_key, read_public_key
 from tests.provenance.conftest import Keys, make_keys
 
 WHOLE = "attestations/export.dsse.json"
@@ -42,9 +36,9 @@ def rewrite(path: Path, change: Callable[[Any], None]) -> None:
 
 
 def test_a_whole_export_is_taken(signed: Path, keys: Keys, document: Document) -> None:
-    found = checked(signed, read_public_key(keys.public))
+    found = check_export(signed, read_public_key(keys.public))
     assert found.document == document and found.verified and len(found.signed_by) == 1
-    assert checked(signed, None).signed_by == found.signed_by and not checked(signed, None).verified
+    assert check_export(signed, None).signed_by == found.signed_by and not check_export(signed, None).verified
 
 
 @pytest.mark.parametrize(
@@ -53,18 +47,18 @@ def test_a_whole_export_is_taken(signed: Path, keys: Keys, document: Document) -
 @pytest.mark.parametrize("with_key", [True, False])
 def test_one_altered_byte_anywhere(copy: Path, keys: Keys, name: str, with_key: bool) -> None:
     alter(copy / name)
-    with pytest.raises((AlteredExport, NotAnExport)):
-        checked(copy, read_public_key(keys.public) if with_key else None)
+    with pytest.raises(InvalidExport):
+        check_export(copy, read_public_key(keys.public) if with_key else None)
 
 
 def test_an_altered_byte_in_every_file(copy: Path) -> None:
     for path in sorted(path for path in copy.rglob("*") if path.is_file() and path.stat().st_size):
         before = path.read_bytes()
         alter(path)
-        with pytest.raises((AlteredExport, NotAnExport)):
-            checked(copy, None)
+        with pytest.raises(InvalidExport):
+            check_export(copy, None)
         path.write_bytes(before)
-    checked(copy, None)
+    check_export(copy, None)
 
 
 @pytest.mark.parametrize(
@@ -74,8 +68,8 @@ def test_altered_bytes_with_new_sums_contradict_the_document(copy: Path, keys: K
     (copy / name).write_bytes((copy / name).read_bytes() + b"\n")
     write_sums(copy)
     for key in (None, read_public_key(keys.public)):
-        with pytest.raises(AlteredExport, match=name):
-            checked(copy, key)
+        with pytest.raises(InvalidExport, match=name):
+            check_export(copy, key)
 
 
 def test_altered_code_with_new_sums_and_a_new_document_contradicts_its_actions(copy: Path) -> None:
@@ -91,8 +85,8 @@ def test_altered_code_with_new_sums_and_a_new_document_contradicts_its_actions(c
 
     rewrite(copy / NAME, change)
     write_sums(copy)
-    with pytest.raises(AlteredExport, match="The code of formatted.txt"):
-        checked(copy, None)
+    with pytest.raises(InvalidExport, match="The code of formatted.txt"):
+        check_export(copy, None)
 
 
 def test_a_document_that_contradicts_itself(copy: Path) -> None:
@@ -111,55 +105,55 @@ def test_a_document_that_contradicts_itself(copy: Path) -> None:
     for change in changes:
         rewrite(copy / NAME, change)
         write_sums(copy)
-        with pytest.raises(NotAnExport):
-            checked(copy, None)
+        with pytest.raises(InvalidExport):
+            check_export(copy, None)
         (copy / NAME).write_bytes(before)
     (copy / NAME).write_bytes(before.replace(b":", b": "))
     write_sums(copy)
-    with pytest.raises(NotAnExport, match="canonical"):
-        checked(copy, None)
+    with pytest.raises(InvalidExport, match="canonical"):
+        check_export(copy, None)
 
 
 def test_files_added_missing_and_linked(copy: Path) -> None:
     (copy / "code/sitecustomize.py").write_text("print('from outside')\n")
-    with pytest.raises(AlteredExport, match="sitecustomize"):
-        checked(copy, None)
+    with pytest.raises(InvalidExport, match="sitecustomize"):
+        check_export(copy, None)
     write_sums(copy)
-    with pytest.raises(AlteredExport, match="sitecustomize"):
-        checked(copy, None)
+    with pytest.raises(InvalidExport, match="sitecustomize"):
+        check_export(copy, None)
     (copy / "code/sitecustomize.py").unlink()
     (copy / "code/lib/words.py").rename(copy / "words.py")
-    with pytest.raises(AlteredExport, match="words.py"):
-        checked(copy, None)
+    with pytest.raises(InvalidExport, match="words.py"):
+        check_export(copy, None)
     (copy / "code/lib/words.py").symlink_to(copy / "words.py")
     with pytest.raises(NotAPlainFile):
-        checked(copy, None)
-    with pytest.raises(NotAnExport):
-        checked(copy / "code", None)
+        check_export(copy, None)
+    with pytest.raises(InvalidExport):
+        check_export(copy / "code", None)
 
 
 def test_signatures(copy: Path, keys: Keys, tmp_path: Path) -> None:
     key, other = read_public_key(keys.public), read_public_key(make_keys(tmp_path / "other").public)
     before = (copy / WHOLE).read_bytes()
-    with pytest.raises(WrongKey):
-        checked(copy, other)
-    changes: list[tuple[type[Exception], Callable[[Any], None]]] = [
-        (WrongSignature, lambda envelope: envelope.update(payload=envelope["payload"][:-8] + "AAAAAAA=")),
-        (WrongSignature, lambda envelope: envelope["signatures"][0].update(sig="A" * 86 + "==")),
-        (WrongKey, lambda envelope: envelope["signatures"][0].update(keyid=other.keyid)),
-        (NotSigned, lambda envelope: envelope.update(signatures=[])),
-        (AlteredExport, lambda envelope: envelope.update(payloadType="text/plain")),
-        (AlteredExport, lambda envelope: envelope.update(signatures=1)),
+    with pytest.raises(InvalidSignature, match="is signed by the key"):
+        check_export(copy, other)
+    changes: list[tuple[str, Callable[[Any], None]]] = [
+        ("does not match", lambda envelope: envelope.update(payload=envelope["payload"][:-8] + "AAAAAAA=")),
+        ("does not match", lambda envelope: envelope["signatures"][0].update(sig="A" * 86 + "==")),
+        ("is signed by the key", lambda envelope: envelope["signatures"][0].update(keyid=other.keyid)),
+        ("is not signed", lambda envelope: envelope.update(signatures=[])),
+        ("'text/plain', not a statement", lambda envelope: envelope.update(payloadType="text/plain")),
+        ("is not a DSSE envelope", lambda envelope: envelope.update(signatures=1)),
     ]
-    for error, change in changes:
+    for cause, change in changes:
         rewrite(copy / WHOLE, change)
         write_sums(copy)
-        with pytest.raises(error):
-            checked(copy, key)
+        with pytest.raises((InvalidSignature, InvalidExport), match=cause):
+            check_export(copy, key)
         (copy / WHOLE).write_bytes(before)
     (copy / WHOLE).unlink()
-    with pytest.raises(NotSigned):
-        checked(copy, key)
+    with pytest.raises(InvalidSignature, match="no signed statements"):
+        check_export(copy, key)
 
 
 def test_a_tampered_statement_about_an_action(copy: Path, keys: Keys) -> None:
@@ -168,21 +162,21 @@ def test_a_tampered_statement_about_an_action(copy: Path, keys: Keys) -> None:
     (copy / name).write_bytes(other)  # well signed, but about something else
     write_sums(copy)
     for key in (None, read_public_key(keys.public)):
-        with pytest.raises(AlteredExport):
-            checked(copy, key)
+        with pytest.raises(InvalidExport):
+            check_export(copy, key)
     (copy / name).unlink()
     write_sums(copy)
-    with pytest.raises(AlteredExport, match="model.dsse.json is missing"):
-        checked(copy, None)
+    with pytest.raises(InvalidExport, match="model.dsse.json is missing"):
+        check_export(copy, None)
 
 
 def test_keys_that_are_none(keys: Keys, tmp_path: Path) -> None:
     (tmp_path / "text.pem").write_text("-----BEGIN PRIVATE KEY-----\n")
     for path in (tmp_path / "text.pem", tmp_path / "missing.pem", keys.public):
-        with pytest.raises(UnfitKey):
+        with pytest.raises(InvalidSignature):
             read_private_key(path)
     for path in (tmp_path / "text.pem", tmp_path / "missing.pem", keys.private):
-        with pytest.raises(UnfitKey):
+        with pytest.raises(InvalidSignature):
             read_public_key(path)
 
 
@@ -191,13 +185,13 @@ def test_an_archive_is_as_good_as_its_folder(signed: Path, keys: Keys, tmp_path:
         pack(signed, tmp_path / name)
     assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()
     with opened(tmp_path / "one.tar") as folder:
-        assert checked(folder, read_public_key(keys.public)).digest == checked(signed, None).digest
+        assert check_export(folder, read_public_key(keys.public)).digest == check_export(signed, None).digest
     data = (tmp_path / "one.tar").read_bytes()
     for end in (0, 100, 700, len(data) // 2, len(data) * 9 // 10):
         (tmp_path / "cut.tar").write_bytes(data[:end])
-        with pytest.raises(NotAnExport), opened(tmp_path / "cut.tar"):
+        with pytest.raises(InvalidExport), opened(tmp_path / "cut.tar"):
             pass
-    with pytest.raises(NotAnExport), opened(tmp_path / "missing.tar"):
+    with pytest.raises(InvalidExport), opened(tmp_path / "missing.tar"):
         pass
 
 
@@ -211,7 +205,7 @@ def test_an_archive_never_writes_outside_its_folder(tmp_path: Path, name: str) -
         for _ in range(2 if name == "twice" else 1):
             tar.addfile(member, io.BytesIO(b"x"))
     (tmp_path / "inside").mkdir()
-    with pytest.raises(NotAnExport), opened(tmp_path / "bad.tar"):
+    with pytest.raises(InvalidExport), opened(tmp_path / "bad.tar"):
         pass
     assert not (tmp_path / "outside").exists() and not Path("/tmp/outside").exists()
 
@@ -222,6 +216,6 @@ def test_an_output_is_whole_or_not_there(tmp_path: Path) -> None:
         raise ValueError
     assert not list(tmp_path.iterdir())
     (tmp_path / "old").write_text("mine")
-    with pytest.raises(OutputExists), creating(tmp_path / "old"):
+    with pytest.raises(ExportRefused), creating(tmp_path / "old"):
         pass
     assert (tmp_path / "old").read_text() == "mine"

@@ -38,5 +38,5 @@ def test_an_export_names_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert crate[f"#image/{DIGEST}"]["name"] == PINNED
     assert crate["code/scripts/model.py"]["softwareRequirements"] == {"@id": f"#image/{DIGEST}"}
     refused = tapeout(tmp_path, "reproduce", export, "--folder", "again", expect=3)
-    assert f"NeedsContainer: Steps of this export run in the container {PINNED}." in refused.stderr
+    assert f"ReproductionFailed: Steps of this export run in the container {PINNED}." in refused.stderr
     assert not (tmp_path / "again").exists()

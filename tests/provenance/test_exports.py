@@ -68,10 +68,10 @@ def test_nothing_tells_of_the_machine_or_the_user(signed: Path, mini: Project) -
 @pytest.mark.parametrize(
     ("path", "old", "new", "words"),
     [
-        ("config.yaml", "model:", "from: 'https://alice:hunter2@host/x'\nmodel:", "SecretInExport: configuration.from"),
+        ("config.yaml", "model:", "from: 'https://alice:hunter2@host/x'\nmodel:", "ExportRefused: configuration.from"),
         ("rules/steps.smk", "rule raw:", "# hf_thisIsNobodysBusiness\nrule raw:", "HF_TOKEN"),
-        ("lib/words.py", "sorted(set", "sorted(list", "NotReproducible: report.txt cannot be exported: formatted.txt"),
-        ("results/report.txt", "a", "b", "NotReproducible: report.txt cannot be exported: what lies in results/"),
+        ("lib/words.py", "sorted(set", "sorted(list", "ExportRefused: report.txt cannot be exported: formatted.txt"),
+        ("results/report.txt", "a", "b", "ExportRefused: report.txt cannot be exported: the one in results/"),
     ],
 )
 def test_what_must_not_be_exported_is_refused(
@@ -87,7 +87,11 @@ def test_what_must_not_be_exported_is_refused(
 
 def test_code_that_is_not_enough_is_refused(mini: Project, tmp_path: Path) -> None:
     done = tapeout(mini.root, "export", tmp_path / "out", expect=3)
-    assert "IncompleteCode" in done.stderr and "src/data.txt" in done.stderr and "--also" in done.stderr
+    assert (
+        "The exported files alone are not a readable workflow" in done.stderr
+        and "src/data.txt" in done.stderr
+        and "--also" in done.stderr
+    )
     assert not list(tmp_path.iterdir())
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from tapeout.graph.identity.digest import BLOCK
-from tapeout.provenance.code import NotPortable, portable
-from tapeout.provenance.secrets import SecretInExport, check_file, check_value, private
+from tapeout.provenance.code import portable
+from tapeout.provenance.errors import ExportRefused
+from tapeout.provenance.secrets import check_file, check_value, private
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,7 @@ from tapeout.provenance.secrets import SecretInExport, check_file, check_value, 
     ],
 )
 def test_addresses_with_secrets(text: str) -> None:
-    with pytest.raises(SecretInExport, match=r"config\.list") as raised:
+    with pytest.raises(ExportRefused, match=r"config\.list") as raised:
         check_value({"list": ["plain", {"deep": text}]}, "config")
     assert text not in str(raised.value)
 
@@ -52,7 +53,7 @@ def test_a_secret_is_found_across_the_blocks_of_a_file(tmp_path: Path) -> None:
     path, secrets = tmp_path / "large", {"the token": b"hf_0123456789"}
     for start in (0, BLOCK - 13, BLOCK - 6, BLOCK - 1, BLOCK, 2 * BLOCK - 1):
         path.write_bytes(b"x" * start + b"hf_0123456789" + b"y" * BLOCK)
-        with pytest.raises(SecretInExport, match="the token"):
+        with pytest.raises(ExportRefused, match="the token"):
             check_file(path, "large", secrets)
     path.write_bytes(b"hf_012345678" + b"x" * BLOCK)
     check_file(path, "large", secrets)
@@ -62,5 +63,5 @@ def test_a_secret_is_found_across_the_blocks_of_a_file(tmp_path: Path) -> None:
 def test_paths_that_no_other_machine_has() -> None:
     assert portable("./config/../data/x.txt", "It is") == "data/x.txt"
     for path in ("/data/x.txt", "../x.txt", "data/../../x.txt", "."):
-        with pytest.raises(NotPortable):
+        with pytest.raises(ExportRefused):
             portable(path, "It is")

@@ -15,8 +15,9 @@ import yaml
 
 from tapeout.config.root import Settings
 from tapeout.provenance.checking import read_document
-from tapeout.provenance.code import NotPortable, check_sources
+from tapeout.provenance.code import check_sources
 from tapeout.provenance.document import NAME
+from tapeout.provenance.errors import ExportRefused
 from tests.graph.conftest import ROOT, Project
 from tests.provenance.conftest import tapeout
 from tests.sources.server import Place, serve, sha256
@@ -100,7 +101,7 @@ def test_a_source_whose_bytes_changed_is_refused(exported: Exported, tmp_path: P
     exported.server.files["/far"] = b"far astray\n"
     said = reproduce(exported, tmp_path, 3)
     exported.server.files["/far"] = b"far away\n"
-    assert "SourceRefused: sources/far: WrongHash" in said and sha256(b"far away\n") in said
+    assert "ReproductionFailed: sources/far: WrongHash" in said and sha256(b"far away\n") in said
     assert not (tmp_path / "again/verdict.html").exists()
 
 
@@ -120,5 +121,5 @@ def test_a_source_that_only_this_machine_has_is_not_exported(record: dict[str, s
     wanted = {"sources": sources, "corpus": corpus, "tokenizer": {"source": "rows"}}
     check_sources(Settings.model_validate(wanted))
     sources["rows"] = {**record, "licence": "MIT"}
-    with pytest.raises(NotPortable, match="rows"):
+    with pytest.raises(ExportRefused, match="rows"):
         check_sources(Settings.model_validate(wanted))

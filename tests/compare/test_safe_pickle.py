@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tapeout.compare import inert
+from tapeout.compare import safe_pickle
 
 
 @dataclass
@@ -35,8 +35,8 @@ class Runs:
 @pytest.mark.parametrize("protocol", [0, 2, 4, 5])
 def test_values_come_as_they_are_and_objects_as_what_they_were_given(protocol: int) -> None:
     value = {"list": [1, 2.5, None, True, b"x", ("a",)], "set": {1}, "ordered": collections.OrderedDict(a=1)}
-    assert inert.load(pickle.dumps(value, protocol)) == value
-    found = inert.load(pickle.dumps([Plain("a", [1]), Path("b"), io.BytesIO(b"c")], max(protocol, 2)))
+    assert safe_pickle.load(pickle.dumps(value, protocol)) == value
+    found = safe_pickle.load(pickle.dumps([Plain("a", [1]), Path("b"), io.BytesIO(b"c")], max(protocol, 2)))
     assert found[0].what.endswith("Plain") and found[0].state == {"name": "a", "parts": [1]}
     assert found[1].what.startswith("pathlib") and found[1].arguments == ("b",)
     assert found[2].parts() == {"class": "_io.BytesIO", "state": (b"c", 0, None)}
@@ -45,7 +45,7 @@ def test_values_come_as_they_are_and_objects_as_what_they_were_given(protocol: i
 @pytest.mark.parametrize("protocol", [0, 2, 4, 5])
 def test_nothing_is_run(tmp_path: Path, protocol: int) -> None:
     data = pickle.dumps({"weights": Runs(tmp_path / "ran")}, protocol)
-    found = inert.load(io.BytesIO(data))["weights"]
+    found = safe_pickle.load(io.BytesIO(data))["weights"]
     assert found.what == "posix.system" and str(tmp_path) in found.arguments[0]
     assert not (tmp_path / "ran").exists()
     pickle.loads(data)
@@ -54,7 +54,7 @@ def test_nothing_is_run(tmp_path: Path, protocol: int) -> None:
 
 def test_members_of_strange_containers_are_kept() -> None:
     queue, counter = collections.deque([1, 2]), collections.defaultdict(list, {"a": [1]})
-    found = inert.load(pickle.dumps([queue, counter]))
+    found = safe_pickle.load(pickle.dumps([queue, counter]))
     assert found[0].items == [1, 2] and found[1].items == [("a", [1])]
 
 
@@ -66,7 +66,7 @@ def test_a_damaged_pickle_raises_only_what_the_program_expects() -> None:
         for _ in range(draw.randrange(3)):
             data[draw.randrange(len(data))] = draw.randrange(256)
         try:
-            inert.load(bytes(data))
+            safe_pickle.load(bytes(data))
         except READING:
             continue
 

@@ -1,4 +1,4 @@
-"""Named runs and the garbage collector on the small project, as a user calls them."""
+"""``tapeout runs`` and ``tapeout gc`` on the small project, as a user calls them."""
 
 import shutil
 
@@ -6,31 +6,34 @@ from tests.cli.test_commands import as_json, call
 from tests.graph.conftest import ALL, Project, built, project  # noqa: F401
 
 
-def test_results_under_a_name_explain_and_outlive_later_ones(built: Project) -> None:  # noqa: F811
+def test_a_named_run_outlives_later_results(built: Project) -> None:  # noqa: F811
     first = built.digests()
-    code, found = as_json(built, "run-name", "before")
+    code, found = as_json(built, "runs", "save", "before")
     assert code == 0 and sorted(found["artifacts"]) == ALL and not found["stale"] + found["missing"]
     assert as_json(built, "why", "model", "--against", "before")[0] == 0
     built.edit("config.yaml", "lr: 1", "lr: 5")
-    code, found = as_json(built, "run-name", "before")  # the results are the same, but no longer what is asked for
+    code, found = as_json(built, "runs", "save", "before")  # the same results, stale by now
     assert code == 1 and found["stale"] == ["model", "report.txt"]
     built.run()
-    assert call(built, "run-name", "before")[0] == 3  # the name is taken by other results
+    assert call(built, "runs", "save", "before")[0] == 3  # the name belongs to other results
     assert as_json(built, "why", "model")[0] == 0
     code, found = as_json(built, "why", "report.txt", "--against", "before")
-    assert code == 1 and [cause["artifact"] for cause in found["began"]] == ["model"]
-    assert found["began"][0]["changes"] == [{"kind": "parameter", "name": "lr", "old": 1, "new": 5}]
-    _, (run,) = as_json(built, "runs")
+    assert code == 1 and [cause["artifact"] for cause in found["origins"]] == ["model"]
+    assert found["origins"][0]["changes"] == [{"kind": "parameter", "name": "lr", "old": 1, "new": 5}]
+    _, (run,) = as_json(built, "runs", "list")
     assert run["differing"] == ["model", "report.txt"] and list(run["ends"]) == ["report.txt"]
     assert 0 < run["own_size"] < run["size"] and run["ends"]["report.txt"] == first["report.txt"]
-    assert "2 differ" in call(built, "runs", "--pin", "before")[1]
-    assert call(built, "runs", "--remove", "before")[0] == 3
-    assert as_json(built, "runs", "--unpin", "before", "--remove", "before") == (0, [])
+    assert "2 differ" in call(built, "runs", "list")[1]
+    assert as_json(built, "runs", "protect", "before")[1][0]["pinned"]
+    assert "runs protect --off before" in call(built, "runs", "rm", "before")[2]
+    assert not as_json(built, "runs", "protect", "--off", "@before")[1][0]["pinned"]
+    assert as_json(built, "runs", "rm", "before") == (0, {"removed": ["before"]})
+    assert as_json(built, "runs", "list") == (0, [])
 
 
-def test_gc_frees_what_nothing_wants_and_says_so_first(built: Project) -> None:  # noqa: F811
+def test_gc_deletes_what_a_dry_run_lists(built: Project) -> None:  # noqa: F811
     assert as_json(built, "gc", "--dry-run")[1]["freed"] == []
-    call(built, "run-name", "before")
+    call(built, "runs", "save", "before")
     built.edit("config.yaml", "lr: 1", "lr: 5")
     built.run()
     assert as_json(built, "gc")[1]["size"] == 0
@@ -38,7 +41,7 @@ def test_gc_frees_what_nothing_wants_and_says_so_first(built: Project) -> None: 
     assert code == 1 and [freed["kind"] for freed in would["freed"]] == ["named runs", "objects", "entries"]
     assert built.path("runs/before").exists()
     code, text, _ = call(built, "gc", "--keep-runs", "0", "--older-than", "1h")
-    assert code == 0 and "Nothing to free" in text
+    assert code == 0 and "Nothing to delete" in text
     code, did = as_json(built, "gc", "--keep-runs", "0")
     assert code == 0 and did["freed"] == would["freed"] and did["size"] > 0
     assert not built.path("runs/before").exists()

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.compare.levels import Comparison, Level, compare
+from tapeout.compare.artifacts import Comparison, compare
+from tapeout.compare.file_comparison import Level
 from tapeout.config.comparison import Bounds
 from tapeout.graph.address import LocatedArtifact
 from tapeout.graph.identity.action import Action
@@ -64,7 +65,7 @@ def test_each_file_by_its_kind_and_the_worst_level_for_all(tmp_path: Path) -> No
     found = compared(tmp_path, old, new)
     assert found.level is Level.NONE and found.same == 2
     assert reasons(found) == {
-        "a.json": ("file", "values", "the same values, written otherwise"),
+        "a.json": ("file", "values", "the same values, written differently"),
         "b.json": ("json", "metrics", "1 value changed within the bounds"),
         "c.jsonl": ("rows", "none", "1 row changed"),
         "d.txt": ("text", "none", "1 line added, 1 line removed"),
@@ -108,14 +109,14 @@ def test_a_page_goes_with_the_json_beside_it(tmp_path: Path) -> None:
     ("name", "good", "bad", "remark"),
     [
         ("a.json", "{}\n", "{\n", "the new file is not JSON"),
-        ("a.model", "\n\7\n\5<unk>", "broken", "is no SentencePiece model"),
+        ("a.model", "\n\7\n\5<unk>", "broken", "is not a SentencePiece model"),
         ("a.tar", tar({"x": b"1"}), tar({"x": b"2"})[:200], "cannot be unpacked"),
         ("a.zip", zipped({"x": b"1"}), zipped({"x": b"2"})[:-9], "cannot be unpacked"),
-        ("a.nemo", tar({"x": b"1"}), tar({"../x": b"1"}), "holds ['../x'], a path"),
-        ("a.tgz", tar({"x": b"1"}, "w:gz"), tar({"x": b""}, "w:gz", kind=tarfile.SYMTYPE), "holds a link"),
+        ("a.nemo", tar({"x": b"1"}), tar({"../x": b"1"}), "contains ['../x'], a path"),
+        ("a.tgz", tar({"x": b"1"}, "w:gz"), tar({"x": b""}, "w:gz", kind=tarfile.SYMTYPE), "contains a link"),
         ("a.zip", zipped({"x": b"1"}), zipped({"x": b"1", "./x": b"2"}), "repeats a name"),
-        ("a.zip", zipped({"x": b"1"}), zipped({"/x": b"1"}), "holds ['/x'], a path"),
-        ("a.tar", tar({"x": b"1"}), tar({"a\nb": b"1"}), "holds a name that cannot be printed"),
+        ("a.zip", zipped({"x": b"1"}), zipped({"/x": b"1"}), "contains ['/x'], a path"),
+        ("a.tar", tar({"x": b"1"}), tar({"a\nb": b"1"}), "contains a name that cannot be printed"),
     ],
     ids=lambda value: value if isinstance(value, str) and value.isprintable() else "",
 )

@@ -1,4 +1,4 @@
-"""Differences as a person reads them: tables and lines that fit the terminal and say what they leave out."""
+"""Tables of differences that fit the terminal and state how much they leave out."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,11 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from tapeout.cli import output
-from tapeout.compare.excerpt import excerpt
-from tapeout.compare.levels import Comparison, FileDifference
+from tapeout.compare.artifacts import Comparison, FileDifference
 from tapeout.compare.pieces import PiecesDetail
 from tapeout.compare.rows import RowChange, RowsDetail
-from tapeout.compare.text import BytesDetail, TextDetail
+from tapeout.compare.text import BytesDetail, TextDetail, excerpt
 from tapeout.compare.values import ValueChange, ValuesDetail
 from tapeout.compare.weights import TensorChange, WeightsDetail
 from tapeout.graph.plan.explain import Change
@@ -22,24 +21,24 @@ Cell = str | Text
 
 
 def files(comparison: Comparison, name: str, limit: int | None) -> Iterator[Table]:
-    """Everything that differs: a table of the files, then each file by its kind.
+    """Yield a table of the files that differ, then the details of every file.
 
     Args:
-        comparison: what was found; its lists are already cut to what is to be shown.
-        name: of the artifact or archive; stands for the path of a single file.
+        comparison: its lists are already cut to what is to be shown.
+        name: name of the artifact or archive; replaces the empty path of a single file.
         limit: files to show.
     """
     shown = comparison.files[:limit]
     if len(comparison.files) > 1:
-        rows = [[each.path or name, each.level, plain(each.reason)] for each in shown]
-        yield table(["file", "level", "what differs"], rows, more=len(comparison.files) - len(shown))
-    for each in shown:
-        yield from _file(each, each.path or name, limit)
+        rows = [[file.path or name, file.level, plain(file.reason)] for file in shown]
+        yield table(["file", "level", "difference"], rows, more=len(comparison.files) - len(shown))
+    for file in shown:
+        yield from _file(file, file.path or name, limit)
 
 
-def _file(each: FileDifference, path: str, limit: int | None) -> Iterator[Table]:
-    title = f"{path}: {each.reason}"
-    match each.detail:
+def _file(file: FileDifference, path: str, limit: int | None) -> Iterator[Table]:
+    title = f"{path}: {file.reason}"
+    match file.detail:
         case RowsDetail() as detail:
             yield from _rows(detail, title)
         case ValuesDetail() as detail:
@@ -61,7 +60,7 @@ def _file(each: FileDifference, path: str, limit: int | None) -> Iterator[Table]
 
 
 def values(changes: Sequence[ValueChange], title: str, total: int) -> Table:
-    """Values by name; numbers with the change."""
+    """Return a table of values by name, with the change of every number."""
     rows = []
     for change in changes:
         old, new = "-" if change.state == "added" else None, "-" if change.state == "removed" else None
@@ -80,11 +79,11 @@ def _rows(detail: RowsDetail, title: str) -> Iterator[Table]:
 
 
 def _row(change: RowChange) -> Iterator[list[Cell]]:
-    """Lines of the table: one for each field that changed, one for a row that is in one file alone."""
+    """Yield one table row per changed field, or one for a row that only one file has."""
     same = change.old == change.new
     line = " → ".join(str(number) for number in (change.old, None if same else change.new) if number is not None)
     if change.state != "changed":
-        text = Text(_telling(change.row, 4 * _half()), OLD if change.state == "removed" else NEW)
+        text = Text(_brief(change.row, 4 * _half()), OLD if change.state == "removed" else NEW)
         yield [line, change.state, *((text, "") if change.state == "removed" else ("", text))]
     for number, field in enumerate(change.fields):
         absent = {"added": ("-", None), "removed": (None, "-")}.get(field.state, (None, None))
@@ -98,41 +97,42 @@ def _pieces(detail: PiecesDetail, title: str) -> Iterator[Table]:
     yield line(f"{title} ({numbers})")
     for name, changes in detail.changes.items():
         if changes:
-            rows = [[plain(each.piece), _number(each.old), _number(each.new)] for each in changes]
-            kind = "score" if name.startswith("score") else "place"
+            rows = [[plain(change.piece), _number(change.old), _number(change.new)] for change in changes]
+            kind = "score" if name.startswith("score") else "index"
             yield table([name, f">old {kind}", f">new {kind}"], rows, "", detail.counts[name] - len(changes))
     if detail.other:
         yield values(detail.other, "other settings", detail.counts["other settings changed"])
 
 
 def _weights(detail: WeightsDetail, title: str) -> Iterator[Table]:
-    forms = [each for each in detail.tensors if each.state in ("added", "removed", "form")]
-    changed = [each for each in detail.tensors if each.state == "changed"]
-    other = [each for each in detail.tensors if each.state == "value"]
-    forms_in_all = sum(detail.counts[state] for state in ("added", "removed", "form"))
+    forms = [tensor for tensor in detail.tensors if tensor.state in ("added", "removed", "form")]
+    changed = [tensor for tensor in detail.tensors if tensor.state == "changed"]
+    other = [tensor for tensor in detail.tensors if tensor.state == "value"]
+    total_forms = sum(detail.counts[state] for state in ("added", "removed", "form"))
     title = f"{title}; {detail.equal:,} equal bit by bit"
-    if forms_in_all:
-        rows = [[each.name, _form(each.old), _form(each.new)] for each in forms]
-        yield table(["tensor", "old", "new"], rows, title, forms_in_all - len(forms))
+    if total_forms:
+        rows = [[tensor.name, _form(tensor.old), _form(tensor.new)] for tensor in forms]
+        yield table(["tensor", "old", "new"], rows, title, total_forms - len(forms))
         title = ""
     if detail.counts["changed"]:
-        rows = [_tensor(each) for each in changed]
-        columns = ["tensor", "form", ">elements differ", ">by at most", ">relative"]
+        rows = [_tensor(tensor) for tensor in changed]
+        columns = ["tensor", "form", ">elements differ", ">max difference", ">relative"]
         yield table(columns, rows, title, detail.counts["changed"] - len(changed))
         title = ""
     if detail.counts["value"]:
-        found = [ValueChange(each.name, "changed", each.old, each.new) for each in other]
-        yield values(found, title, detail.counts["value"])
+        changes = [ValueChange(value.name, "changed", value.old, value.new) for value in other]
+        yield values(changes, title, detail.counts["value"])
 
 
-def _tensor(each: TensorChange) -> list[str]:
-    finite = f"{each.max_absolute:.3g}" + (f" ({each.not_finite:,} not finite)" if each.not_finite else "")
-    part = f"{each.differing:,} of {each.elements:,}" if each.differing < each.elements else f"all {each.elements:,}"
-    return [each.name, _form(each.new), part, finite, f"{each.relative:.3g}"]
+def _tensor(change: TensorChange) -> list[str]:
+    largest = f"{change.max_absolute:.3g}" + (f" ({change.not_finite:,} not finite)" if change.not_finite else "")
+    all_differ = change.differing == change.elements
+    elements = f"all {change.elements:,}" if all_differ else f"{change.differing:,} of {change.elements:,}"
+    return [change.name, _form(change.new), elements, largest, f"{change.relative:.3g}"]
 
 
 def _form(form: dict[str, Any] | None) -> str:
-    return "-" if form is None else f"{form['type']} {'×'.join(str(size) for size in form['shape']) or 'one'}"
+    return "-" if form is None else f"{form['type']} {'×'.join(str(size) for size in form['shape']) or 'scalar'}"
 
 
 def _text(detail: TextDetail, title: str) -> Table:
@@ -145,38 +145,41 @@ def _text(detail: TextDetail, title: str) -> Table:
 
 
 def actions(changes: Sequence[Change], title: str, limit: int | None) -> Table:
-    """What differs between two actions."""
+    """Return a table of the changes between two actions."""
     rows = []
     for change in changes[:limit]:
         absent = ("-" if value is None else None for value in (change.old, change.new))
         rows.append([change.kind, plain(change.name), *_pair(change.old, change.new, 2 * _half(), *absent)])
-    return table(["what", "name", "old", "new"], rows, title, len(changes) - len(rows))
+    return table(["kind", "name", "old", "new"], rows, title, len(changes) - len(rows))
 
 
 # -- cells -------------------------------------------------------------------------------------------------------------
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], title: str = "", more: int = 0) -> Table:
-    """A table under a title, whose cells are shown as they are, and a last line that says how many are left out."""
-    made = output.table(columns, [])
-    made.columns[0].no_wrap = False
+    """Return a table under a title, with a last line that counts ``more`` rows that are left out.
+
+    Cells are literal text: nothing in them is read as rich markup.
+    """
+    body = output.table(columns, [])
+    body.columns[0].no_wrap = False
     for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
-    return lines([*([Text(plain(title))] if title else []), made, *left_out(more, "rows"), Text()])
+        body.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+    return lines([*([Text(plain(title))] if title else []), body, *left_out(more, "rows"), Text()])
 
 
-def left_out(count: int, what: str) -> list[Text]:
-    """A line that says that something is not shown."""
-    return [Text(f"… {count:,} more {what}; --limit shows more, --json all", QUIET)] if count > 0 else []
+def left_out(count: int, noun: str) -> list[Text]:
+    """Return a line that counts what is not shown, or nothing if everything is."""
+    return [Text(f"… {count:,} more {noun}; --limit shows more, --json all", QUIET)] if count > 0 else []
 
 
 def line(text: str) -> Table:
-    """One sentence."""
+    """Return one line of text as a table."""
     return lines([Text(plain(text))])
 
 
 def lines(parts: Iterable[Text | Table]) -> Table:
-    """Parts one below the other."""
+    """Stack texts and tables in one table."""
     grid = Table.grid()
     for part in parts:
         grid.add_row(part)
@@ -184,29 +187,29 @@ def lines(parts: Iterable[Text | Table]) -> Table:
 
 
 def plain(text: str) -> str:
-    """Text on one line, with nothing that a terminal would obey."""
-    return "".join(_visible(letter) for letter in text)
+    """Return the text on one line, with every control character replaced by a visible one."""
+    return "".join(_visible(character) for character in text)
 
 
-def _visible(letter: str) -> str:
-    if letter.isprintable():
-        return letter
-    return {"\n": "↵", "\t": "→"}.get(letter) or repr(letter)[1:-1]
+def _visible(character: str) -> str:
+    if character.isprintable():
+        return character
+    return {"\n": "↵", "\t": "→"}.get(character) or repr(character)[1:-1]
 
 
 def _half() -> int:
-    """Characters of a value, where two values stand side by side."""
+    """Return the width of one of two values side by side, in characters."""
     return max(16, (output.console.width - 32) // 2)
 
 
 def _pair(old: Any, new: Any, width: int, no_old: str | None = None, no_new: str | None = None) -> list[Cell]:
-    """Two values as cells; of texts the place where they differ."""
+    """Return two values as cells; of two texts the excerpt in which they differ."""
     if isinstance(old, str) and isinstance(new, str) and not (_digest(old) and _digest(new)):
-        found = excerpt(old, new, width)
-        more = Text(f" (+{found.more})", QUIET) if found.more else Text()
+        part = excerpt(old, new, width)
+        more = Text(f" (+{part.more})", QUIET) if part.more else Text()
         return [
-            Text.assemble(plain(found.before), (plain(changed), style), plain(after), more)
-            for changed, style, after in ((found.old, OLD, found.after[0]), (found.new, NEW, found.after[1]))
+            Text.assemble(plain(part.before), (plain(changed), style), plain(after), more)
+            for changed, style, after in ((part.old, OLD, part.after[0]), (part.new, NEW, part.after[1]))
         ]
     return [
         Text(absent if absent is not None else _short(value, width), style)
@@ -215,7 +218,7 @@ def _pair(old: Any, new: Any, width: int, no_old: str | None = None, no_new: str
 
 
 def _short(value: Any, width: int) -> str:
-    """A value in at most so many characters; digests by their first twelve."""
+    """Return a value in at most ``width`` characters, and a digest in twelve."""
     if isinstance(value, str):
         text = value[:12] if _digest(value) else value
     else:
@@ -224,8 +227,8 @@ def _short(value: Any, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
-def _telling(row: Any, width: int) -> str:
-    """A row by its values, without those that nobody reads."""
+def _brief(row: Any, width: int) -> str:
+    """Return the values of a row without digests."""
     if not isinstance(row, dict):
         return _short(row, width)
     values = [_short(value, width) for value in row.values() if not (isinstance(value, str) and _digest(value))]

@@ -1,4 +1,4 @@
-"""``tapeout pin`` against a hub on this machine, in the environment that has the hub's client."""
+"""``tapeout sources pin`` against a local Hub server."""
 
 import json
 import os
@@ -15,7 +15,7 @@ def test_the_record_is_printed() -> None:
     with serve_hub() as hub:
         hub.repositories["models/owner/name"] = Repository({"a.bin": b"weights"}, large={"a.bin"}, gated=True)
         variables = {**os.environ, "HF_ENDPOINT": hub.address}
-        command = [sys.executable, "-m", "tapeout.cli", "pin", "--json"]
+        command = [sys.executable, "-m", "tapeout.cli", "sources", "pin", "--json"]
         done = subprocess.run(
             [*command, "hf_model:owner/name", "--file", "*.bin"],
             cwd=ROOT,

@@ -1,0 +1,64 @@
+"""Options that several commands share, shell completion of names, and refusal of options without effect."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tapeout.errors import TapeoutError
+from tapeout.graph import named_runs
+from tapeout.graph.run.progress import PlanProgress
+from tapeout.graph.workspace import Workspace
+
+
+class InvalidUse(TapeoutError):
+    """Arguments or options that contradict each other, or that would have no effect."""
+
+
+def refuse(context: typer.Context, names: Iterable[str], reason: str, fix: str) -> None:
+    """Refuse options that would have no effect.
+
+    Args:
+        context: of the command.
+        names: parameters of the command that have no effect, whatever their values.
+        reason: why; it completes the sentence "--option has no effect ...".
+        fix: what to do instead.
+
+    Raises:
+        InvalidUse: one of them was given on the command line. Defaults and environment variables are fine.
+    """
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name in names and source is not None and source.name == "COMMANDLINE":
+            raise InvalidUse(f"{max(parameter.opts, key=len)} has no effect {reason}.", fix)
+
+
+# -- completion: reads names that a former plan or run left in the folder, without starting Snakemake -----------------
+
+
+def artifact_names(incomplete: str) -> list[str]:
+    """Complete the name of an artifact that was planned or built in this folder."""
+    workspace = Workspace.here()
+    names = {*PlanProgress(workspace).artifacts, *named_runs.artifact_names(workspace.results)}
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
+def run_names(incomplete: str) -> list[str]:
+    """Complete the name of a named run."""
+    return [run.name for run in named_runs.list_runs(Workspace.here()) if run.name.startswith(incomplete)]
+
+
+def addresses(incomplete: str) -> list[str]:
+    """Complete ``ARTIFACT``, ``ARTIFACT@RUN`` or ``@RUN``."""
+    artifact, at, run = incomplete.partition("@")
+    return [f"{artifact}@{name}" for name in run_names(run)] if at else artifact_names(incomplete)
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ConfigFiles = Annotated[
+    list[Path] | None, typer.Option("--configfile", metavar="FILE", help="Merged over config/default.yaml; repeatable.")
+]
+Artifact = Annotated[
+    str, typer.Argument(metavar="ARTIFACT", help="A name from tapeout status.", autocompletion=artifact_names)
+]

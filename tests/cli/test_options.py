@@ -1,0 +1,114 @@
+"""Options, names and completion of the command line; no test here reads a workflow."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tapeout.cli.main import app
+from tapeout.errors import TapeoutError
+from tests.graph.conftest import Project, built, project  # noqa: F401
+
+COMMANDS = [
+    *("status", "top", "why", "cost", "diff", "verify", "rebuild", "export", "reproduce", "push", "gc"),
+    *("runs save", "runs list", "runs protect", "runs rm", "sources pin"),
+]
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*arguments: str) -> str:
+    """Run a command line that must fail with a named error, and return the error."""
+    result = CliRunner().invoke(app, arguments)
+    assert isinstance(result.exception, TapeoutError), result.output
+    return str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        ("rebuild --level values", "--level"),
+        ("rebuild --level bytes model", "--level"),
+        ("rebuild --keep", "--keep"),
+        ("reproduce x --check --folder y", "--folder"),
+        ("reproduce x --check --environments y", "--environments"),
+        ("reproduce x --check --pip=--quiet", "--pip"),
+        ("export x --date 2026-01-01", "--date"),
+        ("export x --format slsa --unsigned --date 2026-01-01", "--date"),
+        ("export x --key y", "--key"),
+        ("export x --format rocrate --date 2026-01-01 --unsigned", "--unsigned"),
+        ("diff a b --json --limit 3", "--limit"),
+        ("diff @a results --actions", "--actions"),
+        ("top --once --every 5", "--every"),
+        ("top --json --every 5", "--every"),
+        ("verify --configfile x.yaml --deep", "--configfile"),
+    ],
+)
+def test_an_option_without_effect_is_refused(arguments: str, option: str) -> None:
+    assert run(*arguments.split()).startswith(f"InvalidUse: {option} has no effect ")
+
+
+def test_an_environment_variable_is_never_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAPEOUT_ENVIRONMENTS", "somewhere")
+    monkeypatch.setenv("PIP_OPTIONS", "--quiet")
+    assert run("reproduce", "x", "--check").startswith("InvalidExport")
+
+
+@pytest.mark.parametrize(
+    ("former", "present"),
+    [
+        ("run-name before --pin", "tapeout runs save"),
+        ("pin hf_model:a/b --file x --json", "tapeout sources pin"),
+        ("runs --pin before", "tapeout runs protect"),
+        ("runs --unpin before", "tapeout runs protect --off"),
+        ("runs --remove before", "tapeout runs rm"),
+        ("runs --json", "tapeout runs list --json"),
+    ],
+)
+def test_a_former_name_gives_the_present_one(former: str, present: str) -> None:
+    assert f'is now "{present}".' in run(*former.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "suggestion"),
+    [("whi", "'why'"), ("runs sav x", "'save'"), ("verify --dep", "--deep"), ("sources pni", "'pin'")],
+)
+def test_a_misspelt_command_or_option_gets_a_suggestion(arguments: str, suggestion: str) -> None:
+    result = CliRunner().invoke(app, arguments.split())
+    assert result.exit_code == 2 and suggestion in result.output
+
+
+def test_version() -> None:
+    assert re.fullmatch(r"tapeout \d+\.\d+\.\d+\n", CliRunner().invoke(app, ["--version"]).output)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_fits_80_columns(command: str) -> None:
+    result = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "80"})
+    assert result.exit_code == 0 and max(map(len, result.output.splitlines())) <= 80
+
+
+def complete(where: Project, line: str) -> list[str]:
+    """Return what bash offers at the end of a command line."""
+    words = {"COMP_WORDS": line, "COMP_CWORD": str(line.count(" ")), "_TAPEOUT_COMPLETE": "complete_bash"}
+    command = [sys.executable, "-m", "tapeout.cli"]
+    environment = {**where.variables(), **words}
+    done = subprocess.run(command, cwd=where.root, env=environment, capture_output=True, text=True, timeout=60)
+    return done.stdout.split()
+
+
+def test_completion_of_artifacts_and_runs(built: Project) -> None:  # noqa: F811
+    assert complete(built, "tapeout why mo") == ["model"]
+    assert complete(built, "tapeout verify notes/") == ["notes/de.txt", "notes/en.txt"]
+    assert complete(built, "tapeout runs sa") == ["save"]
+    folder = built.path("runs/before")
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text('{"name": "before", "named": "2026", "pinned": false, "artifacts": {}}')
+    assert complete(built, "tapeout runs rm be") == ["before"]
+    assert complete(built, "tapeout diff model@") == ["model@before"]
