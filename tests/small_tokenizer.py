@@ -1,4 +1,4 @@
-"""A SentencePiece model with the settings of the Llama family, trained in a moment; the same bytes each time."""
+"""A small SentencePiece model with the settings of the Llama family; training is fast and reproducible."""
 
 import io
 from collections.abc import Iterable
@@ -7,11 +7,11 @@ import sentencepiece
 
 
 def train(lines: Iterable[str], pieces: int = 400, **more: object) -> bytes:
-    """The model's file.
+    """Return the content of a model file.
 
     Args:
-        lines: of text to train on.
-        pieces: in the vocabulary.
+        lines: text to train on.
+        pieces: size of the vocabulary.
         more: other options of SentencePiece's trainer.
     """
     written = io.BytesIO()

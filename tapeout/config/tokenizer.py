@@ -22,7 +22,7 @@ class Tokenizer(Section):
     multiple: int = Field(
         default=1024,
         ge=1,
-        description="Number of which the size of the extended vocabulary must be a multiple: 128 times the largest tensor "
+        description="The size of the extended vocabulary must be a multiple of this: 128 times the largest tensor "
         "parallelism, so that no layout pads it.",
     )
     max_piece_characters: int = Field(

@@ -1,4 +1,4 @@
-"""A base model and texts, small but real: a SentencePiece BPE trained here, SystemVerilog of three made-up cores."""
+"""A small base model and texts: a SentencePiece BPE model, and SystemVerilog of three invented cores."""
 
 from tapeout.config.tokenizer import Tokenizer
 from tests.small_tokenizer import train
@@ -31,13 +31,13 @@ endmodule
 
 
 def train_base() -> bytes:
-    """Bytes of a SentencePiece model with the settings of the Llama family: BPE, identity, byte fallback."""
+    """Return a SentencePiece model with the settings of the Llama family: BPE, identity, byte fallback."""
     options = {"allow_whitespace_only_pieces": True, "split_digits": True, "character_coverage": 1.0}
     return train(PROSE * 20, 440, **options)
 
 
 def core(name: str, copies: int) -> list[str]:
-    """Documents of one core."""
+    """Return the documents of one core."""
     return [CORE.format(name=name, width=4 * number) for number in range(1, copies + 1)]
 
 
@@ -47,6 +47,6 @@ GENERAL = {"prose": PROSE * 5}
 
 
 def job(**changes: float) -> Tokenizer:
-    """Parameters for texts of this size."""
+    """Return parameters for texts of this size."""
     settings = {"new_pieces": 24, "multiple": 4, "min_count": 3, "min_sources": 2, "max_general_rate": 1e-3}
     return Tokenizer.model_validate(settings | {"max_general_change": 0.05, "samples": 8} | changes)

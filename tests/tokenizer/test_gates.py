@@ -1,4 +1,4 @@
-"""Each gate lets the right model through and names what a wrong one breaks."""
+"""Each gate passes a good model and reports what is wrong with a bad one."""
 
 import pytest
 
@@ -35,56 +35,56 @@ def test_a_good_extension_passes_and_is_reported() -> None:
     assert all(extended.id_to_piece(piece["id"]) == piece["piece"] for piece in report["pieces"])
 
 
-def test_new_scores_lie_below_all_others_and_fall() -> None:
+def test_new_scores_are_below_all_others_and_descend() -> None:
     pieces = parse(extension.model).pieces
     scores = [piece.score for piece in pieces[base.size :]]
     assert scores == sorted(set(scores), reverse=True)
     assert scores[0] < min(piece.score for piece in parse(BASE).pieces)
 
 
-def test_a_changed_base_piece_is_named() -> None:
+def test_a_changed_base_piece_is_reported() -> None:
     proto = parse(extension.model)
     proto.pieces[300].piece = "changed"
     with pytest.raises(GateFailed, match="Piece 300"):
         check_base_pieces(base, SentencePieceEncoder(proto.SerializeToString()))
 
 
-def test_a_cut_vocabulary_is_named() -> None:
+def test_a_missing_base_piece_is_reported() -> None:
     with pytest.raises(GateFailed, match="None in the extended"):
         check_base_pieces(SentencePieceEncoder(extension.model), base)
 
 
-def test_an_odd_size_is_named_with_the_way_out() -> None:
+def test_a_size_that_is_no_multiple_is_reported_with_a_fix() -> None:
     with pytest.raises(GateFailed, match="not a multiple of 1000") as caught:
         check_size(base, 1000)
     assert "Add 560" in caught.value.fix
 
 
-def test_lost_text_is_named() -> None:
+def test_lost_text_is_reported() -> None:
     lossy = parse(BASE)
     lossy.normalizer_spec.remove_extra_whitespaces = True
     with pytest.raises(GateFailed, match="does not survive"):
         check_round_trip(base, SentencePieceEncoder(lossy.SerializeToString()), ["two  spaces"], 8)
 
 
-def test_what_the_base_loses_is_counted_and_not_judged() -> None:
+def test_text_that_the_base_model_changes_is_counted() -> None:
     assert check_round_trip(base, base, ["a ▁ b", "plain"], 8) == {"documents": 2, "changed_by_base": 1}
 
 
-def test_saving_nothing_is_named() -> None:
+def test_an_extension_without_savings_is_reported() -> None:
     same = measure(base, base, held_out, 1)
     with pytest.raises(GateFailed, match="domain test text"):
         check_efficiency(same, same, 0.005)
 
 
-def test_changed_general_text_is_named() -> None:
+def test_changed_general_text_is_reported() -> None:
     saved, changed = Efficiency(1, 100, 50, 40), Efficiency(1, 1000, 1000, 990)
     check_efficiency(saved, changed, 0.011)
     with pytest.raises(GateFailed, match=r"-1.00%, more than 0.50%"):
         check_efficiency(saved, changed, 0.005)
 
 
-def test_a_model_that_is_not_bpe_is_refused() -> None:
+def test_a_model_with_a_normalizer_is_unsupported() -> None:
     proto = parse(BASE)
     proto.normalizer_spec.name = "nmt_nfkc"
     with pytest.raises(UnsupportedModel):

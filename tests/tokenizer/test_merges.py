@@ -1,4 +1,4 @@
-"""Continued merges against SentencePiece itself."""
+"""Continued merges agree with SentencePiece."""
 
 from collections import Counter
 
@@ -20,30 +20,30 @@ base = SentencePieceEncoder(BASE)
 extended = SentencePieceEncoder(extend_vocabulary(BASE, DOMAIN, GENERAL, job(), threads=1).model)
 
 
-def test_merging_characters_is_what_sentencepiece_does() -> None:
+def test_merges_agree_with_sentencepiece() -> None:
     for text in ("always_ff", "clk_i;", "counter", "[WIDTH-1:0]", "instantiation", "x=%d"):
         assert list(merged(("▁", *text), ranks)) == base.processor.encode(text, out_type=str)
 
 
-def test_the_extended_model_cuts_as_the_simulation_did() -> None:
+def test_the_extended_model_segments_as_simulated() -> None:
     extension = extend_vocabulary(BASE, DOMAIN, GENERAL, job(), threads=2)
     model = SentencePieceEncoder(extension.model)
-    real = Counter(
+    actual = Counter(
         piece for texts in DOMAIN.values() for ids in model.processor.encode(texts, out_type=str) for piece in ids
     )
     assert {new.piece: extension.uses[new.piece] for new in extension.pieces} == {
-        new.piece: real[new.piece] for new in extension.pieces
+        new.piece: actual[new.piece] for new in extension.pieces
     }
 
 
-def test_order_of_sources_and_documents_and_threads_changes_nothing() -> None:
-    turned = {name: texts[::-1] for name, texts in reversed(DOMAIN.items())}
+def test_the_result_does_not_depend_on_order_and_threads() -> None:
+    reversed_domain = {name: texts[::-1] for name, texts in reversed(DOMAIN.items())}
     first = extend_vocabulary(BASE, DOMAIN, GENERAL, job(), threads=1)
-    second = extend_vocabulary(BASE, turned, GENERAL, job(), threads=2)
+    second = extend_vocabulary(BASE, reversed_domain, GENERAL, job(), threads=2)
     assert first.model == second.model
 
 
-def test_pieces_respect_the_limits() -> None:
+def test_pieces_satisfy_the_limits() -> None:
     chosen = extend_vocabulary(BASE, DOMAIN, GENERAL, job(), threads=1).pieces
     counts = [new.count for new in chosen]
     assert len(chosen) == len({new.piece for new in chosen}) == job().new_pieces
@@ -55,16 +55,16 @@ def test_pieces_respect_the_limits() -> None:
         assert not any(map(str.isdigit, new.piece))
 
 
-def test_common_general_pieces_are_left_out() -> None:
+def test_pieces_common_in_general_text_are_rejected() -> None:
     general = {"prose": ["module logic posedge clk_i"]}
-    free = extend_vocabulary(BASE, DOMAIN, GENERAL, job(), threads=1).pieces
-    held = extend_vocabulary(BASE, DOMAIN, general, job(max_general_rate=1e-4), threads=1).pieces
-    assert any("logic" in new.piece for new in free)
-    assert all(new.general == 0 for new in held)
-    assert not any("logic" in new.piece for new in held)
+    unlimited = extend_vocabulary(BASE, DOMAIN, GENERAL, job(), threads=1).pieces
+    limited = extend_vocabulary(BASE, DOMAIN, general, job(max_general_rate=1e-4), threads=1).pieces
+    assert any("logic" in new.piece for new in unlimited)
+    assert all(new.general == 0 for new in limited)
+    assert not any("logic" in new.piece for new in limited)
 
 
-def test_names_of_a_single_source_are_left_out() -> None:
+def test_pieces_of_a_single_source_are_rejected() -> None:
     def pieces(sources: int) -> str:
         chosen = extend_vocabulary(BASE, DOMAIN, GENERAL, job(min_sources=sources), threads=1).pieces
         return " ".join(new.piece for new in chosen)
@@ -73,12 +73,12 @@ def test_names_of_a_single_source_are_left_out() -> None:
     assert "zqx" not in pieces(2)
 
 
-def test_asking_for_too_many_pieces_is_named() -> None:
+def test_too_few_pieces_are_reported() -> None:
     with pytest.raises(TooFewPieces, match="of the 100000 requested new pieces"):
         extend_vocabulary(BASE, DOMAIN, GENERAL, job(new_pieces=100000), threads=1)
 
 
-def test_digits_are_a_choice() -> None:
+def test_digits_are_an_option() -> None:
     assert not is_allowed("1'b", 24, digits=False)
     assert is_allowed("1'b", 24, digits=True)
     assert not is_allowed("a" * 25, 24, digits=True)
@@ -86,7 +86,7 @@ def test_digits_are_a_choice() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=80))
-def test_any_text_comes_back_from_the_extended_model(text: str) -> None:
+def test_the_extended_model_decodes_what_it_encodes(text: str) -> None:
     if base.decode(base.encode(text)) == text:
         assert extended.decode(extended.encode(text)) == text
 

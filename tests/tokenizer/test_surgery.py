@@ -1,4 +1,4 @@
-"""New rows: means of the right parts, and nothing else changed."""
+"""New rows are means of their parts, and old rows are unchanged."""
 
 import pytest
 import torch
@@ -27,21 +27,21 @@ def test_parts_have_no_dummy_prefix() -> None:
     assert "".join(with_prefix) == "▁clk"
 
 
-def test_another_tokenizer_is_refused() -> None:
+def test_a_tokenizer_that_does_not_extend_the_model_is_an_error() -> None:
     other = parse(extend(BASE, ["clk"]))
     other.pieces[7].piece = "other"
     with pytest.raises(SurgeryError):
         parts_of_new_pieces(BASE, other.SerializeToString())
 
 
-def test_rows() -> None:
+def test_mean_and_zero_rows() -> None:
     rows = torch.arange(12.0).reshape(4, 3)
     assert torch.equal(mean_rows(rows, [[0, 2], [3]])[4:], torch.tensor([[3.0, 4.0, 5.0], [9.0, 10.0, 11.0]]))
     assert torch.equal(zero_rows(rows, [[0], [1]]), torch.cat([rows, torch.zeros(2, 3)]))
     assert torch.equal(mean_rows(rows, []), rows)
 
 
-def test_an_old_row_changed_in_one_bit_is_named() -> None:
+def test_one_changed_bit_in_an_old_row_is_reported() -> None:
     old = {"w": torch.zeros(3, 2), "n": torch.ones(2)}
     new = {"w": torch.zeros(4, 2), "n": torch.ones(2)}
     check_old_rows(old, new)

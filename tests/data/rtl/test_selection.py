@@ -15,7 +15,7 @@ from tapeout.data.instructions.instruction_set import write_set
 from tapeout.data.instructions.report import EmptySet
 from tapeout.data.rtl.limits import Limits
 from tapeout.data.rtl.selection import SourcedQuestion, select_questions
-from tests.data.second_opinion import opinion
+from tests.data.rtl.second_opinion import opinion
 
 pytestmark = pytest.mark.environment("data")
 

@@ -1,4 +1,4 @@
-"""A SentencePiece model of the Llama family's settings, made in a moment."""
+"""A small tokenizer for the tests of shards."""
 
 from pathlib import Path
 
@@ -11,9 +11,9 @@ WORDS = "module always_ff @(posedge clk) begin if (rst) q <= '0; else q <= d; en
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """File of the model."""
+    """Return the file of a SentencePiece model with the settings of the Llama family."""
     lines = (f"{WORDS} {number}   {WORDS.upper()}" for number in range(50))
-    made = train(lines, allow_whitespace_only_pieces=True, split_digits=True, hard_vocab_limit=False)
+    content = train(lines, allow_whitespace_only_pieces=True, split_digits=True, hard_vocab_limit=False)
     path = tmp_path_factory.mktemp("model") / "tokenizer.model"
-    path.write_bytes(made)
+    path.write_bytes(content)
     return path

@@ -1,4 +1,4 @@
-"""Bad input of every kind is a named error or a counted drop, also in archives and compressed files."""
+"""Bad input of every kind is a reported error or a counted drop, also in archives and compressed files."""
 
 import gzip
 import io
@@ -20,7 +20,7 @@ from tapeout.data.io.archives import UnreadableFile
 from tapeout.data.io.jsonl import EmptyCorpus, MalformedRow
 from tapeout.data.io.text_rows import is_allowed, joined_licence
 from tapeout.errors import TapeoutError
-from tests.data.shards.test_readers import TEXT, lines, made
+from tests.data.shards.test_documents import TEXT, build, lines
 
 pytestmark = pytest.mark.environment("corpus")
 
@@ -29,50 +29,50 @@ ROOT = Path(__file__).parents[3]
 
 
 def packed_zip(files: Iterable[tuple[str, bytes]], method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    written = io.BytesIO()
-    with zipfile.ZipFile(written, "w", method) as archive:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
         for name, content in files:
             archive.writestr(name, content)
-    return written.getvalue()
+    return buffer.getvalue()
 
 
 def packed_tar(files: Iterable[tuple[str, bytes]], mode: str = "w") -> bytes:
-    written = io.BytesIO()
-    with tarfile.open(fileobj=written, mode=mode) as archive:  # type: ignore[call-overload]
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as archive:  # type: ignore[call-overload]
         for name, content in files:
             member = tarfile.TarInfo(name)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
-    return written.getvalue()
+    return buffer.getvalue()
 
 
 def parquet(table: pyarrow.Table) -> bytes:
-    written = io.BytesIO()
-    pyarrow.parquet.write_table(table, written)
-    return written.getvalue()
+    buffer = io.BytesIO()
+    pyarrow.parquet.write_table(table, buffer)
+    return buffer.getvalue()
 
 
 def zstd(content: bytes) -> bytes:
     return bytes(pyarrow.Codec("zstd").compress(content, asbytes=True))
 
 
-def spoilt(content: bytes, start: int, count: int = 20) -> bytes:
+def damaged(content: bytes, start: int, count: int = 20) -> bytes:
     return content[:start] + b"\xff" * count + content[start + count :]
 
 
 PAGES = [(f"a{number}.txt", GOOD * 50) for number in range(50)]
 NOT_UTF_8 = pyarrow.array([b"ok" * 50, b"\xff\xfe" * 50], pyarrow.binary()).view(pyarrow.string())
 TWICE = pyarrow.Table.from_arrays([pyarrow.array([TEXT])] * 2, ["text", "text"])
-NAMED: dict[str, tuple[str, bytes, type[TapeoutError], str]] = {
-    "zip, deflate": ("a.zip", spoilt(packed_zip(PAGES), 50), UnreadableFile, "decompressing"),
-    "zip, lzma": ("a.zip", spoilt(packed_zip(PAGES, zipfile.ZIP_LZMA), 60), UnreadableFile, "Corrupt"),
-    "zip, bzip2": ("a.zip", spoilt(packed_zip(PAGES, zipfile.ZIP_BZIP2), 60), UnreadableFile, "Invalid data"),
+CASES: dict[str, tuple[str, bytes, type[TapeoutError], str]] = {
+    "zip, deflate": ("a.zip", damaged(packed_zip(PAGES), 50), UnreadableFile, "decompressing"),
+    "zip, lzma": ("a.zip", damaged(packed_zip(PAGES, zipfile.ZIP_LZMA), 60), UnreadableFile, "Corrupt"),
+    "zip, bzip2": ("a.zip", damaged(packed_zip(PAGES, zipfile.ZIP_BZIP2), 60), UnreadableFile, "Invalid data"),
     "zip, cut off": ("a.zip", packed_zip(PAGES)[:-40], UnreadableFile, "truncated"),
-    "tar.gz": ("a.tar.gz", spoilt(packed_tar(PAGES, "w:gz"), 200), UnreadableFile, "decompressing"),
+    "tar.gz": ("a.tar.gz", damaged(packed_tar(PAGES, "w:gz"), 200), UnreadableFile, "decompressing"),
     "tar.gz, cut off": ("a.tar.gz", packed_tar(PAGES, "w:gz")[:-30], UnreadableFile, "ended before"),
     "tar.gz, cut off at once": ("a.tar.gz", packed_tar(PAGES, "w:gz")[:30], UnreadableFile, "ended before"),
-    "tar.xz": ("a.tar.xz", spoilt(packed_tar(PAGES, "w:xz"), 200), UnreadableFile, "Corrupt"),
-    "tar.bz2": ("a.tar.bz2", spoilt(packed_tar(PAGES, "w:bz2"), 200), UnreadableFile, "a.tar.bz2"),
+    "tar.xz": ("a.tar.xz", damaged(packed_tar(PAGES, "w:xz"), 200), UnreadableFile, "Corrupt"),
+    "tar.bz2": ("a.tar.bz2", damaged(packed_tar(PAGES, "w:bz2"), 200), UnreadableFile, "a.tar.bz2"),
     "tar.zst": ("a.tar.zst", zstd(packed_tar(PAGES)), UnreadableFile, "zstd are not supported"),
     "parquet, not UTF-8": ("a.parquet", parquet(pyarrow.table({"text": NOT_UTF_8})), UnreadableFile, "not UTF-8"),
     "parquet, nested": ("a.parquet", parquet(pyarrow.table({"text": [{"a": "b"}]})), UnreadableFile, "no column"),
@@ -104,9 +104,9 @@ NAMED: dict[str, tuple[str, bytes, type[TapeoutError], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", NAMED.values(), ids=NAMED)
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 @pytest.mark.parametrize("with_others", [False, True])
-def test_it_has_a_name_or_is_counted(
+def test_bad_input_is_reported_or_counted(
     case: tuple[str, bytes, type[TapeoutError], str], with_others: bool, tmp_path: Path
 ) -> None:
     name, content, error, words = case
@@ -116,17 +116,16 @@ def test_it_has_a_name_or_is_counted(
     if with_others:
         (source / "good.txt").write_bytes(GOOD)
     if with_others and error is EmptyCorpus:
-        rows, report = made(source, tmp_path / "made")
+        rows, report = build(source, tmp_path / "output")
         (reason, count), *more = report["dropped"].items()
         assert len(rows) == 1 and words == f"{count} {reason}" and not more
         return
-    with pytest.raises(error, match=words) as found:
-        made(source, tmp_path / "made")
-    assert "\n  fix: " in str(found.value) and str(tmp_path) not in str(found.value)
+    with pytest.raises(error, match=words) as error_info:
+        build(source, tmp_path / "output")
+    assert "\n  fix: " in str(error_info.value) and str(tmp_path) not in str(error_info.value)
 
 
-def test_licences_that_a_row_names(tmp_path: Path) -> None:
-    """A source under MIT, of which rows say something else: the row counts, however it says so."""
+def test_licences_of_rows_override_that_of_the_source(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     rows = [
@@ -139,13 +138,13 @@ def test_licences_that_a_row_names(tmp_path: Path) -> None:
     (source / "rows.jsonl").write_bytes(b"".join(rows))
     table = {"text": [f"{TEXT} in a table", f"{TEXT} forbidden"], "license": [["ISC"], ["GPL"]]}
     (source / "rows.parquet").write_bytes(parquet(pyarrow.table(table)))
-    kept, report = made(source, tmp_path / "made", licences=["MIT", "ISC"])
-    assert sorted(row["licence"] for row in kept) == ["ISC", "ISC AND MIT", "MIT", "MIT"]
-    assert not any("forbidden" in row["text"] for row in kept)
+    rows_written, report = build(source, tmp_path / "output", licences=["MIT", "ISC"])
+    assert sorted(row["licence"] for row in rows_written) == ["ISC", "ISC AND MIT", "MIT", "MIT"]
+    assert not any("forbidden" in row["text"] for row in rows_written)
     assert report["dropped"] == {"licence not allowed": 4}
 
 
-def test_licence_of() -> None:
+def test_joined_licences() -> None:
     assert joined_licence([None, ""]) == joined_licence([[], [None]]) == ""
     assert joined_licence(["MIT", ["MIT"]]) == "MIT" and joined_licence([["b", "a", "b"]]) == "a AND b"
     assert (
@@ -154,14 +153,14 @@ def test_licence_of() -> None:
     assert not is_allowed("a AND c", frozenset("ab"))
 
 
-def test_names_that_are_not_utf_8_and_capital_suffixes(tmp_path: Path) -> None:
+def test_file_names_that_are_not_utf_8_and_upper_case_suffixes(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     (source / os.fsdecode(b"a\xff.txt")).write_bytes(f"{TEXT} file".encode())
     (source / "b.tar").write_bytes(packed_tar([("in/a\udcff\nb.txt", f"{TEXT} member".encode())]))
     (source / "C.JSONL").write_bytes(b"\xef\xbb\xbf" + lines(f"{TEXT} rows"))
     (source / "D.TXT.GZ").write_bytes(gzip.compress(f"{TEXT} packed".encode()))
-    rows, report = made(source, tmp_path / "made")
+    rows, report = build(source, tmp_path / "output")
     assert {row["text"].removeprefix(TEXT): row["path"] for row in rows} == {
         " file": "a\\xff.txt",
         " member": "in/a\\xff\nb.txt",
@@ -171,8 +170,8 @@ def test_names_that_are_not_utf_8_and_capital_suffixes(tmp_path: Path) -> None:
     assert report["repaired"] == {"byte-order mark, utf-8": 1} and not report["dropped"]
 
 
-def test_damage_anywhere_has_a_name(tmp_path: Path) -> None:
-    """Files cut off and changed at random: whatever happens, no other exception."""
+def test_random_damage_raises_no_other_exception(tmp_path: Path) -> None:
+    """Truncate and change files at random."""
     table = {"text": [TEXT, f"{TEXT} 2", None] * 9, "license": ["MIT", None, "x"] * 9}
     whole = {
         "a.zip": packed_zip([*PAGES[:3], ("r.jsonl", lines(TEXT))]),
@@ -185,7 +184,7 @@ def test_damage_anywhere_has_a_name(tmp_path: Path) -> None:
         "a.jsonl": lines(TEXT, f"{TEXT} 1", license="MIT"),
     }
     draw = random.Random(5)
-    named = 0
+    reported = 0
     for number in range(800):
         name = draw.choice(sorted(whole))
         content = bytearray(whole[name])
@@ -193,16 +192,16 @@ def test_damage_anywhere_has_a_name(tmp_path: Path) -> None:
             del content[draw.randrange(len(content)) :]
         for _ in range(draw.choice([1, 1, 2, 5, 20]) if content else 0):
             edge = min(60, len(content))
-            place = draw.choice([draw.randrange(len(content)), draw.randrange(edge), -1 - draw.randrange(edge)])
-            content[place] = draw.choice([0, 255, draw.randrange(256), content[place] ^ 1 << draw.randrange(8)])
+            offset = draw.choice([draw.randrange(len(content)), draw.randrange(edge), -1 - draw.randrange(edge)])
+            content[offset] = draw.choice([0, 255, draw.randrange(256), content[offset] ^ 1 << draw.randrange(8)])
         source = tmp_path / str(number) / "source"
         source.mkdir(parents=True)
         (source / name).write_bytes(content)
         try:
-            made(source, tmp_path / str(number) / "made")
+            build(source, tmp_path / str(number) / "output")
         except TapeoutError:
-            named += 1
-    assert named > 400
+            reported += 1
+    assert reported > 400
 
 
 def test_rows_in_an_archive_are_streamed(tmp_path: Path) -> None:
@@ -227,19 +226,19 @@ def test_rows_in_an_archive_are_streamed(tmp_path: Path) -> None:
     assert size == 4000 * len(row) > 300_000_000 and memory < 200
 
 
-def test_a_source_that_gives_nothing_is_an_error(tmp_path: Path) -> None:
+def test_a_source_without_documents_is_an_error(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     with pytest.raises(EmptyCorpus, match="it has no file"):
-        made(source, tmp_path / "first")
+        build(source, tmp_path / "first")
     (source / "a.txt").write_bytes(GOOD)
     tried: list[dict[str, Any]] = [{"include": ["*.v"]}, {"licences": ["ISC"]}, {"min_characters": 999}]
     for number, options in enumerate(tried):
         with pytest.raises(EmptyCorpus, match="Source s has no usable document .left out: 1 "):
-            made(source, tmp_path / str(number), **options)
+            build(source, tmp_path / str(number), **options)
 
 
-def test_lines_of_100_mb_are_not_gathered(tmp_path: Path) -> None:
+def test_long_lines_do_not_fill_the_memory(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     with (source / "rows.jsonl").open("wb") as stream:
@@ -249,12 +248,12 @@ def test_lines_of_100_mb_are_not_gathered(tmp_path: Path) -> None:
                 stream.write(b"x" * 1_000_000)
             stream.write(b'"}\n{"text": "' + b"y" * 20_000_000 + b'"}\n')
     program = (
-        "import resource, sys; from pathlib import Path; from tests.data.shards.test_readers import made;"
-        "rows, report = made(Path(sys.argv[1]), Path(sys.argv[2]));"
+        "import resource, sys; from pathlib import Path; from tests.data.shards.test_documents import build;"
+        "rows, report = build(Path(sys.argv[1]), Path(sys.argv[2]));"
         "print(len(rows), rows[0]['licence'], report['dropped']['too large'],"
         "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
     )
-    words = [sys.executable, "-c", program, source, tmp_path / "made"]
+    words = [sys.executable, "-c", program, source, tmp_path / "output"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True, env=environment)
     rows, licence, dropped, memory = done.stdout.split()

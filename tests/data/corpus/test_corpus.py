@@ -1,4 +1,4 @@
-"""Corpora: held out by core, no document twice, no leak, one order, an account of everything."""
+"""Corpora: held-out cores, no duplicates, no leaks, a stable order, and a report of everything left out."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ from tapeout.config.corpus import DomainCorpus, DomainJob, GeneralJob
 
 pytestmark = pytest.mark.environment("data")
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LICENCES = {"alpha": "ISC", "beta": "MIT", "gamma": "ISC"}
 
 
@@ -76,24 +76,26 @@ def test_domain_corpus(cores: Path) -> None:
     assert report["sources"]["gamma"]["dropped"] == {"other kind": 1}
 
 
-def test_the_same_bytes_again(cores: Path) -> None:
+def test_corpora_are_reproducible(cores: Path) -> None:
     for output in ("first", "second"):
         build(cores, "corpus_domain", domain(), ["alpha", "beta", "gamma"], output)
     for name in ("train.jsonl", "test.jsonl", "report.json"):
         assert (cores / "first" / name).read_bytes() == (cores / "second" / name).read_bytes()
 
 
-@pytest.mark.parametrize(("sides", "part"), [({"include": ["*.vhd"]}, "training"), ({"include": ["*.sv"]}, "test")])
-def test_an_empty_corpus_is_named_and_leaves_nothing(cores: Path, sides: dict[str, list[str]], part: str) -> None:
-    done = build(cores, "corpus_domain", domain(**sides), ["alpha", "beta", "gamma"])
+@pytest.mark.parametrize(("options", "split"), [({"include": ["*.vhd"]}, "training"), ({"include": ["*.sv"]}, "test")])
+def test_an_empty_split_is_an_error_and_leaves_no_output(
+    cores: Path, options: dict[str, list[str]], split: str
+) -> None:
+    done = build(cores, "corpus_domain", domain(**options), ["alpha", "beta", "gamma"])
     assert done.returncode == 1
-    assert f"EmptyCorpus: The {part} split" in done.stderr
+    assert f"EmptyCorpus: The {split} split" in done.stderr
     assert "other kind" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (cores / "out").exists()
 
 
-def test_a_malformed_row_is_named(cores: Path) -> None:
+def test_a_malformed_row_is_an_error(cores: Path) -> None:
     (cores / "beta" / "rows.jsonl").write_text('{"text": "good enough to be a document"}\n{"text": oops}\n')
     done = build(cores, "corpus_domain", domain(), ["alpha", "beta", "gamma"])
     assert done.returncode == 1
@@ -107,12 +109,12 @@ def general(folder: Path, texts: list[str], output: str) -> tuple[set[str], set[
     job = GeneralJob(names=("prose",), test_fraction=0.3, licences={"prose": "ISC"})
     done = build(folder, "corpus_general", job.model_dump_json(), ["prose"], output)
     assert done.returncode == 0, done.stderr
-    sides = (rows(folder / output / f"{side}.jsonl") for side in ("train", "test"))
-    train, test = ({row["text"] for row in side} for side in sides)
+    splits = (rows(folder / output / f"{split}.jsonl") for split in ("train", "test"))
+    train, test = ({row["text"] for row in split} for split in splits)
     return train, test
 
 
-def test_general_split_does_not_move_when_documents_come_or_change_places(tmp_path: Path) -> None:
+def test_adding_or_reordering_documents_moves_none_to_another_split(tmp_path: Path) -> None:
     texts = [f"Document {number} says something of its own. " * 5 for number in range(60)]
     train, test = general(tmp_path, texts, "first")
     assert train | test == set(texts)
@@ -123,6 +125,6 @@ def test_general_split_does_not_move_when_documents_come_or_change_places(tmp_pa
     assert test <= more_test
 
 
-def test_a_core_is_either_trained_on_or_held_out() -> None:
+def test_a_core_cannot_be_trained_on_and_held_out() -> None:
     with pytest.raises(ValidationError, match="named twice"):
         DomainCorpus(train=("ibex", "serv"), test=("serv",))

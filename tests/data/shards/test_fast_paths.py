@@ -1,4 +1,4 @@
-"""What is quick says the same as the plain expressions that define it."""
+"""Fast implementations agree with the patterns that define them."""
 
 import re
 from collections import Counter
@@ -14,7 +14,7 @@ from tapeout.data.shards.signatures import elements, word_hashes
 
 pytestmark = pytest.mark.environment("corpus")
 
-ANY = st.one_of(
+TEXTS = st.one_of(
     st.text(st.characters(codec=None), max_size=40),
     st.text(st.sampled_from([*" \t\n\x0b\x1c\x85\xa0ab_09é漢،:<=;()\u3000\u2028\ufeff\x00\x7f"]), max_size=40),
     st.text(st.characters(codec="ascii"), max_size=40),
@@ -22,15 +22,15 @@ ANY = st.one_of(
 
 
 @settings(deadline=None, max_examples=500)
-@given(ANY)
-def test_letters_are_counted_as_expressions_count_them(text: str) -> None:
+@given(TEXTS)
+def test_measure_agrees_with_the_patterns(text: str) -> None:
     dense = SPACE.sub("", text)
     assert measure(text) == (len(dense), len(NOT_WORDS.sub("", dense)))
 
 
 @settings(deadline=None, max_examples=500)
-@given(ANY)
-def test_controls_go(text: str) -> None:
+@given(TEXTS)
+def test_control_characters_are_removed(text: str) -> None:
     repaired = Counter[str]()
     ends = text.replace("\r\n", "\n").replace("\r", "\n")
     assert clean_text(text, repaired) == CONTROLS.sub("", ends)
@@ -38,18 +38,17 @@ def test_controls_go(text: str) -> None:
 
 
 @settings(deadline=None, max_examples=500)
-@given(ANY)
-def test_words_are_those_of_the_expression(text: str) -> None:
-    said = re.findall(r"\w+|[^\w\s]", text)
-    found = word_hashes(text)
-    # one number a word; the same word has the same number wherever it stands, and no other word has it
-    assert len(found) == len(said)
-    numbers = {word: int(word_hashes(word)[0]) for word in said}
-    assert found.tolist() == [numbers[word] for word in said]
+@given(TEXTS)
+def test_word_hashes_agree_with_the_pattern(text: str) -> None:
+    words = re.findall(r"\w+|[^\w\s]", text)
+    hashes = word_hashes(text)
+    assert len(hashes) == len(words)
+    numbers = {word: int(word_hashes(word)[0]) for word in words}
+    assert hashes.tolist() == [numbers[word] for word in words]
     assert len(set(numbers.values())) == len(numbers)
 
 
-def test_long_texts_have_the_same_words() -> None:
+def test_word_hashes_of_long_texts() -> None:
     text = "one two, three " * 20_000
     assert len(set(word_hashes(text).tolist())) == 4
     assert len(set(elements(text, 5).tolist())) == 4
@@ -72,13 +71,13 @@ def test_long_texts_have_the_same_words() -> None:
         "ftp://joe:secret@host",
     ],
 )
-def test_every_kind_of_secret_is_looked_for(text: str) -> None:
+def test_every_kind_of_secret_is_scrubbed(text: str) -> None:
     assert any(pattern.search(text) for pattern in SECRETS.values())
-    found = Counter[str]()
-    assert "<secret>" in scrub(text, Scrub(secrets=True), found) and found.total() == 1
+    counts = Counter[str]()
+    assert "<secret>" in scrub(text, Scrub(secrets=True), counts) and counts.total() == 1
 
 
 @settings(deadline=None, max_examples=300)
 @given(st.text(st.sampled_from([*"ab.@-+ é9"]), max_size=30))
-def test_addresses_are_looked_for_wherever_one_is(text: str) -> None:
+def test_scrubbed_addresses_agree_with_the_pattern(text: str) -> None:
     assert scrub(text, Scrub(emails=True), Counter()) == EMAIL.sub("<email>", text)

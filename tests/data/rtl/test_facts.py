@@ -1,4 +1,4 @@
-"""Facts from parses: against modules whose truth is known because they are generated from it, and odd cases."""
+"""Excerpts, facts and questions: against generated modules with known facts, and for special cases."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tapeout.data.rtl.comments import skeleton, strip_comments
 from tapeout.data.rtl.excerpts import Excerpt, Shape, cut
 from tapeout.data.rtl.facts import Facts, read_facts
 from tapeout.data.rtl.questions import ask
-from tests.data.second_opinion import opinion
+from tests.data.rtl.second_opinion import opinion
 
 pytestmark = pytest.mark.environment("data")
 
@@ -19,7 +20,7 @@ NAMES = st.sampled_from(["clk_i", "rst_ni", "data", "q_o", "Addr", "sel_q", "x$1
 
 @dataclass(frozen=True)
 class Port:
-    """Truth about one generated port, and how it is written."""
+    """Facts about one generated port, and its source text."""
 
     name: str
     direction: str
@@ -30,7 +31,7 @@ class Port:
 
 @st.composite
 def ports(draw: st.DrawFn) -> list[Port]:
-    """Ports with explicit and inherited directions and types, plain numbers, symbols and blanks in their ranges."""
+    """Draw ports with explicit or inherited directions and types, and numbers or symbols in their ranges."""
     listed: list[Port] = []
     for name in draw(st.lists(NAMES, min_size=1, max_size=6, unique=True)):
         if listed and draw(st.booleans()):
@@ -53,7 +54,7 @@ def ports(draw: st.DrawFn) -> list[Port]:
 
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(ports(), st.sampled_from([",\n  ", " // next\n  , ", ",", " /* a */ ,\n"]))
-def test_generated_headers_are_read_as_they_were_meant(listed: list[Port], comma: str) -> None:
+def test_facts_of_generated_headers(listed: list[Port], comma: str) -> None:
     text = f"// {listed[0].name}\nmodule m (\n  {comma.join(port.written for port in listed)}\n);\nendmodule\n"
     (excerpt,) = cut(text, 2000, 4)
     facts = read_facts(excerpt)
@@ -66,9 +67,9 @@ def test_generated_headers_are_read_as_they_were_meant(listed: list[Port], comma
 
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(ports())
-def test_written_headers_say_the_same_as_the_ones_they_describe(listed: list[Port]) -> None:
+def test_answers_about_headers_have_the_same_facts(listed: list[Port]) -> None:
     facts = facts_of(f"module m ({', '.join(port.written for port in listed)});")
-    (row,) = [each for each in ask(Excerpt("", Shape.HEADER, "m"), facts) if each.category == "module_header"]
+    (row,) = [row for row in ask(Excerpt("", Shape.HEADER, "m"), facts) if row.category == "module_header"]
     again = facts_of(row.response)
     assert again.signals == facts.signals
     assert again.ports == facts.ports
@@ -76,7 +77,7 @@ def test_written_headers_say_the_same_as_the_ones_they_describe(listed: list[Por
 
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(ports())
-def test_a_second_opinion_without_a_parser(listed: list[Port]) -> None:
+def test_answers_agree_with_regular_expressions(listed: list[Port]) -> None:
     text = f"module m (\n{', '.join(port.written for port in listed)});\nendmodule\n"
     for characters in (2000, max(30, len(text) // 2)):
         for excerpt in cut(text, characters, 3):
@@ -93,7 +94,7 @@ def facts_of(text: str, shape: Shape = Shape.HEADER) -> Facts:
     return facts
 
 
-def test_kinds_of_ports_of_which_nothing_is_said() -> None:
+def test_unsupported_ports_have_no_signals() -> None:
     facts = facts_of(
         "module m (my_if.host bus, other, input state_t s, t, input logic [3:0] a [2], input logic [1:0][3:0] b, c,"
         " input var logic d, output e = 1'b0, input f, .g(f), h);"
@@ -108,8 +109,8 @@ def test_kinds_of_ports_of_which_nothing_is_said() -> None:
 
 def test_old_style_headers() -> None:
     excerpts = list(cut("module old(a, b);\n input a;\n output [3:0] b;\n reg [3:0] b;\n reg c;\nendmodule", 200, 6))
-    assert [each.shape for each in excerpts] == [Shape.HEADER, Shape.ITEMS]
-    header, body = (read_facts(each) for each in excerpts)
+    assert [excerpt.shape for excerpt in excerpts] == [Shape.HEADER, Shape.ITEMS]
+    header, body = map(read_facts, excerpts)
     assert header is not None
     assert header.ports == ["a", "b"]
     assert header.directions == {}
@@ -118,7 +119,7 @@ def test_old_style_headers() -> None:
     assert {name: signal.bits for name, signal in body.signals.items()} == {"a": 1, "b": 4, "c": 1}
 
 
-def test_a_name_declared_in_two_ways_is_left_out() -> None:
+def test_contradicting_declarations_are_left_out() -> None:
     assert set(facts_of("output q;\nreg [3:0] q;\nreg r;", Shape.ITEMS).signals) == {"r"}
 
 
@@ -144,44 +145,47 @@ def test_parameters_and_instances() -> None:
         "module m (input [3 a);\nendmodule",
     ],
 )
-def test_what_is_not_plain_source_gives_no_facts_about_ports(text: str) -> None:
+def test_source_with_macros_or_errors_gives_no_facts_about_ports(text: str) -> None:
     for excerpt in cut(text, 2000, 1):
         facts = read_facts(excerpt)
         assert facts is None or len(facts.ports) == 1, excerpt
 
 
-def test_included_files_of_this_machine_are_not_read(tmp_path: Path) -> None:
+def test_included_files_are_not_read(tmp_path: Path) -> None:
     include = f'`include "{tmp_path}/\u00fc.vh"'
     text = f"`define INC {include}\nmodule m (input a);\n{include}\n`INC\nwire b;\nendmodule"
     before = list(cut(text, 500, 4))
     (tmp_path / "\u00fc.vh").write_text("wire c;\nendmodule\nmodule other (input d);\n")
     assert list(cut(text, 500, 4)) == before
-    assert [each.text for each in before] == ["module m (input a);", "wire b;"]
+    assert [excerpt.text for excerpt in before] == ["module m (input a);", "wire b;"]
 
 
-def test_a_header_that_an_include_would_add_to_is_not_taken_as_a_whole() -> None:
+def test_a_header_with_an_include_is_not_an_excerpt() -> None:
     excerpts = list(cut('module m (input a,\n`include "ports.vh"\ninput b);\nendmodule', 500, 4))
-    assert [(each.shape, each.text) for each in excerpts] == [(Shape.PORTS, "input a"), (Shape.PORTS, "input b")]
+    assert [(excerpt.shape, excerpt.text) for excerpt in excerpts] == [
+        (Shape.PORTS, "input a"),
+        (Shape.PORTS, "input b"),
+    ]
 
 
 @pytest.mark.parametrize("written", ["[0:0]", "[1:0]", "[0:7]", "[8:1]", "[W-1:0]", "[ 3 : 0 ]", ""])
-def test_what_is_told_leaves_one_right_answer(written: str) -> None:
+def test_questions_have_one_right_answer(written: str) -> None:
     port = f"input logic {written} q"
     *_, header = ask(Excerpt("", Shape.HEADER, "m"), facts_of(f"module m ({port});"))
     assert header.category == "module_header"
     assert opinion(vars(header)) == "".join(header.response.split())
     items = Excerpt(" ".join(f"logic {written} q;".split()), Shape.ITEMS, "m")
-    ends = [each for each in ask(items, facts_of(items.text, Shape.ITEMS)) if each.category == "complete_declaration"]
-    assert all(opinion(vars(each)) == "".join(each.response.split()) for each in ends)
+    ends = [row for row in ask(items, facts_of(items.text, Shape.ITEMS)) if row.category == "complete_declaration"]
+    assert all(opinion(vars(row)) == "".join(row.response.split()) for row in ends)
     assert len(ends) == (0 if written == "[ 3 : 0 ]" else 1)
 
 
-def test_offsets_are_right_behind_accents() -> None:
+def test_offsets_count_bytes() -> None:
     text = "// ünïcödé \u4e2d\nmodule m (input logic a); // é\n  wire [3:0] b; // ü\nendmodule"
-    assert [each.text for each in cut(text, 500, 4)] == ["module m (input logic a);", "wire [3:0] b;"]
+    assert [excerpt.text for excerpt in cut(text, 500, 4)] == ["module m (input logic a);", "wire [3:0] b;"]
 
 
-def test_runs_respect_the_limits_and_begin_with_a_direction() -> None:
+def test_sequences_of_ports_respect_the_limits_and_begin_with_a_direction() -> None:
     listed = ["input logic clk", "rst", *(f"output logic [{n}:0] port_{n}, extra_{n}" for n in range(12))]
     text = "module m (" + ",\n".join(listed) + ");\nendmodule"
     excerpts = list(cut(text, 120, 3))
@@ -191,3 +195,13 @@ def test_runs_respect_the_limits_and_begin_with_a_direction() -> None:
         assert len(excerpt.text) <= 120
         assert excerpt.text.count("\n") < 3
         assert excerpt.text.startswith(("input", "output"))
+
+
+def test_comments_are_removed_but_not_from_strings() -> None:
+    text = 'a = "//no"; // yes\nb /* x\ny */ = "/*\\"*/"; /* end'
+    assert strip_comments(text) == 'a = "//no"; \nb   = "/*\\"*/"; /* end'
+
+
+def test_skeletons_of_edited_copies_are_equal() -> None:
+    assert skeleton("module m; // old\nendmodule", verilog=True) == skeleton("module m;endmodule", verilog=True)
+    assert skeleton("see http://a", verilog=False) != skeleton("see http://b", verilog=False)

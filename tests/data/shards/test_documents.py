@@ -1,4 +1,4 @@
-"""Folders of anything become documents; what is left out or repaired is counted."""
+"""Documents of a source: every format is read, and what is left out or repaired is counted."""
 
 import gzip
 import json
@@ -31,8 +31,8 @@ JOB: dict[str, Any] = {
 }
 
 
-def made(source: Path, output: Path, workers: int = 1, **changed: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Rows of all shards, and the report."""
+def build(source: Path, output: Path, workers: int = 1, **changed: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Write the documents of a source; return the rows of all shards, and the report."""
     write_documents(source, output, DocumentsJob.model_validate({**JOB, **changed}), workers)
     files = sorted(output.glob("*.jsonl"))
     assert len(files) == {**JOB, **changed}["shards"]
@@ -51,7 +51,7 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
-def test_every_kind_is_read(source: Path, tmp_path: Path) -> None:
+def test_every_format_is_read(source: Path, tmp_path: Path) -> None:
     (source / "deep" / "er" / "page.txt").write_text(f"{TEXT} 1")
     (source / "rows.jsonl").write_bytes(lines(f"{TEXT} 2"))
     (source / "rows.jsonl.gz").write_bytes(gzip.compress(lines(f"{TEXT} 3")) + gzip.compress(lines(f"{TEXT} 4")))
@@ -65,7 +65,7 @@ def test_every_kind_is_read(source: Path, tmp_path: Path) -> None:
         archive.writestr("in/rows.jsonl", lines(f"{TEXT} 10", license="BSD"))
     with tarfile.open(source / "archive.tar.gz", "w:gz") as archive:
         archive.add(source / "rows.jsonl.gz", "in/rows.jsonl.gz")
-    rows, report = made(source, tmp_path / "made")
+    rows, report = build(source, tmp_path / "output")
     texts = sorted((row["text"].removeprefix(TEXT), row["path"], row["licence"]) for row in rows)
     assert texts == [
         (" 1", "deep/er/page.txt", "MIT"),
@@ -93,7 +93,7 @@ def test_encodings_are_repaired_and_counted(source: Path, tmp_path: Path) -> Non
     (source / "wide.txt").write_bytes(f"{named} 4".encode("utf-16"))
     (source / "lines.txt").write_bytes(f"{TEXT}\r\n{named}\r 5\x07".encode())
     (source / "binary.txt").write_bytes(b"\0\1\2" + TEXT.encode())
-    rows, report = made(source, tmp_path / "made")
+    rows, report = build(source, tmp_path / "output")
     texts = sorted(row["text"] for row in rows)
     assert texts == sorted(
         [f"{named} 1", f"{named} 2", f"{TEXT} Jrgen 3".replace("Jr", "J\x81r"), f"{named} 4", f"{TEXT}\n{named}\n 5"]
@@ -109,7 +109,7 @@ def test_encodings_are_repaired_and_counted(source: Path, tmp_path: Path) -> Non
     assert report["dropped"] == {"binary": 1}
 
 
-def test_what_is_left_out_is_counted_by_reason(source: Path, tmp_path: Path) -> None:
+def test_drops_are_counted_by_reason(source: Path, tmp_path: Path) -> None:
     (source / "rows.jsonl").write_bytes(
         lines("short") + lines(TEXT) + lines(TEXT * 40) + lines(f"{TEXT} GPL", licence="GPL-3.0")
     )
@@ -118,9 +118,9 @@ def test_what_is_left_out_is_counted_by_reason(source: Path, tmp_path: Path) -> 
     (source / "other.bin").write_text(TEXT)
     (source / "excluded.txt").write_text(TEXT)
     (source / "link.txt").symlink_to("/etc/hostname")
-    rows, report = made(
+    rows, report = build(
         source,
-        tmp_path / "made",
+        tmp_path / "output",
         max_bytes=2000,
         include=["*.txt", "*.jsonl", "*.gz"],
         exclude=["*/excl*"],
@@ -147,7 +147,7 @@ def test_what_is_left_out_is_counted_by_reason(source: Path, tmp_path: Path) -> 
         ("a.zip", None, UnreadableFile, "a.zip"),
     ],
 )
-def test_damage_has_a_name(
+def test_damage_is_reported(
     source: Path, tmp_path: Path, name: str, content: bytes | None, error: type[Exception], words: str
 ) -> None:
     if content is None:
@@ -157,32 +157,32 @@ def test_damage_has_a_name(
     else:
         (source / name).write_bytes(content)
     with pytest.raises(error, match=words):
-        made(source, tmp_path / "made")
+        build(source, tmp_path / "output")
 
 
-def test_parquet_without_the_column(source: Path, tmp_path: Path) -> None:
+def test_parquet_without_the_column_is_an_error(source: Path, tmp_path: Path) -> None:
     pyarrow.parquet.write_table(pyarrow.table({"body": [TEXT]}), source / "table.parquet")
     with pytest.raises(UnreadableFile, match="no column 'text'"):
-        made(source, tmp_path / "made")
-    assert made(source, tmp_path / "other", field="body")[0][0]["text"] == TEXT
+        build(source, tmp_path / "output")
+    assert build(source, tmp_path / "other", field="body")[0][0]["text"] == TEXT
 
 
-def test_any_number_of_workers_writes_the_same_bytes(source: Path, tmp_path: Path) -> None:
+def test_documents_do_not_depend_on_the_number_of_workers(source: Path, tmp_path: Path) -> None:
     (source / "rows.jsonl").write_bytes(lines(*(f"{TEXT} {number} " * 30 for number in range(3000))))
     for workers in (1, 2, 3):
-        made(source, tmp_path / f"made{workers}", workers, shards=7)
-    files = sorted((tmp_path / "made1").iterdir())
+        build(source, tmp_path / f"output{workers}", workers, shards=7)
+    files = sorted((tmp_path / "output1").iterdir())
     assert len(files) == 8
     for file in files:
-        assert {(tmp_path / f"made{n}" / file.name).read_bytes() for n in (1, 2, 3)} == {file.read_bytes()}, file.name
+        assert {(tmp_path / f"output{n}" / file.name).read_bytes() for n in (1, 2, 3)} == {file.read_bytes()}, file.name
 
 
-def test_a_document_more_changes_one_shard(source: Path, tmp_path: Path) -> None:
+def test_a_new_document_changes_one_shard(source: Path, tmp_path: Path) -> None:
     texts = [f"{TEXT} {number}" for number in range(500)]
     (source / "rows.jsonl").write_bytes(lines(*texts))
-    before = made(source, tmp_path / "before", shards=50)[0]
+    before = build(source, tmp_path / "before", shards=50)[0]
     (source / "rows.jsonl").write_bytes(lines(*texts[:7], "Something new: " + TEXT, *texts[7:]))
-    made(source, tmp_path / "after", shards=50)
+    build(source, tmp_path / "after", shards=50)
     shards = [path.name for path in sorted((tmp_path / "before").glob("*.jsonl"))]
     differing = [
         name for name in shards if (tmp_path / "before" / name).read_bytes() != (tmp_path / "after" / name).read_bytes()
@@ -195,19 +195,20 @@ def test_shards_are_even() -> None:
     assert shard_of("8" + "0" * 63, 2) == 1 and shard_of("7" + "f" * 63, 2) == 0
 
 
-def test_a_corpus_reads_parquet_where_a_pattern_asks_for_it(source: Path) -> None:
+def test_a_corpus_reads_parquet_if_a_pattern_selects_it(source: Path) -> None:
     texts = [f"{TEXT} 1", None, f"{TEXT} 2", "short", f"{TEXT} " * 99]
     pyarrow.parquet.write_table(pyarrow.table({"id": [1, 2, 3, 4, 5], "text": texts}), source / "deep" / "a.parquet")
     (source / "page.txt").write_text(f"{TEXT} 3")
-    tally, wanted = Tally(), Selection(include=("*.parquet", "*.txt"), max_bytes=999)
-    found = read_source("wikipedia", source, wanted, tally)
-    assert {each.path: each.text for each in found} == {
+    tally, selection = Tally(), Selection(include=("*.parquet", "*.txt"), max_bytes=999)
+    documents = read_source("wikipedia", source, selection, tally)
+    assert {document.path: document.text for document in documents} == {
         "deep/a.parquet:1": f"{TEXT} 1",
         "deep/a.parquet:3": f"{TEXT} 2",
         "page.txt": f"{TEXT} 3",
     }
     assert tally.dropped == {"too short": 2, "too large": 1}
-    assert [each.path for each in read_source("w", source, Selection(include=("*.txt",)), Tally())] == ["page.txt"]
+    documents = read_source("w", source, Selection(include=("*.txt",)), Tally())
+    assert [document.path for document in documents] == ["page.txt"]
     (source / "b.parquet").write_bytes(b"no parquet")
     with pytest.raises(UnreadableFile, match=r"b\.parquet cannot be read"):
-        read_source("wikipedia", source, wanted, tally)
+        read_source("wikipedia", source, selection, tally)

@@ -1,4 +1,4 @@
-"""Errors come out of other processes as they come out of this one."""
+"""Errors in worker processes are raised as in one process."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ def doubled(number: int) -> int:
     return 2 * number
 
 
-def ended(number: int) -> int:
+def killed(number: int) -> int:
     if number == 7:
         os.kill(os.getpid(), signal.SIGKILL)
     return number
@@ -30,19 +30,19 @@ def refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_named_error_stays_one(workers: int) -> None:
+def test_an_error_of_a_worker_is_raised(workers: int) -> None:
     assert list(in_order(doubled, range(6), workers)) == [0, 2, 4, 6, 8, 10]
-    with pytest.raises(MalformedRow, match="rows.jsonl, line 7: seven.\n  fix: Correct") as found:
+    with pytest.raises(MalformedRow, match="rows.jsonl, line 7: seven.\n  fix: Correct") as error_info:
         list(in_order(doubled, range(40), workers))
-    assert found.value.line == 7
+    assert error_info.value.line == 7
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_so_does_one_of_the_beginning(workers: int) -> None:
+def test_an_error_of_the_start_is_raised(workers: int) -> None:
     with pytest.raises(MalformedRow, match="model, line 1: no model"):
         list(in_order(doubled, range(4), workers, partial(refused, "model")))
 
 
-def test_a_process_that_is_ended_has_a_name() -> None:
+def test_a_killed_process_is_reported() -> None:
     with pytest.raises(ProcessLost, match="memory"):
-        list(in_order(ended, range(40), 2))
+        list(in_order(killed, range(40), 2))

@@ -1,4 +1,4 @@
-"""Hash seed, locale, time zone, umask and order of the folder listing change no byte of what the programs write."""
+"""Hash seed, locale, time zone, umask and order of the folder listing do not change a byte of the output."""
 
 import json
 import os
@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 
 from tapeout.config.pretraining import DocumentsJob, NearDuplicates, NearJob, Quality, Scrub, ShardJob, TokensJob
-from tests.data.imported.material import job
+from tests.data.instructions.material import job
 
 pytestmark = pytest.mark.environment("corpus")
 
 ROOT = Path(__file__).parents[3]
-SURROUNDINGS: list[dict[str, str]] = [
+ENVIRONMENTS: list[dict[str, str]] = [
     {"PYTHONHASHSEED": "1", "LC_ALL": "C.UTF-8", "TZ": "UTC", "TAPEOUT_THREADS": "1"},
     {"PYTHONHASHSEED": "77", "LC_ALL": "C", "TZ": "Asia/Tokyo", "TAPEOUT_THREADS": "2"},
 ]
 
 
-def program(name: str, surroundings: dict[str, str], output: Path, params: str, **inputs: Path) -> Path:
+def program(name: str, environment: dict[str, str], output: Path, params: str, **inputs: Path) -> Path:
     parameters = output.with_name(f"{output.name}.json")
     parameters.write_text(params)
     options = {**inputs, "params": parameters, "output": output}
@@ -30,7 +30,7 @@ def program(name: str, surroundings: dict[str, str], output: Path, params: str, 
     done = subprocess.run(
         [sys.executable, f"scripts/{name}.py", *words],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **surroundings},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
         text=True,
     )
@@ -39,7 +39,7 @@ def program(name: str, surroundings: dict[str, str], output: Path, params: str, 
 
 
 def corpus(folder: Path, order: Callable[[list[int]], list[int]]) -> Path:
-    """Files that are made in one order or the other, as a folder may list them."""
+    """Create files in one order or another, as a folder may list them."""
     folder.mkdir(parents=True)
     for number in order(list(range(30))):
         text = " ".join(f"word{number * 37 % 101 + place * (number % 3 + 1)}é" for place in range(60))
@@ -51,15 +51,15 @@ def corpus(folder: Path, order: Callable[[list[int]], list[int]]) -> Path:
     return folder
 
 
-def everything(place: Path, number: int, model: Path) -> dict[str, bytes]:
-    surroundings = SURROUNDINGS[number]
-    source = corpus(place / "source", [list, lambda each: each[::-1]][number])
+def build_all(folder: Path, number: int, model: Path) -> dict[str, bytes]:
+    environment = ENVIRONMENTS[number]
+    source = corpus(folder / "source", [list, lambda items: items[::-1]][number])
     near = NearDuplicates()
     documents = DocumentsJob(source="s", component="c", licence="MIT", licences=(), shards=1)
     shard = ShardJob(quality=Quality(), scrub=Scrub(), near_duplicates=near.signing)
 
     def run(name: str, output: str, params: Any, **inputs: Path) -> Path:
-        return program(name, surroundings, place / output, params.model_dump_json(), **inputs)
+        return program(name, environment, folder / output, params.model_dump_json(), **inputs)
 
     first = run("pretraining_documents", "documents", documents, source=source)
     second = run("pretraining_shard", "shard", shard, parts=first / "0000.jsonl")
@@ -68,18 +68,18 @@ def everything(place: Path, number: int, model: Path) -> dict[str, bytes]:
     )
     tokens = {"documents": second / "documents.jsonl", "near": third / "0000.jsonl", "tokenizer": model}
     run("pretraining_tokens", "tokens", TokensJob(append_eod=True), **tokens)
-    run("imported", "imported", job("prompt_response", files="*.jsonl"), source=source)
-    made = ("documents", "shard", "near", "tokens", "imported")
-    files = [file for name in made for file in sorted((place / name).rglob("*")) if file.is_file()]
-    return {file.relative_to(place).as_posix(): file.read_bytes() for file in files}
+    run("instructions", "instructions", job("prompt_response", files="*.jsonl"), sources=source)
+    outputs = ("documents", "shard", "near", "tokens", "instructions")
+    files = [file for name in outputs for file in sorted((folder / name).rglob("*")) if file.is_file()]
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
 
 
-def test_surroundings_change_nothing(model: Path, tmp_path: Path) -> None:
+def test_output_does_not_depend_on_the_environment(model: Path, tmp_path: Path) -> None:
     old = os.umask(0o022)
     try:
-        one = everything(tmp_path / "one", 0, model)
+        one = build_all(tmp_path / "one", 0, model)
         os.umask(0o077)
-        two = everything(tmp_path / "two", 1, model)
+        two = build_all(tmp_path / "two", 1, model)
     finally:
         os.umask(old)
     assert len(one) > 12 and one == two

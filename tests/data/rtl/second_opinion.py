@@ -1,4 +1,4 @@
-"""Answers found without a parser: regular expressions over lines, for rows that are simple enough for them."""
+"""Answers to questions about RTL from regular expressions, without a parser, for rows that are simple enough."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ DECLARED = re.compile(
 
 
 def declarations(context: str) -> dict[str, tuple[str, str]]:
-    """Direction and range by name, from lines that declare plain signals and nothing else."""
+    """Return direction and range by name, from lines that declare plain signals and nothing else."""
     found: dict[str, tuple[str, str]] = {}
     for line in context.splitlines():
         match = DECLARED.match(line.strip().lstrip(",(").strip())
@@ -21,19 +21,19 @@ def declarations(context: str) -> dict[str, tuple[str, str]]:
     return found
 
 
-def width(found: str) -> str:
-    """The answer about a range."""
-    numbers = re.fullmatch(r"\[(\d+):(\d+)\]", found)
-    if not found:
+def width(range_text: str) -> str:
+    """Return the width of a range as an answer states it."""
+    numbers = re.fullmatch(r"\[(\d+):(\d+)\]", range_text)
+    if not range_text:
         return "1 bit"
     if not numbers:
-        return found
+        return range_text
     bits = abs(int(numbers[1]) - int(numbers[2])) + 1
     return "1 bit" if bits == 1 else f"{bits} bits"
 
 
 def opinion(row: Mapping[str, str]) -> str | None:
-    """The answer to a row of one of the categories, without blanks, or None where the case is not simple."""
+    """Return the answer to a row without spaces, or None if the case is not simple."""
     asked, context = row["instruction"], row["context"]
     name = asked.rstrip("?.").split()[-1]
     match row["category"]:
@@ -58,12 +58,12 @@ def opinion(row: Mapping[str, str]) -> str | None:
             starts = re.findall(rf"^({WORD})\s*(?:#\s*\(|{WORD}\s*(?:\[[^\]]*\]\s*)?\()", context, re.MULTILINE)
             return ",".join(dict.fromkeys(starts)) if "\n#" not in context.replace(" ", "") else None
         case "complete_declaration":
-            told = re.match(
+            given = re.match(
                 rf"Complete the last declaration: ({WORD}) (?:is (\d+) bits? wide|has the range (.*))\.$", asked
             )
-            assert told is not None
-            bits = told[2] and int(told[2])
-            return (told[3] or (f"[{bits - 1}:0]" if bits > 1 else "")).replace(" ", "") + f"{told[1]};"
+            assert given is not None
+            bits = given[2] and int(given[2])
+            return (given[3] or (f"[{bits - 1}:0]" if bits > 1 else "")).replace(" ", "") + f"{given[1]};"
         case "module_header":
             ports = []
             for line in context.splitlines():

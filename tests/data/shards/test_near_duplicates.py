@@ -1,4 +1,4 @@
-"""Near duplicates beside a comparison of all pairs: who goes depends on those that are near, and on no other."""
+"""Near duplicates agree with a comparison of all pairs, and depend only on documents that are near."""
 
 import numpy as np
 import pytest
@@ -21,18 +21,18 @@ SETTINGS = st.sampled_from(
 SIGNATURES = st.lists(st.lists(st.integers(0, 2), min_size=NUMBERS, max_size=NUMBERS), max_size=14)
 
 
-def going(rows: list[list[int]], near: NearDuplicates) -> dict[tuple[int, ...], list[tuple[int, ...]]]:
-    """Whom each row may go because of; rows in the order of their digests, for which they stand here themselves."""
+def matches_by_hand(rows: list[list[int]], near: NearDuplicates) -> dict[tuple[int, ...], list[tuple[int, ...]]]:
+    """Return for each row the rows before it that are near; rows are sorted and stand for their digests."""
     width = NUMBERS // near.bands
-    found = {}
-    for place, row in enumerate(rows):
-        found[tuple(row)] = [
+    matches = {}
+    for index, row in enumerate(rows):
+        matches[tuple(row)] = [
             tuple(other)
-            for other in rows[:place]
+            for other in rows[:index]
             if sum(a == b for a, b in zip(row, other, strict=True)) >= near.threshold * NUMBERS
             and any(row[start : start + width] == other[start : start + width] for start in range(0, NUMBERS, width))
         ]
-    return found
+    return matches
 
 
 def ordered(rows: list[list[int]]) -> list[list[int]]:
@@ -41,35 +41,35 @@ def ordered(rows: list[list[int]]) -> list[list[int]]:
 
 @settings(deadline=None, max_examples=150)
 @given(SIGNATURES, SETTINGS)
-def test_exactly_those_with_a_near_one_before_them_go(drawn: list[list[int]], near: NearDuplicates) -> None:
+def test_a_document_is_dropped_if_one_before_it_is_near(drawn: list[list[int]], near: NearDuplicates) -> None:
     rows = ordered(drawn)
-    wanted = going(rows, near)
-    found = find(np.array(rows, dtype=np.uint32).reshape(-1, NUMBERS), near).match
-    for row, because in zip(rows, found, strict=True):
-        alike = wanted[tuple(row)]
-        assert (because >= 0) == bool(alike)
-        assert because < 0 or tuple(rows[because]) in alike
+    expected = matches_by_hand(rows, near)
+    match = find(np.array(rows, dtype=np.uint32).reshape(-1, NUMBERS), near).match
+    for row, other in zip(rows, match, strict=True):
+        near_rows = expected[tuple(row)]
+        assert (other >= 0) == bool(near_rows)
+        assert other < 0 or tuple(rows[other]) in near_rows
 
 
 @settings(deadline=None, max_examples=150)
 @given(SIGNATURES, st.lists(st.integers(0, 2), min_size=NUMBERS, max_size=NUMBERS), SETTINGS)
-def test_a_row_more_decides_only_about_those_that_are_near_it(
+def test_a_new_document_affects_only_its_near_duplicates(
     drawn: list[list[int]], new: list[int], near: NearDuplicates
 ) -> None:
     before = ordered([row for row in drawn if row != new])
     after = ordered([*before, new])
 
-    def gone(rows: list[list[int]]) -> dict[tuple[int, ...], list[int] | None]:
-        found = find(np.array(rows, dtype=np.uint32).reshape(-1, NUMBERS), near).match
-        return {tuple(row): rows[because] if because >= 0 else None for row, because in zip(rows, found, strict=True)}
+    def dropped(rows: list[list[int]]) -> dict[tuple[int, ...], list[int] | None]:
+        match = find(np.array(rows, dtype=np.uint32).reshape(-1, NUMBERS), near).match
+        return {tuple(row): rows[other] if other >= 0 else None for row, other in zip(rows, match, strict=True)}
 
-    was, now = gone(before), gone(after)
+    old, new_matches = dropped(before), dropped(after)
     for row in before:
         if sum(a == b for a, b in zip(row, new, strict=True)) < near.threshold * NUMBERS:
-            assert was[tuple(row)] == now[tuple(row)]
+            assert old[tuple(row)] == new_matches[tuple(row)]
 
 
-def test_one_that_is_near_a_lost_one_goes_though_the_first_of_its_bucket_is_far() -> None:
+def test_a_match_need_not_be_the_first_of_its_bucket() -> None:
     near = NearDuplicates(threshold=0.75, permutations=NUMBERS, bands=4)
     first = np.arange(NUMBERS, dtype=np.uint32)
     second, third = first.copy(), first.copy()

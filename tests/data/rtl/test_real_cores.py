@@ -1,4 +1,4 @@
-"""The real cores: as many rows as promised, every checkable answer right."""
+"""Questions about the default cores: enough rows, and every answer that regular expressions can check is right."""
 
 from collections import Counter
 from pathlib import Path
@@ -13,16 +13,16 @@ from tapeout.data.rtl.limits import Limits
 from tapeout.data.rtl.selection import select_questions
 from tapeout.sources.download import downloads_folder
 from tapeout.sources.fetch import fetch_source
-from tests.data.second_opinion import opinion
+from tests.data.rtl.second_opinion import opinion
 
 pytestmark = pytest.mark.environment("data")
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Folders as the rule ``fetch`` makes them; downloads that ``make report`` left are used again."""
+    """Fetch the default cores; downloads of an earlier ``make report`` are reused."""
     records = yaml.safe_load((ROOT / "config" / "sources.yaml").read_text())
     folders = {}
     for name in DomainCorpus().sources:
@@ -31,7 +31,7 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return folders
 
 
-def test_rows_of_the_default_config(archives: dict[str, Path]) -> None:
+def test_questions_of_the_default_config(archives: dict[str, Path]) -> None:
     domain = DomainCorpus()
     documents, tallies = read_sources(domain.sources, [archives[name] for name in domain.sources], domain)
     assert tallies["blackparrot"].dropped["too large"] == 1

@@ -1,0 +1,40 @@
+"""Documents of a source: every form is read, and what is left out or repaired is counted."""
+
+from pathlib import Path
+
+import pytest
+
+from tapeout.config.corpus import Selection
+from tapeout.data.corpus.documents import Tally, read_source
+from tests.data.io.test_archives import make_zip
+
+pytestmark = pytest.mark.environment("data")
+
+
+def test_every_form_of_a_source_is_read(tmp_path: Path) -> None:
+    make_zip(tmp_path / "core.whl", {"z/b.v": b"module b;\r\nendmodule", "a/latin.v": "// Jürgen".encode("latin-1")})
+    (tmp_path / "rows.jsonl").write_text('{"text": "first row"}\n{"text": "second"}\n')
+    (tmp_path / "plain.md").write_bytes(b"\xef\xbb\xbf# Title")
+    (tmp_path / "binary.v").write_bytes(b"\0\1\2")
+    (tmp_path / "empty.v").write_bytes(b" \n ")
+    tally, selection = Tally(), Selection(include=("*",), min_characters=1)
+    documents = {document.path: document.text for document in read_source("core", tmp_path, selection, tally)}
+    assert documents == {
+        "a/latin.v": "// Jürgen",
+        "plain.md": "# Title",
+        "rows.jsonl:1": "first row",
+        "rows.jsonl:2": "second",
+        "z/b.v": "module b;\nendmodule",
+    }
+    assert list(documents) == sorted(documents)
+    assert tally.dropped == {"binary": 1, "too short": 1}
+    assert tally.repaired == {"not UTF-8, read as Latin-1": 1, "line ends": 1}
+
+
+def test_patterns_and_size_select_files(tmp_path: Path) -> None:
+    names = ("x/a.v", "coremark/b.v", "c.txt", "big.v")
+    make_zip(tmp_path / "core.whl", {name: b"y" * (2000 if name == "big.v" else 100) for name in names})
+    tally = Tally()
+    selection = Selection(include=("*.v",), exclude=("*coremark*",), max_bytes=1999)
+    assert [document.path for document in read_source("core", tmp_path, selection, tally)] == ["x/a.v"]
+    assert tally.dropped == {"excluded": 1, "other kind": 1, "too large": 1}
