@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from tapeout.config.base import Base
 from tapeout.data.encode.packing import windows
+from tapeout.data.io.jsonl import read_texts
 from tapeout.encoder.load import load_encoder
 from tapeout.errors import TapeoutError
 from tapeout.models.loss import LinearCrossEntropy
 from tapeout.progress import report
-from tapeout.tokenizer.texts import read_texts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tapeout.train.blended import blended_samples, in_turn, windows
 
 from tapeout.config.dapt import Dapt
 from tapeout.data.shards.token_files import DamagedTokens, IndexedWriter, id_type, read_ids
-from tapeout.train.blended import blended_samples, in_turn, windows
 from tapeout.train.samples import TooLittleData
 
 pytestmark = pytest.mark.environment("nemo")
