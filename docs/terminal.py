@@ -1,4 +1,4 @@
-"""Pictures of commands for the documents: run each in a terminal of a given width and keep what it shows as SVG.
+"""Draw the output of a command in a terminal of a given width as SVG, for the documents.
 
 ``python docs/terminal.py FOLDER WIDTH NAME COMMAND...`` in the workflow environment; writes ``FOLDER/NAME-WIDTH.svg``.
 """
@@ -17,11 +17,11 @@ from rich.console import Console
 from rich.text import Text
 
 FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
-"""rich names fonts on a server; a page that is read offline, or years later, takes the reader's own."""
+"""Fonts that rich loads from a server; without them the page uses local fonts and works offline."""
 
 
-def shown(command: list[str], width: int) -> str:
-    """What a command writes to a terminal of this width, with its colours."""
+def terminal_output(command: list[str], width: int) -> str:
+    """Return what a command writes to a terminal of this width, with its colours."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(width)}
@@ -31,7 +31,7 @@ def shown(command: list[str], width: int) -> str:
     try:
         while block := os.read(ours, 1 << 16):
             parts.append(block)
-    except OSError:  # how a pseudo-terminal says that its other end was closed
+    except OSError:  # a pseudo-terminal raises it when its other end is closed
         pass
     process.wait()
     return b"".join(parts).decode().replace("\r\n", "\n")
@@ -40,11 +40,11 @@ def shown(command: list[str], width: int) -> str:
 def main() -> None:
     """Write one picture."""
     folder, width, name, *command = sys.argv[1:]
-    said = " ".join(f"'{word}'" if " " in word else word for word in command)
+    line = " ".join(f"'{word}'" if " " in word else word for word in command)
     with open(os.devnull, "w") as nowhere:
         console = Console(record=True, width=int(width), file=nowhere, force_terminal=True)
-        console.print(Text.from_ansi(shown(command, int(width))))
-        picture = console.export_svg(title=f"$ {Path(command[0]).name} {said.partition(' ')[2]}", unique_id=name)
+        console.print(Text.from_ansi(terminal_output(command, int(width))))
+        picture = console.export_svg(title=f"$ {Path(command[0]).name} {line.partition(' ')[2]}", unique_id=name)
     path = Path(folder, f"{name}-{width}.svg")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(FONTS.sub("", picture))
