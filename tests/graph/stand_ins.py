@@ -1,4 +1,4 @@
-"""The container runtimes' stand-ins, put on PATH: they check the wiring, not the isolation (tests/slurm/stand_ins)."""
+"""Stand-ins for container runtimes on PATH: they check the arguments, not the isolation (tests/slurm/stand_ins)."""
 
 import json
 import shutil
@@ -11,23 +11,23 @@ FOLDER = Path(__file__).parents[1] / "slurm" / "stand_ins"
 
 @dataclass(frozen=True)
 class StandIns:
-    """A folder for PATH with ``apptainer`` and ``srun``, and the calls that they have recorded."""
+    """A folder for PATH with ``apptainer`` and ``srun``, and the calls that they recorded."""
 
     folder: Path
 
     def calls(self, runtime: str) -> list[dict[str, Any]]:
-        """What was asked of a runtime, in order."""
+        """Return the calls of a runtime, in order."""
         record = self.folder / "record.jsonl"
         found = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
         return [call for call in found if call["runtime"] == runtime]
 
 
 def stand_ins(folder: Path, python: Path, srun: str | None = None) -> StandIns:
-    """Make the folder.
+    """Create the folder.
 
     Args:
-        folder: a new one.
-        python: what answers to ``python3`` inside.
+        folder: its path.
+        python: the program that ``python3`` starts inside a container.
         srun: the real srun, which starts what the stand-in has checked.
     """
     folder.mkdir(parents=True)

@@ -79,7 +79,7 @@ def test_g6_swapped_parameters_and_a_nested_value_are_noticed(built: Project) ->
 def test_g7_comments_docstrings_and_formatting_build_nothing(built: Project) -> None:
     built.edit("lib/words.py", '"""Words of a text."""', '"""Other words."""\n\n# a comment\n')
     built.edit("lib/words.py", "return sorted(set(text.split()))", "return sorted(\n        set(text.split())\n    )")
-    built.edit("scripts/model.py", '"""«Train»:', '# why\n"""Learn:')
+    built.edit("scripts/model.py", '"""Write a', '# why\n"""Make a')
     assert built.run().nothing_done
 
 

@@ -36,7 +36,8 @@ UMASK_LOCK = threading.Lock()
 class Store:
     """Content-addressed folder that any number of runs may share.
 
-    If the group may write ``root``, it may write everything that is created in it, whatever the creator's umask.
+    If the group may write ``root``, it may write everything that is created in it, whatever the creator's umask. All
+    methods that write raise ``NotWritable`` if this user may not, unless they say otherwise.
     """
 
     root: Path
@@ -74,20 +75,12 @@ class Store:
             raise NotWritable(f"{error.filename or path} cannot be written.", SHARING_FIX) from error
 
     def open(self, path: Path, mode: str) -> IO[bytes]:
-        """Open a file without a buffer; the group may write it if it may write the store.
-
-        Raises:
-            NotWritable: this user may not.
-        """
+        """Open a file without a buffer; the group may write it if it may write the store."""
         with self.writing(path), self._group_umask():
             return open(path, mode, buffering=0)
 
     def write(self, path: Path, data: bytes) -> None:
-        """Write a small file of the store atomically; the group may write it if it may write the store.
-
-        Raises:
-            NotWritable: this user may not.
-        """
+        """Write a small file of the store atomically; the group may write it if it may write the store."""
         with self.writing(path), self._group_umask():
             write_atomically(path, data)
 
@@ -150,28 +143,17 @@ class Store:
             action: the action that made it.
             manifest: its files with digests (``Manifest.of``); they are not read again.
             output: where it is.
-
-        Raises:
-            NotWritable: this user may not write the store.
         """
         for entry in manifest.entries:
             self.add_object(output / entry.path if entry.path else output, entry)
         self.write_entry(action, manifest)
 
     def write_entry(self, action: Action, manifest: Manifest) -> None:
-        """Write the entry of an action whose objects are all in the store.
-
-        Raises:
-            NotWritable: this user may not write the store.
-        """
+        """Write the entry of an action whose objects are all in the store."""
         self.write(self.action_path(action.digest), encode(action.value, manifest))
 
     def add_object(self, file: Path, entry: Entry) -> None:
-        """Move a file whose digest is known to be right into the store, over one that may exist.
-
-        Raises:
-            NotWritable: this user may not write the store.
-        """
+        """Move a file whose digest is known to be right into the store, over one that may exist."""
         path = self.object_path(entry)
         with open(file, "rb") as opened:
             os.fsync(opened.fileno())
@@ -187,11 +169,7 @@ class Store:
                 file.unlink()
 
     def replace_object(self, file: Path, entry: Entry) -> None:
-        """Link a file whose digest is known to be right as an object; an existing object is quarantined.
-
-        Raises:
-            NotWritable: this user may not write the store.
-        """
+        """Link a file whose digest is known to be right as an object; an existing object is quarantined."""
         path = self.object_path(entry)
         self.quarantine(path)
         with self.writing(path):
@@ -267,11 +245,7 @@ class Store:
 
     @contextlib.contextmanager
     def lock_action(self, action_digest: str) -> Iterator[None]:
-        """Lock an action, so that two runs build it once; the second run waits and finds it sealed.
-
-        Raises:
-            NotWritable: this user may not write the store.
-        """
+        """Lock an action, so that two runs build it once; the second run waits and finds it sealed."""
         path = self.lock_path(action_digest)
         self.open(path, "ab").close()
         with file_lock(path):
@@ -307,11 +281,7 @@ class Store:
 
     @contextlib.contextmanager
     def collecting(self) -> Iterator[None]:
-        """Keep every process that calls ``in_use`` waiting while garbage is collected.
-
-        Raises:
-            NotWritable: this user may not write the store.
-        """
+        """Keep every process that calls ``in_use`` waiting while garbage is collected."""
         self.open(self.root / COLLECTOR_LOCK, "ab").close()
         with file_lock(self.root / COLLECTOR_LOCK):
             yield

@@ -2,5 +2,5 @@
 
 
 def words(text: str) -> list[str]:
-    """Sorted and unique."""
+    """Return the distinct words, sorted."""
     return sorted(set(text.split()))

@@ -1,4 +1,4 @@
-"""«Train»: a folder whose content depends on everything that it should."""
+"""Write a folder whose content depends on all parameters and inputs."""
 
 import json
 import time

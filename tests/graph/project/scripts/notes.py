@@ -1,4 +1,4 @@
-"""A note for each language."""
+"""Write a note in one language."""
 
 from lib.options import read
 

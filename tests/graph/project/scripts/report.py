@@ -1,4 +1,4 @@
-"""Put all together."""
+"""Combine model and notes."""
 
 from lib.options import read
 from lib.words import words

@@ -1,4 +1,4 @@
-"""A folder of all shards' files."""
+"""Copy the files of all shards into one folder."""
 
 import shutil
 

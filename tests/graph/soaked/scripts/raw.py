@@ -1,4 +1,4 @@
-"""Copy the source, if it is the one that the rule means: it may be edited while an old job lives on."""
+"""Copy the source if it is the one that the rule read; it may be edited while an old job still runs."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -8,5 +8,5 @@ from lib.options import read
 _, params, output = read()
 data = Path("src/data.txt").read_bytes()
 if sha256(data).hexdigest() != params["source"]:
-    raise SystemExit("SourceChanged: src/data.txt is another one by now.\n  fix: Run again.")
+    raise SystemExit("SourceChanged: src/data.txt has changed.\n  fix: Run again.")
 output.write_bytes(data)

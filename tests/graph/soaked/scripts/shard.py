@@ -1,4 +1,4 @@
-"""A folder of many files, so that sealing and restoring it take a while."""
+"""Write a folder of many files, so that sealing and restoring it take some time."""
 
 import time
 
