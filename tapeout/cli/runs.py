@@ -112,7 +112,7 @@ def protect(
 
     Exit code 0.
     """
-    runs = [named_runs.pin(Workspace.here(), name.removeprefix("@"), not off) for name in names]
+    runs = [named_runs.protect(Workspace.here(), name.removeprefix("@"), not off) for name in names]
     state = "no longer protected" if off else "protected"
     output.show([asdict(run) for run in runs], as_json, *(f"Run {run.name} is {state}." for run in runs))
 

@@ -107,13 +107,13 @@ def save(workspace: Workspace, name: str, pinned: bool) -> NamedRun:
     return run
 
 
-def pin(workspace: Workspace, name: str, pinned: bool) -> NamedRun:
+def protect(workspace: Workspace, name: str, protected: bool) -> NamedRun:
     """Protect a named run from removal and garbage collection, or end the protection.
 
     Raises:
         UnknownName: there is no such run.
     """
-    run = replace(read_run(workspace, name), pinned=pinned)
+    run = replace(read_run(workspace, name), pinned=protected)
     _write(workspace.runs / name, run)
     return run
 
@@ -123,7 +123,7 @@ def remove(workspace: Workspace, name: str) -> None:
 
     Raises:
         UnknownName: there is no such run.
-        NamedRunError: it is pinned.
+        NamedRunError: it is protected.
     """
     if read_run(workspace, name).pinned:
         raise NamedRunError(f"Run {name} is protected.", f"End the protection first: tapeout runs protect --off {name}")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tapeout.graph.errors import NamedRunError, UnknownName
-from tapeout.graph.named_runs import artifact_names, list_runs, pin, read_run, remove, save, summarize
+from tapeout.graph.named_runs import artifact_names, list_runs, protect, read_run, remove, save, summarize
 from tapeout.graph.store.store import Store
 from tapeout.graph.workspace import Workspace
 from tests.graph.folders import folder, make
@@ -36,11 +36,11 @@ def test_named_run_keeps_results_and_needs_no_space(workspace: Workspace) -> Non
     assert (before.size, before.own_size) == (len("raw bytes") + len("old"), len("old"))
 
 
-def test_pinned_run_is_removed_only_after_it_is_unpinned(workspace: Workspace) -> None:
+def test_protected_run_is_not_removed(workspace: Workspace) -> None:
     save(workspace, "run", pinned=True)
-    with pytest.raises(NamedRunError, match="is pinned"):
+    with pytest.raises(NamedRunError, match="is protected"):
         remove(workspace, "run")
-    assert not pin(workspace, "run", False).pinned
+    assert not protect(workspace, "run", False).pinned
     remove(workspace, "run")
     assert list_runs(workspace) == [] and not list(workspace.runs.iterdir())
 

@@ -45,7 +45,7 @@ class GcOptions:
     """Options of a garbage collection.
 
     Attributes:
-        keep_runs: number of this folder's unpinned named runs to keep, the newest; None keeps all.
+        keep_runs: number of this folder's unprotected named runs to keep, the newest; None keeps all.
         older_than: seconds; keep what was built, named or written more recently.
         forget: folders that no longer exist, whose roots are removed.
         quarantine: also delete damaged files in quarantine.

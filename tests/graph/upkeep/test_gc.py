@@ -16,7 +16,7 @@ import pytest
 from tapeout.graph.errors import GcError
 from tapeout.graph.identity.action import Action
 from tapeout.graph.identity.manifest import Manifest
-from tapeout.graph.named_runs import list_runs, pin, save
+from tapeout.graph.named_runs import list_runs, protect, save
 from tapeout.graph.store.store import Store
 from tapeout.graph.upkeep.gc import DAY, GcOptions, GcReport, collect
 from tapeout.graph.upkeep.verify import verify
@@ -87,7 +87,7 @@ def test_named_runs_keep_their_artifacts_until_removed(here: Workspace) -> None:
     for number in range(4):
         make(here, "kept", f"{number}" * 1000)
         save(here, f"run-{number}", pinned=False)
-    pin(here, "run-0", True)
+    protect(here, "run-0", True)
     assert counts(run_gc(here)) == {"objects": 2, "entries": 2}
     assert run_gc(here, keep_runs=1, older_than=DAY).removed == ()
     planned, done = run_gc(here, dry_run=True, keep_runs=1), run_gc(here, keep_runs=1)
