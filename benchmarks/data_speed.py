@@ -1,11 +1,11 @@
-"""How fast text becomes token ids, and rows become prompts: Tapeout beside what the original playbooks use.
+"""Speed of tokenization and of instruction rows: Tapeout and what the original playbooks use.
 
-``python -m benchmarks.data_speed`` in the nemo environment, the default config having been built (``results/corpus``,
-``results/tokenizer``), or with ``--results`` of another clone. It takes some three minutes.
-Every side gets the same file, the same SentencePiece model and the same number of processes, and runs in a process of
-its own, Tapeout's in the environments of its steps. What a side has imported before it begins does not count, what its
-workers import does. The sides take turns, and the best of the rounds counts. Processor seconds are those of all
-processes of a side: on a machine with other work they say more than the clock.
+Run ``python -m benchmarks.data_speed`` in the nemo environment after building the default config (``results/corpus``,
+``results/tokenizer``), or with ``--results`` of another clone. It takes about three minutes.
+Every contender gets the same file, the same SentencePiece model and the same number of processes, and runs in a process
+of its own, Tapeout in the environments of its steps. Imports before the start do not count, imports of the workers do.
+The contenders alternate, and the best round counts. Processor seconds are those of all processes of a contender: on a
+busy machine they are more reliable than the clock.
 """
 
 import argparse
@@ -39,8 +39,8 @@ CHUNK = 32
 
 Times = tuple[float, float]
 """Seconds by the clock, and of the processors."""
-Side = Callable[[argparse.Namespace, Path], Times | None]
-"""Does the work; returns the times if they are not those of the call."""
+Contender = Callable[[argparse.Namespace, Path], Times | None]
+"""Does the work; returns the times unless they are those of the call."""
 
 
 class Encoder:
@@ -103,7 +103,7 @@ print(*times)
 
 def tokens_tapeout(options: argparse.Namespace, folder: Path) -> Times:
     """The step ``pretraining_tokens``."""
-    return told("corpus", TOKENIZED, options.text, options.model, folder / "made", options.workers)
+    return run_timed("corpus", TOKENIZED, options.text, options.model, folder / "made", options.workers)
 
 
 def rows_preprocess(options: argparse.Namespace, folder: Path) -> None:
@@ -160,34 +160,34 @@ print(*times)
 
 
 def rows_tapeout(options: argparse.Namespace, folder: Path) -> Times:
-    """The part of the step ``instructions`` that does what preprocess.py does; in the order of the file, not yet split."""
-    return told("corpus", IMPORT, options.rows.parent, folder / "made.jsonl", options.workers, 0)
+    """Do the part of the step ``instructions`` that corresponds to preprocess.py: rows before the split."""
+    return run_timed("corpus", IMPORT, options.rows.parent, folder / "made.jsonl", options.workers, 0)
 
 
 def rows_split(options: argparse.Namespace, folder: Path) -> Times:
     """The step ``instructions`` without a search for near-duplicates."""
-    return told("corpus", IMPORT, options.rows.parent, folder / "made", options.workers, 1)
+    return run_timed("corpus", IMPORT, options.rows.parent, folder / "made", options.workers, 1)
 
 
 def rows_grouped(options: argparse.Namespace, folder: Path) -> Times:
     """The step ``instructions`` as it is by default."""
-    return told("corpus", IMPORT, options.rows.parent, folder / "made", options.workers, 0.8)
+    return run_timed("corpus", IMPORT, options.rows.parent, folder / "made", options.workers, 0.8)
 
 
-def told(environment: str, program: str, *arguments: object) -> Times:
-    """Run a program in an environment of the project; the time is what it says."""
+def run_timed(environment: str, program: str, *arguments: object) -> Times:
+    """Run a program in an environment of the project; return the times that it prints."""
     command = [str(read_environment(environment).python), "-c", program, *map(str, arguments)]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": "."})
     seconds, processor = map(float, done.stdout.split())
     return seconds, processor
 
 
-TOKENS: dict[str, Side] = {
+TOKENS: dict[str, Contender] = {
     "Megatron-core's preprocessing": tokens_megatron,
     "datasets.map": tokens_datasets,
     "Tapeout": tokens_tapeout,
 }
-ROWS: dict[str, Side] = {
+ROWS: dict[str, Contender] = {
     "preprocess.py": rows_preprocess,
     "datasets.map": rows_datasets,
     "Tapeout": rows_tapeout,
@@ -215,23 +215,23 @@ def write_text(path: Path, results: Path) -> None:
             size += made.write(f"{row}\n")
 
 
-def timed(side: Side, options: argparse.Namespace, folder: Path, answer: Any) -> None:
-    """In a process of its own: how long a side takes."""
+def timed(contender: Contender, options: argparse.Namespace, folder: Path, answer: Any) -> None:
+    """Run a contender and send its times; called in a process of its own."""
     datasets.disable_progress_bars()
     with stopwatch() as times:
-        own = side(options, folder)
+        own = contender(options, folder)
     answer.send(tuple(times) if own is None else own)
 
 
-def measure(sides: dict[str, Side], options: argparse.Namespace, folder: Path) -> dict[str, Times]:
-    """Times of each side, the best of all rounds."""
+def measure(contenders: dict[str, Contender], options: argparse.Namespace, folder: Path) -> dict[str, Times]:
+    """Return the times of each contender, the best of all rounds."""
     best: dict[str, Times] = {}
     for number in range(options.rounds):
-        for name, side in sides.items():
-            place = folder / f"{side.__name__}-{number}"
+        for name, contender in contenders.items():
+            place = folder / f"{contender.__name__}-{number}"
             place.mkdir()
             receive, send = multiprocessing.get_context("spawn").Pipe(duplex=False)
-            process = multiprocessing.get_context("spawn").Process(target=timed, args=(side, options, place, send))
+            process = multiprocessing.get_context("spawn").Process(target=timed, args=(contender, options, place, send))
             process.start()
             process.join()
             if process.exitcode:
@@ -294,16 +294,16 @@ def main() -> None:
     paragraphs = [
         "# Speed of the data steps",
         f"Written by `python -m benchmarks.data_speed`. {options.workers} processes each; the best of {options.rounds} "
-        f"rounds in which the sides take turns. {options.load}",
+        f"rounds in which the contenders alternate. {options.load}",
         f"## Tokens\n\n{size:.0f} MB of JSON Lines (the default config's two training corpora and Python sources, no "
         f"document twice; the graph's tokenizer), {count:,} tokens. Megatron-core's files and Tapeout's are "
         f"{'the same to the byte' if equal else 'NOT THE SAME'}; `datasets.map` leaves Arrow files.",
         table(["", "seconds", "million tokens a second", *against], compared(tokens, count / 1e6, 2)),
         f"## Instruction rows\n\n{ROW_COUNT:,} made-up rows like Dolly's (benchmarks/made_up.py: "
         f"{row_size / ROW_COUNT:,.0f} bytes each, words by Zipf's law; one row in 12 is not ASCII, one in 20 has "
-        "white space that goes). `preprocess.py` is one process. The third line is what of the step `imported` does "
-        "the same work, and checks, counts and signs each row besides; the fourth adds equal rows and the split, the "
-        "fifth near-duplicates too: the whole step as it is by default.",
+        "white space that is removed). `preprocess.py` is one process. The third line is the part of the step "
+        "`instructions` that does the same work, and also checks, counts and digests each row; the fourth adds duplicates and the "
+        "split, the fifth near duplicates: the whole step with its defaults.",
         table(["", "seconds", "rows a second", *against], compared(rows, ROW_COUNT, 0)),
     ]
     figures = {"tokens": tokens, "rows": rows, "token count": count, "row count": ROW_COUNT, "megabytes": size}
