@@ -1,6 +1,6 @@
 """Program of every rule: execute one build step, from verified inputs to a stored artifact.
 
-Usage: ``python -m tapeout.graph.run.runner SCRIPT MARK THREADS LOG``. The step's program runs in a scratch folder that is
+Usage: ``python -m tapeout.graph.run.runner SCRIPT MARK THREADS LOG``. The program runs in a scratch folder that is
 named by the action digest, with only the environment variables that it may depend on. Its output is moved into the
 store, linked into ``results/``, and only then gets a manifest: wherever this process is killed, no partial result is
 ever accepted.
