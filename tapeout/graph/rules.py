@@ -171,7 +171,7 @@ class RuleReader:
         named = sum(1 if isinstance(value, str) or callable(value) else len(value) for _, value in rule.input.items())
         if len(rule.input) != named + 1:
             raise InvalidRule(
-                f"Rule {rule.name} has an input without a name beside action(...).",
+                f"Rule {rule.name} has an input without a name in addition to action(...).",
                 "Name it: scripts get their inputs by name.",
             )
         for name, value in rule.input.items():

@@ -2,10 +2,10 @@
 
 The executor is changed in four ways for the life of the process:
 
-- It queries its jobs as often as the profile says (``seconds-between-status-checks``). By itself it adds ten seconds
+- It queries its jobs as often as the profile says (``seconds-between-status-checks``). By default it adds ten seconds
   after each query without an ended job, up to three minutes: a chain of short steps after a long one then waits for
   minutes at each link while GPUs idle.
-- It reports when a job starts, a pending reason that does not resolve by itself, and the runner's success message.
+- It reports when a job starts, a pending reason that does not resolve without help, and the runner's success message.
 - A job that Slurm reports as completed but whose artifact is missing has failed (its node saw an old plan).
 - A job that the controller has forgotten is judged by its results instead of being waited for forever.
 """
@@ -44,13 +44,13 @@ class JobWatcher:
     """State of the jobs of this run, to report each event once.
 
     Attributes:
-        say: prints a line for the user.
+        print_line: prints a line for the user.
         running: numbers of jobs whose start was reported.
         stuck: numbers and pending reasons that were reported.
         misses: consecutive queries in which the controller did not know a job.
     """
 
-    say: Callable[[str], None]
+    print_line: Callable[[str], None]
     running: set[str] = field(default_factory=set)
     stuck: set[tuple[str, str]] = field(default_factory=set)
     misses: Counter[str] = field(default_factory=Counter)
@@ -71,23 +71,25 @@ class JobWatcher:
     def _report(self, artifact: str, job: Job) -> None:
         if job.state == "RUNNING" and job.id not in self.running:
             self.running.add(job.id)
-            self.say(f"+ {artifact}  job {job.id} on {job.nodes}")
+            self.print_line(f"+ {artifact}  job {job.id} on {job.nodes}")
         elif job.state == "PENDING":
             self.running.discard(job.id)
             if any(part in job.reason for part in STUCK) and (job.id, job.reason) not in self.stuck:
                 self.stuck.add((job.id, job.reason))
-                self.say(f"! {artifact}  job {job.id} may wait forever: {job.reason}; see config/site.yaml")
+                self.print_line(f"! {artifact}  job {job.id} may wait forever: {job.reason}; see config/site.yaml")
 
 
-def adapt_executor(say: Callable[[str], None], name_of: Callable[[Any], str], find_fault: Callable[[Any], str]) -> None:
+def adapt_executor(
+    print_line: Callable[[str], None], name_of: Callable[[Any], str], find_fault: Callable[[Any], str]
+) -> None:
     """Change the executor as the module's docstring describes.
 
     Args:
-        say: prints a line for the user.
+        print_line: prints a line for the user.
         name_of: returns the artifact of a Snakemake job.
         find_fault: returns what is wrong with the output of a Snakemake job; empty if nothing is.
     """
-    watcher = JobWatcher(say)
+    watcher = JobWatcher(print_line)
 
     def set_interval(self: Any, value: float) -> None:
         longest = self.workflow.remote_execution_settings.seconds_between_status_checks
@@ -100,7 +102,7 @@ def adapt_executor(say: Callable[[str], None], name_of: Callable[[Any], str], fi
             self.report_job_error(job, msg=message, aux_logs=[str(log)])
             return
         if line := finished(job.external_jobid, log):
-            say(line)
+            print_line(line)
         report_success(self, job)
 
     async def check(self: Any, active: list[Any]) -> AsyncIterator[Any]:
@@ -127,11 +129,11 @@ def set_variables(variables: MutableMapping[str, str]) -> None:
     variables[SUBMITTED] = "1"
 
 
-def wait_for_earlier_jobs(folder: str, say: Callable[[str], None]) -> list[Job]:
+def wait_for_earlier_jobs(folder: str, print_line: Callable[[str], None]) -> list[Job]:
     """Wait until no job that was submitted in ``folder`` is pending or running; return those that were.
 
-    A killed run leaves its jobs in the queue. Each of them builds and stores its artifact by itself, so that submitting
-    it again would do the work twice; what is left to do is decided when the last one has ended.
+    A killed run leaves its jobs in the queue. Each of them builds and stores its artifact without the run, so that
+    submitting it again would do the work twice; what is left to do is decided when the last one has ended.
 
     Raises:
         SlurmUnavailable: the controller does not answer the first query; later ones are repeated.
@@ -144,7 +146,7 @@ def wait_for_earlier_jobs(folder: str, say: Callable[[str], None]) -> list[Job]:
         seen |= {job.id: job for job in jobs}
         listed = ", ".join(f"{job.id} ({job.rule}, {job.state.lower()}{_where(job)})" for job in jobs)
         if listed != shown:
-            say(f"Waiting for jobs of an earlier run: {listed}. To end one: scancel NUMBER")
+            print_line(f"Waiting for jobs of an earlier run: {listed}. To end one: scancel NUMBER")
             shown = listed
         time.sleep(pause)
         pause = min(1.5 * pause, MAX_PAUSE)

@@ -103,13 +103,13 @@ def explain_failure(name: str, job: str, log: Path) -> str:
     state, nodes, elapsed, limit = _final_state(job)
     error, fix = _step_error(log)
     if log.exists() and OUT_OF_MEMORY.search(log.read_text(errors="replace")):
-        state = "OUT_OF_MEMORY"  # Slurm says so of the step, and FAILED of the job
-    word = state.partition(" ")[0]
-    times = {"TIMEOUT": f" after its {limit}", "": ""}.get(word, f" after {elapsed}" if elapsed else "")
+        state = "OUT_OF_MEMORY"  # Slurm reports it for the step, and FAILED for the job
+    kind = state.partition(" ")[0]
+    times = {"TIMEOUT": f" after its {limit}", "": ""}.get(kind, f" after {elapsed}" if elapsed else "")
     where = f" on {nodes}" if nodes else ""
     headline = f"{FAILED}{name}  job {job}{where}: {state or 'ended in an unknown state'}{times}"
     headline = f"{headline}; log: {os.path.relpath(log)}"
-    return "\n".join([headline, *(f"    | {line}" for line in error), f"{FIX}{FIXES.get(word) or fix or DEFAULT_FIX}"])
+    return "\n".join([headline, *(f"    | {line}" for line in error), f"{FIX}{FIXES.get(kind) or fix or DEFAULT_FIX}"])
 
 
 def _final_state(job: str) -> tuple[str, str, str, str]:

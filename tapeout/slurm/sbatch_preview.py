@@ -1,4 +1,4 @@
-"""Preview of sbatch commands for a dry run, made by the executor's own functions.
+"""Preview of sbatch commands for a dry run, from the executor's own functions.
 
 The command that a job runs (``--wrap``) is left out, and the name that all jobs of a run share is shown as RUN.
 """

@@ -198,7 +198,7 @@ def start(launch: Launch, program: Program, caller: Mapping[str, str], rendezvou
 
 
 def srun(nodes: int) -> list[str]:
-    """Return the srun command of a step with one task on each of ``nodes`` nodes, beside the calling step.
+    """Return the srun command of a step with one task on each of ``nodes`` nodes, next to the calling step.
 
     ``--overlap``: the runner's own step holds all CPUs, memory and GPUs of the job. Each task gets all CPUs of the job
     on its node, unbound, because the program starts one process per GPU there, which share them.
@@ -245,7 +245,7 @@ class _ContainerStart:
 
     @property
     def inner_variables(self) -> dict[str, str]:
-        """Variables that the program sees beside the image's own."""
+        """Variables that the program sees in addition to the image's own."""
         kept = {name: value for name, value in self.variables.items() if not name.startswith(HOST_ONLY)}
         return kept | {node_agent.CODE: str(Path.cwd()), "PYTHONNOUSERSITE": "1"}
 

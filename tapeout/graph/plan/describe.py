@@ -57,8 +57,8 @@ def jobs(cost: Forecast) -> str:
     parts = [f"{span(str(least), str(most))} job{'s' if most > 1 else ''}" if most else "nothing to do"]
     if cost.again:
         parts.append(f"{len(cost.again)} of them to build again and compare")
-    words = {State.CURRENT: "current", State.RESTORE: "restored"}
-    hits = [f"{cost.counts[state]} {word}" for state, word in words.items() if cost.counts[state]]
+    labels = {State.CURRENT: "current", State.RESTORE: "restored"}
+    hits = [f"{cost.counts[state]} {label}" for state, label in labels.items() if cost.counts[state]]
     if cost.fetched:
         hits.append(f"{cost.fetched} of them from the remote, {format_size(cost.fetched_bytes)}")
     parts.append(f"{cost.cached} cached" + (f" ({', '.join(hits)})" if cost.cached else ""))

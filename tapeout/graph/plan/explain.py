@@ -81,7 +81,7 @@ class Row:
 
 
 def record_definitions(store: Store, recipe: Recipe, environment: Environment | Container) -> None:
-    """Store the packages and definitions behind the digests of environment and code, so that changes can be named.
+    """Store what the digests of environment and code stand for: packages and definitions, so that changes can be named.
 
     A container needs nothing: its digest can be looked up in the registry.
     """
@@ -188,7 +188,7 @@ def causes(
         The artifacts whose own code, parameters or environment changed, nearest first, each with the shortest path for
         each input of ``old`` that leads to it.
     """
-    found: list[Cause] = []
+    result: list[Cause] = []
     queue: list[tuple[tuple[str, ...], dict[str, Any]]] = [((artifact,), old)]
     seen = set()
     while queue:
@@ -199,12 +199,12 @@ def causes(
         seen.add((path[1:2], name))
         own = tuple(_own_changes(before, current[name], makers.store))
         if own:
-            found.append(Cause(name, path, own))
+            result.append(Cause(name, path, own))
         for item in inputs(before):
             maker = _find_maker(makers, item, current.get(item["artifact"]), known)
             if maker is not None:
                 queue.append(((*path, item["artifact"]), maker))
-    return found
+    return result
 
 
 def _find_maker(
@@ -220,7 +220,7 @@ def _find_maker(
 
 
 def table(
-    old: dict[str, Any], new: dict[str, Any], today: dict[str, Any], found: list[Cause], store: Store
+    old: dict[str, Any], new: dict[str, Any], today: dict[str, Any], known_causes: list[Cause], store: Store
 ) -> list[Row]:
     """Return everything that an action consists of: what changed in detail, what is the same in summary.
 
@@ -228,7 +228,7 @@ def table(
         old: the action that made the artifact.
         new: today's action; its inputs are ignored.
         today: today's inputs as an action lists them; a digest that is only known in a run is None.
-        found: causes from ``causes``.
+        known_causes: result of ``causes``.
         store: to look up what digests stand for.
     """
     rows: list[Row] = []
@@ -242,10 +242,10 @@ def table(
         changed = [change for change in own if change.kind == kind]
         rows += [Row(kind, change.name, Comparison.CHANGED, change.old, change.new) for change in changed]
         rows += [] if changed else [Row(kind, summary, Comparison.SAME)]
-    return rows + _input_rows(_label_inputs(old["inputs"]), _label_inputs(today), found)
+    return rows + _input_rows(_label_inputs(old["inputs"]), _label_inputs(today), known_causes)
 
 
-def _input_rows(was: dict[str, dict[str, Any]], now: dict[str, dict[str, Any]], found: list[Cause]) -> list[Row]:
+def _input_rows(was: dict[str, dict[str, Any]], now: dict[str, dict[str, Any]], known_causes: list[Cause]) -> list[Row]:
     rows, same = [], []
     for label in sorted(was.keys() | now.keys()):
         before, after = was.get(label), now.get(label)
@@ -254,7 +254,7 @@ def _input_rows(was: dict[str, dict[str, Any]], now: dict[str, dict[str, Any]], 
             same.append(Row("input", label, Comparison.SAME, old, new))
             continue
         artifact = (before or after or {})["artifact"]
-        began = {cause.artifact: None for cause in found if cause.path[1:2] == (artifact,)}
+        began = {cause.artifact: None for cause in known_causes if cause.path[1:2] == (artifact,)}
         waits = after is not None and new is None
         result = Comparison.WAITS if waits else Comparison.CHANGED
         rows.append(Row("input", label, result, old, new, tuple(began)))

@@ -5,7 +5,7 @@ it is computed from the step's FLOP and the rate of such machines; else it is th
 time of the rule. Cost hints are resources of a rule, or come from a table (``Layer(costs=...)``). They are not part of
 a step's identity:
 
-- ``typical_seconds``: duration; beside ``gflop``, the part of it that does not grow with the work;
+- ``typical_seconds``: duration; together with ``gflop``, the part of it that does not grow with the work;
 - ``typical_bytes``: size of the artifact;
 - ``gflop``: 10^9 FLOP to compute; ``parameters``: weights to convert; ``download_bytes``: bytes still to be downloaded
   (None: unknown). Two builds have the same amount of work if these three are equal;
@@ -154,12 +154,12 @@ def forecast(
     Args:
         workspace: its store has the journal and the sizes of artifacts, which are only read if something runs.
         decisions: decisions in dependency order.
-        forced: artifacts that the user wants to be built again in any case.
+        forced: artifacts to be built again in any case.
         limits: available cores (``_cores``), jobs (``_nodes``) and GPUs (``gpu``).
     """
-    decisions, wanted = list(decisions), set(forced)
+    decisions, forced = list(decisions), set(forced)
     cached = (State.CURRENT, State.RESTORE)
-    again = tuple(d.recipe.artifact for d in decisions if d.state in cached and d.recipe.artifact in wanted)
+    again = tuple(d.recipe.artifact for d in decisions if d.state in cached and d.recipe.artifact in forced)
     to_run = [d for d in decisions if d.state not in cached or d.recipe.artifact in again]
     estimator = _Estimator(workspace, workspace.store.journal() if to_run else [])
     steps = tuple(estimator.step(decision, limits, decision.recipe.artifact in again) for decision in to_run)

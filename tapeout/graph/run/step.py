@@ -120,7 +120,7 @@ class Step:
         return inherited | {
             "PYTHONPATH": str(Path.cwd()),
             "PYTHONHASHSEED": "0",
-            "PYTHONSAFEPATH": "1",  # scripts cannot import files beside them, which are not part of their code digest
+            "PYTHONSAFEPATH": "1",  # scripts cannot import from their own folder, which is not in the code digest
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
             "LC_ALL": "C.UTF-8",
