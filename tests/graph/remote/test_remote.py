@@ -1,4 +1,4 @@
-"""A store elsewhere: what is pushed is pulled whole, whatever breaks, and nothing false is let in."""
+"""Remote stores: what was pushed is pulled completely, whatever breaks, and nothing unverified is accepted."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ Text = pytest.CaptureFixture[str]
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Attempts follow each other at once, so that the tests do not wait."""
+    """Retry almost immediately, so that the tests do not wait."""
     monkeypatch.setattr("tapeout.graph.remote.transport.RETRY_PAUSES", (0.01, 0.02, 0.05))
 
 
@@ -69,13 +69,13 @@ def test_download_is_resumed_by_a_later_run(proxied: tuple[RemoteServer, Proxy],
     begun = part.stat().st_size
     assert begun > 0
     proxy.down, proxy.last = 0, None
-    another_day = client_at(tmp_path / "two", server)
-    assert another_day.remote.pull(action) is None  # a process of the same run leaves it alone
+    later = client_at(tmp_path / "two", server)
+    assert later.remote.pull(action) is None  # a process of the same run does not try again
     for mark in tmp_path.glob("*.marks/remote.away"):
         os.utime(mark, (0, 0))  # some time later
-    assert another_day.remote.pull(action) is not None
+    assert later.remote.pull(action) is not None
     assert proxy.down < 4 * BIG - begun + BIG // 2
-    assert another_day.files(action) == {"weights": FILES["weights"] * 4}
+    assert later.files(action) == {"weights": FILES["weights"] * 4}
 
 
 def test_interrupted_upload_is_invisible_and_retried(
@@ -143,10 +143,10 @@ def test_repaired_file_is_used_again(file: RemoteServer, tmp_path: Path) -> None
 
 
 def forged(action: Action, sound: Manifest, **changes: object) -> bytes:
-    """An entry whose manifest was altered, with right digests all the same."""
+    """Return an entry whose manifest was altered, with valid digests."""
     listed = sound.as_json()
     listed["files"][0] |= changes
-    with contextlib.suppress(ValueError):  # of an absolute path there is no digest
+    with contextlib.suppress(ValueError):  # an absolute path has no digest
         listed["digest"] = Manifest("", "", "folder", tuple(Entry(**entry) for entry in listed["files"])).digest()
     listed["size"] = sum(entry["size"] for entry in listed["files"] if type(entry["size"]) is int)
     entry = {"action": action.value, "manifest": listed}
@@ -182,7 +182,7 @@ def test_forged_manifest_is_refused(
     assert manifest is not None
     file.put(entry_key(action), forged(action, manifest, **changes))
     refused(file, action, tmp_path, capfd)
-    # who has the right one, and may write, puts it in server
+    # a client that has the right entry, and may write, replaces it
     assert one.remote.push([action.digest])[0].outcome is Outcome.PUSHED
     assert client_at(tmp_path / "three", file).remote.pull(action) == manifest
 
@@ -295,7 +295,7 @@ def test_wrong_partial_file_is_discarded(file: RemoteServer, tmp_path: Path) -> 
 
 
 def unreachable(url: str) -> RemoteServer:
-    """A remote that nobody looks into."""
+    """Return a remote that is not inspected."""
     return RemoteServer(url, list, lambda key: b"", lambda key, data: None)
 
 

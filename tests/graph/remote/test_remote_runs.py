@@ -1,4 +1,4 @@
-"""Real runs with a store elsewhere: one builds and pushes, others restore."""
+"""Snakemake runs with a remote store: one user builds and pushes, others restore."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def tapeout(project: Project, *arguments: str) -> "subprocess.CompletedProcess[s
 
 
 def pushed(server: RemoteServer) -> list[str]:
-    """Artifacts that the remote has an entry of."""
+    """Return the artifacts of which the remote has an entry."""
     entries = [json.loads(server.get(name)) for name in server.names() if name.startswith("actions/")]
     return sorted(entry["entry"]["action"]["artifact"] for entry in entries)
 
@@ -61,7 +61,7 @@ def test_one_user_builds_and_another_restores(project: Project, other: Project, 
     run = other.run()
     assert run.built == [] and run.nothing_done
     assert other.digests() == first
-    # changed, and changed back: the remote has the one, and nobody is asked for the other
+    # changed, and changed back: the remote has the first, and is not asked for the second
     other.edit("config.yaml", "lr: 1", "lr: 5")
     assert other.run().nothing_done and other.digests() == project.digests()
     other.edit("config.yaml", "lr: 5", "lr: 1")
@@ -75,7 +75,7 @@ def test_action_resolved_during_a_run_is_restored_in_that_run(
 ) -> None:
     use(monkeypatch, file, "read-write")
     project.run()
-    other.edit("scripts/raw.py", "\n_, params", "\nX = 1\n_, params")  # the same bytes by another action
+    other.edit("scripts/raw.py", "\n_, params", "\nX = 1\n_, params")  # the same bytes from another action
     run = other.run()
     assert run.built == ["raw.txt"]
     assert run.restored == ["formatted.txt", "model", "report.txt"]
@@ -114,7 +114,7 @@ def test_objects_lost_locally_are_pulled(project: Project, file: RemoteServer, m
 
 def test_unavailable_remote_costs_one_line(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     with listening() as upstream, proxy_to(upstream.getsockname()[1]) as (proxy, port):
-        proxy.last = -1  # who connects hears nothing
+        proxy.last = -1  # connections are never answered
         monkeypatch.setenv("TAPEOUT_REMOTE", f"ssh://ann:sesame@127.0.0.1:{port}/far")
         monkeypatch.setenv("TAPEOUT_REMOTE_MODE", "read-write")
         run = project.run()
@@ -137,7 +137,7 @@ def test_program_does_not_see_the_remote(project: Project, file: RemoteServer, m
 
 @pytest.fixture
 def stopped(project: Project, s3: RemoteServer, monkeypatch: pytest.MonkeyPatch) -> Iterator["subprocess.Popen[str]"]:
-    """A run whose push of the model stops in the middle of a file."""
+    """A run whose push of the model is paused in the middle of a file."""
     project.run()  # before there was a remote; the model is built again for it
     use(monkeypatch, s3, "read-write")
     assert s3.proxy is not None
@@ -156,7 +156,7 @@ def test_next_run_finishes_a_killed_push(
     s3.proxy.cuts = 0
     assert "model" not in pushed(s3)
     run = project.run()
-    assert "✓ model  already in the store" in run.text  # Snakemake wants it again, because the job did not end
+    assert "✓ model  already in the store" in run.text  # Snakemake runs it again, because the job did not end
     assert pushed(s3) == ["model"] and list(project.path("store/owed").glob("*/*")) == []
     other.edit("scripts/model.py", "output.mkdir()", 'output.mkdir()\n(output / "big").write_bytes(bytes(2_000_000))')
     other.edit("config.yaml", "pause: 0", "pause: 3")
