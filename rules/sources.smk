@@ -5,6 +5,7 @@ rule fetch:
         sealed("sources/{source}"),
     params:
         record=lambda wildcards: settings.sources[wildcards.source].identity(),
+        plugins=lambda wildcards: [settings.kind_module(wildcards.source)],
     localrule: True  # compute nodes often have no way to the outside
     log:
         "logs/sources/{source}.log",

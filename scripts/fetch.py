@@ -2,16 +2,15 @@
 
 from pathlib import Path
 
-from tapeout.config.sources import Fetch
+from tapeout.config.sources import Fetch, downloads_folder
 from tapeout.program import step
-from tapeout.sources.download import downloads_folder
-from tapeout.sources.fetch import fetch_source
 
 
 @step(Fetch)
 def main(job: Fetch, output: Path) -> None:
     """Write the files of the source into the new folder ``output``."""
-    fetch_source(job.record, output, downloads_folder())
+    output.mkdir()
+    job.record.fetch(output, downloads_folder())
 
 
 if __name__ == "__main__":

@@ -26,11 +26,13 @@ class PluginOptions:
         seam: dotted name of the seam's package.
         key: the option that names the plugin.
         default: the plugin where the option is missing; None if it is required.
+        model: name of the section in the plugin's module.
     """
 
     seam: str
     key: str
     default: str | None = None
+    model: str = "Options"
 
     def validate(self, value: Any) -> Section:
         """Return the options in ``value``, a mapping, or a section that was validated before.
@@ -45,7 +47,7 @@ class PluginOptions:
             known = ", ".join(plugins.available(self.seam))
             raise ValueError(f"{self.key} must name one of {known}, or a module by its dotted name")
         try:
-            options: type[Section] = plugins.load(self.seam, name).Options
+            options: type[Section] = getattr(plugins.load(self.seam, name), self.model)
         except plugins.UnknownPlugin as error:
             known_names = plugins.available(self.seam)
             near = difflib.get_close_matches(name, known_names, n=1)
@@ -66,7 +68,8 @@ class PluginOptions:
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Allow the options of any implementation in the seam's own package, and any object with a dotted name."""
         modules = [plugins.load(self.seam, name) for name in plugins.available(self.seam)]
-        own = [handler(module.Options.__pydantic_core_schema__) for module in modules if hasattr(module, "Options")]
+        models = [getattr(module, self.model) for module in modules if hasattr(module, self.model)]
+        own = [handler(model.__pydantic_core_schema__) for model in models]
         dotted = {"properties": {self.key: {"type": "string", "pattern": r"\."}}, "required": [self.key]}
         return {"anyOf": [*own, {"type": "object", **dotted}]}
 

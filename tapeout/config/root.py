@@ -1,9 +1,9 @@
-"""The whole configuration: all sections together, read from YAML and checked before any rule runs."""
+"""The whole configuration: all sections, validated before any rule runs."""
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Any, Self, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
@@ -15,7 +15,6 @@ from tapeout.config.corpus import Corpus
 from tapeout.config.dapt import Dapt
 from tapeout.config.evaluation import Evaluation
 from tapeout.config.export import Export
-from tapeout.config.folder import listing, tree_digest
 from tapeout.config.inspection import DataReport
 from tapeout.config.instructions import FORMATS, EncodeJob, FormatOptions, Instructions, InstructionSetJob
 from tapeout.config.pretraining import Pretraining
@@ -23,21 +22,23 @@ from tapeout.config.renamed import renamed
 from tapeout.config.report import Report
 from tapeout.config.section import Section
 from tapeout.config.sft import Sft
-from tapeout.config.sources import FileSource, FolderSource, Sources
+from tapeout.config.sources import KINDS, Digests, Sources
 from tapeout.config.strict_yaml import read_mapping
 from tapeout.config.tokenizer import Tokenizer
 from tapeout.errors import TapeoutError
 
 
 class InvalidConfig(TapeoutError):
-    """The configuration does not fit its models."""
+    """The configuration is invalid."""
 
 
 class Settings(Section):
-    """All sections. Every field has a default; ``config/default.yaml`` shows those that one changes."""
+    """All sections. Every field has a default; ``config/default.yaml`` shows the ones that are usually changed."""
 
     sources: Sources
-    site: str = Field("config/site.yaml", description="File that describes the cluster; no identity.")
+    site: str = Field(
+        "config/site.yaml", description="Site file, which describes the cluster; it is no part of identities."
+    )
     corpus: Corpus = Corpus()
     pretraining: Pretraining = Pretraining()
     instructions: Instructions = Field(default_factory=Instructions)
@@ -100,13 +101,13 @@ class Settings(Section):
         )
 
     @model_validator(mode="after")
-    def _something_to_read(self) -> "Settings":
+    def _something_to_read(self) -> Self:
         if self.dapt.reads == "pretraining" and not self.pretraining.components:
-            raise ValueError("dapt.reads is pretraining, and pretraining.components names nothing")
+            raise ValueError("dapt.reads is pretraining, but pretraining.components is empty")
         return self
 
     @model_validator(mode="after")
-    def _benchmarks_are_no_training(self) -> "Settings":
+    def _benchmarks_are_no_training(self) -> Self:
         benchmarks = set(self.data_report.benchmarks)
         if unknown := sorted(benchmarks - set(self.instructions.sets)):
             raise ValueError(
@@ -117,7 +118,7 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
-    def _sources_exist(self) -> "Settings":
+    def _sources_exist(self) -> Self:
         unknown = sorted(set(self.used_sources) - set(self.sources))
         if unknown:
             raise ValueError(f"sources {', '.join(unknown)} are used but are not in the sources file")
@@ -131,7 +132,7 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
-    def _nothing_twice(self) -> "Settings":
+    def _nothing_twice(self) -> Self:
         read_by: dict[tuple[str, str], str] = {}
         for name in self.instructions.train:
             options = self.set_options[name]
@@ -139,54 +140,44 @@ class Settings(Section):
                 other = read_by.setdefault((source, options.files), name)
                 if other != name:  # each set is split by itself: what one trains on, the other would validate on
                     raise ValueError(f"the sets {other} and {name} of instructions.train both read source {source}")
-        held_out = {self._content(name): name for name in self.corpus.domain.test}
+        held_out = {self.sources[name].content: name for name in self.corpus.domain.test}
         for name in self.used_sources:
-            other = held_out.get(self._content(name), name)
-            if other != name and self._content(name) is not None:
+            content = self.sources[name].content
+            other = held_out.get(content, name)
+            if other != name and content is not None:
                 raise ValueError(f"source {name} is read, and is the same file as {other}, which is held out")
         return self
 
-    def _content(self, name: str) -> str | None:
-        """SHA-256 of a source that is one file, as far as it is pinned."""
-        return getattr(self.sources[name], "sha256", None)
+    def kind_module(self, source: str) -> str:
+        """Return the dotted name of the module of a source's kind."""
+        return plugins.module_name(KINDS, self.sources[source].kind)
 
-    def pinned(self, digests: Callable[[Sequence[Path]], list[str]]) -> "Settings":
-        """The same settings, in which every local source that is used is pinned to what it is now.
+    def pinned(self, digests: Digests) -> Self:
+        """Return the settings with every local source that is used pinned to its current content.
 
-        A local file or folder may go without a hash in the sources file, so that one can edit it and run again; its
-        digest, taken here, is then the parameter that the steps behind it see.
+        A local file or folder may go without a hash in the sources file, so that you can edit it and run again; its
+        current digest is then the parameter that downstream steps see.
 
         Args:
-            digests: SHA-256 of files, in their order.
+            digests: returns the SHA-256 of files, in their order.
 
         Raises:
-            InvalidConfig: a local file is missing.
-            UnusableFolder: a local folder is missing, or holds what cannot be taken.
+            TapeoutError: a local file or folder is missing or cannot be used.
         """
-        sources = dict(self.sources)
-        for name in self.used_sources:
-            source = sources[name]
-            if isinstance(source, FileSource) and source.sha256 is None:
-                if not Path(source.path).is_file():
-                    raise InvalidConfig(f"Source {name}: there is no file {source.path}.", "Correct the sources file.")
-                sources[name] = source.model_copy(update={"sha256": digests([Path(source.path)])[0]})
-            if isinstance(source, FolderSource) and source.sha256 is None:
-                files = listing(source)
-                found = dict(zip(files, digests(list(files.values())), strict=True))
-                sources[name] = source.model_copy(update={"sha256": tree_digest(found)})
-        return self.model_copy(update={"sources": sources})
+        pinned = {name: self.sources[name].pinned(digests) for name in self.used_sources}
+        return self.model_copy(update={"sources": {**self.sources, **pinned}})
 
 
 def load(config: dict[str, Any], files: Sequence[str | Path] = ()) -> Settings:
-    """Check a configuration that Snakemake has read; its key ``sources`` is the path of a sources file, or several.
+    """Validate a configuration that Snakemake has read; its key ``sources`` names one sources file or several.
 
     Args:
-        config: all of it.
-        files: from which it was read; Snakemake's reader takes the last value of a key that stands there twice.
+        config: the whole configuration.
+        files: the files it was read from, to find keys that a file contains twice: Snakemake silently takes the last.
 
     Raises:
-        InvalidConfig: naming keys that were renamed, or the first key that is unknown or wrong, and how many more
-            there are.
+        InvalidConfig: naming keys that were renamed, or the first key that is unknown or wrong and the number of
+            further errors.
     """
     for file in files:
         mapping_of(file, "config file")
@@ -214,78 +205,68 @@ def check_names(config: Mapping[str, Any], prefix: str = "") -> None:
 
 
 def mapping_of(path: str | Path, kind: str) -> dict[str, Any]:
-    """Content of a YAML file.
+    """Return the content of a YAML file.
+
+    Args:
+        path: path of the file.
+        kind: what the file is, for the error message.
 
     Raises:
-        InvalidConfig: it cannot be read.
+        InvalidConfig: the file cannot be read.
     """
     try:
         return read_mapping(Path(path))
     except OSError as error:
-        told = f"The {kind} {path} cannot be read: {error.strerror}."
-        raise InvalidConfig(told, "Correct its path; it counts from the project's folder.") from error
+        message = f"Cannot read the {kind} {path}: {error.strerror}."
+        raise InvalidConfig(message, "Correct its path, which is relative to the project's folder.") from error
     except ValueError as error:
-        raise InvalidConfig(f"The {kind} {path} cannot be read: {error}.", "Correct the file.") from error
+        raise InvalidConfig(f"Cannot read the {kind} {path}: {error}.", "Correct the file.") from error
 
 
 def text_of(path: str) -> str:
-    """Text of a file that the configuration names.
+    """Return the text of a file that the configuration names, with its line ends as they are.
 
     Raises:
-        InvalidConfig: it cannot be read.
+        InvalidConfig: the file cannot be read.
     """
     try:
-        return Path(path).read_bytes().decode()  # line ends as they are
+        return Path(path).read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidConfig(f"The file {path} cannot be read: {error}.", "Correct its path in the config.") from error
+        raise InvalidConfig(f"Cannot read the file {path}: {error}.", "Correct its path in the config.") from error
 
 
 def explained(error: ValidationError, model: type[BaseModel], file: str) -> InvalidConfig:
-    """What is wrong first, in the user's words: which key, in which file, and what was perhaps meant.
+    """Return the error for people: the key, the file, and the name that was perhaps meant.
 
     Args:
-        error: of validating ``model``.
-        model: the whole that was validated.
-        file: where a key of it stands, in words.
+        error: raised while validating ``model``.
+        model: the model of the whole file.
+        file: name of the file with the key, for people.
     """
-    # a key that is misspelt is often missing as well: the unknown one tells more
-    first, *more = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+    # a misspelt key is often reported as missing too: the unknown key is the better message
+    first, *more = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
     *parents, key = first["loc"] or ("",)
     others = f" ({len(more)} more)" if more else ""
-    place, kind = "config key", file
+    where = "config key"
     if parents and parents[0] == "sources":
-        place, kind = "sources file", "the sources file"
-    where = ".".join(str(part) for number, part in enumerate([*parents, key]) if number != _tag(first["loc"]))
+        where, file = "sources file", "the sources file"
+    where = f"{where} {'.'.join(map(str, first['loc']))}" if first["loc"] else "config"
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(key), _fields(model, parents), n=1)
         hint = f"; did you mean {near[0]}?" if near else first.get("ctx", {}).get("hint", ".")
-        return InvalidConfig(f"{place} {where} is unknown{others}{hint}", f"Correct or remove it in {kind}.")
-    told = first["msg"].removeprefix("Value error, ").rstrip(".")
-    return InvalidConfig(f"{f'{place} {where}' if where else 'config'}: {told}{others}.", f"Correct it in {kind}.")
-
-
-def _tag(location: Sequence[Any]) -> int | None:
-    """Where pydantic puts the kind of a record that it tried: no key of the user's."""
-    return 2 if location[:1] == ("sources",) else None
+        return InvalidConfig(f"{where} is unknown{others}{hint}", f"Correct or remove it in {file}.")
+    message = first["msg"].removeprefix("Value error, ").rstrip(".")
+    return InvalidConfig(f"{where}: {message}{others}.", f"Correct it in {file}.")
 
 
 def _fields(model: type[BaseModel], parents: list[Any]) -> list[str]:
-    """Names of the fields at a place in the configuration; none where it is not made of sections."""
+    """Return the names of the fields of the section at ``parents``; none where there is no section."""
     here: Any = model
     for parent in parents:
-        if get_origin(here) is Annotated:
-            # kinds of records: the one whose field kind has this value
-            kinds = get_args(get_args(here)[0])
-            here = next((each for each in kinds if _is_called(each, str(parent))), None)
-        elif get_origin(here) is dict:
+        if get_origin(here) is dict:
             here = get_args(here)[1]
         elif isinstance(here, type) and issubclass(here, BaseModel) and parent in here.model_fields:
             here = here.model_fields[parent].annotation
         else:
             return []
     return list(here.model_fields) if isinstance(here, type) and issubclass(here, BaseModel) else []
-
-
-def _is_called(kind: type[BaseModel], name: str) -> bool:
-    field = kind.model_fields.get("kind")
-    return field is not None and name in get_args(field.annotation)

@@ -1,25 +1,58 @@
-"""Everything that comes from outside: one typed record a source, pinned by content.
+"""Sources: content from outside, one typed record each, pinned by its digest.
 
-``config/sources.yaml`` maps a source's name to its record. A record's ``kind`` says how the source is fetched; the
-SHA-256 (for files of a Hugging Face repository at least the commit) says what it is. The whole record is a parameter of
-the rule ``fetch``: a source with another address or version is fetched again, and if the bytes are the same, what reads
-them is left as it is. A licence also stands in the rows that are made from its source. Corpora without a manifest (F27)
-and packages whose revision moves (D10) end here.
+``config/sources.yaml`` maps names to records. A record's ``kind`` names a module of ``tapeout.sources.kinds``, which
+brings the model of the record and knows how to fetch it (see ``tapeout.plugins``). The whole record is a parameter of
+the rule ``fetch``: a changed address or version is fetched again, and if the bytes are the same, nothing downstream
+reruns.
 """
 
+import os
 from abc import ABC, abstractmethod
-from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, SerializeAsAny, StringConstraints, field_validator
 
+from tapeout.config.plugin_options import PluginOptions
 from tapeout.config.section import Section
+
+KINDS = "tapeout.sources.kinds"
+"""The seam of source kinds."""
 
 SourceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 """Name of a source: a folder under ``results/sources/`` and the ``source`` field of corpus rows."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Size = Annotated[int, Field(gt=0)]
+
+Digests = Callable[[Sequence[Path]], list[str]]
+"""Function that returns the SHA-256 of files, in their order."""
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often and how long to retry a request that may succeed later.
+
+    Attributes:
+        attempts: attempts in total.
+        first_wait: seconds before the second attempt; the wait doubles from one attempt to the next.
+        max_wait: maximum seconds between two attempts if the server does not name a time.
+        max_server_wait: maximum seconds that a server may ask to wait (the Hugging Face hub counts requests in windows
+            of five minutes).
+    """
+
+    attempts: int = 6
+    first_wait: float = 1.0
+    max_wait: float = 60.0
+    max_server_wait: float = 330.0
+
+
+def downloads_folder() -> Path:
+    """Return the folder of downloads: TAPEOUT_DOWNLOADS, or a folder in the user's cache."""
+    variable = os.environ.get("TAPEOUT_DOWNLOADS")
+    return Path(variable) if variable else Path.home() / ".cache" / "tapeout" / "downloads"
 
 
 def relative_name(name: str) -> str:
@@ -34,132 +67,104 @@ def relative_name(name: str) -> str:
     return name
 
 
-class Record(Section, ABC):
-    """What all records have in common."""
+class RemoteFile(Section):
+    """One file of a source that is downloaded."""
 
+    path: str = Field(description="Path inside the source.")
+    sha256: Sha256 | None = Field(
+        default=None, description="SHA-256; without it the commit must pin the content (Hugging Face repositories)."
+    )
+    size: Size | None = Field(default=None, description="Bytes; detects a wrong file before it is hashed.")
+
+    _plain_name = field_validator("path")(relative_name)
+
+
+class Record(Section, ABC):
+    """Interface of a source kind: everything that the rest of the project asks of a source.
+
+    A kind is a module of ``tapeout.sources.kinds``, or of another package by its dotted name, with a subclass named
+    ``Source``. A kind whose content is downloaded implements ``remote_files``, a kind that reads local files
+    ``local_path``, ``local_files`` and ``pinned``.
+    """
+
+    kind: str = Field(description="Source kind: a module of tapeout.sources.kinds, or a dotted module name.")
     licence: str = Field(min_length=1, description="Licence of the content, read in the archive, not in its metadata.")
 
     @property
     @abstractmethod
     def origin(self) -> str:
-        """Where it comes from, in words."""
+        """Where the content comes from, for people; it names no folder of this machine."""
+
+    @abstractmethod
+    def address(self, file: str) -> str:
+        """Return the URI of a file of the source for provenance: a package URL, an http address or a URN."""
+
+    @abstractmethod
+    def fetch(self, output: Path, downloads: Path, retry: RetryPolicy | None = None) -> None:
+        """Write the verified files into ``output``. Runs in the environment ``data``.
+
+        Args:
+            output: existing empty folder.
+            downloads: folder of finished and partial downloads, by content.
+            retry: how often to retry; None for the default.
+
+        Raises:
+            TapeoutError: the content is missing, not accessible or not the pinned one.
+        """
 
     @property
     def attribution(self) -> dict[str, str]:
-        """Origin and licence, for whoever passes the content on."""
+        """Origin and licence, for everyone who redistributes the content."""
         return {"origin": self.origin, "licence": self.licence}
 
-
-class PypiSource(Record):
-    """One archive (wheel or source archive) of a Python package, taken as data: never installed, never built."""
-
-    kind: Literal["pypi"]
-    package: str = Field(min_length=1, description="Name of the package in the index.")
-    version: str = Field(min_length=1, description="Version, for people; the file name decides.")
-    file: str = Field(min_length=1, description="Exact file name in the index.")
-    sha256: Sha256
-    size: Size | None = Field(default=None, description="Bytes; told apart from a wrong hash.")
-
-    _plain_name = field_validator("file")(relative_name)
+    @property
+    def remote_files(self) -> tuple[RemoteFile, ...]:
+        """Files that are downloaded, as far as the record describes them."""
+        return ()
 
     @property
-    def origin(self) -> str:
-        """Where it comes from, in words."""
-        return f"package {self.package} {self.version}, file {self.file}"
+    def local_path(self) -> str | None:
+        """Path of the local file or folder that the record names, as written; None if nothing local is read."""
+        return None
 
+    def local_files(self) -> dict[str, Path]:
+        """Return the local files that are read, by their paths in the source, sorted."""
+        return {}
 
-class HubFile(Section):
-    """One file of a Hugging Face repository."""
-
-    path: str = Field(description="Path inside the repository.")
-    sha256: Sha256 | None = Field(
-        default=None,
-        description="Without it the commit decides: the file must have the SHA-256 (large files) or the git blob id "
-        "that the hub has for it at that commit.",
-    )
-    size: Size | None = None
-
-    _plain_name = field_validator("path")(relative_name)
-
-
-class HubSource(Record):
-    """Files of a Hugging Face model or data set at one commit. A token comes from HF_TOKEN in the environment only."""
-
-    kind: Literal["hf_model", "hf_dataset"]
-    repository: str = Field(pattern=r"^[\w.-]+(/[\w.-]+)?$", description="owner/name.")
-    revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="Full commit; branches and tags move.")
-    files: tuple[HubFile, ...] = Field(min_length=1)
+    def pinned(self, digests: Digests) -> Self:
+        """Return the record with the digest of its current local content, unless it is pinned already."""
+        return self
 
     @property
-    def origin(self) -> str:
-        """Where it comes from, in words."""
-        kind = "model" if self.kind == "hf_model" else "data set"
-        return f"Hugging Face {kind} {self.repository} at commit {self.revision}"
+    def content(self) -> str | None:
+        """SHA-256 of a source that is one file, if it is pinned: equal values mean the same content."""
+        return getattr(self, "sha256", None)
 
-    @field_validator("files")
-    @classmethod
-    def _distinct(cls, files: tuple[HubFile, ...]) -> tuple[HubFile, ...]:
-        if len({file.path for file in files}) < len(files):
-            raise ValueError("a file is named twice")
-        return files
+    def total_bytes(self) -> int | None:
+        """Return the bytes of the source; None if the record does not tell or local files are missing."""
+        return total(file.size for file in self.remote_files)
 
-
-class UrlSource(Record):
-    """One file behind an http(s) or file URL."""
-
-    kind: Literal["url"]
-    url: str = Field(pattern=r"^(https?|file)://")
-    file: str = Field(min_length=1, description="Name that the file gets here.")
-    sha256: Sha256
-    size: Size | None = None
-
-    _plain_name = field_validator("file")(relative_name)
-
-    @property
-    def origin(self) -> str:
-        """Where it comes from, in words."""
-        return self.url if self.url.startswith("http") else f"file {self.file}"
+    def missing_bytes(self, downloads: Path) -> int | None:
+        """Return the bytes that are not in the folder of downloads yet; None if the record does not tell."""
+        missing = [f for f in self.remote_files if f.sha256 is None or not (downloads / f.sha256).exists()]
+        return total(_rest(downloads / f"{file.sha256}.part", file.size) for file in missing)
 
 
-class FileSource(Record):
-    """One local file. Without ``sha256`` it is digested when the workflow starts: an edit rebuilds what follows."""
-
-    kind: Literal["file"]
-    path: str = Field(min_length=1, description="Path, relative to the repository's root or absolute.")
-    sha256: Sha256 | None = None
-
-    @property
-    def origin(self) -> str:
-        """Where it comes from, in words; folders of this machine are nobody's business."""
-        return f"file {PurePosixPath(self.path).name}"
+def _rest(part: Path, size: int | None) -> int | None:
+    return None if size is None else max(0, size - (part.stat().st_size if part.exists() else 0))
 
 
-class FolderSource(Record):
-    """The files of a local folder, with their paths inside it. Links and special files in it are refused.
-
-    Without ``sha256`` it is digested when the workflow starts: one file that is edited, added, removed or renamed
-    rebuilds what follows; times and modes of files count for nothing.
-    """
-
-    kind: Literal["folder"]
-    path: str = Field(min_length=1, description="Path, relative to the repository's root or absolute.")
-    include: tuple[str, ...] = Field(
-        default=("*",), min_length=1, description="Patterns over the paths inside the folder, which begin with /."
-    )
-    exclude: tuple[str, ...] = Field(default=(), description="Patterns of what is left out, e.g. '*/.git/*'.")
-    sha256: Sha256 | None = Field(default=None, description="Digest of all paths and contents, as WrongHash tells it.")
-
-    @property
-    def origin(self) -> str:
-        """Where it comes from, in words, as for a file."""
-        return f"folder {PurePosixPath(self.path).name}"
+def total(sizes: Iterable[int | None]) -> int | None:
+    """Return the sum; None if one size is unknown."""
+    known = list(sizes)
+    return None if None in known else sum(size for size in known if size is not None)
 
 
-Source = Annotated[PypiSource | HubSource | UrlSource | FileSource | FolderSource, Field(discriminator="kind")]
+Source = Annotated[SerializeAsAny[Record], PluginOptions(KINDS, "kind", model="Source")]
 Sources = dict[SourceName, Source]
 
 
 class Fetch(Section):
-    """Parameters of the rule ``fetch``: the one record that it fetches."""
+    """Parameters of the rule ``fetch``."""
 
-    record: Source
+    record: Source = Field(description="Record of the source.")

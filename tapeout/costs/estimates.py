@@ -4,15 +4,11 @@ Rules give these numbers to the content layer as resources (``gflop``, ``typical
 them into time (docs/cost.md says how far to trust them). They are no parameters: no step imports this module.
 """
 
-import contextlib
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-from tapeout.config.folder import UnusableFolder, listing
 from tapeout.config.root import Settings
-from tapeout.config.sources import FileSource, FolderSource, HubSource, Source
+from tapeout.config.sources import downloads_folder, total
 from tapeout.config.training import Training
 
 BASE_PIECES = 32_000
@@ -41,16 +37,6 @@ COMPARING = 1_000_000_000
 
 DOWNLOADING = 10_000_000
 """Bytes a second: an assumption."""
-
-
-def downloads_folder() -> Path:
-    """Where finished and unfinished downloads lie, as ``tapeout.sources.download`` has it.
-
-    Said twice (a test compares them): that module is part of the identity of every download, and takes a tenth of a
-    second to import, which every run would pay.
-    """
-    given = os.environ.get("TAPEOUT_DOWNLOADS")
-    return Path(given) if given else Path.home() / ".cache" / "tapeout" / "downloads"
 
 
 @dataclass(frozen=True)
@@ -135,52 +121,21 @@ class Estimates:
         return 2 + self.corpus_bytes // COMPARING
 
     def source_bytes(self, name: str) -> int | None:
-        """Size of a source; None where its record does not tell."""
-        source = self.settings.sources[name]
-        if isinstance(source, FileSource):
-            return Path(source.path).stat().st_size if Path(source.path).is_file() else None
-        if isinstance(source, FolderSource):
-            with contextlib.suppress(UnusableFolder):  # the step says so
-                return sum(path.stat().st_size for path in listing(source).values())
-            return None
-        return _sum([size for _, size in _files(source)])
+        """Return the size of a source; None if its record does not tell."""
+        return self.settings.sources[name].total_bytes()
 
     def set_bytes(self, name: str) -> int | None:
-        """Size of the sources of an instruction data set; None where their records do not tell."""
-        return _sum([self.source_bytes(source) for source in self.settings.set_sources(name)])
+        """Return the size of the sources of an instruction data set; None if their records do not tell."""
+        return total(self.source_bytes(source) for source in self.settings.set_sources(name))
 
     def download_bytes(self, name: str) -> int | None:
-        """What is still to be downloaded of a source; None where its record does not tell.
-
-        A file that was downloaded before lies under its SHA-256, an unfinished one beside it, with ``.part``.
-        """
-        source, folder = self.settings.sources[name], downloads_folder()
-        if source.kind in {"file", "folder"} or (source.kind == "url" and source.url.startswith("file:")):
-            return 0
-        files = _files(source)
-        missing = [(sha256, size) for sha256, size in files if sha256 is None or not (folder / sha256).exists()]
-        return _sum([_rest(folder / f"{sha256}.part", size) for sha256, size in missing])
+        """Return what is still to be downloaded of a source; None if its record does not tell."""
+        return self.settings.sources[name].missing_bytes(downloads_folder())
 
     def download_seconds(self, name: str) -> int:
-        """Downloading a source, and a second besides."""
+        """Return the duration of downloading a source, including a second for the request."""
         return 1 + (self.download_bytes(name) or 0) // DOWNLOADING
 
 
 def _giga(flop: float) -> int:
     return max(1, round(flop / 1e9))
-
-
-def _files(source: Source) -> list[tuple[str | None, int | None]]:
-    """SHA-256 and size of each file that a source is downloaded as, as far as its record tells them."""
-    if isinstance(source, FileSource | FolderSource):
-        return []
-    return [(file.sha256, file.size) for file in (source.files if isinstance(source, HubSource) else [source])]
-
-
-def _rest(part: Path, size: int | None) -> int | None:
-    return None if size is None else max(0, size - (part.stat().st_size if part.exists() else 0))
-
-
-def _sum(sizes: list[int | None]) -> int | None:
-    known = [size for size in sizes if size is not None]
-    return sum(known) if len(known) == len(sizes) else None

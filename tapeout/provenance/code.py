@@ -6,9 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tapeout.config.folder import listing
 from tapeout.config.root import Settings
-from tapeout.config.sources import FileSource, FolderSource, UrlSource
 from tapeout.graph.identity.action import Recipe
 from tapeout.graph.identity.digest import canonical
 from tapeout.graph.layer import Layer
@@ -45,25 +43,20 @@ def check_sources(settings: Settings) -> None:
     """Check that every source can be fetched on another machine.
 
     Raises:
-        ExportRefused: a local source is outside the project's folder, or has a ``file:`` URL.
+        ExportRefused: a local source is outside the project's folder.
     """
+    for name in settings.used_sources:
+        path = settings.sources[name].local_path
+        if path is not None:
+            portable(path, f"Source {name} is read from")
     for name, path in local_sources(settings):
         portable(path, f"Source {name} is read from")
-    for name in settings.used_sources:
-        source = settings.sources[name]
-        if isinstance(source, UrlSource) and source.url.startswith("file:"):
-            raise ExportRefused(f"Source {name} is a local file: {source.file}.", "Give it kind: file.")
 
 
 def local_sources(settings: Settings) -> Iterator[tuple[str, str]]:
     """Yield names and paths of the local files that the graph reads, including those in local folders."""
     for name in settings.used_sources:
-        source = settings.sources[name]
-        if isinstance(source, FileSource):
-            yield name, source.path
-        if isinstance(source, FolderSource):
-            portable(source.path, f"Source {name} is read from")
-            yield from ((name, str(path)) for path in listing(source).values())
+        yield from ((name, str(path)) for path in settings.sources[name].local_files().values())
 
 
 def portable(path: str, what: str) -> str:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from tapeout.config.sources import Fetch
 from tapeout.graph.identity.action import CONTAINER
 from tapeout.graph.identity.digest import canonical, digest_value
 from tapeout.graph.identity.manifest import Manifest
@@ -64,6 +65,10 @@ class Source(Part):
     record: dict[str, Any]
     origin: str
     licence: str
+
+    def address(self, file: str) -> str:
+        """Return the URI of a file of the source, as its kind defines it."""
+        return Fetch.model_validate({"record": self.record}).record.address(file)
 
 
 class Locked(Part):

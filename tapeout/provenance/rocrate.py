@@ -13,7 +13,6 @@ from tapeout.graph.identity.digest import canonical
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.provenance.document import ARTIFACTS, CODE, Document, Source
 from tapeout.provenance.document import NAME as DOCUMENT
-from tapeout.provenance.slsa import address
 
 NAME = "ro-crate-metadata.json"
 CONTEXT = ["https://w3id.org/ro/crate/1.1/context", {"sha256": "https://w3id.org/ro/terms/workflow-run#sha256"}]
@@ -180,7 +179,7 @@ def _source(source: Source) -> Entity:
         "name": source.artifact,
         "description": source.origin,
         "license": source.licence,
-        "url": address(source.record, files[0]["path"]),
+        "url": source.address(files[0]["path"]),
     }
 
 

@@ -105,27 +105,12 @@ def _pinned(document: Document, source: Source) -> list[dict[str, Any]]:
     return [
         {
             "name": entry.path,
-            "uri": address(source.record, entry.path),
+            "uri": source.address(entry.path),
             "digest": {"sha256": entry.digest},
             "annotations": {"licence": source.licence, "origin": source.origin},
         }
         for entry in document.manifests[source.artifact].entries
     ]
-
-
-def address(record: dict[str, Any], file: str) -> str:
-    """Return the address of a file of a source: a package URL (purl), an http URL, or a URN."""
-    if record["kind"] == "pypi":
-        name = str(record["package"]).lower().replace("_", "-")
-        return f"pkg:pypi/{name}@{record['version']}?file_name={file}"
-    if record["kind"] == "file":
-        return f"urn:tapeout:code:{record['path']}"
-    if record["kind"] == "folder":
-        return f"urn:tapeout:code:{record['path']}/{file}"
-    if record["kind"] == "url":
-        return str(record["url"])
-    kind = {"hf_model": "", "hf_dataset": "datasets/"}[record["kind"]]
-    return f"https://huggingface.co/{kind}{record['repository']}/resolve/{record['revision']}/{file}"
 
 
 def _locks(document: Document, names: list[str]) -> list[dict[str, Any]]:

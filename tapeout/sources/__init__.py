@@ -1,1 +1,1 @@
-"""Fetchers of pinned files from outside, by kind."""
+"""Fetching of pinned sources, by kind."""

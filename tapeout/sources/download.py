@@ -1,14 +1,12 @@
-"""Verified, resumable downloads into a folder that is addressed by content.
+"""Verified, resumable downloads into a content-addressed folder.
 
-A finished file is ``<folder>/<sha256>``, an unfinished one ``<folder>/<sha256>.part`` (``git-<id>`` where the id as
-a git blob is all that is known). Because the name is the hash, a part is never continued with another file's bytes, a
-finished file serves every source that pins the same content, and two processes that want the same file take turns (an
-advisory lock) instead of writing into each other.
+A finished file is ``<folder>/<sha256>``, a partial one ``<folder>/<sha256>.part`` (``git-<id>`` if only the git blob id
+is known). Because the name is the hash, a partial file is never continued with another file's bytes, a finished file
+serves every source that pins the same content, and processes that download the same file take turns (an advisory lock).
 """
 
 import fcntl
 import hashlib
-import os
 import re
 import shutil
 import sys
@@ -18,38 +16,32 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from typing import TypeVar
 
 import requests
 import urllib3
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
+from tapeout.config.sources import RetryPolicy
 from tapeout.progress import report
-from tapeout.sources.errors import (
-    AccessDenied,
-    RateLimited,
-    SourceMissing,
-    SourceUnreachable,
-    TruncatedTransfer,
-    WrongHash,
-    WrongSize,
-)
+from tapeout.sources.errors import AccessDenied, SourceMissing, SourceUnreachable, WrongContent
 
 BLOCK = 1 << 20
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 TIMEOUT = (15, 60)
 """Seconds to connect, and between two reads."""
 
+T = TypeVar("T")
+
 
 class Transient(Exception):
-    """A failure that may pass: raised inside, never seen outside.
+    """Internal: a failure that may pass.
 
     Args:
         reason: what happened, as part of a sentence.
-        wait: seconds that the server asks us to wait (Retry-After), if it does.
+        wait: seconds that the server asks to wait (Retry-After), if it does.
         cut: the transfer had begun and broke off.
-        limited: the server limits how much we may ask.
+        limited: the server limits the number of requests.
     """
 
     def __init__(self, reason: str, wait: float | None = None, cut: bool = False, limited: bool = False) -> None:
@@ -58,13 +50,13 @@ class Transient(Exception):
         self.cut = cut
         self.limited = limited
 
-    def named(self, what: str) -> RateLimited | SourceUnreachable:
-        """The error that is told in the end."""
-        return RateLimited(what, self.wait) if self.limited else SourceUnreachable(what, str(self))
+    def final(self, name: str) -> SourceUnreachable:
+        """Return the error to raise after the last attempt."""
+        return SourceUnreachable.of_limit(name, self.wait) if self.limited else SourceUnreachable.of(name, str(self))
 
 
-def check_status(response: requests.Response, what: str) -> None:
-    """Turn a refusing answer into an error.
+def check_status(response: requests.Response, name: str) -> None:
+    """Raise an error for a response that refuses the request.
 
     Raises:
         Transient: 429, 5xx and the like, with the server's Retry-After.
@@ -74,22 +66,27 @@ def check_status(response: requests.Response, what: str) -> None:
     """
     status = response.status_code
     if status in TRANSIENT:
-        raise Transient(f"the server answers {status}", wait=asked_wait(response.headers), limited=status == 429)
+        raise Transient(f"the server answers {status}", wait=requested_wait(response.headers), limited=status == 429)
     if status in (404, 410):
-        raise SourceMissing(what)
+        raise SourceMissing.of(name)
     if status in (401, 403):
-        raise AccessDenied(what, status)
+        raise AccessDenied.of_status(name, status)
     if status >= 400:
-        raise SourceUnreachable(what, f"the server answers {status}")
+        raise SourceUnreachable.of(name, f"the server answers {status}")
 
 
 @dataclass(frozen=True)
 class Remote:
-    """One file to fetch: where it is, what it must be, and what people call it.
+    """One file to download.
 
     Attributes:
-        git_blob: what it must be where ``sha256`` is None: its id as a git blob.
-        check: turns a refusing answer into an error, as ``check_status`` does.
+        url: address.
+        name: name for people.
+        sha256: expected digest.
+        size: expected bytes.
+        headers: HTTP headers of the request.
+        git_blob: expected git blob id if ``sha256`` is None.
+        check: raises an error for a response that refuses the request, as ``check_status`` does.
     """
 
     url: str
@@ -102,51 +99,28 @@ class Remote:
 
     @property
     def key(self) -> str:
-        """Its name in the folder of downloads."""
+        """Name in the folder of downloads."""
         return self.sha256 or f"git-{self.git_blob}"
 
-    def mismatch(self, path: Path) -> WrongHash | None:
-        """The error that a file is not this one; None if it is."""
+    def mismatch(self, path: Path) -> WrongContent | None:
+        """Return the error that a file is not this one; None if it is."""
         if self.sha256 is not None:
             actual = sha256_of(path)
-            return None if actual == self.sha256 else WrongHash(self.name, self.sha256, actual)
+            return None if actual == self.sha256 else WrongContent.of_hash(self.name, self.sha256, actual)
         blob = git_blob_of(path)
         if blob == self.git_blob:
             return None
-        return WrongHash(self.name, str(self.git_blob), blob, "git blob id", "the pinned commit has")
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How often and how long to retry.
-
-    Attributes:
-        tries: how often in all.
-        first: seconds to the second try; they double from one try to the next.
-        longest: seconds at most, where the server does not say.
-        asked: seconds at most that a server may ask us to wait (the hub counts requests in windows of five minutes).
-    """
-
-    tries: int = 6
-    first: float = 1.0
-    longest: float = 60.0
-    asked: float = 330.0
-
-
-def downloads_folder() -> Path:
-    """The folder of downloads: TAPEOUT_DOWNLOADS, or the user's cache."""
-    given = os.environ.get("TAPEOUT_DOWNLOADS")
-    return Path(given) if given else Path.home() / ".cache" / "tapeout" / "downloads"
+        return WrongContent.of_hash(self.name, str(self.git_blob), blob, "git blob id", "the pinned commit has")
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits."""
+    """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def git_blob_of(path: Path) -> str:
-    """Id of a file as git keeps it: SHA-1 of a header with its size, and its bytes."""
+    """Return the git blob id of a file: SHA-1 of a header with its size, and its bytes."""
     digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
     with path.open("rb") as stream:
         while block := stream.read(BLOCK):
@@ -154,41 +128,58 @@ def git_blob_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def retrying(patience: Patience) -> Retrying:
-    """Retry on ``Transient``: exponential backoff, or as long as the server asks, if that is within ``patience``."""
+def retried(request: Callable[[], T], name: str, policy: RetryPolicy | None = None) -> T:
+    """Return the result of a request, retried while it raises ``Transient``.
 
-    def passes(error: BaseException) -> bool:
-        return isinstance(error, Transient) and (error.wait or 0) <= patience.asked
+    Args:
+        request: one attempt.
+        name: what it asks, for people.
+        policy: how often to retry.
+
+    Raises:
+        SourceUnreachable: every attempt failed.
+    """
+    try:
+        return retrying(policy or RetryPolicy())(request)
+    except Transient as error:
+        raise error.final(name) from error
+
+
+def retrying(policy: RetryPolicy) -> Retrying:
+    """Return a retry loop for ``Transient``: exponential backoff, or the time that the server names."""
+
+    def may_pass(error: BaseException) -> bool:
+        return isinstance(error, Transient) and (error.wait or 0) <= policy.max_server_wait
 
     def wait(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
-        asked = error.wait if isinstance(error, Transient) else None
-        backoff = min(patience.first * 2.0 ** (state.attempt_number - 1), patience.longest)
-        return asked if asked is not None else backoff
+        requested = error.wait if isinstance(error, Transient) else None
+        backoff = min(policy.first_wait * 2.0 ** (state.attempt_number - 1), policy.max_wait)
+        return requested if requested is not None else backoff
 
-    def say(state: RetryCallState) -> None:
+    def log(state: RetryCallState) -> None:
         seconds = state.next_action.sleep if state.next_action else 0.0
         reason = state.outcome.exception() if state.outcome else ""
         print(f"{reason}; trying again in {seconds:.0f} s", file=sys.stderr, flush=True)
 
     return Retrying(
-        retry=retry_if_exception(passes),
-        stop=stop_after_attempt(patience.tries),
+        retry=retry_if_exception(may_pass),
+        stop=stop_after_attempt(policy.attempts),
         wait=wait,
-        before_sleep=say,
+        before_sleep=log,
         reraise=True,
     )
 
 
-def asked_wait(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a server asks to wait: Retry-After, or as the hub says it, RateLimit: "api";r=0;t=120."""
-    asked = retry_after(headers.get("Retry-After"))
+def requested_wait(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that a server asks to wait: Retry-After, or the hub's RateLimit: "api";r=0;t=120."""
+    seconds = retry_after(headers.get("Retry-After"))
     limit = re.search(r";\s*t=(\d+)", headers.get("RateLimit", ""))
-    return float(limit[1]) if asked is None and limit else asked
+    return float(limit[1]) if seconds is None and limit else seconds
 
 
 def retry_after(value: str | None) -> float | None:
-    """Seconds of a Retry-After header, which holds a number or an HTTP date; None where it holds neither."""
+    """Return the seconds of a Retry-After header, a number or an HTTP date; None if it is neither."""
     if value is None:
         return None
     if value.strip().isdigit():
@@ -199,28 +190,24 @@ def retry_after(value: str | None) -> float | None:
         return None
 
 
-def fetch(remote: Remote, target: Path, folder: Path, patience: Patience | None = None) -> None:
+def fetch(remote: Remote, target: Path, folder: Path, policy: RetryPolicy | None = None) -> None:
     """Write the verified file to ``target``, from the folder of downloads if it is there, else from the network.
 
     Raises:
-        WrongHash, WrongSize: the content is not the pinned one; neither it nor a part of it is kept.
-        SourceMissing, AccessDenied, RateLimited, SourceUnreachable, TruncatedTransfer: as named, and what the check of
-            ``remote`` raises; a part is kept and resumed.
+        WrongContent: the content is not the pinned one; neither it nor a part of it is kept.
+        SourceMissing, AccessDenied, SourceUnreachable: see their docstrings; a partial file is kept and resumed.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    if remote.url.startswith("file:"):
-        copy_verified(Path(url2pathname(urlsplit(remote.url).path)), target, remote.sha256)
-        return
     folder.mkdir(parents=True, exist_ok=True)
     finished = folder / remote.key
     with locked(folder / f"{remote.key}.lock"):
         if not is_finished(folder, remote):
-            download(remote, finished, patience or Patience())
+            download(remote, finished, policy or RetryPolicy())
         shutil.copyfile(finished, target)
 
 
 def is_finished(folder: Path, remote: Remote) -> bool:
-    """Whether the folder of downloads has this file; one that has rotted is removed."""
+    """Return whether the folder of downloads has this file; a corrupt one is removed."""
     finished = folder / remote.key
     if not finished.exists():
         return False
@@ -231,33 +218,33 @@ def is_finished(folder: Path, remote: Remote) -> bool:
 
 
 def copy_verified(source: Path, target: Path, sha256: str | None) -> str:
-    """Copy a local file, check the copy, and return its SHA-256.
+    """Copy a local file, verify the copy, and return its SHA-256.
 
     Raises:
         SourceMissing: there is no such file.
-        WrongHash: the copy's hash is not ``sha256``; the copy is removed.
+        WrongContent: the copy's hash is not ``sha256``; the copy is removed.
     """
     if not source.is_file():
-        raise SourceMissing(f"The file {source}")
+        raise SourceMissing.of(f"The file {source}")
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
     actual = sha256_of(target)
     if sha256 is not None and actual != sha256:
         target.unlink()
-        raise WrongHash(f"The file {source}", sha256, actual)
+        raise WrongContent.of_hash(f"The file {source}", sha256, actual)
     return actual
 
 
-def download(remote: Remote, finished: Path, patience: Patience) -> None:
-    """Download to ``finished``, resuming its part; a part that turns out wrong gets one fresh start."""
+def download(remote: Remote, finished: Path, policy: RetryPolicy) -> None:
+    """Download to ``finished``, resuming a partial file; one that turns out wrong is downloaded once more."""
     part = finished.with_name(finished.name + ".part")
     resumed = part.exists()
     if not (resumed and size_of(part) == remote.size):
-        transfer_with_retries(remote, part, patience)
+        transfer_with_retries(remote, part, policy)
     wrong = remote.mismatch(part)
     if wrong is not None and resumed:
         part.unlink()
-        transfer_with_retries(remote, part, patience)
+        transfer_with_retries(remote, part, policy)
         wrong = remote.mismatch(part)
     if wrong is not None:
         part.unlink()
@@ -265,30 +252,30 @@ def download(remote: Remote, finished: Path, patience: Patience) -> None:
     part.rename(finished)
 
 
-def transfer_with_retries(remote: Remote, part: Path, patience: Patience) -> None:
+def transfer_with_retries(remote: Remote, part: Path, policy: RetryPolicy) -> None:
     """Complete ``part``, with retries; see ``fetch`` for the errors."""
     try:
-        retrying(patience)(transfer, remote, part)
+        retrying(policy)(transfer, remote, part)
     except Transient as error:
         if error.cut:
-            raise TruncatedTransfer(remote.name, size_of(part), remote.size) from error
-        raise error.named(remote.name) from error
+            raise SourceUnreachable.of_cut(remote.name, size_of(part), remote.size) from error
+        raise error.final(remote.name) from error
 
 
 def size_of(path: Path) -> int:
-    """Size of a file in bytes, 0 if there is none."""
+    """Return the size of a file in bytes, 0 if there is none."""
     return path.stat().st_size if path.exists() else 0
 
 
 def transfer(remote: Remote, part: Path) -> None:
-    """One try: append what is missing to ``part``, from its present end.
+    """Make one attempt: append what is missing to ``part``.
 
-    A server that ignores the range starts again from the first byte. A range that starts at or behind the end of the
-    file (status 416) means that the part was complete, or is not of this file: its hash will tell.
+    A server that ignores the range starts again from the first byte. Status 416 (the range starts at or after the end
+    of the file) means that the part is complete or not of this file; its hash decides.
 
     Raises:
         Transient: the connection fails, or ends before the announced or pinned number of bytes.
-        WrongSize: more bytes come than the record pins.
+        WrongContent: more bytes come than the record pins.
     """
     start = size_of(part)
     if remote.size is not None and start > remote.size:
@@ -305,7 +292,8 @@ def transfer(remote: Remote, part: Path) -> None:
                 start = 0
             write_body(response, remote, part, start)
     except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL) as error:
-        raise SourceUnreachable(remote.name, "it is sent to an address that is neither http nor https") from error
+        reason = "it is redirected to an address that is neither http nor https"
+        raise SourceUnreachable.of(remote.name, reason) from error
     except requests.RequestException as error:
         raise Transient(reason_of(error)) from error
     except urllib3.exceptions.HTTPError as error:
@@ -313,28 +301,28 @@ def transfer(remote: Remote, part: Path) -> None:
 
 
 def continues(response: requests.Response, start: int) -> bool:
-    """Whether the body continues a part of ``start`` bytes: status 206 with a range that begins there."""
-    given = response.headers.get("Content-Range", "")
-    return response.status_code == 206 and given.startswith(f"bytes {start}-")
+    """Return whether the body continues a part of ``start`` bytes: status 206 with a range that begins there."""
+    content_range = response.headers.get("Content-Range", "")
+    return response.status_code == 206 and content_range.startswith(f"bytes {start}-")
 
 
 def write_body(response: requests.Response, remote: Remote, part: Path, start: int) -> None:
-    """Write the body to ``part`` from offset ``start``, showing progress; see ``transfer`` for the errors."""
+    """Write the body to ``part`` from offset ``start`` and report progress; see ``transfer`` for the errors."""
     length = response.headers.get("Content-Length")
     total = remote.size or (start + int(length) if length and length.isdigit() else None)
-    done, shown = start, time.monotonic()
+    done, reported = start, time.monotonic()
     with part.open("r+b" if start else "wb") as stream:
         stream.seek(start)
         stream.truncate()
-        while block := response.raw.read1(BLOCK, decode_content=False):  # as it comes: a break loses nothing
+        while block := response.raw.read1(BLOCK, decode_content=False):  # unbuffered: an interruption loses nothing
             stream.write(block)
             done += len(block)
             if remote.size is not None and done > remote.size:
                 stream.close()
                 part.unlink()
-                raise WrongSize(remote.name, remote.size, done)
-            if time.monotonic() - shown > 0.5:
-                shown = time.monotonic()
+                raise WrongContent.of_size(remote.name, remote.size, done)
+            if time.monotonic() - reported > 0.5:
+                reported = time.monotonic()
                 report(done, total or done, file=remote.name)
     if total is not None and done < total:
         raise Transient("the transfer ended early", cut=True)
@@ -342,7 +330,7 @@ def write_body(response: requests.Response, remote: Remote, part: Path, start: i
 
 
 def reason_of(error: requests.RequestException) -> str:
-    """What happened, in a few words and without the address (which may hold a password)."""
+    """Return what happened in a few words and without the address, which may contain a password."""
     kinds = {
         requests.exceptions.SSLError: "the TLS certificate is not accepted",
         requests.exceptions.ProxyError: "the proxy does not answer",
@@ -355,7 +343,7 @@ def reason_of(error: requests.RequestException) -> str:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive advisory lock on ``path`` (released by the kernel even if the process is killed)."""
+    """Hold an exclusive advisory lock on ``path``; the kernel releases it even if the process is killed."""
     with path.open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield

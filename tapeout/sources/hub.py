@@ -1,17 +1,18 @@
-"""Files of Hugging Face repositories at a commit, verified (F5).
+"""Files of Hugging Face repositories at a commit, verified.
 
-huggingface_hub asks: one request tells of every file whether it is there, its size, and its SHA-256 (large files) or
-git blob id (small ones), and the library reads the hub's refusals. The bytes come by the same verified, resumable
-transfer as everywhere, because the library's own (0.36) compares sizes only, gives up where a transfer breaks off or
-the hub says 429, takes nothing above 50 GB without another protocol, and looks into the user's cache.
+huggingface_hub asks the hub: one request returns for every file whether it exists, its size, and its SHA-256 (large
+files) or git blob id (small ones), and the library interprets the hub's refusals. The bytes are transferred by
+``tapeout.sources.download``, because the library's own transfer (0.36) compares sizes only, gives up when a transfer
+breaks off or the hub answers 429, refuses files above 50 GB without another protocol, and reads the user's cache.
 
-The token, the only secret (F6), comes from the environment and never from a login that lies in somebody's home; a
-redirect to another host does not carry it along.
+The token, the only secret, comes from the environment and never from a login in a home folder; a redirect to another
+host does not carry it along.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,44 +29,54 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import hf_raise_for_status
 
-from tapeout.config.sources import HubFile, HubSource
+from tapeout.config.sources import RemoteFile, RetryPolicy
 from tapeout.errors import TapeoutError
-from tapeout.sources.download import Patience, Remote, Transient, check_status, reason_of, retrying
-from tapeout.sources.errors import (
-    GatedSource,
-    InvalidToken,
-    NotAsked,
-    OtherCommit,
-    RepositoryMissing,
-    SourceMissing,
-    SourceUnreachable,
-    WrongHash,
-    WrongSize,
-)
+from tapeout.sources.download import Remote, Transient, check_status, reason_of, retried
+from tapeout.sources.errors import AccessDenied, FilesOnly, SourceMissing, SourceUnreachable, WrongContent
 
-REPOSITORY_TYPES = {"hf_model": "model", "hf_dataset": "dataset"}
 COMMIT = "X-Repo-Commit"
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class Repository:
+    """A repository of the hub at a revision.
+
+    Attributes:
+        type: ``model`` or ``dataset``.
+        name: owner/name.
+        revision: commit, branch or tag.
+    """
+
+    type: str
+    name: str
+    revision: str
+
+    @property
+    def page(self) -> str:
+        """Address of its web page."""
+        prefix = "datasets/" if self.type == "dataset" else ""
+        return f"{endpoint() or 'https://huggingface.co'}/{prefix}{self.name}"
+
+
 def token() -> str | None:
-    """The token of the environment, if there is one."""
+    """Return the token of the environment, if there is one."""
     return os.environ.get("HF_TOKEN", "").strip() or None
 
 
 def endpoint() -> str | None:
-    """Address of the hub, if the environment gives one."""
+    """Return the address of the hub, if the environment gives one."""
     return os.environ.get("HF_ENDPOINT", "").rstrip("/") or None
 
 
 def client() -> HfApi:
-    """The library's client; without a token in the environment it is told to use none, not to look for one."""
+    """Return the library's client; without a token in the environment it uses none and does not look for one."""
     return HfApi(endpoint=endpoint(), token=token() or False)
 
 
 @contextmanager
 def no_login_from_home() -> Iterator[None]:
-    """Let nobody read ~/.netrc meanwhile: its logins would take the place of the token, or of none."""
+    """Keep requests from reading ~/.netrc, whose logins would replace the token or be sent without one."""
     before = os.environ.get("NETRC")
     os.environ["NETRC"] = os.devnull
     try:
@@ -77,66 +88,106 @@ def no_login_from_home() -> Iterator[None]:
             os.environ["NETRC"] = before
 
 
-def locate(source: HubSource, folder: Path, patience: Patience | None = None) -> list[Remote]:
-    """Where the record's files are and what they must be, in the record's order.
+def locate(
+    repository: Repository, files: Sequence[RemoteFile], folder: Path, policy: RetryPolicy | None = None
+) -> list[Remote]:
+    """Return where the files are and what they must be, in their order.
 
     The hub is not asked if all of them were downloaded before.
 
     Raises:
-        GatedSource, InvalidToken, RepositoryMissing, SourceMissing, RateLimited, SourceUnreachable: as named.
-        WrongHash, WrongSize: the hub itself announces another content than the pinned one.
+        AccessDenied, SourceMissing, SourceUnreachable: see their docstrings.
+        WrongContent: the hub itself announces another content than the pinned one.
     """
-    known = [remote(source, file) for file in source.files if file.sha256 is not None]
-    if len(known) == len(source.files) and all((folder / each.key).exists() for each in known):
-        return known
-    repository = source.repository
+    pinned = [_remote(repository, file) for file in files if file.sha256 is not None]
+    if len(pinned) == len(files) and all((folder / remote.key).exists() for remote in pinned):
+        return pinned
     try:
-        found = asking(
+        answer = ask(
             lambda: client().get_paths_info(
-                repository,
-                [file.path for file in source.files],
-                revision=source.revision,
-                repo_type=REPOSITORY_TYPES[source.kind],
+                repository.name,
+                [file.path for file in files],
+                revision=repository.revision,
+                repo_type=repository.type,
             ),
-            source.kind,
             repository,
-            patience,
+            policy,
         )
-    except NotAsked:
-        if len(known) == len(source.files):
-            return known  # a mirror that only serves files: SHA-256 that the record pins need nobody's word
+    except FilesOnly:
+        if len(pinned) == len(files):
+            return pinned  # a mirror that only serves files: pinned SHA-256 need no confirmation
         raise
-    announced = {each.path: each for each in found if isinstance(each, RepoFile)}
-    missing = next((file.path for file in source.files if file.path not in announced), None)
+    announced = {entry.path: entry for entry in answer if isinstance(entry, RepoFile)}
+    missing = next((file.path for file in files if file.path not in announced), None)
     if missing is not None:
-        raise SourceMissing(f"The file {missing}", f" in {repository} at commit {source.revision}")
-    return [agreed(source, file, announced[file.path]) for file in source.files]
+        raise SourceMissing.of(f"The file {missing}", f" in {repository.name} at commit {repository.revision}")
+    return [_agreed(repository, file, announced[file.path]) for file in files]
 
 
-def agreed(source: HubSource, file: HubFile, announced: RepoFile) -> Remote:
-    """A file as the record and the hub agree on it; see ``locate`` for the errors."""
+def ask(question: Callable[[], T], repository: Repository, policy: RetryPolicy | None = None) -> T:
+    """Return the answer of the hub's interface, with retries.
+
+    Args:
+        question: calls the library.
+        repository: what it is about.
+        policy: how often to retry.
+
+    Raises:
+        AccessDenied, SourceMissing, SourceUnreachable: see their docstrings.
+    """
+    name = f"The Hugging Face hub (for {repository.name})"
+
+    def attempt() -> T:
+        try:
+            return question()
+        except HfHubHTTPError as error:
+            if type(error) is HfHubHTTPError and error.response.status_code in (404, 405, 501):
+                raise FilesOnly.of_endpoint(name) from error
+            raise _translated(error, repository, repository.name) from error
+        except OfflineModeIsEnabled as error:
+            raise SourceUnreachable.of(name, "HF_HUB_OFFLINE forbids it") from error
+        except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL) as error:
+            raise SourceUnreachable.of(name, "HF_ENDPOINT must be an http or https address") from error
+        except (requests.exceptions.JSONDecodeError, KeyError, TypeError) as error:
+            raise SourceUnreachable.of(name, "HF_ENDPOINT did not return a Hub API response") from error
+        except requests.RequestException as error:
+            raise Transient(reason_of(error)) from error
+
+    return retried(attempt, name, policy)
+
+
+def _agreed(repository: Repository, file: RemoteFile, announced: RepoFile) -> Remote:
+    """Return a file on which the record and the hub agree; see ``locate`` for the errors."""
     sha256 = announced.lfs.sha256 if announced.lfs else None
     if file.sha256 is not None and sha256 is not None and sha256 != file.sha256:
-        raise WrongHash(f"{file.path}, as the hub announces it,", file.sha256, sha256)
+        raise WrongContent.of_hash(f"{file.path}, as the hub announces it,", file.sha256, sha256)
     if file.size is not None and announced.size != file.size:
-        raise WrongSize(f"{file.path}, as the hub announces it,", file.size, announced.size)
-    return remote(source, file, file.sha256 or sha256, announced.size, announced.blob_id)
+        raise WrongContent.of_size(f"{file.path}, as the hub announces it,", file.size, announced.size)
+    return _remote(repository, file, file.sha256 or sha256, announced.size, announced.blob_id)
 
 
-def remote(
-    source: HubSource, file: HubFile, sha256: str | None = None, size: int | None = None, blob: str | None = None
+def _remote(
+    repository: Repository,
+    file: RemoteFile,
+    sha256: str | None = None,
+    size: int | None = None,
+    blob: str | None = None,
 ) -> Remote:
-    """The file for the downloader, as far as it is known."""
+    """Return the file for the downloader, as far as it is known."""
 
-    def check(response: requests.Response, what: str) -> None:
-        refusal(response, source.kind, source.repository, what)
+    def check(response: requests.Response, name: str) -> None:
+        try:
+            hf_raise_for_status(response)
+        except HfHubHTTPError as error:
+            raise _translated(error, repository, name) from error
         sent = (response.history[0] if response.history else response).headers.get(COMMIT)
-        if sent != source.revision and not (sent is None and file.sha256 is not None):
-            raise OtherCommit(f"{file.path} of {source.repository}", source.revision, sent)
+        if sent != repository.revision and not (sent is None and file.sha256 is not None):
+            raise WrongContent.of_commit(f"{file.path} of {repository.name}", repository.revision, sent)
 
-    kind = REPOSITORY_TYPES[source.kind]
     return Remote(
-        url=hf_hub_url(source.repository, file.path, repo_type=kind, revision=source.revision, endpoint=endpoint()),
+        url=hf_hub_url(
+            repository.name, file.path, repo_type=repository.type, revision=repository.revision, endpoint=endpoint()
+        ),
         name=file.path,
         sha256=file.sha256 or sha256,
         size=file.size or size,
@@ -146,67 +197,21 @@ def remote(
     )
 
 
-def asking(question: Callable[[], T], kind: str, repository: str, patience: Patience | None = None) -> T:
-    """Put a question to the hub's interface, with retries.
-
-    Args:
-        question: calls the library.
-        kind: of the repository, ``hf_model`` or ``hf_dataset``.
-        repository: whom it is about.
-        patience: how long to retry.
-
-    Raises:
-        GatedSource, InvalidToken, RepositoryMissing, SourceMissing, RateLimited, SourceUnreachable: as named.
-    """
-    what = f"The Hugging Face hub (for {repository})"
-
-    def ask() -> T:
-        try:
-            return question()
-        except HfHubHTTPError as error:
-            if type(error) is HfHubHTTPError and error.response.status_code in (404, 405, 501):
-                raise NotAsked(what) from error
-            raise named(error, kind, repository, repository) from error
-        except OfflineModeIsEnabled as error:
-            raise SourceUnreachable(what, "HF_HUB_OFFLINE forbids it") from error
-        except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL) as error:
-            raise SourceUnreachable(what, "HF_ENDPOINT must be an http or https address") from error
-        except (requests.exceptions.JSONDecodeError, KeyError, TypeError) as error:
-            raise SourceUnreachable(what, "what answers does not speak the hub's language (HF_ENDPOINT?)") from error
-        except requests.RequestException as error:
-            raise Transient(reason_of(error)) from error
-
-    try:
-        return retrying(patience or Patience())(ask)
-    except Transient as error:
-        raise error.named(what) from error
-
-
-def refusal(response: requests.Response, kind: str, repository: str, what: str) -> None:
-    """Raise what a refusing answer of the hub means; ``Transient`` for what may pass."""
-    try:
-        hf_raise_for_status(response)
-    except HfHubHTTPError as error:
-        raise named(error, kind, repository, what) from error
-
-
-def named(error: HfHubHTTPError, kind: str, repository: str, what: str) -> TapeoutError | Transient:
-    """The library's error as one of ours."""
-    status, own = error.response.status_code, token() is not None
-    if isinstance(error, GatedRepoError) and (status == 403 or not own):
-        prefix = "datasets/" if kind == "hf_dataset" else ""
-        page = f"{endpoint() or 'https://huggingface.co'}/{prefix}{repository}"
-        return GatedSource(repository, page, with_token=own)
-    if status == 401 and own:
-        return InvalidToken(repository)
+def _translated(error: HfHubHTTPError, repository: Repository, name: str) -> TapeoutError | Transient:
+    """Return the error of this package for an error of the library."""
+    status, with_token = error.response.status_code, token() is not None
+    if isinstance(error, GatedRepoError) and (status == 403 or not with_token):
+        return AccessDenied.of_gate(repository.name, repository.page, with_token)
+    if status == 401 and with_token:
+        return AccessDenied.of_token(repository.name)
     if isinstance(error, RepositoryNotFoundError) or status == 401:
-        return RepositoryMissing(repository, with_token=own)
+        return SourceMissing.of_repository(repository.name, with_token)
     if isinstance(error, RevisionNotFoundError):
-        return SourceMissing("The pinned revision", f" in {repository}")
+        return SourceMissing.of("The pinned revision", f" in {repository.name}")
     if isinstance(error, EntryNotFoundError):
-        return SourceMissing(f"The file {what}", f" in {repository}")
+        return SourceMissing.of(f"The file {name}", f" in {repository.name}")
     try:
-        check_status(error.response, what)
-    except (TapeoutError, Transient) as ours:
-        return ours
-    raise AssertionError(f"status {status} is no refusal")
+        check_status(error.response, name)
+    except (TapeoutError, Transient) as translated:
+        return translated
+    raise AssertionError(f"status {status} is not a refusal")

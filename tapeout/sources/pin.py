@@ -1,8 +1,8 @@
-"""The record of a Hugging Face repository as it is now, ready to be pasted into a sources file.
+"""Print the record of a Hugging Face repository as it is now, ready to be pasted into a sources file.
 
     python -m tapeout.sources.pin hf_dataset:OpenAssistant/oasst1 --file '*_oasst_all.trees.jsonl.gz'
 
-Branches and tags move, so a record names a commit; this asks the hub which one a branch is at, and what it holds.
+Branches and tags move, so a record names a commit; this asks the hub for the current commit of a branch and its files.
 """
 
 import json
@@ -13,68 +13,61 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from tapeout.config.sources import HubSource
-from tapeout.errors import TapeoutError
+from tapeout.config.sources import RetryPolicy
 from tapeout.program import named_errors
-from tapeout.sources.download import Patience
 from tapeout.sources.errors import SourceMissing
-from tapeout.sources.hub import REPOSITORY_TYPES, asking, client, no_login_from_home
+from tapeout.sources.hub import Repository, ask, client, no_login_from_home
+from tapeout.sources.kinds import hf_dataset, hf_model
 
-SHOWN = 8
-"""Files that are named where none is taken."""
-
-
-class NoSource(TapeoutError):
-    """What is to be pinned is no repository of the hub."""
+KINDS = {"hf_model": hf_model.Source, "hf_dataset": hf_dataset.Source}
+MAX_NAMES = 8
+"""Number of file names to print if no file matches."""
 
 
-def pinned(source: str, revision: str, files: list[str], patience: Patience | None = None) -> dict[str, Any]:
-    """The record of a repository.
+def pinned(source: str, revision: str, files: list[str], policy: RetryPolicy | None = None) -> dict[str, Any]:
+    """Return the record of a repository.
 
     Args:
         source: ``hf_model:OWNER/NAME`` or ``hf_dataset:OWNER/NAME``.
         revision: branch, tag or commit.
-        files: patterns over paths; none takes all.
-        patience: how long to retry.
+        files: patterns over paths; none selects all.
+        policy: how often to retry.
 
     Raises:
-        NoSource: ``source`` is neither.
-        SourceMissing: no file fits, or there is no such revision.
-        GatedSource, InvalidToken, RepositoryMissing, RateLimited, SourceUnreachable: as named.
+        SourceMissing: ``source`` is neither, there is no such repository or revision, or no file matches.
+        AccessDenied, SourceUnreachable: see their docstrings.
     """
-    kind, _, repository = source.partition(":")
-    if kind not in REPOSITORY_TYPES or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", repository):
-        raise NoSource(f"{source} is no repository.", "Name one: hf_model:OWNER/NAME or hf_dataset:OWNER/NAME")
+    kind, _, name = source.partition(":")
+    if kind not in KINDS or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
+        raise SourceMissing(f"{source} is not a repository.", "Name one: hf_model:OWNER/NAME or hf_dataset:OWNER/NAME")
+    repository = Repository(KINDS[kind].repository_type, name, revision)
     with no_login_from_home():
-        info = asking(
-            lambda: client().repo_info(
-                repository, revision=revision, repo_type=REPOSITORY_TYPES[kind], files_metadata=True
-            ),
-            kind,
+        info = ask(
+            lambda: client().repo_info(name, revision=revision, repo_type=repository.type, files_metadata=True),
             repository,
-            patience,
+            policy,
         )
-    siblings = sorted(info.siblings or [], key=lambda each: each.rfilename)
-    taken = [each for each in siblings if any(fnmatchcase(each.rfilename, pattern) for pattern in files or ["*"])]
-    if not taken:
-        names = ", ".join(each.rfilename for each in siblings[:SHOWN])
-        raise SourceMissing(f"A file {' or '.join(files) or '*'}", f" in {repository}; it has {names or 'none'}")
+    siblings = sorted(info.siblings or [], key=lambda file: file.rfilename)
+    selected = [file for file in siblings if any(fnmatchcase(file.rfilename, pattern) for pattern in files or ["*"])]
+    if not selected:
+        names = ", ".join(file.rfilename for file in siblings[:MAX_NAMES])
+        raise SourceMissing.of(f"A file {' or '.join(files) or '*'}", f" in {name}; it has {names or 'none'}")
     licence = getattr(info.card_data, "license", None)
     record = {
         "kind": kind,
-        "repository": repository,
+        "repository": name,
         "revision": info.sha,
         "licence": licence if isinstance(licence, str) and licence else "unknown",
         "files": [
             {
-                "path": each.rfilename,
-                **({"sha256": each.lfs.sha256} if each.lfs else {}),
-                **({"size": each.size} if each.size else {}),
+                "path": file.rfilename,
+                **({"sha256": file.lfs.sha256} if file.lfs else {}),
+                **({"size": file.size} if file.size else {}),
             }
-            for each in taken
+            for file in selected
         ],
     }
-    HubSource.model_validate(record)
+    KINDS[kind].model_validate(record)
     return record
 
 
@@ -85,17 +78,17 @@ def main(
     name: Annotated[str | None, typer.Option(help="name of the source; else the repository's")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Print the record of a repository at the commit that ``revision`` is at now."""
+    """Print the record of a repository at the current commit of a revision."""
     record = pinned(source, revision, file)
-    named = {name or re.sub(r"[^a-z0-9._-]", "-", record["repository"].rpartition("/")[2].lower()): record}
+    records = {name or re.sub(r"[^a-z0-9._-]", "-", record["repository"].rpartition("/")[2].lower()): record}
     if as_json:
-        print(json.dumps(named, indent=2))
+        print(json.dumps(records, indent=2))
     else:
         print(
-            "# The licence is what the repository's card says: read the text. Files without sha256 are small ones that"
+            "# The licence is the one that the repository's card names: read its text. Files without sha256 are small"
         )
-        print("# the hub knows by their git blob id; the commit pins them.")
-        print(yaml.safe_dump(named, sort_keys=False), end="")
+        print("# ones, which the hub identifies by their git blob id; the commit pins them.")
+        print(yaml.safe_dump(records, sort_keys=False), end="")
 
 
 if __name__ == "__main__":

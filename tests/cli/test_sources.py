@@ -29,4 +29,4 @@ def test_the_record_is_printed() -> None:
     assert done.returncode == 0, done.stderr
     record = json.loads(done.stdout)["name"]  # a gated repository's list of files is open to everybody
     assert record["revision"] == COMMIT and record["files"][0]["sha256"] == sha256(b"weights")
-    assert missing.returncode == 3 and "RepositoryMissing" in missing.stderr
+    assert missing.returncode == 3 and "SourceMissing" in missing.stderr

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from tapeout.config.root import InvalidConfig, Settings, load
-from tapeout.config.sources import HubSource
 from tapeout.costs.estimates import Estimates
+from tapeout.sources.kinds._hub import HubSource
 from tests.config.test_root import overlaid
 
 ROOT = Path(__file__).parents[2]
@@ -72,4 +72,4 @@ def test_the_playbooks_sources_are_pinned_to_commits_and_hashes() -> None:
     first, now = sources["dolly-15k-first"], sources["dolly-15k"]
     assert isinstance(first, HubSource) and isinstance(now, HubSource)
     assert [source.files[0].size for source in (first, now)] == [13_216_570, 13_085_339]
-    assert len(sources["wikipedia-en"].files) == 41  # type: ignore[union-attr]
+    assert len(sources["wikipedia-en"].remote_files) == 41

@@ -22,7 +22,7 @@ def test_an_unknown_config_key(fresh: Clone) -> None:
 
 def test_a_wrong_source_hash_keeps_nothing(fresh: Clone) -> None:
     fresh.edit("tiny/sources.yaml", "path: tiny/alpha.zip", f"path: tiny/alpha.zip\n  sha256: {'a' * 64}")
-    text = refused(fresh, "WrongHash", "instruction_sets")
+    text = refused(fresh, "WrongContent", "instruction_sets")
     assert "a" * 64 in text
     assert not (fresh.root / "results/sources/alpha").exists()
     fresh.edit("tiny/sources.yaml", f"\n  sha256: {'a' * 64}", "")

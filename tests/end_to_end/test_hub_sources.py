@@ -182,7 +182,7 @@ def test_a_gated_model_needs_a_token_which_is_found_nowhere_after(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = place.clone.run(*mark("sources/llama-2-7b"), ok=False).text
-    assert "GatedSource" in text and "there is no token in HF_TOKEN" in text and "/meta-llama/Llama" in text
+    assert "AccessDenied" in text and "there is no token in HF_TOKEN" in text and "/meta-llama/Llama" in text
     assert not (place.clone.root / "results/sources/llama-2-7b").exists()
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     assert place.clone.run(*mark("sources/llama-2-7b")).built == ["sources/llama-2-7b"]

@@ -101,7 +101,7 @@ def test_a_source_whose_bytes_changed_is_refused(exported: Exported, tmp_path: P
     exported.server.files["/far"] = b"far astray\n"
     said = reproduce(exported, tmp_path, 3)
     exported.server.files["/far"] = b"far away\n"
-    assert "ReproductionFailed: sources/far: WrongHash" in said and sha256(b"far away\n") in said
+    assert "ReproductionFailed: sources/far: WrongContent" in said and sha256(b"far away\n") in said
     assert not (tmp_path / "again/verdict.html").exists()
 
 

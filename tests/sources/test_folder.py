@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapeout.config.folder import UnusableFolder, listing, tree_digest
-from tapeout.config.sources import FolderSource
 from tapeout.sources.download import sha256_of
-from tapeout.sources.errors import WrongHash
-from tapeout.sources.fetch import fetch_source
+from tapeout.sources.errors import WrongContent
+from tapeout.sources.kinds.folder import Source as FolderSource
+from tapeout.sources.kinds.folder import UnusableFolder, tree_digest
+from tests.sources.fetching import fetch_source
 
 pytestmark = pytest.mark.environment("data")
 
@@ -36,7 +36,7 @@ def record(folder: Path, **changes: object) -> FolderSource:
 
 
 def digest(source: FolderSource) -> str:
-    return tree_digest({name: sha256_of(path) for name, path in listing(source).items()})
+    return tree_digest({name: sha256_of(path) for name, path in source.local_files().items()})
 
 
 def test_the_files_are_copied_with_their_paths(folder: Path, tmp_path: Path) -> None:
@@ -45,12 +45,12 @@ def test_the_files_are_copied_with_their_paths(folder: Path, tmp_path: Path) -> 
     fetch_source(source, tmp_path / "out", tmp_path / "downloads")
     made = sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file())
     assert {path.relative_to(tmp_path / "out").as_posix(): path.read_bytes() for path in made} == FILES
-    assert list(listing(source)) == sorted(FILES) and not (tmp_path / "downloads").exists()
+    assert list(source.local_files()) == sorted(FILES) and not (tmp_path / "downloads").exists()
 
 
 def test_patterns_choose(folder: Path) -> None:
-    assert list(listing(record(folder, include=["*.txt", "/deep/*.v"]))) == ["a.txt", "deep/c.v"]
-    assert list(listing(record(folder, exclude=["/deep/*"]))) == ["a.txt", "d"]
+    assert list(record(folder, include=["*.txt", "/deep/*.v"]).local_files()) == ["a.txt", "deep/c.v"]
+    assert list(record(folder, exclude=["/deep/*"]).local_files()) == ["a.txt", "d"]
 
 
 def test_the_digest_is_that_of_paths_and_contents(folder: Path, tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_no_order_enters_the_digest(digests: dict[str, str], chance: random.Rand
 def test_a_file_that_was_edited_since_is_noticed(folder: Path, tmp_path: Path) -> None:
     source = record(folder, sha256=digest(record(folder)))
     (folder / "a.txt").write_bytes(b"edited")
-    with pytest.raises(WrongHash, match="texts has SHA-256"):
+    with pytest.raises(WrongContent, match="texts has SHA-256"):
         fetch_source(source, tmp_path / "out", tmp_path / "downloads")
 
 
@@ -108,23 +108,23 @@ def strange_name(folder: Path) -> None:
         (link_to_file, "'link' .* is a link"),
         (link_to_folder, "'link' .* is a link"),
         (dangling_link, "'link' .* is a link"),
-        (pipe, "'link' .* no ordinary file"),
+        (pipe, "'link' .* not a regular file"),
         (strange_name, "not UTF-8"),
     ],
 )
 def test_what_is_no_file_of_its_own_is_refused(folder: Path, spoil: object, words: str) -> None:
     spoil(folder)  # type: ignore[operator]
     with pytest.raises(UnusableFolder, match=words):
-        listing(record(folder))
-    assert list(listing(record(folder, exclude=["/l*nk"]))) == sorted(FILES)
+        record(folder).local_files()
+    assert list(record(folder, exclude=["/l*nk"]).local_files()) == sorted(FILES)
 
 
 def test_a_folder_that_is_missing_or_empty_is_named(tmp_path: Path, folder: Path) -> None:
     for path, words in [(tmp_path / "none", "There is no folder"), (folder / "a.txt", "There is no folder")]:
         with pytest.raises(UnusableFolder, match=words):
-            listing(record(path))
-    with pytest.raises(UnusableFolder, match="no file that include takes"):
-        listing(record(folder, include=["*.vhd"]))
+            record(path).local_files()
+    with pytest.raises(UnusableFolder, match="No file of the folder"):
+        record(folder, include=["*.vhd"]).local_files()
 
 
 def test_the_folder_itself_may_be_a_link(folder: Path, tmp_path: Path) -> None:

@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from tapeout.config.sources import Fetch, HubSource, Source
+from tapeout.config.sources import Fetch, RetryPolicy, Source
 from tapeout.sources import download, errors, hub
-from tapeout.sources.download import Patience
-from tapeout.sources.fetch import fetch_source
+from tapeout.sources.kinds._hub import HubSource
+from tests.sources.fetching import fetch_source
 from tests.sources.hub_server import COMMIT, OLDER, STRANGER, TOKEN, Asked, Hub, Repository, serve_hub, sha256
 
 pytestmark = pytest.mark.environment("data")
 
 ROOT = Path(__file__).parents[2]
-QUICK = Patience(tries=4, first=0.01, longest=0.05)
+QUICK = RetryPolicy(attempts=4, first_wait=0.01, max_wait=0.05)
 WEIGHTS = random.Random(3).randbytes(400_000)
 FILES = {"config.json": b'{"a": 1}\n', "onnx/weights part 1.bin": WEIGHTS}
 LARGE = "onnx/weights part 1.bin"
@@ -47,13 +47,13 @@ def record(kind: str = "hf_model", pinned: bool = True, **changes: object) -> Hu
     repository = "owner/name" if kind == "hf_model" else "owner/rows"
     files = [{"path": path, **({"sha256": sha256(content)} if pinned else {})} for path, content in FILES.items()]
     values = {"kind": kind, "repository": repository, "revision": COMMIT, "files": files, "licence": "MIT", **changes}
-    source: Source = TypeAdapter(Source).validate_python(values)
+    source = TypeAdapter(Source).validate_python(values)
     assert isinstance(source, HubSource)
     return source
 
 
-def fetch(source: HubSource, tmp_path: Path, patience: Patience = QUICK, out: str = "out") -> dict[str, bytes]:
-    fetch_source(source, tmp_path / out, tmp_path / "downloads", patience)
+def fetch(source: HubSource, tmp_path: Path, policy: RetryPolicy = QUICK, out: str = "out") -> dict[str, bytes]:
+    fetch_source(source, tmp_path / out, tmp_path / "downloads", policy)
     return {str(path.relative_to(tmp_path / out)): path.read_bytes() for path in (tmp_path / out).rglob("*.*")}
 
 
@@ -111,7 +111,8 @@ def test_nothing_of_a_home_is_read_or_written(place: Hub, tmp_path: Path, monkey
 import sys
 from pathlib import Path
 from tapeout.config.sources import Fetch
-from tapeout.sources.fetch import fetch_source
+from tapeout.sources.kinds._hub import HubSource
+from tests.sources.fetching import fetch_source
 fetch_source(Fetch.model_validate_json(sys.argv[1]).record, Path({str(tmp_path / "out")!r}), Path({str(tmp_path)!r}))
 """
     command = [sys.executable, "-c", program, Fetch(record=source).model_dump_json()]
@@ -124,9 +125,9 @@ fetch_source(Fetch.model_validate_json(sys.argv[1]).record, Path({str(tmp_path /
 
 
 GATED = [
-    (None, errors.GatedSource, "is gated, and there is no token in HF_TOKEN", "Accept the licence at .*/owner/name"),
-    (STRANGER, errors.GatedSource, "the account of the token in HF_TOKEN has no access", "Accept the licence with"),
-    ("hf_typo", errors.InvalidToken, "refuses the token", "mistyped, expired"),
+    (None, errors.AccessDenied, "is gated, and there is no token in HF_TOKEN", "Accept the licence at .*/owner/name"),
+    (STRANGER, errors.AccessDenied, "the account of the token in HF_TOKEN has no access", "Accept the licence with"),
+    ("hf_typo", errors.AccessDenied, "refuses the token", "mistyped, expired"),
 ]
 
 
@@ -152,7 +153,7 @@ def test_a_hub_that_gates_its_answers_too(
     if token:
         monkeypatch.setenv("HF_TOKEN", token)
     place.plans["/api/datasets/owner/rows/paths-info/" + COMMIT] = [(status, {"X-Error-Code": "GatedRepo"})]
-    with pytest.raises(errors.GatedSource, match=f"status {status}.*\n.*/datasets/owner/rows"):
+    with pytest.raises(errors.AccessDenied, match=f"status {status}.*\n.*/datasets/owner/rows"):
         fetch(record("hf_dataset"), tmp_path)
 
 
@@ -171,7 +172,7 @@ def test_a_private_or_missing_repository(
     if token:
         monkeypatch.setenv("HF_TOKEN", token)
     for repository in ("owner/name", "owner/none"):
-        with pytest.raises(errors.RepositoryMissing, match=f"{repository}, or it is private"):
+        with pytest.raises(errors.SourceMissing, match=f"{repository}, or it is private"):
             fetch(record(repository=repository), tmp_path, out=repository.split("/")[1])
 
 
@@ -198,12 +199,12 @@ def test_429_is_waited_for_as_told(
 @pytest.mark.parametrize("path", [PATHS_INFO, path_of("config.json")])
 def test_429_is_not_waited_for_without_bounds(place: Hub, tmp_path: Path, path: str) -> None:
     place.plans[path] = [(429, {"Retry-After": "3600"})]
-    with pytest.raises(errors.RateLimited, match="asks to wait 3,600 s"):
-        fetch(record(), tmp_path, Patience())
+    with pytest.raises(errors.SourceUnreachable, match="asks to wait 3,600 s"):
+        fetch(record(), tmp_path, RetryPolicy())
     place.plans[path] = [(429, {})] * 9
-    with pytest.raises(errors.RateLimited, match="status 429"):
+    with pytest.raises(errors.SourceUnreachable, match="status 429"):
         fetch(record(), tmp_path, out="more")
-    assert len(place.plans[path]) == 9 - QUICK.tries
+    assert len(place.plans[path]) == 9 - QUICK.attempts
 
 
 @pytest.mark.parametrize("path", [PATHS_INFO, path_of(LARGE), STORED])
@@ -226,7 +227,7 @@ def test_a_cut_transfer_is_resumed(place: Hub, tmp_path: Path, pinned: bool) -> 
 
 def test_a_transfer_that_is_always_cut_is_kept_and_never_accepted(place: Hub, tmp_path: Path) -> None:
     place.plans[STORED] = [100_000, *[0] * 9]
-    with pytest.raises(errors.TruncatedTransfer, match="100,000 of 400,000 bytes"):
+    with pytest.raises(errors.SourceUnreachable, match="100,000 of 400,000 bytes"):
         fetch(record(files=[{"path": LARGE}]), tmp_path)
     assert kept(tmp_path) == {f"{sha256(WEIGHTS)}.part"} and not (tmp_path / "out" / LARGE).exists()
     place.plans.clear()
@@ -239,18 +240,20 @@ def test_a_transfer_that_is_always_cut_is_kept_and_never_accepted(place: Hub, tm
 @pytest.mark.parametrize("pinned", [True, False])
 def test_other_bytes_are_refused(place: Hub, tmp_path: Path, file: str, path: str, pinned: bool) -> None:
     place.rotten = {path}
-    with pytest.raises(errors.WrongHash, match=file if pinned or file == LARGE else "git blob id"):
+    with pytest.raises(errors.WrongContent, match=file if pinned or file == LARGE else "git blob id"):
         fetch(record(pinned=pinned), tmp_path)
     assert not (tmp_path / "out" / file).exists()
     assert not any(name.endswith(".part") for name in kept(tmp_path))
 
 
 def test_what_the_hub_announces_must_be_what_is_pinned(place: Hub, tmp_path: Path) -> None:
-    with pytest.raises(errors.WrongHash, match="as the hub announces it"):
+    with pytest.raises(errors.WrongContent, match="as the hub announces it"):
         fetch(record(files=[{"path": LARGE, "sha256": "1" * 64}]), tmp_path)
-    with pytest.raises(errors.WrongSize, match="as the hub announces it"):
+    with pytest.raises(errors.WrongContent, match="as the hub announces it"):
         fetch(record(files=[{"path": LARGE, "size": 7}]), tmp_path, out="size")
-    with pytest.raises(errors.WrongHash, match=r"config\.json has SHA-256"):  # of small files the hub tells no SHA-256
+    with pytest.raises(
+        errors.WrongContent, match=r"config\.json has SHA-256"
+    ):  # of small files the hub tells no SHA-256
         fetch(record(files=[{"path": "config.json", "sha256": "1" * 64}]), tmp_path, out="small")
     assert {each.path for each in place.asked} == {PATHS_INFO, path_of("config.json")}
 
@@ -258,7 +261,7 @@ def test_what_the_hub_announces_must_be_what_is_pinned(place: Hub, tmp_path: Pat
 @pytest.mark.parametrize("commit", [OLDER, None])
 def test_a_mirror_must_send_the_pinned_commit(place: Hub, tmp_path: Path, commit: str | None) -> None:
     place.commit = commit
-    with pytest.raises(errors.OtherCommit, match=commit or "without saying of which"):
+    with pytest.raises(errors.WrongContent, match=commit or "without naming their commit"):
         fetch(record(pinned=False), tmp_path)
     if commit is None:  # where SHA-256 are pinned they decide
         assert fetch(record(), tmp_path, out="pinned") == FILES
@@ -278,14 +281,15 @@ def test_a_hub_that_goes_before_the_transfer(tmp_path: Path, monkeypatch: pytest
     with serve_hub() as running:
         monkeypatch.setenv("HF_ENDPOINT", running.address)
         running.repositories["models/owner/name"] = Repository(dict(FILES), large={LARGE})
-        remotes = hub.locate(record(), tmp_path / "downloads", QUICK)
+        repository = hub.Repository("model", "owner/name", COMMIT)
+        remotes = hub.locate(repository, record().files, tmp_path / "downloads", QUICK)
     with pytest.raises(errors.SourceUnreachable, match=r"config\.json cannot be reached: the connection failed"):
         download.fetch(remotes[0], tmp_path / "out", tmp_path / "downloads", QUICK)
 
 
 def test_a_place_that_is_no_hub(place: Hub, tmp_path: Path) -> None:
     place.plans[PATHS_INFO] = [(200, {"Content-Type": "text/html"})]
-    with pytest.raises(errors.SourceUnreachable, match="does not speak the hub's language"):
+    with pytest.raises(errors.SourceUnreachable, match="did not return a Hub API response"):
         fetch(record(), tmp_path)
 
 
@@ -293,7 +297,7 @@ def test_a_place_that_is_no_hub(place: Hub, tmp_path: Path) -> None:
 def test_a_mirror_of_files_alone(place: Hub, tmp_path: Path, status: int) -> None:
     place.plans[PATHS_INFO] = [(status, {})] * 2
     assert fetch(record(), tmp_path) == FILES
-    with pytest.raises(errors.NotAsked, match="answers no questions about repositories"):
+    with pytest.raises(errors.FilesOnly, match="does not answer questions about repositories"):
         fetch(record(pinned=False), tmp_path, out="by commit")
     assert place.plans[PATHS_INFO] == []
 
@@ -303,7 +307,7 @@ def test_the_script_says_cause_and_cure(place: Hub, tmp_path: Path) -> None:
     (tmp_path / "params.json").write_text(Fetch(record=record()).model_dump_json())
     command = [sys.executable, "scripts/fetch.py", "--params", tmp_path / "params.json", "--output", tmp_path / "out"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TAPEOUT_DOWNLOADS": str(tmp_path / "downloads")}
-    for more, words in (({}, "GatedSource"), ({"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE forbids it")):
+    for more, words in (({}, "AccessDenied"), ({"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE forbids it")):
         variables = {**environment, **more}
         done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
         assert done.returncode == 1 and words in done.stderr and "fix:" in done.stderr

@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tapeout.config.sources import HubSource
-from tapeout.sources.download import Patience
-from tapeout.sources.errors import RateLimited, RepositoryMissing, SourceMissing
-from tapeout.sources.fetch import fetch_source
-from tapeout.sources.pin import NoSource, pinned
+from tapeout.config.sources import RetryPolicy
+from tapeout.sources.errors import SourceMissing, SourceUnreachable
+from tapeout.sources.kinds.hf_dataset import Source as HubSource
+from tapeout.sources.pin import pinned
+from tests.sources.fetching import fetch_source
 from tests.sources.hub_server import COMMIT, Hub, Repository, serve_hub, sha256
 
 pytestmark = pytest.mark.environment("data")
 
 ROOT = Path(__file__).parents[2]
-QUICK = Patience(tries=3, first=0.01, longest=0.05)
+QUICK = RetryPolicy(attempts=3, first_wait=0.01, max_wait=0.05)
 ROWS = b'{"text": "row"}\n' * 1000
 
 
@@ -57,14 +57,14 @@ def test_patterns_take_files(place: Hub) -> None:
 
 def test_what_cannot_be_pinned_is_named(place: Hub) -> None:
     for source in ("Owner/Rows_1", "pypi:rows", "hf_model:a/b/c", "hf_model:"):
-        with pytest.raises(NoSource, match="is no repository"):
+        with pytest.raises(SourceMissing, match="is not a repository"):
             pinned(source, "main", [], QUICK)
-    with pytest.raises(RepositoryMissing, match="Owner/Rows_1"):
+    with pytest.raises(SourceMissing, match="Owner/Rows_1"):
         pinned("hf_model:Owner/Rows_1", "main", [], QUICK)
     with pytest.raises(SourceMissing, match="revision"):
         pinned("hf_dataset:Owner/Rows_1", "dev", [], QUICK)
     place.plans["/api/datasets/Owner/Rows_1/revision/main"] = [(429, {"Retry-After": "900"})]
-    with pytest.raises(RateLimited, match="900 s"):
+    with pytest.raises(SourceUnreachable, match="900 s"):
         pinned("hf_dataset:Owner/Rows_1", "main", [], QUICK)
 
 
@@ -81,4 +81,4 @@ def test_what_is_printed_is_a_sources_file(place: Hub) -> None:
     as_json = run("hf_dataset:Owner/Rows_1", "--file", "*.gz", "--json", "--name", "mine")
     assert json.loads(as_json.stdout) == {"mine": found["rows_1"]}
     done = run("hf_model:Owner/None")
-    assert done.returncode == 1 and "RepositoryMissing" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 1 and "SourceMissing" in done.stderr and "Traceback" not in done.stderr

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from tapeout.config.sources import Source, Sources
+from tapeout.config.sources import Record, Source, Sources
 
 pytestmark = pytest.mark.environment("data")
 
@@ -21,7 +21,7 @@ GOOD = {
 }
 
 
-def check(record: str, **changes: object) -> Source:
+def check(record: str, **changes: object) -> Record:
     values = {"kind": record, "licence": "ISC", **GOOD[record], **changes}
     return TypeAdapter(Source).validate_python({name: value for name, value in values.items() if value is not None})
 
