@@ -1,14 +1,13 @@
-"""How far two results may lie apart and still count as the same: the bounds of the level «metrics»."""
+"""Tolerances of the level "metrics": how much two results may differ and still count as equal."""
 
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError
 
 from tapeout.config.section import Section
-from tapeout.errors import TapeoutError
+from tapeout.config.yaml_files import InvalidConfig, merge, read_mapping
 
 DERIVED = (
     "*.behind.*",
@@ -21,51 +20,47 @@ DERIVED = (
 )
 
 
-class InvalidBounds(TapeoutError):
-    """The section ``comparison`` of the configuration cannot be read."""
-
-
 class Bound(Section):
-    """Largest distance of two numbers; the wider one of the two counts."""
+    """Maximum difference of two numbers; the larger of the two limits counts."""
 
     absolute: float = Field(0.0, ge=0, allow_inf_nan=False, description="In the unit of the number.")
-    relative: float = Field(0.0, ge=0, allow_inf_nan=False, description="Times the larger magnitude of the two.")
+    relative: float = Field(0.0, ge=0, allow_inf_nan=False, description="Fraction of the larger magnitude of the two.")
 
     def holds(self, old: float, new: float) -> bool:
-        """Whether two numbers lie within the bound of each other."""
+        """Return whether two numbers differ by at most the bound."""
         return abs(old - new) <= max(self.absolute, self.relative * max(abs(old), abs(new)))
 
 
 class Bounds(Section):
-    """Bounds of the level «metrics»: what a rebuild may change on another machine. No rule's parameters.
+    """Tolerances of the level "metrics", for results that were rebuilt on another machine. No rule's parameters.
 
-    A number of a JSON file is known by its dotted name, list indices as numbers: ``answers.3.rouge_l``.
+    A number in a JSON file is addressed by its dotted name, with list indices as numbers: ``answers.3.rouge_l``.
     """
 
     floats: Bound = Field(
         Bound(relative=0.001),
-        description="For numbers that no pattern in `named` fits and that are not whole; whole ones must be equal.",
+        description="For numbers that are not integers and match no pattern in `named`; integers must be equal.",
     )
     named: dict[str, Bound] = Field(
         {},
-        description="Bounds by a pattern of dotted names with * for any text, e.g. 'steps.*.loss'; the first that fits "
+        description="Bounds by a pattern of dotted names with * for any text, e.g. 'steps.*.loss'; the first match "
         "counts.",
     )
     ignored: tuple[str, ...] = Field(
         DERIVED,
-        description="Patterns of values that only restate others, which are compared themselves: digests of inputs, "
-        "numbers set as text. They are passed over at this level.",
+        description="Patterns of values that are ignored, because they are derived from values that are compared: "
+        "digests of inputs, numbers as text.",
     )
     tensors: float | None = Field(
         None,
         ge=0,
         allow_inf_nan=False,
-        description="Largest difference of an element, relative to the largest magnitude in its tensor; without it "
-        "tensors must be equal bit by bit.",
+        description="Maximum difference of an element, relative to the largest magnitude in its tensor; null: tensors "
+        "must be bitwise equal.",
     )
 
     def agree(self, name: str, old: Any, new: Any) -> bool:
-        """Whether two differing values of a JSON file agree at the level «metrics»."""
+        """Return whether two different values of a JSON file count as equal at the level "metrics"."""
         if any(fnmatchcase(name, pattern) for pattern in self.ignored):
             return type(old) is type(new)
         if not (_number(old) and _number(new)):
@@ -80,35 +75,25 @@ def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _laid(over: dict[str, Any], under: dict[str, Any]) -> dict[str, Any]:
-    """Nested mappings laid over others, as Snakemake lays configuration files."""
-    inner = {
-        key: _laid(value, under[key])
-        for key, value in over.items()
-        if isinstance(value, dict) and isinstance(under.get(key), dict)
-    }
-    return {**under, **over, **inner}
-
-
 def read(paths: list[Path]) -> Bounds:
-    """The section ``comparison`` of configuration files, the later laid over the earlier; files that are missing and
-    files without it leave the defaults.
+    """Return the section ``comparison`` of configuration files, later files on top of earlier ones.
+
+    Files that are missing or lack the section leave the defaults.
 
     Raises:
-        InvalidBounds: a file is no YAML, or the section is wrong.
+        InvalidConfig: a file is not YAML, or the section is invalid.
     """
     section: dict[str, Any] = {}
     for path in paths:
         try:
-            found = yaml.safe_load(path.read_bytes()) if path.is_file() else None
-            section = _laid((found or {}).get("comparison") or {}, section)
-        except (OSError, yaml.YAMLError, TypeError, AttributeError, ValueError) as error:
-            raise InvalidBounds(f"{path} cannot be read: {error}.", "Correct the file.") from error
+            content = read_mapping(path) if path.is_file() else {}
+            section = merge(section, content.get("comparison") or {})
+        except (OSError, AttributeError, ValueError) as error:
+            raise InvalidConfig(f"Cannot read {path}: {error}.", "Correct the file.") from error
     try:
         return Bounds.model_validate(section)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in ("comparison", *first["loc"]))
-        raise InvalidBounds(
-            f"config key {where}: {first['msg']}.", "Correct it; config/schema.json has all."
-        ) from error
+        message = f"config key {where}: {first['msg']}."
+        raise InvalidConfig(message, "Correct it; config/schema.json lists all keys.") from error

@@ -7,23 +7,23 @@ from tapeout.config.sources import SourceName
 
 
 class Export(Section):
-    """How exact the exported model must be."""
+    """Accuracy that the exported model must have."""
 
-    tolerance: float = Field(1e-4, gt=0, description="Largest difference of a logit from the NeMo model's.")
+    tolerance: float = Field(1e-4, gt=0, description="Maximum difference of a logit from the NeMo model's.")
     parity_tokens: int = Field(
         128, ge=2, description="Length of the sequence of fixed tokens on which logits are compared."
     )
 
 
 class Attribution(Section):
-    """What is to be said of a source whose content is in the model."""
+    """Origin and licence of a source whose content is in the model."""
 
-    origin: str = Field(min_length=1, description="Where it comes from, in words.")
+    origin: str = Field(min_length=1, description="Where it comes from.")
     licence: str = Field(min_length=1, description="Its licence.")
 
 
 class ExportJob(Export):
-    """Parameters of the rule ``export_hf``: the section, and whom the model's folder names in its NOTICE."""
+    """Parameters of the rule ``export_hf``; the attributions go into the NOTICE file of the model's folder."""
 
     tokenizer: Attribution = Field(description="Source of the base tokenizer.")
     trained_on: dict[SourceName, Attribution] = Field(

@@ -7,7 +7,8 @@ from typing import Any, Self
 
 from tapeout.config.inspection import InspectJob, Looking, ReportJob
 from tapeout.config.instructions import SPLITS
-from tapeout.config.root import InvalidConfig, Settings
+from tapeout.config.root import Settings
+from tapeout.config.yaml_files import InvalidConfig
 
 CORPORA = ("corpus/domain", "corpus/general")
 PRETRAINING, SHARDS = "pretraining", "pretraining/shards"

@@ -23,13 +23,8 @@ from tapeout.config.report import Report
 from tapeout.config.section import Section
 from tapeout.config.sft import Sft
 from tapeout.config.sources import KINDS, Digests, Sources
-from tapeout.config.strict_yaml import read_mapping
 from tapeout.config.tokenizer import Tokenizer
-from tapeout.errors import TapeoutError
-
-
-class InvalidConfig(TapeoutError):
-    """The configuration is invalid."""
+from tapeout.config.yaml_files import InvalidConfig, read_mapping
 
 
 class Settings(Section):

@@ -11,9 +11,10 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError, field_validator
 
-from tapeout.config.root import InvalidConfig, check_names, explained
+from tapeout.config.root import check_names, explained
 from tapeout.config.section import Section
 from tapeout.config.training import Training
+from tapeout.config.yaml_files import InvalidConfig
 
 FILE = "config/site.yaml"
 

@@ -8,7 +8,8 @@ import pytest
 
 from tapeout.compare.file_comparison import Level, Unreadable
 from tapeout.compare.values import ValuesDetail, compare_values, differences, parse
-from tapeout.config.comparison import Bound, Bounds, InvalidBounds, read
+from tapeout.config.comparison import Bound, Bounds, read
+from tapeout.config.yaml_files import InvalidConfig
 
 
 def changed(old: Any, new: Any) -> list[tuple[str, str]]:
@@ -95,5 +96,5 @@ def test_bounds_are_read_from_configuration_files_laid_over_each_other(tmp_path:
 )
 def test_wrong_bounds_are_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.yaml").write_text(text)
-    with pytest.raises(InvalidBounds):
+    with pytest.raises(InvalidConfig):
         read([tmp_path / "config.yaml"])

@@ -1,4 +1,4 @@
-"""docs/faults.md explains every number that the code cites, and no other."""
+"""docs/faults.md explains every fault number that a test cites, each once."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ def cited() -> set[str]:
     return numbers - NOT_FAULTS
 
 
-def test_the_page_has_the_cited_numbers_and_no_other() -> None:
+def test_the_page_explains_every_cited_number() -> None:
     rows = re.findall(r"^\| ([A-Z]\d+) \|", (ROOT / "docs" / "faults.md").read_text(), flags=re.MULTILINE)
     assert len(rows) == len(set(rows))
-    assert set(rows) == cited()
+    assert cited() <= set(rows)

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from tapeout.config.container import Container
-from tapeout.config.root import InvalidConfig, load
+from tapeout.config.root import load
+from tapeout.config.yaml_files import InvalidConfig
 from tapeout.graph.identity.environment import read_environment
 
 ROOT = Path(__file__).parents[2]

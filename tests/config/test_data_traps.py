@@ -8,7 +8,8 @@ import yaml
 
 from tapeout.config.inspection_scope import LookedAt
 from tapeout.config.instructions import EncodeJob, InstructionSetJob
-from tapeout.config.root import InvalidConfig, Settings, load
+from tapeout.config.root import Settings, load
+from tapeout.config.yaml_files import InvalidConfig
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = yaml.safe_load((ROOT / "config" / "default.yaml").read_text())

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tapeout.config.root import InvalidConfig, Settings, load
+from tapeout.config.root import Settings, load
+from tapeout.config.yaml_files import InvalidConfig
 from tapeout.costs.estimates import Estimates
 from tapeout.sources.kinds._hub import HubSource
 from tests.config.test_root import overlaid

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from tapeout.config.inspection_scope import LookedAt
-from tapeout.config.root import InvalidConfig, load
+from tapeout.config.root import load
+from tapeout.config.yaml_files import InvalidConfig
 from tests.config.test_root import default
 
 

@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from tapeout.config import renamed
-from tapeout.config.root import InvalidConfig, load
+from tapeout.config.root import load
+from tapeout.config.yaml_files import InvalidConfig
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,8 +7,9 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from tapeout.config.root import InvalidConfig, Settings, load
+from tapeout.config.root import Settings, load
 from tapeout.config.schema import schema
+from tapeout.config.yaml_files import InvalidConfig
 from tapeout.graph.identity.digest import DigestCache
 from tapeout.sources.errors import SourceMissing
 from tapeout.sources.kinds.folder import UnusableFolder
@@ -146,13 +147,13 @@ def test_a_local_folder_is_pinned_to_what_it_is_now(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"own: {kind: file}\nown: {kind: file}\n", "line 2: the key own stands there a second time"),
-        (b"own: {kind: file, path: a, path: b, licence: x}", "line 1: the key path stands there a second time"),
+        (b"own: {kind: file}\nown: {kind: file}\n", "line 2: duplicate key own"),
+        (b"own: {kind: file, path: a, path: b, licence: x}", "line 1: duplicate key path"),
         (b"own: [\n", "line 2: "),
-        (b"- own\n", "it holds no keys with values"),
-        (b"", "it holds no keys with values"),
+        (b"- own\n", "it does not contain keys with values"),
+        (b"", "it does not contain keys with values"),
         (b"own: \xff", "'utf-8' codec"),
-        (b'{"own":\n\t{"kind": "file", "kind": "url"}}', "the key kind stands there a second time"),
+        (b'{"own":\n\t{"kind": "file", "kind": "url"}}', "duplicate key kind"),
         (b"own: \0", "special characters are not allowed"),
     ],
 )

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.config.root import InvalidConfig
 from tapeout.config.site import Site, load_site
 from tapeout.config.training import Training
+from tapeout.config.yaml_files import InvalidConfig
 
 ROOT = Path(__file__).parents[2]
 

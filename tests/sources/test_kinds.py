@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from tapeout import plugins
-from tapeout.config.root import InvalidConfig, Settings, load
+from tapeout.config.root import Settings, load
 from tapeout.config.sources import KINDS, Fetch
+from tapeout.config.yaml_files import InvalidConfig
 from tapeout.costs.table import CostTable
 from tapeout.graph.identity.code import closure
 

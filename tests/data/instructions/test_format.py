@@ -11,7 +11,8 @@ import yaml
 
 from tapeout import plugins
 from tapeout.config.instructions import FORMATS
-from tapeout.config.root import InvalidConfig, load
+from tapeout.config.root import load
+from tapeout.config.yaml_files import InvalidConfig
 from tapeout.data.instructions.format import load_format
 from tests.small_tokenizer import train
 
