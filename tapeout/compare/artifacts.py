@@ -68,7 +68,8 @@ def compare(
     """Compare two artifacts, file by file, each by its kind.
 
     Args:
-        old, new: the artifacts (``graph.address.find``).
+        old: the first artifact, see ``graph.address.locate``.
+        new: the second artifact.
         bounds: what counts as equal at the level ``METRICS``.
         scratch: an existing folder for unpacked files, which the caller deletes; fastest on the store's file system.
         limit: differences to keep of every file; None keeps all. Levels and counts do not depend on it.

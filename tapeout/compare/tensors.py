@@ -182,7 +182,8 @@ def differences(old: Source, new: Source, reading: Callable[[str], None]) -> Ite
     """Yield the differences in the order of the names, and last the number of equal values.
 
     Args:
-        old, new: the checkpoints.
+        old: the first checkpoint.
+        new: the second checkpoint.
         reading: called with ``old`` or ``new`` before that checkpoint is read, to attribute an error.
     """
     before, after = set(old.names()), set(new.names())

@@ -46,7 +46,8 @@ def compare_text(old: Path, new: Path, limit: int | None, remark: str = "") -> F
     """Compare two text files by lines, or by bytes if one of them is not text.
 
     Args:
-        old, new: the files; their bytes differ.
+        old: the first file.
+        new: the second file, whose bytes differ.
         limit: lines of the diff to keep.
         remark: why they are compared as text, if their names say that they are something else.
     """
@@ -102,7 +103,8 @@ def compare_page(old: Path, new: Path, json_level: Level | None, limit: int | No
     """Compare two HTML pages, whose bytes differ, by their visible text.
 
     Args:
-        old, new: the pages.
+        old: the first page.
+        new: the second page.
         json_level: level of the JSON file of the same name, which has the numbers of the page; None if there is none.
             If these differ within the bounds, a page in which nothing else differs reaches ``METRICS`` too. If they
             are equal, the page has no reason to differ.
@@ -175,7 +177,8 @@ def excerpt(old: str, new: str, width: int) -> Excerpt:
     """Return the first difference of two texts, by words.
 
     Args:
-        old, new: the texts.
+        old: the first text.
+        new: the second text.
         width: characters for either form of the difference, with its context.
     """
     left, right = _words(old), _words(new)
