@@ -86,7 +86,7 @@ def test_why_follows_a_change_upstream_to_its_origin(built: Project) -> None:  #
     assert [cause["artifact"] for cause in found["origins"]] == ["raw.txt"]
     assert found["origins"][0]["path"] == ["report.txt", "model", "formatted.txt", "raw.txt"]
     source = {"kind": "parameter", "name": "source", "old": DIGESTS[0], "new": DIGESTS[1]}
-    assert found["origins"][0]["changes"] == [source]  # the leaf, and what it was and is
+    assert found["origins"][0]["changes"] == [source]  # the origin, with both digests
     (row,) = [row for row in found["rows"] if row["result"] != "same"]
     assert row["name"] == "model: model/weights.txt" and row["old"] and row["new"] is None
     assert row["result"] == "waits" and row["origins"] == ["raw.txt"]
@@ -101,7 +101,7 @@ def test_verify_finds_a_flipped_bit_and_repairs_it(built: Project) -> None:  # n
     first = built.digests()
     assert call(built, "verify", "--deep")[0] == 0
     flip(built.path("results/model/weights.txt"))
-    code, text, _ = call(built, "verify")  # size and time are the seal's: only reading tells
+    code, text, _ = call(built, "verify")  # size and times are preserved: only --deep reads the bytes
     assert code == 0 and "sizes and times only" in " ".join(text.split())
     code, found = as_json(built, "verify", "--deep")
     assert code == 1
@@ -114,14 +114,14 @@ def test_verify_finds_a_flipped_bit_and_repairs_it(built: Project) -> None:  # n
     assert call(built, "verify", "--deep")[0] == 0
 
 
-def test_verify_finds_an_object_that_nothing_uses(built: Project) -> None:  # noqa: F811
+def test_verify_finds_a_damaged_object_that_no_artifact_uses(built: Project) -> None:  # noqa: F811
     built.edit("config.yaml", "lr: 1", "lr: 5")
     built.run()
     unused = [path for path in built.path("store/objects").glob("*/*") if path.stat().st_nlink == 1]
     flip(unused[0])
     code, found = as_json(built, "verify", "--deep")
     assert code == 1 and [row["artifact"] for row in found["findings"]] == [""]
-    assert call(built, "verify", "--deep")[0] == 0  # it has been put aside
+    assert call(built, "verify", "--deep")[0] == 0  # it is in quarantine now
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""``tapeout cost`` on the small project: what would run, what it takes, and where the numbers come from."""
+"""``tapeout cost`` on the small project: jobs, sums, and the origin of the numbers."""
 
 import json
 from typing import Any
@@ -38,10 +38,10 @@ def test_at_least_and_at_most(built: Project) -> None:  # noqa: F811
     assert code == 0 and found["counts"]["restore"] == 2
 
 
-def test_the_plan_of_a_run_says_the_same(project: Project) -> None:  # noqa: F811
+def test_the_plan_of_a_run_has_the_same_sums(project: Project) -> None:  # noqa: F811
     text = " ".join(project.run("-n").text.split())
     found = as_json(project, "cost", "--cores", "4")[1]
-    assert found["at_most"]["wall"] == 30  # what the rule raw calls typical; nothing is known of the others
+    assert found["at_most"]["wall"] == 30  # the hint of the rule raw; the others have none
     assert "6 jobs, 0 cached, 30 s on 4 cores (30 s one after another), 0.01 CPU hours" in text
     assert "time of 5 unknown" in text and len(found["unknown"]["time"]) == 5
     assert "The time of formatted.txt, model, notes/de.txt" in call(project, "cost")[1]
@@ -87,7 +87,7 @@ def test_times_of_another_kind_of_machine(built: Project) -> None:  # noqa: F811
     assert {step["machine"] for step in found["steps"]} == {"riscv64, 512 cores"}
 
 
-def test_it_fits_the_terminal(project: Project) -> None:  # noqa: F811
+def test_tables_fit_the_terminal(project: Project) -> None:  # noqa: F811
     project.edit("rules/steps.smk", "typical_seconds=30", "typical_seconds=30, download_bytes=11_000_000_000")
     for columns in (80, 140):
         text = call(project, "cost", columns=str(columns))[1]

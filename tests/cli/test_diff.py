@@ -1,4 +1,4 @@
-"""``tapeout diff`` on the small project, as an auditor calls it, and on files that lie anywhere."""
+"""``tapeout diff`` on runs and artifacts of the small project, and on any files."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ output.write_text(json.dumps(numbers))
 
 
 class Auditor:
-    """Calls ``tapeout diff`` in a folder; in this process: most of a call's time is that of its start."""
+    """Call ``tapeout diff`` in a folder, in this process, because a new process takes long to start."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self.monkeypatch, self.capsys = monkeypatch, capsys
@@ -51,7 +51,7 @@ def auditor(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 @pytest.fixture
 def twice(project: Project) -> Iterator[Project]:  # noqa: F811
-    """The project with a report in JSON, built, named ``before``, and built again from another source."""
+    """Return the project with a JSON report, saved as the run ``before``, and built again from another source."""
     for name in ("Snakefile", "rules/steps.smk"):
         project.edit(name, "report.txt", "report.json")
     project.edit("scripts/report.py", 'output.write_text(" ".join(words(" ".join(texts))) + "\\n")', REPORT)
@@ -120,7 +120,7 @@ def test_an_audit_of_two_runs(auditor: Auditor, twice: Project) -> None:
         (["./x.safetensors", "./y.safetensors"], 3, "InvalidEnvironment"),
     ],
 )
-def test_mistakes_are_named(auditor: Auditor, project: Project, arguments: list[str], code: int, words: str) -> None:  # noqa: F811
+def test_errors(auditor: Auditor, project: Project, arguments: list[str], code: int, words: str) -> None:  # noqa: F811
     for name in ("a", "x.safetensors", "y.safetensors"):
         project.path(name).write_text(name)
     project.path("link").symlink_to("a")
@@ -130,7 +130,7 @@ def test_mistakes_are_named(auditor: Auditor, project: Project, arguments: list[
 
 
 EVIL = "\x1b[31mred\x1b[0m [bold]loud[/bold] :smile: [/] \\"
-"""Text that a terminal, or what writes to it, might obey."""
+"""Text with control sequences and markup."""
 
 
 def rows(*outputs: str) -> str:
@@ -147,7 +147,7 @@ def files(root: Path, **contents: Any) -> None:
 
 @pytest.fixture
 def folders(project: Project) -> Project:  # noqa: F811
-    """Two folders with a difference of every kind that needs no torch."""
+    """Return two folders with a difference of every kind, except those that need torch."""
     words = [f"answer {number}" for number in range(40)]
     names = {f"a_very_long_name_of_a_metric_that_somebody_measured_{number}": number / 3 for number in range(30)}
     files(
@@ -171,7 +171,7 @@ def folders(project: Project) -> Project:  # noqa: F811
 
 
 def printed(where: Project, width: int, *arguments: str) -> tuple[int, str]:
-    """Exit code and output on a terminal of some width."""
+    """Return exit code and output on a terminal of the given width."""
     command = [sys.executable, "-m", "tapeout.cli", "diff", *arguments]
     environment = {**where.variables(), "COLUMNS": str(width)}
     done = subprocess.run(command, cwd=where.root, env=environment, capture_output=True, text=True, timeout=60)
@@ -180,7 +180,7 @@ def printed(where: Project, width: int, *arguments: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("width", [80, 140])
-def test_every_kind_fits_the_terminal_and_says_what_it_leaves_out(folders: Project, width: int) -> None:
+def test_every_kind_fits_the_terminal_and_counts_what_it_leaves_out(folders: Project, width: int) -> None:
     code, text = printed(folders, width, "./old", "./new", "--limit", "7")
     assert code == 1 and max(map(len, text.splitlines())) <= width
     assert "\x1b" not in text and "[bold]loud" in text and ":smile:" in text
@@ -200,7 +200,7 @@ def test_every_kind_fits_the_terminal_and_says_what_it_leaves_out(folders: Proje
     assert "more rows" not in printed(folders, width, "./old", "./new", "--limit", "40")[1]
 
 
-def test_everything_is_in_the_json(auditor: Auditor, folders: Project) -> None:
+def test_json_has_all_differences(auditor: Auditor, folders: Project) -> None:
     code, found = auditor.as_json(folders, "./old", "./new")
     assert code == 1 and found["same_files"] == 0 and "origins" not in found
     details = {file["path"]: file["detail"] for file in found["files"]}

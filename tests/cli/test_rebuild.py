@@ -1,4 +1,4 @@
-"""``tapeout rebuild --check``: real second builds of the mini project."""
+"""``tapeout rebuild`` on the small project."""
 
 import json
 import shutil

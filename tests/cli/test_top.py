@@ -1,4 +1,4 @@
-"""``tapeout top`` on the small project: before, during and after runs on this machine, in 80 and 140 columns."""
+"""``tapeout top`` on the small project: before, during and after runs, in 80 and 140 columns."""
 
 import json
 import os
@@ -34,7 +34,7 @@ while not Path("go").exists():
 
 @contextmanager
 def under_way(where: Project) -> Iterator[subprocess.Popen[bytes]]:
-    """A run of which the step ``model`` waits, until the file ``go`` is there, and says how far it is."""
+    """Start a run whose step ``model`` reports progress and waits for the file ``go``."""
     script = where.path("scripts/model.py").read_text()
     where.path("scripts/model.py").write_text(script.replace("import json\n", f"import json\n{TRAIN}", 1))
     process = subprocess.Popen(
@@ -48,7 +48,7 @@ def under_way(where: Project) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def wait_for(where: Project, true: Any) -> dict[str, dict[str, Any]]:
-    """Rows by artifact, as soon as they are as they should be."""
+    """Return rows by artifact, as soon as the condition holds for them."""
     for _ in range(200):
         code, text, _ = call(where, "top", "--json")
         rows = {} if code == 3 else {row["artifact"]: row for row in json.loads(text)["rows"]}
@@ -72,7 +72,7 @@ def test_before_and_after_a_run(project: Project) -> None:  # noqa: F811
     assert (code, found["rows"], found["existing"], found["alive"]) == (0, [], len(ALL), False)
 
 
-def test_a_run_that_is_under_way(project: Project) -> None:  # noqa: F811
+def test_a_run_in_progress(project: Project) -> None:  # noqa: F811
     with under_way(project) as process:
         rows = wait_for(project, lambda rows: rows.get("model", {}).get("done"))
         model, report = rows["model"], rows["report.txt"]
@@ -85,7 +85,7 @@ def test_a_run_that_is_under_way(project: Project) -> None:  # noqa: F811
         assert "RunInProgress" in project.run(ok=False).text, "looking on does not take the folder's lock away"
 
 
-def test_it_ends_with_the_run_and_says_how(project: Project) -> None:  # noqa: F811
+def test_it_ends_with_the_run(project: Project) -> None:  # noqa: F811
     with under_way(project):
         wait_for(project, lambda rows: "model" in rows and rows["model"]["status"] == "running")
         watching, theirs = os.openpty()
@@ -118,7 +118,7 @@ def test_a_run_that_failed_shows_the_end_of_the_log(project: Project) -> None:  
     assert "1 failed" in found["run"]["summary"]
 
 
-def test_a_run_that_was_killed_is_not_parts_as_running(project: Project) -> None:  # noqa: F811
+def test_a_killed_run_is_not_shown_as_running(project: Project) -> None:  # noqa: F811
     with under_way(project) as process:
         rows = wait_for(project, lambda rows: rows.get("model", {}).get("done"))
         assert rows["model"]["status"] == "running"
@@ -204,7 +204,7 @@ def test_the_table(width: int, shown: str, monkeypatch: pytest.MonkeyPatch, tmp_
     assert [line.rstrip() for line in captured.get().splitlines()] == shown.strip().splitlines()
 
 
-def test_what_has_no_room_is_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_rows_without_room_are_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     console = Console(width=140, highlight=False, force_terminal=False)
     monkeypatch.setattr(output, "console", console)

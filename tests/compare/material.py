@@ -1,4 +1,4 @@
-"""Artifacts made of a few files."""
+"""Artifacts of a few files, for tests."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ Files = dict[str, bytes | str] | bytes | str
 
 
 def place(root: Path, files: Files, name: str = "artifact") -> LocatedArtifact:
-    """An artifact below ``root``: a folder of files by path, or one file."""
+    """Write an artifact below ``root``: a folder with files by path, or one file."""
     target = root / name
     for path, content in files.items() if isinstance(files, dict) else [("", files)]:
         file = target / path if path else target
@@ -24,7 +24,7 @@ def place(root: Path, files: Files, name: str = "artifact") -> LocatedArtifact:
 def compared(
     root: Path, old: Files, new: Files, bounds: Bounds | None = None, limit: int | None = 20, name: str = "artifact"
 ) -> Comparison:
-    """Two artifacts, compared; of one name, as two builds of one artifact are."""
+    """Compare two artifacts of one name."""
     (root / "scratch").mkdir(parents=True, exist_ok=True)
     places = place(root / "old", old, name), place(root / "new", new, name)
     return compare(*places, bounds or Bounds(), root / "scratch", limit)

@@ -1,4 +1,4 @@
-"""Whole artifacts: files by kind, archives, damaged files, files that lie in the store by digest."""
+"""Comparison of artifacts: kinds of files, archives, damaged files, artifacts in the store."""
 
 import io
 import json
@@ -44,7 +44,7 @@ def test_equal_artifacts_are_equal_bytes(tmp_path: Path) -> None:
     assert found == Comparison(Level.BYTES, 2, ())
 
 
-def test_each_file_by_its_kind_and_the_worst_level_for_all(tmp_path: Path) -> None:
+def test_files_are_compared_by_kind_and_the_worst_level_counts(tmp_path: Path) -> None:
     same = {"NOTICE": "text", "deep/er/a.bin": b"\0"}
     old: Files = {
         **same,
@@ -74,7 +74,7 @@ def test_each_file_by_its_kind_and_the_worst_level_for_all(tmp_path: Path) -> No
     }
 
 
-def test_a_file_s_level_is_the_artifact_s(tmp_path: Path) -> None:
+def test_the_level_of_an_artifact_that_is_one_file(tmp_path: Path) -> None:
     for number, (old, new, level) in enumerate(
         [
             ('{"x": 1}', '{"x":1}', Level.VALUES),
@@ -93,7 +93,7 @@ def test_an_executable_bit_is_a_difference_of_bytes(tmp_path: Path) -> None:
     assert compare(old, new, Bounds(), tmp_path).level is Level.VALUES
 
 
-def test_a_page_goes_with_the_json_beside_it(tmp_path: Path) -> None:
+def test_the_level_of_a_page_depends_on_the_json_file_of_the_same_name(tmp_path: Path) -> None:
     old: Files = {"report.html": "<p>loss 1.0001</p>", "report.json": '{"loss": 1.0001}'}
     new: Files = {"report.html": "<p>loss 1.0002</p>", "report.json": '{"loss": 1.0002}'}
     assert compared(tmp_path / "1", old, new).level is Level.METRICS
@@ -120,7 +120,7 @@ def test_a_page_goes_with_the_json_beside_it(tmp_path: Path) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) and value.isprintable() else "",
 )
-def test_a_damaged_file_is_compared_as_it_stands_with_a_remark(
+def test_a_damaged_file_is_compared_as_text_or_bytes_with_a_remark(
     tmp_path: Path, name: str, good: bytes, bad: bytes, remark: str
 ) -> None:
     for number, (old, new) in enumerate([(good, bad), (bad, good)]):
@@ -130,7 +130,7 @@ def test_a_damaged_file_is_compared_as_it_stands_with_a_remark(
 
 
 def test_archives_are_compared_member_by_member(tmp_path: Path) -> None:
-    inner = zipped({"data.pkl": b"x" * 100})  # at the end, where zip programs look for their index
+    inner = zipped({"data.pkl": b"x" * 100})  # at the end of the tar, where zip programs look for their index
     old = {"context/a.json": b'{"x": 1}', "z.zip": inner}
     assert compared(tmp_path / "1", tar(old), tar(old, order=-1), name="base.nemo").level is Level.VALUES
     assert compared(tmp_path / "2", tar(old), tar(old, "w:gz"), name="base.tar").level is Level.VALUES
@@ -142,7 +142,7 @@ def test_archives_are_compared_member_by_member(tmp_path: Path) -> None:
     assert compared(tmp_path / "5", zipped({}), zipped({"a": b""}), name="a.whl").level is Level.NONE
 
 
-def test_a_file_against_a_folder_and_names_that_disagree(tmp_path: Path) -> None:
+def test_a_file_and_a_folder_and_different_suffixes(tmp_path: Path) -> None:
     found = compare(place(tmp_path, "x", "a.json"), place(tmp_path, {"x": "x"}, "b"), Bounds(), tmp_path)
     assert [(file.path, file.reason) for file in found.files] == [("", "removed"), ("x", "added")]
     places = place(tmp_path, "{}", "c.json"), place(tmp_path, "{ }", "d.txt")
@@ -151,7 +151,7 @@ def test_a_file_against_a_folder_and_names_that_disagree(tmp_path: Path) -> None
     assert compare(*kept, Bounds(), tmp_path).level is Level.VALUES
 
 
-def test_files_that_lie_in_the_store_by_digest(tmp_path: Path) -> None:
+def test_artifacts_in_the_store(tmp_path: Path) -> None:
     places = []
     for text in ('{"x": 1.0}', '{"x": 1.5}'):
         found = place(tmp_path / "made", {"a.json": text, "b.tar": tar({"x": text.encode()})})
@@ -162,7 +162,7 @@ def test_files_that_lie_in_the_store_by_digest(tmp_path: Path) -> None:
     assert [file.kind for file in found.files] == ["json", "members"]
 
 
-def test_the_limit_holds_for_every_kind(tmp_path: Path) -> None:
+def test_the_limit_applies_to_every_kind(tmp_path: Path) -> None:
     old = {"a.json": json.dumps(list(range(50))), "b.txt": "\n".join("abcdefgh"), "c.jsonl": "1\n" * 9}
     new = {"a.json": json.dumps(list(range(1, 51))), "b.txt": "\n".join("ABCDEFGH"), "c.jsonl": "2\n" * 9}
     lengths = {}

@@ -1,4 +1,4 @@
-"""Tokenizers: SentencePiece models, written here byte by byte, and the ``tokenizer.json`` of Hugging Face."""
+"""Comparison of tokenizers: SentencePiece models, written byte by byte, and ``tokenizer.json``."""
 
 import struct
 from pathlib import Path
@@ -14,13 +14,13 @@ PIECES: list[Piece] = [("<unk>", 0.0, 2), ("a", -1.0, 1), ("b", -2.0, 1), ("ab",
 
 
 def field(number: int, data: bytes) -> bytes:
-    """A field of a protocol buffer with a length."""
+    """Encode a length-delimited field of a protocol buffer."""
     assert len(data) < 128
     return bytes([number << 3 | 2, len(data)]) + data
 
 
 def model(pieces: list[Piece], trainer: bytes = b"") -> bytes:
-    """A SentencePiece model."""
+    """Encode a SentencePiece model."""
     parts = [
         field(1, field(1, piece.encode()) + b"\x15" + struct.pack("<f", score) + bytes([0x18, kind]))
         for piece, score, kind in pieces
@@ -43,14 +43,14 @@ def shown(found: FileComparison, what: str) -> list[tuple[str, Any, Any]]:
     return [(change.piece, change.old, change.new) for change in detail(found).changes[what]]
 
 
-def test_pieces_that_are_added_renumber_others_and_move_none(tmp_path: Path) -> None:
+def test_an_added_piece_renumbers_others_and_moves_none(tmp_path: Path) -> None:
     new = [PIECES[0], ("▁c", -9.0, 1), *PIECES[1:]]
     found = models(tmp_path, model(PIECES), model(new))
     assert found.reason == "1 piece added" and found.level is Level.NONE
     assert shown(found, "pieces added") == [("▁c", None, 1)] and detail(found).renumbered == 3
 
 
-def test_what_moved_what_is_scored_anew_and_what_else_is_set(tmp_path: Path) -> None:
+def test_moved_pieces_changed_scores_and_other_settings(tmp_path: Path) -> None:
     new = [PIECES[0], PIECES[3], PIECES[1], ("b", -2.5, 4)]
     found = models(tmp_path, model(PIECES, b"x"), model(new, b"y"))
     assert shown(found, "pieces moved") == [("ab", 3, 1)]
@@ -65,7 +65,7 @@ def test_another_order_of_fields_is_the_same_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\0\1\2", b"{}", model(PIECES)[:-1], model([PIECES[1], PIECES[1]])])
-def test_what_is_no_model_is_unreadable(tmp_path: Path, data: bytes) -> None:
+def test_other_data_is_unreadable(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(Unreadable, match="the new file is not a SentencePiece model"):
         models(tmp_path, model(PIECES), data)
 
@@ -86,7 +86,7 @@ def test_hugging_face_vocabularies_and_merges() -> None:
 
 
 @pytest.mark.parametrize("vocabulary", [{"a": "x"}, [["a"]], [1], {"a": None}])
-def test_odd_vocabularies_are_unreadable(vocabulary: Any) -> None:
+def test_invalid_vocabularies_are_unreadable(vocabulary: Any) -> None:
     with pytest.raises(Unreadable):
         compare_tokenizer(tokenizer({"a": 0}), tokenizer(vocabulary), 20)
     assert not is_tokenizer({"model": "x"}) and not is_tokenizer([])

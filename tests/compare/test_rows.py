@@ -1,4 +1,4 @@
-"""JSON lines: what is found when rows are put in, taken out, changed and moved."""
+"""Comparison of JSON lines: rows added, removed, changed and moved."""
 
 import json
 import random
@@ -34,7 +34,7 @@ WORDS = [
 
 
 def rows(count: int, seed: int = 0) -> list[dict[str, Any]]:
-    """Rows as instruction data has them."""
+    """Return rows in the form of instruction data."""
     draw = random.Random(seed)
     return [
         {"category": draw.choice("abc"), "input": " ".join(draw.choices(WORDS, k=20)), "output": f"{number} bit"}
@@ -61,7 +61,7 @@ def counts(of: FileComparison) -> tuple[int, int, int, int]:
     return detail(of).added, detail(of).removed, detail(of).changed, detail(of).moved
 
 
-def test_a_row_that_was_put_in_leaves_all_others_alone(tmp_path: Path) -> None:
+def test_an_inserted_row_leaves_all_others_unchanged(tmp_path: Path) -> None:
     data = rows(1_000)
     result = found(tmp_path, lines(data), lines([*data[:5], rows(1, seed=9)[0], *data[5:]]))
     assert counts(result) == (1, 0, 0, 0)
@@ -69,7 +69,7 @@ def test_a_row_that_was_put_in_leaves_all_others_alone(tmp_path: Path) -> None:
     assert (row.state, row.old, row.new, row.row) == ("added", None, 6, rows(1, seed=9)[0])
 
 
-def test_a_changed_row_is_known_by_what_it_keeps_wherever_it_stands(tmp_path: Path) -> None:
+def test_a_changed_row_is_found_by_similarity_at_any_position(tmp_path: Path) -> None:
     data = rows(200)
     new = [*data]
     new[10] = {**new[10], "output": "now something else"}
@@ -81,7 +81,7 @@ def test_a_changed_row_is_known_by_what_it_keeps_wherever_it_stands(tmp_path: Pa
     assert places == [(11, 12, ["output"]), (151, 1, ["input"])]
 
 
-def test_rows_of_one_text_are_paired_by_their_place(tmp_path: Path) -> None:
+def test_rows_of_equal_similarity_are_paired_by_position(tmp_path: Path) -> None:
     data = [{"text": row["input"]} for row in rows(50)]
     new = [*data]
     new[20] = {"text": new[20]["text"].replace("a", "the one", 1) + " more"}
@@ -90,7 +90,7 @@ def test_rows_of_one_text_are_paired_by_their_place(tmp_path: Path) -> None:
     assert counts(found(tmp_path, lines(data), lines(new))) == (1, 1, 0, 0)
 
 
-def test_a_key_names_rows_if_it_tells_them_apart(tmp_path: Path) -> None:
+def test_rows_are_paired_by_a_unique_key(tmp_path: Path) -> None:
     old = [{"id": 1, "x": "all of it"}, {"id": 2, "x": "b"}, {"id": 3, "x": "c"}]
     new = [{"id": 1, "x": "quite new"}, {"id": 3, "x": "c"}, {"id": 4, "x": "b"}]
     result = found(tmp_path, lines(old), lines(new))
@@ -102,7 +102,7 @@ def test_a_key_names_rows_if_it_tells_them_apart(tmp_path: Path) -> None:
     ]
 
 
-def test_moved_rows_are_counted_as_such(tmp_path: Path) -> None:
+def test_moved_rows(tmp_path: Path) -> None:
     data = rows(100)
     assert counts(found(tmp_path, lines(data), lines([*data[1:], data[0]]))) == (0, 0, 0, 1)
     twice = [data[0], data[0], data[1]]
@@ -116,7 +116,7 @@ def test_the_same_rows_written_differently_have_equal_values(tmp_path: Path) -> 
     assert found(tmp_path, old, '{"b":"é","a":1}\n{"c":2.0}\n').level is Level.METRICS
 
 
-def test_numbers_within_the_bounds_reach_the_level_metrics_in_place_only(tmp_path: Path) -> None:
+def test_moved_rows_never_reach_the_level_metrics(tmp_path: Path) -> None:
     old = [{"name": f"row {number} of the file", "loss": number / 3} for number in range(1, 9)]
     new = [{**row, "loss": row["loss"] * 1.01} for row in old]
     bounds = Bounds(named={"loss": Bound(relative=0.02)})
@@ -128,7 +128,7 @@ def test_numbers_within_the_bounds_reach_the_level_metrics_in_place_only(tmp_pat
     assert found(tmp_path, lines(old), lines(new), bounds, limit=1).level is Level.NONE
 
 
-def test_a_line_that_is_no_json_is_named_and_compared_as_it_stands(tmp_path: Path) -> None:
+def test_a_line_that_is_not_json_is_compared_as_text(tmp_path: Path) -> None:
     data = lines(rows(5))
     result = found(tmp_path, data + "{broken\n", data + "{broken again\n")
     assert result.level is Level.NONE and "line 6 of the old file is not JSON" in result.reason
@@ -137,7 +137,7 @@ def test_a_line_that_is_no_json_is_named_and_compared_as_it_stands(tmp_path: Pat
     assert counts(found(tmp_path, "", data)) == (5, 0, 0, 0)
 
 
-def test_the_limit_cuts_what_is_kept_and_not_what_is_counted(tmp_path: Path) -> None:
+def test_the_limit_does_not_change_the_counts(tmp_path: Path) -> None:
     data = rows(30)
     result = found(tmp_path, lines(data), lines([{**row, "category": "z"} for row in data]), limit=4)
     assert counts(result) == (0, 0, 30, 0) and len(detail(result).rows) == 4

@@ -1,4 +1,4 @@
-"""Pickles are read without running what they ask for."""
+"""Pickles are read without running code that they name."""
 
 import collections
 import io
@@ -16,14 +16,14 @@ from tapeout.compare import safe_pickle
 
 @dataclass
 class Plain:
-    """A class of which the reader need know nothing."""
+    """A class that the reader does not know."""
 
     name: str
     parts: list[int] = field(default_factory=list)
 
 
 class Runs:
-    """A pickle of this runs a command when it is loaded in the ordinary way."""
+    """An object whose pickle runs a command when ``pickle`` loads it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -33,7 +33,7 @@ class Runs:
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4, 5])
-def test_values_come_as_they_are_and_objects_as_what_they_were_given(protocol: int) -> None:
+def test_plain_values_are_loaded_and_objects_become_stubs(protocol: int) -> None:
     value = {"list": [1, 2.5, None, True, b"x", ("a",)], "set": {1}, "ordered": collections.OrderedDict(a=1)}
     assert safe_pickle.load(pickle.dumps(value, protocol)) == value
     found = safe_pickle.load(pickle.dumps([Plain("a", [1]), Path("b"), io.BytesIO(b"c")], max(protocol, 2)))
@@ -52,13 +52,13 @@ def test_nothing_is_run(tmp_path: Path, protocol: int) -> None:
     assert (tmp_path / "ran").exists()
 
 
-def test_members_of_strange_containers_are_kept() -> None:
+def test_members_of_other_containers_are_recorded() -> None:
     queue, counter = collections.deque([1, 2]), collections.defaultdict(list, {"a": [1]})
     found = safe_pickle.load(pickle.dumps([queue, counter]))
     assert found[0].items == [1, 2] and found[1].items == [("a", [1])]
 
 
-def test_a_damaged_pickle_raises_only_what_the_program_expects() -> None:
+def test_a_damaged_pickle_raises_only_expected_errors() -> None:
     whole = pickle.dumps({"a": [Plain("x"), {1, 2}, "text" * 20], "b": Path("c")}, 4)
     draw = random.Random(3)
     for _ in range(3_000):

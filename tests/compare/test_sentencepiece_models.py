@@ -1,4 +1,4 @@
-"""SentencePiece models that SentencePiece itself wrote."""
+"""Comparison of models that SentencePiece wrote."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tests.tokenizer.material import train_base
 pytestmark = pytest.mark.environment("nemo")
 
 
-def test_a_real_model_and_the_same_with_changes(tmp_path: Path) -> None:
+def test_a_trained_model_with_changes(tmp_path: Path) -> None:
     old, new = tmp_path / "old.model", tmp_path / "new.model"
     old.write_bytes(train_base())
     model = protocol.ModelProto.FromString(old.read_bytes())

@@ -1,4 +1,4 @@
-"""Checkpoints of every kind, written by the libraries that write real ones, compared by the program with torch."""
+"""Comparison of checkpoints that safetensors and torch wrote."""
 
 import io
 import json
@@ -47,7 +47,7 @@ Program = Callable[[Path, Path], Lines]
 
 @pytest.fixture
 def program(capsys: pytest.CaptureFixture[str]) -> Program:
-    """The program, in this process: its lines by name, and the last one."""
+    """Return a function that runs the program in this process: its lines by name, and the last line."""
 
     def run(old: Path, new: Path) -> Lines:
         tensors.main(old, new)
@@ -58,7 +58,7 @@ def program(capsys: pytest.CaptureFixture[str]) -> Program:
 
 
 def differing(old: dict[str, Any], new: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """What the library finds between two sets of values."""
+    """Return the differences of two sets of values, by name."""
 
     class Values:
         def __init__(self, values: dict[str, Any]) -> None:
@@ -108,7 +108,7 @@ def test_signs_of_zero_and_values_that_are_not_finite() -> None:
     assert (found["differing"], found["not_finite"], found["max_absolute"], found["largest"]) == (3, 2, 0.0, 1.0)
 
 
-def test_form_presence_and_other_values() -> None:
+def test_forms_missing_tensors_and_other_values() -> None:
     old = {
         "a": torch.zeros(2),
         "b": torch.zeros(2),
@@ -127,7 +127,7 @@ def test_form_presence_and_other_values() -> None:
     assert found["b"]["new"] == {"type": "float16", "shape": [2]}
 
 
-def test_strange_values_are_shown_and_compared() -> None:
+def test_values_that_are_not_json() -> None:
     itself: list[Any] = [1]
     itself.append(itself)
     value = {"x": float("nan"), "y": 2**70, "z": b"ab", "e": [], "s": {2, 1}, "t": torch.float16, "i": itself}
@@ -141,7 +141,7 @@ def test_strange_values_are_shown_and_compared() -> None:
 
 
 def saved(kind: str, path: Path, values: dict[str, torch.Tensor]) -> Path:
-    """A checkpoint in one of the three formats."""
+    """Write a checkpoint in one of the three formats."""
     if kind == "safetensors":
         save_file(values, path.with_suffix(".safetensors"), metadata={"format": "pt"})
         return path.with_suffix(".safetensors")
@@ -153,7 +153,7 @@ def saved(kind: str, path: Path, values: dict[str, torch.Tensor]) -> Path:
 
 
 @pytest.mark.parametrize(("kind", "prefix"), [("safetensors", ""), ("saved", "model."), ("distributed", "model.")])
-def test_each_format_from_end_to_end(tmp_path: Path, program: Program, kind: str, prefix: str) -> None:
+def test_all_formats(tmp_path: Path, program: Program, kind: str, prefix: str) -> None:
     old, new = weights(), weights()
     new["half"][0, 0] = 100.0
     del new["one"]
@@ -164,13 +164,13 @@ def test_each_format_from_end_to_end(tmp_path: Path, program: Program, kind: str
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "saved", "distributed"])
-def test_a_damaged_checkpoint_is_named(tmp_path: Path, program: Program, kind: str) -> None:
+def test_a_damaged_checkpoint(tmp_path: Path, program: Program, kind: str) -> None:
     old, new = saved(kind, tmp_path / "old", weights()), saved(kind, tmp_path / "new", weights())
     file = max(new.rglob("*.distcp")) if kind == "distributed" else new
     whole = file.read_bytes()
     for damage in (whole[: len(whole) // 2], b"", b"\xff" * 50, whole[:40] + b"\xff" * 8 + whole[48:]):
         file.write_bytes(damage)
-        assert program(old, new)[1].get("unreadable", "new") == "new"  # a byte that stands for nothing may go unseen
+        assert program(old, new)[1].get("unreadable", "new") == "new"  # the last damage may hit an unused byte
     file.write_bytes(b"")
     assert program(new, old)[1]["unreadable"] == "old"
     file.unlink()
@@ -178,7 +178,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, program: Program, kind: s
 
 
 class Runs:
-    """Runs a command when it is unpickled in the ordinary way."""
+    """An object whose pickle runs a command when ``pickle`` loads it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -238,7 +238,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(autouse=True)
 def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment is found from the project's folder."""
+    """Change to the project's folder, where the environment is searched."""
     monkeypatch.chdir(ROOT)
 
 
@@ -252,7 +252,7 @@ def packed(members: dict[str, bytes]) -> bytes:
     return archive.getvalue()
 
 
-def test_a_checkpoint_is_one_thing_in_a_folder_and_in_an_archive(tmp_path: Path) -> None:
+def test_a_distributed_checkpoint_counts_as_one_file(tmp_path: Path) -> None:
     old, new = weights(), weights()
     new["embedding"][0, 0] += 0.001
     folders = [saved("distributed", tmp_path / name / "weights", values) for name, values in (("a", old), ("b", new))]

@@ -1,4 +1,4 @@
-"""Text, pages, bytes, and the places where two texts differ."""
+"""Comparison of text, pages and bytes, and excerpts of two texts."""
 
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def test_long_text_is_compared_as_bytes(tmp_path: Path) -> None:
     assert isinstance(found.detail, BytesDetail) and found.reason.startswith("no good; 2 bytes")
 
 
-def test_a_page_is_judged_by_what_is_seen_and_by_the_numbers_beside_it(tmp_path: Path) -> None:
+def test_a_page_is_compared_by_its_visible_text(tmp_path: Path) -> None:
     old = "<html><style>p {}</style><script>1 < 2</script><p>Loss <b>4.20</b></p>of 0a1b2c3d4e<img src='a'>"
     other = old.replace("4.20", "−4,21").replace("0a1b2c3d4e", "ffff2c3d4e").replace("src='a'", "src='b'")
     assert page(tmp_path, old, other, Level.METRICS).level is Level.METRICS
@@ -60,7 +60,7 @@ def test_a_page_is_judged_by_what_is_seen_and_by_the_numbers_beside_it(tmp_path:
     assert page(tmp_path, "<p>\0", "<p>1", Level.BYTES).level is Level.NONE
 
 
-def test_an_excerpt_is_the_first_place_that_differs() -> None:
+def test_an_excerpt_has_the_first_difference() -> None:
     found = excerpt("wire clk; the width is 8 bit", "wire clk; the width is 16 bit", 40)
     assert (found.before, found.old, found.new, found.after) == ("wire clk; the width is ", "8", "16", (" bit", " bit"))
     long = "word " * 500
@@ -74,7 +74,7 @@ def test_an_excerpt_is_the_first_place_that_differs() -> None:
 
 
 @given(some.text(), some.text(), some.integers(8, 80))
-def test_an_excerpt_fits(old: str, new: str, width: int) -> None:
+def test_an_excerpt_fits_its_width(old: str, new: str, width: int) -> None:
     found = excerpt(old, new, width)
     for changed, after in ((found.old, found.after[0]), (found.new, found.after[1])):
         assert len(found.before + changed + after) <= width + 2
@@ -83,7 +83,7 @@ def test_an_excerpt_fits(old: str, new: str, width: int) -> None:
 
 
 @given(some.permutations(range(7)))
-def test_what_kept_its_order_rises_and_nothing_longer_does(positions: list[int]) -> None:
+def test_unmoved_is_a_longest_increasing_subsequence(positions: list[int]) -> None:
     kept = sorted(unmoved(positions))
     assert [positions[index] for index in kept] == sorted(positions[index] for index in kept)
     best = [1] * len(positions)

@@ -1,4 +1,4 @@
-"""JSON documents as values, and the bounds of the level «metrics»."""
+"""Comparison of JSON documents, and the bounds of the level metrics."""
 
 import json
 from pathlib import Path
@@ -41,14 +41,14 @@ def test_levels(old: str, new: str, level: Level) -> None:
     assert compare_values(*values, Bounds(), None).level is level
 
 
-def test_named_bounds_come_before_those_of_fractions() -> None:
+def test_named_bounds_have_precedence() -> None:
     bounds = Bounds(named={"steps.*.loss": Bound(absolute=0.5), "*.loss": Bound(), "count": Bound(relative=0.1)})
     assert compare_values({"steps": [{"loss": 1.0}]}, {"steps": [{"loss": 1.4}]}, bounds, None).level is Level.METRICS
     assert compare_values({"last": {"loss": 1.0}}, {"last": {"loss": 1.0001}}, bounds, None).level is Level.NONE
     assert compare_values({"count": 100}, {"count": 109}, bounds, None).level is Level.METRICS
 
 
-def test_an_item_that_was_put_in_changes_no_other() -> None:
+def test_an_inserted_item_changes_no_other() -> None:
     rows = [{"digest": str(number), "nats": number / 7} for number in range(50)]
     assert changed(rows, [*rows[:20], {"digest": "new", "nats": 0.0}, *rows[20:]]) == [("20", "added")]
     assert changed(rows, rows[1:]) == [("0", "removed")]
@@ -56,13 +56,13 @@ def test_an_item_that_was_put_in_changes_no_other() -> None:
     assert changed({"a": [[1], [2]]}, {"a": [[1], [3]]}) == [("a.1.0", "changed")]
 
 
-def test_the_order_of_a_list_means_something() -> None:
+def test_the_order_of_a_list_counts() -> None:
     rows = [{"id": number, "x": "same"} for number in range(3)]
     assert changed(rows, rows[::-1]) == [("0.id", "changed"), ("2.id", "changed")]
     assert changed([1, 2], [2, 1]) == [("0", "changed"), ("1", "changed")]
 
 
-def test_values_outside_lists_come_first_and_the_rest_is_counted() -> None:
+def test_values_outside_lists_come_first() -> None:
     found = compare_values({"a": [1.0, 2.0], "z": 3.0}, {"a": [5.0, 6.0], "z": 7.0}, Bounds(), limit=2)
     assert isinstance(found.detail, ValuesDetail) and found.detail.total == 3
     assert [(change.name, change.delta) for change in found.detail.changes] == [("z", 4.0), ("a.0", 4.0)]
@@ -71,18 +71,18 @@ def test_values_outside_lists_come_first_and_the_rest_is_counted() -> None:
 @pytest.mark.parametrize(
     "text", ["{", "", "NaN", "1e999", '{"a": 1, "a": 2}', "[" * 5_000, '"\\ud800"', "9" * 30, "9" * 9_000, "\xff"]
 )
-def test_what_is_no_json_is_unreadable(text: str) -> None:
+def test_other_text_is_unreadable(text: str) -> None:
     with pytest.raises(Unreadable, match="the old file is not JSON"):
         parse(text.encode("latin1"), "the old file")
 
 
-def test_documents_nested_as_deep_as_json_allows() -> None:
+def test_deeply_nested_documents() -> None:
     deep = "[" * 400 + "{}" + "]" * 400
     old, new = json.loads(deep.format("1")), json.loads(deep.format("2"))
     assert compare_values(old, new, Bounds(), None).level is not Level.BYTES
 
 
-def test_bounds_are_read_from_configuration_files_laid_over_each_other(tmp_path: Path) -> None:
+def test_bounds_are_merged_from_configuration_files(tmp_path: Path) -> None:
     first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
     first.write_text("comparison: {floats: {relative: 0.5}, named: {a: {absolute: 1}}}\nother: 1\n")
     second.write_text("comparison: {floats: {absolute: 2}, tensors: 0.01}\n")
@@ -94,7 +94,7 @@ def test_bounds_are_read_from_configuration_files_laid_over_each_other(tmp_path:
 @pytest.mark.parametrize(
     "text", ["comparison: {fraction: 1}", "comparison: {tensors: -1}", "a: [", "- a", "comparison: 1", "\0"]
 )
-def test_wrong_bounds_are_named(tmp_path: Path, text: str) -> None:
+def test_invalid_bounds(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(InvalidConfig):
         read([tmp_path / "config.yaml"])

@@ -1,4 +1,4 @@
-"""Exports of two small projects, made once by the real command and copied by the tests that tamper with them."""
+"""A small project and its export, made once per session; tests that alter the export copy it."""
 
 import os
 import shutil
@@ -16,20 +16,20 @@ from tapeout.provenance.document import NAME, Document
 from tests.graph.conftest import PROJECT, ROOT, Project
 
 SECRETS = {"HF_TOKEN": "hf_thisIsNobodysBusiness", "USER": "alice-of-the-lab", "LOGNAME": "alice-of-the-lab"}
-"""What the exporting user's environment holds, and no export may."""
+"""Environment variables of the exporting user; no export may contain the values."""
 ALL_FORMATS = ("--format", "slsa", "--format", "rocrate", "--date", "2026-11-22")
 
 
 @dataclass(frozen=True)
 class Keys:
-    """A pair of keys as files."""
+    """Files of a key pair."""
 
     private: Path
     public: Path
 
 
 def make_keys(folder: Path) -> Keys:
-    """A new ed25519 pair, in the files that openssl would write."""
+    """Write a new ed25519 key pair, as openssl does."""
     folder.mkdir(parents=True)
     key = Ed25519PrivateKey.generate()
     keys = Keys(folder / "key.pem", folder / "public.pem")
@@ -57,7 +57,7 @@ def tapeout(
 
 
 def copy_mini(root: Path) -> Project:
-    """The small project of the graph's tests, not yet run."""
+    """Copy the small project of the graph's tests, without results."""
     shutil.copytree(PROJECT, root)
     shutil.copytree(ROOT / "profiles" / "default", root / "profiles" / "default")
     shutil.copytree(ROOT / "tapeout", root / "tapeout", ignore=shutil.ignore_patterns("__pycache__"))
@@ -68,13 +68,13 @@ def copy_mini(root: Path) -> Project:
 
 @pytest.fixture(scope="session")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
-    """The exporter's."""
+    """Return the keys of the exporter."""
     return make_keys(tmp_path_factory.mktemp("keys") / "exporter")
 
 
 @pytest.fixture(scope="session")
 def mini(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The small project after its run. Tests leave it as it is."""
+    """Return the small project with results, which no test may change."""
     project = copy_mini(tmp_path_factory.mktemp("mini") / "where-alice-works")
     project.run()
     return project
@@ -82,7 +82,7 @@ def mini(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="session")
 def signed(mini: Project, keys: Keys, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An export of it in all formats, signed."""
+    """Return a signed export of the project in all formats, which no test may change."""
     folder = tmp_path_factory.mktemp("signed") / "export"
     variables = {**SECRETS, "HOME": str(mini.root.parent)}
     tapeout(mini.root, "export", folder, "--also", "src", *ALL_FORMATS, "--key", keys.private, variables=variables)
@@ -91,11 +91,11 @@ def signed(mini: Project, keys: Keys, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture
 def copy(signed: Path, tmp_path: Path) -> Path:
-    """A copy of it, to tamper with."""
+    """Return a copy of the signed export."""
     return Path(shutil.copytree(signed, tmp_path / "copy"))
 
 
 @pytest.fixture
 def document(signed: Path) -> Document:
-    """Its document."""
+    """Return the document of the signed export."""
     return read_document(signed / NAME)

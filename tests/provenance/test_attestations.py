@@ -1,4 +1,4 @@
-"""The statements as the public packages read them: in-toto-attestation and securesystemslib, without our code."""
+"""Statements read with the packages in-toto-attestation and securesystemslib, without Tapeout."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ from tests.provenance.conftest import Keys, make_keys
 
 
 def read(path: Path, public: Path) -> dict[str, Any]:
-    """The statement in an envelope, after its signature and its form were checked."""
+    """Return the statement in an envelope, after validating its signature and schema."""
     envelope = Envelope.from_dict(json.loads(path.read_bytes()))
     envelope.verify([SSlibKey.from_crypto(load_pem_public_key(public.read_bytes()))], 1)
     assert envelope.payload_type == "application/vnd.in-toto+json"
@@ -53,7 +53,7 @@ def test_each_action_has_a_statement(signed: Path, document: Document, keys: Key
     assert needed["urn:tapeout:artifact:model#weights.txt"] == {"sha256": weights.digest}
 
 
-def test_the_whole_has_a_statement_about_every_file(signed: Path, keys: Keys) -> None:
+def test_the_statement_about_the_export_names_every_file(signed: Path, keys: Keys) -> None:
     statement = read(signed / "attestations/export.dsse.json", keys.public)
     subjects = {subject["name"]: subject["digest"]["sha256"] for subject in statement["subject"]}
     files = {path.relative_to(signed).as_posix(): path for path in signed.rglob("*") if path.is_file()}
@@ -61,6 +61,6 @@ def test_the_whole_has_a_statement_about_every_file(signed: Path, keys: Keys) ->
     assert subjects == {name: digest_file(path) for name, path in files.items()}
 
 
-def test_another_key_verifies_nothing(signed: Path, tmp_path: Path) -> None:
+def test_another_key_does_not_verify(signed: Path, tmp_path: Path) -> None:
     with pytest.raises(VerificationError):
         read(signed / "attestations/export.dsse.json", make_keys(tmp_path / "other").public)

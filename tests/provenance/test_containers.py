@@ -1,4 +1,4 @@
-"""An export of steps that ran in a container: the image by its digest in all formats; no rebuild without a runtime."""
+"""Exports of steps that ran in a container."""
 
 import base64
 import json

@@ -1,7 +1,7 @@
-"""The RO-Crate under its public validator, which is to pass the export and to fail a broken one.
+"""The RO-Crate under its public validator, which accepts the export and rejects a damaged one.
 
-The validator wants the JSON-LD context of RO-Crate 1.1 from the network; here its own HTTP cache holds the terms that
-the export uses, with the addresses that the published context gives them.
+The validator reads the JSON-LD context of RO-Crate 1.1 from the network; here its HTTP cache has the terms that the
+export uses, with the addresses of the published context.
 """
 
 import io
@@ -32,7 +32,7 @@ TERMS = {
 
 @pytest.fixture(scope="module")
 def issues(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, Severity], list[str]]:
-    """What the validator finds in a crate, down to a severity."""
+    """Return a function that validates a crate and returns the issues down to a severity."""
     cache = tmp_path_factory.mktemp("cache") / "http"
     answer = requests.Response()
     body = json.dumps({"@context": TERMS}).encode()
@@ -55,11 +55,11 @@ def issues(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, Severity
     return validate
 
 
-def test_the_validator_passes_it(signed: Path, issues: Callable[[Path, Severity], list[str]]) -> None:
+def test_the_validator_accepts_an_export(signed: Path, issues: Callable[[Path, Severity], list[str]]) -> None:
     assert issues(signed, Severity.REQUIRED) == []
 
 
-def test_the_validator_fails_a_broken_one(copy: Path, issues: Callable[[Path, Severity], list[str]]) -> None:
+def test_the_validator_rejects_a_damaged_export(copy: Path, issues: Callable[[Path, Severity], list[str]]) -> None:
     (copy / "code/rules/steps.smk").unlink()
     assert any("code/rules/steps.smk" in issue for issue in issues(copy, Severity.REQUIRED))
     path = copy / "ro-crate-metadata.json"

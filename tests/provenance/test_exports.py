@@ -1,4 +1,4 @@
-"""What an export holds, that it is the same everywhere, and that it gives nothing away."""
+"""Content of exports: complete, equal on every machine, and without secrets."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_document_describes_every_action_behind_the_report(document: Document, mini: Project) -> None:
+def test_the_document_has_every_action_upstream_of_the_report(document: Document, mini: Project) -> None:
     assert document.target == "report.txt" and sorted(document.manifests) == ALL
     assert {name: manifest.digest() for name, manifest in document.manifests.items()} == mini.digests()
     assert {digest_bytes(canonical(action)) for action in document.actions.values()} == set(document.actions)
@@ -31,7 +31,7 @@ def test_the_document_describes_every_action_behind_the_report(document: Documen
     assert document.configuration["model"]["schedule"] == {"warmup": 3, "decay": [1, 2]}
 
 
-def test_the_code_goes_along_and_nothing_else(signed: Path, document: Document, mini: Project) -> None:
+def test_code_and_report_are_included_and_nothing_else(signed: Path, document: Document, mini: Project) -> None:
     files = {file.path for file in document.code}
     for name in ("Snakefile", "rules/steps.smk", "lib/words.py", "envs/heavy.lock", "config.yaml", "src/data.txt"):
         assert name in files and (signed / "code" / name).read_bytes() == mini.path(name).read_bytes()
@@ -43,7 +43,7 @@ def test_the_code_goes_along_and_nothing_else(signed: Path, document: Document, 
     assert not (signed / "artifacts/model").exists()
 
 
-def test_the_list_of_sums_is_the_one_that_sha256sum_checks(signed: Path) -> None:
+def test_sums_have_the_format_of_sha256sum(signed: Path) -> None:
     listed = {name: digest for digest, name in (line.split("  ") for line in (signed / SUMS).read_text().splitlines())}
     assert listed == {name: digest_file(signed / name) for name in contents(signed) if name != SUMS}
 
@@ -58,7 +58,7 @@ def test_equal_results_give_equal_bytes_in_any_folder(signed: Path, mini: Projec
     assert contents(unpacked) == contents(signed)
 
 
-def test_nothing_tells_of_the_machine_or_the_user(signed: Path, mini: Project) -> None:
+def test_no_file_names_the_machine_or_the_user(signed: Path, mini: Project) -> None:
     words = [*SECRETS.values(), str(mini.root), str(mini.root.parent), mini.root.name, str(Path.cwd())]
     words += [socket.gethostname()] if len(socket.gethostname()) > 6 else []
     for name, data in contents(signed).items():
@@ -74,9 +74,7 @@ def test_nothing_tells_of_the_machine_or_the_user(signed: Path, mini: Project) -
         ("results/report.txt", "a", "b", "ExportRefused: report.txt cannot be exported: the one in results/"),
     ],
 )
-def test_what_must_not_be_exported_is_refused(
-    mini: Project, tmp_path: Path, path: str, old: str, new: str, words: str
-) -> None:
+def test_exports_that_are_refused(mini: Project, tmp_path: Path, path: str, old: str, new: str, words: str) -> None:
     project = Project(Path(shutil.copytree(mini.root, tmp_path / "project", symlinks=True)))
     project.path(path).chmod(0o644)
     project.edit(path, old, new)
@@ -85,7 +83,7 @@ def test_what_must_not_be_exported_is_refused(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["project"]
 
 
-def test_code_that_is_not_enough_is_refused(mini: Project, tmp_path: Path) -> None:
+def test_incomplete_code_is_refused(mini: Project, tmp_path: Path) -> None:
     done = tapeout(mini.root, "export", tmp_path / "out", expect=3)
     assert (
         "The exported files alone are not a readable workflow" in done.stderr
@@ -95,7 +93,7 @@ def test_code_that_is_not_enough_is_refused(mini: Project, tmp_path: Path) -> No
     assert not list(tmp_path.iterdir())
 
 
-def test_a_named_run_is_exported_if_todays_code_made_it(mini: Project, tmp_path: Path) -> None:
+def test_a_named_run_is_exported_if_the_current_code_built_it(mini: Project, tmp_path: Path) -> None:
     project = Project(Path(shutil.copytree(mini.root, tmp_path / "project", symlinks=True)))
     where = project.root / "runs"
     today = json.loads(project.path("results/report.txt.manifest.json").read_bytes())["action"]

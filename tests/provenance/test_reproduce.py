@@ -1,4 +1,4 @@
-"""From an export to a verdict, in an empty folder, by the real command."""
+"""``tapeout reproduce``: from an export to a verdict, in an empty folder."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ from random import random
 
 def test_an_export_is_reproduced_in_an_empty_folder(signed: Path, mini: Project, keys: Keys, tmp_path: Path) -> None:
     arguments = ("--public-key", keys.public, "--environments", mini.root / ".envs", "--json")
-    # a store that has everything must not help
+    # a store that has everything must have no effect
     variables = {"TAPEOUT_STORE": str(mini.root / "store"), "SNAKEMAKE_PROFILE": "none"}
     done = tapeout(tmp_path, "reproduce", signed, *arguments, variables=variables)
     result = json.loads(done.stdout)
@@ -41,7 +41,7 @@ def test_an_export_is_reproduced_in_an_empty_folder(signed: Path, mini: Project,
     assert "ReproductionFailed: There is no folder nowhere." in without.stderr and not (tmp_path / "other").exists()
 
 
-def test_bytes_that_differ_are_judged_by_what_they_say(tmp_path: Path) -> None:
+def test_verdicts_on_artifacts_that_differ(tmp_path: Path) -> None:
     project = copy_mini(tmp_path / "project")
     script = project.path("scripts/model.py")
     script.write_text(script.read_text() + UNSTEADY)
@@ -76,7 +76,7 @@ def test_bytes_that_differ_are_judged_by_what_they_say(tmp_path: Path) -> None:
 
 
 def in_another_environment(document: Document, name: str) -> Document:
-    """The document as if an artifact had been made in another environment, and had become something else."""
+    """Return the document as if an artifact had been built in another environment, with other bytes."""
     value = json.loads(document.encode())
     manifest = next(each for each in value["artifacts"] if each["artifact"] == name)
     action = value["actions"][manifest["action"]]
@@ -86,7 +86,7 @@ def in_another_environment(document: Document, name: str) -> Document:
     return Document.model_construct(**value)
 
 
-def test_a_step_that_fails_here_is_named(signed: Path, mini: Project, tmp_path: Path) -> None:
+def test_a_step_that_fails(signed: Path, mini: Project, tmp_path: Path) -> None:
     environments = Path(shutil.copytree(mini.root / ".envs", tmp_path / "envs", symlinks=True))
     python = environments / mini.environment("heavy").folder.name / "bin/python"
     python.unlink()

@@ -1,4 +1,4 @@
-"""What is taken for a secret, and what is not."""
+"""Detection of secrets and local paths."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from tapeout.provenance.secrets import check_file, check_value, private
         "https://host/?sig=abc",
     ],
 )
-def test_addresses_with_secrets(text: str) -> None:
+def test_urls_with_secrets(text: str) -> None:
     with pytest.raises(ExportRefused, match=r"config\.list") as raised:
         check_value({"list": ["plain", {"deep": text}]}, "config")
     assert text not in str(raised.value)
@@ -30,7 +30,7 @@ def test_addresses_with_secrets(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["https://host/a@b", "mail alice@host", "https://host/?design=1&monkey=2", "a: b@c", "tokens?key"]
 )
-def test_addresses_without(text: str) -> None:
+def test_urls_without_secrets(text: str) -> None:
     check_value({text: [text, 1, None, True, 1.5]}, "config")
 
 
@@ -49,7 +49,7 @@ def test_variables_and_folders() -> None:
     assert b"/srv" not in private(Path("/srv"), {}).values()
 
 
-def test_a_secret_is_found_across_the_blocks_of_a_file(tmp_path: Path) -> None:
+def test_a_secret_across_two_blocks_of_a_file(tmp_path: Path) -> None:
     path, secrets = tmp_path / "large", {"the token": b"hf_0123456789"}
     for start in (0, BLOCK - 13, BLOCK - 6, BLOCK - 1, BLOCK, 2 * BLOCK - 1):
         path.write_bytes(b"x" * start + b"hf_0123456789" + b"y" * BLOCK)
@@ -60,7 +60,7 @@ def test_a_secret_is_found_across_the_blocks_of_a_file(tmp_path: Path) -> None:
     check_file(path, "large", {})
 
 
-def test_paths_that_no_other_machine_has() -> None:
+def test_paths_outside_the_project() -> None:
     assert portable("./config/../data/x.txt", "It is") == "data/x.txt"
     for path in ("/data/x.txt", "../x.txt", "data/../../x.txt", "."):
         with pytest.raises(ExportRefused):

@@ -1,4 +1,4 @@
-"""Sources that an export pins: fetched by the graph's own rule, and refused if their bytes are others.
+"""Pinned sources of an export: fetched by the graph's own rule, and refused if their bytes differ.
 
 Needs the environment of that rule (``make environments``).
 """
@@ -25,7 +25,7 @@ from tests.sources.server import Place, serve, sha256
 
 @dataclass
 class Exported:
-    """A project that was run and exported, and the server that has two of its sources."""
+    """An exported project, and the server that has two of its sources."""
 
     project: Project
     export: Path
@@ -34,7 +34,7 @@ class Exported:
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
-    """A local file, a local folder and two sources behind an address; a fifth is in the file and not used."""
+    """Export a project with a local file, a local folder, two sources with a URL, and one that is not used."""
     root = tmp_path_factory.mktemp("sources") / "project"
     shutil.copytree(Path(__file__).parent / "project", root)
     for name in ("profiles/default", "tapeout"):
@@ -66,14 +66,14 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
 
 
 def reproduce(exported: Exported, tmp_path: Path, expect: int) -> str:
-    """What the command says on a machine that has nothing but the environments and a folder of downloads."""
+    """Reproduce with installed environments and an own folder of downloads, and return the output."""
     arguments = ("--environments", ROOT / ".envs", "--folder", tmp_path / "again")
     variables = {"TAPEOUT_DOWNLOADS": str(tmp_path / "downloads")}
     done = tapeout(tmp_path, "reproduce", exported.export, *arguments, expect=expect, variables=variables)
     return done.stdout + done.stderr
 
 
-def test_used_sources_go_along_with_pins_and_licences(exported: Exported) -> None:
+def test_used_sources_are_exported_with_hashes_and_licences(exported: Exported) -> None:
     document = read_document(exported.export / NAME)
     assert {source.artifact: source.licence for source in document.sources} == {
         **dict.fromkeys(("sources/far", "sources/far-too"), "MIT"),
@@ -89,12 +89,12 @@ def test_used_sources_go_along_with_pins_and_licences(exported: Exported) -> Non
     assert {e["license"] for e in crate["@graph"] if e["@id"].startswith("#source/")} == {"MIT", "Apache-2.0"}
 
 
-def test_the_export_is_reproduced_from_the_sources_on(exported: Exported, tmp_path: Path) -> None:
+def test_the_export_is_reproduced_from_its_sources(exported: Exported, tmp_path: Path) -> None:
     assert "Verdict: identical" in reproduce(exported, tmp_path, 0)
     assert (tmp_path / "again/results/sources/far/far").read_bytes() == b"far away\n"
 
 
-def test_a_source_whose_bytes_changed_is_refused(exported: Exported, tmp_path: Path) -> None:
+def test_a_source_with_other_bytes_is_refused(exported: Exported, tmp_path: Path) -> None:
     downloads = tmp_path / "downloads"
     downloads.mkdir()
     (downloads / sha256(b"far away\n")).write_bytes(b"rotten\n")  # in the cache under the right name
@@ -114,7 +114,7 @@ def test_a_source_whose_bytes_changed_is_refused(exported: Exported, tmp_path: P
         {"kind": "url", "url": "file:///data/rows.jsonl", "file": "rows.jsonl", "sha256": "0" * 64},
     ],
 )
-def test_a_source_that_only_this_machine_has_is_not_exported(record: dict[str, str]) -> None:
+def test_a_source_of_this_machine_only_is_not_exported(record: dict[str, str]) -> None:
     corpus = {"domain": {"train": ["rows"], "test": ["more"]}, "general": {"names": ["prose"]}}
     inside = {"kind": "file", "path": "data/./rows.jsonl", "licence": "MIT"}
     sources = {"rows": inside, "more": inside, "prose": inside}
