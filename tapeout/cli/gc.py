@@ -59,7 +59,7 @@ def gc(
     report = collect(Workspace.here(), options, dry_run, time.time())
     value = {
         "dry_run": dry_run,
-        "freed": [asdict(removal) for removal in report.removed],
+        "removed": [asdict(removal) for removal in report.removed],
         "size": report.size,
         "kept": {"artifacts": report.kept, "size": report.kept_size},
         "roots": [{"folder": str(root.folder), "host": root.host, "visible": root.visible} for root in report.roots],

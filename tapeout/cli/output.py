@@ -18,7 +18,7 @@ console, errors = Console(highlight=False), Console(highlight=False, stderr=True
 
 
 def show(value: Any, as_json: bool, *parts: Table | Text | str) -> None:
-    """Print ``value`` as JSON with sorted keys, or the tables and sentences that say the same."""
+    """Print ``value`` as JSON with sorted keys, or the same as tables and sentences."""
     if as_json:
         print(orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2).decode())
     else:

@@ -81,7 +81,8 @@ class Project:
     def decisions(self) -> dict[str, Decision]:
         """What a run would do for each artifact, in dependency order. Nothing is changed."""
         order = in_order(self.recipes, list(self.recipes))
-        return {made.recipe.artifact: made for made in decide(self.workspace, self.recipes, order, restore=False)}
+        decisions = decide(self.workspace, self.recipes, order, restore=False)
+        return {decision.recipe.artifact: decision for decision in decisions}
 
     def resolve(self, name: str) -> Address:
         """Resolve the name of an artifact in the workflow, or of a rule, which stands for all its artifacts.
@@ -100,8 +101,8 @@ class Project:
     def current_actions(self) -> dict[str, dict[str, Any]]:
         """Current actions by artifact; an action that waits for others has no input digests yet."""
         return {
-            name: made.action.value if made.action is not None else made.recipe.describe({})
-            for name, made in self.decisions.items()
+            name: decision.action.value if decision.action is not None else decision.recipe.describe({})
+            for name, decision in self.decisions.items()
         }
 
 

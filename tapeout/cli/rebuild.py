@@ -57,18 +57,18 @@ def rebuild(
     offline = not online and can_isolate_network()
     if not offline and not online:
         output.errors.print("! This system cannot take the network from a program; the steps run with it.")
-    found: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     for number, decision in enumerate(decisions, 1):
         recipe, launch = decision.recipe, project.layer.launch
         output.errors.print(f"+ {recipe.artifact}  rebuild {number} of {len(decisions)}")
         with build_again(project.workspace, recipe, decision.action, recipe.threads, offline, launch) as copies:
-            found.append(_row(project, copies, bounds if check else None, keep))
-    missed = [row for row in found if check and RANK.index(row["level"]) > RANK.index(level)]
-    rows = [[row["artifact"], duration(row["seconds"]), row["second_digest"][:12], _outcome(row)] for row in found]
+            results.append(_row(project, copies, bounds if check else None, keep))
+    missed = [row for row in results if check and RANK.index(row["level"]) > RANK.index(level)]
+    rows = [[row["artifact"], duration(row["seconds"]), row["second_digest"][:12], _outcome(row)] for row in results]
     parts: list[Any] = [output.table(["artifact", ">took", "digest", "second copy"], rows)]
-    parts += [f'{len(found) - len(missed)} of {len(found)} reach the level "{level}".'] if check else []
+    parts += [f'{len(results) - len(missed)} of {len(results)} reach the level "{level}".'] if check else []
     parts += [f"tapeout diff {row['artifact']} ./{row['second_copy']}" for row in missed]
-    value = {"offline": offline, "required": level if check else None, "artifacts": found}
+    value = {"offline": offline, "required": level if check else None, "artifacts": results}
     output.show(value, as_json, *parts)
     raise typer.Exit(1 if missed else 0)
 

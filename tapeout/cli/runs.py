@@ -1,4 +1,4 @@
-"""``tapeout runs``: sets of results kept under a name."""
+"""``tapeout runs``: sets of results saved under a name."""
 
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -75,7 +75,7 @@ def list_runs(as_json: AsJson = False) -> None:
     \b
     own      bytes that tapeout gc could free if the run were removed
     report   digest of the artifacts that no other artifact of the run reads
-    results  whether results/ holds the same bytes
+    results  whether results/ has the same bytes
 
     Exit code 0.
     """

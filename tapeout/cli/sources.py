@@ -34,7 +34,7 @@ def pin(
 
     Exit code 0.
     """
-    environment = read_environment("data")  # the Hub's client is there, and not in this command's environment
+    environment = read_environment("data")  # it has the client of the Hub
     environment.require()
     command = [str(environment.python), "-m", "tapeout.sources.pin", source, "--revision", revision]
     for pattern in file or []:

@@ -43,17 +43,17 @@ def why(
     with suppress(NotWritable):
         for recipe in project.recipes.values():
             record_definitions(store, recipe, project.layer.environment(recipe))
-    makers = ActionIndex(store)
+    index = ActionIndex(store)
     known = read_run(project.workspace, against).artifacts if against else _in_results(project)
-    entry = makers.entries.get(known.get(artifact, ""))
+    entry = index.entries.get(known.get(artifact, ""))
     if entry is None and against:
         raise UnknownName(
             f"The store has no action of {artifact} in run {against}.", "Name another run: tapeout runs list"
         )
     old, current = entry["action"] if entry is not None else None, project.current_actions
-    found = causes(makers, artifact, old, current, known) if old is not None else []
-    rows = table(old, current[artifact], _inputs(project, decision), found, store) if old is not None else []
-    origins = list({cause.artifact: cause for cause in reversed(found)}.values())[::-1]
+    upstream_causes = causes(index, artifact, old, current, known) if old is not None else []
+    rows = table(old, current[artifact], _inputs(project, decision), upstream_causes, store) if old is not None else []
+    origins = list({cause.artifact: cause for cause in reversed(upstream_causes)}.values())[::-1]
     changed = [row for row in rows if row.result is not Comparison.SAME]
     if against:
         sentence = _against(artifact, against, changed)
@@ -74,8 +74,8 @@ def why(
     }
     parts: list[Any] = [sentence]
     if rows:
-        shown = [[row.kind, row.name, _was(row), _now(row), ", ".join(row.began)] for row in rows]
-        columns = ["kind", "name", "old", "new", *(["origin"] if any(row.began for row in rows) else [])]
+        shown = [[row.kind, row.name, _was(row), _now(row), ", ".join(row.origins)] for row in rows]
+        columns = ["kind", "name", "old", "new", *(["origin"] if any(row.origins for row in rows) else [])]
         parts += ["", output.table(columns, [line[: len(columns)] for line in shown])]
     for cause in origins:
         if cause.artifact != artifact:
@@ -104,8 +104,8 @@ def _inputs(project: Project, decision: Decision) -> dict[str, Any]:
         return in_results if same else project.workspace.store.find(needed.action.digest)
 
     def resolved(reference: Reference) -> dict[str, Any]:
-        found = manifest(reference.artifact)
-        digest = found.digest(reference.path) if found is not None else None
+        current = manifest(reference.artifact)
+        digest = current.digest(reference.path) if current is not None else None
         return {"artifact": reference.artifact, "path": reference.path, "digest": digest}
 
     return {

@@ -165,7 +165,7 @@ class _Comparer:
         return suffixes.pop() if len(suffixes) == 1 else ""
 
     def _comparison_of(self, path: str) -> Callable[[Path, Path], FileComparison]:
-        """Return the comparison for the kind of file that the name says."""
+        """Return the comparison for the kind of file, by its name."""
         suffix, bounds, limit = self._suffix(path), self.bounds, self.limit
         if suffix == ".json":
             return self._json

@@ -19,7 +19,7 @@ class Level(StrEnum):
 
 
 class Unreadable(TapeoutError):
-    """A file cannot be read, or not as what its name says; the latter is then compared byte by byte."""
+    """A file cannot be read, or does not have the format of its suffix and is compared byte by byte."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Comparison of JSON lines files: rows added, removed, changed or moved.
 
 Rows are matched by their bytes, then by their values, so that an inserted row leaves all others unchanged. Only
-unmatched rows are parsed; among them a changed row is found by a key, or by similarity to its old form. Memory holds
-one hash per row, not the rows.
+unmatched rows are parsed; among them a changed row is found by a key, or by similarity to its old form. Memory use
+is one hash per row.
 """
 
 import hashlib
@@ -97,7 +97,7 @@ def compare_rows(old: Path, new: Path, bounds: Bounds, limit: int | None) -> Fil
 
 
 class _Comparison:
-    """Assignment of rows by index: ``matched`` holds pairs of equal rows, ``pairs`` pairs of changed ones."""
+    """Assignment of rows by index: ``matched`` has the pairs of equal rows, ``pairs`` those of changed ones."""
 
     def __init__(self, old: _File, new: _File) -> None:
         self.old, self.new = old, new

@@ -49,7 +49,7 @@ def compare_text(old: Path, new: Path, limit: int | None, remark: str = "") -> F
         old: the first file.
         new: the second file, whose bytes differ.
         limit: lines of the diff to keep.
-        remark: why they are compared as text, if their names say that they are something else.
+        remark: why they are compared as text although their suffix means another format.
     """
     try:
         detail = _lines(_text(old).splitlines(), _text(new).splitlines(), limit)
@@ -161,7 +161,7 @@ def _blocks(old: Path, new: Path) -> Iterator[tuple[bytes, bytes]]:
 
 @dataclass(frozen=True)
 class Excerpt:
-    """The first difference of two texts with some context, and how many more there are.
+    """The first difference of two texts with some context, and the number of further ones.
 
     ``after`` is what follows in the old text and in the new one; both are equal up to the next difference.
     """

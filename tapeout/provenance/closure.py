@@ -51,7 +51,8 @@ def closure(workspace: Workspace, recipes: dict[str, Recipe], target: str, run: 
     """
     named = read_run(workspace, run).artifacts.get(target) if run is not None else None
     order = in_order(recipes, [target])
-    decisions = {made.recipe.artifact: made for made in decide(workspace, recipes, order, restore=False)}
+    decided = decide(workspace, recipes, order, restore=False)
+    decisions = {decision.recipe.artifact: decision for decision in decided}
     actions, manifests, folders = {}, {}, {}
     for name in order:
         action = decisions[name].action

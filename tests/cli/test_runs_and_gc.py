@@ -32,18 +32,18 @@ def test_a_named_run_outlives_later_results(built: Project) -> None:  # noqa: F8
 
 
 def test_gc_deletes_what_a_dry_run_lists(built: Project) -> None:  # noqa: F811
-    assert as_json(built, "gc", "--dry-run")[1]["freed"] == []
+    assert as_json(built, "gc", "--dry-run")[1]["removed"] == []
     call(built, "runs", "save", "before")
     built.edit("config.yaml", "lr: 1", "lr: 5")
     built.run()
     assert as_json(built, "gc")[1]["size"] == 0
     code, would = as_json(built, "gc", "--dry-run", "--keep-runs", "0")
-    assert code == 1 and [freed["kind"] for freed in would["freed"]] == ["named runs", "objects", "entries"]
+    assert code == 1 and [removal["kind"] for removal in would["removed"]] == ["named runs", "objects", "entries"]
     assert built.path("runs/before").exists()
     code, text, _ = call(built, "gc", "--keep-runs", "0", "--older-than", "1h")
     assert code == 0 and "Nothing to delete" in text
     code, did = as_json(built, "gc", "--keep-runs", "0")
-    assert code == 0 and did["freed"] == would["freed"] and did["size"] > 0
+    assert code == 0 and did["removed"] == would["removed"] and did["size"] > 0
     assert not built.path("runs/before").exists()
     second = built.digests()
     shutil.rmtree(built.path("results"))

@@ -69,7 +69,7 @@ class Row:
         result: how it compares.
         old: old value.
         new: new value.
-        began: artifacts in which the change of an input began.
+        origins: artifacts in which the change of an input originates.
     """
 
     kind: str
@@ -77,7 +77,7 @@ class Row:
     result: Comparison
     old: Any = None
     new: Any = None
-    began: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
 
 
 def record_definitions(store: Store, recipe: Recipe, environment: Environment | Container) -> None:
@@ -254,10 +254,10 @@ def _input_rows(was: dict[str, dict[str, Any]], now: dict[str, dict[str, Any]], 
             same.append(Row("input", label, Comparison.SAME, old, new))
             continue
         artifact = (before or after or {})["artifact"]
-        began = {cause.artifact: None for cause in known_causes if cause.path[1:2] == (artifact,)}
+        origins = {cause.artifact: None for cause in known_causes if cause.path[1:2] == (artifact,)}
         waits = after is not None and new is None
         result = Comparison.WAITS if waits else Comparison.CHANGED
-        rows.append(Row("input", label, result, old, new, tuple(began)))
+        rows.append(Row("input", label, result, old, new, tuple(origins)))
     if len(same) > MAX_LISTED:
         same = [Row("input", f"{'the other' if rows else 'all'} {len(same)}", Comparison.SAME)]
     return rows + same

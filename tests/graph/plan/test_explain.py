@@ -55,7 +55,7 @@ def test_a_waiting_input_has_no_digest_but_names_where_its_change_began(workspac
         ("parameter", Comparison.SAME),
         ("environment", Comparison.SAME),
     ]
-    assert (row.name, row.result, row.began) == ("input_0: raw", Comparison.WAITS, ("raw",))
+    assert (row.name, row.result, row.origins) == ("input_0: raw", Comparison.WAITS, ("raw",))
     assert row.old == next(inputs(old))["digest"] and row.new is None
 
 
