@@ -1,7 +1,7 @@
 """The names that a person types for things of a build, and what they refer to.
 
 ===================  ==============================================================================
-``sft/model``        an artifact, as it lies in ``results/``
+``sft/model``        an artifact in ``results/``
 ``sft/model~1``      the artifact as it was built before that (``~2``: before that), from the store
 ``sft/model@old``    the artifact in the named run ``old``
 ``@old``             the named run itself; ``results`` for everything in ``results/``
@@ -28,6 +28,8 @@ from tapeout.graph.workspace import Workspace
 
 RESULTS = "results"
 EARLIER = re.compile(r"(.+)~([1-9]\d*)")
+SHOWN = 10
+"""Number of names that an error lists."""
 DIGEST_PREFIX = re.compile(r"[0-9a-f]{8,64}")
 
 
@@ -52,7 +54,7 @@ class Address:
         text: the name as the user typed it.
         kind: what it refers to.
         artifacts: names of the artifacts it stands for; empty for a path.
-        run: the named run, for ``IN_RUN`` and ``RUN``; empty for what lies in ``results/``.
+        run: the named run, for ``IN_RUN`` and ``RUN``; empty for ``results/``.
         action: digest of the action that made the artifact, if it is known from the name alone.
     """
 
@@ -70,19 +72,19 @@ class Address:
             UnknownName: it stands for none or for several.
         """
         if self.kind is Kind.RUN or len(self.artifacts) != 1:
-            fix = f"Name one of: {', '.join(self.artifacts)}." if self.artifacts else "Name an artifact."
+            fix = f"Name one of: {', '.join(self.artifacts[:SHOWN])}." if self.artifacts else "Name an artifact."
             raise UnknownName(f"{self.text} is a {self.kind}, not one artifact.", fix)
         return self.artifacts[0]
 
 
 @dataclass(frozen=True)
 class LocatedArtifact:
-    """An artifact with its manifest and the place of its files.
+    """An artifact with its manifest and the location of its files.
 
     Attributes:
         address: the name as the user typed it.
         manifest: its files.
-        root: where the files lie under their own names; None if they lie in ``store`` by digest.
+        root: path of the artifact's file or folder; None if its files are objects of ``store``.
         store: the store.
     """
 
@@ -98,7 +100,7 @@ class LocatedArtifact:
         return self.root / entry.path if entry.path else self.root
 
     def folder(self, scratch: Path) -> Path:
-        """Return the artifact as files under their names, linked below ``scratch`` if they lie by digest."""
+        """Return the artifact as files under their names, linked below ``scratch`` if they are objects of the store."""
         if self.root is not None:
             return self.root
         target = scratch / Path(self.manifest.artifact).name
@@ -115,7 +117,7 @@ def resolve(workspace: Workspace, text: str, rules: Mapping[str, Iterable[str]] 
         workspace: results, named runs and store.
         text: the name.
         rules: artifacts that each rule of the project makes; None if the project was not read, so that an artifact is
-            known only if it lies in ``results/``, and no rule is.
+            known only if it is in ``results/``, and no rule is.
 
     Raises:
         UnknownName: it refers to nothing, or to several things in the store.
