@@ -1,4 +1,4 @@
-"""One tree, one tar; and no tar can write outside its folder."""
+"""The same tree gives the same archive, and no archive can write outside of its folder."""
 
 import io
 import os
@@ -36,10 +36,10 @@ def test_bytes_depend_on_the_tree_alone(tmp_path: Path) -> None:
 def test_round_trip(tmp_path: Path) -> None:
     pack(tree(tmp_path / "one", ["a/b/c", "d"], 0o644, 1), tmp_path / "one.nemo")
     unpack(tmp_path / "one.nemo", tmp_path / "back")
-    found = {
+    files = {
         path.relative_to(tmp_path / "back").as_posix() for path in (tmp_path / "back").rglob("*") if path.is_file()
     }
-    assert found == {"a/b/c", "d"}
+    assert files == {"a/b/c", "d"}
     assert (tmp_path / "back/a/b/c").read_text() == "content of a/b/c"
 
 
@@ -52,7 +52,7 @@ def test_links_are_not_packed(tmp_path: Path) -> None:
 
 def test_an_empty_folder_is_not_packed(tmp_path: Path) -> None:
     (tmp_path / "empty" / "inner").mkdir(parents=True)
-    with pytest.raises(BadArchive, match="no file"):
+    with pytest.raises(BadArchive, match="contains no file"):
         pack(tmp_path / "empty", tmp_path / "one.nemo")
 
 
@@ -63,7 +63,7 @@ def entry(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile
 
 
 @pytest.mark.parametrize(
-    "evil",
+    "unsafe",
     [
         entry("../outside"),
         entry("/outside"),
@@ -76,12 +76,12 @@ def entry(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile
     ],
     ids=lambda member: f"{member.name}-{member.type.decode()}",
 )
-def test_evil_members_are_refused_and_nothing_is_written(tmp_path: Path, evil: tarfile.TarInfo) -> None:
-    with tarfile.open(tmp_path / "evil.nemo", "w") as tar:
+def test_unsafe_members_are_refused_and_nothing_is_written(tmp_path: Path, unsafe: tarfile.TarInfo) -> None:
+    with tarfile.open(tmp_path / "unsafe.nemo", "w") as tar:
         tar.addfile(entry("good"), io.BytesIO())
-        tar.addfile(evil, io.BytesIO())
+        tar.addfile(unsafe, io.BytesIO())
     with pytest.raises(BadArchive):
-        unpack(tmp_path / "evil.nemo", tmp_path / "place" / "back")
+        unpack(tmp_path / "unsafe.nemo", tmp_path / "place" / "back")
     assert not (tmp_path / "place").exists()
     assert not (tmp_path / "outside").exists()
 

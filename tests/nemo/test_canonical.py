@@ -1,4 +1,4 @@
-"""A checkpoint folder says nothing of its birth."""
+"""The canonical form of a checkpoint does not depend on the folder or the time of the save."""
 
 import json
 import pickle
@@ -8,14 +8,13 @@ import pytest
 import torch
 from torch.distributed.checkpoint import save
 
-from tapeout.nemo.canonical import NotCanonical, canonicalise
-from tapeout.nemo.convert import ConversionMismatch, compare_tensors
+from tapeout.nemo.canonical import NotCanonical, canonicalize
 
 pytestmark = pytest.mark.environment("nemo")
 
 
 def checkpoint(folder: Path, note: str = "") -> Path:
-    """A folder like NeMo's, with PyTorch's own random save id and path in it."""
+    """Write a folder like NeMo's, with PyTorch's own random save id and path in it."""
     (folder / "context").mkdir(parents=True)
     (folder / "context/io.json").write_text(json.dumps({"note": note, "a": 1}))
     weights = {f"module.weight{number}": torch.arange(6.0) for number in range(9)}
@@ -30,39 +29,30 @@ def test_two_folders_become_the_same_bytes(tmp_path: Path) -> None:
     assert any((one / name).read_bytes() != (two / name).read_bytes() for name in names)
     for folder in (one, two):
         (folder / "context/io.json").chmod(0o600)
-        canonicalise(folder, forbidden=[tmp_path])
+        canonicalize(folder, forbidden=[tmp_path])
     for name in names:
         assert (one / name).read_bytes() == (two / name).read_bytes(), name
         assert (one / name).stat().st_mode & 0o777 == 0o644
 
 
-def test_the_writers_may_finish_in_any_order(tmp_path: Path) -> None:
+def test_the_order_of_the_writers_does_not_matter(tmp_path: Path) -> None:
     one, two = checkpoint(tmp_path / "one"), checkpoint(tmp_path / "two")
     index = two / "weights/.metadata"
     metadata = pickle.loads(index.read_bytes())
     metadata.storage_data = dict(reversed(metadata.storage_data.items()))
     index.write_bytes(pickle.dumps(metadata))
     for folder in (one, two):
-        canonicalise(folder, forbidden=[tmp_path])
+        canonicalize(folder, forbidden=[tmp_path])
     assert index.read_bytes() == (one / "weights/.metadata").read_bytes()
 
 
 def test_a_path_in_the_context_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(NotCanonical, match="names"):
-        canonicalise(checkpoint(tmp_path / "one", note=f"{tmp_path}/x"), forbidden=[tmp_path])
+    with pytest.raises(NotCanonical, match="contains the path"):
+        canonicalize(checkpoint(tmp_path / "one", note=f"{tmp_path}/x"), forbidden=[tmp_path])
 
 
 def test_a_missing_part_is_an_error(tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "one")
     (folder / "weights/common.pt").unlink()
     with pytest.raises(NotCanonical, match=r"common\.pt"):
-        canonicalise(folder, forbidden=[])
-
-
-def test_a_tensor_that_changed_is_an_error() -> None:
-    good = {"a": torch.zeros(2), "b": torch.ones(2)}
-    compare_tensors(good, dict(good))
-    with pytest.raises(ConversionMismatch, match="b changed"):
-        compare_tensors(good, {**good, "b": torch.tensor([1.0, 1.0 + 1e-7])})
-    with pytest.raises(ConversionMismatch, match="b is on one side"):
-        compare_tensors(good, {"a": good["a"]})
+        canonicalize(folder, forbidden=[])

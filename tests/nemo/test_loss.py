@@ -1,4 +1,4 @@
-"""The cheap loss is the exact loss."""
+"""The optimized loss and its gradients are those of PyTorch's cross-entropy."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.environment("nemo")
 TOKENS, BATCH, WIDTH, VOCABULARY = 150, 3, 16, 700
 
 
-def material(equal: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+def inputs(equal: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(3)
     hidden = torch.randn(TOKENS, BATCH, WIDTH, generator=generator)
     weight = torch.randn(VOCABULARY, WIDTH, generator=generator)
@@ -27,7 +27,7 @@ def exact(hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor, mask
 
 
 def compare(equal: int) -> int:
-    hidden, weight, labels, mask = material(equal)
+    hidden, weight, labels, mask = inputs(equal)
     results = []
     vocabulary = split_vocabulary(weight, labels)
     for function in (exact, lambda h, w, y, m: summed_loss(h, w, vocabulary, y, m)):
@@ -35,8 +35,8 @@ def compare(equal: int) -> int:
         loss = function(h, w, labels, mask)
         (loss * 0.5).backward()
         results.append((loss.detach(), h.grad, w.grad))
-    for wanted, found in zip(*results, strict=True):
-        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+    for expected, actual in zip(*results, strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
     return len(vocabulary.shared)
 
 
@@ -49,7 +49,7 @@ def test_equal_rows_share_a_logit() -> None:
 
 
 def test_targets_never_share() -> None:
-    _, weight, labels, _ = material(200)
+    _, weight, labels, _ = inputs(200)
     labels[0, 0] = VOCABULARY - 1
     vocabulary = split_vocabulary(weight, labels)
     assert VOCABULARY - 1 in vocabulary.own
@@ -57,7 +57,7 @@ def test_targets_never_share() -> None:
 
 
 def test_shared_rows_stay_equal_in_training() -> None:
-    hidden, weight, labels, mask = material(200)
+    hidden, weight, labels, mask = inputs(200)
     weight.requires_grad_()
     vocabulary = split_vocabulary(weight, labels)
     optimizer = torch.optim.AdamW([weight], lr=0.1, weight_decay=0.1)
@@ -67,11 +67,11 @@ def test_shared_rows_stay_equal_in_training() -> None:
         optimizer.step()
     rows = weight.detach()[vocabulary.shared]
     assert torch.equal(rows, rows[:1].expand_as(rows))
-    assert not torch.equal(rows[0], material(200)[1][0])
+    assert not torch.equal(rows[0], inputs(200)[1][0])
 
 
 def test_no_gradients_when_none_are_wanted() -> None:
-    hidden, weight, labels, mask = material()
+    hidden, weight, labels, mask = inputs()
     with torch.no_grad():
         loss = summed_loss(hidden, weight, split_vocabulary(weight, labels), labels, mask)
     torch.testing.assert_close(loss, exact(hidden, weight, labels, mask), rtol=1e-5, atol=1e-3)
@@ -79,7 +79,7 @@ def test_no_gradients_when_none_are_wanted() -> None:
 
 def test_bfloat16_rounds_only_the_products() -> None:
     """Megatron gives hidden states of 32 bits to a weight of 16."""
-    hidden, weight, labels, mask = material(200)
+    hidden, weight, labels, mask = inputs(200)
     narrow, wide = weight.bfloat16().requires_grad_(), weight.bfloat16().float().requires_grad_()
     rounded = hidden.bfloat16().float()
     loss = summed_loss(rounded, narrow, split_vocabulary(narrow, labels), labels, mask)

@@ -1,77 +1,93 @@
-"""One process that takes the tiny model through real NeMo and writes down what came out; run by test_journey.py."""
+"""One process that imports, trains and exports the tiny model in NeMo; test_nemo_round_trip.py reads its results."""
 
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
-TEMPLATE = "{input}\n### Answer: {output}"
 TEXT = "always @(posedge clk) data <= address; "
 
 
-def main(place: Path) -> None:
-    """Import twice, train four times, export; results in ``place/results.json``."""
+def main(folder: Path) -> None:
+    """Import twice, train five times, export; write what was measured to ``results.json``."""
     from tapeout.nemo.process import prepare
 
     prepare(threads=1)
     import torch
     from megatron.core.num_microbatches_calculator import destroy_num_microbatches_calculator
-    from tapeout.nemo.read import load_llama, tokenizer_path
 
     from tapeout.config.dapt import Dapt
+    from tapeout.config.export import Attribution, ExportJob
     from tapeout.config.sft import Sft
+    from tapeout.data.encode.encoded_rows import read_encoded
+    from tapeout.encoder.load import load_encoder
+    from tapeout.models.tokenizer_file import tokenizer_path
     from tapeout.nemo.archive import pack, unpack
+    from tapeout.nemo.checkpoint import load_model
     from tapeout.nemo.convert import export_checkpoint, fixed_tokens, import_checkpoint, nemo_logits
-    from tapeout.train.launch import alone
-    from tapeout.train.samples import Samples, all_rows, packed, read_rows, row_samples, text_samples
-    from tapeout.train.trainer import train, write_log
-    from tests.nemo.material import PIECES, llama, rows_file
+    from tapeout.train.launch import single_rank
+    from tapeout.train.methods import dapt, sft
+    from tapeout.train.row_samples import all_rows, lay_out, row_samples
+    from tapeout.train.samples import Samples, TrainingData
+    from tapeout.train.trainer import train
+    from tests.nemo.tiny_model import PIECES, encoded_set, tiny_model
 
     results: dict[str, Any] = {}
-    source = llama(place / "source")
+    source = tiny_model(folder / "source")
     for name in ("one", "two"):
-        folder = place / name
-        folder.mkdir()
-        import_checkpoint(source, folder / "imported", folder)
-        pack(folder / "imported", folder / "base.nemo")
-    base = place / "unpacked"
-    unpack(place / "one" / "base.nemo", base)
+        copy = folder / name
+        copy.mkdir()
+        import_checkpoint(source, copy / "imported", copy)
+        pack(copy / "imported", copy / "base.nemo")
+    base = folder / "unpacked"
+    unpack(folder / "one" / "base.nemo", base)
 
     ids = fixed_tokens(PIECES, 48)
     with torch.no_grad():
-        results["read"] = float((nemo_logits(base, ids) - load_llama(base)(ids).logits).abs().max())
-        results["source"] = float((load_llama(source)(ids).logits - load_llama(base)(ids).logits).abs().max())
+        results["nemo"] = float((nemo_logits(base, ids) - load_model(base)(ids).logits).abs().max())
+        results["source"] = float((load_model(source)(ids).logits - load_model(base)(ids).logits).abs().max())
 
     tokenizer = tokenizer_path(base)
-    rows, _ = read_rows(rows_file(place / "rows.jsonl"), tokenizer, TEMPLATE, 64)
-    together = all_rows(rows, 64)
-    apart = packed(rows, [[row] for row in range(len(rows))], 64)
+    rows = read_encoded(encoded_set(folder / "encoded", load_encoder(tokenizer)) / "train.jsonl", 64)
+    packed = all_rows(rows, 64)
+    unpacked = lay_out(rows, [[row] for row in range(len(rows))], 64)
 
-    def tune(name: str, micro: int, validation: Samples) -> None:
-        job = Sft(steps=6, warm_up=1, seq_length=64, global_batch=4, micro_batch=micro, threads=1, validate_every=3)
-        folder = place / name
-        destroy_num_microbatches_calculator()  # one process trains once, as a rule
-        rank = alone(folder / "work")
-        log = train(base, row_samples(rows, job), job, folder / "model", rank, "finetune", validation, 3)
-        write_log(log, folder / "model")
-        results[name] = log
+    def tune(name: str, micro_batch_size: int, validation: Samples) -> None:
+        job = Sft(
+            max_steps=6,
+            warmup_steps=1,
+            seq_length=64,
+            global_batch_size=4,
+            micro_batch_size=micro_batch_size,
+            threads=1,
+            val_check_interval=3,
+        )
+        destroy_num_microbatches_calculator()  # a process normally trains once
+        rank = single_rank(folder / name / "work")
+        data = TrainingData(row_samples(rows, job), validation, job.val_check_interval)
+        results[name] = train(base, data, job, sft, folder / name / "model", rank)
         results[f"{name} threads"] = torch.get_num_threads()
 
-    tune("micro4", 4, together)
-    tune("again", 4, together)
-    tune("micro1", 1, together)
-    tune("micro4 alone", 4, apart)
+    tune("micro4", 4, packed)
+    tune("again", 4, packed)
+    tune("micro1", 1, packed)
+    tune("micro4 unpacked", 4, unpacked)
 
-    for corpus in ("domain", "general"):
-        (place / f"{corpus}.jsonl").write_text(json.dumps({"text": TEXT * 40}) + "\n")
-    job = Dapt(steps=20, warm_up=2, learning_rate=0.02, seq_length=64, global_batch=4, micro_batch=4, threads=1)
-    samples = text_samples(place / "domain.jsonl", place / "general.jsonl", tokenizer, job)
-    results["dapt"] = train(base, samples, job, place / "dapt", alone(place / "dapt work"), "pretrain")
+    texts = {name: folder / f"{name}.jsonl" for name in ("domain", "general")}
+    for path in texts.values():
+        path.write_text(json.dumps({"text": TEXT * 40}) + "\n")
+    job = Dapt(max_steps=20, warmup_steps=2, lr=0.02, seq_length=64, global_batch_size=4, micro_batch_size=4, threads=1)
+    destroy_num_microbatches_calculator()
+    data = dapt.data(job, tokenizer, texts)
+    results["dapt"] = train(base, data, job, dapt, folder / "dapt", single_rank(folder / "dapt work"))
 
-    model = place / "micro4" / "model"
-    (model / "prompt_template.json").write_text(json.dumps({"template": TEMPLATE}))
-    export_checkpoint(model, place / "export", tolerance=1e-4, tokens=48)
-    (place / "results.json").write_text(json.dumps(results))
+    model = folder / "micro4" / "model"
+    for name, content in sft.files(Sft()).items():
+        (model / name).write_text(content)
+    source_of = Attribution(origin="package example 1.0", licence="Apache-2.0")
+    export = ExportJob(tolerance=1e-4, parity_tokens=48, tokenizer=source_of, trained_on={"example": source_of})
+    export_checkpoint(model, folder / "export", export)
+    (folder / "results.json").write_text(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The seam to the real NeMo: one process does the work (tests/nemo/journey.py), every test reads one of its results."""
+"""Import, training and export in NeMo: one process does the work (nemo_round_trip.py), each test reads a result."""
 
 import json
 import os
@@ -9,82 +9,88 @@ from typing import Any
 
 import pytest
 import torch
-from tapeout.nemo.read import UnreadableModel, checkpoint_tensors, load_llama, tokenizer_path
+
 from transformers import AutoTokenizer, LlamaForCausalLM
 
 from tapeout.data.encode.prompt import prompt_text
-from tests.nemo.material import content
+from tapeout.models.family import UnknownFamily
+from tapeout.models.tokenizer_file import NoTokenizer, tokenizer_path
+from tapeout.nemo.checkpoint import checkpoint_tensors, load_model
+from tests.nemo.tiny_model import TEMPLATE, folder_content
 
 pytestmark = [pytest.mark.environment("nemo"), pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the finished journey."""
-    folder = tmp_path_factory.mktemp("journey")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the finished round trip."""
+    folder = tmp_path_factory.mktemp("round_trip")
     (folder / "tmp").mkdir()
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "tmp"), "SLURM_NTASKS": "4"}
     environment.pop("OMP_NUM_THREADS", None)
-    done = subprocess.run(
-        [sys.executable, ROOT / "tests/nemo/journey.py", folder],
+    process = subprocess.run(
+        [sys.executable, ROOT / "tests/train/nemo_round_trip.py", folder],
         env=environment,
         cwd=ROOT,
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-8000:]
+    assert process.returncode == 0, process.stdout[-2000:] + process.stderr[-8000:]
     return folder
 
 
 @pytest.fixture(scope="module")
-def results(place: Path) -> dict[str, Any]:
-    """What the journey wrote down."""
-    answer: dict[str, Any] = json.loads((place / "results.json").read_text())
+def results(folder: Path) -> dict[str, Any]:
+    """Return what the round trip measured."""
+    answer: dict[str, Any] = json.loads((folder / "results.json").read_text())
     return answer
 
 
-def test_two_imports_in_two_folders_are_one_archive(place: Path) -> None:
-    assert (place / "one/base.nemo").read_bytes() == (place / "two/base.nemo").read_bytes()
+def test_two_imports_in_two_folders_write_the_same_archive(folder: Path) -> None:
+    assert (folder / "one/base.nemo").read_bytes() == (folder / "two/base.nemo").read_bytes()
 
 
-def test_nothing_names_a_place_of_this_machine(place: Path) -> None:
-    for model in (place / "unpacked", place / "micro4/model", place / "export"):
-        for name, (_, data) in content(model).items():
-            assert str(place).encode() not in data, name
+def test_no_file_contains_a_path_of_this_machine(folder: Path) -> None:
+    for model in (folder / "unpacked", folder / "micro4/model", folder / "export"):
+        for name, (_, data) in folder_content(model).items():
+            assert str(folder).encode() not in data, name
 
 
-def test_reading_without_nemo_gives_nemos_logits(results: dict[str, Any]) -> None:
-    assert results["read"] < 1e-5
+def test_a_checkpoint_read_without_nemo_has_the_logits_of_nemo(results: dict[str, Any]) -> None:
+    assert results["nemo"] < 1e-5
     assert results["source"] == 0.0
 
 
-def test_two_trainings_in_two_folders_are_the_same_bytes(place: Path) -> None:
-    assert content(place / "micro4/model").keys() - content(place / "again/model").keys() == {"prompt_template.json"}
-    for name, data in content(place / "again/model").items():
-        assert content(place / "micro4/model")[name] == data, name
+def test_two_trainings_in_two_folders_write_the_same_bytes(results: dict[str, Any], folder: Path) -> None:
+    assert results["micro4"] == results["again"]
+    assert folder_content(folder / "micro4/model").keys() - folder_content(folder / "again/model").keys() == {
+        "prompt_template.json"
+    }
+    for name, data in folder_content(folder / "again/model").items():
+        assert folder_content(folder / "micro4/model")[name] == data, name
 
 
-def test_training_changes_every_tensor(place: Path) -> None:
-    before, after = checkpoint_tensors(place / "unpacked"), checkpoint_tensors(place / "micro4/model")
+def test_training_changes_every_tensor(folder: Path) -> None:
+    before, after = checkpoint_tensors(folder / "unpacked"), checkpoint_tensors(folder / "micro4/model")
     assert before.keys() == after.keys()
     assert not [name for name in before if torch.equal(before[name], after[name])]
 
 
-def test_the_micro_batch_does_not_matter(results: dict[str, Any], place: Path) -> None:
+def test_the_micro_batch_changes_only_the_last_bits(results: dict[str, Any], folder: Path) -> None:
     four, one = results["micro4"], results["micro1"]
     assert [step["tokens"] for step in four["steps"]] == [step["tokens"] for step in one["steps"]]
     assert len({b["tokens"] - a["tokens"] for a, b in zip(four["steps"], four["steps"][1:], strict=False)}) > 1
     for a, b in zip(four["steps"], one["steps"], strict=True):
         assert a["loss"] == pytest.approx(b["loss"], abs=2e-5)
-    first, second = checkpoint_tensors(place / "micro4/model"), checkpoint_tensors(place / "micro1/model")
+    first, second = checkpoint_tensors(folder / "micro4/model"), checkpoint_tensors(folder / "micro1/model")
     assert max(float((first[name] - second[name]).abs().max()) for name in first) < 1e-3
 
 
 def test_packed_rows_do_not_see_each_other(results: dict[str, Any]) -> None:
-    together, alone = results["micro4"]["validation"], results["micro4 alone"]["validation"]
-    assert [entry["step"] for entry in together] == [3, 6]
-    for a, b in zip(together, alone, strict=True):
+    packed, unpacked = results["micro4"]["validation"], results["micro4 unpacked"]["validation"]
+    assert [entry["step"] for entry in packed] == [3, 6]
+    for a, b in zip(packed, unpacked, strict=True):
         assert a["loss"] == pytest.approx(b["loss"], abs=1e-5)
 
 
@@ -97,29 +103,30 @@ def test_training_learns_and_warms_up(results: dict[str, Any]) -> None:
     assert results["dapt"]["tokens"] == 20 * 4 * 64
 
 
-def test_the_number_of_threads_is_the_parameters(results: dict[str, Any]) -> None:
+def test_the_number_of_threads_is_that_of_the_job(results: dict[str, Any]) -> None:
     assert results["micro4 threads"] == 1
 
 
-def test_export_is_the_same_model(place: Path) -> None:
-    exported = LlamaForCausalLM.from_pretrained(place / "export").state_dict()
-    read = load_llama(place / "micro4/model").state_dict()
+def test_export_is_the_same_model(folder: Path) -> None:
+    exported = LlamaForCausalLM.from_pretrained(folder / "export").state_dict()
+    read = load_model(folder / "micro4/model").state_dict()
     assert exported.keys() == read.keys()
     assert not [name for name in read if not torch.equal(read[name], exported[name])]
-    assert json.loads((place / "export/parity.json").read_text())["largest_difference"] < 1e-5
+    assert json.loads((folder / "export/parity.json").read_text())["largest_difference"] < 1e-5
 
 
-def test_the_exported_chat_template_is_the_prompt(place: Path) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(place / "export", use_fast=False)
+def test_the_exported_chat_template_is_the_prompt(folder: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder / "export", use_fast=False)
     question = 'module "m" (input {x});'
     text = tokenizer.apply_chat_template([{"role": "user", "content": question}], tokenize=False)
-    assert text == "<s>" + prompt_text("{input}\n### Answer: {output}", question)
+    assert text == "<s>" + prompt_text(TEMPLATE, question)
     answered = [{"role": "user", "content": question}, {"role": "assistant", "content": "yes"}]
     assert tokenizer.apply_chat_template(answered, tokenize=False) == text + "yes</s>"
 
 
-def test_what_is_no_model_is_named(tmp_path: Path, place: Path) -> None:
-    for wanted in (load_llama, tokenizer_path):
-        with pytest.raises(UnreadableModel):
-            wanted(tmp_path)
-    assert tokenizer_path(place / "unpacked").read_bytes() == tokenizer_path(place / "export").read_bytes()
+def test_a_folder_without_a_model_is_an_error(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(UnknownFamily):
+        load_model(tmp_path)
+    with pytest.raises(NoTokenizer):
+        tokenizer_path(tmp_path)
+    assert tokenizer_path(folder / "unpacked").read_bytes() == tokenizer_path(folder / "export").read_bytes()

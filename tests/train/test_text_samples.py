@@ -1,4 +1,4 @@
-"""Samples from token shards: the shares of the blend, every window once an epoch, only whole files."""
+"""Samples of text: blended in the given fractions, each window once per epoch, only from complete files."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,15 +10,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tapeout.train.blended import blended_samples, in_turn, windows
 
 from tapeout.config.dapt import Dapt
+from tapeout.data.io.jsonl import MalformedRow
 from tapeout.data.shards.token_files import DamagedTokens, IndexedWriter, id_type, read_ids
+from tapeout.encoder.load import load_encoder
 from tapeout.train.samples import TooLittleData
+from tapeout.train.text_samples import assign_components, component_windows, corpus_samples, shard_samples
+from tests.nemo.tiny_model import tokenizer_model
 
 pytestmark = pytest.mark.environment("nemo")
 
-JOB = Dapt(reads="pretraining", steps=4, warm_up=0, seq_length=8, global_batch=8, micro_batch=8)
+JOB = Dapt(reads="pretraining", max_steps=4, warmup_steps=0, seq_length=8, global_batch_size=8, micro_batch_size=8)
 
 
 def shard(folder: Path, components: Mapping[str, Sequence[Sequence[int]]], vocabulary: int = 400) -> Path:
@@ -32,22 +35,23 @@ def shard(folder: Path, components: Mapping[str, Sequence[Sequence[int]]], vocab
     return folder
 
 
-def blend(path: Path, shares: Mapping[str, float]) -> Path:
-    path.write_text(json.dumps({"components": {name: {"fraction": share} for name, share in shares.items()}}))
+def blend(path: Path, fractions: Mapping[str, float]) -> Path:
+    """Write a blend's file as the rule ``pretraining_blend`` does."""
+    path.write_text(json.dumps({"components": {name: {"fraction": value} for name, value in fractions.items()}}))
     return path
 
 
 @given(st.dictionaries(st.sampled_from("abcde"), st.floats(0.01, 1), min_size=1), st.integers(1, 200))
-def test_every_beginning_has_the_shares(weights: dict[str, float], count: int) -> None:
-    shares = {name: weight / sum(weights.values()) for name, weight in weights.items()}
-    turns = in_turn(count, shares)
+def test_every_prefix_has_the_fractions(weights: dict[str, float], count: int) -> None:
+    fractions = {name: weight / sum(weights.values()) for name, weight in weights.items()}
+    assignment = assign_components(count, fractions)
     for end in (1, count // 2, count):
-        for number, name in enumerate(sorted(shares)):
-            assert abs((turns[:end] == number).sum() - end * shares[name]) <= len(shares)
+        for number, name in enumerate(sorted(fractions)):
+            assert abs((assignment[:end] == number).sum() - end * fractions[name]) <= len(fractions)
 
 
 @pytest.mark.parametrize("vocabulary", [400, 70_000])
-def test_windows_are_all_of_the_shards_tokens_and_each_once_an_epoch(tmp_path: Path, vocabulary: int) -> None:
+def test_an_epoch_has_every_window_of_the_shards_once(tmp_path: Path, vocabulary: int) -> None:
     first = [list(range(10)), list(range(10, 33))]  # 33 tokens: four windows of 8 and their labels
     second = [list(range(100, 117))]  # two windows
     empty = [[7, 7]]
@@ -56,24 +60,47 @@ def test_windows_are_all_of_the_shards_tokens_and_each_once_an_epoch(tmp_path: P
         shard(tmp_path / "1", {"b": empty}, vocabulary),
         shard(tmp_path / "2", {"a": second, "b": empty}, vocabulary),
     ]
-    drawn = windows("a", shards, JOB, 12)
+    drawn = component_windows("a", shards, JOB, 12)
     expected = [list(range(start, start + 9)) for start in (0, 8, 16, 24, 100, 108)]
     assert sorted(drawn[:6].tolist()) == expected == sorted(drawn[6:].tolist())
-    assert drawn.tolist() == windows("a", shards, JOB, 40)[:12].tolist()
+    assert drawn.tolist() == component_windows("a", shards, JOB, 40)[:12].tolist()
     with pytest.raises(TooLittleData, match="component b"):
-        windows("b", shards, JOB, 1)
+        component_windows("b", shards, JOB, 1)
 
 
-def test_samples_have_the_shares_and_labels_are_the_next_tokens(tmp_path: Path) -> None:
+def test_samples_have_the_fractions_and_labels_are_the_next_tokens(tmp_path: Path) -> None:
     shards = [shard(tmp_path / "0", {"a": [list(range(60))], "b": [list(range(200, 260))]})]
-    samples = blended_samples(blend(tmp_path / "blend.json", {"a": 0.75, "b": 0.25}), shards, JOB)
+    samples = shard_samples(blend(tmp_path / "blend.json", {"a": 0.75, "b": 0.25}), shards, JOB)
     assert samples.tokens.shape == (32, 8)
     assert (samples.labels == samples.tokens + 1).all()
     assert samples.mask.all() and samples.segments is None
     assert (samples.tokens[:, 0] >= 200).sum() == 8
 
 
-def test_a_cut_or_foreign_file_is_named(tmp_path: Path) -> None:
+def test_corpora_are_blended(tmp_path: Path) -> None:
+    for corpus, word in (("domain", "clk "), ("general", "ready ")):
+        (tmp_path / corpus).mkdir()
+        (tmp_path / corpus / "train.jsonl").write_text(json.dumps({"text": word * 400}) + "\n")
+    (tmp_path / "tokenizer.model").write_bytes(tokenizer_model())
+    job = Dapt(
+        max_steps=5, warmup_steps=1, seq_length=16, global_batch_size=4, micro_batch_size=2, general_fraction=0.25
+    )
+    paths = tmp_path / "domain/train.jsonl", tmp_path / "general/train.jsonl"
+    samples = corpus_samples(*paths, tmp_path / "tokenizer.model", job)
+    general = load_encoder(tmp_path).encode("ready ready")[-1]
+    assert samples.tokens.shape == (20, 16)
+    assert sum(general in row for row in samples.tokens) == 5
+    assert np.array_equal(samples.tokens[:, 1:], samples.labels[:, :-1])
+    assert np.array_equal(samples.tokens, corpus_samples(*paths, tmp_path / "tokenizer.model", job).tokens)
+    (tmp_path / "general/train.jsonl").write_text(json.dumps({"text": "x"}) + "\n")
+    with pytest.raises(TooLittleData, match="general"):
+        corpus_samples(*paths, tmp_path / "tokenizer.model", job)
+    paths[1].write_text('{"text": "clk"}\n{"text": \n')
+    with pytest.raises(MalformedRow, match=r"train\.jsonl, line 2: not JSON"):
+        corpus_samples(*paths, tmp_path / "tokenizer.model", job)
+
+
+def test_a_truncated_or_foreign_file_is_an_error(tmp_path: Path) -> None:
     folder = shard(tmp_path / "0", {"a": [[1, 2, 3]]})
     assert read_ids(folder / "b") is None
     whole = (folder / "a.bin").read_bytes()
@@ -109,10 +136,10 @@ def test_windows_are_those_of_each_shard_by_itself(lengths: list[list[int] | Non
         shards = [shard(Path(name) / str(n), {} if ids is None else {"a": ids}) for n, ids in enumerate(parts)]
         if not expected:
             with pytest.raises(TooLittleData):
-                windows("a", shards, JOB, wanted)
+                component_windows("a", shards, JOB, wanted)
             return
-        drawn = windows("a", shards, JOB, wanted).tolist()
-        assert drawn == windows("a", [Path(str(path)) for path in shards], JOB, wanted).tolist()  # for every rank
-        once = windows("a", shards, JOB, len(expected)).tolist()
+        drawn = component_windows("a", shards, JOB, wanted).tolist()
+        assert drawn == component_windows("a", [Path(str(path)) for path in shards], JOB, wanted).tolist()
+        once = component_windows("a", shards, JOB, len(expected)).tolist()
     assert sorted(once) == expected
     assert drawn[: len(expected)] == once[:wanted]

@@ -1,15 +1,18 @@
-"""A very small Llama with its tokenizer, and rows to train it on; made anew by every test that wants one."""
+"""A very small model with its tokenizer, and rows to train it on; created anew by every test that needs one."""
 
-import io
 import json
 from pathlib import Path
 
-import sentencepiece
 import torch
 from sentencepiece import sentencepiece_model_pb2
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaTokenizer
 
+from tapeout.data.encode.prompt import encode_example
+from tapeout.encoder.interface import Encoder
+from tests.small_tokenizer import train
+
 PIECES = 384
+TEMPLATE = "{input}\n### Answer: {output}"
 PORTS = ("clk", "reset", "valid", "ready", "address", "data", "enable", "write")
 ROWS = [
     {"input": f"module m{n} (input {a}, output {b});\nWhich port is the output?", "output": f"{b}" * (1 + n % 3)}
@@ -18,30 +21,15 @@ ROWS = [
 
 
 def tokenizer_model() -> bytes:
-    """A SentencePiece BPE model of ``PIECES`` pieces, trained on the rows."""
-    written = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(f"{row['input']} {row['output']}" for row in ROWS),
-        model_writer=written,
-        vocab_size=PIECES,
-        model_type="bpe",
-        byte_fallback=True,
-        pad_id=-1,
-        unk_id=0,
-        bos_id=1,
-        eos_id=2,
-        num_threads=1,
-        minloglevel=2,
-        hard_vocab_limit=False,
-    )
-    model = sentencepiece_model_pb2.ModelProto()
-    model.ParseFromString(written.getvalue())
+    """Return a SentencePiece BPE model of ``PIECES`` pieces, trained on the rows."""
+    written = train((f"{row['input']} {row['output']}" for row in ROWS), PIECES, hard_vocab_limit=False)
+    model = sentencepiece_model_pb2.ModelProto.FromString(written)
     for number in range(PIECES - len(model.pieces)):
         model.pieces.add(piece=f"filler{number}", score=-1e6 - number, type=1)
     return bytes(model.SerializeToString())
 
 
-def llama(folder: Path) -> Path:
+def tiny_model(folder: Path) -> Path:
     """Write the model as a Hugging Face folder: 2 layers, 4 heads in 2 groups, norms that are not all 1."""
     folder.mkdir(parents=True)
     (folder / "tokenizer.model").write_bytes(tokenizer_model())
@@ -68,14 +56,18 @@ def llama(folder: Path) -> Path:
     return folder
 
 
-def rows_file(path: Path, count: int | None = None) -> Path:
-    """The rows, or the first of them, as JSONL."""
-    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS[:count]))
-    return path
+def encoded_set(folder: Path, encoder: Encoder, validation_rows: int = 9) -> Path:
+    """Write the rows as an encoded instruction set: all for training, the first ones for validation."""
+    folder.mkdir(parents=True)
+    for split, rows in (("train", ROWS), ("validation", ROWS[:validation_rows])):
+        encoded = [encode_example(encoder, TEMPLATE, row["input"], row["output"]) for row in rows]
+        lines = (json.dumps({"ids": ids, "mask": mask}) + "\n" for ids, mask in encoded)
+        (folder / f"{split}.jsonl").write_text("".join(lines))
+    return folder
 
 
-def content(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Mode and bytes of every file."""
+def folder_content(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Return mode and bytes of every file by relative path."""
     return {
         path.relative_to(folder).as_posix(): (path.stat().st_mode, path.read_bytes())
         for path in sorted(folder.rglob("*"))
