@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-
 from transformers import AutoTokenizer, LlamaForCausalLM
 
 from tapeout.data.encode.prompt import prompt_text
