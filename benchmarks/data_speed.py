@@ -302,8 +302,8 @@ def main() -> None:
         f"## Instruction rows\n\n{ROW_COUNT:,} made-up rows like Dolly's (benchmarks/made_up.py: "
         f"{row_size / ROW_COUNT:,.0f} bytes each, words by Zipf's law; one row in 12 is not ASCII, one in 20 has "
         "white space that is removed). `preprocess.py` is one process. The third line is the part of the step "
-        "`instructions` that does the same work, and also checks, counts and digests each row; the fourth adds duplicates and the "
-        "split, the fifth near duplicates: the whole step with its defaults.",
+        "`instructions` that does the same work, and also checks, counts and digests each row; the fourth adds "
+        "duplicates and the split, the fifth near duplicates: the whole step with its defaults.",
         table(["", "seconds", "rows a second", *against], compared(rows, ROW_COUNT, 0)),
     ]
     figures = {"tokens": tokens, "rows": rows, "token count": count, "row count": ROW_COUNT, "megabytes": size}

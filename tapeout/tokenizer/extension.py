@@ -8,13 +8,8 @@ from tapeout.config.tokenizer import Tokenizer
 from tapeout.data.io.archives import is_archive, read_archive
 from tapeout.encoder.sentencepiece import SentencePieceEncoder
 from tapeout.encoder.vocabulary import extend, merge_ranks, parse
-from tapeout.errors import TapeoutError
-from tapeout.tokenizer.merges import Limits, NewPiece, Segmentation, continue_merges
+from tapeout.tokenizer.merges import ExtensionError, Limits, NewPiece, Segmentation, continue_merges
 from tapeout.tokenizer.words import count_words
-
-
-class ModelFileMissing(TapeoutError):
-    """The SentencePiece model is not in the fetched source."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +38,7 @@ def model_in_source(folder: Path, name: str) -> bytes:
     The file is in the source's folder, or in the one archive there (wheel, zip, tar).
 
     Raises:
-        ModelFileMissing: there is no such file.
+        ExtensionError: there is no such file.
         UnreadableFile: the archive cannot be read.
     """
     if (folder / name).is_file():
@@ -53,7 +48,7 @@ def model_in_source(folder: Path, name: str) -> bytes:
         for _, content in read_archive(archives[0], lambda member, size: member == name):
             return content
     files = ", ".join(path.name for path in sorted(folder.iterdir())) or "none"
-    raise ModelFileMissing(
+    raise ExtensionError(
         f"The source {folder.name} has no file {name}, neither in its folder nor in its archive (files: {files}).",
         "Set tokenizer.source to the source of the base tokenizer, and tokenizer.model_file to the model's path in "
         "that source's folder or in its one archive.",
@@ -74,7 +69,7 @@ def extend_vocabulary(
 
     Raises:
         UnsupportedModel: merges of the base model cannot be continued.
-        TooFewPieces: the domain text does not have enough pieces.
+        ExtensionError: the domain text does not have enough pieces.
     """
     ranks = merge_ranks(parse(base))
     encoder = SentencePieceEncoder(base)

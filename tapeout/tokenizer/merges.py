@@ -10,8 +10,8 @@ from tapeout.errors import TapeoutError
 from tapeout.tokenizer.words import Word, Words
 
 
-class TooFewPieces(TapeoutError):
-    """The domain text has fewer new pieces than requested."""
+class ExtensionError(TapeoutError):
+    """The vocabulary cannot be extended: the base model is missing, or the text has too few new pieces."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def continue_merges(
         limits: conditions on a pair.
 
     Raises:
-        TooFewPieces: there are not enough pairs.
+        ExtensionError: there are not enough pairs.
     """
     queue = [
         (-count, pair) for pair, count in domain.pairs.items() if count >= limits.min_count and limits.is_allowed(pair)
@@ -144,7 +144,7 @@ def continue_merges(
     rejected: set[str] = set()
     while len(chosen) < wanted:
         if not queue:
-            raise TooFewPieces(
+            raise ExtensionError(
                 f"The domain text has only {len(chosen)} of the {wanted} requested new pieces.",
                 "Lower tokenizer.new_pieces, relax tokenizer.min_count, min_sources or max_general_rate, or add "
                 "domain text.",

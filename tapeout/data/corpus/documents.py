@@ -18,10 +18,10 @@ from tapeout.data.io.jsonl import read_jsonl
 
 @dataclass(frozen=True)
 class Document:
-    """One text with its origin.
+    r"""One text with its origin.
 
     Attributes:
-        text: the text, with ``\\n`` line ends and no byte-order mark.
+        text: the text, with ``\n`` line ends and no byte-order mark.
         source: name of the source (for RTL: the core).
         path: path inside the source; ``path:number`` for rows.
     """

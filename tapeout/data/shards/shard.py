@@ -51,25 +51,25 @@ def write_shard(parts: Sequence[Path], output: Path, job: ShardJob, workers: int
         workers: number of processes.
     """
     output.mkdir()
-    whole = Cleaned()
+    total = Cleaned()
     signed: list[Signatures] = []
-    positions = _distinct(parts, whole.dropped)
+    positions = _distinct(parts, total.dropped)
     with (output / "documents.jsonl").open("wb") as stream:
         for part in in_order(partial(clean, job=job), _batches(parts, positions), workers):
             stream.writelines(part.lines)
-            whole.digests += part.digests
-            whole.kept += part.kept
-            whole.dropped += part.dropped
-            whole.scrubbed += part.scrubbed
+            total.digests += part.digests
+            total.kept += part.kept
+            total.dropped += part.dropped
+            total.scrubbed += part.scrubbed
             if part.signatures is not None:
                 signed.append(part.signatures)
     if job.near_duplicates is not None:
         (output / "signatures").mkdir()
-        digests = np.frombuffer(bytes.fromhex("".join(whole.digests)), dtype=np.uint8).reshape(-1, 32)
+        digests = np.frombuffer(bytes.fromhex("".join(total.digests)), dtype=np.uint8).reshape(-1, 32)
         np.save(output / "signatures" / "digests.npy", digests)
         empty = np.empty((0, job.near_duplicates.permutations), dtype=np.uint32)
         np.save(output / "signatures" / "minhash.npy", np.concatenate([empty, *signed]))
-    counts = {"kept": whole.kept, "dropped": whole.dropped, "scrubbed": whole.scrubbed}
+    counts = {"kept": total.kept, "dropped": total.dropped, "scrubbed": total.scrubbed}
     write_json(output / "report.json", {name: nested(counter) for name, counter in counts.items()})
 
 
