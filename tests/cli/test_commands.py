@@ -1,36 +1,13 @@
 """Commands on the small project, as a user calls them: status, why, verify, and errors of all."""
 
 import hashlib
-import json
 import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.graph.conftest import ALL, Project, built, project  # noqa: F401
-
-
-def call(where: Project, *arguments: str, columns: str = "100") -> tuple[int, str, str]:
-    """Return exit code, output and errors of ``tapeout ARGUMENTS`` on a terminal of that width."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tapeout.cli", *arguments],
-        cwd=where.root,
-        env={**where.variables(), "COLUMNS": columns},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.returncode, done.stdout, done.stderr
-
-
-def as_json(where: Project, *arguments: str) -> tuple[int, Any]:
-    """Return exit code and decoded output of ``tapeout ARGUMENTS --json``."""
-    code, text, _ = call(where, *arguments, "--json")
-    return code, json.loads(text)
+from tests.cli.conftest import as_json, call
+from tests.graph.conftest import ALL, Project
 
 
 def flip(path: Path) -> None:
@@ -42,7 +19,7 @@ def flip(path: Path) -> None:
     path.chmod(0o444)
 
 
-def test_status(project: Project) -> None:  # noqa: F811
+def test_status(project: Project) -> None:
     _, before = as_json(project, "status")
     assert {row["state"] for row in before} == {"missing"}
     project.run()
@@ -61,7 +38,7 @@ def test_status(project: Project) -> None:  # noqa: F811
     assert "6 artifacts: 2 current, 1 damaged, 1 in the store, 2 stale;" in call(project, "status")[1]
 
 
-def test_why_names_parameter_function_package_and_source(built: Project) -> None:  # noqa: F811
+def test_why_names_parameter_function_package_and_source(built: Project) -> None:
     code, found = as_json(built, "why", "model")
     assert code == 0 and found["changes"] == [] and {row["result"] for row in found["rows"]} == {"same"}
     assert [row["kind"] for row in found["rows"]] == ["code", "parameter", "environment", "input"]
@@ -79,7 +56,7 @@ def test_why_names_parameter_function_package_and_source(built: Project) -> None
     assert "lib/words.py: words" in names
 
 
-def test_why_follows_a_change_upstream_to_its_origin(built: Project) -> None:  # noqa: F811
+def test_why_follows_a_change_upstream_to_its_origin(built: Project) -> None:
     built.path("src/data.txt").write_text("b\na\nd\n")
     code, found = as_json(built, "why", "report.txt")
     assert code == 1 and found["state"] == "waiting"
@@ -97,7 +74,7 @@ def test_why_follows_a_change_upstream_to_its_origin(built: Project) -> None:  #
 DIGESTS = [hashlib.sha256(data).hexdigest() for data in (b"b\na\nc\n", b"b\na\nd\n")]
 
 
-def test_verify_finds_a_flipped_bit_and_repairs_it(built: Project) -> None:  # noqa: F811
+def test_verify_finds_a_flipped_bit_and_repairs_it(built: Project) -> None:
     first = built.digests()
     assert call(built, "verify", "--deep")[0] == 0
     flip(built.path("results/model/weights.txt"))
@@ -114,7 +91,7 @@ def test_verify_finds_a_flipped_bit_and_repairs_it(built: Project) -> None:  # n
     assert call(built, "verify", "--deep")[0] == 0
 
 
-def test_verify_finds_a_damaged_object_that_no_artifact_uses(built: Project) -> None:  # noqa: F811
+def test_verify_finds_a_damaged_object_that_no_artifact_uses(built: Project) -> None:
     built.edit("config.yaml", "lr: 1", "lr: 5")
     built.run()
     unused = [path for path in built.path("store/objects").glob("*/*") if path.stat().st_nlink == 1]
@@ -142,12 +119,12 @@ def test_verify_finds_a_damaged_object_that_no_artifact_uses(built: Project) -> 
         (["gc", "--keep-runs", "-1"], 2, "--keep-runs"),
     ],
 )
-def test_errors(project: Project, arguments: list[str], code: int, words: str) -> None:  # noqa: F811
+def test_errors(project: Project, arguments: list[str], code: int, words: str) -> None:
     status, _, errors = call(project, *arguments)
     assert status == code and words in errors
 
 
-def test_verify_takes_runs_and_rules(built: Project) -> None:  # noqa: F811
+def test_verify_takes_runs_and_rules(built: Project) -> None:
     assert call(built, "runs", "save", "before")[0] == 0
     assert as_json(built, "verify", "@before")[1]["artifacts"] == len(ALL)
     assert as_json(built, "verify", "notes", "model@before")[1]["artifacts"] == 3

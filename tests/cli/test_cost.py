@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.cli.test_commands import as_json, call
-from tests.graph.conftest import Project, built, project  # noqa: F401
+from tests.cli.conftest import as_json, call
+from tests.graph.conftest import Project
 
 SUMS = ("jobs", "wall", "one_after_another", "cpu_hours", "gpu_hours", "node_hours", "download", "stored")
 
@@ -15,14 +15,14 @@ def origins(found: dict[str, Any]) -> dict[str, str]:
     return {step["artifact"]: step["seconds_from"] for step in found["steps"]}
 
 
-def test_nothing_to_do_costs_nothing(built: Project) -> None:  # noqa: F811
+def test_nothing_to_do_costs_nothing(built: Project) -> None:
     code, found = as_json(built, "cost")
     assert code == 0 and found["steps"] == [] and found["counts"]["current"] == 6
     assert found["at_least"] == found["at_most"] == dict.fromkeys(SUMS, 0)
     assert call(built, "cost")[1] == "report.txt: nothing to do, 6 cached (6 current).\n"
 
 
-def test_at_least_and_at_most(built: Project) -> None:  # noqa: F811
+def test_at_least_and_at_most(built: Project) -> None:
     built.edit("config.yaml", "lr: 1", "lr: 5")
     code, found = as_json(built, "cost")
     assert code == 1
@@ -38,7 +38,7 @@ def test_at_least_and_at_most(built: Project) -> None:  # noqa: F811
     assert code == 0 and found["counts"]["restore"] == 2
 
 
-def test_the_plan_of_a_run_has_the_same_sums(project: Project) -> None:  # noqa: F811
+def test_the_plan_of_a_run_has_the_same_sums(project: Project) -> None:
     text = " ".join(project.run("-n").text.split())
     found = as_json(project, "cost", "--cores", "4")[1]
     assert found["at_most"]["wall"] == 30  # the hint of the rule raw; the others have none
@@ -47,7 +47,7 @@ def test_the_plan_of_a_run_has_the_same_sums(project: Project) -> None:  # noqa:
     assert "The time of formatted.txt, model, notes/de.txt" in call(project, "cost")[1]
 
 
-def test_gpu_rules(project: Project) -> None:  # noqa: F811
+def test_gpu_rules(project: Project) -> None:
     asked = "    resources:\n        gpu=16, gpu_model='h100', gflop=10**11, typical_bytes=5_000_000\n    threads: 2\n"
     project.edit("rules/steps.smk", "    threads: 2\n", asked)
     found = as_json(project, "cost")[1]
@@ -59,7 +59,7 @@ def test_gpu_rules(project: Project) -> None:  # noqa: F811
     assert "GPU hours" in text and "node hours" in text and "5.0 MB" in text
 
 
-def test_targets(project: Project) -> None:  # noqa: F811
+def test_targets(project: Project) -> None:
     for target in ("formatted", "formatted.txt"):
         found = as_json(project, "cost", target)[1]
         assert [step["artifact"] for step in found["steps"]] == ["raw.txt", "formatted.txt"]
@@ -73,7 +73,7 @@ def test_targets(project: Project) -> None:  # noqa: F811
     assert code == 3 and "NoProject: Rule notes makes many artifacts." in errors and "notes/{language}.txt" in errors
 
 
-def test_times_of_another_kind_of_machine(built: Project) -> None:  # noqa: F811
+def test_times_of_another_kind_of_machine(built: Project) -> None:
     built.edit("config.yaml", "lr: 1", "lr: 5")
     built.run()
     built.edit("config.yaml", "lr: 5", "lr: 1")
@@ -87,7 +87,7 @@ def test_times_of_another_kind_of_machine(built: Project) -> None:  # noqa: F811
     assert {step["machine"] for step in found["steps"]} == {"riscv64, 512 cores"}
 
 
-def test_tables_fit_the_terminal(project: Project) -> None:  # noqa: F811
+def test_tables_fit_the_terminal(project: Project) -> None:
     project.edit("rules/steps.smk", "typical_seconds=30", "typical_seconds=30, download_bytes=11_000_000_000")
     for columns in (80, 140):
         text = call(project, "cost", columns=str(columns))[1]

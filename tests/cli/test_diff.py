@@ -13,7 +13,7 @@ from tapeout.cli.main import main
 from tapeout.graph.named_runs import save
 from tapeout.graph.store.store import Store
 from tapeout.graph.workspace import Workspace
-from tests.graph.conftest import Project, project  # noqa: F401
+from tests.graph.conftest import Project
 
 REPORT = """
 import json
@@ -50,7 +50,7 @@ def auditor(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.fixture
-def twice(project: Project) -> Iterator[Project]:  # noqa: F811
+def twice(project: Project) -> Iterator[Project]:
     """Return the project with a JSON report, saved as the run ``before``, and built again from another source."""
     for name in ("Snakefile", "rules/steps.smk"):
         project.edit(name, "report.txt", "report.json")
@@ -120,7 +120,7 @@ def test_an_audit_of_two_runs(auditor: Auditor, twice: Project) -> None:
         (["./x.safetensors", "./y.safetensors"], 3, "InvalidEnvironment"),
     ],
 )
-def test_errors(auditor: Auditor, project: Project, arguments: list[str], code: int, words: str) -> None:  # noqa: F811
+def test_errors(auditor: Auditor, project: Project, arguments: list[str], code: int, words: str) -> None:
     for name in ("a", "x.safetensors", "y.safetensors"):
         project.path(name).write_text(name)
     project.path("link").symlink_to("a")
@@ -146,7 +146,7 @@ def files(root: Path, **contents: Any) -> None:
 
 
 @pytest.fixture
-def folders(project: Project) -> Project:  # noqa: F811
+def folders(project: Project) -> Project:
     """Return two folders with a difference of every kind, except those that need torch."""
     words = [f"answer {number}" for number in range(40)]
     names = {f"a_very_long_name_of_a_metric_that_somebody_measured_{number}": number / 3 for number in range(30)}

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_commands import as_json, call
-from tests.graph.conftest import ALL, Project, built, project  # noqa: F401
+from tests.cli.conftest import as_json, call
+from tests.graph.conftest import ALL, Project
 
 
-def test_an_export_is_written_and_checked(built: Project, tmp_path: Path) -> None:  # noqa: F811
+def test_an_export_is_written_and_checked(built: Project, tmp_path: Path) -> None:
     out = tmp_path / "out.tar"
     code, made = as_json(built, "export", str(out), "--also", "src", "--format", "slsa", "--unsigned")
     assert code == 0 and made["target"] == "report.txt" and made["artifacts"] == len(ALL)
@@ -47,7 +47,7 @@ def test_an_export_is_written_and_checked(built: Project, tmp_path: Path) -> Non
         (["reproduce", "x", "--public-key", "Snakefile"], 3, "InvalidSignature: Snakefile has no readable public key"),
     ],
 )
-def test_errors(project: Project, arguments: list[str], code: int, words: str) -> None:  # noqa: F811
+def test_errors(project: Project, arguments: list[str], code: int, words: str) -> None:
     status, _, errors = call(project, *arguments)
     assert status == code and words in errors
     assert not project.path("x").exists()

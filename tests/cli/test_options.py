@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from tapeout.cli.main import app
 from tapeout.errors import TapeoutError
-from tests.graph.conftest import Project, built, project  # noqa: F401
+from tests.graph.conftest import Project
 
 COMMANDS = [
     *("status", "top", "why", "cost", "diff", "verify", "rebuild", "export", "reproduce", "push", "gc"),
@@ -103,7 +103,7 @@ def complete(where: Project, line: str) -> list[str]:
     return done.stdout.split()
 
 
-def test_completion_of_artifacts_and_runs(built: Project) -> None:  # noqa: F811
+def test_completion_of_artifacts_and_runs(built: Project) -> None:
     assert complete(built, "tapeout why mo") == ["model"]
     assert complete(built, "tapeout verify notes/") == ["notes/de.txt", "notes/en.txt"]
     assert complete(built, "tapeout runs sa") == ["save"]

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.cli.test_commands import call
-from tests.graph.conftest import ALL, Project, built, project  # noqa: F401
+from tests.cli.conftest import call
+from tests.graph.conftest import ALL, Project
 
 
 def rebuild(where: Project, *arguments: str, status: int = 0) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def refused(where: Project, *arguments: str) -> str:
 WRITE = '(output / "weights.txt").write_text('
 
 
-def test_all_artifacts_are_rebuilt_with_the_same_bytes(built: Project) -> None:  # noqa: F811
+def test_all_artifacts_are_rebuilt_with_the_same_bytes(built: Project) -> None:
     before = built.digests()
     shutil.rmtree(built.path("results/notes"))  # nothing of results/ is read but manifests of what is asked for
     built.run()
@@ -36,7 +36,7 @@ def test_all_artifacts_are_rebuilt_with_the_same_bytes(built: Project) -> None: 
     assert not list(built.root.glob("work/rebuild.*")) and not built.path("work/second").exists()
 
 
-def test_a_step_with_random_output_is_detected_and_its_copy_kept(built: Project) -> None:  # noqa: F811
+def test_a_step_with_random_output_is_detected_and_its_copy_kept(built: Project) -> None:
     built.edit("scripts/model.py", "import time\n", "import os\nimport time\n")
     built.edit("scripts/model.py", WRITE, '(output / "id").write_bytes(os.urandom(8))\n' + WRITE)
     built.run()
@@ -47,7 +47,7 @@ def test_a_step_with_random_output_is_detected_and_its_copy_kept(built: Project)
     assert built.run().nothing_done
 
 
-def test_a_lower_level(built: Project) -> None:  # noqa: F811
+def test_a_lower_level(built: Project) -> None:
     built.edit("scripts/model.py", "import time\n", "import json\nimport os\nimport time\n")
     spaces = '(output / "x.json").write_text(json.dumps([1.0], indent=int.from_bytes(os.urandom(1)) or 1))\n'
     built.edit("scripts/model.py", WRITE, spaces + WRITE)
@@ -56,12 +56,12 @@ def test_a_lower_level(built: Project) -> None:  # noqa: F811
     assert rebuild(built, "model", "--check", status=1)["artifacts"][0]["level"] == "values"
 
 
-def test_without_check_the_second_copy_is_kept(built: Project) -> None:  # noqa: F811
+def test_without_check_the_second_copy_is_kept(built: Project) -> None:
     (row,) = rebuild(built, "model")["artifacts"]
     assert row["level"] is None and built.path(row["second_copy"]).joinpath("weights.txt").is_file()
 
 
-def test_steps_run_without_network_unless_online(built: Project) -> None:  # noqa: F811
+def test_steps_run_without_network_unless_online(built: Project) -> None:
     names = "import socket\nimport time\n"
     built.edit("scripts/model.py", "import time\n", names)
     there = 'print("networks", len(socket.if_nameindex()), flush=True)\n'
@@ -75,7 +75,7 @@ def test_steps_run_without_network_unless_online(built: Project) -> None:  # noq
 
 
 @pytest.mark.parametrize("deep", [False, True])
-def test_errors(built: Project, deep: bool) -> None:  # noqa: F811
+def test_errors(built: Project, deep: bool) -> None:
     if deep:
         path = built.path("results/formatted.txt")
         path.chmod(0o644)

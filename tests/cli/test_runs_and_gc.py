@@ -2,11 +2,11 @@
 
 import shutil
 
-from tests.cli.test_commands import as_json, call
-from tests.graph.conftest import ALL, Project, built, project  # noqa: F401
+from tests.cli.conftest import as_json, call
+from tests.graph.conftest import ALL, Project
 
 
-def test_a_named_run_outlives_later_results(built: Project) -> None:  # noqa: F811
+def test_a_named_run_outlives_later_results(built: Project) -> None:
     first = built.digests()
     code, found = as_json(built, "runs", "save", "before")
     assert code == 0 and sorted(found["artifacts"]) == ALL and not found["stale"] + found["missing"]
@@ -31,7 +31,7 @@ def test_a_named_run_outlives_later_results(built: Project) -> None:  # noqa: F8
     assert as_json(built, "runs", "list") == (0, [])
 
 
-def test_gc_deletes_what_a_dry_run_lists(built: Project) -> None:  # noqa: F811
+def test_gc_deletes_what_a_dry_run_lists(built: Project) -> None:
     assert as_json(built, "gc", "--dry-run")[1]["removed"] == []
     call(built, "runs", "save", "before")
     built.edit("config.yaml", "lr: 1", "lr: 5")

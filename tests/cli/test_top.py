@@ -18,8 +18,8 @@ from tapeout.cli import output
 from tapeout.cli.top import _parts
 from tapeout.graph.run.monitor import Queue, Row, StepStatus, View
 from tapeout.graph.workspace import Workspace
-from tests.cli.test_commands import as_json, call
-from tests.graph.conftest import ALL, Project, built, project  # noqa: F401
+from tests.cli.conftest import as_json, call
+from tests.graph.conftest import ALL, Project
 
 NOW = time.mktime((2030, 1, 1, 9, 0, 0, 0, 0, -1))
 
@@ -58,7 +58,7 @@ def wait_for(where: Project, true: Any) -> dict[str, dict[str, Any]]:
     raise AssertionError(rows)
 
 
-def test_before_and_after_a_run(project: Project) -> None:  # noqa: F811
+def test_before_and_after_a_run(project: Project) -> None:
     code, _, errors = call(project, "top")
     assert code == 3 and "NoProject: No run was planned in this folder." in errors
     project.run("--dry-run")
@@ -72,7 +72,7 @@ def test_before_and_after_a_run(project: Project) -> None:  # noqa: F811
     assert (code, found["rows"], found["existing"], found["alive"]) == (0, [], len(ALL), False)
 
 
-def test_a_run_in_progress(project: Project) -> None:  # noqa: F811
+def test_a_run_in_progress(project: Project) -> None:
     with under_way(project) as process:
         rows = wait_for(project, lambda rows: rows.get("model", {}).get("done"))
         model, report = rows["model"], rows["report.txt"]
@@ -85,7 +85,7 @@ def test_a_run_in_progress(project: Project) -> None:  # noqa: F811
         assert "RunInProgress" in project.run(ok=False).text, "looking on does not take the folder's lock away"
 
 
-def test_it_ends_with_the_run(project: Project) -> None:  # noqa: F811
+def test_it_ends_with_the_run(project: Project) -> None:
     with under_way(project):
         wait_for(project, lambda rows: "model" in rows and rows["model"]["status"] == "running")
         watching, theirs = os.openpty()
@@ -106,7 +106,7 @@ def test_it_ends_with_the_run(project: Project) -> None:  # noqa: F811
     assert "Built 6 in" in shown and "for model" in shown
 
 
-def test_a_run_that_failed_shows_the_end_of_the_log(project: Project) -> None:  # noqa: F811
+def test_a_run_that_failed_shows_the_end_of_the_log(project: Project) -> None:
     project.edit("scripts/formatted.py", "output.write", "print('last words')\nraise SystemExit(7)\noutput.write")
     project.run("--keep-going", ok=False)
     code, text, _ = call(project, "top")
@@ -118,7 +118,7 @@ def test_a_run_that_failed_shows_the_end_of_the_log(project: Project) -> None:  
     assert "1 failed" in found["run"]["summary"]
 
 
-def test_a_killed_run_is_not_shown_as_running(project: Project) -> None:  # noqa: F811
+def test_a_killed_run_is_not_shown_as_running(project: Project) -> None:
     with under_way(project) as process:
         rows = wait_for(project, lambda rows: rows.get("model", {}).get("done"))
         assert rows["model"]["status"] == "running"

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from tapeout.provenance.checking import read_document
 from tapeout.provenance.document import NAME, Document
-from tests.graph.conftest import PROJECT, ROOT, Project
+from tests.graph.conftest import ROOT, Project, make_project
 
 SECRETS = {"HF_TOKEN": "hf_thisIsNobodysBusiness", "USER": "alice-of-the-lab", "LOGNAME": "alice-of-the-lab"}
 """Environment variables of the exporting user; no export may contain the values."""
@@ -56,16 +56,6 @@ def tapeout(
     return done
 
 
-def copy_mini(root: Path) -> Project:
-    """Copy the small project of the graph's tests, without results."""
-    shutil.copytree(PROJECT, root)
-    shutil.copytree(ROOT / "profiles" / "default", root / "profiles" / "default")
-    shutil.copytree(ROOT / "tapeout", root / "tapeout", ignore=shutil.ignore_patterns("__pycache__"))
-    found = Project(root)
-    found.install()
-    return found
-
-
 @pytest.fixture(scope="session")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
     """Return the keys of the exporter."""
@@ -75,7 +65,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
 @pytest.fixture(scope="session")
 def mini(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Return the small project with results, which no test may change."""
-    project = copy_mini(tmp_path_factory.mktemp("mini") / "where-alice-works")
+    project = make_project(tmp_path_factory.mktemp("mini") / "where-alice-works")
     project.run()
     return project
 

@@ -9,15 +9,16 @@ import pytest
 
 from tapeout.provenance.checking import read_document
 from tapeout.provenance.document import NAME
+from tests.graph.conftest import make_project
 from tests.graph.stand_ins import stand_ins
-from tests.provenance.conftest import ALL_FORMATS, copy_mini, tapeout
+from tests.provenance.conftest import ALL_FORMATS, tapeout
 
 DIGEST = "1" * 64
 PINNED = f"registry.example.org/lab/nemo@sha256:{DIGEST}"
 
 
 def test_an_export_names_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    project = copy_mini(tmp_path / "project")
+    project = make_project(tmp_path / "project")
     project.edit("config.yaml", "image: null", f'image: "{PINNED.replace("@", ":25.07@")}"')
     project.edit("config.yaml", "launch: {}", "launch: {runtime: apptainer}")
     runtimes = stand_ins(tmp_path / "bin", project.root / project.environment("heavy").folder / "bin" / "python")

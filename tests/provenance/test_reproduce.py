@@ -10,8 +10,8 @@ from tapeout.graph.identity.digest import digest_value
 from tapeout.provenance.checking import read_document
 from tapeout.provenance.document import NAME, Document
 from tapeout.provenance.verdict import Verdict, judge
-from tests.graph.conftest import ALL, Project
-from tests.provenance.conftest import Keys, copy_mini, tapeout
+from tests.graph.conftest import ALL, Project, make_project
+from tests.provenance.conftest import Keys, tapeout
 
 UNSTEADY = """
 from random import random
@@ -42,7 +42,7 @@ def test_an_export_is_reproduced_in_an_empty_folder(signed: Path, mini: Project,
 
 
 def test_verdicts_on_artifacts_that_differ(tmp_path: Path) -> None:
-    project = copy_mini(tmp_path / "project")
+    project = make_project(tmp_path / "project")
     script = project.path("scripts/model.py")
     script.write_text(script.read_text() + UNSTEADY)
     project.run()
