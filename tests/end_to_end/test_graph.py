@@ -108,15 +108,16 @@ def test_the_literal_slurm_command_resolves(fresh: Clone) -> None:
 
 
 def test_one_changed_source_is_cut_off_where_its_bytes_end(fresh: Clone) -> None:
-    target = "encodings"
+    target = "instruction_sets"
     first = fresh.run(target).built
     assert "sources/alpha" in first and "corpus/domain" not in first
+    digest = fresh.digests()["instructions/rtl"]
     move = "import zipfile as z; p='tiny/alpha.zip'; o=z.ZipFile(p); f={n: o.read(n) for n in o.namelist()}; o.close()"
     write = "w=z.ZipFile(p,'w'); [w.writestr(z.ZipInfo(n), d + b'// end') for n, d in sorted(f.items())]; w.close()"
     subprocess.run([sys.executable, "-c", f"{move}; {write}"], cwd=fresh.root, check=True)
     run = fresh.run(target)
-    built = run.built  # comments ask no questions, so the rows, and all that depends on them, stay
-    assert "instructions/rtl" in built and "encoded/rtl" not in built
+    assert run.built == ["instructions/rtl", "sources/alpha"]
+    assert fresh.digests()["instructions/rtl"] == digest  # comments ask no questions: the rows stay what they were
     fresh.edit("tapeout/data/instructions/split.py", '"""Training,', '"""For training,')
     assert fresh.run(target).nothing_done
 

@@ -73,7 +73,7 @@ class ImportReport:
         """Count something that is dropped because an option says so, or because it is blank."""
         self.dropped[reason] += count
         locations = self.locations.setdefault(reason, [])
-        if location is not None and len(locations) < MAX_EXAMPLES:
+        if location is not None and location not in locations and len(locations) < MAX_EXAMPLES:
             locations.append(location)
 
     def add(self, other: "ImportReport") -> None:

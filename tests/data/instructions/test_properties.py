@@ -167,7 +167,7 @@ def test_all_that_was_read_is_kept_or_counted(
         assert report["read"]["tasks"] == len(rows) + 1
         left_out = dropped["row equal to another"]
     elif format == "chat_trees":
-        of_messages = ("deleted", "synthetic", "another language", "behind one", "no object")
+        of_messages = ("deleted", "synthetic", "another language", "reply", "not an object")
         left_out = sum(count for reason, count in dropped.items() if not any(word in reason for word in of_messages))
         taken = sum(count for reason, count in dropped.items() if "message" in reason)
         assert report["read"]["trees"] == len(rows) + 1 and report["read"]["messages"] >= taken

@@ -105,9 +105,8 @@ def _conversations(record: Record, options: Options, report: ImportReport) -> li
             report.drop("tree that is not ready for export", record.location)
             return []
     name = tree.message_tree_id
-    paths = _distinct(
-        [path.turns for path in _walk(record, tree.prompt, options, report) if path.leaf], options, report
-    )
+    leaves = [path.turns for path in _walk(record, tree.prompt, options, report) if path.leaf]
+    paths = _distinct(leaves, record.location, options, report)
     conversations = [chat_row(record, path, options.system, options, report, LABELLED, name) for path in paths]
     return [row for row in conversations if row is not None]
 
@@ -121,7 +120,7 @@ def _walk(record: Record, root: dict[str, Any], options: Options, report: Import
         report.read["messages"] += 1
         reason = _drop_reason(record, node, options)
         if reason:
-            report.drop(reason)
+            report.drop(reason, record.location)
             _drop_replies(record, node.replies, options, report)
             continue
         message = record.parse(Message, value, "a message")
@@ -136,7 +135,9 @@ def _walk(record: Record, root: dict[str, Any], options: Options, report: Import
     return paths
 
 
-def _distinct(paths: list[tuple[Turn, ...]], options: Options, report: ImportReport) -> list[tuple[Turn, ...]]:
+def _distinct(
+    paths: list[tuple[Turn, ...]], location: str, options: Options, report: ImportReport
+) -> list[tuple[Turn, ...]]:
     """Return the paths without those that repeat another one once the user's last turn is cut.
 
     What is left of such a path is another path or the beginning of one, and would be trained on twice.
@@ -151,7 +152,7 @@ def _distinct(paths: list[tuple[Turn, ...]], options: Options, report: ImportRep
     distinct = [path for short, path in cut.items() if short not in prefixes]
     if len(distinct) < len(paths):
         reason = "path that another one repeats once the user's last turn is cut"
-        report.drop(reason, None, len(paths) - len(distinct))
+        report.drop(reason, location, len(paths) - len(distinct))
     return distinct
 
 
@@ -175,7 +176,7 @@ def _drop_replies(record: Record, replies: list[dict[str, Any]], options: Option
     while waiting:
         node = record.parse(Node, waiting.pop(), "a message")
         report.read["messages"] += 1
-        report.drop(_drop_reason(record, node, options) or "reply to a dropped message")
+        report.drop(_drop_reason(record, node, options) or "reply to a dropped message", record.location)
         waiting += node.replies
 
 
