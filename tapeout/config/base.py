@@ -4,9 +4,10 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator, model_validator
 
 from tapeout import plugins
+from tapeout.config.plugin_options import with_hints
 from tapeout.config.section import Section
 
 SEAM = "tapeout.models"
@@ -106,7 +107,10 @@ class Base(Section):
             return value  # the family is wrong and is reported
         architecture = plugins.load(SEAM, info.data["family"]).Architecture
         given = value.model_dump() if isinstance(value, Architecture) else value
-        return architecture.model_validate(given)
+        try:
+            return architecture.model_validate(given)
+        except ValidationError as error:
+            raise with_hints(error, architecture) from error
 
     @model_validator(mode="after")
     def _warmup_leaves_steps_at_the_peak(self) -> Self:

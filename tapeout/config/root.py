@@ -17,6 +17,7 @@ from tapeout.config.evaluation import Evaluation
 from tapeout.config.export import Export
 from tapeout.config.inspection import DataReport
 from tapeout.config.instructions import FORMATS, EncodeJob, FormatOptions, Instructions, InstructionSetJob
+from tapeout.config.methods import Methods
 from tapeout.config.pretraining import Pretraining
 from tapeout.config.renamed import renamed
 from tapeout.config.report import Report
@@ -43,6 +44,9 @@ class Settings(Section):
     base_extended: BaseExtended = BaseExtended()
     dapt: Dapt = Dapt()
     sft: Sft = Sft()
+    methods: Methods = Field(
+        {}, description="Parameters of further training methods, by module name; see docs/extending.md."
+    )
     export: Export = Export()
     evaluation: Evaluation = Evaluation()
     report: Report = Report()

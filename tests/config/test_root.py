@@ -56,7 +56,10 @@ def test_the_schema_is_the_models() -> None:
         ({"dapt": {"layout": {"num_nodes": 2}}}, "global_batch_size must be a multiple of micro_batch_size x"),
         ({"dapt": {"layout": {"devices": 3, "tensor_model_parallel_size": 2}}}, "devices must be a multiple of tensor"),
         ({"base": {"family": "lama"}}, "config key base.family: there is no family lama; name one of llama"),
-        ({"base": {"architecture": {"hidden": 64}}}, "config key base.architecture.hidden is unknown"),
+        (
+            {"base": {"architecture": {"hiden_size": 64}}},
+            "config key base.architecture.hiden_size is unknown; did you mean hidden_size?",
+        ),
         ({"sft": {"precision": "bf16-mixed"}}, "precision bf16-mixed needs layout.accelerator gpu"),
         ({"corpus": {"domain": {"train": ["ibex"], "test": ["ibex"]}}}, "named twice"),
         ({"corpus": {"general": {"names": ["wikipedia"]}}}, "sources wikipedia are used but"),

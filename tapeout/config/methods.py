@@ -1,0 +1,36 @@
+"""Parameters of training methods that have no section of their own.
+
+A module of its own, so that trainings do not depend on it.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import PlainValidator, SerializeAsAny, ValidationError, WithJsonSchema
+
+from tapeout import plugins
+from tapeout.config.plugin_options import with_hints
+from tapeout.config.training import Training
+
+SEAM = "tapeout.train.methods"
+
+
+def _validate(value: Any) -> dict[str, Training]:
+    """Validate the parameters of each method with the model that its module provides."""
+    if not isinstance(value, dict):
+        raise ValueError("must map a training method to its parameters")
+    methods = {}
+    for name, parameters in value.items():
+        model = plugins.load(SEAM, name).Parameters
+        try:
+            methods[name] = model.model_validate(parameters)
+        except ValidationError as error:
+            raise with_hints(error, model, (name,)) from error
+    return methods
+
+
+Methods = Annotated[
+    dict[str, SerializeAsAny[Training]],
+    PlainValidator(_validate),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": "object"}}),
+]
+"""Parameters by method: a module of ``tapeout.train.methods``, or a dotted module name."""

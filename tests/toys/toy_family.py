@@ -1,0 +1,89 @@
+"""Model family from outside of the package: GPT-2 with one layer."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from tapeout.config import base
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+MODEL_TYPE = "gpt2"
+NEMO_CONFIG = "ToyConfig"
+SPECIAL_PIECES = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+
+
+class Architecture(base.Architecture):
+    """The width is all that can be chosen."""
+
+    width: int = Field(default=16, ge=2, description="Width of the residual stream, with one head for every 2.")
+
+    def parameter_count(self, vocabulary: int) -> int:
+        """Return the number of weights, with separate input and output rows."""
+        embeddings = (2 * vocabulary + self.seq_length) * self.width
+        return embeddings + 12 * self.width**2 + 13 * self.width + 2 * self.width
+
+    def forward_flop(self, vocabulary: int, seq_length: int) -> int:
+        """Return two FLOP per weight of the matrices, and those of attention."""
+        return 2 * (12 * self.width**2 + vocabulary * self.width) + 4 * self.width * seq_length
+
+
+def huggingface_config(architecture: Architecture, vocabulary: int, bos: int | None, eos: int) -> "GPT2Config":
+    """Return a configuration without dropout and with separate input and output rows."""
+    from transformers import GPT2Config
+
+    return GPT2Config(
+        vocab_size=vocabulary,
+        n_positions=architecture.seq_length,
+        n_embd=architecture.width,
+        n_layer=1,
+        n_head=architecture.width // 2,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=bos,
+        eos_token_id=eos,
+        tie_word_embeddings=False,
+    )
+
+
+def model_class() -> "type[GPT2LMHeadModel]":
+    """Return the Hugging Face class."""
+    from transformers import GPT2LMHeadModel
+
+    return GPT2LMHeadModel
+
+
+def tokenizer_config() -> dict[str, Any]:
+    """Return the settings of a SentencePiece tokenizer."""
+    return {"tokenizer_class": "LlamaTokenizer", **SPECIAL_PIECES}
+
+
+def chat_template(before: str, between: str) -> str:
+    """Return a template for one question."""
+    return f"{{{{ {before!r} + messages[0]['content'] + {between!r} }}}}"
+
+
+def nemo_model() -> Any:
+    """Return nothing: NeMo has no importer of this family."""
+    raise NotImplementedError
+
+
+def nemo_exporter(checkpoint: Path) -> Any:
+    """Return nothing: NeMo has no exporter of this family."""
+    raise NotImplementedError
+
+
+def config_from_nemo(arguments: Mapping[str, Any], bos: int | None, eos: int) -> "GPT2Config":
+    """Return the configuration of a checkpoint whose context records the architecture and the vocabulary."""
+    architecture = Architecture(width=arguments["width"], seq_length=arguments["seq_length"])
+    return huggingface_config(architecture, arguments["vocab_size"], bos, eos)
+
+
+def weights_from_megatron(tensors: Mapping[str, "Tensor"], config: "GPT2Config") -> "dict[str, Tensor]":
+    """Return the tensors, whose names in a checkpoint have the prefix ``gpt.``."""
+    return {name.removeprefix("gpt."): tensor for name, tensor in tensors.items()}
