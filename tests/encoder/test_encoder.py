@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tapeout.data.encode.prompt import encode_example
-from tapeout.data.encode.row_encoder import encode_conversation
+from tapeout.config.instructions import SPLITS, EncodeJob, Prompt
+from tapeout.data.encode.encoded_set import encode_set
 from tapeout.data.shards.tokens import write_tokens
 from tapeout.encoder.bulk import bulk_encoder
 from tapeout.encoder.interface import Encoder
@@ -69,22 +69,30 @@ def test_a_rendered_template_has_its_control_pieces(encoder: Encoder, parts: lis
     assert "".join(text[first:last] for _, first, last in tokens) == text
 
 
-def test_a_toy_encoder_serves_prompts_conversations_and_shards(tmp_path: Path) -> None:
+def test_a_toy_encoder_encodes_instruction_sets_and_shards(tmp_path: Path) -> None:
     (tmp_path / CHOICE_FILE).write_text('{"encoder": "tests.toys.byte_encoder"}')
-    toy = load_encoder(tmp_path)
-    assert isinstance(toy, ByteEncoder)
-    prompt, answer = list(b"Q: a\nA: "), [*b"yes", 256]
-    expected = [*prompt, *answer], [0] * len(prompt) + [1] * len(answer)
-    assert encode_example(toy, "Q: {input}\nA: {output}", "a", "yes") == expected
-
-    row = {"conversations": [{"from": "user", "value": "a"}, {"from": "bot", "value": "é"}], "mask": "user"}
-    encoded, shortened = encode_conversation(row, lambda row: ("<user>aé", [(7, 8)]), toy.encode_rendered, 100)
-    assert (encoded, shortened) == (([257, *"aé".encode()], [0, 0, 1, 1]), False)
+    assert isinstance(load_encoder(tmp_path), ByteEncoder)
+    no_file = tmp_path / "tokenizer.model"
+    question = {"input": "a", "output": "yes", "digest": "0", "category": "c"}
+    turns = [{"from": "User", "value": "é", "label": None}, {"from": "Assistant", "value": "b", "label": None}]
+    talk = {"conversations": turns, "mask": "User", "system": "", "digest": "1", "category": "c"}
+    for split in SPLITS:
+        (tmp_path / f"{split}.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in (question, talk)))
+    template = (
+        "{% for m in messages %}{{ '<user>' if m['role'] == 'user' else '' }}{{ m['content'] }}"
+        "{{ '' if m['role'] == 'user' else eos_token }}{% endfor %}"
+    )
+    prompt = Prompt(tokens="template", chat_template="x.jinja")
+    job = EncodeJob(prompt=prompt, chat_template=template, template="Q: {input}\nA: {output}", seq_length=64)
+    encode_set(tmp_path, no_file, job, tmp_path / "encoded")
+    first, second = map(orjson.loads, (tmp_path / "encoded" / "train.jsonl").open("rb"))
+    assert first["ids"] == [*b"Q: a\nA: yes", 256] and first["mask"] == [0] * 8 + [1] * 4
+    assert second["ids"] == [257, *"é".encode(), ord("b"), 256] and second["mask"] == [0, 0, 0, 1, 1]
 
     documents = tmp_path / "documents.jsonl"
     documents.write_bytes(orjson.dumps({"digest": "0", "component": "a", "text": "aé"}) + b"\n")
-    write_tokens(documents, None, tmp_path / "no.model", tmp_path / "out", append_eod=True, workers=1)
-    assert np.fromfile(tmp_path / "out" / "a.bin", "<u2").tolist() == [*"aé".encode(), 256]
+    write_tokens(documents, None, no_file, tmp_path / "tokens", append_eod=True, workers=1)
+    assert np.fromfile(tmp_path / "tokens" / "a.bin", "<u2").tolist() == [*"aé".encode(), 256]
 
 
 def test_a_step_declares_the_encoder_that_it_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
