@@ -5,7 +5,7 @@ import re
 
 from snakemake.utils import min_version
 
-from tapeout.config.inspection_scope import LookedAt
+from tapeout.config.inspection_scope import InspectionScope
 from tapeout.config.root import load
 from tapeout.config.site import load_site
 from tapeout.config.wiring import Wiring
@@ -26,7 +26,7 @@ with named_errors():
     costs = CostTable(settings)
     layer = Layer(workflow, checkpoints, site.launch, site.variables, costs)
     settings = settings.pinned(layer.local.digests)
-    looked_at = LookedAt(settings).checked()
+    scope = InspectionScope(settings).checked()
 
 action, artifact, sealed = layer.action, layer.artifact, layer.sealed
 parameters, build = layer.parameters, layer.build

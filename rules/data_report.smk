@@ -3,16 +3,16 @@ rule inspected:
         action("inspected/{set}"),
         rows=lambda wildcards: artifact(wildcards.set),
         encoded=lambda wildcards: [
-            artifact(f"encoded/{name}") for name in looked_at.instructions if wildcards.set == f"instructions/{name}"
+            artifact(f"encoded/{name}") for name in scope.instructions if wildcards.set == f"instructions/{name}"
         ],
-        tests=[artifact(name, path) for name, path in looked_at.tests],
+        tests=[artifact(name, path) for name, path in scope.tests],
         tokenizer=artifact("tokenizer", "tokenizer.model"),
     output:
         sealed("inspected/{set}"),
     wildcard_constraints:
-        set="|".join(map(re.escape, looked_at.sets)),
+        set="|".join(map(re.escape, scope.sets)),
     params:
-        **looked_at.parameters(),
+        **scope.inspect_parameters(),
     resources:
         **site.cpu,
     threads: 8
@@ -27,13 +27,13 @@ rule inspected:
 rule data_report:
     input:
         action("data_report"),
-        inspected=[artifact(f"inspected/{name}") for name in looked_at.sets],
-        reports=[artifact(name, "report.json") for name in looked_at.steps],
-        tests=[artifact(name, path) for name, path in looked_at.tests],
+        inspected=[artifact(f"inspected/{name}") for name in scope.sets],
+        reports=[artifact(name, "report.json") for name in scope.steps],
+        tests=[artifact(name, path) for name, path in scope.tests],
     output:
         sealed("data_report"),
     params:
-        **parameters(looked_at.report),
+        **parameters(scope.report),
     resources:
         **site.cpu,
     localrule: True
@@ -52,7 +52,7 @@ rule gates:
     output:
         sealed("gates.json"),
     params:
-        trained=looked_at.trained,
+        trained=scope.trained,
     resources:
         **site.cpu,
     localrule: True

@@ -1,27 +1,26 @@
-"""Write the report on the data: report.html for people, report.json for programs and the gates."""
+"""Write the data report: report.html for people, report.json for programs and the gates."""
 
 from pathlib import Path
 
-from tapeout.config.inspection import ReportJob
-from tapeout.data.io.jsonl import write_json
-from tapeout.inspection.data_summary import gather
+from tapeout.config.inspection import DataReportJob
+from tapeout.inspection.data_summary import summarize
 from tapeout.program import step
-from tapeout.report.data.page import numbers, page
+from tapeout.report.data.page import write_numbers, write_page
 
 
-@step(ReportJob)
-def main(job: ReportJob, inspected: list[Path], reports: list[Path], tests: list[Path], output: Path) -> None:
-    """Compare the measurements with the bounds and write both files; only the step ``gates`` stops a run.
+@step(DataReportJob)
+def main(job: DataReportJob, inspected: list[Path], reports: list[Path], tests: list[Path], output: Path) -> None:
+    """Compare the measurements with the limits and write both files; only the step ``gates`` stops a run.
 
     Args:
         inspected: measurements of each set.
         reports: reports of the steps that drop rows or documents.
         tests: files of all test sets, JSONL.
     """
-    summary = gather(inspected, reports, job)
+    summary = summarize(inspected, reports, job)
     output.mkdir()
-    write_json(output / "report.json", numbers(summary, job))
-    (output / "report.html").write_text(page(summary, job, tests), encoding="utf-8")
+    write_numbers(summary, job, output / "report.json")
+    write_page(summary, job, tests, output / "report.html")
 
 
 if __name__ == "__main__":

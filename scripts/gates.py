@@ -1,4 +1,4 @@
-"""Stop all trainings if the data is outside its bounds."""
+"""Stop all trainings if the data exceeds its limits."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import orjson
 
 from tapeout.config.inspection import GatesJob
 from tapeout.data.io.jsonl import write_json
-from tapeout.inspection.gates import stop
+from tapeout.inspection.gates import check
 from tapeout.program import step
 
 
@@ -18,11 +18,10 @@ def main(job: GatesJob, report: Path, output: Path) -> None:
         report: report.json of the data report.
 
     Raises:
-        GateFailed: naming each violated bound.
-        Unjudged: naming something that a training reads and that was not measured.
+        GateFailed: naming each exceeded limit, or what a training reads and was not measured.
     """
     gates = orjson.loads(report.read_bytes())["gates"]
-    stop(gates, job.trained)
+    check(gates, job.trained)
     write_json(output, {"passed": sorted({gate["gate"] for gate in gates})})
 
 

@@ -22,7 +22,7 @@ def main(
     Args:
         rows: folder of the set.
         tests: files of all test sets, JSONL.
-        tokenizer: model file of the vocabulary.
+        tokenizer: file of the extended tokenizer.
         encoded: folder of the same set as token ids, if it is instruction data.
     """
     inspect(rows, encoded, tests, tokenizer, job, output, threads)

@@ -25,6 +25,12 @@ RENAMED: dict[str, str] = {
     "evaluation.kept_generations": "evaluation.tasks.instruction_answers.kept_generations",
     "evaluation.generation_batch_rows": "evaluation.tasks.instruction_answers.generation_batch_rows",
     "evaluation.score_batch_tokens": "evaluation.tasks.*.score_batch_tokens: one for each task",
+    # data_report
+    "data_report.words": "data_report.ngram_words",
+    "data_report.covered": "data_report.min_overlap",
+    "data_report.common_share": "data_report.common_fraction",
+    "data_report.shown": "data_report.max_examples",
+    "data_report.gates.without_target": "data_report.gates.without_loss",
     # tokenizer
     "tokenizer.longest_piece": "tokenizer.max_piece_characters",
     "tokenizer.smallest_count": "tokenizer.min_count",

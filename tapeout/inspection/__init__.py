@@ -1,1 +1,1 @@
-"""Looking at the data before anything trains: what is in a set, what of a test set is in it, what has a loss."""
+"""Inspection of the data before training: counts, contamination of test sets, split leakage, loss masks, gates."""

@@ -1,4 +1,4 @@
-"""What the sets have in common, whatever their rows are: documents, instruction rows, conversations."""
+"""Common access to rows of all kinds: documents, questions, conversations."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,17 +8,17 @@ from tapeout.config.instructions import SPLITS
 from tapeout.data.io.jsonl import read_jsonl
 
 DOCUMENTS = "documents"
-"""The one side of a shard of a pretraining corpus: all of it trains."""
+"""The only file of a shard of a pretraining corpus; all of it is training text."""
 
 
-def sides_of(folder: Path) -> dict[str, Path]:
-    """The files of a set by side; a shard's documents all train."""
-    found = {side: folder / f"{side}.jsonl" for side in SPLITS if (folder / f"{side}.jsonl").is_file()}
+def split_files(folder: Path) -> dict[str, Path]:
+    """Return the files of a set by split."""
+    found = {split: folder / f"{split}.jsonl" for split in SPLITS if (folder / f"{split}.jsonl").is_file()}
     return found or {"train": folder / f"{DOCUMENTS}.jsonl"}
 
 
 def text_of(row: Mapping[str, Any]) -> str:
-    """All that a row says, for comparing it with other rows."""
+    """Return all text of a row, for comparison with other rows."""
     if "text" in row:
         return str(row["text"])
     if "conversations" in row:
@@ -27,15 +27,15 @@ def text_of(row: Mapping[str, Any]) -> str:
 
 
 def question_of(row: Mapping[str, Any]) -> str:
-    """What is asked: two rows with the same question on two sides of a split are a leak."""
+    """Return the question of a row: rows of two splits with the same question are a leak."""
     if "text" in row:
         return str(row["digest"])
     question = row["conversations"][0]["value"] if "conversations" in row else row["input"]
     return " ".join(question.lower().split())
 
 
-def rows_of(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a file.
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a file.
 
     Raises:
         MalformedRow: a row has no digest.

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tapeout.config.inspection_scope import LookedAt
+from tapeout.config.inspection_scope import InspectionScope
 from tapeout.config.instructions import EncodeJob, InstructionSetJob
 from tapeout.config.root import Settings, load
 from tapeout.config.yaml_files import InvalidConfig
@@ -151,6 +151,6 @@ def test_a_bound_for_a_single_set_is_a_share(bound: float) -> None:
 @pytest.mark.parametrize("reads", ["corpus", "pretraining"])
 def test_whatever_a_training_reads_is_measured(reads: str, near_duplicates: Any) -> None:
     pretraining = {"shards": 2, "components": COMPONENTS, "near_duplicates": near_duplicates}
-    looked_at = LookedAt(loaded(pretraining=pretraining, dapt={"reads": reads}))
-    assert set(looked_at.trained) <= {*looked_at.sets, *looked_at.judged, "pretraining"}
-    assert ("pretraining/near" in looked_at.trained) == (reads == "pretraining" and near_duplicates is not None)
+    scope = InspectionScope(loaded(pretraining=pretraining, dapt={"reads": reads}))
+    assert set(scope.trained) <= {*scope.sets, *scope.measured_steps, "pretraining"}
+    assert ("pretraining/near" in scope.trained) == (reads == "pretraining" and near_duplicates is not None)

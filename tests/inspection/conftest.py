@@ -1,4 +1,4 @@
-"""Sets of rows on disk, as the steps before write them."""
+"""Sets of rows on disk, as the upstream steps write them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from tapeout.config.inspection import Looking
+from tapeout.config.inspection import OverlapSettings
 from tapeout.data.io.jsonl import write_jsonl
 from tests.small_tokenizer import train
 
-LOOKING = Looking(words=4)
+SETTINGS = OverlapSettings(ngram_words=4)
 TEMPLATE = "{input}\n### Answer: {output}"
 
 Write = Callable[..., Path]
@@ -30,13 +30,13 @@ def question(asked: str, answer: str, group: str = "g", category: str = "c") -> 
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Writes the sides of a set into a folder of its own."""
+    """Return a function that writes the splits of a set into a new folder."""
 
-    def written(name: str, **sides: Sequence[Mapping[str, Any]]) -> Path:
+    def written(name: str, **splits: Sequence[Mapping[str, Any]]) -> Path:
         folder = tmp_path / name
         folder.mkdir(parents=True)
-        for side, rows in sides.items():
-            write_jsonl(folder / f"{side}.jsonl", rows)
+        for split, rows in splits.items():
+            write_jsonl(folder / f"{split}.jsonl", rows)
         return folder
 
     return written
@@ -44,7 +44,7 @@ def write(tmp_path: Path) -> Write:
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tokenizer."""
+    """Write a small tokenizer."""
     lines = [
         f"How wide is signal_{number}? It has {number} bits.\n### Answer: wire [{number}:0] a;" for number in range(60)
     ]

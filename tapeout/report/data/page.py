@@ -1,121 +1,182 @@
-"""``report.html`` and ``report.json`` of the data."""
+"""Data report: ``report.json`` and ``report.html`` from the inspections of all sets."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tapeout.config.inspection import ReportJob
+from tapeout.config.inspection import DataReportJob
 from tapeout.config.instructions import SPLITS
-from tapeout.inspection.data_summary import Whole
-from tapeout.inspection.rows import rows_of, text_of
-from tapeout.report.data.excerpt import marked
+from tapeout.data.io.jsonl import write_json
+from tapeout.data.io.ngrams import spans_of
+from tapeout.inspection.data_summary import DataSummary
+from tapeout.inspection.gates import Gate, measure_gates
+from tapeout.inspection.overlap import Ranges
+from tapeout.inspection.rows import read_rows, text_of
 from tapeout.report.page.render import render
 
-WORD_MARK = "\u2581"
-TOP = 12
-"""Entries of a table of counts that are shown; the others are added up."""
+MAX_TABLE_ROWS = 12
+"""Entries of a table of counts that are shown; the others are summed up."""
+MAX_CHARACTERS = 900
+"""Characters of a test row that are shown."""
+LEADING_CHARACTERS = 80
+"""Characters of a test row that are shown before the first overlap."""
 
 
-def numbers(whole: Whole, job: ReportJob) -> dict[str, Any]:
-    """What programs read; ``gates`` decides whether a training may begin."""
+@dataclass(frozen=True)
+class TextPart:
+    """Part of a text; ``overlaps`` if the training set has it."""
+
+    text: str
+    overlaps: bool
+
+
+def write_numbers(summary: DataSummary, job: DataReportJob, path: Path) -> None:
+    """Write the numbers as JSON; the step ``gates`` reads them."""
+    settings = job.settings
     contamination = {
         training: {
             name: {
-                "rows": size["rows"],
-                "too short to look for": size["too short to look for"],
-                "mostly form": size["mostly form"],
-                "held": sum(row.share >= job.looking.covered for row in whole.held[training].get(name, [])),
-                "worst": [
-                    {"digest": row.digest, "share": row.share, "best": dict(row.best)}
-                    for row in whole.held[training].get(name, [])[: job.looking.shown]
+                **size,
+                "contaminated": sum(
+                    row.fraction >= settings.min_overlap for row in summary.overlaps[training].get(name, [])
+                ),
+                "largest": [
+                    {"digest": row.digest, "fraction": row.fraction, "best": dict(row.best)}
+                    for row in summary.overlaps[training].get(name, [])[: settings.max_examples]
                 ],
             }
-            for name, size in measures["looked for"].items()
+            for name, size in measures["test_sets"].items()
         }
-        for training, measures in whole.measures.items()
+        for training, measures in summary.measures.items()
     }
-    return {
-        "sets": {name: {**each, "looked for": None} for name, each in whole.measures.items()},
-        "contamination": contamination,
-        "drops": {
-            step: {"kept": each.kept, "dropped": dict(each.dropped), "changed": dict(each.changed)}
-            for step, each in whole.drops.items()
-        },
-        "gates": [gate.report() for gate in whole.gates],
+    sets = {
+        name: {key: value for key, value in measures.items() if key != "test_sets"}
+        for name, measures in summary.measures.items()
     }
+    steps = {
+        step: {"kept": counts.kept, "dropped": dict(counts.dropped), "changed": dict(counts.changed)}
+        for step, counts in summary.steps.items()
+    }
+    gates = [gate.as_json() for gate in measure_gates(summary, settings)]
+    write_json(path, {"sets": sets, "contamination": contamination, "steps": steps, "gates": gates})
 
 
-def page(whole: Whole, job: ReportJob, tests: Sequence[Path]) -> str:
-    """The page; test rows that are shown are looked up in ``tests``, one file for each of ``job.tests``."""
-    offending = {
-        (training, name): rows[: job.looking.shown]
-        for training, sets in whole.held.items()
-        for name, each in sets.items()
-        if (rows := [row for row in each if row.share >= job.looking.covered])
+def write_page(summary: DataSummary, job: DataReportJob, tests: Sequence[Path], path: Path) -> None:
+    """Write the page.
+
+    Args:
+        summary: what it shows.
+        job: settings and names.
+        tests: files in which test rows are looked up, one for each of ``job.tests``.
+        path: file to write.
+    """
+    settings = job.settings
+    gates = list(measure_gates(summary, settings))
+    contaminated = {
+        (training, name): rows[: settings.max_examples]
+        for training, sets in summary.overlaps.items()
+        for name, overlaps in sets.items()
+        if (rows := [row for row in overlaps if row.fraction >= settings.min_overlap])
     }
-    texts = find(tests, job.tests, {(name, row.digest) for (_, name), rows in offending.items() for row in rows})
+    wanted = {(name, row.digest) for (_, name), rows in contaminated.items() for row in rows}
+    texts = find_texts(tests, job.tests, wanted)
     context = {
-        "whole": whole,
-        "job": job,
-        "sides": SPLITS,
-        "failed": [gate for gate in whole.gates if not gate.passed],
-        "stopping": [gate for gate in whole.gates if not gate.passed and gate.where in job.trained],
+        "summary": summary,
+        "settings": settings,
+        "splits": SPLITS,
+        "gates": gates,
+        "failed": [gate for gate in gates if not gate.passed],
+        "stopping": [gate for gate in gates if not gate.passed and gate.artifact in job.trained],
         "tests": sorted(set(job.tests)),
-        "held": {training: {row["set"]: row for row in overview(whole, training)} for training in whole.measures},
-        "offending": {
-            pair: [(row, marked(texts[pair[1], row.digest], row.runs, job.looking.words)) for row in rows]
-            for pair, rows in offending.items()
+        "overview": {training: overview(summary, gates, training) for training in summary.measures},
+        "contaminated": {
+            pair: [(row, marked(texts[pair[1], row.digest], row.ranges, settings.ngram_words)) for row in rows]
+            for pair, rows in contaminated.items()
         },
     }
-    filters: dict[str, Callable[..., Any]] = {"top": top, "piece": piece, "border": border, "histogram": histogram}
-    return render(Path(__file__).with_name("page.html.j2"), context, filters)
+    filters = {"largest": largest, "piece": piece, "bound": bound, "histogram": histogram}
+    path.write_text(render(Path(__file__).with_name("page.html.j2"), context, filters), encoding="utf-8")
 
 
-def overview(whole: Whole, training: str) -> Iterator[dict[str, Any]]:
-    """What a training set holds of each test set: rows, those too short to look for, the bounds and what was found."""
-    gates = [gate for gate in whole.gates if gate.gate == "contaminated" and gate.where == training]
-    for (name, size), gate in zip(whole.measures[training]["looked for"].items(), gates, strict=True):
-        most = max((row.share for row in whole.held[training].get(name, [])), default=0.0)
-        yield {"set": name, **size, "gate": gate, "most": most}
+def overview(summary: DataSummary, gates: Iterable[Gate], training: str) -> dict[str, dict[str, Any]]:
+    """Return sizes, gate and largest overlap of each test set, for a training set."""
+    own = [gate for gate in gates if gate.gate == "contaminated" and gate.artifact == training]
+    rows = {}
+    for (name, size), gate in zip(summary.measures[training]["test_sets"].items(), own, strict=True):
+        largest_overlap = max((row.fraction for row in summary.overlaps[training].get(name, [])), default=0.0)
+        rows[name] = {**size, "gate": gate, "largest": largest_overlap}
+    return rows
 
 
-def find(files: Sequence[Path], names: Iterable[str], wanted: set[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """Texts of test rows by set and digest."""
+def find_texts(files: Sequence[Path], names: Iterable[str], wanted: set[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Return the texts of test rows by set and digest."""
     return {
         (name, row["digest"]): text_of(row)
         for name, file in zip(names, files, strict=True)
-        if any(name == each for each, _ in wanted)
-        for row in rows_of(file)
+        if any(name == wanted_name for wanted_name, _ in wanted)
+        for row in read_rows(file)
         if (name, row["digest"]) in wanted
     }
 
 
-def top(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    """The greatest counts, and the sum of all others."""
-    ranked = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
-    rest = sum(count for _, count in ranked[TOP:])
-    return [*ranked[:TOP], *([(f"{len(ranked) - TOP} others", rest)] if rest else [])]
+def marked(text: str, ranges: Ranges, length: int) -> list[TextPart]:
+    """Cut a text, from shortly before the first overlap on, into parts that overlap and parts that do not.
+
+    Args:
+        text: text of the test row.
+        ranges: overlapping n-grams.
+        length: words of an n-gram.
+    """
+    spans = spans_of(text)
+    overlaps: list[tuple[int, int]] = []
+    for first, last in ranges:
+        start, end = spans[first][0], spans[min(last + length, len(spans)) - 1][1]
+        if overlaps and start <= overlaps[-1][1]:
+            overlaps[-1] = overlaps[-1][0], max(end, overlaps[-1][1])
+        else:
+            overlaps.append((start, end))
+    begin = max(overlaps[0][0] - LEADING_CHARACTERS, 0)
+    stop = min(begin + MAX_CHARACTERS, len(text))
+    parts = [TextPart("… ", False)] if begin else []
+    position = begin
+    for start, end in overlaps:
+        if start >= stop:
+            break
+        parts += [TextPart(text[position:start], False), TextPart(text[start : min(end, stop)], True)]
+        position = min(end, stop)
+    parts.append(TextPart(text[position:stop], False))
+    if stop < len(text):
+        parts.append(TextPart(" …", False))
+    return [part for part in parts if part.text]
+
+
+def largest(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Return the largest counts, and the sum of all others."""
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    rest = sum(count for _, count in ranked[MAX_TABLE_ROWS:])
+    return [*ranked[:MAX_TABLE_ROWS], *([(f"{len(ranked) - MAX_TABLE_ROWS} others", rest)] if rest else [])]
 
 
 def histogram(lengths: Mapping[str, int]) -> list[tuple[int, int, float]]:
-    """Upper border, rows, and height of each bar, without gaps."""
+    """Return upper bound, rows and relative height of each bar, without gaps."""
     if not lengths:
         return []
-    borders = sorted(map(int, lengths))
+    bounds = sorted(map(int, lengths))
     highest = max(lengths.values())
-    border_, bars = borders[0], []
-    while border_ <= borders[-1]:
-        count = lengths.get(str(border_), 0)
-        bars.append((border_, count, count / highest))
-        border_ *= 2
+    upper, bars = bounds[0], []
+    while upper <= bounds[-1]:
+        count = lengths.get(str(upper), 0)
+        bars.append((upper, count, count / highest))
+        upper *= 2
     return bars
 
 
-def border(value: int) -> str:
-    """A length as people write it."""
+def bound(value: int) -> str:
+    """Return a length, in multiples of 1024 if it is that long."""
     return f"{value // 1024}k" if value >= 1024 else str(value)
 
 
 def piece(text: str) -> str:
-    """A token as its reader sees it: blanks are blanks, a line feed is seen."""
-    return text.replace("<0x0A>", "⏎\n").replace(WORD_MARK, " ")
+    """Return the text of a token with a visible mark for a line feed."""
+    return text.replace("\n", "⏎\n")

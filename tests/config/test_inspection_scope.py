@@ -1,16 +1,16 @@
-"""Bounds of single sets: a name that no set has must not bind nothing in silence."""
+"""Limits of single sets: a name that no set has is an error."""
 
 from typing import Any
 
 import pytest
 
-from tapeout.config.inspection_scope import LookedAt
+from tapeout.config.inspection_scope import InspectionScope
 from tapeout.config.root import load
 from tapeout.config.yaml_files import InvalidConfig
 from tests.config.test_root import default
 
 
-def looked_at(gates: dict[str, Any]) -> LookedAt:
+def scope(gates: dict[str, Any]) -> InspectionScope:
     changed = {
         "instructions": {
             "sets": {name: {"format": "messages"} for name in ("questions", "django")},
@@ -19,10 +19,10 @@ def looked_at(gates: dict[str, Any]) -> LookedAt:
         "pretraining": {"shards": 3, "components": {"text": {"sources": ["ibex"], "weight": 1}}},
         "data_report": {"benchmarks": ["django"], "gates": gates},
     }
-    return LookedAt(load({**default(), **changed})).checked()
+    return InspectionScope(load({**default(), **changed})).checked()
 
 
-def test_bounds_of_sets_that_there_are() -> None:
+def test_limits_of_existing_sets() -> None:
     dropped = (
         "instructions/questions",
         "encoded/questions",
@@ -30,7 +30,7 @@ def test_bounds_of_sets_that_there_are() -> None:
         "pretraining/near",
     )
     tests = ("corpus/general", "instructions/questions", "instructions/django")
-    looked_at({"dropped_of": dict.fromkeys(dropped, 1), "contaminated_of": dict.fromkeys(tests, 0)})
+    scope({"dropped_of": dict.fromkeys(dropped, 1), "contaminated_of": dict.fromkeys(tests, 0)})
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_bounds_of_sets_that_there_are() -> None:
         ({"dropped_of": {"pretraining/shards/0001": 0.9}}, "did you mean pretraining/shards?"),
     ],
 )
-def test_a_bound_that_would_bind_nothing_is_named(gates: dict[str, Any], words: str) -> None:
+def test_a_limit_without_effect_is_an_error(gates: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidConfig, match="fix: ") as found:
-        looked_at(gates)
+        scope(gates)
     assert words in str(found.value)

@@ -1,0 +1,47 @@
+"""Split leakage: questions and groups of held-out rows that training rows have too, counted from the files."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tapeout.inspection.rows import question_of, read_rows
+
+MAX_EXAMPLES = 10
+
+
+class _Key(NamedTuple):
+    digest: str
+    question: str
+    group: str | None
+
+
+def count_leaks(files: Mapping[str, Path]) -> dict[str, Any]:
+    """Return how many validation and test rows share a question or a group with a training row, and the first ones.
+
+    Args:
+        files: files of a set, by split.
+    """
+    held_out = [(split, key) for split in sorted(set(files) - {"train"}) for key in map(_key, read_rows(files[split]))]
+    if not held_out:
+        return {"held_out": 0, "leaked": 0, "examples": []}
+    wanted = {key.question for _, key in held_out}
+    questions: dict[str, str] = {}
+    groups: set[str] = set()
+    for train in map(_key, read_rows(files["train"])):
+        if train.question in wanted:
+            questions[train.question] = min(questions.get(train.question, train.digest), train.digest)
+        if train.group is not None:
+            groups.add(train.group)
+    leaks = []
+    for split, key in held_out:
+        if key.question in questions:
+            leaks.append({"split": split, "digest": key.digest, "same": "question", "as": questions[key.question]})
+        elif key.group in groups:
+            leaks.append({"split": split, "digest": key.digest, "same": "group", "as": key.group})
+    leaks.sort(key=lambda leak: (leak["split"], leak["digest"]))
+    return {"held_out": len(held_out), "leaked": len(leaks), "examples": leaks[:MAX_EXAMPLES]}
+
+
+def _key(row: Mapping[str, Any]) -> _Key:
+    return _Key(row["digest"], hashlib.sha256(question_of(row).encode()).hexdigest(), row.get("group"))
