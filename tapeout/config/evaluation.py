@@ -52,7 +52,7 @@ class Evaluation(Section):
         description="Artifact of each evaluated model, by its name in the report, in the order of the report.",
     )
     tasks: dict[str, SerializeAsAny[TaskOptions]] = Field(
-        {"bits_per_byte": {}, "instruction_answers": {}},  # type: ignore[dict-item]  # validated below
+        {"bits_per_byte": {}, "instruction_answers": {}},
         min_length=1,
         validate_default=True,
         description="Options of each task, by the task's module, in the order of the report.",

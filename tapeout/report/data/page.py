@@ -1,6 +1,6 @@
 """Data report: ``report.json`` and ``report.html`` from the inspections of all sets."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,12 @@ def write_page(summary: DataSummary, job: DataReportJob, tests: Sequence[Path], 
             for pair, rows in contaminated.items()
         },
     }
-    filters = {"largest": largest, "piece": piece, "bound": bound, "histogram": histogram}
+    filters: dict[str, Callable[..., Any]] = {
+        "largest": largest,
+        "piece": piece,
+        "bound": bound,
+        "histogram": histogram,
+    }
     path.write_text(render(Path(__file__).with_name("page.html.j2"), context, filters), encoding="utf-8")
 
 
