@@ -33,15 +33,16 @@ Codes = NDArray[np.uint8] | NDArray[np.uint32]
 
 
 class BulkEncoder:
-    """Encodes texts to the bytes of their ids.
-
-    Args:
-        encoder: the tokenizer.
-        dtype: type of the stored ids.
-        append_eos: whether the end-of-sequence id follows each text that has an id.
-    """
+    """Encodes texts to the bytes of their ids."""
 
     def __init__(self, encoder: Encoder, dtype: np.dtype[np.generic], append_eos: bool) -> None:
+        """Prepare the encoding.
+
+        Args:
+            encoder: the tokenizer.
+            dtype: type of the stored ids.
+            append_eos: whether the end-of-sequence id follows each text that has an id.
+        """
         self.encoder = encoder
         self.dtype = dtype
         self.eos = np.array([encoder.eos], dtype=dtype).tobytes() if append_eos else b""
@@ -59,10 +60,12 @@ class UnitCache(dict[str, bytes]):
     """Stored ids of each unit, encoded at its first use."""
 
     def __init__(self, encoder: SentencePieceEncoder, dtype: np.dtype[np.generic]) -> None:
+        """Start with an empty cache."""
         self.processor = encoder.processor
         self.code = dtype.char
 
     def __missing__(self, unit: str) -> bytes:
+        """Encode a unit, and cache its ids if they are short."""
         ids = array(self.code, self.processor.encode(unit)).tobytes()
         if len(ids) <= MAX_CACHED_BYTES and len(self) < CACHED_UNITS:
             self[unit] = ids
@@ -70,13 +73,14 @@ class UnitCache(dict[str, bytes]):
 
 
 class UnitEncoder(BulkEncoder):
-    """Bulk encoder for SentencePiece BPE models.
-
-    Raises:
-        UnsupportedModel: see ``vocabulary.parse``.
-    """
+    """Bulk encoder for SentencePiece BPE models."""
 
     def __init__(self, encoder: SentencePieceEncoder, dtype: np.dtype[np.generic], append_eos: bool) -> None:
+        """Read the boundaries of units off the vocabulary.
+
+        Raises:
+            UnsupportedModel: see ``vocabulary.parse``.
+        """
         super().__init__(encoder, dtype, append_eos)
         proto = parse(encoder.model)
         self.prefix = " " if proto.normalizer_spec.add_dummy_prefix else ""

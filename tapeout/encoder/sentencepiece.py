@@ -16,15 +16,12 @@ PieceFacts = tuple[str, float, bool, bool, bool]
 
 
 class SentencePieceEncoder(Encoder):
-    """SentencePiece's own encoder.
-
-    Args:
-        model: content of a model file.
-    """
+    """SentencePiece's own encoder."""
 
     reserved_characters = WORD_MARK
 
     def __init__(self, model: bytes) -> None:
+        """Load the content of a model file."""
         self.model = model
         self.processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         self.size = self.processor.get_piece_size()

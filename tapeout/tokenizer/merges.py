@@ -53,6 +53,7 @@ class Segmentation:
     """
 
     def __init__(self, words: Words, ranks: dict[str, int]) -> None:
+        """Count the pairs of all words; ``ranks`` is the merge order, which may grow."""
         self.ranks = ranks
         self.words = sorted(words.counts)
         self.counts = [words.counts[word] for word in self.words]

@@ -38,6 +38,7 @@ class UnreadableFile(TapeoutError):
     """A file is damaged, or its content is not what its name says."""
 
     def __init__(self, path: Path | str, reason: str) -> None:
+        """Describe the file by its path or name, and what is wrong with it."""
         super().__init__(f"{path} cannot be read: {reason}.", "Correct the file in the source; nothing was skipped.")
         self.reason = reason
 

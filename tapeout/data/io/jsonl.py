@@ -17,6 +17,7 @@ class MalformedRow(TapeoutError):
     """A line of a JSONL file is not a JSON object with the required fields."""
 
     def __init__(self, path: Path, line: int, reason: str) -> None:
+        """Describe the line, counted from 1, and what is wrong with it."""
         super().__init__(f"{path}, line {line}: {reason}.", "Correct the line or remove it; nothing was skipped.")
         self.line = line
 

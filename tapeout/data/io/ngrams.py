@@ -62,6 +62,7 @@ class WordHashes(dict[str, int]):
     """Hash of each word in its normalized form, computed at its first use."""
 
     def __missing__(self, word: str) -> int:
+        """Compute the hash of a word."""
         if len(self) >= MAX_CACHED_WORDS:
             self.clear()
         digest = hashlib.blake2b(normalized(word).encode("utf-8", "surrogatepass"), digest_size=8).digest()

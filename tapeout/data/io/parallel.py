@@ -23,6 +23,7 @@ class ProcessLost(TapeoutError):
     """A worker process was terminated from outside."""
 
     def __init__(self) -> None:
+        """Name the likely cause, which the process itself could not report."""
         super().__init__(
             "A worker process of this step was terminated, perhaps because the memory was exhausted.",
             "Run again; if it happens again, give the step more memory or fewer threads.",

@@ -97,6 +97,7 @@ class Reader:
     """
 
     def __init__(self) -> None:
+        """Start without facts."""
         self.facts = Facts()
         self.unclear: set[str] = set()
 

@@ -27,10 +27,12 @@ class SignatureFile:
     """Signatures in a file. Each access maps the file anew, so that only what was requested stays in memory."""
 
     def __init__(self, file: IO[bytes], shape: tuple[int, int]) -> None:
+        """Describe a file of 32-bit numbers, [documents, permutations]."""
         self.file = file
         self.shape = shape
 
     def __getitem__(self, wanted: Any) -> Signatures:
+        """Return the signatures of an index, as in NumPy."""
         part: Signatures = np.memmap(self.file, dtype=np.uint32, mode="r", shape=self.shape)[wanted]
         return part
 
@@ -44,6 +46,7 @@ class NearMatches:
     """
 
     def __init__(self, signatures: Signatures | SignatureFile, threshold: float) -> None:
+        """Start without matches; ``threshold`` is the minimum similarity of near duplicates."""
         self.signatures = signatures
         self.min_equal = int(np.ceil(threshold * signatures.shape[1] - 1e-9))
         self.match = np.full(signatures.shape[0], -1, dtype=np.int64)

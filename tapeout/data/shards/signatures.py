@@ -55,6 +55,7 @@ class Powers:
     """Powers of ``BASE`` and of its inverse, as many as the longest text so far needs."""
 
     def __init__(self) -> None:
+        """Compute the first ``INITIAL_POWERS``."""
         self.up = powers(BASE, INITIAL_POWERS)
         self.down = powers(INVERSE, INITIAL_POWERS)
 

@@ -59,17 +59,20 @@ class IndexedWriter:
     """Context manager that writes one data set; the index is written at the end, if no error occurred."""
 
     def __init__(self, prefix: Path, dtype: np.dtype[np.generic]) -> None:
+        """Open ``<prefix>.bin`` for ids of the type ``dtype``."""
         self.prefix = prefix
         self.dtype = dtype
         self.lengths = array("i")
         self.stream = prefix.with_name(f"{prefix.name}.bin").open("wb")
 
     def __enter__(self) -> Self:
+        """Return the writer."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Close the data, and write the index unless an error occurred."""
         self.stream.close()
         if error is None:
             self._write_index()
