@@ -1,5 +1,7 @@
-"""Tapeout: from chip-design text to an evaluation report. Rules in rules/, programs in scripts/, the content layer in
-tapeout/graph; see README.md."""
+"""Tapeout: from chip-design text to an evaluation report.
+
+Rules are in rules/, a script of the same name for each rule in scripts/, the content layer in tapeout/graph.
+"""
 
 import re
 

@@ -1,5 +1,5 @@
-# A large corpus in shards. Each shard is cleaned and tokenized by itself; only the blend and the comparison of signatures
-# see all shards. The Snakefile includes these rules if the configuration names components.
+# A large corpus in shards. Each shard is cleaned and tokenized by itself; only the blend and the comparison of
+# signatures see all shards. The Snakefile includes these rules if the configuration names components.
 rule pretraining_documents:
     input:
         action("pretraining/documents/{source}"),

@@ -1,1 +1,1 @@
-"""Typed configuration, one module per section, so that a change of one never rebuilds the steps of another."""
+"""Typed configuration: one module for each section, and the parameter models of the rules that use it."""

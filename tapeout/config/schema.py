@@ -8,7 +8,10 @@ from tapeout.config.root import Settings
 
 
 def schema() -> str:
-    """The schema as text; in the config file the key ``sources`` is a path, the records are in that file."""
+    """Return the schema as text.
+
+    In a config file the key ``sources`` is the path of a sources file; the schema describes the content of that file.
+    """
     return json.dumps(Settings.model_json_schema(), indent=2, sort_keys=True) + "\n"
 
 

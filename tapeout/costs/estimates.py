@@ -1,7 +1,6 @@
-"""What a configuration will compute, read and write: parameters, tokens, FLOP and bytes, before anything runs.
+"""What a configuration will compute, read and write, before anything runs: parameters, FLOP, bytes and seconds.
 
-Rules give these numbers to the content layer as resources (``gflop``, ``typical_bytes``, ``download_bytes``); it turns
-them into time (docs/cost.md says how far to trust them). They are no parameters: no step imports this module.
+docs/cost.md compares these numbers with published ones. No step imports this module.
 """
 
 from collections.abc import Iterable
@@ -12,113 +11,113 @@ from tapeout.config.sources import downloads_folder, total
 from tapeout.config.training import Training
 
 BASE_PIECES = 32_000
-"""Vocabulary before the extension: Llama 2's, and Mistral's first. Known only when the tokenizer's file is there."""
+"""Vocabulary before the extension; the size of the base tokenizer is known only once its file is there."""
 
-FLOAT = 4
-"""Bytes of a weight in every checkpoint of the graph (32-bit floats)."""
+BYTES_PER_WEIGHT = 4
+"""All checkpoints have 32-bit floats."""
 
-COPYING = 200_000_000
-"""Bytes a second at which checkpoints are read, converted and written: an assumption."""
+CHECKPOINT_RATE = 200_000_000
+"""Bytes per second at which checkpoints are read, converted and written: an assumption."""
 
-PREPARING = 20_000_000
-"""Bytes of source text a second that a data step reads, filters and writes: an assumption."""
+TEXT_RATE = 20_000_000
+"""Bytes per second of source text that a data step reads, filters and writes: an assumption."""
 
-READING = 50_000_000
-"""Bytes of a large corpus a second that are read and put into shards, on two cores (benchmarks/data_memory.md)."""
+SHARDING_RATE = 50_000_000
+"""Bytes per second of a large corpus that are read and sharded, on two cores (benchmarks/data_memory.md)."""
 
-CLEANING = 10_000_000
-"""Bytes a second of a shard that are judged, scrubbed and signed, by one process (the same)."""
+CLEANING_RATE = 10_000_000
+"""Bytes per second of a shard that one process filters, scrubs and signs (benchmarks/data_memory.md)."""
 
-TOKENIZING = 5_000_000
-"""Bytes a second of a shard that become ids, by one process (the same)."""
+TOKENIZING_RATE = 5_000_000
+"""Bytes per second of a shard that one process tokenizes (benchmarks/data_memory.md)."""
 
-COMPARING = 1_000_000_000
-"""Bytes a second of a corpus of which the signatures are compared: documents of 20 kB (the same)."""
+COMPARING_RATE = 1_000_000_000
+"""Bytes per second of a corpus whose signatures are compared, for documents of 20 kB (benchmarks/data_memory.md)."""
 
-DOWNLOADING = 10_000_000
-"""Bytes a second: an assumption."""
+DOWNLOAD_RATE = 10_000_000
+"""Bytes per second of downloads: an assumption."""
 
 
 @dataclass(frozen=True)
 class Estimates:
-    """The numbers that rules give as resources, from the whole configuration."""
+    """Estimates for one configuration."""
 
     settings: Settings
 
     @property
     def extended_pieces(self) -> int:
-        """Vocabulary of the model that is adapted."""
+        """Vocabulary of the adapted model."""
         return BASE_PIECES + self.settings.tokenizer.new_pieces
 
     @property
     def extended_parameters(self) -> int:
-        """Weights of the model that is adapted."""
+        """Weights of the adapted model."""
         return self.settings.base.architecture.parameter_count(self.extended_pieces)
 
     @property
     def base_gflop(self) -> int:
-        """Training the base model, in 10^9 FLOP."""
+        """Computation of the base model's training, 10^9 FLOP."""
         job, model = self.settings.base, self.settings.base.architecture
         tokens = job.max_steps * job.global_batch_size * model.seq_length
         return _giga(model.training_flop(BASE_PIECES, tokens, model.seq_length))
 
     def training_gflop(self, job: Training) -> int:
-        """A training of the extended model, in 10^9 FLOP."""
+        """Return the computation of a training of the adapted model, 10^9 FLOP."""
         tokens = job.max_steps * job.global_batch_size * job.seq_length
         return _giga(self.settings.base.architecture.training_flop(self.extended_pieces, tokens, job.seq_length))
 
     def evaluation_gflop(self, task: str) -> int:
-        """Return the work of one task for one model, at most, in 10^9 FLOP: forward passes."""
+        """Return the maximum computation of one task for one model, 10^9 FLOP: forward passes."""
         model = self.settings.base.architecture
         tokens = self.settings.evaluation.tokens(task, model.seq_length)
         return _giga(model.forward_flop(self.extended_pieces, model.seq_length) * tokens)
 
     @property
     def base_bytes(self) -> int:
-        """A checkpoint of the base model."""
-        return FLOAT * self.settings.base.architecture.parameter_count(BASE_PIECES)
+        """Size of a checkpoint of the base model."""
+        return BYTES_PER_WEIGHT * self.settings.base.architecture.parameter_count(BASE_PIECES)
 
     @property
     def extended_bytes(self) -> int:
-        """A checkpoint of the extended model."""
-        return FLOAT * self.extended_parameters
+        """Size of a checkpoint of the adapted model."""
+        return BYTES_PER_WEIGHT * self.extended_parameters
 
     def copying_seconds(self, start: int) -> int:
-        """Reading and writing a checkpoint, and ``start`` seconds that do not depend on its size."""
-        return start + 2 * self.extended_bytes // COPYING
+        """Return the duration of reading and writing a checkpoint, plus ``start`` seconds that do not scale."""
+        return start + 2 * self.extended_bytes // CHECKPOINT_RATE
 
     def preparing_seconds(self, names: Iterable[str]) -> int:
-        """Reading and writing the text of these sources, and a second besides."""
-        return 1 + sum(self.source_bytes(name) or 0 for name in names) // PREPARING
+        """Return the duration of reading and writing the text of sources, plus one second."""
+        return 1 + sum(self.source_bytes(name) or 0 for name in names) // TEXT_RATE
 
     @property
     def corpus_bytes(self) -> int:
-        """All sources of the sharded corpus, as far as their records tell."""
+        """Size of all sources of the sharded corpus, as far as their records tell."""
         return sum(self.source_bytes(name) or 0 for name in self.settings.pretraining.sources)
-
-    def reading_seconds(self, name: str) -> int:
-        """Putting the documents of a source into shards, and two seconds besides."""
-        return 2 + (self.source_bytes(name) or 0) // READING
 
     @property
     def shard_bytes(self) -> int:
-        """Text of a shard."""
+        """Size of a shard's text."""
         return self.corpus_bytes // self.settings.pretraining.shards
+
+    def sharding_seconds(self, name: str) -> int:
+        """Return the duration of sharding the documents of a source, plus two seconds."""
+        return 2 + (self.source_bytes(name) or 0) // SHARDING_RATE
 
     @property
     def cleaning_seconds(self) -> int:
-        """Cleaning a shard, and two seconds besides."""
-        return 2 + self.shard_bytes // CLEANING
+        """Duration of cleaning a shard, plus two seconds."""
+        return 2 + self.shard_bytes // CLEANING_RATE
 
     @property
     def tokenizing_seconds(self) -> int:
-        """Tokenizing a shard, and two seconds besides."""
-        return 2 + self.shard_bytes // TOKENIZING
+        """Duration of tokenizing a shard, plus two seconds."""
+        return 2 + self.shard_bytes // TOKENIZING_RATE
 
     @property
     def comparing_seconds(self) -> int:
-        """Finding near duplicates in all shards, and two seconds besides."""
-        return 2 + self.corpus_bytes // COMPARING
+        """Duration of finding near duplicates in all shards, plus two seconds."""
+        return 2 + self.corpus_bytes // COMPARING_RATE
 
     def source_bytes(self, name: str) -> int | None:
         """Return the size of a source; None if its record does not tell."""
@@ -134,7 +133,7 @@ class Estimates:
 
     def download_seconds(self, name: str) -> int:
         """Return the duration of downloading a source, including a second for the request."""
-        return 1 + (self.download_bytes(name) or 0) // DOWNLOADING
+        return 1 + (self.download_bytes(name) or 0) // DOWNLOAD_RATE
 
 
 def _giga(flop: float) -> int:

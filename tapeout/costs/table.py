@@ -70,7 +70,7 @@ TABLE: dict[str, Callable[[Estimates, Wildcards], Hints]] = {
     "evaluate": lambda work, wildcards: hints(8, 100_000, gflop=work.evaluation_gflop(wildcards["task"])),
     "eval_report": lambda work, _: hints(5, 230_000),
     "pretraining_documents": lambda work, wildcards: hints(
-        work.reading_seconds(wildcards["source"]), work.source_bytes(wildcards["source"])
+        work.sharding_seconds(wildcards["source"]), work.source_bytes(wildcards["source"])
     ),
     "pretraining_shard": lambda work, _: hints(work.cleaning_seconds, work.shard_bytes),
     "pretraining_near": lambda work, _: hints(work.comparing_seconds, 5000 * work.settings.pretraining.shards),

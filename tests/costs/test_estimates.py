@@ -77,7 +77,7 @@ def test_steps_of_a_corpus_in_shards_are_told_by_its_size(monkeypatch: pytest.Mo
     assert made.corpus_bytes == made.source_bytes("django")
     # of 5 GB, within a factor of three of benchmarks/data_memory.md
     monkeypatch.setattr(Estimates, "source_bytes", lambda self, name: 5_000_000_000)
-    assert 62 / 3 < made.reading_seconds("django") < 62 * 3
+    assert 62 / 3 < made.sharding_seconds("django") < 62 * 3
     assert 2.5 / 3 < made.cleaning_seconds < 2.5 * 3
     assert 5.8 / 3 < made.tokenizing_seconds < 5.8 * 3
     assert 1.7 / 3 < made.comparing_seconds < 1.7 * 5
