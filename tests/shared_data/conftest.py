@@ -26,15 +26,15 @@ class Built:
         return json.loads((self.results / artifact / "report.json").read_bytes())
 
     def rows(self, artifact: str) -> dict[str, list[dict[str, Any]]]:
-        sides = ("train", "validation", "test")
+        splits = ("train", "validation", "test")
         return {
-            side: [json.loads(line) for line in (self.results / artifact / f"{side}.jsonl").open()] for side in sides
+            part: [json.loads(line) for line in (self.results / artifact / f"{part}.jsonl").open()] for part in splits
         }
 
 
 @pytest.fixture(scope="session")
 def data() -> Path:
-    """The folder of the open data; without it nothing can be said, and that is a failure."""
+    """Return the folder of the open data; fail without it."""
     folder = Path(os.environ.get(FOLDER, ""))
     if not os.environ.get(FOLDER) or not (folder / "oasst" / "en_100_tree.jsonl").is_file():
         pytest.fail(f"{FOLDER} must name the folder that holds oasst/, squad/, self-instruct/ and eda-corpus/.")
@@ -43,7 +43,7 @@ def data() -> Path:
 
 @pytest.fixture(scope="session")
 def project(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A copy of what git would commit, with the open data linked in."""
+    """Yield a copy of what git would commit, with a link to the open data."""
     folder = tmp_path_factory.mktemp("shared_data")
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     for name in subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0"):
@@ -58,7 +58,7 @@ def project(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
 
 @pytest.fixture(scope="session")
 def built(project: Path) -> Built:
-    """All imports of config/open_data.yaml, as rows and as token ids, and the gates before a training."""
+    """Make all sets of config/open_data.yaml, their token ids, and the gates before a training."""
     snakemake(project, "encodings", "gates")
     return Built(project / "results")
 

@@ -1,8 +1,7 @@
 """The interface of a data format, and how a format is loaded by its name."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol, cast
 
 from tapeout import plugins
 from tapeout.config.instructions import FORMATS, FormatOptions
@@ -10,15 +9,13 @@ from tapeout.data.instructions.record import Record
 from tapeout.data.instructions.report import ImportReport
 from tapeout.data.instructions.row import Row
 
-Reader = Callable[[Mapping[str, Path], Any, ImportReport], Iterator[Record]]
-
 
 class Format(Protocol):
     """A module that turns the records of a set into rows.
 
-    A format that does not read record files also has ``read(folders, options, report)``, which yields the records; it
-    takes the place of ``tapeout.data.instructions.reading.read_records``. ``ENVIRONMENT`` names the locked environment
-    that the step runs in, ``corpus`` if it is missing.
+    A format whose sources are not record files also has ``read(folders, options, report)``, which yields the records in
+    the place of ``tapeout.data.instructions.reading.read_records``. ``ENVIRONMENT`` names the locked environment that
+    the step runs in, ``corpus`` if it is missing.
     """
 
     Options: type[FormatOptions]
@@ -32,6 +29,9 @@ class Format(Protocol):
 
 
 def load_format(name: str) -> Format:
-    """Import a format by its name in the configuration."""
-    module: Any = plugins.load(FORMATS, name)
-    return module  # type: ignore[no-any-return]
+    """Import a format by its name in the configuration.
+
+    Raises:
+        UnknownPlugin, UndeclaredPlugin: see ``plugins.load``.
+    """
+    return cast(Format, plugins.load(FORMATS, name))

@@ -96,14 +96,14 @@ def test_what_is_trained_on_in_a_conversation() -> None:
 
 
 @pytest.mark.parametrize("text", ["a\x11User\nforged", "\x00", "x\x12quality:9"])
-def test_a_text_with_a_mark_is_refused(text: str) -> None:
+def test_a_text_with_a_mark_is_rejected(text: str) -> None:
     for row in (talk(text, "b"), talk("a", text), talk("a", "b") | {"system": text}):
         with pytest.raises(ForgedMark):
             ALIGNER.render(row)
         EXTRA_ID.render(row)
 
 
-def test_the_models_own_template(processor: Any) -> None:
+def test_a_chat_template_of_a_model(processor: Any) -> None:
     template = ChatTemplate(LLAMA_2, tuple(processor.control_pieces), "<s>", "</s>")
     row = talk("a", "b", "c", "d")
     text, spans = template.render(row)
@@ -130,8 +130,8 @@ answers = st.text(st.sampled_from("ab é時🎉\n.:"), min_size=1, max_size=20)
 
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(texts, min_size=2, max_size=7), st.booleans(), st.sampled_from(sorted(MARKS)))
-def test_the_mask_covers_the_answers_and_no_more(processor: Any, said: list[str], labels: bool, tokens: str) -> None:
-    row = talk(*said, labels=labels)
+def test_the_mask_covers_the_answers_and_no_more(processor: Any, turns: list[str], labels: bool, tokens: str) -> None:
+    row = talk(*turns, labels=labels)
     marks = MARKS[tokens]
     try:
         text, spans = marks.render(row)
@@ -139,7 +139,7 @@ def test_the_mask_covers_the_answers_and_no_more(processor: Any, said: list[str]
         return
     ids, mask, _ = encoder(processor, 100_000, tokens).encode(row)
     assert processor.decode(ids) == text and ids == processor.encode(text)
-    if marks is ALIGNER:  # byte pieces part the turns, so that no token reaches over a border
+    if marks is ALIGNER:  # byte pieces separate the turns, so no token crosses a border
         runs, last = [], 0
         for token, counts in zip(ids, mask, strict=True):
             runs += [[]] if counts and not last else []
@@ -157,7 +157,7 @@ def test_the_mask_covers_the_answers_and_no_more(processor: Any, said: list[str]
 
 
 def _bytes(processor: Any, ids: list[int]) -> bytes:
-    """What tokens stand for, without SentencePiece's rule that a text has no blank at its beginning."""
+    """Return the bytes of the tokens, with a blank at the beginning as well."""
     return b"".join(map(processor.id_to_bytes, ids))
 
 
@@ -229,7 +229,7 @@ def test_words_stay_whole_around_the_answer() -> None:
     assert shortened(text, inside, (four[0], four[0] + 2), 0) == "<fo>?"
 
 
-def test_a_source_is_encoded_and_what_does_not_fit_is_counted(model: Path, processor: Any, tmp_path: Path) -> None:
+def test_a_set_is_encoded_and_what_does_not_fit_is_counted(model: Path, processor: Any, tmp_path: Path) -> None:
     chats = [
         {"messages": [{"role": role, "content": text} for role, text in zip(("user", "assistant"), each, strict=True)]}
         for each in [
@@ -241,12 +241,12 @@ def test_a_source_is_encoded_and_what_does_not_fit_is_counted(model: Path, proce
     make_set(write_lines(tmp_path / "a", chats), tmp_path / "rows", "messages", split={"counts": "exact"}, system="S")
     encode_set(tmp_path / "rows", model, job(), tmp_path / "out")
     report = json.loads((tmp_path / "out" / "report.json").read_bytes())
-    reasons = [reason for side in SPLITS for reason in report[side]["dropped"]]
+    reasons = [reason for part in SPLITS for reason in report[part]["dropped"]]
     assert sorted(reasons) == ["a text contains a mark of the prompt", "no answer within seq_length"]
-    assert sum(report[side]["rows"] for side in SPLITS) == 60
-    lines = [json.loads(line) for side in SPLITS for line in (tmp_path / "out" / f"{side}.jsonl").open()]
+    assert sum(report[part]["rows"] for part in SPLITS) == 60
+    lines = [json.loads(line) for part in SPLITS for line in (tmp_path / "out" / f"{part}.jsonl").open()]
     assert all(any(line["mask"][1:]) and len(line["ids"]) == len(line["mask"]) <= 201 for line in lines)
-    assert sum(len(line["ids"]) for line in lines) == sum(report[side]["tokens"] for side in SPLITS)
+    assert sum(len(line["ids"]) for line in lines) == sum(report[part]["tokens"] for part in SPLITS)
     templates = json.loads((tmp_path / "out" / "prompt_template.json").read_text())
     assert templates == {"template": "{input} {output}", "chat": ALIGNER.template}
     encode_set(tmp_path / "rows", model, job(), tmp_path / "again")
@@ -259,7 +259,7 @@ def test_a_source_is_encoded_and_what_does_not_fit_is_counted(model: Path, proce
     assert json.loads((tmp_path / "own" / "prompt_template.json").read_text())["chat"] == LLAMA_2
 
 
-def test_conversations_that_are_the_same_once_cut_are_trained_on_once(model: Path, tmp_path: Path) -> None:
+def test_conversations_that_are_equal_once_shortened_are_kept_once(model: Path, tmp_path: Path) -> None:
     turns = ["user", "assistant"] * 2
     chats = [
         {"messages": [{"role": role, "content": text} for role, text in zip(turns, ("a", "b", "c", text), strict=True)]}
@@ -272,7 +272,7 @@ def test_conversations_that_are_the_same_once_cut_are_trained_on_once(model: Pat
     assert report["rows"] == 1 and report["dropped"]["the same as another row once shortened"]["count"] == 1
 
 
-def test_rows_that_are_kept_though_equal_are_trained_on_as_often(model: Path, tmp_path: Path) -> None:
+def test_equal_rows_are_encoded_as_often_as_the_set_has_them(model: Path, tmp_path: Path) -> None:
     row = {"instruction": "What is a latch?", "context": "", "response": "Storage.", "category": "qa"}
     given = {
         "equal": ([row, row], "keep", 2, {}),
@@ -287,7 +287,7 @@ def test_rows_that_are_kept_though_equal_are_trained_on_as_often(model: Path, tm
         assert report["rows"] == kept
 
 
-def test_what_does_not_come_back_from_the_tokenizer_is_told(model: Path, processor: Any, tmp_path: Path) -> None:
+def test_rows_that_the_tokenizer_alters_are_counted(model: Path, processor: Any, tmp_path: Path) -> None:
     assert processor.decode(processor.encode("▁▂▃")) == " ▂▃"
     talks = [
         {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": text}]}
@@ -306,13 +306,13 @@ def test_a_template_and_its_option_belong_together() -> None:
             Prompt.model_validate(wrong)
 
 
-def test_a_token_without_a_character_goes_with_the_next() -> None:
+def test_a_token_without_a_character_follows_the_next() -> None:
     tokens = [(7, 0, 0), (8, 0, 1), (9, 1, 1), (10, 1, 1), (11, 1, 2), (12, 2, 2)]
     assert mask_of(tokens, [(1, 2)]) == [0, 0, 1, 1, 1, 0]
     assert mask_of(tokens, [(0, 1)]) == [1, 1, 0, 0, 0, 0]
 
 
-def test_rows_for_the_training(tmp_path: Path) -> None:
+def test_training_reads_encoded_rows_strictly(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "a", [{"ids": [1, 5, 2], "mask": [0, 1, 1]}]) / "rows.jsonl"
     assert read_encoded(path, 2) == [([1, 5, 2], [0, 1, 1])]
     with pytest.raises(MalformedRow, match="3 tokens do not fit into 1"):

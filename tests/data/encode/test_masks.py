@@ -43,7 +43,9 @@ ODD = [
     "\N{LOWER ONE EIGHTH BLOCK}",
 ]
 text = st.lists(st.sampled_from(ODD), max_size=8).map("".join)
-said = st.one_of(text, st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\x11\x12"), max_size=12))
+turn_text = st.one_of(
+    text, st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\x11\x12"), max_size=12)
+)
 QUICK = settings(
     max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -82,17 +84,17 @@ def talk(texts: list[str], labels: bool) -> dict[str, Any]:
 
 
 def stood_for(processor: Any, ids: list[int]) -> bytes:
-    """The bytes of tokens one by one, control pieces by their names."""
+    """Return the bytes of the tokens, control pieces as their names."""
     return b"".join(map(processor.id_to_bytes, ids))
 
 
 @QUICK
 @given(
-    st.lists(said, min_size=2, max_size=7), st.booleans(), st.sampled_from(["aligner", "extra_id", "llama", "chatml"])
+    st.lists(turn_text, min_size=2, max_size=7),
+    st.booleans(),
+    st.sampled_from(["aligner", "extra_id", "llama", "chatml"]),
 )
-def test_what_is_trained_on_are_the_spans_byte_for_byte(
-    processor: Any, texts: list[str], labels: bool, name: str
-) -> None:
+def test_the_mask_covers_the_spans_byte_for_byte(processor: Any, texts: list[str], labels: bool, name: str) -> None:
     encoder = row_encoder(processor, name)
     row = talk(texts, labels)
     try:
@@ -111,15 +113,17 @@ def test_what_is_trained_on_are_the_spans_byte_for_byte(
 
 
 @QUICK
-@given(st.lists(said, min_size=2, max_size=9), st.integers(8, 120), st.sampled_from(["aligner", "extra_id", "chatml"]))
-def test_no_answer_is_cut_whatever_the_length(processor: Any, texts: list[str], length: int, name: str) -> None:
+@given(
+    st.lists(turn_text, min_size=2, max_size=9), st.integers(8, 120), st.sampled_from(["aligner", "extra_id", "chatml"])
+)
+def test_no_answer_is_cut_at_any_length(processor: Any, texts: list[str], length: int, name: str) -> None:
     row = talk(texts, labels=False)
     try:
         ids, mask, cut = row_encoder(processor, name, length).encode(row)
     except Unfit:
         return
     assert len(ids) <= length + 1 and any(mask[1:])
-    # it is the encoding of some of its first turns, the last of which is an answer if any was left out
+    # it is the encoding of its first turns, the last of which is an answer if any were left out
     sizes = range(1, len(texts) + 1)
     same = []
     for size in sizes:
@@ -132,9 +136,9 @@ def test_no_answer_is_cut_whatever_the_length(processor: Any, texts: list[str], 
 
 
 @QUICK
-@given(st.lists(said, min_size=1, max_size=4).map("".join))
-def test_decoding_gives_back_what_was_encoded(processor: Any, given_text: str) -> None:
-    """But for the word mark, which SentencePiece's models have no other form for than a blank."""
+@given(st.lists(turn_text, min_size=1, max_size=4).map("".join))
+def test_decoding_inverts_encoding(processor: Any, given_text: str) -> None:
+    """Except for the word mark, which SentencePiece decodes to a blank."""
     plain = given_text.replace("\N{LOWER ONE EIGHTH BLOCK}", " ")
     assert processor.decode(processor.encode(given_text)) == plain
     assert processor.decode([token for token, _, _ in processor.encode_spans(given_text)]) == plain

@@ -46,7 +46,7 @@ def columns(**changes: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Bad:
-    """Content of a file of which a part, or all, cannot be used.
+    """Content of a file that is bad in part or entirely.
 
     Attributes:
         reason: under which rows are counted; of a file that is broken, what the error says.
@@ -188,7 +188,7 @@ BAD = {
 OPTIONS = {"max_row_bytes": 100_000, "split": {"validation": 0, "test": 0}}
 
 
-def test_there_are_more_than_fifty_kinds() -> None:
+def test_more_than_seventy_kinds_are_covered() -> None:
     assert len(BAD) > 70
 
 
@@ -210,15 +210,15 @@ def test_bad_input_is_named_or_counted(bad: Bad, tmp_path: Path) -> None:
         with pytest.raises(EmptySet, match="has no row"):
             write_set({"given": folder}, job("prompt_response", bad_rows="drop", **OPTIONS), output)
     else:
-        sides, report = make_set(folder, output, "prompt_response", bad_rows="drop", **OPTIONS)
-        assert len(sides["train"]) == bad.kept
+        splits, report = make_set(folder, output, "prompt_response", bad_rows="drop", **OPTIONS)
+        assert len(splits["train"]) == bad.kept
         assert set(report["dropped"]) == {bad.reason}
         assert report["dropped"][bad.reason]["first"][0].startswith(f"{bad.name}, ")
         return
     assert not output.exists()
 
 
-def test_a_line_of_100_mb_is_passed_over_in_little_memory(tmp_path: Path) -> None:
+def test_a_line_of_100_mb_is_dropped_in_little_memory(tmp_path: Path) -> None:
     folder = tmp_path / "source"
     folder.mkdir()
     with (folder / LINES).open("wb") as stream:
@@ -243,7 +243,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
-def test_a_missing_column_is_told_with_those_that_are_there(tmp_path: Path) -> None:
+def test_a_missing_column_is_named_with_the_existing_ones(tmp_path: Path) -> None:
     many = b"question,answer," + b",".join(b"c%d" % number for number in range(20))
     (tmp_path / "r.csv").write_bytes(many + b"\n" + b"a," * 21 + b"a\n")
     found = r"no field 'instruction' \(it has 'question', 'answer', 'c0', .* 14 more\)\.\n +fix: .*fields of this set"
@@ -251,7 +251,7 @@ def test_a_missing_column_is_told_with_those_that_are_there(tmp_path: Path) -> N
         make_set(tmp_path, tmp_path / "out", "prompt_response")
 
 
-def test_sources_of_which_nothing_is_left(tmp_path: Path) -> None:
+def test_sets_without_a_row(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for folder, options in (
         (tmp_path / "empty", {}),
@@ -275,7 +275,7 @@ def script(folder: Path, name: str, content: bytes, **options: Any) -> tuple[sub
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment()), output
 
 
-def test_the_script_says_what_is_left_out(tmp_path: Path) -> None:
+def test_the_script_prints_what_is_dropped(tmp_path: Path) -> None:
     content = GOOD + without("response") * 2 + b"{\n"
     done, output = script(tmp_path, LINES, content, bad_rows="drop", split={"validation": 0, "test": 0})
     assert done.returncode == 0 and output.is_dir()
@@ -284,14 +284,14 @@ def test_the_script_says_what_is_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["no JSON", "gzip that is cut off", "no parquet"])
-def test_the_script_says_two_sentences(name: str, tmp_path: Path) -> None:
+def test_the_script_prints_cause_and_fix(name: str, tmp_path: Path) -> None:
     bad = BAD[name]
     done, output = script(tmp_path, bad.name, bad.content)
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 2 and "Traceback" not in done.stderr
     assert not output.exists()
 
 
-def test_rows_of_parquet_are_those_of_json_lines(tmp_path: Path) -> None:
+def test_parquet_and_json_lines_give_the_same_rows(tmp_path: Path) -> None:
     rows = [{**ROW, "instruction": f"Ask {number}"} for number in range(3000)]
     wanted, _ = contents(write_lines(tmp_path / "a", rows), "prompt_response")
     (tmp_path / "b").mkdir()

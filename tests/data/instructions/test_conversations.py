@@ -34,14 +34,14 @@ def labels(**values: float) -> dict[str, Any]:
     return {name: {"value": value, "count": 3} for name, value in values.items()}
 
 
-def said(row: dict[str, Any]) -> str:
+def texts_of(row: dict[str, Any]) -> str:
     return " / ".join(turn["value"] for turn in row["conversations"])
 
 
 def test_every_path_is_a_conversation_of_its_tree(tmp_path: Path) -> None:
     prompt = user("a", answer("b", user("c", answer("d"), answer("e"))), answer("f"))
     rows, counts = contents(write_lines(tmp_path / "a", [tree(prompt)]), "chat_trees")
-    assert [said(row) for row in rows] == ["a / b / c / d", "a / b / c / e", "a / f"]
+    assert [texts_of(row) for row in rows] == ["a / b / c / d", "a / b / c / e", "a / f"]
     assert {row["group"] for row in rows} == {"t1"}
     assert counts.read == {"files": 1, "trees": 1, "messages": 6, "paths": 3} and not counts.dropped
     assert rows[2]["conversations"] == [
@@ -63,7 +63,7 @@ def test_label_strings_round_half_to_even_in_the_given_order(tmp_path: Path) -> 
     assert row["conversations"][1]["label"] == "spam:4,quality:2"
 
 
-def test_what_is_left_out_takes_along_what_follows_and_is_counted(tmp_path: Path) -> None:
+def test_dropped_messages_take_their_replies_along_and_are_counted(tmp_path: Path) -> None:
     prompt = user(
         "a",
         answer("made", user("c", answer("d", synthetic=True)), synthetic=True),
@@ -74,7 +74,7 @@ def test_what_is_left_out_takes_along_what_follows_and_is_counted(tmp_path: Path
     trees = [tree(prompt), tree(user("x", answer("y")), "t2", "growing"), tree(user("z"), "t3")]
     folder = write_lines(tmp_path / "a", trees)
     rows, counts = contents(folder, "chat_trees", languages=["en"])
-    assert [said(row) for row in rows] == ["a / b"]
+    assert [texts_of(row) for row in rows] == ["a / b"]
     assert counts.dropped == {
         "synthetic message": 2,
         "deleted message": 1,
@@ -85,21 +85,21 @@ def test_what_is_left_out_takes_along_what_follows_and_is_counted(tmp_path: Path
     }
     everything = {"deleted": "keep", "synthetic": "keep", "not_ready": "keep", "last_user_turn": "keep"}
     rows, counts = contents(folder, "chat_trees", **everything)
-    assert [said(row) for row in rows] == ["a / made / c / d", "a / gone / c", "a / fort", "a / b", "x / y"]
+    assert [texts_of(row) for row in rows] == ["a / made / c / d", "a / gone / c", "a / fort", "a / b", "x / y"]
     assert counts.read["conversations that end with the user"] == 1
     assert counts.dropped == {"conversation of one turn": 1}
 
 
-def test_a_last_turn_of_the_user(tmp_path: Path) -> None:
-    # b is said in a path that goes on, in one that ends with c and in one that ends with d
+def test_conversations_that_end_with_the_user(tmp_path: Path) -> None:
+    # b is in a path that continues, in one that ends with c and in one that ends with d
     prompt = user("a", answer("b", user("c"), user("d"), user("e", answer("f"))), answer("g", user("h"), user("i")))
     folder = write_lines(tmp_path / "a", [tree(prompt)])
     rows, counts = contents(folder, "chat_trees")
-    assert [said(row) for row in rows] == ["a / b / e / f", "a / g"]
+    assert [texts_of(row) for row in rows] == ["a / b / e / f", "a / g"]
     assert counts.changed == {"last turn of the user cut": 1}
     assert counts.dropped == {"path that another one repeats once the user's last turn is cut": 3}
     rows, counts = contents(folder, "chat_trees", last_user_turn="drop")
-    assert [said(row) for row in rows] == ["a / b / e / f"]
+    assert [texts_of(row) for row in rows] == ["a / b / e / f"]
     assert counts.dropped == {"conversation that ends with the user": 4}
     rows, _ = contents(folder, "chat_trees", last_user_turn="keep")
     assert len(rows) == 5
@@ -131,7 +131,7 @@ def test_a_deep_tree(tmp_path: Path) -> None:
         (tree(user("a", answer("b\0"))), "NUL"),
     ],
 )
-def test_a_tree_that_is_none_stops_or_is_counted_as_a_whole(tmp_path: Path, broken: Any, words: str) -> None:
+def test_a_bad_tree_stops_or_is_dropped_as_a_whole(tmp_path: Path, broken: Any, words: str) -> None:
     folder = write_lines(tmp_path / "a", [tree(user("a", answer("b", synthetic=True), answer("c"))), broken])
     with pytest.raises(BadRow, match=f"line 2: .*{words}"):
         contents(folder, "chat_trees")
@@ -139,7 +139,7 @@ def test_a_tree_that_is_none_stops_or_is_counted_as_a_whole(tmp_path: Path, brok
     assert len(rows) == 1 and counts.dropped.total() == 2 and counts.dropped["synthetic message"] == 1
 
 
-def test_messages_and_sharegpt_say_the_same(tmp_path: Path) -> None:
+def test_messages_and_sharegpt_give_the_same_rows(tmp_path: Path) -> None:
     talk = [("system", "Be brief."), ("user", "Hello "), ("assistant", "Hi."), ("user", "Bye")]
     other = {"user": "human", "assistant": "gpt", "system": "system"}
     one = write_lines(tmp_path / "a", [{"messages": [{"role": who, "content": text} for who, text in talk]}])
@@ -174,7 +174,7 @@ def test_messages_and_sharegpt_say_the_same(tmp_path: Path) -> None:
         ([{"role": "user", "content": "x"}, {"role": "system", "content": "y"}], "system message is not the first"),
     ],
 )
-def test_a_conversation_that_is_none(tmp_path: Path, turns: Any, words: str) -> None:
+def test_a_bad_conversation_stops_or_is_dropped(tmp_path: Path, turns: Any, words: str) -> None:
     good = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]
     folder = write_lines(tmp_path / "a", [{"messages": turns}, {"messages": good}])
     with pytest.raises(BadRow, match=f"line 1: .*{words}"):
@@ -198,7 +198,7 @@ def grown(text: str, below: tuple, speakers: tuple) -> dict[str, Any]:
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.lists(st.tuples(names, replies), min_size=1, max_size=12), st.randoms(use_true_random=False))
-def test_trees_do_not_care_for_each_other(
+def test_rows_of_a_tree_do_not_depend_on_other_trees(
     tmp_path_factory: pytest.TempPathFactory, given: list, random: Random
 ) -> None:
     folder = tmp_path_factory.mktemp("trees")
@@ -215,13 +215,13 @@ def test_trees_do_not_care_for_each_other(
         assert speakers == ["User", "Assistant"] * (len(speakers) // 2)
 
 
-def test_no_tree_is_on_two_sides(tmp_path: Path) -> None:
+def test_no_tree_is_in_two_splits(tmp_path: Path) -> None:
     def talk(number: int) -> dict[str, Any]:
         words = " ".join(Random(number).choices(["setup", "hold", "skew", "slack", "arc", "path", "net", "pin"], k=9))
         return tree(user(f"{number} {words}", *(answer(f"{number} {each}") for each in "abc")), f"t{number}")
 
     folder = write_lines(tmp_path / "a", [talk(number) for number in range(100)])
-    sides, report = make_set(folder, tmp_path / "out", "chat_trees")
-    groups = [{row["group"] for row in rows} for rows in sides.values()]
+    splits, report = make_set(folder, tmp_path / "out", "chat_trees")
+    groups = [{row["group"] for row in rows} for rows in splits.values()]
     assert sum(map(len, groups)) == len(set().union(*groups)) == 100
     assert sum(report["rows"].values()) == 300

@@ -36,7 +36,7 @@ def table(folder: Path, columns: dict[str, Any]) -> Path:
 
 
 @pytest.mark.parametrize("column", TIMES.values(), ids=TIMES)
-def test_times_beside_the_rows_do_no_harm(column: pyarrow.Array, tmp_path: Path) -> None:
+def test_columns_of_times_are_ignored(column: pyarrow.Array, tmp_path: Path) -> None:
     rows, counts = contents(table(tmp_path / "a", {**COLUMNS, "made": column}), "prompt_response")
     assert len(rows) == 2 and not counts.dropped
 
@@ -54,23 +54,23 @@ def test_a_time_inside_a_row_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [pyarrow.large_string(), pyarrow.dictionary(pyarrow.int32(), pyarrow.string())])
-def test_texts_of_other_kinds(kind: pyarrow.DataType, tmp_path: Path) -> None:
+def test_arrow_types_of_text(kind: pyarrow.DataType, tmp_path: Path) -> None:
     columns = {name: pyarrow.array(values).cast(kind) for name, values in COLUMNS.items()}
     assert len(contents(table(tmp_path / "a", columns), "prompt_response")[0]) == 2
 
 
-def test_names_that_are_not_utf_8(tmp_path: Path) -> None:
+def test_file_names_that_are_not_utf_8(tmp_path: Path) -> None:
     folder = tmp_path / "a"
     folder.mkdir()
     name = os.fsdecode(b"r\xff\n.jsonl")
     (folder / name).write_text(f"{json.dumps(ROW)}\n7\n")
     split = {"validation": 0, "test": 0}
-    sides, report = make_set(folder, tmp_path / "out", "prompt_response", bad_rows="drop", split=split)
-    assert len(sides["train"]) == 1
+    splits, report = make_set(folder, tmp_path / "out", "prompt_response", bad_rows="drop", split=split)
+    assert len(splits["train"]) == 1
     assert report["dropped"]["the row is not an object"]["first"] == ["r\\xff\n.jsonl, line 2"]
 
 
-def test_a_packed_json_text_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compressed_json_text_of_huge_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "MAX_JSON_BYTES", 1000)
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "rows.json.gz").write_bytes(gzip.compress(b"[" + b" " * 10_000_000 + b"]"))
@@ -96,8 +96,8 @@ def test_an_empty_line_before_one_that_is_too_long_is_counted(tmp_path: Path) ->
     long = json.dumps({**ROW, "more": "x" * 300})
     (tmp_path / "a" / "rows.jsonl").write_text(f"{good}\n\n{long}\n{good[:-1]} }}\n\n{long}\n\n")
     options = {"max_row_bytes": 200, "split": {"validation": 0, "test": 0, "equal_rows": "keep"}}
-    sides, report = make_set(tmp_path / "a", tmp_path / "out", "prompt_response", bad_rows="drop", **options)
-    assert len(sides["train"]) == 2
+    splits, report = make_set(tmp_path / "a", tmp_path / "out", "prompt_response", bad_rows="drop", **options)
+    assert len(splits["train"]) == 2
     assert report["dropped"] == {
         "the line is empty": {"count": 2, "first": ["rows.jsonl, line 2", "rows.jsonl, line 5"]},
         "the row is longer than max_row_bytes": {"count": 2, "first": ["rows.jsonl, line 3", "rows.jsonl, line 6"]},

@@ -34,7 +34,7 @@ def test_cleaning_twice_changes_nothing(words: str) -> None:
     assert clean(clean(words)) == clean(words)
 
 
-def test_the_coin_belongs_to_the_row(tmp_path: Path) -> None:
+def test_the_coin_depends_on_the_row_alone(tmp_path: Path) -> None:
     rows = [dolly(number) for number in range(600)]
     once, counts = contents(write_lines(tmp_path / "a", rows), "prompt_response")
     assert counts.changed["context first"] + counts.changed["instruction first"] == 600
@@ -74,7 +74,7 @@ def test_columns_of_other_names_and_a_constant_category(tmp_path: Path) -> None:
     }
 
 
-def test_the_same_rows_in_every_kind_of_file(tmp_path: Path) -> None:
+def test_every_type_of_file_gives_the_same_rows(tmp_path: Path) -> None:
     rows = [dolly(number, context='two\nlines, with "quotes"') for number in range(3)]
     wanted, _ = contents(write_lines(tmp_path / "jsonl", rows), "prompt_response")
     columns = ["instruction", "context", "response", "category"]
@@ -153,9 +153,9 @@ def test_any_number_of_processes_and_sources_make_the_same_set(tmp_path: Path, m
 def test_the_report_counts_everything(tmp_path: Path) -> None:
     rows = [dolly(number, response="yes " * number, instruction=f"{number} " * 9) for number in range(1, 200)]
     folder = write_lines(tmp_path / "a", [*rows, rows[0], "no object"])
-    sides, report = make_set(folder, tmp_path / "out", "prompt_response", bad_rows="drop")
+    splits, report = make_set(folder, tmp_path / "out", "prompt_response", bad_rows="drop")
     assert report["read"] == {"files": 1, "rows": 201}
     assert report["dropped"]["row equal to another"]["count"] == 1
     assert report["dropped"]["the row is not an object"] == {"count": 1, "first": ["rows.jsonl, line 201"]}
-    assert report["rows"] == {side: len(members) for side, members in sides.items()}
+    assert report["rows"] == {part: len(members) for part, members in splits.items()}
     assert sum(report["rows"].values()) == 199 == sum(sum(each.values()) for each in report["categories"].values())

@@ -1,4 +1,4 @@
-"""What holds for any rows: their order, their files and their neighbours change nothing, and all are accounted for."""
+"""Properties of any rows: order, files and other rows do not change them, and everything read is counted."""
 
 import json
 from collections import Counter
@@ -61,7 +61,7 @@ def task(number: int) -> dict[str, Any]:
 
 
 def question(number: int) -> dict[str, Any]:
-    """Among them answers that stand in the context twice, and questions without any."""
+    """Some answers are in the context twice, and some questions have none."""
     again, base = divmod(number, 50)
     word = WORDS[base % 7]
     context = f"{word} {sentence(base)} {word} {sentence(base)}"
@@ -119,15 +119,15 @@ def write(folder: Path, rows: list[dict[str, Any]], files: int = 1) -> Path:
     return folder
 
 
-def sides_of(folder: Path, format: str, **split: Any) -> tuple[dict[str, list[dict[str, Any]]], dict[str, Any]]:
-    """All sides, of which some may be empty, and the report."""
+def made_set(folder: Path, format: str, **split: Any) -> tuple[dict[str, list[dict[str, Any]]], dict[str, Any]]:
+    """All splits, of which some may be empty, and the report."""
     return make_set(folder, folder.parent / f"{folder.name}-out", format, bad_rows="drop", split={**SPLIT, **split})
 
 
 @QUICK
 @given(formats, numbers, st.integers(1, 3), st.randoms(use_true_random=False), st.sampled_from(["drop", "keep"]))
 @pytest.mark.parametrize("counts", ["stable", "exact"])
-def test_order_and_files_change_no_byte(
+def test_order_and_files_do_not_change_a_byte(
     counts: str,
     tmp_path_factory: pytest.TempPathFactory,
     format: str,
@@ -139,21 +139,21 @@ def test_order_and_files_change_no_byte(
     place = tmp_path_factory.mktemp("order")
     rows = [*map(FORMATS[format], drawn), *map(FORMATS[format], range(200, 260))]
     options = {"counts": counts, "equal_rows": equal}
-    sides_of(write(place / "a", rows), format, **options)
+    made_set(write(place / "a", rows), format, **options)
     random.shuffle(rows)
-    sides_of(write(place / "b", rows, files), format, **options)
-    for side in SPLITS:
-        assert (place / "a-out" / f"{side}.jsonl").read_bytes() == (place / "b-out" / f"{side}.jsonl").read_bytes()
+    made_set(write(place / "b", rows, files), format, **options)
+    for part in SPLITS:
+        assert (place / "a-out" / f"{part}.jsonl").read_bytes() == (place / "b-out" / f"{part}.jsonl").read_bytes()
 
 
 @QUICK
 @given(formats, numbers, st.sampled_from(["drop", "keep"]))
-def test_all_that_was_read_is_kept_or_counted(
+def test_everything_read_is_a_row_or_counted_as_dropped(
     tmp_path_factory: pytest.TempPathFactory, format: str, drawn: list[int], equal: str
 ) -> None:
     place = tmp_path_factory.mktemp("counts")
     rows: list[Any] = [*map(FORMATS[format], drawn), *map(FORMATS[format], range(200, 260))]
-    sides, report = sides_of(write(place / "a", [*rows, 7]), format, equal_rows=equal)
+    splits, report = made_set(write(place / "a", [*rows, 7]), format, equal_rows=equal)
     dropped = Counter({reason: each["count"] for reason, each in report["dropped"].items()})
     assert (
         dropped["the row is not an object"]
@@ -173,32 +173,32 @@ def test_all_that_was_read_is_kept_or_counted(
         assert report["read"]["trees"] == len(rows) + 1 and report["read"]["messages"] >= taken
     else:
         left_out = dropped.total() - (format == "squad")
-    assert report["read"][UNIT[format]] == sum(map(len, sides.values())) + left_out
-    assert report["rows"] == {side: len(members) for side, members in sides.items()}
+    assert report["read"][UNIT[format]] == sum(map(len, splits.values())) + left_out
+    assert report["rows"] == {part: len(members) for part, members in splits.items()}
 
 
 @QUICK
 @given(formats, st.sets(st.integers(0, 59), min_size=1, max_size=20), st.randoms(use_true_random=False))
-def test_rows_that_come_change_no_line_that_is_not_near_them(
+def test_more_rows_do_not_change_rows_that_are_not_near_them(
     tmp_path_factory: pytest.TempPathFactory, format: str, more: set[int], random: Random
 ) -> None:
-    """Without near duplicates all lines stay; the groups and questions of the new rows are their own."""
+    """Without near-duplicates all lines stay, unless a new row shares their group or question."""
     place = tmp_path_factory.mktemp("more")
     rows = [FORMATS[format](number) for number in range(200, 290)]
-    before, _ = sides_of(write(place / "a", rows), format, near_duplicates=1)
+    before, _ = made_set(write(place / "a", rows), format, near_duplicates=1)
     known = {row["group"] for members in before.values() for row in members}
     rows += [FORMATS[format](number) for number in more]
     random.shuffle(rows)
-    after, _ = sides_of(write(place / "b", rows), format, near_duplicates=1)
-    said = {json.dumps(row, sort_keys=True) for side in SPLITS for row in before[side]}
-    new = [row for side in SPLITS for row in after[side] if json.dumps(row, sort_keys=True) not in said]
+    after, _ = made_set(write(place / "b", rows), format, near_duplicates=1)
+    lines = {json.dumps(row, sort_keys=True) for part in SPLITS for row in before[part]}
+    new = [row for part in SPLITS for row in after[part] if json.dumps(row, sort_keys=True) not in lines]
     touched = {row["group"] for row in new} & known
-    for side in SPLITS:
-        kept = [row for row in after[side] if json.dumps(row, sort_keys=True) in said]
-        gone = [row for row in before[side] if row not in kept]
+    for part in SPLITS:
+        unchanged = [row for row in after[part] if json.dumps(row, sort_keys=True) in lines]
+        gone = [row for row in before[part] if row not in unchanged]
         assert all(row["group"] in touched or asked(row) in {asked(each) for each in new} for row in gone)
 
 
 def asked(row: dict[str, Any]) -> str:
-    """What near duplicates are found by, as far as the line shows it."""
+    """Return the question, as far as the line shows it."""
     return str(row["conversations"][0]["value"] if "conversations" in row else row["input"])

@@ -34,32 +34,32 @@ def divide(
 
 def split(rows: list[StoredRow], **options: object) -> dict[str, str]:
     """Split of each row, by digest."""
-    sides, _ = divide(rows, **options)
-    assert sum(map(len, sides.values())) == len({row.digest for row in rows})
-    return {row.digest: side for side, members in sides.items() for row in members}
+    splits, _ = divide(rows, **options)
+    assert sum(map(len, splits.values())) == len({row.digest for row in rows})
+    return {row.digest: part for part, members in splits.items() for row in members}
 
 
-def test_the_counts_of_the_original_are_met_in_every_category() -> None:
+def test_exact_counts_are_those_of_the_original_in_every_category() -> None:
     names = ["open_qa", "general_qa", "classification", "closed_qa", "brainstorming", "extraction", "writing", "other"]
     draw = Random(5)
     rows = [row(number, draw.choices(names, [25, 15, 14, 12, 12, 10, 9, 3])[0]) for number in range(15_011)]
-    sides, figures = divide(rows, counts="exact", near_duplicates=1)
-    assert {side: len(members) for side, members in sides.items()} == {
+    splits, figures = divide(rows, counts="exact", near_duplicates=1)
+    assert {part: len(members) for part, members in splits.items()} == {
         "train": 12_008,
         "validation": 2_252,
         "test": 751,
     }
     assert figures["clusters"] == 15_011
     for name, count in Counter(each.category for each in rows).items():
-        for side, share in (("train", 0.8), ("validation", 0.15), ("test", 0.05)):
-            assert abs(sum(each.category == name for each in sides[side]) - share * count) <= 2
+        for part, share in (("train", 0.8), ("validation", 0.15), ("test", 0.05)):
+            assert abs(sum(each.category == name for each in splits[part]) - share * count) <= 2
     stable, _ = divide(rows, near_duplicates=1)
     assert abs(len(stable["train"]) - 12_008) < 200 and abs(len(stable["test"]) - 751) < 100
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.sets(st.integers(0, 500), min_size=2, max_size=80), st.sets(st.integers(501, 900), max_size=40), st.randoms())
-def test_insertion_deletion_and_order_move_nothing(some: set[int], more: set[int], random: Random) -> None:
+def test_insertion_deletion_and_order_do_not_move_rows(some: set[int], more: set[int], random: Random) -> None:
     before = split([row(number) for number in sorted(some)])
     rows = [row(number) for number in some | more]
     random.shuffle(rows)
@@ -69,24 +69,24 @@ def test_insertion_deletion_and_order_move_nothing(some: set[int], more: set[int
 
 @settings(max_examples=20, deadline=None, derandomize=True)
 @given(st.integers(100, 400), st.integers(1, 5), st.integers(0, 9))
-def test_exact_counts_move_no_more_rows_than_come(count: int, more: int, seed: int) -> None:
+def test_exact_counts_move_few_rows(count: int, more: int, seed: int) -> None:
     rows = [row(number, f"c{number % 3}") for number in range(count + more)]
     before, after = (split(part, counts="exact", seed=seed) for part in (rows[:count], rows))
-    moved = sum(after[digest] != side for digest, side in before.items())
+    moved = sum(after[digest] != part for digest, part in before.items())
     assert moved <= 2 * (more + 3)
     assert Counter(after.values())["train"] == int((count + more) * 0.8 + 1e-9)
 
 
-def test_groups_and_near_duplicates_stay_together() -> None:
+def test_groups_and_near_duplicates_share_a_split() -> None:
     question = "Describe in a few words how a phase locked loop keeps its output in step with a reference clock"
     near = [row(number, question=f"{question}{end}") for number, end in enumerate((".", "?", " please", ""), start=900)]
     equal = [row(800, question="What is a latch?"), row(801, question="What is a latch?")]
     grouped = [row(number, group=f"group {number // 10}") for number in range(300)]
     for seed in range(8):
         for counts in ("stable", "exact"):
-            sides = split([*near, *equal, *grouped], seed=seed, counts=counts)
+            splits = split([*near, *equal, *grouped], seed=seed, counts=counts)
             for members in (near, equal, *(grouped[start : start + 10] for start in range(0, 300, 10))):
-                assert len({sides[each.digest] for each in members}) == 1
+                assert len({splits[each.digest] for each in members}) == 1
     _, figures = divide([*near, *equal])
     assert figures == {"clusters": 2, "groups joined by near-duplicates": 4, "rows in the largest cluster": 4}
     apart, _ = divide([*near, *equal], near_duplicates=1)
@@ -104,21 +104,21 @@ def test_a_near_duplicate_moves_only_what_it_is_near_to(random: Random) -> None:
     after = split(rows)
     assert after[twin.digest] == after[rows[[each.question for each in rows].index(twin.question[:-1])].digest]
     near = {each.digest for each in rows if each.question == twin.question[:-1]}
-    assert {digest: side for digest, side in before.items() if digest not in near} == {
-        digest: side for digest, side in after.items() if digest not in {*near, twin.digest}
+    assert {digest: part for digest, part in before.items() if digest not in near} == {
+        digest: part for digest, part in after.items() if digest not in {*near, twin.digest}
     }
 
 
 def test_equal_rows_are_dropped_and_counted() -> None:
     report = ImportReport("stop")
-    sides, _ = divide([row(1), row(2), row(1), row(3)], report)
-    assert sum(map(len, sides.values())) == 3 and report.dropped == {"row equal to another": 1}
-    # or kept, and then never on two sides, and the counts come out even all the same
+    splits, _ = divide([row(1), row(2), row(1), row(3)], report)
+    assert sum(map(len, splits.values())) == 3 and report.dropped == {"row equal to another": 1}
+    # or kept, and then never on two splits, and the counts come out even all the same
     rows = [row(number // 2 if number < 40 else number) for number in range(200)]
     Random(3).shuffle(rows)
-    sides, _ = divide(rows, equal_rows="keep", counts="exact")
-    assert [len(members) for members in sides.values()] == [160, 30, 10]
-    digests = [{each.digest for each in members} for members in sides.values()]
+    splits, _ = divide(rows, equal_rows="keep", counts="exact")
+    assert [len(members) for members in splits.values()] == [160, 30, 10]
+    digests = [{each.digest for each in members} for members in splits.values()]
     assert sum(map(len, digests)) == len(set().union(*digests)) == 180
 
 

@@ -40,7 +40,7 @@ def write(folder: Path, whole: Any) -> Path:
     return folder
 
 
-def test_the_prompt_is_the_template_and_says_where_things_are(tmp_path: Path) -> None:
+def test_the_row_states_where_context_and_answer_are_in_the_prompt(tmp_path: Path) -> None:
     (row,), report = contents(write(tmp_path / "a", squad(question("Who {context} ?"))), "squad")
     assert row["input"] == f"Instruction: {CONTEXT}\nInput: Who {{context}} ?\nResponse:\n"
     assert row["input"][slice(*row["context"])] == CONTEXT
@@ -49,7 +49,7 @@ def test_the_prompt_is_the_template_and_says_where_things_are(tmp_path: Path) ->
     assert report.read == {"files": 1, "articles": 1, "paragraphs": 1, "questions": 1}
 
 
-def test_the_template_of_the_project_is_alpacas_without_indentation() -> None:
+def test_the_default_template_is_that_of_alpaca() -> None:
     text = (ROOT / "config" / "templates" / "alpaca_squad.txt").read_text()
     assert text == (
         "Below is an instruction that describes a task, paired with an input that provides further context. Write a "
@@ -69,7 +69,7 @@ def test_version_2_and_several_answers(tmp_path: Path) -> None:
     assert rows[1]["output"] == "Unknown." and rows[1]["answer"] is None and rows[1]["category"] == "impossible"
 
 
-def test_flat_rows_are_the_same_rows(tmp_path: Path) -> None:
+def test_nested_and_flat_files_give_the_same_rows(tmp_path: Path) -> None:
     nested, _ = contents(write(tmp_path / "a", squad(question("Who?"))), "squad")
     start = CONTEXT.index("Anders")
     flat = {"id": "1", "title": "Units", "context": CONTEXT, "question": "Who?"}
@@ -94,12 +94,12 @@ def test_flat_rows_are_the_same_rows(tmp_path: Path) -> None:
         ("Who?", "an item of data.paragraphs.qas is not an object"),
     ],
 )
-def test_a_question_that_is_none(tmp_path: Path, broken: Any, words: str) -> None:
+def test_a_bad_question_stops_or_is_dropped(tmp_path: Path, broken: Any, words: str) -> None:
     folder = write(tmp_path / "a", squad(broken, question("Who is it?")))
     with pytest.raises(BadRow, match=words):
         contents(folder, "squad")
     rows, report = contents(folder, "squad", bad_rows="drop")
-    # a question that is not an object leaves out the file, whose structure is then in doubt
+    # a question that is not an object drops the file, whose structure is then in doubt
     assert len(rows) == (0 if isinstance(broken, str) else 1) and report.dropped.total() == 1
 
 
@@ -121,7 +121,7 @@ def test_templates_that_lack_a_field(template: str) -> None:
 
 
 @given(st.text(), st.text(), st.sampled_from([TEMPLATE, "Q {question}: {context}", "{question}{context}"]))
-def test_fields_stay_as_they_are(context: str, asked: str, template: str) -> None:
+def test_fields_are_filled_in_unchanged(context: str, asked: str, template: str) -> None:
     text, start = rendered(template, context, asked)
     assert text[start : start + len(context)] == context
     assert len(text) == len(template) - len("{context}{question}") + len(context) + len(asked)

@@ -52,7 +52,7 @@ def contexts(rows: list[SourcedQuestion], sources: set[str]) -> set[str]:
     return {row.question.context for row in rows if row.source in sources}
 
 
-def test_every_category_with_answers_that_hold() -> None:
+def test_every_category_has_right_answers() -> None:
     rows = select_questions([*core("alpha", 20), *core("gamma", 10)], ["gamma"], Limits())
     for source in ("alpha", "gamma"):
         assert {row.question.category for row in rows if row.source == source} == CATEGORIES
@@ -116,13 +116,13 @@ def test_interfaces_are_not_modules() -> None:
     assert not any("bus_if" in answer for answer in answers)
 
 
-@pytest.mark.parametrize(("held_out", "side"), [("nobody", "held-out cores"), ("alpha", "training cores")])
-def test_no_rows_at_all(held_out: str, side: str) -> None:
-    with pytest.raises(EmptySet, match=side):
+@pytest.mark.parametrize(("held_out", "cores"), [("nobody", "held-out cores"), ("alpha", "training cores")])
+def test_cores_without_a_question(held_out: str, cores: str) -> None:
+    with pytest.raises(EmptySet, match=cores):
         select_questions(core("alpha", 5), [held_out], Limits())
 
 
-def test_documentation_gives_no_rows() -> None:
+def test_documentation_gives_no_question() -> None:
     prose = [Document(each.text, each.source, "guide.md") for each in core("alpha", 5)]
     with pytest.raises(EmptySet, match="training cores"):
         select_questions([*prose, *core("gamma", 5)], ["gamma"], Limits())
