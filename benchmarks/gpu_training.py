@@ -1,9 +1,9 @@
-"""Does a training on GPUs make the same bytes again, undisturbed, and stopped and resumed?
+"""Check that trainings on GPUs write the same bytes again, uninterrupted as well as stopped and resumed.
 
-``python -m benchmarks.gpu_training PLACE --gpus N``, in an environment with NeMo and a CUDA build of PyTorch. It trains
-a random Llama with the project's own programs, scripts/dapt.py and scripts/sft.py. Each chain below is one training, or
-one that is stopped half-way and resumed; chains of one group must agree in every byte of the checkpoint folder. The
-model must not be tiny: a tiny one is repeatable even where nothing is done for it.
+``python -m benchmarks.gpu_training FOLDER --gpus N``, in an environment with NeMo and a CUDA build of PyTorch. It
+trains a random model with the project's own programs, scripts/dapt.py and scripts/sft.py. Each chain below is one
+training, or one that is stopped half-way and resumed; chains of one group must agree in every byte of the model's
+folder. The model must not be tiny: a tiny one gives the same bytes even without deterministic kernels.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 PIECES = 32_000
+TEMPLATE = "{input}\n### Answer: {output}"
 WORDS = ("module", "input", "output", "wire", "always", "assign", "begin", "end", "posedge", "clk", "data", "valid")
 
 
@@ -28,10 +29,10 @@ class Chain:
     """One training.
 
     Attributes:
-        name: of its output.
-        group: what it must agree with.
+        name: name of its output.
+        group: name of the chains that must agree.
         program: dapt or sft.
-        layout: of its processes.
+        layout: layout of its processes.
         stopped: whether it is stopped half-way and resumed.
     """
 
@@ -43,33 +44,33 @@ class Chain:
 
 
 def chains(gpus: int, accelerator: str) -> list[Chain]:
-    """All trainings that so many GPUs allow, the longest first."""
+    """Return the trainings that a number of GPUs allows, the longest first."""
     one: dict[str, Any] = {"accelerator": accelerator}
     found = [Chain("one", "one", "dapt", one), Chain("packed", "packed", "sft", one)]
     if gpus > 1:
         found += [
-            Chain("data", "data", "dapt", {**one, "processes": 2}),
-            Chain("tensor", "tensor", "dapt", {**one, "processes": 2, "tensor": 2}),
+            Chain("data", "data", "dapt", {**one, "devices": 2}),
+            Chain("tensor", "tensor", "dapt", {**one, "devices": 2, "tensor_model_parallel_size": 2}),
         ]
     resumed = [replace(chain, name=f"{chain.name} resumed", stopped=True) for chain in found]
     return [*resumed, replace(found[0], name="one again"), *found]
 
 
 def main() -> None:
-    """Make the model and the data, run all chains, print a table as JSON; exit 1 if a group differs in a byte."""
+    """Create model and data, run all chains, print a table as JSON; exit with status 1 if a group differs."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("place", type=Path, help="new folder for everything that is made")
+    parser.add_argument("folder", type=Path, help="new folder for all files")
     parser.add_argument("--gpus", type=int, default=1)
     parser.add_argument("--accelerator", choices=["cpu", "gpu"], default="gpu")
-    parser.add_argument("--group", nargs="+", help="these groups of chains only")
-    parser.add_argument("--at-once", type=int, default=4, help="chains that run beside each other, on the same GPUs")
+    parser.add_argument("--group", nargs="+", help="run only these groups of chains")
+    parser.add_argument("--at-once", type=int, default=4, help="chains that run at the same time, on the same GPUs")
     for name, default in (("hidden", 1024), ("layers", 16), ("sequence", 1024), ("batch", 16), ("steps", 24)):
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
     started = time.monotonic()
-    options.place.mkdir(parents=True)
-    material(options)
-    print(f"material after {time.monotonic() - started:.0f} s", flush=True)
+    options.folder.mkdir(parents=True)
+    write_inputs(options)
+    print(f"inputs after {time.monotonic() - started:.0f} s", flush=True)
     with ThreadPoolExecutor(options.at_once) as pool:
         chosen = chains(options.gpus, options.accelerator)
         if options.group:
@@ -84,58 +85,62 @@ def main() -> None:
         raise SystemExit(1)
 
 
-def material(options: argparse.Namespace) -> None:
-    """A random Llama as a NeMo checkpoint, text and instruction rows."""
-    chance = random.Random(1)
-    texts = [" ".join(chance.choices(WORDS, k=400)) for _ in range(400)]
+def write_inputs(options: argparse.Namespace) -> None:
+    """Write a random model as a NeMo checkpoint, text, and encoded instruction rows."""
+    draw = random.Random(1)
+    texts = [" ".join(draw.choices(WORDS, k=400)) for _ in range(400)]
     for name in ("domain", "general"):
         lines = (json.dumps({"text": text}) + "\n" for text in texts)
-        (options.place / f"{name}.jsonl").write_text("".join(lines))
-    rows = [{"input": " ".join(chance.choices(WORDS, k=40)), "output": chance.choice(WORDS)} for _ in range(400)]
-    (options.place / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        (options.folder / f"{name}.jsonl").write_text("".join(lines))
+    rows = [{"input": " ".join(draw.choices(WORDS, k=40)), "output": draw.choice(WORDS)} for _ in range(400)]
+    (options.folder / "rows.json").write_text(json.dumps(rows))
     program = "from benchmarks.gpu_training import make_base; make_base()"
-    arguments = [str(options.place), str(options.hidden), str(options.layers), str(options.sequence)]
+    arguments = [str(options.folder), str(options.hidden), str(options.layers), str(options.sequence)]
     command = [sys.executable, "-c", program, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment(options.place))
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(options.folder))
     if done.returncode:
         raise SystemExit(done.stdout[-2000:] + done.stderr[-6000:])
 
 
 def make_base() -> None:
-    """In a process of its own, on the CPU: the Llama, imported and packed."""
-    place, (hidden, layers, sequence) = Path(sys.argv[1]), map(int, sys.argv[2:])
+    """Create the model and encode the rows, in a process of its own, on the CPU."""
+    folder, (hidden, layers, sequence) = Path(sys.argv[1]), map(int, sys.argv[2:])
     from tapeout.nemo.process import prepare
 
     prepare(threads=4)
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM, LlamaTokenizer
-
+    from tapeout.config.base import Base
+    from tapeout.data.encode.prompt import encode_example
+    from tapeout.encoder.load import load_encoder
+    from tapeout.models.family import load_family
+    from tapeout.models.huggingface import new_model, save_model
     from tapeout.nemo.archive import pack
     from tapeout.nemo.convert import import_checkpoint
 
-    source = place / "source"
-    source.mkdir()
-    (source / "tokenizer.model").write_bytes(tokenizer())
-    LlamaTokenizer(str(source / "tokenizer.model"), legacy=False).save_pretrained(source)
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=PIECES,
-        hidden_size=hidden,
-        intermediate_size=hidden * 11 // 4,
-        num_hidden_layers=layers,
-        num_attention_heads=max(2, hidden // 64),
-        num_key_value_heads=2,
-        max_position_embeddings=sequence,
-        tie_word_embeddings=False,
-        torch_dtype="float32",
-    )
-    LlamaForCausalLM(config).save_pretrained(source)
-    import_checkpoint(source, place / "base", place)
-    pack(place / "base", place / "base.nemo")
+    architecture = {
+        "hidden_size": hidden,
+        "num_layers": layers,
+        "num_attention_heads": max(2, hidden // 64),
+        "num_query_groups": 2,
+        "ffn_hidden_size": hidden * 11 // 4,
+        "seq_length": sequence,
+    }
+    job = Base.model_validate({"architecture": architecture})
+    (folder / "tokenizer.model").write_bytes(tokenizer())
+    model = new_model(job, folder / "tokenizer.model")
+    save_model(model, load_family(job.family), folder / "tokenizer.model", folder / "source")
+    import_checkpoint(folder / "source", folder / "base", folder)
+    pack(folder / "base", folder / "base.nemo")
+    encoder = load_encoder(folder / "tokenizer.model")
+    rows = json.loads((folder / "rows.json").read_text())
+    encoded = [encode_example(encoder, TEMPLATE, row["input"], row["output"]) for row in rows]
+    (folder / "encoded").mkdir()
+    for split in ("train", "validation"):
+        lines = (json.dumps({"ids": ids, "mask": mask}) + "\n" for ids, mask in encoded)
+        (folder / "encoded" / f"{split}.jsonl").write_text("".join(lines))
 
 
 def tokenizer() -> bytes:
-    """A SentencePiece model that knows the words; its other pieces only fill the vocabulary."""
+    """Return a SentencePiece model with the words; its other pieces only fill the vocabulary."""
     import io
 
     import sentencepiece
@@ -161,79 +166,84 @@ def tokenizer() -> bytes:
 
 
 def run(chain: Chain, options: argparse.Namespace) -> dict[str, Any]:
-    """Carry out one training; returns what it came to."""
-    place = options.place / chain.name.replace(" ", "-")
-    (place / "states").mkdir(parents=True)
+    """Run one training, and return its measurements."""
+    folder = options.folder / chain.name.replace(" ", "-")
+    (folder / "checkpoints").mkdir(parents=True)
     job = {
-        "steps": options.steps,
-        "warm_up": 2,
+        "max_steps": options.steps,
+        "warmup_steps": 2,
         "seq_length": options.sequence,
-        "global_batch": options.batch,
-        "micro_batch": options.batch // 4,
+        "global_batch_size": options.batch,
+        "micro_batch_size": options.batch // 4,
         "threads": 2,
         "layout": chain.layout,
         "precision": "32" if options.accelerator == "cpu" else "bf16-mixed",
-        **({"validate_every": options.steps} if chain.program == "sft" else {}),
+        **({"val_check_interval": options.steps} if chain.program == "sft" else {}),
     }
-    (place / "params.json").write_text(json.dumps(job))
+    (folder / "params.json").write_text(json.dumps(job))
     started = time.monotonic()
-    words = attempt(chain, options.place, place, stop=options.steps // 2 if chain.stopped else None)
+    lines = attempt(chain, options.folder, folder, stop=options.steps // 2 if chain.stopped else None)
     if chain.stopped:
-        words += attempt(chain, options.place, place, stop=None)
+        lines += attempt(chain, options.folder, folder, stop=None)
     seconds = time.monotonic() - started
-    told = [line for line in words if "state saved" in line or "going on" in line]
-    speeds = [line.split()[-1] for line in words if "tokens_per_second" in line]
-    log = json.loads((place / "model" / "train_log.json").read_text())
+    messages = [line for line in lines if "checkpoint saved" in line or "resuming" in line]
+    speeds = [line.split()[-1] for line in lines if "tokens_per_second" in line]
+    log = json.loads((folder / "model" / "train_log.json").read_text())
     result = {
         "chain": chain.name,
         "group": chain.group,
-        "digest": digest(place / "model"),
+        "digest": digest(folder / "model"),
         "seconds": round(seconds),
-        "tokens a second": speeds[-1],
+        "tokens per second": speeds[-1],
         "first loss": log["steps"][0]["loss"],
         "last loss": log["steps"][-1]["loss"],
-        "state": told,
+        "checkpoints": messages,
     }
     print(json.dumps(result), flush=True)
     return result
 
 
-def attempt(chain: Chain, shared: Path, place: Path, stop: int | None) -> list[str]:
-    """Run the program once, stopped after a step if one is given; returns its words."""
-    options = {"params": place / "params.json", "output": place / "model"}
+def attempt(chain: Chain, shared: Path, folder: Path, stop: int | None) -> list[str]:
+    """Run the program once, stopped after a step if one is given, and return its output."""
+    options = {"params": folder / "params.json", "output": folder / "model"}
     if chain.program == "dapt":
         options |= {name: shared / f"{name}.jsonl" for name in ("domain", "general")}
-        options["base"] = shared / "base.nemo"
+        options["model"] = shared / "base.nemo"
     else:
-        options |= {"model": shared / "base", "train": shared / "rows.jsonl", "validation": shared / "rows.jsonl"}
+        options |= {"model": shared / "base", "encoded": shared / "encoded"}
     process = subprocess.Popen(
         [sys.executable, f"scripts/{chain.program}.py", *(str(w) for n, v in options.items() for w in (f"--{n}", v))],
-        env={**environment(place), "TAPEOUT_STATE": str(place / "states"), "TAPEOUT_STOP": str(place / "stop")},
+        env={
+            **environment(folder),
+            "TAPEOUT_STATE": str(folder / "checkpoints"),
+            "TAPEOUT_STOP": str(folder / "stop"),
+            "TAPEOUT_PLUGINS": f"tapeout.train.methods.{chain.program}",
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-    words = []
+    lines = []
     for line in process.stdout or ():
-        words.append(line.rstrip())
+        lines.append(line.rstrip())
         if stop is not None and line.startswith(f"{stop}/"):
-            (place / "stop").touch()
+            (folder / "stop").touch()
     status = process.wait()
-    (place / "stop").unlink(missing_ok=True)
+    (folder / "stop").unlink(missing_ok=True)
     if status != (0 if stop is None else 75):
-        raise SystemExit(f"{chain.name} ended with {status}:\n" + "\n".join(words[-40:]))
-    return words
+        raise SystemExit(f"{chain.name} ended with {status}:\n" + "\n".join(lines[-40:]))
+    return lines
 
 
-def environment(place: Path) -> dict[str, str]:
-    """The variables of a program."""
-    (place / "tmp").mkdir(exist_ok=True)
+def environment(folder: Path) -> dict[str, str]:
+    """Return the environment variables of a program."""
+    (folder / "tmp").mkdir(exist_ok=True)
     path = os.pathsep.join([str(Path.cwd()), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**os.environ, "PYTHONPATH": path, "TMPDIR": str(place / "tmp")}
+    return {**os.environ, "PYTHONPATH": path, "TMPDIR": str(folder / "tmp")}
 
 
 def digest(folder: Path) -> str:
-    """SHA-256 over names and bytes of all files."""
+    """Return the SHA-256 of the names and bytes of all files."""
     total = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         if path.is_file():

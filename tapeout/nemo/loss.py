@@ -120,7 +120,8 @@ def summed_loss(hidden: Tensor, weight: Tensor, vocabulary: Vocabulary, labels: 
 
     Args:
         hidden: [s, b, d], Megatron's order.
-        weight: the output layer's [v, d].
+        weight: weight of the output layer, [v, d].
+        vocabulary: division of its rows.
         labels: [b, s].
         mask: [b, s], 0 or 1.
     """

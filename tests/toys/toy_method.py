@@ -1,0 +1,58 @@
+"""Training method from outside of the package: continued pretraining on one text, with loss on every other token."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from tapeout.config.training import Training
+
+if TYPE_CHECKING:
+    import lightning.pytorch as lightning
+
+    from tapeout.nemo.forward import ForwardStep, LossReduction
+    from tapeout.train.samples import TrainingData
+
+KIND = "pretrain"
+
+
+class Parameters(Training):
+    """Parameters of all trainings, and one of the toy."""
+
+    stride: int = Field(2, ge=1, description="Only every so many tokens have a loss.")
+
+
+def data(job: Parameters, tokenizer: Path, inputs: Mapping[str, Any]) -> "TrainingData":
+    """Return windows of ``inputs["text"]``, as many as needed."""
+    import numpy as np
+
+    from tapeout.encoder.load import load_encoder
+    from tapeout.train.samples import Samples, TrainingData
+
+    ids = load_encoder(tokenizer).encode(inputs["text"].read_text())
+    count = job.max_steps * job.global_batch_size
+    windows = np.resize(np.array(ids), (count, job.seq_length + 1))
+    mask = np.zeros((count, job.seq_length), dtype=np.uint8)
+    mask[:, :: job.stride] = 1
+    return TrainingData(Samples(windows[:, :-1], windows[:, 1:], mask))
+
+
+def loss() -> "tuple[ForwardStep, LossReduction]":
+    """Return the masked cross-entropy."""
+    from tapeout.nemo.forward import ForwardStep, LossReduction
+
+    return ForwardStep(), LossReduction()
+
+
+def callbacks(job: Parameters) -> "list[lightning.Callback]":
+    """Return a callback that prints each step."""
+    from lightning.pytorch.callbacks import LambdaCallback
+
+    return [LambdaCallback(on_train_batch_end=lambda trainer, *_: print(f"toy step {trainer.global_step}"))]
+
+
+def files(job: Parameters) -> Mapping[str, str]:
+    """Return a file with the toy's parameter."""
+    return {"toy.json": json.dumps({"stride": job.stride}) + "\n"}
