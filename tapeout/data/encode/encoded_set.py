@@ -87,9 +87,8 @@ def encoded_lines(path: Path, encoder: RowEncoder, report: SplitReport) -> Itera
         except Unfit as error:
             report.dropped.setdefault(str(error), []).append(row["digest"])
             continue
-        report.counts["rows with a character that the tokenizer does not give back"] += any(
-            map(encoder.encoder.is_altered, texts_of(row))
-        )
+        if any(map(encoder.encoder.is_altered, texts_of(row))):
+            report.counts["rows with a character that the tokenizer does not give back"] += 1
         report.counts.update({"rows": 1, "tokens": len(ids), "trained": sum(mask), "shortened": int(shortened)})
         yield {"ids": ids, "mask": mask, "digest": row["digest"], "category": row["category"]}
 
