@@ -74,6 +74,8 @@ def test_pretraining(options: dict[str, Any], words: str) -> None:
         ({"format": "prompt_response", "fields": {"response": "context"}}, "must be different fields"),
         ({"format": "prompt_response", "max_row_bytes": 10**20}, "less than or equal to"),
         ({"format": "squad", "impossible_answer": " "}, "should match pattern"),
+        ({"format": "rtl", "sources": ["ibex"]}, "sources would have no effect"),
+        ({"format": "rtl", "bad_rows": "drop"}, "bad_rows would have no effect"),
         ({"format": "messages", "split": {"validation": 0.5, "test": 0.5}}, "leave something to train on"),
         ({"format": "messages", "split": {"validation": float("nan")}}, "config key instructions.sets.ibex"),
     ],

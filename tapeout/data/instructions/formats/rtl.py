@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tapeout.config.corpus import Corpus, DomainCorpus
 from tapeout.config.instructions import FormatOptions, Split
@@ -45,6 +45,16 @@ class Options(FormatOptions, Limits):
     separator: str = Field("\n\n", description="Text between question and excerpt.")
     seed: int = Field(1234, description="Seed of the coin that decides whether the excerpt comes first.")
     split: RtlSplit = RtlSplit()
+
+    @model_validator(mode="after")
+    def _no_record_files(self) -> Self:
+        options = ("files", "bad_rows", "max_row_bytes")
+        ignored = [name for name in options if getattr(self, name) != FormatOptions.model_fields[name].default]
+        if self.sources and (self.cores is None or self.sources != self.cores.sources):
+            ignored.append("sources")
+        if ignored:
+            raise ValueError(f"{', '.join(ignored)} would have no effect: cores, or corpus.domain, states what is read")
+        return self
 
     def resolved(self, name: str, corpus: Corpus) -> Self:
         """Fill in the cores; they are the sources."""
