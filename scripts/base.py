@@ -10,7 +10,7 @@ from tapeout.program import step
 def main(job: Base, tokenizer: Path, general: Path, output: Path) -> None:
     """Write a Hugging Face folder with train_log.json.
 
-    Args:
+    Inputs:
         tokenizer: model file of the base vocabulary.
         general: general training text, JSONL.
     """

@@ -10,7 +10,7 @@ from tapeout.program import step
 def main(job: BaseExtended, base: Path, tokenizer: Path, output: Path) -> None:
     """Write a Hugging Face folder with the extended tokenizer and extension.json.
 
-    Args:
+    Inputs:
         base: Hugging Face folder of the base model.
         tokenizer: model file of the extended vocabulary.
     """

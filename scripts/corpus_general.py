@@ -12,7 +12,7 @@ from tapeout.program import step
 def main(job: GeneralJob, sources: list[Path], output: Path) -> None:
     """Write train.jsonl, test.jsonl and report.json into the new folder ``output``.
 
-    Args:
+    Inputs:
         sources: folders of the sources, in the order of their sorted names.
     """
     documents, tallies = read_sources(job.sources, sources, job)

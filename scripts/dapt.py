@@ -19,7 +19,7 @@ def main(
 ) -> None:
     """Write a NeMo 2 checkpoint folder with train_log.json.
 
-    Args:
+    Inputs:
         model: NeMo archive of the extended base model.
         domain: domain training text, JSONL.
         general: general training text, JSONL.

@@ -12,7 +12,7 @@ from tapeout.report.data.page import write_numbers, write_page
 def main(job: DataReportJob, inspected: list[Path], reports: list[Path], tests: list[Path], output: Path) -> None:
     """Compare the measurements with the limits and write both files; only the step ``gates`` stops a run.
 
-    Args:
+    Inputs:
         inspected: measurements of each set.
         reports: reports of the steps that drop rows or documents.
         tests: files of all test sets, JSONL.

@@ -11,7 +11,7 @@ from tapeout.program import step
 def main(job: EncodeJob, rows: Path, tokenizer: Path, output: Path) -> None:
     """Write a JSONL file for each split, prompt_template.json and report.json into the new folder ``output``.
 
-    Args:
+    Inputs:
         rows: folder of an instruction data set.
         tokenizer: model file of the vocabulary.
     """

@@ -20,7 +20,7 @@ def main(
 ) -> None:
     """Compare the models on all tasks and write the report.
 
-    Args:
+    Inputs:
         evaluations: results of the first model for each task, then those of the next model.
         models: folders of the models; their training logs are read.
         tokenizer: report of the tokenizer.

@@ -12,7 +12,7 @@ from tapeout.program import step
 def main(job: EvaluateJob, model: Path, data: list[Path], output: Path) -> None:
     """Write the task's result for the model, with a score per test document or row.
 
-    Args:
+    Inputs:
         model: Hugging Face folder or NeMo checkpoint folder.
         data: test data of the task, JSON Lines, in the task's order.
     """

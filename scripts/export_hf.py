@@ -10,7 +10,7 @@ from tapeout.program import step
 def main(job: ExportJob, model: Path, output: Path) -> None:
     """Write a Hugging Face folder with tokenizer, chat template, parity.json and NOTICE.
 
-    Args:
+    Inputs:
         model: NeMo checkpoint folder.
     """
     from tapeout.nemo.process import prepare

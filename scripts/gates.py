@@ -14,7 +14,7 @@ from tapeout.program import step
 def main(job: GatesJob, report: Path, output: Path) -> None:
     """Write the names of the passed gates: the same bytes whatever was measured, so that no training reruns for it.
 
-    Args:
+    Inputs:
         report: report.json of the data report.
 
     Raises:

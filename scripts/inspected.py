@@ -19,7 +19,7 @@ def main(
 ) -> None:
     """Write measures.json, overlaps.jsonl and samples.jsonl into the new folder ``output``.
 
-    Args:
+    Inputs:
         rows: folder of the set.
         tests: files of all test sets, JSONL.
         tokenizer: file of the extended tokenizer.

@@ -12,7 +12,7 @@ from tapeout.program import step
 def main(job: InstructionSetJob, sources: list[Path], output: Path, threads: int) -> None:
     """Write train.jsonl, validation.jsonl, test.jsonl and report.json into the new folder ``output``.
 
-    Args:
+    Inputs:
         sources: folders of the sources, in the order of their sorted names.
     """
     folders = dict(zip(job.options.sources, sources, strict=True))

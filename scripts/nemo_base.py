@@ -11,7 +11,7 @@ from tapeout.program import step
 def main(base: Path, output: Path) -> None:
     """Write the archive; equal models give equal bytes.
 
-    Args:
+    Inputs:
         base: Hugging Face folder of the extended base model.
     """
     from tapeout.nemo.process import prepare

@@ -14,7 +14,7 @@ from tapeout.program import step
 def main(job: BlendJob, reports: list[Path], output: Path) -> None:
     """Write the blend as JSON.
 
-    Args:
+    Inputs:
         reports: report of each shard's tokens.
     """
     write_json(output, blend([orjson.loads(report.read_bytes()) for report in reports], job))

@@ -11,7 +11,7 @@ from tapeout.program import step
 def main(job: DocumentsJob, source: Path, output: Path, threads: int) -> None:
     """Write one file for each shard, and report.json, into the new folder ``output``.
 
-    Args:
+    Inputs:
         source: folder of the source.
     """
     write_documents(source, output, job, threads)

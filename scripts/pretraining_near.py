@@ -11,7 +11,7 @@ from tapeout.program import step
 def main(job: NearJob, signatures: list[Path], output: Path) -> None:
     """Write for each shard which of its documents to drop, and report.json, into the new folder ``output``.
 
-    Args:
+    Inputs:
         signatures: signatures of each shard.
     """
     write_near(signatures, job.shards, output, job)

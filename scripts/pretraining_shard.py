@@ -11,7 +11,7 @@ from tapeout.program import step
 def main(job: ShardJob, parts: list[Path], output: Path, threads: int) -> None:
     """Write documents.jsonl, report.json and the signatures into the new folder ``output``.
 
-    Args:
+    Inputs:
         parts: the shard's documents of each source, JSONL.
     """
     write_shard(parts, output, job, threads)

@@ -13,7 +13,7 @@ def main(
 ) -> None:
     """Write a .bin and an .idx file for each component, and report.json, into the new folder ``output``.
 
-    Args:
+    Inputs:
         documents: documents of the shard, JSONL.
         tokenizer: model file of the vocabulary.
         near: documents to drop as near duplicates, JSONL.

@@ -11,7 +11,7 @@ from tapeout.train.run import run_method
 def main(job: Sft, model: Path, encoded: list[Path], output: Path) -> None:
     """Write a NeMo 2 checkpoint folder with train_log.json and prompt_template.json.
 
-    Args:
+    Inputs:
         model: NeMo checkpoint folder.
         encoded: folders of instruction data sets as token ids.
     """

@@ -22,7 +22,7 @@ def main(
 ) -> None:
     """Write tokenizer.model (extended), base.model and report.json into the new folder ``output``.
 
-    Args:
+    Inputs:
         base: folder of the source that contains the base model.
         domain: domain training text, JSONL.
         general: general training text, JSONL.

@@ -10,7 +10,7 @@ from tapeout.config.section import Section
 from tapeout.config.yaml_files import InvalidConfig, merge, read_mapping
 
 DERIVED = (
-    "*.behind.*",
+    "*.computed_from.*",
     "artifacts.*.digest",
     "artifacts.*.size",
     "changes.*.change",

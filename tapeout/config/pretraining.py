@@ -62,7 +62,7 @@ class Scrub(Section):
 class Signing(Section):
     """MinHash signatures over word n-grams."""
 
-    words: int = Field(default=5, ge=1, description="Words of an n-gram.")
+    ngram_words: int = Field(default=5, ge=1, description="Words of an n-gram.")
     permutations: int = Field(default=128, ge=16, description="Numbers in a signature.")
     seed: int = Field(default=1, ge=0, lt=2**64, description="Seed of the permutations.")
 

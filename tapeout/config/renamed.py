@@ -13,6 +13,7 @@ RENAMED: dict[str, str] = {
     "pretraining.append_end": "pretraining.append_eod",
     "pretraining.components.*.maximum_bytes": "pretraining.components.*.max_bytes",
     "pretraining.components.*.minimum_characters": "pretraining.components.*.min_characters",
+    "pretraining.near_duplicates.words": "pretraining.near_duplicates.ngram_words",
     "pretraining.quality.longest_line": "pretraining.quality.max_line_characters",
     "pretraining.quality.smallest_share_of_words": "pretraining.quality.min_word_fraction",
     "pretraining.quality.largest_share_of_repeats": "pretraining.quality.max_repeated_fraction",

@@ -35,16 +35,17 @@ T = TypeVar("T")
 
 
 class Transient(Exception):
-    """Internal: a failure that may pass.
-
-    Args:
-        reason: what happened, as part of a sentence.
-        wait: seconds that the server asks to wait (Retry-After), if it does.
-        cut: the transfer had begun and broke off.
-        limited: the server limits the number of requests.
-    """
+    """Internal: a failure that may pass."""
 
     def __init__(self, reason: str, wait: float | None = None, cut: bool = False, limited: bool = False) -> None:
+        """Describe the failure.
+
+        Args:
+            reason: what happened, as part of a sentence.
+            wait: seconds that the server asks to wait (Retry-After), if it does.
+            cut: the transfer had begun and broke off.
+            limited: the server limits the number of requests.
+        """
         super().__init__(reason)
         self.wait = wait
         self.cut = cut

@@ -31,9 +31,9 @@ def changed(old: Any, new: Any) -> list[tuple[str, str]]:
         ('{"x": 1.0}', '{"y": 1.0}', Level.NONE),
         ("[0.1, 0.2]", "[0.2, 0.1]", Level.NONE),
         ("[1.0]", "[1.0, 1.0]", Level.NONE),
-        ('{"a": {"behind": {"base": "12"}}}', '{"a": {"behind": {"base": "34"}}}', Level.METRICS),
-        ('{"a": {"behind": {"base": "12"}}}', '{"a": {"behind": {"other": "12"}}}', Level.NONE),
-        ('{"a": {"behind": {"base": "12"}}}', '{"a": {"behind": {"base": 12}}}', Level.NONE),
+        ('{"a": {"computed_from": {"base": "12"}}}', '{"a": {"computed_from": {"base": "34"}}}', Level.METRICS),
+        ('{"a": {"computed_from": {"base": "12"}}}', '{"a": {"computed_from": {"other": "12"}}}', Level.NONE),
+        ('{"a": {"computed_from": {"base": "12"}}}', '{"a": {"computed_from": {"base": 12}}}', Level.NONE),
     ],
 )
 def test_levels(old: str, new: str, level: Level) -> None:

@@ -131,11 +131,11 @@ def test_a_template_is_taken_byte_for_byte(tmp_path: Path) -> None:
 
 def test_another_threshold_makes_no_shard_again() -> None:
     jobs = []
-    for near in ({"threshold": 0.7, "bands": 32}, {"threshold": 0.9}, {"words": 3}):
+    for near in ({"threshold": 0.7, "bands": 32}, {"threshold": 0.9}, {"ngram_words": 3}):
         found = loaded(pretraining={"near_duplicates": near}).pretraining.near_duplicates
         assert found is not None
         jobs.append(found.signing.identity())
-    assert jobs[0] == jobs[1] == {"words": 5, "permutations": 128, "seed": 1} != jobs[2]
+    assert jobs[0] == jobs[1] == {"ngram_words": 5, "permutations": 128, "seed": 1} != jobs[2]
 
 
 COMPONENTS = {"a": {"sources": ["ibex"], "weight": 1}}

@@ -104,7 +104,7 @@ def signatures(texts: Sequence[str], settings: Signing) -> Signatures:
     """Return the signatures of texts, [texts, permutations]."""
     if not texts:
         return np.empty((0, settings.permutations), dtype=np.uint32)
-    hashes = [elements(text, settings.words) for text in texts]
+    hashes = [elements(text, settings.ngram_words) for text in texts]
     offsets = np.cumsum([0, *map(len, hashes)]).tolist()
     matrix = RMinHash.digest_matrix_from_flat_token_hashes(
         np.concatenate(hashes), offsets, settings.permutations, settings.seed

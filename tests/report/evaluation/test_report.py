@@ -7,6 +7,7 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tapeout.config.comparison import DERIVED
 from tapeout.config.report import EvalReportJob
 from tapeout.evals.task import UnreadableResult
 from tapeout.report.evaluation.comparisons import NothingInCommon
@@ -304,3 +306,17 @@ def test_action_that_lacks_an_artifact_is_refused(make_inputs: Make, write_repor
     del files["upstream"][1]
     with pytest.raises(UnreadableReportInput, match="depends on corpus/domain"):
         write_report(files, tmp_path / "report")
+
+
+def test_values_that_comparisons_ignore_exist(report: Path) -> None:
+    """Each default pattern of ``comparison.ignored`` matches a value of the report."""
+    names: set[str] = set()
+
+    def visit(value: Any, name: str) -> None:
+        items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        names.add(name)
+        for key, inner in items:
+            visit(inner, f"{name}.{key}" if name else str(key))
+
+    visit(json.loads((report / "report.json").read_text()), "")
+    assert [pattern for pattern in DERIVED if not any(fnmatchcase(name, pattern) for name in names)] == []
