@@ -82,6 +82,12 @@ RENAMED: dict[str, str] = {
             "warm_up": "warmup_steps",
             "final_fraction": "min_lr_fraction",
             "clip": "grad_clip",
+        }.items()
+    },
+    **{
+        f"{section}.{old}": f"{section}.{new}"
+        for section in ("dapt", "sft")
+        for old, new in {
             "global_batch": "global_batch_size",
             "micro_batch": "micro_batch_size",
             "layout.nodes": "layout.num_nodes",

@@ -1,12 +1,16 @@
 """Outdated configuration keys: the error names the new key."""
 
 from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin
 
 import pytest
 import yaml
+from pydantic import BaseModel, SerializeAsAny
 
 from tapeout.config import renamed
-from tapeout.config.root import load
+from tapeout.config.root import Settings, load
+from tapeout.config.site import Site
 from tapeout.config.yaml_files import InvalidConfig
 
 ROOT = Path(__file__).parents[2]
@@ -29,3 +33,29 @@ def test_every_outdated_key_is_named_with_its_successor(monkeypatch: pytest.Monk
         "extra: this section was removed",
     ):
         assert message in error.value.cause
+
+
+def exists(model: Any, path: list[str]) -> bool:
+    """Return whether a dotted key leads to a field; sections of plugins are not followed."""
+    if not path:
+        return True
+    if get_origin(model) is dict:
+        return exists(get_args(model)[1], path[1:])
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        return True
+    field = model.model_fields.get(path[0])
+    if field is None or any(isinstance(mark, SerializeAsAny) for mark in field.metadata):
+        return field is not None
+    forms = get_args(field.annotation) if get_origin(field.annotation) is UnionType else (field.annotation,)
+    return any(exists(form, path[1:]) for form in forms if form is not type(None))
+
+
+@pytest.mark.parametrize(("old", "new"), renamed.RENAMED.items())
+def test_a_successor_exists_and_its_old_name_does_not(old: str, new: str) -> None:
+    root: Any = Site if old.startswith("site.") else Settings
+
+    def path(key: str) -> list[str]:
+        return key.removeprefix("site.").replace("*", "domain").split(".")
+
+    assert not exists(root, path(old))
+    assert " " in new or exists(root, path(new))
