@@ -67,10 +67,10 @@ def test_targets(project: Project) -> None:
     assert as_json(project, "cost", "notes")[1]["targets"] == ["notes/de.txt", "notes/en.txt"]
     assert as_json(project, "cost", "notes/fr.txt")[1]["at_most"]["jobs"] == 1
     code, _, errors = call(project, "cost", "modle")
-    assert code == 3 and "UnknownName: No rule makes the artifact modle." in errors
+    assert code == 3 and "UnknownName: There is no artifact or rule modle; did you mean model?" in errors
     project.edit("rules/steps.smk", 'notes=[artifact("notes/en.txt"), artifact("notes/de.txt")],', "")
     code, _, errors = call(project, "cost", "notes")
-    assert code == 3 and "NoProject: Rule notes makes many artifacts." in errors and "notes/{language}.txt" in errors
+    assert code == 3 and "UnknownName: Rule notes makes many artifacts." in errors and "notes/{language}.txt" in errors
 
 
 def test_times_of_another_kind_of_machine(built: Project) -> None:
