@@ -47,8 +47,9 @@ def _transformers() -> Any:
 
 
 def _sentencepiece() -> Any:
+    from tapeout.encoder import sentencepiece  # no other module imports the library
 
-    return sys.modules["sentencepiece"]
+    return sentencepiece.sentencepiece
 
 
 def _safetensors() -> Any:

@@ -35,7 +35,7 @@ class CheckpointCallback(lightning.Callback):
 
     def __init__(self, rank: Rank, log: TrainLog, job: Training) -> None:
         """Read the folder and the interval from the environment."""
-        self.rank, self.log, self.job = rank, log, job
+        self.rank, self.train_log, self.job = rank, log, job  # Lightning sets an attribute "log" of its own
         folder = os.environ.get("TAPEOUT_STATE")
         self.folder = Path(folder) if folder else None
         self.seconds = float(os.environ.get("TAPEOUT_CHECKPOINT_SECONDS", DEFAULT_SECONDS))
@@ -51,7 +51,7 @@ class CheckpointCallback(lightning.Callback):
         model = trainer.strategy.megatron_parallel
         self.store = CheckpointStore(
             self.folder,
-            training_digest(self.job, self.log.data.parts, parameters(model)),
+            training_digest(self.job, self.train_log.data.parts, parameters(model)),
             part=parallel_state.get_tensor_model_parallel_rank(),
             parts=parallel_state.get_tensor_model_parallel_world_size(),
             replica=parallel_state.get_data_parallel_rank(),
@@ -113,7 +113,7 @@ class CheckpointCallback(lightning.Callback):
                 for optimizer in torch_optimizers(trainer)
             ],
             "schedulers": [config.scheduler.state_dict() for config in trainer.lr_scheduler_configs],
-            "log": self.log.state(),
+            "log": self.train_log.state(),
         }
 
     def _restore(self, trainer: Any, model: Any, checkpoint: Checkpoint) -> None:
@@ -125,7 +125,7 @@ class CheckpointCallback(lightning.Callback):
             _copy(saved["main"], main_parameters(optimizer))
         for config, saved in zip(trainer.lr_scheduler_configs, content["schedulers"], strict=True):
             config.scheduler.load_state_dict(saved)
-        self.log.load(content["log"])
+        self.train_log.load(content["log"])
         sampler = trainer.datamodule.data_sampler
         sampler.init_global_step = self.step
         sampler.init_consumed_samples = sampler.prev_consumed_samples = self.step * self.job.global_batch_size
