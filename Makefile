@@ -10,7 +10,7 @@ FOLDER = $(shell $(PYTHON) -m tapeout.graph.identity.environment --print-folder 
 SNAKEMAKE = $(call FOLDER,workflow)/bin/python -m snakemake
 DEV = $(call FOLDER,dev)/bin/python -m
 
-.PHONY: report plan shell dev environments test check test-dev test-data test-corpus test-nemo test-end test-shared-data test-slurm soak lock schema format clean
+.PHONY: report plan shell dev environments test check test-dev test-data test-corpus test-nemo test-end test-shared-data test-slurm soak lock schema picture format clean
 
 report: environments
 	@$(SNAKEMAKE) eval_report $(if $(CONFIG),--configfile $(CONFIG))
@@ -35,6 +35,7 @@ check: dev
 	$(DEV) ruff format --check .
 	$(DEV) snakefmt --check Snakefile rules tests/graph/project tests/slurm/project benchmarks/shards_project
 	$(DEV) mypy
+	$(PYTHON) docs/picture.py --check
 	$(DEV) snakemake --lint
 
 # each environment runs the test files that state it (tests/conftest.py)
@@ -72,6 +73,10 @@ lock: dev
 
 schema: dev
 	$(call FOLDER,dev)/bin/python -m tapeout.config.schema config/schema.json
+
+# the pictures in docs/architecture.md, drawn from the code
+picture:
+	$(PYTHON) docs/picture.py
 
 format: dev
 	$(DEV) ruff check --fix .

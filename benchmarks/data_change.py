@@ -23,7 +23,7 @@ KINDS = ["sources", "documents", "shards", "near", "tokens", "blend"]
 
 
 def prepare(folder: Path, shards: int) -> tuple[Clone, dict[str, str]]:
-    """A copy of the project with a corpus, and its pages."""
+    """Return a copy of the project with a corpus, and its pages."""
     made = clone(folder / "clone")
     pages = {f"page_{number}.txt": page(number) for number in range(PAGES)}
     tiny = made.root / "tiny"
@@ -47,7 +47,7 @@ def kinds(run: Run) -> Counter[str]:
 
 
 def row(what: str, run: Run, seconds: float) -> list[str]:
-    """A row of the table."""
+    """Return a row of the table."""
     made = kinds(run)
     return [what, *(str(made[kind]) for kind in [*KINDS, "others"]), f"{seconds:.0f}"]
 

@@ -68,6 +68,7 @@ class Watch(threading.Thread):
         self.over = threading.Event()
 
     def run(self) -> None:
+        """Sample the memory until ``over`` is set."""
         while not self.over.wait(PAUSE):
             pages, children = resident()
             sums = {root: _below(root, pages, children) for root in list(self.most)}
@@ -99,7 +100,7 @@ def watched(watch: Watch, step: Callable[..., object], *arguments: object) -> Wa
 
 
 def write_blend(folders: Sequence[Path], names: Sequence[str], output: Path) -> None:
-    """The step ``pretraining``."""
+    """Run the step ``pretraining_blend``."""
     reports = [orjson.loads((folder / "report.json").read_bytes()) for folder in folders]
     write_json(output, blend(reports, BlendJob(weights={SOURCE: 1}, shards=tuple(names))))
 
@@ -138,7 +139,7 @@ def journey(folder: Path, model: Path, shards: int, workers: int, watch: Watch) 
 
 
 def row(name: str, each: list[Watched]) -> list[str]:
-    """Times of a step, how often it ran, seconds of one, the most memory of one."""
+    """Return a row: how often it ran, seconds of one, the most memory of one."""
     seconds = [taken for taken, _ in each]
     most = max(size for _, size in each) / 1e6
     return [name, str(len(each)), f"{statistics.median(seconds):.1f}", f"{max(seconds):.1f}", f"{most:,.0f}"]

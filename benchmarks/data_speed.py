@@ -102,12 +102,12 @@ print(*times)
 
 
 def tokens_tapeout(options: argparse.Namespace, folder: Path) -> Times:
-    """The step ``pretraining_tokens``."""
+    """Run the step ``pretraining_tokens``."""
     return run_timed("corpus", TOKENIZED, options.text, options.model, folder / "made", options.workers)
 
 
 def rows_preprocess(options: argparse.Namespace, folder: Path) -> None:
-    """What the playbooks' preprocess.py does: an unseeded coin, two fields joined, ASCII escapes; one process."""
+    """Do what the playbooks' preprocess.py does: an unseeded coin, two fields joined, ASCII escapes; one process."""
     with open(options.rows) as source, open(folder / "made.jsonl", "w") as made:
         for line in source:
             row = json.loads(line)
@@ -122,7 +122,7 @@ def rows_preprocess(options: argparse.Namespace, folder: Path) -> None:
 
 
 def rows_datasets(options: argparse.Namespace, folder: Path) -> None:
-    """The same by ``datasets.map`` in ``workers`` processes, and written as JSON Lines."""
+    """Do the same by ``datasets.map`` in ``workers`` processes, and written as JSON Lines."""
 
     def join(row: dict[str, str]) -> dict[str, str]:
         context, instruction = row["context"].strip(), row["instruction"].strip()
@@ -165,12 +165,12 @@ def rows_tapeout(options: argparse.Namespace, folder: Path) -> Times:
 
 
 def rows_split(options: argparse.Namespace, folder: Path) -> Times:
-    """The step ``instructions`` without a search for near-duplicates."""
+    """Run the step ``instructions`` without a search for near-duplicates."""
     return run_timed("corpus", IMPORT, options.rows.parent, folder / "made", options.workers, 1)
 
 
 def rows_grouped(options: argparse.Namespace, folder: Path) -> Times:
-    """The step ``instructions`` as it is by default."""
+    """Run the step ``instructions`` as it is by default."""
     return run_timed("corpus", IMPORT, options.rows.parent, folder / "made", options.workers, 0.8)
 
 
@@ -199,7 +199,7 @@ ROW_COUNT = 150_000
 
 
 def write_text(path: Path, results: Path) -> None:
-    """The default config's two corpora, and Python sources up to ``TEXT_SIZE`` bytes; no document twice."""
+    """Write the default config's two corpora, and Python sources up to ``TEXT_SIZE`` bytes; no document twice."""
     found = (results / "corpus" / name / "train.jsonl" for name in ("domain", "general"))
     rows = (json.loads(line)["text"] for file in found for line in file.open(encoding="utf-8"))
     library = Path(sysconfig.get_paths()["stdlib"])

@@ -1,4 +1,4 @@
-"""The nine measured faults of plain Snakemake as experiments: what is changed, and what must follow.
+"""The nine measured faults of plain Snakemake as experiments: a change, and what must follow from it.
 
 Nothing here says what either side does. An experiment looks at what ran and at what lies in ``results/`` afterwards,
 and compares that with what the programs make when they are run one after the other in an empty folder.
@@ -21,7 +21,7 @@ WAIT = 60.0
 
 @dataclass(frozen=True)
 class Seen:
-    """What was observed: the rules that ran after the change, what the user was told, results that are wrong."""
+    """What was observed: the rules that ran after the change, what the user was shown, and the wrong results."""
 
     ran: tuple[str, ...]
     said: str
@@ -44,7 +44,7 @@ class Experiment:
     named: tuple[str, ...] = ()
 
     def observe(self, side: Side) -> Seen:
-        """Carry it out on a side whose project is built."""
+        """Run the experiment on a side whose project is built."""
         ran, said = self.do(side)
         right, found = truth(side), side.results()
         wrong = sorted(name for name in right.keys() | found.keys() if right.get(name) != found.get(name))
@@ -126,7 +126,7 @@ def altered_store(side: Side) -> tuple[set[str], str]:
 
 
 def overwrite(path: Path) -> None:
-    """Other bytes, the same size and times."""
+    """Overwrite a file with other bytes, keeping its size and times."""
     info = path.stat()
     path.chmod(0o644)
     path.write_bytes(b"?" * info.st_size)
@@ -135,7 +135,7 @@ def overwrite(path: Path) -> None:
 
 
 def wait_until(true: Callable[[], bool]) -> None:
-    """Wait for something that another process does."""
+    """Wait until a condition holds that another process brings about."""
     end = time.monotonic() + WAIT
     while not true():
         if time.monotonic() > end:

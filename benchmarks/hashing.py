@@ -1,4 +1,4 @@
-"""How fast artifacts are hashed, beside what ``openssl speed`` promises: ``python -m benchmarks.hashing``.
+"""Measure how fast artifacts are hashed, beside ``openssl speed``: ``python -m benchmarks.hashing``.
 
 Each round measures OpenSSL and Tapeout one after the other, so that both meet the same load of the machine; the best
 of each counts. The files lie in the page cache: what is measured is hashing, not the disk.
@@ -36,7 +36,7 @@ class Case:
 
 
 def openssl(processes: int) -> float:
-    """Bytes of SHA-256 a second that ``openssl speed`` promises for blocks of 1 MiB, all processes together."""
+    """Return the bytes per second that ``openssl speed`` reports for SHA-256 in 1 MiB blocks, over all processes."""
     speed = ["openssl", "speed", "-evp", "sha256", "-bytes", "1048576", "-seconds", "3", "-mr"]
     command = [*speed, *(["-multi", str(processes)] if processes > 1 else [])]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -44,7 +44,7 @@ def openssl(processes: int) -> float:
 
 
 def make(case: Case, folder: Path) -> list[Path]:
-    """Write the files of a case, so that they lie in the page cache; returns them."""
+    """Write the files of a case, which puts them into the page cache, and return them."""
     folder.mkdir()
     files = [folder / f"{number}.bin" for number in range(case.files)]
     for file in files:
@@ -53,7 +53,7 @@ def make(case: Case, folder: Path) -> list[Path]:
 
 
 def speed(files: list[Path]) -> tuple[float, float]:
-    """Bytes of some files that are hashed in a second, and in a second of processor time."""
+    """Return bytes hashed per second, and per second of processor time."""
     size = sum(file.stat().st_size for file in files)
     begun, worked = time.perf_counter(), time.process_time()
     digest_files(files)
@@ -61,7 +61,7 @@ def speed(files: list[Path]) -> tuple[float, float]:
 
 
 def measure(cases: list[Case], rounds: int, cores: int) -> dict[str, tuple[float, float]]:
-    """The best speeds of each case, and of OpenSSL on one core and on all (which tells one figure only)."""
+    """Return the best speeds of each case, and of OpenSSL on one core and on all (one figure each)."""
     best: dict[str, tuple[float, float]] = {}
 
     def note(name: str, found: tuple[float, float]) -> None:
@@ -103,12 +103,12 @@ def main() -> None:
     version = subprocess.run(["openssl", "version"], capture_output=True, text=True, check=True).stdout.split()[1]
     paragraphs = [
         "# Hashing",
-        "How many bytes a second `tapeout.graph.identity.digest.digest_files` hashes, beside what `openssl speed -evp sha256 "
-        "-bytes 1048576` promises for one core times the cores that can work on the files. Written by "
+        "Bytes per second that `tapeout.graph.identity.digest.digest_files` hashes, beside what `openssl speed "
+        "-evp sha256 -bytes 1048576` reports for one core times the cores that can work on the files. Written by "
         "`python -m benchmarks.hashing`.",
         f"{cores} cores ({platform.machine()}), OpenSSL {version}; files in the page cache; the best of {rounds} "
-        "rounds that measure both sides one after the other. The last column counts processor time in place of the "
-        "clock's, opening and reading the files included; what else runs on the machine hardly changes it.",
+        "rounds that measure both one after the other. The last column counts processor time instead of elapsed time; "
+        "it includes opening and reading the files and hardly depends on other load.",
         table(["what", "cores", "GB/s", "of one core × cores", "per processor second, of one core"], rows),
         f"Large files are to reach {TARGET:.0%}: {'met' if met else 'NOT met'}. SHA-256 is sequential: one file is "
         "hashed on one core, however many there are; a folder's files are shared out among all, the largest first. For "

@@ -20,7 +20,7 @@ SIDES: dict[str, tuple[type[Side], tuple[str, ...]]] = {
 
 
 def observe(name: str, folder: Path) -> dict[str, Seen]:
-    """What each experiment showed on one side, by the experiment's number."""
+    """Return what each experiment showed on one side, by the experiment's number."""
     kind, settings = SIDES[name]
     built = make(kind, folder / "built", *settings)
     seen = {}
@@ -31,7 +31,7 @@ def observe(name: str, folder: Path) -> dict[str, Seen]:
 
 
 def cell(experiment: Experiment, seen: Seen) -> str:
-    """What was observed, for the page."""
+    """Return what was observed, for the page."""
     parts = [f"**{experiment.verdict(seen)}**", f"ran: {', '.join(seen.ran) or 'nothing'}"]
     if seen.wrong:
         parts.append(f"wrong: {', '.join(seen.wrong)}")
@@ -39,7 +39,7 @@ def cell(experiment: Experiment, seen: Seen) -> str:
 
 
 def main() -> None:
-    """Carry all out and write the page."""
+    """Run all experiments and write the page."""
     seen = {}
     for name in SIDES:
         with tempfile.TemporaryDirectory() as folder:
@@ -59,8 +59,8 @@ def main() -> None:
         "# Nine faults of plain Snakemake, and the same on Tapeout",
         f"Snakemake {version('snakemake')}. The project of `tests/graph/project` (five rules, six results), its rules "
         "written once for plain Snakemake (`benchmarks/plain/Snakefile`) and once for Tapeout; the programs are the "
-        "same. Each experiment starts from a finished build, makes one change and runs again. «Wrong» are results that "
-        "differ from what the programs make when they are run one after the other in an empty folder. Written by "
+        'same. Each experiment starts from a finished build, makes one change and runs again. A result is "wrong" '
+        "if it differs from what the programs make when they run one after the other in an empty folder. Written by "
         "`python -m benchmarks.nine_faults`; everything in it was observed.",
         table(["", "change", "what is right", *SIDES], rows),
         table(
@@ -73,10 +73,10 @@ def main() -> None:
                 for name in SIDES
             ],
         ),
-        "What the user was told:\n\n" + "\n".join(words),
+        "What the user was shown:\n\n" + "\n".join(words),
         "The settings of plain Snakemake are those that could help: `--max-checksum-file-size 1TB "
         "--rerun-incomplete`, and `--rerun-triggers mtime --max-checksum-file-size 0`. Listing every imported module "
-        "by hand as an input of a rule would mend T4 as long as the list is right. That Snakemake identifies a "
+        "by hand as an input of a rule would fix T4 as long as the list is complete. That Snakemake identifies a "
         "container by its address or tag alone (T10 of the same measurements) was read in its source, not run.",
     ]
     figures = {

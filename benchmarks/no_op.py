@@ -1,4 +1,4 @@
-"""What the content layer costs when there is nothing to do: this project's own graph against a bare one of its shape.
+"""Measure the overhead of the content layer when there is nothing to do: this project's graph against a bare one.
 
 ``python benchmarks/no_op.py`` in the project's folder, in the workflow environment, after ``make report``. The bare
 Snakefile has one rule for each artifact, with the same inputs and with files of a few bytes.
@@ -19,7 +19,7 @@ REPEATS = 7
 
 
 def bare(recipes: dict[str, Recipe]) -> str:
-    """A plain Snakefile with the graph of these recipes."""
+    """Return a plain Snakefile with the graph of these recipes."""
     rules = []
     for number, (name, recipe) in enumerate(sorted(recipes.items())):
         inputs = ", ".join(repr(f"{needed}.out") for needed in recipe.dependencies())
@@ -31,7 +31,7 @@ def bare(recipes: dict[str, Recipe]) -> str:
 
 
 def seconds(folder: Path, *arguments: str) -> float:
-    """How long one call of Snakemake takes."""
+    """Return how long one call of Snakemake takes."""
     started = time.monotonic()
     subprocess.run([sys.executable, "-m", "snakemake", *arguments], cwd=folder, capture_output=True, check=True)
     return time.monotonic() - started

@@ -1,4 +1,4 @@
-"""What the content layer costs on a graph of many shards: a no-op, and one changed shard (G16).
+"""Measure the content layer on a graph of many shards: a no-op, and one changed shard (G16).
 
 ``python benchmarks/shards.py --shards 2000 --folder /somewhere/new`` in the development environment. The same graph is
 timed in plain Snakemake. The first build of the layered graph seals the outputs of the real programs without Snakemake,
@@ -58,7 +58,7 @@ def run_program(recipe: Recipe, action: Action, workspace: Workspace) -> Manifes
 
 
 def build_layered(shards: int) -> None:
-    """Realise every artifact of the layered graph."""
+    """Build every artifact of the layered graph."""
     Path("config.json").write_text(json.dumps({"shards": shards}))
     project = load([Path("config.json")])
     manifests: dict[str, Manifest] = {}
@@ -68,7 +68,7 @@ def build_layered(shards: int) -> None:
 
 
 def build_bare(shards: int) -> None:
-    """Make the outputs of the plain graph, and let Snakemake believe that it did."""
+    """Write the outputs of the plain graph, and let Snakemake record them as its own."""
     for name in ("corpus", "clean", "count"):
         Path("bare", name).mkdir(parents=True)
         for number in range(shards):
@@ -78,19 +78,19 @@ def build_bare(shards: int) -> None:
 
 
 def snakemake(*arguments: str) -> tuple[float, str]:
-    """Seconds and words of one call."""
+    """Return the seconds and the output of one call."""
     started = time.monotonic()
     done = subprocess.run([sys.executable, "-m", "snakemake", *arguments], capture_output=True, text=True, check=True)
     return time.monotonic() - started, done.stdout + done.stderr
 
 
 def plain(shards: int, *arguments: str) -> tuple[float, str]:
-    """Plain Snakemake, with its own defaults."""
+    """Call plain Snakemake with its own defaults."""
     return snakemake("-s", "bare.smk", "--profile", "none", "--config", f"shards={shards}", *arguments)
 
 
 def layered(shards: int, *arguments: str) -> tuple[float, str]:
-    """Snakemake under the content layer."""
+    """Call Snakemake with the content layer."""
     return snakemake("--configfile", "config.json", *arguments)
 
 

@@ -1,4 +1,4 @@
-"""One small project under plain Snakemake and under Tapeout, for experiments that ask both the same.
+"""Run the same experiments on one small project under plain Snakemake and under Tapeout.
 
 The project is that of ``tests/graph/project``. Both sides run the same programs on the same files;
 ``benchmarks/plain/Snakefile`` has the rules as a careful user of plain Snakemake writes them.
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from typing_extensions import override
 
 from tapeout.graph.identity.digest import digest_file
 from tests.graph.conftest import Project, make_project
@@ -34,42 +35,42 @@ class Side(Project):
     """Arguments of a run that is to use the store of results."""
 
     def command(self, *arguments: str) -> list[str]:
-        """The command of a run."""
+        """Return the command of a run."""
         return super().command(*self.settings, *arguments)
 
     def variables(self) -> dict[str, str]:
-        """Environment variables of a run."""
+        """Return the environment variables of a run."""
         return {**super().variables(), "SNAKEMAKE_OUTPUT_CACHE": str(self.path("store"))}
 
     @abstractmethod
     def ran(self, *arguments: str) -> set[str]:
-        """Run; returns the names of the rules that ran. A run that fails is an error of the experiment."""
+        """Run, and return the names of the rules that ran; a failing run is an error of the experiment."""
 
     @abstractmethod
     def why(self) -> str:
-        """The explanation that the user gets of why the model is to be made again."""
+        """Return the explanation that the user gets of why the model is built again."""
 
     @abstractmethod
     def check(self) -> str:
-        """Use what there is to find and mend altered results; returns what it said."""
+        """Find and repair altered results with what the tool offers; return its output."""
 
     @abstractmethod
     def written(self) -> bool:
-        """Whether the program of ``raw``, which is running, has read the source and written its output."""
+        """Return whether the running program of ``raw`` has read the source and written its output."""
 
     @abstractmethod
     def stored(self) -> Path:
-        """The file in the store of results that holds ``formatted.txt``."""
+        """Return the file in the store that holds ``formatted.txt``."""
 
     def results(self) -> dict[str, str]:
-        """Digest of every file of a result, by its name; what either side keeps beside the results is left out."""
+        """Return the digest of every result file by name, without the files that either tool keeps beside them."""
         root = self.path("results")
         files = [path for path in sorted(root.rglob("*")) if path.is_file() and ".graph" not in path.parts]
         own = [path for path in files if not path.match("*.manifest.json") and path.name != ".snakemake_timestamp"]
         return {str(path.relative_to(root)): digest_file(path) for path in own}
 
     def forget(self) -> None:
-        """Delete the results and all that Snakemake remembers."""
+        """Delete the results and Snakemake's own records."""
         shutil.rmtree(self.path("results"))
         shutil.rmtree(self.path(".snakemake"))
 
@@ -77,20 +78,25 @@ class Side(Project):
 class Plain(Side):
     """Plain Snakemake."""
 
+    @override
     def ran(self, *arguments: str) -> set[str]:
         text = self.run(*arguments).text
         return set(re.findall(r"^(?:local)?rule (\w+):$", text, flags=re.MULTILINE)) - {"all"}
 
+    @override
     def why(self) -> str:
         found = re.search(r"^rule model:\n(?:    .*\n)*?    reason: (.*)", self.run("-n").text, flags=re.MULTILINE)
         return found[1].strip() if found else ""
 
+    @override
     def check(self) -> str:
-        return ""  # it has nothing of the kind
+        return ""  # plain Snakemake has no such command
 
+    @override
     def written(self) -> bool:
         return self.path("results/raw.txt").exists() and self.path("results/raw.txt").stat().st_size > 0
 
+    @override
     def stored(self) -> Path:
         (found,) = [path for path in self.path("store").iterdir() if path.read_bytes() == b"a\nb\nc\n"]
         return found
@@ -99,12 +105,15 @@ class Plain(Side):
 class Tapeout(Side):
     """Snakemake with the content layer."""
 
+    @override
     def ran(self, *arguments: str) -> set[str]:
         return {Path(name).parts[0].removesuffix(".txt") for name in self.run(*arguments).built}
 
+    @override
     def why(self) -> str:
         return self._tapeout("why", "model")
 
+    @override
     def check(self) -> str:
         return self._tapeout("verify", "--deep", "--repair")
 
@@ -114,16 +123,18 @@ class Tapeout(Side):
         done = subprocess.run(command, cwd=self.root, env=variables, capture_output=True, text=True, check=False)
         return " ".join(re.sub("[─━]+", " ", done.stdout).split())
 
+    @override
     def written(self) -> bool:
         return any(path.stat().st_size for path in self.root.glob("work/*/output.*/raw.txt"))
 
+    @override
     def stored(self) -> Path:
         digest = json.loads(self.path("results/formatted.txt.manifest.json").read_bytes())["digest"]
         return self.path(f"store/objects/{digest[:2]}/{digest}")
 
 
 def make(kind: type[Side], root: Path, *settings: str) -> Side:
-    """The project of an experiment in the new folder ``root``, built once."""
+    """Create the project of an experiment in the new folder ``root`` and build it once."""
     make_project(root)
     (root / "store").mkdir()
     side = kind(root, settings, ("--cache",) if kind is Plain else ())
@@ -138,13 +149,13 @@ def make(kind: type[Side], root: Path, *settings: str) -> Side:
 
 
 def copied(side: Side, root: Path) -> Side:
-    """A copy in the new folder ``root``, with file times and hard links."""
+    """Copy the project to the new folder ``root``, with file times and hard links."""
     subprocess.run(["cp", "-a", side.root, root], check=True)
     return type(side)(root, side.settings, side.caching)
 
 
 def truth(side: Side) -> dict[str, str]:
-    """Digest of every file of a result as the programs make it, one after the other, in an empty folder."""
+    """Return the digests that the programs give when they run one after the other in an empty folder."""
     with tempfile.TemporaryDirectory() as folder:
         empty = Plain(Path(folder))
         for name in ("scripts", "lib", "src"):

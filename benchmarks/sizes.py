@@ -1,4 +1,4 @@
-"""How many nodes, how much memory and how many hours: the table of docs/slurm.md, as ``tapeout cost`` reckons it.
+"""Print the table of docs/slurm.md: nodes, memory and hours by model size, as ``tapeout cost`` forecasts them.
 
 ``python -m benchmarks.sizes`` in the project's folder, in the workflow environment. Nothing is run.
 """
@@ -20,7 +20,7 @@ NEW_PIECES = 768
 
 
 def row(path: Path) -> str:
-    """One line of the table."""
+    """Return one line of the table."""
     config = yaml.safe_load(path.read_text())
     layout = Layout.model_validate(config["dapt"]["layout"])
     model, vocabulary = Base.model_validate(config["base"]).architecture, BASE_PIECES + NEW_PIECES

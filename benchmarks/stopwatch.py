@@ -1,4 +1,4 @@
-"""Time by the clock and of the processors, children included that have ended."""
+"""Measure elapsed time and processor time, including child processes that have ended."""
 
 import resource
 import time
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 def _processor() -> float:
     used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(each.ru_utime + each.ru_stime for each in used)
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 @contextmanager

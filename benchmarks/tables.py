@@ -1,4 +1,4 @@
-"""What every benchmark leaves: a page for people and the same figures as JSON."""
+"""Write the outcome of a benchmark: a page for people, and the same figures as JSON."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

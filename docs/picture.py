@@ -1,7 +1,7 @@
 """Draw the packages and their imports into docs/architecture.md: ``make picture``.
 
-The pictures are Mermaid graphs between two marks of the page, made from the import statements of the code. An arrow points from
-a package to one that it imports; an arrow that follows from two others is left out.
+The pictures are Mermaid graphs between two marks of the page, made from the import statements of the code. An arrow
+points from a package to one that it imports; an arrow that follows from two others is left out.
 """
 
 import argparse

@@ -23,7 +23,7 @@ class Sft(Training):
     @field_validator("template")
     @classmethod
     def has_both_fields(cls, template: str) -> str:
-        """The template has an input and ends with an output."""
+        """Require an input, and an output at the end."""
         if template.count("{input}") != 1 or template.count("{output}") != 1 or not template.endswith("{output}"):
             raise ValueError("the template needs one {input}, and one {output} at its end")
         return template

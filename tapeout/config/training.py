@@ -31,7 +31,7 @@ class Layout(Section):
 
     @model_validator(mode="after")
     def _groups_stay_on_a_machine(self) -> Self:
-        """Processes that share matrices communicate all the time, and so must be on one machine."""
+        """Keep processes that share matrices on one machine, because they communicate all the time."""
         if self.devices % self.tensor_model_parallel_size:
             raise ValueError("devices must be a multiple of tensor_model_parallel_size")
         return self
@@ -65,7 +65,7 @@ class Training(Section):
 
     @model_validator(mode="after")
     def _values_fit(self) -> Self:
-        """The warm-up leaves steps at the peak, and the replicas' micro-batches fill the batch."""
+        """Check that the warm-up leaves steps at the peak, and that the micro-batches fill the batch."""
         if self.warmup_steps * 2 > self.max_steps:
             raise ValueError("warmup_steps must be at most half of max_steps")
         if self.global_batch_size % (self.micro_batch_size * self.layout.replicas):

@@ -1,6 +1,7 @@
 """The nine experiments of ``benchmarks/nine_faults.py``: T1 to T7 and T9 of docs/faults.md.
 
-Tapeout is right in each, and they can tell who is not."""
+Tapeout is right in each, and they can tell who is not.
+"""
 
 from dataclasses import replace
 from pathlib import Path

@@ -149,7 +149,6 @@ class Cluster:
 
     def wait_for_nodes(self, states: set[str], nodes: tuple[str, ...]) -> None:
         """Wait until the nodes are in one of the states."""
-
         wanted = {(node, state) for node in nodes for state in states}
 
         def reached() -> bool:

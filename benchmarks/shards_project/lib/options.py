@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def read(*names: str) -> tuple[dict[str, list[Path]], dict[str, int], Path]:
-    """Inputs by name, parameters, output."""
+    """Return inputs by name, parameters and output."""
     parser = argparse.ArgumentParser()
     for name in names:
         parser.add_argument(f"--{name}", type=Path, action="append")

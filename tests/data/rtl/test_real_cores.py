@@ -9,8 +9,8 @@ import yaml
 from tapeout.config.corpus import DomainCorpus
 from tapeout.config.sources import downloads_folder
 from tapeout.data.corpus.corpus import read_sources
+from tapeout.data.instructions.rtl_questions import select_questions
 from tapeout.data.rtl.limits import Limits
-from tapeout.data.rtl.selection import select_questions
 from tapeout.sources.kinds.pypi import Source as PypiSource
 from tests.data.rtl.second_opinion import opinion
 from tests.sources.fetching import fetch_source

@@ -80,7 +80,7 @@ def read(folders: Mapping[str, Path], options: Options, report: ImportReport) ->
 
 def rows(records: Iterable[Record], options: Options, report: ImportReport) -> Iterator[Row]:
     """Yield a row for each selected question."""
-    from tapeout.data.rtl.selection import select_questions  # needs the parser
+    from tapeout.data.instructions.rtl_questions import select_questions  # needs the parser
 
     form = prompt_response.Options(format="prompt_response", separator=options.separator, seed=options.seed)
     for row in select_questions([record.value for record in records], options.held_out, options):

@@ -13,8 +13,8 @@ from tapeout.data.corpus.documents import Document
 from tapeout.data.instructions.formats.rtl import Options
 from tapeout.data.instructions.instruction_set import write_set
 from tapeout.data.instructions.report import EmptySet
+from tapeout.data.instructions.rtl_questions import SourcedQuestion, select_questions
 from tapeout.data.rtl.limits import Limits
-from tapeout.data.rtl.selection import SourcedQuestion, select_questions
 from tests.data.rtl.second_opinion import opinion
 
 pytestmark = pytest.mark.environment("data")
