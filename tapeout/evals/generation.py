@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-class PreallocatedCache(Cache):
+class PreallocatedCache(Cache):  # type: ignore[misc]
     """Key-value cache with buffers of the final length.
 
     ``DynamicCache`` concatenates at each step and so copies the whole past for every token; on a CPU and a small
@@ -57,7 +57,7 @@ class PreallocatedCache(Cache):
         self._values = [values[rows] for values in self._values]
 
 
-@torch.inference_mode()
+@torch.inference_mode()  # type: ignore[untyped-decorator]
 def greedy(
     network: "PreTrainedModel",
     prompts: Sequence[Sequence[int]],

@@ -46,7 +46,7 @@ def split(sequence: int, ids: Sequence[int], context: int, overlap: float) -> It
         start = end - max(repeated, 1)
 
 
-@torch.inference_mode()
+@torch.inference_mode()  # type: ignore[untyped-decorator]
 def nats(network: "PreTrainedModel", windows: Sequence[Window], sequences: int, batch_tokens: int) -> list[float]:
     """Return the sum of negative natural log-likelihoods of the counted tokens of each sequence.
 

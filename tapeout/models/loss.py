@@ -14,7 +14,7 @@ ROWS_PER_BLOCK = 256
 MIN_PROBABILITY = torch.finfo(torch.float32).tiny
 
 
-class LinearCrossEntropy(torch.autograd.Function):
+class LinearCrossEntropy(torch.autograd.Function):  # type: ignore[misc]
     """Mean cross-entropy of ``hidden @ weight.T + bias`` against ``targets``, in nats per token.
 
     With tens of thousands of classes the logits cost as much memory traffic as arithmetic. They are therefore computed

@@ -20,7 +20,7 @@ DETERMINISTIC_ON_GPU = [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
 """Flash attention takes no mask and no 32-bit floats; the memory-efficient kernel sums its gradients in any order."""
 
 
-class FusedAttention(MegatronModule):
+class FusedAttention(MegatronModule):  # type: ignore[misc]
     """PyTorch's fused attention as Megatron's core attention: several times faster without Transformer Engine.
 
     It is causal, or follows a mask: Megatron's, [b, 1, s, s], true where attention is forbidden. Packed rows have one
@@ -88,7 +88,7 @@ class ForwardStep:
         return summed_loss(hidden, output_weight(gpt), self.vocabulary, batch["labels"], batch["loss_mask"])
 
 
-class LossReduction(MegatronLossReduction):
+class LossReduction(MegatronLossReduction):  # type: ignore[misc]
     """Hand Megatron the sum and the number of tokens, so that it divides by the tokens of the whole batch."""
 
     def forward(self, batch: dict[str, Tensor], loss: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:

@@ -60,7 +60,7 @@ def split_vocabulary(weight: Tensor, targets: Tensor) -> Vocabulary:
     return Vocabulary(*(part.to(weight.device) for part in (own, shared, column, bias)))
 
 
-class SummedCrossEntropy(torch.autograd.Function):
+class SummedCrossEntropy(torch.autograd.Function):  # type: ignore[misc]
     """Sum over tokens of the cross-entropy of ``hidden @ weight.T + bias`` against ``targets``.
 
     ``tapeout.models.loss`` says why the base model has another one.

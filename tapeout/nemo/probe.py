@@ -47,9 +47,9 @@ def _transformers() -> Any:
 
 
 def _sentencepiece() -> Any:
-    from tapeout.encoder import sentencepiece  # no other module imports the library
+    import tapeout.encoder.sentencepiece  # noqa: F401  # no other module imports the library
 
-    return sentencepiece.sentencepiece
+    return sys.modules["sentencepiece"]
 
 
 def _safetensors() -> Any:

@@ -30,7 +30,7 @@ CONTINUE, SAVE, STOP = 0, 1, 2
 DEFAULT_SECONDS = 1800.0
 
 
-class CheckpointCallback(lightning.Callback):
+class CheckpointCallback(lightning.Callback):  # type: ignore[misc]
     """Save checkpoints, stop on request, and resume from the newest checkpoint."""
 
     def __init__(self, rank: Rank, log: TrainLog, job: Training) -> None:

@@ -12,7 +12,7 @@ from tapeout.config.training import Training
 from tapeout.train.samples import Samples
 
 
-class SampleDataset(Dataset[dict[str, Tensor]]):
+class SampleDataset(Dataset[dict[str, Tensor]]):  # type: ignore[misc]
     """Sequences as dictionaries of tensors.
 
     A packed sequence has an attention mask [1, s, s], true where attention is forbidden: later positions and other
@@ -43,7 +43,7 @@ class SampleDataset(Dataset[dict[str, Tensor]]):
         return item
 
 
-class SampleModule(lightning.LightningDataModule):
+class SampleModule(lightning.LightningDataModule):  # type: ignore[misc]
     """NeMo's data module; reads sequentially, so that the order is that of the samples in every layout."""
 
     def __init__(self, samples: Samples, job: Training, tokenizer: Any) -> None:

@@ -19,7 +19,7 @@ REPORTS = 50
 """Lines of progress in a training."""
 
 
-class TrainLog(lightning.Callback):
+class TrainLog(lightning.Callback):  # type: ignore[misc]
     """Prepare the loss, log each step, report progress, and measure the validation loss."""
 
     def __init__(
