@@ -20,7 +20,7 @@ from tapeout.provenance.document import NAME
 from tapeout.provenance.errors import ExportRefused
 from tests.graph.conftest import ROOT, Project
 from tests.provenance.conftest import tapeout
-from tests.sources.server import Place, serve, sha256
+from tests.sources.server import FileServer, serve, sha256
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Exported:
 
     project: Project
     export: Path
-    server: Place
+    server: FileServer
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
-"""The Hugging Face hub on this machine, as far as its client asks: one server for the hub, one for its large files.
+"""Local Hugging Face hub, as far as its client uses one: a server for the hub, and one for its large files.
 
-It speaks what huggingface_hub reads: ``/api/models|datasets/NAME/revision/COMMIT``, ``.../paths-info/COMMIT`` and
+It serves what huggingface_hub reads: ``/api/models|datasets/NAME/revision/COMMIT``, ``.../paths-info/COMMIT`` and
 ``NAME/resolve/COMMIT/FILE`` with ETag, X-Repo-Commit, X-Linked-Etag and X-Linked-Size, X-Error-Code, Range, and a
 redirect of large files to another port. Standard library alone: tests of every environment may start it.
 """
@@ -30,7 +30,7 @@ def git_blob(content: bytes) -> str:
 
 @dataclass
 class Repository:
-    """One repository: files by path, at ``COMMIT`` (branch main); those in ``large`` lie in large-file storage."""
+    """One repository: files by path, at ``COMMIT`` (branch main); those in ``large`` are in large-file storage."""
 
     files: dict[str, bytes]
     large: set[str] = field(default_factory=set)
@@ -38,7 +38,7 @@ class Repository:
     private: bool = False
     licence: str = "apache-2.0"
 
-    def described(self, path: str) -> dict[str, Any]:
+    def description(self, path: str) -> dict[str, Any]:
         content = self.files[path]
         found: dict[str, Any] = {"size": len(content), "oid": git_blob(content)}
         if path in self.large:
@@ -47,8 +47,8 @@ class Repository:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request: which server, what, and what it carried."""
+class Request:
+    """One request to one of the two servers."""
 
     server: str
     method: str
@@ -59,28 +59,28 @@ class Asked:
 
 @dataclass
 class Hub:
-    """What the two servers have and do.
+    """State and behaviour of the two servers.
 
     Attributes:
         address: of the hub.
         repositories: by ``models/NAME`` or ``datasets/NAME``.
         plans: by path (of either server), what to do with the next requests, one entry each: ``(status, headers)`` to
             refuse, or ``n`` to break off after n bytes of the body.
-        asked: every request so far.
+        requests: every request so far.
         commit: sent as X-Repo-Commit.
-        rotten: paths of which other bytes are sent than announced.
+        corrupt: paths whose bytes differ from the announced ones.
     """
 
     address: str = ""
     storage: str = ""
     repositories: dict[str, Repository] = field(default_factory=dict)
     plans: defaultdict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
-    asked: list[Asked] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
     commit: str | None = COMMIT
-    rotten: set[str] = field(default_factory=set)
+    corrupt: set[str] = field(default_factory=set)
 
     def tokens(self, server: str) -> set[str | None]:
-        return {each.token for each in self.asked if each.server == server}
+        return {each.token for each in self.requests if each.server == server}
 
 
 class Refused(Exception):
@@ -95,8 +95,8 @@ def handler(hub: Hub, server: str) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             path = unquote(urlsplit(self.path).path)
-            hub.asked.append(
-                Asked(server, self.command, path, self.headers.get("Range"), self.headers.get("Authorization"))
+            hub.requests.append(
+                Request(server, self.command, path, self.headers.get("Range"), self.headers.get("Authorization"))
             )
             cut = None
             if hub.plans[path]:
@@ -128,7 +128,7 @@ def handler(hub: Hub, server: str) -> type[BaseHTTPRequestHandler]:
                 else:
                     body = self.rfile.read(int(self.headers["Content-Length"])).decode()
                     wanted = [each for each in parse_qs(body)["paths"] if each in repository.files]
-                    self.json([{"type": "file", "path": each, **repository.described(each)} for each in wanted])
+                    self.json([{"type": "file", "path": each, **repository.description(each)} for each in wanted])
             else:
                 full, rest = path.lstrip("/").split("/resolve/")
                 repository = self.repository(full if full.startswith("datasets/") else f"models/{full}", gate=True)
@@ -162,7 +162,7 @@ def handler(hub: Hub, server: str) -> type[BaseHTTPRequestHandler]:
                 raise Refused(404, "RevisionNotFound", f"Invalid rev id: {revision}")
 
         def info(self, repository: Repository, name: str) -> dict[str, Any]:
-            files = [{"rfilename": path, **repository.described(path)} for path in sorted(repository.files)]
+            files = [{"rfilename": path, **repository.description(path)} for path in sorted(repository.files)]
             siblings = [{**each, "blobId": each.pop("oid")} for each in files]
             return {
                 **{"_id": "1", "id": name, "sha": COMMIT, "private": repository.private, "disabled": False},
@@ -175,7 +175,7 @@ def handler(hub: Hub, server: str) -> type[BaseHTTPRequestHandler]:
 
         def content(self, path: str, content: bytes, headers: dict[str, str], cut: int | None) -> None:
             """A file, from where the client wants it."""
-            if path in hub.rotten:
+            if path in hub.corrupt:
                 content = content[:-1] + bytes([content[-1] ^ 1])
             start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
             if start and start >= len(content):

@@ -1,4 +1,4 @@
-"""A real HTTP server on this machine that misbehaves on request."""
+"""Local HTTP server that misbehaves on request."""
 
 import hashlib
 import threading
@@ -10,13 +10,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 def sha256(content: bytes) -> str:
-    """SHA-256 in hexadecimal digits."""
+    """Return the SHA-256 in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 
 @dataclass
-class Place:
-    """What the server has and does.
+class FileServer:
+    """State and behaviour of the server.
 
     Attributes:
         address: its root, without a slash at the end.
@@ -35,15 +35,15 @@ class Place:
 
 
 @contextmanager
-def serve() -> Iterator[Place]:
+def serve() -> Iterator[FileServer]:
     """Run a server for as long as the context lasts."""
-    place = Place()
+    server = FileServer()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             wanted = self.headers.get("Range")
-            place.requests.append((self.path, wanted, self.headers.get("Authorization")))
-            plan = place.plans[self.path].pop(0) if place.plans[self.path] else None
+            server.requests.append((self.path, wanted, self.headers.get("Authorization")))
+            plan = server.plans[self.path].pop(0) if server.plans[self.path] else None
             if isinstance(plan, int) or (isinstance(plan, tuple) and plan[0] == "retry"):
                 self.send_response(plan if isinstance(plan, int) else plan[1])
                 if isinstance(plan, tuple):
@@ -51,12 +51,12 @@ def serve() -> Iterator[Place]:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
-            content = place.files.get(self.path)
+            content = server.files.get(self.path)
             if content is None:
                 self.send_error(404)
                 return
             start = 0
-            if wanted and place.ranges:
+            if wanted and server.ranges:
                 start = int(wanted.removeprefix("bytes=").rstrip("-"))
                 if start >= len(content):
                     self.send_response(416)
@@ -75,15 +75,15 @@ def serve() -> Iterator[Place]:
             self.close_connection = True
 
         def log_message(self, format: str, *arguments: object) -> None:
-            """Say nothing."""
+            """Print nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    place.address = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.address = f"http://127.0.0.1:{http.server_address[1]}"
+    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
-        yield place
+        yield server
     finally:
-        server.shutdown()
-        server.server_close()
+        http.shutdown()
+        http.server_close()
         thread.join()

@@ -1,4 +1,4 @@
-"""Downloads against a real server: resume, verify, retry; every failure has its name."""
+"""Downloads from a real server: resume, verification, retries and named errors."""
 
 import random
 import socket
@@ -12,7 +12,7 @@ import pytest
 from tapeout.config.sources import RetryPolicy
 from tapeout.sources.download import Remote, fetch, retry_after
 from tapeout.sources.errors import AccessDenied, SourceMissing, SourceUnreachable, WrongContent
-from tests.sources.server import Place, serve, sha256
+from tests.sources.server import FileServer, serve, sha256
 
 pytestmark = pytest.mark.environment("data")
 
@@ -21,15 +21,15 @@ QUICK = RetryPolicy(attempts=4, first_wait=0.01, max_wait=0.05)
 
 
 @pytest.fixture
-def place() -> Iterator[Place]:
+def server() -> Iterator[FileServer]:
     with serve() as running:
         running.files["/data.bin"] = CONTENT
         yield running
 
 
-def remote(place: Place, **changes: object) -> Remote:
+def remote(server: FileServer, **changes: object) -> Remote:
     values = {
-        "url": f"{place.address}/data.bin",
+        "url": f"{server.address}/data.bin",
         "name": "data.bin",
         "sha256": sha256(CONTENT),
         "size": len(CONTENT),
@@ -38,105 +38,109 @@ def remote(place: Place, **changes: object) -> Remote:
     return Remote(**values)  # type: ignore[arg-type]
 
 
-def kept(folder: Path) -> set[str]:
+def downloaded(folder: Path) -> set[str]:
     """Names in the downloads folder, locks aside."""
     return {each.name for each in folder.iterdir() if each.suffix != ".lock"} if folder.exists() else set()
 
 
 @pytest.mark.parametrize("size", [len(CONTENT), None])
-def test_a_file_arrives_and_is_used_again_without_the_network(place: Place, tmp_path: Path, size: int | None) -> None:
-    wanted = remote(place, size=size)
+def test_a_file_arrives_and_is_used_again_without_the_network(
+    server: FileServer, tmp_path: Path, size: int | None
+) -> None:
+    wanted = remote(server, size=size)
     fetch(wanted, tmp_path / "a", tmp_path / "downloads", QUICK)
     fetch(wanted, tmp_path / "b", tmp_path / "downloads", QUICK)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == CONTENT
-    assert len(place.requests) == 1
-    assert kept(tmp_path / "downloads") == {sha256(CONTENT)}
+    assert len(server.requests) == 1
+    assert downloaded(tmp_path / "downloads") == {sha256(CONTENT)}
 
 
 @pytest.mark.parametrize("size", [len(CONTENT), None])
-def test_a_broken_transfer_resumes_where_it_stopped(place: Place, tmp_path: Path, size: int | None) -> None:
-    place.plans["/data.bin"] = [("cut", 100_000), ("cut", 50_000)]
-    fetch(remote(place, size=size), tmp_path / "a", tmp_path / "downloads", QUICK)
+def test_a_broken_transfer_resumes_where_it_stopped(server: FileServer, tmp_path: Path, size: int | None) -> None:
+    server.plans["/data.bin"] = [("cut", 100_000), ("cut", 50_000)]
+    fetch(remote(server, size=size), tmp_path / "a", tmp_path / "downloads", QUICK)
     assert (tmp_path / "a").read_bytes() == CONTENT
-    assert [wanted for _, wanted, _ in place.requests] == [None, "bytes=100000-", "bytes=150000-"]
+    assert [wanted for _, wanted, _ in server.requests] == [None, "bytes=100000-", "bytes=150000-"]
 
 
-def test_the_next_run_resumes_what_this_one_left(place: Place, tmp_path: Path) -> None:
-    place.plans["/data.bin"] = [("cut", 100_000), *[("cut", 0)] * 3]
+def test_the_next_run_resumes_what_this_one_left(server: FileServer, tmp_path: Path) -> None:
+    server.plans["/data.bin"] = [("cut", 100_000), *[("cut", 0)] * 3]
     with pytest.raises(SourceUnreachable, match="100,000 of 300,000 bytes"):
-        fetch(remote(place), tmp_path / "a", tmp_path / "downloads", QUICK)
-    assert kept(tmp_path / "downloads") == {f"{sha256(CONTENT)}.part"}
-    place.requests.clear()
-    fetch(remote(place), tmp_path / "a", tmp_path / "downloads", QUICK)
-    assert [wanted for _, wanted, _ in place.requests] == ["bytes=100000-"]
+        fetch(remote(server), tmp_path / "a", tmp_path / "downloads", QUICK)
+    assert downloaded(tmp_path / "downloads") == {f"{sha256(CONTENT)}.part"}
+    server.requests.clear()
+    fetch(remote(server), tmp_path / "a", tmp_path / "downloads", QUICK)
+    assert [wanted for _, wanted, _ in server.requests] == ["bytes=100000-"]
     assert (tmp_path / "a").read_bytes() == CONTENT
 
 
-def test_a_server_without_ranges_starts_again(place: Place, tmp_path: Path) -> None:
-    place.ranges = False
-    place.plans["/data.bin"] = [("cut", 100_000)]
-    fetch(remote(place), tmp_path / "a", tmp_path / "downloads", QUICK)
+def test_a_server_without_ranges_starts_again(server: FileServer, tmp_path: Path) -> None:
+    server.ranges = False
+    server.plans["/data.bin"] = [("cut", 100_000)]
+    fetch(remote(server), tmp_path / "a", tmp_path / "downloads", QUICK)
     assert (tmp_path / "a").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("length", [100_000, 300_000, 400_000])
 @pytest.mark.parametrize("size", [len(CONTENT), None])
-def test_a_rotten_part_gets_one_fresh_start(place: Place, tmp_path: Path, length: int, size: int | None) -> None:
+def test_a_corrupt_partial_file_is_downloaded_once_more(
+    server: FileServer, tmp_path: Path, length: int, size: int | None
+) -> None:
     folder = tmp_path / "downloads"
     folder.mkdir()
     (folder / f"{sha256(CONTENT)}.part").write_bytes(b"x" * length)
-    fetch(remote(place, size=size), tmp_path / "a", folder, QUICK)
+    fetch(remote(server, size=size), tmp_path / "a", folder, QUICK)
     assert (tmp_path / "a").read_bytes() == CONTENT
 
 
-def test_a_part_that_was_complete_needs_no_network(place: Place, tmp_path: Path) -> None:
+def test_a_part_that_was_complete_needs_no_network(server: FileServer, tmp_path: Path) -> None:
     folder = tmp_path / "downloads"
     folder.mkdir()
     (folder / f"{sha256(CONTENT)}.part").write_bytes(CONTENT)
-    fetch(remote(place), tmp_path / "a", folder, QUICK)
+    fetch(remote(server), tmp_path / "a", folder, QUICK)
     assert (tmp_path / "a").read_bytes() == CONTENT
-    assert place.requests == []
-    assert kept(folder) == {sha256(CONTENT)}
+    assert server.requests == []
+    assert downloaded(folder) == {sha256(CONTENT)}
 
 
-def test_a_rotten_finished_file_is_fetched_again(place: Place, tmp_path: Path) -> None:
+def test_a_corrupt_finished_file_is_fetched_again(server: FileServer, tmp_path: Path) -> None:
     folder = tmp_path / "downloads"
     folder.mkdir()
     (folder / sha256(CONTENT)).write_bytes(CONTENT[:-1] + b"?")
-    fetch(remote(place), tmp_path / "a", folder, QUICK)
+    fetch(remote(server), tmp_path / "a", folder, QUICK)
     assert (tmp_path / "a").read_bytes() == CONTENT
 
 
-def test_a_wrong_hash_names_both_and_keeps_nothing(place: Place, tmp_path: Path) -> None:
+def test_a_wrong_hash_is_named_and_nothing_remains(server: FileServer, tmp_path: Path) -> None:
     with pytest.raises(WrongContent) as caught:
-        fetch(remote(place, sha256="0" * 64), tmp_path / "a", tmp_path / "downloads", QUICK)
+        fetch(remote(server, sha256="0" * 64), tmp_path / "a", tmp_path / "downloads", QUICK)
     assert "0" * 64 in str(caught.value)
     assert sha256(CONTENT) in str(caught.value)
     assert not (tmp_path / "a").exists()
-    assert kept(tmp_path / "downloads") == set()
+    assert downloaded(tmp_path / "downloads") == set()
 
 
-def test_more_bytes_than_pinned_are_refused(place: Place, tmp_path: Path) -> None:
+def test_more_bytes_than_pinned_are_refused(server: FileServer, tmp_path: Path) -> None:
     with pytest.raises(WrongContent, match="says 1,000"):
-        fetch(remote(place, size=1_000), tmp_path / "a", tmp_path / "downloads", QUICK)
-    assert kept(tmp_path / "downloads") == set()
+        fetch(remote(server, size=1_000), tmp_path / "a", tmp_path / "downloads", QUICK)
+    assert downloaded(tmp_path / "downloads") == set()
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_passing_refusals_are_retried(place: Place, tmp_path: Path, status: int) -> None:
-    place.plans["/data.bin"] = [status, status]
-    fetch(remote(place), tmp_path / "a", tmp_path / "downloads", QUICK)
-    assert len(place.requests) == 3
+def test_transient_refusals_are_retried(server: FileServer, tmp_path: Path, status: int) -> None:
+    server.plans["/data.bin"] = [status, status]
+    fetch(remote(server), tmp_path / "a", tmp_path / "downloads", QUICK)
+    assert len(server.requests) == 3
 
 
-def test_the_server_says_how_long_to_wait(place: Place, tmp_path: Path) -> None:
-    place.plans["/data.bin"] = [("retry", 429, 1)]
+def test_the_server_says_how_long_to_wait(server: FileServer, tmp_path: Path) -> None:
+    server.plans["/data.bin"] = [("retry", 429, 1)]
     before = time.monotonic()
-    fetch(remote(place), tmp_path / "a", tmp_path / "downloads", RetryPolicy(attempts=2, first_wait=0.01, max_wait=5))
+    fetch(remote(server), tmp_path / "a", tmp_path / "downloads", RetryPolicy(attempts=2, first_wait=0.01, max_wait=5))
     assert 1.0 <= time.monotonic() - before < 4
 
 
-def test_retry_after_holds_seconds_or_a_date() -> None:
+def test_retry_after_is_seconds_or_a_date() -> None:
     assert retry_after("7") == 7.0
     assert retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
     assert retry_after("soon") is None
@@ -146,21 +150,21 @@ def test_retry_after_holds_seconds_or_a_date() -> None:
 @pytest.mark.parametrize(
     ("status", "error"), [(404, SourceMissing), (410, SourceMissing), (401, AccessDenied), (403, AccessDenied)]
 )
-def test_lasting_refusals_are_not_retried(place: Place, tmp_path: Path, status: int, error: type) -> None:
-    place.plans["/data.bin"] = [status] * 5
+def test_permanent_refusals_are_not_retried(server: FileServer, tmp_path: Path, status: int, error: type) -> None:
+    server.plans["/data.bin"] = [status] * 5
     with pytest.raises(error, match=r"data\.bin"):
-        fetch(remote(place), tmp_path / "a", tmp_path / "downloads", QUICK)
-    assert len(place.requests) == 1
+        fetch(remote(server), tmp_path / "a", tmp_path / "downloads", QUICK)
+    assert len(server.requests) == 1
 
 
-def test_retries_end(place: Place, tmp_path: Path) -> None:
-    place.plans["/data.bin"] = [503] * 9
+def test_retries_end(server: FileServer, tmp_path: Path) -> None:
+    server.plans["/data.bin"] = [503] * 9
     with pytest.raises(SourceUnreachable, match="answers 503"):
-        fetch(remote(place), tmp_path / "a", tmp_path / "downloads", QUICK)
-    assert len(place.requests) == QUICK.attempts
+        fetch(remote(server), tmp_path / "a", tmp_path / "downloads", QUICK)
+    assert len(server.requests) == QUICK.attempts
 
 
-def test_nobody_listens(tmp_path: Path) -> None:
+def test_no_server_answers(tmp_path: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
@@ -170,9 +174,9 @@ def test_nobody_listens(tmp_path: Path) -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_two_at_once_download_once(place: Place, tmp_path: Path) -> None:
+def test_two_at_once_download_once(server: FileServer, tmp_path: Path) -> None:
     threads = [
-        threading.Thread(target=fetch, args=(remote(place), tmp_path / str(number), tmp_path / "downloads", QUICK))
+        threading.Thread(target=fetch, args=(remote(server), tmp_path / str(number), tmp_path / "downloads", QUICK))
         for number in range(4)
     ]
     for thread in threads:
@@ -180,4 +184,4 @@ def test_two_at_once_download_once(place: Place, tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert all((tmp_path / str(number)).read_bytes() == CONTENT for number in range(4))
-    assert len(place.requests) == 1
+    assert len(server.requests) == 1

@@ -1,4 +1,4 @@
-"""Each kind of source, from its record to its folder, and the script as a user's machine runs it."""
+"""Fetching of packages, URLs and files, and the script of the rule."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from tapeout.config.sources import Fetch, Record, RetryPolicy, Source
 from tapeout.sources.errors import AccessDenied, SourceMissing, SourceUnreachable, WrongContent
 from tests.sources.fetching import fetch_source
-from tests.sources.server import Place, serve, sha256
+from tests.sources.server import FileServer, serve, sha256
 
 pytestmark = pytest.mark.environment("data")
 
@@ -33,7 +33,7 @@ def archive(**changes: object) -> Record:
 
 
 @pytest.fixture
-def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
     with serve() as running:
         monkeypatch.setenv("PIP_INDEX_URL", f"{running.address}/simple/")
         running.files[f"/files/{NAME}"] = WHEEL
@@ -46,24 +46,24 @@ def page(*names: str, fragment: str = "") -> str:
     return f"<!DOCTYPE html><html><body>{links}</body></html>"
 
 
-def test_an_archive_is_found_by_its_exact_name(place: Place, tmp_path: Path) -> None:
+def test_an_archive_is_found_by_its_exact_name(server: FileServer, tmp_path: Path) -> None:
     fetch_source(archive(), tmp_path / "out", tmp_path / "downloads", QUICK)
     assert [each.name for each in (tmp_path / "out").iterdir()] == [NAME]
     assert (tmp_path / "out" / NAME).read_bytes() == WHEEL
-    place.requests.clear()
+    server.requests.clear()
     fetch_source(archive(), tmp_path / "again", tmp_path / "downloads", QUICK)
-    assert place.requests == []
+    assert server.requests == []
 
 
-def test_the_index_is_retried(place: Place, tmp_path: Path) -> None:
-    place.plans["/simple/some-core/"] = [503, 429]
+def test_the_index_is_retried(server: FileServer, tmp_path: Path) -> None:
+    server.plans["/simple/some-core/"] = [503, 429]
     fetch_source(archive(), tmp_path / "out", tmp_path / "downloads", QUICK)
-    place.plans["/simple/some-core/"] = [503] * 9
+    server.plans["/simple/some-core/"] = [503] * 9
     with pytest.raises(SourceUnreachable, match="answers 503"):
         fetch_source(archive(), tmp_path / "more", tmp_path / "elsewhere", QUICK)
 
 
-def test_what_the_index_lacks_is_named(place: Place, tmp_path: Path) -> None:
+def test_a_missing_package_or_file_is_named(server: FileServer, tmp_path: Path) -> None:
     with pytest.raises(SourceMissing, match=r"some_core-2.0.whl of package Some.Core does not exist in the index"):
         fetch_source(archive(file="some_core-2.0.whl"), tmp_path / "a", tmp_path / "downloads", QUICK)
     with pytest.raises(SourceMissing, match=NAME):
@@ -72,27 +72,27 @@ def test_what_the_index_lacks_is_named(place: Place, tmp_path: Path) -> None:
         fetch_source(archive(package="nobody"), tmp_path / "c", tmp_path / "downloads", QUICK)
 
 
-def test_a_closed_index_is_named(place: Place, tmp_path: Path) -> None:
-    place.plans["/simple/some-core/"] = [401]
+def test_a_closed_index_is_named(server: FileServer, tmp_path: Path) -> None:
+    server.plans["/simple/some-core/"] = [401]
     with pytest.raises(AccessDenied, match="401"):
         fetch_source(archive(), tmp_path / "a", tmp_path / "downloads", QUICK)
 
 
-def test_an_index_that_announces_another_hash_is_believed(place: Place, tmp_path: Path) -> None:
-    place.files["/simple/some-core/"] = page(NAME, fragment=f"#sha256={'9' * 64}").encode()
+def test_a_hash_that_the_index_announces_is_compared(server: FileServer, tmp_path: Path) -> None:
+    server.files["/simple/some-core/"] = page(NAME, fragment=f"#sha256={'9' * 64}").encode()
     with pytest.raises(WrongContent, match="9" * 64):
         fetch_source(archive(), tmp_path / "a", tmp_path / "downloads", QUICK)
-    assert [path for path, _, _ in place.requests] == ["/simple/some-core/"]
+    assert [path for path, _, _ in server.requests] == ["/simple/some-core/"]
 
 
-def test_an_address_that_is_no_index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_address_that_is_not_an_index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "file:///nowhere")
     with pytest.raises(SourceUnreachable, match="PIP_INDEX_URL"):
         fetch_source(archive(), tmp_path / "a", tmp_path / "downloads", QUICK)
 
 
-def test_a_url_and_a_file(place: Place, tmp_path: Path) -> None:
-    url = record(kind="url", url=f"{place.address}/files/{NAME}", file="core.zip", sha256=sha256(WHEEL))
+def test_a_url_and_a_file(server: FileServer, tmp_path: Path) -> None:
+    url = record(kind="url", url=f"{server.address}/files/{NAME}", file="core.zip", sha256=sha256(WHEEL))
     fetch_source(url, tmp_path / "url", tmp_path / "downloads", QUICK)
     assert (tmp_path / "url" / "core.zip").read_bytes() == WHEEL
     (tmp_path / "local.v").write_text("module m; endmodule")
@@ -116,14 +116,14 @@ def run_script(source: Record, tmp_path: Path) -> subprocess.CompletedProcess[st
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_the_script_shows_progress(place: Place, tmp_path: Path) -> None:
+def test_the_script_shows_progress(server: FileServer, tmp_path: Path) -> None:
     done = run_script(archive(), tmp_path)
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line.removeprefix("@progress ")) for line in done.stdout.splitlines()]
     assert lines[-1] == {"done": len(WHEEL), "total": len(WHEEL), "file": NAME}
 
 
-def test_the_script_says_cause_and_cure_without_a_traceback(place: Place, tmp_path: Path) -> None:
+def test_the_script_prints_cause_and_fix_without_a_traceback(server: FileServer, tmp_path: Path) -> None:
     done = run_script(archive(sha256="a" * 64), tmp_path)
     assert done.returncode == 1
     assert "WrongContent" in done.stderr

@@ -1,4 +1,4 @@
-"""A local folder as a source: what it is, what it refuses, and what the step makes of it."""
+"""A local folder as a source: selected files, digest, refused links and the copy."""
 
 import os
 import random
@@ -112,7 +112,7 @@ def strange_name(folder: Path) -> None:
         (strange_name, "not UTF-8"),
     ],
 )
-def test_what_is_no_file_of_its_own_is_refused(folder: Path, spoil: object, words: str) -> None:
+def test_links_and_special_files_are_refused(folder: Path, spoil: object, words: str) -> None:
     spoil(folder)  # type: ignore[operator]
     with pytest.raises(UnusableFolder, match=words):
         record(folder).local_files()

@@ -1,4 +1,4 @@
-"""Hugging Face repositories, through huggingface_hub itself, against a hub and its file storage on this machine."""
+"""Hugging Face repositories, through huggingface_hub, with a local hub and its file storage."""
 
 import os
 import random
@@ -17,7 +17,7 @@ from tapeout.config.sources import Fetch, RetryPolicy, Source
 from tapeout.sources import download, errors, hub
 from tapeout.sources.kinds._hub import HubSource
 from tests.sources.fetching import fetch_source
-from tests.sources.hub_server import COMMIT, OLDER, STRANGER, TOKEN, Asked, Hub, Repository, serve_hub, sha256
+from tests.sources.hub_server import COMMIT, OLDER, STRANGER, TOKEN, Hub, Repository, Request, serve_hub, sha256
 
 pytestmark = pytest.mark.environment("data")
 
@@ -29,7 +29,7 @@ LARGE = "onnx/weights part 1.bin"
 
 
 @pytest.fixture
-def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     """A hub with a model and a data set, and an empty home."""
     (tmp_path / "home").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -57,7 +57,7 @@ def fetch(source: HubSource, tmp_path: Path, policy: RetryPolicy = QUICK, out: s
     return {str(path.relative_to(tmp_path / out)): path.read_bytes() for path in (tmp_path / out).rglob("*.*")}
 
 
-def kept(tmp_path: Path) -> set[str]:
+def downloaded(tmp_path: Path) -> set[str]:
     folder = tmp_path / "downloads"
     return {each.name for each in folder.iterdir() if each.suffix != ".lock"} if folder.exists() else set()
 
@@ -74,11 +74,11 @@ PATHS_INFO = f"/api/models/owner/name/paths-info/{COMMIT}"
 @pytest.mark.parametrize("kind", ["hf_model", "hf_dataset"])
 @pytest.mark.parametrize("pinned", [True, False])
 def test_large_and_small_files_at_a_commit(
-    place: Hub, tmp_path: Path, kind: str, pinned: bool, monkeypatch: pytest.MonkeyPatch
+    server: Hub, tmp_path: Path, kind: str, pinned: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", TOKEN + "\n")
     assert fetch(record(kind, pinned), tmp_path) == FILES
-    asked = [(each.server, each.method, each.path) for each in place.asked]
+    asked = [(each.server, each.method, each.path) for each in server.requests]
     name = "models/owner/name" if kind == "hf_model" else "datasets/owner/rows"
     assert asked == [
         ("hub", "POST", f"/api/{name}/paths-info/{COMMIT}"),
@@ -86,21 +86,23 @@ def test_large_and_small_files_at_a_commit(
         ("hub", "GET", path_of(LARGE, kind)),
         ("storage", "GET", STORED),
     ]
-    assert place.tokens("hub") == {f"Bearer {TOKEN}"}
-    assert place.tokens("storage") == {None}  # the redirect goes to another server, and carries no token
-    assert sha256(WEIGHTS) in kept(tmp_path) and len(kept(tmp_path)) == 2
+    assert server.tokens("hub") == {f"Bearer {TOKEN}"}
+    assert server.tokens("storage") == {None}  # the redirect goes to another server, and carries no token
+    assert sha256(WEIGHTS) in downloaded(tmp_path) and len(downloaded(tmp_path)) == 2
 
 
-def test_what_was_downloaded_needs_no_hub(place: Hub, tmp_path: Path) -> None:
+def test_downloaded_files_need_no_hub(server: Hub, tmp_path: Path) -> None:
     fetch(record(), tmp_path)
-    place.asked.clear()
-    assert fetch(record(), tmp_path, out="again") == FILES and place.asked == []
+    server.requests.clear()
+    assert fetch(record(), tmp_path, out="again") == FILES and server.requests == []
     # without a SHA-256 the hub is asked what the commit holds, and nothing is transferred twice
     assert fetch(record(pinned=False, files=[{"path": LARGE}]), tmp_path, out="more") == {LARGE: WEIGHTS}
-    assert [each.path for each in place.asked] == [PATHS_INFO]
+    assert [each.path for each in server.requests] == [PATHS_INFO]
 
 
-def test_nothing_of_a_home_is_read_or_written(place: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_file_of_a_home_folder_is_read_or_written(
+    server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home = tmp_path / "home"
     (home / ".cache/huggingface").mkdir(parents=True)
     (home / ".cache/huggingface/token").write_text("hf_login")
@@ -117,11 +119,11 @@ fetch_source(Fetch.model_validate_json(sys.argv[1]).record, Path({str(tmp_path /
 """
     command = [sys.executable, "-c", program, Fetch(record=source).model_dump_json()]
     subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
-    assert {each.token for each in place.asked} == {None}
+    assert {each.token for each in server.requests} == {None}
     assert sorted(home.rglob("*")) == before
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     fetch(source, tmp_path, out="more")
-    assert place.tokens("hub") == {None, f"Bearer {TOKEN}"} and place.tokens("storage") == {None}
+    assert server.tokens("hub") == {None, f"Bearer {TOKEN}"} and server.tokens("storage") == {None}
 
 
 GATED = [
@@ -133,42 +135,42 @@ GATED = [
 
 @pytest.mark.parametrize(("token", "error", "cause", "fix"), GATED)
 def test_a_gated_repository(
-    place: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str, error: type, cause: str, fix: str
+    server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str, error: type, cause: str, fix: str
 ) -> None:
-    place.repositories["models/owner/name"].gated = True
+    server.repositories["models/owner/name"].gated = True
     if token:
         monkeypatch.setenv("HF_TOKEN", token)
     with pytest.raises(error, match=cause) as caught:
         fetch(record(), tmp_path)
     assert re.search(fix, str(caught.value))
-    assert "hf_" not in str(caught.value).replace("hf_model", "") and kept(tmp_path) == set()
+    assert "hf_" not in str(caught.value).replace("hf_model", "") and downloaded(tmp_path) == set()
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     assert fetch(record(), tmp_path, out="granted") == FILES
 
 
 @pytest.mark.parametrize(("token", "status"), [(None, 401), (STRANGER, 403)])
 def test_a_hub_that_gates_its_answers_too(
-    place: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str | None, status: int
+    server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str | None, status: int
 ) -> None:
     if token:
         monkeypatch.setenv("HF_TOKEN", token)
-    place.plans["/api/datasets/owner/rows/paths-info/" + COMMIT] = [(status, {"X-Error-Code": "GatedRepo"})]
+    server.plans["/api/datasets/owner/rows/paths-info/" + COMMIT] = [(status, {"X-Error-Code": "GatedRepo"})]
     with pytest.raises(errors.AccessDenied, match=f"status {status}.*\n.*/datasets/owner/rows"):
         fetch(record("hf_dataset"), tmp_path)
 
 
-def test_a_renamed_repository_is_followed(place: Hub, tmp_path: Path) -> None:
+def test_a_renamed_repository_is_followed(server: Hub, tmp_path: Path) -> None:
     before = record(repository="old/name")
     for path in (PATHS_INFO, path_of("config.json"), path_of(LARGE)):
-        place.plans[path.replace("owner/name", "old/name")] = [(307, {"Location": path.replace(" ", "%20")})]
+        server.plans[path.replace("owner/name", "old/name")] = [(307, {"Location": path.replace(" ", "%20")})]
     assert fetch(before, tmp_path) == FILES
 
 
 @pytest.mark.parametrize("token", [None, STRANGER])
 def test_a_private_or_missing_repository(
-    place: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str | None
+    server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str | None
 ) -> None:
-    place.repositories["models/owner/name"].private = True
+    server.repositories["models/owner/name"].private = True
     if token:
         monkeypatch.setenv("HF_TOKEN", token)
     for repository in ("owner/name", "owner/none"):
@@ -176,20 +178,20 @@ def test_a_private_or_missing_repository(
             fetch(record(repository=repository), tmp_path, out=repository.split("/")[1])
 
 
-def test_a_missing_revision_or_file(place: Hub, tmp_path: Path) -> None:
+def test_a_missing_revision_or_file(server: Hub, tmp_path: Path) -> None:
     with pytest.raises(errors.SourceMissing, match="The pinned revision does not exist in owner/name"):
         fetch(record(revision=OLDER), tmp_path, out="revision")
     with pytest.raises(errors.SourceMissing, match=r"The file gone.txt does not exist in owner/name at commit"):
         fetch(record(files=[{"path": "config.json"}, {"path": "gone.txt"}]), tmp_path, out="file")
-    assert kept(tmp_path) == set()
+    assert downloaded(tmp_path) == set()
 
 
 @pytest.mark.parametrize("path", [PATHS_INFO, path_of(LARGE), STORED])
 @pytest.mark.parametrize("header", [{"Retry-After": "1"}, {"RateLimit": '"resolvers";r=0;t=1'}])
-def test_429_is_waited_for_as_told(
-    place: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str], path: str, header: dict[str, str]
+def test_status_429_is_waited_for_as_the_server_asks(
+    server: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str], path: str, header: dict[str, str]
 ) -> None:
-    place.plans[path] = [(429, header)]
+    server.plans[path] = [(429, header)]
     before = time.monotonic()
     assert fetch(record(), tmp_path) == FILES
     assert 1.0 <= time.monotonic() - before < 4
@@ -197,56 +199,56 @@ def test_429_is_waited_for_as_told(
 
 
 @pytest.mark.parametrize("path", [PATHS_INFO, path_of("config.json")])
-def test_429_is_not_waited_for_without_bounds(place: Hub, tmp_path: Path, path: str) -> None:
-    place.plans[path] = [(429, {"Retry-After": "3600"})]
+def test_status_429_is_not_waited_for_without_bounds(server: Hub, tmp_path: Path, path: str) -> None:
+    server.plans[path] = [(429, {"Retry-After": "3600"})]
     with pytest.raises(errors.SourceUnreachable, match="asks to wait 3,600 s"):
         fetch(record(), tmp_path, RetryPolicy())
-    place.plans[path] = [(429, {})] * 9
+    server.plans[path] = [(429, {})] * 9
     with pytest.raises(errors.SourceUnreachable, match="status 429"):
         fetch(record(), tmp_path, out="more")
-    assert len(place.plans[path]) == 9 - QUICK.attempts
+    assert len(server.plans[path]) == 9 - QUICK.attempts
 
 
 @pytest.mark.parametrize("path", [PATHS_INFO, path_of(LARGE), STORED])
-def test_a_hub_that_fails_is_asked_again(place: Hub, tmp_path: Path, path: str) -> None:
-    place.plans[path] = [(500, {}), (503, {})]
+def test_a_hub_that_fails_is_asked_again(server: Hub, tmp_path: Path, path: str) -> None:
+    server.plans[path] = [(500, {}), (503, {})]
     assert fetch(record(), tmp_path) == FILES
-    place.plans[path] = [(502, {})] * 9
+    server.plans[path] = [(502, {})] * 9
     with pytest.raises(errors.SourceUnreachable, match="answers 502"):
         fetch_source(record(), tmp_path / "more", tmp_path / "elsewhere", QUICK)
 
 
 @pytest.mark.parametrize("pinned", [True, False])
-def test_a_cut_transfer_is_resumed(place: Hub, tmp_path: Path, pinned: bool) -> None:
-    place.plans[STORED] = [150_000, 50_000]
-    place.plans[path_of("config.json")] = [4]
+def test_a_cut_transfer_is_resumed(server: Hub, tmp_path: Path, pinned: bool) -> None:
+    server.plans[STORED] = [150_000, 50_000]
+    server.plans[path_of("config.json")] = [4]
     assert fetch(record(pinned=pinned), tmp_path) == FILES
-    ranges = [each.range for each in place.asked if each.server == "storage"]
+    ranges = [each.range for each in server.requests if each.server == "storage"]
     assert ranges == [None, "bytes=150000-", "bytes=200000-"]
 
 
-def test_a_transfer_that_is_always_cut_is_kept_and_never_accepted(place: Hub, tmp_path: Path) -> None:
-    place.plans[STORED] = [100_000, *[0] * 9]
+def test_a_partial_transfer_is_kept_and_never_accepted(server: Hub, tmp_path: Path) -> None:
+    server.plans[STORED] = [100_000, *[0] * 9]
     with pytest.raises(errors.SourceUnreachable, match="100,000 of 400,000 bytes"):
         fetch(record(files=[{"path": LARGE}]), tmp_path)
-    assert kept(tmp_path) == {f"{sha256(WEIGHTS)}.part"} and not (tmp_path / "out" / LARGE).exists()
-    place.plans.clear()
-    place.asked.clear()
+    assert downloaded(tmp_path) == {f"{sha256(WEIGHTS)}.part"} and not (tmp_path / "out" / LARGE).exists()
+    server.plans.clear()
+    server.requests.clear()
     assert fetch(record(), tmp_path, out="next") == FILES
-    assert Asked("storage", "GET", STORED, "bytes=100000-", None) in place.asked
+    assert Request("storage", "GET", STORED, "bytes=100000-", None) in server.requests
 
 
 @pytest.mark.parametrize(("file", "path"), [(LARGE, STORED), ("config.json", path_of("config.json"))])
 @pytest.mark.parametrize("pinned", [True, False])
-def test_other_bytes_are_refused(place: Hub, tmp_path: Path, file: str, path: str, pinned: bool) -> None:
-    place.rotten = {path}
+def test_wrong_bytes_are_refused(server: Hub, tmp_path: Path, file: str, path: str, pinned: bool) -> None:
+    server.corrupt = {path}
     with pytest.raises(errors.WrongContent, match=file if pinned or file == LARGE else "git blob id"):
         fetch(record(pinned=pinned), tmp_path)
     assert not (tmp_path / "out" / file).exists()
-    assert not any(name.endswith(".part") for name in kept(tmp_path))
+    assert not any(name.endswith(".part") for name in downloaded(tmp_path))
 
 
-def test_what_the_hub_announces_must_be_what_is_pinned(place: Hub, tmp_path: Path) -> None:
+def test_what_the_hub_announces_must_be_what_is_pinned(server: Hub, tmp_path: Path) -> None:
     with pytest.raises(errors.WrongContent, match="as the hub announces it"):
         fetch(record(files=[{"path": LARGE, "sha256": "1" * 64}]), tmp_path)
     with pytest.raises(errors.WrongContent, match="as the hub announces it"):
@@ -255,19 +257,19 @@ def test_what_the_hub_announces_must_be_what_is_pinned(place: Hub, tmp_path: Pat
         errors.WrongContent, match=r"config\.json has SHA-256"
     ):  # of small files the hub tells no SHA-256
         fetch(record(files=[{"path": "config.json", "sha256": "1" * 64}]), tmp_path, out="small")
-    assert {each.path for each in place.asked} == {PATHS_INFO, path_of("config.json")}
+    assert {each.path for each in server.requests} == {PATHS_INFO, path_of("config.json")}
 
 
 @pytest.mark.parametrize("commit", [OLDER, None])
-def test_a_mirror_must_send_the_pinned_commit(place: Hub, tmp_path: Path, commit: str | None) -> None:
-    place.commit = commit
+def test_a_mirror_must_send_the_pinned_commit(server: Hub, tmp_path: Path, commit: str | None) -> None:
+    server.commit = commit
     with pytest.raises(errors.WrongContent, match=commit or "without naming their commit"):
         fetch(record(pinned=False), tmp_path)
     if commit is None:  # where SHA-256 are pinned they decide
         assert fetch(record(), tmp_path, out="pinned") == FILES
 
 
-def test_a_hub_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{unused.getsockname()[1]}"
@@ -277,7 +279,7 @@ def test_a_hub_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             fetch(record(), tmp_path, out=words)
 
 
-def test_a_hub_that_goes_before_the_transfer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_that_stops_before_the_transfer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serve_hub() as running:
         monkeypatch.setenv("HF_ENDPOINT", running.address)
         running.repositories["models/owner/name"] = Repository(dict(FILES), large={LARGE})
@@ -287,23 +289,23 @@ def test_a_hub_that_goes_before_the_transfer(tmp_path: Path, monkeypatch: pytest
         download.fetch(remotes[0], tmp_path / "out", tmp_path / "downloads", QUICK)
 
 
-def test_a_place_that_is_no_hub(place: Hub, tmp_path: Path) -> None:
-    place.plans[PATHS_INFO] = [(200, {"Content-Type": "text/html"})]
+def test_a_server_that_is_not_a_hub(server: Hub, tmp_path: Path) -> None:
+    server.plans[PATHS_INFO] = [(200, {"Content-Type": "text/html"})]
     with pytest.raises(errors.SourceUnreachable, match="did not return a Hub API response"):
         fetch(record(), tmp_path)
 
 
 @pytest.mark.parametrize("status", [404, 405])
-def test_a_mirror_of_files_alone(place: Hub, tmp_path: Path, status: int) -> None:
-    place.plans[PATHS_INFO] = [(status, {})] * 2
+def test_a_mirror_that_serves_files_only(server: Hub, tmp_path: Path, status: int) -> None:
+    server.plans[PATHS_INFO] = [(status, {})] * 2
     assert fetch(record(), tmp_path) == FILES
     with pytest.raises(errors.FilesOnly, match="does not answer questions about repositories"):
         fetch(record(pinned=False), tmp_path, out="by commit")
-    assert place.plans[PATHS_INFO] == []
+    assert server.plans[PATHS_INFO] == []
 
 
-def test_the_script_says_cause_and_cure(place: Hub, tmp_path: Path) -> None:
-    place.repositories["models/owner/name"].gated = True
+def test_the_script_prints_cause_and_fix(server: Hub, tmp_path: Path) -> None:
+    server.repositories["models/owner/name"].gated = True
     (tmp_path / "params.json").write_text(Fetch(record=record()).model_dump_json())
     command = [sys.executable, "scripts/fetch.py", "--params", tmp_path / "params.json", "--output", tmp_path / "out"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TAPEOUT_DOWNLOADS": str(tmp_path / "downloads")}

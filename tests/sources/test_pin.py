@@ -1,4 +1,4 @@
-"""The record of a repository as the hub has it now: it is valid, and what it pins can be fetched."""
+"""The printed record of a repository is valid, and its files can be fetched."""
 
 import json
 import os
@@ -25,7 +25,7 @@ ROWS = b'{"text": "row"}\n' * 1000
 
 
 @pytest.fixture
-def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     monkeypatch.delenv("HF_TOKEN", raising=False)
     with serve_hub() as running:
         monkeypatch.setenv("HF_ENDPOINT", running.address)
@@ -34,7 +34,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         yield running
 
 
-def test_a_branch_becomes_a_commit(place: Hub, tmp_path: Path) -> None:
+def test_a_branch_becomes_a_commit(server: Hub, tmp_path: Path) -> None:
     record = pinned("hf_dataset:Owner/Rows_1", "main", [], QUICK)
     assert record == {
         "kind": "hf_dataset",
@@ -47,7 +47,7 @@ def test_a_branch_becomes_a_commit(place: Hub, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "rows.jsonl.gz").read_bytes() == ROWS
 
 
-def test_patterns_take_files(place: Hub) -> None:
+def test_patterns_take_files(server: Hub) -> None:
     assert [file["path"] for file in pinned("hf_dataset:Owner/Rows_1", "main", ["*.gz"], QUICK)["files"]] == [
         "rows.jsonl.gz"
     ]
@@ -55,7 +55,7 @@ def test_patterns_take_files(place: Hub) -> None:
         pinned("hf_dataset:Owner/Rows_1", "main", ["*.parquet"], QUICK)
 
 
-def test_what_cannot_be_pinned_is_named(place: Hub) -> None:
+def test_a_source_that_cannot_be_pinned_is_named(server: Hub) -> None:
     for source in ("Owner/Rows_1", "pypi:rows", "hf_model:a/b/c", "hf_model:"):
         with pytest.raises(SourceMissing, match="is not a repository"):
             pinned(source, "main", [], QUICK)
@@ -63,7 +63,7 @@ def test_what_cannot_be_pinned_is_named(place: Hub) -> None:
         pinned("hf_model:Owner/Rows_1", "main", [], QUICK)
     with pytest.raises(SourceMissing, match="revision"):
         pinned("hf_dataset:Owner/Rows_1", "dev", [], QUICK)
-    place.plans["/api/datasets/Owner/Rows_1/revision/main"] = [(429, {"Retry-After": "900"})]
+    server.plans["/api/datasets/Owner/Rows_1/revision/main"] = [(429, {"Retry-After": "900"})]
     with pytest.raises(SourceUnreachable, match="900 s"):
         pinned("hf_dataset:Owner/Rows_1", "main", [], QUICK)
 
@@ -73,7 +73,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, check=False)
 
 
-def test_what_is_printed_is_a_sources_file(place: Hub) -> None:
+def test_what_is_printed_is_a_sources_file(server: Hub) -> None:
     done = run("hf_dataset:Owner/Rows_1", "--file", "*.gz")
     assert done.returncode == 0, done.stderr
     found = yaml.safe_load(done.stdout)

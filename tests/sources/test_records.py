@@ -1,4 +1,4 @@
-"""The records of sources: what is pinned must be pinned fully, and the committed file is valid."""
+"""Records of sources: incomplete pins are refused, and the committed file is valid."""
 
 from pathlib import Path
 
