@@ -39,11 +39,11 @@ def test_dapt_trains_on_the_shards_and_their_gates_hold_it_up(sharded: Clone) ->
     log = json.loads((sharded.root / "results/dapt/model/train_log.json").read_bytes())
     assert len(log["steps"]) == 12 and log["steps"][-1]["loss"] < log["steps"][0]["loss"]
     report = json.loads((sharded.root / "results/data_report/report.json").read_bytes())
-    train = report["sets"]["pretraining"]["sides"]["train"]
+    train = report["sets"]["pretraining"]["splits"]["train"]
     blend = json.loads((sharded.root / "results/pretraining/blend.json").read_bytes())
     documents = sum(each["documents"] for each in blend["components"].values())
-    assert train["rows"] == documents == report["drops"]["pretraining/shards"]["kept"]
+    assert train["rows"] == documents == report["steps"]["pretraining/shards"]["kept"]
     # every document ends with one more token than the report counts
     assert train["tokens"] == blend["tokens"] - documents
-    assert {gate["where"] for gate in report["gates"]} >= {"pretraining", "pretraining/shards"}
+    assert {gate["artifact"] for gate in report["gates"]} >= {"pretraining", "pretraining/shards"}
     assert sharded.run("dapt").nothing_done

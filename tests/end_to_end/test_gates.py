@@ -1,4 +1,4 @@
-"""What is held out and found in training text stops every training, and the report shows it."""
+"""Held-out rows in training text stop every training, and the report shows them."""
 
 import zipfile
 
@@ -23,26 +23,26 @@ def contaminate(clone: Clone) -> None:
             opened.writestr(zipfile.ZipInfo(name), content)
 
 
-def bound(clone: Clone, share: float) -> None:
+def set_limit(clone: Clone, fraction: float) -> None:
     path = clone.root / "tiny/config.yaml"
     config = yaml.safe_load(path.read_text())
-    config["data_report"] = {"gates": {"contaminated": share}}
+    config["data_report"] = {"gates": {"contaminated": fraction}}
     path.write_text(yaml.safe_dump(config))
 
 
-def test_contamination_stops_the_trainings_and_a_wider_bound_lets_them_begin(fresh: Clone) -> None:
+def test_contamination_stops_training_and_a_higher_limit_lets_it_start(fresh: Clone) -> None:
     contaminate(fresh)
     run = fresh.run("dapt", ok=False)
-    assert "GateFailed: The data is outside its bounds." in run.text
-    assert "contaminated: test rows of corpus/domain in corpus/domain: 10 of 30 (33.3 %, bound 10 %)" in run.text
+    assert "GateFailed: The data exceeds its limits." in run.text
+    assert "contaminated: test rows of corpus/domain in corpus/domain: 10 of 30 (33.3 %, limit 10 %)" in run.text
     assert "Traceback" not in run.text
     assert "dapt/model" not in run.built and "data_report" in run.built
     assert not (fresh.root / "results/gates.json").exists()
     page = (fresh.root / "results/data_report/report.html").read_text()
     assert "docs/vendored.md" in page and "gamma_unit_0" in page
-    bound(fresh, 0.4)
+    set_limit(fresh, 0.4)
     assert fresh.run("gates").built == ["data_report", "gates.json"]
     digest = fresh.digests()["gates.json"]
-    bound(fresh, 0.5)
+    set_limit(fresh, 0.5)
     assert fresh.run("gates").built == ["data_report", "gates.json"]
-    assert fresh.digests()["gates.json"] == digest  # whatever the bounds and the figures: no training begins again
+    assert fresh.digests()["gates.json"] == digest  # independent of limits and figures: no training reruns

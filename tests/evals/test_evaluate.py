@@ -60,7 +60,8 @@ def evaluate(model: Path, data: Path, task: str, **changed: Any) -> subprocess.C
     (data / "params.json").write_text(json.dumps(job))
     command = [sys.executable, "scripts/evaluate.py", "--model", str(model), "--output", str(data / "result.json")]
     command += [item for name in FILES[task] for item in ("--data", str(data / f"{name}.jsonl"))]
-    environment = dict(os.environ, PYTHONPATH=str(ROOT), TAPEOUT_PLUGINS=module_name(TASKS, task))
+    declared = f"{module_name(TASKS, task)},tapeout.models.llama"
+    environment = dict(os.environ, PYTHONPATH=str(ROOT), TAPEOUT_PLUGINS=declared)
     return subprocess.run(
         [*command, "--params", str(data / "params.json")], cwd=ROOT, env=environment, capture_output=True, text=True
     )

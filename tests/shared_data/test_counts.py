@@ -1,4 +1,4 @@
-"""Counts of real files, exact to the row."""
+"""The counts of real files, right to the row."""
 
 from collections import Counter
 
@@ -16,7 +16,7 @@ def counts(report: dict) -> dict[str, int]:
 def test_openassistant_trees(built: Built) -> None:
     report = built.report("instructions/oasst-en-100")
     assert report["read"] == {"files": 1, "trees": 100, "messages": 1167, "paths": 609}
-    # 5 of the synthetic messages are roots, so 95 trees remain
+    # 5 of the synthetic messages are roots, so that 95 trees are left
     assert counts(report) == {
         "synthetic message": 22,
         "path that another one repeats once the user's last turn is cut": 80,
@@ -53,7 +53,7 @@ def test_self_instruct(built: Built) -> None:
     assert report["read"] == {"files": 1, "tasks": 175, "instances": 175}
     assert counts(report) == {}
     assert report["rows"] == {"train": 140, "validation": 26, "test": 9}
-    assert {part: each["classification"] for part, each in report["categories"].items()} == {
+    assert {side: each["classification"] for side, each in report["categories"].items()} == {
         "train": 21,
         "validation": 4,
         "test": 1,
@@ -85,9 +85,9 @@ def test_token_ids(built: Built) -> None:
     for name in ("oasst-en-100", "xquad-en", "self-instruct", "eda-corpus-qa"):
         report = built.report(f"encoded/{name}")
         rows = built.rows(f"encoded/{name}")
-        for part, members in rows.items():
-            assert len(members) == report[part]["rows"]
-            assert sum(len(row["ids"]) for row in members) == report[part]["tokens"]
+        for side, members in rows.items():
+            assert len(members) == report[side]["rows"]
+            assert sum(len(row["ids"]) for row in members) == report[side]["tokens"]
             assert all(any(row["mask"][1:]) and len(row["ids"]) <= 257 for row in members)
         left_out: Counter[str] = Counter()
         for each in report.values():
@@ -109,19 +109,19 @@ def test_token_ids(built: Built) -> None:
 def test_the_data_report_counts_the_same_and_its_gates_are_passed(built: Built) -> None:
     report = built.report("data_report")
     splits = report["sets"]["instructions/oasst-en-100"]["splits"]
-    assert {part: (each["rows"], each["left out"]) for part, each in splits.items()} == {
+    assert {split: (each["rows"], each["not_encoded"]) for split, each in splits.items()} == {
         "train": (424, 232),
         "validation": (79, 48),
         "test": (26, 19),
     }
-    drops = report["drops"]
-    assert drops["instructions/eda-corpus-qa"] == {"kept": 196, "dropped": {"blank record": 788}, "changed": {}}
-    assert drops["encoded/xquad-en"] == {"kept": 1187, "dropped": {}, "changed": {"shortened": 461}}
-    held = {
-        (training, name): each["held"]
+    steps = report["steps"]
+    assert steps["instructions/eda-corpus-qa"] == {"kept": 196, "dropped": {"blank record": 788}, "changed": {}}
+    assert steps["encoded/xquad-en"] == {"kept": 1187, "dropped": {}, "changed": {"shortened": 461}}
+    contaminated = {
+        (training, name): each["contaminated"]
         for training, sets in report["contamination"].items()
         for name, each in sets.items()
     }
-    assert len(held) == 56 and not any(held.values())
+    assert len(contaminated) == 56 and not any(contaminated.values())
     assert all(gate["passed"] for gate in report["gates"])
     assert (built.results / "gates.json").is_file()
