@@ -422,13 +422,13 @@ def _verdicts(evidence: Evidence[InstructionAnswers], exact: Comparison) -> list
     else:
         reached, begin = "bad", "No, instructions are not followed better"
     least = min(gains, key=lambda gain: gain.value)
-    others = " and ".join(f"{name} {percent(values[name])}" for name in earlier)
+    others = " and ".join(f"{percent(values[name])} ({name})" for name in earlier)
     return [
         Verdict(
             "Instructions",
             reached,
             f"{begin}: the fine-tuned model answers {percent(values[tuned])} of {exact.units} held-out questions "
-            f"exactly, against {others} (smaller gain {points(least.value)}; {percent(evidence.confidence, 0)} "
+            f"exactly, compared with {others} (smaller gain {points(least.value)}; {percent(evidence.confidence, 0)} "
             f"interval {points(least.low, unit=False)} to {points(least.high)}).",
         )
     ]

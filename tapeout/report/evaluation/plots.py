@@ -89,7 +89,7 @@ def _grouped(plot: Plot, comparisons: Mapping[str, Comparison]) -> str:
         figure = Figure(figsize=(_WIDTH, 1.2 + (0.12 + 0.1 * len(models)) * len(plot.panels)))
         axes = figure.subplots()
         for index, model in enumerate(models):
-            offset = 0.66 * (index / max(1, len(models) - 1) - 0.5)
+            offset = 0.44 * (index / max(1, len(models) - 1) - 0.5)
             for row, name in enumerate(plot.panels.values()):
                 scale = 100.0 if comparisons[name].measure.percent else 1.0
                 estimate = comparisons[name].values[model]

@@ -16,7 +16,7 @@ from tapeout.evals.wording import interval, interval_of, outcome, percent, point
 from tapeout.report.evaluation import plots
 from tapeout.report.evaluation.comparisons import compare
 from tapeout.report.evaluation.inputs import Provenance, TokenizerReport, TrainLog
-from tapeout.report.page.render import render
+from tapeout.report.page.render import count, render
 
 DIGITS = 6
 """Decimal digits of every float in report.json."""
@@ -220,7 +220,7 @@ def write_page(report: EvaluationReport, path: Path) -> None:
     drawings.append(
         (
             "Tokens per byte of test text",
-            f"Tokenizer of {vocabulary.base} pieces, extended to {vocabulary.extended}",
+            f"Tokenizer of {count(vocabulary.base)} pieces, extended to {count(vocabulary.extended)}",
             "Tokens per byte before and after the extension",
             Markup(plots.tokens_per_byte(report.tokenizer)),
         )
