@@ -9,19 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from tapeout.config.base import Base
-from tapeout.data.encode.packing import windows
+from tapeout.data.encode.packing import TooLittleData, windows
 from tapeout.data.io.jsonl import read_texts
 from tapeout.encoder.load import load_encoder
-from tapeout.errors import TapeoutError
 from tapeout.models.loss import LinearCrossEntropy
 from tapeout.progress import report
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-
-class CorpusTooSmall(TapeoutError):
-    """The corpus does not fill a single batch."""
 
 
 def make_deterministic(threads: int) -> None:
@@ -54,12 +49,12 @@ def pack(documents: list[list[int]], seq_length: int, generator: torch.Generator
         token ids, [windows, seq_length + 1]; fewer than ``seq_length`` tokens at the end are left out.
 
     Raises:
-        CorpusTooSmall: there is not one window.
+        TooLittleData: there is not one window.
     """
     order = torch.randperm(len(documents), generator=generator).tolist()
     cut = torch.from_numpy(windows([documents[index] for index in order], seq_length))
     if not len(cut):
-        raise CorpusTooSmall(
+        raise TooLittleData(
             f"The corpus has {sum(map(len, documents))} tokens, fewer than one sequence of {seq_length + 1}.",
             "Add text, or lower base.architecture.seq_length.",
         )
@@ -72,7 +67,7 @@ def batches(documents: list[list[int]], job: Base) -> Iterator[Tensor]:
     while True:
         packed = pack(documents, job.architecture.seq_length, generator)
         if len(packed) < job.global_batch_size:
-            raise CorpusTooSmall(
+            raise TooLittleData(
                 f"The corpus fills {len(packed)} sequences, fewer than a batch of {job.global_batch_size}.",
                 "Add text, or lower base.global_batch_size.",
             )
@@ -157,7 +152,7 @@ def train(model: "PreTrainedModel", documents: list[list[int]], job: Base) -> di
         the training log: for each step the loss (nats per token), the layers' learning rate and the tokens so far.
 
     Raises:
-        CorpusTooSmall: the corpus does not fill one batch.
+        TooLittleData: the corpus does not fill one batch.
     """
     rows = UsedRows(model, documents)
     optimizer = torch.optim.AdamW(rows.parameter_groups(job), betas=job.betas, eps=1e-8, fused=True)

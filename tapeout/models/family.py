@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from tapeout import plugins
 from tapeout.config.base import SEAM, Architecture, families
-from tapeout.errors import TapeoutError
+from tapeout.models.tokenizer_file import UnreadableModel
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 
 NEMO_CONTEXT = "context/io.json"
 """File of a NeMo-2 checkpoint that records the objects that the checkpoint was made with, and their arguments."""
-
-
-class UnknownFamily(TapeoutError):
-    """No model family that may be loaded here describes a model folder."""
 
 
 class Family(Protocol):
@@ -124,14 +120,14 @@ def family_of(folder: Path) -> Family:
     Chooses among the families that the running step declares, or, outside of a step, among those of ``tapeout.models``.
 
     Raises:
-        UnknownFamily: the folder is no model folder, or none of these families describes it.
+        UnreadableModel: the folder is no model folder, or none of these families describes it.
     """
     if (folder / "config.json").is_file():
         member, names = "MODEL_TYPE", {json.loads((folder / "config.json").read_bytes()).get("model_type")}
     elif (folder / NEMO_CONTEXT).is_file():
         member, names = "NEMO_CONFIG", set(nemo_arguments(folder))
     else:
-        raise UnknownFamily(
+        raise UnreadableModel(
             f"{folder} is no model folder.", "Give a Hugging Face folder or a NeMo-2 checkpoint folder."
         )
     declared = plugins.declared()
@@ -139,7 +135,7 @@ def family_of(folder: Path) -> Family:
         family = load_family(name)
         if getattr(family, member, None) in names:
             return family
-    raise UnknownFamily(
+    raise UnreadableModel(
         f"No model family has the {member} of {folder}: {', '.join(sorted(filter(None, names)))}.",
         "Name the model's family in base.family; docs/extending.md says how to add one.",
     )

@@ -8,17 +8,19 @@ from pathlib import Path
 from tapeout.errors import TapeoutError
 
 
-class NoTokenizer(TapeoutError):
-    """A model folder has no tokenizer."""
+class UnreadableModel(TapeoutError):
+    """A folder is no model folder of a known family, or lacks a part."""
 
 
 def tokenizer_path(folder: Path) -> Path:
     """Return the path of the tokenizer in a Hugging Face folder or a NeMo-2 checkpoint folder.
 
     Raises:
-        NoTokenizer: there is none.
+        UnreadableModel: there is none.
     """
     for name in ("tokenizer.model", "context/nemo_tokenizer/tokenizer.model"):
         if (folder / name).is_file():
             return folder / name
-    raise NoTokenizer(f"There is no tokenizer.model in {folder}.", "Give a model folder that one of the rules wrote.")
+    raise UnreadableModel(
+        f"There is no tokenizer.model in {folder}.", "Give a model folder that one of the rules wrote."
+    )

@@ -10,21 +10,21 @@ from pathlib import Path
 from tapeout.errors import TapeoutError
 
 
-class BadArchive(TapeoutError):
-    """A tar file is damaged, or contains what a checkpoint never contains."""
+class BadCheckpoint(TapeoutError):
+    """A checkpoint or its archive is damaged, incomplete, or contains what a checkpoint never contains."""
 
 
 def pack(folder: Path, archive: Path) -> None:
     """Write the tree under ``folder`` to ``archive``, an uncompressed tar whose bytes depend on the tree only.
 
     Raises:
-        BadArchive: the folder contains a link or another special file, or no file at all.
+        BadCheckpoint: the folder contains a link or another special file, or no file at all.
     """
     members = sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix())
     special = [path.name for path in members if path.is_symlink() or not (path.is_file() or path.is_dir())]
     if special or not any(path.is_file() for path in members):
         what = f"{special[0]} in {folder.name} is no regular file" if special else f"{folder.name} contains no file"
-        raise BadArchive(f"{what}.", "Pack a checkpoint folder made of plain files only.")
+        raise BadCheckpoint(f"{what}.", "Pack a checkpoint folder made of plain files only.")
     with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar:
         for path in members:
             entry = tarfile.TarInfo(path.relative_to(folder).as_posix())
@@ -41,21 +41,23 @@ def unpack(archive: Path, folder: Path) -> None:
     """Unpack ``archive`` into the new folder ``folder``; write nothing unless every member is safe.
 
     Raises:
-        BadArchive: it is damaged or empty, or has a link, a device, a repeated name or a path out of the folder.
+        BadCheckpoint: it is damaged or empty, or has a link, a device, a repeated name or a path out of the folder.
     """
     try:
         with tarfile.open(archive, "r:") as tar:
             members = tar.getmembers()
             names = [member.name for member in members]
             if not members or len(set(names)) != len(names):
-                raise BadArchive(f"{archive.name} is empty or repeats a name.", "Build it again.")
+                raise BadCheckpoint(f"{archive.name} is empty or repeats a name.", "Build it again.")
             for member in members:
                 safe = tarfile.data_filter(member, str(folder))
                 if safe is None or safe.name != member.name or not (member.isreg() or member.isdir()):
-                    raise BadArchive(
+                    raise BadCheckpoint(
                         f"{archive.name} contains {member.name!r}, which is no plain file.", "Do not trust this file."
                     )
             folder.mkdir(parents=True)
             tar.extractall(folder, members=members, filter="data")
     except (tarfile.TarError, EOFError) as error:
-        raise BadArchive(f"{archive.name} cannot be unpacked safely: {error}.", "Build or fetch it again.") from error
+        raise BadCheckpoint(
+            f"{archive.name} cannot be unpacked safely: {error}.", "Build or fetch it again."
+        ) from error

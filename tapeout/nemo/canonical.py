@@ -15,15 +15,11 @@ from typing import Any
 import torch
 from torch.distributed.checkpoint.metadata import MetadataIndex, StorageMeta
 
-from tapeout.errors import TapeoutError
+from tapeout.nemo.archive import BadCheckpoint
 
 SAVE_ID = "tapeout"
 PICKLE_PROTOCOL = 4
 TEXT = (".json", ".yaml", ".yml", ".txt")
-
-
-class NotCanonical(TapeoutError):
-    """A checkpoint folder contains a path of the machine that wrote it, or lacks a part."""
 
 
 def canonicalize(checkpoint: Path, forbidden: list[Path]) -> None:
@@ -34,11 +30,11 @@ def canonicalize(checkpoint: Path, forbidden: list[Path]) -> None:
         forbidden: folders of this run (output, temporary folder, inputs) whose paths must not occur in any text file.
 
     Raises:
-        NotCanonical: a part is missing, or a text file still contains a forbidden path.
+        BadCheckpoint: a part is missing, or a text file still contains a forbidden path.
     """
     for part in ("context/io.json", "weights/.metadata", "weights/common.pt"):
         if not (checkpoint / part).is_file():
-            raise NotCanonical(f"The checkpoint {checkpoint.name} lacks {part}.", "Save it again; it is incomplete.")
+            raise BadCheckpoint(f"The checkpoint {checkpoint.name} lacks {part}.", "Save it again; it is incomplete.")
     _rewrite_metadata(checkpoint / "weights" / ".metadata")
     _rewrite_common(checkpoint / "weights" / "common.pt")
     context = checkpoint / "context" / "io.json"
@@ -82,7 +78,7 @@ def _refuse_paths(path: Path, forbidden: list[Path]) -> None:
     text = path.read_text(encoding="utf-8", errors="replace")
     for folder in forbidden:
         if str(folder) in text:
-            raise NotCanonical(
+            raise BadCheckpoint(
                 f"{path.name} of the checkpoint contains the path {folder}.",
                 "Report it: a checkpoint must not depend on the folder in which it was written.",
             )

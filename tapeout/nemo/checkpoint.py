@@ -12,17 +12,12 @@ from torch.distributed.checkpoint import FileSystemReader, load
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
 from tapeout.encoder.load import load_encoder
-from tapeout.errors import TapeoutError
 from tapeout.models.family import family_of, nemo_arguments
 from tapeout.models.huggingface import load_huggingface
-from tapeout.models.tokenizer_file import tokenizer_path
+from tapeout.models.tokenizer_file import UnreadableModel, tokenizer_path
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
-
-
-class UnreadableModel(TapeoutError):
-    """The weights of a checkpoint do not fit its configuration."""
 
 
 def load_model(folder: Path) -> "PreTrainedModel":
@@ -31,8 +26,8 @@ def load_model(folder: Path) -> "PreTrainedModel":
     The family follows from config.json or from the checkpoint's context.
 
     Raises:
-        UnknownFamily: the folder is neither, or is of a family that may not be loaded here.
-        UnreadableModel: its tensors do not fit its configuration.
+        UnreadableModel: the folder is neither, is of a family that may not be loaded here, or its tensors do not fit
+            its configuration.
     """
     if (folder / "config.json").is_file():
         return load_huggingface(folder)

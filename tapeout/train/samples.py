@@ -6,13 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapeout.data.encode.packing import Ids
-from tapeout.errors import TapeoutError
 
 Mask = NDArray[np.uint8]
-
-
-class TooLittleData(TapeoutError):
-    """A data set does not fill a single sequence."""
 
 
 @dataclass(frozen=True)

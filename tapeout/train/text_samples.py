@@ -8,13 +8,13 @@ import orjson
 from numpy.typing import NDArray
 
 from tapeout.config.dapt import Dapt
-from tapeout.data.encode.packing import Ids, blend, endless_order, permutation, windows
+from tapeout.data.encode.packing import Ids, TooLittleData, blend, endless_order, permutation, windows
 from tapeout.data.io.jsonl import read_jsonl
 from tapeout.data.io.text import beginning
 from tapeout.data.shards.token_files import read_ids
 from tapeout.encoder.interface import Encoder
 from tapeout.encoder.load import load_encoder
-from tapeout.train.samples import Samples, TooLittleData
+from tapeout.train.samples import Samples
 
 DOCUMENTS_PER_BATCH = 64
 

@@ -66,7 +66,7 @@ def test_two_nodes_stopped_and_resumed_make_what_one_machine_makes(tmp_path: Pat
     os.kill(processes_of("-m tapeout.graph.run.runner scripts/dapt.py", there)[-1], signal.SIGUSR1)
     text = finish(run)
     assert on_cluster.digests() == here.digests(), text
-    assert re.search("going on from step [1-9]", (there / "logs/dapt/model.log").read_text())
+    assert re.search("resuming from step [1-9]", (there / "logs/dapt/model.log").read_text())
     jobs = {job["Comment"]: job for job in cluster.accounted_after(before) if job["State"] == "COMPLETED"}
     for rule in ("rule_dapt", "rule_sft"):
         assert jobs[rule]["NNodes"] == "2" and "gres/gpu=16" in jobs[rule]["AllocTRES"]

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapeout.config.dapt import Dapt
+from tapeout.data.encode.packing import TooLittleData
 from tapeout.data.io.jsonl import MalformedRow
 from tapeout.data.shards.token_files import DamagedTokens, IndexedWriter, id_type, read_ids
 from tapeout.encoder.load import load_encoder
-from tapeout.train.samples import TooLittleData
 from tapeout.train.text_samples import assign_components, component_windows, corpus_samples, shard_samples
 from tests.nemo.tiny_model import tokenizer_model
 
