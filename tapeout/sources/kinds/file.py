@@ -31,15 +31,8 @@ class Source(Record):
         return self.path
 
     def local_files(self) -> dict[str, Path]:
-        """Return the file by its name.
-
-        Raises:
-            SourceMissing: there is no such file.
-        """
-        path = Path(self.path)
-        if not path.is_file():
-            raise SourceMissing.of(f"The file {self.path}")
-        return {path.name: path}
+        """Return the file by its name."""
+        return {Path(self.path).name: Path(self.path)}
 
     def pinned(self, digests: Digests) -> Self:
         """Return the record with the SHA-256 that the file has now.
@@ -49,7 +42,9 @@ class Source(Record):
         """
         if self.sha256 is not None:
             return self
-        return self.model_copy(update={"sha256": digests(list(self.local_files().values()))[0]})
+        if not Path(self.path).is_file():
+            raise SourceMissing.of(f"The file {self.path}")
+        return self.model_copy(update={"sha256": digests([Path(self.path)])[0]})
 
     def total_bytes(self) -> int | None:
         """Return the size of the file; None if it is missing."""
