@@ -18,7 +18,7 @@ def call(where: Project, *arguments: str, columns: str = "100") -> tuple[int, st
         env={**where.variables(), "COLUMNS": columns},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stdout, done.stderr

@@ -174,7 +174,7 @@ def printed(where: Project, width: int, *arguments: str) -> tuple[int, str]:
     """Return exit code and output on a terminal of the given width."""
     command = [sys.executable, "-m", "tapeout.cli", "diff", *arguments]
     environment = {**where.variables(), "COLUMNS": str(width)}
-    done = subprocess.run(command, cwd=where.root, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=where.root, env=environment, capture_output=True, text=True, timeout=300)
     assert not done.stderr
     return done.returncode, done.stdout
 

@@ -99,7 +99,7 @@ def complete(where: Project, line: str) -> list[str]:
     words = {"COMP_WORDS": line, "COMP_CWORD": str(line.count(" ")), "_TAPEOUT_COMPLETE": "complete_bash"}
     command = [sys.executable, "-m", "tapeout.cli"]
     environment = {**where.variables(), **words}
-    done = subprocess.run(command, cwd=where.root, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=where.root, env=environment, capture_output=True, text=True, timeout=300)
     return done.stdout.split()
 
 

@@ -44,7 +44,7 @@ def under_way(where: Project) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         where.path("go").touch()
-        process.communicate(timeout=120)
+        process.communicate(timeout=300)
 
 
 def wait_for(where: Project, true: Any) -> dict[str, dict[str, Any]]:

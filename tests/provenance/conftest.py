@@ -49,7 +49,7 @@ def tapeout(
         env={**os.environ, **code, **(variables or {})},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == expect, done.stdout + done.stderr
     assert "Traceback" not in done.stderr, done.stderr
