@@ -14,6 +14,7 @@ from pathlib import Path
 from tapeout.config.corpus import Selection
 from tapeout.data.io.archives import is_archive, read_archive
 from tapeout.data.io.jsonl import read_jsonl
+from tapeout.data.io.text import clean_text, decode_bytes
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Document:
     r"""One text with its origin.
 
     Attributes:
-        text: the text, with ``\n`` line ends and no byte-order mark.
+        text: the text, with ``\n`` line ends, without byte-order mark and control characters.
         source: name of the source (for RTL: the core).
         path: path inside the source; ``path:number`` for rows.
     """
@@ -58,8 +59,9 @@ def read_source(name: str, folder: Path, selection: Selection, tally: Tally) -> 
     """
     documents = []
     for path, content in sorted(files_of(folder, selection, tally)):
-        text = decode(content, tally)
-        if text is None:
+        decoded = decode_bytes(content, tally.repaired)
+        text = clean_text(decoded or "", tally.repaired)
+        if decoded is None:
             tally.dropped["binary"] += 1
         elif len(text.strip()) < selection.min_characters:
             tally.dropped["too short"] += 1
@@ -112,21 +114,3 @@ def rejection(path: str, size: int, selection: Selection) -> str:
     if any(fnmatchcase(rooted, pattern) for pattern in selection.exclude):
         return "excluded"
     return "too large" if size > selection.max_bytes else ""
-
-
-def decode(content: bytes, tally: Tally) -> str | None:
-    """Return the text of a file, or None if it is binary.
-
-    UTF-8 if it is valid, else Latin-1, in which every byte has a meaning: old RTL has accented names in comments.
-    """
-    if b"\0" in content:
-        return None
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("latin-1")
-        tally.repaired["not UTF-8, read as Latin-1"] += 1
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-        tally.repaired["line ends"] += 1
-    return text

@@ -28,7 +28,11 @@ def test_every_form_of_a_source_is_read(tmp_path: Path) -> None:
     }
     assert list(documents) == sorted(documents)
     assert tally.dropped == {"binary": 1, "too short": 1}
-    assert tally.repaired == {"not UTF-8, read as Latin-1": 1, "line ends": 1}
+    assert tally.repaired == {
+        "byte-order mark, utf-8": 1,
+        "line ends": 1,
+        "not UTF-8, read as Windows-1252": 1,
+    }
 
 
 def test_patterns_and_size_select_files(tmp_path: Path) -> None:

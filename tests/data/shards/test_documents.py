@@ -16,7 +16,6 @@ from tapeout.config.corpus import Selection
 from tapeout.config.pretraining import DocumentsJob
 from tapeout.data.corpus.documents import Tally, read_source
 from tapeout.data.io.archives import UnreadableFile
-from tapeout.data.io.jsonl import MalformedRow
 from tapeout.data.shards.documents import shard_of, write_documents
 
 pytestmark = pytest.mark.environment("corpus")
@@ -134,30 +133,6 @@ def test_drops_are_counted_by_reason(source: Path, tmp_path: Path) -> None:
         "too large": 3,
         "too short": 1,
     }
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "error", "words"),
-    [
-        ("a.jsonl", lines(TEXT) + b"{", MalformedRow, "a.jsonl, line 2"),
-        ("a.jsonl", b'{"texts": 1}\n', MalformedRow, "field 'text'"),
-        ("a.jsonl.gz", gzip.compress(lines(*(f"{TEXT} {n}" for n in range(999))))[:-9], UnreadableFile, "a.jsonl.gz"),
-        ("a.jsonl.zst", b"no frame", UnreadableFile, "a.jsonl.zst"),
-        ("a.parquet", b"no parquet", UnreadableFile, "a.parquet"),
-        ("a.zip", None, UnreadableFile, "a.zip"),
-    ],
-)
-def test_damage_is_reported(
-    source: Path, tmp_path: Path, name: str, content: bytes | None, error: type[Exception], words: str
-) -> None:
-    if content is None:
-        with zipfile.ZipFile(source / name, "w") as archive:
-            archive.writestr("page.txt", TEXT)
-        (source / name).write_bytes((source / name).read_bytes().replace(b"quick", b"slack"))
-    else:
-        (source / name).write_bytes(content)
-    with pytest.raises(error, match=words):
-        build(source, tmp_path / "output")
 
 
 def test_parquet_without_the_column_is_an_error(source: Path, tmp_path: Path) -> None:
