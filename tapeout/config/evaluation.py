@@ -4,6 +4,7 @@ A task is a module in ``tapeout/evals/tasks``, or a module elsewhere in the proj
 dotted name (docs/extending.md). Its options are its own class; they are checked when the configuration is read.
 """
 
+import difflib
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Self
 
@@ -71,7 +72,7 @@ class Evaluation(Section):
     def _check_options(cls, tasks: Any) -> Any:
         if not isinstance(tasks, Mapping):
             return tasks
-        return {name: _options(str(name), given) for name, given in tasks.items()}
+        return {name: _options(name, given) for name, given in tasks.items()}
 
     @model_validator(mode="after")
     def _compared_models_are_evaluated(self) -> Self:
@@ -124,10 +125,15 @@ def _task(name: str) -> Any:
     """Return the task of a module.
 
     Raises:
-        UnknownPlugin: there is no such module.
-        ValueError: it has no task.
+        ValueError: there is no such module, or it has no task.
     """
-    module = plugins.load(TASKS, name)
+    try:
+        module = plugins.load(TASKS, name)
+    except plugins.UnknownPlugin as error:
+        known = plugins.available(TASKS)
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+        raise ValueError(f"{name} is unknown; {hint}") from error
     if not hasattr(module, "TASK"):
         raise ValueError(f"{name} is not a task: the module {module.__name__} has no TASK")
     return module.TASK
@@ -138,7 +144,7 @@ def _options(name: str, given: Any) -> TaskOptions:
 
     Raises:
         ValidationError: an option is unknown or has a wrong value.
-        UnknownPlugin: there is no such task.
+        ValueError: there is no such task.
     """
     kind: type[TaskOptions] = _task(name).options
     if isinstance(given, TaskOptions):
