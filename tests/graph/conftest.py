@@ -1,19 +1,25 @@
 """A small project of five steps, run with the real content layer and the real Snakemake."""
 
+import atexit
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import venv
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from tapeout.graph.identity.environment import Environment, read_environment
+from tapeout.graph.store.roots import Root
+from tapeout.graph.store.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = Path(__file__).parent / "project"
@@ -144,14 +150,36 @@ def begin_slow_model(project: Project) -> "subprocess.Popen[str]":
     return process
 
 
+@cache
+def _template(built: bool) -> Project:
+    """Return a project of which the tests of this session get copies: a first run takes longer than most tests."""
+    folder = Path(tempfile.mkdtemp(prefix="tapeout-project-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    project = _copy(_template(False), folder / "project") if built else make_project(folder / "project")
+    if built:
+        with patch.dict(os.environ):
+            for name in [name for name in os.environ if name.startswith("TAPEOUT_")]:
+                del os.environ[name]
+            assert project.run().built == ALL
+        shutil.rmtree(project.path("store/roots"))  # else the store of a copy would keep what the template uses
+    return project
+
+
+def _copy(project: Project, root: Path) -> Project:
+    """Copy a project with file times, which vouch for its artifacts, and with hard links into its store."""
+    subprocess.run(["cp", "-a", project.root, root], check=True)
+    return Project(root)
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     """The project, not yet run."""
-    return make_project(tmp_path / "project")
+    return _copy(_template(built=False), tmp_path / "project")
 
 
 @pytest.fixture
-def built(project: Project) -> Project:
+def built(tmp_path: Path) -> Project:
     """The project after its first run."""
-    assert project.run().built == ALL
+    project = _copy(_template(built=True), tmp_path / "project")
+    Root.of(Store(project.path("store")), project.path("results"), project.path("runs")).register()
     return project
