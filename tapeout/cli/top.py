@@ -65,7 +65,7 @@ def top(
     \b
     running    here, or as the Slurm job shown
     starting   its job has started, its program has not yet
-    not seen   was running; Slurm's controller does not answer
+    unknown    was running; Slurm's controller does not answer
     failed     its job failed; messages and the end of the log are shown below
     ended      its process or job is gone and left no result
     requeued   its job is back in the queue and will resume
