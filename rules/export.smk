@@ -6,7 +6,6 @@ rule export_hf:
     output:
         sealed("export/hf"),
     params:
-        plugins=[settings.base.family_module],
         **parameters(
             settings.export,
             tokenizer=settings.sources[settings.tokenizer.source].attribution,
@@ -15,6 +14,7 @@ rule export_hf:
                 for name in (*settings.corpus.domain.train, *settings.corpus.general.sources)
             },
         ),
+        plugins=[settings.base.family_module],
     resources:
         **site.cpu,
     log:
