@@ -27,6 +27,9 @@ from tapeout.config.sources import KINDS, Digests, Sources
 from tapeout.config.tokenizer import Tokenizer
 from tapeout.config.yaml_files import InvalidConfig, read_mapping
 
+FILE = "the config file; config/schema.json lists all keys"
+"""Name of the file with a wrong key, for people."""
+
 
 class Settings(Section):
     """All sections. Every field has a default; ``config/default.yaml`` shows the ones that are usually changed."""
@@ -182,13 +185,18 @@ def load(config: dict[str, Any], files: Sequence[str | Path] = ()) -> Settings:
         mapping_of(file, "config file")
     paths = config.get("sources", "config/sources.yaml")
     sources: dict[str, Any] = {}
-    for path in [paths] if isinstance(paths, str) else paths:
+    paths = [paths] if isinstance(paths, str) else paths
+    if not (isinstance(paths, list) and all(isinstance(path, str) for path in paths)):
+        raise InvalidConfig(
+            "config key sources: must be the path of a sources file, or a list of paths.", f"Correct it in {FILE}."
+        )
+    for path in paths:
         sources |= mapping_of(path, "sources file")
     check_names({**config, "sources": sources})
     try:
         return Settings.model_validate({**config, "sources": sources})
     except ValidationError as error:
-        raise explained(error, Settings, "the config file; config/schema.json lists all keys") from error
+        raise explained(error, Settings, FILE) from error
 
 
 def check_names(config: Mapping[str, Any], prefix: str = "") -> None:
@@ -254,8 +262,11 @@ def explained(error: ValidationError, model: type[BaseModel], file: str) -> Inva
         near = difflib.get_close_matches(str(key), _fields(model, parents), n=1)
         hint = f"; did you mean {near[0]}?" if near else first.get("ctx", {}).get("hint", ".")
         return InvalidConfig(f"{where} is unknown{others}{hint}", f"Correct or remove it in {file}.")
-    message = first["msg"].removeprefix("Value error, ").rstrip(".")
-    return InvalidConfig(f"{where}: {message}{others}.", f"Correct it in {file}.")
+    message = first["msg"].removeprefix("Value error, ").replace("Input should ", "must ").rstrip(".")
+    value = f", not {first['input']!r}" if isinstance(first["input"], str | int | float) else ""
+    message += value if first["type"] != "value_error" else ""
+    end = "" if message.endswith("?") and not others else "."
+    return InvalidConfig(f"{where}: {message}{others}{end}", f"Correct it in {file}.")
 
 
 def _fields(model: type[BaseModel], parents: list[Any]) -> list[str]:

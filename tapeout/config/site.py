@@ -176,7 +176,7 @@ def load_site(file: str) -> Site:
         check_names(value if isinstance(value, dict) else {}, "site.")
         return Site.model_validate({} if value is None else value)
     except (OSError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
+        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
         raise InvalidConfig(f"Cannot read the site file {file}: {reason}.", "Correct it, or the key site.") from error
     except ValidationError as error:
         raise explained(error, Site, file) from error

@@ -51,7 +51,10 @@ def test_the_schema_is_the_models() -> None:
         ({"learning": 1}, "config key learning is unknown."),
         ({"dapt": {"max_stepz": 3}}, "config key dapt.max_stepz is unknown; did you mean max_steps?"),
         ({"dpat": {}}, "config key dpat is unknown; did you mean dapt?"),
-        ({"dapt": {"max_steps": "many"}}, "config key dapt.max_steps: Input should be a valid integer"),
+        (
+            {"dapt": {"max_steps": "many"}},
+            "config key dapt.max_steps: must be a valid integer, unable to parse string as an integer, not 'many'.",
+        ),
         ({"dapt": {"max_steps": 10, "warmup_steps": 9}}, "warmup_steps must be at most half"),
         ({"dapt": {"layout": {"num_nodes": 2}}}, "global_batch_size must be a multiple of micro_batch_size x"),
         ({"dapt": {"layout": {"devices": 3, "tensor_model_parallel_size": 2}}}, "devices must be a multiple of tensor"),
@@ -77,9 +80,10 @@ def test_the_schema_is_the_models() -> None:
         ),
         (
             {"instructions": {"sets": {"dolly": {"format": "squat"}}}},
-            "config key instructions.sets.dolly: format squat is unknown; did you mean squad?",
+            "config key instructions.sets.dolly: format squat is unknown; did you mean squad?\n",
         ),
         ({"dapt": {"reads": "pretraining"}}, "config: dapt.reads is pretraining, but"),
+        ({"sources": 3}, "config key sources: must be the path of a sources file, or a list of paths"),
         ({"sources": "config/none.yaml"}, "Cannot read the sources file config/none.yaml"),
     ],
 )

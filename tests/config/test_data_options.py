@@ -1,4 +1,4 @@
-"""Options of data that contradict each other, can match nothing, or let in what is held out: named when read."""
+"""Data options that contradict each other, can match nothing, or would train on held-out sources are errors."""
 
 from pathlib import Path
 from typing import Any
