@@ -102,26 +102,21 @@ def test_verify_finds_a_damaged_object_that_no_artifact_uses(built: Project) -> 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "words"),
+    ("arguments", "words"),
     [
-        (["why", "modle"], 3, "UnknownName: There is no artifact or rule modle; did you mean model?"),
-        (["cost", "modle"], 3, "UnknownName: There is no artifact or rule modle; did you mean model?"),
-        (["verify", "modle"], 3, "UnknownName: There is no artifact or rule modle; did you mean model?"),
-        (["rebuild", "formated", "--check"], 3, "did you mean formatted?"),
-        (["why", "notes"], 3, "UnknownName: notes is a rule, not one artifact."),
-        (["why", "model", "--against", "never"], 3, "UnknownName: There is no run never."),
-        (["verify", "model@never"], 3, "UnknownName: There is no run never."),
-        (["runs", "save", "../out"], 3, "NamedRunError: '../out' cannot name a run."),
-        (["runs", "save", "empty"], 3, "NamedRunError: There are no results to save."),
-        (["runs", "rm", "never"], 3, "UnknownName: There is no run never."),
-        (["gc"], 3, "GcError: There is no store at store."),
-        (["gc", "--older-than", "soon"], 2, "'soon' is not an age"),
-        (["gc", "--keep-runs", "-1"], 2, "--keep-runs"),
+        (["why", "modle"], "UnknownName: There is no artifact or rule modle; did you mean model?"),
+        (["cost", "modle"], "UnknownName: There is no artifact or rule modle; did you mean model?"),
+        (["verify", "modle"], "UnknownName: There is no artifact or rule modle; did you mean model?"),
+        (["rebuild", "formated", "--check"], "did you mean formatted?"),
+        (["why", "notes"], "UnknownName: notes is a rule, not one artifact."),
+        (["why", "model", "--against", "never"], "UnknownName: There is no run never."),
+        (["runs", "save", "../out"], "NamedRunError: '../out' cannot name a run."),
+        (["runs", "save", "empty"], "NamedRunError: There are no results to save."),
     ],
 )
-def test_errors(project: Project, arguments: list[str], code: int, words: str) -> None:
+def test_errors(project: Project, arguments: list[str], words: str) -> None:
     status, _, errors = call(project, *arguments)
-    assert status == code and words in errors
+    assert status == 3 and words in errors
 
 
 def test_verify_takes_runs_and_rules(built: Project) -> None:

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from tests.cli.conftest import as_json, call
 from tests.graph.conftest import ALL, Project
 
@@ -24,30 +22,3 @@ def test_an_export_is_written_and_checked(built: Project, tmp_path: Path) -> Non
     out.write_bytes(out.read_bytes()[:100_000])
     status, _, errors = call(built, "reproduce", str(out))
     assert status == 3 and "InvalidExport" in errors
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "words"),
-    [
-        (["export", "x", "--format", "slsa"], 3, "InvalidUse: --format slsa needs either a key or --unsigned."),
-        (["export", "x", "--unsigned"], 3, "InvalidUse: --unsigned has no effect without --format slsa"),
-        (
-            ["export", "x", "--format", "rocrate", "--date", "today"],
-            3,
-            "InvalidUse: --format rocrate needs a publication date.",
-        ),
-        (
-            ["export", "x", "--format", "slsa", "--key", "Snakefile"],
-            3,
-            "InvalidSignature: Snakefile has no readable private key",
-        ),
-        (["export", "x", "--format", "zip"], 2, "Invalid value"),
-        (["reproduce", "x"], 3, "InvalidExport"),
-        (["reproduce", "scripts"], 3, "InvalidExport: There is no readable SHA256SUMS"),
-        (["reproduce", "x", "--public-key", "Snakefile"], 3, "InvalidSignature: Snakefile has no readable public key"),
-    ],
-)
-def test_errors(project: Project, arguments: list[str], code: int, words: str) -> None:
-    status, _, errors = call(project, *arguments)
-    assert status == code and words in errors
-    assert not project.path("x").exists()

@@ -76,10 +76,38 @@ def test_a_former_name_gives_the_present_one(former: str, present: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "suggestion"),
-    [("whi", "'why'"), ("runs sav x", "'save'"), ("verify --dep", "--deep"), ("sources pni", "'pin'")],
+    ("arguments", "error"),
+    [
+        ("status", "NoProject: There is no Snakefile in this folder."),
+        ("top", "NoProject: No run was planned in this folder."),
+        ("push", "InvalidUse: No remote is set."),
+        ("gc", "GcError: There is no store at store."),
+        ("runs rm never", "UnknownName: There is no run never."),
+        ("verify model@never", "UnknownName: There is no run never."),
+        ("export x --format slsa", "InvalidUse: --format slsa needs either a key or --unsigned."),
+        ("export x --format rocrate --date today", "InvalidUse: --format rocrate needs a publication date."),
+        ("export x --format slsa --key text", "InvalidSignature: text has no readable private key"),
+        ("reproduce x", "InvalidExport: x is neither a folder nor a complete tar archive"),
+        ("reproduce .", "InvalidExport: There is no readable SHA256SUMS"),
+        ("reproduce x --public-key text", "InvalidSignature: text has no readable public key"),
+    ],
 )
-def test_a_misspelt_command_or_option_gets_a_suggestion(arguments: str, suggestion: str) -> None:
+def test_named_errors(arguments: str, error: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TAPEOUT_REMOTE", raising=False)
+    Path("text").write_text("text")
+    assert run(*arguments.split()).startswith(error) and not Path("x").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "suggestion"),
+    [
+        *(("whi", "'why'"), ("runs sav x", "'save'"), ("verify --dep", "--deep"), ("sources pni", "'pin'")),
+        ("gc --older-than soon", "'soon' is not an age such as 30d"),
+        ("gc --keep-runs -1", "greater than or equal to 0"),
+        ("export x --format zip", "'slsa'"),
+    ],
+)
+def test_usage_errors_suggest_what_is_valid(arguments: str, suggestion: str) -> None:
     result = CliRunner().invoke(app, arguments.split())
     assert result.exit_code == 2 and suggestion in result.output
 
