@@ -34,7 +34,9 @@ FILE = "the config file; config/schema.json lists all keys"
 class Settings(Section):
     """All sections. Every field has a default; ``config/default.yaml`` shows the ones that are usually changed."""
 
-    sources: Sources
+    sources: Sources = Field(
+        description="Path of a sources file, or a list of paths; later files override earlier ones."
+    )
     site: str = Field(
         "config/site.yaml", description="Site file, which describes the cluster; it is no part of identities."
     )
@@ -89,7 +91,7 @@ class Settings(Section):
         return str(getattr(module, "ENVIRONMENT", "corpus"))
 
     def encoding(self) -> EncodeJob:
-        """Return how instruction rows become token ids; of the chat template the text counts, not its path.
+        """Return the parameters of the rule ``encoded``: they contain the text of the chat template, not its path.
 
         Raises:
             InvalidConfig: the chat template cannot be read.
