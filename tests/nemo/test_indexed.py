@@ -26,7 +26,7 @@ __all__ = ["model"]
 
 
 def by_megatron(rows: list[str], tokenizer: SentencePieceTokenizer, prefix: Path) -> None:
-    """What tools/preprocess_data.py does with --append-eod, document by document, with Megatron-core's own builder."""
+    """Tokenize documents as tools/preprocess_data.py --append-eod does, with Megatron-core's own builder."""
     builder = IndexedDatasetBuilder(f"{prefix}.bin", dtype=DType.optimal_dtype(tokenizer.vocab_size))
     for row in rows:
         ids = tokenizer.text_to_ids(json.loads(row)["text"])
@@ -38,7 +38,7 @@ def by_megatron(rows: list[str], tokenizer: SentencePieceTokenizer, prefix: Path
 
 @pytest.fixture(scope="module")
 def shard(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a tokenized shard, and the rows that it is made of."""
+    """Return the folder of a tokenized shard, with its documents."""
     folder = tmp_path_factory.mktemp("shard")
     rows = [
         json.dumps(
@@ -57,10 +57,10 @@ def test_megatrons_own_preprocessing_writes_the_same_bytes(
 ) -> None:
     rows = (shard / "documents.jsonl").read_text().splitlines()
     tokenizer = SentencePieceTokenizer(str(model))
-    by_megatron([row for row in rows if json.loads(row)["component"] == component], tokenizer, tmp_path / "its")
+    by_megatron([row for row in rows if json.loads(row)["component"] == component], tokenizer, tmp_path / "megatron")
     for suffix in ("bin", "idx"):
         ours = shard / "tokens" / f"{component}.{suffix}"
-        assert ours.read_bytes() == (tmp_path / f"its.{suffix}").read_bytes()
+        assert ours.read_bytes() == (tmp_path / f"megatron.{suffix}").read_bytes()
 
 
 @settings(deadline=None, max_examples=50)
@@ -68,19 +68,21 @@ def test_megatrons_own_preprocessing_writes_the_same_bytes(
     st.lists(st.lists(st.integers(0, 60_000), min_size=1, max_size=9), min_size=1, max_size=9),
     st.sampled_from([100, 70_000]),
 )
-def test_any_documents(tmp_path_factory: pytest.TempPathFactory, documents: list[list[int]], vocabulary: int) -> None:
+def test_any_documents_give_the_same_bytes_as_megatron(
+    tmp_path_factory: pytest.TempPathFactory, documents: list[list[int]], vocabulary: int
+) -> None:
     folder = tmp_path_factory.mktemp("any")
     kind = id_type(vocabulary)
     with IndexedWriter(folder / "ours", kind) as writer:
         for ids in documents:
             writer.write(np.array(ids, dtype=kind).tobytes(), [len(ids)])
-    builder = IndexedDatasetBuilder(str(folder / "its.bin"), dtype=DType.optimal_dtype(vocabulary))
+    builder = IndexedDatasetBuilder(str(folder / "megatron.bin"), dtype=DType.optimal_dtype(vocabulary))
     for ids in documents:
         builder.add_document(ids, [len(ids)])
-    builder.finalize(str(folder / "its.idx"))
+    builder.finalize(str(folder / "megatron.idx"))
     for suffix in ("bin", "idx"):
-        assert (folder / f"ours.{suffix}").read_bytes() == (folder / f"its.{suffix}").read_bytes()
-    assert [each.tolist() for each in IndexedDataset(str(folder / "ours"))] == documents
+        assert (folder / f"ours.{suffix}").read_bytes() == (folder / f"megatron.{suffix}").read_bytes()
+    assert [document.tolist() for document in IndexedDataset(str(folder / "ours"))] == documents
 
 
 def test_a_failure_leaves_no_index(tmp_path: Path) -> None:
@@ -91,28 +93,28 @@ def test_a_failure_leaves_no_index(tmp_path: Path) -> None:
 
 
 class Tokenizer:
-    """What GPTDataset asks of a tokenizer."""
+    """Attributes of a tokenizer that GPTDataset reads."""
 
     eod = 2
     unique_identifiers = {"name": "test"}
 
 
 @pytest.fixture
-def alone() -> Iterator[None]:
-    """This process as the only one of a training."""
+def single_process() -> Iterator[None]:
+    """Provide a process group of this process alone."""
     torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
     yield
     torch.distributed.destroy_process_group()
 
 
-@pytest.mark.usefixtures("alone")
+@pytest.mark.usefixtures("single_process")
 def test_megatron_trains_on_the_blend(shard: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     report = json.loads((shard / "tokens" / "report.json").read_bytes())
     (tmp_path / "pretraining" / "tokens").mkdir(parents=True)
     (tmp_path / "pretraining" / "tokens" / "0000").symlink_to(shard / "tokens")
     monkeypatch.chdir(tmp_path)
-    made = blend([report], BlendJob(weights={"a": 1, "b": 3}, shards=("0000",)))
-    weights, paths = made["data_path"][::2], made["data_path"][1::2]
+    blended = blend([report], BlendJob(weights={"a": 1, "b": 3}, shards=("0000",)))
+    weights, paths = blended["data_path"][::2], blended["data_path"][1::2]
     config = GPTDatasetConfig(
         random_seed=1,
         sequence_length=64,
@@ -125,6 +127,6 @@ def test_megatron_trains_on_the_blend(shard: Path, tmp_path: Path, monkeypatch: 
         eod_mask_loss=True,
     )
     data, _, _ = BlendedMegatronDatasetBuilder(GPTDataset, [200, 0, 0], lambda: True, config).build()
-    from_b = sum(int(data.dataset_index[place]) == paths.index("pretraining/tokens/0000/b") for place in range(200))
+    from_b = sum(int(data.dataset_index[index]) == paths.index("pretraining/tokens/0000/b") for index in range(200))
     assert from_b == pytest.approx(150, abs=2)
     assert data[0]["tokens"].shape == torch.Size([64])

@@ -1,4 +1,4 @@
-"""Tokens, labels and masks beside those of nemo_toolkit's own data sets, token by token (docs/formats.md).
+"""Tokens, labels and masks agree with those of nemo_toolkit's own data sets, token by token (docs/formats.md).
 
 The differences that are wanted, each by its fault: NeMo puts SentencePiece's blank before every part of a template
 (F14), cuts rows that are too long (F47), and cuts conversations behind their masks (F57). Elsewhere there is none.
@@ -27,7 +27,7 @@ TEMPLATES = {"aligner": ALIGNER, "extra_id": EXTRA_ID}
 
 
 def words(draw: Random, least: int = 1, most: int = 12) -> str:
-    """Some words, with line breaks, blanks at the beginning and empty lines among them."""
+    """Return random words with line breaks, leading blanks and empty lines."""
     text = "".join(
         draw.choice(WORDS) + draw.choice([" ", " ", " ", "\n", "\n\n", "  "]) for _ in range(draw.randint(least, most))
     )
@@ -35,7 +35,7 @@ def words(draw: Random, least: int = 1, most: int = 12) -> str:
 
 
 def conversation(number: int) -> dict[str, Any]:
-    """A conversation of 2 to 9 turns, some with labels, some that end with the user."""
+    """Return a conversation of 2 to 9 turns, some with labels, some that end with the user."""
     draw = Random(number)
     turns = []
     for place in range(draw.randint(2, 9)):
@@ -55,7 +55,7 @@ CONVERSATIONS = [conversation(number) for number in range(ROWS)]
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Llama-like SentencePiece model: no normalisation, bytes for what it does not know."""
+    """Return the path of a SentencePiece model without normalization and with byte fallback, as Llama's."""
     # without line breaks, as Llama's was trained: they are bytes, and no piece reaches over one
     lines = [line for row in CONVERSATIONS for turn in row["conversations"] for line in turn["value"].splitlines()]
     written = train(lines * 2, 420, character_coverage=0.98, hard_vocab_limit=False)
@@ -75,7 +75,7 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 def nemo_batch(kind: str, path: Path, model: Path, **options: Any) -> list[tuple[list[int], list[int], list[int]]]:
-    """Tokens, labels and mask of every row, as NeMo's data set collates it alone, padding taken off."""
+    """Return tokens, labels and mask of every row, each collated alone by NeMo's data set."""
     from nemo.collections.common.tokenizers.sentencepiece_tokenizer import SentencePieceTokenizer
     from nemo.collections.nlp.data.language_modeling.megatron import gpt_sft_chat_dataset, gpt_sft_dataset
 
@@ -124,7 +124,7 @@ def test_conversations_agree_token_by_token(name: str, model: Path, processor: A
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
-def test_the_stored_template_is_alignerss(name: str) -> None:
+def test_the_stored_template_is_that_of_aligner(name: str) -> None:
     from nemo.collections.nlp.data.language_modeling.megatron.gpt_sft_chat_dataset import get_prompt_template_example
 
     marks = TEMPLATES[name]
