@@ -18,6 +18,7 @@ class PreallocatedCache(Cache):  # type: ignore[misc]
     """
 
     def __init__(self, capacity: int) -> None:
+        """Make a cache for ``capacity`` tokens."""
         super().__init__()
         self._capacity = capacity
         self._keys: list[torch.Tensor] = []

@@ -10,17 +10,12 @@ import torch
 from tapeout.data.encode.prompt import TEMPLATE_FILE
 from tapeout.encoder.interface import Encoder
 from tapeout.encoder.load import load_encoder
-from tapeout.errors import TapeoutError
 from tapeout.evals.task import ModelFacts
-from tapeout.models.tokenizer_file import tokenizer_path
+from tapeout.models.tokenizer_file import UnreadableModel, tokenizer_path
 from tapeout.nemo.checkpoint import load_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-
-class VocabularyMismatch(TapeoutError):
-    """A model's embedding has fewer rows than its tokenizer has pieces."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +44,14 @@ def load(folder: Path, threads: int, template: str) -> LoadedModel:
         template: for a model without a template of its own.
 
     Raises:
-        VocabularyMismatch: tokenizer and embedding do not belong together.
+        UnreadableModel: tokenizer and embedding do not belong together.
     """
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     network = load_model(folder).float().eval()
     encoder = load_encoder(tokenizer_path(folder))
     if encoder.size > network.config.vocab_size:
-        raise VocabularyMismatch(
+        raise UnreadableModel(
             f"The tokenizer has {encoder.size} pieces, but the model's embedding has only "
             f"{network.config.vocab_size} rows.",
             "Build the model again with the tokenizer that lies in its folder.",

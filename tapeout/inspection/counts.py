@@ -31,6 +31,7 @@ class Languages:
     """Language identification by character n-grams, with the model of py3langid for 97 languages."""
 
     def __init__(self) -> None:
+        """Load the model."""
         self.identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
     def of(self, row: Mapping[str, Any]) -> str:

@@ -14,9 +14,10 @@ import pytest
 from tapeout.config.evaluation import TASKS
 from tapeout.data.io.jsonl import MalformedRow
 from tapeout.errors import TapeoutError
-from tapeout.evals.loaded_model import VocabularyMismatch, load
+from tapeout.evals.loaded_model import load
 from tapeout.evals.task import load_task, read_result
 from tapeout.evals.test_rows import UnusableTestData
+from tapeout.models.tokenizer_file import UnreadableModel
 from tapeout.plugins import module_name
 
 pytestmark = pytest.mark.environment("nemo")
@@ -145,7 +146,7 @@ def test_foreign_tokenizer_is_a_named_error(folder: Path, tmp_path: Path) -> Non
     model.resize_token_embeddings(100)
     model.save_pretrained(small)
     shutil.copy(folder / "tokenizer.model", small / "tokenizer.model")
-    with pytest.raises(VocabularyMismatch, match="only 100 rows"):
+    with pytest.raises(UnreadableModel, match="only 100 rows"):
         load(small, threads=1, template=TEMPLATE)
 
 

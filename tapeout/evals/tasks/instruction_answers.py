@@ -187,6 +187,7 @@ class RougeL:
     """
 
     def __init__(self) -> None:
+        """Prepare the scorer."""
         from rouge_score.rouge_scorer import RougeScorer
 
         self._scorer = RougeScorer(["rougeL"], use_stemmer=False)

@@ -5,13 +5,9 @@ from dataclasses import replace
 from itertools import combinations
 
 from tapeout.config.report import Report
-from tapeout.errors import TapeoutError
 from tapeout.evals.section import Comparison, Estimate, Measure, Unit
+from tapeout.report.evaluation.inputs import UnusableReportInput
 from tapeout.report.evaluation.statistics import Resampler, difference, ratio, relative_change, wilson
-
-
-class NothingInCommon(TapeoutError):
-    """The evaluations were not made on the same test data."""
 
 
 def compare(
@@ -24,7 +20,7 @@ def compare(
         settings: of the bootstrap.
 
     Raises:
-        NothingInCommon: the models share no unit of a measure.
+        UnusableReportInput: the models share no unit of a measure.
     """
     found: dict[str, Comparison] = {}
     for measures in zip(*measured.values(), strict=True):
@@ -43,12 +39,12 @@ def paired(by_model: Mapping[str, Sequence[Unit]], kind: str) -> dict[str, list[
     """Return the units that every model has, in the order of their digests.
 
     Raises:
-        NothingInCommon: there is none.
+        UnusableReportInput: there is none.
     """
     known = {model: {unit.digest: unit for unit in units} for model, units in by_model.items()}
     shared = sorted(set.intersection(*(set(units) for units in known.values())))
     if not shared:
-        raise NothingInCommon(
+        raise UnusableReportInput(
             f"The evaluations of {', '.join(by_model)} have no {kind} in common.",
             "Evaluate all models with the same test data and the same parameters.",
         )

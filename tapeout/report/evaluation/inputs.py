@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tapeout.errors import TapeoutError
 
 
-class UnreadableReportInput(TapeoutError):
-    """An input of the report is missing, has another form, or is not named in the report's action."""
+class UnusableReportInput(TapeoutError):
+    """An input of the report is missing, has another form, or does not fit the others."""
 
 
 class Lenient(BaseModel):
@@ -91,7 +91,7 @@ def read_input(path: Path, form: type[Form]) -> Form:
     """Read a JSON file of a known form.
 
     Raises:
-        UnreadableReportInput: the file is missing, is not JSON or lacks a field.
+        UnusableReportInput: the file is missing, is not JSON or lacks a field.
     """
     try:
         return form.model_validate_json(path.read_bytes())
@@ -100,7 +100,7 @@ def read_input(path: Path, form: type[Form]) -> Form:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise UnreadableReportInput(
+        raise UnusableReportInput(
             f"{path} is not a {form.__name__}: {field or 'the file'}: {first['msg']}.", "Build its artifact again."
         ) from error
 
@@ -133,17 +133,18 @@ class Provenance:
         paths: path of each input, by the input's name; a list for a list-valued input, in the action's order.
 
     Raises:
-        UnreadableReportInput: an input is missing, or action and paths do not name the same inputs.
+        UnusableReportInput: an input is missing, or action and paths do not name the same inputs.
     """
 
     def __init__(self, action: Action, paths: Mapping[str, Path | Sequence[Path]]) -> None:
+        """Read the size of every input."""
         named = {name: value if isinstance(value, list) else [value] for name, value in action.inputs.items()}
         given = {name: [value] if isinstance(value, Path) else list(value) for name, value in paths.items()}
         self._origins: dict[str, Origin] = {}
         for name in sorted(named.keys() | given.keys()):
             artifacts, files = named.get(name, []), given.get(name, [])
             if len(artifacts) != len(files):
-                raise UnreadableReportInput(
+                raise UnusableReportInput(
                     f"The action names {len(artifacts)} artifacts as input '{name}', but {len(files)} were given.",
                     "Pass each input of the rule to the program, in the rule's order.",
                 )
@@ -158,11 +159,11 @@ class Provenance:
         """Return the digests of the named artifacts.
 
         Raises:
-            UnreadableReportInput: the action does not name one of them.
+            UnusableReportInput: the action does not name one of them.
         """
         for label in labels:
             if label not in self._origins:
-                raise UnreadableReportInput(
+                raise UnusableReportInput(
                     f"The report depends on {label}, but its action does not name it.",
                     "Add the artifact to the input 'upstream' of the rule eval_report.",
                 )
@@ -173,7 +174,7 @@ def size_in_bytes(path: Path) -> int:
     """Return the size of a file, or of all files below a folder: a function of the content alone.
 
     Raises:
-        UnreadableReportInput: there is nothing at ``path``.
+        UnusableReportInput: there is nothing at ``path``.
     """
     if path.is_dir():
         return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
@@ -182,5 +183,5 @@ def size_in_bytes(path: Path) -> int:
     return path.stat().st_size
 
 
-def _missing(path: Path) -> UnreadableReportInput:
-    return UnreadableReportInput(f"{path} does not exist.", "Build the artifact that contains it first.")
+def _missing(path: Path) -> UnusableReportInput:
+    return UnusableReportInput(f"{path} does not exist.", "Build the artifact that contains it first.")

@@ -111,7 +111,7 @@ def build(
 
     Raises:
         UnreadableResult: a file is missing or is not the result of its task.
-        NothingInCommon: the models were evaluated on different test data.
+        UnusableReportInput: the models were evaluated on different test data.
     """
     models = dict(job.models)
     names = [(model, task) for model in models for task, _ in job.tasks]

@@ -31,6 +31,7 @@ class Resampler:
     """
 
     def __init__(self, strata: Sequence[str], resamples: int, confidence: float, seed: int, name: str) -> None:
+        """Draw the resamples."""
         material = sha256(f"{seed}\n{name}".encode()).digest()
         generator = np.random.Generator(np.random.PCG64(int.from_bytes(material[:16], "big")))
         self._tail = (1 - confidence) / 2

@@ -18,8 +18,7 @@ import pytest
 from tapeout.config.comparison import DERIVED
 from tapeout.config.report import EvalReportJob
 from tapeout.evals.task import UnreadableResult
-from tapeout.report.evaluation.comparisons import NothingInCommon
-from tapeout.report.evaluation.inputs import UnreadableReportInput
+from tapeout.report.evaluation.inputs import UnusableReportInput
 from tests.report.evaluation.conftest import GOOD, MODELS, TASKS
 
 pytestmark = pytest.mark.environment("data")
@@ -102,7 +101,7 @@ def test_missing_input_is_one_error_and_leaves_nothing(make_inputs: Make, tmp_pa
     files["evaluations"][-1].unlink()
     done = run_program(files, tmp_path / "report")
     assert done.returncode == 1
-    assert "UnreadableReportInput" in done.stderr and "fix:" in done.stderr and "Traceback" not in done.stderr
+    assert "UnusableReportInput" in done.stderr and "fix:" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "report").exists()
 
 
@@ -275,7 +274,7 @@ def test_missing_input_is_a_named_error(make_inputs: Make, write_report: Write, 
     files = make_inputs()
     missing = tmp_path / "missing"
     files[name] = [missing, *files[name][1:]] if name in ("upstream", "models") else missing
-    with pytest.raises(UnreadableReportInput, match="missing does not exist"):
+    with pytest.raises(UnusableReportInput, match="missing does not exist"):
         write_report(files, tmp_path / "report")
 
 
@@ -292,7 +291,7 @@ def test_evaluations_of_other_documents_are_refused(make_inputs: Make, write_rep
     for row in document["result"]["corpora"]["domain"]["documents"]:
         row["digest"] = row["digest"][::-1]
     files["evaluations"][-2].write_text(json.dumps(document))
-    with pytest.raises(NothingInCommon, match="no documents in common"):
+    with pytest.raises(UnusableReportInput, match="no documents in common"):
         write_report(files, tmp_path / "report")
 
 
@@ -301,10 +300,10 @@ def test_action_that_lacks_an_artifact_is_refused(make_inputs: Make, write_repor
     action = json.loads(files["action"].read_text())
     del action["inputs"]["upstream"][1]
     files["action"].write_text(json.dumps(action))
-    with pytest.raises(UnreadableReportInput, match="names 3 artifacts as input 'upstream', but 4 were given"):
+    with pytest.raises(UnusableReportInput, match="names 3 artifacts as input 'upstream', but 4 were given"):
         write_report(files, tmp_path / "report")
     del files["upstream"][1]
-    with pytest.raises(UnreadableReportInput, match="depends on corpus/domain"):
+    with pytest.raises(UnusableReportInput, match="depends on corpus/domain"):
         write_report(files, tmp_path / "report")
 
 
