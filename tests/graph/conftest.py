@@ -88,7 +88,7 @@ class Project:
 
     def run(self, *arguments: str, ok: bool = True) -> Run:
         done = subprocess.run(
-            self.command(*arguments), cwd=self.root, env=self.variables(), capture_output=True, text=True, timeout=120
+            self.command(*arguments), cwd=self.root, env=self.variables(), capture_output=True, text=True, timeout=300
         )
         run = Run(done.returncode, done.stdout + done.stderr)
         assert (run.status == 0) == ok, run.text
@@ -102,7 +102,7 @@ class Project:
             env={**self.variables(), "COLUMNS": "200"},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
         )
         assert "Traceback" not in done.stderr, done.stderr
         return done.returncode, done.stdout
@@ -126,7 +126,7 @@ def make_project(root: Path) -> Project:
     return project
 
 
-def wait_for(path: Path, seconds: float = 60.0) -> None:
+def wait_for(path: Path, seconds: float = 300.0) -> None:
     """Wait until a path exists."""
     end = time.monotonic() + seconds
     while not path.exists():

@@ -18,6 +18,10 @@ def test_g1_nothing_changed_runs_no_job_and_reads_no_artifact(built: Project) ->
     weights.write_bytes(b"?" * len(found))  # same size and times: only reading the bytes could show it
     os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert built.run().nothing_done
+    shutil.rmtree(built.path(".snakemake"))
+    assert built.run().nothing_done, "without Snakemake's own memory"
+    shutil.rmtree(built.path("store"))
+    assert built.run().nothing_done, "without the store"
 
 
 @pytest.mark.parametrize("lines", [3, 1_000_000], ids=["small", "two megabytes"])
@@ -110,30 +114,16 @@ def test_g15_without_results_and_snakemakes_memory_everything_is_restored(built:
     assert built.digests() == first
 
 
-def test_without_snakemakes_memory_nothing_is_built(built: Project) -> None:
-    shutil.rmtree(built.path(".snakemake"))
-    assert built.run().nothing_done
-
-
-def test_without_the_store_results_are_kept(built: Project) -> None:
-    shutil.rmtree(built.path("store"))
-    assert built.run().nothing_done
-
-
-def test_an_edited_result_is_set_aside_and_restored(built: Project) -> None:
+def test_edited_results_are_set_aside_and_restored(built: Project) -> None:
     report = built.path("results/report.txt")
     right = report.read_text()
     report.unlink()
     report.write_text("my own words\n")
-    assert built.run().nothing_done
-    assert report.read_text() == right
-    assert [path.read_text() for path in built.root.glob("work/set_aside/report.txt.*")] == ["my own words\n"]
-
-
-def test_a_file_added_to_a_folder_artifact_is_noticed(built: Project) -> None:
     built.path("results/model/notes.txt").write_text("?")
     assert built.run().nothing_done
     assert not built.path("results/model/notes.txt").exists()
+    assert report.read_text() == right
+    assert [path.read_text() for path in built.root.glob("work/set_aside/report.txt.*")] == ["my own words\n"]
 
 
 def test_only_what_the_target_needs_is_built(project: Project) -> None:
