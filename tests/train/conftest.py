@@ -23,6 +23,7 @@ def trainings(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cwd=ROOT,
         capture_output=True,
         text=True,
+        timeout=1500,
     )
     assert process.returncode == 0, process.stdout[-2000:] + process.stderr[-8000:]
     return folder

@@ -15,11 +15,11 @@ import pytest
 from tapeout.nemo.checkpoint import checkpoint_tensors
 from tests.nemo.tiny_model import folder_content
 
-pytestmark = [pytest.mark.environment("nemo"), pytest.mark.slow]
+pytestmark = [pytest.mark.environment("nemo"), pytest.mark.slow, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).parents[2]
 TWO_NODES = {"num_nodes": 2, "devices": 1}
 SHARED_MATRICES = {"num_nodes": 1, "devices": 2, "tensor_model_parallel_size": 2}
-SECONDS = 500
+SECONDS = 900
 """Time limit of a training, also on a busy machine."""
 
 
@@ -51,7 +51,11 @@ def two_machines(trainings: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         start(trainings, output, TWO_NODES, TAPEOUT_NODES="2", TAPEOUT_RENDEZVOUS=address, SLURM_NODEID=str(node))
         for node in (0, 1)
     ]
-    outputs = [process.communicate(timeout=SECONDS)[0] for process in processes]
+    try:
+        outputs = [process.communicate(timeout=SECONDS)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert "16/16" in outputs[0] and "16/16" not in outputs[1]
     return output

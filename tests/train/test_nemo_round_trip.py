@@ -16,7 +16,7 @@ from tapeout.models.tokenizer_file import UnreadableModel, tokenizer_path
 from tapeout.nemo.checkpoint import checkpoint_tensors, load_model
 from tests.nemo.tiny_model import TEMPLATE, folder_content
 
-pytestmark = [pytest.mark.environment("nemo"), pytest.mark.slow]
+pytestmark = [pytest.mark.environment("nemo"), pytest.mark.slow, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).parents[2]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.nemo.tiny_model import folder_content
 
-pytestmark = [pytest.mark.environment("nemo"), pytest.mark.slow]
+pytestmark = [pytest.mark.environment("nemo"), pytest.mark.slow, pytest.mark.timeout(1800)]
 STEPS = 16
 Attempts = dict[str, list[dict[str, Any]]]
 

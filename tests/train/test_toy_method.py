@@ -14,7 +14,7 @@ from tapeout.config.root import InvalidConfig, load
 from tapeout.train.method import Method
 from tests.toys import toy_method
 
-pytestmark = [pytest.mark.environment("nemo"), pytest.mark.slow]
+pytestmark = [pytest.mark.environment("nemo"), pytest.mark.slow, pytest.mark.timeout(1800)]
 
 ROOT = Path(__file__).parents[2]
 NAME = "tests.toys.toy_method"
