@@ -2,8 +2,8 @@
 
 Run ``python -m benchmarks.data_speed`` in the nemo environment after building the default config (``results/corpus``,
 ``results/tokenizer``), or with ``--results`` of another clone. It takes about three minutes.
-Every contender gets the same file, the same SentencePiece model and the same number of processes, and runs in a process
-of its own, Tapeout in the environments of its steps. Imports before the start do not count, imports of the workers do.
+Every contender gets the same file, the same SentencePiece model and the same number of processes, and runs in a
+separate process, Tapeout in the environments of its steps. Imports before the start do not count, those of workers do.
 The contenders alternate, and the best round counts. Processor seconds are those of all processes of a contender: on a
 busy machine they are more reliable than the clock.
 """
@@ -38,13 +38,13 @@ CHUNK = 32
 """Rows that Megatron's tool gives to a process at once."""
 
 Times = tuple[float, float]
-"""Seconds by the clock, and of the processors."""
+"""Elapsed seconds and processor seconds."""
 Contender = Callable[[argparse.Namespace, Path], Times | None]
-"""Does the work; returns the times unless they are those of the call."""
+"""Function that does the work; returns the times, or None if the duration of the call counts."""
 
 
 class Encoder:
-    """What Megatron's tools/preprocess_data.py does to a line, with the tokenizer that the playbooks give it."""
+    """Encoder of Megatron's tools/preprocess_data.py, with the tokenizer that the playbooks use."""
 
     tokenizer: SentencePieceTokenizer
 
@@ -52,11 +52,11 @@ class Encoder:
         self.model = model
 
     def start(self) -> None:
-        """In each process."""
+        """Load the tokenizer; called once in each process."""
         Encoder.tokenizer = SentencePieceTokenizer(self.model)
 
     def encode(self, line: str) -> tuple[list[int], list[int]]:
-        """Ids of a document with its end, and the lengths of its sentences: one."""
+        """Return the ids of a document with its end token, and the lengths of its sentences (there is one)."""
         ids = Encoder.tokenizer.text_to_ids(json.loads(line)["text"])
         if ids:
             ids.append(Encoder.tokenizer.eos_id)
@@ -64,7 +64,7 @@ class Encoder:
 
 
 def tokens_megatron(options: argparse.Namespace, folder: Path) -> None:
-    """Megatron's preprocessing with --append-eod and --workers: its loop, and Megatron-core's own builder."""
+    """Run Megatron's preprocessing with --append-eod and --workers: its loop, and Megatron-core's own builder."""
     encoder = Encoder(str(options.model))
     tokenizer = SentencePieceTokenizer(str(options.model))
     builder = IndexedDatasetBuilder(str(folder / "made.bin"), dtype=DType.optimal_dtype(tokenizer.vocab_size))
@@ -78,7 +78,7 @@ def tokens_megatron(options: argparse.Namespace, folder: Path) -> None:
 
 
 def tokens_datasets(options: argparse.Namespace, folder: Path) -> None:
-    """Load the file, map the same tokenizer over batches; Arrow files are what it makes."""
+    """Load the file and map the same tokenizer over batches; the output is Arrow files."""
     processor = sentencepiece.SentencePieceProcessor(model_file=str(options.model))
 
     def encode(batch: dict[str, list[str]]) -> dict[str, list[list[int]]]:
@@ -107,7 +107,7 @@ def tokens_tapeout(options: argparse.Namespace, folder: Path) -> Times:
 
 
 def rows_preprocess(options: argparse.Namespace, folder: Path) -> None:
-    """Do what the playbooks' preprocess.py does: an unseeded coin, two fields joined, ASCII escapes; one process."""
+    """Join two fields in a random order and escape to ASCII, like the playbooks' preprocess.py; one process."""
     with open(options.rows) as source, open(folder / "made.jsonl", "w") as made:
         for line in source:
             row = json.loads(line)
@@ -122,7 +122,7 @@ def rows_preprocess(options: argparse.Namespace, folder: Path) -> None:
 
 
 def rows_datasets(options: argparse.Namespace, folder: Path) -> None:
-    """Do the same by ``datasets.map`` in ``workers`` processes, and written as JSON Lines."""
+    """Do the same with ``datasets.map`` in ``workers`` processes, and write JSON Lines."""
 
     def join(row: dict[str, str]) -> dict[str, str]:
         context, instruction = row["context"].strip(), row["instruction"].strip()
@@ -165,12 +165,12 @@ def rows_tapeout(options: argparse.Namespace, folder: Path) -> Times:
 
 
 def rows_split(options: argparse.Namespace, folder: Path) -> Times:
-    """Run the step ``instructions`` without a search for near-duplicates."""
+    """Run the step ``instructions`` without a search for near duplicates."""
     return run_timed("corpus", IMPORT, options.rows.parent, folder / "made", options.workers, 1)
 
 
 def rows_grouped(options: argparse.Namespace, folder: Path) -> Times:
-    """Run the step ``instructions`` as it is by default."""
+    """Run the step ``instructions`` with its defaults."""
     return run_timed("corpus", IMPORT, options.rows.parent, folder / "made", options.workers, 0.8)
 
 
@@ -191,8 +191,8 @@ ROWS: dict[str, Contender] = {
     "preprocess.py": rows_preprocess,
     "datasets.map": rows_datasets,
     "Tapeout": rows_tapeout,
-    "Tapeout, split as well": rows_split,
-    "Tapeout, split with near-duplicates": rows_grouped,
+    "Tapeout, with split": rows_split,
+    "Tapeout, with split and near duplicates": rows_grouped,
 }
 TEXT_SIZE = 24_000_000
 ROW_COUNT = 150_000
@@ -200,8 +200,8 @@ ROW_COUNT = 150_000
 
 def write_text(path: Path, results: Path) -> None:
     """Write the default config's two corpora, and Python sources up to ``TEXT_SIZE`` bytes; no document twice."""
-    found = (results / "corpus" / name / "train.jsonl" for name in ("domain", "general"))
-    rows = (json.loads(line)["text"] for file in found for line in file.open(encoding="utf-8"))
+    corpora = (results / "corpus" / name / "train.jsonl" for name in ("domain", "general"))
+    rows = (json.loads(line)["text"] for file in corpora for line in file.open(encoding="utf-8"))
     library = Path(sysconfig.get_paths()["stdlib"])
     sources = (file for file in sorted(library.rglob("*.py")) if not {"site-packages", "test"} & {*file.parts})
     texts = (text for file in sources if (text := file.read_text(encoding="utf-8", errors="ignore")))
@@ -216,11 +216,11 @@ def write_text(path: Path, results: Path) -> None:
 
 
 def timed(contender: Contender, options: argparse.Namespace, folder: Path, answer: Any) -> None:
-    """Run a contender and send its times; called in a process of its own."""
+    """Run a contender and send its times; called in a separate process."""
     datasets.disable_progress_bars()
     with stopwatch() as times:
-        own = contender(options, folder)
-    answer.send(tuple(times) if own is None else own)
+        measured = contender(options, folder)
+    answer.send(tuple(times) if measured is None else measured)
 
 
 def measure(contenders: dict[str, Contender], options: argparse.Namespace, folder: Path) -> dict[str, Times]:
@@ -228,10 +228,12 @@ def measure(contenders: dict[str, Contender], options: argparse.Namespace, folde
     best: dict[str, Times] = {}
     for number in range(options.rounds):
         for name, contender in contenders.items():
-            place = folder / f"{contender.__name__}-{number}"
-            place.mkdir()
+            output = folder / f"{contender.__name__}-{number}"
+            output.mkdir()
             receive, send = multiprocessing.get_context("spawn").Pipe(duplex=False)
-            process = multiprocessing.get_context("spawn").Process(target=timed, args=(contender, options, place, send))
+            process = multiprocessing.get_context("spawn").Process(
+                target=timed, args=(contender, options, output, send)
+            )
             process.start()
             process.join()
             if process.exitcode:
@@ -243,19 +245,19 @@ def measure(contenders: dict[str, Contender], options: argparse.Namespace, folde
 
 
 def same_bytes(folder: Path) -> bool:
-    """Whether Megatron's files and ours are equal; ours are named after the component."""
+    """Return whether Megatron's files and ours are equal; ours are named after the component."""
     pairs = [(next((folder / "tokens_tapeout-0/made").glob(f"*{end}")), end) for end in (".bin", ".idx")]
     return all(digest(ours) == digest(folder / f"tokens_megatron-0/made{end}") for ours, end in pairs)
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file."""
+    """Return the SHA-256 of a file."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def compared(times: dict[str, Times], amount: float, digits: int) -> list[list[str]]:
-    """Rows of a table: seconds, amount a second, and how many times as much the others take."""
+    """Return rows of a table: seconds, amount per second, and the ratios to Tapeout's times."""
     ours = times["Tapeout"]
     return [
         [
@@ -275,7 +277,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=Path("results"), help="of the default config")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--load", default="", help="what else the machine did, for the page")
+    parser.add_argument("--load", default="", help="sentence about other load of the machine, for the page")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -289,22 +291,22 @@ def main() -> None:
         equal = same_bytes(folder)
         size, row_size = options.text.stat().st_size / 1e6, options.rows.stat().st_size
         report = json.loads((folder / "tokens_tapeout-0/made/report.json").read_bytes())
-    count = sum(each["tokens"] for each in report.values())
+    count = sum(component["tokens"] for component in report.values())
     against = ["× Tapeout's", "processor seconds", "× Tapeout's"]
     paragraphs = [
         "# Speed of the data steps",
-        f"Written by `python -m benchmarks.data_speed`. {options.workers} processes each; the best of {options.rounds} "
-        f"rounds in which the contenders alternate. {options.load}",
+        f"Written by `python -m benchmarks.data_speed`. {options.workers} processes per contender; the best of "
+        f"{options.rounds} rounds in which the contenders alternate. {options.load}",
         f"## Tokens\n\n{size:.0f} MB of JSON Lines (the default config's two training corpora and Python sources, no "
         f"document twice; the graph's tokenizer), {count:,} tokens. Megatron-core's files and Tapeout's are "
-        f"{'the same to the byte' if equal else 'NOT THE SAME'}; `datasets.map` leaves Arrow files.",
-        table(["", "seconds", "million tokens a second", *against], compared(tokens, count / 1e6, 2)),
-        f"## Instruction rows\n\n{ROW_COUNT:,} made-up rows like Dolly's (benchmarks/made_up.py: "
+        f"{'the same to the byte' if equal else 'NOT THE SAME'}; `datasets.map` writes Arrow files.",
+        table(["", "seconds", "million tokens per second", *against], compared(tokens, count / 1e6, 2)),
+        f"## Instruction rows\n\n{ROW_COUNT:,} synthetic rows like Dolly's (`benchmarks/made_up.py`: "
         f"{row_size / ROW_COUNT:,.0f} bytes each, words by Zipf's law; one row in 12 is not ASCII, one in 20 has "
         "white space that is removed). `preprocess.py` is one process. The third line is the part of the step "
         "`instructions` that does the same work, and also checks, counts and digests each row; the fourth adds "
         "duplicates and the split, the fifth near duplicates: the whole step with its defaults.",
-        table(["", "seconds", "rows a second", *against], compared(rows, ROW_COUNT, 0)),
+        table(["", "seconds", "rows per second", *against], compared(rows, ROW_COUNT, 0)),
     ]
     figures = {"tokens": tokens, "rows": rows, "token count": count, "row count": ROW_COUNT, "megabytes": size}
     write(PAGE, paragraphs, {**figures, "same bytes": equal, "workers": options.workers})

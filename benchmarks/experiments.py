@@ -1,7 +1,7 @@
-"""The nine measured faults of plain Snakemake as experiments: a change, and what must follow from it.
+"""Nine experiments on faults of plain Snakemake: a change, and the required outcome.
 
-Nothing here says what either side does. An experiment looks at what ran and at what lies in ``results/`` afterwards,
-and compares that with what the programs make when they are run one after the other in an empty folder.
+No expected outcome of either tool is written down. An experiment compares the steps that ran and the files in
+``results/`` with the output of the programs when they run one after the other in an empty folder.
 """
 
 import os
@@ -14,26 +14,31 @@ from pathlib import Path
 from benchmarks.sides import Side, truth
 
 PAUSE = 2
-"""Seconds for which a program waits after it has read its input and written its output."""
+"""Seconds that a program waits after it has read its input and written its output."""
 WAIT = 60.0
-"""Seconds after which something that was waited for counts as lost."""
+"""Maximum seconds to wait for a program."""
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What was observed: the rules that ran after the change, what the user was shown, and the wrong results."""
+class Observation:
+    """Outcome of an experiment: the rules that ran after the change, the message to the user, and the wrong results."""
 
     ran: tuple[str, ...]
-    said: str
+    message: str
     wrong: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One of the nine.
+    """Change of a finished build, with the required outcome.
 
-    ``needed`` are the rules that must run after the change, no more and no fewer (None: any may); ``named`` are words
-    that the explanation must hold. ``do`` makes the change and runs; it returns the rules that ran and what was said.
+    Attributes:
+        number: number in docs/faults.md.
+        change: description of the change.
+        right: description of the required outcome.
+        needed: the rules that must run after the change, no more and no fewer; None if any may run.
+        do: makes the change and runs; returns the rules that ran and the message to the user.
+        named: words that the message must contain.
     """
 
     number: str
@@ -43,20 +48,20 @@ class Experiment:
     do: Callable[[Side], tuple[set[str], str]]
     named: tuple[str, ...] = ()
 
-    def observe(self, side: Side) -> Seen:
-        """Run the experiment on a side whose project is built."""
-        ran, said = self.do(side)
-        right, found = truth(side), side.results()
-        wrong = sorted(name for name in right.keys() | found.keys() if right.get(name) != found.get(name))
-        return Seen(tuple(sorted(ran)), said, tuple(wrong))
+    def observe(self, side: Side) -> Observation:
+        """Run the experiment on a built project."""
+        ran, message = self.do(side)
+        expected, actual = truth(side), side.results()
+        wrong = sorted(name for name in expected.keys() | actual.keys() if expected.get(name) != actual.get(name))
+        return Observation(tuple(sorted(ran)), message, tuple(wrong))
 
-    def verdict(self, seen: Seen) -> str:
+    def verdict(self, seen: Observation) -> str:
         """Judge what was observed."""
         if seen.wrong:
             return "wrong result"
         if self.needed is not None and set(seen.ran) != self.needed:
             return "needless work" if self.needed < set(seen.ran) else "did not run"
-        if any(word not in seen.said.split() for word in self.named):
+        if any(word not in seen.message.split() for word in self.named):
             return "not explained"
         return "right"
 
@@ -70,8 +75,8 @@ def swapped_parameters(side: Side) -> tuple[set[str], str]:
 def one_parameter(side: Side) -> tuple[set[str], str]:
     """T1b."""
     side.edit("config.yaml", "lr: 1", "lr: 3")
-    said = side.why()
-    return side.ran(), said
+    message = side.why()
+    return side.ran(), message
 
 
 def same_folder_again(side: Side) -> tuple[set[str], str]:
@@ -135,7 +140,7 @@ def overwrite(path: Path) -> None:
 
 
 def wait_until(true: Callable[[], bool]) -> None:
-    """Wait until a condition holds that another process brings about."""
+    """Wait until another process has made a condition true."""
     end = time.monotonic() + WAIT
     while not true():
         if time.monotonic() > end:
@@ -147,44 +152,44 @@ EXPERIMENTS = [
     Experiment(
         "T1",
         "Two parameters swap their values: `lr` 1 and `wd` 2 become 2 and 1.",
-        "The model is made again; its weights are the same, so the report is not.",
+        "The model is built again; its weights are the same, so the report is not built.",
         frozenset({"model"}),
         swapped_parameters,
     ),
     Experiment(
         "T1b",
         "One parameter changes: `lr` from 1 to 3.",
-        "Model and report are made again, and the user is told which parameter changed, from what and to what.",
+        "Model and report are built again, and the user is shown the parameter's name, old and new value.",
         frozenset({"model", "report"}),
         one_parameter,
         ("lr", "1", "3"),
     ),
     Experiment(
         "T2",
-        "The program that makes a folder changes, and makes the same bytes as before.",
-        "The folder is made again, what reads it is not.",
+        "The program that writes a folder changes, but writes the same bytes as before.",
+        "The folder is built again, the steps that read it do not run.",
         frozenset({"model"}),
         same_folder_again,
     ),
     Experiment("T3", "A source of 2 MB is touched.", "Nothing runs.", frozenset(), touched_source),
     Experiment(
         "T4",
-        "A module that two programs import changes, and with it what they make.",
-        "Both run again, and what follows from them.",
+        "A module that two programs import changes, and with it their output.",
+        "Both run again, and the affected steps downstream.",
         frozenset({"formatted", "model", "report"}),
         imported_module,
     ),
     Experiment(
         "T5",
-        "A step is forced (`-R formatted`) and makes the same bytes.",
+        "A step is forced (`-R formatted`) and writes the same bytes.",
         "Nothing else runs.",
         frozenset({"formatted"}),
         forced,
     ),
     Experiment(
         "T6",
-        "A result is overwritten; size and time stay.",
-        "There is a way to find it and to get the right bytes back.",
+        "A result is overwritten, with size and time preserved.",
+        "A command finds it and restores the right bytes.",
         None,
         altered_result,
     ),
@@ -197,7 +202,7 @@ EXPERIMENTS = [
     ),
     Experiment(
         "T9",
-        "A file in the store of results (plain: `--cache`) is overwritten; then all is asked of the store.",
+        "A file in the store of results (plain: `--cache`) is overwritten; then all results are restored from the store.",
         "The damaged file is not used.",
         None,
         altered_store,

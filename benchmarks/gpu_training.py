@@ -1,6 +1,6 @@
-"""Check that trainings on GPUs write the same bytes again, uninterrupted as well as stopped and resumed.
+"""Check that repeated trainings on GPUs write the same bytes, uninterrupted or stopped and resumed.
 
-``python -m benchmarks.gpu_training FOLDER --gpus N``, in an environment with NeMo and a CUDA build of PyTorch. It
+Run ``python -m benchmarks.gpu_training FOLDER --gpus N``, in an environment with NeMo and a CUDA build of PyTorch. It
 trains a random model with the project's own programs, scripts/dapt.py and scripts/sft.py. Each chain below is one
 training, or one that is stopped half-way and resumed; chains of one group must agree in every byte of the model's
 folder. The model must not be tiny: a tiny one gives the same bytes even without deterministic kernels.
@@ -103,7 +103,7 @@ def write_inputs(options: argparse.Namespace) -> None:
 
 
 def make_base() -> None:
-    """Create the model and encode the rows, in a process of its own, on the CPU."""
+    """Create the model and encode the rows on the CPU; runs in a separate process."""
     folder, (hidden, layers, sequence) = Path(sys.argv[1]), map(int, sys.argv[2:])
     from tapeout.nemo.process import prepare
 

@@ -1,4 +1,4 @@
-"""Measure how fast artifacts are hashed, beside ``openssl speed``: ``python -m benchmarks.hashing``.
+"""Measure how fast artifacts are hashed, compared with ``openssl speed``: ``python -m benchmarks.hashing``.
 
 Each round measures OpenSSL and Tapeout one after the other, so that both meet the same load of the machine; the best
 of each counts. The files lie in the page cache: what is measured is hashing, not the disk.
@@ -17,10 +17,10 @@ from benchmarks.tables import table, write
 from tapeout.graph.identity.digest import digest_files
 
 TARGET = 0.8
-"""Share of OpenSSL's speed that large files must reach."""
+"""Fraction of OpenSSL's speed that large files must reach."""
 ONE, ALL = "`openssl speed`, one process", "`openssl speed`, all cores"
 REPEATS = 5
-"""Each case is short and is measured this often a round: a moment in which nothing else runs is found sooner."""
+"""Measurements of each case per round; a short case is measured often, so that one of them meets an idle machine."""
 PAGE = Path(__file__).with_suffix(".md")
 
 
@@ -39,8 +39,8 @@ def openssl(processes: int) -> float:
     """Return the bytes per second that ``openssl speed`` reports for SHA-256 in 1 MiB blocks, over all processes."""
     speed = ["openssl", "speed", "-evp", "sha256", "-bytes", "1048576", "-seconds", "3", "-mr"]
     command = [*speed, *(["-multi", str(processes)] if processes > 1 else [])]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return float(next(line for line in reversed(said.splitlines()) if line.startswith("+F")).rpartition(":")[2])
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return float(next(line for line in reversed(output.splitlines()) if line.startswith("+F")).rpartition(":")[2])
 
 
 def make(case: Case, folder: Path) -> list[Path]:
@@ -64,9 +64,9 @@ def measure(cases: list[Case], rounds: int, cores: int) -> dict[str, tuple[float
     """Return the best speeds of each case, and of OpenSSL on one core and on all (one figure each)."""
     best: dict[str, tuple[float, float]] = {}
 
-    def note(name: str, found: tuple[float, float]) -> None:
+    def note(name: str, speeds: tuple[float, float]) -> None:
         before = best.get(name, (0.0, 0.0))
-        best[name] = (max(found[0], before[0]), max(found[1], before[1]))
+        best[name] = (max(speeds[0], before[0]), max(speeds[1], before[1]))
 
     with tempfile.TemporaryDirectory() as folder:
         files = {case.name: make(case, Path(folder, str(number))) for number, case in enumerate(cases)}
@@ -92,31 +92,30 @@ def main() -> None:
     ]
     best = measure(cases, rounds, cores)
     promised = best[ONE][0]
-    shares = {case.name: best[case.name][0] / (promised * case.cores) for case in cases}
-    met = all(shares[case.name] >= TARGET for case in cases if case.large)
+    fractions = {case.name: best[case.name][0] / (promised * case.cores) for case in cases}
+    met = all(fractions[case.name] >= TARGET for case in cases if case.large)
     rows = [[ONE, "1", f"{promised / 1e9:.2f}", "", ""]]
     rows.append([ALL, f"{cores}", f"{best[ALL][0] / 1e9:.2f}", f"{best[ALL][0] / (promised * cores):.0%}", ""])
     for case in cases:
         wall, worked = best[case.name]
-        share = f"{shares[case.name]:.0%}"
-        rows.append([case.name, f"{case.cores}", f"{wall / 1e9:.2f}", share, f"{worked / promised:.0%}"])
+        fraction = f"{fractions[case.name]:.0%}"
+        rows.append([case.name, f"{case.cores}", f"{wall / 1e9:.2f}", fraction, f"{worked / promised:.0%}"])
     version = subprocess.run(["openssl", "version"], capture_output=True, text=True, check=True).stdout.split()[1]
     paragraphs = [
         "# Hashing",
-        "Bytes per second that `tapeout.graph.identity.digest.digest_files` hashes, beside what `openssl speed "
-        "-evp sha256 -bytes 1048576` reports for one core times the cores that can work on the files. Written by "
+        "Bytes per second that `tapeout.graph.identity.digest.digest_files` hashes, compared with what "
+        "`openssl speed -evp sha256 -bytes 1048576` reports for one core, times the usable cores. Written by "
         "`python -m benchmarks.hashing`.",
         f"{cores} cores ({platform.machine()}), OpenSSL {version}; files in the page cache; the best of {rounds} "
         "rounds that measure both one after the other. The last column counts processor time instead of elapsed time; "
         "it includes opening and reading the files and hardly depends on other load.",
-        table(["what", "cores", "GB/s", "of one core × cores", "per processor second, of one core"], rows),
-        f"Large files are to reach {TARGET:.0%}: {'met' if met else 'NOT met'}. SHA-256 is sequential: one file is "
-        "hashed on one core, however many there are; a folder's files are shared out among all, the largest first. For "
-        "files of some kilobytes opening them costs more than hashing them.",
-        "That sealing an artifact reads each byte once is no matter of speed and is tested: "
-        "`tests/graph/store/test_seal_reads_once.py`.",
+        table(["files", "cores", "GB/s", "of one core × cores", "per processor second, of one core"], rows),
+        f"Target for large files, {TARGET:.0%}: {'met' if met else 'NOT met'}. SHA-256 is sequential: one file is "
+        "hashed on one core; a folder's files are distributed over all cores, the largest first. Files of a few "
+        "kilobytes take longer to open than to hash.",
+        "`tests/graph/store/test_seal_reads_once.py` checks that sealing an artifact reads each byte once.",
     ]
-    write(PAGE, paragraphs, {"cores": cores, "rounds": rounds, "best": best, "shares": shares, "met": met})
+    write(PAGE, paragraphs, {"cores": cores, "rounds": rounds, "best": best, "fractions": fractions, "met": met})
 
 
 if __name__ == "__main__":

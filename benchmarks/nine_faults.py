@@ -6,7 +6,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.experiments import EXPERIMENTS, Experiment, Seen
+from benchmarks.experiments import EXPERIMENTS, Experiment, Observation
 from benchmarks.sides import Plain, Side, Tapeout, copied, make
 from benchmarks.tables import table, write
 
@@ -19,8 +19,8 @@ SIDES: dict[str, tuple[type[Side], tuple[str, ...]]] = {
 }
 
 
-def observe(name: str, folder: Path) -> dict[str, Seen]:
-    """Return what each experiment showed on one side, by the experiment's number."""
+def observe(name: str, folder: Path) -> dict[str, Observation]:
+    """Return the outcome of each experiment with one tool and its settings, by the experiment's number."""
     kind, settings = SIDES[name]
     built = make(kind, folder / "built", *settings)
     seen = {}
@@ -30,8 +30,8 @@ def observe(name: str, folder: Path) -> dict[str, Seen]:
     return seen
 
 
-def cell(experiment: Experiment, seen: Seen) -> str:
-    """Return what was observed, for the page."""
+def cell(experiment: Experiment, seen: Observation) -> str:
+    """Return an outcome as a cell of the table."""
     parts = [f"**{experiment.verdict(seen)}**", f"ran: {', '.join(seen.ran) or 'nothing'}"]
     if seen.wrong:
         parts.append(f"wrong: {', '.join(seen.wrong)}")
@@ -44,25 +44,27 @@ def main() -> None:
     for name in SIDES:
         with tempfile.TemporaryDirectory() as folder:
             seen[name] = observe(name, Path(folder))
-    rows, words = [], []
+    rows, messages = [], []
     for experiment in EXPERIMENTS:
-        found = [seen[name][experiment.number] for name in SIDES]
-        rows.append(
-            [experiment.number, experiment.change, experiment.right, *(cell(experiment, each) for each in found)]
-        )
-        words += [
-            f"- {experiment.number}, {name}: {each.said}" for name, each in zip(SIDES, found, strict=True) if each.said
+        outcomes = {name: seen[name][experiment.number] for name in SIDES}
+        cells = (cell(experiment, outcome) for outcome in outcomes.values())
+        rows.append([experiment.number, experiment.change, experiment.right, *cells])
+        messages += [
+            f"- {experiment.number}, {name}: {outcome.message}" for name, outcome in outcomes.items() if outcome.message
         ]
-    verdicts = {name: {each.number: each.verdict(seen[name][each.number]) for each in EXPERIMENTS} for name in SIDES}
+    verdicts = {
+        name: {experiment.number: experiment.verdict(seen[name][experiment.number]) for experiment in EXPERIMENTS}
+        for name in SIDES
+    }
     counts = {name: Counter(verdicts[name].values()) for name in SIDES}
     paragraphs = [
-        "# Nine faults of plain Snakemake, and the same on Tapeout",
-        f"Snakemake {version('snakemake')}. The project of `tests/graph/project` (five rules, six results), its rules "
-        "written once for plain Snakemake (`benchmarks/plain/Snakefile`) and once for Tapeout; the programs are the "
-        'same. Each experiment starts from a finished build, makes one change and runs again. A result is "wrong" '
-        "if it differs from what the programs make when they run one after the other in an empty folder. Written by "
+        "# Nine faults of plain Snakemake, also tried in Tapeout",
+        f"Snakemake {version('snakemake')}. The project of `tests/graph/project` (five rules, six results), with its "
+        "rules written for plain Snakemake (`benchmarks/plain/Snakefile`) and for Tapeout; the programs are the same. Each "
+        'experiment starts from a finished build, makes one change and runs again. A result is "wrong" if it differs '
+        "from the output of the programs when they run one after the other in an empty folder. Written by "
         "`python -m benchmarks.nine_faults`; everything in it was observed.",
-        table(["", "change", "what is right", *SIDES], rows),
+        table(["", "change", "required outcome", *SIDES], rows),
         table(
             ["", "right", "needless work", "not explained", "wrong result"],
             [
@@ -73,14 +75,14 @@ def main() -> None:
                 for name in SIDES
             ],
         ),
-        "What the user was shown:\n\n" + "\n".join(words),
-        "The settings of plain Snakemake are those that could help: `--max-checksum-file-size 1TB "
+        "Messages to the user:\n\n" + "\n".join(messages),
+        "The settings of plain Snakemake were chosen because they could help: `--max-checksum-file-size 1TB "
         "--rerun-incomplete`, and `--rerun-triggers mtime --max-checksum-file-size 0`. Listing every imported module "
         "by hand as an input of a rule would fix T4 as long as the list is complete. That Snakemake identifies a "
-        "container by its address or tag alone (T10 of the same measurements) was read in its source, not run.",
+        "container by its address or tag alone was read in its source, not measured.",
     ]
     figures = {
-        name: {number: {**asdict(each), "verdict": verdicts[name][number]} for number, each in seen[name].items()}
+        name: {number: {**asdict(outcome), "verdict": verdicts[name][number]} for number, outcome in seen[name].items()}
         for name in SIDES
     }
     write(PAGE, paragraphs, figures)

@@ -50,9 +50,9 @@ def main() -> None:
             times["plain -n"].append(seconds(folder, "-n", "-q"))
             times["tapeout -n"].append(seconds(Path(), "eval_report", "-n", "-q"))
             times["tapeout run"].append(seconds(Path(), "eval_report"))
-    found = {name: round(statistics.median(values), 3) for name, values in times.items()}
-    ratio = round(found["tapeout -n"] / found["plain -n"], 2)
-    print(json.dumps({"artifacts": len(project.recipes), "bytes": size, **found, "ratio of -n": ratio}, indent=2))
+    medians = {name: round(statistics.median(values), 3) for name, values in times.items()}
+    ratio = round(medians["tapeout -n"] / medians["plain -n"], 2)
+    print(json.dumps({"artifacts": len(project.recipes), "bytes": size, **medians, "ratio of -n": ratio}, indent=2))
 
 
 if __name__ == "__main__":

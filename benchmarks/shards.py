@@ -1,8 +1,8 @@
 """Measure the content layer on a graph of many shards: a no-op, and one changed shard (G16).
 
-``python benchmarks/shards.py --shards 2000 --folder /somewhere/new`` in the development environment. The same graph is
-timed in plain Snakemake. The first build of the layered graph seals the outputs of the real programs without Snakemake,
-because scheduling thousands of jobs one by one is not what is measured here.
+Run ``python benchmarks/shards.py --shards 2000 --folder /somewhere/new`` in the development environment. The same graph
+is timed in plain Snakemake. The first build of the layered graph runs the programs and seals their output without
+Snakemake, because the benchmark does not measure the scheduling of thousands of jobs.
 """
 
 import argparse
@@ -29,7 +29,7 @@ REPEATS = 5
 
 
 def lay_out(folder: Path) -> None:
-    """Copy project and library, and make the environment (nothing but the standard library)."""
+    """Copy project and library, and create the environment, which has only the standard library."""
     shutil.copytree(ROOT / "benchmarks" / "shards_project", folder)
     shutil.copytree(ROOT / "profiles" / "default", folder / "profiles" / "default")
     shutil.copytree(ROOT / "tapeout", folder / "tapeout", ignore=shutil.ignore_patterns("__pycache__"))
@@ -39,7 +39,7 @@ def lay_out(folder: Path) -> None:
 
 
 def run_program(recipe: Recipe, action: Action, workspace: Workspace) -> Manifest:
-    """Run a step's program as the runner would, and seal what it wrote."""
+    """Run a step's program as the runner would, and seal its output."""
     scratch = workspace.work / action.digest
     scratch.mkdir(parents=True)
     (scratch / "params.json").write_text(json.dumps(recipe.params))
@@ -101,19 +101,19 @@ def measure(shards: int) -> dict[str, float | int]:
         times["plain -n"].append(plain(shards, "-n", "-q")[0])
         times["layered -n"].append(layered(shards, "-n", "-q")[0])
         times["layered run"].append(layered(shards)[0])
-    found: dict[str, float | int] = {name: round(statistics.median(values), 2) for name, values in times.items()}
+    figures: dict[str, float | int] = {name: round(statistics.median(values), 2) for name, values in times.items()}
     Path("src/changed.txt").write_text("00007\n")
-    seconds, words = layered(shards)
-    found |= {"changed shard": round(seconds, 2), "jobs for it": len(re.findall(r"^\+ ", words, re.MULTILINE))}
-    print(words[-3000:], file=sys.stderr)
-    return found
+    seconds, output = layered(shards)
+    figures |= {"changed shard": round(seconds, 2), "jobs for it": len(re.findall(r"^\+ ", output, re.MULTILINE))}
+    print(output[-3000:], file=sys.stderr)
+    return figures
 
 
 def main() -> None:
     """Print the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shards", type=int, default=2000)
-    parser.add_argument("--folder", type=Path, required=True, help="does not exist yet")
+    parser.add_argument("--folder", type=Path, required=True, help="new folder")
     options = parser.parse_args()
     lay_out(options.folder)
     os.chdir(options.folder)

@@ -1,7 +1,7 @@
-"""Run the same experiments on one small project under plain Snakemake and under Tapeout.
+"""One small project under plain Snakemake and under Tapeout, for the same experiments on both.
 
-The project is that of ``tests/graph/project``. Both sides run the same programs on the same files;
-``benchmarks/plain/Snakefile`` has the rules as a careful user of plain Snakemake writes them.
+The project is ``tests/graph/project``. Both run the same programs on the same files; ``benchmarks/plain/Snakefile``
+has the rules as a careful user of plain Snakemake writes them.
 """
 
 import json
@@ -23,16 +23,16 @@ from tests.graph.conftest import Project, make_project
 
 PLAIN = Path(__file__).parent / "plain" / "Snakefile"
 SOURCE = "b\na\nc\n" + "a\n" * 1_000_000
-"""Two megabytes, because plain Snakemake compares the bytes of files of up to one."""
+"""Two megabytes, because plain Snakemake compares the bytes of files of up to one megabyte."""
 
 
 @dataclass
 class Side(Project):
-    """The project under one of the two; ``settings`` are arguments of every run."""
+    """The project under one of the two tools; ``settings`` are arguments of every run."""
 
     settings: tuple[str, ...] = ()
     caching: tuple[str, ...] = ()
-    """Arguments of a run that is to use the store of results."""
+    """Arguments of a run that uses the store of results."""
 
     def command(self, *arguments: str) -> list[str]:
         """Return the command of a run."""
@@ -48,11 +48,11 @@ class Side(Project):
 
     @abstractmethod
     def why(self) -> str:
-        """Return the explanation that the user gets of why the model is built again."""
+        """Return the tool's explanation of why the model is built again."""
 
     @abstractmethod
     def check(self) -> str:
-        """Find and repair altered results with what the tool offers; return its output."""
+        """Find and repair altered results with the tool's command; return its output."""
 
     @abstractmethod
     def written(self) -> bool:
@@ -60,10 +60,10 @@ class Side(Project):
 
     @abstractmethod
     def stored(self) -> Path:
-        """Return the file in the store that holds ``formatted.txt``."""
+        """Return the file in the store with the content of ``formatted.txt``."""
 
     def results(self) -> dict[str, str]:
-        """Return the digest of every result file by name, without the files that either tool keeps beside them."""
+        """Return the digest of every result file by name, without the tools' own files."""
         root = self.path("results")
         files = [path for path in sorted(root.rglob("*")) if path.is_file() and ".graph" not in path.parts]
         own = [path for path in files if not path.match("*.manifest.json") and path.name != ".snakemake_timestamp"]
@@ -155,7 +155,7 @@ def copied(side: Side, root: Path) -> Side:
 
 
 def truth(side: Side) -> dict[str, str]:
-    """Return the digests that the programs give when they run one after the other in an empty folder."""
+    """Return the digests of the programs' output when they run one after the other in an empty folder."""
     with tempfile.TemporaryDirectory() as folder:
         empty = Plain(Path(folder))
         for name in ("scripts", "lib", "src"):

@@ -1,4 +1,4 @@
-"""A document for each shard; src/changed.txt names those that say so."""
+"""Write a document for each shard; src/changed.txt lists the changed ones."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Put the counts together."""
+"""Join the counts."""
 
 from lib.options import read
 
