@@ -180,8 +180,8 @@ def main() -> None:
             [row(name, measured) for name, measured in runs.items()],
         ),
         f"In total {seconds / 60:.1f} minutes, and at most {watch.together / 1e6:,.0f} MB for all concurrent "
-        f"processes. {near['documents']:,} documents are distinct, {near['near duplicates']:,} of them were dropped as near "
-        f"duplicates; {part['documents']:,} documents of {part['tokens']:,} tokens remain.",
+        f"processes. {near['documents']:,} documents are distinct, {near['near duplicates']:,} of them were dropped as "
+        f"near duplicates; {part['documents']:,} documents of {part['tokens']:,} tokens remain.",
         f"`shard` and `tokens` were run once more on {WIDE} shards joined into one, like a shard of a corpus ten times "
         "as large. `documents` reads a stream. `near` needs about 150 bytes of memory per document and reads the "
         "signatures (512 bytes per document) from a file.",

@@ -202,7 +202,7 @@ EXPERIMENTS = [
     ),
     Experiment(
         "T9",
-        "A file in the store of results (plain: `--cache`) is overwritten; then all results are restored from the store.",
+        "A file in the store of results (plain: `--cache`) is overwritten; then all results are taken from the store.",
         "The damaged file is not used.",
         None,
         altered_store,

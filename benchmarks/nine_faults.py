@@ -60,9 +60,9 @@ def main() -> None:
     paragraphs = [
         "# Nine faults of plain Snakemake, also tried in Tapeout",
         f"Snakemake {version('snakemake')}. The project of `tests/graph/project` (five rules, six results), with its "
-        "rules written for plain Snakemake (`benchmarks/plain/Snakefile`) and for Tapeout; the programs are the same. Each "
-        'experiment starts from a finished build, makes one change and runs again. A result is "wrong" if it differs '
-        "from the output of the programs when they run one after the other in an empty folder. Written by "
+        "rules written for plain Snakemake (`benchmarks/plain/Snakefile`) and for Tapeout; the programs are the same. "
+        'Each experiment starts from a finished build, makes one change and runs again. A result is "wrong" if it '
+        "differs from the output of the programs when they run one after the other in an empty folder. Written by "
         "`python -m benchmarks.nine_faults`; everything in it was observed.",
         table(["", "change", "required outcome", *SIDES], rows),
         table(
