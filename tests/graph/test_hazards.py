@@ -96,7 +96,7 @@ def test_mark_may_be_the_target(built: Project) -> None:
         ('model=artifact("model", "weights.txt")', 'artifact("model", "weights.txt")', "input without a name"),
         ('build("scripts/report.py")', '"WHO=ann " + build("scripts/report.py")', "is more than build"),
         ('build("scripts/report.py")', 'build("scripts/reports.py")', "scripts/reports.py, which does not exist"),
-        ('raw=artifact("raw.txt")', 'raw="raw.txt"', "is no artifact"),
+        ('raw=artifact("raw.txt")', 'raw="raw.txt"', "is not an artifact"),
     ],
 )
 def test_rule_without_a_definite_identity_is_refused(project: Project, old: str, new: str, words: str) -> None:

@@ -152,7 +152,7 @@ def test_missing_runtime_is_an_error(project: Project) -> None:
 def test_snakemakes_own_container_support_is_refused(project: Project, runtimes: StandIns) -> None:
     use(project, ONE)
     run = project.run("--sdm", "apptainer", ok=False)
-    assert "would put the runner inside" in run.text
+    assert "would include the runner" in run.text
 
 
 def test_rebuild_in_a_container(project: Project, runtimes: StandIns) -> None:
