@@ -15,8 +15,8 @@ from tapeout.config.evaluation import TASKS
 from tapeout.data.io.jsonl import MalformedRow
 from tapeout.errors import TapeoutError
 from tapeout.evals.loaded_model import load
+from tapeout.evals.rows import UnusableTestData
 from tapeout.evals.task import load_task, read_result
-from tapeout.evals.test_rows import UnusableTestData
 from tapeout.models.tokenizer_file import UnreadableModel
 from tapeout.plugins import module_name
 

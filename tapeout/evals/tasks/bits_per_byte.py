@@ -14,6 +14,7 @@ from pydantic import Field
 from tapeout import progress
 from tapeout.config.evaluation import ScoringOptions
 from tapeout.data.io.text import beginning
+from tapeout.evals.rows import in_sample_order, read_rows
 from tapeout.evals.section import (
     Comparison,
     Estimate,
@@ -30,7 +31,6 @@ from tapeout.evals.section import (
     Verdict,
 )
 from tapeout.evals.task import DIGITS, Result, Task
-from tapeout.evals.test_rows import in_sample_order, read_rows
 from tapeout.evals.wording import number, outcome, percent
 
 if TYPE_CHECKING:

@@ -1,17 +1,20 @@
-"""Answers to held-out questions: generated answers compared with the expected ones, and the loss of the latter."""
+"""Held-out questions: generated answers compared with the expected ones, and the loss of the expected answers."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import zip_longest
+from collections.abc import Mapping
 from math import log
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
-
 from tapeout import progress
-from tapeout.config.evaluation import ScoringOptions
-from tapeout.data.encode.prompt import encode_example
+from tapeout.evals.answers import (
+    InstructionAnswers,
+    Options,
+    answer_questions,
+    encode_questions,
+    sample_questions,
+    score_answers,
+)
+from tapeout.evals.rows import UnusableTestData, read_rows
 from tapeout.evals.section import (
     Comparison,
     Evidence,
@@ -27,8 +30,7 @@ from tapeout.evals.section import (
     Unit,
     Verdict,
 )
-from tapeout.evals.task import DIGITS, Result, Task
-from tapeout.evals.test_rows import UnusableTestData, in_sample_order, read_rows
+from tapeout.evals.task import Task
 from tapeout.evals.wording import interval_of, number, percent, points
 
 if TYPE_CHECKING:
@@ -36,205 +38,6 @@ if TYPE_CHECKING:
 
 MOSTLY = 0.5
 """Fraction of exact answers from which instructions count as followed, below it as followed in part."""
-
-
-class Options(ScoringOptions):
-    """Which questions are asked, and how they are answered."""
-
-    data: str = Field("instructions/rtl", description="Artifact with the questions, in test.jsonl.")
-    max_rows: int = Field(
-        160,
-        ge=1,
-        description="Maximum number of rows that are scored and answered: the same number from each category, chosen "
-        "by digest.",
-    )
-    max_new_tokens: int = Field(
-        96, ge=1, description="Maximum length of a generated answer. The result counts longer expected answers."
-    )
-    kept_generations: int = Field(2, ge=0, description="Generated answers per category that the result holds verbatim.")
-    generation_batch_rows: int = Field(
-        64, ge=1, description="Rows that are answered in one batch; the last bits of a float sum depend on it."
-    )
-
-
-class AnswerScore(Result):
-    """Nats that the model needs for the expected answer and the end token, given the prompt."""
-
-    digest: str
-    category: str
-    tokens: int
-    bytes: int
-    nats: float
-
-
-class Generation(Result):
-    """A generated answer, verbatim."""
-
-    prompt: str
-    generated: str
-    expected: str
-
-
-class Answer(Result):
-    """Comparison of a generated answer with the expected one.
-
-    Attributes:
-        exact: see ``exact_match``.
-        rouge_l: see ``RougeL``.
-        tokens: length of the generated answer.
-        finished: whether the model ended the answer itself.
-        kept: the texts, of a few rows of each category.
-    """
-
-    digest: str
-    category: str
-    source: str
-    licence: str
-    exact: bool
-    rouge_l: float
-    tokens: int
-    finished: bool
-    kept: Generation | None
-
-
-class InstructionAnswers(Result):
-    """Scores and answers of one model.
-
-    Attributes:
-        template: prompt template that was used.
-        rows_in_test: rows of the test set, of which those evaluated are a sample.
-        left_out: rows whose prompt and expected answer exceed the context; they are never cut.
-        expected_over_limit: rows whose expected answer is longer than what may be generated.
-    """
-
-    template: str
-    rows_in_test: int
-    left_out: int
-    expected_over_limit: int
-    answer_scores: list[AnswerScore]
-    answers: list[Answer]
-
-
-@dataclass(frozen=True)
-class EncodedQuestion:
-    """A row as token ids, exactly as in fine-tuning.
-
-    Attributes:
-        row: the row as it was read.
-        prompt: ``[bos]`` and the prompt.
-        answer: the expected answer and ``[eos]``.
-    """
-
-    row: Mapping[str, Any]
-    prompt: Sequence[int]
-    answer: Sequence[int]
-
-
-def sample_questions(rows: Iterable[dict[str, Any]], max_rows: int) -> list[dict[str, Any]]:
-    """Choose up to ``max_rows`` rows in sample order, as evenly over the categories as their sizes allow."""
-    by_category: dict[str, list[dict[str, Any]]] = {}
-    for row in in_sample_order(rows):
-        by_category.setdefault(row["category"], []).append(row)
-    rounds = zip_longest(*(by_category[category] for category in sorted(by_category)))
-    return [row for turn in rounds for row in turn if row is not None][:max_rows]
-
-
-def encode_questions(model: "LoadedModel", rows: Iterable[Mapping[str, Any]]) -> list[EncodedQuestion]:
-    """Encode rows with the function that fine-tuning uses, so that a prompt cannot differ between the two."""
-    encoded = []
-    for row in rows:
-        ids, mask = encode_example(model.encoder, model.template, row["input"], row["output"])
-        first = list(mask).index(1)
-        encoded.append(EncodedQuestion(row, ids[:first], ids[first:]))
-    return encoded
-
-
-def score_answers(model: "LoadedModel", rows: Sequence[EncodedQuestion], batch_tokens: int) -> list[AnswerScore]:
-    """Score the expected answers, end token included; the prompt is given and does not count (answer-only loss).
-
-    The mean over tokens, ``sum(nats) / sum(tokens)``, is the test loss of fine-tuning, with the loss mask of training
-    and weighted by token. Models with different tokenizers are comparable by ``sum(nats) / sum(bytes)`` only.
-    """
-    from tapeout.evals.likelihood import Window, nats
-
-    windows = [Window(index, [*row.prompt, *row.answer], len(row.prompt)) for index, row in enumerate(rows)]
-    sums = nats(model.network, windows, len(rows), batch_tokens)
-    return [
-        AnswerScore(
-            digest=row.row["digest"],
-            category=row.row["category"],
-            tokens=len(row.answer),
-            bytes=len(row.row["output"].encode()),
-            nats=round(sums[index], DIGITS),
-        )
-        for index, row in enumerate(rows)
-    ]
-
-
-def exact_match(generated: str, expected: str) -> bool:
-    """Return whether two answers are equal up to whitespace: outer is removed, inner runs count as one space.
-
-    Case and punctuation count. Lower-casing or dropping punctuation, as scores for question answering do, would make
-    different Verilog equal.
-    """
-    return generated.split() == expected.split()
-
-
-class RougeL:
-    """ROUGE-L: F1 of the longest common subsequence of words (Lin 2004), between 0 and 1.
-
-    As in the package ``rouge_score``, words are runs of letters and digits after lower-casing, without stemming.
-    """
-
-    def __init__(self) -> None:
-        """Prepare the scorer."""
-        from rouge_score.rouge_scorer import RougeScorer
-
-        self._scorer = RougeScorer(["rougeL"], use_stemmer=False)
-
-    def __call__(self, generated: str, expected: str) -> float:
-        """Return the score; zero if a text has no word."""
-        return float(self._scorer.score(expected, generated)["rougeL"].fmeasure)
-
-
-def answer_questions(model: "LoadedModel", rows: Sequence[EncodedQuestion], options: Options) -> list[Answer]:
-    """Generate answers and compare them with the expected ones."""
-    from tapeout.evals.generation import greedy
-
-    end = model.encoder.eos
-    generated = greedy(
-        model.network,
-        [row.prompt for row in rows],
-        end,
-        model.encoder.size,
-        options.max_new_tokens,
-        model.facts.context,
-        options.generation_batch_rows,
-        lambda done: progress.report(1 + done, 1 + len(rows), now="answers"),
-    )
-    rouge_l = RougeL()
-    seen: dict[str, int] = {}
-    answers = []
-    for question, tokens in zip(rows, generated, strict=True):
-        row = question.row
-        finished = tokens[-1] == end
-        text = model.encoder.decode(tokens[:-1] if finished else tokens)
-        seen[row["category"]] = seen.get(row["category"], 0) + 1
-        kept = seen[row["category"]] <= options.kept_generations
-        answers.append(
-            Answer(
-                digest=row["digest"],
-                category=row["category"],
-                source=row["source"],
-                licence=row["licence"],
-                exact=exact_match(text, row["output"]),
-                rouge_l=round(rouge_l(text, row["output"]), DIGITS),
-                tokens=len(tokens),
-                finished=finished,
-                kept=Generation(prompt=row["input"], generated=text, expected=row["output"]) if kept else None,
-            )
-        )
-    return answers
 
 
 class InstructionAnswersTask(Task[Options, InstructionAnswers]):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tapeout.data.io.jsonl import MalformedRow
-from tapeout.evals.test_rows import UnusableTestData, read_rows
+from tapeout.evals.rows import UnusableTestData, read_rows
 
 pytestmark = pytest.mark.environment("nemo")
 

@@ -2,14 +2,8 @@
 
 import pytest
 
+from tapeout.evals.answers import RougeL, encode_questions, exact_match, sample_questions, score_answers
 from tapeout.evals.loaded_model import LoadedModel
-from tapeout.evals.tasks.instruction_answers import (
-    RougeL,
-    encode_questions,
-    exact_match,
-    sample_questions,
-    score_answers,
-)
 from tests.evals.tasks.test_bits_per_byte import bits_by_hand
 
 pytestmark = pytest.mark.environment("nemo")
