@@ -114,7 +114,12 @@ def test_a_source_with_other_bytes_is_refused(exported: Exported, tmp_path: Path
         {"kind": "url", "url": "file:///data/rows.jsonl", "file": "rows.jsonl", "sha256": "0" * 64},
     ],
 )
-def test_a_source_of_this_machine_only_is_not_exported(record: dict[str, str]) -> None:
+def test_a_source_of_this_machine_only_is_not_exported(
+    record: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/rows.jsonl").touch()
     corpus = {"domain": {"train": ["rows"], "test": ["more"]}, "general": {"names": ["prose"]}}
     inside = {"kind": "file", "path": "data/./rows.jsonl", "licence": "MIT"}
     sources = {"rows": inside, "more": inside, "prose": inside}
