@@ -1,4 +1,4 @@
-# A large corpus in shards. Each shard is cleaned and tokenized by itself; only the blend and the comparison of
+# A large corpus in shards. Each shard is cleaned and tokenized separately; only the blend and the comparison of
 # signatures see all shards. The Snakefile includes these rules if the configuration names components.
 rule pretraining_documents:
     input:

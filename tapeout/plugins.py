@@ -69,7 +69,7 @@ def load(seam: str, name: str) -> ModuleType:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise  # the module exists and lacks a package of its own
+            raise  # the module exists, and something that it imports is missing
         raise UnknownPlugin(
             f"There is no module {module}.",
             f"Name one of {', '.join(available(seam))}, or a module below the project's folder by its dotted name.",

@@ -22,7 +22,7 @@ Program = Callable[[], None]
 
 
 class StepFailed(TapeoutError):
-    """A step cannot run for a reason that no module of its own names."""
+    """A step cannot run for a reason without a more specific error class."""
 
 
 def step(parameters: type[Any] | None = None) -> Callable[[Callable[..., None]], Program]:

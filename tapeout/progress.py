@@ -8,7 +8,7 @@ MARK = "@progress "
 
 
 def report(done: int, total: int, **values: float | str) -> None:
-    """Tell how far a step has come.
+    """Report the progress of a step.
 
     Args:
         done: finished units (training steps, rows, bytes).

@@ -74,7 +74,7 @@ def gc(
     else:
         parts.append(f"Deleted {output.format_size(report.size)}. The store keeps {kept}.")
     parts += [
-        f"Not visible from here: {root.folder} (host {root.host}). What it refers to is kept. "
+        f"Not visible from here: {root.folder} (host {root.host}). Everything it refers to is kept. "
         f"If the folder no longer exists: tapeout gc --forget {root.folder}"
         for root in report.roots
         if not root.visible

@@ -42,7 +42,7 @@ class Project:
 
     @cached_property
     def targets(self) -> list[str]:
-        """Artifacts that ``target`` stands for; it may be an artifact that the default target does not need.
+        """Artifacts that ``target`` refers to; it may be an artifact that the default target does not need.
 
         Raises:
             UnknownName: there is no such artifact or rule, or the target is a rule with wildcards and the default
@@ -61,7 +61,7 @@ class Project:
             return names
         of_rule = Project(self.layer).rules.get(self.target, [])
         if not of_rule:
-            raise UnknownName(f"Rule {self.target} makes many artifacts.", f"Name one, in place of {names[0]}.")
+            raise UnknownName(f"Rule {self.target} makes many artifacts.", f"Name one of them, for example {names[0]}.")
         return of_rule
 
     @property
@@ -79,7 +79,7 @@ class Project:
 
     @cached_property
     def decisions(self) -> dict[str, Decision]:
-        """What a run would do for each artifact, in dependency order. Nothing is changed."""
+        """Decision for each artifact, in dependency order. Nothing is changed."""
         order = in_order(self.recipes, list(self.recipes))
         decisions = decide(self.workspace, self.recipes, order, restore=False)
         return {decision.recipe.artifact: decision for decision in decisions}

@@ -28,7 +28,7 @@ from tapeout.graph.workspace import Workspace
 from tapeout.slurm.client import SLURM
 
 WIDE = 110
-"""Columns of a terminal from which each number has a column of its own."""
+"""Minimum columns of a terminal in which each number has its own column."""
 NARROW = 38
 """Characters of a cell in 80 columns, next to names and states of usual length."""
 MAX_EQUAL_ROWS = 4
@@ -117,7 +117,7 @@ def _follow(monitor: Monitor, view: View, every: float) -> View:
 
 
 def _refresh_queue(monitor: Monitor, ended: threading.Event) -> None:
-    """Query the controller in a thread of its own, because it may not answer for long."""
+    """Query the controller in a separate thread, because it may not answer for long."""
     while not ended.wait(QUEUE_SECONDS):
         if monitor.queue is not None:
             monitor.queue.refresh(QUEUE_SECONDS)
@@ -232,7 +232,7 @@ def _step(row: Row) -> str:
 
 
 COLUMNS = {"loss": "loss", "tokens_per_second": "tokens/s"}
-"""Values reported by programs that have a column of their own."""
+"""Values reported by programs that have their own column."""
 PHRASES = {"loss": "loss {}", "tokens_per_second": "{} tokens/s"}
 """The same in one line of text."""
 
@@ -266,7 +266,7 @@ def _wide(rows: list[tuple[Row, int]], now: float) -> Table:
 
 
 def _narrow(rows: list[tuple[Row, int]], now: float) -> Table:
-    """Return the table for 80 columns, with the numbers of a running program in a line of their own."""
+    """Return the table for 80 columns, with the numbers of a running program on a separate line."""
     table = _empty(["artifact", "state", "where, why"], 32)
     for row, count in rows:
         job = [f"job {row.job}" if row.job else "", f"{row.gpus} GPUs" if row.gpus else "", _where(row, now)]

@@ -66,7 +66,7 @@ def verify(
 
 
 def _addresses(workspace: Workspace, given: str, existing: list[str], configs: list[Path] | None) -> list[str]:
-    """Return the addresses that a name stands for: an artifact, an artifact in a run, a run, or a rule."""
+    """Return the addresses that a name refers to: an artifact, an artifact in a run, a run, or a rule."""
     if given in existing:
         return [given]
     if given == RESULTS or "@" in given:

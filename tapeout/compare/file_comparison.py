@@ -10,7 +10,7 @@ from tapeout.errors import TapeoutError
 
 
 class Level(StrEnum):
-    """How much of two things is equal, the strictest level first. A level implies all that follow it."""
+    """Level of agreement of two files or artifacts, the strictest first. A level implies all that follow it."""
 
     BYTES = "bytes"
     VALUES = "values"

@@ -143,7 +143,7 @@ class _Comparison:
         if min(len(left), len(right), 1) == 0:
             return []
         if max(len(left), len(right)) > MAX_UNMATCHED:
-            self.remark = self.remark or "too many rows differ to tell changed rows from new ones"
+            self.remark = self.remark or "too many rows differ to distinguish changed rows from new ones"
             return []
         for key in KEYS:
             before, after = self._by_key(self.old, left, key), self._by_key(self.new, right, key)

@@ -37,7 +37,7 @@ READING = (
     *(pickle.UnpicklingError, EOFError, KeyError, IndexError, ValueError, TypeError, AttributeError, RuntimeError),
     *(AssertionError, OverflowError, MemoryError, struct.error, OSError, BadZipFile, SafetensorError),
 )
-"""What a damaged pickle, zip file or header raises; found by damaging thousands of each at random."""
+"""Exceptions of damaged pickles, zip files and headers, collected by damaging thousands of files at random."""
 
 
 class Damaged(Exception):

@@ -12,7 +12,7 @@ from tapeout.compare.file_comparison import Detail, FileComparison, Level, Unrea
 MAX_BYTES, MAX_LINES = 16 << 20, 20_000
 """Limits of a comparison by lines, whose time is quadratic; larger files are compared as bytes."""
 MAX_WORDS = 4_000
-"""Words in which ``excerpt`` tells several differences apart; in longer texts they count as one."""
+"""Maximum words of a text in which ``excerpt`` distinguishes several differences; in longer texts they count as one."""
 
 BLOCK = 1 << 20
 

@@ -1,4 +1,4 @@
-"""Training and test corpora: which files of which sources are read, and what is held out."""
+"""Training and test corpora: the files that are read, and those that are held out."""
 
 from typing import Annotated, Self
 
@@ -14,7 +14,7 @@ RTL_SUFFIXES = (".v", ".sv", ".vh", ".svh")
 
 
 class Selection(Section):
-    """Which files of the sources become documents."""
+    """Selection of the files that become documents."""
 
     include: tuple[Pattern, ...] = Field(min_length=1, description="Shell patterns over the path; * crosses folders.")
     exclude: tuple[Pattern, ...] = Field(default=(), description="Shell patterns that override include.")

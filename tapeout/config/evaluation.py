@@ -1,7 +1,7 @@
-"""Section ``evaluation``: which models are evaluated, and by which tasks.
+"""Section ``evaluation``: the evaluated models and the tasks.
 
 A task is a module in ``tapeout/evals/tasks``, or a module elsewhere in the project that the configuration names by its
-dotted name (docs/extending.md). Its options are its own class; they are checked when the configuration is read.
+dotted name (docs/extending.md). It defines its options, which are validated when the configuration is read.
 """
 
 import difflib
@@ -37,7 +37,7 @@ class ScoringOptions(TaskOptions):
 
 
 class Adaptation(Section):
-    """Which of the models the report's summary compares; sentences about a model that is null are left out."""
+    """Models that the report's summary compares; sentences about a model that is null are left out."""
 
     base: str | None = Field("base", description="The model before the adaptation.")
     pretrained: str | None = Field("dapt", description="The model after continued pretraining.")

@@ -37,7 +37,7 @@ class Gates(Section):
 
 
 class OverlapSettings(Section):
-    """How training text is searched for test rows, and how many rows are shown."""
+    """Settings of the search for test rows in training text, and the number of rows to show."""
 
     ngram_words: int = Field(
         13, ge=4, description="Words and marks of an n-gram (13 as in GPT-3, arXiv 2005.14165, appendix C)."

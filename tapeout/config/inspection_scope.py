@@ -17,7 +17,7 @@ PRETRAINING, SHARDS = "pretraining", "pretraining/shards"
 
 @dataclass(frozen=True)
 class InspectionScope:
-    """What the data report covers."""
+    """Scope of the data report."""
 
     settings: Settings
 

@@ -1,6 +1,6 @@
 """Instruction data: the sets, how each is read and split, and how rows become token ids.
 
-Every set, whoever made it, takes the same road: ``instructions/<set>`` holds its rows by split, ``encoded/<set>`` the
+Every set is processed in the same way: ``instructions/<set>`` holds its rows by split, ``encoded/<set>`` the
 same rows as token ids with loss masks. A format (``tapeout.data.instructions.formats``) says how the files of a set
 become rows, and brings the options of the set.
 """
@@ -29,7 +29,7 @@ class Split(Section):
     counts: Literal["stable", "exact"] = Field(
         "stable",
         description="stable: the split of a row depends on its group alone, and counts come near the fractions. exact: "
-        "counts are those of the original script, overall and in each category, and one more row may move others.",
+        "counts equal those of the original script, overall and in each category, but an added row may move others.",
     )
     equal_rows: Literal["drop", "keep"] = Field(
         "drop", description="Rows equal to another one: dropped and counted, or kept in the same split as the other."
@@ -66,7 +66,7 @@ class FormatOptions(Section):
     )
     files: str = Field("*", description="Pattern of the paths, inside the sources, of the files to read.")
     bad_rows: Literal["stop", "drop"] = Field(
-        "stop", description="What happens at a row that cannot be used: an error that names it, or drop and count it."
+        "stop", description="Action for an unusable row: stop with an error that names it, or drop and count it."
     )
     max_row_bytes: int = Field(
         10_000_000,
@@ -97,7 +97,7 @@ SetOptions = Annotated[SerializeAsAny[FormatOptions], PluginOptions(FORMATS, "fo
 
 
 class Prompt(Section):
-    """How conversations become text."""
+    """Conversion of conversations to text."""
 
     tokens: Literal["aligner", "extra_id", "template"] = Field(
         "aligner",

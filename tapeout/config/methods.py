@@ -1,6 +1,6 @@
-"""Parameters of training methods that have no section of their own.
+"""Parameters of training methods without a section in the configuration.
 
-A module of its own, so that trainings do not depend on it.
+A separate module, so that trainings do not depend on it.
 """
 
 from typing import Annotated, Any

@@ -13,7 +13,7 @@ ComponentName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$
 
 
 class Reading(Selection):
-    """Which documents of a source are read."""
+    """Selection of the documents of a source."""
 
     include: tuple[Pattern, ...] = Field(
         default=("*",), min_length=1, description="Shell patterns over /path/of/a/file; * crosses folders."
@@ -53,7 +53,7 @@ class Quality(Section):
 
 
 class Scrub(Section):
-    """Which personal data and secrets are replaced by a placeholder."""
+    """Personal data and secrets that are replaced by a placeholder."""
 
     emails: bool = Field(default=False, description="Email addresses.")
     secrets: bool = Field(default=False, description="Private keys, tokens of known forms, passwords in URLs.")

@@ -106,7 +106,7 @@ RENAMED: dict[str, str] = {
 }
 """New key of each old key, both dotted; ``*`` matches one name.
 
-A value with a blank in it is a message for a key that has no successor. Keys of the site file begin with ``site.``.
+A value that contains a space is a message for a key without a successor. Keys of the site file begin with ``site.``.
 """
 
 

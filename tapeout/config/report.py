@@ -15,15 +15,15 @@ class Report(Section):
     seed: int = Field(
         2024,
         ge=0,
-        description="Seed of the bootstrap; each measure draws from a generator of its own, seeded from this and its "
-        "name.",
+        description="Seed of the bootstrap; each measure has a separate generator, seeded from this and the "
+        "measure's name.",
     )
     resamples: int = Field(4_000, ge=100, description="Bootstrap resamples per measure.")
     confidence: float = Field(0.95, gt=0.5, lt=1.0, description="Coverage of the intervals.")
     general_tolerance: float = Field(
         0.05,
         ge=0.0,
-        description="Rise of bits per byte on general text, relative to the base model, that still counts as kept.",
+        description="Relative rise of bits per byte on general text over the base model that counts as unchanged.",
     )
     examples: int = Field(6, ge=0, description="Sample answers on the page, taken from the categories in turn.")
 
@@ -31,7 +31,7 @@ class Report(Section):
 class EvalReportJob(Report):
     """Parameters of the rule ``eval_report``: the section, what was evaluated, and the sources of the corpora."""
 
-    adaptation: Adaptation = Field(description="Which models the summary compares.")
+    adaptation: Adaptation = Field(description="Models that the summary compares.")
     models: tuple[tuple[str, str], ...] = Field(description="Name and artifact of each evaluated model, in order.")
     tasks: tuple[tuple[str, dict[str, Any]], ...] = Field(description="Module and options of each task, in order.")
     trained_on: tuple[SourceName, ...] = Field(min_length=1, description="Cores of the domain training text.")

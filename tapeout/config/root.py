@@ -142,7 +142,7 @@ class Settings(Section):
             options = self.set_options[name]
             for source in options.sources:
                 other = read_by.setdefault((source, options.files), name)
-                if other != name:  # each set is split by itself: what one trains on, the other would validate on
+                if other != name:  # sets are split independently: what one trains on, the other would validate on
                     raise ValueError(f"the sets {other} and {name} of instructions.train both read source {source}")
         held_out = {self.sources[name].content: name for name in self.corpus.domain.test}
         for name in self.used_sources:
@@ -177,7 +177,7 @@ def load(config: dict[str, Any], files: Sequence[str | Path] = ()) -> Settings:
 
     Args:
         config: the whole configuration.
-        files: the files it was read from, to find keys that a file contains twice: Snakemake silently takes the last.
+        files: the files it was read from, to find repeated keys, of which Snakemake takes the last without notice.
 
     Raises:
         InvalidConfig: naming keys that were renamed, or the first key that is unknown or wrong and the number of

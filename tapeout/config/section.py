@@ -10,7 +10,7 @@ class Section(BaseModel):
     """Frozen part of the configuration in which unknown keys are errors.
 
     The fields of a section are the parameters of the rules that use it, by name, and so part of their identity. Values
-    that cannot change a result (threads of a data step, memory, time limits) belong into the rule's resources instead.
+    that cannot change a result (threads of a data step, memory, time limits) belong in the rule's resources instead.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -24,7 +24,7 @@ class Section(BaseModel):
         """Return parameters of a rule that depend on its wildcards, by name, each as a function of the wildcards.
 
         Args:
-            job: makes the section from the wildcards.
+            job: creates the section from the wildcards.
         """
 
         def parameter(name: str) -> Callable[[Any], Any]:

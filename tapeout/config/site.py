@@ -72,21 +72,21 @@ class Slurm(Section):
     gpu: GpuPartition = GpuPartition()
     local_seconds: int = Field(10, ge=0, description="Shorter steps run on the submit node.")
     submit_timeout_minutes: float = Field(
-        15, ge=0, description="How long to retry a submission while the controller does not answer."
+        15, ge=0, description="Time to retry a submission while the controller does not answer."
     )
-    latency_wait_seconds: float = Field(60, ge=0, description="How long a file may take to appear on another node.")
+    latency_wait_seconds: float = Field(60, ge=0, description="Maximum time until a file appears on another node.")
 
 
 class Trainings(Section):
     """Checkpoints and restarts of training jobs."""
 
     checkpoint_minutes: float = Field(30, gt=0, description="Time between checkpoints.")
-    exit_before_limit_minutes: float = Field(5, ge=0, description="How long before the time limit to save and exit.")
-    max_restarts: int = Field(20, ge=0, description="How often one job may be requeued.")
+    exit_before_limit_minutes: float = Field(5, ge=0, description="Time before the limit at which to save and exit.")
+    max_restarts: int = Field(20, ge=0, description="Maximum number of times that one job is requeued.")
 
 
 class ContainerRuntime(Section):
-    """How the site runs containers; the image itself is named in the configuration and is part of identities."""
+    """Settings of the site for containers; the image itself is named in the configuration and is part of identities."""
 
     runtime: Literal["bare", "apptainer", "pyxis"] = Field("bare", description="Program that starts containers.")
     mounts: list[str] = Field([], description="Folders visible inside besides the project's own.")

@@ -80,7 +80,7 @@ class RemoteFile(Section):
 
 
 class Record(Section, ABC):
-    """Interface of a source kind: everything that the rest of the project asks of a source.
+    """Interface of a source kind: everything that the rest of the project needs to know about a source.
 
     A kind is a module of ``tapeout.sources.kinds``, or of another package by its dotted name, with a subclass named
     ``Source``. A kind whose content is downloaded implements ``remote_files``, a kind that reads local files
@@ -141,11 +141,11 @@ class Record(Section, ABC):
         return getattr(self, "sha256", None)
 
     def total_bytes(self) -> int | None:
-        """Return the bytes of the source; None if the record does not tell or local files are missing."""
+        """Return the bytes of the source; None if the record does not state them or local files are missing."""
         return total(file.size for file in self.remote_files)
 
     def missing_bytes(self, downloads: Path) -> int | None:
-        """Return the bytes that are not in the folder of downloads yet; None if the record does not tell."""
+        """Return the bytes that are not in the folder of downloads yet; None if the record does not state them."""
         missing = [f for f in self.remote_files if f.sha256 is None or not (downloads / f.sha256).exists()]
         return total(_rest(downloads / f"{file.sha256}.part", file.size) for file in missing)
 

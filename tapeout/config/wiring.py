@@ -16,11 +16,11 @@ from tapeout.config.training import Training
 
 @dataclass(frozen=True)
 class Wiring:
-    """Answers of the configuration to rules, in one object instead of globals that depend on the order of includes.
+    """Parts of rules that the configuration decides, as one object that does not depend on the order of includes.
 
     Attributes:
         settings: the whole configuration.
-        artifact: ``Layer.artifact``, which makes an input of an artifact's name and a path in it.
+        artifact: ``Layer.artifact``, which returns an input for an artifact's name and a path in it.
     """
 
     settings: Settings

@@ -1,6 +1,6 @@
 """Reading and merging of configuration files, YAML or JSON.
 
-A key that stands twice is an error, because its first value would be lost silently.
+A repeated key is an error, because its first value would be lost without notice.
 """
 
 import json
@@ -24,7 +24,7 @@ class StrictLoader(yaml.SafeLoader):
         """Return a mapping; keys that ``<<`` brings may be overridden.
 
         Raises:
-            yaml.constructor.ConstructorError: a key stands twice; it names the line of the second one.
+            yaml.constructor.ConstructorError: a key is repeated; the error names the line of the second one.
         """
         seen: set[str] = set()
         for key, _ in node.value:

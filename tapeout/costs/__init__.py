@@ -1,1 +1,1 @@
-"""Cost hints of the rules: what a run will compute, download and store, before anything runs."""
+"""Cost hints of the rules: computation, downloads and stored bytes, estimated before a run."""

@@ -1,4 +1,4 @@
-"""What a configuration will compute, read and write, before anything runs: parameters, FLOP, bytes and seconds.
+"""Estimates of what a configuration computes, reads and writes: parameters, FLOP, bytes and seconds.
 
 docs/cost.md compares these numbers with published ones. No step imports this module.
 """
@@ -92,7 +92,7 @@ class Estimates:
 
     @property
     def corpus_bytes(self) -> int:
-        """Size of all sources of the sharded corpus, as far as their records tell."""
+        """Size of all sources of the sharded corpus, as far as their records state it."""
         return sum(self.source_bytes(name) or 0 for name in self.settings.pretraining.sources)
 
     @property
@@ -120,15 +120,15 @@ class Estimates:
         return 2 + self.corpus_bytes // COMPARING_RATE
 
     def source_bytes(self, name: str) -> int | None:
-        """Return the size of a source; None if its record does not tell."""
+        """Return the size of a source; None if its record does not state it."""
         return self.settings.sources[name].total_bytes()
 
     def set_bytes(self, name: str) -> int | None:
-        """Return the size of the sources of an instruction data set; None if their records do not tell."""
+        """Return the size of the sources of an instruction data set; None if their records do not state it."""
         return total(self.source_bytes(source) for source in self.settings.set_sources(name))
 
     def download_bytes(self, name: str) -> int | None:
-        """Return what is still to be downloaded of a source; None if its record does not tell."""
+        """Return what is still to be downloaded of a source; None if its record does not state it."""
         return self.settings.sources[name].missing_bytes(downloads_folder())
 
     def download_seconds(self, name: str) -> int:

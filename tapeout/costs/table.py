@@ -1,7 +1,7 @@
 """Cost hints by rule name.
 
 The layer asks this table instead of the rules (docs/cost.md), so that a rule states only what it runs. Hints are
-resources and never part of an identity. A rule without an entry may state the same names as resources of its own.
+resources and never part of an identity. A rule without an entry may state the same names among its resources.
 """
 
 from collections.abc import Callable, Mapping

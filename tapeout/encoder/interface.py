@@ -41,7 +41,7 @@ class Encoder(Protocol):
     def encode_spans(self, text: str) -> list[Token]:
         """Return the tokens of a text, each with the characters that it stands for.
 
-        A token without a character of its own (all but the last byte of a character that is spelled in bytes) has an
+        A token without a character (any byte but the last of a character that is spelled in bytes) has an
         empty span before the next token.
         """
 

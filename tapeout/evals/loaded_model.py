@@ -41,7 +41,7 @@ def load(folder: Path, threads: int, template: str) -> LoadedModel:
     Args:
         folder: of the model.
         threads: of PyTorch; the last bits of float sums depend on them.
-        template: for a model without a template of its own.
+        template: for a model without its own template.
 
     Raises:
         UnreadableModel: tokenizer and embedding do not belong together.
@@ -54,7 +54,7 @@ def load(folder: Path, threads: int, template: str) -> LoadedModel:
         raise UnreadableModel(
             f"The tokenizer has {encoder.size} pieces, but the model's embedding has only "
             f"{network.config.vocab_size} rows.",
-            "Build the model again with the tokenizer that lies in its folder.",
+            "Build the model again with the tokenizer in its folder.",
         )
     stored = folder / TEMPLATE_FILE
     if stored.exists():

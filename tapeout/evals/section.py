@@ -1,4 +1,4 @@
-"""What a task contributes to the evaluation report: measures, and a description of its section of the page.
+"""Contribution of a task to the evaluation report: measures, and a description of its section of the page.
 
 A task states what is shown, the report computes the intervals and draws the page (``tapeout.report.evaluation``). A
 task therefore needs neither a template nor a plotting library.
@@ -60,7 +60,7 @@ class Measure:
         percent: whether the values are fractions that are shown in per cent.
         interval: ``bootstrap``, or ``wilson`` for a fraction of rows that are right or wrong.
         change: how a change is stated in the table of changes; None leaves the measure out of it.
-        by_stratum: whether each stratum has a measure of its own, ``<name>.<stratum>``.
+        by_stratum: whether each stratum also has a separate measure, ``<name>.<stratum>``.
         total: number of units in the whole test set, of which those evaluated are a sample.
     """
 
@@ -105,14 +105,14 @@ class Adapted:
 
 @dataclass(frozen=True)
 class Evidence(Generic[ResultT]):
-    """What a task describes its section from.
+    """Results and comparisons from which a task describes its section.
 
     Attributes:
         results: the task's results by model, in the order of the configuration.
         comparisons: by name of the measure, those of strata included.
-        adapted: which models the summary compares.
+        adapted: models that the summary compares.
         confidence: coverage of the intervals.
-        general_tolerance: relative rise of bits per byte on general text that still counts as kept.
+        general_tolerance: relative rise of bits per byte on general text that still counts as unchanged.
     """
 
     results: Mapping[str, ResultT]
@@ -149,7 +149,7 @@ class Plot:
         description: what is shown, for readers who cannot see it.
         axis: label of the axis, with the unit.
         panels: names of measures by title. If ``grouped``, there is one panel: titles are rows, in each of them all
-            models. Otherwise each measure has a panel of its own, in which the models are the rows.
+            models. Otherwise each measure has a separate panel, in which the models are the rows.
     """
 
     name: str
@@ -176,7 +176,7 @@ class Table:
 
     Attributes:
         heading: of the first column.
-        groups: headings over the columns of the models; a single empty one has no line of its own.
+        groups: headings over the columns of the models; a single empty one is not shown.
         notes: paragraphs below the table.
     """
 
@@ -207,7 +207,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Method:
-    """How a measure is defined: a paragraph of the page, with an optional formula between its two parts."""
+    """Definition of a measure: a paragraph of the page, with an optional formula between its two parts."""
 
     term: str
     text: str

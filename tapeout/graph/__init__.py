@@ -1,1 +1,1 @@
-"""The content layer: what a build step is, whether it has been done, and doing it once."""
+"""The content layer: identifies build steps by content, and runs each of them once."""

@@ -1,16 +1,16 @@
-"""The names that a person types for things of a build, and what they refer to.
+"""Names of artifacts, runs, rules and actions as users type them, and their resolution.
 
 ===================  ==============================================================================
 ``sft/model``        an artifact in ``results/``
-``sft/model~1``      the artifact as it was built before that (``~2``: before that), from the store
+``sft/model~1``      the previous build of the artifact (``~2``: the one before), from the store
 ``sft/model@old``    the artifact in the named run ``old``
 ``@old``             the named run itself; ``results`` for everything in ``results/``
-``sft_train``        a rule: all artifacts that it makes
-``3f9a01c2``         digest of an action or of an artifact in the store, at least 8 letters of it
+``evaluate`` a rule: all artifacts that it makes
+``3f9a01c2``         digest of an action or of an artifact in the store, or at least its first 8 characters
 ``./some/path``      any file or folder, with a leading ``./``, ``../`` or ``/``
 ===================  ==============================================================================
 
-``resolve`` finds out what a name refers to, ``locate`` also where the files of that artifact are.
+``resolve`` determines what a name refers to, ``locate`` also where the files of the artifact are.
 """
 
 import re
@@ -34,7 +34,7 @@ DIGEST_PREFIX = re.compile(r"[0-9a-f]{8,64}")
 
 
 class Kind(StrEnum):
-    """What a name refers to."""
+    """Kind of object that a name refers to."""
 
     ARTIFACT = "artifact"
     EARLIER = "earlier build"
@@ -109,7 +109,7 @@ class LocatedArtifact:
 
 
 def resolve(workspace: Workspace, text: str, rules: Mapping[str, Iterable[str]] | None = None) -> Address:
-    """Find out what a name refers to.
+    """Determine what a name refers to.
 
     An artifact goes before a rule of the same name, and both go before a digest.
 
@@ -193,7 +193,7 @@ def _in_run(workspace: Workspace, text: str, artifact: str, run: str) -> Address
 
 
 def _earlier(workspace: Workspace, artifact: str, steps: int) -> str:
-    """Return the action of an earlier build, by the journal: repetitions, and what is in ``results/``, left out."""
+    """Return the action of an earlier build from the journal, without repetitions and the one in ``results/``."""
     current = workspace.manifest(artifact)
     actions = [current.action] if current is not None else []
     for line in reversed(workspace.store.journal()):

@@ -38,7 +38,7 @@ MARK = b"see the manifest\n"
 
 
 class State(StrEnum):
-    """What has to be done for an artifact."""
+    """Decision for an artifact: what a run has to do."""
 
     CURRENT = "current"
     RESTORE = "restore"

@@ -26,7 +26,7 @@ NEMO_CONTEXT = "context/io.json"
 
 
 class Family(Protocol):
-    """What the project needs to know about a family of models; a module provides it."""
+    """Interface of a model family, provided by a module."""
 
     MODEL_TYPE: str
     """``model_type`` in the config.json of a Hugging Face folder."""

@@ -1,7 +1,7 @@
 """Cross-entropy of the base model over a large vocabulary, which computes its gradient in the forward pass.
 
-``tapeout.nemo.loss`` has one of its own. That one returns the sum, because Megatron divides by the tokens of the whole
-batch, and takes the loss from the maximum's probability instead of the target's. The two round differently, so one
+``tapeout.nemo.loss`` has another one. It returns the sum, because Megatron divides by the tokens of the whole batch,
+and takes the loss from the maximum's probability instead of the target's. The two round differently, so one
 function for both would change the bytes of the base model's training log or of the adapted models.
 """
 

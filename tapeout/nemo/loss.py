@@ -22,7 +22,7 @@ ROWS_PER_BLOCK = {"cpu": 256, "cuda": 4096}
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Division of an output layer's rows into those with a logit of their own and those that share one.
+    """Division of an output layer's rows into those with separate logits and those that share one.
 
     Attributes:
         own: ids with their own logit, ascending [u].
@@ -63,7 +63,7 @@ def split_vocabulary(weight: Tensor, targets: Tensor) -> Vocabulary:
 class SummedCrossEntropy(torch.autograd.Function):  # type: ignore[misc]
     """Sum over tokens of the cross-entropy of ``hidden @ weight.T + bias`` against ``targets``.
 
-    ``tapeout.models.loss`` says why the base model has another one.
+    ``tapeout.models.loss`` explains why the base model has another implementation.
 
     Shapes: hidden [n, d], weight [v, d], bias [v] (constant), targets [n]; the result is a scalar in nats. Gradients
     are computed in the forward pass, so that no block of logits is needed twice. With bfloat16 only the products are

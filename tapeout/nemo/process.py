@@ -17,8 +17,8 @@ DETERMINISTIC_ON_GPU = {
 def prepare(threads: int, gpu: bool = False) -> None:
     """Install the shim and set everything outside the configuration that could change a result or hang a job.
 
-    Inside a Slurm job Lightning would take ranks and ports from Slurm's variables although they are not its own; NeMo
-    would stage every tokenizer in one folder of the machine, where two imports at once overwrite each other.
+    Inside a Slurm job Lightning would take ranks and ports from Slurm's variables although these describe other tasks;
+    NeMo would stage every tokenizer in one folder of the machine, where concurrent imports overwrite each other.
 
     Args:
         threads: number of threads of the arithmetic on the CPU.

@@ -1,7 +1,8 @@
 """Patches that let nemo_toolkit 2.4.1 and megatron-core 0.13.1 run without a GPU, Transformer Engine, Apex or modelopt.
 
 Both packages call CUDA by name in a few places that have nothing to do with the mathematics. Each function below
-patches one such place and says why. ``install()`` must run before ``nemo`` is imported; with a GPU it applies only the
+patches one such place and explains
+why. ``install()`` must run before ``nemo`` is imported; with a GPU it applies only the
 patches that concern optional packages. Tested with the exact versions of the environment's lock.
 """
 
@@ -164,7 +165,7 @@ def accept_cpu_checkpoints() -> None:
 
 
 def skip_modelopt_state() -> None:
-    """Tell ``export_ckpt``, which asks modelopt, that the model is not quantized."""
+    """Report to ``export_ckpt``, which queries modelopt, that the model is not quantized."""
     from nemo.collections.llm.modelopt.quantization import quantizer
 
     manager = types.SimpleNamespace(is_converted=lambda *_, **__: False)

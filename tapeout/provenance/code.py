@@ -15,7 +15,7 @@ from tapeout.provenance.errors import ExportRefused
 
 SOURCES = "config/exported-sources.json"
 ALWAYS = ("profiles/default", "tapeout", "Makefile", "bin/tapeout", "pyproject.toml", "README.md", "LICENSE")
-"""What every project needs apart from its rules: this package, its profile, and the files for a reader."""
+"""Files that every project needs besides its rules: this package, its profile, and the files for a reader."""
 EXCLUDED = ("__pycache__", ".*", "*.pyc", "*~")
 ENVIRONMENT_OF_SNAKEMAKE = "workflow"
 
@@ -23,7 +23,7 @@ ENVIRONMENT_OF_SNAKEMAKE = "workflow"
 def configuration(layer: Layer) -> tuple[dict[str, Any], dict[str, Any] | None, dict[str, bytes]]:
     """Return the configuration as given, the same with every default, and its files in ``code/``.
 
-    Sources get a file of their own, with the used ones only, pinned to their current content.
+    The sources are in a separate file, with the used ones only, pinned to their current content.
 
     Raises:
         ExportRefused: see ``check_sources``.

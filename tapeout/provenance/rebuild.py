@@ -1,4 +1,4 @@
-"""Isolated builds of an exported graph: in a folder of their own, with an empty store and no settings of the caller."""
+"""Isolated builds of an exported graph: in a separate folder, with an empty store and no settings of the caller."""
 
 import os
 import re

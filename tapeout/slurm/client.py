@@ -157,7 +157,7 @@ def live_jobs(folder: str, seconds: float = TIMEOUT) -> list[Job]:
 def known_jobs(name: str) -> dict[str, Job] | None:
     """Return all jobs of a run that the controller remembers, including ended ones, by number.
 
-    None if the controller does not answer, so that silence is not mistaken for "no jobs".
+    None if the controller does not answer, which must not be mistaken for "no jobs".
     """
     form = f"--format={'|'.join(SQUEUE_FIELDS.values())}"
     try:

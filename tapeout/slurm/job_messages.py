@@ -26,10 +26,10 @@ NOISE = (
     *("No SLURM account given", "No account was given", "Unable to guess SLURM account"),
     *("SLURM run ID:", "Requested job submission of", "Exception in run_job for rule"),
 )
-"""Prefixes of the executor's messages that tell the user nothing: config/site.yaml documents the default account."""
+"""Prefixes of the executor's messages that do not help the user: config/site.yaml documents the default account."""
 
 OUT_OF_MEMORY = re.compile(r"oom[-_ ]kill|exceeded (job |step )?memory limit|out of memory handler", re.IGNORECASE)
-"""What Slurm's daemons write into the log of a job one of whose steps exceeded its memory."""
+"""Messages of Slurm's daemons in the log of a job one of whose steps exceeded its memory."""
 MAX_LOG_LINES = 12
 FIXES = {
     "TIMEOUT": "Raise minutes of the partition in config/site.yaml. Training resumes from its checkpoint: run again.",
@@ -37,7 +37,7 @@ FIXES = {
     "CANCELLED": "If that was not intended, run again: training resumes from its checkpoint.",
     "PREEMPTED": "Run again: training resumes from its checkpoint.",
     "NODE_FAIL": "Run again: the job goes to another node, and training resumes from its checkpoint.",
-    "BOOT_FAIL": "Run again; if the node fails again, tell the site, or exclude it with extra in config/site.yaml.",
+    "BOOT_FAIL": "Run again; if the node fails again, report it, or exclude it with extra in config/site.yaml.",
     "DEADLINE": "Raise the deadline, or request less time in config/site.yaml.",
 }
 """Fix by the state in which Slurm ended a job; for other states the step itself names the fix."""

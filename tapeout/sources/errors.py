@@ -127,12 +127,12 @@ class SourceUnreachable(TapeoutError):
 
 
 class FilesOnly(SourceUnreachable):
-    """The server serves files and does not answer questions about repositories."""
+    """The server serves files and has no Hub API."""
 
     @classmethod
     def of_endpoint(cls, name: str) -> Self:
         """Return the error for a mirror of files."""
         return cls(
-            f"{name} does not answer questions about repositories: HF_ENDPOINT names a mirror of files alone.",
+            f"{name} has no Hub API: HF_ENDPOINT names a mirror that only serves files.",
             "Give the SHA-256 of every file in the sources file, or name another endpoint.",
         )

@@ -35,7 +35,7 @@ class CheckpointCallback(lightning.Callback):  # type: ignore[misc]
 
     def __init__(self, rank: Rank, log: TrainLog, job: Training) -> None:
         """Read the folder and the interval from the environment."""
-        self.rank, self.train_log, self.job = rank, log, job  # Lightning sets an attribute "log" of its own
+        self.rank, self.train_log, self.job = rank, log, job  # Lightning sets its own attribute "log"
         folder = os.environ.get("TAPEOUT_STATE")
         self.folder = Path(folder) if folder else None
         self.seconds = float(os.environ.get("TAPEOUT_CHECKPOINT_SECONDS", DEFAULT_SECONDS))

@@ -24,7 +24,7 @@ SEAM = "tapeout.train.methods"
 
 
 class Method(Protocol):
-    """What distinguishes one training from another; a module provides it."""
+    """Interface of a training method, provided by a module."""
 
     KIND: Literal["pretrain", "finetune"]
     """NeMo's recipe, ``nemo.collections.llm.pretrain`` or ``finetune``."""

@@ -1,4 +1,4 @@
-"""Ways in which a build graph can be silently wrong; each was once a bug of this one."""
+"""Ways in which a build graph can be wrong without notice; each was a bug of this one."""
 
 import contextlib
 import os

@@ -23,7 +23,7 @@ EXPRESSION_ERRORS = (TypeError, ValueError, ArithmeticError, LookupError, Recurs
 
 
 class ForgedMark(ValueError):
-    """A text contains a mark that only the prompt may have: it would begin a turn of its own."""
+    """A text contains a mark that only the prompt may have: it would start another turn."""
 
 
 class UnusableChatTemplate(TapeoutError):

@@ -1,4 +1,7 @@
-"""Reader of ``encoded/<set>`` for training. Apart from the encoder, so that an edit of it does not retrain a model."""
+"""Reader of ``encoded/<set>`` for training.
+
+Separate from the encoder, so that an edit of the encoder does not retrain a model.
+"""
 
 from pathlib import Path
 

@@ -69,7 +69,7 @@ class RowEncoder:
         return self._conversation(row) if "conversations" in row else self._question(row)
 
     def _conversation(self, row: Mapping[str, Any]) -> EncodedRow:
-        """Leave out last turns, whole, until the conversation fits."""
+        """Leave out whole turns at the end until the conversation fits."""
         turns = list(row["conversations"])
         while turns:
             try:
@@ -118,7 +118,7 @@ class RowEncoder:
 def mask_of(tokens: list[Token], spans: list[Span]) -> list[int]:
     """Return 1 for each token of which every character is in one of the spans, else 0.
 
-    A token without a character of its own (a byte of a character whose last byte has it) follows the next token.
+    A token without a character (any byte but the last of one that is spelled in bytes) gets the mask of the next token.
     """
     mask = [0] * len(tokens)
     for index in range(len(tokens) - 1, -1, -1):

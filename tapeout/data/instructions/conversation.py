@@ -40,7 +40,7 @@ class Turn:
 
     Attributes:
         speaker: User or Assistant.
-        text: what is said.
+        text: its text.
         label: label string of an answer; None without labels.
     """
 

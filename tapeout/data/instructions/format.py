@@ -13,8 +13,8 @@ from tapeout.data.instructions.row import Row
 class Format(Protocol):
     """A module that turns the records of a set into rows.
 
-    A format whose sources are not record files also has ``read(folders, options, report)``, which yields the records in
-    the place of ``tapeout.data.instructions.reading.read_records``. ``ENVIRONMENT`` names the locked environment that
+    A format whose sources are not record files also has ``read(folders, options, report)``, which yields the records
+    instead of ``tapeout.data.instructions.reading.read_records``. ``ENVIRONMENT`` names the locked environment that
     the step runs in, ``corpus`` if it is missing.
     """
 

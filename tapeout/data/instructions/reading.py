@@ -1,7 +1,7 @@
 """Strict reading of record files: JSON Lines, JSON and CSV, plain or compressed with gzip, and parquet.
 
 A row that cannot be read is an error or is dropped and counted; a file that cannot be read is always an error. Nothing
-is guessed: no second encoding is tried, no key of two is chosen, no line is truncated.
+is guessed: no second encoding is tried, a repeated key is an error, and no line is truncated.
 """
 
 import csv
@@ -50,7 +50,7 @@ class SourceFile:
     report: ImportReport
 
     def record(self, place: str, value: Any) -> Record:
-        """Return a record at a place in the file."""
+        """Return a record at a location in the file."""
         return Record(self.source, f"{self.name}, {place}", value)
 
     def reject(self, place: str, reason: str, detail: str = "") -> None:

@@ -26,7 +26,7 @@ TYPES = {
     "int_type": "whole number",
     "float_type": "number",
 }
-"""What a field should have been, by the type of pydantic's error."""
+"""Expected value of a field, by the type of pydantic's error."""
 
 Model = TypeVar("Model", bound="RecordModel")
 

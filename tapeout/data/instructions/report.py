@@ -37,7 +37,7 @@ class BadRow(TapeoutError):
 
 
 class EmptySet(TapeoutError):
-    """A set of which nothing is left, or one of its splits that should have rows has none."""
+    """A set has no rows left, or one of its splits that should have rows has none."""
 
 
 class ImportReport:

@@ -27,7 +27,7 @@ class ConflictingRows(TapeoutError):
 
 
 class StoredRow(NamedTuple):
-    """What the split needs of a row whose line is in a file.
+    """Fields of a row that the split needs; the whole line is in a file.
 
     Attributes:
         category: kind of the row.

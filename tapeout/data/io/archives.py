@@ -16,7 +16,7 @@ from typing import IO
 from tapeout.errors import TapeoutError
 
 Selector = Callable[[str, int], bool]
-"""Whether to read a member, by its name and size in bytes."""
+"""Function that decides from a member's name and size in bytes whether to read it."""
 
 SUFFIXES = (".zip", ".whl", ".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz")
 """Names of archives; a truncated archive is recognized by its name only."""

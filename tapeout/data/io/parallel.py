@@ -72,7 +72,7 @@ def in_order(
         workers: number of processes; with one, everything runs in this process.
         start: called once in each process before its first item.
         forked: fork this process, which starts faster than a new one. Allowed only while no thread runs here, and if
-            ``function`` calls no library that has threads of its own.
+        ``function`` calls no library that starts threads.
 
     Raises:
         TapeoutError: whatever ``function`` or ``start`` raises, in any process.

@@ -1,4 +1,4 @@
-"""Texts of parquet files, batch by batch; a module of its own, because only some steps have Arrow."""
+"""Texts of parquet files, batch by batch; a separate module, because only some environments have Arrow."""
 
 import io
 import shutil

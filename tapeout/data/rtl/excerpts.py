@@ -91,7 +91,7 @@ class Cutter:
     """Cuts one module into excerpts.
 
     Attributes:
-        manager: tells tokens of the file from those of a macro.
+        manager: distinguishes tokens of the file from those of a macro.
         source: content of the file (the parser counts offsets in bytes).
         module: name of the module.
         max_characters: see ``cut``.
@@ -122,7 +122,7 @@ class Cutter:
         yield from self.runs(run, Shape.ITEMS)
 
     def runs(self, nodes: list[Any], shape: Shape, opens: Any = lambda node: True) -> Iterator[Excerpt]:
-        """Yield excerpts of consecutive nodes, as long as the limits allow; ``opens`` tells which may be first."""
+        """Yield excerpts of consecutive nodes, as long as the limits allow; ``opens`` decides which may be first."""
         start = 0
         while start < len(nodes):
             best, end = None, start + 1

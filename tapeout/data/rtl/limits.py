@@ -1,4 +1,4 @@
-"""Limits of the questions about RTL. Apart from ``selection``, because options are checked where no parser is."""
+"""Limits of the questions about RTL. A separate module, because options are validated where no parser is installed."""
 
 from typing import Self
 

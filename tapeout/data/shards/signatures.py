@@ -23,7 +23,7 @@ Hashes = NDArray[np.uint64]
 Signatures = NDArray[np.uint32]
 
 SPACE, WORD, MARK = 0, 1, 2
-"""Classes of characters: white space, those of words, and all others, each of which is a word of its own."""
+"""Classes of characters: white space, those of words, and all others, each of which is a separate word."""
 
 
 def mixed(numbers: Hashes) -> Hashes:

@@ -1,4 +1,4 @@
-"""Bits per byte: how well a model predicts held-out text, in a unit that does not depend on its tokenizer.
+"""Bits per byte: quality of a model's predictions of held-out text, in a unit independent of its tokenizer.
 
 The measure goes back to Shannon 1951; for models with different vocabularies see Gao et al. 2020, The Pile.
 """
@@ -42,7 +42,7 @@ BYTES_PER_TOKEN = 3
 
 
 class Options(ScoringOptions):
-    """Which part of the test text is scored, and how."""
+    """Settings of the scored part of the test text."""
 
     max_bytes: int = Field(
         81_920,

@@ -1,1 +1,1 @@
-"""What a step is: digests, manifests, actions, and the identity of code, environments and containers."""
+"""Identity of a step: digests, manifests and actions, and the identity of code, environments and containers."""

@@ -1,8 +1,8 @@
 """Code identity: digests of a program and of every project module that it imports, directly or indirectly.
 
-A module's digest is taken of its syntax tree without docstrings, so that comments, docstrings and formatting never cost
-a training run, while a changed helper reruns exactly the steps that import it. Data files in the folder of an imported
-package (templates, word lists) count byte for byte. Third-party code is covered by the environment's lock.
+A module's digest is computed from its syntax tree without docstrings, so that comments, docstrings and formatting never
+cost a training run, while a changed helper reruns exactly the steps that import it. Data files in the folder of an
+imported package (templates, word lists) count byte for byte. Third-party code is covered by the environment's lock.
 """
 
 import ast

@@ -1,4 +1,4 @@
-"""Digests of values and files, and the canonical form of JSON that digests are taken of."""
+"""Digests of values and files, and the canonical form of JSON from which digests are computed."""
 
 import contextlib
 import hashlib

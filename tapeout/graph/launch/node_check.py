@@ -24,7 +24,7 @@ class BrokenNode(GraphError):
 
 @dataclass(frozen=True)
 class NodeReport:
-    """What the agent on a node reports; ``fault`` is empty if there is none."""
+    """Report of the agent on a node; ``fault`` is empty if there is none."""
 
     name: str
     number: int
@@ -60,7 +60,7 @@ def check_nodes(nodes: int, action: Path, digest: str, gpus: int, caller: Mappin
         broken = ",".join(sorted(fault.partition(" ")[0] for fault in faults))
         raise BrokenNode(
             f"Job {job}: node {'; node '.join(faults)}.",
-            f"Tell the cluster's administrators; exclude it meanwhile: --slurm-exclude-failed-nodes {broken}.",
+            f"Report it to the cluster's administrators; exclude it meanwhile: --slurm-exclude-failed-nodes {broken}.",
         )
     first = min(reports, key=lambda report: report.number)
     # the address at which Slurm itself reaches the node, whose name need not resolve

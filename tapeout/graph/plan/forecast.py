@@ -118,7 +118,7 @@ class Totals:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a run would do.
+    """Forecast of a run.
 
     Attributes:
         counts: number of artifacts by state; a forced build counts as a build.

@@ -35,7 +35,7 @@ DEFAULT_GPU = "h100"
 
 @dataclass(frozen=True)
 class Device:
-    """What a step computes on.
+    """Hardware that a step computes on.
 
     Attributes:
         kind: kind of machine (processor and cores) for a CPU step, model for a GPU step.
@@ -58,7 +58,7 @@ def _machine_kind(processor: str, cores: int) -> str:
 
 
 def device(resources: dict[str, Any], threads: int, kind: str) -> Device:
-    """Return what a step computes on.
+    """Return the hardware that a step computes on.
 
     Args:
         resources: resources of its rule (``gpu``, ``gpu_model``, ``gres``, ``nodes``, ``device``).
@@ -93,7 +93,7 @@ def _parse_gres(resources: dict[str, Any]) -> tuple[str, int]:
 
 
 def recorded_device(line: dict[str, Any]) -> Device:
-    """Return what a step of the journal was computed on."""
+    """Return the hardware that a step of the journal was computed on."""
     kind = _machine_kind(line.get("machine", "unknown"), line.get("cores", 1))
     return device(line.get("resources", {}), line.get("threads", 1), kind)
 

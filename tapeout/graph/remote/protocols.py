@@ -32,7 +32,7 @@ class Protocol(ABC):
     threads = 8
     """Number of concurrent transfers."""
     thread_safe = False
-    """Whether threads may share a file system; otherwise each opens a connection of its own."""
+    """Whether threads may share a file system; otherwise each thread opens its own connection."""
 
     def options(self, given: dict[str, Any]) -> dict[str, Any]:
         """Return options of the file system, in addition to those ``given`` by the user's fsspec configuration."""
@@ -130,7 +130,7 @@ class Ssh(Protocol):
     threads = 4  # OpenSSH rejects connections when more than ten are not logged in yet
 
     def options(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Return timeouts, and accept only known hosts, which fsspec by itself does not check."""
+        """Return timeouts, and accept only known hosts, which fsspec does not check."""
         logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # it logs tracebacks of errors that it raises, too
         options = dict.fromkeys(("timeout", "banner_timeout", "auth_timeout"), CONNECT_TIMEOUT)
         return {name: value for name, value in (options | _known_hosts()).items() if name not in given}

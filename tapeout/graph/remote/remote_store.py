@@ -37,7 +37,7 @@ class Remote:
             and the notes of the remote's damaged files (``distrusted/``).
         url: URL of the remote.
         mode: ``read-only`` or ``read-write``.
-        marks: folder in which the processes of a run tell each other that the remote cannot be used.
+        marks: folder in which the processes of a run inform each other that the remote cannot be used.
     """
 
     def __init__(self, store: Store, url: str, mode: str, marks: Path) -> None:
@@ -212,7 +212,7 @@ class Remote:
             return None
 
     def _give_up(self, error: RemoteUnavailable | RemoteRefused) -> None:
-        """Tell the user and the other processes of this run that the remote cannot be used."""
+        """Inform the user and the other processes of this run that the remote cannot be used."""
         write_atomically(self._unavailable_mark, f"{error.cause}\n".encode())
         later = "; what it builds is queued for the next run, or for tapeout push" if self.writable else ""
         print_line(f"! {error.cause.removesuffix('.')}: the run continues without it{later}.")

@@ -1,7 +1,7 @@
 """Second build of a step in an empty folder, without a network, to test whether it is reproducible.
 
 Nothing in ``results/`` is read or changed: the inputs come from the store, every byte of them verified, and the second
-copy stays in a folder of its own.
+copy stays in a separate folder.
 """
 
 import shutil

@@ -17,7 +17,7 @@ from tapeout.graph.workspace import Workspace
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """Something that is wrong.
+    """A problem with a file.
 
     Attributes:
         artifact: its address (``sft/model``, or ``sft/model@before`` in a named run); empty for a file of the store
@@ -90,8 +90,7 @@ def verify(
         deep: read every byte; otherwise a file with its sealed time and size is trusted.
         progress: called from any thread with the bytes read so far and in total.
 
-    Returns:
-        What is wrong, sorted. Damaged objects and entries of the store have been quarantined.
+    Returns: What is wrong, sorted. Damaged objects and entries of the store have been quarantined.
     """
     copies = {copy.address: copy for copy in artifact_copies(workspace)}
     if addresses:

@@ -1,1 +1,1 @@
-"""What all report pages share: rendering and wording."""
+"""Common parts of all report pages: rendering and wording."""

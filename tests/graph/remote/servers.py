@@ -32,7 +32,7 @@ class Proxy:
         last: after this number of bytes of responses every connection is cut.
         cuts: number of connections that are still to be cut after ``cut_down`` or ``cut_up`` bytes.
         cut_down, cut_up: bytes of responses, or of requests, on one connection.
-        pause: pause a connection in place of cutting it, and set ``paused``.
+        pause: pause a connection instead of cutting it, and set ``paused``.
     """
 
     port: int

@@ -29,7 +29,7 @@ SPEAKERS = {"prompter": USER, "assistant": ASSISTANT}
 class Options(ChatOptions):
     """Trees of OpenAssistant: every path from the root to a leaf is a conversation, a tree is a group.
 
-    A dropped message takes its replies along.
+    Replies to a dropped message are dropped too.
     """
 
     format: Literal["chat_trees"] = Field(description="Name of this format.")
@@ -52,7 +52,7 @@ class Tree(RecordModel):
 
 
 class Node(RecordModel):
-    """What decides whether a message is taken, and its replies."""
+    """Fields that decide whether a message and its replies are taken."""
 
     deleted: bool = False
     synthetic: bool = False

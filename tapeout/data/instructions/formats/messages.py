@@ -1,4 +1,4 @@
-"""Rows with ``messages``: role (system, user, assistant) and content, as Hugging Face chat data sets have them."""
+"""Rows with ``messages``: role (system, user, assistant) and content, as in Hugging Face chat data sets."""
 
 from collections.abc import Iterable, Iterator
 from typing import Literal
@@ -12,7 +12,7 @@ from tapeout.data.instructions.row import Row
 
 
 class Options(ChatOptions):
-    """Rows with ``messages``: role (system, user, assistant) and content, as Hugging Face chat data sets have them."""
+    """Rows with ``messages``: role (system, user, assistant) and content, as in Hugging Face chat data sets."""
 
     format: Literal["messages"] = Field(description="Name of this format.")
     field: str = Field("messages", description="Name of the list of messages.")

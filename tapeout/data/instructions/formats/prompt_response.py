@@ -1,4 +1,4 @@
-"""Rows of instruction, context and response, as Dolly has them and the NeMo SFT guide wants them."""
+"""Rows of instruction, context and response, as in Dolly and the NeMo SFT guide."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -41,7 +41,7 @@ class Options(FormatOptions):
     fields: Columns = Field(Columns(), description="Names of the fields in the file.")
     other_fields: Literal["ignore", "reject"] = Field(
         "ignore",
-        description="Fields that are not named in fields: ignored, or a fault of the row (finds misspellings).",
+        description="Fields that are not named in fields: ignored, or an error (detects misspellings).",
     )
     category: str = Field("instruction", min_length=1, description="Category of rows that have no such field.")
     separator: str = Field("\n\n", description="Text between instruction and context.")

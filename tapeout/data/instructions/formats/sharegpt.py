@@ -1,4 +1,4 @@
-"""Rows with ``conversations``: from (system, human, gpt) and value, as ShareGPT exports have them."""
+"""Rows with ``conversations``: from (system, human, gpt) and value, as in exports of ShareGPT."""
 
 from collections.abc import Iterable, Iterator
 from typing import Literal

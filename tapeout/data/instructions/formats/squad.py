@@ -43,7 +43,7 @@ class Options(FormatOptions):
     )
 
     def resolved(self, name: str, corpus: Corpus) -> Self:
-        """Put the text of the template in the place of its path: the text is what the rows depend on."""
+        """Replace the path of the template by its text, because the rows depend on the text."""
         try:
             text = Path(self.template).read_bytes().decode()  # line ends as they are
         except (OSError, UnicodeDecodeError) as error:
@@ -116,7 +116,7 @@ class Published(RecordModel):
 
 
 class Flat(RecordModel):
-    """What a flat row has besides its question."""
+    """Fields of a flat row besides those of its question."""
 
     context: Text
     title: Text | None = None
