@@ -1,7 +1,7 @@
-# make report    environments, then the evaluation report    CONFIG=my.yaml  another configuration, laid over the default
-# make test      environments, then all checks and tests      SLURM=no  without those on a real Slurm
+# make report    environments, then the evaluation report    CONFIG=my.yaml  a configuration that overrides the default
+# make test      environments, then all checks and tests      SLURM=no  leaves out those on a real Slurm
 # PYTHON=...     a Python 3.11                        PIP_OPTIONS='...'       more arguments for pip, e.g. another index
-# make soak      kill runs KILLS=100 times and compare with undisturbed ones; SEED=... repeats a plan
+# make soak      kill runs KILLS=100 times and compare with undisturbed ones; SEED=... repeats a sequence
 PYTHON ?= python3.11
 CONFIG ?=
 PIP_OPTIONS ?=
@@ -21,7 +21,7 @@ plan:
 	@$(INSTALL) workflow
 	@$(SNAKEMAKE) eval_report --dry-run $(if $(CONFIG),--configfile $(CONFIG))
 
-# ADD=nemo-cuda  that of trainings on GPUs without a container, too
+# ADD=nemo-cuda  also installs the environment of trainings on GPUs without a container
 environments:
 	@$(INSTALL) workflow data nemo $(ADD)
 
@@ -38,7 +38,7 @@ check: dev
 	$(PYTHON) docs/picture.py --check
 	$(DEV) snakemake --lint
 
-# each environment runs the test files that state it (tests/conftest.py)
+# each environment runs the test files that name it (tests/conftest.py)
 test-dev: dev
 	$(DEV) pytest -q -n 2 -m "not slurm and not end_to_end and not shared_data" tests
 
@@ -56,11 +56,11 @@ test-end: dev environments
 	@$(INSTALL) corpus
 	$(DEV) pytest -q -m end_to_end tests
 
-# open instruction data through the real rules; TAPEOUT_SHARED_DATA names its folder; not part of make test
+# tests with the real rules on open instruction data in the folder TAPEOUT_SHARED_DATA; not part of make test
 test-shared-data: dev environments
 	$(DEV) pytest -q -m shared_data tests
 
-# a real Slurm on this machine, from Debian packages, which root installs with apt
+# tests on a real Slurm cluster on this machine, from Debian packages, which need root to be installed
 test-slurm: dev environments
 	@$(PYTHON) -m tests.slurm.require
 	$(DEV) pytest -q -n 2 -m slurm tests
@@ -83,7 +83,7 @@ format: dev
 	$(DEV) ruff format .
 	$(DEV) snakefmt Snakefile rules tests/graph/project tests/slurm/project benchmarks/shards_project
 
-# what runs made, but for the store and for edited results that were put aside
+# delete everything that runs wrote, except the store and edited results that were set aside
 clean:
 	rm -rf results logs .snakemake
 	find work -mindepth 1 -maxdepth 1 ! -name set_aside -exec rm -rf {} + 2>/dev/null || true

@@ -13,9 +13,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "architecture.md"
 INSIDE = ("graph", "data")
-"""Packages that have a picture of their own."""
+"""Packages with a separate picture."""
 GROUND = ("errors", "plugins", "program", "progress")
-"""Modules that any package may import; arrows to them say nothing."""
+"""Modules that any package may import; arrows to them are left out."""
 
 Arrows = dict[str, set[str]]
 

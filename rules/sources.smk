@@ -6,7 +6,7 @@ rule fetch:
     params:
         record=lambda wildcards: settings.sources[wildcards.source].identity(),
         plugins=lambda wildcards: [settings.kind_module(wildcards.source)],
-    localrule: True  # compute nodes often have no way to the outside
+    localrule: True  # compute nodes often have no access to the network
     log:
         "logs/sources/{source}.log",
     conda:
