@@ -64,7 +64,7 @@ def reduced(found: Arrows) -> Arrows:
     """Leave out each arrow that follows from two others.
 
     Raises:
-        SystemExit: parts import each other in a circle.
+        SystemExit: the imports form a cycle.
     """
     circles = sorted(part for part in found if part in reachable(found, part))
     if circles:
@@ -82,7 +82,7 @@ def drawn(found: Arrows) -> str:
 
 
 def page(text: str) -> str:
-    """Return the page with its pictures drawn anew."""
+    """Return the page with its pictures redrawn."""
     for package in ("", *INSIDE):
         begin, end = f"<!-- picture {package or 'tapeout'} -->\n", "\n<!-- end of picture -->"
         before, _, rest = text.partition(begin)
@@ -92,7 +92,7 @@ def page(text: str) -> str:
 
 
 def main() -> None:
-    """Draw the pictures, or with --check say whether they are those of the code."""
+    """Draw the pictures, or with --check fail if they are out of date."""
     parser = argparse.ArgumentParser(prog="python docs/picture.py", description=main.__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing; fail if a picture is out of date")
     check = parser.parse_args().check

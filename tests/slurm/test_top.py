@@ -111,7 +111,7 @@ def test_a_controller_that_is_away_is_told_of_and_nothing_is_said_to_have_ended(
         try:
             code, text = top(project)
             assert code == 0 and "jobs are not known" in text, text
-            assert re.search(rf"model +unknown +{job} ", text) and "last word" in text
+            assert re.search(rf"model +unknown +{job} ", text) and "last message" in text
         finally:
             project.cluster.start_controller()
     finally:
