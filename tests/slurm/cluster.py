@@ -1,8 +1,8 @@
-"""A real Slurm cluster on loopback: two GPU nodes that say they have 8 GPUs each, one CPU node, accounting.
+"""A real Slurm cluster on loopback: two GPU nodes that claim 8 GPUs each, one CPU node, accounting.
 
-Every daemon is Debian's own; only the hardware is pretended (``config_overrides``, GPUs that are copies of /dev/null),
+Every daemon is Debian's own; only the hardware is fake (``config_overrides``, GPUs that are copies of /dev/null),
 so that two nodes of 128 cores fit on a small machine. Nothing outside the cluster's folder is read or written, and
-``stop`` ends only what ``start`` started. As a program: ``python -m tests.slurm.cluster FOLDER`` starts one and says
+``stop`` ends only what ``start`` started. As a program: ``python -m tests.slurm.cluster FOLDER`` starts one and prints
 how to use it; ``--stop FOLDER`` ends it.
 """
 
@@ -33,9 +33,9 @@ UNFINISHED = {"PENDING", "RUNNING", "REQUEUED", "SUSPENDED", "COMPLETING", "RESI
 
 
 def free_port(count: int) -> int:
-    """The first of ``count`` ports, one after another, that nobody listens on."""
+    """Return the first of ``count`` consecutive unused ports."""
     while True:
-        first = random.randrange(20000, 30000)  # below the range from which the kernel takes ports of its own
+        first = random.randrange(20000, 30000)  # below the range from which the kernel assigns ports
         with contextlib.ExitStack() as stack:
             try:
                 for port in range(first, first + count):
@@ -47,21 +47,21 @@ def free_port(count: int) -> int:
 
 @dataclass
 class Cluster:
-    """One cluster; ``seconds_until_down``: after which a silent node counts as down."""
+    """One cluster; ``seconds_until_down``: seconds after which a node that does not answer counts as down."""
 
     root: Path
     seconds_until_down: int = 20
     port: int = field(default_factory=lambda: free_port(20))
 
-    # -- what a user of the cluster sees -----------------------------------------------------------------------------
+    # -- client commands ---------------------------------------------------------------------------------------------
 
     @property
     def variables(self) -> dict[str, str]:
-        """What a shell needs to talk to the cluster. Wrappers on PATH, because the executor strips SLURM_CONF."""
+        """Environment variables of clients. Wrappers are on PATH, because the executor strips SLURM_CONF."""
         return {"SLURM_CONF": str(self.conf), "PATH": f"{self.root / 'bin'}:{os.environ['PATH']}"}
 
     def ask(self, *command: str, check: bool = True) -> str:
-        """Output of a client command; ``ClusterFailed`` if it fails, unless ``check`` is off."""
+        """Return the output of a client command; ``ClusterFailed`` if it fails, unless ``check`` is off."""
         done = subprocess.run(
             [str(self.root / "bin" / command[0]), *command[1:]],
             capture_output=True,
@@ -74,12 +74,12 @@ class Cluster:
         return done.stdout
 
     def queue(self) -> list[tuple[str, str, str]]:
-        """Id, state and comment of the jobs that wait or run."""
+        """Return id, state and comment of the pending and running jobs."""
         lines = self.ask("squeue", "--noheader", "--format=%i|%T|%k").splitlines()
         return [(id_, state, comment) for id_, state, comment in (line.split("|", 2) for line in lines)]
 
     def accounted(self) -> list[dict[str, str]]:
-        """Every job that the accounting knows, oldest first."""
+        """Return every job that the accounting knows, oldest first."""
         names = (
             "JobIDRaw",
             "State",
@@ -99,7 +99,7 @@ class Cluster:
     def submitted(self) -> int:
         """Return the number of the last job, as the controller counts.
 
-        The accounting is no measure of it: the controller sends it a job's record some time after sbatch has returned.
+        The accounting cannot be used: the controller sends it a job's record some time after sbatch has returned.
         """
         found = re.search(r"^NEXT_JOB_ID\s*=\s*(\d+)", self.ask("scontrol", "show", "config"), re.MULTILINE)
         if not found:
@@ -218,7 +218,7 @@ class Cluster:
             "OverTimeLimit": 0,
             "SlurmdTimeout": self.seconds_until_down,
             "SlurmctldTimeout": 30,
-            "MessageTimeout": 15,  # a daemon on a busy core answers late: its message is not lost
+            "MessageTimeout": 15,  # a daemon on a busy core answers late; its message is not lost
             "JobRequeue": 0,
             "PreemptType": "preempt/partition_prio",
             "PreemptMode": "REQUEUE",
@@ -268,7 +268,7 @@ class Cluster:
                 [
                     *("mariadbd", "--no-defaults", f"--user={getpass.getuser()}", f"--datadir={data}"),
                     *("--bind-address=127.0.0.1", f"--port={self.port + 5}", f"--socket={socket_}"),
-                    f"--tmpdir={self.root}/tmp",  # servers that start side by side take each other's files in /tmp
+                    f"--tmpdir={self.root}/tmp",  # concurrent servers overwrite each other's files in /tmp
                     *(f"--pid-file={self.root}/run/mariadb.pid", "--innodb-buffer-pool-size=128M"),
                     *("--innodb-lock-wait-timeout=900", "--innodb-flush-log-at-trx-commit=0"),
                 ],
@@ -309,7 +309,7 @@ class Cluster:
         wait_until(lambda: self._enrol(), "sacctmgr")
 
     def _enrol(self) -> bool:
-        """Make the cluster, an account and this user known to the accounting."""
+        """Register the cluster, an account and this user in the accounting."""
         manager = str(self.root / "bin" / "sacctmgr")
         for what in (
             ("cluster", "tapeout"),
@@ -332,7 +332,7 @@ class Cluster:
         self._run("slurmd", "-f", str(self.conf), "-N", node)
 
     def _run(self, *command: str) -> None:
-        """Run a command that ends, or a daemon that goes into the background by itself."""
+        """Run a command that ends, or a daemon that moves itself to the background."""
         log = self.root / "log" / "start.log"
         with open(log, "a") as written:
             variables = {**os.environ, "SLURM_CONF": str(self.conf), "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
@@ -340,10 +340,10 @@ class Cluster:
         if done.returncode:
             raise ClusterFailed(f"{command[0]} ended with {done.returncode}: {log.read_text()[-2000:]}")
 
-    # -- what goes wrong ---------------------------------------------------------------------------------------------
+    # -- faults -----------------------------------------------------------------------------------------------------
 
     def daemon(self, name: str) -> int | None:
-        """Process of a daemon: slurmctld, slurmd.gpu1, slurmdbd, mariadb, munged; None if it is not there."""
+        """Return the process of a daemon, e.g. slurmctld, slurmd.gpu1 or mariadb; None if it does not run."""
         try:
             pid = int((self.root / "run" / f"{name}.pid").read_text())
             os.kill(pid, 0)
@@ -352,7 +352,7 @@ class Cluster:
         return pid
 
     def kill_daemon(self, name: str, with_signal: int = signal.SIGKILL) -> None:
-        """End a daemon; what it started lives on."""
+        """End a daemon, but not the processes that it started."""
         pid = self.daemon(name)
         if pid is None:
             raise ClusterFailed(f"{name} does not run")
@@ -360,7 +360,7 @@ class Cluster:
         wait_until(lambda: self.daemon(name) is None, f"the end of {name}")
 
     def kill_node(self, node: str) -> None:
-        """A node loses its power: slurmd, its step daemons and every process of its jobs end at once."""
+        """Simulate a power failure of a node: end slurmd, its step daemons and every process of its jobs at once."""
         steps = processes_of("slurmstepd:")  # of all nodes of this machine
         own = [pid for pid in steps if f"SLURMD_NODENAME={node}" in environment_of_children(pid)]
         doomed = {child for pid in own for child in (pid, *descendants(pid))}
@@ -370,7 +370,7 @@ class Cluster:
                 os.kill(pid, signal.SIGKILL)
 
     def stop(self) -> None:
-        """End what this cluster started, jobs first."""
+        """End everything that this cluster started, jobs first."""
         if self.daemon("slurmctld") is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.ask("scancel", "--user", getpass.getuser(), check=False)

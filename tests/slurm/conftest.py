@@ -24,12 +24,12 @@ ALL = ["model", "prepared.txt", "raw.txt", "report.txt"]
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """One cluster for all tests of a process; a test that breaks it mends it."""
-    made = Cluster(tmp_path_factory.mktemp("cluster"))
+    """One cluster for all tests of a process; a test that breaks it repairs it."""
+    new = Cluster(tmp_path_factory.mktemp("cluster"))
     try:
-        yield made.start()
+        yield new.start()
     finally:
-        made.stop()
+        new.stop()
 
 
 @dataclass
@@ -76,14 +76,14 @@ class OnCluster(Project):
         return [sys.executable, "-m", "snakemake", "--profile", "slurm", *quick, *arguments]
 
     def install(self) -> None:
-        """The environment of the steps: the standard library alone."""
+        """Create the environment of the steps, which has only the standard library."""
         environment = self.environment("light")
         folder = self.root / environment.folder
         venv.create(folder, with_pip=False)
         (folder / "complete").write_text(environment.digest)
 
     def begin(self, *arguments: str) -> "Started":
-        """Start a run in a process group of its own."""
+        """Start a run in a separate process group."""
         output = self.root.parent / f"output-{len(list(self.root.parent.glob('output-*')))}"
         with output.open("w") as written:
             process = subprocess.Popen(
@@ -98,16 +98,16 @@ class OnCluster(Project):
         return Started(process, output)
 
     def begin_training(self, steps: int) -> "tuple[Started, str, str]":
-        """Start a run with a slow training and wait for some of its steps; the run, the training's job and its node."""
+        """Start a run with a slow training and wait for some steps; return the run, the training's job and its node."""
         self.fault("slow", "1")
         process = self.begin()
         job = self.training()
         self.steps(steps)
-        self.fault("slow", "1000")  # it neither ends nor goes far before the test says so
+        self.fault("slow", "1000")  # it neither ends nor advances far until the test changes the fault
         return process, job, self.cluster.ask("squeue", "-h", "-j", job, "-o", "%N").strip()
 
     def fault(self, *words: str) -> None:
-        """From now on the training behaves like this; without words it is well again."""
+        """Set the fault that the training simulates from now on; none without arguments."""
         folder = self.root / "faults"
         folder.mkdir(exist_ok=True)
         temporary = folder / "next"
@@ -115,7 +115,7 @@ class OnCluster(Project):
         temporary.rename(folder / "train")
 
     def training(self, state: str = "RUNNING") -> str:
-        """Wait until the training's job is in a state; returns its number."""
+        """Wait until the training's job is in a state, and return its number."""
         found: list[str] = []
 
         def reached() -> bool:
@@ -126,7 +126,7 @@ class OnCluster(Project):
         return found[0]
 
     def hasten(self, job: str) -> None:
-        """Let a job that was put back start at once: by itself Slurm waits two minutes."""
+        """Let a requeued job start at once; otherwise Slurm waits two minutes."""
 
         def waits() -> bool:
             return (
@@ -138,22 +138,22 @@ class OnCluster(Project):
         self.cluster.ask("scontrol", "update", f"JobId={job}", "StartTime=now+3")
 
     def steps(self, at_least: int) -> None:
-        """Wait until the training has made some steps."""
+        """Wait until the training has completed some steps."""
         wait_until(lambda: self.done() >= at_least, f"step {at_least} of the training")
 
     def done(self) -> int:
-        """Steps that the training has made, as it last said; who goes on says it anew only after a step."""
+        """Return the completed steps as last reported; a resumed training reports again only after a step."""
         notes = [path.read_text() for path in self.root.glob("work/*/progress.json")]
         return max((int(found[1]) for note in notes if (found := re.search(r'"done":(\d+)', note))), default=0)
 
     def jobs(self) -> list[tuple[str, str, str]]:
-        """Id, state and comment of this project's jobs that wait or run."""
+        """Return id, state and comment of this project's pending and running jobs."""
         here = self.cluster.ask("squeue", "--noheader", "--format=%i|%T|%k|%Z").splitlines()
         return [tuple(line.split("|")[:3]) for line in here if line.endswith(f"|{self.root}")]  # type: ignore[misc]
 
 
 def copied(root: Path) -> None:
-    """The project's own files, and what it shares with the small project of tests/graph."""
+    """Copy the project's own files, and those that it shares with the small project of tests/graph."""
     shutil.copytree(PROJECT, root)
     for name in ("lib", "envs"):
         shutil.copytree(SMALL / name, root / name)
@@ -161,32 +161,32 @@ def copied(root: Path) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path, cluster: Cluster) -> Iterator[OnCluster]:
-    """The small project, not yet run; its jobs end with the test, and the cluster is whole afterwards."""
+    """The small project, not yet run; its jobs end with the test, and the cluster is intact afterwards."""
     root = tmp_path / "project"
     copied(root)
     for name in ("default", "slurm"):
         shutil.copytree(ROOT / "profiles" / name, root / "profiles" / name)
     (root / "slurm").symlink_to("profiles/slurm")
     shutil.copytree(ROOT / "tapeout", root / "tapeout", ignore=shutil.ignore_patterns("__pycache__"))
-    made = OnCluster(root, cluster)
-    made.install()
-    yield made
-    for id_, _, _ in made.jobs():
+    small = OnCluster(root, cluster)
+    small.install()
+    yield small
+    for id_, _, _ in small.jobs():
         cluster.ask("scancel", id_, check=False)
-    wait_until(lambda: not made.jobs(), "the end of the test's jobs")
+    wait_until(lambda: not small.jobs(), "the end of the test's jobs")
 
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Digests of what the project makes on one machine, without Slurm."""
+    """Digests of the project's results on one machine, without Slurm."""
     root = tmp_path_factory.mktemp("undisturbed") / "project"
     copied(root)
     shutil.copytree(ROOT / "profiles" / "default", root / "profiles" / "default")
     shutil.copytree(ROOT / "tapeout", root / "tapeout", ignore=shutil.ignore_patterns("__pycache__"))
-    made = Local(root)
-    made.install()
-    made.run()
-    return made.digests()
+    local = Local(root)
+    local.install()
+    local.run()
+    return local.digests()
 
 
 class Local(OnCluster):

@@ -1,4 +1,4 @@
-"""Waiting for things, and finding processes, as the tests of the cluster need them."""
+"""Functions that wait for conditions and find processes."""
 
 import contextlib
 import time
@@ -7,14 +7,14 @@ from pathlib import Path
 
 
 class ClusterFailed(Exception):
-    """A daemon did not come up, or a node does not become idle."""
+    """A daemon did not start, or a node does not become idle."""
 
 
 def wait_until(true: Callable[[], object], what: str, seconds: float = 120.0) -> None:
     """Wait for a condition; raise ``ClusterFailed`` if it does not hold in time.
 
     The limit only ends a test that would hang: it is far above what a busy machine needs. The pauses grow, because most
-    conditions ask a client of Slurm, and many clients would themselves keep the machine busy.
+    conditions call a client of Slurm, and many clients would keep the machine busy.
     """
     end, pause = time.monotonic() + seconds, 0.05
     while not true():
@@ -25,7 +25,7 @@ def wait_until(true: Callable[[], object], what: str, seconds: float = 120.0) ->
 
 
 def processes_of(words: str, folder: Path | None = None) -> list[int]:
-    """Processes with these words in their command line, perhaps only those that work in ``folder``; oldest first."""
+    """Return the processes with these words in their command line, oldest first; only those in ``folder`` if given."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -36,7 +36,7 @@ def processes_of(words: str, folder: Path | None = None) -> list[int]:
 
 
 def descendants(pid: int) -> list[int]:
-    """Children, their children and so on."""
+    """Return children, their children and so on."""
     found = []
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):
@@ -46,7 +46,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def environment_of_children(pid: int) -> str:
-    """The variables of a step daemon's tasks, which name their node."""
+    """Return the variables of a step daemon's tasks, which name their node."""
     text = ""
     for child in descendants(pid):
         with contextlib.suppress(OSError):

@@ -1,7 +1,7 @@
-"""See that Slurm's programs are here, and install them if this user may: ``python3 -m tests.slurm.require``.
+"""Check that Slurm's programs are installed, and install them if permitted: ``python3 -m tests.slurm.require``.
 
-Uses the standard library alone. Nothing is started and nothing outside the packages is changed: the tests start daemons
-of their own, with configurations of their own.
+Uses the standard library alone. Nothing is started and nothing outside the packages is changed: the tests start
+separate daemons with separate configurations.
 """
 
 import os
@@ -23,13 +23,13 @@ ALWAYS = ["slurm-wlm-basic-plugins"]
 
 
 def missing() -> list[str]:
-    """Packages whose programs are not here."""
+    """Return the packages whose programs are missing."""
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
     return sorted({package for program, package in PACKAGES.items() if shutil.which(program, path=path) is None})
 
 
 def main() -> int:
-    """Install what is missing, or say what is and how to get it."""
+    """Install the missing packages, or print them and how to install them."""
     packages = missing()
     if not packages:
         return 0
@@ -41,7 +41,7 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
-    variables = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}  # no daemon starts by itself
+    variables = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}  # no daemon is started
     print(f"installing {', '.join(packages)}", file=sys.stderr)
     for step in (["apt-get", "update", "-qq"], command):
         done = subprocess.run(step, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

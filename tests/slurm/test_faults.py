@@ -1,4 +1,4 @@
-"""What goes wrong on a cluster: each fault ends in the right result, or in one sentence with job, node and log."""
+"""Faults on a cluster: each ends in the right result, or in one message with job, node and log."""
 
 import os
 import re
@@ -12,12 +12,12 @@ from tests.slurm.processes import processes_of, wait_until
 
 pytestmark = pytest.mark.slurm
 
-SENTENCE = r"✗ model  job (\d+) on (gpu\d): {state}.*log: (\S+\.log)"
+MESSAGE = r"✗ model  job (\d+) on (gpu\d): {state}.*log: (\S+\.log)"
 
 
-def told(project: OnCluster, text: str, state: str) -> re.Match[str]:
-    """The one sentence on the training's job."""
-    found = re.search(SENTENCE.format(state=state), text)
+def job_message(project: OnCluster, text: str, state: str) -> re.Match[str]:
+    """Return the match of the message about the failed training."""
+    found = re.search(MESSAGE.format(state=state), text)
     assert found and (project.root / found[3]).exists(), text
     assert "Traceback" not in text and "\n  fix: " in text
     return found
@@ -29,53 +29,51 @@ def trainings(project: OnCluster, after: int) -> Counter[str]:
     return Counter(job["State"].split()[0] for job in jobs)
 
 
-def test_an_error_of_the_program_is_shown_at_once_and_not_tried_again(
-    project: OnCluster, undisturbed: dict[str, str]
-) -> None:
+def test_an_error_of_the_program_is_shown_and_not_retried(project: OnCluster, undisturbed: dict[str, str]) -> None:
     project.fault("exit")
     before = project.cluster.submitted()
     text = project.run(ok=False).text
-    told(project, text, "FAILED")
-    assert "the data do not suit it" in text
+    job_message(project, text, "FAILED")
+    assert "the data is not suitable" in text
     assert trainings(project, before) == Counter({"FAILED": 1})
     project.fault()
     run = project.run()
     assert project.digests() == undisturbed and run.status == 0
 
 
-def test_a_job_that_takes_too_much_memory_says_so(project: OnCluster, undisturbed: dict[str, str]) -> None:
+def test_a_job_that_exceeds_its_memory_is_reported(project: OnCluster, undisturbed: dict[str, str]) -> None:
     project.edit("config/site.yaml", "gpu: {memory_gb: 2", "gpu: {memory_gb: 1")
     project.fault("memory", "14")
     text = project.run(ok=False).text
-    told(project, text, "OUT_OF_MEMORY")
+    job_message(project, text, "OUT_OF_MEMORY")
     assert "memory_gb" in text
     project.fault()
     project.run()
     assert project.digests() == undisturbed
 
 
-def test_a_time_limit_that_nobody_heeds_says_so(project: OnCluster, undisturbed: dict[str, str]) -> None:
+def test_a_program_that_ignores_the_time_limit_is_reported(project: OnCluster, undisturbed: dict[str, str]) -> None:
     project.edit("config/site.yaml", "minutes: 5}\n  cpu", "minutes: 1}\n  cpu")
     project.fault("deaf")
-    told(project, project.begin().finish(ok=False), "TIMEOUT")
+    job_message(project, project.begin().finish(ok=False), "TIMEOUT")
     project.fault()
     project.run()
     assert project.digests() == undisturbed
 
 
-def test_a_job_that_the_user_cancels_is_not_tried_again_and_can_go_on(
+def test_a_job_that_the_user_cancels_is_not_retried_and_can_resume(
     project: OnCluster, undisturbed: dict[str, str]
 ) -> None:
     process, job, _ = project.begin_training(2)
     project.cluster.ask("scancel", job)
-    assert told(project, process.finish(ok=False), "CANCELLED")[1] == job
+    assert job_message(project, process.finish(ok=False), "CANCELLED")[1] == job
     project.fault()
     text = project.run().text
     assert project.digests() == undisturbed, text
-    assert "goes on at step" in project.path("logs/model.log").read_text()
+    assert "resuming at step" in project.path("logs/model.log").read_text()
 
 
-def test_a_time_limit_that_comes_near_puts_the_job_back_and_it_goes_on(
+def test_an_approaching_time_limit_requeues_the_job_which_resumes(
     project: OnCluster, undisturbed: dict[str, str]
 ) -> None:
     project.edit("config/site.yaml", "minutes: 5}\n  cpu", "minutes: 1}\n  cpu")
@@ -87,11 +85,11 @@ def test_a_time_limit_that_comes_near_puts_the_job_back_and_it_goes_on(
     project.hasten(job)
     process.finish()
     assert project.digests() == undisturbed
-    assert "goes on at step" in project.path("logs/model.log").read_text()
+    assert "resuming at step" in project.path("logs/model.log").read_text()
     assert not list(project.root.glob("work/*/state"))
 
 
-def test_a_preempted_job_saves_itself_and_goes_on(project: OnCluster, undisturbed: dict[str, str]) -> None:
+def test_a_preempted_job_saves_a_checkpoint_and_resumes(project: OnCluster, undisturbed: dict[str, str]) -> None:
     process, job, _ = project.begin_training(2)
     project.fault("slow", "0.1")
     urgent = "--partition=urgent --nodes=2 --gres=gpu:8 --exclusive --time=1 --output=/dev/null --wrap"
@@ -99,7 +97,7 @@ def test_a_preempted_job_saves_itself_and_goes_on(project: OnCluster, undisturbe
     project.hasten(job)
     text = process.finish()
     assert project.digests() == undisturbed, text
-    assert "goes on at step" in project.path("logs/model.log").read_text()
+    assert "resuming at step" in project.path("logs/model.log").read_text()
     restarts = project.cluster.ask("scontrol", "show", "job", job)
     assert "Restarts=1" in restarts, restarts
     project.cluster.ask("scancel", other, check=False)
@@ -119,7 +117,7 @@ def test_restarts_are_bounded(project: OnCluster) -> None:
             wait_until(lambda: list(project.root.glob("work/*/restarts")), "the restart")
             project.hasten(job)
     text = process.finish(ok=False)
-    told(project, text, "FAILED")
+    job_message(project, text, "FAILED")
     assert "has been requeued 1 times" in text
 
 
@@ -138,7 +136,7 @@ def test_a_node_that_dies_is_replaced_and_the_training_is_done_once(
     assert project.digests() == undisturbed
 
 
-def test_daemons_that_restart_are_not_noticed(project: OnCluster, undisturbed: dict[str, str]) -> None:
+def test_restarted_daemons_have_no_effect(project: OnCluster, undisturbed: dict[str, str]) -> None:
     process, _, node = project.begin_training(1)
     project.cluster.kill_daemon(f"slurmd.{node}")
     project.cluster.start_node(node)
@@ -149,9 +147,7 @@ def test_daemons_that_restart_are_not_noticed(project: OnCluster, undisturbed: d
     assert project.digests() == undisturbed
 
 
-def test_a_controller_that_is_away_at_the_moment_of_sbatch_is_waited_for(
-    project: OnCluster, undisturbed: dict[str, str]
-) -> None:
+def test_a_submission_waits_for_a_controller_that_is_away(project: OnCluster, undisturbed: dict[str, str]) -> None:
     process = project.begin()
     wait_until((project.root / "results/raw.txt.manifest.json").exists, "the first step")
     project.cluster.kill_daemon("slurmctld")

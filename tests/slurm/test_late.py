@@ -1,7 +1,7 @@
-"""A shared file system that is late: what one side writes appears to the other side seconds later.
+"""A shared file system with a delay: a file written on one node appears on another node seconds later.
 
-The submit node sees the project through a file system (bindfs) whose kernel side remembers for five seconds what is
-there, and also what is not there, as NFS clients do; the nodes see it directly.
+The submit node sees the project through a file system (bindfs) whose kernel caches existing and missing entries for
+five seconds, as NFS clients do; the nodes see it directly.
 """
 
 import subprocess
@@ -15,11 +15,11 @@ pytestmark = pytest.mark.slurm
 SECONDS = 5
 LATE = ",".join(f"{what}_timeout={SECONDS}" for what in ("entry", "negative", "attr"))
 MOUNTED = f'bindfs -o {LATE} "$0" "$0" && cd "$0" && exec "$@"'
-"""In a mount namespace of its own, so that only this process and its children see the folder so."""
+"""In a separate mount namespace, so that only this process and its children see the delay."""
 
 
 def run(project: OnCluster, *arguments: str) -> str:
-    """Run on a submit node that sees everything late."""
+    """Run on a submit node that sees all changes with a delay."""
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", MOUNTED, str(project.root), *project.command(*arguments)],
         env=project.variables(),

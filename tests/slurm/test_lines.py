@@ -1,4 +1,4 @@
-"""What profiles/slurm-dryrun prints is what a run submits."""
+"""profiles/slurm-dryrun prints exactly the commands that a run submits."""
 
 import shlex
 import shutil
@@ -18,14 +18,14 @@ exec {real} "$@"
 
 
 def lines(where: OnCluster, *arguments: str) -> list[str]:
-    """What a dry run prints to its output."""
+    """Return the output of a dry run."""
     shutil.copytree(ROOT / "profiles/slurm-dryrun", where.root / "profiles/slurm-dryrun", dirs_exist_ok=True)
     run = where.run("--profile", "profiles/slurm-dryrun", *arguments)
     return [line for line in run.text.splitlines() if line.startswith(("sbatch", "#"))]
 
 
 def submitted(record: Path) -> list[list[str]]:
-    """The options of each submission, without the name of the run and the command."""
+    """Return the options of each submission, without the name of the run and the command."""
     found = []
     for text in record.read_text().split("--END--\n")[:-1]:
         words = text.partition("--wrap=")[0].splitlines()

@@ -1,4 +1,4 @@
-"""Real NeMo on the cluster: two nodes train one model, are stopped in the middle, and make what one machine makes."""
+"""Real NeMo on the cluster: two nodes train one model, are stopped half-way, and give the result of one machine."""
 
 import os
 import re
@@ -51,7 +51,7 @@ def test_two_nodes_stopped_and_resumed_make_what_one_machine_makes(tmp_path: Pat
     here, there = clone(tmp_path / "here"), tmp_path / "there"
     (here.root / "two_nodes.yaml").write_text(LAYOUT)
     finish(start(here, None, "nemo_base"))
-    shutil.copytree(here.root, there, symlinks=True)  # what comes before the trainings is not built twice
+    shutil.copytree(here.root, there, symlinks=True)  # the steps upstream of the trainings are not built twice
     finish(start(here, None, "sft"))
 
     on_cluster, before = Clone(there), cluster.submitted()

@@ -75,7 +75,7 @@ def test_a_step_of_the_job_on_one_node(project: OnCluster) -> None:
 
 
 def test_nodes_without_their_gpus_are_named(project: OnCluster) -> None:
-    """The cluster's GPUs are pretended: a program that is to compute on them must not start, and it is said why."""
+    """The cluster's GPUs are fake: a program that needs them must not start, and the reason is reported."""
     on_two_nodes(project)
     project.edit("rules/steps.smk", "**site.gpu_nodes(training)", '**{**site.gpu_nodes(training), "device": "gpu"}')
     text = project.run("train", ok=False).text
@@ -86,7 +86,7 @@ def test_nodes_without_their_gpus_are_named(project: OnCluster) -> None:
 
 
 def test_the_program_of_one_node_fails_for_both(project: OnCluster) -> None:
-    """The named error of a program is told although srun has the last word in the log."""
+    """The named error of a program is reported although the last line of the log is srun's."""
     on_two_nodes(project)
     script = project.path("scripts/train.py")
     failing = 'sys.exit("Bad: this node does not like it.\\n  fix: Do not ask it.")'

@@ -1,4 +1,4 @@
-"""The graph on a real cluster: what is submitted, what is granted, and what is not submitted at all."""
+"""The graph on a real cluster: submitted jobs, their resources, and steps that are not submitted."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def test_what_is_there_already_submits_nothing(project: OnCluster) -> None:
     assert not project.run().built
     project.path("src/data.txt").write_text("b\na\n# only the order and a remark are new\n")
     run = project.run()
-    assert (run.built, run.cut_off) == (["raw.txt"], ["model", "report.txt"])  # one job, whose bytes come out equal
+    assert (run.built, run.cut_off) == (["raw.txt"], ["model", "report.txt"])  # one job with the same output
     assert project.cluster.submitted() == before + 1
     project.path("src/data.txt").write_text("a\nb\n")
     run = project.run()

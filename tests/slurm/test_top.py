@@ -1,4 +1,4 @@
-"""``tapeout top`` and the bill, on a real cluster."""
+"""``tapeout top`` and the summary of a run, on a real cluster."""
 
 import json
 import os
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slurm
 
 
 def top(where: OnCluster, *arguments: str) -> tuple[int, str]:
-    """Exit code and output of ``tapeout top``."""
+    """Return exit code and output of ``tapeout top``."""
     done = subprocess.run(
         [sys.executable, "-m", "tapeout.cli", "top", *arguments],
         cwd=where.root,
@@ -31,14 +31,14 @@ def top(where: OnCluster, *arguments: str) -> tuple[int, str]:
 
 
 def row(where: OnCluster, artifact: str) -> dict[str, Any]:
-    """What is shown of an artifact; empty if it is not shown."""
+    """Return the row of an artifact; empty if it is not shown."""
     code, text = top(where, "--json")
     rows = [] if code == 3 else json.loads(text)["rows"]
     return next((found for found in rows if found["artifact"] == artifact), {})
 
 
 def shown(where: OnCluster, artifact: str, status: str) -> dict[str, Any]:
-    """The row of an artifact as soon as it stands like that."""
+    """Wait until an artifact has a status, and return its row."""
     found: dict[str, Any] = {}
 
     def reached() -> bool:
@@ -77,22 +77,22 @@ def test_a_training_is_followed_from_the_queue_to_its_end(project: OnCluster) ->
         output = run.finish()
     code, text = top(project)
     assert code == 0
-    bill = re.search(r"^Built 4 in [^:]*: .*GPU hours.* only waiting in the queue\.$", flat(output), re.MULTILINE)
-    assert bill and bill[0] in flat(text), output
+    summary = re.search(r"^Built 4 in [^:]*: .*GPU hours.* only waiting in the queue\.$", flat(output), re.MULTILINE)
+    assert summary and summary[0] in flat(text), output
     attempts = [one for one in project.cluster.accounted_after(before) if one["JobIDRaw"] == queued["job"]]
     assert [one["State"] for one in attempts] == ["REQUEUED", "COMPLETED"]
-    held = sum(8 * int(one["ElapsedRaw"]) for one in attempts) / 3600
-    said = re.search(r"([\d.]+) GPU hours", bill[0])
-    # 8 GPUs for the time that both attempts held them; the product may ask before the last end is recorded
-    assert said and abs(float(said[1]) - held) <= 8 * 5 / 3600
+    allocated = sum(8 * int(one["ElapsedRaw"]) for one in attempts) / 3600
+    reported = re.search(r"([\d.]+) GPU hours", summary[0])
+    # 8 GPUs for the duration of both attempts; the summary may be printed before the last end is recorded
+    assert reported and abs(float(reported[1]) - allocated) <= 8 * 5 / 3600
 
 
 def flat(text: str) -> str:
-    """With wrapped lines joined."""
+    """Return the text with wrapped lines joined."""
     return text.replace("\n  ", " ")
 
 
-def test_jobs_of_a_killed_run_are_shown_and_its_notes_are_not(project: OnCluster) -> None:
+def test_jobs_of_a_killed_run_are_shown_without_its_progress(project: OnCluster) -> None:
     run, job, _ = project.begin_training(1)
     run.process.kill()
     run.process.wait(timeout=60)
@@ -104,7 +104,7 @@ def test_jobs_of_a_killed_run_are_shown_and_its_notes_are_not(project: OnCluster
     assert ended["reason"] == "without a result" and ended["job"] == job
 
 
-def test_a_controller_that_is_away_is_told_of_and_nothing_is_said_to_have_ended(project: OnCluster) -> None:
+def test_a_controller_that_is_away_is_reported_and_no_job_is_reported_as_ended(project: OnCluster) -> None:
     run, job, _ = project.begin_training(1)
     try:
         project.cluster.kill_daemon("slurmctld")
@@ -119,7 +119,7 @@ def test_a_controller_that_is_away_is_told_of_and_nothing_is_said_to_have_ended(
         run.finish()
 
 
-def test_a_cancelled_job_is_shown_with_its_number_and_its_time_is_on_the_bill(project: OnCluster) -> None:
+def test_a_cancelled_job_is_shown_with_its_number_and_its_time_is_in_the_summary(project: OnCluster) -> None:
     run, job, _ = project.begin_training(2)
     project.cluster.ask("scancel", job)
     output = run.finish(ok=False)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from tapeout.config.evaluation import TaskOptions
+from tapeout.evals.rows import read_rows
 from tapeout.evals.section import Evidence, Measure, Section, Table, TableRow, Unit
 from tapeout.evals.task import Result, Task
-from tapeout.evals.rows import read_rows
 
 if TYPE_CHECKING:
     from tapeout.evals.loaded_model import LoadedModel

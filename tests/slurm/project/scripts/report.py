@@ -1,4 +1,4 @@
-"""Say what came out."""
+"""Write a summary of the result."""
 
 from lib.options import read
 

@@ -1,4 +1,4 @@
-"""Compute a chain of digests, like a training that stops and resumes; faults/train says what goes wrong."""
+"""Compute a chain of digests, like a training that stops and resumes; faults/train states the fault to simulate."""
 
 import json
 import os
@@ -17,7 +17,7 @@ for number in (signal.SIGTERM, signal.SIGUSR1):
 
 
 def fault() -> list[str]:
-    """Return what goes wrong now; a test changes it while the training runs."""
+    """Return the fault to simulate; a test changes it while the training runs."""
     path = Path("faults/train")
     return (path.read_text().split() if path.exists() else []) or [""]
 
@@ -34,14 +34,14 @@ else:
 step, value = 0, inputs["prepared"][0].read_text()
 if state.exists():
     step, value = json.loads(state.read_text())
-    print(f"goes on at step {step}", flush=True)
+    print(f"resuming at step {step}", flush=True)
 while step < params["steps"]:
     kind, *values = fault()
     if kind == "exit":
-        sys.exit("the data do not suit it")
+        sys.exit("the data is not suitable")
     if kind == "memory":
         hoard = [bytes([1]) * 100_000_000 for _ in range(int(values[0]))]
-        time.sleep(60)  # until Slurm, which looks once a second, ends it
+        time.sleep(60)  # until Slurm, which checks once a second, ends it
     if kind == "deaf":
         time.sleep(1000)
     begun = time.monotonic()
