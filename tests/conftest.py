@@ -38,7 +38,7 @@ def offered(folder: Path) -> frozenset[str]:
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Leave out what needs another environment, before anything of it is imported."""
+    """Leave out tests that need another environment, before they are imported."""
     if collection_path.is_dir():
         return (running() not in offered(collection_path)) or None
     is_test = collection_path.name.startswith("test_") and collection_path.suffix == ".py"

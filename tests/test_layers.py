@@ -1,4 +1,4 @@
-"""Who may import whom: every import points down (docs/architecture.md)."""
+"""Layers of the packages: every import points down (docs/architecture.md)."""
 
 import ast
 from graphlib import TopologicalSorter

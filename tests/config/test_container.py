@@ -1,4 +1,4 @@
-"""The section of the container, and what it changes in the whole graph."""
+"""The section ``container``, and its effect on the whole graph."""
 
 import json
 import shutil
@@ -72,7 +72,7 @@ def recipes(folder: Path, target: str, config: str = "") -> dict:
 
 
 def test_in_a_container_nothing_of_nemo_runs_before_the_probe(tmp_path: Path) -> None:
-    """The steps in NeMo have the container and wait for the probe; all others are what they are without it."""
+    """The steps in NeMo have the container and wait for the probe; all others are the same as without it."""
     bare = recipes(tmp_path / "project", "eval_report")
     config = f"container: {{image: nemo@sha256:{DIGEST}, packages: {{nemo_toolkit: 2.4.1}}}}"
     contained = recipes(tmp_path / "project", "eval_report", config)

@@ -1,4 +1,4 @@
-"""The schema is the reference of all config keys: each must say what it means."""
+"""The schema is the reference of all config keys: each must have a description."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -29,7 +29,7 @@ ROOTS: list[type[Section]] = [
 
 
 def fields(schema: dict[str, Any]) -> Iterator[tuple[str, bool]]:
-    """Each field of a model and of those below it, and whether it is described, by itself or by its section.
+    """Each field of a model and of those below it, and whether it or its section has a description.
 
     Records of the sources file are left out: config/sources.yaml explains them.
     """

@@ -28,7 +28,7 @@ def default() -> dict:
 
 
 def overlaid(config: dict) -> dict:
-    """Return the default configuration with another one laid over it, as Snakemake does that."""
+    """Return the default configuration merged with another one, as Snakemake merges them."""
     whole = default()
     update_config(whole, config)
     return whole

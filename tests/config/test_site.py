@@ -1,4 +1,4 @@
-"""The site's file: checked, and turned into what rules ask for."""
+"""The site file: validated, and converted to resources of rules."""
 
 from pathlib import Path
 

@@ -19,7 +19,7 @@ FINISHED = re.compile(r"✓ (\S+)  \d")
 
 @dataclass
 class Run:
-    """What one run did and said."""
+    """Outcome of one run."""
 
     status: int
     text: str
@@ -35,7 +35,7 @@ class Run:
 
 @dataclass
 class Clone:
-    """A copy of the project in a folder of its own, with the environments of this one."""
+    """A copy of the project in a separate folder, with the environments of this one."""
 
     root: Path
 
@@ -86,6 +86,6 @@ def fresh(tmp_path: Path) -> Clone:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, Run]:
-    """A clone whose report is there, and what its first run said. Tests leave it as they found it."""
+    """A clone with a finished report, and the outcome of its first run. Tests must not change it."""
     made = clone(tmp_path_factory.mktemp("finished") / "clone")
     return made, made.run("eval_report")

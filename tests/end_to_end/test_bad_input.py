@@ -1,4 +1,4 @@
-"""What a user can get wrong is one named sentence with its fix, and the next run is right."""
+"""Errors of a user give one named error with its fix, and the next run is right."""
 
 import pytest
 

@@ -28,7 +28,7 @@ def components(clone: Clone, parts: dict[str, dict[str, Any]]) -> None:
 
 def test_dapt_trains_on_the_shards_and_their_gates_hold_it_up(sharded: Clone) -> None:
     run = sharded.run("dapt", ok=False)
-    # of the source prose a share is the general corpus's test text
+    # a fraction of the source prose is the general corpus's test text
     assert "contaminated: test rows of corpus/general in pretraining: " in run.text
     assert "dapt/model" not in run.built
     components(sharded, {"design": {"sources": ["alpha"], "weight": 3}, "more": {"sources": ["beta"], "weight": 1}})

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.end_to_end
 
 
 def contaminate(clone: Clone) -> None:
-    """Put a page into the domain's training text that has whole modules of the held-out core in it."""
+    """Add a page with whole modules of the held-out core to the domain's training text."""
     with zipfile.ZipFile(clone.root / "tiny/gamma.zip") as opened:
         modules = [opened.read(name).decode() for name in sorted(opened.namelist())[:10]]
     path = clone.root / "tiny/alpha.zip"

@@ -117,7 +117,7 @@ def test_one_changed_source_is_cut_off_where_its_bytes_end(fresh: Clone) -> None
     subprocess.run([sys.executable, "-c", f"{move}; {write}"], cwd=fresh.root, check=True)
     run = fresh.run(target)
     assert run.built == ["instructions/rtl", "sources/alpha"]
-    assert fresh.digests()["instructions/rtl"] == digest  # comments ask no questions: the rows stay what they were
+    assert fresh.digests()["instructions/rtl"] == digest  # comments give no questions, so the rows are unchanged
     fresh.edit("tapeout/data/instructions/split.py", '"""Training,', '"""For training,')
     assert fresh.run(target).nothing_done
 

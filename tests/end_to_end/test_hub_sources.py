@@ -1,7 +1,7 @@
 """The playbooks' sources under the real Snakemake, from a hub on this machine; and a local folder as a source.
 
-The hub has small files under the names of the real repositories. config/examples/seeds.yaml is used as it is, but for
-commits and hashes, which are those of the small files.
+The hub has small files under the names of the real repositories. config/examples/seeds.yaml is used except for commits
+and hashes, which are those of the small files.
 """
 
 import gzip
@@ -173,7 +173,7 @@ def test_parquet_shards_and_a_folder_are_components_of_a_corpus(place: Place) ->
 def test_parquet_shards_are_the_general_corpus(place: Place) -> None:
     place.clone.run(*mark("corpus/general"))
     folder = place.clone.root / "results/corpus/general"
-    rows = [json.loads(line) for side in ("train", "test") for line in (folder / f"{side}.jsonl").open()]
+    rows = [json.loads(line) for split in ("train", "test") for line in (folder / f"{split}.jsonl").open()]
     assert len(rows) == 20 and {row["source"] for row in rows} == {"wikipedia-simple"}
     assert {row["path"].split(":")[0] for row in rows} == {f"20231101/train-0000{shard}.parquet" for shard in (0, 1)}
 

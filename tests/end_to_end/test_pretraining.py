@@ -1,4 +1,4 @@
-"""A corpus in shards under the real Snakemake: what one document more makes again."""
+"""A corpus in shards under the real Snakemake: the steps that rerun after a document is added."""
 
 import io
 import json
@@ -19,7 +19,7 @@ SHARDS = 24
 
 
 def page(number: int) -> str:
-    """A text like no other."""
+    """Return a unique text."""
     draw = random.Random(number)
     return f"Page {number}. " + " ".join(f"word{draw.randrange(5000)}" for _ in range(80)) + "\n"
 
@@ -34,7 +34,7 @@ def archive(pages: dict[str, str]) -> bytes:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, dict[str, str], Run]:
-    """A clone with a corpus in shards, the pages of one of its sources, and what the first run said."""
+    """A clone with a corpus in shards, the pages of one of its sources, and the outcome of the first run."""
     clone = copied(tmp_path_factory.mktemp("sharded") / "clone")
     pages = {f"page_{number}.txt": page(number) for number in range(120)}
     (clone.root / "tiny" / "pages.zip").write_bytes(archive(pages))
@@ -74,12 +74,12 @@ def test_a_document_more_makes_one_shard_again(made: tuple[Clone, dict[str, str]
     after = clone.digests()
     assert {name for name in after if after[name] != before[name]} == set(run.built)
 
-    # one document edited leaves one shard for another
+    # an edited document moves to another shard
     file.write_bytes(archive({**pages, "page_7.txt": page(7) + "And more.\n"}))
     shards = [name for name in clone.run("pretraining_blend").built if name.startswith("pretraining/shards/")]
     assert len(shards) <= 2
 
-    # taken back: nothing runs but what settles it
+    # reverted: only checkpoints run
     file.write_bytes(archive(pages))
     assert clone.run("pretraining_blend").built == []
     assert clone.digests() == before

@@ -17,7 +17,7 @@ def folder(root: Path, store: Path) -> Workspace:
 
 
 def workspace_of(project: Project) -> Workspace:
-    """Return the workspace of a project with a store of its own."""
+    """Return the workspace of a project with a separate store."""
     return folder(project.root, project.path("store"))
 
 

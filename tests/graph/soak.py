@@ -94,7 +94,7 @@ def target_of(
 
 
 def start(project: Project, log: Path, hook: dict[str, Any]) -> "subprocess.Popen[bytes]":
-    """Start a run, in a process group of its own, with the given settings of the hook."""
+    """Start a run, in a separate process group, with the given settings of the hook."""
     variables = {**project.variables(), "PYTHONPATH": str(SOAKED), "SOAK": json.dumps(hook)}
     with open(log, "wb") as file:
         return subprocess.Popen(

@@ -1,7 +1,7 @@
 """Tokens, labels and masks agree with those of nemo_toolkit's own data sets, token by token (docs/formats.md).
 
-The differences that are wanted, each by its fault: NeMo puts SentencePiece's blank before every part of a template
-(F14), cuts rows that are too long (F47), and cuts conversations behind their masks (F57). Elsewhere there is none.
+The intended differences, by fault: NeMo puts SentencePiece's blank before every part of a template
+(F14), cuts rows that are too long (F47), and cuts conversations after their masks (F57). There are no others.
 """
 
 import json
@@ -117,7 +117,7 @@ def test_conversations_agree_token_by_token(name: str, model: Path, processor: A
     assert len(theirs) == len(CONVERSATIONS)
     for row, (tokens, labels, mask) in zip(CONVERSATIONS, theirs, strict=True):
         ids, ours, cut = encoder.encode(row)
-        # behind a last turn of the user NeMo pads by one
+        # after a last turn of the user NeMo pads by one
         size, pads = len(ids) - 1, len(tokens) - len(ids) + 1
         assert (ids[:-1], ids[1:], ours[1:], cut) == (tokens[:size], labels[:size], mask[:size], False)
         assert pads <= (row["conversations"][-1]["from"] == "User") and sum(mask[size:]) == 0
@@ -157,7 +157,7 @@ def test_prompts_agree_token_by_token(model: Path, processor: Any, tmp_path: Pat
     for row, (tokens, labels, mask) in zip(rows, theirs, strict=True):
         ids, ours, _ = row_encoder(processor, WHOLE).encode(row)
         assert (ids[:-1], ids[1:], ours[1:]) == (tokens, labels, mask)
-    # a template with words in it: NeMo encodes each part apart, and so with a blank before it (F14); answers are alike
+    # a template with words: NeMo encodes each part separately, with a blank before it (F14); answers are the same
     template = "{input}\n### Answer: {output}"
     theirs = nemo_batch("prompt", path, model, truncation_field="input", **{**options, "prompt_template": template})
     blank = next(index for index in range(processor.size) if processor.id_to_piece(index) == "▁")

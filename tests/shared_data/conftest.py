@@ -58,7 +58,7 @@ def project(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
 
 @pytest.fixture(scope="session")
 def built(project: Path) -> Built:
-    """Make all sets of config/open_data.yaml, their token ids, and the gates before a training."""
+    """Build all sets of config/open_data.yaml, their token ids, and the gates before a training."""
     snakemake(project, "encodings", "gates")
     return Built(project / "results")
 

@@ -1,4 +1,4 @@
-"""The counts of real files, right to the row."""
+"""The exact counts of real files."""
 
 from collections import Counter
 
@@ -53,7 +53,7 @@ def test_self_instruct(built: Built) -> None:
     assert report["read"] == {"files": 1, "tasks": 175, "instances": 175}
     assert counts(report) == {}
     assert report["rows"] == {"train": 140, "validation": 26, "test": 9}
-    assert {side: each["classification"] for side, each in report["categories"].items()} == {
+    assert {split: each["classification"] for split, each in report["categories"].items()} == {
         "train": 21,
         "validation": 4,
         "test": 1,
@@ -85,9 +85,9 @@ def test_token_ids(built: Built) -> None:
     for name in ("oasst-en-100", "xquad-en", "self-instruct", "eda-corpus-qa"):
         report = built.report(f"encoded/{name}")
         rows = built.rows(f"encoded/{name}")
-        for side, members in rows.items():
-            assert len(members) == report[side]["rows"]
-            assert sum(len(row["ids"]) for row in members) == report[side]["tokens"]
+        for split, members in rows.items():
+            assert len(members) == report[split]["rows"]
+            assert sum(len(row["ids"]) for row in members) == report[split]["tokens"]
             assert all(any(row["mask"][1:]) and len(row["ids"]) <= 257 for row in members)
         left_out: Counter[str] = Counter()
         for each in report.values():

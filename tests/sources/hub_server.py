@@ -84,7 +84,7 @@ class Hub:
 
 
 class Refused(Exception):
-    """Status and headers of a refusal."""
+    """Send status and headers of a refusal."""
 
     def __init__(self, status: int, code: str = "", message: str = "") -> None:
         self.status = status
@@ -146,7 +146,7 @@ def handler(hub: Hub, server: str) -> type[BaseHTTPRequestHandler]:
                 self.content(path, content, {**commit, "ETag": f'"{git_blob(content)}"'}, cut)
 
         def repository(self, name: str, gate: bool = False) -> Repository:
-            """As the hub decides who may see what."""
+            """Check access as the hub does."""
             given = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
             if given not in ("", TOKEN, STRANGER):
                 raise Refused(401, "", "Invalid credentials in Authorization header")
@@ -174,7 +174,7 @@ def handler(hub: Hub, server: str) -> type[BaseHTTPRequestHandler]:
             self.answer(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
         def content(self, path: str, content: bytes, headers: dict[str, str], cut: int | None) -> None:
-            """A file, from where the client wants it."""
+            """Send a file from the requested offset."""
             if path in hub.corrupt:
                 content = content[:-1] + bytes([content[-1] ^ 1])
             start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
@@ -197,7 +197,7 @@ def handler(hub: Hub, server: str) -> type[BaseHTTPRequestHandler]:
             self.close_connection = True
 
         def log_message(self, format: str, *arguments: object) -> None:
-            """Say nothing."""
+            """Print nothing."""
 
     return Handler
 

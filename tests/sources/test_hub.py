@@ -95,7 +95,7 @@ def test_downloaded_files_need_no_hub(server: Hub, tmp_path: Path) -> None:
     fetch(record(), tmp_path)
     server.requests.clear()
     assert fetch(record(), tmp_path, out="again") == FILES and server.requests == []
-    # without a SHA-256 the hub is asked what the commit holds, and nothing is transferred twice
+    # without a SHA-256 the hub is asked for the files of the commit, and nothing is transferred twice
     assert fetch(record(pinned=False, files=[{"path": LARGE}]), tmp_path, out="more") == {LARGE: WEIGHTS}
     assert [each.path for each in server.requests] == [PATHS_INFO]
 
@@ -253,9 +253,7 @@ def test_what_the_hub_announces_must_be_what_is_pinned(server: Hub, tmp_path: Pa
         fetch(record(files=[{"path": LARGE, "sha256": "1" * 64}]), tmp_path)
     with pytest.raises(errors.WrongContent, match="as the hub announces it"):
         fetch(record(files=[{"path": LARGE, "size": 7}]), tmp_path, out="size")
-    with pytest.raises(
-        errors.WrongContent, match=r"config\.json has SHA-256"
-    ):  # of small files the hub tells no SHA-256
+    with pytest.raises(errors.WrongContent, match=r"config\.json has SHA-256"):  # the hub has no SHA-256 of small files
         fetch(record(files=[{"path": "config.json", "sha256": "1" * 64}]), tmp_path, out="small")
     assert {each.path for each in server.requests} == {PATHS_INFO, path_of("config.json")}
 

@@ -24,7 +24,7 @@ class ByteEncoder(Encoder):
         return list(text.encode())
 
     def encode_spans(self, text: str) -> list[Token]:
-        """Return the bytes of a text; the last byte of a character stands for it."""
+        """Return the bytes of a text; the span of a character belongs to its last byte."""
         return [
             (byte, index, index + (rest == 0))
             for index, character in enumerate(text)

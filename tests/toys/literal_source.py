@@ -1,4 +1,4 @@
-"""Toy source kind from outside the package: the text stands in the record itself."""
+"""Toy source kind from outside the package: the record contains the text itself."""
 
 import hashlib
 from pathlib import Path

@@ -18,7 +18,7 @@ SPECIAL_PIECES = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
 
 
 class Architecture(base.Architecture):
-    """The width is all that can be chosen."""
+    """Options of the toy: only the width can be chosen."""
 
     width: int = Field(default=16, ge=2, description="Width of the residual stream, with one head for every 2.")
 

@@ -1,4 +1,4 @@
-"""Checkpoints on disk are complete or absent, whatever happens while they are written or afterwards."""
+"""Checkpoints on disk are complete or absent, also after kills and damage."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Masks cover exactly what is trained on, whatever the texts, the marks and the borders of the tokens."""
+"""Masks cover exactly the trained text, for any texts, marks and token boundaries."""
 
 from typing import Any
 
@@ -74,11 +74,11 @@ def row_encoder(processor: Any, name: str, length: int = 100_000) -> RowEncoder:
 def talk(texts: list[str], labels: bool) -> dict[str, Any]:
     turns = [
         {
-            "from": ("User", "Assistant")[place % 2],
-            "value": each,
-            "label": "quality:4" if labels and place % 2 else None,
+            "from": ("User", "Assistant")[index % 2],
+            "value": text,
+            "label": "quality:4" if labels and index % 2 else None,
         }
-        for place, each in enumerate(texts)
+        for index, text in enumerate(texts)
     ]
     return {"conversations": turns, "system": "Be brief.", "mask": "User", "type": LABELLED if labels else None}
 

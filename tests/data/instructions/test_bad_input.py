@@ -1,4 +1,4 @@
-"""Bad input of every kind is a named error or a counted drop, as the configuration says; nothing else."""
+"""Bad input of every kind is a named error or a counted drop, as configured."""
 
 import gzip
 import io

@@ -113,7 +113,7 @@ def test_equal_rows_are_dropped_and_counted() -> None:
     report = ImportReport("stop")
     splits, _ = divide([row(1), row(2), row(1), row(3)], report)
     assert sum(map(len, splits.values())) == 3 and report.dropped == {"row equal to another": 1}
-    # or kept, and then never on two splits, and the counts come out even all the same
+    # or kept, then in one split, and the counts are exact nevertheless
     rows = [row(number // 2 if number < 40 else number) for number in range(200)]
     Random(3).shuffle(rows)
     splits, _ = divide(rows, equal_rows="keep", counts="exact")

@@ -22,7 +22,7 @@ SIGNATURES = st.lists(st.lists(st.integers(0, 2), min_size=NUMBERS, max_size=NUM
 
 
 def matches_by_hand(rows: list[list[int]], near: NearDuplicates) -> dict[tuple[int, ...], list[tuple[int, ...]]]:
-    """Return for each row the rows before it that are near; rows are sorted and stand for their digests."""
+    """Return for each row the rows before it that are near; rows are sorted and represent their digests."""
     width = NUMBERS // near.bands
     matches = {}
     for index, row in enumerate(rows):

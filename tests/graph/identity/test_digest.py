@@ -1,4 +1,4 @@
-"""Digests of files, alone, in numbers, and cached."""
+"""Digests of single files, of many files, and cached digests."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Explanation of a change: where it began, also if several steps made the same bytes, and the table of an action."""
+"""Explanation of a change: where it originates, also if several steps built equal bytes, and the table of an action."""
 
 from pathlib import Path
 from typing import Any

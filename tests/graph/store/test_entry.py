@@ -1,4 +1,4 @@
-"""Entries of unknown origin: whatever the bytes, they are the right entry or raise ``ValueError``."""
+"""Entries of unknown origin: any bytes are the right entry or raise ``ValueError``."""
 
 import json
 

@@ -112,7 +112,7 @@ def test_read_only_store_restores_and_refuses_to_build(users: list[User], store:
     refused = bob.run(TAPEOUT_STORE=str(store))
     assert refused.status != 0 and "NotWritable" in refused.text and "TAPEOUT_REMOTE" in refused.text
     assert "Traceback" not in refused.text
-    # read as a remote, in addition to a store of one's own
+    # read as a remote, in addition to the user's own store
     shutil.rmtree(bob.project.path("results"))
     built = bob.run(TAPEOUT_REMOTE=f"file://{store}")
     assert built.built == ["model", "report.txt"], built.text
