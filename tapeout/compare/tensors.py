@@ -231,20 +231,20 @@ def _figures(old: torch.Tensor, new: torch.Tensor) -> dict[str, Any]:
         blocks = [tensor[start : start + BLOCK] for tensor in flat]
         bits = [block.view(INTEGERS[block.element_size()]) for block in blocks]
         values = [block.to(torch.float64) for block in blocks]
-        largest = max([largest, *(_largest(value) for value in values)])
+        largest = max([largest, *(_max_magnitude(value) for value in values)])
         other = bits[0] != bits[1]
         if count := int(other.count_nonzero()):
             differing += count
-            apart = (values[1] - values[0]).abs_()
-            if not apart.max().isfinite():
-                apart = apart[other]  # drop equal elements, whose difference is NaN where they are not finite
-                not_finite += int((~apart.isfinite()).sum())
-            max_absolute = max(max_absolute, _largest(apart))
+            difference = (values[1] - values[0]).abs_()
+            if not difference.max().isfinite():
+                difference = difference[other]  # drop equal elements, whose difference is NaN where they are not finite
+                not_finite += int((~difference.isfinite()).sum())
+            max_absolute = max(max_absolute, _max_magnitude(difference))
     figures = {"elements": flat[0].numel(), "differing": differing, "max_absolute": max_absolute}
     return {**figures, "largest": largest, "not_finite": not_finite}
 
 
-def _largest(values: torch.Tensor) -> float:
+def _max_magnitude(values: torch.Tensor) -> float:
     """Return the largest finite magnitude; 0 if there is none."""
     low, high = (float(end) for end in values.aminmax())
     if not (math.isfinite(low) and math.isfinite(high)):

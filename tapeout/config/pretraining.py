@@ -103,7 +103,7 @@ class Pretraining(Section):
     @property
     def sources(self) -> dict[SourceName, ComponentName]:
         """Component of each source, sorted by source."""
-        return dict(sorted((name, part) for part, each in self.components.items() for name in each.sources))
+        return dict(sorted((name, part) for part, component in self.components.items() for name in component.sources))
 
     @property
     def shard_names(self) -> list[str]:

@@ -65,8 +65,8 @@ def write_set(folders: Mapping[str, Path], job: InstructionSetJob, output: Path,
                 row.as_json(job.licences[row.source]), option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
             )
             answer_start = (row.content.get("answer") or [0])[0]
-            place = answer_start, lines.tell(), len(line)
-            stored.append(StoredRow(row.category, row.group, row.question, row.digest, row.source, *place))
+            position = answer_start, lines.tell(), len(line)
+            stored.append(StoredRow(row.category, row.group, row.question, row.digest, row.source, *position))
             lines.write(line)
         keys = _keys(stored, workers) if job.options.split.near_duplicates < 1 else {}
         splits, figures = split_rows(stored, keys, job.options.split, job.options.held_out, report)

@@ -116,19 +116,19 @@ def near_pairs(texts: Sequence[str], keys: Keys, min_similarity: float, joined: 
     def grams_of(index: int) -> Grams:
         return grams(texts[index])
 
-    apart: set[tuple[int, int]] = set()
+    dissimilar: set[tuple[int, int]] = set()
     for band in keys.T:
         order = np.argsort(band, kind="stable")
         starts = np.flatnonzero(np.append(True, band[order[1:]] != band[order[:-1]])) if len(order) else order
         sizes = np.diff(np.append(starts, len(order)))
         for start, size in zip(starts[sizes > 1].tolist(), sizes[sizes > 1].tolist(), strict=True):
             for pair in combinations(order[start : start + size].tolist(), 2):
-                if pair in apart or joined.find(pair[0]) == joined.find(pair[1]):
+                if pair in dissimilar or joined.find(pair[0]) == joined.find(pair[1]):
                     continue
                 one, other = grams_of(pair[0]), grams_of(pair[1])
                 # sets of very different sizes cannot be near
                 close = min(len(one), len(other)) >= min_similarity * max(len(one), len(other)) - 1e-6
                 if close and jaccard(one, other) >= min_similarity:
                     yield pair
-                elif len(apart) < MAX_REMEMBERED:
-                    apart.add(pair)
+                elif len(dissimilar) < MAX_REMEMBERED:
+                    dissimilar.add(pair)

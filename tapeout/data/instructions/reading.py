@@ -49,13 +49,13 @@ class SourceFile:
     options: FormatOptions
     report: ImportReport
 
-    def record(self, place: str, value: Any) -> Record:
+    def record(self, location: str, value: Any) -> Record:
         """Return a record at a location in the file."""
-        return Record(self.source, f"{self.name}, {place}", value)
+        return Record(self.source, f"{self.name}, {location}", value)
 
-    def reject(self, place: str, reason: str, detail: str = "") -> None:
+    def reject(self, location: str, reason: str, detail: str = "") -> None:
         """Count a row that cannot be read, or raise ``BadRow``."""
-        self.report.reject(BadRow(f"{self.name}, {place}", reason, detail))
+        self.report.reject(BadRow(f"{self.name}, {location}", reason, detail))
 
     def broken(self, reason: str) -> BrokenFile:
         """Return the error that the whole file cannot be read."""
@@ -123,7 +123,7 @@ def json_lines(stream: IO[bytes], file: SourceFile) -> Iterator[Record]:
     number = 0
     while line := stream.readline(limit + 1):
         number += 1
-        place = f"line {number}"
+        location = f"line {number}"
         too_long = len(line) > limit and not line.endswith(b"\n")
         if blank is not None and (too_long or line.strip()):
             file.reject(blank, "the line is empty")
@@ -131,17 +131,17 @@ def json_lines(stream: IO[bytes], file: SourceFile) -> Iterator[Record]:
         if too_long:
             while not line.endswith(b"\n") and (line := stream.readline(CHUNK)):
                 pass
-            file.reject(place, "the row is longer than max_row_bytes")
+            file.reject(location, "the row is longer than max_row_bytes")
             continue
         if not line.strip():
-            blank = blank or place
+            blank = blank or location
             continue
         try:
             value = parse(line)
         except ValueError as error:
-            file.reject(place, *error.args)
+            file.reject(location, *error.args)
             continue
-        yield file.record(place, value)
+        yield file.record(location, value)
 
 
 def json_file(stream: IO[bytes], file: SourceFile) -> Iterator[Record]:
@@ -174,15 +174,15 @@ def csv_file(stream: IO[bytes], file: SourceFile) -> Iterator[Record]:
         if not any(header) or len(set(header)) < len(header):
             raise file.broken(f"its first record must name every column once, and is {header}")
         for number, fields in enumerate(reader, start=1):
-            place = f"record {number}"
+            location = f"record {number}"
             if not any(field.strip() for field in fields):
-                file.report.drop("blank record", f"{file.name}, {place}")
+                file.report.drop("blank record", f"{file.name}, {location}")
             elif len(fields) != len(header):
-                file.reject(place, "wrong number of fields", f"{len(fields)} instead of {len(header)}")
+                file.reject(location, "wrong number of fields", f"{len(fields)} instead of {len(header)}")
             elif any(has_surrogates(field) for field in fields):
-                file.reject(place, "not UTF-8")
+                file.reject(location, "not UTF-8")
             else:
-                yield file.record(place, dict(zip(header, fields, strict=True)))
+                yield file.record(location, dict(zip(header, fields, strict=True)))
     except csv.Error as error:
         raise file.broken(f"after record {number} it is not CSV ({error})") from error
     finally:

@@ -186,25 +186,31 @@ class BitsPerByteTask(Task[Options, BitsPerByte]):
                     total=score.documents_in_corpus,
                     change="relative",
                 ),
-                [Unit(each.digest, each.bits, each.bytes) for each in score.documents],
+                [Unit(document.digest, document.bits, document.bytes) for document in score.documents],
             )
             for corpus, score in result.corpora.items()
         ]
 
     def describe(self, evidence: Evidence[BitsPerByte]) -> Section:
         """Describe a table, a plot and the verdicts on both corpora."""
-        found = {name: each for name, each in evidence.comparisons.items() if name.startswith("bits_per_byte.")}
+        comparisons = {
+            name: comparison for name, comparison in evidence.comparisons.items() if name.startswith("bits_per_byte.")
+        }
         return Section(
             title="Language modelling",
-            tables=[Table("Measure", [TableRow(each.measure.label, [name]) for name, each in found.items()])],
+            tables=[
+                Table(
+                    "Measure", [TableRow(comparison.measure.label, [name]) for name, comparison in comparisons.items()]
+                )
+            ],
             verdicts=_verdicts(evidence),
             tiles=[
                 Tile(
-                    each.measure.label,
-                    " → ".join(number(value.value, 2) for value in each.values.values()),
-                    f"{' → '.join(each.values)}, {each.units} of {each.measure.total} documents",
+                    comparison.measure.label,
+                    " → ".join(number(value.value, 2) for value in comparison.values.values()),
+                    f"{' → '.join(comparison.values)}, {comparison.units} of {comparison.measure.total} documents",
                 )
-                for each in found.values()
+                for comparison in comparisons.values()
             ],
             plots=[
                 Plot(
@@ -213,7 +219,7 @@ class BitsPerByteTask(Task[Options, BitsPerByte]):
                     caption="How well each model predicts text that it was not trained on",
                     description="Bits per byte by model and corpus",
                     axis="bits per byte (lower is better)",
-                    panels={f"{name.partition('.')[2].capitalize()} text": name for name in found},
+                    panels={f"{name.partition('.')[2].capitalize()} text": name for name in comparisons},
                 )
             ],
             methods=METHODS,

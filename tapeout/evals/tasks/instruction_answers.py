@@ -95,11 +95,11 @@ class InstructionAnswersTask(Task[Options, InstructionAnswers]):
                     change="relative",
                     **common,
                 ),
-                [Unit(each.digest, each.nats / log(2), each.bytes, each.category) for each in scores],
+                [Unit(score.digest, score.nats / log(2), score.bytes, score.category) for score in scores],
             ),
             (
                 Measure("answer_loss", "Loss of expected answers, nats per token", lower_is_better=True, **common),
-                [Unit(each.digest, each.nats, each.tokens, each.category) for each in scores],
+                [Unit(score.digest, score.nats, score.tokens, score.category) for score in scores],
             ),
             (
                 Measure(
@@ -112,7 +112,7 @@ class InstructionAnswersTask(Task[Options, InstructionAnswers]):
                     by_stratum=True,
                     **common,
                 ),
-                [Unit(each.digest, float(each.exact), 1.0, each.category) for each in answers],
+                [Unit(answer.digest, float(answer.exact), 1.0, answer.category) for answer in answers],
             ),
             (
                 Measure(
@@ -124,7 +124,7 @@ class InstructionAnswersTask(Task[Options, InstructionAnswers]):
                     by_stratum=True,
                     **common,
                 ),
-                [Unit(each.digest, each.rouge_l, 1.0, each.category) for each in answers],
+                [Unit(answer.digest, answer.rouge_l, 1.0, answer.category) for answer in answers],
             ),
         ]
 
@@ -155,9 +155,9 @@ class InstructionAnswersTask(Task[Options, InstructionAnswers]):
                     notes=[
                         f"Answers that the model ended itself: {_listed(finished, percent)}. "
                         f"Rows left out because they exceed the context: "
-                        f"{_listed({name: each.left_out for name, each in results.items()})}. "
+                        f"{_listed({name: result.left_out for name, result in results.items()})}. "
                         f"Expected answers longer than the limit of generation: "
-                        f"{_listed({name: each.expected_over_limit for name, each in results.items()})}."
+                        f"{_listed({name: result.expected_over_limit for name, result in results.items()})}."
                     ],
                 ),
             ],

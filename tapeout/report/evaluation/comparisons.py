@@ -25,11 +25,11 @@ def compare(
     found: dict[str, Comparison] = {}
     for measures in zip(*measured.values(), strict=True):
         measure = measures[0][0]
-        units = paired({model: each for model, (_, each) in zip(measured, measures, strict=True)}, measure.unit)
+        units = paired({model: scores for model, (_, scores) in zip(measured, measures, strict=True)}, measure.unit)
         found[measure.name] = _comparison(measure, units, settings)
         strata = sorted({unit.stratum for unit in next(iter(units.values()))}) if measure.by_stratum else []
         for stratum in strata:
-            part = {model: [unit for unit in each if unit.stratum == stratum] for model, each in units.items()}
+            part = {model: [unit for unit in scores if unit.stratum == stratum] for model, scores in units.items()}
             name = f"{measure.name}.{stratum}"
             found[name] = _comparison(replace(measure, name=name, label=stratum, change=None), part, settings)
     return found
@@ -55,11 +55,11 @@ def _comparison(measure: Measure, units: Mapping[str, Sequence[Unit]], settings:
     strata = [unit.stratum for unit in next(iter(units.values()))]
     resampler = Resampler(strata, settings.resamples, settings.confidence, settings.seed, measure.name)
     statistics = {
-        model: ratio([unit.numerator for unit in each], [unit.denominator for unit in each])
-        for model, each in units.items()
+        model: ratio([unit.numerator for unit in scores], [unit.denominator for unit in scores])
+        for model, scores in units.items()
     }
     steps = list(combinations(units, 2))
-    positive = all(min(unit.numerator for unit in each) > 0 for each in units.values())
+    positive = all(min(unit.numerator for unit in scores) > 0 for scores in units.values())
 
     def value(model: str) -> Estimate:
         if measure.interval == "wilson":

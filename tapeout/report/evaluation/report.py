@@ -144,9 +144,9 @@ def headline(verdicts: Sequence[Verdict]) -> str:
     outcomes = [verdict.outcome for verdict in verdicts]
     if not outcomes:
         return "Comparison of models"
-    if all(each == "good" for each in outcomes):
+    if all(outcome == "good" for outcome in outcomes):
         return "The adaptation worked"
-    if not any(each in ("good", "part") for each in outcomes):
+    if not any(outcome in ("good", "part") for outcome in outcomes):
         return (
             "The adaptation did not work" if "bad" in outcomes else "The data does not show that the adaptation worked"
         )
@@ -187,7 +187,9 @@ def write_numbers(report: EvaluationReport, path: Path) -> None:
                 }
                 for corpus, text in report.tokenizer.test.items()
             },
-            "examples": [asdict(each) for section in report.sections for each in section.examples[: job.examples]],
+            "examples": [
+                asdict(example) for section in report.sections for example in section.examples[: job.examples]
+            ],
             "training": {
                 model: {**log.model_dump(mode="json"), "computed_from": digests(report.models[model])}
                 for model, log in report.logs.items()
@@ -276,7 +278,7 @@ def _measure(report: EvaluationReport, name: str) -> dict[str, Any]:
 
 
 def _steps(changes: Mapping[Step, Estimate]) -> dict[str, dict[str, float]]:
-    return {f"{before}_to_{after}": _estimate(each) for (before, after), each in changes.items()}
+    return {f"{before}_to_{after}": _estimate(change) for (before, after), change in changes.items()}
 
 
 def _estimate(estimate: Estimate) -> dict[str, float]:
@@ -285,5 +287,5 @@ def _estimate(estimate: Estimate) -> dict[str, float]:
 
 def _rounded(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _rounded(each) for key, each in value.items()}
+        return {key: _rounded(item) for key, item in value.items()}
     return round(value, DIGITS) if isinstance(value, float) else value
