@@ -83,16 +83,14 @@ def with_hints(error: ValidationError, options: type[Section], prefix: tuple[str
         prefix: keys under which the options stand; they precede each location.
     """
     details = []
-    for details in error.errors():
-        kind: PydanticCustomError | str = details["type"]
+    for found in error.errors():
+        kind: PydanticCustomError | str = found["type"]
         if kind == "extra_forbidden":
-            near = difflib.get_close_matches(str(details["loc"][-1]), _fields(options, details["loc"][:-1]), n=1)
+            near = difflib.get_close_matches(str(found["loc"][-1]), _fields(options, found["loc"][:-1]), n=1)
             hint = f"; did you mean {near[0]}?" if near else "."
             kind = PydanticCustomError("extra_forbidden", "Extra inputs are not permitted{hint}", {"hint": hint})
         details.append(
-            InitErrorDetails(
-                type=kind, loc=(*prefix, *details["loc"]), input=details["input"], ctx=details.get("ctx", {})
-            )
+            InitErrorDetails(type=kind, loc=(*prefix, *found["loc"]), input=found["input"], ctx=found.get("ctx", {}))
         )
     return ValidationError.from_exception_data(options.__name__, details)
 
