@@ -168,6 +168,10 @@ def _moves(old: dict[str, int], new: dict[str, int]) -> list[list[PieceChange]]:
     added = [PieceChange(name, None, number) for name, number in new.items() if name not in old]
     removed = [PieceChange(name, number, None) for name, number in old.items() if name not in new]
     common = sorted((number, name) for name, number in old.items() if name in new)
-    kept = unmoved([new[name] for _, name in common])
-    moved = [PieceChange(name, number, new[name]) for index, (number, name) in enumerate(common) if index not in kept]
+    unmoved_indices = unmoved([new[name] for _, name in common])
+    moved = [
+        PieceChange(name, number, new[name])
+        for index, (number, name) in enumerate(common)
+        if index not in unmoved_indices
+    ]
     return [added, removed, moved]

@@ -99,11 +99,13 @@ class Wiring:
         """Artifacts that the numbers of the evaluation report depend on, besides those that it reads."""
         evaluation = self.settings.evaluation
         data = [name for task in evaluation.tasks for name, _ in evaluation.files(task).values()]
-        made = ["corpus/domain", "corpus/general", "tokenizer", "base", "base_extended", "nemo/base.nemo"]
-        made += [f"{step}/{name}" for name in self.settings.instructions.train for step in ("instructions", "encoded")]
-        made += ["dapt/model", "sft/model", "export/hf"]
+        artifacts = ["corpus/domain", "corpus/general", "tokenizer", "base", "base_extended", "nemo/base.nemo"]
+        artifacts += [
+            f"{step}/{name}" for name in self.settings.instructions.train for step in ("instructions", "encoded")
+        ]
+        artifacts += ["dapt/model", "sft/model", "export/hf"]
         sources = [f"sources/{name}" for name in self.settings.used_sources]
-        return sorted({*data, *made, *sources} - set(evaluation.models.values()))
+        return sorted({*data, *artifacts, *sources} - set(evaluation.models.values()))
 
     def training_environment(self, job: Training) -> str:
         """Return the conda environment of a training: that of its accelerator, relative to the folder of the rules."""

@@ -141,7 +141,7 @@ def resolve(workspace: Workspace, text: str, rules: Mapping[str, Iterable[str]] 
         return Address(text, Kind.EARLIER, (earlier[1],), action=_earlier(workspace, earlier[1], int(earlier[2])))
     if DIGEST_PREFIX.fullmatch(text):
         return _by_digest(workspace, text)
-    known |= set(artifact_names(workspace.results)) | made.keys() | {f"@{found.name}" for found in list_runs(workspace)}
+    known |= set(artifact_names(workspace.results)) | made.keys() | {f"@{item.name}" for item in list_runs(workspace)}
     raise UnknownName(
         f"There is no artifact{' or rule' if made else ''} {text}{did_you_mean(text, known)}",
         "Run tapeout status to see the names; a run is @NAME, a path begins with ./",
@@ -205,13 +205,13 @@ def _earlier(workspace: Workspace, artifact: str, steps: int) -> str:
 
 
 def _by_digest(workspace: Workspace, text: str) -> Address:
-    found: dict[str, Address] = {}
+    builds: dict[str, Address] = {}
     for action, entry in workspace.store.entries():
         manifest = entry["manifest"]
         if action.startswith(text) or manifest["digest"].startswith(text):
             kind = Kind.ACTION if action.startswith(text) else Kind.DIGEST
-            found[manifest["digest"]] = Address(text, kind, (manifest["artifact"],), action=action)
-    if len(found) != 1:
-        count = f"{len(found)} artifacts" if found else "no artifact or action"
+            builds[manifest["digest"]] = Address(text, kind, (manifest["artifact"],), action=action)
+    if len(builds) != 1:
+        count = f"{len(builds)} artifacts" if builds else "no artifact or action"
         raise UnknownName(f"The store has {count} with the digest {text}.", "Give more digits of the digest.")
-    return next(iter(found.values()))
+    return next(iter(builds.values()))

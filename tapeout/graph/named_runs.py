@@ -146,7 +146,7 @@ def read_run(workspace: Workspace, name: str) -> NamedRun:
     """
     run = _read(workspace, name) if NAME.fullmatch(name) else None
     if run is None:
-        names = [found.name for found in list_runs(workspace)]
+        names = [item.name for item in list_runs(workspace)]
         known = (
             f"Known runs: {', '.join(names)}." if names else "Save the results as a run first: tapeout runs save NAME"
         )
@@ -156,8 +156,8 @@ def read_run(workspace: Workspace, name: str) -> NamedRun:
 
 def list_runs(workspace: Workspace) -> list[NamedRun]:
     """Return all named runs, the newest first."""
-    found = [_read(workspace, path.parent.name) for path in workspace.runs.glob(f"[!.]*/{RUN}")]
-    return sorted((run for run in found if run is not None), key=lambda run: (run.named, run.name), reverse=True)
+    runs = [_read(workspace, path.parent.name) for path in workspace.runs.glob(f"[!.]*/{RUN}")]
+    return sorted((run for run in runs if run is not None), key=lambda run: (run.named, run.name), reverse=True)
 
 
 def summarize(workspace: Workspace) -> list[RunSummary]:
@@ -184,8 +184,8 @@ def run_workspace(workspace: Workspace, name: str) -> Workspace:
 
 def read_manifests(workspace: Workspace) -> dict[str, Manifest]:
     """Return all readable manifests in ``results/``, by artifact."""
-    found = {name: workspace.manifest(name) for name in artifact_names(workspace.results)}
-    return {name: manifest for name, manifest in found.items() if manifest is not None}
+    manifests = {name: workspace.manifest(name) for name in artifact_names(workspace.results)}
+    return {name: manifest for name, manifest in manifests.items() if manifest is not None}
 
 
 def _files(manifests: dict[str, Manifest]) -> dict[tuple[str, bool], int]:

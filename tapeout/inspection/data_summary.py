@@ -85,12 +85,12 @@ def summarize(inspected: Sequence[Path], reports: Sequence[Path], job: DataRepor
 
 def first_samples(folders: Iterable[Path], max_samples: int) -> list[dict[str, Any]]:
     """Return the first samples of all parts of a set."""
-    found: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     for folder in folders:
-        found += read_jsonl(folder / "samples.jsonl")
-        if len(found) >= max_samples:
+        rows += read_jsonl(folder / "samples.jsonl")
+        if len(rows) >= max_samples:
             break
-    return found[:max_samples]
+    return rows[:max_samples]
 
 
 def add_measures(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -91,11 +91,11 @@ def piece_text(encoder: Encoder, token: int) -> str:
 def rows_with(path: Path, digests: list[str]) -> dict[str, dict[str, Any]]:
     """Return the first row of each digest; only lines that contain one of them are parsed."""
     wanted = [digest.encode() for digest in digests]
-    found: dict[str, dict[str, Any]] = {}
+    rows: dict[str, dict[str, Any]] = {}
     with path.open("rb") as stream:
         for line in stream:
             if any(digest in line for digest in wanted):
                 row = orjson.loads(line)
                 if row["digest"] in digests:
-                    found.setdefault(row["digest"], row)
-    return found
+                    rows.setdefault(row["digest"], row)
+    return rows

@@ -98,11 +98,11 @@ def find_overlaps(training: Path, index: NgramIndex, settings: OverlapSettings, 
 
     The result does not depend on the number of workers: shared n-grams are united, the best match is a minimum.
     """
-    found: dict[int, Overlap] = {}
+    overlaps: dict[int, Overlap] = {}
     work = partial(overlaps_of, settings=settings)
     for part in in_order(work, _batches(training), workers, partial(start, index)):
-        merge(found, part)
-    return found
+        merge(overlaps, part)
+    return overlaps
 
 
 def merge(overlaps: dict[int, Overlap], part: Mapping[int, Overlap]) -> None:
@@ -155,13 +155,13 @@ def unite(lines: Iterable[Mapping[str, Any]]) -> dict[str, list[RowOverlap]]:
     by_row: defaultdict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for line in lines:
         by_row[line["set"], line["digest"]].append(line)
-    found: defaultdict[str, list[RowOverlap]] = defaultdict(list)
+    overlaps: defaultdict[str, list[RowOverlap]] = defaultdict(list)
     for (name, digest), parts in by_row.items():
         ranges = _union(pair for part in parts for pair in part["ranges"])
         count = sum(last - first + 1 for first, last in ranges)
         best = min((part["best"] for part in parts), key=lambda best: (-best["shared"], best["digest"]))
-        found[name].append(RowOverlap(digest, count / parts[0]["ngrams"], ranges, best, parts[0]["short"]))
-    return {name: sorted(rows, key=lambda row: (-row.fraction, row.digest)) for name, rows in sorted(found.items())}
+        overlaps[name].append(RowOverlap(digest, count / parts[0]["ngrams"], ranges, best, parts[0]["short"]))
+    return {name: sorted(rows, key=lambda row: (-row.fraction, row.digest)) for name, rows in sorted(overlaps.items())}
 
 
 def _union(pairs: Iterable[tuple[int, int]]) -> Ranges:

@@ -13,8 +13,8 @@ DOCUMENTS = "documents"
 
 def split_files(folder: Path) -> dict[str, Path]:
     """Return the files of a set by split."""
-    found = {split: folder / f"{split}.jsonl" for split in SPLITS if (folder / f"{split}.jsonl").is_file()}
-    return found or {"train": folder / f"{DOCUMENTS}.jsonl"}
+    files = {split: folder / f"{split}.jsonl" for split in SPLITS if (folder / f"{split}.jsonl").is_file()}
+    return files or {"train": folder / f"{DOCUMENTS}.jsonl"}
 
 
 def text_of(row: Mapping[str, Any]) -> str:

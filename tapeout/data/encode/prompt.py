@@ -17,9 +17,9 @@ def split_template(template: str) -> tuple[str, str, str]:
     Raises:
         BadTemplate: a field is missing, repeated or in the wrong order, or text follows the output.
     """
-    before, found, rest = template.partition("{input}")
+    before, field, rest = template.partition("{input}")
     between, found_output, after = rest.partition("{output}")
-    if not found or not found_output or "{input}" in rest or "{output}" in before + after or after:
+    if not field or not found_output or "{input}" in rest or "{output}" in before + after or after:
         raise BadTemplate(
             f"The template {template!r} needs one {{input}}, then one {{output}} at its end.",
             "Write it like '{input}\\n### Answer: {output}'.",

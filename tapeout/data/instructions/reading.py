@@ -150,14 +150,14 @@ def json_file(stream: IO[bytes], file: SourceFile) -> Iterator[Record]:
     if len(content) > MAX_JSON_BYTES:
         raise file.broken(f"it is one JSON text of more than {MAX_JSON_BYTES} bytes; JSON Lines has no such limit")
     try:
-        whole = parse(content)
+        document = parse(content)
     except ValueError as error:
         raise file.broken(f"{error.args[0]} ({', '.join(error.args[1:])})") from error
-    if isinstance(whole, list):
-        for number, value in enumerate(whole, start=1):
+    if isinstance(document, list):
+        for number, value in enumerate(document, start=1):
             yield file.record(f"item {number}", value)
     else:
-        yield file.record("the object", whole)
+        yield file.record("the object", document)
 
 
 def csv_file(stream: IO[bytes], file: SourceFile) -> Iterator[Record]:
@@ -243,8 +243,8 @@ def parse(content: bytes) -> Any:
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
         names = [name for name, _ in pairs]
         raise ValueError("a key is repeated", next(name for name in names if names.count(name) > 1))
-    return found
+    return mapping

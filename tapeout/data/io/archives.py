@@ -54,10 +54,10 @@ def is_archive(path: Path, name: str = "") -> bool:
         UnreadableFile: its name is that of an archive, and its content is not.
     """
     with archive_errors(name or path):
-        found = zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
-    if not found and path.name.lower().endswith(SUFFIXES):
+        recognized = zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+    if not recognized and path.name.lower().endswith(SUFFIXES):
         raise UnreadableFile(name or path, "it is neither a zip nor a tar archive, or it is truncated")
-    return found
+    return recognized
 
 
 @contextmanager

@@ -17,10 +17,16 @@ from numpy.typing import NDArray
 def _characters(categories: Collection[str]) -> str:
     """Return all characters of some Unicode categories, as ranges of a character class in a pattern."""
     codes = chain(range(0x20000), range(0xE0000, 0xE1000))  # no other code has one of these categories
-    found = [code for code in codes if unicodedata.category(chr(code)) in categories]
-    ends = [index for index in range(len(found)) if found[index : index + 2] != [found[index], found[index] + 1]]
+    characters = [code for code in codes if unicodedata.category(chr(code)) in categories]
+    ends = [
+        index
+        for index in range(len(characters))
+        if characters[index : index + 2] != [characters[index], characters[index] + 1]
+    ]
     starts = [0, *(index + 1 for index in ends[:-1])]
-    return "".join(f"\\U{found[first]:08x}-\\U{found[last]:08x}" for first, last in zip(starts, ends, strict=True))
+    return "".join(
+        f"\\U{characters[first]:08x}-\\U{characters[last]:08x}" for first, last in zip(starts, ends, strict=True)
+    )
 
 
 COMBINING = _characters(("Mn", "Mc", "Me", "Cf"))

@@ -37,16 +37,16 @@ def joined_licence(values: list[Any]) -> str:
     Raises:
         ValueError: a field is no text and no list of texts, or two fields differ.
     """
-    found = set()
+    licences = set()
     for value in values:
         names = value if isinstance(value, list) else [value]
         if not all(isinstance(name, str | None) for name in names):
             raise ValueError("the licence is neither a text nor a list of texts")
         if filled := sorted({name for name in names if name and name.strip()}):
-            found.add(JOIN.join(filled))
-    if len(found) > 1:
+            licences.add(JOIN.join(filled))
+    if len(licences) > 1:
         raise ValueError("the fields licence and license differ")
-    return next(iter(found), "")
+    return next(iter(licences), "")
 
 
 def is_allowed(licence: str, allowed: frozenset[str]) -> bool:
@@ -55,7 +55,7 @@ def is_allowed(licence: str, allowed: frozenset[str]) -> bool:
 
 
 def _distinct(path: str, number: int, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
         raise MalformedRow(Path(path), number, "a key occurs twice")
-    return found
+    return mapping

@@ -130,16 +130,19 @@ class InstructionAnswersTask(Task[Options, InstructionAnswers]):
 
     def describe(self, evidence: Evidence[InstructionAnswers]) -> Section:
         """Describe the tables of losses and answers, sample answers and the verdict on instructions."""
-        found, results = evidence.comparisons, evidence.results
-        exact = found["exact_match"]
-        categories = [name.partition(".")[2] for name in found if name.startswith("exact_match.")]
+        comparisons, results = evidence.comparisons, evidence.results
+        exact = comparisons["exact_match"]
+        categories = [name.partition(".")[2] for name in comparisons if name.startswith("exact_match.")]
         finished = {name: _fraction_finished(result) for name, result in results.items()}
         return Section(
             title="Answers to questions",
             tables=[
                 Table(
                     "Measure",
-                    [TableRow(found[name].measure.label, [name]) for name in ("answer_bits_per_byte", "answer_loss")],
+                    [
+                        TableRow(comparisons[name].measure.label, [name])
+                        for name in ("answer_bits_per_byte", "answer_loss")
+                    ],
                     notes=["Loss per token is comparable only between models with the same tokenizer."],
                 ),
                 Table(

@@ -129,8 +129,8 @@ class Recipe:
     def from_json(cls, value: dict[str, Any]) -> "Recipe":
         """Return the recipe of which ``value`` is the ``as_json``."""
         inputs: Inputs = {
-            name: [Reference(**item) for item in found] if isinstance(found, list) else Reference(**found)
-            for name, found in value["inputs"].items()
+            name: [Reference(**item) for item in reference] if isinstance(reference, list) else Reference(**reference)
+            for name, reference in value["inputs"].items()
         }
         tuples = {name: tuple(value.get(name, ())) for name in ("plugins", "wildcards")}
         return cls(**{**value, "inputs": inputs, **tuples})

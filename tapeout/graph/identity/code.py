@@ -30,7 +30,7 @@ def closure(script: Path, root: Path, plugins: Sequence[str] = ()) -> dict[str, 
         InvalidCode: a file is not Python, a module is imported by a name that is only known at run time, or a plugin is
             not a module below ``root``.
     """
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     waiting = [script.resolve()]
     for plugin in plugins:
         path = root.resolve().joinpath(*plugin.split("."))
@@ -40,14 +40,14 @@ def closure(script: Path, root: Path, plugins: Sequence[str] = ()) -> dict[str, 
     while waiting:
         path = waiting.pop()
         name = path.relative_to(root.resolve()).as_posix()
-        if name in found:
+        if name in digests:
             continue
-        found[name], imported = _read(path, root.resolve(), path.stat().st_mtime_ns)
+        digests[name], imported = _read(path, root.resolve(), path.stat().st_mtime_ns)
         if path.name == "__init__.py":
             for data in _data_files(path.parent):
-                found[data.relative_to(root.resolve()).as_posix()] = digest_file(data)
+                digests[data.relative_to(root.resolve()).as_posix()] = digest_file(data)
         waiting.extend(imported)
-    return dict(sorted(found.items()))
+    return dict(sorted(digests.items()))
 
 
 def definitions(path: Path) -> dict[str, str]:
@@ -57,22 +57,22 @@ def definitions(path: Path) -> dict[str, str]:
     """
     tree = ast.parse(path.read_bytes(), filename=str(path))
     _strip_docstrings(tree)
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
 
     def visit(body: list[ast.stmt], prefix: str) -> list[ast.stmt]:
         rest = []
         for node in body:
             if isinstance(node, ast.ClassDef):
                 node.body = visit(node.body, f"{prefix}{node.name}.")
-                found[prefix + node.name] = digest_bytes(ast.dump(node).encode())
+                digests[prefix + node.name] = digest_bytes(ast.dump(node).encode())
             elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                found[prefix + node.name] = digest_bytes(ast.dump(node).encode())
+                digests[prefix + node.name] = digest_bytes(ast.dump(node).encode())
             else:
                 rest.append(node)
         return rest
 
     tree.body = visit(tree.body, "")
-    return {"": digest_bytes(ast.dump(tree).encode()), **dict(sorted(found.items()))}
+    return {"": digest_bytes(ast.dump(tree).encode()), **dict(sorted(digests.items()))}
 
 
 @cache
@@ -89,15 +89,15 @@ def _read(path: Path, root: Path, mtime_ns: int) -> tuple[str, tuple[Path, ...]]
 
 def _data_files(package: Path) -> list[Path]:
     """Return a package's files that are not Python, also from folders that are no packages; without backup files."""
-    found = []
+    files = []
     for path in sorted(package.iterdir()):
         if path.name.startswith((".", "__pycache__")) or path.name.endswith("~"):
             continue
         if path.is_dir() and not (path / "__init__.py").exists():
-            found += _data_files(path)
+            files += _data_files(path)
         elif path.is_file() and path.suffix != ".py":
-            found.append(path)
-    return found
+            files.append(path)
+    return files
 
 
 def _strip_docstrings(tree: ast.Module) -> None:
@@ -112,23 +112,23 @@ def _is_bare_string(node: ast.stmt) -> bool:
 
 
 def _imports(tree: ast.Module, path: Path, root: Path) -> set[Path]:
-    found: set[Path] = set()
+    files: set[Path] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                found |= _files(alias.name, root)
+                files |= _files(alias.name, root)
         elif isinstance(node, ast.ImportFrom):
             module = _absolute(node, path, root)
-            found |= _files(module, root)
+            files |= _files(module, root)
             for alias in node.names:
-                found |= _files(f"{module}.{alias.name}", root)
+                files |= _files(f"{module}.{alias.name}", root)
                 if alias.name in DYNAMIC or (alias.name == "*" and _files(module, root)):
                     raise _untraceable(path, root, node.lineno, f"{module}.{alias.name}")
         elif isinstance(node, ast.Call):
             called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             if called in DYNAMIC and path.relative_to(root).as_posix() != PLUGINS:
                 raise _untraceable(path, root, node.lineno, called)
-    return found
+    return files
 
 
 def _untraceable(path: Path, root: Path, line: int, through: str) -> InvalidCode:
@@ -148,12 +148,12 @@ def _absolute(node: ast.ImportFrom, path: Path, root: Path) -> str:
 
 def _files(module: str, root: Path) -> set[Path]:
     """Return the project files that importing ``module`` executes: its parent packages and the module itself."""
-    found = set()
+    files = set()
     parts = module.split(".")
     for length in range(1, len(parts) + 1):
         path = root.joinpath(*parts[:length])
         if (path / "__init__.py").is_file():
-            found.add(path / "__init__.py")
+            files.add(path / "__init__.py")
         elif length == len(parts) and path.with_suffix(".py").is_file():
-            found.add(path.with_suffix(".py"))
-    return found
+            files.add(path.with_suffix(".py"))
+    return files

@@ -51,8 +51,8 @@ class Container:
     @property
     def repository(self) -> str:
         """Registry and repository without the tag, as container runtimes require it in front of a digest."""
-        found = PINNED.fullmatch(self.image)
-        return found["repository"] if found else self.image
+        match = PINNED.fullmatch(self.image)
+        return match["repository"] if match else self.image
 
     @property
     def pinned(self) -> str:

@@ -87,18 +87,18 @@ class DigestCache:
         states = {path: _state(path) for path in paths}
         changed = [path for path in states if known.get(str(path), {}).get("state") != states[path]]
         fresh = dict(zip(changed, digest_files(changed), strict=True))
-        found = [fresh[path] if path in fresh else str(known[str(path)]["digest"]) for path in paths]
+        results = [fresh[path] if path in fresh else str(known[str(path)]["digest"]) for path in paths]
         now = time.time_ns()
         settled = {path: digest for path, digest in fresh.items() if now - max(states[path][1:3]) > RACY_NS}
         if settled:
             known |= {str(path): {"state": states[path], "digest": digest} for path, digest in settled.items()}
             write_atomically(self.path, canonical(known))
-        return found
+        return results
 
     def _read(self) -> dict[str, dict[str, object]]:
         with contextlib.suppress(FileNotFoundError, ValueError):
-            found: dict[str, dict[str, object]] = json.loads(self.path.read_bytes())
-            return found
+            entries: dict[str, dict[str, object]] = json.loads(self.path.read_bytes())
+            return entries
         return {}
 
 

@@ -82,13 +82,13 @@ def read_environment(name: str, root: Path = Path()) -> Environment:
         text = line.split(" #")[0].strip()
         if not text or text.startswith("#"):
             continue
-        requirement, found = REQUIREMENT.match(text), HASH.findall(text)
+        requirement, digests = REQUIREMENT.match(text), HASH.findall(text)
         package = requirement[1].lower().replace("_", "-") if requirement else ""
-        if requirement is None or not found or ";" in text or package in packages:
+        if requirement is None or not digests or ";" in text or package in packages:
             raise InvalidEnvironment(
                 f"{path} has a line that is not one package, its version and hashes: {text[:60]!r}.", "Run: make lock"
             )
-        packages[package], hashes[package] = requirement[2], sorted(found)
+        packages[package], hashes[package] = requirement[2], sorted(digests)
     identity = {
         "packages": {package: [packages[package], hashes[package]] for package in packages},
         "python": PYTHON,

@@ -97,11 +97,11 @@ class Manifest:
             NotAPlainFile: see ``walk``.
             FileNotFoundError: ``root`` is missing.
         """
-        found = sorted(walk(root), key=lambda item: item[0])
-        digests = digest_files(root / path if path else root for path, _ in found)
+        files = sorted(walk(root), key=lambda item: item[0])
+        digests = digest_files(root / path if path else root for path, _ in files)
         entries = tuple(
             Entry(path, bool(info.st_mode & stat.S_IXUSR), info.st_size, digest)
-            for (path, info), digest in zip(found, digests, strict=True)
+            for (path, info), digest in zip(files, digests, strict=True)
         )
         return cls(artifact, action, "folder" if root.is_dir() else "file", entries)
 
@@ -112,13 +112,13 @@ class Manifest:
         gets that time back if its bytes are right: someone touched it.
         """
         try:
-            found = dict(walk(root))
+            status = dict(walk(root))
         except (FileNotFoundError, NotAPlainFile):
             return False
-        if found.keys() != self._by_path.keys() or (self.kind == "folder") != root.is_dir():
+        if status.keys() != self._by_path.keys() or (self.kind == "folder") != root.is_dir():
             return False
         unsealed = []
-        for path, info in found.items():
+        for path, info in status.items():
             entry = self._by_path[path]
             if info.st_size != entry.size or bool(info.st_mode & stat.S_IXUSR) != entry.executable:
                 return False
@@ -126,7 +126,7 @@ class Manifest:
                 unsealed.append(path)
         files = [root / path if path else root for path in unsealed]
         for path, file, digest in zip(unsealed, files, digest_files(files), strict=True):
-            if digest != self._by_path[path].digest or file.lstat().st_ctime_ns != found[path].st_ctime_ns:
+            if digest != self._by_path[path].digest or file.lstat().st_ctime_ns != status[path].st_ctime_ns:
                 return False  # other bytes, or written while it was read
             with contextlib.suppress(PermissionError):  # another user's file: it is read again the next time
                 os.utime(file, ns=(sealed_time_ns(digest), sealed_time_ns(digest)))
@@ -156,10 +156,10 @@ class Manifest:
             KeyError, TypeError, ValueError: it is not the ``as_json`` of any manifest.
         """
         entries = tuple(Entry(**entry) for entry in value["files"])
-        found = cls(value["artifact"], value["action"], value["kind"], entries)
-        if not entries or found.digest() != value["digest"]:
+        result = cls(value["artifact"], value["action"], value["kind"], entries)
+        if not entries or result.digest() != value["digest"]:
             raise ValueError("the manifest contradicts itself")
-        return found
+        return result
 
 
 def walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
@@ -181,10 +181,10 @@ def walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def _plain(path: Path) -> os.stat_result:
-    found = path.lstat()
-    if not stat.S_ISREG(found.st_mode) or not path.name.isprintable():
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode) or not path.name.isprintable():
         raise NotAPlainFile(
             f"{str(path)!r} is not a regular file with a printable name.",
             "Let the step write plain files and folders; the target of a link could change unnoticed.",
         )
-    return found
+    return status

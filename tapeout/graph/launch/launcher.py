@@ -246,8 +246,8 @@ class _ContainerStart:
     @property
     def inner_variables(self) -> dict[str, str]:
         """Variables that the program sees in addition to the image's own."""
-        kept = {name: value for name, value in self.variables.items() if not name.startswith(HOST_ONLY)}
-        return kept | {node_agent.CODE: str(Path.cwd()), "PYTHONNOUSERSITE": "1"}
+        variables = {name: value for name, value in self.variables.items() if not name.startswith(HOST_ONLY)}
+        return variables | {node_agent.CODE: str(Path.cwd()), "PYTHONNOUSERSITE": "1"}
 
     @property
     def inner_command(self) -> list[str]:

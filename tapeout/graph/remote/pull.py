@@ -73,15 +73,15 @@ class Pull:
         if data is None:
             return None
         try:
-            found = decode_bounded(data, action.digest)
+            stored = decode_bounded(data, action.digest)
         except ValueError:
             self._warn(action.artifact, action_key(action.digest))
             return None
-        for key in map(object_key, found[1].entries):
+        for key in map(object_key, stored[1].entries):
             if self.damaged.applies(self.transport, key):
                 self._warn(action.artifact, key)
                 return None
-        return found
+        return stored
 
     def file(self, artifact: str, entry: Entry, progress: "TransferProgress") -> None:
         """Fetch one file, resume an interrupted transfer of it, and add it to the store if its digest is right."""

@@ -72,8 +72,8 @@ class Push:
         return Outcome.DIFFERS if all(map(self._is_present, theirs.entries)) else Outcome.PUSHED
 
     def _is_present(self, entry: Entry) -> bool:
-        found = self.transport.stat(object_key(entry))
-        return found is not None and found[0] == entry.size and not self.damaged.note(object_key(entry)).exists()
+        status = self.transport.stat(object_key(entry))
+        return status is not None and status[0] == entry.size and not self.damaged.note(object_key(entry)).exists()
 
     def _file(self, entry: Entry) -> int | None:
         """Send a file if the remote lacks it; return the bytes sent, or None if it is damaged here."""

@@ -83,11 +83,11 @@ class Remote:
         pull = self._pull() if asked else None
         if pull is not None:
             try:
-                found = pull.transport.map(pull.entry, asked)
+                entries = pull.transport.map(pull.entry, asked)
             except (RemoteUnavailable, RemoteRefused) as error:
                 self._give_up(error)
             else:
-                self._entries |= {action.digest: entry for action, entry in zip(asked, found, strict=True)}
+                self._entries |= {action.digest: entry for action, entry in zip(asked, entries, strict=True)}
         known = {action.digest: self._entries.get(action.digest) for action in actions}
         return {digest: entry[1] for digest, entry in known.items() if entry is not None}
 
@@ -187,8 +187,8 @@ class Remote:
         return pushed
 
     def _missing(self, manifest: Manifest) -> dict[str, Entry]:
-        found = {object_key(entry): entry for entry in manifest.entries}
-        return {key: entry for key, entry in found.items() if not (self.store.root / key).is_file()}
+        objects = {object_key(entry): entry for entry in manifest.entries}
+        return {key: entry for key, entry in objects.items() if not (self.store.root / key).is_file()}
 
     def _pull(self) -> Pull | None:
         transport = self._reach()

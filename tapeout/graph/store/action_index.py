@@ -45,15 +45,15 @@ class ActionIndex:
 
     def closure(self, actions: Iterable[str]) -> set[str]:
         """Return the actions and everything upstream of them that the store knows."""
-        found: set[str] = set()
+        result: set[str] = set()
         waiting = [action for action in actions if action in self.entries]
         while waiting:
             action = waiting.pop()
-            if action not in found:
-                found.add(action)
+            if action not in result:
+                result.add(action)
                 for item in inputs(self.entries[action]["action"]):
                     waiting += self.of(item)
-        return found
+        return result
 
 
 def inputs(action: dict[str, Any]) -> Iterator[dict[str, str]]:

@@ -98,18 +98,18 @@ class Root:
         Args:
             without: named runs to ignore.
         """
-        found = set()
+        actions = set()
         for path in self.results.rglob("*.manifest.json"):
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                found.add(json.loads(path.read_bytes())["action"])
+                actions.add(json.loads(path.read_bytes())["action"])
         for path in self.runs.glob("*/run.json"):
             if path.parent.name not in without:
                 with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-                    found |= set(json.loads(path.read_bytes())["artifacts"].values())
+                    actions |= set(json.loads(path.read_bytes())["artifacts"].values())
         for path in (self.results / ".graph").rglob("*.action.json"):
             with contextlib.suppress(OSError):
-                found.add(digest_bytes(path.read_bytes().removesuffix(b"\n")))
-        return found
+                actions.add(digest_bytes(path.read_bytes().removesuffix(b"\n")))
+        return actions
 
     def wanted(self, without: Iterable[str] = ()) -> set[str]:
         """Return the actions whose outputs the collector must keep; see ``present``."""
@@ -148,9 +148,9 @@ def _lines(actions: Iterable[str]) -> bytes:
 
 def registered(store: Store) -> list[Root]:
     """Return all roots of a store, sorted by path."""
-    found = []
+    result = []
     for path in (store.root / "roots").glob("*/folder.json"):
         with contextlib.suppress(ValueError, KeyError, TypeError):
             value = json.loads(path.read_bytes())
-            found.append(Root(store, Path(value["results"]), Path(value["runs"]), value["host"]))
-    return sorted(found, key=lambda root: (str(root.results), root.host))
+            result.append(Root(store, Path(value["results"]), Path(value["runs"]), value["host"]))
+    return sorted(result, key=lambda root: (str(root.results), root.host))

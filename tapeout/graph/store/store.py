@@ -201,10 +201,10 @@ class Store:
     def has_content(self, root: Path) -> bool:
         """Read every file below ``root``; return whether the store has all of them, so that nothing can be lost."""
         try:
-            found = Manifest.of(root, "", "")
+            manifest = Manifest.of(root, "", "")
         except NotAPlainFile:
             return False
-        return self.is_complete(found)
+        return self.is_complete(manifest)
 
     def link(self, manifest: Manifest, target: Path, scratch: Path) -> None:
         """Replace ``target`` by an artifact of the store, with hard links where the file system permits them.
@@ -236,8 +236,8 @@ class Store:
     def load_description(self, kind: str, digest: str) -> dict[str, Any]:
         """Return what ``save_description`` saved, or an empty dictionary."""
         with contextlib.suppress(FileNotFoundError, ValueError):
-            found: dict[str, Any] = json.loads(self._description_path(kind, digest).read_bytes())
-            return found
+            description: dict[str, Any] = json.loads(self._description_path(kind, digest).read_bytes())
+            return description
         return {}
 
     def _description_path(self, kind: str, digest: str) -> Path:

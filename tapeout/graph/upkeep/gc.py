@@ -134,11 +134,11 @@ def _forgotten_roots(roots: list[Root], folders: Iterable[Path]) -> list[Root]:
     forgotten = []
     for folder in folders:
         same = [root for root in roots if root.folder == folder.resolve()]
-        gone = [root for root in same if not root.visible]
-        if not gone:
+        invisible = [root for root in same if not root.visible]
+        if not invisible:
             state = "exists" if same else "is not a folder that uses this store"
             raise GcError(f"{folder} {state}.", "Only a folder that is gone can be forgotten; tapeout gc lists them.")
-        forgotten += gone
+        forgotten += invisible
     return forgotten
 
 
@@ -278,9 +278,9 @@ def _removals(garbage: list[tuple[str, Path]]) -> tuple[Removal, ...]:
         for info in _files(path):
             links[info.st_dev, info.st_ino].append((kind, info))
     sizes: dict[str, int] = defaultdict(int)
-    for found in links.values():
-        kind, info = found[0]
-        sizes[kind] += info.st_size if len(found) >= info.st_nlink else 0
+    for deleted in links.values():
+        kind, info = deleted[0]
+        sizes[kind] += info.st_size if len(deleted) >= info.st_nlink else 0
     return tuple(Removal(kind, tuple(group), sizes[kind]) for kind, group in names.items())
 
 

@@ -119,21 +119,21 @@ def verify(
 def _differences(copy: ArtifactCopy, manifest: Manifest) -> Iterator[Finding]:
     """Compare the files of an artifact with its manifest."""
     try:
-        found = dict(walk(copy.root))
+        files = dict(walk(copy.root))
     except (FileNotFoundError, NotAPlainFile) as error:
         missing = isinstance(error, FileNotFoundError)
         yield Finding(copy.address, str(copy.root), "is missing" if missing else "contains something not a plain file")
         return
     expected = {entry.path: entry for entry in manifest.entries}
-    for path in sorted(found.keys() | expected.keys()):
+    for path in sorted(files.keys() | expected.keys()):
         file = copy.root / path if path else copy.root
         if path not in expected:
             yield Finding(copy.address, str(file), "is not in the manifest")
-        elif path not in found:
+        elif path not in files:
             yield Finding(copy.address, str(file), "is missing")
         elif problem := _problem(file, expected[path]):
             yield Finding(copy.address, str(file), problem)
-        elif bool(found[path].st_mode & 0o100) != expected[path].executable:
+        elif bool(files[path].st_mode & 0o100) != expected[path].executable:
             yield Finding(copy.address, str(file), "has a different mode")
 
 

@@ -22,17 +22,17 @@ def compare(
     Raises:
         UnusableReportInput: the models share no unit of a measure.
     """
-    found: dict[str, Comparison] = {}
+    comparisons: dict[str, Comparison] = {}
     for measures in zip(*measured.values(), strict=True):
         measure = measures[0][0]
         units = paired({model: scores for model, (_, scores) in zip(measured, measures, strict=True)}, measure.unit)
-        found[measure.name] = _comparison(measure, units, settings)
+        comparisons[measure.name] = _comparison(measure, units, settings)
         strata = sorted({unit.stratum for unit in next(iter(units.values()))}) if measure.by_stratum else []
         for stratum in strata:
             part = {model: [unit for unit in scores if unit.stratum == stratum] for model, scores in units.items()}
             name = f"{measure.name}.{stratum}"
-            found[name] = _comparison(replace(measure, name=name, label=stratum, change=None), part, settings)
-    return found
+            comparisons[name] = _comparison(replace(measure, name=name, label=stratum, change=None), part, settings)
+    return comparisons
 
 
 def paired(by_model: Mapping[str, Sequence[Unit]], kind: str) -> dict[str, list[Unit]]:

@@ -126,16 +126,16 @@ def build(
         results = {}
         for model in models:
             facts[model], results[model] = read_result(files[model, name], task.result)
-        found = compare({model: task.measure(result, options) for model, result in results.items()}, job)
-        for measure, comparison in found.items():
+        measured = compare({model: task.measure(result, options) for model, result in results.items()}, job)
+        for measure, comparison in measured.items():
             origins[measure] = {
                 model: [f"evaluation/{model}/{name}.json", artifact, comparison.measure.data]
                 for model, artifact in models.items()
             }
         adapted = Adapted(**dict(job.adaptation))
-        evidence = Evidence(results, found, adapted, job.confidence, job.general_tolerance)
+        evidence = Evidence(results, measured, adapted, job.confidence, job.general_tolerance)
         sections.append(task.describe(evidence))
-        comparisons |= found
+        comparisons |= measured
     return EvaluationReport(facts, comparisons, origins, sections, tokenizer, logs, provenance, job, action)
 
 
