@@ -13,7 +13,7 @@ from tapeout.graph.plan.describe import duration
 from tapeout.graph.workspace import State, Workspace
 
 WIDE = 100
-"""Columns of a terminal from which the machine that built an artifact is shown."""
+"""Minimum terminal width at which the machine that built an artifact is shown."""
 
 
 def status(as_json: AsJson = False, configfile: ConfigFiles = None) -> None:

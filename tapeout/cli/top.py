@@ -28,16 +28,16 @@ from tapeout.graph.workspace import Workspace
 from tapeout.slurm.client import SLURM
 
 WIDE = 110
-"""Minimum columns of a terminal in which each number has its own column."""
+"""Minimum terminal width at which each number has its own column."""
 NARROW = 38
-"""Characters of a cell in 80 columns, next to names and states of usual length."""
+"""Maximum characters of a one-line cell in a terminal of 80 columns, beside names and states of usual length."""
 MAX_EQUAL_ROWS = 4
 """Rows of one rule in the same state; more of them are shown as one row."""
 MAX_COUNT = 1_000_000
 """Steps, or bytes of a download; progress towards a larger total is shown in percent."""
 LINES_OF_LOG = 12
 QUEUE_SECONDS = 10.0
-"""Seconds between two queries of the Slurm controller, and how long one waits for its answer."""
+"""Seconds between two queries of the Slurm controller, and the timeout of each."""
 
 COLOURS = {
     StepStatus.RUNNING: "green",
@@ -117,19 +117,19 @@ def _follow(monitor: Monitor, view: View, every: float) -> View:
 
 
 def _refresh_queue(monitor: Monitor, ended: threading.Event) -> None:
-    """Query the controller in a separate thread, because it may not answer for long."""
+    """Query the controller in a separate thread, because it may be slow to answer."""
     while not ended.wait(QUEUE_SECONDS):
         if monitor.queue is not None:
             monitor.queue.refresh(QUEUE_SECONDS)
 
 
 def _parts(view: View, workspace: Workspace, height: int | None) -> list[Table | Text | str]:
-    """Return headline, trouble of the cluster, rows and, while a run is in progress, its failures.
+    """Return headline, Slurm error, rows and, while a run is in progress, its failures.
 
     Args:
         view: state of the run.
-        workspace: of the run.
-        height: lines of the terminal; None for no limit.
+        workspace: workspace of the run.
+        height: height of the terminal in lines; None for no limit.
     """
     parts: list[Table | Text | str] = [_headline(view)]
     if view.rows and view.queue is not None and view.queue.error:
@@ -211,7 +211,7 @@ def _where(row: Row, now: float) -> str:
 
 
 def _moment(text: str, now: float) -> str:
-    """Return a time of Slurm's without the date if it is today."""
+    """Format a time reported by Slurm, without the date if it is today."""
     try:
         time_ = datetime.fromisoformat(text)
     except ValueError:
@@ -232,9 +232,9 @@ def _step(row: Row) -> str:
 
 
 COLUMNS = {"loss": "loss", "tokens_per_second": "tokens/s"}
-"""Values reported by programs that have their own column."""
+"""Reported values that have a column, with its header."""
 PHRASES = {"loss": "loss {}", "tokens_per_second": "{} tokens/s"}
-"""The same in one line of text."""
+"""The same values in running text."""
 
 
 def _number(row: Row, name: str) -> str:

@@ -131,7 +131,7 @@ def _sentence(decision: Decision, exists: bool, known: bool) -> str:
 def _against(artifact: str, run: str, changed: list[Row]) -> str:
     if changed:
         certain = any(row.result is Comparison.CHANGED for row in changed)
-        return f"{artifact} {'differs' if certain else 'may come to differ'} from the one in run {run}."
+        return f"{artifact} {'differs' if certain else 'may differ'} from the one in run {run}."
     return f"{artifact} is the same as in run {run}: code, parameters, packages and inputs are unchanged."
 
 

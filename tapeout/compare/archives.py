@@ -18,12 +18,12 @@ def archive_suffix(name: str) -> str:
 
 
 def unpack(archive: Path, folder: Path, what: str) -> None:
-    """Unpack into an existing empty folder, without times, owners and the order of the members.
+    """Unpack into an existing empty folder; times, owners and the order of the members are ignored.
 
     Args:
         archive: a tar or zip file.
-        folder: the folder.
-        what: name of the archive in errors.
+        folder: where to unpack.
+        what: name of the archive in error messages.
 
     Raises:
         Unreadable: it is damaged, or contains a link, a device, a repeated name or a path outside the folder.

@@ -46,7 +46,7 @@ class RowChange:
 
 @dataclass(frozen=True)
 class RowsDetail(Detail):
-    """Counts and differences of rows; ``moved`` rows are equal and changed their order."""
+    """Counts and differences of rows; ``moved`` counts equal rows whose order changed."""
 
     kind = "rows"
 

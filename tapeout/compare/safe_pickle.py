@@ -1,4 +1,4 @@
-"""Reading of pickles without running code that they name, because an auditor cannot trust a checkpoint.
+"""Read pickles without running the code that they name, because an auditor cannot trust a checkpoint.
 
 Every class or function that a pickle names becomes a ``Stub`` that only records its arguments; plain containers are
 loaded as they are.
@@ -18,7 +18,7 @@ class Stub:
     Attributes:
         what: module and name of the class.
         arguments, options: what the class was called with.
-        state: what its ``__setstate__`` was given.
+        state: the argument of ``__setstate__``.
         items: members that were added to it.
     """
 
@@ -58,8 +58,13 @@ class Stub:
 
     def parts(self) -> dict[str, Any]:
         """Return everything that was recorded, by kind."""
-        given = {"arguments": list(self.arguments), "options": self.options, "state": self.state, "items": self.items}
-        return {"class": self.what, **{name: value for name, value in given.items() if value}}
+        recorded = {
+            "arguments": list(self.arguments),
+            "options": self.options,
+            "state": self.state,
+            "items": self.items,
+        }
+        return {"class": self.what, **{name: value for name, value in recorded.items() if value}}
 
 
 HARMLESS: dict[tuple[str, str], Any] = {

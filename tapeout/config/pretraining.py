@@ -12,7 +12,7 @@ ComponentName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$
 """Name of a component of the blend: a file name, and the ``component`` field of rows."""
 
 
-class Reading(Selection):
+class DocumentSelection(Selection):
     """Selection of the documents of a source."""
 
     include: tuple[Pattern, ...] = Field(
@@ -29,7 +29,7 @@ class Reading(Selection):
         return self
 
 
-class Component(Reading):
+class Component(DocumentSelection):
     """One component of the blend: sources that share a weight."""
 
     sources: tuple[SourceName, ...] = Field(min_length=1, description="Names of the sources.")
@@ -59,7 +59,7 @@ class Scrub(Section):
     secrets: bool = Field(default=False, description="Private keys, tokens of known forms, passwords in URLs.")
 
 
-class Signing(Section):
+class MinHash(Section):
     """MinHash signatures over word n-grams."""
 
     ngram_words: int = Field(default=5, ge=1, description="Words of an n-gram.")
@@ -67,7 +67,7 @@ class Signing(Section):
     seed: int = Field(default=1, ge=0, lt=2**64, description="Seed of the permutations.")
 
 
-class NearDuplicates(Signing):
+class NearDuplicates(MinHash):
     """Near-duplicate removal: documents whose signatures agree in a whole band are compared."""
 
     threshold: float = Field(
@@ -76,9 +76,9 @@ class NearDuplicates(Signing):
     bands: int = Field(default=16, ge=1, description="Bands of a signature; must divide permutations.")
 
     @property
-    def signing(self) -> Signing:
-        """Parameters of the signatures; the threshold is not among them, so changing it rebuilds no shard."""
-        return Signing(**self.model_dump(include=set(Signing.model_fields)))
+    def minhash(self) -> MinHash:
+        """Parameters of the signatures, without the threshold, so that changing it rebuilds no shard."""
+        return MinHash(**self.model_dump(include=set(MinHash.model_fields)))
 
     @model_validator(mode="after")
     def _bands_are_equal(self) -> Self:
@@ -113,8 +113,8 @@ class Pretraining(Section):
     @property
     def shard_job(self) -> "ShardJob":
         """Parameters of the rule ``pretraining_shard``."""
-        signing = self.near_duplicates and self.near_duplicates.signing
-        return ShardJob(quality=self.quality, scrub=self.scrub, near_duplicates=signing)
+        minhash = self.near_duplicates and self.near_duplicates.minhash
+        return ShardJob(quality=self.quality, scrub=self.scrub, near_duplicates=minhash)
 
     @property
     def blend_job(self) -> "BlendJob":
@@ -125,12 +125,12 @@ class Pretraining(Section):
     def documents_job(self, source: SourceName, licence: str) -> "DocumentsJob":
         """Return the parameters of the rule ``pretraining_documents`` for a source.
 
-        They contain nothing of other sources and no weights, so that neither a new source nor another blend reads an
+        They do not mention other sources or weights, so that adding a source or changing the blend does not read an
         unchanged source again.
         """
         component = self.sources[source]
         return DocumentsJob(
-            **self.components[component].model_dump(include=set(Reading.model_fields)),
+            **self.components[component].model_dump(include=set(DocumentSelection.model_fields)),
             source=source,
             component=component,
             licence=licence,
@@ -151,7 +151,7 @@ def shard_name(number: int) -> str:
     return f"{number:04d}"
 
 
-class DocumentsJob(Reading):
+class DocumentsJob(DocumentSelection):
     """Parameters of the rule ``pretraining_documents``."""
 
     source: SourceName = Field(description="Name of the source.")
@@ -166,7 +166,7 @@ class ShardJob(Section):
 
     quality: Quality
     scrub: Scrub
-    near_duplicates: Signing | None
+    near_duplicates: MinHash | None
 
 
 class BlendJob(Section):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Options(ScoringOptions):
-    """Which questions are asked, and how they are answered."""
+    """Options for sampling questions and generating answers."""
 
     data: str = Field("instructions/rtl", description="Artifact with the questions, in test.jsonl.")
     max_rows: int = Field(
@@ -37,7 +37,7 @@ class Options(ScoringOptions):
 
 
 class AnswerScore(Result):
-    """Nats that the model needs for the expected answer and the end token, given the prompt."""
+    """Negative log-likelihood, in nats, of the expected answer and the end token, given the prompt."""
 
     digest: str
     category: str
@@ -62,7 +62,7 @@ class Answer(Result):
         rouge_l: see ``RougeL``.
         tokens: length of the generated answer.
         finished: whether the model ended the answer itself.
-        kept: the texts, of a few rows of each category.
+        kept: the texts, stored for the first rows of each category.
     """
 
     digest: str
@@ -81,9 +81,9 @@ class InstructionAnswers(Result):
 
     Attributes:
         template: prompt template that was used.
-        rows_in_test: rows of the test set, of which those evaluated are a sample.
+        rows_in_test: rows of the test set; a sample of them is evaluated.
         left_out: rows whose prompt and expected answer exceed the context; they are never cut.
-        expected_over_limit: rows whose expected answer is longer than what may be generated.
+        expected_over_limit: rows whose expected answer is longer than ``max_new_tokens``.
     """
 
     template: str
@@ -110,7 +110,7 @@ class EncodedQuestion:
 
 
 def sample_questions(rows: Iterable[dict[str, Any]], max_rows: int) -> list[dict[str, Any]]:
-    """Choose up to ``max_rows`` rows in sample order, as evenly over the categories as their sizes allow."""
+    """Choose up to ``max_rows`` rows in sample order, spread as evenly over the categories as their sizes allow."""
     by_category: dict[str, list[dict[str, Any]]] = {}
     for row in in_sample_order(rows):
         by_category.setdefault(row["category"], []).append(row)
@@ -151,10 +151,10 @@ def score_answers(model: "LoadedModel", rows: Sequence[EncodedQuestion], batch_t
 
 
 def exact_match(generated: str, expected: str) -> bool:
-    """Return whether two answers are equal up to whitespace: outer is removed, inner runs count as one space.
+    """Return whether two answers are equal after normalizing whitespace, as ``str.split`` does.
 
-    Case and punctuation count. Lower-casing or dropping punctuation, as scores for question answering do, would make
-    different Verilog equal.
+    Case and punctuation count. Lower-casing or dropping punctuation, as is common in question answering, would
+    equate different Verilog.
     """
     return generated.split() == expected.split()
 

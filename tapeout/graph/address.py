@@ -178,7 +178,7 @@ def locate(workspace: Workspace, text: str, rules: Mapping[str, Iterable[str]] |
         if manifest is None:
             raise UnknownName(f"Artifact {artifact} has not been built.", f"Run: snakemake {address.text}")
     if manifest is None or not manifest.matches(root):
-        raise UnknownName(f"Artifact {text} is not what its manifest says.", fix)
+        raise UnknownName(f"Artifact {text} does not match its manifest.", fix)
     return LocatedArtifact(text, manifest, root, store)
 
 

@@ -202,7 +202,7 @@ def _ends(workspace: Workspace, manifests: dict[str, Manifest]) -> list[str]:
 def _intact_manifest(workspace: Workspace, artifact: str) -> Manifest:
     manifest = workspace.manifest(artifact)
     if manifest is None or not manifest.matches(workspace.artifact_path(artifact)):
-        raise NamedRunError(f"Artifact {artifact} is not what its manifest says.", "Run: tapeout verify --repair")
+        raise NamedRunError(f"Artifact {artifact} does not match its manifest.", "Run: tapeout verify --repair")
     if workspace.store.find(manifest.action) is None or not workspace.store.is_complete(manifest):
         raise NamedRunError(f"Artifact {artifact} is not in the store.", "Run: tapeout verify --repair")
     return manifest

@@ -24,7 +24,7 @@ from tapeout.nemo.checkpoint import checkpoint_weights
 
 
 class ConversionMismatch(TapeoutError):
-    """A converted model is not the same model."""
+    """A converted model differs from its source."""
 
 
 def import_checkpoint(source: Path, output: Path, workplace: Path) -> None:
@@ -91,7 +91,7 @@ def export_checkpoint(source: Path, output: Path, job: ExportJob) -> None:
 
 
 def compare_tensors(expected: dict[str, Tensor], actual: dict[str, Tensor]) -> None:
-    """Check that both have the same names and the same bits.
+    """Check that both models have the same tensor names and bit-identical tensors.
 
     Raises:
         ConversionMismatch: names the first tensor that differs.

@@ -100,5 +100,5 @@ def test_files_that_are_gone_or_damaged_are_reported(workspace: Workspace) -> No
     ):
         path.chmod(0o644)
         path.write_text("edited")
-        with pytest.raises(UnknownName, match="not what its manifest says"):
+        with pytest.raises(UnknownName, match="does not match its manifest"):
             locate(workspace, text)

@@ -55,7 +55,7 @@ def test_invalid_names_and_damaged_results_are_refused(workspace: Workspace, tmp
         save(Workspace(Store(tmp_path / "none"), tmp_path / "no"), "empty", pinned=False)
     (workspace.results / "report").chmod(0o644)
     (workspace.results / "report").write_text("edited")
-    with pytest.raises(NamedRunError, match="not what its manifest says"):
+    with pytest.raises(NamedRunError, match="does not match its manifest"):
         save(workspace, "edited", pinned=False)
 
 

@@ -41,7 +41,7 @@ def encode_prompt(encoder: Encoder, template: str, input_text: str) -> list[int]
 def encode_example(encoder: Encoder, template: str, input_text: str, output: str) -> tuple[list[int], list[int]]:
     """Return a question and its answer as ids, and a loss mask of the same length.
 
-    Prompt and answer are encoded apart, so the ids of the prompt are the same with and without an answer. The mask is 1
+    Prompt and answer are encoded separately, so the ids of the prompt are the same with and without an answer. The mask is 1
     on the answer and the end of the sequence, 0 on the prompt. The caller drops rows that are too long; it never
     truncates them.
     """

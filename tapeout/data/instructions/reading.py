@@ -71,7 +71,7 @@ def read_records(folders: Mapping[str, Path], options: FormatOptions, report: Im
         report: counts; grows.
 
     Raises:
-        BrokenFile: a file is of no known kind, truncated, or not what its name says.
+        BrokenFile: a file is of no known kind, truncated, or does not match its suffix.
         BadRow: a row cannot be read, and the options say stop.
     """
     for source, folder in folders.items():

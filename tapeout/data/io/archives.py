@@ -35,7 +35,7 @@ LINK_MODE, TYPE_MASK = 0o120000, 0o170000
 
 
 class UnreadableFile(TapeoutError):
-    """A file is damaged, or its content is not what its name says."""
+    """A file is damaged, or its content does not match its suffix."""
 
     def __init__(self, path: Path | str, reason: str) -> None:
         """Describe the file by its path or name, and what is wrong with it."""

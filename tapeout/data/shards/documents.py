@@ -1,4 +1,4 @@
-"""Decode and filter the documents of one source, and assign each to the shard that its digest names.
+"""Decode and filter the documents of one source, and assign each to the shard selected by its digest.
 
 A new document changes one shard; an edited one moves from its shard to that of its new digest. A row does not depend on
 other documents. Everything is streamed: memory is bounded by a few batches and a buffer per shard.
@@ -21,14 +21,14 @@ from tapeout.data.io.text_rows import is_allowed, text_row
 from tapeout.data.shards.readers import Raw, raw_documents
 
 BATCH = 2**20
-"""Bytes of raw text that a process gets at once."""
+"""Bytes of raw text handed to a worker process at a time."""
 BUFFER = 2**18
-"""Bytes that are buffered per shard: with 200 shards, 50 MB in all."""
+"""Bytes buffered per shard: 50 MB in total with 200 shards."""
 
 
 @dataclass
-class Batch:
-    """Result for some documents: lines of JSON by shard, and counts."""
+class PreparedBatch:
+    """Prepared documents of a batch: lines of JSON, each with its shard, and counts."""
 
     lines: list[tuple[int, bytes]] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
@@ -95,11 +95,11 @@ def in_batches(documents: Iterable[Raw], size: int = BATCH) -> Iterator[list[Raw
         yield batch
 
 
-def prepare(raws: list[Raw], job: DocumentsJob) -> Batch:
+def prepare(documents: list[Raw], job: DocumentsJob) -> PreparedBatch:
     """Decode and filter documents, and assign them to shards."""
-    batch = Batch()
+    batch = PreparedBatch()
     allowed = frozenset(job.licences)
-    for raw in raws:
+    for raw in documents:
         content, licence = raw.content, raw.licence
         if raw.line and isinstance(content, bytes):
             content, licence = text_row(raw.path, raw.line, content, job.field, batch.repaired)
@@ -134,5 +134,5 @@ def prepare(raws: list[Raw], job: DocumentsJob) -> Batch:
 
 
 def shard_of(digest: str, shards: int) -> int:
-    """Return the shard of a document: equal ranges of the first 60 bits of its digest."""
+    """Return the shard of a document: the first 60 bits of its digest, divided into equal ranges."""
     return int(digest[:15], 16) * shards >> 60

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rensa import RMinHash
 
-from tapeout.config.pretraining import Signing
+from tapeout.config.pretraining import MinHash
 
 BASE = np.uint64(0x9E3779B97F4A7C15)
 INVERSE = np.uint64(pow(int(BASE), -1, 2**64))
@@ -100,7 +100,7 @@ def elements(text: str, length: int) -> Hashes:
     return mixed(sums)
 
 
-def signatures(texts: Sequence[str], settings: Signing) -> Signatures:
+def signatures(texts: Sequence[str], settings: MinHash) -> Signatures:
     """Return the signatures of texts, [texts, permutations]."""
     if not texts:
         return np.empty((0, settings.permutations), dtype=np.uint32)

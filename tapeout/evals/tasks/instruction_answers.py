@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from tapeout.evals.loaded_model import LoadedModel
 
 MOSTLY = 0.5
-"""Fraction of exact answers from which instructions count as followed, below it as followed in part."""
+"""Minimum fraction of exact answers at which instructions count as followed, not just partly followed."""
 
 
 class InstructionAnswersTask(Task[Options, InstructionAnswers]):
@@ -156,10 +156,10 @@ class InstructionAnswersTask(Task[Options, InstructionAnswers]):
                     ],
                     groups=("Exact match, %", "ROUGE-L, %"),
                     notes=[
-                        f"Answers that the model ended itself: {_listed(finished, percent)}. "
+                        f"Answers that end before the limit: {_listed(finished, percent)}. "
                         f"Rows left out because they exceed the context: "
                         f"{_listed({name: result.left_out for name, result in results.items()})}. "
-                        f"Expected answers longer than the limit of generation: "
+                        f"Expected answers longer than the generation limit: "
                         f"{_listed({name: result.expected_over_limit for name, result in results.items()})}."
                     ],
                 ),
@@ -242,18 +242,18 @@ def _verdicts(evidence: Evidence[InstructionAnswers], exact: Comparison) -> list
 
 
 def _examples(results: Mapping[str, InstructionAnswers]) -> list[Example]:
-    """Return the rows that the results of all models hold verbatim, from the categories in turn."""
+    """Return the questions whose texts are in the results of all models, alternating between categories."""
     by_model = {
         model: {answer.digest: answer for answer in result.answers if answer.kept} for model, result in results.items()
     }
-    turns: dict[str, int] = {}
+    counts: dict[str, int] = {}
     ranked = []
     for digest in sorted(set.intersection(*(set(answers) for answers in by_model.values()))):
         answers = {model: kept[digest] for model, kept in by_model.items()}
         first = next(iter(answers.values()))
         texts = {model: answer.kept for model, answer in answers.items() if answer.kept is not None}
         question = next(iter(texts.values()))
-        turn = turns[first.category] = turns.get(first.category, 0) + 1
+        rank = counts[first.category] = counts.get(first.category, 0) + 1
         example = Example(
             title=first.category.replace("_", " "),
             source=f"{first.source}, licence {first.licence}" if first.licence else first.source,
@@ -262,7 +262,7 @@ def _examples(results: Mapping[str, InstructionAnswers]) -> list[Example]:
             answers={model: text.generated for model, text in texts.items()},
             correct={model: answer.exact for model, answer in answers.items()},
         )
-        ranked.append((turn, first.category, example))
+        ranked.append((rank, first.category, example))
     return [example for _, _, example in sorted(ranked, key=lambda item: item[:2])]
 
 
@@ -289,7 +289,8 @@ METHODS = (
     ),
     Method(
         "Verdict on instructions",
-        "Exact match of the fine-tuned model is above that of both other models, each with its whole interval; below "
+        "Exact match of the fine-tuned model is above that of both other models, and neither interval of the gain "
+        "includes zero; below "
         f"{percent(MOSTLY, 0)} exact answers, instructions count as followed only in part.",
     ),
 )

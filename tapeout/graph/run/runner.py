@@ -51,7 +51,7 @@ def build(step: Step, forced: bool) -> str:
         forced: build it even if the store has it, and compare.
 
     Raises:
-        InputChanged: an input or the code is not what the action says, before or after the program ran.
+        InputChanged: an input or the code does not match the action, before or after the program ran.
         StepFailed: the program ended with an error or wrote nothing.
     """
     workspace, name = step.workspace, step.recipe.artifact

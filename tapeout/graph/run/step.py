@@ -26,7 +26,7 @@ INHERITED_NAMES = {
     *("HF_TOKEN", "HF_ENDPOINT", "PIP_INDEX_URL", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"),
     "TAPEOUT_CHECKPOINT_SECONDS",
 }
-"""Environment variables of the caller that a program sees: locations and credentials, nothing that decides bytes."""
+"""Environment variables passed to a program: locations and credentials, nothing that affects its output."""
 ORDERING_PREFIX = "after_"
 """Prefix of ordering-only inputs, which must exist before the program runs but are not passed to it."""
 
@@ -38,7 +38,7 @@ class Step:
     Attributes:
         workspace: folders of the run.
         recipe: the step as its rule describes it.
-        action: what is to be done.
+        action: the recipe with the digests of its inputs.
         threads: number of threads for the program.
         log: log file.
         offline: whether the program has no network but the loopback interface.
@@ -91,7 +91,7 @@ class Step:
         ]
 
     def start(self, temporary: Path) -> Start:
-        """Return how to start the program, here or on the nodes of the job, after checking these.
+        """Return how to start the program, here or on the nodes of the job, which are checked first.
 
         Args:
             temporary: folder for temporary files.
@@ -135,10 +135,10 @@ class Step:
         }
 
     def check_code(self) -> None:
-        """Check that program, modules and environment are those of the action.
+        """Check that program, modules and environment match the action.
 
         Raises:
-            InputChanged: they are not.
+            InputChanged: they do not.
         """
         action = self.action.value
         same = closure(Path(self.recipe.script), Path(), self.recipe.plugins) == action["code"]
@@ -149,15 +149,15 @@ class Step:
             )
 
     def check_inputs(self, manifests: dict[str, Manifest]) -> None:
-        """Check that every input is what its manifest says.
+        """Check that every input matches its manifest.
 
         Raises:
-            InputChanged: one is not.
+            InputChanged: one does not.
         """
         for name, manifest in manifests.items():
             if not manifest.matches(self.workspace.artifact_path(name)):
                 raise InputChanged(
-                    f"Artifact {name}, an input of {self.recipe.artifact}, is not what its manifest says.",
+                    f"Artifact {name}, an input of {self.recipe.artifact}, does not match its manifest.",
                     "Nothing was stored; run again and it is restored or rebuilt.",
                 )
 
@@ -165,7 +165,7 @@ class Step:
         """Return the manifests of the inputs.
 
         Raises:
-            InputChanged: one is missing, or they do not lead to this action.
+            InputChanged: one is missing, or the recipe resolves to another action.
         """
         manifests = {}
         for needed in self.recipe.dependencies():
@@ -180,13 +180,13 @@ class Step:
         return manifests
 
     def check_current(self) -> None:
-        """Check that this action is still the one that the folder's runs have decided for the artifact.
+        """Check that no other run in this folder has resolved the artifact to another action.
 
         Raises:
-            InputChanged: another run has decided otherwise, so that the artifact must not be touched.
+            InputChanged: one has, so the artifact must not be touched.
         """
         if self.workspace.action(self.recipe.artifact).digest != self.action.digest:
             raise InputChanged(
-                f"Another run has given {self.recipe.artifact} another action since this step began.",
+                f"Another run has resolved {self.recipe.artifact} to another action since this step began.",
                 "Run Snakemake again.",
             )

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tapeout.config.pretraining import DocumentsJob, NearDuplicates, Quality, Scrub, ShardJob, Signing
+from tapeout.config.pretraining import DocumentsJob, NearDuplicates, Quality, Scrub, ShardJob, MinHash
 from tapeout.data.shards.cleaning import scrub
 from tapeout.data.shards.documents import write_documents
 from tapeout.data.shards.near_duplicates import write_near
@@ -17,7 +17,7 @@ from tapeout.data.shards.signatures import elements, signatures
 
 pytestmark = pytest.mark.environment("corpus")
 
-JOB = ShardJob(quality=Quality(), scrub=Scrub(), near_duplicates=Signing())
+JOB = ShardJob(quality=Quality(), scrub=Scrub(), near_duplicates=MinHash())
 
 
 def prose(seed: int, words: int = 200) -> str:

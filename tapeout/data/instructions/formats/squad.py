@@ -90,7 +90,7 @@ class Question(RecordModel):
             return answers
         lists = AnswerLists.model_validate(answers)
         if len(lists.text) != len(lists.answer_start):
-            raise ValueError("has as many texts as starts")
+            raise ValueError("has a different number of texts than of starts")
         pairs = zip(lists.text, lists.answer_start, strict=True)
         return [{"text": text, "answer_start": start} for text, start in pairs]
 
@@ -194,7 +194,7 @@ def _row(
 
 
 def rendered(template: str, context: str, question: str) -> tuple[str, int]:
-    """Return the template with both fields filled in, whatever braces they hold, and the start of the context in it."""
+    """Fill in both fields of the template, braces in them left as they are; return the prompt and the context's start."""
     first, second = sorted((CONTEXT, QUESTION), key=template.index)
     fields = {CONTEXT: context, QUESTION: question}
     before, _, rest = template.partition(first)
