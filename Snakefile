@@ -50,14 +50,14 @@ include: "rules/corpus.smk"
 include: "rules/instructions.smk"
 include: "rules/data_report.smk"
 include: "rules/tokenizer.smk"
-include: "rules/model.smk"
+include: "rules/base.smk"
 include: "rules/probe.smk"
 include: "rules/nemo.smk"
 include: "rules/dapt.smk"
 include: "rules/sft.smk"
-include: "rules/export.smk"
-include: "rules/eval.smk"
-include: "rules/report.smk"
+include: "rules/export_hf.smk"
+include: "rules/evaluation.smk"
+include: "rules/eval_report.smk"
 
 
 if settings.pretraining.components:

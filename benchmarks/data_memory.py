@@ -109,7 +109,7 @@ def journey(folder: Path, model: Path, shards: int, workers: int, watch: Watch) 
     """Run all steps of the corpus in ``folder / "source"``; return the measurements of each."""
     near = NearDuplicates()
     job = DocumentsJob(source=SOURCE, component=SOURCE, licence="none", licences=(), shards=shards)
-    cleaning = ShardJob(quality=Quality(), scrub=Scrub(emails=True, secrets=True), near_duplicates=near.signing)
+    cleaning = ShardJob(quality=Quality(), scrub=Scrub(emails=True, secrets=True), near_duplicates=near.minhash)
     names = [shard_name(number) for number in range(shards)]
     for name in ("shards", "tokens"):
         (folder / name).mkdir()

@@ -5,8 +5,8 @@ from pathlib import Path
 from tapeout.config.tokenizer import Tokenizer
 from tapeout.data.io.jsonl import read_texts, read_texts_by_source, write_json
 from tapeout.program import step
+from tapeout.tokenizer.checks import check
 from tapeout.tokenizer.extension import extend_vocabulary, model_in_source
-from tapeout.tokenizer.gates import check
 
 
 @step(Tokenizer)

@@ -14,12 +14,12 @@ from tapeout.graph.identity.action import Reference
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.named_runs import read_run
 from tapeout.graph.plan.decide import Decision
-from tapeout.graph.plan.explain import Comparison, Row, causes, record_definitions, table
+from tapeout.graph.plan.explain import Cause, Comparison, Row, causes, record_definitions, table
 from tapeout.graph.store.action_index import ActionIndex
 from tapeout.graph.workspace import State
 
 MAX_LENGTH = 120
-"""Characters of a value in a table; JSON has the whole value."""
+"""Maximum characters of a value in a table; JSON has the whole value."""
 
 
 def why(
@@ -72,18 +72,22 @@ def why(
         ],
         "origins": [asdict(cause) for cause in origins],
     }
+    output.show(value, as_json, *_parts(sentence, rows, [cause for cause in origins if cause.artifact != artifact]))
+    raise typer.Exit(1 if changed or (not against and decision.state is not State.CURRENT) else 0)
+
+
+def _parts(sentence: str, rows: list[Row], upstream: list[Cause]) -> list[Any]:
+    """Return the sentence, the table of rows, and a table for each upstream artifact in which a change originated."""
     parts: list[Any] = [sentence]
     if rows:
-        shown = [[row.kind, row.name, _was(row), _now(row), ", ".join(row.origins)] for row in rows]
+        cells = [[row.kind, row.name, _old_value(row), _new_value(row), ", ".join(row.origins)] for row in rows]
         columns = ["kind", "name", "old", "new", *(["origin"] if any(row.origins for row in rows) else [])]
-        parts += ["", output.table(columns, [line[: len(columns)] for line in shown])]
-    for cause in origins:
-        if cause.artifact != artifact:
-            lines = [[change.kind, change.name, _short(change.old), _short(change.new)] for change in cause.changes]
-            parts += ["", f"Origin: {cause.artifact}; path: {' <- '.join(cause.path)}"]
-            parts.append(output.table(["kind", "name", "old", "new"], lines))
-    output.show(value, as_json, *parts)
-    raise typer.Exit(1 if changed or (not against and decision.state is not State.CURRENT) else 0)
+        parts += ["", output.table(columns, [line[: len(columns)] for line in cells])]
+    for cause in upstream:
+        lines = [[change.kind, change.name, _short(change.old), _short(change.new)] for change in cause.changes]
+        parts += ["", f"Origin: {cause.artifact}; path: {' <- '.join(cause.path)}"]
+        parts.append(output.table(["kind", "name", "old", "new"], lines))
+    return parts
 
 
 def _in_results(project: Project) -> dict[str, str]:
@@ -135,11 +139,11 @@ def _against(artifact: str, run: str, changed: list[Row]) -> str:
     return f"{artifact} is the same as in run {run}: code, parameters, packages and inputs are unchanged."
 
 
-def _was(row: Row) -> str:
+def _old_value(row: Row) -> str:
     return "" if row.result is Comparison.SAME and row.old is None else _short(row.old)
 
 
-def _now(row: Row) -> str:
+def _new_value(row: Row) -> str:
     return {Comparison.SAME: "same", Comparison.WAITS: "not known yet"}.get(row.result) or _short(row.new)
 
 

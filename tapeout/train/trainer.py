@@ -51,34 +51,7 @@ def train(model: Path, data: TrainingData, job: Training, method: Method, output
     network.config.forward_step_fn = step
     network._training_loss_reduction = reduction
     log = TrainLog(rank, step, reduction, data, job)
-    trainer = nl.Trainer(
-        accelerator=job.layout.accelerator,
-        devices=rank.local_world,
-        num_nodes=rank.world // rank.local_world,
-        max_steps=job.max_steps,
-        strategy=nl.MegatronStrategy(
-            tensor_model_parallel_size=job.layout.tensor_model_parallel_size,
-            ddp="megatron",
-            process_group_backend={"cpu": "gloo", "gpu": "nccl"}[job.layout.accelerator],
-            gradient_as_bucket_view=False,
-            ckpt_async_save=False,
-            ckpt_parallel_save=False,
-            ckpt_parallel_load=False,
-            ckpt_save_optimizer=False,
-            replace_progress_bar=False,
-        ),
-        plugins=[
-            _precision(job),
-            LightningEnvironment() if rank.world == 1 else TorchElasticEnvironment(),
-        ],
-        callbacks=[log, *method.callbacks(job), CheckpointCallback(rank, log, job)],
-        limit_val_batches=0,
-        num_sanity_val_steps=0,
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-    )
+    trainer = _trainer(job, rank, [log, *method.callbacks(job), CheckpointCallback(rank, log, job)])
     logger = nl.NeMoLogger(
         name="run", log_dir=str(rank.workplace), use_datetime_version=False, ckpt=_final_checkpoint(job)
     )
@@ -98,6 +71,38 @@ def train(model: Path, data: TrainingData, job: Training, method: Method, output
         shutil.copytree(model / "context", output / "context")
         canonicalize(output, forbidden=[rank.workplace, model, output])
     return log.content()
+
+
+def _trainer(job: Training, rank: Rank, callbacks: list[Any]) -> Any:
+    """Return NeMo's trainer for the layout of a job."""
+    return nl.Trainer(
+        accelerator=job.layout.accelerator,
+        devices=rank.local_world,
+        num_nodes=rank.world // rank.local_world,
+        max_steps=job.max_steps,
+        strategy=nl.MegatronStrategy(
+            tensor_model_parallel_size=job.layout.tensor_model_parallel_size,
+            ddp="megatron",
+            process_group_backend={"cpu": "gloo", "gpu": "nccl"}[job.layout.accelerator],
+            gradient_as_bucket_view=False,
+            ckpt_async_save=False,
+            ckpt_parallel_save=False,
+            ckpt_parallel_load=False,
+            ckpt_save_optimizer=False,
+            replace_progress_bar=False,
+        ),
+        plugins=[
+            _precision(job),
+            LightningEnvironment() if rank.world == 1 else TorchElasticEnvironment(),
+        ],
+        callbacks=callbacks,
+        limit_val_batches=0,
+        num_sanity_val_steps=0,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
 
 
 def _final_checkpoint(job: Training) -> Any:

@@ -41,9 +41,9 @@ def encode_prompt(encoder: Encoder, template: str, input_text: str) -> list[int]
 def encode_example(encoder: Encoder, template: str, input_text: str, output: str) -> tuple[list[int], list[int]]:
     """Return a question and its answer as ids, and a loss mask of the same length.
 
-    Prompt and answer are encoded separately, so the ids of the prompt are the same with and without an answer. The mask is 1
-    on the answer and the end of the sequence, 0 on the prompt. The caller drops rows that are too long; it never
-    truncates them.
+    Prompt and answer are encoded separately, so the ids of the prompt are the same with and without an answer. The
+    mask is 1 on the answer and the end of the sequence, 0 on the prompt. The caller drops rows that are too long; it
+    never truncates them.
     """
     prompt = encode_prompt(encoder, template, input_text)
     answer = [*encoder.encode(output), encoder.eos]

@@ -168,16 +168,16 @@ def _environment_label(environment: dict[str, str], with_name: bool) -> str:
 
 
 def causes(
-    makers: ActionIndex,
+    index: ActionIndex,
     artifact: str,
     old: dict[str, Any],
     current: dict[str, dict[str, Any]],
     known: dict[str, str],
 ) -> list[Cause]:
-    """Find the artifacts in which the changes that reach an artifact began.
+    """Find the artifacts in which the changes that affect an artifact originate.
 
     Args:
-        makers: index of the actions that made an input named by the old action.
+        index: actions by the inputs that they produced.
         artifact: the artifact asked about.
         old: the action that made it.
         current: today's actions by artifact name, as far as they are known.
@@ -197,32 +197,32 @@ def causes(
         if (path[1:2], name) in seen or name not in current:
             continue
         seen.add((path[1:2], name))
-        own = tuple(_own_changes(before, current[name], makers.store))
+        own = tuple(_own_changes(before, current[name], index.store))
         if own:
             result.append(Cause(name, path, own))
         for item in inputs(before):
-            maker = _find_maker(makers, item, current.get(item["artifact"]), known)
-            if maker is not None:
-                queue.append(((*path, item["artifact"]), maker))
+            action = _find_action(index, item, current.get(item["artifact"]), known)
+            if action is not None:
+                queue.append(((*path, item["artifact"]), action))
     return result
 
 
-def _find_maker(
-    makers: ActionIndex, item: dict[str, str], current: dict[str, Any] | None, known: dict[str, str]
+def _find_action(
+    index: ActionIndex, item: dict[str, str], current: dict[str, Any] | None, known: dict[str, str]
 ) -> dict[str, Any] | None:
     """Return the action that made an input unless it is today's; the latest one if that is ambiguous."""
-    options = makers.of(item)
-    if not options or current in [makers.entries[option]["action"] for option in options]:
+    options = index.of(item)
+    if not options or current in [index.entries[option]["action"] for option in options]:
         return None
     preferred = known.get(item["artifact"])
-    action: dict[str, Any] = makers.entries[preferred if preferred in options else makers.latest(options)]["action"]
+    action: dict[str, Any] = index.entries[preferred if preferred in options else index.latest(options)]["action"]
     return action
 
 
 def table(
     old: dict[str, Any], new: dict[str, Any], today: dict[str, Any], known_causes: list[Cause], store: Store
 ) -> list[Row]:
-    """Return everything that an action consists of: what changed in detail, what is the same in summary.
+    """Return everything that an action consists of: changes in detail, the rest in summary.
 
     Args:
         old: the action that made the artifact.

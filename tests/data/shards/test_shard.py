@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tapeout.config.pretraining import DocumentsJob, NearDuplicates, Quality, Scrub, ShardJob, MinHash
+from tapeout.config.pretraining import DocumentsJob, MinHash, NearDuplicates, Quality, Scrub, ShardJob
 from tapeout.data.shards.cleaning import scrub
 from tapeout.data.shards.documents import write_documents
 from tapeout.data.shards.near_duplicates import write_near

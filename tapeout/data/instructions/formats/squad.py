@@ -194,7 +194,7 @@ def _row(
 
 
 def rendered(template: str, context: str, question: str) -> tuple[str, int]:
-    """Fill in both fields of the template, braces in them left as they are; return the prompt and the context's start."""
+    """Fill in both fields of the template, keeping their braces; return the prompt and the start of the context."""
     first, second = sorted((CONTEXT, QUESTION), key=template.index)
     fields = {CONTEXT: context, QUESTION: question}
     before, _, rest = template.partition(first)

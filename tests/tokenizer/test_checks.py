@@ -1,13 +1,12 @@
-"""Each gate passes a good model and reports what is wrong with a bad one."""
+"""Each check passes a good model and reports what is wrong with a bad one."""
 
 import pytest
 
 from tapeout.encoder.sentencepiece import SentencePieceEncoder
 from tapeout.encoder.vocabulary import UnsupportedModel, extend, parse
-from tapeout.tokenizer.extension import extend_vocabulary
-from tapeout.tokenizer.gates import (
+from tapeout.tokenizer.checks import (
     Efficiency,
-    GateFailed,
+    VocabularyRejected,
     check,
     check_base_pieces,
     check_efficiency,
@@ -15,6 +14,7 @@ from tapeout.tokenizer.gates import (
     check_size,
     measure,
 )
+from tapeout.tokenizer.extension import extend_vocabulary
 from tests.tokenizer.material import BASE, DOMAIN, GENERAL, PROSE, core, job
 
 pytestmark = pytest.mark.environment("nemo")
@@ -45,17 +45,17 @@ def test_new_scores_are_below_all_others_and_descend() -> None:
 def test_a_changed_base_piece_is_reported() -> None:
     proto = parse(extension.model)
     proto.pieces[300].piece = "changed"
-    with pytest.raises(GateFailed, match="Piece 300"):
+    with pytest.raises(VocabularyRejected, match="Piece 300"):
         check_base_pieces(base, SentencePieceEncoder(proto.SerializeToString()))
 
 
 def test_a_missing_base_piece_is_reported() -> None:
-    with pytest.raises(GateFailed, match="None in the extended"):
+    with pytest.raises(VocabularyRejected, match="None in the extended"):
         check_base_pieces(SentencePieceEncoder(extension.model), base)
 
 
 def test_a_size_that_is_no_multiple_is_reported_with_a_fix() -> None:
-    with pytest.raises(GateFailed, match="not a multiple of 1000") as caught:
+    with pytest.raises(VocabularyRejected, match="not a multiple of 1000") as caught:
         check_size(base, 1000)
     assert "Add 560" in caught.value.fix
 
@@ -63,7 +63,7 @@ def test_a_size_that_is_no_multiple_is_reported_with_a_fix() -> None:
 def test_lost_text_is_reported() -> None:
     lossy = parse(BASE)
     lossy.normalizer_spec.remove_extra_whitespaces = True
-    with pytest.raises(GateFailed, match="does not survive"):
+    with pytest.raises(VocabularyRejected, match="does not survive"):
         check_round_trip(base, SentencePieceEncoder(lossy.SerializeToString()), ["two  spaces"], 8)
 
 
@@ -73,14 +73,14 @@ def test_text_that_the_base_model_changes_is_counted() -> None:
 
 def test_an_extension_without_savings_is_reported() -> None:
     same = measure(base, base, held_out, 1)
-    with pytest.raises(GateFailed, match="domain test text"):
+    with pytest.raises(VocabularyRejected, match="domain test text"):
         check_efficiency(same, same, 0.005)
 
 
 def test_changed_general_text_is_reported() -> None:
     saved, changed = Efficiency(1, 100, 50, 40), Efficiency(1, 1000, 1000, 990)
     check_efficiency(saved, changed, 0.011)
-    with pytest.raises(GateFailed, match=r"-1.00%, more than 0.50%"):
+    with pytest.raises(VocabularyRejected, match=r"-1.00%, more than 0.50%"):
         check_efficiency(saved, changed, 0.005)
 
 

@@ -10,8 +10,8 @@ from tapeout.errors import TapeoutError
 from tapeout.tokenizer.extension import Extension
 
 
-class GateFailed(TapeoutError):
-    """The extended vocabulary fails one of its gates."""
+class VocabularyRejected(TapeoutError):
+    """The extended vocabulary fails a check."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Efficiency:
 def check(
     base: bytes, extension: Extension, domain: list[str], general: list[str], job: Tokenizer, threads: int
 ) -> dict[str, Any]:
-    """Pass the extended model through all gates, on text that it was not made from.
+    """Check the extended model on text that it was not made from.
 
     Args:
         base: content of the base model's file.
@@ -51,10 +51,10 @@ def check(
         threads: threads for encoding; the result does not depend on them.
 
     Returns:
-        the report: tokens per byte before and after, the figures of the gates, and every new piece.
+        the report: tokens per byte before and after, the figures of the checks, and every new piece.
 
     Raises:
-        GateFailed: the model fails a gate.
+        VocabularyRejected: the model fails a check.
     """
     before, after = SentencePieceEncoder(base), SentencePieceEncoder(extension.model)
     check_base_pieces(before, after)
@@ -100,21 +100,21 @@ def count_tokens(model: SentencePieceEncoder, texts: list[str], threads: int) ->
 
 
 def check_base_pieces(base: SentencePieceEncoder, extended: SentencePieceEncoder) -> None:
-    """Raise ``GateFailed`` unless the extended model begins with exactly the base model's pieces."""
+    """Raise ``VocabularyRejected`` unless the extended model begins with exactly the base model's pieces."""
     for index in range(base.size):
         before, after = base.describe(index), extended.describe(index) if index < extended.size else None
         if before != after:
-            raise GateFailed(
+            raise VocabularyRejected(
                 f"Piece {index} is {before} in the base model and {after} in the extended one.",
                 "Only append pieces: the model's trained rows are addressed by id.",
             )
 
 
 def check_size(extended: SentencePieceEncoder, multiple: int) -> None:
-    """Raise ``GateFailed`` unless the vocabulary divides evenly, so that no padding rows are needed."""
+    """Raise ``VocabularyRejected`` unless the vocabulary divides evenly, so that no padding rows are needed."""
     excess = extended.size % multiple
     if excess:
-        raise GateFailed(
+        raise VocabularyRejected(
             f"The extended vocabulary has {extended.size} pieces, not a multiple of {multiple}.",
             f"Add {multiple - excess} to tokenizer.new_pieces, or subtract {excess}.",
         )
@@ -132,7 +132,7 @@ def check_round_trip(
         numbers of documents checked and of those that the base model itself changes.
 
     Raises:
-        GateFailed: the extended model loses what the base model keeps.
+        VocabularyRejected: the extended model loses what the base model keeps.
     """
     sample = sorted(texts, key=lambda text: hashlib.sha256(text.encode()).digest())[:samples]
     changed_by_base = 0
@@ -140,7 +140,7 @@ def check_round_trip(
         if base.decode(base.encode(text)) != text:
             changed_by_base += 1
         elif extended.decode(extended.encode(text)) != text:
-            raise GateFailed(
+            raise VocabularyRejected(
                 f"A document of {len(text)} characters does not survive encoding and decoding; it begins with "
                 f"{text[:60]!r}.",
                 "Check the new pieces in the tokenizer's report; none may contain unusual white space.",
@@ -149,15 +149,15 @@ def check_round_trip(
 
 
 def check_efficiency(domain: Efficiency, general: Efficiency, max_change: float) -> None:
-    """Raise ``GateFailed`` unless domain text takes fewer tokens and general text about as many as before."""
+    """Raise ``VocabularyRejected`` unless domain text takes fewer tokens and general text about as many as before."""
     if domain.tokens_after >= domain.tokens_before:
-        raise GateFailed(
+        raise VocabularyRejected(
             f"The domain test text has {domain.tokens_after} tokens after the extension and "
             f"{domain.tokens_before} before.",
             "Train the extension on text that resembles the test text more.",
         )
     if abs(general.change) > max_change:
-        raise GateFailed(
+        raise VocabularyRejected(
             f"The token count of the general test text changes by {general.change:+.2%}, more than {max_change:.2%}.",
             "Lower tokenizer.max_general_rate, so that pieces common in general text are left out.",
         )
