@@ -21,7 +21,7 @@ plan:
 	@$(INSTALL) workflow
 	@$(SNAKEMAKE) eval_report --dry-run $(if $(CONFIG),--configfile $(CONFIG))
 
-# ADD=nemo-cuda  also installs the environment of trainings on GPUs without a container
+# ADD=nemo-cuda  also installs the environment of training runs on GPUs without a container
 environments:
 	@$(INSTALL) workflow data nemo $(ADD)
 

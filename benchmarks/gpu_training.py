@@ -1,4 +1,4 @@
-"""Check that repeated trainings on GPUs write the same bytes, uninterrupted or stopped and resumed.
+"""Check that repeated training runs on GPUs write the same bytes, uninterrupted or stopped and resumed.
 
 Run ``python -m benchmarks.gpu_training FOLDER --gpus N``, in an environment with NeMo and a CUDA build of PyTorch. It
 trains a random model with the project's own programs, scripts/dapt.py and scripts/sft.py. Each chain below is one
@@ -26,7 +26,7 @@ WORDS = ("module", "input", "output", "wire", "always", "assign", "begin", "end"
 
 @dataclass(frozen=True)
 class Chain:
-    """One training.
+    """One training run.
 
     Attributes:
         name: name of its output.
@@ -44,7 +44,7 @@ class Chain:
 
 
 def chains(gpus: int, accelerator: str) -> list[Chain]:
-    """Return the trainings that a number of GPUs allows, the longest first."""
+    """Return the training runs that a number of GPUs allows, the longest first."""
     one: dict[str, Any] = {"accelerator": accelerator}
     found = [Chain("one", "one", "dapt", one), Chain("packed", "packed", "sft", one)]
     if gpus > 1:
@@ -166,7 +166,7 @@ def tokenizer() -> bytes:
 
 
 def run(chain: Chain, options: argparse.Namespace) -> dict[str, Any]:
-    """Run one training, and return its measurements."""
+    """Run one training run, and return its measurements."""
     folder = options.folder / chain.name.replace(" ", "-")
     (folder / "checkpoints").mkdir(parents=True)
     job = {

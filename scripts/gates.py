@@ -1,4 +1,4 @@
-"""Stop all trainings if the data exceeds its limits."""
+"""Stop all training runs if the data exceeds its limits."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def main(job: GatesJob, report: Path, output: Path) -> None:
         report: report.json of the data report.
 
     Raises:
-        GateFailed: naming each exceeded limit, or what a training reads and was not measured.
+        GateFailed: naming each exceeded limit, or what a training run reads and was not measured.
     """
     gates = orjson.loads(report.read_bytes())["gates"]
     check(gates, job.trained)

@@ -1,4 +1,4 @@
-"""Section ``data_report``: inspection of the data before training, and the limits that stop a training."""
+"""Section ``data_report``: inspection of the data before training, and the limits that stop a training run."""
 
 from typing import Annotated, Self
 
@@ -81,7 +81,7 @@ class InspectJob(OverlapSettings):
 class GatesJob(Section):
     """Parameters of the rule ``gates``."""
 
-    trained: tuple[str, ...] = Field(description="Sets and steps that a training reads: their gates can stop it.")
+    trained: tuple[str, ...] = Field(description="Sets and steps that a training run reads: their gates can stop it.")
 
 
 class DataReportJob(GatesJob):

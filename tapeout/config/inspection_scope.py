@@ -55,7 +55,7 @@ class InspectionScope:
 
     @property
     def trained(self) -> list[str]:
-        """Sets and steps of all data that a training reads."""
+        """Sets and steps of all data that a training run reads."""
         rows = [f"{step}/{name}" for name in self.settings.instructions.train for step in ("instructions", "encoded")]
         if self.settings.dapt.reads != "pretraining":
             return [*CORPORA, *rows]

@@ -1,6 +1,6 @@
 """Parameters of training methods without a section in the configuration.
 
-A separate module, so that trainings do not depend on it.
+A separate module, so that training runs do not depend on it.
 """
 
 from typing import Annotated, Any

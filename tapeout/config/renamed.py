@@ -72,7 +72,7 @@ RENAMED: dict[str, str] = {
     "base.batch": "base.global_batch_size",
     "base.embedding_rate": "base.embedding_lr",
     "base.output_rate": "base.output_lr",
-    # trainings
+    # training runs
     **{
         f"{section}.{old}": f"{section}.{new}"
         for section in ("base", "dapt", "sft")

@@ -77,7 +77,7 @@ class Slurm(Section):
     latency_wait_seconds: float = Field(60, ge=0, description="Maximum time until a file appears on another node.")
 
 
-class Trainings(Section):
+class TrainingJobs(Section):
     """Checkpoints and restarts of training jobs."""
 
     checkpoint_minutes: float = Field(30, gt=0, description="Time between checkpoints.")
@@ -97,7 +97,7 @@ class Site(Section):
     """Content of ``config/site.yaml``."""
 
     slurm: Slurm = Slurm()
-    training: Trainings = Trainings()
+    training: TrainingJobs = TrainingJobs()
     container: ContainerRuntime = ContainerRuntime()
 
     def short(self, seconds: int) -> bool:
@@ -110,7 +110,7 @@ class Site(Section):
         return self._resources(self.slurm.cpu)
 
     def gpu_nodes(self, job: Training) -> dict[str, Any]:
-        """Return the resources of a training: as many whole nodes as its layout has.
+        """Return the resources of a training run: as many whole nodes as its layout has.
 
         ``gres`` counts GPUs of each node, so a job never gets 8 GPUs scattered over two nodes.
 

@@ -38,7 +38,7 @@ class Layout(Section):
 
 
 class Training(Section):
-    """Optimizer, batch and length of a training; all of it is identity, so the same values give the same bytes."""
+    """Optimizer, batch and length of a training run; all of it is identity, so the same values give the same bytes."""
 
     max_steps: int = Field(300, ge=1, description="Optimizer steps.")
     warmup_steps: int = Field(20, ge=0, description="Steps of linear warm-up, before half a cosine down.")

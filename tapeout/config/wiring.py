@@ -108,7 +108,7 @@ class Wiring:
         return sorted({*data, *artifacts, *sources} - set(evaluation.models.values()))
 
     def training_environment(self, job: Training) -> str:
-        """Return the conda environment of a training: that of its accelerator, relative to the folder of the rules."""
+        """Return the conda environment of a training run by its accelerator, relative to the folder of the rules."""
         return {"cpu": "../envs/nemo.yaml", "gpu": "../envs/nemo-cuda.yaml"}[job.layout.accelerator]
 
     def reading_environment(self, selection: Selection) -> str:

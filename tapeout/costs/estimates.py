@@ -62,7 +62,7 @@ class Estimates:
         return _giga(model.training_flop(BASE_PIECES, tokens, model.seq_length))
 
     def training_gflop(self, job: Training) -> int:
-        """Return the computation of a training of the adapted model, 10^9 FLOP."""
+        """Return the computation of a training run of the adapted model, 10^9 FLOP."""
         tokens = job.max_steps * job.global_batch_size * job.seq_length
         return _giga(self.settings.base.architecture.training_flop(self.extended_pieces, tokens, job.seq_length))
 

@@ -46,7 +46,7 @@ class Gate:
 
 
 class GateFailed(TapeoutError):
-    """The data exceeds a limit, or data that a training reads was not measured."""
+    """The data exceeds a limit, or data that a training run reads was not measured."""
 
 
 def check(gates: Sequence[Mapping[str, Any]], trained: Sequence[str]) -> None:
@@ -54,14 +54,14 @@ def check(gates: Sequence[Mapping[str, Any]], trained: Sequence[str]) -> None:
 
     Args:
         gates: as ``Gate.as_json`` returns them.
-        trained: names of the sets and steps that a training reads.
+        trained: names of the sets and steps that a training run reads.
 
     Raises:
         GateFailed: naming each exceeded limit, or what was not measured.
     """
     if missing := sorted(set(trained) - {gate["artifact"] for gate in gates}):
         raise GateFailed(
-            f"The data report has no gate for {', '.join(missing)}, which a training reads.",
+            f"The data report has no gate for {', '.join(missing)}, which a training run reads.",
             "Build data_report again with the configuration of the training.",
         )
     if failed := [gate for gate in gates if gate["artifact"] in trained and not gate["passed"]]:

@@ -1,6 +1,6 @@
 """Location of the tokenizer in a model folder.
 
-A separate module, so that trainings do not depend on the code of the model families.
+A separate module, so that training runs do not depend on the code of the model families.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Canonical form of a NeMo-2 checkpoint folder, in which two equal trainings have the same bytes.
+"""Canonical form of a NeMo-2 checkpoint folder, in which two equal training runs have the same bytes.
 
 A save also writes what is no content (measured on nemo_toolkit 2.4.1): in ``weights/.metadata`` a random ``save_id``,
 the folder's own path, the whole save plan of the process that wrote it, and the order in which the writer processes

@@ -1,4 +1,4 @@
-"""Forward pass of a training in NeMo: fused attention, hidden states, and the summed loss of the masked tokens."""
+"""Forward pass of a training run in NeMo: fused attention, hidden states, and the summed loss of the masked tokens."""
 
 import contextlib
 import math

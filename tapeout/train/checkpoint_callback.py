@@ -1,4 +1,4 @@
-"""Checkpoint, stop and resume a training; the result has the same bytes as that of an uninterrupted one.
+"""Checkpoint, stop and resume a training run; the result has the same bytes as that of an uninterrupted one.
 
 ``TAPEOUT_STATE`` is the folder of the checkpoints; without it none is written. A checkpoint is written when the
 training is asked to stop, and every ``TAPEOUT_CHECKPOINT_SECONDS``. It contains what a step changes: parameters, the
@@ -137,7 +137,7 @@ class CheckpointCallback(lightning.Callback):  # type: ignore[misc]
 
 
 def training_digest(job: Training, samples: list[Samples], weights: dict[str, Tensor]) -> str:
-    """Return a digest of what determines a training on this rank: the job, the samples and the initial weights."""
+    """Return a digest of what determines a training run on this rank: the job, the samples and the initial weights."""
     digest = hashlib.sha256(job.model_dump_json().encode())
     for part in samples:
         arrays: list[NDArray[Any]] = [part.tokens, part.labels, part.mask]

@@ -1,4 +1,4 @@
-"""Checkpoints of a training on disk, each complete or absent.
+"""Checkpoints of a training run on disk, each complete or absent.
 
 A checkpoint is a folder ``step-120`` with its parts and ``checkpoint.json``, which has their sizes and SHA-256 and a
 digest of the training. It is written under another name, flushed to disk and then renamed, so that it is complete or
@@ -40,7 +40,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class CheckpointStore:
-    """Checkpoints of one training; all ranks call each method together.
+    """Checkpoints of one training run; all ranks call each method together.
 
     Attributes:
         folder: folder of the checkpoints, on a disk that all ranks see.

@@ -6,7 +6,7 @@ the same arguments, and exits with their status. It starts all of them on this m
 the program on ``TAPEOUT_NODES`` machines: then it starts those of this machine, and all meet at ``TAPEOUT_RENDEZVOUS``.
 Both give the same ranks, and so the same bytes.
 
-A training is asked to stop by a file (``TAPEOUT_STOP``, because signals do not pass srun, containers and torchrun
+A training run is asked to stop by a file (``TAPEOUT_STOP``, because signals do not pass srun, containers and torchrun
 reliably), or by SIGTERM or SIGUSR1. The process then ends after the current step with ``STOPPED``.
 """
 
@@ -39,7 +39,7 @@ STOPPED_FILE = "stopped"
 
 
 class RankFailed(TapeoutError):
-    """A process of a training failed; the others were ended with it."""
+    """A process of a training run failed; the others were ended with it."""
 
 
 class UnfitLayout(TapeoutError):

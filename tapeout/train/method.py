@@ -34,7 +34,7 @@ class Method(Protocol):
         """Parameters of the method; a section of the configuration."""
 
     def data(self, job: Any, tokenizer: Path, inputs: Mapping[str, Any]) -> "TrainingData":
-        """Return the samples of the whole training, the same in every layout.
+        """Return the samples of the whole training run, the same in every layout.
 
         Args:
             job: an instance of ``Parameters``.

@@ -1,4 +1,4 @@
-"""Training samples as arrays: the content of every sequence of a training, in the order of use."""
+"""Training samples as arrays: the content of every sequence of a training run, in the order of use."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """All data of a training.
+    """All data of a training run.
 
     Attributes:
         train: samples of all steps, in their order.

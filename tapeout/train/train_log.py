@@ -1,4 +1,4 @@
-"""Log of a training, its progress, and its loss on the validation split."""
+"""Log of a training run, its progress, and its loss on the validation split."""
 
 import time
 from typing import Any
@@ -16,7 +16,7 @@ from tapeout.train.launch import Rank
 from tapeout.train.samples import Samples, TrainingData
 
 REPORTS = 50
-"""Lines of progress in a training."""
+"""Lines of progress in a training run."""
 
 
 class TrainLog(lightning.Callback):  # type: ignore[misc]

@@ -30,7 +30,7 @@ def train(model: Path, data: TrainingData, job: Training, method: Method, output
 
     Args:
         model: NeMo-2 checkpoint folder.
-        data: samples of the whole training.
+        data: samples of the whole training run.
         job: optimizer, batch, length and layout.
         method: loss, callbacks and NeMo's recipe.
         output: folder to write.

@@ -1,4 +1,4 @@
-"""Leaks, drops, and the limits that stop a training."""
+"""Leaks, drops, and the limits that stop a training run."""
 
 import subprocess
 import sys
@@ -186,7 +186,7 @@ def test_data_of_a_training_without_a_gate_stops_it(tmp_path: Path) -> None:
     done = gates(tmp_path, passed=True, where="renamed")
     assert done.returncode == 1
     assert (
-        "The data report has no gate for trained, which a training reads." in done.stderr
+        "The data report has no gate for trained, which a training run reads." in done.stderr
         and "Traceback" not in done.stderr
     )
     assert not (tmp_path / "gates.json").exists()

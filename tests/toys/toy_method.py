@@ -19,7 +19,7 @@ KIND = "pretrain"
 
 
 class Parameters(Training):
-    """Parameters of all trainings, and one of the toy."""
+    """Parameters of all training runs, and one of the toy."""
 
     stride: int = Field(2, ge=1, description="Only every so many tokens have a loss.")
 
