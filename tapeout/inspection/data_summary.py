@@ -1,4 +1,4 @@
-"""Inspections of all sets together, with the drops of each step; the shards of a pretraining corpus are one set."""
+"""Inspections of all sets together, with the rows that each step dropped; pretraining shards form one set."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

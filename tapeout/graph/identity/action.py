@@ -127,7 +127,7 @@ class Recipe:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Recipe":
-        """Return the recipe of which ``value`` is the ``as_json``."""
+        """Return the recipe that ``as_json`` described."""
         inputs: Inputs = {
             name: [Reference(**item) for item in reference] if isinstance(reference, list) else Reference(**reference)
             for name, reference in value["inputs"].items()

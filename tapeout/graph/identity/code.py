@@ -53,7 +53,7 @@ def closure(script: Path, root: Path, plugins: Sequence[str] = ()) -> dict[str, 
 def definitions(path: Path) -> dict[str, str]:
     """Return the digest of each function and class by qualified name, and of the rest of the module by an empty name.
 
-    ``tapeout why`` shows with it which definitions changed in a module whose digest changed.
+    ``tapeout why`` uses it to show which definitions of a module changed.
     """
     tree = ast.parse(path.read_bytes(), filename=str(path))
     _strip_docstrings(tree)
@@ -88,7 +88,7 @@ def _read(path: Path, root: Path, mtime_ns: int) -> tuple[str, tuple[Path, ...]]
 
 
 def _data_files(package: Path) -> list[Path]:
-    """Return a package's files that are not Python, also from folders that are no packages; without backup files."""
+    """Return the data files of a package, including those in subfolders without ``__init__.py``; skip backup files."""
     files = []
     for path in sorted(package.iterdir()):
         if path.name.startswith((".", "__pycache__")) or path.name.endswith("~"):

@@ -1,6 +1,6 @@
 """Environments: locks with hashes, their digests, and the virtual environments that are installed from them.
 
-Uses the standard library alone, because it also installs the environment that everything else runs in:
+Uses only the standard library, because it also installs the environment that everything else runs in:
 ``python3.11 -m tapeout.graph.identity.environment workflow nemo`` on a fresh machine.
 """
 

@@ -1,7 +1,7 @@
-"""Remote store: searched before a step is built, and extended with what was built.
+"""Remote store: queried before a step is built, and extended with what was built.
 
 ``TAPEOUT_REMOTE`` is its URL, ``TAPEOUT_REMOTE_MODE`` ``read-only`` (the default) or ``read-write``. A remote has the
-layout of any store. Everything that comes from it is verified before it is used, and no failure of it stops a run: what
+layout of any store. Whatever is fetched from it is verified before use, and a failing remote never stops a run: what
 cannot be pulled is built, and what cannot be pushed is queued for the next run or ``tapeout push``.
 """
 
@@ -76,8 +76,8 @@ class Remote:
     def find(self, actions: Sequence[Action]) -> dict[str, Manifest]:
         """Return the manifests of those actions that the remote has, by digest.
 
-        The remote is asked concurrently, and once per action and process. An entry that is damaged, or has a damaged
-        file that did not change since, is reported and not used.
+        Queries are concurrent, one per action and process. An entry that is damaged, or has a file that was damaged and
+        has not changed since, is reported and not used.
         """
         asked = [action for action in actions if action.digest not in self._entries]
         pull = self._pull() if asked else None

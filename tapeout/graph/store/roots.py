@@ -1,9 +1,10 @@
 """Garbage collector roots: the folders that use a store, whose results and named runs the collector keeps.
 
-As in Nix. ``roots/<id>/folder.json`` records a folder and the host that uses it; ``roots/<id>/actions`` lists, one per
-line, the actions whose outputs were put there. The collector looks into a visible folder and rewrites its list. For a
-folder that is not visible (its disk is not mounted, it is on another host's local disk, its permissions forbid it) it
-keeps everything on the list: only a person can know that the folder is gone for good.
+Modelled on the roots of Nix. ``roots/<id>/folder.json`` records a folder and the host that uses it;
+``roots/<id>/actions`` lists, one per line, the actions whose outputs were put there. The collector reads a visible
+folder and rewrites its list. For a folder that is not visible (its disk is not mounted, it is on another host's local
+disk, its permissions forbid it) it keeps everything on the list: only a person can know that the folder is gone for
+good.
 """
 
 import contextlib
@@ -44,7 +45,7 @@ class Root:
     def of(cls, store: Store, results: Path, runs: Path) -> "Root":
         """Return the root of a folder.
 
-        Two hosts may have different folders of the same path, and many hosts may share one folder. Therefore the host
+        Two hosts may have different folders at the same path, and many hosts may share one folder. Therefore the host
         that used it first is part of the root's id, and is recorded in the folder.
         """
         results, runs = results.resolve(), runs.absolute()  # runs may be a link to a disk that is not mounted now
@@ -68,7 +69,7 @@ class Root:
         return here and os.access(self.folder, os.R_OK | os.X_OK) and all(_readable(part) for part in parts)
 
     def register(self) -> None:
-        """Record the folder, and everything in it, in the store, unless it is recorded."""
+        """Record the folder, and everything in it, in the store, unless that was done before."""
         if _recorded_host(self.results) is None:
             write_atomically(self.results / HOST, f"{self.host}\n".encode())
         if not (self.record / "folder.json").exists():
@@ -78,10 +79,10 @@ class Root:
                 self.store.write(self.record / "folder.json", canonical(value) + b"\n")
 
     def add(self, actions: Iterable[str]) -> None:
-        """Append to the list of actions; concurrent processes may.
+        """Append to the list of actions; safe in concurrent processes.
 
-        Nothing is recorded in a store that this user may only read: what was restored from it stays in the folder,
-        whatever its owner deletes.
+        Nothing is recorded in a store that this user may only read: what was restored from it stays in the folder even
+        if the owner deletes it from the store.
         """
         with contextlib.suppress(NotWritable), self.store.open(self.record / "actions", "ab") as file:
             file.write(_lines(actions))
