@@ -1,4 +1,4 @@
-"""Base class of all errors that a user can cause or fix: it states the cause and the fix."""
+"""Base class of user-facing errors, which state the cause and the fix."""
 
 import difflib
 from collections.abc import Iterable

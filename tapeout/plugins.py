@@ -1,4 +1,4 @@
-"""Load the module behind a name: a data format, a model family, an evaluation, a training method, a source kind.
+"""Load a plugin by name: a data format, model family, evaluation, training method, source kind or tokenizer.
 
 A seam is a package in which each module implements one thing, for example ``tapeout.evals.tasks``. A configuration
 names an implementation by its module name in that package (``bits_per_byte``), or by a dotted module name for one from

@@ -1,4 +1,4 @@
-"""Progress of long steps, as lines that the runner turns into a live display and a person can read as they are."""
+"""Progress of long steps, as lines that the runner parses and people can read."""
 
 import json
 import os

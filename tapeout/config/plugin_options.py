@@ -1,4 +1,4 @@
-"""Sections of the configuration whose model comes from the plugin that they name.
+"""Configuration sections that are validated by the plugin that they name.
 
 An option such as ``format: squad`` names a module of a seam (see ``tapeout.plugins``); the other keys beside it are the
 fields of that module's ``Options``. So an implementation brings its own options, and the configuration checks them

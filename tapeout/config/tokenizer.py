@@ -1,4 +1,4 @@
-"""Vocabulary extension."""
+"""Parameters of the vocabulary extension."""
 
 from pydantic import Field
 

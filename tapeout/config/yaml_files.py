@@ -1,4 +1,4 @@
-"""Reading and merging of configuration files, YAML or JSON.
+"""Read and merge configuration files in YAML or JSON.
 
 A repeated key is an error, because its first value would be lost without notice.
 """

@@ -1,4 +1,4 @@
-"""Choice of the encoder implementation for a tokenizer's files."""
+"""Choose the encoder implementation for a tokenizer's files."""
 
 import json
 from pathlib import Path

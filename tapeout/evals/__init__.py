@@ -1,1 +1,1 @@
-"""Measures of a model, with their uncertainty."""
+"""Evaluate models: tasks, likelihood, generation and answers."""

@@ -1,4 +1,4 @@
-"""Numbers and intervals as text, for sentences and tables of the report."""
+"""Format numbers and intervals for sentences and tables of the report."""
 
 from tapeout.evals.section import Comparison, Estimate, Outcome
 

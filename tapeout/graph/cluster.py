@@ -1,4 +1,4 @@
-"""Runs whose jobs go to a Slurm cluster: preparation of a run, and preview of its submissions in a dry run.
+"""Prepare runs on a Slurm cluster, and preview their submissions in a dry run.
 
 The executor's modules are imported inside the functions: they take a moment, and runs on one machine do not need them.
 """

@@ -1,4 +1,4 @@
-"""Named errors of the build graph, one class per subject; cause and fix say the rest."""
+"""User-facing errors of the build graph, one class per subject; each instance states its cause and fix."""
 
 from tapeout.errors import TapeoutError
 

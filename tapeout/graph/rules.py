@@ -1,4 +1,4 @@
-"""Reader of Snakemake's rules: recipes of artifacts, their cost hints, and the artifacts that a target stands for.
+"""Read Snakemake's rules: recipes of artifacts, their cost hints, and the artifacts of a target.
 
 A rule is written once, as an ordinary Snakemake rule; inputs, parameters, environment and script are read from it.
 """

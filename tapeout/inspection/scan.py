@@ -1,4 +1,4 @@
-"""Scan of all splits of a set, once and in several processes: counts, overlaps with test rows, rows to show."""
+"""Scan all splits of a set in one pass over several processes: counts, overlaps with test rows, rows to show."""
 
 import hashlib
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Split leakage: questions and groups of held-out rows that training rows have too, counted from the files."""
+"""Split leakage: questions and groups of held-out rows that also occur in training rows."""
 
 import hashlib
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Extension of a model by rows for the new pieces of its tokenizer."""
+"""Extend a model by embedding and output rows for the new pieces of its tokenizer."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Interface of a model family, and the choice of the family that a configuration or a model folder names.
+"""Interface of a model family, and lookup of the family of a configuration or a model folder.
 
 A family is a package ``tapeout/models/<family>/`` whose ``__init__.py`` provides the members of ``Family``, or a module
 outside of this package that the configuration names by its dotted name (``base.family: my_team.models.gemma``). All

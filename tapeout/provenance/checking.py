@@ -1,4 +1,4 @@
-"""Check of an export before any of it is run: its signature, every byte, and the consistency of its parts."""
+"""Check an export before running any of it: its signature, every byte, and the consistency of its parts."""
 
 import json
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Files of the project that are needed to run its graph elsewhere, and the configuration as such files."""
+"""Project files needed to run the graph elsewhere, among them the configuration written as files."""
 
 import fnmatch
 import os

@@ -1,4 +1,4 @@
-"""Named errors of exports."""
+"""User-facing errors of exports."""
 
 from tapeout.errors import TapeoutError
 

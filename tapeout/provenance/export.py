@@ -1,4 +1,4 @@
-"""Writing of an export: the document, the files that it names, and additional formats for other programs.
+"""Write an export: the document, the files that it names, and additional formats for other programs.
 
 ``slsa`` adds ``attestations/``, ``rocrate`` adds ``ro-crate-metadata.json``.
 """

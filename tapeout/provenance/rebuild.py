@@ -1,4 +1,4 @@
-"""Isolated builds of an exported graph: in a separate folder, with an empty store and no settings of the caller."""
+"""Build an exported graph in isolation: in a separate folder, with an empty store and none of the caller's settings."""
 
 import os
 import re

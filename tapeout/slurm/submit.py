@@ -1,4 +1,4 @@
-"""Wrapper of sbatch that waits for a controller that is away, and never submits a job twice.
+"""Wrapper of sbatch that waits while the controller is unavailable, and never submits a job twice.
 
 Controllers are restarted and overloaded every now and then, but the executor gives a job up at the first failure of
 sbatch. This program precedes sbatch on the PATH of a run (``tapeout/slurm/bin``) and calls the real one.

@@ -1,1 +1,1 @@
-"""Fetching of pinned sources, by kind."""
+"""Fetch pinned sources, by kind."""

@@ -1,4 +1,4 @@
-"""Errors of sources."""
+"""User-facing errors of sources."""
 
 from typing import Self
 

@@ -1,4 +1,4 @@
-"""Print the record of a Hugging Face repository as it is now, ready to be pasted into a sources file.
+"""Print the current record of a Hugging Face repository, ready to be pasted into a sources file.
 
     python -m tapeout.sources.pin hf_dataset:OpenAssistant/oasst1 --file '*_oasst_all.trees.jsonl.gz'
 

@@ -1,1 +1,1 @@
-"""Vocabulary extension, embedding surgery and the gates that guard them."""
+"""Vocabulary extension, embedding surgery and their checks."""

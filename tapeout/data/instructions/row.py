@@ -1,4 +1,4 @@
-"""The row to which every format brings its records: its text, its digest, and choices that belong to it."""
+"""The row type that every format produces, with its digest and the random choices that depend on it."""
 
 import hashlib
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Selection of questions about RTL: asked of every excerpt, reduced to a balanced set, no context in two splits.
+"""Select questions about RTL: a balanced set from all excerpts, without a context in two splits.
 
 Rows of held-out cores are selected first: what they ask about is never asked about in a training core, so a test
 context cannot have been trained on.

@@ -1,4 +1,4 @@
-"""Training, validation and test rows of a set, such that rows that belong together share a split.
+"""Divide a set into training, validation and test rows; rows of a group share a split.
 
 Rows that must share a split form a cluster: rows of one group, and groups with equal or near-duplicate questions. The
 split of a cluster depends on the smallest number of its groups, and the number of a group on a seed and its name alone.

@@ -1,4 +1,4 @@
-"""Text from bytes in any of the encodings of old sources, and text in a uniform form."""
+"""Decode text from UTF-8 or legacy encodings, and normalize it."""
 
 import codecs
 import re

@@ -1,4 +1,4 @@
-"""Rows of a corpus in JSON Lines: their text, and the licences that they state themselves."""
+"""Corpus rows in JSON Lines: their text, and their own licences."""
 
 import codecs
 import json

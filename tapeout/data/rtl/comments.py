@@ -1,4 +1,4 @@
-"""Verilog text without comments, and texts reduced to what lightly edited copies have in common.
+"""Strip comments from Verilog, and reduce texts to a form that lightly edited copies share.
 
 The corpora import this module; it is separate so that an edit of the parsing code does not rebuild them.
 """

@@ -1,4 +1,4 @@
-"""Clean one shard: remove exact duplicates, filter, scrub, sort by digest, and sign each document.
+"""Clean one shard: remove exact duplicates, filter, scrub, sort by digest, and compute a signature of each document.
 
 A document's digest is that of its text as read, before scrubbing. Equal texts always lie in the same shard, so that
 duplicates are found without the other shards.

@@ -1,4 +1,4 @@
-"""Check of a job's nodes before a program starts on them, so that a broken node is named and no training begins."""
+"""Check a job's nodes before a program starts on them, so that a broken node is reported before training begins."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Explanation why a step runs: the differences between two actions, and the artifacts in which the change began."""
+"""Explain why a step runs: the differences between two actions, and the artifacts in which a change originated."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Progress of a run for its observers: of the plan from Snakemake's marks, of a step from its scratch folder.
+"""Read the progress of a run: of the plan from Snakemake's marks, of a step from its scratch folder.
 
 Observers lock and write nothing, and read no file that could be large.
 """

@@ -1,4 +1,4 @@
-"""Garbage collection: delete what no results and no named run refer to.
+"""Garbage collection: delete what neither results nor named runs refer to.
 
 The collector keeps the outputs of all actions that a root refers to (``store.roots``: results, named runs and the last
 plan of every folder that uses the store), that are being carried out, that still have to be pushed to a remote, or, on

@@ -1,4 +1,4 @@
-"""Second build of a step in an empty folder, without a network, to test whether it is reproducible.
+"""Build a step a second time in an empty folder, without a network, to test whether it is reproducible.
 
 Nothing in ``results/`` is read or changed: the inputs come from the store, every byte of them verified, and the second
 copy stays in a separate folder.

@@ -1,4 +1,4 @@
-"""Repair of what ``verify`` found, as far as an intact copy exists in the store, in ``results/`` or in a named run.
+"""Repair what ``verify`` found, if an intact copy exists in the store, in ``results/`` or in a named run.
 
 Where hard links make these one file there is only one copy; then the artifact has to be built again.
 """

@@ -1,4 +1,4 @@
-"""Rendering of report pages: each is one file without references to others."""
+"""Render report pages, each a single file without external references."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
