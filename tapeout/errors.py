@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 
 class TapeoutError(Exception):
-    """Base of all named errors.
+    """Base of all user-facing errors.
 
     Subclasses live beside the code that raises them, so that a new error never changes the code identity of an
     unrelated step.

@@ -170,7 +170,7 @@ def _trouble(queue: Queue, now: float) -> str:
 
 
 def _grouped(rows: Iterable[Row]) -> Iterable[tuple[Row, int]]:
-    """Yield rows with the number of rows they stand for: many equal ones of a rule become one."""
+    """Yield rows, each with the number of rows that it summarizes: many equal ones of a rule become one."""
 
     def key(row: Row) -> tuple[Any, ...]:
         plain = row.done is None and row.status in (

@@ -79,7 +79,7 @@ def unpickler(find: Finder) -> type[pickle.Unpickler]:
     """Return an unpickler class.
 
     Args:
-        find: returns what a module and a name stand for, or None to load a stub.
+        find: returns the object for a module and a name, or None to load a stub.
     """
 
     class SafeUnpickler(pickle.Unpickler):

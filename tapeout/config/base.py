@@ -32,7 +32,7 @@ class Architecture(Section, ABC):
         return 3 * self.forward_flop(vocabulary, seq_length) * tokens
 
     def training_bytes(self, vocabulary: int, tensor: int = 1, pipeline: int = 1, data: int = 1) -> float:
-        """Return the bytes of weights, gradients and optimizer states on each GPU; activations come on top.
+        """Return the bytes of weights, gradients and optimizer states on each GPU, without activations.
 
         Megatron-core with bfloat16 weights (2 bytes), 32-bit gradients (4), and Adam's 32-bit copy and two moments (12)
         divided among the data-parallel ranks by the distributed optimizer.

@@ -12,7 +12,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class Gates(Section):
-    """Limits on the data. If one is exceeded, no training starts; the report is written nevertheless, and shows why.
+    """Limits on the data. If one is exceeded, no training starts; the report is still written, and shows why.
 
     Sets go by the names of their artifacts: ``corpus/domain``, ``instructions/<set>``.
     """
@@ -60,7 +60,7 @@ class DataReport(OverlapSettings):
 
     max_examples: int = Field(10, ge=1, description="Contaminated or leaked rows of a pair of sets that are shown.")
     benchmarks: tuple[SourceName, ...] = Field(
-        (), description="Instruction data sets of which every row is a test row, in whatever split."
+        (), description="Instruction data sets of which every row is a test row, whichever its split."
     )
     gates: Gates = Gates()
 

@@ -25,7 +25,7 @@ class Report(Section):
         ge=0.0,
         description="Relative rise of bits per byte on general text over the base model that counts as unchanged.",
     )
-    examples: int = Field(6, ge=0, description="Sample answers on the page, taken from the categories in turn.")
+    examples: int = Field(6, ge=0, description="Sample answers on the page, alternating between categories.")
 
 
 class EvalReportJob(Report):

@@ -38,7 +38,7 @@ class Settings(Section):
         description="Path of a sources file, or a list of paths; later files override earlier ones."
     )
     site: str = Field(
-        "config/site.yaml", description="Site file, which describes the cluster; it is no part of identities."
+        "config/site.yaml", description="Site file, which describes the cluster; it is not part of any identity."
     )
     corpus: Corpus = Corpus()
     pretraining: Pretraining = Pretraining()

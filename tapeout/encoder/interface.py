@@ -20,7 +20,7 @@ class Encoder(Protocol):
         byte_fallback: whether every text can be spelled, if need be byte by byte.
         control_pieces: ids of the pieces that mark structure and that plain text never encodes to, by name (``</s>``).
         added_pieces: ids of the pieces that are matched whole, before any merge, by name.
-        reserved_characters: characters that decoding does not give back, because the vocabulary uses them itself.
+        reserved_characters: characters that decoding does not restore, because the vocabulary reserves them.
     """
 
     size: int
@@ -39,7 +39,7 @@ class Encoder(Protocol):
 
     @abstractmethod
     def encode_spans(self, text: str) -> list[Token]:
-        """Return the tokens of a text, each with the characters that it stands for.
+        """Return the tokens of a text, each with the characters that it represents.
 
         A token without a character (any byte but the last of a character that is spelled in bytes) has an
         empty span before the next token.
@@ -55,7 +55,7 @@ class Encoder(Protocol):
 
     @abstractmethod
     def id_to_bytes(self, index: int) -> bytes:
-        """Return the UTF-8 bytes that a piece stands for; a control piece stands for its name."""
+        """Return the UTF-8 bytes that a piece represents; a control piece represents its name."""
 
     def encode_batch(self, texts: list[str], threads: int = -1) -> list[list[int]]:
         """Return the ids of each text.
@@ -67,7 +67,7 @@ class Encoder(Protocol):
         return [self.encode(text) for text in texts]
 
     def encode_rendered(self, text: str) -> list[Token]:
-        """Return the tokens of a rendered chat template, where the name of a control piece stands for that piece."""
+        """Return the tokens of a rendered chat template, where the name of a control piece encodes to that piece."""
         tokens: list[Token] = []
         start = 0
         while start < len(text):

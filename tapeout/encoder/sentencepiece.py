@@ -9,7 +9,7 @@ from tapeout.encoder.interface import Encoder, Token
 
 MODEL_FILE = "tokenizer.model"
 WORD_MARK = "\N{LOWER ONE EIGHTH BLOCK}"
-"""The character that stands for a space in pieces; in a text it is decoded to a space."""
+"""The character that represents a space in pieces; if a text contains it, it decodes to a space."""
 
 PieceFacts = tuple[str, float, bool, bool, bool]
 """A piece, its score, and whether it is a byte, a control piece or the unknown piece."""
@@ -48,7 +48,7 @@ class SentencePieceEncoder(Encoder):
         return ids
 
     def encode_spans(self, text: str) -> list[Token]:
-        """Return the tokens of a text, each with the characters that it stands for."""
+        """Return the tokens of a text, each with the characters that it represents."""
         encoded = self.processor.encode(text, out_type="immutable_proto")
         return [(token.id, token.begin, token.end) for token in encoded.pieces]
 
@@ -63,7 +63,7 @@ class SentencePieceEncoder(Encoder):
         return piece
 
     def id_to_bytes(self, index: int) -> bytes:
-        """Return the UTF-8 bytes that a piece stands for; a control piece stands for its name."""
+        """Return the UTF-8 bytes that a piece represents; a control piece represents its name."""
         piece = self.id_to_piece(index)
         if self.processor.is_byte(index):
             return bytes([int(piece[3:-1], 16)])  # <0x0A>

@@ -78,5 +78,5 @@ def encoder_without_prefix(model: bytes) -> SentencePieceEncoder:
 
 
 def piece_text(piece: str) -> str:
-    """Return the text that a piece stands for."""
+    """Return the text that a piece represents."""
     return piece.replace(WORD_MARK, " ")

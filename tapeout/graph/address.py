@@ -53,7 +53,7 @@ class Address:
     Attributes:
         text: the name as the user typed it.
         kind: what it refers to.
-        artifacts: names of the artifacts it stands for; empty for a path.
+        artifacts: names of the artifacts that it refers to; empty for a path.
         run: the named run, for ``IN_RUN`` and ``RUN``; empty for ``results/``.
         action: digest of the action that made the artifact, if it is known from the name alone.
     """
@@ -66,10 +66,10 @@ class Address:
 
     @property
     def artifact(self) -> str:
-        """Return the one artifact that the name stands for.
+        """Return the one artifact that the name refers to.
 
         Raises:
-            UnknownName: it stands for none or for several.
+            UnknownName: it refers to none or to several.
         """
         if self.kind is Kind.RUN or len(self.artifacts) != 1:
             fix = f"Name one of: {', '.join(self.artifacts[:SHOWN])}." if self.artifacts else "Name an artifact."

@@ -216,7 +216,7 @@ class Workspace:
         write_atomically(self.sealed_path(name), MARK)
 
     def mark(self, name: str, state: State, action: Action | None) -> None:
-        """Set the times by which Snakemake decides what to do for an artifact.
+        """Set the times from which Snakemake decides what to do for an artifact.
 
         CURRENT and RESTORE: the mark is newer than the action. BUILD: it is older. WAITING: unchanged, until the
         checkpoint has resolved the action (``mark_family``).

@@ -13,7 +13,7 @@ from tapeout.inspection.rows import text_of
 CODE = (*RTL_SUFFIXES, ".vhd", ".vhdl", ".c", ".cc", ".cpp", ".h", ".py", ".tcl", ".sh", ".S", ".scala")
 """Suffixes of files whose language is code."""
 MAX_CHARACTERS = 1000
-"""Beginning of a row by which its language is identified."""
+"""Beginning of a row, from which its language is identified."""
 MIN_LETTERS = 40
 """Letters that a text needs for its language to be identified."""
 MIN_PROBABILITY = 0.9

@@ -153,7 +153,7 @@ def scan(batch: Batch, job: InspectJob) -> Scan:
 
 
 def choose_samples(candidates: Candidates, max_samples: int) -> list[str]:
-    """Return the digests of the rows to show, from the categories in turn, in an order that only digests decide."""
+    """Return digests of the rows to show, alternating between categories, in an order that depends on digests only."""
     ranked = sorted(
         (rank, category, digest) for category, members in candidates.items() for rank, (_, digest) in enumerate(members)
     )

@@ -33,7 +33,7 @@ def read_documents(corpus: Path, tokenizer: Path) -> list[list[int]]:
     """Return the token ids of all documents, each between the ids that begin and end a text.
 
     Raises:
-        MalformedRow: a line of the corpus is no JSON object with a text.
+        MalformedRow: a line of the corpus is not a JSON object with a text.
         EmptyCorpus: the corpus has no text.
     """
     encoder = load_encoder(tokenizer)
@@ -62,7 +62,7 @@ def pack(documents: list[list[int]], seq_length: int, generator: torch.Generator
 
 
 def batches(documents: list[list[int]], job: Base) -> Iterator[Tensor]:
-    """Yield batches of windows without end; each pass over the corpus is packed and shuffled anew from the seed."""
+    """Yield batches of windows without end; each pass over the corpus is packed and shuffled again from the seed."""
     generator = torch.Generator().manual_seed(job.seed)
     while True:
         packed = pack(documents, job.architecture.seq_length, generator)

@@ -120,7 +120,7 @@ def family_of(folder: Path) -> Family:
     Chooses among the families that the running step declares, or, outside of a step, among those of ``tapeout.models``.
 
     Raises:
-        UnreadableModel: the folder is no model folder, or none of these families describes it.
+        UnreadableModel: the folder is not a model folder, or none of these families describes it.
     """
     if (folder / "config.json").is_file():
         member, names = "MODEL_TYPE", {json.loads((folder / "config.json").read_bytes()).get("model_type")}
@@ -128,7 +128,7 @@ def family_of(folder: Path) -> Family:
         member, names = "NEMO_CONFIG", set(nemo_arguments(folder))
     else:
         raise UnreadableModel(
-            f"{folder} is no model folder.", "Give a Hugging Face folder or a NeMo-2 checkpoint folder."
+            f"{folder} is not a model folder.", "Give a Hugging Face folder or a NeMo-2 checkpoint folder."
         )
     declared = plugins.declared()
     for name in families() if declared is None else declared:

@@ -9,7 +9,7 @@ from tapeout.errors import TapeoutError
 
 
 class UnreadableModel(TapeoutError):
-    """A folder is no model folder of a known family, or lacks a part."""
+    """A folder is not a model folder of a known family, or lacks a part."""
 
 
 def tokenizer_path(folder: Path) -> Path:

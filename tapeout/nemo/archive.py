@@ -23,7 +23,7 @@ def pack(folder: Path, archive: Path) -> None:
     members = sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix())
     special = [path.name for path in members if path.is_symlink() or not (path.is_file() or path.is_dir())]
     if special or not any(path.is_file() for path in members):
-        what = f"{special[0]} in {folder.name} is no regular file" if special else f"{folder.name} contains no file"
+        what = f"{special[0]} in {folder.name} is not a regular file" if special else f"{folder.name} contains no file"
         raise BadCheckpoint(f"{what}.", "Pack a checkpoint folder made of plain files only.")
     with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar:
         for path in members:
@@ -53,7 +53,8 @@ def unpack(archive: Path, folder: Path) -> None:
                 safe = tarfile.data_filter(member, str(folder))
                 if safe is None or safe.name != member.name or not (member.isreg() or member.isdir()):
                     raise BadCheckpoint(
-                        f"{archive.name} contains {member.name!r}, which is no plain file.", "Do not trust this file."
+                        f"{archive.name} contains {member.name!r}, which is not a plain file.",
+                        "Do not trust this file.",
                     )
             folder.mkdir(parents=True)
             tar.extractall(folder, members=members, filter="data")

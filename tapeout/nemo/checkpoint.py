@@ -1,4 +1,4 @@
-"""Read NeMo-2 checkpoint folders without NeMo, in a second or two.
+"""Read NeMo-2 checkpoint folders without importing NeMo, in one or two seconds.
 
 The weights are a plain PyTorch distributed checkpoint; only names and layouts differ from those of Hugging Face, and
 the model family knows both. Tests compare every bit with NeMo's own exporter.

@@ -1,6 +1,6 @@
 """Check that the packages that programs import have the expected versions.
 
-Runs in whatever image is configured, before anything else of the project. It therefore needs only the standard library
+Runs in the configured image, before anything else of the project. It therefore needs only the standard library
 and no recent Python: a package that is too old or missing must be named, not end in a traceback.
 """
 

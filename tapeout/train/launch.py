@@ -87,7 +87,7 @@ class StopRequest:
 
 
 def _stop_files() -> list[Path]:
-    """Return the file by which the runner requests a stop, if there is one."""
+    """Return the file with which the runner requests a stop, if there is one."""
     return [Path(os.environ["TAPEOUT_STOP"])] if "TAPEOUT_STOP" in os.environ else []
 
 

@@ -29,7 +29,7 @@ def all_rows(rows: list[Row], seq_length: int) -> Samples:
 
 
 def lay_out(rows: list[Row], bins: list[list[int]], seq_length: int) -> Samples:
-    """Put the rows of each bin one after another into a sequence.
+    """Concatenate the rows of each bin into a sequence.
 
     A row of n ids takes n - 1 positions, because its last id is only a label.
     """

@@ -29,7 +29,7 @@ def corpus_samples(domain: Path, general: Path, tokenizer: Path, job: Dapt) -> S
         job: length and number of the windows, fraction of general text, and seed.
 
     Raises:
-        MalformedRow: a line is no JSON object with a text.
+        MalformedRow: a line is not a JSON object with a text.
         TooLittleData: a corpus fills no window.
     """
     encoder = load_encoder(tokenizer)
@@ -73,7 +73,7 @@ def shard_samples(blend_file: Path, shards: Sequence[Path], job: Dapt) -> Sample
 
     Raises:
         TooLittleData: a component fills no window.
-        DamagedTokens: a file is no data set of token ids.
+        DamagedTokens: a file is not a data set of token ids.
     """
     components = orjson.loads(blend_file.read_bytes())["components"]
     count = job.max_steps * job.global_batch_size

@@ -13,7 +13,7 @@ def read_encoded(path: Path, seq_length: int) -> list[tuple[list[int], list[int]
 
     Args:
         path: rows of a split.
-        seq_length: maximum tokens of a row, besides the one that is only a label.
+        seq_length: maximum tokens of a row, not counting the last, which is only a label.
 
     Raises:
         MalformedRow: a row does not have ids and a mask of the same length with a loss in it, or is too long.

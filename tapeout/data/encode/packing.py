@@ -1,4 +1,4 @@
-"""Order and packing of training sequences: functions of a seed alone, whatever the layout of the training."""
+"""Order and packing of training sequences: functions of a seed alone, independent of the layout."""
 
 from collections.abc import Sequence
 

@@ -12,10 +12,10 @@ class Row:
     """One row of an instruction data set.
 
     Attributes:
-        content: what is trained on, as it is written: ``input`` and ``output``, or ``conversations``.
+        content: the training content, as written to the file: ``input`` and ``output``, or ``conversations``.
         category: kind of the row; the split keeps the proportions of categories.
         group: rows of one group share a split.
-        question: text by which near-duplicates are found.
+        question: text that is compared to find near-duplicates.
         digest: SHA-256 of the content as it was read; rows are ordered by it.
         source: name of the source.
     """
@@ -28,7 +28,7 @@ class Row:
     source: str
 
     def as_json(self, licence: str) -> dict[str, Any]:
-        """Return the row as it is written."""
+        """Return the row as written to the file."""
         signature = {"category": self.category, "source": self.source, "licence": licence, "group": self.group}
         return {**self.content, **signature, "digest": self.digest}
 
@@ -57,7 +57,7 @@ def has_surrogates(text: str) -> bool:
 
 
 def context_first(seed: int, digest: str) -> bool:
-    """Toss a fair coin for a row: a function of the seed and the row alone, whatever other rows there are."""
+    """Toss a fair coin for a row: a function of the seed and the row alone, independent of other rows."""
     return int(digest_of(str(seed), digest), 16) % 2 == 0
 
 

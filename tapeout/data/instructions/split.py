@@ -32,7 +32,7 @@ class StoredRow(NamedTuple):
     Attributes:
         category: kind of the row.
         group: rows of one group share a split.
-        question: text by which near-duplicates are found.
+        question: text that is compared to find near-duplicates.
         digest: SHA-256 of the content; it orders the rows.
         source: name of the source.
         answer_start: start of the answer in the input, by which rows of one digest may differ; 0 if there is none.

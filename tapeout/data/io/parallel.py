@@ -1,4 +1,4 @@
-"""Distribute work over processes; results arrive in the order of the work, whatever the number of processes."""
+"""Distribute work over processes; results arrive in the order of the work, with any number of processes."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +16,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 QUEUED_ITEMS = 3
-"""Items in progress per process: bounds the memory, whatever the amount of work."""
+"""Items in progress per process: bounds the memory for any amount of work."""
 
 
 class ProcessLost(TapeoutError):
@@ -75,7 +75,7 @@ def in_order(
         ``function`` calls no library that starts threads.
 
     Raises:
-        TapeoutError: whatever ``function`` or ``start`` raises, in any process.
+        TapeoutError: any that ``function`` or ``start`` raises, in any process.
         ProcessLost: a process was terminated from outside.
     """
     if workers <= 1:

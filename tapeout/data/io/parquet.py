@@ -32,7 +32,7 @@ def file_texts(path: Path, name: str, field: str) -> Iterator[str | None]:
     """Yield the texts of the column ``field``, None where a row has none.
 
     Raises:
-        UnreadableFile: the file is no parquet file, or has no such column of text.
+        UnreadableFile: the file is not a parquet file, or has no such column of text.
     """
     with arrow_errors(name), path.open("rb") as stream:
         for text, _ in parquet_texts(name, stream, field, Counter()):

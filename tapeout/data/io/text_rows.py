@@ -16,7 +16,7 @@ def text_row(path: str, number: int, line: bytes, field: str, repaired: Counter[
     """Return the text and the licence of a line of JSON; the licence is empty if the row states none.
 
     Raises:
-        MalformedRow: the line is no object with a text, repeats the key of text or licence, or states its licence
+        MalformedRow: the line is not an object with a text, repeats the key of text or licence, or states its licence
             ambiguously.
     """
     if number == 1 and line.startswith(codecs.BOM_UTF8):
@@ -35,7 +35,7 @@ def joined_licence(values: list[Any]) -> str:
     """Return the licence in the licence fields of a row; a list of licences is joined by ``AND``.
 
     Raises:
-        ValueError: a field is no text and no list of texts, or two fields differ.
+        ValueError: a field is neither a text nor a list of texts, or two fields differ.
     """
     licences = set()
     for value in values:

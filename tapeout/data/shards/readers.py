@@ -23,7 +23,7 @@ from tapeout.data.io.text_rows import text_row
 CODECS = {".gz": "gzip", ".zst": "zstd"}
 ROW_SUFFIXES = (".jsonl", ".ndjson")
 MAX_LINE_BYTES = 2**28
-"""A longer line is no row of text but a file without line ends."""
+"""A longer line is not a row of text but a file without line ends."""
 MAX_DEFERRED_LINE_BYTES = 2**24
 """Longer lines are parsed by the reading process, because several of them in transit would fill the memory."""
 

@@ -1,6 +1,6 @@
 """Read and write Megatron-core's indexed data sets, ``<prefix>.bin`` and ``<prefix>.idx``, without torch.
 
-The first file has the ids of all documents one after another; the second has the documents' lengths and offsets. The
+The first file has the concatenated ids of all documents; the second has the documents' lengths and offsets. The
 format is version 1 of ``megatron.core.datasets.indexed_dataset``; a test compares the bytes with Megatron-core's own.
 """
 

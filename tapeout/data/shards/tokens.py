@@ -23,7 +23,7 @@ ALTERED = "documents with U+2581, which the tokenizer takes for a blank"
 
 @dataclass
 class Encoded:
-    """Stored ids of some documents of one component; ``altered`` counts texts that decoding does not give back."""
+    """Stored ids of some documents of one component; ``altered`` counts texts that decoding does not restore."""
 
     ids: list[bytes] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)

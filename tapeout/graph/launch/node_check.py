@@ -36,7 +36,7 @@ def check_nodes(nodes: int, action: Path, digest: str, gpus: int, caller: Mappin
 
     Args:
         nodes: expected number of nodes.
-        action: the action file, by which a node shows that it sees the project.
+        action: the action file; a node that can read it shares the project folder.
         digest: action digest.
         gpus: number of GPUs that the program needs on each node.
         caller: environment variables of the runner, which name the job.

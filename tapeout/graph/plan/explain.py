@@ -65,7 +65,7 @@ class Row:
 
     Attributes:
         kind: one of ``KINDS``.
-        name: what it is about; an unchanged row may stand for several things and give their number.
+        name: what it is about; an unchanged row may summarize several things and give their number.
         result: how it compares.
         old: old value.
         new: new value.

@@ -166,7 +166,7 @@ class StepProgress:
 
 @contextlib.contextmanager
 def record_error(folder: Path) -> Iterator[None]:
-    """Add the error by which a step ends to its progress file, for observers."""
+    """Add the error that ends a step to its progress file, for observers."""
     try:
         yield
     except GraphError as error:

@@ -24,7 +24,7 @@ Files = dict[tuple[str, bool], list[Path]]
 def repair(workspace: Workspace, addresses: Iterable[str]) -> None:
     """Restore artifacts, and the store's copies of their files, from intact copies.
 
-    What has no intact copy stays as it is; call ``verify`` afterwards to know.
+    Files without an intact copy stay as they are; call ``verify`` afterwards to list them.
     """
     copies = artifact_copies(workspace)
     files: Files = defaultdict(list)

@@ -168,7 +168,7 @@ def _read(
     users: dict[Path, list[str]],
     progress: Callable[[int, int], None],
 ) -> Iterator[Finding]:
-    """Read each inode once, whatever the number of its names, on all cores and the largest first."""
+    """Read each inode once, however many names it has, on all cores and the largest first."""
     by_inode: dict[tuple[int, int], list[FileCheck]] = defaultdict(list)
     for check in checks:
         try:
