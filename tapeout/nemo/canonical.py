@@ -3,7 +3,8 @@
 A save also writes things that are not content (measured on nemo_toolkit 2.4.1): in ``weights/.metadata`` a random
 ``save_id``, the folder's own path, the whole save plan of the process that wrote it, and the order in which the writer
 processes happened to finish; paths of the log folder in the state of callbacks in ``weights/common.pt``; file modes. A
-load reads none of it. """
+load reads none of it.
+"""
 
 import io
 import json
