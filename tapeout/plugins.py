@@ -16,12 +16,18 @@ from types import ModuleType
 
 from tapeout.errors import TapeoutError
 
+ROOT = Path(__file__).parents[1]
+"""The project's folder."""
 VARIABLE = "TAPEOUT_PLUGINS"
 """Environment variable in which the runner lists the modules that a step may load; unset outside a step."""
 
 
 class UnknownPlugin(TapeoutError):
-    """No module has this name."""
+    """No module of the project has this name."""
+
+
+class BrokenPlugin(TapeoutError):
+    """A module cannot be imported."""
 
 
 class UndeclaredPlugin(TapeoutError):
@@ -40,7 +46,7 @@ def module_name(seam: str, name: str) -> str:
 
 def available(seam: str) -> list[str]:
     """Return the names of the implementations in a seam's own package, sorted."""
-    folder = Path(__file__).parents[1].joinpath(*seam.split("."))
+    folder = ROOT.joinpath(*seam.split("."))
     modules = {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/__init__.py")}
     return sorted(name for name in modules if not name.startswith("_"))
 
@@ -55,10 +61,18 @@ def load(seam: str, name: str) -> ModuleType:
     """Import the implementation ``name`` of a seam.
 
     Raises:
-        UnknownPlugin: there is no such module.
+        UnknownPlugin: the project has no such module.
         UndeclaredPlugin: a step runs, and its rule does not declare the module.
+        BrokenPlugin: the module is not Python, or something that it imports is missing.
     """
     module = module_name(seam, name)
+    parts = module.split(".")
+    unknown = UnknownPlugin(
+        f"There is no module {module}.",
+        f"Name one of {', '.join(available(seam))}, or a module below the project's folder by its dotted name.",
+    )
+    if not all(part.isidentifier() for part in parts):
+        raise unknown
     allowed = declared()
     if allowed is not None and module not in allowed:
         raise UndeclaredPlugin(
@@ -66,11 +80,14 @@ def load(seam: str, name: str) -> ModuleType:
             "Add the module to the plugins of the rule, so that it counts as the step's code.",
         )
     try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise  # the module exists, and something that it imports is missing
-        raise UnknownPlugin(
-            f"There is no module {module}.",
-            f"Name one of {', '.join(available(seam))}, or a module below the project's folder by its dotted name.",
-        ) from error
+        loaded = importlib.import_module(module)
+    except (ImportError, SyntaxError) as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing is not None and f"{module}.".startswith(f"{missing}."):
+            raise unknown from error
+        raise BrokenPlugin(f"The module {module} cannot be imported: {error}.", "Correct it.") from error
+    base = ROOT.joinpath(*parts)
+    files = (base.with_suffix(".py").resolve(), (base / "__init__.py").resolve())
+    if loaded.__file__ is None or Path(loaded.__file__).resolve() not in files:
+        raise unknown  # a module from elsewhere, whose code is not part of the step's identity
+    return loaded

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator, model_validator
 
 from tapeout import plugins
-from tapeout.config.plugin_options import with_hints
+from tapeout.config.plugin_options import plugin_class, with_hints
 from tapeout.config.section import Section
 
 SEAM = "tapeout.models"
@@ -98,6 +98,7 @@ class Base(Section):
     def _family_exists(cls, family: str) -> str:
         if "." not in family and family not in families():
             raise ValueError(f"there is no family {family}; name one of {', '.join(families())}, or a dotted module")
+        plugin_class(SEAM, family, "Architecture", Architecture, "family")
         return family
 
     @field_validator("architecture", mode="plain")

@@ -4,14 +4,13 @@ A task is a module in ``tapeout/evals/tasks``, or a module elsewhere in the proj
 dotted name (docs/extending.md). It defines its options, which are validated when the configuration is read.
 """
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import Field, SerializeAsAny, StringConstraints, ValidationError, field_validator, model_validator
 
 from tapeout import plugins
-from tapeout.config.plugin_options import with_hints
+from tapeout.config.plugin_options import plugin_member, with_hints
 from tapeout.config.section import Section
 
 TASKS = "tapeout.evals.tasks"
@@ -127,16 +126,11 @@ def _task(name: str) -> Any:
     Raises:
         ValueError: there is no such module, or it has no task.
     """
-    try:
-        module = plugins.load(TASKS, name)
-    except plugins.UnknownPlugin as error:
-        known = plugins.available(TASKS)
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-        raise ValueError(f"{name} is unknown; {hint}") from error
-    if not hasattr(module, "TASK"):
-        raise ValueError(f"{name} is not a task: the module {module.__name__} has no TASK")
-    return module.TASK
+    task = plugin_member(TASKS, name, "TASK", "task")
+    options = getattr(task, "options", None)
+    if not (isinstance(options, type) and issubclass(options, TaskOptions)):
+        raise ValueError(f"{name} is not a task: its TASK is no tapeout.evals.task.Task")
+    return task
 
 
 def _options(name: str, given: Any) -> TaskOptions:

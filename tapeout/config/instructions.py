@@ -93,7 +93,7 @@ class FormatOptions(Section):
         return ()
 
 
-SetOptions = Annotated[SerializeAsAny[FormatOptions], PluginOptions(FORMATS, "format")]
+SetOptions = Annotated[SerializeAsAny[FormatOptions], PluginOptions(FORMATS, "format", FormatOptions)]
 
 
 class Prompt(Section):

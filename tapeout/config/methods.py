@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import PlainValidator, SerializeAsAny, ValidationError, WithJsonSchema
 
-from tapeout import plugins
-from tapeout.config.plugin_options import with_hints
+from tapeout.config.plugin_options import plugin_class, with_hints
 from tapeout.config.training import Training
 
 SEAM = "tapeout.train.methods"
@@ -20,7 +19,7 @@ def _validate(value: Any) -> dict[str, Training]:
         raise ValueError("must map a training method to its parameters")
     methods = {}
     for name, parameters in value.items():
-        model = plugins.load(SEAM, name).Parameters
+        model = plugin_class(SEAM, name, "Parameters", Training, "method")
         try:
             methods[name] = model.model_validate(parameters)
         except ValidationError as error:

@@ -20,17 +20,19 @@ from tapeout.config.section import Section
 class PluginOptions:
     """Annotation of a field that takes the ``Options`` of the plugin that it names.
 
-    Use it as ``Annotated[SerializeAsAny[Base], PluginOptions(SEAM, "format")]``, ``Base`` being the common base class.
+    Use it as ``Annotated[SerializeAsAny[Base], PluginOptions(SEAM, "format", Base)]``.
 
     Attributes:
         seam: dotted name of the seam's package.
         key: the option that names the plugin.
+        base: the common base class.
         default: the plugin where the option is missing; None if it is required.
         model: name of the section in the plugin's module.
     """
 
     seam: str
     key: str
+    base: type[Section]
     default: str | None = None
     model: str = "Options"
 
@@ -43,16 +45,7 @@ class PluginOptions:
         if isinstance(value, Section):
             return value
         name = value.get(self.key, self.default) if isinstance(value, dict) else None
-        if not isinstance(name, str):
-            known = ", ".join(plugins.available(self.seam))
-            raise ValueError(f"{self.key} must name one of {known}, or a module by its dotted name")
-        try:
-            options: type[Section] = getattr(plugins.load(self.seam, name), self.model)
-        except plugins.UnknownPlugin as error:
-            known_names = plugins.available(self.seam)
-            near = difflib.get_close_matches(name, known_names, n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(known_names)}"
-            raise ValueError(f"{self.key} {name} is unknown{hint}") from error
+        options: type[Section] = plugin_class(self.seam, name, self.model, self.base, self.key)
         try:
             return options.model_validate(value)
         except ValidationError as error:
@@ -72,6 +65,44 @@ class PluginOptions:
         own = [handler(model.__pydantic_core_schema__) for model in models]
         dotted = {"properties": {self.key: {"type": "string", "pattern": r"\."}}, "required": [self.key]}
         return {"anyOf": [*own, {"type": "object", **dotted}]}
+
+
+def plugin_class(seam: str, name: Any, member: str, base: type[Section], noun: str) -> type[Any]:
+    """Return the class ``member`` of a plugin.
+
+    Args:
+        seam: dotted name of the seam's package.
+        name: the plugin, as the configuration names it.
+        member: name of the class in the plugin's module.
+        base: class that it must be derived from.
+        noun: what the plugin is, for the error message.
+
+    Raises:
+        ValueError: there is no such plugin, or it lacks the class.
+    """
+    found = plugin_member(seam, name, member, noun)
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise ValueError(f"{noun} {name}: its {member} is not derived from {base.__module__}.{base.__name__}")
+    return found
+
+
+def plugin_member(seam: str, name: Any, member: str, noun: str) -> Any:
+    """Return the object ``member`` of a plugin; see ``plugin_class``."""
+    known = plugins.available(seam)
+    if not isinstance(name, str):
+        raise ValueError(f"{noun} must name one of {', '.join(known)}, or a module by its dotted name")
+    try:
+        module = plugins.load(seam, name)
+    except plugins.UnknownPlugin as error:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+        hint = "there is no such module below the project's folder" if "." in name else hint
+        raise ValueError(f"{noun} {name} is unknown; {hint}") from error
+    except plugins.BrokenPlugin as error:
+        raise ValueError(f"{noun} {name}: {error.cause}") from error
+    if not hasattr(module, member):
+        raise ValueError(f"{name} is not a {noun}: the module {module.__name__} has no {member}")
+    return getattr(module, member)
 
 
 def with_hints(error: ValidationError, options: type[Section], prefix: tuple[str, ...] = ()) -> ValidationError:

@@ -160,7 +160,7 @@ def total(sizes: Iterable[int | None]) -> int | None:
     return None if None in known else sum(size for size in known if size is not None)
 
 
-Source = Annotated[SerializeAsAny[Record], PluginOptions(KINDS, "kind", model="Source")]
+Source = Annotated[SerializeAsAny[Record], PluginOptions(KINDS, "kind", Record, model="Source")]
 Sources = dict[SourceName, Source]
 
 

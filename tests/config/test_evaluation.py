@@ -37,7 +37,7 @@ def parameters(found: Settings) -> dict[str, Any]:
     [
         ({"tasks": {"bits_per_byte": {"max_byts": 3}}}, "max_byts is unknown; did you mean max_bytes?"),
         ({"tasks": {"bits_per_byte": {"max_bytes": 0}}}, "evaluation.tasks.bits_per_byte.max_bytes"),
-        ({"tasks": {"bits_per_bite": {}}}, "tasks: bits_per_bite is unknown; did you mean bits_per_byte?"),
+        ({"tasks": {"bits_per_bite": {}}}, "tasks: task bits_per_bite is unknown; did you mean bits_per_byte?"),
         ({"tasks": {"tests.toys": {}}}, "the module tests.toys has no TASK"),
         ({"models": {"base": "base"}}, "adaptation.pretrained names dapt, which is not one of the models (base)"),
         ({"models": {"a/b": "base"}}, "evaluation.models"),

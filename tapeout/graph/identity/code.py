@@ -15,7 +15,11 @@ from tapeout.graph.identity.digest import digest_bytes, digest_file
 
 PLUGINS = "tapeout/plugins.py"
 """The only module that may import by name; a rule declares what its step loads through it."""
-DYNAMIC = {"import_module", "__import__", "spec_from_file_location", "run_path", "run_module"}
+DYNAMIC = {
+    *("import_module", "__import__", "run_path", "run_module", "resolve_name"),
+    *("spec_from_file_location", "spec_from_loader", "SourceFileLoader", "exec_module", "load_module"),
+}
+"""Names through which a module can be imported without an import statement; any use of them is refused."""
 
 
 def closure(script: Path, root: Path, plugins: Sequence[str] = ()) -> dict[str, str]:
@@ -34,7 +38,8 @@ def closure(script: Path, root: Path, plugins: Sequence[str] = ()) -> dict[str, 
     waiting = [script.resolve()]
     for plugin in plugins:
         path = root.resolve().joinpath(*plugin.split("."))
-        if not (path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()):
+        named = all(part.isidentifier() for part in plugin.split("."))
+        if not (named and (path.with_suffix(".py").is_file() or (path / "__init__.py").is_file())):
             raise InvalidCode(f"There is no module {plugin} below {root.resolve()}.", "Correct its name in the config.")
         waiting += sorted(_files(plugin, root.resolve()))
     while waiting:
@@ -43,7 +48,7 @@ def closure(script: Path, root: Path, plugins: Sequence[str] = ()) -> dict[str, 
         if name in digests:
             continue
         digests[name], imported = _read(path, root.resolve(), path.stat().st_mtime_ns)
-        if path.name == "__init__.py":
+        if path.name == "__init__.py" or _is_namespace(path.parent, root.resolve()):
             for data in _data_files(path.parent):
                 digests[data.relative_to(root.resolve()).as_posix()] = digest_file(data)
         waiting.extend(imported)
@@ -82,6 +87,8 @@ def _read(path: Path, root: Path, mtime_ns: int) -> tuple[str, tuple[Path, ...]]
         tree = ast.parse(path.read_bytes(), filename=str(path))
     except SyntaxError as error:
         raise InvalidCode(f"{path.relative_to(root)}, line {error.lineno}: {error.msg}.", "Correct it.") from error
+    except ValueError as error:  # a null byte
+        raise InvalidCode(f"{path.relative_to(root)}: {error}.", "Correct it.") from error
     imported = tuple(sorted(_imports(tree, path, root)))
     _strip_docstrings(tree)
     return digest_bytes(ast.dump(tree).encode()), imported
@@ -98,6 +105,11 @@ def _data_files(package: Path) -> list[Path]:
         elif path.is_file() and path.suffix != ".py":
             files.append(path)
     return files
+
+
+def _is_namespace(folder: Path, root: Path) -> bool:
+    """Return whether a folder of modules is a package without ``__init__.py``; its data files count all the same."""
+    return folder != root and not (folder / "__init__.py").exists()
 
 
 def _strip_docstrings(tree: ast.Module) -> None:
@@ -124,10 +136,10 @@ def _imports(tree: ast.Module, path: Path, root: Path) -> set[Path]:
                 files |= _files(f"{module}.{alias.name}", root)
                 if alias.name in DYNAMIC or (alias.name == "*" and _files(module, root)):
                     raise _untraceable(path, root, node.lineno, f"{module}.{alias.name}")
-        elif isinstance(node, ast.Call):
-            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            if called in DYNAMIC and path.relative_to(root).as_posix() != PLUGINS:
-                raise _untraceable(path, root, node.lineno, called)
+        elif isinstance(node, ast.Attribute | ast.Name):
+            used = node.attr if isinstance(node, ast.Attribute) else node.id
+            if used in DYNAMIC and path.relative_to(root).as_posix() != PLUGINS:
+                raise _untraceable(path, root, node.lineno, used)
     return files
 
 

@@ -63,7 +63,23 @@ def test_comments_docstrings_and_formatting_do_not_change_the_digest(
     assert (closure(root / "scripts/step.py", root) == before) == same
 
 
-def test_computed_import_is_refused(root: Path) -> None:
-    (root / "pkg/late.py").write_text("import importlib\nx = importlib.import_module('pkg.' + 'unused')\n")
+@pytest.mark.parametrize(
+    "line",
+    [
+        "x = importlib.import_module('pkg.' + 'unused')",
+        "load = importlib.import_module",
+        "load = __import__",
+        "x = pkgutil.resolve_name('pkg.unused:y')",
+        "x = importlib.machinery.SourceFileLoader('unused', 'pkg/unused.py')",
+    ],
+)
+def test_computed_import_is_refused(root: Path, line: str) -> None:
+    (root / "pkg/late.py").write_text(f"import importlib\n{line}\n")
     with pytest.raises(InvalidCode, match=r"pkg/late\.py, line 2"):
+        closure(root / "scripts/step.py", root)
+
+
+def test_null_byte_is_named(root: Path) -> None:
+    (root / "pkg/late.py").write_bytes(b"x = 1\0\n")
+    with pytest.raises(InvalidCode, match=r"pkg/late\.py"):
         closure(root / "scripts/step.py", root)

@@ -10,7 +10,7 @@ import pytest
 from tapeout import plugins
 from tapeout.graph.errors import InvalidCode
 from tapeout.graph.identity.code import closure
-from tapeout.plugins import UndeclaredPlugin, UnknownPlugin
+from tapeout.plugins import BrokenPlugin, UndeclaredPlugin, UnknownPlugin
 
 FILES = {
     "step.py": "from seam import loader\n",
@@ -33,6 +33,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(plugins, "ROOT", tmp_path)
     monkeypatch.delenv(plugins.VARIABLE, raising=False)
     importlib.invalidate_caches()
     yield tmp_path
@@ -59,7 +60,7 @@ def test_an_edit_reaches_only_the_steps_that_declare_the_plugin(root: Path) -> N
     assert closure(root / "step.py", root, ["seam.two"]) == two
 
 
-@pytest.mark.parametrize("name", ["seam.three", "nowhere", "json"])
+@pytest.mark.parametrize("name", ["seam.three", "nowhere", "json", "..seam.one", "seam..one", "", "/step"])
 def test_plugin_that_is_not_a_module_of_the_project_is_refused(root: Path, name: str) -> None:
     with pytest.raises(InvalidCode, match=rf"no module {name} below"):
         closure(root / "step.py", root, [name])
@@ -77,14 +78,47 @@ def test_step_loads_only_what_its_rule_declares(root: Path, monkeypatch: pytest.
 
 
 def test_unknown_module_is_named_with_the_available_ones(root: Path) -> None:
-    with pytest.raises(UnknownPlugin, match=r"no module tapeout\.graph\.identity\.codes") as raised:
-        plugins.load("tapeout.graph.identity", "codes")
-    assert "code, container, digest" in raised.value.fix
+    with pytest.raises(UnknownPlugin, match=r"no module seam\.three") as raised:
+        plugins.load("seam", "three")
+    assert "loader, one, two" in raised.value.fix
     with pytest.raises(UnknownPlugin, match=r"no module outside\.shallow"):
         plugins.load("seam", "outside.shallow")
 
 
 def test_plugin_that_lacks_a_package_of_its_own_is_not_called_unknown(root: Path) -> None:
     (root / "seam/two.py").write_text("import no_such_package\n")
-    with pytest.raises(ModuleNotFoundError, match="no_such_package"):
+    with pytest.raises(BrokenPlugin, match="no_such_package"):
         plugins.load("seam", "two")
+
+
+def test_plugin_with_a_syntax_error_is_named(root: Path) -> None:
+    (root / "seam/two.py").write_text("def f(:\n")
+    with pytest.raises(BrokenPlugin, match=r"seam\.two cannot be imported: invalid syntax"):
+        plugins.load("seam", "two")
+
+
+@pytest.mark.parametrize("name", ["..seam.one", ".one", "outside..deep", "../one", "os.path", "json.decoder"])
+def test_name_that_leads_out_of_the_project_is_unknown(root: Path, name: str) -> None:
+    with pytest.raises(UnknownPlugin):
+        plugins.load("seam", name)
+
+
+def test_module_of_this_name_elsewhere_on_the_path_is_not_taken_for_that_of_the_project(
+    root: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("site-packages")
+    for folder, text in ((root, "here"), (elsewhere, "elsewhere")):
+        (folder / "lib_of_two").mkdir()
+        (folder / "lib_of_two/part.py").write_text(f"x = {text!r}\n")
+    (elsewhere / "lib_of_two/__init__.py").write_text("")  # a package hides a folder without __init__.py
+    monkeypatch.syspath_prepend(elsewhere)
+    assert "lib_of_two/part.py" in closure(root / "step.py", root, ["lib_of_two.part"])
+    with pytest.raises(UnknownPlugin, match=r"lib_of_two\.part"):
+        plugins.load("seam", "lib_of_two.part")
+
+
+def test_data_files_beside_a_plugin_in_a_folder_without_init_count(root: Path) -> None:
+    (root / "loose").mkdir()
+    (root / "loose/plugin.py").write_text("x = 1\n")
+    (root / "loose/words.txt").write_text("one\n")
+    assert "loose/words.txt" in closure(root / "step.py", root, ["loose.plugin"])
