@@ -47,7 +47,8 @@ def export(
         refuse(context, ["key", "unsigned"], "without --format slsa, whose statements are signed", "Add --format slsa.")
     elif bool(key) == unsigned:
         raise InvalidUse(
-            "--format slsa needs either a key or --unsigned.", f"Add --key FILE or --unsigned. A key: {KEY_COMMANDS}"
+            "--format slsa needs either a key or --unsigned.",
+            f"Add --key FILE or --unsigned. Create a key with: {KEY_COMMANDS}",
         )
     if Format.ROCRATE not in wanted:
         refuse(context, ["date"], "without --format rocrate", "Add --format rocrate, or leave it out.")

@@ -94,7 +94,7 @@ class Project:
         if address.kind not in (Kind.ARTIFACT, Kind.RULE):
             raise UnknownName(f"{name} is a {address.kind}, not an artifact or a rule.", "See: tapeout status")
         if not set(address.artifacts) <= self.recipes.keys():
-            raise UnknownName(f"No rule makes {name}, which is left from another workflow.", "See: tapeout status")
+            raise UnknownName(f"No rule makes {name}, which is left over from another workflow.", "See: tapeout status")
         return address
 
     @property
@@ -140,5 +140,5 @@ def load(config: Sequence[Path] | None, target: str | None = None) -> Project:
     except SystemExit:  # the layer has printed a named error about the configuration or a rule
         raise SystemExit(NAMED_ERROR) from None
     except WorkflowError as error:
-        raise NoProject(f"The workflow cannot be read: {error}", "Correct what it names.") from error
+        raise NoProject(f"The workflow cannot be read: {error}", "Fix the problem that the message names.") from error
     return Project(layer, target)

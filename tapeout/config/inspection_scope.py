@@ -85,7 +85,7 @@ class InspectionScope:
                 near = near or difflib.get_close_matches(name, known, n=1)
                 hint = f"; did you mean {' or '.join(near)}?" if near else "."
                 raise InvalidConfig(
-                    f"config key data_report.gates.{key} names {name}, which is none of the sets{hint}",
+                    f"config key data_report.gates.{key} names {name}, which is not one of the sets{hint}",
                     f"Use one of these names: {', '.join(sorted(set(known)))}.",
                 )
         return self

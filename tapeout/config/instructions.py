@@ -111,7 +111,7 @@ class Prompt(Section):
     @model_validator(mode="after")
     def _one_template(self) -> Self:
         if (self.tokens == "template") != (self.chat_template is not None):
-            raise ValueError("chat_template and tokens: template belong together")
+            raise ValueError("chat_template needs tokens: template, and the reverse")
         return self
 
 
@@ -133,7 +133,7 @@ class Instructions(Section):
     @model_validator(mode="after")
     def _known(self) -> Self:
         if unknown := sorted(set(self.train) - set(self.sets)):
-            raise ValueError(f"train names {', '.join(unknown)}, which sets does not have")
+            raise ValueError(f"train names {', '.join(unknown)}, which is not in sets")
         if len(set(self.train)) < len(self.train):
             raise ValueError("train names a set twice")
         if not self.train:

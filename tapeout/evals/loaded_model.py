@@ -44,7 +44,7 @@ def load(folder: Path, threads: int, template: str) -> LoadedModel:
         template: for a model without its own template.
 
     Raises:
-        UnreadableModel: tokenizer and embedding do not belong together.
+        UnreadableModel: tokenizer and embedding do not match.
     """
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)

@@ -158,7 +158,7 @@ class Layer(RuleReader):
             )
         free = self._lock_folder()
         if not free and real:
-            raise RunInProgress("Another run works in this folder.", "Wait for it, or use another folder.")
+            raise RunInProgress("Another run is active in this folder.", "Wait for it, or use another folder.")
         if real:
             os.environ.update(self.run_variables)
             if self.workflow.executor_plugin.name == SLURM:

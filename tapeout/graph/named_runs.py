@@ -81,14 +81,14 @@ def save(workspace: Workspace, name: str, pinned: bool) -> NamedRun:
             edited or is no longer in the store.
     """
     if not NAME.fullmatch(name):
-        raise NamedRunError(f"{name!r} cannot name a run.", "Use letters, digits, dots, dashes and underscores.")
+        raise NamedRunError(f"{name!r} is not a valid run name.", "Use letters, digits, dots, dashes and underscores.")
     manifests = [_intact_manifest(workspace, artifact) for artifact in artifact_names(workspace.results)]
     if not manifests:
         raise NamedRunError("There are no results to save.", "Run: snakemake eval_report")
     artifacts = {manifest.artifact: manifest.action for manifest in manifests}
     existing = _read(workspace, name)
     if existing is not None and existing.artifacts != artifacts:
-        raise NamedRunError(f"Run {name} has other results.", f"Choose another name, or remove the run {name}.")
+        raise NamedRunError(f"Run {name} has different results.", f"Choose another name, or remove the run {name}.")
     named = existing.named if existing else datetime.now(UTC).isoformat(timespec="seconds")
     run = NamedRun(name, named, pinned, artifacts)
     if existing is not None:

@@ -279,11 +279,11 @@ class Workspace:
         """Return the recipes of the artifacts that are resolved together with ``head``, including its own.
 
         Raises:
-            UnreadableState: the plan has no such family.
+            UnreadableState: the plan has no such group.
         """
         plan = self._plan()
         if head not in plan["families"]:
-            raise UnreadableState(f"The plan of this run has no family {head}.", "Run Snakemake again.")
+            raise UnreadableState(f"The plan of this run has no artifact {head}.", "Run Snakemake again.")
         return [Recipe.from_json(plan["recipes"][name]) for name in plan["families"][head]]
 
     def read_recipe(self, name: str) -> tuple[Recipe, bool]:

@@ -62,7 +62,7 @@ def check(gates: Sequence[Mapping[str, Any]], trained: Sequence[str]) -> None:
     if missing := sorted(set(trained) - {gate["artifact"] for gate in gates}):
         raise GateFailed(
             f"The data report has no gate for {', '.join(missing)}, which a training run reads.",
-            "Build data_report again with the configuration of the training.",
+            "Build data_report again with the configuration of the training run.",
         )
     if failed := [gate for gate in gates if gate["artifact"] in trained and not gate["passed"]]:
         values = "; ".join(

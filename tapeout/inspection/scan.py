@@ -122,7 +122,7 @@ def batches(split: str, file: Path, encoded: Path | None) -> Iterator[Batch]:
             yield Batch(split, file, number, lines, tokens)
             number += len(lines)
     if following is not None and encoded is not None:
-        raise MalformedRow(encoded, following[2], f"{file} has no such row here")
+        raise MalformedRow(encoded, following[2], f"{file} does not have this row")
 
 
 def _token_counts(encoded: Path) -> Iterator[tuple[str, RowTokens, int]]:

@@ -98,7 +98,7 @@ def _verify(envelope: Envelope, name: str, key: PublicKey) -> None:
     if key.keyid not in envelope.signatures:
         raise InvalidSignature(
             f"{name} is signed by the key {', '.join(envelope.signatures)}, not by {key.keyid}.",
-            "Give the signer's public key. If you did, somebody else signed the export.",
+            "Give the signer's public key. If this is the right key, somebody else signed the export.",
         )
     if len(envelope.signatures) > 1:
         raise InvalidSignature(

@@ -65,7 +65,7 @@ class Allocation:
         ask("scontrol", "requeue", self.job)
         on_accepted()
         time.sleep(SECONDS_TO_END)
-        raise SlurmUnavailable(f"Job {self.job} was requeued but was not ended.", "Cancel it by hand.")
+        raise SlurmUnavailable(f"Job {self.job} was requeued but was not ended.", "Cancel it manually.")
 
 
 def count_restarts(folder: Path, job: str) -> int:

@@ -227,7 +227,7 @@ def _check_machine(layout: Layout) -> None:
     nodes = int(os.environ.get("TAPEOUT_NODES", layout.num_nodes))
     if nodes != layout.num_nodes:
         raise UnfitLayout(
-            f"The step was started on {nodes} nodes, and its layout has {layout.num_nodes}.",
+            f"The step was started on {nodes} nodes, but its layout has {layout.num_nodes}.",
             "Start it on as many nodes as layout.num_nodes.",
         )
     if layout.accelerator == "gpu":
@@ -236,7 +236,7 @@ def _check_machine(layout: Layout) -> None:
         needed, visible = _local_processes(layout), torch.cuda.device_count()
         if visible < needed:
             raise UnfitLayout(
-                f"The layout needs {needed} GPUs on this machine, and PyTorch sees {visible}.",
+                f"The layout needs {needed} GPUs on this machine, but PyTorch sees {visible}.",
                 "Request more GPUs, use an environment with a CUDA build of PyTorch, or set layout.accelerator to cpu.",
             )
 

@@ -38,7 +38,7 @@ def test_limits_of_existing_sets() -> None:
     [
         (
             {"dropped_of": {"questions": 0.9}},
-            "names questions, which is none of the sets; did you mean encoded/questions or instructions/questions?",
+            "names questions, which is not one of the sets; did you mean encoded/questions or instructions/questions?",
         ),
         ({"contaminated_of": {"corpus/generel": 0.9}}, "did you mean corpus/general?"),
         ({"contaminated_of": {"encoded/questions": 0.9}}, "contaminated_of names encoded/questions, which is none"),

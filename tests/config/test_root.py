@@ -72,7 +72,7 @@ def test_the_schema_is_the_models() -> None:
         ),
         (
             {"instructions": {"train": ["dolly"]}},
-            "config key instructions: train names dolly, which sets does not have",
+            "config key instructions: train names dolly, which is not in sets",
         ),
         (
             {"instructions": {"sets": {"dolly": {"format": "squad", "templat": "x"}}}},

@@ -27,7 +27,7 @@ def test_named_run_keeps_results_and_needs_no_space(workspace: Workspace) -> Non
     assert saved.stat().st_ino == current.stat().st_ino
     make(workspace, "report", "new", "raw")
     assert current.read_text() == "new" and saved.read_text() == "old"
-    with pytest.raises(NamedRunError, match="has other results"):
+    with pytest.raises(NamedRunError, match="has different results"):
         save(workspace, "before", pinned=False)
     save(workspace, "after", pinned=True)
     assert {found.name: found.pinned for found in list_runs(workspace)} == {"before": False, "after": True}
@@ -47,7 +47,7 @@ def test_protected_run_is_not_removed(workspace: Workspace) -> None:
 
 def test_invalid_names_and_damaged_results_are_refused(workspace: Workspace, tmp_path: Path) -> None:
     for name in ("", "..", "a/b", ".hidden", "a b"):
-        with pytest.raises(NamedRunError, match="cannot name a run"):
+        with pytest.raises(NamedRunError, match="is not a valid run name"):
             save(workspace, name, pinned=False)
     with pytest.raises(UnknownName):
         read_run(workspace, "never")

@@ -91,7 +91,7 @@ def _keys(rows: Sequence[StoredRow], workers: int) -> dict[str, Keys]:
 def _check(splits: Mapping[str, Sequence[object]], job: InstructionSetJob, report: ImportReport, clusters: int) -> None:
     if not any(splits.values()):
         raise EmptySet(
-            f"The set {job.name} has no row (dropped: {report.summary() or 'its files are empty'}).",
+            f"The set {job.name} has no rows (dropped: {report.summary() or 'its files are empty'}).",
             f"Look at the files of its sources, and at its options under instructions.sets.{job.name}.",
         )
     for name in SPLITS:

@@ -109,7 +109,7 @@ def opened(file: SourceFile) -> Iterator[IO[bytes]]:
             if start.startswith(GZIP) and not compressed:
                 raise file.broken("it is compressed with gzip, and its name does not end in .gz")
             if start.startswith(UTF_16):
-                raise file.broken("it is UTF-16, and UTF-8 is needed")
+                raise file.broken("it is UTF-16, but must be UTF-8")
             stream.seek(3 if start == UTF_8 else 0)
             yield stream
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -172,7 +172,7 @@ def csv_file(stream: IO[bytes], file: SourceFile) -> Iterator[Record]:
     try:
         header = [column.strip() for column in next(reader, [])]
         if not any(header) or len(set(header)) < len(header):
-            raise file.broken(f"its first record must name every column once, and is {header}")
+            raise file.broken(f"its first record must name every column once, but is {header}")
         for number, fields in enumerate(reader, start=1):
             location = f"record {number}"
             if not any(field.strip() for field in fields):

@@ -52,7 +52,7 @@ def select_questions(documents: Iterable[Document], held_out: Sequence[str], lim
         limits: limits of lengths and numbers.
 
     Raises:
-        EmptySet: the training cores, or the held-out ones, give no question.
+        EmptySet: no question can be made from the training cores, or from the held-out ones.
     """
     rtl = [document for document in documents if document.path.endswith(RTL_SUFFIXES)]
     seen: set[str] = set()
@@ -66,7 +66,7 @@ def select_questions(documents: Iterable[Document], held_out: Sequence[str], lim
         rows = select(candidates(part, limits, not_modules, seen), limits.max_rows_per_module, max_rows)
         if not rows:
             raise EmptySet(
-                f"The {cores} give no question.",
+                f"No question can be made from the {cores}.",
                 "Name cores with Verilog or SystemVerilog modules in the corpus section, or raise the limits of "
                 "characters of the set.",
             )

@@ -84,7 +84,7 @@ def _is_archive(path: Path, name: str) -> bool:
     if is_archive(path, name):
         return True
     if name.lower().endswith(".tar.zst"):
-        raise UnreadableFile(name, "tar archives compressed with zstd are not supported; compress it with gzip")
+        raise UnreadableFile(name, "tar archives compressed with zstd are not supported; use gzip")
     return False
 
 

@@ -54,12 +54,12 @@ def rebuild(
     manifest = workspace.manifest(name)
     if action is None or manifest is None or manifest.action != action.digest:
         raise RebuildError(
-            f"{name} in results/ was not made by what the project describes now.",
+            f"{name} in results/ was not built by the current code, parameters and inputs.",
             f"Run snakemake first, or check out the commit that made it; tapeout why {name} shows what changed.",
         )
     first = workspace.store.find(action.digest)
     if first is None or not workspace.store.verify_objects(first):
-        raise RebuildError(f"The store does not have {name}, or not all of it.", REPAIR)
+        raise RebuildError(f"The store lacks {name}, or a part of it.", REPAIR)
     workspace.work.mkdir(parents=True, exist_ok=True)
     # locked to the end: the garbage collector does not touch the scratch folder of a locked action
     lock = workspace.store.lock_action(action.digest)
@@ -80,7 +80,7 @@ def _restore_input(workspace: Workspace, empty: Workspace, needed: str) -> None:
     current = workspace.manifest(needed)
     manifest = workspace.store.find(current.action) if current is not None else None
     if manifest is None or not workspace.store.verify_objects(manifest):
-        raise RebuildError(f"The store does not have the input {needed}, or not all of it.", REPAIR)
+        raise RebuildError(f"The store lacks the input {needed}, or a part of it.", REPAIR)
     workspace.store.link(manifest, empty.artifact_path(needed), empty.graph / "scratch")
     write_atomically(empty.manifest_path(needed), manifest.encode())
 

@@ -145,7 +145,7 @@ class Provenance:
             artifacts, files = named.get(name, []), given.get(name, [])
             if len(artifacts) != len(files):
                 raise UnusableReportInput(
-                    f"The action names {len(artifacts)} artifacts as input '{name}', but {len(files)} were given.",
+                    f"The action names {len(artifacts)} artifacts as input '{name}', but the program got {len(files)}.",
                     "Pass each input of the rule to the program, in the rule's order.",
                 )
             for artifact, path in zip(artifacts, files, strict=True):

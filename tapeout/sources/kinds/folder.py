@@ -80,7 +80,7 @@ class Source(Record):
         included = any(fnmatchcase(f"/{name}", pattern) for pattern in self.include)
         if path.is_symlink() and (included or path.is_dir()):
             raise UnusableFolder(
-                f"{name!r} in the folder {self.path} is a link.", "Replace it by what it points to, or exclude it."
+                f"{name!r} in the folder {self.path} is a link.", "Replace it with its target, or exclude it."
             )
         if not included:
             return False

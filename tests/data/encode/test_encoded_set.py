@@ -302,7 +302,7 @@ def test_rows_that_the_tokenizer_alters_are_counted(model: Path, processor: Any,
 
 def test_a_template_and_its_option_belong_together() -> None:
     for wrong in ({"tokens": "template"}, {"chat_template": "x.jinja"}):
-        with pytest.raises(ValueError, match="belong together"):
+        with pytest.raises(ValueError, match="and the reverse"):
             Prompt.model_validate(wrong)
 
 

@@ -300,7 +300,7 @@ def test_action_that_lacks_an_artifact_is_refused(make_inputs: Make, write_repor
     action = json.loads(files["action"].read_text())
     del action["inputs"]["upstream"][1]
     files["action"].write_text(json.dumps(action))
-    with pytest.raises(UnusableReportInput, match="names 3 artifacts as input 'upstream', but 4 were given"):
+    with pytest.raises(UnusableReportInput, match="names 3 artifacts as input 'upstream', but the program got 4"):
         write_report(files, tmp_path / "report")
     del files["upstream"][1]
     with pytest.raises(UnusableReportInput, match="depends on corpus/domain"):
