@@ -19,7 +19,7 @@ from tapeout.graph.errors import InvalidRule, RunInProgress
 from tapeout.graph.files import report_disk_full
 from tapeout.graph.identity.digest import DigestCache
 from tapeout.graph.launch.launcher import Launch
-from tapeout.graph.plan.decide import Decision, decide, families, in_order, mark
+from tapeout.graph.plan.decide import Decision, batches, decide, in_order, mark
 from tapeout.graph.plan.describe import describe
 from tapeout.graph.plan.forecast import CORES, JOBS, LIMITS, Forecast, forecast
 from tapeout.graph.rules import ARTIFACT, PYTHON, SEALED, CostTable, RuleReader, build_command
@@ -128,7 +128,7 @@ class Layer(RuleReader):
         return f"{PYTHON} -m tapeout.graph.plan.resolve {{wildcards.artifact:q}}"
 
     def checkpoint_inputs(self, wildcards: Any) -> list[str]:
-        """Return the inputs of the checkpoint: the marks of all direct inputs of a family."""
+        """Return the inputs of the checkpoint: the marks of all direct inputs of a batch."""
         members = [name for name, head in self.heads.items() if head == wildcards.artifact] or [wildcards.artifact]
         needed = {needed for member in members for needed in self.recipe(member).dependencies()}
         return [str(self.workspace.sealed_path(name)) for name in sorted(needed)]
@@ -173,8 +173,8 @@ class Layer(RuleReader):
                     if decision.state in (State.BUILD, State.WAITING):
                         self.launch.require(self.environment(decision.recipe))
             self.planned = set(recipes)
-            members = families(decisions, merge=self._runs_completely())
-            self.heads = {member: head for head, family in members.items() for member in family}
+            members = batches(decisions, merge=self._runs_completely())
+            self.heads = {member: head for head, batch in members.items() for member in batch}
             if real:
                 with self.workspace.store.in_use():
                     self.workspace.root.register()

@@ -231,7 +231,7 @@ class Workspace:
             os.utime(action_path, (time, time))
 
     def mark_family(self, head: str, resolved: bool) -> None:
-        """Write the checkpoint's stamp: older than every mark until the family is resolved.
+        """Write the checkpoint's stamp: older than every mark until the batch is resolved.
 
         A missing stamp would not do, because Snakemake creates a missing file only if a job needs it.
         """
@@ -240,18 +240,18 @@ class Workspace:
         os.utime(self.resolved_path(head), (time, time))
 
     def write_plan(
-        self, recipes: dict[str, Recipe], forced: list[str], families: dict[str, list[str]], launch: Launch
+        self, recipes: dict[str, Recipe], forced: list[str], batches: dict[str, list[str]], launch: Launch
     ) -> str:
-        """Write recipes, families and launch settings for the processes of this run; return the plan's SHA-256.
+        """Write recipes, batches and launch settings for the processes of this run; return the plan's SHA-256.
 
         Args:
             recipes: by artifact.
             forced: artifacts that the user wants to build again.
-            families: artifacts that are resolved together, by the first of them.
+            batches: artifacts that are resolved together, by the first of them.
             launch: how this site starts programs.
         """
         plan = {"recipes": {name: recipe.as_json() for name, recipe in recipes.items()}, "forced": forced}
-        plan |= {"families": families, "launch": launch.as_json()}
+        plan |= {"batches": batches, "launch": launch.as_json()}
         text = canonical(plan) + b"\n"
         write_if_changed(self.plan_path, text)
         return digest_bytes(text)
@@ -275,16 +275,16 @@ class Workspace:
         """Return how this site starts programs, from the plan."""
         return Launch.from_json(self._plan()["launch"])
 
-    def read_family(self, head: str) -> list[Recipe]:
+    def read_batch(self, head: str) -> list[Recipe]:
         """Return the recipes of the artifacts that are resolved together with ``head``, including its own.
 
         Raises:
             UnreadableState: the plan has no such group.
         """
         plan = self._plan()
-        if head not in plan["families"]:
+        if head not in plan["batches"]:
             raise UnreadableState(f"The plan of this run has no artifact {head}.", "Run Snakemake again.")
-        return [Recipe.from_json(plan["recipes"][name]) for name in plan["families"][head]]
+        return [Recipe.from_json(plan["recipes"][name]) for name in plan["batches"][head]]
 
     def read_recipe(self, name: str) -> tuple[Recipe, bool]:
         """Return the recipe of an artifact, and whether the user wants to build it again.

@@ -41,7 +41,7 @@ def test_limits_of_existing_sets() -> None:
             "names questions, which is not one of the sets; did you mean encoded/questions or instructions/questions?",
         ),
         ({"contaminated_of": {"corpus/generel": 0.9}}, "did you mean corpus/general?"),
-        ({"contaminated_of": {"encoded/questions": 0.9}}, "contaminated_of names encoded/questions, which is none"),
+        ({"contaminated_of": {"encoded/questions": 0.9}}, "contaminated_of names encoded/questions, which is not one"),
         ({"dropped_of": {"pretraining/shards/0001": 0.9}}, "did you mean pretraining/shards?"),
     ],
 )

@@ -74,12 +74,12 @@ After each checkpoint Snakemake builds its graph again; for thousands of shards 
 by waiting for the others."""
 
 
-def families(decisions: list[Decision], merge: bool = True) -> dict[str, list[str]]:
-    """Group the artifacts that are not current into families, each of which one checkpoint resolves.
+def batches(decisions: list[Decision], merge: bool = True) -> dict[str, list[str]]:
+    """Group the artifacts that are not current into batches, each of which one checkpoint resolves.
 
-    A family consists of artifacts of one rule with the same inputs, or, if there are many such groups, of all artifacts
+    A batch consists of artifacts of one rule with the same inputs, or, if there are many such groups, of all artifacts
     of a rule at the same depth of the graph, none of which can wait for another. Artifacts that are certain to be built
-    belong to families too, whose checkpoint is done already: Snakemake may skip a job downstream of a forced one unless
+    belong to batches too, whose checkpoint is done already: Snakemake may skip a job downstream of a forced one unless
     a checkpoint is between them.
 
     Args:
@@ -88,7 +88,7 @@ def families(decisions: list[Decision], merge: bool = True) -> dict[str, list[st
             (``--until``, ``--omit-from``) or may fail (``--keep-going``).
 
     Returns:
-        The sorted members of each family, by its head, the first of them.
+        The sorted members of each batch, by its head, the first of them.
     """
     depth: dict[str, int] = {}
     by_rule: dict[tuple[str, int], dict[tuple[str, ...], list[str]]] = {}
@@ -157,7 +157,7 @@ def _decide_batch(
 
 
 def mark(workspace: Workspace, decisions: list[Decision], heads: dict[str, list[str]]) -> None:
-    """Set Snakemake's marks according to the decisions and to the families, of which some are resolved by the run."""
+    """Set Snakemake's marks according to the decisions and to the batches, of which some are resolved by the run."""
     waiting = {decision.recipe.artifact for decision in decisions if decision.state is State.WAITING}
     for decision in decisions:
         state = State.CURRENT if decision.state is State.RESTORE else decision.state

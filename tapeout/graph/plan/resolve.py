@@ -1,6 +1,6 @@
 """Program of the checkpoint: resolve actions once their inputs exist, and restore artifacts that the store has.
 
-Usage: ``python -m tapeout.graph.plan.resolve HEAD``. It resolves the family of the artifact HEAD. An unchanged action
+Usage: ``python -m tapeout.graph.plan.resolve HEAD``. It resolves the batch of the artifact HEAD. An unchanged action
 leaves its artifact as it is, so that Snakemake, which builds its graph again after a checkpoint, cuts off everything
 downstream in the same run.
 """
@@ -20,18 +20,18 @@ RESTORED, FETCHED = "restored from the store", "restored from the remote"
 
 
 def resolve(workspace: Workspace, head: str) -> dict[str, str]:
-    """Resolve a family, and return the outcome for each artifact.
+    """Resolve a batch, and return the outcome for each artifact.
 
     Raises:
         InputChanged: an input has lost its manifest.
-        UnknownName: the plan of this run has no such family.
+        UnknownName: the plan of this run has no such batch.
     """
 
     @cache
     def manifest(name: str) -> Manifest:
         return retry_until_visible(lambda: workspace.built_manifest(name))
 
-    actions = [recipe.action(manifest) for recipe in retry_until_visible(lambda: workspace.read_family(head))]
+    actions = [recipe.action(manifest) for recipe in retry_until_visible(lambda: workspace.read_batch(head))]
     if workspace.remote is not None:
         # all at once, because each query of a remote store takes time
         missing = [action for action in actions if workspace.state(action)[0] is State.BUILD]
@@ -52,7 +52,7 @@ def _resolve(workspace: Workspace, action: Action) -> str:
 
 
 def main() -> None:
-    """Resolve the family named on the command line, and create the checkpoint's stamp."""
+    """Resolve the batch named on the command line, and create the checkpoint's stamp."""
     workspace, head = Workspace.here(), sys.argv[1]
     try:
         with report_disk_full(), workspace.lock_decisions():

@@ -46,7 +46,7 @@ class PlanProgress:
         try:
             plan: dict[str, Any] = json.loads(self.workspace.plan_path.read_bytes())
         except (FileNotFoundError, ValueError):
-            return {"recipes": {}, "forced": [], "families": {}}
+            return {"recipes": {}, "forced": [], "batches": {}}
         return plan
 
     @property
@@ -56,8 +56,8 @@ class PlanProgress:
 
     @cached_property
     def _heads(self) -> dict[str, str]:
-        families: dict[str, list[str]] = self._plan["families"]
-        return {member: head for head, members in families.items() for member in members}
+        batches: dict[str, list[str]] = self._plan["batches"]
+        return {member: head for head, members in batches.items() for member in members}
 
     @cached_property
     def recipes(self) -> dict[str, Recipe]:

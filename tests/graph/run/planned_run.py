@@ -12,7 +12,7 @@ from tapeout.graph.identity.action import Action, Recipe, Reference
 from tapeout.graph.identity.manifest import Entry, Manifest
 from tapeout.graph.launch.launcher import Launch
 from tapeout.graph.launch.process import start_time
-from tapeout.graph.plan.decide import Decision, families, mark
+from tapeout.graph.plan.decide import Decision, batches, mark
 from tapeout.graph.plan.forecast import Forecast, Origin, Step, Totals
 from tapeout.graph.run.monitor import Monitor, Queue, Row, View
 from tapeout.graph.run.progress import PROGRESS
@@ -58,7 +58,7 @@ class PlannedRun:
             action = None if state is State.WAITING else self.action(name)
             waits_for = tuple(recipe.dependencies()) if state is State.WAITING else ()
             decisions.append(Decision(recipe, state, action, waits_for))
-        members = families(decisions)
+        members = batches(decisions)
         self.workspace.write_plan(self.recipes, list(forced), members, Launch())
         mark(self.workspace, decisions, members)
 

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.shards import lay_out
 from tapeout.graph.identity.action import Recipe, Reference
-from tapeout.graph.plan.decide import MAX_GROUPS, Decision, families
+from tapeout.graph.plan.decide import MAX_GROUPS, Decision, batches
 from tapeout.graph.workspace import State
 from tests.graph.conftest import Project
 
@@ -42,9 +42,9 @@ def waiting(artifact: str, rule: str, *needs: str) -> Decision:
 
 def test_few_artifacts_are_resolved_one_by_one_and_many_together() -> None:
     few = [waiting(f"b{n}", "b", f"a{n}") for n in range(MAX_GROUPS)]
-    assert families(few) == {f"b{n}": [f"b{n}"] for n in range(MAX_GROUPS)}
+    assert batches(few) == {f"b{n}": [f"b{n}"] for n in range(MAX_GROUPS)}
     many = [waiting(f"b{n}", "b", f"a{n}") for n in range(MAX_GROUPS + 1)]
-    assert list(families(many).values()) == [sorted(d.recipe.artifact for d in many)]
-    assert all(len(members) == 1 for members in families(many, merge=False).values())
+    assert list(batches(many).values()) == [sorted(d.recipe.artifact for d in many)]
+    assert all(len(members) == 1 for members in batches(many, merge=False).values())
     chain = [waiting(f"c{n + 1}", "c", f"c{n}") for n in range(2 * MAX_GROUPS)]
-    assert all(len(members) == 1 for members in families(chain).values()), "a family must not wait for itself"
+    assert all(len(members) == 1 for members in batches(chain).values()), "a batch must not wait for itself"
