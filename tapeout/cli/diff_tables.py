@@ -9,9 +9,9 @@ from rich.text import Text
 
 from tapeout.cli import output
 from tapeout.compare.artifacts import Comparison, FileDifference
-from tapeout.compare.pieces import PiecesDetail
 from tapeout.compare.rows import RowChange, RowsDetail
 from tapeout.compare.text import BytesDetail, TextDetail, excerpt
+from tapeout.compare.tokenizers import PiecesDetail
 from tapeout.compare.values import ValueChange, ValuesDetail
 from tapeout.compare.weights import TensorChange, WeightsDetail
 from tapeout.graph.plan.explain import Change

@@ -20,7 +20,7 @@ def refuse(context: typer.Context, names: Iterable[str], reason: str, fix: str) 
     """Refuse options that would have no effect.
 
     Args:
-        context: of the command.
+        context: context of the command.
         names: parameters of the command that have no effect, whatever their values.
         reason: why; it completes the sentence "--option has no effect ...".
         fix: what to do instead.

@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 
 from tapeout.compare.archives import archive_suffix, unpack
 from tapeout.compare.file_comparison import Detail, FileComparison, Level, Unreadable, counted, worst
-from tapeout.compare.pieces import compare_model, compare_tokenizer, is_tokenizer
 from tapeout.compare.rows import compare_rows
 from tapeout.compare.text import compare_bytes, compare_page, compare_text
+from tapeout.compare.tokenizers import compare_model, compare_tokenizer, is_tokenizer
 from tapeout.compare.values import compare_values, parse
 from tapeout.compare.weights import compare_weights
 from tapeout.config.comparison import Bounds

@@ -109,7 +109,7 @@ def with_hints(error: ValidationError, options: type[Section], prefix: tuple[str
     """Return the error with a "did you mean" hint (``ctx["hint"]``) for each unknown key.
 
     Args:
-        error: of validating ``options``.
+        error: the error from validating ``options``.
         options: model of the plugin's options.
         prefix: keys under which the options stand; they precede each location.
     """

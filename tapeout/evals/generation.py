@@ -124,19 +124,19 @@ def _continue(
         chosen = network.lm_head(hidden[:, -1])[:, :pieces].argmax(-1)
         for index, token in zip(active, chosen.tolist(), strict=True):
             answers[index].append(token)
-        going = [
+        unfinished = [
             row
             for row, index in enumerate(active)
             if answers[index][-1] != end
             and len(answers[index]) < max_new_tokens
             and len(prompts[index]) + len(answers[index]) < context
         ]
-        if not going:
+        if not unfinished:
             return
-        if len(going) < len(active):
-            keep = torch.tensor(going)
+        if len(unfinished) < len(active):
+            keep = torch.tensor(unfinished)
             cache.keep_rows(keep)
-            active = [active[row] for row in going]
+            active = [active[row] for row in unfinished]
             chosen, mask, positions = chosen[keep], mask[keep], positions[keep]
         ids = chosen[:, None]
         mask = torch.cat([mask, mask.new_ones(len(active), 1)], 1)

@@ -39,9 +39,9 @@ def load(folder: Path, threads: int, template: str) -> LoadedModel:
     """Load a model from a Hugging Face folder or a NeMo checkpoint, and make PyTorch deterministic.
 
     Args:
-        folder: of the model.
-        threads: of PyTorch; the last bits of float sums depend on them.
-        template: for a model without its own template.
+        folder: folder of the model.
+        threads: number of PyTorch threads; the last bits of float sums depend on them.
+        template: prompt template for a model without its own.
 
     Raises:
         UnreadableModel: tokenizer and embedding do not match.

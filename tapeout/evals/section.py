@@ -82,7 +82,7 @@ class Comparison:
 
     Attributes:
         units: number of these units.
-        values: by model.
+        values: value for each model.
         changes: paired difference ``after - before``.
         relative: paired relative change, empty where a numerator of a model is not positive.
     """
@@ -109,7 +109,7 @@ class Evidence(Generic[ResultT]):
 
     Attributes:
         results: the task's results by model, in the order of the configuration.
-        comparisons: by name of the measure, those of strata included.
+        comparisons: comparisons by name of the measure, including those of strata.
         adapted: models that the summary compares.
         confidence: coverage of the intervals.
         general_tolerance: relative rise of bits per byte on general text that still counts as unchanged.
@@ -175,7 +175,7 @@ class Table:
     """A table of measures: models are the columns, once in each group.
 
     Attributes:
-        heading: of the first column.
+        heading: heading of the first column.
         groups: headings over the columns of the models; a single empty one is not shown.
         notes: paragraphs below the table.
     """

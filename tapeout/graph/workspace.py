@@ -245,7 +245,7 @@ class Workspace:
         """Write recipes, batches and launch settings for the processes of this run; return the plan's SHA-256.
 
         Args:
-            recipes: by artifact.
+            recipes: recipes by artifact.
             forced: artifacts that the user wants to build again.
             batches: artifacts that are resolved together, by the first of them.
             launch: how this site starts programs.

@@ -71,7 +71,7 @@ class RowOverlap:
 
     Attributes:
         digest: digest of the test row.
-        fraction: of its n-grams that the training set has.
+        fraction: fraction of its n-grams that the training set has.
         ranges: these n-grams.
         best: the best match, as JSON.
         short: whether the test row is shorter than an n-gram, so that only an equal row overlaps with it.

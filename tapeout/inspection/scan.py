@@ -36,7 +36,7 @@ class Batch:
         file: its file.
         number: number of the first line.
         lines: the lines.
-        tokens: of each row in the encoded set, None for a row that it does not have; None for documents.
+        tokens: tokens of each row in the encoded set, None for a row that it does not have; None for documents.
     """
 
     split: str
@@ -52,7 +52,7 @@ class Scan:
 
     Attributes:
         splits: counts by split.
-        overlaps: of the training split with test rows, by index of the test row.
+        overlaps: overlaps of the training split with test rows, by index of the test row.
         candidates: training rows that may be shown.
     """
 

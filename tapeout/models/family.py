@@ -79,7 +79,7 @@ class Family(Protocol):
         """Return a Hugging Face state dict.
 
         Args:
-            tensors: by Megatron's names; those of layers are stacked along the first dimension.
+            tensors: tensors by Megatron's names; those of layers are stacked along the first dimension.
             config: the Hugging Face configuration.
 
         Raises:

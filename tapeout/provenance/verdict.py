@@ -53,7 +53,7 @@ class Row:
 
     Attributes:
         exported, rebuilt: digests.
-        size, files: of the rebuilt artifact; the size in bytes.
+        size, files: bytes and number of files of the rebuilt artifact.
         carried: the export has its files; without them only equal bytes can be detected.
         same_action: code, parameters, environment and inputs of the step are the same.
     """

@@ -58,7 +58,7 @@ def sbatch_command(job: PreviewJob, settings: Any, folder: str) -> str:
 
     Args:
         job: the job that would be submitted.
-        settings: from ``executor_settings``.
+        settings: result of ``executor_settings``.
         folder: working folder of the run.
     """
     validate_slurm_extra(job)

@@ -50,7 +50,7 @@ class SampleModule(lightning.LightningDataModule):  # type: ignore[misc]
         """Prepare Megatron's sampler.
 
         Args:
-            samples: of all steps, in their order.
+            samples: samples of all steps, in their order.
             job: length and batch sizes.
             tokenizer: the model's, which NeMo asks the data module for.
         """

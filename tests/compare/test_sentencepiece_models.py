@@ -6,7 +6,7 @@ import pytest
 from sentencepiece import sentencepiece_model_pb2 as protocol
 
 from tapeout.compare.file_comparison import Level
-from tapeout.compare.pieces import PiecesDetail, compare_model
+from tapeout.compare.tokenizers import PiecesDetail, compare_model
 from tests.tokenizer.material import train_base
 
 pytestmark = pytest.mark.environment("nemo")

@@ -77,7 +77,7 @@ def drop_duplicates(documents: list[Document], dropped: Counter[tuple[str, str]]
 
 
 def drop_leaks(train: list[Document], test: list[Document], dropped: Counter[tuple[str, str]]) -> list[Document]:
-    """Return ``train`` without the texts of ``test``, whether equal or equal but for comments and white space.
+    """Return ``train`` without the texts of ``test``, even if they differ in comments or white space.
 
     The copy in ``test`` stays: a test set must not change because training text was added.
     """

@@ -75,7 +75,7 @@ def encoded_lines(path: Path, encoder: RowEncoder, report: SplitReport) -> Itera
     Args:
         path: rows of a split.
         encoder: encodes them.
-        report: counts; grows.
+        report: counts, which are updated.
     """
     seen: dict[tuple[int, ...], tuple[str, bool]] = {}
     for row in read_jsonl(path):

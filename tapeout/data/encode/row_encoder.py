@@ -25,7 +25,7 @@ class EncodedRow(NamedTuple):
 
     Attributes:
         ids: token ids.
-        mask: of the same length; 1 where the loss counts.
+        mask: list of the same length, 1 where the loss counts.
         shortened: whether turns or words of the context were left out to make it fit.
     """
 

@@ -65,7 +65,7 @@ def chat_row(
         turns: user and assistant alternating.
         system: system message.
         options: what happens to a last turn of the user.
-        report: counts; grows.
+        report: counts, which are updated.
         kind: VALUE_TO_TEXT or None.
         group: name of what the conversation was taken from; None if it is its own group.
     """
@@ -100,7 +100,7 @@ def conversation_rows(
     Args:
         records: the records.
         options: options of the set.
-        report: counts; grows.
+        report: counts, which are updated.
         field: name of the list of turns.
         role: name of a turn's speaker.
         content: name of a turn's text.

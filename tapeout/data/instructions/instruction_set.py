@@ -31,7 +31,7 @@ def rows_of(folders: Mapping[str, Path], job: InstructionSetJob, report: ImportR
     Args:
         folders: folder of each source, by its name.
         job: the set.
-        report: counts; grows.
+        report: counts, which are updated.
 
     Raises:
         BrokenFile, BadRow: as ``read_records``, and errors of the format.

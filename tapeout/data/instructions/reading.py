@@ -40,7 +40,7 @@ class SourceFile:
         name: path in the source, for messages.
         path: the file.
         options: options of the set.
-        report: counts of the set; grows.
+        report: counts of the set, which are updated.
     """
 
     source: str
@@ -68,7 +68,7 @@ def read_records(folders: Mapping[str, Path], options: FormatOptions, report: Im
     Args:
         folders: folder of each source, by its name.
         options: options of the set.
-        report: counts; grows.
+        report: counts, which are updated.
 
     Raises:
         BrokenFile: a file is of no known kind, truncated, or does not match its suffix.

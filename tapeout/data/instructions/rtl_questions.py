@@ -88,7 +88,7 @@ def candidates(
         documents: RTL files; of several excerpts with the same text the first is used.
         limits: limits of lengths and numbers.
         not_modules: names of interfaces and the like; nothing is asked about instances where one of them occurs.
-        seen: skeletons of the excerpts that were used; grows.
+        seen: skeletons of the excerpts that were used, which is updated.
     """
     for document in documents:
         for excerpt in cut(document.text, limits.max_context_characters, limits.max_window_items):

@@ -56,7 +56,7 @@ class Cluster:
 
     Attributes:
         rows: the rows, by digest.
-        number: from 0 to 1; it decides on the split.
+        number: number from 0 to 1 that decides on the split.
         category: category of the first row.
     """
 
@@ -82,7 +82,7 @@ def split_rows(
         keys: MinHash keys of every question, see ``question_clusters``; not used if ``near_duplicates`` is 1.
         options: fractions and seed.
         held_out: sources whose rows are test rows.
-        report: counts the dropped rows; grows.
+        report: updated with the dropped rows.
 
     Raises:
         ConflictingRows: the same question has two answers, and the options say stop.

@@ -38,7 +38,7 @@ class Failure:
 
     Attributes:
         kind: class of the error.
-        arguments: of the exception.
+        arguments: arguments of the exception.
         state: its attributes.
     """
 

@@ -41,7 +41,7 @@ class NearMatches:
     """Near duplicates found so far.
 
     Attributes:
-        match: for each document the index of the near duplicate because of which it is dropped, or -1.
+        match: for each document, the index of the document that it is a near duplicate of, or -1.
         equal: for each dropped document the number of equal numbers in the two signatures.
     """
 

@@ -229,7 +229,7 @@ def table(
         new: today's action; its inputs are ignored.
         today: today's inputs as an action lists them; a digest that is only known in a run is None.
         known_causes: result of ``causes``.
-        store: to look up what digests stand for.
+        store: the store, in which digests are looked up.
     """
     rows: list[Row] = []
     own, packages = _own_changes(old, new, store), store.load_description("environments", new["environment"]["digest"])

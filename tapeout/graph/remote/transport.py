@@ -128,7 +128,7 @@ class Transport:
         Args:
             key: the file.
             part: open for reading and appending, without a buffer.
-            size: of the complete file.
+            size: size of the complete file.
             on_bytes: called with the number of bytes of each block that arrived.
 
         Returns:

@@ -73,7 +73,7 @@ class GcReport:
     """What was deleted, or would be.
 
     Attributes:
-        removed: by kind.
+        removed: what was removed, by kind.
         kept: number of artifacts whose files are kept.
         kept_size: their size in bytes.
         roots: the folders that use the store.

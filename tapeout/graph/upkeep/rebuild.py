@@ -42,7 +42,7 @@ def rebuild(
         workspace: results and store with the first copy.
         recipe: the step as the project describes it now.
         action: its action, None if inputs are missing.
-        threads: for the program.
+        threads: number of threads for the program.
         offline: whether to deny the program access to the network.
         launch: how this site starts programs.
 

@@ -17,7 +17,7 @@ def compare(
 
     Args:
         measured: what ``Task.measure`` returned for each model.
-        settings: of the bootstrap.
+        settings: settings of the bootstrap.
 
     Raises:
         UnusableReportInput: the models share no unit of a measure.

@@ -53,9 +53,9 @@ class EvaluationReport:
 
     Attributes:
         facts: size of each model.
-        comparisons: of all tasks, by name of the measure.
+        comparisons: comparisons of all tasks, by name of the measure.
         origins: artifacts that the values of a measure are computed from, by measure and model.
-        sections: of the tasks, in the order of the configuration.
+        sections: sections of the tasks, in the order of the configuration.
         logs: training logs, of models that have one.
         action: digest of the report's own action, which covers all parameters, code and inputs.
     """

@@ -85,7 +85,7 @@ def prompt_row(
         category: category of the row.
         group: group of the row; empty if it is its own.
         options: separator, seed and citations.
-        report: counts; grows.
+        report: counts, which are updated.
     """
     instruction, context, response = texts
     if options.strip_citations:
@@ -95,10 +95,10 @@ def prompt_row(
     digest = digest_of(instruction, context, response, category)
     parts = [part for part in (instruction, context) if part]
     question = "\n".join(parts)
-    leads = context_first(options.seed, digest)
+    context_leads = context_first(options.seed, digest)
     if context:
-        report.changed["context first" if leads else "instruction first"] += 1
-    text = options.separator.join(reversed(parts) if leads else parts)
+        report.changed["context first" if context_leads else "instruction first"] += 1
+    text = options.separator.join(reversed(parts) if context_leads else parts)
     return Row({"input": text, "output": response}, category, group or digest, question, digest, source)
 
 

@@ -61,7 +61,7 @@ def is_tokenizer(value: Any) -> bool:
 
 
 def compare_tokenizer(old: Any, new: Any, limit: int | None) -> FileComparison:
-    """Compare two documents ``tokenizer.json``.
+    """Compare two ``tokenizer.json`` documents.
 
     Raises:
         Unreadable: a vocabulary or its merges do not have the format of Hugging Face.

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tapeout.compare.file_comparison import FileComparison, Level, Unreadable
-from tapeout.compare.pieces import PiecesDetail, compare_model, compare_tokenizer, is_tokenizer
+from tapeout.compare.tokenizers import PiecesDetail, compare_model, compare_tokenizer, is_tokenizer
 
 Piece = tuple[str, float, int]
 PIECES: list[Piece] = [("<unk>", 0.0, 2), ("a", -1.0, 1), ("b", -2.0, 1), ("ab", -3.0, 1)]
