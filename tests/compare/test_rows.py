@@ -77,8 +77,8 @@ def test_a_changed_row_is_found_by_similarity_at_any_position(tmp_path: Path) ->
     new.insert(0, new.pop(150))
     result = found(tmp_path, lines(data), lines(new))
     assert counts(result) == (0, 0, 2, 0)
-    places = [(row.old, row.new, [field.name for field in row.fields]) for row in detail(result).rows]
-    assert places == [(11, 12, ["output"]), (151, 1, ["input"])]
+    positions = [(row.old, row.new, [field.name for field in row.fields]) for row in detail(result).rows]
+    assert positions == [(11, 12, ["output"]), (151, 1, ["input"])]
 
 
 def test_rows_of_equal_similarity_are_paired_by_position(tmp_path: Path) -> None:

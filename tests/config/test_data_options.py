@@ -115,7 +115,7 @@ def test_where_a_template_lies_is_no_identity(tmp_path: Path) -> None:
         prompt = {"tokens": "template", "chat_template": str(path)}
         settings = loaded(instructions={"sets": sets, "train": ["ibex"], "prompt": prompt})
         encoding = settings.encoding()
-        found.append([settings.instruction_set(each).identity() for each in sets] + [encoding.identity()])
+        found.append([settings.instruction_set(name).identity() for name in sets] + [encoding.identity()])
         assert EncodeJob.model_validate_json(encoding.model_dump_json()).chat_template == "{context} {question}"
         job = settings.instruction_set("ibex").model_dump_json()
         assert InstructionSetJob.model_validate_json(job).options.format == "squad"

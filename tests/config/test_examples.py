@@ -26,7 +26,7 @@ def laid_over(example: str = "chipnemo", **changed: object) -> Settings:
 
 def test_the_papers_blend() -> None:
     settings = laid_over()
-    weights = {name: each.weight for name, each in settings.pretraining.components.items()}
+    weights = {name: component.weight for name, component in settings.pretraining.components.items()}
     assert weights["documentation"] == 34.0 and sum(weights.values()) == pytest.approx(100.1)
     assert set(settings.pretraining.sources) <= set(settings.used_sources)
     job = settings.pretraining.documents_job("github", "each its own")

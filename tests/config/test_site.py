@@ -27,7 +27,7 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("slurm: {acount: lab}", "did you mean account?"),
         ("slurm: {gpu: {gpus_per_node: 0}}", "slurm.gpu.gpus_per_node"),
@@ -40,8 +40,8 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
         ("slurm: [", "Cannot read"),
     ],
 )
-def test_what_does_not_fit_is_named(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(InvalidConfig, match=said.replace("?", r"\?")):
+def test_what_does_not_fit_is_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InvalidConfig, match=message.replace("?", r"\?")):
         site(tmp_path, text)
 
 

@@ -41,7 +41,7 @@ def test_dapt_trains_on_the_shards_and_their_gates_hold_it_up(sharded: Clone) ->
     report = json.loads((sharded.root / "results/data_report/report.json").read_bytes())
     train = report["sets"]["pretraining"]["splits"]["train"]
     blend = json.loads((sharded.root / "results/pretraining/blend.json").read_bytes())
-    documents = sum(each["documents"] for each in blend["components"].values())
+    documents = sum(component["documents"] for component in blend["components"].values())
     assert train["rows"] == documents == report["steps"]["pretraining/shards"]["kept"]
     # every document ends with one more token than the report counts
     assert train["tokens"] == blend["tokens"] - documents

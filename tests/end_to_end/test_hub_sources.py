@@ -149,7 +149,7 @@ def test_the_instruction_rows_of_the_playbooks(place: Place) -> None:
     assert run.built == sorted([*(f"{kind}/{name}" for kind in ("instructions", "sources") for name in names)])
     rows = {name: sum(place.report(f"instructions/{name}")["rows"].values()) for name in names}
     assert rows == {"dolly-15k": 40, "oasst1": 100, "squad-v1.1": 20, "squad-v2.0": 20}
-    assert {each.server for each in place.hub.requests} == {"hub", "storage"}
+    assert {request.server for request in place.hub.requests} == {"hub", "storage"}
     assert place.clone.run(*targets).nothing_done
 
 

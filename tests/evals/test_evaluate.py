@@ -90,7 +90,7 @@ def test_result_of_the_script_is_complete_and_repeatable(folder: Path, data: Pat
 
 def test_bits_per_byte_has_a_score_per_document(folder: Path, data: Path) -> None:
     result = score(folder, data, "bits_per_byte")
-    assert {name: (len(each.documents), each.documents_in_corpus) for name, each in result.corpora.items()} == {
+    assert {name: (len(scores.documents), scores.documents_in_corpus) for name, scores in result.corpora.items()} == {
         "domain": (4, 4),
         "general": (4, 4),
     }
@@ -100,11 +100,11 @@ def test_instruction_answers_has_a_score_and_an_answer_per_row(folder: Path, dat
     result = score(folder, data, "instruction_answers")
     assert (result.rows_in_test, result.left_out, len(result.answers)) == (11, 1, 5)
     assert {answer.category for answer in result.answers} == {"c0", "c1"}
-    assert [answer.digest for answer in result.answers] == [each.digest for each in result.answer_scores]
+    assert [answer.digest for answer in result.answers] == [score.digest for score in result.answer_scores]
     assert all(1 <= answer.tokens <= 8 for answer in result.answers)
     assert {(answer.source, answer.licence) for answer in result.answers} == {("serv", "ISC")}
     kept = [answer.kept for answer in result.answers if answer.kept]
-    assert len(kept) == 4 and all(each.expected == "[7:0]" for each in kept)
+    assert len(kept) == 4 and all(generation.expected == "[7:0]" for generation in kept)
 
 
 def test_the_stored_template_wins(folder: Path, data: Path, tmp_path: Path) -> None:

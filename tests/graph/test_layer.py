@@ -69,14 +69,14 @@ def test_g5_a_reverted_change_is_restored_without_a_job(built: Project) -> None:
 
 def test_g6_swapped_parameters_and_a_nested_value_are_noticed(built: Project) -> None:
     built.edit("config.yaml", "lr: 1, wd: 2", "lr: 2, wd: 1")
-    code, said = built.tapeout("why", "model")
-    rows = [line.split() for line in said.splitlines()]
+    code, output = built.tapeout("why", "model")
+    rows = [line.split() for line in output.splitlines()]
     assert code == 1 and ["parameter", "lr", "1", "2"] in rows and ["parameter", "wd", "2", "1"] in rows
     run = built.run()
     assert run.built == ["model"] and run.cut_off == ["report.txt"]  # the sum of the weights is the same
     built.edit("config.yaml", "decay: [1, 2]", "decay: [2, 1]")
-    _, said = built.tapeout("why", "model")
-    assert "schedule.decay" in said and "[1, 2]" in said and "[2, 1]" in said
+    _, output = built.tapeout("why", "model")
+    assert "schedule.decay" in output and "[1, 2]" in output and "[2, 1]" in output
     assert built.run().built == ["model"]
 
 

@@ -37,7 +37,7 @@ def test_a_question_or_a_group_in_two_splits_is_a_leak(write: Write) -> None:
     )
     found = count_leaks(split_files(folder))
     assert (found["held_out"], found["leaked"]) == (3, 2)
-    assert [(each["split"], each["same"]) for each in found["examples"]] == [
+    assert [(example["split"], example["same"]) for example in found["examples"]] == [
         ("test", "group"),
         ("validation", "question"),
     ]

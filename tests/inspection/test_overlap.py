@@ -53,10 +53,10 @@ def naive_overlaps(tests: Sequence[str], training: Sequence[str], settings: Over
     def windows(text: str) -> list[tuple[str, ...]]:
         found = words(text)
         last = max(len(found) - settings.ngram_words, 0)
-        return [tuple(found[place : place + settings.ngram_words]) for place in range(last + 1)] if found else []
+        return [tuple(found[start : start + settings.ngram_words]) for start in range(last + 1)] if found else []
 
     known = {window for text in training for window in windows(text)}
-    return {text: {place for place, window in enumerate(windows(text)) if window in known} for text in tests}
+    return {text: {position for position, window in enumerate(windows(text)) if window in known} for text in tests}
 
 
 @settings(max_examples=60, deadline=None)
@@ -80,11 +80,11 @@ def test_the_search_equals_a_naive_one_in_any_division_into_shards(
     united = unite(row for part in parts for row in part)
     assert united == unite(whole)
     found = {
-        row.digest: {place for first, last in row.ranges for place in range(first, last + 1)}
+        row.digest: {position for first, last in row.ranges for position in range(first, last + 1)}
         for row in united.get("t", [])
     }
     naive = naive_overlaps(tests, training, SETTINGS)
-    assert found == {document(text)["digest"]: places for text, places in naive.items() if places}
+    assert found == {document(text)["digest"]: positions for text, positions in naive.items() if positions}
 
 
 def test_the_result_does_not_depend_on_the_number_of_workers(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,12 +100,12 @@ def test_the_result_does_not_depend_on_the_number_of_workers(write: Write, monke
     assert alone == together
     (row,) = unite(alone)["t"]
     assert row.fraction == 1
-    assert row.best["digest"] == min(each["digest"] for each in many)
+    assert row.best["digest"] == min(match["digest"] for match in many)
     assert secret in row.best["passage"]
 
 
 def test_the_words_of_a_row_are_located_once_for_all_test_rows(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    texts = [" ".join(f"w{first + place}" for place in range(20)) for first in range(0, 400, 10)]
+    texts = [" ".join(f"w{first + index}" for index in range(20)) for first in range(0, 400, 10)]
     folder = write("many", test=map(document, texts), train=[document("\n".join(texts)), document("none of it at all")])
     asked: list[str] = []
     monkeypatch.setattr("tapeout.inspection.overlap.spans_of", lambda text: asked.append(text) or spans_of(text))
@@ -168,7 +168,7 @@ SAID = "Où le “maître” d’école naïf — déçu — a-t-il caché l'œu
         lambda text: text.translate(str.maketrans("“”’—", '""\'-')),
         lambda text: text.replace(" ", "\u00a0\u2003"),
         lambda text: "\ufeff" + text.replace("a", "a\u200b").replace("é", "é\u00ad"),
-        lambda text: "".join(chr(ord(each) + 0xFEE0) if "!" <= each <= "~" else each for each in text),
+        lambda text: "".join(chr(ord(mark) + 0xFEE0) if "!" <= mark <= "~" else mark for mark in text),
     ],
 )
 def test_typography_hides_nothing(write: Write, looks: Callable[[str], str]) -> None:

@@ -58,7 +58,7 @@ def test_verdicts_on_artifacts_that_differ(tmp_path: Path) -> None:
     levels = {row.artifact: row.level for row in found.rows}
     assert levels == {name: Level.METRICS if name == "model" else Level.BYTES for name in levels}
     assert found.verdict is Verdict.BOUNDS
-    assert found.first and [each.path for each in found.first.differences] == ["log.json"]
+    assert found.first and [difference.path for difference in found.first.differences] == ["log.json"]
     assert "its output depends on the machine" in found.why[0]
 
     narrow = Bounds.model_validate({"floats": {"relative": 0, "absolute": 0}})
@@ -78,7 +78,7 @@ def test_verdicts_on_artifacts_that_differ(tmp_path: Path) -> None:
 def in_another_environment(document: Document, name: str) -> Document:
     """Return the document as if an artifact had been built in another environment, with other bytes."""
     value = json.loads(document.encode())
-    manifest = next(each for each in value["artifacts"] if each["artifact"] == name)
+    manifest = next(artifact for artifact in value["artifacts"] if artifact["artifact"] == name)
     action = value["actions"][manifest["action"]]
     action["environment"]["digest"] = manifest["digest"] = manifest["files"][0]["digest"] = "0" * 64
     manifest["action"] = digest_value(action)

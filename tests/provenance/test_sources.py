@@ -80,7 +80,7 @@ def test_used_sources_are_exported_with_hashes_and_licences(exported: Exported) 
         **dict.fromkeys(("sources/near", "sources/near-too"), "Apache-2.0"),
     }
     assert (exported.export / "code/data/near.txt").read_text() == "near\n"
-    assert [each.name for each in (exported.export / "code/data/near-too").iterdir()] == ["near-too.txt"]
+    assert [file.name for file in (exported.export / "code/data/near-too").iterdir()] == ["near-too.txt"]
     assert not (exported.export / "code/sources.yaml").exists()
     pinned = json.loads((exported.export / "code/config/exported-sources.json").read_bytes())
     assert pinned["near"]["sha256"] == sha256(b"near\n") and "unused" not in pinned
@@ -99,9 +99,9 @@ def test_a_source_with_other_bytes_is_refused(exported: Exported, tmp_path: Path
     downloads.mkdir()
     (downloads / sha256(b"far away\n")).write_bytes(b"rotten\n")  # in the cache under the right name
     exported.server.files["/far"] = b"far astray\n"
-    said = reproduce(exported, tmp_path, 3)
+    output = reproduce(exported, tmp_path, 3)
     exported.server.files["/far"] = b"far away\n"
-    assert "ReproductionFailed: sources/far: WrongContent" in said and sha256(b"far away\n") in said
+    assert "ReproductionFailed: sources/far: WrongContent" in output and sha256(b"far away\n") in output
     assert not (tmp_path / "again/verdict.html").exists()
 
 

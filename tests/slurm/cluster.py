@@ -231,8 +231,8 @@ class Cluster:
             "AccountingStoreFlags": "job_comment",
         }
         lines = [f"{name}={value}" for name, value in settings.items()]
-        places = {node: self.port + 10 + number for number, node in enumerate((*GPU_NODES, CPU_NODE))}
-        for node, port in places.items():
+        ports = {node: self.port + 10 + number for number, node in enumerate((*GPU_NODES, CPU_NODE))}
+        for node, port in ports.items():
             gpus = f" Gres=gpu:h100:{GPUS}" if node in GPU_NODES else ""
             lines.append(
                 f"NodeName={node} NodeHostname=localhost NodeAddr=127.0.0.1 Port={port} CPUs=128 Boards=1 "

@@ -67,9 +67,9 @@ def test_without_an_answer_about_the_job_it_is_not_submitted_again(commands: Pat
 
 
 def test_nothing_is_submitted_for_a_run_that_has_ended(commands: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    monkeypatch.setenv(submit.DRIVER, str(gone.pid))
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    monkeypatch.setenv(submit.DRIVER, str(ended.pid))
     assert submit.submit(ARGUMENTS, b"", 30)[0] == 1 and calls(commands) == 0
 
 

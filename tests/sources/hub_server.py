@@ -80,7 +80,7 @@ class Hub:
     corrupt: set[str] = field(default_factory=set)
 
     def tokens(self, server: str) -> set[str | None]:
-        return {each.token for each in self.requests if each.server == server}
+        return {request.token for request in self.requests if request.server == server}
 
 
 class Refused(Exception):
@@ -115,8 +115,8 @@ def handler(hub: Hub, server: str) -> type[BaseHTTPRequestHandler]:
         do_HEAD = do_GET
 
         def storage(self, path: str, cut: int | None) -> None:
-            contents = [each for repository in hub.repositories.values() for each in repository.files.values()]
-            self.content(path, next(each for each in contents if path == f"/{sha256(each)}"), {}, cut)
+            contents = [content for repository in hub.repositories.values() for content in repository.files.values()]
+            self.content(path, next(content for content in contents if path == f"/{sha256(content)}"), {}, cut)
 
         def site(self, path: str, cut: int | None) -> None:
             if path.startswith("/api/"):
@@ -127,8 +127,8 @@ def handler(hub: Hub, server: str) -> type[BaseHTTPRequestHandler]:
                     self.json(self.info(repository, f"{owner}/{name}"))
                 else:
                     body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                    wanted = [each for each in parse_qs(body)["paths"] if each in repository.files]
-                    self.json([{"type": "file", "path": each, **repository.description(each)} for each in wanted])
+                    wanted = [name for name in parse_qs(body)["paths"] if name in repository.files]
+                    self.json([{"type": "file", "path": name, **repository.description(name)} for name in wanted])
             else:
                 full, rest = path.lstrip("/").split("/resolve/")
                 repository = self.repository(full if full.startswith("datasets/") else f"models/{full}", gate=True)
@@ -163,7 +163,7 @@ def handler(hub: Hub, server: str) -> type[BaseHTTPRequestHandler]:
 
         def info(self, repository: Repository, name: str) -> dict[str, Any]:
             files = [{"rfilename": path, **repository.description(path)} for path in sorted(repository.files)]
-            siblings = [{**each, "blobId": each.pop("oid")} for each in files]
+            siblings = [{**file, "blobId": file.pop("oid")} for file in files]
             return {
                 **{"_id": "1", "id": name, "sha": COMMIT, "private": repository.private, "disabled": False},
                 **{"gated": "manual" if repository.gated else False, "downloads": 0, "likes": 0, "tags": []},

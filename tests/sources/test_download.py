@@ -40,7 +40,7 @@ def remote(server: FileServer, **changes: object) -> Remote:
 
 def downloaded(folder: Path) -> set[str]:
     """Names in the downloads folder, locks aside."""
-    return {each.name for each in folder.iterdir() if each.suffix != ".lock"} if folder.exists() else set()
+    return {file.name for file in folder.iterdir() if file.suffix != ".lock"} if folder.exists() else set()
 
 
 @pytest.mark.parametrize("size", [len(CONTENT), None])

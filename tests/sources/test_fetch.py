@@ -48,7 +48,7 @@ def page(*names: str, fragment: str = "") -> str:
 
 def test_an_archive_is_found_by_its_exact_name(server: FileServer, tmp_path: Path) -> None:
     fetch_source(archive(), tmp_path / "out", tmp_path / "downloads", QUICK)
-    assert [each.name for each in (tmp_path / "out").iterdir()] == [NAME]
+    assert [file.name for file in (tmp_path / "out").iterdir()] == [NAME]
     assert (tmp_path / "out" / NAME).read_bytes() == WHEEL
     server.requests.clear()
     fetch_source(archive(), tmp_path / "again", tmp_path / "downloads", QUICK)

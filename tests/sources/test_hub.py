@@ -59,7 +59,7 @@ def fetch(source: HubSource, tmp_path: Path, policy: RetryPolicy = QUICK, out: s
 
 def downloaded(tmp_path: Path) -> set[str]:
     folder = tmp_path / "downloads"
-    return {each.name for each in folder.iterdir() if each.suffix != ".lock"} if folder.exists() else set()
+    return {file.name for file in folder.iterdir() if file.suffix != ".lock"} if folder.exists() else set()
 
 
 def path_of(file: str, kind: str = "hf_model") -> str:
@@ -78,7 +78,7 @@ def test_large_and_small_files_at_a_commit(
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", TOKEN + "\n")
     assert fetch(record(kind, pinned), tmp_path) == FILES
-    asked = [(each.server, each.method, each.path) for each in server.requests]
+    asked = [(request.server, request.method, request.path) for request in server.requests]
     name = "models/owner/name" if kind == "hf_model" else "datasets/owner/rows"
     assert asked == [
         ("hub", "POST", f"/api/{name}/paths-info/{COMMIT}"),
@@ -97,7 +97,7 @@ def test_downloaded_files_need_no_hub(server: Hub, tmp_path: Path) -> None:
     assert fetch(record(), tmp_path, out="again") == FILES and server.requests == []
     # without a SHA-256 the hub is asked for the files of the commit, and nothing is transferred twice
     assert fetch(record(pinned=False, files=[{"path": LARGE}]), tmp_path, out="more") == {LARGE: WEIGHTS}
-    assert [each.path for each in server.requests] == [PATHS_INFO]
+    assert [request.path for request in server.requests] == [PATHS_INFO]
 
 
 def test_no_file_of_a_home_folder_is_read_or_written(
@@ -119,7 +119,7 @@ fetch_source(Fetch.model_validate_json(sys.argv[1]).record, Path({str(tmp_path /
 """
     command = [sys.executable, "-c", program, Fetch(record=source).model_dump_json()]
     subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
-    assert {each.token for each in server.requests} == {None}
+    assert {request.token for request in server.requests} == {None}
     assert sorted(home.rglob("*")) == before
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     fetch(source, tmp_path, out="more")
@@ -223,7 +223,7 @@ def test_a_cut_transfer_is_resumed(server: Hub, tmp_path: Path, pinned: bool) ->
     server.plans[STORED] = [150_000, 50_000]
     server.plans[path_of("config.json")] = [4]
     assert fetch(record(pinned=pinned), tmp_path) == FILES
-    ranges = [each.range for each in server.requests if each.server == "storage"]
+    ranges = [request.range for request in server.requests if request.server == "storage"]
     assert ranges == [None, "bytes=150000-", "bytes=200000-"]
 
 
@@ -255,7 +255,7 @@ def test_what_the_hub_announces_must_be_what_is_pinned(server: Hub, tmp_path: Pa
         fetch(record(files=[{"path": LARGE, "size": 7}]), tmp_path, out="size")
     with pytest.raises(errors.WrongContent, match=r"config\.json has SHA-256"):  # the hub has no SHA-256 of small files
         fetch(record(files=[{"path": "config.json", "sha256": "1" * 64}]), tmp_path, out="small")
-    assert {each.path for each in server.requests} == {PATHS_INFO, path_of("config.json")}
+    assert {request.path for request in server.requests} == {PATHS_INFO, path_of("config.json")}
 
 
 @pytest.mark.parametrize("commit", [OLDER, None])

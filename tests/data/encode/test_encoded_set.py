@@ -110,7 +110,7 @@ def test_a_chat_template_of_a_model(processor: Any) -> None:
     assert text == "<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\na [/INST] b </s><s>[INST] c [/INST] d </s>"
     assert trained(text, spans) == [" b </s>", " d </s>"]
     ids, mask, _ = encoder(processor, 500, "template").encode(row)
-    assert ids[0] == 1 and ids.count(2) == 2 and sum(mask[place] for place, token in enumerate(ids) if token == 2) == 2
+    assert ids[0] == 1 and ids.count(2) == 2 and sum(mask[index] for index, token in enumerate(ids) if token == 2) == 2
     with pytest.raises(ForgedMark):
         template.render(talk("a", "b </s>"))
     with pytest.raises(UnusableChatTemplate, match="take turns"):
@@ -153,7 +153,7 @@ def test_the_mask_covers_the_answers_and_no_more(processor: Any, turns: list[str
                 joined[-1] += piece
             else:
                 joined.append(piece)
-        assert b"|".join(_bytes(processor, run) for run in runs) == b"|".join(each.encode() for each in joined)
+        assert b"|".join(_bytes(processor, run) for run in runs) == b"|".join(turn.encode() for turn in joined)
 
 
 def _bytes(processor: Any, ids: list[int]) -> bytes:
@@ -283,7 +283,7 @@ def test_equal_rows_are_encoded_as_often_as_the_set_has_them(model: Path, tmp_pa
         make_set(write_lines(tmp_path / name, rows), tmp_path / f"{name}-rows", "prompt_response", split=split)
         encode_set(tmp_path / f"{name}-rows", model, job(), tmp_path / f"{name}-out")
         report = json.loads((tmp_path / f"{name}-out" / "report.json").read_bytes())["train"]
-        assert {reason: each["count"] for reason, each in report["dropped"].items()} == reasons
+        assert {reason: drop["count"] for reason, drop in report["dropped"].items()} == reasons
         assert report["rows"] == kept
 
 

@@ -206,7 +206,9 @@ def test_rows_of_a_tree_do_not_depend_on_other_trees(
         tree(grown(f"{number} {name}", below, (user, answer)), f"t{number}")
         for number, (name, below) in enumerate(given)
     ]
-    alone = [row for each in trees for row in contents(write_lines(folder / "one", [each]), "chat_trees")[0]]
+    alone = [
+        row for conversation in trees for row in contents(write_lines(folder / "one", [conversation]), "chat_trees")[0]
+    ]
     random.shuffle(trees)
     together, _ = contents(write_lines(folder / "all", trees), "chat_trees")
     assert sorted(alone, key=lambda row: row["digest"]) == sorted(together, key=lambda row: row["digest"])
@@ -218,7 +220,7 @@ def test_rows_of_a_tree_do_not_depend_on_other_trees(
 def test_no_tree_is_in_two_splits(tmp_path: Path) -> None:
     def talk(number: int) -> dict[str, Any]:
         words = " ".join(Random(number).choices(["setup", "hold", "skew", "slack", "arc", "path", "net", "pin"], k=9))
-        return tree(user(f"{number} {words}", *(answer(f"{number} {each}") for each in "abc")), f"t{number}")
+        return tree(user(f"{number} {words}", *(answer(f"{number} {letter}") for letter in "abc")), f"t{number}")
 
     folder = write_lines(tmp_path / "a", [talk(number) for number in range(100)])
     splits, report = make_set(folder, tmp_path / "out", "chat_trees")

@@ -119,7 +119,7 @@ def test_a_bad_row_stops_or_is_counted(tmp_path: Path, field: str, value: Any) -
         contents(folder, "prompt_response")
     rows, counts = contents(folder, "prompt_response", bad_rows="drop")
     assert len(rows) == 2 and counts.dropped.total() == 1
-    assert [place for places in counts.locations.values() for place in places] == ["rows.jsonl, line 2"]
+    assert [location for locations in counts.locations.values() for location in locations] == ["rows.jsonl, line 2"]
 
 
 def test_rows_with_groups_share_a_split_and_misspelt_fields_are_found(tmp_path: Path) -> None:
@@ -158,4 +158,4 @@ def test_the_report_counts_everything(tmp_path: Path) -> None:
     assert report["dropped"]["row equal to another"]["count"] == 1
     assert report["dropped"]["the row is not an object"] == {"count": 1, "first": ["rows.jsonl, line 201"]}
     assert report["rows"] == {part: len(members) for part, members in splits.items()}
-    assert sum(report["rows"].values()) == 199 == sum(sum(each.values()) for each in report["categories"].values())
+    assert sum(report["rows"].values()) == 199 == sum(sum(part.values()) for part in report["categories"].values())

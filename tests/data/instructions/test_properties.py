@@ -56,7 +56,7 @@ def prompt(number: int) -> dict[str, Any]:
 
 
 def task(number: int) -> dict[str, Any]:
-    instances = [{"input": sentence(number + place, 2), "output": sentence(number, 2)} for place in range(number % 4)]
+    instances = [{"input": sentence(number + index, 2), "output": sentence(number, 2)} for index in range(number % 4)]
     return {"instruction": sentence(number % 30), "instances": instances, "is_classification": number % 2 == 0}
 
 
@@ -154,7 +154,7 @@ def test_everything_read_is_a_row_or_counted_as_dropped(
     place = tmp_path_factory.mktemp("counts")
     rows: list[Any] = [*map(FORMATS[format], drawn), *map(FORMATS[format], range(200, 260))]
     splits, report = made_set(write(place / "a", [*rows, 7]), format, equal_rows=equal)
-    dropped = Counter({reason: each["count"] for reason, each in report["dropped"].items()})
+    dropped = Counter({reason: drop["count"] for reason, drop in report["dropped"].items()})
     assert (
         dropped["the row is not an object"]
         + dropped["the tree is not an object"]
@@ -195,8 +195,8 @@ def test_more_rows_do_not_change_rows_that_are_not_near_them(
     touched = {row["group"] for row in new} & known
     for part in SPLITS:
         unchanged = [row for row in after[part] if json.dumps(row, sort_keys=True) in lines]
-        gone = [row for row in before[part] if row not in unchanged]
-        assert all(row["group"] in touched or asked(row) in {asked(each) for each in new} for row in gone)
+        moved = [row for row in before[part] if row not in unchanged]
+        assert all(row["group"] in touched or asked(row) in {asked(added) for added in new} for row in moved)
 
 
 def asked(row: dict[str, Any]) -> str:

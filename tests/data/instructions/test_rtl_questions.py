@@ -86,7 +86,7 @@ def test_order_of_files_does_not_matter() -> None:
     documents = [*core("alpha", 15), *core("beta", 15), *core("gamma", 15)]
     shuffled = list(documents)
     Random(1).shuffle(shuffled)
-    first, second = (select_questions(each, ["gamma"], Limits()) for each in (documents, shuffled))
+    first, second = (select_questions(order, ["gamma"], Limits()) for order in (documents, shuffled))
     assert first == second
     assert [row.digest for row in first] == sorted(row.digest for row in first)
 
@@ -123,7 +123,7 @@ def test_cores_without_a_question(held_out: str, cores: str) -> None:
 
 
 def test_documentation_gives_no_question() -> None:
-    prose = [Document(each.text, each.source, "guide.md") for each in core("alpha", 5)]
+    prose = [Document(document.text, document.source, "guide.md") for document in core("alpha", 5)]
     with pytest.raises(EmptySet, match="training cores"):
         select_questions([*prose, *core("gamma", 5)], ["gamma"], Limits())
 

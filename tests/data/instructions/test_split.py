@@ -50,9 +50,9 @@ def test_exact_counts_are_those_of_the_original_in_every_category() -> None:
         "test": 751,
     }
     assert figures["clusters"] == 15_011
-    for name, count in Counter(each.category for each in rows).items():
+    for name, count in Counter(row.category for row in rows).items():
         for part, share in (("train", 0.8), ("validation", 0.15), ("test", 0.05)):
-            assert abs(sum(each.category == name for each in splits[part]) - share * count) <= 2
+            assert abs(sum(row.category == name for row in splits[part]) - share * count) <= 2
     stable, _ = divide(rows, near_duplicates=1)
     assert abs(len(stable["train"]) - 12_008) < 200 and abs(len(stable["test"]) - 751) < 100
 
@@ -86,7 +86,7 @@ def test_groups_and_near_duplicates_share_a_split() -> None:
         for counts in ("stable", "exact"):
             splits = split([*near, *equal, *grouped], seed=seed, counts=counts)
             for members in (near, equal, *(grouped[start : start + 10] for start in range(0, 300, 10))):
-                assert len({splits[each.digest] for each in members}) == 1
+                assert len({splits[member.digest] for member in members}) == 1
     _, figures = divide([*near, *equal])
     assert figures == {"clusters": 2, "groups joined by near-duplicates": 4, "rows in the largest cluster": 4}
     apart, _ = divide([*near, *equal], near_duplicates=1)
@@ -102,8 +102,8 @@ def test_a_near_duplicate_moves_only_what_it_is_near_to(random: Random) -> None:
     assert jaccard(grams(twin.question), grams(rows[7].question)) >= 0.8
     rows.insert(random.randrange(60), twin)
     after = split(rows)
-    assert after[twin.digest] == after[rows[[each.question for each in rows].index(twin.question[:-1])].digest]
-    near = {each.digest for each in rows if each.question == twin.question[:-1]}
+    assert after[twin.digest] == after[rows[[other.question for other in rows].index(twin.question[:-1])].digest]
+    near = {other.digest for other in rows if other.question == twin.question[:-1]}
     assert {digest: part for digest, part in before.items() if digest not in near} == {
         digest: part for digest, part in after.items() if digest not in {*near, twin.digest}
     }
@@ -118,7 +118,7 @@ def test_equal_rows_are_dropped_and_counted() -> None:
     Random(3).shuffle(rows)
     splits, _ = divide(rows, equal_rows="keep", counts="exact")
     assert [len(members) for members in splits.values()] == [160, 30, 10]
-    digests = [{each.digest for each in members} for members in splits.values()]
+    digests = [{member.digest for member in members} for members in splits.values()]
     assert sum(map(len, digests)) == len(set().union(*digests)) == 180
 
 
@@ -150,7 +150,7 @@ def test_held_out_sources_give_the_test_rows_and_are_kept_out_of_training() -> N
     splits, _ = divide([*rows, *HELD], report, ("held",), **options)
     assert set(splits["test"]) == set(HELD) and not report.dropped
     assert 60 < len(splits["validation"]) < 180
-    groups = {name: {each.group for each in members} for name, members in splits.items()}
+    groups = {name: {member.group for member in members} for name, members in splits.items()}
     assert not groups["train"] & groups["validation"]
     # a training group, and a training question, that a held-out source has too
     shared = [row(2000, group="held 1"), row(2001, question=HELD[0].question)]

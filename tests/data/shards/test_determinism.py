@@ -42,7 +42,7 @@ def corpus(folder: Path, order: Callable[[list[int]], list[int]]) -> Path:
     """Create files in one order or another, as a folder may list them."""
     folder.mkdir(parents=True)
     for number in order(list(range(30))):
-        text = " ".join(f"word{number * 37 % 101 + place * (number % 3 + 1)}é" for place in range(60))
+        text = " ".join(f"word{number * 37 % 101 + index * (number % 3 + 1)}é" for index in range(60))
         (folder / f"ä{number % 20} {number}.txt").write_text(text, encoding="utf-8")
     rows = [
         {"instruction": f"Ask é {n}", "context": "", "response": f"{n}", "category": f"c{n % 3}"} for n in range(90)

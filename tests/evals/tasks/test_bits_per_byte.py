@@ -59,7 +59,7 @@ def test_long_document_is_the_sum_of_its_windows(model: LoadedModel, verilog: st
 def test_batches_and_padding_do_not_matter(model: LoadedModel, verilog: str) -> None:
     texts = [verilog[:length] for length in (1, 5, 17, 40, 80, 109)]
     excerpts = [Excerpt(text, str(index), True) for index, text in enumerate(texts)]
-    alone = [score_documents(model, [each], 0.25, 1)[0].bits for each in excerpts]
+    alone = [score_documents(model, [excerpt], 0.25, 1)[0].bits for excerpt in excerpts]
     for batch_tokens in (1, 100, 4096):
         together = score_documents(model, excerpts, 0.25, batch_tokens)
         assert [score.bits for score in together] == pytest.approx(alone, abs=2e-3)
@@ -73,16 +73,16 @@ def test_sample_does_not_depend_on_order_and_keeps_its_beginning() -> None:
     few, many = documents(50), documents(60)
     sample = sample_documents(few, 800, 1000)
     assert sample == sample_documents(reversed(few), 800, 1000)
-    assert 0 < sum(len(each.text.encode()) for each in sample) <= 800
+    assert 0 < sum(len(excerpt.text.encode()) for excerpt in sample) <= 800
     larger = sample_documents(few, 1600, 1000)
     assert larger[: len(sample)] == sample
     # more documents move none: those of the old sample stay in their order
-    order = [each.digest for each in sample_documents(many, 10**9, 1000)]
+    order = [excerpt.digest for excerpt in sample_documents(many, 10**9, 1000)]
     kept = [digest for digest in order if int(digest, 16) < 50]
-    assert kept == [each.digest for each in sample_documents(few, 10**9, 1000)]
+    assert kept == [excerpt.digest for excerpt in sample_documents(few, 10**9, 1000)]
     assert len(sample_documents(few, 1, 1000)) == 1  # the first document is always taken
 
 
 @pytest.mark.parametrize(("limit", "complete"), [(4, False), (5, True)])
 def test_a_cut_document_is_not_complete(limit: int, complete: bool) -> None:
-    assert [each.complete for each in sample_documents([{"text": "ab\ncd", "digest": "0"}], 9, limit)] == [complete]
+    assert [cut.complete for cut in sample_documents([{"text": "ab\ncd", "digest": "0"}], 9, limit)] == [complete]

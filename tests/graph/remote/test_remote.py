@@ -66,15 +66,15 @@ def test_download_is_resumed_by_a_later_run(proxied: tuple[RemoteServer, Proxy],
     printed = capfd.readouterr().err.splitlines()
     assert len(printed) == 1 and "is not available" in printed[0] and "continues without it" in printed[0]
     [part] = (tmp_path / "two" / "incoming").iterdir()
-    begun = part.stat().st_size
-    assert begun > 0
+    received = part.stat().st_size
+    assert received > 0
     proxy.down, proxy.last = 0, None
     later = client_at(tmp_path / "two", server)
     assert later.remote.pull(action) is None  # a process of the same run does not try again
     for mark in tmp_path.glob("*.marks/remote.away"):
         os.utime(mark, (0, 0))  # some time later
     assert later.remote.pull(action) is not None
-    assert proxy.down < 4 * BIG - begun + BIG // 2
+    assert proxy.down < 4 * BIG - received + BIG // 2
     assert later.files(action) == {"weights": FILES["weights"] * 4}
 
 

@@ -53,8 +53,8 @@ def test_g11_a_flipped_bit_is_found_and_repaired(built: Project, linked: bool) -
         copy.replace(weights)
     flip(weights)
     assert built.run().nothing_done and built.tapeout("verify")[0] == 0  # size and times are unchanged
-    code, said = built.tapeout("verify", "--deep")
-    assert code == 1 and "model" in said and "weights.txt" in said
+    code, output = built.tapeout("verify", "--deep")
+    assert code == 1 and "model" in output and "weights.txt" in output
     assert built.tapeout("verify")[0] == 1  # the damage is remembered
     assert built.tapeout("verify", "--deep", "--repair")[0] == 0
     assert built.tapeout("verify", "--deep")[0] == 0

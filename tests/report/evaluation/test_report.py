@@ -191,7 +191,7 @@ def test_examples_name_core_and_licence(report: Path) -> None:
     page = (report / "report.html").read_text()
     assert page.count("serv, licence ISC</small></h3>") == 6
     examples = json.loads((report / "report.json").read_bytes())["examples"]
-    assert len(examples) == 6 and len({each["title"] for each in examples}) == 6
+    assert len(examples) == 6 and len({example["title"] for example in examples}) == 6
 
 
 def test_no_exact_answer_at_all_has_an_interval_with_a_width(report: Path) -> None:
@@ -212,13 +212,13 @@ def test_numbers_equal_a_plain_computation(make_inputs: Make, report: Path) -> N
     }
     measures = json.loads((report / "report.json").read_bytes())["measures"]
     documents = results["dapt/bits_per_byte.json"]["corpora"]["domain"]["documents"]
-    expected = sum(each["bits"] for each in documents) / sum(each["bytes"] for each in documents)
+    expected = sum(document["bits"] for document in documents) / sum(document["bytes"] for document in documents)
     shown = measures["bits_per_byte.domain"]["models"]["dapt"]
     assert shown["value"] == pytest.approx(expected, abs=1e-6)
     assert shown["low"] < shown["value"] < shown["high"]
     rows = results["sft/instruction_answers.json"]["answers"]
     exact = measures["exact_match"]["models"]["sft"]["value"]
-    assert exact == pytest.approx(sum(each["exact"] for each in rows) / len(rows), abs=1e-6)
+    assert exact == pytest.approx(sum(row["exact"] for row in rows) / len(rows), abs=1e-6)
 
 
 def test_bad_numbers_turn_the_page(make_inputs: Make, write_report: Write, tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def test_a_task_from_outside_has_a_section(
     before = json.loads((report / "report.json").read_bytes())["measures"]
     assert measures.keys() - before.keys() == {"echo"}
     assert measures["echo"]["models"]["base"]["value"] == pytest.approx(1 / 3, abs=1e-6)
-    assert all(measures[name] == each for name, each in before.items())
+    assert all(measures[name] == measure for name, measure in before.items())
     page = (output / "report.html").read_text()
     assert "<h2>Echoes</h2>" in page and "Echo rate" in page
 

@@ -23,8 +23,8 @@ def comparison(values: Mapping[str, float], spread: float) -> Comparison:
         measure=Measure("measure", "Measure", "rows", "corpus/domain", lower_is_better=True, total=160),
         units=160,
         values={model: Estimate(value, value - spread, value + spread) for model, value in values.items()},
-        changes={step: Estimate(each, each - spread, each + spread) for step, each in changes.items()},
-        relative={step: Estimate(each, each - spread, each + spread) for step, each in relative.items()},
+        changes={step: Estimate(change, change - spread, change + spread) for step, change in changes.items()},
+        relative={step: Estimate(change, change - spread, change + spread) for step, change in relative.items()},
     )
 
 
