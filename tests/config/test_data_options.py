@@ -134,7 +134,7 @@ def test_another_threshold_makes_no_shard_again() -> None:
     for near in ({"threshold": 0.7, "bands": 32}, {"threshold": 0.9}, {"ngram_words": 3}):
         found = loaded(pretraining={"near_duplicates": near}).pretraining.near_duplicates
         assert found is not None
-        jobs.append(found.signing.identity())
+        jobs.append(found.minhash.identity())
     assert jobs[0] == jobs[1] == {"ngram_words": 5, "permutations": 128, "seed": 1} != jobs[2]
 
 
