@@ -105,7 +105,7 @@ def test_a_held_out_core_under_another_name(tmp_path: Path) -> None:
     )
 
 
-def test_where_a_template_lies_is_no_identity(tmp_path: Path) -> None:
+def test_the_location_of_a_template_is_no_identity(tmp_path: Path) -> None:
     found = []
     for name in ("a", "b"):
         path = tmp_path / name / "template"
@@ -129,7 +129,7 @@ def test_a_template_is_taken_byte_for_byte(tmp_path: Path) -> None:
     assert job["options"]["template"] == "{context}\r\n{question}\r\n"
 
 
-def test_another_threshold_makes_no_shard_again() -> None:
+def test_another_threshold_rebuilds_no_shard() -> None:
     jobs = []
     for near in ({"threshold": 0.7, "bands": 32}, {"threshold": 0.9}, {"ngram_words": 3}):
         found = loaded(pretraining={"near_duplicates": near}).pretraining.near_duplicates
@@ -142,7 +142,7 @@ COMPONENTS = {"a": {"sources": ["ibex"], "weight": 1}}
 
 
 @pytest.mark.parametrize("bound", [float("nan"), float("inf"), -0.1, 5])
-def test_a_bound_for_a_single_set_is_a_share(bound: float) -> None:
+def test_a_bound_for_a_single_set_is_a_fraction(bound: float) -> None:
     refused(
         "config key data_report.gates.dropped_of.corpus/domain",
         data_report={"gates": {"dropped_of": {"corpus/domain": bound}}},

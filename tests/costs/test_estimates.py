@@ -71,7 +71,7 @@ def test_other_kinds_of_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert [found.download_bytes(name) for name in records] == [0, 0, 0, None, 12]
 
 
-def test_steps_of_a_corpus_in_shards_are_told_by_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_of_a_corpus_in_shards_are_estimated_by_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
     part = {"sources": ["django"], "weight": 1}
     made = estimates(pretraining={"shards": 200, "components": {"part": part}})
     assert made.corpus_bytes == made.source_bytes("django")

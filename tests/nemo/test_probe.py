@@ -21,7 +21,7 @@ def locked() -> dict[str, str]:
     return {name: version for name, version in packages.items() if name in MODULES}
 
 
-def test_the_locked_environment_is_what_its_lock_says() -> None:
+def test_the_locked_environment_matches_its_lock() -> None:
     expected = locked()
     assert expected.keys() == MODULES.keys()
     found = probe(expected)

@@ -123,7 +123,7 @@ def test_options_that_the_blend_would_ignore_are_refused() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.lists(st.integers(1, 30), max_size=4) | st.none(), min_size=1, max_size=4), st.integers(1, 9))
-def test_windows_are_those_of_each_shard_by_itself(lengths: list[list[int] | None], wanted: int) -> None:
+def test_windows_are_those_of_each_shard_separately(lengths: list[list[int] | None], wanted: int) -> None:
     """Shards may lack the component, have it without a document, or in documents that fill no window."""
     first, expected, parts = 0, [], []
     for documents in lengths:

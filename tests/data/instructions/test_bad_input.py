@@ -120,7 +120,7 @@ BAD = {
     "no gzip": Bad("damaged or truncated", GOOD, "rows.jsonl.gz", None),
     "gzip under a plain name": Bad("compressed with gzip", gzip.compress(GOOD), LINES, None),
     "empty gzip": Bad("the file is empty", gzip.compress(b""), "rows.jsonl.gz", None),
-    "a kind of its own": Bad("files of type .xlsx cannot be read", b"PK", "rows.xlsx", None),
+    "an unknown file type": Bad("files of type .xlsx cannot be read", b"PK", "rows.xlsx", None),
     "JSON that is cut off": Bad("not JSON", b'[{"instruction": "a"}', "rows.json", None),
     "JSON with a key twice": Bad("a key is repeated", b'[{"a": 1, "a": 2}]', "rows.json", None),
     "a JSON file that is not a list": Bad("the row has no field 'instruction'", b'{"rows": []}', "rows.json", 0),

@@ -85,7 +85,7 @@ def test_unknown_module_is_named_with_the_available_ones(root: Path) -> None:
         plugins.load("seam", "outside.shallow")
 
 
-def test_plugin_that_lacks_a_package_of_its_own_is_not_called_unknown(root: Path) -> None:
+def test_plugin_with_a_missing_import_is_not_reported_as_unknown(root: Path) -> None:
     (root / "seam/two.py").write_text("import no_such_package\n")
     with pytest.raises(BrokenPlugin, match="no_such_package"):
         plugins.load("seam", "two")

@@ -95,7 +95,7 @@ def test_a_damaged_store_entry_is_ignored(built: Project) -> None:
 
 
 @pytest.mark.parametrize("whole_group", [True, False], ids=["driver and job", "driver alone"])
-def test_g13_after_a_kill_the_next_run_finishes_by_itself(project: Project, whole_group: bool) -> None:
+def test_g13_after_a_kill_the_next_run_finishes(project: Project, whole_group: bool) -> None:
     process = begin_slow_model(project)
     os.killpg(process.pid, signal.SIGKILL) if whole_group else process.kill()
     process.communicate()
