@@ -49,3 +49,11 @@ def test_each_rule_runs_the_script_of_its_name() -> None:
         blocks = re.split(r"^ *rule (\w+):$", text, flags=re.MULTILINE)[1:]
         for name, body in zip(blocks[::2], blocks[1::2], strict=True):
             assert re.findall(r'build\("(.*)"\)', body) in ([], [f"scripts/{name}.py"])
+
+
+def test_the_paths_in_the_architecture_page_exist() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    paths = re.findall(r"`((?:rules|scripts|tapeout|tests)/[^`]+)`", text)
+    assert paths and [path for path in paths if not (ROOT / path).exists()] == []
+    for name, file in re.findall(r"`(\w+)`, `(rules/\w+\.smk)`", text):
+        assert f"rule {name}:" in (ROOT / file).read_text()
