@@ -25,7 +25,9 @@ plan:
 environments:
 	@$(INSTALL) workflow data nemo $(ADD)
 
-test: environments check test-dev test-data test-corpus test-nemo test-end $(if $(filter no,$(SLURM)),,test-slurm)
+# the tests on a cluster mostly wait, so those of the text environments run beside them
+test: environments check test-dev test-nemo test-end
+	@$(MAKE) --no-print-directory --output-sync -j 2 $(if $(filter no,$(SLURM)),,test-slurm) test-data test-corpus
 
 dev:
 	@$(INSTALL) dev
