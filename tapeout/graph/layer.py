@@ -45,8 +45,8 @@ class Layer(RuleReader):
     """The content layer of one Snakemake process.
 
     Args:
-        workflow: Snakemake's object of this name.
-        checkpoints: Snakemake's object of this name.
+        workflow: Snakemake's ``workflow`` object.
+        checkpoints: Snakemake's ``checkpoints`` object.
         launch: how this site starts programs: the arguments of ``Launch``.
         variables: environment variables of the processes that the run starts, here and in the cluster.
         costs: returns cost hints (``forecast.COSTS``) for a rule's name and the values of its wildcards, by name. They
@@ -97,7 +97,8 @@ class Layer(RuleReader):
     def container(self, image: str | None, python: str) -> str | None:
         """Return the container of a rule: the image that its program runs in; None for the ``conda:`` environment.
 
-        The runner stays outside, in the workflow's environment, so that an image needs nothing of this project.
+        The runner stays outside, in the workflow's environment, so that an image need not contain anything of this
+        project.
         """
         if image is not None:
             self.pythons[image] = python
@@ -156,8 +157,8 @@ class Layer(RuleReader):
                 "Snakemake's own containers would include the runner, which must stay outside.",
                 "Omit --sdm apptainer; container.runtime in config/site.yaml says how containers start.",
             )
-        free = self._lock_folder()
-        if not free and real:
+        locked = self._lock_folder()
+        if not locked and real:
             raise RunInProgress("Another run is active in this folder.", "Wait for it, or use another folder.")
         if real:
             os.environ.update(self.run_variables)
@@ -166,7 +167,7 @@ class Layer(RuleReader):
         targets = self.targets()
         recipes = self.recipes(targets)
         forced = self.forced(recipes)
-        with self.workspace.lock_results() if free else nullcontext():
+        with self.workspace.lock_results() if locked else nullcontext():
             decisions = decide(self.workspace, recipes, in_order(recipes, list(recipes)), restore=real)
             if real:
                 for decision in decisions:
@@ -178,7 +179,7 @@ class Layer(RuleReader):
             if real:
                 with self.workspace.store.in_use():
                     self.workspace.root.register()
-            if free:
+            if locked:
                 os.environ[PLAN] = self.workspace.write_plan(recipes, forced, members, self.launch)
                 mark(self.workspace, decisions, members)
         if not real and self.lock is not None:
@@ -214,7 +215,7 @@ class Layer(RuleReader):
         return True
 
     def forecast(self, decisions: list[Decision], forced: list[str]) -> Forecast:
-        """Return what a run costs within the limits of this process."""
+        """Forecast the cost of a run within the limits of this process."""
         known = {name: self.workflow.global_resources.get(name).value for name in LIMITS}
         limits = {name: limit for name, limit in known.items() if limit is not None}
         if JOBS in limits:

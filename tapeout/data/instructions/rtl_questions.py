@@ -67,8 +67,8 @@ def select_questions(documents: Iterable[Document], held_out: Sequence[str], lim
         if not rows:
             raise EmptySet(
                 f"No question can be made from the {cores}.",
-                "Name cores with Verilog or SystemVerilog modules in the corpus section, or raise the limits of "
-                "characters of the set.",
+                "Name cores with Verilog or SystemVerilog modules in the corpus section, or raise the "
+                "character limits of the set.",
             )
         selected += rows
     return sorted(selected, key=lambda row: row.digest)
@@ -126,7 +126,7 @@ def select(rows: Iterable[SourcedQuestion], per_module: int, per_category: int) 
 
 
 def balanced(rows: list[SourcedQuestion]) -> list[SourcedQuestion]:
-    """Order rows so that any first part of them has its kinds of answers in balance.
+    """Order rows so that each prefix has a balanced mix of answer kinds.
 
     First comes one row of every kind, then a second of those that have one, and so on. Otherwise digests decide, so the
     order does not depend on the order of files.
