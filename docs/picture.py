@@ -85,6 +85,8 @@ def page(text: str) -> str:
     """Return the page with its pictures redrawn."""
     for package in ("", *INSIDE):
         begin, end = f"<!-- picture {package or 'tapeout'} -->\n", "\n<!-- end of picture -->"
+        if begin not in text or end not in text.partition(begin)[2]:
+            sys.exit(f"docs/architecture.md has no place for a picture.\n  fix: Add the lines {begin + end.strip()!r}.")
         before, _, rest = text.partition(begin)
         after = rest.partition(end)[2]
         text = f"{before}{begin}{drawn(reduced(arrows(package)))}{end}{after}"

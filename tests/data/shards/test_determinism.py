@@ -56,7 +56,7 @@ def build_all(folder: Path, number: int, model: Path) -> dict[str, bytes]:
     source = corpus(folder / "source", [list, lambda items: items[::-1]][number])
     near = NearDuplicates()
     documents = DocumentsJob(source="s", component="c", licence="MIT", licences=(), shards=1)
-    shard = ShardJob(quality=Quality(), scrub=Scrub(), near_duplicates=near.signing)
+    shard = ShardJob(quality=Quality(), scrub=Scrub(), near_duplicates=near.minhash)
 
     def run(name: str, output: str, params: Any, **inputs: Path) -> Path:
         return program(name, environment, folder / output, params.model_dump_json(), **inputs)

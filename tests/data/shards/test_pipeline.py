@@ -21,7 +21,7 @@ from tapeout.data.shards.tokens import write_tokens
 pytestmark = pytest.mark.environment("corpus")
 
 NEAR = NearDuplicates(permutations=64, bands=8)
-JOB = ShardJob(quality=Quality(), scrub=Scrub(emails=True), near_duplicates=NEAR.signing)
+JOB = ShardJob(quality=Quality(), scrub=Scrub(emails=True), near_duplicates=NEAR.minhash)
 
 
 def prose(seed: int) -> str:
