@@ -91,10 +91,10 @@ def test_an_approaching_time_limit_requeues_the_job_which_resumes(
 
 def test_a_preempted_job_saves_a_checkpoint_and_resumes(project: OnCluster, undisturbed: dict[str, str]) -> None:
     process, job, _ = project.begin_training(2)
-    project.fault("slow", "0.1")
     urgent = "--partition=urgent --nodes=2 --gres=gpu:8 --exclusive --time=1 --output=/dev/null --wrap"
     other = project.cluster.ask("sbatch", "--parsable", *urgent.split(), "sleep 8").strip()
     project.hasten(job)
+    project.fault()
     text = process.finish()
     assert project.digests() == undisturbed, text
     assert "resuming at step" in project.path("logs/model.log").read_text()
@@ -110,11 +110,13 @@ def test_restarts_are_bounded(project: OnCluster) -> None:
     for count in (1, 2):
         job = project.training()
         project.steps(project.done() + 2)  # of this attempt, so that it runs
+        project.fault("slow", "1000")
         running = processes_of("-m tapeout.graph.run.runner scripts/train.py", project.root)
         assert running
         os.kill(running[-1], signal.SIGUSR1)
         if count == 1:
             wait_until(lambda: list(project.root.glob("work/*/restarts")), "the restart")
+            project.fault("slow", "1")
             project.hasten(job)
     text = process.finish(ok=False)
     job_message(project, text, "FAILED")

@@ -14,7 +14,7 @@ from tests.end_to_end.conftest import Clone, clone
 from tests.slurm.cluster import Cluster
 from tests.slurm.processes import processes_of, wait_until
 
-pytestmark = pytest.mark.slurm
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(3000)]
 
 LAYOUT = """\
 dapt: {max_steps: 300, micro_batch_size: 2, layout: {num_nodes: 2, devices: 1}, threads: 1}
