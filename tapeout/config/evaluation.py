@@ -19,6 +19,9 @@ TASKS = "tapeout.evals.tasks"
 ModelName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_-]*$")]
 """Short name of an evaluated model: part of an artifact's name, and its label in the report."""
 
+ArtifactName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]*(/[a-zA-Z0-9][a-zA-Z0-9._-]*)*$")]
+"""Name of an artifact below ``results/``; braces, which Snakemake takes for wildcards, are not allowed."""
+
 
 class TaskOptions(Section):
     """Base class of the options of a task; their values are the same for every model, so that results can be paired."""
@@ -46,7 +49,7 @@ class Adaptation(Section):
 class Evaluation(Section):
     """Models and tasks. Each pair of them is one artifact, ``evaluation/<model>/<task>.json``."""
 
-    models: dict[ModelName, str] = Field(
+    models: dict[ModelName, ArtifactName] = Field(
         {"base": "base", "dapt": "dapt/model", "sft": "sft/model"},
         min_length=1,
         description="Artifact of each evaluated model, by its name in the report, in the order of the report.",

@@ -17,6 +17,7 @@ from tapeout.config.evaluation import Evaluation
 from tapeout.config.export import Export
 from tapeout.config.inspection import DataReport
 from tapeout.config.instructions import FORMATS, EncodeJob, FormatOptions, Instructions, InstructionSetJob
+from tapeout.config.methods import SEAM as METHODS
 from tapeout.config.methods import Methods
 from tapeout.config.pretraining import Pretraining
 from tapeout.config.renamed import renamed
@@ -108,6 +109,14 @@ class Settings(Section):
     def _something_to_read(self) -> Self:
         if self.dapt.reads == "pretraining" and not self.pretraining.components:
             raise ValueError("dapt.reads is pretraining, but pretraining.components is empty")
+        return self
+
+    @model_validator(mode="after")
+    def _methods_have_no_section(self) -> Self:
+        sections = {plugins.module_name(METHODS, name): name for name in type(self).model_fields}
+        for name in self.methods:
+            if section := sections.get(plugins.module_name(METHODS, name)):
+                raise ValueError(f"methods.{name} would have no effect: its parameters are the section {section}")
         return self
 
     @model_validator(mode="after")

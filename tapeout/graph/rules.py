@@ -6,10 +6,11 @@ A rule is written once, as an ordinary Snakemake rule; inputs, parameters, envir
 import shlex
 import sys
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from snakemake.io import is_flagged
+from snakemake.io import get_flag_value, is_flagged
 from snakemake.iocontainers import InputFiles, Wildcards
 
 from tapeout.graph.errors import InvalidCode, InvalidRule, UnknownName
@@ -120,7 +121,10 @@ class RuleReader:
         rules = [rule for rule in self.workflow.rules if rule.output and is_flagged(rule.output[0], SEALED)]
         matches = [(rule, match) for rule in rules if (match := rule.output[0].match(path)) is not None]
         if not matches:
-            raise UnknownName(f"No rule makes the artifact {name}.", "Correct the name, or add a rule for it.")
+            known = [str(get_flag_value(rule.output[0], SEALED)) for rule in rules]
+            near = get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else "."
+            raise UnknownName(f"No rule makes the artifact {name}{hint}", "Correct the name, or add a rule for it.")
         if len(matches) > 1:
             names = " and ".join(rule.name for rule, _ in matches)
             raise InvalidRule(f"Rules {names} both make {name}.", "Constrain the wildcards of one of them.")

@@ -41,6 +41,10 @@ def parameters(found: Settings) -> dict[str, Any]:
         ({"tasks": {"tests.toys": {}}}, "the module tests.toys has no TASK"),
         ({"models": {"base": "base"}}, "adaptation.pretrained names dapt, which is not one of the models (base)"),
         ({"models": {"a/b": "base"}}, "evaluation.models"),
+        *(
+            ({"models": {**MODELS, "x": name}}, "evaluation.models.x")
+            for name in ("", "a{b}", "../base", "/base", "a/")
+        ),
         ({"max_rows": 3}, "evaluation.max_rows is now evaluation.tasks.instruction_answers.max_rows"),
     ],
 )

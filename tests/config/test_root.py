@@ -82,6 +82,8 @@ def test_the_schema_is_the_models() -> None:
             {"instructions": {"sets": {"dolly": {"format": "squat"}}}},
             "config key instructions.sets.dolly: format squat is unknown; did you mean squad?\n",
         ),
+        ({"methods": {"dapt": {}}}, "methods.dapt would have no effect: its parameters are the section dapt"),
+        ({"methods": {"tapeout.train.methods.sft": {}}}, "its parameters are the section sft"),
         ({"dapt": {"reads": "pretraining"}}, "config: dapt.reads is pretraining, but"),
         ({"sources": 3}, "config key sources: must be the path of a sources file, or a list of paths"),
         ({"sources": "config/none.yaml"}, "Cannot read the sources file config/none.yaml"),

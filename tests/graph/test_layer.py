@@ -147,6 +147,11 @@ def test_a_dry_run_shows_the_plan_and_leaves_results_alone(built: Project) -> No
     assert snapshot() == before
 
 
+def test_input_that_no_rule_makes_is_named_with_the_closest_artifact(project: Project) -> None:
+    project.edit("rules/steps.smk", 'raw=artifact("raw.txt")', 'raw=artifact("rae.txt")')
+    assert "No rule makes the artifact rae.txt; did you mean raw.txt?" in project.run("-n", ok=False).text
+
+
 def test_the_first_dry_run_shows_every_step(project: Project) -> None:
     text = project.run("-n").text
     for rule in ("raw", "formatted", "model", "notes", "report"):
