@@ -38,7 +38,7 @@ def test_an_unreachable_source(fresh: Clone) -> None:
 
 def test_a_missing_local_source(fresh: Clone) -> None:
     fresh.edit("tiny/sources.yaml", "tiny/alpha.zip", "tiny/alfa.zip")
-    assert "alfa.zip" in refused(fresh, "InvalidConfig", "instruction_sets")
+    assert "alfa.zip" in refused(fresh, "SourceMissing", "instruction_sets")
 
 
 def test_an_empty_corpus(fresh: Clone) -> None:
