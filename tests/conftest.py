@@ -11,8 +11,13 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 DEFAULT = "dev"
+
+# how fast examples are generated depends on what else the machine does
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 HERE = Path(__file__).parent
 
 
