@@ -118,7 +118,7 @@ def test_one_changed_source_is_cut_off_where_its_bytes_end(fresh: Clone) -> None
     run = fresh.run(target)
     assert run.built == ["instructions/rtl", "sources/alpha"]
     assert fresh.digests()["instructions/rtl"] == digest  # comments give no questions, so the rows are unchanged
-    fresh.edit("tapeout/data/instructions/split.py", '"""Training,', '"""For training,')
+    fresh.edit("tapeout/data/instructions/split.py", '"""', '"""Edited: ')
     assert fresh.run(target).nothing_done
 
 
