@@ -50,7 +50,7 @@ class ArtifactDifference:
 
     @property
     def changed_itself(self) -> bool:
-        """Whether the artifact changed for another reason than the content of its inputs."""
+        """True if its code, parameters or environment changed, and not only the content of its inputs."""
         return self.state == "changed" and (self.is_origin or bool(self.own_changes))
 
 

@@ -33,7 +33,7 @@ Digests = Callable[[Sequence[Path]], list[str]]
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often and how long to retry a request that may succeed later.
+    """Limits on retrying a request that may succeed later.
 
     Attributes:
         attempts: attempts in total.
@@ -93,7 +93,7 @@ class Record(Section, ABC):
     @property
     @abstractmethod
     def origin(self) -> str:
-        """Where the content comes from, for people; it names no folder of this machine."""
+        """Human-readable origin of the content, without a folder of this machine."""
 
     @abstractmethod
     def address(self, file: str) -> str:

@@ -27,7 +27,9 @@ TRAIN = """
 import os, sys, time
 from pathlib import Path
 print('@progress {"done": 3, "total": 10, "loss": 2.5, "tokens_per_second": 12345}', flush=True)
-while not Path("go").exists():
+for _ in range(12000):  # ten minutes: longer than a test, so that a lost one ends
+    if Path("go").exists():
+        break
     time.sleep(0.05)
 """
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from tapeout.config import base
+from tapeout.errors import TapeoutError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,13 +70,13 @@ def chat_template(before: str, between: str) -> str:
 
 
 def nemo_model() -> Any:
-    """Return nothing: NeMo has no importer of this family."""
-    raise NotImplementedError
+    """Refuse: NeMo has no importer of this family."""
+    raise TapeoutError("NeMo cannot import the toy family.", "Evaluate it as a Hugging Face folder.")
 
 
 def nemo_exporter(checkpoint: Path) -> Any:
-    """Return nothing: NeMo has no exporter of this family."""
-    raise NotImplementedError
+    """Refuse: NeMo has no exporter of this family."""
+    raise TapeoutError("NeMo cannot export the toy family.", "Evaluate it as a Hugging Face folder.")
 
 
 def config_from_nemo(arguments: Mapping[str, Any], bos: int | None, eos: int) -> "GPT2Config":

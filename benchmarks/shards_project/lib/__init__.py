@@ -1,1 +1,1 @@
-"""What the scripts share."""
+"""Helpers of the scripts."""

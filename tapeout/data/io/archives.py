@@ -27,8 +27,7 @@ DAMAGE = (
     zlib.error,
     EOFError,
     OSError,
-    RuntimeError,  # zipfile: an encrypted member
-    NotImplementedError,  # zipfile: an unknown compression
+    RuntimeError,  # zipfile: an encrypted member; its subclass NotImplementedError: an unknown compression
     ValueError,  # tarfile: numbers in a header; zipfile: a negative offset
 )
 LINK_MODE, TYPE_MASK = 0o120000, 0o170000

@@ -50,7 +50,7 @@ class Environment:
 
     @property
     def complete(self) -> bool:
-        """Whether the installation was finished: its last action is to write the mark."""
+        """True if the installation finished; its last action is to write the mark."""
         mark = self.folder / "complete"
         return mark.is_file() and mark.read_text().strip() == self.digest
 

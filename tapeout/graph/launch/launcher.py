@@ -51,7 +51,7 @@ class CannotStart(GraphError):
 
 @dataclass(frozen=True)
 class Launch:
-    """How this site starts programs.
+    """Settings by which this site starts programs.
 
     Attributes:
         runtime: one of ``RUNTIMES``.

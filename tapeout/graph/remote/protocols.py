@@ -32,7 +32,7 @@ class Protocol(ABC):
     threads = 8
     """Number of concurrent transfers."""
     thread_safe = False
-    """Whether threads may share a file system; otherwise each thread opens its own connection."""
+    """True if threads may share a connection; otherwise each thread opens its own."""
 
     def options(self, given: dict[str, Any]) -> dict[str, Any]:
         """Return options of the file system, in addition to those ``given`` by the user's fsspec configuration."""

@@ -59,7 +59,7 @@ class Remote:
 
     @property
     def writable(self) -> bool:
-        """Whether to push.
+        """True if results are pushed to this remote.
 
         Raises:
             RemoteError: the mode is not valid.

@@ -43,7 +43,7 @@ while step < params["steps"]:
         hoard = [bytes([1]) * 100_000_000 for _ in range(int(values[0]))]
         time.sleep(60)  # until Slurm, which checks once a second, ends it
     if kind == "deaf":
-        time.sleep(1000)
+        time.sleep(1000)  # longer than the job's time limit, which must end it
     begun = time.monotonic()
     while fault()[0] == "slow" and time.monotonic() < begun + float(fault()[1]) and not stop.exists():
         time.sleep(0.1)
