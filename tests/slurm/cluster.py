@@ -80,17 +80,7 @@ class Cluster:
 
     def accounted(self) -> list[dict[str, str]]:
         """Return every job that the accounting knows, oldest first."""
-        names = (
-            "JobIDRaw",
-            "State",
-            "Comment",
-            "AllocTRES",
-            "NNodes",
-            "NodeList",
-            "ElapsedRaw",
-            "ExitCode",
-            "Partition",
-        )
+        names = ["JobIDRaw", "State", "Comment", "AllocTRES", "NNodes", "ElapsedRaw", "Partition"]
         lines = self.ask(
             "sacct", "-X", "-n", "-P", "-S", "2020-01-01", "--duplicates", f"--format={','.join(names)}"
         ).splitlines()
