@@ -36,7 +36,7 @@ class Gate:
 
     @property
     def passed(self) -> bool:
-        """Whether the value is within the limit."""
+        """True if the value is within the limit."""
         return self.fraction <= self.limit
 
     def as_json(self) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class NgramIndex:
 
     @cached_property
     def prefixes(self) -> NDArray[np.bool_]:
-        """Whether some key has these high bits: few have, and a table lookup is faster than any search."""
+        """Flag for each value of the high bits that occurs in a key; a table lookup is faster than any search."""
         table = np.zeros(1 << (64 - int(self.shift)), dtype=np.bool_)
         table[self.keys >> self.shift] = True
         return table

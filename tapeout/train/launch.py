@@ -113,7 +113,7 @@ class Rank:
 
     @property
     def first(self) -> bool:
-        """Whether this rank writes the output and the messages."""
+        """True if this rank writes the output and the messages."""
         return self.number == 0
 
     def once(self, name: str, make: Callable[[Path], object]) -> Path:

@@ -100,7 +100,7 @@ class Queue:
 
     @property
     def current(self) -> bool:
-        """Whether ``jobs`` is the answer to the last query."""
+        """True if ``jobs`` is the answer to the last query."""
         return self.jobs is not None and not self.error
 
     def refresh(self, seconds: float) -> None:
@@ -135,12 +135,12 @@ class View:
 
     @property
     def alive(self) -> bool:
-        """Whether a run is in progress."""
+        """True if a run is in progress."""
         return self.record is not None and self.record.alive
 
     @property
     def failed(self) -> bool:
-        """Whether the latest run ended before all its artifacts were done."""
+        """True if the latest run ended before all its artifacts were done."""
         if self.record is None or self.record.alive:
             return False
         return any(row.artifact in self.record.seconds for row in self.rows)

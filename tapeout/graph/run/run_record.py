@@ -99,7 +99,7 @@ class RunRecord:
 
     @property
     def alive(self) -> bool:
-        """Whether the run continues; a process on another host cannot be checked and counts as alive until it ends."""
+        """True if the run continues; a process on another host cannot be checked and counts as alive until it ends."""
         if self.ended is not None:
             return False
         return self.host != socket.gethostname() or start_time(self.pid) == self.start_ticks

@@ -63,7 +63,7 @@ class Root:
 
     @property
     def visible(self) -> bool:
-        """Whether the folder can be read here, and is not another host's folder of the same path."""
+        """True if the folder can be read here, and is not another host's folder of the same path."""
         parts = [part for part in (self.results, self.runs) if os.path.lexists(part)]  # also a broken link
         here = self.host in (platform.node(), _recorded_host(self.results))
         return here and os.access(self.folder, os.R_OK | os.X_OK) and all(_readable(part) for part in parts)

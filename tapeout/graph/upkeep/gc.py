@@ -70,7 +70,7 @@ class Removal:
 
 @dataclass(frozen=True)
 class GcReport:
-    """What was deleted, or would be.
+    """Outcome of a garbage collection, or of its dry run.
 
     Attributes:
         removed: what was removed, by kind.
