@@ -23,7 +23,7 @@ plan:
 
 # ADD=nemo-cuda  also installs the environment of training runs on GPUs without a container
 environments:
-	@$(INSTALL) workflow data nemo $(ADD)
+	@$(INSTALL) workflow data corpus nemo $(ADD)
 
 # the tests on a cluster mostly wait, so those of the text environments run beside them
 test: environments check test-dev test-nemo test-end
@@ -48,14 +48,12 @@ test-data: environments
 	$(call FOLDER,data)/bin/python -m pytest -q tests
 
 test-corpus: environments
-	@$(INSTALL) corpus
 	$(call FOLDER,corpus)/bin/python -m pytest -q tests
 
 test-nemo: environments
 	$(call FOLDER,nemo)/bin/python -m pytest -q tests
 
 test-end: dev environments
-	@$(INSTALL) corpus
 	$(DEV) pytest -q -m end_to_end tests
 
 # tests with the real rules on open instruction data in the folder TAPEOUT_SHARED_DATA; not part of make test
