@@ -1,6 +1,7 @@
 """The section ``container``, and its effect on the whole graph."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -69,6 +70,14 @@ def recipes(folder: Path, target: str, config: str = "") -> dict:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_make_environments_installs_what_the_default_graph_needs(tmp_path: Path) -> None:
+    (installed,) = re.findall(
+        r"^environments:\n\t@\$\(INSTALL\) ([a-z ]+) ", (ROOT / "Makefile").read_text(), re.MULTILINE
+    )
+    needed = {recipe["environment"]["name"] for recipe in recipes(tmp_path / "all", "all").values()}
+    assert needed <= set(installed.split())
 
 
 def test_in_a_container_nothing_of_nemo_runs_before_the_probe(tmp_path: Path) -> None:
