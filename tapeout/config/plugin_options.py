@@ -6,14 +6,16 @@ without knowing it.
 """
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 from tapeout import plugins
 from tapeout.config.section import Section
+from tapeout.errors import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,7 @@ def with_hints(error: ValidationError, options: type[Section], prefix: tuple[str
     for found in error.errors():
         kind: PydanticCustomError | str = found["type"]
         if kind == "extra_forbidden":
-            near = difflib.get_close_matches(str(found["loc"][-1]), _fields(options, found["loc"][:-1]), n=1)
-            hint = f"; did you mean {near[0]}?" if near else "."
+            hint = unknown_key_hint(options, found["loc"])
             kind = PydanticCustomError("extra_forbidden", "Extra inputs are not permitted{hint}", {"hint": hint})
         details.append(
             InitErrorDetails(type=kind, loc=(*prefix, *found["loc"]), input=found["input"], ctx=found.get("ctx", {}))
@@ -126,10 +127,21 @@ def with_hints(error: ValidationError, options: type[Section], prefix: tuple[str
     return ValidationError.from_exception_data(options.__name__, details)
 
 
-def _fields(options: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """Return the names of the fields of a section inside the options; none where there is no section."""
-    here: Any = options
-    for part in location:
-        field = here.model_fields.get(str(part)) if isinstance(here, type) and issubclass(here, BaseModel) else None
-        here = field.annotation if field is not None else None
-    return list(here.model_fields) if isinstance(here, type) and issubclass(here, BaseModel) else []
+def unknown_key_hint(model: type[BaseModel], location: Sequence[int | str]) -> str:
+    """Return the end of the sentence about an unknown key: the closest field of its section, or only the full stop.
+
+    Args:
+        model: the section that was validated.
+        location: keys that lead to the unknown one, which is the last.
+    """
+    *parents, key = location
+    here: Any = model
+    for parent in parents:
+        if get_origin(here) is dict:
+            here = get_args(here)[1]
+        elif isinstance(here, type) and issubclass(here, BaseModel) and parent in here.model_fields:
+            here = here.model_fields[str(parent)].annotation
+        else:
+            return "."
+    is_section = isinstance(here, type) and issubclass(here, BaseModel)
+    return did_you_mean(str(key), here.model_fields if is_section else ())

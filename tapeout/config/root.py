@@ -1,9 +1,8 @@
 """The whole configuration: all sections, validated before any rule runs."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, get_args, get_origin
+from typing import Any, Self
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
@@ -19,6 +18,7 @@ from tapeout.config.inspection import DataReport
 from tapeout.config.instructions import FORMATS, EncodeJob, FormatOptions, Instructions, InstructionSetJob
 from tapeout.config.methods import SEAM as METHODS
 from tapeout.config.methods import Methods
+from tapeout.config.plugin_options import unknown_key_hint
 from tapeout.config.pretraining import Pretraining
 from tapeout.config.renamed import renamed
 from tapeout.config.report import Report
@@ -263,31 +263,16 @@ def explained(error: ValidationError, model: type[BaseModel], file: str) -> Inva
     """
     # a misspelt key is often reported as missing too: the unknown key is the better message
     first, *more = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
-    *parents, key = first["loc"] or ("",)
     others = f" ({len(more)} more)" if more else ""
     where = "config key"
-    if parents and parents[0] == "sources":
+    if first["loc"][:1] == ("sources",) and len(first["loc"]) > 1:
         where, file = "sources file", "the sources file"
     where = f"{where} {'.'.join(map(str, first['loc']))}" if first["loc"] else "config"
     if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(key), _fields(model, parents), n=1)
-        hint = f"; did you mean {near[0]}?" if near else first.get("ctx", {}).get("hint", ".")
+        hint = first.get("ctx", {}).get("hint") or unknown_key_hint(model, first["loc"])
         return InvalidConfig(f"{where} is unknown{others}{hint}", f"Correct or remove it in {file}.")
     message = first["msg"].removeprefix("Value error, ").replace("Input should ", "must ").rstrip(".")
     value = f", not {first['input']!r}" if isinstance(first["input"], str | int | float) else ""
     message += value if first["type"] != "value_error" else ""
     end = "" if message.endswith("?") and not others else "."
     return InvalidConfig(f"{where}: {message}{others}{end}", f"Correct it in {file}.")
-
-
-def _fields(model: type[BaseModel], parents: list[Any]) -> list[str]:
-    """Return the names of the fields of the section at ``parents``; none where there is no section."""
-    here: Any = model
-    for parent in parents:
-        if get_origin(here) is dict:
-            here = get_args(here)[1]
-        elif isinstance(here, type) and issubclass(here, BaseModel) and parent in here.model_fields:
-            here = here.model_fields[parent].annotation
-        else:
-            return []
-    return list(here.model_fields) if isinstance(here, type) and issubclass(here, BaseModel) else []

@@ -5,7 +5,7 @@
 ``sft/model~1``      the previous build of the artifact (``~2``: the one before), from the store
 ``sft/model@old``    the artifact in the named run ``old``
 ``@old``             the named run itself; ``results`` for everything in ``results/``
-``evaluate`` a rule: all artifacts that it makes
+``evaluate``          a rule: all artifacts that it makes
 ``3f9a01c2``         digest of an action or of an artifact in the store, or at least its first 8 characters
 ``./some/path``      any file or folder, with a leading ``./``, ``../`` or ``/``
 ===================  ==============================================================================

@@ -6,13 +6,13 @@ A rule is written once, as an ordinary Snakemake rule; inputs, parameters, envir
 import shlex
 import sys
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from snakemake.io import get_flag_value, is_flagged
 from snakemake.iocontainers import InputFiles, Wildcards
 
+from tapeout.errors import did_you_mean
 from tapeout.graph.errors import InvalidCode, InvalidRule, UnknownName
 from tapeout.graph.identity.action import Inputs, Recipe, Reference
 from tapeout.graph.identity.code import closure
@@ -122,8 +122,7 @@ class RuleReader:
         matches = [(rule, match) for rule in rules if (match := rule.output[0].match(path)) is not None]
         if not matches:
             known = [str(get_flag_value(rule.output[0], SEALED)) for rule in rules]
-            near = get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else "."
+            hint = did_you_mean(name, known)
             raise UnknownName(f"No rule makes the artifact {name}{hint}", "Correct the name, or add a rule for it.")
         if len(matches) > 1:
             names = " and ".join(rule.name for rule, _ in matches)
@@ -194,7 +193,7 @@ class RuleReader:
         Inputs are marks, so that a resource that is a function of the inputs gets none.
 
         Raises:
-            InvalidRule: a number is none.
+            InvalidRule: a cost hint is not a whole number.
         """
         resources: dict[str, int | str | None] = {"threads": None}
         known = {"rulename": rule.name, "async_run": self.workflow.async_run, "input": InputFiles(), "attempt": 1}

@@ -16,7 +16,7 @@ def tokenizer_path(folder: Path) -> Path:
     """Return the path of the tokenizer in a Hugging Face folder or a NeMo-2 checkpoint folder.
 
     Raises:
-        UnreadableModel: there is none.
+        UnreadableModel: the folder has no tokenizer.
     """
     for name in ("tokenizer.model", "context/nemo_tokenizer/tokenizer.model"):
         if (folder / name).is_file():

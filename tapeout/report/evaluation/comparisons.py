@@ -39,7 +39,7 @@ def paired(by_model: Mapping[str, Sequence[Unit]], kind: str) -> dict[str, list[
     """Return the units that every model has, in the order of their digests.
 
     Raises:
-        UnusableReportInput: there is none.
+        UnusableReportInput: the models share no unit.
     """
     known = {model: {unit.digest: unit for unit in units} for model, units in by_model.items()}
     shared = sorted(set.intersection(*(set(units) for units in known.values())))
