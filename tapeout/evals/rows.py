@@ -5,12 +5,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from tapeout.data.errors import NotEnoughData
 from tapeout.data.io.jsonl import read_jsonl
-from tapeout.errors import TapeoutError
-
-
-class UnusableTestData(TapeoutError):
-    """A test set has no row that can be evaluated."""
 
 
 def read_rows(path: Path, fields: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -21,14 +17,14 @@ def read_rows(path: Path, fields: tuple[str, ...]) -> list[dict[str, Any]]:
         fields: names of text fields that each row must have.
 
     Raises:
-        MalformedRow: a line is not JSON or lacks a field.
-        UnusableTestData: there is no row.
+        BadRow: a line is not JSON or lacks a field.
+        NotEnoughData: there is no row.
     """
     distinct: dict[str, dict[str, Any]] = {}
     for row in read_jsonl(path, (*fields, "digest")):
         distinct.setdefault(row["digest"], row)
     if not distinct:
-        raise UnusableTestData(
+        raise NotEnoughData(
             f"{path.name} has no rows.", "Give the data set more sources or its test split a larger fraction."
         )
     return list(distinct.values())

@@ -38,6 +38,6 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the rows of a file.
 
     Raises:
-        MalformedRow: a row has no digest.
+        BadRow: a row has no digest.
     """
     return read_jsonl(path, ("digest",))

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from tapeout.config.inspection import InspectJob
-from tapeout.data.io.jsonl import MalformedRow, parse_row, read_jsonl
+from tapeout.data.errors import BadRow
+from tapeout.data.io.jsonl import parse_row, read_jsonl
 from tapeout.data.io.parallel import in_order
 from tapeout.encoder.bulk import BulkEncoder, bulk_encoder
 from tapeout.encoder.load import load_encoder
@@ -93,7 +94,7 @@ def scan_splits(
         workers: maximum number of processes.
 
     Raises:
-        MalformedRow: a line is not a row, or an encoded row does not belong to any row.
+        BadRow: a line is not a row, or an encoded row does not belong to any row.
     """
     result = Scan({split: SplitCounts() for split in files})
     work = chain.from_iterable(
@@ -122,7 +123,7 @@ def batches(split: str, file: Path, encoded: Path | None) -> Iterator[Batch]:
             yield Batch(split, file, number, lines, tokens)
             number += len(lines)
     if following is not None and encoded is not None:
-        raise MalformedRow(encoded, following[2], f"{file} does not have this row")
+        raise BadRow.of_line(encoded, following[2], f"{file} does not have this row")
 
 
 def _token_counts(encoded: Path) -> Iterator[tuple[str, RowTokens, int]]:

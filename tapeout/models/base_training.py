@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from tapeout.config.base import Base
-from tapeout.data.encode.packing import TooLittleData, windows
+from tapeout.data.encode.packing import windows
+from tapeout.data.errors import NotEnoughData
 from tapeout.data.io.jsonl import read_texts
 from tapeout.encoder.load import load_encoder
 from tapeout.models.loss import LinearCrossEntropy
@@ -33,8 +34,8 @@ def read_documents(corpus: Path, tokenizer: Path) -> list[list[int]]:
     """Return the token ids of all documents, each between the ids that begin and end a text.
 
     Raises:
-        MalformedRow: a line of the corpus is not a JSON object with a text.
-        EmptyCorpus: the corpus has no text.
+        BadRow: a line of the corpus is not a JSON object with a text.
+        NotEnoughData: the corpus has no text.
     """
     encoder = load_encoder(tokenizer)
     return [[*encoder.bos_ids, *ids, encoder.eos] for ids in encoder.encode_batch(read_texts(corpus))]
@@ -49,12 +50,12 @@ def pack(documents: list[list[int]], seq_length: int, generator: torch.Generator
         token ids, [windows, seq_length + 1]; fewer than ``seq_length`` tokens at the end are left out.
 
     Raises:
-        TooLittleData: there is not one window.
+        NotEnoughData: there is not one window.
     """
     order = torch.randperm(len(documents), generator=generator).tolist()
     cut = torch.from_numpy(windows([documents[index] for index in order], seq_length))
     if not len(cut):
-        raise TooLittleData(
+        raise NotEnoughData(
             f"The corpus has {sum(map(len, documents))} tokens, fewer than one sequence of {seq_length + 1}.",
             "Add text, or lower base.architecture.seq_length.",
         )
@@ -67,7 +68,7 @@ def batches(documents: list[list[int]], job: Base) -> Iterator[Tensor]:
     while True:
         packed = pack(documents, job.architecture.seq_length, generator)
         if len(packed) < job.global_batch_size:
-            raise TooLittleData(
+            raise NotEnoughData(
                 f"The corpus fills {len(packed)} sequences, fewer than a batch of {job.global_batch_size}.",
                 "Add text, or lower base.global_batch_size.",
             )
@@ -152,7 +153,7 @@ def train(model: "PreTrainedModel", documents: list[list[int]], job: Base) -> di
         the training log: for each step the loss (nats per token), the layers' learning rate and the tokens so far.
 
     Raises:
-        TooLittleData: the corpus does not fill one batch.
+        NotEnoughData: the corpus does not fill one batch.
     """
     rows = UsedRows(model, documents)
     optimizer = torch.optim.AdamW(rows.parameter_groups(job), betas=job.betas, eps=1e-8, fused=True)

@@ -8,7 +8,8 @@ import orjson
 from numpy.typing import NDArray
 
 from tapeout.config.dapt import Dapt
-from tapeout.data.encode.packing import Ids, TooLittleData, blend, endless_order, permutation, windows
+from tapeout.data.encode.packing import Ids, blend, endless_order, permutation, windows
+from tapeout.data.errors import NotEnoughData
 from tapeout.data.io.jsonl import read_jsonl
 from tapeout.data.io.text import beginning
 from tapeout.data.shards.token_files import read_ids
@@ -29,8 +30,8 @@ def corpus_samples(domain: Path, general: Path, tokenizer: Path, job: Dapt) -> S
         job: length and number of the windows, fraction of general text, and seed.
 
     Raises:
-        MalformedRow: a line is not a JSON object with a text.
-        TooLittleData: a corpus fills no window.
+        BadRow: a line is not a JSON object with a text.
+        NotEnoughData: a corpus fills no window.
     """
     encoder = load_encoder(tokenizer)
     count = job.max_steps * job.global_batch_size
@@ -57,7 +58,7 @@ def _corpus_windows(corpus: Path, encoder: Encoder, job: Dapt, wanted: int) -> I
             tokens += len(documents[-1])
     cut = windows(documents, job.seq_length)
     if not len(cut):
-        raise TooLittleData(f"{corpus.parent.name} has fewer than {job.seq_length} tokens.", "Add text to the corpus.")
+        raise NotEnoughData(f"{corpus.parent.name} has fewer than {job.seq_length} tokens.", "Add text to the corpus.")
     return cut
 
 
@@ -72,8 +73,8 @@ def shard_samples(blend_file: Path, shards: Sequence[Path], job: Dapt) -> Sample
         job: length and number of the windows, and seed.
 
     Raises:
-        TooLittleData: a component fills no window.
-        DamagedTokens: a file is not a data set of token ids.
+        NotEnoughData: a component fills no window.
+        UnreadableFile: a file is not a data set of token ids.
     """
     components = orjson.loads(blend_file.read_bytes())["components"]
     count = job.max_steps * job.global_batch_size
@@ -107,7 +108,7 @@ def component_windows(component: str, shards: Sequence[Path], job: Dapt, wanted:
     counts = [max(0, (len(ids) - 1) // job.seq_length) for ids in files]
     ends = np.cumsum(counts)
     if not len(ends) or not ends[-1]:
-        raise TooLittleData(
+        raise NotEnoughData(
             f"No shard has {job.seq_length + 1} tokens of the component {component}.",
             "Add text to it, lower pretraining.shards, or lower dapt.seq_length.",
         )

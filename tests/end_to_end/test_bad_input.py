@@ -43,7 +43,7 @@ def test_a_missing_local_source(fresh: Clone) -> None:
 
 def test_an_empty_corpus(fresh: Clone) -> None:
     fresh.edit("tiny/config.yaml", "- '*.txt'", "- '*.text'")
-    refused(fresh, "EmptyCorpus", "corpus_general")
+    refused(fresh, "NotEnoughData", "corpus_general")
 
 
 @pytest.mark.parametrize("line", ['{"instruction": "a"}', '{"instruction": ', "\x00"])

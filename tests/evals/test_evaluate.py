@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 
 from tapeout.config.evaluation import TASKS
-from tapeout.data.io.jsonl import MalformedRow
+from tapeout.data.errors import BadRow, NotEnoughData
 from tapeout.errors import TapeoutError
 from tapeout.evals.loaded_model import load
-from tapeout.evals.rows import UnusableTestData
 from tapeout.evals.task import load_task, read_result
 from tapeout.models.tokenizer_file import UnreadableModel
 from tapeout.plugins import module_name
@@ -118,7 +117,7 @@ def test_the_stored_template_wins(folder: Path, data: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("content", "error"),
-    [("", UnusableTestData), ("{", MalformedRow), ('{"text": 3, "digest": "0"}\n', MalformedRow)],
+    [("", NotEnoughData), ("{", BadRow), ('{"text": 3, "digest": "0"}\n', BadRow)],
 )
 @pytest.mark.parametrize("task", OPTIONS)
 def test_bad_data_is_a_named_error(
@@ -132,7 +131,7 @@ def test_bad_data_is_a_named_error(
 def test_rows_that_do_not_fit_are_a_named_error(folder: Path, data: Path, verilog: str) -> None:
     row = {"input": verilog * 5, "output": "x", "category": "c", "source": "serv", "licence": "ISC", "digest": "0"}
     write_rows(data / "instructions.jsonl", [row])
-    with pytest.raises(UnusableTestData, match="None of 1 instruction rows"):
+    with pytest.raises(NotEnoughData, match="None of 1 instruction rows"):
         score(folder, data, "instruction_answers")
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.data.io.jsonl import MalformedRow
-from tapeout.evals.rows import UnusableTestData, read_rows
+from tapeout.data.errors import BadRow, NotEnoughData
+from tapeout.evals.rows import read_rows
 
 pytestmark = pytest.mark.environment("nemo")
 
@@ -14,10 +14,10 @@ pytestmark = pytest.mark.environment("nemo")
 def test_bad_files_are_named_errors(tmp_path: Path) -> None:
     path = tmp_path / "test.jsonl"
     path.write_text('{"text": "a", "digest": "0"}\n{"text": "a"}\n')
-    with pytest.raises(MalformedRow, match=r"line 2.*digest"):
+    with pytest.raises(BadRow, match=r"line 2.*digest"):
         read_rows(path, ("text",))
     path.write_text("")
-    with pytest.raises(UnusableTestData, match=r"test\.jsonl has no rows"):
+    with pytest.raises(NotEnoughData, match=r"test\.jsonl has no rows"):
         read_rows(path, ("text",))
 
 

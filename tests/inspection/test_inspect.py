@@ -9,7 +9,8 @@ import pytest
 from tapeout.config.inspection import InspectJob
 from tapeout.config.instructions import EncodeJob, Prompt
 from tapeout.data.encode.encoded_set import encode_set
-from tapeout.data.io.jsonl import MalformedRow, write_jsonl
+from tapeout.data.errors import BadRow
+from tapeout.data.io.jsonl import write_jsonl
 from tapeout.encoder.load import load_encoder
 from tapeout.inspection.data_summary import add_measures
 from tapeout.inspection.inspect import inspect, piece_text
@@ -132,7 +133,7 @@ def test_a_row_that_the_encoding_dropped_is_not_shown(write: Write, model: Path,
 def test_an_encoded_row_without_its_row_is_an_error(write: Write, model: Path, tmp_path: Path) -> None:
     folder, encoded = encoded_by_hand(write, 9)
     write_jsonl(encoded / "test.jsonl", [{"ids": [1, 2], "mask": [0, 1], "digest": "0" * 64, "category": "c"}])
-    with pytest.raises(MalformedRow, match="line 1: .*test.jsonl does not have this row"):
+    with pytest.raises(BadRow, match="line 1: .*test.jsonl does not have this row"):
         inspect(folder, encoded, [], model, job("instructions/y"), tmp_path / "made", 1)
     assert not (tmp_path / "made").exists()
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tapeout.config.base import Base
-from tapeout.data.encode.packing import TooLittleData
+from tapeout.data.errors import NotEnoughData
 from tapeout.models.base_training import (
     UsedRows,
     lr_fraction,
@@ -68,9 +68,9 @@ def test_packing_predicts_every_token_once(documents: list[list[int]]) -> None:
 
 
 def test_too_little_text_is_an_error(tokenizer: Path) -> None:
-    with pytest.raises(TooLittleData, match="3 tokens"):
+    with pytest.raises(NotEnoughData, match="3 tokens"):
         pack([[1, 5, 2]], 16, torch.Generator())
-    with pytest.raises(TooLittleData, match="fewer than a batch"):
+    with pytest.raises(NotEnoughData, match="fewer than a batch"):
         train(new_model(JOB, tokenizer), [[1] * 20], JOB)
 
 

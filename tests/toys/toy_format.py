@@ -7,8 +7,9 @@ from typing import Literal
 from pydantic import Field
 
 from tapeout.config.instructions import FormatOptions
+from tapeout.data.errors import BadRow
 from tapeout.data.instructions.record import FilledText, Record, RecordModel
-from tapeout.data.instructions.report import BadRow, ImportReport
+from tapeout.data.instructions.report import ImportReport
 from tapeout.data.instructions.row import Row, digest_of
 
 ENVIRONMENT = "data"

@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapeout.config.dapt import Dapt
-from tapeout.data.encode.packing import TooLittleData
-from tapeout.data.io.jsonl import MalformedRow
-from tapeout.data.shards.token_files import DamagedTokens, IndexedWriter, id_type, read_ids
+from tapeout.data.errors import BadRow, NotEnoughData, UnreadableFile
+from tapeout.data.shards.token_files import IndexedWriter, id_type, read_ids
 from tapeout.encoder.load import load_encoder
 from tapeout.train.text_samples import assign_components, component_windows, corpus_samples, shard_samples
 from tests.nemo.tiny_model import tokenizer_model
@@ -64,7 +63,7 @@ def test_an_epoch_has_every_window_of_the_shards_once(tmp_path: Path, vocabulary
     expected = [list(range(start, start + 9)) for start in (0, 8, 16, 24, 100, 108)]
     assert sorted(drawn[:6].tolist()) == expected == sorted(drawn[6:].tolist())
     assert drawn.tolist() == component_windows("a", shards, JOB, 40)[:12].tolist()
-    with pytest.raises(TooLittleData, match="component b"):
+    with pytest.raises(NotEnoughData, match="component b"):
         component_windows("b", shards, JOB, 1)
 
 
@@ -93,10 +92,10 @@ def test_corpora_are_blended(tmp_path: Path) -> None:
     assert np.array_equal(samples.tokens[:, 1:], samples.labels[:, :-1])
     assert np.array_equal(samples.tokens, corpus_samples(*paths, tmp_path / "tokenizer.model", job).tokens)
     (tmp_path / "general/train.jsonl").write_text(json.dumps({"text": "x"}) + "\n")
-    with pytest.raises(TooLittleData, match="general"):
+    with pytest.raises(NotEnoughData, match="general"):
         corpus_samples(*paths, tmp_path / "tokenizer.model", job)
     paths[1].write_text('{"text": "clk"}\n{"text": \n')
-    with pytest.raises(MalformedRow, match=r"train\.jsonl, line 2: not JSON"):
+    with pytest.raises(BadRow, match=r"train\.jsonl, line 2: not JSON"):
         corpus_samples(*paths, tmp_path / "tokenizer.model", job)
 
 
@@ -105,14 +104,14 @@ def test_a_truncated_or_foreign_file_is_an_error(tmp_path: Path) -> None:
     assert read_ids(folder / "b") is None
     whole = (folder / "a.bin").read_bytes()
     (folder / "a.bin").write_bytes(whole[:-1])
-    with pytest.raises(DamagedTokens):
+    with pytest.raises(UnreadableFile):
         read_ids(folder / "a")
     (folder / "a.bin").write_bytes(whole)
     ids = read_ids(folder / "a")
     assert ids is not None and ids.tolist() == [1, 2, 3]
     for content in (b"", b"something else that is no index at all", (folder / "a.idx").read_bytes()[:40]):
         (folder / "a.idx").write_bytes(content)
-        with pytest.raises(DamagedTokens):
+        with pytest.raises(UnreadableFile):
             read_ids(folder / "a")
 
 
@@ -135,7 +134,7 @@ def test_windows_are_those_of_each_shard_separately(lengths: list[list[int] | No
     with TemporaryDirectory() as name:
         shards = [shard(Path(name) / str(n), {} if ids is None else {"a": ids}) for n, ids in enumerate(parts)]
         if not expected:
-            with pytest.raises(TooLittleData):
+            with pytest.raises(NotEnoughData):
                 component_windows("a", shards, JOB, wanted)
             return
         drawn = component_windows("a", shards, JOB, wanted).tolist()

@@ -8,7 +8,8 @@ from typing import Any
 
 from tapeout.config.corpus import RTL_SUFFIXES, Selection
 from tapeout.data.corpus.documents import Document, Tally, read_source
-from tapeout.data.io.jsonl import EmptyCorpus, write_json, write_jsonl
+from tapeout.data.errors import NotEnoughData
+from tapeout.data.io.jsonl import write_json, write_jsonl
 from tapeout.data.rtl.comments import skeleton
 
 
@@ -40,7 +41,7 @@ def write_corpus(
     """Write train.jsonl, test.jsonl and report.json into the new folder ``output``.
 
     Raises:
-        EmptyCorpus: the training or the test split is empty.
+        NotEnoughData: the training or the test split is empty.
     """
     dropped: Counter[tuple[str, str]] = Counter()
     test = drop_duplicates([document for document in documents if is_test(document)], dropped)
@@ -52,7 +53,7 @@ def write_corpus(
         if not rows:
             total = sum((tally.dropped for tally in tallies.values()), Counter[str]())
             reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(total.items()))
-            raise EmptyCorpus(
+            raise NotEnoughData(
                 f"The {split} split of the corpus from {', '.join(tallies)} is empty "
                 f"(left out: {reasons or 'there are no files'}).",
                 "Widen include, exclude or max_bytes in the corpus section, or name other sources.",

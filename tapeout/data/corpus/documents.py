@@ -55,7 +55,7 @@ def read_source(name: str, folder: Path, selection: Selection, tally: Tally) -> 
 
     Raises:
         UnreadableFile: a file is damaged.
-        MalformedRow: a line of a JSONL file has no text.
+        BadRow: a line of a JSONL file has no text.
     """
     documents = []
     for path, content in sorted(files_of(folder, selection, tally)):

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from tapeout.errors import TapeoutError
+from tapeout.data.errors import InvalidTemplate
 
 Span = tuple[int, int]
 Render = Callable[[Mapping[str, Any]], tuple[str, list[Span]]]
@@ -22,19 +22,8 @@ EXPRESSION_ERRORS = (TypeError, ValueError, ArithmeticError, LookupError, Recurs
 """Errors that an expression of a template can raise besides Jinja's own."""
 
 
-class ForgedMark(ValueError):
-    """A text contains a mark that only the prompt may have: it would start another turn."""
-
-
-class UnusableChatTemplate(TapeoutError):
-    """A chat template that fails, or does not render turn after turn."""
-
-    def __init__(self, reason: str) -> None:
-        """Give the reason."""
-        super().__init__(
-            f"The chat template cannot be trained with: {reason}.",
-            "Give instructions.prompt.chat_template a template that renders each turn alike, whatever follows it.",
-        )
+class Unfit(ValueError):
+    """A row that cannot be trained on, with the reason under which it is counted."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +60,7 @@ class Marks:
         each. Labels are input. The first two turns are never trained on as the user's, not even their marks.
 
         Raises:
-            ForgedMark: a text contains a mark.
+            Unfit: a text contains a mark.
         """
         turns = row["conversations"]
         check_marks([row["system"], *(turn["value"] for turn in turns)], (self.system, self.turn, self.label))
@@ -99,14 +88,14 @@ MARKS = {"aligner": ALIGNER, "extra_id": EXTRA_ID}
 
 
 def check_marks(texts: Sequence[str], marks: Sequence[str]) -> None:
-    """Check that no text contains a mark.
+    """Check that no text contains a mark that only the prompt may have: it would start another turn.
 
     Raises:
-        ForgedMark: one does.
+        Unfit: one does.
     """
     for mark in marks:
         if any(mark in text for text in texts):
-            raise ForgedMark(mark)
+            raise Unfit("a text contains a mark of the prompt")
 
 
 @dataclass(frozen=True)
@@ -129,8 +118,8 @@ class ChatTemplate:
         """Return the text of a conversation, and the spans that are trained on: what an answer adds to its prompt.
 
         Raises:
-            ForgedMark: a text contains a control piece.
-            UnusableChatTemplate: the template does not render turn after turn.
+            Unfit: a text contains a control piece.
+            InvalidTemplate: the template does not render turn after turn.
         """
         names = {"User": "user", "Assistant": "assistant"}
         messages = [{"role": "system", "content": row["system"]}] if row["system"] else []
@@ -143,7 +132,7 @@ class ChatTemplate:
                 before = self._text(messages[:number], prompt=True)
                 after = self._text(messages[: number + 1], prompt=False)
                 if not (after.startswith(before) and whole.startswith(after) and len(after) > len(before)):
-                    raise UnusableChatTemplate(f"its text of {number + 1} turns does not begin with that of {number}")
+                    raise _template_error(f"its text of {number + 1} turns does not begin with that of {number}")
                 spans.append((len(before), len(after)))
         return whole, spans
 
@@ -155,7 +144,14 @@ class ChatTemplate:
                 messages=messages, add_generation_prompt=prompt, bos_token=self.bos, eos_token=self.eos
             )
         except (TemplateError, *EXPRESSION_ERRORS) as error:
-            raise UnusableChatTemplate(str(error) or type(error).__name__) from error
+            raise _template_error(str(error) or type(error).__name__) from error
+
+
+def _template_error(reason: str) -> InvalidTemplate:
+    return InvalidTemplate(
+        f"The chat template cannot be trained with: {reason}.",
+        "Give instructions.prompt.chat_template a template that renders each turn alike, whatever follows it.",
+    )
 
 
 def _raise(message: str) -> NoReturn:

@@ -5,7 +5,8 @@ Separate from the encoder, so that an edit of the encoder does not retrain a mod
 
 from pathlib import Path
 
-from tapeout.data.io.jsonl import MalformedRow, read_jsonl
+from tapeout.data.errors import BadRow
+from tapeout.data.io.jsonl import read_jsonl
 
 
 def read_encoded(path: Path, seq_length: int) -> list[tuple[list[int], list[int]]]:
@@ -16,14 +17,14 @@ def read_encoded(path: Path, seq_length: int) -> list[tuple[list[int], list[int]
         seq_length: maximum tokens of a row, not counting the last, which is only a label.
 
     Raises:
-        MalformedRow: a row does not have ids and a mask of the same length with a loss in it, or is too long.
+        BadRow: a row does not have ids and a mask of the same length with a loss in it, or is too long.
     """
     rows = []
     for number, row in enumerate(read_jsonl(path), start=1):
         ids, mask = row.get("ids"), row.get("mask")
         if not (isinstance(ids, list) and isinstance(mask, list) and len(ids) == len(mask) and any(mask[1:])):
-            raise MalformedRow(path, number, "ids and mask differ in length, or no token has a loss")
+            raise BadRow.of_line(path, number, "ids and mask differ in length, or no token has a loss")
         if len(ids) > seq_length + 1:
-            raise MalformedRow(path, number, f"{len(ids)} tokens do not fit into {seq_length}")
+            raise BadRow.of_line(path, number, f"{len(ids)} tokens do not fit into {seq_length}")
         rows.append((ids, mask))
     return rows

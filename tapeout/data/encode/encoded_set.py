@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from tapeout.config.instructions import SPLITS, EncodeJob
+from tapeout.data.encode.chat import Unfit
 from tapeout.data.encode.prompt import TEMPLATE_FILE
-from tapeout.data.encode.row_encoder import RowEncoder, Unfit
-from tapeout.data.instructions.report import EmptySet
+from tapeout.data.encode.row_encoder import RowEncoder
+from tapeout.data.errors import NotEnoughData
 from tapeout.data.io.jsonl import read_jsonl, write_json, write_jsonl
 from tapeout.encoder.load import load_encoder
 
@@ -48,8 +49,8 @@ def encode_set(rows: Path, tokenizer: Path, job: EncodeJob, output: Path) -> Non
         output: folder to make.
 
     Raises:
-        EmptySet: a split has rows, and all are dropped.
-        UnusableChatTemplate: see ``ChatTemplate.render``.
+        NotEnoughData: a split has rows, and all are dropped.
+        InvalidTemplate: see ``ChatTemplate.render``.
     """
     encoder = RowEncoder(load_encoder(tokenizer), job)
     output.mkdir()
@@ -59,7 +60,7 @@ def encode_set(rows: Path, tokenizer: Path, job: EncodeJob, output: Path) -> Non
         count = write_jsonl(output / f"{name}.jsonl", encoded_lines(rows / f"{name}.jsonl", encoder, report))
         if not count and report.dropped:
             reasons = ", ".join(f"{len(digests)} {reason}" for reason, digests in sorted(report.dropped.items()))
-            raise EmptySet(
+            raise NotEnoughData(
                 f"No row of the {name} split can be trained on (dropped: {reasons}).",
                 "Raise sft.seq_length, or choose other instructions.prompt.tokens.",
             )

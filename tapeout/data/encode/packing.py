@@ -5,16 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tapeout.errors import TapeoutError
-
 Ids = NDArray[np.int64]
 
 OPEN_BINS = 32
 """Number of the newest bins that ``pack`` considers."""
-
-
-class TooLittleData(TapeoutError):
-    """A data set does not fill a single sequence or batch."""
 
 
 def permutation(seed: int, epoch: int, count: int) -> Ids:

@@ -1,26 +1,22 @@
 """The prompt template, and single questions as token ids with a loss mask."""
 
+from tapeout.data.errors import InvalidTemplate
 from tapeout.encoder.interface import Encoder
-from tapeout.errors import TapeoutError
 
 TEMPLATE_FILE = "prompt_template.json"
 """File in the folder of a fine-tuned model with its template, as ``{"template": ...}``."""
-
-
-class BadTemplate(TapeoutError):
-    """A prompt template without exactly one ``{input}`` before exactly one ``{output}``."""
 
 
 def split_template(template: str) -> tuple[str, str, str]:
     """Return the text before ``{input}``, between ``{input}`` and ``{output}``, and after ``{output}``.
 
     Raises:
-        BadTemplate: a field is missing, repeated or in the wrong order, or text follows the output.
+        InvalidTemplate: a field is missing, repeated or in the wrong order, or text follows the output.
     """
     before, field, rest = template.partition("{input}")
     between, found_output, after = rest.partition("{output}")
     if not field or not found_output or "{input}" in rest or "{output}" in before + after or after:
-        raise BadTemplate(
+        raise InvalidTemplate(
             f"The template {template!r} needs one {{input}}, then one {{output}} at its end.",
             "Write it like '{input}\\n### Answer: {output}'.",
         )

@@ -8,16 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from tapeout.config.instructions import EncodeJob
-from tapeout.data.encode.chat import MARKS, ChatTemplate, ForgedMark, Render, Span
+from tapeout.data.encode.chat import MARKS, ChatTemplate, Render, Span, Unfit
 from tapeout.data.encode.prompt import encode_example
 from tapeout.encoder.interface import Encoder, Token
 
 WHOLE = "{input}{output}"
 """Template of rows whose input is already the whole prompt."""
-
-
-class Unfit(ValueError):
-    """A row that cannot be trained on, with the reason under which it is counted."""
 
 
 class EncodedRow(NamedTuple):
@@ -64,7 +60,7 @@ class RowEncoder:
 
         Raises:
             Unfit: the row is too long and cannot be shortened, or contains a mark of the prompt.
-            UnusableChatTemplate: see ``ChatTemplate.render``.
+            InvalidTemplate: see ``ChatTemplate.render``.
         """
         return self._conversation(row) if "conversations" in row else self._question(row)
 
@@ -72,10 +68,7 @@ class RowEncoder:
         """Leave out whole turns at the end until the conversation fits."""
         turns = list(row["conversations"])
         while turns:
-            try:
-                text, spans = self.render({**row, "conversations": turns})
-            except ForgedMark as error:
-                raise Unfit("a text contains a mark of the prompt") from error
+            text, spans = self.render({**row, "conversations": turns})
             tokens = self.tokenize(text)
             mask = mask_of(tokens, spans)
             if self._fits(tokens):

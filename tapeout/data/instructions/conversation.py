@@ -12,8 +12,9 @@ from typing import Any, Literal
 from pydantic import Field, create_model
 
 from tapeout.config.instructions import FormatOptions
+from tapeout.data.errors import BadRow
 from tapeout.data.instructions.record import FilledText, Record, RecordModel, Text
-from tapeout.data.instructions.report import BadRow, ImportReport
+from tapeout.data.instructions.report import ImportReport
 from tapeout.data.instructions.row import Row, digest_of
 
 USER, ASSISTANT = "User", "Assistant"

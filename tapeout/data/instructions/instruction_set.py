@@ -12,10 +12,11 @@ from typing import IO
 import orjson
 
 from tapeout.config.instructions import SPLITS, InstructionSetJob
+from tapeout.data.errors import NotEnoughData
 from tapeout.data.instructions.format import load_format
 from tapeout.data.instructions.question_clusters import Keys, keys_of_all
 from tapeout.data.instructions.reading import read_records
-from tapeout.data.instructions.report import EmptySet, ImportReport
+from tapeout.data.instructions.report import ImportReport
 from tapeout.data.instructions.row import Row
 from tapeout.data.instructions.split import StoredRow, split_rows
 from tapeout.data.io.jsonl import write_json
@@ -34,7 +35,7 @@ def rows_of(folders: Mapping[str, Path], job: InstructionSetJob, report: ImportR
         report: counts, which are updated.
 
     Raises:
-        BrokenFile, BadRow: as ``read_records``, and errors of the format.
+        UnreadableFile, BadRow: as ``read_records``, and errors of the format.
     """
     module = load_format(job.options.format)
     read = getattr(module, "read", read_records)
@@ -54,8 +55,8 @@ def write_set(folders: Mapping[str, Path], job: InstructionSetJob, output: Path,
         The number of rows in each split.
 
     Raises:
-        EmptySet: no row is left, or a split whose fraction is not 0 has none.
-        BrokenFile, BadRow: as ``rows_of``; nothing is written.
+        NotEnoughData: no row is left, or a split whose fraction is not 0 has none.
+        UnreadableFile, BadRow: as ``rows_of``; nothing is written.
     """
     report = ImportReport(job.options.bad_rows)
     with tempfile.TemporaryFile(dir=output.parent) as lines:
@@ -90,13 +91,13 @@ def _keys(rows: Sequence[StoredRow], workers: int) -> dict[str, Keys]:
 
 def _check(splits: Mapping[str, Sequence[object]], job: InstructionSetJob, report: ImportReport, clusters: int) -> None:
     if not any(splits.values()):
-        raise EmptySet(
+        raise NotEnoughData(
             f"The set {job.name} has no rows (dropped: {report.summary() or 'its files are empty'}).",
             f"Look at the files of its sources, and at its options under instructions.sets.{job.name}.",
         )
     for name in SPLITS:
         if not splits[name] and getattr(job.options.split, name):
-            raise EmptySet(
+            raise NotEnoughData(
                 f"The set {job.name} has {clusters} groups of rows (each stays in one split), and the seed put none of "
                 f"them into the {name} split.",
                 f"Set split: {{counts: exact}} for it, which suits small sets, or split: {{{name}: 0}} if that one is "

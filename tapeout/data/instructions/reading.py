@@ -19,8 +19,9 @@ from typing import IO, Any, cast
 import orjson
 
 from tapeout.config.instructions import FormatOptions
+from tapeout.data.errors import BadRow, UnreadableFile
 from tapeout.data.instructions.record import Record
-from tapeout.data.instructions.report import BadRow, BrokenFile, ImportReport
+from tapeout.data.instructions.report import ImportReport
 from tapeout.data.instructions.row import has_surrogates
 from tapeout.data.io.text import printable_name
 
@@ -57,9 +58,9 @@ class SourceFile:
         """Count a row that cannot be read, or raise ``BadRow``."""
         self.report.reject(BadRow(f"{self.name}, {location}", reason, detail))
 
-    def broken(self, reason: str) -> BrokenFile:
+    def broken(self, reason: str) -> UnreadableFile:
         """Return the error that the whole file cannot be read."""
-        return BrokenFile(self.name, reason)
+        return UnreadableFile(self.name, reason)
 
 
 def read_records(folders: Mapping[str, Path], options: FormatOptions, report: ImportReport) -> Iterator[Record]:
@@ -71,7 +72,7 @@ def read_records(folders: Mapping[str, Path], options: FormatOptions, report: Im
         report: counts, which are updated.
 
     Raises:
-        BrokenFile: a file is of no known kind, truncated, or does not match its suffix.
+        UnreadableFile: a file is of no known kind, truncated, or does not match its suffix.
         BadRow: a row cannot be read, and the options say stop.
     """
     for source, folder in folders.items():
@@ -94,7 +95,7 @@ def read_file(file: SourceFile) -> Iterator[Record]:
         with opened(file) as stream:
             yield from READERS[kind](stream, file)
     else:
-        raise file.broken(f"files of type .{kind} cannot be read; select others with the option files of the set")
+        raise file.broken(f"its type .{kind} is unknown; select other files with the option files of the set")
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from tapeout.data.instructions.report import BadRow
+from tapeout.data.errors import BadRow
 from tapeout.data.instructions.row import clean, has_surrogates
 
 MAX_NAMES = 8

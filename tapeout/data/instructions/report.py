@@ -3,41 +3,10 @@
 from collections import Counter
 from typing import Any, Literal
 
-from tapeout.errors import TapeoutError
+from tapeout.data.errors import BadRow
 
 MAX_EXAMPLES = 5
 """Locations that the report names for each reason."""
-
-
-class BrokenFile(TapeoutError):
-    """A file that cannot be read as a whole; the option ``bad_rows`` does not apply."""
-
-    def __init__(self, file: str, reason: str) -> None:
-        """Name the file and the reason."""
-        super().__init__(f"{file}: {reason}.", "Get the file again or repair it; nothing was skipped.")
-
-
-class BadRow(TapeoutError):
-    """A row that cannot be used.
-
-    Attributes:
-        location: file and line, record or item.
-        reason: the problem, under which rows are counted.
-    """
-
-    def __init__(self, location: str, reason: str, detail: str = "") -> None:
-        """Describe the row; ``detail`` is only for the message."""
-        super().__init__(
-            f"{location}: {reason}{f' ({detail})' if detail else ''}.",
-            "Correct the row, or the format and fields of this set under instructions.sets; or set bad_rows: drop for "
-            "it, which drops and counts such rows.",
-        )
-        self.location = location
-        self.reason = reason
-
-
-class EmptySet(TapeoutError):
-    """A set has no rows left, or one of its splits that should have rows has none."""
 
 
 class ImportReport:

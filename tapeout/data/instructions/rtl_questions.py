@@ -13,7 +13,7 @@ from itertools import chain
 
 from tapeout.config.corpus import RTL_SUFFIXES
 from tapeout.data.corpus.documents import Document
-from tapeout.data.instructions.report import EmptySet
+from tapeout.data.errors import NotEnoughData
 from tapeout.data.instructions.row import digest_of
 from tapeout.data.rtl.excerpts import Excerpt, cut
 from tapeout.data.rtl.facts import read_facts
@@ -52,7 +52,7 @@ def select_questions(documents: Iterable[Document], held_out: Sequence[str], lim
         limits: limits of lengths and numbers.
 
     Raises:
-        EmptySet: no question can be made from the training cores, or from the held-out ones.
+        NotEnoughData: no question can be made from the training cores, or from the held-out ones.
     """
     rtl = [document for document in documents if document.path.endswith(RTL_SUFFIXES)]
     seen: set[str] = set()
@@ -65,7 +65,7 @@ def select_questions(documents: Iterable[Document], held_out: Sequence[str], lim
         part = [document for document in rtl if (document.source in held_out) == test]
         rows = select(candidates(part, limits, not_modules, seen), limits.max_rows_per_module, max_rows)
         if not rows:
-            raise EmptySet(
+            raise NotEnoughData(
                 f"No question can be made from the {cores}.",
                 "Name cores with Verilog or SystemVerilog modules in the corpus section, or raise the "
                 "character limits of the set.",

@@ -16,14 +16,10 @@ from typing import NamedTuple
 import numpy as np
 
 from tapeout.config.instructions import SPLITS, Split
+from tapeout.data.errors import BadRow
 from tapeout.data.instructions.question_clusters import Keys, UnionFind, near_pairs
 from tapeout.data.instructions.report import ImportReport
 from tapeout.data.instructions.row import fraction_of
-from tapeout.errors import TapeoutError
-
-
-class ConflictingRows(TapeoutError):
-    """Two rows have the same question and different answers, which the options do not allow."""
 
 
 class StoredRow(NamedTuple):
@@ -85,7 +81,7 @@ def split_rows(
         report: updated with the dropped rows.
 
     Raises:
-        ConflictingRows: the same question has two answers, and the options say stop.
+        BadRow: the same question has two answers, and the options say stop.
     """
     distinct = sorted(rows, key=_order)
     if options.equal_rows == "drop":
@@ -127,9 +123,10 @@ def _check_conflicts(rows: Iterable[StoredRow]) -> None:
     digests: dict[str, str] = {}
     for row in rows:
         if digests.setdefault(row.question, row.digest) != row.digest:
-            raise ConflictingRows(
-                f"Two rows have the same question and different answers or categories: {row.question[:120]!r}.",
-                "Remove one of them, or set split.conflicting_rows: keep for the set.",
+            raise BadRow(
+                f"question {row.question[:120]!r}",
+                "two rows with it have different answers or categories",
+                fix="Remove one of them, or set split.conflicting_rows: keep for the set.",
             )
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from tapeout.errors import TapeoutError
+from tapeout.data.errors import UnreadableFile
 
 Selector = Callable[[str, int], bool]
 """Function that decides from a member's name and size in bytes whether to read it."""
@@ -31,15 +31,6 @@ DAMAGE = (
     ValueError,  # tarfile: numbers in a header; zipfile: a negative offset
 )
 LINK_MODE, TYPE_MASK = 0o120000, 0o170000
-
-
-class UnreadableFile(TapeoutError):
-    """A file is damaged, or its content does not match its suffix."""
-
-    def __init__(self, path: Path | str, reason: str) -> None:
-        """Describe the file by its path or name, and what is wrong with it."""
-        super().__init__(f"{path} cannot be read: {reason}.", "Correct the file in the source; nothing was skipped.")
-        self.reason = reason
 
 
 def is_archive(path: Path, name: str = "") -> bool:

@@ -10,20 +10,7 @@ from typing import Any
 
 import orjson
 
-from tapeout.errors import TapeoutError
-
-
-class MalformedRow(TapeoutError):
-    """A line of a JSONL file is not a JSON object with the required fields."""
-
-    def __init__(self, path: Path, line: int, reason: str) -> None:
-        """Describe the line, counted from 1, and what is wrong with it."""
-        super().__init__(f"{path}, line {line}: {reason}.", "Correct the line or remove it; nothing was skipped.")
-        self.line = line
-
-
-class EmptyCorpus(TapeoutError):
-    """A corpus, or a part of one, has no text."""
+from tapeout.data.errors import BadRow, NotEnoughData
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
@@ -53,7 +40,7 @@ def read_jsonl(path: Path, fields: tuple[str, ...] = ()) -> Iterator[dict[str, A
         fields: fields that each row must have, with a string as value.
 
     Raises:
-        MalformedRow: a line is not a JSON object, or lacks one of ``fields``.
+        BadRow: a line is not a JSON object, or lacks one of ``fields``.
     """
     blank = None
     with path.open("rb") as stream:
@@ -62,7 +49,7 @@ def read_jsonl(path: Path, fields: tuple[str, ...] = ()) -> Iterator[dict[str, A
                 blank = blank or number
                 continue
             if blank is not None:
-                raise MalformedRow(path, blank, "the line is empty")
+                raise BadRow.of_line(path, blank, "the line is empty")
             yield parse_row(path, number, line, fields)
 
 
@@ -71,12 +58,12 @@ def parse_row(path: Path, number: int, line: bytes, fields: tuple[str, ...]) -> 
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise MalformedRow(path, number, f"not JSON ({error})") from error
+        raise BadRow.of_line(path, number, f"not JSON ({error})") from error
     if not isinstance(row, dict):
-        raise MalformedRow(path, number, f"expected a JSON object, not {type(row).__name__}")
+        raise BadRow.of_line(path, number, f"expected a JSON object, not {type(row).__name__}")
     for name in fields:
         if not isinstance(row.get(name), str):
-            raise MalformedRow(path, number, f"field {name!r} is missing or not a string")
+            raise BadRow.of_line(path, number, f"field {name!r} is missing or not a string")
     return row
 
 
@@ -90,8 +77,8 @@ def read_texts(path: Path) -> list[str]:
     """Return the texts of a JSONL corpus, in file order.
 
     Raises:
-        MalformedRow: a line is not a JSON object with a string ``text``.
-        EmptyCorpus: there is no text.
+        BadRow: a line is not a JSON object with a string ``text``.
+        NotEnoughData: there is no text.
     """
     return [row["text"] for row in _corpus_rows(path, ("text",))]
 
@@ -100,8 +87,8 @@ def read_texts_by_source(path: Path) -> dict[str, list[str]]:
     """Return the texts of a JSONL corpus by source, sorted by its name, and in file order inside a source.
 
     Raises:
-        MalformedRow: a line is not a JSON object with the strings ``text`` and ``source``.
-        EmptyCorpus: there is no text.
+        BadRow: a line is not a JSON object with the strings ``text`` and ``source``.
+        NotEnoughData: there is no text.
     """
     texts: dict[str, list[str]] = {}
     for row in _corpus_rows(path, ("text", "source")):
@@ -112,5 +99,5 @@ def read_texts_by_source(path: Path) -> dict[str, list[str]]:
 def _corpus_rows(path: Path, fields: tuple[str, ...]) -> list[dict[str, Any]]:
     rows = list(read_jsonl(path, fields))
     if not any(row["text"] for row in rows):
-        raise EmptyCorpus(f"{path.name} has no text.", "See report.json beside it for what was dropped and why.")
+        raise NotEnoughData(f"{path.name} has no text.", "See report.json beside it for what was dropped and why.")
     return rows

@@ -11,23 +11,13 @@ from multiprocessing import get_context
 from typing import Any, TypeVar
 
 from tapeout.errors import TapeoutError
+from tapeout.program import StepFailed
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 QUEUED_ITEMS = 3
 """Items in progress per process: bounds the memory for any amount of work."""
-
-
-class ProcessLost(TapeoutError):
-    """A worker process was terminated from outside."""
-
-    def __init__(self) -> None:
-        """Name the likely cause, which the process itself could not report."""
-        super().__init__(
-            "A worker process of this step was terminated, perhaps because the memory was exhausted.",
-            "Run again; if it happens again, give the step more memory or fewer threads.",
-        )
 
 
 @dataclass(frozen=True)
@@ -76,7 +66,7 @@ def in_order(
 
     Raises:
         TapeoutError: any that ``function`` or ``start`` raises, in any process.
-        ProcessLost: a process was terminated from outside.
+        StepFailed: a process was terminated from outside.
     """
     if workers <= 1:
         if start is not None:
@@ -100,7 +90,10 @@ def in_order(
                     queue.append(pool.submit(guarded, item))
                 yield result
     except BrokenProcessPool as error:
-        raise ProcessLost from error
+        raise StepFailed(
+            "A worker process of this step was terminated, perhaps because the memory was exhausted.",
+            "Run again; if it happens again, give the step more memory or fewer threads.",
+        ) from error
 
 
 def _begin(start: Callable[[], None] | None) -> None:

@@ -12,7 +12,7 @@ from typing import IO
 import pyarrow
 import pyarrow.parquet
 
-from tapeout.data.io.archives import UnreadableFile
+from tapeout.data.errors import UnreadableFile
 from tapeout.data.io.text_rows import LICENCE_FIELDS, joined_licence
 
 ROWS = 256

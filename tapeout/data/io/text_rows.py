@@ -6,7 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tapeout.data.io.jsonl import MalformedRow, parse_row
+from tapeout.data.errors import BadRow
+from tapeout.data.io.jsonl import parse_row
 
 LICENCE_FIELDS = ("licence", "license")
 JOIN = " AND "
@@ -16,7 +17,7 @@ def text_row(path: str, number: int, line: bytes, field: str, repaired: Counter[
     """Return the text and the licence of a line of JSON; the licence is empty if the row states none.
 
     Raises:
-        MalformedRow: the line is not an object with a text, repeats the key of text or licence, or states its licence
+        BadRow: the line is not an object with a text, repeats the key of text or licence, or states its licence
             ambiguously.
     """
     if number == 1 and line.startswith(codecs.BOM_UTF8):
@@ -28,7 +29,7 @@ def text_row(path: str, number: int, line: bytes, field: str, repaired: Counter[
     try:
         return row[field], joined_licence([row.get(name) for name in LICENCE_FIELDS])
     except ValueError as error:
-        raise MalformedRow(Path(path), number, str(error)) from error
+        raise BadRow.of_line(Path(path), number, str(error)) from error
 
 
 def joined_licence(values: list[Any]) -> str:
@@ -57,5 +58,5 @@ def is_allowed(licence: str, allowed: frozenset[str]) -> bool:
 def _distinct(path: str, number: int, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     mapping = dict(pairs)
     if len(mapping) < len(pairs):
-        raise MalformedRow(Path(path), number, "a key occurs twice")
+        raise BadRow.of_line(Path(path), number, "a key occurs twice")
     return mapping

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tapeout.config.pretraining import BlendJob
-from tapeout.data.io.jsonl import EmptyCorpus
+from tapeout.data.errors import NotEnoughData
 
 PREFIX = "pretraining/tokens"
 """Folder of the shards' data sets, relative to ``results/``."""
@@ -21,7 +21,7 @@ def blend(reports: Sequence[Mapping[str, Mapping[str, int]]], job: BlendJob) -> 
         job: weights of the components, and names of the shards.
 
     Raises:
-        EmptyCorpus: a component has no tokens.
+        NotEnoughData: a component has no tokens.
     """
     counts = {component: Counter[str]() for component in sorted(job.weights)}
     for report in reports:
@@ -29,7 +29,7 @@ def blend(reports: Sequence[Mapping[str, Mapping[str, int]]], job: BlendJob) -> 
             counts[component] += Counter(part)
     for component, count in counts.items():
         if not count["tokens"]:
-            raise EmptyCorpus(
+            raise NotEnoughData(
                 f"The component {component} of the pretraining corpus has no tokens.",
                 "See report.json of the documents and shards for the reasons; name other sources, or relax limits.",
             )

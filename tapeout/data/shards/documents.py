@@ -14,7 +14,8 @@ from pathlib import Path
 import orjson
 
 from tapeout.config.pretraining import DocumentsJob, shard_name
-from tapeout.data.io.jsonl import EmptyCorpus, write_json
+from tapeout.data.errors import NotEnoughData
+from tapeout.data.io.jsonl import write_json
 from tapeout.data.io.parallel import in_order
 from tapeout.data.io.text import clean_text, decode_bytes
 from tapeout.data.io.text_rows import is_allowed, text_row
@@ -40,8 +41,8 @@ def write_documents(folder: Path, output: Path, job: DocumentsJob, workers: int)
 
     Raises:
         UnreadableFile: a file is damaged.
-        MalformedRow: a line is not a row with a text.
-        EmptyCorpus: no document of the source is left.
+        BadRow: a line is not a row with a text.
+        NotEnoughData: no document of the source is left.
     """
     output.mkdir()
     dropped, repaired = Counter[str](), Counter[str]()
@@ -64,7 +65,7 @@ def write_documents(folder: Path, output: Path, job: DocumentsJob, workers: int)
         _flush(file, buffer)
     if not kept:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted((+dropped).items()))
-        raise EmptyCorpus(
+        raise NotEnoughData(
             f"Source {job.source} has no usable document (left out: {reasons or 'it has no file'}).",
             f"Change include, field, licences or limits of pretraining component {job.component}, or drop the source.",
         )

@@ -14,8 +14,8 @@ import pyarrow
 
 from tapeout.config.corpus import Selection
 from tapeout.data.corpus.documents import rejection
-from tapeout.data.io.archives import UnreadableFile, archive_errors, is_archive, members
-from tapeout.data.io.jsonl import MalformedRow
+from tapeout.data.errors import BadRow, UnreadableFile
+from tapeout.data.io.archives import archive_errors, is_archive, members
 from tapeout.data.io.parquet import arrow_errors, parquet_texts
 from tapeout.data.io.text import printable_name
 from tapeout.data.io.text_rows import text_row
@@ -56,7 +56,7 @@ def raw_documents(folder: Path, selection: Selection, field: str, dropped: Count
 
     Raises:
         UnreadableFile: a file is damaged.
-        MalformedRow: a line is not a row with a text.
+        BadRow: a line is not a row with a text.
     """
 
     def is_selected(path: str, size: int) -> bool:
@@ -121,12 +121,12 @@ def _rows(path: str, stream: IO[bytes], selection: Selection, field: str, droppe
     while line := stream.readline(MAX_LINE_BYTES):
         number += 1
         if len(line) == MAX_LINE_BYTES:
-            raise MalformedRow(Path(path), number, f"the line is longer than {MAX_LINE_BYTES} bytes")
+            raise BadRow.of_line(Path(path), number, f"the line is longer than {MAX_LINE_BYTES} bytes")
         if not line.strip():
             blank = blank or number
             continue
         if blank:
-            raise MalformedRow(Path(path), blank, "the line is empty")
+            raise BadRow.of_line(Path(path), blank, "the line is empty")
         if len(line) <= MAX_DEFERRED_LINE_BYTES:
             yield Raw(path, line, line=number)
             continue

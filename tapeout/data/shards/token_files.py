@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tapeout.errors import TapeoutError
+from tapeout.data.errors import UnreadableFile
 
 MAGIC = b"MMIDIDX\x00\x00"
 VERSION = 1
@@ -31,15 +31,11 @@ def id_type(vocabulary: int) -> np.dtype[np.generic]:
     return np.dtype("<u2") if vocabulary < MIN_WIDE_VOCABULARY else np.dtype("<i4")
 
 
-class DamagedTokens(TapeoutError):
-    """A file is not an indexed data set, or it is incomplete."""
-
-
 def read_ids(prefix: Path) -> NDArray[np.generic] | None:
     """Return all ids of a data set as a memory map, or None if there is no data set.
 
     Raises:
-        DamagedTokens: a file is damaged, or the two do not match.
+        UnreadableFile: a file is damaged, or the two do not match.
     """
     index, ids = (prefix.with_name(f"{prefix.name}.{end}") for end in ("idx", "bin"))
     if not index.is_file():
@@ -51,7 +47,7 @@ def read_ids(prefix: Path) -> NDArray[np.generic] | None:
         lengths = np.frombuffer(stream.read(4 * count if valid else 0), dtype="<i4")
     size = ids.stat().st_size if ids.is_file() else -1
     if not valid or size != lengths.sum(dtype=np.int64) * DTYPES[code].itemsize:
-        raise DamagedTokens(f"{prefix} is not a complete data set of token ids.", "Remove it and build it again.")
+        raise UnreadableFile(prefix, "it is no complete data set of token ids", "Remove it and build it again.")
     return np.memmap(ids, dtype=DTYPES[code], mode="r") if size else np.empty(0, dtype=DTYPES[code])
 
 

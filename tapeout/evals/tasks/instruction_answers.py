@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tapeout import progress
+from tapeout.data.errors import NotEnoughData
 from tapeout.evals.answers import (
     InstructionAnswers,
     Options,
@@ -14,7 +15,7 @@ from tapeout.evals.answers import (
     sample_questions,
     score_answers,
 )
-from tapeout.evals.rows import UnusableTestData, read_rows
+from tapeout.evals.rows import read_rows
 from tapeout.evals.section import (
     Comparison,
     Evidence,
@@ -55,14 +56,14 @@ class InstructionAnswersTask(Task[Options, InstructionAnswers]):
         """Answer a sample of the questions, and score the expected answers.
 
         Raises:
-            UnusableTestData: no row fits into the model's context.
+            NotEnoughData: no row fits into the model's context.
         """
         rows = read_rows(files["questions"], ("input", "output", "category", "source", "licence"))
         encoded = encode_questions(model, sample_questions(rows, options.max_rows))
         context = model.facts.context
         fitting = [row for row in encoded if len(row.prompt) + len(row.answer) <= context]
         if not fitting:
-            raise UnusableTestData(
+            raise NotEnoughData(
                 f"None of {len(encoded)} instruction rows fits into the model's context of {context} tokens.",
                 "Shorten the rows (max_context_characters of the data set) or lengthen the model's context.",
             )

@@ -89,7 +89,7 @@ def test_an_empty_split_is_an_error_and_leaves_no_output(
 ) -> None:
     done = build(cores, "corpus_domain", domain(**options), ["alpha", "beta", "gamma"])
     assert done.returncode == 1
-    assert f"EmptyCorpus: The {split} split" in done.stderr
+    assert f"NotEnoughData: The {split} split" in done.stderr
     assert "other kind" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (cores / "out").exists()
@@ -99,7 +99,7 @@ def test_a_malformed_row_is_an_error(cores: Path) -> None:
     (cores / "beta" / "rows.jsonl").write_text('{"text": "good enough to be a document"}\n{"text": oops}\n')
     done = build(cores, "corpus_domain", domain(), ["alpha", "beta", "gamma"])
     assert done.returncode == 1
-    assert "MalformedRow" in done.stderr
+    assert "BadRow" in done.stderr
     assert "rows.jsonl, line 2" in done.stderr
 
 

@@ -9,12 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tapeout.config.instructions import SPLITS, EncodeJob, Prompt
-from tapeout.data.encode.chat import ALIGNER, EXTRA_ID, LABELLED, MARKS, ChatTemplate, ForgedMark, UnusableChatTemplate
+from tapeout.data.encode.chat import ALIGNER, EXTRA_ID, LABELLED, MARKS, ChatTemplate, Unfit
 from tapeout.data.encode.encoded_rows import read_encoded
 from tapeout.data.encode.encoded_set import encode_set
-from tapeout.data.encode.row_encoder import WHOLE, RowEncoder, Unfit, mask_of, shortened
-from tapeout.data.instructions.report import EmptySet
-from tapeout.data.io.jsonl import MalformedRow
+from tapeout.data.encode.row_encoder import WHOLE, RowEncoder, mask_of, shortened
+from tapeout.data.errors import BadRow, InvalidTemplate, NotEnoughData
 from tapeout.encoder.interface import Encoder
 from tapeout.encoder.load import load_encoder
 from tests.data.instructions.material import make_set, write_lines
@@ -98,7 +97,7 @@ def test_what_is_trained_on_in_a_conversation() -> None:
 @pytest.mark.parametrize("text", ["a\x11User\nforged", "\x00", "x\x12quality:9"])
 def test_a_text_with_a_mark_is_rejected(text: str) -> None:
     for row in (talk(text, "b"), talk("a", text), talk("a", "b") | {"system": text}):
-        with pytest.raises(ForgedMark):
+        with pytest.raises(Unfit):
             ALIGNER.render(row)
         EXTRA_ID.render(row)
 
@@ -111,16 +110,16 @@ def test_a_chat_template_of_a_model(processor: Any) -> None:
     assert trained(text, spans) == [" b </s>", " d </s>"]
     ids, mask, _ = encoder(processor, 500, "template").encode(row)
     assert ids[0] == 1 and ids.count(2) == 2 and sum(mask[index] for index, token in enumerate(ids) if token == 2) == 2
-    with pytest.raises(ForgedMark):
+    with pytest.raises(Unfit):
         template.render(talk("a", "b </s>"))
-    with pytest.raises(UnusableChatTemplate, match="take turns"):
+    with pytest.raises(InvalidTemplate, match="take turns"):
         template.render({**row, "conversations": row["conversations"][1:]})
-    with pytest.raises(UnusableChatTemplate, match="does not begin"):
+    with pytest.raises(InvalidTemplate, match="does not begin"):
         ChatTemplate("{{ messages | length }}{{ messages[-1].content }}", (), "", "").render(row)
-    with pytest.raises(UnusableChatTemplate):
+    with pytest.raises(InvalidTemplate):
         ChatTemplate("{% for", (), "", "").render(row)
     for wrong in ("messages[0].content + 1", "1 / 0", "range(10 ** 9) | list", "messages | sort", "'%d' | format('a')"):
-        with pytest.raises(UnusableChatTemplate):
+        with pytest.raises(InvalidTemplate):
             ChatTemplate(f"{{{{ {wrong} }}}}", (), "", "").render(row)
 
 
@@ -135,7 +134,7 @@ def test_the_mask_covers_the_answers_and_no_more(processor: Any, turns: list[str
     marks = MARKS[tokens]
     try:
         text, spans = marks.render(row)
-    except ForgedMark:
+    except Unfit:
         return
     ids, mask, _ = encoder(processor, 100_000, tokens).encode(row)
     assert processor.decode(ids) == text and ids == processor.encode(text)
@@ -252,7 +251,7 @@ def test_a_set_is_encoded_and_what_does_not_fit_is_counted(model: Path, processo
     encode_set(tmp_path / "rows", model, job(), tmp_path / "again")
     for path in (tmp_path / "out").iterdir():
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
-    with pytest.raises(EmptySet, match="train split"):
+    with pytest.raises(NotEnoughData, match="train split"):
         encode_set(tmp_path / "rows", model, job(seq_length=8), tmp_path / "short")
     own = {"prompt": {"tokens": "template", "chat_template": "x.jinja"}, "chat_template": LLAMA_2}
     encode_set(tmp_path / "rows", model, job(**own), tmp_path / "own")
@@ -315,7 +314,7 @@ def test_a_token_without_a_character_follows_the_next() -> None:
 def test_training_reads_encoded_rows_strictly(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "a", [{"ids": [1, 5, 2], "mask": [0, 1, 1]}]) / "rows.jsonl"
     assert read_encoded(path, 2) == [([1, 5, 2], [0, 1, 1])]
-    with pytest.raises(MalformedRow, match="3 tokens do not fit into 1"):
+    with pytest.raises(BadRow, match="3 tokens do not fit into 1"):
         read_encoded(path, 1)
     for wrong in (
         {"ids": [1, 2]},
@@ -323,5 +322,5 @@ def test_training_reads_encoded_rows_strictly(tmp_path: Path) -> None:
         {"ids": [1, 2], "mask": [1, 0]},
         {"ids": 1, "mask": 1},
     ):
-        with pytest.raises(MalformedRow, match="line 1"):
+        with pytest.raises(BadRow, match="line 1"):
             read_encoded(write_lines(tmp_path / "b", [wrong]) / "rows.jsonl", 9)

@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tapeout.config.instructions import EncodeJob, Prompt
-from tapeout.data.encode.chat import LABELLED, ForgedMark
-from tapeout.data.encode.row_encoder import RowEncoder, Unfit
+from tapeout.data.encode.chat import LABELLED, Unfit
+from tapeout.data.encode.row_encoder import RowEncoder
 from tapeout.encoder.interface import Encoder
 from tapeout.encoder.load import load_encoder
 from tests.data.encode.test_encoded_set import LLAMA_2, SENTENCES
@@ -99,7 +99,7 @@ def test_the_mask_covers_the_spans_byte_for_byte(processor: Any, texts: list[str
     row = talk(texts, labels)
     try:
         whole, spans = encoder.render(row)
-    except ForgedMark:
+    except Unfit:
         return
     ids, mask, cut = encoder.encode(row)
     trained = [token for token, counts in zip(ids, mask, strict=True) if counts]

@@ -3,7 +3,8 @@
 import pytest
 
 from tapeout.config.sft import Sft
-from tapeout.data.encode.prompt import BadTemplate, encode_example, encode_prompt, prompt_text, split_template
+from tapeout.data.encode.prompt import encode_example, encode_prompt, prompt_text, split_template
+from tapeout.data.errors import InvalidTemplate
 from tapeout.encoder.sentencepiece import SentencePieceEncoder
 from tests.small_tokenizer import train
 
@@ -19,7 +20,7 @@ def test_template_parts() -> None:
 
 @pytest.mark.parametrize("bad", ["{input}", "{output}{input}", "{input}{output}.", "{input}{input}{output}", "x"])
 def test_bad_templates_are_refused(bad: str) -> None:
-    with pytest.raises(BadTemplate):
+    with pytest.raises(InvalidTemplate):
         split_template(bad)
     with pytest.raises(ValueError, match="needs one"):
         Sft(template=bad)

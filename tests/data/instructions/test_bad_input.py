@@ -14,8 +14,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from tapeout.data.errors import BadRow, NotEnoughData, UnreadableFile
 from tapeout.data.instructions.instruction_set import write_set
-from tapeout.data.instructions.report import BadRow, BrokenFile, EmptySet
 from tests.data.instructions.material import contents, job, make_set, write_lines
 
 pytestmark = pytest.mark.environment("corpus")
@@ -120,7 +120,7 @@ BAD = {
     "no gzip": Bad("damaged or truncated", GOOD, "rows.jsonl.gz", None),
     "gzip under a plain name": Bad("compressed with gzip", gzip.compress(GOOD), LINES, None),
     "empty gzip": Bad("the file is empty", gzip.compress(b""), "rows.jsonl.gz", None),
-    "an unknown file type": Bad("files of type .xlsx cannot be read", b"PK", "rows.xlsx", None),
+    "an unknown file type": Bad("its type .xlsx is unknown", b"PK", "rows.xlsx", None),
     "JSON that is cut off": Bad("not JSON", b'[{"instruction": "a"}', "rows.json", None),
     "JSON with a key twice": Bad("a key is repeated", b'[{"a": 1, "a": 2}]', "rows.json", None),
     "a JSON file that is not a list": Bad("the row has no field 'instruction'", b'{"rows": []}', "rows.json", 0),
@@ -197,17 +197,17 @@ def test_bad_input_is_named_or_counted(bad: Bad, tmp_path: Path) -> None:
     folder, output = tmp_path / "source", tmp_path / "output"
     folder.mkdir()
     (folder / bad.name).write_bytes(bad.content)
-    error = BrokenFile if bad.kept is None else BadRow
+    error = UnreadableFile if bad.kept is None else BadRow
     with pytest.raises(error) as found:
         write_set({"given": folder}, job("prompt_response", **OPTIONS), output)
     assert bad.reason in str(found.value) and bad.name in found.value.cause and "\n  fix: " in str(found.value)
     assert str(tmp_path) not in str(found.value)
     assert not output.exists()
     if bad.kept is None:
-        with pytest.raises(BrokenFile):
+        with pytest.raises(UnreadableFile):
             write_set({"given": folder}, job("prompt_response", bad_rows="drop", **OPTIONS), output)
     elif bad.kept == 0:
-        with pytest.raises(EmptySet, match="has no row"):
+        with pytest.raises(NotEnoughData, match="has no row"):
             write_set({"given": folder}, job("prompt_response", bad_rows="drop", **OPTIONS), output)
     else:
         splits, report = make_set(folder, output, "prompt_response", bad_rows="drop", **OPTIONS)
@@ -258,9 +258,9 @@ def test_sets_without_a_row(tmp_path: Path) -> None:
         (write_lines(tmp_path / "other", [ROW]), {"files": "*.csv"}),
         (write_lines(tmp_path / "bad", [1, 2]), {"bad_rows": "drop"}),
     ):
-        with pytest.raises(EmptySet):
+        with pytest.raises(NotEnoughData):
             write_set({"given": folder}, job("prompt_response", **options), tmp_path / "out")
-    with pytest.raises(EmptySet, match="counts: exact"):
+    with pytest.raises(NotEnoughData, match="counts: exact"):
         write_set({"given": tmp_path / "other"}, job("prompt_response"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tapeout.data.instructions.report import BadRow
+from tapeout.data.errors import BadRow
 from tests.data.instructions.material import contents, make_set, write_lines
 
 pytestmark = pytest.mark.environment("data")

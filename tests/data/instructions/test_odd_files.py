@@ -11,8 +11,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from tapeout.data.errors import BadRow, UnreadableFile
 from tapeout.data.instructions import reading
-from tapeout.data.instructions.report import BadRow, BrokenFile
 from tests.data.instructions.material import contents, make_set, write_lines
 from tests.data.instructions.test_bad_input import ROW
 
@@ -74,7 +74,7 @@ def test_a_compressed_json_text_of_huge_size(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(reading, "MAX_JSON_BYTES", 1000)
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "rows.json.gz").write_bytes(gzip.compress(b"[" + b" " * 10_000_000 + b"]"))
-    with pytest.raises(BrokenFile, match="one JSON text of more than 1000 bytes"):
+    with pytest.raises(UnreadableFile, match="one JSON text of more than 1000 bytes"):
         contents(tmp_path / "a", "prompt_response", bad_rows="drop")
 
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tapeout.data.errors import BadRow
 from tapeout.data.instructions import instruction_set
 from tapeout.data.instructions.instruction_set import write_set
-from tapeout.data.instructions.report import BadRow
 from tapeout.data.instructions.row import clean, digest_of
 from tests.data.instructions.material import contents, job, make_set, write_lines
 

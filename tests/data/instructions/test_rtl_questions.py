@@ -10,9 +10,9 @@ import pytest
 from tapeout.config.corpus import Corpus, DomainCorpus
 from tapeout.config.instructions import InstructionSetJob
 from tapeout.data.corpus.documents import Document
+from tapeout.data.errors import NotEnoughData
 from tapeout.data.instructions.formats.rtl import Options
 from tapeout.data.instructions.instruction_set import write_set
-from tapeout.data.instructions.report import EmptySet
 from tapeout.data.instructions.rtl_questions import SourcedQuestion, select_questions
 from tapeout.data.rtl.limits import Limits
 from tests.data.rtl.second_opinion import opinion
@@ -118,13 +118,13 @@ def test_interfaces_are_not_modules() -> None:
 
 @pytest.mark.parametrize(("held_out", "cores"), [("nobody", "held-out cores"), ("alpha", "training cores")])
 def test_cores_without_a_question(held_out: str, cores: str) -> None:
-    with pytest.raises(EmptySet, match=cores):
+    with pytest.raises(NotEnoughData, match=cores):
         select_questions(core("alpha", 5), [held_out], Limits())
 
 
 def test_documentation_gives_no_question() -> None:
     prose = [Document(document.text, document.source, "guide.md") for document in core("alpha", 5)]
-    with pytest.raises(EmptySet, match="training cores"):
+    with pytest.raises(NotEnoughData, match="training cores"):
         select_questions([*prose, *core("gamma", 5)], ["gamma"], Limits())
 
 

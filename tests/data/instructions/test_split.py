@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapeout.config.instructions import Split
+from tapeout.data.errors import BadRow
 from tapeout.data.instructions.question_clusters import UnionFind, grams, jaccard, keys_of, near_pairs
 from tapeout.data.instructions.report import ImportReport
 from tapeout.data.instructions.row import digest_of
-from tapeout.data.instructions.split import ConflictingRows, StoredRow, apportioned, split_rows
+from tapeout.data.instructions.split import StoredRow, apportioned, split_rows
 
 pytestmark = pytest.mark.environment("data")
 
@@ -162,7 +163,7 @@ def test_held_out_sources_give_the_test_rows_and_are_kept_out_of_training() -> N
 def test_conflicting_rows_stop_if_asked() -> None:
     rows = [row(1, question="What is a latch?"), row(2, question="What is a latch?")]
     assert len(set(split(rows).values())) == 1
-    with pytest.raises(ConflictingRows, match="different answers"):
+    with pytest.raises(BadRow, match="different answers"):
         split(rows, conflicting_rows="stop")
 
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapeout.data.instructions.formats.squad import BadQuestionTemplate, Options, rendered, rows
-from tapeout.data.instructions.report import BadRow, ImportReport
+from tapeout.data.errors import BadRow, InvalidTemplate
+from tapeout.data.instructions.formats.squad import Options, rendered, rows
+from tapeout.data.instructions.report import ImportReport
 from tests.data.instructions.material import TEMPLATE, contents, write_lines
 
 pytestmark = pytest.mark.environment("data")
@@ -116,7 +117,7 @@ def test_a_file_that_is_not_squad(tmp_path: Path, whole: Any) -> None:
 @pytest.mark.parametrize("template", ["{context}", "{question}", "{context}{context}{question}", ""])
 def test_templates_that_lack_a_field(template: str) -> None:
     options = Options(format="squad", template=template)
-    with pytest.raises(BadQuestionTemplate):
+    with pytest.raises(InvalidTemplate):
         list(rows([], options, ImportReport("stop")))
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.data.io.archives import UnreadableFile, is_archive, read_archive
+from tapeout.data.errors import UnreadableFile
+from tapeout.data.io.archives import is_archive, read_archive
 
 pytestmark = pytest.mark.environment("data")
 

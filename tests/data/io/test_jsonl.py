@@ -5,14 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.data.io.jsonl import (
-    EmptyCorpus,
-    MalformedRow,
-    read_jsonl,
-    read_texts,
-    read_texts_by_source,
-    write_jsonl,
-)
+from tapeout.data.errors import BadRow, NotEnoughData
+from tapeout.data.io.jsonl import read_jsonl, read_texts, read_texts_by_source, write_jsonl
 from tapeout.data.io.text import beginning
 
 pytestmark = pytest.mark.environment("data")
@@ -50,7 +44,7 @@ def test_a_failing_write_leaves_no_file(tmp_path: Path) -> None:
 def test_malformed_rows_are_reported_with_their_line(tmp_path: Path, content: str, line: int) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(content.encode(errors="surrogatepass"))
-    with pytest.raises(MalformedRow, match=rf"rows\.jsonl, line {line}:"):
+    with pytest.raises(BadRow, match=rf"rows\.jsonl, line {line}:"):
         list(read_jsonl(path, ("text",)))
 
 
@@ -68,10 +62,10 @@ def test_texts_by_source_are_sorted_by_name(tmp_path: Path) -> None:
 def test_bad_corpora_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "corpus.jsonl"
     path.write_text('{"text":"fine"}\n{"txt":"no"}\n')
-    with pytest.raises(MalformedRow, match="line 2"):
+    with pytest.raises(BadRow, match="line 2"):
         read_texts(path)
     path.write_text('{"text":""}\n')
-    with pytest.raises(EmptyCorpus, match="corpus.jsonl has no text"):
+    with pytest.raises(NotEnoughData, match="corpus.jsonl has no text"):
         read_texts(path)
 
 

@@ -16,8 +16,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from tapeout.data.io.archives import UnreadableFile
-from tapeout.data.io.jsonl import EmptyCorpus, MalformedRow
+from tapeout.data.errors import BadRow, NotEnoughData, UnreadableFile
 from tapeout.data.io.text_rows import is_allowed, joined_licence
 from tapeout.errors import TapeoutError
 from tests.data.shards.test_documents import TEXT, build, lines
@@ -84,27 +83,27 @@ CASES: dict[str, tuple[str, bytes, type[TapeoutError], str]] = {
         UnreadableFile,
         "row 1: the licence is neither",
     ),
-    "text twice": ("a.jsonl", b'{"text": "%s", "text": "%s"}\n' % (GOOD, GOOD), MalformedRow, "a key occurs twice"),
-    "licence twice": ("a.jsonl", b'{"text": "x", "license": "a", "license": "b"}\n', MalformedRow, "occurs twice"),
-    "two licences": ("a.jsonl", lines(TEXT, licence="MIT", license="GPL"), MalformedRow, "license differ"),
-    "licence a number": ("a.jsonl", b'{"text": "x", "license": 1}\n', MalformedRow, "neither a text nor a list"),
-    "a number without end": ("a.jsonl", b'{"text": "x", "n": %s}\n' % (b"9" * 5000), MalformedRow, "not JSON"),
-    "half a surrogate pair": ("a.jsonl", b'{"text": "\\ud800"}\n', MalformedRow, "not JSON"),
-    "nested": ("a.jsonl", b'{"text": "x", "n": ' + b"[" * 9000 + b"]" * 9000 + b"}\n", MalformedRow, "not JSON"),
-    "half a line": ("a.jsonl", lines(TEXT) + b"{", MalformedRow, "a.jsonl, line 2"),
-    "no text": ("a.jsonl", b'{"texts": 1}\n', MalformedRow, "field 'text'"),
+    "text twice": ("a.jsonl", b'{"text": "%s", "text": "%s"}\n' % (GOOD, GOOD), BadRow, "a key occurs twice"),
+    "licence twice": ("a.jsonl", b'{"text": "x", "license": "a", "license": "b"}\n', BadRow, "occurs twice"),
+    "two licences": ("a.jsonl", lines(TEXT, licence="MIT", license="GPL"), BadRow, "license differ"),
+    "licence a number": ("a.jsonl", b'{"text": "x", "license": 1}\n', BadRow, "neither a text nor a list"),
+    "a number without end": ("a.jsonl", b'{"text": "x", "n": %s}\n' % (b"9" * 5000), BadRow, "not JSON"),
+    "half a surrogate pair": ("a.jsonl", b'{"text": "\\ud800"}\n', BadRow, "not JSON"),
+    "nested": ("a.jsonl", b'{"text": "x", "n": ' + b"[" * 9000 + b"]" * 9000 + b"}\n", BadRow, "not JSON"),
+    "half a line": ("a.jsonl", lines(TEXT) + b"{", BadRow, "a.jsonl, line 2"),
+    "no text": ("a.jsonl", b'{"texts": 1}\n', BadRow, "field 'text'"),
     "no zstd": ("a.jsonl.zst", b"no frame", UnreadableFile, "a.jsonl.zst"),
     "no parquet": ("a.parquet", b"no parquet", UnreadableFile, "a.parquet"),
-    "UTF-16": ("a.jsonl", lines(TEXT).decode().encode("utf-16"), MalformedRow, "not JSON"),
+    "UTF-16": ("a.jsonl", lines(TEXT).decode().encode("utf-16"), BadRow, "not JSON"),
     "gzip with a tail": ("a.jsonl.gz", gzip.compress(lines(TEXT)) + b"more", UnreadableFile, "a.jsonl.gz"),
     "gzip, wrong sum": ("a.jsonl.gz", gzip.compress(lines(TEXT))[:-8] + bytes(8), UnreadableFile, "data check"),
     "zstd, cut off": ("a.jsonl.zst", zstd(lines(TEXT))[:-9], UnreadableFile, "Truncated"),
-    "an empty zip": ("a.zip", packed_zip([]), EmptyCorpus, "1 archive without a file"),
-    "nothing but zeros": ("a.bin", bytes(10_240), EmptyCorpus, "1 archive without a file"),
-    "no rows": ("a.jsonl", b"", EmptyCorpus, "1 file without a row"),
-    "no rows, packed": ("a.jsonl.zst", zstd(b""), EmptyCorpus, "1 file without a row"),
-    "an archive in an archive": ("a.zip", packed_zip([("b.zip", packed_zip(PAGES))]), EmptyCorpus, "1 binary"),
-    "UTF-16 without a mark": ("a.txt", TEXT.encode("utf-16-le"), EmptyCorpus, "1 binary"),
+    "an empty zip": ("a.zip", packed_zip([]), NotEnoughData, "1 archive without a file"),
+    "nothing but zeros": ("a.bin", bytes(10_240), NotEnoughData, "1 archive without a file"),
+    "no rows": ("a.jsonl", b"", NotEnoughData, "1 file without a row"),
+    "no rows, packed": ("a.jsonl.zst", zstd(b""), NotEnoughData, "1 file without a row"),
+    "an archive in an archive": ("a.zip", packed_zip([("b.zip", packed_zip(PAGES))]), NotEnoughData, "1 binary"),
+    "UTF-16 without a mark": ("a.txt", TEXT.encode("utf-16-le"), NotEnoughData, "1 binary"),
 }
 
 
@@ -119,7 +118,7 @@ def test_bad_input_is_reported_or_counted(
     (source / name).write_bytes(content)
     if with_others:
         (source / "good.txt").write_bytes(GOOD)
-    if with_others and error is EmptyCorpus:
+    if with_others and error is NotEnoughData:
         rows, report = build(source, tmp_path / "output")
         (reason, count), *more = report["dropped"].items()
         assert len(rows) == 1 and words == f"{count} {reason}" and not more
@@ -233,12 +232,12 @@ def test_rows_in_an_archive_are_streamed(tmp_path: Path) -> None:
 def test_a_source_without_documents_is_an_error(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
-    with pytest.raises(EmptyCorpus, match="it has no file"):
+    with pytest.raises(NotEnoughData, match="it has no file"):
         build(source, tmp_path / "first")
     (source / "a.txt").write_bytes(GOOD)
     tried: list[dict[str, Any]] = [{"include": ["*.v"]}, {"licences": ["ISC"]}, {"min_characters": 999}]
     for number, options in enumerate(tried):
-        with pytest.raises(EmptyCorpus, match="Source s has no usable document .left out: 1 "):
+        with pytest.raises(NotEnoughData, match="Source s has no usable document .left out: 1 "):
             build(source, tmp_path / str(number), **options)
 
 

@@ -15,7 +15,7 @@ import pytest
 from tapeout.config.corpus import Selection
 from tapeout.config.pretraining import DocumentsJob
 from tapeout.data.corpus.documents import Tally, read_source
-from tapeout.data.io.archives import UnreadableFile
+from tapeout.data.errors import UnreadableFile
 from tapeout.data.shards.documents import shard_of, write_documents
 
 pytestmark = pytest.mark.environment("corpus")

@@ -8,7 +8,7 @@ import pytest
 import sentencepiece
 
 from tapeout.config.pretraining import BlendJob
-from tapeout.data.io.jsonl import EmptyCorpus
+from tapeout.data.errors import NotEnoughData
 from tapeout.data.shards.blend import blend
 from tapeout.data.shards.tokens import write_tokens
 from tests.data.shards.conftest import WORDS
@@ -71,5 +71,5 @@ def test_blend(tmp_path: Path) -> None:
         "pretraining/tokens/0002/b",
     ]
     assert result["tokens"] == 50 and result["components"]["b"]["repeats"] == pytest.approx(3.75)
-    with pytest.raises(EmptyCorpus, match="component b"):
+    with pytest.raises(NotEnoughData, match="component b"):
         blend(reports[:2], job)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from tapeout.data.errors import BadRow
 from tapeout.data.instructions.conversation import (
     ASSISTANT,
     LABELLED,
@@ -20,7 +21,7 @@ from tapeout.data.instructions.conversation import (
     check_alternation,
 )
 from tapeout.data.instructions.record import FilledText, Record, RecordModel, Text
-from tapeout.data.instructions.report import BadRow, ImportReport
+from tapeout.data.instructions.report import ImportReport
 from tapeout.data.instructions.row import Row
 
 SPEAKERS = {"prompter": USER, "assistant": ASSISTANT}

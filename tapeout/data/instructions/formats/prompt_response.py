@@ -8,8 +8,9 @@ from pydantic import ConfigDict, Field, create_model, model_validator
 
 from tapeout.config.instructions import FormatOptions
 from tapeout.config.section import Section
+from tapeout.data.errors import BadRow
 from tapeout.data.instructions.record import FilledText, Record, RecordModel, Text
-from tapeout.data.instructions.report import BadRow, ImportReport
+from tapeout.data.instructions.report import ImportReport
 from tapeout.data.instructions.row import Row, clean, context_first, digest_of
 
 CITATION = re.compile(r"\[\d+\]")

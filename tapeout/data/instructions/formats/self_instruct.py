@@ -6,8 +6,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from tapeout.config.instructions import FormatOptions
+from tapeout.data.errors import BadRow
 from tapeout.data.instructions.record import FilledText, Record, RecordModel, Text
-from tapeout.data.instructions.report import BadRow, ImportReport
+from tapeout.data.instructions.report import ImportReport
 from tapeout.data.instructions.row import Row, clean, digest_of
 
 

@@ -12,16 +12,12 @@ from pydantic import Field, field_validator
 
 from tapeout.config.corpus import Corpus
 from tapeout.config.instructions import FormatOptions
+from tapeout.data.errors import BadRow, InvalidTemplate
 from tapeout.data.instructions.record import FilledText, Record, RecordModel, Text
-from tapeout.data.instructions.report import BadRow, ImportReport
+from tapeout.data.instructions.report import ImportReport
 from tapeout.data.instructions.row import Row, digest_of
-from tapeout.errors import TapeoutError
 
 CONTEXT, QUESTION = "{context}", "{question}"
-
-
-class BadQuestionTemplate(TapeoutError):
-    """A template file that cannot be read, or without exactly one {context} and one {question}."""
 
 
 class Options(FormatOptions):
@@ -47,7 +43,7 @@ class Options(FormatOptions):
         try:
             text = Path(self.template).read_bytes().decode()  # line ends as they are
         except (OSError, UnicodeDecodeError) as error:
-            raise BadQuestionTemplate(
+            raise InvalidTemplate(
                 f"The template file {self.template} of the set {name} cannot be read: {error}.",
                 f"Correct instructions.sets.{name}.template.",
             ) from error
@@ -126,11 +122,11 @@ def rows(records: Iterable[Record], options: Options, report: ImportReport) -> I
     """Yield a row for each question.
 
     Raises:
-        BadQuestionTemplate: the template does not have each field exactly once.
+        InvalidTemplate: the template does not have each field exactly once.
         BadRow: as ``report.reject``.
     """
     if options.template.count(CONTEXT) != 1 or options.template.count(QUESTION) != 1:
-        raise BadQuestionTemplate(
+        raise InvalidTemplate(
             f"The template {options.template[:80]!r} needs {CONTEXT} once and {QUESTION} once.",
             "Correct the file that the option template of the set names.",
         )
