@@ -50,9 +50,13 @@ class RetryPolicy:
 
 
 def downloads_folder() -> Path:
-    """Return the folder of downloads: TAPEOUT_DOWNLOADS, or a folder in the user's cache."""
+    """Return the folder of downloads: TAPEOUT_DOWNLOADS, or a folder in the user's cache.
+
+    A step has another home; the runner passes the user's on as TAPEOUT_USER_HOME.
+    """
     variable = os.environ.get("TAPEOUT_DOWNLOADS")
-    return Path(variable) if variable else Path.home() / ".cache" / "tapeout" / "downloads"
+    home = Path(os.environ.get("TAPEOUT_USER_HOME") or Path.home())
+    return Path(variable) if variable else home / ".cache" / "tapeout" / "downloads"
 
 
 def relative_name(name: str) -> str:

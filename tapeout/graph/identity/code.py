@@ -35,7 +35,7 @@ def closure(script: Path, root: Path, plugins: Sequence[str] = ()) -> dict[str, 
             not a module below ``root``.
     """
     digests: dict[str, str] = {}
-    waiting = [script.resolve()]
+    waiting = [script.resolve(), *sorted(_files("sitecustomize", root.resolve()))]  # Python imports it at its start
     for plugin in plugins:
         path = root.resolve().joinpath(*plugin.split("."))
         named = all(part.isidentifier() for part in plugin.split("."))

@@ -31,8 +31,8 @@ IMAGE_FILES = {
 }
 """Suffix of a pulled image, and the command that pulls it, by runtime."""
 
-HOST_ONLY = ("PATH", "HOME", "LD_LIBRARY_PATH", "SSL_", "REQUESTS_CA_BUNDLE", "HTTPLIB2_", "PYTHONPATH")
-"""Variables with paths of the host, which are not passed into a container."""
+HOST_ONLY = ("PATH", "HOME", "USER", "LD_LIBRARY_PATH", "SSL_", "REQUESTS_CA_BUNDLE", "HTTPLIB2_", "PYTHONPATH")
+"""Variables with paths and names of the host, which are not passed into a container."""
 RUNTIME_VARIABLES = ("PATH", "HOME", "USER", "XDG_", "http", "https", "HTTP", "no_proxy", "NO_PROXY", "ENROOT_")
 APPTAINER_VARIABLES = tuple(
     f"APPTAINER_{name}" for name in ("CACHEDIR", "TMPDIR", "CONFIGDIR", "DOCKER_USERNAME", "DOCKER_PASSWORD")

@@ -27,6 +27,10 @@ STOPPED = 75
 """Exit status of a program that has saved a checkpoint and can be resumed."""
 CODE = "TAPEOUT_CODE"
 """Environment variable: the project's folder, which precedes the image's own modules on the program's module path."""
+HOME = "home"
+"""Folder in the program's temporary folder that is its home: no access to the user's, but a place for caches."""
+USER = "tapeout"
+"""Name of the program's user; libraries ask for one, and not every uid has one."""
 INTO_APPTAINER = "APPTAINERENV_"
 TASK_VARIABLES = ("SLURM_", "SLURMD_NODENAME", "CUDA_VISIBLE_DEVICES")
 MARK = "@node "
@@ -97,7 +101,7 @@ def exec_apptainer(command: list[str]) -> None:
 
 
 def start(command: list[str], stopped: str) -> int:
-    """Run the program with its own temporary folder, and return its exit status.
+    """Run the program with its own temporary folder and an empty home, and return its exit status.
 
     Args:
         command: the program.
@@ -110,14 +114,12 @@ def start(command: list[str], stopped: str) -> int:
         paths = [variables.pop(CODE), variables.get("PYTHONPATH", "")]
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     own = Path(variables["TMPDIR"]) / variables.get("SLURM_NODEID", "0")
-    own.mkdir(parents=True, exist_ok=True)
+    (own / HOME).mkdir(parents=True, exist_ok=True)
     # a short path to a folder with enough space: paths of sockets are limited to 108 characters
     short = Path(tempfile.mkdtemp(prefix="tapeout-", dir="/tmp"))
     try:
         (short / "t").symlink_to(own)
-        variables["TMPDIR"] = str(short / "t")
-        if CODE in os.environ:
-            variables["HOME"] = variables["TMPDIR"]  # no access to the user's home, but a folder for caches
+        variables.update(TMPDIR=str(short / "t"), HOME=str(short / "t" / HOME), USER=USER)
         status = _run(command, variables)
     finally:
         shutil.rmtree(str(short), ignore_errors=True)

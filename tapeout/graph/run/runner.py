@@ -24,6 +24,7 @@ from tapeout.graph.errors import GraphError, StepFailed
 from tapeout.graph.files import report_disk_full, retry_until_visible
 from tapeout.graph.identity.digest import canonical
 from tapeout.graph.identity.manifest import Manifest
+from tapeout.graph.launch.node_agent import HOME
 from tapeout.graph.launch.process import die_with_parent, isolate_network
 from tapeout.graph.launch.stopping import Stopper
 from tapeout.graph.plan.explain import record_definitions
@@ -131,9 +132,9 @@ def execute(step: Step) -> tuple[Manifest, float]:
     manifests = step.read_manifests()
     step.check_inputs(manifests)
     step.check_code()
-    for old in step.scratch.glob("output.*"):
+    for old in (*step.scratch.glob("output.*"), step.scratch / "tmp"):
         shutil.rmtree(old, ignore_errors=True)
-    for folder in ("tmp", "state"):
+    for folder in ("tmp", f"tmp/{HOME}", "state"):
         (step.scratch / folder).mkdir(parents=True, exist_ok=True)
     (step.scratch / "params.json").write_bytes(canonical(step.recipe.params))
     started = time.monotonic() - earlier_seconds(step.scratch)
@@ -166,6 +167,7 @@ def _run_program(step: Step) -> None:
 
     def prepare_child() -> None:
         die_with_parent(parent)  # so that no orphan writes into a scratch folder that another attempt uses
+        os.umask(0o022)
         if step.offline:
             isolate_network()
 

@@ -13,6 +13,7 @@ from tapeout.graph.identity.container import Container, environment_of
 from tapeout.graph.identity.environment import Environment
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.launch.launcher import Launch, Program, Start, start
+from tapeout.graph.launch.node_agent import HOME, USER
 from tapeout.graph.launch.node_check import check_nodes
 from tapeout.graph.plan.rates import gpus_per_node
 from tapeout.graph.workspace import Workspace
@@ -22,7 +23,7 @@ INHERITED_PREFIXES = (
     *("http", "https", "HTTP", "no_proxy", "NO_PROXY"),
 )
 INHERITED_NAMES = {
-    *("PATH", "HOME", "USER", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "TAPEOUT_STORE", "TAPEOUT_DOWNLOADS"),
+    *("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "TAPEOUT_STORE", "TAPEOUT_DOWNLOADS"),
     *("HF_TOKEN", "HF_ENDPOINT", "PIP_INDEX_URL", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"),
     "TAPEOUT_CHECKPOINT_SECONDS",
 }
@@ -111,7 +112,11 @@ class Step:
         return start(self.launch, program, os.environ, rendezvous)
 
     def variables(self, temporary: Path) -> dict[str, str]:
-        """Return the environment variables of the program, whose temporary folder is ``temporary``."""
+        """Return the environment variables of the program, whose temporary folder is ``temporary``.
+
+        Its home is an empty folder in there, so that no settings, logins and caches of the user reach it: libraries
+        look for theirs (Matplotlib, Git, pip, Hugging Face, Triton) below the home unless a variable says otherwise.
+        """
         inherited = {
             name: value
             for name, value in os.environ.items()
@@ -120,12 +125,16 @@ class Step:
         return inherited | {
             "PYTHONPATH": str(Path.cwd()),
             "PYTHONHASHSEED": "0",
+            "PYTHONNOUSERSITE": "1",
             "PYTHONSAFEPATH": "1",  # scripts cannot import from their own folder, which is not in the code digest
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
             "LC_ALL": "C.UTF-8",
             "TZ": "UTC",
             "TMPDIR": str(temporary),
+            "HOME": str(temporary / HOME),
+            "USER": USER,
+            "TAPEOUT_USER_HOME": os.path.expanduser("~"),  # for the cache of downloads
             "TAPEOUT_RUNNER": "1",
             "TAPEOUT_PLUGINS": ",".join(self.recipe.plugins),
             "TAPEOUT_THREADS": str(self.threads),

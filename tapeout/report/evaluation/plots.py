@@ -5,7 +5,8 @@ and without metadata the bytes depend on the numbers alone.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from io import StringIO
 from typing import Any
 
@@ -29,6 +30,7 @@ _VARIABLES = {
     **{colour: f"--model-{number}" for number, colour in enumerate(MODEL_COLOURS, start=1)},
 }
 _STYLE: Any = {
+    "font.family": "DejaVu Sans",  # comes with Matplotlib; its widths decide the layout
     "svg.hashsalt": "tapeout",
     "svg.fonttype": "none",
     "font.size": 9,
@@ -54,6 +56,15 @@ _STYLE: Any = {
 _WIDTH = 5.4
 
 
+@contextmanager
+def _style(**changed: Any) -> Iterator[None]:
+    """Set the library's defaults and the style of the pages, whatever a matplotlibrc says."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE | changed)
+        yield
+
+
 def measures(plot: Plot, comparisons: Mapping[str, Comparison]) -> str:
     """Draw the plot that a task describes."""
     return _grouped(plot, comparisons) if plot.grouped else _panels(plot, comparisons)
@@ -62,7 +73,7 @@ def measures(plot: Plot, comparisons: Mapping[str, Comparison]) -> str:
 def _panels(plot: Plot, comparisons: Mapping[str, Comparison]) -> str:
     """Draw one panel per measure, with the models as rows."""
     models = list(comparisons[next(iter(plot.panels.values()))].values)
-    with mpl.rc_context(_STYLE):
+    with _style():
         figure = Figure(figsize=(_WIDTH, 0.4 + len(plot.panels) * (0.6 + 0.25 * len(models))))
         panels = figure.subplots(len(plot.panels), 1, sharex=True, squeeze=False)[:, 0]
         for axes, (title, name) in zip(panels, plot.panels.items(), strict=True):
@@ -85,7 +96,7 @@ def _panels(plot: Plot, comparisons: Mapping[str, Comparison]) -> str:
 def _grouped(plot: Plot, comparisons: Mapping[str, Comparison]) -> str:
     """Draw one panel with the measures as rows, in each of them all models."""
     models = list(comparisons[next(iter(plot.panels.values()))].values)
-    with mpl.rc_context(_STYLE):
+    with _style():
         figure = Figure(figsize=(_WIDTH, 1.2 + (0.12 + 0.1 * len(models)) * len(plot.panels)))
         axes = figure.subplots()
         for index, model in enumerate(models):
@@ -106,7 +117,7 @@ def _grouped(plot: Plot, comparisons: Mapping[str, Comparison]) -> str:
 
 def losses(logs: Mapping[str, TrainLog], models: Sequence[str]) -> str:
     """Draw the training loss of each step, its running mean, and the validation loss where there is one."""
-    with mpl.rc_context(_STYLE | {"axes.spines.left": True, "ytick.color": MUTED}):
+    with _style(**{"axes.spines.left": True, "ytick.color": MUTED}):
         figure = Figure(figsize=(_WIDTH, 2.0 * len(logs)))
         panels = figure.subplots(len(logs), 1, squeeze=False)[:, 0]
         for axes, (model, log) in zip(panels, logs.items(), strict=True):
@@ -126,7 +137,7 @@ def losses(logs: Mapping[str, TrainLog], models: Sequence[str]) -> str:
 
 def tokens_per_byte(report: TokenizerReport) -> str:
     """Draw the tokens per byte of test text before and after the extension of the tokenizer."""
-    with mpl.rc_context(_STYLE):
+    with _style():
         figure = Figure(figsize=(_WIDTH, 2.3))
         axes = figure.subplots()
         positions, labels = [], []

@@ -22,6 +22,7 @@ def root(tmp_path: Path) -> Path:
         "pkg/unused.py": "y = 1\n",
         "pkg/other/__init__.py": "",
         "pkg/other/deep.py": "import pkg.other.deep\n",
+        "sitecustomize.py": "",  # imported by Python itself
     }
     for name, text in files.items():
         path = tmp_path / name
@@ -41,6 +42,7 @@ def test_closure_follows_every_import_and_includes_data_files(root: Path) -> Non
         "pkg/sub/sibling.py",
         "pkg/sub/words.txt",
         "scripts/step.py",
+        "sitecustomize.py",
     ]
 
 

@@ -24,15 +24,15 @@ PRINT_VARIABLES = "import json, os; print(json.dumps({**os.environ, 'real': os.p
 
 
 def test_start_sets_temporary_folder_module_path_and_home(tmp_path: Path) -> None:
-    """A folder for this node with a short name; in a container also the project's modules and no user's home."""
+    """A folder for this node with a short name, an empty home in it, and in a container the project's modules."""
     variables = {"TMPDIR": str(tmp_path / "tmp"), "SLURM_NODEID": "3", "PYTHONPATH": "/opt/image", "HOME": "/root"}
     done = run("start", "--", sys.executable, "-c", PRINT_VARIABLES, **variables, TAPEOUT_CODE="/project")
     seen = json.loads(done.stdout)
     assert seen["PYTHONPATH"] == "/project:/opt/image" and "TAPEOUT_CODE" not in seen
     assert seen["real"] == str(tmp_path / "tmp" / "3") and len(seen["TMPDIR"]) < 40
-    assert seen["HOME"] == seen["TMPDIR"] and not Path(seen["TMPDIR"]).exists()
+    assert seen["HOME"] == f"{seen['TMPDIR']}/home" and not Path(seen["TMPDIR"]).exists()
     seen = json.loads(run("start", "--", sys.executable, "-c", PRINT_VARIABLES, **variables).stdout)
-    assert seen["HOME"] == "/root" and seen["PYTHONPATH"] == "/opt/image", "unchanged on the host"
+    assert seen["HOME"] == f"{seen['TMPDIR']}/home" and seen["PYTHONPATH"] == "/opt/image", "unchanged on the host"
 
 
 @pytest.mark.parametrize(("ends", "status", "marked"), [(75, 0, True), (3, 3, False), (0, 0, False)])

@@ -90,7 +90,9 @@ class Elements(HTMLParser):
 
 def test_another_process_writes_the_same_bytes(make_inputs: Make, report: Path, tmp_path: Path) -> None:
     files = make_inputs()
-    done = run_program(files, tmp_path / "again", PYTHONHASHSEED="7")
+    hostile = tmp_path / "matplotlibrc"
+    hostile.write_text("lines.linewidth: 9\nfont.size: 30\nfont.family: serif\nsvg.id: x\nxtick.major.size: 20\n")
+    done = run_program(files, tmp_path / "again", PYTHONHASHSEED="7", MATPLOTLIBRC=str(hostile))
     assert done.returncode == 0, done.stderr
     for name in ("report.html", "report.json"):
         assert (tmp_path / "again" / name).read_bytes() == (report / name).read_bytes()
