@@ -33,7 +33,9 @@ def main() -> int:
     packages = missing()
     if not packages:
         return 0
-    command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages, *ALWAYS]
+    # another apt-get on the machine may hold dpkg's lock for a while
+    wait = ["-o", "DPkg::Lock::Timeout=300"]
+    command = ["apt-get", *wait, "install", "-y", "-qq", "--no-install-recommends", *packages, *ALWAYS]
     if os.geteuid() or shutil.which("apt-get") is None:
         print(
             f"The tests on a real Slurm need {', '.join(packages)}, and this user cannot install them.\n"
@@ -43,7 +45,7 @@ def main() -> int:
         return 1
     variables = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}  # no daemon is started
     print(f"installing {', '.join(packages)}", file=sys.stderr)
-    for step in (["apt-get", "update", "-qq"], command):
+    for step in (["apt-get", *wait, "update", "-qq"], command):
         done = subprocess.run(step, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode:
             print(f"{' '.join(step)} failed:\n{done.stdout[-2000:]}", file=sys.stderr)
