@@ -72,7 +72,7 @@ def check_status(response: requests.Response, name: str) -> None:
         raise SourceMissing.of(name)
     if status in (401, 403):
         raise AccessDenied.of_status(name, status)
-    if status >= 400:
+    if status >= 300:  # a redirect that is left has no address
         raise SourceUnreachable.of(name, f"the server answers {status}")
 
 
@@ -295,6 +295,8 @@ def transfer(remote: Remote, part: Path) -> None:
     except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL) as error:
         reason = "it is redirected to an address that is neither http nor https"
         raise SourceUnreachable.of(remote.name, reason) from error
+    except requests.exceptions.TooManyRedirects as error:
+        raise SourceUnreachable.of_loop(remote.name) from error
     except requests.RequestException as error:
         raise Transient(reason_of(error)) from error
     except urllib3.exceptions.HTTPError as error:

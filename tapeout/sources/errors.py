@@ -107,6 +107,15 @@ class SourceUnreachable(TapeoutError):
         )
 
     @classmethod
+    def of_loop(cls, name: str) -> Self:
+        """Return the error for redirects that do not end."""
+        return cls(
+            f"{name} cannot be reached: the server redirects it in a circle, or too often.",
+            "Open the address in a browser: the repository or file may have moved; correct the record, HF_ENDPOINT or "
+            "the package index.",
+        )
+
+    @classmethod
     def of_cut(cls, name: str, received: int, expected: int | None) -> Self:
         """Return the error for a transfer that breaks off in every attempt; what arrived is kept and resumed."""
         of = f" of {expected:,}" if expected is not None else ""

@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,7 +28,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import hf_raise_for_status
+from huggingface_hub.utils import get_session, hf_raise_for_status
 
 from tapeout.config.sources import RemoteFile, RetryPolicy
 from tapeout.errors import TapeoutError
@@ -71,7 +72,14 @@ def endpoint() -> str | None:
 
 def client() -> HfApi:
     """Return the library's client; without a token in the environment it uses none and does not look for one."""
+    get_session().hooks["response"] = [_keep_method]
     return HfApi(endpoint=endpoint(), token=token() or False)
+
+
+def _keep_method(response: requests.Response, **_: object) -> None:
+    """Let a redirected POST remain one: requests turns it into GET for 301 and 302, as browsers do with forms."""
+    if response.request.method == "POST":
+        response.status_code = {301: 308, 302: 307}.get(response.status_code, response.status_code)
 
 
 @contextmanager
@@ -150,10 +158,26 @@ def ask(question: Callable[[], T], repository: Repository, policy: RetryPolicy |
             raise SourceUnreachable.of(name, "HF_ENDPOINT must be an http or https address") from error
         except (requests.exceptions.JSONDecodeError, KeyError, TypeError) as error:
             raise SourceUnreachable.of(name, "HF_ENDPOINT did not return a Hub API response") from error
+        except requests.exceptions.TooManyRedirects as error:
+            raise SourceUnreachable.of_loop(name) from error
         except requests.RequestException as error:
             raise Transient(reason_of(error)) from error
 
     return retried(attempt, name, policy)
+
+
+def last_own_response(response: requests.Response) -> requests.Response:
+    """Return the last response of a chain of redirects that the hub itself sent; large files lie on other hosts.
+
+    The hub is where the token may be sent: the same host, which may change from http to https.
+    """
+    chain = [*response.history, response]
+    session = requests.Session()
+    own = takewhile(
+        lambda link: not session.should_strip_auth(chain[0].url, link.url),  # type: ignore[no-untyped-call]
+        chain,
+    )
+    return list(own)[-1]
 
 
 def _agreed(repository: Repository, file: RemoteFile, announced: RepoFile) -> Remote:
@@ -180,7 +204,8 @@ def _remote(
             hf_raise_for_status(response)
         except HfHubHTTPError as error:
             raise _translated(error, repository, name) from error
-        sent = (response.history[0] if response.history else response).headers.get(COMMIT)
+        check_status(response, name)
+        sent = last_own_response(response).headers.get(COMMIT)
         if sent != repository.revision and not (sent is None and file.sha256 is not None):
             raise WrongContent.of_commit(f"{file.path} of {repository.name}", repository.revision, sent)
 

@@ -69,6 +69,7 @@ class Hub:
         requests: every request so far.
         commit: sent as X-Repo-Commit.
         corrupt: paths whose bytes differ from the announced ones.
+        storage_headers: sent by the file storage, which is not the hub.
     """
 
     address: str = ""
@@ -78,6 +79,7 @@ class Hub:
     requests: list[Request] = field(default_factory=list)
     commit: str | None = COMMIT
     corrupt: set[str] = field(default_factory=set)
+    storage_headers: dict[str, str] = field(default_factory=dict)
 
     def tokens(self, server: str) -> set[str | None]:
         return {request.token for request in self.requests if request.server == server}
@@ -116,7 +118,8 @@ def handler(hub: Hub, server: str) -> type[BaseHTTPRequestHandler]:
 
         def storage(self, path: str, cut: int | None) -> None:
             contents = [content for repository in hub.repositories.values() for content in repository.files.values()]
-            self.content(path, next(content for content in contents if path == f"/{sha256(content)}"), {}, cut)
+            content = next(content for content in contents if path == f"/{sha256(content)}")
+            self.content(path, content, hub.storage_headers, cut)
 
         def site(self, path: str, cut: int | None) -> None:
             if path.startswith("/api/"):

@@ -159,11 +159,56 @@ def test_a_hub_that_gates_its_answers_too(
         fetch(record("hf_dataset"), tmp_path)
 
 
-def test_a_renamed_repository_is_followed(server: Hub, tmp_path: Path) -> None:
-    before = record(repository="old/name")
+@pytest.mark.parametrize("pinned", [True, False])
+@pytest.mark.parametrize("absolute", [True, False])
+@pytest.mark.parametrize(("status", "sent"), [(301, None), (302, OLDER), (307, None), (307, COMMIT), (308, OLDER)])
+def test_a_repository_that_was_renamed_twice_is_followed(
+    server: Hub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    pinned: bool,
+    absolute: bool,
+    status: int,
+    sent: str | None,
+) -> None:
+    """The hub's last response decides: neither a redirect nor the file storage states the commit."""
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    server.storage_headers = {"X-Repo-Commit": OLDER}
+    headers = {"X-Repo-Commit": sent} if sent else {}
     for path in (PATHS_INFO, path_of("config.json"), path_of(LARGE)):
-        server.plans[path.replace("owner/name", "old/name")] = [(307, {"Location": path.replace(" ", "%20")})]
-    assert fetch(before, tmp_path) == FILES
+        for old, new in (("first/name", "second/name"), ("second/name", "owner/name")):
+            location = path.replace("owner/name", new).replace(" ", "%20")
+            there = server.address * absolute + location
+            server.plans[path.replace("owner/name", old)] = [(status, {"Location": there, **headers})]
+    assert fetch(record(repository="first/name", pinned=pinned), tmp_path) == FILES
+    assert server.tokens("hub") == {f"Bearer {TOKEN}"} and server.tokens("storage") == {None}
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+def test_only_the_hub_states_the_commit(server: Hub, tmp_path: Path, pinned: bool) -> None:
+    server.commit = None
+    server.storage_headers = {"X-Repo-Commit": COMMIT}
+    source = record(pinned=pinned, files=[{"path": LARGE, **({"sha256": sha256(WEIGHTS)} if pinned else {})}])
+    if pinned:
+        assert fetch(source, tmp_path) == {LARGE: WEIGHTS}
+    else:
+        with pytest.raises(errors.WrongContent, match="without naming their commit"):
+            fetch(source, tmp_path)
+
+
+@pytest.mark.parametrize("path", [PATHS_INFO, path_of("config.json"), path_of(LARGE), STORED])
+@pytest.mark.parametrize("loop", [True, False])
+def test_redirects_that_lead_nowhere_are_named(server: Hub, tmp_path: Path, path: str, loop: bool) -> None:
+    server.plans[path] = [(307, {"Location": path.replace(" ", "%20")} if loop else {})] * 40
+    with pytest.raises(errors.SourceUnreachable, match="in a circle" if loop else "answers 307|Hub API response"):
+        fetch(record(), tmp_path)
+    assert len(server.plans[path]) in ((9, 10) if loop else (39,))  # not tried again
+
+
+@pytest.mark.parametrize("name", ["a b (1).jsonl", "\u6570\u636e/a.jsonl", "a#b?.jsonl", "100%.jsonl", "a+b&c.jsonl"])
+def test_odd_file_names(server: Hub, tmp_path: Path, name: str) -> None:
+    server.repositories["models/owner/name"] = Repository({name: b"{}\n"})
+    assert fetch(record(files=[{"path": name}]), tmp_path) == {name: b"{}\n"}
 
 
 @pytest.mark.parametrize("token", [None, STRANGER])

@@ -75,6 +75,8 @@ class Source(Record):
         except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL) as error:
             reason = "PIP_INDEX_URL must be an http or https address"
             raise SourceUnreachable.of("The package index", reason) from error
+        except requests.exceptions.TooManyRedirects as error:
+            raise SourceUnreachable.of_loop("The package index") from error
         except requests.RequestException as error:
             raise Transient(reason_of(error)) from error
         archive = next((package for package in page.packages if package.filename == self.file), None)
