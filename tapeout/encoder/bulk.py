@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapeout.encoder.interface import Encoder
-from tapeout.encoder.sentencepiece import WORD_MARK, SentencePieceEncoder
-from tapeout.encoder.vocabulary import ATOMIC, encoder_without_prefix, parse
+from tapeout.encoder.sentencepiece import ATOMIC, WORD_MARK, SentencePieceEncoder
+from tapeout.encoder.vocabulary import encoder_without_prefix, parse
 
 MARK, OTHER = 127, 128
 """Classes of characters: one for each ASCII character, one for the space and its mark, one for all others."""

@@ -1,18 +1,31 @@
 """Encoder for SentencePiece models."""
 
+from collections import Counter
 from pathlib import Path
 
 import sentencepiece
+from google.protobuf.message import DecodeError
 from sentencepiece import sentencepiece_model_pb2 as protocol
 
 from tapeout.encoder.interface import Encoder, Token
+from tapeout.errors import TapeoutError
 
 MODEL_FILE = "tokenizer.model"
 WORD_MARK = "\N{LOWER ONE EIGHTH BLOCK}"
 """The character that represents a space in pieces; if a text contains it, it decodes to a space."""
 
+KINDS = protocol.ModelProto.SentencePiece
+ATOMIC = {KINDS.BYTE, KINDS.CONTROL, KINDS.UNKNOWN}
+"""Types of pieces that no merge makes."""
+
+FIX = "Use another SentencePiece model: tokenizer.source and tokenizer.model_file name the one that is extended."
+
 PieceFacts = tuple[str, float, bool, bool, bool]
 """A piece, its score, and whether it is a byte, a control piece or the unknown piece."""
+
+
+class UnsupportedModel(TapeoutError):
+    """A SentencePiece model that cannot be used, or whose merges cannot be continued."""
 
 
 class SentencePieceEncoder(Encoder):
@@ -21,20 +34,26 @@ class SentencePieceEncoder(Encoder):
     reserved_characters = WORD_MARK
 
     def __init__(self, model: bytes) -> None:
-        """Load the content of a model file."""
+        """Load the content of a model file.
+
+        Raises:
+            UnsupportedModel: see ``read_proto``; or SentencePiece does not accept the model.
+        """
+        pieces = read_proto(model).pieces
         self.model = model
-        self.processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        try:
+            self.processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        except RuntimeError as error:
+            raise UnsupportedModel(f"SentencePiece does not load the tokenizer ({error}).", FIX) from error
         self.size = self.processor.get_piece_size()
         self.bos = optional(self.processor.bos_id())
         self.eos = self.processor.eos_id()
         self.pad = optional(self.processor.pad_id())
         self.unk = optional(self.processor.unk_id())
-        kinds = protocol.ModelProto.SentencePiece
-        pieces = protocol.ModelProto.FromString(model).pieces
-        self.byte_fallback = any(piece.type == kinds.BYTE for piece in pieces)
-        self.control_pieces = {piece.piece: index for index, piece in enumerate(pieces) if piece.type == kinds.CONTROL}
+        self.byte_fallback = any(piece.type == KINDS.BYTE for piece in pieces)
+        self.control_pieces = {piece.piece: index for index, piece in enumerate(pieces) if piece.type == KINDS.CONTROL}
         self.added_pieces = {
-            piece.piece: index for index, piece in enumerate(pieces) if piece.type == kinds.USER_DEFINED
+            piece.piece: index for index, piece in enumerate(pieces) if piece.type == KINDS.USER_DEFINED
         }
 
     def encode(self, text: str) -> list[int]:
@@ -79,6 +98,28 @@ class SentencePieceEncoder(Encoder):
 def load(path: Path) -> SentencePieceEncoder:
     """Read a model file, or the file ``tokenizer.model`` of a folder."""
     return SentencePieceEncoder((path / MODEL_FILE if path.is_dir() else path).read_bytes())
+
+
+def read_proto(model: bytes) -> protocol.ModelProto:
+    """Return the protocol buffer of a model.
+
+    SentencePiece looks up the names of control, byte and unknown pieces before those of other pieces. If two pieces had
+    one name, a text with it would encode to another byte, or the whole text to nothing.
+
+    Raises:
+        UnsupportedModel: the content is not a SentencePiece model, or two of its pieces have the same name.
+    """
+    try:
+        proto = protocol.ModelProto.FromString(model)
+    except DecodeError as error:
+        raise UnsupportedModel(f"The tokenizer is not a SentencePiece model ({error}).", FIX) from error
+    if not proto.pieces:  # SentencePiece would crash
+        raise UnsupportedModel("The tokenizer is not a SentencePiece model (it has no pieces).", FIX)
+    counts = Counter(piece.piece for piece in proto.pieces)
+    repeated = next((name for name, count in counts.items() if count > 1), None)
+    if repeated is not None:
+        raise UnsupportedModel(f"The tokenizer has two pieces with the name {repeated!r}.", FIX)
+    return proto
 
 
 def optional(index: int) -> int | None:

@@ -9,17 +9,9 @@ Only the steps that extend a vocabulary import this module, so that an edit here
 import numpy
 from sentencepiece import sentencepiece_model_pb2 as protocol
 
-from tapeout.encoder.sentencepiece import WORD_MARK, SentencePieceEncoder
-from tapeout.errors import TapeoutError
+from tapeout.encoder.sentencepiece import KINDS, WORD_MARK, SentencePieceEncoder, UnsupportedModel, read_proto
 
-Piece = protocol.ModelProto.SentencePiece
-NORMAL = Piece.NORMAL
-ATOMIC = {Piece.BYTE, Piece.CONTROL, Piece.UNKNOWN}
-"""Types of pieces that no merge makes."""
-
-
-class UnsupportedModel(TapeoutError):
-    """The base model is not one whose merges can be continued."""
+NORMAL = KINDS.NORMAL
 
 
 def parse(model: bytes) -> protocol.ModelProto:
@@ -29,7 +21,7 @@ def parse(model: bytes) -> protocol.ModelProto:
         UnsupportedModel: it is not BPE with byte fallback and an identity normalizer; with anything else the continued
             merges would differ from SentencePiece's, or lose text.
     """
-    proto = protocol.ModelProto.FromString(model)
+    proto = read_proto(model)
     bpe = proto.trainer_spec.model_type == protocol.TrainerSpec.BPE
     exact = proto.normalizer_spec.name == "identity" and not proto.normalizer_spec.remove_extra_whitespaces
     if not (bpe and exact and proto.trainer_spec.byte_fallback):
@@ -40,8 +32,23 @@ def parse(model: bytes) -> protocol.ModelProto:
     return proto
 
 
+def reserved_names(proto: protocol.ModelProto) -> list[str]:
+    """Return the names of the pieces that are not made by merges: control, unknown, byte and user-defined pieces."""
+    return [piece.piece for piece in proto.pieces if piece.type != NORMAL]
+
+
 def merge_ranks(proto: protocol.ModelProto) -> dict[str, int]:
-    """Return the rank of every normal piece in the merge order, 0 first; of equal scores the lower id first."""
+    """Return the rank of every normal piece in the merge order, 0 first; of equal scores the lower id first.
+
+    Raises:
+        UnsupportedModel: the model has unused pieces.
+    """
+    unused = next((piece.piece for piece in proto.pieces if piece.type == KINDS.UNUSED), None)
+    if unused is not None:
+        raise UnsupportedModel(
+            f"The base tokenizer has the unused piece {unused!r}, which SentencePiece merges and splits again.",
+            "Set tokenizer.model_file to a model without unused pieces.",
+        )
     order = sorted(
         (index for index, piece in enumerate(proto.pieces) if piece.type == NORMAL),
         key=lambda index: (-proto.pieces[index].score, index),

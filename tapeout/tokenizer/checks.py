@@ -6,6 +6,7 @@ from typing import Any
 
 from tapeout.config.tokenizer import Tokenizer
 from tapeout.encoder.sentencepiece import SentencePieceEncoder
+from tapeout.encoder.vocabulary import parse, reserved_names
 from tapeout.errors import TapeoutError
 from tapeout.tokenizer.extension import Extension
 
@@ -59,6 +60,7 @@ def check(
     before, after = SentencePieceEncoder(base), SentencePieceEncoder(extension.model)
     check_base_pieces(before, after)
     check_size(after, job.multiple)
+    check_reserved_names(before, after)
     round_trip = {
         "domain": check_round_trip(before, after, domain, job.samples),
         "general": check_round_trip(before, after, general, job.samples),
@@ -118,6 +120,25 @@ def check_size(extended: SentencePieceEncoder, multiple: int) -> None:
             f"The extended vocabulary has {extended.size} pieces, not a multiple of {multiple}.",
             f"Add {multiple - excess} to tokenizer.new_pieces, or subtract {excess}.",
         )
+
+
+def check_reserved_names(base: SentencePieceEncoder, extended: SentencePieceEncoder) -> None:
+    """Check that texts with the names of reserved pieces are plain text to the extended model.
+
+    Raises:
+        VocabularyRejected: such a text encodes to nothing or to a control or unknown piece, or decodes to another text
+            than with the base model.
+    """
+    names = reserved_names(parse(base.model))
+    forbidden = set(extended.control_pieces.values()) | {extended.unk}
+    for text in (text for name in names for text in (name, f"a{name}b", f"a {name} b", name * 2)):
+        ids = extended.encode(text)
+        if not ids or not forbidden.isdisjoint(ids) or extended.decode(ids) != base.decode(base.encode(text)):
+            pieces = [extended.id_to_piece(index) for index in ids]
+            raise VocabularyRejected(
+                f"The text {text!r} contains the name of a reserved piece and encodes to {pieces}.",
+                "Use a base tokenizer and new pieces that keep reserved names out of the merges.",
+            )
 
 
 def check_round_trip(

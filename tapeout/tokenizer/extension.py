@@ -1,5 +1,6 @@
 """Extend a SentencePiece vocabulary with pieces of a domain."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from tapeout.config.tokenizer import Tokenizer
 from tapeout.data.io.archives import is_archive, read_archive
 from tapeout.encoder.sentencepiece import SentencePieceEncoder
-from tapeout.encoder.vocabulary import extend, merge_ranks, parse
+from tapeout.encoder.vocabulary import extend, merge_ranks, parse, reserved_names
 from tapeout.tokenizer.merges import ExtensionError, Limits, NewPiece, Segmentation, continue_merges
 from tapeout.tokenizer.words import count_words
 
@@ -71,12 +72,14 @@ def extend_vocabulary(
         UnsupportedModel: merges of the base model cannot be continued.
         ExtensionError: the domain text does not have enough pieces.
     """
-    ranks = merge_ranks(parse(base))
+    proto = parse(base)
+    ranks = merge_ranks(proto)
+    reserved = re.compile("|".join(map(re.escape, reserved_names(proto))))
     encoder = SentencePieceEncoder(base)
     domain_words = count_words(encoder, domain, threads)
     general_words = count_words(encoder, general, threads)
     limits = Limits(
-        is_allowed=lambda piece: is_allowed(piece, job.max_piece_characters, job.allow_digits),
+        is_allowed=lambda piece: is_allowed(piece, job.max_piece_characters, job.allow_digits, reserved),
         min_count=job.min_count,
         min_sources=min(job.min_sources, len(domain)),
         max_general=job.max_general_rate * general_words.tokens,
@@ -87,6 +90,12 @@ def extend_vocabulary(
     return Extension(extended, pieces, segmentation.uses(), domain_words.tokens, general_words.tokens)
 
 
-def is_allowed(piece: str, max_characters: int, digits: bool) -> bool:
-    """Return whether a string may be a piece, by its length and characters; ``words`` keeps pieces inside words."""
-    return len(piece) <= max_characters and (digits or not any(character.isdigit() for character in piece))
+def is_allowed(piece: str, max_characters: int, digits: bool, reserved: re.Pattern[str]) -> bool:
+    """Return whether a string may be a piece, by its length and characters; ``words`` keeps pieces inside words.
+
+    No piece contains a match of ``reserved``, the names of control, unknown, byte and user-defined pieces: text must
+    not encode to these, and other tokenizer libraries cut texts at them before they merge.
+    """
+    if len(piece) > max_characters or reserved.search(piece):
+        return False
+    return digits or not any(character.isdigit() for character in piece)

@@ -1,5 +1,6 @@
 """Continued merges agree with SentencePiece."""
 
+import re
 from collections import Counter
 
 import pytest
@@ -78,10 +79,12 @@ def test_too_few_pieces_are_reported() -> None:
         extend_vocabulary(BASE, DOMAIN, GENERAL, job(new_pieces=100000), threads=1)
 
 
-def test_digits_are_an_option() -> None:
-    assert not is_allowed("1'b", 24, digits=False)
-    assert is_allowed("1'b", 24, digits=True)
-    assert not is_allowed("a" * 25, 24, digits=True)
+@pytest.mark.parametrize(
+    ("piece", "digits", "allowed"),
+    [("1'b", False, False), ("1'b", True, True), ("a" * 25, True, False), ("x</s>", True, False), ("</s", True, True)],
+)
+def test_length_digits_and_reserved_names_decide(piece: str, digits: bool, allowed: bool) -> None:
+    assert is_allowed(piece, 24, digits, re.compile("</s>")) is allowed
 
 
 @settings(max_examples=60, deadline=None)
