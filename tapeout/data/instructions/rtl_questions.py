@@ -7,15 +7,17 @@ context cannot have been trained on.
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from itertools import chain
 
 from tapeout.config.corpus import RTL_SUFFIXES
 from tapeout.data.corpus.documents import Document
 from tapeout.data.errors import NotEnoughData
+from tapeout.data.instructions.report import ImportReport
 from tapeout.data.instructions.row import digest_of
-from tapeout.data.rtl.excerpts import Excerpt, cut
+from tapeout.data.io.isolated import Refusal, isolated
+from tapeout.data.rtl.excerpts import cut
 from tapeout.data.rtl.facts import read_facts
 from tapeout.data.rtl.limits import Limits
 from tapeout.data.rtl.questions import Question, ask
@@ -43,13 +45,24 @@ class SourcedQuestion:
         return digest_of(self.question.instruction, self.question.context, self.question.response)
 
 
-def select_questions(documents: Iterable[Document], held_out: Sequence[str], limits: Limits) -> list[SourcedQuestion]:
+@dataclass
+class FileQuestions:
+    """Questions about one file: each excerpt by its skeleton and group, and what was left out, by reason."""
+
+    excerpts: list[tuple[str, str, list[Question]]] = field(default_factory=list)
+    dropped: Counter[str] = field(default_factory=Counter)
+
+
+def select_questions(
+    documents: Iterable[Document], held_out: Sequence[str], limits: Limits, report: ImportReport
+) -> list[SourcedQuestion]:
     """Return the balanced questions of all documents, ordered by digest.
 
     Args:
         documents: documents of all cores; only RTL files are used.
         held_out: names of the held-out cores.
         limits: limits of lengths and numbers.
+        report: counts files and questions that are left out, and is updated.
 
     Raises:
         NotEnoughData: no question can be made from the training cores, or from the held-out ones.
@@ -63,7 +76,7 @@ def select_questions(documents: Iterable[Document], held_out: Sequence[str], lim
         ("training cores", False, limits.max_rows_per_category),
     ):
         part = [document for document in rtl if (document.source in held_out) == test]
-        rows = select(candidates(part, limits, not_modules, seen), limits.max_rows_per_module, max_rows)
+        rows = select(candidates(part, limits, not_modules, seen, report), limits.max_rows_per_module, max_rows)
         if not rows:
             raise NotEnoughData(
                 f"No question can be made from the {cores}.",
@@ -80,7 +93,7 @@ def names_of_other_kinds(documents: Iterable[Document]) -> frozenset[str]:
 
 
 def candidates(
-    documents: Iterable[Document], limits: Limits, not_modules: frozenset[str], seen: set[str]
+    documents: Sequence[Document], limits: Limits, not_modules: frozenset[str], seen: set[str], report: ImportReport
 ) -> Iterator[SourcedQuestion]:
     """Yield all rows that are short enough, at most ``max_rows_per_excerpt`` of one category about an excerpt.
 
@@ -89,29 +102,44 @@ def candidates(
         limits: limits of lengths and numbers.
         not_modules: names of interfaces and the like; nothing is asked about instances where one of them occurs.
         seen: skeletons of the excerpts that were used, which is updated.
+        report: counts files and questions that are left out, and is updated.
     """
-    for document in documents:
-        for excerpt in cut(document.text, limits.max_context_characters, limits.max_window_items):
-            if excerpt.skeleton in seen:
+    function = partial(questions_about, limits=limits, not_modules=not_modules)
+    files = isolated(function, (document.text for document in documents))
+    for document, file in zip(documents, files, strict=True):
+        location = f"{document.source}/{document.path}"
+        if isinstance(file, Refusal):
+            report.drop(f"file that {file.reason}", location)
+            continue
+        for reason, count in file.dropped.items():
+            report.drop(reason, location, count)
+        for skeleton, group, questions in file.excerpts:
+            if skeleton not in seen:
+                seen.add(skeleton)
+                by_category: dict[str, list[SourcedQuestion]] = defaultdict(list)
+                for question in questions:
+                    by_category[question.category].append(SourcedQuestion(question, document.source, group))
+                for rows in by_category.values():
+                    yield from balanced(rows)[: limits.max_rows_per_excerpt]
+
+
+def questions_about(text: str, limits: Limits, not_modules: frozenset[str]) -> FileQuestions | Refusal:
+    """Return the questions about a file that are short enough; see ``candidates``."""
+    result = FileQuestions()
+    try:
+        for excerpt in cut(text, limits.max_context_characters, limits.max_window_items):
+            facts = read_facts(excerpt)
+            if facts is None:
+                result.dropped["excerpt that is not SystemVerilog"] += 1
                 continue
-            seen.add(excerpt.skeleton)
-            yield from _rows_about(excerpt, document.source, limits, not_modules)
-
-
-def _rows_about(
-    excerpt: Excerpt, source: str, limits: Limits, not_modules: frozenset[str]
-) -> Iterator[SourcedQuestion]:
-    facts = read_facts(excerpt)
-    if facts is None:
-        return
-    if not not_modules.isdisjoint(facts.instances):
-        facts.instances.clear()
-    by_category: dict[str, list[SourcedQuestion]] = defaultdict(list)
-    for question in ask(excerpt, facts):
-        if len(question.instruction) + len(question.context) + len(question.response) <= limits.max_row_characters:
-            by_category[question.category].append(SourcedQuestion(question, source, excerpt.module.lower()))
-    for rows in by_category.values():
-        yield from balanced(rows)[: limits.max_rows_per_excerpt]
+            if not not_modules.isdisjoint(facts.instances):
+                facts.instances.clear()
+            asked = ask(excerpt, facts, result.dropped)
+            short = [question for question in asked if question.characters <= limits.max_row_characters]
+            result.excerpts.append((excerpt.skeleton, excerpt.module.lower(), short))
+    except RuntimeError:  # the parser's, without a text
+        return Refusal("is nested too deeply")
+    return result
 
 
 def select(rows: Iterable[SourcedQuestion], per_module: int, per_category: int) -> list[SourcedQuestion]:

@@ -90,10 +90,15 @@ def in_order(
                     queue.append(pool.submit(guarded, item))
                 yield result
     except BrokenProcessPool as error:
-        raise StepFailed(
-            "A worker process of this step was terminated, perhaps because the memory was exhausted.",
-            "Run again; if it happens again, give the step more memory or fewer threads.",
-        ) from error
+        raise process_lost() from error
+
+
+def process_lost() -> StepFailed:
+    """Return the error for a worker process that was terminated from outside."""
+    return StepFailed(
+        "A worker process of this step was terminated, perhaps because the memory was exhausted.",
+        "Run again; if it happens again, give the step more memory or fewer threads.",
+    )
 
 
 def _begin(start: Callable[[], None] | None) -> None:

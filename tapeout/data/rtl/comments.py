@@ -5,19 +5,37 @@ The corpora import this module; it is separate so that an edit of the parsing co
 
 import re
 
-TOKEN = re.compile(r'"(?:\\.|[^"\\\n])*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
+TOKEN = re.compile(r'"|//[^\n]*|/\*|\\\S+')
+"""Where a string, a comment or an escaped identifier begins."""
+STRING = re.compile(r'"((?:\\.|[^"\\\n])*)("?)', re.DOTALL)
 
 
 def strip_comments(text: str) -> str:
-    """Remove ``//`` and ``/* */`` comments, but not inside strings; a block comment becomes one space."""
+    """Remove ``//`` and ``/* */`` comments, but not inside strings and escaped identifiers.
 
-    def replace(match: re.Match[str]) -> str:
+    A block comment becomes one space; one without an end, and the quote of a string without an end, stay. Each part of
+    the text is scanned once, so that the time is linear in its length.
+    """
+    pieces: list[str] = []
+    kept = position = 0
+    last_end = text.rfind("*/")
+    unterminated = 0  # no string that begins before this position has an end
+    while match := TOKEN.search(text, position):
+        start, position = match.span()
         token = match.group()
-        if token.startswith('"'):
-            return token
-        return " " if token.startswith("/*") else ""
-
-    return TOKEN.sub(replace, text)
+        if token == '"' and start >= unterminated:
+            string = STRING.match(text, start)
+            if string is not None and string[2]:
+                position = string.end()
+            elif string is not None:
+                unterminated = string.end()
+        elif token.startswith("//"):
+            pieces.append(text[kept:start])
+            kept = position
+        elif token == "/*" and position <= last_end:
+            pieces += (text[kept:start], " ")
+            kept = position = text.index("*/", position) + 2
+    return "".join([*pieces, text[kept:]])
 
 
 def skeleton(text: str, verilog: bool) -> str:

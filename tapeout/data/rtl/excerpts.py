@@ -18,7 +18,8 @@ from pyslang.syntax import SyntaxKind, SyntaxTree
 from tapeout.data.rtl.comments import skeleton, strip_comments
 
 INCLUDE = re.compile(r"`include\b[^\n\\]*")
-SPACED_STRING = re.compile(r'"[^"\n]*\s{2,}[^"\n]*"')
+SPACES = re.compile(r"\s\s")
+ESCAPED_END = re.compile(r"\\\S+\Z")
 DECLARATIONS = (
     SyntaxKind.DataDeclaration,
     SyntaxKind.NetDeclaration,
@@ -42,7 +43,7 @@ class Excerpt:
     Attributes:
         text: cleaned source text.
         shape: kind of the excerpt.
-        module: name of the module.
+        module: name of the module, as ``spelling`` returns it.
     """
 
     text: str
@@ -53,6 +54,16 @@ class Excerpt:
     def skeleton(self) -> str:
         """The text without white space: equal for copies in other files and cores."""
         return skeleton(self.text, verilog=True)
+
+
+def spelling(token: Any) -> str:
+    r"""Return an identifier as it is written; one that is escaped begins with ``\`` and lacks its closing blank."""
+    return str(token.rawText)
+
+
+def in_code(name: str) -> str:
+    r"""Return a spelled name for use in front of any other text: a blank closes an escaped identifier."""
+    return f"{name} " if name.startswith("\\") else name
 
 
 def parse(text: str) -> tuple[SyntaxTree, list[Any]]:
@@ -82,7 +93,7 @@ def cut(text: str, max_characters: int, max_items: int) -> Iterator[Excerpt]:
     source = text.encode()
     for member in members:
         if member.kind == SyntaxKind.ModuleDeclaration and not member.header.name.isMissing:
-            name = member.header.name.valueText
+            name = spelling(member.header.name)
             yield from Cutter(tree.sourceManager, source, name, max_characters, max_items).cut(member)
 
 
@@ -142,13 +153,27 @@ class Cutter:
         begin, end = nodes[0].sourceRange.start, nodes[-1].sourceRange.end
         if not (self.manager.isFileLoc(begin) and self.manager.isFileLoc(end)):
             return None
-        whole = self.source[begin.offset : end.offset].decode()
-        if "`" in whole or SPACED_STRING.search(whole):
+        whole = self.source[begin.offset : end.offset].decode(
+            errors="replace"
+        )  # the parser ends names inside characters
+        if "`" in whole or "\ufffd" in whole or has_spaced_string(whole):
             return None
         spans = [node.sourceRange for node in nodes]
         pieces = [clean_source(self.source[span.start.offset : span.end.offset].decode()) for span in spans]
+        if separator:
+            pieces = [f"{piece} " if ESCAPED_END.search(piece) else piece for piece in pieces[:-1]] + pieces[-1:]
         text = f"{separator}\n".join(pieces)
         return text if 0 < len(text) <= self.max_characters else None
+
+
+def has_spaced_string(text: str) -> bool:
+    """Return whether neighbouring quotes enclose several spaces in one line, or a line end and nothing but one gap."""
+    for part in text.split('"')[1:-1]:
+        first, last = part.find("\n"), part.rfind("\n") + 1
+        gap = part[max(0, first - 1) : last + 1]
+        if SPACES.search(part) if first < 0 else part[first:last].isspace() and SPACES.search(gap):
+            return True
+    return False
 
 
 def states_direction(port: Any) -> bool:

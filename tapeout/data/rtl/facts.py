@@ -6,9 +6,9 @@ from typing import Any
 
 from pyslang.syntax import SyntaxKind
 
-from tapeout.data.rtl.excerpts import Excerpt, Shape, parse
+from tapeout.data.rtl.excerpts import Excerpt, Shape, parse, spelling
 
-IDENTIFIER = re.compile(r"[A-Za-z_][\w$]*")
+IDENTIFIER = re.compile(r"[A-Za-z_][\w$]*|\\\S+")
 LITERAL_RANGE = re.compile(r"\[\s*(\d+)\s*:\s*(\d+)\s*\]")
 BIT_VECTORS = (SyntaxKind.LogicType, SyntaxKind.RegType, SyntaxKind.BitType, SyntaxKind.ImplicitType)
 
@@ -18,7 +18,7 @@ class Signal:
     """A port, net or variable that is a plain bit or a vector of bits.
 
     Attributes:
-        name: its name.
+        name: its name, as ``spelling`` returns it.
         type: the words before the range, such as ``logic`` or ``wire signed``; may be empty.
         range: the packed range as written, such as ``[7:0]``; empty for a single bit.
         direction: ``input``, ``output`` or ``inout``; empty for a signal that is not a port.
@@ -51,6 +51,7 @@ class Facts:
         bare: whether it is a header or a sequence of ports without parameters and imports, whose ports are all in
             ``signals``.
         last: the last declaration, if it declares one plain signal and nothing else.
+        module: name in the header.
     """
 
     ports: list[str] = field(default_factory=list)
@@ -60,6 +61,7 @@ class Facts:
     instances: list[str] = field(default_factory=list)
     bare: bool = False
     last: Signal | None = None
+    module: str = ""
 
 
 def read_facts(excerpt: Excerpt) -> Facts | None:
@@ -79,6 +81,7 @@ def read_facts(excerpt: Excerpt) -> Facts | None:
         facts.signals.pop(name, None)
         facts.parameters.pop(name, None)
     header = members[0].header
+    facts.module = spelling(header.name)
     facts.bare = (
         excerpt.shape in (Shape.HEADER, Shape.PORTS)
         and header.parameters is None
@@ -114,7 +117,7 @@ class Reader:
             if port.kind == SyntaxKind.ImplicitNonAnsiPort:
                 self.facts.ports.append(plain(port))
             elif port.kind == SyntaxKind.ImplicitAnsiPort:
-                name = port.declarator.name.valueText
+                name = spelling(port.declarator.name)
                 self.facts.ports.append(name)
                 direction, words, dimensions = port_type(port.header)
                 if direction == "" and words == "" and dimensions == "":
@@ -134,8 +137,8 @@ class Reader:
                 else:
                     self.signal(Signal(name, words, dimensions, inherited))
             elif port.kind == SyntaxKind.ExplicitAnsiPort:
-                self.facts.ports.append(port.name.valueText)
-                self.unclear.add(port.name.valueText)
+                self.facts.ports.append(spelling(port.name))
+                self.unclear.add(spelling(port.name))
                 inherited, kind = port.direction.valueText or inherited, UNKNOWN
 
     def member(self, member: Any) -> None:
@@ -144,7 +147,7 @@ class Reader:
         if member.kind == SyntaxKind.ParameterDeclarationStatement:
             self.parameters(member.parameter)
         elif member.kind == SyntaxKind.HierarchyInstantiation:
-            name = member.type.valueText
+            name = spelling(member.type)
             if name not in self.facts.instances:
                 self.facts.instances.append(name)
         elif member.kind == SyntaxKind.PortDeclaration:
@@ -165,7 +168,7 @@ class Reader:
         """Read the names of one declaration."""
         named = [declarator for declarator in declarators if hasattr(declarator, "name")]
         for declarator in named:
-            name = declarator.name.valueText
+            name = spelling(declarator.name)
             if direction:
                 self.facts.directions[name] = direction
             if words is None or len(declarator.dimensions):
@@ -186,7 +189,7 @@ class Reader:
         """Read the names of one parameter declaration; type parameters are left out."""
         for declarator in declaration.declarators:
             if hasattr(declarator, "initializer") and declarator.initializer is not None:
-                name = declarator.name.valueText
+                name = spelling(declarator.name)
                 if name in self.facts.parameters:
                     self.unclear.add(name)
                 self.facts.parameters[name] = plain(declarator.initializer.expr)

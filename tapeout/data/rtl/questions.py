@@ -1,11 +1,13 @@
 """Questions about an excerpt of RTL whose answers are facts of its parse; one function per category."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
-from tapeout.data.rtl.excerpts import Excerpt, Shape
-from tapeout.data.rtl.facts import Facts, Signal
+from tapeout.data.rtl.excerpts import Excerpt, Shape, in_code
+from tapeout.data.rtl.facts import Facts, Signal, read_facts
 
 DOWN_TO_ZERO = re.compile(r"\[[1-9]\d*:0\]")
 """A range that is determined by its number of bits; not ``[0:0]``, because a bit without a range has the same width."""
@@ -31,9 +33,20 @@ class Question:
     response: str
     kind: str
 
+    @property
+    def characters(self) -> int:
+        """Length of its texts."""
+        return len(self.instruction) + len(self.context) + len(self.response)
 
-def ask(excerpt: Excerpt, facts: Facts) -> Iterator[Question]:
-    """Yield every question that the facts of an excerpt answer."""
+
+def ask(excerpt: Excerpt, facts: Facts, dropped: Counter[str]) -> Iterator[Question]:
+    """Yield every question that the facts of an excerpt answer.
+
+    Args:
+        excerpt: the excerpt.
+        facts: its facts.
+        dropped: number of questions that are left out, by reason, which is updated.
+    """
     for category in (
         module_name,
         list_ports,
@@ -46,7 +59,50 @@ def ask(excerpt: Excerpt, facts: Facts) -> Iterator[Question]:
     ):
         for instruction, context, response in category(excerpt, facts):
             kind = kind_of_width(response) if category is signal_width else response
-            yield Question(category.__name__, instruction, context, response, kind)
+            question = Question(category.__name__, instruction, context, response, kind)
+            reason = objection(question, excerpt, facts)
+            if reason:
+                dropped[reason] += 1
+            else:
+                yield question
+
+
+def objection(question: Question, excerpt: Excerpt, facts: Facts) -> str:
+    """Return why a question is left out, or an empty string.
+
+    An escaped identifier cannot stand between words, where its end is invisible. An answer that is code, or a part of
+    it, is parsed again: the parser must find in it what the answer was made from.
+    """
+    answer, names, is_right = question.response, question.instruction, True
+    match question.category:
+        case "module_name" | "list_ports" | "instantiated_modules":
+            names = answer
+        case "signal_width" if answer.startswith("["):
+            vector = reread(f"wire {answer} x;", Shape.ITEMS)
+            is_right = vector is not None and vector.signals == {"x": Signal("x", "wire", answer)}
+        case "parameter_default":
+            value = reread(f"parameter x = {answer};", Shape.ITEMS)
+            is_right = value is not None and value.parameters == {"x": answer}
+        case "complete_declaration":
+            names, whole = "", reread(f"{question.context} {answer}", Shape.ITEMS)
+            is_right = whole is not None and (whole.last, whole.signals) == (facts.last, facts.signals)
+        case "module_header":
+            names, header = "", reread(answer, Shape.HEADER)
+            ports = {name: facts.signals[name] for name in facts.ports}
+            is_right = (
+                header is not None
+                and header.bare
+                and (header.module, header.ports, header.signals) == (excerpt.module, facts.ports, ports)
+            )
+    if "\\" in names:
+        return "question in words about an escaped identifier"
+    return "" if is_right else "question whose answer is not legal Verilog"
+
+
+@lru_cache(maxsize=4096)
+def reread(text: str, shape: Shape) -> Facts | None:
+    """Return the facts of an answer; many answers are equal."""
+    return read_facts(Excerpt(text, shape, ""))
 
 
 Questions = Iterator[tuple[str, str, str]]
@@ -108,7 +164,7 @@ def complete_declaration(excerpt: Excerpt, facts: Facts) -> Questions:
     if last is None or excerpt.shape is not Shape.ITEMS:
         return
     start = " ".join(word for word in (last.direction, last.type) if word)
-    end = " ".join(word for word in (last.range, f"{last.name};") if word)
+    end = " ".join(word for word in (last.range, f"{in_code(last.name)};") if word)
     declaration = f"{start} {end}"
     if not start or not excerpt.text.endswith(declaration):
         return
@@ -123,7 +179,8 @@ def module_header(excerpt: Excerpt, facts: Facts) -> Questions:
         return
     ports = [facts.signals[name] for name in facts.ports]
     listed = [
-        f"{port.name}: {' '.join(filter(None, (port.direction, port.type)))}, {exact_width(port)}" for port in ports
+        f"{in_code(port.name)}: {' '.join(filter(None, (port.direction, port.type)))}, {exact_width(port)}"
+        for port in ports
     ]
     yield (
         f"Write the header of a module {excerpt.module} with these ports.",
@@ -139,5 +196,5 @@ def exact_width(signal: Signal) -> str:
 
 def render_header(module: str, ports: list[Signal]) -> str:
     """Return a module header with one port per line."""
-    lines = [" ".join(filter(None, (port.direction, port.type, port.range, port.name))) for port in ports]
-    return f"module {module} (\n  " + ",\n  ".join(lines) + "\n);"
+    lines = [" ".join(filter(None, (port.direction, port.type, port.range, in_code(port.name)))) for port in ports]
+    return f"module {module} (\n  " + ",\n  ".join(lines).rstrip() + "\n);"

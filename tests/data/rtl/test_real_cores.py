@@ -9,6 +9,7 @@ import yaml
 from tapeout.config.corpus import DomainCorpus
 from tapeout.config.sources import downloads_folder
 from tapeout.data.corpus.corpus import read_sources
+from tapeout.data.instructions.report import ImportReport
 from tapeout.data.instructions.rtl_questions import select_questions
 from tapeout.data.rtl.limits import Limits
 from tapeout.sources.kinds.pypi import Source as PypiSource
@@ -36,7 +37,8 @@ def test_questions_of_the_default_config(archives: dict[str, Path]) -> None:
     documents, tallies = read_sources(domain.sources, [archives[name] for name in domain.sources], domain)
     assert tallies["blackparrot"].dropped["too large"] == 1
     assert tallies["ibex"].dropped["excluded"] > 0
-    rows = select_questions(documents, domain.test, Limits())
+    report = ImportReport("stop")
+    rows = select_questions(documents, domain.test, Limits(), report)
     train = Counter(row.question.category for row in rows if row.source in domain.train)
     test = Counter(row.question.category for row in rows if row.source in domain.test)
     assert train.total() >= 6000
@@ -50,3 +52,4 @@ def test_questions_of_the_default_config(archives: dict[str, Path]) -> None:
     )
     assert checked[False] == 0
     assert checked[True] > 0.8 * len(rows)
+    assert "question whose answer is not legal Verilog" not in report.dropped

@@ -83,7 +83,7 @@ def rows(records: Iterable[Record], options: Options, report: ImportReport) -> I
     from tapeout.data.instructions.rtl_questions import select_questions  # needs the parser
 
     form = prompt_response.Options(format="prompt_response", separator=options.separator, seed=options.seed)
-    for row in select_questions([record.value for record in records], options.held_out, options):
+    for row in select_questions([record.value for record in records], options.held_out, options, report):
         report.read["questions"] += 1
         question = row.question
         instruction, context, response = map(clean, (question.instruction, question.context, question.response))
