@@ -18,6 +18,7 @@ from tapeout import plugins
 from tapeout.config.evaluation import TASKS, TaskOptions
 from tapeout.errors import TapeoutError
 from tapeout.evals.section import Evidence, Measure, Section, Unit
+from tapeout.models.finite import check_scores
 
 if TYPE_CHECKING:
     from tapeout.evals.loaded_model import LoadedModel
@@ -108,8 +109,13 @@ def load_task(name: str) -> Task[Any, Any]:
 
 
 def write_result(path: Path, facts: ModelFacts, result: Result) -> None:
-    """Write the result of a task for one model as JSON with sorted keys."""
+    """Write the result of a task for one model as JSON with sorted keys.
+
+    Raises:
+        NonFinite: a score is not finite; JSON has no such numbers.
+    """
     document = {"model": facts.model_dump(mode="json"), "result": result.model_dump(mode="json")}
+    check_scores(document["result"], "result")
     options = orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
     path.write_bytes(orjson.dumps(document, option=options))
 

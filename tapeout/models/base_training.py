@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ from tapeout.data.encode.packing import windows
 from tapeout.data.errors import NotEnoughData
 from tapeout.data.io.jsonl import read_texts
 from tapeout.encoder.load import load_encoder
+from tapeout.models.finite import check_value, check_weights
 from tapeout.models.loss import LinearCrossEntropy
 from tapeout.progress import report
 
@@ -146,6 +149,13 @@ def lr_fraction(step: int, job: Base) -> float:
     return job.min_lr_fraction + (1 - job.min_lr_fraction) * (1 + math.cos(math.pi * progress)) / 2
 
 
+def batch_lines(documents: list[list[int]], job: Base, step: int) -> list[str]:
+    """Return the lines of the training text from which the batch of a step was made, by drawing all batches again."""
+    lines = [[number] * len(document) for number, document in enumerate(documents, start=1)]
+    batch = next(islice(batches(lines, job), step - 1, None))
+    return [f"line {number}" for number in batch.unique().tolist()]
+
+
 def train(model: "PreTrainedModel", documents: list[list[int]], job: Base) -> dict[str, Any]:
     """Train a model in place with AdamW.
 
@@ -154,6 +164,7 @@ def train(model: "PreTrainedModel", documents: list[list[int]], job: Base) -> di
 
     Raises:
         NotEnoughData: the corpus does not fill one batch.
+        NonFinite: a loss, the norm of a gradient or a trained weight is not finite.
     """
     rows = UsedRows(model, documents)
     optimizer = torch.optim.AdamW(rows.parameter_groups(job), betas=job.betas, eps=1e-8, fused=True)
@@ -165,8 +176,11 @@ def train(model: "PreTrainedModel", documents: list[list[int]], job: Base) -> di
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * fraction
         loss = rows.loss(batch)
+        lines = partial(batch_lines, documents, job, step)
+        check_value("loss", loss.item(), step, lines)
         loss.backward()
-        nn.utils.clip_grad_norm_(weights, job.grad_clip)
+        norm = nn.utils.clip_grad_norm_(weights, job.grad_clip)
+        check_value("gradient norm", norm.item(), step, lines)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         tokens = step * batch[:, 1:].numel()
@@ -174,6 +188,7 @@ def train(model: "PreTrainedModel", documents: list[list[int]], job: Base) -> di
         if step % max(1, job.max_steps // 50) == 0:
             report(step, job.max_steps, loss=loss.item())
     rows.write_back()
+    check_weights(model.named_parameters(), job.max_steps)
     return {
         "steps": log,
         "validation": [],

@@ -12,6 +12,11 @@ Row = tuple[list[int], list[int]]
 
 def row_samples(rows: list[Row], job: Training) -> Samples:
     """Pack rows into ``job.max_steps * job.global_batch_size`` sequences, epoch after epoch, in a seeded order."""
+    return lay_out(rows, training_bins(rows, job), job.seq_length)
+
+
+def training_bins(rows: list[Row], job: Training) -> list[list[int]]:
+    """Return the indices of the rows in each sequence of a training run."""
     lengths = [len(ids) - 1 for ids, _ in rows]
     count = job.max_steps * job.global_batch_size
     bins: list[list[int]] = []
@@ -19,7 +24,7 @@ def row_samples(rows: list[Row], job: Training) -> Samples:
     while len(bins) < count:
         bins += pack(lengths, permutation(job.seed, epoch, len(rows)), job.seq_length)
         epoch += 1
-    return lay_out(rows, bins[:count], job.seq_length)
+    return bins[:count]
 
 
 def all_rows(rows: list[Row], seq_length: int) -> Samples:

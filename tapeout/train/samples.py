@@ -1,5 +1,6 @@
 """Training samples as arrays: the content of every sequence of a training run, in the order of use."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,11 +36,20 @@ class TrainingData:
         train: samples of all steps, in their order.
         validation: samples of the whole validation split; None if the loss on it is not measured.
         val_check_interval: steps between measurements of that loss.
+        names: returns the names of the documents or rows in the given sequences of ``train``, for errors; None if
+            the method cannot name them.
     """
 
     train: Samples
     validation: Samples | None = None
     val_check_interval: int = 0
+    names: Callable[[range], Sequence[str]] | None = None
+
+    def names_in(self, sequences: range) -> Sequence[str]:
+        """Return the names of the documents or rows in sequences of ``train``, or the numbers of these."""
+        if self.names is None:
+            return [f"training sequence {index}" for index in sequences]
+        return self.names(sequences)
 
     @property
     def parts(self) -> list[Samples]:

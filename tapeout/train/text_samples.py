@@ -1,6 +1,6 @@
 """Samples of continued pretraining: windows of two corpora, or of a tokenized corpus in shards."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from tapeout.encoder.load import load_encoder
 from tapeout.train.samples import Samples
 
 DOCUMENTS_PER_BATCH = 64
+IdsOf = Callable[[int, list[int]], list[int]]
 
 
 def corpus_samples(domain: Path, general: Path, tokenizer: Path, job: Dapt) -> Samples:
@@ -33,19 +34,33 @@ def corpus_samples(domain: Path, general: Path, tokenizer: Path, job: Dapt) -> S
         BadRow: a line is not a JSON object with a text.
         NotEnoughData: a corpus fills no window.
     """
+    return _unmasked(_draw_windows({"domain": domain, "general": general}, tokenizer, job, lambda _, ids: ids))
+
+
+def corpus_names(domain: Path, general: Path, tokenizer: Path, job: Dapt, sequences: range) -> list[str]:
+    """Return the lines of the corpora whose text is in some sequences of ``corpus_samples``, by drawing all again."""
+    corpora = {"domain": domain, "general": general}
+    lines = _draw_windows(corpora, tokenizer, job, lambda index, ids: [index + 1] * len(ids))
+    from_general = blend(job.max_steps * job.global_batch_size, job.general_fraction)
+    found = {(("domain", "general")[int(from_general[row])], line) for row in sequences for line in lines[row].tolist()}
+    return [f"corpus/{corpus}/{corpora[corpus].name}:{line}" for corpus, line in sorted(found)]
+
+
+def _draw_windows(corpora: Mapping[str, Path], tokenizer: Path, job: Dapt, ids_of: IdsOf) -> Ids:
+    """Return the windows of all steps, of what ``ids_of`` returns for the index and the token ids of a document."""
     encoder = load_encoder(tokenizer)
     count = job.max_steps * job.global_batch_size
     from_general = blend(count, job.general_fraction)
     chosen = np.empty((count, job.seq_length + 1), dtype=np.int64)
-    for corpus, indices in ((domain, ~from_general), (general, from_general)):
+    for corpus, indices in ((corpora["domain"], ~from_general), (corpora["general"], from_general)):
         wanted = int(indices.sum())
         if wanted:
-            available = _corpus_windows(corpus, encoder, job, wanted)
+            available = _corpus_windows(corpus, encoder, job, wanted, ids_of)
             chosen[indices] = available[endless_order(job.seed, len(available), wanted)]
-    return _unmasked(chosen)
+    return chosen
 
 
-def _corpus_windows(corpus: Path, encoder: Encoder, job: Dapt, wanted: int) -> Ids:
+def _corpus_windows(corpus: Path, encoder: Encoder, job: Dapt, wanted: int, ids_of: IdsOf) -> Ids:
     """Return windows of a corpus, from documents in a seeded order until there are twice as many as wanted."""
     texts = [row["text"] for row in read_jsonl(corpus, ("text",))]
     documents: list[list[int]] = []
@@ -53,8 +68,9 @@ def _corpus_windows(corpus: Path, encoder: Encoder, job: Dapt, wanted: int) -> I
     order = permutation(job.seed, 0, len(texts)).tolist()
     while order and tokens < 2 * wanted * job.seq_length:
         batch, order = order[:DOCUMENTS_PER_BATCH], order[DOCUMENTS_PER_BATCH:]
-        for ids in encoder.encode_batch([beginning(texts[index], job.max_document_bytes) for index in batch]):
-            documents.append([*encoder.bos_ids, *ids, encoder.eos])
+        encoded = encoder.encode_batch([beginning(texts[index], job.max_document_bytes) for index in batch])
+        for index, ids in zip(batch, encoded, strict=True):
+            documents.append(ids_of(index, [*encoder.bos_ids, *ids, encoder.eos]))
             tokens += len(documents[-1])
     cut = windows(documents, job.seq_length)
     if not len(cut):
@@ -76,15 +92,30 @@ def shard_samples(blend_file: Path, shards: Sequence[Path], job: Dapt) -> Sample
         NotEnoughData: a component fills no window.
         UnreadableFile: a file is not a data set of token ids.
     """
-    components = orjson.loads(blend_file.read_bytes())["components"]
-    count = job.max_steps * job.global_batch_size
-    chosen = np.empty((count, job.seq_length + 1), dtype=np.int64)
-    assignment = assign_components(count, {name: component["fraction"] for name, component in components.items()})
-    for number, name in enumerate(sorted(components)):
-        (indices,) = np.nonzero(assignment == number)
-        if len(indices):
-            chosen[indices] = component_windows(name, shards, job, len(indices))
+    chosen = np.empty((job.max_steps * job.global_batch_size, job.seq_length + 1), dtype=np.int64)
+    for name, indices in _component_samples(blend_file, job).items():
+        chosen[indices] = component_windows(name, shards, job, len(indices))
     return _unmasked(chosen)
+
+
+def shard_names(blend_file: Path, shards: Sequence[Path], job: Dapt, sequences: range) -> list[str]:
+    """Return component, shard and tokens of some sequences of ``shard_samples``."""
+    names = {}
+    for name, indices in _component_samples(blend_file, job).items():
+        for index, (shard, start, _) in zip(
+            indices.tolist(), _windows_of(name, shards, job, len(indices)), strict=True
+        ):
+            names[index] = f"{name} in shard {shard.name}, tokens {start} to {start + job.seq_length}"
+    return [names[sequence] for sequence in sequences]
+
+
+def _component_samples(blend_file: Path, job: Dapt) -> dict[str, NDArray[np.int64]]:
+    """Return the samples of each component that has any."""
+    components = orjson.loads(blend_file.read_bytes())["components"]
+    fractions = {name: component["fraction"] for name, component in components.items()}
+    assignment = assign_components(job.max_steps * job.global_batch_size, fractions)
+    samples = {name: np.nonzero(assignment == number)[0] for number, name in enumerate(sorted(components))}
+    return {name: indices for name, indices in samples.items() if len(indices)}
 
 
 def assign_components(count: int, fractions: Mapping[str, float]) -> NDArray[np.int64]:
@@ -104,8 +135,16 @@ def assign_components(count: int, fractions: Mapping[str, float]) -> NDArray[np.
 
 def component_windows(component: str, shards: Sequence[Path], job: Dapt, wanted: int) -> Ids:
     """Return windows of a component, [wanted, seq_length + 1], drawn without replacement, epoch after epoch."""
-    files = [ids for shard in shards if (ids := read_ids(shard / component)) is not None]
-    counts = [max(0, (len(ids) - 1) // job.seq_length) for ids in files]
+    drawn = np.empty((wanted, job.seq_length + 1), dtype=np.int64)
+    for index, (_, start, ids) in enumerate(_windows_of(component, shards, job, wanted)):
+        drawn[index] = ids[start : start + job.seq_length + 1]
+    return drawn
+
+
+def _windows_of(component: str, shards: Sequence[Path], job: Dapt, wanted: int) -> Iterator[tuple[Path, int, Ids]]:
+    """Yield shard, first token and all token ids of the shard for each window of a component."""
+    files = [(shard, ids) for shard in shards if (ids := read_ids(shard / component)) is not None]
+    counts = [max(0, (len(ids) - 1) // job.seq_length) for _, ids in files]
     ends = np.cumsum(counts)
     if not len(ends) or not ends[-1]:
         raise NotEnoughData(
@@ -114,11 +153,9 @@ def component_windows(component: str, shards: Sequence[Path], job: Dapt, wanted:
         )
     order = endless_order(job.seed, int(ends[-1]), wanted)
     owners = np.searchsorted(ends, order, side="right")
-    drawn = np.empty((wanted, job.seq_length + 1), dtype=np.int64)
-    for index, (window, owner) in enumerate(zip(order.tolist(), owners.tolist(), strict=True)):
-        start = (window - (int(ends[owner]) - counts[owner])) * job.seq_length
-        drawn[index] = files[owner][start : start + job.seq_length + 1]
-    return drawn
+    for window, owner in zip(order.tolist(), owners.tolist(), strict=True):
+        shard, ids = files[owner]
+        yield shard, (window - (int(ends[owner]) - counts[owner])) * job.seq_length, ids
 
 
 def _unmasked(chosen: Ids) -> Samples:

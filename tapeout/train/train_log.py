@@ -1,6 +1,8 @@
 """Log of a training run, its progress, and its loss on the validation split."""
 
 import time
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import lightning.pytorch as lightning
@@ -9,6 +11,7 @@ from megatron.core import parallel_state
 from torch import distributed
 
 from tapeout.config.training import Training
+from tapeout.models.finite import check_value, check_weights
 from tapeout.nemo.forward import ForwardStep, LossReduction, parameter_count
 from tapeout.progress import report
 from tapeout.train.dataset import SampleDataset
@@ -51,17 +54,33 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
         self.lr = trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Log the step, measure the validation loss if it is due, and report progress now and then."""
+        """Log the step, measure the validation loss if it is due, and report progress now and then.
+
+        Raises:
+            NonFinite: the loss, the norm of the gradient, the validation loss or a trained weight is not finite.
+        """
         step = trainer.global_step
         self.tokens += self.reduction.tokens
         loss = float(outputs["loss"])
+        names = partial(self._batch_names, step)
+        check_value("loss", loss, step, names)
+        check_value("gradient norm", float(trainer.callback_metrics["grad_norm"]), step, names)
+        if step == self.job.max_steps:
+            check_weights(pl_module.named_parameters(), step)
         self.steps.append({"step": step, "loss": loss, "learning_rate": self.lr, "tokens": self.tokens})
         interval = self.data.val_check_interval
         if self.data.validation is not None and (step % interval == 0 or step == self.job.max_steps):
-            self.validation.append({"step": step, "loss": self.validation_loss(pl_module, self.data.validation)})
+            validation = self.validation_loss(pl_module, self.data.validation)
+            check_value("validation loss", validation, step, names)
+            self.validation.append({"step": step, "loss": validation})
         if self.rank.first and step % max(1, self.job.max_steps // REPORTS) == 0:
             throughput = (self.tokens - self.start_tokens) / (time.monotonic() - self.start_time)
             report(step, self.job.max_steps, loss=loss, tokens_per_second=round(throughput))
+
+    def _batch_names(self, step: int) -> Sequence[str]:
+        """Return the names of the documents or rows in the batch of a step."""
+        size = self.job.global_batch_size
+        return self.data.names_in(range((step - 1) * size, step * size))
 
     def validation_loss(self, model: Any, samples: Samples) -> float:
         """Return the token-weighted loss over all samples; each replica computes a part of it."""

@@ -8,6 +8,7 @@ import lightning.pytorch as lightning
 import nemo.lightning as nl
 import torch
 from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+from megatron.core.distributed import DistributedDataParallelConfig
 from megatron.core.optimizer import OptimizerConfig
 from nemo.collections import llm
 
@@ -40,6 +41,7 @@ def train(model: Path, data: TrainingData, job: Training, method: Method, output
         the training log.
 
     Raises:
+        NonFinite: see ``TrainLog``.
         SystemExit: with ``launch.STOPPED``, when the training was asked to stop.
     """
     lightning.seed_everything(job.seed)
@@ -82,7 +84,7 @@ def _trainer(job: Training, rank: Rank, callbacks: list[Any]) -> Any:
         max_steps=job.max_steps,
         strategy=nl.MegatronStrategy(
             tensor_model_parallel_size=job.layout.tensor_model_parallel_size,
-            ddp="megatron",
+            ddp=DistributedDataParallelConfig(check_for_nan_in_grad=False),  # TrainLog checks, and names the batch
             process_group_backend={"cpu": "gloo", "gpu": "nccl"}[job.layout.accelerator],
             gradient_as_bucket_view=False,
             ckpt_async_save=False,

@@ -14,8 +14,10 @@ import pytest
 from tapeout.config.evaluation import TASKS
 from tapeout.data.errors import BadRow, NotEnoughData
 from tapeout.errors import TapeoutError
+from tapeout.evals.answers import InstructionAnswers
 from tapeout.evals.loaded_model import load
-from tapeout.evals.task import load_task, read_result
+from tapeout.evals.task import ModelFacts, load_task, read_result, write_result
+from tapeout.models.finite import NonFinite
 from tapeout.models.tokenizer_file import UnreadableModel
 from tapeout.plugins import module_name
 
@@ -126,6 +128,16 @@ def test_bad_data_is_a_named_error(
     (data / f"{FILES[task][-1]}.jsonl").write_text(content)
     with pytest.raises(error):
         score(folder, data, task)
+
+
+def test_a_score_that_is_not_finite_is_a_named_error(tmp_path: Path) -> None:
+    """Fault 06: it would be null in JSON."""
+    score = {"digest": "d", "category": "c", "tokens": 1, "bytes": 1, "nats": float("nan")}
+    whole = {"template": "t", "rows_in_test": 1, "left_out": 0, "expected_over_limit": 0, "answers": []}
+    result = InstructionAnswers.model_validate({**whole, "answer_scores": [score]})
+    with pytest.raises(NonFinite, match=r"The score result\.answer_scores\.0\.nats is nan"):
+        write_result(tmp_path / "r.json", ModelFacts(context=8, parameters=1, vocabulary=8), result)
+    assert not (tmp_path / "r.json").exists()
 
 
 def test_rows_that_do_not_fit_are_a_named_error(folder: Path, data: Path, verilog: str) -> None:

@@ -1,6 +1,8 @@
 """Training of the base model: exact loss, deterministic bits, unused rows unchanged."""
 
 import json
+import re
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -10,12 +12,14 @@ from tapeout.config.base import Base
 from tapeout.data.errors import NotEnoughData
 from tapeout.models.base_training import (
     UsedRows,
+    batches,
     lr_fraction,
     make_deterministic,
     pack,
     read_documents,
     train,
 )
+from tapeout.models.finite import NonFinite
 from tapeout.models.huggingface import new_model
 from tests.tokenizer.material import BASE, PROSE
 
@@ -104,6 +108,24 @@ def test_two_trainings_give_the_same_bits(tokenizer: Path, documents: list[list[
     assert train(first, documents, JOB) == train(second, documents, JOB)
     for name, weight in first.state_dict().items():
         assert torch.equal(weight, second.state_dict()[name]), name
+
+
+def test_a_number_that_is_not_finite_stops_the_training(tokenizer: Path, documents: list[list[int]]) -> None:
+    """Fault 06: the step and the lines of its batch are named."""
+    rates = dict.fromkeys(("lr", "embedding_lr", "output_lr"), 1e30)
+    with pytest.raises(
+        NonFinite, match=r"The (loss|gradient norm) of step 2 is (nan|inf); its batch has line \d"
+    ) as stop:
+        train(new_model(JOB, tokenizer), documents, Base(**{**JOB.model_dump(), **rates, "warmup_steps": 0}))
+    tokens = {token for window in list(islice(batches(documents, JOB), 2))[1] for token in window.tolist()}
+    lines = [int(line) for line in re.findall(r"line (\d+)", stop.value.cause)]
+    assert tokens <= {token for line in lines for token in documents[line - 1]} and len(lines) < len(documents)
+    with pytest.raises(NonFinite, match="After step 1, the last one, the weights"):
+        train(
+            new_model(JOB, tokenizer),
+            documents,
+            Base(**{**JOB.model_dump(), "max_steps": 1, "lr": 1e39, "warmup_steps": 0}),
+        )
 
 
 def test_learning_rate_rises_to_the_peak_and_falls_to_its_end() -> None:

@@ -21,6 +21,7 @@ def main(folder: Path) -> None:
     from tapeout.config.sft import Sft
     from tapeout.data.encode.encoded_rows import read_encoded
     from tapeout.encoder.load import load_encoder
+    from tapeout.models.finite import NonFinite
     from tapeout.models.tokenizer_file import tokenizer_path
     from tapeout.nemo.archive import pack, unpack
     from tapeout.nemo.checkpoint import load_model
@@ -80,6 +81,20 @@ def main(folder: Path) -> None:
     destroy_num_microbatches_calculator()
     data = dapt.data(job, tokenizer, texts)
     results["dapt"] = train(base, data, job, dapt, folder / "dapt", single_rank(folder / "dapt work"))
+
+    diverging: dict[str, dict[str, Any]] = {
+        "loss": {"max_steps": 4, "lr": 1e20, "val_check_interval": 4},
+        "last step": {"max_steps": 1, "lr": 1e39, "val_check_interval": 1},
+    }
+    for name, values in diverging.items():
+        sizes = {"warmup_steps": 0, "seq_length": 64, "global_batch_size": 4, "micro_batch_size": 4, "threads": 1}
+        tuning = Sft(**{**sizes, **values})
+        destroy_num_microbatches_calculator()
+        data = sft.data(tuning, tokenizer, {"encoded": [folder / "encoded"]})
+        try:
+            train(base, data, tuning, sft, folder / name / "model", single_rank(folder / name / "work"))
+        except NonFinite as error:
+            results[name] = error.cause
 
     model = folder / "micro4" / "model"
     for name, content in sft.files(Sft()).items():

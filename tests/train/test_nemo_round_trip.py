@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -99,6 +100,14 @@ def test_training_learns_and_warms_up(results: dict[str, Any]) -> None:
     rates = [step["learning_rate"] for step in steps]
     assert rates[0] < rates[1] < rates[2] == pytest.approx(0.02) and rates[-1] < rates[5]
     assert results["dapt"]["tokens"] == 20 * 4 * 64
+
+
+def test_a_number_that_is_not_finite_stops_the_training(results: dict[str, Any], folder: Path) -> None:
+    """Fault 06: with the step and the rows of its batch, and without a model."""
+    assert re.match(r"The (loss|gradient norm) of step 2 is (nan|inf); its batch has encoded/", results["loss"])
+    assert re.search(r" encoded/encoded/train\.jsonl:\d+,", results["loss"])
+    assert re.match("After step 1, the last one, the weights .* are not finite", results["last step"])
+    assert not [name for name in ("loss", "last step") if (folder / name / "model").exists()]
 
 
 def test_the_number_of_threads_is_that_of_the_job(results: dict[str, Any]) -> None:

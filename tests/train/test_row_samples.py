@@ -1,5 +1,6 @@
 """Every row is used once per epoch and never cut, with loss on its answer, in an order that no layout changes."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,11 @@ def test_the_method_reads_every_set(encoded: Path) -> None:
     two = sft.data(job(4), encoded, {"encoded": [encoded, encoded]})
     assert one.validation is not None and two.validation is not None and one.val_check_interval == 5
     assert two.validation.mask.sum() == 2 * one.validation.mask.sum()
+    lines = [json.loads(line) for line in (encoded / "train.jsonl").open()]
+    named = [name.partition("train.jsonl:") for name in one.names_in(range(1))]
+    ids = [token for _, _, line in named for token in lines[int(line) - 1]["ids"][:-1]]
+    assert {folder for folder, _, _ in named} == {"encoded/encoded/"}
+    assert one.train.tokens[0, : len(ids)].tolist() == ids and not one.train.tokens[0, len(ids) :].any()
     assert sft.files(job(4)) == {"prompt_template.json": '{"template": "{input}\\n### Answer: {output}"}\n'}
 
 

@@ -15,6 +15,7 @@ from tapeout.config.dapt import Dapt
 from tapeout.data.errors import BadRow, NotEnoughData, UnreadableFile
 from tapeout.data.shards.token_files import IndexedWriter, id_type, read_ids
 from tapeout.encoder.load import load_encoder
+from tapeout.train.methods import dapt
 from tapeout.train.text_samples import assign_components, component_windows, corpus_samples, shard_samples
 from tests.nemo.tiny_model import tokenizer_model
 
@@ -97,6 +98,34 @@ def test_corpora_are_blended(tmp_path: Path) -> None:
     paths[1].write_text('{"text": "clk"}\n{"text": \n')
     with pytest.raises(BadRow, match=r"train\.jsonl, line 2: not JSON"):
         corpus_samples(*paths, tmp_path / "tokenizer.model", job)
+
+
+def test_names_are_the_lines_and_shards_of_the_windows(tmp_path: Path) -> None:
+    words = {"domain": ("clk", "reset", "valid"), "general": ("address", "enable", "write")}
+    (tmp_path / "tokenizer.model").write_bytes(tokenizer_model())
+    for corpus, lines in words.items():
+        (tmp_path / corpus).mkdir()
+        texts = [json.dumps({"text": f"{word} " * 12}) + "\n" for word in lines]
+        (tmp_path / corpus / "train.jsonl").write_text("".join(texts))
+    job = Dapt(max_steps=5, warmup_steps=1, seq_length=16, global_batch_size=4, micro_batch_size=2)
+    inputs = {corpus: tmp_path / corpus / "train.jsonl" for corpus in words}
+    data, encoder = dapt.data(job, tmp_path / "tokenizer.model", inputs), load_encoder(tmp_path)
+    for sequence in range(20):
+        text = encoder.decode([*data.train.tokens[sequence].tolist(), int(data.train.labels[sequence, -1])])
+        named = {tuple(name.rsplit(":", 1)) for name in data.names_in(range(sequence, sequence + 1))}
+        used = {
+            (f"corpus/{corpus}/train.jsonl", str(line))
+            for corpus, lines in words.items()
+            for line, word in enumerate(lines, start=1)
+            if word in text
+        }
+        assert used and used <= named and len({path for path, _ in named}) == 1
+    shards = [shard(tmp_path / name, {"a": [list(range(first, first + 40))]}) for name, first in (("0", 0), ("1", 100))]
+    inputs = {"blend": blend(tmp_path / "blend.json", {"a": 1.0}), "shards": shards}
+    data = dapt.data(JOB, tmp_path / "tokenizer.model", inputs)
+    for sequence, name in enumerate(data.names_in(range(4))):
+        first = int(data.train.tokens[sequence, 0])
+        assert name == f"a in shard {first // 100}, tokens {first % 100} to {first % 100 + 8}"
 
 
 def test_a_truncated_or_foreign_file_is_an_error(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Domain-adaptive pretraining: next-token loss on a blend of domain and general text."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +27,15 @@ def data(job: Parameters, tokenizer: Path, inputs: Mapping[str, Any]) -> "Traini
         inputs: ``domain`` and ``general``, two corpora; or ``blend`` and ``shards``, a tokenized corpus.
     """
     from tapeout.train.samples import TrainingData
-    from tapeout.train.text_samples import corpus_samples, shard_samples
+    from tapeout.train.text_samples import corpus_names, corpus_samples, shard_names, shard_samples
 
     if job.reads == "pretraining":
-        return TrainingData(shard_samples(inputs["blend"], inputs["shards"], job))
-    return TrainingData(corpus_samples(inputs["domain"], inputs["general"], tokenizer, job))
+        blend, shards = inputs["blend"], inputs["shards"]
+        return TrainingData(shard_samples(blend, shards, job), names=partial(shard_names, blend, shards, job))
+    domain, general = inputs["domain"], inputs["general"]
+    return TrainingData(
+        corpus_samples(domain, general, tokenizer, job), names=partial(corpus_names, domain, general, tokenizer, job)
+    )
 
 
 def loss() -> "tuple[ForwardStep, LossReduction]":

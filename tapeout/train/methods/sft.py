@@ -28,14 +28,24 @@ def data(job: Parameters, tokenizer: Path, inputs: Mapping[str, Any]) -> "Traini
         inputs: ``encoded``, folders with train.jsonl and validation.jsonl of token ids and loss masks.
     """
     from tapeout.data.encode.encoded_rows import read_encoded
-    from tapeout.train.row_samples import all_rows, row_samples
+    from tapeout.train.row_samples import all_rows, row_samples, training_bins
     from tapeout.train.samples import TrainingData
 
-    train, validation = (
-        [row for folder in inputs["encoded"] for row in read_encoded(folder / f"{split}.jsonl", job.seq_length)]
-        for split in ("train", "validation")
-    )
-    return TrainingData(row_samples(train, job), all_rows(validation, job.seq_length), job.val_check_interval)
+    folders: list[Path] = inputs["encoded"]
+    parts = [read_encoded(folder / "train.jsonl", job.seq_length) for folder in folders]
+    rows = [row for part in parts for row in part]
+    validation = [row for folder in folders for row in read_encoded(folder / "validation.jsonl", job.seq_length)]
+
+    def names(sequences: range) -> list[str]:
+        lines = [
+            f"encoded/{folder.name}/train.jsonl:{line}"
+            for folder, part in zip(folders, parts, strict=True)
+            for line in range(1, len(part) + 1)
+        ]
+        bins = training_bins(rows, job)
+        return [lines[row] for sequence in sequences for row in bins[sequence]]
+
+    return TrainingData(row_samples(rows, job), all_rows(validation, job.seq_length), job.val_check_interval, names)
 
 
 def loss() -> "tuple[ForwardStep, LossReduction]":
