@@ -18,8 +18,11 @@ def main(job: InstructionSetJob, sources: list[Path], output: Path, threads: int
     folders = dict(zip(job.options.sources, sources, strict=True))
     for split, count in write_set(folders, job, output, threads).items():
         print(f"{split:12}{count:8}")
-    for reason, dropped in json.loads((output / "report.json").read_bytes())["dropped"].items():
+    report = json.loads((output / "report.json").read_bytes())
+    for reason, dropped in report["dropped"].items():
         print(f"{'dropped':12}{dropped['count']:8}  {reason}")
+    for change, count in report["changed"].items():
+        print(f"{'changed':12}{count:8}  {change}")
 
 
 if __name__ == "__main__":

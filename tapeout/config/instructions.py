@@ -74,6 +74,14 @@ class FormatOptions(Section):
         le=2**30,
         description="Maximum bytes of a JSON line or CSV field; a longer one cannot be used.",
     )
+    other_fields: Literal["ignore", "reject"] = Field(
+        "ignore",
+        description="Fields that the format does not read: ignored and counted (except those that would change what is "
+        "learnt, which make a row unusable), or an error (detects misspellings).",
+    )
+    ignored_fields: tuple[str, ...] = Field(
+        (), description="Fields of rows and turns that are ignored and counted, whatever their meaning."
+    )
     split: Split = Split()
 
     def resolved(self, name: str, corpus: Corpus) -> Self:

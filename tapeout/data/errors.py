@@ -29,8 +29,8 @@ class BadRow(TapeoutError):
         super().__init__(
             f"{location}: {reason}{f' ({detail})' if detail else ''}.",
             fix
-            or "Correct the row, or the format and fields of this set under instructions.sets; or set bad_rows: drop "
-            "for it, which drops and counts such rows.",
+            or "Correct the row, or the format and fields of this set under instructions.sets (ignored_fields names "
+            "fields to ignore); or set bad_rows: drop for it, which drops and counts such rows.",
         )
         self.location = location
         self.reason = reason

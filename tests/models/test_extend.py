@@ -74,4 +74,6 @@ def test_the_saved_tokenizer_gives_sentencepiece_ids(folder: Path) -> None:
     pieces = SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
     text = "always_ff @(posedge clk_i)  begin\n\tassign a = b;"
     assert tokenizer(text)["input_ids"] == [1, *pieces.encode(text)]
+    reserved = "</s> a<s>b <unk>\n<0x0A> </s></s>"
+    assert tokenizer(reserved, split_special_tokens=True)["input_ids"] == [1, *pieces.encode(reserved)]
     assert len(tokenizer) == pieces.get_piece_size()

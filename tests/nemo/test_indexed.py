@@ -42,7 +42,11 @@ def shard(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shard")
     rows = [
         json.dumps(
-            {"digest": f"{n:064x}", "component": "ab"[n % 3 == 0], "text": f"{WORDS}{n}\n\n   é漢 {WORDS * (n % 7)}"}
+            {
+                "digest": f"{n:064x}",
+                "component": "ab"[n % 3 == 0],
+                "text": f"{WORDS}{n}\n\n   é漢 </s>a<s> <unk><0x0A> {WORDS * (n % 7)}",
+            }
         )
         for n in range(500)
     ]

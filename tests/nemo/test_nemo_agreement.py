@@ -20,7 +20,7 @@ from tests.small_tokenizer import train
 
 pytestmark = pytest.mark.environment("nemo")
 
-SAID = "the clock drives flip-flop Ångström 时钟 🎉 always_ff @(posedge clk) q <= d; naïve x y [7:0]"
+SAID = "the clock drives Ångström 时钟 🎉 always_ff @(posedge clk) q <= d; naïve x y [7:0] </s> a<s>b <unk> <0x0A>"
 WORDS = [*SAID.split(), "", "\t"]
 ROWS = 300
 TEMPLATES = {"aligner": ALIGNER, "extra_id": EXTRA_ID}

@@ -4,8 +4,10 @@ A conversation becomes one text in which the answers are spans of characters. To
 mask follows from the spans, whatever the tokenizer does at their borders: no part is encoded a second time.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NoReturn
 
 from jinja2 import TemplateError
@@ -18,6 +20,8 @@ Render = Callable[[Mapping[str, Any]], tuple[str, list[Span]]]
 """From a row with ``conversations``, ``system`` and ``mask`` to its text and the spans that are trained on."""
 
 LABELLED = "VALUE_TO_TEXT"
+BRACKETED = re.compile(r"<+[^<>\s]+>+|\[[^\[\]\s]+\]")
+"""Marks in a rendered chat template, such as ``<|im_start|>``, ``[INST]`` and ``<<SYS>>``."""
 EXPRESSION_ERRORS = (TypeError, ValueError, ArithmeticError, LookupError, RecursionError, MemoryError)
 """Errors that an expression of a template can raise besides Jinja's own."""
 
@@ -56,8 +60,9 @@ class Marks:
     def render(self, row: Mapping[str, Any]) -> tuple[str, list[Span]]:
         """Return the text of a conversation, and the spans that are trained on.
 
-        These are all answers, except one that opens the conversation, with their ends, and the mark of the turn after
-        each. Labels are input. The first two turns are never trained on as the user's, not even their marks.
+        These are all answers, except one that opens the conversation and those with ``train`` false, with their ends,
+        and the mark of the turn after each. Labels are input. The first two turns are never trained on as the user's,
+        not even their marks.
 
         Raises:
             Unfit: a text contains a mark.
@@ -67,17 +72,18 @@ class Marks:
         text = f"{self.system}System{self.end}{row['system']}{self.end}"
         spans: list[Span] = []
         for number, turn in enumerate(turns):
-            if turn["from"] == row["mask"] and number > 1:
+            if turn["from"] == row["mask"] and number > 1 and is_trained(turns[number - 1]):
                 spans.append((len(text), len(text) + len(self.turn)))
             text += f"{self.turn}{turn['from']}{self.end}"
             if row.get("type") == LABELLED and turn.get("label") is not None:
                 text += f"{self.label}{turn['label']}{self.end}"
             start = len(text)
             text += f"{turn['value']}{self.end}"
-            if turn["from"] != row["mask"] and number > 0:
+            if turn["from"] != row["mask"] and number > 0 and is_trained(turn):
                 spans.append((start, len(text)))
         if turns[-1]["from"] != row["mask"]:
-            spans.append((len(text), len(text) + len(self.turn)))
+            if is_trained(turns[-1]):
+                spans.append((len(text), len(text) + len(self.turn)))
             text += self.turn
         return text, spans
 
@@ -85,6 +91,11 @@ class Marks:
 ALIGNER = Marks("\x00", "\x11", "\x12")
 EXTRA_ID = Marks("<extra_id_0>", "<extra_id_1>", "<extra_id_2>")
 MARKS = {"aligner": ALIGNER, "extra_id": EXTRA_ID}
+
+
+def is_trained(turn: Mapping[str, Any]) -> bool:
+    """Return whether a turn may be trained on; the field ``train`` is only there to exclude it."""
+    return turn.get("train") is not False
 
 
 def check_marks(texts: Sequence[str], marks: Sequence[str]) -> None:
@@ -105,36 +116,56 @@ class ChatTemplate:
     Attributes:
         source: the template.
         control_pieces: the tokenizer's control pieces, which no text may contain.
+        added_pieces: the tokenizer's added pieces; no text may contain one that the template uses.
         bos: text of the piece that begins a sequence.
         eos: text of the piece that ends one.
     """
 
     source: str
     control_pieces: tuple[str, ...]
+    added_pieces: tuple[str, ...]
     bos: str
     eos: str
+
+    @cached_property
+    def marks(self) -> tuple[str, ...]:
+        """The texts that only the template may write: reserved pieces, and what it puts into brackets."""
+        rendered = self._example()
+        added = [name for name in self.added_pieces if name in rendered]
+        return tuple(dict.fromkeys([*self.control_pieces, *added, *BRACKETED.findall(rendered)]))
 
     def render(self, row: Mapping[str, Any]) -> tuple[str, list[Span]]:
         """Return the text of a conversation, and the spans that are trained on: what an answer adds to its prompt.
 
         Raises:
-            Unfit: a text contains a control piece.
+            Unfit: a text contains a mark.
             InvalidTemplate: the template does not render turn after turn.
         """
         names = {"User": "user", "Assistant": "assistant"}
         messages = [{"role": "system", "content": row["system"]}] if row["system"] else []
+        first = len(messages)
         messages += [{"role": names[turn["from"]], "content": turn["value"]} for turn in row["conversations"]]
-        check_marks([message["content"] for message in messages], self.control_pieces)
+        check_marks([message["content"] for message in messages], self.marks)
         whole = self._text(messages, prompt=False)
         spans = []
         for number, message in enumerate(messages):
-            if message["role"] == "assistant":
+            if message["role"] == "assistant" and is_trained(row["conversations"][number - first]):
                 before = self._text(messages[:number], prompt=True)
                 after = self._text(messages[: number + 1], prompt=False)
                 if not (after.startswith(before) and whole.startswith(after) and len(after) > len(before)):
                     raise _template_error(f"its text of {number + 1} turns does not begin with that of {number}")
                 spans.append((len(before), len(after)))
         return whole, spans
+
+    def _example(self) -> str:
+        """Return the text of a conversation without brackets, or nothing if the template renders none."""
+        turns = [{"role": role, "content": "text"} for role in ("system", *("user", "assistant") * 2)]
+        for messages in (turns, turns[1:]):  # some templates refuse system messages
+            try:
+                return self._text(messages, prompt=False)
+            except InvalidTemplate:
+                continue
+        return ""
 
     def _text(self, messages: list[dict[str, Any]], prompt: bool) -> str:
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)

@@ -49,7 +49,8 @@ class RowEncoder:
             bos = "" if encoder.bos is None else encoder.id_to_piece(encoder.bos)
             eos = encoder.id_to_piece(encoder.eos)
             self.chat_template = job.chat_template or ""
-            self.render = ChatTemplate(self.chat_template, tuple(encoder.control_pieces), bos, eos).render
+            control, added = tuple(encoder.control_pieces), tuple(encoder.added_pieces)
+            self.render = ChatTemplate(self.chat_template, control, added, bos, eos).render
             self.tokenize = encoder.encode_rendered
         else:
             marks = MARKS[job.prompt.tokens]

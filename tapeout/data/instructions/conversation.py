@@ -1,10 +1,11 @@
 """Conversations: turns of user and assistant, as rows of the NeMo-Aligner guide.
 
-A row has ``conversations`` (turns of ``from``, ``value`` and perhaps ``label``), ``system``, ``mask`` (the speaker
-whose turns are not trained on) and ``type`` (VALUE_TO_TEXT where answers carry labels, else null).
+A row has ``conversations`` (turns of ``from``, ``value`` and perhaps ``label``; ``train`` is false on answers that are
+not trained on), ``system``, ``mask`` (the speaker whose turns are not trained on) and ``type`` (VALUE_TO_TEXT where
+answers carry labels, else null).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -13,9 +14,10 @@ from pydantic import Field, create_model
 
 from tapeout.config.instructions import FormatOptions
 from tapeout.data.errors import BadRow
+from tapeout.data.instructions.fields import RESERVED_IN_TURNS, Fields, TrainFlags
 from tapeout.data.instructions.record import FilledText, Record, RecordModel, Text
 from tapeout.data.instructions.report import ImportReport
-from tapeout.data.instructions.row import Row, digest_of
+from tapeout.data.instructions.row import Row, clean, digest_of
 
 USER, ASSISTANT = "User", "Assistant"
 LABELLED = "VALUE_TO_TEXT"
@@ -35,6 +37,14 @@ class ChatOptions(FormatOptions):
     )
 
 
+class TurnListOptions(ChatOptions):
+    """Options of the formats whose rows are lists of turns."""
+
+    system_field: str | None = Field(
+        "system", description="Field of a row with its own system message; null if rows have no such field."
+    )
+
+
 @dataclass(frozen=True)
 class Turn:
     """One turn.
@@ -43,11 +53,13 @@ class Turn:
         speaker: User or Assistant.
         text: its text.
         label: label string of an answer; None without labels.
+        train: whether an answer is trained on.
     """
 
     speaker: str
     text: str
     label: str | None = None
+    train: bool = True
 
 
 def chat_row(
@@ -82,19 +94,28 @@ def chat_row(
     if len(turns) < 2:
         report.drop("conversation of one turn", record.location)
         return None
-    digest = digest_of(system, *(part for turn in turns for part in (turn.speaker, turn.text, turn.label or "")))
+    context = [number for number, turn in enumerate(turns) if not turn.train]
+    if context:
+        report.read["answers that are not trained on"] += len(context)
+    if all(turn.speaker == USER or not turn.train for turn in turns):
+        report.drop("conversation without an answer to train on", record.location)
+        return None
+    parts = [part for turn in turns for part in (turn.speaker, turn.text, turn.label or "")]
+    digest = digest_of(system, *parts, *([f"context {context}"] if context else []))
     values = [{"from": turn.speaker, "value": turn.text, **_label(turn)} for turn in turns]
+    for number in context:
+        values[number]["train"] = False
     content = {"conversations": values, "system": system, "mask": USER, "type": kind}
     return Row(content, "chat", group or digest, turns[0].text, digest, record.source)
 
 
-def _label(turn: Turn) -> dict[str, str | None]:
+def _label(turn: Turn) -> dict[str, Any]:
     """Follow the original: the label of a user is null, an answer without labels has no such key."""
     return {"label": turn.label} if turn.speaker == USER or turn.label is not None else {}
 
 
 def conversation_rows(
-    records: Iterable[Record], options: ChatOptions, report: ImportReport, field: str, role: str, content: str
+    records: Iterable[Record], options: TurnListOptions, report: ImportReport, field: str, role: str, content: str
 ) -> Iterator[Row]:
     """Yield a row for each record that is a list of turns.
 
@@ -107,37 +128,56 @@ def conversation_rows(
         content: name of a turn's text.
     """
     turn: Any = create_model(
-        "Turn", __base__=RecordModel, role=(Text, Field(alias=role)), content=(FilledText, Field(alias=content))
+        "Turn", __base__=TrainFlags, role=(Text, Field(alias=role)), content=(FilledText, Field(alias=content))
     )
-    model = create_model("Conversation", __base__=RecordModel, turns=(list[turn], Field(alias=field)))
+    system: Any = (Text | None, Field(None, alias=options.system_field) if options.system_field else None)
+    model = create_model("Conversation", __base__=RecordModel, turns=(list[turn], Field(alias=field)), system=system)
+    of_row = Fields("the row", tuple(filter(None, (field, options.system_field))))
+    of_turn = Fields("a turn", (role, content, *TrainFlags.model_fields), RESERVED_IN_TURNS, prefix=f"{field}.")
     for record in records:
         report.read["conversations"] += 1
         try:
-            parsed: Any = record.parse(model)
-            system, turns = _turns(record, parsed.turns)
+            value = of_row.select(record, record.value, options, report)
+            if isinstance(value, Mapping) and isinstance(value.get(field), list):
+                value = {**value, field: [of_turn.select(record, turn, options, report) for turn in value[field]]}
+            parsed: Any = record.parse(model, value)
+            own_system, turns = _turns(record, clean(parsed.system or ""), parsed.turns)
         except BadRow as error:
             report.reject(error)
             continue
-        row = chat_row(record, turns, system or options.system, options, report)
+        if own_system:
+            report.read["conversations with a system message of their own"] += 1
+        row = chat_row(record, turns, own_system or options.system, options, report)
         if row is not None:
             yield row
 
 
-def _turns(record: Record, values: Sequence[Any]) -> tuple[str, list[Turn]]:
+def _turns(record: Record, system: str, values: Sequence[Any]) -> tuple[str, list[Turn]]:
     """Return the system message, if there is one, and the turns.
 
+    Args:
+        record: the record that the turns belong to.
+        system: system message of the row's own field; empty if it has none.
+        values: the turns, system message included.
+
     Raises:
-        BadRow: a speaker is unknown, or the speakers do not alternate, beginning with the user.
+        BadRow: a speaker is unknown, the speakers do not alternate, beginning with the user, there are two system
+            messages, or the fields of a turn state that anything but an answer is trained on.
     """
-    system = ""
     turns: list[Turn] = []
     for number, value in enumerate(values):
         if value.role not in SPEAKERS:
             raise record.bad("a speaker is unknown", repr(value.role))
-        if SPEAKERS[value.role] != "system":
-            turns.append(Turn(SPEAKERS[value.role], value.content))
+        speaker = SPEAKERS[value.role]
+        flag = value.is_trained(record)
+        if flag and speaker != ASSISTANT:
+            raise record.bad("a turn that is not an answer is to be trained on", f"turn {number + 1}")
+        if speaker != "system":
+            turns.append(Turn(speaker, value.content, train=flag is not False or speaker == USER))
         elif number:
             raise record.bad("a system message is not the first turn")
+        elif system not in ("", value.content):
+            raise record.bad("the row has two system messages")
         else:
             system = value.content
     if not turns:

@@ -12,11 +12,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from tapeout.data.errors import BadRow
+from tapeout.data.instructions.report import MAX_NAME_CHARACTERS
 from tapeout.data.instructions.row import clean, has_surrogates
 
 MAX_NAMES = 8
 """Field names that an error shows."""
-MAX_NAME_CHARACTERS = 40
 TYPES = {
     "string_type": "text",
     "list_type": "list",

@@ -7,6 +7,9 @@ from tapeout.data.errors import BadRow
 
 MAX_EXAMPLES = 5
 """Locations that the report names for each reason."""
+MAX_NAME_CHARACTERS = 40
+MAX_IGNORED = 100
+"""Names of ignored fields that are counted one by one."""
 
 
 class ImportReport:
@@ -44,6 +47,13 @@ class ImportReport:
         locations = self.locations.setdefault(reason, [])
         if location is not None and location not in locations and len(locations) < MAX_EXAMPLES:
             locations.append(location)
+
+    def ignore(self, field: str) -> None:
+        """Count a field that a format does not read."""
+        key = f"ignored field {field[:MAX_NAME_CHARACTERS]!r}"
+        if key not in self.changed and sum(name.startswith("ignored field ") for name in self.changed) >= MAX_IGNORED:
+            key = "ignored fields of other names"
+        self.changed[key] += 1
 
     def add(self, other: "ImportReport") -> None:
         """Add the counts of a later part of the set."""

@@ -94,6 +94,20 @@ def test_what_is_trained_on_in_a_conversation() -> None:
     assert trained(*ALIGNER.render(first)) == ["y\n", "\x11"]
 
 
+def test_turns_with_train_false_are_context(processor: Any) -> None:
+    row = talk("a", "b", "c", "d", "e", "f", labels=True)
+    row["conversations"][1]["train"] = row["conversations"][5]["train"] = False
+    for marks in MARKS.values():
+        same, all_spans = marks.render(talk("a", "b", "c", "d", "e", "f", labels=True))
+        text, spans = marks.render(row)
+        assert text == same and len(all_spans) == 6 and trained(text, spans) == ["d\n", marks.turn]
+    ids, mask, _ = encoder(processor, 500).encode(row)
+    assert processor.decode([token for token, counts in zip(ids, mask, strict=True) if counts]).strip() == "d\n\x11"
+    template = ChatTemplate(LLAMA_2, (), (), "<s>", "</s>")
+    assert trained(*template.render(row)) == [" d </s>"]
+    assert trained(*template.render(row | {"system": ""})) == [" d </s>"]
+
+
 @pytest.mark.parametrize("text", ["a\x11User\nforged", "\x00", "x\x12quality:9"])
 def test_a_text_with_a_mark_is_rejected(text: str) -> None:
     for row in (talk(text, "b"), talk("a", text), talk("a", "b") | {"system": text}):
@@ -103,24 +117,30 @@ def test_a_text_with_a_mark_is_rejected(text: str) -> None:
 
 
 def test_a_chat_template_of_a_model(processor: Any) -> None:
-    template = ChatTemplate(LLAMA_2, tuple(processor.control_pieces), "<s>", "</s>")
+    template = ChatTemplate(LLAMA_2, tuple(processor.control_pieces), ("<usr>",), "<s>", "</s>")
     row = talk("a", "b", "c", "d")
     text, spans = template.render(row)
     assert text == "<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\na [/INST] b </s><s>[INST] c [/INST] d </s>"
     assert trained(text, spans) == [" b </s>", " d </s>"]
     ids, mask, _ = encoder(processor, 500, "template").encode(row)
     assert ids[0] == 1 and ids.count(2) == 2 and sum(mask[index] for index, token in enumerate(ids) if token == 2) == 2
+    for mark in ("</s>", "<s>", "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>"):
+        with pytest.raises(Unfit):
+            template.render(talk("a", f"b {mark}"))
+    template.render(talk("a[7:0] <usr> x <y>", "[INST", labels=True))
+    added = ChatTemplate("{% for m in messages %}TURN{{ m.content }}\n{% endfor %}", (), ("TURN", "other"), "", "")
+    added.render(talk("another", "other"))
     with pytest.raises(Unfit):
-        template.render(talk("a", "b </s>"))
+        added.render(talk("a", "TURN"))
     with pytest.raises(InvalidTemplate, match="take turns"):
         template.render({**row, "conversations": row["conversations"][1:]})
     with pytest.raises(InvalidTemplate, match="does not begin"):
-        ChatTemplate("{{ messages | length }}{{ messages[-1].content }}", (), "", "").render(row)
+        ChatTemplate("{{ messages | length }}{{ messages[-1].content }}", (), (), "", "").render(row)
     with pytest.raises(InvalidTemplate):
-        ChatTemplate("{% for", (), "", "").render(row)
+        ChatTemplate("{% for", (), (), "", "").render(row)
     for wrong in ("messages[0].content + 1", "1 / 0", "range(10 ** 9) | list", "messages | sort", "'%d' | format('a')"):
         with pytest.raises(InvalidTemplate):
-            ChatTemplate(f"{{{{ {wrong} }}}}", (), "", "").render(row)
+            ChatTemplate(f"{{{{ {wrong} }}}}", (), (), "", "").render(row)
 
 
 texts = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0\x11\x12"), max_size=30)

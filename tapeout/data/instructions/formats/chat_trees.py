@@ -20,6 +20,7 @@ from tapeout.data.instructions.conversation import (
     chat_row,
     check_alternation,
 )
+from tapeout.data.instructions.fields import METADATA, RESERVED_IN_TURNS, Fields, folded
 from tapeout.data.instructions.record import FilledText, Record, RecordModel, Text
 from tapeout.data.instructions.report import ImportReport
 from tapeout.data.instructions.row import Row
@@ -83,6 +84,20 @@ class Path:
     leaf: bool
 
 
+MESSAGE = Fields(
+    "a message",
+    ("deleted", "synthetic", "lang", "replies", "role", "text", "labels"),
+    RESERVED_IN_TURNS,
+    METADATA
+    | folded(
+        "message_id message_tree_id parent_id user_id created_date review_count review_result rank model_name detoxify",
+        "emojis tree_state",
+    ),
+    "message.",
+)
+TREE = Fields("the tree", ("message_tree_id", "tree_state", "prompt"))
+
+
 def rows(records: Iterable[Record], options: Options, report: ImportReport) -> Iterator[Row]:
     """Yield the conversations of all trees that are taken; a tree with a bad message gives none."""
     for record in records:
@@ -98,7 +113,7 @@ def rows(records: Iterable[Record], options: Options, report: ImportReport) -> I
 
 
 def _conversations(record: Record, options: Options, report: ImportReport) -> list[Row]:
-    tree = record.parse(Tree, what="the tree")
+    tree = record.parse(Tree, TREE.select(record, record.value, options, report), "the tree")
     if options.not_ready == "drop":
         if tree.tree_state is None:
             raise record.bad("the tree has no field 'tree_state'")
@@ -124,7 +139,7 @@ def _walk(record: Record, root: dict[str, Any], options: Options, report: Import
             report.drop(reason, record.location)
             _drop_replies(record, node.replies, options, report)
             continue
-        message = record.parse(Message, value, "a message")
+        message = record.parse(Message, MESSAGE.select(record, value, options, report), "a message")
         if message.role not in SPEAKERS:
             raise record.bad("a speaker is unknown", repr(message.role))
         label = _label(record, message, options) if SPEAKERS[message.role] == ASSISTANT else None

@@ -5,13 +5,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from tapeout.data.instructions.conversation import ChatOptions, conversation_rows
+from tapeout.data.instructions.conversation import TurnListOptions, conversation_rows
 from tapeout.data.instructions.record import Record
 from tapeout.data.instructions.report import ImportReport
 from tapeout.data.instructions.row import Row
 
 
-class Options(ChatOptions):
+class Options(TurnListOptions):
     """Rows with ``messages``: role (system, user, assistant) and content, as in Hugging Face chat data sets."""
 
     format: Literal["messages"] = Field(description="Name of this format.")

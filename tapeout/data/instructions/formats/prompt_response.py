@@ -2,18 +2,26 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal, Self
+from dataclasses import replace
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, create_model, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, create_model, model_validator
 
 from tapeout.config.instructions import FormatOptions
 from tapeout.config.section import Section
 from tapeout.data.errors import BadRow
+from tapeout.data.instructions.conversation import ASSISTANT, USER, ChatOptions, Turn, chat_row
+from tapeout.data.instructions.fields import METADATA, RESERVED_IN_ROWS, Fields, folded, is_empty
 from tapeout.data.instructions.record import FilledText, Record, RecordModel, Text
 from tapeout.data.instructions.report import ImportReport
 from tapeout.data.instructions.row import Row, clean, context_first, digest_of
 
 CITATION = re.compile(r"\[\d+\]")
+System = Annotated[Text, BeforeValidator(lambda value: "" if value is None else value), AfterValidator(clean)]
+History = Annotated[
+    list[Annotated[list[FilledText], Field(min_length=2, max_length=2)]],
+    BeforeValidator(lambda value: [] if is_empty(value) else value),
+]
 
 
 class Columns(Section):
@@ -26,12 +34,16 @@ class Columns(Section):
     group: str | None = Field(
         None, description="Rows with the same value share a split; a row without a value is its own group."
     )
+    system: str | None = Field("system", description="System message; a row that has one becomes a conversation.")
+    history: str | None = Field(
+        "history", description="Earlier pairs of question and answer; a row that has some becomes a conversation."
+    )
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
-        names = [name for name in (self.instruction, self.context, self.response, self.group) if name is not None]
+        names = [name for field, name in self if field != "category" and name is not None]
         if len(set(names)) < len(names):
-            raise ValueError("instruction, context, response and group must be different fields")
+            raise ValueError("instruction, context, response, group, system and history must be different fields")
         return self
 
 
@@ -40,10 +52,6 @@ class Options(FormatOptions):
 
     format: Literal["prompt_response"] = Field(description="Name of this format.")
     fields: Columns = Field(Columns(), description="Names of the fields in the file.")
-    other_fields: Literal["ignore", "reject"] = Field(
-        "ignore",
-        description="Fields that are not named in fields: ignored, or an error (detects misspellings).",
-    )
     category: str = Field("instruction", min_length=1, description="Category of rows that have no such field.")
     separator: str = Field("\n\n", description="Text between instruction and context.")
     seed: int = Field(1234, description="Seed of the coin that decides whether the context comes first.")
@@ -57,22 +65,36 @@ class Options(FormatOptions):
 def rows(records: Iterable[Record], options: Options, report: ImportReport) -> Iterator[Row]:
     """Yield a row for each record."""
     model = _model(options)
+    columns = tuple(name for _, name in options.fields if name is not None)
+    of_row = Fields("the row", columns, RESERVED_IN_ROWS | folded("input context"), METADATA | folded("text"))
     for record in records:
         report.read["rows"] += 1
         try:
-            fields: Any = record.parse(model)
+            fields: Any = record.parse(model, of_row.select(record, record.value, options, report))
         except BadRow as error:
             report.reject(error)
             continue
         category = fields.category if options.fields.category else options.category
-        yield prompt_row(
-            record.source,
-            (fields.instruction, fields.context, fields.response),
-            category,
-            fields.group,
-            options,
-            report,
-        )
+        texts = fields.instruction, fields.context, fields.response
+        row = prompt_row(record.source, texts, category, fields.group, options, report)
+        if fields.system or fields.history:
+            yield _conversation(record, row, fields, report)
+        else:
+            yield row
+
+
+def _conversation(record: Record, row: Row, fields: Any, report: ImportReport) -> Row:
+    """Return a row that has a system message or earlier turns as a conversation; all its answers are trained on."""
+    report.read["rows with a system message or earlier turns"] += 1
+    turns = [
+        Turn(speaker, text) for pair in fields.history for speaker, text in zip((USER, ASSISTANT), pair, strict=True)
+    ]
+    turns += [Turn(USER, row.content["input"]), Turn(ASSISTANT, row.content["output"])]
+    options = ChatOptions(format="prompt_response")
+    conversation = chat_row(record, turns, fields.system, options, report, group=fields.group or None)
+    assert conversation is not None, "it ends with an answer"
+    question = conversation.question if fields.history else row.question
+    return replace(conversation, category=row.category, question=question)
 
 
 def prompt_row(
@@ -112,7 +134,7 @@ def _model(options: Options) -> type[RecordModel]:
         "response": (FilledText, Field(alias=names.response)),
         "category": (FilledText, Field(alias=names.category) if names.category else ""),
         "group": (Text, Field("", alias=names.group) if names.group else ""),
+        "system": (System, Field("", alias=names.system) if names.system else ""),
+        "history": (History, Field((), alias=names.history) if names.history else ()),
     }
-    extra: Literal["forbid", "ignore"] = "forbid" if options.other_fields == "reject" else "ignore"
-    base = type("PromptResponse", (RecordModel,), {"model_config": ConfigDict(extra=extra)})
-    return create_model("PromptResponse", __base__=base, **fields)
+    return create_model("PromptResponse", __base__=RecordModel, **fields)

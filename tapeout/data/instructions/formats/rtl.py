@@ -48,7 +48,7 @@ class Options(FormatOptions, Limits):
 
     @model_validator(mode="after")
     def _no_record_files(self) -> Self:
-        options = ("files", "bad_rows", "max_row_bytes")
+        options = ("files", "bad_rows", "max_row_bytes", "other_fields", "ignored_fields")
         ignored = [name for name in options if getattr(self, name) != FormatOptions.model_fields[name].default]
         if self.sources and (self.cores is None or self.sources != self.cores.sources):
             ignored.append("sources")

@@ -1,12 +1,13 @@
 """Tasks of self-instruct: an instruction and its instances, each with input and output. A task is a group."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import Field
 
 from tapeout.config.instructions import FormatOptions
 from tapeout.data.errors import BadRow
+from tapeout.data.instructions.fields import METADATA, Fields, folded
 from tapeout.data.instructions.record import FilledText, Record, RecordModel, Text
 from tapeout.data.instructions.report import ImportReport
 from tapeout.data.instructions.row import Row, clean, digest_of
@@ -34,12 +35,20 @@ class Task(RecordModel):
     instances: list[Instance]
 
 
+TASK = Fields("the task", ("instruction", "is_classification", "instances"), metadata=METADATA | folded("seed_id"))
+INSTANCE = Fields("an instance", ("input", "output"), prefix="instances.")
+
+
 def rows(records: Iterable[Record], options: Options, report: ImportReport) -> Iterator[Row]:
     """Yield a row for each instance; a task of which one instance cannot be used gives none."""
     for record in records:
         report.read["tasks"] += 1
         try:
-            task = record.parse(Task, what="the task")
+            value = TASK.select(record, record.value, options, report)
+            if isinstance(value, Mapping) and isinstance(value.get("instances"), list):
+                instances = [INSTANCE.select(record, instance, options, report) for instance in value["instances"]]
+                value = {**value, "instances": instances}
+            task = record.parse(Task, value, "the task")
             if not task.instances:
                 raise record.bad("the task has no instance")
         except BadRow as error:

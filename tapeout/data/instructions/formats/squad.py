@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 from tapeout.config.corpus import Corpus
 from tapeout.config.instructions import FormatOptions
 from tapeout.data.errors import BadRow, InvalidTemplate
+from tapeout.data.instructions.fields import METADATA, Fields, folded
 from tapeout.data.instructions.record import FilledText, Record, RecordModel, Text
 from tapeout.data.instructions.report import ImportReport
 from tapeout.data.instructions.row import Row, digest_of
@@ -118,6 +119,12 @@ class Flat(RecordModel):
     title: Text | None = None
 
 
+QUESTION_FIELDS = ("id", "question", "answers", "is_impossible")
+QUESTION_METADATA = METADATA | folded("plausible_answers answer_category")
+FLAT = Fields("the row", ("context", "title", *QUESTION_FIELDS), metadata=QUESTION_METADATA)
+IN_PARAGRAPH = Fields("the question", QUESTION_FIELDS, metadata=QUESTION_METADATA, prefix="qas.")
+
+
 def rows(records: Iterable[Record], options: Options, report: ImportReport) -> Iterator[Row]:
     """Yield a row for each question.
 
@@ -132,7 +139,7 @@ def rows(records: Iterable[Record], options: Options, report: ImportReport) -> I
         )
     for record in records:
         try:
-            questions = list(_questions(record, report))
+            questions = list(_questions(record, options, report))
         except BadRow as error:
             report.reject(error)
             continue
@@ -147,11 +154,14 @@ def rows(records: Iterable[Record], options: Options, report: ImportReport) -> I
                 yield row
 
 
-def _questions(record: Record, report: ImportReport) -> Iterator[tuple[str | None, str, dict[str, Any]]]:
+def _questions(
+    record: Record, options: Options, report: ImportReport
+) -> Iterator[tuple[str | None, str, dict[str, Any]]]:
     """Yield title, context and question for everything in a record: a whole file, or one flat row."""
     if not isinstance(record.value, dict) or "data" not in record.value:
-        flat = record.parse(Flat)
-        yield flat.title, flat.context, record.value
+        value = FLAT.select(record, record.value, options, report)
+        flat = record.parse(Flat, value)
+        yield flat.title, flat.context, value
         return
     articles = record.parse(Published, what="the file").data
     report.read["articles"] += len(articles)
@@ -159,7 +169,7 @@ def _questions(record: Record, report: ImportReport) -> Iterator[tuple[str | Non
         report.read["paragraphs"] += len(article.paragraphs)
         for paragraph in article.paragraphs:
             for value in paragraph.qas:
-                yield article.title, paragraph.context, value
+                yield article.title, paragraph.context, IN_PARAGRAPH.select(record, value, options, report)
 
 
 def _row(
