@@ -206,7 +206,8 @@ def test_alpaca_rows_with_a_system_message_or_history_are_conversations(tmp_path
     assert plain["input"] == "Write a mux." and plain["digest"] == empty["digest"] and "conversations" not in empty
     assert system["system"] == "Answer in Verilog." and history["system"] == "" and both["system"] == "Be brief."
     assert [turn["value"] for turn in system["conversations"]] == ["Write a mux.", "assign y = s ? b : a;"]
-    assert [turn["value"] for turn in history["conversations"]] == [*pairs[0], *pairs[1], "Write a mux.", plain["output"]]
+    earlier = [*pairs[0], *pairs[1]]
+    assert [turn["value"] for turn in history["conversations"]] == [*earlier, "Write a mux.", plain["output"]]
     assert [turn["from"] for turn in history["conversations"]] == ["User", "Assistant"] * 3
     assert len(both["conversations"]) == 4 and "With two inputs." in both["conversations"][2]["value"]
     assert {row["category"] for row in (plain, system, history)} == {"instruction"}
