@@ -134,7 +134,7 @@ class Step:
             "TMPDIR": str(temporary),
             "HOME": str(temporary / HOME),
             "USER": USER,
-            "TAPEOUT_USER_HOME": os.path.expanduser("~"),  # for the cache of downloads
+            "TAPEOUT_USER_HOME": os.environ.get("HOME", ""),  # for the cache of downloads
             "TAPEOUT_RUNNER": "1",
             "TAPEOUT_PLUGINS": ",".join(self.recipe.plugins),
             "TAPEOUT_THREADS": str(self.threads),
