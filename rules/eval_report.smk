@@ -1,7 +1,7 @@
 rule eval_report:
     input:
         action("eval_report"),
-        evaluations=[artifact(f"evaluation/{model}/{task}.json") for model, task in settings.evaluation.results],
+        evaluations=[artifact(f"evaluation/{model}/{task}.json") for model, task in wiring.evaluated],
         models=[artifact(name) for name in settings.evaluation.models.values()],
         tokenizer=artifact("tokenizer", "report.json"),
         upstream=[artifact(name) for name in wiring.report_upstream],

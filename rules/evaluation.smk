@@ -3,12 +3,12 @@ rule evaluate:
         action("evaluation/{model}/{task}.json"),
         **wiring.after_probe,
         model=lambda wildcards: artifact(settings.evaluation.models[wildcards.model]),
-        data=lambda wildcards: [artifact(*file) for file in settings.evaluation.files(wildcards.task).values()],
+        data=lambda wildcards: [artifact(*file) for file in settings.evaluations[wildcards.task].files.values()],
     output:
         sealed("evaluation/{model}/{task}.json"),
     wildcard_constraints:
         model="|".join(settings.evaluation.models),
-        task="|".join(map(re.escape, settings.evaluation.tasks)),
+        task="|".join(map(re.escape, settings.evaluations)),
     params:
         **wiring.evaluate_parameters,
     resources:

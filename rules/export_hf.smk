@@ -2,7 +2,7 @@ rule export_hf:
     input:
         action("export/hf"),
         **wiring.after_probe,
-        model=artifact("sft/model"),
+        model=artifact(wiring.exported),
     output:
         sealed("export/hf"),
     params:

@@ -19,7 +19,7 @@ def main(job: EvaluateJob, model: Path, data: list[Path], output: Path) -> None:
     task = load_task(job.task)
     options = task.options.model_validate(job.options)
     files = dict(zip(task.files(options), data, strict=True))
-    loaded = load(model, job.threads, job.template)
+    loaded = load(model, job.threads, job.encoding)
     write_result(output, loaded.facts, task.score(loaded, files, options))
 
 

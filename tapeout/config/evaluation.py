@@ -5,13 +5,16 @@ dotted name (docs/extending.md). It defines its options, which are validated whe
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
 from pydantic import Field, SerializeAsAny, StringConstraints, ValidationError, field_validator, model_validator
 
 from tapeout import plugins
+from tapeout.config.instructions import EncodeJob
 from tapeout.config.plugin_options import plugin_member, with_hints
 from tapeout.config.section import Section
+from tapeout.config.sources import SourceName
 
 TASKS = "tapeout.evals.tasks"
 """Package of the tasks that come with the project."""
@@ -38,6 +41,12 @@ class ScoringOptions(TaskOptions):
     )
 
 
+class QuestionOptions(ScoringOptions):
+    """Options of tasks that run once for each evaluated instruction set, on its test rows."""
+
+    data: str = Field("", description="Artifact of the set; filled in for each of evaluation.sets.")
+
+
 class Adaptation(Section):
     """Models that the report's summary compares; sentences about a model that is null are left out."""
 
@@ -46,8 +55,48 @@ class Adaptation(Section):
     tuned: str | None = Field("sft", description="The model after fine-tuning.")
 
 
+@dataclass(frozen=True)
+class TaskRun:
+    """A task as it is evaluated: on one instruction set if it asks questions.
+
+    Attributes:
+        task: module of the task.
+        options: its options, with the set filled in.
+    """
+
+    task: str
+    options: TaskOptions
+
+    @property
+    def module(self) -> str:
+        """Dotted name of the module, which a step that loads it declares."""
+        return plugins.module_name(TASKS, self.task)
+
+    @property
+    def files(self) -> dict[str, tuple[str, str]]:
+        """Artifact and path of each file of test data, by its name in the task."""
+        return dict(_task(self.task).files(self.options))
+
+    def tokens(self, context: int) -> float:
+        """Return how many tokens pass through a model with this context, at most; for estimates of time."""
+        return float(_task(self.task).tokens(self.options, context))
+
+    def job(self, threads: int, encoding: EncodeJob) -> "EvaluateJob":
+        """Return the parameters of the step; the encoding of rows counts only for a task that asks questions."""
+        asks = isinstance(self.options, QuestionOptions)
+        return EvaluateJob(
+            task=self.task,
+            options=self.options.identity(),
+            threads=threads,
+            encoding=encoding if asks else None,
+        )
+
+
 class Evaluation(Section):
-    """Models and tasks. Each pair of them is one artifact, ``evaluation/<model>/<task>.json``."""
+    """Models and tasks. Each pair of them is one artifact, ``evaluation/<model>/<task>.json``.
+
+    A task that asks questions is evaluated on each instruction set: ``evaluation/<model>/<task>/<set>.json``.
+    """
 
     models: dict[ModelName, ArtifactName] = Field(
         {"base": "base", "dapt": "dapt/model", "sft": "sft/model"},
@@ -60,6 +109,11 @@ class Evaluation(Section):
         validate_default=True,
         description="Options of each task, by the task's module, in the order of the report.",
         json_schema_extra=lambda schema: schema.update(properties=_schemas()),
+    )
+    sets: tuple[SourceName, ...] | None = Field(
+        None,
+        description="Instruction sets whose test rows the models answer; null: all of instructions.train that have "
+        "test rows.",
     )
     adaptation: Adaptation = Adaptation()
     threads: int = Field(
@@ -82,33 +136,22 @@ class Evaluation(Section):
             if name is not None and name not in self.models:
                 known = ", ".join(self.models)
                 raise ValueError(f"adaptation.{key} names {name}, which is not one of the models ({known})")
+        names = [name for _, name in self.adaptation if name is not None]
+        if names != sorted(names, key=list(self.models).index):
+            raise ValueError(f"models must be listed in the order of the adaptation: {', '.join(names)}")
         return self
 
-    def files(self, task: str) -> dict[str, tuple[str, str]]:
-        """Return the test data of a task: artifact and path of each file, by its name in the task."""
-        return dict(_task(task).files(self.tasks[task]))
-
-    def tokens(self, task: str, context: int) -> float:
-        """Return how many tokens a task passes through a model with this context, at most; for estimates of time."""
-        return float(_task(task).tokens(self.tasks[task], context))
-
-    def modules(self, tasks: Iterable[str]) -> list[str]:
-        """Return the modules of tasks, which a step that loads them declares."""
-        return [plugins.module_name(TASKS, task) for task in tasks]
-
-    def job(self, task: str, template: str) -> "EvaluateJob":
-        """Return the parameters of a task; ``template`` counts only for one that asks questions."""
-        return EvaluateJob(
-            task=task,
-            options=self.tasks[task].identity(),
-            threads=self.threads,
-            template=template if _task(task).asks_questions else "",
-        )
-
-    @property
-    def results(self) -> list[tuple[str, str]]:
-        """Each pair of a model and a task."""
-        return [(model, task) for model in self.models for task in self.tasks]
+    def runs(self, sets: Iterable[str]) -> dict[str, TaskRun]:
+        """Return each task by its name, and each task that asks questions once for every set, as ``<task>/<set>``."""
+        runs = {}
+        for task, options in self.tasks.items():
+            if isinstance(options, QuestionOptions):
+                for name in sets:
+                    filled = options.model_copy(update={"data": f"instructions/{name}"})
+                    runs[f"{task}/{name}"] = TaskRun(task, filled)
+            else:
+                runs[task] = TaskRun(task, options)
+        return runs
 
 
 class EvaluateJob(Section):
@@ -117,9 +160,9 @@ class EvaluateJob(Section):
     task: str = Field(description="Module of the task.")
     options: dict[str, Any] = Field(description="Options of the task.")
     threads: int = Field(ge=1, description="Threads of PyTorch.")
-    template: str = Field(
-        description="Prompt template for models that have none of their own; a fine-tuned model is evaluated with the "
-        "template that it was trained with, which lies in its folder. Empty for a task that asks no questions."
+    encoding: EncodeJob | None = Field(
+        description="How rows become token ids, as for training; null for a task that asks no questions. A fine-tuned "
+        "model has its own prompt template in its folder."
     )
 
 
@@ -146,6 +189,8 @@ def _options(name: str, given: Any) -> TaskOptions:
     kind: type[TaskOptions] = _task(name).options
     if isinstance(given, TaskOptions):
         return given
+    if issubclass(kind, QuestionOptions) and isinstance(given, Mapping) and "data" in given:
+        raise ValueError(f"{name}.data is filled in for each set; name the sets under evaluation.sets")
     try:
         return kind.model_validate({} if given is None else given)
     except ValidationError as error:

@@ -5,6 +5,9 @@ from pydantic import Field
 from tapeout.config.section import Section
 from tapeout.config.sources import SourceName
 
+EXPORTED = "sft/model"
+"""Artifact of the model that the rule ``export_hf`` exports: the one that users get."""
+
 
 class Export(Section):
     """Accuracy that the exported model must have."""

@@ -100,6 +100,11 @@ class FormatOptions(Section):
         """Sources whose rows are all test rows; their groups and questions are kept out of training."""
         return ()
 
+    @property
+    def has_test_rows(self) -> bool:
+        """True if the set has a test split; the options must be resolved."""
+        return self.split.test > 0 or bool(self.held_out)
+
 
 SetOptions = Annotated[SerializeAsAny[FormatOptions], PluginOptions(FORMATS, "format", FormatOptions)]
 

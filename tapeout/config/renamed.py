@@ -23,7 +23,7 @@ RENAMED: dict[str, str] = {
     "evaluation.overlap": "evaluation.tasks.bits_per_byte.overlap",
     "evaluation.max_rows": "evaluation.tasks.instruction_answers.max_rows",
     "evaluation.max_new_tokens": "evaluation.tasks.instruction_answers.max_new_tokens",
-    "evaluation.kept_generations": "evaluation.tasks.instruction_answers.kept_generations",
+    "evaluation.kept_generations": "remove it: a result holds all answers",
     "evaluation.generation_batch_rows": "evaluation.tasks.instruction_answers.generation_batch_rows",
     "evaluation.score_batch_tokens": "evaluation.tasks.*.score_batch_tokens: one for each task",
     # data_report

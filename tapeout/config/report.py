@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
-from tapeout.config.evaluation import Adaptation
+from tapeout.config.evaluation import Adaptation, ArtifactName
 from tapeout.config.section import Section
 from tapeout.config.sources import SourceName
 
@@ -25,15 +25,29 @@ class Report(Section):
         ge=0.0,
         description="Relative rise of bits per byte on general text over the base model that counts as unchanged.",
     )
-    examples: int = Field(6, ge=0, description="Sample answers on the page, alternating between categories.")
+    examples: int = Field(
+        1,
+        ge=0,
+        description="Sample answers on the page per category: so many exact ones, near misses and failures of the "
+        "shipped model.",
+    )
 
 
 class EvalReportJob(Report):
     """Parameters of the rule ``eval_report``: the section, what was evaluated, and the sources of the corpora."""
 
     adaptation: Adaptation = Field(description="Models that the summary compares.")
+    exported: ArtifactName = Field(description="Artifact of the model that is exported.")
     models: tuple[tuple[str, str], ...] = Field(description="Name and artifact of each evaluated model, in order.")
-    tasks: tuple[tuple[str, dict[str, Any]], ...] = Field(description="Module and options of each task, in order.")
+    tasks: tuple[tuple[str, str, dict[str, Any]], ...] = Field(
+        description="Name, module and options of each task, in order."
+    )
+    not_evaluated: tuple[SourceName, ...] = Field(description="Sets that are trained on and not evaluated.")
     trained_on: tuple[SourceName, ...] = Field(min_length=1, description="Cores of the domain training text.")
     held_out: tuple[SourceName, ...] = Field(min_length=1, description="Cores of the domain test text.")
     general: tuple[SourceName, ...] = Field(min_length=1, description="Sources of the general text.")
+
+    @property
+    def exported_model(self) -> str | None:
+        """Name of the evaluated model that is exported, if there is one."""
+        return next((name for name, artifact in self.models if artifact == self.exported), None)

@@ -12,7 +12,7 @@ from tapeout.config.comparison import Bounds
 from tapeout.config.container import Container
 from tapeout.config.corpus import Corpus
 from tapeout.config.dapt import Dapt
-from tapeout.config.evaluation import Evaluation
+from tapeout.config.evaluation import Evaluation, TaskRun
 from tapeout.config.export import Export
 from tapeout.config.inspection import DataReport
 from tapeout.config.instructions import FORMATS, EncodeJob, FormatOptions, Instructions, InstructionSetJob
@@ -104,6 +104,29 @@ class Settings(Section):
             template=self.sft.template,
             seq_length=self.sft.seq_length,
         )
+
+    @property
+    def evaluated_sets(self) -> tuple[str, ...]:
+        """Instruction sets whose test rows the models answer."""
+        if self.evaluation.sets is not None:
+            return self.evaluation.sets
+        options = self.set_options
+        return tuple(name for name in self.instructions.train if options[name].has_test_rows)
+
+    @property
+    def evaluations(self) -> dict[str, TaskRun]:
+        """Tasks by the name under which they are evaluated, in the order of the report."""
+        return self.evaluation.runs(self.evaluated_sets)
+
+    @model_validator(mode="after")
+    def _evaluated_sets_have_test_rows(self) -> Self:
+        options = self.set_options
+        for name in self.evaluation.sets or ():
+            if name not in options:
+                raise ValueError(f"evaluation.sets names {name}, which instructions.sets does not have")
+            if not options[name].has_test_rows:
+                raise ValueError(f"evaluation.sets names {name}, which has no test rows: its split.test is 0")
+        return self
 
     @model_validator(mode="after")
     def _something_to_read(self) -> Self:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tapeout.config.corpus import Selection
 from tapeout.config.evaluation import EvaluateJob
+from tapeout.config.export import EXPORTED
 from tapeout.config.instructions import InstructionSetJob
 from tapeout.config.pretraining import DocumentsJob
 from tapeout.config.report import EvalReportJob
@@ -74,38 +75,50 @@ class Wiring:
     @property
     def evaluate_parameters(self) -> dict[str, Callable[[Any], Any]]:
         """Parameters of the rule ``evaluate``, as functions of its wildcards."""
-        evaluation, template = self.settings.evaluation, self.settings.sft.template
-        job = EvaluateJob.parameters(lambda wildcards: evaluation.job(wildcards.task, template))
-        modules = [self.settings.base.family_module]
-        return {**job, "plugins": lambda wildcards: [*modules, *evaluation.modules([wildcards.task])]}
+        settings, runs, encoding = self.settings, self.settings.evaluations, self.settings.encoding()
+        threads, family = settings.evaluation.threads, settings.base.family_module
+        job = EvaluateJob.parameters(lambda wildcards: runs[wildcards.task].job(threads, encoding))
+        return {**job, "plugins": lambda wildcards: [family, runs[wildcards.task].module]}
+
+    @property
+    def exported(self) -> str:
+        """Artifact of the model that the rule ``export_hf`` exports."""
+        return EXPORTED
+
+    @property
+    def evaluated(self) -> list[tuple[str, str]]:
+        """Each pair of a model and a task."""
+        return [(model, task) for model in self.settings.evaluation.models for task in self.settings.evaluations]
 
     @property
     def report_parameters(self) -> dict[str, Callable[[Any], Any]]:
         """Parameters of the rule ``eval_report``."""
-        settings, evaluation = self.settings, self.settings.evaluation
+        settings, evaluation, runs = self.settings, self.settings.evaluation, self.settings.evaluations
         job = EvalReportJob(
             **settings.report.identity(),
             adaptation=evaluation.adaptation,
+            exported=EXPORTED,
             models=tuple(evaluation.models.items()),
-            tasks=tuple((name, options.identity()) for name, options in evaluation.tasks.items()),
+            tasks=tuple((name, run.task, run.options.identity()) for name, run in runs.items()),
+            not_evaluated=tuple(sorted(set(settings.instructions.train) - set(settings.evaluated_sets))),
             trained_on=tuple(sorted(settings.corpus.domain.train)),
             held_out=tuple(sorted(settings.corpus.domain.test)),
             general=tuple(settings.corpus.general.sources),
         )
-        return {**EvalReportJob.parameters(lambda _: job), "plugins": lambda _: evaluation.modules(evaluation.tasks)}
+        modules = list(dict.fromkeys(run.module for run in runs.values()))
+        return {**EvalReportJob.parameters(lambda _: job), "plugins": lambda _: modules}
 
     @property
     def report_upstream(self) -> list[str]:
         """Artifacts that the numbers of the evaluation report depend on, besides those that it reads."""
-        evaluation = self.settings.evaluation
-        data = [name for task in evaluation.tasks for name, _ in evaluation.files(task).values()]
+        data = [name for run in self.settings.evaluations.values() for name, _ in run.files.values()]
         artifacts = ["corpus/domain", "corpus/general", "tokenizer", "base", "base_extended", "nemo/base.nemo"]
         artifacts += [
             f"{step}/{name}" for name in self.settings.instructions.train for step in ("instructions", "encoded")
         ]
-        artifacts += ["dapt/model", "sft/model", "export/hf"]
+        artifacts += ["dapt/model", EXPORTED, "export/hf"]
         sources = [f"sources/{name}" for name in self.settings.used_sources]
-        return sorted({*data, *artifacts, *sources} - set(evaluation.models.values()))
+        return sorted({*data, *artifacts, *sources} - set(self.settings.evaluation.models.values()))
 
     def training_environment(self, job: Training) -> str:
         """Return the conda environment of a training run by its accelerator, relative to the folder of the rules."""

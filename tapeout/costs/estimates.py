@@ -69,7 +69,7 @@ class Estimates:
     def evaluation_gflop(self, task: str) -> int:
         """Return the maximum computation of one task for one model, 10^9 FLOP: forward passes."""
         model = self.settings.base.architecture
-        tokens = self.settings.evaluation.tokens(task, model.seq_length)
+        tokens = self.settings.evaluations[task].tokens(model.seq_length)
         return _giga(model.forward_flop(self.extended_pieces, model.seq_length) * tokens)
 
     @property

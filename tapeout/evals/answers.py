@@ -1,43 +1,38 @@
-"""Answers to questions: sample, prompts, loss of expected answers, generation, and comparison with expected answers."""
+"""Answers to questions: loss of expected answers, generation, and comparison with expected answers."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from tapeout import progress
-from tapeout.config.evaluation import ScoringOptions
-from tapeout.data.encode.prompt import encode_example
-from tapeout.evals.rows import in_sample_order
+from tapeout.config.evaluation import QuestionOptions
+from tapeout.evals.questions import Question
 from tapeout.evals.task import DIGITS, Result
 
 if TYPE_CHECKING:
     from tapeout.evals.loaded_model import LoadedModel
 
 
-class Options(ScoringOptions):
+class Options(QuestionOptions):
     """Options for sampling questions and generating answers."""
 
-    data: str = Field("instructions/rtl", description="Artifact with the questions, in test.jsonl.")
     max_rows: int = Field(
         160,
         ge=1,
-        description="Maximum number of rows that are scored and answered: the same number from each category, chosen "
-        "by digest.",
+        description="Maximum number of rows of a set that are scored and answered: the same number from each category, "
+        "chosen by digest.",
     )
     max_new_tokens: int = Field(
         96, ge=1, description="Maximum length of a generated answer. The result counts longer expected answers."
     )
-    kept_generations: int = Field(2, ge=0, description="Generated answers per category that the result holds verbatim.")
     generation_batch_rows: int = Field(
         64, ge=1, description="Rows that are answered in one batch; the last bits of a float sum depend on it."
     )
 
 
 class AnswerScore(Result):
-    """Negative log-likelihood, in nats, of the expected answer and the end token, given the prompt."""
+    """Negative log-likelihood, in nats, of the expected answer and what ends it, given the prompt."""
 
     digest: str
     category: str
@@ -46,34 +41,28 @@ class AnswerScore(Result):
     nats: float
 
 
-class Generation(Result):
-    """A generated answer, verbatim."""
-
-    prompt: str
-    generated: str
-    expected: str
-
-
 class Answer(Result):
-    """Comparison of a generated answer with the expected one.
+    """A generated answer and its comparison with the expected one.
 
     Attributes:
+        prompt, generated, expected: the texts.
         exact: see ``exact_match``.
         rouge_l: see ``RougeL``.
         tokens: length of the generated answer.
         finished: whether the model ended the answer itself.
-        kept: the texts, stored for the first rows of each category.
     """
 
     digest: str
     category: str
     source: str
     licence: str
+    prompt: str
+    generated: str
+    expected: str
     exact: bool
     rouge_l: float
     tokens: int
     finished: bool
-    kept: Generation | None
 
 
 class InstructionAnswers(Result):
@@ -82,7 +71,7 @@ class InstructionAnswers(Result):
     Attributes:
         template: prompt template that was used.
         rows_in_test: rows of the test set; a sample of them is evaluated.
-        left_out: rows whose prompt and expected answer exceed the context; they are never cut.
+        left_out: rows that do not fit into the context, shortened as in training.
         expected_over_limit: rows whose expected answer is longer than ``max_new_tokens``.
     """
 
@@ -94,59 +83,25 @@ class InstructionAnswers(Result):
     answers: list[Answer]
 
 
-@dataclass(frozen=True)
-class EncodedQuestion:
-    """A row as token ids, exactly as in fine-tuning.
-
-    Attributes:
-        row: the row as it was read.
-        prompt: ``[bos]`` and the prompt.
-        answer: the expected answer and ``[eos]``.
-    """
-
-    row: Mapping[str, Any]
-    prompt: Sequence[int]
-    answer: Sequence[int]
-
-
-def sample_questions(rows: Iterable[dict[str, Any]], max_rows: int) -> list[dict[str, Any]]:
-    """Choose up to ``max_rows`` rows in sample order, spread as evenly over the categories as their sizes allow."""
-    by_category: dict[str, list[dict[str, Any]]] = {}
-    for row in in_sample_order(rows):
-        by_category.setdefault(row["category"], []).append(row)
-    rounds = zip_longest(*(by_category[category] for category in sorted(by_category)))
-    return [row for turn in rounds for row in turn if row is not None][:max_rows]
-
-
-def encode_questions(model: "LoadedModel", rows: Iterable[Mapping[str, Any]]) -> list[EncodedQuestion]:
-    """Encode rows with the function that fine-tuning uses, so that a prompt cannot differ between the two."""
-    encoded = []
-    for row in rows:
-        ids, mask = encode_example(model.encoder, model.template, row["input"], row["output"])
-        first = list(mask).index(1)
-        encoded.append(EncodedQuestion(row, ids[:first], ids[first:]))
-    return encoded
-
-
-def score_answers(model: "LoadedModel", rows: Sequence[EncodedQuestion], batch_tokens: int) -> list[AnswerScore]:
-    """Score the expected answers, end token included; the prompt is given and does not count (answer-only loss).
+def score_answers(model: "LoadedModel", questions: Sequence[Question], batch_tokens: int) -> list[AnswerScore]:
+    """Score the expected answers, end included; the prompt is given and does not count (answer-only loss).
 
     The mean over tokens, ``sum(nats) / sum(tokens)``, is the test loss of fine-tuning, with the loss mask of training
     and weighted by token. Models with different tokenizers are comparable by ``sum(nats) / sum(bytes)`` only.
     """
     from tapeout.evals.likelihood import Window, nats
 
-    windows = [Window(index, [*row.prompt, *row.answer], len(row.prompt)) for index, row in enumerate(rows)]
-    sums = nats(model.network, windows, len(rows), batch_tokens)
+    windows = [Window(index, [*one.prompt, *one.answer], len(one.prompt)) for index, one in enumerate(questions)]
+    sums = nats(model.network, windows, len(questions), batch_tokens)
     return [
         AnswerScore(
-            digest=row.row["digest"],
-            category=row.row["category"],
-            tokens=len(row.answer),
-            bytes=len(row.row["output"].encode()),
+            digest=question.digest,
+            category=question.row["category"],
+            tokens=len(question.answer),
+            bytes=len(question.expected.encode()),
             nats=round(sums[index], DIGITS),
         )
-        for index, row in enumerate(rows)
+        for index, question in enumerate(questions)
     ]
 
 
@@ -176,41 +131,41 @@ class RougeL:
         return float(self._scorer.score(expected, generated)["rougeL"].fmeasure)
 
 
-def answer_questions(model: "LoadedModel", rows: Sequence[EncodedQuestion], options: Options) -> list[Answer]:
+def answer_questions(model: "LoadedModel", questions: Sequence[Question], options: Options) -> list[Answer]:
     """Generate answers and compare them with the expected ones."""
     from tapeout.evals.generation import greedy
 
-    end = model.encoder.eos
+    ends = frozenset[int]().union(*(question.stop_ids for question in questions))
     generated = greedy(
         model.network,
-        [row.prompt for row in rows],
-        end,
+        [question.prompt for question in questions],
+        ends,
         model.encoder.size,
         options.max_new_tokens,
         model.facts.context,
         options.generation_batch_rows,
-        lambda done: progress.report(1 + done, 1 + len(rows), now="answers"),
+        lambda done: progress.report(1 + done, 1 + len(questions), now="answers"),
     )
     rouge_l = RougeL()
-    seen: dict[str, int] = {}
     answers = []
-    for question, tokens in zip(rows, generated, strict=True):
-        row = question.row
-        finished = tokens[-1] == end
-        text = model.encoder.decode(tokens[:-1] if finished else tokens)
-        seen[row["category"]] = seen.get(row["category"], 0) + 1
-        kept = seen[row["category"]] <= options.kept_generations
+    for question, tokens in zip(questions, generated, strict=True):
+        row, ended = question.row, tokens[-1] in ends
+        text = model.encoder.decode(tokens[:-1] if ended else tokens)
+        stopped = bool(question.stop) and question.stop in text
+        text = text.partition(question.stop)[0] if stopped else text
         answers.append(
             Answer(
-                digest=row["digest"],
+                digest=question.digest,
                 category=row["category"],
                 source=row["source"],
                 licence=row["licence"],
-                exact=exact_match(text, row["output"]),
-                rouge_l=round(rouge_l(text, row["output"]), DIGITS),
+                prompt=question.asked,
+                generated=text,
+                expected=question.expected,
+                exact=exact_match(text, question.expected),
+                rouge_l=round(rouge_l(text, question.expected), DIGITS),
                 tokens=len(tokens),
-                finished=finished,
-                kept=Generation(prompt=row["input"], generated=text, expected=row["output"]) if kept else None,
+                finished=ended or stopped,
             )
         )
     return answers

@@ -1,6 +1,6 @@
 """Greedy decoding in batches, with a key-value cache."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -62,14 +62,14 @@ class PreallocatedCache(Cache):  # type: ignore[misc]
 def greedy(
     network: "PreTrainedModel",
     prompts: Sequence[Sequence[int]],
-    end: int,
+    ends: Collection[int],
     pieces: int,
     max_new_tokens: int,
     context: int,
     batch_rows: int,
     progress: Callable[[int], None],
 ) -> list[list[int]]:
-    """Continue each prompt with the most likely token until ``end``, ``max_new_tokens`` or a full context.
+    """Continue each prompt with the most likely token until one of ``ends``, ``max_new_tokens`` or a full context.
 
     Prompts of similar length share a batch. Shorter ones are padded on the left, masked, and their positions count
     from their own first token, so an answer does not depend on the other rows of its batch (except in the last bits of
@@ -78,7 +78,7 @@ def greedy(
     Args:
         network: causal language model with the interface of Hugging Face.
         prompts: token sequences, each shorter than ``context``.
-        end: id of the token that ends an answer.
+        ends: ids of the tokens that end an answer.
         pieces: size of the tokenizer; embedding rows beyond it are padding and are never chosen.
         max_new_tokens: maximum length of an answer.
         context: maximum length of prompt and answer together.
@@ -86,13 +86,13 @@ def greedy(
         progress: called with the number of finished prompts after each batch.
 
     Returns:
-        The new tokens of each prompt, ``end`` included where it was reached.
+        The new tokens of each prompt, the one of ``ends`` included where it was reached.
     """
     answers: list[list[int]] = [[] for _ in prompts]
     order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
     for start in range(0, len(order), batch_rows):
         batch = order[start : start + batch_rows]
-        _continue(network, prompts, answers, batch, end, pieces, max_new_tokens, context)
+        _continue(network, prompts, answers, batch, ends, pieces, max_new_tokens, context)
         progress(start + len(batch))
     return answers
 
@@ -102,7 +102,7 @@ def _continue(
     prompts: Sequence[Sequence[int]],
     answers: list[list[int]],
     batch: list[int],
-    end: int,
+    ends: Collection[int],
     pieces: int,
     max_new_tokens: int,
     context: int,
@@ -127,7 +127,7 @@ def _continue(
         unfinished = [
             row
             for row, index in enumerate(active)
-            if answers[index][-1] != end
+            if answers[index][-1] not in ends
             and len(answers[index]) < max_new_tokens
             and len(prompts[index]) + len(answers[index]) < context
         ]

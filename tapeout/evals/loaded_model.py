@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import orjson
 import torch
 
+from tapeout.config.instructions import EncodeJob
 from tapeout.data.encode.prompt import TEMPLATE_FILE
 from tapeout.encoder.interface import Encoder
 from tapeout.encoder.load import load_encoder
@@ -25,23 +26,23 @@ class LoadedModel:
     Attributes:
         network: causal language model with the interface of Hugging Face.
         encoder: the model's own tokenizer.
-        template: prompt template of instruction rows.
+        encoding: how instruction rows become token ids; None for a task that asks no questions.
         facts: its size; ``facts.context`` is the maximum number of tokens of a sequence.
     """
 
     network: "PreTrainedModel"
     encoder: Encoder
-    template: str
+    encoding: EncodeJob | None
     facts: ModelFacts
 
 
-def load(folder: Path, threads: int, template: str) -> LoadedModel:
+def load(folder: Path, threads: int, encoding: EncodeJob | None) -> LoadedModel:
     """Load a model from a Hugging Face folder or a NeMo checkpoint, and make PyTorch deterministic.
 
     Args:
         folder: folder of the model.
         threads: number of PyTorch threads; the last bits of float sums depend on them.
-        template: prompt template for a model without its own.
+        encoding: how rows become token ids; the prompt template in the model's folder replaces its own.
 
     Raises:
         UnreadableModel: tokenizer and embedding do not match.
@@ -57,11 +58,11 @@ def load(folder: Path, threads: int, template: str) -> LoadedModel:
             "Build the model again with the tokenizer in its folder.",
         )
     stored = folder / TEMPLATE_FILE
-    if stored.exists():
-        template = orjson.loads(stored.read_bytes())["template"]
+    if encoding is not None and stored.exists():
+        encoding = encoding.model_copy(update={"template": orjson.loads(stored.read_bytes())["template"]})
     facts = ModelFacts(
         context=network.config.max_position_embeddings,
         parameters=network.num_parameters(),
         vocabulary=network.config.vocab_size,
     )
-    return LoadedModel(network, encoder, template, facts)
+    return LoadedModel(network, encoder, encoding, facts)

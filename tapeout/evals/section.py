@@ -13,6 +13,9 @@ ResultT = TypeVar("ResultT")
 Outcome = Literal["good", "part", "open", "bad"]
 """Answer to a question of the summary: yes, in part, the interval allows both, no."""
 
+Kind = Literal["exact", "near miss", "failure"]
+"""How good an answer is."""
+
 Step = tuple[str, str]
 """Two models that are compared, before and after."""
 
@@ -96,11 +99,29 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Adapted:
-    """Names of the models that the summary compares; None where the configuration evaluates no such model."""
+    """Names of the models that the summary compares; None where the configuration evaluates no such model.
+
+    Attributes:
+        base: the model before the adaptation.
+        pretrained: the model after continued pretraining.
+        tuned: the model after fine-tuning.
+        exported: the evaluated model that is exported.
+    """
 
     base: str | None
     pretrained: str | None
     tuned: str | None
+    exported: str | None = None
+
+    @property
+    def shipped(self) -> str | None:
+        """The model that verdicts judge: the exported one, else the last one of the adaptation."""
+        return self.exported or self.tuned or self.pretrained
+
+    @property
+    def subject(self) -> str:
+        """The shipped model in a sentence."""
+        return f"the {'exported ' if self.exported else ''}model {self.shipped}"
 
 
 @dataclass(frozen=True)
@@ -108,18 +129,22 @@ class Evidence(Generic[ResultT]):
     """Results and comparisons from which a task describes its section.
 
     Attributes:
+        options: the task's options.
         results: the task's results by model, in the order of the configuration.
         comparisons: comparisons by name of the measure, including those of strata.
         adapted: models that the summary compares.
         confidence: coverage of the intervals.
         general_tolerance: relative rise of bits per byte on general text that still counts as unchanged.
+        examples: sample answers of each kind that are shown for a category.
     """
 
+    options: Any
     results: Mapping[str, ResultT]
     comparisons: Mapping[str, Comparison]
     adapted: Adapted
     confidence: float
     general_tolerance: float
+    examples: int
 
 
 @dataclass(frozen=True)
@@ -191,18 +216,32 @@ class Example:
     """One question with the expected answer and what each model answered.
 
     Attributes:
-        title: e.g. the category.
+        kind: how good the answer of the shipped model is.
         source: where the question is from, and its licence.
         answers: generated text by model.
-        correct: whether it is the expected one, by model.
+        kinds: how good each answer is, by model.
     """
 
-    title: str
+    kind: Kind
     source: str
     prompt: str
     expected: str
     answers: Mapping[str, str]
-    correct: Mapping[str, bool]
+    kinds: Mapping[str, Kind]
+
+
+@dataclass(frozen=True)
+class ExampleGroup:
+    """Sample answers of one category.
+
+    Attributes:
+        title: the category.
+        counts: number of answers of the shipped model by kind, of all that were evaluated.
+    """
+
+    title: str
+    counts: Mapping[Kind, int]
+    examples: Sequence[Example]
 
 
 @dataclass(frozen=True)
@@ -220,7 +259,8 @@ class Section:
     """A task's part of the page.
 
     Attributes:
-        examples: all that may be shown; the report takes the first ones of ``report.examples``.
+        judged: the model whose answers decide the kinds of the examples.
+        examples: sample answers by category.
         facts: further numbers for report.json.
     """
 
@@ -229,6 +269,7 @@ class Section:
     verdicts: Sequence[Verdict] = ()
     tiles: Sequence[Tile] = ()
     plots: Sequence[Plot] = ()
-    examples: Sequence[Example] = ()
+    judged: str = ""
+    examples: Sequence[ExampleGroup] = ()
     methods: Sequence[Method] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)

@@ -9,7 +9,7 @@ so a task imports them inside of ``score``.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -59,14 +59,13 @@ class Task(ABC, Generic[OptionsT, ResultT]):
     """An evaluation of one model, and its section of the report.
 
     Attributes:
-        options: class of the options, ``evaluation.tasks.<task>`` in the configuration.
+        options: class of the options, ``evaluation.tasks.<task>`` in the configuration. If it derives from
+            ``QuestionOptions``, the task runs once for each evaluated instruction set, and the prompt template counts.
         result: class of the result for one model, with a score per test unit: models are compared unit by unit.
-        asks_questions: whether the prompt template is used; if not, a change of it does not rerun the task.
     """
 
     options: type[OptionsT]
     result: type[ResultT]
-    asks_questions: ClassVar[bool] = False
 
     @abstractmethod
     def files(self, options: OptionsT) -> Mapping[str, tuple[str, str]]:

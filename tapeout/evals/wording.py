@@ -4,6 +4,8 @@ from tapeout.evals.section import Comparison, Estimate, Outcome
 
 MINUS = "\N{MINUS SIGN}"
 SPACE = "\N{NARROW NO-BREAK SPACE}"
+MIN_UNITS = 10
+"""Fewest documents or rows for a verdict: the interval of fewer is too narrow, that of a single one has no width."""
 
 
 def number(value: float, digits: int = 3, signed: bool = False) -> str:
@@ -41,8 +43,14 @@ def interval_of(comparison: Comparison, model: str) -> str:
     return interval(comparison.values[model], comparison.measure.percent)
 
 
-def outcome(change: Estimate, lower_is_better: bool) -> Outcome:
+def outcome(comparison: Comparison, change: Estimate) -> Outcome:
     """Return whether a change is an improvement: good or bad only if its whole interval is on one side of zero."""
-    if change.low <= 0 <= change.high:
+    if comparison.units < MIN_UNITS or change.low <= 0 <= change.high:
         return "open"
-    return "good" if (change.high < 0) == lower_is_better else "bad"
+    return "good" if (change.high < 0) == comparison.measure.lower_is_better else "bad"
+
+
+def too_few(comparison: Comparison) -> str:
+    """Return the end of a sentence without a verdict: that there are too few units, if so."""
+    few = comparison.units < MIN_UNITS
+    return f"; {comparison.units} {comparison.measure.unit} are too few for a verdict" if few else ""

@@ -9,6 +9,7 @@ import pytest
 from tapeout.config.root import Settings, load
 from tapeout.config.wiring import Wiring
 from tapeout.config.yaml_files import InvalidConfig
+from tapeout.costs.estimates import Estimates
 from tapeout.graph.identity.code import closure
 from tests.config.test_root import default
 
@@ -26,10 +27,13 @@ def settings(**evaluation: Any) -> Settings:
     return load({**default(), "evaluation": evaluation})
 
 
+def wiring(found: Settings) -> Wiring:
+    return Wiring(found, lambda name, path="": name)
+
+
 def parameters(found: Settings) -> dict[str, Any]:
     """Return the parameters of the report."""
-    wiring = Wiring(found, lambda name, path="": name)
-    return {name: value(SimpleNamespace()) for name, value in wiring.report_parameters.items()}
+    return {name: value(SimpleNamespace()) for name, value in wiring(found).report_parameters.items()}
 
 
 @pytest.mark.parametrize(
@@ -45,6 +49,13 @@ def parameters(found: Settings) -> dict[str, Any]:
             ({"models": {**MODELS, "x": name}}, "evaluation.models.x")
             for name in ("", "a{b}", "../base", "/base", "a/")
         ),
+        (
+            {"models": dict(reversed(MODELS.items()))},
+            "models must be listed in the order of the adaptation: base, dapt",
+        ),
+        ({"sets": ["dolly"]}, "evaluation.sets names dolly, which instructions.sets does not have"),
+        ({"sets": ["questions"]}, "evaluation.sets names questions, which has no test rows"),
+        ({"tasks": {"instruction_answers": {"data": "x"}}}, "name the sets under evaluation.sets"),
         ({"max_rows": 3}, "evaluation.max_rows is now evaluation.tasks.instruction_answers.max_rows"),
     ],
 )
@@ -56,24 +67,61 @@ def test_mistakes_are_named(evaluation: dict[str, Any], message: str) -> None:
 
 def test_a_fourth_model_is_one_entry_of_the_configuration() -> None:
     found = settings(models={**MODELS, "lora": "lora/model"})
-    assert ("lora", "instruction_answers") in found.evaluation.results and len(found.evaluation.results) == 8
+    assert ("lora", "instruction_answers/rtl") in wiring(found).evaluated and len(wiring(found).evaluated) == 8
     assert parameters(found)["models"][-1] == ["lora", "lora/model"]
 
 
 def test_a_task_from_outside_is_one_entry_of_the_configuration() -> None:
     found = settings(tasks={"bits_per_byte": {}, TOY: {"rows": 2}})
-    assert found.evaluation.files(TOY) == {"text": ("corpus/general", "test.jsonl")}
-    assert parameters(found)["tasks"][-1] == [TOY, {"rows": 2}]
+    assert found.evaluations[TOY].files == {"text": ("corpus/general", "test.jsonl")}
+    assert parameters(found)["tasks"][-1] == [TOY, TOY, {"rows": 2}]
     assert parameters(found)["plugins"] == ["tapeout.evals.tasks.bits_per_byte", TOY]
 
 
-def test_the_prompt_template_is_a_parameter_of_tasks_that_ask_questions() -> None:
-    found = settings().evaluation
-    assert [found.job(task, "template").template for task in found.tasks] == ["", "template"]
+def test_the_encoding_is_a_parameter_of_tasks_that_ask_questions() -> None:
+    found = settings()
+    jobs = [run.job(2, found.encoding()) for run in found.evaluations.values()]
+    assert [job.encoding for job in jobs] == [None, found.encoding()]
+
+
+SETS: dict[str, Any] = {
+    "dolly": {"format": "prompt_response", "sources": ["ibex"]},
+    "chats": {"format": "messages", "sources": ["django"], "split": {"test": 0.1}},
+    "own": {"format": "prompt_response", "sources": ["cv32e40p"], "split": {"test": 0}},
+    "benchmark": {"format": "squad", "sources": ["blackparrot"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("sets", "evaluated", "not_evaluated"),
+    [
+        (None, ["rtl", "dolly", "chats"], ["own"]),
+        (["chats", "benchmark"], ["chats", "benchmark"], ["dolly", "own", "rtl"]),
+        ([], [], ["chats", "dolly", "own", "rtl"]),
+    ],
+)
+def test_test_rows_of_every_trained_set_are_evaluated(
+    sets: list[str] | None, evaluated: list[str], not_evaluated: list[str]
+) -> None:
+    """Each set with test rows is one task of each model, one input of the report and one line of the plan's cost."""
+    rtl = {"format": "rtl", "cores": {"train": ["cva5"], "test": ["serv"]}}
+    instructions = {"sets": {"rtl": rtl, **SETS}, "train": ["rtl", "dolly", "chats", "own"]}
+    domain = {"train": ["ibex"], "test": ["picorv32"]}
+    given = {**default(), "instructions": instructions, "evaluation": {"sets": sets}}
+    found = load({**given, "corpus": {**default()["corpus"], "domain": domain}})
+    names = [f"instruction_answers/{name}" for name in evaluated]
+    assert list(found.evaluations) == ["bits_per_byte", *names]
+    assert [run.files for run in found.evaluations.values()][1:] == [
+        {"questions": (f"instructions/{name}", "test.jsonl")} for name in evaluated
+    ]
+    assert len(wiring(found).evaluated) == 3 * (1 + len(evaluated))
+    assert parameters(found)["not_evaluated"] == not_evaluated
+    assert {f"instructions/{name}" for name in evaluated} <= set(wiring(found).report_upstream)
+    assert all(Estimates(found).evaluation_gflop(name) > 0 for name in names)
 
 
 def test_the_step_of_a_task_depends_on_the_code_of_no_other_task() -> None:
-    tasks = settings().evaluation.modules(["bits_per_byte", "instruction_answers"])
+    tasks = [run.module for run in settings().evaluations.values()]
     files = [f"{task.replace('.', '/')}.py" for task in tasks]
     for own, other in (0, 1), (1, 0):
         code = closure(ROOT / "scripts/evaluate.py", ROOT, [tasks[own]])

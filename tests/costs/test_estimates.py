@@ -34,7 +34,7 @@ def test_work_grows_with_the_configuration() -> None:
     )
     assert long.base_gflop == small.base_gflop
     assert wide.base_gflop > 2 * small.base_gflop and all(
-        wide.evaluation_gflop(task) > 2 * small.evaluation_gflop(task) for task in small.settings.evaluation.tasks
+        wide.evaluation_gflop(task) > 2 * small.evaluation_gflop(task) for task in small.settings.evaluations
     )
     large = {"architecture": {"hidden_size": 4096, "num_layers": 32, "ffn_hidden_size": 11008}}
     assert estimates(base=large).copying_seconds(20) > 200 > small.copying_seconds(20) == 20

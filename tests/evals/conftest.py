@@ -6,10 +6,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tapeout.config.instructions import EncodeJob
+
 if TYPE_CHECKING:
     from tapeout.evals.loaded_model import LoadedModel
 
 TEXT = "module fifo #(parameter WIDTH = 8) (input wire clk, output reg [WIDTH-1:0] q);\n  assign q = d;\nendmodule\n"
+
+
+def encoding(tokens: str = "aligner", chat_template: str | None = None) -> EncodeJob:
+    """Return how rows become token ids, as in the default configuration."""
+    prompt = {"tokens": tokens, "chat_template": None if chat_template is None else ""}
+    template = "{input}\n### Answer: {output}"
+    return EncodeJob.model_validate(
+        {"prompt": prompt, "chat_template": chat_template, "template": template, "seq_length": 64}
+    )
 
 
 @pytest.fixture(scope="session")
@@ -59,4 +70,4 @@ def model(folder: Path) -> "LoadedModel":
     """The model in that folder, with the prompt template of the default configuration."""
     from tapeout.evals.loaded_model import load
 
-    return load(folder, threads=1, template="{input}\n### Answer: {output}")
+    return load(folder, 1, encoding())

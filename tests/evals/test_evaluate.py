@@ -20,14 +20,14 @@ from tapeout.evals.task import ModelFacts, load_task, read_result, write_result
 from tapeout.models.finite import NonFinite
 from tapeout.models.tokenizer_file import UnreadableModel
 from tapeout.plugins import module_name
+from tests.evals.conftest import encoding
 
 pytestmark = pytest.mark.environment("nemo")
 
 ROOT = Path(__file__).parents[2]
-TEMPLATE = "{input}\n### Answer: {output}"
 OPTIONS: dict[str, dict[str, Any]] = {
     "bits_per_byte": {},
-    "instruction_answers": {"max_new_tokens": 8, "max_rows": 6},
+    "instruction_answers": {"max_new_tokens": 8, "max_rows": 6, "data": "instructions/rtl"},
     "tests.toys.toy_task": {"rows": 2},
 }
 FILES = {
@@ -58,7 +58,7 @@ def data(tmp_path: Path, verilog: str) -> Path:
 
 
 def evaluate(model: Path, data: Path, task: str, **changed: Any) -> subprocess.CompletedProcess[str]:
-    job = {"task": task, "options": OPTIONS[task], "threads": 1, "template": TEMPLATE, **changed}
+    job = {"task": task, "options": OPTIONS[task], "threads": 1, "encoding": encoding().identity(), **changed}
     (data / "params.json").write_text(json.dumps(job))
     command = [sys.executable, "scripts/evaluate.py", "--model", str(model), "--output", str(data / "result.json")]
     command += [item for name in FILES[task] for item in ("--data", str(data / f"{name}.jsonl"))]
@@ -71,7 +71,7 @@ def evaluate(model: Path, data: Path, task: str, **changed: Any) -> subprocess.C
 
 def score(model: Path, data: Path, task: str) -> Any:
     """Return the result of a task, computed in this process."""
-    loaded = load(model, threads=1, template=TEMPLATE)
+    loaded = load(model, 1, encoding())
     own = load_task(task)
     options = own.options.model_validate(OPTIONS[task])
     files = {name: data / f"{file}.jsonl" for name, file in zip(own.files(options), FILES[task], strict=True)}
@@ -104,8 +104,7 @@ def test_instruction_answers_has_a_score_and_an_answer_per_row(folder: Path, dat
     assert [answer.digest for answer in result.answers] == [score.digest for score in result.answer_scores]
     assert all(1 <= answer.tokens <= 8 for answer in result.answers)
     assert {(answer.source, answer.licence) for answer in result.answers} == {("serv", "ISC")}
-    kept = [answer.kept for answer in result.answers if answer.kept]
-    assert len(kept) == 4 and all(generation.expected == "[7:0]" for generation in kept)
+    assert all(answer.expected == "[7:0]" and answer.prompt.startswith("Width of q") for answer in result.answers)
 
 
 def test_the_stored_template_wins(folder: Path, data: Path, tmp_path: Path) -> None:
@@ -113,7 +112,7 @@ def test_the_stored_template_wins(folder: Path, data: Path, tmp_path: Path) -> N
     shutil.copytree(folder, tuned)
     (tuned / "prompt_template.json").write_text(json.dumps({"template": "Q: {input} A: {output}"}))
     result, plain = (score(model, data, "instruction_answers") for model in (tuned, folder))
-    assert (result.template, plain.template) == ("Q: {input} A: {output}", TEMPLATE)
+    assert (result.template, plain.template) == ("Q: {input} A: {output}", encoding().template)
     assert result.answer_scores[0].nats != plain.answer_scores[0].nats
 
 
@@ -143,7 +142,7 @@ def test_a_score_that_is_not_finite_is_a_named_error(tmp_path: Path) -> None:
 def test_rows_that_do_not_fit_are_a_named_error(folder: Path, data: Path, verilog: str) -> None:
     row = {"input": verilog * 5, "output": "x", "category": "c", "source": "serv", "licence": "ISC", "digest": "0"}
     write_rows(data / "instructions.jsonl", [row])
-    with pytest.raises(NotEnoughData, match="None of 1 instruction rows"):
+    with pytest.raises(NotEnoughData, match="None of 1 test rows of instructions/rtl"):
         score(folder, data, "instruction_answers")
 
 
@@ -158,7 +157,7 @@ def test_foreign_tokenizer_is_a_named_error(folder: Path, tmp_path: Path) -> Non
     model.save_pretrained(small)
     shutil.copy(folder / "tokenizer.model", small / "tokenizer.model")
     with pytest.raises(UnreadableModel, match="only 100 rows"):
-        load(small, threads=1, template=TEMPLATE)
+        load(small, 1, None)
 
 
 def test_unknown_parameter_is_a_named_error(folder: Path, data: Path) -> None:

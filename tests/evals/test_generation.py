@@ -32,7 +32,7 @@ def test_equal_to_plain_decoding_for_any_batch(model: LoadedModel) -> None:
     expected = [plain(model, prompt, 2, 320, 24) for prompt in prompts()]
     for rows in (1, 3, 7):
         done: list[int] = []
-        answers = greedy(model.network, prompts(), 2, 320, 24, CONTEXT, rows, done.append)
+        answers = greedy(model.network, prompts(), {2}, 320, 24, CONTEXT, rows, done.append)
         assert answers == expected
         assert done[-1] == 7
     assert len(expected[4]) == 2  # the context is full
@@ -43,11 +43,11 @@ def test_stops_at_the_end_token(model: LoadedModel) -> None:
     end = free[0][5]
     expected = [plain(model, prompt, end, 320, 24) for prompt in prompts()]
     assert len(expected[0]) <= 6 and expected[0][-1] == end
-    assert greedy(model.network, prompts(), end, 320, 24, CONTEXT, 4, lambda done: None) == expected
+    assert greedy(model.network, prompts(), {end}, 320, 24, CONTEXT, 4, lambda done: None) == expected
 
 
 def test_padding_rows_of_the_vocabulary_are_never_chosen(model: LoadedModel) -> None:
     pieces = 10
-    answers = greedy(model.network, prompts(), 2, pieces, 8, CONTEXT, 7, lambda done: None)
+    answers = greedy(model.network, prompts(), {2}, pieces, 8, CONTEXT, 7, lambda done: None)
     assert answers == [plain(model, prompt, 2, pieces, 8) for prompt in prompts()]
     assert max(max(answer) for answer in answers) < pieces

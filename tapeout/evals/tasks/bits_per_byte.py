@@ -17,13 +17,13 @@ from tapeout.data.io.text import beginning
 from tapeout.evals.rows import in_sample_order, read_rows
 from tapeout.evals.section import (
     Comparison,
-    Estimate,
     Evidence,
     Measure,
     Method,
     Outcome,
     Plot,
     Section,
+    Step,
     Table,
     TableRow,
     Tile,
@@ -31,7 +31,7 @@ from tapeout.evals.section import (
     Verdict,
 )
 from tapeout.evals.task import DIGITS, Result, Task
-from tapeout.evals.wording import number, outcome, percent
+from tapeout.evals.wording import MIN_UNITS, number, outcome, percent, too_few
 
 if TYPE_CHECKING:
     from tapeout.evals.loaded_model import LoadedModel
@@ -227,48 +227,64 @@ class BitsPerByteTask(Task[Options, BitsPerByte]):
 
 
 def _verdicts(evidence: Evidence[BitsPerByte]) -> list[Verdict]:
-    """Answer whether continued pretraining improved domain text and kept general text."""
-    base, pretrained = evidence.adapted.base, evidence.adapted.pretrained
-    if base is None or pretrained is None:
-        return []
+    """Answer whether the shipped model predicts domain text better than the base model and kept general text."""
+    base, shipped = evidence.adapted.base, evidence.adapted.shipped
     domain, general = (evidence.comparisons[f"bits_per_byte.{corpus}"] for corpus in CORPORA)
-    change = domain.relative[base, pretrained]
-    reached = outcome(change, lower_is_better=True)
+    if (
+        base is None
+        or shipped is None
+        or not ((base, shipped) in domain.relative and (base, shipped) in general.relative)
+    ):
+        return []
+    return [_domain(evidence, domain, (base, shipped)), _general(evidence, general, (base, shipped))]
+
+
+def _domain(evidence: Evidence[BitsPerByte], comparison: Comparison, step: Step) -> Verdict:
+    """Answer whether the shipped model predicts domain text better; in part if fine-tuning lost some of it again."""
+    subject, pretrained = evidence.adapted.subject, evidence.adapted.pretrained
+    reached = outcome(comparison, comparison.relative[step])
+    lost = comparison.relative.get((pretrained or "", step[1]))
+    if reached == "good" and lost is not None and outcome(comparison, lost) == "bad":
+        reached = "part"
     begin = {
-        "good": "Yes, the model predicts chip-design text better: continued pretraining lowered",
-        "open": "The model may or may not predict chip-design text better: continued pretraining moved",
-        "bad": "No, the model does not predict chip-design text better: continued pretraining raised",
+        "good": f"Yes, {subject} predicts chip-design text better",
+        "part": f"In part: {subject} predicts chip-design text better than {step[0]}, but worse than {pretrained}",
+        "open": f"It is open whether {subject} predicts chip-design text better",
+        "bad": f"No, {subject} does not predict chip-design text better",
     }[reached]
-    moved = _moved(domain, (base, pretrained), change, evidence.confidence)
-    return [
-        Verdict("Domain text", reached, f"{begin} bits per byte on held-out documents {moved}."),
-        _general(evidence, general, (base, pretrained)),
-    ]
+    return Verdict("Domain text", reached, f"{begin}: {_moved(evidence, comparison, step)}.")
 
 
-def _general(evidence: Evidence[BitsPerByte], comparison: Comparison, step: tuple[str, str]) -> Verdict:
-    """Answer whether bits per byte on general text stayed within the tolerance."""
-    change, limit = comparison.relative[step], percent(evidence.general_tolerance)
+def _general(evidence: Evidence[BitsPerByte], comparison: Comparison, step: Step) -> Verdict:
+    """Answer whether bits per byte of the shipped model on general text stayed within the tolerance."""
+    change, tolerance = comparison.relative[step], evidence.general_tolerance
+    subject, limit = evidence.adapted.subject, percent(tolerance)
     reached: Outcome
-    if change.high <= evidence.general_tolerance:
-        reached, begin = "good", f"General text is kept, within the limit of {limit}"
-    elif change.low > evidence.general_tolerance:
-        reached, begin = "bad", f"General text was partly forgotten, beyond the limit of {limit}"
+    if comparison.units < MIN_UNITS or change.low <= tolerance < change.high:
+        reached, begin = "open", f"It is open whether {subject} keeps general text within the limit of {limit}"
+    elif change.high <= tolerance:
+        reached, begin = "good", f"Yes, {subject} keeps general text, within the limit of {limit}"
     else:
-        reached, begin = "open", f"General text may or may not be kept within the limit of {limit}"
-    sentence = f"{begin}: bits per byte changed {_moved(comparison, step, change, evidence.confidence)}"
-    if evidence.adapted.tuned is not None:
-        sentence += f"; after fine-tuning they are {number(comparison.values[evidence.adapted.tuned].value)}"
-    return Verdict("General text", reached, f"{sentence}.")
+        reached, begin = "bad", f"No, {subject} has partly forgotten general text, beyond the limit of {limit}"
+    return Verdict("General text", reached, f"{begin}: {_moved(evidence, comparison, step)}.")
 
 
-def _moved(comparison: Comparison, step: tuple[str, str], change: Estimate, confidence: float) -> str:
-    before, after = (number(comparison.values[model].value) for model in step)
+def _moved(evidence: Evidence[BitsPerByte], comparison: Comparison, step: Step) -> str:
+    """Return the change of the shipped model, and that of the model between, from which fine-tuning started."""
+    change, pretrained = comparison.relative[step], evidence.adapted.pretrained
+    before, after = (f"{number(comparison.values[model].value)} ({model})" for model in step)
     low, high = percent(change.low, signed=True), percent(change.high, signed=True)
-    return (
-        f"from {before} to {after} ({percent(change.value, signed=True)}; {percent(confidence, 0)} interval "
-        f"{low} to {high})"
+    sentence = (
+        f"bits per byte changed from {before} to {after}, by {percent(change.value, signed=True)} "
+        f"({percent(evidence.confidence, 0)} interval {low} to {high})"
     )
+    between = comparison.relative.get((step[0], pretrained or ""))
+    if pretrained is not None and pretrained != step[1] and between is not None:
+        sentence += (
+            f"; after continued pretraining alone {number(comparison.values[pretrained].value)} ({pretrained}, "
+            f"{percent(between.value, signed=True)})"
+        )
+    return sentence + too_few(comparison)
 
 
 METHODS = (
@@ -286,9 +302,10 @@ METHODS = (
     ),
     Method(
         "Verdicts on text",
-        "Domain text: yes if the whole interval of the relative change from the base model to the model after "
-        "continued pretraining is below zero. General text: kept if the whole interval is below "
-        "report.general_tolerance.",
+        "They judge the model that is exported, after all stages of the adaptation. Domain text: yes if the whole "
+        "interval of the relative change from the base model is below zero; only in part if it is clearly worse than "
+        "the model after continued pretraining. General text: kept if the whole interval is at most "
+        f"report.general_tolerance. Fewer than {MIN_UNITS} documents give no verdict.",
     ),
 )
 

@@ -1,25 +1,21 @@
-"""Held-out questions: generated answers compared with the expected ones, and the loss of the expected answers."""
+"""Held-out questions of an instruction set: generated answers, and the loss of the expected answers."""
 
 from collections.abc import Mapping
+from hashlib import sha256
 from math import log
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from tapeout import progress
 from tapeout.data.errors import NotEnoughData
-from tapeout.evals.answers import (
-    InstructionAnswers,
-    Options,
-    answer_questions,
-    encode_questions,
-    sample_questions,
-    score_answers,
-)
-from tapeout.evals.rows import read_rows
+from tapeout.evals.answers import Answer, InstructionAnswers, Options, answer_questions, score_answers
+from tapeout.evals.questions import encode_questions, read_questions, sample_questions
 from tapeout.evals.section import (
-    Comparison,
     Evidence,
     Example,
+    ExampleGroup,
+    Kind,
     Measure,
     Method,
     Outcome,
@@ -32,24 +28,28 @@ from tapeout.evals.section import (
     Verdict,
 )
 from tapeout.evals.task import Task
-from tapeout.evals.wording import interval_of, number, percent, points
+from tapeout.evals.wording import MIN_UNITS, interval_of, number, percent, points, too_few
 
 if TYPE_CHECKING:
     from tapeout.evals.loaded_model import LoadedModel
 
 MOSTLY = 0.5
-"""Minimum fraction of exact answers at which instructions count as followed, not just partly followed."""
+"""Minimum score at which instructions count as followed, not just partly followed."""
+NEAR = 0.5
+"""Minimum ROUGE-L of an answer that is not exact but a near miss."""
+MAX_EXACT_WORDS = 20
+"""Median length of expected answers up to which exact match decides the verdict; longer ones are rarely exact."""
+KINDS: tuple[Kind, ...] = ("exact", "near miss", "failure")
 
 
 class InstructionAnswersTask(Task[Options, InstructionAnswers]):
-    """Exact match, ROUGE-L and the loss of expected answers on the test split of instruction data."""
+    """Exact match, ROUGE-L and the loss of expected answers on the test split of an instruction set."""
 
     options = Options
     result = InstructionAnswers
-    asks_questions = True
 
     def files(self, options: Options) -> dict[str, tuple[str, str]]:
-        """Return the test split of the instruction data."""
+        """Return the test split of the set."""
         return {"questions": (options.data, "test.jsonl")}
 
     def score(self, model: "LoadedModel", files: Mapping[str, Path], options: Options) -> InstructionAnswers:
@@ -58,23 +58,24 @@ class InstructionAnswersTask(Task[Options, InstructionAnswers]):
         Raises:
             NotEnoughData: no row fits into the model's context.
         """
-        rows = read_rows(files["questions"], ("input", "output", "category", "source", "licence"))
-        encoded = encode_questions(model, sample_questions(rows, options.max_rows))
-        context = model.facts.context
-        fitting = [row for row in encoded if len(row.prompt) + len(row.answer) <= context]
+        rows = read_questions(files["questions"])
+        sample = sample_questions(rows, options.max_rows)
+        fitting = encode_questions(model, sample)
         if not fitting:
             raise NotEnoughData(
-                f"None of {len(encoded)} instruction rows fits into the model's context of {context} tokens.",
-                "Shorten the rows (max_context_characters of the data set) or lengthen the model's context.",
+                f"None of {len(sample)} test rows of {options.data} fits into the model's context of "
+                f"{model.facts.context} tokens.",
+                "Shorten the rows (max_context_characters of the data set), lengthen the model's context, or leave the "
+                "set out of evaluation.sets.",
             )
         progress.report(0, 1 + len(fitting), now="loss of expected answers")
         scores = score_answers(model, fitting, options.score_batch_tokens)
         progress.report(1, 1 + len(fitting), now="answers")
         return InstructionAnswers(
-            template=model.template,
+            template=model.encoding.template if model.encoding else "",
             rows_in_test=len(rows),
-            left_out=len(encoded) - len(fitting),
-            expected_over_limit=sum(len(row.answer) > options.max_new_tokens for row in fitting),
+            left_out=len(sample) - len(fitting),
+            expected_over_limit=sum(len(question.answer) > options.max_new_tokens for question in fitting),
             answer_scores=scores,
             answers=answer_questions(model, fitting, options),
         )
@@ -84,14 +85,15 @@ class InstructionAnswersTask(Task[Options, InstructionAnswers]):
         return options.max_rows * (2.0 * context + options.max_new_tokens)
 
     def measure(self, result: InstructionAnswers, options: Options) -> list[tuple[Measure, list[Unit]]]:
-        """Return bits per byte and loss of the expected answers, exact match and ROUGE-L."""
+        """Return bits per byte and loss of the expected answers, exact match and ROUGE-L; names begin with the set."""
+        name = set_name(options)
         common: dict[str, Any] = {"unit": "rows", "data": options.data, "total": result.rows_in_test}
         scores, answers = result.answer_scores, result.answers
         return [
             (
                 Measure(
-                    "answer_bits_per_byte",
-                    "Bits per byte, expected answers",
+                    f"{name}.answer_bits_per_byte",
+                    f"{name}: bits per byte, expected answers",
                     lower_is_better=True,
                     change="relative",
                     **common,
@@ -99,13 +101,18 @@ class InstructionAnswersTask(Task[Options, InstructionAnswers]):
                 [Unit(score.digest, score.nats / log(2), score.bytes, score.category) for score in scores],
             ),
             (
-                Measure("answer_loss", "Loss of expected answers, nats per token", lower_is_better=True, **common),
+                Measure(
+                    f"{name}.answer_loss",
+                    f"{name}: loss of expected answers, nats per token",
+                    lower_is_better=True,
+                    **common,
+                ),
                 [Unit(score.digest, score.nats, score.tokens, score.category) for score in scores],
             ),
             (
                 Measure(
-                    "exact_match",
-                    "Exact match",
+                    f"{name}.exact_match",
+                    f"{name}: exact match",
                     lower_is_better=False,
                     percent=True,
                     interval="wilson",
@@ -117,8 +124,8 @@ class InstructionAnswersTask(Task[Options, InstructionAnswers]):
             ),
             (
                 Measure(
-                    "rouge_l",
-                    "ROUGE-L",
+                    f"{name}.rouge_l",
+                    f"{name}: ROUGE-L",
                     lower_is_better=False,
                     percent=True,
                     change="points",
@@ -131,18 +138,19 @@ class InstructionAnswersTask(Task[Options, InstructionAnswers]):
 
     def describe(self, evidence: Evidence[InstructionAnswers]) -> Section:
         """Describe the tables of losses and answers, sample answers and the verdict on instructions."""
-        comparisons, results = evidence.comparisons, evidence.results
-        exact = comparisons["exact_match"]
-        categories = [name.partition(".")[2] for name in comparisons if name.startswith("exact_match.")]
-        finished = {name: _fraction_finished(result) for name, result in results.items()}
+        comparisons, results, name = evidence.comparisons, evidence.results, set_name(evidence.options)
+        exact = f"{name}.exact_match."
+        categories = [measure.removeprefix(exact) for measure in comparisons if measure.startswith(exact)]
+        finished = {model: _fraction_finished(result) for model, result in results.items()}
+        judged = evidence.adapted.shipped or list(results)[-1]
         return Section(
-            title="Answers to questions",
+            title=f"Answers to questions: {name}",
             tables=[
                 Table(
                     "Measure",
                     [
-                        TableRow(comparisons[name].measure.label, [name])
-                        for name in ("answer_bits_per_byte", "answer_loss")
+                        TableRow(comparisons[measure].measure.label, [measure])
+                        for measure in (f"{name}.answer_bits_per_byte", f"{name}.answer_loss")
                     ],
                     notes=["Loss per token is comparable only between models with the same tokenizer."],
                 ),
@@ -150,38 +158,50 @@ class InstructionAnswersTask(Task[Options, InstructionAnswers]):
                     "Category",
                     [
                         *(
-                            TableRow(name.replace("_", " "), [f"exact_match.{name}", f"rouge_l.{name}"])
-                            for name in categories
+                            TableRow(category.replace("_", " "), [f"{exact}{category}", f"{name}.rouge_l.{category}"])
+                            for category in categories
                         ),
-                        TableRow("All", ["exact_match", "rouge_l"], is_total=True),
+                        TableRow("All", [f"{name}.exact_match", f"{name}.rouge_l"], is_total=True),
                     ],
                     groups=("Exact match, %", "ROUGE-L, %"),
                     notes=[
                         f"Answers that end before the limit: {_listed(finished, percent)}. "
                         f"Rows left out because they exceed the context: "
-                        f"{_listed({name: result.left_out for name, result in results.items()})}. "
+                        f"{_listed({model: result.left_out for model, result in results.items()})}. "
                         f"Expected answers longer than the generation limit: "
-                        f"{_listed({name: result.expected_over_limit for name, result in results.items()})}."
+                        f"{_listed({model: result.expected_over_limit for model, result in results.items()})}."
                     ],
                 ),
             ],
-            verdicts=_verdicts(evidence, exact),
+            verdicts=_verdicts(evidence, judging_measure(results)),
             tiles=_tiles(evidence),
             plots=[
                 Plot(
-                    name="match",
-                    title="Exact answers by category",
-                    caption="Questions about held-out cores, greedy decoding",
-                    description="Exact match by category and model",
+                    name=f"match-{name}",
+                    title=f"Exact answers by category: {name}",
+                    caption="Held-out questions, greedy decoding",
+                    description=f"Exact match by category and model, {name}",
                     axis="exact answers, % (higher is better)",
-                    panels={name.replace("_", " "): f"exact_match.{name}" for name in categories},
+                    panels={category.replace("_", " "): f"{exact}{category}" for category in categories},
                     grouped=True,
                 )
             ],
-            examples=_examples(results),
+            judged=judged,
+            examples=_examples(results, judged, evidence.examples),
             methods=METHODS,
-            facts={"finished_answers": finished},
+            facts={f"{name}.finished_answers": finished},
         )
+
+
+def set_name(options: Options) -> str:
+    """Return the name of the evaluated set."""
+    return options.data.removeprefix("instructions/")
+
+
+def judging_measure(results: Mapping[str, InstructionAnswers]) -> str:
+    """Return the measure that decides the verdict: exact match, or ROUGE-L where expected answers are long."""
+    words = [len(answer.expected.split()) for answer in next(iter(results.values())).answers]
+    return "exact_match" if median(words) <= MAX_EXACT_WORDS else "rouge_l"
 
 
 def _fraction_finished(result: InstructionAnswers) -> float:
@@ -193,85 +213,110 @@ def _listed(values: Mapping[str, Any], written: Any = str) -> str:
 
 
 def _tiles(evidence: Evidence[InstructionAnswers]) -> list[Tile]:
-    """Return exact match and answer loss of the fine-tuned model."""
-    name = evidence.adapted.tuned
-    if name is None:
+    """Return exact match and answer loss of the shipped model."""
+    model, name = evidence.adapted.shipped, set_name(evidence.options)
+    if model is None:
         return []
-    exact, loss = evidence.comparisons["exact_match"], evidence.comparisons["answer_loss"]
+    exact, loss = evidence.comparisons[f"{name}.exact_match"], evidence.comparisons[f"{name}.answer_loss"]
     interval = f"{percent(evidence.confidence, 0)} interval"
     return [
         Tile(
-            f"Exact answers of {name}",
-            percent(exact.values[name].value),
-            f"{interval} {interval_of(exact, name)}, {exact.units} of {exact.measure.total} rows",
+            f"Exact answers of {model}, {name}",
+            percent(exact.values[model].value),
+            f"{interval} {interval_of(exact, model)}, {exact.units} of {exact.measure.total} rows",
         ),
         Tile(
-            f"Loss of {name} on test answers",
-            number(loss.values[name].value),
-            f"nats per token, {interval} {interval_of(loss, name)}",
+            f"Loss of {model} on test answers, {name}",
+            number(loss.values[model].value),
+            f"nats per token, {interval} {interval_of(loss, model)}",
         ),
     ]
 
 
-def _verdicts(evidence: Evidence[InstructionAnswers], exact: Comparison) -> list[Verdict]:
-    """Answer whether the fine-tuned model answers questions that the models before it cannot."""
-    adapted = evidence.adapted
-    tuned, earlier = adapted.tuned, [name for name in (adapted.base, adapted.pretrained) if name is not None]
-    if tuned is None or not earlier:
+def _verdicts(evidence: Evidence[InstructionAnswers], measure: str) -> list[Verdict]:
+    """Answer whether the shipped model answers questions that the models before it cannot."""
+    adapted, name = evidence.adapted, set_name(evidence.options)
+    shipped = adapted.shipped
+    earlier = [model for model in (adapted.base, adapted.pretrained) if model not in (None, shipped)]
+    comparison = evidence.comparisons[f"{name}.{measure}"]
+    if shipped is None or not earlier:
         return []
-    values = {name: estimate.value for name, estimate in exact.values.items()}
-    gains = [exact.changes[before, tuned] for before in earlier]
+    values = {model: estimate.value for model, estimate in comparison.values.items()}
+    gains = [comparison.changes[before, shipped] for before in earlier if before is not None]
+    least = min(gains, key=lambda gain: gain.value)
     reached: Outcome
-    if min(gain.low for gain in gains) > 0:
-        reached, begin = ("good", "Yes") if values[tuned] >= MOSTLY else ("part", "In part")
+    if comparison.units >= MIN_UNITS and min(gain.low for gain in gains) > 0:
+        reached, begin = ("good", "Yes") if values[shipped] >= MOSTLY else ("part", "In part")
         begin += ", instructions are followed"
-    elif min(gain.value for gain in gains) > 0:
-        reached, begin = "open", "Instructions may or may not be followed better"
+    elif comparison.units < MIN_UNITS or least.value > 0:
+        reached, begin = "open", "It is open whether instructions are followed better"
     else:
         reached, begin = "bad", "No, instructions are not followed better"
-    least = min(gains, key=lambda gain: gain.value)
-    others = " and ".join(f"{percent(values[name])} ({name})" for name in earlier)
+    achieved = {
+        "exact_match": f"answers {percent(values[shipped])} of {comparison.units} held-out questions exactly",
+        "rouge_l": f"shares {percent(values[shipped])} of its words with {comparison.units} long expected answers "
+        "(ROUGE-L)",
+    }[measure]
+    others = " and ".join(f"{percent(values[model])} ({model})" for model in earlier if model is not None)
     return [
         Verdict(
-            "Instructions",
+            f"Instructions: {name}",
             reached,
-            f"{begin}: the fine-tuned model answers {percent(values[tuned])} of {exact.units} held-out questions "
-            f"exactly, compared with {others} (smaller gain {points(least.value)}; {percent(evidence.confidence, 0)} "
-            f"interval {points(least.low, unit=False)} to {points(least.high)}).",
+            f"{begin}: {adapted.subject} {achieved}, compared with {others} (smaller gain {points(least.value)}; "
+            f"{percent(evidence.confidence, 0)} interval {points(least.low, unit=False)} to {points(least.high)})"
+            f"{too_few(comparison)}.",
         )
     ]
 
 
-def _examples(results: Mapping[str, InstructionAnswers]) -> list[Example]:
-    """Return the questions whose texts are in the results of all models, alternating between categories."""
-    by_model = {
-        model: {answer.digest: answer for answer in result.answers if answer.kept} for model, result in results.items()
-    }
-    counts: dict[str, int] = {}
-    ranked = []
-    for digest in sorted(set.intersection(*(set(answers) for answers in by_model.values()))):
-        answers = {model: kept[digest] for model, kept in by_model.items()}
-        first = next(iter(answers.values()))
-        texts = {model: answer.kept for model, answer in answers.items() if answer.kept is not None}
-        question = next(iter(texts.values()))
-        rank = counts[first.category] = counts.get(first.category, 0) + 1
-        example = Example(
-            title=first.category.replace("_", " "),
-            source=f"{first.source}, licence {first.licence}" if first.licence else first.source,
-            prompt=question.prompt,
-            expected=question.expected,
-            answers={model: text.generated for model, text in texts.items()},
-            correct={model: answer.exact for model, answer in answers.items()},
+def kind_of(answer: Answer) -> Kind:
+    """Return how good an answer is."""
+    return "exact" if answer.exact else "near miss" if answer.rouge_l >= NEAR else "failure"
+
+
+def _examples(results: Mapping[str, InstructionAnswers], judged: str, count: int) -> list[ExampleGroup]:
+    """Return for each category up to ``count`` exact answers, near misses and failures of the judged model.
+
+    Questions are taken in the order of a hash of their digests, so that neither quality nor position decides.
+    """
+    by_model = {model: {answer.digest: answer for answer in result.answers} for model, result in results.items()}
+    shared = set.intersection(*(set(answers) for answers in by_model.values()))
+    groups: dict[str, dict[Kind, list[str]]] = {}
+    for digest in sorted(shared, key=lambda digest: sha256(f"example\n{digest}".encode()).hexdigest()):
+        own = by_model[judged][digest]
+        groups.setdefault(own.category, {kind: [] for kind in KINDS})[kind_of(own)].append(digest)
+    return [
+        ExampleGroup(
+            title=category.replace("_", " "),
+            counts={kind: len(digests) for kind, digests in kinds.items()},
+            examples=[
+                _example({model: answers[digest] for model, answers in by_model.items()}, judged)
+                for digests in kinds.values()
+                for digest in digests[:count]
+            ],
         )
-        ranked.append((rank, first.category, example))
-    return [example for _, _, example in sorted(ranked, key=lambda item: item[:2])]
+        for category, kinds in sorted(groups.items())
+    ]
+
+
+def _example(answers: Mapping[str, Answer], judged: str) -> Example:
+    own = answers[judged]
+    return Example(
+        kind=kind_of(own),
+        source=f"{own.source}, licence {own.licence}" if own.licence else own.source,
+        prompt=own.prompt,
+        expected=own.expected,
+        answers={model: answer.generated for model, answer in answers.items()},
+        kinds={model: kind_of(answer) for model, answer in answers.items()},
+    )
 
 
 METHODS = (
     Method(
         "Loss of expected answers",
-        "Mean negative natural logarithm of the probability of each token of the expected answer and of the end token, "
-        "given the prompt. Tokens of the prompt do not count, as in training.",
+        "Mean negative natural logarithm of the probability of each token of the expected answer and of what ends it, "
+        "given the prompt. Tokens of the prompt do not count, as in training. Of a conversation it is the last answer, "
+        "given all turns before it.",
         "loss = −∑ ln p(answer token | prompt, answer so far) ÷ number of answer tokens",
     ),
     Method(
@@ -286,13 +331,15 @@ METHODS = (
         "F1 of the longest common subsequence of words, which are runs of letters and digits in lower case (Lin 2004). "
         "With c words in common,",
         "P = c ÷ words generated, R = c ÷ words expected, ROUGE-L = 2PR ÷ (P + R)",
-        "It ignores punctuation, so read it together with exact match.",
+        "It ignores punctuation, so read it together with exact match. An answer that is not exact is called a near "
+        f"miss from {percent(NEAR, 0)}, below it a failure.",
     ),
     Method(
         "Verdict on instructions",
-        "Exact match of the fine-tuned model is above that of both other models, and neither interval of the gain "
-        "includes zero; below "
-        f"{percent(MOSTLY, 0)} exact answers, instructions count as followed only in part.",
+        "Exact match of the exported model is above that of the models before it, and no interval of the gain includes "
+        f"zero; below {percent(MOSTLY, 0)}, instructions count as followed only in part. ROUGE-L takes its place if "
+        f"the median of the expected answers is above {MAX_EXACT_WORDS} words. Fewer than {MIN_UNITS} rows give no "
+        "verdict.",
     ),
 )
 

@@ -10,9 +10,9 @@ from markupsafe import Markup
 
 from tapeout.config.report import EvalReportJob, Report
 from tapeout.data.io.jsonl import write_json
-from tapeout.evals.section import Adapted, Comparison, Estimate, Evidence, Outcome, Section, Step, Verdict
+from tapeout.evals.section import Adapted, Comparison, Estimate, Evidence, Method, Outcome, Section, Step, Verdict
 from tapeout.evals.task import ModelFacts, load_task, read_result
-from tapeout.evals.wording import interval, interval_of, outcome, percent, points, value_of
+from tapeout.evals.wording import interval, interval_of, outcome, percent, points, too_few, value_of
 from tapeout.report.evaluation import plots
 from tapeout.report.evaluation.comparisons import compare
 from tapeout.report.evaluation.inputs import Provenance, TokenizerReport, TrainLog
@@ -25,6 +25,8 @@ INTERVALS = {
     "bootstrap": "percentile bootstrap, of all other values",
     "changes and relative_changes": "paired percentile bootstrap",
 }
+OUTCOMES = {"good": "✓ yes", "part": "◐ in part", "open": "? open", "bad": "✗ no"}
+"""Answers of the summary in a word, so that they do not depend on colours."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,11 @@ class EvaluationReport:
         return dict(self.job.models)
 
     @property
+    def methods(self) -> list[Method]:
+        """Definitions of all tasks; those of a task that is evaluated on several sets once."""
+        return list({method.term: method for section in self.sections for method in section.methods}.values())
+
+    @property
     def verdicts(self) -> list[Verdict]:
         """Answers of the summary, of all tasks."""
         return list(chain.from_iterable(section.verdicts for section in self.sections))
@@ -114,14 +121,15 @@ def build(
         UnusableReportInput: the models were evaluated on different test data.
     """
     models = dict(job.models)
-    names = [(model, task) for model in models for task, _ in job.tasks]
+    names = [(model, name) for model in models for name, _, _ in job.tasks]
     files = dict(zip(names, evaluations, strict=True))
     facts: dict[str, ModelFacts] = {}
     comparisons: dict[str, Comparison] = {}
     origins: dict[str, dict[str, list[str]]] = {}
     sections = []
-    for name, given in job.tasks:
-        task = load_task(name)
+    adapted = Adapted(**dict(job.adaptation), exported=job.exported_model)
+    for name, module, given in job.tasks:
+        task = load_task(module)
         options = task.options.model_validate(given)
         results = {}
         for model in models:
@@ -132,25 +140,23 @@ def build(
                 model: [f"evaluation/{model}/{name}.json", artifact, comparison.measure.data]
                 for model, artifact in models.items()
             }
-        adapted = Adapted(**dict(job.adaptation))
-        evidence = Evidence(results, measured, adapted, job.confidence, job.general_tolerance)
+        evidence = Evidence(options, results, measured, adapted, job.confidence, job.general_tolerance, job.examples)
         sections.append(task.describe(evidence))
         comparisons |= measured
     return EvaluationReport(facts, comparisons, origins, sections, tokenizer, logs, provenance, job, action)
 
 
 def headline(verdicts: Sequence[Verdict]) -> str:
-    """Return one line that sums up the verdicts."""
+    """Return one line that sums up the verdicts; what failed is named."""
     outcomes = [verdict.outcome for verdict in verdicts]
+    failed = [verdict.question for verdict in verdicts if verdict.outcome == "bad"]
     if not outcomes:
         return "Comparison of models"
     if all(outcome == "good" for outcome in outcomes):
         return "The adaptation worked"
     if not any(outcome in ("good", "part") for outcome in outcomes):
-        return (
-            "The adaptation did not work" if "bad" in outcomes else "The data does not show that the adaptation worked"
-        )
-    return "The adaptation worked in part"
+        return "The adaptation did not work" if failed else "The data does not show that the adaptation worked"
+    return f"The adaptation worked in part; failed: {', '.join(failed)}" if failed else "The adaptation worked in part"
 
 
 def write_numbers(report: EvaluationReport, path: Path) -> None:
@@ -168,7 +174,11 @@ def write_numbers(report: EvaluationReport, path: Path) -> None:
                 "held_out": list(job.held_out),
                 "general": list(job.general),
                 "models": {
-                    name: {"artifact": report.models[name], **facts.model_dump()}
+                    name: {
+                        "artifact": report.models[name],
+                        "exported": name == job.exported_model,
+                        **facts.model_dump(),
+                    }
                     for name, facts in report.facts.items()
                 },
                 "action": report.action,
@@ -187,9 +197,11 @@ def write_numbers(report: EvaluationReport, path: Path) -> None:
                 }
                 for corpus, text in report.tokenizer.test.items()
             },
-            "examples": [
-                asdict(example) for section in report.sections for example in section.examples[: job.examples]
-            ],
+            "examples": {
+                section.title: [asdict(group) for group in section.examples]
+                for section in report.sections
+                if section.examples
+            },
             "training": {
                 model: {**log.model_dump(mode="json"), "computed_from": digests(report.models[model])}
                 for model, log in report.logs.items()
@@ -197,7 +209,8 @@ def write_numbers(report: EvaluationReport, path: Path) -> None:
             "artifacts": [asdict(origin) for origin in report.provenance.table()],
             "method": {
                 **{name: getattr(job, name) for name in Report.model_fields},
-                "tasks": dict(job.tasks),
+                "tasks": {name: options for name, _, options in job.tasks},
+                "not_evaluated": list(job.not_evaluated),
                 "intervals": INTERVALS,
             },
         },
@@ -235,6 +248,7 @@ def write_page(report: EvaluationReport, path: Path) -> None:
         "confidence": percent(job.confidence, 0),
         "drawings": drawings,
         "origins": report.provenance.table(),
+        "outcomes": OUTCOMES,
     }
     filters = {"value_of": value_of, "interval_of": interval_of}
     path.write_text(render(Path(__file__).with_name("page.html.j2"), context, filters), encoding="utf-8")
@@ -251,8 +265,9 @@ def _change(comparison: Comparison, step: Step) -> Change:
     else:
         change = comparison.changes[step]
         text = [points(change.value), points(change.low, unit=False), points(change.high)]
-    reached = outcome(change, measure.lower_is_better)
-    verdict = {"good": "better", "open": "no clear difference", "bad": "worse"}[reached]
+    reached = outcome(comparison, change)
+    unclear = "too few to tell" if too_few(comparison) else "no clear difference"
+    verdict = {"good": "better", "open": unclear, "bad": "worse"}[reached]
     return Change(measure.label, " → ".join(step), text[0], f"{text[1]} to {text[2]}", verdict, reached)
 
 

@@ -17,7 +17,10 @@ GOOD = {
     "sft": {"domain": 2.0, "general": 2.25, "exact": 0.6},
 }
 UPSTREAM = ("base_extended", "corpus/domain", "corpus/general", "instructions/rtl")
-TASKS = {"bits_per_byte": {}, "instruction_answers": {"data": "instructions/rtl"}}
+TASKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "bits_per_byte": ("bits_per_byte", {}),
+    "instruction_answers/rtl": ("instruction_answers", {"data": "instructions/rtl"}),
+}
 
 
 def digest(text: str) -> str:
@@ -50,21 +53,18 @@ def answers(model: str, rates: dict[str, float], prompt: str) -> dict[str, Any]:
         exact = bool(own.random() < rates["exact"] * (0.4 + 0.2 * (index % len(CATEGORIES))))
         row = {"digest": digest(f"row{index}"), "category": category}
         scores.append({**row, "tokens": 12, "bytes": 30, "nats": round(12 * (3.5 - 2 * rates["exact"]), 4)})
-        kept = {
-            "prompt": f"{prompt} ({index})",
-            "expected": "input [3:0] a",
-            "generated": "input [3:0] a" if exact else "? < & >",
-        }
         rows.append(
             {
                 **row,
                 "source": "serv",
                 "licence": "ISC",
+                "prompt": f"{prompt} ({index})",
+                "expected": "input [3:0] a",
+                "generated": "input [3:0] a" if exact else "? < & >",
                 "exact": exact,
-                "rouge_l": 1.0 if exact else round(float(own.random() * 0.5), 4),
+                "rouge_l": 1.0 if exact else round(float(own.random() * 0.7), 4),
                 "tokens": 14,
                 "finished": model == "sft",
-                "kept": kept if index < 12 else None,
             }
         )
     return {
@@ -105,7 +105,7 @@ def make_inputs(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[
         rates: dict[str, dict[str, float]] = GOOD,
         prompt: str = "List the ports of fifo.",
         models: dict[str, str] = MODELS,
-        tasks: dict[str, dict[str, Any]] = TASKS,
+        tasks: dict[str, tuple[str, dict[str, Any]]] = TASKS,
         **params: Any,
     ) -> dict[str, Any]:
         folder = tmp_path_factory.mktemp("inputs")
@@ -123,7 +123,7 @@ def make_inputs(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[
         for model, artifact in models.items():
             results = {
                 "bits_per_byte": lambda model=model: corpora(model, rates[model]),
-                "instruction_answers": lambda model=model: answers(model, rates[model], prompt),
+                "instruction_answers/rtl": lambda model=model: answers(model, rates[model], prompt),
                 "tests.toys.toy_task": lambda model=model: echoes(model),
             }
             facts = {"context": 256, "vocabulary": 32768, "parameters": 9_000_000}
@@ -148,7 +148,9 @@ def make_inputs(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[
             "resamples": 400,
             "adaptation": {},
             "models": list(models.items()),
-            "tasks": list(tasks.items()),
+            "tasks": [(name, module, options) for name, (module, options) in tasks.items()],
+            "exported": "sft/model",
+            "not_evaluated": ["questions"],
             "trained_on": ["blackparrot", "ibex"],
             "held_out": ["picorv32", "serv"],
             "general": ["django"],

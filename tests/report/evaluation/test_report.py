@@ -135,10 +135,15 @@ def test_data_is_escaped(make_inputs: Make, write_report: Write, tmp_path: Path)
     assert "&lt;script&gt;alert(1)&lt;/script&gt;&lt;img src=x onerror=alert(2)&gt;&amp;amp;" in page
 
 
+def name_of(path: Path) -> str:
+    """Return model and task of a result."""
+    return path.as_posix().rpartition("/evaluation/")[2]
+
+
 def replaced(files: dict[str, Any], model: str, old: str, new: str) -> None:
     """Replace text in all results of a model."""
     for path in files["evaluations"]:
-        if path.parent.name == model:
+        if name_of(path).startswith(f"{model}/"):
             path.write_text(path.read_text().replace(old, new))
 
 
@@ -166,8 +171,8 @@ def test_every_number_names_the_artifacts_that_it_is_computed_from(report: Path)
     assert measures["bits_per_byte.domain"]["models"]["dapt"]["computed_from"] == {
         name: digests[name] for name in ("corpus/domain", "dapt/model", "evaluation/dapt/bits_per_byte.json")
     }
-    assert measures["exact_match.list_ports"]["models"]["sft"]["computed_from"] == {
-        name: digests[name] for name in ("evaluation/sft/instruction_answers.json", "instructions/rtl", "sft/model")
+    assert measures["rtl.exact_match.list_ports"]["models"]["sft"]["computed_from"] == {
+        name: digests[name] for name in ("evaluation/sft/instruction_answers/rtl.json", "instructions/rtl", "sft/model")
     }
     tokens = document["tokens_per_byte"]["general"]["computed_from"]
     assert tokens.keys() == {"corpus/general", "tokenizer/report.json"}
@@ -189,47 +194,61 @@ def test_the_page_says_what_was_evaluated(make_inputs: Make, report: Path) -> No
     assert page.count("40 of 200 documents") == page.count("30 of 150 documents") == 2
 
 
-def test_examples_name_core_and_licence(report: Path) -> None:
+def test_examples_show_each_kind_of_answer_of_the_shipped_model(make_inputs: Make, report: Path) -> None:
+    """One exact answer, one near miss and one failure of each category, as far as there are any."""
+    [path] = [path for path in make_inputs()["evaluations"] if path.match("sft/instruction_answers/rtl.json")]
+    rows = json.loads(path.read_text())["result"]["answers"]
+    expected = ["exact" if row["exact"] else "near miss" if row["rouge_l"] >= 0.5 else "failure" for row in rows]
+    kinds = {(row["category"].replace("_", " "), kind) for row, kind in zip(rows, expected, strict=True)}
+    examples = json.loads((report / "report.json").read_bytes())["examples"]["Answers to questions: rtl"]
+    shown = [(group["title"], example["kind"]) for group in examples for example in group["examples"]]
+    assert sorted(shown) == sorted(kinds) and {kind for _, kind in kinds} == {"exact", "near miss", "failure"}
+    assert sum(sum(group["counts"].values()) for group in examples) == len(rows)
     page = (report / "report.html").read_text()
-    assert page.count("serv, licence ISC</small></h3>") == 6
-    examples = json.loads((report / "report.json").read_bytes())["examples"]
-    assert len(examples) == 6 and len({example["title"] for example in examples}) == 6
+    assert page.count("serv, licence ISC</small></h4>") == len(shown)
+    assert page.count("✓ exact of sft") == sum(kind == "exact" for _, kind in kinds)
+
+
+def test_damage_of_the_shipped_model_looks_failed(make_inputs: Make, write_report: Write, tmp_path: Path) -> None:
+    """Continued pretraining keeps general text, fine-tuning loses it: the card is about what is exported."""
+    damaged = {**GOOD, "sft": {**GOOD["sft"], "general": 3.6}}
+    page = (write_report(make_inputs(damaged), tmp_path / "report") / "report.html").read_text()
+    [card] = [line for line in page.splitlines() if "<strong>General text" in line]
+    assert '<li class="bad">' in card and "✗ no" in card and "(sft)" in card and "(dapt" in card
+    assert "<h1>The adaptation worked in part; failed: General text</h1>" in page
 
 
 def test_no_exact_answer_at_all_has_an_interval_with_a_width(report: Path) -> None:
     document = json.loads((report / "report.json").read_bytes())
-    base = document["measures"]["exact_match.list_ports"]["models"]["base"]
+    base = document["measures"]["rtl.exact_match.list_ports"]["models"]["base"]
     assert (base["value"], base["low"]) == (0, 0) and base["high"] == pytest.approx(0.161, abs=1e-3)
-    assert document["measures"]["exact_match"]["models"]["base"]["high"] == pytest.approx(0.031, abs=1e-3)
-    assert document["measures"]["exact_match"]["interval"] == "wilson"
+    assert document["measures"]["rtl.exact_match"]["models"]["base"]["high"] == pytest.approx(0.031, abs=1e-3)
+    assert document["measures"]["rtl.exact_match"]["interval"] == "wilson"
     assert document["method"]["resamples"] == 400
     page = (report / "report.html").read_text()
     assert "<td>0.0<small>0.0 to 16.1</small></td>" in page and "Wilson’s score interval" in page
 
 
 def test_numbers_equal_a_plain_computation(make_inputs: Make, report: Path) -> None:
-    results = {
-        path.relative_to(path.parents[1]).as_posix(): json.loads(path.read_text())["result"]
-        for path in make_inputs()["evaluations"]
-    }
+    results = {name_of(path): json.loads(path.read_text())["result"] for path in make_inputs()["evaluations"]}
     measures = json.loads((report / "report.json").read_bytes())["measures"]
     documents = results["dapt/bits_per_byte.json"]["corpora"]["domain"]["documents"]
     expected = sum(document["bits"] for document in documents) / sum(document["bytes"] for document in documents)
     shown = measures["bits_per_byte.domain"]["models"]["dapt"]
     assert shown["value"] == pytest.approx(expected, abs=1e-6)
     assert shown["low"] < shown["value"] < shown["high"]
-    rows = results["sft/instruction_answers.json"]["answers"]
-    exact = measures["exact_match"]["models"]["sft"]["value"]
+    rows = results["sft/instruction_answers/rtl.json"]["answers"]
+    exact = measures["rtl.exact_match"]["models"]["sft"]["value"]
     assert exact == pytest.approx(sum(row["exact"] for row in rows) / len(rows), abs=1e-6)
 
 
 def test_bad_numbers_turn_the_page(make_inputs: Make, write_report: Write, tmp_path: Path) -> None:
     bad = {model: {"domain": 2.0, "general": 2.0, "exact": 0.0} for model in MODELS}
-    bad["dapt"] = {"domain": 2.5, "general": 2.6, "exact": 0.0}
+    bad["sft"] = {"domain": 2.5, "general": 2.6, "exact": 0.0}
     page = (write_report(make_inputs(bad), tmp_path / "report") / "report.html").read_text()
     assert "<h1>The adaptation did not work</h1>" in page
-    assert "No, the model does not predict chip-design text better" in page
-    assert "General text was partly forgotten" in page
+    assert "No, the exported model sft does not predict chip-design text better" in page
+    assert "No, the exported model sft has partly forgotten general text" in page
     assert "No, instructions are not followed better" in page
 
 
@@ -254,7 +273,7 @@ def test_a_fourth_model_is_one_more_line_of_the_configuration(
 def test_a_task_from_outside_has_a_section(
     make_inputs: Make, write_report: Write, report: Path, tmp_path: Path
 ) -> None:
-    files = make_inputs(tasks={**TASKS, "tests.toys.toy_task": {}})
+    files = make_inputs(tasks={**TASKS, "tests.toys.toy_task": ("tests.toys.toy_task", {})})
     output = write_report(files, tmp_path / "report")
     measures = json.loads((output / "report.json").read_bytes())["measures"]
     before = json.loads((report / "report.json").read_bytes())["measures"]

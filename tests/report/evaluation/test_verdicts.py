@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import combinations
+from typing import Any
 
 import pytest
 
@@ -14,92 +15,121 @@ from tapeout.report.page.render import count, listed, size
 pytestmark = pytest.mark.environment("data")
 
 
-def comparison(values: Mapping[str, float], spread: float) -> Comparison:
+def comparison(values: Mapping[str, float], spread: float, units: int = 160, lower: bool = True) -> Comparison:
     """Return a comparison whose changes have intervals of ``spread`` on both sides."""
     steps = list(combinations(values, 2))
     changes = {(a, b): values[b] - values[a] for a, b in steps}
     relative = {(a, b): values[b] / values[a] - 1 for a, b in steps if values[a]}
     return Comparison(
-        measure=Measure("measure", "Measure", "rows", "corpus/domain", lower_is_better=True, total=160),
-        units=160,
+        measure=Measure("measure", "Measure", "rows", "corpus/domain", lower_is_better=lower, total=160),
+        units=units,
         values={model: Estimate(value, value - spread, value + spread) for model, value in values.items()},
         changes={step: Estimate(change, change - spread, change + spread) for step, change in changes.items()},
         relative={step: Estimate(change, change - spread, change + spread) for step, change in relative.items()},
     )
 
 
-def evidence(comparisons: Mapping[str, Comparison], tolerance: float = 0.05) -> Evidence[object]:
-    return Evidence({}, comparisons, Adapted("base", "dapt", "sft"), 0.95, tolerance)
+def evidence(
+    comparisons: Mapping[str, Comparison], tolerance: float = 0.05, tuned: str | None = "sft", data: str = ""
+) -> Evidence[Any]:
+    adapted = Adapted("base", "dapt", tuned, exported=tuned)
+    return Evidence(instruction_answers.Options(data=data), {}, comparisons, adapted, 0.95, tolerance, 1)
 
 
-def text_verdicts(dapt: float, sft: float, tolerance: float = 0.05, spread: float = 0.02) -> list[Verdict]:
+def text_verdicts(
+    dapt: float, sft: float, tolerance: float = 0.05, spread: float = 0.02, units: int = 160, tuned: str | None = "sft"
+) -> list[Verdict]:
     """Return the verdicts on domain and general text, on the same numbers."""
-    both = comparison({"base": 2.0, "dapt": dapt, "sft": sft}, spread)
-    found = evidence({"bits_per_byte.domain": both, "bits_per_byte.general": both}, tolerance)
+    both = comparison({"base": 2.0, "dapt": dapt, "sft": sft}, spread, units)
+    found = evidence({"bits_per_byte.domain": both, "bits_per_byte.general": both}, tolerance, tuned)
     return bits_per_byte._verdicts(found)
 
 
 @pytest.mark.parametrize(
-    ("dapt", "outcome", "begin"),
+    ("dapt", "sft", "outcome", "begin"),
     [
-        (1.8, "good", "Yes, the model predicts chip-design text better: continued pretraining lowered"),
-        (2.0, "open", "The model may or may not predict chip-design text better"),
-        (2.2, "bad", "No, the model does not predict chip-design text better: continued pretraining raised"),
+        (1.8, 1.8, "good", "Yes, the exported model sft predicts chip-design text better: "),
+        (1.2, 1.7, "part", "In part: the exported model sft predicts chip-design text better than base, but worse "),
+        (1.5, 2.0, "open", "It is open whether the exported model sft predicts chip-design text better: "),
+        (1.5, 2.3, "bad", "No, the exported model sft does not predict chip-design text better: "),
     ],
 )
-def test_domain(dapt: float, outcome: str, begin: str) -> None:
-    verdict, _ = text_verdicts(dapt, dapt)
-    assert verdict.outcome == outcome
-    assert verdict.sentence.startswith(begin)
-    assert f"from 2.000 to {dapt:.3f}" in verdict.sentence
+def test_domain_text_is_judged_on_the_shipped_model(dapt: float, sft: float, outcome: str, begin: str) -> None:
+    verdict, _ = text_verdicts(dapt, sft)
+    assert verdict.outcome == outcome and verdict.sentence.startswith(begin)
+    assert f"from 2.000 (base) to {sft:.3f} (sft), by" in verdict.sentence
+    alone = f"after continued pretraining alone {dapt:.3f} (dapt, {percent(dapt / 2 - 1, signed=True)})"
+    assert alone in verdict.sentence
 
 
 @pytest.mark.parametrize(
-    ("dapt", "outcome", "begin"),
+    ("dapt", "sft", "outcome", "begin"),
     [
-        (2.02, "good", "General text is kept"),
-        (1.5, "good", "General text is kept"),
-        (2.1, "open", "General text may or may not be kept"),
-        (2.3, "bad", "General text was partly forgotten"),
+        (2.02, 2.02, "good", "Yes, the exported model sft keeps general text"),
+        (2.3, 1.5, "good", "Yes, the exported model sft keeps general text"),
+        (2.02, 2.1, "open", "It is open whether the exported model sft keeps general text"),
+        (2.02, 3.3, "bad", "No, the exported model sft has partly forgotten general text"),
     ],
 )
-def test_general(dapt: float, outcome: str, begin: str) -> None:
-    _, verdict = text_verdicts(dapt, 2.75)
-    assert verdict.outcome == outcome
-    assert verdict.sentence.startswith(begin)
-    assert "after fine-tuning they are 2.750" in verdict.sentence
+def test_general_text_is_judged_on_the_shipped_model(dapt: float, sft: float, outcome: str, begin: str) -> None:
+    """The damage of fine-tuning shows although continued pretraining alone is within the limit."""
+    _, verdict = text_verdicts(dapt, sft)
+    assert verdict.outcome == outcome and verdict.sentence.startswith(begin)
+    assert f"to {sft:.3f} (sft)" in verdict.sentence and f"{dapt:.3f} (dapt" in verdict.sentence
+
+
+def test_without_fine_tuning_the_pretrained_model_is_judged() -> None:
+    domain, general = text_verdicts(1.5, 9.0, tuned=None)
+    assert (domain.outcome, general.outcome) == ("good", "good")
+    assert domain.sentence.startswith("Yes, the model dapt predicts") and "alone" not in domain.sentence
+
+
+def test_few_units_give_no_verdict() -> None:
+    for sft, values in ((1.2, (0.0, 0.0, 0.9)), (9.0, (0.5, 0.5, 0.1))):
+        verdicts = text_verdicts(1.5, sft, spread=0.0, units=9)
+        exact = comparison(dict(zip(("base", "dapt", "sft"), values, strict=True)), 0.0, units=9, lower=False)
+        verdicts += instruction_answers._verdicts(
+            evidence({"rtl.exact_match": exact}, data="instructions/rtl"), "exact_match"
+        )
+        assert [verdict.outcome for verdict in verdicts] == ["open"] * 3
+        assert all("9 rows are too few for a verdict." in verdict.sentence for verdict in verdicts)
 
 
 def test_general_limit_is_a_parameter() -> None:
-    outcomes = [text_verdicts(2.08, 2.0, tolerance, 0.001)[1].outcome for tolerance in (0.01, 0.05)]
+    outcomes = [text_verdicts(2.0, 2.08, tolerance, 0.001)[1].outcome for tolerance in (0.01, 0.05)]
     assert outcomes == ["bad", "good"]
 
 
+@pytest.mark.parametrize("measure", ["exact_match", "rouge_l"])
 @pytest.mark.parametrize(
     ("base", "dapt", "sft", "spread", "outcome", "begin"),
     [
         (0.0, 0.02, 0.7, 0.05, "good", "Yes, instructions are followed"),
         (0.0, 0.02, 0.3, 0.05, "part", "In part, instructions are followed"),
-        (0.0, 0.02, 0.05, 0.05, "open", "Instructions may or may not be followed better"),
-        (0.0, 0.2, 0.7, 0.6, "open", "Instructions may or may not be followed better"),
+        (0.0, 0.02, 0.05, 0.05, "open", "It is open whether instructions are followed better"),
+        (0.0, 0.2, 0.7, 0.6, "open", "It is open whether instructions are followed better"),
         (0.0, 0.0, 0.0, 0.0, "bad", "No, instructions are not followed better"),
         (0.0, 0.5, 0.3, 0.05, "bad", "No, instructions are not followed better"),
     ],
 )
-def test_instructions(base: float, dapt: float, sft: float, spread: float, outcome: str, begin: str) -> None:
-    exact = comparison({"base": base, "dapt": dapt, "sft": sft}, spread)
-    [verdict] = instruction_answers._verdicts(evidence({}), exact)
-    assert verdict.outcome == outcome
+def test_instructions(
+    measure: str, base: float, dapt: float, sft: float, spread: float, outcome: str, begin: str
+) -> None:
+    scores = comparison({"base": base, "dapt": dapt, "sft": sft}, spread, lower=False)
+    found = evidence({f"rtl.{measure}": scores}, data="instructions/rtl")
+    [verdict] = instruction_answers._verdicts(found, measure)
+    assert (verdict.question, verdict.outcome) == ("Instructions: rtl", outcome)
     assert verdict.sentence.startswith(begin)
-    assert f"answers {percent(sft)} of 160 held-out questions" in verdict.sentence
+    assert "the exported model sft" in verdict.sentence and f"{percent(sft)} of" in verdict.sentence
 
 
 def test_headline() -> None:
     def line(*outcomes: Outcome) -> str:
-        return headline([Verdict("", outcome, "") for outcome in outcomes])
+        return headline([Verdict(str(number), outcome, "") for number, outcome in enumerate(outcomes)])
 
     assert line("good", "good", "good") == "The adaptation worked"
-    assert line("good", "bad", "good") == line("good", "good", "part") == "The adaptation worked in part"
+    assert line("good", "good", "part") == "The adaptation worked in part"
+    assert line("good", "bad", "good") == "The adaptation worked in part; failed: 1"
     assert line("good", "good", "open") == "The adaptation worked in part"
     assert line("bad", "bad", "open") == "The adaptation did not work"
     assert line("open", "open", "open") == "The data does not show that the adaptation worked"

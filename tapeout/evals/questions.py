@@ -1,0 +1,134 @@
+"""Rows of instruction sets as questions: the sample, and the prompt and expected answer of each row as in training."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tapeout.data.encode.chat import Span, Unfit
+from tapeout.data.encode.row_encoder import RowEncoder, mask_of
+from tapeout.data.errors import BadRow
+from tapeout.encoder.interface import Encoder
+from tapeout.evals.rows import in_sample_order, read_rows
+
+if TYPE_CHECKING:
+    from tapeout.evals.loaded_model import LoadedModel
+
+REBUILD = "Build the set again."
+
+
+@dataclass(frozen=True)
+class Question:
+    """A row as token ids, exactly as in fine-tuning.
+
+    Attributes:
+        row: the row as it was read.
+        digest: identifies the question; of a conversation of which turns are left out, also their number.
+        prompt: ids before the answer.
+        answer: ids of the expected answer, with the tokens that end it.
+        asked: the prompt for people.
+        expected: text of the expected answer.
+        stop: text that ends an answer; empty if the end token does.
+        stop_ids: tokens that end an answer.
+    """
+
+    row: Mapping[str, Any]
+    digest: str
+    prompt: Sequence[int]
+    answer: Sequence[int]
+    asked: str
+    expected: str
+    stop: str
+    stop_ids: frozenset[int]
+
+
+def read_questions(path: Path) -> list[dict[str, Any]]:
+    """Read the test rows of an instruction set.
+
+    Raises:
+        BadRow: a line is neither a question nor a conversation.
+        NotEnoughData: there is no row.
+    """
+    rows = read_rows(path, ("category", "source", "licence"))
+    for row in rows:
+        if "conversations" not in row and not all(isinstance(row.get(field), str) for field in ("input", "output")):
+            raise BadRow(f"{path}, row {row['digest']}", "neither a question nor a conversation", fix=REBUILD)
+    return rows
+
+
+def sample_questions(rows: Iterable[dict[str, Any]], max_rows: int) -> list[dict[str, Any]]:
+    """Choose up to ``max_rows`` rows in sample order, spread as evenly over the categories as their sizes allow."""
+    by_category: dict[str, list[dict[str, Any]]] = {}
+    for row in in_sample_order(rows):
+        by_category.setdefault(row["category"], []).append(row)
+    rounds = zip_longest(*(by_category[category] for category in sorted(by_category)))
+    return [row for turn in rounds for row in turn if row is not None][:max_rows]
+
+
+def encode_questions(model: "LoadedModel", rows: Iterable[Mapping[str, Any]]) -> list[Question]:
+    """Return the rows that fit into the model's context, encoded by the code that encodes them for training.
+
+    Of a conversation the last answer that fits is asked for, given all turns before it.
+    """
+    assert model.encoding is not None, "a task with QuestionOptions gets it"
+    # the last id of a training row is only a label, here all ids are input
+    encoder = RowEncoder(model.encoder, model.encoding.model_copy(update={"seq_length": model.facts.context - 1}))
+    questions = []
+    for row in rows:
+        with suppress(Unfit):
+            questions.append(_conversation(encoder, row) if "conversations" in row else _single(encoder, row))
+    return questions
+
+
+def _single(encoder: RowEncoder, row: Mapping[str, Any]) -> Question:
+    ids, mask, _ = encoder.encode(row)
+    first = list(mask).index(1)
+    end = frozenset({encoder.encoder.eos})
+    return Question(row, row["digest"], ids[:first], ids[first:], row["input"], row["output"], "", end)
+
+
+def _conversation(encoder: RowEncoder, row: Mapping[str, Any]) -> Question:
+    for count in range(len(row["conversations"]), 0, -1):
+        turns = row["conversations"][:count]
+        text, spans = encoder.render({**row, "conversations": turns})
+        answers = [number for number, turn in enumerate(turns) if turn["from"] != row["mask"]]
+        if not spans or not answers:
+            break
+        start, end = _last_run(spans)
+        number = max((number for number in answers if turns[number]["value"].strip() in text[start:end]), default=0)
+        tokens = [token for token in encoder.tokenize(text) if token[1] < end]
+        mask = mask_of(tokens, [(start, end)])
+        if number and any(mask[1:]) and len(tokens) <= encoder.job.seq_length + 1:
+            expected = turns[number]["value"].strip()
+            tail = text.index(expected, start) + len(expected)
+            ids, first, stop = [token for token, _, _ in tokens], mask.index(1), text[tail:end].strip()
+            return Question(
+                row=row,
+                digest=row["digest"] if count == len(row["conversations"]) else f"{row['digest']}/{count}",
+                prompt=ids[:first],
+                answer=ids[first:],
+                asked="\n\n".join(f"{turn['from']}: {turn['value']}" for turn in turns[:number]),
+                expected=expected,
+                stop=stop,
+                stop_ids=_stop_ids(encoder.encoder, [token for token, begin, _ in tokens if begin >= tail], stop),
+            )
+    raise Unfit("no answer within the context")
+
+
+def _last_run(spans: Sequence[Span]) -> Span:
+    """Return the last span, joined with those that it continues: the last answer with what ends it."""
+    start, end = spans[-1]
+    for before in reversed(spans[:-1]):
+        if before[1] != start:
+            break
+        start = before[0]
+    return start, end
+
+
+def _stop_ids(encoder: Encoder, tail: Iterable[int], stop: str) -> frozenset[int]:
+    """Return the end token, the control pieces after an answer, and a token that is the whole stop text."""
+    control = set(encoder.control_pieces.values())
+    ends = {token for token in tail if token in control or (stop and encoder.id_to_bytes(token) == stop.encode())}
+    return frozenset({encoder.eos} | ends)
