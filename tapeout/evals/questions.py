@@ -7,7 +7,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tapeout.data.encode.chat import Span, Unfit
+from tapeout.data.encode.chat import Span, Unfit, is_trained
 from tapeout.data.encode.row_encoder import RowEncoder, mask_of
 from tapeout.data.errors import BadRow
 from tapeout.encoder.interface import Encoder
@@ -93,7 +93,7 @@ def _conversation(encoder: RowEncoder, row: Mapping[str, Any]) -> Question:
     for count in range(len(row["conversations"]), 0, -1):
         turns = row["conversations"][:count]
         text, spans = encoder.render({**row, "conversations": turns})
-        answers = [number for number, turn in enumerate(turns) if turn["from"] != row["mask"]]
+        answers = [number for number, turn in enumerate(turns) if turn["from"] != row["mask"] and is_trained(turn)]
         if not spans or not answers:
             break
         start, end = _last_run(spans)
