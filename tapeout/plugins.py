@@ -26,12 +26,8 @@ class UnknownPlugin(TapeoutError):
     """No module of the project has this name."""
 
 
-class BrokenPlugin(TapeoutError):
-    """A module cannot be imported."""
-
-
-class UndeclaredPlugin(TapeoutError):
-    """A step loads a module that its rule does not declare."""
+class InvalidPlugin(TapeoutError):
+    """A module cannot be imported, or the rule of the running step does not declare it."""
 
 
 def module_name(seam: str, name: str) -> str:
@@ -62,8 +58,8 @@ def load(seam: str, name: str) -> ModuleType:
 
     Raises:
         UnknownPlugin: the project has no such module.
-        UndeclaredPlugin: a step runs, and its rule does not declare the module.
-        BrokenPlugin: the module is not Python, or something that it imports is missing.
+        InvalidPlugin: the module is not Python, something that it imports is missing, or a step runs whose rule does
+            not declare it.
     """
     module = module_name(seam, name)
     parts = module.split(".")
@@ -75,7 +71,7 @@ def load(seam: str, name: str) -> ModuleType:
         raise unknown
     allowed = declared()
     if allowed is not None and module not in allowed:
-        raise UndeclaredPlugin(
+        raise InvalidPlugin(
             f"This step loads {module}, which its rule does not declare.",
             "Add the module to the plugins of the rule, so that it counts as the step's code.",
         )
@@ -85,7 +81,7 @@ def load(seam: str, name: str) -> ModuleType:
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if missing is not None and f"{module}.".startswith(f"{missing}."):
             raise unknown from error
-        raise BrokenPlugin(f"The module {module} cannot be imported: {error}.", "Correct it.") from error
+        raise InvalidPlugin(f"The module {module} cannot be imported: {error}.", "Correct it.") from error
     base = ROOT.joinpath(*parts)
     files = (base.with_suffix(".py").resolve(), (base / "__init__.py").resolve())
     if loaded.__file__ is None or Path(loaded.__file__).resolve() not in files:

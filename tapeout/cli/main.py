@@ -16,16 +16,13 @@ from typing import Annotated
 import typer
 
 from tapeout.cli import cost, diff, export, gc, push, rebuild, reproduce, runs, sources, status, top, verify, why
+from tapeout.cli.options import InvalidUse
 from tapeout.cli.output import NAMED_ERROR
 from tapeout.errors import TapeoutError
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 RENAMED = {"run-name": "runs save", "pin": "sources pin"}
 """Commands of version 0.1.0 with their present names."""
-
-
-class RenamedCommand(TapeoutError):
-    """A command has another name since."""
 
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, rich_markup_mode=None)
@@ -55,7 +52,7 @@ def _options(
 
 def _refuse_renamed(context: typer.Context) -> None:
     new = RENAMED[str(context.info_name)]
-    raise RenamedCommand(f'"tapeout {context.info_name}" is now "tapeout {new}".', f"See: tapeout {new} --help")
+    raise InvalidUse(f'"tapeout {context.info_name}" is now "tapeout {new}".', f"See: tapeout {new} --help")
 
 
 for old_name in RENAMED:

@@ -13,7 +13,7 @@ from tapeout.graph.workspace import Workspace
 
 
 class InvalidUse(TapeoutError):
-    """Arguments or options that contradict each other, or that would have no effect."""
+    """Arguments or options that contradict each other or would have no effect, or a renamed command."""
 
 
 def refuse(context: typer.Context, names: Iterable[str], reason: str, fix: str) -> None:

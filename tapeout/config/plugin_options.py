@@ -100,7 +100,7 @@ def plugin_member(seam: str, name: Any, member: str, noun: str) -> Any:
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
         hint = "there is no such module below the project's folder" if "." in name else hint
         raise ValueError(f"{noun} {name} is unknown; {hint}") from error
-    except plugins.BrokenPlugin as error:
+    except plugins.InvalidPlugin as error:
         raise ValueError(f"{noun} {name}: {error.cause}") from error
     if not hasattr(module, member):
         raise ValueError(f"{name} is not a {noun}: the module {module.__name__} has no {member}")

@@ -79,7 +79,7 @@ class UnitEncoder(BulkEncoder):
         """Read the boundaries of units off the vocabulary.
 
         Raises:
-            UnsupportedModel: see ``vocabulary.parse``.
+            InvalidVocabulary: see ``vocabulary.parse``.
         """
         super().__init__(encoder, dtype, append_eos)
         proto = parse(encoder.model)

@@ -22,7 +22,7 @@ def load_encoder(path: Path) -> Encoder:
         path: the tokenizer's file, or the folder of a model or tokenizer.
 
     Raises:
-        UnknownPlugin, UndeclaredPlugin: see ``plugins.load``.
+        UnknownPlugin, InvalidPlugin: see ``plugins.load``.
     """
     choice = (path if path.is_dir() else path.parent) / CHOICE_FILE
     if not choice.exists():

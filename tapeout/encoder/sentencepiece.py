@@ -24,8 +24,8 @@ PieceFacts = tuple[str, float, bool, bool, bool]
 """A piece, its score, and whether it is a byte, a control piece or the unknown piece."""
 
 
-class UnsupportedModel(TapeoutError):
-    """A SentencePiece model that cannot be used, or whose merges cannot be continued."""
+class InvalidVocabulary(TapeoutError):
+    """A vocabulary cannot be used or extended, fails a check, or does not fit a model."""
 
 
 class SentencePieceEncoder(Encoder):
@@ -37,14 +37,14 @@ class SentencePieceEncoder(Encoder):
         """Load the content of a model file.
 
         Raises:
-            UnsupportedModel: see ``read_proto``; or SentencePiece does not accept the model.
+            InvalidVocabulary: see ``read_proto``; or SentencePiece does not accept the model.
         """
         pieces = read_proto(model).pieces
         self.model = model
         try:
             self.processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         except RuntimeError as error:
-            raise UnsupportedModel(f"SentencePiece does not load the tokenizer ({error}).", FIX) from error
+            raise InvalidVocabulary(f"SentencePiece does not load the tokenizer ({error}).", FIX) from error
         self.size = self.processor.get_piece_size()
         self.bos = optional(self.processor.bos_id())
         self.eos = self.processor.eos_id()
@@ -107,18 +107,18 @@ def read_proto(model: bytes) -> protocol.ModelProto:
     one name, a text with it would encode to another byte, or the whole text to nothing.
 
     Raises:
-        UnsupportedModel: the content is not a SentencePiece model, or two of its pieces have the same name.
+        InvalidVocabulary: the content is not a SentencePiece model, or two of its pieces have the same name.
     """
     try:
         proto = protocol.ModelProto.FromString(model)
     except DecodeError as error:
-        raise UnsupportedModel(f"The tokenizer is not a SentencePiece model ({error}).", FIX) from error
+        raise InvalidVocabulary(f"The tokenizer is not a SentencePiece model ({error}).", FIX) from error
     if not proto.pieces:  # SentencePiece would crash
-        raise UnsupportedModel("The tokenizer is not a SentencePiece model (it has no pieces).", FIX)
+        raise InvalidVocabulary("The tokenizer is not a SentencePiece model (it has no pieces).", FIX)
     counts = Counter(piece.piece for piece in proto.pieces)
     repeated = next((name for name, count in counts.items() if count > 1), None)
     if repeated is not None:
-        raise UnsupportedModel(f"The tokenizer has two pieces with the name {repeated!r}.", FIX)
+        raise InvalidVocabulary(f"The tokenizer has two pieces with the name {repeated!r}.", FIX)
     return proto
 
 

@@ -9,7 +9,7 @@ Only the steps that extend a vocabulary import this module, so that an edit here
 import numpy
 from sentencepiece import sentencepiece_model_pb2 as protocol
 
-from tapeout.encoder.sentencepiece import KINDS, WORD_MARK, SentencePieceEncoder, UnsupportedModel, read_proto
+from tapeout.encoder.sentencepiece import KINDS, WORD_MARK, InvalidVocabulary, SentencePieceEncoder, read_proto
 
 NORMAL = KINDS.NORMAL
 
@@ -18,14 +18,14 @@ def parse(model: bytes) -> protocol.ModelProto:
     """Return the protocol buffer of a model.
 
     Raises:
-        UnsupportedModel: it is not BPE with byte fallback and an identity normalizer; with anything else the continued
+        InvalidVocabulary: it is not BPE with byte fallback and an identity normalizer; with anything else the continued
             merges would differ from SentencePiece's, or lose text.
     """
     proto = read_proto(model)
     bpe = proto.trainer_spec.model_type == protocol.TrainerSpec.BPE
     exact = proto.normalizer_spec.name == "identity" and not proto.normalizer_spec.remove_extra_whitespaces
     if not (bpe and exact and proto.trainer_spec.byte_fallback):
-        raise UnsupportedModel(
+        raise InvalidVocabulary(
             "The base tokenizer is not a SentencePiece BPE model with byte fallback and identity normalization.",
             "Set tokenizer.model_file to such a model, for instance that of Llama 2 or Mistral 7B.",
         )
@@ -41,11 +41,11 @@ def merge_ranks(proto: protocol.ModelProto) -> dict[str, int]:
     """Return the rank of every normal piece in the merge order, 0 first; of equal scores the lower id first.
 
     Raises:
-        UnsupportedModel: the model has unused pieces.
+        InvalidVocabulary: the model has unused pieces.
     """
     unused = next((piece.piece for piece in proto.pieces if piece.type == KINDS.UNUSED), None)
     if unused is not None:
-        raise UnsupportedModel(
+        raise InvalidVocabulary(
             f"The base tokenizer has the unused piece {unused!r}, which SentencePiece merges and splits again.",
             "Set tokenizer.model_file to a model without unused pieces.",
         )

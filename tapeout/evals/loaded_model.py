@@ -12,7 +12,7 @@ from tapeout.data.encode.prompt import TEMPLATE_FILE
 from tapeout.encoder.interface import Encoder
 from tapeout.encoder.load import load_encoder
 from tapeout.evals.task import ModelFacts
-from tapeout.models.tokenizer_file import UnreadableModel, tokenizer_path
+from tapeout.models.tokenizer_file import UnusableModel, tokenizer_path
 from tapeout.nemo.checkpoint import load_model
 
 if TYPE_CHECKING:
@@ -45,14 +45,14 @@ def load(folder: Path, threads: int, encoding: EncodeJob | None) -> LoadedModel:
         encoding: how rows become token ids; the prompt template in the model's folder replaces its own.
 
     Raises:
-        UnreadableModel: tokenizer and embedding do not match.
+        UnusableModel: tokenizer and embedding do not match.
     """
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     network = load_model(folder).float().eval()
     encoder = load_encoder(tokenizer_path(folder))
     if encoder.size > network.config.vocab_size:
-        raise UnreadableModel(
+        raise UnusableModel(
             f"The tokenizer has {encoder.size} pieces, but the model's embedding has only "
             f"{network.config.vocab_size} rows.",
             "Build the model again with the tokenizer in its folder.",

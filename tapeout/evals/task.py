@@ -27,8 +27,8 @@ DIGITS = 4
 """Decimal digits of floats in results: bits and nats to 0.0001, far below any difference of interest."""
 
 
-class UnreadableResult(TapeoutError):
-    """A file is not the result of a task."""
+class UnusableResult(TapeoutError):
+    """A file is not the result of a task, or does not fit the other inputs of a report."""
 
 
 class Result(BaseModel):
@@ -127,13 +127,13 @@ def read_result(path: Path, kind: type[ResultT]) -> tuple[ModelFacts, ResultT]:
         kind: class of the result, ``Task.result``.
 
     Raises:
-        UnreadableResult: the file is missing, or not such a result.
+        UnusableResult: the file is missing, or not such a result.
     """
     try:
         document = orjson.loads(path.read_bytes())
         return ModelFacts.model_validate(document["model"]), kind.model_validate(document["result"])
     except FileNotFoundError as error:
-        raise UnreadableResult(f"The evaluation {path} does not exist.", "Build the artifact of that name.") from error
+        raise UnusableResult(f"The evaluation {path} does not exist.", "Build the artifact of that name.") from error
     except (orjson.JSONDecodeError, KeyError, TypeError, ValidationError) as error:
         reason = str(error).splitlines()[0]
-        raise UnreadableResult(f"{path} is not the result of a task: {reason}.", "Build the artifact again.") from error
+        raise UnusableResult(f"{path} is not the result of a task: {reason}.", "Build the artifact again.") from error

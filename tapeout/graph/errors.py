@@ -12,11 +12,7 @@ class UnknownName(GraphError):
 
 
 class InvalidRule(GraphError):
-    """A rule does not determine its step, so that the step has no identity."""
-
-
-class InvalidCode(GraphError):
-    """The program of a rule is missing, is not Python, or imports in a way that cannot be followed."""
+    """A rule does not determine its step: its program is missing, is not Python, or cannot be traced."""
 
 
 class InvalidEnvironment(GraphError):

@@ -13,7 +13,7 @@ from snakemake.io import get_flag_value, is_flagged
 from snakemake.iocontainers import InputFiles, Wildcards
 
 from tapeout.errors import did_you_mean
-from tapeout.graph.errors import InvalidCode, InvalidRule, UnknownName
+from tapeout.graph.errors import InvalidRule, UnknownName
 from tapeout.graph.identity.action import Inputs, Recipe, Reference
 from tapeout.graph.identity.code import closure
 from tapeout.graph.identity.container import Container
@@ -67,8 +67,7 @@ class RuleReader:
 
         Raises:
             UnknownName: no rule makes it.
-            InvalidRule: its rule does not determine a step.
-            InvalidCode: its script does not exist.
+            InvalidRule: its rule does not determine a step, or its script does not exist.
         """
         rule, wildcards = self.producer(name)
         script = (rule.shellcmd or "").partition(RUNNER)[2].partition("{")[0].strip()
@@ -77,7 +76,7 @@ class RuleReader:
                 f"The shell command of rule {rule.name} is more than build(...).", "Move the rest into the script."
             )
         if not (self.root / script).is_file():
-            raise InvalidCode(
+            raise InvalidRule(
                 f"Rule {rule.name} names {script}, which does not exist.", "Write it, or change the rule."
             )
         environment = self._read_environment(rule, wildcards)

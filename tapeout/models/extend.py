@@ -30,7 +30,7 @@ def extend_model(folder: Path, tokenizer: Path, job: BaseExtended) -> "tuple[Pre
         the extended model and the content of extension.json.
 
     Raises:
-        SurgeryError: the tokenizer does not extend the model's own, or an old row changed.
+        InvalidVocabulary: the tokenizer does not extend the model's own, or an old row changed.
     """
     model = load_huggingface(folder)
     before = model.state_dict()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from tapeout import plugins
 from tapeout.config.base import SEAM, Architecture, families
-from tapeout.models.tokenizer_file import UnreadableModel
+from tapeout.models.tokenizer_file import UnusableModel
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -92,7 +92,7 @@ def load_family(name: str) -> Family:
 
     Raises:
         UnknownPlugin: there is no such module.
-        UndeclaredPlugin: a step runs, and its rule does not declare the module.
+        InvalidPlugin: a step runs, and its rule does not declare the module.
     """
     return cast(Family, plugins.load(SEAM, name))
 
@@ -120,14 +120,14 @@ def family_of(folder: Path) -> Family:
     Chooses among the families that the running step declares, or, outside of a step, among those of ``tapeout.models``.
 
     Raises:
-        UnreadableModel: the folder is not a model folder, or none of these families describes it.
+        UnusableModel: the folder is not a model folder, or none of these families describes it.
     """
     if (folder / "config.json").is_file():
         member, names = "MODEL_TYPE", {json.loads((folder / "config.json").read_bytes()).get("model_type")}
     elif (folder / NEMO_CONTEXT).is_file():
         member, names = "NEMO_CONFIG", set(nemo_arguments(folder))
     else:
-        raise UnreadableModel(
+        raise UnusableModel(
             f"{folder} is not a model folder.", "Give a Hugging Face folder or a NeMo-2 checkpoint folder."
         )
     declared = plugins.declared()
@@ -135,7 +135,7 @@ def family_of(folder: Path) -> Family:
         family = load_family(name)
         if getattr(family, member, None) in names:
             return family
-    raise UnreadableModel(
+    raise UnusableModel(
         f"No model family has the {member} of {folder}: {', '.join(sorted(filter(None, names)))}.",
         "Name the model's family in base.family; docs/extending.md says how to add one.",
     )

@@ -47,7 +47,7 @@ def load_huggingface(folder: Path) -> "PreTrainedModel":
     """Return the model in a Hugging Face folder, in 32-bit floats and in evaluation mode.
 
     Raises:
-        UnreadableModel: its config.json names no family that may be loaded here.
+        UnusableModel: its config.json names no family that may be loaded here.
     """
     kind = family_of(folder).model_class()
     model: PreTrainedModel = kind.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True)

@@ -8,19 +8,17 @@ from pathlib import Path
 from tapeout.errors import TapeoutError
 
 
-class UnreadableModel(TapeoutError):
-    """A folder is not a model folder of a known family, or lacks a part."""
+class UnusableModel(TapeoutError):
+    """A model folder, checkpoint or archive is damaged, incomplete, unsafe, or of no known family."""
 
 
 def tokenizer_path(folder: Path) -> Path:
     """Return the path of the tokenizer in a Hugging Face folder or a NeMo-2 checkpoint folder.
 
     Raises:
-        UnreadableModel: the folder has no tokenizer.
+        UnusableModel: the folder has no tokenizer.
     """
     for name in ("tokenizer.model", "context/nemo_tokenizer/tokenizer.model"):
         if (folder / name).is_file():
             return folder / name
-    raise UnreadableModel(
-        f"There is no tokenizer.model in {folder}.", "Give a model folder that one of the rules wrote."
-    )
+    raise UnusableModel(f"There is no tokenizer.model in {folder}.", "Give a model folder that one of the rules wrote.")

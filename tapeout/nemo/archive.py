@@ -7,24 +7,20 @@ same bytes: members are sorted, without times and owners, with fixed modes, and 
 import tarfile
 from pathlib import Path
 
-from tapeout.errors import TapeoutError
-
-
-class BadCheckpoint(TapeoutError):
-    """A checkpoint or its archive is damaged, incomplete, or contains what a checkpoint never contains."""
+from tapeout.models.tokenizer_file import UnusableModel
 
 
 def pack(folder: Path, archive: Path) -> None:
     """Write the tree under ``folder`` to ``archive``, an uncompressed tar whose bytes depend on the tree only.
 
     Raises:
-        BadCheckpoint: the folder contains a link or another special file, or no file at all.
+        UnusableModel: the folder contains a link or another special file, or no file at all.
     """
     members = sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix())
     special = [path.name for path in members if path.is_symlink() or not (path.is_file() or path.is_dir())]
     if special or not any(path.is_file() for path in members):
         what = f"{special[0]} in {folder.name} is not a regular file" if special else f"{folder.name} contains no file"
-        raise BadCheckpoint(f"{what}.", "Pack a checkpoint folder made of plain files only.")
+        raise UnusableModel(f"{what}.", "Pack a checkpoint folder made of plain files only.")
     with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar:
         for path in members:
             entry = tarfile.TarInfo(path.relative_to(folder).as_posix())
@@ -41,24 +37,24 @@ def unpack(archive: Path, folder: Path) -> None:
     """Unpack ``archive`` into the new folder ``folder``; write nothing unless every member is safe.
 
     Raises:
-        BadCheckpoint: it is damaged or empty, or has a link, a device, a repeated name or a path out of the folder.
+        UnusableModel: it is damaged or empty, or has a link, a device, a repeated name or a path out of the folder.
     """
     try:
         with tarfile.open(archive, "r:") as tar:
             members = tar.getmembers()
             names = [member.name for member in members]
             if not members or len(set(names)) != len(names):
-                raise BadCheckpoint(f"{archive.name} is empty or repeats a name.", "Build it again.")
+                raise UnusableModel(f"{archive.name} is empty or repeats a name.", "Build it again.")
             for member in members:
                 safe = tarfile.data_filter(member, str(folder))
                 if safe is None or safe.name != member.name or not (member.isreg() or member.isdir()):
-                    raise BadCheckpoint(
+                    raise UnusableModel(
                         f"{archive.name} contains {member.name!r}, which is not a plain file.",
                         "Do not trust this file.",
                     )
             folder.mkdir(parents=True)
             tar.extractall(folder, members=members, filter="data")
     except (tarfile.TarError, EOFError) as error:
-        raise BadCheckpoint(
+        raise UnusableModel(
             f"{archive.name} cannot be unpacked safely: {error}.", "Build or fetch it again."
         ) from error

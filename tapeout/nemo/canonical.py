@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch.distributed.checkpoint.metadata import MetadataIndex, StorageMeta
 
-from tapeout.nemo.archive import BadCheckpoint
+from tapeout.models.tokenizer_file import UnusableModel
 
 SAVE_ID = "tapeout"
 PICKLE_PROTOCOL = 4
@@ -30,11 +30,11 @@ def canonicalize(checkpoint: Path, forbidden: list[Path]) -> None:
         forbidden: folders of this run (output, temporary folder, inputs) whose paths must not occur in any text file.
 
     Raises:
-        BadCheckpoint: a part is missing, or a text file still contains a forbidden path.
+        UnusableModel: a part is missing, or a text file still contains a forbidden path.
     """
     for part in ("context/io.json", "weights/.metadata", "weights/common.pt"):
         if not (checkpoint / part).is_file():
-            raise BadCheckpoint(f"The checkpoint {checkpoint.name} lacks {part}.", "Save it again; it is incomplete.")
+            raise UnusableModel(f"The checkpoint {checkpoint.name} lacks {part}.", "Save it again; it is incomplete.")
     _rewrite_metadata(checkpoint / "weights" / ".metadata")
     _rewrite_common(checkpoint / "weights" / "common.pt")
     context = checkpoint / "context" / "io.json"
@@ -78,7 +78,7 @@ def _refuse_paths(path: Path, forbidden: list[Path]) -> None:
     text = path.read_text(encoding="utf-8", errors="replace")
     for folder in forbidden:
         if str(folder) in text:
-            raise BadCheckpoint(
+            raise UnusableModel(
                 f"{path.name} of the checkpoint contains the path {folder}.",
                 "Report it: a checkpoint must not depend on the folder in which it was written.",
             )

@@ -14,7 +14,7 @@ from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from tapeout.encoder.load import load_encoder
 from tapeout.models.family import family_of, nemo_arguments
 from tapeout.models.huggingface import load_huggingface
-from tapeout.models.tokenizer_file import UnreadableModel, tokenizer_path
+from tapeout.models.tokenizer_file import UnusableModel, tokenizer_path
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -26,7 +26,7 @@ def load_model(folder: Path) -> "PreTrainedModel":
     The family follows from config.json or from the checkpoint's context.
 
     Raises:
-        UnreadableModel: the folder is neither, is of a family that may not be loaded here, or its tensors do not fit
+        UnusableModel: the folder is neither, is of a family that may not be loaded here, or its tensors do not fit
             its configuration.
     """
     if (folder / "config.json").is_file():
@@ -37,7 +37,7 @@ def load_model(folder: Path) -> "PreTrainedModel":
     try:
         model.load_state_dict(family.weights_from_megatron(checkpoint_tensors(folder), config))
     except (KeyError, RuntimeError) as error:
-        raise UnreadableModel(
+        raise UnusableModel(
             f"The weights in {folder} do not fit its configuration: {error}.", "Build it again."
         ) from error
     return model.eval()

@@ -11,7 +11,7 @@ import platform
 import sys
 from typing import Any
 
-from tapeout.errors import TapeoutError
+from tapeout.program import StepFailed
 
 MIN_PYTHON = (3, 11)
 
@@ -99,10 +99,6 @@ MODULES = {
 NeMo only the top package: the rest needs a GPU in a GPU image, and its dependencies are listed here themselves."""
 
 
-class WrongPackages(TapeoutError):
-    """The environment has other versions than the configuration expects."""
-
-
 def probe(expected: dict[str, str]) -> dict[str, Any]:
     """Import everything and return the versions, without anything specific to the machine.
 
@@ -110,7 +106,7 @@ def probe(expected: dict[str, str]) -> dict[str, Any]:
         expected: versions by package; one without a local part (``+cpu``) matches all builds.
 
     Raises:
-        WrongPackages: names everything that is missing, too old or another version.
+        StepFailed: names everything that is missing, too old or another version.
     """
     problems = []
     if sys.version_info < MIN_PYTHON:
@@ -129,7 +125,7 @@ def probe(expected: dict[str, str]) -> dict[str, Any]:
         if name in packages:
             problems += _compare(name, version, packages[name]["imported"] or packages[name]["installed"])
     if problems:
-        raise WrongPackages(
+        raise StepFailed(
             f"The environment is not the expected one: {'; '.join(problems)}.",
             "Correct container.packages or container.image in the config file; without a container: make environments.",
         )

@@ -12,7 +12,7 @@ from tapeout.graph.identity.digest import canonical, digest_file
 from tapeout.graph.identity.environment import read_environment
 from tapeout.provenance import slsa
 from tapeout.provenance.document import ARTIFACTS, CODE, NAME, Document
-from tapeout.provenance.errors import InvalidExport, InvalidSignature
+from tapeout.provenance.errors import InvalidExport
 from tapeout.provenance.folder import SUMS, check, compare
 from tapeout.provenance.signing import PublicKey, open_envelope, signers
 
@@ -46,14 +46,13 @@ def check_export(folder: Path, key: PublicKey | None) -> CheckedExport:
         key: the signer's public key; None skips the verification of the signature.
 
     Raises:
-        InvalidSignature: a key is given, and the export is not signed by it.
-        InvalidExport: the folder is not an export of this version, a file was altered, is missing or was added, or
-            two files contradict each other.
+        InvalidExport: a key is given, and the export is not signed by it; or the folder is not an export of this
+            version, a file was altered, is missing or was added, or two files contradict each other.
     """
     whole = folder / slsa.WHOLE
     if key is not None:
         if not whole.is_file():
-            raise InvalidSignature("The export has no signed statements.", "Request one with --format slsa --key.")
+            raise InvalidExport("The export has no signed statements.", "Request one with --format slsa --key.")
         open_envelope(whole.read_bytes(), slsa.WHOLE, key)
     files = check(folder)
     document = read_document(folder / NAME)

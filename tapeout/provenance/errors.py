@@ -8,11 +8,7 @@ class ExportRefused(TapeoutError):
 
 
 class InvalidExport(TapeoutError):
-    """A folder or archive is not an export, is incomplete, was altered, or contradicts itself."""
-
-
-class InvalidSignature(TapeoutError):
-    """A key cannot be used, or a signature is missing, by another key, or does not match."""
+    """A folder or archive is not a complete, unaltered export, or is not signed by the given key."""
 
 
 class ReproductionFailed(TapeoutError):

@@ -15,7 +15,7 @@ from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import CryptoSigner, SSlibKey  # type: ignore[attr-defined]
 
 from tapeout.graph.identity.digest import canonical
-from tapeout.provenance.errors import InvalidExport, InvalidSignature
+from tapeout.provenance.errors import InvalidExport
 
 PrivateKey = CryptoSigner
 PublicKey = SSlibKey
@@ -24,28 +24,24 @@ KEY_COMMANDS = "openssl genpkey -algorithm ed25519 -out key.pem; openssl pkey -i
 
 
 def read_private_key(path: Path) -> PrivateKey:
-    """Return an ed25519 private key (PKCS#8 in PEM, not encrypted); raise ``InvalidSignature`` for anything else."""
+    """Return an ed25519 private key (PKCS#8 in PEM, not encrypted); raise ``InvalidExport`` for anything else."""
     try:
         key = load_pem_private_key(path.read_bytes(), None)
     except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise InvalidSignature(
-            f"{path} has no readable private key: {error}.", f"Create one: {KEY_COMMANDS}"
-        ) from error
+        raise InvalidExport(f"{path} has no readable private key: {error}.", f"Create one: {KEY_COMMANDS}") from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise InvalidSignature(f"The key in {path} is not an ed25519 key.", f"Create one: {KEY_COMMANDS}")
+        raise InvalidExport(f"The key in {path} is not an ed25519 key.", f"Create one: {KEY_COMMANDS}")
     return CryptoSigner(key)
 
 
 def read_public_key(path: Path) -> PublicKey:
-    """Return an ed25519 public key in PEM; raise ``InvalidSignature`` for anything else."""
+    """Return an ed25519 public key in PEM; raise ``InvalidExport`` for anything else."""
     try:
         key = load_pem_public_key(path.read_bytes())
     except (OSError, ValueError, UnsupportedAlgorithm) as error:
-        raise InvalidSignature(
-            f"{path} has no readable public key: {error}.", "Give the signer's public.pem."
-        ) from error
+        raise InvalidExport(f"{path} has no readable public key: {error}.", "Give the signer's public.pem.") from error
     if not isinstance(key, Ed25519PublicKey):
-        raise InvalidSignature(f"The key in {path} is not an ed25519 key.", "Give the signer's public.pem.")
+        raise InvalidExport(f"The key in {path} is not an ed25519 key.", "Give the signer's public.pem.")
     return SSlibKey.from_crypto(key)
 
 
@@ -66,8 +62,7 @@ def open_envelope(data: bytes, name: str, key: PublicKey | None) -> bytes:
         key: the only key that may have signed it.
 
     Raises:
-        InvalidExport: it is not an envelope.
-        InvalidSignature: there is no signature, it is by another key, or it does not match the payload.
+        InvalidExport: it is not an envelope, is not signed by the key, or the signature does not match the payload.
     """
     envelope = _read(data, name)
     if key is not None:
@@ -94,20 +89,20 @@ def _read(data: bytes, name: str) -> Envelope:
 
 def _verify(envelope: Envelope, name: str, key: PublicKey) -> None:
     if not envelope.signatures:
-        raise InvalidSignature(f"{name} is not signed.", "Request a signed export, or leave out --public-key.")
+        raise InvalidExport(f"{name} is not signed.", "Request a signed export, or leave out --public-key.")
     if key.keyid not in envelope.signatures:
-        raise InvalidSignature(
+        raise InvalidExport(
             f"{name} is signed by the key {', '.join(envelope.signatures)}, not by {key.keyid}.",
             "Give the signer's public key. If this is the right key, somebody else signed the export.",
         )
     if len(envelope.signatures) > 1:
-        raise InvalidSignature(
+        raise InvalidExport(
             f"{name} names the keys {', '.join(sorted(envelope.signatures))}; only {key.keyid} is allowed.",
             "An export has one signer: get it again from its author.",
         )
     try:
         envelope.verify([key], 1)
     except VerificationError as error:
-        raise InvalidSignature(
+        raise InvalidExport(
             f"The signature of {name} does not match its content.", "It was altered: do not trust the export."
         ) from error

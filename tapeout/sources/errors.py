@@ -6,7 +6,7 @@ from tapeout.errors import TapeoutError
 
 
 class WrongContent(TapeoutError):
-    """The content is not the pinned one; nothing of it is kept."""
+    """The content is not the pinned one, or cannot be pinned; nothing of it is kept."""
 
     @classmethod
     def of_hash(
@@ -60,7 +60,7 @@ class SourceMissing(TapeoutError):
 
 
 class AccessDenied(TapeoutError):
-    """The server answers 401 or 403: a login, a licence or a permission is missing."""
+    """A login, a licence or a permission is missing."""
 
     @classmethod
     def of_status(cls, name: str, status: int) -> Self:
@@ -95,7 +95,13 @@ class AccessDenied(TapeoutError):
 
 
 class SourceUnreachable(TapeoutError):
-    """The network, the host or the service does not answer as it should, after all attempts."""
+    """The network, the host or the service does not answer as it should, after all attempts.
+
+    Attributes:
+        files_only: whether the server serves files but has no Hub API.
+    """
+
+    files_only = False
 
     @classmethod
     def of(cls, name: str, reason: str) -> Self:
@@ -134,14 +140,12 @@ class SourceUnreachable(TapeoutError):
             "hub allows more.",
         )
 
-
-class FilesOnly(SourceUnreachable):
-    """The server serves files and has no Hub API."""
-
     @classmethod
     def of_endpoint(cls, name: str) -> Self:
-        """Return the error for a mirror of files."""
-        return cls(
+        """Return the error for a mirror that only serves files."""
+        error = cls(
             f"{name} has no Hub API: HF_ENDPOINT names a mirror that only serves files.",
             "Give the SHA-256 of every file in the sources file, or name another endpoint.",
         )
+        error.files_only = True
+        return error

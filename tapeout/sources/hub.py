@@ -33,7 +33,7 @@ from huggingface_hub.utils import get_session, hf_raise_for_status
 from tapeout.config.sources import RemoteFile, RetryPolicy
 from tapeout.errors import TapeoutError
 from tapeout.sources.download import Remote, Transient, check_status, reason_of, retried
-from tapeout.sources.errors import AccessDenied, FilesOnly, SourceMissing, SourceUnreachable, WrongContent
+from tapeout.sources.errors import AccessDenied, SourceMissing, SourceUnreachable, WrongContent
 
 COMMIT = "X-Repo-Commit"
 T = TypeVar("T")
@@ -121,9 +121,9 @@ def locate(
             repository,
             policy,
         )
-    except FilesOnly:
-        if len(pinned) == len(files):
-            return pinned  # a mirror that only serves files: pinned SHA-256 need no confirmation
+    except SourceUnreachable as error:
+        if error.files_only and len(pinned) == len(files):
+            return pinned  # pinned SHA-256 need no confirmation
         raise
     announced = {entry.path: entry for entry in answer if isinstance(entry, RepoFile)}
     missing = next((file.path for file in files if file.path not in announced), None)
@@ -150,7 +150,7 @@ def ask(question: Callable[[], T], repository: Repository, policy: RetryPolicy |
             return question()
         except HfHubHTTPError as error:
             if type(error) is HfHubHTTPError and error.response.status_code in (404, 405, 501):
-                raise FilesOnly.of_endpoint(name) from error
+                raise SourceUnreachable.of_endpoint(name) from error
             raise _translated(error, repository, repository.name) from error
         except OfflineModeIsEnabled as error:
             raise SourceUnreachable.of(name, "HF_HUB_OFFLINE forbids it") from error

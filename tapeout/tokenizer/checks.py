@@ -5,14 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tapeout.config.tokenizer import Tokenizer
-from tapeout.encoder.sentencepiece import SentencePieceEncoder
+from tapeout.encoder.sentencepiece import InvalidVocabulary, SentencePieceEncoder
 from tapeout.encoder.vocabulary import parse, reserved_names
-from tapeout.errors import TapeoutError
 from tapeout.tokenizer.extension import Extension
-
-
-class VocabularyRejected(TapeoutError):
-    """The extended vocabulary fails a check."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +50,7 @@ def check(
         the report: tokens per byte before and after, the figures of the checks, and every new piece.
 
     Raises:
-        VocabularyRejected: the model fails a check.
+        InvalidVocabulary: the model fails a check.
     """
     before, after = SentencePieceEncoder(base), SentencePieceEncoder(extension.model)
     check_base_pieces(before, after)
@@ -102,21 +97,21 @@ def count_tokens(model: SentencePieceEncoder, texts: list[str], threads: int) ->
 
 
 def check_base_pieces(base: SentencePieceEncoder, extended: SentencePieceEncoder) -> None:
-    """Raise ``VocabularyRejected`` unless the extended model begins with exactly the base model's pieces."""
+    """Raise ``InvalidVocabulary`` unless the extended model begins with exactly the base model's pieces."""
     for index in range(base.size):
         before, after = base.describe(index), extended.describe(index) if index < extended.size else None
         if before != after:
-            raise VocabularyRejected(
+            raise InvalidVocabulary(
                 f"Piece {index} is {before} in the base model and {after} in the extended one.",
                 "Only append pieces: the model's trained rows are addressed by id.",
             )
 
 
 def check_size(extended: SentencePieceEncoder, multiple: int) -> None:
-    """Raise ``VocabularyRejected`` unless the vocabulary divides evenly, so that no padding rows are needed."""
+    """Raise ``InvalidVocabulary`` unless the vocabulary divides evenly, so that no padding rows are needed."""
     excess = extended.size % multiple
     if excess:
-        raise VocabularyRejected(
+        raise InvalidVocabulary(
             f"The extended vocabulary has {extended.size} pieces, not a multiple of {multiple}.",
             f"Add {multiple - excess} to tokenizer.new_pieces, or subtract {excess}.",
         )
@@ -126,7 +121,7 @@ def check_reserved_names(base: SentencePieceEncoder, extended: SentencePieceEnco
     """Check that texts with the names of reserved pieces are plain text to the extended model.
 
     Raises:
-        VocabularyRejected: such a text encodes to nothing or to a control or unknown piece, or decodes to another text
+        InvalidVocabulary: such a text encodes to nothing or to a control or unknown piece, or decodes to another text
             than with the base model.
     """
     names = reserved_names(parse(base.model))
@@ -135,7 +130,7 @@ def check_reserved_names(base: SentencePieceEncoder, extended: SentencePieceEnco
         ids = extended.encode(text)
         if not ids or not forbidden.isdisjoint(ids) or extended.decode(ids) != base.decode(base.encode(text)):
             pieces = [extended.id_to_piece(index) for index in ids]
-            raise VocabularyRejected(
+            raise InvalidVocabulary(
                 f"The text {text!r} contains the name of a reserved piece and encodes to {pieces}.",
                 "Use a base tokenizer and new pieces that keep reserved names out of the merges.",
             )
@@ -153,7 +148,7 @@ def check_round_trip(
         numbers of documents checked and of those that the base model itself changes.
 
     Raises:
-        VocabularyRejected: the extended model loses what the base model keeps.
+        InvalidVocabulary: the extended model loses what the base model keeps.
     """
     sample = sorted(texts, key=lambda text: hashlib.sha256(text.encode()).digest())[:samples]
     changed_by_base = 0
@@ -161,7 +156,7 @@ def check_round_trip(
         if base.decode(base.encode(text)) != text:
             changed_by_base += 1
         elif extended.decode(extended.encode(text)) != text:
-            raise VocabularyRejected(
+            raise InvalidVocabulary(
                 f"A document of {len(text)} characters does not survive encoding and decoding; it begins with "
                 f"{text[:60]!r}.",
                 "Check the new pieces in the tokenizer's report; none may contain unusual white space.",
@@ -170,15 +165,15 @@ def check_round_trip(
 
 
 def check_efficiency(domain: Efficiency, general: Efficiency, max_change: float) -> None:
-    """Raise ``VocabularyRejected`` unless domain text takes fewer tokens and general text about as many as before."""
+    """Raise ``InvalidVocabulary`` unless domain text takes fewer tokens and general text about as many as before."""
     if domain.tokens_after >= domain.tokens_before:
-        raise VocabularyRejected(
+        raise InvalidVocabulary(
             f"The domain test text has {domain.tokens_after} tokens after the extension and "
             f"{domain.tokens_before} before.",
             "Train the extension on text that resembles the test text more.",
         )
     if abs(general.change) > max_change:
-        raise VocabularyRejected(
+        raise InvalidVocabulary(
             f"The token count of the general test text changes by {general.change:+.2%}, more than {max_change:.2%}.",
             "Lower tokenizer.max_general_rate, so that pieces common in general text are left out.",
         )

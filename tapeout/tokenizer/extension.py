@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tapeout.config.tokenizer import Tokenizer
 from tapeout.data.io.archives import is_archive, read_archive
-from tapeout.encoder.sentencepiece import SentencePieceEncoder
+from tapeout.encoder.sentencepiece import InvalidVocabulary, SentencePieceEncoder
 from tapeout.encoder.vocabulary import extend, merge_ranks, parse, reserved_names
-from tapeout.tokenizer.merges import ExtensionError, Limits, NewPiece, Segmentation, continue_merges
+from tapeout.tokenizer.merges import Limits, NewPiece, Segmentation, continue_merges
 from tapeout.tokenizer.words import count_words
 
 
@@ -39,7 +39,7 @@ def model_in_source(folder: Path, name: str) -> bytes:
     The file is in the source's folder, or in the one archive there (wheel, zip, tar).
 
     Raises:
-        ExtensionError: there is no such file.
+        InvalidVocabulary: there is no such file.
         UnreadableFile: the archive cannot be read.
     """
     if (folder / name).is_file():
@@ -49,7 +49,7 @@ def model_in_source(folder: Path, name: str) -> bytes:
         for _, content in read_archive(archives[0], lambda member, size: member == name):
             return content
     files = ", ".join(path.name for path in sorted(folder.iterdir())) or "none"
-    raise ExtensionError(
+    raise InvalidVocabulary(
         f"The source {folder.name} has no file {name}, neither in its folder nor in its archive (files: {files}).",
         "Set tokenizer.source to the source of the base tokenizer, and tokenizer.model_file to the model's path in "
         "that source's folder or in its one archive.",
@@ -69,8 +69,7 @@ def extend_vocabulary(
         threads: threads for encoding; the result does not depend on them.
 
     Raises:
-        UnsupportedModel: merges of the base model cannot be continued.
-        ExtensionError: the domain text does not have enough pieces.
+        InvalidVocabulary: merges of the base model cannot be continued, or the domain text has too few pieces.
     """
     proto = parse(base)
     ranks = merge_ranks(proto)

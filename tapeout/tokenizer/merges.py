@@ -6,12 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from tapeout.errors import TapeoutError
+from tapeout.encoder.sentencepiece import InvalidVocabulary
 from tapeout.tokenizer.words import Word, Words
-
-
-class ExtensionError(TapeoutError):
-    """The vocabulary cannot be extended: the base model is missing, or the text has too few new pieces."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +131,7 @@ def continue_merges(
         limits: conditions on a pair.
 
     Raises:
-        ExtensionError: there are not enough pairs.
+        InvalidVocabulary: there are not enough pairs.
     """
     queue = [
         (-count, pair) for pair, count in domain.pairs.items() if count >= limits.min_count and limits.is_allowed(pair)
@@ -145,7 +141,7 @@ def continue_merges(
     rejected: set[str] = set()
     while len(chosen) < wanted:
         if not queue:
-            raise ExtensionError(
+            raise InvalidVocabulary(
                 f"The domain text has only {len(chosen)} of the {wanted} requested new pieces.",
                 "Lower tokenizer.new_pieces, relax tokenizer.min_count, min_sources or max_general_rate, or add "
                 "domain text.",

@@ -3,12 +3,8 @@
 import torch
 from torch import Tensor
 
+from tapeout.encoder.sentencepiece import InvalidVocabulary
 from tapeout.encoder.vocabulary import encoder_without_prefix, parse, piece_text
-from tapeout.errors import TapeoutError
-
-
-class SurgeryError(TapeoutError):
-    """The tokenizer does not extend that of the model, or a row of an old piece changed."""
 
 
 def parts_of_new_pieces(base: bytes, extended: bytes) -> list[list[int]]:
@@ -18,11 +14,11 @@ def parts_of_new_pieces(base: bytes, extended: bytes) -> list[list[int]]:
     a word as if it began one, and give a word-initial piece a second word mark.
 
     Raises:
-        SurgeryError: the extended model does not begin with the base model's pieces.
+        InvalidVocabulary: the extended model does not begin with the base model's pieces.
     """
     before, after = parse(base).pieces, parse(extended).pieces
     if list(after[: len(before)]) != list(before):
-        raise SurgeryError(
+        raise InvalidVocabulary(
             "The extended tokenizer does not begin with the pieces of the model's own tokenizer.",
             "Extend the tokenizer that the base model was trained with.",
         )
@@ -42,11 +38,11 @@ def zero_rows(rows: Tensor, parts: list[list[int]]) -> Tensor:
 
 
 def check_old_rows(before: dict[str, Tensor], after: dict[str, Tensor]) -> None:
-    """Raise ``SurgeryError`` unless every tensor begins, bit for bit, with its old rows."""
+    """Raise ``InvalidVocabulary`` unless every tensor begins, bit for bit, with its old rows."""
     for name, old in before.items():
         new = after[name][: len(old)].contiguous()
         if not torch.equal(old.contiguous().view(torch.uint8), new.view(torch.uint8)):
-            raise SurgeryError(
+            raise InvalidVocabulary(
                 f"{name} differs from the base model in its first {len(old)} rows.",
                 "Only append rows; do not convert, sort or renormalize the old ones.",
             )

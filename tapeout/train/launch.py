@@ -24,6 +24,7 @@ from pathlib import Path
 
 from tapeout.config.training import Layout
 from tapeout.errors import TapeoutError
+from tapeout.program import StepFailed
 
 STOPPED = 75
 """Exit status of a program that stopped on request: EX_TEMPFAIL, run it again and it resumes."""
@@ -36,14 +37,6 @@ STARTER = "TAPEOUT_STARTER"
 """Variable with the id of the process that started the ranks."""
 STOP_FILE = "stop"
 STOPPED_FILE = "stopped"
-
-
-class RankFailed(TapeoutError):
-    """A process of a training run failed; the others were ended with it."""
-
-
-class UnfitLayout(TapeoutError):
-    """The available machines do not fit the layout."""
 
 
 class StopRequest:
@@ -148,8 +141,7 @@ def every_rank(layout: Layout, threads: int) -> Iterator[Rank]:
 
     Raises:
         SystemExit: in the process that started the ranks, with their status.
-        RankFailed: a rank ended with an error that has no message.
-        UnfitLayout: there are fewer GPUs or another number of machines than the layout has.
+        StepFailed: a rank ended with an error that has no message, or the machines do not fit the layout.
     """
     if SHARED in os.environ:
         _end_with(int(os.environ[STARTER]))
@@ -216,7 +208,7 @@ def _start(layout: Layout, threads: int, shared: Path) -> int:
             return 1
         number, failure = error.get_first_failure()
         how = f"status {failure.exitcode}" if failure.exitcode > 0 else f"signal {-failure.exitcode}"
-        raise RankFailed(
+        raise StepFailed(
             f"Rank {number} of {layout.world_size} ended with {how} before its work was done.",
             "Read its output above; if there is none, the machine may have run out of memory.",
         ) from None
@@ -226,7 +218,7 @@ def _start(layout: Layout, threads: int, shared: Path) -> int:
 def _check_machine(layout: Layout) -> None:
     nodes = int(os.environ.get("TAPEOUT_NODES", layout.num_nodes))
     if nodes != layout.num_nodes:
-        raise UnfitLayout(
+        raise StepFailed(
             f"The step was started on {nodes} nodes, but its layout has {layout.num_nodes}.",
             "Start it on as many nodes as layout.num_nodes.",
         )
@@ -235,7 +227,7 @@ def _check_machine(layout: Layout) -> None:
 
         needed, visible = _local_processes(layout), torch.cuda.device_count()
         if visible < needed:
-            raise UnfitLayout(
+            raise StepFailed(
                 f"The layout needs {needed} GPUs on this machine, but PyTorch sees {visible}.",
                 "Request more GPUs, use an environment with a CUDA build of PyTorch, or set layout.accelerator to cpu.",
             )
@@ -275,7 +267,7 @@ def _interface_towards(host: str) -> str:
                 asked = fcntl.ioctl(probe.fileno(), 0x8915, struct.pack("256s", name.encode()))  # SIOCGIFADDR
                 if socket.inet_ntoa(asked[20:24]) == address:
                     return name
-    raise UnfitLayout(f"No network interface of this machine leads to {host}.", "Check the name in TAPEOUT_RENDEZVOUS.")
+    raise StepFailed(f"No network interface of this machine leads to {host}.", "Check the name in TAPEOUT_RENDEZVOUS.")
 
 
 def _end_with(parent: int) -> None:

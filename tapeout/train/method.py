@@ -57,6 +57,6 @@ def load_method(name: str) -> Method:
 
     Raises:
         UnknownPlugin: there is no such module.
-        UndeclaredPlugin: a step runs, and its rule does not declare the module.
+        InvalidPlugin: a step runs, and its rule does not declare the module.
     """
     return cast(Method, plugins.load(SEAM, name))

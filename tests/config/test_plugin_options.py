@@ -56,7 +56,7 @@ def test_plugin_that_cannot_be_imported_is_an_error_of_its_key(
     seam: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(seam: str, name: str) -> NoReturn:
-        raise plugins.BrokenPlugin("The module my.plugin cannot be imported: invalid syntax.", "Correct it.")
+        raise plugins.InvalidPlugin("The module my.plugin cannot be imported: invalid syntax.", "Correct it.")
 
     monkeypatch.chdir(ROOT)
     changed = config(seam, "my.plugin", tmp_path)

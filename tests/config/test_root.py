@@ -12,7 +12,6 @@ from tapeout.config.schema import schema
 from tapeout.config.yaml_files import InvalidConfig
 from tapeout.graph.identity.digest import DigestCache
 from tapeout.sources.errors import SourceMissing
-from tapeout.sources.kinds.folder import UnusableFolder
 
 ROOT = Path(__file__).parents[2]
 
@@ -134,7 +133,7 @@ def test_a_local_folder_is_pinned_to_what_it_is_now(tmp_path: Path) -> None:
     (tmp_path / "sources.yaml").write_text(yaml.safe_dump(sources))
     settings = load({**default(), "sources": str(tmp_path / "sources.yaml")})
     digests = DigestCache(tmp_path / "memory.json")
-    with pytest.raises(UnusableFolder, match="There is no folder"):
+    with pytest.raises(SourceMissing, match="There is no folder"):
         settings.pinned(digests.digests)
     folder.mkdir()
     (folder / "a.v").write_text("one")

@@ -16,7 +16,7 @@ from tapeout.data.shards.tokens import write_tokens
 from tapeout.encoder.bulk import bulk_encoder
 from tapeout.encoder.interface import Encoder
 from tapeout.encoder.load import CHOICE_FILE, load_encoder
-from tapeout.plugins import VARIABLE, UndeclaredPlugin, UnknownPlugin
+from tapeout.plugins import VARIABLE, InvalidPlugin, UnknownPlugin
 from tests.small_tokenizer import train
 from tests.toys.byte_encoder import ByteEncoder
 
@@ -98,7 +98,7 @@ def test_a_toy_encoder_encodes_instruction_sets_and_shards(tmp_path: Path) -> No
 def test_a_step_declares_the_encoder_that_it_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / CHOICE_FILE).write_text('{"encoder": "tests.toys.byte_encoder"}')
     monkeypatch.setenv(VARIABLE, "")
-    with pytest.raises(UndeclaredPlugin, match=r"tests\.toys\.byte_encoder"):
+    with pytest.raises(InvalidPlugin, match=r"tests\.toys\.byte_encoder"):
         load_encoder(tmp_path)
     monkeypatch.delenv(VARIABLE)
     (tmp_path / CHOICE_FILE).write_text('{"encoder": "byte_level"}')

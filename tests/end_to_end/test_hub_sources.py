@@ -166,7 +166,7 @@ def test_parquet_shards_and_a_folder_are_components_of_a_corpus(place: Place) ->
     assert place.clone.run(*targets).built == ["pretraining/documents/notes", "sources/notes"]
     (folder / "link.txt").symlink_to("deep/1.txt")
     text = place.clone.run(*targets, ok=False).text
-    assert "UnusableFolder" in text and "'link.txt' in the folder tiny/notes is a link" in text
+    assert "WrongContent" in text and "'link.txt' in the folder tiny/notes is a link" in text
     (folder / "link.txt").unlink()
 
 

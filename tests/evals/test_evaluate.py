@@ -18,7 +18,7 @@ from tapeout.evals.answers import InstructionAnswers
 from tapeout.evals.loaded_model import load
 from tapeout.evals.task import ModelFacts, load_task, read_result, write_result
 from tapeout.models.finite import NonFinite
-from tapeout.models.tokenizer_file import UnreadableModel
+from tapeout.models.tokenizer_file import UnusableModel
 from tapeout.plugins import module_name
 from tests.evals.conftest import encoding
 
@@ -156,5 +156,5 @@ def test_foreign_tokenizer_is_a_named_error(folder: Path, tmp_path: Path) -> Non
     model.resize_token_embeddings(100)
     model.save_pretrained(small)
     shutil.copy(folder / "tokenizer.model", small / "tokenizer.model")
-    with pytest.raises(UnreadableModel, match="only 100 rows"):
+    with pytest.raises(UnusableModel, match="only 100 rows"):
         load(small, 1, None)

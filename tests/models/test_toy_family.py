@@ -15,7 +15,7 @@ from tapeout.models.base_training import read_documents, train
 from tapeout.models.extend import extend_model
 from tapeout.models.family import load_family
 from tapeout.models.huggingface import new_model, save_model
-from tapeout.models.tokenizer_file import UnreadableModel
+from tapeout.models.tokenizer_file import UnusableModel
 from tapeout.nemo.checkpoint import load_model
 from tests.tokenizer.material import BASE, PROSE
 
@@ -93,5 +93,5 @@ def test_a_family_that_the_step_does_not_declare_is_not_found(
 ) -> None:
     save_model(new_model(JOB, tokenizer), load_family(JOB.family), tokenizer, tmp_path / "base")
     monkeypatch.setenv(plugins.VARIABLE, "tapeout.models.llama")
-    with pytest.raises(UnreadableModel, match="gpt2"):
+    with pytest.raises(UnusableModel, match="gpt2"):
         load_model(tmp_path / "base")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.nemo.archive import BadCheckpoint, pack, unpack
+from tapeout.models.tokenizer_file import UnusableModel
+from tapeout.nemo.archive import pack, unpack
 
 pytestmark = pytest.mark.environment("nemo")
 
@@ -46,13 +47,13 @@ def test_round_trip(tmp_path: Path) -> None:
 def test_links_are_not_packed(tmp_path: Path) -> None:
     folder = tree(tmp_path / "one", ["a"], 0o644, 1)
     (folder / "link").symlink_to("a")
-    with pytest.raises(BadCheckpoint, match="link"):
+    with pytest.raises(UnusableModel, match="link"):
         pack(folder, tmp_path / "one.nemo")
 
 
 def test_an_empty_folder_is_not_packed(tmp_path: Path) -> None:
     (tmp_path / "empty" / "inner").mkdir(parents=True)
-    with pytest.raises(BadCheckpoint, match="contains no file"):
+    with pytest.raises(UnusableModel, match="contains no file"):
         pack(tmp_path / "empty", tmp_path / "one.nemo")
 
 
@@ -80,7 +81,7 @@ def test_unsafe_members_are_refused_and_nothing_is_written(tmp_path: Path, unsaf
     with tarfile.open(tmp_path / "unsafe.nemo", "w") as tar:
         tar.addfile(entry("good"), io.BytesIO())
         tar.addfile(unsafe, io.BytesIO())
-    with pytest.raises(BadCheckpoint):
+    with pytest.raises(UnusableModel):
         unpack(tmp_path / "unsafe.nemo", tmp_path / "place" / "back")
     assert not (tmp_path / "place").exists()
     assert not (tmp_path / "outside").exists()
@@ -90,5 +91,5 @@ def test_unsafe_members_are_refused_and_nothing_is_written(tmp_path: Path, unsaf
 def test_damaged_archives_are_refused(tmp_path: Path, cut: int) -> None:
     pack(tree(tmp_path / "one", ["a", "b"], 0o644, 1), tmp_path / "one.nemo")
     (tmp_path / "bad.nemo").write_bytes((tmp_path / "one.nemo").read_bytes()[:cut])
-    with pytest.raises(BadCheckpoint):
+    with pytest.raises(UnusableModel):
         unpack(tmp_path / "bad.nemo", tmp_path / "back")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.distributed.checkpoint import save
 
-from tapeout.nemo.archive import BadCheckpoint
+from tapeout.models.tokenizer_file import UnusableModel
 from tapeout.nemo.canonical import canonicalize
 
 pytestmark = pytest.mark.environment("nemo")
@@ -48,12 +48,12 @@ def test_the_order_of_the_writers_does_not_matter(tmp_path: Path) -> None:
 
 
 def test_a_path_in_the_context_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(BadCheckpoint, match="contains the path"):
+    with pytest.raises(UnusableModel, match="contains the path"):
         canonicalize(checkpoint(tmp_path / "one", note=f"{tmp_path}/x"), forbidden=[tmp_path])
 
 
 def test_a_missing_part_is_an_error(tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "one")
     (folder / "weights/common.pt").unlink()
-    with pytest.raises(BadCheckpoint, match=r"common\.pt"):
+    with pytest.raises(UnusableModel, match=r"common\.pt"):
         canonicalize(folder, forbidden=[])

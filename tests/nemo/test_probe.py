@@ -9,7 +9,8 @@ import pytest
 
 from tapeout.graph.identity.environment import read_environment
 from tapeout.nemo import probe as module
-from tapeout.nemo.probe import MODULES, WrongPackages, probe
+from tapeout.nemo.probe import MODULES, probe
+from tapeout.program import StepFailed
 
 pytestmark = pytest.mark.environment("nemo")
 
@@ -36,14 +37,14 @@ def test_a_version_without_a_build_matches_all_builds() -> None:
     build = locked()["torch"]
     assert "+" in build
     probe({"torch": build.partition("+")[0]})
-    with pytest.raises(WrongPackages, match="torch is "):
+    with pytest.raises(StepFailed, match="torch is "):
         probe({"torch": build.partition("+")[0] + "+cu129"})
 
 
 def test_all_mismatches_are_reported_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "typer", None)  # makes the import fail
     monkeypatch.setattr(module, "MIN_PYTHON", (99, 1))
-    with pytest.raises(WrongPackages) as found:
+    with pytest.raises(StepFailed) as found:
         probe({"nemo-toolkit": "2.5.0", "transformer-engine": "2.4", "sentencepiece": locked()["sentencepiece"]})
     message = found.value.cause
     assert f"nemo-toolkit is {locked()['nemo-toolkit']}, 2.5.0 is expected" in message
@@ -65,7 +66,7 @@ def test_as_a_program(tmp_path: Path) -> None:
     done = run({"torch": "1.0"}, "no.json")
     assert done.returncode == 1 and not (tmp_path / "no.json").exists()
     last = done.stderr.rstrip().splitlines()[-2:]
-    assert last[0].startswith("WrongPackages: ") and last[1].startswith("  fix: ")
+    assert last[0].startswith("StepFailed: ") and last[1].startswith("  fix: ")
     for output in ("a.json", "b.json"):
         assert run({}, output).returncode == 0
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()

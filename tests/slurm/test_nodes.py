@@ -79,7 +79,7 @@ def test_nodes_without_their_gpus_are_named(project: OnCluster) -> None:
     on_two_nodes(project)
     project.edit("rules/steps.smk", "**site.gpu_nodes(training)", '**{**site.gpu_nodes(training), "device": "gpu"}')
     text = project.run("train", ok=False).text
-    assert "BrokenNode: " in text
+    assert "CannotStart: " in text
     for name in ("gpu1", "gpu2"):
         assert f"node {name} has no nvidia-smi, and 8 GPUs are required" in text
     assert not project.path("nodes").exists()

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tapeout.sources.download import sha256_of
-from tapeout.sources.errors import WrongContent
+from tapeout.sources.errors import SourceMissing, WrongContent
 from tapeout.sources.kinds.folder import Source as FolderSource
-from tapeout.sources.kinds.folder import UnusableFolder, tree_digest
+from tapeout.sources.kinds.folder import tree_digest
 from tests.sources.fetching import fetch_source
 
 pytestmark = pytest.mark.environment("data")
@@ -114,16 +114,16 @@ def strange_name(folder: Path) -> None:
 )
 def test_links_and_special_files_are_refused(folder: Path, spoil: object, words: str) -> None:
     spoil(folder)  # type: ignore[operator]
-    with pytest.raises(UnusableFolder, match=words):
+    with pytest.raises(WrongContent, match=words):
         record(folder).local_files()
     assert list(record(folder, exclude=["/l*nk"]).local_files()) == sorted(FILES)
 
 
 def test_a_folder_that_is_missing_or_empty_is_named(tmp_path: Path, folder: Path) -> None:
     for path, words in [(tmp_path / "none", "There is no folder"), (folder / "a.txt", "There is no folder")]:
-        with pytest.raises(UnusableFolder, match=words):
+        with pytest.raises(SourceMissing, match=words):
             record(path).local_files()
-    with pytest.raises(UnusableFolder, match="No file of the folder"):
+    with pytest.raises(SourceMissing, match="No file of the folder"):
         record(folder, include=["*.vhd"]).local_files()
 
 

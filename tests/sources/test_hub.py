@@ -342,7 +342,7 @@ def test_a_server_that_is_not_a_hub(server: Hub, tmp_path: Path) -> None:
 def test_a_mirror_that_serves_files_only(server: Hub, tmp_path: Path, status: int) -> None:
     server.plans[PATHS_INFO] = [(status, {})] * 2
     assert fetch(record(), tmp_path) == FILES
-    with pytest.raises(errors.FilesOnly, match="has no Hub API"):
+    with pytest.raises(errors.SourceUnreachable, match="has no Hub API"):
         fetch(record(pinned=False), tmp_path, out="by commit")
     assert server.plans[PATHS_INFO] == []
 

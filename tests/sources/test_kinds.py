@@ -45,7 +45,7 @@ def test_a_toy_kind_is_fetched_by_the_rules_script(settings: Settings, tmp_path:
         done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
         assert done.returncode == code, done.stderr
     assert (tmp_path / "out" / "text.txt").read_text() == TOY["text"]
-    assert "UndeclaredPlugin" in done.stderr or "does not declare" in done.stderr
+    assert "InvalidPlugin" in done.stderr or "does not declare" in done.stderr
 
 
 def test_errors_of_a_toy_kind_name_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,10 @@
 
 import pytest
 
-from tapeout.encoder.sentencepiece import SentencePieceEncoder
-from tapeout.encoder.vocabulary import UnsupportedModel, extend, parse
+from tapeout.encoder.sentencepiece import InvalidVocabulary, SentencePieceEncoder
+from tapeout.encoder.vocabulary import extend, parse
 from tapeout.tokenizer.checks import (
     Efficiency,
-    VocabularyRejected,
     check,
     check_base_pieces,
     check_efficiency,
@@ -45,17 +44,17 @@ def test_new_scores_are_below_all_others_and_descend() -> None:
 def test_a_changed_base_piece_is_reported() -> None:
     proto = parse(extension.model)
     proto.pieces[300].piece = "changed"
-    with pytest.raises(VocabularyRejected, match="Piece 300"):
+    with pytest.raises(InvalidVocabulary, match="Piece 300"):
         check_base_pieces(base, SentencePieceEncoder(proto.SerializeToString()))
 
 
 def test_a_missing_base_piece_is_reported() -> None:
-    with pytest.raises(VocabularyRejected, match="None in the extended"):
+    with pytest.raises(InvalidVocabulary, match="None in the extended"):
         check_base_pieces(SentencePieceEncoder(extension.model), base)
 
 
 def test_a_size_that_is_no_multiple_is_reported_with_a_fix() -> None:
-    with pytest.raises(VocabularyRejected, match="not a multiple of 1000") as caught:
+    with pytest.raises(InvalidVocabulary, match="not a multiple of 1000") as caught:
         check_size(base, 1000)
     assert "Add 560" in caught.value.fix
 
@@ -63,7 +62,7 @@ def test_a_size_that_is_no_multiple_is_reported_with_a_fix() -> None:
 def test_lost_text_is_reported() -> None:
     lossy = parse(BASE)
     lossy.normalizer_spec.remove_extra_whitespaces = True
-    with pytest.raises(VocabularyRejected, match="does not survive"):
+    with pytest.raises(InvalidVocabulary, match="does not survive"):
         check_round_trip(base, SentencePieceEncoder(lossy.SerializeToString()), ["two  spaces"], 8)
 
 
@@ -73,19 +72,19 @@ def test_text_that_the_base_model_changes_is_counted() -> None:
 
 def test_an_extension_without_savings_is_reported() -> None:
     same = measure(base, base, held_out, 1)
-    with pytest.raises(VocabularyRejected, match="domain test text"):
+    with pytest.raises(InvalidVocabulary, match="domain test text"):
         check_efficiency(same, same, 0.005)
 
 
 def test_changed_general_text_is_reported() -> None:
     saved, changed = Efficiency(1, 100, 50, 40), Efficiency(1, 1000, 1000, 990)
     check_efficiency(saved, changed, 0.011)
-    with pytest.raises(VocabularyRejected, match=r"-1.00%, more than 0.50%"):
+    with pytest.raises(InvalidVocabulary, match=r"-1.00%, more than 0.50%"):
         check_efficiency(saved, changed, 0.005)
 
 
 def test_a_model_with_a_normalizer_is_unsupported() -> None:
     proto = parse(BASE)
     proto.normalizer_spec.name = "nmt_nfkc"
-    with pytest.raises(UnsupportedModel):
+    with pytest.raises(InvalidVocabulary):
         extend(proto.SerializeToString(), ["x"])

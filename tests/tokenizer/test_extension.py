@@ -5,20 +5,20 @@ from pathlib import Path
 
 import pytest
 
+from tapeout.encoder.sentencepiece import InvalidVocabulary
 from tapeout.tokenizer.extension import model_in_source
-from tapeout.tokenizer.merges import ExtensionError
 
 pytestmark = pytest.mark.environment("nemo")
 
 
 @pytest.mark.parametrize("archive", ["x-1-py3-none-any.whl", "x.zip"])
 def test_the_model_is_found_in_the_archive(tmp_path: Path, archive: str) -> None:
-    with pytest.raises(ExtensionError, match=r"no file a/b\.model.*files: none"):
+    with pytest.raises(InvalidVocabulary, match=r"no file a/b\.model.*files: none"):
         model_in_source(tmp_path, "a/b.model")
     with zipfile.ZipFile(tmp_path / archive, "w") as opened:
         opened.writestr("a/b.model", b"bytes")
     assert model_in_source(tmp_path, "a/b.model") == b"bytes"
-    with pytest.raises(ExtensionError, match=rf"(?s)no file a/c\.model.*files: {archive}.*fix: Set tokeni"):
+    with pytest.raises(InvalidVocabulary, match=rf"(?s)no file a/c\.model.*files: {archive}.*fix: Set tokeni"):
         model_in_source(tmp_path, "a/c.model")
 
 

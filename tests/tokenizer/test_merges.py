@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tapeout.encoder.sentencepiece import SentencePieceEncoder
+from tapeout.encoder.sentencepiece import InvalidVocabulary, SentencePieceEncoder
 from tapeout.encoder.vocabulary import merge_ranks, parse
 from tapeout.tokenizer.extension import extend_vocabulary, is_allowed
-from tapeout.tokenizer.merges import ExtensionError, merged
+from tapeout.tokenizer.merges import merged
 from tapeout.tokenizer.words import count_words
 from tests.tokenizer.material import BASE, DOMAIN, GENERAL, job
 
@@ -75,7 +75,7 @@ def test_pieces_of_a_single_source_are_rejected() -> None:
 
 
 def test_too_few_pieces_are_reported() -> None:
-    with pytest.raises(ExtensionError, match="of the 100000 requested new pieces"):
+    with pytest.raises(InvalidVocabulary, match="of the 100000 requested new pieces"):
         extend_vocabulary(BASE, DOMAIN, GENERAL, job(new_pieces=100000), threads=1)
 
 

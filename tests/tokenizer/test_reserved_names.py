@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapeout.encoder.bulk import BulkEncoder, bulk_encoder
-from tapeout.encoder.sentencepiece import KINDS, SentencePieceEncoder, UnsupportedModel
+from tapeout.encoder.sentencepiece import KINDS, InvalidVocabulary, SentencePieceEncoder
 from tapeout.encoder.vocabulary import extend, parse, reserved_names
-from tapeout.tokenizer.checks import VocabularyRejected, check_reserved_names
+from tapeout.tokenizer.checks import check_reserved_names
 from tapeout.tokenizer.extension import Extension, extend_vocabulary
 from tests.small_tokenizer import train
 from tests.tokenizer.material import DOMAIN, GENERAL, PROSE, job
@@ -75,7 +75,7 @@ def test_texts_with_reserved_names_are_plain_text(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_tokenizer_with_a_reserved_name_as_a_piece_is_refused(name: str) -> None:
-    with pytest.raises(UnsupportedModel, match="two pieces with the name"):
+    with pytest.raises(InvalidVocabulary, match="two pieces with the name"):
         SentencePieceEncoder(extend(BASE, [name]))
 
 
@@ -85,18 +85,18 @@ def test_a_model_that_cannot_spell_a_reserved_name_is_rejected() -> None:
     proto.trainer_spec.byte_fallback = False
     for index in reversed([index for index, piece in enumerate(proto.pieces) if piece.type == KINDS.BYTE]):
         del proto.pieces[index]
-    with pytest.raises(VocabularyRejected, match="name of a reserved piece and encodes to .*<unk>"):
+    with pytest.raises(InvalidVocabulary, match="name of a reserved piece and encodes to .*<unk>"):
         check_reserved_names(SentencePieceEncoder(BASE), SentencePieceEncoder(proto.SerializeToString()))
 
 
 @pytest.mark.parametrize("content", [b"", b"no model", b"\xff" * 40])
 def test_content_that_is_no_model_is_refused(content: bytes) -> None:
-    with pytest.raises(UnsupportedModel):
+    with pytest.raises(InvalidVocabulary):
         SentencePieceEncoder(content)
 
 
 def test_unused_pieces_are_refused_in_an_extension() -> None:
     proto = parse(BASE)
     next(piece for piece in proto.pieces if piece.type == KINDS.NORMAL and len(piece.piece) > 3).type = KINDS.UNUSED
-    with pytest.raises(UnsupportedModel, match="unused piece"):
+    with pytest.raises(InvalidVocabulary, match="unused piece"):
         extend_vocabulary(proto.SerializeToString(), DOMAIN, GENERAL, job(), threads=1)

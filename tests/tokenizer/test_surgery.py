@@ -3,15 +3,9 @@
 import pytest
 import torch
 
-from tapeout.encoder.sentencepiece import SentencePieceEncoder
+from tapeout.encoder.sentencepiece import InvalidVocabulary, SentencePieceEncoder
 from tapeout.encoder.vocabulary import extend, parse
-from tapeout.tokenizer.surgery import (
-    SurgeryError,
-    check_old_rows,
-    mean_rows,
-    parts_of_new_pieces,
-    zero_rows,
-)
+from tapeout.tokenizer.surgery import check_old_rows, mean_rows, parts_of_new_pieces, zero_rows
 from tests.tokenizer.material import BASE
 
 pytestmark = pytest.mark.environment("nemo")
@@ -30,7 +24,7 @@ def test_parts_have_no_dummy_prefix() -> None:
 def test_a_tokenizer_that_does_not_extend_the_model_is_an_error() -> None:
     other = parse(extend(BASE, ["clk"]))
     other.pieces[7].piece = "other"
-    with pytest.raises(SurgeryError):
+    with pytest.raises(InvalidVocabulary):
         parts_of_new_pieces(BASE, other.SerializeToString())
 
 
@@ -46,5 +40,5 @@ def test_one_changed_bit_in_an_old_row_is_reported() -> None:
     new = {"w": torch.zeros(4, 2), "n": torch.ones(2)}
     check_old_rows(old, new)
     new["w"][1, 1] = -0.0
-    with pytest.raises(SurgeryError, match="w differs"):
+    with pytest.raises(InvalidVocabulary, match="w differs"):
         check_old_rows(old, new)

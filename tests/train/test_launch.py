@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tapeout.config.training import Layout
-from tapeout.train.launch import UnfitLayout, every_rank
+from tapeout.program import StepFailed
+from tapeout.train.launch import every_rank
 
 pytestmark = pytest.mark.environment("nemo")
 
@@ -143,8 +144,8 @@ def test_several_machines_meet_at_the_rendezvous(tmp_path: Path, start: Start) -
     ("scene", "cause", "fix"),
     [
         ("raises", "Odd: The second rank is odd.", "  fix: Make it even."),
-        ("dies", "RankFailed: Rank 1 of 2 ended with signal 9 before its work was done.", "  fix: Read its output"),
-        ("exits", "RankFailed: Rank 1 of 2 ended with status 7 before its work was done.", "  fix: Read its output"),
+        ("dies", "StepFailed: Rank 1 of 2 ended with signal 9 before its work was done.", "  fix: Read its output"),
+        ("exits", "StepFailed: Rank 1 of 2 ended with status 7 before its work was done.", "  fix: Read its output"),
     ],
 )
 def test_if_a_rank_fails_all_end_and_the_cause_is_printed_last(
@@ -185,12 +186,12 @@ def test_no_rank_outlives_its_starter(tmp_path: Path, start: Start) -> None:
 def test_too_few_gpus_are_an_error() -> None:
     layout = Layout(accelerator="gpu", devices=99)
     message = "The layout needs 99 GPUs on this machine, but PyTorch sees"
-    with pytest.raises(UnfitLayout, match=message), every_rank(layout, 1):
+    with pytest.raises(StepFailed, match=message), every_rank(layout, 1):
         pass
 
 
 def test_another_number_of_machines_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAPEOUT_NODES", "2")
     for layout in (Layout(), Layout(num_nodes=3)):
-        with pytest.raises(UnfitLayout, match="started on 2 nodes"), every_rank(layout, 1):
+        with pytest.raises(StepFailed, match="started on 2 nodes"), every_rank(layout, 1):
             pass

@@ -76,7 +76,7 @@ def test_one_machine_killed_and_resumed_writes_the_same_bytes(
             break
     os.kill(second_rank(killed.pid), signal.SIGKILL)
     text += killed.communicate(timeout=SECONDS)[0]
-    assert killed.returncode == 1 and "RankFailed: Rank 1 of 2 ended with signal 9" in text.splitlines()[-2], text
+    assert killed.returncode == 1 and "StepFailed: Rank 1 of 2 ended with signal 9" in text.splitlines()[-2], text
     assert not output.exists()
     resumed = start(trainings, output, TWO_NODES, **variables)
     text = resumed.communicate(timeout=SECONDS)[0]

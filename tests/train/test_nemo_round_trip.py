@@ -13,7 +13,7 @@ import torch
 from transformers import AutoTokenizer, LlamaForCausalLM
 
 from tapeout.data.encode.prompt import prompt_text
-from tapeout.models.tokenizer_file import UnreadableModel, tokenizer_path
+from tapeout.models.tokenizer_file import UnusableModel, tokenizer_path
 from tapeout.nemo.checkpoint import checkpoint_tensors, load_model
 from tests.nemo.tiny_model import TEMPLATE, folder_content
 
@@ -133,6 +133,6 @@ def test_the_exported_chat_template_is_the_prompt(folder: Path) -> None:
 
 def test_a_folder_without_a_model_is_an_error(tmp_path: Path, folder: Path) -> None:
     for function in (load_model, tokenizer_path):
-        with pytest.raises(UnreadableModel):
+        with pytest.raises(UnusableModel):
             function(tmp_path)
     assert tokenizer_path(folder / "unpacked").read_bytes() == tokenizer_path(folder / "export").read_bytes()

@@ -32,6 +32,6 @@ def load_format(name: str) -> Format:
     """Import a format by its name in the configuration.
 
     Raises:
-        UnknownPlugin, UndeclaredPlugin: see ``plugins.load``.
+        UnknownPlugin, InvalidPlugin: see ``plugins.load``.
     """
     return cast(Format, plugins.load(FORMATS, name))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from tapeout.graph.errors import InvalidCode
+from tapeout.graph.errors import InvalidRule
 from tapeout.graph.identity.digest import digest_bytes, digest_file
 
 PLUGINS = "tapeout/plugins.py"
@@ -31,7 +31,7 @@ def closure(script: Path, root: Path, plugins: Sequence[str] = ()) -> dict[str, 
         plugins: dotted names of the modules that the program loads through ``tapeout.plugins``.
 
     Raises:
-        InvalidCode: a file is not Python, a module is imported by a name that is only known at run time, or a plugin is
+        InvalidRule: a file is not Python, a module is imported by a name that is only known at run time, or a plugin is
             not a module below ``root``.
     """
     digests: dict[str, str] = {}
@@ -40,7 +40,7 @@ def closure(script: Path, root: Path, plugins: Sequence[str] = ()) -> dict[str, 
         path = root.resolve().joinpath(*plugin.split("."))
         named = all(part.isidentifier() for part in plugin.split("."))
         if not (named and (path.with_suffix(".py").is_file() or (path / "__init__.py").is_file())):
-            raise InvalidCode(f"There is no module {plugin} below {root.resolve()}.", "Correct its name in the config.")
+            raise InvalidRule(f"There is no module {plugin} below {root.resolve()}.", "Correct its name in the config.")
         waiting += sorted(_files(plugin, root.resolve()))
     while waiting:
         path = waiting.pop()
@@ -86,9 +86,9 @@ def _read(path: Path, root: Path, mtime_ns: int) -> tuple[str, tuple[Path, ...]]
     try:
         tree = ast.parse(path.read_bytes(), filename=str(path))
     except SyntaxError as error:
-        raise InvalidCode(f"{path.relative_to(root)}, line {error.lineno}: {error.msg}.", "Correct it.") from error
+        raise InvalidRule(f"{path.relative_to(root)}, line {error.lineno}: {error.msg}.", "Correct it.") from error
     except ValueError as error:  # a null byte
-        raise InvalidCode(f"{path.relative_to(root)}: {error}.", "Correct it.") from error
+        raise InvalidRule(f"{path.relative_to(root)}: {error}.", "Correct it.") from error
     imported = tuple(sorted(_imports(tree, path, root)))
     _strip_docstrings(tree)
     return digest_bytes(ast.dump(tree).encode()), imported
@@ -143,8 +143,8 @@ def _imports(tree: ast.Module, path: Path, root: Path) -> set[Path]:
     return files
 
 
-def _untraceable(path: Path, root: Path, line: int, through: str) -> InvalidCode:
-    return InvalidCode(
+def _untraceable(path: Path, root: Path, line: int, through: str) -> InvalidRule:
+    return InvalidRule(
         f"{path.relative_to(root)}, line {line}, imports through {through}.",
         "Use an import statement with a literal name, or load the module with tapeout.plugins.",
     )

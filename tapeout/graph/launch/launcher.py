@@ -46,7 +46,7 @@ FIRST_PORT, PORTS = 10000, 10000
 
 
 class CannotStart(GraphError):
-    """A program cannot be started: no container runtime, no image file, or a path that the runtime cannot mount."""
+    """A program cannot be started: container runtime, image, mounted path or node are missing or cannot be used."""
 
 
 @dataclass(frozen=True)

@@ -8,18 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tapeout.graph.errors import GraphError
 from tapeout.graph.files import LATE_SECONDS
 from tapeout.graph.launch import node_agent
-from tapeout.graph.launch.launcher import JOB_VARIABLES, RUNTIME_VARIABLES, rendezvous_port, select, srun
+from tapeout.graph.launch.launcher import JOB_VARIABLES, RUNTIME_VARIABLES, CannotStart, rendezvous_port, select, srun
 from tapeout.slurm.client import SlurmUnavailable, ask
 
 TIMEOUT = 180
 """Seconds that the nodes may take to answer."""
-
-
-class BrokenNode(GraphError):
-    """A node of the job does not answer, does not see the project or lacks GPUs."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +37,12 @@ def check_nodes(nodes: int, action: Path, digest: str, gpus: int, caller: Mappin
         caller: environment variables of the runner, which name the job.
 
     Raises:
-        BrokenNode: a node has a fault or does not answer, or the job has too few nodes.
+        CannotStart: a node has a fault or does not answer, or the job has too few nodes.
     """
     job = caller["SLURM_JOB_ID"]
     allocated = _allocated_nodes(job)
     if len(allocated) < nodes:
-        raise BrokenNode(
+        raise CannotStart(
             f"Job {job} has {len(allocated)} nodes ({', '.join(allocated)}), but the step needs {nodes}.",
             "Request as many in the rule's resource nodes.",
         )
@@ -58,7 +53,7 @@ def check_nodes(nodes: int, action: Path, digest: str, gpus: int, caller: Mappin
         faults += [f"{name} does not answer{f' ({error})' if error else ''}" for name in silent[: nodes - len(reports)]]
     if faults:
         broken = ",".join(sorted(fault.partition(" ")[0] for fault in faults))
-        raise BrokenNode(
+        raise CannotStart(
             f"Job {job}: node {'; node '.join(faults)}.",
             f"Report it to the cluster's administrators; exclude it meanwhile: --slurm-exclude-failed-nodes {broken}.",
         )
@@ -106,4 +101,4 @@ def _ask(*command: str) -> str:
     try:
         return ask(*command)
     except SlurmUnavailable as error:
-        raise BrokenNode(error.cause, error.fix) from error
+        raise CannotStart(error.cause, error.fix) from error

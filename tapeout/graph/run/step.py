@@ -98,8 +98,7 @@ class Step:
             temporary: folder for temporary files.
 
         Raises:
-            BrokenNode: a node cannot run it.
-            CannotStart: its container cannot be started.
+            CannotStart: a node cannot run it, or its container cannot be started.
         """
         nodes, gpus = int(self.recipe.resources.get("nodes") or 1), gpus_per_node(self.recipe.resources)
         folders = tuple(path.absolute() for path in (self.workspace.work, self.workspace.results))

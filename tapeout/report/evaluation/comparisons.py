@@ -6,7 +6,7 @@ from itertools import combinations
 
 from tapeout.config.report import Report
 from tapeout.evals.section import Comparison, Estimate, Measure, Unit
-from tapeout.report.evaluation.inputs import UnusableReportInput
+from tapeout.evals.task import UnusableResult
 from tapeout.report.evaluation.statistics import Resampler, difference, ratio, relative_change, wilson
 
 
@@ -20,7 +20,7 @@ def compare(
         settings: settings of the bootstrap.
 
     Raises:
-        UnusableReportInput: the models share no unit of a measure.
+        UnusableResult: the models share no unit of a measure.
     """
     comparisons: dict[str, Comparison] = {}
     for measures in zip(*measured.values(), strict=True):
@@ -39,12 +39,12 @@ def paired(by_model: Mapping[str, Sequence[Unit]], kind: str) -> dict[str, list[
     """Return the units that every model has, in the order of their digests.
 
     Raises:
-        UnusableReportInput: the models share no unit.
+        UnusableResult: the models share no unit.
     """
     known = {model: {unit.digest: unit for unit in units} for model, units in by_model.items()}
     shared = sorted(set.intersection(*(set(units) for units in known.values())))
     if not shared:
-        raise UnusableReportInput(
+        raise UnusableResult(
             f"The evaluations of {', '.join(by_model)} have no {kind} in common.",
             "Evaluate all models with the same test data and the same parameters.",
         )

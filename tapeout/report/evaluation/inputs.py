@@ -8,11 +8,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tapeout.errors import TapeoutError
-
-
-class UnusableReportInput(TapeoutError):
-    """An input of the report is missing, has another form, or does not fit the others."""
+from tapeout.evals.task import UnusableResult
 
 
 class Lenient(BaseModel):
@@ -91,7 +87,7 @@ def read_input(path: Path, form: type[Form]) -> Form:
     """Read a JSON file of a known form.
 
     Raises:
-        UnusableReportInput: the file is missing, is not JSON or lacks a field.
+        UnusableResult: the file is missing, is not JSON or lacks a field.
     """
     try:
         return form.model_validate_json(path.read_bytes())
@@ -100,7 +96,7 @@ def read_input(path: Path, form: type[Form]) -> Form:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise UnusableReportInput(
+        raise UnusableResult(
             f"{path} is not a {form.__name__}: {field or 'the file'}: {first['msg']}.", "Build its artifact again."
         ) from error
 
@@ -133,7 +129,7 @@ class Provenance:
         paths: path of each input, by the input's name; a list for a list-valued input, in the action's order.
 
     Raises:
-        UnusableReportInput: an input is missing, or action and paths do not name the same inputs.
+        UnusableResult: an input is missing, or action and paths do not name the same inputs.
     """
 
     def __init__(self, action: Action, paths: Mapping[str, Path | Sequence[Path]]) -> None:
@@ -144,7 +140,7 @@ class Provenance:
         for name in sorted(named.keys() | given.keys()):
             artifacts, files = named.get(name, []), given.get(name, [])
             if len(artifacts) != len(files):
-                raise UnusableReportInput(
+                raise UnusableResult(
                     f"The action names {len(artifacts)} artifacts as input '{name}', but the program got {len(files)}.",
                     "Pass each input of the rule to the program, in the rule's order.",
                 )
@@ -159,11 +155,11 @@ class Provenance:
         """Return the digests of the named artifacts.
 
         Raises:
-            UnusableReportInput: the action does not name one of them.
+            UnusableResult: the action does not name one of them.
         """
         for label in labels:
             if label not in self._origins:
-                raise UnusableReportInput(
+                raise UnusableResult(
                     f"The report depends on {label}, but its action does not name it.",
                     "Add the artifact to the input 'upstream' of the rule eval_report.",
                 )
@@ -174,7 +170,7 @@ def size_in_bytes(path: Path) -> int:
     """Return the size of a file, or of all files below a folder: a function of the content alone.
 
     Raises:
-        UnusableReportInput: there is nothing at ``path``.
+        UnusableResult: there is nothing at ``path``.
     """
     if path.is_dir():
         return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
@@ -183,5 +179,5 @@ def size_in_bytes(path: Path) -> int:
     return path.stat().st_size
 
 
-def _missing(path: Path) -> UnusableReportInput:
-    return UnusableReportInput(f"{path} does not exist.", "Build the artifact that contains it first.")
+def _missing(path: Path) -> UnusableResult:
+    return UnusableResult(f"{path} does not exist.", "Build the artifact that contains it first.")

@@ -117,8 +117,7 @@ def build(
         action: digest of the report's action.
 
     Raises:
-        UnreadableResult: a file is missing or is not the result of its task.
-        UnusableReportInput: the models were evaluated on different test data.
+        UnusableResult: a file is missing or not the result of its task, or the models have different test data.
     """
     models = dict(job.models)
     names = [(model, name) for model in models for name, _, _ in job.tasks]

@@ -12,12 +12,8 @@ from typing import Literal, Self
 from pydantic import Field
 
 from tapeout.config.sources import Digests, Record, RetryPolicy, Sha256
-from tapeout.errors import TapeoutError
 from tapeout.progress import report
-
-
-class UnusableFolder(TapeoutError):
-    """A local folder is missing, cannot be read, or contains something other than regular files."""
+from tapeout.sources.errors import AccessDenied, SourceMissing, WrongContent
 
 
 class Source(Record):
@@ -55,19 +51,21 @@ class Source(Record):
         """Return the selected files by their paths inside the folder, sorted.
 
         Raises:
-            UnusableFolder: see its docstring; nothing that the patterns select is skipped.
+            SourceMissing: there is no such folder, or the patterns select no file.
+            AccessDenied: a part of the folder cannot be read.
+            WrongContent: the patterns select something other than a regular file with a name in UTF-8.
         """
         root = Path(self.path)
         if not root.is_dir():
-            raise UnusableFolder(f"There is no folder {self.path}.", "Correct the sources file.")
+            raise SourceMissing(f"There is no folder {self.path}.", "Correct the sources file.")
         try:
             files = {name: path for name, path in _entries(root, "") if self._selects(name, path)}
         except OSError as error:
-            raise UnusableFolder(
+            raise AccessDenied(
                 f"Cannot read {error.filename}: {error.strerror}.", "Give yourself permission to read it."
             ) from error
         if not files:
-            raise UnusableFolder(f"No file of the folder {self.path} matches include.", "Correct the sources file.")
+            raise SourceMissing(f"No file of the folder {self.path} matches include.", "Correct the sources file.")
         return dict(sorted(files.items()))
 
     def _selects(self, name: str, path: Path) -> bool:
@@ -79,17 +77,17 @@ class Source(Record):
             return False
         included = any(fnmatchcase(f"/{name}", pattern) for pattern in self.include)
         if path.is_symlink() and (included or path.is_dir()):
-            raise UnusableFolder(
+            raise WrongContent(
                 f"{name!r} in the folder {self.path} is a link.", "Replace it with its target, or exclude it."
             )
         if not included:
             return False
         if not path.is_file():
-            raise UnusableFolder(f"{name!r} in the folder {self.path} is not a regular file.", "Exclude it.")
+            raise WrongContent(f"{name!r} in the folder {self.path} is not a regular file.", "Exclude it.")
         try:
             name.encode()
         except UnicodeEncodeError as error:
-            raise UnusableFolder(
+            raise WrongContent(
                 f"The name {name!r} in the folder {self.path} is not UTF-8.", "Rename or exclude it."
             ) from error
         return True
@@ -109,7 +107,7 @@ class Source(Record):
 
     def total_bytes(self) -> int | None:
         """Return the bytes of the selected files; None if the folder cannot be used."""
-        with contextlib.suppress(UnusableFolder):  # the step reports it
+        with contextlib.suppress(SourceMissing, AccessDenied, WrongContent):  # the step reports it
             return sum(path.stat().st_size for path in self.local_files().values())
         return None
 
@@ -117,11 +115,10 @@ class Source(Record):
         """Copy the files and verify the copies.
 
         Raises:
-            UnusableFolder: see ``local_files``.
-            WrongContent: the copies are not what is pinned.
+            SourceMissing, AccessDenied: see ``local_files``.
+            WrongContent: see ``local_files``, or the copies are not what is pinned.
         """
         from tapeout.sources.download import copy_verified
-        from tapeout.sources.errors import WrongContent
 
         digests, files = {}, self.local_files()
         for done, (name, path) in enumerate(files.items(), start=1):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.graph.errors import InvalidCode
+from tapeout.graph.errors import InvalidRule
 from tapeout.graph.identity.code import closure
 
 
@@ -77,11 +77,11 @@ def test_comments_docstrings_and_formatting_do_not_change_the_digest(
 )
 def test_computed_import_is_refused(root: Path, line: str) -> None:
     (root / "pkg/late.py").write_text(f"import importlib\n{line}\n")
-    with pytest.raises(InvalidCode, match=r"pkg/late\.py, line 2"):
+    with pytest.raises(InvalidRule, match=r"pkg/late\.py, line 2"):
         closure(root / "scripts/step.py", root)
 
 
 def test_null_byte_is_named(root: Path) -> None:
     (root / "pkg/late.py").write_bytes(b"x = 1\0\n")
-    with pytest.raises(InvalidCode, match=r"pkg/late\.py"):
+    with pytest.raises(InvalidRule, match=r"pkg/late\.py"):
         closure(root / "scripts/step.py", root)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tapeout import plugins
-from tapeout.graph.errors import InvalidCode
+from tapeout.graph.errors import InvalidRule
 from tapeout.graph.identity.code import closure
-from tapeout.plugins import BrokenPlugin, UndeclaredPlugin, UnknownPlugin
+from tapeout.plugins import InvalidPlugin, UnknownPlugin
 
 FILES = {
     "step.py": "from seam import loader\n",
@@ -62,7 +62,7 @@ def test_an_edit_reaches_only_the_steps_that_declare_the_plugin(root: Path) -> N
 
 @pytest.mark.parametrize("name", ["seam.three", "nowhere", "json", "..seam.one", "seam..one", "", "/step"])
 def test_plugin_that_is_not_a_module_of_the_project_is_refused(root: Path, name: str) -> None:
-    with pytest.raises(InvalidCode, match=rf"no module {name} below"):
+    with pytest.raises(InvalidRule, match=rf"no module {name} below"):
         closure(root / "step.py", root, [name])
 
 
@@ -70,10 +70,10 @@ def test_step_loads_only_what_its_rule_declares(root: Path, monkeypatch: pytest.
     monkeypatch.setenv(plugins.VARIABLE, "seam.one,outside.deep")
     assert plugins.load("seam", "one").__name__ == "seam.one"
     assert plugins.load("seam", "outside.deep").part.w == 4
-    with pytest.raises(UndeclaredPlugin, match=r"seam\.two"):
+    with pytest.raises(InvalidPlugin, match=r"seam\.two"):
         plugins.load("seam", "two")
     monkeypatch.setenv(plugins.VARIABLE, "")
-    with pytest.raises(UndeclaredPlugin):
+    with pytest.raises(InvalidPlugin):
         plugins.load("seam", "one")
 
 
@@ -87,13 +87,13 @@ def test_unknown_module_is_named_with_the_available_ones(root: Path) -> None:
 
 def test_plugin_with_a_missing_import_is_not_reported_as_unknown(root: Path) -> None:
     (root / "seam/two.py").write_text("import no_such_package\n")
-    with pytest.raises(BrokenPlugin, match="no_such_package"):
+    with pytest.raises(InvalidPlugin, match="no_such_package"):
         plugins.load("seam", "two")
 
 
 def test_plugin_with_a_syntax_error_is_named(root: Path) -> None:
     (root / "seam/two.py").write_text("def f(:\n")
-    with pytest.raises(BrokenPlugin, match=r"seam\.two cannot be imported: invalid syntax"):
+    with pytest.raises(InvalidPlugin, match=r"seam\.two cannot be imported: invalid syntax"):
         plugins.load("seam", "two")
 
 

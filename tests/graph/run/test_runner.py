@@ -231,7 +231,7 @@ def test_a_missing_or_unusable_output_is_refused(project: Project, statement: st
             "InvalidRule",
         ),
         ("envs/heavy.lock", "--hash", "--hush", "InvalidEnvironment"),
-        ("lib/words.py", "def words", 'words_again = __import__("lib.options")\n\n\ndef words', "InvalidCode"),
+        ("lib/words.py", "def words", 'words_again = __import__("lib.options")\n\n\ndef words', "InvalidRule"),
     ],
 )
 def test_a_faulty_graph_is_a_named_error(project: Project, file: str, old: str, new: str, error: str) -> None:

@@ -17,8 +17,7 @@ import pytest
 
 from tapeout.config.comparison import DERIVED
 from tapeout.config.report import EvalReportJob
-from tapeout.evals.task import UnreadableResult
-from tapeout.report.evaluation.inputs import UnusableReportInput
+from tapeout.evals.task import UnusableResult
 from tests.report.evaluation.conftest import GOOD, MODELS, TASKS
 
 pytestmark = pytest.mark.environment("data")
@@ -103,7 +102,7 @@ def test_missing_input_is_one_error_and_leaves_nothing(make_inputs: Make, tmp_pa
     files["evaluations"][-1].unlink()
     done = run_program(files, tmp_path / "report")
     assert done.returncode == 1
-    assert "UnusableReportInput" in done.stderr and "fix:" in done.stderr and "Traceback" not in done.stderr
+    assert "UnusableResult" in done.stderr and "fix:" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "report").exists()
 
 
@@ -295,14 +294,14 @@ def test_missing_input_is_a_named_error(make_inputs: Make, write_report: Write, 
     files = make_inputs()
     missing = tmp_path / "missing"
     files[name] = [missing, *files[name][1:]] if name in ("upstream", "models") else missing
-    with pytest.raises(UnusableReportInput, match="missing does not exist"):
+    with pytest.raises(UnusableResult, match="missing does not exist"):
         write_report(files, tmp_path / "report")
 
 
 def test_truncated_evaluation_is_a_named_error(make_inputs: Make, write_report: Write, tmp_path: Path) -> None:
     files = make_inputs()
     files["evaluations"][0].write_text(files["evaluations"][0].read_text()[:1000])
-    with pytest.raises(UnreadableResult, match="is not the result of a task"):
+    with pytest.raises(UnusableResult, match="is not the result of a task"):
         write_report(files, tmp_path / "report")
 
 
@@ -312,7 +311,7 @@ def test_evaluations_of_other_documents_are_refused(make_inputs: Make, write_rep
     for row in document["result"]["corpora"]["domain"]["documents"]:
         row["digest"] = row["digest"][::-1]
     files["evaluations"][-2].write_text(json.dumps(document))
-    with pytest.raises(UnusableReportInput, match="no documents in common"):
+    with pytest.raises(UnusableResult, match="no documents in common"):
         write_report(files, tmp_path / "report")
 
 
@@ -321,10 +320,10 @@ def test_action_that_lacks_an_artifact_is_refused(make_inputs: Make, write_repor
     action = json.loads(files["action"].read_text())
     del action["inputs"]["upstream"][1]
     files["action"].write_text(json.dumps(action))
-    with pytest.raises(UnusableReportInput, match="names 3 artifacts as input 'upstream', but the program got 4"):
+    with pytest.raises(UnusableResult, match="names 3 artifacts as input 'upstream', but the program got 4"):
         write_report(files, tmp_path / "report")
     del files["upstream"][1]
-    with pytest.raises(UnusableReportInput, match="depends on corpus/domain"):
+    with pytest.raises(UnusableResult, match="depends on corpus/domain"):
         write_report(files, tmp_path / "report")
 
 
