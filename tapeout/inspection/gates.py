@@ -35,14 +35,19 @@ class Gate:
         return self.count / self.total if self.total else 0.0
 
     @property
+    def measured(self) -> bool:
+        """True if there was anything to count."""
+        return self.total > 0
+
+    @property
     def passed(self) -> bool:
-        """True if the value is within the limit."""
+        """True if the value is within the limit; a gate that measured nothing stops nothing."""
         return self.fraction <= self.limit
 
     def as_json(self) -> dict[str, Any]:
-        """Return all fields, the measured value and whether it passes."""
+        """Return all fields, the value, whether there was one, and whether it passes."""
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {**fields, "fraction": self.fraction, "passed": self.passed}
+        return {**fields, "fraction": self.fraction, "measured": self.measured, "passed": self.passed}
 
 
 class GateFailed(TapeoutError):

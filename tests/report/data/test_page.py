@@ -60,7 +60,7 @@ def contaminated(write: Write, model: Path, tmp_path: Path) -> Report:
 
 def test_the_page_shows_the_contaminated_row_and_the_gate_that_stops(contaminated: Report) -> None:
     page, gates = contaminated.page, contaminated.numbers["gates"]
-    assert f"1 of {len(gates)} gates stop training" in page
+    assert f"1 of {len(gates)} gates stop training" in page and "✗ stops training" in page
     assert f"<mark>{html.escape(SECRET)}</mark>" in page
     assert "instructions/x in corpus/domain" in page and "http" not in page
     assert contaminated.numbers["contamination"]["corpus/domain"]["instructions/x"]["contaminated"] == 1
@@ -95,6 +95,11 @@ def test_sets_without_test_rows_and_without_training_rows_have_a_page(
     assert "no rows" in report.page
     assert report.numbers["contamination"]["pretraining"] == {}
     assert all(0 <= gate["fraction"] <= 1 for gate in report.numbers["gates"])
+    unmeasured = [gate["subject"] for gate in report.numbers["gates"] if not gate["total"]]
+    assert "held-out rows of corpus/domain" in unmeasured and "within its limits, as far as" in report.page
+    lines = {subject: line for line in report.page.splitlines() for subject in unmeasured if f">{subject}<" in line}
+    verdicts = report.page.count('<td class="text tone open">nothing to measure</td>')
+    assert (len(lines), verdicts) == (len(unmeasured), len(unmeasured)), "no green verdict on nothing"
 
 
 @given(st.text(alphabet="ab =(\n<", max_size=60), st.data())
