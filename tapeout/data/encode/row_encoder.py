@@ -60,7 +60,8 @@ class RowEncoder:
         """Return a row as ids and loss mask.
 
         Raises:
-            Unfit: the row is too long and cannot be shortened, or contains a mark of the prompt.
+            Unfit: the row is too long and cannot be shortened, contains a mark of the prompt, or has an answer without
+                tokens.
             InvalidTemplate: see ``ChatTemplate.render``.
         """
         return self._conversation(row) if "conversations" in row else self._question(row)
@@ -86,6 +87,8 @@ class RowEncoder:
         context = row.get("context")
         template = WHOLE if context else self.job.template
         whole = EncodedRow(*encode_example(self.encoder, template, row["input"], row["output"]))
+        if not any(whole.mask[:-1]):
+            raise Unfit("the tokenizer has no tokens for the answer")
         if self._fits(whole.ids):
             return whole
         if not context:

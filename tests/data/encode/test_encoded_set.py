@@ -18,6 +18,7 @@ from tapeout.encoder.interface import Encoder
 from tapeout.encoder.load import load_encoder
 from tests.data.instructions.material import make_set, write_lines
 from tests.small_tokenizer import train
+from tests.toys.byte_encoder import ByteEncoder
 
 pytestmark = pytest.mark.environment("data")
 
@@ -317,6 +318,16 @@ def test_rows_that_the_tokenizer_alters_are_counted(model: Path, processor: Any,
     encode_set(tmp_path / "rows", model, job(), tmp_path / "out")
     report = json.loads((tmp_path / "out" / "report.json").read_bytes())["train"]
     assert report["rows"] == 2 and report["rows with a character that the tokenizer does not give back"] == 1
+
+
+def test_an_answer_without_tokens_is_not_trained_on() -> None:
+    class Silent(ByteEncoder):
+        def encode(self, text: str) -> list[int]:
+            return [] if "</s>" in text else super().encode(text)
+
+    assert encoder(Silent(), 99).encode({"input": "a", "output": "b"}).ids[-2:] == [ord("b"), 256]
+    with pytest.raises(Unfit, match="no tokens for the answer"):
+        encoder(Silent(), 99).encode({"input": "a", "output": "b</s>"})
 
 
 def test_a_template_and_its_option_belong_together() -> None:
