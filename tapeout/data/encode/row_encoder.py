@@ -87,7 +87,7 @@ class RowEncoder:
         context = row.get("context")
         template = WHOLE if context else self.job.template
         whole = EncodedRow(*encode_example(self.encoder, template, row["input"], row["output"]))
-        if not any(whole.mask[:-1]):
+        if row["output"] and not any(whole.mask[:-1]):
             raise Unfit("the tokenizer has no tokens for the answer")
         if self._fits(whole.ids):
             return whole
