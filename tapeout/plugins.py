@@ -12,6 +12,7 @@ any other module while a step runs. No other module of the project may import by
 import importlib
 import os
 from pathlib import Path
+from traceback import extract_tb
 from types import ModuleType
 
 from tapeout.errors import TapeoutError
@@ -20,6 +21,13 @@ ROOT = Path(__file__).parents[1]
 """The project's folder."""
 VARIABLE = "TAPEOUT_PLUGINS"
 """Environment variable in which the runner lists the modules that a step may load; unset outside a step."""
+
+
+IMPORT_ERRORS = (
+    *(ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError, LookupError, ArithmeticError),
+    *(AssertionError, OSError, RuntimeError),
+)
+"""Errors that the statements of a module can raise."""
 
 
 class UnknownPlugin(TapeoutError):
@@ -77,13 +85,20 @@ def load(seam: str, name: str) -> ModuleType:
         )
     try:
         loaded = importlib.import_module(module)
-    except (ImportError, SyntaxError) as error:
+    except IMPORT_ERRORS as error:
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if missing is not None and f"{module}.".startswith(f"{missing}."):
             raise unknown from error
-        raise InvalidPlugin(f"The module {module} cannot be imported: {error}.", "Correct it.") from error
+        raise InvalidPlugin(f"The module {module} cannot be imported: {_reason(error)}.", "Correct it.") from error
     base = ROOT.joinpath(*parts)
     files = (base.with_suffix(".py").resolve(), (base / "__init__.py").resolve())
     if loaded.__file__ is None or Path(loaded.__file__).resolve() not in files:
         raise unknown  # a module from elsewhere, whose code is not part of the step's identity
     return loaded
+
+
+def _reason(error: BaseException) -> str:
+    """Return an error's class and message, and the last line of the project's code that it passed through."""
+    lines = [frame.lineno for frame in extract_tb(error.__traceback__)[1:] if frame.filename.startswith(f"{ROOT}/")]
+    text = ": ".join([type(error).__name__, *str(error).splitlines()[:1]]).rstrip(".")
+    return f"{text} (line {lines[-1]})" if lines else text  # the message of a syntax error has its line

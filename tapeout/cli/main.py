@@ -11,9 +11,10 @@ Exit codes:
 import sys
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from tapeout.cli import cost, diff, export, gc, push, rebuild, reproduce, runs, sources, status, top, verify, why
 from tapeout.cli.options import InvalidUse
@@ -25,7 +26,19 @@ RENAMED = {"run-name": "runs save", "pin": "sources pin"}
 """Commands of version 0.1.0 with their present names."""
 
 
-app = typer.Typer(help=__doc__, no_args_is_help=True, rich_markup_mode=None)
+class Commands(typer.core.TyperGroup):
+    """The commands; a former name is refused with the present one."""
+
+    def get_command(self, context: Any, name: str) -> Any:
+        """Return the command of this name, None if there is none."""
+        if name in RENAMED:
+            raise InvalidUse(
+                f'"tapeout {name}" is now "tapeout {RENAMED[name]}".', f"See: tapeout {RENAMED[name]} --help"
+            )
+        return super().get_command(context, name)
+
+
+app = typer.Typer(cls=Commands, help=__doc__, no_args_is_help=True, rich_markup_mode=None)
 for command in (
     *(status.status, top.top, why.why, cost.cost, diff.diff, verify.verify, rebuild.rebuild),
     *(export.export, reproduce.reproduce, push.push, gc.gc),
@@ -48,16 +61,6 @@ def _options(
     ] = False,
 ) -> None:
     """Define the options of the program itself; its help is the module's docstring."""
-
-
-def _refuse_renamed(context: typer.Context) -> None:
-    new = RENAMED[str(context.info_name)]
-    raise InvalidUse(f'"tapeout {context.info_name}" is now "tapeout {new}".', f"See: tapeout {new} --help")
-
-
-for old_name in RENAMED:
-    anything = {"allow_extra_args": True, "ignore_unknown_options": True}
-    app.command(old_name, hidden=True, add_help_option=False, context_settings=anything)(_refuse_renamed)
 
 
 def main() -> None:

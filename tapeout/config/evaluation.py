@@ -26,6 +26,18 @@ ArtifactName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9
 """Name of an artifact below ``results/``; braces, which Snakemake takes for wildcards, are not allowed."""
 
 
+NOT_MODELS = {
+    *("corpus", "pretraining", "instructions", "encoded", "inspected", "data_report"),
+    *("tokenizer", "evaluation", "eval_report"),
+}
+"""First names of artifacts that are not models."""
+
+
+def may_be_model(artifact: str) -> bool:
+    """Return whether an artifact may be a model folder; the project's rules do not make it as something else."""
+    return artifact.split("/")[0] not in NOT_MODELS and not artifact.endswith((".json", ".nemo"))
+
+
 class TaskOptions(Section):
     """Base class of the options of a task; their values are the same for every model, so that results can be paired."""
 
@@ -122,6 +134,14 @@ class Evaluation(Section):
         description="Threads of PyTorch: another number adds floats in another order, so it is a parameter and not a "
         "resource.",
     )
+
+    @field_validator("models")
+    @classmethod
+    def _are_models(cls, models: dict[str, str]) -> dict[str, str]:
+        for name, artifact in models.items():
+            if not may_be_model(artifact):
+                raise ValueError(f"models.{name} names {artifact}, not a model folder such as base")
+        return models
 
     @field_validator("tasks", mode="before")
     @classmethod

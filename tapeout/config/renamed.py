@@ -1,6 +1,6 @@
 """Configuration keys that were renamed or removed: an old key gives an error that names the new one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -43,6 +43,10 @@ RENAMED: dict[str, str] = {
     "comparison.fractions": "comparison.floats",
     "comparison.restated": "comparison.ignored",
     # instructions
+    "imported": "instructions.sets",
+    "instructions.raw": "instructions.sets.rtl",
+    "instructions.formatted": "instructions.sets",
+    "instructions.splits": "instructions.sets.*.split: one for each set",
     "instructions.own": "name each source as a set under instructions.sets, with format: prompt_response",
     "instructions.raw.context_characters": "instructions.sets.rtl.max_context_characters",
     "instructions.raw.row_characters": "instructions.sets.rtl.max_row_characters",
@@ -113,24 +117,22 @@ A value that contains a space is a message for a key without a successor. Keys o
 def renamed(config: Mapping[str, Any], prefix: str = "") -> list[str]:
     """Return a sentence part for each outdated key in a configuration, e.g. ``dapt.clip is now dapt.grad_clip``.
 
+    An outdated section is named only if none of its keys is.
+
     Args:
         config: the nested mapping as read from YAML, not validated.
         prefix: dotted key of the mapping itself, with a trailing dot.
     """
     messages = []
-    for key in _keys(config, prefix):
-        old = next((old for old in RENAMED if _matches(key, old)), None)
-        if old is not None:
-            new = RENAMED[old]
-            messages.append(f"{key}: {new}" if " " in new else f"{key} is now {_filled(new, key, old)}")
-    return messages
-
-
-def _keys(config: Mapping[str, Any], prefix: str) -> Iterator[str]:
     for name, value in config.items():
-        yield f"{prefix}{name}"
-        if isinstance(value, Mapping):
-            yield from _keys(value, f"{prefix}{name}.")
+        key = f"{prefix}{name}"
+        inside = renamed(value, f"{key}.") if isinstance(value, Mapping) else []
+        old = next((old for old in RENAMED if _matches(key, old)), None)
+        if old is not None and not inside:
+            new = RENAMED[old]
+            inside = [f"{key}: {new}" if " " in new else f"{key} is now {_filled(new, key, old)}"]
+        messages += inside
+    return messages
 
 
 def _matches(key: str, old: str) -> bool:

@@ -75,6 +75,10 @@ def test_a_former_name_gives_the_present_one(former: str, present: str) -> None:
     assert f'is now "{present}".' in run(*former.split())
 
 
+def test_only_present_commands_are_suggested() -> None:
+    assert "Did you mean 'runs'?" in CliRunner().invoke(app, ["runs-save", "before"]).output
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [

@@ -1,11 +1,13 @@
 """Models and tasks of the evaluation: options, names, inputs of the report, and the code that a task's step runs."""
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tapeout.config.evaluation import may_be_model
 from tapeout.config.root import Settings, load
 from tapeout.config.wiring import Wiring
 from tapeout.config.yaml_files import InvalidConfig
@@ -49,6 +51,10 @@ def parameters(found: Settings) -> dict[str, Any]:
             ({"models": {**MODELS, "x": name}}, "evaluation.models.x")
             for name in ("", "a{b}", "../base", "/base", "a/")
         ),
+        *(
+            ({"models": {**MODELS, "x": name}}, f"models.x names {name}, not a model folder")
+            for name in ("corpus/domain", "tokenizer", "gates.json", "encoded/rtl", "nemo/base.nemo")
+        ),
         (
             {"models": dict(reversed(MODELS.items()))},
             "models must be listed in the order of the adaptation: base, dapt",
@@ -63,6 +69,13 @@ def test_mistakes_are_named(evaluation: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidConfig) as found:
         settings(**evaluation)
     assert message in str(found.value)
+
+
+def test_every_artifact_of_the_rules_is_a_model_or_not() -> None:
+    rules = "".join(path.read_text() for path in sorted(Path("rules").glob("*.smk")))
+    artifacts = set(re.findall(r'sealed\("([^"]+)"', rules))
+    models = {"base", "base_extended", "dapt/model", "sft/model", "export/hf", "sources/{source}"}
+    assert models <= artifacts and {name for name in artifacts if may_be_model(name)} == models
 
 
 def test_a_fourth_model_is_one_entry_of_the_configuration() -> None:

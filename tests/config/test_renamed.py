@@ -35,6 +35,15 @@ def test_every_outdated_key_is_named_with_its_successor(monkeypatch: pytest.Monk
         assert message in error.value.cause
 
 
+@pytest.mark.parametrize("value", [{}, None, 3])
+def test_an_outdated_section_without_keys_is_named(value: Any) -> None:
+    config = {"imported": value, "instructions": {"raw": value}}
+    assert renamed.renamed(config) == [
+        "imported is now instructions.sets",
+        "instructions.raw is now instructions.sets.rtl",
+    ]
+
+
 def exists(model: Any, path: list[str]) -> bool:
     """Return whether a dotted key leads to a field; sections of plugins are not followed."""
     if not path:
@@ -58,4 +67,7 @@ def test_a_successor_exists_and_its_old_name_does_not(old: str, new: str) -> Non
         return key.removeprefix("site.").replace("*", "domain").split(".")
 
     assert not exists(root, path(old))
+    names = old.split(".")
+    sections = {".".join(names[:count]) for count in range(1, len(names))}
+    assert not sections or exists(root, path(".".join(names[:-1]))) or sections & renamed.RENAMED.keys()
     assert " " in new or exists(root, path(new))

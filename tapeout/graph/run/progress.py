@@ -27,11 +27,13 @@ SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_WRITES = 2.0
 PROGRESS = "progress.json"
 """File in the scratch folder of a running step with its artifact, process, host, job and latest progress."""
+STEP_FIELDS = {"artifact", "pid", "start_ticks", "host", "node", "job", "started", "earlier_seconds", "time"}
+"""Fields of every such file."""
 
 
 @dataclass
 class PlanProgress:
-    """Plan of the last run, and which of its artifacts are done.
+    """Plan of the last run, and which of its artifacts are done; empty if another version of Tapeout wrote it.
 
     Attributes:
         workspace: the folder of the run.
@@ -42,28 +44,26 @@ class PlanProgress:
     completed: set[str] = field(default_factory=set)
 
     @cached_property
-    def _plan(self) -> dict[str, Any]:
+    def _plan(self) -> tuple[set[str], set[str], dict[str, str], dict[str, Recipe]]:
+        """Artifacts, forced artifacts, heads of batches by member, and recipes of what is to be built."""
         try:
-            plan: dict[str, Any] = json.loads(self.workspace.plan_path.read_bytes())
-        except (FileNotFoundError, ValueError):
-            return {"recipes": {}, "forced": [], "batches": {}}
-        return plan
+            plan = json.loads(self.workspace.plan_path.read_bytes())
+            forced = set(plan["forced"])
+            heads = {member: head for head, members in plan["batches"].items() for member in members}
+            recipes = {name: Recipe.from_json(plan["recipes"][name]) for name in sorted(forced | heads.keys())}
+            return set(plan["recipes"]), forced, heads, recipes
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return set(), set(), {}, {}
 
     @property
     def artifacts(self) -> set[str]:
         """Everything that the targets need, whether it has to be built or not."""
-        return set(self._plan["recipes"])
+        return self._plan[0]
 
-    @cached_property
-    def _heads(self) -> dict[str, str]:
-        batches: dict[str, list[str]] = self._plan["batches"]
-        return {member: head for head, members in batches.items() for member in members}
-
-    @cached_property
+    @property
     def recipes(self) -> dict[str, Recipe]:
         """Recipes of the artifacts to build, unless they turn out to be cut off."""
-        names = set(self._heads) | set(self._plan["forced"])
-        return {name: Recipe.from_json(self._plan["recipes"][name]) for name in sorted(names)}
+        return self._plan[3]
 
     @cached_property
     def depth(self) -> dict[str, int]:
@@ -82,11 +82,11 @@ class PlanProgress:
     def update(self) -> set[str]:
         """Read the marks again, and return the artifacts that are done: built, cut off or restored."""
         unresolved: dict[str, bool] = {}
-        forced = set(self._plan["forced"])
+        _, forced, heads, _ = self._plan
         for name in sorted(self.recipes, key=lambda name: self.depth[name]):
             if name in self.completed or self.missing_inputs(name):
                 continue
-            head = self._heads.get(name)
+            head = heads.get(name)
             if head is not None and head not in unresolved:
                 unresolved[head] = _mtime(self.workspace.resolved_path(head)) <= OLD
             if head is None or not unresolved[head]:
@@ -186,12 +186,12 @@ def earlier_seconds(folder: Path) -> float:
 
 
 def read_step(path: Path) -> dict[str, Any] | None:
-    """Read a progress file; None if it does not exist (any more) or is damaged."""
+    """Read a progress file; None if it does not exist (any more), is damaged, or is another version's."""
     try:
         progress: dict[str, Any] = json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):
         return None
-    return progress
+    return progress if isinstance(progress, dict) and progress.keys() >= STEP_FIELDS else None
 
 
 def read_steps(work: Path) -> list[dict[str, Any]]:

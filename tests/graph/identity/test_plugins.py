@@ -85,15 +85,24 @@ def test_unknown_module_is_named_with_the_available_ones(root: Path) -> None:
         plugins.load("seam", "outside.shallow")
 
 
-def test_plugin_with_a_missing_import_is_not_reported_as_unknown(root: Path) -> None:
-    (root / "seam/two.py").write_text("import no_such_package\n")
-    with pytest.raises(InvalidPlugin, match="no_such_package"):
-        plugins.load("seam", "two")
-
-
-def test_plugin_with_a_syntax_error_is_named(root: Path) -> None:
-    (root / "seam/two.py").write_text("def f(:\n")
-    with pytest.raises(InvalidPlugin, match=r"seam\.two cannot be imported: invalid syntax"):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("import no_such_package", "No module named 'no_such_package'"),
+        ("def f(:", "SyntaxError: invalid syntax"),
+        ("nothing", r"NameError: name 'nothing' is not defined \(line 1\)"),
+        ("import lib.options", "cannot import|No module named 'lib.options'"),
+        ("int('x')", r"ValueError: .*\(line 1\)"),
+        ("import json\n{}['a']", r"KeyError: 'a' \(line 2\)"),
+        ("open('/nowhere/x')", "FileNotFoundError: .*No such file"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("assert False", "AssertionError"),
+        ("from pydantic import BaseModel\nclass A(BaseModel):\n    x: open", r"Pydantic.*\(line 2\)"),
+    ],
+)
+def test_plugin_that_cannot_be_imported_is_named(root: Path, text: str, message: str) -> None:
+    (root / "seam/two.py").write_text(f"{text}\n")
+    with pytest.raises(InvalidPlugin, match=rf"seam\.two cannot be imported: .*{message}"):
         plugins.load("seam", "two")
 
 

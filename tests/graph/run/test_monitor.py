@@ -1,5 +1,6 @@
 """View of a run from its plan, marks, progress files, record and queue."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 from tapeout.graph.launch.process import start_time
 from tapeout.graph.run.monitor import Queue, StepStatus, collect_failures, log_tail
-from tapeout.graph.run.progress import PROGRESS
+from tapeout.graph.run.progress import PROGRESS, PlanProgress
 from tapeout.graph.run.run_record import Failure
 from tapeout.graph.workspace import State
 from tapeout.slurm.client import SLURM, Job
@@ -19,6 +20,7 @@ from tests.graph.run.planned_run import NEEDS, PlannedRun
 
 NO_PROCESS = 2**22 + 1
 """Larger than any process id."""
+KEYS = ("recipes", "forced", "batches")
 
 
 @pytest.fixture
@@ -95,6 +97,9 @@ def test_progress_of_another_action_and_damaged_files_are_ignored(run: PlannedRu
     folder.rename(folder.with_name("an_older_action"))
     (run.workspace.work / "x").mkdir()
     (run.workspace.work / "x" / PROGRESS).write_text("{")
+    for number, older in enumerate(({"artifact": "words"}, [], {"artifact": "words", "time": 1.0})):
+        (run.workspace.work / str(number)).mkdir()
+        (run.workspace.work / str(number) / PROGRESS).write_text(json.dumps(older))
     assert run.rows(job(7, "other"))["words"].status is StepStatus.READY
 
 
@@ -179,6 +184,16 @@ def test_a_rewritten_plan_is_read_again(run: PlannedRun) -> None:
     assert "words" not in run.rows()
     run.decide(dict.fromkeys(NEEDS, State.BUILD))
     assert "raw" in run.rows() and run.rows()["words"].waits_for == ["raw"]
+
+
+def test_a_plan_of_an_older_version_counts_as_none(run: PlannedRun) -> None:
+    run.begin()
+    plan = json.loads(run.workspace.plan_path.read_bytes())
+    words = {name: value for name, value in plan["recipes"]["words"].items() if name != "script"}
+    older = [{**plan, "recipes": {**plan["recipes"], "words": words}}, {**plan, "recipes": {}}, []]
+    for content in [*older, *({name: value for name, value in plan.items() if name != key} for key in KEYS)]:
+        run.workspace.plan_path.write_text(json.dumps(content))
+        assert not PlanProgress(run.workspace).artifacts and not run.rows()
 
 
 def test_a_view_writes_nothing(run: PlannedRun, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tapeout.graph.run.progress import PROGRESS, earlier_seconds
+from tapeout.graph.run.progress import PROGRESS, STEP_FIELDS, earlier_seconds
 from tapeout.graph.run.run_record import RunRecord
 from tapeout.graph.run.usage import Usage, _seconds_only_waiting, describe_usage
 from tests.graph.conftest import Project
@@ -75,6 +75,7 @@ def test_a_failed_run_prints_how_much_it_built(project: Project) -> None:
 def test_a_resumed_attempt_includes_the_time_up_to_its_checkpoint(tmp_path: Path) -> None:
     assert earlier_seconds(tmp_path) == 0
     earlier = {"artifact": "model", "started": 1000.0, "earlier_seconds": 50.0}
+    earlier |= dict.fromkeys(STEP_FIELDS - earlier.keys(), "")
     (tmp_path / PROGRESS).write_text(json.dumps(earlier))
     assert earlier_seconds(tmp_path) == 0, "without a checkpoint it starts from the beginning"
     checkpoint = tmp_path / "state" / "step"
