@@ -62,7 +62,8 @@ def _comparison(measure: Measure, units: Mapping[str, Sequence[Unit]], settings:
     positive = all(min(unit.numerator for unit in scores) > 0 for scores in units.values())
 
     def value(model: str) -> Estimate:
-        if measure.interval == "wilson":
+        scores = {unit.numerator / unit.denominator for unit in units[model]} if measure.percent else {}
+        if measure.interval == "wilson" or scores in ({0.0}, {1.0}):  # resamples of these would all be equal
             right = round(sum(unit.numerator for unit in units[model]))
             return wilson(right, len(strata), settings.confidence)
         return resampler.estimate(statistics[model])

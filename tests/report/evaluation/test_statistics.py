@@ -5,6 +5,9 @@ from math import comb
 import numpy as np
 import pytest
 
+from tapeout.config.report import Report
+from tapeout.evals.section import Measure, Unit
+from tapeout.report.evaluation.comparisons import compare
 from tapeout.report.evaluation.statistics import Resampler, difference, ratio, relative_change, wilson
 
 pytestmark = pytest.mark.environment("data")
@@ -88,3 +91,14 @@ def test_wilson_coverage_is_near_the_confidence_on_average() -> None:
 
     shares = [(index + 0.5) / 200 for index in range(200)]
     assert 0.88 <= sum(map(coverage, shares)) / len(shares) <= 0.93
+
+
+@pytest.mark.parametrize(("scores", "low", "high"), [([0.0] * 16, 0.0, 0.1936), ([1.0] * 16, 0.8064, 1.0)])
+def test_a_fraction_that_is_the_same_in_all_rows_has_an_interval_with_a_width(
+    scores: list[float], low: float, high: float
+) -> None:
+    """ROUGE-L of a model without a single word in common is not known to be zero."""
+    measure = Measure("rouge_l", "ROUGE-L", "rows", "x", lower_is_better=False, total=16, percent=True)
+    units = [Unit(str(number), score) for number, score in enumerate(scores)]
+    found = compare({"a": [(measure, units)]}, Report(resamples=100))["rouge_l"].values["a"]
+    assert (found.value, found.low, found.high) == pytest.approx((scores[0], low, high), abs=1e-4)

@@ -129,7 +129,7 @@ def test_headline() -> None:
 
     assert line("good", "good", "good") == "The adaptation worked"
     assert line("good", "good", "part") == "The adaptation worked in part"
-    assert line("good", "bad", "good") == "The adaptation worked in part; failed: 1"
+    assert line("good", "bad", "good") == "The adaptation worked in part; 1 of 3 checks failed"
     assert line("good", "good", "open") == "The adaptation worked in part"
     assert line("bad", "bad", "open") == "The adaptation did not work"
     assert line("open", "open", "open") == "The data does not show that the adaptation worked"
