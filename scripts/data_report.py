@@ -1,4 +1,4 @@
-"""Write the data report: report.html for people, report.json for programs and the gates."""
+"""Write the data report: report.html, and report.json for programs and the gates."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Write the evaluation report: report.html for people, report.json for programs."""
+"""Write the evaluation report: report.html, and report.json for programs."""
 
 from pathlib import Path
 

@@ -39,12 +39,7 @@ class InvalidPlugin(TapeoutError):
 
 
 def module_name(seam: str, name: str) -> str:
-    """Return the dotted module name of the implementation ``name`` of a seam.
-
-    Args:
-        seam: the dotted name of the seam's package.
-        name: a module of that package, or a dotted module name.
-    """
+    """Return the dotted module name of the implementation ``name`` of a seam."""
     return name if "." in name else f"{seam}.{name}"
 
 

@@ -1,4 +1,4 @@
-"""Console output of the commands: tables for people, JSON for programs."""
+"""Console output of the commands: tables and JSON."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

@@ -126,10 +126,7 @@ def _refresh_queue(monitor: Monitor, ended: threading.Event) -> None:
 def _parts(view: View, workspace: Workspace, height: int | None) -> list[Table | Text | str]:
     """Return headline, Slurm error, rows and, while a run is in progress, its failures.
 
-    Args:
-        view: state of the run.
-        workspace: workspace of the run.
-        height: height of the terminal in lines; None for no limit.
+    ``height`` limits the lines; None does not.
     """
     parts: list[Table | Text | str] = [_headline(view)]
     if view.rows and view.queue is not None and view.queue.error:

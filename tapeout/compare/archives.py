@@ -20,11 +20,6 @@ def archive_suffix(name: str) -> str:
 def unpack(archive: Path, folder: Path, what: str) -> None:
     """Unpack into an existing empty folder; times, owners and the order of the members are ignored.
 
-    Args:
-        archive: a tar or zip file.
-        folder: where to unpack.
-        what: name of the archive in error messages.
-
     Raises:
         Unreadable: it is damaged, or contains a link, a device, a repeated name or a path outside the folder.
     """

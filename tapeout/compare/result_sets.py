@@ -73,7 +73,7 @@ def in_run(workspace: Workspace, name: str) -> ResultSet:
 
 
 def lineage(store: Store, manifest: Manifest) -> ResultSet:
-    """Return an artifact and everything upstream of it, as far as the store has the actions."""
+    """Return an artifact and everything upstream of it whose actions the store has."""
     versions: dict[str, list[Manifest]] = {}
     for _, entry in store.entries():
         versions.setdefault(entry["manifest"]["artifact"], []).append(Manifest.from_json(entry["manifest"]))

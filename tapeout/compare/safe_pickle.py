@@ -78,8 +78,7 @@ HARMLESS: dict[tuple[str, str], Any] = {
 def unpickler(find: Finder) -> type[pickle.Unpickler]:
     """Return an unpickler class.
 
-    Args:
-        find: returns the object for a module and a name, or None to load a stub.
+    ``find`` returns the object for a module and a name, or None to load a stub.
     """
 
     class SafeUnpickler(pickle.Unpickler):

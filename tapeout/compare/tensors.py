@@ -181,10 +181,7 @@ def _plain(value: Any) -> Any:
 def differences(old: Source, new: Source, reading: Callable[[str], None]) -> Iterator[dict[str, Any]]:
     """Yield the differences in the order of the names, and last the number of equal values.
 
-    Args:
-        old: the first checkpoint.
-        new: the second checkpoint.
-        reading: called with ``old`` or ``new`` before that checkpoint is read, to attribute an error.
+    ``reading`` is called with ``old`` or ``new`` before that checkpoint is read, to attribute an error.
     """
     before, after = set(old.names()), set(new.names())
     equal = 0

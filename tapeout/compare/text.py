@@ -174,13 +174,7 @@ class Excerpt:
 
 
 def excerpt(old: str, new: str, width: int) -> Excerpt:
-    """Return the first difference of two texts, by words.
-
-    Args:
-        old: the first text.
-        new: the second text.
-        width: characters for either form of the difference, with its context.
-    """
+    """Return the first difference of two texts, by words."""
     left, right = _words(old), _words(new)
     start = _common(left, right)
     end = _common(left[start:][::-1], right[start:][::-1])

@@ -19,7 +19,7 @@ class Container(Section):
     image: str | None = Field(
         None,
         description="Image by digest, e.g. nvcr.io/nvidia/nemo@sha256:<64 hexadecimal digits>; a tag before the @ is "
-        "for people. A tag alone is refused, because it can be moved to another image. The digest is part of the "
+        "only a remark. A tag alone is refused, because it can be moved to another image. The digest is part of the "
         "identity of every step that runs in the image; the registry is not.",
     )
     python: str = Field("python3", min_length=1, description="Command of the Python interpreter in the image.")

@@ -29,7 +29,7 @@ from tapeout.config.tokenizer import Tokenizer
 from tapeout.config.yaml_files import InvalidConfig, read_mapping
 
 FILE = "the config file; config/schema.json lists all keys"
-"""Name of the file with a wrong key, for people."""
+"""Name of the file with a wrong key, in messages."""
 
 
 class Settings(Section):
@@ -277,12 +277,12 @@ def text_of(path: str) -> str:
 
 
 def explained(error: ValidationError, model: type[BaseModel], file: str) -> InvalidConfig:
-    """Return the error for people: the key, the file, and the name that was perhaps meant.
+    """Return the error that names the key, the file, and the key that was perhaps meant.
 
     Args:
         error: raised while validating ``model``.
         model: the model of the whole file.
-        file: name of the file with the key, for people.
+        file: name of the file with the key.
     """
     # a misspelt key is often reported as missing too: the unknown key is the better message
     first, *more = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")

@@ -123,7 +123,7 @@ class Record(Section, ABC):
 
     @property
     def remote_files(self) -> tuple[RemoteFile, ...]:
-        """Files that are downloaded, as far as the record describes them."""
+        """Downloaded files that the record describes."""
         return ()
 
     @property

@@ -92,7 +92,7 @@ class Estimates:
 
     @property
     def corpus_bytes(self) -> int:
-        """Size of all sources of the sharded corpus, as far as their records state their sizes."""
+        """Size of all sources of the sharded corpus whose records state a size."""
         return sum(self.source_bytes(name) or 0 for name in self.settings.pretraining.sources)
 
     @property

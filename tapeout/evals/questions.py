@@ -28,7 +28,7 @@ class Question:
         digest: identifies the question; of a conversation of which turns are left out, also their number.
         prompt: ids before the answer.
         answer: ids of the expected answer, with the tokens that end it.
-        asked: the prompt for people.
+        asked: the prompt as the report shows it.
         expected: text of the expected answer.
         stop: text that ends an answer; empty if the end token does.
         stop_ids: tokens that end an answer.

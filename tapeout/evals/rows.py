@@ -12,10 +12,6 @@ from tapeout.data.io.jsonl import read_jsonl
 def read_rows(path: Path, fields: tuple[str, ...]) -> list[dict[str, Any]]:
     """Read the rows of a test set; a row that repeats the digest of an earlier one is left out.
 
-    Args:
-        path: JSON Lines.
-        fields: names of text fields that each row must have.
-
     Raises:
         BadRow: a line is not JSON or lacks a field.
         NotEnoughData: there is no row.

@@ -73,13 +73,7 @@ class Task(ABC, Generic[OptionsT, ResultT]):
 
     @abstractmethod
     def score(self, model: "LoadedModel", files: Mapping[str, Path], options: OptionsT) -> ResultT:
-        """Prepare the test data, and score a model on it.
-
-        Args:
-            model: the model with its encoder.
-            files: test data, by the names of ``files``.
-            options: the task's options.
-        """
+        """Prepare the test data, and score a model on it."""
 
     def tokens(self, options: OptionsT, context: int) -> float:
         """Return how many tokens pass through a model, at most; plans estimate the running time from it."""
@@ -121,10 +115,6 @@ def write_result(path: Path, facts: ModelFacts, result: Result) -> None:
 
 def read_result(path: Path, kind: type[ResultT]) -> tuple[ModelFacts, ResultT]:
     """Read the result of a task for one model.
-
-    Args:
-        path: the file.
-        kind: class of the result, ``Task.result``.
 
     Raises:
         UnusableResult: the file is missing, or not such a result.

@@ -43,13 +43,7 @@ def prepare(workspace: Workspace) -> None:
 
 
 def print_submissions(workflow: Any, cost: Forecast, producer: Callable[[str], tuple[Any, Wildcards]]) -> None:
-    """Print the sbatch command of every planned step; nothing if the command line names no cluster.
-
-    Args:
-        workflow: Snakemake's object of this name.
-        cost: the planned steps.
-        producer: returns the rule and the wildcards of an artifact.
-    """
+    """Print the sbatch command of every planned step; nothing if the command line names no cluster."""
     from tapeout.slurm import sbatch_preview
 
     settings = sbatch_preview.executor_settings()

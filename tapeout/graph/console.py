@@ -1,4 +1,4 @@
-"""Terminal output of the build graph: one line per event, and numbers formatted for people."""
+"""Terminal output of the build graph: one line per event, and formatted numbers."""
 
 import os
 import sys

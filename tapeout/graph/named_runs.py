@@ -51,7 +51,7 @@ class RunSummary:
     Attributes:
         run: the run.
         size: bytes of its files.
-        own_size: bytes that the collector could free if the run were removed, as far as this folder knows.
+        own_size: bytes that the collector could free if the run were removed; runs of other folders are not considered.
         ends: digests of the artifacts that no other artifact of the run depends on, by name: the report.
         differing: artifacts that are not in ``results/`` with the same bytes, sorted.
     """

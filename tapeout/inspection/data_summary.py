@@ -108,12 +108,7 @@ def add_measures(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def read_counts(step: str, report: Mapping[str, Any]) -> StepCounts:
-    """Return the counts in a step's report.json.
-
-    Args:
-        step: name of the artifact, on which the form of the report depends.
-        report: its content.
-    """
+    """Return the counts in a step's report.json."""
     kind, _, rest = step.partition("/")
     if kind == "corpus":
         parts = report["sources"].values()

@@ -57,10 +57,6 @@ class GateFailed(TapeoutError):
 def check(gates: Sequence[Mapping[str, Any]], trained: Sequence[str]) -> None:
     """Raise an error unless training may start.
 
-    Args:
-        gates: as ``Gate.as_json`` returns them.
-        trained: names of the sets and steps that a training run reads.
-
     Raises:
         GateFailed: naming each exceeded limit, or what was not measured.
     """

@@ -65,12 +65,7 @@ class NgramIndex:
         return table
 
     def find(self, text: str, length: int) -> list[tuple[int, Numbers, int]]:
-        """Return the test rows that share n-grams with a text: index of the row, its shared n-grams, first in the text.
-
-        Args:
-            text: training text.
-            length: words of an n-gram.
-        """
+        """Return the test rows that share n-grams with a text: index, shared n-grams, and the first one in the text."""
         hashes = ngram_hashes(text, length)
         (hits,) = np.nonzero(self.prefixes[hashes >> self.shift])
         if not len(hits):

@@ -147,11 +147,7 @@ def overlap_lines(overlaps: Mapping[int, Overlap], index: NgramIndex) -> Iterato
 
 
 def unite(lines: Iterable[Mapping[str, Any]]) -> dict[str, list[RowOverlap]]:
-    """Return overlaps by test set, the largest first.
-
-    Args:
-        lines: JSON rows of ``overlap_lines``, of one training set or of all its shards.
-    """
+    """Return overlaps by test set, the largest first."""
     by_row: defaultdict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for line in lines:
         by_row[line["set"], line["digest"]].append(line)

@@ -17,11 +17,7 @@ class _Key(NamedTuple):
 
 
 def count_leaks(files: Mapping[str, Path]) -> dict[str, Any]:
-    """Return how many validation and test rows share a question or a group with a training row, and the first ones.
-
-    Args:
-        files: files of a set, by split.
-    """
+    """Return how many validation and test rows share a question or a group with a training row, and the first ones."""
     held_out = [(split, key) for split in sorted(set(files) - {"train"}) for key in map(_key, read_rows(files[split]))]
     if not held_out:
         return {"held_out": 0, "leaked": 0, "examples": []}

@@ -88,12 +88,7 @@ class UsedRows:
     """
 
     def __init__(self, model: "PreTrainedModel", documents: list[list[int]]) -> None:
-        """Copy the used rows.
-
-        Args:
-            model: with separate input and output rows.
-            documents: token ids of the training text.
-        """
+        """Copy the used rows."""
         self.body = model.base_model
         self.embedding_weight = model.get_input_embeddings().weight
         self.output_weight = model.get_output_embeddings().weight

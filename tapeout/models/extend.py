@@ -21,11 +21,6 @@ def extend_model(folder: Path, tokenizer: Path, job: BaseExtended) -> "tuple[Pre
     3.86 bits per byte). For a base model whose trained logits lie far below 0 the mean would be better, so this is a
     parameter, and the choice is recorded.
 
-    Args:
-        folder: Hugging Face folder of the base model.
-        tokenizer: the extended SentencePiece model.
-        job: the parameters.
-
     Returns:
         the extended model and the content of extension.json.
 

@@ -16,12 +16,7 @@ if TYPE_CHECKING:
 
 
 def new_model(job: Base, tokenizer: Path) -> "PreTrainedModel":
-    """Return a model of the family ``job.family`` with initial weights drawn from the seed.
-
-    Args:
-        job: family, architecture and seed.
-        tokenizer: tokenizer with as many pieces as the model gets rows.
-    """
+    """Return a model of the family ``job.family`` with initial weights drawn from the seed."""
     encoder = load_encoder(tokenizer)
     family = load_family(job.family)
     torch.manual_seed(job.seed)

@@ -62,12 +62,7 @@ class ForwardStep:
         self.vocabulary: Vocabulary | None = None
 
     def prepare(self, model: Any, targets: Tensor) -> None:
-        """Find the output rows that can share a logit, once the weights are loaded.
-
-        Args:
-            model: NeMo's model.
-            targets: all labels of the training, any shape.
-        """
+        """Find the output rows that can share a logit, once the weights are loaded."""
         self.vocabulary = split_vocabulary(output_weight(megatron_model(model)), targets)
 
     def __call__(self, model: Any, batch: dict[str, Tensor]) -> Tensor:

@@ -102,9 +102,6 @@ NeMo only the top package: the rest needs a GPU in a GPU image, and its dependen
 def probe(expected: dict[str, str]) -> dict[str, Any]:
     """Import everything and return the versions, without anything specific to the machine.
 
-    Args:
-        expected: versions by package; one without a local part (``+cpu``) matches all builds.
-
     Raises:
         StepFailed: names everything that is missing, too old or another version.
     """

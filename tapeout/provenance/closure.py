@@ -35,14 +35,10 @@ class Closure:
 def closure(workspace: Workspace, recipes: dict[str, Recipe], target: str, run: str | None) -> Closure:
     """Follow the target's action through its inputs to the sources.
 
+    The target is taken from the named run ``run``, or from ``results/`` if it is None.
+
     The actions are those of the current code and configuration, and the store must have the output of every one.
     This guarantees that the exported code, configuration and sources build the exported target.
-
-    Args:
-        workspace: results, store and named runs.
-        recipes: recipes of the target and of everything upstream of it.
-        target: name of an artifact.
-        run: named run to take the target from; None for ``results/``.
 
     Raises:
         ExportRefused: an action was never carried out, or built another target than the one in ``results/`` or in

@@ -26,12 +26,7 @@ LEVELS = {
 
 
 def render(result: dict[str, Any], document: Document) -> str:
-    """Return the page.
-
-    Args:
-        result: ``Reproduction.as_json``.
-        document: document of the export.
-    """
+    """Return the page about a reproduction (``Reproduction.as_json``) of an export."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,

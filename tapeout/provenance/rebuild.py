@@ -32,11 +32,6 @@ def workspace(folder: Path) -> Workspace:
 def rehearse(code: Path, document: Document, store: Path) -> None:
     """Check that the exported files alone give the exported actions, by a dry run on them.
 
-    Args:
-        code: the exported files.
-        document: document of the export.
-        store: the store that has the actions.
-
     Raises:
         ExportRefused: a file is missing, so that the graph cannot be read or an action differs.
     """

@@ -34,13 +34,7 @@ Entity = dict[str, Any]
 
 
 def metadata(document: Document, date: str, document_digest: str) -> bytes:
-    """Return the bytes of the file.
-
-    Args:
-        document: document of the export.
-        date: publication date in ISO 8601, which RO-Crate requires.
-        document_digest: SHA-256 of ``export.json``.
-    """
+    """Return the content of the metadata file; RO-Crate requires ``date``, when it was published, in ISO 8601."""
     entities = [
         *_files(document, document_digest),
         *(entity for name in document.manifests for entity in _artifact(document, name)),

@@ -35,9 +35,7 @@ def of_actions(document: Document) -> dict[str, dict[str, Any]]:
 def of_export(document: Document, files: dict[str, str]) -> dict[str, Any]:
     """Return the statement about the export, whose subjects are its files.
 
-    Args:
-        document: document of the export.
-        files: SHA-256 by path, of all files except this statement and ``SHA256SUMS``.
+    ``files`` has the SHA-256 of all files except this statement and ``SHA256SUMS``, by path.
     """
     definition = {
         "buildType": EXPORT_TYPE,

@@ -96,11 +96,7 @@ class Judgement:
 def judge(document: Document, export: Path, folder: Path, bounds: Bounds) -> Judgement:
     """Compare the artifacts that were built in ``folder`` with an export.
 
-    Args:
-        document: document of the export.
-        export: folder of the export, for the artifacts that it includes.
-        folder: folder in which the graph was run, with its environments.
-        bounds: what counts as equal at the level ``METRICS``.
+    The graph was run in ``folder``, which has its environments.
 
     Raises:
         ReproductionFailed: an artifact was not built.

@@ -141,10 +141,6 @@ class Job:
 def live_jobs(folder: str, seconds: float = TIMEOUT) -> list[Job]:
     """Return this user's pending and running Snakemake jobs that were submitted in ``folder``, oldest first.
 
-    Args:
-        folder: working folder of the run.
-        seconds: time limit for the answer.
-
     Raises:
         SlurmUnavailable: see ``ask``.
     """

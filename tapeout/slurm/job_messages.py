@@ -63,14 +63,7 @@ class JobMessages:
         return f"> {self.names.get(int(match[1]), 'a step')}  job {match[2]} in the queue"
 
     def failed(self, name: str, message: str, logs: list[str], fix: str) -> str:
-        """Return the message about a job that failed.
-
-        Args:
-            name: its artifact or rule.
-            message: what the executor reports.
-            logs: log files of the job; Slurm's is the last.
-            fix: prefix of the line with the fix.
-        """
+        """Return the message about a job that failed."""
         if job := JOB_FAILED.search(message):
             return explain_failure(name, job[1], Path(logs[-1]))
         if submission := SBATCH_FAILED.search(message):
@@ -93,13 +86,7 @@ def finished(job: str, log: Path) -> str | None:
 
 
 def explain_failure(name: str, job: str, log: Path) -> str:
-    """Return why a job failed: a headline with job, node, state and log; the step's error; and the fix.
-
-    Args:
-        name: its artifact or rule.
-        job: job number.
-        log: Slurm's log of the job.
-    """
+    """Return why a job failed: a headline with job, node, state and log; the step's error; and the fix."""
     state, nodes, elapsed, limit = _final_state(job)
     error, fix = _step_error(log)
     if log.exists() and OUT_OF_MEMORY.search(log.read_text(errors="replace")):

@@ -54,13 +54,7 @@ def executor_settings() -> Any | None:
 
 
 def sbatch_command(job: PreviewJob, settings: Any, folder: str) -> str:
-    """Return the sbatch command of a job, quoted for a shell.
-
-    Args:
-        job: the job that would be submitted.
-        settings: result of ``executor_settings``.
-        folder: working folder of the run.
-    """
+    """Return the sbatch command of a job, quoted for a shell."""
     validate_slurm_extra(job)
     wildcards = get_job_wildcards(job)
     logs = _select_logdir(SimpleNamespace(executor_settings=settings, workdir_init=folder))

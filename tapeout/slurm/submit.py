@@ -33,11 +33,6 @@ def submit(arguments: list[str], text: bytes, patience: float) -> tuple[int, byt
     The controller may have accepted a job although its answer was lost. After a failure the job is therefore submitted
     again only when the controller has said that it does not know the job.
 
-    Args:
-        arguments: command line of sbatch.
-        text: standard input of sbatch.
-        patience: seconds to wait for the controller.
-
     Returns:
         Exit status, output and error output of sbatch.
     """

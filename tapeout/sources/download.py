@@ -82,7 +82,7 @@ class Remote:
 
     Attributes:
         url: address.
-        name: name for people.
+        name: name in messages.
         sha256: expected digest.
         size: expected bytes.
         headers: HTTP headers of the request.
@@ -131,11 +131,6 @@ def git_blob_of(path: Path) -> str:
 
 def retried(request: Callable[[], T], name: str, policy: RetryPolicy | None = None) -> T:
     """Return the result of a request, retried while it raises ``Transient``.
-
-    Args:
-        request: one attempt.
-        name: what it asks, for people.
-        policy: how often to retry.
 
     Raises:
         SourceUnreachable: every attempt failed.

@@ -135,11 +135,6 @@ def locate(
 def ask(question: Callable[[], T], repository: Repository, policy: RetryPolicy | None = None) -> T:
     """Return the answer of the hub's interface, with retries.
 
-    Args:
-        question: calls the library.
-        repository: what it is about.
-        policy: how often to retry.
-
     Raises:
         AccessDenied, SourceMissing, SourceUnreachable: see their docstrings.
     """
@@ -197,7 +192,7 @@ def _remote(
     size: int | None = None,
     blob: str | None = None,
 ) -> Remote:
-    """Return the file for the downloader, as far as it is known."""
+    """Return the file for the downloader, with what is known of it."""
 
     def check(response: requests.Response, name: str) -> None:
         try:

@@ -47,13 +47,7 @@ class SampleModule(lightning.LightningDataModule):  # type: ignore[misc]
     """NeMo's data module; reads sequentially, so that the order is that of the samples in every layout."""
 
     def __init__(self, samples: Samples, job: Training, tokenizer: Any) -> None:
-        """Prepare Megatron's sampler.
-
-        Args:
-            samples: samples of all steps, in their order.
-            job: length and batch sizes.
-            tokenizer: the model's, which NeMo asks the data module for.
-        """
+        """Prepare Megatron's sampler."""
         super().__init__()
         self.samples = samples
         self.tokenizer = tokenizer

@@ -110,12 +110,7 @@ class Rank:
         return self.number == 0
 
     def once(self, name: str, make: Callable[[Path], object]) -> Path:
-        """Return a file or folder of the workplace that the first rank of this machine creates and all ranks use.
-
-        Args:
-            name: its name.
-            make: creates it at a path.
-        """
+        """Return a file or folder of the workplace that the first rank of this machine creates and all ranks use."""
         path = self.workplace / name
         if self.local == 0:
             part = path.with_name(name + ".part")

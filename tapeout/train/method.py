@@ -34,13 +34,7 @@ class Method(Protocol):
         """Parameters of the method; a section of the configuration."""
 
     def data(self, job: Any, tokenizer: Path, inputs: Mapping[str, Any]) -> "TrainingData":
-        """Return the samples of the whole training run, the same in every layout.
-
-        Args:
-            job: an instance of ``Parameters``.
-            tokenizer: path of the model's tokenizer.
-            inputs: inputs of the step by name, beside the model.
-        """
+        """Return the samples of the whole training run, the same in every layout."""
 
     def loss(self) -> "tuple[ForwardStep, LossReduction]":
         """Return the forward step, which computes the loss of a micro-batch, and the reduction over the batch."""

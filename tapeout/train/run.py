@@ -14,13 +14,6 @@ def run_method(name: str, job: Training, model: Path, output: Path, inputs: Mapp
     """Train a model with a method; every process of the layout runs this.
 
     Writes a NeMo-2 checkpoint folder with train_log.json and the method's files.
-
-    Args:
-        name: the method.
-        job: the method's parameters.
-        model: NeMo-2 checkpoint folder, or an archive of one.
-        output: folder to write.
-        inputs: the other inputs of the step, by name.
     """
     method = load_method(name)
     with every_rank(job.layout, job.threads) as rank:

@@ -24,12 +24,6 @@ IdsOf = Callable[[int, list[int]], list[int]]
 def corpus_samples(domain: Path, general: Path, tokenizer: Path, job: Dapt) -> Samples:
     """Return windows of domain and general text in the order of training.
 
-    Args:
-        domain: text of the domain, JSONL.
-        general: general text, JSONL.
-        tokenizer: the model's tokenizer.
-        job: length and number of the windows, fraction of general text, and seed.
-
     Raises:
         BadRow: a line is not a JSON object with a text.
         NotEnoughData: a corpus fills no window.
@@ -82,11 +76,6 @@ def shard_samples(blend_file: Path, shards: Sequence[Path], job: Dapt) -> Sample
     """Return windows of the components of a blend in the order of training.
 
     Only the windows that are used are read. A window lies in one shard and may contain several documents.
-
-    Args:
-        blend_file: blend.json, which has the fraction of each component.
-        shards: folders of token ids, in the order of the shards.
-        job: length and number of the windows, and seed.
 
     Raises:
         NotEnoughData: a component fills no window.

@@ -29,14 +29,6 @@ def train(model: Path, data: TrainingData, job: Training, method: Method, output
     Every rank calls this; the first one writes. The context (configuration and tokenizer) is copied from the model,
     because training does not change it.
 
-    Args:
-        model: NeMo-2 checkpoint folder.
-        data: samples of the whole training run.
-        job: optimizer, batch, length and layout.
-        method: loss, callbacks and NeMo's recipe.
-        output: folder to write.
-        rank: this process.
-
     Returns:
         the training log.
 

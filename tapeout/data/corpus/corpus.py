@@ -16,13 +16,7 @@ from tapeout.data.rtl.comments import skeleton
 def read_sources(
     names: Sequence[str], folders: Sequence[Path], selection: Selection
 ) -> tuple[list[Document], dict[str, Tally]]:
-    """Return the documents of all sources, ordered by source and path, and the counts of each source.
-
-    Args:
-        names: names of the sources; they decide the order.
-        folders: the folder of each source, in the order of ``names``.
-        selection: which files are read.
-    """
+    """Return the documents of all sources, ordered by source and path, and the counts of each source."""
     tallies = {name: Tally() for name in sorted(names)}
     folder_of = dict(zip(names, folders, strict=True))
     documents = [

@@ -12,10 +12,6 @@ from tapeout.data.io.jsonl import read_jsonl
 def read_encoded(path: Path, seq_length: int) -> list[tuple[list[int], list[int]]]:
     """Return ids and loss mask of every row.
 
-    Args:
-        path: rows of a split.
-        seq_length: maximum tokens of a row, not counting the last, which is only a label.
-
     Raises:
         BadRow: a row does not have ids and a mask of the same length with a loss in it, or is too long.
     """

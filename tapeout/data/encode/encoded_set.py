@@ -42,12 +42,6 @@ class SplitReport:
 def encode_set(rows: Path, tokenizer: Path, job: EncodeJob, output: Path) -> None:
     """Write the new folder ``output`` with a JSONL file for each split, prompt_template.json and report.json.
 
-    Args:
-        rows: folder of a set.
-        tokenizer: the tokenizer's file.
-        job: templates, marks and maximum length.
-        output: folder to make.
-
     Raises:
         NotEnoughData: a split has rows, and all are dropped.
         InvalidTemplate: see ``ChatTemplate.render``.
@@ -71,13 +65,7 @@ def encode_set(rows: Path, tokenizer: Path, job: EncodeJob, output: Path) -> Non
 
 
 def encoded_lines(path: Path, encoder: RowEncoder, report: SplitReport) -> Iterator[dict[str, Any]]:
-    """Yield a line for each row of a file that fits.
-
-    Args:
-        path: rows of a split.
-        encoder: encodes them.
-        report: counts, which are updated.
-    """
+    """Yield a line for each row of a file that fits."""
     seen: dict[tuple[int, ...], tuple[str, bool]] = {}
     for row in read_jsonl(path):
         try:

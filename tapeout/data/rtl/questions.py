@@ -40,13 +40,7 @@ class Question:
 
 
 def ask(excerpt: Excerpt, facts: Facts, dropped: Counter[str]) -> Iterator[Question]:
-    """Yield every question that the facts of an excerpt answer.
-
-    Args:
-        excerpt: the excerpt.
-        facts: its facts.
-        dropped: number of questions that are left out, by reason, which is updated.
-    """
+    """Yield every question that the facts of an excerpt answer."""
     for category in (
         module_name,
         list_ports,

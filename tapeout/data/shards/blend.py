@@ -16,10 +16,6 @@ def blend(reports: Sequence[Mapping[str, Mapping[str, int]]], job: BlendJob) -> 
 
     Inside a component a shard is weighted by its tokens, so that all documents are drawn equally often.
 
-    Args:
-        reports: reports of the shards' tokens, in the order of ``job.shards``.
-        job: weights of the components, and names of the shards.
-
     Raises:
         NotEnoughData: a component has no tokens.
     """

@@ -68,7 +68,7 @@ def measure(text: str) -> tuple[int, int]:
 
 
 def scrub(text: str, settings: Scrub, counts: Counter[str]) -> str:
-    """Replace email addresses and secrets, as far as ``settings`` says, by placeholders; count them by kind."""
+    """Replace email addresses and secrets, as ``settings`` says, by placeholders; count them by kind."""
     if settings.secrets:
         for kind, pattern in SECRETS.items():
             if not any(hint in text for hint in HINTS[kind]):

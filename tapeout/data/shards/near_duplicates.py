@@ -73,8 +73,7 @@ class NearMatches:
     def compare_bucket(self, members: Indices) -> None:
         """Match each unmatched member of a bucket with the first near duplicate before it.
 
-        Args:
-            members: sorted indices; the first one has been compared with all others.
+        ``members`` are sorted indices; the first one has been compared with all others.
         """
         rest = members[1:]
         for index in np.flatnonzero(self.match[rest] < 0).tolist():

@@ -100,10 +100,6 @@ def read_environment(name: str, root: Path = Path()) -> Environment:
 def install(environment: Environment, pip_arguments: list[str]) -> None:
     """Create the virtual environment, completely or not at all; one process at a time.
 
-    Args:
-        environment: what to install.
-        pip_arguments: additional arguments for pip, e.g. another package index.
-
     Raises:
         InvalidEnvironment: pip or venv failed.
     """

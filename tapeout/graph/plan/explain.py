@@ -180,7 +180,7 @@ def causes(
         index: actions by the inputs that they produced.
         artifact: the artifact asked about.
         old: the action that made it.
-        current: today's actions by artifact name, as far as they are known.
+        current: today's actions by artifact name; unknown ones are absent.
         known: digests of the actions that made the existing results, by artifact name: if several actions made the same
             bytes, the one to compare with.
 

@@ -58,13 +58,7 @@ def _machine_kind(processor: str, cores: int) -> str:
 
 
 def device(resources: dict[str, Any], threads: int, kind: str) -> Device:
-    """Return the hardware that a step computes on.
-
-    Args:
-        resources: resources of its rule (``gpu``, ``gpu_model``, ``gres``, ``nodes``, ``device``).
-        threads: number of CPU threads.
-        kind: kind of machine.
-    """
+    """Return the hardware that a step computes on."""
     gpus = allocated_gpus(resources)
     if not gpus or resources.get("device") == "cpu":
         return Device(kind, threads, CORE_RATE)

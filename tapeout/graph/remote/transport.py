@@ -125,11 +125,7 @@ class Transport:
     def download(self, key: str, part: IO[bytes], size: int, on_bytes: Callable[[int], None]) -> bool:
         """Append to ``part``, which has the beginning of the file, until it is ``size`` bytes long.
 
-        Args:
-            key: the file.
-            part: open for reading and appending, without a buffer.
-            size: size of the complete file.
-            on_bytes: called with the number of bytes of each block that arrived.
+        ``part`` is open for reading and appending, without a buffer; ``on_bytes`` gets the size of each block.
 
         Returns:
             Whether it is complete; False if the file is missing or too short.

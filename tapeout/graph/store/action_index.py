@@ -10,11 +10,7 @@ from tapeout.graph.store.store import Store
 
 
 class ActionIndex:
-    """All entries of a store, read once.
-
-    Args:
-        store: the store, of which later changes are not seen.
-    """
+    """All entries of a store, read once."""
 
     def __init__(self, store: Store) -> None:
         self.store = store

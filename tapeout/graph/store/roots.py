@@ -96,8 +96,7 @@ class Root:
     def present(self, without: Iterable[str] = ()) -> set[str]:
         """Return the actions of everything in the folder and in its last plan, which a run may be about to restore.
 
-        Args:
-            without: named runs to ignore.
+        ``without`` names runs to ignore.
         """
         actions = set()
         for path in self.results.rglob("*.manifest.json"):

@@ -93,12 +93,6 @@ class GcReport:
 def collect(workspace: Workspace, options: GcOptions, dry_run: bool, now: float) -> GcReport:
     """Delete everything unreferenced from a workspace's store, scratch folder and named runs.
 
-    Args:
-        workspace: the folder; its store may be shared with others.
-        options: see ``GcOptions``.
-        dry_run: only report.
-        now: the time, in seconds since 1970.
-
     Raises:
         GcError: there is no store, a folder to be forgotten is visible or unknown, or the environments are shared.
         NotWritable: something belongs to another user.

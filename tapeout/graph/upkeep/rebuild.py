@@ -38,14 +38,6 @@ def rebuild(
 ) -> Iterator[Rebuild]:
     """Build an artifact a second time; the copy is deleted at the end of the context, unless it was moved away.
 
-    Args:
-        workspace: results and store with the first copy.
-        recipe: the step as the project describes it now.
-        action: its action, None if inputs are missing.
-        threads: number of threads for the program.
-        offline: whether to deny the program access to the network.
-        launch: how this site starts programs.
-
     Raises:
         RebuildError: the artifact was made by other code, parameters, packages or inputs, or the store lacks an input.
         StepFailed, InputChanged: see ``run.runner.execute``.

@@ -63,14 +63,7 @@ def write_numbers(summary: DataSummary, job: DataReportJob, path: Path) -> None:
 
 
 def write_page(summary: DataSummary, job: DataReportJob, tests: Sequence[Path], path: Path) -> None:
-    """Write the page.
-
-    Args:
-        summary: what it shows.
-        job: settings and names.
-        tests: files in which test rows are looked up, one for each of ``job.tests``.
-        path: file to write.
-    """
+    """Write the page; ``tests`` are the files of ``job.tests``, in which test rows are looked up."""
     settings = job.settings
     gates = list(measure_gates(summary, settings))
     contaminated = {
@@ -127,13 +120,7 @@ def find_texts(files: Sequence[Path], names: Iterable[str], wanted: set[tuple[st
 
 
 def marked(text: str, ranges: Ranges, length: int) -> list[TextPart]:
-    """Cut a text, from shortly before the first overlap on, into parts that overlap and parts that do not.
-
-    Args:
-        text: text of the test row.
-        ranges: overlapping n-grams.
-        length: words of an n-gram.
-    """
+    """Cut a text, from shortly before the first overlap on, into parts that overlap and parts that do not."""
     spans = spans_of(text)
     overlaps: list[tuple[int, int]] = []
     for first, last in ranges:

@@ -13,7 +13,7 @@ class HubSource(Record):
 
     Attributes:
         repository_type: the hub's name of the kind of repository.
-        title: the same, for people.
+        title: the same, in capitals and spaces as messages show it.
         prefix: what precedes the name of the repository in its address.
     """
 

@@ -17,7 +17,7 @@ class Source(Record):
 
     kind: Literal["pypi"]
     package: str = Field(min_length=1, description="Name of the package in the index.")
-    version: str = Field(min_length=1, description="Version, for people; the file name decides.")
+    version: str = Field(min_length=1, description="Version, as a remark; the file name decides.")
     file: str = Field(min_length=1, description="Exact file name in the index.")
     sha256: Sha256 = Field(description="SHA-256 of the archive.")
     size: Size | None = Field(default=None, description="Bytes; detects a wrong file before it is hashed.")

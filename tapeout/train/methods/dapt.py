@@ -21,10 +21,7 @@ KIND = "pretrain"
 def data(job: Parameters, tokenizer: Path, inputs: Mapping[str, Any]) -> "TrainingData":
     """Return windows of text.
 
-    Args:
-        job: the parameters.
-        tokenizer: the model's tokenizer.
-        inputs: ``domain`` and ``general``, two corpora; or ``blend`` and ``shards``, a tokenized corpus.
+    ``inputs`` are ``domain`` and ``general``, two corpora; or ``blend`` and ``shards``, a tokenized corpus.
     """
     from tapeout.train.samples import TrainingData
     from tapeout.train.text_samples import corpus_names, corpus_samples, shard_names, shard_samples

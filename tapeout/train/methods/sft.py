@@ -22,10 +22,7 @@ KIND = "finetune"
 def data(job: Parameters, tokenizer: Path, inputs: Mapping[str, Any]) -> "TrainingData":
     """Return packed training rows, and all validation rows.
 
-    Args:
-        job: the parameters.
-        tokenizer: not used, because the rows are token ids already.
-        inputs: ``encoded``, folders with train.jsonl and validation.jsonl of token ids and loss masks.
+    ``inputs`` is ``encoded``, folders with train.jsonl and validation.jsonl of token ids and loss masks.
     """
     from tapeout.data.encode.encoded_rows import read_encoded
     from tapeout.train.row_samples import all_rows, row_samples, training_bins
