@@ -26,7 +26,7 @@ FLOORS = {
 }
 GROUND = {"errors", "progress", "program", "plugins"}
 GRAPH = (
-    *("layer", "cluster", "rules", "upkeep", "address", "named_runs", "run", "plan", "workspace", "remote", "store"),
+    *("layer", "cluster", "request", "rules", "upkeep", "address", "named_runs", "run", "plan", "workspace", "remote", "store"),
     *("launch", "identity", "files", "console", "errors"),
 )
 """Parts of the build graph, top to bottom: each may import those after it."""

@@ -57,7 +57,7 @@ def export(
     signer = read_private_key(key) if key else None
     project = load(configfile)
     if not artifact:
-        targets = project.layer.targets()
+        targets = project.targets
         if len(targets) != 1:
             raise InvalidUse("The default target is not one artifact.", f"Add --artifact: {', '.join(targets)}.")
         artifact = targets[0]

@@ -45,24 +45,10 @@ class Project:
         """Artifacts that ``target`` refers to; it may be an artifact that the default target does not need.
 
         Raises:
-            UnknownName: there is no such artifact or rule, or the target is a rule with wildcards and the default
-                target needs none of its artifacts.
+            UnknownName: see ``Request.artifacts``.
         """
-        if self.target is None:
-            return self.layer.targets()
-        names = self.layer.target_artifacts(self.target)
-        if not names:
-            try:
-                self.layer.recipe(self.target)
-            except UnknownName:
-                return list(Project(self.layer).resolve(self.target).artifacts)
-            return [self.target]
-        if not any("{" in name for name in names):
-            return names
-        of_rule = Project(self.layer).rules.get(self.target, [])
-        if not of_rule:
-            raise UnknownName(f"Rule {self.target} makes many artifacts.", f"Name one of them, for example {names[0]}.")
-        return of_rule
+        request = self.layer.request
+        return request.targets() if self.target is None else request.artifacts(self.target)
 
     @property
     def rules(self) -> dict[str, list[str]]:

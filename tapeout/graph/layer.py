@@ -21,7 +21,8 @@ from tapeout.graph.identity.digest import DigestCache
 from tapeout.graph.launch.launcher import Launch
 from tapeout.graph.plan.decide import Decision, batches, decide, in_order, mark
 from tapeout.graph.plan.describe import describe
-from tapeout.graph.plan.forecast import CORES, JOBS, LIMITS, Forecast, forecast
+from tapeout.graph.plan.forecast import CORES, LIMITS, Forecast, forecast
+from tapeout.graph.request import Request
 from tapeout.graph.rules import ARTIFACT, PYTHON, SEALED, CostTable, RuleReader, build_command
 from tapeout.graph.run.log_filter import install_filter
 from tapeout.graph.run.run_record import RunRecord, RunRecorder
@@ -70,8 +71,11 @@ class Layer(RuleReader):
         self.planned: set[str] = set()
         self.heads: dict[str, str] = {}
         self.lock: int | None = None
+        self.request = Request(self)
         if workflow.is_main_process:
-            self.log_filter = install_filter(Quietness.parse_choice("progress") in workflow.output_settings.quiet)
+            self.quiet = workflow.output_settings.quiet or set()
+            self.log_filter = install_filter(Quietness.PROGRESS in self.quiet)
+            self._prepare_graph, workflow._prepare_dag = workflow._prepare_dag, self._prepare
 
     # -- functions for rules ---------------------------------------------------------------------------------------
 
@@ -136,6 +140,29 @@ class Layer(RuleReader):
 
     # -- decisions -------------------------------------------------------------------------------------------------
 
+    def _prepare(self, **options: Any) -> None:
+        """Translate Snakemake's options before it reads them; it has no hook between its options and its graph."""
+        with named_errors():
+            self._check_options()
+            self.request.translate()
+            if self.workflow.dag_settings.allowed_rules:
+                self.decide()
+        self._prepare_graph(**{**options, "nolock": True})  # the layer has its own lock
+
+    def _check_options(self) -> None:
+        deployment = self.workflow.deployment_settings
+        methods = set(deployment.deployment_method) if deployment is not None else set()
+        if methods & {DeploymentMethod.APPTAINER, DeploymentMethod.CONDA}:
+            raise InvalidRule(
+                "Snakemake's own environments and containers would include the runner, which must stay outside.",
+                "Omit --sdm; container.runtime in config/site.yaml says how containers start.",
+            )
+        if self.workflow.executor_plugin is not None and self.workflow.touch:
+            raise InvalidRule(
+                "--touch would mark artifacts as built that are not.",
+                "Leave it out: content decides what runs, and no file time.",
+            )
+
     def decide(self) -> None:
         """Decide what runs: once, in the main process, when Snakemake begins to build its graph.
 
@@ -146,17 +173,11 @@ class Layer(RuleReader):
             return
         self.decided = True
         executes = self.workflow.executor_plugin is not None
-        real = executes and not self.workflow.dryrun and not self.workflow.touch
+        real = executes and not self.workflow.dryrun
         with named_errors():
             self._decide(executes, real)
 
     def _decide(self, executes: bool, real: bool) -> None:
-        deployment = self.workflow.deployment_settings
-        if deployment is not None and DeploymentMethod.APPTAINER in deployment.deployment_method:
-            raise InvalidRule(
-                "Snakemake's own containers would include the runner, which must stay outside.",
-                "Omit --sdm apptainer; container.runtime in config/site.yaml says how containers start.",
-            )
         locked = self._lock_folder()
         if not locked and real:
             raise RunInProgress("Another run is active in this folder.", "Wait for it, or use another folder.")
@@ -164,15 +185,17 @@ class Layer(RuleReader):
             os.environ.update(self.run_variables)
             if self.workflow.executor_plugin.name == SLURM:
                 cluster.prepare(self.workspace)
-        targets = self.targets()
-        recipes = self.recipes(targets)
-        forced = self.forced(recipes)
+        recipes = self.recipes(self.request.roots())
+        forced = self.request.forced(recipes)
         with self.workspace.lock_results() if locked else nullcontext():
             decisions = decide(self.workspace, recipes, in_order(recipes, list(recipes)), restore=real)
+            to_run = {d.recipe.artifact for d in decisions if d.state in (State.BUILD, State.WAITING)}
+            self.request.allow(recipes, to_run | set(forced))
+            left = self.request.selected(recipes)
+            forced = [name for name in forced if name in left]
             if real:
-                for decision in decisions:
-                    if decision.state in (State.BUILD, State.WAITING):
-                        self.launch.require(self.environment(decision.recipe))
+                for name in sorted(to_run & left):
+                    self.launch.require(self.environment(recipes[name]))
             self.planned = set(recipes)
             members = batches(decisions, merge=self._runs_completely())
             self.heads = {member: head for head, batch in members.items() for member in batch}
@@ -185,11 +208,14 @@ class Layer(RuleReader):
         if not real and self.lock is not None:
             os.close(self.lock)
         if executes:
-            self._announce(self.forecast(decisions, forced), targets, real)
+            selected = [decision for decision in decisions if decision.recipe.artifact in left]
+            self._announce(self.forecast(selected, forced), real)
 
-    def _announce(self, cost: Forecast, targets: list[str], real: bool) -> None:
+    def _announce(self, cost: Forecast, real: bool) -> None:
         """Print the plan and, in a dry run for a cluster, the sbatch commands; begin the record of a real run."""
-        print(describe(cost, targets, real), file=sys.stderr)
+        targets = self.request.targets()
+        if not (real and Quietness.ALL in self.quiet):
+            print(describe(cost, targets, real), file=sys.stderr)
         workflow = self.workflow
         if real:
             record = RunRecord.new(workflow.executor_plugin.name, targets, cost)
@@ -200,9 +226,8 @@ class Layer(RuleReader):
 
     def _runs_completely(self) -> bool:
         """Return whether every planned job is to run, and the run ends with the first that fails."""
-        graph, execution = self.workflow.dag_settings, self.workflow.execution_settings
-        partial_graph = graph is not None and (graph.until or graph.omit_from)
-        return not partial_graph and not (execution is not None and execution.keep_going)
+        execution = self.workflow.execution_settings
+        return not self.request.is_partial and not (execution is not None and execution.keep_going)
 
     def _lock_folder(self) -> bool:
         """Lock this folder for the life of the process; return False if another process has locked it."""
@@ -218,6 +243,6 @@ class Layer(RuleReader):
         """Forecast the cost of a run within the limits of this process."""
         known = {name: self.workflow.global_resources.get(name).value for name in LIMITS}
         limits = {name: limit for name, limit in known.items() if limit is not None}
-        if JOBS in limits:
-            limits.pop(CORES, None)  # on a cluster the number of jobs is limited, not that of cores
+        if self.on_cluster:
+            limits.pop(CORES, None)  # there the number of jobs is limited, not that of cores
         return forecast(self.workspace, decisions, forced, limits)
