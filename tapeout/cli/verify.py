@@ -110,9 +110,9 @@ def _repair(workspace: Workspace, findings: list[Finding], configs: Sequence[Pat
     left, _ = _check(workspace, names, True, quiet)
     if broken := {finding.artifact for finding in left if "@" not in finding.artifact}:
         recipes = load(configs).recipes
-        if rules := sorted({recipes[name].rule for name in broken if name in recipes}):
+        if rebuilt := sorted(broken & recipes.keys()):
             options = ["--configfile", *map(str, configs)] if configs else []
-            subprocess.run([sys.executable, "-m", "snakemake", *rules, *options], check=False, stdout=sys.stderr)
+            subprocess.run([sys.executable, "-m", "snakemake", *rebuilt, *options], check=False, stdout=sys.stderr)
         restore_copies(workspace, names)
         left, _ = _check(workspace, names, True, quiet)
     return left
