@@ -38,7 +38,8 @@ def cost(
 
     project = load(configfile, target)
     costs = forecast(project.workspace, project.decisions.values(), [], {CORES: cores or available_cpu_count()})
-    output.show(_value(costs, project.targets), as_json, *_parts(costs, project.targets))
+    value, parts = _value(costs, project.targets), _parts(costs, project.targets)
+    output.show(value, as_json, *parts, configuration=project.configuration)
     raise typer.Exit(1 if costs.steps else 0)
 
 

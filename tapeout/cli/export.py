@@ -55,7 +55,7 @@ def export(
     elif not _is_date(date):
         raise InvalidUse("--format rocrate needs a publication date.", "Add --date YYYY-MM-DD.")
     signer = read_private_key(key) if key else None
-    project = load(configfile)
+    project = load(configfile, run=run)
     if not artifact:
         targets = project.targets
         if len(targets) != 1:
@@ -65,7 +65,8 @@ def export(
     options = ExportOptions(artifact, run, wanted, signer, with_artifacts, tuple(also or ()), date or "")
     value = _value(write(project.layer, options, out), options, out)
     note = f"SHA256SUMS lists its files. To rebuild it on any machine:\n  tapeout reproduce {out}"
-    output.show(value, as_json, output.table(["export", out.name], _rows(value, with_artifacts)), note)
+    table = output.table(["export", out.name], _rows(value, with_artifacts))
+    output.show(value, as_json, table, note, configuration=project.configuration)
 
 
 def _is_date(text: str | None) -> bool:

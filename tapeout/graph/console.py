@@ -1,15 +1,11 @@
 """Terminal output of the build graph: one line per event, and formatted numbers."""
 
-import os
-import sys
+from tapeout.streams import write_error as print_line
+
+__all__ = ["FIX", "format_duration", "format_size", "print_line"]
 
 FIX = "  fix: "
 """Prefix of the line of a named error that states the fix."""
-
-
-def print_line(text: str) -> None:
-    """Print a line to stderr in a single write, so that the lines of concurrent steps never mix."""
-    os.write(sys.stderr.fileno(), f"{text}\n".encode())
 
 
 def format_size(count: float) -> str:

@@ -1,7 +1,6 @@
 """The content layer in Snakemake: the functions that rules use, and one decision before the graph is built."""
 
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from fcntl import LOCK_EX, LOCK_NB, flock
@@ -15,6 +14,8 @@ from snakemake.settings.types import DeploymentMethod
 
 from tapeout.errors import TapeoutError
 from tapeout.graph import cluster
+from tapeout.graph.configuration import Configuration
+from tapeout.graph.console import print_line
 from tapeout.graph.errors import InvalidRule, RunInProgress
 from tapeout.graph.files import report_disk_full
 from tapeout.graph.identity.digest import DigestCache
@@ -38,7 +39,7 @@ def named_errors() -> Iterator[None]:
         with report_disk_full():
             yield
     except TapeoutError as error:
-        print(error, file=sys.stderr)
+        print_line(error)
         raise SystemExit(1) from None
 
 
@@ -215,10 +216,10 @@ class Layer(RuleReader):
         """Print the plan and, in a dry run for a cluster, the sbatch commands; begin the record of a real run."""
         targets = self.request.targets()
         if not (real and Quietness.ALL in self.quiet):
-            print(describe(cost, targets, real), file=sys.stderr)
+            print_line(describe(cost, targets, real))
         workflow = self.workflow
         if real:
-            record = RunRecord.new(workflow.executor_plugin.name, targets, cost)
+            record = RunRecord.new(workflow.executor_plugin.name, targets, cost, Configuration.of(workflow))
             recorder = RunRecorder(self.workspace, record, partial(summarize, self.workspace))
             self.log_filter.on_failure = recorder.add_failure
         elif workflow.dryrun and workflow.output_settings.printshellcmds:

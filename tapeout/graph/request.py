@@ -8,7 +8,7 @@ selected (``select``), so that the plan is what runs.
 import os
 from collections.abc import Collection, Iterable
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from snakemake.iocontainers import Wildcards
@@ -93,11 +93,10 @@ class Request:
         target = rules[self.workflow.default_target]
         return [] if target in self.reader.sealed_rules and target.has_wildcards() else self._artifacts_of_rule(target)
 
-    def _is_ordinary(self, name: str) -> bool:
-        """Return whether an ordinary rule of Snakemake, which makes no artifact, has this name or makes this file."""
+    def _is_ordinary(self, path: str) -> bool:
+        """Return whether a path is a file that an ordinary rule of Snakemake makes, which is no artifact."""
         others = [rule for rule in self.workflow.rules if rule not in self.reader.sealed_rules]
-        path = os.path.relpath(name)
-        return any(rule.name == name or any(item.match(path) for item in rule.output) for rule in others)
+        return any(item.match(os.path.relpath(path)) for rule in others for item in rule.output)
 
     # -- options ---------------------------------------------------------------------------------------------------
 
@@ -110,8 +109,7 @@ class Request:
         settings, scheduling = self.settings, self.workflow.scheduling_settings
         changes: dict[str, Any] = {name: self._paths(getattr(settings, name), name == "targets") for name in NAMES}
         if (batch := settings.batch) is not None:
-            items = sorted({need for name in self.artifacts(batch.rulename) for need in self._needs(batch.rulename, name)})
-            part = batch.get_batch(items)
+            part = batch.get_batch(self._inputs(batch.rulename))
             changes |= {"batch": None} if batch.is_final else {"batch": None, "targets": self._paths(part, True)}
         # content decides what runs, whatever a profile says: Snakemake compares the times of marks and nothing else
         triggers = {"rerun_triggers": frozenset({RerunTrigger.MTIME}), "max_checksum_file_size": 0}
@@ -120,17 +118,20 @@ class Request:
             paths = self._paths(scheduling.prioritytargets, False)
             self.workflow.scheduling_settings = replace(scheduling, prioritytargets=paths)
 
-    def _needs(self, rule: str, artifact: str) -> list[str]:
-        return self.reader.recipe(artifact).dependencies() if self.reader.recipe(artifact).rule == rule else [artifact]
+    def _inputs(self, rule: str) -> list[str]:
+        """Return the artifacts that a rule reads or collects, sorted."""
+        recipes = [self.reader.recipe(name) for name in self.artifacts(rule)]
+        return sorted(
+            {n for recipe in recipes for n in (recipe.dependencies() if recipe.rule == rule else [recipe.artifact])}
+        )
 
     def _paths(self, names: Iterable[str], as_targets: bool) -> frozenset[str]:
         """Return names as Snakemake knows them; rules stay rules unless a target makes many artifacts."""
         paths: set[str] = set()
         rules = {rule.name: rule for rule in self.workflow.rules}
         for name in names:
-            if name in rules and not (as_targets and rules[name].has_wildcards()):
-                paths.add(name)
-            elif self._is_ordinary(name) and self.workspace.marked_artifact(name) is None:
+            is_rule = name in rules and not (as_targets and rules[name].has_wildcards())
+            if is_rule or self._is_ordinary(name):
                 paths.add(name)
             else:
                 paths |= {str(self.workspace.sealed_path(artifact)) for artifact in self.artifacts(name)}
@@ -152,9 +153,7 @@ class Request:
         return sorted({*self.targets(), *(artifact for name in names - many for artifact in self._known(name))})
 
     def _known(self, name: str) -> list[str]:
-        rules = {rule.name for rule in self.workflow.rules}
-        ordinary = name not in rules and self.workspace.marked_artifact(name) is None and self._is_ordinary(name)
-        return [] if ordinary else self.artifacts(name)
+        return [] if self._is_ordinary(name) else self.artifacts(name)
 
     def forced(self, recipes: dict[str, Recipe]) -> list[str]:
         """Return the artifacts that the command line forces to be built again (``--forcerun``, ``--forceall`` etc.)."""

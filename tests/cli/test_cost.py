@@ -19,7 +19,8 @@ def test_nothing_to_do_costs_nothing(built: Project) -> None:
     code, found = as_json(built, "cost")
     assert code == 0 and found["steps"] == [] and found["counts"]["current"] == 6
     assert found["at_least"] == found["at_most"] == dict.fromkeys(SUMS, 0)
-    assert call(built, "cost")[1] == "report.txt: nothing to do, 6 cached (6 current).\n"
+    named = "Configuration: config.yaml (of the last run)\n"
+    assert call(built, "cost")[1] == f"{named}report.txt: nothing to do, 6 cached (6 current).\n"
 
 
 def test_at_least_and_at_most(built: Project) -> None:

@@ -15,9 +15,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tapeout.graph.errors import GraphError, InvalidEnvironment
+from tapeout.errors import TapeoutError
+from tapeout.graph.errors import InvalidEnvironment
 from tapeout.graph.files import write_atomically
 from tapeout.graph.identity.digest import digest_value
+from tapeout.streams import standard_streams, write_error
 
 FOLDER = Path(".envs")
 LOCKS = Path("envs")
@@ -78,7 +80,7 @@ def read_environment(name: str, root: Path = Path()) -> Environment:
         raise InvalidEnvironment(f"There is no lock {path}.", "Run: make lock")
     packages: dict[str, str] = {}
     hashes: dict[str, list[str]] = {}
-    for line in path.read_text().replace("\\\n", " ").splitlines():
+    for line in path.read_text("utf-8").replace("\\\n", " ").splitlines():
         text = line.split(" #")[0].strip()
         if not text or text.startswith("#"):
             continue
@@ -109,7 +111,7 @@ def install(environment: Environment, pip_arguments: list[str]) -> None:
         if environment.complete:
             return
         packages = len(environment.packages)
-        print(f"installing {environment.name}: {packages} packages into {environment.folder}", file=sys.stderr)
+        write_error(f"installing {environment.name}: {packages} packages into {environment.folder}")
         shutil.rmtree(environment.folder, ignore_errors=True)
         python = environment.folder / "bin" / "python"
         locked = str(LOCKS / f"{environment.name}.lock")
@@ -145,14 +147,15 @@ def main() -> None:
             raise InvalidEnvironment(
                 f"This is Python {platform.python_version()}.", f"Use Python {PYTHON}: make PYTHON=..."
             )
-        for name in arguments.names:
-            environment = read_environment(name)
-            if arguments.print_folder:
-                print(environment.folder)
-            else:
-                install(environment, arguments.pip.split())
-    except GraphError as error:
-        print(error, file=sys.stderr)
+        with standard_streams():
+            for name in arguments.names:
+                environment = read_environment(name)
+                if arguments.print_folder:
+                    print(environment.folder)
+                else:
+                    install(environment, arguments.pip.split())
+    except TapeoutError as error:
+        write_error(error)
         raise SystemExit(1) from None
 
 

@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from functools import cache
 
+from tapeout.graph.console import print_line
 from tapeout.graph.errors import GraphError
 from tapeout.graph.files import report_disk_full, retry_until_visible
 from tapeout.graph.identity.action import Action
@@ -59,15 +60,15 @@ def main() -> None:
             outcomes = resolve(workspace, head)
             workspace.mark_family(head, resolved=True)
     except GraphError as error:
-        print(error, file=sys.stderr)
+        print_line(error)
         raise SystemExit(1) from None
     if set(outcomes.values()) == {TO_BUILD}:
         return  # each step prints a line when it begins
     if len(outcomes) > 1:
         counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(Counter(outcomes.values()).items()))
-        print(f"= {head} and {len(outcomes) - 1} like it: {counts}", file=sys.stderr)
+        print_line(f"= {head} and {len(outcomes) - 1} like it: {counts}")
     else:
-        print(f"= {head}  {outcomes[head]}", file=sys.stderr)
+        print_line(f"= {head}  {outcomes[head]}")
 
 
 if __name__ == "__main__":

@@ -172,7 +172,7 @@ def _run_program(step: Step) -> None:
             isolate_network()
 
     short_folder, stopping = tempfile.TemporaryDirectory(prefix="tapeout-"), Stopper(step.stop_file)
-    with stopping as stopper, short_folder as short, open(step.log, mode) as log:
+    with stopping as stopper, short_folder as short, open(step.log, mode, encoding="utf-8", errors="replace") as log:
         # a short path to a folder with enough space: paths of sockets are limited to 108 characters
         temporary = Path(short) / "t"
         temporary.symlink_to(step.scratch / "tmp")
@@ -184,7 +184,7 @@ def _run_program(step: Step) -> None:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",  # of every step, whatever the locale of the run is
             errors="replace",
             start_new_session=True,
             preexec_fn=prepare_child,
@@ -208,7 +208,7 @@ def _run_program(step: Step) -> None:
 
 def _failure(step: Step, status: int) -> StepFailed:
     """Return the error that the program printed last; without one, its exit status and the end of its log."""
-    output = step.log.read_text(errors="replace").rstrip().splitlines()
+    output = step.log.read_text("utf-8", "replace").rstrip().splitlines()
     lines = [line for line in output if not line.startswith(SLURM_PREFIXES)]
     if lines and f"[Errno {errno.ENOSPC}]" in lines[-1]:
         return StepFailed(f"No space is left on the device: {lines[-1]}.", "Free some space and run again.")
