@@ -6,7 +6,8 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TextIO
 
 from tapeout.errors import TapeoutError
 
@@ -18,61 +19,80 @@ class CannotWriteOutput(TapeoutError):
     """The standard output cannot be written."""
 
 
-@contextlib.contextmanager
-def writing() -> Iterator[None]:
-    """Turn errors of writing to the standard output into a quiet exit, if its reader has gone, or a named error.
-
-    Raises:
-        CannotWriteOutput: its device is full or broken.
-    """
-    try:
-        yield
-    except OSError as error:
-        with contextlib.suppress(OSError):  # else Python tries to write the rest when it ends, and complains
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        if error.errno == errno.EPIPE:
-            raise SystemExit(BROKEN_PIPE) from None
-        raise CannotWriteOutput(
-            f"The output cannot be written: {error.strerror}.", "Write it to another file or device."
-        ) from None
-
-
 class Output(io.TextIOWrapper):
-    """Standard output that replaces characters which its encoding lacks."""
+    """Standard output that replaces characters which its encoding lacks.
+
+    If it cannot be written, the process ends: quietly if the reader has gone, else with a named error.
+
+    Attributes:
+        status: exit status of the process if the device is full or broken.
+        end: ends the process with a status; if it returns, what is written from then on is lost.
+    """
+
+    status = 1
+    end: Callable[[int], None] = staticmethod(sys.exit)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            with contextlib.suppress(OSError):  # else Python tries to write the rest when it ends, and complains
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            if error.errno == errno.EPIPE:
+                self.end(BROKEN_PIPE)
+            else:
+                cause = f"The output cannot be written: {error.strerror}."
+                write_error(CannotWriteOutput(cause, "Write it to another file or device."))
+                self.end(self.status)
 
     def write(self, text: str) -> int:
         """Write text."""
-        with writing():
-            return super().write(text)
+        with self._writing():
+            super().write(text)
+        return len(text)
 
     def flush(self) -> None:
         """Write what is buffered."""
-        with writing():
+        with self._writing():
             super().flush()
 
     def write_utf8(self, data: bytes) -> None:
         """Write bytes, whatever the encoding is."""
         self.flush()
-        with writing():
+        with self._writing():
             self.buffer.write(data)
             self.buffer.flush()
 
 
-@contextlib.contextmanager
-def standard_streams() -> Iterator[None]:
-    """Replace the standard output by an ``Output`` that is complete at the end; a closed stream discards its text.
+def replace_stdout(status: int, end: Callable[[int], None] = sys.exit) -> TextIO:
+    """Replace the standard output by an ``Output``, and a closed stream by one that discards its text.
 
-    Raises:
-        CannotWriteOutput: see ``writing``.
+    Args:
+        status: see ``Output``.
+        end: see ``Output``.
+
+    Returns:
+        The former standard output.
     """
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for the life of the process
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     old = sys.stdout
-    if isinstance(old, io.TextIOWrapper):
+    if isinstance(old, io.TextIOWrapper) and not isinstance(old, Output):
+        old.flush()
+        device = io.FileIO(old.fileno(), "w", closefd=False)  # the old stream stays usable: Snakemake keeps it
         lines = old.line_buffering
-        sys.stdout = Output(old.detach(), encoding=old.encoding, errors="replace", line_buffering=lines)
+        sys.stdout = Output(io.BufferedWriter(device), old.encoding, "replace", line_buffering=lines)
+        sys.stdout.status, sys.stdout.end = status, end
+    return old
+
+
+@contextlib.contextmanager
+def standard_streams(status: int = 1) -> Iterator[None]:
+    """Run a program whose standard output is an ``Output``, which is written completely at the end."""
+    replace_stdout(status)
     try:
         yield
     finally:

@@ -66,7 +66,7 @@ def _options(
 def main() -> None:
     """Run the command line; a named error is printed as two sentences and ends with exit code 3."""
     try:
-        with standard_streams():
+        with standard_streams(NAMED_ERROR):
             app(prog_name="tapeout")
     except TapeoutError as error:
         write_error(error)

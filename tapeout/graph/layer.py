@@ -75,7 +75,7 @@ class Layer(RuleReader):
         self.request = Request(self)
         if workflow.is_main_process:
             self.quiet = workflow.output_settings.quiet or set()
-            self.log_filter = install_filter(Quietness.PROGRESS in self.quiet)
+            self.log_filter = install_filter(Quietness.PROGRESS in self.quiet, lambda: self.real)
             self._prepare_graph, workflow._prepare_dag = workflow._prepare_dag, self._prepare
 
     # -- functions for rules ---------------------------------------------------------------------------------------
@@ -164,6 +164,11 @@ class Layer(RuleReader):
                 "Leave it out: content decides what runs, and no file time.",
             )
 
+    @property
+    def real(self) -> bool:
+        """True if jobs are executed: this is no dry run, and the command line does more than show the graph."""
+        return self.workflow.executor_plugin is not None and not self.workflow.dryrun
+
     def decide(self) -> None:
         """Decide what runs: once, in the main process, when Snakemake begins to build its graph.
 
@@ -173,10 +178,8 @@ class Layer(RuleReader):
         if self.decided or not self.workflow.is_main_process:
             return
         self.decided = True
-        executes = self.workflow.executor_plugin is not None
-        real = executes and not self.workflow.dryrun
         with named_errors():
-            self._decide(executes, real)
+            self._decide(self.workflow.executor_plugin is not None, self.real)
 
     def _decide(self, executes: bool, real: bool) -> None:
         locked = self._lock_folder()

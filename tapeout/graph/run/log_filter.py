@@ -1,6 +1,9 @@
 """Filter of Snakemake's log, which otherwise hides the plan and the one line per artifact."""
 
+import atexit
 import logging
+import os
+import sys
 from collections.abc import Callable
 
 from snakemake.logging import get_event, logger
@@ -10,6 +13,7 @@ from tapeout.graph.console import FIX, print_line
 from tapeout.graph.run.run_record import Failure
 from tapeout.graph.workspace import Workspace
 from tapeout.slurm.job_messages import JOB_FAILED, NOISE, JobMessages
+from tapeout.streams import replace_stdout
 
 REPEATED_ERRORS = (
     "RuleException:\nCalledProcessError",
@@ -67,10 +71,25 @@ def _job_name(record: logging.LogRecord) -> str:
     return next((name for name in marks if name), f"rule {getattr(record, 'rule_name', '?')}")
 
 
-def install_filter(quiet: bool) -> QuietLogFilter:
-    """Filter Snakemake's log for the rest of this process, replacing an earlier filter."""
+def install_filter(quiet: bool, is_real_run: Callable[[], bool]) -> QuietLogFilter:
+    """Filter Snakemake's log for the rest of this process, replacing an earlier filter.
+
+    Args:
+        quiet: whether to filter at all.
+        is_real_run: returns whether jobs run; they do not end because the standard output cannot be written.
+    """
+
+    def end(status: int) -> None:
+        if not is_real_run():
+            os._exit(status)  # Snakemake would go on after SystemExit
+
     for known in [known for known in logger.filters if isinstance(known, QuietLogFilter)]:
         logger.removeFilter(known)
     log_filter = QuietLogFilter(quiet)
     logger.addFilter(log_filter)
+    old = replace_stdout(1, end)
+    atexit.register(sys.stdout.flush)
+    for handler in logger.handlers:
+        if isinstance(handler, logging.StreamHandler) and handler.stream is old:
+            handler.stream = sys.stdout  # that of a dry run
     return log_filter
