@@ -28,7 +28,7 @@ def test_at_least_and_at_most(built: Project) -> None:
     code, found = as_json(built, "cost")
     assert code == 1
     assert [(step["artifact"], step["certain"]) for step in found["steps"]] == [("model", True), ("report.txt", False)]
-    assert (found["at_least"]["jobs"], found["at_most"]["jobs"]) == (1, 2)
+    assert [found[name]["jobs"] for name in ("at_least", "likely", "at_most")] == [1, 2, 2]
     assert origins(found) == {"model": "similar", "report.txt": "recorded"}
     stored = {step["artifact"]: step["stored"] for step in found["steps"]}
     assert stored["report.txt"] == built.path("results/report.txt").stat().st_size
@@ -43,7 +43,7 @@ def test_the_plan_of_a_run_has_the_same_sums(project: Project) -> None:
     text = " ".join(project.run("-n").text.split())
     found = as_json(project, "cost", "--cores", "4")[1]
     assert found["at_most"]["wall"] == 30  # the hint of the rule raw; the others have none
-    assert "6 jobs, 0 cached, 30 s on 4 cores (30 s one after another), 0.01 CPU hours" in text
+    assert "6 jobs, 0 cached, 30 s on 4 cores, 30 s one after another, 0.01 CPU hours" in text
     assert "time of 5 unknown" in text and len(found["unknown"]["time"]) == 5
     assert "The time of formatted.txt, model, notes/de.txt" in call(project, "cost")[1]
 

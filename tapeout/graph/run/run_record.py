@@ -58,6 +58,7 @@ class RunRecord:
         targets: artifacts that were requested.
         seconds: forecast duration of each planned step; None where it is unknown.
         at_least: forecast minimum.
+        likely: forecast of what probably runs.
         at_most: forecast maximum.
         unknown: number of steps with unknown duration.
         failures: jobs that have failed so far.
@@ -75,6 +76,7 @@ class RunRecord:
     targets: tuple[str, ...]
     seconds: dict[str, float | None]
     at_least: Totals
+    likely: Totals
     at_most: Totals
     unknown: int
     failures: tuple[Failure, ...] = ()
@@ -98,6 +100,7 @@ class RunRecord:
             targets=tuple(targets),
             seconds=seconds,
             at_least=cost.at_least,
+            likely=cost.likely,
             at_most=cost.at_most,
             unknown=sum(1 for known in seconds.values() if known is None),
             configuration=configuration,
@@ -128,7 +131,7 @@ class RunRecord:
 
     @classmethod
     def _from_json(cls, value: dict[str, Any]) -> "RunRecord":
-        totals = {name: Totals(**value[name]) for name in ("at_least", "at_most")}
+        totals = {name: Totals(**value[name]) for name in ("at_least", "likely", "at_most")}
         failures = tuple(Failure(**failure) for failure in value["failures"])
         others = {
             "targets": tuple(value["targets"]),
