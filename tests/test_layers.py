@@ -40,7 +40,7 @@ GRAPH = (
         "remote",
         "store",
     ),
-    *("launch", "configuration", "identity", "files", "console", "errors"),
+    *("launch", "configuration", "identity", "paths", "files", "console", "errors"),
 )
 """Parts of the build graph, top to bottom: each may import those after it."""
 

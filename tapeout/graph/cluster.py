@@ -13,6 +13,7 @@ from snakemake.iocontainers import InputFiles, Wildcards
 from tapeout.graph.console import print_line
 from tapeout.graph.errors import InputChanged, UnreadableState
 from tapeout.graph.files import retry_until_visible
+from tapeout.graph.paths import IN_SLURM, check_project
 from tapeout.graph.plan.forecast import Forecast
 from tapeout.graph.workspace import Workspace
 
@@ -22,7 +23,9 @@ def prepare(workspace: Workspace) -> None:
 
     Raises:
         SlurmUnavailable: Slurm is not installed here, or does not answer.
+        InvalidFolder: sbatch cannot take the path of this folder.
     """
+    check_project(os.environ, IN_SLURM)
     from tapeout.slurm import executor
 
     def name_of(job: Any) -> str:

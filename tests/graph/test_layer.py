@@ -177,7 +177,7 @@ def test_both_results_of_a_forced_step_are_kept_if_they_differ(built: Project) -
 
 
 def test_the_store_may_be_in_another_folder(project: Project, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setenv("TAPEOUT_STORE", str(tmp_path / "shared store"))
+    monkeypatch.setenv("TAPEOUT_STORE", str(tmp_path / "shared: store {x} $y"))
     assert project.run().built == ALL
     other = Project(tmp_path / "other")
     shutil.copytree(project.root, other.root, ignore=shutil.ignore_patterns("results", ".snakemake"))

@@ -9,6 +9,7 @@ import fcntl
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from tapeout.errors import TapeoutError
 from tapeout.graph.errors import InvalidEnvironment
 from tapeout.graph.files import write_atomically
 from tapeout.graph.identity.digest import digest_value
+from tapeout.graph.paths import check_project
 from tapeout.streams import standard_streams, write_error
 
 FOLDER = Path(".envs")
@@ -141,6 +143,9 @@ def main() -> None:
     parser.add_argument(
         "--print-folder", action="store_true", help="print the folders of the environments; install nothing"
     )
+    parser.add_argument(
+        "--print-path", action="store_true", help="print a shell command that puts bin/ and their programs on PATH"
+    )
     arguments = parser.parse_args()
     try:
         if f"{sys.version_info.major}.{sys.version_info.minor}" != PYTHON:
@@ -152,8 +157,12 @@ def main() -> None:
                 environment = read_environment(name)
                 if arguments.print_folder:
                     print(environment.folder)
-                else:
-                    install(environment, arguments.pip.split())
+                    continue
+                check_project(os.environ)
+                install(environment, arguments.pip.split())
+                if arguments.print_path:
+                    folders = [Path("bin").absolute(), (environment.folder / "bin").absolute()]
+                    print(f'export PATH={":".join(shlex.quote(str(folder)) for folder in folders)}:"$PATH"')
     except TapeoutError as error:
         write_error(error)
         raise SystemExit(1) from None
