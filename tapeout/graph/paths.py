@@ -1,5 +1,6 @@
 """Names of folders that some program of a run cannot take, refused before anything starts."""
 
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,9 @@ IN_PATTERNS = {
 IN_SLURM = dict.fromkeys("%\\", "sbatch reads it as a pattern")
 """Further characters that it must not have on a cluster."""
 
+UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
+"""Unicode categories of control characters, of bytes that are not UTF-8, and of line separators."""
+
 
 def check_project(variables: Mapping[str, str], characters: Mapping[str, str] = IN_PATTERNS) -> None:
     """Check the path of the current folder, and those that environment variables name.
@@ -28,7 +32,7 @@ def check_project(variables: Mapping[str, str], characters: Mapping[str, str] = 
     """
     here = str(Path.cwd())
     for name, path in (("The project's folder", here), *((name, variables.get(name, "")) for name in FOLDERS)):
-        if not path.isprintable():  # control characters, and bytes that are not UTF-8
+        if any(unicodedata.category(character) in UNPRINTABLE for character in path):
             cause = f"{name} {path!r} has a character that is not printable, which no log or list of files can show"
             raise InvalidFolder(f"{cause}.", "Rename it.")
     for character, reason in characters.items():

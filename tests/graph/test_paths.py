@@ -11,7 +11,7 @@ from tapeout.graph.paths import check_project
 from tapeout.graph.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
-WORKS = "a 'b' \"c\" $d %e #f ;g *h é [i] \\k &l `m` ~n ?o |p <q> =r !s (t)"
+WORKS = "a 'b' \"c\" $d %e #f ;g *h é [i] \\k &l `m` ~n ?o |p <q> =r !s (t) \u3000設"
 
 
 @pytest.mark.parametrize("name", ["a:b", "a{b", "b}", "new\nline", "end\n", "tab\t", "bell\a", "latin\udce9"])
