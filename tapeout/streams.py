@@ -80,7 +80,7 @@ def replace_stdout(status: int, end: Callable[[int], None] = sys.exit) -> TextIO
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     old = sys.stdout
-    if isinstance(old, io.TextIOWrapper) and not isinstance(old, Output):
+    if type(old) is io.TextIOWrapper:  # not one that a caller in the same process put there
         old.flush()
         device = io.FileIO(old.fileno(), "w", closefd=False)  # the old stream stays usable: Snakemake keeps it
         lines = old.line_buffering
@@ -107,5 +107,8 @@ def write_error(text: object) -> None:
     """
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.flush()
+        if type(sys.stderr) is not io.TextIOWrapper:  # a caller in the same process put it there
+            print(text, file=sys.stderr)
+            return
         encoding = sys.stderr.encoding if sys.stderr.isatty() else "utf-8"
         os.write(sys.stderr.fileno(), f"{text}\n".encode(encoding, "replace"))

@@ -116,7 +116,7 @@ class ChosenConfiguration:
         overrides: values that are merged over the files, as ``--config`` does.
         replaces: whether both replace the defaults.
         reason: why this one; rest of a sentence.
-        read: the configuration as Snakemake read it; None until then.
+        read: the configuration as Snakemake read it, now or in the last run; None if it did not.
     """
 
     files: tuple[Path, ...] = ()
@@ -126,10 +126,14 @@ class ChosenConfiguration:
     read: Configuration | None = None
 
     @property
+    def name(self) -> str:
+        """Name for people; empty for a default that was not read."""
+        return str(self.read) if self.read is not None else " + ".join(map(str, self.files))
+
+    @property
     def line(self) -> str:
         """Return the line that names it."""
-        name = str(self.read) if self.read is not None else " + ".join(map(str, self.files)) or "defaults"
-        return f"Configuration: {name} ({self.reason})"
+        return f"Configuration: {self.name} ({self.reason})" if self.name else f"Configuration: {self.reason}"
 
     @property
     def arguments(self) -> list[str]:
@@ -138,8 +142,7 @@ class ChosenConfiguration:
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON values that name it."""
-        name = str(self.read) if self.read is not None else " + ".join(map(str, self.files))
-        return {"name": name, "files": [str(path) for path in self.files], "reason": self.reason}
+        return {"name": self.name, "files": [str(path) for path in self.files], "reason": self.reason}
 
 
 def choose(given: Sequence[Path] | None, run: str | None = None) -> ChosenConfiguration:
@@ -170,7 +173,7 @@ def choose(given: Sequence[Path] | None, run: str | None = None) -> ChosenConfig
                 f"The configuration {reason} was read from {name}, which no longer exists.",
                 f"Restore it, or name a configuration: --configfile {' '.join(known.defaults) or 'FILE'}",
             )
-    return ChosenConfiguration(tuple(map(Path, known.given)), known.overrides, known.replaces, reason)
+    return ChosenConfiguration(tuple(map(Path, known.given)), known.overrides, known.replaces, reason, known)
 
 
 def load(given: Sequence[Path] | None, target: str | None = None, run: str | None = None) -> Project:
