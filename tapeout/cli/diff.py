@@ -21,7 +21,7 @@ from tapeout.compare.values import ValueChange, ValuesDetail
 from tapeout.config.comparison import Bounds, read
 from tapeout.graph.address import DIGEST_PREFIX, RESULTS, LocatedArtifact, locate
 from tapeout.graph.errors import UnknownName
-from tapeout.graph.files import report_disk_full
+from tapeout.graph.files import report_disk_errors
 from tapeout.graph.plan.explain import Change
 from tapeout.graph.plan.explain import compare as compare_actions
 from tapeout.graph.workspace import Workspace
@@ -75,7 +75,7 @@ def diff(
         refuse(context, ["actions"], "on runs, whose actions are always compared", "Leave it out.")
     bounds = read([DEFAULTS, *(configfile or [])])
     try:
-        with report_disk_full(), _scratch(workspace) as folder:
+        with report_disk_errors(), _scratch(workspace) as folder:
             setting = _Setting(workspace, bounds, Path(folder), None if as_json else limit)
             value, parts = _runs(setting, old, new) if runs else _artifacts(setting, old, new, actions)
     except OSError as error:

@@ -1,6 +1,8 @@
 """Terminal output of the build graph: one line per event, and formatted numbers."""
 
+import contextlib
 import os
+import signal
 import sys
 
 FIX = "  fix: "
@@ -8,8 +10,21 @@ FIX = "  fix: "
 
 
 def print_line(text: str) -> None:
-    """Print a line to stderr in a single write, so that the lines of concurrent steps never mix."""
-    os.write(sys.stderr.fileno(), f"{text}\n".encode())
+    """Print a line to stderr in a single write, so that the lines of concurrent steps never mix.
+
+    A step does not depend on its terminal, which may have been closed, or on a file that its lines are redirected to.
+    """
+    with contextlib.suppress(OSError):
+        os.write(sys.stderr.fileno(), f"{text}\n".encode())
+
+
+def end_quietly() -> None:
+    """Let Ctrl-C end this process at once and without a traceback, unless it is ignored.
+
+    To be called before imports that take time. A program that must not be ended at a moment replaces this there.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def format_size(count: float) -> str:

@@ -16,13 +16,14 @@ from snakemake.settings.types import DeploymentMethod
 from tapeout.errors import TapeoutError
 from tapeout.graph import cluster
 from tapeout.graph.errors import InvalidRule, RunInProgress
-from tapeout.graph.files import report_disk_full
+from tapeout.graph.files import report_disk_errors
 from tapeout.graph.identity.digest import DigestCache
 from tapeout.graph.launch.launcher import Launch
 from tapeout.graph.plan.decide import Decision, batches, decide, in_order, mark
 from tapeout.graph.plan.describe import describe
 from tapeout.graph.plan.forecast import CORES, JOBS, LIMITS, Forecast, forecast
 from tapeout.graph.rules import ARTIFACT, PYTHON, SEALED, CostTable, RuleReader, build_command
+from tapeout.graph.run.interrupt import Interrupter
 from tapeout.graph.run.log_filter import install_filter
 from tapeout.graph.run.run_record import RunRecord, RunRecorder
 from tapeout.graph.run.usage import summarize
@@ -34,7 +35,7 @@ from tapeout.slurm.client import SLURM
 def named_errors() -> Iterator[None]:
     """Print a ``TapeoutError`` as its cause and fix, without a traceback, and exit with status 1."""
     try:
-        with report_disk_full():
+        with report_disk_errors():
             yield
     except TapeoutError as error:
         print(error, file=sys.stderr)
@@ -71,7 +72,11 @@ class Layer(RuleReader):
         self.heads: dict[str, str] = {}
         self.lock: int | None = None
         if workflow.is_main_process:
-            self.log_filter = install_filter(Quietness.parse_choice("progress") in workflow.output_settings.quiet)
+            interrupter = Interrupter(workflow)
+            if "snakemake.cli" in sys.modules:  # not where another program reads the workflow
+                interrupter.listen()
+            quiet = Quietness.parse_choice("progress") in workflow.output_settings.quiet
+            self.log_filter = install_filter(workflow, quiet, lambda: interrupter.number is not None)
 
     # -- functions for rules ---------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import pytest
 
 from tapeout.graph.identity.action import Action, Recipe
 from tapeout.graph.identity.code import closure
-from tapeout.graph.run.runner import execute
+from tapeout.graph.run.build import execute
 from tapeout.graph.run.step import Step
 from tapeout.graph.workspace import State, Workspace
 from tests.graph.conftest import Project
