@@ -82,13 +82,7 @@ def without_includes(text: str) -> str:
 
 
 def cut(text: str, max_characters: int, max_items: int) -> Iterator[Excerpt]:
-    """Yield the excerpts of all modules in a text, in source order and without overlap.
-
-    Args:
-        text: one source file.
-        max_characters: maximum length of an excerpt.
-        max_items: maximum number of ports or members in an excerpt that is not a whole header.
-    """
+    """Yield the excerpts of all modules in a text, in source order and without overlap."""
     tree, members = parse(text)
     source = text.encode()
     for member in members:

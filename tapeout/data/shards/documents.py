@@ -82,14 +82,14 @@ def _flush(file: Path, buffer: bytearray) -> None:
     buffer.clear()
 
 
-def in_batches(documents: Iterable[Raw], size: int = BATCH) -> Iterator[list[Raw]]:
-    """Group documents into batches of about ``size`` bytes."""
+def in_batches(documents: Iterable[Raw]) -> Iterator[list[Raw]]:
+    """Group documents into batches of about ``BATCH`` bytes."""
     batch: list[Raw] = []
     weight = 0
     for document in documents:
         batch.append(document)
         weight += len(document.content or b"") + 100
-        if weight >= size:
+        if weight >= BATCH:
             yield batch
             batch, weight = [], 0
     if batch:
