@@ -67,8 +67,8 @@ def compare(
 ) -> Comparison:
     """Compare two artifacts, file by file, each by its kind.
 
-    ``scratch`` is a folder for unpacked files, which the caller deletes. ``limit`` bounds the differences of a file that
-    are kept; levels and counts do not depend on it.
+    ``scratch`` is a folder for unpacked files, which the caller deletes. ``limit`` bounds the differences that are
+    kept of a file; levels and counts do not depend on it.
 
     Raises:
         InvalidEnvironment: files with tensors differ and the environment that reads them is not installed.
