@@ -128,6 +128,12 @@ class Settings(Section):
                 raise ValueError(f"evaluation.sets names {name}, which has no test rows: its split.test is 0")
         return self
 
+    @property
+    def default_systems(self) -> tuple[str, ...]:
+        """System messages that the formats of the trained sets add to conversations without one, sorted."""
+        options = [self.instructions.sets[name] for name in self.instructions.train]
+        return tuple(sorted({option.system for option in options if hasattr(option, "system")}))
+
     @model_validator(mode="after")
     def _something_to_read(self) -> Self:
         if self.dapt.reads == "pretraining" and not self.pretraining.components:

@@ -3,7 +3,6 @@
 Implements ``tapeout.models.family.Family``.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -19,6 +18,11 @@ if TYPE_CHECKING:
 MODEL_TYPE = "llama"
 NEMO_CONFIG = "LlamaConfig"
 SPECIAL_PIECES = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+CARRIED = (
+    *("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"),
+    *("num_key_value_heads", "max_position_embeddings", "rope_theta", "rms_norm_eps", "initializer_range"),
+    *("bos_token_id", "eos_token_id"),
+)
 
 LAYERS = "decoder.layers."
 """Prefix of the tensors that Megatron stacks over all layers."""
@@ -120,20 +124,6 @@ def tokenizer_config() -> dict[str, Any]:
         "clean_up_tokenization_spaces": False,
         **SPECIAL_PIECES,
     }
-
-
-def chat_template(before: str, between: str) -> str:
-    """Return a template in which one user turn renders exactly like the prompt, followed by the answer."""
-    return (
-        "{% for message in messages %}"
-        "{% if message['role'] == 'user' %}{{ bos_token + "
-        + json.dumps(before)
-        + " + message['content'] + "
-        + json.dumps(between)
-        + " }}"
-        "{% elif message['role'] == 'assistant' %}{{ message['content'] + eos_token }}"
-        "{% endif %}{% endfor %}"
-    )
 
 
 def nemo_model() -> Any:
