@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -131,6 +132,12 @@ def install(environment: Environment, pip_arguments: list[str]) -> None:
                 shutil.rmtree(old, ignore_errors=True)
 
 
+def _interrupt(number: int, _: object) -> None:
+    """End this process and pip with it; an environment without its mark is installed again."""
+    print("Interrupted. Resume by running the same command.", file=sys.stderr)
+    raise SystemExit(128 + number)
+
+
 def main() -> None:
     """Install the named environments unless they are installed."""
     parser = argparse.ArgumentParser(prog="python -m tapeout.graph.identity.environment", description=main.__doc__)
@@ -140,6 +147,9 @@ def main() -> None:
         "--print-folder", action="store_true", help="print the folders of the environments; install nothing"
     )
     arguments = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _interrupt)
     try:
         if f"{sys.version_info.major}.{sys.version_info.minor}" != PYTHON:
             raise InvalidEnvironment(
