@@ -15,9 +15,10 @@ from snakemake.settings.types import DeploymentMethod
 
 from tapeout.errors import TapeoutError
 from tapeout.graph import cluster
-from tapeout.graph.errors import InvalidRule, RunInProgress
+from tapeout.graph.errors import InvalidEnvironment, InvalidRule, RunInProgress
 from tapeout.graph.files import report_disk_errors
 from tapeout.graph.identity.digest import DigestCache
+from tapeout.graph.identity.environment import Environment, missing
 from tapeout.graph.launch.launcher import Launch
 from tapeout.graph.plan.decide import Decision, batches, decide, in_order, mark
 from tapeout.graph.plan.describe import describe
@@ -174,10 +175,7 @@ class Layer(RuleReader):
         forced = self.forced(recipes)
         with self.workspace.lock_results() if locked else nullcontext():
             decisions = decide(self.workspace, recipes, in_order(recipes, list(recipes)), restore=real)
-            if real:
-                for decision in decisions:
-                    if decision.state in (State.BUILD, State.WAITING):
-                        self.launch.require(self.environment(decision.recipe))
+            not_installed = self._check_environments(decisions, forced, real)
             self.planned = set(recipes)
             members = batches(decisions, merge=self._runs_completely())
             self.heads = {member: head for head, batch in members.items() for member in batch}
@@ -191,6 +189,27 @@ class Layer(RuleReader):
             os.close(self.lock)
         if executes:
             self._announce(self.forecast(decisions, forced), targets, real)
+            if not_installed is not None:
+                print(f"{not_installed.cause} {not_installed.fix}", file=sys.stderr)
+
+    def _check_environments(
+        self, decisions: list[Decision], forced: list[str], real: bool
+    ) -> InvalidEnvironment | None:
+        """Check that the planned steps can be started here; in a dry run, return what is not installed.
+
+        Raises:
+            InvalidEnvironment: environments are not installed.
+            CannotStart: a container is needed, and no runtime is configured.
+        """
+        steps = [d.recipe for d in decisions if d.state in (State.BUILD, State.WAITING) or d.recipe.artifact in forced]
+        used = [self.environment(recipe) for recipe in steps]
+        error = missing(packages for packages in used if isinstance(packages, Environment))
+        if real:
+            if error is not None:
+                raise error
+            for packages in used:
+                self.launch.require(packages)
+        return error
 
     def _announce(self, cost: Forecast, targets: list[str], real: bool) -> None:
         """Print the plan and, in a dry run for a cluster, the sbatch commands; begin the record of a real run."""

@@ -1,8 +1,8 @@
 """Checkpoint of the base model's training; one that is resumed gives the bits of an uninterrupted one.
 
 ``TAPEOUT_STATE`` is the folder of the checkpoint; without it none is written. It is written when the training is asked
-to stop (``TAPEOUT_STOP``), and every ``TAPEOUT_CHECKPOINT_SECONDS``. The order of the batches follows from the seed, and
-no step draws a random number, so that weights, optimizer and log are everything that a step changes.
+to stop (``TAPEOUT_STOP``), and every ``TAPEOUT_CHECKPOINT_SECONDS``. The order of the batches follows from the seed,
+and no step draws a random number, so that weights, optimizer and log are everything that a step changes.
 """
 
 import os

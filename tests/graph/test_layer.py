@@ -152,6 +152,18 @@ def test_input_that_no_rule_makes_is_named_with_the_closest_artifact(project: Pr
     assert "No rule makes the artifact rae.txt; did you mean raw.txt?" in project.run("-n", ok=False).text
 
 
+def test_environments_that_are_not_installed_are_named_with_the_command(project: Project) -> None:
+    for name in ("light", "heavy"):
+        (project.root / project.environment(name).folder / "complete").unlink()
+    command = "make environments ADD='heavy light'"
+    plan = project.run("-n").text
+    assert f"The environments heavy, light are not installed. Run: {command}" in plan and "Plan (dry run)" in plan
+    text = project.run("formatted", ok=False).text
+    assert (
+        "InvalidEnvironment: The environment light is not installed.\n  fix: Run: make environments ADD=light" in text
+    )
+
+
 def test_the_first_dry_run_shows_every_step(project: Project) -> None:
     text = project.run("-n").text
     for rule in ("raw", "formatted", "model", "notes", "report"):

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,11 +62,18 @@ class Environment:
         Raises:
             InvalidEnvironment: it is not, or not completely.
         """
-        if not self.complete:
-            raise InvalidEnvironment(
-                f"The environment {self.name} ({self.digest[:16]}) is not installed.",
-                f"Run: make environments ADD={self.name}",
-            )
+        if (error := missing([self])) is not None:
+            raise error
+
+
+def missing(environments: Iterable[Environment]) -> InvalidEnvironment | None:
+    """Return an error that names all environments that are not installed; None if all are."""
+    names = sorted({environment.name for environment in environments if not environment.complete})
+    if not names:
+        return None
+    subject = f"environments {', '.join(names)} are" if len(names) > 1 else f"environment {names[0]} is"
+    add = f"'{' '.join(names)}'" if len(names) > 1 else names[0]
+    return InvalidEnvironment(f"The {subject} not installed.", f"Run: make environments ADD={add}")
 
 
 def read_environment(name: str, root: Path = Path()) -> Environment:
