@@ -224,14 +224,7 @@ def test_a_missing_or_unusable_output_is_refused(project: Project, statement: st
         ("rules/steps.smk", "source=sha256(Path", "source={1, 2}, x=sha256(Path", "InvalidRule"),
         ("rules/steps.smk", 'artifact("formatted.txt")', 'artifact("formated.txt")', "UnknownName"),
         ("rules/steps.smk", '"weights.txt"', '"weight.txt"', "InputChanged"),
-        (
-            "rules/steps.smk",
-            "    threads: 2\n",
-            '    threads: 2\n    container:\n        "docker://a:b"\n',
-            "InvalidRule",
-        ),
         ("envs/heavy.lock", "--hash", "--hush", "InvalidEnvironment"),
-        ("lib/words.py", "def words", 'words_again = __import__("lib.options")\n\n\ndef words', "InvalidRule"),
     ],
 )
 def test_a_faulty_graph_is_a_named_error(project: Project, file: str, old: str, new: str, error: str) -> None:
