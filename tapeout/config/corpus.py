@@ -1,6 +1,6 @@
 """Training and test corpora: the files that are read, and those that are held out."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -23,6 +23,9 @@ class Selection(Section):
     )
     min_characters: int = Field(
         default=64, ge=1, description="Documents with fewer characters, white space aside, are dropped."
+    )
+    netlists: Literal["drop", "keep"] = Field(
+        default="drop", description="Verilog netlists of gates that a program has written: dropped or kept."
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from pyslang import SourceManager
 from pyslang.syntax import SyntaxKind, SyntaxTree
 
-from tapeout.data.rtl.comments import skeleton, strip_comments
+from tapeout.data.io.comments import skeleton, strip_comments
 
 INCLUDE = re.compile(r"`include\b[^\n\\]*")
 SPACES = re.compile(r"\s\s")

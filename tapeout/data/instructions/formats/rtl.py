@@ -72,7 +72,10 @@ def read(folders: Mapping[str, Path], options: Options, report: ImportReport) ->
     from tapeout.data.corpus.corpus import read_sources
 
     assert options.cores is not None, "the options are resolved"
-    documents, _ = read_sources(list(folders), list(folders.values()), options.cores)
+    documents, tallies = read_sources(list(folders), list(folders.values()), options.cores)
+    for tally in tallies.values():
+        for reason, count in tally.dropped.items():
+            report.drop(f"file: {reason}", count=count)
     for document in documents:
         report.read["documents"] += 1
         yield Record(document.source, document.path, document)
