@@ -41,6 +41,9 @@ def test_work_grows_with_the_configuration() -> None:
 
 
 def test_downloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TAPEOUT_DOWNLOADS", raising=False)
+    monkeypatch.setenv("TAPEOUT_USER_HOME", "/home/me")  # in a step, whose own home is another
+    assert downloads_folder() == Path("/home/me/.cache/tapeout/downloads")
     monkeypatch.setenv("TAPEOUT_DOWNLOADS", str(tmp_path))
     assert downloads_folder() == tmp_path
     found = estimates()
