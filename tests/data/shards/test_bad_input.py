@@ -90,6 +90,12 @@ CASES: dict[str, tuple[str, bytes, type[TapeoutError], str]] = {
     "a number without end": ("a.jsonl", b'{"text": "x", "n": %s}\n' % (b"9" * 5000), BadRow, "not JSON"),
     "half a surrogate pair": ("a.jsonl", b'{"text": "\\ud800"}\n', BadRow, "not JSON"),
     "nested": ("a.jsonl", b'{"text": "x", "n": ' + b"[" * 9000 + b"]" * 9000 + b"}\n", BadRow, "not JSON"),
+    "nested, and a key twice": (
+        "a.jsonl",
+        b'{"text": "x", "n": ' + b"[" * 1010 + b'{"text": 1}' + b"]" * 1010 + b"}\n",
+        BadRow,
+        "nested too deeply",
+    ),
     "half a line": ("a.jsonl", lines(TEXT) + b"{", BadRow, "a.jsonl, line 2"),
     "no text": ("a.jsonl", b'{"texts": 1}\n', BadRow, "field 'text'"),
     "no zstd": ("a.jsonl.zst", b"no frame", UnreadableFile, "a.jsonl.zst"),
