@@ -17,7 +17,7 @@ import typer
 import typer.core
 
 from tapeout.cli import cost, diff, export, gc, push, rebuild, reproduce, runs, sources, status, top, verify, why
-from tapeout.cli.options import InvalidUse
+from tapeout.cli.options import InvalidUse, resolve_argument
 from tapeout.cli.output import NAMED_ERROR
 from tapeout.errors import TapeoutError
 
@@ -66,7 +66,7 @@ def _options(
 def main() -> None:
     """Run the command line; a named error is printed as two sentences and ends with exit code 3."""
     try:
-        app(prog_name="tapeout")
+        app([resolve_argument(argument) for argument in sys.argv[1:]], prog_name="tapeout")
     except TapeoutError as error:
         print(error, file=sys.stderr)
         raise SystemExit(NAMED_ERROR) from None

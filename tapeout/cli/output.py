@@ -9,10 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tapeout.cli.start import NAMED_ERROR as NAMED_ERROR
 from tapeout.graph.console import format_size as format_size
-
-NAMED_ERROR = 3
-"""Exit code after a ``TapeoutError``."""
 
 console, errors = Console(highlight=False), Console(highlight=False, stderr=True)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tapeout.cli.output import NAMED_ERROR
-from tapeout.errors import TapeoutError
+from tapeout.cli.start import NoProject
 from tapeout.graph.address import Address, Kind, resolve
 from tapeout.graph.errors import UnknownName
 from tapeout.graph.identity.action import Recipe
@@ -17,10 +17,6 @@ from tapeout.graph.workspace import Workspace
 
 if TYPE_CHECKING:
     from tapeout.graph.layer import Layer
-
-
-class NoProject(TapeoutError):
-    """The current folder has no workflow, or one that cannot be read, or no planned run."""
 
 
 @dataclass(frozen=True)
