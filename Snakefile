@@ -5,18 +5,16 @@ Rules are in rules/, a script of the same name for each rule in scripts/, the co
 
 import re
 
-from snakemake.utils import min_version
-
 from tapeout.config.inspection_scope import InspectionScope
 from tapeout.config.root import load
 from tapeout.config.site import load_site
 from tapeout.config.wiring import Wiring
 from tapeout.costs.table import CostTable
 from tapeout.graph.identity.environment import read_environment
-from tapeout.graph.layer import Layer, named_errors
+from tapeout.graph.layer import Layer, check_start, named_errors
 from tapeout.nemo.probe import MODULES
 
-min_version("9.27")
+check_start(workflow, "9.27")
 
 
 configfile: "config/default.yaml"

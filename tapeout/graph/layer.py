@@ -1,17 +1,20 @@
 """The content layer in Snakemake: the functions that rules use, and one decision before the graph is built."""
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from fcntl import LOCK_EX, LOCK_NB, flock
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from snakemake.io import ancient, flag
 from snakemake.settings.enums import Quietness
 from snakemake.settings.types import DeploymentMethod
+from snakemake.utils import min_version
 
 from tapeout.errors import TapeoutError
 from tapeout.graph import cluster
@@ -41,6 +44,20 @@ def named_errors() -> Iterator[None]:
     except TapeoutError as error:
         print(error, file=sys.stderr)
         raise SystemExit(1) from None
+
+
+def check_start(workflow: Any, version: str) -> None:
+    """Check that Snakemake has at least this version and runs in the folder of the Snakefile.
+
+    Inputs, results and environments are paths relative to that folder.
+    """
+    min_version(version)
+    with named_errors():
+        if not Path.cwd().samefile(workflow.basedir):
+            raise InvalidRule(
+                f"Snakemake runs in {Path.cwd()}, not in the folder of the Snakefile.",
+                f"Run it there, without --directory: cd {shlex.quote(str(workflow.basedir))}",
+            )
 
 
 class Layer(RuleReader):
