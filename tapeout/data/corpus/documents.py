@@ -42,10 +42,12 @@ class Tally:
     Attributes:
         dropped: files or documents left out, by reason.
         repaired: documents, by the repair that their text needed.
+        first: a document that was left out because of its content, by reason; no report of a corpus states it.
     """
 
     dropped: Counter[str] = field(default_factory=Counter)
     repaired: Counter[str] = field(default_factory=Counter)
+    first: dict[str, str] = field(default_factory=dict)
 
 
 def read_source(name: str, folder: Path, selection: Selection, tally: Tally) -> list[Document]:
@@ -63,6 +65,7 @@ def read_source(name: str, folder: Path, selection: Selection, tally: Tally) -> 
         text, reason = usable_text(raw.path, content, selection, tally.repaired)
         if reason:
             tally.dropped[reason] += 1
+            tally.first.setdefault(reason, raw.path)
         else:
             documents.append(Document(text, name, f"{raw.path}:{raw.row}" if raw.row else raw.path))
     tally.dropped += Counter()  # removes counts of zero

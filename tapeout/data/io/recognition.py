@@ -103,10 +103,11 @@ def reason_against(path: str, text: str, netlists: bool) -> str:
         return ""
     if ENCRYPTED.search(text) if "protect" in text else ENCRYPTED.match(text):
         return "encrypted"
-    if name.endswith(RTL_SUFFIXES) and (language := other_language(text)):
-        return f"{language}, not Verilog"
     if not netlists and "endmodule" in text and is_netlist(text):
         return "generated netlist"
+    if name.endswith(RTL_SUFFIXES):
+        language = other_language(text)
+        return f"{language}, not Verilog" if language else ""
     if not name.endswith(ROW_SUFFIXES) and max(map(len, text.split("\n"))) > MAX_LINE_CHARACTERS:
         return "minified"
     return ""
@@ -125,6 +126,9 @@ def other_language(text: str) -> str:
 
 def is_netlist(text: str) -> bool:
     """Return whether a Verilog text is a netlist of cells, as synthesis writes it."""
+    named = TOOL.search(text[:2000]) is not None
+    if not (named or GENERATED_NAME.search(text) or "(* src" in text):
+        return False  # most texts are decided here, without the work below
     code = strip_comments(text)
     if MADE_BY_YOSYS.search(code):
         return True
@@ -133,16 +137,12 @@ def is_netlist(text: str) -> bool:
         head = HEAD.match(statement)
         if head is None or head[1] in DECLARATIONS:
             continue
-        if (
-            len(head[1]) < 64
-            and CELL.fullmatch(head[1])
-            and (head[2].isspace() or head[2] in "(#")
-            and "(" in statement
-        ):
+        is_cell = len(head[1]) < 64 and CELL.fullmatch(head[1]) and (head[2].isspace() or head[2] in "(#")
+        if is_cell and "(" in statement:
             cells += 1
             generated += GENERATED_NAME.search(statement) is not None
         else:
             others += 1
-    if TOOL.search(text[:2000]) is None and (cells < MIN_CELLS or generated < MIN_GENERATED_FRACTION * cells):
+    if not named and (cells < MIN_CELLS or generated < MIN_GENERATED_FRACTION * cells):
         return False
     return cells > 0 and cells >= MIN_CELL_FRACTION * (cells + others)

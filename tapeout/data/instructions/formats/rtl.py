@@ -73,9 +73,10 @@ def read(folders: Mapping[str, Path], options: Options, report: ImportReport) ->
 
     assert options.cores is not None, "the options are resolved"
     documents, tallies = read_sources(list(folders), list(folders.values()), options.cores)
-    for tally in tallies.values():
+    for name, tally in tallies.items():
         for reason, count in tally.dropped.items():
-            report.drop(f"file: {reason}", count=count)
+            location = f"{name}/{tally.first[reason]}" if reason in tally.first else None
+            report.drop(f"file: {reason}", location, count)
     for document in documents:
         report.read["documents"] += 1
         yield Record(document.source, document.path, document)
