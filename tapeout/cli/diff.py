@@ -18,7 +18,8 @@ from tapeout.compare.artifacts import compare
 from tapeout.compare.file_comparison import Level, Unreadable, counted
 from tapeout.compare.result_sets import ArtifactDifference, ResultSet
 from tapeout.compare.values import ValueChange, ValuesDetail
-from tapeout.config.comparison import Bounds, read
+from tapeout.config.comparison import Bounds
+from tapeout.config.load import load_bounds
 from tapeout.graph.address import DIGEST_PREFIX, RESULTS, LocatedArtifact, locate
 from tapeout.graph.errors import UnknownName
 from tapeout.graph.files import report_disk_errors
@@ -26,7 +27,6 @@ from tapeout.graph.plan.explain import Change
 from tapeout.graph.plan.explain import compare as compare_actions
 from tapeout.graph.workspace import Workspace
 
-DEFAULTS = Path("config/default.yaml")
 KINDS = {"code": "code definition~", "parameter": "parameter~", "environment": "package~", "input": "input~"}
 
 
@@ -73,7 +73,7 @@ def diff(
         raise InvalidUse(f"{runs[0]} is a run and {other} is not.", fix)
     if runs:
         refuse(context, ["actions"], "on runs, whose actions are always compared", "Leave it out.")
-    bounds = read([DEFAULTS, *(configfile or [])])
+    bounds = load_bounds(configfile or [])
     try:
         with report_disk_errors(), _scratch(workspace) as folder:
             setting = _Setting(workspace, bounds, Path(folder), None if as_json else limit)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tapeout.cli.output import NAMED_ERROR
+from tapeout.cli.run_snakemake import check_configuration
 from tapeout.cli.start import NoProject
 from tapeout.graph.address import Address, Kind, resolve
 from tapeout.graph.errors import UnknownName
@@ -118,9 +119,7 @@ def load(config: Sequence[Path] | None, target: str | None = None) -> Project:
     from snakemake.settings.enums import Quietness
     from snakemake.settings.types import ConfigSettings, OutputSettings, ResourceSettings
 
-    for path in config or ():
-        if not path.is_file():
-            raise NoProject(f"There is no configuration file {path}.", "Correct --configfile.")
+    check_configuration(config or (), ())
     snakefile = Path("Snakefile")
     if not snakefile.is_file():
         raise NoProject("There is no Snakefile in this folder.", "Change to the project's folder.")

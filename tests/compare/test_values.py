@@ -8,8 +8,9 @@ import pytest
 
 from tapeout.compare.file_comparison import Level, Unreadable
 from tapeout.compare.values import ValuesDetail, compare_values, differences, parse
-from tapeout.config.comparison import Bound, Bounds, read
-from tapeout.config.yaml_files import InvalidConfig
+from tapeout.config.comparison import Bound, Bounds
+from tapeout.config.load import load_bounds
+from tapeout.config.problems import InvalidConfig
 
 
 def changed(old: Any, new: Any) -> list[tuple[str, str]]:
@@ -86,9 +87,9 @@ def test_bounds_are_merged_from_configuration_files(tmp_path: Path) -> None:
     first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
     first.write_text("comparison: {floats: {relative: 0.5}, named: {a: {absolute: 1}}}\nother: 1\n")
     second.write_text("comparison: {floats: {absolute: 2}, tensors: 0.01}\n")
-    bounds = read([tmp_path / "missing.yaml", first, second])
+    bounds = load_bounds([first, second])
     assert bounds.floats == Bound(relative=0.5, absolute=2) and bounds.named["a"].absolute == 1
-    assert bounds.tensors == 0.01 and read([]) == Bounds()
+    assert bounds.tensors == 0.01 and load_bounds([]) == Bounds()
 
 
 @pytest.mark.parametrize(
@@ -97,4 +98,4 @@ def test_bounds_are_merged_from_configuration_files(tmp_path: Path) -> None:
 def test_invalid_bounds(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(InvalidConfig):
-        read([tmp_path / "config.yaml"])
+        load_bounds([tmp_path / "config.yaml"])

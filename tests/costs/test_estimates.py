@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tapeout.config.root import load
+from tapeout.config.load import load
 from tapeout.config.sources import downloads_folder
 from tapeout.costs.estimates import Estimates
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import Field, model_validator
 
 from tapeout.config import base
+from tapeout.config.section import conflict
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,12 +58,19 @@ class Architecture(base.Architecture):
 
     @model_validator(mode="after")
     def _heads_divide_the_width(self) -> Self:
-        if self.hidden_size % self.num_attention_heads or self.num_attention_heads % self.num_query_groups:
-            raise ValueError(
-                "hidden_size must be a multiple of num_attention_heads, and that a multiple of num_query_groups"
-            )
+        for whole, part in (("hidden_size", "num_attention_heads"), ("num_attention_heads", "num_query_groups")):
+            size, count = getattr(self, whole), getattr(self, part)
+            if size % count:
+                cause = f"{whole} is {size}, which is not a multiple of {part}, {count}"
+                raise conflict(cause, f"Choose a multiple of {count} for {whole}, or change {part}.", whole, part)
         if self.hidden_size // self.num_attention_heads % 2:
-            raise ValueError("hidden_size / num_attention_heads must be even for rotary positions")
+            raise conflict(
+                f"hidden_size / num_attention_heads is {self.hidden_size // self.num_attention_heads}, and must be "
+                "even for rotary positions",
+                "Change one of them.",
+                "hidden_size",
+                "num_attention_heads",
+            )
         return self
 
     def parameter_count(self, vocabulary: int) -> int:
