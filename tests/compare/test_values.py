@@ -64,9 +64,9 @@ def test_the_order_of_a_list_counts() -> None:
 
 
 def test_values_outside_lists_come_first() -> None:
-    found = compare_values({"a": [1.0, 2.0], "z": 3.0}, {"a": [5.0, 6.0], "z": 7.0}, Bounds(), limit=2)
-    assert isinstance(found.detail, ValuesDetail) and found.detail.total == 3
-    assert [(change.name, change.delta) for change in found.detail.changes] == [("z", 4.0), ("a.0", 4.0)]
+    comparison = compare_values({"a": [1.0, 2.0], "z": 3.0}, {"a": [5.0, 6.0], "z": 7.0}, Bounds(), limit=2)
+    assert isinstance(comparison.detail, ValuesDetail) and comparison.detail.total == 3
+    assert [(change.name, change.delta) for change in comparison.detail.changes] == [("z", 4.0), ("a.0", 4.0)]
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,6 @@ def test_limits_of_existing_sets() -> None:
     ],
 )
 def test_a_limit_without_effect_is_an_error(gates: dict[str, Any], words: str) -> None:
-    with pytest.raises(InvalidConfig, match="fix: ") as found:
+    with pytest.raises(InvalidConfig, match="fix: ") as raised:
         scope(gates)
-    assert words in str(found.value)
+    assert words in str(raised.value)

@@ -35,10 +35,10 @@ def test_name_without_an_implementation_is_an_error_of_its_key(
     seam: str, name: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    with pytest.raises(InvalidConfig) as found:
+    with pytest.raises(InvalidConfig) as raised:
         load(config(seam, name, tmp_path))
-    assert SEAMS[seam] in found.value.cause
-    assert not isinstance(name, str) or name in found.value.cause
+    assert SEAMS[seam] in raised.value.cause
+    assert not isinstance(name, str) or name in raised.value.cause
 
 
 @pytest.mark.parametrize("seam", SEAMS)
@@ -47,9 +47,9 @@ def test_implementation_of_another_seam_is_an_error_of_its_key(
 ) -> None:
     monkeypatch.chdir(ROOT)
     other = "tests.toys.toy_task" if seam != "task" else "tests.toys.toy_method"
-    with pytest.raises(InvalidConfig, match=other.replace(".", r"\.")) as found:
+    with pytest.raises(InvalidConfig, match=other.replace(".", r"\.")) as raised:
         load(config(seam, other, tmp_path))
-    assert SEAMS[seam] in found.value.cause
+    assert SEAMS[seam] in raised.value.cause
 
 
 @pytest.mark.parametrize("seam", SEAMS)
