@@ -7,7 +7,7 @@ CONFIG ?=
 PIP_OPTIONS ?=
 INSTALL = $(PYTHON) -m tapeout.graph.identity.environment --pip "$(PIP_OPTIONS)"
 FOLDER = $(shell $(PYTHON) -m tapeout.graph.identity.environment --print-folder $(1))
-SNAKEMAKE = $(call FOLDER,workflow)/bin/python -m snakemake
+SNAKEMAKE = $(call FOLDER,workflow)/bin/python -m tapeout.cli.run_snakemake
 DEV = $(call FOLDER,dev)/bin/python -m
 
 .PHONY: report plan shell dev environments test check test-dev test-data test-corpus test-nemo test-end test-shared-data test-slurm soak lock schema picture format clean

@@ -5,34 +5,32 @@ Rules are in rules/, a script of the same name for each rule in scripts/, the co
 
 import re
 
-from snakemake.utils import min_version
-
 from tapeout.config.inspection_scope import InspectionScope
-from tapeout.config.root import load
-from tapeout.config.site import load_site
+from tapeout.config.load import DEFAULTS, load_files
 from tapeout.config.wiring import Wiring
 from tapeout.costs.table import CostTable
 from tapeout.graph.identity.environment import read_environment
-from tapeout.graph.layer import Layer, named_errors
+from tapeout.graph.layer import Layer, check_start, named_errors
 from tapeout.nemo.probe import MODULES
 
-min_version("9.27")
+check_start(workflow, "9.27")
+
+
+with named_errors():
+    settings, site = load_files([DEFAULTS, *workflow.config_settings.configfiles], workflow.config_settings.config)
 
 
 configfile: "config/default.yaml"
 
 
 with named_errors():
-    settings = load(config, workflow.configfiles)
-    site = load_site(settings.site)
     costs = CostTable(settings)
     layer = Layer(workflow, checkpoints, site.launch, site.variables, costs)
     settings = settings.pinned(layer.local.digests)
-    scope = InspectionScope(settings).checked()
 
 action, artifact, sealed = layer.action, layer.artifact, layer.sealed
 parameters, build = layer.parameters, layer.build
-wiring = Wiring(settings, artifact)
+scope, wiring = InspectionScope(settings), Wiring(settings, artifact)
 nemo_image = layer.container(settings.container.image, settings.container.python)
 nemo_lock = read_environment("nemo", layer.root).packages
 locked_versions = {name: version for name, version in nemo_lock.items() if name in MODULES}

@@ -3,11 +3,16 @@ rule export_hf:
         action("export/hf"),
         **wiring.after_probe,
         model=artifact(wiring.exported),
+        rows=[artifact(f"instructions/{name}") for name in sorted(settings.instructions.train)],
+        encoded=[artifact(f"encoded/{name}") for name in sorted(settings.instructions.train)],
+        texts=[artifact(f"corpus/{name}", "test.jsonl") for name in ("domain", "general")],
     output:
         sealed("export/hf"),
     params:
         **parameters(
             settings.export,
+            encoding=settings.encoding().identity(),
+            systems=settings.default_systems,
             tokenizer=settings.sources[settings.tokenizer.source].attribution,
             trained_on={
                 name: settings.sources[name].attribution

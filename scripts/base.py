@@ -20,8 +20,8 @@ def main(job: Base, tokenizer: Path, general: Path, output: Path) -> None:
     from tapeout.models.huggingface import new_model, save_model
 
     make_deterministic(job.threads)
-    documents = read_documents(general, tokenizer)
     model = new_model(job, tokenizer)
+    documents = read_documents(general, tokenizer)
     log = train(model, documents, job)
     save_model(model, load_family(job.family), tokenizer, output)
     write_json(output / "train_log.json", log)

@@ -7,18 +7,21 @@ from tapeout.program import step
 
 
 @step(ExportJob)
-def main(job: ExportJob, model: Path, output: Path) -> None:
+def main(job: ExportJob, model: Path, rows: list[Path], encoded: list[Path], texts: list[Path], output: Path) -> None:
     """Write a Hugging Face folder with tokenizer, chat template, parity.json and NOTICE.
 
     Inputs:
         model: NeMo checkpoint folder.
+        rows: folders of the instruction data sets that the model was trained on.
+        encoded: the same sets as token ids, in the same order.
+        texts: test texts, JSONL.
     """
     from tapeout.nemo.process import prepare
 
     prepare(threads=1)
-    from tapeout.nemo.convert import export_checkpoint
+    from tapeout.nemo.export import export_checkpoint
 
-    export_checkpoint(model.resolve(), output, job)
+    export_checkpoint(model.resolve(), output, job, list(zip(rows, encoded, strict=True)), texts)
 
 
 if __name__ == "__main__":

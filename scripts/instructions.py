@@ -20,7 +20,7 @@ def main(job: InstructionSetJob, sources: list[Path], output: Path, threads: int
         print(f"{split:12}{count:8}")
     report = json.loads((output / "report.json").read_bytes())
     for reason, dropped in report["dropped"].items():
-        print(f"{'dropped':12}{dropped['count']:8}  {reason}")
+        print(f"{'dropped':12}{dropped['count']:8}  {', '.join([reason, *dropped['first'][:1]])}")
     for change, count in report["changed"].items():
         print(f"{'changed':12}{count:8}  {change}")
 

@@ -1,7 +1,9 @@
 """Base class of user-facing errors, which state the cause and the fix."""
 
 import difflib
+import os
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class TapeoutError(Exception):
@@ -28,3 +30,14 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return the end of an error's sentence about an unknown name: the closest known name, or only the full stop."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {near[0]}?" if near else "."
+
+
+def fullest(folders: Iterable[Path]) -> Path | None:
+    """Return the folder whose disk has the least free space, of those that exist."""
+
+    def free(folder: Path) -> int:
+        disk = os.statvfs(folder)
+        out_of_inodes = disk.f_files and not disk.f_favail
+        return 0 if out_of_inodes else disk.f_bavail * disk.f_frsize
+
+    return min((folder for folder in folders if folder.is_dir()), key=free, default=None)

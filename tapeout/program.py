@@ -16,13 +16,25 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from tapeout.errors import TapeoutError
+from tapeout.errors import TapeoutError, fullest
 
 Program = Callable[[], None]
 
 
 class StepFailed(TapeoutError):
     """A step cannot run for a reason without a more specific error class."""
+
+
+class DiskFull(TapeoutError):
+    """No space is left on the device of a file that a step writes."""
+
+    @classmethod
+    def of(cls, error: OSError) -> "DiskFull":
+        """Return the error for one of the system, which does not always name the file."""
+        variables = ("TMPDIR", "TAPEOUT_STATE", "TAPEOUT_DOWNLOADS")
+        folders = (Path(os.environ[name]) for name in variables if name in os.environ)
+        path = error.filename2 or error.filename or fullest(folders)
+        return cls(f"No space is left on the device of {path}.", "Free some space there and run the same command.")
 
 
 def step(parameters: type[Any] | None = None) -> Callable[[Callable[..., None]], Program]:
@@ -46,6 +58,7 @@ def step(parameters: type[Any] | None = None) -> Callable[[Callable[..., None]],
         def program() -> None:
             with named_errors():
                 main(**_arguments(main, parameters))
+                _note_end()
 
         return program
 
@@ -54,7 +67,7 @@ def step(parameters: type[Any] | None = None) -> Callable[[Callable[..., None]],
 
 @contextmanager
 def named_errors() -> Iterator[None]:
-    """Print a ``TapeoutError`` without a traceback and exit with status 1; a full disk counts as one.
+    """Print a ``TapeoutError`` without a traceback and exit with status 1; what a disk refuses counts as one.
 
     Any other exception is a bug and keeps its traceback, which the runner writes into the step's log.
     """
@@ -63,15 +76,24 @@ def named_errors() -> Iterator[None]:
     except TapeoutError as error:
         fail(error)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        fail(StepFailed(f"No space is left while writing {error.filename}.", "Free some space and run again."))
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            fail(DiskFull.of(error))
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO):
+            path, reason = error.filename2 or error.filename or "A file", os.strerror(error.errno)
+            fail(StepFailed(f"{path}: {reason}.", "Correct its permissions, or repair the disk, and run again."))
+        raise
 
 
 def fail(error: TapeoutError) -> None:
     """Print a named error and exit with status 1."""
     print(error, file=sys.stderr)
     raise SystemExit(1) from None
+
+
+def _note_end() -> None:
+    """Tell the runner that all work is done, so that a request to stop that came too late does not discard it."""
+    if stop := os.environ.get("TAPEOUT_STOP"):
+        Path(stop).with_name("finished").touch()
 
 
 def _arguments(main: Callable[..., None], parameters: type[Any] | None) -> dict[str, Any]:

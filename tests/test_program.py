@@ -81,7 +81,9 @@ def test_parameters_that_do_not_fit_are_named(
     ("error", "message"),
     [
         (StepFailed("The model is empty.", "Train it."), "StepFailed: The model is empty.\n  fix: Train it.\n"),
-        (OSError(errno.ENOSPC, "No space", "/x"), "StepFailed: No space is left while writing /x."),
+        (OSError(errno.ENOSPC, "No space", "/x"), "DiskFull: No space is left on the device of /x."),
+        (OSError(errno.EDQUOT, "Quota", "/x", None, "/y"), "DiskFull: No space is left on the device of /y."),
+        (OSError(errno.EROFS, "Read-only", "/x"), "StepFailed: /x: Read-only file system."),
     ],
 )
 def test_named_errors_have_no_traceback(error: Exception, message: str, capsys: pytest.CaptureFixture[str]) -> None:

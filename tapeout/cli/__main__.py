@@ -1,4 +1,4 @@
-"""Entry point of ``python -m tapeout.cli``, which ``bin/tapeout`` starts."""
+"""Entry point of ``python -m tapeout.cli``, which ``tapeout.cli.start`` starts."""
 
 from tapeout.cli.main import main
 

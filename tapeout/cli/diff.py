@@ -19,15 +19,15 @@ from tapeout.compare.artifacts import compare
 from tapeout.compare.file_comparison import Level, Unreadable, counted
 from tapeout.compare.result_sets import ArtifactDifference, ResultSet
 from tapeout.compare.values import ValueChange, ValuesDetail
-from tapeout.config.comparison import Bounds, read
+from tapeout.config.comparison import Bounds
+from tapeout.config.load import load_bounds
 from tapeout.graph.address import DIGEST_PREFIX, RESULTS, LocatedArtifact, locate
 from tapeout.graph.errors import UnknownName
-from tapeout.graph.files import report_disk_full
+from tapeout.graph.files import report_disk_errors
 from tapeout.graph.plan.explain import Change
 from tapeout.graph.plan.explain import compare as compare_actions
 from tapeout.graph.workspace import Workspace
 
-DEFAULTS = Path("config/default.yaml")
 KINDS = {"code": "code definition~", "parameter": "parameter~", "environment": "package~", "input": "input~"}
 
 
@@ -75,9 +75,9 @@ def diff(
     if runs:
         refuse(context, ["actions"], "on runs, whose actions are always compared", "Leave it out.")
     configuration = choose(configfile)
-    bounds = read([DEFAULTS, *configuration.files])
+    bounds = load_bounds(configuration.files)
     try:
-        with report_disk_full(), _scratch(workspace) as folder:
+        with report_disk_errors(), _scratch(workspace) as folder:
             setting = _Setting(workspace, bounds, Path(folder), None if as_json else limit)
             value, parts = _runs(setting, old, new) if runs else _artifacts(setting, old, new, actions)
     except OSError as error:

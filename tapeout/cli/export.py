@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tapeout.cli import output
-from tapeout.cli.options import AsJson, ConfigFiles, InvalidUse, artifact_names, refuse, run_names
+from tapeout.cli.options import AsJson, ConfigFiles, InvalidUse, artifact_names, caller_path, refuse, run_names
 from tapeout.cli.project import load
 from tapeout.provenance.document import Document, Format
 
@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 
 def export(
     context: typer.Context,
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder, or a new archive NAME.tar.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", parser=caller_path, help="A new folder, or a new archive NAME.tar.")
+    ],
     formats: Annotated[list[Format] | None, typer.Option("--format", help="Additional format; repeatable.")] = None,
     artifact: Annotated[str | None, typer.Option(help="Default: the report.", autocompletion=artifact_names)] = None,
     run: Annotated[str | None, typer.Option(help="A named run; default: results/.", autocompletion=run_names)] = None,
-    key: Annotated[Path | None, typer.Option(help="Sign with this ed25519 key (PEM).")] = None,
+    key: Annotated[
+        Path | None, typer.Option(metavar="FILE", parser=caller_path, help="Sign with this ed25519 key (PEM).")
+    ] = None,
     unsigned: Annotated[bool, typer.Option("--unsigned", help="Leave the statements unsigned.")] = False,
     with_artifacts: Annotated[
         bool, typer.Option("--with-artifacts", help="Include the files of all artifacts.")

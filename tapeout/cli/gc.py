@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from tapeout.cli import output
-from tapeout.cli.options import AsJson
+from tapeout.cli.options import AsJson, caller_path
 from tapeout.graph.upkeep.gc import NAMED_RUNS, GcOptions, GcReport, collect
 from tapeout.graph.workspace import Workspace
 
@@ -40,7 +40,8 @@ def gc(
         float | None, typer.Option(parser=age, metavar="AGE", help="Keep what is newer than 30d, 12h, 90m or 2w.")
     ] = None,
     forget: Annotated[
-        list[Path] | None, typer.Option(metavar="FOLDER", help="Drop the references of a deleted folder; repeatable.")
+        list[Path] | None,
+        typer.Option(metavar="FOLDER", parser=caller_path, help="Drop the references of a deleted folder; repeatable."),
     ] = None,
     quarantine: Annotated[bool, typer.Option("--quarantine", help="Also delete quarantined files.")] = False,
     environments: Annotated[

@@ -8,6 +8,7 @@ Exit codes:
   3  named error, printed with its cause and a fix
 """
 
+import sys
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +17,7 @@ import typer
 import typer.core
 
 from tapeout.cli import cost, diff, export, gc, push, rebuild, reproduce, runs, sources, status, top, verify, why
-from tapeout.cli.options import InvalidUse
+from tapeout.cli.options import InvalidUse, resolve_argument
 from tapeout.cli.output import NAMED_ERROR
 from tapeout.errors import TapeoutError
 from tapeout.streams import standard_streams, write_error
@@ -67,7 +68,7 @@ def main() -> None:
     """Run the command line; a named error is printed as two sentences and ends with exit code 3."""
     try:
         with standard_streams(NAMED_ERROR):
-            app(prog_name="tapeout")
+            app([resolve_argument(argument) for argument in sys.argv[1:]], prog_name="tapeout")
     except TapeoutError as error:
         write_error(error)
         raise SystemExit(NAMED_ERROR) from None

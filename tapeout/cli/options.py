@@ -1,15 +1,19 @@
 """Options that several commands share, shell completion of names, and refusal of options without effect."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tapeout.cli.start import CALLER
 from tapeout.errors import TapeoutError
 from tapeout.graph import named_runs
 from tapeout.graph.run.progress import PlanProgress
 from tapeout.graph.workspace import Workspace
+
+EXPLICIT = ("./", "../", "/")
 
 
 class InvalidUse(TapeoutError):
@@ -32,6 +36,22 @@ def refuse(context: typer.Context, names: Iterable[str], reason: str, fix: str) 
         source = context.get_parameter_source(parameter.name or "")
         if parameter.name in names and source is not None and source.name == "COMMANDLINE":
             raise InvalidUse(f"{max(parameter.opts, key=len)} has no effect {reason}.", fix)
+
+
+# -- paths: relative to the folder of the caller, which may be below the project's -------------------------------------
+
+
+def caller_path(value: str) -> Path:
+    """Parse an argument that is a path, which is relative to the folder of the caller."""
+    return Path(value) if value.startswith(EXPLICIT) else Path(os.environ.get(CALLER, ".")) / value
+
+
+def resolve_argument(argument: str) -> str:
+    """Return an argument; if it begins with ``./`` or ``../``, relative to the project's folder."""
+    option, equals, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+    if not value.startswith(("./", "../")):
+        return argument
+    return f"{option}{equals}./{os.path.normpath(Path(os.environ.get(CALLER, '.'), value))}"
 
 
 # -- completion: reads names that a former plan or run left in the folder, without starting Snakemake -----------------
@@ -57,7 +77,10 @@ def addresses(incomplete: str) -> list[str]:
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ConfigFiles = Annotated[
-    list[Path] | None, typer.Option("--configfile", metavar="FILE", help="Merged over config/default.yaml; repeatable.")
+    list[Path] | None,
+    typer.Option(
+        "--configfile", metavar="FILE", parser=caller_path, help="Merged over config/default.yaml; repeatable."
+    ),
 ]
 Artifact = Annotated[
     str, typer.Argument(metavar="ARTIFACT", help="A name from tapeout status.", autocompletion=artifact_names)

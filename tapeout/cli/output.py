@@ -10,14 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tapeout.cli.start import NAMED_ERROR as NAMED_ERROR
 from tapeout.graph.console import format_size as format_size
 from tapeout.streams import Output
 
 if TYPE_CHECKING:
     from tapeout.cli.project import ChosenConfiguration
-
-NAMED_ERROR = 3
-"""Exit code after a ``TapeoutError``."""
 
 WIDE = 100
 """Minimum width of a terminal for less important columns."""

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tapeout.cli.output import NAMED_ERROR
-from tapeout.errors import TapeoutError
+from tapeout.cli.run_snakemake import check_configuration
+from tapeout.cli.start import NoProject
 from tapeout.graph.address import Address, Kind, resolve
 from tapeout.graph.configuration import Configuration
 from tapeout.graph.errors import UnknownName
@@ -20,10 +21,6 @@ from tapeout.graph.workspace import Workspace
 
 if TYPE_CHECKING:
     from tapeout.graph.layer import Layer
-
-
-class NoProject(TapeoutError):
-    """The current folder has no workflow, or one that cannot be read, or no planned run."""
 
 
 @dataclass(frozen=True)
@@ -153,13 +150,10 @@ def choose(given: Sequence[Path] | None, run: str | None = None) -> ChosenConfig
         run: a named run; None for the latest run.
 
     Raises:
-        NoProject: a file does not exist.
+        NoProject: a file of that run does not exist any more.
         UnknownName: there is no such run.
     """
     if given:
-        for path in given:
-            if not path.is_file():
-                raise NoProject(f"There is no configuration file {path}.", "Correct --configfile.")
         return ChosenConfiguration(tuple(given), reason="given")
     workspace = Workspace.here()
     record = read_run(workspace, run) if run else RunRecord.read(workspace)
@@ -198,6 +192,7 @@ def load(given: Sequence[Path] | None, target: str | None = None, run: str | Non
     if not snakefile.is_file():
         raise NoProject("There is no Snakefile in this folder.", "Change to the project's folder.")
     chosen = choose(given, run)
+    check_configuration(chosen.files, ())
     try:
         with SnakemakeApi(OutputSettings(quiet={Quietness.ALL}, verbose=False)) as api:
             workflow = api.workflow(

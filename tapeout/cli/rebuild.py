@@ -13,7 +13,7 @@ from tapeout.cli.project import Project, load
 from tapeout.compare.artifacts import Comparison, compare
 from tapeout.compare.file_comparison import Level
 from tapeout.config.comparison import Bounds
-from tapeout.config.comparison import read as read_bounds
+from tapeout.config.load import load_bounds
 from tapeout.graph.launch.process import can_isolate_network
 from tapeout.graph.plan.describe import duration
 from tapeout.graph.upkeep.rebuild import Rebuild, keep_copy
@@ -51,7 +51,7 @@ def rebuild(
     if not check:
         refuse(context, ["level", "keep"], "without --check", "Add --check; without it every copy is kept.")
     project = load(configfile)
-    bounds = read_bounds([Path("config/default.yaml"), *project.configuration.files])
+    bounds = load_bounds(project.configuration.files)
     names = [name for given in artifacts for name in project.resolve(given).artifacts] if artifacts else None
     decisions = [project.decisions[name] for name in names or project.decisions]
     offline = not online and can_isolate_network()

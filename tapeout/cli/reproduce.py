@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tapeout.cli import output
-from tapeout.cli.options import AsJson, refuse
+from tapeout.cli.options import AsJson, caller_path, refuse
 
 if TYPE_CHECKING:
     from tapeout.provenance.reproduce import Reproduction
@@ -14,11 +14,26 @@ if TYPE_CHECKING:
 
 def reproduce(
     context: typer.Context,
-    export: Annotated[Path, typer.Argument(metavar="EXPORT", help="Folder or archive of an export.")],
-    public_key: Annotated[Path | None, typer.Option(help="The signer's ed25519 key (PEM).")] = None,
-    folder: Annotated[Path | None, typer.Option(help="Empty folder for the build; default: EXPORT-reproduced.")] = None,
+    export: Annotated[
+        Path, typer.Argument(metavar="EXPORT", parser=caller_path, help="Folder or archive of an export.")
+    ],
+    public_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", parser=caller_path, help="The signer's ed25519 key (PEM).")
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", parser=caller_path, help="Empty folder for the build; default: EXPORT-reproduced."
+        ),
+    ] = None,
     environments: Annotated[
-        Path | None, typer.Option(envvar="TAPEOUT_ENVIRONMENTS", help="Installed environments: a project's .envs.")
+        Path | None,
+        typer.Option(
+            envvar="TAPEOUT_ENVIRONMENTS",
+            metavar="FOLDER",
+            parser=caller_path,
+            help="Installed environments: a project's .envs.",
+        ),
     ] = None,
     pip: Annotated[str, typer.Option(envvar="PIP_OPTIONS", help="More arguments for pip.")] = "",
     check: Annotated[bool, typer.Option("--check", help="Verify signature and bytes; run nothing.")] = False,

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from tapeout.cli import output
 from tapeout.cli.options import AsJson, refuse
-from tapeout.cli.project import NoProject
+from tapeout.cli.start import NoProject
 from tapeout.graph.console import format_duration
 from tapeout.graph.plan.describe import duration
 from tapeout.graph.run.monitor import Monitor, Queue, Row, StepStatus, View, collect_failures, log_tail

@@ -67,12 +67,8 @@ def compare(
 ) -> Comparison:
     """Compare two artifacts, file by file, each by its kind.
 
-    Args:
-        old: the first artifact, see ``graph.address.locate``.
-        new: the second artifact.
-        bounds: what counts as equal at the level ``METRICS``.
-        scratch: an existing folder for unpacked files, which the caller deletes; fastest on the store's file system.
-        limit: differences to keep of every file; None keeps all. Levels and counts do not depend on it.
+    ``scratch`` is a folder for unpacked files, which the caller deletes. ``limit`` bounds the differences that are
+    kept of a file; levels and counts do not depend on it.
 
     Raises:
         InvalidEnvironment: files with tensors differ and the environment that reads them is not installed.

@@ -45,11 +45,7 @@ class BytesDetail(Detail):
 def compare_text(old: Path, new: Path, limit: int | None, remark: str = "") -> FileComparison:
     """Compare two text files by lines, or by bytes if one of them is not text.
 
-    Args:
-        old: the first file.
-        new: the second file, whose bytes differ.
-        limit: lines of the diff to keep.
-        remark: why they are compared as text although their suffix means another format.
+    ``remark`` states why files of another format are compared as text.
     """
     try:
         detail = _lines(_text(old).splitlines(), _text(new).splitlines(), limit)

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator, model_validator
 
 from tapeout import plugins
+from tapeout.config.optimizer import Decay, Seed, check_warmup
 from tapeout.config.plugin_options import plugin_class, with_hints
 from tapeout.config.section import Section
 
@@ -81,9 +82,9 @@ class Base(Section):
         default=0.05, ge=0, le=1, description="Fraction of the peak learning rates that the last step has."
     )
     weight_decay: float = Field(default=0.1, ge=0, description="Decoupled weight decay of the layers' matrices.")
-    betas: tuple[float, float] = Field(default=(0.9, 0.99), description="AdamW's two decay rates.")
+    betas: tuple[Decay, Decay] = Field(default=(0.9, 0.99), description="AdamW's two decay rates.")
     grad_clip: float = Field(default=3.0, gt=0, description="Maximum norm of the gradient.")
-    seed: int = Field(default=1, ge=0, description="Seed of the initial weights and of the order of the documents.")
+    seed: Seed = Field(default=1, description="Seed of the initial weights and of the order of the documents.")
     threads: int = Field(
         default=2, ge=1, description="Threads of the arithmetic; results depend on their number, which orders the sums."
     )
@@ -115,8 +116,7 @@ class Base(Section):
 
     @model_validator(mode="after")
     def _warmup_leaves_steps_at_the_peak(self) -> Self:
-        if self.warmup_steps * 2 > self.max_steps:
-            raise ValueError("warmup_steps must be at most half of max_steps")
+        check_warmup(self.warmup_steps, self.max_steps)
         return self
 
 

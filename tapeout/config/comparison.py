@@ -1,13 +1,11 @@
 """Tolerances of the level "metrics": how much two results may differ and still count as equal."""
 
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from tapeout.config.section import Section
-from tapeout.config.yaml_files import InvalidConfig, merge, read_mapping
 
 DERIVED = (
     "*.computed_from.*",
@@ -23,8 +21,8 @@ DERIVED = (
 class Bound(Section):
     """Maximum difference of two numbers; the larger of the two limits counts."""
 
-    absolute: float = Field(0.0, ge=0, allow_inf_nan=False, description="In the unit of the number.")
-    relative: float = Field(0.0, ge=0, allow_inf_nan=False, description="Fraction of the larger magnitude of the two.")
+    absolute: float = Field(0.0, ge=0, description="In the unit of the number.")
+    relative: float = Field(0.0, ge=0, description="Fraction of the larger magnitude of the two.")
 
     def holds(self, old: float, new: float) -> bool:
         """Return whether two numbers differ by at most the bound."""
@@ -54,7 +52,6 @@ class Bounds(Section):
     tensors: float | None = Field(
         None,
         ge=0,
-        allow_inf_nan=False,
         description="Maximum difference of an element, relative to the largest magnitude in its tensor; null: tensors "
         "must be bitwise equal.",
     )
@@ -73,27 +70,3 @@ class Bounds(Section):
 
 def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def read(paths: list[Path]) -> Bounds:
-    """Return the section ``comparison`` of configuration files, later files on top of earlier ones.
-
-    Files that are missing or lack the section leave the defaults.
-
-    Raises:
-        InvalidConfig: a file is not YAML, or the section is invalid.
-    """
-    section: dict[str, Any] = {}
-    for path in paths:
-        try:
-            content = read_mapping(path) if path.is_file() else {}
-            section = merge(section, content.get("comparison") or {})
-        except (OSError, AttributeError, ValueError) as error:
-            raise InvalidConfig(f"Cannot read {path}: {error}.", "Correct the file.") from error
-    try:
-        return Bounds.model_validate(section)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in ("comparison", *first["loc"]))
-        message = f"config key {where}: {first['msg']}."
-        raise InvalidConfig(message, "Correct it; config/schema.json lists all keys.") from error

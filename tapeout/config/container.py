@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from tapeout.config.section import Section
+from tapeout.config.section import Section, conflict
 
 PINNED = re.compile(r"[^\s@:]+(:\d+/[^\s@:]+)?(:[\w.-]+)?@sha256:[0-9a-f]{64}")
 
@@ -33,9 +33,9 @@ class Container(Section):
     @classmethod
     def _pinned(cls, image: str | None) -> str | None:
         if image is not None and not PINNED.fullmatch(image):
-            raise ValueError(
-                f"{image} has no digest; a tag can be moved to another image without notice: write "
-                "REPOSITORY@sha256:DIGEST, where the digest has 64 hexadecimal digits"
+            raise conflict(
+                f"the image {image} has no digest; a tag can be moved to another image without notice",
+                "Write REPOSITORY@sha256:DIGEST, where the digest has 64 hexadecimal digits.",
             )
         return image
 
@@ -47,5 +47,10 @@ class Container(Section):
     @model_validator(mode="after")
     def _packages_need_an_image(self) -> Self:
         if self.packages and self.image is None:
-            raise ValueError("packages describes the content of an image, and there is no image: set both or neither")
+            raise conflict(
+                "packages describes the content of an image, and there is no image",
+                "Set image, or remove packages.",
+                "packages",
+                "image",
+            )
         return self

@@ -1,10 +1,10 @@
 """Training and test corpora: the files that are read, and those that are held out."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tapeout.config.section import Section
+from tapeout.config.section import Section, conflict
 from tapeout.config.sources import SourceName
 
 Pattern = Annotated[str, Field(min_length=1)]
@@ -24,6 +24,20 @@ class Selection(Section):
     min_characters: int = Field(
         default=64, ge=1, description="Documents with fewer characters, white space aside, are dropped."
     )
+    netlists: Literal["drop", "keep"] = Field(
+        default="drop", description="Verilog netlists of gates that a program has written: dropped or kept."
+    )
+
+    @model_validator(mode="after")
+    def _some_size_is_read(self) -> Self:
+        if self.min_characters > self.max_bytes:
+            raise conflict(
+                f"min_characters is {self.min_characters} and max_bytes {self.max_bytes}: no document has such a size",
+                "Lower min_characters, or raise max_bytes.",
+                "min_characters",
+                "max_bytes",
+            )
+        return self
 
 
 class DomainCorpus(Selection):
@@ -52,8 +66,11 @@ class DomainCorpus(Selection):
 
     @model_validator(mode="after")
     def _each_core_once(self) -> Self:
-        if len(set(self.sources)) < len(self.sources):
-            raise ValueError("a core is named twice: it must be either trained on or held out")
+        for name in sorted(set(self.sources)):
+            if self.sources.count(name) > 1:
+                keys = [key for key in ("train", "test") if name in getattr(self, key)]
+                cause = f"the core {name} is named twice, in {' and '.join(keys)}"
+                raise conflict(cause, "Name it once: it is either trained on or held out.", *keys)
         return self
 
 

@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from tapeout.config.section import conflict
 from tapeout.config.training import Training
 
 
@@ -24,5 +25,6 @@ class Dapt(Training):
     def _no_option_without_effect(self) -> Self:
         for name in ("general_fraction", "max_document_bytes"):
             if self.reads == "pretraining" and getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f"{name} has no effect where reads is pretraining: the components' weights decide")
+                cause = f"{name} has no effect where reads is pretraining: the weights of the components decide"
+                raise conflict(cause, f"Remove {name}.", name, "reads")
         return self

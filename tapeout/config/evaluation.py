@@ -13,7 +13,7 @@ from pydantic import Field, SerializeAsAny, StringConstraints, ValidationError, 
 from tapeout import plugins
 from tapeout.config.instructions import EncodeJob
 from tapeout.config.plugin_options import plugin_member, with_hints
-from tapeout.config.section import Section
+from tapeout.config.section import Section, conflict
 from tapeout.config.sources import SourceName
 
 TASKS = "tapeout.evals.tasks"
@@ -140,7 +140,8 @@ class Evaluation(Section):
     def _are_models(cls, models: dict[str, str]) -> dict[str, str]:
         for name, artifact in models.items():
             if not may_be_model(artifact):
-                raise ValueError(f"models.{name} names {artifact}, not a model folder such as base")
+                cause = f"models.{name} names {artifact}, not a model folder such as base"
+                raise conflict(cause, "Name the artifact of a model.", (name,))
         return models
 
     @field_validator("tasks", mode="before")
@@ -154,11 +155,17 @@ class Evaluation(Section):
     def _compared_models_are_evaluated(self) -> Self:
         for key, name in self.adaptation:
             if name is not None and name not in self.models:
-                known = ", ".join(self.models)
-                raise ValueError(f"adaptation.{key} names {name}, which is not one of the models ({known})")
+                cause = f"adaptation.{key} names {name}, which is not one of models ({', '.join(self.models)})"
+                fix = f"Name one of them, or set adaptation.{key}: null to leave its sentences out."
+                raise conflict(cause, fix, f"adaptation.{key}", "models")
         names = [name for _, name in self.adaptation if name is not None]
         if names != sorted(names, key=list(self.models).index):
-            raise ValueError(f"models must be listed in the order of the adaptation: {', '.join(names)}")
+            raise conflict(
+                f"models are not in the order of the adaptation: {', '.join(names)}",
+                "List them in this order.",
+                "models",
+                "adaptation",
+            )
         return self
 
     def runs(self, sets: Iterable[str]) -> dict[str, TaskRun]:

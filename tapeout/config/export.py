@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from tapeout.config.instructions import EncodeJob
 from tapeout.config.section import Section
 from tapeout.config.sources import SourceName
 
@@ -28,6 +29,8 @@ class Attribution(Section):
 class ExportJob(Export):
     """Parameters of the rule ``export_hf``; the attributions go into the NOTICE file of the model's folder."""
 
+    encoding: EncodeJob = Field(description="Prompts of the training.")
+    systems: tuple[str, ...] = Field(description="System messages that conversations without one got.")
     tokenizer: Attribution = Field(description="Source of the base tokenizer.")
     trained_on: dict[SourceName, Attribution] = Field(
         min_length=1, description="Sources of the training text, by name."

@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from tapeout.config.section import Section
+from tapeout.config.section import Section, conflict
 from tapeout.config.sources import SourceName
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -67,7 +67,7 @@ class DataReport(OverlapSettings):
     @model_validator(mode="after")
     def _once(self) -> Self:
         if len(set(self.benchmarks)) < len(self.benchmarks):
-            raise ValueError("benchmarks names a source twice")
+            raise conflict("benchmarks names a set twice", "Remove one of the two.", "benchmarks")
         return self
 
 

@@ -1,14 +1,13 @@
 """Scope of the data report: sets, test sets and steps, from the whole configuration. No step imports this module."""
 
-import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from tapeout.config.inspection import DataReportJob, InspectJob, OverlapSettings
 from tapeout.config.instructions import SPLITS
 from tapeout.config.root import Settings
-from tapeout.config.yaml_files import InvalidConfig
+from tapeout.errors import did_you_mean
 
 CORPORA = ("corpus/domain", "corpus/general")
 PRETRAINING, SHARDS = "pretraining", "pretraining/shards"
@@ -68,12 +67,8 @@ class InspectionScope:
         """Names under which steps have a gate ``dropped``: all shards are one step."""
         return [*dict.fromkeys(SHARDS if step in self.shards else step for step in self.steps)]
 
-    def checked(self) -> Self:
-        """Return self.
-
-        Raises:
-            InvalidConfig: a limit is for a set or step that does not exist, and so would have no effect.
-        """
+    def unknown_limits(self) -> Iterator[tuple[str, str, str]]:
+        """Yield key, cause and fix of each limit for a set or step that does not exist; it would have no effect."""
         gates = self.settings.data_report.gates
         tests = [name for name, _ in self.tests]
         for key, limits, known in (
@@ -82,13 +77,9 @@ class InspectionScope:
         ):
             for name in sorted(set(limits) - set(known)):
                 near = sorted(candidate for candidate in set(known) if candidate.endswith(f"/{name}"))
-                near = near or difflib.get_close_matches(name, known, n=1)
-                hint = f"; did you mean {' or '.join(near)}?" if near else "."
-                raise InvalidConfig(
-                    f"config key data_report.gates.{key} names {name}, which is not one of the sets{hint}",
-                    f"Use one of these names: {', '.join(sorted(set(known)))}.",
-                )
-        return self
+                hint = f"; did you mean {' or '.join(near)}?" if near else did_you_mean(name, known)
+                cause = f"data_report.gates.{key} names {name}, which is not one of the sets{hint}"
+                yield key, cause, f"Use one of these names: {', '.join(sorted(set(known)))}."
 
     def inspect_parameters(self) -> dict[str, Callable[[Any], Any]]:
         """Return the parameters of the rule ``inspected`` by name, as functions of its wildcards."""

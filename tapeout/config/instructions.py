@@ -11,8 +11,9 @@ from pydantic import Field, SerializeAsAny, model_validator
 
 from tapeout.config.corpus import Corpus
 from tapeout.config.plugin_options import PluginOptions
-from tapeout.config.section import Section
+from tapeout.config.section import Section, conflict
 from tapeout.config.sources import SourceName
+from tapeout.errors import did_you_mean
 
 FORMATS = "tapeout.data.instructions.formats"
 """The seam of data formats."""
@@ -23,7 +24,7 @@ SPLITS = ("train", "validation", "test")
 class Split(Section):
     """Fractions of training, validation and test rows, and which rows must share a split."""
 
-    seed: int = Field(1234, description="Seed of the choice.")
+    seed: int = Field(1234, ge=0, description="Seed of the choice.")
     validation: float = Field(0.15, ge=0, lt=1, description="Fraction of the rows for validation.")
     test: float = Field(0.05, ge=0, lt=1, description="Fraction of the rows for the test.")
     counts: Literal["stable", "exact"] = Field(
@@ -53,7 +54,12 @@ class Split(Section):
     @model_validator(mode="after")
     def _something_trains(self) -> Self:
         if self.validation + self.test >= 1:
-            raise ValueError("validation and test must leave something to train on")
+            raise conflict(
+                f"validation {self.validation} and test {self.test} leave nothing to train on",
+                "Lower them: their sum must be less than 1.",
+                "validation",
+                "test",
+            )
         return self
 
 
@@ -124,7 +130,11 @@ class Prompt(Section):
     @model_validator(mode="after")
     def _one_template(self) -> Self:
         if (self.tokens == "template") != (self.chat_template is not None):
-            raise ValueError("chat_template needs tokens: template, and the reverse")
+            raise conflict(
+                "chat_template and tokens: template need each other; only one is set",
+                "Set both or neither.",
+                *(("tokens", "chat_template") if self.tokens == "template" else ("chat_template", "tokens")),
+            )
         return self
 
 
@@ -139,18 +149,20 @@ class Instructions(Section):
         default_factory=_default_sets, validate_default=True, description="Format and options of each set, by its name."
     )
     train: tuple[SourceName, ...] = Field(
-        ("rtl",), description="Sets that the fine-tuning trains and validates on; the others are only made."
+        ("rtl",),
+        min_length=1,
+        description="Sets that the fine-tuning trains and validates on; the others are only made.",
     )
     prompt: Prompt = Prompt()
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        if unknown := sorted(set(self.train) - set(self.sets)):
-            raise ValueError(f"train names {', '.join(unknown)}, which is not in sets")
-        if len(set(self.train)) < len(self.train):
-            raise ValueError("train names a set twice")
-        if not self.train:
-            raise ValueError("train must name a set")
+        for name in self.train:
+            if name not in self.sets:
+                cause = f"train names {name}, which is not in sets{did_you_mean(name, self.sets)}"
+                raise conflict(cause, "Correct the name, or add the set to sets.", "train", ("sets", name))
+            if self.train.count(name) > 1:
+                raise conflict(f"train names the set {name} twice", "Remove one of the two.", "train")
         return self
 
 

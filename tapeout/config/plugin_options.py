@@ -14,7 +14,7 @@ from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, Vali
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 from tapeout import plugins
-from tapeout.config.section import Section
+from tapeout.config.section import CONFLICT, Section, conflict
 from tapeout.errors import did_you_mean
 
 
@@ -42,12 +42,17 @@ class PluginOptions:
         """Return the options in ``value``, a mapping, or a section that was validated before.
 
         Raises:
-            ValueError: the plugin is missing or unknown, or does not accept the options.
+            PydanticCustomError: the plugin is missing or unknown.
+        ValidationError: it does not accept the options.
         """
         if isinstance(value, Section):
             return value
         name = value.get(self.key, self.default) if isinstance(value, dict) else None
-        options: type[Section] = plugin_class(self.seam, name, self.model, self.base, self.key)
+        try:
+            options: type[Section] = plugin_class(self.seam, name, self.model, self.base, self.key)
+        except ValueError as error:
+            fix = f"Name one of {', '.join(plugins.available(self.seam))}, or a module by its dotted name."
+            raise conflict(str(error), fix, self.key) from error
         try:
             return options.model_validate(value)
         except ValidationError as error:
@@ -120,7 +125,9 @@ def with_hints(error: ValidationError, options: type[Section], prefix: tuple[str
         kind: PydanticCustomError | str = found["type"]
         if kind == "extra_forbidden":
             hint = unknown_key_hint(options, found["loc"])
-            kind = PydanticCustomError("extra_forbidden", "Extra inputs are not permitted{hint}", {"hint": hint})
+            kind = PydanticCustomError("extra_forbidden", "unknown key{hint}", {"hint": hint})
+        elif kind == CONFLICT:
+            kind = conflict(found["ctx"]["cause"], found["ctx"]["fix"], *found["ctx"]["keys"])
         details.append(
             InitErrorDetails(type=kind, loc=(*prefix, *found["loc"]), input=found["input"], ctx=found.get("ctx", {}))
         )

@@ -1,11 +1,12 @@
 """Sharded pretraining corpus: sources, blend weights, cleaning and deduplication."""
 
+from math import isfinite
 from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
 from tapeout.config.corpus import Pattern, Selection
-from tapeout.config.section import Section
+from tapeout.config.section import Section, conflict
 from tapeout.config.sources import SourceName
 
 ComponentName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
@@ -25,7 +26,9 @@ class DocumentSelection(Selection):
     def _patterns_can_match(self) -> Self:
         for pattern in (*self.include, *self.exclude):
             if pattern[0] not in "/*?[":
-                raise ValueError(f"the pattern {pattern!r} matches no file: paths begin with /; write '*/{pattern}'")
+                key = "include" if pattern in self.include else "exclude"
+                cause = f'{key}: the pattern "{pattern}" matches no file, because paths begin with /'
+                raise conflict(cause, f'Write "*/{pattern}".', key)
         return self
 
 
@@ -33,9 +36,7 @@ class Component(DocumentSelection):
     """One component of the blend: sources that share a weight."""
 
     sources: tuple[SourceName, ...] = Field(min_length=1, description="Names of the sources.")
-    weight: float = Field(
-        gt=0, allow_inf_nan=False, description="Fraction of the training tokens; weights are normalized to sum to 1."
-    )
+    weight: float = Field(gt=0, description="Fraction of the training tokens; weights are normalized to sum to 1.")
 
 
 class Quality(Section):
@@ -83,7 +84,12 @@ class NearDuplicates(MinHash):
     @model_validator(mode="after")
     def _bands_are_equal(self) -> Self:
         if self.permutations % self.bands:
-            raise ValueError("bands must divide permutations")
+            raise conflict(
+                f"bands is {self.bands}, which does not divide permutations, {self.permutations}",
+                "Choose a divisor of permutations.",
+                "bands",
+                "permutations",
+            )
         return self
 
 
@@ -140,9 +146,21 @@ class Pretraining(Section):
 
     @model_validator(mode="after")
     def _each_source_once(self) -> Self:
-        names = [name for component in self.components.values() for name in component.sources]
-        if len(set(names)) < len(names):
-            raise ValueError("a source is named twice: it belongs to one component")
+        seen: dict[str, str] = {}
+        for name, component in self.components.items():
+            for source in component.sources:
+                if source in seen:
+                    keys = dict.fromkeys(f"components.{each}.sources" for each in (name, seen[source]))
+                    cause = f"the source {source} is named twice, in {' and '.join(keys)}"
+                    raise conflict(cause, "Name each source once: it belongs to one component.", *keys)
+                seen[source] = name
+        return self
+
+    @model_validator(mode="after")
+    def _weights_have_a_sum(self) -> Self:
+        if not isfinite(sum(component.weight for component in self.components.values())):
+            keys = [f"components.{name}.weight" for name in self.components]
+            raise conflict("the weights of the components have no finite sum", "Write smaller weights.", *keys)
         return self
 
 

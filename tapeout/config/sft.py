@@ -4,6 +4,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
+from tapeout.config.section import conflict
 from tapeout.config.training import Training
 
 
@@ -25,11 +26,20 @@ class Sft(Training):
     def has_both_fields(cls, template: str) -> str:
         """Require an input, and an output at the end."""
         if template.count("{input}") != 1 or template.count("{output}") != 1 or not template.endswith("{output}"):
-            raise ValueError("the template needs one {input}, and one {output} at its end")
+            raise conflict(
+                "the template must have {input} once, and {output} once, at its end",
+                'Write for example "{input}\\n### Answer: {output}".',
+            )
         return template
 
     @model_validator(mode="after")
     def _is_validated(self) -> Self:
         if self.val_check_interval > self.max_steps:
-            raise ValueError("val_check_interval must be at most max_steps, or there is no validation at all")
+            raise conflict(
+                f"val_check_interval is {self.val_check_interval}, more than max_steps, {self.max_steps}: "
+                "there would be no validation at all",
+                f"Lower it to at most {self.max_steps}.",
+                "val_check_interval",
+                "max_steps",
+            )
         return self

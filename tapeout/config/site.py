@@ -5,16 +5,12 @@ Slurm executor (``slurm_partition``, ``gres``, ``runtime`` ...); a run on one ma
 """
 
 import re
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from tapeout.config.root import check_names, explained
-from tapeout.config.section import Section
+from tapeout.config.section import Section, conflict
 from tapeout.config.training import Training
-from tapeout.config.yaml_files import InvalidConfig
 
 FILE = "config/site.yaml"
 
@@ -47,9 +43,10 @@ class Partition(Section):
         for word in (extra or "").split():
             option = OPTION.fullmatch(word)
             if option is None:
-                raise ValueError(f"{word} is not an option; write --NAME=VALUE, without blanks or quotes")
+                raise conflict(f"{word} is not an option", "Write --NAME=VALUE, without blanks or quotes.")
             if option[1] in RESERVED:
-                raise ValueError(f"--{option[1]} is not allowed in extra: it has its own key or changes the job's kind")
+                cause = f"--{option[1]} is not allowed, because it has its own key or changes the job's kind"
+                raise conflict(cause, "Remove it.")
         return extra
 
 
@@ -100,6 +97,19 @@ class Site(Section):
     training: TrainingJobs = TrainingJobs()
     container: ContainerRuntime = ContainerRuntime()
 
+    @model_validator(mode="after")
+    def _jobs_have_time_before_they_exit(self) -> Self:
+        exit_before, limit = self.training.exit_before_limit_minutes, self.slurm.gpu.minutes
+        if exit_before >= limit:
+            raise conflict(
+                f"training.exit_before_limit_minutes is {exit_before:g}, not less than slurm.gpu.minutes, {limit}: "
+                "a training job would exit at once",
+                "Lower it, or raise the time limit.",
+                "training.exit_before_limit_minutes",
+                "slurm.gpu.minutes",
+            )
+        return self
+
     def short(self, seconds: int) -> bool:
         """Return whether a step of this typical length runs on the submit node."""
         return seconds < self.slurm.local_seconds
@@ -113,17 +123,8 @@ class Site(Section):
         """Return the resources of a training run: as many whole nodes as its layout has.
 
         ``gres`` counts GPUs of each node, so a job never gets 8 GPUs scattered over two nodes.
-
-        Raises:
-            InvalidConfig: the layout has more processes with GPUs than a node has GPUs.
         """
         gpu, layout = self.slurm.gpu, job.layout
-        if layout.accelerator == "gpu" and layout.devices > gpu.gpus_per_node:
-            raise InvalidConfig(
-                f"A layout needs {layout.devices} GPUs per node; the site has slurm.gpu.gpus_per_node: "
-                f"{gpu.gpus_per_node}.",
-                "Use more nodes with fewer processes each, or correct the site file.",
-            )
         return self._resources(gpu) | {
             "nodes": layout.num_nodes,
             "gres": ":".join(["gpu", *([gpu.model] if gpu.model else []), str(gpu.gpus_per_node)]),
@@ -159,24 +160,3 @@ class Site(Section):
             "slurm_extra": " ".join(filter(None, ["--open-mode=append", partition.extra])),
             **{name: value for name, value in optional.items() if value},
         }
-
-
-def load_site(file: str) -> Site:
-    """Read the site file.
-
-    An export has no ``config/site.yaml``, because it describes no cluster; all values are then the defaults.
-
-    Raises:
-        InvalidConfig: the file is missing, is not YAML or has unknown or invalid keys.
-    """
-    if file == FILE and not Path(FILE).exists():
-        return Site()
-    try:
-        value = yaml.safe_load(Path(file).read_bytes())
-        check_names(value if isinstance(value, dict) else {}, "site.")
-        return Site.model_validate({} if value is None else value)
-    except (OSError, yaml.YAMLError) as error:
-        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
-        raise InvalidConfig(f"Cannot read the site file {file}: {reason}.", "Correct it, or the key site.") from error
-    except ValidationError as error:
-        raise explained(error, Site, file) from error

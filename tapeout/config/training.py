@@ -4,7 +4,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from tapeout.config.section import Section
+from tapeout.config.optimizer import Decay, Seed, check_warmup
+from tapeout.config.section import Section, conflict
 
 
 class Layout(Section):
@@ -33,7 +34,13 @@ class Layout(Section):
     def _groups_stay_on_a_machine(self) -> Self:
         """Keep processes that share matrices on one machine, because they communicate all the time."""
         if self.devices % self.tensor_model_parallel_size:
-            raise ValueError("devices must be a multiple of tensor_model_parallel_size")
+            raise conflict(
+                f"devices is {self.devices}, which is not a multiple of tensor_model_parallel_size, "
+                f"{self.tensor_model_parallel_size}",
+                "Choose a number of devices that all groups of this size fill.",
+                "devices",
+                "tensor_model_parallel_size",
+            )
         return self
 
 
@@ -47,14 +54,14 @@ class Training(Section):
         0.1, ge=0, lt=1, description="Fraction of the peak learning rate that the last step has."
     )
     weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay of all matrices.")
-    betas: tuple[float, float] = Field((0.9, 0.99), description="Adam's two decay rates.")
+    betas: tuple[Decay, Decay] = Field((0.9, 0.99), description="Adam's two decay rates.")
     grad_clip: float = Field(1.0, gt=0, description="Maximum norm of the gradient.")
     seq_length: int = Field(256, ge=8, description="Tokens of a sequence.")
     global_batch_size: int = Field(8, ge=1, description="Sequences per step.")
     micro_batch_size: int = Field(
         8, ge=1, description="Sequences in one forward pass; only the last bits of a result depend on it."
     )
-    seed: int = Field(1, ge=0, description="Seed of the order of the samples.")
+    seed: Seed = Field(1, description="Seed of the order of the samples.")
     threads: int = Field(
         2, ge=1, description="Threads of the arithmetic in each process; results depend on their number."
     )
@@ -64,15 +71,30 @@ class Training(Section):
     )
 
     @model_validator(mode="after")
-    def _values_fit(self) -> Self:
-        """Check that the warm-up leaves steps at the peak, and that the micro-batches fill the batch."""
-        if self.warmup_steps * 2 > self.max_steps:
-            raise ValueError("warmup_steps must be at most half of max_steps")
-        if self.global_batch_size % (self.micro_batch_size * self.layout.replicas):
-            raise ValueError(
-                "global_batch_size must be a multiple of "
-                "micro_batch_size x layout.num_nodes x devices / tensor_model_parallel_size"
+    def _warmup_leaves_steps_at_the_peak(self) -> Self:
+        check_warmup(self.warmup_steps, self.max_steps)
+        return self
+
+    @model_validator(mode="after")
+    def _micro_batches_fill_the_batch(self) -> Self:
+        at_once = self.micro_batch_size * self.layout.replicas
+        if self.global_batch_size % at_once:
+            raise conflict(
+                f"global_batch_size is {self.global_batch_size}, which is not a multiple of {at_once}: "
+                f"micro_batch_size, {self.micro_batch_size}, for each of {self.layout.replicas} replicas of the model",
+                f"Choose a multiple of {at_once}, or change micro_batch_size or layout.",
+                *("global_batch_size", "micro_batch_size", "layout.num_nodes", "layout.devices"),
+                "layout.tensor_model_parallel_size",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _precision_fits_the_device(self) -> Self:
         if self.precision != "32" and self.layout.accelerator == "cpu":
-            raise ValueError(f"precision {self.precision} needs layout.accelerator gpu")
+            raise conflict(
+                f"precision {self.precision} needs layout.accelerator gpu",
+                'Set layout.accelerator: gpu, or precision: "32".',
+                "precision",
+                "layout.accelerator",
+            )
         return self

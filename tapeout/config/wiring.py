@@ -125,6 +125,6 @@ class Wiring:
         return {"cpu": "../envs/nemo.yaml", "gpu": "../envs/nemo-cuda.yaml"}[job.layout.accelerator]
 
     def reading_environment(self, selection: Selection) -> str:
-        """Return the conda environment of a step that reads sources: with Arrow if a pattern selects parquet files."""
-        parquet = any(pattern.endswith(".parquet") for pattern in selection.include)
-        return "../envs/corpus.yaml" if parquet else "../envs/data.yaml"
+        """Return the environment of a step that reads sources: with Arrow if a pattern selects parquet or zstd."""
+        arrow = any(pattern.endswith((".parquet", ".zst")) for pattern in selection.include)
+        return "../envs/corpus.yaml" if arrow else "../envs/data.yaml"

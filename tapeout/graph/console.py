@@ -1,11 +1,22 @@
 """Terminal output of the build graph: one line per event, and formatted numbers."""
 
+import signal
+
 from tapeout.streams import write_error as print_line
 
-__all__ = ["FIX", "format_duration", "format_size", "print_line"]
+__all__ = ["FIX", "end_quietly", "format_duration", "format_size", "print_line"]
 
 FIX = "  fix: "
 """Prefix of the line of a named error that states the fix."""
+
+
+def end_quietly() -> None:
+    """Let Ctrl-C end this process at once and without a traceback, unless it is ignored.
+
+    To be called before imports that take time. A program that must not be ended at a moment replaces this there.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def format_size(count: float) -> str:

@@ -35,6 +35,10 @@ class StepFailed(GraphError):
     """The program of a step failed, or did not write what its rule declares."""
 
 
+class StepStopped(StepFailed):
+    """The program of a step was stopped on request; the next run resumes it, or begins it again."""
+
+
 class UnreadableState(GraphError):
     """A file in ``results/.graph`` is missing, damaged, or belongs to another run."""
 

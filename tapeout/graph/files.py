@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import time
@@ -11,9 +12,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from tapeout.graph.errors import DiskFull, InputChanged, NotWritable, UnreadableState
+from tapeout.errors import fullest
+from tapeout.graph.errors import DiskFull, GraphError, InputChanged, NotWritable, UnreadableState
 
 SHARING_FIX = "Let the group write it (chgrp, chmod g+ws), or read it as TAPEOUT_REMOTE: docs/store.md."
+OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
+SYSTEM_ERROR = re.compile(r"\[Errno (\d+)\] ([^:'\n]*)(?:: '([^'\n]*)')?(?: -> '([^'\n]*)')?")
+"""A system error as Python prints it."""
+RUN_FOLDERS = ("results", "work", "store", "logs", ".snakemake", "/tmp")
+VARIABLES = ("TAPEOUT_STORE", "TAPEOUT_DOWNLOADS", "TMPDIR")
+"""Environment variables that name further folders of a run."""
 LATE_SECONDS = "TAPEOUT_LATE_SECONDS"
 """Environment variable: how many seconds a shared file system may lag; a run on one machine does not wait."""
 RETRY_INTERVAL = 0.5
@@ -26,11 +35,16 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Write a small file so that readers, and the next run after a crash, see the old or the new content in full."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_path(path)
-    with open(temporary, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with written_file(path):
+            with open(temporary, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_if_changed(path: Path, data: bytes) -> bool:
@@ -96,17 +110,56 @@ def file_lock(path: Path, mode: int = fcntl.LOCK_EX) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def report_disk_full() -> Iterator[None]:
-    """Raise ``DiskFull`` in place of the system's error."""
+def written_file(path: Path) -> Iterator[None]:
+    """Add the name of a file to an error of writing it, in which the system has none."""
     try:
         yield
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        error.filename = error.filename or str(path)
+        raise
+
+
+@contextlib.contextmanager
+def report_disk_errors() -> Iterator[None]:
+    """Raise the errors of ``disk_error`` in place of the system's."""
+    try:
+        yield
+    except OSError as error:
+        named = disk_error(error)
+        if named is None:
             raise
-        raise DiskFull(
-            f"No space is left on the device of {error.filename or 'the run'}.",
-            "Free some space and run again; no incomplete result was kept.",
-        ) from error
+        raise named from error
+
+
+def disk_error(error: OSError) -> GraphError | None:
+    """Return the named error for an operation that a disk or its permissions refuse; None for any other error.
+
+    Of two paths the second is the one that is written. If the system names none, the folder of the run on the fullest
+    disk is named.
+    """
+    path = error.filename2 or error.filename
+    if error.errno in OUT_OF_SPACE:
+        path = path or fullest(Path(name) for name in (*RUN_FOLDERS, *filter(None, map(os.environ.get, VARIABLES))))
+        reason = "" if error.errno == errno.ENOSPC else f" ({os.strerror(error.errno)})"
+        return DiskFull(
+            f"No space is left on the device of {path}{reason}.",
+            "Free some space there, or raise the quota, and run the same command again; nothing incomplete was kept.",
+        )
+    if error.errno in REFUSED:
+        return NotWritable(
+            f"{path or 'A file of the run'}: {os.strerror(error.errno)}.",
+            "Let this user read and write it, or repair the disk; then run the same command again.",
+        )
+    return None
+
+
+def error_in(text: str) -> GraphError | None:
+    """Return the named error for a system error in a traceback or message, as ``disk_error`` does."""
+    found = list(SYSTEM_ERROR.finditer(text))
+    if not found:
+        return None
+    number, reason, path, other = found[-1].groups()
+    return disk_error(OSError(int(number), reason, path, None, other))
 
 
 def retry_until_visible(read: Callable[[], T]) -> T:

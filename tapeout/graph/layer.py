@@ -1,30 +1,37 @@
 """The content layer in Snakemake: the functions that rules use, and one decision before the graph is built."""
 
 import os
+import shlex
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from fcntl import LOCK_EX, LOCK_NB, flock
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from snakemake.io import ancient, flag
 from snakemake.settings.enums import Quietness
 from snakemake.settings.types import DeploymentMethod
+from snakemake.utils import min_version
 
 from tapeout.errors import TapeoutError
 from tapeout.graph import cluster
 from tapeout.graph.configuration import Configuration
 from tapeout.graph.console import print_line
-from tapeout.graph.errors import InvalidRule, RunInProgress
-from tapeout.graph.files import report_disk_full
+from tapeout.graph.errors import InvalidEnvironment, InvalidRule, RunInProgress
+from tapeout.graph.files import report_disk_errors
+from tapeout.graph.identity.action import Recipe
 from tapeout.graph.identity.digest import DigestCache
+from tapeout.graph.identity.environment import Environment, missing
 from tapeout.graph.launch.launcher import Launch
 from tapeout.graph.plan.decide import Decision, batches, decide, in_order, mark
 from tapeout.graph.plan.describe import describe
 from tapeout.graph.plan.forecast import CORES, LIMITS, Forecast, forecast
 from tapeout.graph.request import Request
 from tapeout.graph.rules import ARTIFACT, PYTHON, SEALED, CostTable, RuleReader, build_command
+from tapeout.graph.run.interrupt import Interrupter
 from tapeout.graph.run.log_filter import install_filter
 from tapeout.graph.run.run_record import RunRecord, RunRecorder
 from tapeout.graph.run.usage import summarize
@@ -36,11 +43,25 @@ from tapeout.slurm.client import SLURM
 def named_errors() -> Iterator[None]:
     """Print a ``TapeoutError`` as its cause and fix, without a traceback, and exit with status 1."""
     try:
-        with report_disk_full():
+        with report_disk_errors():
             yield
     except TapeoutError as error:
         print_line(error)
         raise SystemExit(1) from None
+
+
+def check_start(workflow: Any, version: str) -> None:
+    """Check that Snakemake has at least this version and runs in the folder of the Snakefile.
+
+    Inputs, results and environments are paths relative to that folder.
+    """
+    min_version(version)
+    with named_errors():
+        if not Path.cwd().samefile(workflow.basedir):
+            raise InvalidRule(
+                f"Snakemake runs in {Path.cwd()}, not in the folder of the Snakefile.",
+                f"Run it there, without --directory: cd {shlex.quote(str(workflow.basedir))}",
+            )
 
 
 class Layer(RuleReader):
@@ -74,8 +95,12 @@ class Layer(RuleReader):
         self.lock: int | None = None
         self.request = Request(self)
         if workflow.is_main_process:
+            interrupter = Interrupter(workflow)
+            if "snakemake.cli" in sys.modules:  # not where another program reads the workflow
+                interrupter.listen()
             self.quiet = workflow.output_settings.quiet or set()
-            self.log_filter = install_filter(Quietness.PROGRESS in self.quiet, lambda: self.real)
+            quiet = Quietness.PROGRESS in self.quiet
+            self.log_filter = install_filter(workflow, quiet, lambda: interrupter.number is not None)
             self._prepare_graph, workflow._prepare_dag = workflow._prepare_dag, self._prepare
 
     # -- functions for rules ---------------------------------------------------------------------------------------
@@ -193,13 +218,11 @@ class Layer(RuleReader):
         forced = self.request.forced(recipes)
         with self.workspace.lock_results() if locked else nullcontext():
             decisions = decide(self.workspace, recipes, in_order(recipes, list(recipes)), restore=real)
-            to_run = {d.recipe.artifact for d in decisions if d.state in (State.BUILD, State.WAITING)}
-            self.request.allow(recipes, to_run | set(forced))
+            to_run = {d.recipe.artifact for d in decisions if d.state in (State.BUILD, State.WAITING)} | set(forced)
+            self.request.allow(recipes, to_run)
             left = self.request.selected(recipes)
             forced = [name for name in forced if name in left]
-            if real:
-                for name in sorted(to_run & left):
-                    self.launch.require(self.environment(recipes[name]))
+            not_installed = self._check_environments([recipes[name] for name in sorted(to_run & left)], real)
             self.planned = set(recipes)
             members = batches(decisions, merge=self._runs_completely())
             self.heads = {member: head for head, batch in members.items() for member in batch}
@@ -214,6 +237,24 @@ class Layer(RuleReader):
         if executes:
             selected = [decision for decision in decisions if decision.recipe.artifact in left]
             self._announce(self.forecast(selected, forced), real)
+            if not_installed is not None:
+                print_line(f"{not_installed.cause} {not_installed.fix}")
+
+    def _check_environments(self, steps: list[Recipe], real: bool) -> InvalidEnvironment | None:
+        """Check that the planned steps can be started here; in a dry run, return what is not installed.
+
+        Raises:
+            InvalidEnvironment: environments are not installed.
+            CannotStart: a container is needed, and no runtime is configured.
+        """
+        used = [self.environment(recipe) for recipe in steps]
+        error = missing(packages for packages in used if isinstance(packages, Environment))
+        if real:
+            if error is not None:
+                raise error
+            for packages in used:
+                self.launch.require(packages)
+        return error
 
     def _announce(self, cost: Forecast, real: bool) -> None:
         """Print the plan and, in a dry run for a cluster, the sbatch commands; begin the record of a real run."""

@@ -29,17 +29,7 @@ def inspect(
     output: Path,
     workers: int,
 ) -> None:
-    """Write the new folder ``output``.
-
-    Args:
-        rows: folder of the set.
-        encoded: folder of the same rows as token ids; None for a set of documents.
-        tests: files of the test sets, one for each of ``job.tests``.
-        tokenizer: file of the extended tokenizer.
-        job: settings.
-        output: folder to make.
-        workers: maximum number of processes.
-    """
+    """Inspect a set, encoded or not, and write the new folder ``output``; ``tests`` are the files of ``job.tests``."""
     files = split_files(rows)
     index = build(job.tests, tests, job)
     result = scan_splits(files, encoded, index, tokenizer, job, workers)

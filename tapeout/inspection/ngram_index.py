@@ -93,11 +93,6 @@ def build(names: Sequence[str], files: Sequence[Path], settings: OverlapSettings
     An n-gram that many rows of a set share is boilerplate, e.g. a template or a licence header
     (``OverlapSettings.common_rows``), and is left out. A row that would have no n-gram left is nothing but boilerplate:
     all of its n-grams are indexed. Rows of equal digests are one row.
-
-    Args:
-        names: name of each file's set; a set may have several files.
-        files: JSON Lines.
-        settings: length of n-grams, and which are common.
     """
     rows: list[TestRow] = []
     parts: list[tuple[Hashes, Numbers, Numbers]] = []

@@ -85,14 +85,6 @@ def scan_splits(
 ) -> Scan:
     """Scan all splits of a set. The result does not depend on the number of workers.
 
-    Args:
-        files: files of the set, by split.
-        encoded: folder of the same rows as token ids; None for documents, whose tokens are counted here.
-        index: n-grams of all test rows.
-        tokenizer: file of the extended tokenizer.
-        job: settings.
-        workers: maximum number of processes.
-
     Raises:
         BadRow: a line is not a row, or an encoded row does not belong to any row.
     """

@@ -15,6 +15,7 @@ from tapeout.data.encode.packing import windows
 from tapeout.data.errors import NotEnoughData
 from tapeout.data.io.jsonl import read_texts
 from tapeout.encoder.load import load_encoder
+from tapeout.models.base_checkpoint import BaseCheckpoint
 from tapeout.models.finite import check_value, check_weights
 from tapeout.models.loss import LinearCrossEntropy
 from tapeout.progress import report
@@ -160,13 +161,16 @@ def train(model: "PreTrainedModel", documents: list[list[int]], job: Base) -> di
     Raises:
         NotEnoughData: the corpus does not fill one batch.
         NonFinite: a loss, the norm of a gradient or a trained weight is not finite.
+        SystemExit: the training was asked to stop, and has saved its state.
     """
     rows = UsedRows(model, documents)
     optimizer = torch.optim.AdamW(rows.parameter_groups(job), betas=job.betas, eps=1e-8, fused=True)
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-    log: list[dict[str, float]] = []
+    checkpoint = BaseCheckpoint(weights, optimizer)
+    log = checkpoint.resume()
     model.train()
-    for step, batch in zip(range(1, job.max_steps + 1), batches(documents, job), strict=False):
+    rest = islice(batches(documents, job), len(log), None)
+    for step, batch in zip(range(len(log) + 1, job.max_steps + 1), rest, strict=False):
         fraction = lr_fraction(step, job)
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * fraction
@@ -182,6 +186,8 @@ def train(model: "PreTrainedModel", documents: list[list[int]], job: Base) -> di
         log.append({"step": step, "loss": loss.item(), "learning_rate": job.lr * fraction, "tokens": tokens})
         if step % max(1, job.max_steps // 50) == 0:
             report(step, job.max_steps, loss=loss.item())
+        if step < job.max_steps:  # else the model is about to be written
+            checkpoint.after_step(log)
     rows.write_back()
     check_weights(model.named_parameters(), job.max_steps)
     return {

@@ -3,13 +3,13 @@
 A family is a package ``tapeout/models/<family>/`` whose ``__init__.py`` provides the members of ``Family``, or a module
 outside of this package that the configuration names by its dotted name (``base.family: my_team.models.gemma``). All
 that depends on an architecture is there: its dimensions and their costs, the tensor names of Hugging Face and of
-Megatron, special pieces and the chat template. docs/extending.md shows how to add one.
+Megatron, and special pieces. docs/extending.md shows how to add one.
 
 The module itself must import without torch, because the configuration is checked in an environment that has none.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -37,6 +37,9 @@ class Family(Protocol):
     SPECIAL_PIECES: Mapping[str, str]
     """Text of the special pieces, by Hugging Face's names for their roles, e.g. ``bos_token``."""
 
+    CARRIED: Collection[str]
+    """Fields of config.json that import, training, evaluation and export keep, whatever their values."""
+
     @property
     def Architecture(self) -> type[Architecture]:
         """Dimensions of a model, with their parameter count, FLOP and memory; a part of the configuration."""
@@ -56,9 +59,6 @@ class Family(Protocol):
 
     def tokenizer_config(self) -> dict[str, Any]:
         """Return the content of tokenizer_config.json that gives Hugging Face the ids of SentencePiece itself."""
-
-    def chat_template(self, before: str, between: str) -> str:
-        """Return the Jinja chat template of a prompt: ``before``, the user's message, ``between``, the answer."""
 
     def nemo_model(self) -> Any:
         """Return an empty NeMo-2 model, which selects NeMo's importer."""

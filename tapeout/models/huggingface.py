@@ -9,18 +9,26 @@ import torch
 
 from tapeout.config.base import Base
 from tapeout.encoder.load import load_encoder
+from tapeout.models.carried import check_carried, check_vocabulary
 from tapeout.models.family import Family, family_of, load_family
+from tapeout.models.tokenizer_file import UnusableModel
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
 
 
 def new_model(job: Base, tokenizer: Path) -> "PreTrainedModel":
-    """Return a model of the family ``job.family`` with initial weights drawn from the seed."""
+    """Return a model of the family ``job.family`` with initial weights drawn from the seed.
+
+    Raises:
+        UnusableModel: the family gives the model an option that cannot be carried through.
+    """
     encoder = load_encoder(tokenizer)
     family = load_family(job.family)
-    torch.manual_seed(job.seed)
     config = family.huggingface_config(job.architecture, encoder.size, encoder.bos, encoder.eos)
+    check_carried(config, family)
+    check_vocabulary(config, encoder)
+    torch.manual_seed(job.seed)
     return family.model_class()(config)
 
 
@@ -38,12 +46,29 @@ def save_model(model: "PreTrainedModel", family: Family, tokenizer: Path, output
     (output / "tokenizer_config.json").write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
 
 
+def checked_config(folder: Path) -> "PretrainedConfig":
+    """Return the configuration in a Hugging Face folder.
+
+    Raises:
+        UnusableModel: it names no family that may be loaded here, or has an option that cannot be carried through.
+    """
+    family = family_of(folder)
+    try:
+        config: PretrainedConfig = family.model_class().config_class.from_pretrained(folder, local_files_only=True)
+    except (TypeError, ValueError, KeyError) as error:
+        raise UnusableModel(f"{folder / 'config.json'} cannot be read: {error}.", "Correct it.") from error
+    check_carried(config, family)
+    return config
+
+
 def load_huggingface(folder: Path) -> "PreTrainedModel":
     """Return the model in a Hugging Face folder, in 32-bit floats and in evaluation mode.
 
     Raises:
-        UnusableModel: its config.json names no family that may be loaded here.
+        UnusableModel: see ``checked_config``.
     """
-    kind = family_of(folder).model_class()
-    model: PreTrainedModel = kind.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True)
+    config, kind = checked_config(folder), family_of(folder).model_class()
+    model: PreTrainedModel = kind.from_pretrained(
+        folder, config=config, torch_dtype=torch.float32, local_files_only=True
+    )
     return model.eval()

@@ -17,12 +17,10 @@ DETERMINISTIC_ON_GPU = {
 def prepare(threads: int, gpu: bool = False) -> None:
     """Install the shim and set everything outside the configuration that could change a result or hang a job.
 
+    Without ``gpu`` this process sees no GPU: results on the CPU must not depend on one.
+
     Inside a Slurm job Lightning would take ranks and ports from Slurm's variables although these describe other tasks;
     NeMo would stage every tokenizer in one folder of the machine, where concurrent imports overwrite each other.
-
-    Args:
-        threads: number of threads of the arithmetic on the CPU.
-        gpu: whether this process computes on a GPU. Otherwise it sees none: results on the CPU must not depend on one.
     """
     for name in [name for name in os.environ if name.startswith("SLURM_")]:
         del os.environ[name]

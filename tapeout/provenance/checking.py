@@ -41,9 +41,7 @@ class CheckedExport:
 def check_export(folder: Path, key: PublicKey | None) -> CheckedExport:
     """Check an export without running any of it.
 
-    Args:
-        folder: folder of the export.
-        key: the signer's public key; None skips the verification of the signature.
+    Without ``key``, the signer's public key, no signature is verified.
 
     Raises:
         InvalidExport: a key is given, and the export is not signed by it; or the folder is not an export of this

@@ -73,10 +73,7 @@ def portable(path: str, what: str) -> str:
 def project_files(layer: Layer, recipes: dict[str, Recipe], also: Iterable[str]) -> list[str]:
     """Return the paths of all files to include, relative to the project's folder, sorted.
 
-    Args:
-        layer: the workflow as Snakemake read it.
-        recipes: recipes of all steps.
-        also: files and folders that are read although no rule and no import names them.
+    ``also`` names files and folders that are read although no rule and no import names them.
 
     Raises:
         ExportRefused: one of them is outside the project's folder, or does not exist.

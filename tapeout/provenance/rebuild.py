@@ -61,11 +61,7 @@ def rehearse(code: Path, document: Document, store: Path) -> None:
 def lay_out(export: Path, document: Document, folder: Path, environments: Path | None) -> None:
     """Copy the code of an export into an empty folder.
 
-    Args:
-        export: folder of the export, which was checked.
-        document: its document.
-        folder: a new or empty folder.
-        environments: installed environments to use (a project's ``.envs``); None to install them.
+    ``environments`` is a folder of installed ones to use; None installs them.
 
     Raises:
         InvalidExport: a file of its code is in a folder that only runs may write.

@@ -86,12 +86,7 @@ def reproduce(
 ) -> Reproduction:
     """Run the graph of a checked export in an empty folder, compare, and write the verdict there.
 
-    Args:
-        checked: the export.
-        folder: an empty or new folder.
-        environments: installed environments to use; None installs the locked ones.
-        pip_options: more arguments for pip.
-        report: called with a message at the beginning of every phase.
+    ``environments`` is as in ``lay_out``; ``report`` is called with a message at the beginning of every phase.
 
     Raises:
         InvalidExport: the export has no valid bounds, or unsafe paths.

@@ -84,10 +84,7 @@ def adapt_executor(
 ) -> None:
     """Change the executor as the module's docstring describes.
 
-    Args:
-        print_line: prints a line for the user.
-        name_of: returns the artifact of a Snakemake job.
-        find_fault: returns what is wrong with the output of a Snakemake job; empty if nothing is.
+    ``find_fault`` returns what is wrong with the output of a Snakemake job; empty if nothing is.
     """
     watcher = JobWatcher(print_line)
 

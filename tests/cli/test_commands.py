@@ -39,32 +39,32 @@ def test_status(project: Project) -> None:
 
 
 def test_why_names_parameter_function_package_and_source(built: Project) -> None:
-    code, found = as_json(built, "why", "model")
-    assert code == 0 and found["changes"] == [] and {row["result"] for row in found["rows"]} == {"same"}
-    assert [row["kind"] for row in found["rows"]] == ["code", "parameter", "environment", "input"]
+    code, result = as_json(built, "why", "model")
+    assert code == 0 and result["changes"] == [] and {row["result"] for row in result["rows"]} == {"same"}
+    assert [row["kind"] for row in result["rows"]] == ["code", "parameter", "environment", "input"]
     built.edit("config.yaml", "decay: [1, 2]", "decay: [1, 3]")
     built.edit("scripts/model.py", "output.mkdir()", "output.mkdir(parents=True)")
-    code, found = as_json(built, "why", "model")
-    assert code == 1 and found["state"] == "build"
-    assert {"kind": "parameter", "name": "schedule.decay", "old": [1, 2], "new": [1, 3]} in found["changes"]
-    assert [change["name"] for change in found["changes"] if change["kind"] == "code"] == ["scripts/model.py"]
+    code, result = as_json(built, "why", "model")
+    assert code == 1 and result["state"] == "build"
+    assert {"kind": "parameter", "name": "schedule.decay", "old": [1, 2], "new": [1, 3]} in result["changes"]
+    assert [change["name"] for change in result["changes"] if change["kind"] == "code"] == ["scripts/model.py"]
     built.edit("scripts/model.py", "output.mkdir(parents=True)", "output.mkdir()")
     built.edit("config.yaml", "decay: [1, 3]", "decay: [1, 2]")
     built.edit("lib/words.py", "return sorted(", "return list(")
-    _, found = as_json(built, "why", "report.txt")
-    names = [change["name"] for cause in found["origins"] for change in cause["changes"]]
+    _, result = as_json(built, "why", "report.txt")
+    names = [change["name"] for cause in result["origins"] for change in cause["changes"]]
     assert "lib/words.py: words" in names
 
 
 def test_why_follows_a_change_upstream_to_its_origin(built: Project) -> None:
     built.path("src/data.txt").write_text("b\na\nd\n")
-    code, found = as_json(built, "why", "report.txt")
-    assert code == 1 and found["state"] == "waiting"
-    assert [cause["artifact"] for cause in found["origins"]] == ["raw.txt"]
-    assert found["origins"][0]["path"] == ["report.txt", "model", "formatted.txt", "raw.txt"]
+    code, result = as_json(built, "why", "report.txt")
+    assert code == 1 and result["state"] == "waiting"
+    assert [cause["artifact"] for cause in result["origins"]] == ["raw.txt"]
+    assert result["origins"][0]["path"] == ["report.txt", "model", "formatted.txt", "raw.txt"]
     source = {"kind": "parameter", "name": "source", "old": DIGESTS[0], "new": DIGESTS[1]}
-    assert found["origins"][0]["changes"] == [source]  # the origin, with both digests
-    (row,) = [row for row in found["rows"] if row["result"] != "same"]
+    assert result["origins"][0]["changes"] == [source]  # the origin, with both digests
+    (row,) = [row for row in result["rows"] if row["result"] != "same"]
     assert row["name"] == "model: model/weights.txt" and row["old"] and row["new"] is None
     assert row["result"] == "waits" and row["origins"] == ["raw.txt"]
     text = call(built, "why", "report.txt")[1]
@@ -80,13 +80,13 @@ def test_verify_finds_a_flipped_bit_and_repairs_it(built: Project) -> None:
     flip(built.path("results/model/weights.txt"))
     code, text, _ = call(built, "verify")  # size and times are preserved: only --deep reads the bytes
     assert code == 0 and "sizes and times only" in " ".join(text.split())
-    code, found = as_json(built, "verify", "--deep")
+    code, result = as_json(built, "verify", "--deep")
     assert code == 1
-    assert [(row["artifact"], row["path"]) for row in found["findings"]] == [("model", "results/model/weights.txt")]
+    assert [(row["artifact"], row["path"]) for row in result["findings"]] == [("model", "results/model/weights.txt")]
     assert len(list(built.path("store/quarantine").iterdir())) == 1
     flip(built.path("results/formatted.txt"))
-    code, found = as_json(built, "verify", "--deep", "--repair")
-    assert code == 0 and found["repaired"]
+    code, result = as_json(built, "verify", "--deep", "--repair")
+    assert code == 0 and result["repaired"]
     assert built.digests() == first
     assert call(built, "verify", "--deep")[0] == 0
 
@@ -96,8 +96,8 @@ def test_verify_finds_a_damaged_object_that_no_artifact_uses(built: Project) -> 
     built.run()
     unused = [path for path in built.path("store/objects").glob("*/*") if path.stat().st_nlink == 1]
     flip(unused[0])
-    code, found = as_json(built, "verify", "--deep")
-    assert code == 1 and [row["artifact"] for row in found["findings"]] == [""]
+    code, result = as_json(built, "verify", "--deep")
+    assert code == 1 and [row["artifact"] for row in result["findings"]] == [""]
     assert call(built, "verify", "--deep")[0] == 0  # it is in quarantine now
 
 

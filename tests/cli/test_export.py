@@ -11,9 +11,9 @@ def test_an_export_is_written_and_checked(built: Project, tmp_path: Path) -> Non
     code, made = as_json(built, "export", str(out), "--also", "src", "--format", "slsa", "--unsigned")
     assert code == 0 and made["target"] == "report.txt" and made["artifacts"] == len(ALL)
     assert made["formats"] == ["json", "slsa"] and made["signed_by"] is None and made["size"] == out.stat().st_size
-    code, found = as_json(built, "reproduce", str(out), "--check")
-    assert code == 0 and found["target_digest"] == made["digest"] == built.digests()["report.txt"]
-    assert found["signed_by"] == [] and not found["signature_verified"]
+    code, result = as_json(built, "reproduce", str(out), "--check")
+    assert code == 0 and result["target_digest"] == made["digest"] == built.digests()["report.txt"]
+    assert result["signed_by"] == [] and not result["signature_verified"]
     text = call(built, "reproduce", str(out), "--check")[1]
     assert "not signed" in text and max(map(len, text.splitlines())) <= 100
     assert not list(built.root.glob("*-reproduced"))

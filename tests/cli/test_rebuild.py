@@ -29,10 +29,10 @@ def test_all_artifacts_are_rebuilt_with_the_same_bytes(built: Project) -> None:
     before = built.digests()
     shutil.rmtree(built.path("results/notes"))  # nothing of results/ is read but manifests of what is asked for
     built.run()
-    found = rebuild(built, "--check")
-    assert sorted(row["artifact"] for row in found["artifacts"]) == ALL
-    assert {row["level"] for row in found["artifacts"]} == {"bytes"}
-    assert {row["artifact"]: row["second_digest"] for row in found["artifacts"]} == before
+    result = rebuild(built, "--check")
+    assert sorted(row["artifact"] for row in result["artifacts"]) == ALL
+    assert {row["level"] for row in result["artifacts"]} == {"bytes"}
+    assert {row["artifact"]: row["second_digest"] for row in result["artifacts"]} == before
     assert not list(built.root.glob("work/rebuild.*")) and not built.path("work/second").exists()
 
 

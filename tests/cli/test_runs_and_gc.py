@@ -11,20 +11,20 @@ from tests.graph.conftest import ALL, Project
 
 def test_a_named_run_outlives_later_results(built: Project) -> None:
     first = built.digests()
-    code, found = as_json(built, "runs", "save", "before")
-    assert code == 0 and sorted(found["artifacts"]) == ALL and not found["stale"] + found["missing"]
+    code, result = as_json(built, "runs", "save", "before")
+    assert code == 0 and sorted(result["artifacts"]) == ALL and not result["stale"] + result["missing"]
     assert as_json(built, "why", "model", "--against", "before")[0] == 0
     built.path("my.yaml").write_text("model: {lr: 5}")
-    code, found = as_json(built, "runs", "save", "before", "--configfile", "my.yaml")  # the same results, stale for it
-    assert code == 1 and found["stale"] == ["model", "report.txt"]
+    code, result = as_json(built, "runs", "save", "before", "--configfile", "my.yaml")  # the same results, stale for it
+    assert code == 1 and result["stale"] == ["model", "report.txt"]
     built.run("--configfile", "my.yaml", "--config", "note=/dev/null", "--", "report", "notes/fr.txt")
     assert call(built, "runs", "save", "before")[0] == 3  # the name belongs to other results
-    code, found = as_json(built, "why", "model")  # with the configuration of the last run
+    code, result = as_json(built, "why", "model")  # with the configuration of the last run
     device = os.path.relpath("/dev/null", built.root)
-    assert code == 0 and found["configuration"]["name"] == f"my.yaml with note={device}"
-    code, found = as_json(built, "why", "report.txt", "--against", "before")
-    assert code == 1 and [cause["artifact"] for cause in found["origins"]] == ["model"]
-    assert found["origins"][0]["changes"] == [{"kind": "parameter", "name": "lr", "old": 1, "new": 5}]
+    assert code == 0 and result["configuration"]["name"] == f"my.yaml with note={device}"
+    code, result = as_json(built, "why", "report.txt", "--against", "before")
+    assert code == 1 and [cause["artifact"] for cause in result["origins"]] == ["model"]
+    assert result["origins"][0]["changes"] == [{"kind": "parameter", "name": "lr", "old": 1, "new": 5}]
     _, (run,) = as_json(built, "runs", "list")
     assert run["differing"] == ["model", "report.txt"] and list(run["ends"]) == ["report.txt"]
     assert 0 < run["own_size"] < run["size"] and run["ends"]["report.txt"] == first["report.txt"]

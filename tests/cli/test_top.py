@@ -70,8 +70,8 @@ def test_before_and_after_a_run(project: Project) -> None:
     code, text, _ = call(project, "top")
     assert code == 0 and "Plan: 6 of 6 built; no run: the last ended" in text and "Built 6 in" in text
     project.run()
-    code, found = as_json(project, "top")
-    assert (code, found["rows"], found["existing"], found["alive"]) == (0, [], len(ALL), False)
+    code, result = as_json(project, "top")
+    assert (code, result["rows"], result["existing"], result["alive"]) == (0, [], len(ALL), False)
 
 
 def test_a_run_in_progress(project: Project) -> None:
@@ -115,9 +115,9 @@ def test_a_run_that_failed_shows_the_end_of_the_log(project: Project) -> None:
     assert code == 1
     assert "scripts/formatted.py ended with status 7." in text and "    | last words" in text
     assert "failed" in text and "to do" in text
-    code, found = as_json(project, "top")
-    assert [failure["artifact"] for failure in found["run"]["failures"]] == ["formatted.txt"]
-    assert "1 failed" in found["run"]["summary"]
+    code, result = as_json(project, "top")
+    assert [failure["artifact"] for failure in result["run"]["failures"]] == ["formatted.txt"]
+    assert "1 failed" in result["run"]["summary"]
 
 
 def test_a_killed_run_is_not_shown_as_running(project: Project) -> None:
@@ -126,8 +126,8 @@ def test_a_killed_run_is_not_shown_as_running(project: Project) -> None:
         assert rows["model"]["status"] == "running"
         process.send_signal(signal.SIGKILL)
         process.wait()
-        found = as_json(project, "top")[1]
-        assert not found["alive"], "its job may live on, and is shown as such"
+        result = as_json(project, "top")[1]
+        assert not result["alive"], "its job may live on, and is shown as such"
         note = next(project.path("work").glob("*/progress.json"))
         os.kill(json.loads(note.read_bytes())["pid"], signal.SIGKILL)
         rows = wait_for(project, lambda rows: rows["model"]["status"] != "running")

@@ -35,13 +35,13 @@ def zipped(members: dict[str, bytes]) -> bytes:
     return packed.getvalue()
 
 
-def reasons(found: Comparison) -> dict[str, tuple[str, str, str]]:
-    return {file.path: (file.kind, file.level.value, file.reason) for file in found.files}
+def reasons(result: Comparison) -> dict[str, tuple[str, str, str]]:
+    return {file.path: (file.kind, file.level.value, file.reason) for file in result.files}
 
 
 def test_equal_artifacts_are_equal_bytes(tmp_path: Path) -> None:
-    found = compared(tmp_path, {"a": "1", "b/c.json": "{}"}, {"a": "1", "b/c.json": "{}"})
-    assert found == Comparison(Level.BYTES, 2, ())
+    result = compared(tmp_path, {"a": "1", "b/c.json": "{}"}, {"a": "1", "b/c.json": "{}"})
+    assert result == Comparison(Level.BYTES, 2, ())
 
 
 def test_files_are_compared_by_kind_and_the_worst_level_counts(tmp_path: Path) -> None:
@@ -62,9 +62,9 @@ def test_files_are_compared_by_kind_and_the_worst_level_counts(tmp_path: Path) -
         "d.txt": "b\n",
         "new": "",
     }
-    found = compared(tmp_path, old, new)
-    assert found.level is Level.NONE and found.same == 2
-    assert reasons(found) == {
+    result = compared(tmp_path, old, new)
+    assert result.level is Level.NONE and result.same == 2
+    assert reasons(result) == {
         "a.json": ("file", "values", "the same values, written differently"),
         "b.json": ("json", "metrics", "1 value changed within the bounds"),
         "c.jsonl": ("rows", "none", "1 row changed"),
@@ -82,8 +82,8 @@ def test_the_level_of_an_artifact_that_is_one_file(tmp_path: Path) -> None:
             ("{}", "[]", Level.NONE),
         ]
     ):
-        found = compared(tmp_path / str(number), old, new, name="evaluation/base.json")
-        assert found.level is level and [file.path for file in found.files] == [""]
+        result = compared(tmp_path / str(number), old, new, name="evaluation/base.json")
+        assert result.level is level and [file.path for file in result.files] == [""]
 
 
 def test_an_executable_bit_is_a_difference_of_bytes(tmp_path: Path) -> None:
@@ -124,8 +124,8 @@ def test_a_damaged_file_is_compared_as_text_or_bytes_with_a_remark(
     tmp_path: Path, name: str, good: bytes, bad: bytes, remark: str
 ) -> None:
     for number, (old, new) in enumerate([(good, bad), (bad, good)]):
-        found = compared(tmp_path / str(number), {name: old}, {name: new})
-        kind, level, reason = reasons(found)[name]
+        result = compared(tmp_path / str(number), {name: old}, {name: new})
+        kind, level, reason = reasons(result)[name]
         assert kind in ("text", "bytes") and level == "none" and remark.replace("new", ("new", "old")[number]) in reason
 
 
@@ -134,17 +134,17 @@ def test_archives_are_compared_member_by_member(tmp_path: Path) -> None:
     old = {"context/a.json": b'{"x": 1}', "z.zip": inner}
     assert compared(tmp_path / "1", tar(old), tar(old, order=-1), name="base.nemo").level is Level.VALUES
     assert compared(tmp_path / "2", tar(old), tar(old, "w:gz"), name="base.tar").level is Level.VALUES
-    found = compared(tmp_path / "3", tar(old), tar({**old, "context/a.json": b'{"x":2}', "n": b""}), name="base.nemo")
-    assert found.files[0].reason == "2 members different, 1 member the same" and found.level is Level.NONE
-    members = found.files[0].detail
+    result = compared(tmp_path / "3", tar(old), tar({**old, "context/a.json": b'{"x":2}', "n": b""}), name="base.nemo")
+    assert result.files[0].reason == "2 members different, 1 member the same" and result.level is Level.NONE
+    members = result.files[0].detail
     assert isinstance(members, Comparison) and list(reasons(members)) == ["context/a.json", "n"]
     assert compared(tmp_path / "4", zipped(old), tar(old), name="a.zip").level is Level.VALUES
     assert compared(tmp_path / "5", zipped({}), zipped({"a": b""}), name="a.whl").level is Level.NONE
 
 
 def test_a_file_and_a_folder_and_different_suffixes(tmp_path: Path) -> None:
-    found = compare(place(tmp_path, "x", "a.json"), place(tmp_path, {"x": "x"}, "b"), Bounds(), tmp_path)
-    assert [(file.path, file.reason) for file in found.files] == [("", "removed"), ("x", "added")]
+    result = compare(place(tmp_path, "x", "a.json"), place(tmp_path, {"x": "x"}, "b"), Bounds(), tmp_path)
+    assert [(file.path, file.reason) for file in result.files] == [("", "removed"), ("x", "added")]
     places = place(tmp_path, "{}", "c.json"), place(tmp_path, "{ }", "d.txt")
     assert compare(*places, Bounds(), tmp_path).level is Level.NONE
     kept = place(tmp_path, "{}", "e.json"), place(tmp_path, "{ }", "e.json.0")
@@ -154,12 +154,12 @@ def test_a_file_and_a_folder_and_different_suffixes(tmp_path: Path) -> None:
 def test_artifacts_in_the_store(tmp_path: Path) -> None:
     places = []
     for text in ('{"x": 1.0}', '{"x": 1.5}'):
-        found = place(tmp_path / "made", {"a.json": text, "b.tar": tar({"x": text.encode()})})
+        result = place(tmp_path / "made", {"a.json": text, "b.tar": tar({"x": text.encode()})})
         action = Action({"artifact": "artifact", "text": text})
-        found.store.seal(action, found.manifest, found.root or tmp_path)
-        places.append(LocatedArtifact("digest", found.manifest, None, found.store))
-    found = compare(*places, Bounds(), tmp_path)
-    assert [file.kind for file in found.files] == ["json", "members"]
+        result.store.seal(action, result.manifest, result.root or tmp_path)
+        places.append(LocatedArtifact("digest", result.manifest, None, result.store))
+    result = compare(*places, Bounds(), tmp_path)
+    assert [file.kind for file in result.files] == ["json", "members"]
 
 
 def test_the_limit_applies_to_every_kind(tmp_path: Path) -> None:

@@ -36,17 +36,17 @@ class Runs:
 def test_plain_values_are_loaded_and_objects_become_stubs(protocol: int) -> None:
     value = {"list": [1, 2.5, None, True, b"x", ("a",)], "set": {1}, "ordered": collections.OrderedDict(a=1)}
     assert safe_pickle.load(pickle.dumps(value, protocol)) == value
-    found = safe_pickle.load(pickle.dumps([Plain("a", [1]), Path("b"), io.BytesIO(b"c")], max(protocol, 2)))
-    assert found[0].what.endswith("Plain") and found[0].state == {"name": "a", "parts": [1]}
-    assert found[1].what.startswith("pathlib") and found[1].arguments == ("b",)
-    assert found[2].parts() == {"class": "_io.BytesIO", "state": (b"c", 0, None)}
+    loaded = safe_pickle.load(pickle.dumps([Plain("a", [1]), Path("b"), io.BytesIO(b"c")], max(protocol, 2)))
+    assert loaded[0].what.endswith("Plain") and loaded[0].state == {"name": "a", "parts": [1]}
+    assert loaded[1].what.startswith("pathlib") and loaded[1].arguments == ("b",)
+    assert loaded[2].parts() == {"class": "_io.BytesIO", "state": (b"c", 0, None)}
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4, 5])
 def test_nothing_is_run(tmp_path: Path, protocol: int) -> None:
     data = pickle.dumps({"weights": Runs(tmp_path / "ran")}, protocol)
-    found = safe_pickle.load(io.BytesIO(data))["weights"]
-    assert found.what == "posix.system" and str(tmp_path) in found.arguments[0]
+    loaded = safe_pickle.load(io.BytesIO(data))["weights"]
+    assert loaded.what == "posix.system" and str(tmp_path) in loaded.arguments[0]
     assert not (tmp_path / "ran").exists()
     pickle.loads(data)
     assert (tmp_path / "ran").exists()
@@ -54,8 +54,8 @@ def test_nothing_is_run(tmp_path: Path, protocol: int) -> None:
 
 def test_members_of_other_containers_are_recorded() -> None:
     queue, counter = collections.deque([1, 2]), collections.defaultdict(list, {"a": [1]})
-    found = safe_pickle.load(pickle.dumps([queue, counter]))
-    assert found[0].items == [1, 2] and found[1].items == [("a", [1])]
+    loaded = safe_pickle.load(pickle.dumps([queue, counter]))
+    assert loaded[0].items == [1, 2] and loaded[1].items == [("a", [1])]
 
 
 def test_a_damaged_pickle_raises_only_expected_errors() -> None:

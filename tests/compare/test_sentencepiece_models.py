@@ -23,9 +23,9 @@ def test_a_trained_model_with_changes(tmp_path: Path) -> None:
     model.pieces[300].score -= 0.5
     model.normalizer_spec.add_dummy_prefix = not model.normalizer_spec.add_dummy_prefix
     new.write_bytes(model.SerializeToString())
-    found = compare_model(old, new, 20)
-    assert found.reason == "1 piece added, 1 score changed, 1 other setting changed"
-    assert isinstance(found.detail, PiecesDetail)
-    (added,) = found.detail.changes["pieces added"]
-    assert (added.piece, added.new) == ("brand_new", first) and found.detail.new_pieces == first + 1
-    assert [change.name for change in found.detail.other] == ["normalizer_spec"]
+    comparison = compare_model(old, new, 20)
+    assert comparison.reason == "1 piece added, 1 score changed, 1 other setting changed"
+    assert isinstance(comparison.detail, PiecesDetail)
+    (added,) = comparison.detail.changes["pieces added"]
+    assert (added.piece, added.new) == ("brand_new", first) and comparison.detail.new_pieces == first + 1
+    assert [change.name for change in comparison.detail.other] == ["normalizer_spec"]

@@ -85,9 +85,9 @@ def test_one_bit_is_found_in_every_type(name: str) -> None:
     raw = new[name].clone().reshape(-1).view(torch.uint8)
     raw[0] ^= 1
     new[name] = raw.view(new[name].dtype).reshape(new[name].shape)
-    found = differing(weights(), new)
-    assert list(found) == [name] and found[name]["differing"] == 1 and found[name]["state"] == "changed"
-    assert found[name]["max_absolute"] > 0 and found[name]["largest"] > 0
+    result = differing(weights(), new)
+    assert list(result) == [name] and result[name]["differing"] == 1 and result[name]["state"] == "changed"
+    assert result[name]["max_absolute"] > 0 and result[name]["largest"] > 0
 
 
 def test_figures_of_a_changed_tensor(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,8 +104,8 @@ def test_figures_of_a_changed_tensor(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_signs_of_zero_and_values_that_are_not_finite() -> None:
     old = {"a": torch.tensor([0.0, torch.nan, torch.inf, 1.0])}
     assert differing(old, {"a": old["a"].clone()}) == {}
-    found = differing(old, {"a": torch.tensor([-0.0, 1.0, torch.inf, torch.inf])})["a"]
-    assert (found["differing"], found["not_finite"], found["max_absolute"], found["largest"]) == (3, 2, 0.0, 1.0)
+    result = differing(old, {"a": torch.tensor([-0.0, 1.0, torch.inf, torch.inf])})["a"]
+    assert (result["differing"], result["not_finite"], result["max_absolute"], result["largest"]) == (3, 2, 0.0, 1.0)
 
 
 def test_forms_missing_tensors_and_other_values() -> None:
@@ -116,15 +116,15 @@ def test_forms_missing_tensors_and_other_values() -> None:
         "step": {"n": 1, "list": [1, 2], "no": None},
     }
     new = {"a": torch.zeros(2, 1), "b": torch.zeros(2).half(), "more": 3, "step": {"n": 1, "list": [1], "no": None}}
-    found = differing(old, new)
-    assert {name: line["state"] for name, line in found.items()} == {
+    result = differing(old, new)
+    assert {name: line["state"] for name, line in result.items()} == {
         "a": "form",
         "b": "form",
         "gone": "removed",
         "more": "added",
         "step.list.1": "removed",
     }
-    assert found["b"]["new"] == {"type": "float16", "shape": [2]}
+    assert result["b"]["new"] == {"type": "float16", "shape": [2]}
 
 
 def test_values_that_are_not_json() -> None:
@@ -132,9 +132,10 @@ def test_values_that_are_not_json() -> None:
     itself.append(itself)
     value = {"x": float("nan"), "y": 2**70, "z": b"ab", "e": [], "s": {2, 1}, "t": torch.float16, "i": itself}
     assert differing({"a": value}, {"a": value}) == {}
-    found = dict(tensors.leaves(value))
-    assert found["x"] == "nan" and found["e"] == "empty" and found["i.1"] == "itself" and found["t"] == "torch.float16"
-    json.dumps(found, allow_nan=False)
+    result = dict(tensors.leaves(value))
+    assert result["x"] == "nan" and result["e"] == "empty" and result["i.1"] == "itself"
+    assert result["t"] == "torch.float16"
+    json.dumps(result, allow_nan=False)
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
@@ -157,10 +158,10 @@ def test_all_formats(tmp_path: Path, program: Program, kind: str, prefix: str) -
     old, new = weights(), weights()
     new["half"][0, 0] = 100.0
     del new["one"]
-    found, last = program(saved(kind, tmp_path / "old", old), saved(kind, tmp_path / "new", new))
-    states = {name.removeprefix(prefix): line["state"] for name, line in found.items()}
+    result, last = program(saved(kind, tmp_path / "old", old), saved(kind, tmp_path / "new", new))
+    states = {name.removeprefix(prefix): line["state"] for name, line in result.items()}
     assert states == {"half": "changed", "one": "removed"}
-    assert found[f"{prefix}half"]["largest"] == 100.0 and last["equal"] >= 6
+    assert result[f"{prefix}half"]["largest"] == 100.0 and last["equal"] >= 6
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "saved", "distributed"])
@@ -190,8 +191,8 @@ class Runs:
 def test_nothing_in_a_checkpoint_is_run(tmp_path: Path, program: Program) -> None:
     torch.save({"a": torch.ones(1), "b": Runs(tmp_path / "ran")}, tmp_path / "old.pt")
     torch.save({"a": torch.zeros(1), "b": Runs(tmp_path / "run")}, tmp_path / "new.pt")
-    found, _ = program(tmp_path / "old.pt", tmp_path / "new.pt")
-    assert list(found) == ["a", "b.arguments.0"] and not (tmp_path / "ran").exists()
+    result, _ = program(tmp_path / "old.pt", tmp_path / "new.pt")
+    assert list(result) == ["a", "b.arguments.0"] and not (tmp_path / "ran").exists()
     torch.jit.script(torch.nn.Linear(1, 1)).save(str(tmp_path / "new.pt"))
     assert "TorchScript" in program(tmp_path / "old.pt", tmp_path / "new.pt")[1]["why"]
     folder = saved("distributed", tmp_path / "folder", weights())
@@ -225,8 +226,8 @@ def test_the_same_tensors_saved_by_two_processes_are_equal(tmp_path: Path, progr
     parts = sorted((tmp_path / "two").glob("*.distcp"))
     assert len(parts) == 2
     checkpoint.save({"rows": whole, "columns": whole.T.clone().T + 1}, checkpoint_id=tmp_path / "other", no_dist=True)
-    found, _ = program(tmp_path / "two", tmp_path / "other")
-    assert list(found) == ["columns"] and found["columns"]["differing"] == 60
+    result, _ = program(tmp_path / "two", tmp_path / "other")
+    assert list(result) == ["columns"] and result["columns"]["differing"] == 60
 
 
 # -- artifacts ---------------------------------------------------------------------------------------------------------
@@ -257,10 +258,10 @@ def test_a_distributed_checkpoint_counts_as_one_file(tmp_path: Path) -> None:
     new["embedding"][0, 0] += 0.001
     folders = [saved("distributed", tmp_path / name / "weights", values) for name, values in (("a", old), ("b", new))]
     before, after = (files(folder.parent) for folder in folders)
-    found = compared(tmp_path / "1", before, after)
-    (difference,) = found.files
+    result = compared(tmp_path / "1", before, after)
+    (difference,) = result.files
     assert (difference.path, difference.kind, difference.reason) == ("weights", "tensors", "1 tensor changed")
-    assert found.level is Level.NONE
+    assert result.level is Level.NONE
     archives = packed(before), packed(after)
     assert compared(tmp_path / "2", *archives, Bounds(tensors=0.01), name="base.nemo").level is Level.METRICS
     again = saved("distributed", tmp_path / "c" / "weights", old)

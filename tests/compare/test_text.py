@@ -23,9 +23,9 @@ def page(folder: Path, old: str, new: str, beside: Level | None) -> FileComparis
 
 
 def test_lines_of_text(tmp_path: Path) -> None:
-    found = text(tmp_path, b"a\n-- b\nc\n", b"a\nb\nc\nd\n")
-    assert isinstance(found.detail, TextDetail) and found.reason == "2 lines added, 1 line removed"
-    assert (found.detail.added, found.detail.removed, found.level) == (2, 1, Level.NONE)
+    result = text(tmp_path, b"a\n-- b\nc\n", b"a\nb\nc\nd\n")
+    assert isinstance(result.detail, TextDetail) and result.reason == "2 lines added, 1 line removed"
+    assert (result.detail.added, result.detail.removed, result.level) == (2, 1, Level.NONE)
     assert text(tmp_path, b"a\r\n", b"a\n").reason == "only line endings differ"
 
 
@@ -44,8 +44,8 @@ def test_the_first_byte_and_how_many(tmp_path: Path, old: bytes, new: bytes, fir
 
 
 def test_long_text_is_compared_as_bytes(tmp_path: Path) -> None:
-    found = text(tmp_path, b"a\n" * (MAX_LINES + 1), b"a\n" * MAX_LINES, "no good")
-    assert isinstance(found.detail, BytesDetail) and found.reason.startswith("no good; 2 bytes")
+    result = text(tmp_path, b"a\n" * (MAX_LINES + 1), b"a\n" * MAX_LINES, "no good")
+    assert isinstance(result.detail, BytesDetail) and result.reason.startswith("no good; 2 bytes")
 
 
 def test_a_page_is_compared_by_its_visible_text(tmp_path: Path) -> None:
@@ -53,19 +53,24 @@ def test_a_page_is_compared_by_its_visible_text(tmp_path: Path) -> None:
     other = old.replace("4.20", "−4,21").replace("0a1b2c3d4e", "ffff2c3d4e").replace("src='a'", "src='b'")
     assert page(tmp_path, old, other, Level.METRICS).level is Level.METRICS
     assert page(tmp_path, old, other, Level.NONE).level is Level.NONE
-    found = page(tmp_path, old, other, None)
-    assert found.level is Level.NONE and found.reason == "2 visible lines added, 2 visible lines removed"
+    result = page(tmp_path, old, other, None)
+    assert result.level is Level.NONE and result.reason == "2 visible lines added, 2 visible lines removed"
     assert page(tmp_path, old, old.replace("Loss", "Gain"), Level.BYTES).level is Level.NONE
     assert "markup or pictures" in page(tmp_path, old, old.replace("src='a'", "src='b'"), None).reason
     assert page(tmp_path, "<p>\0", "<p>1", Level.BYTES).level is Level.NONE
 
 
 def test_an_excerpt_has_the_first_difference() -> None:
-    found = excerpt("wire clk; the width is 8 bit", "wire clk; the width is 16 bit", 40)
-    assert (found.before, found.old, found.new, found.after) == ("wire clk; the width is ", "8", "16", (" bit", " bit"))
+    result = excerpt("wire clk; the width is 8 bit", "wire clk; the width is 16 bit", 40)
+    assert (result.before, result.old, result.new, result.after) == (
+        "wire clk; the width is ",
+        "8",
+        "16",
+        (" bit", " bit"),
+    )
     long = "word " * 500
-    found = excerpt(long + "old one" + long, long + "new one" + long + "!", 30)
-    assert (found.old, found.new, found.more) == ("old", "new", 1) and len(found.before) <= 15
+    result = excerpt(long + "old one" + long, long + "new one" + long + "!", 30)
+    assert (result.old, result.new, result.more) == ("old", "new", 1) and len(result.before) <= 15
     assert excerpt("", "added", 20).new == "added"
     several = excerpt("The clock and the reset.", "The clock, then the reset.", 40)  # whole, if it fits
     assert (several.before, several.old, several.new, several.more) == ("The clock", " and", ", then", 0)
@@ -75,11 +80,11 @@ def test_an_excerpt_has_the_first_difference() -> None:
 
 @given(some.text(), some.text(), some.integers(8, 80))
 def test_an_excerpt_fits_its_width(old: str, new: str, width: int) -> None:
-    found = excerpt(old, new, width)
-    for changed, after in ((found.old, found.after[0]), (found.new, found.after[1])):
-        assert len(found.before + changed + after) <= width + 2
+    result = excerpt(old, new, width)
+    for changed, after in ((result.old, result.after[0]), (result.new, result.after[1])):
+        assert len(result.before + changed + after) <= width + 2
     if old != new:
-        assert found.old != found.new or "…" in found.old
+        assert result.old != result.new or "…" in result.old
 
 
 @given(some.permutations(range(7)))

@@ -34,28 +34,28 @@ def models(folder: Path, old: bytes, new: bytes) -> FileComparison:
     return compare_model(folder / "old.model", folder / "new.model", 20)
 
 
-def detail(found: FileComparison) -> PiecesDetail:
-    assert isinstance(found.detail, PiecesDetail)
-    return found.detail
+def detail(comparison: FileComparison) -> PiecesDetail:
+    assert isinstance(comparison.detail, PiecesDetail)
+    return comparison.detail
 
 
-def shown(found: FileComparison, what: str) -> list[tuple[str, Any, Any]]:
-    return [(change.piece, change.old, change.new) for change in detail(found).changes[what]]
+def shown(comparison: FileComparison, what: str) -> list[tuple[str, Any, Any]]:
+    return [(change.piece, change.old, change.new) for change in detail(comparison).changes[what]]
 
 
 def test_an_added_piece_renumbers_others_and_moves_none(tmp_path: Path) -> None:
     new = [PIECES[0], ("▁c", -9.0, 1), *PIECES[1:]]
-    found = models(tmp_path, model(PIECES), model(new))
-    assert found.reason == "1 piece added" and found.level is Level.NONE
-    assert shown(found, "pieces added") == [("▁c", None, 1)] and detail(found).renumbered == 3
+    comparison = models(tmp_path, model(PIECES), model(new))
+    assert comparison.reason == "1 piece added" and comparison.level is Level.NONE
+    assert shown(comparison, "pieces added") == [("▁c", None, 1)] and detail(comparison).renumbered == 3
 
 
 def test_moved_pieces_changed_scores_and_other_settings(tmp_path: Path) -> None:
     new = [PIECES[0], PIECES[3], PIECES[1], ("b", -2.5, 4)]
-    found = models(tmp_path, model(PIECES, b"x"), model(new, b"y"))
-    assert shown(found, "pieces moved") == [("ab", 3, 1)]
-    assert shown(found, "scores changed") == [("b", -2.0, -2.5)]
-    assert [change.name for change in detail(found).other] == ["types.b", "trainer_spec"]
+    comparison = models(tmp_path, model(PIECES, b"x"), model(new, b"y"))
+    assert shown(comparison, "pieces moved") == [("ab", 3, 1)]
+    assert shown(comparison, "scores changed") == [("b", -2.0, -2.5)]
+    assert [change.name for change in detail(comparison).other] == ["types.b", "trainer_spec"]
     assert models(tmp_path, model(PIECES), model(PIECES[:2])).reason == "2 pieces removed"
 
 
@@ -77,9 +77,11 @@ def tokenizer(vocabulary: Any, merges: Any = (), **rest: Any) -> dict[str, Any]:
 def test_hugging_face_vocabularies_and_merges() -> None:
     old = tokenizer({"a": 0, "b": 1, "ab": 2}, ["a b", "b a"], added_tokens=[{"id": 0}])
     new = tokenizer({"a": 0, "ab": 1, "c": 2}, [["b", "a"], ["a", "b"], ["a", "c"]], added_tokens=[{"id": 1}])
-    found = compare_tokenizer(old, new, 20)
-    assert found.reason == ("1 piece added, 1 piece removed, 1 merge added, 1 merge moved, 2 other settings changed")
-    assert shown(found, "merges added") == [("a c", None, 2)] and is_tokenizer(old)
+    comparison = compare_tokenizer(old, new, 20)
+    assert comparison.reason == (
+        "1 piece added, 1 piece removed, 1 merge added, 1 merge moved, 2 other settings changed"
+    )
+    assert shown(comparison, "merges added") == [("a c", None, 2)] and is_tokenizer(old)
     assert compare_tokenizer(old, {**old}, 20).level is Level.VALUES
     unigram = [{"model": {"vocab": [["a", -1.0], ["b", score]]}} for score in (-2.0, -3.0)]
     assert compare_tokenizer(*unigram, 20).reason == "1 score changed"

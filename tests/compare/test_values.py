@@ -8,8 +8,9 @@ import pytest
 
 from tapeout.compare.file_comparison import Level, Unreadable
 from tapeout.compare.values import ValuesDetail, compare_values, differences, parse
-from tapeout.config.comparison import Bound, Bounds, read
-from tapeout.config.yaml_files import InvalidConfig
+from tapeout.config.comparison import Bound, Bounds
+from tapeout.config.load import load_bounds
+from tapeout.config.problems import InvalidConfig
 
 
 def changed(old: Any, new: Any) -> list[tuple[str, str]]:
@@ -63,9 +64,9 @@ def test_the_order_of_a_list_counts() -> None:
 
 
 def test_values_outside_lists_come_first() -> None:
-    found = compare_values({"a": [1.0, 2.0], "z": 3.0}, {"a": [5.0, 6.0], "z": 7.0}, Bounds(), limit=2)
-    assert isinstance(found.detail, ValuesDetail) and found.detail.total == 3
-    assert [(change.name, change.delta) for change in found.detail.changes] == [("z", 4.0), ("a.0", 4.0)]
+    comparison = compare_values({"a": [1.0, 2.0], "z": 3.0}, {"a": [5.0, 6.0], "z": 7.0}, Bounds(), limit=2)
+    assert isinstance(comparison.detail, ValuesDetail) and comparison.detail.total == 3
+    assert [(change.name, change.delta) for change in comparison.detail.changes] == [("z", 4.0), ("a.0", 4.0)]
 
 
 @pytest.mark.parametrize(
@@ -86,9 +87,9 @@ def test_bounds_are_merged_from_configuration_files(tmp_path: Path) -> None:
     first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
     first.write_text("comparison: {floats: {relative: 0.5}, named: {a: {absolute: 1}}}\nother: 1\n")
     second.write_text("comparison: {floats: {absolute: 2}, tensors: 0.01}\n")
-    bounds = read([tmp_path / "missing.yaml", first, second])
+    bounds = load_bounds([first, second])
     assert bounds.floats == Bound(relative=0.5, absolute=2) and bounds.named["a"].absolute == 1
-    assert bounds.tensors == 0.01 and read([]) == Bounds()
+    assert bounds.tensors == 0.01 and load_bounds([]) == Bounds()
 
 
 @pytest.mark.parametrize(
@@ -97,4 +98,4 @@ def test_bounds_are_merged_from_configuration_files(tmp_path: Path) -> None:
 def test_invalid_bounds(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(InvalidConfig):
-        read([tmp_path / "config.yaml"])
+        load_bounds([tmp_path / "config.yaml"])

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from tapeout.config.container import Container
-from tapeout.config.root import load
-from tapeout.config.yaml_files import InvalidConfig
+from tapeout.config.load import load
+from tapeout.config.problems import InvalidConfig
 from tapeout.graph.identity.environment import read_environment
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +43,7 @@ def test_a_tag_alone_is_refused_with_the_reason(image: str, monkeypatch: pytest.
     monkeypatch.chdir(ROOT)
     with pytest.raises(InvalidConfig) as found:
         load({**yaml.safe_load(Path("config/default.yaml").read_text()), "container": {"image": image}})
-    assert "config key container.image: " in found.value.cause
+    assert "container.image: the image " in found.value.cause
     assert f"{image} has no digest; a tag can be moved to another image" in found.value.cause
 
 

@@ -8,8 +8,10 @@ import yaml
 
 from tapeout.config.inspection_scope import InspectionScope
 from tapeout.config.instructions import EncodeJob, InstructionSetJob
-from tapeout.config.root import Settings, load
-from tapeout.config.yaml_files import InvalidConfig
+from tapeout.config.load import load
+from tapeout.config.problems import InvalidConfig
+from tapeout.config.root import Settings
+from tapeout.config.yaml_files import merge
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = yaml.safe_load((ROOT / "config" / "default.yaml").read_text())
@@ -22,7 +24,7 @@ def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def loaded(**sections: Any) -> Settings:
-    return load({**DEFAULT, **sections})
+    return load(merge(DEFAULT, sections))
 
 
 def refused(words: str, **sections: Any) -> None:
@@ -37,14 +39,20 @@ def refused(words: str, **sections: Any) -> None:
         ({"weight": 0}, "greater than 0"),
         ({"weight": -1}, "greater than 0"),
         ({"weight": float("inf")}, "a finite number"),
-        ({"weight": float("nan")}, "config key pretraining.components.a.weight"),
-        ({"sources": ["serv"]}, "pretraining.components names serv, which is held out"),
-        ({"sources": ["nobody"]}, "sources nobody are used but are not in the sources file"),
-        ({"sources": []}, "at least 1 item"),
-        ({"include": ["rtl/*.v"]}, "the pattern 'rtl/*.v' matches no file: paths begin with /; write '*/rtl/*.v'"),
+        ({"weight": float("nan")}, "pretraining.components.a.weight must be a finite number"),
+        ({"sources": ["serv"]}, "pretraining.components.a.sources names serv, which is held out"),
+        (
+            {"sources": ["nobody"]},
+            "pretraining.components.a.sources names the source nobody, which",
+        ),
+        ({"sources": []}, "pretraining.components.a.sources must not be empty"),
+        (
+            {"include": ["rtl/*.v"]},
+            'matches no file, because paths begin with /.\n  fix: Write "*/rtl/*.v".',
+        ),
         ({"exclude": ["rtl/*.v"]}, "matches no file"),
-        ({"include": [""]}, "at least 1 char"),
-        ({"include": []}, "at least 1 item"),
+        ({"include": [""]}, "pretraining.components.a.include.0 must not be empty"),
+        ({"include": []}, "pretraining.components.a.include must not be empty"),
     ],
 )
 def test_components(options: dict[str, Any], words: str) -> None:
@@ -56,12 +64,15 @@ def test_components(options: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"shards": 0}, "greater than or equal to 1"),
-        ({"shards": 100_000}, "less than or equal to 4096"),
+        ({"shards": 0}, "pretraining.shards must be at least 1, not 0"),
+        ({"shards": 100_000}, "must be at most 4096"),
         ({"near_duplicates": {"seed": 2**64}}, "less than 18446744073709551616"),
-        ({"near_duplicates": {"bands": 7}}, "bands must divide permutations"),
+        ({"near_duplicates": {"bands": 7}}, "bands is 7, which does not divide permutations, 128"),
         ({"components": {name: {"sources": ["ibex"], "weight": 1} for name in "ab"}}, "is named twice"),
-        ({"components": {"a/b": {"sources": ["ibex"], "weight": 1}}}, "config key pretraining.components.a/b"),
+        (
+            {"components": {"a/b": {"sources": ["ibex"], "weight": 1}}},
+            "the name a/b in pretraining.components may contain",
+        ),
     ],
 )
 def test_pretraining(options: dict[str, Any], words: str) -> None:
@@ -72,12 +83,15 @@ def test_pretraining(options: dict[str, Any], words: str) -> None:
     ("options", "words"),
     [
         ({"format": "prompt_response", "fields": {"response": "context"}}, "must be different fields"),
-        ({"format": "prompt_response", "max_row_bytes": 10**20}, "less than or equal to"),
-        ({"format": "squad", "impossible_answer": " "}, "should match pattern"),
+        ({"format": "prompt_response", "max_row_bytes": 10**20}, "must be at most 1073741824"),
+        ({"format": "squad", "impossible_answer": " "}, "impossible_answer must not be blank"),
         ({"format": "rtl", "sources": ["ibex"]}, "sources would have no effect"),
         ({"format": "rtl", "bad_rows": "drop"}, "bad_rows would have no effect"),
-        ({"format": "messages", "split": {"validation": 0.5, "test": 0.5}}, "leave something to train on"),
-        ({"format": "messages", "split": {"validation": float("nan")}}, "config key instructions.sets.ibex"),
+        ({"format": "messages", "split": {"validation": 0.5, "test": 0.5}}, "leave nothing to train on"),
+        (
+            {"format": "messages", "split": {"validation": float("nan")}},
+            "ibex.split.validation must be a finite number",
+        ),
     ],
 )
 def test_instruction_sets(options: dict[str, Any], words: str) -> None:
@@ -88,7 +102,7 @@ def test_a_source_that_two_sets_would_split() -> None:
     sets = {name: {"format": "prompt_response", "sources": ["django"]} for name in ("a", "b")}
     loaded(instructions={"sets": sets, "train": ["a"]})
     refused(
-        "the sets a and b of instructions.train both read source django",
+        "the sets a and b of instructions.train both read the source django",
         instructions={"sets": sets, "train": ["a", "b"]},
     )
 
@@ -99,7 +113,7 @@ def test_a_held_out_core_under_another_name(tmp_path: Path) -> None:
     (tmp_path / "sources.yaml").write_text(yaml.safe_dump(sources))
     loaded(sources=str(tmp_path / "sources.yaml"))
     refused(
-        "source copied is read, and is the same file as serv, which is held out",
+        "the source copied is the same file as serv, which is held out",
         sources=str(tmp_path / "sources.yaml"),
         pretraining={"components": {"a": {"sources": ["copied"], "weight": 1}}},
     )
@@ -144,7 +158,7 @@ COMPONENTS = {"a": {"sources": ["ibex"], "weight": 1}}
 @pytest.mark.parametrize("bound", [float("nan"), float("inf"), -0.1, 5])
 def test_a_bound_for_a_single_set_is_a_fraction(bound: float) -> None:
     refused(
-        "config key data_report.gates.dropped_of.corpus/domain",
+        "data_report.gates.dropped_of.corpus/domain must be",
         data_report={"gates": {"dropped_of": {"corpus/domain": bound}}},
     )
 

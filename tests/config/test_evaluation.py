@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from tapeout.config.evaluation import may_be_model
-from tapeout.config.root import Settings, load
+from tapeout.config.load import load
+from tapeout.config.problems import InvalidConfig
+from tapeout.config.root import Settings
 from tapeout.config.wiring import Wiring
-from tapeout.config.yaml_files import InvalidConfig
 from tapeout.costs.estimates import Estimates
 from tapeout.graph.identity.code import closure
 from tests.config.test_root import default
@@ -45,7 +46,7 @@ def parameters(found: Settings) -> dict[str, Any]:
         ({"tasks": {"bits_per_byte": {"max_bytes": 0}}}, "evaluation.tasks.bits_per_byte.max_bytes"),
         ({"tasks": {"bits_per_bite": {}}}, "tasks: task bits_per_bite is unknown; did you mean bits_per_byte?"),
         ({"tasks": {"tests.toys": {}}}, "the module tests.toys has no TASK"),
-        ({"models": {"base": "base"}}, "adaptation.pretrained names dapt, which is not one of the models (base)"),
+        ({"models": {"base": "base"}}, "adaptation.pretrained names dapt, which is not one of models (base)"),
         ({"models": {"a/b": "base"}}, "evaluation.models"),
         *(
             ({"models": {**MODELS, "x": name}}, "evaluation.models.x")
@@ -57,7 +58,7 @@ def parameters(found: Settings) -> dict[str, Any]:
         ),
         (
             {"models": dict(reversed(MODELS.items()))},
-            "models must be listed in the order of the adaptation: base, dapt",
+            "models are not in the order of the adaptation: base, dapt",
         ),
         ({"sets": ["dolly"]}, "evaluation.sets names dolly, which instructions.sets does not have"),
         ({"sets": ["questions"]}, "evaluation.sets names questions, which has no test rows"),

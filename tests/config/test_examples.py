@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tapeout.config.root import Settings, load
-from tapeout.config.yaml_files import InvalidConfig
+from tapeout.config.load import load
+from tapeout.config.problems import InvalidConfig
+from tapeout.config.root import Settings
 from tapeout.costs.estimates import Estimates
 from tapeout.sources.kinds._hub import HubSource
 from tests.config.test_root import overlaid

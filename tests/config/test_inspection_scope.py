@@ -5,21 +5,21 @@ from typing import Any
 import pytest
 
 from tapeout.config.inspection_scope import InspectionScope
-from tapeout.config.root import load
-from tapeout.config.yaml_files import InvalidConfig
+from tapeout.config.load import load
+from tapeout.config.problems import InvalidConfig
 from tests.config.test_root import default
 
 
 def scope(gates: dict[str, Any]) -> InspectionScope:
     changed = {
         "instructions": {
-            "sets": {name: {"format": "messages"} for name in ("questions", "django")},
+            "sets": {"rtl": {"format": "rtl"}, **{name: {"format": "messages"} for name in ("questions", "django")}},
             "train": ["questions"],
         },
         "pretraining": {"shards": 3, "components": {"text": {"sources": ["ibex"], "weight": 1}}},
         "data_report": {"benchmarks": ["django"], "gates": gates},
     }
-    return InspectionScope(load({**default(), **changed})).checked()
+    return InspectionScope(load({**default(), **changed}))
 
 
 def test_limits_of_existing_sets() -> None:
@@ -46,6 +46,6 @@ def test_limits_of_existing_sets() -> None:
     ],
 )
 def test_a_limit_without_effect_is_an_error(gates: dict[str, Any], words: str) -> None:
-    with pytest.raises(InvalidConfig, match="fix: ") as found:
+    with pytest.raises(InvalidConfig, match="fix: ") as raised:
         scope(gates)
-    assert words in str(found.value)
+    assert words in str(raised.value)

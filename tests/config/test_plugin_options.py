@@ -1,14 +1,15 @@
 """Names of plugins in the configuration: one that leads to no implementation is named, with its key."""
 
 from pathlib import Path
-from typing import Any, NoReturn
+from types import ModuleType
+from typing import Any
 
 import pytest
 import yaml
 
 from tapeout import plugins
-from tapeout.config.root import load
-from tapeout.config.yaml_files import InvalidConfig
+from tapeout.config.load import load
+from tapeout.config.problems import InvalidConfig
 
 ROOT = Path(__file__).parents[2]
 SEAMS = {"format": "instructions", "task": "evaluation", "method": "methods", "family": "base", "kind": "sources"}
@@ -34,10 +35,10 @@ def test_name_without_an_implementation_is_an_error_of_its_key(
     seam: str, name: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    with pytest.raises(InvalidConfig) as found:
+    with pytest.raises(InvalidConfig) as raised:
         load(config(seam, name, tmp_path))
-    assert SEAMS[seam] in found.value.cause
-    assert not isinstance(name, str) or name in found.value.cause
+    assert SEAMS[seam] in raised.value.cause
+    assert not isinstance(name, str) or name in raised.value.cause
 
 
 @pytest.mark.parametrize("seam", SEAMS)
@@ -46,16 +47,20 @@ def test_implementation_of_another_seam_is_an_error_of_its_key(
 ) -> None:
     monkeypatch.chdir(ROOT)
     other = "tests.toys.toy_task" if seam != "task" else "tests.toys.toy_method"
-    with pytest.raises(InvalidConfig, match=other.replace(".", r"\.")) as found:
+    with pytest.raises(InvalidConfig, match=other.replace(".", r"\.")) as raised:
         load(config(seam, other, tmp_path))
-    assert SEAMS[seam] in found.value.cause
+    assert SEAMS[seam] in raised.value.cause
 
 
 @pytest.mark.parametrize("seam", SEAMS)
 def test_plugin_that_cannot_be_imported_is_an_error_of_its_key(
     seam: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(seam: str, name: str) -> NoReturn:
+    load_plugin = plugins.load
+
+    def broken(seam: str, name: str) -> ModuleType:
+        if name != "my.plugin":
+            return load_plugin(seam, name)
         raise plugins.InvalidPlugin("The module my.plugin cannot be imported: invalid syntax.", "Correct it.")
 
     monkeypatch.chdir(ROOT)

@@ -9,9 +9,10 @@ import yaml
 from pydantic import BaseModel, SerializeAsAny
 
 from tapeout.config import renamed
-from tapeout.config.root import Settings, load
+from tapeout.config.load import load
+from tapeout.config.problems import InvalidConfig
+from tapeout.config.root import Settings
 from tapeout.config.site import Site
-from tapeout.config.yaml_files import InvalidConfig
 
 ROOT = Path(__file__).parents[2]
 

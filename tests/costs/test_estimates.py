@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tapeout.config.root import load
+from tapeout.config.load import load
 from tapeout.config.sources import downloads_folder
 from tapeout.costs.estimates import Estimates
 
@@ -17,13 +17,13 @@ def estimates(**config: Any) -> Estimates:
 
 def test_the_default_config_is_what_was_recorded() -> None:
     # train_log.json of base and of dapt/model
-    found = estimates()
-    assert (found.base_bytes, found.extended_parameters) == (4 * 8_979_584, 9_176_192)
-    job = found.settings.dapt
-    model = found.settings.base.architecture
-    assert found.training_gflop(job) == round(model.training_flop(32_768, 614_400, 256) / 1e9)
-    assert found.base_gflop == round(model.training_flop(32_000, 655_360, 256) / 1e9)
-    assert found.extended_bytes == 36_704_768
+    result = estimates()
+    assert (result.base_bytes, result.extended_parameters) == (4 * 8_979_584, 9_176_192)
+    job = result.settings.dapt
+    model = result.settings.base.architecture
+    assert result.training_gflop(job) == round(model.training_flop(32_768, 614_400, 256) / 1e9)
+    assert result.base_gflop == round(model.training_flop(32_000, 655_360, 256) / 1e9)
+    assert result.extended_bytes == 36_704_768
 
 
 def test_work_grows_with_the_configuration() -> None:
@@ -41,17 +41,20 @@ def test_work_grows_with_the_configuration() -> None:
 
 
 def test_downloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TAPEOUT_DOWNLOADS", raising=False)
+    monkeypatch.setenv("TAPEOUT_USER_HOME", "/home/me")  # in a step, whose own home is another
+    assert downloads_folder() == Path("/home/me/.cache/tapeout/downloads")
     monkeypatch.setenv("TAPEOUT_DOWNLOADS", str(tmp_path))
     assert downloads_folder() == tmp_path
-    found = estimates()
-    ibex = found.settings.sources["ibex"]
+    result = estimates()
+    ibex = result.settings.sources["ibex"]
     assert ibex.kind == "pypi"
-    assert found.download_bytes("ibex") == found.source_bytes("ibex") == 10_267_011
-    assert found.download_seconds("ibex") == 2
+    assert result.download_bytes("ibex") == result.source_bytes("ibex") == 10_267_011
+    assert result.download_seconds("ibex") == 2
     (tmp_path / f"{ibex.sha256}.part").write_bytes(bytes(1_000_000))
-    assert found.download_bytes("ibex") == 9_267_011
+    assert result.download_bytes("ibex") == 9_267_011
     (tmp_path / f"{ibex.sha256}.part").rename(tmp_path / ibex.sha256)
-    assert found.download_bytes("ibex") == 0 and found.download_seconds("ibex") == 1
+    assert result.download_bytes("ibex") == 0 and result.download_seconds("ibex") == 1
 
 
 def test_other_kinds_of_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,9 +69,9 @@ def test_other_kinds_of_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "hub": {**hub, "files": [{"path": str(size), "sha256": str(size) * 64, "size": size} for size in (5, 7)]},
     }
     (tmp_path / "sources.yaml").write_text(json.dumps({name: {**r, "licence": "MIT"} for name, r in records.items()}))
-    found = estimates(sources=["config/sources.yaml", str(tmp_path / "sources.yaml")])
-    assert [found.source_bytes(name) for name in records] == [20, None, 20, None, 12]
-    assert [found.download_bytes(name) for name in records] == [0, 0, 0, None, 12]
+    result = estimates(sources=["config/sources.yaml", str(tmp_path / "sources.yaml")])
+    assert [result.source_bytes(name) for name in records] == [20, None, 20, None, 12]
+    assert [result.download_bytes(name) for name in records] == [0, 0, 0, None, 12]
 
 
 def test_steps_of_a_corpus_in_shards_are_estimated_by_its_size(monkeypatch: pytest.MonkeyPatch) -> None:

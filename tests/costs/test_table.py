@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tapeout.config.root import load
+from tapeout.config.load import load
 from tapeout.costs.table import TABLE, CostTable
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import ROOT, Clone, Run, clone
+from tests.end_to_end.conftest import Clone, Run, clone
 
 pytestmark = pytest.mark.end_to_end
 
@@ -120,8 +120,3 @@ def test_one_changed_source_is_cut_off_where_its_bytes_end(fresh: Clone) -> None
     assert fresh.digests()["instructions/rtl"] == digest  # comments give no questions, so the rows are unchanged
     fresh.edit("tapeout/data/instructions/split.py", '"""', '"""Edited: ')
     assert fresh.run(target).nothing_done
-
-
-def test_snakemake_lint_is_clean() -> None:
-    done = subprocess.run([sys.executable, "-m", "snakemake", "--lint"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr

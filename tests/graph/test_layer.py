@@ -2,11 +2,13 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.graph.conftest import ALL, Project
+from tests.graph.conftest import ALL, ROOT, Project
 
 SEALED_FILES = ["raw.txt", "formatted.txt", "model/weights.txt", "model/params.json", "report.txt"]
 
@@ -150,6 +152,24 @@ def test_a_dry_run_shows_the_plan_and_leaves_results_alone(built: Project) -> No
 def test_input_that_no_rule_makes_is_named_with_the_closest_artifact(project: Project) -> None:
     project.edit("rules/steps.smk", 'raw=artifact("raw.txt")', 'raw=artifact("rae.txt")')
     assert "No rule makes the artifact rae.txt; did you mean raw.txt?" in project.run("-n", ok=False).text
+
+
+def test_snakemake_in_another_folder_is_refused_with_the_right_one(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "snakemake", "-n", "--cores", "1", "--snakefile", str(ROOT / "Snakefile")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode and f"fix: Run it there, without --directory: cd {ROOT}" in done.stderr
+
+
+def test_environments_that_are_not_installed_are_named_with_the_command(project: Project) -> None:
+    for name in ("light", "heavy"):
+        (project.root / project.environment(name).folder / "complete").unlink()
+    command = "make environments ADD='heavy light'"
+    plan = project.run("-n").text
+    assert f"The environments heavy, light are not installed. Run: {command}" in plan and "Plan (dry run)" in plan
+    text = project.run("formatted", ok=False).text
+    assert (
+        "InvalidEnvironment: The environment light is not installed.\n  fix: Run: make environments ADD=light" in text
+    )
 
 
 def test_the_first_dry_run_shows_every_step(project: Project) -> None:

@@ -35,9 +35,9 @@ def test_a_question_or_a_group_in_two_splits_is_a_leak(write: Write) -> None:
         validation=[question("how wide is a?", "another answer", "three"), question("Who?", "y", "four")],
         test=[question("Where?", "z", "two")],
     )
-    found = count_leaks(split_files(folder))
-    assert (found["held_out"], found["leaked"]) == (3, 2)
-    assert [(example["split"], example["same"]) for example in found["examples"]] == [
+    result = count_leaks(split_files(folder))
+    assert (result["held_out"], result["leaked"]) == (3, 2)
+    assert [(example["split"], example["same"]) for example in result["examples"]] == [
         ("test", "group"),
         ("validation", "question"),
     ]
@@ -55,11 +55,11 @@ def test_leaks_are_those_of_a_naive_search(train: list[Any], validation: list[An
     with TemporaryDirectory() as name:
         for split, members in (("train", train), ("validation", validation), ("test", test)):
             write_jsonl(Path(name) / f"{split}.jsonl", members)
-        found = count_leaks(split_files(Path(name)))
+        result = count_leaks(split_files(Path(name)))
     asked = {" ".join(row["input"].lower().split()) for row in train}
     groups = {row["group"] for row in train}
     leaked = [row for row in (*validation, *test) if row["input"].lower().strip() in asked or row["group"] in groups]
-    assert (found["held_out"], found["leaked"]) == (len(validation) + len(test), len(leaked))
+    assert (result["held_out"], result["leaked"]) == (len(validation) + len(test), len(leaked))
 
 
 def test_documents_leak_by_their_digest(write: Write) -> None:
@@ -79,8 +79,8 @@ def summary(overlaps: list[RowOverlap], dropped: int = 10) -> DataSummary:
 
 
 def measured(gates: Gates, overlaps: list[RowOverlap]) -> dict[str, tuple[int, int, float, bool]]:
-    found = measure_gates(summary(overlaps), DataReport(gates=gates))
-    return {gate.gate: (gate.count, gate.total, gate.limit, gate.passed) for gate in found}
+    result = measure_gates(summary(overlaps), DataReport(gates=gates))
+    return {gate.gate: (gate.count, gate.total, gate.limit, gate.passed) for gate in result}
 
 
 def test_measured_values_are_compared_with_their_limits() -> None:
@@ -100,8 +100,8 @@ def test_many_short_rows_do_not_make_the_fraction_small() -> None:
 
 def test_single_sets_have_limits_of_their_own() -> None:
     gates = Gates(contaminated_of={"t": 0.01}, dropped_of={"instructions/x": 0.2}, without_loss=0.1, leaked=0.05)
-    found = measured(gates, [RowOverlap("a", 0.9, (), {})])
-    assert {name: passed for name, (*_, passed) in found.items()} == {
+    result = measured(gates, [RowOverlap("a", 0.9, (), {})])
+    assert {name: passed for name, (*_, passed) in result.items()} == {
         "contaminated": False,
         "dropped": False,
         "without_loss": True,
@@ -165,8 +165,8 @@ def test_the_report_of_each_step_is_read(step: str, report: dict[str, Any], kept
 def gates(tmp_path: Path, passed: bool, where: str) -> subprocess.CompletedProcess[str]:
     gate = {"gate": "leaked", "artifact": where, "subject": "held-out rows of x", "count": 1, "total": 20, "limit": 0.0}
     whole = {**gate, "artifact": "trained", "fraction": 0.0, "passed": True}
-    found = {"gates": [*([whole] if where == "another" else []), {**gate, "fraction": 0.05, "passed": passed}]}
-    (tmp_path / "report.json").write_bytes(orjson.dumps(found))
+    result = {"gates": [*([whole] if where == "another" else []), {**gate, "fraction": 0.05, "passed": passed}]}
+    (tmp_path / "report.json").write_bytes(orjson.dumps(result))
     (tmp_path / "params.json").write_text('{"trained": ["trained"]}')
     command = ["scripts/gates.py", "--report", str(tmp_path / "report.json"), "--params", str(tmp_path / "params.json")]
     command = [sys.executable, *command, "--output", str(tmp_path / "gates.json")]

@@ -51,9 +51,9 @@ def naive_overlaps(tests: Sequence[str], training: Sequence[str], settings: Over
         return [word.lower() for word in word_pattern(text).findall(text)]
 
     def windows(text: str) -> list[tuple[str, ...]]:
-        found = words(text)
-        last = max(len(found) - settings.ngram_words, 0)
-        return [tuple(found[start : start + settings.ngram_words]) for start in range(last + 1)] if found else []
+        overlaps = words(text)
+        last = max(len(overlaps) - settings.ngram_words, 0)
+        return [tuple(overlaps[start : start + settings.ngram_words]) for start in range(last + 1)] if overlaps else []
 
     known = {window for text in training for window in windows(text)}
     return {text: {position for position, window in enumerate(windows(text)) if window in known} for text in tests}
@@ -79,12 +79,12 @@ def test_the_search_equals_a_naive_one_in_any_division_into_shards(
         whole = list(overlap_lines(find_overlaps(folder / "all.jsonl", index, SETTINGS, 1), index))
     united = unite(row for part in parts for row in part)
     assert united == unite(whole)
-    found = {
+    overlaps = {
         row.digest: {position for first, last in row.ranges for position in range(first, last + 1)}
         for row in united.get("t", [])
     }
     naive = naive_overlaps(tests, training, SETTINGS)
-    assert found == {document(text)["digest"]: positions for text, positions in naive.items() if positions}
+    assert overlaps == {document(text)["digest"]: positions for text, positions in naive.items() if positions}
 
 
 def test_the_result_does_not_depend_on_the_number_of_workers(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,8 +110,8 @@ def test_the_words_of_a_row_are_located_once_for_all_test_rows(write: Write, mon
     asked: list[str] = []
     monkeypatch.setattr("tapeout.inspection.overlap.spans_of", lambda text: asked.append(text) or spans_of(text))
     index = build(["t"], [folder / "test.jsonl"], SETTINGS)
-    found = find_overlaps(folder / "train.jsonl", index, SETTINGS, 1)
-    assert len(found) == len(texts) and len(asked) == 1
+    overlaps = find_overlaps(folder / "train.jsonl", index, SETTINGS, 1)
+    assert len(overlaps) == len(texts) and len(asked) == 1
 
 
 def test_boilerplate_does_not_count(write: Write) -> None:
@@ -123,8 +123,8 @@ def test_boilerplate_does_not_count(write: Write) -> None:
     index = build(["t"], [tests / "test.jsonl"], settings)
     assert find_overlaps(training / "train.jsonl", index, settings, 1) == {}
     more = OverlapSettings(ngram_words=4, common_rows=30)
-    found = find_overlaps(training / "train.jsonl", build(["t"], [tests / "test.jsonl"], more), more, 1)
-    assert len(found) == 30
+    overlaps = find_overlaps(training / "train.jsonl", build(["t"], [tests / "test.jsonl"], more), more, 1)
+    assert len(overlaps) == 30
 
 
 def test_a_row_that_is_too_short_is_marked(write: Write) -> None:
@@ -141,9 +141,9 @@ def test_a_short_row_overlaps_with_an_equal_training_row_only(write: Write) -> N
         ([question("Sum of 2 and 2", "5"), document("not alone"), document("")], 0),
     ):
         folder = write(f"training{expected}", train=training)
-        found = list(overlap_lines(find_overlaps(folder / "train.jsonl", index, DEFAULT, 1), index))
-        assert len(found) == expected
-        assert all(row.short and row.fraction == 1 for row in unite(found).get("t", []))
+        overlaps = list(overlap_lines(find_overlaps(folder / "train.jsonl", index, DEFAULT, 1), index))
+        assert len(overlaps) == expected
+        assert all(row.short and row.fraction == 1 for row in unite(overlaps).get("t", []))
 
 
 def fractions_in(write: Write, tests: list[str], training: str) -> list[float]:
@@ -209,8 +209,8 @@ def test_a_row_of_boilerplate_only_is_searched_for(write: Write) -> None:
     rows = [{**document(copied), "digest": sha256(str(number).encode()).hexdigest()} for number in range(30)]
     folder = write("copies", test=rows, train=[document(copied)])
     index = build(["t"], [folder / "test.jsonl"], DEFAULT)
-    found = unite(overlap_lines(find_overlaps(folder / "train.jsonl", index, DEFAULT, 1), index))
-    assert [row.fraction for row in found["t"]] == [1] * 30
+    overlaps = unite(overlap_lines(find_overlaps(folder / "train.jsonl", index, DEFAULT, 1), index))
+    assert [row.fraction for row in overlaps["t"]] == [1] * 30
 
 
 def test_rows_that_are_mostly_a_common_text_are_counted(write: Write) -> None:
@@ -237,6 +237,6 @@ def test_conversations_are_compared_by_their_turns(write: Write) -> None:
     tests = write("tests", test=[chat])
     training = write("training", train=[document("he asked: how wide is the bus here? it is 32 bits wide. yes")])
     index = build(["t"], [tests / "test.jsonl"], SETTINGS)
-    ((_, found),) = find_overlaps(training / "train.jsonl", index, SETTINGS, 1).items()
-    assert len(found.positions) == index.rows[0].ngrams
-    assert orjson.dumps(next(overlap_lines({0: found}, index)))
+    ((_, overlaps),) = find_overlaps(training / "train.jsonl", index, SETTINGS, 1).items()
+    assert len(overlaps.positions) == index.rows[0].ngrams
+    assert orjson.dumps(next(overlap_lines({0: overlaps}, index)))

@@ -110,6 +110,29 @@ def test_two_trainings_give_the_same_bits(tokenizer: Path, documents: list[list[
         assert torch.equal(weight, second.state_dict()[name]), name
 
 
+def test_a_stopped_training_resumes_and_gives_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: Path, documents: list[list[int]]
+) -> None:
+    make_deterministic(2)
+    undisturbed = new_model(JOB, tokenizer)
+    log = train(undisturbed, documents, JOB)
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # the tests can still be ended
+    monkeypatch.setenv("TAPEOUT_STATE", str(tmp_path))
+    monkeypatch.setenv("TAPEOUT_STOP", str(tmp_path / "stop"))
+    (tmp_path / "stop").touch()
+    for steps in (1, 2):
+        with pytest.raises(SystemExit, match="75"):
+            train(new_model(JOB, tokenizer), documents, JOB)
+        assert len(torch.load(tmp_path / "base.pt", weights_only=True)["log"]) == steps
+    (tmp_path / "stop").unlink()
+    monkeypatch.setenv("TAPEOUT_CHECKPOINT_SECONDS", "0")  # saved after every step but the last, and not stopped
+    resumed = new_model(JOB, tokenizer)
+    assert train(resumed, documents, JOB) == log
+    assert len(torch.load(tmp_path / "base.pt", weights_only=True)["log"]) == JOB.max_steps - 1
+    for name, weight in undisturbed.state_dict().items():
+        assert torch.equal(weight, resumed.state_dict()[name]), name
+
+
 def test_a_number_that_is_not_finite_stops_the_training(tokenizer: Path, documents: list[list[int]]) -> None:
     """Fault 06: the step and the lines of its batch are named."""
     rates = dict.fromkeys(("lr", "embedding_lr", "output_lr"), 1e30)

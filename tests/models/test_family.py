@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tapeout.config.root import InvalidConfig, Settings, load
+from tapeout.config.load import load
+from tapeout.config.problems import InvalidConfig
+from tapeout.config.root import Settings
 from tapeout.costs.estimates import Estimates
 from tapeout.graph.identity.code import closure
 from tapeout.models.family import Family

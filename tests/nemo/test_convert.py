@@ -3,21 +3,19 @@
 import pytest
 import torch
 
-from tapeout.config.export import Attribution, ExportJob
-from tapeout.nemo.convert import ConversionMismatch, compare_tensors, notice
+from tapeout.config.export import Attribution
+from tapeout.nemo.convert import ConversionMismatch, compare_tensors
+from tapeout.nemo.export import notice
 
 pytestmark = pytest.mark.environment("nemo")
 
 
 def test_tokenizer_and_training_sources_are_named_with_their_licences() -> None:
-    job = ExportJob(
-        tokenizer=Attribution(origin="package mistral-common 1.12.0, file m.whl", licence="Apache-2.0"),
-        trained_on={
-            "ibex": Attribution(origin="package ibex 1, file i.whl", licence="Apache-2.0"),
-            "blackparrot": Attribution(origin="package blackparrot 2, file b.whl", licence="BSD-3-Clause AND SHL-0.51"),
-        },
-    )
-    text = notice(job)
+    trained_on = {
+        "ibex": Attribution(origin="package ibex 1, file i.whl", licence="Apache-2.0"),
+        "blackparrot": Attribution(origin="package blackparrot 2, file b.whl", licence="BSD-3-Clause AND SHL-0.51"),
+    }
+    text = notice(Attribution(origin="package mistral-common 1.12.0, file m.whl", licence="Apache-2.0"), trained_on)
     assert text.index("mistral-common") < text.index("blackparrot:") < text.index("ibex:")
     assert "- blackparrot: package blackparrot 2, file b.whl\n  licence: BSD-3-Clause AND SHL-0.51\n" in text
     assert text.count("licence: Apache-2.0\n") == 2

@@ -25,12 +25,12 @@ def locked() -> dict[str, str]:
 def test_the_locked_environment_matches_its_lock() -> None:
     expected = locked()
     assert expected.keys() == MODULES.keys()
-    found = probe(expected)
-    assert {name: version["installed"] for name, version in found["packages"].items()} == expected
-    assert found["packages"]["nemo-toolkit"]["imported"] == expected["nemo-toolkit"]
-    assert found["packages"]["megatron-core"]["imported"] == expected["megatron-core"]
-    assert found["torch"]["cuda"] is None and found["torch"]["nccl"] is None, "the build for the CPU"
-    assert found.keys() == {"python", "packages", "torch"}, "nothing of the machine"
+    result = probe(expected)
+    assert {name: version["installed"] for name, version in result["packages"].items()} == expected
+    assert result["packages"]["nemo-toolkit"]["imported"] == expected["nemo-toolkit"]
+    assert result["packages"]["megatron-core"]["imported"] == expected["megatron-core"]
+    assert result["torch"]["cuda"] is None and result["torch"]["nccl"] is None, "the build for the CPU"
+    assert result.keys() == {"python", "packages", "torch"}, "nothing of the machine"
 
 
 def test_a_version_without_a_build_matches_all_builds() -> None:
@@ -44,9 +44,9 @@ def test_a_version_without_a_build_matches_all_builds() -> None:
 def test_all_mismatches_are_reported_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "typer", None)  # makes the import fail
     monkeypatch.setattr(module, "MIN_PYTHON", (99, 1))
-    with pytest.raises(StepFailed) as found:
+    with pytest.raises(StepFailed) as raised:
         probe({"nemo-toolkit": "2.5.0", "transformer-engine": "2.4", "sentencepiece": locked()["sentencepiece"]})
-    message = found.value.cause
+    message = raised.value.cause
     assert f"nemo-toolkit is {locked()['nemo-toolkit']}, 2.5.0 is expected" in message
     assert "transformer-engine is not installed, 2.4 is expected" in message
     assert "typer cannot be imported" in message and "too old for the programs" in message

@@ -56,14 +56,24 @@ def tiny_model(folder: Path) -> Path:
     return folder
 
 
-def encoded_set(folder: Path, encoder: Encoder, validation_rows: int = 9) -> Path:
-    """Write the rows as an encoded instruction set: all for training, the first ones for validation."""
-    folder.mkdir(parents=True)
-    for split, rows in (("train", ROWS), ("validation", ROWS[:validation_rows])):
-        encoded = [encode_example(encoder, TEMPLATE, row["input"], row["output"]) for row in rows]
-        lines = (json.dumps({"ids": ids, "mask": mask}) + "\n" for ids, mask in encoded)
-        (folder / f"{split}.jsonl").write_text("".join(lines))
-    return folder
+def instruction_set(folder: Path, encoder: Encoder) -> tuple[Path, Path]:
+    """Write the rows as an instruction set, and as token ids: all for training, the first ones for validation.
+
+    Returns:
+        ``folder/instructions`` and ``folder/encoded``.
+    """
+    rows, encoded = folder / "instructions", folder / "encoded"
+    complete = [{**row, "digest": str(number)} for number, row in enumerate(ROWS)]
+    for path in (rows, encoded):
+        path.mkdir(parents=True)
+    for split, part in (("train", complete), ("validation", complete[:9]), ("test", complete[9:12])):
+        lines = []
+        for row in part:
+            ids, mask = encode_example(encoder, TEMPLATE, row["input"], row["output"])
+            lines.append({"ids": ids, "mask": mask, "digest": row["digest"]})
+        for path, content in ((rows, part), (encoded, lines)):
+            (path / f"{split}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in content))
+    return rows, encoded
 
 
 def folder_content(folder: Path) -> dict[str, tuple[int, bytes]]:

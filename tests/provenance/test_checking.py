@@ -36,9 +36,9 @@ def rewrite(path: Path, change: Callable[[Any], None]) -> None:
 
 
 def test_an_unaltered_export_is_accepted(signed: Path, keys: Keys, document: Document) -> None:
-    found = check_export(signed, read_public_key(keys.public))
-    assert found.document == document and found.verified and len(found.signed_by) == 1
-    assert check_export(signed, None).signed_by == found.signed_by and not check_export(signed, None).verified
+    checked = check_export(signed, read_public_key(keys.public))
+    assert checked.document == document and checked.verified and len(checked.signed_by) == 1
+    assert check_export(signed, None).signed_by == checked.signed_by and not check_export(signed, None).verified
 
 
 @pytest.mark.parametrize(

@@ -54,25 +54,27 @@ def test_verdicts_on_artifacts_that_differ(tmp_path: Path) -> None:
     shutil.unpack_archive(tmp_path / "export.tar", export)
     document = read_document(export / NAME)
 
-    found = judge(document, export, again, Bounds())
-    levels = {row.artifact: row.level for row in found.rows}
+    judgement = judge(document, export, again, Bounds())
+    levels = {row.artifact: row.level for row in judgement.rows}
     assert levels == {name: Level.METRICS if name == "model" else Level.BYTES for name in levels}
-    assert found.verdict is Verdict.BOUNDS
-    assert found.first and [difference.path for difference in found.first.differences] == ["log.json"]
-    assert "its output depends on the machine" in found.why[0]
+    assert judgement.verdict is Verdict.BOUNDS
+    assert judgement.first and [difference.path for difference in judgement.first.differences] == ["log.json"]
+    assert "its output depends on the machine" in judgement.why[0]
 
     narrow = Bounds.model_validate({"floats": {"relative": 0, "absolute": 0}})
     assert judge(document, export, again, narrow).verdict is Verdict.DIFFERENT
 
     without_files = document.model_copy(update={"carried": [document.target]})
-    found = judge(without_files, export, again, Bounds())
-    assert found.verdict is Verdict.DIFFERENT and found.first
-    assert [row.artifact for row in found.rows if row.level is not Level.BYTES] == ["model"]
-    assert found.first.differences[0].reason == "other bytes; the old ones are not in the export"
+    judgement = judge(without_files, export, again, Bounds())
+    assert judgement.verdict is Verdict.DIFFERENT and judgement.first
+    assert [row.artifact for row in judgement.rows if row.level is not Level.BYTES] == ["model"]
+    assert judgement.first.differences[0].reason == "other bytes; the old ones are not in the export"
 
-    found = judge(in_another_environment(document, "raw.txt"), export, again, Bounds())
-    assert found.first and found.first.artifact == "raw.txt" and not found.first.same_action
-    assert len(found.why) == 1 and found.why[0].startswith("environment light: 0000000000000000 in the export, ")
+    judgement = judge(in_another_environment(document, "raw.txt"), export, again, Bounds())
+    assert judgement.first and judgement.first.artifact == "raw.txt" and not judgement.first.same_action
+    assert len(judgement.why) == 1 and judgement.why[0].startswith(
+        "environment light: 0000000000000000 in the export, "
+    )
 
 
 def in_another_environment(document: Document, name: str) -> Document:

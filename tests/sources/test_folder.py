@@ -48,6 +48,14 @@ def test_the_files_are_copied_with_their_paths(folder: Path, tmp_path: Path) -> 
     assert list(source.local_files()) == sorted(FILES) and not (tmp_path / "downloads").exists()
 
 
+def test_folders_that_lie_too_deep_are_named(folder: Path) -> None:
+    filled(folder, {"ok/" + "d/" * 199 + "a.v": b"a"})
+    assert len(record(folder).local_files()) == len(FILES) + 1
+    filled(folder, {"odd/" + "d/" * 200 + "a.v": b"a"})
+    with pytest.raises(WrongContent, match="More than 200 folders lie in each other below .*/texts/odd"):
+        record(folder).local_files()
+
+
 def test_patterns_choose(folder: Path) -> None:
     assert list(record(folder, include=["*.txt", "/deep/*.v"]).local_files()) == ["a.txt", "deep/c.v"]
     assert list(record(folder, exclude=["/deep/*"]).local_files()) == ["a.txt", "d"]

@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from tapeout import plugins
-from tapeout.config.root import Settings, load
+from tapeout.config.load import load
+from tapeout.config.problems import InvalidConfig
+from tapeout.config.root import Settings
 from tapeout.config.sources import KINDS, Fetch
-from tapeout.config.yaml_files import InvalidConfig
 from tapeout.costs.table import CostTable
 from tapeout.graph.identity.code import closure
 
@@ -51,9 +52,9 @@ def test_a_toy_kind_is_fetched_by_the_rules_script(settings: Settings, tmp_path:
 def test_errors_of_a_toy_kind_name_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     for change, words in (
-        ({"txt": "a"}, r"sources file sources\.ibex\.txt is unknown.*did you mean text\?"),
-        ({"kind": "pipy"}, r"sources file sources\.ibex: .*kind pipy is unknown; there are file, folder"),
-        ({"kind": "tests.toys.nowhere"}, r"sources file sources\.ibex: .*tests.toys.nowhere is unknown"),
+        ({"txt": "a"}, r"mine.yaml, line 1: the key sources\.ibex\.txt is unknown; did you mean text\?"),
+        ({"kind": "pipy"}, r"mine.yaml, line 1: sources\.ibex: kind pipy is unknown; there are file, folder"),
+        ({"kind": "tests.toys.nowhere"}, r"mine.yaml, line 1: sources\.ibex: .*tests.toys.nowhere is unknown"),
     ):
         (tmp_path / "mine.yaml").write_text(json.dumps({"ibex": {**TOY, **change}}))
         with pytest.raises(InvalidConfig, match=words):

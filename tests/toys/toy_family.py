@@ -17,6 +17,11 @@ MODEL_TYPE = "gpt2"
 NEMO_CONFIG = "ToyConfig"
 SPECIAL_PIECES = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
 
+CARRIED = (
+    *("vocab_size", "n_positions", "n_embd", "n_layer", "n_head", "resid_pdrop", "embd_pdrop", "attn_pdrop"),
+    *("bos_token_id", "eos_token_id"),
+)
+
 
 class Architecture(base.Architecture):
     """Options of the toy: only the width can be chosen."""
@@ -62,11 +67,6 @@ def model_class() -> "type[GPT2LMHeadModel]":
 def tokenizer_config() -> dict[str, Any]:
     """Return the settings of a SentencePiece tokenizer."""
     return {"tokenizer_class": "LlamaTokenizer", **SPECIAL_PIECES}
-
-
-def chat_template(before: str, between: str) -> str:
-    """Return a template for one question."""
-    return f"{{{{ {before!r} + messages[0]['content'] + {between!r} }}}}"
 
 
 def nemo_model() -> Any:

@@ -39,7 +39,7 @@ def main(folder: Path) -> None:
     from tapeout.train.launch import single_rank
     from tapeout.train.method import load_method
     from tapeout.train.trainer import train
-    from tests.nemo.tiny_model import encoded_set, tiny_model
+    from tests.nemo.tiny_model import instruction_set, tiny_model
 
     base, attempts = folder / "base", Attempts(folder)
     source = tiny_model(folder / "source")
@@ -48,7 +48,7 @@ def main(folder: Path) -> None:
     texts = {name: folder / f"{name}.jsonl" for name in ("domain", "general")}
     for path in texts.values():
         path.write_text(json.dumps({"text": TEXT * 40}) + "\n")
-    encoded = {"encoded": [encoded_set(folder / "encoded", load_encoder(tokenizer))]}
+    encoded = {"encoded": [instruction_set(folder, load_encoder(tokenizer))[1]]}
     common: dict[str, Any] = {
         "max_steps": STEPS,
         "warmup_steps": 2,

@@ -18,6 +18,7 @@ def main(folder: Path) -> None:
 
     from tapeout.config.dapt import Dapt
     from tapeout.config.export import Attribution, ExportJob
+    from tapeout.config.instructions import EncodeJob, Prompt
     from tapeout.config.sft import Sft
     from tapeout.data.encode.encoded_rows import read_encoded
     from tapeout.encoder.load import load_encoder
@@ -25,13 +26,14 @@ def main(folder: Path) -> None:
     from tapeout.models.tokenizer_file import tokenizer_path
     from tapeout.nemo.archive import pack, unpack
     from tapeout.nemo.checkpoint import load_model
-    from tapeout.nemo.convert import export_checkpoint, fixed_tokens, import_checkpoint, nemo_logits
+    from tapeout.nemo.convert import import_checkpoint
+    from tapeout.nemo.export import export_checkpoint, fixed_tokens, nemo_logits
     from tapeout.train.launch import single_rank
     from tapeout.train.methods import dapt, sft
     from tapeout.train.row_samples import all_rows, lay_out, row_samples
     from tapeout.train.samples import Samples, TrainingData
     from tapeout.train.trainer import train
-    from tests.nemo.tiny_model import PIECES, encoded_set, tiny_model
+    from tests.nemo.tiny_model import PIECES, TEMPLATE, instruction_set, tiny_model
 
     results: dict[str, Any] = {}
     source = tiny_model(folder / "source")
@@ -49,7 +51,8 @@ def main(folder: Path) -> None:
         results["source"] = float((load_model(source)(ids).logits - load_model(base)(ids).logits).abs().max())
 
     tokenizer = tokenizer_path(base)
-    rows = read_encoded(encoded_set(folder / "encoded", load_encoder(tokenizer)) / "train.jsonl", 64)
+    sets = instruction_set(folder, load_encoder(tokenizer))
+    rows = read_encoded(sets[1] / "train.jsonl", 64)
     packed = all_rows(rows, 64)
     unpacked = lay_out(rows, [[row] for row in range(len(rows))], 64)
 
@@ -90,7 +93,7 @@ def main(folder: Path) -> None:
         sizes = {"warmup_steps": 0, "seq_length": 64, "global_batch_size": 4, "micro_batch_size": 4, "threads": 1}
         tuning = Sft(**{**sizes, **values})
         destroy_num_microbatches_calculator()
-        data = sft.data(tuning, tokenizer, {"encoded": [folder / "encoded"]})
+        data = sft.data(tuning, tokenizer, {"encoded": [sets[1]]})
         try:
             train(base, data, tuning, sft, folder / name / "model", single_rank(folder / name / "work"))
         except NonFinite as error:
@@ -100,8 +103,16 @@ def main(folder: Path) -> None:
     for name, content in sft.files(Sft()).items():
         (model / name).write_text(content)
     source_of = Attribution(origin="package example 1.0", licence="Apache-2.0")
-    export = ExportJob(tolerance=1e-4, parity_tokens=48, tokenizer=source_of, trained_on={"example": source_of})
-    export_checkpoint(model, folder / "export", export)
+    encoding = EncodeJob(prompt=Prompt(), chat_template=None, template=TEMPLATE, seq_length=64)
+    export = ExportJob(
+        tolerance=1e-4,
+        parity_tokens=48,
+        encoding=encoding,
+        systems=(),
+        tokenizer=source_of,
+        trained_on={"example": source_of},
+    )
+    export_checkpoint(model, folder / "export", export, [sets], [texts["domain"]])
     (folder / "results.json").write_text(json.dumps(results))
 
 

@@ -13,6 +13,7 @@ import torch
 from transformers import AutoTokenizer, LlamaForCausalLM
 
 from tapeout.data.encode.prompt import prompt_text
+from tapeout.encoder.load import load_encoder
 from tapeout.models.tokenizer_file import UnusableModel, tokenizer_path
 from tapeout.nemo.checkpoint import checkpoint_tensors, load_model
 from tests.nemo.tiny_model import TEMPLATE, folder_content
@@ -122,13 +123,15 @@ def test_export_is_the_same_model(folder: Path) -> None:
     assert json.loads((folder / "export/parity.json").read_text())["largest_difference"] < 1e-5
 
 
-def test_the_exported_chat_template_is_the_prompt(folder: Path) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(folder / "export", use_fast=False)
-    question = 'module "m" (input {x});'
-    text = tokenizer.apply_chat_template([{"role": "user", "content": question}], tokenize=False)
-    assert text == "<s>" + prompt_text(TEMPLATE, question)
-    answered = [{"role": "user", "content": question}, {"role": "assistant", "content": "yes"}]
-    assert tokenizer.apply_chat_template(answered, tokenize=False) == text + "yes</s>"
+def test_the_export_counts_the_prompts_and_texts_with_equal_ids(folder: Path) -> None:
+    counts = json.loads((folder / "export/parity.json").read_text())["token_ids"]
+    reserved = {"prompts_with_reserved_names": 0, "texts_with_reserved_names": 0}
+    assert counts == {"prompts": 12, "texts": 1, **reserved}
+    tokenizer = AutoTokenizer.from_pretrained(folder / "export")
+    prompt = [1, *load_encoder(folder / "export").encode(prompt_text(TEMPLATE, " x  y"))]
+    assert tokenizer.apply_chat_template([{"role": "user", "content": " x  y"}]) == prompt
+    generation = json.loads((folder / "export/generation_config.json").read_text())
+    assert generation == {"bos_token_id": 1, "do_sample": False, "eos_token_id": 2}
 
 
 def test_a_folder_without_a_model_is_an_error(tmp_path: Path, folder: Path) -> None:

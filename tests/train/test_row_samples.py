@@ -11,7 +11,7 @@ from tapeout.data.encode.encoded_rows import read_encoded
 from tapeout.encoder.load import load_encoder
 from tapeout.train.methods import sft
 from tapeout.train.row_samples import all_rows, lay_out, row_samples
-from tests.nemo.tiny_model import encoded_set, tokenizer_model
+from tests.nemo.tiny_model import instruction_set, tokenizer_model
 
 pytestmark = pytest.mark.environment("nemo")
 
@@ -21,7 +21,7 @@ def encoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the encoded rows."""
     folder = tmp_path_factory.mktemp("rows")
     (folder / "tokenizer.model").write_bytes(tokenizer_model())
-    return encoded_set(folder / "encoded", load_encoder(folder))
+    return instruction_set(folder, load_encoder(folder))[1]
 
 
 def job(micro_batch_size: int) -> Sft:

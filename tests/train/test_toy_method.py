@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from tapeout import plugins
-from tapeout.config.root import InvalidConfig, load
+from tapeout.config.load import load
+from tapeout.config.problems import InvalidConfig
 from tapeout.train.method import Method
 from tests.toys import toy_method
 

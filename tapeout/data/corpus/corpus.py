@@ -9,8 +9,8 @@ from typing import Any
 from tapeout.config.corpus import RTL_SUFFIXES, Selection
 from tapeout.data.corpus.documents import Document, Tally, read_source
 from tapeout.data.errors import NotEnoughData
+from tapeout.data.io.comments import skeleton
 from tapeout.data.io.jsonl import write_json, write_jsonl
-from tapeout.data.rtl.comments import skeleton
 
 
 def read_sources(

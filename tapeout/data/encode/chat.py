@@ -8,12 +8,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tapeout.data.errors import InvalidTemplate
+from tapeout.encoder.interface import Encoder
 
 Span = tuple[int, int]
 Render = Callable[[Mapping[str, Any]], tuple[str, list[Span]]]
@@ -126,6 +127,13 @@ class ChatTemplate:
     added_pieces: tuple[str, ...]
     bos: str
     eos: str
+
+    @classmethod
+    def of(cls, source: str, encoder: Encoder) -> Self:
+        """Return a template with the pieces of a tokenizer."""
+        bos = "" if encoder.bos is None else encoder.id_to_piece(encoder.bos)
+        pieces = tuple(encoder.control_pieces), tuple(encoder.added_pieces)
+        return cls(source, *pieces, bos, encoder.id_to_piece(encoder.eos))
 
     @cached_property
     def marks(self) -> tuple[str, ...]:

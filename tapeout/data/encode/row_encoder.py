@@ -46,11 +46,8 @@ class RowEncoder:
         self.render: Render
         self.tokenize: Callable[[str], list[Token]]
         if job.prompt.tokens == "template":
-            bos = "" if encoder.bos is None else encoder.id_to_piece(encoder.bos)
-            eos = encoder.id_to_piece(encoder.eos)
             self.chat_template = job.chat_template or ""
-            control, added = tuple(encoder.control_pieces), tuple(encoder.added_pieces)
-            self.render = ChatTemplate(self.chat_template, control, added, bos, eos).render
+            self.render = ChatTemplate.of(self.chat_template, encoder).render
             self.tokenize = encoder.encode_rendered
         else:
             marks = MARKS[job.prompt.tokens]

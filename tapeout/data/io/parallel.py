@@ -52,7 +52,6 @@ def in_order(
     work: Iterable[Item],
     workers: int,
     start: Callable[[], None] | None = None,
-    forked: bool = False,
 ) -> Iterator[Result]:
     """Yield ``map(function, work)``, computed by ``workers`` processes with a bounded number of items in progress.
 
@@ -61,8 +60,6 @@ def in_order(
         work: the items; this process reads them as they are needed.
         workers: number of processes; with one, everything runs in this process.
         start: called once in each process before its first item.
-        forked: fork this process, which starts faster than a new one. Allowed only while no thread runs here, and if
-        ``function`` calls no library that starts threads.
 
     Raises:
         TapeoutError: any that ``function`` or ``start`` raises, in any process.
@@ -73,8 +70,7 @@ def in_order(
             start()
         yield from map(function, work)
         return
-    # by default not forked: forked children inherit the locks of the threads of loaded libraries
-    context = get_context("fork" if forked else "spawn")
+    context = get_context("spawn")  # forked children inherit the locks of the threads of loaded libraries
     items = iter(work)
     guarded = partial(_call, function)
     try:

@@ -6,7 +6,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO
 
 import pyarrow
@@ -26,17 +25,6 @@ def arrow_errors(name: str) -> Iterator[None]:
         yield
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UnreadableFile(name, (str(error) or type(error).__name__).splitlines()[0].rstrip(".")) from error
-
-
-def file_texts(path: Path, name: str, field: str) -> Iterator[str | None]:
-    """Yield the texts of the column ``field``, None where a row has none.
-
-    Raises:
-        UnreadableFile: the file is not a parquet file, or has no such column of text.
-    """
-    with arrow_errors(name), path.open("rb") as stream:
-        for text, _ in parquet_texts(name, stream, field, Counter()):
-            yield text
 
 
 def parquet_texts(name: str, stream: IO[bytes], field: str, dropped: Counter[str]) -> Iterator[tuple[str | None, str]]:

@@ -25,7 +25,10 @@ def text_row(path: str, number: int, line: bytes, field: str, repaired: Counter[
         repaired["byte-order mark, utf-8"] += 1
     row = parse_row(Path(path), number, line, (field,))
     if any(line.count(f'"{name}"'.encode()) > 1 for name in (field, *LICENCE_FIELDS)):
-        json.loads(line, object_pairs_hook=lambda pairs: _distinct(path, number, pairs))
+        try:
+            json.loads(line, object_pairs_hook=lambda pairs: _distinct(path, number, pairs))
+        except RecursionError as error:
+            raise BadRow.of_line(Path(path), number, "nested too deeply") from error
     try:
         return row[field], joined_licence([row.get(name) for name in LICENCE_FIELDS])
     except ValueError as error:

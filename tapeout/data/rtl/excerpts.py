@@ -15,7 +15,7 @@ from typing import Any
 from pyslang import SourceManager
 from pyslang.syntax import SyntaxKind, SyntaxTree
 
-from tapeout.data.rtl.comments import skeleton, strip_comments
+from tapeout.data.io.comments import skeleton, strip_comments
 
 INCLUDE = re.compile(r"`include\b[^\n\\]*")
 SPACES = re.compile(r"\s\s")
@@ -82,13 +82,7 @@ def without_includes(text: str) -> str:
 
 
 def cut(text: str, max_characters: int, max_items: int) -> Iterator[Excerpt]:
-    """Yield the excerpts of all modules in a text, in source order and without overlap.
-
-    Args:
-        text: one source file.
-        max_characters: maximum length of an excerpt.
-        max_items: maximum number of ports or members in an excerpt that is not a whole header.
-    """
+    """Yield the excerpts of all modules in a text, in source order and without overlap."""
     tree, members = parse(text)
     source = text.encode()
     for member in members:

@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from tapeout.config.section import Section
+from tapeout.config.section import Section, conflict
 
 
 class Limits(Section):
@@ -25,5 +25,11 @@ class Limits(Section):
     @model_validator(mode="after")
     def _room_for_a_question(self) -> Self:
         if self.max_row_characters < self.max_context_characters + 40:
-            raise ValueError("max_row_characters must exceed max_context_characters by at least 40")
+            raise conflict(
+                f"max_row_characters is {self.max_row_characters}; it must exceed max_context_characters, "
+                f"{self.max_context_characters}, by at least 40",
+                f"Raise it to at least {self.max_context_characters + 40}.",
+                "max_row_characters",
+                "max_context_characters",
+            )
         return self

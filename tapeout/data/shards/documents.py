@@ -17,9 +17,9 @@ from tapeout.config.pretraining import DocumentsJob, shard_name
 from tapeout.data.errors import NotEnoughData
 from tapeout.data.io.jsonl import write_json
 from tapeout.data.io.parallel import in_order
-from tapeout.data.io.text import clean_text, decode_bytes
+from tapeout.data.io.readers import Raw, raw_documents
+from tapeout.data.io.text import usable_text
 from tapeout.data.io.text_rows import is_allowed, text_row
-from tapeout.data.shards.readers import Raw, raw_documents
 
 BATCH = 2**20
 """Bytes of raw text handed to a worker process at a time."""
@@ -82,14 +82,14 @@ def _flush(file: Path, buffer: bytearray) -> None:
     buffer.clear()
 
 
-def in_batches(documents: Iterable[Raw], size: int = BATCH) -> Iterator[list[Raw]]:
-    """Group documents into batches of about ``size`` bytes."""
+def in_batches(documents: Iterable[Raw]) -> Iterator[list[Raw]]:
+    """Group documents into batches of about ``BATCH`` bytes."""
     batch: list[Raw] = []
     weight = 0
     for document in documents:
         batch.append(document)
         weight += len(document.content or b"") + 100
-        if weight >= size:
+        if weight >= BATCH:
             yield batch
             batch, weight = [], 0
     if batch:
@@ -104,22 +104,13 @@ def prepare(documents: list[Raw], job: DocumentsJob) -> PreparedBatch:
         content, licence = raw.content, raw.licence
         if raw.line and isinstance(content, bytes):
             content, licence = text_row(raw.path, raw.line, content, job.field, batch.repaired)
-        text = decode_bytes(content, batch.repaired) if isinstance(content, bytes) else content
-        if text is None:
-            batch.dropped["binary" if isinstance(content, bytes) else "no text"] += 1
-            continue
-        text = clean_text(text, batch.repaired)
-        encoded = text.encode()
-        reason = ""
-        if len(encoded) > job.max_bytes:
-            reason = "too large"
-        elif len(text.strip()) < job.min_characters:
-            reason = "too short"
-        elif not is_allowed(licence or job.licence, allowed):
+        text, reason = usable_text(raw.path, content, job, batch.repaired)
+        if not reason and not is_allowed(licence or job.licence, allowed):
             reason = "licence not allowed"
         if reason:
             batch.dropped[reason] += 1
             continue
+        encoded = text.encode()
         digest = hashlib.sha256(encoded).hexdigest()
         row = {
             "digest": digest,

@@ -53,13 +53,7 @@ class NearMatches:
         self.equal = np.zeros(signatures.shape[0], dtype=np.int32)
 
     def compare(self, first: Indices, second: Indices, skip_matched: bool = False) -> None:
-        """Compare pairs of documents, and record the matches of the second ones.
-
-        Args:
-            first: documents with the smaller digests.
-            second: documents with the larger digests, each at most once.
-            skip_matched: skip pairs whose second document has a match already.
-        """
+        """Compare pairs of documents, and record the matches of the second ones, each of which occurs at most once."""
         if skip_matched:
             unmatched = self.match[second] < 0
             first, second = first[unmatched], second[unmatched]
@@ -119,14 +113,7 @@ def _keys(columns: Signatures) -> NDArray[np.uint64]:
 
 
 def write_near(folders: Sequence[Path], names: Sequence[str], output: Path, settings: NearDuplicates) -> None:
-    """Write the dropped documents of each shard, with match and similarity, and report.json into a new folder.
-
-    Args:
-        folders: signatures of each shard, in the order of the shards, which is that of the documents' digests.
-        names: names of the shards.
-        output: the folder to create.
-        settings: parameters, the same as for the signatures.
-    """
+    """Write the dropped documents of each shard, with match and similarity, and report.json into a new folder."""
     output.mkdir()
     digests = [np.load(folder / "digests.npy") for folder in folders]
     bounds = np.cumsum([0, *map(len, digests)])

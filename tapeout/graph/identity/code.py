@@ -25,11 +25,6 @@ DYNAMIC = {
 def closure(script: Path, root: Path, plugins: Sequence[str] = ()) -> dict[str, str]:
     """Return the digest of each file of a program's code, by path relative to ``root``, sorted.
 
-    Args:
-        script: the program, below ``root``.
-        root: folder of the project's packages.
-        plugins: dotted names of the modules that the program loads through ``tapeout.plugins``.
-
     Raises:
         InvalidRule: a file is not Python, a module is imported by a name that is only known at run time, or a plugin is
             not a module below ``root``.

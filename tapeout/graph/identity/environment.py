@@ -11,8 +11,10 @@ import platform
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,11 +66,18 @@ class Environment:
         Raises:
             InvalidEnvironment: it is not, or not completely.
         """
-        if not self.complete:
-            raise InvalidEnvironment(
-                f"The environment {self.name} ({self.digest[:16]}) is not installed.",
-                f"Run: make environments ADD={self.name}",
-            )
+        if (error := missing([self])) is not None:
+            raise error
+
+
+def missing(environments: Iterable[Environment]) -> InvalidEnvironment | None:
+    """Return an error that names all environments that are not installed; None if all are."""
+    names = sorted({environment.name for environment in environments if not environment.complete})
+    if not names:
+        return None
+    subject = f"environments {', '.join(names)} are" if len(names) > 1 else f"environment {names[0]} is"
+    add = f"'{' '.join(names)}'" if len(names) > 1 else names[0]
+    return InvalidEnvironment(f"The {subject} not installed.", f"Run: make environments ADD={add}")
 
 
 def read_environment(name: str, root: Path = Path()) -> Environment:
@@ -135,6 +144,12 @@ def install(environment: Environment, pip_arguments: list[str]) -> None:
                 shutil.rmtree(old, ignore_errors=True)
 
 
+def _interrupt(number: int, _: object) -> None:
+    """End this process and pip with it; an environment without its mark is installed again."""
+    print("Interrupted. Resume by running the same command.", file=sys.stderr)
+    raise SystemExit(128 + number)
+
+
 def main() -> None:
     """Install the named environments unless they are installed."""
     parser = argparse.ArgumentParser(prog="python -m tapeout.graph.identity.environment", description=main.__doc__)
@@ -147,6 +162,9 @@ def main() -> None:
         "--print-path", action="store_true", help="print a shell command that puts bin/ and their programs on PATH"
     )
     arguments = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _interrupt)
     try:
         if f"{sys.version_info.major}.{sys.version_info.minor}" != PYTHON:
             raise InvalidEnvironment(

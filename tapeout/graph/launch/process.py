@@ -1,5 +1,6 @@
 """Linux process primitives: identity of a process, death with its parent, and isolation from the network."""
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -27,6 +28,18 @@ def start_time(pid: int) -> int | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     return None if fields[0] in "ZX" else int(fields[19])
+
+
+def children(parent: int) -> set[int]:
+    """Return the process ids of the children of a process."""
+    found = set()
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+                if fields[0] not in "ZX" and int(fields[1]) == parent:
+                    found.add(int(folder.name))
+    return found
 
 
 def die_with_parent(parent: int) -> None:

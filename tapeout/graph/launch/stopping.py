@@ -2,7 +2,7 @@
 
 A program is asked to stop by a file (``TAPEOUT_STOP``), because signals do not reliably pass through srun, containers
 and launchers, and by SIGTERM. A program that can be resumed saves its state in ``TAPEOUT_STATE`` and exits with status
-75.
+75. A program that has done all its work creates ``FINISHED`` beside that file.
 """
 
 import contextlib
@@ -16,13 +16,19 @@ from pathlib import Path
 from types import FrameType
 
 from tapeout.graph.console import print_line
-from tapeout.graph.errors import StepFailed
+from tapeout.graph.errors import StepFailed, StepStopped
 from tapeout.slurm.allocation import Allocation, count_restarts, record_restart
 from tapeout.slurm.client import CONTROLLER_AWAY, SlurmUnavailable
 from tapeout.slurm.submit import PATIENCE, SECONDS_BETWEEN
 
 SAVED = os.EX_TEMPFAIL
 """Exit status of a program that has saved a checkpoint from which it can resume."""
+
+FINISHED = "finished"
+"""File beside the stop file: the program has done all its work, whatever it was asked meanwhile."""
+
+INTERRUPTS = (signal.SIGINT, signal.SIGHUP)
+"""Requests to stop that are ignored where whoever started the run ignores them (nohup, a shell's background job)."""
 
 LEAVE, RESTARTS = "TAPEOUT_LEAVE_SECONDS", "TAPEOUT_RESTARTS"
 """Environment variables: seconds before the time limit at which to stop, and how often one job may be requeued."""
@@ -32,12 +38,16 @@ MAX_PAUSE = 3600.0
 
 
 class Stopper:
-    """Context manager for a running program that passes on requests to stop, from signals and from the time limit.
+    """Context manager for a step that passes on requests to stop its program, from signals and from the time limit.
+
+    SIGUSR1 and the time limit ask the program with the file alone; Ctrl-C (SIGINT), SIGTERM and SIGHUP (the terminal
+    closes) with a signal too. A request that comes when the program has ended changes nothing: its complete output is
+    stored. SIGINT after another request ends the step at once.
 
     Attributes:
         file: file whose existence asks the program to stop.
         reason: why the program was asked to stop; None if it was not.
-        terminated: whether the request was SIGTERM, which is passed on as a signal too.
+        terminated: whether the request is passed on as a signal.
     """
 
     def __init__(self, file: Path) -> None:
@@ -48,11 +58,13 @@ class Stopper:
         self.signal = signal.SIGTERM
         self.ended = threading.Event()
         self.allocation = Allocation.here()
-        file.unlink(missing_ok=True)
+        for path in (file, file.with_name(FINISHED)):
+            path.unlink(missing_ok=True)
 
     def __enter__(self) -> "Stopper":
         """Install the signal handlers, and watch the job's time limit."""
-        self.handlers = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGUSR1)}
+        requests = [signal.SIGUSR1, signal.SIGTERM, *(n for n in INTERRUPTS if signal.getsignal(n) != signal.SIG_IGN)]
+        self.handlers = {number: signal.signal(number, self._on_signal) for number in requests}
         if self.allocation is not None:
             threading.Thread(target=self._watch_time_limit, args=(self.allocation,), daemon=True).start()
         return self
@@ -69,10 +81,19 @@ class Stopper:
         if self.reason is not None:
             self._request_stop()
 
+    def forget(self) -> None:
+        """Forget the program, which has ended: the system may give its process id to another."""
+        self.process = None
+
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and self.reason is not None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run passes Ctrl-C on, which the terminal has sent too
+            raise KeyboardInterrupt
+        again = self.terminated
         self.reason = self.reason or signal.Signals(number).name
-        self.terminated = self.terminated or number == signal.SIGTERM
-        self._request_stop()
+        self.terminated = self.terminated or number != signal.SIGUSR1
+        if not again:
+            self._request_stop()
 
     def _request_stop(self) -> None:
         self.file.touch()
@@ -103,8 +124,8 @@ class Stopper:
         """Requeue the job, or raise an error, if the program ended because it was asked to or saved a checkpoint.
 
         A job that continues to exist (approaching time limit, preemption) is requeued a bounded number of times; this
-        process ends with it. Exit status 0 after SIGTERM does not count as success: many programs clean up and exit
-        with 0 although only half of their output is written.
+        process ends with it. Exit status 0 after SIGTERM does not count as success unless the program says that it has
+        finished: many programs clean up and exit with 0 although only half of their output is written.
 
         Args:
             artifact: artifact that the program makes.
@@ -113,14 +134,16 @@ class Stopper:
             folder: scratch folder of the action.
 
         Raises:
+            StepStopped: the program was stopped on this machine.
             StepFailed: the program was stopped, and the job cannot be requeued.
         """
         if not self.was_stopped(status):
             return
-        resume = "it resumes from its checkpoint" if status == SAVED else "it starts from the beginning"
+        saved = any((folder / "state").glob("*"))
+        resume = "it resumes from its checkpoint" if saved else "it starts from the beginning"
         stopped = f"{script} was stopped by {self.reason or 'itself'}"
         if self.allocation is None:
-            raise StepFailed(f"{stopped}.", f"Run again: {resume}.")
+            raise StepStopped(f"{stopped}.", f"Resume by running the same command: {resume}.")
         job, max_restarts = self.allocation.job, int(os.environ.get(RESTARTS, "20"))
         end = time.monotonic() + float(os.environ.get(PATIENCE, "0"))
         while True:
@@ -148,4 +171,4 @@ class Stopper:
             return status == SAVED
         asked = {-signal.SIGTERM, -signal.SIGUSR1, 128 + signal.SIGTERM, 128 + signal.SIGUSR1}
         # a program that was asked by the file alone may simply have finished
-        return status in asked or (status == 0 and self.terminated)
+        return status in asked or (status == 0 and self.terminated and not self.file.with_name(FINISHED).exists())

@@ -17,13 +17,7 @@ MIN_HOURS = 0.005
 
 
 def describe(cost: Forecast, targets: list[str], real: bool) -> str:
-    """Return the plan: a headline, and one line for each step that runs or may run.
-
-    Args:
-        cost: what is to be done, and its cost.
-        targets: artifacts that were requested.
-        real: whether it will run; False for a dry run.
-    """
+    """Return the plan: a headline, and one line for each step that runs or may run."""
     headline = f"{'Plan' if real else 'Plan (dry run)'} for {', '.join(targets)}: {summary(cost)}."
     width = max((len(step.artifact) for step in cost.steps), default=0)
     certain = [_line(step, width) for step in cost.steps if step.certain]

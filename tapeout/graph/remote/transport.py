@@ -11,7 +11,7 @@ from typing import IO, Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from tapeout.graph.errors import GraphError, RemoteError, RemoteRefused, RemoteUnavailable
-from tapeout.graph.files import report_disk_full
+from tapeout.graph.files import report_disk_errors, written_file
 from tapeout.graph.remote.protocols import PROTOCOLS
 
 BLOCK = 4 << 20
@@ -244,7 +244,7 @@ class Transport:
 def _append(part: IO[bytes], data: bytes) -> int:
     """Write to the local disk, whose errors are not the remote's; a nearly full disk may accept a part of the data."""
     rest = memoryview(data)
-    with report_disk_full():
+    with report_disk_errors(), written_file(Path(part.name)):
         while rest:
             rest = rest[part.write(rest) :]
     return len(data)

@@ -5,11 +5,13 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from snakemake.logging import get_event, logger
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from tapeout.graph.console import FIX, print_line
+from tapeout.graph.files import error_in
 from tapeout.graph.run.run_record import Failure
 from tapeout.graph.workspace import Workspace
 from tapeout.slurm.job_messages import JOB_FAILED, NOISE, JobMessages
@@ -29,20 +31,31 @@ class QuietLogFilter(logging.Filter):
     On this machine the runner prints why a step failed. A runner that was killed prints nothing, so Snakemake's error
     is shown as well. In a cluster the runner's messages are in the job's log, and are copied from there.
 
+    An operation that a disk refuses is shown as a named error instead of a traceback.
+
     Attributes:
         quiet: whether to filter at all.
+        interrupted: returns whether the run was interrupted: its jobs then end, but do not fail.
         on_failure: called with every job that fails.
     """
 
-    def __init__(self, quiet: bool) -> None:
+    def __init__(self, quiet: bool, interrupted: Callable[[], bool]) -> None:
         super().__init__()
         self.quiet = quiet
+        self.interrupted = interrupted
         self.messages = JobMessages()
         self.on_failure: Callable[[Failure], None] = lambda failure: None
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether to show a record; turn a job's error into plain text."""
         event, message = get_event(record), record.getMessage()
+        if event is LogEvent.JOB_ERROR and self.interrupted():
+            return False
+        failed = event is not LogEvent.JOB_ERROR and record.levelno >= logging.ERROR
+        if failed and (named := error_in(message)) is not None:
+            record.event = None
+            record.msg, record.args = str(named), ()
+            return True
         if event is not LogEvent.JOB_ERROR and not self.quiet:
             return True
         if event is LogEvent.JOB_INFO:
@@ -71,21 +84,39 @@ def _job_name(record: logging.LogRecord) -> str:
     return next((name for name in marks if name), f"rule {getattr(record, 'rule_name', '?')}")
 
 
-def install_filter(quiet: bool, is_real_run: Callable[[], bool]) -> QuietLogFilter:
+class LostEnds(logging.Handler):
+    """Ends the run if the end of a job cannot be processed.
+
+    Python logs an exception in the callback of a future and goes on. Snakemake's scheduler then never learns that the
+    job has ended, and would wait for it forever.
+    """
+
+    def __init__(self, workflow: Any) -> None:
+        super().__init__()
+        self.workflow = workflow
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass the exception on to the scheduler, which prints it and ends the run."""
+        error = record.exc_info[1] if record.exc_info else None
+        self.workflow.scheduler.executor_error_callback(error or RuntimeError(record.getMessage()))
+
+
+def install_filter(workflow: Any, quiet: bool, interrupted: Callable[[], bool]) -> QuietLogFilter:
     """Filter Snakemake's log for the rest of this process, replacing an earlier filter.
 
-    Args:
-        quiet: whether to filter at all.
-        is_real_run: returns whether jobs run; they do not end because the standard output cannot be written.
+    A dry run ends if its output cannot be written; jobs that run do not end for that.
     """
 
     def end(status: int) -> None:
-        if not is_real_run():
+        if workflow.executor_plugin is None or workflow.dryrun:
             os._exit(status)  # Snakemake would go on after SystemExit
 
+    logging.raiseExceptions = False  # neither a closed terminal nor a full disk under .snakemake/log needs a traceback
+    futures = logging.getLogger("concurrent.futures")
+    futures.handlers, futures.propagate = [LostEnds(workflow)], False
     for known in [known for known in logger.filters if isinstance(known, QuietLogFilter)]:
         logger.removeFilter(known)
-    log_filter = QuietLogFilter(quiet)
+    log_filter = QuietLogFilter(quiet, interrupted)
     logger.addFilter(log_filter)
     old = replace_stdout(1, end)
     atexit.register(sys.stdout.flush)

@@ -17,7 +17,7 @@ from typing import Any
 
 from tapeout.graph.configuration import Configuration
 from tapeout.graph.console import print_line
-from tapeout.graph.files import write_atomically
+from tapeout.graph.files import disk_error, write_atomically
 from tapeout.graph.identity.digest import canonical
 from tapeout.graph.launch.process import start_time
 from tapeout.graph.plan.forecast import Forecast, Totals
@@ -163,14 +163,21 @@ class RunRecorder:
     def add_failure(self, failure: Failure) -> None:
         """Record a failed job."""
         self.record = self.record.with_failure(failure)
-        self.record.write(self.workspace)
+        self._write(self.record)
+
+    def _write(self, record: RunRecord) -> None:
+        """Write the record unless the disk refuses it, which must not keep Snakemake from learning of the failure."""
+        try:
+            record.write(self.workspace)
+        except OSError as error:
+            print_line(f"! The record of the run cannot be written: {disk_error(error) or error}")
 
     def _end(self) -> None:
         if os.getpid() != self.record.pid:
             return  # a forked child
         now = time.time()
         summary, worth_printing = self.summarize(self.record, now)
-        replace(self.record, ended=now, summary=summary).write(self.workspace)
+        self._write(replace(self.record, ended=now, summary=summary))
         if worth_printing:
             print_line(summary)
 

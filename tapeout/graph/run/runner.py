@@ -1,262 +1,50 @@
-"""Program of every rule: execute one build step, from verified inputs to a stored artifact.
+"""Program of every rule: build one artifact.
 
-Usage: ``python -m tapeout.graph.run.runner SCRIPT MARK THREADS LOG``. The program runs in a scratch folder that is
-named by the action digest, with only the environment variables that it may depend on. Its output is moved into the
-store, linked into ``results/``, and only then gets a manifest: wherever this process is killed, no partial result is
-ever accepted.
+Usage: ``python -m tapeout.graph.run.runner SCRIPT MARK THREADS LOG``.
 """
 
 import argparse
-import contextlib
-import errno
-import os
-import platform
-import shutil
 import signal
-import subprocess
-import tempfile
-import time
-from datetime import UTC, datetime
 from pathlib import Path
 
-from tapeout.graph.console import FIX, format_duration, format_size, print_line
-from tapeout.graph.errors import GraphError, StepFailed
-from tapeout.graph.files import report_disk_full, retry_until_visible
-from tapeout.graph.identity.digest import canonical
-from tapeout.graph.identity.manifest import Manifest
-from tapeout.graph.launch.node_agent import HOME
-from tapeout.graph.launch.process import die_with_parent, isolate_network
-from tapeout.graph.launch.stopping import Stopper
-from tapeout.graph.plan.explain import record_definitions
-from tapeout.graph.run.progress import StepProgress, earlier_seconds, record_error
-from tapeout.graph.run.run_record import RUN
-from tapeout.graph.run.step import Step
-from tapeout.graph.store.store import Store
-from tapeout.graph.workspace import State, Workspace
-from tapeout.slurm.allocation import Allocation
-
-MAX_LOG_LINES = 15
-SLURM_PREFIXES = ("srun: ", "slurmstepd-")
-"""Prefixes of lines that Slurm adds to the log after the program's own last line."""
-MAX_CONTENTION_WAIT = 120
-"""Seconds that a cluster job waits for another builder of its artifact: so long may a shared file system take to
-release the lock of a dead node."""
-SECONDS_BETWEEN_CHECKS = 2.0
-
-
-def build(step: Step, forced: bool) -> str:
-    """Build an artifact, or restore it if the store has it; return what was done, for the user.
-
-    Args:
-        step: the step.
-        forced: build it even if the store has it, and compare.
-
-    Raises:
-        InputChanged: an input or the code does not match the action, before or after the program ran.
-        StepFailed: the program ended with an error or wrote nothing.
-    """
-    workspace, name = step.workspace, step.recipe.artifact
-    _wait_for_other_builder(workspace.store, step.action.digest, name)
-    with workspace.store.lock_action(step.action.digest):
-        with workspace.lock_decisions():
-            step.check_current()
-            if not forced and workspace.restore(step.action) is State.CURRENT:
-                workspace.mark_sealed(name)
-                return "already in the store"
-        manifest, seconds = execute(step)
-        result = f"{format_duration(seconds)}  {format_size(manifest.size)}  sha256:{manifest.digest()[:16]}"
-        with workspace.store.in_use():
-            known = workspace.store.find(step.action.digest)
-            if known is not None and workspace.store.verify_objects(known):
-                result += _compare(step, known, manifest)
-                manifest = known
-            else:
-                if workspace.remote is not None:
-                    workspace.remote.queue_push(step.action.digest)
-                workspace.store.seal(step.action, manifest, step.output)
-        record_definitions(workspace.store, step.recipe, step.packages)
-        # the garbage collector cannot have removed it meanwhile: the action is locked
-        with workspace.lock_decisions(), workspace.store.in_use():
-            step.check_current()
-            workspace.publish(manifest)
-            workspace.mark_sealed(name)
-        workspace.store.append_journal(
-            {
-                "artifact": name,
-                "rule": step.recipe.rule,
-                "recipe": step.recipe.cost_key,
-                "action": step.action.digest,
-                "digest": manifest.digest(),
-                "seconds": round(seconds, 2),
-                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-                "cores": os.cpu_count() or 1,
-                "machine": platform.machine(),
-                "threads": step.threads,
-                "resources": step.recipe.resources,
-                "run": os.environ.get(RUN, ""),
-                "job": os.environ.get("SLURM_JOB_ID", ""),
-            }
-        )
-    shutil.rmtree(step.scratch, ignore_errors=True)
-    return result
-
-
-def _wait_for_other_builder(store: Store, action: str, artifact: str) -> None:
-    """Wait while another run on this store builds the artifact.
-
-    On this machine only a message is printed, and the caller waits for the action's lock. A cluster job waits for a
-    bounded time, because it occupies its nodes meanwhile.
-
-    Raises:
-        StepFailed: in a cluster job, the other run is not done in time.
-    """
-    end = time.monotonic() + MAX_CONTENTION_WAIT
-    while store.is_locked(action):
-        if Allocation.here() is None:
-            print_line(f"~ {artifact}  another run on this store builds it: waiting")
-            return
-        if time.monotonic() > end:
-            raise StepFailed(
-                f"Another run on this store is building {artifact}.",
-                "Run again when it is done: the artifact is then restored.",
-            )
-        time.sleep(SECONDS_BETWEEN_CHECKS)
-
-
-def execute(step: Step) -> tuple[Manifest, float]:
-    """Run a step's program, and return the manifest of ``step.output`` and the duration in seconds.
-
-    Raises:
-        InputChanged, StepFailed: see ``build``.
-    """
-    manifests = step.read_manifests()
-    step.check_inputs(manifests)
-    step.check_code()
-    for old in (*step.scratch.glob("output.*"), step.scratch / "tmp"):
-        shutil.rmtree(old, ignore_errors=True)
-    for folder in ("tmp", f"tmp/{HOME}", "state"):
-        (step.scratch / folder).mkdir(parents=True, exist_ok=True)
-    (step.scratch / "params.json").write_bytes(canonical(step.recipe.params))
-    started = time.monotonic() - earlier_seconds(step.scratch)
-    _run_program(step)
-    seconds = time.monotonic() - started
-    step.check_inputs(manifests)
-    step.check_code()
-    manifest = Manifest.of(step.output, step.recipe.artifact, step.action.digest) if step.output.exists() else None
-    if manifest is None or not manifest.entries:
-        raise StepFailed(f"{step.recipe.script} succeeded but wrote nothing.", f"Read {step.log}.")
-    return manifest, seconds
-
-
-def _compare(step: Step, known: Manifest, manifest: Manifest) -> str:
-    """Return the result of a forced rebuild; move a differing output to ``work/differing``."""
-    if known.digest() == manifest.digest():
-        return "  identical to the one in the store"
-    path = step.workspace.work / "differing" / step.action.digest / step.output.name
-    shutil.rmtree(path.parent, ignore_errors=True)
-    path.parent.mkdir(parents=True)
-    shutil.move(step.output, path)
-    return f"  DIFFERS from the one in the store (kept); the new one is {path}"
-
-
-def _run_program(step: Step) -> None:
-    """Run the program; write its output to the log, and show its progress on the terminal."""
-    step.log.parent.mkdir(parents=True, exist_ok=True)
-    mode = "a" if (step.scratch / "restarts").exists() else "w"  # a requeued job continues its log
-    parent = os.getpid()
-
-    def prepare_child() -> None:
-        die_with_parent(parent)  # so that no orphan writes into a scratch folder that another attempt uses
-        os.umask(0o022)
-        if step.offline:
-            isolate_network()
-
-    short_folder, stopping = tempfile.TemporaryDirectory(prefix="tapeout-"), Stopper(step.stop_file)
-    with stopping as stopper, short_folder as short, open(step.log, mode, encoding="utf-8", errors="replace") as log:
-        # a short path to a folder with enough space: paths of sockets are limited to 108 characters
-        temporary = Path(short) / "t"
-        temporary.symlink_to(step.scratch / "tmp")
-        start = step.start(temporary)
-        start.prepare()
-        process = subprocess.Popen(
-            start.command,
-            env=start.variables,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",  # of every step, whatever the locale of the run is
-            errors="replace",
-            start_new_session=True,
-            preexec_fn=prepare_child,
-        )
-        stopper.watch(process, start.signal)
-        progress = StepProgress(step.recipe.artifact, step.scratch)
-        try:
-            for line in process.stdout or ():
-                if not progress.show(line):
-                    log.write(line)
-                    log.flush()
-            status = start.program_status(process.wait())
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # remaining children of the program
-            process.wait()
-    stopper.handle_exit(step.recipe.artifact, step.recipe.script, status, step.scratch)
-    if status:
-        raise _failure(step, status)
-
-
-def _failure(step: Step, status: int) -> StepFailed:
-    """Return the error that the program printed last; without one, its exit status and the end of its log."""
-    output = step.log.read_text("utf-8", "replace").rstrip().splitlines()
-    lines = [line for line in output if not line.startswith(SLURM_PREFIXES)]
-    if lines and f"[Errno {errno.ENOSPC}]" in lines[-1]:
-        return StepFailed(f"No space is left on the device: {lines[-1]}.", "Free some space and run again.")
-    if len(lines) >= 2 and lines[-1].startswith(FIX):
-        return StepFailed(lines[-2], lines[-1].removeprefix(FIX))
-    end = "\n".join(f"    | {line}" for line in output[-MAX_LOG_LINES:])
-    ending = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
-    return StepFailed(f"{step.recipe.script} {ending}.", f"Read the log {step.log}, which ends:\n{end}")
-
-
-def _read_step(workspace: Workspace, artifact: str, threads: int, log: Path) -> tuple[Step, bool]:
-    """Return the step of an artifact after checking its inputs, and whether it is forced.
-
-    Raises:
-        UnknownName, UnreadableState, InputChanged: plan, action or inputs are not those of this run, or not visible
-            yet on a shared file system.
-    """
-    recipe, forced = workspace.read_recipe(artifact)
-    step = Step(workspace, recipe, workspace.action(artifact), threads, log, launch=workspace.read_launch())
-    step.check_inputs(step.read_manifests())
-    return step, forced
+from tapeout.graph.console import end_quietly, print_line
 
 
 def main() -> None:
     """Build one artifact."""
+    end_quietly()
+    from tapeout.graph.errors import GraphError, StepStopped
+    from tapeout.graph.files import report_disk_errors, retry_until_visible
+    from tapeout.graph.run.build import build, read_step
+    from tapeout.graph.run.progress import record_error
+    from tapeout.graph.workspace import Workspace
+
     parser = argparse.ArgumentParser(prog="python -m tapeout.graph.run.runner", description=main.__doc__)
     parser.add_argument("script", help="shown in process lists; the recipe names the same script")
     parser.add_argument("mark", type=Path, help="mark that the rule declares as its output")
     parser.add_argument("threads", type=int)
     parser.add_argument("log", type=Path)
     arguments = parser.parse_args()
-    workspace = Workspace.here()
-    artifact = arguments.mark.relative_to(workspace.graph).as_posix().removesuffix(".sealed")
+    artifact = arguments.mark.relative_to(Workspace.here().graph).as_posix().removesuffix(".sealed")
     try:
-        step, forced = retry_until_visible(lambda: _read_step(workspace, artifact, arguments.threads, arguments.log))
-        step.launch.require(step.packages)
-        print_line(f"+ {artifact}  {'built again' if forced else 'building'}  log: {arguments.log}")
-        with record_error(step.scratch), report_disk_full():
-            result = build(step, forced)
+        with report_disk_errors():
+            workspace = Workspace.here()
+            step, forced = retry_until_visible(lambda: read_step(workspace, artifact, arguments.threads, arguments.log))
+            step.launch.require(step.packages)
+            print_line(f"+ {artifact}  {'built again' if forced else 'building'}  log: {arguments.log}")
+            with record_error(step.scratch):
+                result = build(step, forced)
         print_line(f"✓ {artifact}  {result}")
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if workspace.remote is not None:
             workspace.remote.push_queued(step.action.digest)
+    except StepStopped as stopped:
+        print_line(f"~ {artifact}  {stopped.cause} {stopped.fix}")
+        raise SystemExit(1) from None
     except GraphError as error:
         print_line(f"✗ {artifact}  {error}")
         raise SystemExit(1) from None
     except KeyboardInterrupt:
-        raise SystemExit(130) from None
+        raise SystemExit(128 + signal.SIGINT) from None
 
 
 if __name__ == "__main__":

@@ -137,13 +137,7 @@ class Store:
             path.rename(unused_path(target))
 
     def seal(self, action: Action, manifest: Manifest, output: Path) -> None:
-        """Move an output into the store: first its files, last the entry that makes them valid.
-
-        Args:
-            action: the action that made it.
-            manifest: its files with digests (``Manifest.of``); they are not read again.
-            output: where it is.
-        """
+        """Move an output into the store: first its files, last the entry that makes them valid."""
         for entry in manifest.entries:
             self.add_object(output / entry.path if entry.path else output, entry)
         self.write_entry(action, manifest)

@@ -16,7 +16,7 @@ from tapeout.graph.errors import RebuildError
 from tapeout.graph.files import unused_path, write_atomically
 from tapeout.graph.identity.action import Action, Recipe
 from tapeout.graph.launch.launcher import Launch
-from tapeout.graph.run.runner import execute
+from tapeout.graph.run.build import execute
 from tapeout.graph.run.step import Step
 from tapeout.graph.workspace import State, Workspace
 
@@ -40,7 +40,7 @@ def rebuild(
 
     Raises:
         RebuildError: the artifact was made by other code, parameters, packages or inputs, or the store lacks an input.
-        StepFailed, InputChanged: see ``run.runner.execute``.
+        StepFailed, InputChanged: see ``run.build.execute``.
     """
     name = recipe.artifact
     manifest = workspace.manifest(name)

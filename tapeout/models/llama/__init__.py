@@ -3,7 +3,6 @@
 Implements ``tapeout.models.family.Family``.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import Field, model_validator
 
 from tapeout.config import base
+from tapeout.config.section import conflict
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 MODEL_TYPE = "llama"
 NEMO_CONFIG = "LlamaConfig"
 SPECIAL_PIECES = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+CARRIED = (
+    *("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"),
+    *("num_key_value_heads", "max_position_embeddings", "rope_theta", "rms_norm_eps", "initializer_range"),
+    *("bos_token_id", "eos_token_id"),
+)
 
 LAYERS = "decoder.layers."
 """Prefix of the tensors that Megatron stacks over all layers."""
@@ -53,12 +58,19 @@ class Architecture(base.Architecture):
 
     @model_validator(mode="after")
     def _heads_divide_the_width(self) -> Self:
-        if self.hidden_size % self.num_attention_heads or self.num_attention_heads % self.num_query_groups:
-            raise ValueError(
-                "hidden_size must be a multiple of num_attention_heads, and that a multiple of num_query_groups"
-            )
+        for whole, part in (("hidden_size", "num_attention_heads"), ("num_attention_heads", "num_query_groups")):
+            size, count = getattr(self, whole), getattr(self, part)
+            if size % count:
+                cause = f"{whole} is {size}, which is not a multiple of {part}, {count}"
+                raise conflict(cause, f"Choose a multiple of {count} for {whole}, or change {part}.", whole, part)
         if self.hidden_size // self.num_attention_heads % 2:
-            raise ValueError("hidden_size / num_attention_heads must be even for rotary positions")
+            raise conflict(
+                f"hidden_size / num_attention_heads is {self.hidden_size // self.num_attention_heads}, and must be "
+                "even for rotary positions",
+                "Change one of them.",
+                "hidden_size",
+                "num_attention_heads",
+            )
         return self
 
     def parameter_count(self, vocabulary: int) -> int:
@@ -120,20 +132,6 @@ def tokenizer_config() -> dict[str, Any]:
         "clean_up_tokenization_spaces": False,
         **SPECIAL_PIECES,
     }
-
-
-def chat_template(before: str, between: str) -> str:
-    """Return a template in which one user turn renders exactly like the prompt, followed by the answer."""
-    return (
-        "{% for message in messages %}"
-        "{% if message['role'] == 'user' %}{{ bos_token + "
-        + json.dumps(before)
-        + " + message['content'] + "
-        + json.dumps(between)
-        + " }}"
-        "{% elif message['role'] == 'assistant' %}{{ message['content'] + eos_token }}"
-        "{% endif %}{% endfor %}"
-    )
 
 
 def nemo_model() -> Any:

@@ -15,6 +15,8 @@ from tapeout.config.sources import Digests, Record, RetryPolicy, Sha256
 from tapeout.progress import report
 from tapeout.sources.errors import AccessDenied, SourceMissing, WrongContent
 
+MAX_DEPTH = 200
+
 
 class Source(Record):
     """Local folder.
@@ -137,7 +139,17 @@ def tree_digest(digests: Mapping[str, str]) -> str:
 
 
 def _entries(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:
-    """Yield everything below a folder that is not a folder, by its path inside; links are not followed."""
+    """Yield everything below a folder that is not a folder, by its path inside; links are not followed.
+
+    Raises:
+        WrongContent: folders lie in each other more deeply than can be handled everywhere.
+    """
+    if prefix.count("/") > MAX_DEPTH:
+        top = prefix.split("/")[0]
+        raise WrongContent(
+            f"More than {MAX_DEPTH} folders lie in each other below {str(folder)[: -len(prefix)]}/{top}.",
+            "Move the files up, or pack them into an archive, whose folders are only names.",
+        )
     with os.scandir(folder) as entries:
         for entry in entries:
             name = prefix + entry.name

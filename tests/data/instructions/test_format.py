@@ -11,8 +11,9 @@ import yaml
 
 from tapeout import plugins
 from tapeout.config.instructions import FORMATS
-from tapeout.config.root import load
-from tapeout.config.yaml_files import InvalidConfig
+from tapeout.config.load import load
+from tapeout.config.problems import InvalidConfig
+from tapeout.config.yaml_files import merge
 from tapeout.data.instructions.format import load_format
 from tests.small_tokenizer import train
 
@@ -38,11 +39,12 @@ def test_a_set_in_a_format_from_outside(tmp_path: Path, monkeypatch: pytest.Monk
     sources["sums"] = {"kind": "folder", "path": str(source), "licence": "MIT"}
     (tmp_path / "sources.yaml").write_text(yaml.safe_dump(sources))
     options = {"format": TOY, "mark": "->", "split": {"near_duplicates": 1}}
-    config = {"sources": str(tmp_path / "sources.yaml"), "instructions": {"sets": {"sums": options}, "train": ["sums"]}}
+    sets = {"rtl": {"format": "rtl"}, "sums": options}
+    config = {"sources": str(tmp_path / "sources.yaml"), "instructions": {"sets": sets, "train": ["sums"]}}
     settings = load(config)
     assert (settings.format_module("sums"), settings.format_environment("sums")) == (TOY, "data")
     with pytest.raises(InvalidConfig, match=r"sums\.marc is unknown; did you mean mark\?"):
-        load({**config, "instructions": {"sets": {"sums": {**options, "marc": "x"}}, "train": ["sums"]}})
+        load(merge(config, {"instructions": {"sets": {"sums": {"marc": "x"}}}}))
 
     params = settings.instruction_set("sums").model_dump_json()
     refused = step("instructions", tmp_path, params, "", "--sources", source, "--output", tmp_path / "rows")

@@ -142,6 +142,7 @@ def test_a_set_of_questions_holds_out_cores_and_states_licences(tmp_path: Path) 
         path = tmp_path / document.source / document.path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(document.text)
+    (tmp_path / "alpha" / "rtl" / "pointer.v").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1")
     corpus = Corpus(domain=DomainCorpus(train=("alpha",), test=("gamma",)))
     options = Options(format="rtl").resolved("rtl", corpus)
     assert options.sources == ("alpha", "gamma") and options.held_out == ("gamma",)
@@ -149,6 +150,8 @@ def test_a_set_of_questions_holds_out_cores_and_states_licences(tmp_path: Path) 
     folders = {name: tmp_path / name for name in options.sources}
     counts = write_set(folders, InstructionSetJob.model_validate_json(job.model_dump_json()), tmp_path / "out")
     assert min(counts.values()) > 0
+    dropped = json.loads((tmp_path / "out" / "report.json").read_bytes())["dropped"]
+    assert dropped == {"file: Git LFS pointer": {"count": 1, "first": ["alpha/rtl/pointer.v"]}}
     for split, origin in (("train", ("alpha", "MIT")), ("validation", ("alpha", "MIT")), ("test", ("gamma", "ISC"))):
         rows = [json.loads(line) for line in (tmp_path / "out" / f"{split}.jsonl").open()]
         assert {(row["source"], row["licence"]) for row in rows} == {origin}

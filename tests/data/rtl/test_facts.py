@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tapeout.data.rtl.comments import skeleton, strip_comments
+from tapeout.data.io.comments import skeleton, strip_comments
 from tapeout.data.rtl.excerpts import Excerpt, Shape, cut
 from tapeout.data.rtl.facts import Facts, read_facts
 from tapeout.data.rtl.questions import Question

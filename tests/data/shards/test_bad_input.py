@@ -90,20 +90,26 @@ CASES: dict[str, tuple[str, bytes, type[TapeoutError], str]] = {
     "a number without end": ("a.jsonl", b'{"text": "x", "n": %s}\n' % (b"9" * 5000), BadRow, "not JSON"),
     "half a surrogate pair": ("a.jsonl", b'{"text": "\\ud800"}\n', BadRow, "not JSON"),
     "nested": ("a.jsonl", b'{"text": "x", "n": ' + b"[" * 9000 + b"]" * 9000 + b"}\n", BadRow, "not JSON"),
+    "nested, and a key twice": (
+        "a.jsonl",
+        b'{"text": "x", "n": ' + b"[" * 1010 + b'{"text": 1}' + b"]" * 1010 + b"}\n",
+        BadRow,
+        "nested too deeply",
+    ),
     "half a line": ("a.jsonl", lines(TEXT) + b"{", BadRow, "a.jsonl, line 2"),
     "no text": ("a.jsonl", b'{"texts": 1}\n', BadRow, "field 'text'"),
     "no zstd": ("a.jsonl.zst", b"no frame", UnreadableFile, "a.jsonl.zst"),
     "no parquet": ("a.parquet", b"no parquet", UnreadableFile, "a.parquet"),
     "UTF-16": ("a.jsonl", lines(TEXT).decode().encode("utf-16"), BadRow, "not JSON"),
     "gzip with a tail": ("a.jsonl.gz", gzip.compress(lines(TEXT)) + b"more", UnreadableFile, "a.jsonl.gz"),
-    "gzip, wrong sum": ("a.jsonl.gz", gzip.compress(lines(TEXT))[:-8] + bytes(8), UnreadableFile, "data check"),
+    "gzip, wrong sum": ("a.jsonl.gz", gzip.compress(lines(TEXT))[:-8] + bytes(8), UnreadableFile, "CRC check"),
     "zstd, cut off": ("a.jsonl.zst", zstd(lines(TEXT))[:-9], UnreadableFile, "Truncated"),
     "an empty zip": ("a.zip", packed_zip([]), NotEnoughData, "1 archive without a file"),
     "nothing but zeros": ("a.bin", bytes(10_240), NotEnoughData, "1 archive without a file"),
     "no rows": ("a.jsonl", b"", NotEnoughData, "1 file without a row"),
     "no rows, packed": ("a.jsonl.zst", zstd(b""), NotEnoughData, "1 file without a row"),
     "an archive in an archive": ("a.zip", packed_zip([("b.zip", packed_zip(PAGES))]), NotEnoughData, "1 binary"),
-    "UTF-16 without a mark": ("a.txt", TEXT.encode("utf-16-le"), NotEnoughData, "1 binary"),
+    "half of UTF-16": ("a.txt", TEXT.encode("utf-16-le")[:-1], NotEnoughData, "1 binary"),
 }
 
 
@@ -219,7 +225,7 @@ def test_rows_in_an_archive_are_streamed(tmp_path: Path) -> None:
             stream.write(row)
     program = (
         "import resource, sys; from pathlib import Path; from tapeout.config.pretraining import DocumentsJob;"
-        "from tapeout.data.shards.readers import raw_documents; from collections import Counter;"
+        "from tapeout.data.io.readers import raw_documents; from collections import Counter;"
         "job = DocumentsJob(source='s', component='c', licence='MIT', licences=(), shards=1);"
         "print(sum(len(raw.content) for raw in raw_documents(Path(sys.argv[1]), job, 'text', Counter())),"
         "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"

@@ -84,28 +84,54 @@ def test_every_format_is_read(source: Path, tmp_path: Path) -> None:
     assert all(set(row) == {"digest", "component", "licence", "path", "source", "text"} for row in rows)
 
 
-def test_encodings_are_repaired_and_counted(source: Path, tmp_path: Path) -> None:
+def test_small_and_sharded_corpora_read_the_same_text(source: Path, tmp_path: Path) -> None:
+    """Every file of odd content, in a folder, in an archive and compressed, gives one text or one reason."""
     named = f"{TEXT} Jürgen – é"
-    (source / "bom.txt").write_bytes(f"{named} 1".encode("utf-8-sig"))
-    (source / "cp.txt").write_bytes(f"{named} 2".encode("cp1252"))
-    (source / "latin.txt").write_bytes(f"{TEXT} J\x81rgen 3".encode("latin-1"))
-    (source / "wide.txt").write_bytes(f"{named} 4".encode("utf-16"))
-    (source / "lines.txt").write_bytes(f"{TEXT}\r\n{named}\r 5\x07".encode())
-    (source / "binary.txt").write_bytes(b"\0\1\2" + TEXT.encode())
-    rows, report = build(source, tmp_path / "output")
-    texts = sorted(row["text"] for row in rows)
-    assert texts == sorted(
-        [f"{named} 1", f"{named} 2", f"{TEXT} Jrgen 3".replace("Jr", "J\x81r"), f"{named} 4", f"{TEXT}\n{named}\n 5"]
-    )
-    assert report["repaired"] == {
-        "byte-order mark, utf-16-le": 1,
-        "byte-order mark, utf-8": 1,
-        "control characters": 1,
-        "line ends": 1,
-        "not UTF-8, read as Latin-1": 1,
-        "not UTF-8, read as Windows-1252": 1,
+    files = {
+        "bom.txt": f"{named} 1".encode("utf-8-sig"),
+        "western.txt": f"{named} 2".encode("cp1252"),
+        "c1.txt": f"{TEXT} J\x81rgen 3".encode("latin-1"),
+        "wide.txt": f"{named} 4".encode("utf-16"),
+        "lines.txt": f"{TEXT}\r\n{named}\r 5\x07".encode(),
+        "binary.txt": b"\0\1\2" + TEXT.encode(),
+        "chinese.v": f"module a; // 时钟输入，上升沿有效\nendmodule // {TEXT}".encode("gbk"),
+        "pointer.v": b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"4" * 64 + b"\nsize 12345\n",
+        "encrypted.sv": f"// {TEXT}\n`pragma protect begin_protected\n`pragma protect data_block\nAbC=\n".encode(),
+        "proof.v": f"(* {TEXT} *)\nRequire Import List.\nLemma a : 1 = 1.\nProof. auto. Qed.\n".encode(),
+        "netlist.v": f"// {TEXT}\nmodule a(b);\n\\$_NOT_ _1_ (.A(b), .Y(c));\nendmodule\n".encode(),
     }
-    assert report["dropped"] == {"binary": 1}
+    with zipfile.ZipFile(source / "archive.zip", "w") as archive:
+        for name, content in files.items():
+            (source / name).write_bytes(content)
+            archive.writestr(f"in/{name}", content)
+            (source / f"{name}.gz").write_bytes(gzip.compress(content))
+    (source / "rows.jsonl").write_bytes(b"\xef\xbb\xbf" + lines(f"{named}\r\n 6") + lines("short"))
+    (source / "rows.jsonl.gz").write_bytes(gzip.compress(lines(f"{named} 7")))
+    rows, report = build(source, tmp_path / "output")
+    tally = Tally()
+    documents = read_source("s", source, Selection(include=("*",)), tally)
+    small = [(document.path.split(":")[0], document.text) for document in documents]
+    assert sorted(small) == sorted((row["path"], row["text"]) for row in rows)
+    assert (tally.dropped, tally.repaired) == (report["dropped"], report["repaired"])
+    texts = [f"{named} 1", f"{named} 2", f"{named} 4", f"{TEXT}\n{named}\n 5", files["chinese.v"].decode("gbk")]
+    assert sorted(text for _, text in small) == sorted([*texts * 3, f"{named}\n 6", f"{named} 7"])
+    assert report["repaired"] == {
+        "byte-order mark, utf-16-le": 3,
+        "byte-order mark, utf-8": 4,
+        "control characters": 3,
+        "line ends": 4,
+        "not UTF-8, read as GBK": 3,
+        "not UTF-8, read as Windows-1252": 3,
+    }
+    assert report["dropped"] == {
+        "Coq, not Verilog": 3,
+        "Git LFS pointer": 3,
+        "binary": 3,
+        "encrypted": 3,
+        "generated netlist": 3,
+        "too short": 1,
+        "unknown encoding": 3,
+    }
 
 
 def test_drops_are_counted_by_reason(source: Path, tmp_path: Path) -> None:
@@ -181,7 +207,7 @@ def test_a_corpus_reads_parquet_if_a_pattern_selects_it(source: Path) -> None:
         "deep/a.parquet:3": f"{TEXT} 2",
         "page.txt": f"{TEXT} 3",
     }
-    assert tally.dropped == {"too short": 2, "too large": 1}
+    assert tally.dropped == {"no text": 1, "too short": 1, "too large": 1}
     documents = read_source("w", source, Selection(include=("*.txt",)), Tally())
     assert [document.path for document in documents] == ["page.txt"]
     (source / "b.parquet").write_bytes(b"no parquet")

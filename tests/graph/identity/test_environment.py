@@ -1,6 +1,11 @@
 """Environments: locks, digests, and installations that are complete or not used."""
 
 import hashlib
+import os
+import signal
+import socket
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -55,6 +60,24 @@ def test_incomplete_installation_is_replaced(folder: Path) -> None:
     assert not environment.complete
     install(environment, [])
     assert environment.complete and not (environment.folder / "leftover").exists()
+
+
+def test_interrupted_installation_leaves_no_process(folder: Path) -> None:
+    environment, module = read_environment("tiny"), "tapeout.graph.identity.environment"
+    variables = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # pip waits for its answer
+        index = f"--index-url http://127.0.0.1:{silent.getsockname()[1]}"
+        variables = {name: value for name, value in variables.items() if name not in ("PIP_NO_INDEX", "PIP_FIND_LINKS")}
+        command = [sys.executable, "-m", module, "tiny", "--pip", index]
+        process = subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        connection, _ = silent.accept()
+        process.terminate()
+        text = process.communicate(timeout=60)[1]
+        assert process.returncode == 128 + signal.SIGTERM and "Resume by running the same command." in text
+        with pytest.raises(ProcessLookupError):
+            os.killpg(process.pid, 0)
+        connection.close()
+    assert not environment.complete
 
 
 def test_file_with_wrong_hash_is_refused(folder: Path) -> None:

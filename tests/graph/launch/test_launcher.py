@@ -109,6 +109,8 @@ def test_an_image_without_a_digest_is_refused(image: str) -> None:
 def test_impossible_starts_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CannotStart, match="has no container runtime"):
         start(Launch(), program(IMAGE), JOB)
+    with pytest.raises(CannotStart, match="no container runtime docker"):
+        Launch("docker")
     with pytest.raises(CannotStart, match="not in one"):
         start(Launch("pyxis"), program(IMAGE), {"PATH": "/usr/bin"})
     (tmp_path / "a,b").mkdir()

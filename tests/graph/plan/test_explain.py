@@ -30,9 +30,9 @@ def with_note(workspace: Workspace, name: str, note: str) -> dict[str, Any]:
 
 def changes_of_raw(workspace: Workspace, raw: dict[str, Any], known: dict[str, str]) -> list[tuple[Any, Any]]:
     old = workspace.action("made").value
-    found = causes(ActionIndex(workspace.store), "made", old, {"made": old, "raw": raw}, known)
-    assert all(cause.artifact == "raw" and cause.path == ("made", "raw") for cause in found)
-    return [(change.old, change.new) for cause in found for change in cause.changes]
+    result = causes(ActionIndex(workspace.store), "made", old, {"made": old, "raw": raw}, known)
+    assert all(cause.artifact == "raw" and cause.path == ("made", "raw") for cause in result)
+    return [(change.old, change.new) for cause in result for change in cause.changes]
 
 
 def test_of_several_makers_todays_is_preferred_then_that_of_the_results_then_the_latest(workspace: Workspace) -> None:
@@ -47,9 +47,9 @@ def test_of_several_makers_todays_is_preferred_then_that_of_the_results_then_the
 def test_a_waiting_input_has_no_digest_but_names_where_its_change_began(workspace: Workspace) -> None:
     old = workspace.action("made").value
     current = {"made": old, "raw": with_note(workspace, "raw", "third")}
-    found = causes(ActionIndex(workspace.store), "made", old, current, {})
+    result = causes(ActionIndex(workspace.store), "made", old, current, {})
     today = {"input_0": {**next(inputs(old)), "digest": None}}
-    *same, row = table(old, old, today, found, workspace.store)
+    *same, row = table(old, old, today, result, workspace.store)
     assert [(row.kind, row.result) for row in same] == [
         ("code", Comparison.SAME),
         ("parameter", Comparison.SAME),

@@ -33,36 +33,36 @@ def unwrap(text: str) -> str:
     return " ".join(text.split())
 
 
-def building(made: Recipe) -> Decision:
-    return Decision(made, State.BUILD, None)
+def building(step: Recipe) -> Decision:
+    return Decision(step, State.BUILD, None)
 
 
-def waiting(made: Recipe) -> Decision:
-    return Decision(made, State.WAITING, None, tuple(made.dependencies()))
+def waiting(step: Recipe) -> Decision:
+    return Decision(step, State.WAITING, None, tuple(step.dependencies()))
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    found = Store(tmp_path / "store")
-    found.root.mkdir()
-    return found
+    result = Store(tmp_path / "store")
+    result.root.mkdir()
+    return result
 
 
-def record(store: Store, made: Recipe, seconds: float, **more: Any) -> None:
+def record(store: Store, step: Recipe, seconds: float, **more: Any) -> None:
     """Store an output of 1,000 bytes and append to the journal, as the runner does."""
     output = store.root.parent / "output"
     output.write_bytes(bytes(1000))
-    manifests = {need: Manifest(need, "a", "file", ()) for need in made.dependencies()}
+    manifests = {need: Manifest(need, "a", "file", ()) for need in step.dependencies()}
     for need in manifests:
         file = store.root.parent / "input"
         file.write_text(need)
         manifests[need] = Manifest.of(file, need, "a")
-    action = made.action(manifests.__getitem__)
-    store.seal(action, Manifest.of(output, made.artifact, action.digest), output)
+    action = step.action(manifests.__getitem__)
+    store.seal(action, Manifest.of(output, step.artifact, action.digest), output)
     machine, cores = rates.this_machine().removesuffix(" cores").split(", ")
-    line = {"artifact": made.artifact, "rule": made.rule, "recipe": made.cost_key, "action": action.digest}
-    line |= {"seconds": seconds, "machine": machine, "cores": int(cores), "resources": made.resources}
-    store.append_journal({**line, "threads": made.resources.get("threads", 1), **more})
+    line = {"artifact": step.artifact, "rule": step.rule, "recipe": step.cost_key, "action": action.digest}
+    line |= {"seconds": seconds, "machine": machine, "cores": int(cores), "resources": step.resources}
+    store.append_journal({**line, "threads": step.resources.get("threads", 1), **more})
 
 
 def estimate(store: Store, made: Recipe, cores: int = 4) -> tuple[float | None, Origin, int | None, Origin]:
@@ -72,13 +72,13 @@ def estimate(store: Store, made: Recipe, cores: int = 4) -> tuple[float | None, 
 
 
 def test_recorded_numbers_precede_those_of_the_rule(store: Store) -> None:
-    made = recipe("data", params={"a": 1}, typical_seconds=30, typical_bytes=500)
-    assert estimate(store, made) == (30, Origin.RULE, 500, Origin.RULE)
-    record(store, made, 20)
-    record(store, made, 25)
-    assert estimate(store, made) == (25, Origin.RECORDED, 1000, Origin.RECORDED)
-    record(store, made, 5, machine="other", cores=64)
-    assert estimate(store, made)[:2] == (25, Origin.RECORDED)
+    step = recipe("data", params={"a": 1}, typical_seconds=30, typical_bytes=500)
+    assert estimate(store, step) == (30, Origin.RULE, 500, Origin.RULE)
+    record(store, step, 20)
+    record(store, step, 25)
+    assert estimate(store, step) == (25, Origin.RECORDED, 1000, Origin.RECORDED)
+    record(store, step, 5, machine="other", cores=64)
+    assert estimate(store, step)[:2] == (25, Origin.RECORDED)
     other = recipe("data", params={"a": 2}, typical_seconds=30, typical_bytes=500)
     assert estimate(store, other) == (5, Origin.SIMILAR, 500, Origin.RULE)
     assert estimate(store, recipe("data", params={"a": 2})) == (5, Origin.SIMILAR, 1000, Origin.SIMILAR)
@@ -99,27 +99,27 @@ def test_a_record_of_another_amount_of_work_is_not_used(store: Store) -> None:
 
 
 def test_time_from_flop_at_an_assumed_and_at_a_recorded_rate(store: Store) -> None:
-    made = recipe("train", **TRAINING)
-    assert estimate(store, made)[:2] == (pytest.approx(10 + 360e12 / 2 / rates.CORE_RATE), Origin.ASSUMED)
+    step = recipe("train", **TRAINING)
+    assert estimate(store, step)[:2] == (pytest.approx(10 + 360e12 / 2 / rates.CORE_RATE), Origin.ASSUMED)
     record(store, recipe("other", **TRAINING), 1810)
-    assert estimate(store, made)[:2] == (pytest.approx(1810), Origin.MODEL)
+    assert estimate(store, step)[:2] == (pytest.approx(1810), Origin.MODEL)
     record(store, recipe("train", **{**TRAINING, "gflop": 720_000}), 1810)  # same rule, twice as fast
-    assert estimate(store, made)[:2] == (pytest.approx(910), Origin.MODEL)
-    assert estimate(store, made, cores=1)[:2] == (pytest.approx(1810), Origin.MODEL)  # gets one thread of two
-    record(store, made, 950)
-    assert estimate(store, made)[:2] == (950, Origin.RECORDED)
+    assert estimate(store, step)[:2] == (pytest.approx(910), Origin.MODEL)
+    assert estimate(store, step, cores=1)[:2] == (pytest.approx(1810), Origin.MODEL)  # gets one thread of two
+    record(store, step, 950)
+    assert estimate(store, step)[:2] == (950, Origin.RECORDED)
 
 
 def test_gpus_and_nodes(store: Store) -> None:
     h100 = rates.GPUS["h100"].peak * rates.GPUS["h100"].utilisation
     made = recipe("train", gflop=int(h100 * 16 * 7200 / 1e9), gpu=16, gpu_model="NVIDIA-H100-80GB", threads=32)
-    found = forecast(Workspace(store), [building(made)], [], {JOBS: 50})
-    step = found.steps[0]
+    result = forecast(Workspace(store), [building(made)], [], {JOBS: 50})
+    step = result.steps[0]
     assert step.seconds == pytest.approx(7200) and step.seconds_from is Origin.ASSUMED
     assert (step.gpus, step.nodes) == (16, 2)
-    most = found.at_most
+    most = result.at_most
     assert (most.gpu_hours, most.node_hours, most.cpu_hours) == tuple(map(pytest.approx, (32, 4, 64)))
-    assert "32.0 GPU hours, 4.00 node hours" in unwrap(describe(found, ["train"], True))
+    assert "32.0 GPU hours, 4.00 node hours" in unwrap(describe(result, ["train"], True))
     record(store, made, 3600)
     assert estimate(store, made)[0] == 3600
     eight = recipe("train", **{**made.resources, "gpu": 8})
@@ -143,13 +143,13 @@ def test_an_unknown_gpu_has_the_rate_of_the_default() -> None:
 def test_a_waiting_step_is_certain_to_run_only_if_it_was_never_built(store: Store) -> None:
     first, second = recipe("a", typical_seconds=10), recipe("b", "a", typical_seconds=100, typical_bytes=7)
     decisions = [building(first), waiting(second)]
-    found = forecast(Workspace(store), decisions, [], {CORES: 1})
-    assert found.at_least == found.at_most and found.at_most.jobs == 2 and found.at_most.wall == 110
+    result = forecast(Workspace(store), decisions, [], {CORES: 1})
+    assert result.at_least == result.at_most and result.at_most.jobs == 2 and result.at_most.wall == 110
     record(store, second, 100)
-    found = forecast(Workspace(store), decisions, [], {CORES: 1})
-    assert (found.at_least.jobs, found.at_most.jobs) == (1, 2)
-    assert (found.at_least.wall, found.at_most.wall, found.at_most.stored) == (10, 110, 1000)
-    text = describe(found, ["b"], False)
+    result = forecast(Workspace(store), decisions, [], {CORES: 1})
+    assert (result.at_least.jobs, result.at_most.jobs) == (1, 2)
+    assert (result.at_least.wall, result.at_most.wall, result.at_most.stored) == (10, 110, 1000)
+    text = describe(result, ["b"], False)
     jobs = "Plan (dry run) for b: 1 job, and 1 more only if bytes change upstream (likely 2 in all), 0 cached,"
     assert unwrap(text).startswith(f"{jobs} 2 min (10 s to 2 min) on 1 core")
     assert text.splitlines()[-3] == "Only if bytes change upstream:"
@@ -161,9 +161,9 @@ def test_a_waiting_step_is_certain_to_run_only_if_it_was_never_built(store: Stor
 
 def test_a_forced_step_counts_as_a_job(store: Store) -> None:
     existing = Decision(recipe("a", typical_seconds=10), State.CURRENT, None)
-    found = forecast(Workspace(store), [existing], ["a"], {CORES: 1})
-    assert (found.cached, found.at_least.jobs, found.again) == (0, 1, ("a",))
-    assert "1 job, 1 of them to build again and compare" in describe(found, ["a"], True)
+    result = forecast(Workspace(store), [existing], ["a"], {CORES: 1})
+    assert (result.cached, result.at_least.jobs, result.again) == (0, 1, ("a",))
+    assert "1 job, 1 of them to build again and compare" in describe(result, ["a"], True)
     assert forecast(Workspace(store), [existing], [], {}).cached == 1
 
 
@@ -176,8 +176,8 @@ def test_schedule_on_cores(store: Store) -> None:
     wide = recipe("wide", typical_seconds=60, threads=8)
     last = recipe("last", "s0", "wide", typical_seconds=5)
     for cores, wall in ((1, 105), (2, 85), (4, 75), (8, 75), (16, 65)):
-        found = plan(store, {CORES: cores}, *short, wide, last)
-        assert (found.at_most.wall, found.at_most.one_after_another) == (wall, 105), cores
+        result = plan(store, {CORES: cores}, *short, wide, last)
+        assert (result.at_most.wall, result.at_most.one_after_another) == (wall, 105), cores
     assert plan(store, {}, *short, wide, last).at_most.wall == 65
     assert plan(store, {CORES: 4}, wide).at_most.cpu_hours == pytest.approx(60 * 4 / 3600)
 
@@ -191,9 +191,9 @@ def test_schedule_of_jobs_and_gpus(store: Store) -> None:
 
 
 def test_downloads_and_unknown_numbers(store: Store) -> None:
-    found = plan(store, {}, recipe("a", download_bytes=3_000_000), recipe("b", download_bytes=None))
-    assert found.at_least.download == 3_000_000
-    text = describe(found, ["a", "b"], True)
+    result = plan(store, {}, recipe("a", download_bytes=3_000_000), recipe("b", download_bytes=None))
+    assert result.at_least.download == 3_000_000
+    text = describe(result, ["a", "b"], True)
     assert "3.0 MB to download, time of 2 unknown, download of 1 unknown, size of 2" in unwrap(text)
 
 
@@ -246,7 +246,7 @@ def test_a_remote_may_have_a_waiting_artifact_and_its_transfers_are_downloads(st
     decisions = [existing, building(recipe("a", typical_seconds=10)), waiting(recipe("b", "a", typical_seconds=100))]
     assert forecast(Workspace(store), decisions, [], {}).at_least.jobs == 2
     remote = Remote(store, (tmp_path / "remote").as_uri(), "read-only", tmp_path / "graph")
-    found = forecast(Workspace(store, remote=remote), decisions, [], {})
-    assert (found.at_least.jobs, found.at_most.jobs) == (1, 2)
-    assert found.at_least.download == found.at_most.download == 5_000_000
-    assert "1 cached (1 restored, 1 of them from the remote, 5.0 MB)" in unwrap(describe(found, ["b"], True))
+    result = forecast(Workspace(store, remote=remote), decisions, [], {})
+    assert (result.at_least.jobs, result.at_most.jobs) == (1, 2)
+    assert result.at_least.download == result.at_most.download == 5_000_000
+    assert "1 cached (1 restored, 1 of them from the remote, 5.0 MB)" in unwrap(describe(result, ["b"], True))

@@ -9,7 +9,7 @@ import pytest
 
 from tapeout.graph.identity.action import Action, Recipe
 from tapeout.graph.identity.code import closure
-from tapeout.graph.run.runner import execute
+from tapeout.graph.run.build import execute
 from tapeout.graph.run.step import Step
 from tapeout.graph.workspace import State, Workspace
 from tests.graph.conftest import Project
@@ -33,7 +33,7 @@ umask = os.umask(0)
 home = Path.home()
 paths = ("HOME", "TMPDIR")
 seen = {
-    "variables": {k: v for k, v in os.environ.items() if k not in paths and not k.startswith("TAPEOUT_")},
+    "variables": {k: v for k, v in os.environ.items() if k not in paths and k != "TAPEOUT_USER_HOME"},
     "home": sorted(path.name for path in home.rglob("*")),
     "home can be written": os.access(home, os.W_OK) and home.is_relative_to(Path(os.environ["TMPDIR"])),
     "umask": umask,
@@ -59,6 +59,7 @@ def seen_by_a_step(project: Project) -> dict[str, Any]:
     step = Step(workspace, recipe, action, 1, Path("logs/seen.log"))
     execute(step)
     seen: dict[str, Any] = json.loads(step.output.read_bytes())
+    assert step.variables(step.scratch)["TAPEOUT_USER_HOME"] == os.environ["HOME"], "for the cache of downloads"
     return seen
 
 
@@ -66,7 +67,9 @@ def test_a_hostile_home_and_environment_change_nothing(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project.root)
+    monkeypatch.setenv("HF_TOKEN", "hf_own")
     plain = seen_by_a_step(project)
+    assert plain["variables"]["HF_TOKEN"] == "hf_own"
     assert plain["home"] == [] and plain["home can be written"]
     home = tmp_path / "home"
     for name in (".config/matplotlib/matplotlibrc", ".gitconfig", ".netrc", ".pip/pip.conf", ".huggingface/token"):

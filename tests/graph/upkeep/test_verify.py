@@ -83,12 +83,12 @@ def test_damaged_copy_is_repaired_from_an_intact_one(here: Workspace, damaged: s
     for path in copies.values():
         unlink_copies(path)
     flip(copies[damaged])
-    found = verify(here, [], deep=True)
-    assert {finding.path for finding in found} == {str(copies[damaged])}
-    assert {"results": ["made"], "runs": ["made@run"], "store": ["made", "made@run"]}[damaged] == names(found)
+    findings = verify(here, [], deep=True)
+    assert {finding.path for finding in findings} == {str(copies[damaged])}
+    assert {"results": ["made"], "runs": ["made@run"], "store": ["made", "made@run"]}[damaged] == names(findings)
     # the store's object is quarantined if it is the damaged copy, and only then
     assert copies["store"].exists() == (damaged != "store")
-    repair(here, names(found))
+    repair(here, names(findings))
     assert intact(here)
 
 
@@ -98,8 +98,8 @@ def test_store_is_repaired_from_results(here: Workspace) -> None:
     path.unlink()
     entry = here.store.action_path(manifest.action)  # type: ignore[union-attr]
     entry.write_text(entry.read_text().replace("made", "mode"))
-    found = verify(here, [], deep=False)
-    assert {(finding.artifact, finding.path) for finding in found} == {
+    findings = verify(here, [], deep=False)
+    assert {(finding.artifact, finding.path) for finding in findings} == {
         *(("", str(entry)), ("made", str(entry)), ("made", str(path))),
         *(("made@run", str(entry)), ("made@run", str(path))),
     }
@@ -113,8 +113,8 @@ def test_missing_additional_and_special_files_are_reported(here: Workspace) -> N
     (here.artifact_path("raw")).chmod(0o755)
     run = run_workspace(here, "run")
     run.manifest_path("raw").write_text("{}")
-    found = {finding.artifact: finding.problem for finding in verify(here, [], deep=False)}
-    assert found == {"made": "is missing", "raw": "has a different mode", "raw@run": "has no valid manifest"}
+    findings = {finding.artifact: finding.problem for finding in verify(here, [], deep=False)}
+    assert findings == {"made": "is missing", "raw": "has a different mode", "raw@run": "has no valid manifest"}
     made.mkdir()
     (made / "file").write_text("x")
     assert {finding.problem for finding in verify(here, ["made"], deep=False)} == {

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, create_model, model_validator
 
 from tapeout.config.instructions import FormatOptions
-from tapeout.config.section import Section
+from tapeout.config.section import Section, conflict
 from tapeout.data.errors import BadRow
 from tapeout.data.instructions.conversation import ASSISTANT, USER, ChatOptions, Turn, chat_row
 from tapeout.data.instructions.fields import METADATA, RESERVED_IN_ROWS, Fields, folded, is_empty
@@ -41,9 +41,13 @@ class Columns(Section):
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
-        names = [name for field, name in self if field != "category" and name is not None]
-        if len(set(names)) < len(names):
-            raise ValueError("instruction, context, response, group, system and history must be different fields")
+        seen: dict[str, str] = {}
+        for key, name in self:
+            if key != "category" and name in seen:
+                cause = f"{seen[name]} and {key} are both the field {name}, and must be different fields"
+                raise conflict(cause, "Correct one of the two.", key, seen[name])
+            if key != "category" and name is not None:
+                seen[name] = key
         return self
 
 
@@ -54,7 +58,7 @@ class Options(FormatOptions):
     fields: Columns = Field(Columns(), description="Names of the fields in the file.")
     category: str = Field("instruction", min_length=1, description="Category of rows that have no such field.")
     separator: str = Field("\n\n", description="Text between instruction and context.")
-    seed: int = Field(1234, description="Seed of the coin that decides whether the context comes first.")
+    seed: int = Field(1234, ge=0, description="Seed of the coin that decides whether the context comes first.")
     strip_citations: bool = Field(
         False,
         description="Remove citation marks such as [3] from contexts: right for prose like Dolly's, wrong for RTL, "

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from tapeout.config.corpus import Corpus, DomainCorpus
 from tapeout.config.instructions import FormatOptions, Split
+from tapeout.config.section import conflict
 from tapeout.config.sources import SourceName
 from tapeout.data.instructions.formats import prompt_response
 from tapeout.data.instructions.record import Record
@@ -43,7 +44,7 @@ class Options(FormatOptions, Limits):
         None, description="Cores, held-out cores and patterns of files; those of the section corpus.domain if null."
     )
     separator: str = Field("\n\n", description="Text between question and excerpt.")
-    seed: int = Field(1234, description="Seed of the coin that decides whether the excerpt comes first.")
+    seed: int = Field(1234, ge=0, description="Seed of the coin that decides whether the excerpt comes first.")
     split: RtlSplit = RtlSplit()
 
     @model_validator(mode="after")
@@ -53,7 +54,8 @@ class Options(FormatOptions, Limits):
         if self.sources and (self.cores is None or self.sources != self.cores.sources):
             ignored.append("sources")
         if ignored:
-            raise ValueError(f"{', '.join(ignored)} would have no effect: cores, or corpus.domain, states what is read")
+            cause = f"{', '.join(ignored)} would have no effect: cores, or corpus.domain, states what is read"
+            raise conflict(cause, f"Remove {' and '.join(ignored)}.", *ignored)
         return self
 
     def resolved(self, name: str, corpus: Corpus) -> Self:
@@ -72,7 +74,11 @@ def read(folders: Mapping[str, Path], options: Options, report: ImportReport) ->
     from tapeout.data.corpus.corpus import read_sources
 
     assert options.cores is not None, "the options are resolved"
-    documents, _ = read_sources(list(folders), list(folders.values()), options.cores)
+    documents, tallies = read_sources(list(folders), list(folders.values()), options.cores)
+    for name, tally in tallies.items():
+        for reason, count in tally.dropped.items():
+            location = f"{name}/{tally.first[reason]}" if reason in tally.first else None
+            report.drop(f"file: {reason}", location, count)
     for document in documents:
         report.read["documents"] += 1
         yield Record(document.source, document.path, document)

@@ -1,26 +1,26 @@
 """Raw documents of a source's folder: text files, JSON Lines, parquet, and archives of these, as a stream.
 
-Memory is bounded by one text file, one line, or one batch of a parquet file. Arrow decompresses and reads parquet.
+Memory is bounded by one text file, one line, or one batch of a parquet file. Arrow reads parquet and zstd; only the
+environment ``corpus`` has it.
 """
 
+import gzip
 import io
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import IO
-
-import pyarrow
+from typing import IO, cast
 
 from tapeout.config.corpus import Selection
-from tapeout.data.corpus.documents import rejection
 from tapeout.data.errors import BadRow, UnreadableFile
 from tapeout.data.io.archives import archive_errors, is_archive, members
-from tapeout.data.io.parquet import arrow_errors, parquet_texts
 from tapeout.data.io.text import printable_name
 from tapeout.data.io.text_rows import text_row
 
-CODECS = {".gz": "gzip", ".zst": "zstd"}
+COMPRESSED = (".gz", ".zst")
 ROW_SUFFIXES = (".jsonl", ".ndjson")
 MAX_LINE_BYTES = 2**28
 """A longer line is not a row of text but a file without line ends."""
@@ -36,6 +36,7 @@ class Raw:
         path: path inside the source. Rows have no number: inserting one row must not change all others.
         content: bytes of a text file or of a line of JSON; text of a parquet row, None if it has none.
         line: number of a line of JSON, for error messages; 0 for anything else.
+        row: number of a row in its file; 0 for a text file.
         licence: licence that the row states itself.
     """
 
@@ -43,9 +44,12 @@ class Raw:
     content: bytes | str | None
     line: int = 0
     licence: str = ""
+    row: int = 0
 
 
-def raw_documents(folder: Path, selection: Selection, field: str, dropped: Counter[str]) -> Iterator[Raw]:
+def raw_documents(
+    folder: Path, selection: Selection, field: str, dropped: Counter[str], all_rows: bool = False
+) -> Iterator[Raw]:
     """Yield every selected document of a source's folder, by sorted path.
 
     Args:
@@ -53,6 +57,7 @@ def raw_documents(folder: Path, selection: Selection, field: str, dropped: Count
         selection: patterns over the paths of files, also of files in archives; and the maximum size of a text file.
         field: column of parquet files.
         dropped: incremented by the reason for each file that is left out.
+        all_rows: read JSON Lines outside archives whatever the patterns include.
 
     Raises:
         UnreadableFile: a file is damaged.
@@ -74,7 +79,7 @@ def raw_documents(folder: Path, selection: Selection, field: str, dropped: Count
                 for member, stream in members(file, is_selected):
                     yield from _documents(printable_name(member), stream, selection, field, dropped)
             dropped["archive without a file"] += dropped.total() == seen
-        elif is_selected(name, file.stat().st_size):
+        elif (all_rows and _kind(name) == "rows") or is_selected(name, file.stat().st_size):
             with file.open("rb") as stream:
                 yield from _documents(printable_name(name), stream, selection, field, dropped)
     del dropped[""]
@@ -89,31 +94,54 @@ def _is_archive(path: Path, name: str) -> bool:
 
 
 def _codec(path: str) -> str:
-    return CODECS.get(PurePosixPath(path).suffix.lower(), "")
+    suffix = PurePosixPath(path).suffix.lower()
+    return suffix if suffix in COMPRESSED else ""
 
 
 def _kind(path: str) -> str:
     name = PurePosixPath(path.lower())
-    suffix = name.with_suffix("").suffix if name.suffix in CODECS else name.suffix
+    suffix = name.with_suffix("").suffix if name.suffix in COMPRESSED else name.suffix
     return "rows" if suffix in ROW_SUFFIXES else "parquet" if suffix == ".parquet" else "text"
 
 
 def _documents(path: str, file: IO[bytes], selection: Selection, field: str, dropped: Counter[str]) -> Iterator[Raw]:
-    with arrow_errors(path):
-        stream = file
-        if codec := _codec(path):
-            stream = io.BufferedReader(pyarrow.CompressedInputStream(pyarrow.PythonFile(file, "r"), codec), 2**20)
+    with _errors(path):
+        stream = _decompressed(file, _codec(path))
         if _kind(path) == "rows":
             yield from _rows(path, stream, selection, field, dropped)
         elif _kind(path) == "parquet":
-            for text, licence in parquet_texts(path, stream, field, dropped):
-                yield Raw(path, text, licence=licence)
+            from tapeout.data.io.parquet import parquet_texts
+
+            for number, (text, licence) in enumerate(parquet_texts(path, stream, field, dropped), start=1):
+                yield Raw(path, text, licence=licence, row=number)
         else:
             content = stream.read(selection.max_bytes + 1)
             if len(content) <= selection.max_bytes:
                 yield Raw(path, content)
             else:
                 dropped["too large"] += 1
+
+
+def _errors(path: str) -> AbstractContextManager[None]:
+    """Return what turns the exceptions of the libraries that read a file into ``UnreadableFile``."""
+    if _codec(path) != ".zst" and _kind(path) != "parquet":
+        return archive_errors(path)
+    try:
+        from tapeout.data.io.parquet import arrow_errors
+    except ModuleNotFoundError as error:
+        reason = "parquet and zstd are read only if a pattern of the corpus ends in .parquet or .zst"
+        raise UnreadableFile(path, reason, "Add that pattern to include, or exclude the file.") from error
+    return arrow_errors(path)
+
+
+def _decompressed(file: IO[bytes], codec: str) -> IO[bytes]:
+    if codec == ".gz":
+        return cast(IO[bytes], gzip.GzipFile(fileobj=file))
+    if codec == ".zst":
+        import pyarrow
+
+        return io.BufferedReader(pyarrow.CompressedInputStream(pyarrow.PythonFile(file, "r"), "zstd"), 2**20)
+    return file
 
 
 def _rows(path: str, stream: IO[bytes], selection: Selection, field: str, dropped: Counter[str]) -> Iterator[Raw]:
@@ -128,11 +156,21 @@ def _rows(path: str, stream: IO[bytes], selection: Selection, field: str, droppe
         if blank:
             raise BadRow.of_line(Path(path), blank, "the line is empty")
         if len(line) <= MAX_DEFERRED_LINE_BYTES:
-            yield Raw(path, line, line=number)
+            yield Raw(path, line, line=number, row=number)
             continue
         text, licence = text_row(path, number, line, field, Counter())
         if len(text) > selection.max_bytes:
             dropped["too large"] += 1
         else:
-            yield Raw(path, text, licence=licence)
+            yield Raw(path, text, licence=licence, row=number)
     dropped["file without a row"] += not number
+
+
+def rejection(path: str, size: int, selection: Selection) -> str:
+    """Return why a file is left out, or an empty string; patterns match the path with a leading ``/``."""
+    rooted = f"/{path}"
+    if not any(fnmatchcase(rooted, pattern) for pattern in selection.include):
+        return "other kind"
+    if any(fnmatchcase(rooted, pattern) for pattern in selection.exclude):
+        return "excluded"
+    return "too large" if size > selection.max_bytes else ""

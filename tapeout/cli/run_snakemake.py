@@ -1,0 +1,56 @@
+"""Snakemake's command line; configuration files that cannot be read are named before Snakemake reads them.
+
+``bin/snakemake`` and the Makefile start this module. Snakemake itself reads the files of ``--configfile`` before any
+code of a project runs, and ends with a traceback if one is missing or is not YAML.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tapeout.cli.options import InvalidUse
+from tapeout.config.load import DEFAULTS, read_files
+from tapeout.program import named_errors
+
+
+def check_configuration(configfiles: Iterable[str | Path], overrides: Iterable[str]) -> None:
+    """Check that the configuration of a command line can be read.
+
+    Args:
+        configfiles: files of ``--configfile``.
+        overrides: words of ``--config``.
+
+    Raises:
+        InvalidConfig: with the errors of all files that cannot be read.
+        InvalidUse: a word of ``--config`` is not KEY=VALUE, or one of ``--configfile`` is probably a target.
+    """
+    for word in overrides:
+        key, equals, _ = word.partition("=")
+        if not (equals and key.isidentifier()):
+            fix = "Put the targets before --config, and write --config 'dapt={max_steps: 5}'."
+            raise InvalidUse(f"--config takes words of the form KEY=VALUE, not {word}.", fix)
+    for path in configfiles:
+        if not Path(path).exists() and not Path(path).suffix:
+            cause = f"--configfile takes all words up to the next option, and there is no file {path}."
+            raise InvalidUse(cause, "Put the targets before --configfile.")
+    read_files([*([DEFAULTS] if Path(DEFAULTS).exists() else []), *configfiles])
+
+
+def main() -> None:
+    """Run Snakemake with the arguments of this process."""
+    from snakemake import cli
+
+    parse = cli.parse_args
+
+    def parse_and_check(argv: Any) -> tuple[Any, Any]:
+        parser, arguments = parse(argv)
+        with named_errors():
+            check_configuration(arguments.configfile or (), arguments.config or ())
+        return parser, arguments
+
+    cli.parse_args = parse_and_check
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Find the project and start its command line in its workflow environment; the program ``tapeout``.
+
+Uses the standard library alone: it runs in any Python 3.11, also where ``pip install .`` has put only this package. The
+commands are those of the project, whatever version is installed.
+"""
+
+import os
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import NoReturn
+
+from tapeout.errors import TapeoutError
+from tapeout.graph.errors import InvalidEnvironment
+from tapeout.streams import write_error
+
+CALLER = "TAPEOUT_CALLER"
+"""Environment variable: folder of the caller below the project's folder; paths on the command line begin there."""
+NAMED_ERROR = 3
+"""Exit code after a ``TapeoutError``."""
+
+
+class NoProject(TapeoutError):
+    """The current folder has no workflow, or one that cannot be read, or no planned run."""
+
+
+def find_project(folder: Path) -> Path:
+    """Return the nearest folder above ``folder``, or itself, that is a project.
+
+    Raises:
+        NoProject: there is none.
+    """
+    for candidate in (folder, *folder.parents):
+        if (candidate / "tapeout" / "cli").is_dir() and (candidate / "Snakefile").is_file():
+            return candidate
+    raise NoProject(
+        f"There is no Snakefile in {folder} or a folder above it.",
+        "Change to the project's folder, or name it: tapeout --project DIR COMMAND.",
+    )
+
+
+def split_arguments(arguments: list[str]) -> tuple[Path, list[str]]:
+    """Return the folder that ``-C`` or ``--project`` names, by default the current one, and the other arguments.
+
+    The option comes before the command.
+
+    Raises:
+        NoProject: the option names no folder.
+    """
+    folder, rest = Path(), list(arguments)
+    while rest and rest[0].split("=")[0] in ("-C", "--project"):
+        name, has_value, value = rest.pop(0).partition("=")
+        if not has_value:
+            value = rest.pop(0) if rest else ""
+        folder /= value
+        if not value or not folder.is_dir():
+            raise NoProject(f"{name} {value} is not a folder.", "Name the project's folder.")
+    return folder.absolute(), rest
+
+
+def main() -> None:
+    """Run a command in the project of the current folder, or of the one that is named."""
+    try:
+        _start(sys.argv[1:])
+    except TapeoutError as error:
+        if "_TAPEOUT_COMPLETE" in os.environ:
+            raise SystemExit(0) from None  # nothing to complete here
+        write_error(error)
+        raise SystemExit(NAMED_ERROR) from None
+
+
+def _start(arguments: list[str]) -> NoReturn:
+    folder, rest = split_arguments(arguments)
+    try:
+        project = find_project(folder)
+    except NoProject:
+        if rest == ["--version"]:
+            print("tapeout", metadata.version("tapeout"))
+            raise SystemExit(0) from None
+        raise
+    command = [sys.executable, "-m", "tapeout.graph.identity.environment", "--print-folder", "workflow"]
+    printed = subprocess.run(command, cwd=project, stdout=subprocess.PIPE, text=True, check=False)
+    python = project / printed.stdout.strip() / "bin" / "python"
+    if printed.returncode or not python.is_file():
+        raise InvalidEnvironment(
+            f"The environment workflow of {project} is not installed.", "Run there: make environments"
+        )
+    os.environ[CALLER] = str(folder.relative_to(project))
+    os.chdir(project)
+    sys.stdout.flush()
+    os.execv(python, [str(python), "-m", "tapeout.cli", *rest])
+
+
+if __name__ == "__main__":
+    main()

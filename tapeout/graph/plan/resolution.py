@@ -1,0 +1,58 @@
+"""Resolve actions once their inputs exist, and restore artifacts that the store has.
+
+An unchanged action leaves its artifact as it is, so that Snakemake, which builds its graph again after a checkpoint,
+cuts off everything downstream in the same run.
+"""
+
+from collections import Counter
+from functools import cache
+
+from tapeout.graph.files import retry_until_visible
+from tapeout.graph.identity.action import Action
+from tapeout.graph.identity.manifest import Manifest
+from tapeout.graph.workspace import State, Workspace
+
+UNCHANGED, TO_BUILD = "unchanged, cut off", "to build"
+RESTORED, FETCHED = "restored from the store", "restored from the remote"
+
+
+def resolve(workspace: Workspace, head: str) -> dict[str, str]:
+    """Resolve a batch, and return the outcome for each artifact.
+
+    Raises:
+        InputChanged: an input has lost its manifest.
+        UnknownName: the plan of this run has no such batch.
+    """
+
+    @cache
+    def manifest(name: str) -> Manifest:
+        return retry_until_visible(lambda: workspace.built_manifest(name))
+
+    actions = [recipe.action(manifest) for recipe in retry_until_visible(lambda: workspace.read_batch(head))]
+    if workspace.remote is not None:
+        # all at once, because each query of a remote store takes time
+        missing = [action for action in actions if workspace.state(action)[0] is State.BUILD]
+        workspace.remote.fetch(workspace.remote.find(missing))
+    return {action.artifact: _resolve(workspace, action) for action in actions}
+
+
+def _resolve(workspace: Workspace, action: Action) -> str:
+    before = workspace.manifest(action.artifact)
+    unchanged = before is not None and before.action == action.digest
+    state = workspace.restore(action)
+    workspace.mark(action.artifact, state, action)
+    if state is State.BUILD:
+        return TO_BUILD
+    if unchanged:
+        return UNCHANGED
+    return FETCHED if workspace.remote is not None and action.digest in workspace.remote.fetched else RESTORED
+
+
+def describe(head: str, outcomes: dict[str, str]) -> str:
+    """Return the line about a batch; empty if all of it is to be built: each step prints a line when it begins."""
+    if set(outcomes.values()) == {TO_BUILD}:
+        return ""
+    if len(outcomes) == 1:
+        return f"= {head}  {outcomes[head]}"
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(Counter(outcomes.values()).items()))
+    return f"= {head} and {len(outcomes) - 1} like it: {counts}"

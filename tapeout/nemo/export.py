@@ -1,0 +1,112 @@
+"""Export NeMo-2 checkpoints to Hugging Face folders with NeMo's own exporter, and prove that both are one model."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tapeout.config.export import Attribution, ExportJob
+from tapeout.encoder.load import load_encoder
+from tapeout.models.family import family_of
+from tapeout.models.huggingface import load_huggingface
+from tapeout.models.tokenizer_file import tokenizer_path
+from tapeout.nemo.checkpoint import checkpoint_weights
+from tapeout.nemo.convert import ConversionMismatch, compare_tensors, huggingface_tensors
+from tapeout.nemo.serving import (
+    check_prompts,
+    check_texts,
+    ends_of_answers,
+    read_sets,
+    stop_settings,
+    write_settings,
+    write_tokenizer,
+)
+
+
+def export_checkpoint(
+    source: Path, output: Path, job: ExportJob, sets: Sequence[tuple[Path, Path]], texts: Sequence[Path]
+) -> None:
+    """Convert a NeMo-2 checkpoint folder to a Hugging Face folder, load that and compare it with NeMo's model.
+
+    Adds to the folder the tokenizer with the chat template of the training, generation_config.json (greedy decoding,
+    and where an answer ends), NOTICE, and parity.json: the largest difference of a logit between NeMo's model and the
+    exported one, and the number of prompts and texts whose token ids were compared with those of the training.
+
+    Args:
+        source: the checkpoint folder.
+        output: new folder for the Hugging Face model.
+        job: tolerance and length of the comparison, prompts of the training, and the sources that NOTICE names.
+        sets: folders ``instructions/<set>`` and ``encoded/<set>`` of each set that the model was trained on.
+        texts: test texts, JSONL.
+
+    Raises:
+        ConversionMismatch: a tensor differs, a logit differs by more than ``job.tolerance``, or the exported tokenizer
+            gives other token ids than the training.
+    """
+    from nemo.collections import llm
+
+    family = family_of(source)
+    tokenizer = tokenizer_path(source)
+    encoder = load_encoder(tokenizer)
+    shapes, rows = read_sets(sets)
+    ends = ends_of_answers(encoder, job, shapes)
+    llm.export_ckpt(path=source, target="hf", output_path=output)
+    config = json.loads((output / "config.json").read_bytes())
+    ids = {"bos_token_id": encoder.bos, "eos_token_id": encoder.eos}  # NeMo writes 1 and 2, whatever the tokenizer has
+    write_settings(output / "config.json", {**config, **ids})
+    exported = load_huggingface(output)
+    write_tokenizer(tokenizer, output, family, job, shapes, exported.config.max_position_embeddings)
+    generation = {"bos_token_id": encoder.bos, "do_sample": False, **stop_settings(ends, encoder.eos)}
+    write_settings(output / "generation_config.json", generation)
+    counts = {**check_texts(output, texts), **check_prompts(output, rows, ends)}
+    weights = checkpoint_weights(source)
+    compare_tensors(weights, huggingface_tensors(output))
+    ids = fixed_tokens(exported.config.vocab_size, job.parity_tokens)
+    with torch.no_grad():
+        difference = float((nemo_logits(source, ids) - exported(ids).logits).abs().max())
+    if not difference <= job.tolerance:
+        raise ConversionMismatch(
+            f"Logits of the exported model differ by {difference:.2e}, more than {job.tolerance:.0e}.",
+            "Raise export.tolerance only if you know why they differ.",
+        )
+    parity = {
+        "largest_difference": difference,
+        "tokens": job.parity_tokens,
+        "tolerance": job.tolerance,
+        "tensors": len(weights),
+        "token_ids": counts,
+    }
+    write_settings(output / "parity.json", parity)
+    (output / "NOTICE").write_text(notice(job.tokenizer, job.trained_on), encoding="utf-8")
+    for path in sorted(output.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def fixed_tokens(vocabulary: int, count: int) -> Tensor:
+    """Return ``count`` ids, [1, count], spread over the whole vocabulary, the same on every machine."""
+    return (torch.arange(count, dtype=torch.long) * 2_654_435_761 % vocabulary)[None]
+
+
+def nemo_logits(checkpoint: Path, ids: Tensor) -> Tensor:
+    """Return the logits [b, s, v] of NeMo's own model, with Megatron's attention and output layer."""
+    model, _ = family_of(checkpoint).nemo_exporter(checkpoint).nemo_load(checkpoint)
+    length = ids.size(1)
+    forbidden = torch.ones(length, length, dtype=torch.bool).triu_(1)[None, None]
+    with torch.no_grad():
+        logits: Tensor = model.eval()(ids, torch.arange(length)[None], forbidden)
+    return logits
+
+
+def notice(tokenizer: Attribution, trained_on: Mapping[str, Attribution]) -> str:
+    """Return the text of NOTICE: origin and licence of the base tokenizer and of every source of training text."""
+    lines = ["The vocabulary of this model extends that of", *_attribution("", tokenizer), ""]
+    lines.append("The model was trained on text from")
+    for name, attribution in sorted(trained_on.items()):
+        lines += _attribution(f"{name}: ", attribution)
+    return "\n".join(lines) + "\n"
+
+
+def _attribution(name: str, attribution: Attribution) -> list[str]:
+    return [f"- {name}{attribution.origin}", f"  licence: {attribution.licence}"]

@@ -1,0 +1,263 @@
+"""Files of an exported model from which a server makes token ids, and the proof that these are the trained ids."""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tapeout.config.export import ExportJob
+from tapeout.config.instructions import SPLITS
+from tapeout.data.encode.chat import LABELLED, MARKS, ChatTemplate, is_trained
+from tapeout.data.encode.prompt import split_template
+from tapeout.data.io.jsonl import read_jsonl, read_texts
+from tapeout.encoder.fast_tokenizer import fast_tokenizer
+from tapeout.encoder.interface import Encoder
+from tapeout.encoder.load import load_encoder
+from tapeout.models.chat_template import marked_template, own_template, question_template
+from tapeout.models.family import Family
+from tapeout.nemo.convert import ConversionMismatch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+SHAPES = ("conversation", "question", "prompt")
+"""Kinds of rows: turns; a question for the prompt template; a whole prompt. A chat template renders one kind."""
+
+
+def shape_of(row: Mapping[str, Any]) -> str:
+    """Return the kind of a row of an instruction data set."""
+    if "conversations" in row:
+        return "conversation"
+    return "prompt" if row.get("context") else "question"
+
+
+def read_sets(sets: Sequence[tuple[Path, Path]]) -> tuple[list[str], list[tuple[str, dict[str, Any], dict[str, Any]]]]:
+    """Read the rows that a model was trained on, and the held-out rows in the same form.
+
+    Args:
+        sets: folders ``instructions/<set>`` and ``encoded/<set>`` of each set.
+
+    Returns:
+        the shapes of all rows, in the order of ``SHAPES``; and place, content and encoding of the rows to check: those
+        for validation and test, or those for training in a set without any.
+    """
+    shapes: set[str] = set()
+    checked = []
+    for rows, encoded in sets:
+        pairs: dict[str, list[tuple[str, dict[str, Any], dict[str, Any]]]] = {}
+        for split in SPLITS:
+            contents = {row["digest"]: row for row in read_jsonl(rows / f"{split}.jsonl", ("digest",))}
+            lines = enumerate(read_jsonl(encoded / f"{split}.jsonl", ("digest",)), start=1)
+            pairs[split] = [
+                (f"encoded/{encoded.name}/{split}.jsonl:{number}", contents[line["digest"]], line)
+                for number, line in lines
+            ]
+            shapes |= {shape_of(content) for _, content, _ in pairs[split]}
+        checked += [pair for split in SPLITS if split != "train" for pair in pairs[split]] or pairs["train"]
+    return [shape for shape in SHAPES if shape in shapes], checked
+
+
+def reserved_names(encoder: Encoder) -> list[str]:
+    """Return the names that a server encodes as one piece, wherever they are in a text."""
+    unknown = [] if encoder.unk is None else [encoder.id_to_piece(encoder.unk)]
+    return sorted({*encoder.control_pieces, *encoder.added_pieces, *unknown})
+
+
+def write_tokenizer(
+    tokenizer: Path, output: Path, family: Family, job: ExportJob, shapes: Sequence[str], context: int
+) -> None:
+    """Write tokenizer.json, tokenizer.model, and tokenizer_config.json with a chat template for each shape.
+
+    Of several templates the first is the default; a request selects another one by the name of its shape. The class is
+    the general one, because newer versions of transformers rebuild a tokenizer with a class of its own from its pieces.
+
+    Args:
+        tokenizer: the SentencePiece model.
+        output: folder of the exported model.
+        family: the model's family.
+        job: prompts of the training.
+        shapes: kinds of the rows that the model was trained on, at least one.
+        context: maximum tokens of a sequence.
+    """
+    for path in sorted(output.glob("*token*")):
+        path.unlink()
+    encoder = load_encoder(tokenizer)
+    templates = {shape: _template(shape, encoder, job) for shape in shapes}
+    default = next(iter(templates.values()))
+    named = [{"name": name, "template": text} for name, text in {"default": default, **templates}.items()]
+    settings = {
+        **family.tokenizer_config(),
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "legacy": True,  # for LlamaTokenizer, if a program selects it: a word mark after each special piece
+        "add_bos_token": encoder.bos is not None,
+        "model_max_length": context,
+        "chat_template": default if len(templates) == 1 else named,
+    }
+    shutil.copyfile(tokenizer, output / "tokenizer.model")
+    (output / "tokenizer.json").write_text(fast_tokenizer(tokenizer.read_bytes()), encoding="utf-8")
+    write_settings(output / "tokenizer_config.json", settings)
+
+
+def _template(shape: str, encoder: Encoder, job: ExportJob) -> str:
+    """Return the chat template of one kind of rows."""
+    reserved = reserved_names(encoder)
+    if shape != "conversation":
+        before, between, _ = split_template(job.encoding.template) if shape == "question" else ("", "", "")
+        return question_template(before, between, reserved, encoder.bos is not None)
+    system = job.systems[0] if len(job.systems) == 1 else None
+    if job.encoding.prompt.tokens != "template":
+        return marked_template(MARKS[job.encoding.prompt.tokens], system, reserved)
+    template = ChatTemplate.of(job.encoding.chat_template or "", encoder)
+    return own_template(template.source, system, sorted({*reserved, *template.marks}))
+
+
+def write_settings(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file of a Hugging Face folder."""
+    path.write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def check_texts(folder: Path, texts: Sequence[Path]) -> Counter[str]:
+    """Check that the exported tokenizer encodes the texts of corpora as the training does.
+
+    Returns:
+        number of texts, and of texts with a reserved name, which a server encodes as one piece.
+
+    Raises:
+        ConversionMismatch: names the first text with other ids.
+    """
+    encoder, tokenizer = load_encoder(folder / "tokenizer.model"), load_tokenizer(folder)
+    reserved, counts = reserved_names(encoder), Counter(texts=0, texts_with_reserved_names=0)
+    for path in texts:
+        contents = read_texts(path)
+        served = tokenizer.backend_tokenizer.encode_batch(contents, add_special_tokens=False)
+        trained = encoder.encode_batch(contents)
+        for number, (text, one, other) in enumerate(zip(contents, served, trained, strict=True), start=1):
+            if any(name in text for name in reserved):
+                counts["texts_with_reserved_names"] += 1
+                continue
+            _compare(one.ids, other, f"corpus/{path.parent.name}/{path.name}:{number}")
+            counts["texts"] += 1
+    return counts
+
+
+def check_prompts(
+    folder: Path, rows: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]], ends: Mapping[str, int | str]
+) -> Counter[str]:
+    """Check that the chat template renders the prompts of rows to the ids of the training.
+
+    Every answer of a conversation is one prompt: all that is before it.
+
+    Args:
+        folder: the exported model.
+        rows: see ``read_sets``.
+        ends: see ``ends_of_answers``.
+
+    Returns:
+        number of prompts, and of prompts with a reserved name, which the template refuses.
+
+    Raises:
+        ConversionMismatch: names the first row with other ids, or whose answer has no end.
+    """
+    encoder, tokenizer = load_encoder(folder / "tokenizer.model"), load_tokenizer(folder)
+    several = isinstance(tokenizer.chat_template, dict)
+    reserved, counts = reserved_names(encoder), Counter(prompts=0, prompts_with_reserved_names=0)
+    for place, row, encoded in rows:
+        shape, ids = shape_of(row), encoded["ids"]
+        answers = list(_answers(encoded["mask"]))
+        prompts = list(_prompts(row, encoder, ids, answers))
+        for (start, end), (messages, label) in zip(answers, prompts, strict=False):
+            if any(name in message["content"] for name in reserved for message in messages):
+                counts["prompts_with_reserved_names"] += 1
+                continue
+            served = tokenizer.apply_chat_template(
+                messages, chat_template=shape if several else None, add_generation_prompt=True, label=label
+            )
+            _compare(served, ids[:start], place)
+            if ends[shape] not in ids[start:end] and not isinstance(ends[shape], str):
+                raise ConversionMismatch(
+                    f"An answer in {place} has no token that ends it.", "Choose a chat template that ends answers."
+                )
+            counts["prompts"] += 1
+    return counts
+
+
+def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
+    """Return the tokenizer as transformers loads it."""
+    from transformers import AutoTokenizer
+
+    tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(folder)
+    return tokenizer
+
+
+def _answers(mask: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield first token and end of each run of tokens with a loss."""
+    edges = [index for index, (before, after) in enumerate(pairwise([0, *mask, 0])) if before != after]
+    yield from zip(edges[::2], edges[1::2], strict=True)
+
+
+def _prompts(
+    row: Mapping[str, Any], encoder: Encoder, ids: Sequence[int], answers: Sequence[tuple[int, int]]
+) -> Iterator[tuple[list[dict[str, str]], str | None]]:
+    """Yield the messages before each answer that is trained on, and the label of that answer."""
+    shape = shape_of(row)
+    if shape == "question":
+        yield [{"role": "user", "content": row["input"]}], None
+    elif shape == "prompt":  # perhaps with a shorter context than the row's
+        prompt = list(ids[len(encoder.bos_ids) : answers[0][0]])
+        yield [{"role": "user", "content": encoder.decode(prompt)}], None
+    else:
+        messages = [{"role": "system", "content": row["system"]}]
+        for number, turn in enumerate(row["conversations"]):
+            label = turn.get("label") if row.get("type") == LABELLED else None
+            if turn["from"] != row["mask"] and number and is_trained(turn):
+                yield list(messages), label
+            role = "user" if turn["from"] == row["mask"] else "assistant"
+            messages.append({"role": role, "content": turn["value"], **({"label": label} if label else {})})
+
+
+def _compare(served: Sequence[int], trained: Sequence[int], place: str) -> None:
+    if list(served) != list(trained):
+        pairs = enumerate(zip(served, trained, strict=False))
+        index = next((index for index, (a, b) in pairs if a != b), min(len(served), len(trained)))
+        raise ConversionMismatch(
+            f"A server would encode {place} differently from the training: {_at(served, index)} instead of "
+            f"{_at(trained, index)} as token {index}.",
+            "End the prompt template where a token ends and keep reserved names out of it, or use another tokenizer.",
+        )
+
+
+def _at(ids: Sequence[int], index: int) -> str:
+    return str(ids[index]) if index < len(ids) else "nothing"
+
+
+def ends_of_answers(encoder: Encoder, job: ExportJob, shapes: Sequence[str]) -> dict[str, int | str]:
+    """Return how the training ends an answer of each shape: the id of a token, or a text of several tokens."""
+    ends: dict[str, int | str] = dict.fromkeys(shapes, encoder.eos)
+    if "conversation" in shapes:
+        ends["conversation"] = _end_of_turn(encoder, job)
+    return ends
+
+
+def _end_of_turn(encoder: Encoder, job: ExportJob) -> int | str:
+    """Return what follows an answer in a conversation: a control piece or a mark."""
+    answer = "answer"
+    if job.encoding.prompt.tokens == "template":
+        turns = [{"from": "User", "value": "question"}, {"from": "Assistant", "value": answer}]
+        row = {"conversations": turns, "system": next(iter(job.systems), ""), "mask": "User"}
+        whole, spans = ChatTemplate.of(job.encoding.chat_template or "", encoder).render(row)
+        end = whole[slice(*spans[-1])].partition(answer)[2].strip()
+        controls = [token for token, _, _ in encoder.encode_rendered(end) if token in encoder.control_pieces.values()]
+        return controls[0] if controls else end
+    end = MARKS[job.encoding.prompt.tokens].turn
+    tokens = encoder.encode(answer + end)[len(encoder.encode(answer)) :]
+    return tokens[0] if len(tokens) == 1 else end
+
+
+def stop_settings(ends: Mapping[str, int | str], eos: int) -> dict[str, Any]:
+    """Return the settings of generation_config.json that end an answer where the training ends it."""
+    ids = sorted({end for end in ends.values() if isinstance(end, int)}) or [eos]
+    texts = sorted({end for end in ends.values() if isinstance(end, str) and end})
+    return {"eos_token_id": ids[0] if len(ids) == 1 else ids, **({"stop_strings": texts} if texts else {})}

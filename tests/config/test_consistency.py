@@ -1,0 +1,117 @@
+"""Values of different keys that contradict each other are named when the configuration is read."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from tapeout.config.load import load_files
+from tapeout.config.problems import InvalidConfig
+from tapeout.config.training import Training
+from tapeout.models.llama import Architecture
+
+ROOT = Path(__file__).parents[2]
+LAYOUT = "{devices: 2, tensor_model_parallel_size: 2}"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("sft:\n  seq_length: 512\n", 2, "sft.seq_length is 512, more than the model's context"),
+        ("dapt:\n  seq_length: 257\n", 2, "dapt.seq_length is 257, more than the model's context"),
+        ("base:\n  architecture:\n    seq_length: 64\n", 3, "is 256, more than"),
+        ("export: {parity_tokens: 999}\n", 1, "export.parity_tokens is 999, more than the model's context"),
+        (
+            "evaluation:\n  tasks:\n    instruction_answers: {max_new_tokens: 256}\n",
+            3,
+            "leaves no token for a question",
+        ),
+        (f"dapt:\n  layout: {LAYOUT}\ntokenizer: {{multiple: 5}}\n", 2, "does not divide tokenizer.multiple, 5"),
+        (
+            f"base: {{architecture: {{num_query_groups: 1}}}}\nsft:\n  layout: {LAYOUT}\n",
+            3,
+            "sft.layout.tensor_model_parallel_size is 2, which does not divide base.architecture.num_query_groups, 1",
+        ),
+        ("base: {architecture: {num_attention_heads: 3}}\n", 1, "hidden_size is 128, which is not a multiple of"),
+        ("base: {architecture: {num_query_groups: 3}}\n", 1, "is not a multiple of num_query_groups, 3"),
+        ("base: {max_steps: 9}\n", 1, "warmup_steps is 60, more than half of max_steps, 9"),
+        ("sft:\n  max_steps: 100\n", 2, "val_check_interval is 125, more than max_steps, 100"),
+        ("dapt: {global_batch_size: 12}\n", 1, "global_batch_size is 12, which is not a multiple of 8"),
+        ("dapt: {min_lr_fraction: 1.5}\n", 1, "dapt.min_lr_fraction must be less than 1"),
+        ("dapt: {betas: [0.9, 1.0]}\n", 1, "dapt.betas.1 must be less than 1"),
+        ("sft: {seed: 4294967296}\n", 1, "sft.seed must be less than 4294967296"),
+        (
+            "instructions:\n  sets:\n    rtl: {split: {validation: 0}}\n    questions: {split: {validation: 0}}\n",
+            3,
+            "no set of instructions.train (rtl, questions) has rows for validation",
+        ),
+        ("instructions: {train: [rtl, question]}\n", 1, "train names question, which is not in sets; did you mean"),
+        ("evaluation: {sets: [questions]}\n", 1, "evaluation.sets names questions, which has no test rows"),
+        ("evaluation: {sets: [rtl, question]}\n", 1, "does not have; did you mean questions?"),
+        ("instructions: {train: [questions]}\n", 1, "asks questions, and no set of instructions.train has test rows"),
+        ("evaluation: {tasks: {bits_per_bite: {}}}\n", 1, "bits_per_bite is unknown; did you mean bits_per_byte?"),
+        ("evaluation: {adaptation: {tuned: lora}}\n", 1, "adaptation.tuned names lora, which is not one of models"),
+        ("corpus: {general: {names: [serv]}}\n", 1, "corpus.general.names names serv, which is held out"),
+        ("corpus: {general: {names: [ibex]}}\n", 1, "the source ibex is in both corpora"),
+        ("corpus: {domain: {test: [ibx]}}\n", 1, "names the source ibx, which no sources file has; did you mean ibex?"),
+        ("corpus: {general: {max_bytes: 10}}\n", 1, "min_characters is 64 and max_bytes 10"),
+        ("tokenizer: {source: mistral}\n", 1, "tokenizer.source names the source mistral, which no sources file has"),
+        (
+            "pretraining:\n  components:\n    a: {sources: [ibex], weight: 1e308}\n"
+            "    b: {sources: [cv32e40p], weight: 1e308}\n",
+            3,
+            "the weights of the components have no finite sum",
+        ),
+    ],
+)
+def test_contradictions(tmp_path: Path, text: str, line: int, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    own = tmp_path / "own.yaml"
+    own.write_text(text)
+    with pytest.raises(InvalidConfig) as found:
+        load_files(["config/default.yaml", own])
+    statements = [problem.statement for problem in found.value.problems]
+    assert any(f"own.yaml, line {line}: " in each and words in each for each in statements), statements
+    assert all(problem.fix for problem in found.value.problems)
+
+
+@given(
+    max_steps=st.integers(1, 40),
+    warmup_steps=st.integers(0, 40),
+    batch=st.integers(1, 40),
+    micro=st.integers(1, 8),
+    devices=st.integers(1, 4),
+    nodes=st.integers(1, 3),
+    tensor=st.integers(1, 4),
+)
+def test_a_training_is_refused_exactly_if_it_cannot_run(
+    max_steps: int, warmup_steps: int, batch: int, micro: int, devices: int, nodes: int, tensor: int
+) -> None:
+    fits = devices % tensor == 0 and warmup_steps <= max_steps / 2 and batch % (micro * nodes * devices // tensor) == 0
+    try:
+        Training.model_validate(
+            {
+                "max_steps": max_steps,
+                "warmup_steps": warmup_steps,
+                "global_batch_size": batch,
+                "micro_batch_size": micro,
+                "layout": {"devices": devices, "num_nodes": nodes, "tensor_model_parallel_size": tensor},
+            }
+        )
+    except ValidationError as error:
+        assert not fits and error.errors()[0]["type"] == "conflict"
+    else:
+        assert fits
+
+
+@given(width=st.integers(8, 96), heads=st.integers(1, 12), groups=st.integers(1, 12))
+def test_an_architecture_is_refused_exactly_if_heads_do_not_divide_it(width: int, heads: int, groups: int) -> None:
+    fits = width % heads == 0 and heads % groups == 0 and width // heads % 2 == 0
+    try:
+        Architecture(hidden_size=width, num_attention_heads=heads, num_query_groups=groups)
+    except ValidationError:
+        assert not fits
+    else:
+        assert fits

@@ -1,0 +1,64 @@
+"""Operations that a disk refuses are named errors with the path that was written."""
+
+import errno
+import logging
+import os
+import resource
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tapeout.errors import fullest
+from tapeout.graph.errors import DiskFull, NotWritable
+from tapeout.graph.files import disk_error, error_in, report_disk_errors, write_atomically
+from tapeout.graph.run.log_filter import install_filter
+
+
+@pytest.mark.parametrize(
+    ("number", "error"),
+    [
+        *((number, DiskFull) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)),
+        *((number, NotWritable) for number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)),
+    ],
+)
+def test_what_a_disk_refuses_has_a_name_and_the_path_that_is_written(number: int, error: type[Exception]) -> None:
+    of_copy = OSError(number, "x", "/full of inputs", None, "/full")
+    for found in (disk_error(of_copy), error_in(f"Traceback:\n  ...\n{of_copy}\n")):
+        assert isinstance(found, error) and "/full" in found.cause and "inputs" not in found.cause
+    assert disk_error(OSError(errno.ENOENT, "x", "/y")) is None and error_in("KeyError: 3") is None
+
+
+def test_an_error_without_a_path_names_the_fullest_disk(tmp_path: Path) -> None:
+    free = {path: os.statvfs(path).f_bavail * os.statvfs(path).f_frsize for path in (tmp_path, Path("/proc"))}
+    assert fullest([tmp_path, Path("/proc"), tmp_path / "missing"]) == min(free, key=free.__getitem__)
+    assert "/" in disk_error(OSError(errno.ENOSPC, "x")).cause  # type: ignore[union-attr]
+
+
+def test_a_file_that_cannot_be_written_completely_leaves_nothing(tmp_path: Path) -> None:
+    path, limit = tmp_path / "folder" / "run.json", resource.getrlimit(resource.RLIMIT_FSIZE)
+    write_atomically(path, b"old")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limit[1]))  # Python ignores SIGXFSZ
+    try:
+        with pytest.raises(DiskFull, match=str(path)), report_disk_errors():
+            write_atomically(path, bytes(2000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert [file.read_bytes() for file in path.parent.iterdir()] == [b"old"]
+
+
+def test_an_exception_in_the_callback_of_a_job_reaches_the_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging, "raiseExceptions", True)
+    told, errors = threading.Event(), []
+    scheduler = SimpleNamespace(executor_error_callback=lambda error: (errors.append(error), told.set()))
+    install_filter(SimpleNamespace(scheduler=scheduler), True, lambda: False)
+    broken = ZeroDivisionError("in a callback")
+
+    def fail(future: object) -> None:
+        raise broken
+
+    with ThreadPoolExecutor() as pool:
+        pool.submit(int).add_done_callback(fail)
+    assert told.wait(60) and errors == [broken]

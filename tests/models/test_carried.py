@@ -1,0 +1,86 @@
+"""A model with an option that import, training, evaluation or export would lose is refused before any work."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tapeout.encoder.load import load_encoder
+from tapeout.models.carried import check_carried
+from tapeout.models.huggingface import checked_config, load_huggingface
+from tapeout.models.llama import Architecture, huggingface_config
+from tapeout.models.tokenizer_file import UnusableModel
+from tapeout.nemo.convert import import_checkpoint
+from tests.tokenizer.material import BASE
+from tests.toys import toy_family
+
+pytestmark = pytest.mark.environment("nemo")
+
+LOST: list[tuple[str, Any]] = [
+    ("tie_word_embeddings", True),
+    ("rope_scaling", {"rope_type": "linear", "factor": 2.0}),
+    ("rope_scaling", {"type": "dynamic", "factor": 4.0}),
+    ("attention_bias", True),
+    ("mlp_bias", True),
+    ("head_dim", 64),
+    ("hidden_act", "gelu"),
+    ("attention_dropout", 0.1),
+    ("sliding_window", 4096),
+    ("partial_rotary_factor", 0.5),
+    ("quantization_config", {"quant_method": "gptq", "bits": 4}),
+    ("torch_dtype", "bfloat16"),
+    ("architectures", ["LlamaForSequenceClassification"]),
+    ("pad_token_id", 0),
+    ("pretraining_tp", 2),
+    ("logit_scale", 0.25),
+]
+
+
+def llama_folder(folder: Path, **options: Any) -> Path:
+    """Write a folder that has a configuration and a tokenizer, but no weights."""
+    folder.mkdir(exist_ok=True)
+    (folder / "tokenizer.model").write_bytes(BASE)
+    encoder = load_encoder(folder)
+    config = huggingface_config(Architecture(), encoder.size, encoder.bos, encoder.eos).to_dict()
+    (folder / "config.json").write_text(json.dumps({**config, "architectures": ["LlamaForCausalLM"], **options}))
+    return folder
+
+
+@pytest.mark.parametrize(("name", "value"), LOST)
+def test_an_option_that_would_be_lost_is_named(tmp_path: Path, name: str, value: Any) -> None:
+    folder = llama_folder(tmp_path, **{name: value})
+    for read in (checked_config, load_huggingface):
+        with pytest.raises(UnusableModel) as refusal:
+            read(folder)
+        assert f"has {name} " in refusal.value.cause
+
+
+def test_options_that_are_kept_may_have_any_value(tmp_path: Path) -> None:
+    kept = {"rope_theta": 500_000.0, "rms_norm_eps": 1e-6, "max_position_embeddings": 8192, "initializer_range": 0.1}
+    config = checked_config(llama_folder(tmp_path, **kept, sliding_window=None, use_cache=False))
+    assert {name: getattr(config, name) for name in kept} == kept
+
+
+@pytest.mark.parametrize(("name", "value"), [("vocab_size", 1024), ("bos_token_id", 5), ("eos_token_id", [2, 3])])
+def test_rows_and_ids_are_those_of_the_tokenizer(tmp_path: Path, name: str, value: Any) -> None:
+    with pytest.raises(UnusableModel, match=f"has {name} "):
+        import_checkpoint(llama_folder(tmp_path / "source", **{name: value}), tmp_path / "output", tmp_path)
+    assert not (tmp_path / "output").exists()
+
+
+def test_every_family_must_have_separate_rows() -> None:
+    config = toy_family.huggingface_config(toy_family.Architecture(), 300, 1, 2)
+    check_carried(config, toy_family)
+    config.tie_word_embeddings = True  # the default of its library
+    with pytest.raises(UnusableModel, match="has tie_word_embeddings True"):
+        check_carried(config, toy_family)
+
+
+def test_a_configuration_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    folder = llama_folder(tmp_path, rope_scaling={"factor": 2.0})
+    with pytest.raises(UnusableModel, match=r"config\.json cannot be read|has rope_scaling"):
+        checked_config(folder)
+    (folder / "config.json").write_text(json.dumps({"model_type": "mamba"}))
+    with pytest.raises(UnusableModel, match="mamba"):
+        checked_config(folder)

@@ -1,0 +1,245 @@
+"""An exported folder gives the token ids of the training for every prompt that the model was trained on.
+
+Fault 14: 480 of 480 prompts had other ids, a model tuned on conversations had the template of single questions, and
+system messages vanished.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jinja2 import TemplateError
+from transformers import AutoTokenizer, LlamaTokenizer
+
+from tapeout.config.export import Attribution, ExportJob
+from tapeout.config.instructions import EncodeJob, Prompt
+from tapeout.data.encode.encoded_set import encode_set
+from tapeout.encoder.fast_tokenizer import fast_tokenizer
+from tapeout.encoder.load import load_encoder
+from tapeout.encoder.sentencepiece import SentencePieceEncoder
+from tapeout.models import llama
+from tapeout.nemo.convert import ConversionMismatch
+from tapeout.nemo.serving import (
+    check_prompts,
+    check_texts,
+    ends_of_answers,
+    read_sets,
+    stop_settings,
+    write_tokenizer,
+)
+from tests.small_tokenizer import train
+
+pytestmark = pytest.mark.environment("nemo")
+
+RUNS = ["a  b   c    d        e", "aba ababab abba", "=-=-= ==== ---- 0000", "\tassign q = d;", "What is a mux?"]
+MODEL = train(RUNS * 30, 420, hard_vocab_limit=False)
+ODD = [
+    "  two blanks",
+    "\n\nlines\n",
+    "a    b",
+    "tab\tend ",
+    "",
+    "é 漢 😀 ▁x",
+    "\x7f\u2028",
+    "{{ x }} {% y %} 'q' \"r\" \\n",
+]
+TEMPLATE = 'Q😀"\\ {input}\n### Answer: {output}'
+CHATML = (
+    "{% for message in messages %}\n  {% if true %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}"
+    "<|im_end|>{% endif %}\n\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+CONTROLLED = (
+    "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'assistant' %}{{ message['content'] }}"
+    "{{ eos_token }}{% else %}[{{ message['role'] }}] {{ message['content'] }} [/]{% endif %}{% endfor %}"
+)
+PROMPTS = {
+    "aligner": ("aligner", None),
+    "extra_id": ("extra_id", None),
+    "chatml": ("template", CHATML),
+    "controlled": ("template", CONTROLLED),
+}
+SYSTEM = "Be brief."
+SOURCE = Attribution(origin="package example 1.0", licence="Apache-2.0")
+
+
+def export_job(name: str, systems: tuple[str, ...] = (SYSTEM,)) -> ExportJob:
+    tokens, source = PROMPTS[name]
+    prompt = Prompt.model_validate({"tokens": tokens, "chat_template": source and "x.jinja"})
+    encoding = EncodeJob(prompt=prompt, chat_template=source, template=TEMPLATE, seq_length=400)
+    return ExportJob(encoding=encoding, systems=systems, tokenizer=SOURCE, trained_on={"example": SOURCE})
+
+
+def questions() -> list[dict[str, Any]]:
+    return [{"input": text, "output": "yes"} for text in [*ODD, "fifo<s>old</s>new"]]
+
+
+def conversations() -> list[dict[str, Any]]:
+    """Return conversations of one to three answers, one not trained on, some labelled, with two system messages."""
+    rows = []
+    for number, text in enumerate(ODD[:4] + ODD[5:]):
+        label = {"label": "quality:4"} if number % 3 == 0 else {}
+        turns = [
+            {"from": ("User", "Assistant")[place % 2], "value": f"{text}{place}"} for place in range(2 + number % 5)
+        ]
+        turns = [{**turn, **(label if turn["from"] == "Assistant" else {})} for turn in turns]
+        if number == 3:
+            turns[1]["train"] = False
+        system = (SYSTEM, "  A reviewer\nof RTL. ")[number % 2]
+        kind = "VALUE_TO_TEXT" if label else None
+        rows.append({"conversations": turns, "system": system, "mask": "User", "type": kind})
+    return rows
+
+
+def answers(rows: list[dict[str, Any]]) -> int:
+    """Return the number of answers that are trained on in the held-out rows of ``make_set``."""
+    turns = [turn for row in rows[1:] + rows[:2] for turn in row["conversations"]]
+    return sum(turn["from"] == "Assistant" and turn.get("train", True) for turn in turns)
+
+
+def paragraphs() -> list[dict[str, Any]]:
+    """Return whole prompts; the second has a context that is longer than the model's sequences."""
+    texts = [f"Context: {'word ' * count}end. Question: where?" for count in (3, 300)]
+    return [{"input": text, "output": "end", "context": [9, text.index("end")], "answer": None} for text in texts]
+
+
+def make_set(folder: Path, name: str, rows: list[dict[str, Any]], job: ExportJob) -> tuple[Path, Path]:
+    """Write a set and encode it with the function of the rule ``encoded``."""
+    instructions, encoded = folder / "instructions" / name, folder / "encoded" / name
+    instructions.mkdir(parents=True)
+    encoded.parent.mkdir(exist_ok=True)
+    complete = [{**row, "digest": f"{number:064x}", "category": "c"} for number, row in enumerate(rows)]
+    for split, part in (("train", complete[:1]), ("validation", complete[1:]), ("test", complete[:2])):
+        (instructions / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part))
+    encode_set(instructions, folder / "tokenizer.model", job.encoding, encoded)
+    return instructions, encoded
+
+
+def export(folder: Path, job: ExportJob, *sets: tuple[Path, Path]) -> tuple[Path, dict[str, int], dict[str, Any]]:
+    """Write the files of the tokenizer; return them, the counts of the check and the generation's settings."""
+    output, encoder = folder / "export", load_encoder(folder / "tokenizer.model")
+    output.mkdir(exist_ok=True)
+    shapes, rows = read_sets(sets)
+    ends = ends_of_answers(encoder, job, shapes)
+    write_tokenizer(folder / "tokenizer.model", output, llama, job, shapes, 400)
+    return output, check_prompts(output, rows, ends), stop_settings(ends, encoder.eos)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "tokenizer.model").write_bytes(MODEL)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def fast() -> Any:
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_str(fast_tokenizer(MODEL))
+
+
+ENCODER = SentencePieceEncoder(MODEL)
+UNITS = st.sampled_from(
+    [" ", "  ", "a", "ab", "aba", "=", "-", "=-", "0", "\n", "\t", "é", "漢", "▁", "<0x0A>", "</s", "\0"]
+)
+
+
+@given(st.one_of(st.lists(UNITS, max_size=40).map("".join), st.text(st.characters(exclude_categories=["Cs"]))))
+def test_tokenizer_json_encodes_as_sentencepiece(fast: Any, text: str) -> None:
+    assert fast.encode(text, add_special_tokens=False).ids == ENCODER.encode(text)
+    assert fast.decode(ENCODER.encode(text)) == ENCODER.decode(ENCODER.encode(text))
+
+
+def test_questions_are_served_as_they_were_trained(folder: Path) -> None:
+    job = export_job("aligner")
+    output, counts, generation = export(folder, job, make_set(folder, "q", questions(), job))
+    assert counts == {"prompts": len(ODD) + 1, "prompts_with_reserved_names": 1}
+    assert generation == {"eos_token_id": ENCODER.eos}
+    tokenizers = [AutoTokenizer.from_pretrained(output, use_fast=fast) for fast in (True, False)]
+    for tokenizer in (*tokenizers, LlamaTokenizer.from_pretrained(output)):
+        for text in ODD:
+            trained = [1, *ENCODER.encode(TEMPLATE.partition("{output}")[0].replace("{input}", text))]
+            assert tokenizer.apply_chat_template([{"role": "user", "content": text}]) == trained
+            assert tokenizer(text)["input_ids"] == [1, *ENCODER.encode(text)]
+
+
+@pytest.mark.parametrize("name", PROMPTS)
+def test_conversations_are_served_as_they_were_trained(folder: Path, name: str) -> None:
+    job = export_job(name)
+    rows = conversations()
+    output, counts, generation = export(folder, job, make_set(folder, "chats", rows, job))
+    assert counts == {"prompts": answers(rows), "prompts_with_reserved_names": 0}
+    mark = ENCODER.encode("\x11")[-1]
+    stops = {"extra_id": {"stop_strings": ["<extra_id_1>"]}, "chatml": {"stop_strings": ["<|im_end|>"]}}
+    assert generation == {"eos_token_id": mark if name == "aligner" else ENCODER.eos, **stops.get(name, {})}
+    user = [{"role": "user", "content": "Where?"}]
+    tokenizer = AutoTokenizer.from_pretrained(output)
+    ids = {
+        system: tokenizer.apply_chat_template(
+            [{"role": "system", "content": system}, *user], add_generation_prompt=True
+        )
+        for system in ("", SYSTEM, "Another.")
+    }
+    assert tokenizer.apply_chat_template(user, add_generation_prompt=True) == ids[SYSTEM] == ids[""] != ids["Another."]
+    slow = LlamaTokenizer.from_pretrained(output)
+    assert slow.apply_chat_template(user, add_generation_prompt=True) == ids[SYSTEM]
+
+
+def test_a_model_of_several_kinds_of_rows_has_a_template_for_each(folder: Path) -> None:
+    job = export_job("aligner", systems=())
+    sets = [
+        make_set(folder, name, rows, job)
+        for name, rows in (("p", paragraphs()), ("q", questions()[:3]), ("chats", conversations()))
+    ]
+    output, counts, generation = export(folder, job, *sets)
+    assert counts["prompts"] == 3 + 4 + answers(conversations())
+    assert generation == {"eos_token_id": sorted([ENCODER.eos, ENCODER.encode("\x11")[-1]])}
+    tokenizer = AutoTokenizer.from_pretrained(output)
+    assert list(tokenizer.chat_template) == ["default", "conversation", "question", "prompt"]
+    with pytest.raises(TemplateError, match="Give a system message"):
+        tokenizer.apply_chat_template([{"role": "user", "content": "x"}])
+
+
+USER, ANSWER = {"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}
+TOOL = {"role": "tool", "content": "z"}
+
+
+@pytest.mark.parametrize("name", ["question", "aligner", "controlled"])
+def test_what_was_not_trained_is_refused(folder: Path, name: str) -> None:
+    rows = questions()[:2] if name == "question" else conversations()[:2]
+    job = export_job("aligner" if name == "question" else name)
+    tokenizer = AutoTokenizer.from_pretrained(export(folder, job, make_set(folder, "s", rows, job))[0])
+    text = "content"
+    bad: list[Any] = [[TOOL], [USER, TOOL], [USER, USER], [ANSWER], [USER, ANSWER]]
+    bad += [[{**USER, text: f"a{reserved}b"}] for reserved in ("</s>", "<s>", "<unk>")]
+    bad += [[{**USER, text: [{"type": "text", "text": "x"}]}], [{**USER, text: None}]]
+    bad += [[{"role": "system", text: "s"}, USER]] if name == "question" else [[USER, {"role": "system", text: "s"}]]
+    bad += [[{**USER, text: "\x11"}]] if name == "aligner" else []
+    for messages in bad:
+        with pytest.raises(TemplateError):
+            tokenizer.apply_chat_template(messages, add_generation_prompt=True)
+    with pytest.raises(TemplateError, match="without tools"):
+        tokenizer.apply_chat_template([USER], tools=[{"type": "function", "function": {"name": "f"}}])
+
+
+def test_other_ids_are_a_named_error(folder: Path) -> None:
+    job = export_job("aligner")
+    rows, encoded = make_set(folder, "q", questions(), job)
+    output, _, _ = export(folder, job, (rows, encoded))
+    text = folder / "domain" / "test.jsonl"
+    text.parent.mkdir()
+    text.write_text("".join(json.dumps({"text": text}) + "\n" for text in [*ODD, "<s>x</s>"]))
+    assert check_texts(output, [text]) == {"texts": len(ODD), "texts_with_reserved_names": 1}
+    lines = (encoded / "validation.jsonl").read_text().splitlines()
+    row = json.loads(lines[2])
+    changed = json.dumps({**row, "ids": [1, *row["ids"][2:], 2]})
+    (encoded / "validation.jsonl").write_text("\n".join([*lines[:2], changed]))
+    with pytest.raises(ConversionMismatch, match=r"encode encoded/q/validation\.jsonl:3 differently .* as token 1"):
+        export(folder, job, (rows, encoded))
+    tokenizer = json.loads((output / "tokenizer.json").read_text())
+    tokenizer["normalizer"]["normalizers"].pop(0)  # no word mark before the first word
+    (output / "tokenizer.json").write_text(json.dumps(tokenizer))
+    with pytest.raises(ConversionMismatch, match=r"encode corpus/domain/test\.jsonl:1 differently"):
+        check_texts(output, [text])
