@@ -18,14 +18,17 @@ from snakemake.utils import min_version
 
 from tapeout.errors import TapeoutError
 from tapeout.graph import cluster
-from tapeout.graph.errors import InvalidEnvironment, InvalidRule, RunInProgress
+from tapeout.graph.errors import InvalidRule, RunInProgress
 from tapeout.graph.files import report_disk_errors
+from tapeout.graph.identity.action import Recipe
 from tapeout.graph.identity.digest import DigestCache
 from tapeout.graph.identity.environment import Environment, missing
 from tapeout.graph.launch.launcher import Launch
 from tapeout.graph.plan.decide import Decision, batches, decide, in_order, mark
 from tapeout.graph.plan.describe import describe
 from tapeout.graph.plan.forecast import CORES, JOBS, LIMITS, Forecast, forecast
+from tapeout.graph.plan.hardware import idle_gpus, missing_gpus
+from tapeout.graph.plan.rates import allocated_gpus
 from tapeout.graph.rules import ARTIFACT, PYTHON, SEALED, CostTable, RuleReader, build_command
 from tapeout.graph.run.interrupt import Interrupter
 from tapeout.graph.run.log_filter import install_filter
@@ -192,7 +195,9 @@ class Layer(RuleReader):
         forced = self.forced(recipes)
         with self.workspace.lock_results() if locked else nullcontext():
             decisions = decide(self.workspace, recipes, in_order(recipes, list(recipes)), restore=real)
-            not_installed = self._check_environments(decisions, forced, real)
+            steps = [d.recipe for d in decisions if d.state in (State.BUILD, State.WAITING)]
+            steps += [d.recipe for d in decisions if d.recipe.artifact in forced and d.recipe not in steps]
+            notes = self._check_steps(steps, real) if executes else []
             self.planned = set(recipes)
             members = batches(decisions, merge=self._runs_completely())
             self.heads = {member: head for head, batch in members.items() for member in batch}
@@ -206,27 +211,29 @@ class Layer(RuleReader):
             os.close(self.lock)
         if executes:
             self._announce(self.forecast(decisions, forced), targets, real)
-            if not_installed is not None:
-                print(f"{not_installed.cause} {not_installed.fix}", file=sys.stderr)
+            for note in notes:
+                print(note, file=sys.stderr)
 
-    def _check_environments(
-        self, decisions: list[Decision], forced: list[str], real: bool
-    ) -> InvalidEnvironment | None:
-        """Check that the planned steps can be started here; in a dry run, return what is not installed.
+    def _check_steps(self, steps: list[Recipe], real: bool) -> list[str]:
+        """Check that the planned steps can be started; in a dry run, return what is missing as notes.
 
         Raises:
             InvalidEnvironment: environments are not installed.
-            CannotStart: a container is needed, and no runtime is configured.
+            CannotStart: a container is needed, and no runtime is configured, or this machine has no GPU.
         """
-        steps = [d.recipe for d in decisions if d.state in (State.BUILD, State.WAITING) or d.recipe.artifact in forced]
         used = [self.environment(recipe) for recipe in steps]
-        error = missing(packages for packages in used if isinstance(packages, Environment))
-        if real:
-            if error is not None:
+        errors: list[TapeoutError | None] = [missing(need for need in used if isinstance(need, Environment))]
+        on_cluster = any(map(allocated_gpus, (step.resources for step in steps))) and cluster.is_named(self.workflow)
+        errors += [] if on_cluster else [missing_gpus(steps)]
+        notes = []
+        for error in filter(None, errors):
+            if real:
                 raise error
+            notes.append(f"{error.cause} {error.fix}")
+        if real:
             for packages in used:
                 self.launch.require(packages)
-        return error
+        return [*notes, *filter(None, [idle_gpus(steps) if on_cluster else ""])]
 
     def _announce(self, cost: Forecast, targets: list[str], real: bool) -> None:
         """Print the plan and, in a dry run for a cluster, the sbatch commands; begin the record of a real run."""
