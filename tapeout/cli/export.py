@@ -8,7 +8,7 @@ import typer
 
 from tapeout.cli import output
 from tapeout.cli.options import AsJson, ConfigFiles, InvalidUse, artifact_names, caller_path, refuse, run_names
-from tapeout.cli.project import load
+from tapeout.cli.project import Project, load
 from tapeout.provenance.document import Document, Format
 
 if TYPE_CHECKING:
@@ -21,7 +21,10 @@ def export(
         Path, typer.Argument(metavar="OUT", parser=caller_path, help="A new folder, or a new archive NAME.tar.")
     ],
     formats: Annotated[list[Format] | None, typer.Option("--format", help="Additional format; repeatable.")] = None,
-    artifact: Annotated[str | None, typer.Option(help="Default: the report.", autocompletion=artifact_names)] = None,
+    artifact: Annotated[
+        str | None,
+        typer.Option(help="Default: the report that the default target builds.", autocompletion=artifact_names),
+    ] = None,
     run: Annotated[str | None, typer.Option(help="A named run; default: results/.", autocompletion=run_names)] = None,
     key: Annotated[
         Path | None, typer.Option(metavar="FILE", parser=caller_path, help="Sign with this ed25519 key (PEM).")
@@ -60,17 +63,26 @@ def export(
         raise InvalidUse("--format rocrate needs a publication date.", "Add --date YYYY-MM-DD.")
     signer = read_private_key(key) if key else None
     project = load(configfile, run=run)
-    if not artifact:
-        targets = project.targets
-        if len(targets) != 1:
-            raise InvalidUse("The default target is not one artifact.", f"Add --artifact: {', '.join(targets)}.")
-        artifact = targets[0]
-    artifact = project.resolve(artifact).artifact
+    artifact = project.resolve(artifact).artifact if artifact else _report(project)
     options = ExportOptions(artifact, run, wanted, signer, with_artifacts, tuple(also or ()), date or "")
     value = _value(write(project.layer, options, out), options, out)
     note = f"SHA256SUMS lists its files. To rebuild it on any machine:\n  tapeout reproduce {out}"
     table = output.table(["export", out.name], _rows(value, with_artifacts))
     output.show(value, as_json, table, note, configuration=project.configuration)
+
+
+def _report(project: Project) -> str:
+    """Return the artifact of the default target that is built from all others.
+
+    Raises:
+        InvalidUse: there is none.
+    """
+    targets = project.targets
+    whole = [target for target in targets if set(targets) <= project.layer.recipes([target]).keys()]
+    if len(whole) != 1:
+        cause = "No artifact of the default target is built from all the others."
+        raise InvalidUse(cause, f"Name one with --artifact: {', '.join(targets)}.")
+    return whole[0]
 
 
 def _is_date(text: str | None) -> bool:

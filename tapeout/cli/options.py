@@ -49,9 +49,11 @@ def caller_path(value: str) -> Path:
 def resolve_argument(argument: str) -> str:
     """Return an argument; if it begins with ``./`` or ``../``, relative to the project's folder."""
     option, equals, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
-    if not value.startswith(("./", "../")):
+    caller = os.environ.get(CALLER, ".")
+    if caller == "." or not value.startswith(("./", "../")):
         return argument
-    return f"{option}{equals}./{os.path.normpath(Path(os.environ.get(CALLER, '.'), value))}"
+    path = os.path.normpath(Path(caller, value))
+    return f"{option}{equals}{path if path.startswith('../') else f'./{path}'}"
 
 
 # -- completion: reads names that a former plan or run left in the folder, without starting Snakemake -----------------

@@ -20,7 +20,7 @@ from tapeout.errors import TapeoutError
 from tapeout.graph import cluster
 from tapeout.graph.configuration import Configuration
 from tapeout.graph.console import print_line
-from tapeout.graph.errors import InvalidEnvironment, InvalidRule, RunInProgress
+from tapeout.graph.errors import InvalidRule, RunInProgress
 from tapeout.graph.files import report_disk_errors
 from tapeout.graph.identity.action import Recipe
 from tapeout.graph.identity.digest import DigestCache
@@ -29,6 +29,8 @@ from tapeout.graph.launch.launcher import Launch
 from tapeout.graph.plan.decide import Decision, batches, decide, in_order, mark
 from tapeout.graph.plan.describe import describe
 from tapeout.graph.plan.forecast import CORES, LIMITS, Forecast, forecast
+from tapeout.graph.plan.hardware import idle_gpus, missing_gpus
+from tapeout.graph.plan.rates import allocated_gpus
 from tapeout.graph.request import Request
 from tapeout.graph.rules import ARTIFACT, PYTHON, SEALED, CostTable, RuleReader, build_command
 from tapeout.graph.run.interrupt import Interrupter
@@ -222,7 +224,7 @@ class Layer(RuleReader):
             self.request.allow(recipes, to_run)
             left = self.request.selected(recipes)
             forced = [name for name in forced if name in left]
-            not_installed = self._check_environments([recipes[name] for name in sorted(to_run & left)], real)
+            notes = self._check_steps([recipes[name] for name in sorted(to_run & left)], real) if executes else []
             self.planned = set(recipes)
             members = batches(decisions, merge=self._runs_completely())
             self.heads = {member: head for head, batch in members.items() for member in batch}
@@ -237,24 +239,29 @@ class Layer(RuleReader):
         if executes:
             selected = [decision for decision in decisions if decision.recipe.artifact in left]
             self._announce(self.forecast(selected, forced), real)
-            if not_installed is not None:
-                print_line(f"{not_installed.cause} {not_installed.fix}")
+            for note in notes:
+                print_line(note)
 
-    def _check_environments(self, steps: list[Recipe], real: bool) -> InvalidEnvironment | None:
-        """Check that the planned steps can be started here; in a dry run, return what is not installed.
+    def _check_steps(self, steps: list[Recipe], real: bool) -> list[str]:
+        """Check that the planned steps can be started; in a dry run, return what is missing as notes.
 
         Raises:
             InvalidEnvironment: environments are not installed.
-            CannotStart: a container is needed, and no runtime is configured.
+            CannotStart: a container is needed, and no runtime is configured, or this machine has no GPU.
         """
         used = [self.environment(recipe) for recipe in steps]
-        error = missing(packages for packages in used if isinstance(packages, Environment))
-        if real:
-            if error is not None:
+        errors: list[TapeoutError | None] = [missing(need for need in used if isinstance(need, Environment))]
+        on_cluster = self.on_cluster and any(map(allocated_gpus, (step.resources for step in steps)))
+        errors += [] if self.on_cluster else [missing_gpus(steps)]
+        notes = []
+        for error in filter(None, errors):
+            if real:
                 raise error
+            notes.append(f"{error.cause} {error.fix}")
+        if real:
             for packages in used:
                 self.launch.require(packages)
-        return error
+        return [*notes, *filter(None, [idle_gpus(steps) if on_cluster else ""])]
 
     def _announce(self, cost: Forecast, real: bool) -> None:
         """Print the plan and, in a dry run for a cluster, the sbatch commands; begin the record of a real run."""

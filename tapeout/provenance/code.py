@@ -14,10 +14,10 @@ from tapeout.provenance.document import CONFIG, plain
 from tapeout.provenance.errors import ExportRefused
 
 SOURCES = "config/exported-sources.json"
-ALWAYS = ("profiles/default", "tapeout", "Makefile", "bin/tapeout", "pyproject.toml", "README.md", "LICENSE")
-"""Files that every project needs besides its rules: this package, its profile, and the files for a reader."""
+ALWAYS = ("profiles/default", "tapeout", "envs", "Makefile", "bin", "pyproject.toml", "README.md", "LICENSE")
+"""Files that every project needs besides its rules: this package, its profile, the locks of all environments, which the
+Snakefile may read, and the files for a reader."""
 EXCLUDED = ("__pycache__", ".*", "*.pyc", "*~")
-ENVIRONMENT_OF_SNAKEMAKE = "workflow"
 
 
 def configuration(layer: Layer) -> tuple[dict[str, Any], dict[str, Any] | None, dict[str, bytes]]:
@@ -87,8 +87,6 @@ def project_files(layer: Layer, recipes: dict[str, Recipe], also: Iterable[str])
     if isinstance(settings, Settings):
         named += [path for _, path in local_sources(settings)]
     files = {portable(path, "The workflow reads") for path in named}
-    environments = {recipe.environment for recipe in recipes.values()} | {ENVIRONMENT_OF_SNAKEMAKE}
-    files |= {f"envs/{path.name}" for name in environments for path in (root / "envs").glob(f"{name}.*")}
     for path in also:
         if not (root / portable(path, "--also names")).exists():
             raise ExportRefused(f"There is no {path} in the project.", "Correct --also.")

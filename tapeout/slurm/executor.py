@@ -1,12 +1,13 @@
 """Submitting process: adapt Snakemake's Slurm executor, and wait for the jobs of an earlier run.
 
-The executor is changed in four ways for the life of the process:
+The executor is changed in five ways for the life of the process:
 
 - It queries its jobs as often as the profile says (``seconds-between-status-checks``). By default it adds ten seconds
   after each query without an ended job, up to three minutes: a chain of short steps after a long one then waits for
   minutes at each link while GPUs idle.
 - It reports when a job starts, a pending reason that does not resolve without help, and the runner's success message.
 - A job that Slurm reports as completed but whose artifact is missing has failed (its node saw an old plan).
+- An interrupted run also cancels the jobs whose state is being queried, which the executor would leave in the queue.
 - A job that the controller has forgotten is judged by its results instead of being waited for forever.
 """
 
@@ -30,6 +31,7 @@ from tapeout.slurm.submit import BIN, DRIVER
 check_interval: Any = RemoteExecutor.next_seconds_between_status_checks
 report_success: Any = RemoteExecutor.report_job_success
 check_jobs: Any = Executor.check_active_jobs
+cancel_jobs: Any = Executor.cancel_jobs
 
 MAX_MISSES = 3
 """Queries without a job until the controller counts as having forgotten it: new jobs may appear with a delay."""
@@ -87,6 +89,7 @@ def adapt_executor(
     ``find_fault`` returns what is wrong with the output of a Snakemake job; empty if nothing is.
     """
     watcher = JobWatcher(print_line)
+    queried: list[Any] = []
 
     def set_interval(self: Any, value: float) -> None:
         longest = self.workflow.remote_execution_settings.seconds_between_status_checks
@@ -103,6 +106,7 @@ def adapt_executor(
         report_success(self, job)
 
     async def check(self: Any, active: list[Any]) -> AsyncIterator[Any]:
+        queried[:] = active
         jobs = {job.external_jobid: name_of(job.job) for job in active}
         forgotten = watcher.update(self.run_uuid, jobs) if jobs else set()
         for job in active:
@@ -110,10 +114,16 @@ def adapt_executor(
                 report_result(self, job)
         async for job in check_jobs(self, [job for job in active if job.external_jobid not in forgotten]):
             yield job
+        queried.clear()
+
+    def cancel(self: Any, active: list[Any]) -> None:
+        jobs = {job.external_jobid: job for job in [*queried, *active]}
+        cancel_jobs(self, list(jobs.values()))
 
     Executor.next_seconds_between_status_checks = property(check_interval.fget, set_interval)
     Executor.report_job_success = report_result
     Executor.check_active_jobs = check
+    Executor.cancel_jobs = cancel
 
 
 def set_variables(variables: MutableMapping[str, str]) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from tapeout.graph.identity.digest import canonical, digest_bytes, digest_file
 from tapeout.graph.identity.environment import read_environment
-from tapeout.provenance.document import Document
+from tapeout.provenance.checking import read_document
+from tapeout.provenance.document import NAME, Document
 from tapeout.provenance.folder import SUMS
 from tests.graph.conftest import ALL, Project
 from tests.provenance.conftest import ALL_FORMATS, SECRETS, Keys, tapeout
@@ -106,3 +107,16 @@ def test_a_named_run_is_exported_if_the_current_code_built_it(mini: Project, tmp
     assert (tmp_path / "out/artifacts/report.txt").read_bytes() == mini.path("results/report.txt").read_bytes()
     assert (tmp_path / "out/artifacts/model/weights.txt").is_file()
     assert "another action" in tapeout(project.root, "export", tmp_path / "x", "--run", "before", expect=3).stderr
+
+
+def test_the_report_is_the_target_that_is_built_from_all_others(mini: Project, tmp_path: Path) -> None:
+    project = Project(Path(shutil.copytree(mini.root, tmp_path / "project", symlinks=True)))
+    project.edit("Snakefile", 'artifact("report.txt"),', 'artifact("formatted.txt"),\n        artifact("report.txt"),')
+    project.edit("Snakefile", "layer = Layer(", 'read_environment("heavy")\nlayer = Layer(')
+    project.edit(
+        "Snakefile", "from tapeout", "from tapeout.graph.identity.environment import read_environment\nfrom tapeout"
+    )
+    tapeout(project.root, "export", tmp_path / "whole", "--also", "src")
+    assert read_document(tmp_path / "whole" / NAME).target == "report.txt"
+    tapeout(project.root, "export", tmp_path / "part", "--also", "src", "--artifact", "formatted.txt")
+    assert read_document(tmp_path / "part" / NAME).target == "formatted.txt"

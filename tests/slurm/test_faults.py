@@ -67,6 +67,17 @@ def test_a_job_that_the_user_cancels_is_not_retried_and_can_resume(
     process, job, _ = project.begin_training(2)
     project.cluster.ask("scancel", job)
     assert job_message(project, process.finish(ok=False), "CANCELLED")[1] == job
+    project.fault("slow", "1")
+    process = project.begin()
+    job = project.training()
+    project.steps(project.done() + 2)
+    project.fault("slow", "1000")
+    os.killpg(process.process.pid, signal.SIGINT)
+    text = process.finish(ok=False)
+    assert "Stopping after Ctrl-C" in text and "Cancelling 1 jobs in the cluster" in text, text
+    assert process.process.returncode == 128 + signal.SIGINT and "Traceback" not in text, text
+    assert "Resume by running the same command." in text
+    wait_until(lambda: not project.jobs(), f"the end of job {job}")
     project.fault()
     text = project.run().text
     assert project.digests() == undisturbed, text

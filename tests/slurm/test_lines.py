@@ -21,6 +21,7 @@ def lines(where: OnCluster, *arguments: str) -> list[str]:
     """Return the output of a dry run."""
     shutil.copytree(ROOT / "profiles/slurm-dryrun", where.root / "profiles/slurm-dryrun", dirs_exist_ok=True)
     run = where.run("--profile", "profiles/slurm-dryrun", *arguments)
+    assert "GPUs that are allocated and not used" in run.text and "model (8)" in run.text
     return [line for line in run.text.splitlines() if line.startswith(("sbatch", "#"))]
 
 

@@ -79,6 +79,15 @@ def members(path: Path, wanted: Selector) -> Iterator[tuple[str, IO[bytes]]]:
                     content = tar.extractfile(member)
                     if content is not None:
                         yield member.name, content
+            _check_end(tar)
+
+
+def _check_end(tar: tarfile.TarFile) -> None:
+    """Check that the members end with a block of zeros: tarfile also stops, silently, at a damaged header."""
+    assert tar.fileobj is not None
+    tar.fileobj.seek(tar.offset)
+    if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError("it is damaged or truncated, because it does not end with a block of zeros")
 
 
 def read_archive(path: Path, wanted: Selector) -> Iterator[tuple[str, bytes]]:

@@ -42,6 +42,7 @@ def isolated(function: Callable[[Item], Result], items: Iterable[Item]) -> Itera
 
     Raises:
         StepFailed: the process was killed from outside.
+        RuntimeError: the function raised any other exception.
     """
     context = get_context("fork")  # a new process would import everything again
     process, connection = None, None
@@ -70,6 +71,8 @@ def isolated(function: Callable[[Item], Result], items: Iterable[Item]) -> Itera
 
 
 def _cause(exit_code: int | None) -> Refusal:
+    if exit_code == 0:  # an exception has ended the thread; its traceback is printed
+        raise RuntimeError("The function raised an exception in its process; see the traceback above.")
     if exit_code in (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT):
         raise process_lost()
     if exit_code == -signal.SIGXCPU:
@@ -103,12 +106,11 @@ def _answer(function: Callable[[Any], Any], connection: Connection) -> None:
         limit = int(usage.ru_utime + usage.ru_stime) + CPU_SECONDS
         resource.setrlimit(resource.RLIMIT_CPU, (_lower(limit, hard), hard))
         try:
-            result = function(item)
+            connection.send(function(item))
         except RecursionError:
-            result = Refusal("is nested too deeply")
+            connection.send(Refusal("is nested too deeply"))
         except MemoryError:
-            result = Refusal("exhausts memory or stack")
-        connection.send(result)
+            connection.send(Refusal("exhausts memory or stack"))
 
 
 def _lower(limit: int, hard: int) -> int:

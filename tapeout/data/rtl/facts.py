@@ -110,12 +110,14 @@ class Reader:
             for declaration in header.parameters.declarations:
                 if hasattr(declaration, "keyword"):
                     self.parameters(declaration)
-        if header.ports is None:
+        if header.ports is None or header.ports.kind == SyntaxKind.WildcardPortList:
             return
         inherited, kind = "", ("", "")
         for port in header.ports.ports:
             if port.kind == SyntaxKind.ImplicitNonAnsiPort:
                 self.facts.ports.append(plain(port))
+            elif port.kind == SyntaxKind.ExplicitNonAnsiPort:
+                self.facts.ports.append(spelling(port.name))
             elif port.kind == SyntaxKind.ImplicitAnsiPort:
                 name = spelling(port.declarator.name)
                 self.facts.ports.append(name)

@@ -1,5 +1,6 @@
 """Archives are read without extracting them, and damage is reported."""
 
+import gzip
 import io
 import tarfile
 import zipfile
@@ -70,3 +71,13 @@ def test_damage_is_reported_with_the_name_of_the_archive(tmp_path: Path, method:
         is_archive(path)
     path.rename(tmp_path / "core.txt")
     assert not is_archive(tmp_path / "core.txt")
+
+
+@pytest.mark.parametrize("damage", ["a header", "the end"])
+def test_a_tar_archive_that_ends_before_its_end_is_damaged(damage: str, tmp_path: Path) -> None:
+    make_tar(tmp_path / "core.tgz", {"a.v": b"module a; endmodule", "b.v": b"module b; endmodule"})
+    content = gzip.decompress((tmp_path / "core.tgz").read_bytes())
+    path = tmp_path / "core.tar"
+    path.write_bytes(content[:1024] + (b"\xff" * 512 + content[1536:] if damage == "a header" else b""))
+    with pytest.raises(UnreadableFile, match=r"core\.tar cannot be read: it is damaged or truncated"):
+        list(read_archive(path, lambda name, size: True))

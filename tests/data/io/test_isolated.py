@@ -26,6 +26,8 @@ def work(item: str) -> str | Refusal:
     if item == "loop":
         while True:
             pass
+    if item == "fail":
+        raise KeyError(item)
     if item == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     return Refusal("is refused") if item == "refuse" else item.upper()
@@ -51,6 +53,11 @@ def test_each_bad_item_has_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_process_that_is_killed_from_outside_is_an_error() -> None:
     with pytest.raises(StepFailed, match="worker process of this step was terminated"):
         list(isolated(work, ["good", "killed", "good"]))
+
+
+def test_an_exception_of_the_function_is_no_fault_of_the_item() -> None:
+    with pytest.raises(RuntimeError, match="raised an exception"):
+        list(isolated(work, ["good", "fail", "good"]))
 
 
 def test_items_are_read_as_they_are_needed_and_large_ones_pass() -> None:

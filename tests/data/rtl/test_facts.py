@@ -116,6 +116,14 @@ def test_unsupported_ports_have_no_signals() -> None:
     assert not facts.bare
 
 
+@pytest.mark.parametrize(
+    ("ports", "names"), [("a, .b(c), d", ["a", "b", "d"]), (".b({c, d})", ["b"]), (".*", []), ("a[1:0], b", [])]
+)
+def test_ports_of_other_headers(ports: str, names: list[str]) -> None:
+    facts = facts_of(f"module m ({ports});")
+    assert facts.ports == names and not facts.signals
+
+
 def test_old_style_headers() -> None:
     excerpts = list(cut("module old(a, b);\n input a;\n output [3:0] b;\n reg [3:0] b;\n reg c;\nendmodule", 200, 6))
     assert [excerpt.shape for excerpt in excerpts] == [Shape.HEADER, Shape.ITEMS]

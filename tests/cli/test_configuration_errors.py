@@ -1,0 +1,45 @@
+"""A configuration that cannot be read gives the same named error from make, Snakemake and every command."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tapeout.cli.options import InvalidUse
+from tapeout.cli.run_snakemake import check_configuration
+
+ROOT = Path(__file__).parents[2]
+
+
+def call(*command: str) -> tuple[int, str]:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert "Traceback" not in done.stdout + done.stderr
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("content", [b"dapt: [\n", None])
+def test_every_program_names_the_file(tmp_path: Path, content: bytes | None) -> None:
+    own = tmp_path / "own.yaml"
+    if content is not None:
+        own.write_bytes(content)
+    commands = {
+        "snakemake": ("bin/snakemake", "-n", "eval_report", "--configfile", str(own)),
+        "tapeout": ("bin/tapeout", "diff", "results", "@a", "--configfile", str(own)),
+        "make": ("make", "plan", f"CONFIG={own}"),
+    }
+    found = {name: call(*command) for name, command in commands.items()}
+    texts = {text[text.index("InvalidConfig: ") :].partition("\nmake: ")[0].strip() for _, text in found.values()}
+    assert len(texts) == 1 and "own.yaml" in texts.pop()
+    assert found["snakemake"][0] == 1 and found["tapeout"][0] == 3 and found["make"][0] == 2
+
+
+def test_words_after_an_option_that_takes_several() -> None:
+    for files, overrides, words in (
+        (["config/default.yaml", "eval_report"], [], "--configfile takes all words up to the next option"),
+        ([], ["dapt"], "not dapt."),
+        ([], ["a.b=3"], "not a.b=3."),
+    ):
+        with pytest.raises(InvalidUse, match="Put the targets before") as found:
+            check_configuration(files, overrides)
+        assert words in found.value.cause
+    check_configuration([], ["dapt={max_steps: 5}"])
