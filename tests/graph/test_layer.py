@@ -145,7 +145,7 @@ def test_a_dry_run_shows_the_plan_and_leaves_results_alone(built: Project) -> No
     run = built.run("-n")
     assert "nothing to do, 6 cached (4 current, 2 restored)" in run.text and run.nothing_done
     built.edit("config.yaml", "lr: 1", "lr: 7")
-    assert "1 job, and 1 more only if bytes change upstream (likely" in built.run("-n").text
+    assert "1 job, and 1 more only if bytes change upstream" in " ".join(built.run("-n").text.split())
     assert snapshot() == before
 
 
