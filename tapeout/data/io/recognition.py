@@ -94,6 +94,16 @@ GENERATED_NAME = re.compile(r"[\s(.](?:[nwgGNU]_?\d+|net_?\d+|_\d+_|\\\S{1,200})
 MIN_CELLS, MIN_CELL_FRACTION, MIN_GENERATED_FRACTION = 8, 0.8, 0.3
 
 
+def plain_name(path: str) -> str:
+    """Return a path in lower case, without the suffix of a compressed file."""
+    return path.lower().removesuffix(".gz").removesuffix(".zst")
+
+
+def is_rtl(path: str) -> bool:
+    """Return whether a file has a suffix of Verilog or SystemVerilog, in any case, compressed or not."""
+    return plain_name(path).endswith(RTL_SUFFIXES)
+
+
 def reason_against(path: str, text: str, netlists: bool) -> str:
     """Return why a text is left out, or an empty string.
 
@@ -102,7 +112,7 @@ def reason_against(path: str, text: str, netlists: bool) -> str:
         text: the text.
         netlists: whether generated netlists stay.
     """
-    name = path.lower().removesuffix(".gz").removesuffix(".zst")
+    name = plain_name(path)
     if len(text) < 2000 and POINTER.match(text):
         return "Git LFS pointer"
     if name.endswith(PROSE_SUFFIXES):
@@ -111,7 +121,7 @@ def reason_against(path: str, text: str, netlists: bool) -> str:
         return "encrypted"
     if not netlists and "endmodule" in text and is_netlist(text):
         return "generated netlist"
-    if name.endswith(RTL_SUFFIXES):
+    if is_rtl(path):
         language = other_language(text)
         return f"{language}, not Verilog" if language else ""
     if not name.endswith(ROW_SUFFIXES) and max(map(len, text.split("\n"))) > MAX_LINE_CHARACTERS:
