@@ -178,7 +178,7 @@ def retry_after(value: str | None) -> float | None:
     """Return the seconds of a Retry-After header, a number or an HTTP date; None if it is neither."""
     if value is None:
         return None
-    if value.strip().isdigit():
+    if value.strip().isdecimal():
         return float(value)
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
@@ -287,8 +287,8 @@ def transfer(remote: Remote, part: Path) -> None:
             if not continues(response, start):
                 start = 0
             write_body(response, remote, part, start)
-    except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL) as error:
-        reason = "it is redirected to an address that is neither http nor https"
+    except ValueError as error:  # also of urllib, for an address of a redirect that it cannot take apart
+        reason = "it is redirected to an address that is not a valid http or https address"
         raise SourceUnreachable.of(remote.name, reason) from error
     except requests.exceptions.TooManyRedirects as error:
         raise SourceUnreachable.of_loop(remote.name) from error
@@ -307,7 +307,7 @@ def continues(response: requests.Response, start: int) -> bool:
 def write_body(response: requests.Response, remote: Remote, part: Path, start: int) -> None:
     """Write the body to ``part`` from offset ``start`` and report progress; see ``transfer`` for the errors."""
     length = response.headers.get("Content-Length")
-    total = remote.size or (start + int(length) if length and length.isdigit() else None)
+    total = remote.size or (start + int(length) if length and length.isdecimal() else None)
     done, reported = start, time.monotonic()
     with part.open("r+b" if start else "wb") as stream:
         stream.seek(start)

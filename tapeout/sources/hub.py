@@ -157,6 +157,8 @@ def ask(question: Callable[[], T], repository: Repository, policy: RetryPolicy |
             raise SourceUnreachable.of_loop(name) from error
         except requests.RequestException as error:
             raise Transient(reason_of(error)) from error
+        except ValueError as error:
+            raise SourceUnreachable.of(name, "it is redirected to an address that is not valid") from error
 
     return retried(attempt, name, policy)
 

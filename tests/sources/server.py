@@ -25,6 +25,7 @@ class FileServer:
             break off after n bytes of the body, ``("retry", status, seconds)`` to refuse with Retry-After.
         requests: path, Range and Authorization headers of every request so far.
         ranges: whether Range requests are honoured.
+        page_type: media type of paths that end in a slash.
     """
 
     address: str = ""
@@ -32,6 +33,7 @@ class FileServer:
     plans: defaultdict[str, list] = field(default_factory=lambda: defaultdict(list))
     requests: list[tuple[str, str | None, str | None]] = field(default_factory=list)
     ranges: bool = True
+    page_type: str = "text/html"
 
 
 @contextmanager
@@ -69,7 +71,9 @@ def serve() -> Iterator[FileServer]:
                 self.send_response(200)
             body = content[start:]
             self.send_header("Content-Length", str(len(body)))
-            self.send_header("Content-Type", "text/html" if self.path.endswith("/") else "application/octet-stream")
+            self.send_header(
+                "Content-Type", server.page_type if self.path.endswith("/") else "application/octet-stream"
+            )
             self.end_headers()
             self.wfile.write(body[: plan[1]] if plan else body)
             self.close_connection = True

@@ -143,7 +143,7 @@ def test_the_server_says_how_long_to_wait(server: FileServer, tmp_path: Path) ->
 def test_retry_after_is_seconds_or_a_date() -> None:
     assert retry_after("7") == 7.0
     assert retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
-    assert retry_after("soon") is None
+    assert retry_after("soon") is None and retry_after("\xb2") is None
     assert retry_after(None) is None
 
 

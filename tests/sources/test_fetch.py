@@ -91,6 +91,23 @@ def test_an_address_that_is_not_an_index(monkeypatch: pytest.MonkeyPatch, tmp_pa
         fetch_source(archive(), tmp_path / "a", tmp_path / "downloads", QUICK)
 
 
+@pytest.mark.parametrize(
+    ("page_type", "content"),
+    [
+        ("application/json", b"{}"),
+        ("application/vnd.pypi.simple.v1+json", b'{"meta": {}}'),
+        ("application/vnd.pypi.simple.v1+json", b'{"meta": {"api-version": "9.0"}}'),
+        ("text/html", b'<meta name="pypi:repository-version" content="9.0">'),
+    ],
+)
+def test_a_page_that_is_not_of_an_index_is_named(
+    server: FileServer, tmp_path: Path, page_type: str, content: bytes
+) -> None:
+    server.page_type, server.files["/simple/some-core/"] = page_type, content
+    with pytest.raises(SourceUnreachable, match="PIP_INDEX_URL did not return"):
+        fetch_source(archive(), tmp_path / "a", tmp_path / "downloads", QUICK)
+
+
 def test_a_url_and_a_file(server: FileServer, tmp_path: Path) -> None:
     url = record(kind="url", url=f"{server.address}/files/{NAME}", file="core.zip", sha256=sha256(WHEEL))
     fetch_source(url, tmp_path / "url", tmp_path / "downloads", QUICK)

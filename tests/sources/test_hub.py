@@ -205,6 +205,15 @@ def test_redirects_that_lead_nowhere_are_named(server: Hub, tmp_path: Path, path
     assert len(server.plans[path]) in ((9, 10) if loop else (39,))  # not tried again
 
 
+@pytest.mark.parametrize("path", [PATHS_INFO, path_of("config.json"), STORED])
+@pytest.mark.parametrize("location", ["http://[bad/", "/\xe9", "http://:x/", "file:///etc/passwd"])
+def test_redirects_to_what_is_no_address_are_named(server: Hub, tmp_path: Path, path: str, location: str) -> None:
+    server.plans[path] = [(302, {"Location": location})] * 2
+    with pytest.raises(errors.SourceUnreachable, match="redirected|must be an http"):
+        fetch(record(), tmp_path)
+    assert len(server.plans[path]) == 1  # not tried again
+
+
 @pytest.mark.parametrize("name", ["a b (1).jsonl", "\u6570\u636e/a.jsonl", "a#b?.jsonl", "100%.jsonl", "a+b&c.jsonl"])
 def test_odd_file_names(server: Hub, tmp_path: Path, name: str) -> None:
     server.repositories["models/owner/name"] = Repository({name: b"{}\n"})

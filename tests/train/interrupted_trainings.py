@@ -6,6 +6,7 @@ NeMo is imported once: each training is a forked child, which starts as a fresh 
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -19,8 +20,8 @@ from typing import Any
 STEPS = 16
 KILLS = 8
 TEXT = "always @(posedge clk) data <= address; "
-FIRST_STEP = "Rerun State Machine"
-"""NeMo prints this in the first step of a process."""
+FIRST_STEP = re.compile(rf"^\d+/{STEPS}  loss", flags=re.MULTILINE)
+"""Progress, which is printed after the first step of a process."""
 SECONDS_TO_START = 300.0
 
 Work = Callable[[], None]
@@ -160,7 +161,9 @@ class Attempts:
             run_child(work, log)
         if kill_after is not None:
             deadline = time.monotonic() + SECONDS_TO_START
-            while FIRST_STEP not in log.read_text() and time.monotonic() < deadline:
+            while not FIRST_STEP.search(log.read_text()):
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{log} shows no step after {SECONDS_TO_START:.0f} s")
                 time.sleep(0.001)
             time.sleep(kill_after)
             os.kill(pid, signal.SIGKILL)

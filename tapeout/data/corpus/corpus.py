@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tapeout.config.corpus import RTL_SUFFIXES, Selection
+from tapeout.config.corpus import Selection
 from tapeout.data.corpus.documents import Document, Tally, read_source
 from tapeout.data.errors import NotEnoughData
 from tapeout.data.io.comments import skeleton
 from tapeout.data.io.jsonl import write_json, write_jsonl
+from tapeout.data.io.recognition import is_rtl
 
 
 def read_sources(
@@ -91,7 +92,7 @@ def drop_leaks(train: list[Document], test: list[Document], dropped: Counter[tup
 
 def skeleton_digest(document: Document) -> bytes:
     """Return the digest of the text reduced by ``skeleton``, as Verilog if the file's suffix says so."""
-    return hashlib.sha256(skeleton(document.text, document.path.endswith(RTL_SUFFIXES)).encode()).digest()
+    return hashlib.sha256(skeleton(document.text, is_rtl(document.path)).encode()).digest()
 
 
 def row(document: Document, licences: Mapping[str, str]) -> dict[str, str]:

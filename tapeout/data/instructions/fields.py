@@ -37,15 +37,18 @@ RESERVED_IN_ROWS = folded(
     "system system_prompt system_message history",
     "tools functions tool_calls function_call tool_choice parallel_tool_calls response_format",
     "image images video videos audio audios",
-    "chosen rejected kto_tag weight train training train_detail loss_mask mask input_ids attention_mask",
+    "chosen rejected rejected_response rejected_messages preferred_output non_preferred_output kto_tag",
+    "weight sample_weight loss_weight loss_scale train training train_detail loss_mask mask input_ids attention_mask",
     "chat_template chat_template_kwargs",
 )
 RESERVED_IN_TURNS = folded(
     "tools functions tool tool_calls tool_call_id function_call name refusal prefix",
     "image images video videos audio audios",
     "reasoning reasoning_content thinking label mask loss_mask train_detail training_detail",
-    "weight train training loss",
+    "weight loss_weight loss_scale train training loss chosen rejected",
 )
+RESERVED_IF_BOOLEAN = folded("label")
+"""True or false: whether the answer is desired, in the KTO of TRL and axolotl. Other values name a class."""
 METADATA = folded(
     "id uuid index idx hash digest key name title url link source origin dataset category topic domain task tags",
     "group language lang licence license author user created created_at updated date timestamp model version",
@@ -100,7 +103,7 @@ class Fields:
             raise record.bad(f"field {shown} of {self.what} is written differently from {similar!r}")
         if options.other_fields == "reject":
             raise record.bad("a field is unknown", shown)
-        if key in self.reserved:
+        if key in self.reserved or (key in RESERVED_IF_BOOLEAN and isinstance(value, bool)):
             if not is_empty(value):
                 raise record.bad(f"field {shown} of {self.what} would change what is learnt, and is not supported")
         elif key not in self.metadata:

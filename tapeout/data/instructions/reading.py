@@ -83,7 +83,12 @@ def read_records(folders: Mapping[str, Path], options: FormatOptions, report: Im
                 continue
             report.read["files"] += 1
             label = name if len(folders) == 1 else f"{source}/{name}"
-            yield from read_file(SourceFile(source, label, path, options, report))
+            has_rows, before = False, report.dropped.total()
+            for record in read_file(SourceFile(source, label, path, options, report)):
+                has_rows = True
+                yield record
+            if not has_rows and report.dropped.total() == before:
+                report.drop("file without a row", label)
 
 
 def read_file(file: SourceFile) -> Iterator[Record]:

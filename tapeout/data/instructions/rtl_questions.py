@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import chain
 
-from tapeout.config.corpus import RTL_SUFFIXES
 from tapeout.data.corpus.documents import Document
 from tapeout.data.errors import NotEnoughData
 from tapeout.data.instructions.report import ImportReport
 from tapeout.data.instructions.row import digest_of
 from tapeout.data.io.isolated import Refusal, isolated
+from tapeout.data.io.recognition import is_rtl
 from tapeout.data.rtl.excerpts import cut
 from tapeout.data.rtl.facts import read_facts
 from tapeout.data.rtl.limits import Limits
@@ -67,7 +67,7 @@ def select_questions(
     Raises:
         NotEnoughData: no question can be made from the training cores, or from the held-out ones.
     """
-    rtl = [document for document in documents if document.path.endswith(RTL_SUFFIXES)]
+    rtl = [document for document in documents if is_rtl(document.path)]
     seen: set[str] = set()
     not_modules = names_of_other_kinds(rtl)
     selected = []

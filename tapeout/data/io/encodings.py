@@ -52,6 +52,7 @@ WESTERN = (*("äöüß", "àâæçéèêëîïôœùûüÿ", "áéíñóúüïç
 NOT_WESTERN = re.compile(
     r"è[aeiouyáéíóú]|^è.|ø[aeiou]|æ[aiou]|ì.|^ò|ù.|(?<![io])ù|ñ(?![aeiouáéíóúü])|ê(?![tmlrvngs]|ch|$)|[^c]ê$|õ(?!e)"
     r"|(?<!o)(?<!d)(?<!br)(?<!fl)(?<!q)(?<!^s)(?<!^m)û|ç(?![aouãõâáóúôe]|$)|œ(?![ue])|[^a]ï$|(?<![aeou])ï|ã(?![oes]|$)|(?<![hmçr])ã$|[âî]$"
+    r"|[aeiouy]æ$|^[ÿêûîïëãõâ]$|^øc$|^æ[sfhma]$"
 )
 """Letters where no Western European language has them: in words of other languages that are read as Windows-1252."""
 CENTRAL = ("áčďéěíňóřšťúůýžäôľĺŕ", "ąćęłńóśźż", "áéíóöőúüű", "čćđšž", "ăâîşţ")
@@ -59,7 +60,7 @@ TURKISH = ("çğıöşüi\u0307",)
 ONLY_THERE = frozenset("čďěňřťůąćęłńśźżőűăşţľĺŕđğı")
 """Letters that Windows-1252 has not; two of them are evidence for another encoding."""
 MARKS = re.compile(
-    r"""[\xa0©®™€•„§…–—’‘“«»·¿¡£¬]|”(?![^\W_])|(?<![^\W\d_])[°±µ×÷]|(?<=[\w)])[²³¹ªº](?![^\W\d_])|(?<![^\W\d_])[¼½¾](?![^\W\d_])"""
+    r"""[\xa0©®™€•„§…–—’‘“«»·¿¡£¬]|”(?![^\W_])|(?<![^\W\d_])[°±µ×÷]|(?<=[\w)])(?<![^\W\d_]{4})(?<![^\x00-\x7f])[²³¹](?![^\W\d_])|(?<=[\w)])[ªº](?![^\W\d_])|(?<![^\W\d_])[¼½¾](?![^\W\d_])"""
 )
 """Marks where they stand in Western European text."""
 LATIN_MARKS = frozenset("©®°±²³µ·×÷«»§¼½¾–—‘’“”„•…€™¿¡ªº£¬\xa0¹")
@@ -75,6 +76,7 @@ COMMON_PAIRS = (
 WITHOUT_MARKS = {ord(mark): " " for mark in LATIN_MARKS}
 C1_CONTROL = re.compile("[\x80-\x9f]")
 WORD = re.compile(r"[^\W\d_]+")
+BOX_IN_WORD = re.compile("[\u0400-\u045f][\u2500-\u259f]|[\u2500-\u259f][\u0400-\u045f]")
 RUN = re.compile(r"[^\x00-\x7f]+")
 
 
@@ -195,6 +197,8 @@ def _is_latin_word(word: str, alphabets: tuple[str, ...]) -> bool:
 
 def _cyrillic(text: str) -> float:
     """Return the score of Russian text: words with vowels, of frequent letters and pairs, in one case."""
+    if BOX_IN_WORD.search(text):
+        return 0.0
     good = total = 0.0
     pairs: list[bool] = []
     for word in WORD.findall(text):
@@ -225,6 +229,7 @@ ENCODINGS: dict[str, tuple[str, Callable[[str], float]]] = {
     "Big5": ("cp950", _east_asian(TRADITIONAL, _between("big5", 0xA4, 0xC6))),
     "Windows-1251": ("cp1251", _cyrillic),
     "KOI8-R": ("koi8_r", _cyrillic),
+    "KOI8-U": ("koi8_u", _cyrillic),
 }
 """Codec and score by name; of encodings that give the same text, the first names it."""
-SINGLE_BYTE = ("Windows-1252", "Windows-1250", "ISO 8859-2", "Windows-1254", "Windows-1251", "KOI8-R")
+SINGLE_BYTE = ("Windows-1252", "Windows-1250", "ISO 8859-2", "Windows-1254", "Windows-1251", "KOI8-R", "KOI8-U")

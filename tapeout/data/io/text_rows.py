@@ -2,6 +2,7 @@
 
 import codecs
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from tapeout.data.io.jsonl import parse_row
 
 LICENCE_FIELDS = ("licence", "license")
 JOIN = " AND "
+ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")
+"""In a line that may have the same key in two spellings."""
 
 
 def text_row(path: str, number: int, line: bytes, field: str, repaired: Counter[str]) -> tuple[str, str]:
@@ -24,7 +27,7 @@ def text_row(path: str, number: int, line: bytes, field: str, repaired: Counter[
         line = line[len(codecs.BOM_UTF8) :]
         repaired["byte-order mark, utf-8"] += 1
     row = parse_row(Path(path), number, line, (field,))
-    if any(line.count(f'"{name}"'.encode()) > 1 for name in (field, *LICENCE_FIELDS)):
+    if ESCAPED_ASCII.search(line) or any(line.count(f'"{name}"'.encode()) > 1 for name in (field, *LICENCE_FIELDS)):
         try:
             json.loads(line, object_pairs_hook=lambda pairs: _distinct(path, number, pairs))
         except RecursionError as error:

@@ -135,7 +135,7 @@ def install(environment: Environment, pip_arguments: list[str]) -> None:
                 raise InvalidEnvironment(
                     f"Installing the environment {environment.name} failed at: {' '.join(command[:6])} ...",
                     "Read pip's message above. If it cannot find torch: the CPU build comes from PyTorch's own CPU "
-                    "index, make PIP_OPTIONS='--extra-index-url ADDRESS' (section Environments of the README).",
+                    "index, make PIP_OPTIONS='--extra-index-url ADDRESS' (docs/environments.md).",
                 )
         write_atomically(environment.folder / "complete", environment.digest.encode() + b"\n")
         for old in FOLDER.iterdir():

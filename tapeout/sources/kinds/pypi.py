@@ -57,7 +57,7 @@ class Source(Record):
     def _locate(self) -> Any:
         """Ask the index once where the archive is."""
         import requests
-        from pypi_simple import NoSuchProjectError, PyPISimple
+        from pypi_simple import NoSuchProjectError, PyPISimple, UnsupportedRepoVersionError
 
         from tapeout.sources.download import Remote, Transient, check_status, reason_of
         from tapeout.sources.errors import SourceMissing, SourceUnreachable, WrongContent
@@ -79,6 +79,9 @@ class Source(Record):
             raise SourceUnreachable.of_loop("The package index") from error
         except requests.RequestException as error:
             raise Transient(reason_of(error)) from error
+        except (ValueError, UnsupportedRepoVersionError) as error:
+            reason = "PIP_INDEX_URL did not return the page of a package index"
+            raise SourceUnreachable.of("The package index", reason) from error
         archive = next((package for package in page.packages if package.filename == self.file), None)
         if archive is None:
             same = sorted(package.filename for package in page.packages if package.version == self.version)

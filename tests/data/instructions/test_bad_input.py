@@ -260,6 +260,8 @@ def test_sets_without_a_row(tmp_path: Path) -> None:
     ):
         with pytest.raises(NotEnoughData):
             write_set({"given": folder}, job("prompt_response", **options), tmp_path / "out")
+    (tmp_path / "other" / "a.jsonl").write_bytes(b"\n\n")
+    assert contents(tmp_path / "other", "prompt_response")[1].dropped == {"file without a row": 1}
     with pytest.raises(NotEnoughData, match="counts: exact"):
         write_set({"given": tmp_path / "other"}, job("prompt_response"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -279,8 +281,8 @@ def test_the_script_prints_what_is_dropped(tmp_path: Path) -> None:
     content = GOOD + without("response") * 2 + b"{\n"
     done, output = script(tmp_path, LINES, content, bad_rows="drop", split={"validation": 0, "test": 0})
     assert done.returncode == 0 and output.is_dir()
-    assert "dropped            2  the row has no field 'response'\n" in done.stdout
-    assert "dropped            1  not JSON\n" in done.stdout
+    assert "dropped            2  the row has no field 'response', rows.jsonl, line 2\n" in done.stdout
+    assert "dropped            1  not JSON, rows.jsonl, line 4\n" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["no JSON", "gzip that is cut off", "no parquet"])

@@ -130,6 +130,8 @@ REFUSED_ROWS: list[tuple[str, Any]] = [
     ("chosen", {"from": "gpt", "value": "x"}),
     ("rejected", "x"),
     ("kto_tag", False),
+    ("label", False),
+    ("rejected_response", "x"),
     ("weight", 0),
     ("system_prompt", "Be brief."),
 ]
@@ -147,6 +149,20 @@ def test_fields_that_no_format_can_honour_are_refused(tmp_path: Path, format: st
     assert len(kept) == 2 and counts.changed[f"ignored field '{name}'"] == 1
     for empty in (None, "", "[]", [], {}, [None], {"a": None}):
         assert len(read(tmp_path, format, {**good, name: empty})[0]) == 1
+
+
+@pytest.mark.parametrize("level", ["file", "article", "paragraph"])
+def test_fields_around_published_questions(tmp_path: Path, level: str) -> None:
+    def published(**more: Any) -> dict[str, Any]:
+        question = {"question": "q", "answers": [{"text": "a", "answer_start": 0}]}
+        paragraph = {"context": "a b", "qas": [question], **(more if level == "paragraph" else {})}
+        article = {"title": "t", "paragraphs": [paragraph], **(more if level == "article" else {})}
+        return {"data": [article], "version": "1.1", **(more if level == "file" else {})}
+
+    with pytest.raises(BadRow, match="field 'system' of .* would change what is learnt"):
+        read(tmp_path, "squad", published(system="Be brief."))
+    rows, counts = read(tmp_path, "squad", published(mood="good"))
+    assert len(rows) == 1 and counts.changed.total() == 1
 
 
 def test_other_fields_are_accepted_and_counted_unless_they_are_metadata(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -89,6 +90,15 @@ def test_limits_hold() -> None:
         assert len(question.instruction + question.context + question.response) <= 200
     directions = Counter(row.question.response for row in rows if row.question.category == "port_direction")
     assert abs(directions["input"] - directions["output"]) <= 2
+
+
+def test_suffixes_in_upper_case_and_of_compressed_files_are_those_of_rtl() -> None:
+    documents = [*core("a", 4), *core("b", 2)]
+    renamed = [
+        replace(document, path=document.path.upper() if document.source == "a" else f"{document.path}.gz")
+        for document in documents
+    ]
+    assert questions(renamed, ["b"], Limits()) == questions(documents, ["b"], Limits())
 
 
 def test_order_of_files_does_not_matter() -> None:

@@ -83,6 +83,12 @@ CASES: dict[str, tuple[str, bytes, type[TapeoutError], str]] = {
         UnreadableFile,
         "row 1: the licence is neither",
     ),
+    "text twice, escaped": (
+        "a.jsonl",
+        b'{"text": "%s", "te\\u0078t": "%s"}\n' % (GOOD, GOOD),
+        BadRow,
+        "a key occurs twice",
+    ),
     "text twice": ("a.jsonl", b'{"text": "%s", "text": "%s"}\n' % (GOOD, GOOD), BadRow, "a key occurs twice"),
     "licence twice": ("a.jsonl", b'{"text": "x", "license": "a", "license": "b"}\n', BadRow, "occurs twice"),
     "two licences": ("a.jsonl", lines(TEXT, licence="MIT", license="GPL"), BadRow, "license differ"),

@@ -122,6 +122,9 @@ class Flat(RecordModel):
 QUESTION_FIELDS = ("id", "question", "answers", "is_impossible")
 QUESTION_METADATA = METADATA | folded("plausible_answers answer_category")
 FLAT = Fields("the row", ("context", "title", *QUESTION_FIELDS), metadata=QUESTION_METADATA)
+FILE = Fields("the file", ("data",))
+ARTICLE = Fields("an article", ("title", "paragraphs"), prefix="data.")
+PARAGRAPH = Fields("a paragraph", ("context", "qas"), prefix="paragraphs.")
 IN_PARAGRAPH = Fields("the question", QUESTION_FIELDS, metadata=QUESTION_METADATA, prefix="qas.")
 
 
@@ -164,6 +167,11 @@ def _questions(
         yield flat.title, flat.context, value
         return
     articles = record.parse(Published, what="the file").data
+    FILE.select(record, record.value, options, report)
+    for value in record.value["data"]:
+        ARTICLE.select(record, value, options, report)
+        for paragraph in value["paragraphs"]:
+            PARAGRAPH.select(record, paragraph, options, report)
     report.read["articles"] += len(articles)
     for article in articles:
         report.read["paragraphs"] += len(article.paragraphs)
