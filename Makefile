@@ -14,8 +14,8 @@ DEV = $(call FOLDER,dev)/bin/python -m
 
 report: environments
 	@$(SNAKEMAKE) eval_report $(if $(CONFIG),--configfile $(CONFIG))
-	@echo "The report: $(CURDIR)/results/eval_report/report.html"
-	@echo "The data:   $(CURDIR)/results/data_report/report.html"
+	@echo "The report: $$PWD/results/eval_report/report.html"
+	@echo "The data:   $$PWD/results/data_report/report.html"
 
 plan:
 	@$(INSTALL) workflow
@@ -91,5 +91,4 @@ clean:
 
 # . <(make -s shell) puts the workflow environment on PATH
 shell:
-	@$(INSTALL) workflow
-	@echo 'export PATH="$(CURDIR)/bin:$(CURDIR)/$(call FOLDER,workflow)/bin:$$PATH"'
+	@$(INSTALL) workflow --print-path

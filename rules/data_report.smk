@@ -57,7 +57,7 @@ rule gates:
         **site.cpu,
     localrule: True
     log:
-        "logs/gates.log",
+        "logs/gates.json.log",
     conda:
         "../envs/data.yaml"
     shell:

@@ -15,7 +15,7 @@ rule evaluate:
         **site.cpu,
     threads: settings.evaluation.threads
     log:
-        "logs/evaluation/{model}/{task}.log",
+        "logs/evaluation/{model}/{task}.json.log",
     conda:
         "../envs/nemo.yaml"
     container:

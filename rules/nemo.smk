@@ -10,7 +10,7 @@ rule nemo_base:
     resources:
         **site.cpu,
     log:
-        "logs/nemo/base.log",
+        "logs/nemo/base.nemo.log",
     conda:
         "../envs/nemo.yaml"
     container:

@@ -97,7 +97,7 @@ rule pretraining_blend:
         **site.cpu,
     localrule: True
     log:
-        "logs/pretraining/blend.log",
+        "logs/pretraining/blend.json.log",
     conda:
         "../envs/corpus.yaml"
     shell:

@@ -8,7 +8,7 @@ rule probe:
     resources:
         **site.cpu,
     log:
-        "logs/probe.log",
+        "logs/probe.json.log",
     conda:
         "../envs/nemo.yaml"
     container:

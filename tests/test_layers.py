@@ -24,10 +24,23 @@ FLOORS = {
     "graph": {"slurm"},
     "slurm": set(),
 }
-GROUND = {"errors", "progress", "program", "plugins"}
+GROUND = {"errors", "progress", "program", "plugins", "streams"}
 GRAPH = (
-    *("layer", "cluster", "rules", "upkeep", "address", "named_runs", "run", "plan", "workspace", "remote", "store"),
-    *("launch", "identity", "files", "console", "errors"),
+    *(
+        "layer",
+        "cluster",
+        "request",
+        "rules",
+        "upkeep",
+        "address",
+        "named_runs",
+        "run",
+        "plan",
+        "workspace",
+        "remote",
+        "store",
+    ),
+    *("launch", "configuration", "identity", "paths", "files", "console", "errors"),
 )
 """Parts of the build graph, top to bottom: each may import those after it."""
 

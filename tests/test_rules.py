@@ -51,6 +51,12 @@ def test_each_rule_runs_the_script_of_its_name() -> None:
             assert re.findall(r'build\("(.*)"\)', body) in ([], [f"scripts/{name}.py"])
 
 
+def test_a_log_has_the_name_of_its_artifact() -> None:
+    text = "".join(file.read_text() for file in FILES) + (ROOT / "README.md").read_text()
+    sealed = re.findall(r'sealed\("(.*)"\)', text)
+    assert sealed and re.findall(r'"logs/(.*)\.log"', text) == sealed
+
+
 def test_the_paths_in_the_architecture_page_exist() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
     paths = re.findall(r"`((?:rules|scripts|tapeout|tests)/[^`]+)`", text)

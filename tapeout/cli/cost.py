@@ -11,10 +11,13 @@ from tapeout.cli import output
 from tapeout.cli.options import AsJson, ConfigFiles, artifact_names
 from tapeout.cli.project import load
 from tapeout.graph.console import format_size as size
-from tapeout.graph.plan.describe import duration, hours, jobs, unknown
+from tapeout.graph.plan.describe import duration, hours, jobs, outlook, unknown
 from tapeout.graph.plan.forecast import CORES, MEANINGS, Forecast, Step, forecast
 
-MAYBE = ["maybe", "built before for other inputs, or possibly in a remote: may be skipped or restored"]
+MAYBE = [
+    ["likely", "runs only if bytes change upstream, which is to be expected"],
+    ["unlikely", "runs only if bytes change upstream, which is not to be expected"],
+]
 
 
 def cost(
@@ -38,7 +41,8 @@ def cost(
 
     project = load(configfile, target)
     costs = forecast(project.workspace, project.decisions.values(), [], {CORES: cores or available_cpu_count()})
-    output.show(_value(costs, project.targets), as_json, *_parts(costs, project.targets))
+    value, parts = _value(costs, project.targets), _parts(costs, project.targets)
+    output.show(value, as_json, *parts, configuration=project.configuration)
     raise typer.Exit(1 if costs.steps else 0)
 
 
@@ -48,6 +52,7 @@ def _value(costs: Forecast, targets: list[str]) -> dict[str, Any]:
         "cores": costs.limits[CORES],
         "counts": {str(state): count for state, count in costs.counts.items()},
         "at_least": asdict(costs.at_least),
+        "likely": asdict(costs.likely),
         "at_most": asdict(costs.at_most),
         "unknown": unknown(costs),
         "steps": [_row(step) for step in costs.steps],
@@ -72,7 +77,8 @@ def _parts(costs: Forecast, targets: list[str]) -> list[Table | str]:
         "",
         _steps(costs),
         "",
-        output.table(["", "meaning"], [*([MAYBE] if _maybe(costs) else []), *legend]),
+        output.table(["", "meaning"], [*(MAYBE if _maybe(costs) else []), *legend]),
+        *(f"\n{reason}" for reason in outlook(costs)),
         *(f"\nThe {what} of {', '.join(names)} is not known." for what, names in unknown(costs).items()),
     ]
 
@@ -85,7 +91,7 @@ def _totals(costs: Forecast) -> Table:
     cores = costs.limits[CORES]
 
     def row(name: str, text: Any, value: str) -> list[str]:
-        return [name, text(getattr(costs.at_least, value)), text(getattr(costs.at_most, value))]
+        return [name, *(text(getattr(total, value)) for total in (costs.at_least, costs.likely, costs.at_most))]
 
     rows = [
         row("jobs", str, "jobs"),
@@ -97,7 +103,7 @@ def _totals(costs: Forecast) -> Table:
         row("to download", size, "download"),
         row("to store", size, "stored"),
     ]
-    return output.table(["", ">at least", ">at most"], rows)
+    return output.table(["", ">at least", ">likely", ">at most"], rows)
 
 
 def _steps(costs: Forecast) -> Table:
@@ -108,7 +114,7 @@ def _steps(costs: Forecast) -> Table:
 
     columns: dict[str, Callable[[Step], str]] = {"artifact": lambda step: step.artifact}
     if _maybe(costs):
-        columns["runs"] = lambda step: "yes" if step.certain else "maybe"
+        columns["runs"] = lambda step: "yes" if step.certain else "likely" if step.likely else "unlikely"
     columns[">time"] = lambda step: known(step.seconds, duration)
     columns["from"] = lambda step: str(step.seconds_from)
     columns[">CPU h"] = lambda step: known(step.seconds, lambda _: hours(step.hours(step.threads)))

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from tapeout.cli import diff_tables, output
 from tapeout.cli.options import AsJson, ConfigFiles, InvalidUse, addresses, refuse
+from tapeout.cli.project import choose
 from tapeout.compare import result_sets
 from tapeout.compare.artifacts import compare
 from tapeout.compare.file_comparison import Level, Unreadable, counted
@@ -73,7 +74,8 @@ def diff(
         raise InvalidUse(f"{runs[0]} is a run and {other} is not.", fix)
     if runs:
         refuse(context, ["actions"], "on runs, whose actions are always compared", "Leave it out.")
-    bounds = load_bounds(configfile or [])
+    configuration = choose(configfile)
+    bounds = load_bounds(configuration.files)
     try:
         with report_disk_errors(), _scratch(workspace) as folder:
             setting = _Setting(workspace, bounds, Path(folder), None if as_json else limit)
@@ -81,7 +83,7 @@ def diff(
     except OSError as error:
         fix = "Correct its permissions; to find what is missing from the store: tapeout verify --deep"
         raise Unreadable(f"{error.filename} cannot be read: {error.strerror}.", fix) from error
-    output.show(value, as_json, *parts)
+    output.show(value, as_json, *parts, configuration=configuration)
     raise typer.Exit(0 if value["same"] else 1)
 
 

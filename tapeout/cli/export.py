@@ -62,12 +62,13 @@ def export(
     elif not _is_date(date):
         raise InvalidUse("--format rocrate needs a publication date.", "Add --date YYYY-MM-DD.")
     signer = read_private_key(key) if key else None
-    project = load(configfile)
+    project = load(configfile, run=run)
     artifact = project.resolve(artifact).artifact if artifact else _report(project)
     options = ExportOptions(artifact, run, wanted, signer, with_artifacts, tuple(also or ()), date or "")
     value = _value(write(project.layer, options, out), options, out)
     note = f"SHA256SUMS lists its files. To rebuild it on any machine:\n  tapeout reproduce {out}"
-    output.show(value, as_json, output.table(["export", out.name], _rows(value, with_artifacts)), note)
+    table = output.table(["export", out.name], _rows(value, with_artifacts))
+    output.show(value, as_json, table, note, configuration=project.configuration)
 
 
 def _report(project: Project) -> str:
@@ -76,7 +77,7 @@ def _report(project: Project) -> str:
     Raises:
         InvalidUse: there is none.
     """
-    targets = project.layer.targets()
+    targets = project.targets
     whole = [target for target in targets if set(targets) <= project.layer.recipes([target]).keys()]
     if len(whole) != 1:
         cause = "No artifact of the default target is built from all the others."

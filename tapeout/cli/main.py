@@ -20,6 +20,7 @@ from tapeout.cli import cost, diff, export, gc, push, rebuild, reproduce, runs, 
 from tapeout.cli.options import InvalidUse, resolve_argument
 from tapeout.cli.output import NAMED_ERROR
 from tapeout.errors import TapeoutError
+from tapeout.streams import standard_streams, write_error
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 RENAMED = {"run-name": "runs save", "pin": "sources pin"}
@@ -50,7 +51,7 @@ app.add_typer(sources.app, name="sources")
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print("tapeout", tomllib.loads(PYPROJECT.read_text())["project"]["version"])
+        print("tapeout", tomllib.loads(PYPROJECT.read_text("utf-8"))["project"]["version"])
         raise typer.Exit
 
 
@@ -66,7 +67,8 @@ def _options(
 def main() -> None:
     """Run the command line; a named error is printed as two sentences and ends with exit code 3."""
     try:
-        app([resolve_argument(argument) for argument in sys.argv[1:]], prog_name="tapeout")
+        with standard_streams(NAMED_ERROR):
+            app([resolve_argument(argument) for argument in sys.argv[1:]], prog_name="tapeout")
     except TapeoutError as error:
-        print(error, file=sys.stderr)
+        write_error(error)
         raise SystemExit(NAMED_ERROR) from None

@@ -1,7 +1,8 @@
 """Console output of the commands: tables and JSON."""
 
+import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from rich import box
@@ -11,14 +12,37 @@ from rich.text import Text
 
 from tapeout.cli.start import NAMED_ERROR as NAMED_ERROR
 from tapeout.graph.console import format_size as format_size
+from tapeout.streams import Output
+
+if TYPE_CHECKING:
+    from tapeout.cli.project import ChosenConfiguration
+
+WIDE = 100
+"""Minimum width of a terminal for less important columns."""
 
 console, errors = Console(highlight=False), Console(highlight=False, stderr=True)
 
 
-def show(value: Any, as_json: bool, *parts: Table | Text | str) -> None:
-    """Print ``value`` as JSON with sorted keys, or the same as tables and sentences."""
+def show(
+    value: Any, as_json: bool, *parts: Table | Text | str, configuration: "ChosenConfiguration | None" = None
+) -> None:
+    """Print ``value`` as JSON with sorted keys, or the same as tables and sentences.
+
+    Args:
+        value: JSON values; a mapping if there is a configuration.
+        as_json: whether to print JSON, always as UTF-8.
+        parts: tables and sentences.
+        configuration: the configuration that the command used, which is named in the output.
+    """
+    if configuration is not None:
+        value = {**value, "configuration": configuration.as_json()}
+        parts = (configuration.line, *parts)
     if as_json:
-        print(orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2).decode())
+        data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2) + b"\n"
+        if isinstance(sys.stdout, Output):
+            sys.stdout.write_utf8(data)
+        else:  # replaced by a caller in the same process
+            sys.stdout.write(data.decode())
     else:
         for part in parts:
             console.print(part)
@@ -36,6 +60,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     for row in rows:
         new.add_row(*row)
     return new
+
+
+def is_wide() -> bool:
+    """Return whether the terminal has room for less important columns."""
+    return console.width >= WIDE
 
 
 def count(number: int, noun: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,12 @@ from tapeout.cli.output import NAMED_ERROR
 from tapeout.cli.run_snakemake import check_configuration
 from tapeout.cli.start import NoProject
 from tapeout.graph.address import Address, Kind, resolve
+from tapeout.graph.configuration import Configuration
 from tapeout.graph.errors import UnknownName
 from tapeout.graph.identity.action import Recipe
+from tapeout.graph.named_runs import read_run
 from tapeout.graph.plan.decide import Decision, decide, in_order
+from tapeout.graph.run.run_record import RunRecord
 from tapeout.graph.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -26,10 +29,12 @@ class Project:
 
     Attributes:
         layer: the content layer of the workflow.
+        configuration: what it was read with, and why.
         target: a rule or an artifact; None for the default target.
     """
 
     layer: "Layer"
+    configuration: "ChosenConfiguration"
     target: str | None = None
 
     @property
@@ -42,24 +47,10 @@ class Project:
         """Artifacts that ``target`` refers to; it may be an artifact that the default target does not need.
 
         Raises:
-            UnknownName: there is no such artifact or rule, or the target is a rule with wildcards and the default
-                target needs none of its artifacts.
+            UnknownName: see ``Request.artifacts``.
         """
-        if self.target is None:
-            return self.layer.targets()
-        names = self.layer.target_artifacts(self.target)
-        if not names:
-            try:
-                self.layer.recipe(self.target)
-            except UnknownName:
-                return list(Project(self.layer).resolve(self.target).artifacts)
-            return [self.target]
-        if not any("{" in name for name in names):
-            return names
-        of_rule = Project(self.layer).rules.get(self.target, [])
-        if not of_rule:
-            raise UnknownName(f"Rule {self.target} makes many artifacts.", f"Name one of them, for example {names[0]}.")
-        return of_rule
+        request = self.layer.request
+        return request.targets() if self.target is None else request.artifacts(self.target)
 
     @property
     def rules(self) -> dict[str, list[str]]:
@@ -73,6 +64,16 @@ class Project:
     def recipes(self) -> dict[str, Recipe]:
         """Recipes of the targets and of all their dependencies, by artifact."""
         return self.layer.recipes(self.targets)
+
+    @property
+    def graph(self) -> list[str]:
+        """Artifacts of the default target, and those that the last run with this configuration requested."""
+        record = RunRecord.read(self.workspace)
+        known = record.configuration if record is not None else None
+        if record is None or self.configuration.read is None or not self.configuration.read.is_read_like(known):
+            return sorted(self.recipes)
+        requested = [name for name in record.targets if self.layer.makes(name)]
+        return sorted(self.recipes | self.layer.recipes(requested))
 
     @cached_property
     def decisions(self) -> dict[str, Decision]:
@@ -103,15 +104,83 @@ class Project:
         }
 
 
-def load(config: Sequence[Path] | None, target: str | None = None) -> Project:
+@dataclass(frozen=True)
+class ChosenConfiguration:
+    """Configuration that a command uses.
+
+    Attributes:
+        files: files that are merged over the defaults, as ``--configfile`` does.
+        overrides: values that are merged over the files, as ``--config`` does.
+        replaces: whether both replace the defaults.
+        reason: why this one; rest of a sentence.
+        read: the configuration as Snakemake read it, now or in the last run; None if it did not.
+    """
+
+    files: tuple[Path, ...] = ()
+    overrides: dict[str, Any] = field(default_factory=dict)
+    replaces: bool = False
+    reason: str = "the default"
+    read: Configuration | None = None
+
+    @property
+    def name(self) -> str:
+        """Name for people; empty for a default that was not read."""
+        return str(self.read) if self.read is not None else " + ".join(map(str, self.files))
+
+    @property
+    def line(self) -> str:
+        """Return the line that names it."""
+        return f"Configuration: {self.name} ({self.reason})" if self.name else f"Configuration: {self.reason}"
+
+    @property
+    def arguments(self) -> list[str]:
+        """Return the arguments with which Snakemake reads it."""
+        return self.read.arguments() if self.read is not None else []
+
+    def as_json(self) -> dict[str, Any]:
+        """Return JSON values that name it."""
+        return {"name": self.name, "files": [str(path) for path in self.files], "reason": self.reason}
+
+
+def choose(given: Sequence[Path] | None, run: str | None = None) -> ChosenConfiguration:
+    """Return the configuration that a command uses: the given one, else that of a run in this folder.
+
+    Args:
+        given: files of ``--configfile``; None or empty without it.
+        run: a named run; None for the latest run.
+
+    Raises:
+        NoProject: a file of that run does not exist any more.
+        UnknownName: there is no such run.
+    """
+    if given:
+        return ChosenConfiguration(tuple(given), reason="given")
+    workspace = Workspace.here()
+    record = read_run(workspace, run) if run else RunRecord.read(workspace)
+    known = record.configuration if record is not None else None
+    if known is None:
+        return ChosenConfiguration()
+    reason = f"of run {run}" if run else "of the last run"
+    for name in known.given:
+        if not Path(name).is_file():
+            raise NoProject(
+                f"The configuration {reason} was read from {name}, which no longer exists.",
+                f"Restore it, or name a configuration: --configfile {' '.join(known.defaults) or 'FILE'}",
+            )
+    return ChosenConfiguration(tuple(map(Path, known.given)), known.overrides, known.replaces, reason, known)
+
+
+def load(given: Sequence[Path] | None, target: str | None = None, run: str | None = None) -> Project:
     """Read the workflow of the current folder.
 
     Args:
-        config: files that are merged over the default configuration, as Snakemake's ``--configfile`` does.
+        given: files of ``--configfile``; without, the configuration of the latest run is used, if there is one.
         target: a rule or an artifact; None for the default target.
+        run: named run whose configuration is used instead of that of the latest run.
 
     Raises:
-        NoProject: there is no Snakefile, or Snakemake cannot read it.
+        NoProject: there is no Snakefile, or Snakemake cannot read it, or a file of the configuration does not exist.
+        UnknownName: there is no such run.
     """
     # importing Snakemake takes most of a second; --help and commands that do not read the workflow do without it
     from snakemake.api import SnakemakeApi
@@ -119,15 +188,20 @@ def load(config: Sequence[Path] | None, target: str | None = None) -> Project:
     from snakemake.settings.enums import Quietness
     from snakemake.settings.types import ConfigSettings, OutputSettings, ResourceSettings
 
-    check_configuration(config or (), ())
     snakefile = Path("Snakefile")
     if not snakefile.is_file():
         raise NoProject("There is no Snakefile in this folder.", "Change to the project's folder.")
+    chosen = choose(given, run)
+    check_configuration(chosen.files, ())
     try:
         with SnakemakeApi(OutputSettings(quiet={Quietness.ALL}, verbose=False)) as api:
             workflow = api.workflow(
                 resource_settings=ResourceSettings(cores=1),
-                config_settings=ConfigSettings(configfiles=[path.absolute() for path in config or ()]),
+                config_settings=ConfigSettings(
+                    config=chosen.overrides,
+                    configfiles=[path.absolute() for path in chosen.files],
+                    replace_workflow_config=chosen.replaces,
+                ),
                 snakefile=snakefile,
             )
             # the workflow is parsed on first use; Snakemake 9.27 has no public name for the result
@@ -136,4 +210,4 @@ def load(config: Sequence[Path] | None, target: str | None = None) -> Project:
         raise SystemExit(NAMED_ERROR) from None
     except WorkflowError as error:
         raise NoProject(f"The workflow cannot be read: {error}", "Fix the problem that the message names.") from error
-    return Project(layer, target)
+    return Project(layer, replace(chosen, read=Configuration.of(layer.workflow)), target)

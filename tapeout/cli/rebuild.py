@@ -50,8 +50,8 @@ def rebuild(
     """
     if not check:
         refuse(context, ["level", "keep"], "without --check", "Add --check; without it every copy is kept.")
-    bounds = load_bounds(configfile or [])
     project = load(configfile)
+    bounds = load_bounds(project.configuration.files)
     names = [name for given in artifacts for name in project.resolve(given).artifacts] if artifacts else None
     decisions = [project.decisions[name] for name in names or project.decisions]
     offline = not online and can_isolate_network()
@@ -69,7 +69,7 @@ def rebuild(
     parts += [f'{len(results) - len(missed)} of {len(results)} reach the level "{level}".'] if check else []
     parts += [f"tapeout diff {row['artifact']} ./{row['second_copy']}" for row in missed]
     value = {"offline": offline, "required": level if check else None, "artifacts": results}
-    output.show(value, as_json, *parts)
+    output.show(value, as_json, *parts, configuration=project.configuration)
     raise typer.Exit(1 if missed else 0)
 
 

@@ -42,15 +42,18 @@ def save(
     as_json: AsJson = False,
     configfile: ConfigFiles = None,
 ) -> None:
-    """Save the current results under a name.
+    """Save the results of a configuration under a name.
 
-    The files are hard links in runs/RUN, which take no space, and stay in the store. Other commands read an artifact
-    of the run as ARTIFACT@RUN. Stale or incomplete results can be saved too; they are listed.
+    Artifacts of other configurations in results/ are left out. The files are hard links in runs/RUN, which take no
+    space, and stay in the store. Other commands read an artifact of the run as ARTIFACT@RUN. Stale or incomplete
+    results can be saved too; they are listed.
 
     Exit code 0, or 1 if results are stale or missing.
     """
     project = load(configfile)
-    run = named_runs.save(project.workspace, name, protect)
+    graph, configuration = project.graph, project.configuration.read
+    run = named_runs.save(project.workspace, name, protect, graph, configuration)
+    others = sorted(set(named_runs.artifact_names(project.workspace.results)) - set(graph))
     missing = sorted(project.decisions.keys() - run.artifacts.keys())
     stale = sorted(
         artifact
@@ -64,7 +67,9 @@ def save(
     ]
     parts += [f"Stale: {_some(stale)}."] if stale else []
     parts += [f"Missing: {_some(missing)}."] if missing else []
-    output.show({**asdict(run), "stale": stale, "missing": missing}, as_json, *parts)
+    parts += [f"Not of this configuration, and not saved: {_some(others)}."] if others else []
+    value = {**asdict(run), "stale": stale, "missing": missing, "not_saved": others}
+    output.show(value, as_json, *parts, configuration=project.configuration)
     raise typer.Exit(1 if stale or missing else 0)
 
 
@@ -79,7 +84,7 @@ def list_runs(as_json: AsJson = False) -> None:
 
     Exit code 0.
     """
-    summaries = named_runs.summarize(Workspace.here())
+    summaries, wide = named_runs.summarize(Workspace.here()), output.is_wide()
     rows = [
         [
             summary.run.name,
@@ -89,11 +94,22 @@ def list_runs(as_json: AsJson = False) -> None:
             output.format_size(summary.own_size),
             " ".join(digest[:10] for digest in summary.ends.values()),
             f"{len(summary.differing)} differ" if summary.differing else "same",
+            *([str(summary.run.configuration or "")] if wide else []),
             summary.run.named[5:16].replace("T", " "),
         ]
         for summary in summaries
     ]
-    columns = ["run", "protected", ">artifacts", ">size", ">own", "report", "results", "saved (UTC)"]
+    columns = [
+        "run",
+        "protected",
+        ">artifacts",
+        ">size",
+        ">own",
+        "report",
+        "results",
+        *(["configuration"] if wide else []),
+        "saved (UTC)",
+    ]
     parts: list[Any] = [output.table(columns, rows)] if rows else ["There are no named runs: tapeout runs save RUN"]
     output.show([asdict(summary.run) | _sizes(summary) for summary in summaries], as_json, *parts)
 

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from tapeout.errors import TapeoutError
 from tapeout.graph.errors import InvalidEnvironment
+from tapeout.streams import write_error
 
 CALLER = "TAPEOUT_CALLER"
 """Environment variable: folder of the caller below the project's folder; paths on the command line begin there."""
@@ -65,7 +66,7 @@ def main() -> None:
     except TapeoutError as error:
         if "_TAPEOUT_COMPLETE" in os.environ:
             raise SystemExit(0) from None  # nothing to complete here
-        print(error, file=sys.stderr)
+        write_error(error)
         raise SystemExit(NAMED_ERROR) from None
 
 

@@ -12,9 +12,6 @@ from tapeout.graph.plan.decide import Decision
 from tapeout.graph.plan.describe import duration
 from tapeout.graph.workspace import State, Workspace
 
-WIDE = 100
-"""Minimum terminal width at which the machine that built an artifact is shown."""
-
 
 def status(as_json: AsJson = False, configfile: ConfigFiles = None) -> None:
     """Show the state of every artifact.
@@ -48,7 +45,7 @@ def status(as_json: AsJson = False, configfile: ConfigFiles = None) -> None:
                 "machine": f"{line['machine']}, {line['cores']} cores" if line and "machine" in line else None,
             }
         )
-    wide = output.console.width >= WIDE
+    wide = output.is_wide()
     rows = [
         [
             str(row["artifact"]),
@@ -62,7 +59,9 @@ def status(as_json: AsJson = False, configfile: ConfigFiles = None) -> None:
         for row in artifacts
     ]
     columns = ["artifact", "state", ">size", "digest", ">took", "built (UTC)", *(["on"] if wide else [])]
-    output.show(artifacts, as_json, output.table(columns, rows), "", _totals(artifacts))
+    table = output.table(columns, rows)
+    value = {"artifacts": artifacts}
+    output.show(value, as_json, table, "", _totals(artifacts), configuration=project.configuration)
 
 
 def _state(workspace: Workspace, decision: Decision, manifest: Manifest | None) -> str:

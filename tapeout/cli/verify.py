@@ -2,9 +2,9 @@
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
+from functools import cache
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 
 from tapeout.cli import output
 from tapeout.cli.options import AsJson, ConfigFiles, addresses, refuse
-from tapeout.cli.project import load
+from tapeout.cli.project import Project, load
 from tapeout.graph.address import RESULTS, resolve
 from tapeout.graph.upkeep.repair import repair as restore_copies
 from tapeout.graph.upkeep.verify import Finding, artifact_copies
@@ -45,9 +45,10 @@ def verify(
         refuse(context, ["configfile"], "without ARTIFACT or --repair", "Leave it out: nothing is read from it.")
     workspace = Workspace.here()
     existing = [copy.address for copy in artifact_copies(workspace)]
-    names = [name for given in artifacts or [] for name in _addresses(workspace, given, existing, configfile)]
+    project = cache(lambda: load(configfile))
+    names = [name for given in artifacts or [] for name in _addresses(workspace, given, existing, project)]
     findings, read = _check(workspace, names, deep, as_json)
-    left = _repair(workspace, findings, configfile or [], as_json) if repair and findings else findings
+    left = _repair(workspace, findings, project, as_json) if repair and findings else findings
     value = {
         "deep": deep,
         "artifacts": len(names or existing),
@@ -61,18 +62,19 @@ def verify(
     if findings:
         rows = [[finding.artifact or "(store)", finding.path, finding.problem] for finding in findings]
         parts = [output.table(["artifact", "file", "problem"], rows), _summary(findings, left, repair)]
-    output.show(value, as_json, *parts)
+    configuration = project().configuration if project.cache_info().currsize else None  # not every check reads one
+    output.show(value, as_json, *parts, configuration=configuration)
     raise typer.Exit(1 if left else 0)
 
 
-def _addresses(workspace: Workspace, given: str, existing: list[str], configs: list[Path] | None) -> list[str]:
+def _addresses(workspace: Workspace, given: str, existing: list[str], project: Callable[[], Project]) -> list[str]:
     """Return the addresses that a name refers to: an artifact, an artifact in a run, a run, or a rule."""
     if given in existing:
         return [given]
     if given == RESULTS or "@" in given:
         address = resolve(workspace, given)
         return [f"{name}@{address.run}" if address.run else name for name in address.artifacts]
-    return list(load(configs).resolve(given).artifacts)
+    return list(project().resolve(given).artifacts)
 
 
 def _summary(findings: list[Finding], left: list[Finding], repair: bool) -> str:
@@ -101,7 +103,9 @@ def _check(workspace: Workspace, names: list[str], deep: bool, quiet: bool) -> t
         return check(workspace, names, deep, advance), read
 
 
-def _repair(workspace: Workspace, findings: list[Finding], configs: Sequence[Path], quiet: bool) -> list[Finding]:
+def _repair(
+    workspace: Workspace, findings: list[Finding], project: Callable[[], Project], quiet: bool
+) -> list[Finding]:
     """Restore artifacts that have an intact copy, rebuild the others, and return what is still damaged."""
     names = sorted({finding.artifact for finding in findings if finding.artifact})
     if not names:
@@ -109,10 +113,9 @@ def _repair(workspace: Workspace, findings: list[Finding], configs: Sequence[Pat
     restore_copies(workspace, names)
     left, _ = _check(workspace, names, True, quiet)
     if broken := {finding.artifact for finding in left if "@" not in finding.artifact}:
-        recipes = load(configs).recipes
-        if rules := sorted({recipes[name].rule for name in broken if name in recipes}):
-            options = ["--configfile", *map(str, configs)] if configs else []
-            subprocess.run([sys.executable, "-m", "snakemake", *rules, *options], check=False, stdout=sys.stderr)
+        if rebuilt := sorted(broken & project().recipes.keys()):
+            options = project().configuration.arguments
+            subprocess.run([sys.executable, "-m", "snakemake", *rebuilt, *options], check=False, stdout=sys.stderr)
         restore_copies(workspace, names)
         left, _ = _check(workspace, names, True, quiet)
     return left

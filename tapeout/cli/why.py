@@ -72,7 +72,8 @@ def why(
         ],
         "origins": [asdict(cause) for cause in origins],
     }
-    output.show(value, as_json, *_parts(sentence, rows, [cause for cause in origins if cause.artifact != artifact]))
+    parts = _parts(sentence, rows, [cause for cause in origins if cause.artifact != artifact])
+    output.show(value, as_json, *parts, configuration=project.configuration)
     raise typer.Exit(1 if changed or (not against and decision.state is not State.CURRENT) else 0)
 
 

@@ -13,9 +13,9 @@ from snakemake.iocontainers import InputFiles, Wildcards
 from tapeout.graph.console import print_line
 from tapeout.graph.errors import InputChanged, UnreadableState
 from tapeout.graph.files import retry_until_visible
+from tapeout.graph.paths import IN_SLURM, check_project
 from tapeout.graph.plan.forecast import Forecast
 from tapeout.graph.workspace import Workspace
-from tapeout.slurm.client import SLURM
 
 
 def prepare(workspace: Workspace) -> None:
@@ -23,7 +23,9 @@ def prepare(workspace: Workspace) -> None:
 
     Raises:
         SlurmUnavailable: Slurm is not installed here, or does not answer.
+        InvalidFolder: sbatch cannot take the path of this folder.
     """
+    check_project(os.environ, IN_SLURM)
     from tapeout.slurm import executor
 
     def name_of(job: Any) -> str:
@@ -41,15 +43,6 @@ def prepare(workspace: Workspace) -> None:
     executor.adapt_executor(print_line, name_of, find_fault)
     executor.set_variables(os.environ)
     executor.wait_for_earlier_jobs(str(Path.cwd()), print_line)
-
-
-def is_named(workflow: Any) -> bool:
-    """Return whether the command line names a cluster; a dry run has another executor."""
-    from tapeout.slurm import sbatch_preview
-
-    if workflow.executor_plugin is not None and not workflow.dryrun:
-        return bool(workflow.executor_plugin.name == SLURM)
-    return sbatch_preview.executor_settings() is not None
 
 
 def print_submissions(workflow: Any, cost: Forecast, producer: Callable[[str], tuple[Any, Wildcards]]) -> None:

@@ -1,21 +1,13 @@
 """Terminal output of the build graph: one line per event, and formatted numbers."""
 
-import contextlib
-import os
 import signal
-import sys
+
+from tapeout.streams import write_error as print_line
+
+__all__ = ["FIX", "end_quietly", "format_duration", "format_size", "print_line"]
 
 FIX = "  fix: "
 """Prefix of the line of a named error that states the fix."""
-
-
-def print_line(text: str) -> None:
-    """Print a line to stderr in a single write, so that the lines of concurrent steps never mix.
-
-    A step does not depend on its terminal, which may have been closed, or on a file that its lines are redirected to.
-    """
-    with contextlib.suppress(OSError):
-        os.write(sys.stderr.fileno(), f"{text}\n".encode())
 
 
 def end_quietly() -> None:

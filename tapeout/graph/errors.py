@@ -23,6 +23,10 @@ class NotAPlainFile(GraphError):
     """An artifact contains a link, a device or a socket."""
 
 
+class InvalidFolder(GraphError):
+    """The path of a folder has a character that some program cannot take."""
+
+
 class InputChanged(GraphError):
     """An input, or the code, is not or no longer what the action states."""
 

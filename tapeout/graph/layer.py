@@ -18,6 +18,8 @@ from snakemake.utils import min_version
 
 from tapeout.errors import TapeoutError
 from tapeout.graph import cluster
+from tapeout.graph.configuration import Configuration
+from tapeout.graph.console import print_line
 from tapeout.graph.errors import InvalidRule, RunInProgress
 from tapeout.graph.files import report_disk_errors
 from tapeout.graph.identity.action import Recipe
@@ -26,9 +28,10 @@ from tapeout.graph.identity.environment import Environment, missing
 from tapeout.graph.launch.launcher import Launch
 from tapeout.graph.plan.decide import Decision, batches, decide, in_order, mark
 from tapeout.graph.plan.describe import describe
-from tapeout.graph.plan.forecast import CORES, JOBS, LIMITS, Forecast, forecast
+from tapeout.graph.plan.forecast import CORES, LIMITS, Forecast, forecast
 from tapeout.graph.plan.hardware import idle_gpus, missing_gpus
 from tapeout.graph.plan.rates import allocated_gpus
+from tapeout.graph.request import Request
 from tapeout.graph.rules import ARTIFACT, PYTHON, SEALED, CostTable, RuleReader, build_command
 from tapeout.graph.run.interrupt import Interrupter
 from tapeout.graph.run.log_filter import install_filter
@@ -45,7 +48,7 @@ def named_errors() -> Iterator[None]:
         with report_disk_errors():
             yield
     except TapeoutError as error:
-        print(error, file=sys.stderr)
+        print_line(error)
         raise SystemExit(1) from None
 
 
@@ -92,12 +95,15 @@ class Layer(RuleReader):
         self.planned: set[str] = set()
         self.heads: dict[str, str] = {}
         self.lock: int | None = None
+        self.request = Request(self)
         if workflow.is_main_process:
             interrupter = Interrupter(workflow)
             if "snakemake.cli" in sys.modules:  # not where another program reads the workflow
                 interrupter.listen()
-            quiet = Quietness.parse_choice("progress") in workflow.output_settings.quiet
+            self.quiet = workflow.output_settings.quiet or set()
+            quiet = Quietness.PROGRESS in self.quiet
             self.log_filter = install_filter(workflow, quiet, lambda: interrupter.number is not None)
+            self._prepare_graph, workflow._prepare_dag = workflow._prepare_dag, self._prepare
 
     # -- functions for rules ---------------------------------------------------------------------------------------
 
@@ -162,6 +168,34 @@ class Layer(RuleReader):
 
     # -- decisions -------------------------------------------------------------------------------------------------
 
+    def _prepare(self, **options: Any) -> None:
+        """Translate Snakemake's options before it reads them; it has no hook between its options and its graph."""
+        with named_errors():
+            self._check_options()
+            self.request.translate()
+            if self.workflow.dag_settings.allowed_rules:
+                self.decide()
+        self._prepare_graph(**{**options, "nolock": True})  # the layer has its own lock
+
+    def _check_options(self) -> None:
+        deployment = self.workflow.deployment_settings
+        methods = set(deployment.deployment_method) if deployment is not None else set()
+        if methods & {DeploymentMethod.APPTAINER, DeploymentMethod.CONDA}:
+            raise InvalidRule(
+                "Snakemake's own environments and containers would include the runner, which must stay outside.",
+                "Omit --sdm; container.runtime in config/site.yaml says how containers start.",
+            )
+        if self.workflow.executor_plugin is not None and self.workflow.touch:
+            raise InvalidRule(
+                "--touch would mark artifacts as built that are not.",
+                "Leave it out: content decides what runs, and no file time.",
+            )
+
+    @property
+    def real(self) -> bool:
+        """True if jobs are executed: this is no dry run, and the command line does more than show the graph."""
+        return self.workflow.executor_plugin is not None and not self.workflow.dryrun
+
     def decide(self) -> None:
         """Decide what runs: once, in the main process, when Snakemake begins to build its graph.
 
@@ -171,18 +205,10 @@ class Layer(RuleReader):
         if self.decided or not self.workflow.is_main_process:
             return
         self.decided = True
-        executes = self.workflow.executor_plugin is not None
-        real = executes and not self.workflow.dryrun and not self.workflow.touch
         with named_errors():
-            self._decide(executes, real)
+            self._decide(self.workflow.executor_plugin is not None, self.real)
 
     def _decide(self, executes: bool, real: bool) -> None:
-        deployment = self.workflow.deployment_settings
-        if deployment is not None and DeploymentMethod.APPTAINER in deployment.deployment_method:
-            raise InvalidRule(
-                "Snakemake's own containers would include the runner, which must stay outside.",
-                "Omit --sdm apptainer; container.runtime in config/site.yaml says how containers start.",
-            )
         locked = self._lock_folder()
         if not locked and real:
             raise RunInProgress("Another run is active in this folder.", "Wait for it, or use another folder.")
@@ -190,14 +216,15 @@ class Layer(RuleReader):
             os.environ.update(self.run_variables)
             if self.workflow.executor_plugin.name == SLURM:
                 cluster.prepare(self.workspace)
-        targets = self.targets()
-        recipes = self.recipes(targets)
-        forced = self.forced(recipes)
+        recipes = self.recipes(self.request.roots())
+        forced = self.request.forced(recipes)
         with self.workspace.lock_results() if locked else nullcontext():
             decisions = decide(self.workspace, recipes, in_order(recipes, list(recipes)), restore=real)
-            steps = [d.recipe for d in decisions if d.state in (State.BUILD, State.WAITING)]
-            steps += [d.recipe for d in decisions if d.recipe.artifact in forced and d.recipe not in steps]
-            notes = self._check_steps(steps, real) if executes else []
+            to_run = {d.recipe.artifact for d in decisions if d.state in (State.BUILD, State.WAITING)} | set(forced)
+            self.request.allow(recipes, to_run)
+            left = self.request.selected(recipes)
+            forced = [name for name in forced if name in left]
+            notes = self._check_steps([recipes[name] for name in sorted(to_run & left)], real) if executes else []
             self.planned = set(recipes)
             members = batches(decisions, merge=self._runs_completely())
             self.heads = {member: head for head, batch in members.items() for member in batch}
@@ -210,9 +237,10 @@ class Layer(RuleReader):
         if not real and self.lock is not None:
             os.close(self.lock)
         if executes:
-            self._announce(self.forecast(decisions, forced), targets, real)
+            selected = [decision for decision in decisions if decision.recipe.artifact in left]
+            self._announce(self.forecast(selected, forced), real)
             for note in notes:
-                print(note, file=sys.stderr)
+                print_line(note)
 
     def _check_steps(self, steps: list[Recipe], real: bool) -> list[str]:
         """Check that the planned steps can be started; in a dry run, return what is missing as notes.
@@ -223,8 +251,8 @@ class Layer(RuleReader):
         """
         used = [self.environment(recipe) for recipe in steps]
         errors: list[TapeoutError | None] = [missing(need for need in used if isinstance(need, Environment))]
-        on_cluster = any(map(allocated_gpus, (step.resources for step in steps))) and cluster.is_named(self.workflow)
-        errors += [] if on_cluster else [missing_gpus(steps)]
+        on_cluster = self.on_cluster and any(map(allocated_gpus, (step.resources for step in steps)))
+        errors += [] if self.on_cluster else [missing_gpus(steps)]
         notes = []
         for error in filter(None, errors):
             if real:
@@ -235,12 +263,14 @@ class Layer(RuleReader):
                 self.launch.require(packages)
         return [*notes, *filter(None, [idle_gpus(steps) if on_cluster else ""])]
 
-    def _announce(self, cost: Forecast, targets: list[str], real: bool) -> None:
+    def _announce(self, cost: Forecast, real: bool) -> None:
         """Print the plan and, in a dry run for a cluster, the sbatch commands; begin the record of a real run."""
-        print(describe(cost, targets, real), file=sys.stderr)
+        targets = self.request.targets()
+        if not (real and Quietness.ALL in self.quiet):
+            print_line(describe(cost, targets, real))
         workflow = self.workflow
         if real:
-            record = RunRecord.new(workflow.executor_plugin.name, targets, cost)
+            record = RunRecord.new(workflow.executor_plugin.name, targets, cost, Configuration.of(workflow))
             recorder = RunRecorder(self.workspace, record, partial(summarize, self.workspace))
             self.log_filter.on_failure = recorder.add_failure
         elif workflow.dryrun and workflow.output_settings.printshellcmds:
@@ -248,9 +278,8 @@ class Layer(RuleReader):
 
     def _runs_completely(self) -> bool:
         """Return whether every planned job is to run, and the run ends with the first that fails."""
-        graph, execution = self.workflow.dag_settings, self.workflow.execution_settings
-        partial_graph = graph is not None and (graph.until or graph.omit_from)
-        return not partial_graph and not (execution is not None and execution.keep_going)
+        execution = self.workflow.execution_settings
+        return not self.request.is_partial and not (execution is not None and execution.keep_going)
 
     def _lock_folder(self) -> bool:
         """Lock this folder for the life of the process; return False if another process has locked it."""
@@ -266,6 +295,6 @@ class Layer(RuleReader):
         """Forecast the cost of a run within the limits of this process."""
         known = {name: self.workflow.global_resources.get(name).value for name in LIMITS}
         limits = {name: limit for name, limit in known.items() if limit is not None}
-        if JOBS in limits:
-            limits.pop(CORES, None)  # on a cluster the number of jobs is limited, not that of cores
+        if self.on_cluster:
+            limits.pop(CORES, None)  # there the number of jobs is limited, not that of cores
         return forecast(self.workspace, decisions, forced, limits)

@@ -1,20 +1,21 @@
 """Named runs: sets of results that are kept under a name, in the same store.
 
 A named run (``before``, ``lr-3e-4``) is a folder ``runs/<name>/`` with the artifacts and manifests as they were in
-``results/`` (hard links into the store, so it needs no extra space) and a ``run.json`` that records the action of each.
-The garbage collector keeps what a named run refers to.
+``results/`` (hard links into the store, so it needs no extra space) and a ``run.json`` that records the configuration
+and the action of each. The garbage collector keeps what a named run refers to.
 """
 
 import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from tapeout.errors import did_you_mean
+from tapeout.graph.configuration import Configuration
 from tapeout.graph.errors import NamedRunError, UnknownName
 from tapeout.graph.files import write_atomically
 from tapeout.graph.identity.digest import canonical
@@ -36,12 +37,14 @@ class NamedRun:
         named: UTC time in ISO form at which it got the name.
         pinned: whether it is protected from removal.
         artifacts: digest of the action of each artifact, by artifact name.
+        configuration: what it was built with; None in a run of an earlier version.
     """
 
     name: str
     named: str
     pinned: bool
     artifacts: dict[str, str]
+    configuration: Configuration | None = None
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,21 @@ def artifact_names(results: Path) -> Iterator[str]:
             yield name
 
 
-def save(workspace: Workspace, name: str, pinned: bool) -> NamedRun:
+def save(
+    workspace: Workspace,
+    name: str,
+    pinned: bool,
+    graph: Collection[str] | None = None,
+    configuration: Configuration | None = None,
+) -> NamedRun:
     """Save ``results/`` as a named run; saving the same results again only changes ``pinned``.
+
+    Args:
+        workspace: results, named runs and store.
+        name: the run's name.
+        pinned: whether it is protected from removal.
+        graph: artifacts of the configuration's graph, of which those that exist are saved; None for everything.
+        configuration: the configuration, for the record.
 
     Raises:
         NamedRunError: the name is invalid or belongs to other results; or there are no results, or one of them was
@@ -82,7 +98,8 @@ def save(workspace: Workspace, name: str, pinned: bool) -> NamedRun:
     """
     if not NAME.fullmatch(name):
         raise NamedRunError(f"{name!r} is not a valid run name.", "Use letters, digits, dots, dashes and underscores.")
-    manifests = [_intact_manifest(workspace, artifact) for artifact in artifact_names(workspace.results)]
+    names = [artifact for artifact in artifact_names(workspace.results) if graph is None or artifact in graph]
+    manifests = [_intact_manifest(workspace, artifact) for artifact in names]
     if not manifests:
         raise NamedRunError("There are no results to save.", "Run: snakemake eval_report")
     artifacts = {manifest.artifact: manifest.action for manifest in manifests}
@@ -90,7 +107,7 @@ def save(workspace: Workspace, name: str, pinned: bool) -> NamedRun:
     if existing is not None and existing.artifacts != artifacts:
         raise NamedRunError(f"Run {name} has different results.", f"Choose another name, or remove the run {name}.")
     named = existing.named if existing else datetime.now(UTC).isoformat(timespec="seconds")
-    run = NamedRun(name, named, pinned, artifacts)
+    run = NamedRun(name, named, pinned, artifacts, existing.configuration if existing else configuration)
     if existing is not None:
         _write(workspace.runs / name, run)
         return run
@@ -210,8 +227,9 @@ def _intact_manifest(workspace: Workspace, artifact: str) -> Manifest:
 
 def _read(workspace: Workspace, name: str) -> NamedRun | None:
     try:
-        return NamedRun(**json.loads((workspace.runs / name / RUN).read_bytes()))
-    except (FileNotFoundError, ValueError, TypeError):
+        value = json.loads((workspace.runs / name / RUN).read_bytes())
+        return NamedRun(**{**value, "configuration": Configuration.from_json(value.get("configuration"))})
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 

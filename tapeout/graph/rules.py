@@ -1,4 +1,4 @@
-"""Read Snakemake's rules: recipes of artifacts, their cost hints, and the artifacts of a target.
+"""Read Snakemake's rules: recipes of artifacts, and their cost hints.
 
 A rule is written once, as an ordinary Snakemake rule; inputs, parameters, environment and script are read from it.
 """
@@ -6,6 +6,7 @@ A rule is written once, as an ordinary Snakemake rule; inputs, parameters, envir
 import shlex
 import sys
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,18 @@ class RuleReader:
         self.pythons: dict[str, str] = {}
         self.code: dict[tuple[str, tuple[str, ...]], dict[str, str]] = {}
 
+    @cached_property
+    def on_cluster(self) -> bool:
+        """True if jobs are submitted to a cluster, or would be if this were no dry run."""
+        plugin = self.workflow.executor_plugin
+        if plugin is None or self.workflow.global_resources.get(JOBS).value is None:
+            return False
+        if not self.workflow.dryrun:
+            return not plugin.common_settings.local_exec
+        from tapeout.slurm.sbatch_preview import executor_settings  # takes a moment
+
+        return executor_settings() is not None
+
     # -- recipes ---------------------------------------------------------------------------------------------------
 
     def recipe(self, name: str) -> Recipe:
@@ -109,6 +122,16 @@ class RuleReader:
                 queue.extend(recipes[name].dependencies())
         return recipes
 
+    def makes(self, name: str) -> bool:
+        """Return whether a rule makes an artifact."""
+        path = str(self.workspace.sealed_path(name))
+        return any(rule.output[0].match(path) is not None for rule in self.sealed_rules)
+
+    @property
+    def sealed_rules(self) -> list[Any]:
+        """Rules that make artifacts."""
+        return [rule for rule in self.workflow.rules if rule.output and is_flagged(rule.output[0], SEALED)]
+
     def producer(self, name: str) -> tuple[Any, Wildcards]:
         """Return the rule that makes an artifact, and its wildcards.
 
@@ -117,7 +140,7 @@ class RuleReader:
             InvalidRule: several rules make it.
         """
         path = str(self.workspace.sealed_path(name))
-        rules = [rule for rule in self.workflow.rules if rule.output and is_flagged(rule.output[0], SEALED)]
+        rules = self.sealed_rules
         matches = [(rule, match) for rule in rules if (match := rule.output[0].match(path)) is not None]
         if not matches:
             known = [str(get_flag_value(rule.output[0], SEALED)) for rule in rules]
@@ -205,40 +228,9 @@ class RuleReader:
             if name not in TEXT_COSTS and not isinstance(value, int | None):
                 raise InvalidRule(f"Resource {name} of rule {rule.name} is {value!r}.", "Use a whole number.")
             resources[name.replace("_cores", "threads")] = value
-        if resources.get("device") == "cpu" and self.workflow.global_resources.get(JOBS).value is None:
-            return {name: value for name, value in resources.items() if name not in ("gres", "nodes")}  # no cluster
+        if resources.get("device") == "cpu" and not self.on_cluster:
+            return {name: value for name, value in resources.items() if name not in ("gres", "nodes")}
         return resources
-
-    # -- targets ---------------------------------------------------------------------------------------------------
-
-    def targets(self) -> list[str]:
-        """Return the artifacts that the command line requests; those of the default target without a request."""
-        settings = self.workflow.dag_settings
-        requested = set(settings.targets if settings is not None else ()) or {self.workflow.default_target}
-        return sorted({name for target in requested for name in self.target_artifacts(target)})
-
-    def target_artifacts(self, target: str) -> list[str]:
-        """Return the artifacts of a target: that of a rule, those that a rule collects, or that of a mark's path."""
-        rules = {rule.name: rule for rule in self.workflow.rules}
-        if target not in rules:
-            return [name] if (name := self.workspace.marked_artifact(target)) else []
-        rule = rules[target]
-        if rule.output and is_flagged(rule.output[0], SEALED):
-            return [rule.output[0].flags[SEALED]]
-        collected = [item(Wildcards()) if callable(item) else item for item in rule.input]
-        paths = [path for item in collected for path in ([item] if isinstance(item, str) else item or [])]
-        return [name for path in paths if (name := self.workspace.marked_artifact(str(path)))]
-
-    def forced(self, recipes: dict[str, Recipe]) -> list[str]:
-        """Return the artifacts that the command line forces to be built again (``--forcerun``, ``--forceall`` etc.)."""
-        settings = self.workflow.dag_settings
-        if settings is None:
-            return []
-        requested = {self.workspace.marked_artifact(str(name)) or str(name) for name in settings.forcerun}
-        names = requested | (set(self.targets()) if settings.forcetargets else set())
-        return sorted(
-            name for name, recipe in recipes.items() if settings.forceall or recipe.rule in names or name in names
-        )
 
 
 def _reference(item: Any, wildcards: Wildcards) -> Reference:

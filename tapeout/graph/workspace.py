@@ -21,6 +21,7 @@ from tapeout.graph.identity.action import Action, Recipe
 from tapeout.graph.identity.digest import canonical, digest_bytes
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.launch.launcher import Launch
+from tapeout.graph.paths import check_project
 from tapeout.graph.remote.remote_store import Remote
 from tapeout.graph.store.roots import Root
 from tapeout.graph.store.store import Store
@@ -66,7 +67,12 @@ class Workspace:
 
     @classmethod
     def here(cls) -> "Workspace":
-        """Return the workspace of the current folder."""
+        """Return the workspace of the current folder.
+
+        Raises:
+            InvalidFolder: some program cannot take the path of this folder or of the store.
+        """
+        check_project(os.environ)
         store = Store(Path(os.environ.get("TAPEOUT_STORE") or "store"))
         return cls(store, remote=Remote.configured(store, cls(store).graph))
 

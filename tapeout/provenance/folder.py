@@ -115,7 +115,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 def write_sums(folder: Path) -> None:
     """Write ``SHA256SUMS`` for all files."""
-    (folder / SUMS).write_text(_sums(digests(folder)))
+    (folder / SUMS).write_text(_sums(digests(folder)), "utf-8")
 
 
 def _sums(digests: dict[str, str]) -> str:
@@ -129,7 +129,7 @@ def check(folder: Path) -> dict[str, str]:
         InvalidExport: there is no such list, or a file is missing, is not listed, or has other bytes.
     """
     try:
-        text = (folder / SUMS).read_text()
+        text = (folder / SUMS).read_text("utf-8")
         listed = {name: digest for digest, name in (line.split("  ", 1) for line in text.splitlines())}
     except (OSError, ValueError) as error:
         raise InvalidExport(f"There is no readable {SUMS}.", "Give the folder of an export.") from error

@@ -45,7 +45,8 @@ def rehearse(code: Path, document: Document, store: Path) -> None:
             env=_variables() | {"TAPEOUT_STORE": str(store.absolute())},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
         )
         if done.returncode:
@@ -113,7 +114,7 @@ def run(document: Document, folder: Path) -> None:
         env=_variables(),
         stdout=sys.stderr,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         errors="replace",
     )
     for line in process.stderr or ():

@@ -18,6 +18,7 @@ from tapeout.program import named_errors
 from tapeout.sources.errors import SourceMissing
 from tapeout.sources.hub import Repository, ask, client, no_login_from_home
 from tapeout.sources.kinds import hf_dataset, hf_model
+from tapeout.streams import standard_streams
 
 KINDS = {"hf_model": hf_model.Source, "hf_dataset": hf_dataset.Source}
 MAX_NAMES = 8
@@ -92,5 +93,5 @@ def main(
 
 
 if __name__ == "__main__":
-    with named_errors():
+    with named_errors(), standard_streams():
         typer.run(main)

@@ -21,19 +21,19 @@ def flip(path: Path) -> None:
 
 def test_status(project: Project) -> None:
     _, before = as_json(project, "status")
-    assert {row["state"] for row in before} == {"missing"}
+    assert {row["state"] for row in before["artifacts"]} == {"missing"}
     project.run()
-    _, after = as_json(project, "status")
+    after = as_json(project, "status")[1]["artifacts"]
     assert sorted(row["artifact"] for row in after) == ALL
     assert {row["state"] for row in after} == {"current"}
     assert {row["artifact"]: row["digest"] for row in after} == project.digests()
     project.edit("config.yaml", "lr: 1", "lr: 5")
-    states = {row["artifact"]: row["state"] for row in as_json(project, "status")[1]}
+    states = {row["artifact"]: row["state"] for row in as_json(project, "status")[1]["artifacts"]}
     assert states["model"] == states["report.txt"] == "stale" and states["raw.txt"] == "current"
     project.path("results/notes/de.txt").unlink()
     project.path("results/raw.txt").chmod(0o644)
     project.path("results/raw.txt").write_text("edited")
-    states = {row["artifact"]: row["state"] for row in as_json(project, "status")[1]}
+    states = {row["artifact"]: row["state"] for row in as_json(project, "status")[1]["artifacts"]}
     assert states["notes/de.txt"] == "in the store" and states["raw.txt"] == "damaged"
     assert "6 artifacts: 2 current, 1 damaged, 1 in the store, 2 stale;" in call(project, "status")[1]
 
@@ -110,7 +110,7 @@ def test_verify_finds_a_damaged_object_that_no_artifact_uses(built: Project) -> 
         (["rebuild", "formated", "--check"], "did you mean formatted?"),
         (["why", "notes"], "UnknownName: notes is a rule, not one artifact."),
         (["why", "model", "--against", "never"], "UnknownName: There is no run never."),
-        (["runs", "save", "../out"], "NamedRunError: '../out' is not a valid run name."),
+        (["runs", "save", "../out"], "../out' is not a valid run name."),
         (["runs", "save", "empty"], "NamedRunError: There are no results to save."),
     ],
 )

@@ -19,7 +19,8 @@ def test_nothing_to_do_costs_nothing(built: Project) -> None:
     code, result = as_json(built, "cost")
     assert code == 0 and result["steps"] == [] and result["counts"]["current"] == 6
     assert result["at_least"] == result["at_most"] == dict.fromkeys(SUMS, 0)
-    assert call(built, "cost")[1] == "report.txt: nothing to do, 6 cached (6 current).\n"
+    named = "Configuration: config.yaml (of the last run)\n"
+    assert call(built, "cost")[1] == f"{named}report.txt: nothing to do, 6 cached (6 current).\n"
 
 
 def test_at_least_and_at_most(built: Project) -> None:
@@ -27,7 +28,7 @@ def test_at_least_and_at_most(built: Project) -> None:
     code, result = as_json(built, "cost")
     assert code == 1
     assert [(step["artifact"], step["certain"]) for step in result["steps"]] == [("model", True), ("report.txt", False)]
-    assert (result["at_least"]["jobs"], result["at_most"]["jobs"]) == (1, 2)
+    assert [result[name]["jobs"] for name in ("at_least", "likely", "at_most")] == [1, 2, 2]
     assert origins(result) == {"model": "similar", "report.txt": "recorded"}
     stored = {step["artifact"]: step["stored"] for step in result["steps"]}
     assert stored["report.txt"] == built.path("results/report.txt").stat().st_size
@@ -42,7 +43,7 @@ def test_the_plan_of_a_run_has_the_same_sums(project: Project) -> None:
     text = " ".join(project.run("-n").text.split())
     result = as_json(project, "cost", "--cores", "4")[1]
     assert result["at_most"]["wall"] == 30  # the hint of the rule raw; the others have none
-    assert "6 jobs, 0 cached, 30 s on 4 cores (30 s one after another), 0.01 CPU hours" in text
+    assert "6 jobs, 0 cached, 30 s on 4 cores, 30 s one after another, 0.01 CPU hours" in text
     assert "time of 5 unknown" in text and len(result["unknown"]["time"]) == 5
     assert "The time of formatted.txt, model, notes/de.txt" in call(project, "cost")[1]
 

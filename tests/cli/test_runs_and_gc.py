@@ -1,5 +1,8 @@
 """``tapeout runs`` and ``tapeout gc`` on the small project, as a user calls them."""
 
+import hashlib
+import json
+import os
 import shutil
 
 from tests.cli.conftest import as_json, call
@@ -11,12 +14,14 @@ def test_a_named_run_outlives_later_results(built: Project) -> None:
     code, result = as_json(built, "runs", "save", "before")
     assert code == 0 and sorted(result["artifacts"]) == ALL and not result["stale"] + result["missing"]
     assert as_json(built, "why", "model", "--against", "before")[0] == 0
-    built.edit("config.yaml", "lr: 1", "lr: 5")
-    code, result = as_json(built, "runs", "save", "before")  # the same results, stale by now
+    built.path("my.yaml").write_text("model: {lr: 5}")
+    code, result = as_json(built, "runs", "save", "before", "--configfile", "my.yaml")  # the same results, stale for it
     assert code == 1 and result["stale"] == ["model", "report.txt"]
-    built.run()
+    built.run("--configfile", "my.yaml", "--config", "note=/dev/null", "--", "report", "notes/fr.txt")
     assert call(built, "runs", "save", "before")[0] == 3  # the name belongs to other results
-    assert as_json(built, "why", "model")[0] == 0
+    code, result = as_json(built, "why", "model")  # with the configuration of the last run
+    device = os.path.relpath("/dev/null", built.root)
+    assert code == 0 and result["configuration"]["name"] == f"my.yaml with note={device}"
     code, result = as_json(built, "why", "report.txt", "--against", "before")
     assert code == 1 and [cause["artifact"] for cause in result["origins"]] == ["model"]
     assert result["origins"][0]["changes"] == [{"kind": "parameter", "name": "lr", "old": 1, "new": 5}]
@@ -29,6 +34,18 @@ def test_a_named_run_outlives_later_results(built: Project) -> None:
     assert not as_json(built, "runs", "protect", "--off", "@before")[1][0]["pinned"]
     assert as_json(built, "runs", "rm", "before") == (0, {"removed": ["before"]})
     assert as_json(built, "runs", "list") == (0, [])
+    shutil.copy(built.path("results/raw.txt.manifest.json"), built.path("results/other.txt.manifest.json"))
+    code, text, _ = call(built, "runs", "save", "after")
+    assert code == 0 and "Configuration: my.yaml with note=" in text and "not saved: other.txt." in text
+    run = json.loads(built.path("runs/after/run.json").read_bytes())
+    assert sorted(run["artifacts"]) == sorted([*ALL, "notes/fr.txt"])
+    digest = hashlib.sha256(b"model: {lr: 5}").hexdigest()
+    assert run["configuration"]["files"]["my.yaml"] == digest and run["configuration"]["values"]["model"]["lr"] == 5
+    assert str(built.root) not in json.dumps(run) + built.path("results/.graph/run.json").read_text()
+    assert as_json(built, "status", "--configfile", "config.yaml")[1]["configuration"]["reason"] == "given"
+    built.path("my.yaml").unlink()
+    code, _, errors = call(built, "status")
+    assert code == 3 and "NoProject: The configuration of the last run was read from my.yaml, which no" in errors
 
 
 def test_gc_deletes_what_a_dry_run_lists(built: Project) -> None:

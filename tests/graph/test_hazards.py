@@ -15,6 +15,7 @@ from tapeout.graph.errors import InvalidRule
 from tapeout.graph.identity.action import Recipe, Reference
 from tapeout.graph.plan.decide import in_order
 from tests.graph.conftest import Project, begin_slow_model
+from tests.graph.test_paths import WORKS
 
 
 def test_old_copy_with_its_times_is_not_taken_for_the_new_one(built: Project) -> None:
@@ -150,8 +151,9 @@ def test_entry_with_another_actions_name_is_not_used(built: Project) -> None:
     assert len(built.run().built) == 1
 
 
-def test_python_in_a_folder_with_a_space(project: Project, tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    link = tmp_path / "my envs"
+def test_folders_with_any_other_characters(project: Project, tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    project = Project(project.root.rename(tmp_path / WORKS))
+    link = tmp_path / f"{WORKS} {{u}}"
     link.symlink_to(Path(sys.executable).parents[1])
     monkeypatch.setattr(sys, "executable", str(link / "bin" / "python"))
     assert project.run("formatted").built == ["formatted.txt", "raw.txt"]

@@ -145,7 +145,7 @@ def test_a_dry_run_shows_the_plan_and_leaves_results_alone(built: Project) -> No
     run = built.run("-n")
     assert "nothing to do, 6 cached (4 current, 2 restored)" in run.text and run.nothing_done
     built.edit("config.yaml", "lr: 1", "lr: 7")
-    assert "1 to 2 jobs, 4 cached (4 current)" in built.run("-n").text
+    assert "1 job, and 1 more only if bytes change upstream" in " ".join(built.run("-n").text.split())
     assert snapshot() == before
 
 
@@ -197,7 +197,7 @@ def test_both_results_of_a_forced_step_are_kept_if_they_differ(built: Project) -
 
 
 def test_the_store_may_be_in_another_folder(project: Project, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setenv("TAPEOUT_STORE", str(tmp_path / "shared store"))
+    monkeypatch.setenv("TAPEOUT_STORE", str(tmp_path / "shared: store {x} $y"))
     assert project.run().built == ALL
     other = Project(tmp_path / "other")
     shutil.copytree(project.root, other.root, ignore=shutil.ignore_patterns("results", ".snakemake"))

@@ -9,6 +9,7 @@ import fcntl
 import os
 import platform
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -17,9 +18,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tapeout.graph.errors import GraphError, InvalidEnvironment
+from tapeout.errors import TapeoutError
+from tapeout.graph.errors import InvalidEnvironment
 from tapeout.graph.files import write_atomically
 from tapeout.graph.identity.digest import digest_value
+from tapeout.graph.paths import check_project
+from tapeout.streams import standard_streams, write_error
 
 FOLDER = Path(".envs")
 LOCKS = Path("envs")
@@ -87,7 +91,7 @@ def read_environment(name: str, root: Path = Path()) -> Environment:
         raise InvalidEnvironment(f"There is no lock {path}.", "Run: make lock")
     packages: dict[str, str] = {}
     hashes: dict[str, list[str]] = {}
-    for line in path.read_text().replace("\\\n", " ").splitlines():
+    for line in path.read_text("utf-8").replace("\\\n", " ").splitlines():
         text = line.split(" #")[0].strip()
         if not text or text.startswith("#"):
             continue
@@ -118,7 +122,7 @@ def install(environment: Environment, pip_arguments: list[str]) -> None:
         if environment.complete:
             return
         packages = len(environment.packages)
-        print(f"installing {environment.name}: {packages} packages into {environment.folder}", file=sys.stderr)
+        write_error(f"installing {environment.name}: {packages} packages into {environment.folder}")
         shutil.rmtree(environment.folder, ignore_errors=True)
         python = environment.folder / "bin" / "python"
         locked = str(LOCKS / f"{environment.name}.lock")
@@ -154,6 +158,9 @@ def main() -> None:
     parser.add_argument(
         "--print-folder", action="store_true", help="print the folders of the environments; install nothing"
     )
+    parser.add_argument(
+        "--print-path", action="store_true", help="print a shell command that puts bin/ and their programs on PATH"
+    )
     arguments = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:
@@ -163,14 +170,19 @@ def main() -> None:
             raise InvalidEnvironment(
                 f"This is Python {platform.python_version()}.", f"Use Python {PYTHON}: make PYTHON=..."
             )
-        for name in arguments.names:
-            environment = read_environment(name)
-            if arguments.print_folder:
-                print(environment.folder)
-            else:
+        with standard_streams():
+            for name in arguments.names:
+                environment = read_environment(name)
+                if arguments.print_folder:
+                    print(environment.folder)
+                    continue
+                check_project(os.environ)
                 install(environment, arguments.pip.split())
-    except GraphError as error:
-        print(error, file=sys.stderr)
+                if arguments.print_path:
+                    folders = [Path("bin").absolute(), (environment.folder / "bin").absolute()]
+                    print(f'export PATH={":".join(shlex.quote(str(folder)) for folder in folders)}:"$PATH"')
+    except TapeoutError as error:
+        write_error(error)
         raise SystemExit(1) from None
 
 

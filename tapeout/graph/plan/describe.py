@@ -8,6 +8,10 @@ from tapeout.graph.plan.forecast import CORES, Forecast, Step
 from tapeout.graph.workspace import State
 
 WIDTH = 80
+ONLY_IF = "Only if bytes change upstream:"
+"""Heading of the steps that may be cut off."""
+MAX_REASONS = 5
+"""Number of steps whose likely outcome is explained."""
 MIN_HOURS = 0.005
 """Smaller numbers of hours would be printed as 0.00 and are left out."""
 
@@ -16,7 +20,22 @@ def describe(cost: Forecast, targets: list[str], real: bool) -> str:
     """Return the plan: a headline, and one line for each step that runs or may run."""
     headline = f"{'Plan' if real else 'Plan (dry run)'} for {', '.join(targets)}: {summary(cost)}."
     width = max((len(step.artifact) for step in cost.steps), default=0)
-    return "\n".join([wrap(headline), *(_line(step, width) for step in cost.steps)])
+    certain = [_line(step, width) for step in cost.steps if step.certain]
+    others = [_line(step, width) for step in cost.steps if not step.certain]
+    reasons = [wrap(reason) for reason in outlook(cost)]
+    return "\n".join([wrap(headline), *certain, *([ONLY_IF] if others else []), *others, *reasons])
+
+
+def outlook(cost: Forecast) -> list[str]:
+    """Return a sentence for each step on whose bytes it depends whether others run."""
+    decisive = {need for step in cost.steps if not step.certain for need in step.waits_for}
+    sentences = [
+        f"{step.artifact} probably {'changes' if step.changes else 'keeps its bytes'}: {step.basis}."
+        for step in cost.steps
+        if step.artifact in decisive and step.likely and step.basis
+    ]
+    more = len(sentences) - MAX_REASONS
+    return [*sentences[:MAX_REASONS], *([f"tapeout cost --json gives the reasons of {more} more."] if more > 0 else [])]
 
 
 def wrap(text: str) -> str:
@@ -27,28 +46,27 @@ def wrap(text: str) -> str:
 
 
 def summary(cost: Forecast) -> str:
-    """Return jobs, cache hits, time, hours and bytes; ranges ("a to b") where steps may turn out to be cut off."""
-    least, most = cost.at_least, cost.at_most
+    """Return jobs, cache hits, time, hours and bytes; where steps may be cut off, the likely number and the range."""
+    totals = (cost.at_least, cost.likely, cost.at_most)
+    most = cost.at_most
     parts = [jobs(cost)]
     if most.wall:
-        times = span(duration(least.wall), duration(most.wall))
-        parts.append(f"{times}{on_cores(cost)} ({duration(most.one_after_another)} one after another)")
-    for low, high, unit in (
-        (least.cpu_hours, most.cpu_hours, "CPU"),
-        (least.gpu_hours, most.gpu_hours, "GPU"),
-        (least.node_hours, most.node_hours, "node"),
-    ):
-        if high >= MIN_HOURS:
-            parts.append(f"{span(hours(low), hours(high))} {unit} hours")
+        times = estimate(*(duration(total.wall) for total in totals))
+        parts.append(f"{times}{on_cores(cost)}, {duration(cost.likely.one_after_another)} one after another")
+    for name, unit in (("cpu_hours", "CPU"), ("gpu_hours", "GPU"), ("node_hours", "node")):
+        if getattr(most, name) >= MIN_HOURS:
+            parts.append(f"{estimate(*(hours(getattr(total, name)) for total in totals))} {unit} hours")
     parts += [f"{format_size(most.download)} to download"] if most.download else []
-    parts += [f"{span(format_size(least.stored), format_size(most.stored))} to store"] if most.stored else []
+    parts += [f"{estimate(*(format_size(total.stored) for total in totals))} to store"] if most.stored else []
     return ", ".join([*parts, *(f"{quantity} of {len(names)} unknown" for quantity, names in unknown(cost).items())])
 
 
 def jobs(cost: Forecast) -> str:
     """Return the number of jobs and of cache hits."""
-    least, most = cost.at_least.jobs, cost.at_most.jobs
-    parts = [f"{span(str(least), str(most))} job{'s' if most > 1 else ''}" if most else "nothing to do"]
+    least, likely, most = cost.at_least.jobs, cost.likely.jobs, cost.at_most.jobs
+    parts = [f"{least} job{'s' if least != 1 else ''}" if most else "nothing to do"]
+    if most > least:
+        parts = [f"{parts[0]}, and {most - least} more only if bytes change upstream (likely {likely} in all)"]
     if cost.again:
         parts.append(f"{len(cost.again)} of them to build again and compare")
     labels = {State.CURRENT: "current", State.RESTORE: "restored"}
@@ -84,11 +102,16 @@ def _line(step: Step, width: int) -> str:
     if not step.waits_for:
         return f"{line}  {', '.join(notes)}".rstrip()
     first, rest = step.waits_for[0], len(step.waits_for) - 1
-    maybe = "" if step.certain else "maybe, "
+    maybe = "" if step.certain else "likely, " if step.likely else "unlikely, "
     named = f"{maybe}after {first}{f' and {rest} more' if rest else ''}"
     counted = f"{maybe}after {rest + 1} step{'s' if rest else ''}"
     full = f"{line}  {', '.join([*notes, named])}"
     return full if len(full) <= WIDTH else f"{line}  {', '.join([*notes, counted])}"
+
+
+def estimate(low: str, likely: str, high: str) -> str:
+    """Return a likely value with its range, or one value if all read the same."""
+    return likely if low == high else f"{likely} ({low} to {high})"
 
 
 def span(low: str, high: str) -> str:

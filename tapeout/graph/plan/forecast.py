@@ -16,13 +16,14 @@ a step's identity:
 import heapq
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from tapeout.graph.identity.action import WORK, Recipe, work
 from tapeout.graph.plan import rates
 from tapeout.graph.plan.decide import Decision
+from tapeout.graph.plan.outlook import Outlook, outlooks
 from tapeout.graph.workspace import State, Workspace
 
 COSTS = (*WORK, "typical_seconds", "typical_bytes", "gpu", "gpu_model", "gres", "nodes", "device")
@@ -79,6 +80,9 @@ class Step:
         download: bytes to download; None if unknown.
         stored: bytes that it adds to the store; None if unknown.
         stored_from: origin of ``stored``.
+        likely: whether it probably runs; see ``plan.outlook``.
+        changes: whether its bytes probably change, so that steps that wait for it run.
+        basis: why its bytes probably change or not.
     """
 
     artifact: str
@@ -96,6 +100,9 @@ class Step:
     download: int | None
     stored: int | None
     stored_from: Origin
+    likely: bool = True
+    changes: bool = True
+    basis: str = ""
 
     def hours(self, units: int) -> float:
         """Return its duration in hours multiplied by a number of threads, GPUs or nodes."""
@@ -128,6 +135,7 @@ class Forecast:
         steps: steps that run or may run, in dependency order.
         limits: available resources by Snakemake's names; a missing one is unlimited.
         at_least: totals of the steps that certainly run.
+        likely: totals of the steps that probably run.
         at_most: totals of all steps.
     """
 
@@ -138,6 +146,7 @@ class Forecast:
     steps: tuple[Step, ...]
     limits: dict[str, int]
     at_least: Totals
+    likely: Totals
     at_most: Totals
 
     @property
@@ -161,8 +170,12 @@ def forecast(
     cached = (State.CURRENT, State.RESTORE)
     again = tuple(d.recipe.artifact for d in decisions if d.state in cached and d.recipe.artifact in forced)
     to_run = [d for d in decisions if d.state not in cached or d.recipe.artifact in again]
-    estimator = _Estimator(workspace, workspace.store.journal() if to_run else [])
+    journal = workspace.store.journal() if to_run else []
+    estimator = _Estimator(workspace, journal)
     steps = tuple(estimator.step(decision, limits, decision.recipe.artifact in again) for decision in to_run)
+    certain = [step.certain for step in steps]
+    outlook = outlooks(workspace, zip(to_run, certain, strict=True), set(again), journal)
+    steps = tuple(_with_outlook(step, outlook[step.artifact]) for step in steps)
     needs = {decision.recipe.artifact: decision.recipe.dependencies() for decision in to_run}
     downloads = [decision.download for decision in decisions if decision.download is not None]
     states = [State.BUILD if d.recipe.artifact in again else d.state for d in decisions]
@@ -174,8 +187,13 @@ def forecast(
         steps=steps,
         limits=limits,
         at_least=_totals([step for step in steps if step.certain], needs, limits, sum(downloads)),
+        likely=_totals([step for step in steps if step.likely], needs, limits, sum(downloads)),
         at_most=_totals(steps, needs, limits, sum(downloads)),
     )
+
+
+def _with_outlook(step: Step, outlook: Outlook) -> Step:
+    return replace(step, likely=outlook.runs, changes=outlook.changes, basis=outlook.basis)
 
 
 class _Estimator:

@@ -184,7 +184,10 @@ def _run_program(step: Step, stopper: Stopper) -> None:
         if step.offline:
             isolate_network()
 
-    with tempfile.TemporaryDirectory(prefix="tapeout-") as short, open(step.log, mode) as log:
+    with (
+        tempfile.TemporaryDirectory(prefix="tapeout-") as short,
+        open(step.log, mode, encoding="utf-8", errors="replace") as log,
+    ):
         # a short path to a folder with enough space: paths of sockets are limited to 108 characters
         temporary = Path(short) / "t"
         temporary.symlink_to(step.scratch / "tmp")
@@ -196,7 +199,7 @@ def _run_program(step: Step, stopper: Stopper) -> None:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",  # of every step, whatever the locale of the run is
             errors="replace",
             start_new_session=True,
             preexec_fn=prepare_child,
@@ -222,7 +225,7 @@ def _run_program(step: Step, stopper: Stopper) -> None:
 
 def _failure(step: Step, status: int) -> GraphError:
     """Return the error that the program printed last; without one, its exit status and the end of its log."""
-    output = step.log.read_text(errors="replace").rstrip().splitlines()
+    output = step.log.read_text("utf-8", "replace").rstrip().splitlines()
     lines = [line for line in output if not line.startswith(SLURM_PREFIXES)]
     if lines and (error := error_in(lines[-1])) is not None:
         return error

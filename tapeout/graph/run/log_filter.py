@@ -1,6 +1,9 @@
 """Filter of Snakemake's log, which otherwise hides the plan and the one line per artifact."""
 
+import atexit
 import logging
+import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +15,7 @@ from tapeout.graph.files import error_in
 from tapeout.graph.run.run_record import Failure
 from tapeout.graph.workspace import Workspace
 from tapeout.slurm.job_messages import JOB_FAILED, NOISE, JobMessages
+from tapeout.streams import replace_stdout
 
 REPEATED_ERRORS = (
     "RuleException:\nCalledProcessError",
@@ -98,7 +102,15 @@ class LostEnds(logging.Handler):
 
 
 def install_filter(workflow: Any, quiet: bool, interrupted: Callable[[], bool]) -> QuietLogFilter:
-    """Filter Snakemake's log for the rest of this process, replacing an earlier filter."""
+    """Filter Snakemake's log for the rest of this process, replacing an earlier filter.
+
+    A dry run ends if its output cannot be written; jobs that run do not end for that.
+    """
+
+    def end(status: int) -> None:
+        if workflow.executor_plugin is None or workflow.dryrun:
+            os._exit(status)  # Snakemake would go on after SystemExit
+
     logging.raiseExceptions = False  # neither a closed terminal nor a full disk under .snakemake/log needs a traceback
     futures = logging.getLogger("concurrent.futures")
     futures.handlers, futures.propagate = [LostEnds(workflow)], False
@@ -106,4 +118,9 @@ def install_filter(workflow: Any, quiet: bool, interrupted: Callable[[], bool]) 
         logger.removeFilter(known)
     log_filter = QuietLogFilter(quiet, interrupted)
     logger.addFilter(log_filter)
+    old = replace_stdout(1, end)
+    atexit.register(sys.stdout.flush)
+    for handler in logger.handlers:
+        if isinstance(handler, logging.StreamHandler) and handler.stream is old:
+            handler.stream = sys.stdout  # that of a dry run
     return log_filter

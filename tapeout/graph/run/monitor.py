@@ -321,5 +321,5 @@ def log_tail(failure: Failure, lines: int) -> list[str]:
     """Return the last lines of the log of a failed job, unless its message contains them."""
     if LOG_PREFIX in failure.text or not failure.log or not Path(failure.log).exists():
         return []
-    text = Path(failure.log).read_text(errors="replace").rstrip()
+    text = Path(failure.log).read_text("utf-8", "replace").rstrip()
     return [f"{LOG_PREFIX}{line}" for line in text.splitlines()[-lines:]]

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tapeout.graph.configuration import Configuration
 from tapeout.graph.console import print_line
 from tapeout.graph.files import disk_error, write_atomically
 from tapeout.graph.identity.digest import canonical
@@ -57,11 +58,13 @@ class RunRecord:
         targets: artifacts that were requested.
         seconds: forecast duration of each planned step; None where it is unknown.
         at_least: forecast minimum.
+        likely: forecast of what probably runs.
         at_most: forecast maximum.
         unknown: number of steps with unknown duration.
         failures: jobs that have failed so far.
         ended: when the run ended, in seconds since 1970; None while it runs, and forever if it was killed.
         summary: text printed at the end.
+        configuration: what the workflow was read with; None in a record of an earlier version.
     """
 
     run: str
@@ -73,14 +76,18 @@ class RunRecord:
     targets: tuple[str, ...]
     seconds: dict[str, float | None]
     at_least: Totals
+    likely: Totals
     at_most: Totals
     unknown: int
     failures: tuple[Failure, ...] = ()
     ended: float | None = None
     summary: str = ""
+    configuration: Configuration | None = None
 
     @classmethod
-    def new(cls, executor: str, targets: list[str], cost: Forecast) -> "RunRecord":
+    def new(
+        cls, executor: str, targets: list[str], cost: Forecast, configuration: Configuration | None = None
+    ) -> "RunRecord":
         """Return the record of a run that this process begins now."""
         seconds = {step.artifact: step.seconds for step in cost.steps}
         return cls(
@@ -93,8 +100,10 @@ class RunRecord:
             targets=tuple(targets),
             seconds=seconds,
             at_least=cost.at_least,
+            likely=cost.likely,
             at_most=cost.at_most,
             unknown=sum(1 for known in seconds.values() if known is None),
+            configuration=configuration,
         )
 
     @property
@@ -122,9 +131,13 @@ class RunRecord:
 
     @classmethod
     def _from_json(cls, value: dict[str, Any]) -> "RunRecord":
-        totals = {name: Totals(**value[name]) for name in ("at_least", "at_most")}
+        totals = {name: Totals(**value[name]) for name in ("at_least", "likely", "at_most")}
         failures = tuple(Failure(**failure) for failure in value["failures"])
-        return cls(**{**value, **totals, "failures": failures, "targets": tuple(value["targets"])})
+        others = {
+            "targets": tuple(value["targets"]),
+            "configuration": Configuration.from_json(value.get("configuration")),
+        }
+        return cls(**{**value, **totals, **others, "failures": failures})
 
 
 class RunRecorder:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tapeout.graph.console import format_duration
-from tapeout.graph.plan.describe import MIN_HOURS, duration, hours, span, wrap
+from tapeout.graph.plan.describe import MIN_HOURS, duration, estimate, hours, span, wrap
 from tapeout.graph.plan.rates import allocated_gpus
 from tapeout.graph.run.progress import PlanProgress
 from tapeout.graph.run.run_record import RunRecord
@@ -122,11 +122,11 @@ def describe_usage(usage: Usage, record: RunRecord) -> str:
 
 
 def _describe_forecast(record: RunRecord) -> str:
-    least, most = record.at_least, record.at_most
+    least, likely, most = record.at_least, record.likely, record.at_most
     if record.unknown == len(record.seconds):
         return ""
-    parts = [f"{span(str(least.jobs), str(most.jobs))} job{'s' if most.jobs > 1 else ''}"]
-    parts.append(span(duration(least.wall), duration(most.wall)))
+    parts = [f"{estimate(str(least.jobs), str(likely.jobs), str(most.jobs))} job{'s' if most.jobs > 1 else ''}"]
+    parts.append(estimate(*(duration(total.wall) for total in (least, likely, most))))
     parts += _hours((least.cpu_hours, most.cpu_hours, "CPU"), (least.gpu_hours, most.gpu_hours, "GPU"))
     parts += [f"time of {record.unknown} unknown"] if record.unknown else []
     return wrap(f"Forecast: {', '.join(parts)}.")

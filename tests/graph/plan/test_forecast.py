@@ -150,8 +150,11 @@ def test_a_waiting_step_is_certain_to_run_only_if_it_was_never_built(store: Stor
     assert (result.at_least.jobs, result.at_most.jobs) == (1, 2)
     assert (result.at_least.wall, result.at_most.wall, result.at_most.stored) == (10, 110, 1000)
     text = describe(result, ["b"], False)
-    assert text.startswith("Plan (dry run) for b: 1 to 2 jobs, 0 cached, 10 s to 2 min on 1 core")
-    assert text.splitlines()[-1].endswith("maybe, after a")
+    jobs = "Plan (dry run) for b: 1 job, and 1 more only if bytes change upstream (likely 2 in all), 0 cached,"
+    assert unwrap(text).startswith(f"{jobs} 2 min (10 s to 2 min) on 1 core")
+    assert text.splitlines()[-3] == "Only if bytes change upstream:"
+    assert text.splitlines()[-2].endswith("likely, after a")
+    assert text.splitlines()[-1] == "a probably changes: it was not built before."
     changed = recipe("b", "a", params={"new": 1}, typical_seconds=100)
     assert forecast(Workspace(store), [building(first), waiting(changed)], [], {}).at_least.jobs == 2
 

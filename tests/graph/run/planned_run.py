@@ -78,7 +78,7 @@ class PlannedRun:
             for name in NEEDS
             if name != "raw"
         ]
-        cost = Forecast({}, (), 0, 0, tuple(steps), {}, TOTALS, TOTALS)
+        cost = Forecast({}, (), 0, 0, tuple(steps), {}, TOTALS, TOTALS, TOTALS)
         record = replace(RunRecord.new("local", ["report"], cost), started=time.time() - 60, **more)
         record.write(self.workspace)
         return record

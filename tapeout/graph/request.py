@@ -1,0 +1,227 @@
+"""What a command line requests: names and options of Snakemake, in artifacts.
+
+Snakemake knows rules and files; people name artifacts. Before Snakemake builds its graph, names of artifacts in its
+options are replaced by the paths of their marks (``translate``), and the part of the graph that the options leave is
+selected (``select``), so that the plan is what runs.
+"""
+
+import os
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import Any
+
+from snakemake.iocontainers import Wildcards
+from snakemake.settings.enums import RerunTrigger
+
+from tapeout.errors import did_you_mean
+from tapeout.graph.errors import UnknownName
+from tapeout.graph.identity.action import Recipe
+from tapeout.graph.rules import SEALED, RuleReader
+
+NAMES = ("targets", "forcerun", "until", "omit_from")
+"""Options of Snakemake that take names of rules and files."""
+
+
+class Request:
+    """Command line of one Snakemake process.
+
+    Args:
+        reader: reader of the workflow's rules.
+    """
+
+    def __init__(self, reader: RuleReader) -> None:
+        self.reader, self.workflow, self.workspace = reader, reader.workflow, reader.workspace
+
+    @property
+    def settings(self) -> Any:
+        """Snakemake's options about the graph; None if the workflow is only read."""
+        return self.workflow.dag_settings
+
+    def _option(self, name: str) -> Collection[str]:
+        return sorted(getattr(self.settings, name) or ()) if self.settings is not None else []
+
+    # -- names -----------------------------------------------------------------------------------------------------
+
+    def artifacts(self, name: str) -> list[str]:
+        """Return the artifacts that a name stands for.
+
+        Args:
+            name: an artifact; a path in ``results/``, also that of a mark; or a rule, which stands for the artifact
+                that it makes, for all that the default target needs if it makes many, or for those that it collects.
+
+        Raises:
+            UnknownName: it is none of these.
+        """
+        rules = {rule.name: rule for rule in self.workflow.rules}
+        if name in rules:
+            return self._artifacts_of_rule(rules[name])
+        for candidate in self._candidates(name):
+            if self.reader.makes(candidate):
+                return [candidate]
+        known = {rule.name for rule in self.workflow.rules if not rule.is_checkpoint}
+        known |= self.reader.recipes(self._default()).keys()
+        hint = did_you_mean(self._candidates(name)[0], sorted(known))
+        raise UnknownName(f"There is no artifact or rule {name}{hint}", "Run: tapeout status, which lists the names.")
+
+    def _artifacts_of_rule(self, rule: Any) -> list[str]:
+        if rule not in self.reader.sealed_rules:
+            collected = [item(Wildcards()) if callable(item) else item for item in rule.input]
+            paths = [path for item in collected for path in ([item] if isinstance(item, str) else item or [])]
+            return [name for path in paths if (name := self.workspace.marked_artifact(str(path)))]
+        name = str(rule.output[0].flags[SEALED])
+        if not rule.has_wildcards():
+            return [name]
+        recipes = self.reader.recipes(self._default())
+        made = sorted(artifact for artifact, recipe in recipes.items() if recipe.rule == rule.name)
+        if not made:
+            raise UnknownName(f"Rule {rule.name} makes many artifacts.", f"Name one of them, for example {name}.")
+        return made
+
+    def _candidates(self, name: str) -> list[str]:
+        """Return the artifacts that a name or a path could mean: itself, or the folder that the path is in."""
+        if (marked := self.workspace.marked_artifact(name)) is not None:
+            return [marked]
+        path = PurePosixPath(os.path.relpath(name))
+        if not path.is_relative_to(self.workspace.results.as_posix()):
+            return [path.as_posix()]
+        inside = path.relative_to(self.workspace.results.as_posix())
+        return [inside.as_posix(), *(folder.as_posix() for folder in inside.parents if folder.name)]
+
+    def _default(self) -> list[str]:
+        rules = {rule.name: rule for rule in self.workflow.rules}
+        target = rules[self.workflow.default_target]
+        return [] if target in self.reader.sealed_rules and target.has_wildcards() else self._artifacts_of_rule(target)
+
+    def _is_ordinary(self, path: str) -> bool:
+        """Return whether a path is a file that an ordinary rule of Snakemake makes, which is no artifact."""
+        others = [rule for rule in self.workflow.rules if rule not in self.reader.sealed_rules]
+        return any(item.match(os.path.relpath(path)) for rule in others for item in rule.output)
+
+    # -- options ---------------------------------------------------------------------------------------------------
+
+    def translate(self) -> None:
+        """Replace names of artifacts in Snakemake's options by paths, and set the options that decide what runs.
+
+        Raises:
+            UnknownName: an option names nothing that there is.
+        """
+        settings, scheduling = self.settings, self.workflow.scheduling_settings
+        changes: dict[str, Any] = {name: self._paths(getattr(settings, name), name == "targets") for name in NAMES}
+        if (batch := settings.batch) is not None:
+            part = batch.get_batch(self._inputs(batch.rulename))
+            changes |= {"batch": None} if batch.is_final else {"batch": None, "targets": self._paths(part, True)}
+        # content decides what runs, whatever a profile says: Snakemake compares the times of marks and nothing else
+        triggers = {"rerun_triggers": frozenset({RerunTrigger.MTIME}), "max_checksum_file_size": 0}
+        self.workflow.dag_settings = replace(settings, **changes, **triggers, force_incomplete=True)
+        if scheduling is not None and scheduling.prioritytargets:
+            paths = self._paths(scheduling.prioritytargets, False)
+            self.workflow.scheduling_settings = replace(scheduling, prioritytargets=paths)
+
+    def _inputs(self, rule: str) -> list[str]:
+        """Return the artifacts that a rule reads or collects, sorted."""
+        recipes = [self.reader.recipe(name) for name in self.artifacts(rule)]
+        return sorted(
+            {n for recipe in recipes for n in (recipe.dependencies() if recipe.rule == rule else [recipe.artifact])}
+        )
+
+    def _paths(self, names: Iterable[str], as_targets: bool) -> frozenset[str]:
+        """Return names as Snakemake knows them; rules stay rules unless a target makes many artifacts."""
+        paths: set[str] = set()
+        rules = {rule.name: rule for rule in self.workflow.rules}
+        for name in names:
+            is_rule = name in rules and not (as_targets and rules[name].has_wildcards())
+            if is_rule or self._is_ordinary(name):
+                paths.add(name)
+            else:
+                paths |= {str(self.workspace.sealed_path(artifact)) for artifact in self.artifacts(name)}
+        return frozenset(paths)
+
+    def targets(self) -> list[str]:
+        """Return the requested artifacts, sorted; those of the default target without a request."""
+        requested = self._option("targets")
+        if not requested:
+            return sorted(self._default())
+        return sorted({artifact for name in requested for artifact in self._known(name)})
+
+    def roots(self) -> list[str]:
+        """Return the artifacts that Snakemake's graph is built for: options that name an artifact also request it."""
+        scheduling = self.workflow.scheduling_settings
+        names = {*self._option("forcerun"), *self._option("until")}
+        names |= set(scheduling.prioritytargets) if scheduling is not None else set()
+        many = {rule.name for rule in self.workflow.rules if rule.has_wildcards()}
+        return sorted({*self.targets(), *(artifact for name in names - many for artifact in self._known(name))})
+
+    def _known(self, name: str) -> list[str]:
+        return [] if self._is_ordinary(name) else self.artifacts(name)
+
+    def forced(self, recipes: dict[str, Recipe]) -> list[str]:
+        """Return the artifacts that the command line forces to be built again (``--forcerun``, ``--forceall`` etc.)."""
+        if self.settings is None:
+            return []
+        if self.settings.forceall:
+            return sorted(recipes)
+        named = self._named("forcerun", recipes)
+        return sorted(named | set(self.roots()) if self.settings.forcetargets else named)
+
+    def _named(self, option: str, recipes: dict[str, Recipe]) -> set[str]:
+        """Return those of some artifacts that an option names, by a rule or directly."""
+        names = set(self._option(option))
+        collecting = {rule.name for rule in self.workflow.rules if rule not in self.reader.sealed_rules} & names
+        collected = {artifact for name in collecting for artifact in self.artifacts(name)}
+        return {
+            name
+            for name, recipe in recipes.items()
+            if recipe.rule in names or str(self.workspace.sealed_path(name)) in names or name in collected
+        }
+
+    def selected(self, recipes: dict[str, Recipe]) -> set[str]:
+        """Return the artifacts that ``--until`` and ``--omit-from`` leave."""
+        until = self._named("until", recipes) if self._option("until") else None
+        return select(recipes, until, self._named("omit_from", recipes))
+
+    def allow(self, recipes: dict[str, Recipe], to_run: Collection[str]) -> None:
+        """Turn ``--allowed-rules`` into ``--omit-from``: a step waits for its inputs, allowed or not.
+
+        Args:
+            recipes: recipes by artifact.
+            to_run: artifacts that a run would build.
+        """
+        allowed = set(self._option("allowed_rules"))
+        if allowed:
+            left_out = {str(self.workspace.sealed_path(name)) for name in to_run if recipes[name].rule not in allowed}
+            omitted = frozenset({*self.settings.omit_from, *left_out})
+            self.workflow.dag_settings = replace(self.settings, allowed_rules=frozenset(), omit_from=omitted)
+
+    @property
+    def is_partial(self) -> bool:
+        """True if options leave out a part of the graph."""
+        return bool(self._option("until") or self._option("omit_from"))
+
+
+def select(recipes: dict[str, Recipe], until: set[str] | None, omitted: set[str]) -> set[str]:
+    """Return the artifacts of a part of a graph.
+
+    Args:
+        recipes: recipes by artifact.
+        until: only these and everything upstream of them; None for all.
+        omitted: without these and everything downstream of them.
+    """
+    queue = list(recipes if until is None else until)
+    left: set[str] = set()
+    while queue:
+        name = queue.pop()
+        if name not in left:
+            left.add(name)
+            queue += recipes[name].dependencies()
+    readers: dict[str, list[str]] = {}
+    for name, recipe in recipes.items():
+        for need in recipe.dependencies():
+            readers.setdefault(need, []).append(name)
+    queue, gone = list(omitted), set()
+    while queue:
+        name = queue.pop()
+        if name not in gone:
+            gone.add(name)
+            queue += readers.get(name, [])
+    return left - gone
