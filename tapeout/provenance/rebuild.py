@@ -96,8 +96,8 @@ def install(document: Document, folder: Path, pip_options: str) -> None:
     if subprocess.run(command, cwd=folder, env=_variables(), check=False, stdout=sys.stderr).returncode:
         raise ReproductionFailed(
             f"The environments {', '.join(names)} could not be installed.",
-            "Read the message above. The CPU build of torch needs --pip '--extra-index-url URL' (docs/environments.md). Installed "
-            "environments are used with --environments FOLDER.",
+            "Read the message above. The CPU build of torch needs --pip '--extra-index-url URL' (docs/environments.md)."
+            " Installed environments are used with --environments FOLDER.",
         )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NoReturn, Self
 
-from jinja2 import TemplateError
+from jinja2 import Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tapeout.data.errors import InvalidTemplate
@@ -175,11 +175,15 @@ class ChatTemplate:
                 continue
         return ""
 
-    def _text(self, messages: list[dict[str, Any]], prompt: bool) -> str:
+    @cached_property
+    def _template(self) -> Template:
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
         environment.globals["raise_exception"] = _raise
+        return environment.from_string(self.source)
+
+    def _text(self, messages: list[dict[str, Any]], prompt: bool) -> str:
         try:
-            return environment.from_string(self.source).render(
+            return self._template.render(
                 messages=messages, add_generation_prompt=prompt, bos_token=self.bos, eos_token=self.eos
             )
         except (TemplateError, *EXPRESSION_ERRORS) as error:

@@ -64,20 +64,23 @@ class RowEncoder:
         return self._conversation(row) if "conversations" in row else self._question(row)
 
     def _conversation(self, row: Mapping[str, Any]) -> EncodedRow:
-        """Leave out whole turns at the end until the conversation fits."""
-        turns = list(row["conversations"])
-        while turns:
-            text, spans = self.render({**row, "conversations": turns})
+        """Leave out whole turns at the end until the conversation fits; bisection, because there may be thousands."""
+        turns = row["conversations"]
+        ends = [number for number in range(1, len(turns)) if turns[number - 1]["from"] != row["mask"]] + [len(turns)]
+        best = EncodedRow([], [])
+        low, high, middle = 0, len(ends), len(ends) - 1
+        while low < high:
+            text, spans = self.render({**row, "conversations": turns[: ends[middle]]})
             tokens = self.tokenize(text)
-            mask = mask_of(tokens, spans)
             if self._fits(tokens):
-                if not any(mask[1:]):
-                    break
-                return EncodedRow([token for token, _, _ in tokens], mask, len(turns) < len(row["conversations"]))
-            turns.pop()
-            while turns and turns[-1]["from"] == row["mask"]:
-                turns.pop()
-        raise Unfit("no answer within seq_length")
+                ids = [token for token, _, _ in tokens]
+                best, low = EncodedRow(ids, mask_of(tokens, spans), ends[middle] < len(turns)), middle + 1
+            else:
+                high = middle
+            middle = (low + high) // 2
+        if not any(best.mask[1:]):
+            raise Unfit("no answer within seq_length")
+        return best
 
     def _question(self, row: Mapping[str, Any]) -> EncodedRow:
         """Leave out words of the context, if the row states where it is, until the question fits."""

@@ -22,7 +22,7 @@ def test_template_parts() -> None:
 def test_bad_templates_are_refused(bad: str) -> None:
     with pytest.raises(InvalidTemplate):
         split_template(bad)
-    with pytest.raises(ValueError, match="needs one"):
+    with pytest.raises(ValueError, match="must have {input} once"):
         Sft(template=bad)
 
 
