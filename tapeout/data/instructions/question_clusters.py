@@ -8,7 +8,6 @@ hence the MinHash in NumPy.
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,18 +116,38 @@ def near_pairs(texts: Sequence[str], keys: Keys, min_similarity: float, joined: 
         return grams(texts[index])
 
     dissimilar: set[tuple[int, int]] = set()
+
+    def are_near(pair: tuple[int, int]) -> bool:
+        if pair in dissimilar:
+            return False
+        one, other = grams_of(pair[0]), grams_of(pair[1])
+        # sets of very different sizes cannot be near
+        close = min(len(one), len(other)) >= min_similarity * max(len(one), len(other)) - 1e-6
+        near = close and jaccard(one, other) >= min_similarity
+        if not near and len(dissimilar) < MAX_REMEMBERED:
+            dissimilar.add(pair)
+        return near
+
     for band in keys.T:
         order = np.argsort(band, kind="stable")
         starts = np.flatnonzero(np.append(True, band[order[1:]] != band[order[:-1]])) if len(order) else order
         sizes = np.diff(np.append(starts, len(order)))
         for start, size in zip(starts[sizes > 1].tolist(), sizes[sizes > 1].tolist(), strict=True):
-            for pair in combinations(order[start : start + size].tolist(), 2):
-                if pair in dissimilar or joined.find(pair[0]) == joined.find(pair[1]):
-                    continue
-                one, other = grams_of(pair[0]), grams_of(pair[1])
-                # sets of very different sizes cannot be near
-                close = min(len(one), len(other)) >= min_similarity * max(len(one), len(other)) - 1e-6
-                if close and jaccard(one, other) >= min_similarity:
-                    yield pair
-                elif len(dissimilar) < MAX_REMEMBERED:
-                    dissimilar.add(pair)
+            sets: list[
+                list[int]
+            ] = []  # of this bucket; texts of one set are not compared, of which there may be thousands
+            for text in order[start : start + size].tolist():
+                own, others = [text], []
+                for texts_of_set in sets:
+                    near = joined.find(text) == joined.find(texts_of_set[0])
+                    if not near:
+                        pair = next(filter(are_near, ((member, text) for member in texts_of_set)), None)
+                        near = pair is not None
+                        if pair is not None:
+                            yield pair
+                    if near:
+                        texts_of_set += own
+                        own = texts_of_set
+                    else:
+                        others.append(texts_of_set)
+                sets = [*others, own]

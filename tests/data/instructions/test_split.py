@@ -178,3 +178,21 @@ def test_near_pairs_are_near_and_equal_words_are_found(texts: list[str]) -> None
         joined.join(one, other)
     if texts[0].isascii():
         assert joined.find(len(texts) - 1) == joined.find(0) == joined.find(len(texts) - 2)
+
+
+def test_thousands_of_questions_of_one_pattern_are_compared_in_linear_time() -> None:
+    class Counted(UnionFind):
+        calls = 0
+
+        def find(self, member: int) -> int:
+            Counted.calls += 1
+            return super().find(member)
+
+    texts = [
+        f"How wide is the port data_{number:04d} of the module that this header declares?" for number in range(800)
+    ]
+    joined = Counted(len(texts))
+    for one, other in near_pairs(texts, np.stack([keys_of(text) for text in texts]), 0.8, joined):
+        joined.join(one, other)
+    assert len({joined.find(number) for number in range(len(texts))}) == 1
+    assert Counted.calls < 100 * len(texts)  # pair by pair it would be thousands of times
