@@ -1,0 +1,83 @@
+"""Draw a terminal recording as an animated SVG: one scene for each command, shown one after the other.
+
+``python docs/recording.py FILE WIDTH HEIGHT COMMAND...`` in the workflow environment runs the commands, each one string,
+in the current folder. Commands that begin with ``@`` are run and not shown. The picture repeats, and needs neither a
+script nor a font from elsewhere.
+
+docs/recording/one_row.svg, in a project with the finished default results and ``bin`` on PATH::
+
+    python docs/recording.py docs/recording/one_row.svg 96 26 \\
+      "@tapeout runs save before" \\
+      "sed -i 's/The clock and the reset/The clock, then the reset/' config/questions.jsonl" \\
+      "tapeout why sft/model" "tapeout cost" "snakemake eval_report" "tapeout diff @before results"
+"""
+
+import re
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+from terminal import FONTS, terminal_output
+
+SECONDS = 7.0
+"""Time that a scene is shown."""
+SCENE = re.compile(r"<svg[^>]*>(.*)</svg>", re.DOTALL)
+BOX = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
+
+
+def scenes(commands: list[str], width: int, height: int) -> list[str]:
+    """Return a picture for each command; one without output is shown above the next one."""
+    pictures: list[str] = []
+    shown = Text()
+    for command in commands:
+        output = terminal_output(["bash", "-c", command.removeprefix("@")], width)
+        if command.startswith("@"):
+            continue
+        lines = output.rstrip("\n").split("\n") if output.strip() else []
+        shown.append("$ ", style="bold green").append(f"{command}\n", style="bold")
+        if not lines:
+            continue
+        kept = height - shown.plain.count("\n")
+        lines = lines if len(lines) <= kept else [*lines[: kept - 1], "…"]
+        pictures.append(picture(shown + Text.from_ansi("\n".join(lines)), width, height, f"scene{len(pictures)}"))
+        shown = Text()
+    return pictures
+
+
+def picture(text: Text, width: int, height: int, name: str) -> str:
+    """Return a terminal of fixed size as SVG."""
+    with open("/dev/null", "w") as nowhere:
+        console = Console(record=True, width=width, file=nowhere, force_terminal=True)
+        console.print(text, end="")
+        console.print("\n" * max(0, height - 1 - text.plain.count("\n")))
+        return FONTS.sub("", console.export_svg(title="Tapeout", unique_id=name))
+
+
+def animate(pictures: list[str]) -> str:
+    """Return one SVG that shows the pictures one after the other, without end."""
+    found = BOX.search(pictures[0])
+    assert found, "rich states the size of its pictures"
+    total, share = SECONDS * len(pictures), 100 / len(pictures)
+    rules = [
+        f"@keyframes show {{ 0%, {share - 0.5:.2f}% {{ opacity: 1 }} {share:.2f}%, 99.5% {{ opacity: 0 }} 100% {{ opacity: 1 }} }}",
+        f".scene {{ opacity: 0; animation: show {total:g}s infinite }}",
+        *(f"#s{number} {{ animation-delay: {number * SECONDS - total:g}s }}" for number in range(1, len(pictures))),
+    ]
+    parts = []
+    for number, one in enumerate(pictures):
+        inner = SCENE.search(one)
+        assert inner, "rich writes one svg element"
+        parts.append(f'<g class="scene" id="s{number}">{inner[1]}</g>')
+    size = f'viewBox="0 0 {found[1]} {found[2]}"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>\n<style>\n' + "\n".join(rules) + "\n</style>\n" + "\n".join(parts) + "\n</svg>\n"
+
+
+def main() -> None:
+    """Write the recording."""
+    file, width, height, *commands = sys.argv[1:]
+    Path(file).write_text(animate(scenes(commands, int(width), int(height))))
+
+
+if __name__ == "__main__":
+    main()
