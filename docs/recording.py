@@ -1,15 +1,9 @@
 """Draw a terminal recording as an animated SVG: one scene for each command, shown one after the other.
 
-``python docs/recording.py FILE WIDTH HEIGHT COMMAND...`` in the workflow environment runs the commands, each one string,
-in the current folder. Commands that begin with ``@`` are run and not shown. The picture repeats, and needs neither a
-script nor a font from elsewhere.
-
-docs/recording/one_row.svg, in a project with the finished default results and ``bin`` on PATH::
-
-    python docs/recording.py docs/recording/one_row.svg 96 26 \\
-      "@tapeout runs save before" \\
-      "sed -i 's/The clock and the reset/The clock, then the reset/' config/questions.jsonl" \\
-      "tapeout why sft/model" "tapeout cost" "snakemake eval_report" "tapeout diff @before results"
+``python docs/recording.py FILE WIDTH HEIGHT COMMAND...`` in the workflow environment runs the commands, each one word
+of the shell, in the current folder. Commands that begin with ``@`` are run and not shown. The picture repeats; it needs
+neither a script nor a font from elsewhere. ``ONE_ROW`` are the commands of docs/recording/one_row.svg, which
+``python docs/recording.py`` draws without arguments in a project with finished results.
 """
 
 import re
@@ -20,6 +14,14 @@ from rich.console import Console
 from rich.text import Text
 from terminal import FONTS, terminal_output
 
+ONE_ROW = (
+    "@tapeout runs save before",
+    "sed -i 's/The clock and the reset/The clock, then the reset/' config/questions.jsonl",
+    "tapeout why sft/model",
+    "tapeout cost",
+    "snakemake eval_report",
+    "tapeout diff @before results",
+)
 SECONDS = 7.0
 """Time that a scene is shown."""
 SCENE = re.compile(r"<svg[^>]*>(.*)</svg>", re.DOTALL)
@@ -59,8 +61,9 @@ def animate(pictures: list[str]) -> str:
     found = BOX.search(pictures[0])
     assert found, "rich states the size of its pictures"
     total, share = SECONDS * len(pictures), 100 / len(pictures)
+    on, off = f"0%, {share - 0.5:.2f}% {{ opacity: 1 }}", f"{share:.2f}%, 99.5% {{ opacity: 0 }}"
     rules = [
-        f"@keyframes show {{ 0%, {share - 0.5:.2f}% {{ opacity: 1 }} {share:.2f}%, 99.5% {{ opacity: 0 }} 100% {{ opacity: 1 }} }}",
+        f"@keyframes show {{ {on} {off} 100% {{ opacity: 1 }} }}",
         f".scene {{ opacity: 0; animation: show {total:g}s infinite }}",
         *(f"#s{number} {{ animation-delay: {number * SECONDS - total:g}s }}" for number in range(1, len(pictures))),
     ]
@@ -69,13 +72,13 @@ def animate(pictures: list[str]) -> str:
         inner = SCENE.search(one)
         assert inner, "rich writes one svg element"
         parts.append(f'<g class="scene" id="s{number}">{inner[1]}</g>')
-    size = f'viewBox="0 0 {found[1]} {found[2]}"'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>\n<style>\n' + "\n".join(rules) + "\n</style>\n" + "\n".join(parts) + "\n</svg>\n"
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {found[1]} {found[2]}">'
+    return "\n".join([head, "<style>", *rules, "</style>", *parts, "</svg>", ""])
 
 
 def main() -> None:
     """Write the recording."""
-    file, width, height, *commands = sys.argv[1:]
+    file, width, height, *commands = sys.argv[1:] or ("docs/recording/one_row.svg", "100", "30", *ONE_ROW)
     Path(file).write_text(animate(scenes(commands, int(width), int(height))))
 
 

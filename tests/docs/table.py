@@ -33,7 +33,7 @@ class Row:
 
 def dry(text: str) -> Row:
     """Return the row of a command of Snakemake that only plans."""
-    return Row(text, f"{text} -n")
+    return Row(text, text.replace("snakemake", "snakemake -n", 1))
 
 
 def only_parsed(target: str) -> Row:
@@ -69,7 +69,7 @@ FINISHED = (
         "tapeout export out --format slsa --format rocrate --date 2026-11-22 --key key.pem",
         "tapeout export crate --format slsa --format rocrate --date 2026-11-22 --key key.pem",
     ),
-    Row("snakemake sft --configfile my.yaml"),
+    Row("snakemake sft/model --configfile my.yaml"),
     Row("snakemake eval_report"),
     Row("snakemake data_report"),
     Row("snakemake gates"),
@@ -80,10 +80,11 @@ FINISHED = (
         "snakemake results/.graph/instructions/my-chats.sealed --configfile my_data.yaml",
     ),
     Row("snakemake results/.graph/sources/<name>.sealed", "snakemake results/.graph/sources/alpha.sealed"),
-    Row("snakemake words"),
+    Row("snakemake export/hf"),
+    Row("snakemake corpus/words.json"),
     Row("snakemake pretraining_blend --configfile my.yaml", "snakemake pretraining_blend -n --configfile my_data.yaml"),
     dry("snakemake probe"),
-    dry("snakemake --forcerun dapt"),
+    dry("snakemake --forcerun dapt/model"),
     Row("snakemake -n"),
     Row(f"{SLURM} -n eval_report"),
     Row(f"{SLURM} -n"),
@@ -116,6 +117,8 @@ PARSED = (
     Row("tapeout -C DIR COMMAND", "tapeout -C $ROOT/docs gc --help"),
     Row("tapeout why", "tapeout why --help"),
     Row("tapeout export", "tapeout export --help"),
+    Row("tapeout reproduce", "tapeout reproduce --help"),
+    dry("snakemake instruction_sets --configfile config/examples/seeds.yaml"),
     *map(only_parsed, ("make test", "make test SLURM=no", "make test-dev", "make check", "make picture", "make lock")),
     *map(only_parsed, ("make environments dev", "make environments ADD=nemo-cuda")),
     only_parsed("make test-shared-data TAPEOUT_SHARED_DATA=FOLDER"),

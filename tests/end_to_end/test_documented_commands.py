@@ -76,7 +76,7 @@ def documented(finished: tuple[Clone, Run], tmp_path_factory: pytest.TempPathFac
 
 @pytest.mark.parametrize("given", FINISHED, ids=lambda given: given.text)
 def test_command_of_the_documentation(given: Row, documented: Path, variables: dict[str, str]) -> None:
-    if given.text == "snakemake words":
+    if given.text == "snakemake corpus/words.json":
         add_the_documented_rule(documented)
     environment = {**os.environ, **variables, "TAPEOUT_DOWNLOADS": str(documented / "downloads")}
     command = ["bash", "-c", given.command if "make -s" in given.text else f". <(make -s shell) && {given.command}"]
