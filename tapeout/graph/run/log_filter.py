@@ -119,7 +119,7 @@ def install_filter(workflow: Any, quiet: bool, interrupted: Callable[[], bool]) 
     log_filter = QuietLogFilter(quiet, interrupted)
     logger.addFilter(log_filter)
     old = replace_stdout(1, end)
-    atexit.register(sys.stdout.flush)
+    atexit.register(lambda: sys.stdout.flush())  # the stream of that time
     for handler in logger.handlers:
         if isinstance(handler, logging.StreamHandler) and handler.stream is old:
             handler.stream = sys.stdout  # that of a dry run
