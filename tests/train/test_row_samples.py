@@ -63,16 +63,3 @@ def test_the_method_reads_every_set(encoded: Path) -> None:
     assert {folder for folder, _, _ in named} == {"encoded/encoded/"}
     assert one.train.tokens[0, : len(ids)].tolist() == ids and not one.train.tokens[0, len(ids) :].any()
     assert sft.files(job(4)) == {"prompt_template.json": '{"template": "{input}\\n### Answer: {output}"}\n'}
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"max_steps": 10, "warmup_steps": 6},
-        {"global_batch_size": 6, "micro_batch_size": 4},
-        {"max_steps": 50, "val_check_interval": 60},
-    ],
-)
-def test_parameters_that_do_not_fit_each_other_are_refused(wrong: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="must be"):
-        Sft(**{"warmup_steps": 1, **wrong})
