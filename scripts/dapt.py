@@ -23,7 +23,7 @@ def main(
         model: NeMo archive of the extended base model.
         domain: domain training text, JSONL.
         general: general training text, JSONL.
-        blend: instead of the two: weights of the components, JSON.
+        blend: weights of the components, JSON; replaces ``domain`` and ``general``.
         shards: folders with the token ids of the components.
     """
     inputs = {"domain": domain, "general": general, "blend": blend, "shards": shards}

@@ -12,13 +12,13 @@ from tapeout.program import step
 
 @step(GatesJob)
 def main(job: GatesJob, report: Path, output: Path) -> None:
-    """Write the names of the passed gates: the same bytes whatever was measured, so that no training reruns for it.
+    """Write the names of the passed gates; measured values are left out, so that a change of them reruns no training.
 
     Inputs:
         report: report.json of the data report.
 
     Raises:
-        GateFailed: naming each exceeded limit, or what a training run reads and was not measured.
+        GateFailed: a limit is exceeded, or data that a training run reads was not measured; the message lists all.
     """
     gates = orjson.loads(report.read_bytes())["gates"]
     check(gates, job.trained)

@@ -1,4 +1,4 @@
-"""Record the versions of the packages that NeMo's steps import, and fail if one is not as expected."""
+"""Record the versions of the packages that steps with NeMo import, and fail if one is not the expected one."""
 
 import json
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Entry point of the scripts: options, parameters and named errors of one step.
 
-Every script is part of the identity of its step together with this module, so it imports the standard library alone;
-``pydantic`` is imported when there are parameters to validate.
+Every script imports this module, so it is part of the code identity of every step. It therefore imports only the
+standard library and ``tapeout.errors``; ``pydantic`` is imported when there are parameters to validate.
 """
 
 import argparse
@@ -30,7 +30,7 @@ class DiskFull(TapeoutError):
 
     @classmethod
     def of(cls, error: OSError) -> "DiskFull":
-        """Return the error for one of the system, which does not always name the file."""
+        """Return the error for an ``OSError``; if that names no file, name the fullest of the step's folders."""
         variables = ("TMPDIR", "TAPEOUT_STATE", "TAPEOUT_DOWNLOADS")
         folders = (Path(os.environ[name]) for name in variables if name in os.environ)
         path = error.filename2 or error.filename or fullest(folders)
@@ -44,13 +44,13 @@ def step(parameters: type[Any] | None = None) -> Callable[[Callable[..., None]],
 
     - ``job``: the rule's parameters, validated by the model ``parameters``;
     - ``output``: path of the new file or folder to write;
-    - ``threads``: number of threads that the rule asks for, at least 1; it must not change the result;
+    - ``threads``: number of threads of the rule, at least 1; it must not affect the result;
     - ``action``: file that describes the step;
-    - any other: an input of the rule as ``Path``, or as ``list[Path]`` if the rule lists several; one with a default
-      may be absent.
+    - any other: the input of that name as ``Path``, or as ``list[Path]`` if the rule lists several; an input whose
+      parameter has a default is optional.
 
     Args:
-        parameters: model of the rule's parameters (a ``Section``), or ``dict`` to take them unvalidated.
+        parameters: model of the rule's parameters (a ``Section``), or ``dict`` for parameters without validation.
     """
 
     def decorate(main: Callable[..., None]) -> Program:
@@ -67,7 +67,7 @@ def step(parameters: type[Any] | None = None) -> Callable[[Callable[..., None]],
 
 @contextmanager
 def named_errors() -> Iterator[None]:
-    """Print a ``TapeoutError`` without a traceback and exit with status 1; what a disk refuses counts as one.
+    """Print a ``TapeoutError`` or a disk error without a traceback, and exit with status 1.
 
     Any other exception is a bug and keeps its traceback, which the runner writes into the step's log.
     """
@@ -91,7 +91,7 @@ def fail(error: TapeoutError) -> None:
 
 
 def _note_end() -> None:
-    """Tell the runner that all work is done, so that a request to stop that came too late does not discard it."""
+    """Tell the runner that the step is complete, so that a late request to stop does not discard its output."""
     if stop := os.environ.get("TAPEOUT_STOP"):
         Path(stop).with_name("finished").touch()
 

@@ -26,7 +26,7 @@ class Output(io.TextIOWrapper):
 
     Attributes:
         status: exit status of the process if the device is full or broken.
-        end: ends the process with a status; if it returns, what is written from then on is lost.
+        end: ends the process with a status; if it returns, later output is discarded.
     """
 
     status = 1
@@ -58,7 +58,7 @@ class Output(io.TextIOWrapper):
             super().flush()
 
     def write_utf8(self, data: bytes) -> None:
-        """Write bytes, whatever the encoding is."""
+        """Write UTF-8 bytes without converting them to the encoding of the stream."""
         self.flush()
         with self._writing():
             self.buffer.write(data)

@@ -25,7 +25,7 @@ def refuse(context: typer.Context, names: Iterable[str], reason: str, fix: str) 
 
     Args:
         context: context of the command.
-        names: parameters of the command that have no effect, whatever their values.
+        names: parameters of the command that have no effect, even if set.
         reason: why; it completes the sentence "--option has no effect ...".
         fix: what to do instead.
 

@@ -113,7 +113,7 @@ class ChosenConfiguration:
         overrides: values that are merged over the files, as ``--config`` does.
         replaces: whether both replace the defaults.
         reason: why this one; rest of a sentence.
-        read: the configuration as Snakemake read it, now or in the last run; None if it did not.
+        read: the configuration that Snakemake read, now or in the last run; None if it read none.
     """
 
     files: tuple[Path, ...] = ()
@@ -124,12 +124,12 @@ class ChosenConfiguration:
 
     @property
     def name(self) -> str:
-        """Name for people; empty for a default that was not read."""
+        """Name shown to users; empty for a default configuration that was not read."""
         return str(self.read) if self.read is not None else " + ".join(map(str, self.files))
 
     @property
     def line(self) -> str:
-        """Return the line that names it."""
+        """Return the line that names the configuration."""
         return f"Configuration: {self.name} ({self.reason})" if self.name else f"Configuration: {self.reason}"
 
     @property

@@ -1,7 +1,7 @@
 """Find the project and start its command line in its workflow environment; the program ``tapeout``.
 
 Uses the standard library alone: it runs in any Python 3.11, also where ``pip install .`` has put only this package. The
-commands are those of the project, whatever version is installed.
+commands are those of the project, not those of the installed version.
 """
 
 import os

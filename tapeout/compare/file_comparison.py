@@ -34,7 +34,7 @@ class FileComparison:
     """Result of a comparison.
 
     Attributes:
-        level: what the two files reach.
+        level: strictest level at which the two files are equal.
         reason: why they do not reach a stricter level, in a few words.
         detail: the differences.
     """

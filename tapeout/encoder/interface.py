@@ -16,7 +16,7 @@ class Encoder(Protocol):
         bos: id that starts a sequence; None if the vocabulary has none.
         eos: id that ends a sequence.
         pad: id of padding; None if the vocabulary has none.
-        unk: id of what the vocabulary cannot spell; None if the vocabulary has none.
+        unk: id for text that the vocabulary cannot represent; None if the vocabulary has none.
         byte_fallback: whether every text can be spelled, if need be byte by byte.
         control_pieces: ids of the pieces that mark structure and that plain text never encodes to, by name (``</s>``).
         added_pieces: ids of the pieces that are matched whole, before any merge, by name.

@@ -1,4 +1,4 @@
-"""Configuration of a run, as records keep it: its files with their digests, and its values.
+"""Recorded configuration of a run: the digests of its files, and the merged values.
 
 Paths are relative to the project's folder, so that a record reads the same in every copy of the project.
 """
@@ -12,19 +12,19 @@ from typing import Any
 from tapeout.graph.identity.digest import digest_file
 
 SHOWN_FILES = 10_000_000
-"""Larger files that a configuration names are data, not configuration; they are inputs with digests of their own."""
+"""Maximum bytes of a file that counts as configuration; larger files are data, and inputs with their own digest."""
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """Configuration that a workflow was read with.
+    """Configuration of a workflow, with the files it was read from.
 
     Attributes:
-        given: files of ``--configfile``, in their order; they are merged over ``defaults``.
+        given: files of ``--configfile`` in the order given; they override ``defaults``.
         defaults: files that the Snakefile names.
-        overrides: values of ``--config``, merged over the files.
+        overrides: values of ``--config``; they override all files.
         replaces: whether ``given`` and ``overrides`` replace the defaults (``--replace-workflow-config``).
-        files: SHA-256 of all these files, and of those that a value names (sources, templates), by path.
+        files: SHA-256 by path of the files above and of the files that a value names (sources, templates).
         values: the merged values.
     """
 
@@ -37,7 +37,7 @@ class Configuration:
 
     @classmethod
     def of(cls, workflow: Any) -> "Configuration":
-        """Return the configuration that Snakemake's object ``workflow`` was read with."""
+        """Return the configuration of Snakemake's object ``workflow``."""
         settings, values = workflow.config_settings, workflow.globals["config"]
         given = [os.path.relpath(path) for path in settings.configfiles]
         read = [os.path.relpath(path) for path in workflow.configfiles]
@@ -53,24 +53,24 @@ class Configuration:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any] | None) -> "Configuration | None":
-        """Return the inverse of ``dataclasses.asdict``; None for a record without a configuration."""
+        """Return the configuration from its ``dataclasses.asdict`` form; None for a record without one."""
         if value is None:
             return None
         return cls(**{**value, "given": tuple(value["given"]), "defaults": tuple(value["defaults"])})
 
     def __str__(self) -> str:
-        """Return its name for people: the files of the command line, else the defaults, and the values given there."""
+        """Return the name shown to users: the given files, or else the default files, and the given values."""
         name = " + ".join(self.given or self.defaults) or "no file"
         values = ", ".join(f"{key}={value}" for key, value in sorted(self.overrides.items()))
         return f"{name} with {values}" if values else name
 
     def is_read_like(self, other: "Configuration | None") -> bool:
-        """Return whether the same command line gives both, whatever its files contain now."""
+        """Return whether both come from the same command line; the content of their files may differ."""
         names = ("given", "overrides", "replaces")
         return other is not None and all(getattr(self, name) == getattr(other, name) for name in names)
 
     def arguments(self) -> list[str]:
-        """Return the arguments with which Snakemake reads it again."""
+        """Return the Snakemake arguments that reproduce this configuration."""
         values = [f"{key}={value!r}" for key, value in sorted(self.overrides.items())]
         return [
             *(["--configfile", *self.given] if self.given else []),

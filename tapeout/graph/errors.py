@@ -12,7 +12,7 @@ class UnknownName(GraphError):
 
 
 class InvalidRule(GraphError):
-    """A rule does not determine its step: its program is missing, is not Python, or cannot be traced."""
+    """A rule does not define its step: its program is missing, is not Python, or its imports cannot be traced."""
 
 
 class InvalidEnvironment(GraphError):
@@ -24,11 +24,11 @@ class NotAPlainFile(GraphError):
 
 
 class InvalidFolder(GraphError):
-    """The path of a folder has a character that some program cannot take."""
+    """The path of a folder contains a character that a program which uses it does not support."""
 
 
 class InputChanged(GraphError):
-    """An input, or the code, is not or no longer what the action states."""
+    """An input or the code does not match the digest in the action."""
 
 
 class StepFailed(GraphError):
@@ -36,7 +36,7 @@ class StepFailed(GraphError):
 
 
 class StepStopped(StepFailed):
-    """The program of a step was stopped on request; the next run resumes it, or begins it again."""
+    """The program of a step was stopped on request; the next run resumes or restarts it."""
 
 
 class UnreadableState(GraphError):
@@ -48,7 +48,7 @@ class RunInProgress(GraphError):
 
 
 class NotWritable(GraphError):
-    """This user may not write the store."""
+    """The user has no write permission for the store."""
 
 
 class DiskFull(GraphError):
@@ -68,7 +68,7 @@ class GcError(GraphError):
 
 
 class RemoteError(GraphError):
-    """The remote store is configured in a way that cannot work."""
+    """The configuration of the remote store is invalid."""
 
 
 class RemoteUnavailable(RemoteError):

@@ -1,8 +1,8 @@
-"""What a command line requests: names and options of Snakemake, in artifacts.
+"""Translate the names and options of a Snakemake command line into artifacts.
 
-Snakemake knows rules and files; people name artifacts. Before Snakemake builds its graph, names of artifacts in its
-options are replaced by the paths of their marks (``translate``), and the part of the graph that the options leave is
-selected (``select``), so that the plan is what runs.
+Snakemake accepts names of rules and files; users name artifacts. Before Snakemake builds its graph, ``translate``
+replaces the names of artifacts in its options by the paths of their marks. ``select`` then applies the options that
+restrict the graph, so that the plan lists exactly the steps that will run.
 """
 
 import os
@@ -35,7 +35,7 @@ class Request:
 
     @property
     def settings(self) -> Any:
-        """Snakemake's options about the graph; None if the workflow is only read."""
+        """Snakemake's settings of the graph; None if the workflow is only inspected, not run."""
         return self.workflow.dag_settings
 
     def _option(self, name: str) -> Collection[str]:
@@ -47,11 +47,12 @@ class Request:
         """Return the artifacts that a name stands for.
 
         Args:
-            name: an artifact; a path in ``results/``, also that of a mark; or a rule, which stands for the artifact
-                that it makes, for all that the default target needs if it makes many, or for those that it collects.
+            name: an artifact, a path in ``results/`` (of an artifact's file or mark), or a rule. A rule stands for the
+                artifact that it makes; a rule with wildcards for those of its artifacts that the default target needs;
+                a rule that only collects inputs for these inputs.
 
         Raises:
-            UnknownName: it is none of these.
+            UnknownName: no artifact, path or rule has this name.
         """
         rules = {rule.name: rule for rule in self.workflow.rules}
         if name in rules:
@@ -79,7 +80,7 @@ class Request:
         return made
 
     def _candidates(self, name: str) -> list[str]:
-        """Return the artifacts that a name or a path could mean: itself, or the folder that the path is in."""
+        """Return the artifacts that a name or path could mean: the path itself, then each folder that contains it."""
         if (marked := self.workspace.marked_artifact(name)) is not None:
             return [marked]
         path = PurePosixPath(os.path.relpath(name))
@@ -94,24 +95,24 @@ class Request:
         return [] if target in self.reader.sealed_rules and target.has_wildcards() else self._artifacts_of_rule(target)
 
     def _is_ordinary(self, path: str) -> bool:
-        """Return whether a path is a file that an ordinary rule of Snakemake makes, which is no artifact."""
+        """Return whether a path is the output of an ordinary Snakemake rule, which makes no artifact."""
         others = [rule for rule in self.workflow.rules if rule not in self.reader.sealed_rules]
         return any(item.match(os.path.relpath(path)) for rule in others for item in rule.output)
 
     # -- options ---------------------------------------------------------------------------------------------------
 
     def translate(self) -> None:
-        """Replace names of artifacts in Snakemake's options by paths, and set the options that decide what runs.
+        """Replace names of artifacts in Snakemake's options by paths, and fix its rerun options.
 
         Raises:
-            UnknownName: an option names nothing that there is.
+            UnknownName: an option names an unknown artifact or rule.
         """
         settings, scheduling = self.settings, self.workflow.scheduling_settings
         changes: dict[str, Any] = {name: self._paths(getattr(settings, name), name == "targets") for name in NAMES}
         if (batch := settings.batch) is not None:
             part = batch.get_batch(self._inputs(batch.rulename))
             changes |= {"batch": None} if batch.is_final else {"batch": None, "targets": self._paths(part, True)}
-        # content decides what runs, whatever a profile says: Snakemake compares the times of marks and nothing else
+        # overrides any profile: decisions are made by content, and Snakemake only compares the times of marks
         triggers = {"rerun_triggers": frozenset({RerunTrigger.MTIME}), "max_checksum_file_size": 0}
         self.workflow.dag_settings = replace(settings, **changes, **triggers, force_incomplete=True)
         if scheduling is not None and scheduling.prioritytargets:
@@ -126,7 +127,10 @@ class Request:
         )
 
     def _paths(self, names: Iterable[str], as_targets: bool) -> frozenset[str]:
-        """Return names as Snakemake knows them; rules stay rules unless a target makes many artifacts."""
+        """Return names for Snakemake: artifacts as paths of their marks, rules and ordinary files unchanged.
+
+        A target that is a rule with wildcards is replaced by its artifacts.
+        """
         paths: set[str] = set()
         rules = {rule.name: rule for rule in self.workflow.rules}
         for name in names:
@@ -138,14 +142,14 @@ class Request:
         return frozenset(paths)
 
     def targets(self) -> list[str]:
-        """Return the requested artifacts, sorted; those of the default target without a request."""
+        """Return the requested artifacts, sorted; without a request, the artifacts of the default target."""
         requested = self._option("targets")
         if not requested:
             return sorted(self._default())
         return sorted({artifact for name in requested for artifact in self._known(name)})
 
     def roots(self) -> list[str]:
-        """Return the artifacts that Snakemake's graph is built for: options that name an artifact also request it."""
+        """Return the targets of Snakemake's graph: the requested artifacts, and those that other options name."""
         scheduling = self.workflow.scheduling_settings
         names = {*self._option("forcerun"), *self._option("until")}
         names |= set(scheduling.prioritytargets) if scheduling is not None else set()
@@ -156,7 +160,7 @@ class Request:
         return [] if self._is_ordinary(name) else self.artifacts(name)
 
     def forced(self, recipes: dict[str, Recipe]) -> list[str]:
-        """Return the artifacts that the command line forces to be built again (``--forcerun``, ``--forceall`` etc.)."""
+        """Return the artifacts that the command line forces to be rebuilt (``--forcerun``, ``--forceall``, ``-f``)."""
         if self.settings is None:
             return []
         if self.settings.forceall:
@@ -165,7 +169,7 @@ class Request:
         return sorted(named | set(self.roots()) if self.settings.forcetargets else named)
 
     def _named(self, option: str, recipes: dict[str, Recipe]) -> set[str]:
-        """Return those of some artifacts that an option names, by a rule or directly."""
+        """Return the artifacts among ``recipes`` that an option names, directly or by their rule."""
         names = set(self._option(option))
         collecting = {rule.name for rule in self.workflow.rules if rule not in self.reader.sealed_rules} & names
         collected = {artifact for name in collecting for artifact in self.artifacts(name)}
@@ -176,12 +180,12 @@ class Request:
         }
 
     def selected(self, recipes: dict[str, Recipe]) -> set[str]:
-        """Return the artifacts that ``--until`` and ``--omit-from`` leave."""
+        """Return the artifacts that remain after ``--until`` and ``--omit-from``."""
         until = self._named("until", recipes) if self._option("until") else None
         return select(recipes, until, self._named("omit_from", recipes))
 
     def allow(self, recipes: dict[str, Recipe], to_run: Collection[str]) -> None:
-        """Turn ``--allowed-rules`` into ``--omit-from``: a step waits for its inputs, allowed or not.
+        """Replace ``--allowed-rules`` by ``--omit-from``, so that nothing downstream of a disallowed step runs.
 
         Args:
             recipes: recipes by artifact.
@@ -200,12 +204,12 @@ class Request:
 
 
 def select(recipes: dict[str, Recipe], until: set[str] | None, omitted: set[str]) -> set[str]:
-    """Return the artifacts of a part of a graph.
+    """Return the artifacts of a graph that remain after a selection.
 
     Args:
         recipes: recipes by artifact.
-        until: only these and everything upstream of them; None for all.
-        omitted: without these and everything downstream of them.
+        until: keep only these artifacts and everything upstream of them; None keeps all.
+        omitted: remove these artifacts and everything downstream of them.
     """
     queue = list(recipes if until is None else until)
     left: set[str] = set()

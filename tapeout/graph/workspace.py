@@ -152,7 +152,7 @@ class Workspace:
         return found
 
     def state(self, action: Action) -> tuple[State, Manifest | None]:
-        """Return what has to be done for an action, and the manifest of its output if results or store have it."""
+        """Return the state of an action, and the manifest of its output if ``results/`` or the store has it."""
         manifest = self.manifest(action.artifact)
         same = manifest is not None and manifest.action == action.digest
         if manifest is not None and same and manifest.matches(self.artifact_path(action.artifact)):

@@ -21,7 +21,7 @@ MIN_PROBABILITY = 0.9
 
 
 class RowTokens(NamedTuple):
-    """Number of tokens of a row, and of those of them that have a loss."""
+    """Number of tokens of a row, and the number of these that count in the loss."""
 
     tokens: int
     with_loss: int

@@ -94,7 +94,7 @@ def first_samples(folders: Iterable[Path], max_samples: int) -> list[dict[str, A
 
 
 def add_measures(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the measures of a set from those of its parts."""
+    """Return the measures of a set, combined from the measures of its parts."""
     if len(parts) == 1:
         return dict(parts[0])
     train: dict[str, Any] = {}

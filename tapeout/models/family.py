@@ -38,7 +38,7 @@ class Family(Protocol):
     """Text of the special pieces, by Hugging Face's names for their roles, e.g. ``bos_token``."""
 
     CARRIED: Collection[str]
-    """Fields of config.json that import, training, evaluation and export keep, whatever their values."""
+    """Fields of config.json that import, training, evaluation and export keep with any value."""
 
     @property
     def Architecture(self) -> type[Architecture]:

@@ -54,7 +54,7 @@ def export_checkpoint(
     ends = ends_of_answers(encoder, job, shapes)
     llm.export_ckpt(path=source, target="hf", output_path=output)
     config = json.loads((output / "config.json").read_bytes())
-    ids = {"bos_token_id": encoder.bos, "eos_token_id": encoder.eos}  # NeMo writes 1 and 2, whatever the tokenizer has
+    ids = {"bos_token_id": encoder.bos, "eos_token_id": encoder.eos}  # NeMo always writes 1 and 2
     write_settings(output / "config.json", {**config, **ids})
     exported = load_huggingface(output)
     write_tokenizer(tokenizer, output, family, job, shapes, exported.config.max_position_embeddings)

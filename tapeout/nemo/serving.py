@@ -1,4 +1,4 @@
-"""Files of an exported model from which a server makes token ids, and the proof that these are the trained ids."""
+"""Write the tokenizer files of an exported model, and check that a server computes the token ids used in training."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 SHAPES = ("conversation", "question", "prompt")
-"""Kinds of rows: turns; a question for the prompt template; a whole prompt. A chat template renders one kind."""
+"""Kinds of rows: several turns, a question for the prompt template, a complete prompt. Each has its chat template."""
 
 
 def shape_of(row: Mapping[str, Any]) -> str:
@@ -41,8 +41,8 @@ def read_sets(sets: Sequence[tuple[Path, Path]]) -> tuple[list[str], list[tuple[
         sets: folders ``instructions/<set>`` and ``encoded/<set>`` of each set.
 
     Returns:
-        the shapes of all rows, in the order of ``SHAPES``; and place, content and encoding of the rows to check: those
-        for validation and test, or those for training in a set without any.
+        the shapes of all rows, in the order of ``SHAPES``; and the rows to check, each with its location, content and
+        encoding: the validation and test rows of each set, or its training rows if it has no others.
     """
     shapes: set[str] = set()
     checked = []
@@ -61,7 +61,7 @@ def read_sets(sets: Sequence[tuple[Path, Path]]) -> tuple[list[str], list[tuple[
 
 
 def reserved_names(encoder: Encoder) -> list[str]:
-    """Return the names that a server encodes as one piece, wherever they are in a text."""
+    """Return the piece names that a server encodes as one token wherever they occur in a text."""
     unknown = [] if encoder.unk is None else [encoder.id_to_piece(encoder.unk)]
     return sorted({*encoder.control_pieces, *encoder.added_pieces, *unknown})
 
@@ -71,16 +71,17 @@ def write_tokenizer(
 ) -> None:
     """Write tokenizer.json, tokenizer.model, and tokenizer_config.json with a chat template for each shape.
 
-    Of several templates the first is the default; a request selects another one by the name of its shape. The class is
-    the general one, because newer versions of transformers rebuild a tokenizer with a class of its own from its pieces.
+    If there are several templates, the first is the default, and a request selects another by the name of its shape.
+    The tokenizer class is ``PreTrainedTokenizerFast``, because newer versions of transformers rebuild the tokenizer of
+    a more specific class from its pieces.
 
     Args:
         tokenizer: the SentencePiece model.
         output: folder of the exported model.
         family: the model's family.
-        job: prompts of the training.
+        job: prompt encoding used in training.
         shapes: kinds of the rows that the model was trained on, at least one.
-        context: maximum tokens of a sequence.
+        context: maximum sequence length in tokens.
     """
     for path in sorted(output.glob("*token*")):
         path.unlink()
@@ -91,7 +92,7 @@ def write_tokenizer(
     settings = {
         **family.tokenizer_config(),
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "legacy": True,  # for LlamaTokenizer, if a program selects it: a word mark after each special piece
+        "legacy": True,  # read by LlamaTokenizer only: add a word mark after each special piece
         "add_bos_token": encoder.bos is not None,
         "model_max_length": context,
         "chat_template": default if len(templates) == 1 else named,
@@ -102,7 +103,7 @@ def write_tokenizer(
 
 
 def _template(shape: str, encoder: Encoder, job: ExportJob) -> str:
-    """Return the chat template of one kind of rows."""
+    """Return the chat template for rows of a shape."""
     reserved = reserved_names(encoder)
     if shape != "conversation":
         before, between, _ = split_template(job.encoding.template) if shape == "question" else ("", "", "")
@@ -120,13 +121,13 @@ def write_settings(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def check_texts(folder: Path, texts: Sequence[Path]) -> Counter[str]:
-    """Check that the exported tokenizer encodes the texts of corpora as the training does.
+    """Check that the exported tokenizer encodes corpus texts to the same ids as in training.
 
     Returns:
-        number of texts, and of texts with a reserved name, which a server encodes as one piece.
+        number of compared texts, and of skipped texts with a reserved name, which a server encodes as one token.
 
     Raises:
-        ConversionMismatch: names the first text with other ids.
+        ConversionMismatch: a text has other ids; the message names the first.
     """
     encoder, tokenizer = load_encoder(folder / "tokenizer.model"), load_tokenizer(folder)
     reserved, counts = reserved_names(encoder), Counter(texts=0, texts_with_reserved_names=0)
@@ -146,9 +147,9 @@ def check_texts(folder: Path, texts: Sequence[Path]) -> Counter[str]:
 def check_prompts(
     folder: Path, rows: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]], ends: Mapping[str, int | str]
 ) -> Counter[str]:
-    """Check that the chat template renders the prompts of rows to the ids of the training.
+    """Check that the chat template renders the prompts of rows to the ids used in training.
 
-    Every answer of a conversation is one prompt: all that is before it.
+    A conversation gives one prompt for each answer: everything before that answer.
 
     Args:
         folder: the exported model.
@@ -156,10 +157,10 @@ def check_prompts(
         ends: see ``ends_of_answers``.
 
     Returns:
-        number of prompts, and of prompts with a reserved name, which the template refuses.
+        number of compared prompts, and of skipped prompts with a reserved name, which the template rejects.
 
     Raises:
-        ConversionMismatch: names the first row with other ids, or whose answer has no end.
+        ConversionMismatch: a prompt has other ids, or an answer lacks its end token; the message names the first row.
     """
     encoder, tokenizer = load_encoder(folder / "tokenizer.model"), load_tokenizer(folder)
     several = isinstance(tokenizer.chat_template, dict)
@@ -185,7 +186,7 @@ def check_prompts(
 
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
-    """Return the tokenizer as transformers loads it."""
+    """Return the tokenizer that transformers loads from a folder."""
     from transformers import AutoTokenizer
 
     tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(folder)
@@ -193,7 +194,7 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
 
 
 def _answers(mask: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yield first token and end of each run of tokens with a loss."""
+    """Yield start and end index (exclusive) of each run of consecutive tokens that count in the loss."""
     edges = [index for index, (before, after) in enumerate(pairwise([0, *mask, 0])) if before != after]
     yield from zip(edges[::2], edges[1::2], strict=True)
 
@@ -201,11 +202,11 @@ def _answers(mask: Sequence[int]) -> Iterator[tuple[int, int]]:
 def _prompts(
     row: Mapping[str, Any], encoder: Encoder, ids: Sequence[int], answers: Sequence[tuple[int, int]]
 ) -> Iterator[tuple[list[dict[str, str]], str | None]]:
-    """Yield the messages before each answer that is trained on, and the label of that answer."""
+    """Yield, for each answer that is trained on, the messages before it and its label."""
     shape = shape_of(row)
     if shape == "question":
         yield [{"role": "user", "content": row["input"]}], None
-    elif shape == "prompt":  # perhaps with a shorter context than the row's
+    elif shape == "prompt":  # the encoding may have shortened the context of the row
         prompt = list(ids[len(encoder.bos_ids) : answers[0][0]])
         yield [{"role": "user", "content": encoder.decode(prompt)}], None
     else:
@@ -234,7 +235,7 @@ def _at(ids: Sequence[int], index: int) -> str:
 
 
 def ends_of_answers(encoder: Encoder, job: ExportJob, shapes: Sequence[str]) -> dict[str, int | str]:
-    """Return how the training ends an answer of each shape: the id of a token, or a text of several tokens."""
+    """Return how an answer of each shape ends in training: the id of a token, or a text of several tokens."""
     ends: dict[str, int | str] = dict.fromkeys(shapes, encoder.eos)
     if "conversation" in shapes:
         ends["conversation"] = _end_of_turn(encoder, job)
@@ -242,7 +243,7 @@ def ends_of_answers(encoder: Encoder, job: ExportJob, shapes: Sequence[str]) -> 
 
 
 def _end_of_turn(encoder: Encoder, job: ExportJob) -> int | str:
-    """Return what follows an answer in a conversation: a control piece or a mark."""
+    """Return the end of an answer in a conversation: the id of a token, or the text of a mark."""
     answer = "answer"
     if job.encoding.prompt.tokens == "template":
         turns = [{"from": "User", "value": "question"}, {"from": "Assistant", "value": answer}]
@@ -257,7 +258,7 @@ def _end_of_turn(encoder: Encoder, job: ExportJob) -> int | str:
 
 
 def stop_settings(ends: Mapping[str, int | str], eos: int) -> dict[str, Any]:
-    """Return the settings of generation_config.json that end an answer where the training ends it."""
+    """Return the stop settings of generation_config.json: end tokens and stop strings, as answers end in training."""
     ids = sorted({end for end in ends.values() if isinstance(end, int)}) or [eos]
     texts = sorted({end for end in ends.values() if isinstance(end, str) and end})
     return {"eos_token_id": ids[0] if len(ids) == 1 else ids, **({"stop_strings": texts} if texts else {})}

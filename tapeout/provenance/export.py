@@ -1,6 +1,6 @@
-"""Write an export: the document, the files that it names, and additional formats for other programs.
+"""Write an export: the provenance document, the files that it names, and additional formats for other programs.
 
-``slsa`` adds ``attestations/``, ``rocrate`` adds ``ro-crate-metadata.json``.
+The format ``slsa`` adds ``attestations/``, and ``rocrate`` adds ``ro-crate-metadata.json``.
 """
 
 import contextlib
@@ -36,13 +36,13 @@ class ExportOptions:
 
     Attributes:
         target: name of the artifact.
-        run: named run to take it from; None for ``results/``.
+        run: named run that contains the artifact; None for ``results/``.
         formats: additional formats.
         signer: key for the statements of ``slsa``; None leaves them unsigned.
         with_artifacts: include the files of every artifact, not only those of the target.
-        also: files and folders of the project to include although no rule and no import names them.
-        date: publication date in ISO form, which an RO-Crate requires. No clock is read, so that equal results give
-            equal exports.
+        also: additional files and folders of the project, which no rule or import names.
+        date: publication date in ISO format, required for ``rocrate``. The clock is not used, so that equal results
+            give equal exports.
     """
 
     target: str
@@ -93,7 +93,7 @@ def export(layer: Layer, options: ExportOptions, output: Path) -> Document:
         _write(folder / NAME, document.encode())
         _add_formats(document, options, folder)
         write_sums(folder)
-        check_export(folder, options.signer.public_key if options.signer else None)  # as its receiver will
+        check_export(folder, options.signer.public_key if options.signer else None)  # as the recipient does
         secrets = private(layer.root)
         for name in digests(folder):
             check_file(folder / name, name, secrets)
@@ -110,7 +110,7 @@ def _add_formats(document: Document, options: ExportOptions, folder: Path) -> No
 
 
 def _sources(built: Closure) -> list[Source]:
-    """Return the artifacts whose only parameter is the record of a source."""
+    """Return the sources: the artifacts whose parameters are the record of a source."""
     sources = []
     for name, action in built.actions.items():
         with contextlib.suppress(ValidationError):

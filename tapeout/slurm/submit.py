@@ -31,7 +31,7 @@ def submit(arguments: list[str], text: bytes, patience: float) -> tuple[int, byt
     """Submit a job once the controller answers.
 
     The controller may have accepted a job although its answer was lost. After a failure the job is therefore submitted
-    again only when the controller has said that it does not know the job.
+    again only if the controller reports that it does not know the job.
 
     Returns:
         Exit status, output and error output of sbatch.

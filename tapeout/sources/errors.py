@@ -44,7 +44,7 @@ class SourceMissing(TapeoutError):
 
         Args:
             name: what is missing.
-            where: continues the sentence: in which package or repository, and what there is instead.
+            where: rest of the sentence: the package or repository, and the names that exist there.
         """
         return cls(f"{name} does not exist{where}.", "Correct the record in the sources file: names must be exact.")
 

@@ -1,7 +1,7 @@
 """Conversations as text, and the spans of it that are trained on.
 
 A conversation becomes one text in which the answers are spans of characters. Tokens know their characters, so the loss
-mask follows from the spans, whatever the tokenizer does at their borders: no part is encoded a second time.
+mask follows from the spans for any tokenizer, and no part is encoded a second time.
 """
 
 import re

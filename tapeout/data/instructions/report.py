@@ -17,8 +17,8 @@ class ImportReport:
 
     Attributes:
         bad_rows: whether a bad row stops the step or is dropped.
-        read: number of things read, by kind.
-        dropped: number of things dropped, by reason.
+        read: number of items read, by kind.
+        dropped: number of items dropped, by reason.
         changed: number of changes, by kind.
         locations: the first locations for each reason.
     """

@@ -1,7 +1,7 @@
-"""Process items one by one in another process: an item that crashes it or exhausts it is named, and the step continues.
+"""Process items in a child process, so that an item that crashes it is reported and the step continues.
 
-Libraries written in C++ end their process on a stack overflow, and no Python code can catch that. The process has a
-stack of fixed size, because otherwise the machine's limits would decide which items can be processed.
+A stack overflow in a C++ library ends the process, and Python cannot catch it. The stack of the child process has a
+fixed size, so that the result does not depend on the limits of the machine.
 """
 
 import faulthandler
@@ -23,28 +23,29 @@ Result = TypeVar("Result")
 STACK_BYTES = 2**28
 MEMORY_BYTES = 2**31
 CPU_SECONDS = 120
-"""Far more than any file of a person takes; the limit only ends what would not end by itself."""
+"""CPU time limit per item, far above the time of ordinary files; it only ends processing that does not terminate."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """The result for an item that could not be processed; ``reason`` completes "a file that ..."."""
+    """Result for an item that could not be processed; ``reason`` completes the phrase "a file that ..."."""
 
     reason: str
 
 
 def isolated(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result | Refusal]:
-    """Yield ``map(function, items)``, with a ``Refusal`` for each item that ends its process or exceeds its limits.
+    """Yield ``map(function, items)``, with a ``Refusal`` for each item that crashes the process or exceeds a limit.
 
     Args:
-        function: may return a ``Refusal`` itself, and must call no library that has started threads here.
-        items: the items; each is read when it is needed.
+        function: may return a ``Refusal``; must not use a library that has started threads in this process, because
+            threads do not survive the fork.
+        items: the items, read one at a time.
 
     Raises:
-        StepFailed: the process was killed from outside.
-        RuntimeError: the function raised any other exception.
+        StepFailed: a signal from outside killed the child process.
+        RuntimeError: the function raised an exception other than RecursionError and MemoryError.
     """
-    context = get_context("fork")  # a new process would import everything again
+    context = get_context("fork")  # "spawn" would import everything again
     process, connection = None, None
     try:
         for item in items:
@@ -59,7 +60,7 @@ def isolated(function: Callable[[Item], Result], items: Iterable[Item]) -> Itera
             except (EOFError, ConnectionError):
                 process.join()
                 result = _cause(process.exitcode)
-            if isinstance(result, Refusal):  # what has come near a limit leaves less room to the next item
+            if isinstance(result, Refusal):  # start afresh: memory that this item still holds would count for the next
                 connection.close()
                 process.join()
                 process, connection = None, None
@@ -71,7 +72,7 @@ def isolated(function: Callable[[Item], Result], items: Iterable[Item]) -> Itera
 
 
 def _cause(exit_code: int | None) -> Refusal:
-    if exit_code == 0:  # an exception has ended the thread; its traceback is printed
+    if exit_code == 0:  # an exception ended the thread, which printed the traceback
         raise RuntimeError("The function raised an exception in its process; see the traceback above.")
     if exit_code in (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT):
         raise process_lost()
@@ -82,8 +83,8 @@ def _cause(exit_code: int | None) -> Refusal:
 
 def _serve(function: Callable[[Any], Any], connection: Connection, other_end: Connection) -> None:
     """Answer each item with its result until the other end is closed, in a thread with a large stack."""
-    other_end.close()  # else this process would wait for itself
-    faulthandler.disable()  # a crash is a result here
+    other_end.close()  # an inherited copy would keep the pipe open, and recv would never see its end
+    faulthandler.disable()  # a crash is expected, and reported as a Refusal
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     _, hard = resource.getrlimit(resource.RLIMIT_AS)

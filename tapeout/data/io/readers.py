@@ -57,7 +57,7 @@ def raw_documents(
         selection: patterns over the paths of files, also of files in archives; and the maximum size of a text file.
         field: column of parquet files.
         dropped: incremented by the reason for each file that is left out.
-        all_rows: read JSON Lines outside archives whatever the patterns include.
+        all_rows: read JSON Lines outside archives even if no pattern includes them.
 
     Raises:
         UnreadableFile: a file is damaged.

@@ -106,10 +106,10 @@ class Manifest:
         return cls(artifact, action, "folder" if root.is_dir() else "file", entries)
 
     def matches(self, root: Path) -> bool:
-        """Return whether the files at ``root`` are those of the manifest; usually without reading any.
+        """Return whether the files at ``root`` match the manifest, usually without reading them.
 
-        A file that has its size and the modification time that it was sealed with is trusted. Any other is read, and
-        gets that time back if its bytes are right: someone touched it.
+        A file with the recorded size and the modification time of its sealing is trusted. Any other file is read; if
+        its digest is right, only its time had changed, and the time is restored.
         """
         try:
             status = dict(walk(root))

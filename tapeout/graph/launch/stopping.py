@@ -25,10 +25,10 @@ SAVED = os.EX_TEMPFAIL
 """Exit status of a program that has saved a checkpoint from which it can resume."""
 
 FINISHED = "finished"
-"""File beside the stop file: the program has done all its work, whatever it was asked meanwhile."""
+"""File beside the stop file: the program has completed its work, even if it was asked to stop meanwhile."""
 
 INTERRUPTS = (signal.SIGINT, signal.SIGHUP)
-"""Requests to stop that are ignored where whoever started the run ignores them (nohup, a shell's background job)."""
+"""Requests to stop that are ignored if the parent process ignores them (nohup, a shell's background job)."""
 
 LEAVE, RESTARTS = "TAPEOUT_LEAVE_SECONDS", "TAPEOUT_RESTARTS"
 """Environment variables: seconds before the time limit at which to stop, and how often one job may be requeued."""

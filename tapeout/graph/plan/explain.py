@@ -65,8 +65,8 @@ class Row:
 
     Attributes:
         kind: one of ``KINDS``.
-        name: what it is about; an unchanged row may summarize several things and give their number.
-        result: how it compares.
+        name: the part of the action; an unchanged row may summarize several parts by their number.
+        result: result of the comparison.
         old: old value.
         new: new value.
         origins: artifacts in which the change of an input originates.

@@ -1,8 +1,9 @@
-"""Likely outcome of a plan: which of the steps that wait for others will run, judged from earlier builds.
+"""Predict from earlier builds which waiting steps of a plan will run.
 
-A step whose inputs are not built yet runs only if their bytes change. Whether they will is judged from the journal: how
-often the step, or its rule, wrote other bytes when the same kind of thing had changed. Without such builds the kind of
-the change decides: changed packages are expected to give the same bytes, everything else other bytes.
+A step whose inputs are not built yet runs only if the bytes of an input change. The prediction counts, in the journal,
+how often a step, or else its rule, wrote other bytes after a change of the same kind (code, parameters, packages,
+inputs). If no such build is recorded, a change of packages is expected to keep the bytes, and any other change to
+change them.
 """
 
 from collections import defaultdict
@@ -16,20 +17,20 @@ from tapeout.graph.store.store import Store
 from tapeout.graph.workspace import Workspace
 
 MAX_BUILDS = 20
-"""Number of earlier builds that are considered, the latest ones; each is read from the store."""
+"""Number of latest builds to consider; each is read from the store."""
 PARTS = {"code": "code", "params": "parameters", "plugins": "code", "script": "code", "environment": "packages"}
-"""Parts of an action other than its inputs, as people call them."""
+"""Labels of the parts of an action other than its inputs, for messages."""
 INPUTS = "inputs"
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """What probably becomes of a step.
+    """Prediction for one step.
 
     Attributes:
-        runs: whether it probably runs.
+        runs: whether the step probably runs.
         changes: whether its bytes probably change.
-        basis: why its bytes are expected to change or not; empty if it probably does not run.
+        basis: reason for ``changes``, as part of a sentence; empty if the step probably does not run.
     """
 
     runs: bool
@@ -43,13 +44,13 @@ def outlooks(
     forced: set[str],
     journal: Iterable[dict[str, Any]],
 ) -> dict[str, Outlook]:
-    """Judge each step of a plan.
+    """Return the prediction for each step of a plan, by artifact.
 
     Args:
-        workspace: its results and store have the former actions.
-        steps: decisions in dependency order, each with whether it runs in any case.
-        forced: artifacts that exist, and are built again only to be compared.
-        journal: builds in their order.
+        workspace: folders whose results and store contain the previous actions.
+        steps: decisions in dependency order, each with a flag that is true if the step is certain to run.
+        forced: existing artifacts that are built again only to compare the bytes.
+        journal: recorded builds, oldest first.
     """
     history = _History(workspace.store, list(journal))
     result: dict[str, Outlook] = {}
@@ -58,7 +59,7 @@ def outlooks(
         if recipe.artifact in forced:
             result[recipe.artifact] = Outlook(True, False, "it is only compared")
             continue
-        # what the plan does not build has the bytes that it had
+        # an input that the plan does not build counts as changed
         changing = [need for need in decision.waits_for if need not in result or result[need].changes]
         if not certain and not changing:
             result[recipe.artifact] = Outlook(False, False)
@@ -68,7 +69,7 @@ def outlooks(
 
 
 def _judge(workspace: Workspace, history: "_History", decision: Decision, new_inputs: bool) -> tuple[bool, str]:
-    """Return whether the bytes of a step that runs probably change, and why."""
+    """Return whether a step that runs probably changes its bytes, and the reason."""
     recipe = decision.recipe
     manifest = workspace.manifest(recipe.artifact)
     entry = workspace.store.read_entry(manifest.action) if manifest is not None else None
@@ -90,12 +91,12 @@ def _judge(workspace: Workspace, history: "_History", decision: Decision, new_in
 
 
 class _History:
-    """Rebuilds of the journal by artifact and by rule: what had changed, and whether the bytes did."""
+    """Recorded rebuilds by artifact and by rule: the changed parts of the action, and whether the bytes changed."""
 
     def __init__(self, store: Store, journal: list[dict[str, Any]]) -> None:
         self.store = store
         self.by_artifact: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        self.artifacts: dict[str, dict[str, None]] = defaultdict(dict)  # by rule, the latest last
+        self.artifacts: dict[str, dict[str, None]] = defaultdict(dict)  # by rule, most recently built last
         for line in journal:
             self.by_artifact[line["artifact"]].append(line)
             artifacts = self.artifacts[line.get("rule", "")]
@@ -116,11 +117,11 @@ class _History:
         return self.known[name]
 
     def of_rule(self, rule: str) -> list[tuple[set[str], bool]]:
-        """Return the rebuilds of the artifacts that a rule made last."""
+        """Return the latest rebuilds of the artifacts that a rule built most recently."""
         return [rebuild for name in list(self.artifacts[rule])[-MAX_BUILDS:] for rebuild in self.of_artifact(name)]
 
 
 def _changed_parts(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
-    """Return what differs between two actions, as people call it."""
+    """Return the labels of the parts in which two actions differ."""
     own = {label for part, label in PARTS.items() if old.get(part) != new.get(part)}
     return own | ({INPUTS} if old["inputs"] != new["inputs"] else set())

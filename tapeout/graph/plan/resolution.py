@@ -1,6 +1,6 @@
 """Resolve actions once their inputs exist, and restore artifacts that the store has.
 
-An unchanged action leaves its artifact as it is, so that Snakemake, which builds its graph again after a checkpoint,
+If the action is unchanged, the artifact is not touched. Snakemake builds its graph again after each checkpoint, and so
 cuts off everything downstream in the same run.
 """
 
@@ -17,10 +17,14 @@ RESTORED, FETCHED = "restored from the store", "restored from the remote"
 
 
 def resolve(workspace: Workspace, head: str) -> dict[str, str]:
-    """Resolve a batch, and return the outcome for each artifact.
+    """Resolve the actions of a batch, and return the outcome for each artifact.
+
+    Args:
+        workspace: folders of the run.
+        head: first artifact of the batch, which names it.
 
     Raises:
-        InputChanged: an input has lost its manifest.
+        InputChanged: an input has no manifest any more.
         UnknownName: the plan of this run has no such batch.
     """
 
@@ -30,7 +34,7 @@ def resolve(workspace: Workspace, head: str) -> dict[str, str]:
 
     actions = [recipe.action(manifest) for recipe in retry_until_visible(lambda: workspace.read_batch(head))]
     if workspace.remote is not None:
-        # all at once, because each query of a remote store takes time
+        # one query for all actions, because each query of a remote store takes time
         missing = [action for action in actions if workspace.state(action)[0] is State.BUILD]
         workspace.remote.fetch(workspace.remote.find(missing))
     return {action.artifact: _resolve(workspace, action) for action in actions}
@@ -49,7 +53,7 @@ def _resolve(workspace: Workspace, action: Action) -> str:
 
 
 def describe(head: str, outcomes: dict[str, str]) -> str:
-    """Return the line about a batch; empty if all of it is to be built: each step prints a line when it begins."""
+    """Return the line about a batch; empty if all is to be built, because each step then prints its own line."""
     if set(outcomes.values()) == {TO_BUILD}:
         return ""
     if len(outcomes) == 1:

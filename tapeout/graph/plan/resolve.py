@@ -1,6 +1,6 @@
 """Program of the checkpoint: resolve a batch of artifacts, and create the checkpoint's stamp.
 
-Usage: ``python -m tapeout.graph.plan.resolve HEAD``, with the name of the batch's first artifact.
+Usage: ``python -m tapeout.graph.plan.resolve HEAD``, where HEAD is the first artifact of the batch.
 """
 
 import sys

@@ -71,7 +71,7 @@ class Transport:
         self._failure = ""
 
     def reach(self) -> None:
-        """Check that the remote answers within ``FIRST_RESPONSE_TIMEOUT``, whatever timeouts its library has.
+        """Check that the remote answers within ``FIRST_RESPONSE_TIMEOUT``, independent of its library's timeouts.
 
         Raises:
             RemoteError: its options are not valid.

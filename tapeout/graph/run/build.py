@@ -199,7 +199,7 @@ def _run_program(step: Step, stopper: Stopper) -> None:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            encoding="utf-8",  # of every step, whatever the locale of the run is
+            encoding="utf-8",  # steps write UTF-8 in every locale
             errors="replace",
             start_new_session=True,
             preexec_fn=prepare_child,

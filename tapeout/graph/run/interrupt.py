@@ -1,8 +1,9 @@
 """End a run on Ctrl-C, SIGTERM or SIGHUP so that the same command resumes it.
 
-Left to itself, Snakemake answers SIGTERM by waiting for its jobs, passes no signal on to them, and dies at SIGHUP while
-they continue. Here each of the three signals ends planning at once, and asks running steps to stop: trainings save
-their state first. Ctrl-C after that ends everything at once. Jobs of a cluster are cancelled by the executor.
+Snakemake itself waits for its jobs on SIGTERM without passing the signal to them, and on SIGHUP exits while they
+continue. With this handler each of the three signals ends planning immediately, and asks running steps to stop; a
+training saves a checkpoint first. A later Ctrl-C ends all processes immediately. The executor cancels the jobs of a
+cluster.
 """
 
 import atexit
@@ -19,9 +20,9 @@ from tapeout.graph.launch.process import children
 
 SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
 OWN = b"tapeout.graph."
-"""Part of the command line of the processes that jobs run: the runner and the checkpoint."""
+"""Text in the command lines of the processes that jobs start: the runner and the program of the checkpoint."""
 SECONDS_TO_END = 5.0
-"""Time for planning, or for steps after a second Ctrl-C, to end before they are killed."""
+"""Time that planning, or steps after a second Ctrl-C, have to end before they are killed."""
 SECONDS_BETWEEN_CHECKS = 0.05
 
 
@@ -32,8 +33,8 @@ class Interrupter:
         workflow: Snakemake's ``workflow`` object.
 
     Attributes:
-        number: the signal that ended the run; None while it runs undisturbed.
-        jobs: whether jobs may run: planning is over.
+        number: the first signal that was received; None if there was none.
+        jobs: whether planning has ended, so that jobs may be running.
     """
 
     def __init__(self, workflow: Any) -> None:
@@ -42,20 +43,20 @@ class Interrupter:
         self.jobs = False
 
     def listen(self) -> None:
-        """Handle the signals from now on."""
+        """Install the signal handlers and the hooks at the start, failure and exit of the run."""
         self._set_handlers()
         self.workflow.onstart(lambda log: self._begin_jobs())
         self.workflow.onerror(lambda log: self._exit_if_interrupted())
         atexit.register(self._print_advice)
 
     def _set_handlers(self) -> None:
-        """Handle the signals, except those that whoever started the run ignores (nohup, background jobs of a shell)."""
+        """Set the handlers of the signals that the process does not ignore (as under nohup, or in the background)."""
         for number in SIGNALS:
             if signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._on_signal)
 
     def _begin_jobs(self) -> None:
-        """Listen again: Snakemake's scheduler has just set its own handler of SIGTERM."""
+        """Set the handlers again, because Snakemake's scheduler has just replaced that of SIGTERM."""
         self._exit_if_interrupted()
         self.jobs = True
         self._set_handlers()
@@ -87,14 +88,14 @@ class Interrupter:
             raise KeyboardInterrupt  # the executor cancels its jobs
 
     def _submitted(self) -> str:
-        """Return a sentence about the jobs in a cluster, if this run has any."""
+        """Return a sentence about the running jobs of a cluster; empty if there are none."""
         if self.workflow.local_exec:
             return ""
         jobs = [job for job in self.workflow.scheduler.running if not job.is_local]
         return f" Cancelling {len(jobs)} jobs in the cluster, which takes up to a minute." if jobs else ""
 
     def _stop_steps(self) -> None:
-        """Start no further job, and ask each running step to stop; jobs that were about to begin follow."""
+        """Start no further job, and ask each running step to stop, including steps that start meanwhile."""
         if self.workflow.local_exec:
             self.workflow.scheduler.exit_gracefully()
         asked: set[int] = set()
@@ -117,12 +118,12 @@ class Interrupter:
         os._exit(128 + signal.SIGINT)
 
     def _end_late(self) -> None:
-        """End this process if it does not end by itself: threads may wait for a server."""
+        """End this process after ``SECONDS_TO_END``: a thread that waits for a server may keep it from exiting."""
         time.sleep(SECONDS_TO_END)
         os._exit(128 + (self.number or 0))
 
     def _steps(self) -> set[int]:
-        """Return the processes of running jobs."""
+        """Return the process ids of running jobs."""
         return {pid for pid in children(os.getpid()) if OWN in _command_line(pid)}
 
 

@@ -1,4 +1,4 @@
-"""Filter of Snakemake's log, which otherwise hides the plan and the one line per artifact."""
+"""Filter of Snakemake's log, so that the plan and the one line per artifact remain visible."""
 
 import atexit
 import logging
@@ -26,16 +26,16 @@ REPEATED_ERRORS = (
 
 
 class QuietLogFilter(logging.Filter):
-    """Drops messages without an event ("Select jobs to execute..."), and shortens those about jobs.
+    """Filter that drops messages without an event ("Select jobs to execute..."), and shortens messages about jobs.
 
-    On this machine the runner prints why a step failed. A runner that was killed prints nothing, so Snakemake's error
-    is shown as well. In a cluster the runner's messages are in the job's log, and are copied from there.
+    The runner of a local job prints why a step failed. A killed runner prints nothing, so Snakemake's error is shown as
+    well. The runner of a cluster job writes to the job's log, from which its messages are copied.
 
-    An operation that a disk refuses is shown as a named error instead of a traceback.
+    A disk error, such as a full disk, is shown as a named error instead of a traceback.
 
     Attributes:
         quiet: whether to filter at all.
-        interrupted: returns whether the run was interrupted: its jobs then end, but do not fail.
+        interrupted: returns whether the run was interrupted; jobs that end after that are not failures.
         on_failure: called with every job that fails.
     """
 
@@ -47,7 +47,7 @@ class QuietLogFilter(logging.Filter):
         self.on_failure: Callable[[Failure], None] = lambda failure: None
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether to show a record; turn a job's error into plain text."""
+        """Return whether to show a record, after replacing an error's message by plain text."""
         event, message = get_event(record), record.getMessage()
         if event is LogEvent.JOB_ERROR and self.interrupted():
             return False
@@ -79,16 +79,16 @@ class QuietLogFilter(logging.Filter):
 
 
 def _job_name(record: logging.LogRecord) -> str:
-    """Return the artifact that a job makes; its rule if it makes none."""
+    """Return the artifact that a job builds; its rule if it builds none."""
     marks = [Workspace.here().marked_artifact(path) for path in getattr(record, "output", None) or []]
     return next((name for name in marks if name), f"rule {getattr(record, 'rule_name', '?')}")
 
 
 class LostEnds(logging.Handler):
-    """Ends the run if the end of a job cannot be processed.
+    """Handler that ends the run if Snakemake fails to process the end of a job.
 
-    Python logs an exception in the callback of a future and goes on. Snakemake's scheduler then never learns that the
-    job has ended, and would wait for it forever.
+    Python only logs an exception in the callback of a future. Snakemake's scheduler would then never learn that the job
+    has ended, and would wait for it forever.
     """
 
     def __init__(self, workflow: Any) -> None:
@@ -104,14 +104,14 @@ class LostEnds(logging.Handler):
 def install_filter(workflow: Any, quiet: bool, interrupted: Callable[[], bool]) -> QuietLogFilter:
     """Filter Snakemake's log for the rest of this process, replacing an earlier filter.
 
-    A dry run ends if its output cannot be written; jobs that run do not end for that.
+    If standard output cannot be written, a dry run ends, but a run with jobs continues.
     """
 
     def end(status: int) -> None:
         if workflow.executor_plugin is None or workflow.dryrun:
-            os._exit(status)  # Snakemake would go on after SystemExit
+            os._exit(status)  # Snakemake would continue after SystemExit
 
-    logging.raiseExceptions = False  # neither a closed terminal nor a full disk under .snakemake/log needs a traceback
+    logging.raiseExceptions = False  # no traceback for a closed terminal or a full disk under .snakemake/log
     futures = logging.getLogger("concurrent.futures")
     futures.handlers, futures.propagate = [LostEnds(workflow)], False
     for known in [known for known in logger.filters if isinstance(known, QuietLogFilter)]:
@@ -122,5 +122,5 @@ def install_filter(workflow: Any, quiet: bool, interrupted: Callable[[], bool]) 
     atexit.register(lambda: sys.stdout.flush())  # the stream of that time
     for handler in logger.handlers:
         if isinstance(handler, logging.StreamHandler) and handler.stream is old:
-            handler.stream = sys.stdout  # that of a dry run
+            handler.stream = sys.stdout  # Snakemake logs a dry run there
     return log_filter

@@ -1,7 +1,7 @@
 """Record of a folder's latest run: its process, forecast, failures and end.
 
-The process that decides writes it to ``results/.graph/run.json``, for ``tapeout top`` and for the summary at the end.
-Like everything in that folder it may be deleted.
+Snakemake's main process writes the record to ``results/.graph/run.json``; ``tapeout top`` and the summary at the end
+read it. Like every file in that folder, it may be deleted.
 """
 
 import atexit
@@ -24,7 +24,7 @@ from tapeout.graph.plan.forecast import Forecast, Totals
 from tapeout.graph.workspace import Workspace
 
 RUN = "TAPEOUT_RUN"
-"""Environment variable: name of the run that a step belongs to, for the journal."""
+"""Environment variable with the name of the run that a step belongs to, which the journal records."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Failure:
     """A job that Snakemake reports as failed.
 
     Attributes:
-        artifact: artifact that it was to make; its rule if it makes none.
+        artifact: artifact that the job builds; its rule if it builds none.
         text: message shown to the user.
         log: its log file; empty if there is none.
-        job: its number in the cluster; empty on this machine.
+        job: its job number in the cluster; empty for a local job.
     """
 
     artifact: str
@@ -46,25 +46,25 @@ class Failure:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run.
+    """State of one run.
 
     Attributes:
         run: its name.
-        pid: process that decides.
+        pid: Snakemake's main process.
         start_ticks: start time of that process (``process.start_time``), because process ids are reused.
         host: host of that process.
         started: when the run started, in seconds since 1970.
-        executor: Snakemake's name of what executes the jobs.
+        executor: name of Snakemake's executor.
         targets: artifacts that were requested.
-        seconds: forecast duration of each planned step; None where it is unknown.
+        seconds: forecast duration of each planned step; None if unknown.
         at_least: forecast minimum.
-        likely: forecast of what probably runs.
+        likely: forecast for the steps that probably run.
         at_most: forecast maximum.
         unknown: number of steps with unknown duration.
         failures: jobs that have failed so far.
-        ended: when the run ended, in seconds since 1970; None while it runs, and forever if it was killed.
+        ended: when the run ended, in seconds since 1970; None if it still runs or was killed.
         summary: text printed at the end.
-        configuration: what the workflow was read with; None in a record of an earlier version.
+        configuration: configuration of the workflow; None in a record of an earlier version.
     """
 
     run: str
@@ -141,15 +141,15 @@ class RunRecord:
 
 
 class RunRecorder:
-    """Keeps the record of this process's run up to date, and prints a summary when the process ends.
+    """Recorder that updates the record of this process's run, and prints a summary when the process ends.
 
-    Snakemake's own hooks are not called after an interrupt, hence ``atexit``. A process that is killed leaves a record
-    without an end, and ``tapeout top`` sees that the process is gone.
+    Snakemake's own hooks are not called after an interrupt, hence ``atexit``. A killed process leaves a record
+    without an end; ``tapeout top`` then finds that the process no longer exists.
 
     Args:
         workspace: the folder of the run.
         record: the run.
-        summarize: returns a summary of the run until a time, and whether to print it.
+        summarize: returns a summary of the run up to a given time, and whether to print it.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class RunRecorder:
         self._write(self.record)
 
     def _write(self, record: RunRecord) -> None:
-        """Write the record unless the disk refuses it, which must not keep Snakemake from learning of the failure."""
+        """Write the record; report a disk error only, so that Snakemake still processes the job's failure."""
         try:
             record.write(self.workspace)
         except OSError as error:

@@ -15,7 +15,7 @@ from tapeout.graph.workspace import Workspace
 from tapeout.slurm.client import SLURM, Attempt, SlurmUnavailable, accounted_attempts
 
 MIN_WAIT = 1.0
-"""Shorter waiting times in the queue, in seconds, are not mentioned."""
+"""Minimum waiting time in the queue, in seconds, that is printed."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class Usage:
         built: number of steps that it executed.
         skipped: number of planned steps that it did not need: cut off, or restored within the run.
         remaining: number of planned steps that it did not reach.
-        failed: number of failed jobs.
+        failed: number of artifacts whose job failed and that were not built later.
         wall: duration in seconds.
-        cpu_hours: hours of CPU threads of the built steps.
+        cpu_hours: threads times duration of the built steps, in hours.
         gpu_hours: hours of GPUs allocated to its jobs, including failed and requeued ones.
-        waiting: seconds in which jobs were queued and none ran.
-        accounted: whether ``gpu_hours`` are complete; False if the cluster has no accounting, and only steps that were
-            built are counted.
+        waiting: seconds during which jobs were queued and no job ran.
+        accounted: whether ``gpu_hours`` is complete; False if the cluster has no accounting, so that only built steps
+            are counted.
     """
 
     built: int
@@ -47,7 +47,7 @@ class Usage:
 
 
 def measure(workspace: Workspace, record: RunRecord, now: float) -> Usage:
-    """Return what a run has used until ``now``, from the journal and the cluster's accounting."""
+    """Return the resources used until ``now``, from the journal and the cluster's accounting."""
     lines = [line for line in workspace.store.journal() if line.get("run") == record.run]
     done = PlanProgress(workspace).update() & set(record.seconds)
     attempts = _attempts(record)
@@ -70,14 +70,14 @@ def measure(workspace: Workspace, record: RunRecord, now: float) -> Usage:
 
 
 def _attempts(record: RunRecord) -> list[Attempt] | None:
-    """Return the allocations of a run's jobs; None if the cluster has no (complete) accounting."""
+    """Return the allocations of a run's jobs; None without a cluster or with no, or incomplete, accounting."""
     if record.executor != SLURM:
         return None
     try:
         attempts = accounted_attempts(str(Path.cwd()), record.started)
     except SlurmUnavailable:
         return None
-    counts_gpus = any(attempt.gpus is not None for attempt in attempts)  # not every site does
+    counts_gpus = any(attempt.gpus is not None for attempt in attempts)  # not every site accounts for GPUs
     return attempts if counts_gpus or not record.at_most.gpu_hours else None
 
 
@@ -87,7 +87,7 @@ def _interval(line: dict[str, Any]) -> tuple[float, float]:
 
 
 def _seconds_only_waiting(waits: Iterable[tuple[float, float]], runs: Iterable[tuple[float, float]]) -> float:
-    """Return the total time covered by an interval of ``waits`` and none of ``runs``."""
+    """Return the total time that lies in an interval of ``waits`` but in none of ``runs``."""
     edges = [(at, 0, step) for a, b in waits if b > a for at, step in ((a, 1), (b, -1))]
     edges += [(at, 1, step) for a, b in runs if b > a for at, step in ((a, 1), (b, -1))]
     total, previous, open_intervals = 0.0, 0.0, [0, 0]
@@ -100,7 +100,7 @@ def _seconds_only_waiting(waits: Iterable[tuple[float, float]], runs: Iterable[t
 
 
 def summarize(workspace: Workspace, record: RunRecord, now: float) -> tuple[str, bool]:
-    """Return the summary of a run until ``now``, and whether it is worth printing: it built or cost something."""
+    """Return the summary of a run until ``now``, and whether to print it: if a step was built or GPU time was used."""
     usage = measure(workspace, record, now)
     return describe_usage(usage, record), bool(usage.built or usage.gpu_hours)
 

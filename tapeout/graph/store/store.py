@@ -36,8 +36,8 @@ UMASK_LOCK = threading.Lock()
 class Store:
     """Content-addressed folder that any number of runs may share.
 
-    If the group may write ``root``, it may write everything that is created in it, whatever the creator's umask. All
-    methods that write raise ``NotWritable`` if this user may not, unless they say otherwise.
+    If the group may write ``root``, it may write everything created in it, regardless of the creator's umask. All
+    methods that write raise ``NotWritable`` if the user has no permission, unless their docstring states otherwise.
     """
 
     root: Path

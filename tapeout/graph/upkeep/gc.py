@@ -61,7 +61,7 @@ class GcOptions:
 
 @dataclass(frozen=True)
 class Removal:
-    """Deleted things of one kind; ``size`` is the disk space gained in bytes, none for files with other hard links."""
+    """Deleted items of one kind; ``size`` is the disk space gained in bytes, 0 for files with other hard links."""
 
     kind: str
     names: tuple[str, ...]

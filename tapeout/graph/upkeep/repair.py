@@ -1,6 +1,6 @@
-"""Repair what ``verify`` found, if an intact copy exists in the store, in ``results/`` or in a named run.
+"""Repair damage that ``verify`` found, from an intact copy in the store, in ``results/`` or in a named run.
 
-Where hard links make these one file there is only one copy; then the artifact has to be built again.
+Hard links to the same file are one copy; if that is damaged, the artifact has to be built again.
 """
 
 from collections import defaultdict
@@ -18,7 +18,7 @@ from tapeout.graph.upkeep.verify import ArtifactCopy, artifact_copies
 from tapeout.graph.workspace import Workspace
 
 Files = dict[tuple[str, bool], list[Path]]
-"""Files that should have a digest, by digest and executable bit."""
+"""Files by the digest and executable bit that their manifests state."""
 
 
 def repair(workspace: Workspace, addresses: Iterable[str]) -> None:
@@ -45,26 +45,26 @@ def repair(workspace: Workspace, addresses: Iterable[str]) -> None:
 
 
 def _manifest_of_run(workspace: Workspace, copy: ArtifactCopy) -> Manifest | None:
-    """Return the manifest that the artifact of a named run had, if the store still has it."""
+    """Return the store's manifest of an artifact of a named run; None if the store lacks it, or without a run."""
     name, _, run = copy.address.partition("@")
     return workspace.store.find(read_run(workspace, run).artifacts[name]) if run else None
 
 
 def _restore_object(store: Store, entry: Entry, files: Files) -> bool:
-    """Make sure that the store has an intact object; return False if there is no intact copy."""
+    """Ensure that the store has an intact object; return False if no intact copy exists."""
     for path in [store.object_path(entry), *files[entry.digest, entry.executable]]:
         with suppress(OSError):
             if digest_file(path) == entry.digest:
                 if path != store.object_path(entry):
                     store.replace_object(path, entry)
-                with suppress(PermissionError):  # another user's file, and intact
+                with suppress(PermissionError):  # the object belongs to another user, but is intact
                     store.object_path(entry).chmod(object_mode(entry))
                 return True
     return False
 
 
 def _restore_entry(workspace: Workspace, manifest: Manifest) -> None:
-    """Write a lost entry again, if ``results/.graph`` still has the action."""
+    """Write a missing entry of the store again, if ``results/.graph`` still has the action."""
     with suppress(UnreadableState):
         action = workspace.action(manifest.artifact)
         if action.digest == manifest.action:

@@ -52,7 +52,7 @@ class ArtifactCopy:
 
 @dataclass(frozen=True)
 class FileCheck:
-    """A file to be read: its path, what it should be, and the artifact that it belongs to (see ``Finding``)."""
+    """A file to check: its path, its entry in the manifest, and the artifact that it belongs to (see ``Finding``)."""
 
     path: Path
     entry: Entry

@@ -58,7 +58,7 @@ _WIDTH = 5.4
 
 @contextmanager
 def _style(**changed: Any) -> Iterator[None]:
-    """Set the library's defaults and the style of the pages, whatever a matplotlibrc says."""
+    """Set the library's defaults and the style of the pages, which override a matplotlibrc file."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE | changed)
