@@ -5,6 +5,8 @@
 PYTHON ?= python3.11
 CONFIG ?=
 PIP_OPTIONS ?=
+# modules of another Python would come before those of the locked environments
+unexport PYTHONPATH PYTHONHOME
 INSTALL = $(PYTHON) -m tapeout.graph.identity.environment --pip "$(PIP_OPTIONS)"
 FOLDER = $(shell $(PYTHON) -m tapeout.graph.identity.environment --print-folder $(1))
 SNAKEMAKE = $(call FOLDER,workflow)/bin/python -m tapeout.cli.run_snakemake

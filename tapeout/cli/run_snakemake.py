@@ -1,15 +1,16 @@
 """Snakemake's command line; configuration files that cannot be read are named before Snakemake reads them.
 
 ``bin/snakemake`` and the Makefile start this module. Snakemake itself reads the files of ``--configfile`` before any
-code of a project runs, and ends with a traceback if one is missing or is not YAML.
+code of a project runs, and ends with a traceback if one is missing or is not YAML, or if it cannot write its cache.
 """
 
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tapeout.cli.options import InvalidUse
-from tapeout.config.load import DEFAULTS, read_files
+from tapeout.graph.console import end_quietly
+from tapeout.graph.files import report_disk_errors
 from tapeout.program import named_errors
 
 
@@ -24,6 +25,9 @@ def check_configuration(configfiles: Iterable[str | Path], overrides: Iterable[s
         InvalidConfig: with the errors of all files that cannot be read.
         InvalidUse: a word of ``--config`` is not KEY=VALUE, or one of ``--configfile`` is probably a target.
     """
+    from tapeout.cli.options import InvalidUse
+    from tapeout.config.load import DEFAULTS, read_files
+
     for word in overrides:
         key, equals, _ = word.partition("=")
         if not (equals and key.isidentifier()):
@@ -32,12 +36,29 @@ def check_configuration(configfiles: Iterable[str | Path], overrides: Iterable[s
     for path in configfiles:
         if not Path(path).exists() and not Path(path).suffix:
             cause = f"--configfile takes all words up to the next option, and there is no file {path}."
-            raise InvalidUse(cause, "Put the targets before --configfile.")
+            raise InvalidUse(cause, "Put the targets before --configfile; a path with blanks needs quotes.")
     read_files([*([DEFAULTS] if Path(DEFAULTS).exists() else []), *configfiles])
 
 
+def check_folders() -> None:
+    """Check that Snakemake can write where it does before any code of a project runs: its cache and TMPDIR.
+
+    Raises:
+        DiskFull: a disk is full.
+        NotWritable: this user must not write there.
+    """
+    from snakemake.common import get_appdirs
+
+    with report_disk_errors():
+        cache = Path(get_appdirs().user_cache_dir)
+        cache.mkdir(parents=True, exist_ok=True)
+        for folder in (cache, None):
+            tempfile.TemporaryDirectory(dir=folder).cleanup()
+
+
 def main() -> None:
-    """Run Snakemake with the arguments of this process."""
+    """Run Snakemake with the arguments of this process; Ctrl-C ends it quietly until the layer listens."""
+    end_quietly()
     from snakemake import cli
 
     parse = cli.parse_args
@@ -45,6 +66,7 @@ def main() -> None:
     def parse_and_check(argv: Any) -> tuple[Any, Any]:
         parser, arguments = parse(argv)
         with named_errors():
+            check_folders()
             check_configuration(arguments.configfile or (), arguments.config or ())
         return parser, arguments
 

@@ -17,6 +17,8 @@ from tapeout.streams import write_error
 
 CALLER = "TAPEOUT_CALLER"
 """Environment variable: folder of the caller below the project's folder; paths on the command line begin there."""
+PYTHON_VARIABLES = ("PYTHONPATH", "PYTHONHOME")
+"""Environment variables that would put modules of another Python before those of the locked environment."""
 NAMED_ERROR = 3
 """Exit code after a ``TapeoutError``."""
 
@@ -79,6 +81,8 @@ def _start(arguments: list[str]) -> NoReturn:
             print("tapeout", metadata.version("tapeout"))
             raise SystemExit(0) from None
         raise
+    for name in PYTHON_VARIABLES:
+        os.environ.pop(name, None)
     command = [sys.executable, "-m", "tapeout.graph.identity.environment", "--print-folder", "workflow"]
     printed = subprocess.run(command, cwd=project, stdout=subprocess.PIPE, text=True, check=False)
     python = project / printed.stdout.strip() / "bin" / "python"
@@ -88,7 +92,6 @@ def _start(arguments: list[str]) -> NoReturn:
         )
     os.environ[CALLER] = str(folder.relative_to(project))
     os.chdir(project)
-    sys.stdout.flush()
     os.execv(python, [str(python), "-m", "tapeout.cli", *rest])
 
 

@@ -1,5 +1,6 @@
 """A configuration that cannot be read gives the same named error from make, Snakemake and every command."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -43,3 +44,18 @@ def test_words_after_an_option_that_takes_several() -> None:
             check_configuration(files, overrides)
         assert words in found.value.cause
     check_configuration([], ["dapt={max_steps: 5}"])
+
+
+@pytest.mark.parametrize("command", [("bin/snakemake", "-n"), ("bin/tapeout", "status"), ("make", "plan")])
+def test_modules_of_another_python_and_a_cache_that_cannot_be_written(tmp_path: Path, command: tuple[str, ...]) -> None:
+    (tmp_path / "yaml.py").write_text("raise SystemError('a module of another Python')\n")
+    outside = {"PYTHONPATH": str(tmp_path), "XDG_CACHE_HOME": "/sys/none"}
+    done = subprocess.run(
+        ["sh", "-c", '"$@" >&-', "sh", *command],
+        cwd=ROOT,
+        env={**os.environ, **outside},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert done.returncode and "Traceback" not in done.stderr, "the standard output is closed"
+    assert "NotWritable: /sys/none" in done.stderr and "fix: Let this user" in done.stderr

@@ -114,10 +114,10 @@ def test_ctrl_c_while_planning_ends_the_run_at_once(project: Project) -> None:
     assert "Ended by Ctrl-C before a step began." in run.text and ADVICE in run.text
 
 
-@pytest.mark.parametrize("module", ["tapeout.graph.run.runner", "tapeout.graph.plan.resolve"])
-def test_ctrl_c_ends_a_job_that_begins_without_a_traceback(module: str) -> None:
+@pytest.mark.parametrize("module", ["graph.run.runner", "graph.plan.resolve", "cli", "cli.run_snakemake"])
+def test_ctrl_c_ends_a_program_that_begins_without_a_traceback(module: str) -> None:
     program = "import runpy, sys, os, signal\nfrom tapeout.graph import console\nend = console.end_quietly\n"
     program += "console.end_quietly = lambda: (end(), os.kill(os.getpid(), signal.SIGINT))\n"
-    program += f"runpy.run_module({module!r}, run_name='__main__')"
+    program += f"runpy.run_module({f'tapeout.{module}'!r}, run_name='__main__')"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=MAKEFILE.parent)
     assert done.returncode == -signal.SIGINT and not done.stderr
