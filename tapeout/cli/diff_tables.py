@@ -161,10 +161,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], title: str = "
 
     Cells are literal text: nothing in them is read as rich markup.
     """
-    body = output.table(columns, [])
-    body.columns[0].no_wrap = False
-    for row in rows:
-        body.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+    body = output.table(columns, [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows])
     return lines([*([Text(plain(title))] if title else []), body, *left_out(more, "rows"), Text()])
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 WIDE = 100
 """Minimum width of a terminal for less important columns."""
+LONG = 20
+"""Characters of a cell beyond which its column is folded in a narrow terminal."""
 
 console, errors = Console(highlight=False), Console(highlight=False, stderr=True)
 
@@ -48,14 +50,19 @@ def show(
             console.print(part)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """Return a table without borders; a column whose name begins with ``>`` is aligned to the right."""
+def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
+    """Return a table without borders; a column whose name begins with ``>`` is aligned to the right.
+
+    In a narrow terminal only columns with long cells are folded, so that no short word is split.
+    """
+    rows = list(rows)
     new = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
-    for column in columns:
-        right = column.startswith(">")
-        first = not new.columns
+    for number, column in enumerate(columns):
         new.add_column(
-            column.removeprefix(">"), justify="right" if right else "left", overflow="fold", no_wrap=first or right
+            column.removeprefix(">"),
+            justify="right" if column.startswith(">") else "left",
+            overflow="fold",
+            no_wrap=max((len(row[number]) for row in rows), default=0) <= LONG,
         )
     for row in rows:
         new.add_row(*row)

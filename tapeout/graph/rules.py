@@ -3,6 +3,7 @@
 A rule is written once, as an ordinary Snakemake rule; inputs, parameters, environment and script are read from it.
 """
 
+import json
 import shlex
 import sys
 from collections.abc import Callable, Mapping
@@ -180,9 +181,8 @@ class RuleReader:
     def _read_params(self, rule: Any, wildcards: Wildcards) -> dict[str, Any]:
         params = {}
         for name, value in rule.params.items():
-            params[name] = value(wildcards) if callable(value) else value
-            try:
-                canonical(params[name])
+            try:  # as a recorded action has it: a tuple is a list
+                params[name] = json.loads(canonical(value(wildcards) if callable(value) else value))
             except (TypeError, ValueError) as error:
                 raise InvalidRule(
                     f"Parameter {name} of rule {rule.name} is not JSON: {error}.", "Use a JSON value."

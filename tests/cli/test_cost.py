@@ -39,6 +39,14 @@ def test_at_least_and_at_most(built: Project) -> None:
     assert code == 0 and result["counts"]["restore"] == 2
 
 
+def test_a_parameter_that_json_writes_in_another_way_has_not_changed(project: Project) -> None:
+    sealed = '        sealed("report.txt"),\n'
+    project.edit("rules/steps.smk", sealed, sealed + "    params:\n        bounds=(0, {1: 2}),\n")
+    project.run()
+    project.edit("config.yaml", "lr: 1", "lr: 5")
+    assert {step["artifact"]: step["certain"] for step in as_json(project, "cost")[1]["steps"]}["report.txt"] is False
+
+
 def test_the_plan_of_a_run_has_the_same_sums(project: Project) -> None:
     text = " ".join(project.run("-n").text.split())
     result = as_json(project, "cost", "--cores", "4")[1]
