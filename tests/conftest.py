@@ -6,6 +6,7 @@ environment alone; files and folders of the others are not imported.
 """
 
 import ast
+import os
 import sys
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,10 @@ DEFAULT = "dev"
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 HERE = Path(__file__).parent
+
+# a make that a test starts is not part of the make that runs the tests
+for variable in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
+    os.environ.pop(variable, None)
 
 
 def running() -> str:

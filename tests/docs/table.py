@@ -46,8 +46,14 @@ FINISHED = (
     Row("make environments"),
     Row("make environments PIP_OPTIONS='--extra-index-url ADDRESS'"),
     Row("make plan"),
-    Row("make report"),
+    Row("snakemake sft/model --configfile my.yaml"),
+    Row("snakemake instruction_sets --configfile my.yaml"),
+    Row(
+        "snakemake results/.graph/instructions/my-chats.sealed --configfile my.yaml",
+        "snakemake results/.graph/instructions/my-chats.sealed --configfile my_data.yaml",
+    ),
     Row("make report CONFIG=my.yaml"),
+    Row("make report"),
     Row("tapeout status"),
     Row("tapeout status --configfile my.yaml"),
     Row("tapeout top"),
@@ -69,16 +75,10 @@ FINISHED = (
         "tapeout export out --format slsa --format rocrate --date 2026-11-22 --key key.pem",
         "tapeout export crate --format slsa --format rocrate --date 2026-11-22 --key key.pem",
     ),
-    Row("snakemake sft/model --configfile my.yaml"),
     Row("snakemake eval_report"),
     Row("snakemake data_report"),
     Row("snakemake gates"),
     Row("snakemake encodings"),
-    Row("snakemake instruction_sets --configfile my.yaml"),
-    Row(
-        "snakemake results/.graph/instructions/my-chats.sealed --configfile my.yaml",
-        "snakemake results/.graph/instructions/my-chats.sealed --configfile my_data.yaml",
-    ),
     Row("snakemake results/.graph/sources/<name>.sealed", "snakemake results/.graph/sources/alpha.sealed"),
     Row("snakemake export/hf"),
     Row("snakemake corpus/words.json"),
@@ -106,12 +106,14 @@ FINISHED = (
     # after a row of config/questions.jsonl has changed
     Row("tapeout why sft/model", r"sed -i 1s,What,Now\ what, tiny/questions.jsonl && tapeout why sft/model", (1,)),
 )
-"""Commands that are run in a project with finished results, in this order."""
+"""Commands that are run in a project with finished results, in this order: those with another configuration come first,
+because they change results and the configuration that later commands use."""
 
 PARSED = (
     Row("git clone ADDRESS tapeout && cd tapeout", "git clone -q --depth 1 file://$ROOT tapeout && cd tapeout"),
     Row("tapeout --version"),
-    Row("tapeout --install-completion", "tapeout --show-completion bash"),
+    # Typer asks which shell called it, so that a shell must be its parent
+    Row("tapeout --install-completion", "tapeout --show-completion | grep _tapeout_completion"),
     Row("tapeout top --help"),
     Row("bin/tapeout COMMAND", "cd $ROOT && bin/tapeout gc --help"),
     Row("tapeout -C DIR COMMAND", "tapeout -C $ROOT/docs gc --help"),

@@ -236,9 +236,11 @@ def test_a_faulty_graph_is_a_named_error(project: Project, file: str, old: str, 
 
 FILL = """
 import contextlib
-with contextlib.suppress(OSError), open("{place}/fill", "wb", buffering=0) as file:
-    while file.write(bytes(10_000)):
-        pass
+with open("{place}/fill", "ab", buffering=0) as file:
+    for size in (10_000, 1):
+        with contextlib.suppress(OSError):
+            while file.write(bytes(size)):
+                pass
 """
 """Fills a disk, so that not even a note of the failure can be written."""
 
@@ -246,7 +248,7 @@ with contextlib.suppress(OSError), open("{place}/fill", "wb", buffering=0) as fi
 @pytest.mark.parametrize("place", ["work", "store", "results", "logs", ".snakemake"])
 def test_g18_a_full_disk_is_a_named_error_and_damages_nothing(project: Project, place: str) -> None:
     original = project.path("scripts/notes.py").read_text()
-    project.path("scripts/notes.py").write_text(original + FILL.format(place=place) + "print('log' * 10_000)\n")
+    project.path("scripts/notes.py").write_text(FILL.format(place=place) + original + "print('log' * 10_000)\n")
     script = f"mkdir -p {place}; mount -t tmpfs -o size=1m tmpfs {place} && exec {' '.join(project.command())}"
     done = subprocess.run(
         # in a separate mount namespace, which disappears with the process
