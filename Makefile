@@ -27,10 +27,10 @@ plan:
 environments:
 	@$(INSTALL) workflow data corpus nemo $(ADD)
 
-# most tests start programs and wait for them, so three parts at a time keep two cores busy; the longest go first
+# most tests start programs and wait for them, so two parts at a time keep two cores busy; the longest go first
 test: environments check
-	@echo "The tests run in parts, three at a time; each part prints its output when it ends."
-	@$(MAKE) --no-print-directory --keep-going --output-sync -j 3 $(if $(filter no,$(SLURM)),,test-slurm) test-dev test-end test-nemo test-data test-corpus
+	@echo "The tests run in parts, two at a time; each part prints its output when it ends."
+	@$(MAKE) --no-print-directory --keep-going --output-sync -j 2 $(if $(filter no,$(SLURM)),,test-slurm) test-dev test-end test-nemo test-data test-corpus
 
 dev:
 	@$(INSTALL) dev

@@ -29,7 +29,10 @@ BOX = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
 
 
 def scenes(commands: list[str], width: int, height: int) -> list[str]:
-    """Return a picture for each command; one without output is shown above the next one."""
+    """Return a picture for each command; one without output is shown above the next one.
+
+    Of a long output, the beginning and the end are shown.
+    """
     pictures: list[str] = []
     shown = Text()
     for command in commands:
@@ -41,7 +44,9 @@ def scenes(commands: list[str], width: int, height: int) -> list[str]:
         if not lines:
             continue
         kept = height - shown.plain.count("\n")
-        lines = lines if len(lines) <= kept else [*lines[: kept - 1], "…"]
+        if len(lines) > kept:
+            half = kept // 2
+            lines = [*lines[: kept - half - 1], "…", *lines[-half:]]
         pictures.append(picture(shown + Text.from_ansi("\n".join(lines)), width, height, f"scene{len(pictures)}"))
         shown = Text()
     return pictures
