@@ -22,7 +22,13 @@ from tests.sources.hub_server import Repository, serve_hub
 
 pytestmark = pytest.mark.end_to_end
 
-MY_SETS = {"my-chats": {"format": "prompt_response", "sources": ["my-chats"], "split": {"near_duplicates": 1}}}
+MY_SETS = {
+    "my-chats": {
+        "format": "prompt_response",
+        "sources": ["my-chats"],
+        "split": {"near_duplicates": 1, "counts": "exact"},
+    }
+}
 MY_SOURCES = {"my-chats": {"kind": "file", "path": "tiny/more.jsonl", "licence": "own"}}
 MINE = {"report": {"seed": 7}}
 MY_DATA = {
