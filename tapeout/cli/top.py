@@ -278,7 +278,9 @@ def _narrow(rows: list[tuple[Row, int]], now: float) -> Table:
 def _empty(columns: list[str], max_width: int) -> Table:
     """Return a table without rows whose first column has at most ``max_width`` characters."""
     table = output.table(columns, [])
-    table.columns[0].no_wrap, table.columns[0].max_width, table.columns[1].no_wrap = False, max_width, True
+    for column in table.columns:  # without rows, no column has long cells
+        column.no_wrap = column.header == "state"
+    table.columns[0].max_width = max_width
     return table
 
 
