@@ -9,16 +9,16 @@ The module itself must import without torch, because the configuration is checke
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from tapeout import plugins
 from tapeout.config.base import SEAM, Architecture, families
+from tapeout.models.layout import Part
 from tapeout.models.tokenizer_file import UnusableModel
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from transformers import PretrainedConfig, PreTrainedModel
 
 NEMO_CONTEXT = "context/io.json"
@@ -75,15 +75,11 @@ class Family(Protocol):
             eos: id of the piece that ends a text.
         """
 
-    def weights_from_megatron(self, tensors: Mapping[str, "Tensor"], config: Any) -> "dict[str, Tensor]":
-        """Return a Hugging Face state dict.
+    def parts(self, config: Any) -> Sequence[Part]:
+        """Return the correspondence of the weights of Hugging Face and of Megatron, for both directions.
 
         Args:
-            tensors: tensors by Megatron's names; those of layers are stacked along the first dimension.
             config: the Hugging Face configuration.
-
-        Raises:
-            KeyError: a tensor has a name that the family does not know.
         """
 
 

@@ -14,6 +14,7 @@ from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from tapeout.encoder.load import load_encoder
 from tapeout.models.family import family_of, nemo_arguments
 from tapeout.models.huggingface import load_huggingface
+from tapeout.models.layout import weights_from_megatron
 from tapeout.models.tokenizer_file import UnusableModel, tokenizer_path
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def load_model(folder: Path) -> "PreTrainedModel":
     config = checkpoint_config(folder)
     model = family.model_class()(config)
     try:
-        model.load_state_dict(family.weights_from_megatron(checkpoint_tensors(folder), config))
+        model.load_state_dict(weights_from_megatron(family.parts(config), checkpoint_tensors(folder)))
     except (KeyError, RuntimeError) as error:
         raise UnusableModel(
             f"The weights in {folder} do not fit its configuration: {error}.", "Build it again."
@@ -64,4 +65,4 @@ def checkpoint_config(folder: Path) -> "PretrainedConfig":
 
 def checkpoint_weights(folder: Path) -> dict[str, torch.Tensor]:
     """Return the weights of a NeMo-2 checkpoint as a Hugging Face state dict."""
-    return family_of(folder).weights_from_megatron(checkpoint_tensors(folder), checkpoint_config(folder))
+    return weights_from_megatron(family_of(folder).parts(checkpoint_config(folder)), checkpoint_tensors(folder))

@@ -8,9 +8,9 @@ from pydantic import Field
 
 from tapeout.config import base
 from tapeout.errors import TapeoutError
+from tapeout.models.layout import Part, renamed
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from transformers import GPT2Config, GPT2LMHeadModel
 
 MODEL_TYPE = "gpt2"
@@ -85,6 +85,10 @@ def config_from_nemo(arguments: Mapping[str, Any], bos: int | None, eos: int) ->
     return huggingface_config(architecture, arguments["vocab_size"], bos, eos)
 
 
-def weights_from_megatron(tensors: Mapping[str, "Tensor"], config: "GPT2Config") -> "dict[str, Tensor]":
-    """Return the tensors, whose names in a checkpoint have the prefix ``gpt.``."""
-    return {name.removeprefix("gpt."): tensor for name, tensor in tensors.items()}
+def parts(config: "GPT2Config") -> list[Part]:
+    """Return the tensors of a model, whose names in a checkpoint have the prefix ``gpt.``."""
+    layer = ("ln_1", "attn.c_attn", "attn.c_proj", "ln_2", "mlp.c_fc", "mlp.c_proj")
+    modules = [*(f"transformer.h.0.{name}" for name in layer), "transformer.ln_f"]
+    matrices = ["transformer.wte.weight", "transformer.wpe.weight", "lm_head.weight"]
+    names = matrices + [f"{module}.{kind}" for module in modules for kind in ("weight", "bias")]
+    return [renamed(f"gpt.{name}", None, name) for name in names]

@@ -11,9 +11,9 @@ from pydantic import Field, model_validator
 
 from tapeout.config import base
 from tapeout.config.section import conflict
+from tapeout.models.layout import Part, concatenated, interleaved, renamed
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from transformers import LlamaConfig, LlamaForCausalLM
 
 MODEL_TYPE = "llama"
@@ -27,12 +27,6 @@ CARRIED = (
 
 LAYERS = "decoder.layers."
 """Prefix of the tensors that Megatron stacks over all layers."""
-OUTSIDE_LAYERS = {
-    "embedding.word_embeddings.weight": "model.embed_tokens.weight",
-    "decoder.final_layernorm.weight": "model.norm.weight",
-    "output_layer.weight": "lm_head.weight",
-}
-"""Hugging Face name of each Megatron tensor outside of the layers."""
 IN_LAYER = {
     "self_attention.linear_qkv.layer_norm_weight": "input_layernorm.weight",
     "self_attention.linear_proj.weight": "self_attn.o_proj.weight",
@@ -170,39 +164,19 @@ def config_from_nemo(arguments: Mapping[str, Any], bos: int | None, eos: int) ->
     )
 
 
-def weights_from_megatron(tensors: Mapping[str, "Tensor"], config: "LlamaConfig") -> "dict[str, Tensor]":
-    """Rename and split Megatron's tensors into a Hugging Face state dict.
-
-    Megatron has one tensor per kind of weight for all layers, interleaves the rows of queries, keys and values by query
-    group, and joins the gate and up projections.
-    """
-    weights = {OUTSIDE_LAYERS[name]: tensor for name, tensor in tensors.items() if name in OUTSIDE_LAYERS}
-    for name, stacked in tensors.items():
-        if not name.startswith(LAYERS):
-            continue
-        kind = name.removeprefix(LAYERS)
-        for number, tensor in enumerate(stacked):
-            layer = f"model.layers.{number}."
-            if kind in IN_LAYER:
-                weights[layer + IN_LAYER[kind]] = tensor
-            elif kind == "mlp.linear_fc1.weight":
-                gate, up = tensor.chunk(2)
-                weights |= {layer + "mlp.gate_proj.weight": gate, layer + "mlp.up_proj.weight": up}
-            elif kind == "self_attention.linear_qkv.weight":
-                parts = _split_qkv(tensor, config)
-                weights |= {f"{layer}self_attn.{part}_proj.weight": rows for part, rows in parts.items()}
-            else:
-                raise KeyError(name)
-    return weights
-
-
-def _split_qkv(tensor: "Tensor", config: "LlamaConfig") -> "dict[str, Tensor]":
-    """Split Megatron's fused projection: [q..q, k, v] per query group, ``head_dim`` rows per head."""
-    groups, size, hidden = config.num_key_value_heads, config.head_dim, config.hidden_size
-    heads_per_group = config.num_attention_heads // groups
-    rows = tensor.view(groups, heads_per_group + 2, size, hidden)
-    return {
-        "q": rows[:, :heads_per_group].reshape(-1, hidden),
-        "k": rows[:, heads_per_group].reshape(-1, hidden),
-        "v": rows[:, heads_per_group + 1].reshape(-1, hidden),
-    }
+def parts(config: "LlamaConfig") -> list[Part]:
+    """Return the correspondence of the weights: Megatron joins queries, keys and values, and the gate and up layers."""
+    table = [
+        renamed("embedding.word_embeddings.weight", None, "model.embed_tokens.weight"),
+        renamed("decoder.final_layernorm.weight", None, "model.norm.weight"),
+        renamed("output_layer.weight", None, "lm_head.weight"),
+    ]
+    for layer in range(config.num_hidden_layers):
+        source = f"model.layers.{layer}."
+        table += [renamed(LAYERS + name, layer, source + theirs) for name, theirs in IN_LAYER.items()]
+        gate_and_up = [f"{source}mlp.{name}_proj.weight" for name in ("gate", "up")]
+        table.append(concatenated(LAYERS + "mlp.linear_fc1.weight", layer, gate_and_up))
+        qkv = [f"{source}self_attn.{name}_proj.weight" for name in "qkv"]
+        heads, groups = config.num_attention_heads, config.num_key_value_heads
+        table.append(interleaved(LAYERS + "self_attention.linear_qkv.weight", layer, qkv, heads, groups))
+    return table
