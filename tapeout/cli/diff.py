@@ -13,7 +13,7 @@ from rich.table import Table
 
 from tapeout.cli import diff_tables, output
 from tapeout.cli.options import AsJson, ConfigFiles, InvalidUse, addresses, refuse
-from tapeout.cli.project import choose
+from tapeout.cli.project import choose, load
 from tapeout.compare import result_sets
 from tapeout.compare.artifacts import compare
 from tapeout.compare.file_comparison import Level, Unreadable, counted
@@ -33,9 +33,18 @@ KINDS = {"code": "code definition~", "parameter": "parameter~", "environment": "
 
 @dataclass(frozen=True)
 class _Setting:
-    """Settings of a comparison; ``limit`` is the number of differences shown of each kind, None for all."""
+    """Settings of a comparison.
+
+    Attributes:
+        workspace: results, named runs and store.
+        configfile: files of ``--configfile``.
+        bounds: how much numbers may differ.
+        scratch: temporary folder.
+        limit: differences shown of each kind; None for all.
+    """
 
     workspace: Workspace
+    configfile: list[Path] | None
     bounds: Bounds
     scratch: Path
     limit: int | None
@@ -60,7 +69,8 @@ def diff(
     """Compare two artifacts, actions or runs.
 
     Shows rows, tensors, tokenizer pieces, numbers and lines that differ, and the artifact in which the difference
-    originates. Bounds are read from the section "comparison" of the configuration.
+    originates. Bounds are read from the section "comparison" of the configuration. Of results/, the artifacts of the
+    configuration are compared with a run, and those of other configurations are listed.
 
     Exit code 0 if both are the same, byte for byte, else 1.
     """
@@ -78,7 +88,7 @@ def diff(
     bounds = load_bounds(configuration.files)
     try:
         with report_disk_errors(), _scratch(workspace) as folder:
-            setting = _Setting(workspace, bounds, Path(folder), None if as_json else limit)
+            setting = _Setting(workspace, configfile, bounds, Path(folder), None if as_json else limit)
             value, parts = _runs(setting, old, new) if runs else _artifacts(setting, old, new, actions)
     except OSError as error:
         fix = "Correct its permissions; to find what is missing from the store: tapeout verify --deep"
@@ -149,11 +159,13 @@ def _action_changes(workspace: Workspace, old: LocatedArtifact, new: LocatedArti
 
 
 def _runs(setting: _Setting, old: str, new: str) -> tuple[dict[str, Any], list[Any]]:
-    artifacts = result_sets.differences(setting.workspace.store, _result_set(setting, old), _result_set(setting, new))
+    sets, others = _result_sets(setting, old, new)
+    artifacts = result_sets.differences(setting.workspace.store, sets[old], sets[new])
     differing = [artifact for artifact in artifacts if artifact.state != "same"]
     changed = [artifact.artifact for artifact in differing if artifact.state == "changed"]
     numbers = {name: changes for name in changed if (changes := _numbers(setting, name, old, new))}
     value = {"old": old, "new": new, "same": not differing, "artifacts": artifacts, "numbers": numbers}
+    value["not_compared"] = others
     same = [artifact for artifact in artifacts if artifact.state == "same"]
     counts = counted((len(differing), "artifact~ different"), (len(same), "artifact~ the same"))
     if rebuilt := sum(1 for artifact in same if artifact.changes):
@@ -166,13 +178,21 @@ def _runs(setting: _Setting, old: str, new: str) -> tuple[dict[str, Any], list[A
     parts += _origins([artifact for artifact in differing if artifact.changed_itself], setting.limit)
     for name, changes in list(numbers.items())[: setting.limit]:
         parts.append(diff_tables.values(changes[: setting.limit], f"numbers of {name}", len(changes)))
+    if others:
+        parts.append(diff_tables.line(f"Not of this configuration, and not compared: {', '.join(others)}."))
     return value, parts
 
 
-def _result_set(setting: _Setting, address: str) -> ResultSet:
-    if address == RESULTS:
-        return result_sets.current(setting.workspace)
-    return result_sets.in_run(setting.workspace, address.removeprefix("@"))
+def _result_sets(setting: _Setting, *addresses: str) -> tuple[dict[str, ResultSet], list[str]]:
+    """Return the results by address, and the artifacts in results/ that belong to other configurations."""
+    runs = [address for address in addresses if address != RESULTS]
+    sets = {address: result_sets.in_run(setting.workspace, address.removeprefix("@")) for address in runs}
+    if len(runs) == len(addresses):
+        return sets, []
+    graph = set(load(setting.configfile).graph)
+    current = result_sets.current(setting.workspace)
+    sets[RESULTS] = {name: result for name, result in current.items() if name in graph}
+    return sets, sorted(current.keys() - graph)
 
 
 def _numbers(setting: _Setting, name: str, old: str, new: str) -> list[ValueChange]:

@@ -83,6 +83,10 @@ def test_an_audit_of_two_runs(auditor: Auditor, twice: Project) -> None:
     _, text, _ = auditor.call(twice, "@before", "results")
     assert "4 artifacts different, 2 artifacts the same" in text and "The change originates in raw.txt" in text
     assert "Also changed in itself: model" in text and "lr" in text and "numbers of report.json" in text
+    manifest = json.loads(twice.path("results/notes/de.txt.manifest.json").read_bytes())
+    twice.path("results/other.txt.manifest.json").write_text(json.dumps({**manifest, "artifact": "other.txt"}))
+    code, again = auditor.as_json(twice, "@before", "results")
+    assert again == {**result, "not_compared": ["other.txt"]}, "no step of the configuration makes it"
     assert auditor.call(twice, "@before", "@before")[:2] == (
         0,
         "Configuration: config.yaml (of the last run)\n@before → @before: 6 artifacts the same.\n\n",
