@@ -93,7 +93,7 @@ def load(seam: str, name: str) -> ModuleType:
 
 
 def _reason(error: BaseException) -> str:
-    """Return an error's class and message, and the last line of the project's code that it passed through."""
+    """Return an error's class and message, and the innermost line of the project's code in its traceback."""
     lines = [frame.lineno for frame in extract_tb(error.__traceback__)[1:] if frame.filename.startswith(f"{ROOT}/")]
     text = ": ".join([type(error).__name__, *str(error).splitlines()[:1]]).rstrip(".")
     return f"{text} (line {lines[-1]})" if lines else text  # the message of a syntax error has its line

@@ -86,7 +86,7 @@ class FormatOptions(Section):
         "learnt, which make a row unusable), or an error (detects misspellings).",
     )
     ignored_fields: tuple[str, ...] = Field(
-        (), description="Fields of rows and turns that are ignored and counted, whatever their meaning."
+        (), description="Fields of rows and turns that are ignored and counted, also if a format gives them a meaning."
     )
     split: Split = Split()
 

@@ -28,7 +28,7 @@ class Report(Section):
     examples: int = Field(
         1,
         ge=0,
-        description="Sample answers on the page per category: so many exact ones, near misses and failures of the "
+        description="Sample answers on the page per category and kind: exact ones, near misses and failures of the "
         "shipped model.",
     )
 

@@ -193,7 +193,7 @@ class ChatTemplate:
 def _template_error(reason: str) -> InvalidTemplate:
     return InvalidTemplate(
         f"The chat template cannot be trained with: {reason}.",
-        "Give instructions.prompt.chat_template a template that renders each turn alike, whatever follows it.",
+        "Give instructions.prompt.chat_template a template that renders a turn the same with or without later turns.",
     )
 
 

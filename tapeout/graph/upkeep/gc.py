@@ -175,7 +175,7 @@ def _recent_actions(store: Store, index: ActionIndex, options: GcOptions, now: f
 def _unreferenced(
     store: Store, index: ActionIndex, wanted: set[str], age: float, now: float
 ) -> Iterator[tuple[str, Path]]:
-    """Yield the objects, entries and descriptions that nothing wanted refers to."""
+    """Yield the objects, entries and descriptions that no kept action refers to."""
     objects = {action: _objects(store, index.output(action)) for action in index.entries}
     needed = {path for action in wanted for path in objects[action]}
     known = {path for paths in objects.values() for path in paths}
