@@ -108,7 +108,7 @@ def make_base() -> None:
     from tapeout.nemo.process import prepare
 
     prepare(threads=4)
-    from tapeout.config.base import Base
+    from tapeout.config.bases.tiny import Base
     from tapeout.data.encode.prompt import encode_example
     from tapeout.encoder.load import load_encoder
     from tapeout.models.family import load_family

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import yaml
 
-from tapeout.config.base import Base
+from tapeout.config.base import USUAL_ROWS
+from tapeout.config.bases.tiny import Base
 from tapeout.config.training import Layout
-from tapeout.costs.estimates import BASE_PIECES
 
 CONFIGS = sorted((Path(__file__).parent / "sizes").glob("*.yaml"), key=lambda path: int(path.stem.removesuffix("b")))
 NEW_PIECES = 768
@@ -23,7 +23,7 @@ def row(path: Path) -> str:
     """Return one line of the table."""
     config = yaml.safe_load(path.read_text())
     layout = Layout.model_validate(config["dapt"]["layout"])
-    model, vocabulary = Base.model_validate(config["base"]).architecture, BASE_PIECES + NEW_PIECES
+    model, vocabulary = Base.model_validate(config["base"]).architecture, USUAL_ROWS + NEW_PIECES
     command = [sys.executable, "-m", "tapeout.cli", "cost", "sft/model", "--configfile", str(path), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     steps = {step["artifact"]: step for step in json.loads(done.stdout)["steps"]}

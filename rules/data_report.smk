@@ -6,7 +6,7 @@ rule inspected:
             artifact(f"encoded/{name}") for name in scope.instructions if wildcards.set == f"instructions/{name}"
         ],
         tests=[artifact(name, path) for name, path in scope.tests],
-        tokenizer=artifact("tokenizer", "tokenizer.model"),
+        tokenizer=artifact("tokenizer", settings.tokenizer.file_name),
     output:
         sealed("inspected/{set}"),
     wildcard_constraints:

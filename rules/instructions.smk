@@ -24,7 +24,7 @@ rule encoded:
     input:
         action("encoded/{name}"),
         rows=lambda wildcards: artifact(f"instructions/{wildcards.name}"),
-        tokenizer=artifact("tokenizer", "tokenizer.model"),
+        tokenizer=artifact("tokenizer", settings.tokenizer.file_name),
     output:
         sealed("encoded/{name}"),
     wildcard_constraints:

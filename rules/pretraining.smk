@@ -68,7 +68,7 @@ rule pretraining_tokens:
         action("pretraining/tokens/{shard}"),
         **wiring.near_duplicates,
         documents=artifact("pretraining/shards/{shard}", "documents.jsonl"),
-        tokenizer=artifact("tokenizer", "tokenizer.model"),
+        tokenizer=artifact("tokenizer", settings.tokenizer.file_name),
     output:
         sealed("pretraining/tokens/{shard}"),
     wildcard_constraints:

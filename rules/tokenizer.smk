@@ -1,7 +1,7 @@
 rule tokenizer:
     input:
         action("tokenizer"),
-        base=artifact(f"sources/{settings.tokenizer.source}"),
+        base=wiring.base_vocabulary,
         domain=artifact("corpus/domain", "train.jsonl"),
         general=artifact("corpus/general", "train.jsonl"),
         domain_test=artifact("corpus/domain", "test.jsonl"),

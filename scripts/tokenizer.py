@@ -20,10 +20,10 @@ def main(
     output: Path,
     threads: int,
 ) -> None:
-    """Write tokenizer.model (extended), base.model and report.json into the new folder ``output``.
+    """Write the extended and the base vocabulary and report.json into the new folder ``output``.
 
     Inputs:
-        base: folder of the source that contains the base model.
+        base: folder that contains the base vocabulary: that of a source, or of a base model with its own.
         domain: domain training text, JSONL.
         general: general training text, JSONL.
         domain_test: domain test text, JSONL.
@@ -33,8 +33,8 @@ def main(
     extension = extend_vocabulary(model, read_texts_by_source(domain), read_texts_by_source(general), job, threads)
     report = check(model, extension, read_texts(domain_test), read_texts(general_test), job, threads)
     output.mkdir()
-    (output / "base.model").write_bytes(model)
-    (output / "tokenizer.model").write_bytes(extension.model)
+    (output / job.base_file_name).write_bytes(model)
+    (output / job.file_name).write_bytes(extension.model)
     write_json(output / "report.json", report)
 
 

@@ -1,18 +1,24 @@
-"""Parameters of the tiny base model: its architecture, its training, and the rows of new pieces."""
+"""Base model: what all kinds of it have in common, its architecture, and the rows of new pieces.
+
+The key ``base.kind`` names a module of ``tapeout.config.bases``, which brings the parameters of the kind.
+"""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator
 
 from tapeout import plugins
-from tapeout.config.optimizer import Decay, Seed, check_warmup
 from tapeout.config.plugin_options import plugin_class, with_hints
 from tapeout.config.section import Section
+from tapeout.config.sources import SourceName, relative_name
 
 SEAM = "tapeout.models"
 """Package of the model families."""
+
+USUAL_ROWS = 32_000
+"""Assumed rows of a vocabulary whose file is not read yet."""
 
 
 class Architecture(Section, ABC):
@@ -57,9 +63,14 @@ def _describe_families(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [plugins.load(SEAM, name).Architecture.model_json_schema() for name in families()]
 
 
-class Base(Section):
-    """A tiny model trained for a short while on general text, so that it has something to forget."""
+class BaseKind(Section):
+    """What each kind of base model states: its family and its architecture.
 
+    Both are part of the configuration even if a model's own files state them too, because costs, memory and the checks
+    of a configuration need them before anything is downloaded.
+    """
+
+    kind: str = Field(description="Kind of base model: a module of tapeout.config.bases, or a dotted module name.")
     family: str = Field(default="llama", description="Model family: a package of tapeout.models, or a dotted module.")
     architecture: SerializeAsAny[Architecture] = Field(
         default={},  # validated into the defaults of the family
@@ -67,32 +78,31 @@ class Base(Section):
         description="Dimensions of the model, with the options of its family.",
         json_schema_extra=_describe_families,
     )
-    max_steps: int = Field(default=640, ge=1, description="Optimizer steps.")
-    global_batch_size: int = Field(default=4, ge=1, description="Sequences per step.")
-    lr: float = Field(default=2e-3, gt=0, description="Peak learning rate of the layers' matrices and of the norms.")
-    embedding_lr: float = Field(
-        default=0.04,
-        gt=0,
-        description="Peak learning rate of the input embedding. Most rows get few gradients in a short training: at "
-        "the layers' rate they hardly leave their initial noise, and the loss is a tenth or more higher.",
-    )
-    output_lr: float = Field(default=8e-3, gt=0, description="Peak learning rate of the output layer.")
-    warmup_steps: int = Field(default=60, ge=0, description="Steps of linear warm-up.")
-    min_lr_fraction: float = Field(
-        default=0.05, ge=0, le=1, description="Fraction of the peak learning rates that the last step has."
-    )
-    weight_decay: float = Field(default=0.1, ge=0, description="Decoupled weight decay of the layers' matrices.")
-    betas: tuple[Decay, Decay] = Field(default=(0.9, 0.99), description="AdamW's two decay rates.")
-    grad_clip: float = Field(default=3.0, gt=0, description="Maximum norm of the gradient.")
-    seed: Seed = Field(default=1, description="Seed of the initial weights and of the order of the documents.")
-    threads: int = Field(
-        default=2, ge=1, description="Threads of the arithmetic; results depend on their number, which orders the sums."
-    )
 
     @property
     def family_module(self) -> str:
         """Dotted name of the family's module, which every rule that opens a model declares among its plugins."""
         return plugins.module_name(SEAM, self.family)
+
+    @property
+    def rows(self) -> int:
+        """Rows of the embedding, as far as the configuration states them: a tiny model has those of its vocabulary."""
+        return USUAL_ROWS
+
+    @property
+    def trained_tokens(self) -> int:
+        """Tokens on which the base model is trained here."""
+        return 0
+
+    @property
+    def rule(self) -> str:
+        """Name of the rule that makes the artifact ``base``, and of its file in ``rules/``."""
+        return f"base_{self.kind.rpartition('.')[2]}"
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the sources that the model is made from; if there are any, its vocabulary is among them."""
+        return ()
 
     @field_validator("family")
     @classmethod
@@ -114,10 +124,29 @@ class Base(Section):
         except ValidationError as error:
             raise with_hints(error, architecture) from error
 
-    @model_validator(mode="after")
-    def _warmup_leaves_steps_at_the_peak(self) -> Self:
-        check_warmup(self.warmup_steps, self.max_steps)
-        return self
+
+class ForeignBase(BaseKind):
+    """A trained model from a source, with its own vocabulary."""
+
+    source: SourceName = Field(description="Name of the source that contains the model.")
+    path: str = Field(
+        default="",
+        description="The model's folder or file in the source, or in the one archive there; empty: all of it.",
+    )
+
+    vocab_size: int = Field(ge=1, description="Rows of the embedding; rows beyond the last piece are padding.")
+
+    _plain_path = field_validator("path")(lambda path: path and relative_name(path))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The source."""
+        return (self.source,)
+
+    @property
+    def rows(self) -> int:
+        """Rows of the embedding."""
+        return self.vocab_size
 
 
 class BaseExtended(Section):

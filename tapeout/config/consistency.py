@@ -60,7 +60,7 @@ def _named_sources(settings: Settings) -> Iterator[tuple[Location, str, bool]]:
         (("corpus", "domain", "train"), domain.train, True),
         (("corpus", "domain", "test"), domain.test, False),
         (("corpus", "general", "names"), settings.corpus.general.names, True),
-        (("tokenizer", "source"), (settings.tokenizer.source,), True),
+        (("base", "source") if settings.base.sources else ("tokenizer", "source"), settings.model_sources, True),
         *(
             (("pretraining", "components", name, "sources"), component.sources, True)
             for name, component in settings.pretraining.components.items()
@@ -154,6 +154,22 @@ def _benchmarks_are_no_training(settings: Settings) -> Iterator[Conflict]:
             yield Conflict(cause, "Remove it from one of the two.", (key, ("instructions", "train")))
 
 
+def _vocabulary_is_the_models_own(settings: Settings) -> Iterator[Conflict]:
+    if not settings.base.sources:
+        return
+    tokenizer, kind = settings.tokenizer, ("base", "kind")
+    if "source" in tokenizer.model_fields_set:
+        cause = f"tokenizer.source would have no effect: the base model of kind {settings.base.kind} has its own."
+        yield Conflict(cause, "Remove tokenizer.source.", (("tokenizer", "source"), kind))
+    if tokenizer.model_file != tokenizer.file_name:
+        yield Conflict(
+            f"tokenizer.model_file is {tokenizer.model_file}, which is no name of the vocabulary of a base model of "
+            f"kind {settings.base.kind}.",
+            "Write tokenizer.model for a SentencePiece model, or tokenizer.json for a byte-level BPE.",
+            (("tokenizer", "model_file"), kind),
+        )
+
+
 def _sequences_fit_the_model(settings: Settings) -> Iterator[Conflict]:
     context = settings.base.architecture.seq_length
     lengths = {(*key, "seq_length"): job.seq_length for key, job in trainings(settings).items()}
@@ -235,6 +251,7 @@ CHECKS: tuple[Callable[[Settings], Iterable[Conflict]], ...] = (
     _pretraining_has_components,
     _methods_have_no_section,
     _benchmarks_are_no_training,
+    _vocabulary_is_the_models_own,
     _sequences_fit_the_model,
     _tensors_can_be_divided,
     _something_validates,

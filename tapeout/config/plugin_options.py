@@ -124,7 +124,7 @@ def with_hints(error: ValidationError, options: type[Section], prefix: tuple[str
     for found in error.errors():
         kind: PydanticCustomError | str = found["type"]
         if kind == "extra_forbidden":
-            hint = unknown_key_hint(options, found["loc"])
+            hint = found.get("ctx", {}).get("hint") or unknown_key_hint(options, found["loc"])
             kind = PydanticCustomError("extra_forbidden", "unknown key{hint}", {"hint": hint})
         elif kind == CONFLICT:
             kind = conflict(found["ctx"]["cause"], found["ctx"]["fix"], *found["ctx"]["keys"])

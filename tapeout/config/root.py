@@ -6,7 +6,9 @@ from typing import Self
 from pydantic import Field
 
 from tapeout import plugins
-from tapeout.config.base import Base, BaseExtended
+from tapeout.config.base import BaseExtended
+from tapeout.config.base_options import BaseOptions
+from tapeout.config.bases import tiny
 from tapeout.config.comparison import Bounds
 from tapeout.config.container import Container
 from tapeout.config.corpus import Corpus
@@ -39,7 +41,7 @@ class Settings(Section):
     instructions: Instructions = Field(default_factory=Instructions)
     data_report: DataReport = DataReport()
     tokenizer: Tokenizer = Tokenizer()
-    base: Base = Base()
+    base: BaseOptions = Field(tiny.Base(), description="Model that the adaptation starts from, by its kind.")
     base_extended: BaseExtended = BaseExtended()
     dapt: Dapt = Dapt()
     sft: Sft = Sft()
@@ -57,7 +59,12 @@ class Settings(Section):
         """Names of the sources that the graph reads, sorted; the sources file may list more."""
         corpora = {*self.corpus.domain.sources, *self.corpus.general.sources}
         instructions = {name for options in self.set_options.values() for name in options.sources}
-        return sorted({*corpora, *self.pretraining.sources, *instructions, self.tokenizer.source})
+        return sorted({*corpora, *self.pretraining.sources, *instructions, *self.model_sources})
+
+    @property
+    def model_sources(self) -> tuple[str, ...]:
+        """Names of the sources of the base model, or, if it is made here, of its vocabulary."""
+        return self.base.sources or (self.tokenizer.source,)
 
     @property
     def set_options(self) -> dict[str, FormatOptions]:

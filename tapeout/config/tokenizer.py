@@ -8,16 +8,22 @@ from tapeout.config.section import Section
 class Tokenizer(Section):
     """Extension of the base vocabulary, and the gates that the result must pass."""
 
-    source: str = Field(default="mistral-common", min_length=1, description="Name of the source of the base model.")
+    source: str = Field(
+        default="mistral-common",
+        min_length=1,
+        description="Name of the source of the base vocabulary; unused if the base model comes from a source itself.",
+    )
     model_file: str = Field(
         default="mistral_common/data/tokenizer.model.v1",
-        description="SentencePiece model: path in the source's folder, or in the one archive there.",
+        description="File of the base vocabulary: path in the source's folder, or in the one archive there; if the "
+        "base model comes from a source, its tokenizer.model or tokenizer.json. A name in .json is a byte-level BPE, "
+        "any other a SentencePiece model.",
         min_length=1,
     )
     new_pieces: int = Field(
         default=768,
-        ge=1,
-        description="Pieces to append. With 32,000 base pieces, 768 give 32,768 rows.",
+        ge=0,
+        description="Pieces to append; 0 keeps the base vocabulary. With 32,000 base pieces, 768 give 32,768 rows.",
     )
     multiple: int = Field(
         default=1024,
@@ -58,3 +64,17 @@ class Tokenizer(Section):
         lt=1,
         description="Gate: maximum relative change of the token count of the general test text.",
     )
+
+    @property
+    def file_name(self) -> str:
+        """Name of the extended vocabulary's file in the artifact ``tokenizer`` and in model folders."""
+        return f"tokenizer{self._suffix}"
+
+    @property
+    def base_file_name(self) -> str:
+        """Name of the base vocabulary's file in the artifact ``tokenizer``."""
+        return f"base{self._suffix}"
+
+    @property
+    def _suffix(self) -> str:
+        return ".json" if self.model_file.endswith(".json") else ".model"

@@ -41,6 +41,12 @@ class Wiring:
         return {"after_gates": self.artifact("gates.json")}
 
     @property
+    def base_vocabulary(self) -> Any:
+        """Input with the vocabulary that is extended: the base model's own, or that of a source."""
+        settings = self.settings
+        return self.artifact("base" if settings.base.sources else f"sources/{settings.tokenizer.source}")
+
+    @property
     def pretraining_text(self) -> dict[str, Any]:
         """Input of the continued pretraining: the two corpora, or the blend and the token ids of all shards."""
         if self.settings.dapt.reads == "corpus":

@@ -10,9 +10,6 @@ from tapeout.config.root import Settings
 from tapeout.config.sources import downloads_folder, total
 from tapeout.config.training import Training
 
-BASE_PIECES = 32_000
-"""Vocabulary before the extension; the size of the base tokenizer is known only once its file is there."""
-
 BYTES_PER_WEIGHT = 4
 """All checkpoints have 32-bit floats."""
 
@@ -47,7 +44,7 @@ class Estimates:
     @property
     def extended_pieces(self) -> int:
         """Vocabulary of the adapted model."""
-        return BASE_PIECES + self.settings.tokenizer.new_pieces
+        return self.settings.base.rows + self.settings.tokenizer.new_pieces
 
     @property
     def extended_parameters(self) -> int:
@@ -57,9 +54,13 @@ class Estimates:
     @property
     def base_gflop(self) -> int:
         """Computation of the base model's training, 10^9 FLOP."""
-        job, model = self.settings.base, self.settings.base.architecture
-        tokens = job.max_steps * job.global_batch_size * model.seq_length
-        return _giga(model.training_flop(BASE_PIECES, tokens, model.seq_length))
+        base, model = self.settings.base, self.settings.base.architecture
+        return _giga(model.training_flop(base.rows, base.trained_tokens, model.seq_length))
+
+    @property
+    def base_seconds(self) -> int:
+        """Duration of making the base model, besides its training: reading and writing a foreign one."""
+        return 5 + (2 * self.base_bytes // CHECKPOINT_RATE if self.settings.base.sources else 0)
 
     def training_gflop(self, job: Training) -> int:
         """Return the computation of a training run of the adapted model, 10^9 FLOP."""
@@ -75,7 +76,7 @@ class Estimates:
     @property
     def base_bytes(self) -> int:
         """Size of a checkpoint of the base model."""
-        return BYTES_PER_WEIGHT * self.settings.base.architecture.parameter_count(BASE_PIECES)
+        return BYTES_PER_WEIGHT * self.settings.base.architecture.parameter_count(self.settings.base.rows)
 
     @property
     def extended_bytes(self) -> int:

@@ -37,6 +37,9 @@ def hints(
     }
 
 
+BASE = "base"
+"""Entry of the rule of each kind of base model, such as ``base_tiny``."""
+
 TABLE: dict[str, Callable[[Estimates, Wildcards], Hints]] = {
     "fetch": lambda work, wildcards: {
         **hints(work.download_seconds(wildcards["source"]), work.source_bytes(wildcards["source"])),
@@ -54,7 +57,7 @@ TABLE: dict[str, Callable[[Estimates, Wildcards], Hints]] = {
     "data_report": lambda work, _: hints(2, 500_000),
     "gates": lambda work, _: hints(1, 100),
     "tokenizer": lambda work, _: hints(15, 1_100_000),
-    "base": lambda work, _: hints(5, work.base_bytes, gflop=work.base_gflop),
+    BASE: lambda work, _: hints(work.base_seconds, work.base_bytes, gflop=work.base_gflop),
     "base_extended": lambda work, _: hints(
         work.copying_seconds(10), work.extended_bytes, parameters=work.extended_parameters
     ),
@@ -87,7 +90,8 @@ class CostTable:
 
     def __call__(self, rule: str, wildcards: Wildcards) -> Hints:
         """Return the hints of a rule for the values of its wildcards; none for an unknown rule."""
-        return TABLE[rule](Estimates(self.settings), wildcards) if rule in TABLE else {}
+        name = BASE if rule == self.settings.base.rule else rule
+        return TABLE[name](Estimates(self.settings), wildcards) if name in TABLE else {}
 
     def seconds(self, rule: str) -> int:
         """Return the typical seconds of a rule without wildcards."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from tapeout.config.base import Base
+from tapeout.config.bases.tiny import Base
 from tapeout.data.encode.packing import windows
 from tapeout.data.errors import NotEnoughData
 from tapeout.data.io.jsonl import read_texts

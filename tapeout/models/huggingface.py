@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from tapeout.config.base import Base
+from tapeout.config.bases.tiny import Base
 from tapeout.encoder.load import load_encoder
 from tapeout.models.carried import check_carried, check_vocabulary
 from tapeout.models.family import Family, family_of, load_family

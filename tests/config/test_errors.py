@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from tapeout.config.bases import tiny
 from tapeout.config.load import load_files, load_site
 from tapeout.config.problems import InvalidConfig
 from tapeout.config.root import Settings
@@ -51,6 +52,7 @@ PLUGINS = {
     ("instructions", "sets", "rtl"): rtl.Options,
     ("instructions", "sets", "questions"): prompt_response.Options,
     ("instructions", "sets", "squad"): squad.Options,
+    ("base",): tiny.Base,
     ("base", "architecture"): Architecture,
     ("evaluation", "tasks", "bits_per_byte"): BitsOptions,
     ("evaluation", "tasks", "instruction_answers"): AnswerOptions,

@@ -12,7 +12,14 @@ from tapeout.config.load import load
 from tapeout.config.problems import InvalidConfig
 
 ROOT = Path(__file__).parents[2]
-SEAMS = {"format": "instructions", "task": "evaluation", "method": "methods", "family": "base", "kind": "sources"}
+SEAMS = {
+    "format": "instructions",
+    "task": "evaluation",
+    "method": "methods",
+    "family": "base",
+    "base kind": "base",
+    "kind": "sources",
+}
 NAMES = ["nosuch", "", "..x", "../x", "a..b", "a b.c", "os.path", "json.decoder", "tests.toys", "tests.small_tokenizer"]
 
 
@@ -24,6 +31,7 @@ def config(seam: str, name: Any, folder: Path) -> dict[str, Any]:
         "task": {"evaluation": {"tasks": {name: {}}}},
         "method": {"methods": {name: {}}},
         "family": {"base": {"family": name}},
+        "base kind": {"base": {"kind": name}},
         "kind": {"sources": ["config/sources.yaml", str(folder / "sources.yaml")]},
     }
     return {**yaml.safe_load((ROOT / "config/default.yaml").read_text()), **changes[seam]}

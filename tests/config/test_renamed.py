@@ -9,6 +9,8 @@ import yaml
 from pydantic import BaseModel, SerializeAsAny
 
 from tapeout.config import renamed
+from tapeout.config.base import BaseKind
+from tapeout.config.bases import tiny
 from tapeout.config.load import load
 from tapeout.config.problems import InvalidConfig
 from tapeout.config.root import Settings
@@ -54,6 +56,8 @@ def exists(model: Any, path: list[str]) -> bool:
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         return True
     field = model.model_fields.get(path[0])
+    if field is not None and field.annotation is BaseKind:
+        return exists(tiny.Base, path[1:])  # no other kind has ever had other keys
     if field is None or any(isinstance(mark, SerializeAsAny) for mark in field.metadata):
         return field is not None
     forms = get_args(field.annotation) if get_origin(field.annotation) is UnionType else (field.annotation,)

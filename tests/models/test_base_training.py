@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tapeout.config.base import Base
+from tapeout.config.bases.tiny import Base
 from tapeout.data.errors import NotEnoughData
 from tapeout.models.base_training import (
     UsedRows,

@@ -8,7 +8,8 @@ import torch
 from sentencepiece import SentencePieceProcessor
 from transformers import AutoTokenizer
 
-from tapeout.config.base import Base, BaseExtended
+from tapeout.config.base import BaseExtended
+from tapeout.config.bases.tiny import Base
 from tapeout.encoder.vocabulary import extend
 from tapeout.models import llama
 from tapeout.models.extend import extend_model

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tapeout.config.base import Base
+from tapeout.config.bases.tiny import Base
 from tapeout.graph.plan.rates import GPUS
 from tapeout.models import llama
 from tapeout.models.family import Family, load_family

@@ -9,7 +9,8 @@ import torch
 from torch.distributed.checkpoint import save
 
 from tapeout import plugins
-from tapeout.config.base import Base, BaseExtended
+from tapeout.config.base import BaseExtended
+from tapeout.config.bases.tiny import Base
 from tapeout.encoder.vocabulary import extend
 from tapeout.models.base_training import read_documents, train
 from tapeout.models.extend import extend_model

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tapeout.config.base import Base
+from tapeout.config.bases.tiny import Base
 from tapeout.program import step
 
 

@@ -1,0 +1,22 @@
+"""Check a Hugging Face folder from a source, and copy it byte for byte."""
+
+from pathlib import Path
+
+from tapeout.config.bases.huggingface import HuggingFaceJob
+from tapeout.program import step
+
+
+@step(HuggingFaceJob)
+def main(job: HuggingFaceJob, source: Path, output: Path) -> None:
+    """Write a Hugging Face folder with import.json.
+
+    Inputs:
+        source: folder of the source that contains the model, as files or in one archive.
+    """
+    from tapeout.models.import_folder import import_folder
+
+    import_folder(source, output, job)
+
+
+if __name__ == "__main__":
+    main()
