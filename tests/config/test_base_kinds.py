@@ -28,7 +28,7 @@ def configured(base: dict[str, Any], **tokenizer: Any) -> Settings:
 
 
 def test_keys_without_a_kind_are_those_of_the_tiny_model() -> None:
-    base = {"max_steps": 90, "architecture": {"hidden_size": 64}}
+    base = {"max_steps": 120, "architecture": {"hidden_size": 64}}
     assert configured(base).base.identity() == configured({"kind": "tiny", **base}).base.identity()
     assert configured(base).base.rule == "base_tiny"
     assert "mistral-common" in configured(base).used_sources
