@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from tapeout import plugins
-from tapeout.config.base import SEAM, Architecture, families
+from tapeout.config import base
 from tapeout.models.layout import Part
 from tapeout.models.tokenizer_file import UnusableModel
 
@@ -31,48 +31,58 @@ class Family(Protocol):
     MODEL_TYPE: str
     """``model_type`` in the config.json of a Hugging Face folder."""
 
-    NEMO_CONFIG: str
-    """Class of the model's configuration in the context of a NeMo-2 checkpoint."""
+    NEMO_CONFIGS: Collection[str]
+    """Classes of the model's configuration in the context of a NeMo-2 checkpoint."""
 
     SPECIAL_PIECES: Mapping[str, str]
     """Text of the special pieces, by Hugging Face's names for their roles, e.g. ``bos_token``."""
 
-    CARRIED: Collection[str]
-    """Fields of config.json that import, training, evaluation and export keep with any value."""
+    INERT: Mapping[str, Collection[Any]]
+    """Fields of config.json that change nothing when they have one of these values; with no values, never."""
 
     @property
-    def Architecture(self) -> type[Architecture]:
-        """Dimensions of a model, with their parameter count, FLOP and memory; a part of the configuration."""
+    def Architecture(self) -> type[base.Architecture]:
+        """Dimensions and options of a model, with its parameter count, FLOP and memory; a part of the configuration."""
 
-    def huggingface_config(self, architecture: Any, vocabulary: int, bos: int | None, eos: int) -> "PretrainedConfig":
-        """Return the Hugging Face configuration of a new model in 32-bit floats.
+    def architecture_of(self, config: Any) -> base.Architecture:
+        """Return the architecture that a Hugging Face configuration states.
+
+        What it leaves out is found by ``check_carried``, which makes the configuration again.
+
+        Raises:
+            ValidationError: an option has a value that the family does not support.
+        """
+
+    def architecture_from_nemo(self, arguments: Mapping[str, Any]) -> base.Architecture:
+        """Return the architecture of a NeMo-2 checkpoint.
+
+        Args:
+            arguments: what one of ``NEMO_CONFIGS`` was constructed with.
+        """
+
+    def huggingface_config(self, architecture: Any, vocabulary: int, **ids: Any) -> "PretrainedConfig":
+        """Return the Hugging Face configuration of a model.
 
         Args:
             architecture: an instance of ``Architecture``.
             vocabulary: rows of the embedding.
-            bos: id of the piece that begins a text; None if there is none.
-            eos: id of the piece that ends a text.
+            ids: ``bos_token_id``, ``eos_token_id`` (which may be a list), ``pad_token_id``.
         """
 
     def model_class(self) -> "type[PreTrainedModel]":
-        """Return the Hugging Face class of a causal language model, with separate input and output rows."""
+        """Return the Hugging Face class of a causal language model."""
 
     def tokenizer_config(self) -> dict[str, Any]:
         """Return the content of tokenizer_config.json that gives Hugging Face the ids of SentencePiece itself."""
 
-    def nemo_model(self) -> Any:
-        """Return an empty NeMo-2 model, which selects NeMo's importer."""
-
-    def nemo_exporter(self, checkpoint: Path) -> Any:
-        """Return NeMo's exporter of a checkpoint, which loads NeMo's own model."""
-
-    def config_from_nemo(self, arguments: Mapping[str, Any], bos: int | None, eos: int) -> "PretrainedConfig":
-        """Return the Hugging Face configuration of a NeMo-2 checkpoint.
+    def nemo_model(self, architecture: Any, vocabulary: int, generation_config: Any, tokenizer: Any) -> Any:
+        """Return NeMo's model, whose arguments NeMo records in the context of a checkpoint.
 
         Args:
-            arguments: what ``NEMO_CONFIG`` was constructed with.
-            bos: id of the piece that begins a text; None if there is none.
-            eos: id of the piece that ends a text.
+            architecture: an instance of ``Architecture``.
+            vocabulary: rows of the embedding.
+            generation_config: Hugging Face's settings of generation, with all special ids; may be None.
+            tokenizer: NeMo's tokenizer.
         """
 
     def parts(self, config: Any) -> Sequence[Part]:
@@ -90,7 +100,7 @@ def load_family(name: str) -> Family:
         UnknownPlugin: there is no such module.
         InvalidPlugin: a step runs, and its rule does not declare the module.
     """
-    return cast(Family, plugins.load(SEAM, name))
+    return cast(Family, plugins.load(base.SEAM, name))
 
 
 def nemo_arguments(checkpoint: Path) -> dict[str, dict[str, Any]]:
@@ -121,15 +131,16 @@ def family_of(folder: Path) -> Family:
     if (folder / "config.json").is_file():
         member, names = "MODEL_TYPE", {json.loads((folder / "config.json").read_bytes()).get("model_type")}
     elif (folder / NEMO_CONTEXT).is_file():
-        member, names = "NEMO_CONFIG", set(nemo_arguments(folder))
+        member, names = "NEMO_CONFIGS", set(nemo_arguments(folder))
     else:
         raise UnusableModel(
             f"{folder} is not a model folder.", "Give a Hugging Face folder or a NeMo-2 checkpoint folder."
         )
     declared = plugins.declared()
-    for name in families() if declared is None else declared:
+    for name in base.families() if declared is None else declared:
         family = load_family(name)
-        if getattr(family, member, None) in names:
+        known = getattr(family, member, ())
+        if names & ({known} if isinstance(known, str) else set(known)):
             return family
     raise UnusableModel(
         f"No model family has the {member} of {folder}: {', '.join(sorted(filter(None, names)))}.",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from tapeout.config.base import Architecture
 from tapeout.config.bases.tiny import Base
 from tapeout.encoder.load import load_encoder
 from tapeout.models.carried import check_carried, check_vocabulary
@@ -25,7 +26,8 @@ def new_model(job: Base, tokenizer: Path) -> "PreTrainedModel":
     """
     encoder = load_encoder(tokenizer)
     family = load_family(job.family)
-    config = family.huggingface_config(job.architecture, encoder.size, encoder.bos, encoder.eos)
+    ids = {"bos_token_id": encoder.bos, "eos_token_id": encoder.eos, "pad_token_id": None}
+    config = family.huggingface_config(job.architecture, encoder.size, **ids)
     check_carried(config, family)
     check_vocabulary(config, encoder)
     torch.manual_seed(job.seed)
@@ -61,14 +63,25 @@ def checked_config(folder: Path) -> "PretrainedConfig":
     return config
 
 
-def load_huggingface(folder: Path) -> "PreTrainedModel":
-    """Return the model in a Hugging Face folder, in 32-bit floats and in evaluation mode.
+def architecture_of(folder: Path) -> Architecture:
+    """Return the architecture of the model in a Hugging Face folder, from its config.json alone.
+
+    Raises:
+        UnusableModel: see ``checked_config``.
+    """
+    return family_of(folder).architecture_of(checked_config(folder))
+
+
+def load_huggingface(folder: Path, dtype: torch.dtype = torch.float32) -> "PreTrainedModel":
+    """Return the model in a Hugging Face folder, in evaluation mode.
+
+    Args:
+        folder: the folder.
+        dtype: type of the weights in memory.
 
     Raises:
         UnusableModel: see ``checked_config``.
     """
     config, kind = checked_config(folder), family_of(folder).model_class()
-    model: PreTrainedModel = kind.from_pretrained(
-        folder, config=config, torch_dtype=torch.float32, local_files_only=True
-    )
+    model: PreTrainedModel = kind.from_pretrained(folder, config=config, torch_dtype=dtype, local_files_only=True)
     return model.eval()

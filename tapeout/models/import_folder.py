@@ -20,7 +20,7 @@ from tapeout.config.bases.huggingface import HuggingFaceJob
 from tapeout.data.io.archives import archive_errors, is_archive, members
 from tapeout.encoder.interface import Encoder
 from tapeout.encoder.load import load_encoder
-from tapeout.models.carried import check_carried
+from tapeout.models.carried import check_carried, check_vocabulary
 from tapeout.models.family import Family, load_family
 from tapeout.models.tokenizer_file import UnusableModel
 
@@ -35,8 +35,6 @@ PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 BUFFERS = ("*.rotary_emb.inv_freq",)
 """Tensors of old checkpoints that follow from the configuration and that no reader takes."""
 DTYPES = {"BF16": "bfloat16", **{f"F{bits}": f"float{bits}" for bits in (16, 32, 64)}}
-SETTLED = {"vocab_size", "bos_token_id", "eos_token_id", "pad_token_id"}
-"""Fields of config.json that the vocabulary decides, not the architecture."""
 
 
 @dataclass(frozen=True)
@@ -159,14 +157,8 @@ def _check_architecture(given: dict[str, Any], family: Family, job: HuggingFaceJ
         actual = family.model_class().config_class.from_dict(given)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise UnusableModel(f"config.json cannot be read: {error}.", "Correct it, or use another model.") from error
-    stated = family.huggingface_config(job.architecture, actual.vocab_size, actual.bos_token_id, actual.eos_token_id)
-    expected, found = stated.to_dict(), actual.to_dict()
-    names = sorted(set(family.CARRIED) - SETTLED)
-    wrong = [
-        f"{name} is {found.get(name)!r}, stated {expected.get(name)!r}"
-        for name in names
-        if found.get(name) != expected.get(name)
-    ]
+    found, stated = check_carried(actual, family).model_dump(), job.architecture.model_dump()
+    wrong = [f"{name} is {found[name]!r}, stated {stated[name]!r}" for name in stated if found[name] != stated[name]]
     if actual.vocab_size != job.vocab_size:
         wrong.insert(0, f"vocab_size is {actual.vocab_size}, stated base.vocab_size {job.vocab_size}")
     if wrong:
@@ -174,26 +166,8 @@ def _check_architecture(given: dict[str, Any], family: Family, job: HuggingFaceJ
             f"config.json and base.architecture are two models: {'; '.join(wrong)}.",
             "Correct base.architecture if this is the model that you want; otherwise correct base.source.",
         )
-    check_carried(actual, family)
-    ids = {"bos_token_id": encoder.bos, "eos_token_id": encoder.eos}
-    wrong = [
-        f"{name} is {getattr(actual, name)!r}, not {value!r}"
-        for name, value in ids.items()
-        if not _same_id(getattr(actual, name), value)
-    ]
-    if actual.vocab_size < encoder.size:
-        wrong.insert(0, f"vocab_size is {actual.vocab_size}, less than the {encoder.size} pieces")
-    if wrong:
-        raise UnusableModel(
-            f"config.json does not fit the vocabulary {job.tokenizer}: {'; '.join(wrong)}.",
-            "Use a model with its own tokenizer; its special ids must be those of the tokenizer.",
-        )
+    check_vocabulary(actual, encoder)
     return actual
-
-
-def _same_id(given: int | list[int] | None, expected: int | None) -> bool:
-    """Return whether a special id of config.json is the vocabulary's; of several ends, the first counts."""
-    return (given[0] if isinstance(given, list) and given else given) == expected
 
 
 def read_header(folder: Path) -> Header:

@@ -4,14 +4,17 @@ The weights are a plain PyTorch distributed checkpoint; only names and layouts d
 the model family knows both. Tests compare every bit with NeMo's own exporter.
 """
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from pydantic import ValidationError
 from torch.distributed.checkpoint import FileSystemReader, load
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
 from tapeout.encoder.load import load_encoder
+from tapeout.models.carried import IDS
 from tapeout.models.family import family_of, nemo_arguments
 from tapeout.models.huggingface import load_huggingface
 from tapeout.models.layout import weights_from_megatron
@@ -19,6 +22,9 @@ from tapeout.models.tokenizer_file import UnusableModel, tokenizer_path
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
+
+GENERATION = "context/artifacts/generation_config.json"
+"""Settings of generation in a checkpoint, with all special ids."""
 
 
 def load_model(folder: Path) -> "PreTrainedModel":
@@ -57,10 +63,30 @@ def checkpoint_tensors(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def checkpoint_config(folder: Path) -> "PretrainedConfig":
-    """Return the Hugging Face configuration of a NeMo-2 checkpoint, from its context and its tokenizer."""
+    """Return the Hugging Face configuration of a NeMo-2 checkpoint, from its context.
+
+    The special ids are those of the settings of generation that an import keeps, otherwise those of the tokenizer.
+
+    Raises:
+        UnusableModel: the context does not state the dimensions of the model.
+    """
     family = family_of(folder)
+    recorded = nemo_arguments(folder)
+    arguments = next(recorded[name] for name in family.NEMO_CONFIGS if name in recorded)
     encoder = load_encoder(tokenizer_path(folder))
-    return family.config_from_nemo(nemo_arguments(folder)[family.NEMO_CONFIG], encoder.bos, encoder.eos)
+    ids = {"bos_token_id": encoder.bos, "eos_token_id": encoder.eos, "pad_token_id": None}
+    generation = folder / GENERATION
+    if generation.is_file():
+        stated = json.loads(generation.read_bytes())
+        ids |= {name: stated[name] for name in IDS if stated.get(name) is not None}
+    try:
+        architecture = family.architecture_from_nemo(arguments)
+        vocabulary = arguments["vocab_size"]
+    except (KeyError, ValidationError) as error:
+        raise UnusableModel(
+            f"The context of {folder} does not describe the model: {error}.", "Import the model again."
+        ) from error
+    return family.huggingface_config(architecture, vocabulary, **ids)
 
 
 def checkpoint_weights(folder: Path) -> dict[str, torch.Tensor]:

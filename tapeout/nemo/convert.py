@@ -13,7 +13,6 @@ from torch import Tensor
 from tapeout.encoder.load import load_encoder
 from tapeout.errors import TapeoutError
 from tapeout.models.carried import check_vocabulary
-from tapeout.models.family import family_of
 from tapeout.models.huggingface import checked_config
 from tapeout.models.tokenizer_file import tokenizer_path
 from tapeout.nemo.canonical import canonicalize
@@ -37,9 +36,9 @@ def import_checkpoint(source: Path, output: Path, workplace: Path) -> None:
         ConversionMismatch: a tensor is missing, additional, or differs in a bit.
     """
     check_vocabulary(checked_config(source), load_encoder(tokenizer_path(source)))
-    from nemo.collections import llm
+    from tapeout.nemo.importer import Importer
 
-    llm.import_ckpt(family_of(source).nemo_model(), f"hf://{source.resolve()}", output_path=output)
+    Importer(source.resolve()).save(huggingface_tensors(source), output)
     canonicalize(output, forbidden=[source.resolve(), output.resolve(), workplace.resolve()])
     compare_tensors(huggingface_tensors(source), checkpoint_weights(output))
 

@@ -91,7 +91,9 @@ def fixed_tokens(vocabulary: int, count: int) -> Tensor:
 
 def nemo_logits(checkpoint: Path, ids: Tensor) -> Tensor:
     """Return the logits [b, s, v] of NeMo's own model, with Megatron's attention and output layer."""
-    model, _ = family_of(checkpoint).nemo_exporter(checkpoint).nemo_load(checkpoint)
+    from nemo.lightning.io import ModelConnector
+
+    model, _ = ModelConnector(checkpoint).nemo_load(checkpoint)
     length = ids.size(1)
     forbidden = torch.ones(length, length, dtype=torch.bool).triu_(1)[None, None]
     with torch.no_grad():

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from tapeout.encoder.load import load_encoder
 from tapeout.models.carried import check_carried
 from tapeout.models.huggingface import checked_config, load_huggingface
 from tapeout.models.llama import Architecture, huggingface_config
@@ -18,31 +17,46 @@ from tests.toys import toy_family
 pytestmark = pytest.mark.environment("nemo")
 
 LOST: list[tuple[str, Any]] = [
-    ("tie_word_embeddings", True),
     ("rope_scaling", {"rope_type": "linear", "factor": 2.0}),
     ("rope_scaling", {"type": "dynamic", "factor": 4.0}),
     ("attention_bias", True),
     ("mlp_bias", True),
-    ("head_dim", 64),
     ("hidden_act", "gelu"),
     ("attention_dropout", 0.1),
     ("sliding_window", 4096),
     ("partial_rotary_factor", 0.5),
     ("quantization_config", {"quant_method": "gptq", "bits": 4}),
-    ("torch_dtype", "bfloat16"),
     ("architectures", ["LlamaForSequenceClassification"]),
-    ("pad_token_id", 0),
     ("pretraining_tp", 2),
     ("logit_scale", 0.25),
+    ("rope_interleaved", True),
 ]
+LLAMA_3 = {
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8192,
+    "rope_type": "llama3",
+}
+KEPT: dict[str, Any] = {
+    "tie_word_embeddings": True,
+    "rope_scaling": LLAMA_3,
+    "head_dim": 64,
+    "torch_dtype": "bfloat16",
+    "pad_token_id": 0,
+    "eos_token_id": [2, 5],
+    "rope_theta": 500_000.0,
+    "rms_norm_eps": 1e-6,
+    "max_position_embeddings": 8192,
+    "initializer_range": 0.1,
+}
 
 
 def llama_folder(folder: Path, **options: Any) -> Path:
     """Write a folder that has a configuration and a tokenizer, but no weights."""
     folder.mkdir(exist_ok=True)
     (folder / "tokenizer.model").write_bytes(BASE)
-    encoder = load_encoder(folder)
-    config = huggingface_config(Architecture(), encoder.size, encoder.bos, encoder.eos).to_dict()
+    config = huggingface_config(Architecture(), 500, bos_token_id=1, eos_token_id=2, pad_token_id=None).to_dict()
     (folder / "config.json").write_text(json.dumps({**config, "architectures": ["LlamaForCausalLM"], **options}))
     return folder
 
@@ -56,21 +70,33 @@ def test_an_option_that_would_be_lost_is_named(tmp_path: Path, name: str, value:
         assert f"has {name} " in refusal.value.cause
 
 
-def test_options_that_are_kept_may_have_any_value(tmp_path: Path) -> None:
-    kept = {"rope_theta": 500_000.0, "rms_norm_eps": 1e-6, "max_position_embeddings": 8192, "initializer_range": 0.1}
-    config = checked_config(llama_folder(tmp_path, **kept, sliding_window=None, use_cache=False))
-    assert {name: getattr(config, name) for name in kept} == kept
+@pytest.mark.parametrize("name", KEPT)
+def test_options_that_are_kept_may_have_any_value(tmp_path: Path, name: str) -> None:
+    config = checked_config(llama_folder(tmp_path, **{name: KEPT[name]}))
+    assert config.to_dict()[name] == KEPT[name]
 
 
-@pytest.mark.parametrize(("name", "value"), [("vocab_size", 1024), ("bos_token_id", 5), ("eos_token_id", [2, 3])])
-def test_rows_and_ids_are_those_of_the_tokenizer(tmp_path: Path, name: str, value: Any) -> None:
+def test_fields_without_effect_are_accepted(tmp_path: Path) -> None:
+    inert = {"sliding_window": None, "use_cache": False, "is_llama_config": True, "rope_interleaved": False}
+    checked_config(llama_folder(tmp_path, **inert, torch_dtype=None, architectures=None))
+
+
+@pytest.mark.parametrize(("name", "value"), [("head_dim", 7), ("torch_dtype", "float64"), ("num_key_value_heads", 3)])
+def test_a_value_that_no_architecture_has_is_named(tmp_path: Path, name: str, value: Any) -> None:
+    with pytest.raises(UnusableModel, match=str(value)):
+        checked_config(llama_folder(tmp_path, **{name: value}))
+
+
+@pytest.mark.parametrize(("name", "value"), [("vocab_size", 99), ("bos_token_id", 5), ("eos_token_id", [3, 4])])
+def test_rows_and_ids_must_include_those_of_the_tokenizer(tmp_path: Path, name: str, value: Any) -> None:
     with pytest.raises(UnusableModel, match=f"has {name} "):
         import_checkpoint(llama_folder(tmp_path / "source", **{name: value}), tmp_path / "output", tmp_path)
     assert not (tmp_path / "output").exists()
 
 
-def test_every_family_must_have_separate_rows() -> None:
-    config = toy_family.huggingface_config(toy_family.Architecture(), 300, 1, 2)
+def test_a_family_without_tied_embeddings_refuses_them() -> None:
+    ids = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": None}
+    config = toy_family.huggingface_config(toy_family.Architecture(), 300, **ids)
     check_carried(config, toy_family)
     config.tie_word_embeddings = True  # the default of its library
     with pytest.raises(UnusableModel, match="has tie_word_embeddings True"):

@@ -42,7 +42,7 @@ def config() -> Any:
     architecture = llama.Architecture(
         hidden_size=16, num_layers=3, num_attention_heads=4, num_query_groups=2, ffn_hidden_size=24
     )
-    return llama.huggingface_config(architecture, 300, 1, 2)
+    return llama.huggingface_config(architecture, 300, bos_token_id=1, eos_token_id=2)
 
 
 def test_every_weight_of_the_model_has_its_place(config: Any) -> None:

@@ -1,7 +1,6 @@
 """Model family from outside of the package: GPT-2 with one layer."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -14,13 +13,9 @@ if TYPE_CHECKING:
     from transformers import GPT2Config, GPT2LMHeadModel
 
 MODEL_TYPE = "gpt2"
-NEMO_CONFIG = "ToyConfig"
+NEMO_CONFIGS = ("ToyConfig",)
+INERT: dict[str, tuple[Any, ...]] = {}
 SPECIAL_PIECES = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
-
-CARRIED = (
-    *("vocab_size", "n_positions", "n_embd", "n_layer", "n_head", "resid_pdrop", "embd_pdrop", "attn_pdrop"),
-    *("bos_token_id", "eos_token_id"),
-)
 
 
 class Architecture(base.Architecture):
@@ -38,7 +33,17 @@ class Architecture(base.Architecture):
         return 2 * (12 * self.width**2 + vocabulary * self.width) + 4 * self.width * seq_length
 
 
-def huggingface_config(architecture: Architecture, vocabulary: int, bos: int | None, eos: int) -> "GPT2Config":
+def architecture_of(config: "GPT2Config") -> Architecture:
+    """Return the architecture that a Hugging Face configuration states."""
+    return Architecture(width=config.n_embd, seq_length=config.n_positions)
+
+
+def architecture_from_nemo(arguments: Mapping[str, Any]) -> Architecture:
+    """Return the architecture of a checkpoint whose context records it."""
+    return Architecture(width=arguments["width"], seq_length=arguments["seq_length"])
+
+
+def huggingface_config(architecture: Architecture, vocabulary: int, **ids: Any) -> "GPT2Config":
     """Return a configuration without dropout and with separate input and output rows."""
     from transformers import GPT2Config
 
@@ -51,9 +56,9 @@ def huggingface_config(architecture: Architecture, vocabulary: int, bos: int | N
         resid_pdrop=0.0,
         embd_pdrop=0.0,
         attn_pdrop=0.0,
-        bos_token_id=bos,
-        eos_token_id=eos,
         tie_word_embeddings=False,
+        torch_dtype="float32",
+        **ids,
     )
 
 
@@ -69,20 +74,9 @@ def tokenizer_config() -> dict[str, Any]:
     return {"tokenizer_class": "LlamaTokenizer", **SPECIAL_PIECES}
 
 
-def nemo_model() -> Any:
-    """Refuse: NeMo has no importer of this family."""
-    raise TapeoutError("NeMo cannot import the toy family.", "Evaluate it as a Hugging Face folder.")
-
-
-def nemo_exporter(checkpoint: Path) -> Any:
-    """Refuse: NeMo has no exporter of this family."""
-    raise TapeoutError("NeMo cannot export the toy family.", "Evaluate it as a Hugging Face folder.")
-
-
-def config_from_nemo(arguments: Mapping[str, Any], bos: int | None, eos: int) -> "GPT2Config":
-    """Return the configuration of a checkpoint whose context records the architecture and the vocabulary."""
-    architecture = Architecture(width=arguments["width"], seq_length=arguments["seq_length"])
-    return huggingface_config(architecture, arguments["vocab_size"], bos, eos)
+def nemo_model(architecture: Architecture, vocabulary: int, generation_config: Any, tokenizer: Any) -> Any:
+    """Refuse: NeMo has no such model."""
+    raise TapeoutError("NeMo has no model of the toy family.", "Evaluate it as a Hugging Face folder.")
 
 
 def parts(config: "GPT2Config") -> list[Part]:

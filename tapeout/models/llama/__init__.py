@@ -1,111 +1,81 @@
-"""The Llama family: rotary positions, RMSNorm, grouped-query attention and a gated feed-forward layer, without biases.
+"""The Llama family: Llama 1 to 3.x, TinyLlama, SmolLM2. Without biases; positions may be scaled as in Llama 3.1.
 
 Implements ``tapeout.models.family.Family``.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from tapeout.config import base
-from tapeout.config.section import conflict
-from tapeout.models.layout import Part, concatenated, interleaved, renamed
+from tapeout.config.section import Section
+from tapeout.models import decoder
+from tapeout.models.layout import Part
 
 if TYPE_CHECKING:
     from transformers import LlamaConfig, LlamaForCausalLM
 
 MODEL_TYPE = "llama"
-NEMO_CONFIG = "LlamaConfig"
-SPECIAL_PIECES = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
-CARRIED = (
-    *("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"),
-    *("num_key_value_heads", "max_position_embeddings", "rope_theta", "rms_norm_eps", "initializer_range"),
-    *("bos_token_id", "eos_token_id"),
-)
-
-LAYERS = "decoder.layers."
-"""Prefix of the tensors that Megatron stacks over all layers."""
-IN_LAYER = {
-    "self_attention.linear_qkv.layer_norm_weight": "input_layernorm.weight",
-    "self_attention.linear_proj.weight": "self_attn.o_proj.weight",
-    "mlp.linear_fc1.layer_norm_weight": "post_attention_layernorm.weight",
-    "mlp.linear_fc2.weight": "mlp.down_proj.weight",
+NEMO_CONFIGS = ("LlamaConfig", "Llama31Config")
+INERT: dict[str, tuple[Any, ...]] = {
+    "is_llama_config": (True,),
+    "rope_interleaved": (False,),
+    "max_sequence_length": (),
 }
-"""Hugging Face name of each Megatron tensor of a layer that only changes its name."""
+SPECIAL_PIECES = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+SCALING = {
+    "scale_factor": "factor",
+    "low_freq_factor": "low_freq_factor",
+    "high_freq_factor": "high_freq_factor",
+    "old_context_len": "original_max_position_embeddings",
+}
+"""Hugging Face's name of each option of ``RopeScaling``."""
 
 
-class Architecture(base.Architecture):
+class RopeScaling(Section):
+    """Scaling of the rotary positions to contexts longer than those of the pretraining, ``llama3`` in Hugging Face."""
+
+    scale_factor: float = Field(default=8.0, ge=1, description="Divisor of the low frequencies.")
+    low_freq_factor: float = Field(
+        default=1.0, gt=0, description="Frequencies with fewer turns in the original context are divided."
+    )
+    high_freq_factor: float = Field(
+        default=4.0, gt=0, description="Frequencies with more turns in the original context stay as they are."
+    )
+    old_context_len: int = Field(default=8192, ge=8, description="Tokens of the original context.")
+
+
+class Architecture(decoder.Architecture):
     """Dimensions of a Llama; options have Megatron's names."""
 
-    hidden_size: int = Field(default=128, ge=8, description="Width of the residual stream.")
-    num_layers: int = Field(default=4, ge=1, description="Transformer layers.")
-    num_attention_heads: int = Field(default=4, ge=1, description="Attention heads.")
-    num_query_groups: int = Field(
-        default=2, ge=1, description="Key and value heads, each shared by a group of attention heads."
-    )
-    ffn_hidden_size: int = Field(default=384, ge=8, description="Width inside the gated feed-forward layer.")
-    rotary_base: float = Field(default=10000.0, gt=0, description="Base of the wavelengths of the rotary positions.")
-    layernorm_epsilon: float = Field(default=1e-5, gt=0, description="Added under the root in RMSNorm.")
-    init_method_std: float = Field(default=0.02, gt=0, description="Standard deviation of all initial weights.")
-
-    @model_validator(mode="after")
-    def _heads_divide_the_width(self) -> Self:
-        for whole, part in (("hidden_size", "num_attention_heads"), ("num_attention_heads", "num_query_groups")):
-            size, count = getattr(self, whole), getattr(self, part)
-            if size % count:
-                cause = f"{whole} is {size}, which is not a multiple of {part}, {count}"
-                raise conflict(cause, f"Choose a multiple of {count} for {whole}, or change {part}.", whole, part)
-        if self.hidden_size // self.num_attention_heads % 2:
-            raise conflict(
-                f"hidden_size / num_attention_heads is {self.hidden_size // self.num_attention_heads}, and must be "
-                "even for rotary positions",
-                "Change one of them.",
-                "hidden_size",
-                "num_attention_heads",
-            )
-        return self
-
-    def parameter_count(self, vocabulary: int) -> int:
-        """Return the number of weights, with separate input and output rows."""
-        key_value_width = self.hidden_size * self.num_query_groups // self.num_attention_heads
-        attention = 2 * self.hidden_size * (self.hidden_size + key_value_width)
-        layer = attention + 3 * self.hidden_size * self.ffn_hidden_size + 2 * self.hidden_size
-        return 2 * vocabulary * self.hidden_size + self.num_layers * layer + self.hidden_size
-
-    def forward_flop(self, vocabulary: int, seq_length: int) -> int:
-        """Return two FLOP per weight that multiplies, and those of attention over ``seq_length`` tokens.
-
-        An embedding is looked up, not multiplied. Attention counts as if every token saw the whole sequence, as it does
-        in published utilizations (PaLM, arXiv 2204.02311, appendix B; Megatron-core).
-        """
-        multiplying = self.parameter_count(vocabulary) - vocabulary * self.hidden_size
-        return 2 * multiplying + 4 * self.num_layers * self.hidden_size * seq_length
+    rope_scaling: RopeScaling | None = Field(default=None, description="Scaling of the rotary positions (Llama 3.1).")
 
 
-def huggingface_config(architecture: Architecture, vocabulary: int, bos: int | None, eos: int) -> "LlamaConfig":
-    """Return the configuration of a new model with separate input and output rows, in 32-bit floats."""
-    import torch
+def architecture_of(config: "LlamaConfig") -> Architecture:
+    """Return the architecture that a Hugging Face configuration states."""
+    options, scaling = decoder.options_from_huggingface(config), config.rope_scaling
+    if scaling and scaling.get("rope_type") == "llama3":
+        options["rope_scaling"] = {option: scaling[field] for option, field in SCALING.items()}
+    return Architecture(**options)
+
+
+def architecture_from_nemo(arguments: Mapping[str, Any]) -> Architecture:
+    """Return the architecture of a NeMo-2 checkpoint."""
+    options = decoder.options_from_nemo(arguments)
+    if "scale_factor" in arguments:
+        options["rope_scaling"] = {option: arguments[option] for option in SCALING if option in arguments}
+    return Architecture(**options)
+
+
+def huggingface_config(architecture: Architecture, vocabulary: int, **ids: Any) -> "LlamaConfig":
+    """Return the Hugging Face configuration of a model."""
     from transformers import LlamaConfig
 
-    return LlamaConfig(
-        vocab_size=vocabulary,
-        hidden_size=architecture.hidden_size,
-        intermediate_size=architecture.ffn_hidden_size,
-        num_hidden_layers=architecture.num_layers,
-        num_attention_heads=architecture.num_attention_heads,
-        num_key_value_heads=architecture.num_query_groups,
-        max_position_embeddings=architecture.seq_length,
-        rope_theta=architecture.rotary_base,
-        rms_norm_eps=architecture.layernorm_epsilon,
-        initializer_range=architecture.init_method_std,
-        tie_word_embeddings=False,
-        bos_token_id=bos,
-        eos_token_id=eos,
-        torch_dtype=torch.float32,
-        use_cache=True,
-    )
+    fields, scaling = decoder.huggingface_fields(architecture), architecture.rope_scaling
+    if scaling:
+        stated = {field: getattr(scaling, option) for option, field in SCALING.items()}
+        fields["rope_scaling"] = {**stated, "rope_type": "llama3"}
+    return LlamaConfig(**fields, vocab_size=vocabulary, **ids)
 
 
 def model_class() -> "type[LlamaForCausalLM]":
@@ -128,55 +98,16 @@ def tokenizer_config() -> dict[str, Any]:
     }
 
 
-def nemo_model() -> Any:
-    """Return an empty NeMo model, which selects NeMo's importer of Llama models."""
+def nemo_model(architecture: Architecture, vocabulary: int, generation_config: Any, tokenizer: Any) -> Any:
+    """Return NeMo's model without weights. NeMo's importer would take three of the four scaling options as 3.1's."""
     from nemo.collections import llm
 
-    return llm.LlamaModel(llm.LlamaConfig(num_layers=1, hidden_size=8, num_attention_heads=1))
-
-
-def nemo_exporter(checkpoint: Path) -> Any:
-    """Return NeMo's exporter of Llama models."""
-    from nemo.collections.llm.gpt.model.llama import HFLlamaExporter
-
-    return HFLlamaExporter(checkpoint)
-
-
-def config_from_nemo(arguments: Mapping[str, Any], bos: int | None, eos: int) -> "LlamaConfig":
-    """Return the configuration that NeMo's exporter would write."""
-    from transformers import LlamaConfig
-
-    return LlamaConfig(
-        vocab_size=arguments["vocab_size"],
-        hidden_size=arguments["hidden_size"],
-        intermediate_size=arguments["ffn_hidden_size"],
-        num_hidden_layers=arguments["num_layers"],
-        num_attention_heads=arguments["num_attention_heads"],
-        num_key_value_heads=arguments["num_query_groups"],
-        head_dim=arguments["kv_channels"] or arguments["hidden_size"] // arguments["num_attention_heads"],
-        max_position_embeddings=arguments["seq_length"],
-        rms_norm_eps=arguments["layernorm_epsilon"],
-        rope_theta=arguments["rotary_base"],
-        initializer_range=arguments["init_method_std"],
-        tie_word_embeddings=arguments["share_embeddings_and_output_weights"],
-        bos_token_id=bos,
-        eos_token_id=eos,
-    )
+    arguments, kind = decoder.nemo_arguments(architecture, vocabulary), llm.LlamaConfig
+    if architecture.rope_scaling:
+        arguments, kind = arguments | architecture.rope_scaling.model_dump(), llm.Llama31Config
+    return llm.LlamaModel(kind(**arguments, generation_config=generation_config), tokenizer=tokenizer)
 
 
 def parts(config: "LlamaConfig") -> list[Part]:
-    """Return the correspondence of the weights: Megatron joins queries, keys and values, and the gate and up layers."""
-    table = [
-        renamed("embedding.word_embeddings.weight", None, "model.embed_tokens.weight"),
-        renamed("decoder.final_layernorm.weight", None, "model.norm.weight"),
-        renamed("output_layer.weight", None, "lm_head.weight"),
-    ]
-    for layer in range(config.num_hidden_layers):
-        source = f"model.layers.{layer}."
-        table += [renamed(LAYERS + name, layer, source + theirs) for name, theirs in IN_LAYER.items()]
-        gate_and_up = [f"{source}mlp.{name}_proj.weight" for name in ("gate", "up")]
-        table.append(concatenated(LAYERS + "mlp.linear_fc1.weight", layer, gate_and_up))
-        qkv = [f"{source}self_attn.{name}_proj.weight" for name in "qkv"]
-        heads, groups = config.num_attention_heads, config.num_key_value_heads
-        table.append(interleaved(LAYERS + "self_attention.linear_qkv.weight", layer, qkv, heads, groups))
-    return table
+    """Return the correspondence of the weights of Hugging Face and of Megatron."""
+    return decoder.parts(config)
