@@ -60,7 +60,20 @@ def families() -> list[str]:
 
 def _describe_families(schema: dict[str, Any]) -> None:
     """Put the options of all families of the package into the JSON schema."""
-    schema["anyOf"] = [plugins.load(SEAM, name).Architecture.model_json_schema() for name in families()]
+    models = [plugins.load(SEAM, name).Architecture.model_json_schema() for name in families()]
+    schema["anyOf"] = [_inlined(model, model.pop("$defs", {})) for model in models]
+
+
+def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
+    """Return a JSON schema in which definitions replace the references to them, so that it can be a part of another."""
+    if isinstance(schema, list):
+        return [_inlined(part, definitions) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        schema = {**definitions[schema["$ref"].rpartition("/")[2]], **schema}
+        del schema["$ref"]
+    return {key: _inlined(part, definitions) for key, part in schema.items()}
 
 
 class BaseKind(Section):
