@@ -6,7 +6,7 @@ from tapeout.config.tokenizer import Tokenizer
 from tapeout.data.io.jsonl import read_texts, read_texts_by_source, write_json
 from tapeout.program import step
 from tapeout.tokenizer.checks import check
-from tapeout.tokenizer.extension import extend_vocabulary, model_in_source
+from tapeout.tokenizer.extension import extend_vocabulary, vocabulary_in_source
 
 
 @step(Tokenizer)
@@ -29,12 +29,12 @@ def main(
         domain_test: domain test text, JSONL.
         general_test: general test text, JSONL.
     """
-    model = model_in_source(base, job.model_file)
-    extension = extend_vocabulary(model, read_texts_by_source(domain), read_texts_by_source(general), job, threads)
-    report = check(model, extension, read_texts(domain_test), read_texts(general_test), job, threads)
+    vocabulary = vocabulary_in_source(base, job.model_file)
+    extension = extend_vocabulary(vocabulary, read_texts_by_source(domain), read_texts_by_source(general), job, threads)
+    report = check(vocabulary, extension, read_texts(domain_test), read_texts(general_test), job, threads)
     output.mkdir()
-    (output / job.base_file_name).write_bytes(model)
-    (output / job.file_name).write_bytes(extension.model)
+    (output / job.base_file_name).write_bytes(vocabulary.content)
+    (output / job.file_name).write_bytes(extension.vocabulary.content)
     write_json(output / "report.json", report)
 
 

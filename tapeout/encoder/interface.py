@@ -18,8 +18,8 @@ class Encoder(Protocol):
         pad: id of padding; None if the vocabulary has none.
         unk: id for text that the vocabulary cannot represent; None if the vocabulary has none.
         byte_fallback: whether every text can be spelled, if need be byte by byte.
-        control_pieces: ids of the pieces that mark structure and that plain text never encodes to, by name (``</s>``).
-        added_pieces: ids of the pieces that are matched whole, before any merge, by name.
+        control_pieces: ids of the pieces that mark structure, by name (``</s>``); in a text the name is plain text.
+        added_pieces: ids of the pieces of ordinary text that are matched whole, before any merge, by name.
         reserved_characters: characters that decoding does not restore, because the vocabulary reserves them.
     """
 
@@ -85,6 +85,12 @@ class Encoder(Protocol):
     def bos_ids(self) -> list[int]:
         """The ids that every sequence starts with: bos, or none if the vocabulary has no bos."""
         return [] if self.bos is None else [self.bos]
+
+    @property
+    def reserved_names(self) -> list[str]:
+        """The names that other programs encode as one token wherever they occur in a text, unlike this encoder."""
+        unknown = [] if self.unk is None else [self.id_to_piece(self.unk)]
+        return sorted({*self.control_pieces, *self.added_pieces, *unknown})
 
     def is_altered(self, text: str) -> bool:
         """Return whether decoding gives another text, because of a reserved character."""

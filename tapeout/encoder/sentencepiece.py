@@ -7,8 +7,8 @@ import sentencepiece
 from google.protobuf.message import DecodeError
 from sentencepiece import sentencepiece_model_pb2 as protocol
 
+from tapeout.encoder.errors import InvalidVocabulary
 from tapeout.encoder.interface import Encoder, Token
-from tapeout.errors import TapeoutError
 
 MODEL_FILE = "tokenizer.model"
 WORD_MARK = "\N{LOWER ONE EIGHTH BLOCK}"
@@ -22,10 +22,6 @@ FIX = "Use another SentencePiece model: tokenizer.source and tokenizer.model_fil
 
 PieceFacts = tuple[str, float, bool, bool, bool]
 """A piece, its score, and whether it is a byte, a control piece or the unknown piece."""
-
-
-class InvalidVocabulary(TapeoutError):
-    """A vocabulary cannot be used or extended, fails a check, or does not fit a model."""
 
 
 class SentencePieceEncoder(Encoder):

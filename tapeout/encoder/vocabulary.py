@@ -6,10 +6,15 @@ pairs whose concatenation is a piece, the one with the highest score is merged f
 Only the steps that extend a vocabulary import this module, so that an edit here does not retrain a model.
 """
 
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
 import numpy
 from sentencepiece import sentencepiece_model_pb2 as protocol
 
-from tapeout.encoder.sentencepiece import KINDS, WORD_MARK, InvalidVocabulary, SentencePieceEncoder, read_proto
+from tapeout.encoder.errors import InvalidVocabulary
+from tapeout.encoder.extendable import Vocabulary
+from tapeout.encoder.sentencepiece import KINDS, WORD_MARK, PieceFacts, SentencePieceEncoder, read_proto
 
 NORMAL = KINDS.NORMAL
 
@@ -87,3 +92,51 @@ def encoder_without_prefix(model: bytes) -> SentencePieceEncoder:
 def piece_text(piece: str) -> str:
     """Return the text that a piece represents."""
     return piece.replace(WORD_MARK, " ")
+
+
+class SentencePieceVocabulary(Vocabulary):
+    """A SentencePiece model."""
+
+    separator = ""
+
+    def __init__(self, content: bytes) -> None:
+        """Load the content of a model file.
+
+        Raises:
+            InvalidVocabulary: see ``parse`` and ``merge_ranks``.
+        """
+        self.content = content
+        proto = parse(content)
+        self.encoder = self.sentencepiece = SentencePieceEncoder(content)
+        self.ranks = merge_ranks(proto)
+        self.reserved_names = list(map(piece_text, reserved_names(proto)))
+
+    def encode_parts(self, texts: Sequence[str], threads: int) -> Iterator[list[list[int]]]:
+        """Yield the ids of each text, in one part."""
+        for ids in self.encoder.encode_batch(list(texts), threads):
+            yield [ids]
+
+    def text_of(self, index: int) -> str | None:
+        """Return the text of a piece; None for a byte, a control piece and the unknown piece."""
+        piece, _, *special = self.sentencepiece.describe(index)
+        return None if any(special) else piece_text(piece)
+
+    def spelling(self, piece: str) -> str:
+        """Return the text of a piece."""
+        return piece_text(piece)
+
+    def with_merges(self, merges: Sequence[str]) -> "SentencePieceVocabulary":
+        """Return the model with more pieces; see ``extend``."""
+        return SentencePieceVocabulary(extend(self.content, list(merges)))
+
+    def split(self, piece: str) -> list[int]:
+        """Return the ids into which the model splits the text of a piece, without a space before it."""
+        return self._without_prefix.encode(piece_text(piece))
+
+    def describe(self, index: int) -> PieceFacts:
+        """Return what the model states about a piece."""
+        return self.sentencepiece.describe(index)
+
+    @cached_property
+    def _without_prefix(self) -> SentencePieceEncoder:
+        return encoder_without_prefix(self.content)

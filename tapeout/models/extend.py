@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tapeout.config.base import BaseExtended
+from tapeout.encoder.load_vocabulary import load_vocabulary
 from tapeout.models.huggingface import load_huggingface
+from tapeout.models.tokenizer_file import tokenizer_path
 from tapeout.tokenizer.surgery import check_old_rows, mean_rows, parts_of_new_pieces, zero_rows
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ def extend_model(folder: Path, tokenizer: Path, job: BaseExtended) -> "tuple[Pre
     before = model.state_dict()
     embedding = _name_of(model, model.get_input_embeddings().weight)
     output = _name_of(model, model.get_output_embeddings().weight)
-    parts = parts_of_new_pieces((folder / "tokenizer.model").read_bytes(), tokenizer.read_bytes())
+    parts = parts_of_new_pieces(load_vocabulary(tokenizer_path(folder)), load_vocabulary(tokenizer))
     new_output_rows = mean_rows if job.output_init == "mean" else zero_rows
     after = before | {embedding: mean_rows(before[embedding], parts), output: new_output_rows(before[output], parts)}
     check_old_rows(before, after)

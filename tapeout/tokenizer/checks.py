@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tapeout.config.tokenizer import Tokenizer
-from tapeout.encoder.sentencepiece import InvalidVocabulary, SentencePieceEncoder
-from tapeout.encoder.vocabulary import parse, reserved_names
+from tapeout.encoder.errors import InvalidVocabulary
+from tapeout.encoder.extendable import Vocabulary
+from tapeout.encoder.interface import Encoder
 from tapeout.tokenizer.extension import Extension
 
 
@@ -34,13 +35,13 @@ class Efficiency:
 
 
 def check(
-    base: bytes, extension: Extension, domain: list[str], general: list[str], job: Tokenizer, threads: int
+    base: Vocabulary, extension: Extension, domain: list[str], general: list[str], job: Tokenizer, threads: int
 ) -> dict[str, Any]:
     """Check the extended model on text that it was not made from.
 
     Args:
-        base: content of the base model's file.
-        extension: the extended model.
+        base: the base vocabulary.
+        extension: the extended vocabulary.
         domain: test texts of the domain.
         general: general test texts.
         job: the parameters.
@@ -52,16 +53,17 @@ def check(
     Raises:
         InvalidVocabulary: the model fails a check.
     """
-    before, after = SentencePieceEncoder(base), SentencePieceEncoder(extension.model)
-    check_base_pieces(before, after)
+    before, after = base.encoder, extension.vocabulary.encoder
+    check_base_pieces(base, extension.vocabulary)
     check_size(after, job.multiple)
-    check_reserved_names(before, after)
+    check_reserved_names(base, after)
     round_trip = {
         "domain": check_round_trip(before, after, domain, job.samples),
         "general": check_round_trip(before, after, general, job.samples),
     }
     on_domain, on_general = measure(before, after, domain, threads), measure(before, after, general, threads)
-    check_efficiency(on_domain, on_general, job.max_general_change)
+    if extension.pieces:
+        check_efficiency(on_domain, on_general, job.max_general_change)
     return {
         "vocabulary": {"base": before.size, "extended": after.size, "multiple": job.multiple},
         "train": {"domain_tokens": extension.domain_tokens, "general_tokens": extension.general_tokens},
@@ -85,21 +87,21 @@ def check(
     }
 
 
-def measure(base: SentencePieceEncoder, extended: SentencePieceEncoder, texts: list[str], threads: int) -> Efficiency:
+def measure(base: Encoder, extended: Encoder, texts: list[str], threads: int) -> Efficiency:
     """Count the tokens of ``texts`` before and after the extension."""
     before, after = count_tokens(base, texts, threads), count_tokens(extended, texts, threads)
     return Efficiency(len(texts), sum(len(text.encode()) for text in texts), before, after)
 
 
-def count_tokens(model: SentencePieceEncoder, texts: list[str], threads: int) -> int:
+def count_tokens(model: Encoder, texts: list[str], threads: int) -> int:
     """Return the number of tokens of all texts together."""
     return sum(map(len, model.encode_batch(texts, threads)))
 
 
-def check_base_pieces(base: SentencePieceEncoder, extended: SentencePieceEncoder) -> None:
+def check_base_pieces(base: Vocabulary, extended: Vocabulary) -> None:
     """Raise ``InvalidVocabulary`` unless the extended model begins with exactly the base model's pieces."""
-    for index in range(base.size):
-        before, after = base.describe(index), extended.describe(index) if index < extended.size else None
+    for index in range(base.encoder.size):
+        before, after = base.describe(index), extended.describe(index) if index < extended.encoder.size else None
         if before != after:
             raise InvalidVocabulary(
                 f"Piece {index} is {before} in the base model and {after} in the extended one.",
@@ -107,41 +109,39 @@ def check_base_pieces(base: SentencePieceEncoder, extended: SentencePieceEncoder
             )
 
 
-def check_size(extended: SentencePieceEncoder, multiple: int) -> None:
+def check_size(extended: Encoder, multiple: int) -> None:
     """Raise ``InvalidVocabulary`` unless the vocabulary divides evenly, so that no padding rows are needed."""
     excess = extended.size % multiple
     if excess:
         raise InvalidVocabulary(
             f"The extended vocabulary has {extended.size} pieces, not a multiple of {multiple}.",
-            f"Add {multiple - excess} to tokenizer.new_pieces, or subtract {excess}.",
+            f"Add {multiple - excess} to tokenizer.new_pieces, or set tokenizer.multiple to a divisor of the size.",
         )
 
 
-def check_reserved_names(base: SentencePieceEncoder, extended: SentencePieceEncoder) -> None:
+def check_reserved_names(base: Vocabulary, after: Encoder) -> None:
     """Check that texts with the names of reserved pieces are plain text to the extended model.
 
     Raises:
         InvalidVocabulary: such a text encodes to nothing or to a control or unknown piece, or decodes to another text
             than with the base model.
     """
-    names = reserved_names(parse(base.model))
-    forbidden = set(extended.control_pieces.values()) | {extended.unk}
-    for text in (text for name in names for text in (name, f"a{name}b", f"a {name} b", name * 2)):
-        ids = extended.encode(text)
-        if not ids or not forbidden.isdisjoint(ids) or extended.decode(ids) != base.decode(base.encode(text)):
-            pieces = [extended.id_to_piece(index) for index in ids]
+    before = base.encoder
+    forbidden = set(after.control_pieces.values()) | {after.unk}
+    for text in (text for name in base.reserved_names for text in (name, f"a{name}b", f"a {name} b", name * 2)):
+        ids = after.encode(text)
+        if not ids or not forbidden.isdisjoint(ids) or after.decode(ids) != before.decode(before.encode(text)):
+            pieces = [after.id_to_piece(index) for index in ids]
             raise InvalidVocabulary(
                 f"The text {text!r} contains the name of a reserved piece and encodes to {pieces}.",
                 "Use a base tokenizer and new pieces that keep reserved names out of the merges.",
             )
 
 
-def check_round_trip(
-    base: SentencePieceEncoder, extended: SentencePieceEncoder, texts: list[str], samples: int
-) -> dict[str, int]:
+def check_round_trip(base: Encoder, extended: Encoder, texts: list[str], samples: int) -> dict[str, int]:
     """Check that encoded documents decode to the same text, on a sample that depends on the documents' content only.
 
-    A text that the base model does not give back either (one with SentencePiece's own word mark) says nothing about the
+    A text that the base model does not give back either (one with SentencePiece's word mark) says nothing about the
     extension: it is counted, not judged.
 
     Returns:

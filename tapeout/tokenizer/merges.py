@@ -1,4 +1,4 @@
-"""Continued BPE: the merges that SentencePiece would make next if its training continued on the domain text."""
+"""Continued BPE: the merges that a vocabulary's training would make next if it continued on the domain text."""
 
 import heapq
 from collections import Counter, defaultdict
@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from tapeout.encoder.sentencepiece import InvalidVocabulary
+from tapeout.encoder.errors import InvalidVocabulary
+from tapeout.encoder.extendable import Vocabulary
 from tapeout.tokenizer.words import Word, Words
 
 
@@ -15,14 +16,16 @@ class NewPiece:
     """A piece chosen for the extended vocabulary.
 
     Attributes:
-        piece: the string, including the word mark.
+        piece: its name, including the mark of a blank.
         count: occurrences in the domain text when it was chosen.
         general: occurrences in the general text when it was chosen.
+        merge: the merge that makes it.
     """
 
     piece: str
     count: int
     general: int
+    merge: str
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Limits:
     """Conditions on a new piece.
 
     Attributes:
-        is_allowed: whether its characters are allowed.
+        is_allowed: whether the characters of the piece that a merge makes are allowed.
         min_count: minimum occurrences in the domain text.
         min_sources: minimum number of sources of the domain text in which it occurs.
         max_general: maximum occurrences in the general text.
@@ -45,12 +48,14 @@ class Limits:
 class Segmentation:
     """The words of a corpus, segmented by a growing list of merges, with the counts of all neighbouring pairs.
 
-    A pair is identified by its concatenation, because SentencePiece merges by the string, not by its two halves.
+    A pair is written as a merge (``Vocabulary``): for SentencePiece as the concatenation, because it merges by the
+    string and not by its two halves.
     """
 
-    def __init__(self, words: Words, ranks: dict[str, int]) -> None:
+    def __init__(self, words: Words, ranks: dict[str, int], separator: str = "") -> None:
         """Count the pairs of all words; ``ranks`` is the merge order, which may grow."""
         self.ranks = ranks
+        self.separator = separator
         self.words = sorted(words.counts)
         self.counts = [words.counts[word] for word in self.words]
         self.sources = [words.sources[word] for word in self.words]
@@ -59,11 +64,11 @@ class Segmentation:
         for index in range(len(self.words)):
             self._count(index, 1)
 
-    def merge(self, piece: str) -> set[str]:
-        """Apply a new piece (already in ``ranks``) wherever it occurs; return the new pairs."""
+    def merge(self, pair: str) -> set[str]:
+        """Apply a new merge (already in ``ranks``) wherever it occurs; return the new pairs."""
         new_pairs: set[str] = set()
-        for index in self.words_with.pop(piece, set()):
-            after = merged(self.words[index], self.ranks)
+        for index in self.words_with.pop(pair, set()):
+            after = merged(self.words[index], self.ranks, self.separator)
             if after != self.words[index]:
                 self._count(index, -1)
                 self.words[index] = after
@@ -74,7 +79,7 @@ class Segmentation:
         """Return whether the pair occurs in at least ``sources`` sources in the current segmentation."""
         seen = 0
         for index in self.words_with[pair]:
-            if seen | self.sources[index] != seen and pair in neighbours(self.words[index]):
+            if seen | self.sources[index] != seen and pair in neighbours(self.words[index], self.separator):
                 seen |= self.sources[index]
                 if seen.bit_count() >= sources:
                     return True
@@ -90,7 +95,7 @@ class Segmentation:
 
     def _count(self, index: int, sign: int) -> list[str]:
         """Add or subtract the pairs of one word; ``words_with`` only grows, and is checked again when it is used."""
-        pairs = list(neighbours(self.words[index]))
+        pairs = list(neighbours(self.words[index], self.separator))
         for pair in pairs:
             self.pairs[pair] += sign * self.counts[index]
             if sign > 0:
@@ -98,15 +103,16 @@ class Segmentation:
         return pairs
 
 
-def neighbours(word: Word) -> Iterator[str]:
-    """Yield the concatenations of all neighbouring pieces."""
-    return (left + right for left, right in pairwise(word))
+def neighbours(word: Word, separator: str = "") -> Iterator[str]:
+    """Yield all neighbouring pieces, written as merges."""
+    return (left + separator + right for left, right in pairwise(word))
 
 
-def merged(word: Word, ranks: dict[str, int]) -> Word:
-    """Return the word after all merges in ``ranks``, in SentencePiece's order: lowest rank first, then leftmost."""
+def merged(word: Word, ranks: dict[str, int], separator: str = "") -> Word:
+    """Return the word after all merges in ``ranks``: lowest rank first, then leftmost."""
     while len(word) > 1:
-        best, left = min((ranks.get(pair, len(ranks)), left) for left, pair in enumerate(neighbours(word)))
+        pairs = enumerate(neighbours(word, separator))
+        best, left = min((ranks.get(pair, len(ranks)), left) for left, pair in pairs)
         if best == len(ranks):
             break
         word = (*word[:left], word[left] + word[left + 1], *word[left + 2 :])
@@ -114,19 +120,19 @@ def merged(word: Word, ranks: dict[str, int]) -> Word:
 
 
 def continue_merges(
-    domain: Segmentation, general: Segmentation, ranks: dict[str, int], wanted: int, limits: Limits
+    domain: Segmentation, general: Segmentation, base: Vocabulary, wanted: int, limits: Limits
 ) -> list[NewPiece]:
     """Choose new pieces greedily: the most frequent pair of the domain text first, of equals the smaller string.
 
     A pair beyond the limits when its turn comes is rejected for good. The limit on general text preserves its
     tokenization; the limit on sources excludes names that only one design uses, whose rows no other design would train
-    or need. Both segmentations are updated after every choice, so that later counts are those that SentencePiece will
-    see. The result depends on no order but that of the strings.
+    or need. Both segmentations are updated after every choice, so that later counts are those that the extended
+    vocabulary will see. The result depends on no order but that of the strings.
 
     Args:
         domain: segmentation of the domain training text; modified.
         general: segmentation of the general training text; modified.
-        ranks: merge order, shared with both segmentations; the new pieces are appended.
+        base: the vocabulary; the new merges are appended to the ranks that both segmentations share.
         wanted: number of pieces.
         limits: conditions on a pair.
 
@@ -137,6 +143,7 @@ def continue_merges(
         (-count, pair) for pair, count in domain.pairs.items() if count >= limits.min_count and limits.is_allowed(pair)
     ]
     heapq.heapify(queue)
+    ranks, known = domain.ranks, set(base.names)
     chosen: list[NewPiece] = []
     rejected: set[str] = set()
     while len(chosen) < wanted:
@@ -148,7 +155,8 @@ def continue_merges(
             )
         negative, pair = heapq.heappop(queue)
         count = domain.pairs[pair]
-        if pair in rejected or pair in ranks or count < limits.min_count:
+        piece = base.piece_of(pair)
+        if pair in rejected or piece in known or count < limits.min_count:
             continue
         if count != -negative:
             heapq.heappush(queue, (-count, pair))
@@ -157,7 +165,8 @@ def continue_merges(
             rejected.add(pair)
             continue
         ranks[pair] = len(ranks)
-        chosen.append(NewPiece(pair, count, general.pairs[pair]))
+        known.add(piece)
+        chosen.append(NewPiece(piece, count, general.pairs[pair], pair))
         general.merge(pair)
         for new in domain.merge(pair):
             if domain.pairs[new] >= limits.min_count and new not in rejected and limits.is_allowed(new):

@@ -3,27 +3,26 @@
 import torch
 from torch import Tensor
 
-from tapeout.encoder.sentencepiece import InvalidVocabulary
-from tapeout.encoder.vocabulary import encoder_without_prefix, parse, piece_text
+from tapeout.encoder.errors import InvalidVocabulary
+from tapeout.encoder.extendable import Vocabulary
 
 
-def parts_of_new_pieces(base: bytes, extended: bytes) -> list[list[int]]:
-    """Return for each new piece the ids into which the base model splits it.
+def parts_of_new_pieces(base: Vocabulary, extended: Vocabulary) -> list[list[int]]:
+    """Return for each new piece the ids into which the base vocabulary splits it.
 
-    The piece's own text is split, without a space before it: the dummy prefix would average a piece from the middle of
-    a word as if it began one, and give a word-initial piece a second word mark.
+    The piece's own text is split, without a space before it: SentencePiece's dummy prefix would average a piece from
+    the middle of a word as if it began one, and give a word-initial piece a second word mark.
 
     Raises:
         InvalidVocabulary: the extended model does not begin with the base model's pieces.
     """
-    before, after = parse(base).pieces, parse(extended).pieces
-    if list(after[: len(before)]) != list(before):
+    size, names = base.encoder.size, extended.names
+    if len(names) < size or any(base.describe(index) != extended.describe(index) for index in range(size)):
         raise InvalidVocabulary(
             "The extended tokenizer does not begin with the pieces of the model's own tokenizer.",
             "Extend the tokenizer that the base model was trained with.",
         )
-    model = encoder_without_prefix(base)
-    return [model.encode(piece_text(piece.piece)) for piece in after[len(before) :]]
+    return [base.split(name) for name in names[size:]]
 
 
 def mean_rows(rows: Tensor, parts: list[list[int]]) -> Tensor:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tapeout.encoder.sentencepiece import WORD_MARK, SentencePieceEncoder
+from tapeout.encoder.extendable import Vocabulary
 
 Word = tuple[str, ...]
 """The pieces of one word, in order."""
@@ -25,21 +25,23 @@ class Words:
     tokens: int = 0
 
 
-def count_words(base: SentencePieceEncoder, corpus: dict[str, list[str]], threads: int) -> Words:
-    """Count the words of a corpus, given as texts by source, in the base model's own segmentation.
+def count_words(base: Vocabulary, corpus: dict[str, list[str]], threads: int) -> Words:
+    """Count the words of a corpus, given as texts by source, in the base vocabulary's own segmentation.
 
-    A word begins at a piece with the word mark and ends before the next one. Pieces of white space, control characters,
-    byte pieces and the unknown piece belong to no word, so that no merge crosses them. Counting words instead of
-    storing texts makes the cost of merging nearly independent of the corpus size.
+    A word begins at a piece with a blank before its text and ends before the next one, and lies in one part of the
+    text (``Vocabulary.encode_parts``). White space, control characters, special pieces and parts of characters belong
+    to no word, so that no merge crosses them. Counting words instead of storing texts makes the cost of merging nearly
+    independent of the corpus size.
     """
     starts, inside = piece_kinds(base)
-    pieces = [base.id_to_piece(index) for index in range(base.size)]
+    pieces = base.names
     words = Words()
     for bit, texts in enumerate(corpus.values()):
         counts: Counter[tuple[int, ...]] = Counter()
-        for ids in base.encode_batch(texts, threads):
-            words.tokens += len(ids)
-            counts.update(split(ids, starts, inside))
+        for parts in base.encode_parts(texts, threads):
+            for ids in parts:
+                words.tokens += len(ids)
+                counts.update(split(ids, starts, inside))
         for word_ids, count in counts.items():
             word = tuple(pieces[index] for index in word_ids)
             words.counts[word] += count
@@ -59,13 +61,13 @@ def split(ids: list[int], starts: list[bool], inside: list[bool]) -> Iterator[tu
         yield tuple(ids[begin:])
 
 
-def piece_kinds(base: SentencePieceEncoder) -> tuple[list[bool], list[bool]]:
+def piece_kinds(base: Vocabulary) -> tuple[list[bool], list[bool]]:
     """Return for every id whether it ends the word before it, and whether it is part of a word itself."""
     starts, inside = [], []
-    for index in range(base.size):
-        piece, _, *special = base.describe(index)
-        body = piece.removeprefix(WORD_MARK)
-        part = not any(special) and body.isprintable() and WORD_MARK not in body
+    for index in range(base.encoder.size):
+        text = base.text_of(index)
+        body = (text or "").removeprefix(" ")
+        part = text is not None and body.isprintable() and " " not in body
         inside.append(part)
-        starts.append(not part or piece.startswith(WORD_MARK))
+        starts.append(not part or (text or "").startswith(" "))
     return starts, inside

@@ -101,8 +101,8 @@ def test_a_step_declares_the_encoder_that_it_loads(tmp_path: Path, monkeypatch: 
     with pytest.raises(InvalidPlugin, match=r"tests\.toys\.byte_encoder"):
         load_encoder(tmp_path)
     monkeypatch.delenv(VARIABLE)
-    (tmp_path / CHOICE_FILE).write_text('{"encoder": "byte_level"}')
-    with pytest.raises(UnknownPlugin, match="no module tapeout.encoder.byte_level"):
+    (tmp_path / CHOICE_FILE).write_text('{"encoder": "absent"}')
+    with pytest.raises(UnknownPlugin, match="no module tapeout.encoder.absent"):
         load_encoder(tmp_path)
 
 

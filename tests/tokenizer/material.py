@@ -1,6 +1,7 @@
 """A small base model and texts: a SentencePiece BPE model, and SystemVerilog of three invented cores."""
 
 from tapeout.config.tokenizer import Tokenizer
+from tapeout.encoder.vocabulary import SentencePieceVocabulary
 from tests.small_tokenizer import train
 
 PROSE = [
@@ -42,6 +43,7 @@ def core(name: str, copies: int) -> list[str]:
 
 
 BASE = train_base()
+VOCABULARY = SentencePieceVocabulary(BASE)
 DOMAIN = {"alpha": core("alpha", 6), "beta": core("beta", 5), "zqx": core("zqx", 9)}
 GENERAL = {"prose": PROSE * 5}
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from tapeout.encoder.sentencepiece import InvalidVocabulary, SentencePieceEncoder
-from tapeout.encoder.vocabulary import extend, parse
+from tapeout.encoder.errors import InvalidVocabulary
+from tapeout.encoder.sentencepiece import SentencePieceEncoder
+from tapeout.encoder.vocabulary import SentencePieceVocabulary, extend, parse
 from tapeout.tokenizer.checks import (
     Efficiency,
     check,
@@ -14,43 +15,43 @@ from tapeout.tokenizer.checks import (
     measure,
 )
 from tapeout.tokenizer.extension import extend_vocabulary
-from tests.tokenizer.material import BASE, DOMAIN, GENERAL, PROSE, core, job
+from tests.tokenizer.material import BASE, DOMAIN, GENERAL, PROSE, VOCABULARY, core, job
 
 pytestmark = pytest.mark.environment("nemo")
 
-base = SentencePieceEncoder(BASE)
-extension = extend_vocabulary(BASE, DOMAIN, GENERAL, job(), threads=1)
+base = VOCABULARY.encoder
+extension = extend_vocabulary(VOCABULARY, DOMAIN, GENERAL, job(), threads=1)
 held_out = core("gamma", 3)
 
 
 def test_a_good_extension_passes_and_is_reported() -> None:
-    report = check(BASE, extension, held_out, PROSE, job(), threads=1)
+    report = check(VOCABULARY, extension, held_out, PROSE, job(), threads=1)
     size = base.size
     assert report["vocabulary"] == {"base": size, "extended": size + 24, "multiple": 4}
     assert report["test"]["domain"]["change"] < -0.05
     assert report["test"]["domain"]["bytes"] == sum(len(text.encode()) for text in held_out)
     assert [piece["id"] for piece in report["pieces"]] == list(range(size, size + 24))
-    extended = SentencePieceEncoder(extension.model)
+    extended = extension.vocabulary.encoder
     assert all(extended.id_to_piece(piece["id"]) == piece["piece"] for piece in report["pieces"])
 
 
 def test_new_scores_are_below_all_others_and_descend() -> None:
-    pieces = parse(extension.model).pieces
+    pieces = parse(extension.vocabulary.content).pieces
     scores = [piece.score for piece in pieces[base.size :]]
     assert scores == sorted(set(scores), reverse=True)
     assert scores[0] < min(piece.score for piece in parse(BASE).pieces)
 
 
 def test_a_changed_base_piece_is_reported() -> None:
-    proto = parse(extension.model)
+    proto = parse(extension.vocabulary.content)
     proto.pieces[300].piece = "changed"
     with pytest.raises(InvalidVocabulary, match="Piece 300"):
-        check_base_pieces(base, SentencePieceEncoder(proto.SerializeToString()))
+        check_base_pieces(VOCABULARY, SentencePieceVocabulary(proto.SerializeToString()))
 
 
 def test_a_missing_base_piece_is_reported() -> None:
     with pytest.raises(InvalidVocabulary, match="None in the extended"):
-        check_base_pieces(SentencePieceEncoder(extension.model), base)
+        check_base_pieces(extension.vocabulary, VOCABULARY)
 
 
 def test_a_size_that_is_no_multiple_is_reported_with_a_fix() -> None:

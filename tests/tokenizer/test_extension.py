@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.encoder.sentencepiece import InvalidVocabulary
-from tapeout.tokenizer.extension import model_in_source
+from tapeout.encoder.errors import InvalidVocabulary
+from tapeout.tokenizer.checks import check
+from tapeout.tokenizer.extension import extend_vocabulary, vocabulary_in_source
+from tests.tokenizer.material import BASE, DOMAIN, GENERAL, VOCABULARY, job
 
 pytestmark = pytest.mark.environment("nemo")
 
@@ -14,16 +16,24 @@ pytestmark = pytest.mark.environment("nemo")
 @pytest.mark.parametrize("archive", ["x-1-py3-none-any.whl", "x.zip"])
 def test_the_model_is_found_in_the_archive(tmp_path: Path, archive: str) -> None:
     with pytest.raises(InvalidVocabulary, match=r"no file a/b\.model.*files: none"):
-        model_in_source(tmp_path, "a/b.model")
+        vocabulary_in_source(tmp_path, "a/b.model")
     with zipfile.ZipFile(tmp_path / archive, "w") as opened:
-        opened.writestr("a/b.model", b"bytes")
-    assert model_in_source(tmp_path, "a/b.model") == b"bytes"
+        opened.writestr("a/b.model", BASE)
+    assert vocabulary_in_source(tmp_path, "a/b.model").content == BASE
     with pytest.raises(InvalidVocabulary, match=rf"(?s)no file a/c\.model.*files: {archive}.*fix: Set tokeni"):
-        model_in_source(tmp_path, "a/c.model")
+        vocabulary_in_source(tmp_path, "a/c.model")
 
 
 def test_the_model_may_be_a_file_of_the_source(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "b.model").write_bytes(b"bytes")
-    assert model_in_source(tmp_path, "a/b.model") == b"bytes"
-    assert model_in_source(tmp_path / "a", "b.model") == b"bytes"
+    (tmp_path / "a" / "b.model").write_bytes(BASE)
+    assert vocabulary_in_source(tmp_path, "a/b.model").content == BASE
+    assert vocabulary_in_source(tmp_path / "a", "b.model").content == BASE
+
+
+def test_without_new_pieces_the_extended_vocabulary_is_the_base_one() -> None:
+    settings = job().model_copy(update={"new_pieces": 0})  # the configuration allows it
+    extension = extend_vocabulary(VOCABULARY, DOMAIN, GENERAL, settings, threads=1)
+    assert extension.vocabulary.content == BASE and not extension.pieces
+    report = check(VOCABULARY, extension, ["a"], ["b"], settings, threads=1)
+    assert report["vocabulary"] == {"base": 440, "extended": 440, "multiple": 4}

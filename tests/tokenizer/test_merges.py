@@ -7,18 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tapeout.encoder.sentencepiece import InvalidVocabulary, SentencePieceEncoder
-from tapeout.encoder.vocabulary import merge_ranks, parse
+from tapeout.encoder.errors import InvalidVocabulary
+from tapeout.encoder.sentencepiece import SentencePieceEncoder
 from tapeout.tokenizer.extension import extend_vocabulary, is_allowed
 from tapeout.tokenizer.merges import merged
 from tapeout.tokenizer.words import count_words
-from tests.tokenizer.material import BASE, DOMAIN, GENERAL, job
+from tests.tokenizer.material import BASE, DOMAIN, GENERAL, VOCABULARY, job
 
 pytestmark = pytest.mark.environment("nemo")
 
-ranks = merge_ranks(parse(BASE))
+ranks = VOCABULARY.ranks
 base = SentencePieceEncoder(BASE)
-extended = SentencePieceEncoder(extend_vocabulary(BASE, DOMAIN, GENERAL, job(), threads=1).model)
+extended = extend_vocabulary(VOCABULARY, DOMAIN, GENERAL, job(), threads=1).vocabulary.encoder
 
 
 def test_merges_agree_with_sentencepiece() -> None:
@@ -27,8 +27,8 @@ def test_merges_agree_with_sentencepiece() -> None:
 
 
 def test_the_extended_model_segments_as_simulated() -> None:
-    extension = extend_vocabulary(BASE, DOMAIN, GENERAL, job(), threads=2)
-    model = SentencePieceEncoder(extension.model)
+    extension = extend_vocabulary(VOCABULARY, DOMAIN, GENERAL, job(), threads=2)
+    model = SentencePieceEncoder(extension.vocabulary.content)
     actual = Counter(
         piece for texts in DOMAIN.values() for ids in model.processor.encode(texts, out_type=str) for piece in ids
     )
@@ -39,13 +39,13 @@ def test_the_extended_model_segments_as_simulated() -> None:
 
 def test_the_result_does_not_depend_on_order_and_threads() -> None:
     reversed_domain = {name: texts[::-1] for name, texts in reversed(DOMAIN.items())}
-    first = extend_vocabulary(BASE, DOMAIN, GENERAL, job(), threads=1)
-    second = extend_vocabulary(BASE, reversed_domain, GENERAL, job(), threads=2)
-    assert first.model == second.model
+    first = extend_vocabulary(VOCABULARY, DOMAIN, GENERAL, job(), threads=1)
+    second = extend_vocabulary(VOCABULARY, reversed_domain, GENERAL, job(), threads=2)
+    assert first.vocabulary.content == second.vocabulary.content
 
 
 def test_pieces_satisfy_the_limits() -> None:
-    chosen = extend_vocabulary(BASE, DOMAIN, GENERAL, job(), threads=1).pieces
+    chosen = extend_vocabulary(VOCABULARY, DOMAIN, GENERAL, job(), threads=1).pieces
     counts = [new.count for new in chosen]
     assert len(chosen) == len({new.piece for new in chosen}) == job().new_pieces
     assert counts == sorted(counts, reverse=True) and counts[-1] >= job().min_count
@@ -58,8 +58,8 @@ def test_pieces_satisfy_the_limits() -> None:
 
 def test_pieces_common_in_general_text_are_rejected() -> None:
     general = {"prose": ["module logic posedge clk_i"]}
-    unlimited = extend_vocabulary(BASE, DOMAIN, GENERAL, job(), threads=1).pieces
-    limited = extend_vocabulary(BASE, DOMAIN, general, job(max_general_rate=1e-4), threads=1).pieces
+    unlimited = extend_vocabulary(VOCABULARY, DOMAIN, GENERAL, job(), threads=1).pieces
+    limited = extend_vocabulary(VOCABULARY, DOMAIN, general, job(max_general_rate=1e-4), threads=1).pieces
     assert any("logic" in new.piece for new in unlimited)
     assert all(new.general == 0 for new in limited)
     assert not any("logic" in new.piece for new in limited)
@@ -67,7 +67,7 @@ def test_pieces_common_in_general_text_are_rejected() -> None:
 
 def test_pieces_of_a_single_source_are_rejected() -> None:
     def pieces(sources: int) -> str:
-        chosen = extend_vocabulary(BASE, DOMAIN, GENERAL, job(min_sources=sources), threads=1).pieces
+        chosen = extend_vocabulary(VOCABULARY, DOMAIN, GENERAL, job(min_sources=sources), threads=1).pieces
         return " ".join(new.piece for new in chosen)
 
     assert "zqx" in pieces(1)
@@ -76,7 +76,7 @@ def test_pieces_of_a_single_source_are_rejected() -> None:
 
 def test_too_few_pieces_are_reported() -> None:
     with pytest.raises(InvalidVocabulary, match="of the 100000 requested new pieces"):
-        extend_vocabulary(BASE, DOMAIN, GENERAL, job(new_pieces=100000), threads=1)
+        extend_vocabulary(VOCABULARY, DOMAIN, GENERAL, job(new_pieces=100000), threads=1)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,6 @@ def test_the_extended_model_decodes_what_it_encodes(text: str) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.text(alphabet="abcdef_01[]();▁\n \tclk", max_size=60))
 def test_words_never_cross_white_space(text: str) -> None:
-    for word in count_words(base, {"a": [text]}, 1).counts:
+    for word in count_words(VOCABULARY, {"a": [text]}, 1).counts:
         joined = "".join(word)
         assert "▁" not in joined[1:] and not any(map(str.isspace, joined))

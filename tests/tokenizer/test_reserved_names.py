@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapeout.encoder.bulk import BulkEncoder, bulk_encoder
-from tapeout.encoder.sentencepiece import KINDS, InvalidVocabulary, SentencePieceEncoder
-from tapeout.encoder.vocabulary import extend, parse, reserved_names
+from tapeout.encoder.errors import InvalidVocabulary
+from tapeout.encoder.sentencepiece import KINDS, SentencePieceEncoder
+from tapeout.encoder.vocabulary import SentencePieceVocabulary, extend, parse
 from tapeout.tokenizer.checks import check_reserved_names
 from tapeout.tokenizer.extension import Extension, extend_vocabulary
 from tests.small_tokenizer import train
@@ -27,6 +28,7 @@ BASE = train(
     control_symbols=["<ctl>", "[INST]"],
     user_defined_symbols=["<|im_start|>", "<usr>"],
 )
+VOCABULARY = SentencePieceVocabulary(BASE)
 NAMES = ["<s>", "</s>", "<unk>", "<0x0A>", "<0x41>", "<ctl>", "[INST]", "<|im_start|>", "<usr>"]
 PARTS = [*NAMES, *" \n\tab_<>/s09", "fifo", "axi", "é", "漢", "▁"]
 TEXTS = st.lists(st.sampled_from(PARTS), min_size=1, max_size=12).map("".join)
@@ -42,21 +44,20 @@ def reserved_texts(source: str) -> Iterator[str]:
 def extension() -> Extension:
     domain = {name: [*texts, *reserved_texts(name)] for name, texts in DOMAIN.items()}
     limits = {"new_pieces": 160, "allow_digits": True, "max_general_rate": 0.5, "min_sources": 1}
-    return extend_vocabulary(BASE, domain, GENERAL, job(**limits), threads=1)
+    return extend_vocabulary(VOCABULARY, domain, GENERAL, job(**limits), threads=1)
 
 
 def test_no_reserved_name_is_learnt(extension: Extension) -> None:
-    assert set(NAMES) <= set(reserved_names(parse(BASE)))
+    assert set(NAMES) <= set(VOCABULARY.reserved_names)
     learnt = {new.piece for new in extension.pieces}
     assert not {piece for piece in learnt for name in NAMES if name in piece}
     assert any("<" in piece for piece in learnt), "the text has no pieces with the characters of the names"
-    extended = SentencePieceEncoder(extension.model)
-    check_reserved_names(SentencePieceEncoder(BASE), extended)
+    check_reserved_names(VOCABULARY, extension.vocabulary.encoder)
 
 
 @pytest.fixture(scope="module")
 def encoders(extension: Extension) -> tuple[SentencePieceEncoder, BulkEncoder]:
-    encoder = SentencePieceEncoder(extension.model)
+    encoder = SentencePieceEncoder(extension.vocabulary.content)
     return encoder, bulk_encoder(encoder, np.dtype("<u2"), append_eos=False)
 
 
@@ -86,7 +87,7 @@ def test_a_model_that_cannot_spell_a_reserved_name_is_rejected() -> None:
     for index in reversed([index for index, piece in enumerate(proto.pieces) if piece.type == KINDS.BYTE]):
         del proto.pieces[index]
     with pytest.raises(InvalidVocabulary, match="name of a reserved piece and encodes to .*<unk>"):
-        check_reserved_names(SentencePieceEncoder(BASE), SentencePieceEncoder(proto.SerializeToString()))
+        check_reserved_names(VOCABULARY, SentencePieceEncoder(proto.SerializeToString()))
 
 
 @pytest.mark.parametrize("content", [b"", b"no model", b"\xff" * 40])
@@ -99,4 +100,4 @@ def test_unused_pieces_are_refused_in_an_extension() -> None:
     proto = parse(BASE)
     next(piece for piece in proto.pieces if piece.type == KINDS.NORMAL and len(piece.piece) > 3).type = KINDS.UNUSED
     with pytest.raises(InvalidVocabulary, match="unused piece"):
-        extend_vocabulary(proto.SerializeToString(), DOMAIN, GENERAL, job(), threads=1)
+        SentencePieceVocabulary(proto.SerializeToString())

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from tapeout.encoder.sentencepiece import InvalidVocabulary, SentencePieceEncoder
-from tapeout.encoder.vocabulary import extend, parse
+from tapeout.encoder.errors import InvalidVocabulary
+from tapeout.encoder.sentencepiece import SentencePieceEncoder
+from tapeout.encoder.vocabulary import SentencePieceVocabulary, extend, parse
 from tapeout.tokenizer.surgery import check_old_rows, mean_rows, parts_of_new_pieces, zero_rows
-from tests.tokenizer.material import BASE
+from tests.tokenizer.material import BASE, VOCABULARY
 
 pytestmark = pytest.mark.environment("nemo")
 
@@ -15,7 +16,7 @@ base = SentencePieceEncoder(BASE)
 
 def test_parts_have_no_dummy_prefix() -> None:
     pieces = ["▁clk", "clk", "▁designs", "designs"]
-    parts = parts_of_new_pieces(BASE, extend(BASE, pieces))
+    parts = parts_of_new_pieces(VOCABULARY, SentencePieceVocabulary(extend(BASE, pieces)))
     assert ["".join(base.id_to_piece(part) for part in ids) for ids in parts] == pieces
     with_prefix = base.processor.encode(pieces[1], out_type=str)
     assert "".join(with_prefix) == "▁clk"
@@ -25,7 +26,7 @@ def test_a_tokenizer_that_does_not_extend_the_model_is_an_error() -> None:
     other = parse(extend(BASE, ["clk"]))
     other.pieces[7].piece = "other"
     with pytest.raises(InvalidVocabulary):
-        parts_of_new_pieces(BASE, other.SerializeToString())
+        parts_of_new_pieces(VOCABULARY, SentencePieceVocabulary(other.SerializeToString()))
 
 
 def test_mean_and_zero_rows() -> None:
