@@ -145,13 +145,13 @@ class Settings(Section):
 
 
 def text_of(path: str) -> str:
-    """Return the text of a file that the configuration names, with its line ends as they are.
+    """Return the text of a file that the configuration names, with its line ends and without a byte-order mark.
 
     Raises:
         InvalidConfig: the file cannot be read.
     """
     try:
-        return Path(path).read_bytes().decode()
+        return Path(path).read_bytes().decode("utf-8-sig")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise InvalidConfig(f"The file {path} cannot be read: {reason}.", "Correct its path, or the file.") from error

@@ -1,10 +1,11 @@
-"""Split leakage: questions and groups of held-out rows that also occur in training rows."""
+"""Split leakage: questions and groups of held-out rows that also occur in training rows, in any Unicode form."""
 
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tapeout.data.io.ngrams import unicode_form
 from tapeout.inspection.rows import question_of, read_rows
 
 MAX_EXAMPLES = 10
@@ -40,4 +41,6 @@ def count_leaks(files: Mapping[str, Path]) -> dict[str, Any]:
 
 
 def _key(row: Mapping[str, Any]) -> _Key:
-    return _Key(row["digest"], hashlib.sha256(question_of(row).encode()).hexdigest(), row.get("group"))
+    group = row.get("group")
+    question = hashlib.sha256(unicode_form(question_of(row)).encode()).hexdigest()
+    return _Key(row["digest"], question, None if group is None else unicode_form(group))

@@ -119,12 +119,12 @@ def test_a_held_out_core_under_another_name(tmp_path: Path) -> None:
     )
 
 
-def test_the_location_of_a_template_is_no_identity(tmp_path: Path) -> None:
+def test_location_and_byte_order_mark_of_a_template_are_no_identity(tmp_path: Path) -> None:
     found = []
     for name in ("a", "b"):
         path = tmp_path / name / "template"
         path.parent.mkdir()
-        path.write_text("{context} {question}")
+        path.write_text("{context} {question}", encoding="utf-8-sig" if name == "b" else "utf-8")
         sets = {"ibex": {"format": "squad", "template": str(path)}, "cv32e40p": {"format": "messages"}}
         prompt = {"tokens": "template", "chat_template": str(path)}
         settings = loaded(instructions={"sets": sets, "train": ["ibex"], "prompt": prompt})

@@ -37,6 +37,10 @@ def test_a_question_or_a_group_in_two_splits_is_a_leak(write: Write) -> None:
     )
     result = count_leaks(split_files(folder))
     assert (result["held_out"], result["leaked"]) == (3, 2)
+    forms = write("forms", train=[question("caf\u00e9?", "1", "A\u0301")], test=[question("cafe\u0301?", "2", "x")])
+    assert count_leaks(split_files(forms))["examples"][0]["same"] == "question"
+    forms = write("groups", train=[question("A?", "1", "A\u0301")], test=[question("B?", "2", "\u00c1")])
+    assert count_leaks(split_files(forms))["examples"][0]["same"] == "group"
     assert [(example["split"], example["same"]) for example in result["examples"]] == [
         ("test", "group"),
         ("validation", "question"),

@@ -11,6 +11,7 @@ from tapeout.data.corpus.documents import Document, Tally, read_source
 from tapeout.data.errors import NotEnoughData
 from tapeout.data.io.comments import skeleton
 from tapeout.data.io.jsonl import write_json, write_jsonl
+from tapeout.data.io.ngrams import unicode_form
 from tapeout.data.io.recognition import is_rtl
 
 
@@ -73,7 +74,7 @@ def drop_duplicates(documents: list[Document], dropped: Counter[tuple[str, str]]
 
 
 def drop_leaks(train: list[Document], test: list[Document], dropped: Counter[tuple[str, str]]) -> list[Document]:
-    """Return ``train`` without the texts of ``test``, even if they differ in comments or white space.
+    """Return ``train`` without the texts of ``test``, even if they differ in comments, white space or Unicode form.
 
     The copy in ``test`` stays: a test set must not change because training text was added.
     """
@@ -91,8 +92,8 @@ def drop_leaks(train: list[Document], test: list[Document], dropped: Counter[tup
 
 
 def skeleton_digest(document: Document) -> bytes:
-    """Return the digest of the text reduced by ``skeleton``, as Verilog if the file's suffix says so."""
-    return hashlib.sha256(skeleton(document.text, is_rtl(document.path)).encode()).digest()
+    """Return the digest of the text in one Unicode form, reduced by ``skeleton``: as Verilog if the suffix says so."""
+    return hashlib.sha256(skeleton(unicode_form(document.text), is_rtl(document.path)).encode()).digest()
 
 
 def row(document: Document, licences: Mapping[str, str]) -> dict[str, str]:

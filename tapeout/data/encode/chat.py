@@ -4,6 +4,7 @@ A conversation becomes one text in which the answers are spans of characters. To
 mask follows from the spans for any tokenizer, and no part is encoded a second time.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -146,7 +147,7 @@ class ChatTemplate:
         """Return the text of a conversation, and the spans that are trained on: what an answer adds to its prompt.
 
         Raises:
-            Unfit: a text contains a mark.
+            Unfit: a text contains a mark, or the template leaves it out or changes it.
             InvalidTemplate: the template does not render turn after turn.
         """
         names = {"User": "user", "Assistant": "assistant"}
@@ -162,7 +163,12 @@ class ChatTemplate:
                 after = self._text(messages[: number + 1], prompt=False)
                 if not (after.startswith(before) and whole.startswith(after) and len(after) > len(before)):
                     raise _template_error(f"its text of {number + 1} turns does not begin with that of {number}")
+                _find(message, after, len(before))
                 spans.append((len(before), len(after)))
+        position = 0
+        for message in messages:
+            end = _find(message, whole, position)
+            position = position if message["role"] == "system" else end  # it may stand after the first question
         return whole, spans
 
     def _example(self) -> str:
@@ -179,6 +185,7 @@ class ChatTemplate:
     def _template(self) -> Template:
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
         environment.globals["raise_exception"] = _raise
+        environment.filters["tojson"] = _to_json
         return environment.from_string(self.source)
 
     def _text(self, messages: list[dict[str, Any]], prompt: bool) -> str:
@@ -190,11 +197,35 @@ class ChatTemplate:
             raise _template_error(str(error) or type(error).__name__) from error
 
 
+def _find(message: Mapping[str, str], text: str, start: int) -> int:
+    """Return the end of the first occurrence of a message in a text, after ``start``.
+
+    Raises:
+        Unfit: it does not occur; the template has left it out, or changed it.
+    """
+    content = message["content"].strip()
+    position = text.find(content, start)
+    if position < 0:
+        raise Unfit(f"the chat template leaves out or changes a text of the role {message['role']}")
+    return position + len(content)
+
+
 def _template_error(reason: str) -> InvalidTemplate:
     return InvalidTemplate(
         f"The chat template cannot be trained with: {reason}.",
         "Give instructions.prompt.chat_template a template that renders a turn the same with or without later turns.",
     )
+
+
+def _to_json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """Return a value as the filter ``tojson`` of transformers does; Jinja's own escapes HTML."""
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
 
 def _raise(message: str) -> NoReturn:

@@ -20,6 +20,7 @@ from tapeout.data.instructions.report import ImportReport
 from tapeout.data.instructions.row import Row
 from tapeout.data.instructions.split import StoredRow, split_rows
 from tapeout.data.io.jsonl import write_json
+from tapeout.data.io.ngrams import unicode_form
 from tapeout.data.io.parallel import in_order
 
 BATCH = 1024
@@ -67,7 +68,9 @@ def write_set(folders: Mapping[str, Path], job: InstructionSetJob, output: Path,
             )
             answer_start = (row.content.get("answer") or [0])[0]
             position = answer_start, lines.tell(), len(line)
-            stored.append(StoredRow(row.category, row.group, row.question, row.digest, row.source, *position))
+            stored.append(
+                StoredRow(row.category, unicode_form(row.group), row.question, row.digest, row.source, *position)
+            )
             lines.write(line)
         keys = _keys(stored, workers) if job.options.split.near_duplicates < 1 else {}
         splits, figures = split_rows(stored, keys, job.options.split, job.options.held_out, report)
@@ -97,11 +100,11 @@ def _check(splits: Mapping[str, Sequence[object]], job: InstructionSetJob, repor
         )
     for name in SPLITS:
         if not splits[name] and getattr(job.options.split, name):
+            or_empty = "" if name == "train" else f", or split: {{{name}: 0}} if that one is to be empty"
             raise NotEnoughData(
                 f"The set {job.name} has {clusters} groups of rows (each stays in one split), and the seed put none of "
                 f"them into the {name} split.",
-                f"Set split: {{counts: exact}} for it, which suits small sets, or split: {{{name}: 0}} if that one is "
-                "to be empty.",
+                f"Set split: {{counts: exact}} for it, which suits small sets{or_empty}.",
             )
 
 

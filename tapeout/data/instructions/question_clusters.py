@@ -12,6 +12,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from tapeout.data.io.ngrams import unicode_form
+
 RUN = 5
 BANDS, ROWS = 25, 5
 """Two texts of similarity 0.8 share one of 25 bands of 5 hashes with probability 0.99995, of 0.3 with 0.06."""
@@ -33,11 +35,14 @@ MAX_REMEMBERED = 1_000_000
 
 
 def runs_of(text: str) -> Grams:
-    """Return every run of five bytes of the words of a text, in lower case and joined by blanks, as a number."""
+    """Return every run of five bytes of the words of a text, as a number.
+
+    The words are in lower case and in one Unicode form, and joined by blanks.
+    """
     if text.isascii():
         content = b" ".join(text.encode("ascii").translate(LETTERS).split())
     else:
-        content = " ".join(WORDS.findall(text.lower())).encode()
+        content = " ".join(WORDS.findall(unicode_form(unicode_form(text).casefold()))).encode()
     values = np.frombuffer(content.ljust(RUN), dtype=np.uint8).astype(np.uint64)
     count = len(values) - RUN + 1
     runs = values[:count].copy()

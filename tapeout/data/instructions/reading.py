@@ -8,8 +8,9 @@ import csv
 import gzip
 import io
 import json
+import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -30,6 +31,8 @@ CHUNK = 1 << 20
 MAX_JSON_BYTES = 1 << 30
 """Maximum size of a file that is one JSON text, which is read as a whole; a small compressed file could be any size."""
 PARQUET_BATCH = 1024
+SPACED_QUOTE = re.compile(' +"')
+"""Beginning of a field of a CSV file that was perhaps to be quoted: in CSV a quote must follow the comma."""
 
 
 @dataclass(frozen=True)
@@ -173,10 +176,12 @@ def csv_file(stream: IO[bytes], file: SourceFile) -> Iterator[Record]:
     """
     csv.field_size_limit(file.options.max_row_bytes)
     text = io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="")
-    reader = csv.reader(text, strict=True)
+    lines: list[str] = []
+    reader = csv.reader(_remembered(text, lines), strict=True)
     number = 0
     try:
         header = [column.strip() for column in next(reader, [])]
+        lines.clear()
         if not any(header) or len(set(header)) < len(header):
             raise file.broken(f"its first record must name every column once, but is {header}")
         for number, fields in enumerate(reader, start=1):
@@ -187,12 +192,28 @@ def csv_file(stream: IO[bytes], file: SourceFile) -> Iterator[Record]:
                 file.reject(location, "wrong number of fields", f"{len(fields)} instead of {len(header)}")
             elif any(has_surrogates(field) for field in fields):
                 file.reject(location, "not UTF-8")
+            elif any(map(SPACED_QUOTE.match, fields)) and _has_spaced_quotes(lines, fields):
+                file.reject(location, "a blank between the comma and the quote, which then quotes nothing")
             else:
                 yield file.record(location, dict(zip(header, fields, strict=True)))
+            lines.clear()
     except csv.Error as error:
         raise file.broken(f"after record {number} it is not CSV ({error})") from error
     finally:
         text.detach()
+
+
+def _remembered(text: Iterable[str], lines: list[str]) -> Iterator[str]:
+    """Yield the lines of a text, and append them to ``lines``."""
+    for line in text:
+        lines.append(line)
+        yield line
+
+
+def _has_spaced_quotes(lines: list[str], fields: list[str]) -> bool:
+    """Return whether the lines of a record have other fields if blanks after a comma are no part of them."""
+    skipped = next(csv.reader(lines, skipinitialspace=True))
+    return [field.lstrip() for field in fields] != [field.lstrip() for field in skipped]
 
 
 READERS: dict[str, Callable[[IO[bytes], SourceFile], Iterator[Record]]]

@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from tapeout.data.errors import BadRow
 from tapeout.data.instructions.report import MAX_NAME_CHARACTERS
 from tapeout.data.instructions.row import clean, has_surrogates
+from tapeout.data.io.ngrams import unicode_form
 
 MAX_NAMES = 8
 """Field names that an error shows."""
@@ -40,7 +41,8 @@ def _valid(text: str) -> str:
 
 
 def _filled(text: str) -> str:
-    if not (cleaned := clean(text)):
+    cleaned = clean(text)
+    if not unicode_form(cleaned).strip():
         raise PydanticCustomError("empty", "is empty")
     return cleaned
 
@@ -48,7 +50,7 @@ def _filled(text: str) -> str:
 Text = Annotated[str, AfterValidator(_valid)]
 """A text as it is: no NUL, no lone surrogate."""
 FilledText = Annotated[Text, AfterValidator(_filled)]
-"""A text with normalized white space that is not empty."""
+"""A text with normalized white space and a visible character."""
 
 
 class RecordModel(BaseModel):

@@ -39,10 +39,18 @@ def digest_of(*parts: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Normalize white space: Unix line ends, none at the ends of lines, none around the text."""
+    """Normalize white space: Unix line ends, none at the ends of lines, none around the text.
+
+    The indentation of the first line stays if all other lines have it too: it is that of a block of code.
+    """
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return "\n".join(map(str.rstrip, text.split("\n"))).strip() if "\n" in text else text.strip()
+    if "\n" not in text:
+        return text.strip()
+    lines = "\n".join(map(str.rstrip, text.split("\n"))).strip("\n").split("\n")
+    indentation = lines[0][: len(lines[0]) - len(lines[0].lstrip())]
+    is_block = len(lines) > 1 and all(line.startswith(indentation) for line in lines if line)
+    return "\n".join(lines) if is_block else "\n".join(lines).strip()
 
 
 def has_surrogates(text: str) -> bool:

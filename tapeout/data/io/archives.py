@@ -31,6 +31,8 @@ DAMAGE = (
     ValueError,  # tarfile: numbers in a header; zipfile: a negative offset
 )
 LINK_MODE, TYPE_MASK = 0o120000, 0o170000
+WINDOWS = 0
+"""System on which an archive was made; .NET wrote ``\\`` between folders, and patterns expect ``/``."""
 
 
 def is_archive(path: Path, name: str = "") -> bool:
@@ -69,9 +71,10 @@ def members(path: Path, wanted: Selector) -> Iterator[tuple[str, IO[bytes]]]:
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
                 link = (info.external_attr >> 16) & TYPE_MASK == LINK_MODE
-                if not info.filename.endswith("/") and not link and wanted(info.filename, info.file_size):
+                name = info.filename.replace("\\", "/") if info.create_system == WINDOWS else info.filename
+                if not name.endswith("/") and not link and wanted(name, info.file_size):
                     with archive.open(info) as stream:
-                        yield info.filename, stream
+                        yield name, stream
     else:
         with tarfile.open(path) as tar:
             for member in tar:

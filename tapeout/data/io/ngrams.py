@@ -64,6 +64,11 @@ def normalized(word: str) -> str:
     return word.lower() if word[:1].isalnum() or word[:1] == "_" else word[:1]
 
 
+def unicode_form(text: str) -> str:
+    """Return a text in one Unicode form (NFKC) and without invisible characters; ASCII as it is."""
+    return text if text.isascii() else INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+
+
 class WordHashes(dict[str, int]):
     """Hash of each word in its normalized form, computed at its first use."""
 

@@ -39,10 +39,12 @@ VHDL = re.compile(
 V_LANGUAGE = re.compile(
     r"^[ \t]*(?:pub[ \t]+)?fn[ \t]+[^\n]*\{[ \t]*$|^pub[ \t]+(?:struct|enum|const|interface)\b", re.MULTILINE
 )
+MARKUP = re.compile(r"\s*(?:<!doctype\b|<html\b|<\?xml\b|\{\\rtf|%PDF-|%!PS)", re.IGNORECASE)
+"""Beginning of a page or document, such as the error page of a failed download."""
 END_OF_MODULE = re.compile(r"(?:^|[;)]|\bend[ \t])[ \t]*endmodule\b", re.MULTILINE)
 """Not in a string, nor between the words of a comment."""
-BRACKETED_COMMENT = re.compile(r"\(\*(?!\)).*?\*\)", re.DOTALL)
-"""Of Coq; in Verilog an attribute."""
+BRACKETED_COMMENT = re.compile(r"\(\*(?!\))")
+"""Beginning of a comment of Coq; in Verilog of an attribute."""
 MAX_LINE_CHARACTERS = 10_000
 
 MADE_BY_YOSYS = re.compile(
@@ -56,7 +58,8 @@ TOOL = re.compile(
     re.IGNORECASE,
 )
 """Programs that write netlists, as they name themselves at the beginning of a file."""
-HEAD = re.compile(r"\s*(?:\(\*.{0,2000}?\*\)\s*)*(\\\S+|[\w$]+)(.?)", re.DOTALL)
+HEAD = re.compile(r"\s*+(?>\(\*.{0,2000}?\*\)\s*)*+(\\\S+|[\w$]+)(.?)", re.DOTALL)
+"""First word of a statement, after its attributes. Atomic: the time would grow exponentially with their number."""
 DECLARATIONS = frozenset(
     [
         "module",
@@ -131,13 +134,24 @@ def reason_against(path: str, text: str, netlists: bool) -> str:
 
 def other_language(text: str) -> str:
     """Return the language of a text with a Verilog suffix if it is another one."""
+    if MARKUP.match(text):
+        return "markup"
     if "endmodule" in text and END_OF_MODULE.search(text):
         return ""
     code = strip_comments(text)
     for language, pattern in (("VHDL", VHDL), ("V", V_LANGUAGE)):
         if pattern.search(code):
             return language
-    return "Coq" if COQ.search(code) and not VERILOG.search(BRACKETED_COMMENT.sub(" ", code)) else ""
+    return "Coq" if COQ.search(code) and not VERILOG.search(_without_brackets(code)) else ""
+
+
+def _without_brackets(code: str) -> str:
+    """Replace each ``(* ... *)`` by a blank, in linear time; one without an end stays."""
+    pieces, kept = [], 0
+    while (match := BRACKETED_COMMENT.search(code, kept)) and (end := code.find("*)", match.end())) >= 0:
+        pieces += (code[kept : match.start()], " ")
+        kept = end + 2
+    return "".join([*pieces, code[kept:]])
 
 
 def is_netlist(text: str) -> bool:

@@ -6,6 +6,7 @@ from collections import Counter
 
 from tapeout.config.corpus import Selection
 from tapeout.data.io.encodings import SINGLE_BYTE, legacy_text
+from tapeout.data.io.ngrams import unicode_form
 from tapeout.data.io.recognition import reason_against
 
 BYTE_ORDER_MARKS = (
@@ -116,7 +117,7 @@ def usable_text(
         reason = "too large"
     else:
         reason = reason_against(path, text, selection.netlists == "keep")
-        if not reason and len(text.strip()) < selection.min_characters:
+        if not reason and len(unicode_form(text).strip()) < selection.min_characters:
             reason = "too short"
     return ("" if reason else text), reason
 

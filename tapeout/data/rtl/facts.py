@@ -48,8 +48,8 @@ class Facts:
         signals: plain signals by name; names with contradicting declarations are left out.
         parameters: text of the default by name, for value parameters and local parameters.
         instances: distinct names of the instantiated modules, in order.
-        bare: whether it is a header or a sequence of ports without parameters and imports, whose ports are all in
-            ``signals``.
+        bare: whether it is a header or a sequence of ports without parameters and imports, whose ports are
+            distinct and all in ``signals``.
         last: the last declaration, if it declares one plain signal and nothing else.
         module: name in the header.
     """
@@ -86,6 +86,7 @@ def read_facts(excerpt: Excerpt) -> Facts | None:
         excerpt.shape in (Shape.HEADER, Shape.PORTS)
         and header.parameters is None
         and not len(header.imports)
+        and len(set(facts.ports)) == len(facts.ports)
         and all(name in facts.signals and name in facts.directions for name in facts.ports)
     )
     return facts

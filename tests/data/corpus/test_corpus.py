@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,14 @@ def test_adding_or_reordering_documents_moves_none_to_another_split(tmp_path: Pa
     more_train, more_test = general(tmp_path, ["Quite a new document. " * 5, *reversed(texts)], "second")
     assert train <= more_train
     assert test <= more_test
+
+
+def test_another_unicode_form_of_a_test_document_is_not_trained_on(tmp_path: Path) -> None:
+    texts = [f"Dokument {number} über die Größe eines Zählers. " * 5 for number in range(40)]
+    train, test = general(tmp_path, [*texts, *(unicodedata.normalize("NFD", text) for text in texts)], "out")
+    assert test and not {unicodedata.normalize("NFC", text) for text in train} & {
+        unicodedata.normalize("NFC", text) for text in test
+    }
 
 
 def test_a_core_cannot_be_trained_on_and_held_out() -> None:

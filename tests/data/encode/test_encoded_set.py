@@ -144,6 +144,32 @@ def test_a_chat_template_of_a_model(processor: Any) -> None:
             ChatTemplate(f"{{{{ {wrong} }}}}", (), (), "", "").render(row)
 
 
+TURNS = "{{% for m in messages %}}<|{{{{ m.role }}}}|>{}<|end|>{{% endfor %}}"
+PROMPT = "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+
+
+@pytest.mark.parametrize(
+    ("content", "role"),
+    [
+        ("{{ m.contents }}", "assistant"),
+        ("{% if m.role != 'assistant' %}{{ m.content }}{% endif %}", "assistant"),
+        ("{% if m.role != 'system' %}{{ m.content }}{% endif %}", "system"),
+        ("{% if m.role != 'user' %}{{ m.content }}{% endif %}", "user"),
+        ("{{ m.content.split('</think>')[-1] }}", "assistant"),
+    ],
+)
+def test_a_template_that_leaves_out_a_text_is_not_trained_with(content: str, role: str) -> None:
+    row = talk("the question", "<think>a thought</think>the answer", "another", "the last")
+    with pytest.raises(Unfit, match=f"leaves out or changes a text of the role {role}"):
+        ChatTemplate(TURNS.format(content) + PROMPT, (), (), "", "").render(row)
+
+
+def test_a_template_renders_json_as_a_server_does() -> None:
+    template = ChatTemplate(TURNS.format("{{ m.content | tojson }}") + PROMPT, (), (), "", "")
+    text, spans = template.render(talk("a", "if a < b & c: Größe"))
+    assert trained(text, spans) == ['"if a < b & c: Größe"<|end|>']
+
+
 texts = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0\x11\x12"), max_size=30)
 answers = st.text(st.sampled_from("ab é時🎉\n.:"), min_size=1, max_size=20)
 

@@ -111,6 +111,7 @@ BAD = {
     "an object as context": Bad("field 'context' of the row is not a text", row(context={}) + GOOD),
     "true as category": Bad("field 'category' of the row is not a text", row(category=True) + GOOD),
     "blank instruction": Bad("field 'instruction' of the row is empty", row(instruction=" \n ") + GOOD),
+    "invisible response": Bad("field 'response' of the row is empty", row(response="\u200b\ufeff") + GOOD),
     "empty response": Bad("field 'response' of the row is empty", row(response="") + GOOD),
     "another schema": Bad("the row has no field 'instruction'", b'{"text": "x"}\n' + GOOD),
     # files
@@ -138,6 +139,11 @@ BAD = {
     "CSV with an open quote": Bad("it is not CSV", b'instruction,context,response,category\na,,b,"c\n', "r.csv", None),
     "CSV with letters behind a quote": Bad(
         "it is not CSV", b'instruction,context,response,category\n"a"b,,b,c\n', "r.csv", None
+    ),
+    "CSV with a blank before a quote": Bad(
+        "a blank between the comma and the quote, which then quotes nothing",
+        b'instruction, context, response, category\na, "b", "x", "c"\n" ""a"" ", b, c,d\n',
+        "r.csv",
     ),
     "CSV in Latin-1": Bad(
         "not UTF-8", "instruction,context,response,category\né,,b,c\na,,b,c\n".encode("latin-1"), "r.csv"

@@ -34,6 +34,20 @@ def test_cleaning_twice_changes_nothing(words: str) -> None:
     assert clean(clean(words)) == clean(words)
 
 
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("\n    if a:  \r\n        b\n\n    c\n", "    if a:\n        b\n\n    c"),
+        ("\tassign a = b;\n\tassign c = d;", "\tassign a = b;\n\tassign c = d;"),
+        ("  A line.\nAnother one.", "A line.\nAnother one."),
+        ("    one line\n\n", "one line"),
+        (" \n\t\n", ""),
+    ],
+)
+def test_a_block_of_code_keeps_its_indentation(text: str, cleaned: str) -> None:
+    assert clean(text) == cleaned == clean(cleaned)
+
+
 def test_the_coin_depends_on_the_row_alone(tmp_path: Path) -> None:
     rows = [dolly(number) for number in range(600)]
     once, counts = contents(write_lines(tmp_path / "a", rows), "prompt_response")

@@ -1,5 +1,6 @@
 """The split: exact or stable counts as asked, nothing in two splits, held-out sources (faults F39, F40, F41)."""
 
+import unicodedata
 from collections import Counter
 from random import Random
 
@@ -92,6 +93,21 @@ def test_groups_and_near_duplicates_share_a_split() -> None:
     assert figures == {"clusters": 2, "groups joined by near-duplicates": 4, "rows in the largest cluster": 4}
     apart, _ = divide([*near, *equal], near_duplicates=1)
     assert sum(map(len, apart.values())) == 6
+
+
+@pytest.mark.parametrize(
+    ("question", "same"),
+    [
+        ("반도체 검증에서 클럭 도메인 교차", unicodedata.normalize("NFD", "반도체 검증에서 클럭 도메인 교차")),
+        ("Wie groß für é à ô", unicodedata.normalize("NFD", "WIE GROSS FÜR É À Ô")),
+        ("what is a clock", "ｗｈａｔ\u3000ｉｓ\u3000ａ\u3000ｃｌｏｃｋ"),
+        ("what is a profile", "wh\u00adat is\u200b a pro\ufb01le"),
+    ],
+)
+def test_a_question_in_two_unicode_forms_is_one(question: str, same: str) -> None:
+    assert np.array_equal(grams(question), grams(same))
+    rows = [row(900, question=question), row(901, question=same)]
+    assert all(len(set(split(rows, seed=seed).values())) == 1 for seed in range(20))
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)

@@ -57,6 +57,18 @@ def test_only_selected_ordinary_files_are_read(make: Make, tmp_path: Path) -> No
     assert {path.name for path in tmp_path.iterdir()} == {"archive"}
 
 
+def test_folders_of_a_zip_archive_made_on_windows(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for system, name in ((0, "rtl\\a.v"), (0, "tb\\"), (3, "rtl\\b.v")):
+            member = zipfile.ZipInfo(name)
+            member.create_system = system
+            archive.writestr(member, name)
+    assert dict(read_archive(tmp_path / "a.zip", lambda name, size: True)) == {
+        "rtl/a.v": b"rtl\\a.v",
+        "rtl\\b.v": b"rtl\\b.v",
+    }
+
+
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_damage_is_reported_with_the_name_of_the_archive(tmp_path: Path, method: int) -> None:
     path = tmp_path / "core.zip"

@@ -136,6 +136,10 @@ RECOGNIZED = [
     ("a.md", "Write\n\n    `pragma protect begin\n", ""),
     ("a.v", "Require Import List.\n", "Coq, not Verilog"),
     ("a.v", "(* module *)\nFixpoint f (n : nat) : nat :=\n  match n with\n  | 0 => 0\n  end.\n", "Coq, not Verilog"),
+    ("a.v", "<!DOCTYPE html>\n<html><body>404: Not Found</body></html>\n", "markup, not Verilog"),
+    ("a.sv", '\n<?xml version="1.0"?>\n<a>endmodule</a>\n', "markup, not Verilog"),
+    ("a.v", "%PDF-1.4\n1 0 obj\nendobj\n", "markup, not Verilog"),
+    ("a.md", "<html>A page.</html>\n", ""),
     ("a.v", "Lemma x : 1 = 1.\nProof. auto. Qed.\n", "Coq, not Verilog"),
     ("a.v", "/*\nDefinition of the bus.\nRecord of changes.\n*/\n`define X 1\n", ""),
     ("a.vh", "localparam A = 1; // Set A.\n", ""),
@@ -177,6 +181,13 @@ def test_texts_are_recognized(path: str, text: str, reason: str) -> None:
         assert reason_against(path, text, netlists=True) == ""
 
 
+@pytest.mark.parametrize("text", ["\u200b" * 100, "\u00ad\ufeff\u2060 \n" * 100])
+def test_invisible_characters_are_no_text(text: str) -> None:
+    selection = Selection(include=("*",), min_characters=1)
+    assert usable_text("a", text, selection, Counter()) == ("", "too short")
+    assert usable_text("a", f"{text}a", selection, Counter())[1] == ""
+
+
 def test_a_long_character_counts_by_its_bytes() -> None:
     selection = Selection(include=("*",), max_bytes=100, min_characters=1)
     assert usable_text("a", "é" * 51, selection, Counter()) == ("", "too large")
@@ -188,6 +199,7 @@ def test_a_long_character_counts_by_its_bytes() -> None:
     [
         "(*",
         "(* ",
+        "(* a *) ",
         "\n",
         "\t\n",
         "`",
@@ -209,4 +221,6 @@ def test_no_pattern_takes_more_than_linear_time(unit: str) -> None:
     text = unit * (400_000 // len(unit))
     for path in ("a.v", "a.md"):
         reason_against(path, f"{text}\nendmodule protect", netlists=False)
-    reason_against("a.v", text, netlists=False)
+    for beginning in ("", "Require Import List.\n", "module m; endmodule\nnand U1 (n1, n2);"):
+        for end in ("", ")"):
+            reason_against("a.v", f"{beginning}{text}{end}", netlists=False)

@@ -115,6 +115,11 @@ def test_every_answer_in_code_is_legal(text: str) -> None:
                 parsed(f"module m;\nwire {row.response};\nendmodule\n")
 
 
+def test_a_header_with_two_ports_of_one_name_is_no_answer() -> None:
+    questions, _ = asked("module m(input a, input a);\nendmodule\n")
+    assert "module_header" not in {question.category for question in questions}
+
+
 def test_an_answer_that_needs_its_surroundings_is_counted() -> None:
     questions, dropped = asked("module m;\nparameter P = \\W ;\nendmodule\n")
     assert questions == [] and dropped == {"question whose answer is not legal Verilog": 1}

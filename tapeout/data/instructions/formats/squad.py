@@ -42,7 +42,7 @@ class Options(FormatOptions):
     def resolved(self, name: str, corpus: Corpus) -> Self:
         """Replace the path of the template by its text, because the rows depend on the text."""
         try:
-            text = Path(self.template).read_bytes().decode()  # line ends as they are
+            text = Path(self.template).read_bytes().decode("utf-8-sig")  # line ends as they are
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidTemplate(
                 f"The template file {self.template} of the set {name} cannot be read: {error}.",
