@@ -147,7 +147,8 @@ def other_language(text: str) -> str:
 
 def _without_brackets(code: str) -> str:
     """Replace each ``(* ... *)`` by a blank, in linear time; one without an end stays."""
-    pieces, kept = [], 0
+    pieces: list[str] = []
+    kept = 0
     while (match := BRACKETED_COMMENT.search(code, kept)) and (end := code.find("*)", match.end())) >= 0:
         pieces += (code[kept : match.start()], " ")
         kept = end + 2
