@@ -18,8 +18,9 @@ import torch
 INSTALLED: list[bool] = []
 
 FUSED_NORMS = {
-    "decoder.layers.*.self_attention.linear_qkv.layer_norm_weight": "decoder.layers.*.input_layernorm.weight",
-    "decoder.layers.*.mlp.linear_fc1.layer_norm_weight": "decoder.layers.*.pre_mlp_layernorm.weight",
+    f"decoder.layers.*.{fused}.layer_norm_{kind}": f"decoder.layers.*.{local}.{kind}"
+    for fused, local in (("self_attention.linear_qkv", "input_layernorm"), ("mlp.linear_fc1", "pre_mlp_layernorm"))
+    for kind in ("weight", "bias")
 }
 """Names of Transformer Engine's fused layer norms, with the names of the same weights in Megatron's local layers."""
 
@@ -36,6 +37,7 @@ def install(gpu: bool) -> None:
         keep_tensors_on_cpu()
         name_float_tensors_as_on_cuda()
     switch_off_fusions()
+    add_norms_with_weights_around_zero()
     use_one_pass_adam()
     rename_fused_norms()
     skip_modelopt_state()
@@ -124,6 +126,33 @@ def switch_off_fusions() -> None:
         original(self)
 
     TransformerConfig.__post_init__ = post_init
+
+
+def add_norms_with_weights_around_zero() -> None:
+    """Give Megatron's local layers the layer norm whose weight is stored reduced by 1, which only Apex has."""
+    from megatron.core.transformer.torch_norm import WrappedTorchNorm
+
+    original: Any = WrappedTorchNorm.__new__
+
+    def new(cls: Any, config: Any, hidden_size: int, eps: float = 1e-5, **options: Any) -> Any:
+        if config.layernorm_zero_centered_gamma and config.normalization == "LayerNorm":
+            return ZeroCenteredLayerNorm(hidden_size, eps)
+        return original(cls, config, hidden_size, eps, **options)
+
+    WrappedTorchNorm.__new__ = new
+
+
+class ZeroCenteredLayerNorm(torch.nn.LayerNorm):  # type: ignore[misc]
+    """Layer norm that multiplies by its weight plus 1, as in NVIDIA's GPT models (``layernorm1p``)."""
+
+    def reset_parameters(self) -> None:
+        """Start with a factor of 1."""
+        torch.nn.init.zeros_(self.weight)
+        torch.nn.init.zeros_(self.bias)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Normalize the last dimension."""
+        return torch.nn.functional.layer_norm(hidden, self.normalized_shape, self.weight + 1, self.bias, self.eps)
 
 
 def use_plain_rng_tracker() -> None:
