@@ -5,9 +5,10 @@ so it gets the vocabulary without them, and their names are text like any other.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Encoding, Tokenizer
 
@@ -110,6 +111,21 @@ class ByteLevelEncoder(Encoder):
     def reserved_names(self) -> list[str]:
         """The names that other programs encode as one token wherever they occur in a text, unlike this encoder."""
         return sorted(self.control_pieces)
+
+    def model_files(self) -> dict[str, bytes]:
+        """Return the files of the tokenizer in a Hugging Face folder; see ``Encoder.model_files``."""
+        return {tokenizer_json.FILE: tokenizer_json.without_roles(self.content)}
+
+    def model_settings(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the content of tokenizer_config.json; a family's settings are about another kind of tokenizer."""
+        ids = {"bos_token": self.bos, "eos_token": self.eos, "pad_token": self.pad, "unk_token": self.unk}
+        return {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "add_bos_token": self.begins,
+            "clean_up_tokenization_spaces": False,  # else transformers removes blanks before punctuation
+            "model_input_names": ["input_ids", "attention_mask"],
+            **{role: self.names[index] for role, index in ids.items() if index is not None},
+        }
 
     def _encoding(self, text: str) -> Encoding:
         try:

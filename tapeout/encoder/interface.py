@@ -2,7 +2,9 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
+
+from tapeout.encoder.errors import InvalidVocabulary
 
 Token = tuple[int, int, int]
 """Id of a token, its first character in the text, and the character after its last."""
@@ -95,3 +97,22 @@ class Encoder(Protocol):
     def is_altered(self, text: str) -> bool:
         """Return whether decoding gives another text, because of a reserved character."""
         return any(character in text for character in self.reserved_characters)
+
+    def model_files(self) -> dict[str, bytes]:
+        """Return the files of the tokenizer in a Hugging Face folder, by name, without tokenizer_config.json.
+
+        Raises:
+            InvalidVocabulary: a model cannot have such a tokenizer.
+        """
+        raise InvalidVocabulary(
+            f"A model cannot contain the tokenizer of {type(self).__module__}, which Hugging Face cannot read.",
+            "Use a SentencePiece model or a byte-level BPE tokenizer.",
+        )
+
+    def model_settings(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the content of tokenizer_config.json in a Hugging Face folder.
+
+        Args:
+            settings: the content for the SentencePiece model of a model family.
+        """
+        return dict(settings)

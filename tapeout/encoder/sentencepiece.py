@@ -84,6 +84,10 @@ class SentencePieceEncoder(Encoder):
             return bytes([int(piece[3:-1], 16)])  # <0x0A>
         return piece.replace(WORD_MARK, " ").encode()
 
+    def model_files(self) -> dict[str, bytes]:
+        """Return the files of the tokenizer in a Hugging Face folder; see ``Encoder.model_files``."""
+        return {MODEL_FILE: self.model}
+
     def describe(self, index: int) -> PieceFacts:
         """Return what a model states about a piece."""
         processor = self.processor

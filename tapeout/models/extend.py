@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from tapeout.config.base import BaseExtended
 from tapeout.encoder.load_vocabulary import load_vocabulary
 from tapeout.models.huggingface import load_huggingface
@@ -23,6 +25,8 @@ def extend_model(folder: Path, tokenizer: Path, job: BaseExtended) -> "tuple[Pre
     3.86 bits per byte). For a base model whose trained logits lie far below 0 the mean would be better, so this is a
     parameter, and the choice is recorded.
 
+    A model may have more rows than its tokenizer has pieces; new pieces take the first of these.
+
     Returns:
         the extended model and the content of extension.json.
 
@@ -33,17 +37,21 @@ def extend_model(folder: Path, tokenizer: Path, job: BaseExtended) -> "tuple[Pre
     before = model.state_dict()
     embedding = _name_of(model, model.get_input_embeddings().weight)
     output = _name_of(model, model.get_output_embeddings().weight)
-    parts = parts_of_new_pieces(load_vocabulary(tokenizer_path(folder)), load_vocabulary(tokenizer))
+    vocabulary, longer = load_vocabulary(tokenizer_path(folder)), load_vocabulary(tokenizer)
+    parts, size = parts_of_new_pieces(vocabulary, longer), vocabulary.encoder.size
     new_output_rows = mean_rows if job.output_init == "mean" else zero_rows
-    after = before | {embedding: mean_rows(before[embedding], parts), output: new_output_rows(before[output], parts)}
-    check_old_rows(before, after)
+    after = dict(before)
+    for name, new_rows in ((embedding, mean_rows), (output, new_output_rows)):
+        padding = before[name][size + len(parts) :]  # new pieces take the first rows that padded the matrix
+        after[name] = torch.cat([new_rows(before[name][:size], parts), padding])
+    check_old_rows(before | {name: before[name][:size] for name in (embedding, output)}, after)
     rows = len(after[embedding])
     extended = type(model)(type(model.config)(**model.config.to_dict() | {"vocab_size": rows}))
     extended.load_state_dict(after)
     return extended, {
         "rows_before": len(before[embedding]),
         "rows_after": rows,
-        "padded_rows": 0,
+        "padded_rows": rows - longer.encoder.size,
         "embedding_init": "mean",
         "output_init": job.output_init,
         "parts_a_piece": sum(map(len, parts)) / max(1, len(parts)),

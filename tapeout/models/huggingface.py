@@ -1,7 +1,6 @@
 """Model folders in Hugging Face layout: create, save and load."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,12 +37,11 @@ def save_model(model: "PreTrainedModel", family: Family, tokenizer: Path, output
     """Write model and tokenizer into the new folder ``output``; the same model gives the same bytes."""
     model.config._name_or_path = ""
     model.save_pretrained(output, safe_serialization=True)
-    shutil.copyfile(tokenizer, output / "tokenizer.model")
-    settings = {
-        **family.tokenizer_config(),
-        "model_max_length": model.config.max_position_embeddings,
-        "sp_model_kwargs": {},
-    }
+    encoder = load_encoder(tokenizer)
+    for name, content in encoder.model_files().items():
+        (output / name).write_bytes(content)
+    settings = encoder.model_settings({**family.tokenizer_config(), "sp_model_kwargs": {}})
+    settings["model_max_length"] = model.config.max_position_embeddings
     (output / "model.safetensors").chmod(0o644)
     (output / "tokenizer_config.json").write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
 

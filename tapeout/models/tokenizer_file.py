@@ -5,6 +5,7 @@ A separate module, so that training runs do not depend on the code of the model 
 
 from pathlib import Path
 
+from tapeout.encoder.load import TOKENIZER_FILES, tokenizer_file
 from tapeout.errors import TapeoutError
 
 
@@ -18,7 +19,10 @@ def tokenizer_path(folder: Path) -> Path:
     Raises:
         UnusableModel: the folder has no tokenizer.
     """
-    for name in ("tokenizer.model", "context/nemo_tokenizer/tokenizer.model"):
-        if (folder / name).is_file():
-            return folder / name
-    raise UnusableModel(f"There is no tokenizer.model in {folder}.", "Give a model folder that one of the rules wrote.")
+    found = tokenizer_file(folder) or tokenizer_file(folder / "context" / "nemo_tokenizer")
+    if found is None:
+        raise UnusableModel(
+            f"There is no {' or '.join(TOKENIZER_FILES)} in {folder}.",
+            "Give a model folder that one of the rules wrote.",
+        )
+    return found

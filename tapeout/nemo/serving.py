@@ -1,7 +1,6 @@
 """Write the tokenizer files of an exported model, and check that a server computes the token ids used in training."""
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -60,23 +59,17 @@ def read_sets(sets: Sequence[tuple[Path, Path]]) -> tuple[list[str], list[tuple[
     return [shape for shape in SHAPES if shape in shapes], checked
 
 
-def reserved_names(encoder: Encoder) -> list[str]:
-    """Return the piece names that a server encodes as one token wherever they occur in a text."""
-    unknown = [] if encoder.unk is None else [encoder.id_to_piece(encoder.unk)]
-    return sorted({*encoder.control_pieces, *encoder.added_pieces, *unknown})
-
-
 def write_tokenizer(
     tokenizer: Path, output: Path, family: Family, job: ExportJob, shapes: Sequence[str], context: int
 ) -> None:
-    """Write tokenizer.json, tokenizer.model, and tokenizer_config.json with a chat template for each shape.
+    """Write the tokenizer's files, always tokenizer.json, and tokenizer_config.json with a chat template per shape.
 
     If there are several templates, the first is the default, and a request selects another by the name of its shape.
     The tokenizer class is ``PreTrainedTokenizerFast``, because newer versions of transformers rebuild the tokenizer of
     a more specific class from its pieces.
 
     Args:
-        tokenizer: the SentencePiece model.
+        tokenizer: the tokenizer's file.
         output: folder of the exported model.
         family: the model's family.
         job: prompt encoding used in training.
@@ -89,25 +82,31 @@ def write_tokenizer(
     templates = {shape: _template(shape, encoder, job) for shape in shapes}
     default = next(iter(templates.values()))
     named = [{"name": name, "template": text} for name, text in {"default": default, **templates}.items()]
-    settings = {
+    sentencepiece = {
         **family.tokenizer_config(),
         "tokenizer_class": "PreTrainedTokenizerFast",
         "legacy": True,  # read by LlamaTokenizer only: add a word mark after each special piece
-        "add_bos_token": encoder.bos is not None,
+    }
+    settings = {
+        **encoder.model_settings(sentencepiece),
+        "add_bos_token": bool(encoder.bos_ids),
         "model_max_length": context,
         "chat_template": default if len(templates) == 1 else named,
     }
-    shutil.copyfile(tokenizer, output / "tokenizer.model")
-    (output / "tokenizer.json").write_text(fast_tokenizer(tokenizer.read_bytes()), encoding="utf-8")
+    files = encoder.model_files()
+    for name, content in files.items():
+        (output / name).write_bytes(content)
+    if "tokenizer.json" not in files:
+        (output / "tokenizer.json").write_text(fast_tokenizer(tokenizer.read_bytes()), encoding="utf-8")
     write_settings(output / "tokenizer_config.json", settings)
 
 
 def _template(shape: str, encoder: Encoder, job: ExportJob) -> str:
     """Return the chat template for rows of a shape."""
-    reserved = reserved_names(encoder)
+    reserved = encoder.reserved_names
     if shape != "conversation":
         before, between, _ = split_template(job.encoding.template) if shape == "question" else ("", "", "")
-        return question_template(before, between, reserved, encoder.bos is not None)
+        return question_template(before, between, reserved, bool(encoder.bos_ids))
     system = job.systems[0] if len(job.systems) == 1 else None
     if job.encoding.prompt.tokens != "template":
         return marked_template(MARKS[job.encoding.prompt.tokens], system, reserved)
@@ -129,8 +128,8 @@ def check_texts(folder: Path, texts: Sequence[Path]) -> Counter[str]:
     Raises:
         ConversionMismatch: a text has other ids; the message names the first.
     """
-    encoder, tokenizer = load_encoder(folder / "tokenizer.model"), load_tokenizer(folder)
-    reserved, counts = reserved_names(encoder), Counter(texts=0, texts_with_reserved_names=0)
+    encoder, tokenizer = load_encoder(folder), load_tokenizer(folder)
+    reserved, counts = encoder.reserved_names, Counter(texts=0, texts_with_reserved_names=0)
     for path in texts:
         contents = read_texts(path)
         served = tokenizer.backend_tokenizer.encode_batch(contents, add_special_tokens=False)
@@ -162,9 +161,9 @@ def check_prompts(
     Raises:
         ConversionMismatch: a prompt has other ids, or an answer lacks its end token; the message names the first row.
     """
-    encoder, tokenizer = load_encoder(folder / "tokenizer.model"), load_tokenizer(folder)
+    encoder, tokenizer = load_encoder(folder), load_tokenizer(folder)
     several = isinstance(tokenizer.chat_template, dict)
-    reserved, counts = reserved_names(encoder), Counter(prompts=0, prompts_with_reserved_names=0)
+    reserved, counts = encoder.reserved_names, Counter(prompts=0, prompts_with_reserved_names=0)
     for place, row, encoded in rows:
         shape, ids = shape_of(row), encoded["ids"]
         answers = list(_answers(encoded["mask"]))
