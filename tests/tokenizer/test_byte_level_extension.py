@@ -31,7 +31,7 @@ pytestmark = pytest.mark.environment("nemo")
 
 CONTROL = ["<|eot_id|>", "<|im_start|>", "<think>", "<s>", "[INST]"]
 ANY_TEXT = st.one_of(
-    st.lists(st.sampled_from([*CONTROL, *" \n\taé_0", "clk_i", "posedge", "漢"]), max_size=20).map("".join),
+    st.lists(st.sampled_from([*CONTROL, *" \n\taé_0", "clk_i", "pgic", "漢"]), max_size=20).map("".join),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=40),
 )
 
@@ -77,10 +77,10 @@ def test_no_new_piece_has_a_control_name_a_digit_or_white_space_inside(extension
 
 def test_a_control_name_that_is_a_word_is_not_learnt(bases: dict[str, ByteLevelVocabulary]) -> None:
     document = parse(bases["llama3"].content)
-    document["added_tokens"][-1]["content"] = "osedge"
+    document["added_tokens"][-1]["content"] = "gic"
     for content, learnt in ((bases["llama3"].content, True), (json.dumps(document).encode(), False)):
         extension = extend_vocabulary(ByteLevelVocabulary(content), DOMAIN, GENERAL, job(), threads=1)
-        assert any("osedge" in new.piece for new in extension.pieces) is learnt
+        assert any("gic" in new.piece for new in extension.pieces) is learnt
 
 
 def test_the_extended_vocabulary_segments_as_simulated(extensions: dict[str, Extension]) -> None:
