@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from tapeout.cli import output
+from tapeout.cli import cost_memory, output
 from tapeout.cli.options import AsJson, ConfigFiles, artifact_names
 from tapeout.cli.project import load
 from tapeout.graph.console import format_size as size
@@ -33,7 +33,7 @@ def cost(
 ) -> None:
     """Forecast what a run would do and cost.
 
-    Jobs, cache hits, time, CPU and GPU hours, and bytes.
+    Jobs, cache hits, time, CPU and GPU hours, bytes, and the memory of each training on a GPU, by term.
 
     Exit code 0 if nothing would run, else 1.
     """
@@ -41,7 +41,8 @@ def cost(
 
     project = load(configfile, target)
     costs = forecast(project.workspace, project.decisions.values(), [], {CORES: cores or available_cpu_count()})
-    value, parts = _value(costs, project.targets), _parts(costs, project.targets)
+    memory = cost_memory.memory(project.layer.costs, costs.steps)
+    value, parts = {**_value(costs, project.targets), "memory": memory}, _parts(costs, project.targets, memory)
     output.show(value, as_json, *parts, configuration=project.configuration)
     raise typer.Exit(1 if costs.steps else 0)
 
@@ -64,7 +65,7 @@ def _row(step: Step) -> dict[str, Any]:
     return asdict(step) | {name: step.hours(count) for name, count in units.items()}
 
 
-def _parts(costs: Forecast, targets: list[str]) -> list[Table | str]:
+def _parts(costs: Forecast, targets: list[str], memory: dict[str, Any]) -> list[Table | str]:
     headline = f"{', '.join(targets)}: {jobs(costs)}."
     if not costs.steps:
         return [headline]
@@ -76,6 +77,7 @@ def _parts(costs: Forecast, targets: list[str]) -> list[Table | str]:
         _totals(costs),
         "",
         _steps(costs),
+        *cost_memory.parts(memory),
         "",
         output.table(["", "meaning"], [*(MAYBE if _maybe(costs) else []), *legend]),
         *(f"\n{reason}" for reason in outlook(costs)),

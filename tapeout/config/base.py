@@ -38,19 +38,17 @@ class Architecture(Section, ABC):
         """Return the FLOP of training on ``tokens`` tokens: a backward pass costs twice as much as a forward pass."""
         return 3 * self.forward_flop(vocabulary, seq_length) * tokens
 
-    def training_bytes(self, vocabulary: int, tensor: int = 1, pipeline: int = 1, data: int = 1) -> float:
-        """Return the bytes of weights, gradients and optimizer states on each GPU, without activations.
-
-        Megatron-core with bfloat16 weights (2 bytes), 32-bit gradients (4), and Adam's 32-bit copy and two moments (12)
-        divided among the data-parallel ranks by the distributed optimizer.
+    def activation_bytes(self, tokens: int, seq_length: int, tensor: int, item: int, masked: bool) -> int | None:
+        """Return what the layers keep of a micro-batch for their backward pass on each GPU; None if it is not known.
 
         Args:
-            vocabulary: rows of the embedding.
+            tokens: tokens of the micro-batch.
+            seq_length: tokens of a sequence.
             tensor: GPUs that share each matrix.
-            pipeline: groups of GPUs that share the layers.
-            data: replicas of the model.
+            item: bytes of a number.
+            masked: whether attention follows a mask, as that of packed rows does.
         """
-        return self.parameter_count(vocabulary) / (tensor * pipeline) * (6 + 12 / data)
+        return None
 
 
 def families() -> list[str]:

@@ -121,16 +121,19 @@ class Estimates:
         return 2 + self.corpus_bytes // COMPARING_RATE
 
     def source_bytes(self, name: str) -> int | None:
-        """Return the size of a source; None if its record does not state it."""
-        return self.settings.sources[name].total_bytes()
+        """Return the size of a source; that of its weights for a model, or None, if its record does not state it."""
+        return self._known(self.settings.sources[name].total_bytes(), name)
 
     def set_bytes(self, name: str) -> int | None:
         """Return the size of the sources of an instruction data set; None if their records do not state it."""
         return total(self.source_bytes(source) for source in self.settings.set_sources(name))
 
     def download_bytes(self, name: str) -> int | None:
-        """Return what is still to be downloaded of a source; None if its record does not state it."""
-        return self.settings.sources[name].missing_bytes(downloads_folder())
+        """Return what is still to be downloaded of a source; see ``source_bytes``."""
+        return self._known(self.settings.sources[name].missing_bytes(downloads_folder()), name)
+
+    def _known(self, size: int | None, name: str) -> int | None:
+        return self.base_bytes if size is None and name in self.settings.base.sources else size
 
     def download_seconds(self, name: str) -> int:
         """Return the duration of downloading a source, including a second for the request."""

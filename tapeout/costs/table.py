@@ -7,8 +7,11 @@ resources and never part of an identity. A rule without an entry may state the s
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from tapeout.config.base import Architecture
 from tapeout.config.root import Settings
+from tapeout.config.training import Training
 from tapeout.costs.estimates import Estimates
+from tapeout.costs.memory import Memory, advice, training_memory
 
 Wildcards = Mapping[str, str]
 Hints = dict[str, int | str | None]
@@ -98,3 +101,26 @@ class CostTable:
         seconds = self(rule, {})["typical_seconds"]
         assert isinstance(seconds, int), "every entry has them"
         return seconds
+
+    def memory(self, rule: str) -> Memory | None:
+        """Return the memory of a rule's training on each GPU; None if the rule trains on no GPU."""
+        run = self._training(rule)
+        return run and training_memory(self._architecture, self._rows, run[0], masked=run[1])
+
+    def advice(self, rule: str, limit: float) -> str:
+        """Return what to change in a rule's training that needs more than ``limit`` bytes on each GPU."""
+        run = self._training(rule)
+        assert run is not None, "it has a memory"
+        return advice(self._architecture, self._rows, run[0], masked=run[1], limit=limit, section=rule)
+
+    def _training(self, rule: str) -> tuple[Training, bool] | None:
+        """Return parameters of a training, and whether its attention follows a mask: that of packed rows."""
+        return {"dapt": (self.settings.dapt, False), "sft": (self.settings.sft, True)}.get(rule)
+
+    @property
+    def _architecture(self) -> Architecture:
+        return self.settings.base.architecture
+
+    @property
+    def _rows(self) -> int:
+        return Estimates(self.settings).extended_pieces

@@ -5,6 +5,7 @@ seconds, whatever its size. Nothing in the folder is executed: no Python and no 
 """
 
 import json
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -157,14 +158,16 @@ def _check_architecture(given: dict[str, Any], family: Family, job: HuggingFaceJ
         actual = family.model_class().config_class.from_dict(given)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise UnusableModel(f"config.json cannot be read: {error}.", "Correct it, or use another model.") from error
-    found, stated = check_carried(actual, family).model_dump(), job.architecture.model_dump()
-    wrong = [f"{name} is {found[name]!r}, stated {stated[name]!r}" for name in stated if found[name] != stated[name]]
-    if actual.vocab_size != job.vocab_size:
-        wrong.insert(0, f"vocab_size is {actual.vocab_size}, stated base.vocab_size {job.vocab_size}")
+    found = {"vocab_size": actual.vocab_size, **check_carried(actual, family).model_dump(mode="json")}
+    stated = {"vocab_size": job.vocab_size, **job.architecture.model_dump(mode="json")}
+    wrong = [name for name in found if found[name] != stated.get(name)]
     if wrong:
         raise UnusableModel(
-            f"config.json and base.architecture are two models: {'; '.join(wrong)}.",
-            "Correct base.architecture if this is the model that you want; otherwise correct base.source.",
+            "config.json states another model than section base: "
+            + "; ".join(f"{name} is {found[name]!r}, not {stated.get(name)!r}" for name in wrong)
+            + ".",
+            "If you want this model, write the values of config.json in base.architecture (and base.vocab_size); "
+            "otherwise name another source in base.source.",
         )
     check_vocabulary(actual, encoder)
     return actual
@@ -227,19 +230,12 @@ def _check_weights(header: Header, config: Any, job: HuggingFaceJob) -> None:
             f"The weights have the type {' and '.join(header.dtypes)}, and config.json states torch_dtype {stated}.",
             "Use a model with one type of numbers, which config.json states.",
         )
-    count, expected = sum(map(_product, header.shapes.values())), job.architecture.parameter_count(config.vocab_size)
+    count, expected = sum(map(math.prod, header.shapes.values())), job.architecture.parameter_count(config.vocab_size)
     if count != expected:
         raise UnusableModel(
             f"The weights are {count:,} numbers, and the architecture has {expected:,} of them.",
             "Use a complete model of this architecture.",
         )
-
-
-def _product(shape: tuple[int, ...]) -> int:
-    result = 1
-    for size in shape:
-        result *= size
-    return result
 
 
 def _read_json(path: Path) -> dict[str, Any]:

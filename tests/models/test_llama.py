@@ -66,14 +66,6 @@ def test_utilization_on_hopper_agrees_with_a_published_one() -> None:
     assert plain < GPUS["h100"].utilisation < compiled
 
 
-def test_memory_of_weights_gradients_and_optimizer() -> None:
-    # bytes per parameter in Megatron-core's guide: 18 alone, 6 + 12 / d with d replicas
-    small, large = LLAMA_2["7B"], LLAMA_2["70B"]
-    assert small.training_bytes(PIECES) == 18 * PARAMETERS["7B"]
-    assert small.training_bytes(PIECES, data=8) == 7.5 * PARAMETERS["7B"]  # 51 GB: fits one GPU of 80 GB
-    assert large.training_bytes(PIECES, tensor=8, pipeline=4, data=2) == pytest.approx(12 * PARAMETERS["70B"] / 32)
-
-
 @pytest.mark.parametrize(
     "wrong",
     [

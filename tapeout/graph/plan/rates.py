@@ -20,13 +20,15 @@ class Gpu:
     Attributes:
         peak: dense BF16 FLOP/s of the data sheet (SXM).
         utilisation: fraction of the peak that training reaches.
+        memory: GiB that a program can allocate.
     """
 
     peak: float
     utilisation: float
+    memory: int
 
 
-GPUS = {"a100": Gpu(312e12, 0.40), "h100": Gpu(989e12, 0.38), "h200": Gpu(989e12, 0.38)}
+GPUS = {"a100": Gpu(312e12, 0.40, 79), "h100": Gpu(989e12, 0.38, 79), "h200": Gpu(989e12, 0.38, 139)}
 """GPU models; docs/cost.md cites the sources."""
 
 DEFAULT_GPU = "h100"
@@ -63,8 +65,13 @@ def device(resources: dict[str, Any], threads: int, kind: str) -> Device:
     if not gpus or resources.get("device") == "cpu":
         return Device(kind, threads, CORE_RATE)
     model = str(resources.get("gpu_model") or _parse_gres(resources)[0] or DEFAULT_GPU).lower()
-    known = GPUS[next((name for name in sorted(GPUS) if name in model), DEFAULT_GPU)]
+    known = gpu(model)
     return Device(model, gpus, known.peak * known.utilisation)
+
+
+def gpu(model: str) -> Gpu:
+    """Return what is known of a GPU model, or of the one that is assumed instead."""
+    return GPUS[next((name for name in sorted(GPUS) if name in model), DEFAULT_GPU)]
 
 
 def allocated_gpus(resources: dict[str, Any]) -> int:
