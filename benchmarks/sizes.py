@@ -6,50 +6,38 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
-import yaml
-
-from tapeout.config.base import USUAL_ROWS
-from tapeout.config.bases.tiny import Base
-from tapeout.config.training import Layout
-
-CONFIGS = sorted((Path(__file__).parent / "sizes").glob("*.yaml"), key=lambda path: int(path.stem.removesuffix("b")))
-NEW_PIECES = 768
-"""The default of the section tokenizer."""
+MODELS = ("llama2-7b", "llama2-13b", "llama2-70b")
+GIB = 2**30
 
 
-def row(path: Path) -> str:
+def row(model: str) -> str:
     """Return one line of the table."""
-    config = yaml.safe_load(path.read_text())
-    layout = Layout.model_validate(config["dapt"]["layout"])
-    model, vocabulary = Base.model_validate(config["base"]).architecture, USUAL_ROWS + NEW_PIECES
-    command = [sys.executable, "-m", "tapeout.cli", "cost", "sft/model", "--configfile", str(path), "--json"]
+    config = f"config/models/{model}.yaml"
+    command = [sys.executable, "-m", "tapeout.cli", "cost", "sft/model", "--configfile", config, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    steps = {step["artifact"]: step for step in json.loads(done.stdout)["steps"]}
-    dapt, sft = steps["dapt/model"], steps["sft/model"]
-    now, shared = (
-        model.training_bytes(vocabulary, layout.tensor_model_parallel_size, data=data) / 2**30
-        for data in (1, layout.replicas)
-    )
+    value = json.loads(done.stdout)
+    steps = {step["artifact"]: step for step in value["steps"]}
+    dapt, sft, memory = steps["dapt/model"], steps["sft/model"], value["memory"]
+    terms = memory["dapt/model"]["terms"]
+    states = sum(terms[name] for name in ("weights", "gradients", "optimizer"))
     cells = [
-        f"{model.parameter_count(vocabulary) / 1e9:.1f} B",
-        f"{layout.num_nodes} x {layout.devices}",
-        str(layout.tensor_model_parallel_size),
-        f"{now:.0f} GiB",
-        f"{shared:.0f} GiB",
+        f"`{model}`",
+        f"{memory['dapt/model']['nodes']} x {memory['dapt/model']['gpus_per_node']}",
+        f"{states / GIB:.0f} GiB",
+        *(f"{memory[name]['total'] / GIB:.0f} GiB" for name in ("dapt/model", "sft/model")),
         f"{dapt['gpu_hours']:,.0f}",
         f"{dapt['seconds'] / 3600:.0f} h",
         f"{sft['gpu_hours']:,.0f}",
-        f"{dapt['stored'] / 1e9:.0f} GB",
+        f"{value['at_most']['stored'] / 1e9:,.0f} GB",
     ]
     return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:
     """Print the table."""
-    head = "| model | nodes x H100 | tensor | a GPU holds | shared | DAPT, GPU hours | takes | SFT, GPU hours | store |"
-    print(head, "|---|---|---|---|---|---|---|---|---|", *(row(path) for path in CONFIGS), sep="\n")
+    head = "| model | nodes x H100 | states | DAPT | SFT | DAPT, GPU hours | takes | SFT, GPU hours | store |"
+    print(head, "|---|---|---|---|---|---|---|---|---|", *map(row, MODELS), sep="\n")
 
 
 if __name__ == "__main__":

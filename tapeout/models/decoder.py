@@ -5,12 +5,13 @@ one and read into one, by the table ``FIELDS``.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from tapeout.config import base
 from tapeout.config.section import conflict
+from tapeout.models.activations import layer_activation_bytes, score_bytes
 from tapeout.models.layout import Part, concatenated, interleaved, renamed
 
 if TYPE_CHECKING:
@@ -47,7 +48,13 @@ def _head_size(options: dict[str, Any]) -> int:
 
 
 class Architecture(base.Architecture):
-    """Dimensions of a decoder; options have Megatron's names."""
+    """Dimensions of a decoder; options have Megatron's names.
+
+    Attributes:
+        gated: whether the feed-forward layer has a gate.
+    """
+
+    gated: ClassVar[bool] = True
 
     hidden_size: int = Field(default=128, ge=8, description="Width of the residual stream.")
     num_layers: int = Field(default=4, ge=1, description="Transformer layers.")
@@ -100,6 +107,16 @@ class Architecture(base.Architecture):
         matrices = 1 if self.share_embeddings_and_output_weights else 2
         rows = matrices * vocabulary * self.hidden_size
         return rows + self.num_layers * self.layer_parameters() + self.hidden_size
+
+    def activation_bytes(self, tokens: int, seq_length: int, tensor: int, item: int, masked: bool) -> int:
+        """Return what all layers keep of a micro-batch on each GPU; see ``tapeout.models.activations``."""
+        heads, gated = self.num_attention_heads, self.gated
+        width = heads * self.kv_channels
+        layer = layer_activation_bytes(
+            tokens, self.hidden_size, width, self.ffn_hidden_size, tensor, item=item, gated=gated
+        )
+        scores = score_bytes(tokens, seq_length, heads, tensor, masked=masked, item=item)
+        return self.num_layers * (layer + scores)
 
     def forward_flop(self, vocabulary: int, seq_length: int) -> int:
         """Return two FLOP per weight that multiplies, and those of attention over ``seq_length`` tokens.
