@@ -26,6 +26,11 @@ class Architecture(Section, ABC):
 
     seq_length: int = Field(default=256, ge=8, description="Tokens of a sequence: the model's context.")
 
+    @property
+    def bytes_per_weight(self) -> int:
+        """Bytes of a stored weight."""
+        return 4
+
     @abstractmethod
     def parameter_count(self, vocabulary: int) -> int:
         """Return the number of weights of a model with ``vocabulary`` rows in its embedding."""

@@ -10,9 +10,6 @@ from tapeout.config.root import Settings
 from tapeout.config.sources import downloads_folder, total
 from tapeout.config.training import Training
 
-BYTES_PER_WEIGHT = 4
-"""All checkpoints have 32-bit floats."""
-
 CHECKPOINT_RATE = 200_000_000
 """Bytes per second at which checkpoints are read, converted and written: an assumption."""
 
@@ -76,12 +73,17 @@ class Estimates:
     @property
     def base_bytes(self) -> int:
         """Size of a checkpoint of the base model."""
-        return BYTES_PER_WEIGHT * self.settings.base.architecture.parameter_count(self.settings.base.rows)
+        model = self.settings.base.architecture
+        return model.bytes_per_weight * model.parameter_count(self.settings.base.rows)
 
     @property
     def extended_bytes(self) -> int:
-        """Size of a checkpoint of the adapted model."""
-        return BYTES_PER_WEIGHT * self.extended_parameters
+        """Size of the extended model, before it is trained."""
+        return self.settings.base.architecture.bytes_per_weight * self.extended_parameters
+
+    def trained_bytes(self, job: Training) -> int:
+        """Return the size of a trained model, which has the numbers that the training computed with."""
+        return (4 if job.precision == "32" else 2) * self.extended_parameters
 
     def copying_seconds(self, start: int) -> int:
         """Return the duration of reading and writing a checkpoint, plus ``start`` seconds that do not scale."""

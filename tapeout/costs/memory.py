@@ -103,7 +103,8 @@ def training_memory(architecture: Architecture, rows: int, job: Training, *, mas
         "logits": output_bytes(rows, hidden, tokens, tensor, precision),
         "workspace": workspace_bytes(hidden, ffn, tokens, tensor, precision),
     }
-    return Memory(terms, job.layout.devices, job.layout.num_nodes, 12 * count)
+    checkpoint = (terms["weights"] + terms["optimizer"]) * tensor
+    return Memory(terms, job.layout.devices, job.layout.num_nodes, checkpoint)
 
 
 def advice(architecture: Architecture, rows: int, job: Training, *, masked: bool, limit: float, section: str) -> str:

@@ -40,6 +40,11 @@ def hints(
     }
 
 
+def _training(work: Estimates, job: Training) -> Hints:
+    """Return the hints of a training run."""
+    return hints(15, work.trained_bytes(job), gflop=work.training_gflop(job))
+
+
 BASE = "base"
 """Entry of the rule of each kind of base model, such as ``base_tiny``."""
 
@@ -68,10 +73,10 @@ TABLE: dict[str, Callable[[Estimates, Wildcards], Hints]] = {
     "nemo_base": lambda work, _: hints(
         work.copying_seconds(20), work.extended_bytes, parameters=work.extended_parameters
     ),
-    "dapt": lambda work, _: hints(15, work.extended_bytes, gflop=work.training_gflop(work.settings.dapt)),
-    "sft": lambda work, _: hints(15, work.extended_bytes, gflop=work.training_gflop(work.settings.sft)),
+    "dapt": lambda work, _: _training(work, work.settings.dapt),
+    "sft": lambda work, _: _training(work, work.settings.sft),
     "export_hf": lambda work, _: hints(
-        work.copying_seconds(15), work.extended_bytes, parameters=work.extended_parameters
+        work.copying_seconds(15), work.trained_bytes(work.settings.sft), parameters=work.extended_parameters
     ),
     "evaluate": lambda work, wildcards: hints(8, 100_000, gflop=work.evaluation_gflop(wildcards["task"])),
     "eval_report": lambda work, _: hints(5, 230_000),

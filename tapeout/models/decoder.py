@@ -97,6 +97,11 @@ class Architecture(base.Architecture):
             )
         return self
 
+    @property
+    def bytes_per_weight(self) -> int:
+        """Bytes of a stored weight."""
+        return 4 if self.params_dtype == "float32" else 2
+
     def layer_parameters(self) -> int:
         """Return the number of weights of a layer."""
         attention = self.hidden_size * self.kv_channels * 2 * (self.num_attention_heads + self.num_query_groups)
