@@ -5,19 +5,21 @@ the model family knows both. Tests compare every bit with NeMo's own exporter.
 """
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from pydantic import ValidationError
 from torch.distributed.checkpoint import FileSystemReader, load
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+from torch.distributed.checkpoint.utils import _create_file_view
 
 from tapeout.encoder.load import load_encoder
 from tapeout.models.carried import IDS
 from tapeout.models.family import family_of, nemo_arguments
 from tapeout.models.huggingface import load_huggingface
-from tapeout.models.layout import weights_from_megatron
+from tapeout.models.layout import Part, weights_from_megatron
 from tapeout.models.tokenizer_file import UnusableModel, tokenizer_path
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 GENERATION = "context/artifacts/generation_config.json"
 """Settings of generation in a checkpoint, with all special ids."""
+PREFIX = "module."
+"""Beginning of the names of all weights in a checkpoint, which distinguishes them from the optimizer's state."""
 
 
 def load_model(folder: Path) -> "PreTrainedModel":
@@ -56,10 +60,10 @@ def checkpoint_tensors(folder: Path) -> dict[str, torch.Tensor]:
     tensors = {
         name: torch.empty(entry.size, dtype=entry.properties.dtype)
         for name, entry in sorted(reader.read_metadata().state_dict_metadata.items())
-        if isinstance(entry, TensorStorageMetadata) and name.startswith("module.")
+        if isinstance(entry, TensorStorageMetadata) and name.startswith(PREFIX)
     }
     load(tensors, storage_reader=reader, no_dist=True)
-    return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    return {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items()}
 
 
 def checkpoint_config(folder: Path) -> "PretrainedConfig":
@@ -89,6 +93,86 @@ def checkpoint_config(folder: Path) -> "PretrainedConfig":
     return family.huggingface_config(architecture, vocabulary, **ids)
 
 
-def checkpoint_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """Return the weights of a NeMo-2 checkpoint as a Hugging Face state dict."""
-    return weights_from_megatron(family_of(folder).parts(checkpoint_config(folder)), checkpoint_tensors(folder))
+class CheckpointWeights(Mapping[str, torch.Tensor]):
+    """Hugging Face state dict of a NeMo-2 checkpoint; a look-up reads the one Megatron tensor that it is a part of.
+
+    Iterate in the given order: then each tensor of Megatron is read once.
+
+    Args:
+        folder: the checkpoint folder, written by any number of ranks.
+
+    Raises:
+        UnusableModel: the checkpoint lacks a tensor of its family, or has an additional one.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "weights"
+        parts = family_of(folder).parts(checkpoint_config(folder))
+        self.metadata = FileSystemReader(self.folder).read_metadata()
+        stored = {
+            name.removeprefix(PREFIX): entry
+            for name, entry in self.metadata.state_dict_metadata.items()
+            if isinstance(entry, TensorStorageMetadata) and name.startswith(PREFIX)
+        }
+        for name in sorted(stored.keys() ^ {part.megatron for part in parts}):
+            raise UnusableModel(
+                f"The checkpoint {folder} {'has the unknown' if name in stored else 'lacks the'} tensor {name}.",
+                "Build it again, or use the family that it was made for.",
+            )
+        self.parts = {name: part for part in parts for name in part.sources}
+        self.stored = stored
+        self.chunks: dict[str, list[tuple[tuple[int, ...], Any]]] = {}
+        for index, place in self.metadata.storage_data.items():
+            self.chunks.setdefault(index.fqn, []).append((tuple(index.offset or ()), place))
+        self.last: tuple[Part, dict[str, torch.Tensor]] | None = None
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        """Read a tensor; it may be a view."""
+        part = self.parts[name]
+        if self.last is None or self.last[0] is not part:
+            self.last = None  # free it before the next one is read
+            self.last = part, dict(zip(part.sources, part.split(self._read(part)), strict=True))
+        return self.last[1][name]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the tensors."""
+        return next(iter(self.stored.values())).properties.dtype
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of all tensors, those of one Megatron tensor after another."""
+        return iter(self.parts)
+
+    def __len__(self) -> int:
+        """Return the number of tensors."""
+        return len(self.parts)
+
+    def _read(self, part: Part) -> torch.Tensor:
+        """Return the tensor of a part, from as many chunks as it was cut into."""
+        name, stacked = PREFIX + part.megatron, part.layer is not None
+        entry = self.stored[part.megatron]
+        size = tuple(entry.size)[stacked:]
+        whole = None
+        for offset, place in self.chunks[name]:
+            if stacked and offset[0] != part.layer:
+                continue
+            chunk = self._chunk(place)
+            chunk = chunk[0] if stacked else chunk
+            if chunk.shape == size:
+                return chunk
+            if whole is None:
+                whole = torch.empty(size, dtype=entry.properties.dtype)
+            target = whole
+            for dimension, (start, length) in enumerate(zip(offset[stacked:], chunk.shape, strict=True)):
+                target = target.narrow(dimension, start, length)
+            target.copy_(chunk)
+        if whole is None:
+            raise UnusableModel(f"The checkpoint {self.folder.parent} lacks a part of {name}.", "Build it again.")
+        return whole
+
+    def _chunk(self, place: Any) -> torch.Tensor:
+        """Read one chunk from the part of a file in which it lies."""
+        with (self.folder / place.relative_path).open("rb") as file:
+            view: Any = _create_file_view(file, place.offset, place.length)
+            chunk: torch.Tensor = torch.load(view, map_location="cpu", weights_only=True)
+        return chunk

@@ -1,22 +1,28 @@
-"""Convert Hugging Face folders to NeMo-2 checkpoints with NeMo's own importer, and compare tensors.
+"""Convert Hugging Face folders to NeMo-2 checkpoints and back, one tensor at a time, and compare tensors.
 
-NeMo's converters raise nothing when a name does not match: the layer keeps its random initial values. Every tensor is
-therefore compared with its source after a conversion.
+Configuration, context and layout of files are those of NeMo's own importer and exporter; tests compare every byte with
+their output. These would hold the model in memory several times, and raise nothing when a name does not match: the
+layer would keep its random initial values. Here every tensor is compared with its source after a conversion.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
+from torch.distributed.checkpoint.planner import WriteItem
 
 from tapeout.encoder.load import load_encoder
 from tapeout.errors import TapeoutError
 from tapeout.models.carried import check_vocabulary
 from tapeout.models.huggingface import checked_config
+from tapeout.models.layout import Part
 from tapeout.models.tokenizer_file import tokenizer_path
+from tapeout.models.weights_folder import FolderWeights
+from tapeout.models.weights_writer import MAX_SHARD_BYTES, write_weights
 from tapeout.nemo.canonical import canonicalize
-from tapeout.nemo.checkpoint import checkpoint_weights
+from tapeout.nemo.checkpoint import PREFIX, CheckpointWeights, checkpoint_config
+from tapeout.nemo.lazy_save import save_lazily
 
 
 class ConversionMismatch(TapeoutError):
@@ -26,41 +32,123 @@ class ConversionMismatch(TapeoutError):
 def import_checkpoint(source: Path, output: Path, workplace: Path) -> None:
     """Convert a Hugging Face folder to a canonical NeMo-2 checkpoint folder with the tokenizer inside.
 
+    Memory is bounded by the largest tensors of Megatron, of which at most two are held, and not by the model.
+
     Args:
-        source: the Hugging Face folder.
+        source: the Hugging Face folder, with one or several safetensors files.
         output: new folder for the checkpoint.
         workplace: temporary folder of this process, whose path must not occur in the checkpoint.
 
     Raises:
-        UnusableModel: the model has an option that cannot be carried through.
+        UnusableModel: the model has an option that cannot be carried through, or its files are damaged or incomplete.
         ConversionMismatch: a tensor is missing, additional, or differs in a bit.
     """
-    check_vocabulary(checked_config(source), load_encoder(tokenizer_path(source)))
+    config = checked_config(source)
+    check_vocabulary(config, load_encoder(tokenizer_path(source)))
+    weights, parts = FolderWeights(source), family_of(source).parts(config)
+    check_names({name for part in parts for name in part.sources}, set(weights))
     from tapeout.nemo.importer import Importer
 
-    Importer(source.resolve()).save(huggingface_tensors(source), output)
+    save_lazily(Importer(source.resolve()), output, _Chunks(parts, weights).read)
     canonicalize(output, forbidden=[source.resolve(), output.resolve(), workplace.resolve()])
-    compare_tensors(huggingface_tensors(source), checkpoint_weights(output))
+    compare_tensors(weights, CheckpointWeights(output))
 
 
-def compare_tensors(expected: dict[str, Tensor], actual: dict[str, Tensor]) -> None:
-    """Check that both models have the same tensor names and bit-identical tensors.
+def export_weights(source: Path, output: Path, max_shard_bytes: int = MAX_SHARD_BYTES) -> None:
+    """Convert a NeMo-2 checkpoint folder to the configuration and the weights of a Hugging Face folder.
+
+    Args:
+        source: the checkpoint folder, written by any number of ranks.
+        output: new folder for config.json and the safetensors files.
+        max_shard_bytes: size at which another file begins.
+
+    Raises:
+        UnusableModel: the checkpoint is incomplete.
+        ConversionMismatch: a tensor is missing, additional, or differs in a bit.
+    """
+    weights, config = CheckpointWeights(source), checkpoint_config(source)
+    with torch.device("meta"):
+        model = family_of(source).model_class()(config)
+    empty = dict(model.state_dict())
+    for name in model._tied_weights_keys or () if config.tie_word_embeddings else ():
+        del empty[name]
+    check_names(set(empty), set(weights))
+    output.mkdir()
+    model.config.update({"torch_dtype": weights.dtype, "architectures": [type(model).__name__]})
+    model.config._attn_implementation_autoset = False  # as save_pretrained does: it says nothing about the model
+    model.config.save_pretrained(output)
+    empty = {name: tensor.to(weights.dtype) for name, tensor in empty.items()}
+    write_weights(output, empty, weights, max_shard_bytes)
+    compare_tensors(FolderWeights(output), weights)
+
+
+class _Chunks:
+    """Content of the chunks of a checkpoint, made from the tensors of a Hugging Face model."""
+
+    def __init__(self, parts: Sequence[Part], weights: Mapping[str, Tensor]) -> None:
+        self.parts = {(part.megatron, part.layer): part for part in parts}
+        self.stacked = {part.megatron for part in parts if part.layer is not None}
+        self.weights = weights
+
+    def read(self, item: WriteItem) -> Tensor:
+        """Return the content of a chunk in memory of its own.
+
+        Raises:
+            ConversionMismatch: NeMo's model has a tensor of another name, shape or type.
+        """
+        assert item.tensor_data is not None
+        name = item.index.fqn.removeprefix(PREFIX)
+        offsets, sizes = item.tensor_data.chunk.offsets, item.tensor_data.chunk.sizes
+        stacked = name in self.stacked
+        part = self.parts.get((name, offsets[0] if stacked else None))
+        if part is None:
+            raise ConversionMismatch(
+                f"NeMo's model has a tensor {name} that the model family does not know.",
+                "This architecture cannot be converted yet.",
+            )
+        whole = part.join([self.weights[source] for source in part.sources])
+        expected = tuple(item.tensor_data.size)[stacked:], item.tensor_data.properties.dtype
+        if (tuple(whole.shape), whole.dtype) != expected:
+            raise ConversionMismatch(
+                f"{', '.join(part.sources)} give a tensor of shape {tuple(whole.shape)} in {whole.dtype}, but the "
+                f"configuration of the model implies shape {expected[0]} in {expected[1]}.",
+                "Correct config.json, or convert the tensors to its torch_dtype.",
+            )
+        for dimension, (offset, size) in enumerate(zip(offsets[stacked:], sizes[stacked:], strict=True)):
+            whole = whole.narrow(dimension, offset, size)
+        return whole.clone(memory_format=torch.contiguous_format).view(tuple(sizes))
+
+
+def check_names(expected: set[str], actual: set[str]) -> None:
+    """Check that both models have the same tensor names.
+
+    Raises:
+        ConversionMismatch: names the first tensor that only one of them has.
+    """
+    for name in sorted(expected ^ actual):
+        raise ConversionMismatch(
+            f"Only one of the two models has the tensor {name}.", "This architecture cannot be converted yet."
+        )
+
+
+def compare_tensors(expected: Mapping[str, Tensor], actual: Mapping[str, Tensor]) -> None:
+    """Check that both models have the same tensor names and bit-identical tensors, reading one at a time.
 
     Raises:
         ConversionMismatch: names the first tensor that differs.
     """
-    for name in sorted(expected.keys() | actual.keys()):
-        if name not in expected or name not in actual:
-            raise ConversionMismatch(
-                f"Only one of the two models has the tensor {name}.", "This architecture cannot be converted yet."
-            )
-        if not torch.equal(expected[name], actual[name]):
+    check_names(set(expected), set(actual))
+    for name in actual:
+        if not _same_bits(expected[name], actual[name]):
             raise ConversionMismatch(
                 f"Tensor {name} changed in the conversion.",
                 "Check the names of the norms in tapeout/nemo/shim.py and the tensor names of the model family.",
             )
 
 
-def huggingface_tensors(folder: Path) -> dict[str, Tensor]:
-    """Return the tensors of a Hugging Face folder, from all its files."""
-    return {name: tensor for path in sorted(folder.glob("*.safetensors")) for name, tensor in load_file(path).items()}
+def _same_bits(one: Tensor, other: Tensor) -> bool:
+    """Return whether two tensors have the same shape, type and bits; unlike numbers, NaN equals NaN."""
+    if (one.shape, one.dtype) != (other.shape, other.dtype):
+        return False
+    bits = [tensor.contiguous().view(-1).view(torch.uint8) for tensor in (one, other)]
+    return bool(torch.equal(*bits))

@@ -85,7 +85,9 @@ def answer_cuda_queries() -> None:
 def keep_tensors_on_cpu() -> None:
     """Create tensors on the CPU, or leave them there, where ``"cuda"`` is named."""
     import torch._dynamo  # builds its table of torch functions, which must see the originals
+    from torch.utils._device import _device_constructors
 
+    _device_constructors()  # likewise: this table is that of ``with torch.device(...)``
     for kind in (torch.Tensor, torch.nn.Module):
         setattr(kind, "cuda", lambda self, *_, **__: self)  # noqa: B010
     for name in ("tensor", "zeros", "ones", "empty", "full", "arange"):
