@@ -15,6 +15,7 @@ from torch.distributed.checkpoint.planner import WriteItem
 from tapeout.encoder.load import load_encoder
 from tapeout.errors import TapeoutError
 from tapeout.models.carried import check_vocabulary
+from tapeout.models.family import family_of
 from tapeout.models.huggingface import checked_config
 from tapeout.models.layout import Part
 from tapeout.models.tokenizer_file import tokenizer_path
@@ -73,7 +74,7 @@ def export_weights(source: Path, output: Path, max_shard_bytes: int = MAX_SHARD_
     for name in model._tied_weights_keys or () if config.tie_word_embeddings else ():
         del empty[name]
     check_names(set(empty), set(weights))
-    output.mkdir()
+    output.mkdir(parents=True)
     model.config.update({"torch_dtype": weights.dtype, "architectures": [type(model).__name__]})
     model.config._attn_implementation_autoset = False  # as save_pretrained does: it says nothing about the model
     model.config.save_pretrained(output)
