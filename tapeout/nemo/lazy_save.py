@@ -35,6 +35,7 @@ def save_lazily(connector: Any, output: Path, read: Read) -> None:
     model = connector.init()
     model.config.init_model_with_meta_device = True  # not recorded in the context, which has the importer's arguments
     trainer = connector.nemo_setup(model)
+    model.module.to(model.config.params_dtype)  # the norms of Megatron's local layers would be 32-bit floats
     try:
         with _content_from(read):
             connector.nemo_save(output, trainer)
