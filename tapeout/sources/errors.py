@@ -19,6 +19,11 @@ class WrongContent(TapeoutError):
         )
 
     @classmethod
+    def of_name(cls, name: str) -> Self:
+        """Return the error for a file name that no result can have, such as one with a line end or a no-break space."""
+        return cls(f"The file name {name!a} has a character that cannot be printed.", "Rename or exclude it.")
+
+    @classmethod
     def of_size(cls, name: str, expected: int, actual: int) -> Self:
         """Return the error for a number of bytes that differs from the pinned one."""
         return cls(

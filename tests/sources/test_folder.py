@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tapeout.sources.download import sha256_of
 from tapeout.sources.errors import SourceMissing, WrongContent
+from tapeout.sources.kinds.file import Source as FileSource
 from tapeout.sources.kinds.folder import Source as FolderSource
 from tapeout.sources.kinds.folder import tree_digest
 from tests.sources.fetching import fetch_source
@@ -125,6 +126,16 @@ def test_links_and_special_files_are_refused(folder: Path, spoil: object, words:
     with pytest.raises(WrongContent, match=words):
         record(folder).local_files()
     assert list(record(folder, exclude=["/l*nk"]).local_files()) == sorted(FILES)
+
+
+@pytest.mark.parametrize("name", ["a\nb.v", "9.41\u202fAM.v", "a\u00a0b.v", "\x1b[31m.v"])
+def test_names_that_no_result_can_have_are_refused(name: str, folder: Path) -> None:
+    (folder / "deep" / name).write_text("a")
+    with pytest.raises(WrongContent, match="cannot be printed"):
+        record(folder).local_files()
+    file = FileSource.model_validate({"kind": "file", "path": str(folder / "deep" / name), "licence": "own"})
+    with pytest.raises(WrongContent, match="cannot be printed"):
+        file.pinned(lambda paths: [sha256_of(path) for path in paths])
 
 
 def test_a_folder_that_is_missing_or_empty_is_named(tmp_path: Path, folder: Path) -> None:

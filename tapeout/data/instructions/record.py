@@ -49,6 +49,8 @@ def _filled(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_valid)]
 """A text as it is: no NUL, no lone surrogate."""
+CleanText = Annotated[Text, AfterValidator(clean)]
+"""A text with normalized white space, which may be empty."""
 FilledText = Annotated[Text, AfterValidator(_filled)]
 """A text with normalized white space and a visible character."""
 

@@ -6,7 +6,7 @@ from typing import Literal, Self
 from pydantic import Field
 
 from tapeout.config.sources import Digests, Record, RetryPolicy, Sha256
-from tapeout.sources.errors import SourceMissing
+from tapeout.sources.errors import SourceMissing, WrongContent
 
 
 class Source(Record):
@@ -39,7 +39,10 @@ class Source(Record):
 
         Raises:
             SourceMissing: there is no such file.
+            WrongContent: its name has a character that cannot be printed.
         """
+        if not Path(self.path).name.isprintable():
+            raise WrongContent.of_name(self.path)
         if self.sha256 is not None:
             return self
         if not Path(self.path).is_file():

@@ -55,7 +55,7 @@ class Source(Record):
         Raises:
             SourceMissing: there is no such folder, or the patterns select no file.
             AccessDenied: a part of the folder cannot be read.
-            WrongContent: the patterns select something other than a regular file with a name in UTF-8.
+            WrongContent: the patterns select something other than a regular file with a printable name in UTF-8.
         """
         root = Path(self.path)
         if not root.is_dir():
@@ -92,6 +92,8 @@ class Source(Record):
             raise WrongContent(
                 f"The name {name!r} in the folder {self.path} is not UTF-8.", "Rename or exclude it."
             ) from error
+        if not path.name.isprintable():
+            raise WrongContent.of_name(name)
         return True
 
     @property

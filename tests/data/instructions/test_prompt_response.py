@@ -48,6 +48,19 @@ def test_a_block_of_code_keeps_its_indentation(text: str, cleaned: str) -> None:
     assert clean(text) == cleaned == clean(cleaned)
 
 
+def test_contexts_and_groups_have_normalized_white_space(tmp_path: Path) -> None:
+    rows = [
+        dolly(1, context="one \r\ntwo\t\n", about="a "),
+        dolly(2, context=" \r\n", about="a"),
+        dolly(3, context="\r", about="\na"),
+    ]
+    made, counts = contents(write_lines(tmp_path / "a", rows), "prompt_response", fields={"group": "about"})
+    assert not any("\r" in row["input"] or " \n" in row["input"] for row in made)
+    assert [row["input"] for row in made[1:]] == ["What is number 2?", "What is number 3?"]
+    assert {row["group"] for row in made} == {"a"}
+    assert counts.changed["context first"] + counts.changed["instruction first"] == 1
+
+
 def test_the_coin_depends_on_the_row_alone(tmp_path: Path) -> None:
     rows = [dolly(number) for number in range(600)]
     once, counts = contents(write_lines(tmp_path / "a", rows), "prompt_response")

@@ -5,19 +5,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, create_model, model_validator
+from pydantic import BeforeValidator, Field, create_model, model_validator
 
 from tapeout.config.instructions import FormatOptions
 from tapeout.config.section import Section, conflict
 from tapeout.data.errors import BadRow
 from tapeout.data.instructions.conversation import ASSISTANT, USER, ChatOptions, Turn, chat_row
 from tapeout.data.instructions.fields import METADATA, RESERVED_IN_ROWS, Fields, folded, is_empty
-from tapeout.data.instructions.record import FilledText, Record, RecordModel, Text
+from tapeout.data.instructions.record import CleanText, FilledText, Record, RecordModel
 from tapeout.data.instructions.report import ImportReport
 from tapeout.data.instructions.row import Row, clean, context_first, digest_of
 
 CITATION = re.compile(r"\[\d+\]")
-System = Annotated[Text, BeforeValidator(lambda value: "" if value is None else value), AfterValidator(clean)]
+System = Annotated[CleanText, BeforeValidator(lambda value: "" if value is None else value)]
 History = Annotated[
     list[Annotated[list[FilledText], Field(min_length=2, max_length=2)]],
     BeforeValidator(lambda value: [] if is_empty(value) else value),
@@ -134,10 +134,10 @@ def _model(options: Options) -> type[RecordModel]:
     names = options.fields
     fields: dict[str, Any] = {
         "instruction": (FilledText, Field(alias=names.instruction)),
-        "context": (Text, Field(alias=names.context) if names.context else ""),
+        "context": (CleanText, Field(alias=names.context) if names.context else ""),
         "response": (FilledText, Field(alias=names.response)),
         "category": (FilledText, Field(alias=names.category) if names.category else ""),
-        "group": (Text, Field("", alias=names.group) if names.group else ""),
+        "group": (CleanText, Field("", alias=names.group) if names.group else ""),
         "system": (System, Field("", alias=names.system) if names.system else ""),
         "history": (History, Field((), alias=names.history) if names.history else ()),
     }

@@ -14,7 +14,7 @@ from tapeout.config.corpus import Corpus
 from tapeout.config.instructions import FormatOptions
 from tapeout.data.errors import BadRow, InvalidTemplate
 from tapeout.data.instructions.fields import METADATA, Fields, folded
-from tapeout.data.instructions.record import FilledText, Record, RecordModel, Text
+from tapeout.data.instructions.record import CleanText, FilledText, Record, RecordModel, Text
 from tapeout.data.instructions.report import ImportReport
 from tapeout.data.instructions.row import Row, digest_of
 
@@ -116,7 +116,7 @@ class Flat(RecordModel):
     """Fields of a flat row besides those of its question."""
 
     context: Text
-    title: Text | None = None
+    title: CleanText | None = None
 
 
 QUESTION_FIELDS = ("id", "question", "answers", "is_impossible")
