@@ -102,6 +102,26 @@ class Architecture(base.Architecture):
         """Bytes of a stored weight."""
         return 4 if self.params_dtype == "float32" else 2
 
+    @classmethod
+    def from_huggingface(cls, config: "PretrainedConfig", **further: Any) -> Self:
+        """Return the architecture that a Hugging Face configuration states.
+
+        Args:
+            config: the configuration.
+            further: options of the family.
+        """
+        return cls(**options_from_huggingface(config), **further)
+
+    @classmethod
+    def from_nemo(cls, arguments: Mapping[str, Any], **further: Any) -> Self:
+        """Return the architecture of a NeMo-2 checkpoint.
+
+        Args:
+            arguments: arguments of NeMo's configuration.
+            further: options of the family.
+        """
+        return cls(**options_from_nemo(arguments), **further)
+
     def layer_parameters(self) -> int:
         """Return the number of weights of a layer."""
         attention = self.hidden_size * self.kv_channels * 2 * (self.num_attention_heads + self.num_query_groups)

@@ -1,6 +1,7 @@
 """Model folders in Hugging Face layout: create, save and load."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,3 +84,16 @@ def load_huggingface(folder: Path, dtype: torch.dtype = torch.float32) -> "PreTr
     config, kind = checked_config(folder), family_of(folder).model_class()
     model: PreTrainedModel = kind.from_pretrained(folder, config=config, torch_dtype=dtype, local_files_only=True)
     return model.eval()
+
+
+def load_weights(model: "PreTrainedModel", weights: Mapping[str, torch.Tensor]) -> None:
+    """Copy a state dict into a model; tied weights occur once.
+
+    Raises:
+        KeyError: a weight is missing or unknown.
+        RuntimeError: a weight has another shape.
+    """
+    tied = set(model._tied_weights_keys or ()) if model.config.tie_word_embeddings else set()
+    missing, unknown = model.load_state_dict(weights, strict=False)
+    for name in sorted(set(missing) - tied | set(unknown)):
+        raise KeyError(f"{name} is {'missing' if name in missing else 'unknown'}")

@@ -18,7 +18,7 @@ from torch.distributed.checkpoint.utils import _create_file_view
 from tapeout.encoder.load import load_encoder
 from tapeout.models.carried import IDS
 from tapeout.models.family import family_of, nemo_arguments
-from tapeout.models.huggingface import load_huggingface
+from tapeout.models.huggingface import load_huggingface, load_weights
 from tapeout.models.layout import Part, weights_from_megatron
 from tapeout.models.tokenizer_file import UnusableModel, tokenizer_path
 
@@ -46,7 +46,7 @@ def load_model(folder: Path) -> "PreTrainedModel":
     config = checkpoint_config(folder)
     model = family.model_class()(config)
     try:
-        model.load_state_dict(weights_from_megatron(family.parts(config), checkpoint_tensors(folder)))
+        load_weights(model, weights_from_megatron(family.parts(config), checkpoint_tensors(folder)))
     except (KeyError, RuntimeError) as error:
         raise UnusableModel(
             f"The weights in {folder} do not fit its configuration: {error}.", "Build it again."

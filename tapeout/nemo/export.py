@@ -99,10 +99,14 @@ def fixed_tokens(vocabulary: int, count: int) -> Tensor:
 
 
 def nemo_logits(checkpoint: Path, ids: Tensor) -> Tensor:
-    """Return the logits [b, s, v] of NeMo's own model, with Megatron's attention and output layer."""
+    """Return the logits [b, s, v] of NeMo's own model, with Megatron's attention and output layer, in 32-bit floats."""
+    import nemo.lightning as nl
     from nemo.lightning.io import ModelConnector
 
-    model, _ = ModelConnector(checkpoint).nemo_load(checkpoint)
+    strategy = nl.MegatronStrategy(ddp="pytorch", setup_optimizers=False)
+    precision = nl.MegatronMixedPrecision(precision="32")
+    trainer = nl.Trainer(devices=1, accelerator="cpu", strategy=strategy, plugins=precision)
+    model, _ = ModelConnector(checkpoint).nemo_load(checkpoint, trainer)
     length = ids.size(1)
     forbidden = torch.ones(length, length, dtype=torch.bool).triu_(1)[None, None]
     with torch.no_grad():

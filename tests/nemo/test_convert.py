@@ -26,5 +26,7 @@ def test_a_changed_or_missing_tensor_is_an_error() -> None:
     compare_tensors(good, dict(good))
     with pytest.raises(ConversionMismatch, match="b changed"):
         compare_tensors(good, {**good, "b": torch.tensor([1.0, 1.0 + 1e-7])})
+    with pytest.raises(ConversionMismatch, match="a changed"):
+        compare_tensors(good, {**good, "a": torch.zeros(2, dtype=torch.bfloat16)})
     with pytest.raises(ConversionMismatch, match="Only one of the two models has the tensor b"):
         compare_tensors(good, {"a": good["a"]})

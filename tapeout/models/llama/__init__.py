@@ -10,7 +10,6 @@ from pydantic import Field
 
 from tapeout.config.section import Section
 from tapeout.models import decoder
-from tapeout.models.layout import Part
 
 if TYPE_CHECKING:
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -30,6 +29,7 @@ SCALING = {
     "old_context_len": "original_max_position_embeddings",
 }
 """Hugging Face's name of each option of ``RopeScaling``."""
+parts = decoder.parts
 
 
 class RopeScaling(Section):
@@ -53,18 +53,18 @@ class Architecture(decoder.Architecture):
 
 def architecture_of(config: "LlamaConfig") -> Architecture:
     """Return the architecture that a Hugging Face configuration states."""
-    options, scaling = decoder.options_from_huggingface(config), config.rope_scaling
-    if scaling and scaling.get("rope_type") == "llama3":
-        options["rope_scaling"] = {option: scaling[field] for option, field in SCALING.items()}
-    return Architecture(**options)
+    scaling = config.rope_scaling
+    if not scaling or scaling.get("rope_type") != "llama3":
+        return Architecture.from_huggingface(config)
+    return Architecture.from_huggingface(
+        config, rope_scaling={option: scaling[field] for option, field in SCALING.items()}
+    )
 
 
 def architecture_from_nemo(arguments: Mapping[str, Any]) -> Architecture:
     """Return the architecture of a NeMo-2 checkpoint."""
-    options = decoder.options_from_nemo(arguments)
-    if "scale_factor" in arguments:
-        options["rope_scaling"] = {option: arguments[option] for option in SCALING if option in arguments}
-    return Architecture(**options)
+    scaling = {option: arguments[option] for option in SCALING if option in arguments}
+    return Architecture.from_nemo(arguments, rope_scaling=scaling or None)
 
 
 def huggingface_config(architecture: Architecture, vocabulary: int, **ids: Any) -> "LlamaConfig":
@@ -100,14 +100,9 @@ def tokenizer_config() -> dict[str, Any]:
 
 def nemo_model(architecture: Architecture, vocabulary: int, generation_config: Any, tokenizer: Any) -> Any:
     """Return NeMo's model without weights. NeMo's importer would take three of the four scaling options as 3.1's."""
-    from nemo.collections import llm
+    from nemo.collections.llm.gpt.model.llama import Llama31Config, LlamaConfig, LlamaModel
 
-    arguments, kind = decoder.nemo_arguments(architecture, vocabulary), llm.LlamaConfig
+    arguments, kind = decoder.nemo_arguments(architecture, vocabulary), LlamaConfig
     if architecture.rope_scaling:
-        arguments, kind = arguments | architecture.rope_scaling.model_dump(), llm.Llama31Config
-    return llm.LlamaModel(kind(**arguments, generation_config=generation_config), tokenizer=tokenizer)
-
-
-def parts(config: "LlamaConfig") -> list[Part]:
-    """Return the correspondence of the weights of Hugging Face and of Megatron."""
-    return decoder.parts(config)
+        arguments, kind = arguments | architecture.rope_scaling.model_dump(), Llama31Config
+    return LlamaModel(kind(**arguments, generation_config=generation_config), tokenizer=tokenizer)

@@ -1,0 +1,75 @@
+"""One process that imports random models of all families into NeMo; test_families_in_nemo.py reads its results."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+SMALL = {"hidden_size": 32, "num_layers": 2, "num_attention_heads": 4, "num_query_groups": 2, "ffn_hidden_size": 48}
+TIED = {"share_embeddings_and_output_weights": True}
+SCALED = {"rope_scaling": {"scale_factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "old_context_len": 32}}
+MODELS: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama": ("llama", {}),
+    "llama, tied": ("llama", {**TIED, "params_dtype": "float16", "layernorm_epsilon": 1e-6}),
+    "llama, scaled": ("llama", {**SCALED, "kv_channels": 16, "seq_length": 512, "rotary_base": 500.0}),
+    "llama, tied and scaled": ("llama", {**TIED, **SCALED, "params_dtype": "bfloat16", "seq_length": 512}),
+    "mistral": ("mistral", {"kv_channels": 16, "rotary_base": 1e6}),
+    "qwen2": ("qwen2", {"params_dtype": "bfloat16"}),
+    "qwen2, tied": ("qwen2", TIED),
+    "qwen3": ("qwen3", {"kv_channels": 16}),
+    "qwen3, tied": ("qwen3", {**TIED, "kv_channels": 16, "params_dtype": "bfloat16"}),
+}
+"""Family and options of each model."""
+ROWS = 509
+"""Rows of each embedding, a prime number, more than the vocabulary has pieces."""
+IDS = {"bos_token_id": 1, "eos_token_id": [2, 7], "pad_token_id": 0}
+POSITIONS = 300
+"""Tokens of the texts whose logits are compared, far beyond the original context of the scaled models."""
+
+
+def write_model(name: str, folder: Path) -> None:
+    """Write a model whose tensors are all random, norms and biases too."""
+    import torch
+
+    from tapeout.models import llama
+    from tapeout.models.family import load_family
+    from tests.tokenizer.material import BASE
+
+    family, options = load_family(MODELS[name][0]), MODELS[name][1]
+    architecture = family.Architecture.model_validate({**SMALL, **options})
+    config = family.huggingface_config(architecture, ROWS, **IDS)
+    torch.manual_seed(len(name))
+    model = family.model_class()(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    model.to(getattr(torch, architecture.params_dtype)).save_pretrained(folder)
+    (folder / "tokenizer.model").write_bytes(BASE)
+    (folder / "tokenizer_config.json").write_text(json.dumps(llama.tokenizer_config()))
+
+
+def main(folder: Path) -> None:
+    """Import each model, and write the largest difference of a logit to ``results.json``."""
+    from tapeout.nemo.process import prepare
+
+    prepare(threads=1)
+    import torch
+
+    from tapeout.models.huggingface import load_huggingface
+    from tapeout.nemo.convert import import_checkpoint
+    from tapeout.nemo.export import fixed_tokens, nemo_logits
+
+    results: dict[str, Any] = {}
+    for name in MODELS:
+        source, output = folder / name / "source", folder / name / "nemo"
+        write_model(name, source)
+        import_checkpoint(source, output, folder / name)
+        ids = fixed_tokens(ROWS, POSITIONS)
+        with torch.no_grad():
+            expected, actual = load_huggingface(source)(ids).logits, nemo_logits(output, ids)
+        results[name] = {"difference": float((actual - expected).abs().max()), "largest": float(expected.abs().max())}
+    (folder / "results.json").write_text(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,88 @@
+"""Every family: a random model goes to NeMo-2 and back, with equal tensors, configuration and logits.
+
+One process imports all models (families_in_nemo.py), each test reads a result.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tapeout.models.family import family_of
+from tapeout.models.huggingface import checked_config, load_huggingface
+from tapeout.nemo.checkpoint import checkpoint_config, checkpoint_weights, load_model
+from tapeout.nemo.convert import compare_tensors, huggingface_tensors
+from tapeout.nemo.export import fixed_tokens
+from tests.models.families_in_nemo import MODELS, POSITIONS, ROWS
+
+pytestmark = [pytest.mark.environment("nemo"), pytest.mark.slow, pytest.mark.timeout(1800)]
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the finished imports."""
+    folder = tmp_path_factory.mktemp("families")
+    process = subprocess.run(
+        [sys.executable, ROOT / "tests/models/families_in_nemo.py", folder],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stdout[-2000:] + process.stderr[-8000:]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(folder: Path) -> dict[str, Any]:
+    """Return what the process measured."""
+    answer: dict[str, Any] = json.loads((folder / "results.json").read_text())
+    return answer
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_nemo_and_transformers_compute_the_same_logits(results: dict[str, Any], name: str) -> None:
+    assert results[name]["difference"] < 1e-5 < 0.5 < results[name]["largest"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_tensors_and_configuration_come_back(folder: Path, name: str) -> None:
+    source, checkpoint = folder / name / "source", folder / name / "nemo"
+    compare_tensors(huggingface_tensors(source), checkpoint_weights(checkpoint))
+    given, actual = checked_config(source).to_dict(), checkpoint_config(checkpoint).to_dict()
+    files = {"architectures", "transformers_version", "_name_or_path", "_attn_implementation_autoset"}
+    assert {key for key in given if given[key] != actual.get(key)} <= files
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_checkpoint_is_loaded_without_nemo(folder: Path, name: str) -> None:
+    ids = fixed_tokens(ROWS, POSITIONS)
+    with torch.no_grad():
+        expected = load_huggingface(folder / name / "source")(ids).logits
+        assert torch.equal(load_model(folder / name / "nemo")(ids).logits, expected)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_parameter_count_is_that_of_transformers(folder: Path, name: str) -> None:
+    source = folder / name / "source"
+    family, config = family_of(source), checked_config(source)
+    assert family.architecture_of(config).parameter_count(ROWS) == load_huggingface(source).num_parameters()
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if "scaled" in name])
+def test_logits_beyond_the_original_context_differ_without_scaling(folder: Path, name: str) -> None:
+    """Known answer of the row "Llama 3"."""
+    model, ids = load_huggingface(folder / name / "source"), fixed_tokens(ROWS, POSITIONS)
+    config = checked_config(folder / name / "source")
+    config.rope_scaling = None
+    plain = type(model)(config).float().eval()
+    plain.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        difference = (model(ids).logits - plain(ids).logits).abs().amax(-1)[0]
+    assert difference[0] == 0 and difference[-50:].min() > 1e-2
