@@ -1,6 +1,5 @@
 """Export NeMo-2 checkpoints to Hugging Face folders, and prove that both are one model."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -51,9 +50,6 @@ def export_checkpoint(
     shapes, rows = read_sets(sets)
     ends = ends_of_answers(encoder, job, shapes)
     export_weights(source, output)
-    config = json.loads((output / "config.json").read_bytes())
-    ids = {"bos_token_id": encoder.bos, "eos_token_id": encoder.eos}  # NeMo always writes 1 and 2
-    write_settings(output / "config.json", {**config, **ids})
     settings = checked_config(output)
     write_tokenizer(tokenizer, output, family, job, shapes, settings.max_position_embeddings)
     generation = {"bos_token_id": encoder.bos, "do_sample": False, **stop_settings(ends, encoder.eos)}
