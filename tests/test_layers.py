@@ -6,21 +6,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 FLOORS = {
-    "cli": {"graph", "slurm", "config", "compare", "provenance", "report"},
+    "cli": {"guard", "graph", "slurm", "config", "compare", "provenance", "report"},
     "costs": {"models", "sources", "config"},
     "provenance": {"compare", "graph", "config"},
-    "compare": {"graph", "config"},
+    "compare": {"guard", "graph", "config"},
     "report": {"inspection", "evals", "data", "encoder", "config"},
     "inspection": {"tokenizer", "data", "encoder", "config"},
-    "evals": {"train", "nemo", "models", "tokenizer", "data", "encoder", "config"},
-    "train": {"nemo", "models", "tokenizer", "data", "encoder", "config"},
-    "nemo": {"models", "tokenizer", "data", "encoder", "config"},
-    "models": {"tokenizer", "data", "encoder", "config"},
+    "evals": {"guard", "train", "nemo", "models", "tokenizer", "data", "encoder", "config"},
+    "train": {"guard", "nemo", "models", "tokenizer", "data", "encoder", "config"},
+    "nemo": {"guard", "models", "tokenizer", "data", "encoder", "config"},
+    "models": {"guard", "tokenizer", "data", "encoder", "config"},
     "tokenizer": {"data", "encoder", "config"},
     "data": {"sources", "encoder", "config"},
     "encoder": set(),
     "sources": {"config"},
     "config": set(),
+    "guard": set(),
     "graph": {"slurm"},
     "slurm": set(),
 }

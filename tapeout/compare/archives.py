@@ -1,15 +1,12 @@
-"""Safe unpacking of archives, so that their members are compared like the files of an artifact."""
+"""Unpacking of archives, so that their members are compared like the files of an artifact."""
 
-import errno
-import tarfile
-import zipfile
-import zlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from tapeout.compare.file_comparison import Unreadable
+from tapeout.guard import tar, zip
+from tapeout.guard.errors import UnusableModel
 
 SUFFIXES = (".nemo", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".whl", ".zip")
-ZIP = b"PK\3\4"
 
 
 def archive_suffix(name: str) -> str:
@@ -23,36 +20,9 @@ def unpack(archive: Path, folder: Path, what: str) -> None:
     Raises:
         Unreadable: it is damaged, or contains a link, a device, a repeated name or a path outside the folder.
     """
-    try:
-        if _first_bytes(archive) == ZIP:  # zipfile looks at the end, where a tar may contain a zip
-            with zipfile.ZipFile(archive) as packed:
-                _refuse_unsafe(what, [member.filename for member in packed.infolist()])
-                packed.extractall(folder)
-        else:
-            with tarfile.open(archive) as tar:
-                members = tar.getmembers()
-                _refuse_unsafe(what, [member.name for member in members])
-                if not all(member.isreg() or member.isdir() for member in members):
-                    raise Unreadable(f"{what} contains a link or a device.", "Do not trust this file.")
-                tar.extractall(folder, members=members, filter="data")
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            raise
-        raise Unreadable(f"{what} cannot be unpacked: {error}.", "Build or fetch it again.") from error
-
-
-def _first_bytes(archive: Path) -> bytes:
     with open(archive, "rb") as file:
-        return file.read(len(ZIP))
-
-
-def _refuse_unsafe(what: str, names: list[str]) -> None:
-    outside = [name for name in names if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts]
-    reasons = {
-        "contains a name that cannot be printed": not all(name.isprintable() for name in names),
-        f"contains {outside[:1]}, a path outside it": bool(outside),
-        "repeats a name": len({str(PurePosixPath(name)) for name in names}) != len(names),
-    }
-    for reason, applies in reasons.items():
-        if applies:
-            raise Unreadable(f"{what} {reason}.", "Do not trust this file.")
+        is_zip = file.read(len(zip.MAGIC)) == zip.MAGIC
+    try:
+        (zip.unzip if is_zip else tar.unpack)(archive, folder, what)
+    except UnusableModel as error:
+        raise Unreadable(error.cause, error.fix) from error

@@ -10,22 +10,20 @@ shape), ``changed``, or ``value`` for what is not a tensor. The last line has th
 """
 
 import hashlib
-import io
 import json
 import math
-import pickle
-import struct
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Protocol
-from zipfile import BadZipFile, ZipFile
 
 import torch
 from safetensors import SafetensorError, safe_open
 
-from tapeout.compare import safe_pickle
+from tapeout.guard.errors import UnusableModel
+from tapeout.guard.inert import load_inert, load_part
+from tapeout.guard.pickles import DAMAGE, Stub
+from tapeout.guard.weights import Part, read_index
 
 BLOCK = 1 << 22
 """Elements compared at a time."""
@@ -33,15 +31,8 @@ BLOCK = 1 << 22
 INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 """Integer types by size in bytes, to compare bits."""
 
-READING = (
-    *(pickle.UnpicklingError, EOFError, KeyError, IndexError, ValueError, TypeError, AttributeError, RuntimeError),
-    *(AssertionError, OverflowError, MemoryError, struct.error, OSError, BadZipFile, SafetensorError),
-)
-"""Exceptions of damaged pickles, zip files and headers, collected by damaging thousands of files at random."""
-
-
-class Damaged(Exception):
-    """A checkpoint cannot be read, for the reason in the text."""
+READING = (*DAMAGE, OSError, SafetensorError)
+"""Exceptions of damaged files, collected by damaging thousands of files at random."""
 
 
 class Source(Protocol):
@@ -75,10 +66,7 @@ class Saved:
 
     def __init__(self, path: Path) -> None:
         """Read the file; refuse TorchScript."""
-        with ZipFile(path) as packed:
-            if any(name.endswith("/constants.pkl") for name in packed.namelist()):
-                raise Damaged("it is a TorchScript program, which is not read")
-        self.leaves = dict(leaves(_load(str(path), mmap=True)))
+        self.leaves = dict(leaves(load_inert(path, "it")))
 
     def names(self) -> list[str]:
         """Return the dotted names."""
@@ -95,63 +83,37 @@ class Distributed:
     def __init__(self, folder: Path) -> None:
         """Read the index."""
         self.folder = folder
-        index = safe_pickle.load((folder / ".metadata").read_bytes()).state
-        self.kinds = {name: kind.state or {} for name, kind in index["state_dict_metadata"].items()}
-        self.parts: dict[str, list[tuple[tuple[int, ...], dict[str, Any]]]] = {}
-        for key, location in index["storage_data"].items():
-            if location.state.get("transform_descriptors"):
-                raise Damaged("it has a compression that is not supported")
-            if Path(location.state["relative_path"]).name != location.state["relative_path"]:
-                raise Damaged("it names a file outside its folder")
-            self.parts.setdefault(key.state["fqn"], []).append((key.state.get("offset") or (), location.state))
+        self.entries = read_index(folder)
 
     def names(self) -> list[str]:
         """Return the names in the index."""
-        return sorted(self.kinds)
+        return sorted(self.entries)
 
     def read(self, name: str) -> Any:
         """Return a tensor, put together from its parts, or the parts of another value."""
-        if "size" not in self.kinds[name]:
-            return [self._part(location) for _, location in self.parts[name]]
+        entry = self.entries[name]
+        if entry.tensor is None:
+            return [self._part(part) for part in entry.parts]
         whole, filled = torch.empty(0), 0
-        for offset, location in self.parts[name]:
+        for location in entry.parts:
             part = self._part(location)
-            whole = whole if filled else torch.empty(self.kinds[name]["size"], dtype=part.dtype)
+            whole = whole if filled else torch.empty(entry.tensor.shape, dtype=part.dtype)
             target = whole
-            for dimension, start in enumerate(offset):
+            for dimension, start in enumerate(location.start or ()):
                 target = target.narrow(dimension, start, part.shape[dimension])
             target.copy_(part)
             filled += part.numel()
         if filled != whole.numel():
-            raise Damaged(f"a part of {name} is missing")
+            raise UnusableModel(f"A part of {name} is missing.", "Build it again.")
         return whole
 
-    def _part(self, location: dict[str, Any]) -> Any:
-        with open(self.folder / location["relative_path"], "rb") as file:
-            file.seek(location["offset"])
-            return _load(io.BytesIO(file.read(location["length"])))
-
-
-def _load(file: str | io.BytesIO, mmap: bool = False) -> Any:
-    """Load what ``torch.save`` wrote, with stubs for everything but tensors and plain containers."""
-    unpickling = ModuleType("safe_pickle")
-    vars(unpickling)["Unpickler"] = safe_pickle.unpickler(_torch)
-    return torch.load(file, map_location="cpu", pickle_module=unpickling, weights_only=False, mmap=mmap)
-
-
-def _torch(module: str, name: str) -> Any:
-    """Return functions and types that only build a tensor; None for all others."""
-    if module == "torch._utils" and name in ("_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_parameter"):
-        return getattr(torch._utils, name)
-    if module in ("torch", "torch.storage") and name == "UntypedStorage":
-        return torch.UntypedStorage
-    value = getattr(torch, name, None) if module == "torch" else None
-    return value if isinstance(value, torch.dtype) else None
+    def _part(self, part: Part) -> Any:
+        return load_part(self.folder / part.file, part.offset, part.length, "it")
 
 
 def leaves(value: Any, name: str = "", around: tuple[int, ...] = ()) -> Iterator[tuple[str, Any]]:
     """Yield the tensors in a nested value by dotted name, and everything else as JSON values."""
-    if isinstance(value, safe_pickle.Stub):
+    if isinstance(value, Stub):
         value = value.parts()
     if isinstance(value, set | frozenset):
         value = sorted(value, key=repr)
@@ -265,8 +227,8 @@ def main(first: Path, second: Path) -> None:
         new = _source(second)
         for line in differences(old, new, reading.append):
             print(json.dumps(line, allow_nan=False, sort_keys=True), flush=True)
-    except (Damaged, *READING) as error:
-        text = str(error) if isinstance(error, Damaged) else f"{type(error).__name__}: {error}"
+    except (UnusableModel, *READING) as error:
+        text = error.cause.rstrip(".") if isinstance(error, UnusableModel) else f"{type(error).__name__}: {error}"
         why = " ".join(text.split())[:200]
         print(json.dumps({"unreadable": reading[-1], "why": why}))
 

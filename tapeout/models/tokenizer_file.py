@@ -6,11 +6,7 @@ A separate module, so that training runs do not depend on the code of the model 
 from pathlib import Path
 
 from tapeout.encoder.load import TOKENIZER_FILES, tokenizer_file
-from tapeout.errors import TapeoutError
-
-
-class UnusableModel(TapeoutError):
-    """A model folder, checkpoint or archive is damaged, incomplete, unsafe, or of no known family."""
+from tapeout.guard.errors import UnusableModel as UnusableModel
 
 
 def tokenizer_path(folder: Path) -> Path:

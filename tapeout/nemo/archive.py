@@ -2,12 +2,13 @@
 
 NVIDIA's own ``.nemo`` files differ at every save (order of members, times, random names). Here the same tree gives the
 same bytes: members are sorted, without times and owners, with fixed modes, and are regular files and folders only.
+``tapeout.guard.tar.unpack`` reads them.
 """
 
 import tarfile
 from pathlib import Path
 
-from tapeout.models.tokenizer_file import UnusableModel
+from tapeout.guard.errors import UnusableModel
 
 
 def pack(folder: Path, archive: Path) -> None:
@@ -31,30 +32,3 @@ def pack(folder: Path, archive: Path) -> None:
                 entry.mode, entry.size = 0o644, path.stat().st_size
                 with path.open("rb") as content:
                     tar.addfile(entry, content)
-
-
-def unpack(archive: Path, folder: Path) -> None:
-    """Unpack ``archive`` into the new folder ``folder``; write nothing unless every member is safe.
-
-    Raises:
-        UnusableModel: it is damaged or empty, or has a link, a device, a repeated name or a path out of the folder.
-    """
-    try:
-        with tarfile.open(archive, "r:") as tar:
-            members = tar.getmembers()
-            names = [member.name for member in members]
-            if not members or len(set(names)) != len(names):
-                raise UnusableModel(f"{archive.name} is empty or repeats a name.", "Build it again.")
-            for member in members:
-                safe = tarfile.data_filter(member, str(folder))
-                if safe is None or safe.name != member.name or not (member.isreg() or member.isdir()):
-                    raise UnusableModel(
-                        f"{archive.name} contains {member.name!r}, which is not a plain file.",
-                        "Do not trust this file.",
-                    )
-            folder.mkdir(parents=True)
-            tar.extractall(folder, members=members, filter="data")
-    except (tarfile.TarError, EOFError) as error:
-        raise UnusableModel(
-            f"{archive.name} cannot be unpacked safely: {error}.", "Build or fetch it again."
-        ) from error

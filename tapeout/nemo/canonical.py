@@ -15,7 +15,9 @@ from typing import Any
 import torch
 from torch.distributed.checkpoint.metadata import MetadataIndex, StorageMeta
 
-from tapeout.models.tokenizer_file import UnusableModel
+from tapeout.guard.errors import UnusableModel
+from tapeout.guard.saved import load_common
+from tapeout.guard.weights import read_metadata
 
 SAVE_ID = "tapeout"
 PICKLE_PROTOCOL = 4
@@ -50,7 +52,7 @@ def _rewrite_metadata(path: Path) -> None:
 
     It is pickled without a memo, so that the bytes depend on values alone and not on which of them are one object.
     """
-    metadata = pickle.loads(path.read_bytes())
+    metadata = read_metadata(path)
     metadata.state_dict_metadata = dict(sorted(metadata.state_dict_metadata.items()))
     metadata.storage_data = dict(sorted(metadata.storage_data.items(), key=_sort_key))
     metadata.storage_meta = StorageMeta(checkpoint_id=None, save_id=SAVE_ID, load_id=None)
@@ -69,7 +71,7 @@ def _sort_key(entry: tuple[MetadataIndex, Any]) -> tuple[str, tuple[int, ...]]:
 
 def _rewrite_common(path: Path) -> None:
     """Remove the state of the callbacks, which has paths of log folders; epoch and step of the training loop stay."""
-    common: dict[str, Any] = torch.load(path, weights_only=False)
+    common: dict[str, Any] = load_common(path)
     common["callbacks"] = {}
     torch.save(common, path)
 

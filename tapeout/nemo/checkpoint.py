@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from pydantic import ValidationError
-from torch.distributed.checkpoint import FileSystemReader, load
+from torch.distributed.checkpoint import load
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
-from torch.distributed.checkpoint.utils import _create_file_view
 
 from tapeout.encoder.load import load_encoder
+from tapeout.guard.errors import UnusableModel
+from tapeout.guard.weights import INDEX, load_tensor, open_weights, read_metadata
 from tapeout.models.carried import IDS
 from tapeout.models.family import family_of, nemo_arguments
 from tapeout.models.huggingface import load_huggingface, load_weights
 from tapeout.models.layout import Part, weights_from_megatron
-from tapeout.models.tokenizer_file import UnusableModel, tokenizer_path
+from tapeout.models.tokenizer_file import tokenizer_path
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -56,7 +57,7 @@ def load_model(folder: Path) -> "PreTrainedModel":
 
 def checkpoint_tensors(folder: Path) -> dict[str, torch.Tensor]:
     """Return all tensors of a NeMo-2 checkpoint by Megatron's names, without the prefix ``module.``."""
-    reader = FileSystemReader(folder / "weights")
+    reader = open_weights(folder / "weights")
     tensors = {
         name: torch.empty(entry.size, dtype=entry.properties.dtype)
         for name, entry in sorted(reader.read_metadata().state_dict_metadata.items())
@@ -108,7 +109,7 @@ class CheckpointWeights(Mapping[str, torch.Tensor]):
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "weights"
         parts = family_of(folder).parts(checkpoint_config(folder))
-        self.metadata = FileSystemReader(self.folder).read_metadata()
+        self.metadata = read_metadata(self.folder / INDEX)
         stored = {
             name.removeprefix(PREFIX): entry
             for name, entry in self.metadata.state_dict_metadata.items()
@@ -172,7 +173,4 @@ class CheckpointWeights(Mapping[str, torch.Tensor]):
 
     def _chunk(self, place: Any) -> torch.Tensor:
         """Read one chunk from the part of a file in which it lies."""
-        with (self.folder / place.relative_path).open("rb") as file:
-            view: Any = _create_file_view(file, place.offset, place.length)
-            chunk: torch.Tensor = torch.load(view, map_location="cpu", weights_only=True)
-        return chunk
+        return load_tensor(self.folder / place.relative_path, place.offset, place.length)

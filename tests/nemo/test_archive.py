@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.models.tokenizer_file import UnusableModel
-from tapeout.nemo.archive import pack, unpack
+from tapeout.guard.errors import UnusableModel
+from tapeout.guard.tar import unpack
+from tapeout.nemo.archive import pack
 
 pytestmark = pytest.mark.environment("nemo")
 

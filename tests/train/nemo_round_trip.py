@@ -22,9 +22,10 @@ def main(folder: Path) -> None:
     from tapeout.config.sft import Sft
     from tapeout.data.encode.encoded_rows import read_encoded
     from tapeout.encoder.load import load_encoder
+    from tapeout.guard.tar import unpack
     from tapeout.models.finite import NonFinite
     from tapeout.models.tokenizer_file import tokenizer_path
-    from tapeout.nemo.archive import pack, unpack
+    from tapeout.nemo.archive import pack
     from tapeout.nemo.checkpoint import load_model
     from tapeout.nemo.convert import import_checkpoint
     from tapeout.nemo.export import export_checkpoint, fixed_tokens, nemo_logits

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tapeout.compare import safe_pickle
+from tapeout.guard import pickles
 
 
 @dataclass
@@ -35,8 +35,8 @@ class Runs:
 @pytest.mark.parametrize("protocol", [0, 2, 4, 5])
 def test_plain_values_are_loaded_and_objects_become_stubs(protocol: int) -> None:
     value = {"list": [1, 2.5, None, True, b"x", ("a",)], "set": {1}, "ordered": collections.OrderedDict(a=1)}
-    assert safe_pickle.load(pickle.dumps(value, protocol)) == value
-    loaded = safe_pickle.load(pickle.dumps([Plain("a", [1]), Path("b"), io.BytesIO(b"c")], max(protocol, 2)))
+    assert pickles.load(pickle.dumps(value, protocol)) == value
+    loaded = pickles.load(pickle.dumps([Plain("a", [1]), Path("b"), io.BytesIO(b"c")], max(protocol, 2)))
     assert loaded[0].what.endswith("Plain") and loaded[0].state == {"name": "a", "parts": [1]}
     assert loaded[1].what.startswith("pathlib") and loaded[1].arguments == ("b",)
     assert loaded[2].parts() == {"class": "_io.BytesIO", "state": (b"c", 0, None)}
@@ -45,7 +45,7 @@ def test_plain_values_are_loaded_and_objects_become_stubs(protocol: int) -> None
 @pytest.mark.parametrize("protocol", [0, 2, 4, 5])
 def test_nothing_is_run(tmp_path: Path, protocol: int) -> None:
     data = pickle.dumps({"weights": Runs(tmp_path / "ran")}, protocol)
-    loaded = safe_pickle.load(io.BytesIO(data))["weights"]
+    loaded = pickles.load(io.BytesIO(data))["weights"]
     assert loaded.what == "posix.system" and str(tmp_path) in loaded.arguments[0]
     assert not (tmp_path / "ran").exists()
     pickle.loads(data)
@@ -54,7 +54,7 @@ def test_nothing_is_run(tmp_path: Path, protocol: int) -> None:
 
 def test_members_of_other_containers_are_recorded() -> None:
     queue, counter = collections.deque([1, 2]), collections.defaultdict(list, {"a": [1]})
-    loaded = safe_pickle.load(pickle.dumps([queue, counter]))
+    loaded = pickles.load(pickle.dumps([queue, counter]))
     assert loaded[0].items == [1, 2] and loaded[1].items == [("a", [1])]
 
 
@@ -66,7 +66,7 @@ def test_a_damaged_pickle_raises_only_expected_errors() -> None:
         for _ in range(draw.randrange(3)):
             data[draw.randrange(len(data))] = draw.randrange(256)
         try:
-            safe_pickle.load(bytes(data))
+            pickles.load(bytes(data))
         except READING:
             continue
 
