@@ -6,6 +6,7 @@ rule export_hf:
         rows=[artifact(f"instructions/{name}") for name in sorted(settings.instructions.train)],
         encoded=[artifact(f"encoded/{name}") for name in sorted(settings.instructions.train)],
         texts=[artifact(f"corpus/{name}", "test.jsonl") for name in ("domain", "general")],
+        **wiring.base_licences,
     output:
         sealed("export/hf"),
     params:
@@ -13,7 +14,7 @@ rule export_hf:
             settings.export,
             encoding=settings.encoding().identity(),
             systems=settings.default_systems,
-            tokenizer=settings.sources[settings.tokenizer.source].attribution,
+            **wiring.attributions,
             trained_on={
                 name: settings.sources[name].attribution
                 for name in (*settings.corpus.domain.train, *settings.corpus.general.sources)

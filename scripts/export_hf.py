@@ -7,7 +7,15 @@ from tapeout.program import step
 
 
 @step(ExportJob)
-def main(job: ExportJob, model: Path, rows: list[Path], encoded: list[Path], texts: list[Path], output: Path) -> None:
+def main(
+    job: ExportJob,
+    model: Path,
+    rows: list[Path],
+    encoded: list[Path],
+    texts: list[Path],
+    output: Path,
+    base: Path | None = None,
+) -> None:
     """Write a Hugging Face folder with tokenizer, chat template, parity.json and NOTICE.
 
     Inputs:
@@ -15,13 +23,14 @@ def main(job: ExportJob, model: Path, rows: list[Path], encoded: list[Path], tex
         rows: folders of the instruction data sets that the model was trained on.
         encoded: the same sets as token ids, in the same order.
         texts: test texts, JSONL.
+        base: folder of a base model that comes from a source, for its licence files.
     """
     from tapeout.nemo.process import prepare
 
     prepare(threads=1)
     from tapeout.nemo.export import export_checkpoint
 
-    export_checkpoint(model.resolve(), output, job, list(zip(rows, encoded, strict=True)), texts)
+    export_checkpoint(model.resolve(), output, job, list(zip(rows, encoded, strict=True)), texts, base)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ class ExportJob(Export):
     encoding: EncodeJob = Field(description="Prompts of the training.")
     systems: tuple[str, ...] = Field(description="System messages that conversations without one got.")
     tokenizer: Attribution = Field(description="Source of the base tokenizer.")
+    base: Attribution | None = Field(None, description="Source of the base model; null if it was made here.")
     trained_on: dict[SourceName, Attribution] = Field(
         min_length=1, description="Sources of the training text, by name."
     )

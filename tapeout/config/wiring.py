@@ -47,6 +47,19 @@ class Wiring:
         return self.artifact("base" if settings.base.sources else f"sources/{settings.tokenizer.source}")
 
     @property
+    def base_licences(self) -> dict[str, Any]:
+        """Input of an export: the base model with its licence files, if it comes from a source."""
+        return {"base": self.artifact("base")} if self.settings.base.sources else {}
+
+    @property
+    def attributions(self) -> dict[str, Any]:
+        """Origin and licence of the base vocabulary and, if it comes from a source, of the base model."""
+        settings = self.settings
+        (source, *_) = settings.model_sources
+        attribution = settings.sources[source].attribution
+        return {"tokenizer": attribution, "base": attribution if settings.base.sources else None}
+
+    @property
     def pretraining_text(self) -> dict[str, Any]:
         """Input of the continued pretraining: the two corpora, or the blend and the token ids of all shards."""
         if self.settings.dapt.reads == "corpus":

@@ -1,18 +1,19 @@
 """Export NeMo-2 checkpoints to Hugging Face folders, and prove that both are one model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from tapeout.config.export import Attribution, ExportJob
+from tapeout.config.export import ExportJob
 from tapeout.encoder.load import load_encoder
 from tapeout.models.family import family_of
 from tapeout.models.huggingface import checked_config, load_huggingface
 from tapeout.models.tokenizer_file import tokenizer_path
 from tapeout.models.weights_folder import FolderWeights
 from tapeout.nemo.convert import ConversionMismatch, export_weights
+from tapeout.nemo.notice import write_licences
 from tapeout.nemo.serving import (
     check_prompts,
     check_texts,
@@ -25,7 +26,12 @@ from tapeout.nemo.serving import (
 
 
 def export_checkpoint(
-    source: Path, output: Path, job: ExportJob, sets: Sequence[tuple[Path, Path]], texts: Sequence[Path]
+    source: Path,
+    output: Path,
+    job: ExportJob,
+    sets: Sequence[tuple[Path, Path]],
+    texts: Sequence[Path],
+    base: Path | None = None,
 ) -> None:
     """Convert a NeMo-2 checkpoint folder to a Hugging Face folder, load that and compare it with NeMo's model.
 
@@ -39,6 +45,7 @@ def export_checkpoint(
         job: tolerance and length of the comparison, prompts of the training, and the sources that NOTICE names.
         sets: folders ``instructions/<set>`` and ``encoded/<set>`` of each set that the model was trained on.
         texts: test texts, JSONL.
+        base: folder of the base model, if that comes from a source; its licence files are copied.
 
     Raises:
         ConversionMismatch: a tensor differs, a logit differs by more than ``job.tolerance``, or the exported tokenizer
@@ -64,7 +71,7 @@ def export_checkpoint(
         "token_ids": counts,
     }
     write_settings(output / "parity.json", parity)
-    (output / "NOTICE").write_text(notice(job.tokenizer, job.trained_on), encoding="utf-8")
+    write_licences(output, job, base)
     for path in sorted(output.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
 
@@ -108,16 +115,3 @@ def nemo_logits(checkpoint: Path, ids: Tensor) -> Tensor:
     with torch.no_grad():
         logits: Tensor = model.eval()(ids, torch.arange(length)[None], forbidden)
     return logits
-
-
-def notice(tokenizer: Attribution, trained_on: Mapping[str, Attribution]) -> str:
-    """Return the text of NOTICE: origin and licence of the base tokenizer and of every source of training text."""
-    lines = ["The vocabulary of this model extends that of", *_attribution("", tokenizer), ""]
-    lines.append("The model was trained on text from")
-    for name, attribution in sorted(trained_on.items()):
-        lines += _attribution(f"{name}: ", attribution)
-    return "\n".join(lines) + "\n"
-
-
-def _attribution(name: str, attribution: Attribution) -> list[str]:
-    return [f"- {name}{attribution.origin}", f"  licence: {attribution.licence}"]

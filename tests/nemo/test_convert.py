@@ -1,11 +1,13 @@
 """Checks of a conversion, and the NOTICE of an exported model."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
-from tapeout.config.export import Attribution
+from tapeout.config.export import Attribution, ExportJob
 from tapeout.nemo.convert import ConversionMismatch, compare_tensors
-from tapeout.nemo.export import notice
+from tapeout.nemo.notice import notice, write_licences
 
 pytestmark = pytest.mark.environment("nemo")
 
@@ -19,6 +21,25 @@ def test_tokenizer_and_training_sources_are_named_with_their_licences() -> None:
     assert text.index("mistral-common") < text.index("blackparrot:") < text.index("ibex:")
     assert "- blackparrot: package blackparrot 2, file b.whl\n  licence: BSD-3-Clause AND SHL-0.51\n" in text
     assert text.count("licence: Apache-2.0\n") == 2
+
+
+def test_a_foreign_base_model_is_named_and_its_licence_goes_along(tmp_path: Path) -> None:
+    source = Attribution(origin="Hugging Face model owner/name at commit 0", licence="LicenseRef-Own")
+    encoding = {"prompt": {}, "chat_template": None, "template": "{input}{output}", "seq_length": 8}
+    trained_on = {"ibex": {"origin": "package ibex 1", "licence": "Apache-2.0"}}
+    job = ExportJob.model_validate(
+        {"encoding": encoding, "systems": [], "tokenizer": source, "base": source, "trained_on": trained_on}
+    )
+    base, output = tmp_path / "base", tmp_path / "output"
+    for folder in (base, output):
+        folder.mkdir()
+    (base / "LICENSE.txt").write_bytes(b"terms\r\n")
+    (base / "NOTICE").write_text("Licensed by the owner.\n")
+    write_licences(output, job, base)
+    assert (output / "LICENSE.txt").read_bytes() == b"terms\r\n"
+    text = (output / "NOTICE").read_text()
+    assert text.startswith(f"This model is an adaptation of\n- {source.origin}\n  licence: LicenseRef-Own\n")
+    assert text.endswith("\nLicensed by the owner.\n")
 
 
 def test_a_changed_or_missing_tensor_is_an_error() -> None:

@@ -9,7 +9,7 @@ NVIDIA's models with a gated feed-forward layer are the family ``nvidia_gpt``. I
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tapeout.models import decoder
 from tapeout.models.layout import Part, renamed
@@ -30,6 +30,8 @@ FIELDS = {"rotary_percent": "partial_rotary_factor", "layernorm_epsilon": "norm_
 
 class Architecture(common.Architecture):
     """Dimensions of a Nemotron; options have Megatron's names."""
+
+    gated: ClassVar[bool] = False
 
     def layer_parameters(self) -> int:
         """Return the number of weights of a layer, whose feed-forward layer has no gate."""
