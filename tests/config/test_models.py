@@ -15,6 +15,7 @@ PARAMETERS = {
     "llama2-13b": 13_015_864_320,
     "llama2-70b": 68_976_648_192,
     "llama3-8b": 8_030_261_248,
+    "mistral-7b": 7_248_023_552,
     "tinyllama-1.1b": 1_100_048_384,
 }
 """Of the published checkpoints."""
