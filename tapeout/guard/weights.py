@@ -178,13 +178,26 @@ def read_metadata(path: Path) -> "Metadata":
         UnusableModel: see ``read_index``.
     """
     read_index(path.parent)
-    import importlib
+    import collections
+    import pathlib
+
+    import torch
+    from torch.distributed.checkpoint import filesystem, metadata
+
+    modules: dict[str, Any] = {
+        f"{CHECKPOINT}.metadata": metadata,
+        f"{CHECKPOINT}.filesystem": filesystem,
+        "torch.serialization": torch.serialization,
+        "torch": torch,
+        "collections": collections,
+        "pathlib": pathlib,
+    }
 
     def real(module: str, name: str) -> Any:
-        return getattr(importlib.import_module(module), name) if (module, name) in INDEX_NAMES - PLANS else None
+        return getattr(modules[module], name) if (module, name) in INDEX_NAMES - PLANS else None
 
-    metadata: Metadata = pickles.unpickler(real)(io.BytesIO(_bytes(path))).load()
-    return metadata
+    index: Metadata = pickles.unpickler(real)(io.BytesIO(_bytes(path))).load()
+    return index
 
 
 def open_weights(folder: Path) -> "FileSystemReader":
