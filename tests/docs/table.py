@@ -110,6 +110,7 @@ FINISHED = (
 because they change results and the configuration that later commands use."""
 
 PARSED = (
+    Row("tapeout cost --configfile config/models/llama2-7b.yaml", statuses=DIFFERS),
     Row("git clone ADDRESS tapeout && cd tapeout", "git clone -q --depth 1 file://$ROOT tapeout && cd tapeout"),
     Row("tapeout --version"),
     # Typer asks which shell called it, so that a shell must be its parent
