@@ -153,8 +153,8 @@ class CheckpointWeights(Mapping[str, torch.Tensor]):
         name, stacked = PREFIX + part.megatron, part.layer is not None
         entry = self.stored[part.megatron]
         size = tuple(entry.size)[stacked:]
-        whole = None
-        for offset, place in self.chunks[name]:
+        whole, found = None, 0
+        for offset, place in self.chunks.get(name, ()):
             if stacked and offset[0] != part.layer:
                 continue
             chunk = self._chunk(place)
@@ -167,7 +167,8 @@ class CheckpointWeights(Mapping[str, torch.Tensor]):
             for dimension, (start, length) in enumerate(zip(offset[stacked:], chunk.shape, strict=True)):
                 target = target.narrow(dimension, start, length)
             target.copy_(chunk)
-        if whole is None:
+            found += chunk.numel()
+        if whole is None or found < whole.numel():
             raise UnusableModel(f"The checkpoint {self.folder.parent} lacks a part of {name}.", "Build it again.")
         return whole
 

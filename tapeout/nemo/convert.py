@@ -50,7 +50,7 @@ def import_checkpoint(source: Path, output: Path, workplace: Path) -> None:
     check_names({name for part in parts for name in part.sources}, set(weights))
     from tapeout.nemo.importer import Importer
 
-    save_lazily(Importer(source.resolve()), output, _Chunks(parts, weights).read)
+    save_lazily(Importer(source.resolve()), output, Chunks(parts, weights).read)
     canonicalize(output, forbidden=[source.resolve(), output.resolve(), workplace.resolve()])
     compare_tensors(weights, CheckpointWeights(output))
 
@@ -83,7 +83,7 @@ def export_weights(source: Path, output: Path, max_shard_bytes: int = MAX_SHARD_
     compare_tensors(FolderWeights(output), weights)
 
 
-class _Chunks:
+class Chunks:
     """Content of the chunks of a checkpoint, made from the tensors of a Hugging Face model."""
 
     def __init__(self, parts: Sequence[Part], weights: Mapping[str, Tensor]) -> None:
