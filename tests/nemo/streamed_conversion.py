@@ -29,6 +29,7 @@ SCALED = {
     "num_key_value_heads": 1,
     "max_position_embeddings": 16384,
     "rope_theta": 500_000.0,
+    "initializer_range": 0.1,  # with smaller weights attention is nearly uniform, wherever the tokens are
     "rope_scaling": {
         "rope_type": "llama3",
         "factor": 8.0,

@@ -82,7 +82,7 @@ def test_llama_3(folder: Path) -> None:
     differences = json.loads((folder / "results.json").read_text())
     assert max(differences["nemo"]) < 1e-4
     assert differences["exported"] == [0.0, 0.0]
-    assert min(differences["scaling lost"]) > 1e-3
+    assert min(differences["scaling lost"]) > 1e-2
     config = json.loads((folder / "exported/scaled/config.json").read_text())
     assert config["rope_scaling"] == json.loads((folder / "scaled/config.json").read_text())["rope_scaling"]
 
@@ -97,7 +97,7 @@ def test_a_checkpoint_of_several_ranks_is_put_together(folder: Path, tmp_path: P
     for old in [index for index in places if index.fqn == PROJECTION]:
         place, whole = places.pop(old), expected[f"model.layers.{old.offset[0]}.self_attn.o_proj.weight"]
         for rank, columns in enumerate(whole.chunk(2, 1)):
-            file = f"__{rank}_{old.offset[0]}.columns"
+            file = f"__{rank + 1}_{old.offset[0]}.distcp"
             torch.save(columns[None].clone(), index.with_name(file))
             new = MetadataIndex(old.fqn, torch.Size((old.offset[0], 0, 16 * rank)))
             size = index.with_name(file).stat().st_size
