@@ -170,5 +170,6 @@ class BaseExtended(Section):
 
     output_init: Literal["mean", "zero"] = Field(
         default="zero",
-        description="New rows of the output layer: zero, or the mean of the rows of a piece's parts.",
+        description="New rows of a separate output layer: zero, or the mean of the rows of a piece's parts. Tied "
+        "embeddings are one matrix, whose new rows are the mean.",
     )

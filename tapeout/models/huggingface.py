@@ -35,7 +35,11 @@ def new_model(job: Base, tokenizer: Path) -> "PreTrainedModel":
 
 
 def save_model(model: "PreTrainedModel", family: Family, tokenizer: Path, output: Path) -> None:
-    """Write model and tokenizer into the new folder ``output``; the same model gives the same bytes."""
+    """Write model and tokenizer into the new folder ``output``; the same model gives the same bytes.
+
+    The weights are written in the type that the model's configuration states.
+    """
+    model.to(model.config.torch_dtype or torch.float32)
     model.config._name_or_path = ""
     model.save_pretrained(output, safe_serialization=True)
     encoder = load_encoder(tokenizer)
@@ -71,17 +75,18 @@ def architecture_of(folder: Path) -> Architecture:
     return family_of(folder).architecture_of(checked_config(folder))
 
 
-def load_huggingface(folder: Path, dtype: torch.dtype = torch.float32) -> "PreTrainedModel":
+def load_huggingface(folder: Path, keep_dtype: bool = False) -> "PreTrainedModel":
     """Return the model in a Hugging Face folder, in evaluation mode.
 
     Args:
         folder: the folder.
-        dtype: type of the weights in memory.
+        keep_dtype: keep the type of the weights; otherwise they are converted to 32-bit floats.
 
     Raises:
         UnusableModel: see ``checked_config``.
     """
     config, kind = checked_config(folder), family_of(folder).model_class()
+    dtype = config.torch_dtype if keep_dtype and config.torch_dtype else torch.float32
     model: PreTrainedModel = kind.from_pretrained(folder, config=config, torch_dtype=dtype, local_files_only=True)
     return model.eval()
 

@@ -26,8 +26,8 @@ def parts_of_new_pieces(base: Vocabulary, extended: Vocabulary) -> list[list[int
 
 
 def mean_rows(rows: Tensor, parts: list[list[int]]) -> Tensor:
-    """Return rows [v, d] with one more row for each new piece: the mean of the rows of its parts."""
-    new = [rows[ids].mean(0) for ids in parts]
+    """Return rows [v, d] with one more row for each new piece: the mean of the rows of its parts, in their type."""
+    new = [rows[ids].float().mean(0).to(rows.dtype) for ids in parts]
     return torch.cat([rows, torch.stack(new)]) if new else rows.clone()
 
 

@@ -39,6 +39,13 @@ JOB = Base(
     warmup_steps=3,
 )
 
+TIED = Base(
+    **{
+        **JOB.model_dump(),
+        "architecture": {**JOB.architecture.model_dump(), "share_embeddings_and_output_weights": True},
+    }
+)
+
 
 @pytest.fixture
 def tokenizer(tmp_path: Path) -> Path:
@@ -78,8 +85,11 @@ def test_too_little_text_is_an_error(tokenizer: Path) -> None:
         train(new_model(JOB, tokenizer), [[1] * 20], JOB)
 
 
-def test_loss_over_the_used_rows_is_the_loss_of_the_whole_model(tokenizer: Path, documents: list[list[int]]) -> None:
-    model = new_model(JOB, tokenizer)
+@pytest.mark.parametrize("job", [JOB, TIED])
+def test_loss_over_the_used_rows_is_the_loss_of_the_whole_model(
+    tokenizer: Path, documents: list[list[int]], job: Base
+) -> None:
+    model = new_model(job, tokenizer)
     rows = UsedRows(model, documents)
     assert 0 < len(rows.unused) < model.config.vocab_size
     rows.write_back()
@@ -100,6 +110,15 @@ def test_training_learns_and_does_not_change_unused_input_rows(tokenizer: Path, 
     assert log["parameters"] == sum(weight.numel() for weight in model.parameters())
     assert torch.equal(before[unused], model.model.embed_tokens.weight[unused])
     assert (model.lm_head.weight[unused] == model.lm_head.weight[unused[0]]).all()
+
+
+def test_tied_rows_are_trained_as_one_matrix(tokenizer: Path, documents: list[list[int]]) -> None:
+    model = new_model(TIED, tokenizer)
+    log = train(model, documents, TIED)
+    assert log["steps"][-1]["loss"] < log["steps"][0]["loss"] - 0.3
+    weight, unused = model.lm_head.weight, UsedRows(model, documents).unused
+    assert weight is model.model.embed_tokens.weight and (weight[unused] == weight[unused[0]]).all()
+    assert log["parameters"] == TIED.architecture.parameter_count(len(weight))
 
 
 def test_two_trainings_give_the_same_bits(tokenizer: Path, documents: list[list[int]]) -> None:

@@ -10,10 +10,12 @@ from transformers import AutoTokenizer
 
 from tapeout.config.base import BaseExtended
 from tapeout.config.bases.tiny import Base
+from tapeout.encoder.load_vocabulary import load_vocabulary
 from tapeout.encoder.vocabulary import extend
 from tapeout.models import llama
 from tapeout.models.extend import extend_model
 from tapeout.models.huggingface import load_huggingface, new_model, save_model
+from tapeout.tokenizer.surgery import parts_of_new_pieces
 from tests.tokenizer.material import BASE
 
 pytestmark = pytest.mark.environment("nemo")
@@ -52,6 +54,37 @@ def test_old_tokens_are_predicted_as_before(folder: Path, output_init: str) -> N
     assert new.shape[-1] == rows + len(PIECES) == report["rows_after"]
     assert (new[..., rows:] == 0).all() == (output_init == "zero")
     assert report["output_init"] == output_init
+
+
+def test_tied_embeddings_are_extended_as_one_matrix_in_their_type(folder: Path) -> None:
+    """The rows of the base hold their number, so that the mean of a piece's parts is known."""
+    options = {"share_embeddings_and_output_weights": True, "params_dtype": "bfloat16"}
+    job = Base(architecture={**JOB.architecture.model_dump(), **options})
+    base = new_model(job, folder / "base.model")
+    with torch.no_grad():
+        base.get_input_embeddings().weight.copy_(torch.arange(440.0)[:, None].expand(-1, 16))
+    save_model(base, llama, folder / "base.model", folder / "tied")
+    model, report = extend_model(folder / "tied", folder / "tokenizer.model", BaseExtended())
+    save_model(model, llama, folder / "tokenizer.model", folder / "extended")
+    loaded = load_huggingface(folder / "extended", keep_dtype=True)
+    assert loaded.get_output_embeddings().weight is loaded.get_input_embeddings().weight
+    weight = loaded.get_input_embeddings().weight
+    assert weight.dtype == torch.bfloat16 and loaded.config.torch_dtype == torch.bfloat16
+    parts = parts_of_new_pieces(*(load_vocabulary(folder / name) for name in ("base.model", "tokenizer.model")))
+    means = torch.tensor([torch.tensor(ids).bfloat16().float().mean() for ids in parts]).bfloat16()
+    assert torch.equal(weight[440:, 0], means) and torch.equal(weight[:440], base.get_input_embeddings().weight)
+    assert report["tied"] and report["output_init"] == "mean" and report["rows_after"] == len(weight) == 444
+
+
+def test_further_ends_of_a_text_are_kept(folder: Path) -> None:
+    for name in ("config.json", "generation_config.json"):
+        content = json.loads((folder / "base" / name).read_text())
+        (folder / "base" / name).write_text(json.dumps({**content, "eos_token_id": [2, 7], "pad_token_id": 0}))
+    model, _ = extend_model(folder / "base", folder / "tokenizer.model", BaseExtended())
+    save_model(model, llama, folder / "tokenizer.model", folder / "extended")
+    for name in ("config.json", "generation_config.json"):
+        content = json.loads((folder / "extended" / name).read_text())
+        assert content["eos_token_id"] == [2, 7] and content["pad_token_id"] == 0
 
 
 def test_a_saved_folder_is_complete_and_repeatable(folder: Path) -> None:

@@ -18,10 +18,12 @@ class Base(BaseKind):
     embedding_lr: float = Field(
         default=0.04,
         gt=0,
-        description="Peak learning rate of the input embedding. Most rows get few gradients in a short training: at "
-        "the layers' rate they hardly leave their initial noise, and the loss is a tenth or more higher.",
+        description="Peak learning rate of a separate input embedding. Most rows get few gradients in a short training: "
+        "at the layers' rate they hardly leave their initial noise, and the loss is a tenth or more higher.",
     )
-    output_lr: float = Field(default=8e-3, gt=0, description="Peak learning rate of the output layer.")
+    output_lr: float = Field(
+        default=8e-3, gt=0, description="Peak learning rate of the output layer, and of tied rows."
+    )
     warmup_steps: int = Field(default=60, ge=0, description="Steps of linear warm-up.")
     min_lr_fraction: float = Field(
         default=0.05, ge=0, le=1, description="Fraction of the peak learning rates that the last step has."
