@@ -64,4 +64,5 @@ def parquet_texts(name: str, stream: IO[bytes], field: str, dropped: Counter[str
 def _is_text(kind: pyarrow.DataType) -> bool:
     if pyarrow.types.is_dictionary(kind):
         kind = kind.value_type
-    return bool(pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind))
+    is_text = (pyarrow.types.is_string, pyarrow.types.is_large_string, pyarrow.types.is_string_view)
+    return any(is_of(kind) for is_of in is_text)

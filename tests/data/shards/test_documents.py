@@ -168,6 +168,14 @@ def test_parquet_without_the_column_is_an_error(source: Path, tmp_path: Path) ->
     assert build(source, tmp_path / "other", field="body")[0][0]["text"] == TEXT
 
 
+@pytest.mark.parametrize("kind", [pyarrow.large_string(), pyarrow.string_view()])
+def test_arrow_types_of_text(kind: pyarrow.DataType, source: Path, tmp_path: Path) -> None:
+    texts = ["A text of its own. " * 9, "Another text. " * 9]
+    pyarrow.parquet.write_table(pyarrow.table({"text": pyarrow.array(texts, kind)}), source / "a.parquet")
+    rows, _ = build(source, tmp_path / "out")
+    assert {row["text"] for row in rows} == set(texts)
+
+
 def test_documents_do_not_depend_on_the_number_of_workers(source: Path, tmp_path: Path) -> None:
     (source / "rows.jsonl").write_bytes(lines(*(f"{TEXT} {number} " * 30 for number in range(3000))))
     for workers in (1, 2, 3):
