@@ -1,4 +1,4 @@
-"""One process that imports random models of all families into NeMo; test_families_in_nemo.py reads its results."""
+"""One process that imports and trains models of all families in NeMo; test_families_in_nemo.py reads its results."""
 
 import json
 import sys
@@ -23,6 +23,8 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
 ROWS = 509
 """Rows of each embedding, a prime number, more than the vocabulary has pieces."""
 IDS = {"bos_token_id": 1, "eos_token_id": [2, 7], "pad_token_id": 0}
+LENGTH = 64
+"""Tokens of the sequences of a training run."""
 POSITIONS = 300
 """Tokens of the texts whose logits are compared, far beyond the original context of the scaled models."""
 
@@ -48,26 +50,63 @@ def write_model(name: str, folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps(llama.tokenizer_config()))
 
 
+def random_samples() -> Any:
+    """Return four sequences of random tokens for each of the two steps of a training run."""
+    import numpy as np
+
+    from tapeout.train.samples import Samples
+
+    tokens = np.random.default_rng(0).integers(3, ROWS, (8, LENGTH + 1))
+    return Samples(tokens[:, :-1], tokens[:, 1:], np.ones((8, LENGTH), np.uint8))
+
+
 def main(folder: Path) -> None:
-    """Import each model, and write the largest difference of a logit to ``results.json``."""
+    """Import each model, train it, and write losses and the largest differences of a logit to ``results.json``."""
     from tapeout.nemo.process import prepare
 
     prepare(threads=1)
     import torch
+    from megatron.core.num_microbatches_calculator import destroy_num_microbatches_calculator
 
+    from tapeout.config.dapt import Dapt
     from tapeout.models.huggingface import load_huggingface
+    from tapeout.nemo.checkpoint import load_model
     from tapeout.nemo.convert import import_checkpoint
     from tapeout.nemo.export import fixed_tokens, nemo_logits
+    from tapeout.train.launch import single_rank
+    from tapeout.train.methods import dapt
+    from tapeout.train.samples import TrainingData
+    from tapeout.train.trainer import train
 
     results: dict[str, Any] = {}
+    samples = random_samples()
+    sizes = {"seq_length": LENGTH, "global_batch_size": 4, "micro_batch_size": 4, "threads": 1}
+    job = Dapt(max_steps=2, warmup_steps=0, lr=0.01, **sizes)
+    ids = fixed_tokens(ROWS, POSITIONS)
+
+    @torch.no_grad()
+    def differences(expected: Any, checkpoint: Path) -> dict[str, float]:
+        logits = expected(ids).logits
+        difference = (nemo_logits(checkpoint, ids) - logits).abs().max()
+        return {"difference": float(difference), "largest": float(logits.abs().max())}
+
     for name in MODELS:
-        source, output = folder / name / "source", folder / name / "nemo"
+        source, output, trained = (folder / name / kind for kind in ("source", "nemo", "trained"))
         write_model(name, source)
         import_checkpoint(source, output, folder / name)
-        ids = fixed_tokens(ROWS, POSITIONS)
+        model = load_huggingface(source)
+        tokens, labels = (torch.from_numpy(part[:4]) for part in (samples.tokens, samples.labels))
         with torch.no_grad():
-            expected, actual = load_huggingface(source)(ids).logits, nemo_logits(output, ids)
-        results[name] = {"difference": float((actual - expected).abs().max()), "largest": float(expected.abs().max())}
+            loss = torch.nn.functional.cross_entropy(model(tokens).logits.flatten(0, 1), labels.flatten())
+        destroy_num_microbatches_calculator()  # a process normally trains once
+        log = train(output, TrainingData(samples), job, dapt, trained, single_rank(folder / name / "work"))
+        results[name] = {
+            "imported": differences(model, output),
+            "trained": differences(load_model(trained), trained),
+            "parameters": [log["parameters"], model.num_parameters()],
+            "loss": float(loss),
+            "losses": [step["loss"] for step in log["steps"]],
+        }
     (folder / "results.json").write_text(json.dumps(results))
 
 

@@ -1,6 +1,6 @@
-"""Every family: a random model goes to NeMo-2 and back, with equal tensors, configuration and logits.
+"""Every family: a random model goes to NeMo-2, is trained and goes back, with equal tensors, configuration and logits.
 
-One process imports all models (families_in_nemo.py), each test reads a result.
+One process imports and trains all models (families_in_nemo.py), each test reads a result.
 """
 
 import json
@@ -47,9 +47,18 @@ def results(folder: Path) -> dict[str, Any]:
     return answer
 
 
+@pytest.mark.parametrize("state", ["imported", "trained"])
 @pytest.mark.parametrize("name", MODELS)
-def test_nemo_and_transformers_compute_the_same_logits(results: dict[str, Any], name: str) -> None:
-    assert results[name]["difference"] < 1e-5 < 0.5 < results[name]["largest"]
+def test_nemo_and_transformers_compute_the_same_logits(results: dict[str, Any], name: str, state: str) -> None:
+    assert results[name][state]["difference"] < 1e-5 < 0.5 < results[name][state]["largest"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_first_loss_of_a_training_is_that_of_transformers(results: dict[str, Any], name: str) -> None:
+    first, second = results[name]["losses"]
+    assert first == pytest.approx(results[name]["loss"], abs=1e-5)
+    assert abs(second - first) > 1e-3
+    assert results[name]["parameters"][0] == results[name]["parameters"][1]
 
 
 @pytest.mark.parametrize("name", MODELS)

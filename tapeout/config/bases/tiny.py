@@ -18,7 +18,7 @@ class Base(BaseKind):
     embedding_lr: float = Field(
         default=0.04,
         gt=0,
-        description="Peak learning rate of a separate input embedding. Most rows get few gradients in a short training: "
+        description="Peak learning rate of a separate input embedding. Most rows get few gradients in a short run: "
         "at the layers' rate they hardly leave their initial noise, and the loss is a tenth or more higher.",
     )
     output_lr: float = Field(
