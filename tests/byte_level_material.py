@@ -53,7 +53,8 @@ def byte_level(kind: str, lines: Iterable[str] = LINES, size: int = 420, alphabe
     )
     tokenizer.train_from_iterator([line for line in lines for _ in range(20)], trainer)
     if kind == "llama3":
-        names = ["<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>", "<s>", "[INST]", "<extra_id_1>"]
+        names = ["<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>", "<s>", "</s>", "[INST]"]
+        names += ["<|im_start|>", "<extra_id_1>", "\x11"]
         tokenizer.add_special_tokens([AddedToken(name, special=True) for name in names])
         pieces = [("<|begin_of_text|>", tokenizer.token_to_id("<|begin_of_text|>"))]
         frame = processors.TemplateProcessing(single="<|begin_of_text|> $A", special_tokens=pieces)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from tapeout.config.corpus import RTL_SUFFIXES
+from tapeout.inspection.control_names import ControlNames
 from tapeout.inspection.rows import text_of
 
 CODE = (*RTL_SUFFIXES, ".vhd", ".vhdl", ".c", ".cc", ".cpp", ".h", ".py", ".tcl", ".sh", ".S", ".scala")
@@ -56,6 +57,7 @@ class SplitCounts:
         licences: rows by licence.
         sources: rows by source.
         languages: rows by language.
+        control_names: rows by the names of control tokens in their texts; a row may have several.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -64,6 +66,7 @@ class SplitCounts:
     licences: Counter[str] = field(default_factory=Counter)
     sources: Counter[str] = field(default_factory=Counter)
     languages: Counter[str] = field(default_factory=Counter)
+    control_names: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: "SplitCounts") -> None:
         """Add the counts of other rows of the same split."""
@@ -73,11 +76,13 @@ class SplitCounts:
     def as_json(self) -> dict[str, Any]:
         """Return all counts."""
         lengths = {str(bound): self.lengths[bound] for bound in sorted(self.lengths)}
-        named = ("categories", "licences", "sources", "languages")
+        named = ("categories", "licences", "sources", "languages", "control_names")
         return {**self.counts, "lengths": lengths, **{name: dict(getattr(self, name)) for name in named}}
 
 
-def count(rows: Iterable[tuple[Mapping[str, Any], RowTokens | None]], languages: Languages) -> SplitCounts:
+def count(
+    rows: Iterable[tuple[Mapping[str, Any], RowTokens | None]], languages: Languages, names: ControlNames
+) -> SplitCounts:
     """Count rows with their tokens; a row without tokens was dropped by the encoding, and is not trained on."""
     split = SplitCounts()
     for row, tokens in rows:
@@ -85,6 +90,7 @@ def count(rows: Iterable[tuple[Mapping[str, Any], RowTokens | None]], languages:
         split.licences[row["licence"]] += 1
         split.sources[row["source"]] += 1
         split.languages[languages.of(row)] += 1
+        split.control_names.update(names.of(row))
         if "category" in row:
             split.categories[row["category"]] += 1
         if tokens is None:

@@ -16,6 +16,7 @@ from tapeout.data.io.parallel import in_order
 from tapeout.encoder.bulk import BulkEncoder, bulk_encoder
 from tapeout.encoder.load import load_encoder
 from tapeout.inspection import overlap
+from tapeout.inspection.control_names import ControlNames
 from tapeout.inspection.counts import Languages, RowTokens, SplitCounts, count
 from tapeout.inspection.ngram_index import NgramIndex
 from tapeout.inspection.overlap import Overlap
@@ -70,14 +71,15 @@ class Scan:
             self.candidates[category] = sorted({*self.candidates.get(category, ()), *rows})[:max_samples]
 
 
-_tools: tuple[BulkEncoder, Languages] | None = None
+_tools: tuple[BulkEncoder, Languages, ControlNames] | None = None
 
 
 def start(index: NgramIndex, tokenizer: Path) -> None:
     """Load in this process what it needs for every batch."""
     global _tools
     overlap.start(index)
-    _tools = bulk_encoder(load_encoder(tokenizer), DTYPE, append_eos=False), Languages()
+    encoder = load_encoder(tokenizer)
+    _tools = bulk_encoder(encoder, DTYPE, append_eos=False), Languages(), ControlNames(encoder)
 
 
 def scan_splits(
@@ -127,14 +129,14 @@ def _token_counts(encoded: Path) -> Iterator[tuple[str, RowTokens, int]]:
 def scan(batch: Batch, job: InspectJob) -> Scan:
     """Scan some lines; see ``scan_splits``."""
     assert _tools is not None, "start() has not been called in this process"
-    encoder, languages = _tools
+    encoder, languages, names = _tools
     numbered = enumerate(batch.lines, start=batch.number)
     rows = [parse_row(batch.file, number, line, ("digest",)) for number, line in numbered]
     tokens = batch.tokens
     if tokens is None:
         sizes = [len(encoder.encode(row["text"])) // DTYPE.itemsize for row in rows]
         tokens = [RowTokens(size, size) for size in sizes]
-    splits = {batch.split: count(zip(rows, tokens, strict=True), languages)}
+    splits = {batch.split: count(zip(rows, tokens, strict=True), languages, names)}
     if batch.split != "train":
         return Scan(splits)
     members: Candidates = {}

@@ -12,6 +12,7 @@ from tapeout.data.encode.encoded_set import encode_set
 from tapeout.data.errors import BadRow
 from tapeout.data.io.jsonl import write_jsonl
 from tapeout.encoder.load import load_encoder
+from tapeout.inspection.control_names import ControlNames
 from tapeout.inspection.data_summary import add_measures
 from tapeout.inspection.inspect import inspect, piece_text
 from tests.inspection.conftest import TEMPLATE, Write, document, question
@@ -51,6 +52,26 @@ def test_rows_are_counted_as_they_are_encoded(write: Write, model: Path, tmp_pat
     shown = {row["category"]: row["pieces"] for row in samples}
     assert len(samples) == 2
     assert "".join(text for text, bit in shown["width"] if bit).strip() == "wire [3:0] a;</s>"
+
+
+def test_names_of_control_tokens_in_texts_are_counted(write: Write, model: Path, tmp_path: Path) -> None:
+    texts = ["module fifo;", "<s>[INST] hi [/INST]</s></s>", "a </s> b", "\x11 <extra_id_1>", "<|im_start|>", "<sub>"]
+    rows = write("corpus/domain", train=[document(text) for text in texts], test=[document("a<s>")])
+    inspect(rows, None, [], model, job("corpus/domain"), tmp_path / "output", 1)
+    splits = orjson.loads((tmp_path / "output" / "measures.json").read_bytes())["splits"]
+    assert splits["train"]["control_names"] == {
+        "<s>": 1,
+        "[INST]": 1,
+        "[/INST]": 1,
+        "</s>": 2,
+        "U+0011": 1,
+        "<extra_id_1>": 1,
+        "<|im_start|>": 1,
+    }
+    assert splits["test"]["control_names"] == {"<s>": 1}
+    turns = [{"from": "User", "value": "a"}, {"from": "Assistant", "value": "b"}]
+    talk = {**question("a", "b"), "conversations": turns, "system": "Say <|eot_id|>."}
+    assert ControlNames(load_encoder(model)).of(talk) == {"<|eot_id|>"}
 
 
 def test_documents_have_a_loss_on_every_token(write: Write, model: Path, tmp_path: Path) -> None:

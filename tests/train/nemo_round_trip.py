@@ -35,6 +35,7 @@ def main(folder: Path) -> None:
     from tapeout.train.samples import Samples, TrainingData
     from tapeout.train.trainer import train
     from tests.nemo.tiny_model import PIECES, TEMPLATE, instruction_set, tiny_model
+    from tests.train.byte_level_round_trip import round_trip
 
     results: dict[str, Any] = {}
     source = tiny_model(folder / "source")
@@ -114,6 +115,8 @@ def main(folder: Path) -> None:
         trained_on={"example": source_of},
     )
     export_checkpoint(model, folder / "export", export, [sets], [texts["domain"]])
+    (folder / "byte_level").mkdir()
+    results["byte_level"] = round_trip(folder / "byte_level")
     (folder / "results.json").write_text(json.dumps(results))
 
 

@@ -134,6 +134,40 @@ def test_the_export_counts_the_prompts_and_texts_with_equal_ids(folder: Path) ->
     assert generation == {"bos_token_id": 1, "do_sample": False, "eos_token_id": 2}
 
 
+def test_dapt_with_an_extended_byte_level_tokenizer(results: dict[str, Any], folder: Path) -> None:
+    """The planted piece is among the trained ids and its row changes; the row of an unused piece stays."""
+    measured = results["byte_level"]
+    planted, unused = measured["size"] - 2, measured["size"] - 1
+    assert planted in measured["trained ids"] and unused not in measured["trained ids"]
+    before, after = (torch.tensor(measured["rows"][name]) for name in ("imported", "dapt"))
+    assert not torch.equal(before[0], after[0]) and torch.allclose(before[1], after[1], atol=0.02)
+    assert float((before[0] - after[0]).norm()) > 3 * float((before[1] - after[1]).norm())
+
+
+def test_an_export_with_a_byte_level_tokenizer(results: dict[str, Any], folder: Path) -> None:
+    measured, export = results["byte_level"], folder / "byte_level" / "export"
+    assert measured["ids"] == {"sft": measured["expected"], "export": measured["expected"]}
+    assert measured["difference"] == 0.0
+    parity = json.loads((export / "parity.json").read_text())
+    assert parity["largest_difference"] < 1e-4
+    assert parity["token_ids"] == {
+        "texts": 5,
+        "texts_with_reserved_names": 2,
+        "prompts": 2,
+        "prompts_with_reserved_names": 0,
+    }
+    assert measured["report"]["rows"] == 1  # the other one has the name of a control piece
+    tokenizer, encoder = AutoTokenizer.from_pretrained(export), load_encoder(export)
+    assert json.loads((export / "generation_config.json").read_text()) == {
+        "bos_token_id": encoder.bos,
+        "do_sample": False,
+        "eos_token_id": encoder.control_pieces["<|eot_id|>"],
+    }
+    assert tokenizer("qz").input_ids == [encoder.bos, measured["size"] - 2]
+    assert set(tokenizer("qz")) == {"input_ids", "attention_mask"}
+    assert not (export / "tokenizer.model").exists()
+
+
 def test_a_folder_without_a_model_is_an_error(tmp_path: Path, folder: Path) -> None:
     for function in (load_model, tokenizer_path):
         with pytest.raises(UnusableModel):

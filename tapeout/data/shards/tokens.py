@@ -18,7 +18,7 @@ from tapeout.encoder.load import load_encoder
 
 BATCH = 2**20
 """Bytes of documents that a process gets at once."""
-ALTERED = "documents with U+2581, which the tokenizer takes for a blank"
+ALTERED = "documents with a character that the tokenizer does not give back"
 
 
 @dataclass
