@@ -1,7 +1,7 @@
 """The interface of a tokenizer."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from tapeout.encoder.errors import InvalidVocabulary
@@ -68,12 +68,18 @@ class Encoder(Protocol):
         """
         return [self.encode(text) for text in texts]
 
-    def encode_rendered(self, text: str) -> list[Token]:
-        """Return the tokens of a rendered chat template, where the name of a control piece encodes to that piece."""
+    def encode_rendered(self, text: str, marks: Collection[str] | None = None) -> list[Token]:
+        """Return the tokens of a rendered conversation, where the name of a control piece encodes to that piece.
+
+        Args:
+            text: the rendered conversation.
+            marks: the names that do, if they are names of control pieces; None for all control pieces.
+        """
+        names = [name for name in self.control_pieces if marks is None or name in marks]
         tokens: list[Token] = []
         start = 0
         while start < len(text):
-            matches = [(index, name) for name in self.control_pieces if (index := text.find(name, start)) >= 0]
+            matches = [(index, name) for name in names if (index := text.find(name, start)) >= 0]
             index, name = min(matches, key=lambda match: (match[0], -len(match[1])), default=(len(text), ""))
             if index > start:
                 part = self.encode_spans(text[start:index])

@@ -252,6 +252,8 @@ def _end_of_turn(encoder: Encoder, job: ExportJob) -> int | str:
         controls = [token for token, _, _ in encoder.encode_rendered(end) if token in encoder.control_pieces.values()]
         return controls[0] if controls else end
     end = MARKS[job.encoding.prompt.tokens].turn
+    if end in encoder.control_pieces:
+        return encoder.control_pieces[end]
     tokens = encoder.encode(answer + end)[len(encoder.encode(answer)) :]
     return tokens[0] if len(tokens) == 1 else end
 

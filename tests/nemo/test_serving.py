@@ -21,6 +21,7 @@ from tapeout.encoder.fast_tokenizer import fast_tokenizer
 from tapeout.encoder.load import load_encoder
 from tapeout.encoder.sentencepiece import SentencePieceEncoder
 from tapeout.models import llama
+from tapeout.models.tokenizer_file import tokenizer_path
 from tapeout.nemo.convert import ConversionMismatch
 from tapeout.nemo.serving import (
     check_prompts,
@@ -30,6 +31,7 @@ from tapeout.nemo.serving import (
     stop_settings,
     write_tokenizer,
 )
+from tests.byte_level_material import write_tokenizer as write_byte_level
 from tests.small_tokenizer import train
 
 pytestmark = pytest.mark.environment("nemo")
@@ -113,17 +115,17 @@ def make_set(folder: Path, name: str, rows: list[dict[str, Any]], job: ExportJob
     complete = [{**row, "digest": f"{number:064x}", "category": "c"} for number, row in enumerate(rows)]
     for split, part in (("train", complete[:1]), ("validation", complete[1:]), ("test", complete[:2])):
         (instructions / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part))
-    encode_set(instructions, folder / "tokenizer.model", job.encoding, encoded)
+    encode_set(instructions, tokenizer_path(folder), job.encoding, encoded)
     return instructions, encoded
 
 
 def export(folder: Path, job: ExportJob, *sets: tuple[Path, Path]) -> tuple[Path, dict[str, int], dict[str, Any]]:
     """Write the files of the tokenizer; return them, the counts of the check and the generation's settings."""
-    output, encoder = folder / "export", load_encoder(folder / "tokenizer.model")
+    output, encoder = folder / "export", load_encoder(folder)
     output.mkdir(exist_ok=True)
     shapes, rows = read_sets(sets)
     ends = ends_of_answers(encoder, job, shapes)
-    write_tokenizer(folder / "tokenizer.model", output, llama, job, shapes, 400)
+    write_tokenizer(tokenizer_path(folder), output, llama, job, shapes, 400)
     return output, check_prompts(output, rows, ends), stop_settings(ends, encoder.eos)
 
 
@@ -185,6 +187,26 @@ def test_conversations_are_served_as_they_were_trained(folder: Path, name: str) 
     assert tokenizer.apply_chat_template(user, add_generation_prompt=True) == ids[SYSTEM] == ids[""] != ids["Another."]
     slow = LlamaTokenizer.from_pretrained(output)
     assert slow.apply_chat_template(user, add_generation_prompt=True) == ids[SYSTEM]
+
+
+@pytest.mark.parametrize("kind", ["llama3", "smollm2"])
+@pytest.mark.parametrize("name", PROMPTS)
+def test_a_byte_level_tokenizer_serves_as_it_was_trained(tmp_path: Path, kind: str, name: str) -> None:
+    """The marks of conversations are control pieces of the first, which has a bos, and text to the other."""
+    write_byte_level(tmp_path, kind, lines=RUNS)
+    job, rows = export_job(name), conversations()
+    sets = [make_set(tmp_path, "chats", rows, job), make_set(tmp_path, "q", questions(), job)]
+    output, counts, generation = export(tmp_path, job, *sets)
+    encoder = load_encoder(tmp_path)
+    unfit = 1 if kind == "llama3" else 0
+    assert counts == {"prompts": answers(rows) + len(ODD) + 2 - unfit, "prompts_with_reserved_names": unfit}
+    mark = {"aligner": "\x11", "extra_id": "<extra_id_1>"}.get(name, "")
+    if kind == "llama3" and mark:
+        assert generation == {"eos_token_id": sorted([encoder.eos, encoder.control_pieces[mark]])}
+    served = AutoTokenizer.from_pretrained(output)
+    for text in ODD:
+        assert served(text).input_ids == encoder.bos_ids + encoder.encode(text)
+    assert sorted(path.name for path in output.iterdir()) == ["tokenizer.json", "tokenizer_config.json"]
 
 
 def test_a_model_of_several_kinds_of_rows_has_a_template_for_each(folder: Path) -> None:

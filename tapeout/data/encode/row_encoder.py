@@ -5,6 +5,7 @@ that loses nothing, or cannot be used.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from tapeout.config.instructions import EncodeJob
@@ -51,7 +52,8 @@ class RowEncoder:
             self.tokenize = encoder.encode_rendered
         else:
             marks = MARKS[job.prompt.tokens]
-            self.chat_template, self.render, self.tokenize = marks.template, marks.render, encoder.encode_spans
+            self.chat_template, self.render = marks.template, marks.render
+            self.tokenize = partial(encoder.encode_rendered, marks=(marks.system, marks.turn, marks.label))
 
     def encode(self, row: Mapping[str, Any]) -> EncodedRow:
         """Return a row as ids and loss mask.
