@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from tapeout.config import base
 from tapeout.config.section import conflict
 from tapeout.models.activations import layer_activation_bytes, score_bytes
-from tapeout.models.layout import Part, concatenated, interleaved, renamed
+from tapeout.models.layout import EMBEDDING, Part, concatenated, interleaved, renamed
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -194,7 +194,7 @@ def nemo_arguments(architecture: Architecture, vocabulary: int) -> dict[str, Any
 def parts(config: "PretrainedConfig") -> list[Part]:
     """Return the correspondence of the weights: Megatron joins queries, keys and values, and the gate and up layers."""
     table = [
-        renamed("embedding.word_embeddings.weight", None, "model.embed_tokens.weight"),
+        renamed(EMBEDDING, None, "model.embed_tokens.weight"),
         renamed("decoder.final_layernorm.weight", None, "model.norm.weight"),
     ]
     if not config.tie_word_embeddings:

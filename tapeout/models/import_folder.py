@@ -8,7 +8,7 @@ import json
 import math
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -23,7 +23,9 @@ from tapeout.encoder.interface import Encoder
 from tapeout.encoder.load import load_encoder
 from tapeout.models.carried import check_carried, check_vocabulary
 from tapeout.models.family import Family, load_family
+from tapeout.models.layout import EMBEDDING
 from tapeout.models.tokenizer_file import UnusableModel
+from tapeout.models.weights_folder import FolderWeights
 
 INDEX = "model.safetensors.index.json"
 TAKEN = (
@@ -129,7 +131,7 @@ def check_folder(folder: Path, job: HuggingFaceJob) -> dict[str, Any]:
     encoder = _vocabulary(folder, job.tokenizer)
     config = _check_architecture(given, family, job, encoder)
     header = read_header(folder)
-    _check_weights(header, config, job)
+    _check_weights(header, config, job, _copies(folder, header, config, family))
     return {
         "dtype": header.dtypes[0],
         "padding_rows": config.vocab_size - encoder.size,
@@ -222,15 +224,36 @@ def read_header(folder: Path) -> Header:
     return Header(tuple(files), shapes, tuple(sorted(dtypes)))
 
 
-def _check_weights(header: Header, config: Any, job: HuggingFaceJob) -> None:
-    """Compare the headers with the configuration of the model."""
+def _copies(folder: Path, header: Header, config: Any, family: Family) -> set[str]:
+    """Return the names of tensors that repeat a tied embedding; every reader takes the embedding instead.
+
+    Raises:
+        UnusableModel: such a tensor is not a copy.
+    """
+    copies = header.shapes.keys() & set(family.model_class()._tied_weights_keys or ())
+    if not config.tie_word_embeddings or not copies:
+        return set()
+    weights = FolderWeights(folder)
+    embedding = next(part.sources[0] for part in family.parts(config) if part.megatron == EMBEDDING)
+    for name in sorted(copies):
+        if not bool((weights[name] == weights[embedding]).all()):
+            raise UnusableModel(
+                f"config.json has tie_word_embeddings true, but {name} differs from {embedding}.",
+                "Set tie_word_embeddings to false if the model was trained with both.",
+            )
+    return copies
+
+
+def _check_weights(header: Header, config: Any, job: HuggingFaceJob, copies: Collection[str]) -> None:
+    """Compare the headers with the configuration of the model; ``copies`` are names of tensors that count once."""
     stated = str(config.torch_dtype).removeprefix("torch.")
     if header.dtypes != (stated,):
         raise UnusableModel(
             f"The weights have the type {' and '.join(header.dtypes)}, and config.json states torch_dtype {stated}.",
             "Use a model with one type of numbers, which config.json states.",
         )
-    count, expected = sum(map(math.prod, header.shapes.values())), job.architecture.parameter_count(config.vocab_size)
+    count = sum(math.prod(shape) for name, shape in header.shapes.items() if name not in copies)
+    expected = job.architecture.parameter_count(config.vocab_size)
     if count != expected:
         raise UnusableModel(
             f"The weights are {count:,} numbers, and the architecture has {expected:,} of them.",

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
+EMBEDDING = "embedding.word_embeddings.weight"
+"""Megatron's name of the input embedding."""
+
 
 @dataclass(frozen=True)
 class Part:

@@ -76,6 +76,23 @@ def test_files_are_copied_byte_for_byte(source: Path, tmp_path: Path) -> None:
     assert report["parameters"] == sum(weight.numel() for weight in model.parameters())
 
 
+def test_a_copy_of_a_tied_embedding_counts_once(tmp_path: Path) -> None:
+    tied = job(architecture={**SIZES, "share_embeddings_and_output_weights": True})
+    ids = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": None}
+    model = llama.model_class()(llama.huggingface_config(tied.architecture, PIECES, **ids))
+    model.save_pretrained(tmp_path / "source")
+    (tmp_path / "source/tokenizer.model").write_bytes(BASE)
+    file = tmp_path / "source/model.safetensors"
+    weights = load_file(file)
+    save_file({**weights, "lm_head.weight": weights["model.embed_tokens.weight"].clone()}, file, {"format": "pt"})
+    import_folder(tmp_path / "source", tmp_path / "base", tied)
+    assert json.loads((tmp_path / "base/import.json").read_text())["parameters"] == model.num_parameters()
+    save_file({**weights, "lm_head.weight": weights["model.embed_tokens.weight"] + 1}, file, {"format": "pt"})
+    with pytest.raises(UnusableModel, match=r"lm_head\.weight differs from model\.embed_tokens\.weight"):
+        import_folder(tmp_path / "source", tmp_path / "other", tied)
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_folder_in_an_archive_is_the_same(source: Path, tmp_path: Path) -> None:
     (tmp_path / "wheel").mkdir()
     with zipfile.ZipFile(tmp_path / "wheel/model.whl", "w") as archive:
