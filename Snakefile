@@ -55,6 +55,7 @@ include: "rules/nemo.smk"
 include: "rules/dapt.smk"
 include: "rules/sft.smk"
 include: "rules/export_hf.smk"
+include: "rules/export_nemo.smk"
 include: "rules/evaluation.smk"
 include: "rules/eval_report.smk"
 

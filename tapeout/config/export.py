@@ -39,3 +39,9 @@ class ExportJob(Export):
     trained_on: dict[SourceName, Attribution] = Field(
         min_length=1, description="Sources of the training text, by name."
     )
+
+
+class ExportNemoJob(Export):
+    """Parameters of the rule ``export_nemo``."""
+
+    encoding: EncodeJob = Field(description="Prompts of the training.")

@@ -78,6 +78,9 @@ TABLE: dict[str, Callable[[Estimates, Wildcards], Hints]] = {
     "export_hf": lambda work, _: hints(
         work.copying_seconds(15), work.trained_bytes(work.settings.sft), parameters=work.extended_parameters
     ),
+    "export_nemo": lambda work, _: hints(
+        work.copying_seconds(25), work.trained_bytes(work.settings.sft), parameters=work.extended_parameters
+    ),
     "evaluate": lambda work, wildcards: hints(8, 100_000, gflop=work.evaluation_gflop(wildcards["task"])),
     "eval_report": lambda work, _: hints(5, 230_000),
     "pretraining_documents": lambda work, wildcards: hints(

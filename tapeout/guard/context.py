@@ -20,6 +20,7 @@ Reference = tuple[str, str]
 REFERENCES: frozenset[Reference] = frozenset(
     {
         *(("builtins", "dict"), ("builtins", "tuple"), ("torch", "float32"), ("torch", "bfloat16")),
+        *(("torch", "float16"), ("torch.nn.functional", "silu")),
         *(("fiddle._src.config", "Config"), ("fiddle._src.config", "BuildableTraverserMetadata")),
         ("megatron.core.optimizer.optimizer_config", "OptimizerConfig"),
         ("nemo.collections.common.tokenizers.huggingface.auto_tokenizer", "AutoTokenizer"),

@@ -78,8 +78,12 @@ class Stub:
         return {"class": self.what, **{name: value for name, value in recorded.items() if value}}
 
 
+class Ordered(dict[Any, Any]):
+    """Stand-in for ``OrderedDict``, which may have attributes: the state of a PyTorch module has ``_metadata``."""
+
+
 HARMLESS: dict[tuple[str, str], Any] = {
-    ("collections", "OrderedDict"): dict,
+    ("collections", "OrderedDict"): Ordered,
     ("torch", "Size"): tuple,
     ("_codecs", "encode"): lambda text, coding: text.encode("latin1"),  # how old protocols write bytes
     ("builtins", "bytearray"): lambda content=b"", *coding: (

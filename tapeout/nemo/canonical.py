@@ -37,7 +37,8 @@ def canonicalize(checkpoint: Path, forbidden: list[Path]) -> None:
     for part in ("context/io.json", "weights/.metadata", "weights/common.pt"):
         if not (checkpoint / part).is_file():
             raise UnusableModel(f"The checkpoint {checkpoint.name} lacks {part}.", "Save it again; it is incomplete.")
-    _rewrite_metadata(checkpoint / "weights" / ".metadata")
+    index = checkpoint / "weights" / ".metadata"
+    write_metadata(read_metadata(index), index)
     _rewrite_common(checkpoint / "weights" / "common.pt")
     context = checkpoint / "context" / "io.json"
     context.write_text(json.dumps(json.loads(context.read_text()), sort_keys=True, separators=(",", ":")) + "\n")
@@ -47,12 +48,11 @@ def canonicalize(checkpoint: Path, forbidden: list[Path]) -> None:
             _refuse_paths(path, forbidden)
 
 
-def _rewrite_metadata(path: Path) -> None:
-    """Give the index of the distributed checkpoint a fixed id and order, without its path and its writer's plans.
+def write_metadata(metadata: Any, path: Path) -> None:
+    """Write the index of a distributed checkpoint with a fixed id and order, without its path and its writer's plans.
 
     It is pickled without a memo, so that the bytes depend on values alone and not on which of them are one object.
     """
-    metadata = read_metadata(path)
     metadata.state_dict_metadata = dict(sorted(metadata.state_dict_metadata.items()))
     metadata.storage_data = dict(sorted(metadata.storage_data.items(), key=_sort_key))
     metadata.storage_meta = StorageMeta(checkpoint_id=None, save_id=SAVE_ID, load_id=None)

@@ -1,0 +1,26 @@
+"""Export the fine-tuned model to an archive that NeMo-1 and NeMo-Aligner read, and verify that it is the same model."""
+
+from pathlib import Path
+
+from tapeout.config.export import ExportNemoJob
+from tapeout.program import step
+
+
+@step(ExportNemoJob)
+def main(job: ExportNemoJob, model: Path, rows: list[Path], output: Path) -> None:
+    """Write a ``.nemo`` archive with the tokenizer and the prompt template.
+
+    Inputs:
+        model: NeMo checkpoint folder.
+        rows: folders of the instruction data sets that the model was trained on.
+    """
+    from tapeout.nemo.process import prepare
+
+    prepare(threads=1)
+    from tapeout.nemo.nemo1_export import export_archive
+
+    export_archive(model.resolve(), output, job, rows)
+
+
+if __name__ == "__main__":
+    main()

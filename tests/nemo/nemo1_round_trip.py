@@ -1,0 +1,147 @@
+"""One process that writes, reads and imports NeMo-1 archives of tiny models; test_nemo1.py reads its results."""
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+TEMPLATE = "{input} {output}"
+SIZES = {"hidden_size": 32, "num_layers": 2, "num_attention_heads": 4, "num_query_groups": 2, "ffn_hidden_size": 48}
+SCALING = {"scale_factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "old_context_len": 16}
+MODELS: dict[str, tuple[str, dict[str, Any]]] = {
+    "untied": ("llama", {}),
+    "tied": ("llama", {"share_embeddings_and_output_weights": True}),
+    "llama3": ("llama", {"rope_scaling": SCALING, "rotary_base": 500_000.0, "kv_channels": 16}),
+    "bfloat16": ("llama", {"params_dtype": "bfloat16"}),
+    "gated": ("nvidia_gpt", {}),
+    "squared": ("nemotron", {}),
+}
+OLD = {"fast-swiglu": "nvidia_gpt", "swiglu": "nvidia_gpt", "squared-relu": "nemotron"}
+TOKENS = 60
+
+
+def main(folder: Path) -> None:
+    """Write archives, folders, and what was measured to ``results.json``."""
+    from tapeout.nemo.process import prepare
+
+    prepare(threads=1)
+    import torch
+    from nemo_aligner.models.nlp.gpt.gpt_sft_model import GPTSFTModel
+
+    from tapeout.nemo.checkpoint import load_model
+    from tapeout.nemo.convert import import_checkpoint
+    from tapeout.nemo.export import fixed_tokens, nemo_logits
+    from tapeout.nemo.import_nemo import import_nemo
+    from tapeout.nemo.nemo1 import Prompts, write_archive
+    from tapeout.nemo.nemo1_export import archive_logits
+    from tests.nemo.old_gpt import install_apex_stand_ins, write_old_archive
+    from tests.nemo.tiny_model import PIECES, tokenizer_model
+
+    results: dict[str, Any] = {}
+    tokenizer = folder / "tokenizer.model"
+    tokenizer.write_bytes(tokenizer_model())
+    ids = fixed_tokens(PIECES, TOKENS)
+
+    def largest(one: Any, other: Any) -> float:
+        return float((one - other).abs().max())
+
+    def build(source: Path, name: str) -> Path:
+        """Write the archive of a Hugging Face folder."""
+        import_checkpoint(source, folder / name / "checkpoint", folder / name)
+        (folder / name / "content").mkdir()
+        archive = folder / name / "mcore.nemo"
+        write_archive(folder / name / "checkpoint", archive, Prompts(TEMPLATE), folder / name / "content")
+        return archive
+
+    for name, (family, options) in MODELS.items():
+        source = folder / "sources" / name
+        write_model(source, tokenizer, family, options)
+        archive = build(source, name)
+        with torch.no_grad():
+            expected = load_model(source)(ids).logits
+        results[name] = {
+            "spread": float(expected.std()),
+            "megatron_gpt_model": largest(archive_logits(archive, ids), expected),
+            "nemo2": largest(nemo_logits(folder / name / "checkpoint", ids).float(), expected),
+            "report": import_nemo(archive, family, folder / name / "again"),
+        }
+    results["gated"]["gpt_sft_model"] = largest(
+        archive_logits(folder / "gated/mcore.nemo", ids, GPTSFTModel), load_logits(folder / "sources/gated", ids)
+    )
+    for name, source in (("repeated", "untied"), ("sharded", "untied in three files")):
+        if name == "sharded":
+            split_weights(folder / "sources/untied", folder / "sources" / source)
+        results[name] = hashlib.sha256(build(folder / "sources" / source, name).read_bytes()).hexdigest()
+    results["untied"]["sha256"] = hashlib.sha256((folder / "untied/mcore.nemo").read_bytes()).hexdigest()
+
+    install_apex_stand_ins()
+    for activation, family in OLD.items():
+        archive = folder / f"old {activation}.nemo"
+        expected = write_old_archive(archive, tokenizer, activation, ids)
+        imported = folder / "old" / activation
+        imported.parent.mkdir(exist_ok=True)
+        report = import_nemo(archive, family, imported)
+        results[activation] = {
+            "spread": float(expected.std()),
+            "huggingface": largest(load_logits(imported, ids), expected),
+            "mcore": largest(archive_logits(build(imported, f"from {activation}"), ids), expected),
+            "report": report,
+        }
+    (folder / "results.json").write_text(json.dumps(results))
+
+
+def load_logits(folder: Path, ids: Any) -> Any:
+    """Return the logits of the Hugging Face model in a folder."""
+    import torch
+
+    from tapeout.nemo.checkpoint import load_model
+
+    with torch.no_grad():
+        return load_model(folder)(ids).logits
+
+
+def write_model(folder: Path, tokenizer: Path, family: str, options: dict[str, Any]) -> None:
+    """Write a random model of a family as a Hugging Face folder.
+
+    The rows of each head of layer 0 hold one constant, so that the order of a fused projection can be seen.
+    """
+    import torch
+
+    from tapeout.models.family import load_family
+    from tapeout.models.huggingface import save_model
+    from tests.nemo.tiny_model import PIECES
+
+    kind = load_family(family)
+    architecture = kind.Architecture(**SIZES, seq_length=64, init_method_std=0.2, **options)
+    config = kind.huggingface_config(architecture, PIECES, bos_token_id=1, eos_token_id=2, pad_token_id=None)
+    torch.manual_seed(0)
+    model = kind.model_class()(config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "norm" in name:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+        for number, part in enumerate("qkv"):
+            weight = model.get_parameter(f"model.layers.0.self_attn.{part}_proj.weight")
+            head = torch.arange(len(weight)) // architecture.kv_channels
+            weight.copy_(((head + 10 * number) / 100)[:, None].expand_as(weight))
+    save_model(model.to(config.torch_dtype), kind, tokenizer, folder)
+
+
+def split_weights(source: Path, target: Path) -> None:
+    """Copy a Hugging Face folder with its weights in three files."""
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(source, target)
+    weights = load_file(target / "model.safetensors")
+    (target / "model.safetensors").unlink()
+    names = {name: f"model-{number % 3 + 1:05}-of-00003.safetensors" for number, name in enumerate(weights)}
+    for file in set(names.values()):
+        save_file({name: weights[name] for name in weights if names[name] == file}, target / file, {"format": "pt"})
+    (target / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": names}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,179 @@
+"""NeMo-1 archives: the rows of the known answers, from one process (nemo1_round_trip.py)."""
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from tapeout.config.instructions import EncodeJob, Prompt
+from tapeout.guard.errors import UnusableModel
+from tapeout.guard.weights import read_index
+from tapeout.models.layout import Part
+from tapeout.models.weights_folder import FolderWeights
+from tapeout.nemo.foreign_weights import DistributedWeights
+from tapeout.nemo.import_nemo import import_nemo
+from tapeout.nemo.nemo1_export import prompts_of
+from tests.nemo.nemo1_round_trip import MODELS, OLD, TEMPLATE
+
+pytestmark = [pytest.mark.environment("nemo"), pytest.mark.slow, pytest.mark.timeout(1800)]
+ROOT = Path(__file__).parents[2]
+WHOLE = [name for name in MODELS if name != "bfloat16"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the finished process."""
+    folder = tmp_path_factory.mktemp("nemo1")
+    (folder / "tmp").mkdir()
+    process = subprocess.run(
+        [sys.executable, ROOT / "tests/nemo/nemo1_round_trip.py", folder],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "tmp")},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stdout[-2000:] + process.stderr[-8000:]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(folder: Path) -> dict[str, Any]:
+    """Return what the process measured."""
+    answer: dict[str, Any] = json.loads((folder / "results.json").read_text())
+    return answer
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_hugging_face_to_nemo_logits(results: dict[str, Any], name: str) -> None:
+    found = results[name]
+    assert found["spread"] > 0.3, "logits that are all alike would prove nothing"
+    assert found["megatron_gpt_model"] < 1e-5
+    assert found["nemo2"] < 1e-5
+
+
+def test_hugging_face_to_nemo_is_read_by_nemo_aligner(results: dict[str, Any]) -> None:
+    assert results["gated"]["gpt_sft_model"] < 1e-5
+
+
+@pytest.mark.parametrize("name", ["tied", "untied"])
+def test_hugging_face_to_nemo_orders_the_rows_by_group(folder: Path, name: str) -> None:
+    weights = DistributedWeights(folder / name / "content/model_weights", "model.")
+    part = Part("decoder.layers.self_attention.linear_qkv.weight", 0, (), lambda _: None, lambda _: ())
+    heads = (weights.tensor(part)[::8, 0] * 100).round().int().tolist()
+    assert heads == [0, 1, 10, 20, 2, 3, 11, 21]  # [q, q, k, v] of each group
+    assert ("output_layer.weight" in weights.entries) == (name == "untied")
+
+
+def test_hugging_face_to_nemo_twice_is_one_file(results: dict[str, Any]) -> None:
+    assert results["repeated"] == results["untied"]["sha256"]
+
+
+def test_the_same_sharded_is_one_file(results: dict[str, Any]) -> None:
+    assert results["sharded"] == results["untied"]["sha256"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_nemo_to_hugging_face_has_the_bytes_of_the_source(folder: Path, results: dict[str, Any], name: str) -> None:
+    source, again = folder / "sources" / name, folder / name / "again"
+    for file in ("config.json", "model.safetensors", "tokenizer.model", "tokenizer_config.json"):
+        assert (again / file).read_bytes() == (source / file).read_bytes(), file
+    assert results[name]["report"]["dtype"] == ("bfloat16" if name == "bfloat16" else "float32")
+    assert not results[name]["report"]["padding_rows"] and not results[name]["report"]["norms_plus_one"]
+
+
+@pytest.mark.parametrize(("name", "precision"), [("untied", "32"), ("bfloat16", "bf16")])
+def test_an_archive_is_complete_sorted_and_without_times(folder: Path, name: str, precision: str) -> None:
+    with tarfile.open(folder / name / "mcore.nemo") as archive:
+        members = archive.getmembers()
+        settings = yaml.safe_load(archive.extractfile("model_config.yaml") or b"")
+    names = [member.name for member in members]
+    assert names == sorted(names) and {member.mtime for member in members} == {0}
+    assert {"model_config.yaml", "tokenizer.model", "model_weights/.metadata"} <= set(names)
+    assert settings["precision"] == precision
+    assert settings["data"]["train_ds"]["prompt_template"] == TEMPLATE
+    assert settings["tokenizer"]["model"] == "nemo:tokenizer.model"
+    assert "scale_positional_embedding" not in settings
+    assert not any(str(folder).encode() in path.read_bytes() for path in (folder / name / "content").rglob("*.*"))
+
+
+@pytest.mark.parametrize("activation", OLD)
+def test_gpt_2b_001_old_format_to_mcore(folder: Path, results: dict[str, Any], activation: str) -> None:
+    found = results[activation]
+    assert found["spread"] > 0.3
+    assert found["huggingface"] < 1e-5
+    assert found["mcore"] < 1e-5
+    assert found["report"]["form"] == "nemo1-old"
+    assert found["report"]["norms_plus_one"] == (activation != "squared-relu")
+
+
+def test_the_sum_of_a_norm_is_rounded_as_in_the_original(folder: Path) -> None:
+    """``layernorm1p`` adds 1 to its weight in the type of the weights; so does the import."""
+    with tarfile.open(folder / "old fast-swiglu.nemo") as archive:
+        archive.extractall(folder / "extracted", filter="data")
+    old = torch.load(folder / "extracted/model_weights.ckpt", weights_only=True)
+    new = FolderWeights(folder / "old/fast-swiglu")
+    assert torch.equal(new["model.norm.weight"], old["model.language_model.encoder.final_layernorm.weight"] + 1)
+    assert torch.equal(new["model.norm.bias"], old["model.language_model.encoder.final_layernorm.bias"])
+
+
+def test_every_tensor_of_an_archive_is_one_of_the_model(folder: Path) -> None:
+    tensors = {name for name, entry in read_index(folder / "gated/content/model_weights").items() if entry.tensor}
+    assert len(tensors) == 12 and all(name.startswith("model.") for name in tensors)
+    assert len(load_file(folder / "gated/again/model.safetensors")) == 12 * 2 + 5 - 3
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("bias", True, "has bias True, and models of the chosen family have False"),
+        ("normalization", "rmsnorm", "has normalization 'rmsnorm'"),
+        ("activation", "gelu", "has activation 'gelu'"),
+        ("position_embedding_type", "learned_absolute", "has position_embedding_type 'learned_absolute'"),
+        ("transformer_block_type", "post_ln", "has transformer_block_type 'post_ln', which no model family has"),
+        ("seq_len_interpolation_factor", 4, "has seq_len_interpolation_factor 4"),
+        ("num_layers", 3, "lacks the tensor encoder.layers.2.input_layernorm.bias"),
+        ("num_layers", None, "lacks num_layers"),
+        ("tokenizer", {"library": "huggingface", "type": "gpt2"}, "has no SentencePiece tokenizer"),
+    ],
+)
+def test_an_option_that_would_be_lost_is_refused(
+    folder: Path, tmp_path: Path, option: str, value: Any, message: str
+) -> None:
+    with tarfile.open(folder / "old squared-relu.nemo") as archive:
+        archive.extractall(tmp_path / "model", filter="data")
+    path = tmp_path / "model/model_config.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), option: value}))
+    with pytest.raises(UnusableModel) as refusal:
+        import_nemo(tmp_path / "model", "nemotron", tmp_path / "output")
+    assert message in refusal.value.cause
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
+
+
+def test_a_model_of_another_family_is_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnusableModel, match="has activation 'squared-relu', and models of the chosen family"):
+        import_nemo(folder / "old squared-relu.nemo", "nvidia_gpt", tmp_path / "output")
+    with pytest.raises(UnusableModel, match="The model is not one of Hugging Face's type nemotron"):
+        import_nemo(folder / "untied/checkpoint", "nemotron", tmp_path / "output")
+
+
+def test_prompts_are_stored_as_nemo_aligner_does() -> None:
+    encoding = EncodeJob(prompt=Prompt(), chat_template=None, template=TEMPLATE, seq_length=64)
+    assert prompts_of(encoding, {"question"}).template == TEMPLATE
+    assert prompts_of(encoding, {"question"}).chat_tokens is None
+    chat = prompts_of(encoding, {"conversation", "question"})
+    assert chat.template.startswith("\0System\n{system message}\n\x11User\n")
+    assert chat.chat_tokens == {
+        "system_turn_start": "\0",
+        "turn_start": "\x11",
+        "label_start": "\x12",
+        "end_of_turn": "\n",
+        "end_of_name": "\n",
+    }
