@@ -144,7 +144,9 @@ class OldWeights(ForeignWeights):
             for name, value in content.items()
             if not IGNORED.fullmatch(name)
         }
-        strange = [name for name, value in tensors.items() if not isinstance(value, Tensor) or name.startswith("model.")]
+        strange = [
+            name for name, value in tensors.items() if not isinstance(value, Tensor) or name.startswith("model.")
+        ]
         if strange:
             raise UnusableModel(f"The archive has the unknown weight {min(strange)}.", "Use another model.")
         self.tensors: dict[str, Tensor] = tensors
@@ -181,4 +183,3 @@ def _one(dtypes: set[torch.dtype]) -> torch.dtype:
             "Use a model with one type of numbers.",
         )
     return next(iter(dtypes))
-

@@ -1,8 +1,8 @@
 """Import models of NeMo that somebody else made into Hugging Face folders.
 
-Three forms are read: a NeMo-2 checkpoint (a folder, or a tar file of it), a NeMo-1 archive of a Megatron-core model, and
-a NeMo-1 archive of before Megatron-core, such as GPT-2B-001. All bytes pass through ``tapeout.guard``; NeMo itself reads
-none of them. One tensor of Megatron is in memory at a time.
+Three forms are read: a NeMo-2 checkpoint (a folder, or a tar file of it), a NeMo-1 archive of a Megatron-core model,
+and a NeMo-1 archive of before Megatron-core, such as GPT-2B-001. All bytes pass through ``tapeout.guard``; NeMo itself
+reads none of them. One tensor of Megatron is in memory at a time.
 """
 
 import hashlib
@@ -128,7 +128,8 @@ def _read_nemo2(folder: Path, kind: Family) -> Found:
     arguments = next((recorded[name] for name in kind.NEMO_CONFIGS if name in recorded), None)
     if arguments is None:
         raise UnusableModel(
-            f"The model is not one of Hugging Face's type {kind.MODEL_TYPE}: its context has {', '.join(sorted(recorded))}.",
+            f"The model is not one of Hugging Face's type {kind.MODEL_TYPE}: its context has "
+            f"{', '.join(sorted(recorded))}.",
             "Name the family of this model (base.family).",
         )
     weights = DistributedWeights(folder / "weights", IN_NEMO_2)
@@ -166,7 +167,11 @@ def _refuse_other_options(settings: Mapping[str, Any]) -> None:
             raise UnusableModel(
                 f"{CONFIG} has {name} {settings[name]!r}, which no model family has.", "Use another model."
             )
-    missing = [name for name in ("num_layers", "hidden_size", "ffn_hidden_size", "num_attention_heads") if not settings.get(name)]
+    missing = [
+        name
+        for name in ("num_layers", "hidden_size", "ffn_hidden_size", "num_attention_heads")
+        if not settings.get(name)
+    ]
     if missing or not settings.get("encoder_seq_length"):
         raise UnusableModel(
             f"{CONFIG} lacks {(*missing, 'encoder_seq_length')[0]}.", "Fetch the archive again, or add the option."

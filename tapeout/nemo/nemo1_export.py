@@ -1,7 +1,7 @@
 """Export a NeMo-2 checkpoint to a NeMo-1 archive, and prove that the archive is the same model.
 
-The archive is read back in two ways: by ``convert_archive``, which gives every tensor and the tokenizer, and by NeMo's own
-``MegatronGPTModel.restore_from``, which gives logits.
+The archive is read back in two ways: by ``convert_archive``, which gives every tensor and the tokenizer, and by NeMo's
+own ``MegatronGPTModel.restore_from``, which gives logits.
 """
 
 import os

@@ -3,8 +3,11 @@
 import hashlib
 import json
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 TEMPLATE = "{input} {output}"
 SIZES = {"hidden_size": 32, "num_layers": 2, "num_attention_heads": 4, "num_query_groups": 2, "ffn_hidden_size": 48}
@@ -12,13 +15,25 @@ SCALING = {"scale_factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "untied": ("llama", {}),
     "tied": ("llama", {"share_embeddings_and_output_weights": True}),
-    "llama3": ("llama", {"rope_scaling": SCALING, "rotary_base": 500_000.0, "kv_channels": 16}),
+    "llama3": ("llama", {"rope_scaling": SCALING, "rotary_base": 500_000.0}),
     "bfloat16": ("llama", {"params_dtype": "bfloat16"}),
     "gated": ("nvidia_gpt", {}),
     "squared": ("nemotron", {}),
 }
 OLD = {"fast-swiglu": "nvidia_gpt", "swiglu": "nvidia_gpt", "squared-relu": "nemotron"}
 TOKENS = 60
+REFUSED: list[tuple[str, Any, str]] = [
+    ("bias", True, "has bias True, and models of the chosen family have False"),
+    ("normalization", "rmsnorm", "has normalization 'rmsnorm'"),
+    ("activation", "gelu", "has activation 'gelu'"),
+    ("position_embedding_type", "learned_absolute", "has position_embedding_type 'learned_absolute'"),
+    ("transformer_block_type", "post_ln", "has transformer_block_type 'post_ln', which no model family has"),
+    ("seq_len_interpolation_factor", 4, "has seq_len_interpolation_factor 4"),
+    ("num_layers", 3, "lacks the tensor encoder.layers.2.input_layernorm.bias"),
+    ("num_layers", None, "lacks num_layers"),
+    ("tokenizer", {"library": "huggingface", "type": "gpt2"}, "has no SentencePiece tokenizer"),
+]
+"""Options of an archive with a squared ReLU that are changed, and the error."""
 
 
 def main(folder: Path) -> None:
@@ -88,7 +103,32 @@ def main(folder: Path) -> None:
             "mcore": largest(archive_logits(build(imported, f"from {activation}"), ids), expected),
             "report": report,
         }
+    with tarfile.open(folder / "old squared-relu.nemo") as tar:
+        tar.extractall(folder / "changed", filter="data")
+    path = folder / "changed/model_config.yaml"
+    settings = yaml.safe_load(path.read_text())
+    refused = []
+    for option, value, _ in REFUSED:
+        path.write_text(yaml.safe_dump({**settings, option: value}))
+        refused.append(refusal(folder / "changed", "nemotron", folder / "refused"))
+    results["refused"] = refused
+    results["other families"] = [
+        refusal(folder / "old squared-relu.nemo", "nvidia_gpt", folder / "refused"),
+        refusal(folder / "untied/checkpoint", "nemotron", folder / "refused"),
+    ]
     (folder / "results.json").write_text(json.dumps(results))
+
+
+def refusal(archive: Path, family: str, output: Path) -> str:
+    """Return the error of an import that must fail."""
+    from tapeout.guard.errors import UnusableModel
+    from tapeout.nemo.import_nemo import import_nemo
+
+    try:
+        import_nemo(archive, family, output)
+    except UnusableModel as error:
+        return error.cause
+    return "imported"
 
 
 def load_logits(folder: Path, ids: Any) -> Any:
