@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 TEMPLATE = "{input} {output}"
+TEXT = "always @(posedge clk) data <= address; "
 SIZES = {"hidden_size": 32, "num_layers": 2, "num_attention_heads": 4, "num_query_groups": 2, "ffn_hidden_size": 48}
 SCALING = {"scale_factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "old_context_len": 16}
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -44,12 +45,14 @@ def main(folder: Path) -> None:
     import torch
     from nemo_aligner.models.nlp.gpt.gpt_sft_model import GPTSFTModel
 
+    from tapeout.config.export import ExportNemoJob
+    from tapeout.config.instructions import EncodeJob, Prompt
     from tapeout.nemo.checkpoint import load_model
     from tapeout.nemo.convert import import_checkpoint
     from tapeout.nemo.export import fixed_tokens, nemo_logits
     from tapeout.nemo.import_nemo import import_nemo
     from tapeout.nemo.nemo1 import Prompts, write_archive
-    from tapeout.nemo.nemo1_export import archive_logits
+    from tapeout.nemo.nemo1_export import archive_logits, export_archive
     from tests.nemo.old_gpt import install_apex_stand_ins, write_old_archive
     from tests.nemo.tiny_model import PIECES, tokenizer_model
 
@@ -84,6 +87,18 @@ def main(folder: Path) -> None:
     results["gated"]["gpt_sft_model"] = largest(
         archive_logits(folder / "gated/mcore.nemo", ids, GPTSFTModel), load_logits(folder / "sources/gated", ids)
     )
+    for name in ("gated", "squared"):
+        trained = train_on_text(folder / name / "checkpoint", folder / "trained" / name)
+        job = ExportNemoJob(
+            tolerance=1e-5,
+            parity_tokens=TOKENS,
+            encoding=EncodeJob(prompt=Prompt(), chat_template=None, template=TEMPLATE, seq_length=64),
+        )
+        export_archive(trained, folder / "trained" / f"{name}.nemo", job, [question_rows(folder / "trained" / name)])
+        results[f"trained {name}"] = {
+            "nemo2": largest(nemo_logits(trained, ids), load_logits(trained, ids)),
+            "moved": largest(load_logits(trained, ids), load_logits(folder / "sources" / name, ids)),
+        }
     for name, source in (("repeated", "untied"), ("sharded", "untied in three files")):
         if name == "sharded":
             split_weights(folder / "sources/untied", folder / "sources" / source)
@@ -117,6 +132,41 @@ def main(folder: Path) -> None:
         refusal(folder / "untied/checkpoint", "nemotron", folder / "refused"),
     ]
     (folder / "results.json").write_text(json.dumps(results))
+
+
+def train_on_text(checkpoint: Path, workplace: Path) -> Path:
+    """Train a checkpoint for a few steps on text, and return the folder of the result."""
+    from tapeout.config.dapt import Dapt
+    from tapeout.models.tokenizer_file import tokenizer_path
+    from tapeout.train.launch import single_rank
+    from tapeout.train.methods import dapt
+    from tapeout.train.trainer import train
+
+    texts = {name: workplace / f"{name}.jsonl" for name in ("domain", "general")}
+    workplace.mkdir(parents=True)
+    for path in texts.values():
+        path.write_text(json.dumps({"text": TEXT * 40}) + "\n")
+    job = Dapt(max_steps=3, warmup_steps=1, lr=0.01, seq_length=64, global_batch_size=4, micro_batch_size=4, threads=1)
+    destroy_calculator()
+    data = dapt.data(job, tokenizer_path(checkpoint), texts)
+    train(checkpoint, data, job, dapt, workplace / "model", single_rank(workplace / "work"))
+    destroy_calculator()
+    return workplace / "model"
+
+
+def destroy_calculator() -> None:
+    """Forget the sizes of batches: a process normally trains once."""
+    from megatron.core.num_microbatches_calculator import destroy_num_microbatches_calculator
+
+    destroy_num_microbatches_calculator()
+
+
+def question_rows(folder: Path) -> Path:
+    """Write an instruction data set with one question."""
+    (folder / "rows").mkdir()
+    row = {"input": "Which port is the output?", "output": "q", "digest": "0"}
+    (folder / "rows/train.jsonl").write_text(json.dumps(row) + "\n")
+    return folder / "rows"
 
 
 def refusal(archive: Path, family: str, output: Path) -> str:

@@ -112,6 +112,17 @@ def test_gpt_2b_001_old_format_to_mcore(folder: Path, results: dict[str, Any], a
     assert found["report"]["norms_plus_one"] == (activation != "squared-relu")
 
 
+@pytest.mark.parametrize("name", ["gated", "squared"])
+def test_a_model_of_nvidia_is_trained_and_exported(folder: Path, results: dict[str, Any], name: str) -> None:
+    found = results[f"trained {name}"]
+    assert found["moved"] > 0.01, "the training has changed nothing"
+    assert found["nemo2"] < 1e-5
+    with tarfile.open(folder / f"trained/{name}.nemo") as archive:
+        settings = yaml.safe_load(archive.extractfile("model_config.yaml") or b"")
+    assert settings["data"]["train_ds"]["prompt_template"] == TEMPLATE
+    assert settings["normalization"] == {"gated": "layernorm", "squared": "layernorm1p"}[name]
+
+
 def test_the_sum_of_a_norm_is_rounded_as_in_the_original(folder: Path) -> None:
     """``layernorm1p`` adds 1 to its weight in the type of the weights; so does the import."""
     with tarfile.open(folder / "old fast-swiglu.nemo") as archive:
