@@ -16,11 +16,8 @@ def main(job: BaseExtended, base: Path, tokenizer: Path, output: Path) -> None:
     """
     from tapeout.data.io.jsonl import write_json
     from tapeout.models.extend import extend_model
-    from tapeout.models.family import family_of
-    from tapeout.models.huggingface import save_model
 
-    model, report = extend_model(base, tokenizer, job)
-    save_model(model, family_of(base), tokenizer, output)
+    report = extend_model(base, tokenizer, job, output)
     write_json(output / "extension.json", report)
 
 

@@ -1,21 +1,32 @@
-"""Extend a model by embedding and output rows for the new pieces of its tokenizer."""
+"""Extend a model by embedding and output rows for the new pieces of its tokenizer.
 
+Only the embedding and the output layer change. All other tensors are copied one at a time, so that the memory needed is
+that of the largest tensor, whatever the size of the model.
+"""
+
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from tapeout.config.base import BaseExtended
 from tapeout.encoder.load_vocabulary import load_vocabulary
-from tapeout.models.huggingface import load_huggingface
-from tapeout.models.tokenizer_file import tokenizer_path
+from tapeout.models.family import family_of
+from tapeout.models.huggingface import checked_config, write_tokenizer
+from tapeout.models.tokenizer_file import UnusableModel, tokenizer_path
+from tapeout.models.weights_folder import FolderWeights
+from tapeout.models.weights_writer import MAX_SHARD_BYTES, write_weights
 from tapeout.tokenizer.surgery import check_old_rows, mean_rows, parts_of_new_pieces, zero_rows
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
 
 
-def extend_model(folder: Path, tokenizer: Path, job: BaseExtended) -> "tuple[PreTrainedModel, dict[str, Any]]":
+def extend_model(
+    folder: Path, tokenizer: Path, job: BaseExtended, output: Path, max_shard_bytes: int = MAX_SHARD_BYTES
+) -> dict[str, Any]:
     """Append a row for every new piece to the input embedding and to the output layer.
 
     Input rows are the mean of the rows of the piece's parts. Output rows are zero by default, as in the ChipNeMo paper,
@@ -29,32 +40,45 @@ def extend_model(folder: Path, tokenizer: Path, job: BaseExtended) -> "tuple[Pre
     input and output are one matrix. Its new rows are the mean: with zeros the model could not read the new pieces. The
     model keeps its type of numbers; means are computed in 32 bits.
 
+    Args:
+        folder: Hugging Face folder of the model.
+        tokenizer: file of the extended vocabulary.
+        job: initial values.
+        output: new Hugging Face folder.
+        max_shard_bytes: size at which another file of weights begins.
+
     Returns:
-        the extended model and the content of extension.json.
+        the content of extension.json.
 
     Raises:
         InvalidVocabulary: the tokenizer does not extend the model's own, or an old row changed.
+        UnusableModel: the weights of the model are incomplete.
     """
-    model = load_huggingface(folder, keep_dtype=True)
-    before = model.state_dict()
-    embedding = _names_of(model, model.get_input_embeddings().weight)
-    output = _names_of(model, model.get_output_embeddings().weight)
-    tied = embedding == output
+    family, config, weights = family_of(folder), checked_config(folder), FolderWeights(folder)
+    model = _empty(family.model_class(), config)
+    embedding, head = (
+        _names_of(model, layer.weight) for layer in (model.get_input_embeddings(), model.get_output_embeddings())
+    )
+    tied = embedding == head
     vocabulary, longer = load_vocabulary(tokenizer_path(folder)), load_vocabulary(tokenizer)
     parts, size = parts_of_new_pieces(vocabulary, longer), vocabulary.encoder.size
     output_init = "mean" if tied else job.output_init
-    after = dict(before)
-    for name in embedding | output:
+    rows = max(size + len(parts), config.vocab_size)
+    extended = _empty(family.model_class(), type(config)(**config.to_dict() | {"vocab_size": rows}))
+    names = set(extended.state_dict()) - set((extended._tied_weights_keys or ()) if tied else ())
+    for name in sorted(names - set(weights)):
+        raise UnusableModel(f"The model in {folder} has no tensor {name}.", "Use a complete model.")
+    changed = {}
+    for name in names & (embedding | head):
+        before = weights[name]
         new_rows = mean_rows if name in embedding or output_init == "mean" else zero_rows
-        padding = before[name][size + len(parts) :]  # new pieces take the first rows that padded the matrix
-        after[name] = torch.cat([new_rows(before[name][:size], parts), padding])
-    check_old_rows(before | {name: before[name][:size] for name in embedding | output}, after)
-    rows = max(size + len(parts), model.config.vocab_size)
-    extended = type(model)(type(model.config)(**model.config.to_dict() | {"vocab_size": rows})).to(model.dtype)
-    extended.load_state_dict(after)
-    extended.generation_config = model.generation_config
-    return extended, {
-        "rows_before": model.config.vocab_size,
+        padding = before[size + len(parts) :]  # new pieces take the first rows that padded the matrix
+        changed[name] = torch.cat([new_rows(before[:size], parts), padding])
+        check_old_rows({name: before[:size]}, changed)
+    _write(extended, _Changed(weights, changed, names), folder, output, max_shard_bytes)
+    write_tokenizer(family, tokenizer, config.max_position_embeddings, output)
+    return {
+        "rows_before": config.vocab_size,
         "rows_after": rows,
         "padded_rows": rows - longer.encoder.size,
         "embedding_init": "mean",
@@ -65,6 +89,49 @@ def extend_model(folder: Path, tokenizer: Path, job: BaseExtended) -> "tuple[Pre
     }
 
 
+class _Changed(Mapping[str, Tensor]):
+    """Weights of a folder, of which some are replaced."""
+
+    def __init__(self, weights: Mapping[str, Tensor], changed: Mapping[str, Tensor], names: set[str]) -> None:
+        self.weights, self.changed, self.names = weights, changed, names
+
+    def __getitem__(self, name: str) -> Tensor:
+        """Return a replaced tensor, or read another one."""
+        return self.changed[name] if name in self.changed else self.weights[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of all tensors."""
+        return iter(sorted(self.names))
+
+    def __len__(self) -> int:
+        """Return the number of tensors."""
+        return len(self.names)
+
+
+def _empty(kind: "type[PreTrainedModel]", config: "PretrainedConfig") -> "PreTrainedModel":
+    """Return a model whose weights have shapes but no memory."""
+    with torch.device("meta"):
+        return kind(config)
+
+
 def _names_of(model: "PreTrainedModel", weight: Any) -> set[str]:
     """Return the names of a parameter in the model's state dict, two if input and output are tied."""
     return {name for name, parameter in model.named_parameters(remove_duplicate=False) if parameter is weight}
+
+
+def _write(
+    model: "PreTrainedModel", weights: Mapping[str, Tensor], source: Path, output: Path, max_shard_bytes: int
+) -> None:
+    """Write the settings of generation of the source, and configuration and weights, as ``save_pretrained`` does."""
+    from transformers import GenerationConfig
+
+    dtype = weights[next(iter(weights))].dtype
+    model.config.update({"torch_dtype": dtype, "architectures": [type(model).__name__], "_name_or_path": ""})
+    model.config._attn_implementation_autoset = False
+    stated = (source / "generation_config.json").is_file()
+    generation = GenerationConfig.from_pretrained(source) if stated else model.generation_config
+    output.mkdir(parents=True)
+    model.config.save_pretrained(output)
+    generation.save_pretrained(output)
+    empty = {name: tensor.to(dtype) for name, tensor in model.state_dict().items() if name in set(weights)}
+    write_weights(output, empty, weights, max_shard_bytes)

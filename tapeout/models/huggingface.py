@@ -42,12 +42,24 @@ def save_model(model: "PreTrainedModel", family: Family, tokenizer: Path, output
     model.to(model.config.torch_dtype or torch.float32)
     model.config._name_or_path = ""
     model.save_pretrained(output, safe_serialization=True)
+    write_tokenizer(family, tokenizer, model.config.max_position_embeddings, output)
+    (output / "model.safetensors").chmod(0o644)
+
+
+def write_tokenizer(family: Family, tokenizer: Path, context: int, output: Path) -> None:
+    """Write the files of a tokenizer into a model's folder.
+
+    Args:
+        family: the model's family.
+        tokenizer: file of the vocabulary.
+        context: tokens of the model's longest sequence.
+        output: the folder.
+    """
     encoder = load_encoder(tokenizer)
     for name, content in encoder.model_files().items():
         (output / name).write_bytes(content)
     settings = encoder.model_settings({**family.tokenizer_config(), "sp_model_kwargs": {}})
-    settings["model_max_length"] = model.config.max_position_embeddings
-    (output / "model.safetensors").chmod(0o644)
+    settings["model_max_length"] = context
     (output / "tokenizer_config.json").write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
 
 

@@ -56,13 +56,15 @@ def test_a_trained_and_extended_model_is_saved_and_loaded(tmp_path: Path, tokeni
     log = train(model, read_documents(tmp_path / "train.jsonl", tokenizer), JOB)
     assert log["steps"][-1]["loss"] < log["steps"][0]["loss"]
     save_model(model, family, tokenizer, tmp_path / "base")
-    (tmp_path / "tokenizer.model").write_bytes(extend(BASE, ["always"]))
-    extended, report = extend_model(tmp_path / "base", tmp_path / "tokenizer.model", BaseExtended())
-    save_model(extended, family, tmp_path / "tokenizer.model", tmp_path / "extended")
+    longer = tmp_path / "tokenizer.model"
+    longer.write_bytes(extend(BASE, ["always"]))
+    report = extend_model(tmp_path / "base", longer, BaseExtended(), tmp_path / "extended")
     loaded = load_model(tmp_path / "extended")
     assert report["rows_after"] == loaded.config.vocab_size == model.config.vocab_size + 1
-    for name, tensor in extended.state_dict().items():
-        assert torch.equal(loaded.state_dict()[name], tensor), name
+    rows = {"transformer.wte.weight", "lm_head.weight"}
+    for name, tensor in model.state_dict().items():
+        actual = loaded.state_dict()[name]
+        assert torch.equal(actual[:-1] if name in rows else actual, tensor), name
 
 
 def test_a_nemo_checkpoint_is_read(tmp_path: Path, tokenizer: Path) -> None:

@@ -149,7 +149,9 @@ def test_a_model_is_saved_with_its_tokenizer_and_extended(
         padding = 3
         model.resize_token_embeddings(size + padding)
         save_model(model, llama, files[0], tmp_path / kind / "base")
-        extended, report = extend_model(tmp_path / kind / "base", files[1], BaseExtended())
+        folder = tmp_path / kind / "extended"
+        report = extend_model(tmp_path / kind / "base", files[1], BaseExtended(), folder)
+        extended = load_huggingface(folder)
         assert (report["rows_before"], report["rows_after"], report["padded_rows"]) == (size + 3, size + 24, 0)
         before, rows = model.get_input_embeddings().weight, extended.get_input_embeddings().weight
         assert torch.equal(rows[:size], before[:size])
@@ -159,8 +161,6 @@ def test_a_model_is_saved_with_its_tokenizer_and_extended(
         parts = [bases[kind].names.index(name) for name in (left, right)]
         assert torch.allclose(rows[size], before[parts].mean(0))
         assert not extended.get_output_embeddings().weight[size:].any()
-        save_model(extended, llama, files[1], tmp_path / kind / "extended")
-        folder = tmp_path / kind / "extended"
         encoder, served = load_encoder(folder), AutoTokenizer.from_pretrained(folder)
         text = " ".join(DOMAIN["alpha"])
         assert encoder.encode(text) == served(text, add_special_tokens=False)["input_ids"]

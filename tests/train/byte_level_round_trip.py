@@ -53,8 +53,7 @@ def round_trip(folder: Path) -> dict[str, Any]:
     sizes = {"hidden_size": 32, "num_layers": 2, "num_attention_heads": 4, "num_query_groups": 2, "ffn_hidden_size": 48}
     job = Base.model_validate({"architecture": {**sizes, "seq_length": 64}})
     save_model(new_model(job, base), llama, base, folder / "base")
-    model, _ = extend_model(folder / "base", extended, BaseExtended(output_init="mean"))
-    save_model(model, llama, extended, folder / "extended")
+    extend_model(folder / "base", extended, BaseExtended(output_init="mean"), folder / "extended")
     import_checkpoint(folder / "extended", folder / "imported", folder)
     tokenizer = tokenizer_path(folder / "imported")
     encoder = load_encoder(tokenizer)
