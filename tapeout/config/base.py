@@ -165,6 +165,12 @@ class ForeignBase(BaseKind):
         return self.vocab_size
 
 
+class ImportJob(ForeignBase):
+    """Parameters of the rules that import a model from a source."""
+
+    tokenizer: str = Field(min_length=1, description="Name of the vocabulary's file, which the model must have.")
+
+
 class BaseExtended(Section):
     """Initial values of the rows of new pieces."""
 

@@ -172,13 +172,14 @@ def _vocabulary_is_the_models_own(settings: Settings) -> Iterator[Conflict]:
 
 def _sequences_fit_the_model(settings: Settings) -> Iterator[Conflict]:
     context = settings.base.architecture.seq_length
+    longer = "" if settings.base.sources else ", or raise base.architecture.seq_length"
     lengths = {(*key, "seq_length"): job.seq_length for key, job in trainings(settings).items()}
     lengths["export", "parity_tokens"] = settings.export.parity_tokens
     for key, length in lengths.items():
         if length > context:
             yield Conflict(
                 f"{dotted(key)} is {length}, more than the model's context, base.architecture.seq_length {context}.",
-                f"Lower it to at most {context}, or raise base.architecture.seq_length.",
+                f"Lower it to at most {context}{longer}.",
                 (key, CONTEXT),
             )
     for name, options in settings.evaluation.tasks.items():

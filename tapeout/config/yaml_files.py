@@ -85,6 +85,8 @@ def read_file(path: str | Path, noun: str = "configuration file", may_be_empty: 
     try:
         if not file.exists():
             fix = "Correct the path, which is relative to the current folder."
+            if noun == "sources file":
+                fix = f"{fix[:-1]}, or write it: tapeout sources pin hf_model:OWNER/NAME > {name}"
             raise InvalidConfig(f"There is no {noun} {name}.", fix)
         if not file.is_file():
             raise InvalidConfig(f"The {noun} {name} is not a regular file.", "Name a file.")

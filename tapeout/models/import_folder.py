@@ -17,7 +17,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from tapeout.config.bases.huggingface import HuggingFaceJob
+from tapeout.config.base import ImportJob
 from tapeout.data.io.archives import archive_errors, is_archive, members
 from tapeout.encoder.interface import Encoder
 from tapeout.encoder.load import load_encoder
@@ -55,7 +55,7 @@ class Header:
     dtypes: tuple[str, ...]
 
 
-def import_folder(source: Path, output: Path, job: HuggingFaceJob) -> None:
+def import_folder(source: Path, output: Path, job: ImportJob) -> None:
     """Check the model in a fetched source, and copy it to the new folder ``output`` with import.json, a report.
 
     Raises:
@@ -69,7 +69,44 @@ def import_folder(source: Path, output: Path, job: HuggingFaceJob) -> None:
         for path in sorted(folder.iterdir()):
             if path.is_file() and any(fnmatchcase(path.name, pattern) for pattern in TAKEN):
                 shutil.copyfile(path, output / path.name)
-        (output / "import.json").write_text(json.dumps(report, indent=2, sort_keys=True) + "\n")
+        _write_json(output / "import.json", report)
+
+
+def nemo_model(source: Path, path: str) -> Path:
+    """Return the ``.nemo`` archive or checkpoint folder ``path`` of a fetched source, or the only one there.
+
+    Raises:
+        UnusableModel: there is none, or there are several.
+    """
+    if path or (source / "context").is_dir() or (source / "model_config.yaml").is_file():
+        found = [source / path] if (source / path).exists() else []
+    else:
+        found = sorted(file for file in source.iterdir() if file.suffix in (".nemo", ".tar"))
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(sorted(file.name for file in source.iterdir()))
+    raise UnusableModel(
+        f"The source {source.name} has {'several models' if found else 'no model'} of NeMo (files: {names}).",
+        "Name the .nemo archive or the checkpoint folder in base.path.",
+    )
+
+
+def write_report(folder: Path, job: ImportJob, found: dict[str, Any]) -> None:
+    """Check a Hugging Face folder that a model of NeMo was converted to, and write import.json.
+
+    Args:
+        folder: the folder.
+        job: what the configuration states.
+        found: what the conversion reports.
+
+    Raises:
+        UnusableModel: see ``import_folder``.
+    """
+    _write_json(folder / "import.json", {**check_folder(folder, job), "nemo": found})
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
 @contextmanager
@@ -111,7 +148,7 @@ def _is_taken(member: str, folder: str) -> bool:
     return any(fnmatchcase(name.name, pattern) for pattern in (*TAKEN, *PICKLES))
 
 
-def check_folder(folder: Path, job: HuggingFaceJob) -> dict[str, Any]:
+def check_folder(folder: Path, job: ImportJob) -> dict[str, Any]:
     """Check a Hugging Face folder, and return the report about it.
 
     Rows: the embedding has at least as many as the vocabulary has pieces. Rows beyond the last piece are padding, to
@@ -154,7 +191,7 @@ def _vocabulary(folder: Path, name: str) -> Encoder:
     return load_encoder(folder / name)
 
 
-def _check_architecture(given: dict[str, Any], family: Family, job: HuggingFaceJob, encoder: Encoder) -> Any:
+def _check_architecture(given: dict[str, Any], family: Family, job: ImportJob, encoder: Encoder) -> Any:
     """Compare config.json with the configuration and the vocabulary, and return it as an object of transformers."""
     try:
         actual = family.model_class().config_class.from_dict(given)
@@ -244,7 +281,7 @@ def _copies(folder: Path, header: Header, config: Any, family: Family) -> set[st
     return copies
 
 
-def _check_weights(header: Header, config: Any, job: HuggingFaceJob, copies: Collection[str]) -> None:
+def _check_weights(header: Header, config: Any, job: ImportJob, copies: Collection[str]) -> None:
     """Compare the headers with the configuration of the model; ``copies`` are names of tensors that count once."""
     stated = str(config.torch_dtype).removeprefix("torch.")
     if header.dtypes != (stated,):

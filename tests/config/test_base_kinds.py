@@ -45,6 +45,12 @@ def test_a_model_from_a_source_has_its_own_vocabulary() -> None:
     )
 
 
+def test_a_trained_model_cannot_be_given_a_longer_context() -> None:
+    architecture = {"hidden_size": 64, "seq_length": 128}
+    with pytest.raises(InvalidConfig, match=r"(?s)dapt\.seq_length is 256, more than .* 128\..*at most 128\.\n"):
+        configured({**FOREIGN, "source": "questions", "architecture": architecture}, **VOCABULARY)
+
+
 @pytest.mark.parametrize(
     ("base", "tokenizer", "message"),
     [

@@ -11,11 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tapeout.config.bases.huggingface import HuggingFaceJob
+from tapeout.config.base import ImportJob
 from tapeout.encoder.sentencepiece import SentencePieceEncoder
 from tapeout.models import llama
 from tapeout.models.huggingface import load_huggingface
-from tapeout.models.import_folder import INDEX, import_folder
+from tapeout.models.import_folder import INDEX, import_folder, nemo_model
 from tapeout.models.tokenizer_file import UnusableModel
 from tests.tokenizer.material import BASE
 
@@ -33,9 +33,9 @@ PIECES = SentencePieceEncoder(BASE).size
 PADDING = 8
 
 
-def job(**changed: Any) -> HuggingFaceJob:
+def job(**changed: Any) -> ImportJob:
     values = {"kind": "huggingface", "source": "model", "vocab_size": PIECES, "tokenizer": "tokenizer.model"}
-    return HuggingFaceJob.model_validate({**values, "architecture": SIZES, **changed})
+    return ImportJob.model_validate({**values, "architecture": SIZES, **changed})
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +182,16 @@ def test_every_difference_from_the_configuration_is_listed(source: Path, tmp_pat
     assert "base.architecture" in error.value.fix
     with pytest.raises(UnusableModel, match=r"has no tokenizer\.json, but tokenizer\.model"):
         import_folder(source, tmp_path / "base", job(tokenizer="tokenizer.json"))
+
+
+def test_the_model_of_nemo_in_a_source_is_found(tmp_path: Path) -> None:
+    for name in ("a.nemo", "README.md"):
+        (tmp_path / name).write_bytes(b"")
+    assert nemo_model(tmp_path, "") == nemo_model(tmp_path, "a.nemo") == tmp_path / "a.nemo"
+    (tmp_path / "b.nemo").write_bytes(b"")
+    with pytest.raises(UnusableModel, match=r"has several models of NeMo \(files: README\.md, a\.nemo, b\.nemo\)"):
+        nemo_model(tmp_path, "")
+    with pytest.raises(UnusableModel, match="has no model of NeMo"):
+        nemo_model(tmp_path, "c.nemo")
+    (tmp_path / "context").mkdir()
+    assert nemo_model(tmp_path, "") == tmp_path / ""
