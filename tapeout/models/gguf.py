@@ -1,0 +1,171 @@
+"""Convert a GGUF file to a Hugging Face folder with 32-bit floats and a byte-level tokenizer.
+
+Weights are dequantized one tensor at a time, so that memory is bounded by the size of a shard. The family's module
+``gguf`` knows names and layout; the rest is the same for all families.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tapeout import plugins
+from tapeout.config.base import SEAM
+from tapeout.encoder.gguf import tokenizer_files
+from tapeout.models.tokenizer_file import UnusableModel
+
+if TYPE_CHECKING:
+    from gguf import GGUFReader, ReaderTensor
+
+SHARD_BYTES = 2_000_000_000
+"""Maximum bytes of a file of weights, as long as each tensor is smaller."""
+
+DAMAGED = (ValueError, IndexError, KeyError, TypeError, OverflowError, OSError)
+"""What the library raises when a file is cut off or its numbers make no sense."""
+
+
+def convert_gguf(file: Path, family: str, output: Path, shard_bytes: int = SHARD_BYTES) -> dict[str, Any]:
+    """Write a Hugging Face folder.
+
+    Args:
+        file: the GGUF file.
+        family: dotted name of the model family's module.
+        output: new folder.
+        shard_bytes: maximum bytes of a file of weights.
+
+    Returns:
+        a report: format, number of tensors by quantization, licence and name that the file states.
+
+    Raises:
+        UnusableModel: the file is damaged, of another family, or has a field or tensor that would be lost.
+    """
+    layout = plugins.load(SEAM, f"{family}.gguf")
+    reader = _open(file)
+    try:
+        fields = {name: field.contents() for name, field in reader.fields.items()}
+        tensors = {tensor.name: tensor for tensor in reader.tensors}
+    except DAMAGED as error:
+        raise _damaged(file, error) from error
+    architecture = fields.get("general.architecture")
+    if architecture != layout.ARCHITECTURE:
+        raise UnusableModel(
+            f"{file.name} is a model of the architecture {architecture!r}, not {layout.ARCHITECTURE!r}.",
+            "Name the model's family in base.family.",
+        )
+    config = _config(file, fields, layout, tied="output.weight" not in tensors)
+    files = tokenizer_files(fields)
+    output.mkdir()
+    for name, text in files.items():
+        (output / name).write_text(text, encoding="utf-8")
+    (output / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    (output / "generation_config.json").write_text(
+        json.dumps({key: config[key] for key in ("bos_token_id", "eos_token_id") if key in config}, indent=2) + "\n"
+    )
+    _write_weights(output, _tensors(file, tensors, layout, config), shard_bytes)
+    kinds = [tensor.tensor_type.name for tensor in tensors.values()]
+    return {
+        "version": int(fields["GGUF.version"]),
+        "name": fields.get("general.name"),
+        "licence": fields.get("general.license"),
+        "tensors": {kind: kinds.count(kind) for kind in sorted(set(kinds))},
+    }
+
+
+def _open(file: Path) -> "GGUFReader":
+    from gguf import GGUFReader
+
+    with file.open("rb") as content:
+        if content.read(4) != b"GGUF":
+            raise UnusableModel(f"{file.name} is not a GGUF file.", "Set base.file to the path of the .gguf file.")
+    try:
+        return GGUFReader(file)
+    except DAMAGED as error:
+        raise _damaged(file, error) from error
+
+
+def _damaged(file: Path, error: Exception) -> UnusableModel:
+    return UnusableModel(f"{file.name} cannot be read: {error or type(error).__name__}.", "Fetch the file again.")
+
+
+def _config(file: Path, fields: Mapping[str, Any], layout: Any, tied: bool) -> dict[str, Any]:
+    """Return config.json; decimals of 32-bit floats are the shortest that give the same float."""
+    import numpy
+
+    prefix = f"{layout.ARCHITECTURE}."
+    own = {name.removeprefix(prefix): value for name, value in fields.items() if name.startswith(prefix)}
+    unknown = sorted(own.keys() - layout.CARRIED)
+    if unknown:
+        raise UnusableModel(
+            f"{file.name} has the field {prefix}{unknown[0]}, {own[unknown[0]]!r}, which would be lost.",
+            "Convert the original Hugging Face model instead.",
+        )
+    own = {name: float(str(numpy.float32(value))) if isinstance(value, float) else value for name, value in own.items()}
+    ids = {
+        f"{role}_token_id": fields[f"tokenizer.ggml.{name}_token_id"]
+        for name, role in (("bos", "bos"), ("eos", "eos"), ("padding", "pad"))
+        if f"tokenizer.ggml.{name}_token_id" in fields
+    }
+    size = {"vocab_size": len(fields["tokenizer.ggml.tokens"]), "torch_dtype": "float32"}
+    try:
+        return {**layout.config(own, tied), **size, **ids}
+    except KeyError as error:
+        raise UnusableModel(f"{file.name} lacks the field {prefix}{error.args[0]}.", "Use another file.") from error
+
+
+def _tensors(
+    file: Path, tensors: "Mapping[str, ReaderTensor]", layout: Any, config: Mapping[str, Any]
+) -> Iterator[tuple[str, Any]]:
+    """Yield the Hugging Face name and the values [rows, columns], or [rows], of each tensor, sorted by name."""
+    import numpy
+    from gguf.quants import dequantize
+
+    names = {}
+    for name in tensors:
+        try:
+            names[layout.name_of(name)] = name
+        except (KeyError, ValueError) as error:
+            raise UnusableModel(
+                f"{file.name} has the tensor {name}, which this family does not have.", "Name the model's own family."
+            ) from error
+    for name in sorted(names):
+        tensor = tensors[names[name]]
+        try:
+            values = dequantize(tensor.data, tensor.tensor_type).astype(numpy.float32, copy=False)
+            values = values.reshape([int(size) for size in reversed(tensor.shape)])
+            yield name, numpy.ascontiguousarray(layout.restored(name, values, config))
+        except (*DAMAGED, NotImplementedError) as error:
+            raise UnusableModel(
+                f"The tensor {names[name]} ({tensor.tensor_type.name}) of {file.name} cannot be read: {error}.",
+                "Use a file with another quantization, or fetch it again.",
+            ) from error
+
+
+def _write_weights(output: Path, tensors: Iterator[tuple[str, Any]], shard_bytes: int) -> None:
+    """Write safetensors files of at most ``shard_bytes``, and an index if there are several."""
+    from safetensors.numpy import save_file
+
+    shards: list[list[str]] = []
+    current: dict[str, Any] = {}
+    total = 0
+
+    def write() -> None:
+        save_file(current, output / f"{len(shards)}.safetensors", metadata={"format": "pt"})
+        shards.append(sorted(current))
+        current.clear()
+
+    for name, values in tensors:
+        if current and sum(value.nbytes for value in current.values()) + values.nbytes > shard_bytes:
+            write()
+        current[name] = values
+        total += values.nbytes
+    write()
+    count = len(shards)
+    final = [f"model-{number:05d}-of-{count:05d}.safetensors" for number in range(1, count + 1)]
+    final = ["model.safetensors"] if count == 1 else final
+    for number, name in enumerate(final):
+        (output / f"{number}.safetensors").rename(output / name)
+        (output / name).chmod(0o644)
+    if count > 1:
+        places = {name: file for file, names in zip(final, shards, strict=True) for name in names}
+        index = {"metadata": {"total_size": total}, "weight_map": places}
+        (output / "model.safetensors.index.json").write_text(json.dumps(index, indent=2, sort_keys=True) + "\n")
