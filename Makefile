@@ -9,19 +9,21 @@ PIP_OPTIONS ?=
 unexport PYTHONPATH PYTHONHOME
 INSTALL = $(PYTHON) -m tapeout.graph.identity.environment --pip "$(PIP_OPTIONS)"
 FOLDER = $(shell $(PYTHON) -m tapeout.graph.identity.environment --print-folder $(1))
-SNAKEMAKE = $(call FOLDER,workflow)/bin/python -m tapeout.cli.run_snakemake
+SNAKEMAKE = $(PYTHON) bin/snakemake
 DEV = $(call FOLDER,dev)/bin/python -m
+# any characters of a name reach Snakemake; the shell expands a leading ~
+CONFIGFILE = $(if $(value CONFIG),--configfile $(if $(filter ~%,$(CONFIG)),$(CONFIG),'$(subst ','\'',$(value CONFIG))'))
 
 .PHONY: report plan shell dev environments test check test-dev test-data test-corpus test-nemo test-end test-shared-data test-slurm soak lock schema picture format clean
 
 report: environments
-	@$(SNAKEMAKE) eval_report $(if $(CONFIG),--configfile $(CONFIG))
+	@$(SNAKEMAKE) eval_report $(CONFIGFILE)
 	@echo "The report: $$PWD/results/eval_report/report.html"
 	@echo "The data:   $$PWD/results/data_report/report.html"
 
 plan:
 	@$(INSTALL) workflow
-	@$(SNAKEMAKE) eval_report --dry-run $(if $(CONFIG),--configfile $(CONFIG))
+	@$(SNAKEMAKE) eval_report --dry-run $(CONFIGFILE)
 
 # ADD=nemo-cuda  also installs the environment of training runs on GPUs without a container
 environments:

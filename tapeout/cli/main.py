@@ -20,6 +20,7 @@ from tapeout.cli import cost, diff, export, gc, push, rebuild, reproduce, runs, 
 from tapeout.cli.options import InvalidUse, resolve_argument
 from tapeout.cli.output import NAMED_ERROR
 from tapeout.errors import TapeoutError
+from tapeout.graph.files import report_disk_errors
 from tapeout.streams import standard_streams, write_error
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
@@ -67,7 +68,7 @@ def _options(
 def main() -> None:
     """Run the command line; a named error is printed as two sentences and ends with exit code 3."""
     try:
-        with standard_streams(NAMED_ERROR):
+        with standard_streams(NAMED_ERROR), report_disk_errors():
             app([resolve_argument(argument) for argument in sys.argv[1:]], prog_name="tapeout")
     except TapeoutError as error:
         write_error(error)

@@ -4,14 +4,18 @@
 code of a project runs, and ends with a traceback if one is missing or is not YAML, or if it cannot write its cache.
 """
 
+import logging
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from tapeout.graph.console import end_quietly
-from tapeout.graph.files import report_disk_errors
+from tapeout.graph.files import report_disk_errors, written_file
 from tapeout.program import named_errors
+
+CHECKED_BYTES = 2**16
+"""Space that Snakemake's cache needs for the rule files of a project."""
 
 
 def check_configuration(configfiles: Iterable[str | Path], overrides: Iterable[str]) -> None:
@@ -52,13 +56,15 @@ def check_folders() -> None:
     with report_disk_errors():
         cache = Path(get_appdirs().user_cache_dir)
         cache.mkdir(parents=True, exist_ok=True)
-        for folder in (cache, None):
-            tempfile.TemporaryDirectory(dir=folder).cleanup()
+        for folder in (cache, Path(tempfile.gettempdir())):
+            with written_file(folder), tempfile.TemporaryFile(dir=folder) as file:
+                file.write(bytes(CHECKED_BYTES))  # a full disk still takes an empty file
 
 
 def main() -> None:
     """Run Snakemake with the arguments of this process; Ctrl-C ends it quietly until the layer listens."""
     end_quietly()
+    logging.raiseExceptions = False  # a log that cannot be written, as on a full disk, is no error
     from snakemake import cli
 
     parse = cli.parse_args

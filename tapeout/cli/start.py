@@ -1,12 +1,18 @@
-"""Find the project and start its command line in its workflow environment; the program ``tapeout``.
+"""Find the project and start a program in its workflow environment: ``tapeout`` or ``snakemake``.
 
 Uses the standard library alone: it runs in any Python 3.11, also where ``pip install .`` has put only this package. The
 commands are those of the project, not those of the installed version.
+
+Ctrl-C is held back until the started program receives it (``console.end_quietly``): Python prints a traceback if it
+comes while an interpreter starts.
 """
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import NoReturn
@@ -63,8 +69,32 @@ def split_arguments(arguments: list[str]) -> tuple[Path, list[str]]:
 
 def main() -> None:
     """Run a command in the project of the current folder, or of the one that is named."""
-    try:
+    with _named_errors():
         _start(sys.argv[1:])
+
+
+def snakemake() -> None:
+    """Run Snakemake in the current folder, which must be a project's."""
+    with _named_errors():
+        if not Path("tapeout").is_dir():
+            raise NoProject("There is no Tapeout project in this folder.", "Change to the project's folder.")
+        _execute(Path.cwd(), "tapeout.cli.run_snakemake", sys.argv[1:])
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    """Hold Ctrl-C back, and print a named error as two sentences.
+
+    Raises:
+        NoProject: the current folder was deleted.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        try:
+            Path.cwd()
+        except FileNotFoundError:
+            raise NoProject("The current folder no longer exists.", "Change to the project's folder.") from None
+        yield
     except TapeoutError as error:
         if "_TAPEOUT_COMPLETE" in os.environ:
             raise SystemExit(0) from None  # nothing to complete here
@@ -81,6 +111,16 @@ def _start(arguments: list[str]) -> NoReturn:
             print("tapeout", metadata.version("tapeout"))
             raise SystemExit(0) from None
         raise
+    os.environ[CALLER] = str(folder.relative_to(project))
+    _execute(project, "tapeout.cli", rest)
+
+
+def _execute(project: Path, module: str, arguments: list[str]) -> NoReturn:
+    """Replace this process by a module in the workflow environment of a project.
+
+    Raises:
+        InvalidEnvironment: it is not installed.
+    """
     for name in PYTHON_VARIABLES:
         os.environ.pop(name, None)
     command = [sys.executable, "-m", "tapeout.graph.identity.environment", "--print-folder", "workflow"]
@@ -90,9 +130,8 @@ def _start(arguments: list[str]) -> NoReturn:
         raise InvalidEnvironment(
             f"The environment workflow of {project} is not installed.", "Run there: make environments"
         )
-    os.environ[CALLER] = str(folder.relative_to(project))
     os.chdir(project)
-    os.execv(python, [str(python), "-m", "tapeout.cli", *rest])
+    os.execv(python, [str(python), "-m", module, *arguments])
 
 
 if __name__ == "__main__":

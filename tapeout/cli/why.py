@@ -9,7 +9,8 @@ import typer
 from tapeout.cli import output
 from tapeout.cli.options import Artifact, AsJson, ConfigFiles, run_names
 from tapeout.cli.project import Project, load
-from tapeout.graph.errors import NotWritable, UnknownName
+from tapeout.graph.errors import DiskFull, NotWritable, UnknownName
+from tapeout.graph.files import report_disk_errors
 from tapeout.graph.identity.action import Reference
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.named_runs import read_run
@@ -40,7 +41,7 @@ def why(
     project = load(configfile)
     artifact, against = project.resolve(artifact).artifact, against.removeprefix("@")
     decision, store = project.decisions[artifact], project.workspace.store
-    with suppress(NotWritable):
+    with suppress(DiskFull, NotWritable), report_disk_errors():
         for recipe in project.recipes.values():
             record_definitions(store, recipe, project.layer.environment(recipe))
     index = ActionIndex(store)

@@ -20,6 +20,8 @@ OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 SYSTEM_ERROR = re.compile(r"\[Errno (\d+)\] ([^:'\n]*)(?:: '([^'\n]*)')?(?: -> '([^'\n]*)')?")
 """A system error as Python prints it."""
+NO_TEMPORARY_FOLDER = "No usable temporary directory"
+"""Start of Python's message."""
 RUN_FOLDERS = ("results", "work", "store", "logs", ".snakemake", "/tmp")
 VARIABLES = ("TAPEOUT_STORE", "TAPEOUT_DOWNLOADS", "TMPDIR")
 """Environment variables that name further folders of a run."""
@@ -149,6 +151,11 @@ def disk_error(error: OSError) -> GraphError | None:
         return NotWritable(
             f"{path or 'A file of the run'}: {os.strerror(error.errno)}.",
             "Let this user read and write it, or repair the disk; then run the same command again.",
+        )
+    if error.errno == errno.ENOENT and (error.strerror or "").startswith(NO_TEMPORARY_FOLDER):
+        return NotWritable(
+            "No folder for temporary files can be written; their disks may be full.",
+            "Free some space there, or set TMPDIR to a folder that this user can write.",
         )
     return None
 

@@ -40,6 +40,9 @@ from tapeout.graph.run.usage import summarize
 from tapeout.graph.workspace import PLAN, State
 from tapeout.slurm.client import SLURM
 
+LIMIT_OPTIONS = {"--cores": "cores", "--jobs": "nodes", "--max-threads": "max_threads"}
+"""Options of Snakemake that must be positive, with its names of their values; it would wait forever."""
+
 
 @contextmanager
 def named_errors() -> Iterator[None]:
@@ -190,6 +193,13 @@ class Layer(RuleReader):
                 "--touch would mark artifacts as built that are not.",
                 "Leave it out: content decides what runs, and no file time.",
             )
+        for option, name in LIMIT_OPTIONS.items():
+            number = getattr(self.workflow.resource_settings, name)
+            if number is not None and number < 1:
+                raise InvalidRule(
+                    f"{option} {number} would leave nothing to run steps with.",
+                    f"Give a whole number of at least 1, for example {option} 1.",
+                )
 
     @property
     def real(self) -> bool:

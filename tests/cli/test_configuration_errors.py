@@ -20,7 +20,7 @@ def call(*command: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("content", [b"dapt: [\n", None])
 def test_every_program_names_the_file(tmp_path: Path, content: bytes | None) -> None:
-    own = tmp_path / "own.yaml"
+    own = tmp_path / 'its `own` "$HOME" and $(x) \'s.yaml'  # make passes any name on
     if content is not None:
         own.write_bytes(content)
     commands = {
@@ -30,8 +30,21 @@ def test_every_program_names_the_file(tmp_path: Path, content: bytes | None) -> 
     }
     found = {name: call(*command) for name, command in commands.items()}
     texts = {text[text.index("InvalidConfig: ") :].partition("\nmake: ")[0].strip() for _, text in found.values()}
-    assert len(texts) == 1 and "own.yaml" in texts.pop()
+    assert len(texts) == 1 and own.name in texts.pop()
     assert found["snakemake"][0] == 1 and found["tapeout"][0] == 3 and found["make"][0] == 2
+
+
+@pytest.mark.parametrize("command", [("bin/snakemake", "-n"), ("bin/tapeout", "status")])
+def test_a_full_disk_of_the_cache(tmp_path: Path, command: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -f 1; exec "$@"', "sh", *command],  # folders can be made, and small files
+        cwd=ROOT,
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode in (1, 3) and "Traceback" not in done.stdout + done.stderr
+    assert f"DiskFull: No space is left on the device of {tmp_path}" in done.stderr
 
 
 def test_words_after_an_option_that_takes_several() -> None:

@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 from tests.cli.conftest import as_json, call
 from tests.graph.conftest import ALL, Project
@@ -65,3 +67,11 @@ def test_gc_deletes_what_a_dry_run_lists(built: Project) -> None:
     second = built.digests()
     shutil.rmtree(built.path("results"))
     assert built.run().built == ALL or built.digests() == second
+
+
+def test_a_full_disk_is_named_by_every_command(built: Project) -> None:
+    built.path("results/.graph/host").unlink()
+    command = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", sys.executable, "-m", "tapeout.cli", "gc"]
+    done = subprocess.run(command, cwd=built.root, env=built.variables(), capture_output=True, text=True)
+    assert done.returncode == 3 and not done.stdout and "Traceback" not in done.stderr
+    assert "DiskFull: No space is left on the device of " in done.stderr and "results/.graph/host" in done.stderr

@@ -4,6 +4,8 @@ import errno
 import logging
 import os
 import resource
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -63,3 +65,11 @@ def test_an_exception_in_the_callback_of_a_job_reaches_the_scheduler(monkeypatch
     with ThreadPoolExecutor() as pool:
         pool.submit(int).add_done_callback(fail)
     assert told.wait(60) and errors == [broken]
+
+
+def test_full_disks_of_all_temporary_folders(tmp_path: Path) -> None:
+    program = "import tempfile; from tapeout.graph.files import report_disk_errors\n"
+    program += "with report_disk_errors(): tempfile.gettempdir()"
+    command = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert "NotWritable: No folder for temporary files can be written" in done.stderr and "set TMPDIR" in done.stderr

@@ -41,6 +41,7 @@ def test_the_plan_is_what_runs(built: Project) -> None:
     ("arguments", "error"),
     [
         (["modle"], "UnknownName: There is no artifact or rule modle; did you mean model?"),
+        (["--cores", "0"], "InvalidRule: --cores 0 would leave nothing to run steps with."),
         (["--touch"], "InvalidRule: --touch would mark artifacts as built that are not."),
     ],
 )
