@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tapeout.models.carried import check_carried
+from tapeout.models.family import load_family
 from tapeout.models.huggingface import checked_config, load_huggingface
 from tapeout.models.llama import Architecture, huggingface_config
 from tapeout.models.tokenizer_file import UnusableModel
@@ -68,6 +69,28 @@ def test_an_option_that_would_be_lost_is_named(tmp_path: Path, name: str, value:
         with pytest.raises(UnusableModel) as refusal:
             read(folder)
         assert f"has {name} " in refusal.value.cause
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "value"),
+    [
+        ("mistral", "sliding_window", 4096),
+        ("mistral", "rope_scaling", LLAMA_3),
+        ("qwen2", "use_sliding_window", True),
+        ("qwen2", "rope_scaling", {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}),
+        ("qwen2", "num_experts", 8),
+        ("qwen3", "attention_bias", True),
+        ("qwen3", "quantization_config", {"quant_method": "awq", "bits": 4}),
+    ],
+)
+def test_options_of_other_families_that_would_be_lost(tmp_path: Path, family: str, name: str, value: Any) -> None:
+    module = load_family(family)
+    config = module.huggingface_config(module.Architecture(), 500, bos_token_id=1, eos_token_id=2, pad_token_id=None)
+    (tmp_path / "config.json").write_text(json.dumps(config.to_dict() | {"model_type": module.MODEL_TYPE}))
+    assert checked_config(tmp_path).vocab_size == 500
+    (tmp_path / "config.json").write_text(json.dumps(config.to_dict() | {name: value}))
+    with pytest.raises(UnusableModel, match=f"has {name} "):
+        checked_config(tmp_path)
 
 
 @pytest.mark.parametrize("name", KEPT)
