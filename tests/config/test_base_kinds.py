@@ -45,6 +45,13 @@ def test_a_model_from_a_source_has_its_own_vocabulary() -> None:
     )
 
 
+def test_a_kind_from_outside_brings_its_keys_and_names_its_rule() -> None:
+    settings = configured({"kind": "tests.toys.toy_base", "folder": "left", "architecture": {"hidden_size": 64}})
+    assert settings.base.identity()["folder"] == "left" and settings.base.rule == "base_toy_base"
+    with pytest.raises(InvalidConfig, match=r"base\.foldr is unknown; did you mean folder\?"):
+        configured({"kind": "tests.toys.toy_base", "foldr": "left"})
+
+
 def test_a_trained_model_cannot_be_given_a_longer_context() -> None:
     architecture = {"hidden_size": 64, "seq_length": 128}
     with pytest.raises(InvalidConfig, match=r"(?s)dapt\.seq_length is 256, more than .* 128\..*at most 128\.\n"):
