@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tapeout.encoder.sentencepiece import InvalidVocabulary
+from tapeout.encoder.errors import InvalidVocabulary
 
 NORMAL, CONTROL, USER_DEFINED = 1, 3, 4
 """Types of pieces in ``tokenizer.ggml.token_type`` that a byte-level vocabulary has."""
@@ -81,7 +81,7 @@ def tokenizer_files(fields: Mapping[str, Any]) -> dict[str, str]:
             "fuse_unk": False,
             "byte_fallback": False,
             "ignore_merges": pre == "llama-bpe",
-            "vocab": {piece: index for piece, index in ids.items() if types[index] == NORMAL},
+            "vocab": ids,  # with the added tokens, which the library would otherwise number anew
             "merges": merges,
         },
     }

@@ -5,13 +5,19 @@ Weights are dequantized one tensor at a time, so that memory is bounded by the s
 """
 
 import json
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from tapeout import plugins
 from tapeout.config.base import SEAM
+from tapeout.config.bases.gguf import GgufJob
+from tapeout.data.io.archives import archive_errors, is_archive, members
 from tapeout.encoder.gguf import tokenizer_files
+from tapeout.models.import_folder import check_folder
 from tapeout.models.tokenizer_file import UnusableModel
 
 if TYPE_CHECKING:
@@ -22,6 +28,42 @@ SHARD_BYTES = 2_000_000_000
 
 DAMAGED = (ValueError, IndexError, KeyError, TypeError, OverflowError, OSError)
 """What the library raises when a file is cut off or its numbers make no sense."""
+
+
+def import_gguf(source: Path, output: Path, job: GgufJob) -> None:
+    """Convert the file ``job.path`` of a fetched source to the new folder ``output``, with import.json, a report.
+
+    Raises:
+        UnusableModel: there is no such file; see also ``convert_gguf`` and ``import_folder.check_folder``.
+        UnreadableFile: the archive in the source is damaged.
+    """
+    with _file_in(source, job.path) as file:
+        report = convert_gguf(file, job.family_module, output)
+    checked = check_folder(output, job)
+    (output / "import.json").write_text(json.dumps({**checked, "gguf": report}, indent=2, sort_keys=True) + "\n")
+
+
+@contextmanager
+def _file_in(source: Path, path: str) -> Iterator[Path]:
+    """Yield a file of a source: in its folder, or unpacked from the one archive there."""
+    if path and (source / path).is_file():
+        yield source / path
+        return
+    archives = [file for file in sorted(source.iterdir()) if file.is_file() and is_archive(file)]
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / PurePosixPath(path or "none").name
+        for archive in archives:
+            with archive_errors(archive):
+                for _, stream in members(archive, lambda name, _: name == path):
+                    with file.open("wb") as copy:
+                        shutil.copyfileobj(stream, copy, 1 << 20)
+        if not file.is_file():
+            raise UnusableModel(
+                f"The source {source.name} has no file {path or 'named in base.path'}, neither in its folder nor in an "
+                "archive.",
+                "Set base.path to the path of the .gguf file.",
+            )
+        yield file
 
 
 def convert_gguf(file: Path, family: str, output: Path, shard_bytes: int = SHARD_BYTES) -> dict[str, Any]:

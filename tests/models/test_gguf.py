@@ -12,12 +12,12 @@ from gguf import GGUFWriter
 from gguf.quants import quantize
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from tapeout.encoder.sentencepiece import InvalidVocabulary
+from tapeout.encoder.errors import InvalidVocabulary
 from tapeout.models.gguf import convert_gguf
 from tapeout.models.llama.gguf import IN_LAYER, OUTSIDE_LAYERS
 from tapeout.models.tokenizer_file import UnusableModel
 
-pytestmark = pytest.mark.nemo
+pytestmark = pytest.mark.environment("nemo")
 
 FAMILY = "tapeout.models.llama"
 ALPHABET = [*map(chr, range(33, 127)), *map(chr, range(161, 173)), *map(chr, range(174, 256)), *map(chr, range(256, 324))]
@@ -41,6 +41,8 @@ def write(path: Path, source: LlamaForCausalLM, kinds: dict[str, Kind], **fields
     """Write a GGUF file as llama.cpp's converter does: rows of queries and keys interleaved."""
     config = source.config
     writer = GGUFWriter(path, "llama")
+    writer.add_name("Tiny")
+    writer.add_license("apache-2.0")
     writer.add_block_count(config.num_hidden_layers)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)

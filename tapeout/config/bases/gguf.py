@@ -2,18 +2,14 @@
 
 from typing import Literal
 
-from pydantic import Field
-
-from tapeout.config.base import ForeignBase
+from tapeout.config.base import ForeignBase, ForeignJob
 
 
 class Base(ForeignBase):
-    """A model in a GGUF file with byte-level BPE, which is dequantized to 32-bit floats; ``path`` ends in ``.gguf``."""
+    """A model in a GGUF file with byte-level BPE, dequantized to 32-bit floats; ``path`` names the file."""
 
     kind: Literal["gguf"]
 
 
-class GgufJob(Base):
+class GgufJob(Base, ForeignJob):
     """Parameters of the rule ``base_gguf``."""
-
-    tokenizer: str = Field(pattern="^tokenizer.json$", description="Name of the vocabulary's file that is written.")
