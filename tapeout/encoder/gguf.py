@@ -1,7 +1,7 @@
 """The byte-level BPE vocabulary in a GGUF file, as a ``tokenizer.json``.
 
-Transformers 4 builds a wrong tokenizer from such a file: it puts a control token before every text, and decoding does not
-restore the text. This module writes the file of the library ``tokenizers`` from the lists of pieces and merges instead.
+Transformers 4 builds a wrong tokenizer from such a file: it puts a control token before every text, and decoding does
+not restore the text. This module writes the file of the library ``tokenizers`` from the pieces and merges instead.
 """
 
 import json
@@ -17,7 +17,8 @@ DIGITS = {"type": "Digits", "individual_digits": True}
 BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
 UNSPLIT_BYTES = BYTES | {"use_regex": False}
 LLAMA_3 = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 """Pattern with which a text is split into words before merges: that of the vocabulary of 128,000 pieces."""
 
