@@ -65,10 +65,14 @@ class Estimates:
         return _giga(self.settings.base.architecture.training_flop(self.extended_pieces, tokens, job.seq_length))
 
     def evaluation_gflop(self, task: str) -> int:
-        """Return the maximum computation of one task for one model, 10^9 FLOP: forward passes."""
+        """Return the computation of one task for one model, 10^9 FLOP: forward passes.
+
+        Questions are as long as those of the training, ``sft.seq_length``, at most.
+        """
         model = self.settings.base.architecture
-        tokens = self.settings.evaluations[task].tokens(model.seq_length)
-        return _giga(model.forward_flop(self.extended_pieces, model.seq_length) * tokens)
+        length = min(model.seq_length, self.settings.sft.seq_length)
+        tokens = self.settings.evaluations[task].tokens(length)
+        return _giga(model.forward_flop(self.extended_pieces, length) * tokens)
 
     @property
     def base_bytes(self) -> int:
