@@ -20,11 +20,6 @@ pytestmark = pytest.mark.environment("nemo")
 
 FAMILY = "tapeout.models.llama"
 ALPHABET = [chr(code) for first, end in ((33, 127), (161, 173), (174, 256), (256, 324)) for code in range(first, end)]
-    *map(chr, range(33, 127)),
-    *map(chr, range(161, 173)),
-    *map(chr, range(174, 256)),
-    *map(chr, range(256, 324)),
-]
 """The characters that stand for the 256 bytes in a byte-level vocabulary."""
 CONTROL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 MERGES = ["Ġ m", "o d", "u l", "od ul", "modul e", "m odul", "Ġ Ġ"]
