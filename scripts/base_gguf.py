@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from tapeout.config.bases.gguf import GgufJob
+from tapeout.config.base import ImportJob
 from tapeout.program import step
 
 
-@step(GgufJob)
-def main(job: GgufJob, source: Path, output: Path) -> None:
+@step(ImportJob)
+def main(job: ImportJob, source: Path, output: Path) -> None:
     """Write a Hugging Face folder with import.json.
 
     Inputs:

@@ -20,7 +20,7 @@ def main(job: ImportJob, source: Path, output: Path) -> None:
     from tapeout.nemo.import_nemo import import_nemo
 
     found = import_nemo(nemo_model(source, job.path), job.family, output)
-    write_report(output, job, found)
+    write_report(output, job, {"nemo": found})
 
 
 if __name__ == "__main__":

@@ -13,11 +13,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from tapeout import plugins
-from tapeout.config.base import SEAM
-from tapeout.config.bases.gguf import GgufJob
+from tapeout.config.base import SEAM, ImportJob
 from tapeout.data.io.archives import archive_errors, is_archive, members
 from tapeout.encoder.gguf import tokenizer_files
-from tapeout.models.import_folder import check_folder
+from tapeout.models.import_folder import write_report
 from tapeout.models.tokenizer_file import UnusableModel
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ DAMAGED = (ValueError, IndexError, KeyError, TypeError, OverflowError, OSError)
 """What the library raises when a file is cut off or its numbers make no sense."""
 
 
-def import_gguf(source: Path, output: Path, job: GgufJob) -> None:
+def import_gguf(source: Path, output: Path, job: ImportJob) -> None:
     """Convert the file ``job.path`` of a fetched source to the new folder ``output``, with import.json, a report.
 
     Raises:
@@ -39,8 +38,7 @@ def import_gguf(source: Path, output: Path, job: GgufJob) -> None:
     """
     with _file_in(source, job.path) as file:
         report = convert_gguf(file, job.family_module, output)
-    checked = check_folder(output, job)
-    (output / "import.json").write_text(json.dumps({**checked, "gguf": report}, indent=2, sort_keys=True) + "\n")
+    write_report(output, job, {"gguf": report})
 
 
 @contextmanager

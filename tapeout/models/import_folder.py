@@ -92,17 +92,17 @@ def nemo_model(source: Path, path: str) -> Path:
 
 
 def write_report(folder: Path, job: ImportJob, found: dict[str, Any]) -> None:
-    """Check a Hugging Face folder that a model of NeMo was converted to, and write import.json.
+    """Check a Hugging Face folder that a model was converted to, and write import.json.
 
     Args:
         folder: the folder.
         job: what the configuration states.
-        found: what the conversion reports.
+        found: what the conversion reports, by the name of the format.
 
     Raises:
         UnusableModel: see ``import_folder``.
     """
-    _write_json(folder / "import.json", {**check_folder(folder, job), "nemo": found})
+    _write_json(folder / "import.json", {**check_folder(folder, job), **found})
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

@@ -2,14 +2,10 @@
 
 from typing import Literal
 
-from tapeout.config.base import ForeignBase, ForeignJob
+from tapeout.config.base import ForeignBase
 
 
 class Base(ForeignBase):
     """A model in a GGUF file with byte-level BPE, dequantized to 32-bit floats; ``path`` names the file."""
 
     kind: Literal["gguf"]
-
-
-class GgufJob(Base, ForeignJob):
-    """Parameters of the rule ``base_gguf``."""
