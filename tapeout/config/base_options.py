@@ -27,8 +27,8 @@ class _KindOptions(PluginOptions):
                 owners = [name for name in fields if key in fields[name]]
                 if owners:
                     raise conflict(
-                        f"{key} is a key of kind {' and '.join(owners)}, and kind is {kind}",
-                        f"Remove {key}, or write kind: {owners[0]}.",
+                        f"{key} is a key of kind {' or '.join(owners)}, and kind is {kind}",
+                        f"Remove {key}, or set kind to {' or '.join(owners)}.",
                         key,
                         *([self.key] if self.key in value else []),
                     )

@@ -62,9 +62,9 @@ def test_a_trained_model_cannot_be_given_a_longer_context() -> None:
     ("base", "tokenizer", "message"),
     [
         ({"kind": "hugingface"}, {}, "kind hugingface is unknown; did you mean huggingface?"),
-        ({"kind": 3}, {}, "kind must name one of huggingface"),
+        ({"kind": 3}, {}, "kind must name one of gguf, huggingface, nemo, tiny"),
         ({**FOREIGN, "max_steps": 9}, VOCABULARY, "base: max_steps is a key of kind tiny, and kind is huggingface."),
-        ({"source": "serv"}, {}, "base: source is a key of kind huggingface"),
+        ({"source": "serv"}, {}, "base: source is a key of kind gguf or huggingface or nemo, and kind is tiny."),
         ({**FOREIGN, "sorce": "serv"}, VOCABULARY, "the key base.sorce is unknown; did you mean source?"),
         ({"kind": "huggingface", "source": "serv"}, VOCABULARY, "base.vocab_size is missing"),
         ({**FOREIGN, "source": "gone"}, VOCABULARY, "base.source names the source gone"),
