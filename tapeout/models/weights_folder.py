@@ -9,10 +9,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
-from tapeout.models.tokenizer_file import UnusableModel
+from tapeout.guard import saved
+from tapeout.guard.errors import UnusableModel
+from tapeout.guard.safetensors import read_header
 
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 RECOMPUTED = ".rotary_emb.inv_freq"
@@ -23,8 +25,7 @@ class Entry(NamedTuple):
     """Where a tensor is, and what it is."""
 
     file: Path
-    dtype: str
-    shape: tuple[int, ...]
+    tensor: saved.Tensor
 
 
 class FolderWeights(Mapping[str, Tensor]):
@@ -42,12 +43,12 @@ class FolderWeights(Mapping[str, Tensor]):
         self.entries: dict[str, Entry] = {}
         promised = _index(folder)
         for file in sorted(set(promised.values())) if promised else [WHOLE]:
-            for name, entry in _entries(folder / file).items():
+            for name, tensor in read_header(folder / file)[0].items():
                 if name in self.entries:
                     raise _wrong(folder, f"{name} is in {self.entries[name].file.name} and in {file}")
                 if promised and promised.get(name) != file:
                     raise _wrong(folder, f"{name} is in {file}, but not according to {INDEX}")
-                self.entries[name] = entry
+                self.entries[name] = Entry(folder / file, tensor)
         missing = sorted(promised.keys() - self.entries.keys())
         if missing:
             raise _wrong(folder, f"{missing[0]} is not in {promised[missing[0]]}, as {INDEX} says")
@@ -95,16 +96,6 @@ def _index(folder: Path) -> dict[str, str]:
     if not promised:
         raise _wrong(folder, f"{INDEX} names no tensor")
     return promised
-
-
-def _entries(path: Path) -> dict[str, Entry]:
-    """Return all tensors of a safetensors file by name, from its header."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            slices = {name: file.get_slice(name) for name in sorted(file.keys())}
-            return {name: Entry(path, part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()}
-    except (SafetensorError, OSError) as error:
-        raise UnusableModel(f"{path} is not a valid safetensors file: {error}.", "Fetch or save it again.") from error
 
 
 def _wrong(folder: Path, cause: str) -> UnusableModel:

@@ -14,7 +14,7 @@ import torch
 from huggingface_hub import split_state_dict_into_shards_factory
 from torch import Tensor
 
-from tapeout.models.tokenizer_file import UnusableModel
+from tapeout.guard.errors import UnusableModel
 from tapeout.models.weights_folder import INDEX
 
 MAX_SHARD_BYTES = 5 * 10**9

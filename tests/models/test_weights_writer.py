@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from tapeout.models.tokenizer_file import UnusableModel
+from tapeout.guard.errors import UnusableModel
 from tapeout.models.weights_folder import FolderWeights
 from tapeout.models.weights_writer import TYPES, write_weights
 

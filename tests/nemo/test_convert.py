@@ -7,6 +7,7 @@ import torch
 
 from tapeout.config.export import Attribution, ExportJob
 from tapeout.nemo.convert import ConversionMismatch, compare_tensors
+from tapeout.nemo.export import logit_difference
 from tapeout.nemo.notice import notice, write_licences
 
 pytestmark = pytest.mark.environment("nemo")
@@ -51,3 +52,15 @@ def test_a_changed_or_missing_tensor_is_an_error() -> None:
         compare_tensors(good, {**good, "a": torch.zeros(2, dtype=torch.bfloat16)})
     with pytest.raises(ConversionMismatch, match="Only one of the two models has the tensor b"):
         compare_tensors(good, {"a": good["a"]})
+
+
+def test_bits_are_compared_not_numbers() -> None:
+    nan = {"a": torch.tensor([float("nan")])}
+    compare_tensors(nan, {"a": nan["a"].clone()})
+    for one, other in ((0.0, -0.0), (1.0, torch.tensor(1.0, dtype=torch.float64))):
+        with pytest.raises(ConversionMismatch, match="a changed"):
+            compare_tensors({"a": torch.tensor(one)}, {"a": torch.as_tensor(other)})
+
+
+def test_without_tokens_no_logits_are_compared(tmp_path: Path) -> None:
+    assert logit_difference(tmp_path, tmp_path, 384, ExportJob.model_construct(parity_tokens=0)) is None

@@ -17,8 +17,8 @@ from safetensors.torch import save_file
 from torch.distributed.checkpoint.metadata import ChunkStorageMetadata, MetadataIndex, TensorProperties
 from torch.distributed.checkpoint.planner import TensorWriteData, WriteItem, WriteItemType
 
+from tapeout.guard.errors import UnusableModel
 from tapeout.models.layout import concatenated, renamed
-from tapeout.models.tokenizer_file import UnusableModel
 from tapeout.models.weights_folder import FolderWeights
 from tapeout.nemo.checkpoint import CheckpointWeights, checkpoint_tensors
 from tapeout.nemo.convert import Chunks, ConversionMismatch, import_checkpoint
