@@ -254,8 +254,8 @@ def paragraphs(layers: int, limit: int, rows: list[dict[str, Any]]) -> list[str]
         "# Conversions in bounded memory",
         f"Written by `python -m benchmarks.streaming_conversion`: a random Llama of {layers} layers in bfloat16, "
         f"{size / 1e6:,.0f} MB in files of at most 1 GB; its largest tensor has {largest / 1e6:,.0f} MB. Each step is "
-        f"a process in a memory control group of {limit / 1e6:,.0f} MB, without swap. The conversions compare every bit, "
-        "and the second also compares its result with the first model. The machine also did other work.",
+        f"a process in a memory control group of {limit / 1e6:,.0f} MB, without swap. The conversions compare every "
+        "bit, and the second also compares its result with the first model. The machine also did other work.",
         tables.table(["step", "seconds", *(f"{name}, MB" for name in sizes)], cells),
         "Maxima: `own` is memory that the process allocated; `resident` also has mapped files, which are the "
         "libraries, loaded before by other processes, and weights while they are read; `group` also has the cache of "
