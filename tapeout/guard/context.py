@@ -20,7 +20,11 @@ Reference = tuple[str, str]
 REFERENCES: frozenset[Reference] = frozenset(
     {
         *(("builtins", "dict"), ("builtins", "tuple"), ("torch", "float32"), ("torch", "bfloat16")),
-        *(("torch", "float16"), ("torch.nn.functional", "silu")),
+        *(("torch", "float16"), ("torch.nn.functional", "silu"), ("torch.nn.init", "normal_"), ("builtins", "list")),
+        *(("fiddle._src.partial", "Partial"), ("megatron.core.transformer.enums", "AttnBackend.auto")),
+        *(("nemo.collections.llm.gpt.model.base", name) for name in ("default_layer_spec", "gpt_data_step")),
+        ("nemo.collections.llm.gpt.model.base", "gpt_forward_step"),
+        ("nemo.collections.llm.fn.activation", "squared_relu"),
         *(("fiddle._src.config", "Config"), ("fiddle._src.config", "BuildableTraverserMetadata")),
         ("megatron.core.optimizer.optimizer_config", "OptimizerConfig"),
         ("nemo.collections.common.tokenizers.huggingface.auto_tokenizer", "AutoTokenizer"),

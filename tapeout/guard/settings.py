@@ -19,8 +19,8 @@ TARGETS = frozenset(
 """Classes that ``target`` of a ``model_config.yaml`` may name; NeMo imports and calls it."""
 
 COPIED = re.compile(
-    r"torch\.(nn\.functional\.)?[a-z0-9_]+|megatron\.core(\.\w+)+|nemo\.(collections\.llm|collections\.common|lightning)"
-    r"(\.\w+)+|transformers\.generation\.configuration_utils\.GenerationConfig"
+    r"torch\.(nn\.(functional|init)\.)?[a-z0-9_]+|megatron\.core(\.\w+)+"
+    r"|nemo\.(collections\.llm|collections\.common|lightning)(\.\w+)+|transformers\.generation\.configuration_utils\.GenerationConfig"
 )
 """What ``_target_`` of ``model.yaml`` may name."""
 

@@ -158,7 +158,8 @@ def _read_nemo1(folder: Path, kind: Family) -> Found:
     expected = settings_of(kind.nemo_model(architecture, weights.rows, None, None).config)
     shifted = _compare(settings, expected)
     tokenizer = _tokenizer_of(folder, settings)
-    return Found(form, architecture, tokenizer, weights, shifted)
+    ids = settings.get("special_ids")
+    return Found(form, architecture, tokenizer, weights, shifted, ids if isinstance(ids, dict) else {})
 
 
 def _refuse_other_options(settings: Mapping[str, Any]) -> None:

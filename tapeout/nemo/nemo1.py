@@ -15,11 +15,14 @@ from typing import Any
 import torch
 import yaml
 
+from tapeout.guard.context import check_context
 from tapeout.guard.errors import UnusableModel
 from tapeout.guard.weights import read_metadata
+from tapeout.models.carried import special_ids
 from tapeout.models.tokenizer_file import tokenizer_path
 from tapeout.nemo.archive import pack
 from tapeout.nemo.canonical import write_metadata
+from tapeout.nemo.checkpoint import checkpoint_config
 
 CONFIG, WEIGHTS, TOKENIZER = "model_config.yaml", "model_weights", "tokenizer.model"
 TARGET = "nemo.collections.nlp.models.language_modeling.megatron_gpt_model.MegatronGPTModel"
@@ -91,7 +94,7 @@ def write_archive(checkpoint: Path, archive: Path, prompts: Prompts, workplace: 
         workplace: empty folder for the content of the archive.
 
     Raises:
-        UnusableModel: NeMo-1 does not have this architecture or this kind of tokenizer.
+        UnusableModel: NeMo-1 does not have this architecture or this kind of tokenizer, or the checkpoint is unsafe.
     """
     import nemo.lightning as nl
 
@@ -102,7 +105,10 @@ def write_archive(checkpoint: Path, archive: Path, prompts: Prompts, workplace: 
             "only by the name of a model on the hub.",
             "Use export/hf or the NeMo-2 checkpoint for this model.",
         )
+    check_context(checkpoint)
     settings = {**RUNTIME, **settings_of(nl.io.load_context(checkpoint, subpath="model.config"))}
+    config = checkpoint_config(checkpoint)
+    settings |= {"override_vocab_size": config.vocab_size, "special_ids": special_ids(config)}
     settings["tokenizer"] = {
         **{"library": "sentencepiece", "type": None, "model": f"nemo:{TOKENIZER}", "sentencepiece_legacy": False},
         **{"vocab_file": None, "merge_file": None, "delimiter": None},

@@ -19,6 +19,7 @@ from tapeout.config.instructions import EncodeJob
 from tapeout.data.encode.chat import MARKS
 from tapeout.data.encode.row_encoder import WHOLE
 from tapeout.data.io.jsonl import read_jsonl
+from tapeout.models.carried import special_ids
 from tapeout.models.family import Family, family_of
 from tapeout.models.huggingface import checked_config
 from tapeout.models.tokenizer_file import tokenizer_path
@@ -80,6 +81,8 @@ def check_archive(archive: Path, checkpoint: Path, family: Family, job: ExportNe
         expected, actual = checkpoint_config(checkpoint), checked_config(again)
         if family.architecture_of(actual) != family.architecture_of(expected):
             raise ConversionMismatch("The archive has another architecture.", "Report it; the export is at fault.")
+        if special_ids(actual) != special_ids(expected):
+            raise ConversionMismatch("The archive has other special ids.", "Report it; the export is at fault.")
     if not job.parity_tokens:
         return
     ids = fixed_tokens(expected.vocab_size, min(job.parity_tokens, expected.max_position_embeddings))

@@ -18,11 +18,14 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "tied": ("llama", {"share_embeddings_and_output_weights": True}),
     "llama3": ("llama", {"rope_scaling": SCALING, "rotary_base": 500_000.0}),
     "bfloat16": ("llama", {"params_dtype": "bfloat16"}),
+    "padded": ("llama", {}),
     "gated": ("nvidia_gpt", {}),
     "squared": ("nemotron", {}),
 }
 OLD = {"fast-swiglu": "nvidia_gpt", "swiglu": "nvidia_gpt", "squared-relu": "nemotron"}
 TOKENS = 60
+PADDING = 7
+"""Rows of the model "padded" beyond the last piece; it also has several ids that end a text."""
 REFUSED: list[tuple[str, Any, str]] = [
     ("bias", True, "has bias True, and models of the chosen family have False"),
     ("normalization", "rmsnorm", "has normalization 'rmsnorm'"),
@@ -47,6 +50,7 @@ def main(folder: Path) -> None:
 
     from tapeout.config.export import ExportNemoJob
     from tapeout.config.instructions import EncodeJob, Prompt
+    from tapeout.guard.folders import check_checkpoint
     from tapeout.nemo.checkpoint import load_model
     from tapeout.nemo.convert import import_checkpoint
     from tapeout.nemo.export import fixed_tokens, nemo_logits
@@ -76,6 +80,7 @@ def main(folder: Path) -> None:
         source = folder / "sources" / name
         write_model(source, tokenizer, family, options)
         archive = build(source, name)
+        check_checkpoint(folder / name / "checkpoint")
         with torch.no_grad():
             expected = load_model(source)(ids).logits
         results[name] = {
@@ -204,7 +209,9 @@ def write_model(folder: Path, tokenizer: Path, family: str, options: dict[str, A
 
     kind = load_family(family)
     architecture = kind.Architecture(**SIZES, seq_length=64, init_method_std=0.2, **options)
-    config = kind.huggingface_config(architecture, PIECES, bos_token_id=1, eos_token_id=2, pad_token_id=None)
+    padded = folder.name == "padded"
+    ids = {"bos_token_id": 1, "eos_token_id": [2, 7] if padded else 2, "pad_token_id": 0 if padded else None}
+    config = kind.huggingface_config(architecture, PIECES + padded * PADDING, **ids)
     torch.manual_seed(0)
     model = kind.model_class()(config)
     with torch.no_grad():

@@ -19,7 +19,7 @@ from tapeout.models.layout import Part
 from tapeout.models.weights_folder import FolderWeights
 from tapeout.nemo.foreign_weights import DistributedWeights
 from tapeout.nemo.nemo1_export import prompts_of
-from tests.nemo.nemo1_round_trip import MODELS, OLD, REFUSED, TEMPLATE
+from tests.nemo.nemo1_round_trip import MODELS, OLD, PADDING, REFUSED, TEMPLATE
 
 pytestmark = [pytest.mark.environment("nemo"), pytest.mark.slow, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).parents[2]
@@ -84,7 +84,8 @@ def test_nemo_to_hugging_face_has_the_bytes_of_the_source(folder: Path, results:
     for file in ("config.json", "model.safetensors", "tokenizer.model", "tokenizer_config.json"):
         assert (again / file).read_bytes() == (source / file).read_bytes(), file
     assert results[name]["report"]["dtype"] == ("bfloat16" if name == "bfloat16" else "float32")
-    assert not results[name]["report"]["padding_rows"] and not results[name]["report"]["norms_plus_one"]
+    assert results[name]["report"]["padding_rows"] == (PADDING if name == "padded" else 0)
+    assert not results[name]["report"]["norms_plus_one"]
 
 
 @pytest.mark.parametrize(("name", "precision"), [("untied", "32"), ("bfloat16", "bf16")])
