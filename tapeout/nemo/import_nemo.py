@@ -276,7 +276,7 @@ def _write(found: Found, kind: Family, output: Path) -> dict[str, Any]:
         "padding_rows": found.weights.rows - encoder.size,
         "rows": found.weights.rows,
         "tensors": len(weights),
-        "tokenizer": hashlib.sha256(found.tokenizer.read_bytes()).hexdigest(),
+        "tokenizer_sha256": hashlib.sha256(found.tokenizer.read_bytes()).hexdigest(),
         "vocabulary": encoder.size,
     }
 
