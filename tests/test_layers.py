@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = {
     "cli": {"guard", "graph", "slurm", "config", "compare", "provenance", "report"},
     "costs": {"models", "sources", "config"},
-    "provenance": {"compare", "graph", "config"},
+    "provenance": {"guard", "compare", "graph", "config"},
     "compare": {"guard", "graph", "config"},
     "report": {"inspection", "evals", "data", "encoder", "config"},
     "inspection": {"tokenizer", "data", "encoder", "config"},

@@ -99,7 +99,7 @@ def read_json(path: Path, what: str = "") -> Any:
     try:
         return json.loads(path.read_bytes(), object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
-        raise UnusableModel(f"{what} cannot be read as JSON: {error}.", "Build or fetch it again.") from error
+        raise UnusableModel(f"{what} is not JSON: {error}.", "Build or fetch it again.") from error
 
 
 def _nodes(value: Any) -> Iterator[dict[str, Any]]:

@@ -31,7 +31,10 @@ def check_settings(path: Path) -> dict[str, Any]:
     Raises:
         UnusableModel: it is damaged, or names code in the files of the model (``auto_map``, ``trust_remote_code``).
     """
-    return _checked(read_json(path), path.name)
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise UnusableModel(f"{path.name} is not a JSON object.", "Build or fetch it again.")
+    return _checked(content, path.name)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -178,26 +178,8 @@ def read_metadata(path: Path) -> "Metadata":
         UnusableModel: see ``read_index``.
     """
     read_index(path.parent)
-    import collections
-    import pathlib
-
-    import torch
-    from torch.distributed.checkpoint import filesystem, metadata
-
-    modules: dict[str, Any] = {
-        f"{CHECKPOINT}.metadata": metadata,
-        f"{CHECKPOINT}.filesystem": filesystem,
-        "torch.serialization": torch.serialization,
-        "torch": torch,
-        "collections": collections,
-        "pathlib": pathlib,
-    }
-
-    def real(module: str, name: str) -> Any:
-        return getattr(modules[module], name) if (module, name) in INDEX_NAMES - PLANS else None
-
-    index: Metadata = pickles.unpickler(real)(io.BytesIO(_bytes(path))).load()
-    return index
+    metadata: Metadata = pickles.load_objects(_bytes(path), INDEX_NAMES - PLANS)
+    return metadata
 
 
 def open_weights(folder: Path) -> "FileSystemReader":

@@ -8,15 +8,16 @@ Megatron, and special pieces. docs/extending.md shows how to add one.
 The module itself must import without torch, because the configuration is checked in an environment that has none.
 """
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from tapeout import plugins
 from tapeout.config import base
+from tapeout.guard.context import read_json
+from tapeout.guard.errors import UnusableModel
+from tapeout.guard.settings import check_settings
 from tapeout.models.layout import Part
-from tapeout.models.tokenizer_file import UnusableModel
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -108,15 +109,24 @@ def nemo_arguments(checkpoint: Path) -> dict[str, dict[str, Any]]:
 
     The context is the JSON form of Fiddle configurations: an object's metadata names its class, and its items are pairs
     of an accessor, such as ``Attr(name='hidden_size')``, and a value.
+
+    Raises:
+        UnusableModel: there is no readable context.
     """
-    objects = json.loads((checkpoint / NEMO_CONTEXT).read_bytes())["objects"]
+    content = read_json(checkpoint / NEMO_CONTEXT)
     arguments = {}
-    for value in objects.values():
-        if value["type"]["name"] == "Config":
-            made_by = dict(objects[value["metadata"]["key"]]["items"])["Attr(name='fn_or_cls')"]["name"]
-            arguments[made_by] = {
-                accessor.split("'")[1]: item["value"] for accessor, item in value["items"] if item["type"] == "leaf"
-            }
+    try:
+        objects = content["objects"]
+        for value in objects.values():
+            if value["type"]["name"] == "Config":
+                made_by = dict(objects[value["metadata"]["key"]]["items"])["Attr(name='fn_or_cls')"]["name"]
+                arguments[made_by] = {
+                    accessor.split("'")[1]: item["value"] for accessor, item in value["items"] if item["type"] == "leaf"
+                }
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise UnusableModel(
+            f"{NEMO_CONTEXT} of {checkpoint} is not the context of a checkpoint: {error}.", "Build it again."
+        ) from error
     return arguments
 
 
@@ -129,7 +139,7 @@ def family_of(folder: Path) -> Family:
         UnusableModel: the folder is not a model folder, or none of these families describes it.
     """
     if (folder / "config.json").is_file():
-        member, names = "MODEL_TYPE", {json.loads((folder / "config.json").read_bytes()).get("model_type")}
+        member, names = "MODEL_TYPE", {check_settings(folder / "config.json").get("model_type")}
     elif (folder / NEMO_CONTEXT).is_file():
         member, names = "NEMO_CONFIGS", set(nemo_arguments(folder))
     else:

@@ -99,7 +99,9 @@ def load_huggingface(folder: Path, keep_dtype: bool = False) -> "PreTrainedModel
     """
     config, kind = checked_config(folder), family_of(folder).model_class()
     dtype = config.torch_dtype if keep_dtype and config.torch_dtype else torch.float32
-    model: PreTrainedModel = kind.from_pretrained(folder, config=config, torch_dtype=dtype, local_files_only=True)
+    model: PreTrainedModel = kind.from_pretrained(
+        folder, config=config, torch_dtype=dtype, local_files_only=True, use_safetensors=True
+    )
     return model.eval()
 
 

@@ -21,6 +21,8 @@ from tapeout.config.base import ImportJob
 from tapeout.data.io.archives import archive_errors, is_archive, members
 from tapeout.encoder.interface import Encoder
 from tapeout.encoder.load import load_encoder
+from tapeout.guard.folders import check_tokenizer
+from tapeout.guard.settings import check_settings
 from tapeout.models.carried import check_carried, check_vocabulary
 from tapeout.models.family import Family, load_family
 from tapeout.models.layout import EMBEDDING
@@ -158,7 +160,8 @@ def check_folder(folder: Path, job: ImportJob) -> dict[str, Any]:
         UnusableModel: see ``import_folder``.
     """
     family = load_family(job.family)
-    given = _read_json(folder / "config.json")
+    given = check_settings(folder / "config.json")
+    check_tokenizer(folder)
     if given.get("model_type") != family.MODEL_TYPE:
         raise UnusableModel(
             f"config.json has model_type {given.get('model_type')!r}; that of family {job.family} is "
@@ -220,7 +223,7 @@ def read_header(folder: Path) -> Header:
     """
     pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
     if (folder / INDEX).is_file():
-        listed: dict[str, str] = _read_json(folder / INDEX).get("weight_map", {})
+        listed: dict[str, str] = check_settings(folder / INDEX).get("weight_map", {})
         files = sorted(set(listed.values()))
     else:
         listed, files = {}, sorted(path.name for path in folder.glob("*.safetensors"))
@@ -296,13 +299,3 @@ def _check_weights(header: Header, config: Any, job: ImportJob, copies: Collecti
             f"The weights are {count:,} numbers, and the architecture has {expected:,} of them.",
             "Use a complete model of this architecture.",
         )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise UnusableModel(f"{path.name} is not JSON: {error}.", "Fetch it again.") from error
-    if not isinstance(content, dict):
-        raise UnusableModel(f"{path.name} is not a JSON object.", "Fetch it again.")
-    return content

@@ -14,6 +14,7 @@ from torch.distributed.checkpoint.planner import WriteItem
 
 from tapeout.encoder.load import load_encoder
 from tapeout.errors import TapeoutError
+from tapeout.guard.folders import check_checkpoint
 from tapeout.models.carried import check_vocabulary
 from tapeout.models.family import family_of
 from tapeout.models.huggingface import checked_config
@@ -52,6 +53,7 @@ def import_checkpoint(source: Path, output: Path, workplace: Path) -> None:
 
     save_lazily(Importer(source.resolve()), output, Chunks(parts, weights).read)
     canonicalize(output, forbidden=[source.resolve(), output.resolve(), workplace.resolve()])
+    check_checkpoint(output)
     compare_tensors(weights, CheckpointWeights(output))
 
 

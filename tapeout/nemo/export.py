@@ -8,6 +8,7 @@ from torch import Tensor
 
 from tapeout.config.export import ExportJob
 from tapeout.encoder.load import load_encoder
+from tapeout.guard.folders import check_checkpoint
 from tapeout.models.family import family_of
 from tapeout.models.huggingface import checked_config, load_huggingface
 from tapeout.models.tokenizer_file import tokenizer_path
@@ -109,6 +110,7 @@ def nemo_logits(checkpoint: Path, ids: Tensor) -> Tensor:
     strategy = nl.MegatronStrategy(ddp="pytorch", setup_optimizers=False)
     precision = nl.MegatronMixedPrecision(precision="32")
     trainer = nl.Trainer(devices=1, accelerator="cpu", strategy=strategy, plugins=precision)
+    check_checkpoint(checkpoint)
     model, _ = ModelConnector(checkpoint).nemo_load(checkpoint, trainer)
     length = ids.size(1)
     forbidden = torch.ones(length, length, dtype=torch.bool).triu_(1)[None, None]

@@ -16,6 +16,7 @@ from nemo.lightning.io import ModelConnector
 from transformers import AutoTokenizer as HuggingFaceTokenizer
 from transformers import GenerationConfig
 
+from tapeout.guard.folders import check_tokenizer
 from tapeout.models.family import family_of
 from tapeout.models.huggingface import checked_config
 
@@ -36,7 +37,12 @@ class Importer(ModelConnector):  # type: ignore[misc]
 
     @property
     def tokenizer(self) -> AutoTokenizer:
-        """Return NeMo's tokenizer, from a copy of the folder's that no other process writes."""
+        """Return NeMo's tokenizer, from a copy of the folder's that no other process writes.
+
+        Raises:
+            UnusableModel: the settings of the tokenizer name code in the folder.
+        """
+        check_tokenizer(Path(self))
         staged = os.path.join(tempfile.mkdtemp(), "nemo_tokenizer")
         HuggingFaceTokenizer.from_pretrained(str(self), local_files_only=True).save_pretrained(staged)
         return AutoTokenizer(staged)

@@ -3,7 +3,6 @@
 ``sha256sum --check SHA256SUMS`` does the same as ``check`` without Tapeout, except that it ignores added files.
 """
 
-import os
 import shutil
 import tarfile
 import tempfile
@@ -13,11 +12,11 @@ from pathlib import Path
 
 from tapeout.graph.identity.digest import digest_files
 from tapeout.graph.identity.manifest import walk
-from tapeout.provenance.document import plain
+from tapeout.guard import tar
+from tapeout.guard.errors import UnusableModel
 from tapeout.provenance.errors import ExportRefused, InvalidExport
 
 SUMS = "SHA256SUMS"
-END_OF_ARCHIVE = 2 * tarfile.BLOCKSIZE
 
 
 @contextmanager
@@ -46,12 +45,12 @@ def creating(target: Path) -> Iterator[Path]:
 
 def pack(folder: Path, archive: Path) -> None:
     """Write all files of a folder into a tar archive, sorted and without owners and times."""
-    with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar:
+    with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as packed:
         for name, info in sorted(walk(folder)):
             member = tarfile.TarInfo(name)
             member.size, member.mode = info.st_size, 0o755 if info.st_mode & 0o100 else 0o644
             with open(folder / name, "rb") as file:
-                tar.addfile(member, file)
+                packed.addfile(member, file)
 
 
 @contextmanager
@@ -76,31 +75,12 @@ def unpack(archive: Path, folder: Path) -> None:
         InvalidExport: it is missing or truncated, or contains a link, a device, or a path outside the folder.
     """
     try:
-        with tarfile.open(archive, "r:") as tar:
-            if not _has_end(archive):
-                raise ValueError("it is truncated")
-            for member in tar:
-                if member.isdir():  # from another program; the folders that are needed are created below
-                    continue
-                target = folder / plain(member.name.removeprefix("./"))
-                content = tar.extractfile(member) if member.isreg() else None
-                if content is None or target.exists():
-                    raise ValueError(f"{member.name!r} is not a plain file, or is repeated")
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with open(target, "wb") as file:
-                    shutil.copyfileobj(content, file)
-    except (tarfile.TarError, OSError, ValueError) as error:
+        tar.unpack(archive, folder)
+    except (UnusableModel, OSError) as error:
+        why = error.cause.rstrip(".") if isinstance(error, UnusableModel) else error
         raise InvalidExport(
-            f"{archive} is neither a folder nor a complete tar archive of plain files: {error}.",
-            "Get the export again.",
+            f"{archive} is neither a folder nor a complete tar archive of plain files: {why}.", "Get the export again."
         ) from error
-
-
-def _has_end(archive: Path) -> bool:
-    """Return whether an archive has its end, two blocks of zeros, which ``tarfile`` does not require."""
-    with open(archive, "rb") as file:
-        file.seek(-min(END_OF_ARCHIVE, file.seek(0, os.SEEK_END)), os.SEEK_END)
-        return not any(file.read())
 
 
 def digests(folder: Path) -> dict[str, str]:

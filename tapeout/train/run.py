@@ -20,13 +20,11 @@ def run_method(name: str, job: Training, model: Path, output: Path, inputs: Mapp
         from tapeout.nemo.process import prepare
 
         prepare(job.threads, gpu=job.layout.accelerator == "gpu")
-        from tapeout.guard.folders import check_checkpoint
         from tapeout.guard.tar import unpack
         from tapeout.models.tokenizer_file import tokenizer_path
         from tapeout.train.trainer import train
 
         folder = rank.once("model", lambda path: unpack(model, path)) if model.is_file() else model.resolve()
-        check_checkpoint(folder)
         log = train(folder, method.data(job, tokenizer_path(folder), inputs), job, method, output, rank)
         if rank.first:
             (output / "train_log.json").write_text(json.dumps(log, sort_keys=True) + "\n")

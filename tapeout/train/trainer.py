@@ -13,6 +13,7 @@ from megatron.core.optimizer import OptimizerConfig
 from nemo.collections import llm
 
 from tapeout.config.training import Training
+from tapeout.guard.folders import check_checkpoint
 from tapeout.nemo.canonical import canonicalize
 from tapeout.nemo.forward import layer_spec
 from tapeout.train.checkpoint_callback import CheckpointCallback
@@ -33,9 +34,11 @@ def train(model: Path, data: TrainingData, job: Training, method: Method, output
         the training log.
 
     Raises:
+        UnusableModel: a file of the model could run code, or is damaged.
         NonFinite: see ``TrainLog``.
         SystemExit: with ``launch.STOPPED``, when the training was asked to stop.
     """
+    check_checkpoint(model)
     lightning.seed_everything(job.seed)
     step, reduction = method.loss()
     network = nl.io.load_context(model, subpath="model")

@@ -1,7 +1,8 @@
 """Read the files in wheels, zip and tar archives without extracting them.
 
-Nothing is written to disk, so a hostile member name (``../../etc``) is only a label. Links and devices are skipped. The
-caller selects members by name and announced size before a byte is unpacked; more than announced is never read.
+Nothing is written to disk, so a hostile member name (``../../etc``) is only a label. Links, devices and sparse files
+are skipped. The caller selects members by name and announced size before a byte is unpacked; more than announced is
+never read.
 """
 
 import lzma
@@ -78,7 +79,7 @@ def members(path: Path, wanted: Selector) -> Iterator[tuple[str, IO[bytes]]]:
     else:
         with tarfile.open(path) as tar:
             for member in tar:
-                if member.isreg() and wanted(member.name, member.size):
+                if member.isreg() and not member.issparse() and wanted(member.name, member.size):
                     content = tar.extractfile(member)
                     if content is not None:
                         yield member.name, content
