@@ -39,6 +39,7 @@ def plain_name(raw: str, what: str, folder: bool = False) -> str:
     Raises:
         UnusableModel: it is absolute, leads out, is unprintable or too long, or has an empty part or a ``.``.
     """
+    shown = repr(raw[:100])
     name = raw.removesuffix("/") if folder else raw
     if folder and name == ".":
         return ""
@@ -46,9 +47,9 @@ def plain_name(raw: str, what: str, folder: bool = False) -> str:
     parts = name.split("/")
     reasons = {
         "contains a name that is not printable UTF-8": not name.isprintable(),
-        f"contains the absolute path {raw!r}": name.startswith("/"),
-        f"contains {raw!r}, a path outside it": ".." in parts,
-        f"contains {raw!r}, which is not a plain path": "" in parts or "." in parts or "\\" in name,
+        f"contains the absolute path {shown}": name.startswith("/"),
+        f"contains {shown}, a path outside it": ".." in parts,
+        f"contains {shown}, which is not a plain path": "" in parts or "." in parts or "\\" in name,
         f"contains a name of {len(name):,} characters": len(name.encode("utf-8", "replace")) > MAX_PATH
         or len(parts) > MAX_DEPTH
         or max(len(part.encode("utf-8", "replace")) for part in parts) > MAX_NAME,

@@ -186,7 +186,7 @@ def _overridden(name: str, size: int, long_name: str | None, extended: dict[str,
     path = extended.get("path", long_name)
     if path is not None:
         if (path.isascii() and len(path) < 100) or len(path.encode()) > MAX_PATH + 2:
-            raise refuse(what, f"contains {path!r} under another name, {name!r}")
+            raise refuse(what, f"contains {path[:100]!r} under another name, {name!r}")
         name = path
     if "size" in extended:
         text = extended["size"]
