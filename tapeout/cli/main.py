@@ -16,7 +16,22 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
-from tapeout.cli import cost, diff, export, gc, push, rebuild, reproduce, runs, sources, status, top, verify, why
+from tapeout.cli import (
+    cost,
+    diff,
+    export,
+    gc,
+    inspect,
+    push,
+    rebuild,
+    reproduce,
+    runs,
+    sources,
+    status,
+    top,
+    verify,
+    why,
+)
 from tapeout.cli.options import InvalidUse, resolve_argument
 from tapeout.cli.output import NAMED_ERROR
 from tapeout.errors import TapeoutError
@@ -42,7 +57,7 @@ class Commands(typer.core.TyperGroup):
 
 app = typer.Typer(cls=Commands, help=__doc__, no_args_is_help=True, rich_markup_mode=None)
 for command in (
-    *(status.status, top.top, why.why, cost.cost, diff.diff, verify.verify, rebuild.rebuild),
+    *(status.status, top.top, why.why, cost.cost, diff.diff, inspect.inspect, verify.verify, rebuild.rebuild),
     *(export.export, reproduce.reproduce, push.push, gc.gc),
 ):
     app.command()(command)
