@@ -133,25 +133,29 @@ def _folder(folder: Path) -> Findings:
         findings.problems[""] = error.cause
         return findings
     findings.members = {name: (folder / name).stat().st_size for name in names}
+    whole: Callable[[Path], Any] | None = None
+    strange: list[str] = []
     if f"{CONTEXT}/io.json" in names:
-        findings.kind = "NeMo-2 checkpoint"
+        findings.kind, whole = "NeMo-2 checkpoint", check_checkpoint
+        strange = [name for name in names if not NEMO_MEMBERS.fullmatch(name)]
         _try(findings, f"{CONTEXT}/io.json", lambda: findings.references.update(check_context(folder)))
         _try(findings, f"{CONTEXT}/io.json", lambda: findings.architecture.update(_dimensions(folder)))
-        strange, whole = [name for name in names if not NEMO_MEMBERS.fullmatch(name)], check_checkpoint
     elif "config.json" in names:
-        findings.kind = "Hugging Face folder"
+        findings.kind, whole = "Hugging Face folder", check_huggingface
         strange = [name for name in names if not HUGGINGFACE_MEMBERS.fullmatch(name)]
-        whole = check_huggingface  # type: ignore[assignment]
     elif "model_config.yaml" in names:
-        findings.kind, strange, whole = "NeMo archive of the first generation", [], None  # type: ignore[assignment]
+        findings.kind = "NeMo-1 model"
     else:
         findings.problems[""] = "It has no config.json, no context/io.json and no model_config.yaml."
         return findings
     findings.problems |= dict.fromkeys(strange, "It is not a file of such a model, and may be code.")
     for name in names:
         _file(findings, folder, name)
-    if whole is not None and not findings.problems:
-        _try(findings, "", lambda: whole(folder))
+    if whole and not findings.problems:
+        try:
+            whole(folder)
+        except UnusableModel as error:
+            findings.problems[""] = error.cause
     return findings
 
 
@@ -203,13 +207,16 @@ def _tensors(value: Any, name: str = "") -> Iterable[tuple[str, Tensor]]:
 def _dimensions(folder: Path) -> dict[str, Any]:
     """Return what the context of a NeMo-2 checkpoint says about the model, and the class of its configuration."""
     found: dict[str, Any] = {}
-    for value in read_json(folder / CONTEXT / "io.json")["objects"].values():
-        for item in value.get("items", ()):
-            accessor, inner = item[0].split("'")[1] if "'" in item[0] else item[0], item[1]
-            if isinstance(inner, dict) and inner.get("type") == "leaf" and accessor in ARCHITECTURE:
-                found.setdefault(accessor, inner.get("value"))
-            elif accessor == "fn_or_cls" and ".gpt.model." in inner.get("module", "") and "Config" in inner["name"]:
-                found["model"] = inner["name"]
+    try:
+        for value in read_json(folder / CONTEXT / "io.json")["objects"].values():
+            for accessor, inner in value.get("items", ()):
+                name = accessor.split("'")[1]
+                if inner.get("type") == "leaf" and name in ARCHITECTURE:
+                    found.setdefault(name, inner.get("value"))
+                elif name == "fn_or_cls" and ".gpt.model." in inner["module"] and "Config" in inner["name"]:
+                    found["model"] = inner["name"]
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+        raise UnusableModel("It is not the context of a checkpoint.", "Build or fetch it again.") from None
     return {name: found[name] for name in ("model", *ARCHITECTURE) if name in found}
 
 

@@ -17,6 +17,7 @@ import yaml
 
 from tapeout.guard.context import check_context
 from tapeout.guard.errors import UnusableModel
+from tapeout.guard.folders import check_checkpoint
 from tapeout.guard.weights import read_metadata
 from tapeout.models.carried import special_ids
 from tapeout.models.tokenizer_file import tokenizer_path
@@ -98,6 +99,7 @@ def write_archive(checkpoint: Path, archive: Path, prompts: Prompts, workplace: 
     """
     import nemo.lightning as nl
 
+    check_checkpoint(checkpoint)
     tokenizer = tokenizer_path(checkpoint)
     if tokenizer.name != TOKENIZER:
         raise UnusableModel(
