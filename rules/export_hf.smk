@@ -2,11 +2,11 @@ rule export_hf:
     input:
         action("export/hf"),
         **wiring.after_probe,
+        **wiring.base_licences,
         model=artifact(wiring.exported),
         rows=[artifact(f"instructions/{name}") for name in sorted(settings.instructions.train)],
         encoded=[artifact(f"encoded/{name}") for name in sorted(settings.instructions.train)],
         texts=[artifact(f"corpus/{name}", "test.jsonl") for name in ("domain", "general")],
-        **wiring.base_licences,
     output:
         sealed("export/hf"),
     params:
