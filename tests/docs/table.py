@@ -59,6 +59,8 @@ FINISHED = (
     Row("tapeout top"),
     Row("tapeout cost", statuses=DIFFERS),
     Row("tapeout cost [TARGET] [--cores N] [--json]", "tapeout cost sft --cores 2 --json", DIFFERS),
+    Row("tapeout inspect results/nemo/base.nemo"),
+    Row("tapeout inspect MODEL", "tapeout inspect results/base --json"),
     Row("tapeout verify"),
     Row("tapeout verify --deep"),
     Row("tapeout verify --deep --repair"),
