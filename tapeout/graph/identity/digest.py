@@ -92,7 +92,8 @@ class DigestCache:
         settled = {path: digest for path, digest in fresh.items() if now - max(states[path][1:3]) > RACY_NS}
         if settled:
             known |= {str(path): {"state": states[path], "digest": digest} for path, digest in settled.items()}
-            write_atomically(self.path, canonical(known))
+            with contextlib.suppress(OSError):  # commands that only read work on a full or read-only disk
+                write_atomically(self.path, canonical(known))
         return results
 
     def _read(self) -> dict[str, dict[str, object]]:

@@ -96,7 +96,8 @@ class Stopper:
             self._request_stop()
 
     def _request_stop(self) -> None:
-        self.file.touch()
+        with contextlib.suppress(FileNotFoundError):  # the step is complete, and its scratch folder deleted
+            self.file.touch()
         if self.terminated and self.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, self.signal)

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import random
+import resource
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,16 @@ def test_many_files_are_cached_together(tmp_path: Path, monkeypatch: pytest.Monk
     assert cache.digests(paths[::-1]) == [*expected[:3], digest_bytes(b"other"), *expected[4:]][::-1]
     assert cache.path.stat().st_mtime_ns > written
     assert cache.digests([]) == []
+
+
+def test_a_full_disk_keeps_no_command_from_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digest, "RACY_NS", 0)
+    path, cache = tmp_path / "rows.jsonl", DigestCache(tmp_path / "digests.json")
+    path.write_bytes(b"one")
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limit[1]))  # Python ignores SIGXFSZ
+    try:
+        assert cache.digests([path]) == [digest_bytes(b"one")]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]

@@ -25,6 +25,15 @@ def test_a_signal_stops_the_program_and_ctrl_c_after_it_ends_the_step(tmp_path: 
         os.kill(os.getpid(), signal.SIGINT)
 
 
+def test_a_request_after_the_scratch_folder_was_deleted(tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with Stopper(scratch / "stop") as stopper:
+        scratch.rmdir()  # the artifact is complete
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert stopper.reason == "SIGHUP" and not scratch.exists()
+
+
 def test_a_request_that_comes_after_the_work_does_not_discard_it(tmp_path: Path) -> None:
     stopper = Stopper(tmp_path / "stop")
     stopper.reason, stopper.terminated = "SIGTERM", True
