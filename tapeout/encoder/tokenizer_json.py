@@ -73,8 +73,8 @@ def with_roles(content: bytes, settings: Mapping[str, bytes]) -> bytes:
     for name in SETTINGS:
         stated |= _json(settings[name], name) if name in settings else {}
     names = {role: text for role in ROLES if (text := _name(stated.get(role))) is not None}
-    extra = stated.get("additional_special_tokens") or []
-    special = [text for value in extra if (text := _name(value)) is not None]
+    extra = stated.get("additional_special_tokens")
+    special = [text for value in (extra if isinstance(extra, list) else []) if (text := _name(value)) is not None]
     added = {token["content"]: token for token in document["added_tokens"]}
     for name in dict.fromkeys([*names.values(), *special]):
         if name not in added:
@@ -113,28 +113,12 @@ def parse(content: bytes) -> Document:
         InvalidVocabulary: it is damaged, or not byte-level BPE that keeps every text.
     """
     document = _json(content, FILE)
-    model = document.get("model")
-    if not isinstance(model, dict):
-        refuse("it has no model")
-    kind = model.get("type", "BPE" if "merges" in model else "unknown")  # old files do not state it
-    if kind != "BPE":
-        refuse(f"its model is {kind}, not BPE")
-    if model.get("byte_fallback"):
-        refuse("its BPE spells unknown characters in byte pieces, as SentencePiece does, and is not byte-level")
-    for option in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"):
-        if model.get(option):
-            refuse(f"its BPE has the option {option} {model[option]!r}")
-    for normalizer in _steps(document.get("normalizer"), "normalizers"):
-        if normalizer.get("type") != "NFC":
-            refuse(f"its normalizer {normalizer.get('type')} changes texts")
-    _check_pre_tokenizers(list(_steps(document.get("pre_tokenizer"), "pretokenizers")))
-    if "ByteLevel" not in [step.get("type") for step in _steps(document.get("decoder"), "decoders")]:
-        refuse("its decoder is not ByteLevel")
-    document["added_tokens"] = document.get("added_tokens") or []
     try:
+        _check_components(document)
+        document["added_tokens"] = document.get("added_tokens") or []
         _check_pieces(document)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        refuse(f"its vocabulary, merges or added tokens do not have the format of the library tokenizers ({error!r})")
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        refuse(f"it does not have the format of the library tokenizers ({error!r})")
     return document
 
 
@@ -191,6 +175,27 @@ def _steps(step: Any, members: str) -> Iterator[dict[str, Any]]:
         refuse(f"it has a component {step!r}")
 
 
+def _check_components(document: Document) -> None:
+    """Refuse what is not byte-level BPE, and components that alter or lose texts."""
+    model = document.get("model")
+    if not isinstance(model, dict):
+        refuse("it has no model")
+    kind = model.get("type", "BPE" if "merges" in model else "unknown")  # old files do not state it
+    if kind != "BPE":
+        refuse(f"its model is {kind}, not BPE")
+    if model.get("byte_fallback"):
+        refuse("its BPE spells unknown characters in byte pieces, as SentencePiece does, and is not byte-level")
+    for option in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"):
+        if model.get(option):
+            refuse(f"its BPE has the option {option} {model[option]!r}")
+    for normalizer in _steps(document.get("normalizer"), "normalizers"):
+        if normalizer.get("type") != "NFC":
+            refuse(f"its normalizer {normalizer.get('type')} changes texts")
+    _check_pre_tokenizers(list(_steps(document.get("pre_tokenizer"), "pretokenizers")))
+    if "ByteLevel" not in [step.get("type") for step in _steps(document.get("decoder"), "decoders")]:
+        refuse("its decoder is not ByteLevel")
+
+
 def _check_pre_tokenizers(steps: list[dict[str, Any]]) -> None:
     """Refuse pre-tokenizers that lose or add text, and files without exactly one that writes bytes."""
     kinds = [step.get("type") for step in steps]
@@ -218,8 +223,13 @@ def _check_pieces(document: Document) -> None:
         if token.get("special") and (name in products or name in BYTES):
             refuse(f"its control token {name!r} is also a piece of ordinary text")
     ids = vocab | {token["content"]: token["id"] for token in document["added_tokens"]}
+    "".join(ids).encode()  # raises an error unless all names are texts
     if sorted(ids.values()) != list(range(len(ids))):
         refuse("its ids are not the numbers from 0 to the number of its pieces, each once")
+    first, unknown = first_special_piece(document), document["model"].get("unk_token")
+    lacking = next((name for name in (first, unknown) if name is not None and name not in ids), None)
+    if lacking is not None:
+        refuse(f"its vocabulary does not have the special piece {lacking!r}")
     missing = next((pair for pair in merges(document) if not {*pair, "".join(pair)} <= vocab.keys()), None)
     if missing is not None:
         refuse(f"its merge {' '.join(missing)!r} needs pieces that its vocabulary does not have")

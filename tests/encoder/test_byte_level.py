@@ -13,6 +13,7 @@ from transformers import AutoTokenizer
 from tapeout.encoder.byte_level import ByteLevelEncoder
 from tapeout.encoder.errors import InvalidVocabulary
 from tapeout.encoder.load import load_encoder
+from tapeout.encoder.tokenizer_json import with_roles
 from tests.byte_level_material import KINDS, LINES, ROLES, byte_level, write_tokenizer
 
 pytestmark = pytest.mark.environment("nemo")
@@ -133,6 +134,20 @@ def test_a_vocabulary_without_some_bytes_loses_them_and_says_so(tmp_path: Path) 
     assert encoder.is_altered("a\x01b") and not encoder.is_altered("q <= q")
 
 
+def test_a_vocabulary_with_an_unknown_piece_says_which_text_it_cannot_spell(tmp_path: Path) -> None:
+    path = write_tokenizer(tmp_path, "smollm2", alphabet=False)
+    document = json.loads(path.read_text())
+    document["model"]["unk_token"] = "<|endoftext|>"
+    path.write_text(json.dumps(document))
+    encoder, reference = load_encoder(path), AutoTokenizer.from_pretrained(tmp_path)
+    assert encoder.unk == encoder.control_pieces["<|endoftext|>"] and not encoder.byte_fallback
+    ids = encoder.encode("q\x01q")
+    assert ids.count(encoder.unk) == 1
+    assert ids == reference("q\x01q", add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    assert encoder.decode(ids) == "qq" and encoder.is_altered("q\x01q")
+    assert encoder.encode_spans("q\x01q")[1] == (encoder.unk, 1, 2)
+
+
 def test_roles_may_be_inside_the_file(folders: dict[str, Path], tmp_path: Path) -> None:
     from tokenizers import Tokenizer
 
@@ -177,7 +192,8 @@ SPLIT = {"type": "Split", "pattern": {"Regex": "x"}, "behavior": "Removed", "inv
         (change_model(end_of_word_suffix="</w>"), "option end_of_word_suffix '</w>'"),
         (change_model(vocab={"a": 0, "c": 3}), "its ids are not the numbers"),
         (change_model(merges=[["a", "zzz"]]), "its merge 'a zzz' needs pieces"),
-        (change_model(merges=["a"]), "do not have the format"),
+        (change_model(merges=["a"]), "does not have the format"),
+        (change_model(unk_token="<unknown>"), "does not have the special piece '<unknown>'"),
         (change(normalizer={"type": "Lowercase"}), "its normalizer Lowercase changes texts"),
         (change(normalizer={"type": "Sequence", "normalizers": [{"type": "NFKC"}]}), "normalizer NFKC"),
         (change(pre_tokenizer=None), "0 pre-tokenizers ByteLevel"),
@@ -188,7 +204,10 @@ SPLIT = {"type": "Split", "pattern": {"Regex": "x"}, "behavior": "Removed", "inv
         (change_added(lstrip=True), "has the option lstrip"),
         (change_added(id=7), "has two ids"),
         (change_added(content="clk", id=9999), "its ids are not the numbers"),
-        (change(added_tokens=None), "names the special token '<|end_of_text|>', which the vocabulary does not have"),
+        (
+            change(added_tokens=None, post_processor=None),
+            "names the special token '<|end_of_text|>', which the vocabulary does not have",
+        ),
     ],
 )
 def test_another_format_is_refused_by_name(
@@ -217,6 +236,48 @@ def test_damaged_files_and_missing_roles_are_refused_by_name(folders: dict[str, 
     (tmp_path / "special_tokens_map.json").write_text('{"bos_token": "<s>", "eos_token": "<|eot_id|>"}')
     with pytest.raises(InvalidVocabulary, match=r"begins texts with '<\|begin_of_text\|>', but .* name '<s>'"):
         load_encoder(path)
+
+
+JUNK = [
+    None,
+    True,
+    0,
+    -1,
+    2**40,
+    0.5,
+    "",
+    "x",
+    "<|eot_id|>",
+    [],
+    ["x", "y"],
+    [1],
+    {},
+    {"type": "Sequence"},
+    {"type": "BPE"},
+]
+
+
+@settings(max_examples=200)
+@given(data=st.data())
+def test_a_damaged_file_is_read_or_refused_by_name(folders: dict[str, Path], data: st.DataObject) -> None:
+    """One value anywhere in the document, or in the settings beside it, becomes another."""
+    folder = folders[data.draw(st.sampled_from(KINDS))]
+    files = {name: json.loads((folder / name).read_bytes()) for name in ("tokenizer.json", "tokenizer_config.json")}
+    node: Any = files
+    while True:
+        keys = list(node) if isinstance(node, dict) else list(range(min(len(node), 4)))
+        key = data.draw(st.sampled_from(keys))
+        if node is not files and (not isinstance(node[key], dict | list) or not node[key] or data.draw(st.booleans())):
+            node[key] = data.draw(st.sampled_from(JUNK))
+            break
+        node = node[key]
+    written = {name: json.dumps(content).encode() for name, content in files.items()}
+    content = written.pop("tokenizer.json")
+    try:
+        encoder = ByteLevelEncoder(with_roles(content, written))
+        assert encoder.control_ids.isdisjoint(set(encoder.encode("module é\n <|eot_id|>")) - {encoder.unk})
+    except InvalidVocabulary as error:
+        assert "cannot be used: " in str(error) or "is not a JSON object" in str(error)
 
 
 def test_a_control_token_that_text_could_make_is_refused(folders: dict[str, Path], tmp_path: Path) -> None:
