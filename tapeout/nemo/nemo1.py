@@ -6,6 +6,7 @@ writing one copies files and needs little memory. NVIDIA's own archives differ a
 only.
 """
 
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 import yaml
 
+from tapeout.encoder.load import load_encoder
 from tapeout.guard.context import check_context
 from tapeout.guard.errors import UnusableModel
 from tapeout.guard.folders import check_checkpoint
@@ -55,7 +57,7 @@ SIZES = {
 SCALING = ("scale_factor", "low_freq_factor", "high_freq_factor", "old_context_len")
 """Options of the scaled rotary positions of Llama 3.1, in NeMo-1 and in NeMo-2."""
 RUNTIME: dict[str, Any] = {
-    **{"mcore_gpt": True, "target": TARGET, "nemo_version": VERSION, "name": "megatron_gpt"},
+    **{"mcore_gpt": True, "target": TARGET, "nemo_version": VERSION, "name": ""},
     **{"micro_batch_size": 1, "global_batch_size": 1, "seed": 1234, "megatron_amp_O2": False},
     **{"tensor_model_parallel_size": 1, "pipeline_model_parallel_size": 1, "sequence_parallel": False},
     **{"virtual_pipeline_model_parallel_size": None, "use_cpu_initialization": False, "transformer_engine": True},
@@ -109,8 +111,10 @@ def write_archive(checkpoint: Path, archive: Path, prompts: Prompts, workplace: 
         )
     check_context(checkpoint)
     settings = {**RUNTIME, **settings_of(nl.io.load_context(checkpoint, subpath="model.config"))}
-    config = checkpoint_config(checkpoint)
-    settings |= {"override_vocab_size": config.vocab_size, "special_ids": special_ids(config)}
+    config, multiple = checkpoint_config(checkpoint), settings["make_vocab_size_divisible_by"]
+    settings["special_ids"] = special_ids(config)
+    if math.ceil(load_encoder(tokenizer).size / multiple) * multiple != config.vocab_size:
+        settings["override_vocab_size"] = config.vocab_size  # otherwise NeMo pads for the ranks that share a matrix
     settings["tokenizer"] = {
         **{"library": "sentencepiece", "type": None, "model": f"nemo:{TOKENIZER}", "sentencepiece_legacy": False},
         **{"vocab_file": None, "merge_file": None, "delimiter": None},

@@ -36,7 +36,9 @@ def use_local_layers() -> None:
     from megatron.core.models.gpt.gpt_layer_specs import get_gpt_layer_local_spec
     from nemo.collections.nlp.models.language_modeling import megatron_gpt_model
 
-    def specs(_: str, config: Any, *__: Any, **___: Any) -> Any:
+    def specs(name: str, config: Any, *_: Any, **__: Any) -> Any:
+        if name:
+            raise ValueError(f"{name} is none of NeMo's kinds of layers for GPT models; leave the option name empty.")
         return get_gpt_layer_local_spec(normalization=config.normalization)
 
     megatron_gpt_model.get_specs = specs

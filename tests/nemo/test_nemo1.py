@@ -99,7 +99,7 @@ def test_an_archive_is_complete_sorted_and_without_times(folder: Path, name: str
     assert settings["precision"] == precision
     assert settings["data"]["train_ds"]["prompt_template"] == TEMPLATE
     assert settings["tokenizer"]["model"] == "nemo:tokenizer.model"
-    assert "scale_positional_embedding" not in settings
+    assert "scale_positional_embedding" not in settings and "override_vocab_size" not in settings
     assert not any(str(folder).encode() in path.read_bytes() for path in (folder / name / "content").rglob("*.*"))
 
 
