@@ -1,4 +1,4 @@
-"""The Encoder interface: SentencePiece, a toy from outside of the package, and who may import a tokenizer library."""
+"""The Encoder interface: both families, a toy from outside of the package, and who may import a tokenizer library."""
 
 import ast
 import json
@@ -17,6 +17,7 @@ from tapeout.encoder.bulk import bulk_encoder
 from tapeout.encoder.interface import Encoder
 from tapeout.encoder.load import CHOICE_FILE, load_encoder
 from tapeout.plugins import VARIABLE, InvalidPlugin, UnknownPlugin
+from tests.byte_level_material import write_tokenizer
 from tests.small_tokenizer import train
 from tests.toys.byte_encoder import ByteEncoder
 
@@ -28,13 +29,15 @@ CHARACTERS = [*" \n\tabcmodule_(){}<>019é\0\x7f\u3000漢", SPACE_MARK, "</s>", 
 TEXTS = st.lists(st.sampled_from(CHARACTERS), max_size=60).map("".join)
 
 
-@pytest.fixture(scope="module", params=["sentencepiece", "tests.toys.byte_encoder"])
+@pytest.fixture(scope="module", params=["sentencepiece", "byte_level", "tests.toys.byte_encoder"])
 def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Encoder:
     """An encoder, loaded from a folder as a step loads it."""
     folder = tmp_path_factory.mktemp("tokenizer")
     if request.param == "sentencepiece":
         lines = (f"module m{number} (input a, output b); é </s>" for number in range(50))
         (folder / "tokenizer.model").write_bytes(train(lines, 350, split_digits=True, hard_vocab_limit=False))
+    elif request.param == "byte_level":
+        write_tokenizer(folder, "gpt2")
     else:
         (folder / CHOICE_FILE).write_text(json.dumps({"encoder": request.param}))
     return load_encoder(folder)
