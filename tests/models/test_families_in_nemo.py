@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from tapeout.guard.context import MODEL, REFERENCES, check_context
 from tapeout.models.family import family_of
 from tapeout.models.huggingface import checked_config, load_huggingface
 from tapeout.models.weights_folder import FolderWeights
@@ -96,3 +97,12 @@ def test_logits_beyond_the_original_context_differ_without_scaling(folder: Path,
     with torch.no_grad():
         difference = (model(ids).logits - plain(ids).logits).abs().amax(-1)[0]
     assert difference[0] == 0 and difference[-50:].min() > 1e-2
+
+
+def test_the_guard_accepts_the_names_that_our_contexts_have_and_no_others(folder: Path) -> None:
+    """Those of NVIDIA's GPT are in tests/nemo/test_nemo1.py."""
+    found = {pair for name in MODELS for kind in ("nemo", "trained") for pair in check_context(folder / name / kind)}
+    models = {pair for pair in found if MODEL.fullmatch(":".join(pair))}
+    assert found - models == REFERENCES - {("nemo.collections.llm.fn.activation", "squared_relu")}
+    configs = {"LlamaConfig", "Llama31Config", "MistralConfig7B", "Qwen2Config", "Qwen3Config"}
+    assert {name for _, name in models} == configs | {"LlamaModel", "MistralModel", "Qwen2Model", "Qwen3Model"}

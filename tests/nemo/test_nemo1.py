@@ -14,6 +14,7 @@ import yaml
 from safetensors.torch import load_file
 
 from tapeout.config.instructions import EncodeJob, Prompt
+from tapeout.guard.context import MODEL, REFERENCES, check_context
 from tapeout.guard.weights import read_index
 from tapeout.models.layout import Part
 from tapeout.models.weights_folder import FolderWeights
@@ -111,6 +112,13 @@ def test_gpt_2b_001_old_format_to_mcore(folder: Path, results: dict[str, Any], a
     assert found["mcore"] < 1e-5
     assert found["report"]["form"] == "nemo1-old"
     assert found["report"]["norms_plus_one"] == (activation != "squared-relu")
+
+
+def test_the_guard_accepts_the_names_that_contexts_of_nvidia_have(folder: Path) -> None:
+    contexts = [path.parents[1] for path in folder.rglob("context/io.json")]
+    found = {pair for checkpoint in contexts for pair in check_context(checkpoint)}
+    assert ("nemo.collections.llm.fn.activation", "squared_relu") in found
+    assert {pair for pair in found if not MODEL.fullmatch(":".join(pair))} <= REFERENCES
 
 
 @pytest.mark.parametrize("name", ["gated", "squared"])
