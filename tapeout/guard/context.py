@@ -59,7 +59,7 @@ def check_context(checkpoint: Path) -> set[Reference]:
         raise UnusableModel(f"{what} is not the context of a checkpoint.", "Build or fetch it again.")
     references: set[Reference] = set()
     for node in _nodes(content):
-        if "type" in node and not isinstance(node["type"], dict) and node["type"] not in KINDS:
+        if "type" in node and not isinstance(node["type"], dict) and node["type"] not in sorted(KINDS):
             raise refuse(what, f"has a value of the unknown kind {node['type']!r}")
         if "module" in node or "name" in node:
             if set(node) - {"paths"} != {"module", "name", "type"} or node["type"] != "pyref":
@@ -73,7 +73,7 @@ def check_context(checkpoint: Path) -> set[Reference]:
         for accessor, value in _arguments(node, what):
             if accessor in FORBIDDEN and value not in (None, False):
                 raise refuse(what, f"sets {accessor}, with which code in the files of the model would be run")
-            if accessor in FILES and value not in FILES[accessor]:
+            if accessor in FILES and value not in sorted(FILES[accessor]):
                 raise refuse(what, f"sets {accessor} to {value!r}, which is not a folder of its own")
     return references
 

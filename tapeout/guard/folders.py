@@ -88,7 +88,11 @@ def check_huggingface(folder: Path) -> dict[str, Tensor]:
         raise UnusableModel(f"{folder.name} has no safetensors file.", "Convert its weights to safetensors first.")
     if SHARDS in names:
         placed = check_settings(folder / SHARDS).get("weight_map")
-        if not isinstance(placed, dict) or placed.keys() != tensors.keys() or not set(placed.values()) <= set(weights):
+        if (
+            not isinstance(placed, dict)
+            or placed.keys() != tensors.keys()
+            or not all(file in weights for file in placed.values())
+        ):
             raise UnusableModel(f"{folder.name}/{SHARDS} does not fit the files beside it.", "Fetch the model again.")
     return tensors
 

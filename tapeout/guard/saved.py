@@ -69,7 +69,11 @@ def check_saved(file: Path | IO[bytes], what: str) -> Any:
         if order in sizes and read_member(archive, order, what, 16) != b"little":
             raise UnusableModel(f"{what} has another byte order.", "Save it on a little-endian machine.")
         data = read_member(archive, pickles_of[0], what, MAX_PICKLE)
-    return _described(pickles.load_exact(data, SAVED_NAMES, what, tensors=True), root, sizes, what, {})
+    value = pickles.load_exact(data, SAVED_NAMES, what, tensors=True)
+    try:
+        return _described(value, root, sizes, what, {})
+    except RecursionError:
+        raise refuse(what, "has values inside one another, more than any model has") from None
 
 
 def _described(value: Any, root: str, sizes: dict[str, int], what: str, done: dict[int, Any]) -> Any:
@@ -85,7 +89,7 @@ def _described(value: Any, root: str, sizes: dict[str, int], what: str, done: di
         done[id(value)] = result = []
         result.extend(_described(item, root, sizes, what, done) for item in value)
     elif isinstance(value, tuple):
-        result = tuple(_described(item, root, sizes, what, done) for item in value)
+        done[id(value)] = result = tuple(_described(item, root, sizes, what, done) for item in value)
     elif isinstance(value, pickles.Stub):
         result = _tensor(value, root, sizes, what)
     elif isinstance(value, pickles.Storage):

@@ -65,8 +65,17 @@ def _parsed(path: Path) -> Any:
         raise UnusableModel(f"{path.name} is missing, or not a plain file.", "Build or fetch it again.")
     if path.stat().st_size > MAX_YAML:
         raise refuse(path.name, f"has more than {MAX_YAML:,} bytes")
+
+    class Loader(yaml.SafeLoader):
+        """Without merge keys, with which a few lines become billions of values."""
+
+        def flatten_mapping(self, node: Any) -> None:
+            for key, _ in node.value:
+                if key.tag == "tag:yaml.org,2002:merge":
+                    raise yaml.YAMLError("it has a merge key")
+
     try:
-        return yaml.safe_load(path.read_bytes())
+        return Loader(path.read_bytes()).get_single_data()
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         why = " ".join(str(error).split())[:200]
         raise UnusableModel(f"{path.name} cannot be read as plain YAML: {why}.", "Do not trust this file.") from error

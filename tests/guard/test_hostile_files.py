@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tapeout.data.io.archives import read_archive
 from tapeout.guard import names
 from tapeout.guard.context import check_context, read_json
 from tapeout.guard.errors import UnusableModel
@@ -178,6 +179,7 @@ REDUCED = {
     "an instance": b"(ios\nsystem\n.",
     "two pickles": b"\x80\2N.\x80\2N.",
     "no end": b"\x80\2}",
+    "depth": b"\x80\2" + b"]" * 5000 + b"a" * 4999 + b".",
     "an unknown opcode": b"\x80\2\xff.",
     "a memo of the future": b"\x80\2h\5.",
     "a length of exabytes": b"\x80\4\x8d" + b"\xff" * 7 + b"\x7f" + b"x.",
@@ -194,6 +196,17 @@ def test_a_hostile_pickle_is_refused_in_an_index_and_in_a_file(scratch: Path, na
         read_index(scratch / "model/weights")
     with pytest.raises(UnusableModel):
         check_saved(io.BytesIO(hostile.saved(REDUCED[name])), "file")
+
+
+def test_values_that_refer_to_each_other_are_read_once() -> None:
+    """Forty pairs of pairs would be 2 ** 40 values."""
+    pairs = b"\x80\2N" + b"".join(b"q" + bytes([n]) + b"h" + bytes([n]) + b"\x86" for n in range(40)) + b"."
+    assert check_saved(io.BytesIO(hostile.saved(pairs)), "file") is not None
+
+
+def test_archives_of_sources_skip_sparse_files(scratch: Path) -> None:
+    (scratch / "source.tar").write_bytes(hostile.GOOD + hostile.sparse() + hostile.END)
+    assert [name for name, _ in read_archive(scratch / "source.tar", lambda name, size: True)] == ["good"]
 
 
 FOUR = {"n0": bytes(16)}
@@ -276,6 +289,9 @@ CONTEXTS: dict[str, Any] = {
     "items that are no list": {**CONTEXT, "objects": {"a_1": {"type": PYREF, "items": {"a": 1}}}},
     "another file": {"objects": {}},
     "a list": [],
+    "an argument that is a list": with_items(["Attr(name='pretrained_model_name')", ["nemo_tokenizer"]]),
+    "code that is a reference": with_items(["Attr(name='trust_remote_code')", {"type": "ref", "key": "m_1"}]),
+    "a kind that is a list": with_items(["x", {"type": ["leaf"], "value": 1}]),
 }
 
 
@@ -341,6 +357,7 @@ YAML = {
     "a list": "- 1\n",
     "damaged": "a: [1\n",
     "depth": "[" * 20_000,
+    "merge keys": "a: &a {x: 1}\nb: &b {<<: [*a, *a]}\n",
 }
 
 
@@ -433,6 +450,7 @@ def test_a_folder_with_a_link_or_a_pipe_is_refused(scratch: Path, kind: str) -> 
         ("generation_config.json", '{"trust_remote_code": true}'),
         ("model.safetensors.index.json", '{"weight_map": {"a": "../../other.safetensors"}}'),
         ("model.safetensors.index.json", '{"weight_map": {"b": "model.safetensors"}}'),
+        ("model.safetensors.index.json", '{"weight_map": {"a": ["model.safetensors"]}}'),
         ("second.safetensors", safetensors({"a": FLOATS})),
         ("config.json", '{"auto_map": {"AutoModel": "payload.Model"}}'),
     ],
