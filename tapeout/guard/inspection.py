@@ -210,8 +210,8 @@ def _dimensions(folder: Path) -> dict[str, Any]:
     try:
         for value in read_json(folder / CONTEXT / "io.json")["objects"].values():
             for accessor, inner in value.get("items", ()):
-                name = accessor.split("'")[1]
-                if inner.get("type") == "leaf" and name in ARCHITECTURE:
+                name = accessor.split("'")[1] if "'" in accessor else ""
+                if name in ARCHITECTURE and inner.get("type") == "leaf":
                     found.setdefault(name, inner.get("value"))
                 elif name == "fn_or_cls" and ".gpt.model." in inner["module"] and "Config" in inner["name"]:
                     found["model"] = inner["name"]

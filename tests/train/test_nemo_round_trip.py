@@ -14,6 +14,7 @@ from transformers import AutoTokenizer, LlamaForCausalLM
 
 from tapeout.data.encode.prompt import prompt_text
 from tapeout.encoder.load import load_encoder
+from tapeout.guard.inspection import inspect_model
 from tapeout.models.tokenizer_file import UnusableModel, tokenizer_path
 from tapeout.nemo.checkpoint import checkpoint_tensors, load_model
 from tests.nemo.tiny_model import TEMPLATE, folder_content
@@ -49,6 +50,14 @@ def results(folder: Path) -> dict[str, Any]:
 
 def test_two_imports_in_two_folders_write_the_same_archive(folder: Path) -> None:
     assert (folder / "one/base.nemo").read_bytes() == (folder / "two/base.nemo").read_bytes()
+
+
+def test_an_archive_of_our_own_is_described_and_accepted(folder: Path, tmp_path: Path) -> None:
+    found = inspect_model(folder / "one/base.nemo", tmp_path)
+    assert (found.problems, found.kind) == ({}, "archive with a NeMo-2 checkpoint")
+    assert (found.architecture["hidden_size"], found.architecture["num_layers"]) == (32, 2)
+    assert found.totals()["float32"]["tensors"] == len(checkpoint_tensors(folder / "unpacked"))
+    assert inspect_model(folder / "export", tmp_path).problems == {}
 
 
 def test_no_file_contains_a_path_of_this_machine(folder: Path) -> None:
