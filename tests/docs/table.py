@@ -128,6 +128,8 @@ PARSED = (
     *map(only_parsed, ("make test", "make test SLURM=no", "make test-dev", "make check", "make picture", "make lock")),
     *map(only_parsed, ("make environments dev", "make environments ADD=nemo-cuda")),
     only_parsed("make test-shared-data TAPEOUT_SHARED_DATA=FOLDER"),
+    # the configuration is planned in tests/config/
+    only_parsed("make report CONFIG=config/examples/smollm2-cpu.yaml"),
     *(
         Row(f"python -m benchmarks.{name}", f"python3.11 -m py_compile benchmarks/{name}.py")
         for name in ("gpu_training", "nine_faults", "sizes")
