@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tapeout.cli.output import NAMED_ERROR
-from tapeout.cli.run_snakemake import check_configuration, check_folders
+from tapeout.cli.run_snakemake import check_configuration, check_folders, check_programs
 from tapeout.cli.start import NoProject
 from tapeout.graph.address import Address, Kind, resolve
 from tapeout.graph.configuration import Configuration
@@ -181,7 +181,9 @@ def load(given: Sequence[Path] | None, target: str | None = None, run: str | Non
     Raises:
         NoProject: there is no Snakefile, or Snakemake cannot read it, or a file of the configuration does not exist.
         UnknownName: there is no such run.
+        InvalidEnvironment: Snakemake needs a program that is not installed.
     """
+    check_programs()
     # importing Snakemake takes most of a second; --help and commands that do not read the workflow do without it
     from snakemake.api import SnakemakeApi
     from snakemake.exceptions import WorkflowError

@@ -5,12 +5,14 @@ code of a project runs, and ends with a traceback if one is missing or is not YA
 """
 
 import logging
+import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from tapeout.graph.console import end_quietly
+from tapeout.graph.errors import InvalidEnvironment
 from tapeout.graph.files import report_disk_errors, written_file
 from tapeout.program import named_errors
 
@@ -44,6 +46,19 @@ def check_configuration(configfiles: Iterable[str | Path], overrides: Iterable[s
     read_files([*([DEFAULTS] if Path(DEFAULTS).exists() else []), *configfiles])
 
 
+def check_programs() -> None:
+    """Check that there are the programs that Snakemake starts while it is imported.
+
+    Raises:
+        InvalidEnvironment: one is missing.
+    """
+    for program in ("bash", "which"):
+        if shutil.which(program) is None:
+            raise InvalidEnvironment(
+                f"There is no program {program} on PATH.", "Install it, or add its folder to PATH: Snakemake needs it."
+            )
+
+
 def check_folders() -> None:
     """Check that Snakemake can write where it does before any code of a project runs: its cache and TMPDIR.
 
@@ -65,6 +80,8 @@ def main() -> None:
     """Run Snakemake with the arguments of this process; Ctrl-C ends it quietly until the layer listens."""
     end_quietly()
     logging.raiseExceptions = False  # a log that cannot be written, as on a full disk, is no error
+    with named_errors():
+        check_programs()
     from snakemake import cli
 
     parse = cli.parse_args

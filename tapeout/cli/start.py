@@ -23,8 +23,8 @@ from tapeout.streams import write_error
 
 CALLER = "TAPEOUT_CALLER"
 """Environment variable: folder of the caller below the project's folder; paths on the command line begin there."""
-PYTHON_VARIABLES = ("PYTHONPATH", "PYTHONHOME")
-"""Environment variables that would put modules of another Python before those of the locked environment."""
+PYTHON_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH")
+"""Environment variables that would put other modules before those of the locked environment, or hide the project's."""
 NAMED_ERROR = 3
 """Exit code after a ``TapeoutError``."""
 

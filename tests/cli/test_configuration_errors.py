@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,14 @@ def test_a_full_disk_of_the_cache(tmp_path: Path, command: tuple[str, ...]) -> N
     assert f"DiskFull: No space is left on the device of {tmp_path}" in done.stderr
 
 
+@pytest.mark.parametrize("command", [("bin/snakemake", "-n"), ("bin/tapeout", "status")])
+def test_a_path_without_the_programs_that_snakemake_starts(tmp_path: Path, command: tuple[str, ...]) -> None:
+    started = [sys.executable, *command]
+    done = subprocess.run(started, cwd=ROOT, env={**os.environ, "PATH": str(tmp_path)}, capture_output=True, text=True)
+    assert done.returncode in (1, 3) and "Traceback" not in done.stdout + done.stderr
+    assert "InvalidEnvironment: There is no program bash on PATH" in done.stderr
+
+
 def test_words_after_an_option_that_takes_several() -> None:
     for files, overrides, words in (
         (["config/default.yaml", "eval_report"], [], "--configfile takes all words up to the next option"),
@@ -62,7 +71,8 @@ def test_words_after_an_option_that_takes_several() -> None:
 @pytest.mark.parametrize("command", [("bin/snakemake", "-n"), ("bin/tapeout", "status"), ("make", "plan")])
 def test_modules_of_another_python_and_a_cache_that_cannot_be_written(tmp_path: Path, command: tuple[str, ...]) -> None:
     (tmp_path / "yaml.py").write_text("raise SystemError('a module of another Python')\n")
-    outside = {"PYTHONPATH": str(tmp_path), "XDG_CACHE_HOME": "/sys/none"}
+    python = {"PYTHONPATH": str(tmp_path), "PYTHONHOME": "/none", "PYTHONSAFEPATH": "1"}
+    outside = {**python, "XDG_CACHE_HOME": "/sys/none"}
     done = subprocess.run(
         ["sh", "-c", '"$@" >&-', "sh", *command],
         cwd=ROOT,
