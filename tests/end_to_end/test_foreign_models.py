@@ -1,0 +1,36 @@
+"""Models of other families through the whole graph: import, extension, both trainings, export and evaluation."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tapeout.graph.identity.environment import read_environment
+from tests.end_to_end.conftest import ROOT, Clone, clone
+
+
+def with_model(folder: Path, name: str) -> Clone:
+    """Return a new clone whose base model is ``name``."""
+    made = clone(folder)
+    python = ROOT / read_environment("nemo", ROOT).folder / "bin" / "python"
+    subprocess.run([python, "-m", "tests.end_to_end.foreign_models", "tiny", name], cwd=made.root, check=True)
+    return made
+
+
+# one model of each kind of tokenizer; python -m benchmarks.families takes all families through the graph
+@pytest.mark.end_to_end
+@pytest.mark.parametrize("name", ["qwen3", "nvidia-gpt"])
+def test_a_model_of_another_family_goes_through_the_graph(name: str, tmp_path: Path) -> None:
+    made = with_model(tmp_path / "clone", name)
+    made.run("eval_report", "export/hf")
+    results = made.root / "results"
+    imported = json.loads((results / "base/import.json").read_bytes())
+    assert imported["padding_rows"] == 5
+    parity = json.loads((results / "export/hf/parity.json").read_bytes())
+    assert parity["largest_difference"] < 1e-5, "the exported model computes what NeMo's own model computes"
+    assert parity["token_ids"]["prompts"] > 0 and parity["token_ids"]["texts"] > 0
+    exported = json.loads((results / "export/hf/config.json").read_bytes())
+    base = json.loads((results / "base/config.json").read_bytes())
+    assert exported["architectures"] == base["architectures"]
+    assert exported["vocab_size"] == imported["vocabulary"] + 16, "padding rows are used first"
