@@ -62,10 +62,14 @@ def round_trip(folder: Path) -> dict[str, Any]:
     text.parent.mkdir()
     text.write_text(json.dumps({"text": PLANTED * 60}) + "\n")
     rates = {"lr": 0.02, "warmup_steps": 1, "seq_length": 64, "global_batch_size": 2, "micro_batch_size": 2}
-    pretraining = Dapt(max_steps=4, threads=1, **rates)
+    pretraining = Dapt(max_steps=40, threads=1, **rates)
     destroy_num_microbatches_calculator()
     data = dapt.data(pretraining, tokenizer, {"domain": text, "general": text})
     train(folder / "imported", data, pretraining, dapt, folder / "dapt", single_rank(folder / "dapt work"))
+    adapted, generated = load_model(folder / "dapt"), encoder.bos_ids + encoder.encode(PLANTED + "valid")
+    with torch.no_grad():
+        for _ in range(6):
+            generated.append(int(adapted(torch.tensor([generated])).logits[0, -1].argmax()))
     rows = {
         name: load_model(folder / name).get_input_embeddings().weight[-2:].tolist() for name in ("imported", "dapt")
     }
@@ -100,6 +104,7 @@ def round_trip(folder: Path) -> dict[str, Any]:
         "size": encoder.size,
         "trained ids": sorted(set(data.train.tokens.flatten().tolist())),
         "rows": rows,
+        "generated": generated[-6:],
         "difference": float((logits[0] - logits[1]).abs().max()),
         "report": json.loads((encoded / "report.json").read_text())["train"],
         "ids": {name: load_encoder(tokenizer_path(folder / name)).encode_batch(TEXTS) for name in ("sft", "export")},

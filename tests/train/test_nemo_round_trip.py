@@ -144,10 +144,11 @@ def test_the_export_counts_the_prompts_and_texts_with_equal_ids(folder: Path) ->
 
 
 def test_dapt_with_an_extended_byte_level_tokenizer(results: dict[str, Any], folder: Path) -> None:
-    """The planted piece is among the trained ids and its row changes; the row of an unused piece stays."""
+    """The planted piece is trained, its row changes and a generation emits it; an unused row only decays."""
     measured = results["byte_level"]
     planted, unused = measured["size"] - 2, measured["size"] - 1
     assert planted in measured["trained ids"] and unused not in measured["trained ids"]
+    assert planted in measured["generated"], "it was learnt"
     before, after = (torch.tensor(measured["rows"][name]) for name in ("imported", "dapt"))
     assert not torch.equal(before[0], after[0]) and torch.allclose(before[1], after[1], atol=0.02)
     assert float((before[0] - after[0]).norm()) > 3 * float((before[1] - after[1]).norm())
