@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import venv
@@ -11,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tapeout.cli.start import NoProject, find_project, split_arguments
-from tapeout.graph.identity.environment import read_environment
 
 pytestmark = pytest.mark.environment("nemo")  # the one whose setuptools builds a wheel without the network
 ROOT = Path(__file__).parents[2]
@@ -68,21 +66,6 @@ def test_an_installation_with_pip_has_a_program_that_works_in_and_outside_a_proj
         assert below[0] == 3 and below[2].startswith("UnknownName: There is no file or folder ./docs/a.")
     status, _, errors = call(ROOT / "docs", "cost", "--configfile", "my.yaml")
     assert status == 3 and "There is no configuration file docs/my.yaml." in errors
-
-
-@pytest.mark.parametrize("program", ["tapeout", "snakemake"])
-def test_ctrl_c_while_an_interpreter_starts_gives_no_traceback(tmp_path: Path, program: str) -> None:
-    for name in ("tapeout", "envs", "Snakefile"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    python = tmp_path / read_environment("workflow", tmp_path).folder / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    interrupted = "import os, runpy, signal, sys; os.kill(os.getpid(), signal.SIGINT); sys.argv = sys.argv[1:]; "
-    interrupted += "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
-    python.write_text(f'#!/bin/sh\nshift; exec {sys.executable} -c "{interrupted}" "$@"\n')
-    python.chmod(0o755)
-    command = [sys.executable, str(ROOT / "bin" / program), "--version"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == -signal.SIGINT and not done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("program", ["tapeout", "snakemake"])
