@@ -14,7 +14,7 @@ DEV = $(call FOLDER,dev)/bin/python -m
 # any characters of a name reach Snakemake; the shell expands a leading ~
 CONFIGFILE = $(if $(value CONFIG),--configfile $(if $(filter ~%,$(CONFIG)),$(CONFIG),'$(subst ','\'',$(value CONFIG))'))
 
-.PHONY: report plan shell dev environments test check test-dev test-data test-corpus test-nemo test-end test-shared-data test-slurm soak lock schema picture format clean
+.PHONY: report plan shell dev environments test check test-dev test-data test-corpus test-nemo test-end test-families test-shared-data test-slurm soak lock schema picture format clean
 
 report: environments
 	@$(SNAKEMAKE) eval_report $(CONFIGFILE)
@@ -47,7 +47,7 @@ check: dev
 
 # each environment runs the test files that name it (tests/conftest.py)
 test-dev: dev
-	$(DEV) pytest -q -n 2 -m "not slurm and not end_to_end and not shared_data" tests
+	$(DEV) pytest -q -n 2 -m "not slurm and not end_to_end and not families and not shared_data" tests
 
 test-data: environments
 	$(call FOLDER,data)/bin/python -m pytest -q tests
@@ -60,6 +60,10 @@ test-nemo: environments
 
 test-end: dev environments
 	$(DEV) pytest -q -m end_to_end tests
+
+# one run of the graph for a tiny model of each other family; not part of make test
+test-families: dev environments
+	$(DEV) pytest -q -m families tests
 
 # tests with the real rules on open instruction data in the folder TAPEOUT_SHARED_DATA; not part of make test
 test-shared-data: dev environments

@@ -127,6 +127,7 @@ PARSED = (
     dry("snakemake instruction_sets --configfile config/examples/seeds.yaml"),
     *map(only_parsed, ("make test", "make test SLURM=no", "make test-dev", "make check", "make picture", "make lock")),
     *map(only_parsed, ("make environments dev", "make environments ADD=nemo-cuda")),
+    only_parsed("make test-families"),
     only_parsed("make test-shared-data TAPEOUT_SHARED_DATA=FOLDER"),
     # the configuration is planned in tests/config/
     only_parsed("make report CONFIG=config/examples/smollm2-cpu.yaml"),

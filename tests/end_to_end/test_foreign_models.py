@@ -8,6 +8,11 @@ import pytest
 
 from tapeout.graph.identity.environment import read_environment
 from tests.end_to_end.conftest import ROOT, Clone, clone
+from tests.end_to_end.foreign_models import MODELS
+
+IN_MAKE_TEST = "qwen3"
+"""The model of ``make test``; ``make test-families`` takes the others through the graph, each in one to two minutes."""
+OTHERS = [pytest.param(name, marks=pytest.mark.families) for name in MODELS if name != IN_MAKE_TEST]
 
 
 def with_model(folder: Path, name: str) -> Clone:
@@ -18,9 +23,7 @@ def with_model(folder: Path, name: str) -> Clone:
     return made
 
 
-# one model of each kind of tokenizer; python -m benchmarks.families takes all families through the graph
-@pytest.mark.end_to_end
-@pytest.mark.parametrize("name", ["qwen3", "nvidia-gpt"])
+@pytest.mark.parametrize("name", [pytest.param(IN_MAKE_TEST, marks=pytest.mark.end_to_end), *OTHERS])
 def test_a_model_of_another_family_goes_through_the_graph(name: str, tmp_path: Path) -> None:
     made = with_model(tmp_path / "clone", name)
     made.run("eval_report", "export/hf")
