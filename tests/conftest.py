@@ -7,6 +7,7 @@ environment alone; files and folders of the others are not imported.
 
 import ast
 import os
+import signal
 import sys
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,9 @@ DEFAULT = "dev"
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 HERE = Path(__file__).parent
+
+# a shell without job control lets background programs ignore Ctrl-C, which tests send to the programs that they start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # a make that a test starts is not part of the make that runs the tests
 for variable in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):

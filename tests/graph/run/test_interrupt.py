@@ -119,5 +119,6 @@ def test_ctrl_c_ends_a_program_that_begins_without_a_traceback(module: str) -> N
     program = "import runpy, sys, os, signal\nfrom tapeout.graph import console\nend = console.end_quietly\n"
     program += "console.end_quietly = lambda: (end(), os.kill(os.getpid(), signal.SIGINT))\n"
     program += f"runpy.run_module({f'tapeout.{module}'!r}, run_name='__main__')"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=MAKEFILE.parent)
+    command = [sys.executable, "-c", program, "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=MAKEFILE.parent)
     assert done.returncode == -signal.SIGINT and not done.stderr
