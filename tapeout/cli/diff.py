@@ -184,13 +184,16 @@ def _runs(setting: _Setting, old: str, new: str) -> tuple[dict[str, Any], list[A
 
 
 def _result_sets(setting: _Setting, *addresses: str) -> tuple[dict[str, ResultSet], list[str]]:
-    """Return the results by address, and the artifacts in results/ that belong to other configurations."""
+    """Return the results by address, and the artifacts in results/ that belong to other configurations.
+
+    Results without a workflow, such as a copy for an auditor, are compared as they are.
+    """
     runs = [address for address in addresses if address != RESULTS]
     sets = {address: result_sets.in_run(setting.workspace, address.removeprefix("@")) for address in runs}
     if len(runs) == len(addresses):
         return sets, []
-    graph = set(load(setting.configfile).graph)
     current = result_sets.current(setting.workspace)
+    graph = set(load(setting.configfile).graph) if Path("Snakefile").is_file() else current.keys()
     sets[RESULTS] = {name: result for name, result in current.items() if name in graph}
     return sets, sorted(current.keys() - graph)
 
