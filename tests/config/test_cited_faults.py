@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-CITED = re.compile(r"(?<![\w#\"])([FDNTG])(\d{1,2})(?:(?:-| to )\1(\d{1,2}))?\b")
+CITED = re.compile(r"(?<![\w#\".])([FDNTG])(\d{1,2})(?:(?:-| to )\1(\d{1,2}))?\b")
 NOT_FAULTS = {"F1"}
-"""The F1 measure. Names in quotes are types of numbers in safetensors files."""
+"""The F1 measure. Names in quotes or after a dot are types of numbers."""
 
 
 def cited() -> set[str]:
