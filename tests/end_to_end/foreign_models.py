@@ -12,8 +12,6 @@ from typing import Any
 
 import yaml
 
-from tests.byte_level_material import write_tokenizer
-
 SIZES = {"hidden_size": 32, "num_layers": 2, "num_attention_heads": 4, "ffn_hidden_size": 48, "seq_length": 256}
 GROUPS = {"num_query_groups": 2}
 SCALED = {"rope_scaling": {"scale_factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "old_context_len": 32}}
@@ -37,6 +35,7 @@ def write(folder: Path, name: str) -> None:
     from tapeout.encoder.load import load_encoder
     from tapeout.models.family import load_family
     from tapeout.models.huggingface import save_model
+    from tests.byte_level_material import write_tokenizer
 
     family_name, kind, options = MODELS[name]
     family = load_family(family_name)
