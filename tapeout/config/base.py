@@ -80,7 +80,7 @@ def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
 
 
 class BaseKind(Section):
-    """What each kind of base model states: its family and its architecture.
+    """Parameters of every kind of base model: its family and its architecture.
 
     Both are part of the configuration even if a model's own files state them too, because costs, memory and the checks
     of a configuration need them before anything is downloaded.

@@ -30,7 +30,7 @@ PRE_TOKENIZERS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         UNSPLIT_BYTES,
     ],
 }
-"""How texts are split into words, by the name in ``tokenizer.ggml.pre``."""
+"""Pre-tokenizers, which split texts into words, by the name in ``tokenizer.ggml.pre``."""
 
 ROLES = {"bos": "bos", "eos": "eos", "padding": "pad", "unknown": "unk"}
 """Roles of special pieces: the file's names and Hugging Face's."""

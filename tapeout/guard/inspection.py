@@ -47,7 +47,7 @@ TOKENIZERS = {"tokenizer.model": "SentencePiece", "tokenizer.json": "byte-level 
 
 @dataclass
 class Findings:
-    """What was found in a model.
+    """Findings about a model.
 
     Attributes:
         kind: what it is taken for.

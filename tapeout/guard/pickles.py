@@ -91,7 +91,7 @@ HARMLESS: dict[tuple[str, str], Any] = {
     ),
     **{("builtins", kind.__name__): kind for kind in (dict, list, tuple, set, frozenset, complex)},
 }
-"""What becomes itself, by module and name; ``bytearray`` only of bytes, because a number would allocate memory."""
+"""Callables that are really called, by module and name; ``bytearray`` on bytes only: a number would allocate memory."""
 
 
 def unpickler(find: Finder) -> type[pickle.Unpickler]:

@@ -22,7 +22,7 @@ COPIED = re.compile(
     r"torch\.(nn\.(functional|init)\.)?[a-z0-9_]+|megatron\.core(\.\w+)+"
     r"|nemo\.(collections\.llm|collections\.common|lightning)(\.\w+)+|transformers\.generation\.configuration_utils\.GenerationConfig"
 )
-"""What ``_target_`` of ``model.yaml`` may name."""
+"""Names that ``_target_`` of ``model.yaml`` may have."""
 
 
 def check_settings(path: Path) -> dict[str, Any]:

@@ -31,7 +31,7 @@ PLANS = frozenset(
         ("megatron.core.dist_checkpointing.strategies.torch", "MCoreSavePlan"),
     }
 )
-"""What the plans of the programs that wrote an index name; they are never made into objects here."""
+"""Names in the save plans that an index may contain; no object is made of them here."""
 INDEX_NAMES = PLANS | frozenset(
     {
         *((f"{CHECKPOINT}.metadata", f"{kind}StorageMetadata") for kind in ("Bytes", "Chunk", "Tensor")),

@@ -213,3 +213,15 @@ def queries_keys_values(config: "PretrainedConfig", layer: int, kind: Literal["w
     sources = [f"model.layers.{layer}.self_attn.{name}_proj.{kind}" for name in "qkv"]
     heads, groups = config.num_attention_heads, config.num_key_value_heads
     return interleaved(f"{LAYERS}self_attention.linear_qkv.{kind}", layer, sources, heads, groups)
+
+
+def sentencepiece_settings(special_pieces: Mapping[str, str]) -> dict[str, Any]:
+    """Return tokenizer_config.json of the slow tokenizer; the fast one splits RTL differently from SentencePiece."""
+    return {
+        "tokenizer_class": "LlamaTokenizer",
+        "legacy": False,
+        "add_bos_token": True,
+        "add_eos_token": False,
+        "clean_up_tokenization_spaces": False,
+        **special_pieces,
+    }

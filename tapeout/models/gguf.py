@@ -26,7 +26,7 @@ SHARD_BYTES = 2_000_000_000
 """Maximum bytes of a file of weights, as long as each tensor is smaller."""
 
 DAMAGED = (ValueError, IndexError, KeyError, TypeError, OverflowError, OSError)
-"""What the library raises when a file is cut off or its numbers make no sense."""
+"""Exceptions of the library for a truncated or inconsistent file."""
 
 
 def import_gguf(source: Path, output: Path, job: ImportJob) -> None:
@@ -173,7 +173,7 @@ def _tensors(
             values = dequantize(tensor.data, tensor.tensor_type).astype(numpy.float32, copy=False)
             values = values.reshape([int(size) for size in reversed(tensor.shape)])
             yield name, numpy.ascontiguousarray(layout.restored(name, values, config))
-        except (*DAMAGED, NotImplementedError) as error:
+        except (*DAMAGED, NotImplementedError) as error:  # the second: a quantization that the library cannot read
             raise UnusableModel(
                 f"The tensor {names[name]} ({tensor.tensor_type.name}) of {file.name} cannot be read: {error}.",
                 "Use a file with another quantization, or fetch it again.",

@@ -44,7 +44,7 @@ DTYPES = {"BF16": "bfloat16", **{f"F{bits}": f"float{bits}" for bits in (16, 32,
 
 @dataclass(frozen=True)
 class Header:
-    """What the headers of the weights' files say.
+    """Contents of the headers of the weights' files.
 
     Attributes:
         files: names of the files, sorted.

@@ -4,9 +4,6 @@ One process imports and trains all models (families_in_nemo.py), each test reads
 """
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ from tapeout.nemo.checkpoint import load_model
 from tapeout.nemo.convert import compare_tensors, export_weights
 from tapeout.nemo.export import fixed_tokens
 from tests.models.families_in_nemo import MODELS, POSITIONS, ROWS
+from tests.nemo.process import run_program
 
 pytestmark = [pytest.mark.environment("nemo"), pytest.mark.slow, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).parents[2]
@@ -29,16 +27,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the finished imports."""
-    folder = tmp_path_factory.mktemp("families")
-    process = subprocess.run(
-        [sys.executable, ROOT / "tests/models/families_in_nemo.py", folder],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert process.returncode == 0, process.stdout[-2000:] + process.stderr[-8000:]
-    return folder
+    return run_program("tests/models/families_in_nemo.py", tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

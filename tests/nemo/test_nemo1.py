@@ -1,9 +1,6 @@
 """NeMo-1 archives: the rows of the known answers, from one process (nemo1_round_trip.py)."""
 
 import json
-import os
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from tapeout.models.weights_folder import FolderWeights
 from tapeout.nemo.foreign_weights import DistributedWeights
 from tapeout.nemo.nemo1_export import prompts_of
 from tests.nemo.nemo1_round_trip import MODELS, OLD, PADDING, REFUSED, TEMPLATE
+from tests.nemo.process import run_program
 
 pytestmark = [pytest.mark.environment("nemo"), pytest.mark.slow, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).parents[2]
@@ -30,17 +28,7 @@ WHOLE = [name for name in MODELS if name != "bfloat16"]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the finished process."""
-    folder = tmp_path_factory.mktemp("nemo1")
-    (folder / "tmp").mkdir()
-    process = subprocess.run(
-        [sys.executable, ROOT / "tests/nemo/nemo1_round_trip.py", folder],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "tmp")},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert process.returncode == 0, process.stdout[-2000:] + process.stderr[-8000:]
-    return folder
+    return run_program("tests/nemo/nemo1_round_trip.py", tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

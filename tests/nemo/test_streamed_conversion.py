@@ -4,11 +4,8 @@ One process does the work (streamed_conversion.py), each test reads a result.
 """
 
 import json
-import os
 import pickle
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +19,7 @@ from tapeout.models.layout import concatenated, renamed
 from tapeout.models.weights_folder import FolderWeights
 from tapeout.nemo.checkpoint import CheckpointWeights, checkpoint_tensors
 from tapeout.nemo.convert import Chunks, ConversionMismatch, import_checkpoint
+from tests.nemo.process import run_program
 from tests.nemo.tiny_model import folder_content
 
 pytestmark = [pytest.mark.environment("nemo"), pytest.mark.slow, pytest.mark.timeout(900)]
@@ -32,13 +30,7 @@ PROJECTION = "module.decoder.layers.self_attention.linear_proj.weight"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the finished conversions."""
-    folder = tmp_path_factory.mktemp("conversions")
-    (folder / "tmp").mkdir()
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "tmp")}
-    program = [sys.executable, ROOT / "tests/nemo/streamed_conversion.py", folder]
-    process = subprocess.run(program, env=environment, cwd=ROOT, capture_output=True, text=True)
-    assert process.returncode == 0, process.stdout[-2000:] + process.stderr[-8000:]
-    return folder
+    return run_program("tests/nemo/streamed_conversion.py", tmp_path_factory)
 
 
 @pytest.mark.parametrize("name", ["plain", "tied"])

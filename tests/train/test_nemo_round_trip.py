@@ -1,10 +1,7 @@
 """Import, training and export in NeMo: one process does the work (nemo_round_trip.py), each test reads a result."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ from tapeout.encoder.load import load_encoder
 from tapeout.guard.inspection import inspect_model
 from tapeout.models.tokenizer_file import UnusableModel, tokenizer_path
 from tapeout.nemo.checkpoint import checkpoint_tensors, load_model
+from tests.nemo.process import run_program
 from tests.nemo.tiny_model import TEMPLATE, folder_content
 
 pytestmark = [pytest.mark.environment("nemo"), pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -26,19 +24,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the finished round trip."""
-    folder = tmp_path_factory.mktemp("round_trip")
-    (folder / "tmp").mkdir()
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "tmp"), "SLURM_NTASKS": "4"}
-    environment.pop("OMP_NUM_THREADS", None)
-    process = subprocess.run(
-        [sys.executable, ROOT / "tests/train/nemo_round_trip.py", folder],
-        env=environment,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert process.returncode == 0, process.stdout[-2000:] + process.stderr[-8000:]
-    return folder
+    return run_program("tests/train/nemo_round_trip.py", tmp_path_factory, SLURM_NTASKS="4")
 
 
 @pytest.fixture(scope="module")

@@ -87,15 +87,8 @@ def model_class() -> "type[LlamaForCausalLM]":
 
 
 def tokenizer_config() -> dict[str, Any]:
-    """Return the settings of the slow tokenizer; the fast one splits RTL differently from SentencePiece."""
-    return {
-        "tokenizer_class": "LlamaTokenizer",
-        "legacy": False,
-        "add_bos_token": True,
-        "add_eos_token": False,
-        "clean_up_tokenization_spaces": False,
-        **SPECIAL_PIECES,
-    }
+    """Return the settings of the slow tokenizer."""
+    return decoder.sentencepiece_settings(SPECIAL_PIECES)
 
 
 def nemo_model(architecture: Architecture, vocabulary: int, generation_config: Any, tokenizer: Any) -> Any:

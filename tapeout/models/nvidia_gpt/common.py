@@ -57,15 +57,8 @@ class Architecture(decoder.Architecture):
 
 
 def tokenizer_config() -> dict[str, Any]:
-    """Return the settings of the slow tokenizer; the fast one splits RTL differently from SentencePiece."""
-    return {
-        "tokenizer_class": "LlamaTokenizer",
-        "legacy": False,
-        "add_bos_token": True,
-        "add_eos_token": False,
-        "clean_up_tokenization_spaces": False,
-        **SPECIAL_PIECES,
-    }
+    """Return the settings of the slow tokenizer."""
+    return decoder.sentencepiece_settings(SPECIAL_PIECES)
 
 
 def stated(config: "PretrainedConfig", names: Mapping[str, str]) -> dict[str, Any]:

@@ -55,7 +55,9 @@ def begin(project: Project, *command: str) -> "subprocess.Popen[str]":
         start_new_session=True,
     )
     wait_for(log)
+    end = time.monotonic() + 300
     while not log.read_text():
+        assert time.monotonic() < end, f"{log} stays empty"
         time.sleep(0.01)
     return process
 
