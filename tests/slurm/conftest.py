@@ -1,5 +1,6 @@
 """A real cluster for the session, and a small project on it."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import venv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,15 @@ class Started:
         assert (self.process.returncode == 0) == ok, self.text
         return self.text
 
+    @contextlib.contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Suspend the run and its children, so that they notice nothing of what happens meanwhile."""
+        os.killpg(self.process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(self.process.pid, signal.SIGCONT)
+
     def kill(self) -> None:
         """End the run and its process group as kill -9 does."""
         os.killpg(self.process.pid, signal.SIGKILL)
@@ -66,6 +76,7 @@ class OnCluster(Project):
     """A copy of the small project, run through Slurm."""
 
     cluster: Cluster
+    begun: list[Started] = field(default_factory=list)
 
     def variables(self) -> dict[str, str]:
         path = f"{self.cluster.root / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -95,7 +106,18 @@ class OnCluster(Project):
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        return Started(process, output)
+        self.begun.append(Started(process, output))
+        return self.begun[-1]
+
+    def end(self) -> None:
+        """End the runs and jobs that a failed test left, and start the daemons that it had ended."""
+        for run in self.begun:
+            if run.process.poll() is None:
+                run.kill()
+        self.cluster.repair()
+        for id_, _, _ in self.jobs():
+            self.cluster.ask("scancel", id_, check=False)
+        wait_until(lambda: not self.jobs(), "the end of the test's jobs")
 
     def begin_training(self, steps: int) -> "tuple[Started, str, str]":
         """Start a run with a slow training and wait for some steps; return the run, the training's job and its node."""
@@ -171,9 +193,7 @@ def project(tmp_path: Path, cluster: Cluster) -> Iterator[OnCluster]:
     small = OnCluster(root, cluster)
     small.install()
     yield small
-    for id_, _, _ in small.jobs():
-        cluster.ask("scancel", id_, check=False)
-    wait_until(lambda: not small.jobs(), "the end of the test's jobs")
+    small.end()
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,14 @@ def wait_until(true: Callable[[], object], what: str, seconds: float = 120.0) ->
         pause = min(2 * pause, 0.5)
 
 
+def runs(pid: int) -> bool:
+    """Return whether a process runs; one that has ended and that its parent has not yet reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def processes_of(words: str, folder: Path | None = None) -> list[int]:
     """Return the processes with these words in their command line, oldest first; only those in ``folder`` if given."""
     found = []

@@ -154,18 +154,22 @@ def test_restarted_daemons_have_no_effect(project: OnCluster, undisturbed: dict[
     project.cluster.kill_daemon(f"slurmd.{node}")
     project.cluster.start_node(node)
     project.cluster.kill_daemon("slurmctld")
-    project.cluster.start_controller()
+    project.cluster.restart_controller()
     project.fault()
     process.finish()
     assert project.digests() == undisturbed
 
 
 def test_a_submission_waits_for_a_controller_that_is_away(project: OnCluster, undisturbed: dict[str, str]) -> None:
+    before = project.cluster.submitted()
     process = project.begin()
-    wait_until((project.root / "results/raw.txt.manifest.json").exists, "the first step")
-    project.cluster.kill_daemon("slurmctld")
+    wait_until(lambda: project.cluster.submitted() > before, "the first job")
+    with process.suspended():  # the controller must have the first job's end, and must not have the second job
+        project.cluster.accounted_after(before)
+        project.cluster.kill_daemon("slurmctld")
     wait_until(lambda: processes_of("tapeout.slurm.submit", project.root), "an attempt to submit")
-    project.cluster.start_controller()
+    with process.suspended():
+        project.cluster.restart_controller()
     process.finish()
     assert project.digests() == undisturbed
 

@@ -113,7 +113,7 @@ def test_a_controller_that_is_away_is_reported_and_no_job_is_reported_as_ended(p
             assert code == 0 and "jobs are not known" in text, text
             assert re.search(rf"model +unknown +{job} ", text) and "last message" in text
         finally:
-            project.cluster.start_controller()
+            project.cluster.restart_controller()
     finally:
         project.fault()
         run.finish()
