@@ -2,6 +2,7 @@ rule evaluate:
     input:
         action("evaluation/{model}/{task}.json"),
         **wiring.after_probe,
+        **wiring.chat_template,
         model=lambda wildcards: artifact(settings.evaluation.models[wildcards.model]),
         data=lambda wildcards: [artifact(*file) for file in settings.evaluations[wildcards.task].files.values()],
     output:

@@ -3,6 +3,7 @@ rule export_hf:
         action("export/hf"),
         **wiring.after_probe,
         **wiring.base_licences,
+        **wiring.chat_template,
         model=artifact(wiring.exported),
         rows=[artifact(f"instructions/{name}") for name in sorted(settings.instructions.train)],
         encoded=[artifact(f"encoded/{name}") for name in sorted(settings.instructions.train)],

@@ -2,6 +2,7 @@ rule export_nemo:
     input:
         action("export/mcore.nemo"),
         **wiring.after_probe,
+        **wiring.chat_template,
         model=artifact(wiring.exported),
         rows=[artifact(f"instructions/{name}") for name in sorted(settings.instructions.train)],
     output:

@@ -23,6 +23,7 @@ rule instructions:
 rule encoded:
     input:
         action("encoded/{name}"),
+        **wiring.chat_template,
         rows=lambda wildcards: artifact(f"instructions/{wildcards.name}"),
         tokenizer=artifact("tokenizer", settings.tokenizer.file_name),
     output:

@@ -3,23 +3,26 @@
 from pathlib import Path
 
 from tapeout.config.evaluation import EvaluateJob
+from tapeout.data.encode.model_template import with_model_template
 from tapeout.evals.loaded_model import load
 from tapeout.evals.task import load_task, write_result
 from tapeout.program import step
 
 
 @step(EvaluateJob)
-def main(job: EvaluateJob, model: Path, data: list[Path], output: Path) -> None:
+def main(job: EvaluateJob, model: Path, data: list[Path], output: Path, template: Path | None = None) -> None:
     """Write the task's result for the model, with a score per test document or row.
 
     Inputs:
         model: Hugging Face folder or NeMo checkpoint folder.
         data: test data of the task, JSON Lines, in the task's order.
+        template: folder of the base model, if its own chat template renders the rows.
     """
+    encoding = None if job.encoding is None else with_model_template(job.encoding, template)
     task = load_task(job.task)
     options = task.options.model_validate(job.options)
     files = dict(zip(task.files(options), data, strict=True))
-    loaded = load(model, job.threads, job.encoding)
+    loaded = load(model, job.threads, encoding)
     write_result(output, loaded.facts, task.score(loaded, files, options))
 
 

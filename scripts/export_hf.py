@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tapeout.config.export import ExportJob
+from tapeout.data.encode.model_template import with_model_template
 from tapeout.program import step
 
 
@@ -15,6 +16,7 @@ def main(
     texts: list[Path],
     output: Path,
     base: Path | None = None,
+    template: Path | None = None,
 ) -> None:
     """Write a Hugging Face folder with tokenizer, chat template, parity.json and NOTICE.
 
@@ -24,12 +26,14 @@ def main(
         encoded: the same sets as token ids, in the same order.
         texts: test texts, JSONL.
         base: folder of a base model that comes from a source, for its licence files.
+        template: folder of the base model, if its own chat template rendered the rows.
     """
     from tapeout.nemo.process import prepare
 
     prepare(threads=1)
     from tapeout.nemo.export import export_checkpoint
 
+    job = job.model_copy(update={"encoding": with_model_template(job.encoding, template)})
     export_checkpoint(model.resolve(), output, job, list(zip(rows, encoded, strict=True)), texts, base)
 
 

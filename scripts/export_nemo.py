@@ -3,22 +3,25 @@
 from pathlib import Path
 
 from tapeout.config.export import ExportNemoJob
+from tapeout.data.encode.model_template import with_model_template
 from tapeout.program import step
 
 
 @step(ExportNemoJob)
-def main(job: ExportNemoJob, model: Path, rows: list[Path], output: Path) -> None:
+def main(job: ExportNemoJob, model: Path, rows: list[Path], output: Path, template: Path | None = None) -> None:
     """Write a ``.nemo`` archive with the tokenizer and the prompt template.
 
     Inputs:
         model: NeMo checkpoint folder.
         rows: folders of the instruction data sets that the model was trained on.
+        template: folder of the base model, if its own chat template rendered the rows.
     """
     from tapeout.nemo.process import prepare
 
     prepare(threads=1)
     from tapeout.nemo.nemo1_export import export_archive
 
+    job = job.model_copy(update={"encoding": with_model_template(job.encoding, template)})
     export_archive(model.resolve(), output, job, rows)
 
 

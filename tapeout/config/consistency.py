@@ -8,6 +8,7 @@ from typing import Any
 from tapeout import plugins
 from tapeout.config.evaluation import QuestionOptions
 from tapeout.config.inspection_scope import InspectionScope
+from tapeout.config.instructions import MODELS_OWN
 from tapeout.config.messages import dotted
 from tapeout.config.methods import SEAM as METHODS
 from tapeout.config.problems import Location
@@ -170,6 +171,21 @@ def _vocabulary_is_the_models_own(settings: Settings) -> Iterator[Conflict]:
         )
 
 
+def _base_has_a_chat_template(settings: Settings) -> Iterator[Conflict]:
+    key = ("instructions", "prompt", "chat_template")
+    if not settings.instructions.prompt.for_questions:
+        return
+    if not settings.base.sources:
+        yield Conflict(
+            f"instructions.prompt.chat_template is {MODELS_OWN}, but base.kind {settings.base.kind} has none.",
+            "Name a file with a template, or start from a model that has one.",
+            (key, ("base", "kind")),
+        )
+    if "template" in settings.sft.model_fields_set:
+        cause = "sft.template would have no effect: the model's own chat template renders questions too."
+        yield Conflict(cause, "Remove sft.template, or name another template.", (("sft", "template"), key))
+
+
 def _sequences_fit_the_model(settings: Settings) -> Iterator[Conflict]:
     context = settings.base.architecture.seq_length
     longer = "" if settings.base.sources else ", or raise base.architecture.seq_length"
@@ -253,6 +269,7 @@ CHECKS: tuple[Callable[[Settings], Iterable[Conflict]], ...] = (
     _methods_have_no_section,
     _benchmarks_are_no_training,
     _vocabulary_is_the_models_own,
+    _base_has_a_chat_template,
     _sequences_fit_the_model,
     _tensors_can_be_divided,
     _something_validates,

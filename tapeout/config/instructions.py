@@ -18,6 +18,9 @@ from tapeout.errors import did_you_mean
 FORMATS = "tapeout.data.instructions.formats"
 """The seam of data formats."""
 
+MODELS_OWN = "model"
+"""Value of ``instructions.prompt.chat_template`` that stands for the template of the base model."""
+
 SPLITS = ("train", "validation", "test")
 
 
@@ -124,8 +127,15 @@ class Prompt(Section):
         "<extra_id_2> as in the ChipNeMo paper, or the chat template of a model.",
     )
     chat_template: str | None = Field(
-        None, description="File with the model's chat template (Jinja), where tokens is template."
+        None,
+        description="Where tokens is template: model for the base model's own chat template, which then renders single "
+        "questions too and is exported unchanged; or a file with a template (Jinja).",
     )
+
+    @property
+    def for_questions(self) -> bool:
+        """True if the template is the model's own; it renders all rows."""
+        return self.chat_template == MODELS_OWN
 
     @model_validator(mode="after")
     def _one_template(self) -> Self:
@@ -178,6 +188,13 @@ class EncodeJob(Section):
     """Parameters of the rule ``encoded``: how rows become token ids."""
 
     prompt: Prompt = Field(description="Marks of the turns.")
-    chat_template: str | None = Field(description="Text of the chat template.")
+    chat_template: str | None = Field(
+        description="Text of the chat template; null if there is none, or if the step reads that of the base model."
+    )
     template: str = Field(description="Prompt template of single questions (sft.template).")
     seq_length: int = Field(ge=8, description="Maximum tokens of a row (sft.seq_length).")
+
+    @property
+    def for_questions(self) -> str:
+        """Template of single questions."""
+        return (self.chat_template or "") if self.prompt.for_questions else self.template

@@ -97,9 +97,10 @@ class Settings(Section):
         Raises:
             InvalidConfig: the chat template cannot be read.
         """
-        path = self.instructions.prompt.chat_template
+        prompt = self.instructions.prompt
+        path = None if prompt.for_questions else prompt.chat_template
         return EncodeJob(
-            prompt=self.instructions.prompt.model_copy(update={"chat_template": None if path is None else ""}),
+            prompt=prompt if path is None else prompt.model_copy(update={"chat_template": ""}),
             chat_template=None if path is None else text_of(path),
             template=self.sft.template,
             seq_length=self.sft.seq_length,

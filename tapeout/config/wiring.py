@@ -52,6 +52,11 @@ class Wiring:
         return {"base": self.artifact("base")} if self.settings.base.sources else {}
 
     @property
+    def chat_template(self) -> dict[str, Any]:
+        """Input of a step that renders rows: the base model, if its own chat template renders them."""
+        return {"template": self.artifact("base")} if self.settings.instructions.prompt.for_questions else {}
+
+    @property
     def attributions(self) -> dict[str, Any]:
         """Origin and licence of the base vocabulary and, if it comes from a source, of the base model."""
         settings = self.settings

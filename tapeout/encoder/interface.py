@@ -1,7 +1,7 @@
 """The interface of a tokenizer."""
 
 from abc import abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from tapeout.encoder.errors import InvalidVocabulary
@@ -68,18 +68,21 @@ class Encoder(Protocol):
         """
         return [self.encode(text) for text in texts]
 
-    def encode_rendered(self, text: str, marks: Collection[str] | None = None) -> list[Token]:
+    def encode_rendered(
+        self, text: str, marks: Collection[str] | None = None, plain: Sequence[tuple[int, int]] = ()
+    ) -> list[Token]:
         """Return the tokens of a rendered conversation, where the name of a control piece encodes to that piece.
 
         Args:
             text: the rendered conversation.
             marks: the names that do, if they are names of control pieces; None for all control pieces.
+            plain: spans of characters in which a name is text all the same.
         """
         names = [name for name in self.control_pieces if marks is None or name in marks]
         tokens: list[Token] = []
         start = 0
         while start < len(text):
-            matches = [(index, name) for name in names if (index := text.find(name, start)) >= 0]
+            matches = [(index, name) for name in names if (index := _find(text, name, start, plain)) >= 0]
             index, name = min(matches, key=lambda match: (match[0], -len(match[1])), default=(len(text), ""))
             if index > start:
                 part = self.encode_spans(text[start:index])
@@ -122,3 +125,11 @@ class Encoder(Protocol):
             settings: the content for the SentencePiece model of a model family.
         """
         return dict(settings)
+
+
+def _find(text: str, name: str, start: int, plain: Sequence[tuple[int, int]]) -> int:
+    """Return the index of the first occurrence of a name, from ``start`` on, outside the plain spans; -1 if none."""
+    index = text.find(name, start)
+    while index >= 0 and any(first < index + len(name) and index < last for first, last in plain):
+        index = text.find(name, index + 1)
+    return index

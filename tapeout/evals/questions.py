@@ -85,20 +85,21 @@ def encode_questions(model: "LoadedModel", rows: Iterable[Mapping[str, Any]]) ->
 def _single(encoder: RowEncoder, row: Mapping[str, Any]) -> Question:
     ids, mask, _ = encoder.encode(row)
     first = list(mask).index(1)
-    end = frozenset({encoder.encoder.eos})
-    return Question(row, row["digest"], ids[:first], ids[first:], row["input"], row["output"], "", end)
+    control = set(encoder.encoder.control_pieces.values())
+    ends, stop = frozenset({encoder.encoder.eos, *control.intersection(ids[first:])}), encoder.end_of_question
+    return Question(row, row["digest"], ids[:first], ids[first:], row["input"], row["output"], stop, ends)
 
 
 def _conversation(encoder: RowEncoder, row: Mapping[str, Any]) -> Question:
     for count in range(len(row["conversations"]), 0, -1):
         turns = row["conversations"][:count]
-        text, spans = encoder.render({**row, "conversations": turns})
+        text, spans, rendered = encoder.tokens({**row, "conversations": turns})
         answers = [number for number, turn in enumerate(turns) if turn["from"] != row["mask"] and is_trained(turn)]
         if not spans or not answers:
             break
         start, end = _last_run(spans)
         number = max((number for number in answers if turns[number]["value"].strip() in text[start:end]), default=0)
-        tokens = [token for token in encoder.tokenize(text) if token[1] < end]
+        tokens = [token for token in rendered if token[1] < end]
         mask = mask_of(tokens, [(start, end)])
         if number and any(mask[1:]) and len(tokens) <= encoder.job.seq_length + 1:
             expected = turns[number]["value"].strip()

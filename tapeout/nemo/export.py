@@ -62,7 +62,7 @@ def export_checkpoint(
     write_tokenizer(tokenizer, output, family, job, shapes, settings.max_position_embeddings)
     generation = {"bos_token_id": encoder.bos, "do_sample": False, **stop_settings(ends, encoder.eos)}
     write_settings(output / "generation_config.json", generation)
-    counts = {**check_texts(output, texts), **check_prompts(output, rows, ends)}
+    counts = {**check_texts(output, texts), **check_prompts(output, rows, ends, job.encoding)}
     difference = logit_difference(source, output, settings.vocab_size, job)
     parity = {
         "largest_difference": difference,

@@ -57,7 +57,7 @@ def export_archive(checkpoint: Path, output: Path, job: ExportNemoJob, rows: Seq
 
 def prompts_of(encoding: EncodeJob, shapes: Iterable[str]) -> Prompts:
     """Return the prompts of a training on rows of the given shapes, see ``tapeout.nemo.serving.SHAPES``."""
-    if "conversation" in shapes:
+    if "conversation" in shapes or encoding.prompt.for_questions:
         if encoding.prompt.tokens == "template":
             return Prompts(encoding.chat_template or "", {})
         marks = MARKS[encoding.prompt.tokens]

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tapeout.config.export import ExportJob
-from tapeout.config.instructions import SPLITS
+from tapeout.config.instructions import SPLITS, EncodeJob
 from tapeout.data.encode.chat import LABELLED, MARKS, ChatTemplate, is_trained
 from tapeout.data.encode.prompt import split_template
+from tapeout.data.encode.row_encoder import RowEncoder
 from tapeout.data.io.jsonl import read_jsonl, read_texts
 from tapeout.encoder.fast_tokenizer import fast_tokenizer
 from tapeout.encoder.interface import Encoder
@@ -80,7 +81,7 @@ def write_tokenizer(
         path.unlink()
     encoder = load_encoder(tokenizer)
     templates = {shape: _template(shape, encoder, job) for shape in shapes}
-    default = next(iter(templates.values()))
+    default, *others = dict.fromkeys(templates.values())
     named = [{"name": name, "template": text} for name, text in {"default": default, **templates}.items()]
     sentencepiece = {
         **family.tokenizer_config(),
@@ -91,7 +92,7 @@ def write_tokenizer(
         **encoder.model_settings(sentencepiece),
         "add_bos_token": bool(encoder.bos_ids),
         "model_max_length": context,
-        "chat_template": default if len(templates) == 1 else named,
+        "chat_template": named if others else default,
     }
     files = encoder.model_files()
     for name, content in files.items():
@@ -103,6 +104,8 @@ def write_tokenizer(
 
 def _template(shape: str, encoder: Encoder, job: ExportJob) -> str:
     """Return the chat template for rows of a shape."""
+    if job.encoding.prompt.for_questions:
+        return job.encoding.chat_template or ""  # the model's own, unchanged
     reserved = encoder.reserved_names
     if shape != "conversation":
         before, between, _ = split_template(job.encoding.template) if shape == "question" else ("", "", "")
@@ -144,7 +147,10 @@ def check_texts(folder: Path, texts: Sequence[Path]) -> Counter[str]:
 
 
 def check_prompts(
-    folder: Path, rows: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]], ends: Mapping[str, int | str]
+    folder: Path,
+    rows: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]],
+    ends: Mapping[str, int | str],
+    encoding: EncodeJob,
 ) -> Counter[str]:
     """Check that the chat template renders the prompts of rows to the ids used in training.
 
@@ -154,6 +160,7 @@ def check_prompts(
         folder: the exported model.
         rows: see ``read_sets``.
         ends: see ``ends_of_answers``.
+        encoding: how the rows were encoded.
 
     Returns:
         number of compared prompts, and of skipped prompts with a reserved name, which the template rejects.
@@ -163,11 +170,12 @@ def check_prompts(
     """
     encoder, tokenizer = load_encoder(folder), load_tokenizer(folder)
     several = isinstance(tokenizer.chat_template, dict)
+    row_encoder = RowEncoder(encoder, encoding)
     reserved, counts = encoder.reserved_names, Counter(prompts=0, prompts_with_reserved_names=0)
     for place, row, encoded in rows:
         shape, ids = shape_of(row), encoded["ids"]
         answers = list(_answers(encoded["mask"]))
-        prompts = list(_prompts(row, encoder, ids, answers))
+        prompts = list(_prompts(row, row_encoder))
         for (start, end), (messages, label) in zip(answers, prompts, strict=False):
             if any(name in message["content"] for name in reserved for message in messages):
                 counts["prompts_with_reserved_names"] += 1
@@ -198,18 +206,12 @@ def _answers(mask: Sequence[int]) -> Iterator[tuple[int, int]]:
     yield from zip(edges[::2], edges[1::2], strict=True)
 
 
-def _prompts(
-    row: Mapping[str, Any], encoder: Encoder, ids: Sequence[int], answers: Sequence[tuple[int, int]]
-) -> Iterator[tuple[list[dict[str, str]], str | None]]:
+def _prompts(row: Mapping[str, Any], encoder: RowEncoder) -> Iterator[tuple[list[dict[str, str]], str | None]]:
     """Yield, for each answer that is trained on, the messages before it and its label."""
-    shape = shape_of(row)
-    if shape == "question":
-        yield [{"role": "user", "content": row["input"]}], None
-    elif shape == "prompt":  # the encoding may have shortened the context of the row
-        prompt = list(ids[len(encoder.bos_ids) : answers[0][0]])
-        yield [{"role": "user", "content": encoder.decode(prompt)}], None
+    if shape_of(row) != "conversation":  # the encoding may have shortened the context of the row
+        yield [{"role": "user", "content": encoder.fitted_question(row)[0]}], None
     else:
-        messages = [{"role": "system", "content": row["system"]}]
+        messages = [{"role": "system", "content": row["system"]}] if row["system"] else []
         for number, turn in enumerate(row["conversations"]):
             label = turn.get("label") if row.get("type") == LABELLED else None
             if turn["from"] != row["mask"] and number and is_trained(turn):
@@ -238,23 +240,20 @@ def ends_of_answers(encoder: Encoder, job: ExportJob, shapes: Sequence[str]) -> 
     ends: dict[str, int | str] = dict.fromkeys(shapes, encoder.eos)
     if "conversation" in shapes:
         ends["conversation"] = _end_of_turn(encoder, job)
-    return ends
+    return dict.fromkeys(shapes, _end_of_turn(encoder, job)) if job.encoding.prompt.for_questions else ends
 
 
 def _end_of_turn(encoder: Encoder, job: ExportJob) -> int | str:
     """Return the end of an answer in a conversation: the id of a token, or the text of a mark."""
-    answer = "answer"
     if job.encoding.prompt.tokens == "template":
-        turns = [{"from": "User", "value": "question"}, {"from": "Assistant", "value": answer}]
-        row = {"conversations": turns, "system": next(iter(job.systems), ""), "mask": "User"}
-        whole, spans = ChatTemplate.of(job.encoding.chat_template or "", encoder).render(row)
-        end = whole[slice(*spans[-1])].partition(answer)[2].strip()
+        template = ChatTemplate.of(job.encoding.chat_template or "", encoder)
+        end = template.end_of_answer("" if job.encoding.prompt.for_questions else next(iter(job.systems), ""))
         controls = [token for token, _, _ in encoder.encode_rendered(end) if token in encoder.control_pieces.values()]
         return controls[0] if controls else end
     end = MARKS[job.encoding.prompt.tokens].turn
     if end in encoder.control_pieces:
         return encoder.control_pieces[end]
-    tokens = encoder.encode(answer + end)[len(encoder.encode(answer)) :]
+    tokens = encoder.encode("answer" + end)[len(encoder.encode("answer")) :]
     return tokens[0] if len(tokens) == 1 else end
 
 

@@ -77,3 +77,15 @@ def test_what_makes_no_sense_is_refused(base: dict[str, Any], tokenizer: dict[st
     with pytest.raises(InvalidConfig) as error:
         configured(base, **tokenizer)
     assert message in str(error.value)
+
+
+def test_the_models_own_chat_template_needs_a_model_that_may_have_one() -> None:
+    default = yaml.safe_load((ROOT / "config/default.yaml").read_text())
+    own = {"instructions": {"prompt": {"tokens": "template", "chat_template": "model"}}}
+    with pytest.raises(InvalidConfig, match=r"chat_template is model, but base\.kind tiny has none"):
+        load({**default, **own})
+    foreign = {"base": {**FOREIGN, "source": "questions"}, "tokenizer": {**default["tokenizer"], **VOCABULARY}}
+    encoding = load({**default, **foreign, **own}).encoding()
+    assert encoding.prompt.for_questions and encoding.chat_template is None
+    with pytest.raises(InvalidConfig, match=r"sft\.template would have no effect"):
+        load({**default, **foreign, **own, "sft": {"template": "{input} {output}"}})

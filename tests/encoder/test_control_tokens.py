@@ -65,7 +65,10 @@ def test_corpora_take_names_for_text(encoder: Encoder, file: Path, tmp_path: Pat
 
 @pytest.mark.parametrize("tokens", ["aligner", "extra_id", "template"])
 def test_rows_take_names_for_text_or_are_dropped(encoder: Encoder, file: Path, tmp_path: Path, tokens: str) -> None:
-    """A text with a mark of the prompt could start another turn; its row is dropped and counted."""
+    """A text with a mark of the prompt could start another turn; its row is dropped and counted.
+
+    Control pieces that a chat template writes are told from their names in a text by their ids.
+    """
     rows = []
     for number, text in enumerate(TEXTS):
         row = {"digest": f"q{number}", "category": "c", "input": text, "output": f"it is {text}"}
@@ -84,13 +87,18 @@ def test_rows_take_names_for_text_or_are_dropped(encoder: Encoder, file: Path, t
     )
     encode_set(tmp_path, file, job, tmp_path / "encoded")
     encoded = {row["digest"]: row for row in map(orjson.loads, (tmp_path / "encoded" / "train.jsonl").open("rb"))}
-    marks = {"aligner": ["\x11"], "extra_id": ["<extra_id_1>"], "template": list(encoder.control_pieces)}[tokens]
+    control = set(encoder.control_pieces.values())
+    marks = {"aligner": ["\x11"], "extra_id": ["<extra_id_1>"], "template": []}[tokens]
     for number, text in enumerate(TEXTS):
         ids, answer = encoded[f"q{number}"]["ids"], encoded[f"q{number}"]["mask"].index(1)
         assert ids[: len(encoder.bos_ids)] == encoder.bos_ids and ids[-1] == encoder.eos
         check(encoder, ids[len(encoder.bos_ids) : answer], f"Q: {text}\nA: ")
         check(encoder, ids[answer:-1], f"it is {text}")
         assert (f"t{number}" in encoded) is not any(mark in text for mark in marks)
+        if tokens == "template":
+            turn = [token for token in encoded[f"t{number}"]["ids"] if token not in control]
+            assert encoder.decode(turn).replace(" ", "") == f"user\n{text}assistant\nyes".replace(" ", "")
+            assert len(encoded[f"t{number}"]["ids"]) - len(turn) == 4
     dropped = orjson.loads((tmp_path / "encoded" / "report.json").read_bytes())["train"]["dropped"]
     expected = sum(any(mark in text for mark in marks) for text in TEXTS)
-    assert dropped["a text contains a mark of the prompt"]["count"] == expected
+    assert sum(drop["count"] for drop in dropped.values()) == expected

@@ -23,9 +23,18 @@ MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "qwen2": ("qwen2", "qwen2", {**GROUPS, **TIED}),
     "qwen3": ("qwen3", "qwen2", {**GROUPS, "kv_channels": 16}),
     "nvidia-gpt": ("nvidia_gpt", "sentencepiece", {"num_query_groups": 4, "rotary_percent": 0.5}),
+    "llama-nemo": ("llama", "sentencepiece", GROUPS),
     "nemotron": ("nemotron", "sentencepiece", {"num_query_groups": 4, "rotary_percent": 0.5}),
 }
 """Family, tokenizer and options of each model."""
+TEMPLATED, CHATML = (
+    "qwen3",
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
+)
+"""A model with a chat template, which renders its rows, and that template."""
+ARCHIVED = ("llama-nemo",)
+"""Models that are written as a NeMo-1 archive and not as a Hugging Face folder."""
 
 
 def write(folder: Path, name: str) -> None:
@@ -57,18 +66,43 @@ def write(folder: Path, name: str) -> None:
             for parameter in model.parameters():  # norms and biases too
                 parameter.add_(0.05 * torch.randn_like(parameter))
         save_model(model, family, tokenizer, Path(scratch) / "model")
-        with zipfile.ZipFile(folder / "model.zip", "w") as opened:
-            for path in sorted((Path(scratch) / "model").iterdir()):
-                opened.writestr(zipfile.ZipInfo(f"model/{path.name}"), path.read_bytes())
+        if name == TEMPLATED:
+            (Path(scratch) / "model" / "chat_template.jinja").write_text(CHATML)
+        file = folder / ("model.nemo" if name in ARCHIVED else "model.zip")
+        (pack_as_nemo if name in ARCHIVED else pack)(Path(scratch) / "model", file)
     records = yaml.safe_load((folder / "sources.yaml").read_text())
-    records["model"] = {"kind": "file", "path": str(folder / "model.zip"), "licence": "Apache-2.0"}
+    records["model"] = {"kind": "file", "path": str(file), "licence": "Apache-2.0"}
     (folder / "sources.yaml").write_text(yaml.safe_dump(records))
     settings = yaml.safe_load((folder / "config.yaml").read_text())
-    base = {"kind": "huggingface", "source": "model", "path": "model", "family": family_name, "vocab_size": rows}
+    kind_and_path = {"kind": "nemo"} if name in ARCHIVED else {"kind": "huggingface", "path": "model"}
+    base = {**kind_and_path, "source": "model", "family": family_name, "vocab_size": rows}
     settings["base"] = {**base, "architecture": {**SIZES, **options}}
+    if name == TEMPLATED:
+        settings["instructions"]["prompt"] = {"tokens": "template", "chat_template": "model"}
     settings["tokenizer"].pop("source")
     settings["tokenizer"] |= {"model_file": tokenizer.name, "new_pieces": 16, "multiple": 1}
     (folder / "config.yaml").write_text(yaml.safe_dump(settings))
+
+
+def pack(model: Path, file: Path) -> None:
+    """Write a Hugging Face folder as a zip archive."""
+    with zipfile.ZipFile(file, "w") as opened:
+        for path in sorted(model.iterdir()):
+            opened.writestr(zipfile.ZipInfo(f"model/{path.name}"), path.read_bytes())
+
+
+def pack_as_nemo(model: Path, file: Path) -> None:
+    """Convert a Hugging Face folder to a NeMo-1 archive, as the rule export_nemo writes it."""
+    from tapeout.nemo.process import prepare
+
+    prepare(threads=1)
+    from tapeout.nemo.convert import import_checkpoint
+    from tapeout.nemo.nemo1 import Prompts, write_archive
+
+    checkpoint, content = model.parent / "checkpoint", model.parent / "content"
+    content.mkdir()
+    import_checkpoint(model, checkpoint, model.parent)
+    write_archive(checkpoint, file, Prompts("{input}{output}"), content)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 
 from tapeout.graph.identity.environment import read_environment
 from tests.end_to_end.conftest import ROOT, Clone, clone
-from tests.end_to_end.foreign_models import MODELS
+from tests.end_to_end.foreign_models import CHATML, MODELS, TEMPLATED
 
 IN_MAKE_TEST = "qwen3"
 """The model of ``make test``; ``make test-families`` takes the others through the graph, each in one to two minutes."""
@@ -36,4 +36,6 @@ def test_a_model_of_another_family_goes_through_the_graph(name: str, tmp_path: P
     exported = json.loads((results / "export/hf/config.json").read_bytes())
     base = json.loads((results / "base/config.json").read_bytes())
     assert exported["architectures"] == base["architectures"]
+    template = json.loads((results / "export/hf/tokenizer_config.json").read_bytes())["chat_template"]
+    assert (template == CHATML) == (name == TEMPLATED), "the model's own template is exported unchanged"
     assert exported["vocab_size"] == imported["vocabulary"] + 16, "padding rows are used first"

@@ -126,7 +126,7 @@ def export(folder: Path, job: ExportJob, *sets: tuple[Path, Path]) -> tuple[Path
     shapes, rows = read_sets(sets)
     ends = ends_of_answers(encoder, job, shapes)
     write_tokenizer(tokenizer_path(folder), output, llama, job, shapes, 400)
-    return output, check_prompts(output, rows, ends), stop_settings(ends, encoder.eos)
+    return output, check_prompts(output, rows, ends, job.encoding), stop_settings(ends, encoder.eos)
 
 
 @pytest.fixture

@@ -117,7 +117,7 @@ class ChatTemplate:
 
     Attributes:
         source: the template.
-        control_pieces: the tokenizer's control pieces, which no text may contain.
+        control_pieces: the tokenizer's control pieces, which end an answer; in a message their names are text.
         added_pieces: the tokenizer's added pieces; no text may contain one that the template uses.
         bos: text of the piece that begins a sequence.
         eos: text of the piece that ends one.
@@ -138,22 +138,33 @@ class ChatTemplate:
 
     @cached_property
     def marks(self) -> tuple[str, ...]:
-        """The texts that only the template may write: reserved pieces, and what it puts into brackets."""
+        """The texts that only the template may write, because tokens do not tell them from those of a message.
+
+        These are the added pieces that it uses, and what it puts into brackets. Control pieces are not among them.
+        """
         rendered = self._example()
         added = [name for name in self.added_pieces if name in rendered]
-        return tuple(dict.fromkeys([*self.control_pieces, *added, *BRACKETED.findall(rendered)]))
+        written = dict.fromkeys([*added, *BRACKETED.findall(rendered)])
+        return tuple(name for name in written if name not in self.control_pieces)
+
+    def end_of_answer(self, system: str = "") -> str:
+        """Return what the template writes after an answer, without white space around it."""
+        turns = [{"from": "User", "value": "question"}, {"from": "Assistant", "value": "answer"}]
+        whole, spans = self.render({"conversations": turns, "system": system})
+        return whole[slice(*spans[-1])].partition("answer")[2].strip()
 
     def render(self, row: Mapping[str, Any]) -> tuple[str, list[Span]]:
-        """Return the text of a conversation, and the spans that are trained on: what an answer adds to its prompt.
+        """Return the text of a conversation, and the spans that are trained on.
+
+        These are what each answer adds to its prompt, up to the control piece after its text, or all of it if there is
+        none.
 
         Raises:
             Unfit: a text contains a mark, or the template leaves it out or changes it.
             InvalidTemplate: the template does not render turn after turn.
         """
-        names = {"User": "user", "Assistant": "assistant"}
-        messages = [{"role": "system", "content": row["system"]}] if row["system"] else []
-        first = len(messages)
-        messages += [{"role": names[turn["from"]], "content": turn["value"]} for turn in row["conversations"]]
+        messages = _messages(row)
+        first = len(messages) - len(row["conversations"])
         check_marks([message["content"] for message in messages], self.marks)
         whole = self._text(messages, prompt=False)
         spans = []
@@ -163,13 +174,42 @@ class ChatTemplate:
                 after = self._text(messages[: number + 1], prompt=False)
                 if not (after.startswith(before) and whole.startswith(after) and len(after) > len(before)):
                     raise _template_error(f"its text of {number + 1} turns does not begin with that of {number}")
-                _find(message, after, len(before))
-                spans.append((len(before), len(after)))
+                control = self._control_pattern.search(after, _find(message, after, len(before)))
+                spans.append((len(before), control.end() if control else len(after)))
         position = 0
         for message in messages:
             end = _find(message, whole, position)
             position = position if message["role"] == "system" else end  # it may stand after the first question
         return whole, spans
+
+    def names_in_messages(self, row: Mapping[str, Any], text: str) -> list[Span]:
+        """Return where the rendered text of a row has names of control pieces that its messages contain.
+
+        The row is rendered again with a character that it does not have in place of each name.
+
+        Raises:
+            Unfit: the template renders something else then.
+        """
+        messages = _messages(row)
+        contents = "".join(message["content"] for message in messages)
+        if not self._control_pattern.search(contents):
+            return []
+        stand_in = next(character for character in map(chr, range(0xE000, 0xF900)) if character not in contents + text)
+        hidden = [
+            {**one, "content": self._control_pattern.sub(lambda name: stand_in * len(name[0]), one["content"])}
+            for one in messages
+        ]
+        other = self._text(hidden, prompt=False)
+        pairs = zip(other, text, strict=False)
+        if len(other) != len(text) or any(one not in (character, stand_in) for one, character in pairs):
+            raise Unfit("the chat template depends on the name of a control token in a text")
+        return [found.span() for found in re.finditer(f"{stand_in}+", other)]
+
+    @cached_property
+    def _control_pattern(self) -> re.Pattern[str]:
+        """Pattern of the names of control pieces, the longer of two that begin at the same character."""
+        names = sorted(self.control_pieces, key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, names)) or r"(?!)")
 
     def _example(self) -> str:
         """Return the text of a conversation without brackets, or nothing if the template renders none."""
@@ -183,7 +223,9 @@ class ChatTemplate:
 
     @cached_property
     def _template(self) -> Template:
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+        environment = ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        )
         environment.globals["raise_exception"] = _raise
         environment.filters["tojson"] = _to_json
         return environment.from_string(self.source)
@@ -191,10 +233,22 @@ class ChatTemplate:
     def _text(self, messages: list[dict[str, Any]], prompt: bool) -> str:
         try:
             return self._template.render(
-                messages=messages, add_generation_prompt=prompt, bos_token=self.bos, eos_token=self.eos
+                messages=messages,
+                add_generation_prompt=prompt,
+                bos_token=self.bos,
+                eos_token=self.eos,
+                tools=None,
+                documents=None,
             )
         except (TemplateError, *EXPRESSION_ERRORS) as error:
             raise _template_error(str(error) or type(error).__name__) from error
+
+
+def _messages(row: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return a conversation as the messages that a template renders."""
+    roles = {"User": "user", "Assistant": "assistant"}
+    system = [{"role": "system", "content": row["system"]}] if row["system"] else []
+    return system + [{"role": roles[turn["from"]], "content": turn["value"]} for turn in row["conversations"]]
 
 
 def _find(message: Mapping[str, str], text: str, start: int) -> int:

@@ -4,8 +4,7 @@ No row is cut through its answer, and every row has something to train on: a row
 that loses nothing, or cannot be used.
 """
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from tapeout.config.instructions import EncodeJob
@@ -38,6 +37,7 @@ class RowEncoder:
         encoder: the tokenizer.
         job: templates, marks and maximum length.
         chat_template: text of the conversation template, as it is stored with a model.
+        end_of_question: text that ends the answer to a question, besides the token that ends a sequence.
     """
 
     def __init__(self, encoder: Encoder, job: EncodeJob) -> None:
@@ -45,15 +45,16 @@ class RowEncoder:
         self.encoder = encoder
         self.job = job
         self.render: Render
-        self.tokenize: Callable[[str], list[Token]]
+        self.template: ChatTemplate | None = None
+        self.end_of_question = ""
         if job.prompt.tokens == "template":
             self.chat_template = job.chat_template or ""
-            self.render = ChatTemplate.of(self.chat_template, encoder).render
-            self.tokenize = encoder.encode_rendered
+            self.template = ChatTemplate.of(self.chat_template, encoder)
+            self.render = self.template.render
+            self.end_of_question = self.template.end_of_answer() if job.prompt.for_questions else ""
         else:
-            marks = MARKS[job.prompt.tokens]
-            self.chat_template, self.render = marks.template, marks.render
-            self.tokenize = partial(encoder.encode_rendered, marks=(marks.system, marks.turn, marks.label))
+            self.marks = MARKS[job.prompt.tokens]
+            self.chat_template, self.render = self.marks.template, self.marks.render
 
     def encode(self, row: Mapping[str, Any]) -> EncodedRow:
         """Return a row as ids and loss mask.
@@ -63,7 +64,19 @@ class RowEncoder:
                 tokens.
             InvalidTemplate: see ``ChatTemplate.render``.
         """
-        return self._conversation(row) if "conversations" in row else self._question(row)
+        return self._conversation(row) if "conversations" in row else self.fitted_question(row)[1]
+
+    def tokens(self, row: Mapping[str, Any]) -> tuple[str, list[Span], list[Token]]:
+        """Return the text of a conversation, the spans of it that are trained on, and its tokens.
+
+        Raises:
+            Unfit, InvalidTemplate: see ``encode``.
+        """
+        text, spans = self.render(row)
+        if self.template is None:
+            marks = self.marks
+            return text, spans, self.encoder.encode_rendered(text, (marks.system, marks.turn, marks.label))
+        return text, spans, self.encoder.encode_rendered(text, plain=self.template.names_in_messages(row, text))
 
     def _conversation(self, row: Mapping[str, Any]) -> EncodedRow:
         """Leave out whole turns at the end until the conversation fits; bisection, because there may be thousands."""
@@ -72,46 +85,86 @@ class RowEncoder:
         best = EncodedRow([], [])
         low, high, middle = 0, len(ends), len(ends) - 1
         while low < high:
-            text, spans = self.render({**row, "conversations": turns[: ends[middle]]})
-            tokens = self.tokenize(text)
+            part = {**row, "conversations": turns[: ends[middle]]}
+            _, spans, tokens = self.tokens(part)
             if self._fits(tokens):
                 ids = [token for token, _, _ in tokens]
-                best, low = EncodedRow(ids, mask_of(tokens, spans), ends[middle] < len(turns)), middle + 1
+                best, kept = EncodedRow(ids, mask_of(tokens, spans), ends[middle] < len(turns)), part
+                low = middle + 1
             else:
                 high = middle
             middle = (low + high) // 2
         if not any(best.mask[1:]):
             raise Unfit("no answer within seq_length")
+        self._check_prompts(kept, best.ids)
         return best
 
-    def _question(self, row: Mapping[str, Any]) -> EncodedRow:
-        """Leave out words of the context, if the row states where it is, until the question fits."""
+    def _check_prompts(self, row: Mapping[str, Any], ids: list[int]) -> None:
+        """Check that the ids of each prompt do not depend on its answer, as where a token would span both.
+
+        Raises:
+            Unfit: they do; a server, which encodes the prompt alone, would give the model other ids.
+        """
+        if self.template is None:
+            return
+        text, spans = self.render(row)
+        names = self.template.names_in_messages(row, text)
+        for start, _ in spans:
+            alone = [token for token, _, _ in self.encoder.encode_rendered(text[:start], plain=names)]
+            if alone != ids[: len(alone)]:
+                raise Unfit("the token ids of a prompt depend on its answer")
+
+    def fitted_question(self, row: Mapping[str, Any]) -> tuple[str, EncodedRow]:
+        """Leave out words of the context, if the row states where it is, until the question fits.
+
+        Returns:
+            the question, with the words that stay, and the row.
+
+        Raises:
+            Unfit, InvalidTemplate: see ``encode``.
+        """
         context = row.get("context")
         template = WHOLE if context else self.job.template
-        whole = EncodedRow(*encode_example(self.encoder, template, row["input"], row["output"]))
+        whole = self._example(template, row["input"], row["output"])
         if row["output"] and not any(whole.mask[:-1]):
             raise Unfit("the tokenizer has no tokens for the answer")
         if self._fits(whole.ids):
-            return whole
+            return row["input"], whole
         if not context:
             raise Unfit("longer than seq_length")
         low, high = 0, context[1] - context[0]
-        best: EncodedRow | None = None
+        best: tuple[str, EncodedRow] | None = None
         while low <= high:  # bisection over the characters of the context that stay
             size = (low + high) // 2
             text = shortened(row["input"], (context[0], context[1]), row["answer"], size)
-            encoded = EncodedRow(*encode_example(self.encoder, WHOLE, text, row["output"]), shortened=True)
+            encoded = self._example(WHOLE, text, row["output"])._replace(shortened=True)
             if self._fits(encoded.ids):
-                best, low = encoded, size + 1
+                best, low = (text, encoded), size + 1
             else:
                 high = size - 1
         if best is None:
             raise Unfit("longer than seq_length even without most of its context")
         return best
 
+    def _example(self, template: str, text: str, answer: str) -> EncodedRow:
+        """Return a question and its answer, which the model's own chat template renders as two turns."""
+        if not self.job.prompt.for_questions:
+            return EncodedRow(*encode_example(self.encoder, template, text, answer))
+        row = as_conversation(text, answer)
+        _, spans, tokens = self.tokens(row)
+        ids = [token for token, _, _ in tokens]
+        self._check_prompts(row, ids)
+        return EncodedRow(ids, mask_of(tokens, spans))
+
     def _fits(self, tokens: list[Any]) -> bool:
         """Return whether a row fits; its last id is only a label."""
         return len(tokens) <= self.job.seq_length + 1
+
+
+def as_conversation(text: str, answer: str) -> dict[str, Any]:
+    """Return a question and its answer as a conversation without a system message."""
+    turns = [{"from": "User", "value": text}, {"from": "Assistant", "value": answer}]
+    return {"conversations": turns, "system": "", "mask": "User"}
 
 
 def mask_of(tokens: list[Token], spans: list[Span]) -> list[int]:

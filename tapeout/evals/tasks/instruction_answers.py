@@ -72,7 +72,7 @@ class InstructionAnswersTask(Task[Options, InstructionAnswers]):
         scores = score_answers(model, fitting, options.score_batch_tokens)
         progress.report(1, 1 + len(fitting), now="answers")
         return InstructionAnswers(
-            template=model.encoding.template if model.encoding else "",
+            template=model.encoding.for_questions if model.encoding else "",
             rows_in_test=len(rows),
             left_out=len(sample) - len(fitting),
             expected_over_limit=sum(len(question.answer) > options.max_new_tokens for question in fitting),

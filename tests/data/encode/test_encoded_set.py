@@ -125,7 +125,7 @@ def test_a_chat_template_of_a_model(processor: Any) -> None:
     assert trained(text, spans) == [" b </s>", " d </s>"]
     ids, mask, _ = encoder(processor, 500, "template").encode(row)
     assert ids[0] == 1 and ids.count(2) == 2 and sum(mask[index] for index, token in enumerate(ids) if token == 2) == 2
-    for mark in ("</s>", "<s>", "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>"):
+    for mark in ("[INST]", "[/INST]", "<<SYS>>", "<</SYS>>"):
         with pytest.raises(Unfit):
             template.render(talk("a", f"b {mark}"))
     template.render(talk("a[7:0] <usr> x <y>", "[INST", labels=True))
