@@ -9,13 +9,15 @@ from typing import Any
 import orjson
 
 from tapeout.config.inspection import DataReportJob
+from tapeout.data.io.archives import REPLACED
 from tapeout.data.io.jsonl import read_jsonl
 from tapeout.inspection.overlap import RowOverlap, unite
 
 PRETRAINING = "pretraining"
 SHARDS = f"{PRETRAINING}/shards/"
-NOT_SELECTED = {"other kind", "excluded", "file of another name"}
-"""Reasons for files that the configuration does not select; the report shows them, no gate counts them."""
+NOT_SELECTED = {"other kind", "excluded", "file of another name", REPLACED}
+"""Reasons for files that the configuration does not select, or of which an archive has a later version; the report
+shows them, no gate counts them."""
 
 
 @dataclass(frozen=True)

@@ -50,9 +50,10 @@ def write_corpus(
             total = sum((tally.dropped for tally in tallies.values()), Counter[str]())
             reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(total.items()))
             raise NotEnoughData(
-                f"The {split} split of the corpus from {', '.join(tallies)} is empty "
-                f"(left out: {reasons or 'there are no files'}).",
-                "Widen include, exclude or max_bytes in the corpus section, or name other sources.",
+                f"The {split} split of the corpus from {', '.join(tallies)} is empty: of {len(documents)} documents "
+                f"none is in it (left out: {reasons or 'nothing'}).",
+                "Widen include, exclude or max_bytes in the corpus section, name other sources, or, with few "
+                "documents, set another corpus.general.test_fraction.",
             )
     output.mkdir()
     write_jsonl(output / "train.jsonl", (row(document, licences) for document in train))
@@ -97,12 +98,12 @@ def skeleton_digest(document: Document) -> bytes:
 
 
 def row(document: Document, licences: Mapping[str, str]) -> dict[str, str]:
-    """Return a document as a row of the corpus."""
+    """Return a document as a row of the corpus; ``licences`` are those of the sources."""
     return {
         "text": document.text,
         "source": document.source,
         "path": document.path,
-        "licence": licences[document.source],
+        "licence": document.licence or licences[document.source],
         "digest": document.digest,
     }
 

@@ -23,11 +23,13 @@ class Document:
         text: the text, with ``\n`` line ends, without byte-order mark and control characters.
         source: name of the source (for RTL: the core).
         path: path inside the source; ``path:number`` for rows.
+        licence: licence that a row states itself; empty if that of its source applies.
     """
 
     text: str
     source: str
     path: str
+    licence: str = ""
 
     @property
     def digest(self) -> str:
@@ -59,14 +61,15 @@ def read_source(name: str, folder: Path, selection: Selection, tally: Tally) -> 
     """
     documents = []
     for raw in raw_documents(folder, selection, "text", tally.dropped, all_rows=True):
-        content = raw.content
+        content, licence = raw.content, raw.licence
         if raw.line and isinstance(content, bytes):
-            content, _ = text_row(raw.path, raw.line, content, "text", tally.repaired)
+            content, licence = text_row(raw.path, raw.line, content, "text", tally.repaired)
         text, reason = usable_text(raw.path, content, selection, tally.repaired)
         if reason:
             tally.dropped[reason] += 1
             tally.first.setdefault(reason, raw.path)
         else:
-            documents.append(Document(text, name, f"{raw.path}:{raw.row}" if raw.row else raw.path))
+            path = f"{raw.path}:{raw.row}" if raw.row else raw.path
+            documents.append(Document(text, name, path, licence))
     tally.dropped += Counter()  # removes counts of zero
     return sorted(documents, key=lambda document: (document.path, document.text))

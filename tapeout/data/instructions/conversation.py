@@ -14,7 +14,7 @@ from pydantic import Field, create_model
 
 from tapeout.config.instructions import FormatOptions
 from tapeout.data.errors import BadRow
-from tapeout.data.instructions.fields import RESERVED_IN_TURNS, Fields, TrainFlags
+from tapeout.data.instructions.fields import RESERVED_IN_TURNS, ExpectedFields, Fields, TrainFlags, licence_of
 from tapeout.data.instructions.record import FilledText, Record, RecordModel, Text
 from tapeout.data.instructions.report import ImportReport
 from tapeout.data.instructions.row import Row, clean, digest_of
@@ -81,6 +81,9 @@ def chat_row(
         report: counts, which are updated.
         kind: VALUE_TO_TEXT or None.
         group: name of what the conversation was taken from; None if it is its own group.
+
+    Raises:
+        BadRow: the licence of the record is ambiguous.
     """
     if len(turns) > 1 and turns[-1].speaker == USER:
         if options.last_user_turn == "drop":
@@ -106,7 +109,8 @@ def chat_row(
     for number in context:
         values[number]["train"] = False
     content = {"conversations": values, "system": system, "mask": USER, "type": kind}
-    return Row(content, "chat", group or digest, turns[0].text, digest, record.source)
+    own_licence = licence_of(record, options)
+    return Row(content, "chat", group or digest, turns[0].text, digest, record.source, own_licence)
 
 
 def _label(turn: Turn) -> dict[str, Any]:
@@ -134,22 +138,25 @@ def conversation_rows(
     model = create_model("Conversation", __base__=RecordModel, turns=(list[turn], Field(alias=field)), system=system)
     of_row = Fields("the row", tuple(filter(None, (field, options.system_field))))
     of_turn = Fields("a turn", (role, content, *TrainFlags.model_fields), RESERVED_IN_TURNS, prefix=f"{field}.")
+    expected = ExpectedFields(options, {"system_field": (options.system_field, "system")})
     for record in records:
         report.read["conversations"] += 1
+        expected.see(record.value)
         try:
             value = of_row.select(record, record.value, options, report)
             if isinstance(value, Mapping) and isinstance(value.get(field), list):
                 value = {**value, field: [of_turn.select(record, turn, options, report) for turn in value[field]]}
             parsed: Any = record.parse(model, value)
             own_system, turns = _turns(record, clean(parsed.system or ""), parsed.turns)
+            row = chat_row(record, turns, own_system or options.system, options, report)
         except BadRow as error:
             report.reject(error)
             continue
         if own_system:
             report.read["conversations with a system message of their own"] += 1
-        row = chat_row(record, turns, own_system or options.system, options, report)
         if row is not None:
             yield row
+    expected.check()
 
 
 def _turns(record: Record, system: str, values: Sequence[Any]) -> tuple[str, list[Turn]]:

@@ -13,8 +13,10 @@ from functools import lru_cache
 from typing import Any
 
 from tapeout.config.instructions import FormatOptions
+from tapeout.data.errors import BadRow
 from tapeout.data.instructions.record import Record, RecordModel
 from tapeout.data.instructions.report import MAX_NAME_CHARACTERS, ImportReport
+from tapeout.data.io.text_rows import joined_licence
 
 SEPARATORS = re.compile(r"[\s_-]+")
 EMPTY_TEXTS = ("", "[]", "{}", "null")
@@ -38,20 +40,22 @@ RESERVED_IN_ROWS = folded(
     "tools functions tool_calls function_call tool_choice parallel_tool_calls response_format",
     "image images video videos audio audios",
     "chosen rejected rejected_response rejected_messages preferred_output non_preferred_output kto_tag",
-    "weight sample_weight loss_weight loss_scale train training train_detail loss_mask mask input_ids attention_mask",
-    "chat_template chat_template_kwargs",
+    "weight sample_weight loss_weight loss_scale loss train training train_detail loss_mask mask input_ids",
+    "attention_mask chat_template chat_template_kwargs documents reasoning reasoning_content thinking",
 )
 RESERVED_IN_TURNS = folded(
-    "tools functions tool tool_calls tool_call_id function_call name refusal prefix",
+    "tools functions tool tool_calls tool_call_id function_call name refusal prefix channel recipient",
     "image images video videos audio audios",
     "reasoning reasoning_content thinking label mask loss_mask train_detail training_detail",
     "weight loss_weight loss_scale train training loss chosen rejected",
 )
 RESERVED_IF_BOOLEAN = folded("label")
 """True or false: whether the answer is desired, in the KTO of TRL and axolotl. Other values name a class."""
-METADATA = folded(
+LICENCE = folded("licence license")
+"""The licence of a row, which overrides that of its source."""
+METADATA = LICENCE | folded(
     "id uuid index idx hash digest key name title url link source origin dataset category topic domain task tags",
-    "group language lang licence license author user created created_at updated date timestamp model version",
+    "group language lang author user created created_at updated date timestamp model version",
     "difficulty quality comment notes metadata meta type",
 )
 
@@ -110,6 +114,39 @@ class Fields:
             report.ignore(self.prefix + name)
 
 
+class ExpectedFields:
+    """Fields that may be absent from a row, but not from all rows, because the options name them: a name is misspelt.
+
+    Where unknown fields are rejected, no row can have a field that a misspelt option leaves out.
+
+    Attributes:
+        missing: options by the names of the fields that no row has had so far.
+        rows: whether there was a row.
+    """
+
+    def __init__(self, options: FormatOptions, names: Mapping[str, tuple[str | None, str | None]]) -> None:
+        """Expect the fields that options set, unless that is the default; ``names`` has both by the option's name."""
+        expected = {} if options.other_fields == "reject" else names
+        self.missing = {field: key for key, (field, usual) in expected.items() if field not in (None, usual)}
+        self.rows = False
+
+    def see(self, value: Any) -> None:
+        """Note the fields of a row."""
+        self.rows = True
+        if self.missing and isinstance(value, Mapping):
+            self.missing = {field: key for field, key in self.missing.items() if field not in value}
+
+    def check(self) -> None:
+        """Check that each field was seen.
+
+        Raises:
+            BadRow: no row has one of them.
+        """
+        for field, key in self.missing.items() if self.rows else ():
+            reason = f"none has the field {field!r}, which {key} names"
+            raise BadRow("All rows", reason, fix=f"Correct or remove {key} of the set.")
+
+
 def is_empty(value: Any, depth: int = MAX_DEPTH) -> bool:
     """Return whether a value has no content: null, blank, or a list or object without content, also as JSON text."""
     if isinstance(value, str):
@@ -117,6 +154,21 @@ def is_empty(value: Any, depth: int = MAX_DEPTH) -> bool:
     if isinstance(value, list | Mapping) and depth:
         return all(is_empty(item, depth - 1) for item in (value.values() if isinstance(value, Mapping) else value))
     return value is None
+
+
+def licence_of(record: Record, options: FormatOptions) -> str:
+    """Return the licence that a record states itself, or an empty text.
+
+    Raises:
+        BadRow: it is neither a text nor a list of texts, or two fields differ.
+    """
+    if not isinstance(record.value, Mapping):
+        return ""
+    names = [name for name in record.value if fold(name) in LICENCE and name not in options.ignored_fields]
+    try:
+        return joined_licence([record.value[name] for name in names])
+    except ValueError as error:
+        raise record.bad(str(error)) from error
 
 
 class TrainFlags(RecordModel):

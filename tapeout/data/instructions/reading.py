@@ -31,6 +31,13 @@ CHUNK = 1 << 20
 MAX_JSON_BYTES = 1 << 30
 """Maximum size of a file that is one JSON text, which is read as a whole; a small compressed file could be any size."""
 PARQUET_BATCH = 1024
+
+
+class Time:
+    """A time in a parquet file, whatever it is: no format uses times, and Python cannot represent many of them."""
+
+
+TIME = Time()
 SPACED_QUOTE = re.compile(' +"')
 """Beginning of a field of a CSV file that was perhaps to be quoted: in CSV a quote must follow the comma."""
 
@@ -231,13 +238,15 @@ def parquet_rows(file: SourceFile) -> Iterator[Record]:
             columns = table.schema_arrow.names
             if len(set(columns)) < len(columns):
                 raise file.broken(f"two of its columns have the same name: {columns}")
-            # no format uses times, and Python cannot represent many of them
-            wanted = [column.name for column in table.schema_arrow if not pyarrow.types.is_temporal(column.type)]
-            for batch in table.iter_batches(batch_size=PARQUET_BATCH, columns=wanted):
+            times = [column.name for column in table.schema_arrow if pyarrow.types.is_temporal(column.type)]
+            for batch in table.iter_batches(batch_size=PARQUET_BATCH):
+                without_times = batch.drop_columns(times)
+                filled = {name: batch.column(name).is_valid() for name in times}
                 for row in range(batch.num_rows):
                     number += 1
                     try:
-                        value = batch.slice(row, 1).to_pylist()[0]
+                        value = without_times.slice(row, 1).to_pylist()[0] if without_times.num_columns else {}
+                        value |= {name: TIME if is_filled[row].as_py() else None for name, is_filled in filled.items()}
                     except UnicodeDecodeError:
                         file.reject(f"row {number}", "not UTF-8")
                     except (ValueError, OverflowError):

@@ -18,6 +18,7 @@ class Row:
         question: text that is compared to find near-duplicates.
         digest: SHA-256 of the content as it was read; rows are ordered by it.
         source: name of the source.
+        licence: licence that the record states itself; empty if that of its source applies.
     """
 
     content: dict[str, Any]
@@ -26,9 +27,11 @@ class Row:
     question: str
     digest: str
     source: str
+    licence: str = ""
 
     def as_json(self, licence: str) -> dict[str, Any]:
-        """Return the row as written to the file."""
+        """Return the row as written to the file; ``licence`` is that of its source."""
+        licence = self.licence or licence
         signature = {"category": self.category, "source": self.source, "licence": licence, "group": self.group}
         return {**self.content, **signature, "digest": self.digest}
 

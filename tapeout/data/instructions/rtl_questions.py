@@ -22,7 +22,7 @@ from tapeout.data.rtl.facts import read_facts
 from tapeout.data.rtl.limits import Limits
 from tapeout.data.rtl.questions import Question, ask
 
-OTHER_KIND = re.compile(r"\b(?:interface|program|primitive)\s+(?:automatic\s+|static\s+)?([A-Za-z_][\w$]*)")
+OTHER_KIND = re.compile(r"\b(?:interface|program|primitive|checker)\s+(?:automatic\s+|static\s+)?([A-Za-z_][\w$]*)")
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,13 @@ class SourcedQuestion:
         question: instruction, context, response and category.
         source: name of the core.
         group: name of the module; rows of one group share a split.
+        licence: licence of the document itself; empty if that of the core applies.
     """
 
     question: Question
     source: str
     group: str
+    licence: str = ""
 
     @cached_property
     def digest(self) -> str:
@@ -88,7 +90,7 @@ def select_questions(
 
 
 def names_of_other_kinds(documents: Iterable[Document]) -> frozenset[str]:
-    """Return the names of interfaces, programs and primitives, whose instances look like those of modules."""
+    """Return the names of interfaces, programs, primitives and checkers, whose instances look like those of modules."""
     return frozenset(name for document in documents for name in OTHER_KIND.findall(document.text))
 
 
@@ -118,7 +120,9 @@ def candidates(
                 seen.add(skeleton)
                 by_category: dict[str, list[SourcedQuestion]] = defaultdict(list)
                 for question in questions:
-                    by_category[question.category].append(SourcedQuestion(question, document.source, group))
+                    by_category[question.category].append(
+                        SourcedQuestion(question, document.source, group, document.licence)
+                    )
                 for rows in by_category.values():
                     yield from balanced(rows)[: limits.max_rows_per_excerpt]
 

@@ -1,23 +1,29 @@
 """Read the files in wheels, zip and tar archives without extracting them.
 
-Nothing is written to disk, so a hostile member name (``../../etc``) is only a label. Links, devices and sparse files
-are skipped. The caller selects members by name and announced size before a byte is unpacked; more than announced is
-never read.
+Nothing is written to disk, so a hostile member name (``../../etc``) is only a label. A hard link in a tar archive is
+the file that it names; symbolic links, devices and sparse files are skipped. Of several members with one name the last
+counts, as for programs that extract archives. The caller selects members by name and announced size before a byte is
+unpacked; more than announced is never read.
 """
 
 import lzma
+import posixpath
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from tapeout.data.errors import UnreadableFile
 
+Member = TypeVar("Member")
 Selector = Callable[[str, int], bool]
 """Function that decides from a member's name and size in bytes whether to read it."""
+Skipped = Callable[[str, str], None]
+"""Function that is called with the name of a member that is never read, and the reason."""
+REPLACED, LINK = "replaced by a later member of the archive", "link or special file"
 
 SUFFIXES = (".zip", ".whl", ".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz")
 """Names of archives; a truncated archive is recognized by its name only."""
@@ -62,28 +68,68 @@ def archive_errors(name: Path | str) -> Iterator[None]:
         raise UnreadableFile(name, str(error) or type(error).__name__) from error
 
 
-def members(path: Path, wanted: Selector) -> Iterator[tuple[str, IO[bytes]]]:
-    """Yield name and stream of the selected ordinary files, in the archive's order.
+def members(
+    path: Path, wanted: Selector, skipped: Skipped = lambda name, reason: None
+) -> Iterator[tuple[str, IO[bytes]]]:
+    """Yield name and stream of the selected files, in the archive's order.
 
     A stream is valid until the next one is requested. Wrap the iteration in ``archive_errors``, which also covers the
     reading of the streams.
+
+    Args:
+        path: the archive.
+        wanted: selects files.
+        skipped: is told of files that are never read, whether they would be selected or not.
     """
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            for info in archive.infolist():
-                link = (info.external_attr >> 16) & TYPE_MASK == LINK_MODE
-                name = info.filename.replace("\\", "/") if info.create_system == WINDOWS else info.filename
-                if not name.endswith("/") and not link and wanted(name, info.file_size):
+            files = [(_zip_name(info), info) for info in archive.infolist() if not _zip_name(info).endswith("/")]
+            for name, info in _last_of_each_name(files, skipped):
+                if (info.external_attr >> 16) & TYPE_MASK == LINK_MODE:
+                    skipped(name, LINK)
+                elif wanted(name, info.file_size):
                     with archive.open(info) as stream:
                         yield name, stream
     else:
         with tarfile.open(path) as tar:
-            for member in tar:
-                if member.isreg() and not member.issparse() and wanted(member.name, member.size):
-                    content = tar.extractfile(member)
-                    if content is not None:
-                        yield member.name, content
+            # the headers are read first, which decompresses the archive once more: a member may be replaced later
+            resolved = list(_resolved(tar))
             _check_end(tar)
+            for name, member in _last_of_each_name(resolved, skipped):
+                content = tar.extractfile(member) if member is not None and wanted(name, member.size) else None
+                if member is None:
+                    skipped(name, LINK)
+                elif content is not None:
+                    yield name, content
+
+
+def _zip_name(info: zipfile.ZipInfo) -> str:
+    return info.filename.replace("\\", "/") if info.create_system == WINDOWS else info.filename
+
+
+def _resolved(tar: tarfile.TarFile) -> Iterator[tuple[str, tarfile.TarInfo | None]]:
+    """Yield name and regular file of each member but folders; None if there is none, or only parts of it."""
+    files: dict[str, tarfile.TarInfo | None] = {}
+    for member in tar:
+        if not member.isdir():
+            plain = member if member.isreg() and not member.issparse() else None
+            target = files.get(_place(member.linkname)) if member.islnk() else plain
+            files[_place(member.name)] = target
+            yield member.name, target
+
+
+def _last_of_each_name(files: Sequence[tuple[str, Member]], skipped: Skipped) -> Iterator[tuple[str, Member]]:
+    last = {_place(name): index for index, (name, _) in enumerate(files)}
+    for index, (name, member) in enumerate(files):
+        if last[_place(name)] == index:
+            yield name, member
+        else:
+            skipped(name, REPLACED)
+
+
+def _place(name: str) -> str:
+    """Return a member's name as the path to which it would be extracted: ``./a.v`` and ``/a.v`` are ``a.v``."""
+    return posixpath.normpath(name.lstrip("/"))
 
 
 def _check_end(tar: tarfile.TarFile) -> None:

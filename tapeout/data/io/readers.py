@@ -71,12 +71,15 @@ def raw_documents(
         dropped[reason] += 1
         return not reason
 
+    def is_skipped(path: str, reason: str) -> None:
+        dropped[rejection(path, 0, selection) or reason] += 1
+
     for file in sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()):
         name = file.relative_to(folder).as_posix()
         if _kind(name) == "text" and _is_archive(file, printable_name(name)):
             seen = dropped.total()
             with archive_errors(printable_name(name)):
-                for member, stream in members(file, is_selected):
+                for member, stream in members(file, is_selected, is_skipped):
                     yield from _documents(printable_name(member), stream, selection, field, dropped)
             dropped["archive without a file"] += dropped.total() == seen
         elif (all_rows and _kind(name) == "rows") or is_selected(name, file.stat().st_size):

@@ -10,6 +10,21 @@ from tapeout.data.rtl.excerpts import Excerpt, Shape, parse, spelling
 
 IDENTIFIER = re.compile(r"[A-Za-z_][\w$]*|\\\S+")
 LITERAL_RANGE = re.compile(r"\[\s*(\d+)\s*:\s*(\d+)\s*\]")
+NOT_OF_NETS = (
+    SyntaxKind.RegType,
+    SyntaxKind.BitType,
+    SyntaxKind.ByteType,
+    SyntaxKind.ShortIntType,
+    SyntaxKind.IntType,
+    SyntaxKind.LongIntType,
+    SyntaxKind.RealType,
+    SyntaxKind.RealTimeType,
+    SyntaxKind.ShortRealType,
+    SyntaxKind.StringType,
+    SyntaxKind.CHandleType,
+    SyntaxKind.EventType,
+)
+"""Types that may not follow the keyword of a net; the parser accepts them in a list of ports."""
 BIT_VECTORS = (SyntaxKind.LogicType, SyntaxKind.RegType, SyntaxKind.BitType, SyntaxKind.ImplicitType)
 
 
@@ -65,7 +80,7 @@ class Facts:
 
 
 def read_facts(excerpt: Excerpt) -> Facts | None:
-    """Return the facts of an excerpt; None if the parser reports any diagnostic."""
+    """Return the facts of an excerpt; None if the parser reports any diagnostic, or it is illegal otherwise."""
     before, after = excerpt.shape.value
     tree, members = parse(before + excerpt.text + after)
     if len(tree.diagnostics) or len(members) != 1 or members[0].kind != SyntaxKind.ModuleDeclaration:
@@ -74,6 +89,8 @@ def read_facts(excerpt: Excerpt) -> Facts | None:
     reader.header(members[0].header)
     for member in members[0].members:
         reader.member(member)
+    if reader.is_illegal:
+        return None
     facts = reader.facts
     if not all(IDENTIFIER.fullmatch(name) for name in facts.ports):
         facts.ports.clear()
@@ -98,12 +115,26 @@ class Reader:
     Attributes:
         facts: the facts so far.
         unclear: names that are declared more than once, or in a way that is not supported.
+        declared: names with the kind of their declarations: ports in a list or a body, and all others.
+        is_illegal: whether the parser accepts something that no compiler does: a name that is declared twice, a net
+            of a type that nets cannot have.
     """
 
     def __init__(self) -> None:
         """Start without facts."""
         self.facts = Facts()
         self.unclear: set[str] = set()
+        self.declared: set[tuple[str, bool]] = set()
+        self.is_illegal = False
+
+    def declare(self, name: str, is_port: bool = False) -> None:
+        """Note a declaration; a port of a body may be declared once more, as a net or variable."""
+        self.is_illegal |= (name, is_port) in self.declared
+        self.declared.add((name, is_port))
+
+    def net(self, keyword: str, data_type: Any) -> None:
+        """Check the data type after the keyword of a net."""
+        self.is_illegal |= bool(keyword) and data_type.kind in NOT_OF_NETS
 
     def header(self, header: Any) -> None:
         """Read the parameters and ports of a module header."""
@@ -122,6 +153,8 @@ class Reader:
             elif port.kind == SyntaxKind.ImplicitAnsiPort:
                 name = spelling(port.declarator.name)
                 self.facts.ports.append(name)
+                self.declare(name, is_port=True)
+                self.port(port.header)
                 direction, words, dimensions = port_type(port.header)
                 if direction == "" and words == "" and dimensions == "":
                     words, dimensions = kind
@@ -141,6 +174,7 @@ class Reader:
                     self.signal(Signal(name, words, dimensions, inherited))
             elif port.kind == SyntaxKind.ExplicitAnsiPort:
                 self.facts.ports.append(spelling(port.name))
+                self.declare(spelling(port.name), is_port=True)
                 self.unclear.add(spelling(port.name))
                 inherited, kind = port.direction.valueText or inherited, UNKNOWN
 
@@ -153,10 +187,15 @@ class Reader:
             name = spelling(member.type)
             if name not in self.facts.instances:
                 self.facts.instances.append(name)
+            for instance in member.instances:
+                if getattr(instance, "decl", None) is not None:
+                    self.declare(spelling(instance.decl.name))
         elif member.kind == SyntaxKind.PortDeclaration:
+            self.port(member.header)
             direction, words, dimensions = port_type(member.header)
             self.declarators(member.declarators, words, dimensions, direction)
         elif member.kind == SyntaxKind.NetDeclaration:
+            self.net(member.netType.valueText, member.type)
             words, dimensions = vector(member.type, member.netType.valueText)
             if plain(member.strength) or plain(member.delay) or plain(member.expansionHint):
                 words = None
@@ -172,6 +211,7 @@ class Reader:
         named = [declarator for declarator in declarators if hasattr(declarator, "name")]
         for declarator in named:
             name = spelling(declarator.name)
+            self.declare(name, is_port=bool(direction))
             if direction:
                 self.facts.directions[name] = direction
             if words is None or len(declarator.dimensions):
@@ -182,6 +222,12 @@ class Reader:
                 if len(named) == 1 and declarator.initializer is None:
                     self.facts.last = signal
 
+    def port(self, header: Any) -> None:
+        """Check the net type in the header of a port, if it has one."""
+        net = getattr(header, "netType", None)
+        if net is not None:
+            self.net(net.valueText, header.dataType)
+
     def signal(self, signal: Signal) -> None:
         """Add a signal; a second declaration with another range makes the name unclear."""
         known = self.facts.signals.setdefault(signal.name, signal)
@@ -191,6 +237,8 @@ class Reader:
     def parameters(self, declaration: Any) -> None:
         """Read the names of one parameter declaration; type parameters are left out."""
         for declarator in declaration.declarators:
+            if hasattr(declarator, "name"):
+                self.declare(spelling(declarator.name))
             if hasattr(declarator, "initializer") and declarator.initializer is not None:
                 name = spelling(declarator.name)
                 if name in self.facts.parameters:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from tapeout.config.corpus import Selection
+from tapeout.data.corpus.corpus import row
 from tapeout.data.corpus.documents import Tally, read_source
-from tests.data.io.test_archives import make_zip
+from tests.data.io.test_archives import make_tar, make_zip
 
 pytestmark = pytest.mark.environment("data")
 
@@ -27,7 +28,7 @@ def test_every_form_of_a_source_is_read(tmp_path: Path) -> None:
         "z/b.v": "module b;\nendmodule",
     }
     assert list(documents) == sorted(documents)
-    assert tally.dropped == {"binary": 1, "too short": 1}
+    assert tally.dropped == {"binary": 1, "link or special file": 1, "too short": 1}
     assert tally.repaired == {
         "byte-order mark, utf-8": 1,
         "line ends": 1,
@@ -41,4 +42,24 @@ def test_patterns_and_size_select_files(tmp_path: Path) -> None:
     tally = Tally()
     selection = Selection(include=("*.v",), exclude=("*coremark*",), max_bytes=1999)
     assert [document.path for document in read_source("core", tmp_path, selection, tally)] == ["x/a.v"]
-    assert tally.dropped == {"excluded": 1, "other kind": 1, "too large": 1}
+    assert tally.dropped == {"excluded": 1, "link or special file": 1, "other kind": 1, "too large": 1}
+
+
+def test_links_in_archives_are_counted_if_their_names_are_selected(tmp_path: Path) -> None:
+    make_tar(tmp_path / "core.tgz", {"a.v": b"module a; endmodule", "a.txt": b"text", "other.v/b.v": b"module b;"})
+    for include, dropped in ((("*.v",), {"other kind": 1, "link or special file": 1}), (("*.txt",), {"other kind": 3})):
+        tally = Tally()
+        read_source("core", tmp_path, Selection(include=include, min_characters=1), tally)
+        assert tally.dropped == dropped
+
+
+def test_a_row_states_its_own_licence(tmp_path: Path) -> None:
+    licences = ('"licence": "GPL-3.0-only"', '"license": ["MIT", "ISC"]', '"licence": null')
+    lines = "".join(f'{{"text": "row {number}", {licence}}}\n' for number, licence in enumerate(licences))
+    (tmp_path / "rows.jsonl").write_text(lines)
+    documents = read_source("prose", tmp_path, Selection(include=("*",), min_characters=1), Tally())
+    assert [row(document, {"prose": "CC0-1.0"})["licence"] for document in documents] == [
+        "GPL-3.0-only",
+        "ISC AND MIT",
+        "CC0-1.0",
+    ]

@@ -36,9 +36,12 @@ def table(folder: Path, columns: dict[str, Any]) -> Path:
 
 
 @pytest.mark.parametrize("column", TIMES.values(), ids=TIMES)
-def test_columns_of_times_are_ignored(column: pyarrow.Array, tmp_path: Path) -> None:
-    rows, counts = contents(table(tmp_path / "a", {**COLUMNS, "made": column}), "prompt_response")
-    assert len(rows) == 2 and not counts.dropped
+def test_columns_of_times_are_ignored_and_counted(column: pyarrow.Array, tmp_path: Path) -> None:
+    folder = table(tmp_path / "a", {**COLUMNS, "made": column})
+    rows, counts = contents(folder, "prompt_response")
+    assert len(rows) == 2 and not counts.dropped and counts.changed["ignored field 'made'"] == 2
+    with pytest.raises(BadRow, match="field 'made' of the row is not a text"):
+        contents(folder, "prompt_response", fields={"group": "made"})
 
 
 def test_a_time_inside_a_row_is_named(tmp_path: Path) -> None:

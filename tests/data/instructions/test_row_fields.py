@@ -275,3 +275,41 @@ def test_a_value_is_empty_if_nothing_in_it_has_content(empty: Any, content: Any)
 
 def test_names_are_compared_without_case_and_separators() -> None:
     assert len({fold(name) for name in ("tool_calls", "toolCalls", "Tool-Calls", "TOOL CALLS", "toolcalls")}) == 1
+
+
+@pytest.mark.parametrize("format", ["messages", "sharegpt", *QUESTION])
+def test_a_licence_of_the_row_overrides_that_of_the_source(tmp_path: Path, format: str) -> None:
+    row = QUESTION.get(format) or talk(format)
+    for own, licence in ((["ISC", "BSD-2-Clause"], "BSD-2-Clause AND ISC"), ("", "MIT")):
+        (read_row,), _ = read(tmp_path, format, {**row, "License": own})
+        assert read_row["licence"] == licence
+    (read_row,), _ = read(tmp_path, format, {**row, "licence": 5}, ignored_fields=["licence"])
+    assert read_row["licence"] == "MIT"
+    for fields in ({"licence": 5}, {"licence": "ISC", "license": "MIT"}):
+        with pytest.raises(BadRow, match="licence"):
+            read(tmp_path, format, {**row, **fields})
+
+
+@pytest.mark.parametrize(
+    ("format", "options", "key"),
+    [
+        ("prompt_response", {"fields": {"group": "wafer"}}, "fields.group"),
+        ("prompt_response", {"fields": {"history": "wafer"}}, "fields.history"),
+        ("messages", {"system_field": "wafer"}, "system_field"),
+        ("sharegpt", {"system_field": "wafer"}, "system_field"),
+    ],
+)
+def test_an_option_that_names_a_field_of_no_row_is_misspelt(
+    tmp_path: Path, format: str, options: dict[str, Any], key: str
+) -> None:
+    row = QUESTION.get(format) or talk(format)
+    with pytest.raises(BadRow, match=f"none has the field 'wafer', which {key} names"):
+        read(tmp_path, format, row, row, bad_rows="drop", **options)
+    empty: Any = [] if "history" in key else ""
+    assert len(read(tmp_path, format, row, {**row, "wafer": empty}, **options)[0]) == 2
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "thinking", "loss", "documents"])
+def test_fields_of_rows_that_change_what_is_learnt_are_refused(tmp_path: Path, field: str) -> None:
+    with pytest.raises(BadRow, match=f"field '{field}' of the row would change what is learnt"):
+        read(tmp_path, "prompt_response", {**QUESTION["prompt_response"], field: ["x"]})

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tapeout.data.errors import UnreadableFile
-from tapeout.data.io.archives import is_archive, read_archive
+from tapeout.data.io.archives import LINK, REPLACED, archive_errors, is_archive, members, read_archive
 
 pytestmark = pytest.mark.environment("data")
 
@@ -93,3 +93,36 @@ def test_a_tar_archive_that_ends_before_its_end_is_damaged(damage: str, tmp_path
     path.write_bytes(content[:1024] + (b"\xff" * 512 + content[1536:] if damage == "a header" else b""))
     with pytest.raises(UnreadableFile, match=r"core\.tar cannot be read: it is damaged or truncated"):
         list(read_archive(path, lambda name, size: True))
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_the_last_member_of_a_name_counts_and_hard_links_are_files(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"core.{kind}"
+    versions = [("a.v", b"old"), ("b.v", b"b"), ("./a.v", b"new"), ("last.v", b"link")]
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in versions[:-1]:
+                archive.writestr(name, content)
+            link = zipfile.ZipInfo("last.v")
+            link.external_attr = 0o120777 << 16
+            archive.writestr(link, "a.v")
+    else:
+        with tarfile.open(path, "w:bz2") as tar:
+            for name, content in versions[:-1]:
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+                hard = tarfile.TarInfo(f"of_{content.decode()}.v")
+                hard.type, hard.linkname = tarfile.LNKTYPE, name.removeprefix("./")
+                tar.addfile(hard)
+            for name, target, link_type in (("last.v", "a.v", tarfile.SYMTYPE), ("c.v", "none.v", tarfile.LNKTYPE)):
+                other = tarfile.TarInfo(name)
+                other.type, other.linkname = link_type, target
+                tar.addfile(other)
+    skipped: list[tuple[str, str]] = []
+    with archive_errors(path):
+        read = {name: stream.read() for name, stream in members(path, lambda *_: True, lambda *of: skipped.append(of))}
+    links = {"of_old.v": b"old", "of_b.v": b"b", "of_new.v": b"new"} if kind == "tar" else {}
+    assert read == {"b.v": b"b", "./a.v": b"new", **links}
+    dangling = [("c.v", LINK)] if kind == "tar" else []
+    assert skipped == [("a.v", REPLACED), ("last.v", LINK), *dangling]

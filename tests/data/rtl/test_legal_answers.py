@@ -123,3 +123,23 @@ def test_a_header_with_two_ports_of_one_name_is_no_answer() -> None:
 def test_an_answer_that_needs_its_surroundings_is_counted() -> None:
     questions, dropped = asked("module m;\nparameter P = \\W ;\nendmodule\n")
     assert questions == [] and dropped == {"question whose answer is not legal Verilog": 1}
+
+
+@pytest.mark.parametrize(
+    ("code", "legal"),
+    [
+        ("module m(input wire reg a);", False),
+        ("module m(output tri bit [3:0] a, input b);", False),
+        ("module m(input wire real a);", False),
+        ("module m(input wire logic a, inout reg b, output reg c);", True),
+        ("module m(input a, output a);", False),
+        ("module m(a, a); input a;", True),
+        ("module m; wire [3:0] a; reg [3:0] a;", False),
+        ("module m; a u(); wire u;", False),
+        ("module m #(parameter A = 1, A = 2)(input x);", False),
+        ("module m(a); output [3:0] a; reg [3:0] a; wire b;", True),
+    ],
+)
+def test_nothing_is_asked_about_declarations_that_no_compiler_accepts(code: str, legal: bool) -> None:
+    questions, _ = asked(f"{code}\nendmodule\n")
+    assert bool(questions) == legal

@@ -1,6 +1,7 @@
 """The data report of small sets."""
 
 import html
+import re
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,8 @@ def test_the_page_shows_the_loss_mask(contaminated: Report) -> None:
     assert [bit for _, bit in rows["width"]].count(1) > 1
 
 
-def test_text_of_data_is_escaped(write: Write, model: Path, tmp_path: Path) -> None:
-    evil = "<script>alert('&')</script>"
+def test_text_of_data_is_escaped_and_control_characters_are_visible(write: Write, model: Path, tmp_path: Path) -> None:
+    evil = "<script>alert('&')</script>\x00\x11\x7f\x85\u202e"
     documents = [{**document(f"{SECRET} {evil}", source=evil), "path": evil, "licence": evil}]
     questions = [{**question(f"{SECRET} {evil}", "yes", evil, evil), "source": evil}]
     corpus = write("corpus/domain", train=documents, test=documents)
@@ -84,6 +85,7 @@ def test_text_of_data_is_escaped(write: Write, model: Path, tmp_path: Path) -> N
     write_json(rows / "report.json", {"rows": {"train": 1}, "dropped": {evil: {"count": 1}}, "changed": {evil: 1}})
     page = Report(tmp_path, model, {"corpus/domain": corpus, "instructions/x": rows}).page
     assert "<script" not in page and "&lt;script&gt;" in page
+    assert "␀␑␡[U+0085][U+202E]" in page and not re.search("[^\t\n -~\u00a0-\U0010ffff]|\u202e", page)
 
 
 def test_sets_without_test_rows_and_without_training_rows_have_a_page(

@@ -11,7 +11,15 @@ from tapeout.config.instructions import FormatOptions
 from tapeout.config.section import Section, conflict
 from tapeout.data.errors import BadRow
 from tapeout.data.instructions.conversation import ASSISTANT, USER, ChatOptions, Turn, chat_row
-from tapeout.data.instructions.fields import METADATA, RESERVED_IN_ROWS, Fields, folded, is_empty
+from tapeout.data.instructions.fields import (
+    METADATA,
+    RESERVED_IN_ROWS,
+    ExpectedFields,
+    Fields,
+    folded,
+    is_empty,
+    licence_of,
+)
 from tapeout.data.instructions.record import CleanText, FilledText, Record, RecordModel
 from tapeout.data.instructions.report import ImportReport
 from tapeout.data.instructions.row import Row, clean, context_first, digest_of
@@ -71,31 +79,37 @@ def rows(records: Iterable[Record], options: Options, report: ImportReport) -> I
     model = _model(options)
     columns = tuple(name for _, name in options.fields if name is not None)
     of_row = Fields("the row", columns, RESERVED_IN_ROWS | folded("input context"), METADATA | folded("text"))
+    usual = dict(Columns())
+    optional = {f"fields.{key}": (getattr(options.fields, key), usual[key]) for key in ("group", "system", "history")}
+    expected = ExpectedFields(options, optional)
     for record in records:
         report.read["rows"] += 1
+        expected.see(record.value)
         try:
             fields: Any = record.parse(model, of_row.select(record, record.value, options, report))
+            licence = licence_of(record, options)
         except BadRow as error:
             report.reject(error)
             continue
         category = fields.category if options.fields.category else options.category
         texts = fields.instruction, fields.context, fields.response
-        row = prompt_row(record.source, texts, category, fields.group, options, report)
+        row = replace(prompt_row(record.source, texts, category, fields.group, options, report), licence=licence)
         if fields.system or fields.history:
-            yield _conversation(record, row, fields, report)
+            yield _conversation(record, row, fields, options, report)
         else:
             yield row
+    expected.check()
 
 
-def _conversation(record: Record, row: Row, fields: Any, report: ImportReport) -> Row:
+def _conversation(record: Record, row: Row, fields: Any, options: Options, report: ImportReport) -> Row:
     """Return a row that has a system message or earlier turns as a conversation; all its answers are trained on."""
     report.read["rows with a system message or earlier turns"] += 1
     turns = [
         Turn(speaker, text) for pair in fields.history for speaker, text in zip((USER, ASSISTANT), pair, strict=True)
     ]
     turns += [Turn(USER, row.content["input"]), Turn(ASSISTANT, row.content["output"])]
-    options = ChatOptions(format="prompt_response")
-    conversation = chat_row(record, turns, fields.system, options, report, group=fields.group or None)
+    chat_options = ChatOptions(format="prompt_response", ignored_fields=options.ignored_fields)
+    conversation = chat_row(record, turns, fields.system, chat_options, report, group=fields.group or None)
     assert conversation is not None, "it ends with an answer"
     question = conversation.question if fields.history else row.question
     return replace(conversation, category=row.category, question=question)

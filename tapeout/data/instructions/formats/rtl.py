@@ -5,6 +5,7 @@ split. Rows have the form of ``prompt_response``.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
 
@@ -94,4 +95,5 @@ def rows(records: Iterable[Record], options: Options, report: ImportReport) -> I
         question = row.question
         instruction, context, response = map(clean, (question.instruction, question.context, question.response))
         texts = instruction, context, response
-        yield prompt_response.prompt_row(row.source, texts, question.category, row.group, form, report)
+        asked = prompt_response.prompt_row(row.source, texts, question.category, row.group, form, report)
+        yield replace(asked, licence=row.licence)

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from tapeout.config.instructions import FormatOptions
 from tapeout.data.errors import BadRow
-from tapeout.data.instructions.fields import METADATA, Fields, folded
+from tapeout.data.instructions.fields import METADATA, Fields, folded, licence_of
 from tapeout.data.instructions.record import FilledText, Record, RecordModel, Text
 from tapeout.data.instructions.report import ImportReport
 from tapeout.data.instructions.row import Row, clean, digest_of
@@ -51,6 +51,7 @@ def rows(records: Iterable[Record], options: Options, report: ImportReport) -> I
             task = record.parse(Task, value, "the task")
             if not task.instances:
                 raise record.bad("the task has no instance")
+            licence = licence_of(record, options)
         except BadRow as error:
             report.reject(error)
             continue
@@ -61,4 +62,4 @@ def rows(records: Iterable[Record], options: Options, report: ImportReport) -> I
             context = clean(instance.input)
             digest = digest_of(task.instruction, context, instance.output, category)
             text = options.separator.join(part for part in (task.instruction, context) if part)
-            yield Row({"input": text, "output": instance.output}, category, group, text, digest, record.source)
+            yield Row({"input": text, "output": instance.output}, category, group, text, digest, record.source, licence)

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 from tapeout.config.corpus import Corpus
 from tapeout.config.instructions import FormatOptions
 from tapeout.data.errors import BadRow, InvalidTemplate
-from tapeout.data.instructions.fields import METADATA, Fields, folded
+from tapeout.data.instructions.fields import METADATA, Fields, folded, licence_of
 from tapeout.data.instructions.record import CleanText, FilledText, Record, RecordModel, Text
 from tapeout.data.instructions.report import ImportReport
 from tapeout.data.instructions.row import Row, digest_of
@@ -204,7 +204,8 @@ def _row(
     category = "impossible" if start is None else "question_answering"
     digest = digest_of(context, question.question, text, category)
     about = f"{question.question}\n{context}"
-    return Row(content, category, title or digest_of(context), about, digest, record.source)
+    group, licence = title or digest_of(context), licence_of(record, options)
+    return Row(content, category, group, about, digest, record.source, licence)
 
 
 def rendered(template: str, context: str, question: str) -> tuple[str, int]:
