@@ -209,21 +209,27 @@ def _sequences_fit_the_model(settings: Settings) -> Iterator[Conflict]:
             )
 
 
-def _tensors_can_be_divided(settings: Settings) -> Iterator[Conflict]:
+def _model_can_be_divided(settings: Settings) -> Iterator[Conflict]:
     architecture = settings.base.architecture
     for key, job in trainings(settings).items():
-        parts = job.layout.tensor_model_parallel_size
-        sizes: dict[Location, int] = {("tokenizer", "multiple"): settings.tokenizer.multiple}
-        for name in PARALLEL:
-            sizes["base", "architecture", name] = getattr(architecture, name, parts)
-        for other, size in sizes.items():
-            if size % parts:
-                tensor = (*key, "layout", "tensor_model_parallel_size")
-                yield Conflict(
-                    f"{dotted(tensor)} is {parts}, which does not divide {dotted(other)}, {size}.",
-                    "Choose a divisor of it.",
-                    (tensor, other),
-                )
+        divided: dict[str, dict[Location, int | None]] = {
+            "tensor_model_parallel_size": {
+                ("tokenizer", "multiple"): settings.tokenizer.multiple,
+                **{("base", "architecture", name): getattr(architecture, name, None) for name in PARALLEL},
+            },
+            "pipeline_model_parallel_size": {
+                ("base", "architecture", "num_layers"): getattr(architecture, "num_layers", None)
+            },
+        }
+        for option, sizes in divided.items():
+            parts, own = getattr(job.layout, option), (*key, "layout", option)
+            for other, size in sizes.items():
+                if size is not None and size % parts:
+                    yield Conflict(
+                        f"{dotted(own)} is {parts}, which does not divide {dotted(other)}, {size}.",
+                        "Choose a divisor of it.",
+                        (own, other),
+                    )
 
 
 def _something_validates(settings: Settings) -> Iterator[Conflict]:
@@ -271,7 +277,7 @@ CHECKS: tuple[Callable[[Settings], Iterable[Conflict]], ...] = (
     _vocabulary_is_the_models_own,
     _base_has_a_chat_template,
     _sequences_fit_the_model,
-    _tensors_can_be_divided,
+    _model_can_be_divided,
     _something_validates,
     _something_tests,
     _gates_exist,

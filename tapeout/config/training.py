@@ -4,44 +4,9 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from tapeout.config.layout import Layout
 from tapeout.config.optimizer import Decay, Seed, check_warmup
 from tapeout.config.section import Section, conflict
-
-
-class Layout(Section):
-    """Processes that train one model together; part of a step's identity, because the layout orders the sums."""
-
-    num_nodes: int = Field(
-        1, ge=1, description="Machines. Fewer machines can run all processes and give the same bytes."
-    )
-    devices: int = Field(1, ge=1, description="Processes on each machine; with GPUs, one per GPU.")
-    accelerator: Literal["cpu", "gpu"] = Field("cpu", description="Kind of device that computes.")
-    tensor_model_parallel_size: int = Field(
-        1, ge=1, description="Processes of one machine that share each matrix; the others are replicas of these."
-    )
-
-    @property
-    def world_size(self) -> int:
-        """Number of processes."""
-        return self.num_nodes * self.devices
-
-    @property
-    def replicas(self) -> int:
-        """Number of processes, or groups of processes, that have the whole model and share the batch."""
-        return self.world_size // self.tensor_model_parallel_size
-
-    @model_validator(mode="after")
-    def _groups_stay_on_a_machine(self) -> Self:
-        """Keep processes that share matrices on one machine, because they communicate all the time."""
-        if self.devices % self.tensor_model_parallel_size:
-            raise conflict(
-                f"devices is {self.devices}, which is not a multiple of tensor_model_parallel_size, "
-                f"{self.tensor_model_parallel_size}",
-                "Choose a number of devices that all groups of this size fill.",
-                "devices",
-                "tensor_model_parallel_size",
-            )
-        return self
 
 
 class Training(Section):
@@ -84,7 +49,19 @@ class Training(Section):
                 f"micro_batch_size, {self.micro_batch_size}, for each of {self.layout.replicas} replicas of the model",
                 f"Choose a multiple of {at_once}, or change micro_batch_size or layout.",
                 *("global_batch_size", "micro_batch_size", "layout.num_nodes", "layout.devices"),
-                "layout.tensor_model_parallel_size",
+                *("layout.tensor_model_parallel_size", "layout.pipeline_model_parallel_size"),
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _sequences_can_be_divided(self) -> Self:
+        parts = self.layout.tensor_model_parallel_size
+        if self.layout.sequence_parallel and self.seq_length % parts:
+            raise conflict(
+                f"seq_length is {self.seq_length}, which layout.sequence_parallel cannot divide by "
+                f"layout.tensor_model_parallel_size, {parts}",
+                f"Choose a multiple of {parts}, or remove layout.sequence_parallel.",
+                *("seq_length", "layout.sequence_parallel", "layout.tensor_model_parallel_size"),
             )
         return self
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tapeout.nemo.loss import Vocabulary, split_vocabulary, summed_loss
+from tapeout.nemo.pipeline import sum_over_stages
 
 DETERMINISTIC_ON_GPU = [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
 """Flash attention takes no mask and no 32-bit floats; the memory-efficient kernel sums its gradients in any order."""
@@ -63,28 +64,42 @@ class ForwardStep:
 
     def prepare(self, model: Any, targets: Tensor) -> None:
         """Find the output rows that can share a logit, once the weights are loaded."""
-        self.vocabulary = split_vocabulary(output_weight(megatron_model(model)), targets)
+        gpt = megatron_model(model)
+        if gpt.post_process:
+            self.vocabulary = split_vocabulary(output_weight(gpt), targets)
 
     def __call__(self, model: Any, batch: dict[str, Tensor]) -> Tensor:
-        """Return the sum of the losses (nats) over the batch's tokens with mask 1."""
+        """Return the sum of the losses (nats) over the batch's tokens with mask 1.
+
+        Any stage of a pipeline but the last returns hidden states for the next one, [s, b, d], or this rank's part of
+        the positions with sequence parallelism.
+        """
         gpt = megatron_model(model)
-        if self.vocabulary is None:
-            raise RuntimeError("prepare() must be called when training starts")
-        gpt.post_process = False  # Megatron then returns hidden states [s, b, d], as from an inner pipeline stage
+        last = gpt.post_process
+        gpt.post_process = False  # Megatron then returns hidden states, as from an inner pipeline stage
         try:
-            hidden = model(
+            hidden: Tensor = model(
                 input_ids=batch["tokens"],
                 position_ids=batch["position_ids"],
                 attention_mask=batch.get("attention_mask"),
                 labels=None,
             )
         finally:
-            gpt.post_process = True
+            gpt.post_process = last
+        if not last:
+            return hidden
+        if self.vocabulary is None:
+            raise RuntimeError("prepare() must be called when training starts")
+        if gpt.config.sequence_parallel:
+            hidden = gather_from_sequence_parallel_region(hidden, tensor_parallel_output_grad=False)
         return summed_loss(hidden, output_weight(gpt), self.vocabulary, batch["labels"], batch["loss_mask"])
 
 
 class LossReduction(MegatronLossReduction):  # type: ignore[misc]
     """Hand Megatron the sum and the number of tokens, so that it divides by the tokens of the whole batch."""
+
+    tokens = 0
+    """Tokens with a loss in the latest batch, on the last stage of a pipeline."""
 
     def forward(self, batch: dict[str, Tensor], loss: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Return the sum of the losses, the number of tokens, and both for the log."""
@@ -120,8 +135,12 @@ def output_weight(gpt: Any) -> Tensor:
 
 
 def parameter_count(model: Any) -> int:
-    """Return the number of parameters of NeMo's model, of which this rank may have a part."""
+    """Return the number of parameters of NeMo's model, of which this rank may have a part; every rank calls this."""
     gpt = megatron_model(model)
     ranks = parallel_state.get_tensor_model_parallel_world_size()
-    shared = [getattr(parameter, "tensor_model_parallel", False) for parameter in gpt.parameters()]
-    return sum(p.numel() * (ranks if part else 1) for p, part in zip(gpt.parameters(), shared, strict=True))
+    tied_copy = gpt.share_embeddings_and_output_weights and gpt.post_process and not gpt.pre_process
+    count = 0
+    for name, parameter in gpt.named_parameters():
+        if not (tied_copy and name == "output_layer.weight"):
+            count += parameter.numel() * (ranks if getattr(parameter, "tensor_model_parallel", False) else 1)
+    return sum_over_stages(count, next(gpt.parameters()).device)

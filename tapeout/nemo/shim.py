@@ -8,6 +8,7 @@ patches that concern optional packages. Tested with the exact versions of the en
 
 import functools
 import importlib.util
+import queue
 import sys
 import types
 from collections.abc import Callable
@@ -37,10 +38,11 @@ def install(gpu: bool) -> None:
         keep_tensors_on_cpu()
         name_float_tensors_as_on_cuda()
     switch_off_fusions()
-    add_norms_with_weights_around_zero()
+    extend_torch_norms()
     use_one_pass_adam()
     rename_fused_norms()
     skip_modelopt_state()
+    save_from_this_process()
     if not gpu:
         use_plain_rng_tracker()
         accept_cpu_checkpoints()
@@ -90,7 +92,7 @@ def keep_tensors_on_cpu() -> None:
     _device_constructors()  # likewise: this table is that of ``with torch.device(...)``
     for kind in (torch.Tensor, torch.nn.Module):
         setattr(kind, "cuda", lambda self, *_, **__: self)  # noqa: B010
-    for name in ("tensor", "zeros", "ones", "empty", "full", "arange"):
+    for name in ("tensor", "zeros", "ones", "empty", "empty_like", "full", "arange"):
         setattr(torch, name, _on_cpu(getattr(torch, name)))
 
 
@@ -130,16 +132,28 @@ def switch_off_fusions() -> None:
     TransformerConfig.__post_init__ = post_init
 
 
-def add_norms_with_weights_around_zero() -> None:
-    """Give Megatron's local layers the layer norm whose weight is stored reduced by 1, which only Apex has."""
+def extend_torch_norms() -> None:
+    """Give Megatron's local layers what only the norms of Apex have.
+
+    These are the layer norm whose weight is stored reduced by 1, and sequence parallelism: there a norm sees a part of
+    the positions, and Megatron adds the gradients of all parts for parameters that have the mark.
+    """
     from megatron.core.transformer.torch_norm import WrappedTorchNorm
 
     original: Any = WrappedTorchNorm.__new__
 
     def new(cls: Any, config: Any, hidden_size: int, eps: float = 1e-5, **options: Any) -> Any:
         if config.layernorm_zero_centered_gamma and config.normalization == "LayerNorm":
-            return ZeroCenteredLayerNorm(hidden_size, eps)
-        return original(cls, config, hidden_size, eps, **options)
+            norm: torch.nn.Module = ZeroCenteredLayerNorm(hidden_size, eps)
+        else:
+            marked, config.sequence_parallel = config.sequence_parallel, False  # Megatron would refuse it
+            try:
+                norm = original(cls, config, hidden_size, eps, **options)
+            finally:
+                config.sequence_parallel = marked
+        for parameter in norm.parameters():
+            parameter.sequence_parallel = config.sequence_parallel
+        return norm
 
     WrappedTorchNorm.__new__ = new
 
@@ -201,3 +215,25 @@ def skip_modelopt_state() -> None:
 
     manager = types.SimpleNamespace(is_converted=lambda *_, **__: False)
     quantizer.mto = types.SimpleNamespace(ModeloptStateManager=manager)
+
+
+def save_from_this_process() -> None:
+    """Let Megatron start its writer processes from this one, and wait for them.
+
+    It would start a process that starts them, and another one that passes on their results and imports NeMo for this.
+    """
+    import torch.distributed
+    from megatron.core.dist_checkpointing.strategies import filesystem_async
+    from megatron.core.dist_checkpointing.strategies.base import AsyncSaveShardedStrategy
+
+    def save(self: Any, tensors: Any, folder: Any) -> None:
+        request = self.async_save(tensors, folder)
+        if request.async_fn is not None:
+            rank, buckets, results = request.async_fn_args
+            request.async_fn(rank, request.preload_fn() if request.preload_fn else buckets, results)
+        torch.distributed.barrier()
+        for finalize in request.finalize_fns:
+            finalize()
+
+    AsyncSaveShardedStrategy.save = save
+    filesystem_async._get_write_results_queue = queue.Queue

@@ -49,13 +49,8 @@ class CheckpointCallback(lightning.Callback):  # type: ignore[misc]
             return
         started = time.monotonic()
         model = trainer.strategy.megatron_parallel
-        self.store = CheckpointStore(
-            self.folder,
-            training_digest(self.job, self.train_log.data.parts, parameters(model)),
-            part=parallel_state.get_tensor_model_parallel_rank(),
-            parts=parallel_state.get_tensor_model_parallel_world_size(),
-            replica=parallel_state.get_data_parallel_rank(),
-        )
+        training = training_digest(self.job, self.train_log.data.parts, parameters(model))
+        self.store = CheckpointStore(self.folder, training, *self._part())
         checkpoint, rejected = self.store.newest()
         for message in rejected:
             self._print(message)
@@ -104,10 +99,26 @@ class CheckpointCallback(lightning.Callback):  # type: ignore[misc]
         self._print(f"stopped at step {step} on request{suffix}")
         raise SystemExit(STOPPED)
 
+    def _part(self) -> tuple[int, int, int]:
+        """Return the number of this rank's part of a checkpoint, the number of parts, and the replica of this part.
+
+        A part of the model has several replicas, unless the optimizer's state is divided over them.
+        """
+        if self.job.layout.distributed_optimizer:
+            return self.rank.number, self.rank.world, 0
+        tensor = parallel_state.get_tensor_model_parallel_rank()
+        stage = parallel_state.get_pipeline_model_parallel_rank()
+        part = stage * self.job.layout.tensor_model_parallel_size + tensor
+        return part, self.job.layout.model_parallel_size, parallel_state.get_data_parallel_rank()
+
     def _content(self, trainer: Any) -> dict[str, Any]:
-        """Return this rank's part of a checkpoint; tensors that share memory are written once."""
+        """Return this rank's part of a checkpoint; tensors that share memory are written once.
+
+        With a distributed optimizer the model's parameters follow from the optimizer's, of which every rank has a part.
+        """
+        distributed_optimizer = self.job.layout.distributed_optimizer
         return {
-            "parameters": parameters(trainer.strategy.megatron_parallel),
+            "parameters": {} if distributed_optimizer else parameters(trainer.strategy.megatron_parallel),
             "optimizers": [
                 {"main": main_parameters(optimizer), "state": optimizer.state_dict()}
                 for optimizer in torch_optimizers(trainer)
@@ -119,10 +130,13 @@ class CheckpointCallback(lightning.Callback):  # type: ignore[misc]
     def _restore(self, trainer: Any, model: Any, checkpoint: Checkpoint) -> None:
         """Set everything to its value after the checkpoint's step."""
         self.step, content = checkpoint.step, checkpoint.content
-        _copy(content["parameters"], parameters(model))
+        if not self.job.layout.distributed_optimizer:
+            _copy(content["parameters"], parameters(model))
         for optimizer, saved in zip(torch_optimizers(trainer), content["optimizers"], strict=True):
             optimizer.load_state_dict(saved["state"])
             _copy(saved["main"], main_parameters(optimizer))
+        if self.job.layout.distributed_optimizer:
+            gather_parameters(trainer)
         for config, saved in zip(trainer.lr_scheduler_configs, content["schedulers"], strict=True):
             config.scheduler.load_state_dict(saved)
         self.train_log.load(content["log"])
@@ -157,8 +171,21 @@ def parameters(model: Any) -> dict[str, Tensor]:
 
 def torch_optimizers(trainer: Any) -> list[torch.optim.Optimizer]:
     """Return PyTorch's optimizers inside Megatron's inside NeMo's."""
+    return [inner.optimizer for inner in megatron_optimizers(trainer)]
+
+
+def megatron_optimizers(trainer: Any) -> list[Any]:
+    """Return Megatron's optimizers inside NeMo's."""
     megatron = [optimizer.mcore_optimizer for optimizer in trainer.optimizers]
-    return [inner.optimizer for outer in megatron for inner in getattr(outer, "chained_optimizers", [outer])]
+    return [inner for outer in megatron for inner in getattr(outer, "chained_optimizers", [outer])]
+
+
+def gather_parameters(trainer: Any) -> None:
+    """Set the model's parameters from the parts of the ranks of a distributed optimizer, as after a step."""
+    for optimizer in megatron_optimizers(trainer):
+        optimizer._copy_main_params_to_model_params()
+        for chunk in optimizer.model_chunks:
+            chunk.start_param_sync(force_sync=True)
 
 
 def main_parameters(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tapeout.config.training import Layout
+from tapeout.config.layout import Layout
 from tapeout.errors import TapeoutError
 from tapeout.program import StepFailed
 

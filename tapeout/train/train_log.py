@@ -13,6 +13,7 @@ from torch import distributed
 from tapeout.config.training import Training
 from tapeout.models.finite import check_value, check_weights
 from tapeout.nemo.forward import ForwardStep, LossReduction, parameter_count
+from tapeout.nemo.pipeline import from_last_stage, summed_losses
 from tapeout.progress import report
 from tapeout.train.dataset import SampleDataset
 from tapeout.train.launch import Rank
@@ -60,8 +61,8 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
             NonFinite: the loss, the norm of the gradient, the validation loss or a trained weight is not finite.
         """
         step = trainer.global_step
-        self.tokens += self.reduction.tokens
-        loss = float(outputs["loss"])
+        loss, tokens = from_last_stage([float(outputs["loss"]), self.reduction.tokens], self.device)
+        self.tokens += int(tokens)
         names = partial(self._batch_names, step)
         check_value("loss", loss, step, names)
         check_value("gradient norm", float(trainer.callback_metrics["grad_norm"]), step, names)
@@ -87,13 +88,13 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
         replica, replicas = parallel_state.get_data_parallel_rank(), parallel_state.get_data_parallel_world_size()
         dataset = SampleDataset(samples)
         batches = list(torch.utils.data.BatchSampler(range(len(dataset)), self.job.micro_batch_size, drop_last=False))
-        total, count = 0.0, 0
+        own = batches[replica::replicas]
+        loader = torch.utils.data.DataLoader(dataset, batch_sampler=own)
+        count = int(sum(samples.mask[batch].sum() for batch in own))
         model.eval()
         with torch.no_grad():
-            for batch in torch.utils.data.DataLoader(dataset, batch_sampler=batches[replica::replicas]):
-                batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
-                total += float(self.step(model, batch))
-                count += int(batch["loss_mask"].sum())
+            on_device = ({name: tensor.to(self.device) for name, tensor in batch.items()} for batch in loader)
+            total = summed_losses(self.step, model, on_device)
         model.train()
         if replicas > 1:
             both = torch.tensor([total, count], dtype=torch.float64, device=self.device)

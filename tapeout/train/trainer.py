@@ -12,6 +12,7 @@ from megatron.core.distributed import DistributedDataParallelConfig
 from megatron.core.optimizer import OptimizerConfig
 from nemo.collections import llm
 
+from tapeout.config.layout import Recompute
 from tapeout.config.training import Training
 from tapeout.guard.folders import check_checkpoint
 from tapeout.nemo.canonical import canonicalize
@@ -22,6 +23,13 @@ from tapeout.train.launch import Rank
 from tapeout.train.method import Method
 from tapeout.train.samples import TrainingData
 from tapeout.train.train_log import TrainLog
+
+RECOMPUTED: dict[Recompute, dict[str, Any]] = {
+    "none": {},
+    "selective": {"recompute_granularity": "selective", "recompute_modules": ["mlp"]},
+    "full": {"recompute_granularity": "full", "recompute_method": "uniform", "recompute_num_layers": 1},
+}
+"""Megatron's options by those of ``Layout.recompute``; fused attention keeps no scores that could be recomputed."""
 
 
 def train(model: Path, data: TrainingData, job: Training, method: Method, output: Path, rank: Rank) -> dict[str, Any]:
@@ -46,11 +54,16 @@ def train(model: Path, data: TrainingData, job: Training, method: Method, output
     network.config.transformer_layer_spec = layer_spec
     network.config.deterministic_mode = job.layout.accelerator == "gpu"
     network.config.forward_step_fn = step
+    for name, value in RECOMPUTED[job.layout.recompute].items():
+        setattr(network.config, name, value)
     network._training_loss_reduction = reduction
     log = TrainLog(rank, step, reduction, data, job)
     trainer = _trainer(job, rank, [log, *method.callbacks(job), CheckpointCallback(rank, log, job)])
+    saved = output.absolute().with_name(f"{output.name}.unfinished")  # where all machines see it
+    if rank.first:
+        shutil.rmtree(saved, ignore_errors=True)
     logger = nl.NeMoLogger(
-        name="run", log_dir=str(rank.workplace), use_datetime_version=False, ckpt=_final_checkpoint(job)
+        name="run", log_dir=str(rank.workplace), use_datetime_version=False, ckpt=_final_checkpoint(job, saved)
     )
     recipe = getattr(llm, method.KIND)
     recipe(
@@ -62,29 +75,36 @@ def train(model: Path, data: TrainingData, job: Training, method: Method, output
         resume=nl.AutoResume(restore_config=nl.RestoreConfig(path=str(model))),
     )
     if rank.first:
-        saved = rank.workplace / "run" / "checkpoints" / f"step={job.max_steps - 1}"
         output.mkdir(parents=True)
-        shutil.move(saved / "weights", output / "weights")
+        shutil.move(saved / f"step={job.max_steps - 1}" / "weights", output / "weights")
+        shutil.rmtree(saved)
         shutil.copytree(model / "context", output / "context")
-        canonicalize(output, forbidden=[rank.workplace, model, output])
+        canonicalize(output, forbidden=[rank.workplace, saved, model, output])
     return log.content()
 
 
 def _trainer(job: Training, rank: Rank, callbacks: list[Any]) -> Any:
     """Return NeMo's trainer for the layout of a job."""
+    layout = job.layout
     return nl.Trainer(
-        accelerator=job.layout.accelerator,
+        accelerator=layout.accelerator,
         devices=rank.local_world,
         num_nodes=rank.world // rank.local_world,
         max_steps=job.max_steps,
         strategy=nl.MegatronStrategy(
-            tensor_model_parallel_size=job.layout.tensor_model_parallel_size,
-            ddp=DistributedDataParallelConfig(check_for_nan_in_grad=False),  # TrainLog checks, and names the batch
-            process_group_backend={"cpu": "gloo", "gpu": "nccl"}[job.layout.accelerator],
+            tensor_model_parallel_size=layout.tensor_model_parallel_size,
+            pipeline_model_parallel_size=layout.pipeline_model_parallel_size,
+            pipeline_dtype=torch.float32 if job.precision == "32" else torch.bfloat16,
+            sequence_parallel=layout.sequence_parallel,
+            ddp=DistributedDataParallelConfig(
+                check_for_nan_in_grad=False,  # TrainLog checks, and names the batch
+                use_distributed_optimizer=layout.distributed_optimizer,
+            ),
+            process_group_backend={"cpu": "gloo", "gpu": "nccl"}[layout.accelerator],
             gradient_as_bucket_view=False,
             ckpt_async_save=False,
-            ckpt_parallel_save=False,
-            ckpt_parallel_load=False,
+            ckpt_parallel_save=layout.replicas > 1,
+            ckpt_parallel_load=layout.replicas > 1,
             ckpt_save_optimizer=False,
             replace_progress_bar=False,
         ),
@@ -102,9 +122,10 @@ def _trainer(job: Training, rank: Rank, callbacks: list[Any]) -> Any:
     )
 
 
-def _final_checkpoint(job: Training) -> Any:
+def _final_checkpoint(job: Training, folder: Path) -> Any:
     """Save once, during ``fit``: a save after it names its tensors in a way that no exporter can read."""
     return nl.ModelCheckpoint(
+        dirpath=str(folder),
         filename="{step}",
         monitor="step",
         mode="max",
@@ -139,7 +160,7 @@ def _optimizer(job: Training) -> Any:
             adam_beta1=job.betas[0],
             adam_beta2=job.betas[1],
             clip_grad=job.grad_clip,
-            use_distributed_optimizer=False,
+            use_distributed_optimizer=job.layout.distributed_optimizer,
             bf16=job.precision == "bf16-mixed",
             params_dtype=torch.bfloat16 if job.precision == "bf16-mixed" else torch.float32,
         ),

@@ -34,6 +34,11 @@ LAYOUT = "{devices: 2, tensor_model_parallel_size: 2}"
             3,
             "sft.layout.tensor_model_parallel_size is 2, which does not divide base.architecture.num_query_groups, 1",
         ),
+        (
+            "dapt:\n  layout: {devices: 3, pipeline_model_parallel_size: 3}\n",
+            2,
+            "dapt.layout.pipeline_model_parallel_size is 3, which does not divide base.architecture.num_layers, ",
+        ),
         ("base: {architecture: {num_attention_heads: 3}}\n", 1, "hidden_size is 128, which is not a multiple of"),
         ("base: {architecture: {num_query_groups: 3}}\n", 1, "is not a multiple of num_query_groups, 3"),
         ("base: {max_steps: 9}\n", 1, "warmup_steps is 60, more than half of max_steps, 9"),
@@ -85,11 +90,28 @@ def test_contradictions(tmp_path: Path, text: str, line: int, words: str, monkey
     devices=st.integers(1, 4),
     nodes=st.integers(1, 3),
     tensor=st.integers(1, 4),
+    stages=st.integers(1, 3),
+    sequence_parallel=st.booleans(),
+    distributed_optimizer=st.booleans(),
+    seq_length=st.integers(8, 12),
 )
 def test_a_training_is_refused_exactly_if_it_cannot_run(
-    max_steps: int, warmup_steps: int, batch: int, micro: int, devices: int, nodes: int, tensor: int
+    max_steps: int,
+    warmup_steps: int,
+    batch: int,
+    micro: int,
+    devices: int,
+    nodes: int,
+    tensor: int,
+    stages: int,
+    sequence_parallel: bool,
+    distributed_optimizer: bool,
+    seq_length: int,
 ) -> None:
-    fits = devices % tensor == 0 and warmup_steps <= max_steps / 2 and batch % (micro * nodes * devices // tensor) == 0
+    replicas, left = divmod(nodes * devices, tensor * stages)
+    fits = devices % tensor == 0 and left == 0 and warmup_steps <= max_steps / 2
+    fits = fits and batch % (micro * replicas) == 0 and (replicas > 1 or not distributed_optimizer)
+    fits = fits and (not sequence_parallel or (tensor > 1 and seq_length % tensor == 0))
     try:
         Training.model_validate(
             {
@@ -97,7 +119,15 @@ def test_a_training_is_refused_exactly_if_it_cannot_run(
                 "warmup_steps": warmup_steps,
                 "global_batch_size": batch,
                 "micro_batch_size": micro,
-                "layout": {"devices": devices, "num_nodes": nodes, "tensor_model_parallel_size": tensor},
+                "seq_length": seq_length,
+                "layout": {
+                    "devices": devices,
+                    "num_nodes": nodes,
+                    "tensor_model_parallel_size": tensor,
+                    "pipeline_model_parallel_size": stages,
+                    "sequence_parallel": sequence_parallel,
+                    "distributed_optimizer": distributed_optimizer,
+                },
             }
         )
     except ValidationError as error:

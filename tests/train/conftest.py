@@ -1,4 +1,4 @@
-"""Trainings that several test files examine; one process makes them, because NeMo takes long to import."""
+"""Trainings that several test files examine; one process makes those of a file, because NeMo takes long to import."""
 
 import json
 import os
@@ -12,13 +12,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="session")
-def trainings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of the trainings of interrupted_trainings.py."""
-    folder = tmp_path_factory.mktemp("interrupted")
+def run_script(folder: Path, name: str, *arguments: str) -> Path:
+    """Run a script of this folder, which trains in the given folder; return the folder."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TAPEOUT_")}
     process = subprocess.run(
-        [sys.executable, ROOT / "tests/train/interrupted_trainings.py", folder],
+        [sys.executable, ROOT / "tests/train" / name, folder, *arguments],
         env={**environment, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)},
         cwd=ROOT,
         capture_output=True,
@@ -27,6 +25,12 @@ def trainings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert process.returncode == 0, process.stdout[-2000:] + process.stderr[-8000:]
     return folder
+
+
+@pytest.fixture(scope="session")
+def trainings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the trainings of interrupted_trainings.py."""
+    return run_script(tmp_path_factory.mktemp("interrupted"), "interrupted_trainings.py")
 
 
 @pytest.fixture(scope="session")

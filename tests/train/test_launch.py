@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.config.training import Layout
+from tapeout.config.layout import Layout
 from tapeout.program import StepFailed
 from tapeout.train.launch import every_rank
 
@@ -24,7 +24,7 @@ SECONDS = 120
 PROGRAM = '''
 import json, os, signal, sys, time
 from pathlib import Path
-from tapeout.config.training import Layout
+from tapeout.config.layout import Layout
 from tapeout.errors import TapeoutError
 from tapeout.program import named_errors
 from tapeout.train.launch import every_rank

@@ -1,4 +1,4 @@
-"""Two ranks train with the batches of one, and write the same bytes on any machines and after any kill."""
+"""Every layout trains the model that one rank trains; the same layout writes the same bytes, also after any kill."""
 
 import json
 import os
@@ -14,11 +14,14 @@ import pytest
 
 from tapeout.nemo.checkpoint import checkpoint_tensors
 from tests.nemo.tiny_model import folder_content
+from tests.train.conftest import run_script
 
 pytestmark = [pytest.mark.environment("nemo"), pytest.mark.slow, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).parents[2]
 TWO_NODES = {"num_nodes": 2, "devices": 1}
-SHARED_MATRICES = {"num_nodes": 1, "devices": 2, "tensor_model_parallel_size": 2}
+KILLS = 5
+LAYOUTS = {"selective": 1, "full": 1, "divided": 2, "tensor": 2, "sequence": 2, "pipeline": 2, "stages": 4}
+"""Layouts of layout_trainings.py that are compared with one rank, with their numbers of ranks."""
 SECONDS = 900
 """Time limit of a training, also on a busy machine."""
 
@@ -102,15 +105,33 @@ def test_two_ranks_use_the_batches_of_one(trainings: Path, two_machines: Path) -
     assert len({b["tokens"] - a["tokens"] for a, b in pairwise(steps)}) > 1
 
 
-def test_two_ranks_that_share_matrices_train_the_same_model(trainings: Path, tmp_path: Path) -> None:
-    output = tmp_path / "model"
-    process = start(trainings, output, SHARED_MATRICES)
-    text = process.communicate(timeout=SECONDS)[0]
-    assert process.returncode == 0, text
-    compare_logs(trainings / "sft", output)
-    one, two = checkpoint_tensors(trainings / "sft"), checkpoint_tensors(output)
-    assert one.keys() == two.keys()
-    assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-3
+@pytest.fixture(scope="module")
+def layouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the trainings of layout_trainings.py."""
+    return run_script(tmp_path_factory.mktemp("layouts"), "layout_trainings.py", str(KILLS), "one", *LAYOUTS)
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_every_layout_trains_the_model_of_one_rank(layouts: Path, name: str) -> None:
+    compare_logs(layouts / "one", layouts / name)
+    one, other = checkpoint_tensors(layouts / "one"), checkpoint_tensors(layouts / name)
+    assert one.keys() == other.keys()
+    difference = max(float((one[name] - other[name]).abs().max()) for name in one)
+    assert difference <= (0 if LAYOUTS[name] == 1 else 1e-5), "recomputing changes no bit"
+    files = {path.name.split("_")[2] for path in (layouts / name / "weights").glob("*.distcp")}
+    assert files == {str(rank) for rank in range(LAYOUTS[name])}, "every rank writes its part"
+
+
+def test_a_divided_optimizer_is_resumed_after_kills(layouts: Path) -> None:
+    """Both ranks are killed at random times, with a checkpoint after every step, of which each rank writes a part."""
+    expected, actual = folder_content(layouts / "divided"), folder_content(layouts / "killed")
+    assert len(expected) > 8 and expected == actual
+    *killed, last = json.loads((layouts / "results.json").read_text())["killed"]
+    assert [attempt["statuses"] for attempt in killed] == [[-9, -9]] * KILLS and last["statuses"] == [0, 0]
+    assert all("resuming from step " in attempt["outputs"][0] for attempt in (*killed[1:], last))
+    for step in (14, 15):
+        files = sorted(path.name for path in (layouts / f"killed.checkpoints/step-{step}").iterdir())
+        assert files == ["checkpoint.json", "part-0.pt", "part-1.pt"]
 
 
 def compare_logs(expected: Path, actual: Path) -> list[dict[str, float]]:

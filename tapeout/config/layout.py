@@ -1,0 +1,91 @@
+"""Layout of a training run: the processes that share one model and one batch."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from tapeout.config.section import Section, conflict
+
+Recompute = Literal["none", "selective", "full"]
+
+
+class Layout(Section):
+    """Processes that train one model together; part of a step's identity, because the layout orders the sums."""
+
+    num_nodes: int = Field(
+        1, ge=1, description="Machines. Fewer machines can run all processes and give the same bytes."
+    )
+    devices: int = Field(1, ge=1, description="Processes on each machine; with GPUs, one per GPU.")
+    accelerator: Literal["cpu", "gpu"] = Field("cpu", description="Kind of device that computes.")
+    tensor_model_parallel_size: int = Field(1, ge=1, description="Processes of one machine that share each matrix.")
+    pipeline_model_parallel_size: int = Field(
+        1, ge=1, description="Stages that share the layers; a micro-batch passes through one after another."
+    )
+    sequence_parallel: bool = Field(
+        False, description="Divide what lies between the matrices over the processes that share these, by position."
+    )
+    distributed_optimizer: bool = Field(
+        False, description="Divide the optimizer's state over the replicas of the model instead of repeating it."
+    )
+    recompute: Recompute = Field(
+        "none",
+        description="What the backward pass computes again instead of keeping it: nothing, the feed-forward layers "
+        "(selective), or whole layers (full).",
+    )
+
+    @property
+    def world_size(self) -> int:
+        """Number of processes."""
+        return self.num_nodes * self.devices
+
+    @property
+    def model_parallel_size(self) -> int:
+        """Number of processes that have the whole model together."""
+        return self.tensor_model_parallel_size * self.pipeline_model_parallel_size
+
+    @property
+    def replicas(self) -> int:
+        """Number of processes, or groups of processes, that have the whole model and share the batch."""
+        return self.world_size // self.model_parallel_size
+
+    @model_validator(mode="after")
+    def _groups_stay_on_a_machine(self) -> Self:
+        """Keep processes that share matrices on one machine, because they communicate all the time."""
+        if self.devices % self.tensor_model_parallel_size:
+            raise conflict(
+                f"devices is {self.devices}, which is not a multiple of tensor_model_parallel_size, "
+                f"{self.tensor_model_parallel_size}",
+                "Choose a number of devices that all groups of this size fill.",
+                "devices",
+                "tensor_model_parallel_size",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _stages_fill_the_processes(self) -> Self:
+        if self.world_size % self.model_parallel_size:
+            raise conflict(
+                f"num_nodes times devices is {self.world_size}, which is not a multiple of {self.model_parallel_size}: "
+                f"tensor_model_parallel_size, {self.tensor_model_parallel_size}, times pipeline_model_parallel_size, "
+                f"{self.pipeline_model_parallel_size}",
+                f"Choose a multiple of {self.model_parallel_size}, or fewer stages.",
+                *("pipeline_model_parallel_size", "tensor_model_parallel_size", "num_nodes", "devices"),
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _no_option_without_effect(self) -> Self:
+        if self.sequence_parallel and self.tensor_model_parallel_size == 1:
+            raise conflict(
+                "sequence_parallel has no effect where tensor_model_parallel_size is 1",
+                "Remove sequence_parallel, or raise tensor_model_parallel_size.",
+                "sequence_parallel",
+                "tensor_model_parallel_size",
+            )
+        if self.distributed_optimizer and self.replicas == 1:
+            raise conflict(
+                "distributed_optimizer has no effect where the processes have the model only once",
+                "Remove distributed_optimizer, or add devices or nodes.",
+                *("distributed_optimizer", "num_nodes", "devices"),
+            )
+        return self

@@ -1,0 +1,141 @@
+"""One process that trains the tiny model in many layouts; run by the fixture ``layouts``.
+
+NeMo is imported once: each rank of each training is a forked child, which starts as a fresh process would.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tests.train.interrupted_trainings import FIRST_STEP, STEPS, run_child, use_checkpoints
+
+DIVIDED = {"devices": 2, "distributed_optimizer": True}
+LAYOUTS: dict[str, dict[str, Any]] = {
+    "one": {},
+    "selective": {"recompute": "selective"},
+    "full": {"recompute": "full"},
+    "data": {"devices": 2},
+    "divided": DIVIDED,
+    "tensor": {"devices": 2, "tensor_model_parallel_size": 2},
+    "sequence": {"devices": 2, "tensor_model_parallel_size": 2, "sequence_parallel": True},
+    "pipeline": {"devices": 2, "pipeline_model_parallel_size": 2},
+    "stages": {"devices": 4, "pipeline_model_parallel_size": 2, "distributed_optimizer": True},
+    "all": {
+        **{"devices": 8, "tensor_model_parallel_size": 2, "pipeline_model_parallel_size": 2},
+        **{"sequence_parallel": True, "distributed_optimizer": True, "recompute": "full"},
+    },
+}
+
+
+def main(folder: Path, kills: int, names: list[str]) -> None:
+    """Train in some layouts; then kill one ``kills`` times and resume it; write what happened to ``results.json``."""
+    from tapeout.nemo.process import prepare
+
+    prepare(threads=1)
+    from tapeout.config.sft import Sft
+    from tapeout.encoder.load import load_encoder
+    from tapeout.models.tokenizer_file import tokenizer_path
+    from tapeout.nemo.convert import import_checkpoint
+    from tapeout.train.launch import Rank, StopRequest
+    from tapeout.train.method import load_method
+    from tapeout.train.trainer import train
+    from tests.nemo.tiny_model import instruction_set, tiny_model
+
+    base, ranks = folder / "base", Ranks(folder)
+    source = tiny_model(folder / "source")
+    ranks.run("import", 1, lambda _: import_checkpoint(source, base, folder))
+    tokenizer = tokenizer_path(base)
+    encoded = {"encoded": [instruction_set(folder, load_encoder(tokenizer))[1]]}
+    method = load_method("sft")
+
+    def training(name: str, layout: dict[str, Any]) -> None:
+        """Train in a layout."""
+        job = Sft(
+            **{"max_steps": STEPS, "warmup_steps": 2, "seq_length": 64, "global_batch_size": 4, "micro_batch_size": 1},
+            **{"threads": 1, "val_check_interval": 5, "layout": layout},
+        )
+        world = job.layout.world_size
+
+        def work(number: int) -> None:
+            rank = Rank(number, world, number, world, folder / f"{name}.work", StopRequest([folder / "stop"]))
+            log = train(base, method.data(job, tokenizer, encoded), job, method, folder / name, rank)
+            if rank.first:
+                (folder / name / "train_log.json").write_text(json.dumps(log, sort_keys=True) + "\n")
+
+        ranks.run(name, world, work)
+
+    for name in names:
+        training(name, LAYOUTS[name])
+    use_checkpoints(folder / "killed.checkpoints", seconds=0)
+    draw = random.Random(7)
+    for _ in range(kills):
+        ranks.kill_after = draw.uniform(0, 0.3)
+        training("killed", DIVIDED)
+    ranks.kill_after = None
+    training("killed", DIVIDED)
+    (folder / "results.json").write_text(json.dumps(ranks.results))
+
+
+@dataclass
+class Ranks:
+    """Trainings, each rank in its own child process.
+
+    Attributes:
+        folder: folder of all trainings.
+        results: statuses and output of each training, by name.
+        kill_after: seconds after the first step at which all ranks are killed; None if they are not.
+    """
+
+    folder: Path
+    results: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    kill_after: float | None = None
+
+    def run(self, name: str, world: int, work: Any) -> None:
+        """Run ``work`` with the number of each rank from the start, in ``world`` children."""
+        for left in (self.folder / name, self.folder / f"{name}.work"):
+            shutil.rmtree(left, ignore_errors=True)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
+        logs = [self.folder / f"{name}.{number}.log" for number in range(world)]
+        started = time.monotonic()
+        pids = [fork(number, world, logs[number], work) for number in range(world)]
+        if self.kill_after is not None:
+            while not FIRST_STEP.search(logs[0].read_text()):
+                if os.waitid(os.P_PID, pids[0], os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                    raise RuntimeError(logs[0].read_text())
+                time.sleep(0.001)
+            time.sleep(self.kill_after)
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+        statuses = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+        seconds = time.monotonic() - started
+        print(name, statuses, f"{seconds:.1f} s", flush=True)
+        result = {"statuses": statuses, "outputs": [log.read_text() for log in logs]}
+        self.results.setdefault(name, []).append(result)
+
+
+def fork(number: int, world: int, log: Path, work: Any) -> int:
+    """Run ``work`` in a child that is one of ``world`` ranks; return its process id."""
+    log.write_text("")
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid == 0:
+        numbers = {"RANK": number, "LOCAL_RANK": number, "WORLD_SIZE": world, "LOCAL_WORLD_SIZE": world}
+        os.environ |= {name: str(value) for name, value in numbers.items()}
+        run_child(partial(work, number), log)
+    return pid
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])
