@@ -22,7 +22,7 @@ def inspect(
         typer.Argument(
             metavar="MODEL",
             parser=caller_path,
-            help="Hugging Face folder, NeMo-2 folder, .nemo archive, or safetensors or .pt file.",
+            help="Hugging Face folder, NeMo-2 folder, .nemo archive, or .gguf, safetensors or .pt file.",
         ),
     ],
     as_json: AsJson = False,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tapeout.errors import did_you_mean
-from tapeout.guard import tar, zip
+from tapeout.guard import gguf, tar, zip
 from tapeout.guard.context import CONTEXT, check_context, read_json
 from tapeout.guard.errors import UnusableModel
 from tapeout.guard.folders import HUGGINGFACE_MEMBERS, NEMO_MEMBERS, check_checkpoint, check_huggingface, files_of
@@ -74,13 +74,13 @@ class Findings:
         for tensor in self.tensors.values():
             elements[tensor.dtype] += math.prod(tensor.shape)
         return {
-            dtype: {"tensors": counts[dtype], "elements": elements[dtype], "bytes": elements[dtype] * TYPES[dtype]}
+            dtype: {"tensors": counts[dtype], "elements": elements[dtype], "bytes": _bytes(dtype, elements[dtype])}
             for dtype in sorted(counts)
         }
 
 
 def inspect_model(path: Path, scratch: Path) -> Findings:
-    """Describe a model folder, a ``.nemo`` archive, or a file of weights.
+    """Describe a model folder, a ``.nemo`` archive, a GGUF file, or a file of weights.
 
     Args:
         path: the model.
@@ -94,7 +94,7 @@ def inspect_model(path: Path, scratch: Path) -> Findings:
     if not path.is_file():
         near = did_you_mean(path.name, (entry.name for entry in path.parent.glob("*")))
         raise UnusableModel(
-            f"There is no model {path}{near}", "Give a model folder, or a .nemo, safetensors or .pt file."
+            f"There is no model {path}{near}", "Give a model folder, or a .nemo, .gguf, safetensors or .pt file."
         )
     with open(path, "rb") as file:
         first = file.read(512)
@@ -102,6 +102,9 @@ def inspect_model(path: Path, scratch: Path) -> Findings:
     if path.suffix == ".safetensors":
         findings.kind = "safetensors file"
         _try(findings, path.name, lambda: findings.tensors.update(read_header(path)[0]))
+    elif path.suffix == ".gguf" or first.startswith(gguf.MAGIC):
+        findings.kind = "GGUF file"
+        _try(findings, path.name, lambda: _gguf(findings, path))
     elif first.startswith(zip.MAGIC) or path.suffix in SAVED:
         _try(findings, path.name, lambda: findings.tensors.update(_tensors(check_saved(path, path.name))))
     elif first[257:262] == b"ustar" or first.startswith(tuple(tar.COMPRESSED)) or path.suffix in (".nemo", ".tar"):
@@ -185,6 +188,25 @@ def _try(findings: Findings, name: str, read: Callable[[], Any]) -> None:
         read()
     except UnusableModel as error:
         findings.problems.setdefault(name, error.cause)
+
+
+def _gguf(findings: Findings, path: Path) -> None:
+    """Add what the header of a GGUF file states; its arrays are counted."""
+    header = gguf.read_header(path)
+    findings.kind, findings.tensors = f"GGUF file of version {header.version}", header.tensors
+    fields, vocabulary = header.fields, "tokenizer.ggml"
+    for name, value in fields.items():
+        if name.startswith(("general.", f"{fields.get('general.architecture')}.")) or name.endswith("chat_template"):
+            findings.architecture[name.partition(".")[2]] = value
+    if kind := fields.get(f"{vocabulary}.model"):
+        words, pieces = fields.get(f"{vocabulary}.pre", "gpt-2"), fields.get(f"{vocabulary}.tokens", 0)
+        findings.tokenizer[vocabulary] = f"{kind}, words as of {words}, {pieces} pieces"
+
+
+def _bytes(dtype: str, elements: int) -> int:
+    """Return the bytes of numbers of a type, which may be packed in blocks."""
+    numbers, size = (1, TYPES[dtype]) if dtype in TYPES else gguf.BYTES[dtype]
+    return elements // numbers * size
 
 
 def _described(folder: Path) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from tapeout import plugins
 from tapeout.config.base import SEAM, ImportJob
 from tapeout.data.io.archives import archive_errors, is_archive, members
 from tapeout.encoder.gguf import tokenizer_files
+from tapeout.guard.gguf import read_header
 from tapeout.models.import_folder import write_report
 from tapeout.models.tokenizer_file import UnusableModel
 
@@ -77,7 +78,7 @@ def convert_gguf(file: Path, family: str, output: Path, shard_bytes: int = SHARD
         a report: format, number of tensors by quantization, licence and name that the file states.
 
     Raises:
-        UnusableModel: the file is damaged, of another family, or has a field or tensor that would be lost.
+        UnusableModel: the file is damaged or hostile, of another family, or has a field or tensor that would be lost.
     """
     layout = plugins.load(SEAM, f"{family}.gguf")
     reader = _open(file)
@@ -114,9 +115,7 @@ def convert_gguf(file: Path, family: str, output: Path, shard_bytes: int = SHARD
 def _open(file: Path) -> "GGUFReader":
     from gguf import GGUFReader
 
-    with file.open("rb") as content:
-        if content.read(4) != b"GGUF":
-            raise UnusableModel(f"{file.name} is not a GGUF file.", "Set base.file to the path of the .gguf file.")
+    read_header(file)  # the library believes every number in it
     try:
         return GGUFReader(file)
     except DAMAGED as error:

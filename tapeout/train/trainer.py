@@ -17,6 +17,7 @@ from tapeout.config.training import Training
 from tapeout.guard.folders import check_checkpoint
 from tapeout.nemo.canonical import canonicalize
 from tapeout.nemo.forward import layer_spec
+from tapeout.nemo.weights_type import state_weights_type
 from tapeout.train.checkpoint_callback import CheckpointCallback
 from tapeout.train.dataset import SampleModule
 from tapeout.train.launch import Rank
@@ -36,7 +37,7 @@ def train(model: Path, data: TrainingData, job: Training, method: Method, output
     """Train a NeMo-2 checkpoint and write the result, in canonical form, to the new folder ``output``.
 
     Every rank calls this; the first one writes. The context (configuration and tokenizer) is copied from the model,
-    because training does not change it.
+    because training does not change it, except for the type of numbers.
 
     Returns:
         the training log.
@@ -79,6 +80,7 @@ def train(model: Path, data: TrainingData, job: Training, method: Method, output
         shutil.move(saved / f"step={job.max_steps - 1}" / "weights", output / "weights")
         shutil.rmtree(saved)
         shutil.copytree(model / "context", output / "context")
+        state_weights_type(output)
         canonicalize(output, forbidden=[rank.workplace, saved, model, output])
     return log.content()
 

@@ -65,6 +65,7 @@ def main(folder: Path) -> None:
     from tapeout.nemo.process import prepare
 
     prepare(threads=1)
+    import nemo.lightning as nl
     import torch
     from megatron.core.num_microbatches_calculator import destroy_num_microbatches_calculator
 
@@ -103,6 +104,7 @@ def main(folder: Path) -> None:
         results[name] = {
             "imported": differences(model, output),
             "trained": differences(load_model(trained), trained),
+            "types": [str(nl.io.load_context(at, subpath="model").config.params_dtype) for at in (output, trained)],
             "parameters": [log["parameters"], model.num_parameters()],
             "loss": float(loss),
             "losses": [step["loss"] for step in log["steps"]],

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from tapeout.guard.context import MODEL, REFERENCES, check_context
 from tapeout.models.family import family_of
 from tapeout.models.huggingface import checked_config, load_huggingface
 from tapeout.models.weights_folder import FolderWeights
-from tapeout.nemo.checkpoint import load_model
+from tapeout.nemo.checkpoint import CheckpointWeights, checkpoint_config, load_model
 from tapeout.nemo.convert import compare_tensors, export_weights
 from tapeout.nemo.export import fixed_tokens
 from tests.models.families_in_nemo import MODELS, POSITIONS, ROWS
@@ -58,6 +59,20 @@ def test_tensors_and_configuration_come_back(folder: Path, tmp_path: Path, name:
     compare_tensors(FolderWeights(source), FolderWeights(exported))
     given, actual = (json.loads((model / "config.json").read_bytes()) for model in (source, exported))
     assert given.items() <= actual.items()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_context_states_the_type_of_the_weights(results: dict[str, Any], folder: Path, name: str) -> None:
+    """A training with precision 32 writes 32-bit floats, whatever it starts from."""
+    stated = MODELS[name][1].get("params_dtype", "float32")
+    assert results[name]["types"] == [f"torch.{stated}", "torch.float32"]
+    for state, dtype in (("nemo", stated), ("trained", "float32")):
+        weights = CheckpointWeights(folder / name / state)
+        config = yaml.safe_load((folder / name / state / "context/model.yaml").read_text())["config"]
+        assert {weights[tensor].dtype for tensor in weights} == {getattr(torch, dtype)}
+        assert config["params_dtype"]["_target_"] == f"torch.{dtype}"
+        assert (config["bf16"], config["fp16"]) == (dtype == "bfloat16", dtype == "float16")
+        assert str(checkpoint_config(folder / name / state).torch_dtype).endswith(dtype)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -8,10 +8,12 @@ import pytest
 import torch
 from gguf import GGMLQuantizationType as Kind
 from gguf import GGUFWriter
+from gguf.constants import GGML_QUANT_SIZES
 from gguf.quants import quantize
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from tapeout.encoder.errors import InvalidVocabulary
+from tapeout.guard.gguf import BLOCKS
 from tapeout.models.gguf import convert_gguf
 from tapeout.models.llama.gguf import IN_LAYER, OUTSIDE_LAYERS
 from tapeout.models.tokenizer_file import UnusableModel
@@ -129,3 +131,10 @@ def test_a_field_that_would_be_lost_is_refused(tmp_path: Path) -> None:
     file = write(tmp_path / "tiny.gguf", model(True), {}, llama__rope__scaling__factor=4.0)
     with pytest.raises(UnusableModel, match="llama.rope.scaling.factor"):
         convert_gguf(file, FAMILY, tmp_path / "new")
+
+
+def test_the_guard_knows_the_sizes_of_the_library() -> None:
+    sizes = {int(kind): sizes for kind, sizes in GGML_QUANT_SIZES.items()}
+    assert {kind: tuple(sizes[kind]) for kind in BLOCKS} == {
+        kind: (many, size) for kind, (_, many, size) in BLOCKS.items()
+    }
