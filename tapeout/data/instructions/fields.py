@@ -52,7 +52,7 @@ RESERVED_IN_TURNS = folded(
 RESERVED_IF_BOOLEAN = folded("label")
 """True or false: whether the answer is desired, in the KTO of TRL and axolotl. Other values name a class."""
 LICENCE = folded("licence license")
-"""The licence of a row, which overrides that of its source."""
+"""The licence of a row, which overrides that of its source; one inside a row, as of a turn, is ignored and counted."""
 METADATA = LICENCE | folded(
     "id uuid index idx hash digest key name title url link source origin dataset category topic domain task tags",
     "group language lang author user created created_at updated date timestamp model version",
@@ -110,7 +110,7 @@ class Fields:
         if key in self.reserved or (key in RESERVED_IF_BOOLEAN and isinstance(value, bool)):
             if not is_empty(value):
                 raise record.bad(f"field {shown} of {self.what} would change what is learnt, and is not supported")
-        elif key not in self.metadata:
+        elif key not in self.metadata or (self.prefix and key in LICENCE):
             report.ignore(self.prefix + name)
 
 

@@ -100,11 +100,14 @@ def _check(splits: Mapping[str, Sequence[object]], job: InstructionSetJob, repor
         )
     for name in SPLITS:
         if not splits[name] and getattr(job.options.split, name):
-            or_empty = "" if name == "train" else f", or split: {{{name}: 0}} if that one is to be empty"
+            or_empty = "" if name == "train" else f", or set split: {{{name}: 0}} if that one is to be empty"
+            exact = job.options.split.counts == "exact"
+            fix = "Add rows in other groups" if exact else "Set split: {counts: exact} for it, which suits small sets"
+            groups = "1 group" if clusters == 1 else f"{clusters} groups"
             raise NotEnoughData(
-                f"The set {job.name} has {clusters} groups of rows (each stays in one split), and the seed put none of "
-                f"them into the {name} split.",
-                f"Set split: {{counts: exact}} for it, which suits small sets{or_empty}.",
+                f"The set {job.name} has {groups} of rows (each stays in one split), and none of them came into the "
+                f"{name} split.",
+                f"{fix}{or_empty}.",
             )
 
 

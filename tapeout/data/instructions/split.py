@@ -83,12 +83,11 @@ def split_rows(
     Raises:
         BadRow: the same question has two answers, and the options say stop.
     """
-    distinct = sorted(rows, key=_order)
-    if options.equal_rows == "drop":
-        distinct = _distinct(distinct, report)
+    every = sorted(rows, key=_order)
+    distinct = _distinct(every, report) if options.equal_rows == "drop" else every
     if options.conflicting_rows == "stop":
         _check_conflicts(distinct)
-    clusters, joins = clustered(distinct, keys, options)
+    clusters, joins = clustered(distinct, keys, options, every)
     splits: Splits = {name: [] for name in SPLITS}
     free = []
     for cluster in clusters:
@@ -130,15 +129,24 @@ def _check_conflicts(rows: Iterable[StoredRow]) -> None:
             )
 
 
-def clustered(rows: Sequence[StoredRow], keys: Mapping[str, Keys], options: Split) -> tuple[list[Cluster], int]:
-    """Return the clusters, and how many joins among groups near-duplicates caused."""
+def clustered(
+    rows: Sequence[StoredRow], keys: Mapping[str, Keys], options: Split, every: Sequence[StoredRow]
+) -> tuple[list[Cluster], int]:
+    """Return the clusters, and how many joins among groups near-duplicates caused.
+
+    Args:
+        rows: the rows to cluster.
+        keys: MinHash keys of their questions.
+        options: minimum similarity and seed.
+        every: these rows and those that are equal to one of them, whose groups belong together too.
+    """
     groups: dict[str, int] = {}
-    for row in rows:
+    for row in every:
         groups.setdefault(row.group, len(groups))
     together = UnionFind(len(groups))
     first: dict[str, StoredRow] = {}
     joins = 0
-    for row in rows:
+    for row in every:
         joins += together.join(groups[first.setdefault(row.question, row).group], groups[row.group])
     if options.near_duplicates < 1 and rows:
         texts, owners = list(first), [groups[row.group] for row in first.values()]

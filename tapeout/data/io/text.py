@@ -151,8 +151,12 @@ def beginning(text: str, max_bytes: int) -> str:
 
 
 def printable_name(name: str) -> str:
-    r"""Return a file name with each byte that is not UTF-8 written as ``\xff``.
+    r"""Return a file name with each byte that is not UTF-8, and each character that cannot be printed, as an escape.
 
-    File systems and tar archives accept any bytes in a name, JSON does not.
+    File systems and archives accept any bytes in a name. JSON does not, and a line end or a control character would
+    change what a terminal shows of a message.
     """
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

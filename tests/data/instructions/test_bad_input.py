@@ -270,6 +270,9 @@ def test_sets_without_a_row(tmp_path: Path) -> None:
     assert contents(tmp_path / "other", "prompt_response")[1].dropped == {"file without a row": 1}
     with pytest.raises(NotEnoughData, match="counts: exact"):
         write_set({"given": tmp_path / "other"}, job("prompt_response"), tmp_path / "out")
+    with pytest.raises(NotEnoughData, match=r"Add rows in other groups") as error:
+        write_set({"given": tmp_path / "other"}, job("prompt_response", split={"counts": "exact"}), tmp_path / "out")
+    assert "counts: exact" not in str(error.value)
     assert not (tmp_path / "out").exists()
 
 

@@ -70,7 +70,7 @@ def test_file_names_that_are_not_utf_8(tmp_path: Path) -> None:
     split = {"validation": 0, "test": 0}
     splits, report = make_set(folder, tmp_path / "out", "prompt_response", bad_rows="drop", split=split)
     assert len(splits["train"]) == 1
-    assert report["dropped"]["the row is not an object"]["first"] == ["r\\xff\n.jsonl, line 2"]
+    assert report["dropped"]["the row is not an object"]["first"] == ["r\\xff\\n.jsonl, line 2"]
 
 
 def test_a_compressed_json_text_of_huge_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

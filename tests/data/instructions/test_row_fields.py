@@ -290,6 +290,16 @@ def test_a_licence_of_the_row_overrides_that_of_the_source(tmp_path: Path, forma
             read(tmp_path, format, {**row, **fields})
 
 
+def test_a_licence_inside_a_row_is_counted(tmp_path: Path) -> None:
+    _, counts = read(tmp_path, "messages", talk("messages", {"license": "ISC"}))
+    assert counts.changed == {"ignored field 'messages.license'": 1}
+
+
+def test_a_kind_of_task_that_is_no_truth_value_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadRow, match="field 'is_classification' of the task is not a truth value"):
+        read(tmp_path, "self_instruct", {**QUESTION["self_instruct"], "is_classification": "true"})
+
+
 @pytest.mark.parametrize(
     ("format", "options", "key"),
     [

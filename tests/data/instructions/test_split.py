@@ -212,3 +212,11 @@ def test_thousands_of_questions_of_one_pattern_are_compared_in_linear_time() -> 
         joined.join(one, other)
     assert len({joined.find(number) for number in range(len(texts))}) == 1
     assert Counted.calls < 100 * len(texts)  # pair by pair it would be thousands of times
+
+
+def test_groups_with_an_equal_row_share_a_split_though_the_row_is_dropped() -> None:
+    rows = [row(number, group=f"g{number % 40}") for number in range(200)]
+    bridges = [row(number)._replace(group=f"g{(number + 1) % 40}") for number in range(39)]
+    report = ImportReport("stop")
+    splits, figures = divide([*rows, *bridges], report, near_duplicates=1, counts="exact")
+    assert figures["clusters"] == 1 and report.dropped == {"row equal to another": 39} and len(splits["train"]) == 200

@@ -178,7 +178,7 @@ def test_file_names_that_are_not_utf_8_and_upper_case_suffixes(tmp_path: Path) -
     rows, report = build(source, tmp_path / "output")
     assert {row["text"].removeprefix(TEXT): row["path"] for row in rows} == {
         " file": "a\\xff.txt",
-        " member": "in/a\\xff\nb.txt",
+        " member": "in/a\\xff\\nb.txt",
         " rows": "C.JSONL",
         " packed": "D.TXT.GZ",
     }

@@ -1,7 +1,7 @@
 """Tasks of self-instruct: an instruction and its instances, each with input and output. A task is a group."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -31,7 +31,7 @@ class Task(RecordModel):
     """A task."""
 
     instruction: FilledText
-    is_classification: Any = None
+    is_classification: bool | None = None
     instances: list[Instance]
 
 

@@ -15,7 +15,7 @@ from tapeout.config.instructions import FormatOptions
 from tapeout.data.errors import BadRow, InvalidTemplate
 from tapeout.data.instructions.fields import METADATA, Fields, folded, licence_of
 from tapeout.data.instructions.record import CleanText, FilledText, Record, RecordModel, Text
-from tapeout.data.instructions.report import ImportReport
+from tapeout.data.instructions.report import MAX_NAME_CHARACTERS, ImportReport
 from tapeout.data.instructions.row import Row, digest_of
 
 CONTEXT, QUESTION = "{context}", "{question}"
@@ -191,7 +191,7 @@ def _row(
     if question.is_impossible and answers:
         raise record.bad("is_impossible and the answers contradict each other")
     if not answers and options.impossible == "drop":
-        report.drop("question without answer", f"{record.location}, question {question.id}")
+        report.drop("question without answer", f"{record.location}, question {question.id!r:.{MAX_NAME_CHARACTERS}}")
         return None
     if len({answer.text for answer in answers}) > 1:
         report.read["questions with several answers, of which the first is used"] += 1
