@@ -8,14 +8,11 @@ import json
 import math
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
-
-from safetensors import SafetensorError, safe_open
 
 from tapeout.config.base import ImportJob
 from tapeout.data.io.archives import archive_errors, is_archive, members
@@ -27,34 +24,14 @@ from tapeout.models.carried import check_carried, check_vocabulary
 from tapeout.models.family import Family, load_family
 from tapeout.models.layout import EMBEDDING
 from tapeout.models.tokenizer_file import UnusableModel
-from tapeout.models.weights_folder import FolderWeights
+from tapeout.models.weights_folder import INDEX, FolderWeights
 
-INDEX = "model.safetensors.index.json"
 TAKEN = (
     *("config.json", "generation_config.json", INDEX, "*.safetensors"),
     *("tokenizer.model", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "merges.txt", "chat_template.jinja", "LICENSE*", "NOTICE*", "USE_POLICY*"),
 )
 """Files that are copied, by pattern; any other is left out."""
-PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
-BUFFERS = ("*.rotary_emb.inv_freq",)
-"""Tensors of old checkpoints that follow from the configuration and that no reader takes."""
-DTYPES = {"BF16": "bfloat16", **{f"F{bits}": f"float{bits}" for bits in (16, 32, 64)}}
-
-
-@dataclass(frozen=True)
-class Header:
-    """Contents of the headers of the weights' files.
-
-    Attributes:
-        files: names of the files, sorted.
-        shapes: shape of each tensor.
-        dtypes: names of the types of numbers, as config.json has them, sorted.
-    """
-
-    files: tuple[str, ...]
-    shapes: Mapping[str, tuple[int, ...]]
-    dtypes: tuple[str, ...]
 
 
 def import_folder(source: Path, output: Path, job: ImportJob) -> None:
@@ -147,7 +124,7 @@ def _is_taken(member: str, folder: str) -> bool:
     name = PurePosixPath(member)
     if name.parent != PurePosixPath(folder):
         return False
-    return any(fnmatchcase(name.name, pattern) for pattern in (*TAKEN, *PICKLES))
+    return any(fnmatchcase(name.name, pattern) for pattern in TAKEN)
 
 
 def check_folder(folder: Path, job: ImportJob) -> dict[str, Any]:
@@ -170,17 +147,17 @@ def check_folder(folder: Path, job: ImportJob) -> dict[str, Any]:
         )
     encoder = _vocabulary(folder, job.tokenizer)
     config = _check_architecture(given, family, job, encoder)
-    header = read_header(folder)
-    _check_weights(header, config, job, _copies(folder, header, config, family))
+    weights = FolderWeights(folder)
+    dtype = _check_weights(weights, config, job, _copies(weights, config, family))
     return {
-        "dtype": header.dtypes[0],
+        "dtype": dtype,
         "padding_rows": config.vocab_size - encoder.size,
         "parameters": job.architecture.parameter_count(config.vocab_size),
         "rows": config.vocab_size,
-        "tensors": len(header.shapes),
+        "tensors": len(weights),
         "tokenizer": job.tokenizer,
         "vocabulary": encoder.size,
-        "weights": list(header.files),
+        "weights": sorted({entry.file.name for entry in weights.entries.values()}),
     }
 
 
@@ -215,65 +192,15 @@ def _check_architecture(given: dict[str, Any], family: Family, job: ImportJob, e
     return actual
 
 
-def read_header(folder: Path) -> Header:
-    """Read the headers of the safetensors files.
-
-    Raises:
-        UnusableModel: there is no such file, one is missing or damaged, or the index names other tensors.
-    """
-    pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
-    if (folder / INDEX).is_file():
-        listed: dict[str, str] = check_settings(folder / INDEX).get("weight_map", {})
-        files = sorted(set(listed.values()))
-    else:
-        listed, files = {}, sorted(path.name for path in folder.glob("*.safetensors"))
-    if not files:
-        raise UnusableModel(
-            f"The model has no safetensors files{f', but {pickles[0]}, which may contain code' if pickles else ''}.",
-            "Use a revision of the model with safetensors files, or convert it where you trust it, with the method "
-            "save_pretrained of transformers.",
-        )
-    missing = [name for name in files if "/" in name or not (folder / name).is_file()]
-    if missing:
-        cause = f"{INDEX} names {', '.join(missing)}, which the model does not have."
-        raise UnusableModel(cause, "Add the missing files to the source.")
-    if len(files) > 1 and not listed:
-        cause = f"The model has {len(files)} safetensors files and no {INDEX}."
-        raise UnusableModel(cause, "Add the index to the source.")
-    shapes: dict[str, tuple[int, ...]] = {}
-    dtypes, owners = set(), {}
-    for name in files:
-        try:
-            with safe_open(folder / name, framework="numpy") as file:
-                for tensor in file.offset_keys():
-                    part = file.get_slice(tensor)
-                    if any(fnmatchcase(tensor, pattern) for pattern in BUFFERS):
-                        continue
-                    shapes[tensor], owners[tensor] = tuple(part.get_shape()), name
-                    dtypes.add(DTYPES.get(part.get_dtype(), part.get_dtype()))
-        except (SafetensorError, OSError) as error:
-            cause = f"{name} is not a complete safetensors file: {error}."
-            raise UnusableModel(cause, "Fetch it again.") from error
-    expected = {name: file for name, file in listed.items() if not any(fnmatchcase(name, one) for one in BUFFERS)}
-    if listed and expected != owners:
-        name = min(name for name in expected.keys() | owners.keys() if expected.get(name) != owners.get(name))
-        raise UnusableModel(
-            f"{INDEX} places the tensor {name} in {expected.get(name)}, and it is in {owners.get(name)}.",
-            "Use files and index of one revision.",
-        )
-    return Header(tuple(files), shapes, tuple(sorted(dtypes)))
-
-
-def _copies(folder: Path, header: Header, config: Any, family: Family) -> set[str]:
+def _copies(weights: FolderWeights, config: Any, family: Family) -> set[str]:
     """Return the names of tensors that repeat a tied embedding; every reader takes the embedding instead.
 
     Raises:
         UnusableModel: such a tensor is not a copy.
     """
-    copies = header.shapes.keys() & set(family.model_class()._tied_weights_keys or ())
+    copies = weights.keys() & set(family.model_class()._tied_weights_keys or ())
     if not config.tie_word_embeddings or not copies:
         return set()
-    weights = FolderWeights(folder)
     embedding = next(part.sources[0] for part in family.parts(config) if part.megatron == EMBEDDING)
     for name in sorted(copies):
         if not bool((weights[name] == weights[embedding]).all()):
@@ -284,18 +211,28 @@ def _copies(folder: Path, header: Header, config: Any, family: Family) -> set[st
     return copies
 
 
-def _check_weights(header: Header, config: Any, job: ImportJob, copies: Collection[str]) -> None:
-    """Compare the headers with the configuration of the model; ``copies`` are names of tensors that count once."""
+def _check_weights(weights: FolderWeights, config: Any, job: ImportJob, copies: Collection[str]) -> str:
+    """Compare the headers with the configuration of the model, and return the type of the weights.
+
+    Args:
+        weights: the weights.
+        config: the configuration of the model.
+        job: what the section base states.
+        copies: names of tensors that count once.
+    """
+    tensors = {name: entry.tensor for name, entry in weights.entries.items()}
+    dtypes = sorted({tensor.dtype for tensor in tensors.values()})
     stated = str(config.torch_dtype).removeprefix("torch.")
-    if header.dtypes != (stated,):
+    if dtypes != [stated]:
         raise UnusableModel(
-            f"The weights have the type {' and '.join(header.dtypes)}, and config.json states torch_dtype {stated}.",
+            f"The weights have the type {' and '.join(dtypes)}, and config.json states torch_dtype {stated}.",
             "Use a model with one type of numbers, which config.json states.",
         )
-    count = sum(math.prod(shape) for name, shape in header.shapes.items() if name not in copies)
+    count = sum(math.prod(tensor.shape) for name, tensor in tensors.items() if name not in copies)
     expected = job.architecture.parameter_count(config.vocab_size)
     if count != expected:
         raise UnusableModel(
             f"The weights are {count:,} numbers, and the architecture has {expected:,} of them.",
             "Use a complete model of this architecture.",
         )
+    return stated

@@ -15,8 +15,9 @@ from tapeout.config.base import ImportJob
 from tapeout.encoder.sentencepiece import SentencePieceEncoder
 from tapeout.models import llama
 from tapeout.models.huggingface import load_huggingface
-from tapeout.models.import_folder import INDEX, import_folder, nemo_model
+from tapeout.models.import_folder import import_folder, nemo_model
 from tapeout.models.tokenizer_file import UnusableModel
+from tapeout.models.weights_folder import INDEX
 from tests.tokenizer.material import BASE
 
 pytestmark = pytest.mark.environment("nemo")
@@ -140,11 +141,14 @@ def swap(folder: Path) -> None:
 
 
 DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "pickle": (drop_weights, "has no safetensors files, but pytorch_model.bin, which may contain code"),
-    "shard missing": (lambda folder: shard(folder).unlink(), f"{INDEX} names model-00002-of-"),
-    "index missing": (lambda folder: (folder / INDEX).unlink(), f"safetensors files and no {INDEX}"),
-    "another index": (swap, f"{INDEX} places the tensor lm_head.weight in "),
-    "truncated": (lambda folder: shard(folder).write_bytes(shard(folder).read_bytes()[:-9]), "is not a complete"),
+    "pickle": (drop_weights, "There is no model.safetensors in "),
+    "shard missing": (lambda folder: shard(folder).unlink(), f"is missing, in which {INDEX} says that "),
+    "index missing": (lambda folder: (folder / INDEX).unlink(), f"safetensors files, but no {INDEX}"),
+    "another index": (swap, f", but not according to {INDEX}"),
+    "truncated": (
+        lambda folder: shard(folder).write_bytes(shard(folder).read_bytes()[:-9]),
+        "is truncated, or continues after its end",
+    ),
     "two types": (narrow, "have the type bfloat16 and float32, and config.json states torch_dtype float32"),
     "another family": (lambda folder: edit(folder / "config.json", model_type="gpt2"), "has model_type 'gpt2'"),
     "no tokenizer": (lambda folder: (folder / "tokenizer.model").unlink(), "The model has no tokenizer.model."),
