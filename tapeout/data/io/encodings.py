@@ -77,6 +77,8 @@ WITHOUT_MARKS = {ord(mark): " " for mark in LATIN_MARKS}
 C1_CONTROL = re.compile("[\x80-\x9f]")
 WORD = re.compile(r"[^\W\d_]+")
 BOX_IN_WORD = re.compile("[\u0400-\u045f][\u2500-\u259f]|[\u2500-\u259f][\u0400-\u045f]")
+OF_MACINTOSH = re.compile("[ЂЃѓЉЊЌЋЏђљњќћџ]|[а-яё]Я|[‚†‡€‰‹‘•™›][а-яё]")
+"""What Russian in the encoding of the Macintosh becomes as Windows-1251: capitals, and я, are others."""
 RUN = re.compile(r"[^\x00-\x7f]+")
 
 
@@ -197,7 +199,7 @@ def _is_latin_word(word: str, alphabets: tuple[str, ...]) -> bool:
 
 def _cyrillic(text: str) -> float:
     """Return the score of Russian text: words with vowels, of frequent letters and pairs, in one case."""
-    if BOX_IN_WORD.search(text):
+    if BOX_IN_WORD.search(text) or OF_MACINTOSH.search(text):
         return 0.0
     good = total = 0.0
     pairs: list[bool] = []
