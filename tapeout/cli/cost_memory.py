@@ -15,6 +15,8 @@ from tapeout.graph.plan import rates
 from tapeout.graph.plan.forecast import Step
 
 GIB = 2**30
+PARTS = ("tensor", "pipeline", "data")
+"""What divides a training: ranks that share each matrix, stages, and replicas of the model."""
 
 
 def memory(hints: Any, steps: Iterable[Step]) -> dict[str, dict[str, Any]]:
@@ -34,6 +36,7 @@ def memory(hints: Any, steps: Iterable[Step]) -> dict[str, dict[str, Any]]:
         found[step.artifact] = {
             "nodes": known.nodes,
             "gpus_per_node": known.devices,
+            "parts": dict(zip(PARTS, known.parts, strict=True)),
             "terms": known.terms,
             "total": known.total,
             "limit": limit,
@@ -51,6 +54,7 @@ def parts(found: dict[str, dict[str, Any]]) -> list[Table | str]:
         return []
     runs = list(found.values())
     rows = [["nodes x GPUs", *(f"{run['nodes']} x {run['gpus_per_node']}" for run in runs)]]
+    rows += [[" x ".join(PARTS), *(" x ".join(map(str, run["parts"].values())) for run in runs)]]
     rows += [[term, *(_gib(run["terms"][term]) for run in runs)] for term in runs[0]["terms"]]
     rows += [[name, *(_gib(run[key]) for run in runs)] for name, key in (("total", "total"), ("available", "limit"))]
     rows += [["checkpoint on disk", *(size(run["checkpoint"]) for run in runs)]]

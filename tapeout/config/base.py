@@ -43,18 +43,6 @@ class Architecture(Section, ABC):
         """Return the FLOP of training on ``tokens`` tokens: a backward pass costs twice as much as a forward pass."""
         return 3 * self.forward_flop(vocabulary, seq_length) * tokens
 
-    def activation_bytes(self, tokens: int, seq_length: int, tensor: int, item: int, masked: bool) -> int | None:
-        """Return what the layers keep of a micro-batch for their backward pass on each GPU; None if it is not known.
-
-        Args:
-            tokens: tokens of the micro-batch.
-            seq_length: tokens of a sequence.
-            tensor: GPUs that share each matrix.
-            item: bytes of a number.
-            masked: whether attention follows a mask, as that of packed rows does.
-        """
-        return None
-
 
 def families() -> list[str]:
     """Return the names of the families in ``tapeout.models``, sorted: its sub-packages."""

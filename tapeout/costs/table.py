@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from tapeout.config.base import Architecture
 from tapeout.config.root import Settings
 from tapeout.config.training import Training
+from tapeout.costs.advice import advice
 from tapeout.costs.estimates import Estimates
-from tapeout.costs.memory import Memory, advice, training_memory
+from tapeout.costs.memory import Memory, training_memory
 
 Wildcards = Mapping[str, str]
 Hints = dict[str, int | str | None]

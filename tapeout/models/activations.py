@@ -1,39 +1,63 @@
 """Bytes that a decoder layer keeps from its forward pass for its backward pass.
 
-The items are those of "Reducing Activation Recomputation in Large Transformer Models" (arXiv 2205.05198, section 4.1),
-for the layers that the training here has: no dropout, so no dropout masks; the activation function and its product with
-the up projection keep their input only (Megatron's fused SwiGLU); and fused attention, which keeps no matrix of scores.
-Nothing is recomputed, and no rank keeps only a part of a sequence.
+The items are those of "Reducing Activation Recomputation in Large Transformer Models" (arXiv 2205.05198, sections 4 and
+5), for the layers that the training here has: no dropout, so no dropout masks; the activation function and its product
+with the up projection keep their input only (Megatron's fused SwiGLU); and fused attention, which keeps no matrix of
+scores.
 """
 
+from typing import NamedTuple
 
-def layer_activation_bytes(
+from tapeout.config.layout import Layout
+
+
+class Activations(NamedTuple):
+    """Bytes of one layer for one micro-batch on each GPU.
+
+    Attributes:
+        kept: from the forward to the backward pass.
+        again: computed again in the backward pass of this layer, and then freed.
+    """
+
+    kept: int
+    again: int
+
+
+def layer_activations(
     tokens: int,
     hidden: int,
     attention: int,
     ffn: int,
-    tensor: int = 1,
+    scores: int,
+    layout: Layout,
     *,
     item: int = 2,
     gated: bool = True,
-) -> int:
-    """Return the bytes of one layer without the scores of its attention, on each GPU.
+) -> Activations:
+    """Return the bytes of one layer.
 
-    Kept whole by every GPU: the inputs of both norms and of the query and feed-forward projections, 4 h for each token.
-    Divided by ``tensor``: queries, keys and values for all heads, the result of the attention (4 a), and the input and
-    the output of the activation function: 3 f with a gate, otherwise 2 f.
+    The inputs of both norms and of the query and feed-forward projections, 4 h for each token, are kept whole by every
+    GPU, or divided by ``t`` with sequence parallelism. Queries, keys and values for all heads and the result of the
+    attention (4 a), and the input and the output of the activation function (3 f with a gate, otherwise 2 f) are always
+    divided. Of a layer that is computed again only its input is kept, h; of a feed-forward layer its input.
 
     Args:
         tokens: tokens of a micro-batch.
         hidden: width of the residual stream, h.
         attention: width of all query heads together, a; keys and values are expanded to it.
         ffn: width inside the feed-forward layer, f.
-        tensor: GPUs that share each matrix.
+        scores: bytes that the attention keeps of its scores, ``score_bytes``.
+        layout: layout of the training: tensor and sequence parallelism, recomputation.
         item: bytes of a number.
         gated: whether the feed-forward layer has a gate.
     """
-    divided = 4 * attention + (3 if gated else 2) * ffn
-    return tokens * item * (4 * hidden * tensor + divided) // tensor
+    tensor = layout.tensor_model_parallel_size
+    whole = tensor if layout.sequence_parallel else 1
+    inside = tokens * item * (3 if gated else 2) * ffn // tensor
+    around = tokens * item * 4 * hidden // whole + tokens * item * 4 * attention // tensor + scores
+    if layout.recompute == "full":
+        return Activations(tokens * item * hidden // whole, around + inside)
+    return Activations(around, inside) if layout.recompute == "selective" else Activations(around + inside, 0)
 
 
 def score_bytes(tokens: int, seq_length: int, heads: int, tensor: int = 1, *, masked: bool, item: int = 2) -> int:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from tapeout.config import base
+from tapeout.config.layout import Layout
 from tapeout.config.section import conflict
-from tapeout.models.activations import layer_activation_bytes, score_bytes
+from tapeout.models.activations import Activations, layer_activations, score_bytes
 from tapeout.models.layout import EMBEDDING, Part, concatenated, interleaved, renamed
 
 if TYPE_CHECKING:
@@ -133,15 +134,21 @@ class Architecture(base.Architecture):
         rows = matrices * vocabulary * self.hidden_size
         return rows + self.num_layers * self.layer_parameters() + self.hidden_size
 
-    def activation_bytes(self, tokens: int, seq_length: int, tensor: int, item: int, masked: bool) -> int:
-        """Return what all layers keep of a micro-batch on each GPU; see ``tapeout.models.activations``."""
-        heads, gated = self.num_attention_heads, self.gated
-        width = heads * self.kv_channels
-        layer = layer_activation_bytes(
-            tokens, self.hidden_size, width, self.ffn_hidden_size, tensor, item=item, gated=gated
-        )
+    def stage_parameters(self, vocabulary: int, stages: int) -> list[int]:
+        """Return the number of weights in each stage of a pipeline; tied rows are in the first and in the last one."""
+        if stages == 1:
+            return [self.parameter_count(vocabulary)]
+        rows, layers = vocabulary * self.hidden_size, self.num_layers // stages * self.layer_parameters()
+        matrices = 1 if self.share_embeddings_and_output_weights else 2
+        norm = self.parameter_count(vocabulary) - matrices * rows - layers * stages
+        return [rows + layers, *[layers] * (stages - 2), layers + norm + rows]
+
+    def activations(self, tokens: int, seq_length: int, item: int, masked: bool, layout: Layout) -> Activations:
+        """Return what a layer keeps of a micro-batch on each GPU; see ``tapeout.models.activations``."""
+        heads, tensor = self.num_attention_heads, layout.tensor_model_parallel_size
         scores = score_bytes(tokens, seq_length, heads, tensor, masked=masked, item=item)
-        return self.num_layers * (layer + scores)
+        width, ffn = heads * self.kv_channels, self.ffn_hidden_size
+        return layer_activations(tokens, self.hidden_size, width, ffn, scores, layout, item=item, gated=self.gated)
 
     def forward_flop(self, vocabulary: int, seq_length: int) -> int:
         """Return two FLOP per weight that multiplies, and those of attention over ``seq_length`` tokens.

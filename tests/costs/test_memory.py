@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from tapeout.config.dapt import Dapt
-from tapeout.costs.memory import GIB, Memory, advice, training_memory
-from tapeout.models.activations import layer_activation_bytes, score_bytes
+from tapeout.config.layout import Layout
+from tapeout.costs.advice import advice
+from tapeout.costs.memory import GIB, Memory, training_memory
+from tapeout.models.activations import Activations, layer_activations, score_bytes
 from tapeout.models.llama import Architecture
 from tests.models.test_llama import LLAMA_2, PARAMETERS, PIECES
 
@@ -34,14 +36,25 @@ def memory(architecture: Architecture, run: Dapt, *, masked: bool = False) -> Me
     return found
 
 
+def layer(layout: dict[str, Any], scores: int = 0) -> Activations:
+    """Return what a layer as wide as GPT-3's keeps of 2,048 tokens."""
+    return layer_activations(2048, 12288, 12288, 4 * 12288, scores, Layout(devices=8, **layout), gated=False)
+
+
 @pytest.mark.parametrize("tensor", [1, 8])
 def test_activations_of_a_layer_are_those_of_the_paper(tensor: int) -> None:
     # "Reducing Activation Recomputation", equation 2: s b h (10 + 24 / t + 5 a s / (h t)); without dropout its two
-    # masks, s b h each, are not kept, and fused attention has no a s² b terms
-    tokens, hidden = 2048, 12288
-    paper = tokens * hidden * (10 + 24 / tensor)
-    found = layer_activation_bytes(tokens, hidden, hidden, 4 * hidden, tensor, gated=False)
-    assert found == paper - 2 * tokens * hidden
+    # masks, s b h each, are not kept, and fused attention has no a s² b terms. Section 5: with sequence parallelism
+    # everything is divided by t, and full recomputation keeps the layer's input, 2 s b h
+    size, parts = 2048 * 12288, {"tensor_model_parallel_size": tensor}
+    whole = size * (10 + 24 / tensor) - 2 * size
+    assert layer(parts) == (whole, 0)
+    assert layer({**parts, "recompute": "full"}) == (2 * size, whole)
+    kept, again = layer({**parts, "recompute": "selective"})
+    assert (kept + again, again) == (whole, 16 * size / tensor)  # input and output of the activation function
+    if tensor > 1:
+        assert layer({**parts, "sequence_parallel": True}) == (32 * size / tensor, 0)
+        assert layer({**parts, "sequence_parallel": True, "recompute": "full"}).kept == 2 * size / tensor
 
 
 def test_scores_of_masked_attention_dominate_as_in_the_paper() -> None:
@@ -72,17 +85,34 @@ def advised(architecture: Architecture, run: Dapt, limit: int = H100) -> str:
     return advice(architecture, PIECES, run, masked=False, limit=limit, section="dapt")
 
 
-def test_the_smallest_change_that_fits_is_advised() -> None:
-    assert advised(LLAMA_1B, job(16, 2048)).startswith("Set dapt.micro_batch_size 8: ")
-    small = advised(LLAMA_2["7B"], job())
-    assert small.startswith("Set dapt.layout.tensor_model_parallel_size 2: ")
-    both = advised(LLAMA_2["13B"], job(4, tensor_model_parallel_size=4))
-    assert both.startswith("Set dapt.micro_batch_size 1: ")
+def test_every_dimension_divides_its_terms() -> None:
+    whole, model = memory(LLAMA_2["7B"], job()).terms, LLAMA_2["7B"]
+    divided = memory(model, job(distributed_optimizer=True)).terms
+    assert divided == {**whole, "optimizer": whole["optimizer"] // 8}
+    stages = job(pipeline_model_parallel_size=8)
+    first = memory(model, stages)
+    rows, layers = PIECES * model.hidden_size, 4 * model.layer_parameters()
+    assert first.terms["weights"] == 2 * (rows + layers) and first.terms["logits"] == 0
+    assert first.terms["activations"] == whole["activations"], "8 micro-batches of an eighth of the layers"
+    assert first.parts == (1, 8, 1) and model.stage_parameters(PIECES, 8)[1:-1] == [layers] * 6
+    assert sum(model.stage_parameters(PIECES, 8)) == PARAMETERS["7B"]
+    few = stages.model_copy(update={"global_batch_size": 2})
+    assert memory(model, few).terms["activations"] == whole["activations"] // 4, "only 2 micro-batches in all"
 
 
-def test_what_cannot_fit_says_why() -> None:
-    run = job(num_nodes=32, tensor_model_parallel_size=8)
+def test_the_cheapest_change_that_fits_is_advised() -> None:
+    alone = job(1, 65_536, devices=1)
+    assert advised(LLAMA_1B, job(32, 2048)) == "Set dapt.micro_batch_size 16: 67 GiB."
+    assert advised(LLAMA_1B, alone) == "Set dapt.layout.recompute selective: 71 GiB."
+    assert advised(LLAMA_2["7B"], job()) == "Set dapt.layout.distributed_optimizer true: 66 GiB."
+    run = job(num_nodes=4, tensor_model_parallel_size=8)
+    text = "Set dapt.layout.distributed_optimizer true and dapt.layout.pipeline_model_parallel_size 2: 79 GiB."
+    assert advised(LLAMA_2["70B"], run) == text
+
+
+def test_what_cannot_fit_names_the_term_and_the_change() -> None:
+    run = job(tensor_model_parallel_size=8)
     assert memory(LLAMA_2["70B"], run).total > H200
     text = advised(LLAMA_2["70B"], run, H200)
-    assert text.startswith("No layout fits: the least is ") and "of which optimizer 96 GiB" in text
-    assert "every replica keeps the whole state" in text
+    assert text.startswith("No layout of these GPUs fits: the least is ") and "of which optimizer 96 GiB" in text
+    assert text.endswith("Use more nodes, GPUs with more memory, or a smaller model.")
