@@ -21,7 +21,8 @@ from tapeout.graph.identity.digest import canonical
 
 KEYS = ("id", "uuid", "key", "path")
 """Fields that identify a row if they are unique among the rows that differ. A digest of the content is not one of
-them, because it changes with the content."""
+them, because it changes with the content; rows of one digest are paired before, because a path may hold the number of a
+row, and an inserted row changes the numbers after it."""
 
 MAX_UNMATCHED = 50_000
 """Unmatched rows of a file among which changed ones are searched."""
@@ -139,17 +140,24 @@ class _Comparison:
         return hashes
 
     def _pairs(self, left: list[int], right: list[int]) -> list[tuple[int, int]]:
-        """Pair old and new forms of changed rows: by a key, else by similarity and position."""
+        """Pair old and new forms of changed rows: by the digest of their content, by a key, else by similarity."""
         if min(len(left), len(right), 1) == 0:
             return []
         if max(len(left), len(right)) > MAX_UNMATCHED:
             self.remark = self.remark or "too many rows differ to distinguish changed rows from new ones"
             return []
+        same_content = self._of_key(left, right, "digest")
+        old, new = {a for a, _ in same_content}, {b for _, b in same_content}
+        left, right = [a for a in left if a not in old], [b for b in right if b not in new]
         for key in KEYS:
-            before, after = self._by_key(self.old, left, key), self._by_key(self.new, right, key)
-            if before and after and (common := before.keys() & after.keys()):
-                return sorted((before[name], after[name]) for name in common)
-        return self._similar(left, right)
+            if pairs := self._of_key(left, right, key):
+                return sorted([*same_content, *pairs])
+        return sorted([*same_content, *self._similar(left, right)])
+
+    def _of_key(self, left: list[int], right: list[int], key: str) -> list[tuple[int, int]]:
+        """Pair the rows with the same value of a key, if it is unique in either file."""
+        before, after = self._by_key(self.old, left, key), self._by_key(self.new, right, key)
+        return [(before[name], after[name]) for name in before.keys() & after.keys()]
 
     @staticmethod
     def _by_key(file: _File, indices: list[int], key: str) -> dict[str, int]:

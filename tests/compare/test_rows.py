@@ -102,6 +102,14 @@ def test_rows_are_paired_by_a_unique_key(tmp_path: Path) -> None:
     ]
 
 
+def test_rows_of_the_same_content_are_paired_though_their_numbers_change(tmp_path: Path) -> None:
+    old = [{**row, "path": f"a.jsonl:{number}", "digest": f"d{number}"} for number, row in enumerate(rows(9))]
+    new = [{**row, "path": f"a.jsonl:{number}"} for number, row in enumerate([{"digest": "x", "input": "?"}, *old])]
+    result = found(tmp_path, lines(old), lines(new))
+    assert counts(result) == (1, 0, 9, 0)
+    assert {field.name for change in detail(result).rows for field in change.fields} == {"path"}
+
+
 def test_moved_rows(tmp_path: Path) -> None:
     data = rows(100)
     assert counts(found(tmp_path, lines(data), lines([*data[1:], data[0]]))) == (0, 0, 0, 1)

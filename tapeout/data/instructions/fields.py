@@ -16,7 +16,7 @@ from tapeout.config.instructions import FormatOptions
 from tapeout.data.errors import BadRow
 from tapeout.data.instructions.record import Record, RecordModel
 from tapeout.data.instructions.report import MAX_NAME_CHARACTERS, ImportReport
-from tapeout.data.io.text_rows import joined_licence
+from tapeout.data.io.text_rows import LICENCE_FIELDS, joined_licence
 
 SEPARATORS = re.compile(r"[\s_-]+")
 EMPTY_TEXTS = ("", "[]", "{}", "null")
@@ -51,7 +51,7 @@ RESERVED_IN_TURNS = folded(
 )
 RESERVED_IF_BOOLEAN = folded("label")
 """True or false: whether the answer is desired, in the KTO of TRL and axolotl. Other values name a class."""
-LICENCE = folded("licence license")
+LICENCE = folded(*LICENCE_FIELDS)
 """The licence of a row, which overrides that of its source; one inside a row, as of a turn, is ignored and counted."""
 METADATA = LICENCE | folded(
     "id uuid index idx hash digest key name title url link source origin dataset category topic domain task tags",

@@ -43,7 +43,7 @@ def parquet_texts(name: str, stream: IO[bytes], field: str, dropped: Counter[str
         types = {column.name: column.type for column in table.schema_arrow}
         if field not in types or not _is_text(types[field]):
             raise UnreadableFile(name, f"there is no column {field!r} of text")
-        wanted = [field, *(column for column in LICENCE_FIELDS if column in types)]
+        wanted = [field, *(column for column in types if column.casefold() in LICENCE_FIELDS and column != field)]
         if any(table.schema_arrow.names.count(column) > 1 for column in wanted):
             raise UnreadableFile(name, f"a column occurs twice: {table.schema_arrow.names}")
         number = 0
@@ -52,6 +52,8 @@ def parquet_texts(name: str, stream: IO[bytes], field: str, dropped: Counter[str
                 columns = [batch.column(column).to_pylist() for column in wanted]
             except UnicodeDecodeError as error:
                 raise UnreadableFile(name, f"a text after row {number} is not UTF-8") from error
+            except (ValueError, OverflowError) as error:  # a time that Python cannot represent
+                raise UnreadableFile(name, f"a licence after row {number} is no text") from error
             for text, *licences in zip(*columns, strict=True):
                 number += 1
                 try:

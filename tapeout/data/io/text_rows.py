@@ -10,7 +10,8 @@ from typing import Any
 from tapeout.data.errors import BadRow
 from tapeout.data.io.jsonl import parse_row
 
-LICENCE_FIELDS = ("licence", "license")
+LICENCE_FIELDS = frozenset(["licence", "license", "licences", "licenses"])
+"""Names of the licence of a row, in any case."""
 JOIN = " AND "
 ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")
 """In a line that may have the same key in two spellings."""
@@ -27,13 +28,14 @@ def text_row(path: str, number: int, line: bytes, field: str, repaired: Counter[
         line = line[len(codecs.BOM_UTF8) :]
         repaired["byte-order mark, utf-8"] += 1
     row = parse_row(Path(path), number, line, (field,))
-    if ESCAPED_ASCII.search(line) or any(line.count(f'"{name}"'.encode()) > 1 for name in (field, *LICENCE_FIELDS)):
+    licences = [name for name in row if name.casefold() in LICENCE_FIELDS]
+    if ESCAPED_ASCII.search(line) or any(line.count(f'"{name}"'.encode()) > 1 for name in (field, *licences)):
         try:
             json.loads(line, object_pairs_hook=lambda pairs: _distinct(path, number, pairs))
         except RecursionError as error:
             raise BadRow.of_line(Path(path), number, "nested too deeply") from error
     try:
-        return row[field], joined_licence([row.get(name) for name in LICENCE_FIELDS])
+        return row[field], joined_licence([row[name] for name in licences])
     except ValueError as error:
         raise BadRow.of_line(Path(path), number, str(error)) from error
 
@@ -52,7 +54,7 @@ def joined_licence(values: list[Any]) -> str:
         if filled := sorted({name for name in names if name and name.strip()}):
             licences.add(JOIN.join(filled))
     if len(licences) > 1:
-        raise ValueError("the fields licence and license differ")
+        raise ValueError("two fields state different licences")
     return next(iter(licences), "")
 
 

@@ -54,7 +54,7 @@ def test_links_in_archives_are_counted_if_their_names_are_selected(tmp_path: Pat
 
 
 def test_a_row_states_its_own_licence(tmp_path: Path) -> None:
-    licences = ('"licence": "GPL-3.0-only"', '"license": ["MIT", "ISC"]', '"licence": null')
+    licences = ('"licence": "GPL-3.0-only"', '"Licenses": ["MIT", "ISC"]', '"licence": null')
     lines = "".join(f'{{"text": "row {number}", {licence}}}\n' for number, licence in enumerate(licences))
     (tmp_path / "rows.jsonl").write_text(lines)
     documents = read_source("prose", tmp_path, Selection(include=("*",), min_characters=1), Tally())

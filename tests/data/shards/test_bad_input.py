@@ -77,6 +77,12 @@ CASES: dict[str, tuple[str, bytes, type[TapeoutError], str]] = {
     "parquet, nested": ("a.parquet", parquet(pyarrow.table({"text": [{"a": "b"}]})), UnreadableFile, "no column"),
     "parquet, nulls": ("a.parquet", parquet(pyarrow.table({"text": pyarrow.nulls(3)})), UnreadableFile, "no column"),
     "parquet, a column twice": ("a.parquet", parquet(TWICE), UnreadableFile, "occurs twice"),
+    "parquet, licence a time": (
+        "a.parquet",
+        parquet(pyarrow.table({"text": [TEXT], "Licence": pyarrow.array([1], pyarrow.timestamp("ns"))})),
+        UnreadableFile,
+        "a licence after row 0 is no text",
+    ),
     "parquet, licence a number": (
         "a.parquet",
         parquet(pyarrow.table({"text": [TEXT], "license": [1]})),
@@ -91,7 +97,7 @@ CASES: dict[str, tuple[str, bytes, type[TapeoutError], str]] = {
     ),
     "text twice": ("a.jsonl", b'{"text": "%s", "text": "%s"}\n' % (GOOD, GOOD), BadRow, "a key occurs twice"),
     "licence twice": ("a.jsonl", b'{"text": "x", "license": "a", "license": "b"}\n', BadRow, "occurs twice"),
-    "two licences": ("a.jsonl", lines(TEXT, licence="MIT", license="GPL"), BadRow, "license differ"),
+    "two licences": ("a.jsonl", lines(TEXT, licence="MIT", license="GPL"), BadRow, "different licences"),
     "licence a number": ("a.jsonl", b'{"text": "x", "license": 1}\n', BadRow, "neither a text nor a list"),
     "a number without end": ("a.jsonl", b'{"text": "x", "n": %s}\n' % (b"9" * 5000), BadRow, "not JSON"),
     "half a surrogate pair": ("a.jsonl", b'{"text": "\\ud800"}\n', BadRow, "not JSON"),
@@ -148,10 +154,10 @@ def test_licences_of_rows_override_that_of_the_source(tmp_path: Path) -> None:
         lines(f"{TEXT} both", license=["MIT", "ISC"]),  # type: ignore[arg-type]
         lines(f"{TEXT} forbidden", license=["MIT", "GPL"]),  # type: ignore[arg-type]
         lines(f"{TEXT} forbidden", licence="", license="GPL"),
-        lines(f"{TEXT} forbidden", license=["GPL"]),  # type: ignore[arg-type]
+        lines(f"{TEXT} forbidden", Licenses=["GPL"]),  # type: ignore[arg-type]
     ]
     (source / "rows.jsonl").write_bytes(b"".join(rows))
-    table = {"text": [f"{TEXT} in a table", f"{TEXT} forbidden"], "license": [["ISC"], ["GPL"]]}
+    table = {"text": [f"{TEXT} in a table", f"{TEXT} forbidden"], "LICENSE": [["ISC"], ["GPL"]]}
     (source / "rows.parquet").write_bytes(parquet(pyarrow.table(table)))
     rows_written, report = build(source, tmp_path / "output", licences=["MIT", "ISC"])
     assert sorted(row["licence"] for row in rows_written) == ["ISC", "ISC AND MIT", "MIT", "MIT"]
