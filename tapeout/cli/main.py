@@ -17,6 +17,7 @@ import typer
 import typer.core
 
 from tapeout.cli import (
+    batch,
     cost,
     diff,
     export,
@@ -58,7 +59,7 @@ class Commands(typer.core.TyperGroup):
 app = typer.Typer(cls=Commands, help=__doc__, no_args_is_help=True, rich_markup_mode=None)
 for command in (
     *(status.status, top.top, why.why, cost.cost, diff.diff, inspect.inspect, verify.verify, rebuild.rebuild),
-    *(export.export, reproduce.reproduce, push.push, gc.gc),
+    *(batch.batch, export.export, reproduce.reproduce, push.push, gc.gc),
 ):
     app.command()(command)
 app.add_typer(runs.app, name="runs")

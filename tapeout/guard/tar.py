@@ -35,13 +35,14 @@ COMPRESSED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd
 DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError)
 
 
-def unpack(archive: Path, folder: Path, what: str = "") -> None:
+def unpack(archive: Path, folder: Path, what: str = "", beginning: str = "") -> None:
     """Unpack an archive into ``folder``, which is new or empty; write nothing unless every member is safe.
 
     Args:
         archive: tar, plain or compressed with gzip, bzip2 or xz.
         folder: where to write; files get the mode 0644, or 0755 if their owner may execute them.
         what: the archive in messages; its file name if empty.
+        beginning: unpack only members whose name begins with this.
 
     Raises:
         UnusableModel: it is damaged, truncated or empty, or has a member that is not a plain file or folder.
@@ -55,6 +56,8 @@ def unpack(archive: Path, folder: Path, what: str = "") -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with _Stream(archive, what) as stream:
         for member in members:
+            if not member.name.startswith(beginning):
+                continue
             target = folder / member.name
             if member.folder:
                 target.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from tapeout.data.errors import NotEnoughData
 from tapeout.data.io.jsonl import read_texts
 from tapeout.encoder.load import load_encoder
 from tapeout.models.base_checkpoint import BaseCheckpoint
-from tapeout.models.finite import check_value, check_weights
+from tapeout.models.finite import Batch, check_value, check_weights
 from tapeout.models.loss import LinearCrossEntropy
 from tapeout.progress import report
 
@@ -151,11 +151,11 @@ def lr_fraction(step: int, job: Base) -> float:
     return job.min_lr_fraction + (1 - job.min_lr_fraction) * (1 + math.cos(math.pi * progress)) / 2
 
 
-def batch_lines(documents: list[list[int]], job: Base, step: int) -> list[str]:
+def batch_of(documents: list[list[int]], job: Base, step: int) -> Batch:
     """Return the lines of the training text from which the batch of a step was made, by drawing all batches again."""
     lines = [[number] * len(document) for number, document in enumerate(documents, start=1)]
     batch = next(islice(batches(lines, job), step - 1, None))
-    return [f"line {number}" for number in batch.unique().tolist()]
+    return Batch([f"line {number}" for number in batch.unique().tolist()])
 
 
 def train(model: "PreTrainedModel", documents: list[list[int]], job: Base) -> dict[str, Any]:
@@ -181,7 +181,7 @@ def train(model: "PreTrainedModel", documents: list[list[int]], job: Base) -> di
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * fraction
         loss = rows.loss(batch)
-        lines = partial(batch_lines, documents, job, step)
+        lines = partial(batch_of, documents, job, step)
         check_value("loss", loss.item(), step, lines)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(weights, job.grad_clip)

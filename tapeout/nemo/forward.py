@@ -2,15 +2,17 @@
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from megatron.core import parallel_state
 from megatron.core.models.gpt import GPTModel
 from megatron.core.tensor_parallel import gather_from_sequence_parallel_region
 from megatron.core.transformer.module import MegatronModule
 from nemo.lightning.megatron_parallel import MegatronLossReduction
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -62,7 +64,7 @@ class ForwardStep:
         """Leave the vocabulary open until ``prepare``."""
         self.vocabulary: Vocabulary | None = None
 
-    def prepare(self, model: Any, targets: Tensor) -> None:
+    def prepare(self, model: Any, targets: Iterable[NDArray[np.integer]]) -> None:
         """Find the output rows that can share a logit, once the weights are loaded."""
         gpt = megatron_model(model)
         if gpt.post_process:
@@ -100,6 +102,8 @@ class LossReduction(MegatronLossReduction):  # type: ignore[misc]
 
     tokens = 0
     """Tokens with a loss in the latest batch, on the last stage of a pipeline."""
+    micro_batches: Tensor | None = None
+    """Sum of the losses and tokens of this rank's micro-batches of that batch, [n, 2], likewise."""
 
     def forward(self, batch: dict[str, Tensor], loss: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Return the sum of the losses, the number of tokens, and both for the log."""
@@ -108,7 +112,8 @@ class LossReduction(MegatronLossReduction):  # type: ignore[misc]
 
     def reduce(self, outputs: Sequence[dict[str, Tensor]]) -> Tensor:
         """Return the token-weighted mean over micro-batches and data-parallel ranks."""
-        total = torch.stack([output["sum_and_count"] for output in outputs]).sum(0)
+        self.micro_batches = torch.stack([output["sum_and_count"] for output in outputs])
+        total = self.micro_batches.sum(0)
         torch.distributed.all_reduce(total, group=parallel_state.get_data_parallel_group(with_context_parallel=True))
         self.tokens = int(total[1])
         return (total[0] / total[1]).float()

@@ -10,11 +10,13 @@ three to five times as fast as Megatron's own output layer and loss on two cores
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 ROWS_PER_BLOCK = {"cpu": 256, "cuda": 4096}
@@ -43,21 +45,33 @@ class Vocabulary:
         return torch.cat([weight.index_select(0, self.own), weight.index_select(0, self.shared).mean(0, keepdim=True)])
 
 
-def split_vocabulary(weight: Tensor, targets: Tensor) -> Vocabulary:
-    """Find the largest group of bitwise equal rows of ``weight`` [v, d] that never occur in ``targets`` (any shape)."""
+def split_vocabulary(weight: Tensor, targets: Iterable[NDArray[np.integer]]) -> Vocabulary:
+    """Find the largest group of bitwise equal rows of ``weight`` [v, d] that never occur in ``targets`` (any shape).
+
+    The targets are read only as long as there is such a group. On a GPU none is looked for: the output layer is a small
+    part of the work there, and reading the targets of a large corpus takes minutes.
+    """
     size = len(weight)
-    rows = weight.detach().cpu().contiguous().view(torch.uint8).numpy()
-    keys = rows.view([("", np.void, rows.shape[1])])[:, 0]
-    _, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
-    equal = torch.from_numpy(inverse.reshape(-1) == counts.argmax())
-    equal[targets.unique()] = False
-    shared = equal.nonzero()[:, 0] if equal.sum() > 1 else torch.empty(0, dtype=torch.long)
+    equal = np.zeros(size, dtype=bool) if weight.is_cuda else _largest_group(weight)
+    batches = iter(targets)
+    while equal.sum() > 1 and (ids := next(batches, None)) is not None:
+        equal[ids] = False
+    shared = torch.from_numpy(equal.nonzero()[0] if equal.sum() > 1 else np.empty(0, np.int64))
     own = torch.ones(size, dtype=torch.bool).index_fill_(0, shared, False).nonzero()[:, 0]
     column = torch.full((size,), -1).index_copy_(0, own, torch.arange(len(own)))
     bias = torch.zeros(len(own) + bool(len(shared)))
     if len(shared):
         bias[-1] = math.log(len(shared))
     return Vocabulary(*(part.to(weight.device) for part in (own, shared, column, bias)))
+
+
+def _largest_group(weight: Tensor) -> NDArray[np.bool_]:
+    """Return which rows are in the largest group of bitwise equal ones."""
+    rows = weight.detach().cpu().contiguous().view(torch.uint8).numpy()
+    keys = rows.view([("", np.void, rows.shape[1])])[:, 0]
+    _, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
+    group: NDArray[np.bool_] = inverse.reshape(-1) == counts.argmax()
+    return group
 
 
 class SummedCrossEntropy(torch.autograd.Function):  # type: ignore[misc]

@@ -28,6 +28,8 @@ from tapeout.train.train_log import TrainLog
 
 CONTINUE, SAVE, STOP = 0, 1, 2
 DEFAULT_SECONDS = 1800.0
+DIGESTED_SAMPLES = 64
+"""Samples that stand for all of a training."""
 
 
 class CheckpointCallback(lightning.Callback):  # type: ignore[misc]
@@ -151,13 +153,19 @@ class CheckpointCallback(lightning.Callback):  # type: ignore[misc]
 
 
 def training_digest(job: Training, samples: list[Samples], weights: dict[str, Tensor]) -> str:
-    """Return a digest of what determines a training run on this rank: the job, the samples and the initial weights."""
+    """Return a digest of what determines a training run on this rank: the job, the samples and the initial weights.
+
+    The first samples, whose order is random, stand for all of them. Apart from that the runner gives each action its
+    own folder of checkpoints, and an action has the digests of all its inputs.
+    """
     digest = hashlib.sha256(job.model_dump_json().encode())
     for part in samples:
-        arrays: list[NDArray[Any]] = [part.tokens, part.labels, part.mask]
-        for array in arrays if part.segments is None else [*arrays, part.segments]:
-            digest.update(repr(array.shape).encode())
-            digest.update(array.tobytes())
+        digest.update(repr(len(part)).encode())
+        for index in range(min(len(part), DIGESTED_SAMPLES)):
+            sample = part[index]
+            arrays: list[NDArray[Any]] = [sample.tokens, sample.labels, sample.mask]
+            for array in arrays if sample.segments is None else [*arrays, sample.segments]:
+                digest.update(array.tobytes())
     for name, tensor in weights.items():
         digest.update(name.encode())
         digest.update(tensor.contiguous().view(-1).view(torch.uint8).cpu().numpy())

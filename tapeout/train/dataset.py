@@ -1,46 +1,46 @@
 """Samples in the form that NeMo reads."""
 
+import os
 from typing import Any
 
 import lightning.pytorch as lightning
 import nemo.lightning as nl
-import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from tapeout.config.training import Training
+from tapeout.train.loader import SampleDataset, TimedLoader, loader
 from tapeout.train.samples import Samples
 
+WORKERS = "TAPEOUT_DATA_WORKERS"
+"""Variable with the number of processes of each rank that read ahead; with 0 the rank reads between its steps."""
+DEFAULT_WORKERS = {"cpu": 0, "gpu": 2}
 
-class SampleDataset(Dataset[dict[str, Tensor]]):  # type: ignore[misc]
-    """Sequences as dictionaries of tensors.
 
-    A packed sequence has an attention mask [1, s, s], true where attention is forbidden: later positions and other
-    rows. Without a mask attention is causal.
-    """
+class OrderedSampler(nl.MegatronDataSampler):  # type: ignore[misc]
+    """Megatron's sampler, which reads the samples in their order, with a loader that reads ahead."""
 
-    def __init__(self, samples: Samples) -> None:
-        """Wrap samples without a copy."""
-        self.samples = samples
-        self.positions = torch.arange(samples.tokens.shape[1])
+    def __init__(self, job: Training) -> None:
+        """Divide the samples into the batches of a job."""
+        super().__init__(
+            seq_len=job.seq_length,
+            micro_batch_size=job.micro_batch_size,
+            global_batch_size=job.global_batch_size,
+            output_log=False,
+        )
+        self.workers = int(os.environ.get(WORKERS, DEFAULT_WORKERS[job.layout.accelerator]))
+        self.loader: TimedLoader | None = None
 
-    def __len__(self) -> int:
-        """Return the number of sequences."""
-        return len(self.samples.tokens)
+    def transform_dataloader(self, dataloader: Any, consumed_samples: int = 0) -> TimedLoader:
+        """Return the loader of this rank's micro-batches."""
+        batches = super().transform_dataloader(dataloader, consumed_samples).batch_sampler
+        self.loader = loader(dataloader.dataset, batches, self.workers)
+        return self.loader
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """Return one sequence with the names that Megatron uses."""
-        item = {
-            "tokens": torch.from_numpy(self.samples.tokens[index]),
-            "labels": torch.from_numpy(self.samples.labels[index]),
-            "loss_mask": torch.from_numpy(self.samples.mask[index]),
-            "position_ids": self.positions,
-        }
-        if self.samples.segments is not None:
-            segment = torch.from_numpy(self.samples.segments[index])
-            later = self.positions[None, :] > self.positions[:, None]
-            item["attention_mask"] = ((segment[:, None] != segment[None, :]) | later)[None]
-        return item
+    @property
+    def waited(self) -> float:
+        """Seconds that the training has waited for samples."""
+        return self.loader.waited if self.loader is not None else 0.0
 
 
 class SampleModule(lightning.LightningDataModule):  # type: ignore[misc]
@@ -53,12 +53,7 @@ class SampleModule(lightning.LightningDataModule):  # type: ignore[misc]
         self.tokenizer = tokenizer
         self.seq_length = job.seq_length
         self.micro_batch_size, self.global_batch_size = job.micro_batch_size, job.global_batch_size
-        self.data_sampler = nl.MegatronDataSampler(
-            seq_len=job.seq_length,
-            micro_batch_size=job.micro_batch_size,
-            global_batch_size=job.global_batch_size,
-            output_log=False,
-        )
+        self.data_sampler = OrderedSampler(job)
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Return the loader, which NeMo gives its own sampler."""

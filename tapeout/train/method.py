@@ -7,7 +7,7 @@ docs/extending.md shows how to add one. The module must import without torch and
 checked in an environment that has neither.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from tapeout.train.samples import TrainingData
 
 SEAM = "tapeout.train.methods"
+Once = Callable[[str, Callable[[Path], object]], Path]
+"""``once(name, make)`` returns a file or folder in the scratch folder of the step, which one process of each machine
+writes with ``make(path)``."""
 
 
 class Method(Protocol):
@@ -33,8 +36,11 @@ class Method(Protocol):
     def Parameters(self) -> type[Training]:
         """Parameters of the method; a section of the configuration."""
 
-    def data(self, job: Any, tokenizer: Path, inputs: Mapping[str, Any]) -> "TrainingData":
-        """Return the samples of the whole training run, the same in every layout."""
+    def data(self, job: Any, tokenizer: Path, inputs: Mapping[str, Any], once: Once) -> "TrainingData":
+        """Return the samples of the whole training run, the same in every layout.
+
+        They are read from memory-mapped files: those of the inputs, or those that ``once`` writes.
+        """
 
     def loss(self) -> "tuple[ForwardStep, LossReduction]":
         """Return the forward step, which computes the loss of a micro-batch, and the reduction over the batch."""

@@ -25,7 +25,8 @@ def run_method(name: str, job: Training, model: Path, output: Path, inputs: Mapp
         from tapeout.train.trainer import train
 
         folder = rank.once("model", lambda path: unpack(model, path)) if model.is_file() else model.resolve()
-        log = train(folder, method.data(job, tokenizer_path(folder), inputs), job, method, output, rank)
+        data = method.data(job, tokenizer_path(folder), inputs, rank.once)
+        log = train(folder, data, job, method, output, rank)
         if rank.first:
             (output / "train_log.json").write_text(json.dumps(log, sort_keys=True) + "\n")
             for file, content in method.files(job).items():

@@ -1,31 +1,69 @@
-"""Training samples as arrays: the content of every sequence of a training run, in the order of use."""
+"""Training samples: sequences that are computed from their index when they are read.
 
-from collections.abc import Callable, Sequence
+A sample is a function of the seed and of its index among the samples of all steps, so it does not depend on the layout,
+on the number of processes that read ahead, or on where a training was resumed; and neither memory nor start-up time
+depends on the number of steps.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tapeout.data.encode.packing import Ids
+from tapeout.data.errors import NotEnoughData
 
 Mask = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Samples:
-    """Sequences of one length, [n, s] each.
+class Sample:
+    """One sequence of s tokens.
 
     Attributes:
-        tokens: input of the model.
-        labels: the next token at each position.
-        mask: 1 where the loss counts.
-        segments: row of a packed sequence that a token belongs to, -1 for padding; None where sequences are not packed.
+        tokens: input of the model [s].
+        labels: the next token at each position [s].
+        mask: 1 where the loss counts [s].
+        segments: row of a packed sequence that a token belongs to, -1 for padding [s]; None where sequences are not
+            packed.
     """
 
     tokens: Ids
     labels: Ids
     mask: Mask
     segments: Ids | None = None
+
+
+@dataclass(frozen=True)
+class Span:
+    """Positions ``start`` to ``end`` (exclusive) of a sequence, and the document or row that its tokens come from."""
+
+    name: str
+    start: int
+    end: int
+
+
+class Samples(ABC):
+    """Sequences of one length, in the order of training."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of sequences."""
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> Sample:
+        """Return a sequence, in which at least one token has a loss."""
+
+    def sources(self, index: int) -> list[Span]:
+        """Return where the tokens of a sequence come from; without padding."""
+        return [Span(f"training sequence {index}", 0, len(self[index].tokens))]
+
+    def targets(self) -> Iterator[NDArray[np.integer]]:
+        """Yield ids that together contain every label; a subclass need not read all sequences for that."""
+        for index in range(len(self)):
+            yield self[index].labels
 
 
 @dataclass(frozen=True)
@@ -36,22 +74,35 @@ class TrainingData:
         train: samples of all steps, in their order.
         validation: samples of the whole validation split; None if the loss on it is not measured.
         val_check_interval: steps between measurements of that loss.
-        names: returns the names of the documents or rows in the given sequences of ``train``, for errors; None if
-            the method cannot name them.
     """
 
     train: Samples
     validation: Samples | None = None
     val_check_interval: int = 0
-    names: Callable[[range], Sequence[str]] | None = None
-
-    def names_in(self, sequences: range) -> Sequence[str]:
-        """Return the names of the documents or rows in sequences of ``train``, or the numbers of these."""
-        if self.names is None:
-            return [f"training sequence {index}" for index in sequences]
-        return self.names(sequences)
 
     @property
     def parts(self) -> list[Samples]:
         """Samples of training and validation."""
         return [self.train] if self.validation is None else [self.train, self.validation]
+
+    def targets(self) -> Iterator[NDArray[np.integer]]:
+        """Yield ids that together contain every label of training and validation."""
+        for part in self.parts:
+            yield from part.targets()
+
+    def names(self, sequences: range) -> list[str]:
+        """Return the names of the documents or rows in some sequences of ``train``, each once, in their order."""
+        return list(dict.fromkeys(span.name for index in sequences for span in self.train.sources(index)))
+
+
+def check_sample(sample: Sample, index: int) -> Sample:
+    """Return the sample, which has a loss.
+
+    Raises:
+        NotEnoughData: no token of it has one.
+    """
+    if not sample.mask.any():
+        raise NotEnoughData(
+            f"No token of training sequence {index} has a loss.", "Correct the samples of the training method."
+        )
+    return sample

@@ -1,30 +1,51 @@
 """Log of a training run, its progress, and its loss on the validation split."""
 
+import math
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import lightning.pytorch as lightning
 import torch
 from megatron.core import parallel_state
-from torch import distributed
+from torch import Tensor, distributed
 
 from tapeout.config.training import Training
-from tapeout.models.finite import check_value, check_weights
+from tapeout.models.finite import Batch, check_value, check_weights, first_names
 from tapeout.nemo.forward import ForwardStep, LossReduction, parameter_count
 from tapeout.nemo.pipeline import from_last_stage, summed_losses
 from tapeout.progress import report
-from tapeout.train.dataset import SampleDataset
+from tapeout.train.batches import sequences
 from tapeout.train.launch import Rank
-from tapeout.train.samples import Samples, TrainingData
+from tapeout.train.loader import SampleDataset
+from tapeout.train.micro_batches import MicroBatch, losses_of_all
+from tapeout.train.samples import Sample, Samples, TrainingData
+from tapeout.train.spikes import WINDOW, spike_median
 
 REPORTS = 50
 """Lines of progress in a training run."""
 
 
+class LastBatch(Samples):
+    """The last sequences of some samples."""
+
+    def __init__(self, samples: Samples, count: int) -> None:
+        """Take ``count`` of them."""
+        self.samples, self.count = samples, count
+
+    def __len__(self) -> int:
+        """Return the number of sequences."""
+        return self.count
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return a sequence."""
+        return self.samples[len(self.samples) - self.count + index]
+
+
 class TrainLog(lightning.Callback):  # type: ignore[misc]
-    """Prepare the loss, log each step, report progress, and measure the validation loss."""
+    """Prepare the loss, log each step and its loss spike, report progress, and measure the validation loss."""
 
     def __init__(
         self, rank: Rank, step: ForwardStep, reduction: LossReduction, data: TrainingData, job: Training
@@ -33,22 +54,23 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
         self.rank, self.step, self.reduction, self.data, self.job = rank, step, reduction, data, job
         self.steps: list[dict[str, float]] = []
         self.validation: list[dict[str, float]] = []
+        self.spikes: list[dict[str, Any]] = []
         self.parameters = 0
         self.lr = 0.0
         self.tokens = 0
-        self.start_time, self.start_tokens = 0.0, 0
+        self.start_time, self.start_tokens, self.start_waited = 0.0, 0, 0.0
         self.device = torch.device("cpu")
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
         """Prepare the loss, now that the weights are loaded."""
         self.parameters = parameter_count(pl_module)
         self.device = trainer.strategy.root_device
-        targets = torch.cat([torch.from_numpy(part.labels).flatten() for part in self.data.parts])
-        self.step.prepare(pl_module, targets)
+        self.step.prepare(pl_module, self.data.targets())
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Start to measure the throughput."""
         self.start_time, self.start_tokens = time.monotonic(), self.tokens
+        self.start_waited = trainer.datamodule.data_sampler.waited
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Record the learning rate of this step; when the step has ended, the optimizer has the next one's."""
@@ -63,25 +85,73 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
         step = trainer.global_step
         loss, tokens = from_last_stage([float(outputs["loss"]), self.reduction.tokens], self.device)
         self.tokens += int(tokens)
-        names = partial(self._batch_names, step)
-        check_value("loss", loss, step, names)
-        check_value("gradient norm", float(trainer.callback_metrics["grad_norm"]), step, names)
-        if step == self.job.max_steps:
-            check_weights(pl_module.named_parameters(), step)
+        batch_of_step = partial(self._batch, step)
+        check_value("loss", loss, step, batch_of_step)
+        check_value("gradient norm", float(trainer.callback_metrics["grad_norm"]), step, batch_of_step)
         self.steps.append({"step": step, "loss": loss, "learning_rate": self.lr, "tokens": self.tokens})
+        self._locate_spike(step)
+        self._check_last(pl_module, step)
         interval = self.data.val_check_interval
         if self.data.validation is not None and (step % interval == 0 or step == self.job.max_steps):
             validation = self.validation_loss(pl_module, self.data.validation)
-            check_value("validation loss", validation, step, names)
+            check_value("validation loss", validation, step, batch_of_step)
             self.validation.append({"step": step, "loss": validation})
         if self.rank.first and step % max(1, self.job.max_steps // REPORTS) == 0:
-            throughput = (self.tokens - self.start_tokens) / (time.monotonic() - self.start_time)
-            report(step, self.job.max_steps, loss=loss, tokens_per_second=round(throughput))
+            elapsed = time.monotonic() - self.start_time
+            throughput = (self.tokens - self.start_tokens) / elapsed
+            waited = (trainer.datamodule.data_sampler.waited - self.start_waited) / elapsed
+            report(step, self.job.max_steps, loss=loss, tokens_per_second=round(throughput), data_wait=f"{waited:.1%}")
 
-    def _batch_names(self, step: int) -> Sequence[str]:
-        """Return the names of the documents or rows in the batch of a step."""
+    def _check_last(self, model: Any, step: int) -> None:
+        """Check the weights after the last update, which no later step would notice.
+
+        Raises:
+            NonFinite: they are not finite, or the loss of the last batch with them is not.
+        """
+        if step < self.job.max_steps:
+            return
+        check_weights(model.named_parameters(), step)
+        if self.data.validation is None:
+            loss = self.validation_loss(model, LastBatch(self.data.train, self.job.global_batch_size))
+            check_value("loss after the last update", loss, step, partial(self._batch, step))
+
+    def _batch(self, step: int) -> Batch:
+        """Return the documents or rows with a loss that is not finite, and the ranks that read them.
+
+        If all losses are finite, return those of the whole batch. All ranks call this together.
+        """
+        bad = [part for part in self._micro_batches() if not math.isfinite(part.loss)]
+        if bad:
+            return Batch(
+                [name for part in bad for name in self._names(step, part)], sorted({part.rank for part in bad})
+            )
         size = self.job.global_batch_size
-        return self.data.names_in(range((step - 1) * size, step * size))
+        return Batch(self.data.names(range((step - 1) * size, step * size)))
+
+    def _locate_spike(self, step: int) -> None:
+        """Log a loss spike with the documents or rows of the micro-batch with the highest loss."""
+        loss, median = self.steps[-1]["loss"], spike_median([entry["loss"] for entry in self.steps[-WINDOW - 1 :]])
+        if median is None:
+            return
+        part = max(self._micro_batches(), key=lambda part: part.loss)
+        names = self._names(step, part)
+        entry = {"step": step, "loss": loss, "median": median, "rank": part.rank, "micro_batch_loss": part.loss}
+        self.spikes.append({**entry, "documents": names})
+        if self.rank.first:
+            print(
+                f"loss spike at step {step}: {loss:.4f}, median of {WINDOW} steps before {median:.4f}; highest in a "
+                f"micro-batch of rank {part.rank}, {part.loss:.4f}: {first_names(names)}",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def _micro_batches(self) -> list[MicroBatch]:
+        """Return the micro-batches of the latest step; all ranks call this together."""
+        return losses_of_all(self.reduction.micro_batches, self.device)
+
+    def _names(self, step: int, part: MicroBatch) -> list[str]:
+        """Return the documents or rows of a micro-batch."""
+        return self.data.names(sequences(self.job, step, part.replica, part.number))
 
     def validation_loss(self, model: Any, samples: Samples) -> float:
         """Return the token-weighted loss over all samples; each replica computes a part of it."""
@@ -89,12 +159,17 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
         dataset = SampleDataset(samples)
         batches = list(torch.utils.data.BatchSampler(range(len(dataset)), self.job.micro_batch_size, drop_last=False))
         own = batches[replica::replicas]
-        loader = torch.utils.data.DataLoader(dataset, batch_sampler=own)
-        count = int(sum(samples.mask[batch].sum() for batch in own))
+        count = 0
+
+        def on_device() -> Iterator[dict[str, Tensor]]:
+            nonlocal count
+            for batch in torch.utils.data.DataLoader(dataset, batch_sampler=own):
+                count += int(batch["loss_mask"].sum())
+                yield {name: tensor.to(self.device) for name, tensor in batch.items()}
+
         model.eval()
         with torch.no_grad():
-            on_device = ({name: tensor.to(self.device) for name, tensor in batch.items()} for batch in loader)
-            total = summed_losses(self.step, model, on_device)
+            total = summed_losses(self.step, model, on_device())
         model.train()
         if replicas > 1:
             both = torch.tensor([total, count], dtype=torch.float64, device=self.device)
@@ -104,12 +179,14 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint contains of the log."""
-        return {"steps": self.steps, "validation": self.validation, "tokens": self.tokens}
+        return {"steps": self.steps, "validation": self.validation, "spikes": self.spikes, "tokens": self.tokens}
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from the ``state`` of a checkpoint."""
         self.steps, self.validation, self.tokens = state["steps"], state["validation"], state["tokens"]
+        self.spikes = state["spikes"]
 
     def content(self) -> dict[str, Any]:
-        """Return the content of train_log.json."""
-        return {**self.state(), "parameters": self.parameters}
+        """Return the content of train_log.json, which has ``spikes`` only if there were any."""
+        content = {**self.state(), "parameters": self.parameters}
+        return content if self.spikes else {name: value for name, value in content.items() if name != "spikes"}

@@ -59,6 +59,8 @@ FINISHED = (
     Row("tapeout top"),
     Row("tapeout cost", statuses=DIFFERS),
     Row("tapeout cost [TARGET] [--cores N] [--json]", "tapeout cost sft --cores 2 --json", DIFFERS),
+    Row("tapeout batch sft --step 120", "tapeout batch sft --step 1"),
+    Row("tapeout batch ARTIFACT --step N [--rank R] [--json]", "tapeout batch dapt --step 1 --rank 0 --json"),
     Row("tapeout inspect results/nemo/base.nemo"),
     Row("tapeout inspect MODEL", "tapeout inspect results/base --json"),
     Row("tapeout verify"),

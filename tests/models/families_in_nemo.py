@@ -54,10 +54,18 @@ def random_samples() -> Any:
     """Return four sequences of random tokens for each of the two steps of a training run."""
     import numpy as np
 
-    from tapeout.train.samples import Samples
+    from tapeout.train.samples import Sample, Samples
 
     tokens = np.random.default_rng(0).integers(3, ROWS, (8, LENGTH + 1))
-    return Samples(tokens[:, :-1], tokens[:, 1:], np.ones((8, LENGTH), np.uint8))
+
+    class RandomTokens(Samples):
+        def __len__(self) -> int:
+            return len(tokens)
+
+        def __getitem__(self, index: int) -> Sample:
+            return Sample(tokens[index, :-1], tokens[index, 1:], np.ones(LENGTH, np.uint8))
+
+    return RandomTokens()
 
 
 def main(folder: Path) -> None:
@@ -96,7 +104,9 @@ def main(folder: Path) -> None:
         write_model(name, source)
         import_checkpoint(source, output, folder / name)
         model = load_huggingface(source)
-        tokens, labels = (torch.from_numpy(part[:4]) for part in (samples.tokens, samples.labels))
+        tokens, labels = torch.utils.data.default_collate(
+            [(part.tokens, part.labels) for part in map(samples.__getitem__, range(4))]
+        )
         with torch.no_grad():
             loss = torch.nn.functional.cross_entropy(model(tokens).logits.flatten(0, 1), labels.flatten())
         destroy_num_microbatches_calculator()  # a process normally trains once

@@ -153,8 +153,9 @@ def train_on_text(checkpoint: Path, workplace: Path) -> Path:
         path.write_text(json.dumps({"text": TEXT * 40}) + "\n")
     job = Dapt(max_steps=3, warmup_steps=1, lr=0.01, seq_length=64, global_batch_size=4, micro_batch_size=4, threads=1)
     destroy_calculator()
-    data = dapt.data(job, tokenizer_path(checkpoint), texts)
-    train(checkpoint, data, job, dapt, workplace / "model", single_rank(workplace / "work"))
+    rank = single_rank(workplace / "work")
+    data = dapt.data(job, tokenizer_path(checkpoint), texts, rank.once)
+    train(checkpoint, data, job, dapt, workplace / "model", rank)
     destroy_calculator()
     return workplace / "model"
 

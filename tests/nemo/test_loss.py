@@ -29,7 +29,7 @@ def exact(hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor, mask
 def compare(equal: int) -> int:
     hidden, weight, labels, mask = inputs(equal)
     results = []
-    vocabulary = split_vocabulary(weight, labels)
+    vocabulary = split_vocabulary(weight, [labels.numpy()])
     for function in (exact, lambda h, w, y, m: summed_loss(h, w, vocabulary, y, m)):
         h, w = hidden.clone().requires_grad_(), weight.clone().requires_grad_()
         loss = function(h, w, labels, mask)
@@ -51,7 +51,7 @@ def test_equal_rows_share_a_logit() -> None:
 def test_targets_never_share() -> None:
     _, weight, labels, _ = inputs(200)
     labels[0, 0] = VOCABULARY - 1
-    vocabulary = split_vocabulary(weight, labels)
+    vocabulary = split_vocabulary(weight, [labels.numpy()])
     assert VOCABULARY - 1 in vocabulary.own
     assert len(vocabulary.shared) == 200
 
@@ -59,7 +59,7 @@ def test_targets_never_share() -> None:
 def test_shared_rows_stay_equal_in_training() -> None:
     hidden, weight, labels, mask = inputs(200)
     weight.requires_grad_()
-    vocabulary = split_vocabulary(weight, labels)
+    vocabulary = split_vocabulary(weight, [labels.numpy()])
     optimizer = torch.optim.AdamW([weight], lr=0.1, weight_decay=0.1)
     for _ in range(5):
         optimizer.zero_grad()
@@ -73,7 +73,7 @@ def test_shared_rows_stay_equal_in_training() -> None:
 def test_no_gradients_when_none_are_wanted() -> None:
     hidden, weight, labels, mask = inputs()
     with torch.no_grad():
-        loss = summed_loss(hidden, weight, split_vocabulary(weight, labels), labels, mask)
+        loss = summed_loss(hidden, weight, split_vocabulary(weight, [labels.numpy()]), labels, mask)
     torch.testing.assert_close(loss, exact(hidden, weight, labels, mask), rtol=1e-5, atol=1e-3)
 
 
@@ -82,7 +82,7 @@ def test_bfloat16_rounds_only_the_products() -> None:
     hidden, weight, labels, mask = inputs(200)
     narrow, wide = weight.bfloat16().requires_grad_(), weight.bfloat16().float().requires_grad_()
     rounded = hidden.bfloat16().float()
-    loss = summed_loss(rounded, narrow, split_vocabulary(narrow, labels), labels, mask)
+    loss = summed_loss(rounded, narrow, split_vocabulary(narrow, [labels.numpy()]), labels, mask)
     wanted = exact(rounded, wide, labels, mask)
     assert loss.dtype == torch.float32 and narrow.grad is None
     torch.testing.assert_close(loss, wanted, rtol=2e-3, atol=0)

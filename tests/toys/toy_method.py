@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import lightning.pytorch as lightning
 
     from tapeout.nemo.forward import ForwardStep, LossReduction
+    from tapeout.train.method import Once
     from tapeout.train.samples import TrainingData
 
 KIND = "pretrain"
@@ -24,19 +25,27 @@ class Parameters(Training):
     stride: int = Field(2, ge=1, description="Only every so many tokens have a loss.")
 
 
-def data(job: Parameters, tokenizer: Path, inputs: Mapping[str, Any]) -> "TrainingData":
-    """Return windows of ``inputs["text"]``, as many as needed."""
+def data(job: Parameters, tokenizer: Path, inputs: Mapping[str, Any], once: "Once") -> "TrainingData":
+    """Return windows of ``inputs["text"]``, as many as needed; a large text would be written once to a file."""
     import numpy as np
 
     from tapeout.encoder.load import load_encoder
-    from tapeout.train.samples import Samples, TrainingData
+    from tapeout.train.samples import Sample, Samples, TrainingData
 
-    ids = load_encoder(tokenizer).encode(inputs["text"].read_text())
-    count = job.max_steps * job.global_batch_size
-    windows = np.resize(np.array(ids), (count, job.seq_length + 1))
-    mask = np.zeros((count, job.seq_length), dtype=np.uint8)
-    mask[:, :: job.stride] = 1
-    return TrainingData(Samples(windows[:, :-1], windows[:, 1:], mask))
+    ids = np.array(load_encoder(tokenizer).encode(inputs["text"].read_text()))
+    mask = np.zeros(job.seq_length, dtype=np.uint8)
+    mask[:: job.stride] = 1
+
+    class Windows(Samples):
+        def __len__(self) -> int:
+            return job.max_steps * job.global_batch_size
+
+        def __getitem__(self, index: int) -> Sample:
+            first = index * (job.seq_length + 1)
+            window = ids[np.arange(first, first + job.seq_length + 1) % len(ids)]
+            return Sample(window[:-1], window[1:], mask)
+
+    return TrainingData(Windows())
 
 
 def loss() -> "tuple[ForwardStep, LossReduction]":

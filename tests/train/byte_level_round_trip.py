@@ -64,8 +64,9 @@ def round_trip(folder: Path) -> dict[str, Any]:
     rates = {"lr": 0.02, "warmup_steps": 1, "seq_length": 64, "global_batch_size": 2, "micro_batch_size": 2}
     pretraining = Dapt(max_steps=40, threads=1, **rates)
     destroy_num_microbatches_calculator()
-    data = dapt.data(pretraining, tokenizer, {"domain": text, "general": text})
-    train(folder / "imported", data, pretraining, dapt, folder / "dapt", single_rank(folder / "dapt work"))
+    rank = single_rank(folder / "dapt work")
+    data = dapt.data(pretraining, tokenizer, {"domain": text, "general": text}, rank.once)
+    train(folder / "imported", data, pretraining, dapt, folder / "dapt", rank)
     adapted, generated = load_model(folder / "dapt"), encoder.bos_ids + encoder.encode(PLANTED + "valid")
     with torch.no_grad():
         for _ in range(6):
@@ -88,8 +89,9 @@ def round_trip(folder: Path) -> dict[str, Any]:
     encode_set(instructions, tokenizer, encoding, encoded)
     tuning = Sft(max_steps=2, threads=1, val_check_interval=2, **rates)
     destroy_num_microbatches_calculator()
-    data_of_rows = sft.data(tuning, tokenizer, {"encoded": [encoded]})
-    train(folder / "dapt", data_of_rows, tuning, sft, folder / "sft", single_rank(folder / "sft work"))
+    rank = single_rank(folder / "sft work")
+    data_of_rows = sft.data(tuning, tokenizer, {"encoded": [encoded]}, rank.once)
+    train(folder / "dapt", data_of_rows, tuning, sft, folder / "sft", rank)
 
     text.write_text("".join(json.dumps({"text": line}) + "\n" for line in TEXTS))
     source = Attribution(origin="package example 1.0", licence="Apache-2.0")
@@ -102,7 +104,9 @@ def round_trip(folder: Path) -> dict[str, Any]:
         logits = [load_model(folder / name)(ids).logits for name in ("sft", "export")]
     return {
         "size": encoder.size,
-        "trained ids": sorted(set(data.train.tokens.flatten().tolist())),
+        "trained ids": sorted(
+            {token for index in range(len(data.train)) for token in data.train[index].tokens.tolist()}
+        ),
         "rows": rows,
         "generated": generated[-6:],
         "difference": float((logits[0] - logits[1]).abs().max()),

@@ -63,7 +63,7 @@ def main(folder: Path) -> None:
 
     def training(name: str, method_name: str, job: Any, inputs: dict[str, Any]) -> Work:
         method = load_method(method_name)
-        data = method.data(job, tokenizer, inputs)
+        data = method.data(job, tokenizer, inputs, single_rank(folder / f"{name}.data").once)
 
         def work() -> None:
             rank = single_rank(folder / f"{name}.work")

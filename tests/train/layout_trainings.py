@@ -67,7 +67,8 @@ def main(folder: Path, kills: int, names: list[str]) -> None:
 
         def work(number: int) -> None:
             rank = Rank(number, world, number, world, folder / f"{name}.work", StopRequest([folder / "stop"]))
-            log = train(base, method.data(job, tokenizer, encoded), job, method, folder / name, rank)
+            data = method.data(job, tokenizer, encoded, rank.once)
+            log = train(base, data, job, method, folder / name, rank)
             if rank.first:
                 (folder / name / "train_log.json").write_text(json.dumps(log, sort_keys=True) + "\n")
 

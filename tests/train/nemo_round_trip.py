@@ -1,15 +1,18 @@
 """One process that imports, trains and exports the tiny model in NeMo; test_nemo_round_trip.py reads its results."""
 
 import json
+import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 TEXT = "always @(posedge clk) data <= address; "
+ODD = json.dumps({"text": "valid ready enable write reset " * 3}) + "\n"
 
 
 def main(folder: Path) -> None:
-    """Import twice, train five times, export; write what was measured to ``results.json``."""
+    """Import twice, train several times, export; write what was measured to ``results.json``."""
     from tapeout.nemo.process import prepare
 
     prepare(threads=1)
@@ -20,7 +23,6 @@ def main(folder: Path) -> None:
     from tapeout.config.export import Attribution, ExportJob
     from tapeout.config.instructions import EncodeJob, Prompt
     from tapeout.config.sft import Sft
-    from tapeout.data.encode.encoded_rows import read_encoded
     from tapeout.encoder.load import load_encoder
     from tapeout.guard.tar import unpack
     from tapeout.models.finite import NonFinite
@@ -29,9 +31,10 @@ def main(folder: Path) -> None:
     from tapeout.nemo.checkpoint import load_model
     from tapeout.nemo.convert import import_checkpoint
     from tapeout.nemo.export import export_checkpoint, fixed_tokens, nemo_logits
+    from tapeout.nemo.forward import ForwardStep, LossReduction
+    from tapeout.train.batch_report import report
     from tapeout.train.launch import single_rank
     from tapeout.train.methods import dapt, sft
-    from tapeout.train.row_samples import all_rows, lay_out, row_samples
     from tapeout.train.samples import Samples, TrainingData
     from tapeout.train.trainer import train
     from tests.nemo.tiny_model import PIECES, TEMPLATE, instruction_set, tiny_model
@@ -54,11 +57,37 @@ def main(folder: Path) -> None:
 
     tokenizer = tokenizer_path(base)
     sets = instruction_set(folder, load_encoder(tokenizer))
-    rows = read_encoded(sets[1] / "train.jsonl", 64)
-    packed = all_rows(rows, 64)
-    unpacked = lay_out(rows, [[row] for row in range(len(rows))], 64)
 
-    def tune(name: str, micro_batch_size: int, validation: Samples) -> None:
+    def watched(method: Any, name: str) -> Any:
+        """Return a method that notes the sequences of every training step in ``results``."""
+        seen: list[Any] = []
+        results[f"{name} seen"] = seen
+
+        class Watching(ForwardStep):
+            def __call__(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+                if torch.is_grad_enabled():
+                    parts = [batch[part].tolist() for part in ("tokens", "labels", "loss_mask")]
+                    seen.extend(zip(*parts, strict=True))
+                return super().__call__(model, batch)
+
+        members = {name: getattr(method, name) for name in ("KIND", "callbacks", "files")}
+        return SimpleNamespace(**members, loss=lambda: (Watching(), LossReduction()))
+
+    def shown(name: str, job: Any, inputs: dict[str, Any], model: Path) -> None:
+        """Note the sequences that ``tapeout batch`` shows for the same training."""
+        request = {"plugins": [f"tapeout.train.methods.{name}"], "params": json.loads(job.model_dump_json())}
+        paths = {
+            key: [str(v) for v in value] if isinstance(value, list) else str(value) for key, value in inputs.items()
+        }
+        batches = []
+        for step in range(1, job.max_steps + 1):
+            scratch = folder / f"{name} shown {step}"
+            found = report({**request, "inputs": {"model": str(model), **paths}, "step": step, "rank": None}, scratch)
+            batches += [[part[key] for key in ("tokens", "labels", "mask")] for part in found["sequences"]]
+            results[f"{name} sources"] = [source for part in found["sequences"] for source in part["sources"]]
+        results[f"{name} shown"] = batches
+
+    def tune(name: str, micro_batch_size: int, unpacked: bool = False) -> None:
         job = Sft(
             max_steps=6,
             warmup_steps=1,
@@ -70,34 +99,69 @@ def main(folder: Path) -> None:
         )
         destroy_num_microbatches_calculator()  # a process normally trains once
         rank = single_rank(folder / name / "work")
-        data = TrainingData(row_samples(rows, job), validation, job.val_check_interval)
-        results[name] = train(base, data, job, sft, folder / name / "model", rank)
+        data = sft.data(job, tokenizer, {"encoded": [sets[1]]}, rank.once)
+        if unpacked:
+            data = TrainingData(data.train, OneRowEach(data.validation), job.val_check_interval)
+        results[name] = train(base, data, job, watched(sft, name), folder / name / "model", rank)
         results[f"{name} threads"] = torch.get_num_threads()
+        if name == "micro4":
+            shown("sft", job, {"encoded": [sets[1]]}, base)
 
-    tune("micro4", 4, packed)
-    tune("again", 4, packed)
-    tune("micro1", 1, packed)
-    tune("micro4 unpacked", 4, unpacked)
+    class OneRowEach(Samples):
+        """Samples with one row in each sequence, of the rows of other samples."""
+
+        def __init__(self, samples: Any) -> None:
+            self.rows, self.samples = samples.rows, samples
+
+        def __len__(self) -> int:
+            return len(self.rows)
+
+        def __getitem__(self, index: int) -> Any:
+            alone = type(self.samples)(self.rows, self.samples.seq_length)
+            alone.members = lambda _: [index]
+            return alone[0]
+
+    tune("micro4", 4)
+    os.environ["TAPEOUT_DATA_WORKERS"] = "2"
+    tune("again", 4)
+    del os.environ["TAPEOUT_DATA_WORKERS"]
+    tune("micro1", 1)
+    tune("micro4 unpacked", 4, unpacked=True)
 
     texts = {name: folder / f"{name}.jsonl" for name in ("domain", "general")}
     for path in texts.values():
         path.write_text(json.dumps({"text": TEXT * 40}) + "\n")
     job = Dapt(max_steps=20, warmup_steps=2, lr=0.02, seq_length=64, global_batch_size=4, micro_batch_size=4, threads=1)
     destroy_num_microbatches_calculator()
-    data = dapt.data(job, tokenizer, texts)
-    results["dapt"] = train(base, data, job, dapt, folder / "dapt", single_rank(folder / "dapt work"))
+    rank = single_rank(folder / "dapt work")
+    data = dapt.data(job, tokenizer, texts, rank.once)
+    results["dapt"] = train(base, data, job, watched(dapt, "dapt"), folder / "dapt", rank)
+    shown("dapt", job, texts, folder / "one" / "base.nemo")
+
+    # one document of other words, after enough steps with the same ones
+    planted = folder / "planted.jsonl"
+    planted.write_text("".join(json.dumps({"text": TEXT * 2}) + "\n" for _ in range(240)) + ODD)
+    sizes = {"max_steps": 90, "warmup_steps": 2, "seq_length": 16, "global_batch_size": 2, "micro_batch_size": 1}
+    job = Dapt(**sizes, lr=0.02, threads=1, general_fraction=0, seed=9)
+    rank = single_rank(folder / "planted work")
+    data = dapt.data(job, tokenizer, {"domain": planted, "general": planted}, rank.once)
+    names = {step: data.names(range(2 * step - 2, 2 * step)) for step in range(1, 91)}
+    results["planted steps"] = [step for step, found in names.items() if any(n.endswith(":241") for n in found)]
+    destroy_num_microbatches_calculator()
+    results["planted"] = train(base, data, job, dapt, folder / "planted", rank)
 
     diverging: dict[str, dict[str, Any]] = {
         "loss": {"max_steps": 4, "lr": 1e20, "val_check_interval": 4},
-        "last step": {"max_steps": 1, "lr": 1e39, "val_check_interval": 1},
+        "last step": {"max_steps": 1, "lr": 1e30, "val_check_interval": 1},
     }
     for name, values in diverging.items():
         sizes = {"warmup_steps": 0, "seq_length": 64, "global_batch_size": 4, "micro_batch_size": 4, "threads": 1}
         tuning = Sft(**{**sizes, **values})
         destroy_num_microbatches_calculator()
-        data = sft.data(tuning, tokenizer, {"encoded": [sets[1]]})
+        rank = single_rank(folder / name / "work")
+        data = sft.data(tuning, tokenizer, {"encoded": [sets[1]]}, rank.once)
         try:
-            train(base, data, tuning, sft, folder / name / "model", single_rank(folder / name / "work"))
+            train(base, data, tuning, sft, folder / name / "model", rank)
         except NonFinite as error:
             results[name] = error.cause
 

@@ -58,6 +58,7 @@ def test_a_checkpoint_read_without_nemo_has_the_logits_of_nemo(results: dict[str
 
 
 def test_two_trainings_in_two_folders_write_the_same_bytes(results: dict[str, Any], folder: Path) -> None:
+    """Processes read ahead in the second one."""
     assert results["micro4"] == results["again"]
     assert folder_content(folder / "micro4/model").keys() - folder_content(folder / "again/model").keys() == {
         "prompt_template.json"
@@ -98,9 +99,23 @@ def test_training_learns_and_warms_up(results: dict[str, Any]) -> None:
     assert results["dapt"]["tokens"] == 20 * 4 * 64
 
 
+@pytest.mark.parametrize(("run", "name"), [("micro4", "sft"), ("dapt", "dapt")])
+def test_the_batches_that_are_shown_are_those_of_the_training(results: dict[str, Any], run: str, name: str) -> None:
+    assert results[f"{name} shown"] == results[f"{run} seen"] and len(results[f"{run} seen"]) > 20
+    assert all(source["tokens_with_loss"] > 0 and source["text"].strip() for source in results[f"{name} sources"])
+
+
+def test_a_loss_spike_is_located_at_its_document(results: dict[str, Any]) -> None:
+    (spike,) = results["planted"]["spikes"]
+    assert results["planted steps"] == [spike["step"]]
+    assert "corpus/domain/planted.jsonl:241" in spike["documents"] and spike["rank"] == 0
+    assert spike["micro_batch_loss"] >= spike["loss"] > 1.1 * spike["median"]
+    assert "spikes" not in results["dapt"], "the log of a training without spikes stays as it was"
+
+
 def test_a_number_that_is_not_finite_stops_the_training(results: dict[str, Any], folder: Path) -> None:
-    """Fault 06: with the step and the rows of its batch, and without a model."""
-    assert re.match(r"The (loss|gradient norm) of step 2 is (nan|inf); its batch has encoded/", results["loss"])
+    """Fault 06: with the step, the rank and the rows of its batch, and without a model."""
+    assert re.match(r"The loss of step 2 is nan on rank 0; its batch has encoded/", results["loss"])
     assert re.search(r" encoded/encoded/train\.jsonl:\d+,", results["loss"])
     assert re.match("After step 1, the last one, the weights .* are not finite", results["last step"])
     assert not [name for name in ("loss", "last step") if (folder / name / "model").exists()]

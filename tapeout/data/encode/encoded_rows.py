@@ -3,24 +3,23 @@
 Separate from the encoder, so that an edit of the encoder does not retrain a model.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from tapeout.data.errors import BadRow
 from tapeout.data.io.jsonl import read_jsonl
 
 
-def read_encoded(path: Path, seq_length: int) -> list[tuple[list[int], list[int]]]:
-    """Return ids and loss mask of every row.
+def read_encoded(path: Path, seq_length: int) -> Iterator[tuple[list[int], list[int]]]:
+    """Yield ids and loss mask of every row.
 
     Raises:
         BadRow: a row does not have ids and a mask of the same length with a loss in it, or is too long.
     """
-    rows = []
     for number, row in enumerate(read_jsonl(path), start=1):
         ids, mask = row.get("ids"), row.get("mask")
         if not (isinstance(ids, list) and isinstance(mask, list) and len(ids) == len(mask) and any(mask[1:])):
             raise BadRow.of_line(path, number, "ids and mask differ in length, or no token has a loss")
         if len(ids) > seq_length + 1:
             raise BadRow.of_line(path, number, f"{len(ids)} tokens do not fit into {seq_length}")
-        rows.append((ids, mask))
-    return rows
+        yield ids, mask

@@ -18,7 +18,7 @@ from tapeout.data.errors import UnreadableFile
 
 MAGIC = b"MMIDIDX\x00\x00"
 VERSION = 1
-CODES: dict[np.dtype[Any], int] = {np.dtype("<i4"): 4, np.dtype("<u2"): 8}
+CODES: dict[np.dtype[Any], int] = {np.dtype("u1"): 1, np.dtype("<i4"): 4, np.dtype("<u2"): 8}
 DTYPES: dict[int, np.dtype[Any]] = {code: dtype for dtype, code in CODES.items()}
 HEADER = struct.Struct("<9sQBQQ")
 """Magic, version, code of the type, number of documents, and that number plus one."""
@@ -37,18 +37,42 @@ def read_ids(prefix: Path) -> NDArray[np.generic] | None:
     Raises:
         UnreadableFile: a file is damaged, or the two do not match.
     """
-    index, ids = (prefix.with_name(f"{prefix.name}.{end}") for end in ("idx", "bin"))
-    if not index.is_file():
+    if not _with_end(prefix, "idx").is_file():
         return None
+    lengths, dtype = _read_index(prefix)
+    ids = _with_end(prefix, "bin")
+    size = ids.stat().st_size if ids.is_file() else -1
+    if size != lengths.sum(dtype=np.int64) * dtype.itemsize:
+        raise _incomplete(prefix)
+    return np.memmap(ids, dtype=dtype, mode="r") if size else np.empty(0, dtype=dtype)
+
+
+def read_lengths(prefix: Path) -> NDArray[np.int32]:
+    """Return the number of ids of each document of a data set.
+
+    Raises:
+        UnreadableFile: the index is damaged.
+    """
+    return _read_index(prefix)[0]
+
+
+def _read_index(prefix: Path) -> tuple[NDArray[np.int32], np.dtype[Any]]:
+    """Return the lengths of the documents, and the type of the ids."""
+    index = _with_end(prefix, "idx")
     with index.open("rb") as stream:
         magic, version, code, count, _ = HEADER.unpack(stream.read(HEADER.size).ljust(HEADER.size, b"\0"))
         complete = index.stat().st_size == HEADER.size + 4 * count + 8 * count + 8 * (count + 1)
-        valid = magic == MAGIC and version == VERSION and code in DTYPES and complete
-        lengths = np.frombuffer(stream.read(4 * count if valid else 0), dtype="<i4")
-    size = ids.stat().st_size if ids.is_file() else -1
-    if not valid or size != lengths.sum(dtype=np.int64) * DTYPES[code].itemsize:
-        raise UnreadableFile(prefix, "it is no complete data set of token ids", "Remove it and build it again.")
-    return np.memmap(ids, dtype=DTYPES[code], mode="r") if size else np.empty(0, dtype=DTYPES[code])
+        if magic != MAGIC or version != VERSION or code not in DTYPES or not complete:
+            raise _incomplete(prefix)
+        return np.frombuffer(stream.read(4 * count), dtype="<i4"), DTYPES[code]
+
+
+def _with_end(prefix: Path, end: str) -> Path:
+    return prefix.with_name(f"{prefix.name}.{end}")
+
+
+def _incomplete(prefix: Path) -> UnreadableFile:
+    return UnreadableFile(prefix, "it is no complete data set of token ids", "Remove it and build it again.")
 
 
 class IndexedWriter:
@@ -59,7 +83,7 @@ class IndexedWriter:
         self.prefix = prefix
         self.dtype = dtype
         self.lengths = array("i")
-        self.stream = prefix.with_name(f"{prefix.name}.bin").open("wb")
+        self.stream = _with_end(prefix, "bin").open("wb")
 
     def __enter__(self) -> Self:
         """Return the writer."""
@@ -81,7 +105,7 @@ class IndexedWriter:
     def _write_index(self) -> None:
         lengths = np.frombuffer(self.lengths, dtype="<i4") if self.lengths else np.empty(0, "<i4")
         ends = np.cumsum(lengths, dtype="<i8") * self.dtype.itemsize
-        with self.prefix.with_name(f"{self.prefix.name}.idx").open("wb") as stream:
+        with _with_end(self.prefix, "idx").open("wb") as stream:
             stream.write(HEADER.pack(MAGIC, VERSION, CODES[self.dtype], len(lengths), len(lengths) + 1))
             stream.write(lengths.tobytes())
             stream.write(np.concatenate([[0], ends[:-1]]).astype("<i8")[: len(lengths)].tobytes())

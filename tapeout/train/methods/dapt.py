@@ -1,7 +1,6 @@
 """Domain-adaptive pretraining: next-token loss on a blend of domain and general text."""
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ if TYPE_CHECKING:
     import lightning.pytorch as lightning
 
     from tapeout.nemo.forward import ForwardStep, LossReduction
+    from tapeout.train.method import Once
     from tapeout.train.samples import TrainingData
 
 __all__ = ["KIND", "Parameters", "callbacks", "data", "files", "loss"]
@@ -18,21 +18,19 @@ __all__ = ["KIND", "Parameters", "callbacks", "data", "files", "loss"]
 KIND = "pretrain"
 
 
-def data(job: Parameters, tokenizer: Path, inputs: Mapping[str, Any]) -> "TrainingData":
+def data(job: Parameters, tokenizer: Path, inputs: Mapping[str, Any], once: "Once") -> "TrainingData":
     """Return windows of text.
 
     ``inputs`` are ``domain`` and ``general``, two corpora; or ``blend`` and ``shards``, a tokenized corpus.
     """
     from tapeout.train.samples import TrainingData
-    from tapeout.train.text_samples import corpus_names, corpus_samples, shard_names, shard_samples
+    from tapeout.train.text_samples import CORPORA, corpus_samples, shard_samples, write_corpora
 
     if job.reads == "pretraining":
-        blend, shards = inputs["blend"], inputs["shards"]
-        return TrainingData(shard_samples(blend, shards, job), names=partial(shard_names, blend, shards, job))
-    domain, general = inputs["domain"], inputs["general"]
-    return TrainingData(
-        corpus_samples(domain, general, tokenizer, job), names=partial(corpus_names, domain, general, tokenizer, job)
-    )
+        return TrainingData(shard_samples(inputs["blend"], inputs["shards"], job))
+    corpora = {corpus: inputs[corpus] for corpus in CORPORA}
+    folder = once("tokens", lambda path: write_corpora(corpora, tokenizer, job, path))
+    return TrainingData(corpus_samples(folder, corpora, job))
 
 
 def loss() -> "tuple[ForwardStep, LossReduction]":

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import lightning.pytorch as lightning
 
     from tapeout.nemo.forward import ForwardStep, LossReduction
+    from tapeout.train.method import Once
     from tapeout.train.samples import TrainingData
 
 __all__ = ["KIND", "Parameters", "callbacks", "data", "files", "loss"]
@@ -19,30 +20,31 @@ __all__ = ["KIND", "Parameters", "callbacks", "data", "files", "loss"]
 KIND = "finetune"
 
 
-def data(job: Parameters, tokenizer: Path, inputs: Mapping[str, Any]) -> "TrainingData":
+def data(job: Parameters, tokenizer: Path, inputs: Mapping[str, Any], once: "Once") -> "TrainingData":
     """Return packed training rows, and all validation rows.
 
     ``inputs`` is ``encoded``, folders with train.jsonl and validation.jsonl of token ids and loss masks.
     """
-    from tapeout.data.encode.encoded_rows import read_encoded
-    from tapeout.train.row_samples import all_rows, row_samples, training_bins
+    from tapeout.train.row_samples import AllRows, Rows, TrainingRows, write_rows
     from tapeout.train.samples import TrainingData
 
     folders: list[Path] = inputs["encoded"]
-    parts = [read_encoded(folder / "train.jsonl", job.seq_length) for folder in folders]
-    rows = [row for part in parts for row in part]
-    validation = [row for folder in folders for row in read_encoded(folder / "validation.jsonl", job.seq_length)]
 
-    def names(sequences: range) -> list[str]:
-        lines = [
-            f"encoded/{folder.name}/train.jsonl:{line}"
-            for folder, part in zip(folders, parts, strict=True)
-            for line in range(1, len(part) + 1)
-        ]
-        bins = training_bins(rows, job)
-        return [lines[row] for sequence in sequences for row in bins[sequence]]
+    def write(output: Path) -> None:
+        output.mkdir(parents=True)
+        for number, folder in enumerate(folders):
+            for split in ("train", "validation"):
+                write_rows(folder / f"{split}.jsonl", job.seq_length, output / f"{number}-{split}")
 
-    return TrainingData(row_samples(rows, job), all_rows(validation, job.seq_length), job.val_check_interval, names)
+    written = once("rows", write)
+    train, validation = (
+        Rows(
+            [written / f"{number}-{split}" for number in range(len(folders))],
+            [f"encoded/{folder.name}/{split}.jsonl" for folder in folders],
+        )
+        for split in ("train", "validation")
+    )
+    return TrainingData(TrainingRows(train, job), AllRows(validation, job.seq_length), job.val_check_interval)
 
 
 def loss() -> "tuple[ForwardStep, LossReduction]":

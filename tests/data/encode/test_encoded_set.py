@@ -376,9 +376,9 @@ def test_a_token_without_a_character_follows_the_next() -> None:
 
 def test_training_reads_encoded_rows_strictly(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "a", [{"ids": [1, 5, 2], "mask": [0, 1, 1]}]) / "rows.jsonl"
-    assert read_encoded(path, 2) == [([1, 5, 2], [0, 1, 1])]
+    assert list(read_encoded(path, 2)) == [([1, 5, 2], [0, 1, 1])]
     with pytest.raises(BadRow, match="3 tokens do not fit into 1"):
-        read_encoded(path, 1)
+        list(read_encoded(path, 1))
     for wrong in (
         {"ids": [1, 2]},
         {"ids": [1, 2], "mask": [1]},
@@ -386,4 +386,4 @@ def test_training_reads_encoded_rows_strictly(tmp_path: Path) -> None:
         {"ids": 1, "mask": 1},
     ):
         with pytest.raises(BadRow, match="line 1"):
-            read_encoded(write_lines(tmp_path / "b", [wrong]) / "rows.jsonl", 9)
+            list(read_encoded(write_lines(tmp_path / "b", [wrong]) / "rows.jsonl", 9))

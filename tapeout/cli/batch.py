@@ -1,0 +1,147 @@
+"""``tapeout batch``: what one step of a training reads."""
+
+import json
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tapeout.cli import output
+from tapeout.cli.options import Artifact, AsJson, ConfigFiles, InvalidUse
+from tapeout.cli.project import Project, load
+from tapeout.graph.errors import InputChanged
+from tapeout.graph.files import report_disk_errors
+from tapeout.graph.identity.action import Recipe, Reference
+from tapeout.graph.identity.container import environment_of
+from tapeout.graph.launch.launcher import Program, start
+from tapeout.graph.run.step import ORDERING_PREFIX
+from tapeout.graph.workspace import State
+from tapeout.streams import write_error
+
+PROGRAM = "tapeout.train.batch_report"
+SHOWN = 40
+"""Documents or rows shown without --json."""
+MAX_TEXT = 60
+"""Characters of a text shown without --json."""
+
+
+def batch(
+    artifact: Artifact,
+    step: Annotated[int, typer.Option(min=1, help="Number of the step, from 1.")],
+    rank: Annotated[int | None, typer.Option(min=0, help="Only what this process of the layout reads.")] = None,
+    as_json: AsJson = False,
+    configfile: ConfigFiles = None,
+) -> None:
+    """Show the documents or rows, tokens and loss masks of one step of a training.
+
+    Reads the inputs in results/ as the training ARTIFACT does, without training; it need not have been trained yet.
+    """
+    project = load(configfile)
+    name = project.resolve(artifact).artifact
+    recipe = project.recipes[name]
+    _check(project, recipe, step, rank)
+    with report_disk_errors(), tempfile.TemporaryDirectory(prefix="tapeout-batch-") as folder:
+        found = _run(project, recipe, {"step": step, "rank": rank}, Path(folder))
+    trained = project.decisions[name].state is State.CURRENT
+    output.show(
+        {**found, "artifact": name, "trained": trained},
+        as_json,
+        *([] if as_json else _parts(name, recipe, found, trained)),
+        configuration=project.configuration,
+    )
+
+
+def _check(project: Project, recipe: Recipe, step: int, rank: int | None) -> None:
+    """Check that the artifact is a training with such a step and rank, and that its inputs are built.
+
+    Raises:
+        InvalidUse: it is not.
+        InputChanged: they are not.
+    """
+    steps, layout = recipe.params.get("max_steps"), recipe.params.get("layout")
+    if steps is None or layout is None:
+        raise InvalidUse(f"{recipe.artifact} is not trained in NeMo.", "Name such an artifact: tapeout batch sft")
+    ranks = layout["num_nodes"] * layout["devices"]
+    if step > steps:
+        raise InvalidUse(f"The training has {steps} steps.", f"Give a number from 1 to {steps}.")
+    if rank is not None and rank >= ranks:
+        raise InvalidUse(f"The layout of the training has {ranks} ranks.", f"Give a number from 0 to {ranks - 1}.")
+    for reference in (item for _, items in _inputs(recipe) for item in items):
+        if project.decisions[reference.artifact].state is not State.CURRENT:
+            raise InputChanged(
+                f"{reference.artifact}, which the training reads, is not built or is out of date.",
+                f"Run: snakemake {reference.artifact}",
+            )
+
+
+def _inputs(recipe: Recipe) -> list[tuple[str, list[Reference]]]:
+    """Return what the program reads, by name."""
+    return [
+        (name, value if isinstance(value, list) else [value])
+        for name, value in sorted(recipe.inputs.items())
+        if not name.startswith(ORDERING_PREFIX)
+    ]
+
+
+def _run(project: Project, recipe: Recipe, request: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Run the program in the environment of the training, and return what it prints."""
+
+    def path(reference: Reference) -> str:
+        return str((project.workspace.artifact_path(reference.artifact) / reference.path).absolute())
+
+    inputs = {
+        name: list(map(path, items)) if isinstance(recipe.inputs[name], list) else path(items[0])
+        for name, items in _inputs(recipe)
+    }
+    file = folder / "request.json"
+    file.write_text(json.dumps({**request, "plugins": list(recipe.plugins), "params": recipe.params, "inputs": inputs}))
+    packages = environment_of(recipe)
+    project.layer.launch.require(packages)
+    inherited = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "LC_ALL") if name in os.environ}
+    variables = inherited | {"PYTHONPATH": str(Path.cwd()), "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(folder)}
+    folders = (project.workspace.results.absolute(), folder)
+    program = Program(("-m", PROGRAM, str(file)), packages, variables, folders, folder)
+    started = start(project.layer.launch, program, {})
+    started.prepare()
+    done = subprocess.run(started.command, env=started.variables, capture_output=True, text=True)
+    if done.returncode:
+        write_error(done.stderr.rstrip())
+        raise typer.Exit(output.NAMED_ERROR)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def _parts(name: str, recipe: Recipe, found: dict[str, Any], trained: bool) -> list[Any]:
+    """Return a sentence, and a table with one row for each document or row."""
+    sequences = found["sequences"]
+    rows = [
+        [
+            str(sequence["index"]),
+            source["name"],
+            f"{source['start']:,}-{source['end']:,}",
+            f"{source['tokens_with_loss']:,}",
+            _short(source["text"]),
+        ]
+        for sequence in sequences
+        for source in sequence["sources"]
+    ]
+    tokens = sum(len(sequence["tokens"]) for sequence in sequences)
+    losses = sum(sum(sequence["mask"]) for sequence in sequences)
+    whose = "" if found["rank"] is None else f" on rank {found['rank']}"
+    how = "as it was trained" if trained else "as it will be trained"
+    sizes = f"{output.count(len(sequences), 'sequence')} of {recipe.params['seq_length']:,} tokens"
+    columns = [">sequence", "document or row", ">positions", ">with loss", *(["text"] if output.is_wide() else [])]
+    return [
+        f"{name}, step {found['step']}{whose}, {how}: {sizes}; {losses:,} of {tokens:,} positions have a loss.",
+        "",
+        output.table(columns, [row[: len(columns)] for row in rows[:SHOWN]]),
+        *([f"and {len(rows) - SHOWN:,} more: --json"] if len(rows) > SHOWN else []),
+    ]
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_TEXT else line[: MAX_TEXT - 3] + "..."

@@ -1,0 +1,82 @@
+"""Loader of samples, which processes can read ahead of the training step."""
+
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from tapeout.train.launch import STOP_SIGNALS
+from tapeout.train.samples import Samples, check_sample
+
+BATCHES_AHEAD = 4
+"""Micro-batches that each worker reads ahead."""
+
+
+class SampleDataset(Dataset[dict[str, Tensor]]):  # type: ignore[misc]
+    """Sequences as dictionaries of tensors.
+
+    A packed sequence has an attention mask [1, s, s], true where attention is forbidden: later positions and other
+    rows. Without a mask attention is causal.
+    """
+
+    def __init__(self, samples: Samples) -> None:
+        """Wrap samples, which are computed when they are read."""
+        self.samples = samples
+
+    def __len__(self) -> int:
+        """Return the number of sequences."""
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """Return one sequence with the names that Megatron uses.
+
+        Raises:
+            NotEnoughData: no token of it has a loss.
+        """
+        sample = check_sample(self.samples[index], index)
+        positions = torch.arange(len(sample.tokens))
+        item = {
+            "tokens": torch.from_numpy(sample.tokens),
+            "labels": torch.from_numpy(sample.labels),
+            "loss_mask": torch.from_numpy(sample.mask),
+            "position_ids": positions,
+        }
+        if sample.segments is not None:
+            segment = torch.from_numpy(sample.segments)
+            later = positions[None, :] > positions[:, None]
+            item["attention_mask"] = ((segment[:, None] != segment[None, :]) | later)[None]
+        return item
+
+
+class TimedLoader(DataLoader[dict[str, Tensor]]):  # type: ignore[misc]
+    """Loader that measures how long the training waited for it; Lightning iterates over it once."""
+
+    waited = 0.0
+    """Seconds."""
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        """Yield the micro-batches of this rank."""
+        batches = super().__iter__()
+        while True:
+            started = time.monotonic()
+            batch = next(batches, None)
+            self.waited += time.monotonic() - started
+            if batch is None:
+                return
+            yield batch
+
+
+def loader(dataset: SampleDataset, batches: Any, workers: int) -> TimedLoader:
+    """Return a loader of batches of indices; neither their order nor their content depends on the workers."""
+    ahead = {"prefetch_factor": BATCHES_AHEAD, "worker_init_fn": _ignore_signals} if workers else {}
+    return TimedLoader(dataset, batch_sampler=batches, num_workers=workers, **ahead)
+
+
+def _ignore_signals(_: int) -> None:
+    """Leave requests to stop to the rank; a worker ends when its rank does."""
+    for number in (signal.SIGINT, *STOP_SIGNALS):
+        signal.signal(number, signal.SIG_IGN)
