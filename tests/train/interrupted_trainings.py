@@ -95,9 +95,10 @@ def main(folder: Path) -> None:
     # a checkpoint at every step, so that a kill is likely to interrupt the writing of one
     use_checkpoints(folder / "killed.checkpoints", seconds=0)
     draw = random.Random(7)
+    killed = dapt("killed")
     for _ in range(KILLS):
-        attempts.run("killed", dapt("killed"), kill_after=draw.uniform(0, 0.1))
-    attempts.run("killed", dapt("killed"))
+        attempts.run("killed", killed, kill_after=draw.uniform(0, 0.1))
+    attempts.run("killed", killed)
 
     shutil.copytree(folder / "killed.checkpoints", folder / "damaged.checkpoints")
     part = folder / "damaged.checkpoints" / f"step-{STEPS - 1}" / "part-0.pt"
