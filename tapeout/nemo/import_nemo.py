@@ -26,12 +26,13 @@ from tapeout.guard.settings import read_yaml
 from tapeout.guard.tar import unpack
 from tapeout.guard.weights import check_weights
 from tapeout.models.carried import check_vocabulary
-from tapeout.models.family import Family, load_family, nemo_arguments
+from tapeout.models.family import Family, load_family
 from tapeout.models.layout import Part
 from tapeout.models.tokenizer_file import tokenizer_path
 from tapeout.models.weights_writer import write_weights
 from tapeout.nemo.foreign_weights import DistributedWeights, ForeignWeights, OldWeights
 from tapeout.nemo.nemo1 import CONFIG, IN_NEMO_1, IN_NEMO_2, SCALING, SIZES, WEIGHTS, settings_of
+from tapeout.nemo.nemo2_settings import check_options, model_arguments
 
 OLD_WEIGHTS = "model_weights.ckpt"
 DEFAULTS: dict[str, Any] = {
@@ -124,18 +125,12 @@ def convert_archive(archive: Path, kind: Family, output: Path) -> dict[str, Any]
 
 def _read_nemo2(folder: Path, kind: Family) -> Found:
     check_checkpoint(folder)
-    recorded = nemo_arguments(folder)
-    arguments = next((recorded[name] for name in kind.NEMO_CONFIGS if name in recorded), None)
-    if arguments is None:
-        raise UnusableModel(
-            f"The model is not one of Hugging Face's type {kind.MODEL_TYPE}: its context has "
-            f"{', '.join(sorted(recorded))}.",
-            "Name the family of this model (base.family).",
-        )
+    arguments = model_arguments(folder, kind)
     weights = DistributedWeights(folder / "weights", IN_NEMO_2)
     generation = folder / "context/artifacts/generation_config.json"
     ids = json.loads(generation.read_bytes()) if generation.is_file() else {}
     architecture = _architecture(kind, {**arguments, **_type(weights.dtype)})
+    check_options(arguments, architecture, kind, weights.rows)
     return Found("nemo2", architecture, tokenizer_path(folder), weights, ids=ids)
 
 

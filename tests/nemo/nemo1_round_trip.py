@@ -4,6 +4,7 @@ import hashlib
 import json
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,27 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("tokenizer", {"library": "huggingface", "type": "gpt2"}, "has no SentencePiece tokenizer"),
 ]
 """Options of an archive with a squared ReLU that are changed, and the error."""
+
+
+SIZE = {"num_layers": 3, "hidden_size": 64, "num_attention_heads": 4, "num_query_groups": 2, "ffn_hidden_size": 96}
+CONTEXTS: list[tuple[str, str, dict[str, Any], Any]] = [
+    ("llama", "llama:Llama2Config7B", {}, "llama2-7b"),
+    ("llama", "llama:Llama2Config13B", {}, "llama2-13b"),
+    ("llama", "llama:Llama2Config70B", {}, "llama2-70b"),
+    ("llama", "llama:Llama3Config8B", {}, "llama3-8b"),
+    ("mistral", "mistral:MistralConfig7B", {"window_size": None, "rotary_base": 1e6}, "mistral-7b"),
+    ("llama", "llama:Llama3Config8B", SIZE, {**SIZE, "rotary_base": 500_000.0, "seq_length": 8192}),
+    ("llama", "llama:Llama32Config1B", {}, {"num_layers": 16, "share_embeddings_and_output_weights": True}),
+    ("nemotron", "nemotron:Nemotron3Config22B", {}, {"num_query_groups": 48, "kv_channels": 128}),
+    ("mistral", "mistral:MistralConfig7B", {}, "has window_size [4096, 0], and models of the chosen family have None"),
+    ("qwen2", "qwen3:Qwen3Config8B", {}, "has add_qkv_bias False"),
+    ("llama", "llama_embedding:Llama32EmbeddingConfig1B", {}, "has add_bos True"),
+    ("llama", "llama:Llama2Config7B", {"rotary_interleaved": True}, "has rotary_interleaved True"),
+    ("llama", "llama:LlamaConfig", {**SIZE, "seq_len_interpolation_factor": 4}, "has seq_len_interpolation_factor 4"),
+    ("nemotron", "llama:Llama3Config8B", {}, "not one of Hugging Face's type nemotron: its context has Llama3Config8B"),
+    ("llama", "llama:NoConfig", {}, "not one of Hugging Face's type llama"),
+]
+"""Family, class of NeMo, recorded values; and the published model, some dimensions, or the error."""
 
 
 def main(folder: Path) -> None:
@@ -136,7 +158,34 @@ def main(folder: Path) -> None:
         refusal(folder / "old squared-relu.nemo", "nvidia_gpt", folder / "refused"),
         refusal(folder / "untied/checkpoint", "nemotron", folder / "refused"),
     ]
+    results["nemo2"] = import_nemo(folder / "llama3/checkpoint", "llama", folder / "from nemo2")
+    results["contexts"] = [read_context(*row[:3]) for row in CONTEXTS]
     (folder / "results.json").write_text(json.dumps(results))
+
+
+def read_context(family: str, made_by: str, recorded: dict[str, Any]) -> Any:
+    """Return the architecture that a context states which has nothing but recorded values, or the error."""
+    from tapeout.guard.errors import UnusableModel
+    from tapeout.models.family import load_family
+    from tapeout.nemo.nemo2_settings import check_options, model_arguments
+
+    module, _, name = made_by.partition(":")
+    reference = {"type": "pyref", "module": f"nemo.collections.llm.gpt.model.{module}", "name": name}
+    items = [[f"Attr(name='{key}')", {"type": "leaf", "value": value}] for key, value in recorded.items()]
+    metadata = {"type": {"name": "Metadata"}, "items": [["Attr(name='fn_or_cls')", reference]]}
+    model = {"type": {"name": "Config"}, "items": items, "metadata": {"type": "ref", "key": "metadata"}}
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "context/io.json"
+        path.parent.mkdir()
+        path.write_text(json.dumps({"objects": {"metadata": metadata, "model": model}}))
+        kind = load_family(family)
+        try:
+            arguments = model_arguments(Path(scratch), kind)
+            architecture = kind.architecture_from_nemo(arguments)
+            check_options(arguments, architecture, kind, 1024)
+        except UnusableModel as error:
+            return error.cause
+    return architecture.model_dump(mode="json")
 
 
 def train_on_text(checkpoint: Path, workplace: Path) -> Path:

@@ -15,9 +15,10 @@ from tapeout.guard.context import MODEL, REFERENCES, check_context
 from tapeout.guard.weights import read_index
 from tapeout.models.layout import Part
 from tapeout.models.weights_folder import FolderWeights
+from tapeout.nemo.convert import compare_tensors
 from tapeout.nemo.foreign_weights import DistributedWeights
 from tapeout.nemo.nemo1_export import prompts_of
-from tests.nemo.nemo1_round_trip import MODELS, OLD, PADDING, REFUSED, TEMPLATE
+from tests.nemo.nemo1_round_trip import CONTEXTS, MODELS, OLD, PADDING, REFUSED, TEMPLATE
 from tests.nemo.process import run_program
 
 pytestmark = [pytest.mark.environment("nemo"), pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -140,6 +141,25 @@ def test_every_tensor_of_an_archive_is_one_of_the_model(folder: Path) -> None:
 def test_an_option_that_would_be_lost_is_refused(folder: Path, results: dict[str, Any], number: int) -> None:
     assert REFUSED[number][2] in results["refused"][number]
     assert not list(folder.glob("refused*"))
+
+
+@pytest.mark.parametrize("number", range(len(CONTEXTS)))
+def test_the_values_of_a_nemo_2_context(results: dict[str, Any], number: int) -> None:
+    """NVIDIA's classes of published models have the dimensions of ``config/models``; what would be lost is refused."""
+    expected, found = CONTEXTS[number][3], results["contexts"][number]
+    published = ROOT / f"config/models/{expected}.yaml"
+    if published.is_file():
+        expected = yaml.safe_load(published.read_text())["base"]["architecture"]
+        expected.pop("params_dtype")  # that of the weights
+    if isinstance(expected, str):
+        assert expected in found
+    else:
+        assert {name: found[name] for name in expected} == expected
+
+
+def test_a_nemo_2_checkpoint_of_our_own_is_imported(folder: Path, results: dict[str, Any]) -> None:
+    assert results["nemo2"]["form"] == "nemo2"
+    compare_tensors(FolderWeights(folder / "sources/llama3"), FolderWeights(folder / "from nemo2"))
 
 
 def test_a_model_of_another_family_is_refused(results: dict[str, Any]) -> None:
