@@ -5,6 +5,7 @@ code of a project runs, and ends with a traceback if one is missing or is not YA
 """
 
 import logging
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -12,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from tapeout.graph.console import end_quietly
-from tapeout.graph.errors import InvalidEnvironment
-from tapeout.graph.files import report_disk_errors, written_file
+from tapeout.graph.errors import InvalidEnvironment, NotWritable
+from tapeout.graph.files import OUT_OF_SPACE, report_disk_errors, written_file
 from tapeout.program import named_errors
 
 CHECKED_BYTES = 2**16
@@ -47,11 +48,17 @@ def check_configuration(configfiles: Iterable[str | Path], overrides: Iterable[s
 
 
 def check_programs() -> None:
-    """Check that there are the programs that Snakemake starts while it is imported.
+    """Check that there are the programs and the home folder that Snakemake needs while it is imported.
 
     Raises:
         InvalidEnvironment: one is missing.
     """
+    try:
+        Path.home()
+    except RuntimeError as error:
+        raise InvalidEnvironment(
+            "This user has no home folder, which Snakemake needs.", "Set HOME to a folder that this user can write."
+        ) from error
     for program in ("bash", "which"):
         if shutil.which(program) is None:
             raise InvalidEnvironment(
@@ -60,20 +67,36 @@ def check_programs() -> None:
 
 
 def check_folders() -> None:
-    """Check that Snakemake can write where it does before any code of a project runs: its cache and TMPDIR.
+    """Check that Snakemake can write where it does before any code of a project runs: .snakemake, its cache and TMPDIR.
 
     Raises:
         DiskFull: a disk is full.
+        InvalidFolder: .snakemake is no folder.
         NotWritable: this user must not write there.
     """
     from snakemake.common import get_appdirs
 
+    cache = Path(get_appdirs().user_cache_dir)
     with report_disk_errors():
-        cache = Path(get_appdirs().user_cache_dir)
-        cache.mkdir(parents=True, exist_ok=True)
-        for folder in (cache, Path(tempfile.gettempdir())):
-            with written_file(folder), tempfile.TemporaryFile(dir=folder) as file:
-                file.write(bytes(CHECKED_BYTES))  # a full disk still takes an empty file
+        if os.path.lexists(".snakemake"):
+            Path(".snakemake").mkdir(exist_ok=True)
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            _probe(cache)
+        except OSError as error:
+            if error.errno in OUT_OF_SPACE:
+                raise
+            raise NotWritable(
+                f"{error.filename}: {error.strerror}. Snakemake needs the folder {cache}.",
+                "Set HOME or XDG_CACHE_HOME to a folder that this user can write.",
+            ) from error
+        _probe(Path(tempfile.gettempdir()))
+
+
+def _probe(folder: Path) -> None:
+    """Write a temporary file; a full disk would still take an empty one."""
+    with written_file(folder), tempfile.TemporaryFile(dir=folder) as file:
+        file.write(bytes(CHECKED_BYTES))
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ class NotAPlainFile(GraphError):
 
 
 class InvalidFolder(GraphError):
-    """The path of a folder contains a character that a program which uses it does not support."""
+    """A folder is something else, or its path has a character that a program which uses it does not support."""
 
 
 class InputChanged(GraphError):

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from tapeout.errors import fullest
-from tapeout.graph.errors import DiskFull, GraphError, InputChanged, NotWritable, UnreadableState
+from tapeout.graph.errors import DiskFull, GraphError, InputChanged, InvalidFolder, NotWritable, UnreadableState
 
 SHARING_FIX = "Let the group write it (chgrp, chmod g+ws), or read it as TAPEOUT_REMOTE: docs/store.md."
 OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
+OF_ANOTHER_KIND = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP}
+"""Errors of a path where a file is needed as a folder, or a folder as a file."""
 SYSTEM_ERROR = re.compile(r"\[Errno (\d+)\] ([^:'\n]*)(?:: '([^'\n]*)')?(?: -> '([^'\n]*)')?")
 """A system error as Python prints it."""
 NO_TEMPORARY_FOLDER = "No usable temporary directory"
@@ -152,12 +154,30 @@ def disk_error(error: OSError) -> GraphError | None:
             f"{path or 'A file of the run'}: {os.strerror(error.errno)}.",
             "Let this user read and write it, or repair the disk; then run the same command again.",
         )
+    if (
+        error.errno in OF_ANOTHER_KIND
+        and path is not None
+        and (cause := _obstacle(Path(os.fsdecode(path)))) is not None
+    ):
+        return InvalidFolder(cause, "Move away what is there, or correct the link or the variable that leads there.")
+    if error.errno == errno.ENAMETOOLONG:
+        return InvalidFolder(f"The path {path} is too long for this system.", "Use a shorter path.")
     if error.errno == errno.ENOENT and (error.strerror or "").startswith(NO_TEMPORARY_FOLDER):
         return NotWritable(
             "No folder for temporary files can be written; their disks may be full.",
             "Free some space there, or set TMPDIR to a folder that this user can write.",
         )
     return None
+
+
+def _obstacle(path: Path) -> str | None:
+    """Return a sentence about the part of a path that is not of the kind that an operation needs."""
+    for part in reversed([path, *path.parents]):
+        if part.is_symlink() and not part.exists():
+            return f"{part} is a link to {part.readlink()}, which does not exist."
+        if part.exists() and not part.is_dir():
+            return f"{part} is not a folder, and a folder is needed there."
+    return f"{path} is a folder, and a file is needed there." if path.is_dir() else None
 
 
 def error_in(text: str) -> GraphError | None:

@@ -26,7 +26,7 @@ from tapeout.graph.identity.action import Recipe
 from tapeout.graph.identity.digest import DigestCache
 from tapeout.graph.identity.environment import Environment, missing
 from tapeout.graph.launch.launcher import Launch
-from tapeout.graph.plan.decide import Decision, batches, decide, in_order, mark
+from tapeout.graph.plan.decide import Decision, batches, decide, expose, in_order, mark
 from tapeout.graph.plan.describe import describe
 from tapeout.graph.plan.forecast import CORES, LIMITS, Forecast, forecast
 from tapeout.graph.plan.hardware import idle_gpus, missing_gpus
@@ -236,14 +236,15 @@ class Layer(RuleReader):
             forced = [name for name in forced if name in left]
             notes = self._check_steps([recipes[name] for name in sorted(to_run & left)], real) if executes else []
             self.planned = set(recipes)
-            members = batches(decisions, merge=self._runs_completely())
+            visible = expose(decisions, forced)
+            members = batches(visible, merge=self._runs_completely())
             self.heads = {member: head for head, batch in members.items() for member in batch}
             if real:
                 with self.workspace.store.in_use():
                     self.workspace.root.register()
             if locked:
                 os.environ[PLAN] = self.workspace.write_plan(recipes, forced, members, self.launch)
-                mark(self.workspace, decisions, members)
+                mark(self.workspace, visible, members)
         if not real and self.lock is not None:
             os.close(self.lock)
         if executes:

@@ -292,6 +292,10 @@ class Workspace:
             raise UnreadableState(f"The plan of this run has no artifact {head}.", "Run Snakemake again.")
         return [Recipe.from_json(plan["recipes"][name]) for name in plan["batches"][head]]
 
+    def read_forced(self) -> set[str]:
+        """Return the artifacts that the user wants to build again."""
+        return set(self._plan()["forced"])
+
     def read_recipe(self, name: str) -> tuple[Recipe, bool]:
         """Return the recipe of an artifact, and whether the user wants to build it again.
 

@@ -68,6 +68,25 @@ def test_words_after_an_option_that_takes_several() -> None:
     check_configuration([], ["dapt={max_steps: 5}"])
 
 
+@pytest.mark.parametrize("command", [("bin/snakemake", "-n"), ("bin/tapeout", "status")])
+@pytest.mark.parametrize("home", ["/dev/null", None])
+def test_a_user_without_a_home_folder(command: tuple[str, ...], home: str | None) -> None:
+    own = {"HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"}
+    variables = {name: value for name, value in os.environ.items() if name not in own}
+    # a user that the system does not know, as in many containers; the test itself may run as any user
+    forget = "import os, pwd, runpy, sys; pwd.getpwuid = lambda user: {}[user]; sys.argv = sys.argv[1:]; "
+    forget += "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
+    module = {"bin/snakemake": "tapeout.cli.run_snakemake", "bin/tapeout": "tapeout.cli"}[command[0]]
+    done = subprocess.run(
+        [sys.executable, "-c", forget, module, *command[1:]],
+        cwd=ROOT,
+        env=variables | ({} if home is None else {"HOME": home}),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode in (1, 3) and "Traceback" not in done.stderr and "fix: Set HOME" in done.stderr
+
+
 @pytest.mark.parametrize("command", [("bin/snakemake", "-n"), ("bin/tapeout", "status"), ("make", "plan")])
 def test_modules_of_another_python_and_a_cache_that_cannot_be_written(tmp_path: Path, command: tuple[str, ...]) -> None:
     (tmp_path / "yaml.py").write_text("raise SystemError('a module of another Python')\n")
@@ -81,4 +100,4 @@ def test_modules_of_another_python_and_a_cache_that_cannot_be_written(tmp_path: 
         text=True,
     )
     assert done.returncode and "Traceback" not in done.stderr, "the standard output is closed"
-    assert "NotWritable: /sys/none" in done.stderr and "fix: Let this user" in done.stderr
+    assert "NotWritable: /sys/none" in done.stderr and "fix: Set HOME or XDG_CACHE_HOME" in done.stderr

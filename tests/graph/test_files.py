@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from tapeout.errors import fullest
-from tapeout.graph.errors import DiskFull, NotWritable
+from tapeout.graph.errors import DiskFull, InvalidFolder, NotWritable
 from tapeout.graph.files import disk_error, error_in, report_disk_errors, write_atomically
 from tapeout.graph.run.log_filter import install_filter
 
@@ -31,6 +31,29 @@ def test_what_a_disk_refuses_has_a_name_and_the_path_that_is_written(number: int
     for found in (disk_error(of_copy), error_in(f"Traceback:\n  ...\n{of_copy}\n")):
         assert isinstance(found, error) and "/full" in found.cause and "inputs" not in found.cause
     assert disk_error(OSError(errno.ENOENT, "x", "/y")) is None and error_in("KeyError: 3") is None
+
+
+def test_what_is_of_another_kind_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    Path("gone").symlink_to("/mnt/none")
+    Path("circle").symlink_to("circle")
+    for path, cause in (
+        ("file/below/x", "file is not a folder"),
+        ("file/x", "file is not a folder"),
+        ("gone", "gone is a link to /mnt/none, which does not exist"),
+        ("gone/x", "gone is a link to /mnt/none, which does not exist"),
+        ("circle/x", "circle is a link to circle, which does not exist"),
+        ("n" * 300, "nnn is too long"),
+    ):
+        with pytest.raises(InvalidFolder, match=cause), report_disk_errors():
+            Path(path).mkdir(parents=True, exist_ok=True)
+    Path("folder").mkdir()
+    for path, cause in (("file/x", "file is not a folder"), ("folder", "folder is a folder, and a file is needed")):
+        with pytest.raises(OSError) as found:
+            write_atomically(Path(path), b"")
+        assert cause in disk_error(found.value).cause  # type: ignore[union-attr]
+        assert cause in error_in(f"Traceback:\n  ...\n{found.value}\n").cause  # type: ignore[union-attr]
 
 
 def test_an_error_without_a_path_names_the_fullest_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -159,8 +159,10 @@ def test_folders_with_any_other_characters(project: Project, tmp_path, monkeypat
     assert project.run("formatted").built == ["formatted.txt", "raw.txt"]
 
 
-def test_forced_step_does_not_hide_a_changed_downstream_step(built: Project) -> None:
-    """Snakemake hides the reason of a job downstream of one that runs, and skips it if its inputs are ancient."""
+def test_forced_step_does_not_hide_a_downstream_step(built: Project) -> None:
+    """Snakemake does not look at a job downstream of one that runs, and skips it if inputs on the way are ancient."""
     built.edit("config.yaml", "lr: 1", "lr: 5")
-    assert built.run("--forcerun", "formatted").built == ["formatted.txt", "model", "report.txt"]
+    assert built.run("--forcerun", "raw").built == ["model", "raw.txt", "report.txt"], "not next to the forced step"
+    again = built.run("--forcerun", "raw", "formatted", "report")
+    assert again.built == ["formatted.txt", "raw.txt", "report.txt"] and again.cut_off == ["model"]
     assert built.run().nothing_done

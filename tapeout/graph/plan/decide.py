@@ -4,8 +4,8 @@ They are made once, in the main process, in dependency order. Artifacts downstre
 actions are resolved within the run, when the digests of their inputs are known.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from tapeout.graph.errors import InvalidRule, UnknownName
@@ -154,6 +154,39 @@ def _decide_batch(
         if restore and state is State.RESTORE and workspace.restore(action) is State.BUILD:
             state, manifest, download = State.BUILD, None, None
         yield Decision(recipe, state, action, download=download), manifest
+
+
+def expose(decisions: list[Decision], forced: Iterable[str]) -> list[Decision]:
+    """Return decisions in which everything between a forced step and one that is to run waits for its inputs.
+
+    Snakemake does not look at a job downstream of one that runs, unless each step on the way depends on a checkpoint:
+    it would skip the job, and end with success.
+
+    Args:
+        decisions: decisions in dependency order.
+        forced: artifacts that are built again although they are current.
+    """
+    forced = set(forced)
+    runs = forced | {d.recipe.artifact for d in decisions if d.state in (State.BUILD, State.WAITING)}
+    affected: dict[str, tuple[str, ...]] = {}
+    for decision in decisions:
+        needs = decision.recipe.dependencies()
+        if upstream := tuple(name for name in needs if name in forced or name in affected):
+            affected[decision.recipe.artifact] = upstream
+    needed = set(runs)
+    for decision in reversed(decisions):
+        if decision.recipe.artifact in needed:
+            needed |= set(decision.recipe.dependencies())
+
+    def exposed(decision: Decision) -> Decision:
+        upstream = affected.get(decision.recipe.artifact, ())
+        if not upstream or decision.recipe.artifact not in needed:
+            return decision
+        waits_for = tuple(dict.fromkeys([*decision.waits_for, *upstream]))
+        state = decision.state if decision.state is State.BUILD else State.WAITING
+        return replace(decision, state=state, waits_for=waits_for)
+
+    return [exposed(decision) for decision in decisions]
 
 
 def mark(workspace: Workspace, decisions: list[Decision], heads: dict[str, list[str]]) -> None:

@@ -37,7 +37,9 @@ def resolve(workspace: Workspace, head: str) -> dict[str, str]:
         # one query for all actions, because each query of a remote store takes time
         missing = [action for action in actions if workspace.state(action)[0] is State.BUILD]
         workspace.remote.fetch(workspace.remote.find(missing))
-    return {action.artifact: _resolve(workspace, action) for action in actions}
+    forced = workspace.read_forced()
+    outcomes = {action.artifact: _resolve(workspace, action) for action in actions}
+    return outcomes | dict.fromkeys(forced & outcomes.keys(), TO_BUILD)
 
 
 def _resolve(workspace: Workspace, action: Action) -> str:

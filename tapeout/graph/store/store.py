@@ -28,6 +28,8 @@ from tapeout.graph.store.entry import decode, encode
 
 NOT_PERMITTED = {errno.EACCES, errno.EPERM, errno.EROFS}
 COLLECTOR_LOCK = "collector.lock"
+JOURNAL_KEYS = {"artifact", "action"}
+"""Keys of every line of the journal."""
 UMASK_LOCK = threading.Lock()
 """Held while a thread changes the umask of the process."""
 
@@ -286,13 +288,13 @@ class Store:
             file.write(canonical(line) + b"\n")
 
     def journal(self) -> list[dict[str, Any]]:
-        """Return all lines of the journal; a line that a crash cut short is ignored."""
+        """Return all lines of the journal; what a crash cut short or somebody edited is ignored."""
         path = self.root / "journal.jsonl"
         lines = []
         for line in path.read_bytes().splitlines() if path.exists() else []:
             with contextlib.suppress(ValueError):
                 lines.append(json.loads(line))
-        return lines
+        return [line for line in lines if isinstance(line, dict) and line.keys() >= JOURNAL_KEYS]
 
 
 def object_key(entry: Entry) -> str:
