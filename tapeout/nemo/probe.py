@@ -82,6 +82,48 @@ def _typer() -> Any:
     return typer
 
 
+def _huggingface_hub() -> Any:
+    import huggingface_hub
+
+    return huggingface_hub
+
+
+def _jinja2() -> Any:
+    import jinja2
+
+    return jinja2
+
+
+def _orjson() -> Any:
+    import orjson
+
+    return orjson
+
+
+def _protobuf() -> Any:
+    import google.protobuf
+
+    return google.protobuf
+
+
+def _pydantic_core() -> Any:
+    import pydantic_core
+
+    return pydantic_core
+
+
+def _rouge_score() -> Any:
+    import rouge_score
+
+    return rouge_score
+
+
+def _tokenizers() -> Any:
+    import tokenizers
+
+    return tokenizers
+
+
 MODULES = {
     "torch": _torch,
     "nemo-toolkit": _nemo,
@@ -94,6 +136,13 @@ MODULES = {
     "pydantic": _pydantic,
     "pyyaml": _yaml,
     "typer": _typer,
+    "huggingface-hub": _huggingface_hub,
+    "jinja2": _jinja2,
+    "orjson": _orjson,
+    "protobuf": _protobuf,
+    "pydantic-core": _pydantic_core,
+    "rouge-score": _rouge_score,
+    "tokenizers": _tokenizers,
 }
 """Imports of the programs, by the package that provides them; plain statements, because a step's code is traced. Of
 NeMo only the top package: the rest needs a GPU in a GPU image, and its dependencies are listed here themselves."""

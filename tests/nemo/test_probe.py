@@ -1,12 +1,15 @@
 """The probe in the real environment: it records versions, and reports all mismatches together."""
 
+import ast
 import json
 import subprocess
 import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
+from tapeout.graph.identity.code import closure
 from tapeout.graph.identity.environment import read_environment
 from tapeout.nemo import probe as module
 from tapeout.nemo.probe import MODULES, probe
@@ -31,6 +34,33 @@ def test_the_locked_environment_matches_its_lock() -> None:
     assert result["packages"]["megatron-core"]["imported"] == expected["megatron-core"]
     assert result["torch"]["cuda"] is None and result["torch"]["nccl"] is None, "the build for the CPU"
     assert result.keys() == {"python", "packages", "torch"}, "nothing of the machine"
+
+
+IN_THE_IMAGE = ("nemo_base", "dapt", "sft", "evaluate", "export_hf", "export_nemo")
+"""Scripts that run in the container image."""
+
+
+def test_everything_that_a_program_in_the_image_imports_is_probed() -> None:
+    plugins = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for folder in ("models/*/__init__", "evals/tasks/*", "train/methods/*")
+        for path in sorted((ROOT / "tapeout").glob(f"{folder}.py"))
+    ]
+    names: set[str] = set()
+    for script in IN_THE_IMAGE:
+        for file in closure(ROOT / "scripts" / f"{script}.py", ROOT, plugins):
+            for node in ast.walk(ast.parse((ROOT / file).read_text())) if file.endswith(".py") else ():
+                modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                names |= {name.partition(".")[0] for name in modules} - sys.stdlib_module_names
+    packages = {name: set(found) for name, found in packages_distributions().items()} | {"google": {"protobuf"}}
+    probed = {canonical(name) for name in MODULES}
+    for name in names - {"tapeout"}:
+        assert {canonical(package) for package in packages[name]} & probed, name
+
+
+def canonical(package: str) -> str:
+    return package.lower().replace("_", "-")
 
 
 def test_a_version_without_a_build_matches_all_builds() -> None:
