@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from tests.train.interrupted_trainings import FIRST_STEP, STEPS, run_child, use_checkpoints
@@ -45,6 +46,8 @@ def main(folder: Path, kills: int, names: list[str]) -> None:
     from tapeout.encoder.load import load_encoder
     from tapeout.models.tokenizer_file import tokenizer_path
     from tapeout.nemo.convert import import_checkpoint
+    from tapeout.nemo.forward import ForwardStep, LossReduction
+    from tapeout.train.batches import sequences
     from tapeout.train.launch import Rank, StopRequest
     from tapeout.train.method import load_method
     from tapeout.train.trainer import train
@@ -57,7 +60,21 @@ def main(folder: Path, kills: int, names: list[str]) -> None:
     encoded = {"encoded": [instruction_set(folder, load_encoder(tokenizer))[1]]}
     method = load_method("sft")
 
-    def training(name: str, layout: dict[str, Any]) -> None:
+    def poisoned() -> Any:
+        """Return the method with a loss that is NaN in the second micro-batch of step 3, on rank 3."""
+
+        class Poisoned(ForwardStep):
+            calls = 0
+
+            def __call__(self, model: Any, batch: dict[str, Any]) -> Any:
+                self.calls += 1
+                found = super().__call__(model, batch)
+                return found * float("nan") if os.environ["RANK"] == "3" and self.calls == 6 else found
+
+        members = {name: getattr(method, name) for name in ("KIND", "data", "callbacks", "files")}
+        return SimpleNamespace(**members, loss=lambda: (Poisoned(), LossReduction()))
+
+    def training(name: str, layout: dict[str, Any], method: Any = method) -> None:
         """Train in a layout."""
         job = Sft(
             **{"max_steps": STEPS, "warmup_steps": 2, "seq_length": 64, "global_batch_size": 4, "micro_batch_size": 1},
@@ -68,6 +85,7 @@ def main(folder: Path, kills: int, names: list[str]) -> None:
         def work(number: int) -> None:
             rank = Rank(number, world, number, world, folder / f"{name}.work", StopRequest([folder / "stop"]))
             data = method.data(job, tokenizer, encoded, rank.once)
+            print("rows", data.names(sequences(job, 3, 1, 1)))
             log = train(base, data, job, method, folder / name, rank)
             if rank.first:
                 (folder / name / "train_log.json").write_text(json.dumps(log, sort_keys=True) + "\n")
@@ -76,6 +94,7 @@ def main(folder: Path, kills: int, names: list[str]) -> None:
 
     for name in names:
         training(name, LAYOUTS[name])
+    training("poisoned", LAYOUTS["stages"], poisoned())
     use_checkpoints(folder / "killed.checkpoints", seconds=0)
     draw = random.Random(7)
     for _ in range(kills):

@@ -1,5 +1,6 @@
 """Every layout trains the model that one rank trains; the same layout writes the same bytes, also after any kill."""
 
+import ast
 import json
 import os
 import signal
@@ -132,6 +133,16 @@ def test_a_divided_optimizer_is_resumed_after_kills(layouts: Path) -> None:
     for step in (14, 15):
         files = sorted(path.name for path in (layouts / f"killed.checkpoints/step-{step}").iterdir())
         assert files == ["checkpoint.json", "part-0.pt", "part-1.pt"]
+
+
+def test_every_rank_stops_at_a_loss_that_is_not_finite_on_one(layouts: Path) -> None:
+    """Two stages on two replicas: each rank names the step, the rank and the rows of its micro-batch."""
+    (attempt,) = json.loads((layouts / "results.json").read_text())["poisoned"]
+    assert attempt["statuses"] == [1, 1, 1, 1] and not (layouts / "poisoned").exists()
+    for output in attempt["outputs"]:
+        rows = ast.literal_eval(next(line for line in output.splitlines() if line.startswith("rows "))[5:])
+        error = f"NonFinite: The loss of step 3 is nan on rank 3; its batch has {', '.join(rows)}."
+        assert error in output and rows
 
 
 def compare_logs(expected: Path, actual: Path) -> list[dict[str, float]]:
