@@ -59,7 +59,7 @@ def encode_set(rows: Path, tokenizer: Path, job: EncodeJob, output: Path) -> Non
                 "Raise sft.seq_length, or choose other instructions.prompt.tokens.",
             )
         reports[name] = report.as_json()
-    templates = {"template": job.template, "chat": encoder.chat_template}
+    templates = {"template": job.for_questions, "chat": encoder.chat_template}
     (output / TEMPLATE_FILE).write_text(json.dumps(templates, sort_keys=True) + "\n")
     write_json(output / "report.json", reports)
 
