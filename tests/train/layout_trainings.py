@@ -38,10 +38,14 @@ LAYOUTS: dict[str, dict[str, Any]] = {
 
 
 def main(folder: Path, kills: int, names: list[str]) -> None:
-    """Train in some layouts; then kill one ``kills`` times and resume it; write what happened to ``results.json``."""
+    """Instantiate a 70B, train in some layouts, then kill one ``kills`` times and resume it.
+
+    What happened is written to ``meta.json`` and ``results.json``.
+    """
     from tapeout.nemo.process import prepare
 
     prepare(threads=1)
+    from benchmarks.meta_layout import check
     from tapeout.config.sft import Sft
     from tapeout.encoder.load import load_encoder
     from tapeout.models.tokenizer_file import tokenizer_path
@@ -92,6 +96,8 @@ def main(folder: Path, kills: int, names: list[str]) -> None:
 
         ranks.run(name, world, work)
 
+    meta = folder / "meta.json"
+    ranks.run("meta", 1, lambda _: meta.write_text(json.dumps(check("config/models/llama2-70b.yaml", replicas=1))))
     for name in names:
         training(name, LAYOUTS[name])
     training("poisoned", LAYOUTS["stages"], poisoned())

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tapeout.nemo.checkpoint import checkpoint_tensors
+from tapeout.nemo.checkpoint import CheckpointWeights, checkpoint_tensors
 from tests.nemo.tiny_model import folder_content
 from tests.train.conftest import run_script
 
@@ -117,6 +117,8 @@ def test_every_layout_trains_the_model_of_one_rank(layouts: Path, name: str) -> 
     compare_logs(layouts / "one", layouts / name)
     one, other = checkpoint_tensors(layouts / "one"), checkpoint_tensors(layouts / name)
     assert one.keys() == other.keys()
+    exported = dict(CheckpointWeights(layouts / name))
+    assert sum(weight.numel() for weight in exported.values()) == sum(weight.numel() for weight in other.values())
     difference = max(float((one[name] - other[name]).abs().max()) for name in one)
     assert difference <= (0 if LAYOUTS[name] == 1 else 1e-5), "recomputing changes no bit"
     files = {path.name.split("_")[2] for path in (layouts / name / "weights").glob("*.distcp")}
@@ -143,6 +145,15 @@ def test_every_rank_stops_at_a_loss_that_is_not_finite_on_one(layouts: Path) -> 
         rows = ast.literal_eval(next(line for line in output.splitlines() if line.startswith("rows "))[5:])
         error = f"NonFinite: The loss of step 3 is nan on rank 3; its batch has {', '.join(rows)}."
         assert error in output and rows
+
+
+def test_every_rank_of_a_70b_has_its_part(layouts: Path) -> None:
+    """The 32 ranks of a replica of config/models/llama2-70b.yaml, without memory; the benchmark checks all 256."""
+    found = json.loads((layouts / "meta.json").read_text())
+    assert found["problems"] == [] and (found["ranks"], found["world_size"], found["tensors"]) == (32, 256, 9)
+    assert found["parameters"] == found["forecast"] == 68_976_648_192 + 2 * 768 * 8192
+    assert found["stages"] == pytest.approx(found["stages_forecast"], rel=2e-4)  # every rank has all norms
+    assert all(count == pytest.approx(found["stages"][0] / 8, rel=0.02) for count in found["optimizer"])
 
 
 def compare_logs(expected: Path, actual: Path) -> list[dict[str, float]]:
