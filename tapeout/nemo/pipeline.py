@@ -34,17 +34,20 @@ def sum_over_stages(count: int, device: torch.device) -> int:
     return int(held)
 
 
-def summed_losses(step: Callable[[Any, Batch], Tensor], model: Any, batches: Iterable[Batch]) -> float:
+def summed_losses(
+    step: Callable[[Any, Batch], Tensor], model: Any, batches: Iterable[Batch], device: torch.device
+) -> float:
     """Return the sum of the losses of some micro-batches, without gradients, on every stage.
 
     Args:
         step: forward step, which returns hidden states or, on the last stage, the summed loss of a micro-batch.
         model: NeMo's model, or the stage of it that this rank has.
-        batches: micro-batches, of any number of sequences.
+        batches: micro-batches, of any number of sequences, on ``device``.
+        device: device of this rank.
     """
     if parallel_state.get_pipeline_model_parallel_world_size() == 1:
         return sum((float(step(model, batch)) for batch in batches), 0.0)
-    total, device = 0.0, torch.device("cpu")
+    total = 0.0
     for batch in batches:  # one after another, because Megatron's schedule needs micro-batches of one size
         losses = get_forward_backward_func()(
             forward_step_func=_forward(step),
@@ -56,7 +59,6 @@ def summed_losses(step: Callable[[Any, Batch], Tensor], model: Any, batches: Ite
             forward_only=True,
         )
         total += sum(float(loss) for loss in losses)
-        device = batch["tokens"].device
     return from_last_stage([total], device)[0]
 
 

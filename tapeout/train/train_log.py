@@ -169,7 +169,7 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
 
         model.eval()
         with torch.no_grad():
-            total = summed_losses(self.step, model, on_device())
+            total = summed_losses(self.step, model, on_device(), self.device)
         model.train()
         if replicas > 1:
             both = torch.tensor([total, count], dtype=torch.float64, device=self.device)
