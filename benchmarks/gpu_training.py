@@ -46,6 +46,8 @@ class Chain:
 def chains(gpus: int, accelerator: str) -> list[Chain]:
     """Return the training runs that a number of GPUs allows, the longest first."""
     one: dict[str, Any] = {"accelerator": accelerator}
+    if accelerator == "gpu":
+        one["gpu_model"] = gpu_model()
     found = [Chain("one", "one", "dapt", one), Chain("packed", "packed", "sft", one)]
     if gpus > 1:
         found += [
@@ -54,6 +56,12 @@ def chains(gpus: int, accelerator: str) -> list[Chain]:
         ]
     resumed = [replace(chain, name=f"{chain.name} resumed", stopped=True) for chain in found]
     return [*resumed, replace(found[0], name="one again"), *found]
+
+
+def gpu_model() -> str:
+    """Return the name of this machine's first GPU."""
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[0]
 
 
 def main() -> None:

@@ -17,6 +17,11 @@ class Layout(Section):
     )
     devices: int = Field(1, ge=1, description="Processes on each machine; with GPUs, one per GPU.")
     accelerator: Literal["cpu", "gpu"] = Field("cpu", description="Kind of device that computes.")
+    gpu_model: str | None = Field(
+        None,
+        min_length=1,
+        description="GPUs that compute, as nvidia-smi -L names them, e.g. NVIDIA H200; the bytes depend on it.",
+    )
     tensor_model_parallel_size: int = Field(1, ge=1, description="Processes of one machine that share each matrix.")
     pipeline_model_parallel_size: int = Field(
         1, ge=1, description="Stages that share the layers; a micro-batch passes through one after another."
@@ -70,6 +75,23 @@ class Layout(Section):
                 f"{self.pipeline_model_parallel_size}",
                 f"Choose a multiple of {self.model_parallel_size}, or fewer stages.",
                 *("pipeline_model_parallel_size", "tensor_model_parallel_size", "num_nodes", "devices"),
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _gpus_are_named(self) -> Self:
+        """Require the kind of GPUs, which decides the bytes and is not known where a run is planned."""
+        if (self.accelerator == "gpu") != (self.gpu_model is not None):
+            named = self.gpu_model is not None
+            raise conflict(
+                "gpu_model has no effect where accelerator is cpu"
+                if named
+                else "accelerator gpu needs gpu_model, because the bytes depend on it",
+                "Remove gpu_model, or set accelerator: gpu."
+                if named
+                else "Write the name that nvidia-smi -L prints, for example gpu_model: NVIDIA H200.",
+                "gpu_model",
+                "accelerator",
             )
         return self
 

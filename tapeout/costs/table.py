@@ -43,7 +43,8 @@ def hints(
 
 def _training(work: Estimates, job: Training) -> Hints:
     """Return the hints of a training run."""
-    return hints(15, work.trained_bytes(job), gflop=work.training_gflop(job))
+    found = hints(15, work.trained_bytes(job), gflop=work.training_gflop(job))
+    return {**found, "gpu_model": job.layout.gpu_model} if job.layout.gpu_model else found
 
 
 BASE = "base"

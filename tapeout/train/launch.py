@@ -226,6 +226,13 @@ def _check_machine(layout: Layout) -> None:
                 f"The layout needs {needed} GPUs on this machine, but PyTorch sees {visible}.",
                 "Request more GPUs, use an environment with a CUDA build of PyTorch, or set layout.accelerator to cpu.",
             )
+        other = {torch.cuda.get_device_name(index) for index in range(needed)} - {layout.gpu_model}
+        if other:
+            name = min(other)
+            raise StepFailed(
+                f"The layout computes on GPUs of the model {layout.gpu_model}, but this machine has {name}.",
+                f"Request the others, or set layout.gpu_model: {name}, with which it is another step.",
+            )
 
 
 def _local_processes(layout: Layout) -> int:

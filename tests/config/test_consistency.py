@@ -34,6 +34,8 @@ LAYOUT = "{devices: 2, tensor_model_parallel_size: 2}"
             3,
             "sft.layout.tensor_model_parallel_size is 2, which does not divide base.architecture.num_query_groups, 1",
         ),
+        ("dapt:\n  layout: {accelerator: gpu}\n", 2, "accelerator gpu needs gpu_model, because the bytes depend on it"),
+        ("dapt:\n  layout: {gpu_model: NVIDIA H200}\n", 2, "gpu_model has no effect where accelerator is cpu"),
         (
             "dapt:\n  layout: {devices: 3, pipeline_model_parallel_size: 3}\n",
             2,

@@ -10,6 +10,7 @@ from tapeout.config.site import Site
 from tapeout.config.training import Training
 
 ROOT = Path(__file__).parents[2]
+GPUS = {"accelerator": "gpu", "gpu_model": "NVIDIA H100 80GB HBM3"}
 
 
 def site(tmp_path: Path, text: str) -> Site:
@@ -60,9 +61,7 @@ def test_trainings_get_whole_nodes_and_never_pieces(tmp_path: Path) -> None:
     found = site(
         tmp_path, "slurm: {account: lab, gpu: {model: h100, gpus_per_node: 8, qos: long, extra: --exclude=n7}}"
     )
-    two = Training(
-        global_batch_size=16, micro_batch_size=1, layout={"num_nodes": 2, "devices": 8, "accelerator": "gpu"}
-    )
+    two = Training(global_batch_size=16, micro_batch_size=1, layout={"num_nodes": 2, "devices": 8, **GPUS})
     asked = found.gpu_nodes(two)
     assert (asked["gres"], asked["nodes"], asked["device"]) == ("gpu:h100:8", 2, "gpu")
     assert (asked["slurm_account"], asked["qos"], asked["runtime"]) == ("lab", "long", 240)
@@ -73,7 +72,10 @@ def test_trainings_get_whole_nodes_and_never_pieces(tmp_path: Path) -> None:
 def test_a_layout_that_no_node_can_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     own = tmp_path / "own.yaml"
-    own.write_text("dapt:\n  global_batch_size: 16\n  micro_batch_size: 1\n  layout: {devices: 16, accelerator: gpu}\n")
+    own.write_text(
+        "dapt:\n  global_batch_size: 16\n  micro_batch_size: 1\n"
+        "  layout: {devices: 16, accelerator: gpu, gpu_model: NVIDIA H200}\n"
+    )
     with pytest.raises(InvalidConfig, match=r"own.yaml, line 4: dapt.layout.devices is 16, and config/site.yaml has "):
         load_files(["config/default.yaml", own])
 

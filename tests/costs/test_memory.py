@@ -24,7 +24,7 @@ LLAMA_1B = Architecture(
 
 
 def job(micro: int = 1, seq_length: int = 4096, **layout: Any) -> Dapt:
-    values = {"num_nodes": 1, "devices": 8, "accelerator": "gpu", **layout}
+    values = {"num_nodes": 1, "devices": 8, "accelerator": "gpu", "gpu_model": "NVIDIA H100 80GB HBM3", **layout}
     return Dapt(
         micro_batch_size=micro, global_batch_size=256, seq_length=seq_length, precision="bf16-mixed", layout=values
     )

@@ -184,7 +184,7 @@ def test_no_rank_outlives_its_starter(tmp_path: Path, start: Start) -> None:
 
 
 def test_too_few_gpus_are_an_error() -> None:
-    layout = Layout(accelerator="gpu", devices=99)
+    layout = Layout(accelerator="gpu", gpu_model="NVIDIA H200", devices=99)
     message = "The layout needs 99 GPUs on this machine, but PyTorch sees"
     with pytest.raises(StepFailed, match=message), every_rank(layout, 1):
         pass
