@@ -64,8 +64,12 @@ def job_of(steps: int) -> Dapt:
     )
 
 
-def start_up(folder: Path, steps: int, inputs: dict[str, Any], model: Path) -> tuple[float, float]:
-    """Start a training that is asked to stop before its first step; return its seconds and its peak memory in MB."""
+def start_up(folder: Path, steps: int, inputs: dict[str, Any], model: Path) -> tuple[float, float, float]:
+    """Start a training that is asked to stop before its first step.
+
+    Returns:
+        seconds, seconds of processor time, which other programs on the machine affect less, and peak memory in MB.
+    """
     folder.mkdir()
     params, stop = folder / "params.json", folder / "stop"
     params.write_text(job_of(steps).model_dump_json())
@@ -85,7 +89,7 @@ def start_up(folder: Path, steps: int, inputs: dict[str, Any], model: Path) -> t
         _, status, usage = os.wait4(process.pid, 0)
     if os.waitstatus_to_exitcode(status) != STOPPED:
         raise SystemExit((folder / "log").read_text()[-4000:])
-    return time.monotonic() - started, usage.ru_maxrss / 1e3
+    return time.monotonic() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1e3
 
 
 def read_spread(inputs: dict[str, Any]) -> dict[str, float]:
@@ -120,7 +124,7 @@ def main() -> None:
     options.folder.mkdir(parents=True)
     try:
         inputs = write_shards(options.folder / "tokens", options.gigabytes)
-        runs: dict[int, list[tuple[float, float]]] = {steps: [] for steps in STEPS}
+        runs: dict[int, list[tuple[float, float, float]]] = {steps: [] for steps in STEPS}
         for repeat in range(REPEATS):
             for steps in STEPS:
                 runs[steps].append(start_up(options.folder / f"{steps}-{repeat}", steps, inputs, options.model))
@@ -129,12 +133,18 @@ def main() -> None:
         shutil.rmtree(options.folder)
     best = {steps: [min(values) for values in zip(*found, strict=True)] for steps, found in runs.items()}
     rows = [
-        [f"{steps:,}", f"{steps * BATCH * SEQ_LENGTH / 1e9:,.3f}", f"{seconds:.1f}", f"{memory:,.0f}"]
-        for steps, (seconds, memory) in best.items()
+        [
+            f"{steps:,}",
+            f"{steps * BATCH * SEQ_LENGTH / 1e9:,.3f}",
+            f"{seconds:.1f}",
+            f"{processor:.1f}",
+            f"{memory:,.0f}",
+        ]
+        for steps, (seconds, processor, memory) in best.items()
     ]
-    ratio = [long / short for short, long in zip(*(best[steps] for steps in STEPS), strict=True)]
-    rows.append(["ratio", "", f"{ratio[0]:.3f}", f"{ratio[1]:.3f}"])
-    columns = ["steps", "billion tokens", "start-up (s)", "peak memory (MB)"]
+    ratios = [long / short for short, long in zip(*(best[steps] for steps in STEPS), strict=True)]
+    rows.append(["ratio", "", *(f"{ratio:.3f}" for ratio in ratios)])
+    columns = ["steps", "billion tokens", "start-up (s)", "processor time (s)", "peak memory (MB)"]
     paragraphs = [
         "# Start-up of a training by its number of steps",
         f"`python -m benchmarks.training_data NEW_FOLDER`: the smallest of {REPEATS} runs each, with "

@@ -8,6 +8,7 @@ depends on the number of steps.
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,10 @@ class Samples(ABC):
     @abstractmethod
     def __getitem__(self, index: int) -> Sample:
         """Return a sequence, in which at least one token has a loss."""
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """Return the same object: NeMo copies the arguments of a training, and a copied memory map is in memory."""
+        return self
 
     def sources(self, index: int) -> list[Span]:
         """Return where the tokens of a sequence come from; without padding."""
