@@ -187,3 +187,32 @@ def test_a_model_without_a_usable_template_is_an_error(tmp_path: Path) -> None:
         (model / "tokenizer_config.json").write_text(json.dumps({"chat_template": template}))
         with pytest.raises(InvalidTemplate, match=message):
             with_model_template(encode_job(), model)
+
+
+def test_a_tokenizer_with_other_blanks_is_refused(tmp_path: Path) -> None:
+    """Known answer: transformers gives other ids exactly where the check refuses."""
+    model = write_model(tmp_path / "model", "llama2")
+    messages = messages_of(rows()[0])
+    usual = AutoTokenizer.from_pretrained(model).apply_chat_template(messages)
+    document = json.loads((model / "tokenizer.json").read_text())
+    document["normalizer"] = None
+    metaspace = {"type": "Metaspace", "replacement": "\u2581", "split": False}
+    for scheme, same in (("always", True), ("first", False), ("never", False)):
+        document["pre_tokenizer"] = {**metaspace, "prepend_scheme": scheme}
+        (model / "tokenizer.json").write_text(json.dumps(document))
+        assert (AutoTokenizer.from_pretrained(model).apply_chat_template(messages) == usual) == same
+        if same:
+            with_model_template(encode_job(), model)
+        else:
+            with pytest.raises(InvalidTemplate, match="puts no blank before a text"):
+                with_model_template(encode_job(), model)
+    (model / "tokenizer.json").unlink()  # transformers converts the SentencePiece model
+    settings = json.loads((model / "tokenizer_config.json").read_text())
+    for legacy in (True, False):
+        (model / "tokenizer_config.json").write_text(json.dumps({**settings, "legacy": legacy}))
+        assert (AutoTokenizer.from_pretrained(model).apply_chat_template(messages) == usual) == legacy
+        if legacy:
+            with_model_template(encode_job(), model)
+        else:
+            with pytest.raises(InvalidTemplate, match="puts no blank before a text"):
+                with_model_template(encode_job(), model)
