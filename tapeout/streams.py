@@ -4,6 +4,7 @@ import contextlib
 import errno
 import io
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -65,6 +66,36 @@ class Output(io.TextIOWrapper):
             self.buffer.flush()
 
 
+class Messages(io.TextIOWrapper):
+    """Standard error whose text is lost if it cannot be written."""
+
+    def write(self, text: str) -> int:
+        """Write text."""
+        with contextlib.suppress(OSError):
+            super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what is buffered."""
+        with contextlib.suppress(OSError):
+            super().flush()
+
+
+def replace_stderr() -> None:
+    """Replace the standard error by ``Messages``, so that a reader that has gone ends no program."""
+    if type(sys.stderr) is io.TextIOWrapper:
+        device = io.FileIO(sys.stderr.fileno(), "w", closefd=False)
+        sys.stderr = Messages(io.BufferedWriter(device), sys.stderr.encoding, "backslashreplace", line_buffering=True)
+
+
+def reader_has_gone() -> bool:
+    """Return whether standard output or standard error is a pipe or a socket that nobody reads any more."""
+    poll = select.poll()
+    for number in (1, 2):
+        poll.register(number, 0)
+    return any(events & select.POLLERR for _, events in poll.poll(0))
+
+
 def replace_stdout(status: int, end: Callable[[int], None] = sys.exit) -> TextIO:
     """Replace the standard output by an ``Output``, and a closed stream by one that discards its text.
 
@@ -107,7 +138,7 @@ def write_error(text: object) -> None:
     """
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.flush()
-        if type(sys.stderr) is not io.TextIOWrapper:  # a caller in the same process put it there
+        if type(sys.stderr) not in (io.TextIOWrapper, Messages):  # a caller in the same process put it there
             print(text, file=sys.stderr)
             return
         encoding = sys.stderr.encoding if sys.stderr.isatty() else "utf-8"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tapeout.cli.output import NAMED_ERROR
-from tapeout.cli.run_snakemake import check_configuration, check_folders, check_programs
+from tapeout.cli.run_snakemake import check_files, check_folders, check_programs
 from tapeout.cli.start import NoProject
 from tapeout.graph.address import Address, Kind, resolve
 from tapeout.graph.configuration import Configuration
@@ -194,7 +194,7 @@ def load(given: Sequence[Path] | None, target: str | None = None, run: str | Non
     if not snakefile.is_file():
         raise NoProject("There is no Snakefile in this folder.", "Change to the project's folder.")
     chosen = choose(given, run)
-    check_configuration(chosen.files, ())
+    check_files(chosen.files)
     check_folders()
     try:
         with SnakemakeApi(OutputSettings(quiet={Quietness.ALL}, verbose=False)) as api:

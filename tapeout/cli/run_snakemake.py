@@ -16,6 +16,7 @@ from tapeout.graph.console import end_quietly
 from tapeout.graph.errors import InvalidEnvironment, NotWritable
 from tapeout.graph.files import OUT_OF_SPACE, report_disk_errors, written_file
 from tapeout.program import named_errors
+from tapeout.streams import BROKEN_PIPE, reader_has_gone, replace_stderr
 
 CHECKED_BYTES = 2**16
 """Space that Snakemake's cache needs for the rule files of a project."""
@@ -33,7 +34,6 @@ def check_configuration(configfiles: Iterable[str | Path], overrides: Iterable[s
         InvalidUse: a word of ``--config`` is not KEY=VALUE, or one of ``--configfile`` is probably a target.
     """
     from tapeout.cli.options import InvalidUse
-    from tapeout.config.load import DEFAULTS, read_files
 
     for word in overrides:
         key, equals, _ = word.partition("=")
@@ -44,6 +44,17 @@ def check_configuration(configfiles: Iterable[str | Path], overrides: Iterable[s
         if not Path(path).exists() and not Path(path).suffix:
             cause = f"--configfile takes all words up to the next option, and there is no file {path}."
             raise InvalidUse(cause, "Put the targets before --configfile; a path with blanks needs quotes.")
+    check_files(configfiles)
+
+
+def check_files(configfiles: Iterable[str | Path]) -> None:
+    """Check that configuration files, and that of the defaults, can be read.
+
+    Raises:
+        InvalidConfig: with the errors of all files that cannot be read.
+    """
+    from tapeout.config.load import DEFAULTS, read_files
+
     read_files([*([DEFAULTS] if Path(DEFAULTS).exists() else []), *configfiles])
 
 
@@ -100,24 +111,35 @@ def _probe(folder: Path) -> None:
 
 
 def main() -> None:
-    """Run Snakemake with the arguments of this process; Ctrl-C ends it quietly until the layer listens."""
+    """Run Snakemake with the arguments of this process; Ctrl-C ends it quietly until the layer listens.
+
+    A reader that closes its pipe, as in ``snakemake -n | head``, ends a dry run with ``BROKEN_PIPE``; a run with jobs
+    continues.
+    """
     end_quietly()
+    replace_stderr()
     logging.raiseExceptions = False  # a log that cannot be written, as on a full disk, is no error
     with named_errors():
         check_programs()
     from snakemake import cli
 
-    parse = cli.parse_args
+    parse, is_dry = cli.parse_args, False
 
     def parse_and_check(argv: Any) -> tuple[Any, Any]:
+        nonlocal is_dry
         parser, arguments = parse(argv)
+        is_dry = bool(arguments.dryrun)
         with named_errors():
             check_folders()
             check_configuration(arguments.configfile or (), arguments.config or ())
         return parser, arguments
 
     cli.parse_args = parse_and_check
-    cli.main()
+    try:
+        cli.main()
+    finally:
+        if is_dry and reader_has_gone():
+            os._exit(BROKEN_PIPE)
 
 
 if __name__ == "__main__":

@@ -54,11 +54,13 @@ class Request:
         Raises:
             UnknownName: no artifact, path or rule has this name.
         """
+        if not name:
+            raise UnknownName("The name of an artifact is empty.", "Run: tapeout status, which lists the names.")
         rules = {rule.name: rule for rule in self.workflow.rules}
         if name in rules:
             return self._artifacts_of_rule(rules[name])
         for candidate in self._candidates(name):
-            if self.reader.makes(candidate):
+            if self.reader.makes(candidate) and not set("{}") & set(candidate):  # a wildcard that nobody filled in
                 return [candidate]
         known = {rule.name for rule in self.workflow.rules if not rule.is_checkpoint}
         known |= self.reader.recipes(self._default()).keys()
@@ -97,7 +99,7 @@ class Request:
     def _is_ordinary(self, path: str) -> bool:
         """Return whether a path is the output of an ordinary Snakemake rule, which makes no artifact."""
         others = [rule for rule in self.workflow.rules if rule not in self.reader.sealed_rules]
-        return any(item.match(os.path.relpath(path)) for rule in others for item in rule.output)
+        return bool(path) and any(item.match(os.path.relpath(path)) for rule in others for item in rule.output)
 
     # -- options ---------------------------------------------------------------------------------------------------
 

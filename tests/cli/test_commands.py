@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -106,6 +108,7 @@ def test_verify_finds_a_damaged_object_that_no_artifact_uses(built: Project) -> 
     [
         (["why", "modle"], "UnknownName: There is no artifact or rule modle; did you mean model?"),
         (["cost", "modle"], "UnknownName: There is no artifact or rule modle; did you mean model?"),
+        (["cost", ""], "UnknownName: The name of an artifact is empty."),
         (["verify", "modle"], "UnknownName: There is no artifact or rule modle; did you mean model?"),
         (["rebuild", "formated", "--check"], "did you mean formatted?"),
         (["why", "notes"], "UnknownName: notes is a rule, not one artifact."),
@@ -123,3 +126,16 @@ def test_verify_takes_runs_and_rules(built: Project) -> None:
     assert call(built, "runs", "save", "before")[0] == 0
     assert as_json(built, "verify", "@before")[1]["artifacts"] == len(ALL)
     assert as_json(built, "verify", "notes", "model@before")[1]["artifacts"] == 3
+
+
+@pytest.mark.parametrize(("options", "status"), [("-n", 141), ("-n --quiet host", 141), ("--forcerun raw", 0)])
+def test_a_dry_run_without_a_reader_ends_quietly_and_a_run_continues(built: Project, options: str, status: int) -> None:
+    """As in ``snakemake -n 2>&1 | head -1``, where even the first line of Snakemake may come too late."""
+    command = [sys.executable, "-m", "tapeout.cli.run_snakemake", "--cores", "1", *options.split()]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, cwd=built.root, env=built.variables(), stdout=writer, stderr=writer, timeout=300)
+    os.close(writer)
+    assert done.returncode == status
+    journal = built.path("store/journal.jsonl").read_text().splitlines()
+    assert len(journal) == len(ALL) + (status == 0)
