@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from tapeout.config.training import Training
+from tapeout.program import StepFailed
 from tapeout.train.loader import SampleDataset, TimedLoader, loader
 from tapeout.train.samples import Samples
 
@@ -28,7 +29,7 @@ class OrderedSampler(nl.MegatronDataSampler):  # type: ignore[misc]
             global_batch_size=job.global_batch_size,
             output_log=False,
         )
-        self.workers = int(os.environ.get(WORKERS, DEFAULT_WORKERS[job.layout.accelerator]))
+        self.workers = _workers(DEFAULT_WORKERS[job.layout.accelerator])
         self.loader: TimedLoader | None = None
 
     def transform_dataloader(self, dataloader: Any, consumed_samples: int = 0) -> TimedLoader:
@@ -41,6 +42,18 @@ class OrderedSampler(nl.MegatronDataSampler):  # type: ignore[misc]
     def waited(self) -> float:
         """Seconds that the training has waited for samples."""
         return self.loader.waited if self.loader is not None else 0.0
+
+
+def _workers(default: int) -> int:
+    """Return the number of processes that read ahead.
+
+    Raises:
+        StepFailed: the variable is not a number.
+    """
+    given = os.environ.get(WORKERS) or str(default)
+    if not given.isdecimal():
+        raise StepFailed(f"{WORKERS} is {given!r}, not a number of processes.", "Set it to 0 or more, or unset it.")
+    return int(given)
 
 
 class SampleModule(lightning.LightningDataModule):  # type: ignore[misc]

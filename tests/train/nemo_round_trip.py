@@ -32,6 +32,7 @@ def main(folder: Path) -> None:
     from tapeout.nemo.convert import import_checkpoint
     from tapeout.nemo.export import export_checkpoint, fixed_tokens, nemo_logits
     from tapeout.nemo.forward import ForwardStep, LossReduction
+    from tapeout.program import StepFailed
     from tapeout.train.batch_report import report
     from tapeout.train.launch import single_rank
     from tapeout.train.methods import dapt, sft
@@ -122,6 +123,11 @@ def main(folder: Path) -> None:
             return alone[0]
 
     tune("micro4", 4)
+    os.environ["TAPEOUT_DATA_WORKERS"] = "two"
+    try:
+        tune("no number", 4)
+    except StepFailed as error:
+        results["no number"] = error.cause
     os.environ["TAPEOUT_DATA_WORKERS"] = "2"
     tune("again", 4)
     del os.environ["TAPEOUT_DATA_WORKERS"]

@@ -1,6 +1,7 @@
 """Order and content of the batches are the same for every number of processes that read ahead, and every layout."""
 
 import json
+from copy import deepcopy
 from itertools import chain
 from pathlib import Path
 
@@ -41,6 +42,7 @@ def test_every_layout_and_number_of_workers_reads_the_same_batches(tmp_path: Pat
     for number, sizes in enumerate(LAYOUTS):
         job, (ranks, shared, stages, *_) = job_of(*sizes), sizes
         samples = sft.data(job, tmp_path, {"encoded": [tmp_path]}, single_rank(tmp_path / str(number)).once).train
+        assert deepcopy(samples) is samples, "NeMo copies the arguments of a training; a copied memory map is in memory"
         for workers in (0, 1, 2) if number in (1, 3) else (0,):
             read = []
             for rank in range(job.layout.world_size):

@@ -59,6 +59,7 @@ def test_a_checkpoint_read_without_nemo_has_the_logits_of_nemo(results: dict[str
 
 def test_two_trainings_in_two_folders_write_the_same_bytes(results: dict[str, Any], folder: Path) -> None:
     """Processes read ahead in the second one."""
+    assert results["no number"] == "TAPEOUT_DATA_WORKERS is 'two', not a number of processes."
     assert results["micro4"] == results["again"]
     assert folder_content(folder / "micro4/model").keys() - folder_content(folder / "again/model").keys() == {
         "prompt_template.json"
