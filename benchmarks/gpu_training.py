@@ -50,10 +50,14 @@ def chains(gpus: int, accelerator: str) -> list[Chain]:
         one["gpu_model"] = gpu_model()
     found = [Chain("one", "one", "dapt", one), Chain("packed", "packed", "sft", one)]
     if gpus > 1:
-        found += [
-            Chain("data", "data", "dapt", {**one, "devices": 2}),
-            Chain("tensor", "tensor", "dapt", {**one, "devices": 2, "tensor_model_parallel_size": 2}),
-        ]
+        layouts: dict[str, dict[str, Any]] = {
+            "data": {},
+            "divided": {"distributed_optimizer": True},
+            "tensor": {"tensor_model_parallel_size": 2},
+            "sequence": {"tensor_model_parallel_size": 2, "sequence_parallel": True, "recompute": "selective"},
+            "pipeline": {"pipeline_model_parallel_size": 2, "recompute": "full"},
+        }
+        found += [Chain(name, name, "dapt", {**one, "devices": 2, **options}) for name, options in layouts.items()]
     resumed = [replace(chain, name=f"{chain.name} resumed", stopped=True) for chain in found]
     return [*resumed, replace(found[0], name="one again"), *found]
 

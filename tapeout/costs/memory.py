@@ -97,8 +97,9 @@ def training_memory(architecture: Architecture, rows: int, job: Training, *, mas
         key=lambda terms: sum(terms.values()),
     )
     parameters = sum(stages)
-    divided = layout.distributed_optimizer
-    checkpoint = optimizer_bytes(parameters, precision) + (0 if divided else weight_bytes(parameters, precision))
+    # with a distributed optimizer, narrow weights follow from the optimizer's
+    narrow = layout.distributed_optimizer and precision != "32"
+    checkpoint = optimizer_bytes(parameters, precision) + (0 if narrow else weight_bytes(parameters, precision))
     parts = layout.tensor_model_parallel_size, layout.pipeline_model_parallel_size, layout.replicas
     return Memory(terms, layout.devices, layout.num_nodes, parts, checkpoint)
 

@@ -116,14 +116,18 @@ class CheckpointCallback(lightning.Callback):  # type: ignore[misc]
     def _content(self, trainer: Any) -> dict[str, Any]:
         """Return this rank's part of a checkpoint; tensors that share memory are written once.
 
-        With a distributed optimizer the model's parameters follow from the optimizer's, of which every rank has a part.
+        With a distributed optimizer the model's parameters follow from the optimizer's, of which every rank has a part:
+        copies, or in 32 bits a part of the model's own memory, which would be written as a whole.
         """
-        distributed_optimizer = self.job.layout.distributed_optimizer
+        divided = self.job.layout.distributed_optimizer
+        main = [main_parameters(optimizer) for optimizer in torch_optimizers(trainer)]
+        if divided and self.job.precision == "32":
+            main = [{name: tensor.clone() for name, tensor in tensors.items()} for tensors in main]
         return {
-            "parameters": {} if distributed_optimizer else parameters(trainer.strategy.megatron_parallel),
+            "parameters": {} if divided else parameters(trainer.strategy.megatron_parallel),
             "optimizers": [
-                {"main": main_parameters(optimizer), "state": optimizer.state_dict()}
-                for optimizer in torch_optimizers(trainer)
+                {"main": tensors, "state": optimizer.state_dict()}
+                for tensors, optimizer in zip(main, torch_optimizers(trainer), strict=True)
             ],
             "schedulers": [config.scheduler.state_dict() for config in trainer.lr_scheduler_configs],
             "log": self.train_log.state(),

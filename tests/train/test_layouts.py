@@ -135,6 +135,9 @@ def test_a_divided_optimizer_is_resumed_after_kills(layouts: Path) -> None:
     for step in (14, 15):
         files = sorted(path.name for path in (layouts / f"killed.checkpoints/step-{step}").iterdir())
         assert files == ["checkpoint.json", "part-0.pt", "part-1.pt"]
+    parameters = json.loads((layouts / "divided/train_log.json").read_text())["parameters"]
+    parts = json.loads((layouts / "killed.checkpoints/step-15/checkpoint.json").read_text())["parts"]
+    assert all(6 * parameters < part["size"] < 7.5 * parameters for part in parts), "half of 12 bytes, and names"
 
 
 def test_every_rank_stops_at_a_loss_that_is_not_finite_on_one(layouts: Path) -> None:
