@@ -76,7 +76,8 @@ def main() -> None:
     parser.add_argument("--accelerator", choices=["cpu", "gpu"], default="gpu")
     parser.add_argument("--group", nargs="+", help="run only these groups of chains")
     parser.add_argument("--at-once", type=int, default=4, help="chains that run at the same time, on the same GPUs")
-    for name, default in (("hidden", 1024), ("layers", 16), ("sequence", 1024), ("batch", 16), ("steps", 24)):
+    sizes = {"hidden": 1024, "layers": 16, "sequence": 1024, "groups": 2, "batch": 16, "steps": 24}
+    for name, default in (sizes | {"shortest": 40, "longest": 40, "words": 0}).items():
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
     started = time.monotonic()
@@ -97,17 +98,20 @@ def main() -> None:
         raise SystemExit(1)
 
 
-def write_inputs(options: argparse.Namespace) -> None:
-    """Write a random model as a NeMo checkpoint, text, and encoded instruction rows."""
+def write_inputs(options: argparse.Namespace, archive: bool = True) -> None:
+    """Write a random model as a NeMo checkpoint, also as an archive if wanted, text, and encoded instruction rows."""
     draw = random.Random(1)
-    texts = [" ".join(draw.choices(WORDS, k=400)) for _ in range(400)]
+    words = [*WORDS, *(f"filler{number}" for number in range(options.words))]
+    texts = [" ".join(draw.choices(words, k=400)) for _ in range(400)]
     for name in ("domain", "general"):
         lines = (json.dumps({"text": text}) + "\n" for text in texts)
         (options.folder / f"{name}.jsonl").write_text("".join(lines))
-    rows = [{"input": " ".join(draw.choices(WORDS, k=40)), "output": draw.choice(WORDS)} for _ in range(400)]
+    lengths = [draw.randint(options.shortest, options.longest) for _ in range(400)]
+    rows = [{"input": " ".join(draw.choices(words, k=k)), "output": draw.choice(words)} for k in lengths]
     (options.folder / "rows.json").write_text(json.dumps(rows))
     program = "from benchmarks.gpu_training import make_base; make_base()"
-    arguments = [str(options.folder), str(options.hidden), str(options.layers), str(options.sequence)]
+    sizes = (options.hidden, options.layers, options.sequence, options.groups)
+    arguments = [str(options.folder), str(int(archive)), *map(str, sizes)]
     command = [sys.executable, "-c", program, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=environment(options.folder))
     if done.returncode:
@@ -116,7 +120,7 @@ def write_inputs(options: argparse.Namespace) -> None:
 
 def make_base() -> None:
     """Create the model and encode the rows on the CPU; runs in a separate process."""
-    folder, (hidden, layers, sequence) = Path(sys.argv[1]), map(int, sys.argv[2:])
+    folder, (archive, hidden, layers, sequence, groups) = Path(sys.argv[1]), map(int, sys.argv[2:])
     from tapeout.nemo.process import prepare
 
     prepare(threads=4)
@@ -132,7 +136,7 @@ def make_base() -> None:
         "hidden_size": hidden,
         "num_layers": layers,
         "num_attention_heads": max(2, hidden // 64),
-        "num_query_groups": 2,
+        "num_query_groups": groups,
         "ffn_hidden_size": hidden * 11 // 4,
         "seq_length": sequence,
     }
@@ -141,7 +145,8 @@ def make_base() -> None:
     model = new_model(job, folder / "tokenizer.model")
     save_model(model, load_family(job.family), folder / "tokenizer.model", folder / "source")
     import_checkpoint(folder / "source", folder / "base", folder)
-    pack(folder / "base", folder / "base.nemo")
+    if archive:
+        pack(folder / "base", folder / "base.nemo")
     encoder = load_encoder(folder / "tokenizer.model")
     rows = json.loads((folder / "rows.json").read_text())
     encoded = [encode_example(encoder, TEMPLATE, row["input"], row["output"]) for row in rows]
@@ -173,7 +178,7 @@ def tokenizer() -> bytes:
     model = sentencepiece_model_pb2.ModelProto()
     model.ParseFromString(written.getvalue())
     for number in range(PIECES - len(model.pieces)):
-        model.pieces.add(piece=f"filler{number}", score=-1e6 - number, type=1)
+        model.pieces.add(piece=f"▁filler{number}", score=-1e6 - number, type=4)  # found as they are in text
     return bytes(model.SerializeToString())
 
 

@@ -31,8 +31,14 @@ class Training(Section):
         2, ge=1, description="Threads of the arithmetic in each process; results depend on their number."
     )
     layout: Layout = Field(Layout(), description="Processes that share the batch.")
-    precision: Literal["32", "bf16-mixed"] = Field(
-        "32", description="Precision: 32-bit floats, or bfloat16 with 32-bit sums and a 32-bit optimizer (GPU only)."
+    precision: Literal["32", "bf16-mixed", "fp8"] = Field(
+        "32",
+        description="32-bit floats; on a GPU also bfloat16 with 32-bit sums and a 32-bit optimizer, or the same with "
+        "the matrix products of the layers in 8 bits.",
+    )
+    deterministic: bool = Field(
+        True,
+        description="Use only kernels that give the same bytes in every run. False is faster, and needs a GPU.",
     )
 
     @model_validator(mode="after")
@@ -62,6 +68,28 @@ class Training(Section):
                 f"layout.tensor_model_parallel_size, {parts}",
                 f"Choose a multiple of {parts}, or remove layout.sequence_parallel.",
                 *("seq_length", "layout.sequence_parallel", "layout.tensor_model_parallel_size"),
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _float8_has_whole_matrices(self) -> Self:
+        if self.precision == "fp8" and self.layout.tensor_model_parallel_size > 1:
+            raise conflict(
+                "precision fp8 needs whole matrices, and layout.tensor_model_parallel_size divides them",
+                "Set layout.tensor_model_parallel_size: 1, or precision: bf16-mixed.",
+                "precision",
+                "layout.tensor_model_parallel_size",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _speed_is_chosen_where_there_is_a_choice(self) -> Self:
+        if not self.deterministic and self.layout.accelerator == "cpu":
+            raise conflict(
+                "deterministic is false, which has no effect on a CPU",
+                "Leave out deterministic, or set layout.accelerator: gpu.",
+                "deterministic",
+                "layout.accelerator",
             )
         return self
 

@@ -1,8 +1,6 @@
-"""Forward pass of a training run in NeMo: fused attention, hidden states, and the summed loss of the masked tokens."""
+"""Forward pass of a training run in NeMo: hidden states, and the summed loss of the masked tokens."""
 
-import contextlib
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,51 +8,20 @@ import torch
 from megatron.core import parallel_state
 from megatron.core.models.gpt import GPTModel
 from megatron.core.tensor_parallel import gather_from_sequence_parallel_region
-from megatron.core.transformer.module import MegatronModule
 from nemo.lightning.megatron_parallel import MegatronLossReduction
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from tapeout.nemo.attention import prepare_blocks
 from tapeout.nemo.loss import Vocabulary, split_vocabulary, summed_loss
 from tapeout.nemo.pipeline import sum_over_stages
 
-DETERMINISTIC_ON_GPU = [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
-"""Flash attention takes no mask and no 32-bit floats; the memory-efficient kernel sums its gradients in any order."""
 
-
-class FusedAttention(MegatronModule):  # type: ignore[misc]
-    """PyTorch's fused attention as Megatron's core attention: several times faster without Transformer Engine.
-
-    It is causal, or follows a mask: Megatron's, [b, 1, s, s], true where attention is forbidden. Packed rows have one
-    that also separates the rows; rotary positions are relative, so a row need not begin at position 0.
-    """
-
-    def __init__(self, config: Any, *_: Any, softmax_scale: float | None = None, **__: Any) -> None:
-        """Take Megatron's arguments, of which the scale and the width of a head count."""
-        super().__init__(config=config)
-        self.scale = softmax_scale or 1.0 / math.sqrt(config.kv_channels)
-
-    def forward(self, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **_: Any) -> Tensor:
-        """Attend; query [s, b, heads, size], key and value [s, b, groups, size], result [s, b, heads * size]."""
-        heads_per_group = query.size(2) // key.size(2)
-        key, value = (part.repeat_interleave(heads_per_group, dim=2) for part in (key, value))
-        q, k, v = (part.permute(1, 2, 0, 3) for part in (query, key, value))
-        allowed = None if attention_mask is None else ~attention_mask
-        with sdpa_kernel(DETERMINISTIC_ON_GPU) if query.is_cuda else contextlib.nullcontext():
-            mixed = torch.nn.functional.scaled_dot_product_attention(
-                q, k, v, attn_mask=allowed, is_causal=allowed is None, scale=self.scale
-            )
-        return mixed.permute(2, 0, 1, 3).flatten(2)
-
-
-def layer_spec(config: Any) -> Any:
-    """Return Megatron's local layers with fused attention, a ``transformer_layer_spec`` of NeMo's configurations."""
-    from nemo.collections.llm.gpt.model.base import local_layer_spec
-
-    spec = local_layer_spec(config)
-    spec.submodules.self_attention.submodules.core_attention = FusedAttention
-    return spec
+def data_step(batches: Iterator[Any]) -> dict[str, Tensor]:
+    """Return the next batch on the device of the model; NeMo's own step knows only some of its tensors."""
+    batch = next(batches)
+    tensors: dict[str, Tensor] = batch[0] if isinstance(batch, tuple) else batch
+    return {name: tensor.cuda(non_blocking=True) for name, tensor in tensors.items()}
 
 
 class ForwardStep:
@@ -94,7 +61,7 @@ class ForwardStep:
             raise RuntimeError("prepare() must be called when training starts")
         if gpt.config.sequence_parallel:
             hidden = gather_from_sequence_parallel_region(hidden, tensor_parallel_output_grad=False)
-        return summed_loss(hidden, output_weight(gpt), self.vocabulary, batch["labels"], batch["loss_mask"])
+        return summed_loss(hidden, output_weight(gpt), self.vocabulary, batch["labels"], batch["loss_positions"])
 
 
 class LossReduction(MegatronLossReduction):  # type: ignore[misc]
@@ -139,6 +106,16 @@ def output_weight(gpt: Any) -> Tensor:
     return weight
 
 
+def compile_layers(model: Any, length: int, device: torch.device) -> None:
+    """Compile every decoder layer for sequences of a length.
+
+    The layers share one graph, so that it takes seconds and not minutes.
+    """
+    prepare_blocks(length, device)
+    for layer in megatron_model(model).decoder.layers:
+        layer.compile()
+
+
 def parameter_count(model: Any) -> int:
     """Return the number of parameters of NeMo's model, of which this rank may have a part; every rank calls this."""
     gpt = megatron_model(model)
@@ -149,3 +126,19 @@ def parameter_count(model: Any) -> int:
         if not (tied_copy and name == "output_layer.weight"):
             count += parameter.numel() * (ranks if getattr(parameter, "tensor_model_parallel", False) else 1)
     return sum_over_stages(count, next(gpt.parameters()).device)
+
+
+def model_flops(model: Any, parameters: int, attended: int) -> float:
+    """Return the operations of a forward and backward pass for one position (Kaplan et al., arXiv 2001.08361).
+
+    Args:
+        model: NeMo's model.
+        parameters: number of its parameters.
+        attended: length of a sequence, of which a position attends to half on average.
+    """
+    gpt = megatron_model(model)
+    config = gpt.config
+    looked_up: int = 0 if gpt.share_embeddings_and_output_weights else gpt.vocab_size * config.hidden_size
+    width: int = config.num_attention_heads * config.kv_channels
+    layers: int = config.num_layers
+    return 6.0 * (parameters - looked_up) + 6.0 * layers * width * attended

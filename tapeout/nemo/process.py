@@ -14,23 +14,31 @@ DETERMINISTIC_ON_GPU = {
 """Variables that make results on a GPU deterministic, with PyTorch's and Megatron's own switches."""
 
 
-def prepare(threads: int, gpu: bool = False) -> None:
+def prepare(threads: int, gpu: bool = False, deterministic: bool = True) -> None:
     """Install the shim and set everything outside the configuration that could change a result or hang a job.
 
-    Without ``gpu`` this process sees no GPU: results on the CPU must not depend on one.
+    Without ``gpu`` this process sees no GPU: results on the CPU must not depend on one. With a GPU, kernels that are
+    not ``deterministic`` are allowed if the caller wants speed more than equal bytes.
 
     Inside a Slurm job Lightning would take ranks and ports from Slurm's variables although these describe other tasks;
     NeMo would stage every tokenizer in one folder of the machine, where concurrent imports overwrite each other.
     """
     for name in [name for name in os.environ if name.startswith("SLURM_")]:
         del os.environ[name]
-    os.environ |= DETERMINISTIC_ON_GPU if gpu else {"CUDA_VISIBLE_DEVICES": ""}
+    if not gpu:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    elif deterministic:
+        os.environ |= DETERMINISTIC_ON_GPU
     os.environ["OMP_NUM_THREADS"] = str(threads)  # otherwise Lightning takes as many threads as the machine has
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ["HF_HUB_OFFLINE"] = "1"
     _reuse_freed_memory()
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    if deterministic:
+        torch.use_deterministic_algorithms(True)
+        # the memory-efficient kernel and that of cuDNN sum their gradients in any order
+        torch.backends.cuda.enable_mem_efficient_sdp(False)
+        torch.backends.cuda.enable_cudnn_sdp(False)
     torch.utils.deterministic.fill_uninitialized_memory = False
     from tapeout.nemo.shim import install
 

@@ -32,8 +32,11 @@ def install(gpu: bool) -> None:
         return
     INSTALLED.append(True)
     stub_modelopt()
-    leave_functions_uncompiled()
-    if not gpu:
+    if gpu:
+        omit_warnings_in_layers()
+        treat_tensors_in_groups()
+    else:
+        leave_functions_uncompiled()
         answer_cuda_queries()
         keep_tensors_on_cpu()
         name_float_tensors_as_on_cuda()
@@ -62,8 +65,7 @@ def stub_modelopt() -> None:
 def leave_functions_uncompiled() -> None:
     """Make ``torch.compile`` return the function unchanged.
 
-    Megatron compiles a few element-wise functions. On a CPU that needs a C++ compiler and costs more than it saves; on
-    a GPU the compiled kernels would depend on the compiler of the machine.
+    Megatron compiles a few element-wise functions. On a CPU that needs a C++ compiler and costs more than it saves.
     """
 
     def unchanged(function: Any = None, **_: Any) -> Any:
@@ -71,6 +73,40 @@ def leave_functions_uncompiled() -> None:
 
     compiler: Any = torch
     compiler.compile = unchanged
+
+
+def omit_warnings_in_layers() -> None:
+    """Omit the warning that every linear layer prints about its group of ranks.
+
+    ``torch.compile`` cannot trace it, and divides each decoder layer into five graphs instead of one.
+    """
+    from megatron.core import utils
+
+    utils.warnings = types.SimpleNamespace(warn=lambda *_, **__: None)
+
+
+def treat_tensors_in_groups() -> None:
+    """Compute the norm of all gradients, and scale and copy tensors, with few kernels.
+
+    Without Apex Megatron treats one tensor after another, and waits for the GPU once for each.
+    """
+    from megatron.core.optimizer import clip_grads, optimizer
+
+    clip_grads.l2_norm_impl = norm_of_tensors
+    clip_grads.multi_tensor_scale_impl = optimizer.multi_tensor_scale_impl = scale_tensors
+
+
+def norm_of_tensors(_: int, __: Any, lists: list[list[torch.Tensor]], *___: Any) -> tuple[torch.Tensor, None]:
+    """Return the norm [1] of all tensors of one list, as Apex's ``multi_tensor_l2norm`` does."""
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(lists[0]))).reshape(1), None
+
+
+def scale_tensors(_: int, __: Any, lists: list[list[torch.Tensor]], factor: float) -> None:
+    """Write the tensors of the first list times a factor to those of the second, as ``multi_tensor_scale`` does."""
+    source, target = lists
+    torch._foreach_copy_(target, source)
+    if factor != 1.0:
+        torch._foreach_mul_(target, factor)
 
 
 def answer_cuda_queries() -> None:

@@ -30,12 +30,13 @@ class OrderedSampler(nl.MegatronDataSampler):  # type: ignore[misc]
             output_log=False,
         )
         self.workers = _workers(DEFAULT_WORKERS[job.layout.accelerator])
+        self.pinned = job.layout.accelerator == "gpu"
         self.loader: TimedLoader | None = None
 
     def transform_dataloader(self, dataloader: Any, consumed_samples: int = 0) -> TimedLoader:
         """Return the loader of this rank's micro-batches."""
         batches = super().transform_dataloader(dataloader, consumed_samples).batch_sampler
-        self.loader = loader(dataloader.dataset, batches, self.workers)
+        self.loader = loader(dataloader.dataset, batches, self.workers, self.pinned)
         return self.loader
 
     @property
@@ -70,4 +71,4 @@ class SampleModule(lightning.LightningDataModule):  # type: ignore[misc]
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Return the loader, which NeMo gives its own sampler."""
-        return DataLoader(SampleDataset(self.samples), num_workers=0)
+        return DataLoader(SampleDataset(self.samples))

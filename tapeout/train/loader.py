@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from tapeout.nemo.attention import row_boundaries
 from tapeout.train.launch import STOP_SIGNALS
 from tapeout.train.samples import Samples, check_sample
 
@@ -17,11 +18,7 @@ BATCHES_AHEAD = 4
 
 
 class SampleDataset(Dataset[dict[str, Tensor]]):  # type: ignore[misc]
-    """Sequences as dictionaries of tensors.
-
-    A packed sequence has an attention mask [1, s, s], true where attention is forbidden: later positions and other
-    rows. Without a mask attention is causal.
-    """
+    """Sequences as dictionaries of tensors; ``collate`` makes batches of them."""
 
     def __init__(self, samples: Samples) -> None:
         """Wrap samples, which are computed when they are read."""
@@ -38,18 +35,29 @@ class SampleDataset(Dataset[dict[str, Tensor]]):  # type: ignore[misc]
             NotEnoughData: no token of it has a loss.
         """
         sample = check_sample(self.samples[index], index)
-        positions = torch.arange(len(sample.tokens))
         item = {
             "tokens": torch.from_numpy(sample.tokens),
             "labels": torch.from_numpy(sample.labels),
             "loss_mask": torch.from_numpy(sample.mask),
-            "position_ids": positions,
+            "position_ids": torch.arange(len(sample.tokens)),
         }
         if sample.segments is not None:
-            segment = torch.from_numpy(sample.segments)
-            later = positions[None, :] > positions[:, None]
-            item["attention_mask"] = ((segment[:, None] != segment[None, :]) | later)[None]
+            item["segments"] = torch.from_numpy(sample.segments)
         return item
+
+
+def collate(items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Stack sequences, and add what a GPU could compute only by waiting: a number of rows or of tokens.
+
+    Returns:
+        the batch, [b, s] each, with ``loss_positions``, the offsets of the tokens that count [n]. Packed sequences have
+        an ``attention_mask``, which holds the boundaries of their rows; without it attention is causal.
+    """
+    batch = {name: torch.stack([item[name] for item in items]) for name in items[0]}
+    batch["loss_positions"] = batch["loss_mask"].flatten().nonzero()[:, 0]
+    if "segments" in batch:
+        batch["attention_mask"] = row_boundaries(batch.pop("segments"))
+    return batch
 
 
 class TimedLoader(DataLoader[dict[str, Tensor]]):  # type: ignore[misc]
@@ -70,10 +78,15 @@ class TimedLoader(DataLoader[dict[str, Tensor]]):  # type: ignore[misc]
             yield batch
 
 
-def loader(dataset: SampleDataset, batches: Any, workers: int) -> TimedLoader:
-    """Return a loader of batches of indices; neither their order nor their content depends on the workers."""
+def loader(dataset: SampleDataset, batches: Any, workers: int, pinned: bool = False) -> TimedLoader:
+    """Return a loader of batches of indices; neither their order nor their content depends on the workers.
+
+    Batches in ``pinned`` memory are copied to a GPU while it computes.
+    """
     ahead = {"prefetch_factor": BATCHES_AHEAD, "worker_init_fn": _ignore_signals} if workers else {}
-    return TimedLoader(dataset, batch_sampler=batches, num_workers=workers, **ahead)
+    return TimedLoader(
+        dataset, batch_sampler=batches, num_workers=workers, collate_fn=collate, pin_memory=pinned, **ahead
+    )
 
 
 def _ignore_signals(_: int) -> None:

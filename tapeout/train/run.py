@@ -19,7 +19,7 @@ def run_method(name: str, job: Training, model: Path, output: Path, inputs: Mapp
     with every_rank(job.layout, job.threads) as rank:
         from tapeout.nemo.process import prepare
 
-        prepare(job.threads, gpu=job.layout.accelerator == "gpu")
+        prepare(job.threads, gpu=job.layout.accelerator == "gpu", deterministic=job.deterministic)
         from tapeout.guard.tar import unpack
         from tapeout.models.tokenizer_file import tokenizer_path
         from tapeout.train.trainer import train

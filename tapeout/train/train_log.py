@@ -2,7 +2,6 @@
 
 import math
 import sys
-import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -14,15 +13,16 @@ from torch import Tensor, distributed
 
 from tapeout.config.training import Training
 from tapeout.models.finite import Batch, check_value, check_weights, first_names
-from tapeout.nemo.forward import ForwardStep, LossReduction, parameter_count
+from tapeout.nemo.forward import ForwardStep, LossReduction, compile_layers, model_flops, parameter_count
 from tapeout.nemo.pipeline import from_last_stage, summed_losses
 from tapeout.progress import report
 from tapeout.train.batches import sequences
 from tapeout.train.launch import Rank
-from tapeout.train.loader import SampleDataset
+from tapeout.train.loader import SampleDataset, collate
 from tapeout.train.micro_batches import MicroBatch, losses_of_all
 from tapeout.train.samples import Sample, Samples, TrainingData
 from tapeout.train.spikes import WINDOW, spike_median
+from tapeout.train.throughput import Throughput
 
 REPORTS = 50
 """Lines of progress in a training run."""
@@ -58,7 +58,6 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
         self.parameters = 0
         self.lr = 0.0
         self.tokens = 0
-        self.start_time, self.start_tokens, self.start_waited = 0.0, 0, 0.0
         self.device = torch.device("cpu")
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
@@ -66,11 +65,16 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
         self.parameters = parameter_count(pl_module)
         self.device = trainer.strategy.root_device
         self.step.prepare(pl_module, self.data.targets())
+        if self.device.type == "cuda":
+            compile_layers(pl_module, self.job.seq_length, self.device)
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Start to measure the throughput."""
-        self.start_time, self.start_tokens = time.monotonic(), self.tokens
-        self.start_waited = trainer.datamodule.data_sampler.waited
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else ""
+        packed = self.data.train[0].segments is not None  # attention within packed rows is short, and not counted
+        flops = model_flops(pl_module, self.parameters, 0 if packed else self.job.seq_length)
+        self.throughput = Throughput(self.job, flops, name)
+        self.throughput.start(trainer.global_step, self.tokens, trainer.datamodule.data_sampler.waited)
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Record the learning rate of this step; when the step has ended, the optimizer has the next one's."""
@@ -97,10 +101,8 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
             check_value("validation loss", validation, step, batch_of_step)
             self.validation.append({"step": step, "loss": validation})
         if self.rank.first and step % max(1, self.job.max_steps // REPORTS) == 0:
-            elapsed = time.monotonic() - self.start_time
-            throughput = (self.tokens - self.start_tokens) / elapsed
-            waited = (trainer.datamodule.data_sampler.waited - self.start_waited) / elapsed
-            report(step, self.job.max_steps, loss=loss, tokens_per_second=round(throughput), data_wait=f"{waited:.1%}")
+            waited = trainer.datamodule.data_sampler.waited
+            report(step, self.job.max_steps, loss=loss, **self.throughput.values(step, self.tokens, waited))
 
     def _check_last(self, model: Any, step: int) -> None:
         """Check the weights after the last update, which no later step would notice.
@@ -163,7 +165,7 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
 
         def on_device() -> Iterator[dict[str, Tensor]]:
             nonlocal count
-            for batch in torch.utils.data.DataLoader(dataset, batch_sampler=own):
+            for batch in torch.utils.data.DataLoader(dataset, batch_sampler=own, collate_fn=collate):
                 count += int(batch["loss_mask"].sum())
                 yield {name: tensor.to(self.device) for name, tensor in batch.items()}
 

@@ -15,8 +15,10 @@ from nemo.collections import llm
 from tapeout.config.layout import Recompute
 from tapeout.config.training import Training
 from tapeout.guard.folders import check_checkpoint
+from tapeout.nemo.attention import layer_spec
 from tapeout.nemo.canonical import canonicalize
-from tapeout.nemo.forward import layer_spec
+from tapeout.nemo.float8 import use_float8
+from tapeout.nemo.forward import data_step
 from tapeout.nemo.weights_type import state_weights_type
 from tapeout.train.checkpoint_callback import CheckpointCallback
 from tapeout.train.dataset import SampleModule
@@ -53,10 +55,13 @@ def train(model: Path, data: TrainingData, job: Training, method: Method, output
     network = nl.io.load_context(model, subpath="model")
     network.config.calculate_per_token_loss = True
     network.config.transformer_layer_spec = layer_spec
-    network.config.deterministic_mode = job.layout.accelerator == "gpu"
+    network.config.deterministic_mode = job.layout.accelerator == "gpu" and job.deterministic
+    network.config.data_step_fn = data_step
     network.config.forward_step_fn = step
     for name, value in RECOMPUTED[job.layout.recompute].items():
         setattr(network.config, name, value)
+    if job.precision == "fp8":
+        use_float8()
     network._training_loss_reduction = reduction
     log = TrainLog(rank, step, reduction, data, job)
     trainer = _trainer(job, rank, [log, *method.callbacks(job), CheckpointCallback(rank, log, job)])
@@ -144,7 +149,7 @@ def _precision(job: Training) -> Any:
     if job.precision == "32":
         return nl.MegatronMixedPrecision(precision="32")
     return nl.MegatronMixedPrecision(
-        precision=job.precision,
+        precision="bf16-mixed",
         params_dtype=torch.bfloat16,
         pipeline_dtype=torch.bfloat16,
         autocast_enabled=False,
@@ -163,8 +168,8 @@ def _optimizer(job: Training) -> Any:
             adam_beta2=job.betas[1],
             clip_grad=job.grad_clip,
             use_distributed_optimizer=job.layout.distributed_optimizer,
-            bf16=job.precision == "bf16-mixed",
-            params_dtype=torch.bfloat16 if job.precision == "bf16-mixed" else torch.float32,
+            bf16=job.precision != "32",
+            params_dtype=torch.float32 if job.precision == "32" else torch.bfloat16,
         ),
         lr_scheduler=nl.lr_scheduler.CosineAnnealingScheduler(
             max_steps=job.max_steps,

@@ -1,0 +1,124 @@
+"""Attention of a training run: causal over a sequence, or within each row of a packed sequence.
+
+Packed rows are described by their boundaries and not by a mask of [s, s], which costs memory and sends attention to
+plain matrix products.
+"""
+
+import math
+from typing import Any
+
+import torch
+from megatron.core.transformer.module import MegatronModule
+from torch import Tensor
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
+from torch.nn.functional import scaled_dot_product_attention
+
+CAUSAL_BLOCKS: dict[int, BlockMask] = {}
+"""Masks of causal attention by the length of a sequence, on the GPU of this process; made by ``prepare_blocks``."""
+
+
+def prepare_blocks(length: int, device: torch.device) -> None:
+    """Make the mask of causal attention over sequences of a length, before the layers are compiled."""
+    CAUSAL_BLOCKS[length] = create_block_mask(_is_earlier, None, None, length, length, device=device)
+
+
+def _is_earlier(_: Tensor, __: Tensor, query: Tensor, key: Tensor) -> Tensor:
+    return query >= key
+
+
+def row_boundaries(segments: Tensor) -> Tensor:
+    """Return where the rows of packed sequences begin, and where the last one ends.
+
+    Args:
+        segments: number of the row that each position belongs to [b, s]; padding is a row, too.
+
+    Returns:
+        offsets in the flattened batch, int32 [rows + 1], from 0 to b * s.
+    """
+    begins = torch.ones_like(segments, dtype=torch.bool)
+    begins[:, 1:] = segments[:, 1:] != segments[:, :-1]
+    end = torch.tensor([segments.numel()])
+    return torch.cat([begins.flatten().nonzero()[:, 0], end]).int()
+
+
+class FusedAttention(MegatronModule):  # type: ignore[misc]
+    """PyTorch's fused attention as Megatron's core attention: several times faster without Transformer Engine.
+
+    In place of a mask it takes the boundaries of packed rows (``row_boundaries``). Rotary positions are relative, so a
+    row need not begin at position 0.
+    """
+
+    def __init__(self, config: Any, *_: Any, softmax_scale: float | None = None, **__: Any) -> None:
+        """Take Megatron's arguments, of which the scale and the width of a head count."""
+        super().__init__(config=config)
+        self.scale = softmax_scale or 1.0 / math.sqrt(config.kv_channels)
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **_: Any) -> Tensor:
+        """Attend; query [s, b, heads, size], key and value [s, b, groups, size], result [s, b, heads * size].
+
+        Args:
+            query: queries.
+            key: keys.
+            value: values.
+            attention_mask: None, or the boundaries of packed rows in the flattened batch, int32 [rows + 1].
+        """
+        if attention_mask is not None:
+            mixed = self._within_rows(query, key, value, attention_mask)
+        elif query.is_cuda:
+            q, k, v = (part.permute(1, 2, 0, 3) for part in (query, key, value))
+            mixed = self._causal_on_gpu(q, k, v).permute(2, 0, 1, 3)
+        else:
+            key, value = _expanded(query, key, value)
+            q, k, v = (part.permute(1, 2, 0, 3) for part in (query, key, value))
+            mixed = scaled_dot_product_attention(q, k, v, is_causal=True, scale=self.scale).permute(2, 0, 1, 3)
+        return mixed.flatten(2)
+
+    def _causal_on_gpu(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Attend causally; query [b, heads, s, size], key and value [b, groups, s, size].
+
+        The deterministic gradient of flash attention takes a third longer than that of FlexAttention, which no order of
+        sums can change, because no two of its blocks write to one place. 32-bit floats take PyTorch's own choice.
+        """
+        shared = query.size(1) != key.size(1)
+        blocks = CAUSAL_BLOCKS.get(query.size(2))
+        if self.config.deterministic_mode and blocks is not None and query.dtype != torch.float32:
+            mixed: Tensor = flex_attention(query, key, value, block_mask=blocks, scale=self.scale, enable_gqa=shared)
+            return mixed
+        return scaled_dot_product_attention(query, key, value, is_causal=True, scale=self.scale, enable_gqa=shared)
+
+    def _within_rows(self, query: Tensor, key: Tensor, value: Tensor, boundaries: Tensor) -> Tensor:
+        """Attend within rows; result [s, b, heads, size]."""
+        length, batch, heads, size = query.shape
+        key, value = _expanded(query, key, value)
+        q, k, v = (part.transpose(0, 1).reshape(batch * length, heads, size) for part in (query, key, value))
+        if q.is_cuda:
+            mixed = _rows_on_gpu(q * (self.scale * math.sqrt(size)), k, v, boundaries, length)
+        else:
+            lengths = boundaries.diff().tolist()
+            rows = zip(*(part.transpose(0, 1)[None].split(lengths, 2) for part in (q, k, v)), strict=True)
+            parts = [scaled_dot_product_attention(*row, is_causal=True, scale=self.scale) for row in rows]
+            mixed = torch.cat(parts, 2)[0].transpose(0, 1)
+        return mixed.reshape(batch, length, heads, size).transpose(0, 1)
+
+
+def _expanded(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    """Return keys and values with one head for each of the query's."""
+    heads_per_group = query.size(2) // key.size(2)
+    return key.repeat_interleave(heads_per_group, dim=2), value.repeat_interleave(heads_per_group, dim=2)
+
+
+def _rows_on_gpu(query: Tensor, key: Tensor, value: Tensor, boundaries: Tensor, longest: int) -> Tensor:
+    """Attend within rows with flash attention, whose own scale is 1 / sqrt(size); all tensors [b * s, heads, size]."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    mixed: Tensor = varlen_attn(query, key, value, boundaries, boundaries, longest, longest, window_size=(-1, 0))
+    return mixed
+
+
+def layer_spec(config: Any) -> Any:
+    """Return Megatron's local layers with fused attention, a ``transformer_layer_spec`` of NeMo's configurations."""
+    from nemo.collections.llm.gpt.model.base import local_layer_spec
+
+    spec = local_layer_spec(config)
+    spec.submodules.self_attention.submodules.core_attention = FusedAttention
+    return spec

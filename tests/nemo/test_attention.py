@@ -1,0 +1,56 @@
+"""Packed rows attend only within themselves, without a mask of [s, s]."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn.functional import scaled_dot_product_attention
+
+from tapeout.nemo.attention import FusedAttention, row_boundaries
+from tapeout.train.loader import collate
+
+pytestmark = pytest.mark.environment("nemo")
+
+LENGTH, HEADS, GROUPS, SIZE = 12, 4, 2, 8
+ROWS = st.lists(st.integers(1, LENGTH), min_size=1, max_size=4).filter(lambda lengths: sum(lengths) <= LENGTH)
+
+
+def segments_of(batch: list[list[int]]) -> torch.Tensor:
+    """Return the row of every position, -1 for padding."""
+    lines = [[row for row, length in enumerate(lengths) for _ in range(length)] for lengths in batch]
+    return torch.tensor([line + [-1] * (LENGTH - len(line)) for line in lines])
+
+
+@given(st.lists(ROWS, min_size=1, max_size=3), st.integers(0, 2**31))
+@settings(max_examples=30, deadline=None)
+def test_rows_and_their_gradients_are_those_of_each_row_alone(batch: list[list[int]], seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    shapes = [(LENGTH, len(batch), heads, SIZE) for heads in (HEADS, GROUPS, GROUPS)]
+    parts = [torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    attention = FusedAttention.__new__(FusedAttention)
+    torch.nn.Module.__init__(attention)
+    attention.scale = SIZE**-0.5
+    boundaries = row_boundaries(segments_of(batch))
+    packed = attention(*parts, boundaries).unflatten(2, (HEADS, SIZE))
+    alone = []
+    for sequence, lengths in enumerate(batch):
+        padding = LENGTH - sum(lengths)
+        rows = [part[:, sequence].transpose(0, 1).split([*lengths, *[padding] * bool(padding)], 1) for part in parts]
+        mixed = [scaled_dot_product_attention(*row, is_causal=True, enable_gqa=True) for row in zip(*rows, strict=True)]
+        alone.append(torch.cat(mixed, 1).transpose(0, 1))
+    expected = torch.stack(alone, 1)
+    torch.testing.assert_close(packed, expected, rtol=0, atol=1e-12)
+    weights = torch.randn(packed.shape, generator=generator, dtype=torch.float64)
+    gradients = [torch.autograd.grad((mixed * weights).sum(), parts) for mixed in (packed, expected)]
+    for found, wanted in zip(*gradients, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
+
+
+def test_a_batch_has_the_boundaries_of_its_rows_and_the_positions_that_count() -> None:
+    segments = segments_of([[3, 2], [12]])
+    mask = torch.zeros(2, LENGTH, dtype=torch.uint8)
+    mask[0, 4] = mask[1, 0] = 1
+    batch = collate([{"loss_mask": mask[index], "segments": segments[index]} for index in range(2)])
+    assert batch["attention_mask"].tolist() == [0, 3, 5, 12, 24] and batch["attention_mask"].dtype == torch.int32
+    assert batch["loss_positions"].tolist() == [4, 12]
+    assert "segments" not in batch
