@@ -27,4 +27,5 @@ def test_speed_is_that_of_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
         "tflops": 494.5,
         "mfu": 0.5,
         "memory_gib": 0.0,
+        "data_wait": "5.0%",
     }
