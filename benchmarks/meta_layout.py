@@ -49,7 +49,7 @@ def rank_content(family: Family, architecture: Any, rows: int, layout: Layout, n
     from megatron.core.optimizer.distrib_optimizer import DistributedOptimizer
     from torch.testing._internal.distributed.fake_pg import FakeStore
 
-    from tapeout.nemo.forward import layer_spec
+    from tapeout.nemo.attention import layer_spec
 
     cuda: Any = torch.cuda
     cuda.current_device = lambda: torch.device("meta")  # where Megatron allocates the gradient buffers

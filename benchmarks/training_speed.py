@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu_training import environment, write_inputs
+from benchmarks.gpu_training import environment, gpu_model, write_inputs
 
 SIZES = {"hidden": 2048, "layers": 22, "sequence": 2048, "groups": 4, "shortest": 60, "longest": 340, "words": 31_000}
 STEP = 32
@@ -93,7 +93,7 @@ def arguments(program: str, shared: Path, folder: Path, changes: dict[str, Any],
         "seq_length": SIZES["sequence"],
         "global_batch_size": STEP,
         "threads": 8,
-        "layout": {"accelerator": "gpu", "gpu_model": "NVIDIA H200"},
+        "layout": {"accelerator": "gpu", "gpu_model": gpu_model()},
         **({"val_check_interval": steps} if program == "sft" else {}),
         **changes,
     }
