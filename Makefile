@@ -29,10 +29,11 @@ plan:
 environments:
 	@$(INSTALL) workflow data corpus nemo $(ADD)
 
-# most tests start programs and wait for them, so two parts at a time keep two cores busy; the longest go first
+# most tests start programs and wait for them, so two parts at a time keep two cores busy; the longest go first, which
+# prerequisites of their own would change
 test: environments check
 	@echo "The tests run in parts, two at a time; each part prints its output when it ends."
-	@$(MAKE) --no-print-directory --keep-going --output-sync -j 2 $(if $(filter no,$(SLURM)),,test-slurm) test-dev test-end test-nemo test-data test-corpus
+	@$(MAKE) --no-print-directory --keep-going --output-sync -j 2 READY=yes $(if $(filter no,$(SLURM)),,test-slurm) test-end test-dev test-nemo test-data test-corpus
 
 dev:
 	@$(INSTALL) dev
@@ -46,19 +47,19 @@ check: dev
 	$(DEV) snakemake --lint
 
 # each environment runs the test files that name it (tests/conftest.py)
-test-dev: dev
+test-dev: $(if $(READY),,dev)
 	$(DEV) pytest -q -n 2 -m "not slurm and not end_to_end and not families and not shared_data" tests
 
-test-data: environments
+test-data: $(if $(READY),,environments)
 	$(call FOLDER,data)/bin/python -m pytest -q tests
 
-test-corpus: environments
+test-corpus: $(if $(READY),,environments)
 	$(call FOLDER,corpus)/bin/python -m pytest -q tests
 
-test-nemo: environments
+test-nemo: $(if $(READY),,environments)
 	$(call FOLDER,nemo)/bin/python -m pytest -q tests
 
-test-end: dev environments
+test-end: $(if $(READY),,dev environments)
 	$(DEV) pytest -q -m end_to_end tests
 
 # one run of the graph for a tiny model of each other family; not part of make test
@@ -70,7 +71,7 @@ test-shared-data: dev environments
 	$(DEV) pytest -q -m shared_data tests
 
 # tests on a real Slurm cluster on this machine, from Debian packages, which need root to be installed
-test-slurm: dev environments
+test-slurm: $(if $(READY),,dev environments)
 	@$(PYTHON) -m tests.slurm.require
 	$(DEV) pytest -q -n 2 -m slurm tests
 
