@@ -1,6 +1,7 @@
 """Entries of unknown origin: any bytes are the right entry or raise ``ValueError``."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from tapeout.graph.identity.action import Action
 from tapeout.graph.identity.digest import canonical, digest_bytes
 from tapeout.graph.identity.manifest import Entry, Manifest
 from tapeout.graph.store.entry import decode, encode
+from tapeout.graph.store.store import Store
 
 ACTION = Action({"schema": 1, "artifact": "model", "params": {"lr": 0.5}})
 FILES = (Entry("a.txt", False, 2, "a" * 64), Entry("sub/b.sh", True, 3, "b" * 64))
@@ -77,3 +79,12 @@ def test_invalid_manifest_is_refused(manifest: Manifest) -> None:
 def test_formatting_of_the_json_does_not_matter() -> None:
     assert decode(json.dumps(json.loads(RIGHT), indent=2).encode(), ACTION.digest) == (ACTION, MANIFEST)
     assert canonical(json.loads(RIGHT)) + b"\n" == RIGHT
+
+
+def test_lines_of_the_journal_that_are_none_are_ignored(tmp_path: Path) -> None:
+    store, line = Store(tmp_path), {"artifact": "a", "action": "0" * 64}
+    store.append_journal(line)
+    with (tmp_path / "journal.jsonl").open("a") as file:
+        file.write('3\nnull\n[]\n"x"\n{}\n{"artifact": "a"\n\n')
+    store.append_journal(line)
+    assert store.journal() == [line, line]
