@@ -1,6 +1,6 @@
 """Attention of a training run: causal over a sequence, or within each row of a packed sequence.
 
-Packed rows are described by their boundaries and not by a mask of [s, s], which costs memory and sends attention to
+Packed rows are described by their boundaries. A mask of [s, s] would cost memory on a GPU, and would send attention to
 plain matrix products.
 """
 
@@ -90,15 +90,19 @@ class FusedAttention(MegatronModule):  # type: ignore[misc]
         """Attend within rows; result [s, b, heads, size]."""
         length, batch, heads, size = query.shape
         key, value = _expanded(query, key, value)
+        if not query.is_cuda:  # the sequences are short there, and one call is faster than one for each row
+            q, k, v = (part.permute(1, 2, 0, 3) for part in (query, key, value))
+            mask = row_mask(boundaries, batch, length)
+            return scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=self.scale).permute(2, 0, 1, 3)
         q, k, v = (part.transpose(0, 1).reshape(batch * length, heads, size) for part in (query, key, value))
-        if q.is_cuda:
-            mixed = _rows_on_gpu(q * (self.scale * math.sqrt(size)), k, v, boundaries, length)
-        else:
-            lengths = boundaries.diff().tolist()
-            rows = zip(*(part.transpose(0, 1)[None].split(lengths, 2) for part in (q, k, v)), strict=True)
-            parts = [scaled_dot_product_attention(*row, is_causal=True, scale=self.scale) for row in rows]
-            mixed = torch.cat(parts, 2)[0].transpose(0, 1)
+        mixed = _rows_on_gpu(q * (self.scale * math.sqrt(size)), k, v, boundaries, length)
         return mixed.reshape(batch, length, heads, size).transpose(0, 1)
+
+
+def row_mask(boundaries: Tensor, batch: int, length: int) -> Tensor:
+    """Return where attention within rows is allowed, [b, 1, s, s]; see ``row_boundaries``."""
+    rows = torch.searchsorted(boundaries, torch.arange(batch * length), right=True).view(batch, length)
+    return ((rows[:, :, None] == rows[:, None, :]) & torch.ones(length, length, dtype=torch.bool).tril())[:, None]
 
 
 def _expanded(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
