@@ -257,13 +257,19 @@ def save_from_this_process() -> None:
     """Let Megatron start its writer processes from this one, and wait for them.
 
     It would start a process that starts them, and another one that passes on their results and imports NeMo for this.
+    Asynchronous saves, which only NeMo's importer makes, remain as they are.
     """
     import torch.distributed
     from megatron.core.dist_checkpointing.strategies import filesystem_async
     from megatron.core.dist_checkpointing.strategies.base import AsyncSaveShardedStrategy
 
     def save(self: Any, tensors: Any, folder: Any) -> None:
-        request = self.async_save(tensors, folder)
+        passed_on = filesystem_async._get_write_results_queue
+        filesystem_async._get_write_results_queue = queue.Queue
+        try:
+            request = self.async_save(tensors, folder)
+        finally:
+            filesystem_async._get_write_results_queue = passed_on
         if request.async_fn is not None:
             rank, buckets, results = request.async_fn_args
             request.async_fn(rank, request.preload_fn() if request.preload_fn else buckets, results)
@@ -272,4 +278,3 @@ def save_from_this_process() -> None:
             finalize()
 
     AsyncSaveShardedStrategy.save = save
-    filesystem_async._get_write_results_queue = queue.Queue
