@@ -1,7 +1,8 @@
 """The workflow of the current folder as Snakemake reads it, without running anything."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -50,7 +51,16 @@ class Project:
             UnknownName: see ``Request.artifacts``.
         """
         request = self.layer.request
-        return request.targets() if self.target is None else request.artifacts(self.target)
+        with self._naming_configuration():
+            return request.targets() if self.target is None else request.artifacts(self.target)
+
+    @contextmanager
+    def _naming_configuration(self) -> Iterator[None]:
+        """Add the configuration to an error about an unknown name: another one may have an artifact of this name."""
+        try:
+            yield
+        except UnknownName as error:
+            raise UnknownName(error.cause, f"{error.fix} {self.configuration.line}.") from error
 
     @property
     def rules(self) -> dict[str, list[str]]:
@@ -88,7 +98,9 @@ class Project:
         Raises:
             UnknownName: it is neither.
         """
-        address = resolve(self.workspace, name, self.rules)
+        rules = self.rules
+        with self._naming_configuration():
+            address = resolve(self.workspace, name, rules)
         if address.kind not in (Kind.ARTIFACT, Kind.RULE):
             raise UnknownName(f"{name} is a {address.kind}, not an artifact or a rule.", "See: tapeout status")
         if not set(address.artifacts) <= self.recipes.keys():

@@ -111,6 +111,8 @@ def test_verify_finds_a_damaged_object_that_no_artifact_uses(built: Project) -> 
         (["cost", ""], "UnknownName: The name of an artifact is empty."),
         (["verify", "modle"], "UnknownName: There is no artifact or rule modle; did you mean model?"),
         (["rebuild", "formated", "--check"], "did you mean formatted?"),
+        (["why", "modle"], "Configuration: config.yaml (the default)."),
+        (["cost", "modle"], "Configuration: config.yaml (the default)."),
         (["why", "notes"], "UnknownName: notes is a rule, not one artifact."),
         (["why", "model", "--against", "never"], "UnknownName: There is no run never."),
         (["runs", "save", "../out"], "../out' is not a valid run name."),
