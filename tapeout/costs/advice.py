@@ -24,11 +24,11 @@ Numbers count for each factor of two; ``recompute: full`` counts twice.
 """
 
 
-def advice(architecture: Architecture, rows: int, job: Training, *, masked: bool, limit: float, section: str) -> str:
+def advice(architecture: Architecture, rows: int, job: Training, *, limit: float, section: str) -> str:
     """Return what to change in a training run that needs more than ``limit`` bytes, a sentence or two."""
     memories = {}
     for changed in _alternatives(architecture, rows, job):
-        memory = training_memory(architecture, rows, changed, masked=masked)
+        memory = training_memory(architecture, rows, changed)
         assert memory is not None, "the original has one"
         if memory.total <= limit:
             return f"Set {_difference(job, changed, section)}: {memory.total / GIB:.0f} GiB."

@@ -10,7 +10,7 @@ from tapeout.config.base import Architecture
 from tapeout.config.training import Training
 from tapeout.models.decoder import Architecture as Decoder
 
-ROWS_PER_BLOCK = 4096
+ROWS_PER_BLOCK = 16_384
 """Tokens whose logits exist at the same time (``tapeout.nemo.loss``)."""
 CONTEXT = 1_500_000_000
 """Bytes of the CUDA context, of NCCL's and cuBLAS's buffers, and of fragmentation: an assumption."""
@@ -63,12 +63,13 @@ def optimizer_bytes(parameters: int, precision: str) -> int:
 def output_bytes(rows: int, hidden: int, tokens: int, tensor: int, precision: str) -> int:
     """Return the bytes of the output layer and its loss (``tapeout.nemo.loss``).
 
-    Logits of a block of tokens in 32 bits and their narrow copy; the output layer of all ranks, gathered, with the
-    32-bit sum and the narrow copy of its gradient; the last hidden states, their 32-bit copy, and their gradient.
+    Logits of a block of tokens and, in 16 bits, their gradient beside them; the output layer of all ranks, gathered,
+    with the 32-bit sum and the narrow copy of its gradient; the last hidden states, their 32-bit copy, and their
+    gradient.
     """
     narrow = 0 if precision == "32" else 2
     item = narrow or 4
-    logits = min(ROWS_PER_BLOCK, tokens) * rows * (4 + narrow)
+    logits = min(ROWS_PER_BLOCK, tokens) * rows * 4
     gathered = rows * hidden * item if tensor > 1 else 0
     return logits + gathered + rows * hidden * (4 + narrow) + tokens * hidden * (2 * item + 4)
 
@@ -78,14 +79,13 @@ def workspace_bytes(hidden: int, ffn: int, tokens: int, tensor: int, precision: 
     return tokens * (4 if precision == "32" else 2) * (2 * hidden + 3 * ffn // tensor) + CONTEXT
 
 
-def training_memory(architecture: Architecture, rows: int, job: Training, *, masked: bool) -> Memory | None:
+def training_memory(architecture: Architecture, rows: int, job: Training) -> Memory | None:
     """Return the memory of a training run on each GPU; None on CPUs, or if the family does not state its activations.
 
     Args:
         architecture: the model.
         rows: rows of its embedding.
         job: the training run.
-        masked: whether its attention follows a mask, as that of packed rows does.
     """
     if job.layout.accelerator != "gpu" or not isinstance(architecture, Decoder):
         return None
@@ -93,7 +93,7 @@ def training_memory(architecture: Architecture, rows: int, job: Training, *, mas
     stages = architecture.stage_parameters(rows, layout.pipeline_model_parallel_size)
     # the first stage has the most micro-batches under way, the last one has the logits
     terms = max(
-        (_terms(architecture, rows, job, masked, stage, stages[stage]) for stage in {0, len(stages) - 1}),
+        (_terms(architecture, rows, job, stage, stages[stage]) for stage in {0, len(stages) - 1}),
         key=lambda terms: sum(terms.values()),
     )
     parameters = sum(stages)
@@ -104,15 +104,13 @@ def training_memory(architecture: Architecture, rows: int, job: Training, *, mas
     return Memory(terms, layout.devices, layout.num_nodes, parts, checkpoint)
 
 
-def _terms(
-    architecture: Decoder, rows: int, job: Training, masked: bool, stage: int, parameters: int
-) -> dict[str, int]:
+def _terms(architecture: Decoder, rows: int, job: Training, stage: int, parameters: int) -> dict[str, int]:
     """Return the terms of the ranks of one pipeline stage, which has ``parameters`` weights."""
     layout, precision = job.layout, job.precision
     tensor, stages = layout.tensor_model_parallel_size, layout.pipeline_model_parallel_size
     hidden, ffn = architecture.hidden_size, architecture.ffn_hidden_size
     tokens, item = job.micro_batch_size * job.seq_length, 4 if precision == "32" else 2
-    layer = architecture.activations(tokens, job.seq_length, item, masked, layout)
+    layer = architecture.activations(tokens, job.seq_length, item, layout)
     # one forward, one backward: a stage has begun as many micro-batches as there are stages from it to the last one
     under_way = min(stages - stage, job.global_batch_size // (job.micro_batch_size * layout.replicas))
     last = stage == stages - 1

@@ -115,17 +115,17 @@ class CostTable:
     def memory(self, rule: str) -> Memory | None:
         """Return the memory of a rule's training on each GPU; None if the rule trains on no GPU."""
         run = self._training(rule)
-        return run and training_memory(self._architecture, self._rows, run[0], masked=run[1])
+        return run and training_memory(self._architecture, self._rows, run)
 
     def advice(self, rule: str, limit: float) -> str:
         """Return what to change in a rule's training that needs more than ``limit`` bytes on each GPU."""
         run = self._training(rule)
         assert run is not None, "it has a memory"
-        return advice(self._architecture, self._rows, run[0], masked=run[1], limit=limit, section=rule)
+        return advice(self._architecture, self._rows, run, limit=limit, section=rule)
 
-    def _training(self, rule: str) -> tuple[Training, bool] | None:
-        """Return parameters of a training, and whether its attention follows a mask: that of packed rows."""
-        return {"dapt": (self.settings.dapt, False), "sft": (self.settings.sft, True)}.get(rule)
+    def _training(self, rule: str) -> Training | None:
+        """Return the parameters of a training; None for any other rule."""
+        return {"dapt": self.settings.dapt, "sft": self.settings.sft}.get(rule)
 
     @property
     def _architecture(self) -> Architecture:

@@ -60,18 +60,17 @@ def layer_activations(
     return Activations(around, inside) if layout.recompute == "selective" else Activations(around + inside, 0)
 
 
-def score_bytes(tokens: int, seq_length: int, heads: int, tensor: int = 1, *, masked: bool, item: int = 2) -> int:
+def score_bytes(tokens: int, seq_length: int, heads: int, tensor: int = 1, *, item: int = 2) -> int:
     """Return the bytes that one layer keeps of its attention's scores, on each GPU.
 
-    Flash attention keeps the 32-bit log-sum-exp of each row of scores. Packed rows have a mask, with which PyTorch's
-    attention computes all scores: it keeps the probabilities of every pair of positions, a s² b numbers of 32 bits.
+    Flash attention and FlexAttention keep the 32-bit log-sum-exp of each row of scores, also for packed rows. With
+    numbers of 32 bits PyTorch computes all scores: it keeps the probabilities of every pair of positions, a s² b.
 
     Args:
         tokens: tokens of a micro-batch, s b.
         seq_length: tokens of a sequence, s.
         heads: attention heads, a.
         tensor: GPUs that share the heads.
-        masked: whether attention follows a mask.
-        item: bytes of a number without a mask, 4 or 2: in 32 bits PyTorch has no flash attention and needs no more.
+        item: bytes of a number, 4 or 2.
     """
-    return tokens * heads * 4 * (seq_length if masked or item == 4 else 1) // tensor
+    return tokens * heads * 4 * (seq_length if item == 4 else 1) // tensor

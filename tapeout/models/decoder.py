@@ -143,10 +143,10 @@ class Architecture(base.Architecture):
         norm = self.parameter_count(vocabulary) - matrices * rows - layers * stages
         return [rows + layers, *[layers] * (stages - 2), layers + norm + rows]
 
-    def activations(self, tokens: int, seq_length: int, item: int, masked: bool, layout: Layout) -> Activations:
+    def activations(self, tokens: int, seq_length: int, item: int, layout: Layout) -> Activations:
         """Return what a layer keeps of a micro-batch on each GPU; see ``tapeout.models.activations``."""
         heads, tensor = self.num_attention_heads, layout.tensor_model_parallel_size
-        scores = score_bytes(tokens, seq_length, heads, tensor, masked=masked, item=item)
+        scores = score_bytes(tokens, seq_length, heads, tensor, item=item)
         width, ffn = heads * self.kv_channels, self.ffn_hidden_size
         return layer_activations(tokens, self.hidden_size, width, ffn, scores, layout, item=item, gated=self.gated)
 

@@ -90,7 +90,8 @@ class FusedAttention(MegatronModule):  # type: ignore[misc]
         """Attend within rows; result [s, b, heads, size]."""
         length, batch, heads, size = query.shape
         key, value = _expanded(query, key, value)
-        if not query.is_cuda:  # the sequences are short there, and one call is faster than one for each row
+        if not query.is_cuda or query.dtype == torch.float32:
+            # sequences on a CPU are short, and one call is faster than one for each row; flash attention has 16 bits
             q, k, v = (part.permute(1, 2, 0, 3) for part in (query, key, value))
             mask = row_mask(boundaries, batch, length)
             return scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=self.scale).permute(2, 0, 1, 3)
@@ -101,8 +102,10 @@ class FusedAttention(MegatronModule):  # type: ignore[misc]
 
 def row_mask(boundaries: Tensor, batch: int, length: int) -> Tensor:
     """Return where attention within rows is allowed, [b, 1, s, s]; see ``row_boundaries``."""
-    rows = torch.searchsorted(boundaries, torch.arange(batch * length), right=True).view(batch, length)
-    return ((rows[:, :, None] == rows[:, None, :]) & torch.ones(length, length, dtype=torch.bool).tril())[:, None]
+    positions = torch.arange(batch * length, device=boundaries.device)
+    rows = torch.searchsorted(boundaries, positions, right=True).view(batch, length)
+    earlier = torch.ones(length, length, dtype=torch.bool, device=boundaries.device).tril()
+    return ((rows[:, :, None] == rows[:, None, :]) & earlier)[:, None]
 
 
 def _expanded(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:

@@ -30,8 +30,8 @@ def job(micro: int = 1, seq_length: int = 4096, **layout: Any) -> Dapt:
     )
 
 
-def memory(architecture: Architecture, run: Dapt, *, masked: bool = False) -> Memory:
-    found = training_memory(architecture, PIECES, run, masked=masked)
+def memory(architecture: Architecture, run: Dapt) -> Memory:
+    found = training_memory(architecture, PIECES, run)
     assert found is not None
     return found
 
@@ -57,11 +57,11 @@ def test_activations_of_a_layer_are_those_of_the_paper(tensor: int) -> None:
         assert layer({**parts, "sequence_parallel": True, "recompute": "full"}).kept == 2 * size / tensor
 
 
-def test_scores_of_masked_attention_dominate_as_in_the_paper() -> None:
+def test_scores_of_plain_attention_dominate_as_in_the_paper() -> None:
     # GPT-3, the paper's example: 5 a s / h = 80 against 34; here 4 of the 5 a s² b bytes, as probabilities of 32 bits
     tokens, hidden, heads = 2048, 12288, 96
-    assert score_bytes(tokens, 2048, heads, masked=True) == tokens * hidden * 80 * 4 / 5
-    assert score_bytes(tokens, 2048, heads, masked=False) == tokens * heads * 4
+    assert score_bytes(tokens, 2048, heads, item=4) == tokens * hidden * 80 * 4 / 5
+    assert score_bytes(tokens, 2048, heads) == tokens * heads * 4
 
 
 def test_weights_gradients_and_optimizer_have_18_bytes_a_parameter() -> None:
@@ -78,11 +78,11 @@ def test_the_peak_is_the_measured_one() -> None:
 
 
 def test_no_memory_is_forecast_for_a_cpu() -> None:
-    assert training_memory(LLAMA_1B, PIECES, Dapt(), masked=False) is None
+    assert training_memory(LLAMA_1B, PIECES, Dapt()) is None
 
 
 def advised(architecture: Architecture, run: Dapt, limit: int = H100) -> str:
-    return advice(architecture, PIECES, run, masked=False, limit=limit, section="dapt")
+    return advice(architecture, PIECES, run, limit=limit, section="dapt")
 
 
 def test_every_dimension_divides_its_terms() -> None:
@@ -102,7 +102,7 @@ def test_every_dimension_divides_its_terms() -> None:
 
 def test_the_cheapest_change_that_fits_is_advised() -> None:
     alone = job(1, 65_536, devices=1)
-    assert advised(LLAMA_1B, job(32, 2048)) == "Set dapt.micro_batch_size 16: 67 GiB."
+    assert advised(LLAMA_1B, job(32, 2048)) == "Set dapt.micro_batch_size 16: 69 GiB."
     assert advised(LLAMA_1B, alone) == "Set dapt.layout.recompute selective: 71 GiB."
     assert advised(LLAMA_2["7B"], job()) == "Set dapt.layout.distributed_optimizer true: 66 GiB."
     run = job(num_nodes=4, tensor_model_parallel_size=8)
