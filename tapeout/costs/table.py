@@ -115,7 +115,7 @@ class CostTable:
     def memory(self, rule: str) -> Memory | None:
         """Return the memory of a rule's training on each GPU; None if the rule trains on no GPU."""
         run = self._training(rule)
-        return run and training_memory(self._architecture, self._rows, run)
+        return training_memory(self._architecture, self._rows, run) if run is not None else None
 
     def advice(self, rule: str, limit: float) -> str:
         """Return what to change in a rule's training that needs more than ``limit`` bytes on each GPU."""

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.environment("nemo")
 def test_planted_spikes_are_found_and_nothing_else() -> None:
     noise = np.random.default_rng(0).normal(0, 0.05, 300)
     losses = (8 - 5 * np.arange(300) / 300 + noise).tolist()
-    planted = {40: 2.0, 200: 1.5}
+    planted = {40: 2.0, 200: 2.5}
     for step, height in planted.items():
         losses[step] += height
     found = {step: spike_median(losses[: step + 1]) for step in range(300)}
