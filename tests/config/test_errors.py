@@ -174,7 +174,7 @@ def test_the_file_that_gave_the_value_is_named(tmp_path: Path) -> None:
         ("dapt: {max_steps: yes}\n", "dapt: max_steps must be a number, not true"),
         ("dapt: {max_steps: 1e3}\n", 'dapt.max_steps must be a whole number, not "1e3"'),
         ("dapt: {max_steps: 1.5}\n", "dapt.max_steps must be a whole number, not 1.5"),
-        ("dapt: {precision: 32}\n", 'dapt.precision must be "32" or "bf16-mixed", not 32'),
+        ("dapt: {precision: 32}\n", 'dapt.precision must be "32", "bf16-mixed" or "fp8", not 32'),
         ("container: {packages: {torch: 2.10}}\n", "container.packages.torch must be text, not 2.10"),
         ("instructions: {train: rtl}\n", 'instructions.train must be a list, such as [a, b], not "rtl"'),
         ("instructions: {train: []}\n", "instructions.train must not be empty"),
