@@ -27,7 +27,7 @@ Shard = tuple[Shape, Shape, Shape]
 
 @dataclass(frozen=True)
 class RankContent:
-    """What a rank has.
+    """Weights, optimizer state and shards of one rank.
 
     Attributes:
         parameters: weights of its model.

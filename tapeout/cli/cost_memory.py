@@ -16,7 +16,7 @@ from tapeout.graph.plan.forecast import Step
 
 GIB = 2**30
 PARTS = ("tensor", "pipeline", "data")
-"""What divides a training: ranks that share each matrix, stages, and replicas of the model."""
+"""Dimensions of a layout: tensor-parallel ranks, pipeline stages, data-parallel replicas."""
 
 
 def memory(hints: Any, steps: Iterable[Step]) -> dict[str, dict[str, Any]]:

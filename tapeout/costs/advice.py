@@ -1,4 +1,4 @@
-"""What to change in a training run that does not fit on its GPUs: every layout is tried with the memory forecast."""
+"""Advice for a training run that does not fit on its GPUs: the cheapest change that fits by the memory forecast."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -18,7 +18,7 @@ COSTS = {
     "layout.recompute": 2.5,
     "layout.pipeline_model_parallel_size": 4.0,
 }
-"""How much of the speed each change may cost, in no unit: the cheapest changes that suffice are advised.
+"""Relative cost in speed of each change, without a unit; the changes with the lowest sum that fit are advised.
 
 Numbers count for each factor of two; ``recompute: full`` counts twice.
 """

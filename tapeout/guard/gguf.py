@@ -43,7 +43,7 @@ BYTES = {name: (numbers, size) for name, numbers, size in BLOCKS.values()}
 
 @dataclass(frozen=True)
 class Header:
-    """What a GGUF file states.
+    """Metadata and tensor list of a GGUF file.
 
     Attributes:
         version: version of the format.

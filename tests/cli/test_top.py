@@ -96,10 +96,12 @@ def test_it_ends_with_the_run(project: Project) -> None:
         process = subprocess.Popen(command, cwd=project.root, env=environment, stdout=theirs, stderr=theirs)
         os.close(theirs)
         shown = ""
+        end = time.monotonic() + 300  # the command prints five times a second until it ends
         while "running" not in shown:
+            assert time.monotonic() < end, shown
             shown += os.read(watching, 65536).decode()
         project.path("go").touch()
-        while True:
+        while time.monotonic() < end:
             try:
                 shown += os.read(watching, 65536).decode()
             except OSError:

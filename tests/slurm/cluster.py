@@ -2,26 +2,30 @@
 
 Every daemon is Debian's own; only the hardware is fake (``config_overrides``, GPUs that are copies of /dev/null),
 so that two nodes of 128 cores fit on a small machine. Nothing outside the cluster's folder is read or written, and
-``stop`` ends only what ``start`` started. As a program: ``python -m tests.slurm.cluster FOLDER`` starts one and prints
-how to use it; ``--stop FOLDER`` ends it.
+``stop`` ends only what ``start`` started.
 """
 
-import argparse
 import contextlib
 import getpass
 import os
-import random
 import re
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.slurm.processes import ClusterFailed, descendants, environment_of_children, processes_of, runs, wait_until
+from tests.slurm.processes import (
+    ClusterFailed,
+    descendants,
+    environment_of_children,
+    free_port,
+    processes_of,
+    runs,
+    wait_until,
+)
 
 GPUS = 8
 GPU_NODES = ("gpu1", "gpu2")
@@ -30,19 +34,6 @@ CLIENTS = ("sbatch", "srun", "salloc", "squeue", "sinfo", "scontrol", "scancel",
 SECONDS_OF_A_CLIENT = 60
 UNFINISHED = {"PENDING", "RUNNING", "REQUEUED", "SUSPENDED", "COMPLETING", "RESIZING", "CONFIGURING"}
 """States of the accounting in which the last record of a job is not final."""
-
-
-def free_port(count: int) -> int:
-    """Return the first of ``count`` consecutive unused ports."""
-    while True:
-        first = random.randrange(20000, 30000)  # below the range from which the kernel assigns ports
-        with contextlib.ExitStack() as stack:
-            try:
-                for port in range(first, first + count):
-                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return first
 
 
 @dataclass
@@ -396,22 +387,3 @@ class Cluster:
                 if self.daemon(name) is not None:
                     os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self.root / "run", ignore_errors=True)
-
-
-def main() -> None:
-    """Start or stop a cluster by hand."""
-    parser = argparse.ArgumentParser(prog="python -m tests.slurm.cluster", description=main.__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--stop", action="store_true")
-    arguments = parser.parse_args()
-    cluster = Cluster(arguments.folder.absolute())
-    if arguments.stop:
-        cluster.stop()
-        return
-    cluster.start()
-    for name, value in cluster.variables.items():
-        print(f"export {name}={value}")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,8 @@
-"""Functions that wait for conditions and find processes."""
+"""Functions that wait for conditions, and find processes and free ports."""
 
 import contextlib
+import random
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +10,19 @@ from pathlib import Path
 
 class ClusterFailed(Exception):
     """A daemon did not start, or a node does not become idle."""
+
+
+def free_port(count: int) -> int:
+    """Return the first of ``count`` consecutive unused ports."""
+    while True:
+        first = random.randrange(20000, 30000)  # below the range from which the kernel assigns ports
+        with contextlib.ExitStack() as stack:
+            try:
+                for port in range(first, first + count):
+                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return first
 
 
 def wait_until(true: Callable[[], object], what: str, seconds: float = 120.0) -> None:

@@ -79,7 +79,7 @@ def members(
     Args:
         path: the archive.
         wanted: selects files.
-        skipped: is told of files that are never read, whether they would be selected or not.
+        skipped: function called for each file that is never read, selected or not.
     """
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:

@@ -78,7 +78,7 @@ C1_CONTROL = re.compile("[\x80-\x9f]")
 WORD = re.compile(r"[^\W\d_]+")
 BOX_IN_WORD = re.compile("[\u0400-\u045f][\u2500-\u259f]|[\u2500-\u259f][\u0400-\u045f]")
 OF_MACINTOSH = re.compile("[ЂЃѓЉЊЌЋЏђљњќћџ]|[а-яё]Я|[‚†‡€‰‹‘•™›][а-яё]")
-"""What Russian in the encoding of the Macintosh becomes as Windows-1251: capitals, and я, are others."""
+"""Characters that Russian text in Mac encoding yields when it is decoded as Windows-1251."""
 RUN = re.compile(r"[^\x00-\x7f]+")
 
 

@@ -24,7 +24,7 @@ def work(item: str) -> str | Refusal:
     if item == "allocate":
         return str(len(bytes(2**33)))
     if item == "loop":
-        while True:
+        while True:  # until the time limit under test ends this process
             pass
     if item == "fail":
         raise KeyError(item)

@@ -37,6 +37,7 @@ for step in range(step + 1, 9):
 output.mkdir()
 (output / "weights.txt").write_text(f"{step} steps\\n")
 '''
+# ignores what ends a program politely, and outlives the test unless it is killed
 STUBBORN = "import signal; [signal.signal(n, signal.SIG_IGN) for n in (2, 15)]; time.sleep(600)"
 ADVICE = "Resume by running the same command."
 
