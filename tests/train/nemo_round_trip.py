@@ -2,12 +2,22 @@
 
 import json
 import os
+import random
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 TEXT = "always @(posedge clk) data <= address; "
+WORDS = ["always", "assign", "clk", "reset", "valid", "ready", "address", "data", "write", "<=", ";", "[7:0]", "\n"]
+CURVE = 50
+"""Steps of the trainings that are compared with a plain loop."""
+CHECKPOINT_NAMES = {
+    "input_layernorm.weight": "self_attention.linear_qkv.layer_norm_weight",
+    "pre_mlp_layernorm.weight": "mlp.linear_fc1.layer_norm_weight",
+}
+"""Names of the norms of a layer in a checkpoint, by those in Megatron's local layers."""
 ODD = json.dumps({"text": "valid ready enable write reset " * 3}) + "\n"
 
 
@@ -16,6 +26,7 @@ def main(folder: Path) -> None:
     from tapeout.nemo.process import prepare
 
     prepare(threads=1)
+    import lightning.pytorch as lightning
     import torch
     from megatron.core.num_microbatches_calculator import destroy_num_microbatches_calculator
 
@@ -25,13 +36,15 @@ def main(folder: Path) -> None:
     from tapeout.config.sft import Sft
     from tapeout.encoder.load import load_encoder
     from tapeout.guard.tar import unpack
+    from tapeout.models.family import family_of
     from tapeout.models.finite import NonFinite
+    from tapeout.models.layout import weights_from_megatron
     from tapeout.models.tokenizer_file import tokenizer_path
     from tapeout.nemo.archive import pack
-    from tapeout.nemo.checkpoint import load_model
+    from tapeout.nemo.checkpoint import checkpoint_config, load_model
     from tapeout.nemo.convert import import_checkpoint
     from tapeout.nemo.export import export_checkpoint, fixed_tokens, nemo_logits
-    from tapeout.nemo.forward import ForwardStep, LossReduction
+    from tapeout.nemo.forward import ForwardStep, LossReduction, megatron_model
     from tapeout.program import StepFailed
     from tapeout.train.batch_report import report
     from tapeout.train.launch import single_rank
@@ -40,6 +53,7 @@ def main(folder: Path) -> None:
     from tapeout.train.trainer import train
     from tests.nemo.tiny_model import PIECES, TEMPLATE, instruction_set, tiny_model
     from tests.train.byte_level_round_trip import round_trip
+    from tests.train.plain_loop import train_plainly
 
     results: dict[str, Any] = {}
     source = tiny_model(folder / "source")
@@ -59,10 +73,25 @@ def main(folder: Path) -> None:
     tokenizer = tokenizer_path(base)
     sets = instruction_set(folder, load_encoder(tokenizer))
 
+    gradients: dict[str, dict[str, torch.Tensor]] = {}
+    """Gradients of the first step of each training, after clipping, by Hugging Face name."""
+
     def watched(method: Any, name: str) -> Any:
-        """Return a method that notes the sequences of every training step in ``results``."""
+        """Return a method that notes every sequence in ``results``, and the first step's gradients."""
         seen: list[Any] = []
         results[f"{name} seen"] = seen
+
+        class FirstStep(lightning.Callback):  # type: ignore[misc]
+            def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+                if name in gradients:
+                    return
+                found: dict[str, Any] = {}
+                for parameter, value in megatron_model(trainer.strategy.megatron_parallel).named_parameters():
+                    layer = re.fullmatch(r"(decoder\.layers\.)\d+\.(.*)", parameter)
+                    at = layer[1] + CHECKPOINT_NAMES.get(layer[2], layer[2]) if layer else parameter
+                    found.setdefault(at, []).append(value.main_grad.clone())
+                stacked = {at: torch.stack(v) if "layers" in at else v[0] for at, v in found.items()}
+                gradients[name] = weights_from_megatron(family_of(base).parts(checkpoint_config(base)), stacked)
 
         class Watching(ForwardStep):
             def __call__(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -71,8 +100,28 @@ def main(folder: Path) -> None:
                     seen.extend(zip(*parts, strict=True))
                 return super().__call__(model, batch)
 
-        members = {name: getattr(method, name) for name in ("KIND", "callbacks", "files")}
-        return SimpleNamespace(**members, loss=lambda: (Watching(), LossReduction()))
+        return SimpleNamespace(
+            KIND=method.KIND,
+            files=method.files,
+            callbacks=lambda _: [FirstStep()],
+            loss=lambda: (Watching(), LossReduction()),
+        )
+
+    def farthest(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+        """Return the largest difference of a number in two sets of tensors."""
+        assert one.keys() == other.keys()
+        return max(float((one[name] - other[name]).abs().max()) for name in one)
+
+    def compare_plain(name: str, data: Any, job: Any, same_first_batch: list[str]) -> None:
+        """Note in ``results`` how far a training is from a plain loop over the same samples."""
+        curve = train_plainly(source, data.train, job)
+        results[f"{name} plain"] = {
+            "losses": curve.losses,
+            "rates": curve.rates,
+            "weights": farthest(curve.weights, dict(load_model(folder / name).state_dict())),
+            "gradients": {other: farthest(curve.gradients, gradients[other]) for other in [name, *same_first_batch]},
+            "largest_gradient": max(float(gradient.abs().max()) for gradient in curve.gradients.values()),
+        }
 
     def shown(name: str, job: Any, inputs: dict[str, Any], model: Path) -> None:
         """Note the sequences that ``tapeout batch`` shows for the same training."""
@@ -135,13 +184,23 @@ def main(folder: Path) -> None:
     tune("micro4 unpacked", 4, unpacked=True)
 
     texts = {name: folder / f"{name}.jsonl" for name in ("domain", "general")}
+    draw = random.Random(5)
     for path in texts.values():
-        path.write_text(json.dumps({"text": TEXT * 40}) + "\n")
-    job = Dapt(max_steps=20, warmup_steps=2, lr=0.02, seq_length=64, global_batch_size=4, micro_batch_size=4, threads=1)
-    destroy_num_microbatches_calculator()
-    rank = single_rank(folder / "dapt work")
-    data = dapt.data(job, tokenizer, texts, rank.once)
-    results["dapt"] = train(base, data, job, watched(dapt, "dapt"), folder / "dapt", rank)
+        path.write_text(json.dumps({"text": " ".join(draw.choices(WORDS, k=3000))}) + "\n")
+    # with a rate of 0.02 a plain loop in 32 bits differs from one in 64 bits by 1e-3
+    curve: dict[str, Any] = {
+        **{"max_steps": CURVE, "warmup_steps": 5, "lr": 0.01, "seq_length": 64, "global_batch_size": 4},
+        **{"micro_batch_size": 2, "threads": 1},
+    }
+    for name, method, job, inputs in (
+        ("sft", sft, Sft(**curve, val_check_interval=CURVE), {"encoded": [sets[1]]}),
+        ("dapt", dapt, Dapt(**curve), texts),
+    ):
+        destroy_num_microbatches_calculator()
+        rank = single_rank(folder / f"{name} work")
+        data = method.data(job, tokenizer, inputs, rank.once)
+        results[name] = train(base, data, job, watched(method, name), folder / name, rank)
+        compare_plain(name, data, job, ["micro1", "micro4"] if name == "sft" else [])
     shown("dapt", job, texts, folder / "one" / "base.nemo")
 
     # one document of other words, after enough steps with the same ones
