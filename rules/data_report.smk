@@ -5,7 +5,7 @@ rule inspected:
         encoded=lambda wildcards: [
             artifact(f"encoded/{name}") for name in scope.instructions if wildcards.set == f"instructions/{name}"
         ],
-        tests=[artifact(name, path) for name, path in scope.tests],
+        tests=lambda wildcards: [artifact(file.artifact, file.path) for file in scope.held_out_from(wildcards.set)],
         tokenizer=artifact("tokenizer", settings.tokenizer.file_name),
     output:
         sealed("inspected/{set}"),
@@ -29,7 +29,7 @@ rule data_report:
         action("data_report"),
         inspected=[artifact(f"inspected/{name}") for name in scope.sets],
         reports=[artifact(name, "report.json") for name in scope.steps],
-        tests=[artifact(name, path) for name, path in scope.tests],
+        tests=[artifact(file.artifact, file.path) for file in scope.held_out],
     output:
         sealed("data_report"),
     params:

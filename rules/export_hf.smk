@@ -4,6 +4,7 @@ rule export_hf:
         **wiring.after_probe,
         **wiring.base_licences,
         **wiring.chat_template,
+        **wiring.licensed_text,
         model=artifact(wiring.exported),
         rows=[artifact(f"instructions/{name}") for name in sorted(settings.instructions.train)],
         encoded=[artifact(f"encoded/{name}") for name in sorted(settings.instructions.train)],
@@ -16,10 +17,7 @@ rule export_hf:
             encoding=settings.encoding().identity(),
             systems=settings.default_systems,
             **wiring.attributions,
-            trained_on={
-                name: settings.sources[name].attribution
-                for name in (*settings.corpus.domain.train, *settings.corpus.general.sources)
-            },
+            trained_on={name: settings.sources[name].attribution for name in settings.trained_sources},
         ),
         plugins=[settings.base.family_module],
     resources:

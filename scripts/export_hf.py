@@ -15,6 +15,8 @@ def main(
     encoded: list[Path],
     texts: list[Path],
     output: Path,
+    corpora: list[Path] | None = None,
+    documents: list[Path] | None = None,
     base: Path | None = None,
     template: Path | None = None,
 ) -> None:
@@ -25,6 +27,8 @@ def main(
         rows: folders of the instruction data sets that the model was trained on.
         encoded: the same sets as token ids, in the same order.
         texts: test texts, JSONL.
+        corpora: training text of the corpora that the model was trained on, JSONL.
+        documents: reports of the sources of the sharded corpus that it was trained on.
         base: folder of a base model that comes from a source, for its licence files.
         template: folder of the base model, if its own chat template rendered the rows.
     """
@@ -32,9 +36,11 @@ def main(
 
     prepare(threads=1)
     from tapeout.nemo.export import export_checkpoint
+    from tapeout.nemo.notice import stated_licences
 
+    stated = stated_licences([*(folder / "train.jsonl" for folder in rows), *(corpora or ())], documents or ())
     job = job.model_copy(update={"encoding": with_model_template(job.encoding, template)})
-    export_checkpoint(model.resolve(), output, job, list(zip(rows, encoded, strict=True)), texts, base)
+    export_checkpoint(model.resolve(), output, job, list(zip(rows, encoded, strict=True)), texts, stated, base)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tapeout.config.inspection import DataReportJob, InspectJob, OverlapSettings
 from tapeout.config.instructions import SPLITS
@@ -12,6 +12,20 @@ from tapeout.errors import did_you_mean
 CORPORA = ("corpus/domain", "corpus/general")
 PRETRAINING, SHARDS = "pretraining", "pretraining/shards"
 """All shards as one set, and the step that cleans them."""
+
+
+class HeldOutFile(NamedTuple):
+    """File of rows that must not be trained on.
+
+    Attributes:
+        set: name of the test set that the rows belong to.
+        artifact: artifact with the file.
+        path: path in the artifact.
+    """
+
+    set: str
+    artifact: str
+    path: str
 
 
 @dataclass(frozen=True)
@@ -37,11 +51,32 @@ class InspectionScope:
         return [*CORPORA, *(f"instructions/{name}" for name in self.instructions), *self.shards]
 
     @property
-    def tests(self) -> list[tuple[str, str]]:
-        """Artifact and file of every test set; all splits of a benchmark are test data."""
-        own = [(name, "test.jsonl") for name in (*CORPORA, *(f"instructions/{name}" for name in self.instructions))]
-        benchmarks = sorted(self.settings.data_report.benchmarks)
-        return own + [(f"instructions/{name}", f"{split}.jsonl") for name in benchmarks for split in SPLITS]
+    def tests(self) -> list[HeldOutFile]:
+        """Files of every test set; all splits of a benchmark are test data."""
+        own = [*CORPORA, *(f"instructions/{name}" for name in self.instructions)]
+        benchmarks = [f"instructions/{name}" for name in sorted(self.settings.data_report.benchmarks)]
+        files = [HeldOutFile(name, name, "test.jsonl") for name in own]
+        return files + [HeldOutFile(name, name, f"{split}.jsonl") for name in benchmarks for split in SPLITS]
+
+    @property
+    def validations(self) -> list[HeldOutFile]:
+        """Validation rows of each set of a fine-tuning on several; its validation loss is measured on all of them."""
+        trained = [f"instructions/{name}" for name in sorted(self.settings.instructions.train)]
+        files = [HeldOutFile(f"{name}/validation", name, "validation.jsonl") for name in trained]
+        return files if len(files) > 1 else []
+
+    @property
+    def held_out(self) -> list[HeldOutFile]:
+        """All files of rows that some set must not contain."""
+        return self.tests + self.validations
+
+    def held_out_from(self, name: str) -> list[HeldOutFile]:
+        """Return the files whose rows must not be in the training split of a set.
+
+        A split keeps the validation rows of a set apart from its own training rows, but not from those of other sets.
+        """
+        others = [file for file in self.validations if file.artifact != name]
+        return self.tests + (others if len(others) < len(self.validations) else [])
 
     @property
     def steps(self) -> list[str]:
@@ -70,7 +105,7 @@ class InspectionScope:
     def unknown_limits(self) -> Iterator[tuple[str, str, str]]:
         """Yield key, cause and fix of each limit for a set or step that does not exist; it would have no effect."""
         gates = self.settings.data_report.gates
-        tests = [name for name, _ in self.tests]
+        tests = list(dict.fromkeys(file.set for file in self.held_out))
         for key, limits, known in (
             ("contaminated_of", gates.contaminated_of, tests),
             ("dropped_of", gates.dropped_of, self.measured_steps),
@@ -84,8 +119,12 @@ class InspectionScope:
     def inspect_parameters(self) -> dict[str, Callable[[Any], Any]]:
         """Return the parameters of the rule ``inspected`` by name, as functions of its wildcards."""
         overlap = self.settings.data_report.model_dump(include=set(OverlapSettings.model_fields))
-        tests = tuple(name for name, _ in self.tests)
-        return InspectJob.parameters(lambda wildcards: InspectJob(**overlap, name=wildcards.set, tests=tests))
+
+        def job(wildcards: Any) -> InspectJob:
+            tests = tuple(file.set for file in self.held_out_from(wildcards.set))
+            return InspectJob(**overlap, name=wildcards.set, tests=tests)
+
+        return InspectJob.parameters(job)
 
     @property
     def report(self) -> DataReportJob:
@@ -93,7 +132,7 @@ class InspectionScope:
         return DataReportJob(
             settings=self.settings.data_report,
             sets=tuple(self.sets),
-            tests=tuple(name for name, _ in self.tests),
+            tests=tuple(file.set for file in self.held_out),
             steps=tuple(self.steps),
             trained=tuple(self.trained),
         )

@@ -62,6 +62,18 @@ class Settings(Section):
         return sorted({*corpora, *self.pretraining.sources, *instructions, *self.model_sources})
 
     @property
+    def trained_sources(self) -> list[str]:
+        """Names of the sources whose text the fine-tuned model has been trained on since its base model, sorted."""
+        reads_corpora = self.dapt.reads == "corpus"
+        names = {*(self.corpus.domain.train if reads_corpora else self.pretraining.sources)}
+        if reads_corpora or not self.base.sources:
+            names.update(self.corpus.general.sources)
+        for name in self.instructions.train:
+            options = self.set_options[name]
+            names.update(set(options.sources) - set(options.held_out))
+        return sorted(names)
+
+    @property
     def model_sources(self) -> tuple[str, ...]:
         """Names of the sources of the base model, or, if it is made here, of its vocabulary."""
         return self.base.sources or (self.tokenizer.source,)

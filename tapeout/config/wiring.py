@@ -73,6 +73,24 @@ class Wiring:
         return {"blend": self.artifact("pretraining/blend.json"), "shards": folders}
 
     @property
+    def licensed_text(self) -> dict[str, Any]:
+        """Inputs of an export: training text besides instruction rows, whose documents may state other licences.
+
+        Of a sharded corpus these are the reports, because reading all of its text again would take long.
+        """
+        settings = self.settings
+        reads_corpora = settings.dapt.reads == "corpus"
+        names = [
+            *(["domain"] if reads_corpora else []),
+            *(["general"] if reads_corpora or not settings.base.sources else []),
+        ]
+        sharded = [] if reads_corpora else settings.pretraining.sources
+        return {
+            "corpora": [self.artifact(f"corpus/{name}", "train.jsonl") for name in names],
+            "documents": [self.artifact(f"pretraining/documents/{name}", "report.json") for name in sharded],
+        }
+
+    @property
     def instruction_sets(self) -> str:
         """Pattern of the names of all instruction data sets."""
         return "|".join(map(re.escape, self.settings.instructions.sets))

@@ -87,7 +87,8 @@ def measure_gates(summary: DataSummary, settings: DataReport) -> Iterator[Gate]:
             # of short rows only those count that overlap, so that many of them do not make the fraction small
             total = size["rows"] - size["too_short"] + sum(row.short for row in rows)
             limit = gates.contaminated_of.get(name, gates.contaminated)
-            yield Gate("contaminated", training, f"test rows of {name} in {training}", len(rows), total, limit)
+            kind = "rows" if name.endswith("/validation") else "test rows"
+            yield Gate("contaminated", training, f"{kind} of {name} in {training}", len(rows), total, limit)
     for step, counts in summary.steps.items():
         limit = gates.dropped_of.get(step, gates.dropped)
         yield Gate("dropped", step, f"dropped by {step}", counts.lost, counts.kept + counts.lost, limit)

@@ -1,6 +1,6 @@
 """Export NeMo-2 checkpoints to Hugging Face folders, and prove that both are one model."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -32,6 +32,7 @@ def export_checkpoint(
     job: ExportJob,
     sets: Sequence[tuple[Path, Path]],
     texts: Sequence[Path],
+    stated: Mapping[str, Collection[str]],
     base: Path | None = None,
 ) -> None:
     """Convert a NeMo-2 checkpoint folder to a Hugging Face folder, load that and compare it with NeMo's model.
@@ -46,6 +47,7 @@ def export_checkpoint(
         job: tolerance and length of the comparison, prompts of the training, and the sources that NOTICE names.
         sets: folders ``instructions/<set>`` and ``encoded/<set>`` of each set that the model was trained on.
         texts: test texts, JSONL.
+        stated: licences that training text states itself, by source.
         base: folder of the base model, if that comes from a source; its licence files are copied.
 
     Raises:
@@ -72,7 +74,7 @@ def export_checkpoint(
         "token_ids": counts,
     }
     write_settings(output / "parity.json", parity)
-    write_licences(output, job, base)
+    write_licences(output, job, stated, base)
     for path in sorted(output.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
 

@@ -49,3 +49,29 @@ def test_a_limit_without_effect_is_an_error(gates: dict[str, Any], words: str) -
     with pytest.raises(InvalidConfig, match="fix: ") as raised:
         scope(gates)
     assert words in str(raised.value)
+
+
+def test_validation_rows_are_compared_with_the_other_sets_of_the_training() -> None:
+    names = ("questions", "django", "ibex")
+    sets = {name: {"format": "messages"} for name in names}
+    one = InspectionScope(load({**default(), "instructions": {"sets": sets, "train": ["ibex", "questions"]}}))
+    others = {
+        name: [file.set for file in one.held_out_from(name) if file not in one.tests]
+        for name in (*(f"instructions/{name}" for name in names), "corpus/domain")
+    }
+    assert others == {
+        "instructions/questions": ["instructions/ibex/validation"],
+        "instructions/ibex": ["instructions/questions/validation"],
+        "instructions/django": [],  # not trained on
+        "corpus/domain": [],
+    }
+    assert {file.set for file in one.validations} <= set(one.report.tests)
+    assert scope({}).validations == []
+    scope_of_two = {"contaminated_of": {"instructions/ibex/validation": 0.5}}
+    load(
+        {
+            **default(),
+            "instructions": {"sets": sets, "train": ["ibex", "questions"]},
+            "data_report": {"gates": scope_of_two},
+        }
+    )

@@ -124,6 +124,22 @@ def test_identities_are_json_and_hold_nothing_of_the_machine() -> None:
     assert str(ROOT) not in text
 
 
+def test_the_notice_of_a_model_names_what_it_was_trained_on() -> None:
+    chats = {"sets": {"chats": {"format": "messages", "sources": ["questions"]}, "cores": {"format": "rtl"}}}
+    sharded = {"components": {"text": {"sources": ["cv32e40p"], "weight": 1}}}
+    corpora = ["blackparrot", "cv32e40p", "django", "ibex"]
+    for change, names in (
+        ({}, [*corpora, "questions"]),
+        ({"instructions": {**chats, "train": ["cores"]}}, corpora),
+        ({"dapt": {"reads": "pretraining"}, "pretraining": sharded}, [*corpora, "questions"]),  # rows about the cores
+        (
+            {"dapt": {"reads": "pretraining"}, "pretraining": sharded, "instructions": {**chats, "train": ["chats"]}},
+            ["cv32e40p", "django", "questions"],
+        ),
+    ):
+        assert load({**default(), **change}).trained_sources == names
+
+
 def test_a_local_source_is_pinned_to_what_it_is_now(tmp_path: Path) -> None:
     core = tmp_path / "core.zip"
     sources = yaml.safe_load((ROOT / "config" / "sources.yaml").read_text())

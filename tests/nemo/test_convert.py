@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from tapeout.config.export import Attribution, ExportJob
+from tapeout.data.io.jsonl import write_json, write_jsonl
 from tapeout.nemo.convert import ConversionMismatch, compare_tensors
 from tapeout.nemo.export import logit_difference
-from tapeout.nemo.notice import notice, write_licences
+from tapeout.nemo.notice import notice, stated_licences, write_licences
 
 pytestmark = pytest.mark.environment("nemo")
 
@@ -18,10 +19,28 @@ def test_tokenizer_and_training_sources_are_named_with_their_licences() -> None:
         "ibex": Attribution(origin="package ibex 1, file i.whl", licence="Apache-2.0"),
         "blackparrot": Attribution(origin="package blackparrot 2, file b.whl", licence="BSD-3-Clause AND SHL-0.51"),
     }
-    text = notice(Attribution(origin="package mistral-common 1.12.0, file m.whl", licence="Apache-2.0"), trained_on)
+    text = notice(
+        Attribution(origin="package mistral-common 1.12.0, file m.whl", licence="Apache-2.0"),
+        trained_on,
+        {"ibex": ["Apache-2.0"]},
+    )
     assert text.index("mistral-common") < text.index("blackparrot:") < text.index("ibex:")
     assert "- blackparrot: package blackparrot 2, file b.whl\n  licence: BSD-3-Clause AND SHL-0.51\n" in text
     assert text.count("licence: Apache-2.0\n") == 2
+
+
+def test_licences_that_rows_state_themselves_are_named(tmp_path: Path) -> None:
+    rows, report = tmp_path / "train.jsonl", tmp_path / "report.json"
+    lines = [{"source": "chats", "licence": licence} for licence in ("MIT", "GPL-3.0-only", "CC-BY-4.0", "MIT")]
+    write_jsonl(rows, lines)
+    write_json(report, {"source": "wiki", "licences": {"GFDL": 2}})
+    trained_on = {name: Attribution(origin=f"file {name}", licence="MIT") for name in ("chats", "ibex", "wiki")}
+    text = notice(trained_on["ibex"], trained_on, stated_licences([rows], [report]))
+    assert text.endswith(
+        "- chats: file chats\n  licence: MIT\n  licences that texts in it state instead: CC-BY-4.0, GPL-3.0-only\n"
+        "- ibex: file ibex\n  licence: MIT\n"
+        "- wiki: file wiki\n  licence: MIT\n  licences that texts in it state instead: GFDL\n"
+    )
 
 
 def test_a_foreign_base_model_is_named_and_its_licence_goes_along(tmp_path: Path) -> None:
@@ -36,7 +55,7 @@ def test_a_foreign_base_model_is_named_and_its_licence_goes_along(tmp_path: Path
         folder.mkdir()
     (base / "LICENSE.txt").write_bytes(b"terms\r\n")
     (base / "NOTICE").write_text("Licensed by the owner.\n")
-    write_licences(output, job, base)
+    write_licences(output, job, {}, base)
     assert (output / "LICENSE.txt").read_bytes() == b"terms\r\n"
     text = (output / "NOTICE").read_text()
     assert text.startswith(f"This model is an adaptation of\n- {source.origin}\n  licence: LicenseRef-Own\n")

@@ -98,7 +98,7 @@ def round_trip(folder: Path) -> dict[str, Any]:
     export = ExportJob(
         parity_tokens=48, encoding=encoding, systems=("",), tokenizer=source, trained_on={"example": source}
     )
-    export_checkpoint(folder / "sft", folder / "export", export, [(instructions, encoded)], [text])
+    export_checkpoint(folder / "sft", folder / "export", export, [(instructions, encoded)], [text], {})
     with torch.no_grad():
         ids = torch.tensor([encoder.bos_ids + encoder.encode("valid qz")])
         logits = [load_model(folder / name)(ids).logits for name in ("sft", "export")]

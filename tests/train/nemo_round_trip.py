@@ -243,7 +243,7 @@ def main(folder: Path) -> None:
         tokenizer=source_of,
         trained_on={"example": source_of},
     )
-    export_checkpoint(model, folder / "export", export, [sets], [texts["domain"]])
+    export_checkpoint(model, folder / "export", export, [sets], [texts["domain"]], {})
     (folder / "byte_level").mkdir()
     results["byte_level"] = round_trip(folder / "byte_level")
     (folder / "results.json").write_text(json.dumps(results))

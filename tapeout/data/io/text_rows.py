@@ -51,7 +51,7 @@ def joined_licence(values: list[Any]) -> str:
         names = value if isinstance(value, list) else [value]
         if not all(isinstance(name, str | None) for name in names):
             raise ValueError("the licence is neither a text nor a list of texts")
-        if filled := sorted({name for name in names if name and name.strip()}):
+        if filled := sorted({name.strip() for name in names if name and name.strip()}):
             licences.add(JOIN.join(filled))
     if len(licences) > 1:
         raise ValueError("two fields state different licences")

@@ -29,9 +29,10 @@ BUFFER = 2**18
 
 @dataclass
 class PreparedBatch:
-    """Prepared documents of a batch: lines of JSON, each with its shard, and counts."""
+    """Prepared documents of a batch: lines of JSON, each with its shard, and counts, also of documents by licence."""
 
     lines: list[tuple[int, bytes]] = field(default_factory=list)
+    licences: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     repaired: Counter[str] = field(default_factory=Counter)
 
@@ -46,13 +47,14 @@ def write_documents(folder: Path, output: Path, job: DocumentsJob, workers: int)
     """
     output.mkdir()
     dropped, repaired = Counter[str](), Counter[str]()
-    kept = Counter[str]()
+    kept, licences = Counter[str](), Counter[str]()
     buffers = [bytearray() for _ in range(job.shards)]
     files = [output / f"{shard_name(number)}.jsonl" for number in range(job.shards)]
     for file in files:
         file.touch()
     batches = in_batches(raw_documents(folder, job, job.field, dropped))
     for batch in in_order(partial(prepare, job=job), batches, workers):
+        licences += batch.licences
         dropped += batch.dropped
         repaired += batch.repaired
         for number, line in batch.lines:
@@ -69,7 +71,7 @@ def write_documents(folder: Path, output: Path, job: DocumentsJob, workers: int)
             f"Source {job.source} has no usable document (left out: {reasons or 'it has no file'}).",
             f"Change include, field, licences or limits of pretraining component {job.component}, or drop the source.",
         )
-    counts: dict[str, Counter[str]] = {"kept": kept, "dropped": dropped, "repaired": repaired}
+    counts: dict[str, Counter[str]] = {"kept": kept, "licences": licences, "dropped": dropped, "repaired": repaired}
     write_json(
         output / "report.json", {"source": job.source, **{name: dict(+counter) for name, counter in counts.items()}}
     )
@@ -121,6 +123,7 @@ def prepare(documents: list[Raw], job: DocumentsJob) -> PreparedBatch:
             "text": text,
         }
         line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+        batch.licences[row["licence"]] += 1
         batch.lines.append((shard_of(digest, job.shards), line))
     return batch
 

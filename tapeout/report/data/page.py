@@ -74,6 +74,8 @@ def write_page(summary: DataSummary, job: DataReportJob, tests: Sequence[Path], 
     }
     wanted = {(name, row.digest) for (_, name), rows in contaminated.items() for row in rows}
     texts = find_texts(tests, job.tests, wanted)
+    overviews = {training: overview(summary, gates, training) for training in summary.measures}
+    sizes = {name: next((sets[name] for sets in overviews.values() if name in sets), None) for name in job.tests}
     context = {
         "summary": summary,
         "settings": settings,
@@ -82,8 +84,8 @@ def write_page(summary: DataSummary, job: DataReportJob, tests: Sequence[Path], 
         "failed": [gate for gate in gates if not gate.passed],
         "unmeasured": [gate for gate in gates if not gate.measured],
         "stopping": [gate for gate in gates if not gate.passed and gate.artifact in job.trained],
-        "tests": sorted(set(job.tests)),
-        "overview": {training: overview(summary, gates, training) for training in summary.measures},
+        "tests": dict(sorted(sizes.items())),
+        "overview": overviews,
         "contaminated": {
             pair: [(row, marked(texts[pair[1], row.digest], row.ranges, settings.ngram_words)) for row in rows]
             for pair, rows in contaminated.items()

@@ -163,11 +163,13 @@ def test_licences_of_rows_override_that_of_the_source(tmp_path: Path) -> None:
     assert sorted(row["licence"] for row in rows_written) == ["ISC", "ISC AND MIT", "MIT", "MIT"]
     assert not any("forbidden" in row["text"] for row in rows_written)
     assert report["dropped"] == {"licence not allowed": 4}
+    assert report["licences"] == {"ISC": 1, "ISC AND MIT": 1, "MIT": 2}
 
 
 def test_joined_licences() -> None:
     assert joined_licence([None, ""]) == joined_licence([[], [None]]) == ""
     assert joined_licence(["MIT", ["MIT"]]) == "MIT" and joined_licence([["b", "a", "b"]]) == "a AND b"
+    assert joined_licence([" MIT ", ["MIT\n"]]) == "MIT"
     assert (
         is_allowed("x", frozenset()) and is_allowed("a AND b", frozenset("ab")) and not is_allowed("a", frozenset("b"))
     )
