@@ -1,7 +1,8 @@
 """Read the documents of a source, and count what is left out and why.
 
 A source has archives, JSON Lines or parquet with a field ``text``, or plain text files; each selected file or row is
-one document. JSON Lines outside archives are always read, even if no pattern includes them.
+one document. JSON Lines outside archives are always read, even if no pattern includes them,
+unless one excludes them.
 """
 
 import hashlib

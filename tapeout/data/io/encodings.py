@@ -81,6 +81,44 @@ OF_MACINTOSH = re.compile("[ЂЃѓЉЊЌЋЏђљњќћџ]|[а-яё]Я|[‚†‡
 """Characters that Russian text in Mac encoding yields when it is decoded as Windows-1251."""
 RUN = re.compile(r"[^\x00-\x7f]+")
 
+HZ_RUN = re.compile(rb"~\{((?:[\x21-\x77][\x21-\x7e])+?)~\}")
+"""Chinese between ASCII in the encoding HZ, where each byte lacks its highest bit."""
+DOUBLED = re.compile("[\xc2-\xf4][\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]")
+"""Two bytes of UTF-8 that were read as Windows-1252."""
+WINDOWS_BYTES = {ord(bytes([code]).decode("cp1252", "ignore") or chr(code)): code for code in range(0x80, 0xA0)}
+
+
+def hz_text(content: bytes) -> str | None:
+    """Return the text of ASCII bytes with Chinese in the encoding HZ, or None if they have none.
+
+    In HZ each ``~`` outside Chinese is doubled. Where one is not, only the Chinese is decoded.
+    """
+    runs = [bytes(code | 0x80 for code in run) for run in HZ_RUN.findall(content)]
+    try:
+        texts = [run.decode("gb2312") for run in runs]
+    except UnicodeDecodeError:
+        return None
+    if not texts or ENCODINGS["GBK"][1](" ".join(texts)) < MIN_SCORE:
+        return None
+    try:
+        return content.decode("hz")
+    except UnicodeDecodeError:
+        following = iter(texts)
+    return HZ_RUN.sub(lambda _: next(following).encode(), content).decode()
+
+
+def undoubled(text: str) -> str:
+    """Return a text whose UTF-8 was read as Windows-1252 and encoded again as it was before, however often.
+
+    Any other text is returned as it is: one in which a single character is no part of such UTF-8.
+    """
+    while DOUBLED.search(text):
+        try:
+            text = text.translate(WINDOWS_BYTES).encode("latin-1").decode()
+        except UnicodeError:
+            break
+    return text
+
 
 def legacy_text(content: bytes) -> tuple[str, str] | None:
     """Return the text of bytes that are not UTF-8 and the name of their encoding; None if no encoding is certain."""

@@ -57,7 +57,7 @@ def raw_documents(
         selection: patterns over the paths of files, also of files in archives; and the maximum size of a text file.
         field: column of parquet files.
         dropped: incremented by the reason for each file that is left out.
-        all_rows: read JSON Lines outside archives even if no pattern includes them.
+        all_rows: read JSON Lines outside archives even if no pattern includes them, unless one excludes them.
 
     Raises:
         UnreadableFile: a file is damaged.
@@ -82,7 +82,9 @@ def raw_documents(
                 for member, stream in members(file, is_selected, is_skipped):
                     yield from _documents(printable_name(member), stream, selection, field, dropped)
             dropped["archive without a file"] += dropped.total() == seen
-        elif (all_rows and _kind(name) == "rows") or is_selected(name, file.stat().st_size):
+        elif (all_rows and _kind(name) == "rows" and not _is_excluded(name, selection)) or is_selected(
+            name, file.stat().st_size
+        ):
             with file.open("rb") as stream:
                 yield from _documents(printable_name(name), stream, selection, field, dropped)
     del dropped[""]
@@ -169,11 +171,14 @@ def _rows(path: str, stream: IO[bytes], selection: Selection, field: str, droppe
     dropped["file without a row"] += not number
 
 
+def _is_excluded(path: str, selection: Selection) -> bool:
+    return any(fnmatchcase(f"/{path}", pattern) for pattern in selection.exclude)
+
+
 def rejection(path: str, size: int, selection: Selection) -> str:
     """Return why a file is left out, or an empty string; patterns match the path with a leading ``/``."""
-    rooted = f"/{path}"
-    if not any(fnmatchcase(rooted, pattern) for pattern in selection.include):
+    if not any(fnmatchcase(f"/{path}", pattern) for pattern in selection.include):
         return "other kind"
-    if any(fnmatchcase(rooted, pattern) for pattern in selection.exclude):
+    if _is_excluded(path, selection):
         return "excluded"
     return "too large" if size > selection.max_bytes else ""

@@ -5,7 +5,7 @@ import re
 from collections import Counter
 
 from tapeout.config.corpus import Selection
-from tapeout.data.io.encodings import SINGLE_BYTE, legacy_text
+from tapeout.data.io.encodings import SINGLE_BYTE, hz_text, legacy_text, undoubled
 from tapeout.data.io.ngrams import unicode_form
 from tapeout.data.io.recognition import reason_against
 
@@ -46,9 +46,14 @@ def decode(content: bytes, repaired: Counter[str]) -> tuple[str, str]:
         return _decode_wide(content, repaired)
     if b"\x1b$" not in content:  # it switches to Japanese in ISO-2022-JP, which is also valid UTF-8
         try:
-            return content.decode(), ""
+            text = content.decode()
         except UnicodeDecodeError:
             pass
+        else:
+            if b"~{" in content and (chinese := hz_text(content)) is not None:
+                repaired["not UTF-8, read as HZ"] += 1
+                return chinese, ""
+            return text, ""
     return _decode_legacy(content, repaired)
 
 
@@ -112,6 +117,9 @@ def usable_text(
     text, reason = decode(content, repaired) if isinstance(content, bytes) else (content, "")
     if reason:
         return "", reason
+    if not text.isascii() and (single := undoubled(text)) != text:
+        repaired["UTF-8 encoded twice"] += 1
+        text = single
     text = clean_text(text, repaired)
     if len(text) > selection.max_bytes or len(text.encode()) > selection.max_bytes:
         reason = "too large"

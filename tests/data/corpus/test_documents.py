@@ -45,6 +45,14 @@ def test_patterns_and_size_select_files(tmp_path: Path) -> None:
     assert tally.dropped == {"excluded": 1, "link or special file": 1, "other kind": 1, "too large": 1}
 
 
+def test_rows_are_read_unless_they_are_excluded(tmp_path: Path) -> None:
+    for name in ("good.jsonl", "bad.jsonl"):
+        (tmp_path / name).write_text('{"text": "a row"}\n')
+    tally, selection = Tally(), Selection(include=("*.v",), exclude=("*/bad*",), min_characters=1)
+    assert [document.path for document in read_source("core", tmp_path, selection, tally)] == ["good.jsonl:1"]
+    assert tally.dropped == {"other kind": 1}
+
+
 def test_links_in_archives_are_counted_if_their_names_are_selected(tmp_path: Path) -> None:
     make_tar(tmp_path / "core.tgz", {"a.v": b"module a; endmodule", "a.txt": b"text", "other.v/b.v": b"module b;"})
     for include, dropped in ((("*.v",), {"other kind": 1, "link or special file": 1}), (("*.txt",), {"other kind": 3})):

@@ -99,6 +99,31 @@ def test_lines_in_two_encodings() -> None:
     assert repaired == {"not UTF-8, read as Windows-1252 in some lines": 1}
 
 
+def test_chinese_in_hz_is_decoded_and_verilog_is_not() -> None:
+    for comment in COMMENTS["gbk"]:
+        text, repaired = BODY.format(comment).replace("q + 1", "~q"), Counter[str]()
+        for content in (text.encode("hz"), text.encode("hz").replace(b"~~q", b"~q")):
+            assert decode(content, repaired) == (text, "")
+        assert repaired == {"not UTF-8, read as HZ": 2}
+    code = b"assign a = ~{b,c} | ~{d}; // ~{abcd~} ~{!!~}"
+    assert decode(code, Counter()) == (code.decode(), "")
+
+
+@pytest.mark.parametrize("codec", ["cp1252", "latin-1"])
+def test_utf8_that_was_encoded_twice_is_encoded_once(codec: str) -> None:
+    texts = [BODY.format(comment) for comments in COMMENTS.values() for comment in comments]
+    for text in [*texts, BODY.format("MAÇÃ”, Ã, ½ Å")]:
+        repaired, twice = Counter[str](), text
+        assert usable_text("a.v", text.encode(), Selection(include=("*",)), repaired) == (text, "")
+        for _ in range(2):
+            # of the bytes that Windows-1252 leaves open it reads each as the control character of that code
+            twice = "".join(bytes([b]).decode(codec, "ignore") or chr(b) for b in twice.encode())
+            assert usable_text("a.v", twice, Selection(include=("*",)), repaired) == (text, "")
+        assert repaired == ({} if twice == text else {"UTF-8 encoded twice": 2})
+    mixed = BODY.format("Ã© is é")
+    assert usable_text("a.v", mixed, Selection(include=("*",)), Counter()) == (mixed, "")
+
+
 def test_bytes_that_are_no_text() -> None:
     random = Random(7)
     reasons = Counter[str]()
