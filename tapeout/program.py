@@ -22,7 +22,7 @@ Program = Callable[[], None]
 
 
 class StepFailed(TapeoutError):
-    """A step cannot run for a reason without a more specific error class."""
+    """A step, or a program that a command starts, fails for a reason without a more specific error class."""
 
 
 class DiskFull(TapeoutError):

@@ -9,7 +9,7 @@ import typer
 from tapeout.cli import output
 from tapeout.cli.options import Artifact, AsJson, ConfigFiles, run_names
 from tapeout.cli.project import Project, load
-from tapeout.graph.errors import DiskFull, NotWritable, UnknownName
+from tapeout.graph.errors import NotWritable, UnknownName
 from tapeout.graph.files import report_disk_errors
 from tapeout.graph.identity.action import Reference
 from tapeout.graph.identity.manifest import Manifest
@@ -18,6 +18,7 @@ from tapeout.graph.plan.decide import Decision
 from tapeout.graph.plan.explain import Cause, Comparison, Row, causes, record_definitions, table
 from tapeout.graph.store.action_index import ActionIndex
 from tapeout.graph.workspace import State
+from tapeout.program import DiskFull
 
 MAX_LENGTH = 120
 """Maximum characters of a value in a table; JSON has the whole value."""

@@ -72,7 +72,7 @@ def compare(
 
     Raises:
         InvalidEnvironment: files with tensors differ and the environment that reads them is not installed.
-        ComparisonFailed: the program that compares tensors failed.
+        StepFailed: the program that compares tensors failed.
     """
     return _Comparer(old, new, bounds, scratch, limit).comparison()
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from tapeout.compare.file_comparison import Detail, FileComparison, Level, Unreadable, counted
 from tapeout.config.comparison import Bounds
-from tapeout.errors import TapeoutError
 from tapeout.graph.identity.environment import read_environment
+from tapeout.program import StepFailed
 
 ENVIRONMENT = "nemo"
 STATES = {
@@ -20,10 +20,6 @@ STATES = {
     "changed": "tensor~ changed",
     "value": "other value~ changed",
 }
-
-
-class ComparisonFailed(TapeoutError):
-    """The program that compares tensors failed."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +64,7 @@ def compare_weights(old: Path, new: Path, bounds: Bounds, limit: int | None) -> 
     Raises:
         Unreadable: one of them is damaged.
         InvalidEnvironment: the environment with torch is not installed.
-        ComparisonFailed: the program failed.
+        StepFailed: the program failed.
     """
     *lines, last = _run(old, new)
     if "unreadable" in last:
@@ -99,7 +95,7 @@ def _run(old: Path, new: Path) -> list[dict[str, Any]]:
     )
     if done.returncode:
         why = (done.stderr.splitlines() or [f"exit status {done.returncode}"])[-1]
-        raise ComparisonFailed(
+        raise StepFailed(
             f"Comparing the tensors of {old.name} failed: {why}.",
             "If memory ran out, compare on a machine with more memory; otherwise report this error.",
         )

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from tapeout.errors import fullest
-from tapeout.graph.errors import DiskFull, GraphError, InputChanged, InvalidFolder, NotWritable, UnreadableState
+from tapeout.errors import TapeoutError, fullest
+from tapeout.graph.errors import InputChanged, InvalidFolder, NotWritable, UnreadableState
+from tapeout.program import DiskFull
 
 SHARING_FIX = "Let the group write it (chgrp, chmod g+ws), or read it as TAPEOUT_REMOTE: docs/store.md."
 OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -135,7 +136,7 @@ def report_disk_errors() -> Iterator[None]:
         raise named from error
 
 
-def disk_error(error: OSError) -> GraphError | None:
+def disk_error(error: OSError) -> TapeoutError | None:
     """Return the named error for an operation that a disk or its permissions refuse; None for any other error.
 
     Of two paths the second is the one that is written. If the system names none, the folder of the run on the fullest
@@ -180,7 +181,7 @@ def _obstacle(path: Path) -> str | None:
     return f"{path} is a folder, and a file is needed there." if path.is_dir() else None
 
 
-def error_in(text: str) -> GraphError | None:
+def error_in(text: str) -> TapeoutError | None:
     """Return the named error for a system error in a traceback or message, as ``disk_error`` does."""
     found = list(SYSTEM_ERROR.finditer(text))
     if not found:

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from tapeout.errors import did_you_mean
 from tapeout.graph.configuration import Configuration
-from tapeout.graph.errors import NamedRunError, UnknownName
+from tapeout.graph.errors import RequestRefused, UnknownName
 from tapeout.graph.files import write_atomically
 from tapeout.graph.identity.digest import canonical
 from tapeout.graph.identity.manifest import Manifest
@@ -93,19 +93,19 @@ def save(
         configuration: the configuration, for the record.
 
     Raises:
-        NamedRunError: the name is invalid or belongs to other results; or there are no results, or one of them was
+        RequestRefused: the name is invalid or belongs to other results; or there are no results, or one of them was
             edited or is no longer in the store.
     """
     if not NAME.fullmatch(name):
-        raise NamedRunError(f"{name!r} is not a valid run name.", "Use letters, digits, dots, dashes and underscores.")
+        raise RequestRefused(f"{name!r} is not a valid run name.", "Use letters, digits, dots, dashes and underscores.")
     names = [artifact for artifact in artifact_names(workspace.results) if graph is None or artifact in graph]
     manifests = [_intact_manifest(workspace, artifact) for artifact in names]
     if not manifests:
-        raise NamedRunError("There are no results to save.", "Run: snakemake eval_report")
+        raise RequestRefused("There are no results to save.", "Run: snakemake eval_report")
     artifacts = {manifest.artifact: manifest.action for manifest in manifests}
     existing = _read(workspace, name)
     if existing is not None and existing.artifacts != artifacts:
-        raise NamedRunError(f"Run {name} has different results.", f"Choose another name, or remove the run {name}.")
+        raise RequestRefused(f"Run {name} has different results.", f"Choose another name, or remove the run {name}.")
     named = existing.named if existing else datetime.now(UTC).isoformat(timespec="seconds")
     run = NamedRun(name, named, pinned, artifacts, existing.configuration if existing else configuration)
     if existing is not None:
@@ -140,10 +140,10 @@ def remove(workspace: Workspace, name: str) -> None:
 
     Raises:
         UnknownName: there is no such run.
-        NamedRunError: it is protected.
+        RequestRefused: it is protected.
     """
     if read_run(workspace, name).pinned:
-        raise NamedRunError(f"Run {name} is protected.", f"End the protection first: tapeout runs protect --off {name}")
+        raise RequestRefused(f"Run {name} is protected.", f"End the protection: tapeout runs protect --off {name}")
     remove_folder(workspace.runs / name)
 
 
@@ -219,9 +219,9 @@ def _ends(workspace: Workspace, manifests: dict[str, Manifest]) -> list[str]:
 def _intact_manifest(workspace: Workspace, artifact: str) -> Manifest:
     manifest = workspace.manifest(artifact)
     if manifest is None or not manifest.matches(workspace.artifact_path(artifact)):
-        raise NamedRunError(f"Artifact {artifact} does not match its manifest.", "Run: tapeout verify --repair")
+        raise RequestRefused(f"Artifact {artifact} does not match its manifest.", "Run: tapeout verify --repair")
     if workspace.store.find(manifest.action) is None or not workspace.store.is_complete(manifest):
-        raise NamedRunError(f"Artifact {artifact} is not in the store.", "Run: tapeout verify --repair")
+        raise RequestRefused(f"Artifact {artifact} is not in the store.", "Run: tapeout verify --repair")
     return manifest
 
 

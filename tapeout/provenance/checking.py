@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from tapeout.graph.errors import GraphError
+from tapeout.errors import TapeoutError
 from tapeout.graph.identity.code import closure
 from tapeout.graph.identity.digest import canonical, digest_file
 from tapeout.graph.identity.environment import read_environment
@@ -68,7 +68,7 @@ def read_document(path: Path) -> Document:
     try:
         data = path.read_bytes()
         document = Document.model_validate(json.loads(data))
-    except (OSError, ValidationError, ValueError, RecursionError, GraphError) as error:
+    except (OSError, ValidationError, ValueError, RecursionError, TapeoutError) as error:
         first = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise InvalidExport(
             f"{NAME} cannot be read: {first}.", "Get the export again, or use its Tapeout version."
@@ -99,7 +99,7 @@ def _check_code(document: Document, code: Path) -> None:
         step = document.step(name)
         try:
             same = closure(code / step.script, code, step.plugins) == step.code
-        except (GraphError, OSError, ValueError):
+        except (TapeoutError, OSError, ValueError):
             same = False
         if not same:
             raise InvalidExport(

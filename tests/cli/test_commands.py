@@ -116,7 +116,7 @@ def test_verify_finds_a_damaged_object_that_no_artifact_uses(built: Project) -> 
         (["why", "notes"], "UnknownName: notes is a rule, not one artifact."),
         (["why", "model", "--against", "never"], "UnknownName: There is no run never."),
         (["runs", "save", "../out"], "../out' is not a valid run name."),
-        (["runs", "save", "empty"], "NamedRunError: There are no results to save."),
+        (["runs", "save", "empty"], "RequestRefused: There are no results to save."),
     ],
 )
 def test_errors(project: Project, arguments: list[str], words: str) -> None:

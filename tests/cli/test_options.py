@@ -85,7 +85,7 @@ def test_only_present_commands_are_suggested() -> None:
         ("status", "NoProject: There is no Snakefile in this folder."),
         ("top", "NoProject: No run was planned in this folder."),
         ("push", "InvalidUse: No remote is set."),
-        ("gc", "GcError: There is no store at store."),
+        ("gc", "RequestRefused: There is no store at store."),
         ("runs rm never", "UnknownName: There is no run never."),
         ("verify model@never", "UnknownName: There is no run never."),
         ("export x --format slsa", "InvalidUse: --format slsa needs either a key or --unsigned."),

@@ -81,8 +81,8 @@ def test_errors(built: Project, deep: bool) -> None:
         path.chmod(0o644)
         path.write_bytes(b"?" * path.stat().st_size)
         text = refused(built, "model", "--check")
-        assert "RebuildError: The store lacks the input formatted.txt" in text
+        assert "RequestRefused: The store lacks the input formatted.txt" in text
     else:
         built.edit("config.yaml", "lr: 1", "lr: 5")
         text = refused(built, "model", "--check")
-        assert "RebuildError" in text and "tapeout why model" in text
+        assert "RequestRefused" in text and "tapeout why model" in text

@@ -14,9 +14,10 @@ from types import SimpleNamespace
 import pytest
 
 from tapeout.errors import fullest
-from tapeout.graph.errors import DiskFull, InvalidFolder, NotWritable
+from tapeout.graph.errors import InvalidFolder, NotWritable
 from tapeout.graph.files import disk_error, error_in, report_disk_errors, write_atomically
 from tapeout.graph.run.log_filter import install_filter
+from tapeout.program import DiskFull
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.graph.errors import NamedRunError, UnknownName
+from tapeout.graph.errors import RequestRefused, UnknownName
 from tapeout.graph.named_runs import artifact_names, list_runs, protect, read_run, remove, save, summarize
 from tapeout.graph.store.store import Store
 from tapeout.graph.workspace import Workspace
@@ -27,7 +27,7 @@ def test_named_run_keeps_results_and_needs_no_space(workspace: Workspace) -> Non
     assert saved.stat().st_ino == current.stat().st_ino
     make(workspace, "report", "new", "raw")
     assert current.read_text() == "new" and saved.read_text() == "old"
-    with pytest.raises(NamedRunError, match="has different results"):
+    with pytest.raises(RequestRefused, match="has different results"):
         save(workspace, "before", pinned=False)
     save(workspace, "after", pinned=True)
     assert {found.name: found.pinned for found in list_runs(workspace)} == {"before": False, "after": True}
@@ -38,7 +38,7 @@ def test_named_run_keeps_results_and_needs_no_space(workspace: Workspace) -> Non
 
 def test_protected_run_is_not_removed(workspace: Workspace) -> None:
     save(workspace, "run", pinned=True)
-    with pytest.raises(NamedRunError, match="is protected"):
+    with pytest.raises(RequestRefused, match="is protected"):
         remove(workspace, "run")
     assert not protect(workspace, "run", False).pinned
     remove(workspace, "run")
@@ -47,15 +47,15 @@ def test_protected_run_is_not_removed(workspace: Workspace) -> None:
 
 def test_invalid_names_and_damaged_results_are_refused(workspace: Workspace, tmp_path: Path) -> None:
     for name in ("", "..", "a/b", ".hidden", "a b"):
-        with pytest.raises(NamedRunError, match="is not a valid run name"):
+        with pytest.raises(RequestRefused, match="is not a valid run name"):
             save(workspace, name, pinned=False)
     with pytest.raises(UnknownName):
         read_run(workspace, "never")
-    with pytest.raises(NamedRunError, match="no results"):
+    with pytest.raises(RequestRefused, match="no results"):
         save(Workspace(Store(tmp_path / "none"), tmp_path / "no"), "empty", pinned=False)
     (workspace.results / "report").chmod(0o644)
     (workspace.results / "report").write_text("edited")
-    with pytest.raises(NamedRunError, match="does not match its manifest"):
+    with pytest.raises(RequestRefused, match="does not match its manifest"):
         save(workspace, "edited", pinned=False)
 
 

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tapeout.graph.errors import GraphError
+from tapeout.errors import TapeoutError
 from tapeout.graph.identity.container import Container
 from tapeout.graph.identity.environment import Environment
 from tapeout.graph.launch import node_agent
@@ -45,7 +45,7 @@ JOB_VARIABLES = (
 FIRST_PORT, PORTS = 10000, 10000
 
 
-class CannotStart(GraphError):
+class CannotStart(TapeoutError):
     """A program cannot be started: container runtime, image, mounted path or node are missing or cannot be used."""
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from types import FrameType
 
 from tapeout.graph.console import print_line
-from tapeout.graph.errors import StepFailed, StepStopped
+from tapeout.graph.errors import StepStopped
+from tapeout.program import StepFailed
 from tapeout.slurm.allocation import Allocation, count_restarts, record_restart
 from tapeout.slurm.client import CONTROLLER_AWAY, SlurmUnavailable
 from tapeout.slurm.submit import PATIENCE, SECONDS_BETWEEN

@@ -11,7 +11,7 @@ from tapeout.graph.console import end_quietly, print_line
 def main() -> None:
     """Resolve the batch named on the command line."""
     end_quietly()
-    from tapeout.graph.errors import GraphError
+    from tapeout.errors import TapeoutError
     from tapeout.graph.files import report_disk_errors
     from tapeout.graph.plan.resolution import describe, resolve
     from tapeout.graph.workspace import Workspace
@@ -23,7 +23,7 @@ def main() -> None:
             with workspace.lock_decisions():
                 outcomes = resolve(workspace, head)
                 workspace.mark_family(head, resolved=True)
-    except GraphError as error:
+    except TapeoutError as error:
         print_line(str(error))
         raise SystemExit(1) from None
     if line := describe(head, outcomes):

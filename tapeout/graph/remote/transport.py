@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
-from tapeout.graph.errors import GraphError, RemoteError, RemoteRefused, RemoteUnavailable
+from tapeout.errors import TapeoutError
+from tapeout.graph.errors import RemoteError, RemoteRefused, RemoteUnavailable
 from tapeout.graph.files import report_disk_errors, written_file
 from tapeout.graph.remote.protocols import PROTOCOLS
 
@@ -79,7 +80,7 @@ class Transport:
         import fsspec
 
         fsspec.get_filesystem_class(self.scheme)  # importing the library takes time that does not count
-        outcome: list[GraphError | None] = []
+        outcome: list[TapeoutError | None] = []
 
         def probe() -> None:
             try:
@@ -87,7 +88,7 @@ class Transport:
                 outcome.append(None)
             except NO_FILE:
                 outcome.append(RemoteUnavailable(f"The remote {self.name} does not exist.", "Correct TAPEOUT_REMOTE."))
-            except GraphError as error:
+            except TapeoutError as error:
                 outcome.append(error)
 
         thread = threading.Thread(target=probe, daemon=True)

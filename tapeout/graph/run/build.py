@@ -16,8 +16,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tapeout.errors import TapeoutError
 from tapeout.graph.console import FIX, format_duration, format_size, print_line
-from tapeout.graph.errors import DiskFull, GraphError, StepFailed
 from tapeout.graph.files import error_in, written_file
 from tapeout.graph.identity.digest import canonical
 from tapeout.graph.identity.manifest import Manifest
@@ -30,6 +30,7 @@ from tapeout.graph.run.run_record import RUN
 from tapeout.graph.run.step import Step
 from tapeout.graph.store.store import Store
 from tapeout.graph.workspace import State, Workspace
+from tapeout.program import DiskFull, StepFailed
 from tapeout.slurm.allocation import Allocation
 
 MAX_LOG_LINES = 15
@@ -223,7 +224,7 @@ def _run_program(step: Step, stopper: Stopper) -> None:
         raise _failure(step, status)
 
 
-def _failure(step: Step, status: int) -> GraphError:
+def _failure(step: Step, status: int) -> TapeoutError:
     """Return the error that the program printed last; without one, its exit status and the end of its log."""
     output = step.log.read_text("utf-8", "replace").rstrip().splitlines()
     lines = [line for line in output if not line.startswith(SLURM_PREFIXES)]

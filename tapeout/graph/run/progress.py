@@ -14,8 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tapeout.errors import TapeoutError
 from tapeout.graph.console import format_duration, print_line
-from tapeout.graph.errors import GraphError
 from tapeout.graph.files import write_atomically
 from tapeout.graph.identity.action import Recipe
 from tapeout.graph.identity.digest import canonical
@@ -169,7 +169,7 @@ def record_error(folder: Path) -> Iterator[None]:
     """Add the error that ends a step to its progress file, for observers."""
     try:
         yield
-    except GraphError as error:
+    except TapeoutError as error:
         if (progress := read_step(folder / PROGRESS)) is not None:
             failed = progress | {"error": str(error), "time": time.time()}
             write_atomically(folder / PROGRESS, canonical(failed) + b"\n")

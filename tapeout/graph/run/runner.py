@@ -13,7 +13,8 @@ from tapeout.graph.console import end_quietly, print_line
 def main() -> None:
     """Build one artifact."""
     end_quietly()
-    from tapeout.graph.errors import GraphError, StepStopped
+    from tapeout.errors import TapeoutError
+    from tapeout.graph.errors import StepStopped
     from tapeout.graph.files import report_disk_errors, retry_until_visible
     from tapeout.graph.run.build import build, read_step
     from tapeout.graph.run.progress import record_error
@@ -40,7 +41,7 @@ def main() -> None:
     except StepStopped as stopped:
         print_line(f"~ {artifact}  {stopped.cause} {stopped.fix}")
         raise SystemExit(1) from None
-    except GraphError as error:
+    except TapeoutError as error:
         print_line(f"✗ {artifact}  {error}")
         raise SystemExit(1) from None
     except KeyboardInterrupt:

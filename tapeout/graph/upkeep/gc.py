@@ -23,7 +23,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tapeout.graph import named_runs
-from tapeout.graph.errors import GcError, NotWritable
+from tapeout.graph.errors import NotWritable, RequestRefused
 from tapeout.graph.identity.environment import FOLDER, LOCKS, read_environment
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.store.action_index import ActionIndex
@@ -94,12 +94,14 @@ def collect(workspace: Workspace, options: GcOptions, dry_run: bool, now: float)
     """Delete everything unreferenced from a workspace's store, scratch folder and named runs.
 
     Raises:
-        GcError: there is no store, a folder to be forgotten is visible or unknown, or the environments are shared.
+        RequestRefused: there is no store, a folder to be forgotten is visible or unknown, or environments are shared.
         NotWritable: something belongs to another user.
     """
     store = workspace.store
     if not store.root.is_dir():
-        raise GcError(f"There is no store at {store.root}.", "Go to the project's folder, or correct TAPEOUT_STORE.")
+        raise RequestRefused(
+            f"There is no store at {store.root}.", "Go to the project's folder, or correct TAPEOUT_STORE."
+        )
     with store.in_use() if dry_run else store.collecting():
         forgotten = _forgotten_roots(registered(store), options.forget)
         others = {root.record: root for root in registered(store) if root not in forgotten}
@@ -131,7 +133,9 @@ def _forgotten_roots(roots: list[Root], folders: Iterable[Path]) -> list[Root]:
         invisible = [root for root in same if not root.visible]
         if not invisible:
             state = "exists" if same else "is not a folder that uses this store"
-            raise GcError(f"{folder} {state}.", "Only a folder that is gone can be forgotten; tapeout gc lists them.")
+            raise RequestRefused(
+                f"{folder} {state}.", "Only a folder that is gone can be forgotten; tapeout gc lists them."
+            )
         forgotten += invisible
     return forgotten
 
@@ -231,7 +235,9 @@ def _old_environments(folder: Path) -> Iterator[Path]:
     environments = folder / FOLDER
     if environments.is_symlink():
         target = environments.readlink()
-        raise GcError(f"{FOLDER} is a link to {target}.", "Run tapeout gc --environments in the folder that owns it.")
+        raise RequestRefused(
+            f"{FOLDER} is a link to {target}.", "Run tapeout gc --environments in the folder that owns it."
+        )
     locked = {read_environment(path.stem, folder).folder.name for path in (folder / LOCKS).glob("*.lock")}
     for path in sorted(environments.glob("*")):
         if re.fullmatch(r"[a-z0-9_.-]+-[0-9a-f]{16}", path.name) and path.name not in locked:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tapeout.graph.address import LocatedArtifact
-from tapeout.graph.errors import RebuildError
+from tapeout.graph.errors import RequestRefused
 from tapeout.graph.files import unused_path, write_atomically
 from tapeout.graph.identity.action import Action, Recipe
 from tapeout.graph.launch.launcher import Launch
@@ -39,19 +39,19 @@ def rebuild(
     """Build an artifact a second time; the copy is deleted at the end of the context, unless it was moved away.
 
     Raises:
-        RebuildError: the artifact was made by other code, parameters, packages or inputs, or the store lacks an input.
+        RequestRefused: other code, parameters, packages or inputs made the artifact, or the store lacks an input.
         StepFailed, InputChanged: see ``run.build.execute``.
     """
     name = recipe.artifact
     manifest = workspace.manifest(name)
     if action is None or manifest is None or manifest.action != action.digest:
-        raise RebuildError(
+        raise RequestRefused(
             f"{name} in results/ was not built by the current code, parameters and inputs.",
             f"Run snakemake first, or check out the commit that made it; tapeout why {name} shows what changed.",
         )
     first = workspace.store.find(action.digest)
     if first is None or not workspace.store.verify_objects(first):
-        raise RebuildError(f"The store lacks {name}, or a part of it.", REPAIR)
+        raise RequestRefused(f"The store lacks {name}, or a part of it.", REPAIR)
     workspace.work.mkdir(parents=True, exist_ok=True)
     # locked to the end: the garbage collector does not touch the scratch folder of a locked action
     lock = workspace.store.lock_action(action.digest)
@@ -72,7 +72,7 @@ def _restore_input(workspace: Workspace, empty: Workspace, needed: str) -> None:
     current = workspace.manifest(needed)
     manifest = workspace.store.find(current.action) if current is not None else None
     if manifest is None or not workspace.store.verify_objects(manifest):
-        raise RebuildError(f"The store lacks the input {needed}, or a part of it.", REPAIR)
+        raise RequestRefused(f"The store lacks the input {needed}, or a part of it.", REPAIR)
     workspace.store.link(manifest, empty.artifact_path(needed), empty.graph / "scratch")
     write_atomically(empty.manifest_path(needed), manifest.encode())
 

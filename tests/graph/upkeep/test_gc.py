@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.graph.errors import GcError
+from tapeout.graph.errors import RequestRefused
 from tapeout.graph.identity.action import Action
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.named_runs import list_runs, protect, save
@@ -60,7 +60,7 @@ def test_dry_run_reports_and_deletes_nothing(here: Workspace) -> None:
     elsewhere = folder(here.work / "elsewhere", here.store.root)
     assert counts(run_gc(elsewhere)) == {"objects": 1, "entries": 1}  # no folder has any results
     assert not here.results.exists() and not elsewhere.results.exists()  # collecting creates no folders
-    with pytest.raises(GcError):
+    with pytest.raises(RequestRefused):
         run_gc(folder(here.work, here.work / "none"))
 
 
@@ -104,9 +104,9 @@ def test_folders_sharing_a_store_keep_each_others_artifacts(here: Workspace, tmp
     make(other, "older", "of the other folder, first")
     make(other, "older", "of the other folder, then")
     assert counts(run_gc(here)) == {"objects": 2, "entries": 2}
-    with pytest.raises(GcError):
+    with pytest.raises(RequestRefused):
         run_gc(here, forget=(tmp_path / "other",))
-    with pytest.raises(GcError):
+    with pytest.raises(RequestRefused):
         run_gc(here, forget=(tmp_path / "never",))
     (tmp_path / "other").rename(tmp_path / "not mounted")
     seen = run_gc(here)
