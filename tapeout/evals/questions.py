@@ -102,6 +102,7 @@ def _conversation(encoder: RowEncoder, row: Mapping[str, Any]) -> Question:
         tokens = [token for token in rendered if token[1] < end]
         mask = mask_of(tokens, [(start, end)])
         if number and any(mask[1:]) and len(tokens) <= encoder.job.seq_length + 1:
+            encoder.check_prompts({**row, "conversations": turns}, spans, rendered)
             expected = turns[number]["value"].strip()
             tail = text.index(expected, start) + len(expected)
             ids, first, stop = [token for token, _, _ in tokens], mask.index(1), text[tail:end].strip()

@@ -16,7 +16,9 @@ from transformers import AutoTokenizer, LlamaTokenizer
 
 from tapeout.config.export import Attribution, ExportJob
 from tapeout.config.instructions import EncodeJob, Prompt
+from tapeout.data.encode.chat import Unfit
 from tapeout.data.encode.encoded_set import encode_set
+from tapeout.data.encode.row_encoder import RowEncoder
 from tapeout.encoder.fast_tokenizer import fast_tokenizer
 from tapeout.encoder.load import load_encoder
 from tapeout.encoder.sentencepiece import SentencePieceEncoder
@@ -207,6 +209,27 @@ def test_a_byte_level_tokenizer_serves_as_it_was_trained(tmp_path: Path, kind: s
     for text in ODD:
         assert served(text).input_ids == encoder.bos_ids + encoder.encode(text)
     assert sorted(path.name for path in output.iterdir()) == ["tokenizer.json", "tokenizer_config.json"]
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama3"])
+@pytest.mark.parametrize("name", ["aligner", "extra_id"])
+def test_a_prompt_with_other_ids_before_its_answer_is_not_trained_on(tmp_path: Path, kind: str, name: str) -> None:
+    """GPT-2 has tokens of a line feed and blanks: a block of code then begins with the end of its prompt."""
+    encoder = load_encoder(write_byte_level(tmp_path, kind, lines=["a\n    b\n        c\n" * 9, *RUNS]))
+    row_encoder = RowEncoder(encoder, export_job(name).encoding)
+    unfit = 0
+    for answer in ("a = 1", "    a = 1\n    b = 2", "\u3000", "\ta\n\tb", "- a\n- b"):
+        turns = [("User", "q"), ("Assistant", "A."), ("User", "q"), ("Assistant", answer)]
+        row = {"conversations": [{"from": who, "value": text} for who, text in turns], "system": "", "mask": "User"}
+        text, marks = row_encoder.render(row)[0], row_encoder.marks
+        before = encoder.encode_rendered(text[: text.rindex(answer)], (marks.system, marks.turn, marks.label))
+        prompt = [token for token, _, _ in before]
+        try:
+            assert row_encoder.encode(row).ids[: len(prompt)] == prompt
+        except Unfit as error:
+            assert str(error) == "the token ids of a prompt depend on its answer"
+            unfit += 1
+    assert unfit == (1 if kind == "gpt2" else 0)
 
 
 def test_a_model_of_several_kinds_of_rows_has_a_template_for_each(folder: Path) -> None:

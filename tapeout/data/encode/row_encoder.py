@@ -4,6 +4,7 @@ No row is cut through its answer, and every row has something to train on: a row
 that loses nothing, or cannot be used.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from tapeout.encoder.interface import Encoder, Token
 
 WHOLE = "{input}{output}"
 """Template of rows whose input is already the whole prompt."""
+DEPENDENT = "the token ids of a prompt depend on its answer"
 
 
 class EncodedRow(NamedTuple):
@@ -89,30 +91,42 @@ class RowEncoder:
             _, spans, tokens = self.tokens(part)
             if self._fits(tokens):
                 ids = [token for token, _, _ in tokens]
-                best, kept = EncodedRow(ids, mask_of(tokens, spans), ends[middle] < len(turns)), part
+                best, kept = EncodedRow(ids, mask_of(tokens, spans), ends[middle] < len(turns)), (part, spans, tokens)
                 low = middle + 1
             else:
                 high = middle
             middle = (low + high) // 2
         if not any(best.mask[1:]):
             raise Unfit("no answer within seq_length")
-        self._check_prompts(kept, best.ids)
+        self.check_prompts(*kept)
         return best
 
-    def _check_prompts(self, row: Mapping[str, Any], ids: list[int]) -> None:
+    def check_prompts(self, row: Mapping[str, Any], spans: list[Span], tokens: list[Token]) -> None:
         """Check that the ids of each prompt do not depend on its answer, as where a token would span both.
+
+        Before an answer marks leave a line feed, so that nothing but such a token can make a difference.
+
+        Args:
+            row: a conversation.
+            spans: spans of its text that are trained on.
+            tokens: its tokens.
 
         Raises:
             Unfit: they do; a server, which encodes the prompt alone, would give the model other ids.
         """
         if self.template is None:
+            ends = {end for _, end in spans}
+            starts = [start for start, _ in spans if start not in ends]  # the mark after an answer continues it
+            if any(bisect_right(starts, begin) < bisect_left(starts, end) for _, begin, end in tokens):
+                raise Unfit(DEPENDENT)
             return
-        text, spans = self.render(row)
+        ids = [token for token, _, _ in tokens]
+        text, _ = self.render(row)
         names = self.template.names_in_messages(row, text)
         for start, _ in spans:
             alone = [token for token, _, _ in self.encoder.encode_rendered(text[:start], plain=names)]
             if alone != ids[: len(alone)]:
-                raise Unfit("the token ids of a prompt depend on its answer")
+                raise Unfit(DEPENDENT)
 
     def fitted_question(self, row: Mapping[str, Any]) -> tuple[str, EncodedRow]:
         """Leave out words of the context, if the row states where it is, until the question fits.
@@ -153,7 +167,7 @@ class RowEncoder:
         row = as_conversation(text, answer)
         _, spans, tokens = self.tokens(row)
         ids = [token for token, _, _ in tokens]
-        self._check_prompts(row, ids)
+        self.check_prompts(row, spans, tokens)
         return EncodedRow(ids, mask_of(tokens, spans))
 
     def _fits(self, tokens: list[Any]) -> bool:
