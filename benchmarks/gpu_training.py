@@ -56,8 +56,11 @@ def chains(gpus: int, accelerator: str) -> list[Chain]:
             "tensor": {"tensor_model_parallel_size": 2},
             "sequence": {"tensor_model_parallel_size": 2, "sequence_parallel": True, "recompute": "selective"},
             "pipeline": {"pipeline_model_parallel_size": 2, "recompute": "full"},
+            "context": {"context_parallel_size": 2, "distributed_optimizer": True},
         }
         found += [Chain(name, name, "dapt", {**one, "devices": 2, **options}) for name, options in layouts.items()]
+        shared = {**one, "devices": 2, **layouts["context"]}
+        found.append(Chain("packed context", "packed context", "sft", shared))
     resumed = [replace(chain, name=f"{chain.name} resumed", stopped=True) for chain in found]
     return [*resumed, replace(found[0], name="one again"), *found]
 
@@ -93,9 +96,26 @@ def main() -> None:
         group: len({result["digest"] for result in results if result["group"] == group}) == 1
         for group in {result["group"] for result in results}
     }
-    print(json.dumps({"same bytes": same, "seconds": round(time.monotonic() - started), "chains": results}, indent=1))
+    summary = {
+        "same bytes": same,
+        "largest difference of a step's loss from one rank": differences(results),
+        "seconds": round(time.monotonic() - started),
+        "chains": [{name: value for name, value in result.items() if name != "losses"} for result in results],
+    }
+    print(json.dumps(summary, indent=1))
     if not all(same.values()):
         raise SystemExit(1)
+
+
+def differences(results: list[dict[str, Any]]) -> dict[str, float]:
+    """Return by group how far the losses of its steps are from those of one rank with the same program."""
+    losses = {result["group"]: result["losses"] for result in results}
+    found = {}
+    for group, values in losses.items():
+        expected = losses.get("packed" if group.startswith("packed") else "one")
+        if expected is not None:
+            found[group] = max(abs(a - b) for a, b in zip(values, expected, strict=True))
+    return found
 
 
 def write_inputs(options: argparse.Namespace, archive: bool = True) -> None:
@@ -212,11 +232,12 @@ def run(chain: Chain, options: argparse.Namespace) -> dict[str, Any]:
         "digest": digest(folder / "model"),
         "seconds": round(seconds),
         "tokens per second": speeds[-1],
+        "losses": [step["loss"] for step in log["steps"]],
         "first loss": log["steps"][0]["loss"],
         "last loss": log["steps"][-1]["loss"],
         "checkpoints": messages,
     }
-    print(json.dumps(result), flush=True)
+    print(json.dumps({name: value for name, value in result.items() if name != "losses"}), flush=True)
     return result
 
 

@@ -150,7 +150,7 @@ def check(configuration: str, replicas: int | None = None) -> dict[str, Any]:
 
     Args:
         configuration: file that is merged with the default.
-        replicas: number of replicas to check; None for all.
+        replicas: number of copies of the model to check; None for all.
 
     Returns:
         what was found, as JSON values; ``problems`` is empty if all is as it should be.
@@ -161,9 +161,9 @@ def check(configuration: str, replicas: int | None = None) -> dict[str, Any]:
     family = load_family(settings.base.family)
     started = time.monotonic()
     tensor, stages = layout.tensor_model_parallel_size, layout.pipeline_model_parallel_size
-    checked = range(replicas or layout.replicas)
+    checked = range(replicas or layout.copies)
     numbers = [
-        (stage * layout.replicas + replica) * tensor + part  # Megatron's order
+        (stage * layout.copies + replica) * tensor + part  # Megatron's order
         for replica, stage, part in product(checked, range(stages), range(tensor))
     ]
     found = {number: rank_content(family, architecture, rows, layout, number) for number in numbers}

@@ -15,8 +15,8 @@ from tapeout.graph.plan import rates
 from tapeout.graph.plan.forecast import Step
 
 GIB = 2**30
-PARTS = ("tensor", "pipeline", "data")
-"""Dimensions of a layout: tensor-parallel ranks, pipeline stages, data-parallel replicas."""
+PARTS = ("tensor", "pipeline", "context", "data")
+"""Dimensions of a layout: tensor-parallel ranks, pipeline stages, ranks that share sequences, replicas."""
 
 
 def memory(hints: Any, steps: Iterable[Step]) -> dict[str, dict[str, Any]]:

@@ -198,6 +198,15 @@ def _sequences_fit_the_model(settings: Settings) -> Iterator[Conflict]:
                 f"Lower it to at most {context}{longer}.",
                 (key, CONTEXT),
             )
+    for training, job in trainings(settings).items():
+        parts, option = 2 * job.layout.context_parallel_size, (*training, "layout", "context_parallel_size")
+        if parts > 2 and context % parts:
+            yield Conflict(
+                f"{dotted(option)} is {parts // 2}, twice of which does not divide the model's context, "
+                f"base.architecture.seq_length {context}, as NeMo requires.",
+                "Choose another number of processes that share a sequence.",
+                (option, CONTEXT),
+            )
     for name, options in settings.evaluation.tasks.items():
         new_tokens = getattr(options, "max_new_tokens", 0)
         if new_tokens >= context:

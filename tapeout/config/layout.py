@@ -26,11 +26,16 @@ class Layout(Section):
     pipeline_model_parallel_size: int = Field(
         1, ge=1, description="Stages that share the layers; a micro-batch passes through one after another."
     )
+    context_parallel_size: int = Field(
+        1,
+        ge=1,
+        description="Processes that share each sequence, by position; each layer gathers the keys and values of all.",
+    )
     sequence_parallel: bool = Field(
         False, description="Divide what lies between the matrices over the processes that share these, by position."
     )
     distributed_optimizer: bool = Field(
-        False, description="Divide the optimizer's state over the replicas of the model instead of repeating it."
+        False, description="Divide the optimizer's state over the copies of the model instead of repeating it."
     )
     recompute: Recompute = Field(
         "none",
@@ -49,9 +54,14 @@ class Layout(Section):
         return self.tensor_model_parallel_size * self.pipeline_model_parallel_size
 
     @property
-    def replicas(self) -> int:
-        """Number of processes, or groups of processes, that have the whole model and share the batch."""
+    def copies(self) -> int:
+        """Number of copies of the model: processes that have the same weights."""
         return self.world_size // self.model_parallel_size
+
+    @property
+    def replicas(self) -> int:
+        """Number of processes, or groups of processes, that have the whole model and whole sequences of the batch."""
+        return self.copies // self.context_parallel_size
 
     @model_validator(mode="after")
     def _groups_stay_on_a_machine(self) -> Self:
@@ -67,13 +77,17 @@ class Layout(Section):
         return self
 
     @model_validator(mode="after")
-    def _stages_fill_the_processes(self) -> Self:
-        if self.world_size % self.model_parallel_size:
+    def _groups_fill_the_processes(self) -> Self:
+        group = self.model_parallel_size * self.context_parallel_size
+        if self.world_size % group:
+            shared = self.context_parallel_size > 1
+            context = f", times context_parallel_size, {self.context_parallel_size}" if shared else ""
             raise conflict(
-                f"num_nodes times devices is {self.world_size}, which is not a multiple of {self.model_parallel_size}: "
+                f"num_nodes times devices is {self.world_size}, which is not a multiple of {group}: "
                 f"tensor_model_parallel_size, {self.tensor_model_parallel_size}, times pipeline_model_parallel_size, "
-                f"{self.pipeline_model_parallel_size}",
-                f"Choose a multiple of {self.model_parallel_size}, or fewer stages.",
+                f"{self.pipeline_model_parallel_size}{context}",
+                f"Choose a multiple of {group}, or fewer {'stages or parts of a sequence' if shared else 'stages'}.",
+                *(["context_parallel_size"] if shared else []),
                 *("pipeline_model_parallel_size", "tensor_model_parallel_size", "num_nodes", "devices"),
             )
         return self
@@ -104,7 +118,7 @@ class Layout(Section):
                 "sequence_parallel",
                 "tensor_model_parallel_size",
             )
-        if self.distributed_optimizer and self.replicas == 1:
+        if self.distributed_optimizer and self.copies == 1:
             raise conflict(
                 "distributed_optimizer has no effect where the processes have the model only once",
                 "Remove distributed_optimizer, or add devices or nodes.",

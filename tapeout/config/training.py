@@ -56,18 +56,27 @@ class Training(Section):
                 f"Choose a multiple of {at_once}, or change micro_batch_size or layout.",
                 *("global_batch_size", "micro_batch_size", "layout.num_nodes", "layout.devices"),
                 *("layout.tensor_model_parallel_size", "layout.pipeline_model_parallel_size"),
+                "layout.context_parallel_size",
             )
         return self
 
     @model_validator(mode="after")
     def _sequences_can_be_divided(self) -> Self:
-        parts = self.layout.tensor_model_parallel_size
-        if self.layout.sequence_parallel and self.seq_length % parts:
+        ranks, parts = self.layout.context_parallel_size, self.layout.tensor_model_parallel_size
+        if ranks > 1 and self.seq_length % (2 * ranks):
             raise conflict(
-                f"seq_length is {self.seq_length}, which layout.sequence_parallel cannot divide by "
-                f"layout.tensor_model_parallel_size, {parts}",
-                f"Choose a multiple of {parts}, or remove layout.sequence_parallel.",
+                f"seq_length is {self.seq_length}, which layout.context_parallel_size, {ranks}, cannot divide into two "
+                "chunks for each process",
+                f"Choose a multiple of {2 * ranks}, or change layout.context_parallel_size.",
+                *("seq_length", "layout.context_parallel_size"),
+            )
+        if self.layout.sequence_parallel and self.seq_length // ranks % parts:
+            raise conflict(
+                f"a process has {self.seq_length // ranks} positions of seq_length, which layout.sequence_parallel "
+                f"cannot divide by layout.tensor_model_parallel_size, {parts}",
+                f"Choose a multiple of {ranks * parts}, or remove layout.sequence_parallel.",
                 *("seq_length", "layout.sequence_parallel", "layout.tensor_model_parallel_size"),
+                *(["layout.context_parallel_size"] if ranks > 1 else []),
             )
         return self
 

@@ -17,6 +17,7 @@ COSTS = {
     "layout.tensor_model_parallel_size": 3.0,
     "layout.recompute": 2.5,
     "layout.pipeline_model_parallel_size": 4.0,
+    "layout.context_parallel_size": 3.5,
 }
 """Relative cost in speed of each change, without a unit; the changes with the lowest sum that fit are advised.
 
@@ -70,21 +71,33 @@ def _changed(architecture: Architecture, rows: int, job: Training) -> Iterator[T
     recomputed = steps[steps.index(layout.recompute) :]
     flags = [(True,) if flag else (False, True) for flag in (layout.sequence_parallel, layout.distributed_optimizer)]
     micro = [size for size in range(1, job.micro_batch_size + 1) if not job.micro_batch_size % size]
-    for tensor, stage, size in product(tensors, stages, micro):
-        replicas, left = divmod(layout.world_size, tensor * stage)
+    for tensor, stage, context, size in product(tensors, stages, _contexts(architecture, job), micro):
+        replicas, left = divmod(layout.world_size, tensor * stage * context)
         if left or not replicas or job.global_batch_size % (size * replicas):
             continue
         for sequence, divided, recompute in product(*flags, recomputed):
-            if (sequence and (tensor == 1 or job.seq_length % tensor)) or (divided and replicas == 1):
+            if (sequence and (tensor == 1 or job.seq_length // context % tensor)) or (
+                divided and replicas * context == 1
+            ):
                 continue
             update = {
                 "tensor_model_parallel_size": tensor,
                 "pipeline_model_parallel_size": stage,
+                "context_parallel_size": context,
                 "sequence_parallel": sequence,
                 "distributed_optimizer": divided,
                 "recompute": recompute,
             }
             yield job.model_copy(update={"micro_batch_size": size, "layout": layout.model_copy(update=update)})
+
+
+def _contexts(architecture: Architecture, job: Training) -> list[int]:
+    """Return this number of ranks that share a sequence, and its products with powers of two that divide sequences."""
+    found = [job.layout.context_parallel_size]
+    while 2 * found[-1] <= job.layout.world_size:
+        found.append(2 * found[-1])
+    lengths = job.seq_length, architecture.seq_length
+    return found[:1] + [parts for parts in found[1:] if not any(length % (2 * parts) for length in lengths)]
 
 
 def _options(job: Training) -> dict[str, int | bool | str]:

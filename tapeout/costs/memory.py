@@ -25,14 +25,14 @@ class Memory:
         terms: bytes by the name of the term, in the order of the table.
         devices: GPUs of each node.
         nodes: nodes.
-        parts: tensor-parallel ranks, pipeline stages and replicas of the model.
+        parts: tensor-parallel ranks, pipeline stages, ranks that share a sequence, and replicas of the model.
         checkpoint: bytes of a checkpoint from which the training resumes.
     """
 
     terms: dict[str, int]
     devices: int
     nodes: int
-    parts: tuple[int, int, int]
+    parts: tuple[int, int, int, int]
     checkpoint: int
 
     @property
@@ -79,6 +79,18 @@ def workspace_bytes(hidden: int, ffn: int, tokens: int, tensor: int, precision: 
     return tokens * (4 if precision == "32" else 2) * (2 * hidden + 3 * ffn // tensor) + CONTEXT
 
 
+def gathered_bytes(attention: int, tokens: int, tensor: int, precision: str) -> int:
+    """Return the keys and values of all positions in one layer, gathered, and their gradients.
+
+    Args:
+        attention: width of all query heads together, to which keys and values are expanded.
+        tokens: tokens of a micro-batch on all ranks that share its sequences.
+        tensor: GPUs that share the heads.
+        precision: precision of the training.
+    """
+    return 4 * tokens * (4 if precision == "32" else 2) * attention // tensor
+
+
 def training_memory(architecture: Architecture, rows: int, job: Training) -> Memory | None:
     """Return the memory of a training run on each GPU; None on CPUs, or if the family does not state its activations.
 
@@ -100,8 +112,8 @@ def training_memory(architecture: Architecture, rows: int, job: Training) -> Mem
     # with a distributed optimizer, narrow weights follow from the optimizer's
     narrow = layout.distributed_optimizer and precision != "32"
     checkpoint = optimizer_bytes(parameters, precision) + (0 if narrow else weight_bytes(parameters, precision))
-    parts = layout.tensor_model_parallel_size, layout.pipeline_model_parallel_size, layout.replicas
-    return Memory(terms, layout.devices, layout.num_nodes, parts, checkpoint)
+    sizes = layout.tensor_model_parallel_size, layout.pipeline_model_parallel_size, layout.context_parallel_size
+    return Memory(terms, layout.devices, layout.num_nodes, (*sizes, layout.replicas), checkpoint)
 
 
 def _terms(architecture: Decoder, rows: int, job: Training, stage: int, parameters: int) -> dict[str, int]:
@@ -109,7 +121,9 @@ def _terms(architecture: Decoder, rows: int, job: Training, stage: int, paramete
     layout, precision = job.layout, job.precision
     tensor, stages = layout.tensor_model_parallel_size, layout.pipeline_model_parallel_size
     hidden, ffn = architecture.hidden_size, architecture.ffn_hidden_size
-    tokens, item = job.micro_batch_size * job.seq_length, 4 if precision == "32" else 2
+    whole, item = job.micro_batch_size * job.seq_length, 4 if precision == "32" else 2
+    tokens, width = whole // layout.context_parallel_size, architecture.num_attention_heads * architecture.kv_channels
+    gathered = gathered_bytes(width, whole, tensor, precision) if layout.context_parallel_size > 1 else 0
     layer = architecture.activations(tokens, job.seq_length, item, layout)
     # one forward, one backward: a stage has begun as many micro-batches as there are stages from it to the last one
     under_way = min(stages - stage, job.global_batch_size // (job.micro_batch_size * layout.replicas))
@@ -118,8 +132,8 @@ def _terms(architecture: Decoder, rows: int, job: Training, stage: int, paramete
     return {
         "weights": weight_bytes(own, precision),
         "gradients": gradient_bytes(own),
-        "optimizer": optimizer_bytes(own, precision) // (layout.replicas if layout.distributed_optimizer else 1),
+        "optimizer": optimizer_bytes(own, precision) // (layout.copies if layout.distributed_optimizer else 1),
         "activations": under_way * (architecture.num_layers // stages) * layer.kept + layer.again,
         "logits": output_bytes(rows, hidden, tokens, tensor, precision) if last else 0,
-        "workspace": workspace_bytes(hidden, ffn, tokens, tensor, precision),
+        "workspace": workspace_bytes(hidden, ffn, tokens, tensor, precision) + gathered,
     }

@@ -12,6 +12,9 @@ from megatron.core.transformer.module import MegatronModule
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 from torch.nn.functional import scaled_dot_product_attention
+from torch.utils.checkpoint import checkpoint
+
+from tapeout.nemo.context import boundaries_of, gather, own_chunks, own_positions
 
 CAUSAL_BLOCKS: dict[int, BlockMask] = {}
 """Masks of causal attention by the length of a sequence, on the GPU of this process; made by ``prepare_blocks``."""
@@ -61,8 +64,11 @@ class FusedAttention(MegatronModule):  # type: ignore[misc]
             key: keys.
             value: values.
             attention_mask: None, or the boundaries of packed rows in the flattened batch, int32 [rows + 1].
+                With context parallelism these are boundaries of whole sequences.
         """
-        if attention_mask is not None:
+        if self.config.context_parallel_size > 1:
+            mixed = self._in_context(query, key, value, attention_mask)
+        elif attention_mask is not None:
             mixed = self._within_rows(query, key, value, attention_mask)
         elif query.is_cuda:
             q, k, v = (part.permute(1, 2, 0, 3) for part in (query, key, value))
@@ -96,8 +102,43 @@ class FusedAttention(MegatronModule):  # type: ignore[misc]
             mask = row_mask(boundaries, batch, length)
             return scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=self.scale).permute(2, 0, 1, 3)
         q, k, v = (part.transpose(0, 1).reshape(batch * length, heads, size) for part in (query, key, value))
-        mixed = _rows_on_gpu(q * (self.scale * math.sqrt(size)), k, v, boundaries, length)
+        ends = boundaries, boundaries, length, length
+        mixed = rows_on_gpu(q * (self.scale * math.sqrt(size)), k, v, *ends)
         return mixed.reshape(batch, length, heads, size).transpose(0, 1)
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def _in_context(self, query: Tensor, key: Tensor, value: Tensor, boundaries: Tensor | None) -> Tensor:
+        """Attend from this rank's part of the positions to those of all ranks; result [s / n, b, heads, size].
+
+        It communicates, which the compiler could not order between ranks. The keys and values of whole sequences are
+        gathered again in the backward pass, because keeping them would need the memory that the division saves.
+        """
+        if boundaries is None:
+            whole = query.size(0) * self.config.context_parallel_size
+            boundaries = torch.arange(query.size(1) + 1, device=query.device, dtype=torch.int32) * whole
+        parts = query, key, value, boundaries
+        if self.config.recompute_granularity == "full":  # then this is already computed again
+            return self._to_all_positions(*parts)
+        mixed: Tensor = checkpoint(self._to_all_positions, *parts, use_reentrant=False, preserve_rng_state=False)
+        return mixed
+
+    def _to_all_positions(self, query: Tensor, key: Tensor, value: Tensor, boundaries: Tensor) -> Tensor:
+        """Gather keys and values, and attend to them within the rows."""
+        key, value = gather(torch.cat([key, value], -1)).split(key.size(-1), -1)
+        key, value = _expanded(query, key, value)
+        length, batch, heads, size = key.shape
+        if not query.is_cuda or query.dtype == torch.float32:
+            own = own_positions(length)
+            q, k, v = (part.permute(1, 2, 0, 3) for part in (query, key, value))
+            mask = row_mask(boundaries, batch, length)[:, :, own]
+            return scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=self.scale).permute(2, 0, 1, 3)
+        k, v = (part.transpose(0, 1).reshape(batch * length, heads, size) for part in (key, value))
+        mixed = []
+        for chunk, part in zip(own_chunks(length), (query * (self.scale * math.sqrt(size))).chunk(2), strict=True):
+            q = part.transpose(0, 1).reshape(batch * len(chunk), heads, size)
+            ends = *boundaries_of(chunk, boundaries, batch, length), len(chunk), length
+            mixed.append(rows_on_gpu(q, k, v, *ends).reshape(batch, len(chunk), heads, size).transpose(0, 1))
+        return torch.cat(mixed)
 
 
 def row_mask(boundaries: Tensor, batch: int, length: int) -> Tensor:
@@ -114,11 +155,23 @@ def _expanded(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor
     return key.repeat_interleave(heads_per_group, dim=2), value.repeat_interleave(heads_per_group, dim=2)
 
 
-def _rows_on_gpu(query: Tensor, key: Tensor, value: Tensor, boundaries: Tensor, longest: int) -> Tensor:
-    """Attend within rows with flash attention, whose own scale is 1 / sqrt(size); all tensors [b * s, heads, size]."""
+def rows_on_gpu(
+    query: Tensor, key: Tensor, value: Tensor, queries: Tensor, keys: Tensor, most_queries: int, most_keys: int
+) -> Tensor:
+    """Attend within rows with flash attention, whose own scale is 1 / sqrt(size); all tensors [b * s, heads, size].
+
+    Args:
+        query: queries.
+        key: keys.
+        value: values.
+        queries: boundaries of the rows' queries. If a row has more keys, the queries are its last positions.
+        keys: boundaries of the rows' keys.
+        most_queries: number of queries that no row exceeds.
+        most_keys: number of keys that no row exceeds.
+    """
     from torch.nn.attention.varlen import varlen_attn
 
-    mixed: Tensor = varlen_attn(query, key, value, boundaries, boundaries, longest, longest, window_size=(-1, 0))
+    mixed: Tensor = varlen_attn(query, key, value, queries, keys, most_queries, most_keys, window_size=(-1, 0))
     return mixed
 
 

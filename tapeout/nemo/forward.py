@@ -111,7 +111,8 @@ def compile_layers(model: Any, length: int, device: torch.device) -> None:
 
     The layers share one graph, so that it takes seconds and not minutes.
     """
-    prepare_blocks(length, device)
+    if parallel_state.get_context_parallel_world_size() == 1:
+        prepare_blocks(length, device)
     for layer in megatron_model(model).decoder.layers:
         layer.compile()
 

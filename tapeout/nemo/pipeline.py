@@ -54,7 +54,7 @@ def summed_losses(
             data_iterator=iter([batch]),
             model=model,
             num_microbatches=1,
-            seq_length=batch["tokens"].size(1),
+            seq_length=batch["tokens"].size(1) * parallel_state.get_context_parallel_world_size(),
             micro_batch_size=batch["tokens"].size(0),
             forward_only=True,
         )

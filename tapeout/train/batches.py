@@ -10,7 +10,8 @@ def micro_batches(job: Training) -> int:
 
 def replica_of(job: Training, rank: int) -> int:
     """Return the replica of the model that a rank belongs to; its other ranks read the same sequences."""
-    return rank // job.layout.tensor_model_parallel_size % job.layout.replicas
+    layout = job.layout
+    return rank // (layout.tensor_model_parallel_size * layout.context_parallel_size) % layout.replicas
 
 
 def sequences(job: Training, step: int, replica: int, micro_batch: int) -> range:

@@ -111,7 +111,8 @@ class CheckpointCallback(lightning.Callback):  # type: ignore[misc]
         tensor = parallel_state.get_tensor_model_parallel_rank()
         stage = parallel_state.get_pipeline_model_parallel_rank()
         part = stage * self.job.layout.tensor_model_parallel_size + tensor
-        return part, self.job.layout.model_parallel_size, parallel_state.get_data_parallel_rank()
+        replica = parallel_state.get_data_parallel_rank(with_context_parallel=True)
+        return part, self.job.layout.model_parallel_size, replica
 
     def _content(self, trainer: Any) -> dict[str, Any]:
         """Return this rank's part of a checkpoint; tensors that share memory are written once.

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from tapeout.config.training import Training
+from tapeout.nemo.context import own_positions
 from tapeout.program import StepFailed
 from tapeout.train.loader import SampleDataset, TimedLoader, loader
 from tapeout.train.samples import Samples
@@ -36,7 +37,7 @@ class OrderedSampler(nl.MegatronDataSampler):  # type: ignore[misc]
     def transform_dataloader(self, dataloader: Any, consumed_samples: int = 0) -> TimedLoader:
         """Return the loader of this rank's micro-batches."""
         batches = super().transform_dataloader(dataloader, consumed_samples).batch_sampler
-        self.loader = loader(dataloader.dataset, batches, self.workers, self.pinned)
+        self.loader = loader(dataloader.dataset, batches, self.workers, self.pinned, own_positions(self.seq_len))
         return self.loader
 
     @property

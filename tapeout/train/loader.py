@@ -3,6 +3,7 @@
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -46,17 +47,25 @@ class SampleDataset(Dataset[dict[str, Tensor]]):  # type: ignore[misc]
         return item
 
 
-def collate(items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+def collate(items: list[dict[str, Tensor]], positions: Tensor | None = None) -> dict[str, Tensor]:
     """Stack sequences, and add what a GPU could compute only by waiting: a number of rows or of tokens.
+
+    Args:
+        items: the sequences.
+        positions: the positions of each that this rank has; None for all (``tapeout.nemo.context``).
 
     Returns:
         the batch, [b, s] each, with ``loss_positions``, the offsets of the tokens that count [n]. Packed sequences have
-        an ``attention_mask``, which holds the boundaries of their rows; without it attention is causal.
+        an ``attention_mask``, which holds the boundaries of their rows in the whole sequences; without it attention is
+        causal.
     """
     batch = {name: torch.stack([item[name] for item in items]) for name in items[0]}
+    segments = batch.pop("segments", None)
+    if positions is not None:
+        batch = {name: tensor[:, positions] for name, tensor in batch.items()}
     batch["loss_positions"] = batch["loss_mask"].flatten().nonzero()[:, 0]
-    if "segments" in batch:
-        batch["attention_mask"] = row_boundaries(batch.pop("segments"))
+    if segments is not None:
+        batch["attention_mask"] = row_boundaries(segments)
     return batch
 
 
@@ -78,14 +87,17 @@ class TimedLoader(DataLoader[dict[str, Tensor]]):  # type: ignore[misc]
             yield batch
 
 
-def loader(dataset: SampleDataset, batches: Any, workers: int, pinned: bool = False) -> TimedLoader:
+def loader(
+    dataset: SampleDataset, batches: Any, workers: int, pinned: bool = False, positions: Tensor | None = None
+) -> TimedLoader:
     """Return a loader of batches of indices; neither their order nor their content depends on the workers.
 
-    Batches in ``pinned`` memory are copied to a GPU while it computes.
+    Batches in ``pinned`` memory are copied to a GPU while it computes; ``collate`` describes ``positions``.
     """
     ahead = {"prefetch_factor": BATCHES_AHEAD, "worker_init_fn": _ignore_signals} if workers else {}
+    stack = partial(collate, positions=positions)
     return TimedLoader(
-        dataset, batch_sampler=batches, num_workers=workers, collate_fn=collate, pin_memory=pinned, **ahead
+        dataset, batch_sampler=batches, num_workers=workers, collate_fn=stack, pin_memory=pinned, **ahead
     )
 
 

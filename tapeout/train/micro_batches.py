@@ -1,5 +1,7 @@
 """Losses of the micro-batches of a step, from all ranks."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +14,8 @@ class MicroBatch:
     """Loss of one micro-batch.
 
     Attributes:
-        rank: the rank that computed it; of those that share its matrices, one.
+        rank: the rank that computed it; of those that share its matrices, one. Of those that share its positions, the
+            first with a loss that is not finite, or the first.
         replica: index of this rank's replica of the model.
         number: index of the micro-batch among those of the replica in the step.
         loss: mean over its tokens with a loss.
@@ -34,14 +37,16 @@ def losses_of_all(own: Tensor | None, device: torch.device) -> list[MicroBatch]:
     """
     found: list[MicroBatch] | None = None
     if own is not None:
-        group = parallel_state.get_data_parallel_group()
+        group = parallel_state.get_data_parallel_group(with_context_parallel=True)
         ranks = distributed.get_process_group_ranks(group)
         gathered = [torch.empty_like(own) for _ in ranks]
         distributed.all_gather(gathered, own, group=group)
+        count = parallel_state.get_context_parallel_world_size()
+        sums = [part.tolist() for part in gathered]
         found = [
-            MicroBatch(rank, replica, number, total / count)
-            for replica, (rank, sums) in enumerate(zip(ranks, gathered, strict=True))
-            for number, (total, count) in enumerate(sums.tolist())
+            _micro_batch(ranks[first : first + count], first // count, number, shares)
+            for first in range(0, len(ranks), count)
+            for number, shares in enumerate(zip(*sums[first : first + count], strict=True))
         ]
     if parallel_state.get_pipeline_model_parallel_world_size() > 1:
         held = [found]
@@ -53,3 +58,10 @@ def losses_of_all(own: Tensor | None, device: torch.device) -> list[MicroBatch]:
         found = held[0]
     assert found is not None
     return found
+
+
+def _micro_batch(ranks: list[int], replica: int, number: int, shares: Sequence[Sequence[float]]) -> MicroBatch:
+    """Return a micro-batch from the sums of losses and numbers of tokens of the ranks that share its positions."""
+    totals, counts = zip(*shares, strict=True)
+    bad = [rank for rank, total in zip(ranks, totals, strict=True) if not math.isfinite(total)]
+    return MicroBatch((bad or ranks)[0], replica, number, sum(totals) / sum(counts))

@@ -13,6 +13,7 @@ from torch import Tensor, distributed
 
 from tapeout.config.training import Training
 from tapeout.models.finite import Batch, check_value, check_weights, first_names
+from tapeout.nemo.context import own_positions
 from tapeout.nemo.forward import ForwardStep, LossReduction, compile_layers, model_flops, parameter_count
 from tapeout.nemo.pipeline import from_last_stage, summed_losses
 from tapeout.progress import report
@@ -161,11 +162,12 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
         dataset = SampleDataset(samples)
         batches = list(torch.utils.data.BatchSampler(range(len(dataset)), self.job.micro_batch_size, drop_last=False))
         own = batches[replica::replicas]
+        stack = partial(collate, positions=own_positions(self.job.seq_length))
         count = 0
 
         def on_device() -> Iterator[dict[str, Tensor]]:
             nonlocal count
-            for batch in torch.utils.data.DataLoader(dataset, batch_sampler=own, collate_fn=collate):
+            for batch in torch.utils.data.DataLoader(dataset, batch_sampler=own, collate_fn=stack):
                 count += int(batch["loss_mask"].sum())
                 yield {name: tensor.to(self.device) for name, tensor in batch.items()}
 
@@ -173,9 +175,10 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
         with torch.no_grad():
             total = summed_losses(self.step, model, on_device(), self.device)
         model.train()
-        if replicas > 1:
+        group = parallel_state.get_data_parallel_group(with_context_parallel=True)
+        if group.size() > 1:
             both = torch.tensor([total, count], dtype=torch.float64, device=self.device)
-            distributed.all_reduce(both, group=parallel_state.get_data_parallel_group())
+            distributed.all_reduce(both, group=group)
             total, count = float(both[0]), int(both[1])
         return total / count
 

@@ -101,6 +101,7 @@ def _trainer(job: Training, rank: Rank, callbacks: list[Any]) -> Any:
         strategy=nl.MegatronStrategy(
             tensor_model_parallel_size=layout.tensor_model_parallel_size,
             pipeline_model_parallel_size=layout.pipeline_model_parallel_size,
+            context_parallel_size=layout.context_parallel_size,
             pipeline_dtype=torch.float32 if job.precision == "32" else torch.bfloat16,
             sequence_parallel=layout.sequence_parallel,
             ddp=DistributedDataParallelConfig(
@@ -110,8 +111,8 @@ def _trainer(job: Training, rank: Rank, callbacks: list[Any]) -> Any:
             process_group_backend={"cpu": "gloo", "gpu": "nccl"}[layout.accelerator],
             gradient_as_bucket_view=False,
             ckpt_async_save=False,
-            ckpt_parallel_save=layout.replicas > 1,
-            ckpt_parallel_load=layout.replicas > 1,
+            ckpt_parallel_save=layout.copies > 1,
+            ckpt_parallel_load=layout.copies > 1,
             ckpt_save_optimizer=False,
             replace_progress_bar=False,
         ),

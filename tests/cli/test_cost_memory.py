@@ -15,13 +15,13 @@ TERMS = ["weights", "gradients", "optimizer", "activations", "logits", "workspac
 @pytest.mark.parametrize(
     ("model", "nodes", "parts", "refusal"),
     [
-        ("llama2-7b", 4, "4 x 1 x 8", ""),
-        ("llama2-13b", 8, "8 x 1 x 8", ""),
-        ("llama2-70b", 32, "8 x 4 x 8", ""),
+        ("llama2-7b", 4, "4 x 1 x 1 x 8", ""),
+        ("llama2-13b", 8, "8 x 1 x 1 x 8", ""),
+        ("llama2-70b", 32, "8 x 4 x 1 x 8", ""),
         (
             "too_large",
             32,
-            "8 x 1 x 32",
+            "8 x 1 x 1 x 32",
             "dapt/model does not fit: 178 GiB of 79. The largest term is optimizer, 96 GiB. fix: Set "
             "dapt.layout.distributed_optimizer true and dapt.layout.sequence_parallel true: 67 GiB.",
         ),
@@ -50,7 +50,7 @@ def test_each_training_states_its_memory_by_term(
             console.print(part)
     text = " ".join(capture.get().split())
     assert f"nodes x GPUs {nodes} x 8 {nodes} x 8" in text
-    assert f"tensor x pipeline x data {parts} {parts}" in text
+    assert f"tensor x pipeline x context x data {parts} {parts}" in text
     assert refusal in text and ("does not fit" in text) == bool(refusal)
 
 

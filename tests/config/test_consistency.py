@@ -41,6 +41,11 @@ LAYOUT = "{devices: 2, tensor_model_parallel_size: 2}"
             2,
             "dapt.layout.pipeline_model_parallel_size is 3, which does not divide base.architecture.num_layers, ",
         ),
+        (
+            "base: {architecture: {seq_length: 258}}\ndapt: {layout: {devices: 4, context_parallel_size: 4}}\n",
+            2,
+            "dapt.layout.context_parallel_size is 4, twice of which does not divide the model's context",
+        ),
         ("base: {architecture: {num_attention_heads: 3}}\n", 1, "hidden_size is 128, which is not a multiple of"),
         ("base: {architecture: {num_query_groups: 3}}\n", 1, "is not a multiple of num_query_groups, 3"),
         ("base: {max_steps: 9}\n", 1, "warmup_steps is 60, more than half of max_steps, 9"),
@@ -93,6 +98,7 @@ def test_contradictions(tmp_path: Path, text: str, line: int, words: str, monkey
     nodes=st.integers(1, 3),
     tensor=st.integers(1, 4),
     stages=st.integers(1, 3),
+    sharing=st.integers(1, 3),
     sequence_parallel=st.booleans(),
     distributed_optimizer=st.booleans(),
     seq_length=st.integers(8, 12),
@@ -106,14 +112,16 @@ def test_a_training_is_refused_exactly_if_it_cannot_run(
     nodes: int,
     tensor: int,
     stages: int,
+    sharing: int,
     sequence_parallel: bool,
     distributed_optimizer: bool,
     seq_length: int,
 ) -> None:
-    replicas, left = divmod(nodes * devices, tensor * stages)
+    replicas, left = divmod(nodes * devices, tensor * stages * sharing)
     fits = devices % tensor == 0 and left == 0 and warmup_steps <= max_steps / 2
-    fits = fits and batch % (micro * replicas) == 0 and (replicas > 1 or not distributed_optimizer)
-    fits = fits and (not sequence_parallel or (tensor > 1 and seq_length % tensor == 0))
+    fits = fits and batch % (micro * replicas) == 0 and (replicas * sharing > 1 or not distributed_optimizer)
+    fits = fits and (sharing == 1 or seq_length % (2 * sharing) == 0)
+    fits = fits and (not sequence_parallel or (tensor > 1 and seq_length // sharing % tensor == 0))
     try:
         Training.model_validate(
             {
@@ -127,6 +135,7 @@ def test_a_training_is_refused_exactly_if_it_cannot_run(
                     "num_nodes": nodes,
                     "tensor_model_parallel_size": tensor,
                     "pipeline_model_parallel_size": stages,
+                    "context_parallel_size": sharing,
                     "sequence_parallel": sequence_parallel,
                     "distributed_optimizer": distributed_optimizer,
                 },

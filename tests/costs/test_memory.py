@@ -7,7 +7,7 @@ import pytest
 from tapeout.config.dapt import Dapt
 from tapeout.config.layout import Layout
 from tapeout.costs.advice import advice
-from tapeout.costs.memory import GIB, Memory, training_memory
+from tapeout.costs.memory import CONTEXT, GIB, Memory, training_memory
 from tapeout.models.activations import Activations, layer_activations, score_bytes
 from tapeout.models.llama import Architecture
 from tests.models.test_llama import LLAMA_2, PARAMETERS, PIECES
@@ -94,8 +94,14 @@ def test_every_dimension_divides_its_terms() -> None:
     rows, layers = PIECES * model.hidden_size, 4 * model.layer_parameters()
     assert first.terms["weights"] == 2 * (rows + layers) and first.terms["logits"] == 0
     assert first.terms["activations"] == whole["activations"], "8 micro-batches of an eighth of the layers"
-    assert first.parts == (1, 8, 1) and model.stage_parameters(PIECES, 8)[1:-1] == [layers] * 6
+    assert first.parts == (1, 8, 1, 1) and model.stage_parameters(PIECES, 8)[1:-1] == [layers] * 6
     assert sum(model.stage_parameters(PIECES, 8)) == PARAMETERS["7B"]
+    shared = memory(model, job(context_parallel_size=8, distributed_optimizer=True))
+    assert shared.parts == (1, 1, 8, 1) and shared.terms["optimizer"] == divided["optimizer"], "8 copies, as before"
+    assert shared.terms["activations"] == whole["activations"] // 8
+    gathered = 2 * 2 * 4096 * model.hidden_size * 2  # keys, values and their gradients, of 16 bits, for all positions
+    per_token = (whole["workspace"] - CONTEXT) // 8
+    assert shared.terms["workspace"] - CONTEXT == per_token + gathered
     few = stages.model_copy(update={"global_batch_size": 2})
     assert memory(model, few).terms["activations"] == whole["activations"] // 4, "only 2 micro-batches in all"
 
@@ -105,6 +111,11 @@ def test_the_cheapest_change_that_fits_is_advised() -> None:
     assert advised(LLAMA_1B, job(32, 2048)) == "Set dapt.micro_batch_size 16: 69 GiB."
     assert advised(LLAMA_1B, alone) == "Set dapt.layout.recompute selective: 72 GiB."
     assert advised(LLAMA_2["7B"], job()) == "Set dapt.layout.distributed_optimizer true: 66 GiB."
+    model, long = (
+        LLAMA_1B.model_copy(update={"seq_length": 2**19}),
+        {"recompute": "full", "distributed_optimizer": True},
+    )
+    assert advised(model, job(1, 2**19, **long)) == "Set dapt.layout.context_parallel_size 2: 72 GiB."
     run = job(num_nodes=4, tensor_model_parallel_size=8)
     text = "Set dapt.layout.distributed_optimizer true and dapt.layout.pipeline_model_parallel_size 2: 79 GiB."
     assert advised(LLAMA_2["70B"], run) == text

@@ -20,12 +20,20 @@ from tapeout.train.samples import Sample, Samples
 pytestmark = pytest.mark.environment("nemo")
 
 STEPS = 5
-LAYOUTS = [(1, 1, 1, 8, 8), (1, 1, 1, 8, 2), (2, 1, 1, 8, 2), (4, 1, 1, 8, 2), (4, 2, 1, 8, 1), (8, 2, 2, 8, 1)]
-"""Ranks, ranks that share a matrix, stages of the model, sequences of a step, sequences of a micro-batch."""
+LAYOUTS = [
+    *((1, 1, 1, 1, 8, 8), (1, 1, 1, 1, 8, 2), (2, 1, 1, 1, 8, 2), (4, 1, 1, 1, 8, 2)),
+    *((4, 2, 1, 1, 8, 1), (8, 2, 1, 2, 8, 1), (16, 2, 2, 2, 8, 1)),
+]
+"""Ranks, those that share a matrix, those that share a sequence, stages, sequences of a step and of a micro-batch."""
 
 
-def job_of(ranks: int, shared: int, stages: int, batch: int, micro_batch: int) -> Sft:
-    layout = {"devices": ranks, "tensor_model_parallel_size": shared, "pipeline_model_parallel_size": stages}
+def job_of(ranks: int, tensor: int, context: int, stages: int, batch: int, micro_batch: int) -> Sft:
+    layout = {
+        "devices": ranks,
+        "tensor_model_parallel_size": tensor,
+        "context_parallel_size": context,
+        "pipeline_model_parallel_size": stages,
+    }
     sizes = {"seq_length": 16, "global_batch_size": batch, "micro_batch_size": micro_batch}
     return Sft.model_validate(
         {"max_steps": STEPS, "warmup_steps": 1, "val_check_interval": 1, "layout": layout} | sizes
@@ -40,7 +48,7 @@ def test_every_layout_and_number_of_workers_reads_the_same_batches(tmp_path: Pat
     for split in ("train", "validation"):
         (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     for number, sizes in enumerate(LAYOUTS):
-        job, (ranks, shared, stages, *_) = job_of(*sizes), sizes
+        job, (ranks, tensor, context, stages, *_) = job_of(*sizes), sizes
         samples = sft.data(job, tmp_path, {"encoded": [tmp_path]}, single_rank(tmp_path / str(number)).once).train
         assert deepcopy(samples) is samples, "NeMo copies the arguments of a training; a copied memory map is in memory"
         for workers in (0, 1, 2) if number in (1, 3) else (0,):
@@ -56,7 +64,7 @@ def test_every_layout_and_number_of_workers_reads_the_same_batches(tmp_path: Pat
                 found = [item for batch in waiting for item in batch["tokens"].tolist()]
                 assert found == [samples[index].tokens.tolist() for index in chain(*mine)]
                 assert waiting.waited > 0
-                read += [] if rank % shared or rank >= ranks // stages else mine
+                read += [] if rank % (tensor * context) or rank >= ranks // stages else mine
             assert sorted(chain(*read)) == list(range(STEPS * job.global_batch_size))
             assert sorted(batch_sequences(job, 2)) == list(range(8, 16))
 
