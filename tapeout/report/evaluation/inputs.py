@@ -24,6 +24,18 @@ class Step(Lenient):
     loss: float
 
 
+class Spike(Step):
+    """Loss spike: a step with its loss, the median of the losses before it, and where it comes from.
+
+    Attributes:
+        median: loss that was expected.
+        documents: documents or rows in the micro-batch with the highest loss of that step.
+    """
+
+    median: float
+    documents: list[str]
+
+
 class TrainLog(Lenient):
     """``train_log.json`` of a trained model."""
 
@@ -31,6 +43,7 @@ class TrainLog(Lenient):
     validation: list[Step]
     parameters: int
     tokens: int
+    spikes: list[Spike] = []
 
 
 class Compression(Lenient):

@@ -15,7 +15,7 @@ from tapeout.evals.task import ModelFacts, load_task, read_result
 from tapeout.evals.wording import interval, interval_of, outcome, percent, points, too_few, value_of
 from tapeout.report.evaluation import plots
 from tapeout.report.evaluation.comparisons import compare
-from tapeout.report.evaluation.inputs import Provenance, TokenizerReport, TrainLog
+from tapeout.report.evaluation.inputs import Provenance, Spike, TokenizerReport, TrainLog
 from tapeout.report.page.render import count, render
 
 DIGITS = 6
@@ -25,6 +25,10 @@ INTERVALS = {
     "bootstrap": "percentile bootstrap, of all other values",
     "changes and relative_changes": "paired percentile bootstrap",
 }
+MAX_SPIKES = 10
+"""Loss spikes on the page; report.json has all of them."""
+MAX_DOCUMENTS = 4
+"""Documents or rows of a spike on the page."""
 OUTCOMES = {"good": "✓ yes", "part": "◐ in part", "open": "? open", "bad": "✗ no"}
 """Answers of the summary in a word, so that they do not depend on colours."""
 
@@ -86,6 +90,12 @@ class EvaluationReport:
     def verdicts(self) -> list[Verdict]:
         """Answers of the summary, of all tasks."""
         return list(chain.from_iterable(section.verdicts for section in self.sections))
+
+    @property
+    def spikes(self) -> list[tuple[str, Spike]]:
+        """Model and loss spike, of all trainings; the highest above what was expected first."""
+        found = [(name, spike) for name, log in self.logs.items() for spike in log.spikes]
+        return sorted(found, key=lambda entry: entry[1].median / entry[1].loss)
 
     @property
     def changes(self) -> list[Change]:
@@ -248,6 +258,8 @@ def write_page(report: EvaluationReport, path: Path) -> None:
         "drawings": drawings,
         "origins": report.provenance.table(),
         "outcomes": OUTCOMES,
+        "max_spikes": MAX_SPIKES,
+        "max_documents": MAX_DOCUMENTS,
     }
     filters = {"value_of": value_of, "interval_of": interval_of}
     path.write_text(render(Path(__file__).with_name("page.html.j2"), context, filters), encoding="utf-8")

@@ -283,6 +283,30 @@ def test_a_task_from_outside_has_a_section(
     assert "<h2>Echoes</h2>" in page and "Echo rate" in page
 
 
+def test_loss_spikes_are_shown_with_their_documents(
+    make_inputs: Make, write_report: Write, report: Path, tmp_path: Path
+) -> None:
+    files = make_inputs()
+    path = files["models"][1] / "train_log.json"
+    documents = [f"corpus/<domain>/train.jsonl:{line}" for line in range(1, 8)]
+    spikes = [
+        {"step": step, "loss": 4 + step / 100, "median": 4.0, "rank": 1, "documents": documents}
+        for step in range(40, 52)
+    ]
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), "spikes": spikes}))
+    output = write_report(files, tmp_path / "report")
+    page = (output / "report.html").read_text()
+    shown = re.findall(r"<td>(\d+)</td><td>(4\.\d+)</td><td>(4\.\d+)</td><td class=\"text\">(.*)</td>", page)
+    assert [int(step) for step, *_ in shown] == list(range(51, 41, -1)), "the highest ten"
+    assert shown[0][1:3] == ("4.510", "4.000")
+    assert (
+        shown[0][3].startswith("<code>corpus/&lt;domain&gt;/train.jsonl:1</code>, <code>") and "3 more" in shown[0][3]
+    )
+    assert "highest of 12 loss spikes" in page
+    assert len(json.loads((output / "report.json").read_bytes())["training"]["dapt"]["spikes"]) == 12
+    assert "No training has a loss spike in its log." in (report / "report.html").read_text()
+
+
 def test_models_that_are_not_compared_have_no_verdicts(make_inputs: Make, write_report: Write, tmp_path: Path) -> None:
     files = make_inputs(models={"base": "base"}, adaptation={"pretrained": None, "tuned": None})
     page = (write_report(files, tmp_path / "report") / "report.html").read_text()
