@@ -22,7 +22,9 @@ WIDE = 100
 LONG = 20
 """Characters of a cell beyond which its column is folded in a narrow terminal."""
 
-console, errors = Console(highlight=False), Console(highlight=False, stderr=True)
+# nothing in a text is read as markup or a picture, such as q[i], [/INST] and :key:
+console = Console(highlight=False, markup=False, emoji=False)
+errors = Console(highlight=False, markup=False, emoji=False, stderr=True)
 
 
 def show(
@@ -47,7 +49,7 @@ def show(
             sys.stdout.write(data.decode())
     else:
         for part in parts:
-            console.print(part)
+            console.print(visible(part) if isinstance(part, str) else part)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
@@ -65,8 +67,13 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table
             no_wrap=max((len(row[number]) for row in rows), default=0) <= LONG,
         )
     for row in rows:
-        new.add_row(*row)
+        new.add_row(*(visible(cell) if isinstance(cell, str) else cell for cell in row))
     return new
+
+
+def visible(text: str) -> str:
+    """Return the text with an escape for each control character but line feeds, which a terminal would obey."""
+    return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)
 
 
 def is_wide() -> bool:

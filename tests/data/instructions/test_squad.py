@@ -76,6 +76,10 @@ def test_nested_and_flat_files_give_the_same_rows(tmp_path: Path) -> None:
     flat = {"id": "1", "title": "Units", "context": CONTEXT, "question": "Who?"}
     answers = {"text": ["Anders"], "answer_start": [start]}
     assert contents(write_lines(tmp_path / "b", [{**flat, "answers": answers}]), "squad")[0] == nested
+    for name, ends in (("c", "\r\n"), ("d", "\r")):  # line ends of Windows are not learnt, and move the answer
+        windows = {**flat, "context": CONTEXT.replace("\n", ends), "answers": {**answers}}
+        windows["answers"]["answer_start"] = [windows["context"].index("Anders")]
+        assert contents(write_lines(tmp_path / name, [windows]), "squad")[0] == nested
 
 
 @pytest.mark.parametrize(

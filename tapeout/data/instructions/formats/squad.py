@@ -198,6 +198,9 @@ def _row(
     text, start = (answers[0].text, answers[0].answer_start) if answers else (options.impossible_answer, None)
     if start is not None and context[start : start + len(text)] != text:
         raise record.bad("the answer is not at its answer_start in the context", question.question[:60])
+    if start is not None:
+        start = len(unix_lines(context[:start]))
+    context, text = unix_lines(context), unix_lines(text)
     prompt, begin = rendered(options.template, context, question.question)
     span = None if start is None else [begin + start, begin + start + len(text)]
     content = {"input": prompt, "output": text.strip(), "context": [begin, begin + len(context)], "answer": span}
@@ -206,6 +209,11 @@ def _row(
     about = f"{question.question}\n{context}"
     group, licence = title or digest_of(context), licence_of(record, options)
     return Row(content, category, group, about, digest, record.source, licence)
+
+
+def unix_lines(text: str) -> str:
+    """Return the text with Unix line ends."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def rendered(template: str, context: str, question: str) -> tuple[str, int]:
