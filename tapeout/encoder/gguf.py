@@ -32,6 +32,9 @@ PRE_TOKENIZERS: Mapping[str, Sequence[Mapping[str, Any]]] = {
 }
 """Pre-tokenizers, which split texts into words, by the name in ``tokenizer.ggml.pre``."""
 
+BEGIN = ("llama-bpe",)
+"""Those with which llama.cpp begins a text with bos if the file does not state it; many files of Llama 3 do not."""
+
 ROLES = {"bos": "bos", "eos": "eos", "padding": "pad", "unknown": "unk"}
 """Roles of special pieces: the file's names and Hugging Face's."""
 
@@ -92,7 +95,7 @@ def tokenizer_files(fields: Mapping[str, Any]) -> dict[str, str]:
         if (index := fields.get(f"tokenizer.ggml.{name}_token_id")) is not None
     }
     settings |= {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
-    settings["add_bos_token"] = bool(fields.get("tokenizer.ggml.add_bos_token", False))
+    settings["add_bos_token"] = bool(fields.get("tokenizer.ggml.add_bos_token", pre in BEGIN))
     if template := fields.get("tokenizer.chat_template"):
         settings["chat_template"] = template
     return {

@@ -13,6 +13,7 @@ from gguf.quants import quantize
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from tapeout.encoder.errors import InvalidVocabulary
+from tapeout.encoder.gguf import tokenizer_files
 from tapeout.guard.gguf import BLOCKS
 from tapeout.models.gguf import convert_gguf
 from tapeout.models.llama.gguf import IN_LAYER, OUTSIDE_LAYERS
@@ -138,3 +139,15 @@ def test_the_guard_knows_the_sizes_of_the_library() -> None:
     assert {kind: tuple(sizes[kind]) for kind in BLOCKS} == {
         kind: (many, size) for kind, (_, many, size) in BLOCKS.items()
     }
+
+
+@pytest.mark.parametrize(
+    ("pre", "stated", "begins"),
+    [("llama-bpe", None, True), ("llama-bpe", False, False), ("smollm", None, False), ("smollm", True, True)],
+)
+def test_a_text_begins_with_bos_as_in_llama_cpp(pre: str, stated: bool | None, begins: bool) -> None:
+    fields = {"model": "gpt2", "pre": pre, "tokens": PIECES, "merges": MERGES, "bos_token_id": 0}
+    types = {"token_type": [3] * len(CONTROL) + [1] * (len(PIECES) - len(CONTROL))}
+    own = {} if stated is None else {"add_bos_token": stated}
+    files = tokenizer_files({f"tokenizer.ggml.{name}": value for name, value in {**fields, **types, **own}.items()})
+    assert json.loads(files["tokenizer_config.json"])["add_bos_token"] is begins
