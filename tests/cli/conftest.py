@@ -1,25 +1,19 @@
 """Fixtures of the graph's tests, and calls of the command line as a user makes them."""
 
 import json
-import subprocess
 import sys
 from typing import Any
 
 from tests.graph.conftest import Project, built, project
+from tests.starter import run_module
 
 __all__ = ["built", "project"]
 
 
 def call(where: Project, *arguments: str, columns: str = "100") -> tuple[int, str, str]:
     """Return exit code, output and errors of ``tapeout ARGUMENTS`` on a terminal of that width."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tapeout.cli", *arguments],
-        cwd=where.root,
-        env={**where.variables(), "COLUMNS": columns},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    command = [sys.executable, "-m", "tapeout.cli", *arguments]
+    done = run_module(command, where.root, {**where.variables(), "COLUMNS": columns}, timeout=300)
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stdout, done.stderr
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tapeout.graph.identity.environment import read_environment
+from tests.starter import run_module
 
 ROOT = Path(__file__).resolve().parents[2]
 FINISHED = re.compile(r"✓ (\S+)  \d")
@@ -42,7 +43,7 @@ class Clone:
     def run(self, *arguments: str, ok: bool = True) -> Run:
         command = [sys.executable, "-m", "snakemake", "--configfile", "tiny/config.yaml", "--quiet=host", *arguments]
         variables = {**os.environ, "TAPEOUT_DOWNLOADS": str(self.root / "downloads")}
-        done = subprocess.run(command, cwd=self.root, env=variables, capture_output=True, text=True, timeout=1200)
+        done = run_module(command, self.root, variables, timeout=1200)
         run = Run(done.returncode, done.stdout + done.stderr)
         assert (run.status == 0) == ok, run.text
         return run

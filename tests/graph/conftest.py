@@ -1,6 +1,7 @@
 """A small project of five steps, run with the real content layer and the real Snakemake."""
 
 import atexit
+import compileall
 import json
 import os
 import re
@@ -20,6 +21,7 @@ import pytest
 from tapeout.graph.identity.environment import Environment, read_environment
 from tapeout.graph.store.roots import Root
 from tapeout.graph.store.store import Store
+from tests.starter import run_module
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = Path(__file__).parent / "project"
@@ -87,23 +89,15 @@ class Project:
         return [sys.executable, "-m", "snakemake", "--cores", "4", "--quiet=host", *arguments]
 
     def run(self, *arguments: str, ok: bool = True) -> Run:
-        done = subprocess.run(
-            self.command(*arguments), cwd=self.root, env=self.variables(), capture_output=True, text=True, timeout=300
-        )
+        done = run_module(self.command(*arguments), self.root, self.variables(), timeout=300)
         run = Run(done.returncode, done.stdout + done.stderr)
         assert (run.status == 0) == ok, run.text
         return run
 
     def tapeout(self, *arguments: str) -> tuple[int, str]:
         """Return exit code and output of ``tapeout ARGUMENTS``."""
-        done = subprocess.run(
-            [sys.executable, "-m", "tapeout.cli", *arguments],
-            cwd=self.root,
-            env={**self.variables(), "COLUMNS": "200"},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        command = [sys.executable, "-m", "tapeout.cli", *arguments]
+        done = run_module(command, self.root, {**self.variables(), "COLUMNS": "200"}, timeout=300)
         assert "Traceback" not in done.stderr, done.stderr
         return done.returncode, done.stdout
 
@@ -121,6 +115,7 @@ def make_project(root: Path) -> Project:
     shutil.copytree(PROJECT, root)
     shutil.copytree(ROOT / "profiles" / "default", root / "profiles" / "default")
     shutil.copytree(ROOT / "tapeout", root / "tapeout", ignore=shutil.ignore_patterns("__pycache__"))
+    compileall.compile_dir(root / "tapeout", quiet=1)  # once, not in every process of every copy
     project = Project(root)
     project.install()
     return project

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from tapeout.provenance.checking import read_document
 from tapeout.provenance.document import NAME, Document
 from tests.graph.conftest import ROOT, Project, make_project
+from tests.starter import run_module
 
 SECRETS = {"HF_TOKEN": "hf_thisIsNobodysBusiness", "USER": "alice-of-the-lab", "LOGNAME": "alice-of-the-lab"}
 """Environment variables of the exporting user; no export may contain the values."""
@@ -43,14 +44,8 @@ def tapeout(
 ) -> subprocess.CompletedProcess[str]:
     """Run ``tapeout ARGUMENTS`` in a folder, with the project's code."""
     code = {"PYTHONPATH": str(ROOT), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    done = subprocess.run(
-        [sys.executable, "-m", "tapeout.cli", *map(str, arguments)],
-        cwd=where,
-        env={**os.environ, **code, **(variables or {})},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    command = [sys.executable, "-m", "tapeout.cli", *map(str, arguments)]
+    done = run_module(command, where, {**os.environ, **code, **(variables or {})}, timeout=300)
     assert done.returncode == expect, done.stdout + done.stderr
     assert "Traceback" not in done.stderr, done.stderr
     return done

@@ -1,0 +1,120 @@
+"""Start ``python -m snakemake`` and ``python -m tapeout.cli`` from a process that has already imported their packages.
+
+Most of the time of such a program goes into imports of packages that no test changes, so each process of pytest starts
+one Python that imports them once and forks for every program. The program is a process of its own, with the given
+folder, variables and output; it imports the modules of the project that it is started in. Programs to which a test
+sends signals, and those whose variables concern imports, start in the ordinary way.
+"""
+
+import atexit
+import json
+import os
+import runpy
+import select
+import socket
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import NoReturn
+
+PACKAGES = (
+    *("snakemake.cli", "snakemake_executor_plugin_slurm", "smart_open"),
+    *("typer", "rich.console", "rich.table", "rich.progress", "pydantic", "numpy", "yaml", "jinja2"),
+)
+AT_IMPORT = ("PYTHON", "HOME", "XDG_", "LC_", "LANG", "OPENBLAS_", "OMP_", "FSSPEC_", "SNAKEMAKE_")
+"""How the names of variables begin that Python or a package may read while it is imported."""
+MAX_MESSAGE = 1 << 20
+
+
+def run_module(command: list[str], cwd: Path, env: dict[str, str], timeout: float) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m MODULE ARGUMENTS`` as ``subprocess.run`` does, and return its status, output and errors."""
+    if _at_import(env) != _at_import(dict(os.environ)):
+        return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout)
+    request = json.dumps({"arguments": command[2:], "cwd": str(cwd), "env": env}).encode()
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        reader, writer = os.pipe()
+        with open(reader, "rb", buffering=0) as answers:
+            try:
+                socket.send_fds(_server(), [request], [output.fileno(), errors.fileno(), writer])
+            finally:
+                os.close(writer)
+            pid = int(answers.read(16))
+            if not select.select([answers], [], [], timeout)[0]:
+                os.kill(pid, 9)
+                raise subprocess.TimeoutExpired(command, timeout)
+            status = int(answers.read(16))
+        texts = []
+        for file in (output, errors):
+            file.seek(0)
+            texts.append(file.read().decode().replace("\r\n", "\n"))
+    return subprocess.CompletedProcess(command, status, *texts)
+
+
+def _at_import(variables: dict[str, str]) -> dict[str, str]:
+    """Return the variables that must be those of the server."""
+    path = map(Path, variables.get("PYTHONPATH", "").split(":"))
+    plain = not any((folder / "sitecustomize.py").exists() for folder in path)
+    return {
+        name: value
+        for name, value in variables.items()
+        if name.startswith(AT_IMPORT) and not (plain and name == "PYTHONPATH")
+    }
+
+
+@cache
+def _server() -> socket.socket:
+    """Return the connection to this process's server, which ends with it."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        command = [sys.executable, __file__, str(theirs.fileno())]
+        variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        process = subprocess.Popen(command, env=variables, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+    atexit.register(lambda: (ours.close(), process.wait()))
+    return ours
+
+
+def _serve(connection: socket.socket) -> list[str]:
+    """Fork for every request, and return the arguments in the new process; end when the client does."""
+    sys.path.pop(0)
+    for name in PACKAGES:
+        __import__(name)
+    while True:
+        data, files, _, _ = socket.recv_fds(connection, MAX_MESSAGE, 3)
+        if not data:
+            os._exit(0)
+        if os.fork() == 0:
+            connection.close()
+            break
+        for file in files:
+            os.close(file)
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    request = json.loads(data)
+    output, errors, answers = files
+    child = os.fork()
+    if child:
+        _report(child, answers)
+    os.close(answers)
+    for number, file in ((1, output), (2, errors)):
+        os.dup2(file, number)
+        os.close(file)
+    os.environ.clear()
+    os.environ.update(request["env"])
+    os.chdir(request["cwd"])
+    sys.path[:0] = [request["cwd"], *filter(None, request["env"].get("PYTHONPATH", "").split(":"))]
+    return request["arguments"]
+
+
+def _report(child: int, answers: int) -> NoReturn:
+    """Write the process id of a program and, when it has ended, its status: two fields of 16 bytes."""
+    os.write(answers, b"%16d" % child)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    os.write(answers, b"%16d" % status)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.argv[:] = _serve(socket.socket(fileno=int(sys.argv[1])))
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
