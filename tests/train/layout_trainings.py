@@ -17,9 +17,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from tests.train.interrupted_trainings import FIRST_STEP, STEPS, run_child, use_checkpoints
+from tests.train.interrupted_trainings import FIRST_STEP, STEPS, TEXT, run_child, use_checkpoints
 
 DIVIDED = {"devices": 2, "distributed_optimizer": True}
+SHARED = {"devices": 2, "context_parallel_size": 2, "distributed_optimizer": True}
+CONTEXT_STAGES = {"devices": 4, "context_parallel_size": 2, "pipeline_model_parallel_size": 2}
 LAYOUTS: dict[str, dict[str, Any]] = {
     "one": {},
     "selective": {"recompute": "selective"},
@@ -28,11 +30,18 @@ LAYOUTS: dict[str, dict[str, Any]] = {
     "divided": DIVIDED,
     "tensor": {"devices": 2, "tensor_model_parallel_size": 2},
     "sequence": {"devices": 2, "tensor_model_parallel_size": 2, "sequence_parallel": True},
+    "context": SHARED,
     "pipeline": {"devices": 2, "pipeline_model_parallel_size": 2},
     "stages": {"devices": 4, "pipeline_model_parallel_size": 2, "distributed_optimizer": True},
     "all": {
         **{"devices": 8, "tensor_model_parallel_size": 2, "pipeline_model_parallel_size": 2},
         **{"sequence_parallel": True, "distributed_optimizer": True, "recompute": "full"},
+    },
+    "text": {},
+    "text context": {"devices": 2, "context_parallel_size": 2},
+    "context of parts": {
+        **{"devices": 4, "context_parallel_size": 2, "tensor_model_parallel_size": 2},
+        **{"sequence_parallel": True, "recompute": "full"},
     },
 }
 
@@ -45,8 +54,9 @@ def main(folder: Path, kills: int, names: list[str]) -> None:
     from tapeout.nemo.process import prepare
 
     prepare(threads=1)
+    import lightning.pytorch as lightning
+
     from benchmarks.meta_layout import check
-    from tapeout.config.sft import Sft
     from tapeout.encoder.load import load_encoder
     from tapeout.models.tokenizer_file import tokenizer_path
     from tapeout.nemo.convert import import_checkpoint
@@ -61,38 +71,56 @@ def main(folder: Path, kills: int, names: list[str]) -> None:
     source = tiny_model(folder / "source")
     ranks.run("import", 1, lambda _: import_checkpoint(source, base, folder))
     tokenizer = tokenizer_path(base)
-    encoded = {"encoded": [instruction_set(folder, load_encoder(tokenizer))[1]]}
-    method = load_method("sft")
+    texts = {name: folder / f"{name}.jsonl" for name in ("domain", "general")}
+    for path in texts.values():
+        path.write_text(json.dumps({"text": TEXT * 40}) + "\n")
+    rows = {"encoded": [instruction_set(folder, load_encoder(tokenizer))[1]]}
 
-    def poisoned() -> Any:
-        """Return the method with a loss that is NaN in the second micro-batch of step 3, on rank 3."""
+    class Poisoned(ForwardStep):
+        """Loss that is NaN in one micro-batch of rank 3."""
 
-        class Poisoned(ForwardStep):
-            calls = 0
+        calls = 0
 
-            def __call__(self, model: Any, batch: dict[str, Any]) -> Any:
-                self.calls += 1
-                found = super().__call__(model, batch)
-                return found * float("nan") if os.environ["RANK"] == "3" and self.calls == 6 else found
+        def __init__(self, call: int) -> None:
+            super().__init__()
+            self.call = call
 
-        members = {name: getattr(method, name) for name in ("KIND", "data", "callbacks", "files")}
-        return SimpleNamespace(**members, loss=lambda: (Poisoned(), LossReduction()))
+        def __call__(self, model: Any, batch: dict[str, Any]) -> Any:
+            self.calls += 1
+            found = super().__call__(model, batch)
+            return found * float("nan") if os.environ["RANK"] == "3" and self.calls == self.call else found
 
-    def training(name: str, layout: dict[str, Any], method: Any = method) -> None:
-        """Train in a layout."""
-        job = Sft(
+    class Norms(lightning.Callback):
+        """Norms of the gradient, which Adam's steps do not depend on."""
+
+        def __init__(self) -> None:
+            self.values: list[float] = []
+
+        def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+            self.values.append(float(trainer.callback_metrics["grad_norm"]))
+
+    def training(name: str, layout: dict[str, Any], poisoned_call: int = 0) -> None:
+        """Train in a layout: on text if the name says so, or else on packed rows."""
+        kind = name.split()[0] if name.startswith("text") else "rows"
+        method = load_method({"text": "dapt", "rows": "sft"}[kind])
+        job = method.Parameters(
             **{"max_steps": STEPS, "warmup_steps": 2, "seq_length": 64, "global_batch_size": 4, "micro_batch_size": 1},
-            **{"threads": 1, "val_check_interval": 5, "layout": layout},
+            **{"threads": 1, "layout": layout, **({"val_check_interval": 5} if kind == "rows" else {})},
         )
-        world = job.layout.world_size
+        world, norms = job.layout.world_size, Norms()
+        members = {name: getattr(method, name) for name in ("KIND", "data", "files", "loss")}
+        if poisoned_call:
+            members["loss"] = lambda: (Poisoned(poisoned_call), LossReduction())
+        observed: Any = SimpleNamespace(**members, callbacks=lambda _: [norms])
 
         def work(number: int) -> None:
             rank = Rank(number, world, number, world, folder / f"{name}.work", StopRequest([folder / "stop"]))
-            data = method.data(job, tokenizer, encoded, rank.once)
-            print("rows", data.names(sequences(job, 3, 1, 1)))
-            log = train(base, data, job, method, folder / name, rank)
+            data = method.data(job, tokenizer, rows if kind == "rows" else texts, rank.once)
+            print("rows", data.names(sequences(job, 3, job.layout.replicas - 1, 1)))
+            log = train(base, data, job, observed, folder / name, rank)
             if rank.first:
                 (folder / name / "train_log.json").write_text(json.dumps(log, sort_keys=True) + "\n")
+                (folder / f"{name}.norms").write_text(json.dumps(norms.values))
 
         ranks.run(name, world, work)
 
@@ -100,14 +128,16 @@ def main(folder: Path, kills: int, names: list[str]) -> None:
     ranks.run("meta", 1, lambda _: meta.write_text(json.dumps(check("config/models/llama2-70b.yaml", replicas=1))))
     for name in names:
         training(name, LAYOUTS[name])
-    training("poisoned", LAYOUTS["stages"], poisoned())
-    use_checkpoints(folder / "killed.checkpoints", seconds=0)
+    training("poisoned", LAYOUTS["stages"], poisoned_call=6)
+    training("poisoned context", CONTEXT_STAGES, poisoned_call=10)
     draw = random.Random(7)
-    for _ in range(kills):
-        ranks.kill_after = draw.uniform(0, 0.3)
-        training("killed", DIVIDED)
-    ranks.kill_after = None
-    training("killed", DIVIDED)
+    for name, layout, count in (("killed", DIVIDED, kills), ("killed context", SHARED, 1)):
+        use_checkpoints(folder / f"{name}.checkpoints", seconds=0)
+        for _ in range(count):
+            ranks.kill_after = draw.uniform(0, 0.3)
+            training(name, layout)
+        ranks.kill_after = None
+        training(name, layout)
     (folder / "results.json").write_text(json.dumps(ranks.results))
 
 

@@ -21,7 +21,10 @@ pytestmark = [pytest.mark.environment("nemo"), pytest.mark.slow, pytest.mark.tim
 ROOT = Path(__file__).parents[2]
 TWO_NODES = {"num_nodes": 2, "devices": 1}
 KILLS = 5
-LAYOUTS = {"selective": 1, "full": 1, "divided": 2, "tensor": 2, "sequence": 2, "pipeline": 2, "stages": 4}
+LAYOUTS = {
+    **{"selective": 1, "full": 1, "divided": 2, "tensor": 2, "sequence": 2, "pipeline": 2, "stages": 4},
+    **{"context": 2, "context of parts": 4, "text context": 2},
+}
 """Layouts of layout_trainings.py that are compared with one rank, with their numbers of ranks."""
 SECONDS = 900
 """Time limit of a training, also on a busy machine."""
@@ -109,13 +112,16 @@ def test_two_ranks_use_the_batches_of_one(trainings: Path, two_machines: Path) -
 @pytest.fixture(scope="module")
 def layouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the trainings of layout_trainings.py."""
-    return run_script(tmp_path_factory.mktemp("layouts"), "layout_trainings.py", str(KILLS), "one", *LAYOUTS)
+    return run_script(tmp_path_factory.mktemp("layouts"), "layout_trainings.py", str(KILLS), "one", "text", *LAYOUTS)
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_every_layout_trains_the_model_of_one_rank(layouts: Path, name: str) -> None:
-    compare_logs(layouts / "one", layouts / name)
-    one, other = checkpoint_tensors(layouts / "one"), checkpoint_tensors(layouts / name)
+    alone = layouts / ("text" if name.startswith("text") else "one")
+    compare_logs(alone, layouts / name)
+    norms, expected = (json.loads(Path(f"{folder}.norms").read_text()) for folder in (layouts / name, alone))
+    assert norms == pytest.approx(expected, rel=1e-4)
+    one, other = checkpoint_tensors(alone), checkpoint_tensors(layouts / name)
     assert one.keys() == other.keys()
     exported = dict(CheckpointWeights(layouts / name))
     assert sum(weight.numel() for weight in exported.values()) == sum(weight.numel() for weight in other.values())
@@ -125,25 +131,29 @@ def test_every_layout_trains_the_model_of_one_rank(layouts: Path, name: str) -> 
     assert files == {str(rank) for rank in range(LAYOUTS[name])}, "every rank writes its part"
 
 
-def test_a_divided_optimizer_is_resumed_after_kills(layouts: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "undisturbed", "kills"), [("killed", "divided", KILLS), ("killed context", "context", 1)]
+)
+def test_a_divided_optimizer_is_resumed_after_kills(layouts: Path, name: str, undisturbed: str, kills: int) -> None:
     """Both ranks are killed at random times, with a checkpoint after every step, of which each rank writes a part."""
-    expected, actual = folder_content(layouts / "divided"), folder_content(layouts / "killed")
+    expected, actual = folder_content(layouts / undisturbed), folder_content(layouts / name)
     assert len(expected) > 8 and expected == actual
-    *killed, last = json.loads((layouts / "results.json").read_text())["killed"]
-    assert [attempt["statuses"] for attempt in killed] == [[-9, -9]] * KILLS and last["statuses"] == [0, 0]
+    *killed, last = json.loads((layouts / "results.json").read_text())[name]
+    assert [attempt["statuses"] for attempt in killed] == [[-9, -9]] * kills and last["statuses"] == [0, 0]
     assert all("resuming from step " in attempt["outputs"][0] for attempt in (*killed[1:], last))
     for step in (14, 15):
-        files = sorted(path.name for path in (layouts / f"killed.checkpoints/step-{step}").iterdir())
+        files = sorted(path.name for path in (layouts / f"{name}.checkpoints/step-{step}").iterdir())
         assert files == ["checkpoint.json", "part-0.pt", "part-1.pt"]
-    parameters = json.loads((layouts / "divided/train_log.json").read_text())["parameters"]
-    parts = json.loads((layouts / "killed.checkpoints/step-15/checkpoint.json").read_text())["parts"]
+    parameters = json.loads((layouts / undisturbed / "train_log.json").read_text())["parameters"]
+    parts = json.loads((layouts / f"{name}.checkpoints/step-15/checkpoint.json").read_text())["parts"]
     assert all(6 * parameters < part["size"] < 7.5 * parameters for part in parts), "half of 12 bytes, and names"
 
 
-def test_every_rank_stops_at_a_loss_that_is_not_finite_on_one(layouts: Path) -> None:
-    """Two stages on two replicas: each rank names the step, the rank and the rows of its micro-batch."""
-    (attempt,) = json.loads((layouts / "results.json").read_text())["poisoned"]
-    assert attempt["statuses"] == [1, 1, 1, 1] and not (layouts / "poisoned").exists()
+@pytest.mark.parametrize("name", ["poisoned", "poisoned context"])
+def test_every_rank_stops_at_a_loss_that_is_not_finite_on_one(layouts: Path, name: str) -> None:
+    """Two stages, on two replicas or on two ranks of each sequence: each rank names the step, the rank and the rows."""
+    (attempt,) = json.loads((layouts / "results.json").read_text())[name]
+    assert attempt["statuses"] == [1, 1, 1, 1] and not (layouts / name).exists()
     for output in attempt["outputs"]:
         rows = ast.literal_eval(next(line for line in output.splitlines() if line.startswith("rows "))[5:])
         error = f"NonFinite: The loss of step 3 is nan on rank 3; its batch has {', '.join(rows)}."
@@ -167,6 +177,6 @@ def compare_logs(expected: Path, actual: Path) -> list[dict[str, float]]:
     assert one["parameters"] == two["parameters"]
     for kind in ("steps", "validation"):
         for a, b in zip(one[kind], two[kind], strict=True):
-            assert a["step"] == b["step"] and a["loss"] == pytest.approx(b["loss"], abs=1e-4)
+            assert a["step"] == b["step"] and a["loss"] == pytest.approx(b["loss"], abs=1e-5)
     steps: list[dict[str, float]] = one["steps"]
     return steps
