@@ -9,7 +9,7 @@ PIP_OPTIONS ?=
 unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH
 INSTALL = $(PYTHON) -m tapeout.graph.identity.environment --pip "$(PIP_OPTIONS)"
 FOLDER = $(shell env -u PYTHONPATH -u PYTHONHOME -u PYTHONSAFEPATH $(PYTHON) -m tapeout.graph.identity.environment --print-folder $(1))
-SNAKEMAKE = $(PYTHON) bin/snakemake
+SNAKEMAKE = $(PYTHON) -I -S bin/snakemake
 DEV = $(call FOLDER,dev)/bin/python -m
 # any characters of a name reach Snakemake; the shell expands a leading ~
 CONFIGFILE = $(if $(value CONFIG),--configfile $(if $(filter ~%,$(CONFIG)),$(CONFIG),'$(subst ','\'',$(value CONFIG))'))

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
@@ -108,11 +109,19 @@ def _start(arguments: list[str]) -> NoReturn:
         project = find_project(folder)
     except NoProject:
         if rest == ["--version"]:
-            print("tapeout", metadata.version("tapeout"))
+            print("tapeout", _version())
             raise SystemExit(0) from None
         raise
     os.environ[CALLER] = str(folder.relative_to(project))
     _execute(project, "tapeout.cli", rest)
+
+
+def _version() -> str:
+    """Return the version of the project that this module belongs to; its installed copy has no pyproject.toml."""
+    file = Path(__file__).parents[2] / "pyproject.toml"
+    if file.is_file():
+        return str(tomllib.loads(file.read_text("utf-8"))["project"]["version"])
+    return metadata.version("tapeout")
 
 
 def _execute(project: Path, module: str, arguments: list[str]) -> NoReturn:

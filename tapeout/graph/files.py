@@ -19,6 +19,8 @@ from tapeout.program import DiskFull
 SHARING_FIX = "Let the group write it (chgrp, chmod g+ws), or read it as TAPEOUT_REMOTE: docs/store.md."
 OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
+GONE = {errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.ENXIO, errno.EREMOTEIO, errno.ETIMEDOUT, errno.EBUSY}
+"""Errors of a network file system, or a device, that went away."""
 OF_ANOTHER_KIND = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP}
 """Errors of a path where a file is needed as a folder, or a folder as a file."""
 SYSTEM_ERROR = re.compile(r"\[Errno (\d+)\] ([^:'\n]*)(?:: '([^'\n]*)')?(?: -> '([^'\n]*)')?")
@@ -150,7 +152,7 @@ def disk_error(error: OSError) -> TapeoutError | None:
             f"No space is left on the device of {path}{reason}.",
             "Free some space there, or raise the quota, and run the same command again; nothing incomplete was kept.",
         )
-    if error.errno in REFUSED:
+    if error.errno in REFUSED or (error.errno in GONE and path is not None):
         return NotWritable(
             f"{path or 'A file of the run'}: {os.strerror(error.errno)}.",
             "Let this user read and write it, or repair the disk; then run the same command again.",
@@ -161,6 +163,8 @@ def disk_error(error: OSError) -> TapeoutError | None:
         and (cause := _obstacle(Path(os.fsdecode(path)))) is not None
     ):
         return InvalidFolder(cause, "Move away what is there, or correct the link or the variable that leads there.")
+    if error.errno == errno.ENOENT and path is not None and Path(os.fsdecode(path)).absolute().is_relative_to("/proc"):
+        return NotWritable(f"{path} cannot be created: /proc takes no files.", "Name a folder on a disk.")
     if error.errno == errno.ENAMETOOLONG:
         return InvalidFolder(f"The path {path} is too long for this system.", "Use a shorter path.")
     if error.errno == errno.ENOENT and (error.strerror or "").startswith(NO_TEMPORARY_FOLDER):

@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from fcntl import LOCK_EX, LOCK_NB, flock
 from functools import partial
 from pathlib import Path
@@ -36,7 +37,7 @@ from tapeout.graph.rules import ARTIFACT, PYTHON, SEALED, CostTable, RuleReader,
 from tapeout.graph.run.interrupt import Interrupter
 from tapeout.graph.run.log_filter import install_filter
 from tapeout.graph.run.run_record import RunRecord, RunRecorder
-from tapeout.graph.run.usage import summarize
+from tapeout.graph.run.usage import summarize, unreached
 from tapeout.graph.workspace import PLAN, State
 from tapeout.slurm.client import SLURM
 
@@ -98,6 +99,7 @@ class Layer(RuleReader):
         self.planned: set[str] = set()
         self.heads: dict[str, str] = {}
         self.lock: int | None = None
+        self.recorder: RunRecorder | None = None
         self.request = Request(self)
         if workflow.is_main_process:
             interrupter = Interrupter(workflow)
@@ -107,6 +109,7 @@ class Layer(RuleReader):
             quiet = Quietness.PROGRESS in self.quiet
             self.log_filter = install_filter(workflow, quiet, lambda: interrupter.number is not None)
             self._prepare_graph, workflow._prepare_dag = workflow._prepare_dag, self._prepare
+            self._execute_graph, workflow.execute = workflow.execute, self._execute
 
     # -- functions for rules ---------------------------------------------------------------------------------------
 
@@ -180,6 +183,15 @@ class Layer(RuleReader):
                 self.decide()
         self._prepare_graph(**{**options, "nolock": True})  # the layer has its own lock
 
+    def _execute(self, **options: Any) -> None:
+        """Execute the graph; end with status 1 if Snakemake reports success although planned steps did not run."""
+        done = self._execute_graph(**options)
+        if done is False:  # a file of --wait-for-files is missing, which Snakemake has printed
+            raise SystemExit(1)
+        if self.recorder is not None and (left := unreached(self.workspace, self.recorder.record)):
+            print_line(f"! Snakemake has ended without these planned artifacts: {', '.join(sorted(left))}")
+            raise SystemExit(1)
+
     def _check_options(self) -> None:
         deployment = self.workflow.deployment_settings
         methods = set(deployment.deployment_method) if deployment is not None else set()
@@ -188,6 +200,13 @@ class Layer(RuleReader):
                 "Snakemake's own environments and containers would include the runner, which must stay outside.",
                 "Omit --sdm; container.runtime in config/site.yaml says how containers start.",
             )
+        if self.workflow.workflow_settings.cache is not None:
+            raise InvalidRule(
+                "--cache would keep results a second time.", "Leave it out: the store keeps every result."
+            )
+        execution = self.workflow.execution_settings
+        if execution is not None and execution.no_hooks:  # Ctrl-C is handled by hooks of the layer
+            self.workflow.execution_settings = replace(execution, no_hooks=False)
         if self.workflow.executor_plugin is not None and self.workflow.touch:
             raise InvalidRule(
                 "--touch would mark artifacts as built that are not.",
@@ -282,8 +301,8 @@ class Layer(RuleReader):
         workflow = self.workflow
         if real:
             record = RunRecord.new(workflow.executor_plugin.name, targets, cost, Configuration.of(workflow))
-            recorder = RunRecorder(self.workspace, record, partial(summarize, self.workspace))
-            self.log_filter.on_failure = recorder.add_failure
+            self.recorder = RunRecorder(self.workspace, record, partial(summarize, self.workspace))
+            self.log_filter.on_failure = self.recorder.add_failure
         elif workflow.dryrun and workflow.output_settings.printshellcmds:
             cluster.print_submissions(workflow, cost, self.producer)
 

@@ -15,7 +15,7 @@ from fcntl import LOCK_SH
 from pathlib import Path
 from typing import Any
 
-from tapeout.graph.errors import InputChanged, UnreadableState
+from tapeout.graph.errors import InputChanged, InvalidFolder, UnreadableState
 from tapeout.graph.files import file_lock, unused_path, write_atomically, write_if_changed
 from tapeout.graph.identity.action import Action, Recipe
 from tapeout.graph.identity.digest import canonical, digest_bytes
@@ -158,8 +158,8 @@ class Workspace:
         if manifest is not None and same and manifest.matches(self.artifact_path(action.artifact)):
             return State.CURRENT, manifest
         stored = self.store.find(action.digest)
-        complete = stored is not None and self.store.is_complete(stored)
-        return (State.RESTORE, stored) if complete else (State.BUILD, None)
+        intact = stored is not None and self.store.seems_intact(stored)
+        return (State.RESTORE, stored) if intact else (State.BUILD, None)
 
     def restore(self, action: Action) -> State:
         """Restore an artifact from the store or the remote; return BUILD if neither has it intact, else CURRENT."""
@@ -226,12 +226,20 @@ class Workspace:
 
         CURRENT and RESTORE: the mark is newer than the action. BUILD: it is older. WAITING: unchanged, until the
         checkpoint has resolved the action (``mark_family``).
+
+        Raises:
+            InvalidFolder: the file system does not keep times, so that Snakemake would skip steps.
         """
         action_path, sealed = self.action_path(name), self.sealed_path(name)
         if action is not None:
             write_if_changed(action_path, action.encode())
         write_if_changed(sealed, MARK)
         os.utime(sealed, (SEALED, SEALED))
+        if sealed.stat().st_mtime != SEALED:
+            raise InvalidFolder(
+                f"The file system of {self.results.absolute()} does not keep the times of files.",
+                "Put the project on a disk of Linux, or results on one with a link.",
+            )
         if action_path.exists():
             time = LATER if state is State.BUILD else OLD
             os.utime(action_path, (time, time))

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 import venv
 from pathlib import Path
 
@@ -73,3 +74,10 @@ def test_a_current_folder_that_was_deleted(tmp_path: Path, program: str) -> None
     script = f'rmdir "$PWD"; exec {sys.executable} {ROOT / "bin" / program} --version'
     done = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 3 and done.stderr.startswith("NoProject: The current folder no longer exists.")
+
+
+def test_the_version_of_a_clone_outside_of_a_project(tmp_path: Path) -> None:
+    command = [sys.executable, "-S", str(ROOT / "bin" / "tapeout"), "--version"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"tapeout {version}\n", "")

@@ -25,6 +25,7 @@ from tapeout.program import DiskFull
     [
         *((number, DiskFull) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)),
         *((number, NotWritable) for number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)),
+        *((number, NotWritable) for number in (errno.ESTALE, errno.ENOTCONN, errno.EBUSY)),
     ],
 )
 def test_what_a_disk_refuses_has_a_name_and_the_path_that_is_written(number: int, error: type[Exception]) -> None:
@@ -32,6 +33,11 @@ def test_what_a_disk_refuses_has_a_name_and_the_path_that_is_written(number: int
     for found in (disk_error(of_copy), error_in(f"Traceback:\n  ...\n{of_copy}\n")):
         assert isinstance(found, error) and "/full" in found.cause and "inputs" not in found.cause
     assert disk_error(OSError(errno.ENOENT, "x", "/y")) is None and error_in("KeyError: 3") is None
+
+
+def test_a_folder_of_the_system_takes_no_files() -> None:
+    with pytest.raises(NotWritable, match="/proc/x cannot be created"), report_disk_errors():
+        Path("/proc/x").mkdir()
 
 
 def test_what_is_of_another_kind_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,11 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.graph.errors import InvalidRule
+from tapeout.graph.errors import InvalidFolder, InvalidRule
 from tapeout.graph.identity.action import Recipe, Reference
 from tapeout.graph.plan.decide import in_order
+from tapeout.graph.workspace import State
 from tests.graph.conftest import Project, begin_slow_model
+from tests.graph.folders import folder
 from tests.graph.test_paths import WORKS
+
+
+def test_file_system_that_keeps_no_times_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "utime", lambda *_: None)  # as FAT and some network file systems do with times before 1980
+    with pytest.raises(InvalidFolder, match="does not keep the times of files"):
+        folder(tmp_path, tmp_path / "store").mark("raw.txt", State.BUILD, None)
 
 
 def test_old_copy_with_its_times_is_not_taken_for_the_new_one(built: Project) -> None:

@@ -1,6 +1,7 @@
 """Which steps run after a change, and which do not, in real Snakemake runs (G1 to G9, G15)."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -126,6 +127,29 @@ def test_edited_results_are_set_aside_and_restored(built: Project) -> None:
     assert not built.path("results/model/notes.txt").exists()
     assert report.read_text() == right
     assert [path.read_text() for path in built.root.glob("work/set_aside/report.txt.*")] == ["my own words\n"]
+
+
+def test_a_result_edited_through_its_link_into_the_store_is_planned_to_be_built(built: Project) -> None:
+    edited = built.path("results/report.txt")
+    edited.chmod(0o644)
+    with edited.open("r+") as file:
+        file.write("?")  # of the same size
+    assert re.search(r"report.txt: 1 job\b", built.run("-n").text)
+    assert built.run().built == ["report.txt"]
+
+
+def test_a_run_that_leaves_out_planned_steps_fails(built: Project) -> None:
+    touching = (
+        "import os\n\n\ndef touch(decide=layer.decide):\n    decide()\n    for path in Path('results').rglob('*'):\n"
+    )
+    built.edit(
+        "Snakefile", "rule all:", f"{touching}        os.utime(path, (9, 9))\n\n\nlayer.decide = touch\n\n\nrule all:"
+    )
+    built.path("src/data.txt").write_text("b\na\nd\n")
+    text = built.run(ok=False).text
+    assert "ended without these planned artifacts: formatted.txt, model, raw.txt, report.txt" in text
+    text = built.run("--wait-for-files", "nope", "--latency-wait", "0", ok=False).text
+    assert "nope" in text and "Traceback" not in text
 
 
 def test_only_what_the_target_needs_is_built(project: Project) -> None:

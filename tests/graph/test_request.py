@@ -42,6 +42,7 @@ def test_the_plan_is_what_runs(built: Project) -> None:
     [
         (["modle"], "UnknownName: There is no artifact or rule modle; did you mean model?"),
         (["--cores", "0"], "InvalidRule: --cores 0 would leave nothing to run steps with."),
+        (["--cache", "report"], "InvalidRule: --cache would keep results a second time."),
         (["--touch"], "InvalidRule: --touch would mark artifacts as built that are not."),
     ],
 )

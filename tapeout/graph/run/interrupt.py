@@ -1,9 +1,9 @@
-"""End a run on Ctrl-C, SIGTERM or SIGHUP so that the same command resumes it.
+"""End a run on Ctrl-C, SIGTERM, SIGHUP or SIGUSR1 so that the same command resumes it.
 
-Snakemake itself waits for its jobs on SIGTERM without passing the signal to them, and on SIGHUP exits while they
-continue. With this handler each of the three signals ends planning immediately, and asks running steps to stop; a
-training saves a checkpoint first. A later Ctrl-C ends all processes immediately. The executor cancels the jobs of a
-cluster.
+Snakemake itself waits for its jobs on SIGTERM without passing the signal to them, and on SIGHUP and SIGUSR1, which
+Slurm sends before the time limit of a job in which the whole run is, exits while they continue. With this handler each
+of the signals ends planning immediately, and asks running steps to stop; a training saves a checkpoint first. A later
+Ctrl-C ends all processes immediately. The executor cancels the jobs of a cluster.
 """
 
 import atexit
@@ -18,7 +18,12 @@ from typing import Any
 from tapeout.graph.console import print_line
 from tapeout.graph.launch.process import children
 
-SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
+SIGNALS = {
+    signal.SIGINT: "Ctrl-C",
+    signal.SIGTERM: "SIGTERM",
+    signal.SIGHUP: "SIGHUP",
+    signal.SIGUSR1: "SIGUSR1",
+}
 OWN = b"tapeout.graph."
 """Text in the command lines of the processes that jobs start: the runner and the program of the checkpoint."""
 SECONDS_TO_END = 5.0

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tapeout.graph.console import format_duration
+from tapeout.graph.errors import InputChanged, UnreadableState
 from tapeout.graph.plan.describe import MIN_HOURS, duration, estimate, hours, span, wrap
 from tapeout.graph.plan.rates import allocated_gpus
 from tapeout.graph.run.progress import PlanProgress
@@ -49,7 +50,7 @@ class Usage:
 def measure(workspace: Workspace, record: RunRecord, now: float) -> Usage:
     """Return the resources used until ``now``, from the journal and the cluster's accounting."""
     lines = [line for line in workspace.store.journal() if line.get("run") == record.run]
-    done = PlanProgress(workspace).update() & set(record.seconds)
+    left = unreached(workspace, record)
     attempts = _attempts(record)
     local = [line for line in lines if not line.get("job")] if attempts is not None else lines
     gpu_hours = sum(allocated_gpus(line["resources"]) * line["seconds"] / 3600 for line in local)
@@ -58,15 +59,33 @@ def measure(workspace: Workspace, record: RunRecord, now: float) -> Usage:
     built = {line["artifact"] for line in lines}
     return Usage(
         built=len(built),
-        skipped=len(done - built),
-        remaining=len(set(record.seconds) - done - built),
-        failed=len({failure.artifact for failure in record.failures} - done - built),
+        skipped=len(set(record.seconds) - built - left),
+        remaining=len(left),
+        failed=len({failure.artifact for failure in record.failures} - (set(record.seconds) - left)),
         wall=now - record.started,
         cpu_hours=sum(line["threads"] * line["seconds"] / 3600 for line in lines),
         gpu_hours=gpu_hours + sum(attempt.gpu_hours for attempt in attempts or []),
         waiting=_seconds_only_waiting(waits, runs),
         accounted=attempts is not None or record.executor != SLURM,
     )
+
+
+def unreached(workspace: Workspace, record: RunRecord) -> set[str]:
+    """Return the planned artifacts of a run that it has neither built nor found or restored as they have to be.
+
+    The times of marks alone do not show it: whatever touches files while a run works makes Snakemake skip steps.
+    """
+    built = {line["artifact"] for line in workspace.store.journal() if line.get("run") == record.run}
+    done = PlanProgress(workspace).update()
+
+    def is_current(name: str) -> bool:
+        try:
+            workspace.built_manifest(name)
+        except (InputChanged, UnreadableState):
+            return False
+        return True
+
+    return {name for name in set(record.seconds) - built if name not in done or not is_current(name)}
 
 
 def _attempts(record: RunRecord) -> list[Attempt] | None:

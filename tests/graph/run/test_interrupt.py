@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP end a run, and the same command resumes it."""
+"""Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 end a run, and the same command resumes it."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ state = Path(os.environ["TAPEOUT_STATE"]) / "step"
 step = int(state.read_text()) if state.exists() else 0
 print("resuming from step", step, flush=True)
 signal.signal(signal.SIGTERM, lambda *_: None)
-for step in range(step + 1, 9):
+for step in range(step + 1, 11):
     while step % 2 == 0 and not Path("pass").exists():
         if Path(os.environ["TAPEOUT_STOP"]).exists():
             state.write_text(str(step))
@@ -77,7 +77,10 @@ def test_g17_signals_save_the_state_and_the_same_command_resumes_but_nohup_is_re
     project.edit("rules/steps.smk", "rule report:", "rule eval_report:")
     snakemake = " ".join(project.command("--rerun-incomplete"))
     make = ("make", "-f", str(MAKEFILE), "report", f"SNAKEMAKE={snakemake}", "INSTALL=true")
-    attempts = [(os.killpg, signal.SIGINT, make), (os.kill, signal.SIGTERM, make), (os.kill, signal.SIGHUP, ())]
+    attempts = [
+        *((os.killpg, signal.SIGINT, make), (os.kill, signal.SIGTERM, make)),
+        *((os.kill, signal.SIGHUP, project.command("--no-hooks")), (os.killpg, signal.SIGUSR1, ())),
+    ]
     for number, (kill, sent, command) in enumerate(attempts):
         process = begin(project, *command)
         kill(process.pid, sent)
@@ -91,8 +94,8 @@ def test_g17_signals_save_the_state_and_the_same_command_resumes_but_nohup_is_re
     project.path("pass").touch()
     text, _ = process.communicate(timeout=120)
     assert process.returncode == 0 and "+ report.txt" in text, text
-    assert "resuming from step 6" in project.path("logs/model.log").read_text()
-    assert project.path("results/model/weights.txt").read_text() == "8 steps\n"
+    assert "resuming from step 8" in project.path("logs/model.log").read_text()
+    assert project.path("results/model/weights.txt").read_text() == "10 steps\n"
     assert project.run().nothing_done
 
 
