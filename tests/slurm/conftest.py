@@ -147,18 +147,6 @@ class OnCluster(Project):
         wait_until(reached, f"a training that is {state}")
         return found[0]
 
-    def hasten(self, job: str) -> None:
-        """Let a requeued job start at once; otherwise Slurm waits two minutes."""
-
-        def waits() -> bool:
-            return (
-                self.cluster.ask("squeue", "-h", "-j", job, "-o", "%T %r", check=False).strip() == "PENDING BeginTime"
-            )
-
-        wait_until(waits, f"job {job} back in the queue")
-        # not in the same second: the node still holds the first start's credential for revoked
-        self.cluster.ask("scontrol", "update", f"JobId={job}", "StartTime=now+3")
-
     def steps(self, at_least: int) -> None:
         """Wait until the training has completed some steps."""
         wait_until(lambda: self.done() >= at_least, f"step {at_least} of the training")

@@ -93,7 +93,7 @@ def test_an_approaching_time_limit_requeues_the_job_which_resumes(
     job = project.training()
     wait_until(lambda: list(project.root.glob("work/*/restarts")), "the restart", 120)
     project.fault()
-    project.hasten(job)
+    project.cluster.hasten(job)
     process.finish()
     assert project.digests() == undisturbed
     assert "resuming at step" in project.path("logs/model.log").read_text()
@@ -104,7 +104,7 @@ def test_a_preempted_job_saves_a_checkpoint_and_resumes(project: OnCluster, undi
     process, job, _ = project.begin_training(2)
     urgent = "--partition=urgent --nodes=2 --gres=gpu:8 --exclusive --time=1 --output=/dev/null --wrap"
     other = project.cluster.ask("sbatch", "--parsable", *urgent.split(), "sleep 8").strip()
-    project.hasten(job)
+    project.cluster.hasten(job)
     project.fault()
     text = process.finish()
     assert project.digests() == undisturbed, text
@@ -128,7 +128,7 @@ def test_restarts_are_bounded(project: OnCluster) -> None:
         if count == 1:
             wait_until(lambda: list(project.root.glob("work/*/restarts")), "the restart")
             project.fault("slow", "1")
-            project.hasten(job)
+            project.cluster.hasten(job)
     text = process.finish(ok=False)
     job_message(project, text, "FAILED")
     assert "has been requeued 1 times" in text
@@ -141,7 +141,7 @@ def test_a_node_that_dies_is_replaced_and_the_training_is_done_once(
     project.cluster.kill_node(node)
     project.fault()
     try:
-        project.hasten(job)
+        project.cluster.hasten(job)
         process.finish()
     finally:
         project.cluster.start_node(node)

@@ -1,5 +1,6 @@
-"""Real NeMo on the cluster: two nodes train one model, are stopped half-way, and give the result of one machine."""
+"""Real NeMo on the cluster: two nodes are stopped by their time limit and write the model that one machine writes."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -16,11 +17,23 @@ from tests.slurm.processes import processes_of, wait_until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(3000)]
 
-LAYOUT = """\
-dapt: {max_steps: 300, micro_batch_size: 2, layout: {num_nodes: 2, devices: 1}, threads: 1}
-sft: {micro_batch_size: 2, layout: {num_nodes: 2, devices: 1}, threads: 1}
+RANKS = 4
+CONFIG = """\
+dapt:
+  max_steps: 200
+  micro_batch_size: 2
+  layout: {num_nodes: 2, devices: 2, tensor_model_parallel_size: 2}
+  threads: 1
+site: site.yaml
 """
-CONFIG = ["--configfile", "tiny/config.yaml", "two_nodes.yaml"]
+SITE = """\
+slurm: {gpu: {minutes: 3}}
+training: {exit_before_limit_minutes: 1}
+"""
+"""A quarter of the time limit is the most that is left for the checkpoint, 45 s here."""
+DONE = re.compile(r'"artifact":"dapt/model".*"done":(\d+)')
+SECONDS = 900
+"""Time limit of what takes a minute on an idle machine."""
 
 
 def start(made: Clone, cluster: Cluster | None, target: str) -> "subprocess.Popen[str]":
@@ -32,7 +45,7 @@ def start(made: Clone, cluster: Cluster | None, target: str) -> "subprocess.Pope
         variables |= cluster.variables | {"PATH": f"{cluster.root / 'bin'}:{path}"}
         profile = ["--profile", "slurm", "--seconds-between-status-checks", "2"]
     return subprocess.Popen(
-        [sys.executable, "-m", "snakemake", target, *profile, *CONFIG],
+        [sys.executable, "-m", "snakemake", target, *profile, "--configfile", "tiny/config.yaml", "two_nodes.yaml"],
         cwd=made.root,
         env=variables,
         stdout=subprocess.PIPE,
@@ -47,26 +60,54 @@ def finish(process: "subprocess.Popen[str]") -> str:
     return text
 
 
-def test_two_nodes_stopped_and_resumed_make_what_one_machine_makes(tmp_path: Path, cluster: Cluster) -> None:
+def ranks(folder: Path) -> list[int]:
+    """Return the processes that train in a folder, of both nodes."""
+    found = []
+    for pid in processes_of("scripts/dapt.py", folder):
+        with contextlib.suppress(OSError):
+            if b"\0LOCAL_RANK=" in Path(f"/proc/{pid}/environ").read_bytes():
+                found.append(pid)
+    return found
+
+
+def send(processes: list[int], number: signal.Signals) -> None:
+    for pid in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def test_two_nodes_reach_their_time_limit_and_write_what_one_machine_writes(tmp_path: Path, cluster: Cluster) -> None:
+    """Tensor parallelism 2 x data parallelism 2, two ranks on each node."""
     here, there = clone(tmp_path / "here"), tmp_path / "there"
-    (here.root / "two_nodes.yaml").write_text(LAYOUT)
+    (here.root / "two_nodes.yaml").write_text(CONFIG)
+    (here.root / "site.yaml").write_text(SITE)
     finish(start(here, None, "nemo_base"))
-    shutil.copytree(here.root, there, symlinks=True)  # the steps upstream of the trainings are not built twice
-    finish(start(here, None, "sft"))
+    shutil.copytree(here.root, there, symlinks=True)  # the steps upstream of the training are not built twice
+    finish(start(here, None, "dapt"))
 
     on_cluster, before = Clone(there), cluster.submitted()
-    run = start(on_cluster, cluster, "sft")
-    done = re.compile(r'"artifact":"dapt/model".*"done":(\d+)')
+    run = start(on_cluster, cluster, "dapt")
 
     def under_way() -> bool:
         notes = [path.read_text() for path in there.glob("work/*/progress.json")]
-        return any(int(found[1]) >= 5 for note in notes if (found := done.search(note)))
+        return any(int(found[1]) >= 5 for note in notes if (found := DONE.search(note)))
 
-    wait_until(under_way, "step 5 of the training", 240)
-    os.kill(processes_of("-m tapeout.graph.run.runner scripts/dapt.py", there)[-1], signal.SIGUSR1)
+    wait_until(under_way, "step 5 of the training", SECONDS)
+    held = ranks(there)  # until the time limit, however fast the machine is
+    send(held, signal.SIGSTOP)
+    try:
+        assert len(held) == RANKS
+        wait_until(lambda: list(there.glob("work/*/stop")), "the request to stop before the time limit", SECONDS)
+    finally:
+        send(held, signal.SIGCONT)
+    (job,) = [id_ for id_, _, comment in cluster.queue() if comment == "rule_dapt"]
+    cluster.hasten(job)
     text = finish(run)
     assert on_cluster.digests() == here.digests(), text
     assert re.search("resuming from step [1-9]", (there / "logs/dapt/model.log").read_text())
-    jobs = {job["Comment"]: job for job in cluster.accounted_after(before) if job["State"] == "COMPLETED"}
-    for rule in ("rule_dapt", "rule_sft"):
-        assert jobs[rule]["NNodes"] == "2" and "gres/gpu=16" in jobs[rule]["AllocTRES"]
+    jobs = [one for one in cluster.accounted_after(before) if one["Comment"] == "rule_dapt"]
+    assert {one["JobIDRaw"] for one in jobs} == {job} and len(jobs) > 1, "the same job, requeued"
+    assert jobs[-1]["State"] == "COMPLETED"
+    assert all(one["NNodes"] == "2" and "gres/gpu=16" in one["AllocTRES"] for one in jobs)
+    (printed,) = (there / ".snakemake/slurm_logs").rglob(f"{job}.log")
+    assert f"stopped by the time limit; job {job} is requeued" in printed.read_text()

@@ -70,7 +70,7 @@ def test_a_training_is_followed_from_the_queue_to_its_end(project: OnCluster) ->
         assert re.search(rf"model +running +{running['job']} +8 +{running['node']} +\d+/\d+ ", text), text
         project.cluster.ask("scontrol", "requeue", running["job"])
         assert shown(project, "model", "requeued")["start"]
-        project.hasten(running["job"])
+        project.cluster.hasten(running["job"])
         project.training()
     finally:
         project.fault()

@@ -23,11 +23,13 @@ ODD = json.dumps({"text": "valid ready enable write reset " * 3}) + "\n"
 
 def main(folder: Path) -> None:
     """Import twice, train several times, export; write what was measured to ``results.json``."""
+    import torch
+
     from tapeout.nemo.process import prepare
 
+    compiled = torch.compile  # without a GPU the shim replaces it
     prepare(threads=1)
     import lightning.pytorch as lightning
-    import torch
     from megatron.core.num_microbatches_calculator import destroy_num_microbatches_calculator
 
     from tapeout.config.dapt import Dapt
@@ -45,6 +47,7 @@ def main(folder: Path) -> None:
     from tapeout.nemo.convert import import_checkpoint
     from tapeout.nemo.export import export_checkpoint, fixed_tokens, nemo_logits
     from tapeout.nemo.forward import ForwardStep, LossReduction, megatron_model
+    from tapeout.nemo.shim import omit_warnings_in_layers
     from tapeout.program import StepFailed
     from tapeout.train.batch_report import report
     from tapeout.train.launch import single_rank
@@ -184,6 +187,27 @@ def main(folder: Path) -> None:
     tune("micro4 unpacked", 4, unpacked=True)
 
     texts = {name: folder / f"{name}.jsonl" for name in ("domain", "general")}
+
+    class CompileLayers(lightning.Callback):  # type: ignore[misc]
+        """Compile the layers as on a GPU, but for the last stage, which generates code."""
+
+        def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+            omit_warnings_in_layers()
+            for layer in megatron_model(pl_module).decoder.layers:
+                layer._compiled_call_impl = compiled(layer._call_impl, backend="aot_eager")
+
+    job = Sft(
+        **{"max_steps": 2, "warmup_steps": 1, "seq_length": 64, "global_batch_size": 4, "micro_batch_size": 4},
+        **{"threads": 1, "val_check_interval": 2, "layout": {"recompute": "selective"}},
+    )
+    destroy_num_microbatches_calculator()
+    members = {name: getattr(sft, name) for name in ("KIND", "loss", "files")}
+    method = SimpleNamespace(**members, callbacks=lambda _: [CompileLayers()])
+    rank = single_rank(folder / "compiled work")
+    data = sft.data(job, tokenizer, {"encoded": [sets[1]]}, rank.once)
+    results["compiled"] = train(base, data, job, method, folder / "compiled", rank)
+    results["compiled graphs"] = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+
     draw = random.Random(5)
     for path in texts.values():
         path.write_text(json.dumps({"text": " ".join(draw.choices(WORDS, k=3000))}) + "\n")

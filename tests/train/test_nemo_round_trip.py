@@ -85,6 +85,12 @@ def test_the_micro_batch_changes_only_the_last_bits(results: dict[str, Any], fol
     assert max(float((first[name] - second[name]).abs().max()) for name in first) < 1e-3
 
 
+def test_compiled_layers_that_are_recomputed_change_nothing(results: dict[str, Any]) -> None:
+    assert results["compiled graphs"] > 0
+    for a, b in zip(results["compiled"]["steps"], results["micro4"]["steps"][:2], strict=True):
+        assert a["loss"] == pytest.approx(b["loss"], abs=1e-6)
+
+
 def test_packed_rows_do_not_see_each_other(results: dict[str, Any]) -> None:
     packed, unpacked = results["micro4"]["validation"], results["micro4 unpacked"]["validation"]
     assert [entry["step"] for entry in packed] == [3, 6]
