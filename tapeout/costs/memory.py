@@ -80,7 +80,7 @@ def workspace_bytes(hidden: int, ffn: int, tokens: int, tensor: int, precision: 
 
 
 def gathered_bytes(attention: int, tokens: int, tensor: int, precision: str) -> int:
-    """Return the keys and values of all positions in one layer, gathered, and their gradients.
+    """Return the keys and values of all positions in one layer, gathered, and their gradients from both chunks.
 
     Args:
         attention: width of all query heads together, to which keys and values are expanded.
@@ -88,7 +88,7 @@ def gathered_bytes(attention: int, tokens: int, tensor: int, precision: str) -> 
         tensor: GPUs that share the heads.
         precision: precision of the training.
     """
-    return 4 * tokens * (4 if precision == "32" else 2) * attention // tensor
+    return 6 * tokens * (4 if precision == "32" else 2) * attention // tensor
 
 
 def training_memory(architecture: Architecture, rows: int, job: Training) -> Memory | None:

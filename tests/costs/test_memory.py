@@ -99,7 +99,7 @@ def test_every_dimension_divides_its_terms() -> None:
     shared = memory(model, job(context_parallel_size=8, distributed_optimizer=True))
     assert shared.parts == (1, 1, 8, 1) and shared.terms["optimizer"] == divided["optimizer"], "8 copies, as before"
     assert shared.terms["activations"] == whole["activations"] // 8
-    gathered = 2 * 2 * 4096 * model.hidden_size * 2  # keys, values and their gradients, of 16 bits, for all positions
+    gathered = (2 + 4) * 4096 * model.hidden_size * 2  # keys and values of all positions; their gradients of two chunks
     per_token = (whole["workspace"] - CONTEXT) // 8
     assert shared.terms["workspace"] - CONTEXT == per_token + gathered
     few = stages.model_copy(update={"global_batch_size": 2})
@@ -115,7 +115,7 @@ def test_the_cheapest_change_that_fits_is_advised() -> None:
         LLAMA_1B.model_copy(update={"seq_length": 2**19}),
         {"recompute": "full", "distributed_optimizer": True},
     )
-    assert advised(model, job(1, 2**19, **long)) == "Set dapt.layout.context_parallel_size 2: 72 GiB."
+    assert advised(model, job(1, 2**19, **long)) == "Set dapt.layout.context_parallel_size 2: 76 GiB."
     run = job(num_nodes=4, tensor_model_parallel_size=8)
     text = "Set dapt.layout.distributed_optimizer true and dapt.layout.pipeline_model_parallel_size 2: 79 GiB."
     assert advised(LLAMA_2["70B"], run) == text
