@@ -117,8 +117,9 @@ def contradiction(cause: str, fix: str, keys: Sequence[Location], origins: Origi
 
 
 def dotted(location: Location) -> str:
-    """Return the name of a key; a list's item counts from 0."""
-    return ".".join(str(part) for part in location if part != KEY)
+    """Return the name of a key, with escapes for what is not printable; a list's item counts from 0."""
+    name = ".".join(str(part) for part in location if part != KEY)
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in name)
 
 
 def _fix(kind: str, value: Any, location: Location, model: type[BaseModel], origins: Origins) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.constructor import ConstructorError
 
 from tapeout.config.problems import InvalidConfig, Location, Problem
 
@@ -162,12 +163,23 @@ def _decode(content: bytes, name: str) -> str:
         raise InvalidConfig.of([Problem(cause, "Save the file as UTF-8.", place)]) from error
 
 
+class _Loader(yaml.SafeLoader):
+    """Loader that names the line of a value which its form or its tag does not allow (``2026-13-45``, ``!!bool x``)."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, KeyError, IndexError, OverflowError) as error:
+            kind = node.tag.rpartition(":")[2]
+            raise ConstructorError(None, None, f"a value is not a valid {kind}; quote texts", node.start_mark) from error
+
+
 def _parse(text: str) -> tuple[Any, yaml.Node | None]:
     """Return the value of a text, and its nodes if PyYAML can read it."""
     try:
         value = json.loads(text)
     except ValueError:
-        loader = yaml.SafeLoader(text)
+        loader = _Loader(text)
         root = loader.get_single_node()
         # a value that an alias makes larger or that contains itself is found by the walk, not built
         return (None if root is None else loader.construct_document(root)), root
