@@ -187,6 +187,9 @@ def test_a_model_without_a_usable_template_is_an_error(tmp_path: Path) -> None:
         (model / "tokenizer_config.json").write_text(json.dumps({"chat_template": template}))
         with pytest.raises(InvalidTemplate, match=message):
             with_model_template(encode_job(), model)
+    (model / "chat_template.jinja").write_bytes("{{ 'für' }}".encode("latin-1"))
+    with pytest.raises(InvalidTemplate, match="chat_template.jinja of the base model is not UTF-8"):
+        with_model_template(encode_job(), model)
 
 
 def test_a_tokenizer_with_other_blanks_is_refused(tmp_path: Path) -> None:

@@ -37,14 +37,17 @@ def read_template(folder: Path) -> str:
     """Return the chat template of a model.
 
     Raises:
-        InvalidTemplate: the model has none; or it writes the present date, so that each day would have other prompts.
+        InvalidTemplate: the model has none, or one that cannot be read; or it writes the present date, so that each day would have other prompts.
     """
     settings = _settings(folder / SETTINGS).get("chat_template")
     if isinstance(settings, list):  # several by name: conversations, with tools, with documents
         named = {one.get("name"): one.get("template") for one in settings if isinstance(one, dict)}
         settings = named.get(DEFAULT)
     file = folder / FILE
-    template = file.read_bytes().decode(errors="replace") if file.is_file() else settings
+    try:
+        template = file.read_bytes().decode() if file.is_file() else settings
+    except UnicodeDecodeError as error:
+        raise InvalidTemplate(f"{FILE} of the base model is not UTF-8 text ({error}).", "Fetch it again.") from error
     if not isinstance(template, str) or not template:
         raise InvalidTemplate(
             f"The base model has no chat template, neither in {FILE} nor in {SETTINGS}.",
