@@ -37,7 +37,8 @@ def read_template(folder: Path) -> str:
     """Return the chat template of a model.
 
     Raises:
-        InvalidTemplate: the model has none, or one that cannot be read; or it writes the present date, so that each day would have other prompts.
+        InvalidTemplate: the model has none, or one that cannot be read; or it writes the present date, so that each day
+            would have other prompts.
     """
     settings = _settings(folder / SETTINGS).get("chat_template")
     if isinstance(settings, list):  # several by name: conversations, with tools, with documents

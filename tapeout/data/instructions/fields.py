@@ -50,7 +50,8 @@ RESERVED_IN_TURNS = folded(
     "weight loss_weight loss_scale train training loss chosen rejected",
 )
 RESERVED_IF_BOOLEAN = folded("label")
-"""True or false: whether the answer is desired, in the KTO of TRL and axolotl. Other values name a class."""
+"""True or false, in CSV as text: whether the answer is desired, in the KTO of TRL and axolotl. Other values name a
+class."""
 LICENCE = folded(*LICENCE_FIELDS)
 """The licence of a row, which overrides that of its source; one inside a row, as of a turn, is ignored and counted."""
 METADATA = LICENCE | folded(
@@ -107,11 +108,15 @@ class Fields:
             raise record.bad(f"field {shown} of {self.what} is written differently from {similar!r}")
         if options.other_fields == "reject":
             raise record.bad("a field is unknown", shown)
-        if key in self.reserved or (key in RESERVED_IF_BOOLEAN and isinstance(value, bool)):
+        if key in self.reserved or (key in RESERVED_IF_BOOLEAN and _is_boolean(value)):
             if not is_empty(value):
                 raise record.bad(f"field {shown} of {self.what} would change what is learnt, and is not supported")
         elif key not in self.metadata or (self.prefix and key in LICENCE):
             report.ignore(self.prefix + name)
+
+
+def _is_boolean(value: Any) -> bool:
+    return isinstance(value, bool) or (isinstance(value, str) and value.strip().lower() in ("true", "false"))
 
 
 class ExpectedFields:

@@ -131,6 +131,7 @@ REFUSED_ROWS: list[tuple[str, Any]] = [
     ("rejected", "x"),
     ("kto_tag", False),
     ("label", False),
+    ("label", "False"),
     ("rejected_response", "x"),
     ("weight", 0),
     ("system_prompt", "Be brief."),
