@@ -43,9 +43,11 @@ class EvalReportJob(Report):
         description="Name, module and options of each task, in order."
     )
     not_evaluated: tuple[SourceName, ...] = Field(description="Sets that are trained on and not evaluated.")
-    trained_on: tuple[SourceName, ...] = Field(min_length=1, description="Cores of the domain training text.")
+    trained_on: tuple[SourceName, ...] = Field(
+        min_length=1, description="Cores of the domain training text, or all sources of the sharded corpus."
+    )
     held_out: tuple[SourceName, ...] = Field(min_length=1, description="Cores of the domain test text.")
-    general: tuple[SourceName, ...] = Field(min_length=1, description="Sources of the general text.")
+    general: tuple[SourceName, ...] = Field(description="Sources of the general training text beside the cores.")
 
     @property
     def exported_model(self) -> str | None:

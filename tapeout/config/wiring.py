@@ -136,6 +136,7 @@ class Wiring:
     def report_parameters(self) -> dict[str, Callable[[Any], Any]]:
         """Parameters of the rule ``eval_report``."""
         settings, evaluation, runs = self.settings, self.settings.evaluation, self.settings.evaluations
+        reads_corpora = settings.dapt.reads == "corpus"
         job = EvalReportJob(
             **settings.report.identity(),
             adaptation=evaluation.adaptation,
@@ -143,9 +144,9 @@ class Wiring:
             models=tuple(evaluation.models.items()),
             tasks=tuple((name, run.task, run.options.identity()) for name, run in runs.items()),
             not_evaluated=tuple(sorted(set(settings.instructions.train) - set(settings.evaluated_sets))),
-            trained_on=tuple(sorted(settings.corpus.domain.train)),
+            trained_on=tuple(sorted(settings.corpus.domain.train if reads_corpora else settings.pretraining.sources)),
             held_out=tuple(sorted(settings.corpus.domain.test)),
-            general=tuple(settings.corpus.general.sources),
+            general=tuple(settings.corpus.general.sources if reads_corpora else ()),
         )
         modules = list(dict.fromkeys(run.module for run in runs.values()))
         return {**EvalReportJob.parameters(lambda _: job), "plugins": lambda _: modules}
@@ -159,6 +160,9 @@ class Wiring:
             f"{step}/{name}" for name in self.settings.instructions.train for step in ("instructions", "encoded")
         ]
         artifacts += ["dapt/model", EXPORTED, "export/hf"]
+        if self.settings.dapt.reads == "pretraining":
+            documents = [f"pretraining/documents/{name}" for name in self.settings.pretraining.sources]
+            artifacts += ["pretraining/blend.json", *documents]
         sources = [f"sources/{name}" for name in self.settings.used_sources]
         return sorted({*data, *artifacts, *sources} - set(self.settings.evaluation.models.values()))
 

@@ -142,3 +142,13 @@ def test_the_step_of_a_task_depends_on_the_code_of_no_other_task() -> None:
         assert files[own] in code and files[other] not in code
     report = closure(ROOT / "scripts/eval_report.py", ROOT, tasks)
     assert set(files) < report.keys()
+
+
+def test_the_report_names_the_text_that_was_trained_on() -> None:
+    assert parameters(settings())["trained_on"] == ["blackparrot", "cv32e40p", "ibex"]
+    assert parameters(settings())["general"] == ["django"]
+    sharded = {"components": {"text": {"sources": ["ibex"], "weight": 1}}}
+    found = load({**default(), "dapt": {"reads": "pretraining"}, "pretraining": sharded})
+    assert (parameters(found)["trained_on"], parameters(found)["general"]) == (["ibex"], [])
+    assert {"pretraining/blend.json", "pretraining/documents/ibex"} <= set(wiring(found).report_upstream)
+    assert "pretraining/blend.json" not in wiring(settings()).report_upstream
