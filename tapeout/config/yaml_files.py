@@ -170,8 +170,8 @@ class _Loader(yaml.SafeLoader):
         try:
             return super().construct_object(node, deep)
         except (ValueError, KeyError, IndexError, OverflowError) as error:
-            kind = node.tag.rpartition(":")[2]
-            raise ConstructorError(None, None, f"a value is not a valid {kind}; quote texts", node.start_mark) from error
+            cause = f"a value is not a valid {node.tag.rpartition(':')[2]}; quote texts"
+            raise ConstructorError(None, None, cause, node.start_mark) from error
 
 
 def _parse(text: str) -> tuple[Any, yaml.Node | None]:
