@@ -8,6 +8,7 @@ Exit codes:
   3  named error, printed with its cause and a fix
 """
 
+import os
 import sys
 import tomllib
 from pathlib import Path
@@ -35,6 +36,7 @@ from tapeout.cli import (
 )
 from tapeout.cli.options import InvalidUse, resolve_argument
 from tapeout.cli.output import NAMED_ERROR
+from tapeout.cli.start import COMPLETE
 from tapeout.errors import TapeoutError
 from tapeout.graph.files import report_disk_errors
 from tapeout.streams import standard_streams, write_error
@@ -87,5 +89,7 @@ def main() -> None:
         with standard_streams(NAMED_ERROR), report_disk_errors():
             app([resolve_argument(argument) for argument in sys.argv[1:]], prog_name="tapeout")
     except TapeoutError as error:
+        if COMPLETE in os.environ:
+            raise SystemExit(0) from None  # no message in the middle of a line that is being typed
         write_error(error)
         raise SystemExit(NAMED_ERROR) from None

@@ -42,7 +42,8 @@ def refuse(context: typer.Context, names: Iterable[str], reason: str, fix: str) 
 
 
 def caller_path(value: str) -> Path:
-    """Parse an argument that is a path, which is relative to the folder of the caller."""
+    """Parse an argument that is a path, relative to the folder of the caller; no shell expands the ~ of --option=~/x."""
+    value = os.path.expanduser(value)
     return Path(value) if value.startswith(EXPLICIT) else Path(os.environ.get(CALLER, ".")) / value
 
 

@@ -24,8 +24,12 @@ from tapeout.streams import write_error
 
 CALLER = "TAPEOUT_CALLER"
 """Environment variable: folder of the caller below the project's folder; paths on the command line begin there."""
+COMPLETE = "_TAPEOUT_COMPLETE"
+"""Environment variable of a shell that asks for the possible ends of a command line."""
 PYTHON_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH")
 """Environment variables that would put other modules before those of the locked environment, or hide the project's."""
+PATH_VARIABLES = ("TAPEOUT_STORE", "TAPEOUT_REMOTE", "TAPEOUT_DOWNLOADS", "TAPEOUT_ENVIRONMENTS")
+"""Environment variables that name a folder."""
 NAMED_ERROR = 3
 """Exit code after a ``TapeoutError``."""
 
@@ -97,7 +101,7 @@ def _named_errors() -> Iterator[None]:
             raise NoProject("The current folder no longer exists.", "Change to the project's folder.") from None
         yield
     except TapeoutError as error:
-        if "_TAPEOUT_COMPLETE" in os.environ:
+        if COMPLETE in os.environ:
             raise SystemExit(0) from None  # nothing to complete here
         write_error(error)
         raise SystemExit(NAMED_ERROR) from None
@@ -116,6 +120,13 @@ def _start(arguments: list[str]) -> NoReturn:
     _execute(project, "tapeout.cli", rest)
 
 
+def expand_home() -> None:
+    """Replace a leading ``~`` of folders in variables: no shell does in quotes, and a folder named ~ would be made."""
+    for name in PATH_VARIABLES:
+        if (value := os.environ.get(name)) is not None:
+            os.environ[name] = os.path.expanduser(value)
+
+
 def _version() -> str:
     """Return the version of the project that this module belongs to; its installed copy has no pyproject.toml."""
     file = Path(__file__).parents[2] / "pyproject.toml"
@@ -132,6 +143,7 @@ def _execute(project: Path, module: str, arguments: list[str]) -> NoReturn:
     """
     for name in PYTHON_VARIABLES:
         os.environ.pop(name, None)
+    expand_home()
     command = [sys.executable, "-m", "tapeout.graph.identity.environment", "--print-folder", "workflow"]
     printed = subprocess.run(command, cwd=project, stdout=subprocess.PIPE, text=True, check=False)
     python = project / printed.stdout.strip() / "bin" / "python"

@@ -1,6 +1,7 @@
 """Options, names and completion of the command line; no test here reads a workflow."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -132,6 +133,7 @@ def complete(where: Project, line: str) -> list[str]:
     command = [sys.executable, "-m", "tapeout.cli"]
     environment = {**where.variables(), **words}
     done = subprocess.run(command, cwd=where.root, env=environment, capture_output=True, text=True, timeout=300)
+    assert not done.stderr, "a message in the middle of a line"
     return done.stdout.split()
 
 
@@ -144,3 +146,6 @@ def test_completion_of_artifacts_and_runs(built: Project) -> None:
     (folder / "run.json").write_text('{"name": "before", "named": "2026", "pinned": false, "artifacts": {}}')
     assert complete(built, "tapeout runs rm be") == ["before"]
     assert complete(built, "tapeout diff model@") == ["model@before"]
+    shutil.rmtree(built.path("results"))
+    built.path("results").touch()
+    assert complete(built, "tapeout why mo") == []

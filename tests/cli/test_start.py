@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.cli.start import NoProject, find_project, split_arguments
+from tapeout.cli.options import caller_path
+from tapeout.cli.start import NoProject, expand_home, find_project, split_arguments
 
 pytestmark = pytest.mark.environment("nemo")  # the one whose setuptools builds a wheel without the network
 ROOT = Path(__file__).parents[2]
@@ -81,3 +82,11 @@ def test_the_version_of_a_clone_outside_of_a_project(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert (done.returncode, done.stdout, done.stderr) == (0, f"tapeout {version}\n", "")
+
+
+def test_a_leading_tilde_that_no_shell_has_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("HOME", "/home/x"), ("TAPEOUT_STORE", "~/store"), ("TAPEOUT_REMOTE", "s3://bucket/~a")):
+        monkeypatch.setenv(name, value)
+    expand_home()
+    assert [os.environ[name] for name in ("TAPEOUT_STORE", "TAPEOUT_REMOTE")] == ["/home/x/store", "s3://bucket/~a"]
+    assert caller_path("~/out") == Path("/home/x/out")
