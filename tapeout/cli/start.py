@@ -124,7 +124,7 @@ def expand_home() -> None:
     """Replace a leading ``~`` of folders in variables: no shell does in quotes, and a folder named ~ would be made."""
     for name in PATH_VARIABLES:
         if (value := os.environ.get(name)) is not None:
-            os.environ[name] = os.path.expanduser(value)
+            os.environ[name] = os.path.expanduser(value)  # noqa: PTH111 - Path would shorten the // of an address
 
 
 def _version() -> str:
