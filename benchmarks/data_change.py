@@ -87,7 +87,7 @@ def main() -> None:
         "moves to another shard, which changes two (rarely one). `others` are the inputs of the tokenizer. Reverted "
         "results are restored from the store, and nothing runs.",
     ]
-    write(PAGE, paragraphs, {"shards": options.shards, "pages": PAGES, "rows": rows})
+    write(PAGE, paragraphs)
 
 
 if __name__ == "__main__":

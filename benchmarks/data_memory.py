@@ -186,8 +186,7 @@ def main() -> None:
         "as large. `documents` reads a stream. `near` needs about 150 bytes of memory per document and reads the "
         "signatures (512 bytes per document) from a file.",
     ]
-    figures = {"gigabytes": options.gigabytes, "documents": count, "seconds": seconds, "together": watch.together}
-    write(PAGE, paragraphs, {**figures, "near": near, "tokens": part["tokens"], "steps": runs})
+    write(PAGE, paragraphs)
 
 
 if __name__ == "__main__":

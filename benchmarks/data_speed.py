@@ -308,8 +308,7 @@ def main() -> None:
         "duplicates and the split, the fifth near duplicates: the whole step with its defaults.",
         table(["", "seconds", "rows per second", *against], compared(rows, ROW_COUNT, 0)),
     ]
-    figures = {"tokens": tokens, "rows": rows, "token count": count, "row count": ROW_COUNT, "megabytes": size}
-    write(PAGE, paragraphs, {**figures, "same bytes": equal, "workers": options.workers})
+    write(PAGE, paragraphs)
 
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ def main() -> None:
         "kilobytes take longer to open than to hash.",
         "`tests/graph/store/test_seal_reads_once.py` checks that sealing an artifact reads each byte once.",
     ]
-    write(PAGE, paragraphs, {"cores": cores, "rounds": rounds, "best": best, "fractions": fractions, "met": met})
+    write(PAGE, paragraphs)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import tempfile
 from collections import Counter
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -52,11 +51,9 @@ def main() -> None:
         messages += [
             f"- {experiment.number}, {name}: {outcome.message}" for name, outcome in outcomes.items() if outcome.message
         ]
-    verdicts = {
-        name: {experiment.number: experiment.verdict(seen[name][experiment.number]) for experiment in EXPERIMENTS}
-        for name in SIDES
+    counts = {
+        name: Counter(experiment.verdict(seen[name][experiment.number]) for experiment in EXPERIMENTS) for name in SIDES
     }
-    counts = {name: Counter(verdicts[name].values()) for name in SIDES}
     paragraphs = [
         "# Nine faults of plain Snakemake, also tried in Tapeout",
         f"Snakemake {version('snakemake')}. The project of `tests/graph/project` (five rules, six results), with its "
@@ -81,11 +78,7 @@ def main() -> None:
         "by hand as an input of a rule would fix T4 as long as the list is complete. That Snakemake identifies a "
         "container by its address or tag alone was read in its source, not measured.",
     ]
-    figures = {
-        name: {number: {**asdict(outcome), "verdict": verdicts[name][number]} for number, outcome in seen[name].items()}
-        for name in SIDES
-    }
-    write(PAGE, paragraphs, figures)
+    write(PAGE, paragraphs)
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def main() -> None:
         rows = [limited(step, options) for step in STEPS]
     finally:
         shutil.rmtree(options.folder)
-    tables.write(PAGE, paragraphs(options.layers, options.limit, rows), rows)
+    tables.write(PAGE, paragraphs(options.layers, options.limit, rows))
 
 
 def limited(step: str, options: argparse.Namespace) -> dict[str, Any]:

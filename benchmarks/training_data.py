@@ -156,8 +156,7 @@ def main() -> None:
         "its own; the pages of the token files are the system's cache.",
         "Other programs ran on the machine, which shows in the seconds more than in the processor time.",
     ]
-    values = {"start_up": {str(steps): runs[steps] for steps in STEPS}, "reading": reading}
-    write(PAGE, paragraphs, values)
+    write(PAGE, paragraphs)
 
 
 if __name__ == "__main__":

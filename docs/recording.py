@@ -6,13 +6,21 @@ neither a script nor a font from elsewhere. ``ONE_ROW`` are the commands of docs
 ``python docs/recording.py`` draws without arguments in a project with finished results.
 """
 
+import fcntl
+import os
+import pty
 import re
+import struct
+import subprocess
 import sys
+import termios
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
-from terminal import FONTS, terminal_output
+
+FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
+"""Fonts that rich loads from a server; without them the page uses local fonts and works offline."""
 
 ONE_ROW = (
     "@tapeout runs save before",
@@ -26,6 +34,23 @@ SECONDS = 7.0
 """Time that a scene is shown."""
 SCENE = re.compile(r"<svg[^>]*>(.*)</svg>", re.DOTALL)
 BOX = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
+
+
+def terminal_output(command: list[str], width: int) -> str:
+    """Return what a command writes to a terminal of this width, with its colours."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(width)}
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+    parts = []
+    try:
+        while block := os.read(ours, 1 << 16):
+            parts.append(block)
+    except OSError:  # a pseudo-terminal raises it when its other end is closed
+        pass
+    process.wait()
+    return b"".join(parts).decode().replace("\r\n", "\n")
 
 
 def scenes(commands: list[str], width: int, height: int) -> list[str]:

@@ -71,7 +71,8 @@ def _server() -> socket.socket:
         command = [sys.executable, __file__, str(theirs.fileno())]
         variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         process = subprocess.Popen(command, env=variables, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
-    atexit.register(lambda: (ours.close(), process.wait()))
+    atexit.register(process.wait)
+    atexit.register(ours.close)  # before the one above
     return ours
 
 
@@ -104,7 +105,8 @@ def _serve(connection: socket.socket) -> list[str]:
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
     sys.path[:0] = [request["cwd"], *filter(None, request["env"].get("PYTHONPATH", "").split(":"))]
-    return request["arguments"]
+    arguments: list[str] = request["arguments"]
+    return arguments
 
 
 def _report(child: int, answers: int) -> NoReturn:

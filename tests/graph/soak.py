@@ -262,8 +262,7 @@ def report(result: Result) -> None:
         f"{result.seconds / 60:.0f} minutes.",
         table(["killed", "from", "while", "times"], rows),
     ]
-    figures = {"seed": result.seed, "rounds": result.rounds, "leftovers": result.leftovers, "kills": rows}
-    write(PAGE, paragraphs, figures)
+    write(PAGE, paragraphs)
 
 
 def main() -> None:
