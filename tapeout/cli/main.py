@@ -9,9 +9,13 @@ Exit codes:
 """
 
 import os
+import signal
 import sys
+import time
 import tomllib
+from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -39,9 +43,12 @@ from tapeout.cli.output import NAMED_ERROR
 from tapeout.cli.start import COMPLETE
 from tapeout.errors import TapeoutError
 from tapeout.graph.files import report_disk_errors
+from tapeout.graph.launch.process import children
 from tapeout.streams import standard_streams, write_error
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SECONDS_BETWEEN_CHECKS = 0.05
 RENAMED = {"run-name": "runs save", "pin": "sources pin"}
 """Commands of version 0.1.0 with their present names."""
 
@@ -83,8 +90,28 @@ def _options(
     """Define the options of the program itself; its help is the module's docstring."""
 
 
+def _end(number: int, frame: FrameType | None) -> None:
+    """End what this process has started, as a run that it repairs with, and then itself, which removes its files."""
+    for known in SIGNALS:
+        signal.signal(known, signal.SIG_DFL)  # a second signal ends it at once
+    for pid in children(os.getpid()):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    while children(os.getpid()):
+        time.sleep(SECONDS_BETWEEN_CHECKS)
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise SystemExit(128 + number)
+
+
 def main() -> None:
-    """Run the command line; a named error is printed as two sentences and ends with exit code 3."""
+    """Run the command line; a named error is printed as two sentences and ends with exit code 3.
+
+    Ctrl-C, SIGTERM and SIGHUP leave no temporary files and no process.
+    """
+    for number in SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _end)
     try:
         with standard_streams(NAMED_ERROR), report_disk_errors():
             app([resolve_argument(argument) for argument in sys.argv[1:]], prog_name="tapeout")

@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 from tapeout.cli.output import NAMED_ERROR
-from tapeout.cli.run_snakemake import check_files, check_folders, check_programs
+from tapeout.cli.run_snakemake import check_files, check_folders, check_programs, check_rules
 from tapeout.cli.start import NoProject
 from tapeout.graph.address import Address, Kind, resolve
 from tapeout.graph.configuration import Configuration
@@ -22,6 +23,9 @@ from tapeout.graph.workspace import Workspace
 
 if TYPE_CHECKING:
     from tapeout.graph.layer import Layer
+
+RULE_ERRORS = (*(SyntaxError, TokenError, NameError, AttributeError, TypeError, LookupError, FileNotFoundError),)
+"""What reading a rule file with a mistake raises."""
 
 
 @dataclass(frozen=True)
@@ -208,6 +212,7 @@ def load(given: Sequence[Path] | None, target: str | None = None, run: str | Non
     chosen = choose(given, run)
     check_files(chosen.files)
     check_folders()
+    check_rules()
     try:
         with SnakemakeApi(OutputSettings(quiet={Quietness.ALL}, verbose=False)) as api:
             workflow = api.workflow(
@@ -223,6 +228,7 @@ def load(given: Sequence[Path] | None, target: str | None = None, run: str | Non
             layer: Layer = workflow._workflow.globals["layer"]
     except SystemExit:  # the layer has printed a named error about the configuration or a rule
         raise SystemExit(NAMED_ERROR) from None
-    except WorkflowError as error:
-        raise NoProject(f"The workflow cannot be read: {error}", "Fix the problem that the message names.") from error
+    except (WorkflowError, *RULE_ERRORS) as error:
+        fix = "Fix the problem that the message names; snakemake --dry-run names its line."
+        raise NoProject(f"The workflow cannot be read: {error}", fix) from error
     return Project(layer, replace(chosen, read=Configuration.of(layer.workflow)), target)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tapeout.graph.console import end_quietly
-from tapeout.graph.errors import InvalidEnvironment, NotWritable
+from tapeout.graph.errors import InvalidEnvironment, InvalidRule, NotWritable
 from tapeout.graph.files import OUT_OF_SPACE, report_disk_errors, written_file
 from tapeout.program import named_errors
 from tapeout.streams import BROKEN_PIPE, reader_has_gone, replace_stderr
@@ -56,6 +56,22 @@ def check_files(configfiles: Iterable[str | Path]) -> None:
     from tapeout.config.load import DEFAULTS, read_files
 
     read_files([*([DEFAULTS] if Path(DEFAULTS).exists() else []), *configfiles])
+
+
+def check_rules() -> None:
+    """Check that the files of the rules are text.
+
+    Raises:
+        InvalidRule: one is not.
+    """
+    for path in (Path("Snakefile"), *sorted(Path("rules").rglob("*.smk"))):
+        content = path.read_bytes() if path.is_file() else b""
+        try:
+            content.decode()
+        except UnicodeDecodeError as error:
+            line = content.count(b"\n", 0, error.start) + 1
+            cause = f"{path}, line {line}: byte 0x{content[error.start]:02x} is not UTF-8 text."
+            raise InvalidRule(cause, "Save the file as UTF-8.") from error
 
 
 def check_programs() -> None:
@@ -131,6 +147,7 @@ def main() -> None:
         is_dry = bool(arguments.dryrun)
         with named_errors():
             check_folders()
+            check_rules()
             check_configuration(arguments.configfile or (), arguments.config or ())
         return parser, arguments
 
