@@ -14,7 +14,7 @@ DEV = $(call FOLDER,dev)/bin/python -m
 # any characters of a name reach Snakemake; the shell expands a leading ~
 CONFIGFILE = $(if $(value CONFIG),--configfile $(if $(filter ~%,$(CONFIG)),$(CONFIG),'$(subst ','\'',$(value CONFIG))'))
 
-.PHONY: report plan shell dev environments test check test-dev test-data test-corpus test-nemo test-end test-families test-shared-data test-slurm soak lock schema picture format clean
+.PHONY: report plan shell dev environments test check test-dev test-data test-corpus test-nemo test-end test-end-finished test-end-others test-families test-shared-data test-slurm soak lock schema picture format clean
 
 report: environments
 	@$(SNAKEMAKE) eval_report $(CONFIGFILE)
@@ -29,11 +29,11 @@ plan:
 environments:
 	@$(INSTALL) workflow data corpus nemo $(ADD)
 
-# most tests start programs and wait for them, so two parts at a time keep two cores busy; the longest go first, which
-# prerequisites of their own would change
+# The tests on Slurm mostly wait, so two other parts run beside them, with lower priority: a job on the cluster never
+# waits for a core. The longest parts go first, which prerequisites of their own would change.
 test: environments check
-	@echo "The tests run in parts, two at a time; each part prints its output when it ends."
-	@$(MAKE) --no-print-directory --keep-going --output-sync -j 2 READY=yes $(if $(filter no,$(SLURM)),,test-slurm) test-end test-dev test-nemo test-data test-corpus
+	@echo "The tests run in parts, three at a time; each part prints its output when it ends."
+	@$(MAKE) --no-print-directory --keep-going --output-sync -j 3 READY=yes NICE='nice -n 10' $(if $(filter no,$(SLURM)),,test-slurm) test-dev test-end-finished test-end-others test-nemo test-data test-corpus
 
 dev:
 	@$(INSTALL) dev
@@ -48,19 +48,27 @@ check: dev
 
 # each environment runs the test files that name it (tests/conftest.py)
 test-dev: $(if $(READY),,dev)
-	$(DEV) pytest -q -n 2 -m "not slurm and not end_to_end and not families and not shared_data" tests
+	$(NICE) $(DEV) pytest -q -n 2 -m "not slurm and not end_to_end and not families and not shared_data" tests
 
 test-data: $(if $(READY),,environments)
-	$(call FOLDER,data)/bin/python -m pytest -q tests
+	$(NICE) $(call FOLDER,data)/bin/python -m pytest -q tests
 
 test-corpus: $(if $(READY),,environments)
-	$(call FOLDER,corpus)/bin/python -m pytest -q tests
+	$(NICE) $(call FOLDER,corpus)/bin/python -m pytest -q tests
 
 test-nemo: $(if $(READY),,environments)
-	$(call FOLDER,nemo)/bin/python -m pytest -q tests
+	$(NICE) $(call FOLDER,nemo)/bin/python -m pytest -q tests
 
-test-end: $(if $(READY),,dev environments)
-	$(DEV) pytest -q -m end_to_end tests
+# in two parts: the tests that share one finished graph, and those with graphs of their own
+test-end: test-end-finished test-end-others
+
+FINISHED = tests/end_to_end/test_graph.py tests/end_to_end/test_documented_commands.py
+
+test-end-finished: $(if $(READY),,dev environments)
+	$(NICE) $(DEV) pytest -q $(FINISHED)
+
+test-end-others: $(if $(READY),,dev environments)
+	$(NICE) $(DEV) pytest -q -m end_to_end $(addprefix --ignore=,$(FINISHED)) tests/end_to_end
 
 # one run of the graph for a tiny model of each other family; not part of make test
 test-families: dev environments

@@ -25,6 +25,9 @@ HERE = Path(__file__).parent
 # a shell without job control lets background programs ignore Ctrl-C, which tests send to the programs that they start
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# threads of PyTorch that wait for each other leave the cores to the other tests
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 # a make that a test starts is not part of the make that runs the tests
 for variable in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
     os.environ.pop(variable, None)

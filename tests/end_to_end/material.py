@@ -64,8 +64,15 @@ def tokenizer(text: str) -> bytes:
 
 
 def config(folder: Path) -> dict:
-    """A configuration in which every step takes seconds."""
-    short = {"max_steps": 12, "warmup_steps": 2, "seq_length": 256, "global_batch_size": 4, "micro_batch_size": 4}
+    """A configuration in which every step takes seconds; two such steps share two cores."""
+    short = {
+        "threads": 1,
+        "max_steps": 12,
+        "warmup_steps": 2,
+        "seq_length": 256,
+        "global_batch_size": 4,
+        "micro_batch_size": 4,
+    }
     return {
         "sources": str(folder / "sources.yaml"),
         "corpus": {
@@ -90,16 +97,18 @@ def config(folder: Path) -> dict:
         },
         "base": {
             "architecture": {"hidden_size": 32, "num_layers": 2, "ffn_hidden_size": 64},
+            "threads": 1,
             "max_steps": 20,
             "warmup_steps": 4,
         },
         "dapt": short,
         "sft": {**short, "val_check_interval": 6},
         "evaluation": {
+            "threads": 1,
             "tasks": {
                 "bits_per_byte": {"max_bytes": 6000},
                 "instruction_answers": {"max_rows": 16, "max_new_tokens": 12},
-            }
+            },
         },
         "report": {"resamples": 200},
     }

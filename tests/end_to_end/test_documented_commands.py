@@ -80,12 +80,18 @@ def documented(finished: tuple[Clone, Run], tmp_path_factory: pytest.TempPathFac
     return project
 
 
+@pytest.fixture(scope="module")
+def shell(documented: Path) -> str:
+    """Return the commands that put the workflow environment on PATH; one command of the table evaluates them itself."""
+    return subprocess.run(["make", "-s", "shell"], cwd=documented, capture_output=True, text=True, check=True).stdout
+
+
 @pytest.mark.parametrize("given", FINISHED, ids=lambda given: given.text)
-def test_command_of_the_documentation(given: Row, documented: Path, variables: dict[str, str]) -> None:
+def test_command_of_the_documentation(given: Row, documented: Path, variables: dict[str, str], shell: str) -> None:
     if given.text == "snakemake corpus/words.json":
         add_the_documented_rule(documented)
     environment = {**os.environ, **variables, "TAPEOUT_DOWNLOADS": str(documented / "downloads")}
-    command = ["bash", "-c", given.command if "make -s" in given.text else f". <(make -s shell) && {given.command}"]
+    command = ["bash", "-c", given.command if "make -s" in given.text else f"{shell}\n{given.command}"]
     done = subprocess.run(command, cwd=documented, env=environment, capture_output=True, text=True, timeout=900)
     output = done.stdout + done.stderr
     assert done.returncode in given.statuses and "Traceback" not in output, output
