@@ -58,7 +58,7 @@ class Environment:
     def complete(self) -> bool:
         """True if the installation finished; its last action is to write the mark."""
         mark = self.folder / "complete"
-        return mark.is_file() and mark.read_text().strip() == self.digest
+        return mark.is_file() and mark.read_bytes().strip() == self.digest.encode()
 
     def require(self) -> None:
         """Check that the environment is installed.
@@ -91,7 +91,7 @@ def read_environment(name: str, root: Path = Path()) -> Environment:
         raise InvalidEnvironment(f"There is no lock {path}.", "Run: make lock")
     packages: dict[str, str] = {}
     hashes: dict[str, list[str]] = {}
-    for line in path.read_text("utf-8").replace("\\\n", " ").splitlines():
+    for line in path.read_text("utf-8", "replace").replace("\\\n", " ").splitlines():
         text = line.split(" #")[0].strip()
         if not text or text.startswith("#"):
             continue

@@ -49,7 +49,7 @@ class DamageNotes:
     def applies(self, transport: Transport, key: str) -> bool:
         """Return whether a file was damaged and has not changed since."""
         with contextlib.suppress(FileNotFoundError):
-            if self.note(key).read_text() == f"{transport.stat(key)}\n":
+            if self.note(key).read_bytes() == f"{transport.stat(key)}\n".encode():
                 return True
             self.note(key).unlink()
         return False

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tapeout.graph.errors import NotWritable
+from tapeout.graph.errors import NotWritable, UnreadableState
 from tapeout.graph.files import write_atomically
 from tapeout.graph.identity.digest import canonical, digest_bytes, digest_value
 from tapeout.graph.store.store import Store
@@ -90,22 +90,31 @@ class Root:
     def listed(self) -> set[str]:
         """Return the actions on the list; a line that a crash cut short is ignored."""
         with contextlib.suppress(FileNotFoundError):
-            return {line for line in (self.record / "actions").read_text().split() if DIGEST.fullmatch(line)}
+            return {
+                line
+                for line in (self.record / "actions").read_text("utf-8", "replace").split()
+                if DIGEST.fullmatch(line)
+            }
         return set()
 
     def present(self, without: Iterable[str] = ()) -> set[str]:
         """Return the actions of everything in the folder and in its last plan, which a run may be about to restore.
 
-        ``without`` names runs to ignore.
+        A damaged manifest or named run hides actions, so all those on the list are returned too.
+
+        Args:
+            without: names of runs to ignore.
         """
-        actions = set()
-        for path in self.results.rglob("*.manifest.json"):
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                actions.add(json.loads(path.read_bytes())["action"])
-        for path in self.runs.glob("*/run.json"):
-            if path.parent.name not in without:
-                with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-                    actions |= set(json.loads(path.read_bytes())["artifacts"].values())
+        actions: set[str] = set()
+        named = [path for path in self.runs.glob("*/run.json") if path.parent.name not in without]
+        for path in (*self.results.rglob("*.manifest.json"), *named):
+            try:
+                value = json.loads(path.read_bytes())
+                actions |= set(value["artifacts"].values()) if path in named else {value["action"]}
+            except (ValueError, KeyError, TypeError, AttributeError):
+                actions |= self.listed()
+            except OSError:
+                continue
         for path in (self.results / ".graph").rglob("*.action.json"):
             with contextlib.suppress(OSError):
                 actions.add(digest_bytes(path.read_bytes().removesuffix(b"\n")))
@@ -138,7 +147,7 @@ def _readable(part: Path) -> bool:
 
 def _recorded_host(results: Path) -> str | None:
     with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-        return (results / HOST).read_text().strip()
+        return (results / HOST).read_text("utf-8", "replace").strip()
     return None
 
 
@@ -147,10 +156,19 @@ def _lines(actions: Iterable[str]) -> bytes:
 
 
 def registered(store: Store) -> list[Root]:
-    """Return all roots of a store, sorted by path."""
+    """Return all roots of a store, sorted by path.
+
+    Raises:
+        UnreadableState: the record of one is damaged.
+    """
     result = []
-    for path in (store.root / "roots").glob("*/folder.json"):
-        with contextlib.suppress(ValueError, KeyError, TypeError):
+    for path in sorted((store.root / "roots").glob("*/folder.json")):
+        try:
             value = json.loads(path.read_bytes())
             result.append(Root(store, Path(value["results"]), Path(value["runs"]), value["host"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise UnreadableState(
+                f"{path}, which names a folder whose artifacts must be kept, is damaged.",
+                f"Delete it and run Snakemake in that folder, which writes it again; or delete {path.parent}.",
+            ) from error
     return sorted(result, key=lambda root: (str(root.results), root.host))

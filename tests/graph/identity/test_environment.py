@@ -42,6 +42,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_a_lock_and_a_mark_that_are_no_text(folder: Path) -> None:
+    environment = read_environment("tiny", folder)
+    environment.folder.mkdir(parents=True)
+    (environment.folder / "complete").write_bytes(b"\xff")
+    assert not environment.complete
+    (folder / "envs/tiny.lock").write_bytes(b"\xff\xfe\n")
+    with pytest.raises(InvalidEnvironment, match="not one package, its version and hashes"):
+        read_environment("tiny", folder)
+
+
 def test_complete_installation_is_reused(folder: Path) -> None:
     environment = read_environment("tiny")
     with pytest.raises(InvalidEnvironment, match="make environments"):

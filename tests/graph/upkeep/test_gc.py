@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.graph.errors import RequestRefused
+from tapeout.graph.errors import RequestRefused, UnreadableState
 from tapeout.graph.identity.action import Action
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.named_runs import list_runs, protect, save
@@ -114,6 +115,36 @@ def test_folders_sharing_a_store_keep_each_others_artifacts(here: Workspace, tmp
     assert here.store.is_complete(theirs)
     assert counts(run_gc(here, forget=(tmp_path / "other",))) == {"objects": 2, "entries": 2}
     assert [root.folder.name for root in run_gc(here).roots] == ["here"]
+
+
+@pytest.mark.parametrize("name", ["kept.manifest.json", "../runs/one/run.json"])
+@pytest.mark.parametrize("content", [b"\xff", b"{", b"[1]", b"{}"])
+def test_damaged_manifest_or_named_run_loses_nothing(here: Workspace, name: str, content: bytes) -> None:
+    here.root.register()
+    shutil.rmtree(here.graph)
+    here.root.register()
+    if "runs" in name:
+        here.manifest_path("kept").unlink()
+        (here.runs / "one").mkdir(parents=True)
+    (here.results / name).write_bytes(content)
+    for _ in range(2):  # the first rewrites the list
+        assert counts(run_gc(here)) == {}
+
+
+def test_damaged_record_of_a_folder_refuses_to_collect(here: Workspace, tmp_path: Path) -> None:
+    other = folder(tmp_path / "other", here.store.root)
+    theirs = make(other, "theirs", "of the other folder")
+    (other.root.record / "folder.json").write_bytes(b"\xff")
+    with pytest.raises(UnreadableState, match="folder.json, which names a folder whose artifacts must be kept"):
+        run_gc(here)
+    assert here.store.is_complete(theirs)
+
+
+def test_damaged_notes_of_a_folder_are_no_text(here: Workspace) -> None:
+    root = here.root
+    for path in (root.record / "actions", here.graph / "host"):
+        path.write_bytes(b"\xff\n" + path.read_bytes())
+    assert len(root.listed()) == 2 and here.root.host.endswith(f"\n{platform.node()}")
 
 
 def test_list_of_another_hosts_folder_is_trusted(here: Workspace, tmp_path: Path) -> None:
