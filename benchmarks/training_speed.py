@@ -50,7 +50,7 @@ def main() -> None:
         return
     if not (options.folder / "encoded").exists():
         options.folder.mkdir(parents=True, exist_ok=True)
-        write_inputs(argparse.Namespace(folder=options.folder, **SIZES), archive=False)
+        write_inputs(argparse.Namespace(folder=options.folder, **SIZES))
     for name in options.variants or VARIANTS:
         print(json.dumps({"variant": name, **measure(name, options.folder, options.steps)}), flush=True)
 

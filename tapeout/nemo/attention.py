@@ -14,6 +14,7 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex
 from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.checkpoint import checkpoint
 
+from tapeout.nemo import cudnn_attention
 from tapeout.nemo.context import boundaries_of, gather, own_chunks, own_positions
 
 CAUSAL_BLOCKS: dict[int, BlockMask] = {}
@@ -82,9 +83,12 @@ class FusedAttention(MegatronModule):  # type: ignore[misc]
     def _causal_on_gpu(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Attend causally; query [b, heads, s, size], key and value [b, groups, s, size].
 
-        The deterministic gradient of flash attention takes a third longer than that of FlexAttention, which no order of
-        sums can change, because no two of its blocks write to one place. 32-bit floats take PyTorch's own choice.
+        cuDNN is the fastest. Without it, the deterministic gradient of flash attention takes a third longer than that
+        of FlexAttention, which no order of sums can change, because no two of its blocks write to one place. 32-bit
+        floats take PyTorch's own choice.
         """
+        if cudnn_attention.suits(query, self.config.deterministic_mode):
+            return cudnn_attention.attend(query, key, value, self.scale, self.config.deterministic_mode)
         shared = query.size(1) != key.size(1)
         blocks = CAUSAL_BLOCKS.get(query.size(2))
         if self.config.deterministic_mode and blocks is not None and query.dtype != torch.float32:

@@ -16,6 +16,8 @@ from typing import Any
 
 import torch
 
+from tapeout.nemo.pointwise import use_unmasked_halves
+
 INSTALLED: list[bool] = []
 
 FUSED_NORMS = {
@@ -35,6 +37,7 @@ def install(gpu: bool) -> None:
     if gpu:
         omit_warnings_in_layers()
         treat_tensors_in_groups()
+        use_unmasked_halves()
     else:
         leave_functions_uncompiled()
         answer_cuda_queries()
