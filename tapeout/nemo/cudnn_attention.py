@@ -16,32 +16,30 @@ from torch import Tensor
 
 AVAILABLE = importlib.util.find_spec("cudnn") is not None
 """Whether the package nvidia-cudnn-frontend is installed."""
-MAX_SCRATCH = 4 * 2**30
+MAX_SCRATCH = 8 * 2**30
 """Bytes that a gradient may take while it is computed; longer sequences are left to other kernels."""
-KEYS_PER_BLOCK = 128
-"""Keys whose parts of a query's gradient cuDNN sums before it writes them down (cuDNN 9.19, measured)."""
-
 Layout = tuple[tuple[int, ...], tuple[int, ...]]
 """Shape and strides of a tensor."""
 
 
-def scratch_bytes(tokens: int, length: int, width: int) -> int:
-    """Return the bytes that a deterministic gradient takes while it is computed.
+def scratch_bytes(tokens: int, length: int, heads: int, size: int) -> int:
+    """Return the bytes that a deterministic gradient takes while it is computed (cuDNN 9.19, measured).
 
-    cuDNN writes each block's part of the queries' gradient in 32 bits, and then sums them in one order.
+    The queries' gradient is summed in 32 bits from one part for every ``2 * size`` keys, all of which are written down.
 
     Args:
         tokens: tokens of a micro-batch.
         length: tokens of a sequence.
-        width: width of all query heads together.
+        heads: query heads.
+        size: width of a head.
     """
-    return tokens * width * 4 * (-(-length // KEYS_PER_BLOCK) + 1)
+    return tokens * heads * (2 * length + 4 * size)
 
 
 def suits(query: Tensor, deterministic: bool) -> bool:
     """Return whether cuDNN can attend with these queries [b, heads, s, size] on a GPU."""
     batch, heads, length, size = query.shape
-    scratch = scratch_bytes(batch * length, length, heads * size) if deterministic else 0
+    scratch = scratch_bytes(batch * length, length, heads, size) if deterministic else 0
     narrow = query.dtype in (torch.bfloat16, torch.float16)
     return AVAILABLE and narrow and size % 8 == 0 and size <= 128 and scratch <= MAX_SCRATCH
 

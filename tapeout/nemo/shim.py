@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from tapeout.nemo.pointwise import use_unmasked_halves
+from tapeout.nemo.swiglu import use_unmasked_gradient
 
 INSTALLED: list[bool] = []
 
@@ -37,7 +37,7 @@ def install(gpu: bool) -> None:
     if gpu:
         omit_warnings_in_layers()
         treat_tensors_in_groups()
-        use_unmasked_halves()
+        use_unmasked_gradient()
     else:
         leave_functions_uncompiled()
         answer_cuda_queries()
