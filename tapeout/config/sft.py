@@ -11,6 +11,8 @@ from tapeout.config.training import Training
 class Sft(Training):
     """Instruction tuning with loss on the answers only."""
 
+    PACKED = True
+
     max_steps: int = Field(250, ge=1, description="Optimizer steps.")
     min_lr_fraction: float = Field(
         0.02, ge=0, lt=1, description="Fraction of the peak learning rate that the last step has."

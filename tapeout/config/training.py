@@ -1,6 +1,6 @@
 """Parameters that all training methods share."""
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -10,7 +10,13 @@ from tapeout.config.section import Section, conflict
 
 
 class Training(Section):
-    """Optimizer, batch and length of a training run; all of it is identity, so the same values give the same bytes."""
+    """Optimizer, batch and length of a training run; all of it is identity, so the same values give the same bytes.
+
+    Attributes:
+        PACKED: whether several rows share a sequence, and attention stays within each.
+    """
+
+    PACKED: ClassVar[bool] = False
 
     max_steps: int = Field(300, ge=1, description="Optimizer steps.")
     warmup_steps: int = Field(20, ge=0, description="Steps of linear warm-up, before half a cosine down.")

@@ -1,13 +1,14 @@
 """Memory of a training run on each GPU, by term.
 
-Each term states its formula and source. The forecast is that of the peak, at the end of the last layer's forward pass,
-of the rank that needs the most; docs/cost.md compares it with a measured one.
+Each term states its formula and source. The forecast is that of the peak, when the logits exist or in the backward pass
+of the last layer, of the rank that needs the most; docs/cost.md compares it with measured ones.
 """
 
 from dataclasses import dataclass
 
 from tapeout.config.base import Architecture
 from tapeout.config.training import Training
+from tapeout.models.activations import gradient_scratch
 from tapeout.models.decoder import Architecture as Decoder
 
 ROWS_PER_BLOCK = 16_384
@@ -74,9 +75,9 @@ def output_bytes(rows: int, hidden: int, tokens: int, tensor: int, precision: st
     return logits + gathered + rows * hidden * (4 + narrow) + tokens * hidden * (2 * item + 4)
 
 
-def workspace_bytes(hidden: int, ffn: int, tokens: int, tensor: int, precision: str) -> int:
-    """Return the gradients inside one layer during its backward pass, and ``CONTEXT``."""
-    return tokens * (4 if precision == "32" else 2) * (2 * hidden + 3 * ffn // tensor) + CONTEXT
+def layer_backward_bytes(hidden: int, ffn: int, tokens: int, tensor: int, precision: str) -> int:
+    """Return the gradients inside one layer during its backward pass."""
+    return tokens * (4 if precision == "32" else 2) * (2 * hidden + 3 * ffn // tensor)
 
 
 def gathered_bytes(attention: int, tokens: int, tensor: int, precision: str) -> int:
@@ -123,17 +124,23 @@ def _terms(architecture: Decoder, rows: int, job: Training, stage: int, paramete
     hidden, ffn = architecture.hidden_size, architecture.ffn_hidden_size
     whole, item = job.micro_batch_size * job.seq_length, 4 if precision == "32" else 2
     tokens, width = whole // layout.context_parallel_size, architecture.num_attention_heads * architecture.kv_channels
-    gathered = gathered_bytes(width, whole, tensor, precision) if layout.context_parallel_size > 1 else 0
-    layer = architecture.activations(tokens, job.seq_length, item, layout)
+    scratch = gathered_bytes(width, whole, tensor, precision) if layout.context_parallel_size > 1 else 0
+    layer = architecture.activations(tokens, job)
+    if item == 2 and job.deterministic and not job.PACKED and layout.context_parallel_size == 1:
+        heads = architecture.num_attention_heads // tensor
+        scratch = gradient_scratch(tokens, job.seq_length, heads, architecture.kv_channels) or 0
     # one forward, one backward: a stage has begun as many micro-batches as there are stages from it to the last one
     under_way = min(stages - stage, job.global_batch_size // (job.micro_batch_size * layout.replicas))
     last = stage == stages - 1
     own = parameters // tensor
+    backward = layer_backward_bytes(hidden, ffn, tokens, tensor, precision) + scratch
+    # the logits are gone when the backward pass of the layers begins
+    logits = max(0, output_bytes(rows, hidden, tokens, tensor, precision) - backward) if last else 0
     return {
         "weights": weight_bytes(own, precision),
         "gradients": gradient_bytes(own),
         "optimizer": optimizer_bytes(own, precision) // (layout.copies if layout.distributed_optimizer else 1),
         "activations": under_way * (architecture.num_layers // stages) * layer.kept + layer.again,
-        "logits": output_bytes(rows, hidden, tokens, tensor, precision) if last else 0,
-        "workspace": workspace_bytes(hidden, ffn, tokens, tensor, precision) + gathered,
+        "logits": logits,
+        "workspace": backward + CONTEXT,
     }

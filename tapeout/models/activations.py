@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 from tapeout.config.layout import Layout
 
+MAX_SCRATCH = 8 * 2**30
+"""Bytes that a gradient of attention may take while it is computed."""
+
 
 class Activations(NamedTuple):
     """Bytes of one layer for one micro-batch on each GPU.
@@ -27,34 +30,41 @@ def layer_activations(
     tokens: int,
     hidden: int,
     attention: int,
+    keys: int,
     ffn: int,
     scores: int,
     layout: Layout,
     *,
     item: int = 2,
+    float8: bool = False,
     gated: bool = True,
 ) -> Activations:
     """Return the bytes of one layer.
 
     The inputs of both norms and of the query and feed-forward projections, 4 h for each token, are kept whole by every
-    GPU, or divided by ``t`` with sequence parallelism. Queries, keys and values for all heads and the result of the
-    attention (4 a), and the input and the output of the activation function (3 f with a gate, otherwise 2 f) are always
-    divided. Of a layer that is computed again only its input is kept, h; of a feed-forward layer its input.
+    GPU, or divided by ``t`` with sequence parallelism. Queries, keys, values and the result of the attention (2 a +
+    2 k), and the input and the output of the activation function (3 f with a gate, otherwise 2 f) are always divided.
+    Of a layer that is computed again only its input is kept, h; of a feed-forward layer its input. With products in 8
+    bits the inputs of the two projections are kept in 8 bits, and the activation function is computed again.
 
     Args:
         tokens: tokens of a micro-batch.
         hidden: width of the residual stream, h.
-        attention: width of all query heads together, a; keys and values are expanded to it.
+        attention: width of all query heads together, a.
+        keys: width of the keys that are kept, k: that of their groups together, or a if they are expanded.
         ffn: width inside the feed-forward layer, f.
         scores: bytes that the attention keeps of its scores, ``score_bytes``.
         layout: layout of the training: tensor and sequence parallelism, recomputation.
         item: bytes of a number.
+        float8: whether products are in 8 bits.
         gated: whether the feed-forward layer has a gate.
     """
     tensor = layout.tensor_model_parallel_size
     whole = tensor if layout.sequence_parallel else 1
-    inside = tokens * item * (3 if gated else 2) * ffn // tensor
-    around = tokens * item * 4 * hidden // whole + tokens * item * 4 * attention // tensor + scores
+    projected, activated = (1, 0) if float8 else (item, item)
+    inside = tokens * (item * (2 if gated else 1) + activated) * ffn // tensor
+    inputs = tokens * (item + projected) * 2 * hidden // whole
+    around = inputs + tokens * item * 2 * (attention + keys) // tensor + scores
     if layout.recompute == "full":
         return Activations(tokens * item * hidden // whole, around + inside)
     return Activations(around, inside) if layout.recompute == "selective" else Activations(around + inside, 0)
@@ -63,7 +73,7 @@ def layer_activations(
 def score_bytes(tokens: int, seq_length: int, heads: int, tensor: int = 1, *, item: int = 2) -> int:
     """Return the bytes that one layer keeps of its attention's scores, on each GPU.
 
-    Flash attention and FlexAttention keep the 32-bit log-sum-exp of each row of scores, also for packed rows. With
+    The fused kernels keep the 32-bit log-sum-exp of each row of scores, also for packed rows. With
     numbers of 32 bits PyTorch computes all scores: it keeps the probabilities of every pair of positions, a s² b.
 
     Args:
@@ -74,3 +84,19 @@ def score_bytes(tokens: int, seq_length: int, heads: int, tensor: int = 1, *, it
         item: bytes of a number, 4 or 2.
     """
     return tokens * heads * 4 * (seq_length if item == 4 else 1) // tensor
+
+
+def gradient_scratch(tokens: int, seq_length: int, heads: int, size: int) -> int | None:
+    """Return the bytes that cuDNN's deterministic gradient of attention takes while it is computed (9.19, measured).
+
+    It sums the queries' gradient in 32 bits from one part for every ``2 * size`` keys, all of which it writes down. If
+    that would take more than ``MAX_SCRATCH``, other kernels are used, and the result is None.
+
+    Args:
+        tokens: tokens of a micro-batch.
+        seq_length: tokens of a sequence.
+        heads: query heads of this GPU.
+        size: width of a head.
+    """
+    scratch = tokens * heads * (2 * seq_length + 4 * size)
+    return scratch if scratch <= MAX_SCRATCH else None

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from tapeout.config import base
-from tapeout.config.layout import Layout
 from tapeout.config.section import conflict
+from tapeout.config.training import Training
 from tapeout.models.activations import Activations, layer_activations, score_bytes
 from tapeout.models.layout import EMBEDDING, Part, concatenated, interleaved, renamed
 
@@ -143,12 +143,26 @@ class Architecture(base.Architecture):
         norm = self.parameter_count(vocabulary) - matrices * rows - layers * stages
         return [rows + layers, *[layers] * (stages - 2), layers + norm + rows]
 
-    def activations(self, tokens: int, seq_length: int, item: int, layout: Layout) -> Activations:
+    def activations(self, tokens: int, job: Training) -> Activations:
         """Return what a layer keeps of a micro-batch on each GPU; see ``tapeout.models.activations``."""
+        layout, item = job.layout, 4 if job.precision == "32" else 2
         heads, tensor = self.num_attention_heads, layout.tensor_model_parallel_size
-        scores = score_bytes(tokens, seq_length, heads, tensor, item=item)
-        width, ffn = heads * self.kv_channels, self.ffn_hidden_size
-        return layer_activations(tokens, self.hidden_size, width, ffn, scores, layout, item=item, gated=self.gated)
+        scores = score_bytes(tokens, job.seq_length, heads, tensor, item=item)
+        # attention within packed rows takes keys for all heads; ranks that share a sequence gather them again
+        expanded = item == 4 or (job.PACKED and layout.context_parallel_size == 1)
+        keys = (heads if expanded else self.num_query_groups) * self.kv_channels
+        return layer_activations(
+            tokens,
+            self.hidden_size,
+            heads * self.kv_channels,
+            keys,
+            self.ffn_hidden_size,
+            scores,
+            layout,
+            item=item,
+            float8=job.precision == "fp8",
+            gated=self.gated,
+        )
 
     def forward_flop(self, vocabulary: int, seq_length: int) -> int:
         """Return two FLOP per weight that multiplies, and those of attention over ``seq_length`` tokens.

@@ -14,34 +14,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tapeout.models.activations import gradient_scratch
+
 AVAILABLE = importlib.util.find_spec("cudnn") is not None
 """Whether the package nvidia-cudnn-frontend is installed."""
-MAX_SCRATCH = 8 * 2**30
-"""Bytes that a gradient may take while it is computed; longer sequences are left to other kernels."""
 Layout = tuple[tuple[int, ...], tuple[int, ...]]
 """Shape and strides of a tensor."""
-
-
-def scratch_bytes(tokens: int, length: int, heads: int, size: int) -> int:
-    """Return the bytes that a deterministic gradient takes while it is computed (cuDNN 9.19, measured).
-
-    The queries' gradient is summed in 32 bits from one part for every ``2 * size`` keys, all of which are written down.
-
-    Args:
-        tokens: tokens of a micro-batch.
-        length: tokens of a sequence.
-        heads: query heads.
-        size: width of a head.
-    """
-    return tokens * heads * (2 * length + 4 * size)
 
 
 def suits(query: Tensor, deterministic: bool) -> bool:
     """Return whether cuDNN can attend with these queries [b, heads, s, size] on a GPU."""
     batch, heads, length, size = query.shape
-    scratch = scratch_bytes(batch * length, length, heads, size) if deterministic else 0
     narrow = query.dtype in (torch.bfloat16, torch.float16)
-    return AVAILABLE and narrow and size % 8 == 0 and size <= 128 and scratch <= MAX_SCRATCH
+    fits = not deterministic or gradient_scratch(batch * length, length, heads, size) is not None
+    return AVAILABLE and narrow and size % 8 == 0 and size <= 128 and fits
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, scale: float, deterministic: bool) -> Tensor:
