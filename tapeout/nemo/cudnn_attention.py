@@ -102,16 +102,7 @@ def _differentiate_now(
     return outputs[0], outputs[1], outputs[2]
 
 
-def _differentiated(
-    gradient: Tensor,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mixed: Tensor,
-    statistics: Tensor,
-    scale: float,
-    deterministic: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
+def _differentiated(gradient: Tensor, query: Tensor, key: Tensor, value: Tensor, *_: Any) -> tuple[Tensor, ...]:
     return _sequence_first(query), _sequence_first(key), _sequence_first(value)
 
 
