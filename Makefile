@@ -6,9 +6,9 @@ PYTHON ?= python3.11
 CONFIG ?=
 PIP_OPTIONS ?=
 # modules of another Python would come before those of the locked environments, or the project's would not be found
-unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH
+unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH PYTHONWARNINGS PYTHONHASHSEED PYTHONOPTIMIZE PYTHONDEVMODE PYTHONINSPECT
 INSTALL = $(PYTHON) -m tapeout.graph.identity.environment --pip "$(PIP_OPTIONS)"
-FOLDER = $(shell env -u PYTHONPATH -u PYTHONHOME -u PYTHONSAFEPATH $(PYTHON) -m tapeout.graph.identity.environment --print-folder $(1))
+FOLDER = $(shell env -u PYTHONPATH -u PYTHONHOME -u PYTHONSAFEPATH -u PYTHONHASHSEED $(PYTHON) -m tapeout.graph.identity.environment --print-folder $(1))
 SNAKEMAKE = $(PYTHON) -I -S bin/snakemake
 DEV = $(call FOLDER,dev)/bin/python -m
 # any characters of a name reach Snakemake; the shell expands a leading ~

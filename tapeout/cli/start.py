@@ -26,8 +26,9 @@ CALLER = "TAPEOUT_CALLER"
 """Environment variable: folder of the caller below the project's folder; paths on the command line begin there."""
 COMPLETE = "_TAPEOUT_COMPLETE"
 """Environment variable of a shell that asks for the possible ends of a command line."""
-PYTHON_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH")
-"""Environment variables that would put other modules before those of the locked environment, or hide the project's."""
+KEPT = ("PYTHONIOENCODING", "PYTHONUTF8", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
+"""Environment variables of Python that reach the started program; others would let it import other modules than the
+locked ones (PYTHONPATH), or end or speak where it does not (PYTHONHASHSEED, PYTHONWARNINGS, PYTHONOPTIMIZE)."""
 PATH_VARIABLES = ("TAPEOUT_STORE", "TAPEOUT_REMOTE", "TAPEOUT_DOWNLOADS", "TAPEOUT_ENVIRONMENTS")
 """Environment variables that name a folder."""
 NAMED_ERROR = 3
@@ -141,13 +142,16 @@ def _execute(project: Path, module: str, arguments: list[str]) -> NoReturn:
     Raises:
         InvalidEnvironment: it is not installed.
     """
-    for name in PYTHON_VARIABLES:
-        os.environ.pop(name, None)
+    for name in [name for name in os.environ if name.startswith("PYTHON") and name not in KEPT]:
+        del os.environ[name]
     expand_home()
     command = [sys.executable, "-m", "tapeout.graph.identity.environment", "--print-folder", "workflow"]
     printed = subprocess.run(command, cwd=project, stdout=subprocess.PIPE, text=True, check=False)
     python = project / printed.stdout.strip() / "bin" / "python"
-    if printed.returncode or not python.is_file():
+    if printed.returncode:
+        cause = f"{sys.executable} cannot tell where the environment workflow is; its message is above."
+        raise InvalidEnvironment(cause, "Correct what it names; a variable of Python (env | grep PYTHON) may be wrong.")
+    if not python.is_file():
         raise InvalidEnvironment(
             f"The environment workflow of {project} is not installed.", "Run there: make environments"
         )

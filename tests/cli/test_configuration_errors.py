@@ -91,6 +91,7 @@ def test_a_user_without_a_home_folder(command: tuple[str, ...], home: str | None
 def test_modules_of_another_python_and_a_cache_that_cannot_be_written(tmp_path: Path, command: tuple[str, ...]) -> None:
     (tmp_path / "yaml.py").write_text("raise SystemError('a module of another Python')\n")
     python = {"PYTHONPATH": str(tmp_path), "PYTHONHOME": "/none", "PYTHONSAFEPATH": "1"}
+    python |= {"PYTHONHASHSEED": "none", "PYTHONWARNINGS": "error"}
     outside = {**python, "XDG_CACHE_HOME": "/sys/none"}
     done = subprocess.run(
         ["sh", "-c", '"$@" >&-', "sh", *command],
