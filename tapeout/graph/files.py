@@ -158,9 +158,9 @@ def disk_error(error: OSError) -> TapeoutError | None:
             "Let this user read and write it, or repair the disk; then run the same command again.",
         )
     if (
-        error.errno in OF_ANOTHER_KIND
+        error.errno in {*OF_ANOTHER_KIND, errno.ENOENT}
         and path is not None
-        and (cause := _obstacle(Path(os.fsdecode(path)))) is not None
+        and (cause := _obstacle(Path(os.fsdecode(path)), error.errno == errno.ENOENT)) is not None
     ):
         return InvalidFolder(cause, "Move away what is there, or correct the link or the variable that leads there.")
     if error.errno == errno.ENOENT and path is not None and Path(os.fsdecode(path)).absolute().is_relative_to("/proc"):
@@ -175,13 +175,20 @@ def disk_error(error: OSError) -> TapeoutError | None:
     return None
 
 
-def _obstacle(path: Path) -> str | None:
-    """Return a sentence about the part of a path that is not of the kind that an operation needs."""
+def _obstacle(path: Path, only_links: bool) -> str | None:
+    """Return a sentence about the part of a path that is not of the kind that an operation needs.
+
+    Args:
+        path: the path.
+        only_links: whether that can be a broken link only: a file that exists but lacks its interpreter is not found.
+    """
     for part in reversed([path, *path.parents]):
         if part.is_symlink() and not part.exists():
             return f"{part} is a link to {part.readlink()}, which does not exist."
-        if part.exists() and not part.is_dir():
+        if not only_links and part.exists() and not part.is_dir():
             return f"{part} is not a folder, and a folder is needed there."
+    if only_links:
+        return None
     return f"{path} is a folder, and a file is needed there." if path.is_dir() else None
 
 

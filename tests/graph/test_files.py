@@ -55,6 +55,10 @@ def test_what_is_of_another_kind_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     ):
         with pytest.raises(InvalidFolder, match=cause), report_disk_errors():
             Path(path).mkdir(parents=True, exist_ok=True)
+    Path("deep").symlink_to(tmp_path / "none" / "none")
+    with pytest.raises(InvalidFolder, match="deep is a link to .*, which does not exist"), report_disk_errors():
+        Path("deep").touch()
+    assert disk_error(OSError(errno.ENOENT, "x", "file")) is None, "its interpreter is missing"
     Path("folder").mkdir()
     for path, cause in (("file/x", "file is not a folder"), ("folder", "folder is a folder, and a file is needed")):
         with pytest.raises(OSError) as found:
