@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tapeout.graph.errors import NotWritable, UnreadableState
-from tapeout.graph.files import write_atomically
+from tapeout.graph.files import OUT_OF_SPACE, write_atomically
 from tapeout.graph.identity.digest import canonical, digest_bytes, digest_value
 from tapeout.graph.store.store import Store
 
@@ -125,8 +125,15 @@ class Root:
         return self.present(without) if self.visible else self.listed()
 
     def rewrite_list(self) -> None:
-        """Rewrite the list; call it only while no run can append to it."""
-        self.store.write(self.record / "actions", _lines(self.present()))
+        """Rewrite the list; call it only while no run can append to it.
+
+        On a full disk, from which something is to be deleted, the old list remains, which names more.
+        """
+        try:
+            self.store.write(self.record / "actions", _lines(self.present()))
+        except OSError as error:
+            if error.errno not in OUT_OF_SPACE:
+                raise
 
 
 def _readable(part: Path) -> bool:

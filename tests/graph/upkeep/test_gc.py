@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import platform
+import resource
 import shutil
 import signal
 import subprocess
@@ -138,6 +139,16 @@ def test_damaged_record_of_a_folder_refuses_to_collect(here: Workspace, tmp_path
     with pytest.raises(UnreadableState, match="folder.json, which names a folder whose artifacts must be kept"):
         run_gc(here)
     assert here.store.is_complete(theirs)
+
+
+def test_a_full_disk_can_be_collected(here: Workspace) -> None:
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limit[1]))  # Python ignores SIGXFSZ
+    try:
+        assert counts(run_gc(here)) == {"objects": 1, "entries": 1}
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert run_gc(here).removed == ()
 
 
 def test_damaged_notes_of_a_folder_are_no_text(here: Workspace) -> None:
