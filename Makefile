@@ -30,7 +30,7 @@ environments:
 	@$(INSTALL) workflow data corpus nemo $(ADD)
 
 # The tests on Slurm mostly wait, so two other parts run beside them, with lower priority: a job on the cluster never
-# waits for a core. The longest parts go first, which prerequisites of their own would change.
+# waits for a core. The longest parts start first; they have no prerequisites here, because these would change the order.
 test: environments check
 	@echo "The tests run in parts, three at a time; each part prints its output when it ends."
 	@$(MAKE) --no-print-directory --keep-going --output-sync -j 3 READY=yes NICE='nice -n 10' $(if $(filter no,$(SLURM)),,test-slurm) test-dev test-end-finished test-end-others test-nemo test-data test-corpus

@@ -1,8 +1,8 @@
 """Check the attention of each rank of a context-parallel group on one GPU, against a plain mask.
 
 Run ``python -m benchmarks.context_attention``, in an environment with Megatron-core and a CUDA build of PyTorch; it
-takes seconds. The chunks of all ranks together must have the values and gradients of one rank, in bfloat16 within its
-rounding, and twice the same bits with deterministic kernels.
+takes seconds. The chunks of all ranks together must give the values and gradients of one rank, within the rounding of
+bfloat16, and the same bits in two runs with deterministic kernels.
 """
 
 import itertools
@@ -41,7 +41,7 @@ def check(length: int, parts: int, rows: int) -> tuple[dict[str, float], bool]:
     """Compare the chunks of ``parts`` ranks with a mask, for sequences with ``rows`` packed rows each.
 
     Returns:
-        the figures, and whether they are as they should be.
+        the figures, and whether they pass.
     """
     torch.manual_seed(1)
     draw = random.Random(rows)

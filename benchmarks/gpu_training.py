@@ -37,7 +37,7 @@ class Chain:
         program: dapt or sft.
         layout: layout of its processes.
         stopped: whether it is stopped half-way and resumed.
-        deterministic: whether its kernels are; the bytes of those that are not must differ, or the check is too easy.
+        deterministic: whether its kernels are deterministic; without them bytes must differ, or the check is too easy.
     """
 
     name: str
@@ -78,7 +78,7 @@ def gpu_model() -> str:
 
 
 def main() -> None:
-    """Create model and data, run all chains, print a table as JSON; exit with status 1 if a group is not as it must."""
+    """Create model and data, run all chains, print a table as JSON; exit with status 1 if a group fails its check."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="folder for all files; a second call reuses its model and data")
     parser.add_argument("--gpus", type=int, default=1)

@@ -53,7 +53,7 @@ def run_module(command: list[str], cwd: Path, env: dict[str, str], timeout: floa
 
 
 def _at_import(variables: dict[str, str]) -> dict[str, str]:
-    """Return the variables that must be those of the server."""
+    """Return the variables that must have the same values in the server."""
     path = map(Path, variables.get("PYTHONPATH", "").split(":"))
     plain = not any((folder / "sitecustomize.py").exists() for folder in path)
     return {
@@ -72,7 +72,7 @@ def _server() -> socket.socket:
         variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         process = subprocess.Popen(command, env=variables, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
     atexit.register(process.wait)
-    atexit.register(ours.close)  # before the one above
+    atexit.register(ours.close)  # runs before process.wait, which would otherwise wait forever
     return ours
 
 

@@ -6,7 +6,7 @@ from tapeout.graph.console import end_quietly
 
 
 def run() -> None:
-    """Run the command line; Ctrl-C while it is loaded ends the process without a traceback."""
+    """Run the command line; Ctrl-C while it is imported ends the process without a traceback."""
     before = signal.getsignal(signal.SIGINT)
     end_quietly()
     from tapeout.cli.main import main

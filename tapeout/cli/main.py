@@ -91,7 +91,10 @@ def _options(
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    """End what this process has started, as a run that it repairs with, and then itself, which removes its files."""
+    """End the programs that this process has started, such as the run of a repair, and then the process itself.
+
+    It ends by an exception, so that temporary files are removed.
+    """
     for known in SIGNALS:
         signal.signal(known, signal.SIG_DFL)  # a second signal ends it at once
     for pid in children(os.getpid()):
@@ -107,7 +110,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 def main() -> None:
     """Run the command line; a named error is printed as two sentences and ends with exit code 3.
 
-    Ctrl-C, SIGTERM and SIGHUP leave no temporary files and no process.
+    Ctrl-C, SIGTERM and SIGHUP leave neither temporary files nor processes.
     """
     for number in SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:

@@ -42,7 +42,10 @@ def refuse(context: typer.Context, names: Iterable[str], reason: str, fix: str) 
 
 
 def caller_path(value: str) -> Path:
-    """Parse an argument that is a path, relative to the caller's folder; no shell expands the ~ of --option=~/x."""
+    """Return the path that an argument names, relative to the caller's folder.
+
+    A leading ``~`` is expanded here, because no shell expands that of ``--option=~/x``.
+    """
     value = os.path.expanduser(value)  # noqa: PTH111 - leaves ~name as it is if there is no such user
     return Path(value) if value.startswith(EXPLICIT) else Path(os.environ.get(CALLER, ".")) / value
 

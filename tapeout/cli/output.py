@@ -22,7 +22,7 @@ WIDE = 100
 LONG = 20
 """Characters of a cell beyond which its column is folded in a narrow terminal."""
 
-# nothing in a text is read as markup or a picture, such as q[i], [/INST] and :key:
+# texts are shown as they are: rich would read q[i] and [/INST] as markup, and :key: as an emoji
 console = Console(highlight=False, markup=False, emoji=False)
 errors = Console(highlight=False, markup=False, emoji=False, stderr=True)
 
@@ -72,7 +72,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table
 
 
 def visible(text: str) -> str:
-    """Return the text with an escape for each control character but line feeds, which a terminal would obey."""
+    """Return the text with all control characters except line feeds escaped; a terminal would obey them."""
     return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)
 
 

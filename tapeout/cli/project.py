@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tapeout.graph.layer import Layer
 
 RULE_ERRORS = (*(SyntaxError, TokenError, NameError, AttributeError, TypeError, LookupError, FileNotFoundError),)
-"""What reading a rule file with a mistake raises."""
+"""Errors that reading a rule file with a mistake raises."""
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def check_files(configfiles: Iterable[str | Path]) -> None:
 
 
 def check_rules() -> None:
-    """Check that the files of the rules are text.
+    """Check that all rule files are UTF-8 text.
 
     Raises:
         InvalidRule: one is not.

@@ -12,7 +12,7 @@ from tapeout.graph import named_runs
 from tapeout.graph.workspace import State, Workspace
 
 SHOWN = 3
-"""Artifacts named in a sentence."""
+"""Maximum number of artifacts that a message names."""
 FORMER_OPTIONS = {"--pin": "protect", "--unpin": "protect --off", "--remove": "rm", "--json": "list --json"}
 """Options that ``tapeout runs`` had in version 0.1.0, with the subcommands that replace them."""
 

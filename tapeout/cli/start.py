@@ -25,10 +25,13 @@ from tapeout.streams import write_error
 CALLER = "TAPEOUT_CALLER"
 """Environment variable: folder of the caller below the project's folder; paths on the command line begin there."""
 COMPLETE = "_TAPEOUT_COMPLETE"
-"""Environment variable of a shell that asks for the possible ends of a command line."""
+"""Environment variable that a shell sets when it asks for completions of a command line."""
 KEPT = ("PYTHONIOENCODING", "PYTHONUTF8", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
-"""Environment variables of Python that reach the started program; others would let it import other modules than the
-locked ones (PYTHONPATH), or end or speak where it does not (PYTHONHASHSEED, PYTHONWARNINGS, PYTHONOPTIMIZE)."""
+"""Variables of Python that reach the started program.
+
+Others would let it import modules that are not locked (PYTHONPATH), or change its errors, output or speed
+(PYTHONHASHSEED, PYTHONWARNINGS, PYTHONOPTIMIZE).
+"""
 PATH_VARIABLES = ("TAPEOUT_STORE", "TAPEOUT_REMOTE", "TAPEOUT_DOWNLOADS", "TAPEOUT_ENVIRONMENTS")
 """Environment variables that name a folder."""
 NAMED_ERROR = 3
@@ -122,14 +125,17 @@ def _start(arguments: list[str]) -> NoReturn:
 
 
 def expand_home() -> None:
-    """Replace a leading ``~`` of folders in variables: no shell does in quotes, and a folder named ~ would be made."""
+    """Expand a leading ``~`` in the variables that name folders.
+
+    No shell expands it in quotes, and a folder named ``~`` would be created.
+    """
     for name in PATH_VARIABLES:
         if (value := os.environ.get(name)) is not None:
             os.environ[name] = os.path.expanduser(value)  # noqa: PTH111 - Path would shorten the // of an address
 
 
 def _version() -> str:
-    """Return the version of the project that this module belongs to; its installed copy has no pyproject.toml."""
+    """Return the version of Tapeout, from pyproject.toml or, in an installed copy, from the package's metadata."""
     file = Path(__file__).parents[2] / "pyproject.toml"
     if file.is_file():
         return str(tomllib.loads(file.read_text("utf-8"))["project"]["version"])

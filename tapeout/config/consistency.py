@@ -202,8 +202,8 @@ def _sequences_fit_the_model(settings: Settings) -> Iterator[Conflict]:
         parts, option = 2 * job.layout.context_parallel_size, (*training, "layout", "context_parallel_size")
         if parts > 2 and context % parts:
             yield Conflict(
-                f"{dotted(option)} is {parts // 2}, twice of which does not divide the model's context, "
-                f"base.architecture.seq_length {context}, as NeMo requires.",
+                f"{dotted(option)} is {parts // 2}, and twice that does not divide the model's context, "
+                f"base.architecture.seq_length, {context}, as NeMo requires.",
                 "Choose another number of processes that share a sequence.",
                 (option, CONTEXT),
             )

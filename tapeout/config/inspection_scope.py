@@ -60,7 +60,7 @@ class InspectionScope:
 
     @property
     def validations(self) -> list[HeldOutFile]:
-        """Validation rows of each set of a fine-tuning on several; its validation loss is measured on all of them."""
+        """Validation rows of each set, if the fine-tuning trains on several; its validation loss is measured on all."""
         trained = [f"instructions/{name}" for name in sorted(self.settings.instructions.train)]
         files = [HeldOutFile(f"{name}/validation", name, "validation.jsonl") for name in trained]
         return files if len(files) > 1 else []

@@ -117,7 +117,7 @@ def contradiction(cause: str, fix: str, keys: Sequence[Location], origins: Origi
 
 
 def dotted(location: Location) -> str:
-    """Return the name of a key, with escapes for what is not printable; a list's item counts from 0."""
+    """Return the name of a key, with unprintable characters escaped; items of a list count from 0."""
     name = ".".join(str(part) for part in location if part != KEY)
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in name)
 

@@ -63,7 +63,10 @@ class Settings(Section):
 
     @property
     def trained_sources(self) -> list[str]:
-        """Names of the sources whose text the fine-tuned model has been trained on since its base model, sorted."""
+        """Names of the sources whose text this project trains the fine-tuned model on, sorted.
+
+        They include that of a base model that is made here.
+        """
         reads_corpora = self.dapt.reads == "corpus"
         names = {*(self.corpus.domain.train if reads_corpora else self.pretraining.sources)}
         if reads_corpora or not self.base.sources:

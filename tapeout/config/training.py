@@ -10,7 +10,7 @@ from tapeout.config.section import Section, conflict
 
 
 class Training(Section):
-    """Optimizer, batch and length of a training run; all of it is identity, so the same values give the same bytes.
+    """Optimizer, batch and length of a training run; all are part of the action: the same values give the same bytes.
 
     Attributes:
         PACKED: whether several rows share a sequence, and attention stays within each.

@@ -74,9 +74,9 @@ class Wiring:
 
     @property
     def licensed_text(self) -> dict[str, Any]:
-        """Inputs of an export: training text besides instruction rows, whose documents may state other licences.
+        """Inputs of an export: training text besides instruction rows, because documents may state their own licences.
 
-        Of a sharded corpus these are the reports, because reading all of its text again would take long.
+        For a sharded corpus these are the reports of its sources: reading all of its text again would take long.
         """
         settings = self.settings
         reads_corpora = settings.dapt.reads == "corpus"

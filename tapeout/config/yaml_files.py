@@ -164,13 +164,13 @@ def _decode(content: bytes, name: str) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """Loader that names the line of a value which its form or its tag does not allow (``2026-13-45``, ``!!bool x``)."""
+    """Loader that names the line of a value that does not fit its form or tag (``2026-13-45``, ``!!bool x``)."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
             return super().construct_object(node, deep)
         except (ValueError, KeyError, IndexError, OverflowError) as error:
-            cause = f"a value is not a valid {node.tag.rpartition(':')[2]}; quote texts"
+            cause = f"a value is not a valid {node.tag.rpartition(':')[2]}; quote it if it is text"
             raise ConstructorError(None, None, cause, node.start_mark) from error
 
 

@@ -92,7 +92,7 @@ def _changed(architecture: Architecture, rows: int, job: Training) -> Iterator[T
 
 
 def _contexts(architecture: Architecture, job: Training) -> list[int]:
-    """Return this number of ranks that share a sequence, and its products with powers of two that divide sequences."""
+    """Return numbers of ranks that may share a sequence: the present one, and its doublings that divide sequences."""
     found = [job.layout.context_parallel_size]
     while 2 * found[-1] <= job.layout.world_size:
         found.append(2 * found[-1])

@@ -1,7 +1,7 @@
 """Memory of a training run on each GPU, by term.
 
-Each term states its formula and source. The forecast is that of the peak, when the logits exist or in the backward pass
-of the last layer, of the rank that needs the most; docs/cost.md compares it with measured ones.
+Each term states its formula and source. The forecast is the peak of the rank that needs the most: while the logits
+exist, or in the backward pass of the last layer. docs/cost.md compares forecasts with measured peaks.
 """
 
 from dataclasses import dataclass
@@ -43,17 +43,17 @@ class Memory:
 
 
 def weight_bytes(parameters: int, precision: str) -> int:
-    """Return numbers of 16 bits, or of 32 with precision "32" (ZeRO, arXiv 1910.02054, section 3.1)."""
+    """Return the bytes of weights: 16 bits each, or 32 with precision "32" (ZeRO, arXiv 1910.02054, section 3.1)."""
     return parameters * (4 if precision == "32" else 2)
 
 
 def gradient_bytes(parameters: int) -> int:
-    """Return numbers of 32 bits, in which Megatron sums the gradients of all micro-batches on every replica."""
+    """Return the bytes of 32-bit gradients, which Megatron sums over all micro-batches on every replica."""
     return parameters * 4
 
 
 def optimizer_bytes(parameters: int, precision: str) -> int:
-    """Return Adam's two moments, and the 32-bit weights beside 16-bit ones: 12 or 8 bytes for each weight.
+    """Return the bytes of Adam's two moments, and of 32-bit copies of 16-bit weights: 12 or 8 for each weight.
 
     Every replica keeps all of it (ZeRO, arXiv 1910.02054, section 3.1, K = 12), or its part with a distributed
     optimizer.
@@ -76,12 +76,12 @@ def output_bytes(rows: int, hidden: int, tokens: int, tensor: int, precision: st
 
 
 def layer_backward_bytes(hidden: int, ffn: int, tokens: int, tensor: int, precision: str) -> int:
-    """Return the gradients inside one layer during its backward pass."""
+    """Return the bytes of the gradients inside one layer during its backward pass."""
     return tokens * (4 if precision == "32" else 2) * (2 * hidden + 3 * ffn // tensor)
 
 
 def gathered_bytes(attention: int, tokens: int, tensor: int, precision: str) -> int:
-    """Return the keys and values of all positions in one layer, gathered, and their gradients from both chunks.
+    """Return the bytes of one layer's gathered keys and values, and of their gradients from both chunks.
 
     Args:
         attention: width of all query heads together, to which keys and values are expanded.

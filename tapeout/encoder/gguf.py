@@ -33,7 +33,9 @@ PRE_TOKENIZERS: Mapping[str, Sequence[Mapping[str, Any]]] = {
 """Pre-tokenizers, which split texts into words, by the name in ``tokenizer.ggml.pre``."""
 
 BEGIN = ("llama-bpe",)
-"""Those with which llama.cpp begins a text with bos if the file does not state it; many files of Llama 3 do not."""
+"""Pre-tokenizers with which llama.cpp begins a text with bos if the file has no ``add_bos_token``.
+
+Many files of Llama 3 have none."""
 
 ROLES = {"bos": "bos", "eos": "eos", "padding": "pad", "unknown": "unk"}
 """Roles of special pieces: the file's names and Hugging Face's."""

@@ -19,8 +19,8 @@ class Encoder(Protocol):
         eos: id that ends a sequence.
         pad: id of padding; None if the vocabulary has none.
         unk: id for text that the vocabulary cannot represent; None if the vocabulary has none.
-        byte_fallback: whether every text can be spelled, if need be byte by byte.
-        control_pieces: ids of the pieces that mark structure, by name (``</s>``); in a text the name is plain text.
+        byte_fallback: whether every text can be encoded, if necessary byte by byte.
+        control_pieces: ids of the pieces that mark structure, by name (``</s>``); ``encode`` reads the name as text.
         added_pieces: ids of the pieces of ordinary text that are matched whole, before any merge, by name.
         reserved_characters: characters that decoding does not restore, because the vocabulary reserves them.
     """
@@ -63,8 +63,8 @@ class Encoder(Protocol):
         """Return the ids of each text.
 
         Args:
-            texts: any number.
-            threads: how many to use, -1 for all processors; the result does not depend on it.
+            texts: the texts.
+            threads: number of threads, -1 for all processors; the result does not depend on it.
         """
         return [self.encode(text) for text in texts]
 
@@ -75,8 +75,8 @@ class Encoder(Protocol):
 
         Args:
             text: the rendered conversation.
-            marks: the names that do, if they are names of control pieces; None for all control pieces.
-            plain: spans of characters in which a name is text all the same.
+            marks: names that encode to their control pieces, if they have any; None for all control pieces.
+            plain: spans of characters in which every name is ordinary text.
         """
         names = [name for name in self.control_pieces if marks is None or name in marks]
         tokens: list[Token] = []

@@ -21,7 +21,7 @@ class NotAPlainFile(TapeoutError):
 
 
 class InvalidFolder(TapeoutError):
-    """A folder is something else, or its path has a character that a program which uses it does not support."""
+    """A folder cannot be used: it is something else, has an unsupported path, or is on a disk without file times."""
 
 
 class InputChanged(TapeoutError):
@@ -41,7 +41,7 @@ class RunInProgress(TapeoutError):
 
 
 class NotWritable(TapeoutError):
-    """The user has no write permission for the store."""
+    """A file or folder cannot be read or written: permissions, the disk or the file system refuse it."""
 
 
 class RequestRefused(TapeoutError):

@@ -238,7 +238,7 @@ class Workspace:
         if sealed.stat().st_mtime != SEALED:
             raise InvalidFolder(
                 f"The file system of {self.results.absolute()} does not keep the times of files.",
-                "Put the project on a disk of Linux, or results on one with a link.",
+                "Put the project on a Linux file system, or make results a link to a folder on one.",
             )
         if action_path.exists():
             time = LATER if state is State.BUILD else OLD

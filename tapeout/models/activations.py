@@ -87,10 +87,10 @@ def score_bytes(tokens: int, seq_length: int, heads: int, tensor: int = 1, *, it
 
 
 def gradient_scratch(tokens: int, seq_length: int, heads: int, size: int) -> int | None:
-    """Return the bytes that cuDNN's deterministic gradient of attention takes while it is computed (9.19, measured).
+    """Return the bytes that cuDNN's deterministic gradient of attention takes while it is computed (measured, 9.19).
 
-    It sums the queries' gradient in 32 bits from one part for every ``2 * size`` keys, all of which it writes down. If
-    that would take more than ``MAX_SCRATCH``, other kernels are used, and the result is None.
+    It writes one part of the queries' gradient for every ``2 * size`` keys, in 32 bits, and then sums the parts. If
+    they would take more than ``MAX_SCRATCH``, other kernels are used, and the result is None.
 
     Args:
         tokens: tokens of a micro-batch.

@@ -144,7 +144,7 @@ class Architecture(base.Architecture):
         return [rows + layers, *[layers] * (stages - 2), layers + norm + rows]
 
     def activations(self, tokens: int, job: Training) -> Activations:
-        """Return what a layer keeps of a micro-batch on each GPU; see ``tapeout.models.activations``."""
+        """Return the bytes that a layer keeps for a micro-batch on each GPU; see ``tapeout.models.activations``."""
         layout, item = job.layout, 4 if job.precision == "32" else 2
         heads, tensor = self.num_attention_heads, layout.tensor_model_parallel_size
         scores = score_bytes(tokens, job.seq_length, heads, tensor, item=item)

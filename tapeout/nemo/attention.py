@@ -46,14 +46,14 @@ def row_boundaries(segments: Tensor) -> Tensor:
 
 
 class FusedAttention(MegatronModule):  # type: ignore[misc]
-    """PyTorch's fused attention as Megatron's core attention: several times faster without Transformer Engine.
+    """PyTorch's fused attention, several times faster than Megatron's own core attention without Transformer Engine.
 
     In place of a mask it takes the boundaries of packed rows (``row_boundaries``). Rotary positions are relative, so a
     row need not begin at position 0.
     """
 
     def __init__(self, config: Any, *_: Any, softmax_scale: float | None = None, **__: Any) -> None:
-        """Take Megatron's arguments, of which the scale and the width of a head count."""
+        """Take Megatron's arguments, of which only the scale and the width of a head are used."""
         super().__init__(config=config)
         self.scale = softmax_scale or 1.0 / math.sqrt(config.kv_channels)
 
@@ -83,9 +83,9 @@ class FusedAttention(MegatronModule):  # type: ignore[misc]
     def _causal_on_gpu(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Attend causally; query [b, heads, s, size], key and value [b, groups, s, size].
 
-        cuDNN is the fastest. Without it, the deterministic gradient of flash attention takes a third longer than that
-        of FlexAttention, which no order of sums can change, because no two of its blocks write to one place. 32-bit
-        floats take PyTorch's own choice.
+        cuDNN is the fastest. Without it, FlexAttention is used in deterministic mode: no two of its blocks write to the
+        same place, so its gradient does not depend on the order of sums; that of flash attention takes a third longer.
+        For 32-bit floats PyTorch chooses.
         """
         if cudnn_attention.suits(query, self.config.deterministic_mode):
             return cudnn_attention.attend(query, key, value, self.scale, self.config.deterministic_mode)
@@ -101,7 +101,7 @@ class FusedAttention(MegatronModule):  # type: ignore[misc]
         length, batch, heads, size = query.shape
         key, value = _expanded(query, key, value)
         if not query.is_cuda or query.dtype == torch.float32:
-            # sequences on a CPU are short, and one call is faster than one for each row; flash attention has 16 bits
+            # sequences on a CPU are short, and one call is faster than one for each row; flash attention needs 16 bits
             q, k, v = (part.permute(1, 2, 0, 3) for part in (query, key, value))
             mask = row_mask(boundaries, batch, length)
             return scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=self.scale).permute(2, 0, 1, 3)
@@ -170,8 +170,8 @@ def rows_on_gpu(
         value: values.
         queries: boundaries of the rows' queries. If a row has more keys, the queries are its last positions.
         keys: boundaries of the rows' keys.
-        most_queries: number of queries that no row exceeds.
-        most_keys: number of keys that no row exceeds.
+        most_queries: upper bound of the number of a row's queries.
+        most_keys: upper bound of the number of a row's keys.
     """
     from torch.nn.attention.varlen import varlen_attn
 

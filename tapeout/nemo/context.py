@@ -1,6 +1,6 @@
 """Context parallelism: each rank of a group has a part of the positions of every sequence.
 
-Megatron-core's local layers have none. As Llama 3 did (arXiv 2407.21783, section 3.3.2), each rank computes the
+Megatron-core's local layers do not support it. As Llama 3 did (arXiv 2407.21783, section 3.3.2), each rank computes the
 attention of its own positions, over keys and values that are gathered from all ranks of the group. Everything else in a
 layer works on single positions.
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 
 def chunks(length: int, rank: int, parts: int) -> tuple[range, range]:
-    """Return the positions of a sequence that a rank has, of ``parts`` ranks; 2 ``parts`` divides the length."""
+    """Return the positions of a sequence that one of ``parts`` ranks has; ``2 * parts`` must divide the length."""
     size = length // (2 * parts)
     first, second = rank * size, (2 * parts - 1 - rank) * size
     return range(first, first + size), range(second, second + size)
@@ -52,7 +52,7 @@ def gather(part: Tensor) -> Tensor:
 def boundaries_of(chunk: range, boundaries: Tensor, batch: int, length: int) -> tuple[Tensor, Tensor]:
     """Return the boundaries of rows, as far as a chunk of the positions attends to them.
 
-    A row that goes on after the chunk is cut there, so that the queries of a piece are the last of its positions, as
+    A row that continues after the chunk is cut there, so that the queries of a piece are the last of its positions, as
     attention with fewer queries than keys assumes. A piece before or after the chunk has no queries.
 
     Args:

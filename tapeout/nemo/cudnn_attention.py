@@ -1,8 +1,8 @@
 """Causal attention by cuDNN, through NVIDIA's front end for it.
 
 On Hopper GPUs it takes three quarters of the time of PyTorch's other kernels, also with gradients that are summed in
-one order (benchmarks/training_speed.md). PyTorch's own binding has no such gradients, so its deterministic mode refuses
-it.
+one order (benchmarks/training_speed.md). PyTorch's own binding lacks such gradients, so PyTorch's deterministic mode
+refuses it.
 """
 
 import functools
@@ -23,7 +23,7 @@ Layout = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 def suits(query: Tensor, deterministic: bool) -> bool:
-    """Return whether cuDNN can attend with these queries [b, heads, s, size] on a GPU."""
+    """Return whether cuDNN supports attention with these queries [b, heads, s, size] on a GPU."""
     batch, heads, length, size = query.shape
     narrow = query.dtype in (torch.bfloat16, torch.float16)
     fits = not deterministic or gradient_scratch(batch * length, length, heads, size) is not None
@@ -53,7 +53,7 @@ class Plan:
 
     Attributes:
         graph: the graph, built.
-        tensors: its names of the inputs and outputs, in this order.
+        tensors: the graph's tensors, the inputs before the outputs.
         scratch: bytes that it needs while it runs.
     """
 
@@ -123,7 +123,7 @@ _gradients.register_fake(_differentiated)
 
 
 def _sequence_first(like: Tensor) -> Tensor:
-    """Return a new tensor [b, heads, s, size], in memory [s, b, heads, size] as Megatron's."""
+    """Return a new tensor [b, heads, s, size], in memory [s, b, heads, size] as Megatron's are."""
     batch, heads, length, size = like.shape
     return like.new_empty(length, batch, heads, size).permute(1, 2, 0, 3)
 

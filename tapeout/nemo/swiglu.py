@@ -1,7 +1,7 @@
-"""The gradient of SwiGLU in a form that ``torch.compile`` makes a fast kernel of.
+"""The gradient of SwiGLU in a form that ``torch.compile`` turns into a fast kernel.
 
-Megatron's form concatenates two halves. The compiled kernel then computes both for each element of the whole, and masks
-one: on an H200 it takes 331 µs where this takes 251 (benchmarks/training_speed.md).
+Megatron's form concatenates two halves. The compiled kernel then computes both for each element of the result, and
+masks one. On an H200 that takes 331 µs, and the form here 251 µs (benchmarks/training_speed.md).
 """
 
 import torch

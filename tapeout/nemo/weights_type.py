@@ -1,4 +1,4 @@
-"""The type of numbers that the context of a NeMo-2 checkpoint states.
+"""Make the context of a NeMo-2 checkpoint state the number type of its weights.
 
 A training copies the context of the model that it starts from, and may write its weights in another type.
 """

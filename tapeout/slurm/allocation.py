@@ -46,7 +46,7 @@ class Allocation:
             return None
 
     def state(self) -> str:
-        """Return RUNNING, COMPLETING ...; CANCELLED, TIMEOUT etc. as soon as Slurm begins to end the job.
+        """Return the job's state; CANCELLED, TIMEOUT or similar as soon as Slurm begins to end it.
 
         Raises:
             SlurmUnavailable: the controller does not answer.

@@ -48,7 +48,7 @@ class SampleDataset(Dataset[dict[str, Tensor]]):  # type: ignore[misc]
 
 
 def collate(items: list[dict[str, Tensor]], positions: Tensor | None = None) -> dict[str, Tensor]:
-    """Stack sequences, and add what a GPU could compute only by waiting: a number of rows or of tokens.
+    """Stack sequences, and add offsets whose number a GPU could know only by waiting: those of rows and of tokens.
 
     Args:
         items: the sequences.

@@ -14,8 +14,8 @@ class MicroBatch:
     """Loss of one micro-batch.
 
     Attributes:
-        rank: the rank that computed it; of those that share its matrices, one. Of those that share its positions, the
-            first with a loss that is not finite, or the first.
+        rank: a rank that computed it. Of ranks that share its positions, the first whose loss is not finite, or else
+            the first.
         replica: index of this rank's replica of the model.
         number: index of the micro-batch among those of the replica in the step.
         loss: mean over its tokens with a loss.

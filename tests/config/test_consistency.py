@@ -44,7 +44,7 @@ LAYOUT = "{devices: 2, tensor_model_parallel_size: 2}"
         (
             "base: {architecture: {seq_length: 258}}\ndapt: {layout: {devices: 4, context_parallel_size: 4}}\n",
             2,
-            "dapt.layout.context_parallel_size is 4, twice of which does not divide the model's context",
+            "dapt.layout.context_parallel_size is 4, and twice that does not divide the model's context",
         ),
         ("base: {architecture: {num_attention_heads: 3}}\n", 1, "hidden_size is 128, which is not a multiple of"),
         ("base: {architecture: {num_query_groups: 3}}\n", 1, "is not a multiple of num_query_groups, 3"),

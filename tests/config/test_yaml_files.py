@@ -53,7 +53,10 @@ def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
         (b"own: " + b"[" * 99 + b"]" * 99, ", line 1: more than 50 levels are nested"),
         (b'{"own": ' + b"[" * 9999 + b"]" * 9999 + b"}", "is nested too deeply"),
         (b"own: " + b"9" * 5000, ", line 1: this is not YAML: a value is not a valid int"),
-        (b"a: 1\nown: 2026-13-45\n", ", line 2: this is not YAML: a value is not a valid timestamp; quote texts"),
+        (
+            b"a: 1\nown: 2026-13-45\n",
+            ", line 2: this is not YAML: a value is not a valid timestamp; quote it if",
+        ),
         (b"own: !!bool x\n", ", line 1: this is not YAML: a value is not a valid bool"),
         (b'a: 1\nown: "\\ud800"\n', ", line 2: own contains a character that is not text"),
         (b'{"a": 1,\n"own": "\\udc00"}', ", line 2: own contains a character that is not text"),

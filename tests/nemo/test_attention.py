@@ -1,4 +1,4 @@
-"""Packed rows attend only within themselves, without a mask of [s, s], also from a part of the positions."""
+"""Packed rows attend only within themselves, without a mask of [s, s], also on a rank with a part of the positions."""
 
 from itertools import pairwise
 from types import SimpleNamespace

@@ -76,7 +76,7 @@ class Cluster:
             return self.ask("squeue", "-h", "-j", job, "-o", "%T %r", check=False).strip() == "PENDING BeginTime"
 
         wait_until(waits, f"job {job} back in the queue")
-        # not in the same second: the node still holds the first start's credential for revoked
+        # not in the same second: the node would still refuse the job's credential, which the first start revoked
         self.ask("scontrol", "update", f"JobId={job}", "StartTime=now+3")
 
     def accounted(self) -> list[dict[str, str]]:

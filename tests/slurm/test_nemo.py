@@ -30,10 +30,10 @@ SITE = """\
 slurm: {gpu: {minutes: 3}}
 training: {exit_before_limit_minutes: 1}
 """
-"""A quarter of the time limit is the most that is left for the checkpoint, 45 s here."""
+"""At most a quarter of the time limit is reserved for the checkpoint, 45 s here."""
 DONE = re.compile(r'"artifact":"dapt/model".*"done":(\d+)')
 SECONDS = 900
-"""Time limit of what takes a minute on an idle machine."""
+"""Time limit of a wait, which takes a minute on an idle machine."""
 
 
 def start(made: Clone, cluster: Cluster | None, target: str) -> "subprocess.Popen[str]":

@@ -102,9 +102,9 @@ class RowEncoder:
         return best
 
     def check_prompts(self, row: Mapping[str, Any], spans: list[Span], tokens: list[Token]) -> None:
-        """Check that the ids of each prompt do not depend on its answer, as where a token would span both.
+        """Check that the ids of each prompt do not depend on its answer, as they would if a token spanned both.
 
-        Before an answer marks leave a line feed, so that nothing but such a token can make a difference.
+        With turn marks, a line feed precedes each answer, so nothing but such a token can make a difference.
 
         Args:
             row: a conversation.

@@ -50,8 +50,9 @@ RESERVED_IN_TURNS = folded(
     "weight loss_weight loss_scale train training loss chosen rejected",
 )
 RESERVED_IF_BOOLEAN = folded("label")
-"""True or false, in CSV as text: whether the answer is desired, in the KTO of TRL and axolotl. Other values name a
-class."""
+"""Fields that, if true or false (in CSV as text), state whether an answer is desired: KTO data of TRL and axolotl.
+
+Other values name a class."""
 LICENCE = folded(*LICENCE_FIELDS)
 """The licence of a row, which overrides that of its source; one inside a row, as of a turn, is ignored and counted."""
 METADATA = LICENCE | folded(
@@ -120,7 +121,7 @@ def _is_boolean(value: Any) -> bool:
 
 
 class ExpectedFields:
-    """Fields that may be absent from a row, but not from all rows, because the options name them: a name is misspelt.
+    """Fields that the options name; one that is absent from all rows, and not only from some, is misspelt.
 
     Where unknown fields are rejected, no row can have a field that a misspelt option leaves out.
 

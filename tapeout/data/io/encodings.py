@@ -108,9 +108,9 @@ def hz_text(content: bytes) -> str | None:
 
 
 def undoubled(text: str) -> str:
-    """Return a text whose UTF-8 was read as Windows-1252 and encoded again as it was before, however often.
+    """Restore a text whose UTF-8 was read as Windows-1252 and encoded again, once or several times.
 
-    Any other text is returned as it is: one in which a single character is no part of such UTF-8.
+    A text is returned as it is if a single character beyond ASCII cannot come from such UTF-8.
     """
     while DOUBLED.search(text):
         try:

@@ -1,4 +1,4 @@
-"""Recognize texts that a corpus is not made of: pointers, encrypted code, other languages, generated netlists."""
+"""Recognize texts that do not belong in a corpus: pointers, encrypted code, other languages, generated netlists."""
 
 import re
 
@@ -42,9 +42,9 @@ V_LANGUAGE = re.compile(
 MARKUP = re.compile(r"\s*(?:<!doctype\b|<html\b|<\?xml\b|\{\\rtf|%PDF-|%!PS)", re.IGNORECASE)
 """Beginning of a page or document, such as the error page of a failed download."""
 END_OF_MODULE = re.compile(r"(?:^|[;)]|\bend[ \t])[ \t]*endmodule\b", re.MULTILINE)
-"""Not in a string, nor between the words of a comment."""
+"""``endmodule`` as a keyword: neither in a string nor between the words of a comment."""
 BRACKETED_COMMENT = re.compile(r"\(\*(?!\))")
-"""Beginning of a comment of Coq; in Verilog of an attribute."""
+"""Beginning of a comment in Coq, and of an attribute in Verilog."""
 MAX_LINE_CHARACTERS = 10_000
 
 MADE_BY_YOSYS = re.compile(
@@ -59,7 +59,7 @@ TOOL = re.compile(
 )
 """Programs that write netlists, as they name themselves at the beginning of a file."""
 HEAD = re.compile(r"\s*+(?>\(\*.{0,2000}?\*\)\s*)*+(\\\S+|[\w$]+)(.?)", re.DOTALL)
-"""First word of a statement, after its attributes. Atomic: the time would grow exponentially with their number."""
+"""First word of a statement, after its attributes. Atomic, or the time would grow exponentially with their number."""
 DECLARATIONS = frozenset(
     [
         "module",
@@ -93,7 +93,7 @@ CELL = re.compile(
 )
 """Primitive gates, standard cells and FPGA cells."""
 GENERATED_NAME = re.compile(r"[\s(.](?:[nwgGNU]_?\d+|net_?\d+|_\d+_|\\\S{1,200})\s*[,()\s]")
-"""Names of cells and nets that a program counted."""
+"""Names of cells and nets that a program numbered."""
 MIN_CELLS, MIN_CELL_FRACTION, MIN_GENERATED_FRACTION = 8, 0.8, 0.3
 
 
@@ -113,7 +113,7 @@ def reason_against(path: str, text: str, netlists: bool) -> str:
     Args:
         path: path in the source; its suffix states the language.
         text: the text.
-        netlists: whether generated netlists stay.
+        netlists: whether generated netlists are kept.
     """
     name = plain_name(path)
     if len(text) < 2000 and POINTER.match(text):
@@ -146,7 +146,7 @@ def other_language(text: str) -> str:
 
 
 def _without_brackets(code: str) -> str:
-    """Replace each ``(* ... *)`` by a blank, in linear time; one without an end stays."""
+    """Replace each ``(* ... *)`` by a blank, in linear time; one without an end is kept."""
     pieces: list[str] = []
     kept = 0
     while (match := BRACKETED_COMMENT.search(code, kept)) and (end := code.find("*)", match.end())) >= 0:

@@ -1,8 +1,8 @@
 """End a run on Ctrl-C, SIGTERM, SIGHUP or SIGUSR1 so that the same command resumes it.
 
-Snakemake itself waits for its jobs on SIGTERM without passing the signal to them, and on SIGHUP and SIGUSR1, which
-Slurm sends before the time limit of a job in which the whole run is, exits while they continue. With this handler each
-of the signals ends planning immediately, and asks running steps to stop; a training saves a checkpoint first. A later
+On SIGTERM Snakemake itself waits for its jobs without passing the signal to them. On SIGHUP and SIGUSR1 it exits while
+they continue; Slurm sends SIGUSR1 before the time limit of a job that contains the whole run. With this handler each of
+the signals ends planning immediately, and asks running steps to stop; a training saves a checkpoint first. A later
 Ctrl-C ends all processes immediately. The executor cancels the jobs of a cluster.
 """
 

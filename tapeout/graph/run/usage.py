@@ -71,9 +71,9 @@ def measure(workspace: Workspace, record: RunRecord, now: float) -> Usage:
 
 
 def unreached(workspace: Workspace, record: RunRecord) -> set[str]:
-    """Return the planned artifacts of a run that it has neither built nor found or restored as they have to be.
+    """Return the planned artifacts that a run has neither built nor restored nor found current.
 
-    The times of marks alone do not show it: whatever touches files while a run works makes Snakemake skip steps.
+    The times of marks do not show this: Snakemake skips steps if something touches files during the run.
     """
     built = {line["artifact"] for line in workspace.store.journal() if line.get("run") == record.run}
     done = PlanProgress(workspace).update()

@@ -100,7 +100,7 @@ class Root:
     def present(self, without: Iterable[str] = ()) -> set[str]:
         """Return the actions of everything in the folder and in its last plan, which a run may be about to restore.
 
-        A damaged manifest or named run hides actions, so all those on the list are returned too.
+        A damaged manifest or named run hides actions; then all actions on the list are returned, too.
 
         Args:
             without: names of runs to ignore.

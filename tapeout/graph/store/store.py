@@ -179,8 +179,8 @@ class Store:
     def seems_intact(self, manifest: Manifest) -> bool:
         """Return whether all objects of an artifact exist and are intact, usually without reading them.
 
-        Results are hard links into the store, so whoever edits a result in place edits the object. Of a file whose size
-        and time are those of its sealing, the bytes are not read: ``verify_objects`` does before it is used.
+        Results are hard links into the store, so whoever edits a result in place edits the object. A file whose
+        size and time are those of its sealing is not read here; ``verify_objects`` reads it before it is used.
         """
         if not self.is_complete(manifest):
             return False

@@ -93,7 +93,7 @@ class EvaluationReport:
 
     @property
     def spikes(self) -> list[tuple[str, Spike]]:
-        """Model and loss spike, of all trainings; the highest above what was expected first."""
+        """Loss spikes of all trainings, each with its model; those furthest above the expected loss first."""
         found = [(name, spike) for name, log in self.logs.items() for spike in log.spikes]
         return sorted(found, key=lambda entry: entry[1].median / entry[1].loss)
 
