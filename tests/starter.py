@@ -1,4 +1,4 @@
-"""Start ``python -m snakemake`` and ``python -m tapeout.cli`` from a process that has already imported their packages.
+"""Start programs such as ``python -m snakemake`` from a process that has already imported their packages.
 
 Most of the time of such a program goes into imports of packages that no test changes, so each process of pytest starts
 one Python that imports them once and forks for every program. The program is a process of its own, with the given
@@ -19,17 +19,30 @@ from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
-PACKAGES = (
+ROOT = str(Path(__file__).parents[1])
+COMMANDS = (
     *("snakemake.cli", "snakemake_executor_plugin_slurm", "smart_open"),
     *("typer", "rich.console", "rich.table", "rich.progress", "pydantic", "numpy", "yaml", "jinja2"),
 )
+"""Packages of Snakemake and of the command line."""
+NEMO = ("tests.nemo.imported",)
 AT_IMPORT = ("PYTHON", "HOME", "XDG_", "LC_", "LANG", "OPENBLAS_", "OMP_", "FSSPEC_", "SNAKEMAKE_")
 """How the names of variables begin that Python or a package may read while it is imported."""
 MAX_MESSAGE = 1 << 20
 
 
-def run_module(command: list[str], cwd: Path, env: dict[str, str], timeout: float) -> subprocess.CompletedProcess[str]:
-    """Run ``python -m MODULE ARGUMENTS`` as ``subprocess.run`` does, and return its status, output and errors."""
+def run_module(
+    command: list[str], cwd: Path, env: dict[str, str], timeout: float, packages: tuple[str, ...] = COMMANDS
+) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m MODULE ARGUMENTS`` as ``subprocess.run`` does, and return its status, output and errors.
+
+    Args:
+        command: the command.
+        cwd: the folder in which it runs.
+        env: its environment variables.
+        timeout: seconds after which it is killed, and ``subprocess.TimeoutExpired`` raised.
+        packages: what the process that starts it has imported.
+    """
     if _at_import(env) != _at_import(dict(os.environ)):
         return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout)
     request = json.dumps({"arguments": command[2:], "cwd": str(cwd), "env": env}).encode()
@@ -37,7 +50,7 @@ def run_module(command: list[str], cwd: Path, env: dict[str, str], timeout: floa
         reader, writer = os.pipe()
         with open(reader, "rb", buffering=0) as answers:
             try:
-                socket.send_fds(_server(), [request], [output.fileno(), errors.fileno(), writer])
+                socket.send_fds(_server(packages), [request], [output.fileno(), errors.fileno(), writer])
             finally:
                 os.close(writer)
             pid = int(answers.read(16))
@@ -64,11 +77,11 @@ def _at_import(variables: dict[str, str]) -> dict[str, str]:
 
 
 @cache
-def _server() -> socket.socket:
-    """Return the connection to this process's server, which ends with it."""
+def _server(packages: tuple[str, ...]) -> socket.socket:
+    """Return the connection to this process's server with those packages, which ends with this process."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
-        command = [sys.executable, __file__, str(theirs.fileno())]
+        command = [sys.executable, __file__, str(theirs.fileno()), *packages]
         variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         process = subprocess.Popen(command, env=variables, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
     atexit.register(process.wait)
@@ -76,11 +89,12 @@ def _server() -> socket.socket:
     return ours
 
 
-def _serve(connection: socket.socket) -> list[str]:
+def _serve(connection: socket.socket, packages: list[str]) -> list[str]:
     """Fork for every request, and return the arguments in the new process; end when the client does."""
-    sys.path.pop(0)
-    for name in PACKAGES:
+    sys.path[0] = ROOT
+    for name in packages:
         __import__(name)
+    sys.path.pop(0)
     while True:
         data, files, _, _ = socket.recv_fds(connection, MAX_MESSAGE, 3)
         if not data:
@@ -104,6 +118,7 @@ def _serve(connection: socket.socket) -> list[str]:
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
+    tempfile.tempdir = None  # depends on the variables
     sys.path[:0] = [request["cwd"], *filter(None, request["env"].get("PYTHONPATH", "").split(":"))]
     arguments: list[str] = request["arguments"]
     return arguments
@@ -118,5 +133,5 @@ def _report(child: int, answers: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    sys.argv[:] = _serve(socket.socket(fileno=int(sys.argv[1])))
+    sys.argv[:] = _serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

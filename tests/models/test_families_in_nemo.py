@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the finished imports."""
-    return run_program("tests/models/families_in_nemo.py", tmp_path_factory)
+    return run_program("models.families_in_nemo", tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

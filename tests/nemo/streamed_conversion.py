@@ -74,7 +74,7 @@ def main(folder: Path) -> None:
     """Convert the models there and back, and write what was measured to ``results.json``."""
     from tapeout.nemo.process import prepare
 
-    prepare(threads=2)
+    prepare(threads=1)
     from nemo.collections import llm
     from nemo.collections.llm.gpt.model.llama import HFLlamaImporter
 

@@ -29,7 +29,7 @@ WHOLE = [name for name in MODELS if name != "bfloat16"]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the finished process."""
-    return run_program("tests/nemo/nemo1_round_trip.py", tmp_path_factory)
+    return run_program("nemo.nemo1_round_trip", tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ PROJECTION = "module.decoder.layers.self_attention.linear_proj.weight"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the finished conversions."""
-    return run_program("tests/nemo/streamed_conversion.py", tmp_path_factory)
+    return run_program("nemo.streamed_conversion", tmp_path_factory)
 
 
 @pytest.mark.parametrize("name", ["plain", "tied"])

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from tapeout.nemo.checkpoint import CheckpointWeights, checkpoint_tensors
+from tests.nemo.process import run_program
 from tests.nemo.tiny_model import folder_content
-from tests.train.conftest import run_script
 
 pytestmark = [pytest.mark.environment("nemo"), pytest.mark.slow, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).parents[2]
@@ -112,7 +112,7 @@ def test_two_ranks_use_the_batches_of_one(trainings: Path, two_machines: Path) -
 @pytest.fixture(scope="module")
 def layouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the trainings of layout_trainings.py."""
-    return run_script(tmp_path_factory.mktemp("layouts"), "layout_trainings.py", str(KILLS), "one", "text", *LAYOUTS)
+    return run_program("train.layout_trainings", tmp_path_factory, str(KILLS), "one", "text", *LAYOUTS, timeout=1500)
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

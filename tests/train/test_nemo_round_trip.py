@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the finished round trip."""
-    return run_program("tests/train/nemo_round_trip.py", tmp_path_factory, SLURM_NTASKS="4")
+    return run_program("train.nemo_round_trip", tmp_path_factory, imported=(), SLURM_NTASKS="4")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,8 @@
+"""NeMo, as every program of the steps imports it: after the shim. Programs that are forked from here use one thread."""
+
+from tapeout.nemo.process import prepare
+
+prepare(threads=1)
+
+import tapeout.nemo.convert  # noqa: E402
+import tapeout.train.run  # noqa: E402, F401
