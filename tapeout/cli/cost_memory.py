@@ -1,7 +1,7 @@
 """Memory of training runs on each GPU, as ``tapeout cost`` shows it.
 
-The table of cost hints may know it (``memory`` and ``advice`` of ``tapeout.costs.table.CostTable``); the content layer
-knows nothing of models.
+The table of cost hints may compute it (``memory`` and ``advice`` of ``tapeout.costs.table.CostTable``); the content
+layer knows nothing of models.
 """
 
 from collections.abc import Iterable

@@ -21,7 +21,7 @@ from tapeout.graph.address import LocatedArtifact
 from tapeout.graph.identity.manifest import Manifest
 
 LIMIT = 20
-"""Differences kept of every file."""
+"""Maximum number of differences that are kept per file."""
 
 WEIGHTS = (".safetensors", ".pt", ".pth", ".ckpt")
 ROWS = (".jsonl", ".ndjson")

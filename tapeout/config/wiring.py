@@ -31,7 +31,7 @@ class Wiring:
     def after_probe(self) -> dict[str, Any]:
         """Input of every step that runs in the NeMo image: the probe must have seen the expected versions first.
 
-        Without an image there is none, because the hashes of the lock file vouch for the versions.
+        Without an image there is none, because the hashes of the lock file guarantee the versions.
         """
         return {"after_probe": self.artifact("probe.json")} if self.settings.container.image else {}
 

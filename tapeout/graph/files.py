@@ -180,7 +180,7 @@ def _obstacle(path: Path, only_links: bool) -> str | None:
 
     Args:
         path: the path.
-        only_links: whether that can be a broken link only: a file that exists but lacks its interpreter is not found.
+        only_links: look for broken links only; a program without its interpreter gives the same error.
     """
     for part in reversed([path, *path.parents]):
         if part.is_symlink() and not part.exists():

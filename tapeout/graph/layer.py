@@ -42,7 +42,7 @@ from tapeout.graph.workspace import PLAN, State
 from tapeout.slurm.client import SLURM
 
 LIMIT_OPTIONS = {"--cores": "cores", "--jobs": "nodes", "--max-threads": "max_threads"}
-"""Options of Snakemake that must be positive, with its names of their values; it would wait forever."""
+"""Options of Snakemake that must be positive, with Snakemake's names of their values; with 0 it waits forever."""
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Bytes that a decoder layer keeps from its forward pass for its backward pass.
 
 The items are those of "Reducing Activation Recomputation in Large Transformer Models" (arXiv 2205.05198, sections 4 and
-5), for the layers that the training here has: no dropout, so no dropout masks; the activation function and its product
+5), for the layers of the trainings here: no dropout, so no dropout masks; the activation function and its product
 with the up projection keep their input only (Megatron's fused SwiGLU); and fused attention, which keeps no matrix of
 scores.
 """

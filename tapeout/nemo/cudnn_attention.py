@@ -41,7 +41,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, scale: float, deterministi
         deterministic: whether the gradients are summed in one order.
 
     Returns:
-        mixed values [b, heads, s, size], in memory [s, b, heads, size].
+        sums of the values, weighted by attention, [b, heads, s, size]; in memory [s, b, heads, size].
     """
     mixed: Tensor = _attend(query, key, value, scale, deterministic)[0]
     return mixed

@@ -1,6 +1,6 @@
 """Attention by cuDNN, as far as it can be checked without a GPU: its shapes, and when it is used.
 
-``benchmarks/training_speed.md`` has the comparison of values and gradients with PyTorch's attention on a GPU.
+``benchmarks/training_speed.md`` has measurements on a GPU.
 """
 
 import pytest

@@ -25,7 +25,7 @@ MAX_DEPTH = 8
 
 
 def folded(*names: str) -> frozenset[str]:
-    """Return names, each a text or several separated by blanks, as they are compared."""
+    """Return names in the form in which they are compared; each text may have several, separated by blanks."""
     return frozenset(fold(name) for text in names for name in text.split())
 
 

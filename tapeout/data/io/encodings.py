@@ -54,15 +54,15 @@ NOT_WESTERN = re.compile(
     r"|(?<!o)(?<!d)(?<!br)(?<!fl)(?<!q)(?<!^s)(?<!^m)û|ç(?![aouãõâáóúôe]|$)|œ(?![ue])|[^a]ï$|(?<![aeou])ï|ã(?![oes]|$)|(?<![hmçr])ã$|[âî]$"
     r"|[aeiouy]æ$|^[ÿêûîïëãõâ]$|^øc$|^æ[sfhma]$"
 )
-"""Letters where no Western European language has them: in words of other languages that are read as Windows-1252."""
+"""Letters at positions where no Western European language has them: words of others, read as Windows-1252."""
 CENTRAL = ("áčďéěíňóřšťúůýžäôľĺŕ", "ąćęłńóśźż", "áéíóöőúüű", "čćđšž", "ăâîşţ")
 TURKISH = ("çğıöşüi\u0307",)
 ONLY_THERE = frozenset("čďěňřťůąćęłńśźżőűăşţľĺŕđğı")
-"""Letters that Windows-1252 has not; two of them are evidence for another encoding."""
+"""Letters that Windows-1252 lacks; two of them are evidence for another encoding."""
 MARKS = re.compile(
     r"""[\xa0©®™€•„§…–—’‘“«»·¿¡£¬]|”(?![^\W_])|(?<![^\W\d_])[°±µ×÷]|(?<=[\w)])(?<![^\W\d_]{4})(?<![^\x00-\x7f])[²³¹](?![^\W\d_])|(?<=[\w)])[ªº](?![^\W\d_])|(?<![^\W\d_])[¼½¾](?![^\W\d_])"""
 )
-"""Marks where they stand in Western European text."""
+"""Marks at positions that they have in Western European text."""
 LATIN_MARKS = frozenset("©®°±²³µ·×÷«»§¼½¾–—‘’“”„•…€™¿¡ªº£¬\xa0¹")
 JOINING_MARKS = frozenset("’–—·…‘«»“”\xa0")
 MIN_LATIN, MIN_CYRILLIC, MIN_PAIRS = 0.9, 0.7, 0.3

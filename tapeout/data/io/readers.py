@@ -128,7 +128,7 @@ def _documents(path: str, file: IO[bytes], selection: Selection, field: str, dro
 
 
 def _errors(path: str) -> AbstractContextManager[None]:
-    """Return what turns the exceptions of the libraries that read a file into ``UnreadableFile``."""
+    """Return a context that turns exceptions of the libraries that read a file into ``UnreadableFile``."""
     if _codec(path) != ".zst" and _kind(path) != "parquet":
         return archive_errors(path)
     try:

@@ -44,7 +44,7 @@ def decode(content: bytes, repaired: Counter[str]) -> tuple[str, str]:
             return text, ""
     if b"\0" in content:
         return _decode_wide(content, repaired)
-    if b"\x1b$" not in content:  # it switches to Japanese in ISO-2022-JP, which is also valid UTF-8
+    if b"\x1b$" not in content:  # these bytes switch to Japanese in ISO-2022-JP, which is also valid UTF-8
         try:
             text = content.decode()
         except UnicodeDecodeError:

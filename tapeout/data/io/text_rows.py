@@ -14,7 +14,7 @@ LICENCE_FIELDS = frozenset(["licence", "license", "licences", "licenses"])
 """Names of the licence of a row, in any case."""
 JOIN = " AND "
 ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")
-"""In a line that may have the same key in two spellings."""
+"""Escape of an ASCII character, with which a line may spell the same key in two ways."""
 
 
 def text_row(path: str, number: int, line: bytes, field: str, repaired: Counter[str]) -> tuple[str, str]:

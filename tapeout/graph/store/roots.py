@@ -127,7 +127,7 @@ class Root:
     def rewrite_list(self) -> None:
         """Rewrite the list; call it only while no run can append to it.
 
-        On a full disk, from which something is to be deleted, the old list remains, which names more.
+        On a full disk, where the collection is to free space, the old list remains; it names at least as much.
         """
         try:
             self.store.write(self.record / "actions", _lines(self.present()))
