@@ -27,7 +27,7 @@ COMMANDS = (
 """Packages of Snakemake and of the command line."""
 NEMO = ("tests.nemo.imported",)
 AT_IMPORT = ("PYTHON", "HOME", "XDG_", "LC_", "LANG", "OPENBLAS_", "OMP_", "FSSPEC_", "SNAKEMAKE_")
-"""How the names of variables begin that Python or a package may read while it is imported."""
+"""Prefixes of variables that Python, or a package while it is imported, may read."""
 MAX_MESSAGE = 1 << 20
 
 

@@ -1,4 +1,4 @@
-"""Tables on narrow terminals."""
+"""Tables on narrow terminals, and texts of users, which are shown as they are."""
 
 import io
 

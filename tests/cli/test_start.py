@@ -29,7 +29,7 @@ def test_the_project_is_the_nearest_folder_above(tmp_path: Path) -> None:
     [
         (["status", "--json"], "", ["status", "--json"]),
         (["-C", "docs", "status"], "docs", ["status"]),
-        (["--project=docs", "-C", "audit", "why", "-C"], "docs/audit", ["why", "-C"]),
+        (["--project=docs", "-C", "recording", "why", "-C"], "docs/recording", ["why", "-C"]),
     ],
 )
 def test_the_project_is_named_as_in_git_and_make(

@@ -1,4 +1,4 @@
-"""Memory of a training on each GPU, against published formulas and a measured peak."""
+"""Memory of a training on each GPU, against published formulas and measured peaks."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""NeMo, as every program of the steps imports it: after the shim. Programs that are forked from here use one thread."""
+"""Import NeMo as the programs of the steps do: after the shim. Programs that are forked from here use one thread."""
 
 from tapeout.nemo.process import prepare
 

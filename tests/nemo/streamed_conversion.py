@@ -97,7 +97,7 @@ def main(folder: Path) -> None:
     export_weights(folder / "imported/plain", folder / "exported/small files", max_shard_bytes=20_000)
 
     class NeMosImporter(HFLlamaImporter):  # type: ignore[misc]
-        """NeMo's own, which fails if the norms, 32-bit floats without Transformer Engine, have not the model's type."""
+        """NeMo's own, which fails if the norms, 32-bit floats without Transformer Engine, lack the model's type."""
 
         def nemo_setup(self, model: Any, trainer: Any = None) -> Any:
             trainer = super().nemo_setup(model, trainer)
