@@ -221,7 +221,7 @@ def nemos_own(folder: Path, _: int) -> int:
     from nemo.collections.llm.gpt.model.llama import HFLlamaImporter
 
     class Importer(HFLlamaImporter):  # type: ignore[misc]
-        """The importer with norms of the model's type, which it asserts and which those of Megatron's local layers lack."""
+        """The importer with norms of the model's type, which it asserts; Megatron's local layers have others."""
 
         def nemo_setup(self, model: Any, trainer: Any = None) -> Any:
             trainer = super().nemo_setup(model, trainer)

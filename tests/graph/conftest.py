@@ -161,7 +161,7 @@ def _template(built: bool) -> Project:
 
 
 def _copy(project: Project, root: Path) -> Project:
-    """Copy a project with file times, which show that its artifacts are unchanged, and with hard links into its store."""
+    """Copy a project with file times, which identify unchanged artifacts, and with hard links into its store."""
     subprocess.run(["cp", "-a", project.root, root], check=True)
     return Project(root)
 
