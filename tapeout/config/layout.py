@@ -32,7 +32,8 @@ class Layout(Section):
         description="Processes that share each sequence, by position; each layer gathers the keys and values of all.",
     )
     sequence_parallel: bool = Field(
-        False, description="Divide what lies between the matrices over the processes that share these, by position."
+        False,
+        description="Divide the activations of norms and residuals by position over the tensor-parallel processes.",
     )
     distributed_optimizer: bool = Field(
         False, description="Divide the optimizer's state over the copies of the model instead of repeating it."

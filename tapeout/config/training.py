@@ -78,8 +78,8 @@ class Training(Section):
             )
         if self.layout.sequence_parallel and self.seq_length // ranks % parts:
             raise conflict(
-                f"a process has {self.seq_length // ranks} positions of seq_length, which layout.sequence_parallel "
-                f"cannot divide by layout.tensor_model_parallel_size, {parts}",
+                f"layout.sequence_parallel divides the {self.seq_length // ranks} positions of a process by "
+                f"layout.tensor_model_parallel_size, {parts}, which leaves a remainder",
                 f"Choose a multiple of {ranks * parts}, or remove layout.sequence_parallel.",
                 *("seq_length", "layout.sequence_parallel", "layout.tensor_model_parallel_size"),
                 *(["layout.context_parallel_size"] if ranks > 1 else []),
