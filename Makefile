@@ -33,7 +33,7 @@ environments:
 # waits for a core. The longest parts start first; they have no prerequisites here, because these would change the order.
 test: environments check
 	@echo "The tests run in parts, three at a time; each part prints its output when it ends."
-	@$(MAKE) --no-print-directory --keep-going --output-sync -j 3 READY=yes NICE='nice -n 10' $(if $(filter no,$(SLURM)),,test-slurm) test-dev test-end-finished test-end-others test-nemo test-data test-corpus
+	@$(MAKE) --no-print-directory --keep-going --output-sync -j 3 READY=yes NICE='nice -n 10' $(if $(filter no,$(SLURM)),,test-slurm) test-dev test-end-finished test-nemo test-end-others test-data test-corpus
 
 dev:
 	@$(INSTALL) dev

@@ -37,7 +37,7 @@ def test_status(project: Project) -> None:
     project.path("results/raw.txt").write_text("edited")
     states = {row["artifact"]: row["state"] for row in as_json(project, "status")[1]["artifacts"]}
     assert states["notes/de.txt"] == "in the store" and states["raw.txt"] == "damaged"
-    assert "6 artifacts: 2 current, 1 damaged, 1 in the store, 2 stale;" in call(project, "status")[1]
+    assert "6 artifacts: 1 current, 1 damaged, 1 in the store, 3 stale;" in call(project, "status")[1]
 
 
 def test_why_names_parameter_function_package_and_source(built: Project) -> None:

@@ -15,6 +15,7 @@ from tapeout.graph.address import LocatedArtifact
 from tapeout.graph.errors import RequestRefused
 from tapeout.graph.files import unused_path, write_atomically
 from tapeout.graph.identity.action import Action, Recipe
+from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.launch.launcher import Launch
 from tapeout.graph.run.build import execute
 from tapeout.graph.run.step import Step
@@ -43,6 +44,9 @@ def rebuild(
         StepFailed, InputChanged: see ``run.build.execute``.
     """
     name = recipe.artifact
+    if action is None:  # perhaps for want of an intact input, which is the better message
+        for needed in recipe.dependencies():
+            _stored_input(workspace, needed)
     manifest = workspace.manifest(name)
     if action is None or manifest is None or manifest.action != action.digest:
         raise RequestRefused(
@@ -67,12 +71,22 @@ def rebuild(
         yield Rebuild(old, new, seconds)
 
 
-def _restore_input(workspace: Workspace, empty: Workspace, needed: str) -> None:
-    """Link an input from the store into the empty workspace."""
+def _stored_input(workspace: Workspace, needed: str) -> Manifest:
+    """Return the manifest of an input whose bytes in the store are intact.
+
+    Raises:
+        RequestRefused: the store lacks it.
+    """
     current = workspace.manifest(needed)
     manifest = workspace.store.find(current.action) if current is not None else None
     if manifest is None or not workspace.store.verify_objects(manifest):
         raise RequestRefused(f"The store lacks the input {needed}, or a part of it.", REPAIR)
+    return manifest
+
+
+def _restore_input(workspace: Workspace, empty: Workspace, needed: str) -> None:
+    """Link an input from the store into the empty workspace."""
+    manifest = _stored_input(workspace, needed)
     workspace.store.link(manifest, empty.artifact_path(needed), empty.graph / "scratch")
     write_atomically(empty.manifest_path(needed), manifest.encode())
 

@@ -24,8 +24,9 @@ Text = pytest.CaptureFixture[str]
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retry almost immediately, so that the tests do not wait."""
+    """Retry almost immediately, and wait for a server of these tests, which a busy machine may delay."""
     monkeypatch.setattr("tapeout.graph.remote.transport.RETRY_PAUSES", (0.01, 0.02, 0.05))
+    monkeypatch.setattr("tapeout.graph.remote.transport.FIRST_RESPONSE_TIMEOUT", 120.0)
 
 
 def test_pull_returns_what_was_pushed(server: RemoteServer, tmp_path: Path) -> None:
