@@ -147,6 +147,9 @@ MODULES = {
 """Imports of the programs, by the package that provides them; plain statements, because a step's code is traced. Of
 NeMo only the top package: the rest needs a GPU in a GPU image, and its dependencies are listed here themselves."""
 
+OPTIONAL = {"cudnn": "nvidia-cudnn-frontend"}
+"""Modules that the programs use where an image has them, and their packages."""
+
 
 def probe(expected: dict[str, str]) -> dict[str, Any]:
     """Import everything and return the versions, without anything specific to the machine.
@@ -165,7 +168,7 @@ def probe(expected: dict[str, str]) -> dict[str, Any]:
             problems.append(f"{name} cannot be imported ({type(error).__name__}: {error})")
             continue
         packages[name] = {"imported": imported, "installed": _installed(name)}
-    for name in sorted(set(expected) - set(MODULES)):
+    for name in sorted({*expected, *OPTIONAL.values()} - set(MODULES)):
         packages[name] = {"imported": None, "installed": _installed(name)}
     for name, version in sorted(expected.items()):
         if name in packages:

@@ -12,7 +12,7 @@ import pytest
 from tapeout.graph.identity.code import closure
 from tapeout.graph.identity.environment import read_environment
 from tapeout.nemo import probe as module
-from tapeout.nemo.probe import MODULES, probe
+from tapeout.nemo.probe import MODULES, OPTIONAL, probe
 from tapeout.program import StepFailed
 
 pytestmark = pytest.mark.environment("nemo")
@@ -29,7 +29,8 @@ def test_the_locked_environment_matches_its_lock() -> None:
     expected = locked()
     assert expected.keys() == MODULES.keys()
     result = probe(expected)
-    assert {name: version["installed"] for name, version in result["packages"].items()} == expected
+    installed = {name: version["installed"] for name, version in result["packages"].items()}
+    assert installed == {**expected, **dict.fromkeys(OPTIONAL.values())}
     assert result["packages"]["nemo-toolkit"]["imported"] == expected["nemo-toolkit"]
     assert result["packages"]["megatron-core"]["imported"] == expected["megatron-core"]
     assert result["torch"]["cuda"] is None and result["torch"]["nccl"] is None, "the build for the CPU"
@@ -55,7 +56,7 @@ def test_everything_that_a_program_in_the_image_imports_is_probed() -> None:
                 names |= {name.partition(".")[0] for name in modules} - sys.stdlib_module_names
     packages = {name: set(found) for name, found in packages_distributions().items()} | {"google": {"protobuf"}}
     probed = {canonical(name) for name in MODULES}
-    for name in names - {"tapeout"}:
+    for name in names - {"tapeout", *OPTIONAL}:
         assert {canonical(package) for package in packages[name]} & probed, name
 
 
