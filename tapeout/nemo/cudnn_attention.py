@@ -17,7 +17,7 @@ from torch import Tensor
 from tapeout.models.activations import gradient_scratch
 
 AVAILABLE = importlib.util.find_spec("cudnn") is not None
-"""Whether the package nvidia-cudnn-frontend is installed."""
+"""True if the package nvidia-cudnn-frontend is installed."""
 Layout = tuple[tuple[int, ...], tuple[int, ...]]
 """Shape and strides of a tensor."""
 
