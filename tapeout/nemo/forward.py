@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tapeout.nemo.attention import prepare_blocks
+from tapeout.nemo.host_copy import HostCopy
 from tapeout.nemo.loss import Vocabulary, split_vocabulary, summed_loss
 from tapeout.nemo.pipeline import sum_over_stages
 
@@ -67,8 +68,8 @@ class ForwardStep:
 class LossReduction(MegatronLossReduction):  # type: ignore[misc]
     """Hand Megatron the sum and the number of tokens, so that it divides by the tokens of the whole batch."""
 
-    tokens = 0
-    """Tokens with a loss in the latest batch, on the last stage of a pipeline."""
+    total: HostCopy | None = None
+    """Sum of the losses and tokens of the latest batch, [2], on the last stage of a pipeline."""
     micro_batches: Tensor | None = None
     """Sum of the losses and tokens of this rank's micro-batches of that batch, [n, 2], likewise."""
 
@@ -82,8 +83,15 @@ class LossReduction(MegatronLossReduction):  # type: ignore[misc]
         self.micro_batches = torch.stack([output["sum_and_count"] for output in outputs])
         total = self.micro_batches.sum(0)
         torch.distributed.all_reduce(total, group=parallel_state.get_data_parallel_group(with_context_parallel=True))
-        self.tokens = int(total[1])
+        self.total = HostCopy(total)
         return (total[0] / total[1]).float()
+
+    def loss_and_tokens(self) -> list[float]:
+        """Return what ``reduce`` returned, and the number of tokens; zeros on any stage but the last."""
+        if self.total is None:
+            return [0.0, 0]
+        total = self.total.read()
+        return [float((total[0] / total[1]).float()), int(total[1])]
 
 
 def megatron_model(model: Any) -> Any:

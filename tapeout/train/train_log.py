@@ -60,6 +60,15 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
         self.lr = 0.0
         self.tokens = 0
         self.device = torch.device("cpu")
+        self.metrics: dict[str, Any] = {}
+
+    def keep_metric(self, name: str, value: Any, **_: Any) -> None:
+        """Keep what NeMo logs.
+
+        This takes the place of Lightning's ``log``, which copies every number to the GPU and waits for it, about ten
+        times in a step.
+        """
+        self.metrics[name] = value
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
         """Prepare the loss, now that the weights are loaded."""
@@ -88,11 +97,11 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
             NonFinite: the loss, the norm of the gradient, the validation loss or a trained weight is not finite.
         """
         step = trainer.global_step
-        loss, tokens = from_last_stage([float(outputs["loss"]), self.reduction.tokens], self.device)
+        loss, tokens = from_last_stage(self.reduction.loss_and_tokens(), self.device)
         self.tokens += int(tokens)
         batch_of_step = partial(self._batch, step)
         check_value("loss", loss, step, batch_of_step)
-        check_value("gradient norm", float(trainer.callback_metrics["grad_norm"]), step, batch_of_step)
+        check_value("gradient norm", self.metrics["grad_norm"], step, batch_of_step)
         self.steps.append({"step": step, "loss": loss, "learning_rate": self.lr, "tokens": self.tokens})
         self._locate_spike(step)
         self._check_last(pl_module, step)

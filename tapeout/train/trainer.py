@@ -64,6 +64,7 @@ def train(model: Path, data: TrainingData, job: Training, method: Method, output
         use_float8()
     network._training_loss_reduction = reduction
     log = TrainLog(rank, step, reduction, data, job)
+    network.log = log.keep_metric
     trainer = _trainer(job, rank, [log, *method.callbacks(job), CheckpointCallback(rank, log, job)])
     saved = output.absolute().with_name(f"{output.name}.unfinished")  # where all machines see it
     if rank.first:
@@ -82,7 +83,7 @@ def train(model: Path, data: TrainingData, job: Training, method: Method, output
     )
     if rank.first:
         output.mkdir(parents=True)
-        shutil.move(saved / f"step={job.max_steps - 1}" / "weights", output / "weights")
+        shutil.move(saved / f"step={job.max_steps}" / "weights", output / "weights")
         shutil.rmtree(saved)
         shutil.copytree(model / "context", output / "context")
         state_weights_type(output)

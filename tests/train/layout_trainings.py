@@ -64,6 +64,7 @@ def main(folder: Path, kills: int, names: list[str]) -> None:
     from tapeout.train.batches import sequences
     from tapeout.train.launch import Rank, StopRequest
     from tapeout.train.method import load_method
+    from tapeout.train.train_log import TrainLog
     from tapeout.train.trainer import train
     from tests.nemo.tiny_model import instruction_set, tiny_model
 
@@ -97,7 +98,8 @@ def main(folder: Path, kills: int, names: list[str]) -> None:
             self.values: list[float] = []
 
         def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
-            self.values.append(float(trainer.callback_metrics["grad_norm"]))
+            log = next(callback for callback in trainer.callbacks if isinstance(callback, TrainLog))
+            self.values.append(log.metrics["grad_norm"])
 
     def training(name: str, layout: dict[str, Any], poisoned_call: int = 0) -> None:
         """Train in a layout: on text if the name says so, or else on packed rows."""
