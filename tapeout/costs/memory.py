@@ -136,11 +136,14 @@ def _terms(architecture: Decoder, rows: int, job: Training, stage: int, paramete
     backward = layer_backward_bytes(hidden, ffn, tokens, tensor, precision) + scratch
     # the logits are gone when the backward pass of the layers begins
     logits = max(0, output_bytes(rows, hidden, tokens, tensor, precision) - backward) if last else 0
+    layers = architecture.num_layers // stages
+    # two 8-bit forms of each weight (tapeout.nemo.float8.RoundedWeights)
+    rounded = 2 * layers * architecture.layer_parameters() if precision == "fp8" else 0
     return {
-        "weights": weight_bytes(own, precision),
+        "weights": weight_bytes(own, precision) + rounded,
         "gradients": gradient_bytes(own),
         "optimizer": optimizer_bytes(own, precision) // (layout.copies if layout.distributed_optimizer else 1),
-        "activations": under_way * (architecture.num_layers // stages) * layer.kept + layer.again,
+        "activations": under_way * layers * layer.kept + layer.again,
         "logits": logits,
         "workspace": backward + CONTEXT,
     }

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from tapeout.nemo.gradient_sums import use_fast_sums
 from tapeout.nemo.swiglu import use_unmasked_gradient
 
 INSTALLED: list[bool] = []
@@ -43,6 +44,7 @@ def install(gpu: bool) -> None:
         answer_cuda_queries()
         keep_tensors_on_cpu()
         name_float_tensors_as_on_cuda()
+    use_fast_sums()
     switch_off_fusions()
     extend_torch_norms()
     use_one_pass_adam()

@@ -23,6 +23,7 @@ from torch import Tensor, distributed
 from tapeout.config.training import Training
 from tapeout.train.checkpoint_store import Checkpoint, CheckpointStore
 from tapeout.train.launch import STOPPED, Rank
+from tapeout.train.optimizers import gather_parameters, main_parameters, torch_optimizers
 from tapeout.train.samples import Samples
 from tapeout.train.train_log import TrainLog
 
@@ -180,31 +181,6 @@ def training_digest(job: Training, samples: list[Samples], weights: dict[str, Te
 def parameters(model: Any) -> dict[str, Tensor]:
     """Return the model's parameters on this rank by name."""
     return {name: parameter.detach() for name, parameter in model.named_parameters()}
-
-
-def torch_optimizers(trainer: Any) -> list[torch.optim.Optimizer]:
-    """Return PyTorch's optimizers inside Megatron's inside NeMo's."""
-    return [inner.optimizer for inner in megatron_optimizers(trainer)]
-
-
-def megatron_optimizers(trainer: Any) -> list[Any]:
-    """Return Megatron's optimizers inside NeMo's."""
-    megatron = [optimizer.mcore_optimizer for optimizer in trainer.optimizers]
-    return [inner for outer in megatron for inner in getattr(outer, "chained_optimizers", [outer])]
-
-
-def gather_parameters(trainer: Any) -> None:
-    """Set the model's parameters from the parts of the ranks of a distributed optimizer, as after a step."""
-    for optimizer in megatron_optimizers(trainer):
-        optimizer._copy_main_params_to_model_params()
-        for chunk in optimizer.model_chunks:
-            chunk.start_param_sync(force_sync=True)
-
-
-def main_parameters(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return what the optimizer updates: the model's parameters, or its own copies of higher precision."""
-    groups = enumerate(optimizer.param_groups)
-    return {f"{number}.{index}": p.detach() for number, group in groups for index, p in enumerate(group["params"])}
 
 
 def _copy(saved: dict[str, Tensor], current: dict[str, Tensor]) -> None:

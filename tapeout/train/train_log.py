@@ -14,13 +14,22 @@ from torch import Tensor, distributed
 from tapeout.config.training import Training
 from tapeout.models.finite import Batch, check_value, check_weights, first_names
 from tapeout.nemo.context import own_positions
-from tapeout.nemo.forward import ForwardStep, LossReduction, compile_layers, model_flops, parameter_count
+from tapeout.nemo.float8 import RoundedWeights
+from tapeout.nemo.forward import (
+    ForwardStep,
+    LossReduction,
+    compile_layers,
+    megatron_model,
+    model_flops,
+    parameter_count,
+)
 from tapeout.nemo.pipeline import from_last_stage, summed_losses
 from tapeout.progress import report
 from tapeout.train.batches import sequences
 from tapeout.train.launch import Rank
 from tapeout.train.loader import SampleDataset, collate
 from tapeout.train.micro_batches import MicroBatch, losses_of_all
+from tapeout.train.optimizers import torch_optimizers
 from tapeout.train.samples import Sample, Samples, TrainingData
 from tapeout.train.spikes import WINDOW, spike_median
 from tapeout.train.throughput import Throughput
@@ -75,6 +84,8 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
         self.parameters = parameter_count(pl_module)
         self.device = trainer.strategy.root_device
         self.step.prepare(pl_module, self.data.targets())
+        if self.job.precision == "fp8":
+            RoundedWeights(megatron_model(pl_module), torch_optimizers(trainer))
         if self.device.type == "cuda":
             compile_layers(pl_module, self.job.seq_length, self.device)
 

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from torch import nn
 
-from tapeout.nemo.float8 import BACKWARD, FORWARD, float8_linear, quantize
+from tapeout.nemo.float8 import BACKWARD, FORWARD, RoundedWeights, float8_linear, quantize
 
 pytestmark = pytest.mark.environment("nemo")
 
@@ -36,3 +37,33 @@ def test_the_result_and_both_gradients_are_products_of_rounded_operands() -> Non
 def test_zeros_stay_zeros() -> None:
     narrow, factor = quantize(torch.zeros(2, 3), FORWARD)
     assert factor == 1 and not narrow.float().any()
+
+
+class TwoLayers(nn.Module):
+    """Two linear layers in 8 bits, named as Megatron's model names its layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.decoder = nn.ParameterList(torch.randn(16, 16, generator=torch.manual_seed(1)) for _ in range(2))
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return float8_linear(float8_linear(inputs, self.decoder[0], None), self.decoder[1], None)
+
+
+def test_weights_that_are_rounded_once_for_each_step_give_the_same_bytes() -> None:
+    kept, fresh = TwoLayers(), TwoLayers()
+    optimizers = [torch.optim.SGD(model.parameters(), lr=1.0) for model in (kept, fresh)]
+    RoundedWeights(kept, optimizers[:1])
+    fresh_losses, kept_losses = [], []
+    for _ in range(3):
+        inputs = torch.randn(8, 16)
+        for model, optimizer, losses in zip((kept, fresh), optimizers, (kept_losses, fresh_losses), strict=True):
+            optimizer.zero_grad()
+            for _ in range(2):  # micro-batches
+                loss = model(inputs).square().mean()
+                loss.backward()
+                losses.append(loss.item())
+            optimizer.step()
+    assert kept_losses == fresh_losses
+    assert all(torch.equal(a, b) for a, b in zip(kept.parameters(), fresh.parameters(), strict=True))
+    assert len(set(kept_losses)) == 3  # each step changed the weights

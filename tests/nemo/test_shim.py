@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tapeout.nemo.gradient_sums import add, scale
 from tapeout.nemo.shim import norm_of_tensors, scale_tensors
 
 pytestmark = pytest.mark.environment("nemo")
@@ -26,3 +27,12 @@ def test_tensors_are_scaled_into_others_or_themselves(dtype: torch.dtype) -> Non
     assert all(torch.equal(left.to(dtype), right) for left, right in zip(tensors(), target, strict=True))
     scale_tensors(0, None, [source, source], 0.25)
     assert all(torch.equal(left * 0.25, right) for left, right in zip(tensors(), source, strict=True))
+
+
+def test_gradients_are_added_and_scaled_in_the_type_of_their_sum() -> None:
+    total, part = torch.randn(1000), torch.randn(1000).bfloat16()
+    for factor in (0.25, torch.tensor(1 / 3), torch.tensor([1 / 3])):
+        found, expected = total.clone(), (total + part.float()) * factor
+        add(found, part)
+        scale(found, factor)
+        assert torch.equal(found, expected)
