@@ -197,6 +197,8 @@ def csv_file(stream: IO[bytes], file: SourceFile) -> Iterator[Record]:
                 file.report.drop("blank record", f"{file.name}, {location}")
             elif len(fields) != len(header):
                 file.reject(location, "wrong number of fields", f"{len(fields)} instead of {len(header)}")
+            elif [field.lstrip("\ufeff").strip() for field in fields] == header:
+                file.reject(location, "the names of the columns are repeated")
             elif any(has_surrogates(field) for field in fields):
                 file.reject(location, "not UTF-8")
             elif any(map(SPACED_QUOTE.match, fields)) and _has_spaced_quotes(lines, fields):
@@ -234,10 +236,10 @@ def parquet_rows(file: SourceFile) -> Iterator[Record]:
 
     number = 0
     try:
-        with pyarrow.parquet.ParquetFile(file.path) as table:
-            columns = table.schema_arrow.names
-            if len(set(columns)) < len(columns):
-                raise file.broken(f"two of its columns have the same name: {columns}")
+        with pyarrow.parquet.ParquetFile(file.path, page_checksum_verification=True) as table:
+            for names in _names_by_level(table.schema_arrow):
+                if len(set(names)) < len(names):
+                    raise file.broken(f"two of its columns have the same name: {names}")
             times = [column.name for column in table.schema_arrow if pyarrow.types.is_temporal(column.type)]
             for batch in table.iter_batches(batch_size=PARQUET_BATCH):
                 without_times = batch.drop_columns(times)
@@ -256,6 +258,16 @@ def parquet_rows(file: SourceFile) -> Iterator[Record]:
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         first_line = str(error).partition("\n")[0].rstrip(".")
         raise file.broken(f"after row {number} it is not parquet ({first_line})") from error
+
+
+def _names_by_level(fields: Iterable[Any]) -> Iterator[list[str]]:
+    """Yield the names of the columns of a parquet file, and of the fields of each struct in them."""
+    fields = list(fields)
+    yield [field.name for field in fields]
+    for field in fields:
+        inside = [field.type.field(index) for index in range(field.type.num_fields)]
+        if inside:
+            yield from _names_by_level(inside)
 
 
 def parse(content: bytes) -> Any:

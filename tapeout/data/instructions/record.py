@@ -114,7 +114,8 @@ def _explained(error: ErrorDetails, value: Any, what: str) -> tuple[str, str]:
         return error["msg"], str(name)
     if kind in TYPES:
         return f"{field} is not a {TYPES[kind]}".replace("a object", "an object"), type(error["input"]).__name__
-    return f"{field} {error['msg'][0].lower()}{error['msg'][1:]}", repr(error["input"])[:MAX_NAME_CHARACTERS]
+    message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return f"{field} {message[0].lower()}{message[1:]}", repr(error["input"])[:MAX_NAME_CHARACTERS]
 
 
 def _at(value: Any, path: list[int | str]) -> Any:

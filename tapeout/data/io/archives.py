@@ -2,17 +2,18 @@
 
 Nothing is written to disk, so a hostile member name (``../../etc``) is only a label. A hard link in a tar archive is
 the file that it names; symbolic links, devices and sparse files are skipped. Of several members with one name the last
-counts, as for programs that extract archives. The caller selects members by name and announced size before a byte is
+counts, as for programs that extract archives. Of archives that were joined end to end, such programs read one and say
+nothing; here they are an error. The caller selects members by name and announced size before a byte is
 unpacked; more than announced is never read.
 """
 
+import contextlib
 import lzma
 import posixpath
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -40,6 +41,11 @@ DAMAGE = (
 LINK_MODE, TYPE_MASK = 0o120000, 0o170000
 WINDOWS = 0
 """System on which an archive was made; .NET wrote ``\\`` between folders, and patterns expect ``/``."""
+SEVERAL = "it is several archives, joined end to end; pack their files into one"
+CHUNK = 2**20
+ZIP_END, ZIP_END_BYTES, ZIP_COMMENT_SIZE = b"PK\x05\x06", 22, slice(20, 22)
+MAX_ZIP_COMMENT = 2**16 - 1
+"""Record at the end of a zip archive: first bytes, size, and where it states the size of the comment after it."""
 
 
 def is_archive(path: Path, name: str = "") -> bool:
@@ -59,7 +65,7 @@ def is_archive(path: Path, name: str = "") -> bool:
     return recognized
 
 
-@contextmanager
+@contextlib.contextmanager
 def archive_errors(name: Path | str) -> Iterator[None]:
     """Turn the exceptions of the archive libraries into ``UnreadableFile``."""
     try:
@@ -83,6 +89,7 @@ def members(
     """
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
+            _check_begin(path, archive)
             files = [(_zip_name(info), info) for info in archive.infolist() if not _zip_name(info).endswith("/")]
             for name, info in _last_of_each_name(files, skipped):
                 if (info.external_attr >> 16) & TYPE_MASK == LINK_MODE:
@@ -138,6 +145,26 @@ def _check_end(tar: tarfile.TarFile) -> None:
     tar.fileobj.seek(tar.offset)
     if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
         raise tarfile.ReadError("it is damaged or truncated, because it does not end with a block of zeros")
+    ended = False
+    while chunk := tar.fileobj.read(CHUNK):  # to the end, where decompression compares the checksum
+        start = 0 if ended else (len(chunk) - len(chunk.lstrip(b"\0"))) // tarfile.BLOCKSIZE * tarfile.BLOCKSIZE
+        if not ended and start < len(chunk):
+            ended = True
+            with contextlib.suppress(tarfile.HeaderError):  # anything but a header is what some programs leave there
+                tarfile.TarInfo.frombuf(chunk[start : start + tarfile.BLOCKSIZE], tarfile.ENCODING, "surrogateescape")
+                raise tarfile.ReadError(SEVERAL)
+
+
+def _check_begin(path: Path, archive: zipfile.ZipFile) -> None:
+    """Check that no other zip archive precedes the members; a program that extracts them may."""
+    begin = max(0, min((info.header_offset for info in archive.infolist()), default=0))
+    with path.open("rb") as stream:
+        stream.seek(max(0, begin - ZIP_END_BYTES - MAX_ZIP_COMMENT))
+        before = stream.read(begin - stream.tell())
+    end = before.rfind(ZIP_END)
+    record = before[end : end + ZIP_END_BYTES]
+    if end >= 0 and end + ZIP_END_BYTES + int.from_bytes(record[ZIP_COMMENT_SIZE], "little") == len(before):
+        raise zipfile.BadZipFile(SEVERAL)
 
 
 def read_archive(path: Path, wanted: Selector) -> Iterator[tuple[str, bytes]]:

@@ -40,7 +40,9 @@ ANY_WORD = re.compile(
     rf"[{IDEOGRAPHS}][{COMBINING}]*|[^\W{IDEOGRAPHS}]+(?:[{COMBINING}]+[^\W{IDEOGRAPHS}]*)*|=+|-+|\*+|/+|#+|~+|\?+|\.+|\++|[^\w\s{COMBINING}]"
 )
 """Pattern for all texts; on ASCII texts it agrees with ``ASCII_WORD``."""
-INVISIBLE = re.compile(f"[{_characters(('Cf',))}]")
+BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef"
+"""Fillers, blanks and selectors of variants: letters, marks and symbols by their category, and never seen."""
+INVISIBLE = re.compile(f"[{_characters(('Cf',))}{BLANK}]")
 SUBSTITUTES = str.maketrans(dict.fromkeys("‘’‚‛′", "'") | dict.fromkeys("“”„‟″«»", '"') | dict.fromkeys("‐‑‒–—―−", "-"))
 """Typographic marks and the ASCII marks that they replace."""
 MAX_CACHED_WORDS = 500_000

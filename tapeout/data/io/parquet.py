@@ -39,7 +39,7 @@ def parquet_texts(name: str, stream: IO[bytes], field: str, dropped: Counter[str
             # seeking in compressed data would decompress it again from its start
             shutil.copyfileobj(stream, copy)
             source = copy
-        table = pyarrow.parquet.ParquetFile(source)
+        table = pyarrow.parquet.ParquetFile(source, page_checksum_verification=True)
         types = {column.name: column.type for column in table.schema_arrow}
         if field not in types or not _is_text(types[field]):
             raise UnreadableFile(name, f"there is no column {field!r} of text")

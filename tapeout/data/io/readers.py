@@ -16,7 +16,7 @@ from typing import IO, cast
 
 from tapeout.config.corpus import Selection
 from tapeout.data.errors import BadRow, UnreadableFile
-from tapeout.data.io.archives import archive_errors, is_archive, members
+from tapeout.data.io.archives import SUFFIXES, archive_errors, is_archive, members
 from tapeout.data.io.text import printable_name
 from tapeout.data.io.text_rows import text_row
 
@@ -54,7 +54,8 @@ def raw_documents(
 
     Args:
         folder: folder of the source; links are not followed.
-        selection: patterns over the paths of files, also of files in archives; and the maximum size of a text file.
+        selection: patterns over the paths of files, also of files in archives; nothing is read of an archive whose
+            own path is excluded; and the maximum size of a text file.
         field: column of parquet files.
         dropped: incremented by the reason for each file that is left out.
         all_rows: read JSON Lines outside archives even if no pattern includes them, unless one excludes them.
@@ -76,7 +77,9 @@ def raw_documents(
 
     for file in sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()):
         name = file.relative_to(folder).as_posix()
-        if _kind(name) == "text" and _is_archive(file, printable_name(name)):
+        if _kind(name) == "text" and _is_excluded(name, selection):
+            dropped["excluded" if name.lower().endswith(SUFFIXES) else rejection(name, 0, selection)] += 1
+        elif _kind(name) == "text" and _is_archive(file, printable_name(name)):
             seen = dropped.total()
             with archive_errors(printable_name(name)):
                 for member, stream in members(file, is_selected, is_skipped):

@@ -45,6 +45,16 @@ def test_patterns_and_size_select_files(tmp_path: Path) -> None:
     assert tally.dropped == {"excluded": 1, "link or special file": 1, "other kind": 1, "too large": 1}
 
 
+def test_archives_are_read_unless_they_are_excluded(tmp_path: Path) -> None:
+    for name in ("kept.zip", "left/out.zip"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        make_zip(tmp_path / name, {f"{name}.v": name.encode()})
+    (tmp_path / "left" / "broken.zip").write_bytes(b"PK")
+    tally, selection = Tally(), Selection(include=("*.v",), exclude=("*/left/*",), min_characters=1)
+    assert [document.path for document in read_source("core", tmp_path, selection, tally)] == ["kept.zip.v"]
+    assert tally.dropped == {"excluded": 2, "link or special file": 1}
+
+
 def test_rows_are_read_unless_they_are_excluded(tmp_path: Path) -> None:
     for name in ("good.jsonl", "bad.jsonl"):
         (tmp_path / name).write_text('{"text": "a row"}\n')

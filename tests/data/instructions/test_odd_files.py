@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from tapeout.data.errors import BadRow, UnreadableFile
 from tapeout.data.instructions import reading
+from tapeout.data.io.parquet import arrow_errors, parquet_texts
 from tests.data.instructions.material import contents, make_set, write_lines
 from tests.data.instructions.test_bad_input import ROW
 
@@ -42,6 +44,28 @@ def test_columns_of_times_are_ignored_and_counted(column: pyarrow.Array, tmp_pat
     assert len(rows) == 2 and not counts.dropped and counts.changed["ignored field 'made'"] == 2
     with pytest.raises(BadRow, match="field 'made' of the row is not a text"):
         contents(folder, "prompt_response", fields={"group": "made"})
+
+
+def test_a_parquet_file_that_was_altered_or_names_a_field_twice_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    folder.mkdir()
+    plain = {"compression": "none", "use_dictionary": False, "write_page_checksum": True}
+    pyarrow.parquet.write_table(pyarrow.table(COLUMNS), folder / "rows.parquet", **plain)
+    content = (folder / "rows.parquet").read_bytes()
+    answer = len(ROW["response"]).to_bytes(4, "little") + ROW["response"].encode()
+    (folder / "rows.parquet").write_bytes(content.replace(answer, answer[:-1] + b"!"))
+    with pytest.raises(UnreadableFile, match="CRC checksum verification failed"):
+        contents(folder, "prompt_response")
+    with (
+        pytest.raises(UnreadableFile, match="CRC checksum verification failed"),
+        arrow_errors("rows.parquet"),
+        (folder / "rows.parquet").open("rb") as stream,
+    ):
+        list(parquet_texts("rows.parquet", stream, "response", Counter()))
+    twice = pyarrow.StructArray.from_arrays([pyarrow.array([1, 2])] * 2, names=["x", "x"])
+    folder = table(tmp_path / "b", {**COLUMNS, "more": pyarrow.ListArray.from_arrays([0, 1, 2], twice)})
+    with pytest.raises(UnreadableFile, match=r"two of its columns have the same name: \['x', 'x'\]"):
+        contents(folder, "prompt_response")
 
 
 def test_a_time_inside_a_row_is_named(tmp_path: Path) -> None:

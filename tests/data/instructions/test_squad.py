@@ -89,7 +89,10 @@ def test_nested_and_flat_files_give_the_same_rows(tmp_path: Path) -> None:
         (question("Who?") | {"answers": [{"text": "Anders", "answer_start": -1}]}, "greater than or equal to 0"),
         (question("Who?") | {"answers": [{"text": "Anders", "answer_start": "3"}]}, "is not a whole number"),
         (question("Who?") | {"answers": [{"text": "Anders", "answer_start": True}]}, "is not a whole number"),
-        (question("Who?") | {"answers": [{"text": " ", "answer_start": 3}]}, "is empty"),
+        (
+            question("Who?") | {"answers": [{"text": " ", "answer_start": 3}]},
+            "field 'text' of an item of answers is empty",
+        ),
         (question("Who?") | {"answers": [{"text": 308, "answer_start": 3}]}, "is not a text"),
         (question("Who?") | {"answers": "Anders"}, "is not a list"),
         (question("Who?") | {"answers": ["Anders"]}, "an item of answers is not an object"),

@@ -95,6 +95,40 @@ def test_a_tar_archive_that_ends_before_its_end_is_damaged(damage: str, tmp_path
         list(read_archive(path, lambda name, size: True))
 
 
+@pytest.mark.parametrize("kind", ["tar", "tgz", "txz", "zip"])
+def test_archives_that_were_joined_end_to_end_are_not_read_in_part(kind: str, tmp_path: Path) -> None:
+    parts = []
+    for name in ("a.v", "b.v"):
+        path = tmp_path / f"{name}.{kind}"
+        if kind == "zip":
+            make_zip(path, {name: name.encode()})
+        else:
+            with tarfile.open(path, {"tar": "w", "tgz": "w:gz", "txz": "w:xz"}[kind]) as archive:
+                member = tarfile.TarInfo(name)
+                member.size = len(name)
+                archive.addfile(member, io.BytesIO(name.encode()))
+        parts.append(path.read_bytes())
+    path = tmp_path / f"both.{kind}"
+    path.write_bytes(b"".join(parts))
+    with pytest.raises(UnreadableFile, match=rf"both\.{kind} cannot be read: it is several archives"):
+        list(read_archive(path, lambda name, size: True))
+    for around in (b"#!/bin/sh\n" + parts[0] if kind == "zip" else parts[0], parts[0] + bytes(600)):
+        path.write_bytes(around)
+        assert [name for name, _ in read_archive(path, lambda name, size: True)] == ["a.v"]
+
+
+def test_the_checksum_of_a_compressed_tar_archive_is_compared(tmp_path: Path) -> None:
+    make_tar(tmp_path / "core.tgz", {"a.v": b"module a; endmodule"})
+    plain = gzip.decompress((tmp_path / "core.tgz").read_bytes())
+    path = tmp_path / "core.tar.gz"
+    path.write_bytes(gzip.compress(plain, compresslevel=0).replace(b"module a;", b"module b;"))
+    with pytest.raises(UnreadableFile, match=r"core\.tar\.gz cannot be read: CRC check failed"):
+        list(read_archive(path, lambda name, size: True))
+    path.write_bytes(gzip.compress(plain)[:-4])
+    with pytest.raises(UnreadableFile, match=r"core\.tar\.gz cannot be read: .* ended before"):
+        list(read_archive(path, lambda name, size: True))
+
+
 @pytest.mark.parametrize("kind", ["tar", "zip"])
 def test_the_last_member_of_a_name_counts_and_hard_links_are_files(kind: str, tmp_path: Path) -> None:
     path = tmp_path / f"core.{kind}"

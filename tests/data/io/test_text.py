@@ -207,7 +207,9 @@ def test_texts_are_recognized(path: str, text: str, reason: str) -> None:
         assert reason_against(path, text, netlists=True) == ""
 
 
-@pytest.mark.parametrize("text", ["\u200b" * 100, "\u00ad\ufeff\u2060 \n" * 100])
+@pytest.mark.parametrize(
+    "text", ["\u200b" * 100, "\u3164\u115f\uffa0\u2800\ufe0f\U000e0100" * 50, "\u00ad\ufeff\u2060 \n" * 100]
+)
 def test_invisible_characters_are_no_text(text: str) -> None:
     selection = Selection(include=("*",), min_characters=1)
     assert usable_text("a", text, selection, Counter()) == ("", "too short")
