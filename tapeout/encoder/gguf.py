@@ -37,6 +37,11 @@ BEGIN = ("llama-bpe",)
 
 Many files of Llama 3 have none."""
 
+LISTS = {"tokens": str, "token_type": int, "merges": str}
+"""Lists that a vocabulary consists of, and the type of their values."""
+OPTIONAL = {"tokenizer.ggml.pre": str, "tokenizer.ggml.add_bos_token": bool, "tokenizer.chat_template": str}
+"""Fields that a file may have, and the type of their value."""
+
 ROLES = {"bos": "bos", "eos": "eos", "padding": "pad", "unknown": "unk"}
 """Roles of special pieces: the file's names and Hugging Face's."""
 
@@ -48,14 +53,29 @@ def tokenizer_files(fields: Mapping[str, Any]) -> dict[str, str]:
         fields: the metadata of a GGUF file.
 
     Raises:
-        InvalidVocabulary: the vocabulary is not byte-level BPE, or splits texts in a way that is not known here.
+        InvalidVocabulary: the vocabulary is not byte-level BPE, or splits texts in a way that is not known here; or a
+            field is missing, or has a value of another type.
     """
+    wrong_type = next((name for name, kind in OPTIONAL.items() if not isinstance(fields.get(name, kind()), kind)), None)
+    if wrong_type is not None:
+        raise InvalidVocabulary(
+            f"The GGUF file has the field {wrong_type} with the value {fields[wrong_type]!r}.",
+            "Use another file; this one is damaged.",
+        )
     kind, pre = fields.get("tokenizer.ggml.model"), fields.get("tokenizer.ggml.pre", "gpt-2")
     if kind != "gpt2" or pre not in PRE_TOKENIZERS:
         raise InvalidVocabulary(
             f"The GGUF file has a vocabulary of type {kind!r} that splits words as {pre!r}, which cannot be converted.",
             f"Use a file with byte-level BPE (gpt2) that splits words as one of {', '.join(sorted(PRE_TOKENIZERS))}.",
         )
+    for name, item_type in LISTS.items():
+        values = fields.get(f"tokenizer.ggml.{name}")
+        if not isinstance(values, list) or any(type(value) is not item_type for value in values):
+            what = "texts" if item_type is str else "numbers"
+            raise InvalidVocabulary(
+                f"The GGUF file has no list of {what} in the field tokenizer.ggml.{name}.",
+                "Use a file with its whole vocabulary, as current programs of llama.cpp write it.",
+            )
     pieces, types = fields["tokenizer.ggml.tokens"], fields["tokenizer.ggml.token_type"]
     unexpected = sorted(set(types) - {NORMAL, CONTROL, USER_DEFINED})
     if unexpected or len(types) != len(pieces) or len(set(pieces)) != len(pieces):
@@ -91,11 +111,17 @@ def tokenizer_files(fields: Mapping[str, Any]) -> dict[str, str]:
             "merges": merges,
         },
     }
-    settings: dict[str, Any] = {
-        f"{role}_token": pieces[index]
-        for name, role in ROLES.items()
-        if (index := fields.get(f"tokenizer.ggml.{name}_token_id")) is not None
-    }
+    settings: dict[str, Any] = {}
+    for name, role in ROLES.items():
+        index = fields.get(field := f"tokenizer.ggml.{name}_token_id")
+        if index is None:
+            continue
+        if type(index) is not int or not 0 <= index < len(pieces):
+            raise InvalidVocabulary(
+                f"The GGUF file has the field {field} with the value {index!r}, and pieces 0 to {len(pieces) - 1}.",
+                "Use another file; this one is damaged.",
+            )
+        settings[f"{role}_token"] = pieces[index]
     settings |= {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
     settings["add_bos_token"] = bool(fields.get("tokenizer.ggml.add_bos_token", pre in BEGIN))
     if template := fields.get("tokenizer.chat_template"):

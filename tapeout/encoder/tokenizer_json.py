@@ -9,6 +9,7 @@ writes it into the list of added tokens, where other libraries ignore it, so tha
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,6 +19,8 @@ from tapeout.encoder.errors import InvalidVocabulary
 FILE = "tokenizer.json"
 SETTINGS = ("special_tokens_map.json", "tokenizer_config.json")
 """Files beside ``FILE`` that name pieces by role; the later one decides."""
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
+"""Half of a character beyond U+FFFF, as an escape of JSON or as bytes."""
 ROLES = ("bos_token", "eos_token", "pad_token")
 BEGIN = "add_bos_token"
 """Role of a bos that every text begins with."""
@@ -151,6 +154,8 @@ def first_special_piece(document: Document) -> str | None:
 def _json(content: bytes, name: str) -> dict[str, Any]:
     try:
         document = json.loads(content)
+        if SURROGATE.search(content):
+            json.dumps(document, ensure_ascii=False).encode()  # raises an error if one is not part of a pair
     except (ValueError, RecursionError) as error:
         raise InvalidVocabulary(f"{name} is not valid JSON ({error}).", "Fetch the tokenizer again.") from error
     if not isinstance(document, dict):

@@ -97,7 +97,9 @@ def read_json(path: Path, what: str = "") -> Any:
         return result
 
     try:
-        return json.loads(path.read_bytes(), object_pairs_hook=unique)
+        content = json.loads(path.read_bytes(), object_pairs_hook=unique)
+        json.dumps(content, ensure_ascii=False).encode()  # raises an error if a text has half of a character
+        return content
     except (ValueError, RecursionError) as error:
         raise UnusableModel(f"{what} is not JSON: {error}.", "Build or fetch it again.") from error
 

@@ -93,8 +93,8 @@ def convert_gguf(file: Path, family: str, output: Path, shard_bytes: int = SHARD
             f"{file.name} is a model of the architecture {architecture!r}, not {layout.ARCHITECTURE!r}.",
             "Name the model's family in base.family.",
         )
-    config = _config(file, fields, layout, tied="output.weight" not in tensors)
     files = tokenizer_files(fields)
+    config = _config(file, fields, layout, tied="output.weight" not in tensors)
     output.mkdir()
     for name, text in files.items():
         (output / name).write_text(text, encoding="utf-8")
@@ -158,14 +158,16 @@ def _tensors(
     import numpy
     from gguf.quants import dequantize
 
-    names = {}
+    names: dict[str, str] = {}
     for name in tensors:
         try:
-            names[layout.name_of(name)] = name
+            other = names.setdefault(layout.name_of(name), name)
         except (KeyError, ValueError) as error:
             raise UnusableModel(
                 f"{file.name} has the tensor {name}, which this family does not have.", "Name the model's own family."
             ) from error
+        if other != name:
+            raise UnusableModel(f"{file.name} has the tensor {name} twice, also as {other}.", "Do not trust this file.")
     for name in sorted(names):
         tensor = tensors[names[name]]
         try:

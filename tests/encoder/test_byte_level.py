@@ -187,6 +187,8 @@ SPLIT = {"type": "Split", "pattern": {"Regex": "x"}, "behavior": "Removed", "inv
         (change(model={"type": "WordPiece", "vocab": {}}), "its model is WordPiece, not BPE"),
         (change(model={"type": "Unigram", "vocab": []}), "its model is Unigram, not BPE"),
         (change(model=None), "it has no model"),
+        (change(version="\ud83d"), "is not valid JSON .*surrogates not allowed"),
+        (change(version="\U0001f600", normalizer={"type": "Lowercase"}), "its normalizer Lowercase"),
         (change_model(byte_fallback=True), "as SentencePiece does"),
         (change_model(dropout=0.1), "option dropout 0.1"),
         (change_model(end_of_word_suffix="</w>"), "option end_of_word_suffix '</w>'"),

@@ -16,7 +16,8 @@ from tapeout.encoder.errors import InvalidVocabulary
 from tapeout.encoder.gguf import tokenizer_files
 from tapeout.guard.gguf import BLOCKS
 from tapeout.models.gguf import convert_gguf
-from tapeout.models.llama.gguf import IN_LAYER, OUTSIDE_LAYERS
+from tapeout.models.llama.gguf import IN_LAYER, NUMBERS, OUTSIDE_LAYERS
+from tapeout.models.llama.gguf import config as llama_config
 from tapeout.models.tokenizer_file import UnusableModel
 
 pytestmark = pytest.mark.environment("nemo")
@@ -139,6 +140,46 @@ def test_the_guard_knows_the_sizes_of_the_library() -> None:
     assert {kind: tuple(sizes[kind]) for kind in BLOCKS} == {
         kind: (many, size) for kind, (_, many, size) in BLOCKS.items()
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        *[
+            (name, None, f"no list of .* in the field tokenizer.ggml.{name}")
+            for name in ("tokens", "token_type", "merges")
+        ],
+        *[
+            (name, 7, f"no list of .* in the field tokenizer.ggml.{name}")
+            for name in ("tokens", "token_type", "merges")
+        ],
+        ("merges", [1], "no list of texts in the field tokenizer.ggml.merges"),
+        ("pre", ["smollm"], "the field tokenizer.ggml.pre with the value"),
+        ("add_bos_token", "false", "the field tokenizer.ggml.add_bos_token with the value 'false'"),
+        ("bos_token_id", len(PIECES), "bos_token_id with the value 266, and pieces 0 to 265"),
+        ("padding_token_id", -1, "padding_token_id with the value -1"),
+        ("eos_token_id", "2", "eos_token_id with the value '2'"),
+    ],
+)
+def test_fields_of_a_vocabulary_that_are_missing_or_wrong_are_named(name: str, value: Any, message: str) -> None:
+    types = [3] * len(CONTROL) + [1] * (len(PIECES) - len(CONTROL))
+    fields = {"model": "gpt2", "pre": "smollm", "tokens": PIECES, "token_type": types, "merges": MERGES, name: value}
+    given = {f"tokenizer.ggml.{name}": value for name, value in fields.items() if value is not None}
+    with pytest.raises(InvalidVocabulary, match=message):
+        tokenizer_files(given)
+
+
+def test_fields_that_llama_cpp_needs_are_needed_and_others_have_its_defaults() -> None:
+    fields = dict.fromkeys(NUMBERS, 4)
+    for name in NUMBERS:
+        rest = {other: value for other, value in fields.items() if other != name}
+        if name in ("rope.freq_base", "rope.dimension_count"):
+            assert NUMBERS[name] not in llama_config(rest, tied=True)
+        elif name == "attention.head_count_kv":
+            assert llama_config({**rest, "attention.head_count": 8}, tied=True)["num_key_value_heads"] == 8
+        else:
+            with pytest.raises(KeyError, match=name):
+                llama_config(rest, tied=True)
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "another family": (lambda folder: edit(folder / "config.json", model_type="gpt2"), "has model_type 'gpt2'"),
     "no tokenizer": (lambda folder: (folder / "tokenizer.model").unlink(), "The model has no tokenizer.model."),
     "no JSON": (lambda folder: (folder / "config.json").write_text("{"), "config.json is not JSON"),
+    "half of a character": (
+        lambda folder: (folder / "tokenizer_config.json").write_text('{"chat_template": "\\ud83d"}'),
+        "tokenizer_config.json is not JSON: 'utf-8' codec can't encode character",
+    ),
     "a list": (lambda folder: (folder / "config.json").write_text("[]"), "config.json is not a JSON object"),
     "special id": (lambda folder: edit(folder / "config.json", eos_token_id=7), "eos_token_id 7"),
     "lost option": (lambda folder: edit(folder / "config.json", attention_bias=True), "attention_bias True"),

@@ -43,6 +43,8 @@ NUMBERS = {
     "rope.dimension_count": "head_dim",
 }
 """Field of config.json of each field of the file, both without their prefix."""
+REQUIRED = NUMBERS.keys() - {"rope.freq_base", "rope.dimension_count", "attention.head_count_kv"}
+"""Fields without which llama.cpp loads no model; transformers would take its own defaults."""
 CARRIED = {*NUMBERS, "vocab_size", "attention.key_length", "attention.value_length"}
 """Fields of the architecture that a conversion understands."""
 
@@ -53,8 +55,12 @@ def config(fields: Mapping[str, Any], tied: bool) -> dict[str, Any]:
     Args:
         fields: fields of the file below ``llama.``, without the prefix.
         tied: whether the file has no output matrix of its own.
+
+    Raises:
+        KeyError: a field is missing.
     """
-    values = {name: fields[field] for field, name in NUMBERS.items() if field in fields}
+    fields = {"attention.head_count_kv": fields["attention.head_count"], **fields}
+    values = {name: fields[field] for field, name in NUMBERS.items() if field in fields or field in REQUIRED}
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
