@@ -17,7 +17,7 @@ class InvalidEnvironment(TapeoutError):
 
 
 class NotAPlainFile(TapeoutError):
-    """An artifact contains a link, a device or a socket."""
+    """A file of an artifact or a run is a link, a pipe, a device or a socket."""
 
 
 class InvalidFolder(TapeoutError):

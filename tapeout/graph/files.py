@@ -7,13 +7,14 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 from tapeout.errors import TapeoutError, fullest
-from tapeout.graph.errors import InputChanged, InvalidFolder, NotWritable, UnreadableState
+from tapeout.graph.errors import InputChanged, InvalidFolder, NotAPlainFile, NotWritable, UnreadableState
 from tapeout.program import DiskFull
 
 SHARING_FIX = "Let the group write it (chgrp, chmod g+ws), or read it as TAPEOUT_REMOTE: docs/store.md."
@@ -38,6 +39,35 @@ RETRY_INTERVAL = 0.5
 T = TypeVar("T")
 
 
+def only_regular(path: str, flags: int) -> int:
+    """Open a regular file; the ``opener`` of every file of a run and its store. Opening a pipe could wait forever.
+
+    Raises:
+        NotAPlainFile: it is a pipe, a socket or a device.
+    """
+    refused = NotAPlainFile(f"{path} is not a regular file, and one is needed there.", "Move away what is there.")
+    try:
+        descriptor = os.open(path, flags | os.O_NONBLOCK, 0o666)  # no effect on regular files
+    except OSError as error:
+        if error.errno == errno.ENXIO and Path(path).exists():  # a socket, or a pipe without a reader
+            raise refused from error
+        raise
+    if stat.S_IFMT(os.fstat(descriptor).st_mode) in (stat.S_IFREG, stat.S_IFDIR):
+        return descriptor  # ``open`` refuses folders itself
+    os.close(descriptor)
+    raise refused
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of a regular file.
+
+    Raises:
+        NotAPlainFile: it is a pipe, a socket or a device.
+    """
+    with open(path, "rb", opener=only_regular) as file:
+        return file.read()
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a small file so that readers, and the next run after a crash, see the old or the new content in full."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +86,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 def write_if_changed(path: Path, data: bytes) -> bool:
     """Write a small file only if its content differs; return whether it was written."""
-    if path.exists() and path.read_bytes() == data:
+    if path.exists() and read_file(path) == data:
         return False
     write_atomically(path, data)
     return True
@@ -108,7 +138,7 @@ def file_lock(path: Path, mode: int = fcntl.LOCK_EX) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        file = open(path, "a+")  # noqa: SIM115 - closed below
+        file = open(path, "ab+", buffering=0, opener=only_regular)  # noqa: SIM115 - closed below
     except PermissionError as error:
         raise NotWritable(f"{path} cannot be written.", SHARING_FIX) from error
     with file:

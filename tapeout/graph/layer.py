@@ -22,7 +22,7 @@ from tapeout.graph import cluster
 from tapeout.graph.configuration import Configuration
 from tapeout.graph.console import print_line
 from tapeout.graph.errors import InvalidRule, RunInProgress
-from tapeout.graph.files import report_disk_errors
+from tapeout.graph.files import only_regular, report_disk_errors
 from tapeout.graph.identity.action import Recipe
 from tapeout.graph.identity.digest import DigestCache
 from tapeout.graph.identity.environment import Environment, missing
@@ -314,7 +314,7 @@ class Layer(RuleReader):
     def _lock_folder(self) -> bool:
         """Lock this folder for the life of the process; return False if another process has locked it."""
         self.workspace.graph.mkdir(parents=True, exist_ok=True)
-        self.lock = os.open(self.workspace.graph / "lock", os.O_WRONLY | os.O_CREAT)
+        self.lock = only_regular(str(self.workspace.graph / "lock"), os.O_WRONLY | os.O_CREAT)
         try:
             flock(self.lock, LOCK_EX | LOCK_NB)
         except BlockingIOError:

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from tapeout.errors import did_you_mean
 from tapeout.graph.configuration import Configuration
 from tapeout.graph.errors import RequestRefused, UnknownName
-from tapeout.graph.files import write_atomically
+from tapeout.graph.files import read_file, write_atomically
 from tapeout.graph.identity.digest import canonical
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.store.action_index import inputs
@@ -227,7 +227,7 @@ def _intact_manifest(workspace: Workspace, artifact: str) -> Manifest:
 
 def _read(workspace: Workspace, name: str) -> NamedRun | None:
     try:
-        value = json.loads((workspace.runs / name / RUN).read_bytes())
+        value = json.loads(read_file(workspace.runs / name / RUN))
         return NamedRun(**{**value, "configuration": Configuration.from_json(value.get("configuration"))})
     except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tapeout.graph.errors import InputChanged, InvalidFolder, UnreadableState
-from tapeout.graph.files import file_lock, unused_path, write_atomically, write_if_changed
+from tapeout.graph.files import file_lock, read_file, unused_path, write_atomically, write_if_changed
 from tapeout.graph.identity.action import Action, Recipe
 from tapeout.graph.identity.digest import canonical, digest_bytes
 from tapeout.graph.identity.manifest import Manifest
@@ -121,7 +121,7 @@ class Workspace:
     def manifest(self, name: str) -> Manifest | None:
         """Return the manifest of an artifact in ``results/``, or None if it is missing or unreadable."""
         try:
-            return Manifest.from_json(json.loads(self.manifest_path(name).read_bytes()))
+            return Manifest.from_json(json.loads(read_file(self.manifest_path(name))))
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
@@ -133,7 +133,7 @@ class Workspace:
         """
         path = self.action_path(name)
         try:
-            return Action(json.loads(path.read_bytes()))
+            return Action(json.loads(read_file(path)))
         except (FileNotFoundError, ValueError) as error:
             raise UnreadableState(f"The action of {name} cannot be read: {error}.", "Run Snakemake again.") from error
 
@@ -277,7 +277,7 @@ class Workspace:
             UnreadableState: the plan of this run is not visible.
         """
         try:
-            text = self.plan_path.read_bytes()
+            text = read_file(self.plan_path)
             plan: dict[str, Any] = json.loads(text)
         except (FileNotFoundError, ValueError) as error:
             raise UnreadableState(f"The plan of this run cannot be read: {error}.", "Run Snakemake again.") from error

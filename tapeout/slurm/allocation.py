@@ -71,7 +71,7 @@ class Allocation:
 def count_restarts(folder: Path, job: str) -> int:
     """Return how often a job has requeued itself to continue the action of the scratch folder ``folder``."""
     path = folder / "restarts"
-    return path.read_text().splitlines().count(job) if path.exists() else 0
+    return path.read_text().splitlines().count(job) if path.is_file() else 0
 
 
 def record_restart(folder: Path, job: str) -> None:

@@ -80,7 +80,7 @@ class JobMessages:
 
 def finished(job: str, log: Path) -> str | None:
     """Return the runner's last success message in the log of a job, with the job's number; None without one."""
-    lines = log.read_text("utf-8", "replace").splitlines() if log.exists() else []
+    lines = log.read_text("utf-8", "replace").splitlines() if log.is_file() else []
     message = next((line for line in reversed(lines) if line.startswith(DONE)), None)
     return message and f"{message}  job {job}"
 
@@ -89,7 +89,7 @@ def explain_failure(name: str, job: str, log: Path) -> str:
     """Return why a job failed: a headline with job, node, state and log; the step's error; and the fix."""
     state, nodes, elapsed, limit = _final_state(job)
     error, fix = _step_error(log)
-    if log.exists() and OUT_OF_MEMORY.search(log.read_text("utf-8", "replace")):
+    if log.is_file() and OUT_OF_MEMORY.search(log.read_text("utf-8", "replace")):
         state = "OUT_OF_MEMORY"  # Slurm reports it for the step, and FAILED for the job
     kind = state.partition(" ")[0]
     times = {"TIMEOUT": f" after its {limit}", "": ""}.get(kind, f" after {elapsed}" if elapsed else "")
@@ -123,7 +123,7 @@ def _final_state(job: str) -> tuple[str, str, str, str]:
 
 def _step_error(log: Path) -> tuple[list[str], str | None]:
     """Return the last error that the runner reported and its fix; without one, the last lines of the log."""
-    lines = log.read_text("utf-8", "replace").splitlines() if log.exists() else []
+    lines = log.read_text("utf-8", "replace").splitlines() if log.is_file() else []
     reported = [number for number, line in enumerate(lines) if line.startswith(FAILED)]
     if not reported:
         return lines[-MAX_LOG_LINES:], None

@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,10 +15,15 @@ from types import SimpleNamespace
 import pytest
 
 from tapeout.errors import fullest
-from tapeout.graph.errors import InvalidFolder, NotWritable
+from tapeout.graph import named_runs
+from tapeout.graph.errors import InvalidFolder, NotAPlainFile, NotWritable
 from tapeout.graph.files import disk_error, error_in, report_disk_errors, write_atomically
 from tapeout.graph.run.log_filter import install_filter
+from tapeout.graph.run.run_record import RunRecord
+from tapeout.graph.store.roots import registered
+from tapeout.graph.upkeep.verify import verify
 from tapeout.program import DiskFull
+from tests.graph.folders import folder, make
 
 
 @pytest.mark.parametrize(
@@ -107,3 +113,45 @@ def test_full_disks_of_all_temporary_folders(tmp_path: Path) -> None:
     command = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", sys.executable, "-c", program]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
     assert "NotWritable: No folder for temporary files can be written" in done.stderr and "set TMPDIR" in done.stderr
+
+
+def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    workspace = folder(tmp_path, tmp_path / "store")
+    action = make(workspace, "a", "text").action
+    named_runs.save(workspace, "one", False)
+    with workspace.store.lock_action("0" * 64), workspace.lock_results(), workspace.store.collecting():
+        workspace.store.append_journal({"artifact": "a", "action": "x"})
+    (workspace.graph / "plan.json").write_text('{"forced": []}')
+    (workspace.graph / "run.json").write_text("{}")
+    uses: list[Callable[[], object]] = [
+        lambda: verify(workspace, [], deep=True),
+        lambda: make(workspace, "a", "text"),
+        lambda: workspace.root.register(),
+        lambda: action in workspace.root.wanted() or pytest.fail("the collector would delete what it cannot read"),
+        lambda: registered(workspace.store),
+        workspace.store.journal,
+        lambda: named_runs.list_runs(workspace),
+        lambda: RunRecord.read(workspace),
+        lambda: workspace.read_forced(),
+        lambda: workspace.lock_decisions().__enter__(),
+        lambda: workspace.store.is_locked("0" * 64),
+        lambda: workspace.store.collecting().__enter__(),
+    ]
+    listed = [path for name in ("results", "store", "runs") for path in sorted((tmp_path / name).rglob("*"))]
+    objects = [path for path in listed if path.is_file() and path.stat().st_nlink > 1]
+    for path in [path for path in listed if path.is_file() and path not in objects]:
+        content, refused = path.read_bytes(), 0
+        path.unlink()
+        os.mkfifo(path)
+        for use in uses:
+            try:
+                use()
+            except NotAPlainFile as error:
+                refused += str(path) in error.cause
+        assert refused, path
+        path.unlink()
+        path.write_bytes(content)
+    for path in objects:
+        path.unlink()
+        os.mkfifo(path)
+    assert {finding.problem for finding in verify(workspace, [], deep=True)} >= {"contains something not a plain file"}

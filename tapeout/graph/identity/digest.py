@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tapeout.graph.files import write_atomically
+from tapeout.graph.files import only_regular, read_file, write_atomically
 
 BLOCK = 1 << 20
 RACY_NS = 2 * 10**9
@@ -42,7 +42,7 @@ def digest_value(value: Any) -> str:
 def digest_file(path: Path, on_read: Callable[[int], None] = lambda size: None) -> str:
     """Return the SHA-256 of a file; ``on_read`` is called with the size of each block that was read."""
     sha = hashlib.sha256()
-    with open(path, "rb", buffering=0) as file:
+    with open(path, "rb", buffering=0, opener=only_regular) as file:
         while block := file.read(BLOCK):
             sha.update(block)
             on_read(len(block))
@@ -98,7 +98,7 @@ class DigestCache:
 
     def _read(self) -> dict[str, dict[str, object]]:
         with contextlib.suppress(FileNotFoundError, ValueError):
-            entries: dict[str, dict[str, object]] = json.loads(self.path.read_bytes())
+            entries: dict[str, dict[str, object]] = json.loads(read_file(self.path))
             return entries
         return {}
 

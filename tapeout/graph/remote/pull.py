@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from tapeout.graph.console import format_size, print_line
-from tapeout.graph.files import write_atomically
+from tapeout.graph.files import read_file, write_atomically
 from tapeout.graph.identity.action import Action
 from tapeout.graph.identity.digest import digest_file
 from tapeout.graph.identity.manifest import Entry, Manifest
@@ -49,7 +49,7 @@ class DamageNotes:
     def applies(self, transport: Transport, key: str) -> bool:
         """Return whether a file was damaged and has not changed since."""
         with contextlib.suppress(FileNotFoundError):
-            if self.note(key).read_bytes() == f"{transport.stat(key)}\n".encode():
+            if read_file(self.note(key)) == f"{transport.stat(key)}\n".encode():
                 return True
             self.note(key).unlink()
         return False

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tapeout.errors import TapeoutError
 from tapeout.graph.console import FIX, format_duration, format_size, print_line
-from tapeout.graph.files import error_in, written_file
+from tapeout.graph.files import error_in, only_regular, read_file, written_file
 from tapeout.graph.identity.digest import canonical
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.launch.node_agent import HOME
@@ -187,7 +187,7 @@ def _run_program(step: Step, stopper: Stopper) -> None:
 
     with (
         tempfile.TemporaryDirectory(prefix="tapeout-") as short,
-        open(step.log, mode, encoding="utf-8", errors="replace") as log,
+        open(step.log, mode, encoding="utf-8", errors="replace", opener=only_regular) as log,
     ):
         # a short path to a folder with enough space: paths of sockets are limited to 108 characters
         temporary = Path(short) / "t"
@@ -226,7 +226,7 @@ def _run_program(step: Step, stopper: Stopper) -> None:
 
 def _failure(step: Step, status: int) -> TapeoutError:
     """Return the error that the program printed last; without one, its exit status and the end of its log."""
-    output = step.log.read_text("utf-8", "replace").rstrip().splitlines()
+    output = read_file(step.log).decode("utf-8", "replace").rstrip().splitlines()
     lines = [line for line in output if not line.startswith(SLURM_PREFIXES)]
     if lines and (error := error_in(lines[-1])) is not None:
         return error

@@ -319,7 +319,7 @@ def collect_failures(view: View, work: Path) -> list[Failure]:
 
 def log_tail(failure: Failure, lines: int) -> list[str]:
     """Return the last lines of the log of a failed job, unless its message contains them."""
-    if LOG_PREFIX in failure.text or not failure.log or not Path(failure.log).exists():
+    if LOG_PREFIX in failure.text or not failure.log or not Path(failure.log).is_file():
         return []
     text = Path(failure.log).read_text("utf-8", "replace").rstrip()
     return [f"{LOG_PREFIX}{line}" for line in text.splitlines()[-lines:]]

@@ -17,7 +17,7 @@ from typing import Any
 
 from tapeout.graph.configuration import Configuration
 from tapeout.graph.console import print_line
-from tapeout.graph.files import disk_error, write_atomically
+from tapeout.graph.files import disk_error, read_file, write_atomically
 from tapeout.graph.identity.digest import canonical
 from tapeout.graph.launch.process import start_time
 from tapeout.graph.plan.forecast import Forecast, Totals
@@ -125,7 +125,7 @@ class RunRecord:
     def read(cls, workspace: Workspace) -> "RunRecord | None":
         """Read the record of a folder's latest run; None if there is none that can be read."""
         try:
-            return cls._from_json(json.loads(_path(workspace).read_bytes()))
+            return cls._from_json(json.loads(read_file(_path(workspace))))
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 

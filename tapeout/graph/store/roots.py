@@ -16,8 +16,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tapeout.graph.errors import NotWritable, UnreadableState
-from tapeout.graph.files import OUT_OF_SPACE, write_atomically
+from tapeout.graph.errors import NotAPlainFile, NotWritable, UnreadableState
+from tapeout.graph.files import OUT_OF_SPACE, read_file, write_atomically
 from tapeout.graph.identity.digest import canonical, digest_bytes, digest_value
 from tapeout.graph.store.store import Store
 
@@ -92,7 +92,7 @@ class Root:
         with contextlib.suppress(FileNotFoundError):
             return {
                 line
-                for line in (self.record / "actions").read_text("utf-8", "replace").split()
+                for line in read_file(self.record / "actions").decode("utf-8", "replace").split()
                 if DIGEST.fullmatch(line)
             }
         return set()
@@ -109,15 +109,15 @@ class Root:
         named = [path for path in self.runs.glob("*/run.json") if path.parent.name not in without]
         for path in (*self.results.rglob("*.manifest.json"), *named):
             try:
-                value = json.loads(path.read_bytes())
+                value = json.loads(read_file(path))
                 actions |= set(value["artifacts"].values()) if path in named else {value["action"]}
-            except (ValueError, KeyError, TypeError, AttributeError):
+            except FileNotFoundError:
+                continue  # removed meanwhile
+            except (ValueError, KeyError, TypeError, AttributeError, OSError, NotAPlainFile):
                 actions |= self.listed()
-            except OSError:
-                continue
         for path in (self.results / ".graph").rglob("*.action.json"):
-            with contextlib.suppress(OSError):
-                actions.add(digest_bytes(path.read_bytes().removesuffix(b"\n")))
+            with contextlib.suppress(OSError, NotAPlainFile):
+                actions.add(digest_bytes(read_file(path).removesuffix(b"\n")))
         return actions
 
     def wanted(self, without: Iterable[str] = ()) -> set[str]:
@@ -154,7 +154,7 @@ def _readable(part: Path) -> bool:
 
 def _recorded_host(results: Path) -> str | None:
     with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-        return (results / HOST).read_text("utf-8", "replace").strip()
+        return read_file(results / HOST).decode("utf-8", "replace").strip()
     return None
 
 
@@ -171,7 +171,7 @@ def registered(store: Store) -> list[Root]:
     result = []
     for path in sorted((store.root / "roots").glob("*/folder.json")):
         try:
-            value = json.loads(path.read_bytes())
+            value = json.loads(read_file(path))
             result.append(Root(store, Path(value["results"]), Path(value["runs"]), value["host"]))
         except (ValueError, KeyError, TypeError) as error:
             raise UnreadableState(

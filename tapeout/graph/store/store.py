@@ -20,7 +20,16 @@ from pathlib import Path
 from typing import IO, Any
 
 from tapeout.graph.errors import NotAPlainFile, NotWritable
-from tapeout.graph.files import SHARING_FIX, copy_atomically, file_lock, link_or_copy, unused_path, write_atomically
+from tapeout.graph.files import (
+    SHARING_FIX,
+    copy_atomically,
+    file_lock,
+    link_or_copy,
+    only_regular,
+    read_file,
+    unused_path,
+    write_atomically,
+)
 from tapeout.graph.identity.action import Action
 from tapeout.graph.identity.digest import canonical, digest_files
 from tapeout.graph.identity.manifest import Entry, Manifest, sealed_time_ns
@@ -79,7 +88,7 @@ class Store:
     def open(self, path: Path, mode: str) -> IO[bytes]:
         """Open a file without a buffer; the group may write it if it may write the store."""
         with self.writing(path), self._group_umask():
-            return open(path, mode, buffering=0)
+            return open(path, mode, buffering=0, opener=only_regular)
 
     def write(self, path: Path, data: bytes) -> None:
         """Write a small file of the store atomically; the group may write it if it may write the store."""
@@ -114,7 +123,7 @@ class Store:
         """Return action and manifest as JSON values, or None if the entry is missing; quarantine a damaged one."""
         path = self.action_path(action_digest)
         try:
-            action, manifest = decode(path.read_bytes(), action_digest)
+            action, manifest = decode(read_file(path), action_digest)
         except FileNotFoundError:
             return None
         except ValueError:
@@ -251,7 +260,7 @@ class Store:
     def load_description(self, kind: str, digest: str) -> dict[str, Any]:
         """Return what ``save_description`` saved, or an empty dictionary."""
         with contextlib.suppress(FileNotFoundError, ValueError):
-            description: dict[str, Any] = json.loads(self._description_path(kind, digest).read_bytes())
+            description: dict[str, Any] = json.loads(read_file(self._description_path(kind, digest)))
             return description
         return {}
 
@@ -270,7 +279,7 @@ class Store:
         """Return whether another process has locked an action."""
         path = self.lock_path(action_digest)
         self.open(path, "ab").close()
-        with open(path, "a+") as file:
+        with open(path, "ab+", buffering=0, opener=only_regular) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -310,7 +319,7 @@ class Store:
         """Return all lines of the journal; what a crash cut short or somebody edited is ignored."""
         path = self.root / "journal.jsonl"
         lines = []
-        for line in path.read_bytes().splitlines() if path.exists() else []:
+        for line in read_file(path).splitlines() if path.exists() else []:
             with contextlib.suppress(ValueError):
                 lines.append(json.loads(line))
         return [line for line in lines if isinstance(line, dict) and line.keys() >= JOURNAL_KEYS]

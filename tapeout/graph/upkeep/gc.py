@@ -24,6 +24,7 @@ from pathlib import Path
 
 from tapeout.graph import named_runs
 from tapeout.graph.errors import NotWritable, RequestRefused
+from tapeout.graph.files import only_regular
 from tapeout.graph.identity.environment import FOLDER, LOCKS, read_environment
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.store.action_index import ActionIndex
@@ -154,7 +155,7 @@ def _try_lock(path: Path) -> Iterator[bool]:
     with ExitStack() as stack:
         free = True
         with suppress(FileNotFoundError):
-            file = stack.enter_context(open(path, "rb"))
+            file = stack.enter_context(open(path, "rb", opener=only_regular))
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:

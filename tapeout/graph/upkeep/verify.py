@@ -199,6 +199,8 @@ def _problem(path: Path, entry: Entry, on_read: Callable[[int], None] = lambda s
         same = digest_file(path, on_read) == entry.digest
     except OSError as error:
         return f"cannot be read: {error.strerror}"
+    except NotAPlainFile:
+        return "is not a regular file"
     return "" if same else f"is damaged: its digest is not {entry.digest[:16]}"
 
 
