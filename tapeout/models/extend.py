@@ -14,7 +14,7 @@ from torch import Tensor
 from tapeout.config.base import BaseExtended
 from tapeout.encoder.load_vocabulary import load_vocabulary
 from tapeout.models.family import family_of
-from tapeout.models.huggingface import checked_config, write_tokenizer
+from tapeout.models.huggingface import checked_config, generation_of, write_tokenizer
 from tapeout.models.tokenizer_file import UnusableModel, tokenizer_path
 from tapeout.models.weights_folder import FolderWeights
 from tapeout.models.weights_writer import MAX_SHARD_BYTES, write_weights
@@ -123,13 +123,10 @@ def _write(
     model: "PreTrainedModel", weights: Mapping[str, Tensor], source: Path, output: Path, max_shard_bytes: int
 ) -> None:
     """Write the settings of generation of the source, and configuration and weights, as ``save_pretrained`` does."""
-    from transformers import GenerationConfig
-
     dtype = weights[next(iter(weights))].dtype
     model.config.update({"torch_dtype": dtype, "architectures": [type(model).__name__], "_name_or_path": ""})
     model.config._attn_implementation_autoset = False
-    stated = (source / "generation_config.json").is_file()
-    generation = GenerationConfig.from_pretrained(source) if stated else model.generation_config
+    generation = generation_of(source) or model.generation_config
     output.mkdir(parents=True)
     model.config.save_pretrained(output)
     generation.save_pretrained(output)

@@ -1,6 +1,7 @@
 """Model folders in Hugging Face layout: create, save and load."""
 
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +11,12 @@ import torch
 from tapeout.config.base import Architecture
 from tapeout.config.bases.tiny import Base
 from tapeout.encoder.load import load_encoder
-from tapeout.models.carried import check_carried, check_vocabulary
+from tapeout.models.carried import check_carried, check_vocabulary, special_ids
 from tapeout.models.family import Family, family_of, load_family
 from tapeout.models.tokenizer_file import UnusableModel
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel
+    from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel
 
 
 def new_model(job: Base, tokenizer: Path) -> "PreTrainedModel":
@@ -85,6 +86,29 @@ def architecture_of(folder: Path) -> Architecture:
         UnusableModel: see ``checked_config``.
     """
     return family_of(folder).architecture_of(checked_config(folder))
+
+
+def generation_of(folder: Path) -> "GenerationConfig | None":
+    """Return the settings of generation in a Hugging Face folder; None if there are none.
+
+    Of settings that contradict each other, such as a temperature without sampling in Llama 2, only the special ids are
+    returned: transformers reads such settings, and refuses to write them. Tapeout always takes the likeliest token.
+    """
+    from transformers import GenerationConfig
+
+    if not (folder / "generation_config.json").is_file():
+        return None
+    settings: GenerationConfig = GenerationConfig.from_pretrained(folder, local_files_only=True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            settings.validate()
+    except (ValueError, Warning):
+        ids = special_ids(settings)
+        return GenerationConfig(
+            **ids | {"pad_token_id": None if (ids["pad_token_id"] or 0) < 0 else ids["pad_token_id"]}
+        )
+    return settings
 
 
 def load_huggingface(folder: Path, keep_dtype: bool = False) -> "PreTrainedModel":

@@ -20,7 +20,7 @@ from tapeout.encoder.interface import Encoder
 from tapeout.encoder.load import load_encoder
 from tapeout.guard.folders import check_tokenizer
 from tapeout.guard.settings import check_settings
-from tapeout.models.carried import check_carried, check_vocabulary
+from tapeout.models.carried import check_carried, check_vocabulary, special_ids
 from tapeout.models.family import Family, load_family
 from tapeout.models.layout import EMBEDDING
 from tapeout.models.tokenizer_file import UnusableModel
@@ -147,6 +147,7 @@ def check_folder(folder: Path, job: ImportJob) -> dict[str, Any]:
         )
     encoder = _vocabulary(folder, job.tokenizer)
     config = _check_architecture(given, family, job, encoder)
+    _check_generation(folder, config.vocab_size)
     weights = FolderWeights(folder)
     dtype = _check_weights(weights, config, job, _copies(weights, config, family))
     return {
@@ -175,7 +176,7 @@ def _check_architecture(given: dict[str, Any], family: Family, job: ImportJob, e
     """Compare config.json with the configuration and the vocabulary, and return it as an object of transformers."""
     try:
         actual = family.model_class().config_class.from_dict(given)
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
         raise UnusableModel(f"config.json cannot be read: {error}.", "Correct it, or use another model.") from error
     found = {"vocab_size": actual.vocab_size, **check_carried(actual, family).model_dump(mode="json")}
     stated = {"vocab_size": job.vocab_size, **job.architecture.model_dump(mode="json")}
@@ -190,6 +191,26 @@ def _check_architecture(given: dict[str, Any], family: Family, job: ImportJob, e
         )
     check_vocabulary(actual, encoder)
     return actual
+
+
+def _check_generation(folder: Path, rows: int) -> None:
+    """Check the settings of generation, which later steps read together with the weights."""
+    from transformers import GenerationConfig
+
+    name = "generation_config.json"
+    if not (folder / name).is_file():
+        return
+    try:
+        settings = GenerationConfig.from_dict(check_settings(folder / name))
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        raise UnusableModel(f"{name} cannot be read: {error}.", "Correct or remove it.") from error
+    for field, value in special_ids(settings).items():
+        ids = value if isinstance(value, list) and field == "eos_token_id" else [value]
+        none = (None, -1) if field == "pad_token_id" else (None,)
+        if not all(one in none or (type(one) is int and 0 <= one < rows) for one in ids):
+            raise UnusableModel(
+                f"{name} has {field} {value!r}, and the model has {rows:,} rows.", "Correct or remove it."
+            )
 
 
 def _copies(weights: FolderWeights, config: Any, family: Family) -> set[str]:

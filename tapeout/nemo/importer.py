@@ -14,11 +14,10 @@ from typing import Any
 from nemo.collections.common.tokenizers.huggingface.auto_tokenizer import AutoTokenizer
 from nemo.lightning.io import ModelConnector
 from transformers import AutoTokenizer as HuggingFaceTokenizer
-from transformers import GenerationConfig
 
 from tapeout.guard.folders import check_tokenizer
 from tapeout.models.family import family_of
-from tapeout.models.huggingface import checked_config
+from tapeout.models.huggingface import checked_config, generation_of
 
 
 class Importer(ModelConnector):  # type: ignore[misc]
@@ -32,8 +31,8 @@ class Importer(ModelConnector):  # type: ignore[misc]
         """
         folder = Path(self)
         family, config = family_of(folder), checked_config(folder)
-        generation = GenerationConfig.from_pretrained(folder) if (folder / "generation_config.json").exists() else None
-        return family.nemo_model(family.architecture_of(config), config.vocab_size, generation, self.tokenizer)
+        architecture, generation = family.architecture_of(config), generation_of(folder)
+        return family.nemo_model(architecture, config.vocab_size, generation, self.tokenizer)
 
     @property
     def tokenizer(self) -> AutoTokenizer:

@@ -86,6 +86,16 @@ def test_further_ends_of_a_text_are_kept(folder: Path) -> None:
         assert content["eos_token_id"] == [2, 7] and content["pad_token_id"] == 0
 
 
+def test_settings_of_generation_that_transformers_does_not_write_are_reduced_to_ids(folder: Path) -> None:
+    """As of Llama 2: a temperature without sampling."""
+    path = folder / "base/generation_config.json"
+    ids = {"bos_token_id": 1, "eos_token_id": [2, 7]}
+    path.write_text(json.dumps({**ids, "pad_token_id": -1, "temperature": 0.9, "top_p": 0.6}))
+    extend_model(folder / "base", folder / "tokenizer.model", BaseExtended(), folder / "extended")
+    written = json.loads((folder / "extended/generation_config.json").read_text())
+    assert {name: value for name, value in written.items() if name != "transformers_version"} == ids
+
+
 def test_a_model_in_several_files_is_extended_as_in_one(folder: Path) -> None:
     load_huggingface(folder / "base").save_pretrained(folder / "sharded", max_shard_size="20KB")
     (folder / "sharded/tokenizer.model").write_bytes(BASE)

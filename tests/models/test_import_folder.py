@@ -157,6 +157,15 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda folder: (folder / "tokenizer_config.json").write_text('{"chat_template": "\\ud83d"}'),
         "tokenizer_config.json is not JSON: 'utf-8' codec can't encode character",
     ),
+    "no type of numbers": (lambda folder: edit(folder / "config.json", torch_dtype=[]), "config.json cannot be read: "),
+    "end of answers": (
+        lambda folder: edit(folder / "generation_config.json", eos_token_id=[2, "</s>"]),
+        "generation_config.json has eos_token_id [2, '</s>'], and the model has ",
+    ),
+    "generation": (
+        lambda folder: edit(folder / "generation_config.json", num_return_sequences=2),
+        "generation_config.json cannot be read: ",
+    ),
     "a list": (lambda folder: (folder / "config.json").write_text("[]"), "config.json is not a JSON object"),
     "special id": (lambda folder: edit(folder / "config.json", eos_token_id=7), "eos_token_id 7"),
     "lost option": (lambda folder: edit(folder / "config.json", attention_bias=True), "attention_bias True"),
