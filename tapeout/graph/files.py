@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import json
 import os
 import re
 import secrets
@@ -11,7 +12,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tapeout.errors import TapeoutError, fullest
 from tapeout.graph.errors import InputChanged, InvalidFolder, NotAPlainFile, NotWritable, UnreadableState
@@ -66,6 +67,28 @@ def read_file(path: Path) -> bytes:
     """
     with open(path, "rb", opener=only_regular) as file:
         return file.read()
+
+
+def read_json(path: Path) -> Any:
+    """Return the value of a JSON file.
+
+    Raises:
+        NotAPlainFile: see ``read_file``.
+        ValueError: it is not JSON, or nested too deeply.
+    """
+    return parse_json(read_file(path))
+
+
+def parse_json(text: bytes) -> Any:
+    """Return the value of a JSON text.
+
+    Raises:
+        ValueError: it is not JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -188,7 +188,9 @@ class Layer(RuleReader):
         done = self._execute_graph(**options)
         if done is False:  # a file of --wait-for-files is missing, which Snakemake has printed
             raise SystemExit(1)
-        if self.recorder is not None and (left := unreached(self.workspace, self.recorder.record)):
+        with named_errors():
+            left = unreached(self.workspace, self.recorder.record) if self.recorder is not None else ()
+        if left:
             print_line(f"! Snakemake has ended without these planned artifacts: {', '.join(sorted(left))}")
             raise SystemExit(1)
 

@@ -5,7 +5,6 @@ A named run (``before``, ``lr-3e-4``) is a folder ``runs/<name>/`` with the arti
 and the action of each. The garbage collector keeps what a named run refers to.
 """
 
-import json
 import re
 import shutil
 from collections import Counter
@@ -17,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from tapeout.errors import did_you_mean
 from tapeout.graph.configuration import Configuration
 from tapeout.graph.errors import RequestRefused, UnknownName
-from tapeout.graph.files import read_file, write_atomically
+from tapeout.graph.files import read_json, write_atomically
 from tapeout.graph.identity.digest import canonical
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.store.action_index import inputs
@@ -227,7 +226,7 @@ def _intact_manifest(workspace: Workspace, artifact: str) -> Manifest:
 
 def _read(workspace: Workspace, name: str) -> NamedRun | None:
     try:
-        value = json.loads(read_file(workspace.runs / name / RUN))
+        value = read_json(workspace.runs / name / RUN)
         return NamedRun(**{**value, "configuration": Configuration.from_json(value.get("configuration"))})
     except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
         return None

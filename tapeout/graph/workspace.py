@@ -5,7 +5,6 @@ sees: for each artifact its action and a mark that it is sealed, and a stamp for
 These files only repeat what manifests and store imply; they can be deleted or rewritten at any time.
 """
 
-import json
 import os
 import shutil
 from contextlib import AbstractContextManager
@@ -16,7 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from tapeout.graph.errors import InputChanged, InvalidFolder, UnreadableState
-from tapeout.graph.files import file_lock, read_file, unused_path, write_atomically, write_if_changed
+from tapeout.graph.files import (
+    file_lock,
+    parse_json,
+    read_file,
+    read_json,
+    unused_path,
+    write_atomically,
+    write_if_changed,
+)
 from tapeout.graph.identity.action import Action, Recipe
 from tapeout.graph.identity.digest import canonical, digest_bytes
 from tapeout.graph.identity.manifest import Manifest
@@ -121,7 +128,7 @@ class Workspace:
     def manifest(self, name: str) -> Manifest | None:
         """Return the manifest of an artifact in ``results/``, or None if it is missing or unreadable."""
         try:
-            return Manifest.from_json(json.loads(read_file(self.manifest_path(name))))
+            return Manifest.from_json(read_json(self.manifest_path(name)))
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
@@ -133,7 +140,7 @@ class Workspace:
         """
         path = self.action_path(name)
         try:
-            return Action(json.loads(read_file(path)))
+            return Action(read_json(path))
         except (FileNotFoundError, ValueError) as error:
             raise UnreadableState(f"The action of {name} cannot be read: {error}.", "Run Snakemake again.") from error
 
@@ -278,7 +285,7 @@ class Workspace:
         """
         try:
             text = read_file(self.plan_path)
-            plan: dict[str, Any] = json.loads(text)
+            plan: dict[str, Any] = parse_json(text)
         except (FileNotFoundError, ValueError) as error:
             raise UnreadableState(f"The plan of this run cannot be read: {error}.", "Run Snakemake again.") from error
         if os.environ.get(PLAN, digest_bytes(text)) != digest_bytes(text):

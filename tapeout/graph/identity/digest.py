@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tapeout.graph.files import only_regular, read_file, write_atomically
+from tapeout.graph.files import only_regular, read_json, write_atomically
 
 BLOCK = 1 << 20
 RACY_NS = 2 * 10**9
@@ -98,8 +98,9 @@ class DigestCache:
 
     def _read(self) -> dict[str, dict[str, object]]:
         with contextlib.suppress(FileNotFoundError, ValueError):
-            entries: dict[str, dict[str, object]] = json.loads(read_file(self.path))
-            return entries
+            entries = read_json(self.path)
+            if isinstance(entries, dict) and all(isinstance(value, dict) for value in entries.values()):
+                return {path: value for path, value in entries.items() if value.keys() == {"state", "digest"}}
         return {}
 
 

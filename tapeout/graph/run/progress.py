@@ -16,7 +16,7 @@ from typing import Any
 
 from tapeout.errors import TapeoutError
 from tapeout.graph.console import format_duration, print_line
-from tapeout.graph.files import read_file, write_atomically
+from tapeout.graph.files import read_json, write_atomically
 from tapeout.graph.identity.action import Recipe
 from tapeout.graph.identity.digest import canonical
 from tapeout.graph.launch.process import start_time
@@ -47,7 +47,7 @@ class PlanProgress:
     def _plan(self) -> tuple[set[str], set[str], dict[str, str], dict[str, Recipe]]:
         """Artifacts, forced artifacts, heads of batches by member, and recipes of what is to be built."""
         try:
-            plan = json.loads(read_file(self.workspace.plan_path))
+            plan = read_json(self.workspace.plan_path)
             forced = set(plan["forced"])
             heads = {member: head for head, members in plan["batches"].items() for member in members}
             recipes = {name: Recipe.from_json(plan["recipes"][name]) for name in sorted(forced | heads.keys())}
@@ -188,7 +188,7 @@ def earlier_seconds(folder: Path) -> float:
 def read_step(path: Path) -> dict[str, Any] | None:
     """Read a progress file; None if it does not exist (any more), is damaged, or is another version's."""
     try:
-        progress: dict[str, Any] = json.loads(read_file(path))
+        progress: dict[str, Any] = read_json(path)
     except (FileNotFoundError, ValueError):
         return None
     return progress if isinstance(progress, dict) and progress.keys() >= STEP_FIELDS else None

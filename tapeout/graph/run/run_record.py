@@ -5,7 +5,6 @@ read it. Like every file in that folder, it may be deleted.
 """
 
 import atexit
-import json
 import os
 import secrets
 import socket
@@ -15,9 +14,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tapeout.errors import TapeoutError
 from tapeout.graph.configuration import Configuration
 from tapeout.graph.console import print_line
-from tapeout.graph.files import disk_error, read_file, write_atomically
+from tapeout.graph.files import disk_error, read_json, write_atomically
 from tapeout.graph.identity.digest import canonical
 from tapeout.graph.launch.process import start_time
 from tapeout.graph.plan.forecast import Forecast, Totals
@@ -125,7 +125,7 @@ class RunRecord:
     def read(cls, workspace: Workspace) -> "RunRecord | None":
         """Read the record of a folder's latest run; None if there is none that can be read."""
         try:
-            return cls._from_json(json.loads(read_file(_path(workspace))))
+            return cls._from_json(read_json(_path(workspace)))
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
@@ -176,7 +176,11 @@ class RunRecorder:
         if os.getpid() != self.record.pid:
             return  # a forked child
         now = time.time()
-        summary, worth_printing = self.summarize(self.record, now)
+        try:
+            summary, worth_printing = self.summarize(self.record, now)
+        except (TapeoutError, OSError) as error:
+            named = disk_error(error) if isinstance(error, OSError) else error
+            summary, worth_printing = f"! The run cannot be summarized: {named or error}", True
         self._write(replace(self.record, ended=now, summary=summary))
         if worth_printing:
             print_line(summary)

@@ -8,7 +8,6 @@ good.
 """
 
 import contextlib
-import json
 import os
 import platform
 import re
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tapeout.graph.errors import NotAPlainFile, NotWritable, UnreadableState
-from tapeout.graph.files import OUT_OF_SPACE, read_file, write_atomically
+from tapeout.graph.files import OUT_OF_SPACE, read_file, read_json, write_atomically
 from tapeout.graph.identity.digest import canonical, digest_bytes, digest_value
 from tapeout.graph.store.store import Store
 
@@ -109,7 +108,7 @@ class Root:
         named = [path for path in self.runs.glob("*/run.json") if path.parent.name not in without]
         for path in (*self.results.rglob("*.manifest.json"), *named):
             try:
-                value = json.loads(read_file(path))
+                value = read_json(path)
                 actions |= set(value["artifacts"].values()) if path in named else {value["action"]}
             except FileNotFoundError:
                 continue  # removed meanwhile
@@ -171,7 +170,7 @@ def registered(store: Store) -> list[Root]:
     result = []
     for path in sorted((store.root / "roots").glob("*/folder.json")):
         try:
-            value = json.loads(read_file(path))
+            value = read_json(path)
             result.append(Root(store, Path(value["results"]), Path(value["runs"]), value["host"]))
         except (ValueError, KeyError, TypeError) as error:
             raise UnreadableState(

@@ -8,13 +8,13 @@ file systems they are copied.
 import contextlib
 import errno
 import fcntl
-import json
 import os
 import shutil
 import stat
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
@@ -26,7 +26,9 @@ from tapeout.graph.files import (
     file_lock,
     link_or_copy,
     only_regular,
+    parse_json,
     read_file,
+    read_json,
     unused_path,
     write_atomically,
 )
@@ -39,6 +41,11 @@ NOT_PERMITTED = {errno.EACCES, errno.EPERM, errno.EROFS}
 COLLECTOR_LOCK = "collector.lock"
 JOURNAL_KEYS = {"artifact", "action"}
 """Keys of every line of the journal."""
+JOURNAL_TYPES: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("artifact", "rule", "recipe", "action", "digest", "machine", "run", "job"), str),
+    **{"seconds": (int, float), "cores": int, "threads": int, "resources": dict, "finished": str},
+}
+"""Types of the values by key."""
 UMASK_LOCK = threading.Lock()
 """Held while a thread changes the umask of the process."""
 
@@ -260,7 +267,7 @@ class Store:
     def load_description(self, kind: str, digest: str) -> dict[str, Any]:
         """Return what ``save_description`` saved, or an empty dictionary."""
         with contextlib.suppress(FileNotFoundError, ValueError):
-            description: dict[str, Any] = json.loads(read_file(self._description_path(kind, digest)))
+            description: dict[str, Any] = read_json(self._description_path(kind, digest))
             return description
         return {}
 
@@ -321,8 +328,19 @@ class Store:
         lines = []
         for line in read_file(path).splitlines() if path.exists() else []:
             with contextlib.suppress(ValueError):
-                lines.append(json.loads(line))
-        return [line for line in lines if isinstance(line, dict) and line.keys() >= JOURNAL_KEYS]
+                lines.append(parse_json(line))
+        return list(filter(_is_journal_line, lines))
+
+
+def _is_journal_line(line: Any) -> bool:
+    if not isinstance(line, dict) or not line.keys() >= JOURNAL_KEYS:
+        return False
+    try:
+        at = datetime.fromisoformat(line.get("finished", "2000-01-01T00:00:00+00:00"))
+    except (ValueError, TypeError):
+        return False
+    known = line.keys() & JOURNAL_TYPES.keys()
+    return at.tzinfo is not None and all(isinstance(line[key], JOURNAL_TYPES[key]) for key in known)
 
 
 def object_key(entry: Entry) -> str:

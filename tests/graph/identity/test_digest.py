@@ -63,8 +63,9 @@ def test_file_that_was_just_written_is_not_cached(tmp_path: Path) -> None:
 def test_damaged_cache_is_ignored(tmp_path: Path) -> None:
     path, cache = tmp_path / "rows.jsonl", DigestCache(tmp_path / "digests.json")
     path.write_bytes(b"one")
-    cache.path.write_text('{"half')
-    assert cache.digests([path]) == [digest_bytes(b"one")]
+    for damaged in ('{"half', "[]", f'{{"{path}": []}}', f'{{"{path}": {{"state": []}}}}', "[" * 10_000):
+        cache.path.write_text(damaged)
+        assert cache.digests([path]) == [digest_bytes(b"one")]
 
 
 def test_many_files_are_cached_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

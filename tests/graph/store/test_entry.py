@@ -86,5 +86,8 @@ def test_lines_of_the_journal_that_are_none_are_ignored(tmp_path: Path) -> None:
     store.append_journal(line)
     with (tmp_path / "journal.jsonl").open("a") as file:
         file.write('3\nnull\n[]\n"x"\n{}\n{"artifact": "a"\n\n')
+        file.write("[" * 10_000 + "\n")
+        for damage in ({"artifact": []}, {"finished": "today"}, {"finished": 3}, {"seconds": "1"}, {"resources": 1}):
+            file.write(json.dumps(line | damage) + "\n")
     store.append_journal(line)
     assert store.journal() == [line, line]
