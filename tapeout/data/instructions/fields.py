@@ -16,6 +16,7 @@ from tapeout.config.instructions import FormatOptions
 from tapeout.data.errors import BadRow
 from tapeout.data.instructions.record import Record, RecordModel
 from tapeout.data.instructions.report import MAX_NAME_CHARACTERS, ImportReport
+from tapeout.data.io.ngrams import unicode_form
 from tapeout.data.io.text_rows import LICENCE_FIELDS, joined_licence
 
 SEPARATORS = re.compile(r"[\s_-]+")
@@ -31,8 +32,8 @@ def folded(*names: str) -> frozenset[str]:
 
 @lru_cache(maxsize=4096)
 def fold(name: str) -> str:
-    """Return a name without case and separators, so that ``Tool-Calls`` equals ``tool_calls``."""
-    return SEPARATORS.sub("", name).casefold()
+    """Return a name in one Unicode form, without case and separators, so that ``Tool-Calls`` equals ``tool_calls``."""
+    return SEPARATORS.sub("", unicode_form(name)).casefold()
 
 
 RESERVED_IN_ROWS = folded(

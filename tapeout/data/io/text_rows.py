@@ -14,7 +14,7 @@ LICENCE_FIELDS = frozenset(["licence", "license", "licences", "licenses"])
 """Names of the licence of a row, in any case."""
 JOIN = " AND "
 ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")
-"""Escape of an ASCII character, with which a line may spell the same key in two ways."""
+"""Escape of an ASCII character, with which a line may spell the same key in two ways, as it may any other key."""
 
 
 def text_row(path: str, number: int, line: bytes, field: str, repaired: Counter[str]) -> tuple[str, str]:
@@ -28,8 +28,13 @@ def text_row(path: str, number: int, line: bytes, field: str, repaired: Counter[
         line = line[len(codecs.BOM_UTF8) :]
         repaired["byte-order mark, utf-8"] += 1
     row = parse_row(Path(path), number, line, (field,))
-    licences = [name for name in row if name.casefold() in LICENCE_FIELDS]
-    if ESCAPED_ASCII.search(line) or any(line.count(f'"{name}"'.encode()) > 1 for name in (field, *licences)):
+    licences = [name for name in row if name.casefold() in LICENCE_FIELDS and name != field]
+    spelled_in_one_way = field.isascii() and "/" not in field
+    if (
+        not spelled_in_one_way
+        or ESCAPED_ASCII.search(line)
+        or any(line.count(f'"{name}"'.encode()) > 1 for name in (field, *licences))
+    ):
         try:
             json.loads(line, object_pairs_hook=lambda pairs: _distinct(path, number, pairs))
         except RecursionError as error:

@@ -101,6 +101,8 @@ REFUSED_TURNS: list[tuple[int, dict[str, Any], str]] = [
     (1, {"reasoning_content": "Because."}, "'reasoning_content'"),
     (1, {"Weight": 0}, "'Weight' of a turn is written differently from 'weight'"),
     (1, {"toolCalls": ["x"]}, "'toolCalls'"),
+    (1, {"ｗｅｉｇｈｔ": 0}, "written differently from 'weight'"),
+    (1, {"\ufefftool_calls": ["x"]}, "would change what is learnt"),
     (1, {"TRAIN": False}, "written differently from 'train'"),
 ]
 

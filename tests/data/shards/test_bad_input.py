@@ -146,6 +146,20 @@ def test_bad_input_is_reported_or_counted(
     assert "\n  fix: " in str(error_info.value) and str(tmp_path) not in str(error_info.value)
 
 
+@pytest.mark.parametrize(
+    ("field", "twice"), [("té", b'{"t\xc3\xa9": "x", "t\\u00e9": "y"}\n'), ("a/b", b'{"a/b": "x", "a\\/b": "y"}\n')]
+)
+def test_the_text_field_of_any_name_occurs_once(field: str, twice: bytes, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "a.jsonl").write_bytes(twice)
+    with pytest.raises(BadRow, match="a key occurs twice"):
+        build(source, tmp_path / "output", include=["*"], field=field)
+    (source / "a.jsonl").write_bytes(lines(TEXT, licence=TEXT))
+    ((row,), _) = build(source, tmp_path / "other", include=["*"], field="licence")
+    assert (row["text"], row["licence"]) == (TEXT, "MIT")
+
+
 def test_licences_of_rows_override_that_of_the_source(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
