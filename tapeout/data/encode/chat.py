@@ -24,6 +24,8 @@ Render = Callable[[Mapping[str, Any]], tuple[str, list[Span]]]
 LABELLED = "VALUE_TO_TEXT"
 BRACKETED = re.compile(r"<+[^<>\s]+>+|\[[^\[\]\s]+\]")
 """Marks in a rendered chat template, such as ``<|im_start|>``, ``[INST]`` and ``<<SYS>>``."""
+PLAIN = "text"
+"""Text that every chat template renders as it is."""
 EXPRESSION_ERRORS = (TypeError, ValueError, ArithmeticError, LookupError, RecursionError, MemoryError)
 """Errors that an expression of a template can raise besides Jinja's own."""
 
@@ -160,9 +162,18 @@ class ChatTemplate:
         none.
 
         Raises:
-            Unfit: a text contains a mark, or the template leaves it out or changes it.
-            InvalidTemplate: the template does not render turn after turn.
+            Unfit: a text contains a mark, or the template leaves it out or changes it, also once other turns follow
+                (Qwen 3 removes the reasoning of earlier answers).
+            InvalidTemplate: the template does not render turn after turn, whatever the texts are.
         """
+        try:
+            return self._rendered(row)
+        except InvalidTemplate as error:
+            plain = [{**turn, "value": PLAIN} for turn in row["conversations"]]
+            self._rendered({**row, "conversations": plain, "system": row["system"] and PLAIN})
+            raise Unfit("the chat template does not render its texts turn after turn") from error
+
+    def _rendered(self, row: Mapping[str, Any]) -> tuple[str, list[Span]]:
         messages = _messages(row)
         first = len(messages) - len(row["conversations"])
         check_marks([message["content"] for message in messages], self.marks)
@@ -213,7 +224,7 @@ class ChatTemplate:
 
     def _example(self) -> str:
         """Return the text of a conversation without brackets, or nothing if the template renders none."""
-        turns = [{"role": role, "content": "text"} for role in ("system", *("user", "assistant") * 2)]
+        turns = [{"role": role, "content": PLAIN} for role in ("system", *("user", "assistant") * 2)]
         for messages in (turns, turns[1:]):  # some templates refuse system messages
             try:
                 return self._text(messages, prompt=False)

@@ -29,6 +29,9 @@ TYPES = {
 }
 """Expected value of a field, by the type of pydantic's error."""
 
+WHOLE: Any = object()
+"""Stands for the value of a whole record; null is a value."""
+
 Model = TypeVar("Model", bound="RecordModel")
 
 
@@ -79,18 +82,18 @@ class Record:
         """Return the error that this record cannot be used."""
         return BadRow(self.location, reason, detail)
 
-    def parse(self, model: type[Model], value: Any = None, what: str = "the row") -> Model:
+    def parse(self, model: type[Model], value: Any = WHOLE, what: str = "the row") -> Model:
         """Validate the record, or a part of it, by a model.
 
         Args:
             model: the model.
-            value: part of the record; all of it if None.
+            value: part of the record; by default all of it.
             what: name of the part in messages.
 
         Raises:
             BadRow: the model does not accept it.
         """
-        value = self.value if value is None else value
+        value = self.value if value is WHOLE else value
         try:
             return model.model_validate(value)
         except ValidationError as error:

@@ -144,6 +144,18 @@ def test_a_chat_template_of_a_model(processor: Any) -> None:
             ChatTemplate(f"{{{{ {wrong} }}}}", (), (), "", "").render(row)
 
 
+def test_a_row_whose_texts_a_template_changes_later_is_unfit() -> None:
+    """As in Qwen 3, whose template removes the reasoning of all answers but the last."""
+    template = ChatTemplate(
+        "{% for m in messages %}<|{{ m.role }}|>{{ m.content if loop.last else m.content.split('</think>')[-1] }}"
+        "<|end|>{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}",
+        *((), (), "", ""),
+    )
+    assert trained(*template.render(talk("a", "<think>x</think>b"))) == ["<think>x</think>b<|end|>"]
+    with pytest.raises(Unfit, match="turn after turn"):
+        template.render(talk("a", "<think>x</think>b", "c", "d"))
+
+
 TURNS = "{{% for m in messages %}}<|{{{{ m.role }}}}|>{}<|end|>{{% endfor %}}"
 PROMPT = "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 

@@ -128,6 +128,7 @@ def test_a_deep_tree(tmp_path: Path) -> None:
         (tree(user("a", answer("b", labels={"quality": {"value": 7}}))), "less than or equal to 1"),
         (tree(user("a", answer("b", labels={"quality": {"value": True}}))), "is not a number"),
         (tree(user("a", answer("b", labels=[1]))), "is not an object"),
+        (tree(user("a", answer("b", labels={"quality": None}))) | {"value": 0.5}, "a label is not an object"),
         (tree(user("a", answer("b\0"))), "NUL"),
     ],
 )
