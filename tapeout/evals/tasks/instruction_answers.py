@@ -1,6 +1,7 @@
 """Held-out questions of an instruction set: generated answers, and the loss of the expected answers."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from math import log
 from pathlib import Path
@@ -140,7 +141,7 @@ class InstructionAnswersTask(Task[Options, InstructionAnswers]):
         """Describe the tables of losses and answers, sample answers and the verdict on instructions."""
         comparisons, results, name = evidence.comparisons, evidence.results, set_name(evidence.options)
         exact = f"{name}.exact_match."
-        categories = [measure.removeprefix(exact) for measure in comparisons if measure.startswith(exact)]
+        categories = titles_of([name.removeprefix(exact) for name in comparisons if name.startswith(exact)])
         finished = {model: _fraction_finished(result) for model, result in results.items()}
         judged = evidence.adapted.shipped or list(results)[-1]
         return Section(
@@ -158,8 +159,8 @@ class InstructionAnswersTask(Task[Options, InstructionAnswers]):
                     "Category",
                     [
                         *(
-                            TableRow(category.replace("_", " "), [f"{exact}{category}", f"{name}.rouge_l.{category}"])
-                            for category in categories
+                            TableRow(title, [f"{exact}{category}", f"{name}.rouge_l.{category}"])
+                            for category, title in categories.items()
                         ),
                         TableRow("All", [f"{name}.exact_match", f"{name}.rouge_l"], is_total=True),
                     ],
@@ -182,7 +183,7 @@ class InstructionAnswersTask(Task[Options, InstructionAnswers]):
                     caption="Held-out questions, greedy decoding",
                     description=f"Exact match by category and model, {name}",
                     axis="exact answers, % (higher is better)",
-                    panels={category.replace("_", " "): f"{exact}{category}" for category in categories},
+                    panels={title: f"{exact}{category}" for category, title in categories.items()},
                     grouped=True,
                 )
             ],
@@ -191,6 +192,13 @@ class InstructionAnswersTask(Task[Options, InstructionAnswers]):
             methods=METHODS,
             facts={f"{name}.finished_answers": finished},
         )
+
+
+def titles_of(categories: Iterable[str]) -> dict[str, str]:
+    """Return the titles of categories: their names as words, or as they are where two would have the same title."""
+    words = {name: name.replace("_", " ") for name in categories}
+    counts = Counter(words.values())
+    return {name: title if counts[title] == 1 else name for name, title in words.items()}
 
 
 def set_name(options: Options) -> str:
@@ -285,9 +293,10 @@ def _examples(results: Mapping[str, InstructionAnswers], judged: str, count: int
     for digest in sorted(shared, key=lambda digest: sha256(f"example\n{digest}".encode()).hexdigest()):
         own = by_model[judged][digest]
         groups.setdefault(own.category, {kind: [] for kind in KINDS})[kind_of(own)].append(digest)
+    titles = titles_of(groups)
     return [
         ExampleGroup(
-            title=category.replace("_", " "),
+            title=titles[category],
             counts={kind: len(digests) for kind, digests in kinds.items()},
             examples=[
                 _example({model: answers[digest] for model, answers in by_model.items()}, judged)

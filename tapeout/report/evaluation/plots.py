@@ -34,6 +34,7 @@ _STYLE: Any = {
     "svg.hashsalt": "tapeout",
     "svg.fonttype": "none",
     "font.size": 9,
+    "text.parse_math": False,  # a name such as $display is no formula
     "axes.titlesize": 9.5,
     "axes.titlelocation": "left",
     "axes.edgecolor": MUTED,

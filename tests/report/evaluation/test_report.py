@@ -18,7 +18,7 @@ import pytest
 from tapeout.config.comparison import DERIVED
 from tapeout.config.report import EvalReportJob
 from tapeout.evals.task import UnusableResult
-from tests.report.evaluation.conftest import GOOD, MODELS, TASKS
+from tests.report.evaluation.conftest import CATEGORIES, GOOD, MODELS, TASKS
 
 pytestmark = pytest.mark.environment("data")
 
@@ -153,6 +153,18 @@ def test_category_names_are_escaped_in_plots(make_inputs: Make, write_report: Wr
     page = (write_report(files, tmp_path / "report") / "report.html").read_text()
     assert "<script" not in page
     assert page.count("a&lt;script&gt;$x$") >= 3
+
+
+def test_category_names_are_no_formulas_and_stay_apart(make_inputs: Make, write_report: Write, tmp_path: Path) -> None:
+    files = make_inputs()
+    names = ["$display^ and $clog2", "list ports", "list_ports"]
+    for model in MODELS:
+        for old, new in zip(CATEGORIES[:2], names[:2], strict=True):
+            replaced(files, model, f'"{old}"', f'"{new}"')
+    page = (write_report(files, tmp_path / "report") / "report.html").read_text()
+    plots = [part.partition("</svg>")[0] for part in page.split("<svg")]
+    (plot,) = [plot for plot in plots if "exact answers, %" in plot]
+    assert all(f">{name}<" in plot for name in names)
 
 
 def test_blank_answers_take_no_space(make_inputs: Make, write_report: Write, tmp_path: Path) -> None:
