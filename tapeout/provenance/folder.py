@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tapeout.graph.files import read_file
 from tapeout.graph.identity.digest import digest_files
 from tapeout.graph.identity.manifest import walk
 from tapeout.guard import tar
@@ -74,6 +75,8 @@ def unpack(archive: Path, folder: Path) -> None:
     Raises:
         InvalidExport: it is missing or truncated, or contains a link, a device, or a path outside the folder.
     """
+    if archive.exists() and not archive.is_file():  # opening a pipe could wait forever
+        raise InvalidExport(f"{archive} is neither a folder nor a regular file.", "Save the export as a file first.")
     try:
         tar.unpack(archive, folder)
     except (UnusableModel, OSError) as error:
@@ -109,7 +112,7 @@ def check(folder: Path) -> dict[str, str]:
         InvalidExport: there is no such list, or a file is missing, is not listed, or has other bytes.
     """
     try:
-        text = (folder / SUMS).read_text("utf-8")
+        text = read_file(folder / SUMS).decode()
         listed = {name: digest for digest, name in (line.split("  ", 1) for line in text.splitlines())}
     except (OSError, ValueError) as error:
         raise InvalidExport(f"There is no readable {SUMS}.", "Give the folder of an export.") from error

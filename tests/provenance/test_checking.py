@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -86,6 +87,15 @@ def test_altered_code_with_new_sums_and_a_new_document(copy: Path) -> None:
     write_sums(copy)
     with pytest.raises(InvalidExport, match="The code of formatted.txt"):
         check_export(copy, None)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(copy: Path) -> None:
+    (copy / SUMS).unlink()
+    os.mkfifo(copy / SUMS)
+    with pytest.raises(NotAPlainFile, match=SUMS):
+        check_export(copy, None)
+    with pytest.raises(InvalidExport, match="nor a regular file"), opened(copy / SUMS):
+        pass
 
 
 def test_a_document_that_contradicts_itself(copy: Path) -> None:
