@@ -39,6 +39,9 @@ SYNTAX = {
 }
 """Cause of a syntax error, by a pattern of PyYAML's message."""
 
+MAX_BYTES = 64 << 20
+"""Maximum size of a file; a larger one is probably data."""
+
 
 @dataclass(frozen=True)
 class Mark:
@@ -91,6 +94,8 @@ def read_file(path: str | Path, noun: str = "configuration file", may_be_empty: 
             raise InvalidConfig(f"There is no {noun} {name}.", fix)
         if not file.is_file():
             raise InvalidConfig(f"The {noun} {name} is not a regular file.", "Name a file.")
+        if file.stat().st_size > MAX_BYTES:
+            raise InvalidConfig(f"The {noun} {name} has more than {MAX_BYTES >> 20} MiB.", "Name a YAML file.")
         content = file.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
         reason = error.strerror if isinstance(error, OSError) else error

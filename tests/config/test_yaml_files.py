@@ -1,5 +1,6 @@
 """Files that cannot be read, and values that YAML reads differently from what was meant: named, with the line."""
 
+import os
 from copy import deepcopy
 from pathlib import Path
 
@@ -83,7 +84,13 @@ def test_a_file_that_cannot_be_read_is_named(content: bytes, words: str, tmp_pat
 
 
 def test_a_path_without_a_file_is_named(tmp_path: Path) -> None:
-    for path, words in ((tmp_path, "is not a regular file"), (tmp_path / "no", "There is no")):
+    (large := tmp_path / "rows.jsonl").touch()
+    os.truncate(large, 1 << 43)
+    for path, words in (
+        (tmp_path, "is not a regular file"),
+        (tmp_path / "no", "There is no"),
+        (large, "has more than 64 MiB"),
+    ):
         with pytest.raises(InvalidConfig, match=words):
             read_file(path)
 
