@@ -28,6 +28,7 @@ plan:
 # ADD=nemo-cuda  also installs the environment of training runs on GPUs without a container
 environments:
 	@$(INSTALL) workflow data corpus nemo $(ADD)
+	@$(PYTHON) -m compileall -q tapeout || :  # steps write no bytecode
 
 # The tests on Slurm mostly wait, so two other parts run beside them, with lower priority: a job on the cluster never
 # waits for a core. The longest parts start first; they have no prerequisites here, because these would change the order.

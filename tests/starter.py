@@ -7,6 +7,7 @@ sends signals, and those whose variables concern imports, start in the ordinary 
 """
 
 import atexit
+import gc
 import json
 import os
 import runpy
@@ -95,6 +96,7 @@ def _serve(connection: socket.socket, packages: list[str]) -> list[str]:
     for name in packages:
         __import__(name)
     sys.path.pop(0)
+    gc.freeze()  # the programs' collections of garbage need not look at what the packages left
     while True:
         data, files, _, _ = socket.recv_fds(connection, MAX_MESSAGE, 3)
         if not data:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tapeout.config.inspection import OverlapSettings
 from tapeout.data.io.jsonl import write_jsonl
-from tapeout.data.io.ngrams import ANY_WORD, ASCII_WORD, ngram_hashes, passage, spans_of, word_pattern
+from tapeout.data.io.ngrams import ASCII_WORD, any_word, ngram_hashes, passage, spans_of, word_pattern
 from tapeout.inspection.ngram_index import build
 from tapeout.inspection.overlap import find_overlaps, overlap_lines, unite
 from tests.inspection.conftest import SETTINGS, Write, document, question
@@ -192,7 +192,7 @@ def test_scripts_without_spaces_have_words(write: Write, text: str) -> None:
 
 @given(st.text(st.characters(codec="ascii")))
 def test_both_patterns_read_ascii_alike(text: str) -> None:
-    assert ASCII_WORD.findall(text) == ANY_WORD.findall(text)
+    assert ASCII_WORD.findall(text) == any_word().findall(text)
 
 
 @given(st.text(), st.integers(1, 4))

@@ -8,6 +8,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Collection, Sequence
+from functools import cache
 from itertools import chain
 
 import numpy as np
@@ -29,20 +30,13 @@ def _characters(categories: Collection[str]) -> str:
     )
 
 
-COMBINING = _characters(("Mn", "Mc", "Me", "Cf"))
-"""Combining accents and invisible characters: parts of the word before them, or of none."""
 IDEOGRAPHS = "\u0e01-\u0e30\u0e40-\u0e46\u0e81-\u0eb0\u0ec0-\u0ec6\u1000-\u102a\u1780-\u17b3\u3005-\u3007\u3040-\u30fe"
 IDEOGRAPHS += "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 """Letters of scripts that do not separate words by spaces: each is a word."""
 ASCII_WORD = re.compile(r"\w+|=+|-+|\*+|/+|#+|~+|\?+|\.+|\++|[^\w\s]")
 """Pattern for ASCII texts: a word, or a mark; a row of equal marks, as under a title, is one mark."""
-ANY_WORD = re.compile(
-    rf"[{IDEOGRAPHS}][{COMBINING}]*|[^\W{IDEOGRAPHS}]+(?:[{COMBINING}]+[^\W{IDEOGRAPHS}]*)*|=+|-+|\*+|/+|#+|~+|\?+|\.+|\++|[^\w\s{COMBINING}]"
-)
-"""Pattern for all texts; on ASCII texts it agrees with ``ASCII_WORD``."""
 BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef"
 """Fillers, blanks and selectors of variants: letters, marks and symbols by their category, and never seen."""
-INVISIBLE = re.compile(f"[{_characters(('Cf',))}{BLANK}]")
 SUBSTITUTES = str.maketrans(dict.fromkeys("‘’‚‛′", "'") | dict.fromkeys("“”„‟″«»", '"') | dict.fromkeys("‐‑‒–—―−", "-"))
 """Typographic marks and the ASCII marks that they replace."""
 MAX_CACHED_WORDS = 500_000
@@ -53,22 +47,40 @@ MIX = np.uint64(0xBF58476D1CE4E5B9)
 Hashes = NDArray[np.uint64]
 
 
+@cache  # built at its first use: the tables take 0.1 s, which every command would wait for
+def any_word() -> re.Pattern[str]:
+    """Return the pattern for all texts; on ASCII texts it agrees with ``ASCII_WORD``.
+
+    Combining accents and invisible characters are parts of the word before them, or of none.
+    """
+    combining = _characters(("Mn", "Mc", "Me", "Cf"))
+    return re.compile(
+        rf"[{IDEOGRAPHS}][{combining}]*|[^\W{IDEOGRAPHS}]+(?:[{combining}]+[^\W{IDEOGRAPHS}]*)*|=+|-+|\*+|/+|#+|~+|\?+|\.+|\++|[^\w\s{combining}]"
+    )
+
+
+@cache
+def invisible() -> re.Pattern[str]:
+    """Return the pattern of one invisible character."""
+    return re.compile(f"[{_characters(('Cf',))}{BLANK}]")
+
+
 def word_pattern(text: str) -> re.Pattern[str]:
     """Return the pattern that finds the words and marks of a text."""
-    return ASCII_WORD if text.isascii() else ANY_WORD
+    return ASCII_WORD if text.isascii() else any_word()
 
 
 def normalized(word: str) -> str:
     """Return a word or mark in one form: lower case, NFKC, and a row of equal marks as one mark."""
     if not word.isascii():
-        word = INVISIBLE.sub("", unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", word).casefold()))
+        word = invisible().sub("", unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", word).casefold()))
         word = word.translate(SUBSTITUTES)
     return word.lower() if word[:1].isalnum() or word[:1] == "_" else word[:1]
 
 
 def unicode_form(text: str) -> str:
     """Return a text in one Unicode form (NFKC) and without invisible characters; ASCII as it is."""
-    return text if text.isascii() else INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+    return text if text.isascii() else invisible().sub("", unicodedata.normalize("NFKC", text))
 
 
 class WordHashes(dict[str, int]):
