@@ -30,16 +30,18 @@ environments:
 	@$(INSTALL) workflow data corpus nemo $(ADD)
 	@$(PYTHON) -m compileall -q tapeout || :  # steps write no bytecode
 
-# The tests on Slurm mostly wait, so two other parts run beside them, with lower priority: a job on the cluster never
-# waits for a core. The longest parts start first; they have no prerequisites here, because these would change the order.
-test: environments check
-	@echo "The tests run in parts, three at a time; each part prints its output when it ends."
-	@$(MAKE) --no-print-directory --keep-going --output-sync -j 3 READY=yes NICE='nice -n 10' $(if $(filter no,$(SLURM)),,test-slurm) test-dev test-end-finished test-nemo test-end-others test-data test-corpus
+# The tests on Slurm mostly wait, so other parts run beside them, with lower priority: a job on the cluster never waits
+# for a core. The longest parts start first; they have no prerequisites here, because these would change the order.
+PARTS = $(if $(filter no,$(SLURM)),,test-slurm) test-nemo test-dev check test-end-finished test-end-others test-data test-corpus
+
+test: environments dev
+	@echo "The checks and tests run in parts, four at a time; each part prints its output when it ends."
+	@$(MAKE) --no-print-directory --keep-going --output-sync -j 4 READY=yes NICE='nice -n 10' $(PARTS)
 
 dev:
 	@$(INSTALL) dev
 
-check: dev
+check: $(if $(READY),,dev)
 	$(DEV) ruff check .
 	$(DEV) ruff format --check .
 	$(DEV) snakefmt --check Snakefile rules tests/graph/project tests/slurm/project benchmarks/shards_project
