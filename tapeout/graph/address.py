@@ -111,7 +111,7 @@ class LocatedArtifact:
 def resolve(workspace: Workspace, text: str, rules: Mapping[str, Iterable[str]] | None = None) -> Address:
     """Determine what a name refers to.
 
-    An artifact goes before a rule of the same name, and both go before a digest.
+    An artifact goes before a rule of the same name, and both go before a digest. ``results/NAME`` is the artifact NAME.
 
     Args:
         workspace: results, named runs and store.
@@ -126,6 +126,7 @@ def resolve(workspace: Workspace, text: str, rules: Mapping[str, Iterable[str]] 
         if not Path(text).exists():
             raise UnknownName(f"There is no file or folder {text}.", "Correct the path.")
         return Address(text, Kind.PATH)
+    text = text.rstrip("/").removeprefix(f"{RESULTS}/")  # as the shell completes it
     if text == RESULTS:
         return Address(text, Kind.RUN, tuple(artifact_names(workspace.results)))
     artifact, separator, run = text.partition("@")

@@ -10,6 +10,9 @@ from tapeout.graph.store.store import Store
 from tapeout.graph.workspace import State, Workspace
 from tests.graph.conftest import Project
 
+FINISHED = "2026-01-01T00:00:00+00:00"
+"""When the steps ended that a test adds to the journal."""
+
 
 def folder(root: Path, store: Path) -> Workspace:
     """Return the workspace of a folder that uses a store."""

@@ -9,7 +9,7 @@ from tapeout.graph.errors import UnknownName
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.named_runs import save
 from tapeout.graph.workspace import Workspace
-from tests.graph.folders import folder, make
+from tests.graph.folders import FINISHED, folder, make
 
 RULES = {"sft_report": ["sft/report"], "notes": ["notes/de", "notes/en"], "sft/model": ["elsewhere"]}
 
@@ -20,7 +20,7 @@ def workspace(tmp_path: Path) -> Workspace:
     workspace = folder(tmp_path, tmp_path / "store")
     for text, run in (("first", "old"), ("second", "")):
         manifest = make(workspace, "sft/model", text)
-        workspace.store.append_journal({"artifact": "sft/model", "action": manifest.action})
+        workspace.store.append_journal({"artifact": "sft/model", "action": manifest.action, "finished": FINISHED})
         if run:
             save(workspace, run, pinned=False)
     return workspace
@@ -47,6 +47,8 @@ def test_every_form_of_address(workspace: Workspace) -> None:
         address, found = resolve(workspace, text, RULES), locate(workspace, text, RULES)
         assert (address.kind, address.artifact, address.action) == (kind, "sft/model", old.action)
         assert found.manifest == old and found.file(old.entries[0]).read_text() == "first"
+    for text in ("sft/model/", "results/sft/model", "results/sft/model/"):  # as the shell completes them
+        assert resolve(workspace, text).artifacts == ("sft/model",)
     path = str(workspace.runs / "old/sft/model")
     assert resolve(workspace, path).kind is Kind.PATH
     assert locate(workspace, path).manifest.digest() == old.digest()

@@ -23,7 +23,7 @@ from tapeout.graph.run.run_record import RunRecord
 from tapeout.graph.store.roots import registered
 from tapeout.graph.upkeep.verify import verify
 from tapeout.program import DiskFull
-from tests.graph.folders import folder, make
+from tests.graph.folders import FINISHED, folder, make
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(tmp_path: Path)
     action = make(workspace, "a", "text").action
     named_runs.save(workspace, "one", False)
     with workspace.store.lock_action("0" * 64), workspace.lock_results(), workspace.store.collecting():
-        workspace.store.append_journal({"artifact": "a", "action": "x"})
+        workspace.store.append_journal({"artifact": "a", "action": "x", "finished": FINISHED})
     (workspace.graph / "plan.json").write_text('{"forced": []}')
     (workspace.graph / "run.json").write_text("{}")
     uses: list[Callable[[], object]] = [

@@ -39,7 +39,7 @@ from tapeout.graph.store.entry import decode, encode
 
 NOT_PERMITTED = {errno.EACCES, errno.EPERM, errno.EROFS}
 COLLECTOR_LOCK = "collector.lock"
-JOURNAL_KEYS = {"artifact", "action"}
+JOURNAL_KEYS = {"artifact", "action", "finished"}
 """Keys of every line of the journal."""
 JOURNAL_TYPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("artifact", "rule", "recipe", "action", "digest", "machine", "run", "job"), str),
@@ -336,7 +336,7 @@ def _is_journal_line(line: Any) -> bool:
     if not isinstance(line, dict) or not line.keys() >= JOURNAL_KEYS:
         return False
     try:
-        at = datetime.fromisoformat(line.get("finished", "2000-01-01T00:00:00+00:00"))
+        at = datetime.fromisoformat(line["finished"])
     except (ValueError, TypeError):
         return False
     known = line.keys() & JOURNAL_TYPES.keys()

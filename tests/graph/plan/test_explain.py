@@ -8,7 +8,7 @@ import pytest
 from tapeout.graph.plan.explain import Comparison, causes, table
 from tapeout.graph.store.action_index import ActionIndex, inputs
 from tapeout.graph.workspace import Workspace
-from tests.graph.folders import folder, make
+from tests.graph.folders import FINISHED, folder, make
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def workspace(tmp_path: Path) -> Workspace:
     workspace = folder(tmp_path, tmp_path / "store")
     for note in ("first", "second"):
         raw = make(workspace, "raw", "raw", note=note)
-        workspace.store.append_journal({"artifact": "raw", "action": raw.action})
+        workspace.store.append_journal({"artifact": "raw", "action": raw.action, "finished": FINISHED})
     make(workspace, "made", "made", "raw")
     return workspace
 

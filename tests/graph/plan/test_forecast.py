@@ -18,6 +18,7 @@ from tapeout.graph.remote.remote_store import Remote
 from tapeout.graph.store.store import Store
 from tapeout.graph.workspace import State, Workspace
 from tests.graph.conftest import Project
+from tests.graph.folders import FINISHED
 
 TRAINING = {"gflop": 360_000, "typical_seconds": 10, "threads": 2}
 """1,800 s on two threads at 10^11 FLOP/s each."""
@@ -61,6 +62,7 @@ def record(store: Store, step: Recipe, seconds: float, **more: Any) -> None:
     store.seal(action, Manifest.of(output, step.artifact, action.digest), output)
     machine, cores = rates.this_machine().removesuffix(" cores").split(", ")
     line = {"artifact": step.artifact, "rule": step.rule, "recipe": step.cost_key, "action": action.digest}
+    line |= {"finished": FINISHED}
     line |= {"seconds": seconds, "machine": machine, "cores": int(cores), "resources": step.resources}
     store.append_journal({**line, "threads": step.resources.get("threads", 1), **more})
 

@@ -9,7 +9,7 @@ from tapeout.graph.identity.action import Recipe, Reference
 from tapeout.graph.plan.decide import Decision
 from tapeout.graph.plan.outlook import Outlook, outlooks
 from tapeout.graph.workspace import State, Workspace
-from tests.graph.folders import folder, make
+from tests.graph.folders import FINISHED, folder, make
 
 
 @pytest.fixture
@@ -19,7 +19,9 @@ def workspace(tmp_path: Path) -> Workspace:
     for raw, words in (("1", "a"), ("2", "a"), ("3", "b"), ("4", "b")):
         for name, text, needs in (("raw", raw, ()), ("words", words, ("raw",)), ("report", words, ("words",))):
             manifest = make(workspace, name, text, *needs)
-            workspace.store.append_journal({"artifact": name, "rule": name, "action": manifest.action})
+            workspace.store.append_journal(
+                {"artifact": name, "rule": name, "action": manifest.action, "finished": FINISHED}
+            )
     return workspace
 
 

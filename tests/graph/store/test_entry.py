@@ -12,6 +12,7 @@ from tapeout.graph.identity.digest import canonical, digest_bytes
 from tapeout.graph.identity.manifest import Entry, Manifest
 from tapeout.graph.store.entry import decode, encode
 from tapeout.graph.store.store import Store
+from tests.graph.folders import FINISHED
 
 ACTION = Action({"schema": 1, "artifact": "model", "params": {"lr": 0.5}})
 FILES = (Entry("a.txt", False, 2, "a" * 64), Entry("sub/b.sh", True, 3, "b" * 64))
@@ -82,10 +83,10 @@ def test_formatting_of_the_json_does_not_matter() -> None:
 
 
 def test_lines_of_the_journal_that_are_none_are_ignored(tmp_path: Path) -> None:
-    store, line = Store(tmp_path), {"artifact": "a", "action": "0" * 64}
+    store, line = Store(tmp_path), {"artifact": "a", "action": "0" * 64, "finished": FINISHED}
     store.append_journal(line)
     with (tmp_path / "journal.jsonl").open("a") as file:
-        file.write('3\nnull\n[]\n"x"\n{}\n{"artifact": "a"\n\n')
+        file.write('3\nnull\n[]\n"x"\n{}\n{"artifact": "a"\n\n{"artifact": "a", "action": "x"}\n')
         file.write("[" * 10_000 + "\n")
         for damage in ({"artifact": []}, {"finished": "today"}, {"finished": 3}, {"seconds": "1"}, {"resources": 1}):
             file.write(json.dumps(line | damage) + "\n")
