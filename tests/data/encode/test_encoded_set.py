@@ -391,11 +391,6 @@ def test_training_reads_encoded_rows_strictly(tmp_path: Path) -> None:
     assert list(read_encoded(path, 2)) == [([1, 5, 2], [0, 1, 1])]
     with pytest.raises(BadRow, match="3 tokens do not fit into 1"):
         list(read_encoded(path, 1))
-    for wrong in (
-        {"ids": [1, 2]},
-        {"ids": [1, 2], "mask": [1]},
-        {"ids": [1, 2], "mask": [1, 0]},
-        {"ids": 1, "mask": 1},
-    ):
+    for row in ({"ids": [1, 2]}, {"ids": [1, 2], "mask": [1]}, {"ids": [1, 2], "mask": [1, 0]}, {"ids": 1, "mask": 0}):
         with pytest.raises(BadRow, match="line 1"):
-            list(read_encoded(write_lines(tmp_path / "b", [wrong]) / "rows.jsonl", 9))
+            list(read_encoded(write_lines(tmp_path / "b", [row]) / "rows.jsonl", 9))
