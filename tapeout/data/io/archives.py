@@ -43,6 +43,7 @@ WINDOWS = 0
 """System on which an archive was made; .NET wrote ``\\`` between folders, and patterns expect ``/``."""
 SEVERAL = "it is several archives, joined end to end; pack their files into one"
 CHUNK = 2**20
+XZ_BEGIN = b"\xfd7zXZ\0"
 ZIP_END, ZIP_END_BYTES, ZIP_COMMENT_SIZE = b"PK\x05\x06", 22, slice(20, 22)
 MAX_ZIP_COMMENT = 2**16 - 1
 """Record at the end of a zip archive: first bytes, size, and where it states the size of the comment after it."""
@@ -98,7 +99,7 @@ def members(
                     with archive.open(info) as stream:
                         yield name, stream
     else:
-        with tarfile.open(path) as tar:
+        with _open_tar(path) as tar:
             # the headers are read first, which decompresses the archive once more: a member may be replaced later
             resolved = list(_resolved(tar))
             _check_end(tar)
@@ -108,6 +109,19 @@ def members(
                     skipped(name, LINK)
                 elif content is not None:
                     yield name, content
+
+
+@contextlib.contextmanager
+def _open_tar(path: Path) -> Iterator[tarfile.TarFile]:
+    """Open a tar archive; zeros after an xz stream are padding, which ``tarfile`` takes for another stream."""
+    with path.open("rb") as stream:
+        is_xz = stream.read(len(XZ_BEGIN)) == XZ_BEGIN
+    if is_xz:
+        with lzma.LZMAFile(path, format=lzma.FORMAT_XZ) as plain, tarfile.open(fileobj=plain, mode="r:") as tar:
+            yield tar
+    else:
+        with tarfile.open(path) as tar:
+            yield tar
 
 
 def _zip_name(info: zipfile.ZipInfo) -> str:
