@@ -154,7 +154,6 @@ def main() -> None:
         f"{reading['microseconds_at_the_beginning']} microseconds each at the beginning of the longer training, "
         f"{reading['microseconds_at_the_end']} at its end. The process then has {reading['anonymous_memory_mb']} MB of "
         "its own; the pages of the token files are the system's cache.",
-        "Other programs ran on the machine, which shows in the seconds more than in the processor time.",
     ]
     write(PAGE, paragraphs)
 
