@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -169,6 +169,18 @@ class Attempts:
             time.sleep(kill_after)
             os.kill(pid, signal.SIGKILL)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def last_checkpoint(outputs: Sequence[str]) -> int:
+    """Check that each attempt begins where the one before it had saved; return the step of the last checkpoint."""
+    saved = 0
+    for output in outputs:
+        resumed = re.search(r"^resuming from step (\d+)", output, flags=re.MULTILINE)
+        start = int(resumed[1]) if resumed else 0
+        assert start in (saved, saved + 1), "the process may have been killed between a checkpoint and its message"
+        steps = re.findall(r"^checkpoint saved at step (\d+)", output, flags=re.MULTILINE)
+        saved = max([start, *map(int, steps)])
+    return saved
 
 
 def run_child(work: Work, log: Path) -> None:
