@@ -20,11 +20,13 @@ from typing import Any
 STEPS = 16
 KILLS = 8
 TEXT = "always @(posedge clk) data <= address; "
-FIRST_STEP = re.compile(rf"^\d+/{STEPS}  loss", flags=re.MULTILINE)
-"""Progress, which is printed after the first step of a process."""
+PROGRESS = re.compile(rf"^(\d+)/{STEPS}  loss", flags=re.MULTILINE)
+"""Progress, which is printed after every step, with its number."""
 SECONDS_TO_START = 300.0
 
 Work = Callable[[], None]
+Kill = tuple[int, float]
+"""A step that a training reports, and the seconds after it at which it is killed."""
 
 
 def main(folder: Path) -> None:
@@ -96,8 +98,8 @@ def main(folder: Path) -> None:
     use_checkpoints(folder / "killed.checkpoints", seconds=0)
     draw = random.Random(7)
     killed = dapt("killed")
-    for _ in range(KILLS):
-        attempts.run("killed", killed, kill_after=draw.uniform(0, 0.1))
+    for kill in kills(KILLS, draw):
+        attempts.run("killed", killed, kill)
     attempts.run("killed", killed)
 
     shutil.copytree(folder / "killed.checkpoints", folder / "damaged.checkpoints")
@@ -145,30 +147,48 @@ class Attempts:
     folder: Path
     results: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
-    def run(self, name: str, work: Work, kill_after: float | None = None) -> None:
-        """Run ``work`` from the start, and kill it so many seconds after its first step if a time is given."""
+    def run(self, name: str, work: Work, kill: Kill | None = None) -> None:
+        """Run ``work`` from the start, and kill it if a time is given."""
         for left in (self.folder / name, self.folder / f"{name}.work"):
             shutil.rmtree(left, ignore_errors=True)
         log = self.folder / f"{name}.log"
-        status = self.fork(work, log, kill_after)
+        status = self.fork(work, log, kill)
         self.results.setdefault(name, []).append({"status": status, "output": log.read_text()})
 
-    def fork(self, work: Work, log: Path, kill_after: float | None = None) -> int:
+    def fork(self, work: Work, log: Path, kill: Kill | None = None) -> int:
         """Run ``work`` in a child process whose output goes to ``log``; return its status."""
         log.write_text("")
         sys.stdout.flush()
         pid = os.fork()
         if pid == 0:
             run_child(work, log)
-        if kill_after is not None:
-            deadline = time.monotonic() + SECONDS_TO_START
-            while not FIRST_STEP.search(log.read_text()):
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"{log} shows no step after {SECONDS_TO_START:.0f} s")
-                time.sleep(0.001)
-            time.sleep(kill_after)
+        if kill is not None:
+            await_kill(pid, log, kill)
             os.kill(pid, signal.SIGKILL)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def kills(count: int, draw: random.Random) -> list[Kill]:
+    """Return when to kill a training ``count`` times: so early that it never ends before, on a machine of any speed."""
+    return [(1 + number * STEPS // (2 * count), draw.uniform(0, 0.05)) for number in range(count)]
+
+
+def await_kill(pid: int, log: Path, kill: Kill) -> None:
+    """Wait until a process has reported a step, which may be its first one, and for some time after that.
+
+    Raises:
+        RuntimeError: it has ended.
+        TimeoutError: it reports no such step.
+    """
+    step, seconds = kill
+    deadline = time.monotonic() + SECONDS_TO_START
+    while not any(int(number) >= step for number in PROGRESS.findall(log.read_text())):
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            raise RuntimeError(log.read_text())
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{log} does not show step {step} after {SECONDS_TO_START:.0f} s")
+        time.sleep(0.001)
+    time.sleep(seconds)
 
 
 def last_checkpoint(outputs: Sequence[str]) -> int:

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from tests.train.interrupted_trainings import FIRST_STEP, STEPS, TEXT, run_child, use_checkpoints
+from tests.train.interrupted_trainings import STEPS, TEXT, Kill, await_kill, kills, run_child, use_checkpoints
 
 DIVIDED = {"devices": 2, "distributed_optimizer": True}
 SHARED = {"devices": 2, "context_parallel_size": 2, "distributed_optimizer": True}
@@ -46,8 +46,8 @@ LAYOUTS: dict[str, dict[str, Any]] = {
 }
 
 
-def main(folder: Path, kills: int, names: list[str]) -> None:
-    """Instantiate a 70B, train in some layouts, then kill one ``kills`` times and resume it.
+def main(folder: Path, count: int, names: list[str]) -> None:
+    """Instantiate a 70B, train in some layouts, then kill one ``count`` times and resume it.
 
     What happened is written to ``meta.json`` and ``results.json``.
     """
@@ -133,12 +133,11 @@ def main(folder: Path, kills: int, names: list[str]) -> None:
     training("poisoned", LAYOUTS["stages"], poisoned_call=6)
     training("poisoned context", CONTEXT_STAGES, poisoned_call=10)
     draw = random.Random(7)
-    for name, layout, count in (("killed", DIVIDED, kills), ("killed context", SHARED, 1)):
+    for name, layout, times in (("killed", DIVIDED, count), ("killed context", SHARED, 1)):
         use_checkpoints(folder / f"{name}.checkpoints", seconds=0)
-        for _ in range(count):
-            ranks.kill_after = draw.uniform(0, 0.3)
+        for ranks.kill in kills(times, draw):
             training(name, layout)
-        ranks.kill_after = None
+        ranks.kill = None
         training(name, layout)
     (folder / "results.json").write_text(json.dumps(ranks.results))
 
@@ -150,12 +149,12 @@ class Ranks:
     Attributes:
         folder: folder of all trainings.
         results: statuses and output of each training, by name.
-        kill_after: seconds after the first step at which all ranks are killed; None if they are not.
+        kill: when all ranks are killed; None if they are not.
     """
 
     folder: Path
     results: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    kill_after: float | None = None
+    kill: Kill | None = None
 
     def run(self, name: str, world: int, work: Any) -> None:
         """Run ``work`` with the number of each rank from the start, in ``world`` children."""
@@ -168,12 +167,8 @@ class Ranks:
         logs = [self.folder / f"{name}.{number}.log" for number in range(world)]
         started = time.monotonic()
         pids = [fork(number, world, logs[number], work) for number in range(world)]
-        if self.kill_after is not None:
-            while not FIRST_STEP.search(logs[0].read_text()):
-                if os.waitid(os.P_PID, pids[0], os.WEXITED | os.WNOHANG | os.WNOWAIT):
-                    raise RuntimeError(logs[0].read_text())
-                time.sleep(0.001)
-            time.sleep(self.kill_after)
+        if self.kill is not None:
+            await_kill(pids[0], logs[0], self.kill)
             for pid in pids:
                 os.kill(pid, signal.SIGKILL)
         statuses = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
