@@ -34,7 +34,7 @@ class Project:
 
     Attributes:
         layer: the content layer of the workflow.
-        configuration: what it was read with, and why.
+        configuration: the configuration that the workflow was read with, and the reason for choosing it.
         target: a rule or an artifact; None for the default target.
     """
 
@@ -128,7 +128,7 @@ class ChosenConfiguration:
         files: files that are merged over the defaults, as ``--configfile`` does.
         overrides: values that are merged over the files, as ``--config`` does.
         replaces: whether both replace the defaults.
-        reason: why this one; rest of a sentence.
+        reason: why this configuration was chosen; the end of a sentence.
         read: the configuration that Snakemake read, now or in the last run; None if it read none.
     """
 

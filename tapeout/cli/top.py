@@ -126,7 +126,7 @@ def _refresh_queue(monitor: Monitor, ended: threading.Event) -> None:
 def _parts(view: View, workspace: Workspace, height: int | None) -> list[Table | Text | str]:
     """Return headline, Slurm error, rows and, while a run is in progress, its failures.
 
-    ``height`` limits the lines; None does not.
+    ``height`` is the largest number of lines; None stands for no limit.
     """
     parts: list[Table | Text | str] = [_headline(view)]
     if view.rows and view.queue is not None and view.queue.error:
@@ -167,7 +167,7 @@ def _trouble(queue: Queue, now: float) -> str:
 
 
 def _grouped(rows: Iterable[Row]) -> Iterable[tuple[Row, int]]:
-    """Yield rows, each with the number of rows that it summarizes: many equal ones of a rule become one."""
+    """Yield rows, each with the number of rows that it summarizes: many equal rows of a rule become one row."""
 
     def key(row: Row) -> tuple[Any, ...]:
         plain = row.done is None and row.status in (

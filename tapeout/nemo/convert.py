@@ -1,8 +1,9 @@
 """Convert Hugging Face folders to NeMo-2 checkpoints and back, one tensor at a time, and compare tensors.
 
 Configuration, context and layout of files are those of NeMo's own importer and exporter; tests compare every byte with
-their output. These would hold the model in memory several times, and raise nothing when a name does not match: the
-layer would keep its random initial values. Here every tensor is compared with its source after a conversion.
+their output. NeMo's own would hold the model in memory several times, and raise no error when a name does not match:
+the layer of that name would keep its random initial values. Here every tensor is compared with its source after a
+conversion.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +35,7 @@ class ConversionMismatch(TapeoutError):
 def import_checkpoint(source: Path, output: Path, workplace: Path) -> None:
     """Convert a Hugging Face folder to a canonical NeMo-2 checkpoint folder with the tokenizer inside.
 
-    Memory is bounded by the largest tensors of Megatron, of which at most two are held, and not by the model.
+    Memory is bounded by the two largest tensors of Megatron's model, not by the size of the whole model.
 
     Args:
         source: the Hugging Face folder, with one or several safetensors files.
@@ -78,7 +79,7 @@ def export_weights(source: Path, output: Path, max_shard_bytes: int = MAX_SHARD_
     check_names(set(empty), set(weights))
     output.mkdir(parents=True)
     model.config.update({"torch_dtype": weights.dtype, "architectures": [type(model).__name__]})
-    model.config._attn_implementation_autoset = False  # as save_pretrained does: it says nothing about the model
+    model.config._attn_implementation_autoset = False  # as save_pretrained does: the flag says nothing about the model
     model.config.save_pretrained(output)
     empty = {name: tensor.to(weights.dtype) for name, tensor in empty.items()}
     write_weights(output, empty, weights, max_shard_bytes)
@@ -150,7 +151,7 @@ def compare_tensors(expected: Mapping[str, Tensor], actual: Mapping[str, Tensor]
 
 
 def _same_bits(one: Tensor, other: Tensor) -> bool:
-    """Return whether two tensors have the same shape, type and bits; unlike numbers, NaN equals NaN."""
+    """Return whether two tensors have the same shape, type and bits; a NaN is the same as a NaN of the same bits."""
     if (one.shape, one.dtype) != (other.shape, other.dtype):
         return False
     bits = [tensor.contiguous().view(-1).view(torch.uint8) for tensor in (one, other)]

@@ -40,11 +40,17 @@ def quantize_both(tensor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 class Float8Linear(torch.autograd.Function):  # type: ignore[misc]
-    """``rows @ weight.T`` and its gradients, with operands in 8 bits; rows [n, k], weight [m, k], k and m times 16."""
+    """``rows @ weight.T`` and its gradients, with operands in 8 bits.
+
+    The rows are [n, k], the weight [m, k]; k and m are multiples of 16.
+    """
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, weight: Tensor, narrow: Tensor, turned: Tensor, factor: Tensor) -> Tensor:
-        """Multiply, and keep the transposed operands for the gradients; the last three are the ``ROUNDED`` weight."""
+        """Multiply, and keep the transposed operands for the gradients.
+
+        The last three arguments are the ``ROUNDED`` weight.
+        """
         narrow_rows, turned_rows, factor_rows = quantize_both(rows)
         ctx.save_for_backward(turned_rows, factor_rows, turned, factor)
         ctx.dtype = rows.dtype
@@ -52,7 +58,7 @@ class Float8Linear(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
-        """Return the gradients of rows and weight; the sums of these have full precision."""
+        """Return the gradients of rows and weight; Megatron sums them over micro-batches in 32 bits."""
         rows, factor, weight, weight_factor = ctx.saved_tensors
         narrow, narrow_factor = quantize(gradients[0], BACKWARD)
         of_rows = _product((narrow, narrow_factor), (weight, weight_factor), ctx.dtype, fast=False)
@@ -86,14 +92,14 @@ class RoundedWeights:
         self.weights = [weight for weight in layers.parameters() if weight.dim() == 2]
         for weight in self.weights:
             setattr(weight, ROUNDED, quantize_both(weight.detach()))
-        self.stale = True  # a checkpoint may still be loaded
+        self.stale = True  # a checkpoint that is loaded later changes the weights
         self.round = torch.compile(quantize_both) if self.weights[0].is_cuda else quantize_both
         model.register_forward_pre_hook(self._refresh)
         for optimizer in optimizers:
             optimizer.register_step_post_hook(self._expire)
 
     def _expire(self, *_: Any) -> None:
-        """Remember that the weights are about to change: Megatron copies the optimizer's to the model's."""
+        """Remember that the weights are about to change: Megatron copies the optimizer's weights to the model's."""
         self.stale = True
 
     def _refresh(self, *_: Any) -> None:

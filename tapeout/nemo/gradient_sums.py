@@ -1,7 +1,7 @@
 """Sums of gradients over micro-batches, with kernels that use the whole speed of the memory.
 
-PyTorch adds numbers of two types, and multiplies by a number on the GPU, with kernels that reach half of that speed.
-The results have the same bytes (benchmarks/training_speed.md).
+PyTorch's kernels that add numbers of two types, or multiply by a number on the GPU, reach half of the memory's speed.
+The kernels here give the same bytes (benchmarks/training_speed.md).
 """
 
 from collections.abc import Callable
