@@ -25,10 +25,11 @@ plan:
 	@$(INSTALL) workflow
 	@$(SNAKEMAKE) eval_report --dry-run $(CONFIGFILE)
 
+# Steps write no bytecode, so without this each would compile what it imports; it may fail where the folder is read-only.
 # ADD=nemo-cuda  also installs the environment of training runs on GPUs without a container
 environments:
 	@$(INSTALL) workflow data corpus nemo $(ADD)
-	@$(PYTHON) -m compileall -q tapeout || :  # steps write no bytecode
+	@$(PYTHON) -m compileall -q tapeout || :
 
 # The tests on Slurm mostly wait, so other parts run beside them, with lower priority: a job on the cluster never waits
 # for a core. The longest parts start first; they have no prerequisites here, because these would change the order.

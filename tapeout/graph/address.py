@@ -51,7 +51,7 @@ class Address:
     """A name that was resolved.
 
     Attributes:
-        text: the name as the user typed it.
+        text: the name as the user typed it, but for ``results/`` before and a slash after an artifact.
         kind: what it refers to.
         artifacts: names of the artifacts that it refers to; empty for a path.
         run: the named run, for ``IN_RUN`` and ``RUN``; empty for ``results/``.

@@ -74,8 +74,7 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
     def keep_metric(self, name: str, value: Any, **_: Any) -> None:
         """Keep what NeMo logs.
 
-        This takes the place of Lightning's ``log``, which copies every number to the GPU and waits for it, about ten
-        times in a step.
+        This takes the place of Lightning's ``log``, which copies every number to the GPU and waits for it.
         """
         self.metrics[name] = value
 
