@@ -4,7 +4,8 @@ Run ``python -m benchmarks.gpu_training FOLDER --gpus N``, in an environment wit
 trains a random model with the project's own programs, scripts/dapt.py and scripts/sft.py. Each chain below is one
 training, or one that is stopped half-way and resumed; chains of one group must agree in every byte of the model's
 folder, except those of the group "fast", which have no deterministic kernels and must differ. The model must not be
-tiny: a tiny one gives the same bytes even without deterministic kernels.
+tiny: a tiny one gives the same bytes even without deterministic kernels. The losses of all layouts must be those of one
+rank, but for rounding.
 """
 
 import argparse
@@ -23,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 PIECES = 32_000
+FIRST_STEPS, MAX_DIFFERENCE = 4, 0.1
+"""Steps in which the loss of a layout must be that of one rank, and how far it may be away; rounding grows later."""
 TEMPLATE = "{input}\n### Answer: {output}"
 WORDS = ("module", "input", "output", "wire", "always", "assign", "begin", "end", "posedge", "clk", "data", "valid")
 
@@ -103,25 +106,27 @@ def main() -> None:
         group: len({result["digest"] for result in results if result["group"] == group}) == 1
         for group in {result["group"] for result in results}
     }
+    distances = differences(results)
     summary = {
         "same bytes": same,
-        "largest difference of a step's loss from one rank": differences(results),
+        f"largest difference of the first {FIRST_STEPS} losses from one rank": distances,
         "seconds": round(time.monotonic() - started),
         "chains": [{name: value for name, value in result.items() if name != "losses"} for result in results],
     }
     print(json.dumps(summary, indent=1))
-    if any(equal == (group == "fast") for group, equal in same.items()):
+    far = any(difference > MAX_DIFFERENCE for group, difference in distances.items() if group != "fast")
+    if far or any(equal == (group == "fast") for group, equal in same.items()):
         raise SystemExit(1)
 
 
 def differences(results: list[dict[str, Any]]) -> dict[str, float]:
-    """Return by group how far the losses of its steps are from those of one rank with the same program."""
+    """Return by group how far the losses of its first steps are from those of one rank with the same program."""
     losses = {result["group"]: result["losses"] for result in results}
     found = {}
     for group, values in losses.items():
         expected = losses.get("packed" if group.startswith("packed") else "one")
         if expected is not None:
-            found[group] = max(abs(a - b) for a, b in zip(values, expected, strict=True))
+            found[group] = max(abs(a - b) for a, b in list(zip(values, expected, strict=True))[:FIRST_STEPS])
     return found
 
 
