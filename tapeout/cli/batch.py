@@ -5,11 +5,11 @@ import os
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tapeout.cli import output
+from tapeout.cli import batch_text, output
 from tapeout.cli.options import Artifact, AsJson, ConfigFiles, InvalidUse
 from tapeout.cli.project import Project, load
 from tapeout.graph.errors import InputChanged
@@ -21,6 +21,9 @@ from tapeout.graph.run.step import ORDERING_PREFIX
 from tapeout.graph.workspace import State
 from tapeout.streams import write_error
 
+if TYPE_CHECKING:
+    from tapeout.graph.layer import Layer
+
 PROGRAM = "tapeout.train.batch_report"
 SHOWN = 40
 """Documents or rows shown without --json."""
@@ -30,12 +33,12 @@ MAX_TEXT = 60
 
 def batch(
     artifact: Artifact,
-    step: Annotated[int, typer.Option(min=1, help="Number of the step, from 1.")],
+    step: Annotated[int, typer.Option(min=1, help="Number of the step, from 1.")] = 1,
     rank: Annotated[int | None, typer.Option(min=0, help="Only what this process of the layout reads.")] = None,
     as_json: AsJson = False,
     configfile: ConfigFiles = None,
 ) -> None:
-    """Show the documents or rows, tokens and loss masks of one step of a training.
+    """Show the documents or rows, tokens and loss masks of one step of a training, and its data sets.
 
     Reads the inputs in results/ as the training ARTIFACT does, without training; it need not have been trained yet.
     """
@@ -43,8 +46,9 @@ def batch(
     name = project.resolve(artifact).artifact
     recipe = project.recipes[name]
     _check(project, recipe, step, rank)
-    with report_disk_errors(), tempfile.TemporaryDirectory(prefix="tapeout-batch-") as folder:
-        found = _run(project, recipe, {"step": step, "rank": rank}, Path(folder))
+    found = read_batch(project.layer, recipe, step, rank)
+    if found is None:
+        raise typer.Exit(output.NAMED_ERROR)
     trained = project.decisions[name].state is State.CURRENT
     output.show(
         {**found, "artifact": name, "trained": trained},
@@ -69,7 +73,7 @@ def _check(project: Project, recipe: Recipe, step: int, rank: int | None) -> Non
         raise InvalidUse(f"The training has {steps} steps.", f"Give a number from 1 to {steps}.")
     if rank is not None and rank >= ranks:
         raise InvalidUse(f"The layout of the training has {ranks} ranks.", f"Give a number from 0 to {ranks - 1}.")
-    for reference in (item for _, items in _inputs(recipe) for item in items):
+    for reference in (item for _, items in inputs(recipe) for item in items):
         if project.decisions[reference.artifact].state is not State.CURRENT:
             raise InputChanged(
                 f"{reference.artifact}, which the training reads, is not built or is out of date.",
@@ -77,7 +81,7 @@ def _check(project: Project, recipe: Recipe, step: int, rank: int | None) -> Non
             )
 
 
-def _inputs(recipe: Recipe) -> list[tuple[str, list[Reference]]]:
+def inputs(recipe: Recipe) -> list[tuple[str, list[Reference]]]:
     """Return what the program reads, by name."""
     return [
         (name, value if isinstance(value, list) else [value])
@@ -86,36 +90,46 @@ def _inputs(recipe: Recipe) -> list[tuple[str, list[Reference]]]:
     ]
 
 
-def _run(project: Project, recipe: Recipe, request: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Run the program in the environment of the training, and return what it prints."""
+def path_of(layer: "Layer", reference: Reference) -> Path:
+    """Return the file or folder of an input in ``results/``."""
+    return (layer.workspace.artifact_path(reference.artifact) / reference.path).absolute()
 
-    def path(reference: Reference) -> str:
-        return str((project.workspace.artifact_path(reference.artifact) / reference.path).absolute())
 
-    inputs = {
-        name: list(map(path, items)) if isinstance(recipe.inputs[name], list) else path(items[0])
-        for name, items in _inputs(recipe)
+def read_batch(layer: "Layer", recipe: Recipe, step: int, rank: int | None = None) -> dict[str, Any] | None:
+    """Return what ``tapeout.train.batch_report`` prints in the environment of a training, whose inputs are built.
+
+    Returns:
+        the batch, or None if the program failed; its error is then printed.
+    """
+    paths = {
+        name: [str(path_of(layer, item)) for item in items]
+        if isinstance(recipe.inputs[name], list)
+        else str(path_of(layer, items[0]))
+        for name, items in inputs(recipe)
     }
-    file = folder / "request.json"
-    file.write_text(json.dumps({**request, "plugins": list(recipe.plugins), "params": recipe.params, "inputs": inputs}))
-    packages = environment_of(recipe)
-    project.layer.launch.require(packages)
-    inherited = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "LC_ALL") if name in os.environ}
-    variables = inherited | {"PYTHONPATH": str(Path.cwd()), "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(folder)}
-    folders = (project.workspace.results.absolute(), folder)
-    program = Program(("-m", PROGRAM, str(file)), packages, variables, folders, folder)
-    started = start(project.layer.launch, program, {})
-    started.prepare()
-    done = subprocess.run(started.command, env=started.variables, capture_output=True, text=True)
+    request = {"step": step, "rank": rank, "plugins": list(recipe.plugins), "params": recipe.params, "inputs": paths}
+    with report_disk_errors(), tempfile.TemporaryDirectory(prefix="tapeout-batch-") as name:
+        folder = Path(name)
+        file = folder / "request.json"
+        file.write_text(json.dumps(request))
+        packages = environment_of(recipe)
+        layer.launch.require(packages)
+        inherited = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "LC_ALL") if name in os.environ}
+        variables = inherited | {"PYTHONPATH": str(Path.cwd()), "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": name}
+        folders = (layer.workspace.results.absolute(), folder)
+        program = Program(("-m", PROGRAM, str(file)), packages, variables, folders, folder)
+        started = start(layer.launch, program, {})
+        started.prepare()
+        done = subprocess.run(started.command, env=started.variables, capture_output=True, text=True)
     if done.returncode:
         write_error(done.stderr.rstrip())
-        raise typer.Exit(output.NAMED_ERROR)
+        return None
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
 def _parts(name: str, recipe: Recipe, found: dict[str, Any], trained: bool) -> list[Any]:
-    """Return a sentence, and a table with one row for each document or row."""
+    """Return a sentence, a table with one row for each document or row, the first one's text, and the data sets."""
     sequences = found["sequences"]
     rows = [
         [
@@ -139,6 +153,8 @@ def _parts(name: str, recipe: Recipe, found: dict[str, Any], trained: bool) -> l
         "",
         output.table(columns, [row[: len(columns)] for row in rows[:SHOWN]]),
         *([f"and {len(rows) - SHOWN:,} more: --json"] if len(rows) > SHOWN else []),
+        *batch_text.example(found),
+        *batch_text.figures(found),
     ]
 
 

@@ -10,13 +10,17 @@ import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tapeout.graph.console import end_quietly
 from tapeout.graph.errors import InvalidEnvironment, InvalidRule, NotWritable
 from tapeout.graph.files import OUT_OF_SPACE, report_disk_errors, written_file
 from tapeout.program import named_errors
 from tapeout.streams import BROKEN_PIPE, reader_has_gone, replace_stderr
+
+if TYPE_CHECKING:
+    from tapeout.graph.layer import Layer
+    from tapeout.graph.plan.decide import Decision
 
 CHECKED_BYTES = 2**16
 """Space that Snakemake's cache needs for the rule files of a project."""
@@ -126,6 +130,13 @@ def _probe(folder: Path) -> None:
         file.write(bytes(CHECKED_BYTES))
 
 
+def show_batches(layer: "Layer", decisions: "list[Decision]") -> None:
+    """Show the first batch of each training that would run; the modules for it are imported only then."""
+    from tapeout.cli.batch_preview import preview
+
+    preview(layer, decisions)
+
+
 def main() -> None:
     """Run Snakemake with the arguments of this process; Ctrl-C ends it quietly until the layer listens.
 
@@ -138,6 +149,8 @@ def main() -> None:
     with named_errors():
         check_programs()
     from snakemake import cli
+
+    from tapeout.graph import layer
 
     parse, is_dry = cli.parse_args, False
 
@@ -152,6 +165,7 @@ def main() -> None:
         return parser, arguments
 
     cli.parse_args = parse_and_check
+    layer.PREVIEWS.append(show_batches)
     try:
         cli.main()
     finally:

@@ -43,6 +43,8 @@ from tapeout.slurm.client import SLURM
 
 LIMIT_OPTIONS = {"--cores": "cores", "--jobs": "nodes", "--max-threads": "max_threads"}
 """Options of Snakemake that must be positive, with Snakemake's names of their values; with 0 it waits forever."""
+PREVIEWS: list[Callable[["Layer", list[Decision]], None]] = []
+"""Functions that a dry run calls when it has printed the plan, with the decisions on the planned steps."""
 
 
 @contextmanager
@@ -273,6 +275,9 @@ class Layer(RuleReader):
             self._announce(self.forecast(selected, forced), real)
             for note in notes:
                 print_line(note)
+            if self.workflow.dryrun and Quietness.ALL not in self.quiet:
+                for preview in PREVIEWS:
+                    preview(self, selected)
 
     def _check_steps(self, steps: list[Recipe], real: bool) -> list[str]:
         """Check that the planned steps can be started; in a dry run, return what is missing as notes.

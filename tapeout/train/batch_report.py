@@ -8,6 +8,8 @@ import json
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +25,9 @@ from tapeout.train.launch import single_rank
 from tapeout.train.method import SEAM, Method
 from tapeout.train.samples import TrainingData
 
+Ids = list[int]
+REPORT = "report.json"
+"""Counts that the rule of an encoded data set writes."""
 CONTEXT = "context/"
 """Beginning of the names of an archive's members that are not weights."""
 
@@ -43,12 +48,25 @@ def report(request: Mapping[str, Any], scratch: Path) -> dict[str, Any]:
     }
     tokenizer = _tokenizer(Path(request["inputs"]["model"]), scratch / "model")
     data = method.data(job, tokenizer, inputs, single_rank(scratch).once)
-    return batch(data, job, load_encoder(tokenizer), request["step"], request["rank"])
+    found = batch(data, job, load_encoder(tokenizer), request["step"], request["rank"])
+    return {**found, "sets": [asdict(use) for use in data.train.uses()], "encoded": _encoded(inputs)}
+
+
+def _encoded(inputs: Mapping[str, Path | list[Path]]) -> dict[str, Any]:
+    """Return what the encoding of each data set counted for the training split, by the name of its folder."""
+    folders = [path for value in inputs.values() for path in (value if isinstance(value, list) else [value])]
+    files = [folder / REPORT for folder in folders if (folder / REPORT).is_file()]
+    return {file.parent.name: json.loads(file.read_bytes())["train"] for file in files}
 
 
 def batch(data: TrainingData, job: Training, encoder: Encoder, step: int, rank: int | None) -> dict[str, Any]:
-    """Return the sequences of a step, or of one rank in it, with their tokens, masks and sources."""
-    sequences = []
+    """Return the sequences of a step, or of one rank in it, with their tokens, masks and sources.
+
+    ``filled`` is the share of the positions that have a token. ``example`` is the first row or document as pieces of
+    text, each with whether its tokens have a loss.
+    """
+    sequences, filled = [], []
+    example: list[tuple[str, bool]] = []
     for index in batch_sequences(job, step, rank):
         sample = data.train[index]
         mask, tokens = sample.mask.tolist(), sample.tokens.tolist()
@@ -62,9 +80,28 @@ def batch(data: TrainingData, job: Training, encoder: Encoder, step: int, rank: 
             }
             for span in data.train.sources(index)
         ]
+        filled.append(1.0 if sample.segments is None else float((sample.segments >= 0).mean()))
+        if not example and sources:
+            example = _pieces(encoder, *_row(tokens, sample.labels.tolist(), mask, sources[0]))
         parts = {"tokens": tokens, "labels": sample.labels.tolist(), "mask": mask}
         sequences.append({"index": index, "sources": sources, **parts})
-    return {"step": step, "rank": rank, "sequences": sequences}
+    share = sum(filled) / max(1, len(filled))
+    return {"step": step, "rank": rank, "sequences": sequences, "filled": share, "example": example}
+
+
+def _row(tokens: Ids, labels: Ids, mask: Ids, source: Mapping[str, Any]) -> tuple[Ids, Ids]:
+    """Return the ids of a row or document, with its last label, and which of them have a loss."""
+    start, end = source["start"], source["end"]
+    return [*tokens[start:end], *labels[end - 1 : end]], [0, *mask[start:end]]
+
+
+def _pieces(encoder: Encoder, ids: Ids, flags: Ids) -> list[tuple[str, bool]]:
+    """Return ids as pieces of text, each with whether its tokens have a loss; control pieces have their names."""
+    found = []
+    for trained, pairs in groupby(zip(ids, flags, strict=True), key=lambda pair: bool(pair[1])):
+        text = b"".join(encoder.id_to_bytes(token) for token, _ in pairs)
+        found.append((text.decode(errors="replace"), trained))
+    return found
 
 
 def _method(names: list[str]) -> Method:

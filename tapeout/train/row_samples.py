@@ -12,7 +12,7 @@ from tapeout.data.encode.encoded_rows import read_encoded
 from tapeout.data.encode.packing import Bins, pack, permutation
 from tapeout.data.errors import NotEnoughData
 from tapeout.data.shards.token_files import IndexedWriter, read_ids, read_lengths
-from tapeout.train.samples import Sample, Samples, Span
+from tapeout.train.samples import Sample, Samples, SetUse, Span
 
 STORED = np.dtype("<i4")
 """Type of the stored ids of rows."""
@@ -158,6 +158,12 @@ class TrainingRows(PackedRows):
         if epoch != self.epoch:
             self.epoch, self.bins = epoch, self._pack(epoch)
         return self.bins[index - self.first[epoch]]
+
+    def uses(self) -> list[SetUse]:
+        """Return the sets of the rows; a training reads all of them equally often."""
+        passes = self.count / self.first[1]
+        counts = [(len(ids), int(mask.sum())) for ids, mask in zip(self.rows.ids, self.rows.masks, strict=True)]
+        return [SetUse(name, *count, passes) for name, count in zip(self.rows.names, counts, strict=True)]
 
     def targets(self) -> Iterator[NDArray[np.integer]]:
         """Yield the labels of the first epoch, which has every row."""

@@ -46,6 +46,23 @@ class Span:
     end: int
 
 
+@dataclass(frozen=True)
+class SetUse:
+    """Use of one data set or corpus by a training.
+
+    Attributes:
+        name: name of the set.
+        tokens: tokens of the set.
+        trained: those of them that have a loss.
+        passes: how often the whole training reads each of them.
+    """
+
+    name: str
+    tokens: int
+    trained: int
+    passes: float
+
+
 class Samples(ABC):
     """Sequences of one length, in the order of training."""
 
@@ -64,6 +81,10 @@ class Samples(ABC):
     def sources(self, index: int) -> list[Span]:
         """Return where the tokens of a sequence come from; without padding."""
         return [Span(f"training sequence {index}", 0, len(self[index].tokens))]
+
+    def uses(self) -> list[SetUse]:
+        """Return the data sets that the sequences of all steps come from, if the samples know them."""
+        return []
 
     def targets(self) -> Iterator[NDArray[np.integer]]:
         """Yield ids that together contain every label; a subclass need not read all sequences for that."""

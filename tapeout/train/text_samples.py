@@ -20,7 +20,7 @@ from tapeout.data.io.indexed_lines import IndexedLines
 from tapeout.data.io.text import beginning
 from tapeout.data.shards.token_files import IndexedWriter, id_type, read_ids, read_lengths
 from tapeout.encoder.load import load_encoder
-from tapeout.train.samples import Sample, Samples, Span
+from tapeout.train.samples import Sample, Samples, SetUse, Span
 
 DOCUMENTS_PER_BATCH = 64
 CORPORA = ("domain", "general")
@@ -81,9 +81,9 @@ class Component:
 class TextSamples(Samples):
     """Windows of the components of a blend, in which every token has a loss."""
 
-    def __init__(self, components: Sequence[Component | None], fractions: Sequence[float], job: Dapt) -> None:
-        """Blend components in their fractions; those from which nothing is drawn are None."""
-        self.components, self.fractions = components, fractions
+    def __init__(self, components: Mapping[str, Component | None], fractions: Sequence[float], job: Dapt) -> None:
+        """Blend components, by name, in their fractions; those from which nothing is drawn are None."""
+        self.names, self.components, self.fractions = list(components), list(components.values()), fractions
         self.count = job.max_steps * job.global_batch_size
         self.mask = np.ones(job.seq_length, dtype=np.uint8)
 
@@ -111,6 +111,15 @@ class TextSamples(Samples):
         file, start = component.window(number)
         return file.documents(start, start + component.seq_length)
 
+    def uses(self) -> list[SetUse]:
+        """Return the components that are drawn from; every token has a loss."""
+        found = []
+        for name, component, drawn in zip(self.names, self.components, blend(self.fractions, self.count), strict=True):
+            if component is not None:
+                tokens = sum(len(file.ids) for file in component.files)
+                found.append(SetUse(name, tokens, tokens, drawn / component.order.count))
+        return found
+
     def targets(self) -> Iterator[NDArray[np.integer]]:
         """Yield the labels of the windows of each component, of one epoch at most."""
         for component, drawn in zip(self.components, blend(self.fractions, self.count), strict=True):
@@ -129,14 +138,14 @@ def corpus_samples(folder: Path, corpora: Mapping[str, Path], job: Dapt) -> Text
     Raises:
         NotEnoughData: a corpus fills no window.
     """
-    components: list[Component | None] = []
+    components: dict[str, Component | None] = {}
     for corpus, drawn in zip(CORPORA, _drawn(job), strict=True):
         file = _corpus_file(folder / corpus, f"corpus/{corpus}/{corpora[corpus].name}") if drawn else None
         if file is not None and len(file.ids) <= job.seq_length:
             raise NotEnoughData(
                 f"{corpora[corpus].parent.name} has fewer than {job.seq_length} tokens.", "Add text to the corpus."
             )
-        components.append(Component([file], job.seed, job.seq_length) if file is not None else None)
+        components[corpus] = Component([file], job.seed, job.seq_length) if file is not None else None
     return TextSamples(components, _fractions(job), job)
 
 
@@ -192,9 +201,9 @@ def shard_samples(blend_file: Path, shards: Sequence[Path], job: Dapt) -> TextSa
     names = sorted(content)
     fractions = [content[name]["fraction"] for name in names]
     drawn = blend(fractions, job.max_steps * job.global_batch_size)
-    components = [
-        shard_component(name, shards, job) if count else None for name, count in zip(names, drawn, strict=True)
-    ]
+    components = {
+        name: shard_component(name, shards, job) if count else None for name, count in zip(names, drawn, strict=True)
+    }
     return TextSamples(components, fractions, job)
 
 

@@ -1,6 +1,10 @@
 """``tapeout batch`` refuses what is no step of a training; documented commands run it on trainings of the project."""
 
+import pytest
+from rich.table import Table
+
 from tapeout.cli.batch import _parts
+from tapeout.cli.batch_text import figures, marked
 from tapeout.graph.identity.action import Recipe
 from tests.cli.conftest import call
 from tests.graph.conftest import Project
@@ -17,9 +21,46 @@ def test_the_table_has_a_row_for_each_document() -> None:
     recipe = Recipe("sft/model", "sft", "", {}, "nemo", "", {"seq_length": 4}, {})
     source = {"name": "encoded/a/train.jsonl:7", "start": 0, "end": 3, "tokens_with_loss": 2, "text": "one\ntwo"}
     sequence = {"index": 5, "sources": [source], "tokens": [1, 2, 3, 0], "labels": [2, 3, 4, 0], "mask": [0, 1, 1, 0]}
-    sentence, _, table = _parts("sft/model", recipe, {"step": 2, "rank": 1, "sequences": [sequence]}, trained=True)
+    found = {"step": 2, "rank": 1, "sequences": [sequence], "filled": 0.75, "sets": [], "encoded": {}, "example": []}
+    sentence, _, table, _, share = _parts("sft/model", recipe, found, trained=True)
     assert sentence == (
         "sft/model, step 2 on rank 1, as it was trained: 1 sequence of 4 tokens; 2 of 4 positions have a loss."
     )
     cells = [list(column.cells) for column in table.columns]
     assert cells[:4] == [["5"], ["encoded/a/train.jsonl:7"], ["0-3"], ["2"]]
+    assert share == "75.0 % of the positions of this batch have a token."
+
+
+@pytest.mark.parametrize(
+    ("pieces", "lines"),
+    [
+        ([["Q: a\n", False], ["b c", True]], ["Q: a", "b c", "^^^"]),
+        ([["abcdef", False], ["gh", True]], ["abcde", "fgh", " ^^"]),
+        ([["a", False], ["b\n", True], ["c", False]], ["ab↵", " ^^", "c"]),
+        ([["a\x1b", True]], ["a\N{REPLACEMENT CHARACTER}", "^^"]),
+        ([["\n", True]], ["↵", "^", ""]),
+    ],
+)
+def test_marks_stand_below_the_trained_characters(pieces: list[tuple[str, bool]], lines: list[str]) -> None:
+    assert marked(pieces, 5) == lines
+
+
+def test_the_figures_of_a_training() -> None:
+    dropped = {"longer than seq_length": {"count": 3, "first": []}, "no answer": {"count": 1, "first": []}}
+    found = {
+        "filled": 1.0,
+        "sets": [
+            {"name": "encoded/a/train.jsonl", "tokens": 1234, "trained": 56, "passes": 2.5},
+            {"name": "encoded/b/train.jsonl", "tokens": 7, "trained": 1, "passes": 2.5},
+        ],
+        "encoded": {"a": {"dropped": dropped, "shortened": 2}, "b": {"dropped": {}}},
+    }
+    _, share, _, table, *reasons = figures(found)
+    assert share == "100.0 % of the positions of this batch have a token."
+    assert isinstance(table, Table)
+    rows = list(zip(*(column.cells for column in table.columns), strict=True))
+    assert rows == [
+        ("encoded/a/train.jsonl", "1,234", "56", "2.50", "4", "2"),
+        ("encoded/b/train.jsonl", "7", "1", "2.50", "0", "0"),
+    ]
+    assert reasons == ["a: 3 rows dropped, longer than seq_length", "a: 1 row dropped, no answer"]
