@@ -25,3 +25,21 @@ def check_warmup(warmup_steps: int, max_steps: int) -> None:
             "warmup_steps",
             "max_steps",
         )
+
+
+def check_decay(warmup_steps: int, decay_steps: int | None, max_steps: int) -> None:
+    """Check that the schedule wsd has a decay, and a step at the peak between the warm-up and the decay.
+
+    Raises:
+        PydanticCustomError: it has not.
+    """
+    if decay_steps is None:
+        cause, fix = "the schedule wsd needs decay_steps", "Set decay_steps, for example to a tenth of max_steps."
+        raise conflict(cause, fix, "schedule")
+    if warmup_steps + decay_steps >= max_steps:
+        raise conflict(
+            f"warmup_steps, {warmup_steps}, and decay_steps, {decay_steps}, leave no step of max_steps, {max_steps}, "
+            "at the peak",
+            "Lower decay_steps or warmup_steps, or raise max_steps.",
+            *("decay_steps", "warmup_steps", "max_steps", "schedule"),
+        )

@@ -15,7 +15,7 @@ class Sft(Training):
 
     max_steps: int = Field(250, ge=1, description="Optimizer steps.")
     min_lr_fraction: float = Field(
-        0.02, ge=0, lt=1, description="Fraction of the peak learning rate that the last step has."
+        0.02, ge=0, lt=1, description="Fraction of the peak learning rate to which cosine and wsd decay."
     )
     global_batch_size: int = Field(16, ge=1, description="Sequences per step; several rows are packed into one.")
     val_check_interval: int = Field(

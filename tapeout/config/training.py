@@ -5,7 +5,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from tapeout.config.layout import Layout
-from tapeout.config.optimizer import Decay, Seed, check_warmup
+from tapeout.config.optimizer import Decay, Seed, check_decay, check_warmup
 from tapeout.config.section import Section, conflict
 
 
@@ -19,10 +19,18 @@ class Training(Section):
     PACKED: ClassVar[bool] = False
 
     max_steps: int = Field(300, ge=1, description="Optimizer steps.")
-    warmup_steps: int = Field(20, ge=0, description="Steps of linear warm-up, before half a cosine down.")
+    warmup_steps: int = Field(20, ge=0, description="Steps of linear warm-up.")
     lr: float = Field(3e-3, gt=0, description="Peak learning rate.")
+    schedule: Literal["cosine", "constant", "wsd"] = Field(
+        "cosine",
+        description="Learning rate after the warm-up: half a cosine down, constant, or constant and then a linear "
+        "decay (wsd: warm-up, stable, decay; Hu et al., arXiv 2404.06395).",
+    )
+    decay_steps: int | None = Field(
+        None, ge=1, description="With the schedule wsd: steps of the decay, the last ones of the training."
+    )
     min_lr_fraction: float = Field(
-        0.1, ge=0, lt=1, description="Fraction of the peak learning rate that the last step has."
+        0.1, ge=0, lt=1, description="Fraction of the peak learning rate to which cosine and wsd decay."
     )
     weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay of all matrices.")
     betas: tuple[Decay, Decay] = Field((0.9, 0.99), description="Adam's two decay rates.")
@@ -50,6 +58,18 @@ class Training(Section):
     @model_validator(mode="after")
     def _warmup_leaves_steps_at_the_peak(self) -> Self:
         check_warmup(self.warmup_steps, self.max_steps)
+        return self
+
+    @model_validator(mode="after")
+    def _options_of_the_schedule(self) -> Self:
+        if self.schedule != "wsd" and self.decay_steps is not None:
+            cause = f"decay_steps has no effect with the schedule {self.schedule}"
+            raise conflict(cause, "Remove decay_steps, or set schedule: wsd.", "decay_steps", "schedule")
+        if self.schedule == "constant" and self.min_lr_fraction != type(self).model_fields["min_lr_fraction"].default:
+            cause = "min_lr_fraction has no effect with the schedule constant"
+            raise conflict(cause, "Remove min_lr_fraction.", "min_lr_fraction", "schedule")
+        if self.schedule == "wsd":
+            check_decay(self.warmup_steps, self.decay_steps, self.max_steps)
         return self
 
     @model_validator(mode="after")

@@ -25,6 +25,7 @@ from tapeout.train.dataset import SampleModule
 from tapeout.train.launch import Rank
 from tapeout.train.method import Method
 from tapeout.train.samples import TrainingData
+from tapeout.train.schedules import learning_rate
 from tapeout.train.train_log import TrainLog
 
 RECOMPUTED: dict[Recompute, dict[str, Any]] = {
@@ -160,7 +161,7 @@ def _precision(job: Training) -> Any:
 
 
 def _optimizer(job: Training) -> Any:
-    """Return Megatron's Adam with linear warm-up and half a cosine."""
+    """Return Megatron's Adam with the learning rates of the job's schedule."""
     return nl.MegatronOptimizerModule(
         config=OptimizerConfig(
             optimizer="adam",
@@ -173,10 +174,5 @@ def _optimizer(job: Training) -> Any:
             bf16=job.precision != "32",
             params_dtype=torch.float32 if job.precision == "32" else torch.bfloat16,
         ),
-        lr_scheduler=nl.lr_scheduler.CosineAnnealingScheduler(
-            max_steps=job.max_steps,
-            warmup_steps=job.warmup_steps,
-            constant_steps=0,
-            min_lr=job.lr * job.min_lr_fraction,
-        ),
+        lr_scheduler=learning_rate(job),
     )
