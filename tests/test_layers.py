@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 FLOORS = {
-    "cli": {"guard", "graph", "slurm", "config", "compare", "provenance", "report"},
+    "cli": {"guard", "graph", "slurm", "config", "compare", "provenance", "report", "tracking"},
     "costs": {"models", "sources", "config"},
     "provenance": {"guard", "compare", "graph", "config"},
     "compare": {"guard", "graph", "config"},
@@ -24,6 +24,7 @@ FLOORS = {
     "guard": set(),
     "graph": {"slurm"},
     "slurm": set(),
+    "tracking": set(),
 }
 GROUND = {"errors", "progress", "program", "plugins", "streams"}
 GRAPH = (

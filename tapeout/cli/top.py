@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tapeout.cli import output
+from tapeout.cli.loss_plot import LossPlot
 from tapeout.cli.options import AsJson, refuse
 from tapeout.cli.start import NoProject
 from tapeout.graph.console import format_duration
@@ -60,7 +61,8 @@ def top(
 ) -> None:
     """Watch the run of this folder.
 
-    Shows one row per planned artifact that is not built yet, and ends when the run ends.
+    Shows one row per planned artifact that is not built yet, and a plot of the loss of the training that runs. Ends
+    when the run ends.
 
     \b
     running    here, or as the Slurm job shown
@@ -89,7 +91,8 @@ def top(
     if as_json:
         output.show(_value(view, workspace), True)
     elif once or not output.console.is_terminal or not view.alive:
-        output.show(None, False, *_parts(view, workspace, None))
+        plot = LossPlot(workspace).lines(view, output.console.width, None)
+        output.show(None, False, *_parts(view, workspace, None), *map(Text, plot))
         _print_end(view, workspace)
     else:
         view = _follow(monitor, view, every)
@@ -101,10 +104,14 @@ def _follow(monitor: Monitor, view: View, every: float) -> View:
     """Update the table until the run ends or the user interrupts, and return the last view."""
     ended = threading.Event()
     threading.Thread(target=_refresh_queue, args=(monitor, ended), daemon=True).start()
+    plot = LossPlot(monitor.workspace)
     try:
         with Live(console=output.console, auto_refresh=False) as live:
             while True:
-                live.update(Group(*_parts(view, monitor.workspace, output.console.height)), refresh=True)
+                width, height = output.console.size
+                curve = plot.lines(view, width, height)
+                parts = _parts(view, monitor.workspace, height - len(curve))
+                live.update(Group(*parts, *map(Text, curve)), refresh=True)
                 if not view.alive:
                     break
                 time.sleep(every)

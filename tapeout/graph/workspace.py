@@ -116,6 +116,13 @@ class Workspace:
             return None
         return mark.relative_to(self.graph).as_posix().removesuffix(".sealed")
 
+    def metrics_path(self, action: str) -> Path:
+        """Return the journal of the metrics that the program of an action reports.
+
+        It is not in the scratch folder, which is deleted when the artifact is stored.
+        """
+        return self.work / "metrics" / f"{action}.jsonl"
+
     def resolved_path(self, name: str) -> Path:
         """Return the path of the stamp that the checkpoint declares as its output."""
         return self.graph / f"{name}.resolved"

@@ -2,6 +2,7 @@
 
 import math
 import sys
+import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -28,6 +29,7 @@ from tapeout.progress import report
 from tapeout.train.batches import sequences
 from tapeout.train.launch import Rank
 from tapeout.train.loader import SampleDataset, collate
+from tapeout.train.metrics_journal import MetricsJournal
 from tapeout.train.micro_batches import MicroBatch, losses_of_all
 from tapeout.train.optimizers import torch_optimizers
 from tapeout.train.samples import Sample, Samples, TrainingData
@@ -70,6 +72,8 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
         self.tokens = 0
         self.device = torch.device("cpu")
         self.metrics: dict[str, Any] = {}
+        self.journal = MetricsJournal.configured(rank.first)
+        self.step_started = 0.0
 
     def keep_metric(self, name: str, value: Any, **_: Any) -> None:
         """Keep what NeMo logs.
@@ -95,9 +99,11 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
         flops = model_flops(pl_module, self.parameters, 0 if packed else self.job.seq_length)
         self.throughput = Throughput(self.job, flops, name)
         self.throughput.start(trainer.global_step, self.tokens, trainer.datamodule.data_sampler.waited)
+        self.journal.begin(trainer.global_step, self.job.max_steps)
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        """Record the learning rate of this step; when the step has ended, the optimizer has the next one's."""
+        """Record time and learning rate of this step; when the step has ended, the optimizer has the next one's."""
+        self.step_started = time.monotonic()
         self.lr = trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -109,17 +115,22 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
         step = trainer.global_step
         loss, tokens = from_last_stage(self.reduction.loss_and_tokens(), self.device)
         self.tokens += int(tokens)
+        seconds = time.monotonic() - self.step_started
         batch_of_step = partial(self._batch, step)
         check_value("loss", loss, step, batch_of_step)
         check_value("gradient norm", self.metrics["grad_norm"], step, batch_of_step)
         self.steps.append({"step": step, "loss": loss, "learning_rate": self.lr, "tokens": self.tokens})
         self._locate_spike(step)
         self._check_last(pl_module, step)
+        journaled = {**self.steps[-1], "gradient_norm": float(self.metrics["grad_norm"])}
+        journaled["positions_per_second"] = round(self.job.global_batch_size * self.job.seq_length / seconds, 1)
         interval = self.data.val_check_interval
         if self.data.validation is not None and (step % interval == 0 or step == self.job.max_steps):
             validation = self.validation_loss(pl_module, self.data.validation)
             check_value("validation loss", validation, step, batch_of_step)
             self.validation.append({"step": step, "loss": validation})
+            journaled["validation_loss"] = validation
+        self.journal.append(journaled)
         if self.rank.first and step % max(1, self.job.max_steps // REPORTS) == 0:
             waited = trainer.datamodule.data_sampler.waited
             report(step, self.job.max_steps, loss=loss, **self.throughput.values(step, self.tokens, waited))

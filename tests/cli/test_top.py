@@ -26,11 +26,19 @@ NOW = time.mktime((2030, 1, 1, 9, 0, 0, 0, 0, -1))
 TRAIN = """
 import os, sys, time
 from pathlib import Path
+Path(os.environ["TAPEOUT_METRICS"]).parent.mkdir(exist_ok=True)
+with open(os.environ["TAPEOUT_METRICS"], "w") as journal:
+    journal.write('{"begin": 0, "total": 10}\\n{"step": 1, "loss": 4.5, "time": 1}\\n')
+    journal.write('{"step": 2, "loss": 3.5, "time": 2}\\n{"step": 3, "loss": 2.5, "validation_loss": 3, "time": 3}\\n')
 print('@progress {"done": 3, "total": 10, "loss": 2.5, "tokens_per_second": 12345}', flush=True)
 for _ in range(12000):  # ten minutes: longer than a test, so that a lost one ends
     if Path("go").exists():
         break
     time.sleep(0.05)
+"""
+PLOT = """
+Loss of model (*) and validation loss (o)
+4.5 |*
 """
 
 
@@ -83,6 +91,8 @@ def test_a_run_in_progress(project: Project) -> None:
         assert (report["status"], report["waits_for"]) == ("waiting", ["model"])
         _, text, _ = call(project, "top", "--once", columns="140")
         assert "here" in text and "3/10" in text and "12,345" in text and "for model" in text
+        assert PLOT in text
+        assert "Loss of" not in call(project, "top", "--json")[1]
         assert project.run("--dry-run", ok=True) and process.poll() is None
         assert "RunInProgress" in project.run(ok=False).text, "looking on does not take the folder's lock away"
 
@@ -108,6 +118,7 @@ def test_it_ends_with_the_run(project: Project) -> None:
                 break
     assert process.wait() == 0
     assert "Built 6 in" in shown and "for model" in shown
+    assert "Loss of model (*) and validation loss (o)" in shown
 
 
 def test_a_run_that_failed_shows_the_end_of_the_log(project: Project) -> None:

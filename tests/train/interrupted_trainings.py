@@ -112,9 +112,10 @@ def main(folder: Path) -> None:
 
 
 def use_checkpoints(folder: Path, seconds: float) -> None:
-    """Write checkpoints to ``folder`` from now on, every ``seconds``."""
+    """Write checkpoints to ``folder`` from now on, every ``seconds``, and metrics to a file beside it."""
     folder.mkdir(exist_ok=True)
     os.environ |= {"TAPEOUT_STATE": str(folder), "TAPEOUT_CHECKPOINT_SECONDS": str(seconds)}
+    os.environ["TAPEOUT_METRICS"] = str(folder.with_suffix(".metrics"))
 
 
 def at_step(step: int, event: Callable[[], None], work: Work) -> Work:

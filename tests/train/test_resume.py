@@ -1,10 +1,12 @@
 """A training that is stopped or killed and resumed writes the same bytes as an uninterrupted one."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tapeout.tracking.journal import Journal
 from tests.nemo.tiny_model import folder_content
 from tests.train.interrupted_trainings import last_checkpoint
 
@@ -46,6 +48,25 @@ def test_a_kill_costs_one_step_at_most(attempts: Attempts) -> None:
     *killed, last = attempts["killed"]
     assert [attempt["status"] for attempt in killed] == [-9] * len(killed) and last["status"] == 0
     assert last_checkpoint([attempt["output"] for attempt in attempts["killed"]]) == STEPS - 1
+
+
+@pytest.mark.parametrize("name", ["dapt stopped", "sft stopped", "killed"])
+def test_the_journal_of_an_interrupted_training_has_every_step_of_its_log(trainings: Path, name: str) -> None:
+    log, journal = json.loads((trainings / name / "train_log.json").read_text()), Journal(trainings / f"{name}.metrics")
+    journal.update()
+    assert journal.complete and journal.total == STEPS
+    keys = ("loss", "learning_rate", "tokens")
+    assert [{"step": step} | {key: values[key] for key in keys} for step, values in journal.steps.items()] == log[
+        "steps"
+    ]
+    assert all(values["gradient_norm"] > 0 and values["positions_per_second"] > 0 for values in journal.steps.values())
+    validation = [
+        (step, values["validation_loss"]) for step, values in journal.steps.items() if "validation_loss" in values
+    ]
+    assert validation == [(entry["step"], entry["loss"]) for entry in log["validation"]]
+    assert [step for step, _ in validation] == ([5, 10, 15, 16] if name == "sft stopped" else [])
+    text = (trainings / f"{name}.metrics").read_text()
+    assert text.count('"begin"') > 1 and text.count('"step"') >= STEPS
 
 
 def test_a_damaged_checkpoint_is_reported_and_the_previous_one_is_used(attempts: Attempts) -> None:

@@ -138,6 +138,7 @@ class Step:
             "TAPEOUT_PLUGINS": ",".join(self.recipe.plugins),
             "TAPEOUT_THREADS": str(self.threads),
             "TAPEOUT_STATE": str(self.scratch / "state"),
+            "TAPEOUT_METRICS": str(self.workspace.metrics_path(self.action.digest).absolute()),
             "TAPEOUT_STOP": str(self.stop_file),
             "TAPEOUT_ACTION": str(self.workspace.action_path(self.recipe.artifact).absolute()),
         }

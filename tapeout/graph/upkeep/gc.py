@@ -118,7 +118,7 @@ def collect(workspace: Workspace, options: GcOptions, dry_run: bool, now: float)
         garbage = [
             *((NAMED_RUNS, workspace.runs / name) for name in old_runs),
             *_unreferenced(store, index, known, max(DAY, options.older_than), now),
-            *_leftovers(workspace, wanted - kept, options, now),
+            *_leftovers(workspace, wanted, kept, options, now),
         ]
         report = GcReport(_removals(garbage), len(kept), _size(store, index, kept), roots)
         if not dry_run:
@@ -200,15 +200,22 @@ def _unreferenced(
 
 
 def _leftovers(
-    workspace: Workspace, unfinished: set[str], options: GcOptions, now: float
+    workspace: Workspace, wanted: set[str], kept: set[str], options: GcOptions, now: float
 ) -> Iterator[tuple[str, Path]]:
-    """Yield what interrupted runs and writers left; ``unfinished`` actions still need their scratch folders."""
+    """Yield what interrupted runs and writers left, and the metrics of actions that are not ``wanted``.
+
+    Wanted actions whose output is not ``kept`` still need their scratch folders.
+    """
     store, work, age = workspace.store, workspace.work, max(DAY, options.older_than)
     if not _is_locked(workspace.graph / "lock"):  # a run of this folder, perhaps on another store
         for path in sorted(work.glob("*")):
-            spared = path.name in unfinished or _is_locked(store.lock_path(path.name))
+            spared = path.name in wanted - kept or _is_locked(store.lock_path(path.name))
             if DIGEST.fullmatch(path.name) and not spared and now - _modified(path) >= options.older_than:
                 yield SCRATCH, path
+        for path in sorted(work.glob("metrics/*.jsonl")):
+            spared = path.stem in wanted or _is_locked(store.lock_path(path.stem))
+            if not spared and now - _modified(path) >= options.older_than:
+                yield "metrics", path
         for path in sorted((work / "differing").glob("*")):
             if now - _modified(path) >= options.older_than:
                 yield "differing results", path

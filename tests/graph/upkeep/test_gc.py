@@ -184,6 +184,9 @@ def test_leftovers_are_deleted_unless_in_use(here: Workspace) -> None:
     for name in (stale, running, unfinished.digest, "differing/" + stale, "set_aside/kept.0", "rebuild.killed"):
         (work / name).mkdir(parents=True)
         (work / name / "file").write_text("x")
+    for action in (stale, running, unfinished.digest):
+        here.metrics_path(action).parent.mkdir(exist_ok=True)
+        here.metrics_path(action).write_text("x")
     (store.root / "quarantine").mkdir()
     (store.root / "quarantine/damaged.0").write_text("x")
     (store.root / "objects/00").mkdir(exist_ok=True)
@@ -197,17 +200,21 @@ def test_leftovers_are_deleted_unless_in_use(here: Workspace) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         first = counts(run_gc(here))
     assert first == {
-        **{"objects": 1, "entries": 1, "scratch folders": 1, "differing results": 1, "interrupted moves": 1}
+        **{"objects": 1, "entries": 1, "scratch folders": 1, "differing results": 1, "interrupted moves": 1},
+        **{"metrics": 1},
     }
     assert sorted(path.name for path in work.iterdir()) == sorted(
-        ["differing", "rebuild.killed", "set_aside", running, unfinished.digest]
+        ["differing", "metrics", "rebuild.killed", "set_aside", running, unfinished.digest]
     )
     second = counts(run_gc(here, later=2 * DAY, quarantine=True))
     assert second == {
         **{"objects": 1, "scratch folders": 2, "interrupted downloads": 1},
-        **{"temporary files": 1, "quarantined files": 1},
+        **{"temporary files": 1, "quarantined files": 1, "metrics": 1},
     }
-    assert sorted(path.name for path in work.iterdir()) == sorted(["differing", "set_aside", unfinished.digest])
+    assert sorted(path.name for path in work.iterdir()) == sorted(
+        ["differing", "metrics", "set_aside", unfinished.digest]
+    )
+    assert list(here.metrics_path(stale).parent.iterdir()) == [here.metrics_path(unfinished.digest)]
 
 
 def test_locked_and_queued_actions_are_kept(here: Workspace) -> None:
