@@ -61,6 +61,7 @@ FINISHED = (
     Row("tapeout cost [TARGET] [--cores N] [--json]", "tapeout cost sft --cores 2 --json", DIFFERS),
     Row("tapeout batch sft --step 120", "tapeout batch sft --step 1"),
     Row("tapeout batch ARTIFACT --step N [--rank R] [--json]", "tapeout batch dapt --step 1 --rank 0 --json"),
+    Row("snakemake --dry-run sft"),
     Row("tapeout inspect results/nemo/base.nemo"),
     Row("tapeout inspect MODEL", "tapeout inspect results/base --json"),
     Row("tapeout verify"),

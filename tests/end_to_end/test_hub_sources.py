@@ -1,7 +1,7 @@
-"""The playbooks' sources under the real Snakemake, from a hub on this machine; and a local folder as a source.
+"""The playbooks' sources and fine-tunings under the real Snakemake, from a hub on this machine; and a local folder.
 
-The hub has small files under the names of the real repositories. config/examples/seeds.yaml is used except for commits
-and hashes, which are those of the small files.
+The hub has small files under the names of the real repositories. The files of config/examples are used except for
+commits and hashes, which are those of the small files.
 """
 
 import gzip
@@ -190,3 +190,55 @@ def test_a_gated_model_needs_a_token_which_is_found_nowhere_after(
     for folder in ("results", "store", "logs", "work", "downloads", ".snakemake"):
         for path in (place.clone.root / folder).rglob("*"):
             assert not path.is_file() or TOKEN.encode() not in path.read_bytes(), path
+
+
+ALIGNER = (
+    "\x00System\n{system message}\n\x11User\n{turn 1 user message}\n\x11Assistant\n\x12{turn 1 assistant label}\n"
+    "{turn 1 assistant message}\n\x11User\n{turn 2 user message}\n\x11Assistant\n\x12{turn 2 assistant label}\n"
+    "{turn 2 assistant message}\n\x11"
+)
+EXTRA_ID = ALIGNER.replace("\x00", "<extra_id_0>").replace("\x11", "<extra_id_1>").replace("\x12", "<extra_id_2>")
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("example", "prompt", "template", "marked"),
+    [
+        ("sft_dolly", {}, "{input} {output}", "What is {n} times {n}?"),
+        ("sft_chat", {"tokens": "aligner"}, ALIGNER, "\ufffdUser"),
+        ("sft_chat", {"tokens": "extra_id"}, EXTRA_ID, "<extra_id_1>User"),
+        ("sft_chat", {"tokens": "template", "chat_template": "tiny/chatml.jinja"}, CHATML, "<|im_start|>user"),
+    ],
+    ids=["dolly", "aligner", "extra_id", "template"],
+)
+def test_the_fine_tunings_of_the_guides(
+    place: Place, example: str, prompt: dict[str, str], template: str, marked: str
+) -> None:
+    """Each trains from its own example; a dry run shows the rows of its first batch before."""
+    path = place.clone.root / "tiny/config.yaml"
+    before = path.read_text()
+    (place.clone.root / "tiny/chatml.jinja").write_text(CHATML)
+    config = yaml.safe_load(before)
+    changes = yaml.safe_load((place.clone.root / f"config/examples/{example}.yaml").read_text())
+    instructions = changes["instructions"]
+    config["instructions"]["sets"] |= instructions["sets"]
+    config["instructions"] |= {"train": instructions["train"], "prompt": {**instructions.get("prompt", {}), **prompt}}
+    config["sft"] |= changes.get("sft", {})
+    (name,) = instructions["train"]
+    try:
+        path.write_text(yaml.safe_dump(config))
+        place.clone.run(*mark(f"encoded/{name}", "dapt/model"))
+        shown = place.clone.run("--dry-run", *mark("sft/model")).text
+        place.clone.run(*mark("sft/model"))
+    finally:
+        path.write_text(before)
+    results = place.clone.root / "results"
+    stored = json.loads((results / f"encoded/{name}/prompt_template.json").read_bytes())
+    assert template == (stored["chat"] if name == "oasst1" else config["sft"]["template"])
+    log = json.loads((results / "sft/model/train_log.json").read_bytes())
+    assert len(log["steps"]) == config["sft"]["max_steps"] and log["steps"][-1]["loss"] < log["steps"][0]["loss"]
+    numbers = [marked.format(n=n) for n in range(40)]
+    assert f"encoded/{name}/train.jsonl:" in shown and "^" in shown and any(number in shown for number in numbers)
