@@ -63,7 +63,7 @@ def figures(found: Mapping[str, Any]) -> list[Table | str]:
         )
         dropped = sum(reason["count"] for reason in counts.get("dropped", {}).values())
         cells = [use["tokens"], use["trained"], use["passes"], dropped, counts.get("shortened", 0)]
-        rows.append([use["name"], *(f"{cell:,.2f}" if isinstance(cell, float) else f"{cell:,}" for cell in cells)])
+        rows.append([use["name"].removesuffix("/train.jsonl"), *(f"{cell:,.2f}" if isinstance(cell, float) else f"{cell:,}" for cell in cells)])
     reasons = [
         f"{name}: {output.count(kept['count'], 'row')} dropped, {reason}"
         for name, counts in sorted(encoded.items())

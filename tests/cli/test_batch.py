@@ -60,7 +60,7 @@ def test_the_figures_of_a_training() -> None:
     assert isinstance(table, Table)
     rows = list(zip(*(column.cells for column in table.columns), strict=True))
     assert rows == [
-        ("encoded/a/train.jsonl", "1,234", "56", "2.50", "4", "2"),
-        ("encoded/b/train.jsonl", "7", "1", "2.50", "0", "0"),
+        ("encoded/a", "1,234", "56", "2.50", "4", "2"),
+        ("encoded/b", "7", "1", "2.50", "0", "0"),
     ]
     assert reasons == ["a: 3 rows dropped, longer than seq_length", "a: 1 row dropped, no answer"]
