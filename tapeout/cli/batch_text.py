@@ -11,6 +11,8 @@ MARK = "^"
 """Stands below each character whose token has a loss."""
 LINE_END = "↵"
 """Shown for a line end that has a loss."""
+MAX_WIDTH = 120
+"""Columns of the text in a wide terminal."""
 MAX_LINES = 12
 """Lines of the example that are shown at its beginning, and at its end."""
 
@@ -47,9 +49,12 @@ def example(found: Mapping[str, Any]) -> list[str]:
     if not pieces:
         return []
     name = found["sequences"][0]["sources"][0]["name"]
-    lines = marked(pieces, min(output.console.width, 120))
+    everything = all(all(sequence["mask"]) for sequence in found["sequences"])
+    text = [(piece, trained and not everything) for piece, trained in pieces]
+    lines = marked(text, min(output.console.width, MAX_WIDTH))
     kept = lines if len(lines) <= 2 * MAX_LINES else [*lines[:MAX_LINES], "...", *lines[-MAX_LINES:]]
-    return ["", f"{name}; {MARK} marks what has a loss:", "", *kept]
+    legend = "all tokens have a loss" if everything else f"{MARK} marks what has a loss"
+    return ["", f"{name}; {legend}:", "", *kept]
 
 
 def figures(found: Mapping[str, Any]) -> list[Table | str]:
@@ -63,7 +68,12 @@ def figures(found: Mapping[str, Any]) -> list[Table | str]:
         )
         dropped = sum(reason["count"] for reason in counts.get("dropped", {}).values())
         cells = [use["tokens"], use["trained"], use["passes"], dropped, counts.get("shortened", 0)]
-        rows.append([use["name"].removesuffix("/train.jsonl"), *(f"{cell:,.2f}" if isinstance(cell, float) else f"{cell:,}" for cell in cells)])
+        rows.append(
+            [
+                use["name"].removesuffix("/train.jsonl"),
+                *(f"{cell:,.2f}" if isinstance(cell, float) else f"{cell:,}" for cell in cells),
+            ]
+        )
     reasons = [
         f"{name}: {output.count(kept['count'], 'row')} dropped, {reason}"
         for name, counts in sorted(encoded.items())

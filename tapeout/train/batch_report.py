@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from tapeout import plugins
+from tapeout.config.learning_rate import learning_rate
 from tapeout.config.training import Training
 from tapeout.encoder.interface import Encoder
 from tapeout.encoder.load import load_encoder
@@ -26,6 +27,8 @@ from tapeout.train.method import SEAM, Method
 from tapeout.train.samples import TrainingData
 
 Ids = list[int]
+MAX_RATES = 200
+"""Steps whose learning rates are reported."""
 REPORT = "report.json"
 """Counts that the rule of an encoded data set writes."""
 CONTEXT = "context/"
@@ -49,7 +52,19 @@ def report(request: Mapping[str, Any], scratch: Path) -> dict[str, Any]:
     tokenizer = _tokenizer(Path(request["inputs"]["model"]), scratch / "model")
     data = method.data(job, tokenizer, inputs, single_rank(scratch).once)
     found = batch(data, job, load_encoder(tokenizer), request["step"], request["rank"])
-    return {**found, "sets": [asdict(use) for use in data.train.uses()], "encoded": _encoded(inputs)}
+    return {
+        **found,
+        "sets": [asdict(use) for use in data.train.uses()],
+        "encoded": _encoded(inputs),
+        "learning_rates": [[step, learning_rate(job, step)] for step in _spread(job.max_steps)],
+    }
+
+
+def _spread(steps: int) -> list[int]:
+    """Return the numbers of all steps, or of ``MAX_RATES`` of them from the first to the last."""
+    if steps <= MAX_RATES:
+        return list(range(1, steps + 1))
+    return [1 + number * (steps - 1) // (MAX_RATES - 1) for number in range(MAX_RATES)]
 
 
 def _encoded(inputs: Mapping[str, Path | list[Path]]) -> dict[str, Any]:

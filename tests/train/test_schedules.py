@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tapeout.config.learning_rate import learning_rate
+from tapeout.config.sft import Sft
 from tests.nemo.tiny_model import folder_content
 from tests.train.sft_trainings import RATES, SCHEDULES
 
@@ -27,6 +29,13 @@ def test_the_learning_rates_are_those_computed_by_hand(sft_trainings: Path, name
     steps = json.loads((sft_trainings / name / "train_log.json").read_text())["steps"]
     assert len(steps) == RATES["max_steps"]
     assert [step["learning_rate"] for step in steps] == pytest.approx(EXPECTED[name], rel=1e-12)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_the_rates_that_are_shown_before_are_those_of_the_training(name: str) -> None:
+    job = Sft(**RATES, **SCHEDULES[name])
+    steps = range(1, job.max_steps + 1)
+    assert [learning_rate(job, step) for step in steps] == pytest.approx(EXPECTED[name], rel=1e-12)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
