@@ -9,7 +9,8 @@ import pytest
 import torch
 from transformers import AutoTokenizer, LlamaForCausalLM
 
-from tapeout.data.encode.prompt import prompt_text
+from tapeout.config.sft import Sft
+from tapeout.data.encode.prompt import TEMPLATE_FILE, prompt_text
 from tapeout.encoder.load import load_encoder
 from tapeout.guard.inspection import inspect_model
 from tapeout.models.tokenizer_file import UnusableModel, tokenizer_path
@@ -119,12 +120,22 @@ def test_the_curve_is_that_of_a_plain_loop(results: dict[str, Any], name: str) -
     assert plain["weights"] < 1e-4
 
 
-@pytest.mark.parametrize("name", ["dapt", "sft"])
-def test_gradients_are_those_of_a_plain_loop(results: dict[str, Any], name: str) -> None:
-    """Those of packed rows too, each of which a plain loop computes alone, in micro-batches of 1, 2 and 4."""
-    plain = results[f"{name} plain"]
-    assert len(plain["gradients"]) == (3 if name == "sft" else 1) and plain["largest_gradient"] > 0.1
+def test_dapt_has_the_gradients_of_a_plain_loop(results: dict[str, Any]) -> None:
+    plain = results["dapt plain"]
+    assert plain["largest_gradient"] > 0.1 and max(plain["gradients"].values()) < 1e-6
+
+
+def test_sft_prompt_and_response(results: dict[str, Any], folder: Path) -> None:
+    """Known answer of the row: the masked cross-entropy of transformers, in micro-batches of 1, 2 and 4.
+
+    A plain loop computes each packed row alone.
+    """
+    plain = results["sft plain"]
+    assert results["sft"]["steps"][0]["loss"] == pytest.approx(plain["losses"][0], abs=1e-5)
+    assert plain["gradients"].keys() == {"micro1", "sft", "micro4"} and plain["largest_gradient"] > 0.1
     assert max(plain["gradients"].values()) < 1e-6
+    stored = json.loads((folder / "micro4/model" / TEMPLATE_FILE).read_bytes())
+    assert stored == {"template": Sft().template}
 
 
 @pytest.mark.parametrize(("run", "name"), [("micro4", "sft"), ("dapt", "dapt")])
@@ -172,8 +183,11 @@ def test_the_export_counts_the_prompts_and_texts_with_equal_ids(folder: Path) ->
     assert generation == {"bos_token_id": 1, "do_sample": False, "eos_token_id": 2}
 
 
-def test_dapt_with_an_extended_byte_level_tokenizer(results: dict[str, Any], folder: Path) -> None:
-    """The planted piece is trained, its row changes and a generation emits it; an unused row only decays."""
+def test_dapt_with_the_extended_tokenizer(results: dict[str, Any], folder: Path) -> None:
+    """Known answer of the row: a planted piece is trained, its row changes and a generation emits it.
+
+    An unused row only decays. The tokenizer is byte-level.
+    """
     measured = results["byte_level"]
     planted, unused = measured["size"] - 2, measured["size"] - 1
     assert planted in measured["trained ids"] and unused not in measured["trained ids"]
