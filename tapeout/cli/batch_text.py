@@ -6,11 +6,14 @@ from typing import Any
 from rich.table import Table
 
 from tapeout.cli import output
+from tapeout.cli.plot import plot
 
 MARK = "^"
 """Stands below each character whose token has a loss."""
 LINE_END = "↵"
 """Shown for a line end that has a loss."""
+PLOT_LINES = 6
+"""Lines of the plot of learning rates."""
 MAX_WIDTH = 120
 """Columns of the text in a wide terminal."""
 MAX_LINES = 12
@@ -58,7 +61,7 @@ def example(found: Mapping[str, Any]) -> list[str]:
 
 
 def figures(found: Mapping[str, Any]) -> list[Table | str]:
-    """Return how full the sequences are, the data sets of the training, and what their encoding left out."""
+    """Return how full the sequences are, the data sets of the training, what their encoding left out, and the rates."""
     sets, encoded = found["sets"], found["encoded"]
     columns = ["set", ">tokens", ">with loss", ">passes", *([">rows dropped", ">shortened"] if encoded else [])]
     rows = []
@@ -80,5 +83,7 @@ def figures(found: Mapping[str, Any]) -> list[Table | str]:
         for reason, kept in sorted(counts["dropped"].items())
     ]
     share = f"{100 * found['filled']:.1f} % of the positions of this batch have a token."
+    rates = dict(found["learning_rates"])
+    lines = plot({"*": rates}, max(rates), min(output.console.width, MAX_WIDTH), PLOT_LINES)
     table: list[Table | str] = ["", output.table(columns, [row[: len(columns)] for row in rows])] if rows else []
-    return ["", share, *table, *reasons]
+    return ["", share, *table, *reasons, "", "Learning rate by step:", "", *lines]

@@ -22,7 +22,8 @@ def test_the_table_has_a_row_for_each_document() -> None:
     source = {"name": "encoded/a/train.jsonl:7", "start": 0, "end": 3, "tokens_with_loss": 2, "text": "one\ntwo"}
     sequence = {"index": 5, "sources": [source], "tokens": [1, 2, 3, 0], "labels": [2, 3, 4, 0], "mask": [0, 1, 1, 0]}
     found = {"step": 2, "rank": 1, "sequences": [sequence], "filled": 0.75, "sets": [], "encoded": {}, "example": []}
-    sentence, _, table, _, share = _parts("sft/model", recipe, found, trained=True)
+    found["learning_rates"] = [[1, 0.5]]
+    sentence, _, table, _, share, *_ = _parts("sft/model", recipe, found, trained=True)
     assert sentence == (
         "sft/model, step 2 on rank 1, as it was trained: 1 sequence of 4 tokens; 2 of 4 positions have a loss."
     )
@@ -54,8 +55,9 @@ def test_the_figures_of_a_training() -> None:
             {"name": "encoded/b/train.jsonl", "tokens": 7, "trained": 1, "passes": 2.5},
         ],
         "encoded": {"a": {"dropped": dropped, "shortened": 2}, "b": {"dropped": {}}},
+        "learning_rates": [[1, 0.5], [2, 1.0], [3, 0.0]],
     }
-    _, share, _, table, *reasons = figures(found)
+    _, share, _, table, *reasons, _, title, _, top, _, _, _, _, bottom, _, _ = figures(found)
     assert share == "100.0 % of the positions of this batch have a token."
     assert isinstance(table, Table)
     rows = list(zip(*(column.cells for column in table.columns), strict=True))
@@ -63,4 +65,6 @@ def test_the_figures_of_a_training() -> None:
         ("encoded/a", "1,234", "56", "2.50", "4", "2"),
         ("encoded/b", "7", "1", "2.50", "0", "0"),
     ]
+    assert title == "Learning rate by step:" and top.startswith("1 |") and bottom.startswith("0 |")
+    assert "*" in top and "*" in bottom
     assert reasons == ["a: 3 rows dropped, longer than seq_length", "a: 1 row dropped, no answer"]

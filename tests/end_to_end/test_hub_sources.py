@@ -4,6 +4,7 @@ The hub has small files under the names of the real repositories. The files of c
 commits and hashes, which are those of the small files.
 """
 
+import copy
 import gzip
 import json
 import os
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tapeout.config.yaml_files import merge
 from tapeout.graph.identity.environment import read_environment
 from tests.end_to_end.conftest import ROOT, Clone
 from tests.end_to_end.conftest import clone as copied
@@ -35,9 +37,10 @@ for shard, path in enumerate(sys.argv[1:]):
 
 @dataclass
 class Place:
-    """A clone that uses the example, and the hub it downloads from."""
+    """A clone that uses the example, its configuration before, and the hub it downloads from."""
 
     clone: Clone
+    tiny: dict[str, Any]
     hub: Hub
 
     def report(self, artifact: str) -> dict[str, Any]:
@@ -133,13 +136,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         for number in range(5):
             (notes / f"{number}.txt").write_text(f"Note {number}: " + "the arbiter grants one request a cycle. " * 4)
         (clone.root / "tiny/sources.yaml").write_text(yaml.safe_dump(sources))
-        config = yaml.safe_load((clone.root / "tiny/config.yaml").read_text())
+        tiny = yaml.safe_load((clone.root / "tiny/config.yaml").read_text())
+        config = copy.deepcopy(tiny)
         example = yaml.safe_load((clone.root / "config/examples/seeds.yaml").read_text())
         config |= {key: value for key, value in example.items() if key != "sources"}
         config["corpus"]["general"] = {"names": ["wikipedia-simple"], "include": ["*.parquet"], "test_fraction": 0.2}
         config["pretraining"]["components"]["notes"] = {"sources": ["notes"], "weight": 1}
         (clone.root / "tiny/config.yaml").write_text(yaml.safe_dump(config))
-        yield Place(clone, hub)
+        yield Place(clone, tiny, hub)
 
 
 def test_the_instruction_rows_of_the_playbooks(place: Place) -> None:
@@ -221,13 +225,10 @@ def test_the_fine_tunings_of_the_guides(
     path = place.clone.root / "tiny/config.yaml"
     before = path.read_text()
     (place.clone.root / "tiny/chatml.jinja").write_text(CHATML)
-    config = yaml.safe_load(before)
     changes = yaml.safe_load((place.clone.root / f"config/examples/{example}.yaml").read_text())
-    instructions = changes["instructions"]
-    config["instructions"]["sets"] |= instructions["sets"]
-    config["instructions"] |= {"train": instructions["train"], "prompt": {**instructions.get("prompt", {}), **prompt}}
-    config["sft"] |= changes.get("sft", {})
-    (name,) = instructions["train"]
+    del changes["sources"]
+    config = merge(merge(place.tiny, changes), {"instructions": {"prompt": prompt}})
+    (name,) = config["instructions"]["train"]
     try:
         path.write_text(yaml.safe_dump(config))
         place.clone.run(*mark(f"encoded/{name}", "dapt/model"))
