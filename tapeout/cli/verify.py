@@ -46,7 +46,8 @@ def verify(
     workspace = Workspace.here()
     existing = [copy.address for copy in artifact_copies(workspace)]
     project = cache(lambda: load(configfile))
-    names = [name for given in artifacts or [] for name in _addresses(workspace, given, existing, project)]
+    named = (name for given in artifacts or [] for name in _addresses(workspace, given, existing, project))
+    names = list(dict.fromkeys(named))
     findings, read = _check(workspace, names, deep, as_json)
     left = _repair(workspace, findings, project, as_json) if repair and findings else findings
     value = {

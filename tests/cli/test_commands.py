@@ -79,6 +79,7 @@ DIGESTS = [hashlib.sha256(data).hexdigest() for data in (b"b\na\nc\n", b"b\na\nd
 def test_verify_finds_a_flipped_bit_and_repairs_it(built: Project) -> None:
     first = built.digests()
     assert call(built, "verify", "--deep")[0] == 0
+    assert as_json(built, "verify", "model", "model")[1]["artifacts"] == 1
     flip(built.path("results/model/weights.txt"))
     code, text, _ = call(built, "verify")  # size and times are preserved: only --deep reads the bytes
     assert code == 0 and "sizes and times only" in " ".join(text.split())
