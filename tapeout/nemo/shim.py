@@ -1,13 +1,13 @@
 """Patches that let nemo_toolkit 2.4.1 and megatron-core 0.13.1 run without a GPU, Transformer Engine, Apex or modelopt.
 
 Both packages call CUDA by name in a few places that have nothing to do with the mathematics. Each function below
-patches one such place and explains
-why. ``install()`` must run before ``nemo`` is imported; with a GPU it applies only the
-patches that concern optional packages. Tested with the exact versions of the environment's lock.
+patches one such place and explains why. ``install()`` must run before ``nemo`` is imported; with a GPU it applies only
+the patches that concern optional packages. Tested with the exact versions of the environment's lock.
 """
 
 import functools
 import importlib.util
+import multiprocessing.dummy
 import queue
 import sys
 import types
@@ -260,25 +260,29 @@ def skip_modelopt_state() -> None:
 
 
 def save_from_this_process() -> None:
-    """Let Megatron start its writer processes from this one, and wait for them.
+    """Let Megatron write a checkpoint in threads of this process, and wait for them.
 
-    It would start a process that starts them, and another one that passes on their results and imports NeMo for this.
+    It would start a process that starts writers, and another one that passes on their results and imports NeMo for
+    this. If this process were killed meanwhile, the writers would wait for ever, with a copy of its memory.
     Asynchronous saves, which only NeMo's importer makes, remain as they are.
     """
     import torch.distributed
     from megatron.core.dist_checkpointing.strategies import filesystem_async
     from megatron.core.dist_checkpointing.strategies.base import AsyncSaveShardedStrategy
 
+    threads = types.SimpleNamespace(Process=multiprocessing.dummy.Process, Queue=queue.Queue, JoinableQueue=queue.Queue)
+
     def save(self: Any, tensors: Any, folder: Any) -> None:
-        passed_on = filesystem_async._get_write_results_queue
+        originals = filesystem_async._get_write_results_queue, filesystem_async.mp
         filesystem_async._get_write_results_queue = queue.Queue
+        filesystem_async.mp = types.SimpleNamespace(get_context=lambda _: threads)
         try:
             request = self.async_save(tensors, folder)
+            if request.async_fn is not None:
+                rank, buckets, results = request.async_fn_args
+                request.async_fn(rank, request.preload_fn() if request.preload_fn else buckets, results)
         finally:
-            filesystem_async._get_write_results_queue = passed_on
-        if request.async_fn is not None:
-            rank, buckets, results = request.async_fn_args
-            request.async_fn(rank, request.preload_fn() if request.preload_fn else buckets, results)
+            filesystem_async._get_write_results_queue, filesystem_async.mp = originals
         torch.distributed.barrier()
         for finalize in request.finalize_fns:
             finalize()

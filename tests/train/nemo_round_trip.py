@@ -183,7 +183,10 @@ def main(folder: Path) -> None:
     os.environ["TAPEOUT_DATA_WORKERS"] = "2"
     tune("again", 4)
     del os.environ["TAPEOUT_DATA_WORKERS"]
+    forks: list[bool] = []
+    os.register_at_fork(before=lambda: forks.append(True))
     tune("micro1", 1)
+    results["forks"] = len(forks)
     tune("micro4 unpacked", 4, unpacked=True)
 
     texts = {name: folder / f"{name}.jsonl" for name in ("domain", "general")}

@@ -70,6 +70,11 @@ def test_two_trainings_in_two_folders_write_the_same_bytes(results: dict[str, An
         assert folder_content(folder / "micro4/model")[name] == data, name
 
 
+def test_a_training_starts_no_process_that_a_kill_would_leave_behind(results: dict[str, Any]) -> None:
+    """Megatron's writers of the last step would wait for a dead process for ever."""
+    assert results["forks"] == 0
+
+
 def test_training_changes_every_tensor(folder: Path) -> None:
     before, after = checkpoint_tensors(folder / "unpacked"), checkpoint_tensors(folder / "micro4/model")
     assert before.keys() == after.keys()
