@@ -2,8 +2,9 @@
 
 ``TAPEOUT_STATE`` is the folder of the checkpoints; without it none is written. A checkpoint is written when the
 training is asked to stop, and every ``TAPEOUT_CHECKPOINT_SECONDS``. It contains what a step changes: parameters, the
-optimizer's own copies of them and its moments, the scheduler, the log. Nothing else changes: the order of the samples
-is fixed before the training, and no step draws a random number (the models have no dropout).
+optimizer's own copies of them and its moments, the scheduler, the log, and the weights of the best step if these are
+selected. Nothing else changes: the order of the samples is fixed before the training, and no step draws a random number
+(the models have no dropout).
 """
 
 import hashlib
@@ -23,7 +24,13 @@ from torch import Tensor, distributed
 from tapeout.config.training import Training
 from tapeout.train.checkpoint_store import Checkpoint, CheckpointStore
 from tapeout.train.launch import STOPPED, Rank
-from tapeout.train.optimizers import gather_parameters, main_parameters, torch_optimizers
+from tapeout.train.optimizers import (
+    copy_tensors,
+    gather_parameters,
+    main_parameters,
+    parameters,
+    torch_optimizers,
+)
 from tapeout.train.samples import Samples
 from tapeout.train.train_log import TrainLog
 
@@ -76,7 +83,7 @@ class CheckpointCallback(lightning.Callback):  # type: ignore[misc]
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Save if it is time, and stop if requested; not after the last step, when the model is about to be written."""
         step = trainer.global_step
-        if step == self.job.max_steps:
+        if self.train_log.ended:
             return
         decision = self._decide(trainer)
         if decision != CONTINUE and self.store is not None:
@@ -133,21 +140,23 @@ class CheckpointCallback(lightning.Callback):  # type: ignore[misc]
             ],
             "schedulers": [config.scheduler.state_dict() for config in trainer.lr_scheduler_configs],
             "log": self.train_log.state(),
+            "best": self.train_log.selection.weights,
         }
 
     def _restore(self, trainer: Any, model: Any, checkpoint: Checkpoint) -> None:
         """Set everything to its value after the checkpoint's step."""
         self.step, content = checkpoint.step, checkpoint.content
         if not self.job.layout.distributed_optimizer:
-            _copy(content["parameters"], parameters(model))
+            copy_tensors(content["parameters"], parameters(model))
         for optimizer, saved in zip(torch_optimizers(trainer), content["optimizers"], strict=True):
             optimizer.load_state_dict(saved["state"])
-            _copy(saved["main"], main_parameters(optimizer))
+            copy_tensors(saved["main"], main_parameters(optimizer))
         if self.job.layout.distributed_optimizer:
             gather_parameters(trainer)
         for config, saved in zip(trainer.lr_scheduler_configs, content["schedulers"], strict=True):
             config.scheduler.load_state_dict(saved)
         self.train_log.load(content["log"])
+        self.train_log.selection.weights = content["best"]
         sampler = trainer.datamodule.data_sampler
         sampler.init_global_step = self.step
         sampler.init_consumed_samples = sampler.prev_consumed_samples = self.step * self.job.global_batch_size
@@ -176,17 +185,6 @@ def training_digest(job: Training, samples: list[Samples], weights: dict[str, Te
         digest.update(name.encode())
         digest.update(tensor.contiguous().view(-1).view(torch.uint8).cpu().numpy())
     return digest.hexdigest()
-
-
-def parameters(model: Any) -> dict[str, Tensor]:
-    """Return the model's parameters on this rank by name."""
-    return {name: parameter.detach() for name, parameter in model.named_parameters()}
-
-
-def _copy(saved: dict[str, Tensor], current: dict[str, Tensor]) -> None:
-    assert saved.keys() == current.keys()
-    for name, tensor in current.items():
-        tensor.copy_(saved[name])
 
 
 def _set_counters(loop: Any, step: int) -> None:

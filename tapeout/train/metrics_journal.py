@@ -3,7 +3,8 @@
 ``TAPEOUT_METRICS`` is its file; without it none is written. The first rank appends to it. It is outside of the output,
 so it is part of no artifact, and the training imports no tracker: ``tapeout.tracking`` reads the file and forwards it.
 An attempt begins with the line ``{"begin": STEP, "total": STEPS}``: it continues after STEP, and what earlier attempts
-wrote about later steps is void. A line may be incomplete if a process was killed.
+wrote about later steps is void. A training that ends early states its number of steps by such a line. A line may be
+incomplete if a process was killed.
 """
 
 import json

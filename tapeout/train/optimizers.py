@@ -1,9 +1,21 @@
-"""The optimizers of a training run: PyTorch's inside Megatron's inside NeMo's."""
+"""Parameters and optimizers of a training run: PyTorch's optimizers inside Megatron's inside NeMo's."""
 
 from typing import Any
 
 import torch
 from torch import Tensor
+
+
+def parameters(model: Any) -> dict[str, Tensor]:
+    """Return the model's parameters on this rank by name."""
+    return {name: parameter.detach() for name, parameter in model.named_parameters()}
+
+
+def copy_tensors(saved: dict[str, Tensor], current: dict[str, Tensor]) -> None:
+    """Set the current tensors to the saved ones, in place."""
+    assert saved.keys() == current.keys()
+    for name, tensor in current.items():
+        tensor.copy_(saved[name])
 
 
 def torch_optimizers(trainer: Any) -> list[torch.optim.Optimizer]:

@@ -2,13 +2,14 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tapeout.config.training import Training
-from tapeout.data.encode.encoded_rows import read_encoded
+from tapeout.data.encode.encoded_rows import read_categories, read_encoded
 from tapeout.data.encode.packing import Bins, pack, permutation
 from tapeout.data.errors import NotEnoughData
 from tapeout.data.shards.token_files import IndexedWriter, read_ids, read_lengths
@@ -102,17 +103,17 @@ class PackedRows(Samples):
 
 
 class AllRows(PackedRows):
-    """Every row exactly once, in the order of the files, for validation."""
+    """Every row exactly once, or every row of a part, in the order of the files, for validation."""
 
-    def __init__(self, rows: Rows, seq_length: int) -> None:
-        """Pack the rows.
+    def __init__(self, rows: Rows, seq_length: int, part: Sequence[int] | None = None) -> None:
+        """Pack the rows, or those whose numbers are in ``part``.
 
         Raises:
             NotEnoughData: there is no row.
         """
         super().__init__(rows, seq_length)
         _check(rows, "validation")
-        self.bins = pack(rows.lengths, np.arange(len(rows)), seq_length)
+        self.bins = pack(rows.lengths, np.arange(len(rows)) if part is None else np.array(part), seq_length)
 
     def __len__(self) -> int:
         """Return the number of sequences."""
@@ -121,6 +122,18 @@ class AllRows(PackedRows):
     def members(self, index: int) -> list[int]:
         """Return the rows in a sequence."""
         return self.bins[index]
+
+
+def by_category(rows: Rows, files: Sequence[Path], seq_length: int) -> dict[str, AllRows]:
+    """Return the rows of each category, sorted by its name; ``files`` are the encoded rows, in the order of ``rows``.
+
+    Raises:
+        BadRow: a row has no category.
+    """
+    numbers: dict[str, list[int]] = {}
+    for row, category in enumerate(chain.from_iterable(map(read_categories, files))):
+        numbers.setdefault(category, []).append(row)
+    return {name: AllRows(rows, seq_length, numbers[name]) for name in sorted(numbers)}
 
 
 class TrainingRows(PackedRows):

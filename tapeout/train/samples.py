@@ -6,8 +6,8 @@ depends on the number of steps.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -100,11 +100,13 @@ class TrainingData:
         train: samples of all steps, in their order.
         validation: samples of the whole validation split; None if the loss on it is not measured.
         val_check_interval: steps between measurements of that loss.
+        validation_categories: the same rows by category, in a fixed order; empty if only the whole loss is measured.
     """
 
     train: Samples
     validation: Samples | None = None
     val_check_interval: int = 0
+    validation_categories: Mapping[str, Samples] = field(default_factory=dict)
 
     @property
     def parts(self) -> list[Samples]:

@@ -13,6 +13,7 @@ from megatron.core import parallel_state
 from torch import Tensor, distributed
 
 from tapeout.config.training import Training
+from tapeout.config.validated_training import METRIC
 from tapeout.models.finite import Batch, check_value, check_weights, first_names
 from tapeout.nemo.context import own_positions
 from tapeout.nemo.float8 import RoundedWeights
@@ -31,8 +32,9 @@ from tapeout.train.launch import Rank
 from tapeout.train.loader import SampleDataset, collate
 from tapeout.train.metrics_journal import MetricsJournal
 from tapeout.train.micro_batches import MicroBatch, losses_of_all
-from tapeout.train.optimizers import torch_optimizers
+from tapeout.train.optimizers import parameters, torch_optimizers
 from tapeout.train.samples import Sample, Samples, TrainingData
+from tapeout.train.selection import Entry, Selection
 from tapeout.train.spikes import WINDOW, spike_median
 from tapeout.train.throughput import Throughput
 
@@ -65,7 +67,8 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
         """Start an empty log."""
         self.rank, self.step, self.reduction, self.data, self.job = rank, step, reduction, data, job
         self.steps: list[dict[str, float]] = []
-        self.validation: list[dict[str, float]] = []
+        self.validation: list[Entry] = []
+        self.selection = Selection(job, data.validation_categories)
         self.spikes: list[dict[str, Any]] = []
         self.parameters = 0
         self.lr = 0.0
@@ -126,11 +129,15 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
         journaled["positions_per_second"] = round(self.job.global_batch_size * self.job.seq_length / seconds, 1)
         interval = self.data.val_check_interval
         if self.data.validation is not None and (step % interval == 0 or step == self.job.max_steps):
-            validation = self.validation_loss(pl_module, self.data.validation)
-            check_value("validation loss", validation, step, batch_of_step)
-            self.validation.append({"step": step, "loss": validation})
-            journaled["validation_loss"] = validation
+            entry = self.selection.agreed({"step": step, **self._validation(pl_module, self.data.validation)})
+            check_value("validation loss", entry["loss"], step, batch_of_step)
+            self.validation.append(entry)
+            journaled[METRIC] = entry["loss"]
+            journaled |= {f"{METRIC}/{name}": part["loss"] for name, part in entry.get("categories", {}).items()}
+            self.selection.update(self.validation, parameters(trainer.strategy.megatron_parallel))
         self.journal.append(journaled)
+        if self.ended and self.selection.active:
+            self._select(trainer, pl_module, step)
         if self.rank.first and step % max(1, self.job.max_steps // REPORTS) == 0:
             waited = trainer.datamodule.data_sampler.waited
             report(step, self.job.max_steps, loss=loss, **self.throughput.values(step, self.tokens, waited))
@@ -147,6 +154,27 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
         if self.data.validation is None:
             loss = self.validation_loss(model, LastBatch(self.data.train, self.job.global_batch_size))
             check_value("loss after the last update", loss, step, partial(self._batch, step))
+
+    @property
+    def last_step(self) -> int:
+        """Number of the last step that was logged, 0 before the first."""
+        return int(self.steps[-1]["step"]) if self.steps else 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last step that was logged is the last one of the training."""
+        return self.last_step == self.job.max_steps or self.selection.exhausted(self.validation)
+
+    def _select(self, trainer: Any, model: Any, step: int) -> None:
+        """End the training with the selected weights, which are written next."""
+        self.selection.restore(parameters(trainer.strategy.megatron_parallel))
+        check_weights(model.named_parameters(), step)
+        trainer.should_stop = True
+        self.journal.begin(step, step)  # the total is known now
+        if self.rank.first:
+            found = self.selection.report(self.validation)
+            message = f"ended by {found['ended_by']} after step {step}; the model is that of step {found['step']}"
+            print(f"{message}, {found['monitor']} {found['value']:.4f}", file=sys.stderr, flush=True)
 
     def _batch(self, step: int) -> Batch:
         """Return the documents or rows with a loss that is not finite, and the ranks that read them.
@@ -186,8 +214,22 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
         """Return the documents or rows of a micro-batch."""
         return self.data.names(sequences(self.job, step, part.replica, part.number))
 
+    def _validation(self, model: Any, samples: Samples) -> Entry:
+        """Return the loss on the validation split; if wanted, with loss and tokens of each category."""
+        if not self.data.validation_categories:
+            return {"loss": self.validation_loss(model, samples)}
+        sums = {name: self._summed_loss(model, part) for name, part in self.data.validation_categories.items()}
+        total, count = (sum(column) for column in zip(*sums.values(), strict=True))
+        categories = {name: {"loss": part / tokens, "tokens": tokens} for name, (part, tokens) in sums.items()}
+        return {"loss": total / count, "categories": categories}
+
     def validation_loss(self, model: Any, samples: Samples) -> float:
-        """Return the token-weighted loss over all samples; each replica computes a part of it."""
+        """Return the token-weighted loss over all samples."""
+        total, count = self._summed_loss(model, samples)
+        return total / count
+
+    def _summed_loss(self, model: Any, samples: Samples) -> tuple[float, int]:
+        """Return the sum of the losses over all samples, and their number; each replica computes a part of them."""
         replica, replicas = parallel_state.get_data_parallel_rank(), parallel_state.get_data_parallel_world_size()
         dataset = SampleDataset(samples)
         batches = list(torch.utils.data.BatchSampler(range(len(dataset)), self.job.micro_batch_size, drop_last=False))
@@ -210,7 +252,7 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
             both = torch.tensor([total, count], dtype=torch.float64, device=self.device)
             distributed.all_reduce(both, group=group)
             total, count = float(both[0]), int(both[1])
-        return total / count
+        return total, count
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint contains of the log."""
@@ -222,6 +264,12 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
         self.spikes = state["spikes"]
 
     def content(self) -> dict[str, Any]:
-        """Return the content of train_log.json, which has ``spikes`` only if there were any."""
+        """Return the content of train_log.json.
+
+        It has ``spikes`` only if there were any, and ``selection`` only if the validation loss decides about weights
+        or end.
+        """
         content = {**self.state(), "parameters": self.parameters}
+        if self.selection.active:
+            content["selection"] = self.selection.report(self.validation)
         return content if self.spikes else {name: value for name, value in content.items() if name != "spikes"}

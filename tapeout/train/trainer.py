@@ -48,6 +48,7 @@ def train(model: Path, data: TrainingData, job: Training, method: Method, output
     Raises:
         UnusableModel: a file of the model could run code, or is damaged.
         NonFinite: see ``TrainLog``.
+        UnknownMetric: see ``Selection``.
         SystemExit: with ``launch.STOPPED``, when the training was asked to stop.
     """
     check_checkpoint(model)
@@ -71,7 +72,7 @@ def train(model: Path, data: TrainingData, job: Training, method: Method, output
     if rank.first:
         shutil.rmtree(saved, ignore_errors=True)
     logger = nl.NeMoLogger(
-        name="run", log_dir=str(rank.workplace), use_datetime_version=False, ckpt=_final_checkpoint(job, saved)
+        name="run", log_dir=str(rank.workplace), use_datetime_version=False, ckpt=_final_checkpoint(log, saved)
     )
     recipe = getattr(llm, method.KIND)
     recipe(
@@ -84,7 +85,7 @@ def train(model: Path, data: TrainingData, job: Training, method: Method, output
     )
     if rank.first:
         output.mkdir(parents=True)
-        shutil.move(saved / f"step={job.max_steps}" / "weights", output / "weights")
+        shutil.move(saved / f"step={log.last_step}" / "weights", output / "weights")
         shutil.rmtree(saved)
         shutil.copytree(model / "context", output / "context")
         state_weights_type(output)
@@ -132,19 +133,35 @@ def _trainer(job: Training, rank: Rank, callbacks: list[Any]) -> Any:
     )
 
 
-def _final_checkpoint(job: Training, folder: Path) -> Any:
-    """Save once, during ``fit``: a save after it names its tensors in a way that no exporter can read."""
-    return nl.ModelCheckpoint(
+class FinalCheckpoint(nl.ModelCheckpoint):  # type: ignore[misc]
+    """Save once, during ``fit``: a save after it names its tensors in a way that no exporter can read.
+
+    Lightning calls this after all other callbacks, so that the selected weights are saved.
+    """
+
+    train_log: TrainLog
+
+    def on_train_batch_end(self, *arguments: Any, **options: Any) -> None:
+        """Save if this was the last step."""
+        if self.train_log.ended:
+            super().on_train_batch_end(*arguments, **options)
+
+
+def _final_checkpoint(log: TrainLog, folder: Path) -> Any:
+    """Return the callback that saves the model to a subfolder of ``folder``."""
+    checkpoint = FinalCheckpoint(
         dirpath=str(folder),
         filename="{step}",
         monitor="step",
         mode="max",
         save_top_k=1,
         save_last=False,
-        every_n_train_steps=job.max_steps,
+        every_n_train_steps=1,
         always_save_context=False,
         save_context_on_train_end=False,
     )
+    checkpoint.train_log = log
+    return checkpoint
 
 
 def _precision(job: Training) -> Any:

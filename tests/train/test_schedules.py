@@ -40,7 +40,7 @@ def test_the_rates_that_are_shown_before_are_those_of_the_training(name: str) ->
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_a_stop_in_the_warm_up_and_one_in_the_decay_change_no_byte(sft_trainings: Path, name: str) -> None:
-    attempts = json.loads((sft_trainings / "results.json").read_text())[f"{name} stopped"]
+    attempts = json.loads((sft_trainings / "results.json").read_text())["attempts"][f"{name} stopped"]
     assert [attempt["status"] for attempt in attempts] == [75, 75, 0]
     outputs = "".join(attempt["output"] for attempt in attempts)
     assert re.findall(r"^resuming from step (\d+)", outputs, flags=re.MULTILINE) == ["2", "7"]

@@ -23,3 +23,17 @@ def read_encoded(path: Path, seq_length: int) -> Iterator[tuple[list[int], list[
         if len(ids) > seq_length + 1:
             raise BadRow.of_line(path, number, f"{len(ids)} tokens do not fit into {seq_length}")
         yield ids, mask
+
+
+def read_categories(path: Path) -> list[str]:
+    """Return the category of every row.
+
+    Raises:
+        BadRow: a row has none.
+    """
+    categories = []
+    for number, row in enumerate(read_jsonl(path), start=1):
+        if not isinstance(row.get("category"), str):
+            raise BadRow.of_line(path, number, "the row has no category")
+        categories.append(row["category"])
+    return categories

@@ -36,6 +36,12 @@ class Spike(Step):
     documents: list[str]
 
 
+class Selected(Lenient):
+    """Step whose weights a trained model has, where the validation loss decides about weights or end."""
+
+    step: int
+
+
 class TrainLog(Lenient):
     """``train_log.json`` of a trained model."""
 
@@ -44,6 +50,7 @@ class TrainLog(Lenient):
     parameters: int
     tokens: int
     spikes: list[Spike] = []
+    selection: Selected | None = None
 
 
 class Compression(Lenient):

@@ -117,7 +117,7 @@ def _grouped(plot: Plot, comparisons: Mapping[str, Comparison]) -> str:
 
 
 def losses(logs: Mapping[str, TrainLog], models: Sequence[str]) -> str:
-    """Draw the training loss of each step, its running mean, and the validation loss where there is one."""
+    """Draw the training loss of each step, its running mean, and where there are any validation and selected step."""
     with _style(**{"axes.spines.left": True, "ytick.color": MUTED}):
         figure = Figure(figsize=(_WIDTH, 2.0 * len(logs)))
         panels = figure.subplots(len(logs), 1, squeeze=False)[:, 0]
@@ -129,6 +129,8 @@ def losses(logs: Mapping[str, TrainLog], models: Sequence[str]) -> str:
             if log.validation:
                 points = [step.step for step in log.validation], [step.loss for step in log.validation]
                 axes.plot(*points, "o", color=INK, markersize=3.5, label="validation")
+            if log.selection is not None:
+                axes.axvline(log.selection.step, color=INK, linewidth=0.8, linestyle=":", label="selected step")
             axes.set_title(f"Training of {model}")
             axes.set_ylabel("nats per token")
             axes.legend(loc="upper right", fontsize=8)

@@ -212,7 +212,10 @@ def write_numbers(report: EvaluationReport, path: Path) -> None:
                 if section.examples
             },
             "training": {
-                model: {**log.model_dump(mode="json"), "computed_from": digests(report.models[model])}
+                model: {
+                    **log.model_dump(mode="json", exclude_none=True),
+                    "computed_from": digests(report.models[model]),
+                }
                 for model, log in report.logs.items()
             },
             "artifacts": [asdict(origin) for origin in report.provenance.table()],

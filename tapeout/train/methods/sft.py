@@ -25,7 +25,7 @@ def data(job: Parameters, tokenizer: Path, inputs: Mapping[str, Any], once: "Onc
 
     ``inputs`` is ``encoded``, folders with train.jsonl and validation.jsonl of token ids and loss masks.
     """
-    from tapeout.train.row_samples import AllRows, Rows, TrainingRows, write_rows
+    from tapeout.train.row_samples import AllRows, Rows, TrainingRows, by_category, write_rows
     from tapeout.train.samples import TrainingData
 
     folders: list[Path] = inputs["encoded"]
@@ -44,7 +44,13 @@ def data(job: Parameters, tokenizer: Path, inputs: Mapping[str, Any], once: "Onc
         )
         for split in ("train", "validation")
     )
-    return TrainingData(TrainingRows(train, job), AllRows(validation, job.seq_length), job.val_check_interval)
+    files = [folder / "validation.jsonl" for folder in folders]
+    return TrainingData(
+        TrainingRows(train, job),
+        AllRows(validation, job.seq_length),
+        job.val_check_interval,
+        by_category(validation, files, job.seq_length) if job.validation_by_category else {},
+    )
 
 
 def loss() -> "tuple[ForwardStep, LossReduction]":

@@ -295,6 +295,18 @@ def test_a_task_from_outside_has_a_section(
     assert "<h2>Echoes</h2>" in page and "Echo rate" in page
 
 
+def test_the_selected_step_is_shown(make_inputs: Make, write_report: Write, report: Path, tmp_path: Path) -> None:
+    files = make_inputs()
+    path = files["models"][1] / "train_log.json"
+    selection = {"step": 150, "monitor": "validation_loss", "value": 3.1, "ended_by": "patience"}
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), "selection": selection}))
+    output = write_report(files, tmp_path / "report")
+    assert json.loads((output / "report.json").read_bytes())["training"]["dapt"]["selection"] == {"step": 150}
+    assert "selected step" in (output / "report.html").read_text()
+    assert "selection" not in json.loads((report / "report.json").read_bytes())["training"]["dapt"]
+    assert "selected step" not in (report / "report.html").read_text()
+
+
 def test_loss_spikes_are_shown_with_their_documents(
     make_inputs: Make, write_report: Write, report: Path, tmp_path: Path
 ) -> None:
