@@ -28,8 +28,7 @@ with named_errors():
     layer = Layer(workflow, checkpoints, site.launch, site.variables, costs)
     settings = settings.pinned(layer.local.digests)
 
-action, artifact, sealed = layer.action, layer.artifact, layer.sealed
-parameters, build = layer.parameters, layer.build
+action, artifact, sealed, parameters, build = layer.action, layer.artifact, layer.sealed, layer.parameters, layer.build
 scope, wiring = InspectionScope(settings), Wiring(settings, artifact)
 nemo_image = layer.container(settings.container.image, settings.container.python)
 nemo_lock = read_environment("nemo", layer.root).packages
@@ -54,6 +53,7 @@ include: "rules/probe.smk"
 include: "rules/nemo.smk"
 include: "rules/dapt.smk"
 include: "rules/sft.smk"
+include: "rules/dpo.smk"
 include: "rules/export_hf.smk"
 include: "rules/export_nemo.smk"
 include: "rules/evaluation.smk"

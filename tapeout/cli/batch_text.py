@@ -67,7 +67,7 @@ def figures(found: Mapping[str, Any]) -> list[Table | str]:
     rows = []
     for use in sets:
         counts: Mapping[str, Any] = next(
-            (counts for folder, counts in encoded.items() if f"/{folder}/" in use["name"]), {}
+            (counts for folder, counts in encoded.items() if f"/{folder}/" in f"/{use['name']}/"), {}
         )
         dropped = sum(reason["count"] for reason in counts.get("dropped", {}).values())
         cells = [use["tokens"], use["trained"], use["passes"], dropped, counts.get("shortened", 0)]

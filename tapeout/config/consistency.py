@@ -66,6 +66,7 @@ def _named_sources(settings: Settings) -> Iterator[tuple[Location, str, bool]]:
             (("pretraining", "components", name, "sources"), component.sources, True)
             for name, component in settings.pretraining.components.items()
         ),
+        *((("methods", name, "sources"), job.read_sources, True) for name, job in settings.methods.items()),
     ):
         yield from ((key, name, trained) for name in names)
     for name, options in settings.instructions.sets.items():
@@ -141,6 +142,10 @@ def _methods_have_no_section(settings: Settings) -> Iterator[Conflict]:
         if section := sections.get(plugins.module_name(METHODS, name)):
             cause = f"methods.{name} would have no effect: its parameters are the section {section}."
             yield Conflict(cause, f"Move its keys to {section}.", (("methods", name),))
+        elif name.startswith(f"{METHODS}."):
+            short = name.removeprefix(f"{METHODS}.")
+            cause = f"methods.{name} would have no effect: a method of the package is named by its last part."
+            yield Conflict(cause, f"Write methods.{short}.", (("methods", name),))
 
 
 def _benchmarks_are_no_training(settings: Settings) -> Iterator[Conflict]:
@@ -184,6 +189,12 @@ def _base_has_a_chat_template(settings: Settings) -> Iterator[Conflict]:
     if "template" in settings.sft.model_fields_set:
         cause = "sft.template would have no effect: the model's own chat template renders questions too."
         yield Conflict(cause, "Remove sft.template, or name another template.", (("sft", "template"), key))
+    for name, job in settings.methods.items():
+        if job.TEMPLATED:
+            cause = (
+                f"methods.{name} encodes questions with sft.template, but the model's own chat template renders them"
+            )
+            yield Conflict(f"{cause}.", f"Remove methods.{name}, or name another template.", (("methods", name), key))
 
 
 def _sequences_fit_the_model(settings: Settings) -> Iterator[Conflict]:

@@ -66,13 +66,9 @@ class Split(Section):
         return self
 
 
-class FormatOptions(Section):
-    """Options of a set that all formats share; the ``Options`` of a format extend them."""
+class RecordFiles(Section):
+    """Options of reading records from the files of sources."""
 
-    format: str = Field(description="Format: a module of tapeout.data.instructions.formats, or a dotted module name.")
-    sources: tuple[SourceName, ...] = Field(
-        (), description="Sources that the set is made from; the source with the name of the set if empty."
-    )
     files: str = Field("*", description="Pattern of the paths, inside the sources, of the files to read.")
     bad_rows: Literal["stop", "drop"] = Field(
         "stop", description="Action for an unusable row: stop with an error that names it, or drop and count it."
@@ -90,6 +86,15 @@ class FormatOptions(Section):
     )
     ignored_fields: tuple[str, ...] = Field(
         (), description="Fields of rows and turns that are ignored and counted, also if a format gives them a meaning."
+    )
+
+
+class FormatOptions(RecordFiles):
+    """Options of a set that all formats share; the ``Options`` of a format extend them."""
+
+    format: str = Field(description="Format: a module of tapeout.data.instructions.formats, or a dotted module name.")
+    sources: tuple[SourceName, ...] = Field(
+        (), description="Sources that the set is made from; the source with the name of the set if empty."
     )
     split: Split = Split()
 

@@ -59,7 +59,8 @@ class Settings(Section):
         """Names of the sources that the graph reads, sorted; the sources file may list more."""
         corpora = {*self.corpus.domain.sources, *self.corpus.general.sources}
         instructions = {name for options in self.set_options.values() for name in options.sources}
-        return sorted({*corpora, *self.pretraining.sources, *instructions, *self.model_sources})
+        methods = {name for job in self.methods.values() for name in job.read_sources}
+        return sorted({*corpora, *self.pretraining.sources, *instructions, *methods, *self.model_sources})
 
     @property
     def trained_sources(self) -> list[str]:

@@ -14,9 +14,11 @@ class Training(Section):
 
     Attributes:
         PACKED: whether several rows share a sequence, and attention stays within each.
+        TEMPLATED: whether the method encodes questions itself, with the prompt template of the fine-tuned model.
     """
 
     PACKED: ClassVar[bool] = False
+    TEMPLATED: ClassVar[bool] = False
 
     max_steps: int = Field(300, ge=1, description="Optimizer steps.")
     warmup_steps: int = Field(20, ge=0, description="Steps of linear warm-up.")
@@ -54,6 +56,11 @@ class Training(Section):
         True,
         description="Use only kernels that give the same bytes in every run. False is faster, and needs a GPU.",
     )
+
+    @property
+    def read_sources(self) -> tuple[str, ...]:
+        """Sources that the rule of the method reads, besides what other steps make; none by default."""
+        return ()
 
     @model_validator(mode="after")
     def _warmup_leaves_steps_at_the_peak(self) -> Self:

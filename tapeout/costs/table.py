@@ -104,7 +104,10 @@ class CostTable:
     def __call__(self, rule: str, wildcards: Wildcards) -> Hints:
         """Return the hints of a rule for the values of its wildcards; none for an unknown rule."""
         name = BASE if rule == self.settings.base.rule else rule
-        return TABLE[name](Estimates(self.settings), wildcards) if name in TABLE else {}
+        estimates, method = Estimates(self.settings), self.settings.methods.get(rule)
+        if method is not None:
+            return _training(estimates, method)
+        return TABLE[name](estimates, wildcards) if name in TABLE else {}
 
     def seconds(self, rule: str) -> int:
         """Return the typical seconds of a rule without wildcards."""
@@ -125,7 +128,7 @@ class CostTable:
 
     def _training(self, rule: str) -> Training | None:
         """Return the parameters of a training; None for any other rule."""
-        return {"dapt": self.settings.dapt, "sft": self.settings.sft}.get(rule)
+        return {"dapt": self.settings.dapt, "sft": self.settings.sft, **self.settings.methods}.get(rule)
 
     @property
     def _architecture(self) -> Architecture:

@@ -1,7 +1,7 @@
 """Forward pass of a training run in NeMo: hidden states, and the summed loss of the masked tokens."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from nemo.lightning.megatron_parallel import MegatronLossReduction
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tapeout.config.training import Training
 from tapeout.nemo.attention import prepare_blocks
 from tapeout.nemo.host_copy import HostCopy
 from tapeout.nemo.loss import Vocabulary, split_vocabulary, summed_loss
@@ -42,8 +43,21 @@ class ForwardStep:
         if gpt.post_process:
             self.vocabulary = split_vocabulary(output_weight(gpt), targets)
 
+    def measure(self, model: Any, samples: Any, job: Training, device: torch.device) -> None:
+        """Compute what the loss needs of the initial model, before the first step; here nothing.
+
+        All ranks call this without gradients. A training that is resumed calls it again, before it loads its
+        checkpoint, so that the weights are always the initial ones.
+
+        Args:
+            model: NeMo's model.
+            samples: samples of all steps (``tapeout.train.samples.Samples``).
+            job: parameters of the training.
+            device: device of this rank.
+        """
+
     def __call__(self, model: Any, batch: dict[str, Tensor]) -> Tensor:
-        """Return the sum of the losses (nats) over the batch's tokens with mask 1.
+        """Return the result of ``output``: the sum of the losses (nats) over the batch's tokens with mask 1.
 
         Any stage of a pipeline but the last returns hidden states for the next one, [s, b, d], or this rank's part of
         the positions with sequence parallelism.
@@ -66,35 +80,69 @@ class ForwardStep:
             raise RuntimeError("prepare() must be called when training starts")
         if gpt.config.sequence_parallel:
             hidden = gather_from_sequence_parallel_region(hidden, tensor_parallel_output_grad=False)
-        return summed_loss(hidden, output_weight(gpt), self.vocabulary, batch["labels"], batch["loss_positions"])
+        return self.output(hidden, output_weight(gpt), self.vocabulary, batch)
+
+    def output(self, hidden: Tensor, weight: Tensor, vocabulary: Vocabulary, batch: dict[str, Tensor]) -> Tensor:
+        """Return what the reduction computes the loss from: here the sum of the losses.
+
+        Args:
+            hidden: hidden states of the last layer, [s, b, d].
+            weight: weight of the output layer, [v, d].
+            vocabulary: division of its rows.
+            batch: the micro-batch.
+        """
+        return summed_loss(hidden, weight, vocabulary, batch["labels"], batch["loss_positions"])
 
 
 class LossReduction(MegatronLossReduction):  # type: ignore[misc]
-    """Hand Megatron the sum and the number of tokens, so that it divides by the tokens of the whole batch."""
+    """Hand Megatron the sum and the number of tokens, so that it divides by the tokens of the whole batch.
 
+    A subclass can take the mean over something else, and log further numbers of each step.
+    """
+
+    METRICS: ClassVar[tuple[str, ...]] = ()
+    """Names of the further numbers."""
     total: HostCopy | None = None
-    """Sum of the losses and tokens of the latest batch, [2], on the last stage of a pipeline."""
+    """Sums over the latest batch: losses, what they are the mean over, and those of ``sums``; on the last stage of a
+    pipeline."""
     micro_batches: Tensor | None = None
-    """Sum of the losses and tokens of this rank's micro-batches of that batch, [n, 2], likewise."""
+    """The first two sums for this rank's micro-batches of that batch, [n, 2], likewise."""
 
-    def forward(self, batch: dict[str, Tensor], loss: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Return the sum of the losses, the number of tokens, and both for the log."""
-        count = batch["loss_mask"].sum().to(torch.int)
-        return loss, count, {"sum_and_count": torch.stack([loss.detach().double(), count.double()])}
+    def loss(self, output: Tensor) -> Tensor:
+        """Return the sum of the losses of a micro-batch from what the forward step returned."""
+        return output
+
+    def count(self, batch: dict[str, Tensor]) -> Tensor:
+        """Return the number that the sum of the losses is divided by: the tokens with mask 1."""
+        return batch["loss_mask"].sum()
+
+    def sums(self, batch: dict[str, Tensor], output: Tensor) -> list[Tensor]:
+        """Return further sums over a micro-batch, from which ``values`` computes the further numbers."""
+        return []
+
+    def forward(self, batch: dict[str, Tensor], output: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Return the sum of the losses, the number that divides it, and all sums for the log."""
+        loss, count = self.loss(output), self.count(batch).to(torch.int)
+        sums = [loss.detach(), count, *self.sums(batch, output.detach())]
+        return loss, count, {"sums": torch.stack([one.double() for one in sums])}
 
     def reduce(self, outputs: Sequence[dict[str, Tensor]]) -> Tensor:
-        """Return the token-weighted mean over micro-batches and data-parallel ranks."""
-        self.micro_batches = torch.stack([output["sum_and_count"] for output in outputs])
-        total = self.micro_batches.sum(0)
+        """Return the mean loss over micro-batches and data-parallel ranks."""
+        sums = torch.stack([output["sums"] for output in outputs])
+        self.micro_batches = sums[:, :2].contiguous()
+        total = sums.sum(0)
         torch.distributed.all_reduce(total, group=parallel_state.get_data_parallel_group(with_context_parallel=True))
         self.total = HostCopy(total)
         return (total[0] / total[1]).float()
 
-    def loss_and_tokens(self) -> list[float]:
-        """Return what ``reduce`` returned, and the number of tokens; zeros on any stage but the last."""
+    def step_values(self) -> list[float]:
+        """Return the loss, the number of tokens and the numbers of ``METRICS``; zeros on any stage but the last."""
         if self.total is None:
-            return [0.0, 0]
-        total = self.total.read()
+            return [0.0] * (2 + len(self.METRICS))
+        return self.values(self.total.read())
+
+    def values(self, total: Tensor) -> list[float]:
+        """Return the loss, the number of tokens and the numbers of ``METRICS`` from the sums over a batch."""
         return [float((total[0] / total[1]).float()), int(total[1])]
 
 

@@ -34,22 +34,19 @@ def sum_over_stages(count: int, device: torch.device) -> int:
     return int(held)
 
 
-def summed_losses(
-    step: Callable[[Any, Batch], Tensor], model: Any, batches: Iterable[Batch], device: torch.device
-) -> float:
-    """Return the sum of the losses of some micro-batches, without gradients, on every stage.
+def forward_outputs(step: Callable[[Any, Batch], Tensor], model: Any, batches: Iterable[Batch]) -> Iterator[Tensor]:
+    """Yield what the last stage returns for each micro-batch, on the last stage alone; every stage reads all of it.
 
     Args:
-        step: forward step, which returns hidden states or, on the last stage, the summed loss of a micro-batch.
+        step: forward step, which returns hidden states on any stage but the last.
         model: NeMo's model, or the stage of it that this rank has.
-        batches: micro-batches, of any number of sequences, on ``device``.
-        device: device of this rank.
+        batches: micro-batches, of any number of sequences, on the device of this rank.
     """
     if parallel_state.get_pipeline_model_parallel_world_size() == 1:
-        return sum((float(step(model, batch)) for batch in batches), 0.0)
-    total = 0.0
+        yield from (step(model, batch) for batch in batches)
+        return
     for batch in batches:  # one after another, because Megatron's schedule needs micro-batches of one size
-        losses = get_forward_backward_func()(
+        yield from get_forward_backward_func()(
             forward_step_func=_forward(step),
             data_iterator=iter([batch]),
             model=model,
@@ -58,14 +55,12 @@ def summed_losses(
             micro_batch_size=batch["tokens"].size(0),
             forward_only=True,
         )
-        total += sum(float(loss) for loss in losses)
-    return from_last_stage([total], device)[0]
 
 
 def _forward(step: Callable[[Any, Batch], Tensor]) -> Callable[[Iterator[Batch], Any], Any]:
     """Return a forward step for Megatron's schedules."""
 
     def forward(batches: Iterator[Batch], model: Any) -> tuple[Tensor, Callable[[Tensor], Any]]:
-        return step(model, next(batches)), lambda loss: (loss, torch.ones((), dtype=torch.int), loss.detach())
+        return step(model, next(batches)), lambda output: (output, torch.ones((), dtype=torch.int), output.detach())
 
     return forward

@@ -147,7 +147,7 @@ MODULES = {
 """Imports of the programs, by the package that provides them; plain statements, because a step's code is traced. Of
 NeMo only the top package: the rest needs a GPU in a GPU image, and its dependencies are listed here themselves."""
 
-OPTIONAL = {"cudnn": "nvidia-cudnn-frontend"}
+OPTIONAL = {"cudnn": "nvidia-cudnn-frontend", "pyarrow": "pyarrow"}
 """Modules that the programs use where an image has them, and their packages."""
 
 

@@ -55,7 +55,7 @@ def report(request: Mapping[str, Any], scratch: Path) -> dict[str, Any]:
     return {
         **found,
         "sets": [asdict(use) for use in data.train.uses()],
-        "encoded": _encoded(inputs),
+        "encoded": {**_encoded(inputs), **({"pairs": data.report} if data.report else {})},
         "learning_rates": [[step, learning_rate(job, step)] for step in _spread(job.max_steps)],
     }
 

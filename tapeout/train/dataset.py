@@ -1,17 +1,21 @@
 """Samples in the form that NeMo reads."""
 
 import os
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import lightning.pytorch as lightning
 import nemo.lightning as nl
+import torch
+from megatron.core import parallel_state
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader
 
 from tapeout.config.training import Training
 from tapeout.nemo.context import own_positions
 from tapeout.program import StepFailed
-from tapeout.train.loader import SampleDataset, TimedLoader, loader
+from tapeout.train.loader import SampleDataset, TimedLoader, collate, loader
 from tapeout.train.samples import Samples
 
 WORKERS = "TAPEOUT_DATA_WORKERS"
@@ -44,6 +48,19 @@ class OrderedSampler(nl.MegatronDataSampler):  # type: ignore[misc]
     def waited(self) -> float:
         """Seconds that the training has waited for samples."""
         return self.loader.waited if self.loader is not None else 0.0
+
+
+def own_batches(samples: Samples, job: Training, device: torch.device) -> Iterator[dict[str, Tensor]]:
+    """Yield micro-batches of all samples, each once; each replica of the model gets a part of them.
+
+    They are those of the training, where ``samples`` begin as its samples do.
+    """
+    replica, replicas = parallel_state.get_data_parallel_rank(), parallel_state.get_data_parallel_world_size()
+    dataset = SampleDataset(samples)
+    batches = list(BatchSampler(range(len(dataset)), job.micro_batch_size, drop_last=False))
+    stack = partial(collate, positions=own_positions(job.seq_length))
+    for batch in DataLoader(dataset, batch_sampler=batches[replica::replicas], collate_fn=stack):
+        yield {name: tensor.to(device) for name, tensor in batch.items()}
 
 
 def _workers(default: int) -> int:

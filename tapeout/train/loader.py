@@ -44,7 +44,7 @@ class SampleDataset(Dataset[dict[str, Tensor]]):  # type: ignore[misc]
         }
         if sample.segments is not None:
             item["segments"] = torch.from_numpy(sample.segments)
-        return item
+        return item | {name: torch.tensor(value) for name, value in sample.values.items()}
 
 
 def collate(items: list[dict[str, Tensor]], positions: Tensor | None = None) -> dict[str, Tensor]:
@@ -55,14 +55,14 @@ def collate(items: list[dict[str, Tensor]], positions: Tensor | None = None) -> 
         positions: the positions of each that this rank has; None for all (``tapeout.nemo.context``).
 
     Returns:
-        the batch, [b, s] each, with ``loss_positions``, the offsets of the tokens that count [n]. Packed sequences have
-        an ``attention_mask``, which holds the boundaries of their rows in the whole sequences; without it attention is
-        causal.
+        the batch, [b, s] each (``Sample.values``: [b]), with ``loss_positions``, the offsets of the tokens that count
+        [n]. Packed sequences have an ``attention_mask``, which holds the boundaries of their rows in the whole
+        sequences; without it attention is causal.
     """
     batch = {name: torch.stack([item[name] for item in items]) for name in items[0]}
     segments = batch.pop("segments", None)
     if positions is not None:
-        batch = {name: tensor[:, positions] for name, tensor in batch.items()}
+        batch = {name: tensor[:, positions] if tensor.dim() > 1 else tensor for name, tensor in batch.items()}
     batch["loss_positions"] = batch["loss_mask"].flatten().nonzero()[:, 0]
     if segments is not None:
         batch["attention_mask"] = row_boundaries(segments)

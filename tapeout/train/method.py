@@ -42,13 +42,13 @@ class Method(Protocol):
         They are read from memory-mapped files: those of the inputs, or those that ``once`` writes.
         """
 
-    def loss(self) -> "tuple[ForwardStep, LossReduction]":
+    def loss(self, job: Any) -> "tuple[ForwardStep, LossReduction]":
         """Return the forward step, which computes the loss of a micro-batch, and the reduction over the batch."""
 
     def callbacks(self, job: Any) -> "list[lightning.Callback]":
         """Return further callbacks; these must not have state, because no checkpoint contains it."""
 
-    def files(self, job: Any) -> Mapping[str, str]:
+    def files(self, job: Any, inputs: Mapping[str, Any]) -> Mapping[str, str]:
         """Return text files that belong to the trained model, by name."""
 
 

@@ -1,7 +1,7 @@
 """Samples of instruction tuning: rows of token ids, several packed into one sequence."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapeout.config.training import Training
-from tapeout.data.encode.encoded_rows import read_categories, read_encoded
+from tapeout.data.encode.encoded_rows import read_categories
 from tapeout.data.encode.packing import Bins, pack, permutation
 from tapeout.data.errors import NotEnoughData
 from tapeout.data.shards.token_files import IndexedWriter, read_ids, read_lengths
@@ -20,17 +20,13 @@ STORED = np.dtype("<i4")
 STORED_MASK = np.dtype("u1")
 
 
-def write_rows(rows: Path, seq_length: int, prefix: Path) -> None:
-    """Write the token ids of a file of encoded rows to ``<prefix>.ids.*``, and their loss masks to ``<prefix>.mask.*``.
-
-    Raises:
-        BadRow: see ``read_encoded``.
-    """
+def write_rows(rows: Iterable[tuple[list[int], list[int]]], prefix: Path) -> None:
+    """Write the token ids of rows to ``<prefix>.ids.*``, and their loss masks to ``<prefix>.mask.*``."""
     with (
         IndexedWriter(prefix.with_name(f"{prefix.name}.ids"), STORED) as ids_file,
         IndexedWriter(prefix.with_name(f"{prefix.name}.mask"), STORED_MASK) as mask_file,
     ):
-        for ids, mask in read_encoded(rows, seq_length):
+        for ids, mask in rows:
             ids_file.write(np.array(ids, dtype=STORED).tobytes(), [len(ids)])
             mask_file.write(np.array(mask, dtype=STORED_MASK).tobytes(), [len(mask)])
 

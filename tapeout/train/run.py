@@ -29,5 +29,5 @@ def run_method(name: str, job: Training, model: Path, output: Path, inputs: Mapp
         log = train(folder, data, job, method, output, rank)
         if rank.first:
             (output / "train_log.json").write_text(json.dumps(log, sort_keys=True) + "\n")
-            for file, content in method.files(job).items():
+            for file, content in method.files(job, inputs).items():
                 (output / file).write_text(content)

@@ -8,7 +8,7 @@ depends on the number of steps.
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,12 +29,14 @@ class Sample:
         mask: 1 where the loss counts [s].
         segments: row of a packed sequence that a token belongs to, -1 for padding [s]; None where sequences are not
             packed.
+        values: numbers that the forward step of the method needs, by name; a batch has a tensor [b] of each.
     """
 
     tokens: Ids
     labels: Ids
     mask: Mask
     segments: Ids | None = None
+    values: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,22 @@ class Samples(ABC):
             yield self[index].labels
 
 
+class Excerpt(Samples):
+    """Successive sequences of some samples."""
+
+    def __init__(self, samples: Samples, indices: range) -> None:
+        """Select the sequences."""
+        self.samples, self.indices = samples, indices
+
+    def __len__(self) -> int:
+        """Return the number of sequences."""
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return a sequence."""
+        return self.samples[self.indices[index]]
+
+
 @dataclass(frozen=True)
 class TrainingData:
     """All data of a training run.
@@ -101,12 +119,14 @@ class TrainingData:
         validation: samples of the whole validation split; None if the loss on it is not measured.
         val_check_interval: steps between measurements of that loss.
         validation_categories: the same rows by category, in a fixed order; empty if only the whole loss is measured.
+        report: counts of what the method read and dropped, for train_log.json; empty if its inputs have their own.
     """
 
     train: Samples
     validation: Samples | None = None
     val_check_interval: int = 0
     validation_categories: Mapping[str, Samples] = field(default_factory=dict)
+    report: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def parts(self) -> list[Samples]:

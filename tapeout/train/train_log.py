@@ -3,9 +3,9 @@
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import lightning.pytorch as lightning
 import torch
@@ -15,7 +15,6 @@ from torch import Tensor, distributed
 from tapeout.config.training import Training
 from tapeout.config.validated_training import METRIC
 from tapeout.models.finite import Batch, check_value, check_weights, first_names
-from tapeout.nemo.context import own_positions
 from tapeout.nemo.float8 import RoundedWeights
 from tapeout.nemo.forward import (
     ForwardStep,
@@ -25,37 +24,23 @@ from tapeout.nemo.forward import (
     model_flops,
     parameter_count,
 )
-from tapeout.nemo.pipeline import from_last_stage, summed_losses
+from tapeout.nemo.pipeline import forward_outputs, from_last_stage
 from tapeout.progress import report
 from tapeout.train.batches import sequences
+from tapeout.train.dataset import own_batches
 from tapeout.train.launch import Rank
-from tapeout.train.loader import SampleDataset, collate
 from tapeout.train.metrics_journal import MetricsJournal
 from tapeout.train.micro_batches import MicroBatch, losses_of_all
 from tapeout.train.optimizers import parameters, torch_optimizers
-from tapeout.train.samples import Sample, Samples, TrainingData
+from tapeout.train.samples import Excerpt, Samples, TrainingData
 from tapeout.train.selection import Entry, Selection
 from tapeout.train.spikes import WINDOW, spike_median
 from tapeout.train.throughput import Throughput
 
+Result = TypeVar("Result")
+
 REPORTS = 50
 """Lines of progress in a training run."""
-
-
-class LastBatch(Samples):
-    """The last sequences of some samples."""
-
-    def __init__(self, samples: Samples, count: int) -> None:
-        """Take ``count`` of them."""
-        self.samples, self.count = samples, count
-
-    def __len__(self) -> int:
-        """Return the number of sequences."""
-        return self.count
-
-    def __getitem__(self, index: int) -> Sample:
-        """Return a sequence."""
-        return self.samples[len(self.samples) - self.count + index]
 
 
 class TrainLog(lightning.Callback):  # type: ignore[misc]
@@ -94,6 +79,7 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
             RoundedWeights(megatron_model(pl_module), torch_optimizers(trainer))
         if self.device.type == "cuda":
             compile_layers(pl_module, self.job.seq_length, self.device)
+        self._without_gradients(pl_module, lambda: self.step.measure(pl_module, self.data.train, self.job, self.device))
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Start to measure the throughput."""
@@ -116,13 +102,14 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
             NonFinite: the loss, the norm of the gradient, the validation loss or a trained weight is not finite.
         """
         step = trainer.global_step
-        loss, tokens = from_last_stage(self.reduction.loss_and_tokens(), self.device)
+        loss, tokens, *further = from_last_stage(self.reduction.step_values(), self.device)
+        metrics = dict(zip(self.reduction.METRICS, further, strict=True))
         self.tokens += int(tokens)
         seconds = time.monotonic() - self.step_started
         batch_of_step = partial(self._batch, step)
         check_value("loss", loss, step, batch_of_step)
         check_value("gradient norm", self.metrics["grad_norm"], step, batch_of_step)
-        self.steps.append({"step": step, "loss": loss, "learning_rate": self.lr, "tokens": self.tokens})
+        self.steps.append({"step": step, "loss": loss, "learning_rate": self.lr, "tokens": self.tokens, **metrics})
         self._locate_spike(step)
         self._check_last(pl_module, step)
         journaled = {**self.steps[-1], "gradient_norm": float(self.metrics["grad_norm"])}
@@ -140,7 +127,8 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
             self._select(trainer, pl_module, step)
         if self.rank.first and step % max(1, self.job.max_steps // REPORTS) == 0:
             waited = trainer.datamodule.data_sampler.waited
-            report(step, self.job.max_steps, loss=loss, **self.throughput.values(step, self.tokens, waited))
+            values = {**metrics, **self.throughput.values(step, self.tokens, waited)}
+            report(step, self.job.max_steps, loss=loss, **values)
 
     def _check_last(self, model: Any, step: int) -> None:
         """Check the weights after the last update, which no later step would notice.
@@ -152,7 +140,9 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
             return
         check_weights(model.named_parameters(), step)
         if self.data.validation is None:
-            loss = self.validation_loss(model, LastBatch(self.data.train, self.job.global_batch_size))
+            count = len(self.data.train)
+            last = Excerpt(self.data.train, range(count - self.job.global_batch_size, count))
+            loss = self.validation_loss(model, last)
             check_value("loss after the last update", loss, step, partial(self._batch, step))
 
     @property
@@ -224,35 +214,39 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
         return {"loss": total / count, "categories": categories}
 
     def validation_loss(self, model: Any, samples: Samples) -> float:
-        """Return the token-weighted loss over all samples."""
+        """Return the mean loss over all samples."""
         total, count = self._summed_loss(model, samples)
         return total / count
 
     def _summed_loss(self, model: Any, samples: Samples) -> tuple[float, int]:
         """Return the sum of the losses over all samples, and their number; each replica computes a part of them."""
-        replica, replicas = parallel_state.get_data_parallel_rank(), parallel_state.get_data_parallel_world_size()
-        dataset = SampleDataset(samples)
-        batches = list(torch.utils.data.BatchSampler(range(len(dataset)), self.job.micro_batch_size, drop_last=False))
-        own = batches[replica::replicas]
-        stack = partial(collate, positions=own_positions(self.job.seq_length))
         count = 0
 
-        def on_device() -> Iterator[dict[str, Tensor]]:
+        def counted() -> Iterator[dict[str, Tensor]]:
             nonlocal count
-            for batch in torch.utils.data.DataLoader(dataset, batch_sampler=own, collate_fn=stack):
-                count += int(batch["loss_mask"].sum())
-                yield {name: tensor.to(self.device) for name, tensor in batch.items()}
+            for batch in own_batches(samples, self.job, self.device):
+                count += int(self.reduction.count(batch))
+                yield batch
 
-        model.eval()
-        with torch.no_grad():
-            total = summed_losses(self.step, model, on_device(), self.device)
-        model.train()
+        def summed() -> float:
+            outputs = forward_outputs(self.step, model, counted())
+            return sum((float(self.reduction.loss(output)) for output in outputs), 0.0)
+
+        (total,) = from_last_stage([self._without_gradients(model, summed)], self.device)
         group = parallel_state.get_data_parallel_group(with_context_parallel=True)
         if group.size() > 1:
             both = torch.tensor([total, count], dtype=torch.float64, device=self.device)
             distributed.all_reduce(both, group=group)
             total, count = float(both[0]), int(both[1])
         return total, count
+
+    def _without_gradients(self, model: Any, action: Callable[[], Result]) -> Result:
+        """Return the result of an action with the model in evaluation mode."""
+        model.eval()
+        with torch.no_grad():
+            result = action()
+        model.train()
+        return result
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint contains of the log."""
@@ -266,10 +260,12 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
     def content(self) -> dict[str, Any]:
         """Return the content of train_log.json.
 
-        It has ``spikes`` only if there were any, and ``selection`` only if the validation loss decides about weights
-        or end.
+        It has ``spikes`` and ``data`` only if there are any, and ``selection`` only if the validation loss decides
+        about weights or end.
         """
         content = {**self.state(), "parameters": self.parameters}
+        if not self.spikes:
+            del content["spikes"]
         if self.selection.active:
             content["selection"] = self.selection.report(self.validation)
-        return content if self.spikes else {name: value for name, value in content.items() if name != "spikes"}
+        return {**content, "data": dict(self.data.report)} if self.data.report else content

@@ -53,7 +53,7 @@ def train(model: Path, data: TrainingData, job: Training, method: Method, output
     """
     check_checkpoint(model)
     lightning.seed_everything(job.seed)
-    step, reduction = method.loss()
+    step, reduction = method.loss(job)
     network = nl.io.load_context(model, subpath="model")
     network.config.calculate_per_token_loss = True
     network.config.transformer_layer_spec = layer_spec

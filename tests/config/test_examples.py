@@ -9,6 +9,7 @@ from tapeout.config.load import load
 from tapeout.config.problems import InvalidConfig
 from tapeout.config.root import Settings
 from tapeout.costs.estimates import Estimates
+from tapeout.costs.table import CostTable
 from tapeout.sources.kinds._hub import HubSource
 from tests.config.test_root import overlaid
 
@@ -63,6 +64,19 @@ def test_the_playbooks_data() -> None:
     estimates = Estimates(settings)
     assert estimates.source_bytes("squad-v2.0") == 42_123_633 and estimates.source_bytes("oasst1") is None
     assert estimates.download_bytes("oasst1") is None
+
+
+def test_preference_training() -> None:
+    settings = laid_over("dpo")
+    job = settings.methods["dpo"]
+    assert job.read_sources == ("preferences",) and "preferences" in settings.used_sources
+    assert "preferences" not in load(yaml.safe_load((ROOT / "config/default.yaml").read_text())).used_sources
+    table = CostTable(settings)
+    gflop = table("dpo", {})["gflop"]
+    assert isinstance(gflop, int) and gflop > 0
+    longer = {**job.identity(), "max_steps": 2 * job.max_steps}
+    twice = CostTable(laid_over("dpo", methods={"dpo": longer}))("dpo", {})["gflop"]
+    assert twice == pytest.approx(2 * gflop, abs=1), "the cost of a method is that of its own parameters"
 
 
 def test_the_playbooks_sources_are_pinned_to_commits_and_hashes() -> None:

@@ -94,6 +94,32 @@ def test_the_schema_is_the_models() -> None:
         ),
         ({"methods": {"dapt": {}}}, "methods.dapt would have no effect: its parameters are the section dapt"),
         ({"methods": {"tapeout.train.methods.sft": {}}}, "its parameters are the section sft"),
+        ({"methods": {"tapeout.train.methods.dpo": {"sources": ["questions"]}}}, "is named by its last part"),
+        ({"methods": {"dpo": {"sources": ["questoins"]}}}, "methods.dpo.sources names the source questoins, which no"),
+        ({"methods": {"dpo": {"sources": ["serv"]}}}, "methods.dpo.sources names serv, which is held out"),
+        ({"methods": {"dpo": {}}}, "methods.dpo.sources"),
+        (
+            {
+                "methods": {"dpo": {"sources": ["questions"]}},
+                "instructions": {"prompt": {"tokens": "template", "chat_template": "model"}},
+            },
+            "methods.dpo encodes questions with sft.template, but the model's own chat template renders them",
+        ),
+        (
+            {"methods": {"dpo": {"sources": ["questions"], "layout": {"devices": 2, "context_parallel_size": 2}}}},
+            "layout.context_parallel_size divides sequences, and this method needs the whole answers of a pair",
+        ),
+        (
+            {
+                "methods": {
+                    "dpo": {
+                        **{"sources": ["questions"], "precision": "fp8"},
+                        "layout": {"accelerator": "gpu", "gpu_model": "NVIDIA H200"},
+                    }
+                }
+            },
+            "precision fp8 is not supported for this method",
+        ),
         ({"dapt": {"reads": "pretraining"}}, "dapt.reads is pretraining, but"),
         ({"sources": 3}, "sources must be the path of a sources file, or a list of paths"),
         ({"sources": "config/none.yaml"}, "There is no sources file config/none.yaml"),

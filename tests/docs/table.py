@@ -117,6 +117,7 @@ because they change results and the configuration that later commands use."""
 
 PARSED = (
     Row("tapeout cost --configfile config/models/llama2-7b.yaml", statuses=DIFFERS),
+    dry("snakemake dpo/model --configfile config/examples/dpo.yaml"),
     Row("git clone ADDRESS tapeout && cd tapeout", "git clone -q --depth 1 file://$ROOT tapeout && cd tapeout"),
     Row("tapeout --version"),
     # Typer asks which shell called it, so that a shell must be its parent
@@ -146,9 +147,10 @@ ELSEWHERE = {
         "tests/cli/test_start.py",
         "test_an_installation_with_pip_has_a_program_that_works_in_and_outside_a_project",
     ),
+    "tapeout batch dpo --step N": ("tests/end_to_end/test_preference_training.py", '"batch", "dpo"'),
     "rocrate-validator validate -p workflow-run-crate-0.5 .": ("tests/provenance/test_crate.py", "services.validate"),
 }
-"""Commands that a test of another environment runs: the file, and the name in it."""
+"""Commands that a test of another environment or project runs: the file, and the name in it."""
 
 COMPOSED = {
     "apptainer exec --cleanenv --no-home [--nv] --bind ... --pwd PROJECT": "tapeout/graph/launch/launcher.py",

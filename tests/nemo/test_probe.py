@@ -29,15 +29,16 @@ def test_the_locked_environment_matches_its_lock() -> None:
     expected = locked()
     assert expected.keys() == MODULES.keys()
     result = probe(expected)
+    packages = read_environment("nemo", ROOT).packages
     installed = {name: version["installed"] for name, version in result["packages"].items()}
-    assert installed == {**expected, **dict.fromkeys(OPTIONAL.values())}
+    assert installed == {**expected, **{name: packages.get(name) for name in OPTIONAL.values()}}
     assert result["packages"]["nemo-toolkit"]["imported"] == expected["nemo-toolkit"]
     assert result["packages"]["megatron-core"]["imported"] == expected["megatron-core"]
     assert result["torch"]["cuda"] is None and result["torch"]["nccl"] is None, "the build for the CPU"
     assert result.keys() == {"python", "packages", "torch"}, "nothing of the machine"
 
 
-IN_THE_IMAGE = ("nemo_base", "dapt", "sft", "evaluate", "export_hf", "export_nemo")
+IN_THE_IMAGE = ("nemo_base", "dapt", "sft", "dpo", "evaluate", "export_hf", "export_nemo")
 """Scripts that run in the container image."""
 
 

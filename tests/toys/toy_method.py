@@ -48,7 +48,7 @@ def data(job: Parameters, tokenizer: Path, inputs: Mapping[str, Any], once: "Onc
     return TrainingData(Windows())
 
 
-def loss() -> "tuple[ForwardStep, LossReduction]":
+def loss(job: Parameters) -> "tuple[ForwardStep, LossReduction]":
     """Return the masked cross-entropy."""
     from tapeout.nemo.forward import ForwardStep, LossReduction
 
@@ -62,6 +62,6 @@ def callbacks(job: Parameters) -> "list[lightning.Callback]":
     return [LambdaCallback(on_train_batch_end=lambda trainer, *_: print(f"toy step {trainer.global_step}"))]
 
 
-def files(job: Parameters) -> Mapping[str, str]:
+def files(job: Parameters, inputs: Mapping[str, Any]) -> Mapping[str, str]:
     """Return a file with the toy's parameter."""
     return {"toy.json": json.dumps({"stride": job.stride}) + "\n"}

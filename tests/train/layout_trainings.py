@@ -112,7 +112,7 @@ def main(folder: Path, count: int, names: list[str]) -> None:
         world, norms = job.layout.world_size, Norms()
         members = {name: getattr(method, name) for name in ("KIND", "data", "files", "loss")}
         if poisoned_call:
-            members["loss"] = lambda: (Poisoned(poisoned_call), LossReduction())
+            members["loss"] = lambda _: (Poisoned(poisoned_call), LossReduction())
         observed: Any = SimpleNamespace(**members, callbacks=lambda _: [norms])
 
         def work(number: int) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,11 +12,6 @@ TEXT = "always @(posedge clk) data <= address; "
 WORDS = ["always", "assign", "clk", "reset", "valid", "ready", "address", "data", "write", "<=", ";", "[7:0]", "\n"]
 CURVE = 50
 """Steps of the trainings that are compared with a plain loop."""
-CHECKPOINT_NAMES = {
-    "input_layernorm.weight": "self_attention.linear_qkv.layer_norm_weight",
-    "pre_mlp_layernorm.weight": "mlp.linear_fc1.layer_norm_weight",
-}
-"""Names of the norms of a layer in a checkpoint, by those in Megatron's local layers."""
 ODD = json.dumps({"text": "valid ready enable write reset " * 3}) + "\n"
 
 
@@ -38,12 +32,10 @@ def main(folder: Path) -> None:
     from tapeout.config.sft import Sft
     from tapeout.encoder.load import load_encoder
     from tapeout.guard.tar import unpack
-    from tapeout.models.family import family_of
     from tapeout.models.finite import NonFinite
-    from tapeout.models.layout import weights_from_megatron
     from tapeout.models.tokenizer_file import tokenizer_path
     from tapeout.nemo.archive import pack
-    from tapeout.nemo.checkpoint import checkpoint_config, load_model
+    from tapeout.nemo.checkpoint import load_model
     from tapeout.nemo.convert import import_checkpoint
     from tapeout.nemo.export import export_checkpoint, fixed_tokens, nemo_logits
     from tapeout.nemo.forward import ForwardStep, LossReduction, megatron_model
@@ -56,6 +48,7 @@ def main(folder: Path) -> None:
     from tapeout.train.trainer import train
     from tests.nemo.tiny_model import PIECES, TEMPLATE, instruction_set, tiny_model
     from tests.train.byte_level_round_trip import round_trip
+    from tests.train.gradients import gradients_of
     from tests.train.plain_loop import train_plainly
 
     results: dict[str, Any] = {}
@@ -88,13 +81,7 @@ def main(folder: Path) -> None:
             def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
                 if name in gradients:
                     return
-                found: dict[str, Any] = {}
-                for parameter, value in megatron_model(trainer.strategy.megatron_parallel).named_parameters():
-                    layer = re.fullmatch(r"(decoder\.layers\.)\d+\.(.*)", parameter)
-                    at = layer[1] + CHECKPOINT_NAMES.get(layer[2], layer[2]) if layer else parameter
-                    found.setdefault(at, []).append(value.main_grad.clone())
-                stacked = {at: torch.stack(v) if "layers" in at else v[0] for at, v in found.items()}
-                gradients[name] = weights_from_megatron(family_of(base).parts(checkpoint_config(base)), stacked)
+                gradients[name] = gradients_of(trainer, base)
 
         class Watching(ForwardStep):
             def __call__(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -107,7 +94,7 @@ def main(folder: Path) -> None:
             KIND=method.KIND,
             files=method.files,
             callbacks=lambda _: [FirstStep()],
-            loss=lambda: (Watching(), LossReduction()),
+            loss=lambda _: (Watching(), LossReduction()),
         )
 
     def farthest(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
@@ -258,7 +245,7 @@ def main(folder: Path) -> None:
             results[name] = error.cause
 
     model = folder / "micro4" / "model"
-    for name, content in sft.files(Sft()).items():
+    for name, content in sft.files(Sft(), {}).items():
         (model / name).write_text(content)
     source_of = Attribution(origin="package example 1.0", licence="Apache-2.0")
     encoding = EncodeJob(prompt=Prompt(), chat_template=None, template=TEMPLATE, seq_length=64)

@@ -5,9 +5,10 @@ here or are transformers'.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,7 +29,7 @@ class Curve:
     Attributes:
         losses: loss of each step before its update, nats per token with a loss.
         rates: learning rate of each step.
-        gradients: gradients of the first step after clipping, by Hugging Face name.
+        gradients: gradients of one step after clipping, by Hugging Face name.
         weights: weights after the last step, likewise.
     """
 
@@ -59,8 +60,24 @@ def learning_rate(step: int, job: Training) -> float:
     return lowest + 0.5 * (job.lr - lowest) * (1 + math.cos(math.pi * done))
 
 
-def train_plainly(source: Path, samples: Samples, job: Training) -> Curve:
-    """Train a Hugging Face folder in 32-bit floats on the batches of a job."""
+def token_loss(model: Any, batch: list[Sample]) -> Tensor:
+    """Return the mean cross-entropy of the tokens with a loss."""
+    count = sum(int(sample.mask.sum()) for sample in batch)
+    loss = torch.zeros(())
+    for tokens, labels, mask in (row for sample in batch for row in rows(sample)):
+        logits = model(tokens[None]).logits[0]
+        loss = loss + (cross_entropy(logits, labels, reduction="none") * mask).sum() / count
+    return loss
+
+
+def train_plainly(
+    source: Path,
+    samples: Samples,
+    job: Training,
+    batch_loss: Callable[[Any, list[Sample]], Tensor] = token_loss,
+    noted: int = 1,
+) -> Curve:
+    """Train a Hugging Face folder in 32-bit floats on the batches of a job; ``noted`` is the step of the gradients."""
     model = AutoModelForCausalLM.from_pretrained(source, torch_dtype=torch.float32)
     parameters = dict(model.named_parameters())
     first = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
@@ -68,11 +85,7 @@ def train_plainly(source: Path, samples: Samples, job: Training) -> Curve:
     curve = Curve()
     for step in range(1, job.max_steps + 1):
         batch = [samples[index] for index in range((step - 1) * job.global_batch_size, step * job.global_batch_size)]
-        count = sum(int(sample.mask.sum()) for sample in batch)
-        loss = torch.zeros(())
-        for tokens, labels, mask in (row for sample in batch for row in rows(sample)):
-            logits = model(tokens[None]).logits[0]
-            loss = loss + (cross_entropy(logits, labels, reduction="none") * mask).sum() / count
+        loss = batch_loss(model, batch)
         model.zero_grad()
         loss.backward()
         gradients = {name: parameter.grad for name, parameter in parameters.items()}
@@ -81,7 +94,7 @@ def train_plainly(source: Path, samples: Samples, job: Training) -> Curve:
         with torch.no_grad():
             for name, parameter in parameters.items():
                 gradient = gradients[name] * min(1.0, job.grad_clip / norm)
-                if step == 1:
+                if step == noted:
                     curve.gradients[name] = gradient
                 first[name].lerp_(gradient, 1 - job.betas[0])
                 second[name].lerp_(gradient.square(), 1 - job.betas[1])

@@ -54,7 +54,7 @@ def test_rows_are_laid_out_with_their_labels_and_masks(tmp_path: Path) -> None:
     assert sample.segments is not None and sample.segments.tolist() == [0, 0, 0, 1, 1, -1, -1, -1]
     spans = [(span.name, span.start, span.end) for span in found.validation.sources(0)]
     assert spans == [("encoded/set0/validation.jsonl:1", 0, 3), ("encoded/set0/validation.jsonl:2", 3, 5)]
-    assert sft.files(Sft()) == {"prompt_template.json": '{"template": "{input}\\n### Answer: {output}"}\n'}
+    assert sft.files(Sft(), {}) == {"prompt_template.json": '{"template": "{input}\\n### Answer: {output}"}\n'}
 
 
 @settings(max_examples=30, deadline=None)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from tapeout.config.instructions import FormatOptions
+from tapeout.config.instructions import FormatOptions, RecordFiles
 from tapeout.data.errors import BadRow
 from tapeout.data.instructions.record import Record, RecordModel
 from tapeout.data.instructions.report import MAX_NAME_CHARACTERS, ImportReport
@@ -81,7 +81,7 @@ class Fields:
     metadata: frozenset[str] = METADATA
     prefix: str = ""
 
-    def select(self, record: Record, value: Any, options: FormatOptions, report: ImportReport) -> Any:
+    def select(self, record: Record, value: Any, options: RecordFiles, report: ImportReport) -> Any:
         """Return the object without the fields that ``options`` ignores; anything but an object as it is.
 
         Args:
@@ -103,7 +103,7 @@ class Fields:
                 self._check(record, name, value[name], options, report)
         return {name: value[name] for name in value if name not in ignored} if ignored else value
 
-    def _check(self, record: Record, name: str, value: Any, options: FormatOptions, report: ImportReport) -> None:
+    def _check(self, record: Record, name: str, value: Any, options: RecordFiles, report: ImportReport) -> None:
         shown, key = repr(name)[:MAX_NAME_CHARACTERS], fold(name)
         similar = next((read for read in self.read if fold(read) == key), None)
         if similar is not None and not is_empty(value):

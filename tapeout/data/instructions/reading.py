@@ -19,7 +19,7 @@ from typing import IO, Any, cast
 
 import orjson
 
-from tapeout.config.instructions import FormatOptions
+from tapeout.config.instructions import RecordFiles
 from tapeout.data.errors import BadRow, UnreadableFile
 from tapeout.data.instructions.record import Record
 from tapeout.data.instructions.report import ImportReport
@@ -57,7 +57,7 @@ class SourceFile:
     source: str
     name: str
     path: Path
-    options: FormatOptions
+    options: RecordFiles
     report: ImportReport
 
     def record(self, location: str, value: Any) -> Record:
@@ -73,7 +73,7 @@ class SourceFile:
         return UnreadableFile(self.name, reason)
 
 
-def read_records(folders: Mapping[str, Path], options: FormatOptions, report: ImportReport) -> Iterator[Record]:
+def read_records(folders: Mapping[str, Path], options: RecordFiles, report: ImportReport) -> Iterator[Record]:
     """Yield the records of all files of a set, source by source, in the order of their paths.
 
     Args:
@@ -231,8 +231,11 @@ READERS = {"jsonl": json_lines, "ndjson": json_lines, "json": json_file, "csv": 
 
 def parquet_rows(file: SourceFile) -> Iterator[Record]:
     """Yield the rows of a parquet file, columns by name."""
-    import pyarrow  # not in every environment, and only a source with such a file needs it
-    import pyarrow.parquet
+    try:  # not in every environment, and only a source with such a file needs it
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise file.broken("pyarrow, which reads parquet, is not installed where this step runs; write JSONL") from None
 
     number = 0
     try:

@@ -33,7 +33,7 @@ def data(job: Parameters, tokenizer: Path, inputs: Mapping[str, Any], once: "Onc
     return TrainingData(corpus_samples(folder, corpora, job))
 
 
-def loss() -> "tuple[ForwardStep, LossReduction]":
+def loss(job: Parameters) -> "tuple[ForwardStep, LossReduction]":
     """Return the cross-entropy of all tokens."""
     from tapeout.nemo.forward import ForwardStep, LossReduction
 
@@ -45,6 +45,6 @@ def callbacks(job: Parameters) -> "list[lightning.Callback]":
     return []
 
 
-def files(job: Parameters) -> Mapping[str, str]:
+def files(job: Parameters, inputs: Mapping[str, Any]) -> Mapping[str, str]:
     """Return no further files."""
     return {}

@@ -25,6 +25,7 @@ def data(job: Parameters, tokenizer: Path, inputs: Mapping[str, Any], once: "Onc
 
     ``inputs`` is ``encoded``, folders with train.jsonl and validation.jsonl of token ids and loss masks.
     """
+    from tapeout.data.encode.encoded_rows import read_encoded
     from tapeout.train.row_samples import AllRows, Rows, TrainingRows, by_category, write_rows
     from tapeout.train.samples import TrainingData
 
@@ -34,7 +35,7 @@ def data(job: Parameters, tokenizer: Path, inputs: Mapping[str, Any], once: "Onc
         output.mkdir(parents=True)
         for number, folder in enumerate(folders):
             for split in ("train", "validation"):
-                write_rows(folder / f"{split}.jsonl", job.seq_length, output / f"{number}-{split}")
+                write_rows(read_encoded(folder / f"{split}.jsonl", job.seq_length), output / f"{number}-{split}")
 
     written = once("rows", write)
     train, validation = (
@@ -53,7 +54,7 @@ def data(job: Parameters, tokenizer: Path, inputs: Mapping[str, Any], once: "Onc
     )
 
 
-def loss() -> "tuple[ForwardStep, LossReduction]":
+def loss(job: Parameters) -> "tuple[ForwardStep, LossReduction]":
     """Return the cross-entropy of the tokens whose loss mask is 1."""
     from tapeout.nemo.forward import ForwardStep, LossReduction
 
@@ -65,6 +66,6 @@ def callbacks(job: Parameters) -> "list[lightning.Callback]":
     return []
 
 
-def files(job: Parameters) -> Mapping[str, str]:
+def files(job: Parameters, inputs: Mapping[str, Any]) -> Mapping[str, str]:
     """Return the prompt template, which evaluation and export read from the model."""
     return {TEMPLATE_FILE: json.dumps({"template": job.template}) + "\n"}

@@ -317,6 +317,13 @@ def test_parquet_and_json_lines_give_the_same_rows(tmp_path: Path) -> None:
     assert contents(tmp_path / "b", "prompt_response")[0] == wanted
 
 
+def test_parquet_without_arrow_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([ROW]), tmp_path / "rows.parquet")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(UnreadableFile, match=r"rows\.parquet cannot be read: pyarrow, which reads parquet, is not in"):
+        contents(tmp_path, "prompt_response")
+
+
 def test_squad_and_messages_in_parquet(tmp_path: Path) -> None:
     question = {
         "id": "1",
