@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-RESOLVED = ["workflow", "dev", "data", "corpus"]
+RESOLVED = ["workflow", "dev", "data", "corpus", "tracking"]
 COMPLETE = ["nemo", "nemo-cuda"]
 
 

@@ -35,6 +35,7 @@ from tapeout.cli import (
     sources,
     status,
     top,
+    track,
     verify,
     why,
 )
@@ -68,7 +69,7 @@ class Commands(typer.core.TyperGroup):
 app = typer.Typer(cls=Commands, help=__doc__, no_args_is_help=True, rich_markup_mode=None)
 for command in (
     *(status.status, top.top, why.why, cost.cost, diff.diff, inspect.inspect, verify.verify, rebuild.rebuild),
-    *(batch.batch, export.export, reproduce.reproduce, push.push, gc.gc),
+    *(batch.batch, track.track, export.export, reproduce.reproduce, push.push, gc.gc),
 ):
     app.command()(command)
 app.add_typer(runs.app, name="runs")

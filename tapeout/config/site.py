@@ -4,8 +4,10 @@ No step imports this module, and nothing in it is part of an identity. Resources
 Slurm executor (``slurm_partition``, ``gres``, ``runtime`` ...); a run on one machine ignores them.
 """
 
+import json
 import re
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -90,12 +92,53 @@ class ContainerRuntime(Section):
     images: str | None = Field(None, description="Folder of pulled images (.sif or .sqsh).")
 
 
+class WeightsAndBiases(Section):
+    """Weights & Biases; the key is read from its own environment variables, such as WANDB_API_KEY."""
+
+    project: str = Field(min_length=1, description="Name of the project.")
+    mode: Literal["online", "offline"] = Field("online", description="Whether metrics are sent, or only written.")
+    folder: str = Field(min_length=1, description="Folder of the library's files.")
+
+
+class MLflow(Section):
+    """MLflow; user and password are read from its own environment variables, such as MLFLOW_TRACKING_TOKEN."""
+
+    uri: str = Field(min_length=1, description="Address of the server, or file:///FOLDER.")
+    experiment: str = Field(min_length=1, description="Name of the experiment.")
+
+    @field_validator("uri")
+    @classmethod
+    def _no_secret(cls, uri: str) -> str:
+        if "@" in urlsplit(uri).netloc:
+            raise conflict(
+                "the address contains a user or a password, which this file must not have",
+                "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead.",
+            )
+        return uri
+
+
+class Tracking(Section):
+    """Trackers to which the metrics of trainings are forwarded (``tapeout.tracking``)."""
+
+    csv: str | None = Field(None, min_length=1, description="Folder of tables.")
+    tensorboard: str | None = Field(None, min_length=1, description="Folder of TensorBoard's event files.")
+    wandb: WeightsAndBiases | None = Field(None, description="Weights & Biases.")
+    mlflow: MLflow | None = Field(None, description="MLflow.")
+
+    @property
+    def trackers(self) -> dict[str, dict[str, Any]]:
+        """Options of the configured trackers, by the name of their module."""
+        values = {name: value for name, value in self.model_dump().items() if value is not None}
+        return {name: value if isinstance(value, dict) else {"folder": value} for name, value in values.items()}
+
+
 class Site(Section):
     """Content of ``config/site.yaml``."""
 
     slurm: Slurm = Slurm()
     training: TrainingJobs = TrainingJobs()
     container: ContainerRuntime = ContainerRuntime()
+    tracking: Tracking = Tracking()
 
     @model_validator(mode="after")
     def _jobs_have_time_before_they_exit(self) -> Self:
@@ -140,7 +183,7 @@ class Site(Section):
 
     @property
     def variables(self) -> dict[str, str]:
-        """Environment variables that pass limits and timeouts to the processes of a run."""
+        """Environment variables that pass limits, timeouts and trackers to the processes of a run."""
         values = {
             "TAPEOUT_CHECKPOINT_SECONDS": 60 * self.training.checkpoint_minutes,
             "TAPEOUT_LEAVE_SECONDS": 60 * self.training.exit_before_limit_minutes,
@@ -148,7 +191,9 @@ class Site(Section):
             "TAPEOUT_LATE_SECONDS": self.slurm.latency_wait_seconds,
             "TAPEOUT_RESTARTS": self.training.max_restarts,
         }
-        return {name: f"{value:g}" for name, value in values.items()}
+        trackers = self.tracking.trackers
+        tracking = {"TAPEOUT_TRACKING": json.dumps(trackers, sort_keys=True)} if trackers else {}
+        return {name: f"{value:g}" for name, value in values.items()} | tracking
 
     def _resources(self, partition: Partition) -> dict[str, Any]:
         optional = {"slurm_account": self.slurm.account, "qos": partition.qos, "constraint": partition.constraint}

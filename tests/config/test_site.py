@@ -1,5 +1,6 @@
 """The site file: validated, and converted to resources of rules."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -40,11 +41,27 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
         ("slurm: {cpu: {extra: --exclude=$(id)}}", "is not an option"),
         ("slurm: {cpu: {extra: -p other}}", "is not an option"),
         ("slurm: [", "this is not YAML"),
+        ("tracking: {csv: ''}", "tracking.csv"),
+        ("tracking: {wandb: {project: chips, folder: out, mode: disabled}}", "tracking.wandb.mode"),
+        ("tracking: {wandb: {project: chips}}", "tracking.wandb.folder"),
+        ("tracking: {mlflow: {uri: 'https://me:secret@host', experiment: x}}", "contains a user or a password"),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InvalidConfig, match=message.replace("?", r"\?")):
         site(tmp_path, text)
+
+
+def test_trackers_reach_the_processes_of_a_run_without_secrets(tmp_path: Path) -> None:
+    assert "TAPEOUT_TRACKING" not in Site().variables
+    text = "tracking: {csv: out, tensorboard: events, wandb: {project: chips, folder: runs}, "
+    found = site(tmp_path, text + "mlflow: {uri: 'https://host/ml', experiment: chips}}")
+    assert json.loads(found.variables["TAPEOUT_TRACKING"]) == {
+        "csv": {"folder": "out"},
+        "tensorboard": {"folder": "events"},
+        "wandb": {"project": "chips", "mode": "online", "folder": "runs"},
+        "mlflow": {"uri": "https://host/ml", "experiment": "chips"},
+    }
 
 
 def test_an_export_has_no_site_and_needs_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

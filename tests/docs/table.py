@@ -125,12 +125,15 @@ PARSED = (
     Row("tapeout top --help"),
     Row("bin/tapeout COMMAND", "cd $ROOT && bin/tapeout gc --help"),
     Row("tapeout -C DIR COMMAND", "tapeout -C $ROOT/docs gc --help"),
+    # run on a small project (tests/graph/run/test_forwarding.py)
+    Row("tapeout track dapt", "tapeout track --help"),
     Row("tapeout why", "tapeout why --help"),
     Row("tapeout export", "tapeout export --help"),
     Row("tapeout reproduce", "tapeout reproduce --help"),
     dry("snakemake instruction_sets --configfile config/examples/seeds.yaml"),
     *map(only_parsed, ("make test", "make test SLURM=no", "make test-dev", "make check", "make picture", "make lock")),
     *map(only_parsed, ("make environments dev", "make environments ADD=nemo-cuda")),
+    only_parsed("make environments ADD=tracking"),
     only_parsed("make test-families"),
     only_parsed("make test-shared-data TAPEOUT_SHARED_DATA=FOLDER"),
     # the configuration is planned in tests/config/

@@ -25,6 +25,7 @@ from tapeout.graph.launch.node_agent import HOME
 from tapeout.graph.launch.process import die_with_parent, isolate_network
 from tapeout.graph.launch.stopping import Stopper
 from tapeout.graph.plan.explain import record_definitions
+from tapeout.graph.run.forwarding import Forwarding
 from tapeout.graph.run.progress import StepProgress, earlier_seconds
 from tapeout.graph.run.run_record import RUN
 from tapeout.graph.run.step import Step
@@ -62,7 +63,7 @@ def build(step: Step, forced: bool) -> str:
             if not forced and workspace.restore(step.action) is State.CURRENT:
                 workspace.mark_sealed(name)
                 return "already in the store"
-        with Stopper(step.stop_file) as stopper:
+        with Forwarding(step), Stopper(step.stop_file) as stopper:
             manifest, seconds = execute(step, stopper)
             return _store(step, manifest, seconds)
 
