@@ -9,8 +9,8 @@ from pathlib import Path
 from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
+from tapeout.cli.checks import check_files, check_folders, check_programs, check_rules
 from tapeout.cli.output import NAMED_ERROR
-from tapeout.cli.run_snakemake import check_files, check_folders, check_programs, check_rules
 from tapeout.cli.start import NoProject
 from tapeout.graph.address import Address, Kind, resolve
 from tapeout.graph.configuration import Configuration

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tapeout.cli.checks import check_configuration
 from tapeout.cli.options import InvalidUse
-from tapeout.cli.run_snakemake import check_configuration
 
 ROOT = Path(__file__).parents[2]
 
