@@ -69,9 +69,9 @@ def _spread(steps: int) -> list[int]:
 
 def _encoded(inputs: Mapping[str, Path | list[Path]]) -> dict[str, Any]:
     """Return what the encoding of each data set counted for the training split, by the name of its folder."""
-    folders = [path for value in inputs.values() for path in (value if isinstance(value, list) else [value])]
-    files = [folder / REPORT for folder in folders if (folder / REPORT).is_file()]
-    return {file.parent.name: json.loads(file.read_bytes())["train"] for file in files}
+    folders = inputs.get("encoded", [])
+    files = [folder / REPORT for folder in (folders if isinstance(folders, list) else [folders])]
+    return {file.parent.name: json.loads(file.read_bytes())["train"] for file in files if file.is_file()}
 
 
 def batch(data: TrainingData, job: Training, encoder: Encoder, step: int, rank: int | None) -> dict[str, Any]:
