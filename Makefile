@@ -40,7 +40,7 @@ test: environments dev
 	@$(MAKE) --no-print-directory --keep-going --output-sync -j 4 READY=yes NICE='nice -n 10' $(PARTS)
 
 dev:
-	@$(INSTALL) dev
+	@$(INSTALL) dev peft
 
 check: $(if $(READY),,dev)
 	$(DEV) ruff check .
@@ -65,7 +65,7 @@ test-tracking:
 	@$(INSTALL) tracking
 	$(NICE) $(call FOLDER,tracking)/bin/python -m pytest -q tests
 
-test-nemo: $(if $(READY),,environments)
+test-nemo: $(if $(READY),,dev environments)
 	$(NICE) $(call FOLDER,nemo)/bin/python -m pytest -q tests
 
 # in two parts: the tests that share one finished graph, and those with graphs of their own

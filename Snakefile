@@ -53,16 +53,15 @@ include: "rules/probe.smk"
 include: "rules/nemo.smk"
 include: "rules/dapt.smk"
 include: "rules/sft.smk"
-include: "rules/dpo.smk"
 include: "rules/export_hf.smk"
 include: "rules/export_nemo.smk"
 include: "rules/evaluation.smk"
 include: "rules/eval_report.smk"
 
 
-if settings.pretraining.components:
+for name in settings.further_rules:
 
-    include: "rules/pretraining.smk"
+    include: f"rules/{name}.smk"
 
 
 checkpoint resolve:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 RESOLVED = ["workflow", "dev", "data", "corpus", "tracking"]
-COMPLETE = ["nemo", "nemo-cuda"]
+COMPLETE = ["nemo", "nemo-cuda", "peft"]
 
 
 def compile_lock(name: str, *options: str) -> str:

@@ -229,6 +229,14 @@ def _sequences_fit_the_model(settings: Settings) -> Iterator[Conflict]:
             )
 
 
+def _rows_fit_the_methods(settings: Settings) -> Iterator[Conflict]:
+    for name, job in settings.methods.items():
+        if job.PACKED and not job.TEMPLATED and job.seq_length < settings.sft.seq_length:
+            key, rows = ("methods", name, "seq_length"), ("sft", "seq_length")
+            cause = f"{dotted(key)} is {job.seq_length}, less than that of the encoded rows, sft.seq_length"
+            yield Conflict(f"{cause}, {settings.sft.seq_length}.", "Raise it, or lower sft.seq_length.", (key, rows))
+
+
 def _model_can_be_divided(settings: Settings) -> Iterator[Conflict]:
     architecture = settings.base.architecture
     for key, job in trainings(settings).items():
@@ -297,6 +305,7 @@ CHECKS: tuple[Callable[[Settings], Iterable[Conflict]], ...] = (
     _vocabulary_is_the_models_own,
     _base_has_a_chat_template,
     _sequences_fit_the_model,
+    _rows_fit_the_methods,
     _model_can_be_divided,
     _something_validates,
     _something_tests,

@@ -55,6 +55,21 @@ class Settings(Section):
     comparison: Bounds = Bounds()
 
     @property
+    def further_rules(self) -> list[str]:
+        """Names of the rule files that not every graph has: those of methods are named as the methods are."""
+        methods = [name for name in self.methods if "." not in name]
+        return [
+            *(["pretraining"] if self.pretraining.components else []),
+            *methods,
+            *(["merged"] if self.adapter_methods else []),
+        ]
+
+    @property
+    def adapter_methods(self) -> list[str]:
+        """Names of the methods that train an adapter, ``<name>/adapter``, by which their rules name it."""
+        return [name.rpartition(".")[2] for name, job in self.methods.items() if job.ADAPTER]
+
+    @property
     def used_sources(self) -> list[str]:
         """Names of the sources that the graph reads, sorted; the sources file may list more."""
         corpora = {*self.corpus.domain.sources, *self.corpus.general.sources}

@@ -15,10 +15,12 @@ class Training(Section):
     Attributes:
         PACKED: whether several rows share a sequence, and attention stays within each.
         TEMPLATED: whether the method encodes questions itself, with the prompt template of the fine-tuned model.
+        ADAPTER: whether the result is an adapter, which the rule ``merged`` adds to the weights of the base model.
     """
 
     PACKED: ClassVar[bool] = False
     TEMPLATED: ClassVar[bool] = False
+    ADAPTER: ClassVar[bool] = False
 
     max_steps: int = Field(300, ge=1, description="Optimizer steps.")
     warmup_steps: int = Field(20, ge=0, description="Steps of linear warm-up.")

@@ -96,6 +96,11 @@ class Wiring:
         return "|".join(map(re.escape, self.settings.instructions.sets))
 
     @property
+    def adapter_methods(self) -> str:
+        """Pattern of the names of all methods that train an adapter."""
+        return "|".join(map(re.escape, self.settings.adapter_methods))
+
+    @property
     def instruction_set_parameters(self) -> dict[str, Callable[[Any], Any]]:
         """Parameters of the rule ``instructions``, as functions of its wildcards."""
         return InstructionSetJob.parameters(lambda wildcards: self.settings.instruction_set(wildcards.name))

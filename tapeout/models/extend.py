@@ -4,24 +4,23 @@ Only the embedding and the output layer change. All other tensors are copied one
 that of the largest tensor, whatever the size of the model.
 """
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from tapeout.config.base import BaseExtended
 from tapeout.encoder.load_vocabulary import load_vocabulary
+from tapeout.models.changed_model import ChangedWeights, empty_model, write_model
 from tapeout.models.family import family_of
-from tapeout.models.huggingface import checked_config, generation_of, write_tokenizer
+from tapeout.models.huggingface import checked_config, write_tokenizer
 from tapeout.models.tokenizer_file import UnusableModel, tokenizer_path
 from tapeout.models.weights_folder import FolderWeights
-from tapeout.models.weights_writer import MAX_SHARD_BYTES, write_weights
+from tapeout.models.weights_writer import MAX_SHARD_BYTES
 from tapeout.tokenizer.surgery import check_old_rows, mean_rows, parts_of_new_pieces, zero_rows
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel
+    from transformers import PreTrainedModel
 
 
 def extend_model(
@@ -55,7 +54,7 @@ def extend_model(
         UnusableModel: the weights of the model are incomplete.
     """
     family, config, weights = family_of(folder), checked_config(folder), FolderWeights(folder)
-    model = _empty(family.model_class(), config)
+    model = empty_model(family.model_class(), config)
     embedding, head = (
         _names_of(model, layer.weight) for layer in (model.get_input_embeddings(), model.get_output_embeddings())
     )
@@ -64,7 +63,7 @@ def extend_model(
     parts, size = parts_of_new_pieces(vocabulary, longer), vocabulary.encoder.size
     output_init = "mean" if tied else job.output_init
     rows = max(size + len(parts), config.vocab_size)
-    extended = _empty(family.model_class(), type(config)(**config.to_dict() | {"vocab_size": rows}))
+    extended = empty_model(family.model_class(), type(config)(**config.to_dict() | {"vocab_size": rows}))
     names = set(extended.state_dict()) - set((extended._tied_weights_keys or ()) if tied else ())
     for name in sorted(names - set(weights)):
         raise UnusableModel(f"The model in {folder} has no tensor {name}.", "Use a complete model.")
@@ -75,7 +74,7 @@ def extend_model(
         padding = before[size + len(parts) :]  # new pieces take the first rows that padded the matrix
         changed[name] = torch.cat([new_rows(before[:size], parts), padding])
         check_old_rows({name: before[:size]}, changed)
-    _write(extended, _Changed(weights, changed, names), folder, output, max_shard_bytes)
+    write_model(extended, ChangedWeights(weights, changed, names), folder, output, max_shard_bytes)
     write_tokenizer(family, tokenizer, config.max_position_embeddings, output)
     return {
         "rows_before": config.vocab_size,
@@ -89,46 +88,6 @@ def extend_model(
     }
 
 
-class _Changed(Mapping[str, Tensor]):
-    """Weights of a folder, of which some are replaced."""
-
-    def __init__(self, weights: Mapping[str, Tensor], changed: Mapping[str, Tensor], names: set[str]) -> None:
-        self.weights, self.changed, self.names = weights, changed, names
-
-    def __getitem__(self, name: str) -> Tensor:
-        """Return a replaced tensor, or read another one."""
-        return self.changed[name] if name in self.changed else self.weights[name]
-
-    def __iter__(self) -> Iterator[str]:
-        """Yield the names of all tensors."""
-        return iter(sorted(self.names))
-
-    def __len__(self) -> int:
-        """Return the number of tensors."""
-        return len(self.names)
-
-
-def _empty(kind: "type[PreTrainedModel]", config: "PretrainedConfig") -> "PreTrainedModel":
-    """Return a model whose weights have shapes but no memory."""
-    with torch.device("meta"):
-        return kind(config)
-
-
 def _names_of(model: "PreTrainedModel", weight: Any) -> set[str]:
     """Return the names of a parameter in the model's state dict, two if input and output are tied."""
     return {name for name, parameter in model.named_parameters(remove_duplicate=False) if parameter is weight}
-
-
-def _write(
-    model: "PreTrainedModel", weights: Mapping[str, Tensor], source: Path, output: Path, max_shard_bytes: int
-) -> None:
-    """Write the settings of generation of the source, and configuration and weights, as ``save_pretrained`` does."""
-    dtype = weights[next(iter(weights))].dtype
-    model.config.update({"torch_dtype": dtype, "architectures": [type(model).__name__], "_name_or_path": ""})
-    model.config._attn_implementation_autoset = False
-    generation = generation_of(source) or model.generation_config
-    output.mkdir(parents=True)
-    model.config.save_pretrained(output)
-    generation.save_pretrained(output)
-    empty = {name: tensor.to(dtype) for name, tensor in model.state_dict().items() if name in set(weights)}
-    write_weights(output, empty, weights, max_shard_bytes)

@@ -20,6 +20,8 @@ from tapeout.nemo.gradient_sums import use_fast_sums
 from tapeout.nemo.swiglu import use_unmasked_gradient
 
 INSTALLED: list[bool] = []
+COMPILE = torch.compile
+"""PyTorch's own function, which ``leave_functions_uncompiled`` replaces."""
 
 FUSED_NORMS = {
     f"decoder.layers.*.{fused}.layer_norm_{kind}": f"decoder.layers.*.{local}.{kind}"
@@ -78,6 +80,12 @@ def leave_functions_uncompiled() -> None:
 
     compiler: Any = torch
     compiler.compile = unchanged
+
+
+def compile_again() -> None:
+    """Let ``torch.compile`` compile what it is given from now on; NeMo and Megatron have been imported by then."""
+    compiler: Any = torch
+    compiler.compile = COMPILE
 
 
 def omit_warnings_in_layers() -> None:

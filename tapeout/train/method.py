@@ -2,7 +2,7 @@
 
 A method is a module of ``tapeout.train.methods``, or a module outside of this package that is named by its dotted name.
 Its rule declares it, ``plugins=["tapeout.train.methods.<method>"]``; its program calls
-``tapeout.train.run.run_method``.
+``tapeout.train.run.run_method``, or for a Hugging Face model ``tapeout.train.run_automodel.run_automodel``.
 docs/extending.md shows how to add one. The module must import without torch and numpy, because the configuration is
 checked in an environment that has neither.
 """
@@ -16,6 +16,7 @@ from tapeout.config.training import Training
 
 if TYPE_CHECKING:
     import lightning.pytorch as lightning
+    from nemo.lightning.pytorch.callbacks.peft import PEFT
 
     from tapeout.nemo.forward import ForwardStep, LossReduction
     from tapeout.train.samples import TrainingData
@@ -26,11 +27,8 @@ Once = Callable[[str, Callable[[Path], object]], Path]
 writes with ``make(path)``."""
 
 
-class Method(Protocol):
-    """Interface of a training method, provided by a module."""
-
-    KIND: Literal["pretrain", "finetune"]
-    """NeMo's recipe, ``nemo.collections.llm.pretrain`` or ``finetune``."""
+class AnyMethod(Protocol):
+    """Members of every training method, provided by a module."""
 
     @property
     def Parameters(self) -> type[Training]:
@@ -42,14 +40,30 @@ class Method(Protocol):
         They are read from memory-mapped files: those of the inputs, or those that ``once`` writes.
         """
 
-    def loss(self, job: Any) -> "tuple[ForwardStep, LossReduction]":
-        """Return the forward step, which computes the loss of a micro-batch, and the reduction over the batch."""
-
     def callbacks(self, job: Any) -> "list[lightning.Callback]":
         """Return further callbacks; these must not have state, because no checkpoint contains it."""
 
+
+class Method(AnyMethod, Protocol):
+    """Training of a Megatron model, all of whose weights change."""
+
+    KIND: Literal["pretrain", "finetune"]
+    """NeMo's recipe, ``nemo.collections.llm.pretrain`` or ``finetune``."""
+
+    def loss(self, job: Any) -> "tuple[ForwardStep, LossReduction]":
+        """Return the forward step, which computes the loss of a micro-batch, and the reduction over the batch."""
+
     def files(self, job: Any, inputs: Mapping[str, Any]) -> Mapping[str, str]:
         """Return text files that belong to the trained model, by name."""
+
+
+class AutoModelMethod(AnyMethod, Protocol):
+    """Training of an adapter of a Hugging Face model, in one process."""
+
+    KIND: Literal["automodel"]
+
+    def peft(self, job: Any) -> "PEFT":
+        """Return NeMo's transform, which adds matrices A and B to linear layers and keeps all other weights."""
 
 
 def load_method(name: str) -> Method:
@@ -60,3 +74,8 @@ def load_method(name: str) -> Method:
         InvalidPlugin: a step runs, and its rule does not declare the module.
     """
     return cast(Method, plugins.load(SEAM, name))
+
+
+def load_automodel_method(name: str) -> AutoModelMethod:
+    """Return the method ``name``, which trains an adapter of a Hugging Face model; see ``load_method``."""
+    return cast(AutoModelMethod, plugins.load(SEAM, name))

@@ -75,7 +75,8 @@ def test_mistakes_are_named(evaluation: dict[str, Any], message: str) -> None:
 def test_every_artifact_of_the_rules_is_a_model_or_not() -> None:
     rules = "".join(path.read_text() for path in sorted(Path("rules").glob("*.smk")))
     artifacts = set(re.findall(r'sealed\("([^"]+)"', rules))
-    models = {"base", "base_extended", "dapt/model", "sft/model", "dpo/model", "export/hf", "sources/{source}"}
+    models = {"base", "base_extended", "dapt/model", "sft/model", "dpo/model", "{method}/merged"}
+    models |= {"export/hf", "sources/{source}"}
     assert models <= artifacts and {name for name in artifacts if may_be_model(name)} == models
 
 

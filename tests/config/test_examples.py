@@ -89,3 +89,16 @@ def test_the_playbooks_sources_are_pinned_to_commits_and_hashes() -> None:
     assert isinstance(first, HubSource) and isinstance(now, HubSource)
     assert [source.files[0].size for source in (first, now)] == [13_216_570, 13_085_339]
     assert len(sources["wikipedia-en"].remote_files) == 41
+
+
+def test_the_lora_of_the_automodel_tutorial() -> None:
+    """Its numbers, and the rules that it adds to the graph."""
+    settings = laid_over("automodel_lora")
+    job = settings.methods["automodel_lora"].identity()
+    stated = {"max_steps": 100, "warmup_steps": 0, "lr": 1e-5, "schedule": "constant", "betas": [0.9, 0.999]}
+    stated |= {"weight_decay": 0.01, "grad_clip": 0.5, "micro_batch_size": 2, "global_batch_size": 2 * 10}
+    stated |= {"target_modules": ["*_proj"], "dim": 8, "alpha": 32, "jit": False}
+    assert {key: job[key] for key in stated} == stated
+    assert settings.further_rules == ["automodel_lora", "merged"] and settings.adapter_methods == ["automodel_lora"]
+    assert settings.evaluation.models["lora"] == "automodel_lora/merged"
+    assert laid_over("seeds").further_rules == ["pretraining"]

@@ -25,33 +25,9 @@ def data(job: Parameters, tokenizer: Path, inputs: Mapping[str, Any], once: "Onc
 
     ``inputs`` is ``encoded``, folders with train.jsonl and validation.jsonl of token ids and loss masks.
     """
-    from tapeout.data.encode.encoded_rows import read_encoded
-    from tapeout.train.row_samples import AllRows, Rows, TrainingRows, by_category, write_rows
-    from tapeout.train.samples import TrainingData
+    from tapeout.train.instruction_data import instruction_data
 
-    folders: list[Path] = inputs["encoded"]
-
-    def write(output: Path) -> None:
-        output.mkdir(parents=True)
-        for number, folder in enumerate(folders):
-            for split in ("train", "validation"):
-                write_rows(read_encoded(folder / f"{split}.jsonl", job.seq_length), output / f"{number}-{split}")
-
-    written = once("rows", write)
-    train, validation = (
-        Rows(
-            [written / f"{number}-{split}" for number in range(len(folders))],
-            [f"encoded/{folder.name}/{split}.jsonl" for folder in folders],
-        )
-        for split in ("train", "validation")
-    )
-    files = [folder / "validation.jsonl" for folder in folders]
-    return TrainingData(
-        TrainingRows(train, job),
-        AllRows(validation, job.seq_length),
-        job.val_check_interval,
-        by_category(validation, files, job.seq_length) if job.validation_by_category else {},
-    )
+    return instruction_data(inputs["encoded"], job, job.val_check_interval, once, job.validation_by_category)
 
 
 def loss(job: Parameters) -> "tuple[ForwardStep, LossReduction]":

@@ -1,0 +1,59 @@
+"""LoRA on SQuAD in the real graph: from the rows of the example to a score of the merged model."""
+
+import json
+
+import pytest
+import yaml
+
+from tests.end_to_end.conftest import ROOT, Clone
+
+pytestmark = pytest.mark.end_to_end
+
+
+def squad() -> str:
+    """Return questions about twenty articles in the form of SQuAD v1.1."""
+    articles = []
+    for number in range(20):
+        context = f"Bus {number} is {8 * number + 8} bits wide."
+        answer = {"text": str(8 * number + 8), "answer_start": context.index(" is ") + 4}
+        question = {"id": str(number), "question": f"How wide is bus {number}?", "answers": [answer]}
+        articles.append({"title": f"Bus {number}", "paragraphs": [{"context": context, "qas": [question]}]})
+    return json.dumps({"version": "1.1", "data": articles})
+
+
+def test_lora_on_squad(fresh: Clone) -> None:
+    tiny = fresh.root / "tiny"
+    (tiny / "squad.json").write_text(squad())
+    sources = yaml.safe_load((tiny / "sources.yaml").read_text())
+    sources["squad-v1.1"] = {"kind": "file", "path": "tiny/squad.json", "licence": "CC-BY-SA-4.0"}
+    (tiny / "sources.yaml").write_text(yaml.safe_dump(sources))
+    config = yaml.safe_load((tiny / "config.yaml").read_text())
+    example = yaml.safe_load((ROOT / "config/examples/automodel_lora.yaml").read_text())
+    config["instructions"]["sets"] |= example["instructions"]["sets"]
+    config["instructions"]["train"] = example["instructions"]["train"]
+    for section in ("tokenizer", "evaluation"):
+        config[section] |= example[section]
+    config["data_report"]["gates"] = {"contaminated": 1.0}  # one sentence with other numbers in every row
+    small = {"max_steps": 4, "val_check_interval": 2, "global_batch_size": 4, "lr": 1e-3, "threads": 1}
+    config["methods"] = {"automodel_lora": {**example["methods"]["automodel_lora"], **small, "seq_length": 512}}
+    config["sft"]["seq_length"] = 512  # the prompt is long for a tokenizer of few pieces
+    config["base"]["architecture"]["seq_length"] = 512
+    (tiny / "config.yaml").write_text(yaml.safe_dump(config))
+
+    targets = ("automodel_lora/merged", "evaluation/lora/bits_per_byte.json")
+    built = fresh.run(*targets).built
+    assert {"automodel_lora/adapter", *targets} <= set(built) and "dapt/model" not in built
+    assert fresh.run(*targets).nothing_done
+    adapter, merged = (fresh.root / "results/automodel_lora" / name for name in ("adapter", "merged"))
+    log = json.loads((adapter / "train_log.json").read_bytes())
+    assert len(log["steps"]) == 4 and log["validation"][-1]["loss"] < log["steps"][0]["loss"]
+    settings = json.loads((adapter / "adapter_config.json").read_bytes())
+    assert (settings["r"], settings["lora_alpha"]) == (8, 32)
+    assert {"config.json", "model.safetensors", "prompt_template.json"} <= {file.name for file in merged.iterdir()}
+
+    digests = fresh.digests()
+    fresh.edit("config/templates/alpaca_squad.txt", "Write a response", "Write a reply")
+    fresh.run(*targets)
+    changed = {name for name, digest in fresh.digests().items() if digests.get(name) != digest}
+    assert {"encoded/squad-v1.1", "automodel_lora/adapter", "automodel_lora/merged"} <= changed
+    assert not changed & {"base_extended", "tokenizer", "instructions/rtl"}
