@@ -3,7 +3,7 @@
 Run ``python -m benchmarks.training_methods FOLDER [METHOD ...]``, in an environment with NeMo and a CUDA build of
 PyTorch; it takes three to four minutes. The model is random, nearly in the shape of SmolLM2-135M (30 layers of width
 576, 9 heads, 3 groups; 32,000 pieces), and all methods train at the same time on the same GPU with the project's own
-programs. With ``--accelerator cpu --hidden 64 --layers 2 --sequence 64`` it runs anywhere.
+programs. With ``--accelerator cpu --hidden 64 --layers 2 --groups 1 --sequence 128`` it runs anywhere.
 """
 
 import argparse

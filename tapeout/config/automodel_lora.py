@@ -6,10 +6,10 @@ from pydantic import Field, model_validator
 
 from tapeout.config.optimizer import Decay
 from tapeout.config.section import conflict
-from tapeout.config.training import Training
+from tapeout.config.validated_training import MeasuredTraining
 
 
-class AutomodelLora(Training):
+class AutomodelLora(MeasuredTraining):
     """Low-rank adapters of a model's linear layers, with loss on the answers only; the model itself stays as it is.
 
     The defaults of the optimizer, the batch and the adapters are those of NeMo's tutorial for
@@ -46,18 +46,6 @@ class AutomodelLora(Training):
         description="Compile the model with torch.compile, which needs a C++ compiler on the machine; the last bits "
         "depend on it.",
     )
-
-    @model_validator(mode="after")
-    def _is_validated(self) -> Self:
-        if self.val_check_interval > self.max_steps:
-            raise conflict(
-                f"val_check_interval is {self.val_check_interval}, more than max_steps, {self.max_steps}: "
-                "there would be no validation at all",
-                f"Lower it to at most {self.max_steps}.",
-                "val_check_interval",
-                "max_steps",
-            )
-        return self
 
     @model_validator(mode="after")
     def _one_process(self) -> Self:

@@ -11,12 +11,29 @@ METRIC = "validation_loss"
 """Loss on the whole validation split. With a category after a slash, the loss on the rows of that category."""
 
 
-class ValidatedTraining(Training):
+class MeasuredTraining(Training):
     """Training that measures the loss on a validation split."""
 
     val_check_interval: int = Field(
         125, ge=1, description="Steps between measurements of the loss on the whole validation split."
     )
+
+    @model_validator(mode="after")
+    def _is_validated(self) -> Self:
+        if self.val_check_interval > self.max_steps:
+            raise conflict(
+                f"val_check_interval is {self.val_check_interval}, more than max_steps, {self.max_steps}: "
+                "there would be no validation at all",
+                f"Lower it to at most {self.max_steps}.",
+                "val_check_interval",
+                "max_steps",
+            )
+        return self
+
+
+class ValidatedTraining(MeasuredTraining):
+    """Training whose weights and end can depend on the validation loss."""
+
     validation_by_category: bool = Field(
         False, description="Measure the validation loss of the rows of each category, whose weighted mean is the total."
     )
@@ -33,18 +50,6 @@ class ValidatedTraining(Training):
         description="What selection and patience look at: validation_loss, or with validation_by_category the loss of "
         "one category, validation_loss/<category>.",
     )
-
-    @model_validator(mode="after")
-    def _is_validated(self) -> Self:
-        if self.val_check_interval > self.max_steps:
-            raise conflict(
-                f"val_check_interval is {self.val_check_interval}, more than max_steps, {self.max_steps}: "
-                "there would be no validation at all",
-                f"Lower it to at most {self.max_steps}.",
-                "val_check_interval",
-                "max_steps",
-            )
-        return self
 
     @model_validator(mode="after")
     def _monitor_is_measured(self) -> Self:
