@@ -42,8 +42,8 @@ def hints(
 
 
 def _training(work: Estimates, job: Training) -> Hints:
-    """Return the hints of a training run."""
-    found = hints(15, work.trained_bytes(job), gflop=work.training_gflop(job))
+    """Return the hints of a training run; the size of an adapter is not known before."""
+    found = hints(15, None if job.ADAPTER else work.trained_bytes(job), gflop=work.training_gflop(job))
     return {**found, "gpu_model": job.layout.gpu_model} if job.layout.gpu_model else found
 
 
@@ -71,6 +71,7 @@ TABLE: dict[str, Callable[[Estimates, Wildcards], Hints]] = {
     "base_extended": lambda work, _: hints(
         work.copying_seconds(10), work.extended_bytes, parameters=work.extended_parameters
     ),
+    "merged": lambda work, _: hints(work.copying_seconds(10), work.extended_bytes, parameters=work.extended_parameters),
     "probe": lambda work, _: hints(20, 2_000),
     "nemo_base": lambda work, _: hints(
         work.copying_seconds(20), work.extended_bytes, parameters=work.extended_parameters
@@ -116,9 +117,9 @@ class CostTable:
         return seconds
 
     def memory(self, rule: str) -> Memory | None:
-        """Return the memory of a rule's training on each GPU; None if the rule trains on no GPU."""
+        """Return the memory of a rule's training on each GPU; None if it trains no whole model there."""
         run = self._training(rule)
-        return training_memory(self._architecture, self._rows, run) if run is not None else None
+        return training_memory(self._architecture, self._rows, run) if run is not None and not run.ADAPTER else None
 
     def advice(self, rule: str, limit: float) -> str:
         """Return what to change in a rule's training that needs more than ``limit`` bytes on each GPU."""
