@@ -86,5 +86,5 @@ class ValidatedTraining(MeasuredTraining):
 
     @property
     def monitors(self) -> bool:
-        """Whether the weights or the end of the training depend on the validation loss."""
+        """True if the weights or the end of the training depend on the validation loss."""
         return self.selection == "best" or self.patience is not None

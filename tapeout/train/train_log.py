@@ -152,7 +152,7 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
 
     @property
     def ended(self) -> bool:
-        """Whether the last step that was logged is the last one of the training."""
+        """True if the latest logged step is the last one of the training."""
         return self.last_step == self.job.max_steps or self.selection.exhausted(self.validation)
 
     def _select(self, trainer: Any, model: Any, step: int) -> None:

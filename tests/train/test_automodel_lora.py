@@ -160,7 +160,9 @@ def test_the_first_loss_is_transformers_cross_entropy_on_the_masked_tokens(
 def test_f69_the_prompt_has_no_loss(folder: Path, base: LlamaForCausalLM) -> None:
     of_step = rows_of_step(folder, 1)
     whole = [{**row, "mask": [1] * len(row["ids"])} for row in of_step]
-    assert abs(log(folder)["steps"][0]["loss"] - loss_of_rows(base, whole)) > 1e-3, "the two losses can be told apart"
+    assert abs(log(folder)["steps"][0]["loss"] - loss_of_rows(base, whole)) > 1e-3, (
+        "the losses with and without the mask differ"
+    )
 
 
 def test_f70_padding_counts_neither_in_the_loss_nor_in_the_attention(base: LlamaForCausalLM) -> None:
