@@ -9,14 +9,14 @@ import lightning.pytorch as lightning
 import torch
 
 from tapeout.config.automodel_lora import AutomodelLora
-from tapeout.models.finite import Batch, check_value, check_weights, first_names
+from tapeout.models.finite import Batch, check_value, check_weights
 from tapeout.progress import report
 from tapeout.train.automodel_batches import stack
 from tapeout.train.batches import sequences
 from tapeout.train.launch import STOPPED, Rank
 from tapeout.train.metrics_journal import MetricsJournal
 from tapeout.train.samples import Samples, TrainingData
-from tapeout.train.spikes import WINDOW, spike_median
+from tapeout.train.spikes import report_spike
 
 REPORTS = 50
 """Lines of progress in a training run."""
@@ -79,7 +79,7 @@ class AutoModelLog(lightning.Callback):  # type: ignore[misc]
         check_value("gradient norm", self.gradient_norm, step, batch_of_step)
         learning_rate = float(self.metrics["lr"])
         self.steps.append({"step": step, "loss": loss, "learning_rate": learning_rate, "tokens": self.tokens})
-        self._locate_spike(step)
+        self.spikes += report_spike(self.steps, partial(self._highest, step), printed=True, of_rank=False)
         self.parts = []
         if step == self.job.max_steps:
             trained = ((name, weight) for name, weight in pl_module.named_parameters() if weight.requires_grad)
@@ -107,22 +107,11 @@ class AutoModelLog(lightning.Callback):  # type: ignore[misc]
         size = self.job.global_batch_size
         return Batch(self.data.names(range((step - 1) * size, step * size)))
 
-    def _locate_spike(self, step: int) -> None:
-        """Log a loss spike with the rows of the micro-batch with the highest loss."""
-        loss, median = self.steps[-1]["loss"], spike_median([entry["loss"] for entry in self.steps[-WINDOW - 1 :]])
-        if median is None:
-            return
+    def _highest(self, step: int) -> tuple[float, int, list[str]]:
+        """Return loss, rank and rows of the micro-batch with the highest loss."""
         losses = [part / weight for part, weight in self.parts]
         number = max(range(len(losses)), key=losses.__getitem__)
-        names = self.data.names(sequences(self.job, step, 0, number))
-        entry = {"step": step, "loss": loss, "median": median, "rank": 0, "micro_batch_loss": losses[number]}
-        self.spikes.append({**entry, "documents": names})
-        print(
-            f"loss spike at step {step}: {loss:.4f}, median of {WINDOW} steps before {median:.4f}; highest in a "
-            f"micro-batch, {losses[number]:.4f}: {first_names(names)}",
-            file=sys.stderr,
-            flush=True,
-        )
+        return losses[number], 0, self.data.names(sequences(self.job, step, 0, number))
 
     def content(self) -> dict[str, Any]:
         """Return the content of train_log.json, which has ``spikes`` only if there were any."""

@@ -14,7 +14,7 @@ from torch import Tensor, distributed
 
 from tapeout.config.training import Training
 from tapeout.config.validated_training import METRIC
-from tapeout.models.finite import Batch, check_value, check_weights, first_names
+from tapeout.models.finite import Batch, check_value, check_weights
 from tapeout.nemo.float8 import RoundedWeights
 from tapeout.nemo.forward import (
     ForwardStep,
@@ -34,7 +34,7 @@ from tapeout.train.micro_batches import MicroBatch, losses_of_all
 from tapeout.train.optimizers import parameters, torch_optimizers
 from tapeout.train.samples import Excerpt, Samples, TrainingData
 from tapeout.train.selection import Entry, Selection
-from tapeout.train.spikes import WINDOW, spike_median
+from tapeout.train.spikes import report_spike
 from tapeout.train.throughput import Throughput
 
 Result = TypeVar("Result")
@@ -110,7 +110,7 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
         check_value("loss", loss, step, batch_of_step)
         check_value("gradient norm", self.metrics["grad_norm"], step, batch_of_step)
         self.steps.append({"step": step, "loss": loss, "learning_rate": self.lr, "tokens": self.tokens, **metrics})
-        self._locate_spike(step)
+        self.spikes += report_spike(self.steps, partial(self._highest, step), printed=self.rank.first)
         self._check_last(pl_module, step)
         journaled = {**self.steps[-1], "gradient_norm": float(self.metrics["grad_norm"])}
         journaled["positions_per_second"] = round(self.job.global_batch_size * self.job.seq_length / seconds, 1)
@@ -179,22 +179,10 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
         size = self.job.global_batch_size
         return Batch(self.data.names(range((step - 1) * size, step * size)))
 
-    def _locate_spike(self, step: int) -> None:
-        """Log a loss spike with the documents or rows of the micro-batch with the highest loss."""
-        loss, median = self.steps[-1]["loss"], spike_median([entry["loss"] for entry in self.steps[-WINDOW - 1 :]])
-        if median is None:
-            return
+    def _highest(self, step: int) -> tuple[float, int, list[str]]:
+        """Return loss, rank and documents or rows of the micro-batch with the highest loss; all ranks call this."""
         part = max(self._micro_batches(), key=lambda part: part.loss)
-        names = self._names(step, part)
-        entry = {"step": step, "loss": loss, "median": median, "rank": part.rank, "micro_batch_loss": part.loss}
-        self.spikes.append({**entry, "documents": names})
-        if self.rank.first:
-            print(
-                f"loss spike at step {step}: {loss:.4f}, median of {WINDOW} steps before {median:.4f}; highest in a "
-                f"micro-batch of rank {part.rank}, {part.loss:.4f}: {first_names(names)}",
-                file=sys.stderr,
-                flush=True,
-            )
+        return part.loss, part.rank, self._names(step, part)
 
     def _micro_batches(self) -> list[MicroBatch]:
         """Return the micro-batches of the latest step; all ranks call this together."""

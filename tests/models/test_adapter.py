@@ -14,21 +14,13 @@ from tapeout.guard.errors import UnusableModel
 from tapeout.models import llama
 from tapeout.models.adapter import CONFIG, WEIGHTS, Adapter, merge_adapter, read_adapter, write_adapter
 from tapeout.models.huggingface import load_huggingface, new_model, save_model
+from tests.models.small_llama import ARCHITECTURE
 from tests.nemo.tiny_model import folder_content
 from tests.tokenizer.material import BASE
 
 pytestmark = pytest.mark.environment("nemo")
 
-JOB = Base(
-    architecture={
-        "hidden_size": 16,
-        "num_layers": 2,
-        "num_attention_heads": 2,
-        "num_query_groups": 1,
-        "ffn_hidden_size": 32,
-        "seq_length": 16,
-    }
-)
+JOB = Base(architecture=ARCHITECTURE)
 LAYER = "model.layers.0.self_attn.k_proj"
 """Linear layer with 16 inputs and, because one group of heads has all keys, 8 outputs."""
 

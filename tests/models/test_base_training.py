@@ -21,19 +21,13 @@ from tapeout.models.base_training import (
 )
 from tapeout.models.finite import NonFinite
 from tapeout.models.huggingface import new_model
+from tests.models.small_llama import ARCHITECTURE
 from tests.tokenizer.material import BASE, PROSE
 
 pytestmark = pytest.mark.environment("nemo")
 
 JOB = Base(
-    architecture={
-        "hidden_size": 16,
-        "num_layers": 2,
-        "num_attention_heads": 2,
-        "num_query_groups": 1,
-        "ffn_hidden_size": 32,
-        "seq_length": 16,
-    },
+    architecture=ARCHITECTURE,
     max_steps=12,
     global_batch_size=2,
     warmup_steps=3,

@@ -16,20 +16,12 @@ from tapeout.models import llama
 from tapeout.models.extend import extend_model
 from tapeout.models.huggingface import load_huggingface, new_model, save_model
 from tapeout.tokenizer.surgery import parts_of_new_pieces
+from tests.models.small_llama import ARCHITECTURE
 from tests.tokenizer.material import BASE
 
 pytestmark = pytest.mark.environment("nemo")
 
-JOB = Base(
-    architecture={
-        "hidden_size": 16,
-        "num_layers": 1,
-        "num_attention_heads": 2,
-        "num_query_groups": 1,
-        "ffn_hidden_size": 32,
-        "seq_length": 16,
-    }
-)
+JOB = Base(architecture={**ARCHITECTURE, "num_layers": 1})
 PIECES = ["▁clk", "_i", "always", "▁always"]
 
 
