@@ -192,24 +192,30 @@ def leave_gathering_uncompiled(layers: torch.nn.ModuleList) -> None:
             module.forward = torch.compiler.disable(module.forward)
 
 
-def parameter_count(model: Any) -> int:
-    """Return the number of parameters of NeMo's model, of which this rank may have a part; every rank calls this."""
+def parameter_count(model: Any, trained: bool = False) -> int:
+    """Return the number of parameters of NeMo's model, of which this rank may have a part; every rank calls this.
+
+    Args:
+        model: NeMo's model.
+        trained: count only the parameters that the training changes.
+    """
     gpt = megatron_model(model)
     ranks = parallel_state.get_tensor_model_parallel_world_size()
     tied_copy = gpt.share_embeddings_and_output_weights and gpt.post_process and not gpt.pre_process
     count = 0
     for name, parameter in gpt.named_parameters():
-        if not (tied_copy and name == "output_layer.weight"):
+        if not (tied_copy and name == "output_layer.weight") and (parameter.requires_grad or not trained):
             count += parameter.numel() * (ranks if getattr(parameter, "tensor_model_parallel", False) else 1)
     return sum_over_stages(count, next(gpt.parameters()).device)
 
 
-def model_flops(model: Any, parameters: int, attended: int) -> float:
+def model_flops(model: Any, parameters: int, trained: int, attended: int) -> float:
     """Return the operations of a forward and backward pass for one position (Kaplan et al., arXiv 2001.08361).
 
     Args:
         model: NeMo's model.
         parameters: number of its parameters.
+        trained: number of those that the training changes; only these have gradients, which take 2 of 6 operations.
         attended: length of a sequence, of which a position attends to half on average.
     """
     gpt = megatron_model(model)
@@ -217,4 +223,5 @@ def model_flops(model: Any, parameters: int, attended: int) -> float:
     looked_up: int = 0 if gpt.share_embeddings_and_output_weights else gpt.vocab_size * config.hidden_size
     width: int = config.num_attention_heads * config.kv_channels
     layers: int = config.num_layers
-    return 6.0 * (parameters - looked_up) + 6.0 * layers * width * attended
+    multiplying = parameters - looked_up
+    return 4.0 * multiplying + 2.0 * min(trained, multiplying) + 6.0 * layers * width * attended

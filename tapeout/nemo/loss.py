@@ -89,9 +89,9 @@ class SummedCrossEntropy(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
         """Compute the loss, and save the gradients for ``backward`` if any is needed."""
-        train = any(ctx.needs_input_grad)
+        train, weight_trains = any(ctx.needs_input_grad), ctx.needs_input_grad[1]
         hidden_gradient = torch.empty_like(hidden)
-        weight_gradient = torch.zeros_like(weight, dtype=torch.float32) if train else None
+        weight_gradient = torch.zeros_like(weight, dtype=torch.float32) if weight_trains else None
         count = ROWS_PER_BLOCK[hidden.device.type]
         exact = weight.dtype == torch.float32
         buffer = hidden.new_empty(min(count, len(hidden)) if exact else 0, len(weight))
@@ -106,21 +106,24 @@ class SummedCrossEntropy(torch.autograd.Function):  # type: ignore[misc]
             else:
                 part, gradient = narrow(hidden[rows] @ weight.T, bias, target)
             loss += part
-            if weight_gradient is not None:
+            if train:
                 torch.mm(gradient, weight, out=hidden_gradient[rows])
+            if weight_gradient is not None:
                 if exact:
                     weight_gradient.addmm_(gradient.T, hidden[rows])
                 else:
                     weight_gradient += gradient.T @ hidden[rows]
-        if weight_gradient is not None:
-            ctx.save_for_backward(hidden_gradient, weight_gradient.to(weight.dtype))
+        if train:
+            narrowed = weight_gradient.to(weight.dtype) if weight_gradient is not None else None
+            ctx.save_for_backward(hidden_gradient, narrowed)
         return loss
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        """Scale the saved gradients."""
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
+        """Scale the saved gradients; a constant weight has none."""
         hidden_gradient, weight_gradient = ctx.saved_tensors
-        return hidden_gradient * gradients[0], weight_gradient * gradients[0], None, None
+        scaled = weight_gradient * gradients[0] if weight_gradient is not None else None
+        return hidden_gradient * gradients[0], scaled, None, None
 
 
 def _exact_block(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

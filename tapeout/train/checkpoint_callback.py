@@ -30,6 +30,7 @@ from tapeout.train.optimizers import (
     main_parameters,
     parameters,
     torch_optimizers,
+    trained_parameters,
 )
 from tapeout.train.samples import Samples
 from tapeout.train.train_log import TrainLog
@@ -133,7 +134,7 @@ class CheckpointCallback(lightning.Callback):  # type: ignore[misc]
         if divided and self.job.precision == "32":
             main = [{name: tensor.clone() for name, tensor in tensors.items()} for tensors in main]
         return {
-            "parameters": {} if divided else parameters(trainer.strategy.megatron_parallel),
+            "parameters": {} if divided else trained_parameters(trainer.strategy.megatron_parallel),
             "optimizers": [
                 {"main": tensors, "state": optimizer.state_dict()}
                 for tensors, optimizer in zip(main, torch_optimizers(trainer), strict=True)
@@ -147,7 +148,7 @@ class CheckpointCallback(lightning.Callback):  # type: ignore[misc]
         """Set everything to its value after the checkpoint's step."""
         self.step, content = checkpoint.step, checkpoint.content
         if not self.job.layout.distributed_optimizer:
-            copy_tensors(content["parameters"], parameters(model))
+            copy_tensors(content["parameters"], trained_parameters(model))
         for optimizer, saved in zip(torch_optimizers(trainer), content["optimizers"], strict=True):
             optimizer.load_state_dict(saved["state"])
             copy_tensors(saved["main"], main_parameters(optimizer))

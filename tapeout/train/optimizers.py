@@ -11,6 +11,11 @@ def parameters(model: Any) -> dict[str, Tensor]:
     return {name: parameter.detach() for name, parameter in model.named_parameters()}
 
 
+def trained_parameters(model: Any) -> dict[str, Tensor]:
+    """Return the parameters that the training changes: all, or those of adapters."""
+    return {name: parameter.detach() for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
 def copy_tensors(saved: dict[str, Tensor], current: dict[str, Tensor]) -> None:
     """Set the current tensors to the saved ones, in place."""
     assert saved.keys() == current.keys()

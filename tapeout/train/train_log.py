@@ -31,7 +31,7 @@ from tapeout.train.dataset import own_batches
 from tapeout.train.launch import Rank
 from tapeout.train.metrics_journal import MetricsJournal
 from tapeout.train.micro_batches import MicroBatch, losses_of_all
-from tapeout.train.optimizers import parameters, torch_optimizers
+from tapeout.train.optimizers import torch_optimizers, trained_parameters
 from tapeout.train.samples import Excerpt, Samples, TrainingData
 from tapeout.train.selection import Entry, Selection
 from tapeout.train.spikes import report_spike
@@ -72,7 +72,7 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
         """Prepare the loss, now that the weights are loaded."""
-        self.parameters = parameter_count(pl_module)
+        self.parameters = parameter_count(pl_module, trained=True)
         self.device = trainer.strategy.root_device
         self.step.prepare(pl_module, self.data.targets())
         if self.job.precision == "fp8":
@@ -85,7 +85,8 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
         """Start to measure the throughput."""
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else ""
         packed = self.data.train[0].segments is not None  # attention within packed rows is short, and not counted
-        flops = model_flops(pl_module, self.parameters, 0 if packed else self.job.seq_length)
+        attended = 0 if packed else self.job.seq_length
+        flops = model_flops(pl_module, parameter_count(pl_module), self.parameters, attended)
         self.throughput = Throughput(self.job, flops, name)
         self.throughput.start(trainer.global_step, self.tokens, trainer.datamodule.data_sampler.waited)
         self.journal.begin(trainer.global_step, self.job.max_steps)
@@ -121,7 +122,7 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
             self.validation.append(entry)
             journaled[METRIC] = entry["loss"]
             journaled |= {f"{METRIC}/{name}": part["loss"] for name, part in entry.get("categories", {}).items()}
-            self.selection.update(self.validation, parameters(trainer.strategy.megatron_parallel))
+            self.selection.update(self.validation, trained_parameters(trainer.strategy.megatron_parallel))
         self.journal.append(journaled)
         if self.ended and self.selection.active:
             self._select(trainer, pl_module, step)
@@ -157,7 +158,7 @@ class TrainLog(lightning.Callback):  # type: ignore[misc]
 
     def _select(self, trainer: Any, model: Any, step: int) -> None:
         """End the training with the selected weights, which are written next."""
-        self.selection.restore(parameters(trainer.strategy.megatron_parallel))
+        self.selection.restore(trained_parameters(trainer.strategy.megatron_parallel))
         check_weights(model.named_parameters(), step)
         trainer.should_stop = True
         self.journal.begin(step, step)  # the total is known now

@@ -1,6 +1,7 @@
 """Training in NeMo: MegatronStrategy, Megatron's Adam and checkpoints, on CPUs (gloo) or GPUs (NCCL)."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,47 @@ def train(model: Path, data: TrainingData, job: Training, method: Method, output
         the training log.
 
     Raises:
+        UnusableModel, NonFinite, UnknownMetric, SystemExit: see ``fit``.
+    """
+    saved = output.absolute().with_name(f"{output.name}.unfinished")  # where all machines see it
+    if rank.first:
+        shutil.rmtree(saved, ignore_errors=True)
+    _, log = fit(model, data, job, method, rank, saved=saved)
+    if rank.first:
+        output.mkdir(parents=True)
+        shutil.move(saved / f"step={log.last_step}" / "weights", output / "weights")
+        shutil.rmtree(saved)
+        shutil.copytree(model / "context", output / "context")
+        state_weights_type(output)
+        canonicalize(output, forbidden=[rank.workplace, saved, model, output])
+    return log.content()
+
+
+def fit(
+    model: Path,
+    data: TrainingData,
+    job: Training,
+    method: Method,
+    rank: Rank,
+    *,
+    saved: Path | None = None,
+    transform: Callable[[Any], Any] | None = None,
+) -> tuple[Any, TrainLog]:
+    """Train a NeMo-2 checkpoint in this process; every rank calls this.
+
+    Args:
+        model: folder of the checkpoint.
+        data: samples.
+        job: parameters of the training.
+        method: training method.
+        rank: this process.
+        saved: folder that gets the weights after the last step, in a subfolder; None to write none.
+        transform: changes Megatron's model and returns it, before the weights are loaded.
+
+    Returns:
+        NeMo's model after the last step, and the training log.
+
+    Raises:
         UnusableModel: a file of the model could run code, or is damaged.
         NonFinite: see ``TrainLog``.
         UnknownMetric: see ``Selection``.
@@ -62,38 +104,34 @@ def train(model: Path, data: TrainingData, job: Training, method: Method, output
     network.config.forward_step_fn = step
     for name, value in RECOMPUTED[job.layout.recompute].items():
         setattr(network.config, name, value)
+    if transform is not None:
+        build = network.config.configure_model
+        network.config.configure_model = lambda *arguments, **options: transform(build(*arguments, **options))
     if job.precision == "fp8":
         use_float8()
     network._training_loss_reduction = reduction
     log = TrainLog(rank, step, reduction, data, job)
     network.log = log.keep_metric
-    trainer = _trainer(job, rank, [log, *method.callbacks(job), CheckpointCallback(rank, log, job)])
-    saved = output.absolute().with_name(f"{output.name}.unfinished")  # where all machines see it
-    if rank.first:
-        shutil.rmtree(saved, ignore_errors=True)
+    callbacks = [log, *method.callbacks(job), CheckpointCallback(rank, log, job)]
     logger = nl.NeMoLogger(
-        name="run", log_dir=str(rank.workplace), use_datetime_version=False, ckpt=_final_checkpoint(log, saved)
+        name="run",
+        log_dir=str(rank.workplace),
+        use_datetime_version=False,
+        ckpt=_final_checkpoint(log, saved) if saved is not None else None,
     )
     recipe = getattr(llm, method.KIND)
     recipe(
         network,
         SampleModule(data.train, job, network.tokenizer),
-        trainer,
+        _trainer(job, rank, callbacks, enable_checkpointing=saved is not None),
         log=logger,
         optim=_optimizer(job),
         resume=nl.AutoResume(restore_config=nl.RestoreConfig(path=str(model))),
     )
-    if rank.first:
-        output.mkdir(parents=True)
-        shutil.move(saved / f"step={log.last_step}" / "weights", output / "weights")
-        shutil.rmtree(saved)
-        shutil.copytree(model / "context", output / "context")
-        state_weights_type(output)
-        canonicalize(output, forbidden=[rank.workplace, saved, model, output])
-    return log.content()
+    return network, log
 
 
-def _trainer(job: Training, rank: Rank, callbacks: list[Any]) -> Any:
+def _trainer(job: Training, rank: Rank, callbacks: list[Any], enable_checkpointing: bool) -> Any:
     """Return NeMo's trainer for the layout of a job."""
     layout = job.layout
     return nl.Trainer(
@@ -127,6 +165,7 @@ def _trainer(job: Training, rank: Rank, callbacks: list[Any]) -> Any:
         limit_val_batches=0,
         num_sanity_val_steps=0,
         logger=False,
+        enable_checkpointing=enable_checkpointing,
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
