@@ -50,6 +50,7 @@ def trainings(folder: Path) -> dict[str, Training]:
         "sft": Training("sft", fine, base | rows),
         "sft, wsd": Training("sft", {**fine, "schedule": "wsd", "decay_steps": 8}, base | rows),
         "dpo": Training("dpo", preferences, base | pairs),
+        "lora": Training("lora", fine, {**base, "base": folder / "source", **rows}),
         "automodel_lora": Training("automodel_lora", fine, source | rows),
         "automodel_lora, jit": Training("automodel_lora", {**fine, "jit": True}, source | rows),
     }

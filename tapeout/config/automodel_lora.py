@@ -4,12 +4,13 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from tapeout.config.low_rank import LowRank
 from tapeout.config.optimizer import Decay
 from tapeout.config.section import conflict
 from tapeout.config.validated_training import MeasuredTraining
 
 
-class AutomodelLora(MeasuredTraining):
+class AutomodelLora(MeasuredTraining, LowRank):
     """Low-rank adapters of a model's linear layers, with loss on the answers only; the model itself stays as it is.
 
     The defaults of the optimizer, the batch and the adapters are those of NeMo's tutorial for
@@ -34,13 +35,6 @@ class AutomodelLora(MeasuredTraining):
     val_check_interval: int = Field(
         50, ge=1, description="Steps between measurements of the loss on the whole validation split."
     )
-    target_modules: tuple[str, ...] = Field(
-        ("*_proj",),
-        min_length=1,
-        description="Linear layers that get an adapter, by their name or by a pattern of their path.",
-    )
-    dim: int = Field(8, ge=1, description="Rank of an adapter.")
-    alpha: int = Field(32, ge=1, description="The product of an adapter's two matrices is multiplied by alpha / dim.")
     jit: bool = Field(
         False,
         description="Compile the model with torch.compile, which needs a C++ compiler on the machine; the last bits "

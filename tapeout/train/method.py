@@ -2,7 +2,8 @@
 
 A method is a module of ``tapeout.train.methods``, or a module outside of this package that is named by its dotted name.
 Its rule declares it, ``plugins=["tapeout.train.methods.<method>"]``; its program calls
-``tapeout.train.run.run_method``, or for a Hugging Face model ``tapeout.train.run_automodel.run_automodel``.
+``tapeout.train.run.run_method``, for adapters ``tapeout.train.run_adapter.run_adapter``, or for adapters of a Hugging
+Face model ``tapeout.train.run_automodel.run_automodel``.
 docs/extending.md shows how to add one. The module must import without torch and numpy, because the configuration is
 checked in an environment that has neither.
 """
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from nemo.lightning.pytorch.callbacks.peft import PEFT
 
     from tapeout.nemo.forward import ForwardStep, LossReduction
+    from tapeout.nemo.lora import LoraModel
     from tapeout.train.samples import TrainingData
 
 SEAM = "tapeout.train.methods"
@@ -45,7 +47,7 @@ class AnyMethod(Protocol):
 
 
 class Method(AnyMethod, Protocol):
-    """Training of a Megatron model, all of whose weights change."""
+    """Training of a Megatron model."""
 
     KIND: Literal["pretrain", "finetune"]
     """NeMo's recipe, ``nemo.collections.llm.pretrain`` or ``finetune``."""
@@ -55,6 +57,13 @@ class Method(AnyMethod, Protocol):
 
     def files(self, job: Any, inputs: Mapping[str, Any]) -> Mapping[str, str]:
         """Return text files that belong to the trained model, by name."""
+
+
+class AdapterMethod(Method, Protocol):
+    """Training of an adapter of a Megatron model, whose own weights do not change."""
+
+    def adapters(self, job: Any, base: Path) -> "LoraModel":
+        """Return adapters for the model; ``base`` is its Hugging Face folder."""
 
 
 class AutoModelMethod(AnyMethod, Protocol):
@@ -74,6 +83,11 @@ def load_method(name: str) -> Method:
         InvalidPlugin: a step runs, and its rule does not declare the module.
     """
     return cast(Method, plugins.load(SEAM, name))
+
+
+def load_adapter_method(name: str) -> AdapterMethod:
+    """Return the method ``name``, which trains an adapter of a Megatron model; see ``load_method``."""
+    return cast(AdapterMethod, plugins.load(SEAM, name))
 
 
 def load_automodel_method(name: str) -> AutoModelMethod:

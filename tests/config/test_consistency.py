@@ -69,6 +69,11 @@ LAYOUT = "{devices: 2, tensor_model_parallel_size: 2}"
             1,
             "precision is fp8, which a Hugging Face model does not have",
         ),
+        (
+            "methods: {lora: {precision: fp8, layout: {accelerator: gpu, gpu_model: NVIDIA H200}}}\n",
+            1,
+            "precision fp8 is not supported for this method",
+        ),
         ("methods: {automodel_lora: {max_steps: 40}}\n", 1, "val_check_interval is 50, more than max_steps, 40"),
         ("methods: {automodel_lora: {target_modules: []}}\n", 1, "target_modules"),
         ("dapt: {decay_steps: 30}\n", 1, "decay_steps has no effect with the schedule cosine"),

@@ -102,3 +102,11 @@ def test_the_lora_of_the_automodel_tutorial() -> None:
     assert settings.further_rules == ["automodel_lora", "merged"] and settings.adapter_methods == ["automodel_lora"]
     assert settings.evaluation.models["lora"] == "automodel_lora/merged"
     assert laid_over("seeds").further_rules == ["pretraining"]
+
+
+def test_lora_in_megatron() -> None:
+    settings = laid_over("lora")
+    assert settings.further_rules == ["lora", "merged"] and settings.adapter_methods == ["lora"]
+    assert settings.evaluation.models["lora"] == "lora/merged"
+    own, other = (load({"methods": {name: {}}}).methods[name].identity() for name in ("lora", "automodel_lora"))
+    assert all(own[key] == other[key] for key in ("target_modules", "dim", "alpha"))

@@ -46,11 +46,12 @@ def test_hints_are_whole_numbers(rule: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert all(isinstance(value, int) for value in found.values())
 
 
-def test_an_adapter_has_neither_the_size_nor_the_memory_of_a_model() -> None:
+@pytest.mark.parametrize("method", ["lora", "automodel_lora"])
+def test_an_adapter_has_neither_the_size_nor_the_memory_of_a_model(method: str) -> None:
     layout = {"accelerator": "gpu", "gpu_model": "NVIDIA H200"}
-    costs = CostTable(load({"methods": {"automodel_lora": {"layout": layout, "precision": "bf16-mixed"}}}))
-    assert costs("automodel_lora", {})["typical_bytes"] is None
-    assert costs.memory("automodel_lora") is None
+    costs = CostTable(load({"methods": {method: {"layout": layout, "precision": "bf16-mixed"}}}))
+    assert costs(method, {})["typical_bytes"] is None
+    assert costs.memory(method) is None
 
 
 def test_a_rule_without_an_entry_has_none() -> None:

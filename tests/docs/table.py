@@ -131,6 +131,7 @@ PARSED = (
     Row("tapeout export", "tapeout export --help"),
     Row("tapeout reproduce", "tapeout reproduce --help"),
     dry("snakemake instruction_sets --configfile config/examples/seeds.yaml"),
+    dry("snakemake lora/adapter lora/merged --configfile config/examples/lora.yaml"),
     dry("snakemake automodel_lora/adapter automodel_lora/merged --configfile config/examples/automodel_lora.yaml"),
     *map(only_parsed, ("make test", "make test SLURM=no", "make test-dev", "make check", "make picture", "make lock")),
     *map(only_parsed, ("make environments dev", "make environments ADD=nemo-cuda")),

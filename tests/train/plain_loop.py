@@ -71,15 +71,25 @@ def token_loss(model: Any, batch: list[Sample]) -> Tensor:
 
 
 def train_plainly(
-    source: Path,
+    source: Any,
     samples: Samples,
     job: Training,
     batch_loss: Callable[[Any, list[Sample]], Tensor] = token_loss,
     noted: int = 1,
 ) -> Curve:
-    """Train a Hugging Face folder in 32-bit floats on the batches of a job; ``noted`` is the step of the gradients."""
-    model = AutoModelForCausalLM.from_pretrained(source, torch_dtype=torch.float32)
-    parameters = dict(model.named_parameters())
+    """Train a model in 32-bit floats on the batches of a job.
+
+    Args:
+        source: Hugging Face folder, or a model, of which the parameters with gradients are trained.
+        samples: samples of all steps.
+        job: parameters of the training.
+        batch_loss: loss of a batch.
+        noted: step of the gradients.
+    """
+    model = source
+    if isinstance(source, Path):
+        model = AutoModelForCausalLM.from_pretrained(source, torch_dtype=torch.float32)
+    parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     first = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
     second = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
     curve = Curve()
