@@ -1,4 +1,4 @@
-"""LoRA on SQuAD in the real graph: from the rows of the example to a score of the merged model."""
+"""LoRA on SQuAD in the real graph, with both engines: from the rows of the example to a score of the merged model."""
 
 import json
 
@@ -35,20 +35,26 @@ def test_lora_on_squad(fresh: Clone) -> None:
         config[section] |= example[section]
     config["data_report"]["gates"] = {"contaminated": 1.0}  # one sentence with other numbers in every row
     small = {"max_steps": 4, "val_check_interval": 2, "global_batch_size": 4, "lr": 1e-3, "threads": 1}
-    config["methods"] = {"automodel_lora": {**example["methods"]["automodel_lora"], **small, "seq_length": 512}}
+    small |= {"seq_length": 512, "warmup_steps": 0, "micro_batch_size": 2}
+    config["methods"] = {"automodel_lora": {**example["methods"]["automodel_lora"], **small}, "lora": small}
     config["sft"]["seq_length"] = 512  # the prompt is long for a tokenizer of few pieces
     config["base"]["architecture"]["seq_length"] = 512
     (tiny / "config.yaml").write_text(yaml.safe_dump(config))
 
     targets = ("automodel_lora/merged", "evaluation/lora/bits_per_byte.json")
-    built = fresh.run(*targets).built
-    assert {"automodel_lora/adapter", *targets} <= set(built) and "dapt/model" not in built
+    built = fresh.run("lora/adapter", *targets).built
+    assert {"automodel_lora/adapter", "lora/adapter", *targets} <= set(built) and "dapt/model" not in built
     assert fresh.run(*targets).built == []
     adapter, merged = (fresh.root / "results/automodel_lora" / name for name in ("adapter", "merged"))
     log = json.loads((adapter / "train_log.json").read_bytes())
     assert len(log["steps"]) == 4 and log["validation"][-1]["loss"] < log["steps"][0]["loss"]
     settings = json.loads((adapter / "adapter_config.json").read_bytes())
     assert (settings["r"], settings["lora_alpha"]) == (8, 32)
+    megatron = fresh.root / "results/lora/adapter"
+    assert {file.name for file in megatron.iterdir()} == {file.name for file in adapter.iterdir()}
+    assert json.loads((megatron / "adapter_config.json").read_bytes()) == settings
+    first, same = (json.loads((folder / "train_log.json").read_bytes())["steps"][0] for folder in (adapter, megatron))
+    assert first["loss"] == pytest.approx(same["loss"], abs=1e-4), "both begin with the base model and the same rows"
     assert {"config.json", "model.safetensors", "prompt_template.json"} <= {file.name for file in merged.iterdir()}
 
     digests = fresh.digests()
