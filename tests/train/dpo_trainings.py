@@ -97,13 +97,11 @@ def main(folder: Path) -> None:
 
     for name in LAYOUTS:
         training(name, name)
-    draw = random.Random(7)
-    for name, like in (("killed", "micro4"), ("killed data", "data")):
-        use_checkpoints(folder / f"{name}.checkpoints", seconds=0)
-        for ranks.kill in kills(KILLS, draw):
-            training(name, like)
-        ranks.kill = None
-        training(name, like)
+    use_checkpoints(folder / "killed.checkpoints", seconds=0)
+    for ranks.kill in kills(KILLS, random.Random(7)):
+        training("killed", "data")
+    ranks.kill = None
+    training("killed", "data")
     (folder / "results.json").write_text(json.dumps(ranks.results))
 
 

@@ -23,7 +23,11 @@ SCHEDULES: dict[str, Values] = {
     "cosine": {"min_lr_fraction": 0.5},
 }
 RATES = {"max_steps": 10, "warmup_steps": 3, "lr": 0.01, "val_check_interval": 10}
+STOPPED = "wsd"
+"""The schedule with a warm-up, a constant part and a decay."""
 INTERVAL, STEPS, PATIENCE = 3, 48, 1
+MEASURED = 4 * INTERVAL
+"""Steps of the training whose categories are measured."""
 OVERFITTED: Values = {
     **{"max_steps": STEPS, "warmup_steps": 0, "lr": 0.01, "schedule": "constant"},
     "val_check_interval": INTERVAL,
@@ -76,7 +80,7 @@ def main(folder: Path) -> None:
 
     def run_in(layout: str, name: str, values: Values, step: int = 0) -> None:
         """Train in a layout, and stop after a step, if one is given."""
-        job = Sft(**{**COMMON, "micro_batch_size": 1}, **values, layout=LAYOUTS[layout])
+        job = Sft(**COMMON, **values, layout=LAYOUTS[layout])
         world = job.layout.world_size
 
         def member(number: int) -> None:
@@ -96,13 +100,13 @@ def main(folder: Path) -> None:
     os.environ["TAPEOUT_STOP"] = str(stop)
     for name, schedule in SCHEDULES.items():
         run(name, RATES | schedule)
-        use_checkpoints(folder / f"{name}.checkpoints", seconds=1800)
-        for step in (2, 7, 0):
-            run(f"{name} stopped", RATES | schedule, step)
-        del os.environ["TAPEOUT_STATE"]
+    use_checkpoints(folder / f"{STOPPED}.checkpoints", seconds=1800)
+    for step in (2, 7, 0):
+        run(f"{STOPPED} stopped", RATES | SCHEDULES[STOPPED], step)
+    del os.environ["TAPEOUT_STATE"]
 
     run("all steps", OVERFITTED)
-    run("categories", OVERFITTED | {"validation_by_category": True})
+    run("categories", OVERFITTED | {"validation_by_category": True, "max_steps": MEASURED})
     run("best", OVERFITTED | {"selection": "best"})
     run("best ended", OVERFITTED | BEST)
     run("last ended", OVERFITTED | {"patience": PATIENCE})
@@ -115,13 +119,16 @@ def main(folder: Path) -> None:
     run("until the best ended", until(best))
     run("until the end", until(end))
 
-    use_checkpoints(folder / "stopped.checkpoints", seconds=1800)
-    for step in (INTERVAL - 1, INTERVAL, best, best + 1, end - 1, 0):
-        run("best stopped", OVERFITTED | BEST, step)
+    def kill() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
     # a kill comes before the checkpoint of its step
-    use_checkpoints(folder / "killed.checkpoints", seconds=0)
-    for step in (1, INTERVAL + 1, best, best + 1, end, 0):
-        run("best killed", OVERFITTED | BEST, step, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    use_checkpoints(folder / "interrupted.checkpoints", seconds=0)
+    for event, step in (
+        *((kill, 1), (stop.touch, INTERVAL - 1), (stop.touch, INTERVAL), (kill, INTERVAL + 1)),
+        *((kill, best), (stop.touch, best), (kill, best + 1), (stop.touch, end - 1), (kill, end), (kill, 0)),
+    ):
+        run("interrupted", OVERFITTED | BEST, step, event)
     del os.environ["TAPEOUT_STATE"]
 
     for layout in LAYOUTS:
@@ -129,7 +136,7 @@ def main(folder: Path) -> None:
         best = log_of(layout)["selection"]["step"]
         run_in(layout, f"{layout} until the best", until(best))
         use_checkpoints(folder / f"{layout}.checkpoints", seconds=1800)
-        for step in (best, best + 1, 0):
+        for step in (best + 1, 0):
             run_in(layout, f"{layout} stopped", OVERFITTED | BEST | OF_CATEGORY, step)
         del os.environ["TAPEOUT_STATE"]
     (folder / "results.json").write_text(json.dumps({"attempts": attempts.results, "ranks": ranks.results}))
