@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import NoReturn
@@ -78,16 +79,49 @@ def _at_import(variables: dict[str, str]) -> dict[str, str]:
 
 
 @cache
-def _server(packages: tuple[str, ...]) -> socket.socket:
+def _server(
+    packages: tuple[str, ...], python: str = sys.executable, env: tuple[tuple[str, str], ...] | None = None
+) -> socket.socket:
     """Return the connection to this process's server with those packages, which ends with this process."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
-        command = [sys.executable, __file__, str(theirs.fileno()), *packages]
-        variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        command = [python, __file__, str(theirs.fileno()), *packages]
+        inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        variables = inherited if env is None else dict(env)
         process = subprocess.Popen(command, env=variables, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
     atexit.register(process.wait)
     atexit.register(ours.close)  # runs before process.wait, which would otherwise wait forever
     return ours
+
+
+def listen(python: Path, packages: tuple[str, ...], env: dict[str, str], name: str) -> None:
+    """Let a server also start programs for other processes, which connect to a socket with that abstract name.
+
+    A client sends what ``run_module`` sends: its request, and the files for output, errors and answers. A program is a
+    module or the path of a script. The server's variables are ``env``, and it ends with this process.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(f"\0{name}")
+        listener.listen(64)
+        socket.send_fds(_server(packages, str(python), tuple(env.items())), [b"listen"], [listener.fileno()])
+
+
+def _requests(connection: socket.socket) -> Iterator[tuple[bytes, list[int]]]:
+    """Yield requests with their files, of the client and of those who connect to a listener, until the client ends."""
+    sources = [connection]
+    while True:
+        for source in select.select(sources, [], [])[0]:
+            client = connection if source is connection else source.accept()[0]
+            data, files, _, _ = socket.recv_fds(client, MAX_MESSAGE, 3)
+            if data == b"listen":
+                sources.append(socket.socket(fileno=files[0]))
+                continue
+            if not data and client is connection:
+                return
+            if client is not connection:
+                client.close()
+            if data:
+                yield data, files
 
 
 def _serve(connection: socket.socket, packages: list[str]) -> list[str]:
@@ -97,19 +131,18 @@ def _serve(connection: socket.socket, packages: list[str]) -> list[str]:
         __import__(name)
     sys.path.pop(0)
     gc.freeze()  # the programs' collections of garbage need not look at what the packages left
-    while True:
-        data, files, _, _ = socket.recv_fds(connection, MAX_MESSAGE, 3)
-        if not data:
-            os._exit(0)
+    requests = _requests(connection)
+    while (request := next(requests, None)) is not None:
+        data, (output, errors, answers) = request
         if os.fork() == 0:
             connection.close()
             break
-        for file in files:
+        for file in (output, errors, answers):
             os.close(file)
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
-    request = json.loads(data)
-    output, errors, answers = files
+    else:
+        os._exit(0)
     child = os.fork()
     if child:
         _report(child, answers)
@@ -117,12 +150,13 @@ def _serve(connection: socket.socket, packages: list[str]) -> list[str]:
     for number, file in ((1, output), (2, errors)):
         os.dup2(file, number)
         os.close(file)
+    program = json.loads(data)
     os.environ.clear()
-    os.environ.update(request["env"])
-    os.chdir(request["cwd"])
+    os.environ.update(program["env"])
+    os.chdir(program["cwd"])
     tempfile.tempdir = None  # depends on the variables
-    sys.path[:0] = [request["cwd"], *filter(None, request["env"].get("PYTHONPATH", "").split(":"))]
-    arguments: list[str] = request["arguments"]
+    sys.path[:0] = [program["cwd"], *filter(None, program["env"].get("PYTHONPATH", "").split(":"))]
+    arguments: list[str] = program["arguments"]
     return arguments
 
 
@@ -136,4 +170,7 @@ def _report(child: int, answers: int) -> NoReturn:
 
 if __name__ == "__main__":
     sys.argv[:] = _serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])
-    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    if sys.argv[0].endswith(".py"):
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    else:
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tapeout.graph.identity.environment import read_environment
+from tests.end_to_end import forked_steps
 from tests.starter import run_module
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,8 +59,11 @@ class Clone:
         return {manifest["artifact"]: manifest["digest"] for manifest in manifests}
 
 
-def clone(folder: Path) -> Clone:
-    """Copy what git would commit, and write the small sources."""
+def clone(folder: Path, new_processes: bool = False) -> Clone:
+    """Copy what git would commit, and write the small sources.
+
+    Steps with NeMo are forks of a process that has imported it (forked_steps.py), or ``new_processes`` as for a user.
+    """
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -72,7 +76,10 @@ def clone(folder: Path) -> Clone:
         if source.is_file() or source.is_symlink():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target, follow_symlinks=False)
-    (folder / ".envs").symlink_to(ROOT / ".envs")
+    if new_processes:
+        (folder / ".envs").symlink_to(ROOT / ".envs")
+    else:
+        forked_steps.use(folder)
     data = read_environment("data", ROOT)
     python = ROOT / data.folder / "bin" / "python"
     subprocess.run([python, "-m", "tests.end_to_end.material", "tiny"], cwd=folder, check=True)
@@ -88,5 +95,5 @@ def fresh(tmp_path: Path) -> Clone:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, Run]:
     """A clone with a finished report, and the outcome of its first run. Tests must not change it."""
-    made = clone(tmp_path_factory.mktemp("finished") / "clone")
+    made = clone(tmp_path_factory.mktemp("finished") / "clone", new_processes=True)
     return made, made.run("eval_report")
