@@ -3,65 +3,61 @@
 Rules are in rules/, a script of the same name for each rule in scripts/, the content layer in tapeout/graph.
 """
 
-import re
-
-from tapeout.config.inspection_scope import InspectionScope
 from tapeout.config.load import DEFAULTS, load_files
-from tapeout.config.wiring import Wiring
-from tapeout.costs.table import CostTable
-from tapeout.graph.identity.environment import read_environment
+from tapeout.config.sweep_wiring import SweepWiring
+from tapeout.costs.table import CostTables
 from tapeout.graph.layer import Layer, check_start, named_errors
-from tapeout.nemo.probe import MODULES
+from tapeout.graph.variants import Variants
 
 check_start(workflow, "9.27")
 
 
 with named_errors():
-    settings, site = load_files([DEFAULTS, *workflow.config_settings.configfiles], workflow.config_settings.config)
+    settings, site, combinations = load_files(
+        [DEFAULTS, *workflow.config_settings.configfiles], workflow.config_settings.config
+    )
 
 
 configfile: "config/default.yaml"
 
 
 with named_errors():
-    costs = CostTable(settings)
+    costs = CostTables(settings, combinations)
     layer = Layer(workflow, checkpoints, site.launch, site.variables, costs)
     settings = settings.pinned(layer.local.digests)
-
-action, artifact, sealed, parameters, build = layer.action, layer.artifact, layer.sealed, layer.parameters, layer.build
-scope, wiring = InspectionScope(settings), Wiring(settings, artifact)
-nemo_image = layer.container(settings.container.image, settings.container.python)
-nemo_lock = read_environment("nemo", layer.root).packages
-locked_versions = {name: version for name, version in nemo_lock.items() if name in MODULES}
+    variants = Variants(layer, combinations)
+    sweep = SweepWiring(settings, combinations, variants.artifact)
 
 
 rule all:
     input:
-        artifact("eval_report"),
-        artifact("data_report"),
+        layer.artifact("eval_report"),
+        layer.artifact("data_report"),
     localrule: True
 
 
-include: "rules/sources.smk"
-include: "rules/corpus.smk"
-include: "rules/instructions.smk"
-include: "rules/data_report.smk"
-include: "rules/tokenizer.smk"
-include: f"rules/{settings.base.rule}.smk"
-include: "rules/base_extended.smk"
-include: "rules/probe.smk"
-include: "rules/nemo.smk"
-include: "rules/dapt.smk"
-include: "rules/sft.smk"
-include: "rules/export_hf.smk"
-include: "rules/export_nemo.smk"
-include: "rules/evaluation.smk"
-include: "rules/eval_report.smk"
+include: "rules/graph.smk"
 
 
-for name in settings.further_rules:
+# the same rules once more for each combination of a sweep; docs/sweeps.md
+for combination in combinations:
+    name_of_rule = f"*:{combination}"
 
-    include: f"rules/{name}.smk"
+    module:
+        name: combination
+        snakefile:
+            "rules/combination.smk"
+        config:
+            {
+                "settings": combinations[combination].pinned(layer.local.digests),
+                "site": site,
+                "costs": costs.of(combination),
+                "layer": variants.rules(combination),
+            }
+        replace_prefix:
+            {"logs/": f"logs/sweep/{combination}/"}
+
+    use rule * from combination as name_of_rule
 
 
 checkpoint resolve:

@@ -4,7 +4,7 @@ rule automodel_lora:
         **wiring.after_probe,
         **wiring.after_gates,
         model=artifact("base_extended"),
-        encoded=[artifact(f"encoded/{name}") for name in sorted(settings.instructions.train)],
+        encoded=lambda wildcards: [artifact(f"encoded/{name}") for name in sorted(settings.instructions.train)],
     output:
         sealed("automodel_lora/adapter"),
     params:

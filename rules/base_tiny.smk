@@ -1,12 +1,12 @@
 rule base_tiny:
     input:
         action("base"),
-        tokenizer=artifact("tokenizer", settings.tokenizer.base_file_name),
+        vocabulary=wiring.base_vocabulary,
         general=artifact("corpus/general", "train.jsonl"),
     output:
         sealed("base"),
     params:
-        **parameters(settings.base),
+        **parameters(settings.base, model_file=settings.tokenizer.model_file),
         plugins=[settings.base.family_module],
     resources:
         **site.cpu,

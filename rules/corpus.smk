@@ -1,7 +1,7 @@
 rule corpus_domain:
     input:
         action("corpus/domain"),
-        sources=[artifact(f"sources/{name}") for name in settings.corpus.domain.sources],
+        sources=lambda wildcards: [artifact(f"sources/{name}") for name in settings.corpus.domain.sources],
     output:
         sealed("corpus/domain"),
     params:
@@ -23,7 +23,7 @@ rule corpus_domain:
 rule corpus_general:
     input:
         action("corpus/general"),
-        sources=[artifact(f"sources/{name}") for name in settings.corpus.general.sources],
+        sources=lambda wildcards: [artifact(f"sources/{name}") for name in settings.corpus.general.sources],
     output:
         sealed("corpus/general"),
     params:

@@ -27,9 +27,9 @@ rule inspected:
 rule data_report:
     input:
         action("data_report"),
-        inspected=[artifact(f"inspected/{name}") for name in scope.sets],
-        reports=[artifact(name, "report.json") for name in scope.steps],
-        tests=[artifact(file.artifact, file.path) for file in scope.held_out],
+        inspected=lambda wildcards: [artifact(f"inspected/{name}") for name in scope.sets],
+        reports=lambda wildcards: [artifact(name, "report.json") for name in scope.steps],
+        tests=lambda wildcards: [artifact(file.artifact, file.path) for file in scope.held_out],
     output:
         sealed("data_report"),
     params:

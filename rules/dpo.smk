@@ -5,7 +5,7 @@ rule dpo:
         **wiring.after_gates,
         model=artifact("sft/model"),
         template=artifact("sft/model", "prompt_template.json"),
-        pairs=[artifact(f"sources/{name}") for name in sorted(settings.methods["dpo"].read_sources)],
+        pairs=lambda wildcards: [artifact(f"sources/{name}") for name in sorted(settings.methods["dpo"].read_sources)],
     output:
         sealed("dpo/model"),
     params:

@@ -1,10 +1,10 @@
 rule eval_report:
     input:
         action("eval_report"),
-        evaluations=[artifact(f"evaluation/{model}/{task}.json") for model, task in wiring.evaluated],
-        models=[artifact(name) for name in settings.evaluation.models.values()],
+        evaluations=lambda wildcards: [artifact(f"evaluation/{model}/{task}.json") for model, task in wiring.evaluated],
+        models=lambda wildcards: [artifact(name) for name in settings.evaluation.models.values()],
         tokenizer=artifact("tokenizer", "report.json"),
-        upstream=[artifact(name) for name in wiring.report_upstream],
+        upstream=lambda wildcards: [artifact(name) for name in wiring.report_upstream],
     output:
         sealed("eval_report"),
     params:

@@ -6,9 +6,9 @@ rule export_hf:
         **wiring.chat_template,
         **wiring.licensed_text,
         model=artifact(wiring.exported),
-        rows=[artifact(f"instructions/{name}") for name in sorted(settings.instructions.train)],
-        encoded=[artifact(f"encoded/{name}") for name in sorted(settings.instructions.train)],
-        texts=[artifact(f"corpus/{name}", "test.jsonl") for name in ("domain", "general")],
+        rows=lambda wildcards: [artifact(f"instructions/{name}") for name in sorted(settings.instructions.train)],
+        encoded=lambda wildcards: [artifact(f"encoded/{name}") for name in sorted(settings.instructions.train)],
+        texts=lambda wildcards: [artifact(f"corpus/{name}", "test.jsonl") for name in ("domain", "general")],
     output:
         sealed("export/hf"),
     params:

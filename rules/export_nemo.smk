@@ -4,7 +4,7 @@ rule export_nemo:
         **wiring.after_probe,
         **wiring.chat_template,
         model=artifact(wiring.exported),
-        rows=[artifact(f"instructions/{name}") for name in sorted(settings.instructions.train)],
+        rows=lambda wildcards: [artifact(f"instructions/{name}") for name in sorted(settings.instructions.train)],
     output:
         sealed("export/mcore.nemo"),
     params:

@@ -24,7 +24,9 @@ rule pretraining_documents:
 rule pretraining_shard:
     input:
         action("pretraining/shards/{shard}"),
-        parts=[artifact(f"pretraining/documents/{name}", "{shard}.jsonl") for name in settings.pretraining.sources],
+        parts=lambda wildcards: [
+            artifact(f"pretraining/documents/{name}", "{shard}.jsonl") for name in settings.pretraining.sources
+        ],
     output:
         sealed("pretraining/shards/{shard}"),
     wildcard_constraints:
@@ -88,7 +90,9 @@ rule pretraining_tokens:
 rule pretraining_blend:
     input:
         action("pretraining/blend.json"),
-        reports=[artifact(f"pretraining/tokens/{name}", "report.json") for name in settings.pretraining.shard_names],
+        reports=lambda wildcards: [
+            artifact(f"pretraining/tokens/{name}", "report.json") for name in settings.pretraining.shard_names
+        ],
     output:
         sealed("pretraining/blend.json"),
     params:

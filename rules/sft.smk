@@ -4,7 +4,7 @@ rule sft:
         **wiring.after_probe,
         **wiring.after_gates,
         model=artifact("dapt/model"),
-        encoded=[artifact(f"encoded/{name}") for name in sorted(settings.instructions.train)],
+        encoded=lambda wildcards: [artifact(f"encoded/{name}") for name in sorted(settings.instructions.train)],
     output:
         sealed("sft/model"),
     params:

@@ -6,7 +6,8 @@ from tapeout.config.tokenizer import Tokenizer
 from tapeout.data.io.jsonl import read_texts, read_texts_by_source, write_json
 from tapeout.program import step
 from tapeout.tokenizer.checks import check
-from tapeout.tokenizer.extension import extend_vocabulary, vocabulary_in_source
+from tapeout.tokenizer.extension import extend_vocabulary
+from tapeout.tokenizer.source import vocabulary_in_source
 
 
 @step(Tokenizer)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tapeout.config.comparison import Bounds
 from tapeout.config.consistency import conflicts, trainings
@@ -26,7 +26,21 @@ class Comparison(Section):
     comparison: Bounds = Bounds()
 
 
-def load_files(paths: Iterable[str | Path], overrides: Mapping[str, Any] | None = None) -> tuple[Settings, Site]:
+class Loaded(NamedTuple):
+    """The configuration.
+
+    Attributes:
+        settings: the configuration itself.
+        site: that of the site.
+        combinations: the configuration with the choices of each combination of the sweep (``Sweep.combinations``).
+    """
+
+    settings: Settings
+    site: Site
+    combinations: Mapping[str, Settings]
+
+
+def load_files(paths: Iterable[str | Path], overrides: Mapping[str, Any] | None = None) -> Loaded:
     """Return the configuration of files that are merged, a later one over an earlier one, and that of the site.
 
     Args:
@@ -49,7 +63,12 @@ def load_files(paths: Iterable[str | Path], overrides: Mapping[str, Any] | None 
         problems += _layouts_fit_the_site(settings, site, origins)
     if settings is None or site is None or problems:
         raise InvalidConfig.of(problems)
-    return settings, site
+    combinations = dict(_combinations(content, settings, origins))
+    for name, varied in combinations.items():
+        problems += _of_combination(name, _layouts_fit_the_site(varied, site, origins), origins)
+    if problems:
+        raise InvalidConfig.of(problems)
+    return Loaded(settings, site, combinations)
 
 
 def read_files(paths: Iterable[str | Path]) -> list[ConfigFile]:
@@ -100,6 +119,27 @@ def check_all(config: Mapping[str, Any], origins: Origins) -> tuple[Settings | N
             if not any(overlap(key, bad) for key in one.keys for bad in invalid):
                 problems.append(contradiction(one.cause, one.fix, one.keys, origins))
     return settings, problems
+
+
+def _combinations(content: Mapping[str, Any], settings: Settings, origins: Origins) -> Iterator[tuple[str, Settings]]:
+    """Yield the name and the configuration of each combination of choices of the sweep.
+
+    Raises:
+        InvalidConfig: with all errors of the first combination that has some.
+    """
+    sweep = settings.sweep
+    for name in sweep.combinations:
+        varied = merge({**content, "sweep": {}}, sweep.overrides(name))
+        read, problems = check_all(varied, origins)
+        if read is None or problems:
+            raise InvalidConfig.of(_of_combination(name, problems, origins))
+        yield name, read
+
+
+def _of_combination(name: str, problems: Iterable[Problem], origins: Origins) -> list[Problem]:
+    """Return problems that only a combination of the sweep has."""
+    place = origins.place(("sweep", "axes"))
+    return [Problem(f"with {name}: {problem.cause}", problem.fix, place, problem.key) for problem in problems]
 
 
 def load_site(file: str) -> Site:

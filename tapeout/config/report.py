@@ -9,8 +9,8 @@ from tapeout.config.section import Section
 from tapeout.config.sources import SourceName
 
 
-class Report(Section):
-    """Statistics and limits from which the verdicts of the report follow."""
+class Statistics(Section):
+    """Parameters of the intervals."""
 
     seed: int = Field(
         2024,
@@ -20,6 +20,11 @@ class Report(Section):
     )
     resamples: int = Field(4_000, ge=100, description="Bootstrap resamples per measure.")
     confidence: float = Field(0.95, gt=0.5, lt=1.0, description="Coverage of the intervals.")
+
+
+class Report(Statistics):
+    """Statistics and limits from which the verdicts of the report follow."""
+
     general_tolerance: float = Field(
         0.05,
         ge=0.0,
@@ -53,3 +58,14 @@ class EvalReportJob(Report):
     def exported_model(self) -> str | None:
         """Name of the evaluated model that is exported, if there is one."""
         return next((name for name, artifact in self.models if artifact == self.exported), None)
+
+
+class SweepJob(Statistics):
+    """Parameters of the rule ``sweep``."""
+
+    model: str = Field(description="Evaluated model by which the variants are compared.")
+    axes: dict[str, tuple[str, ...]] = Field(description="Choices of each axis, such as lr=0.001, by the axis's name.")
+    variants: tuple[str, ...] = Field(min_length=1, description="Names of the variants, in order.")
+    tasks: tuple[tuple[str, str, dict[str, Any]], ...] = Field(
+        min_length=1, description="Name, module and options of each task, in order."
+    )

@@ -14,7 +14,7 @@ from tapeout.config.container import Container
 from tapeout.config.corpus import Corpus
 from tapeout.config.dapt import Dapt
 from tapeout.config.evaluation import Evaluation, TaskRun
-from tapeout.config.export import Export
+from tapeout.config.export import EXPORTED, Export
 from tapeout.config.inspection import DataReport
 from tapeout.config.instructions import FORMATS, EncodeJob, FormatOptions, Instructions, InstructionSetJob
 from tapeout.config.methods import Methods
@@ -24,6 +24,7 @@ from tapeout.config.report import Report
 from tapeout.config.section import Section
 from tapeout.config.sft import Sft
 from tapeout.config.sources import KINDS, Digests, Sources
+from tapeout.config.sweep import Sweep
 from tapeout.config.tokenizer import Tokenizer
 
 
@@ -53,6 +54,7 @@ class Settings(Section):
     report: Report = Report()
     container: Container = Container()
     comparison: Bounds = Bounds()
+    sweep: Sweep = Sweep()
 
     @property
     def further_rules(self) -> list[str]:
@@ -62,6 +64,7 @@ class Settings(Section):
             *(["pretraining"] if self.pretraining.components else []),
             *methods,
             *(["merged"] if self.adapter_methods else []),
+            *(["sweep"] if self.sweep.axes else []),
         ]
 
     @property
@@ -149,6 +152,13 @@ class Settings(Section):
     def evaluations(self) -> dict[str, TaskRun]:
         """Tasks by the name under which they are evaluated, in the order of the report."""
         return self.evaluation.runs(self.evaluated_sets)
+
+    @property
+    def compared_model(self) -> str:
+        """Name of the evaluated model by which the variants of a sweep are compared."""
+        models = self.evaluation.models
+        exported = [name for name, artifact in models.items() if artifact == EXPORTED]
+        return self.sweep.model or [*models, *exported][-1]
 
     @property
     def default_systems(self) -> tuple[str, ...]:

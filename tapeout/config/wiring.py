@@ -69,8 +69,11 @@ class Wiring:
         """Input of the continued pretraining: the two corpora, or the blend and the token ids of all shards."""
         if self.settings.dapt.reads == "corpus":
             return {name: self.artifact(f"corpus/{name}", "train.jsonl") for name in ("domain", "general")}
-        folders = [self.artifact(f"pretraining/tokens/{name}") for name in self.settings.pretraining.shard_names]
-        return {"blend": self.artifact("pretraining/blend.json"), "shards": folders}
+        names = self.settings.pretraining.shard_names
+        return {
+            "blend": self.artifact("pretraining/blend.json"),
+            "shards": lambda wildcards: [self.artifact(f"pretraining/tokens/{name}") for name in names],
+        }
 
     @property
     def licensed_text(self) -> dict[str, Any]:
@@ -86,8 +89,10 @@ class Wiring:
         ]
         sharded = [] if reads_corpora else settings.pretraining.sources
         return {
-            "corpora": [self.artifact(f"corpus/{name}", "train.jsonl") for name in names],
-            "documents": [self.artifact(f"pretraining/documents/{name}", "report.json") for name in sharded],
+            "corpora": lambda wildcards: [self.artifact(f"corpus/{name}", "train.jsonl") for name in names],
+            "documents": lambda wildcards: [
+                self.artifact(f"pretraining/documents/{name}", "report.json") for name in sharded
+            ],
         }
 
     @property

@@ -13,6 +13,7 @@ from tapeout.config.training import Training
 from tapeout.costs.advice import advice
 from tapeout.costs.estimates import Estimates
 from tapeout.costs.memory import Memory, training_memory
+from tapeout.graph.identity.action import OF_COMBINATION
 
 Wildcards = Mapping[str, str]
 Hints = dict[str, int | str | None]
@@ -86,6 +87,7 @@ TABLE: dict[str, Callable[[Estimates, Wildcards], Hints]] = {
     ),
     "evaluate": lambda work, wildcards: hints(8, 100_000, gflop=work.evaluation_gflop(wildcards["task"])),
     "eval_report": lambda work, _: hints(5, 230_000),
+    "sweep": lambda work, _: hints(5, 230_000),
     "pretraining_documents": lambda work, wildcards: hints(
         work.sharding_seconds(wildcards["source"]), work.source_bytes(wildcards["source"])
     ),
@@ -98,7 +100,7 @@ TABLE: dict[str, Callable[[Estimates, Wildcards], Hints]] = {
 
 @dataclass(frozen=True)
 class CostTable:
-    """The table for one configuration; an instance is the ``costs`` argument of ``tapeout.graph.layer.Layer``."""
+    """The table for one configuration."""
 
     settings: Settings
 
@@ -138,3 +140,36 @@ class CostTable:
     @property
     def _rows(self) -> int:
         return Estimates(self.settings).extended_pieces
+
+
+class CostTables:
+    """The tables of a configuration and of all combinations of its sweep, by which rules are distinguished.
+
+    An instance is the ``costs`` argument of ``tapeout.graph.layer.Layer``.
+    """
+
+    def __init__(self, settings: Settings, combinations: Mapping[str, Settings]) -> None:
+        self.tables = {name: CostTable(varied) for name, varied in {"": settings, **combinations}.items()}
+
+    def of(self, combination: str) -> CostTable:
+        """Return the table of a combination; the empty one is the configuration itself."""
+        return self.tables[combination]
+
+    def seconds(self, rule: str) -> int:
+        """Return the typical seconds of a rule of the configuration itself, see ``CostTable.seconds``."""
+        return self.of("").seconds(rule)
+
+    def __call__(self, rule: str, wildcards: Wildcards) -> Hints:
+        """Return the hints of a rule; see ``CostTable``."""
+        name, _, combination = rule.partition(OF_COMBINATION)
+        return self.of(combination)(name, wildcards)
+
+    def memory(self, rule: str) -> Memory | None:
+        """Return the memory of a rule's training on each GPU; see ``CostTable.memory``."""
+        name, _, combination = rule.partition(OF_COMBINATION)
+        return self.of(combination).memory(name)
+
+    def advice(self, rule: str, limit: float) -> str:
+        """Return what to change in a rule's training; see ``CostTable.advice``."""
+        name, _, combination = rule.partition(OF_COMBINATION)
+        return self.of(combination).advice(name, limit)

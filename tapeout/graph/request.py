@@ -98,7 +98,8 @@ class Request:
 
     def _is_ordinary(self, path: str) -> bool:
         """Return whether a path is the output of an ordinary Snakemake rule, which makes no artifact."""
-        others = [rule for rule in self.workflow.rules if rule not in self.reader.sealed_rules]
+        sealed = {rule.name for rule in self.reader.sealed_rules}
+        others = [rule for rule in self.workflow.rules if rule.name not in sealed]
         return bool(path) and any(item.match(os.path.relpath(path)) for rule in others for item in rule.output)
 
     # -- options ---------------------------------------------------------------------------------------------------
@@ -173,7 +174,8 @@ class Request:
     def _named(self, option: str, recipes: dict[str, Recipe]) -> set[str]:
         """Return the artifacts among ``recipes`` that an option names, directly or by their rule."""
         names = set(self._option(option))
-        collecting = {rule.name for rule in self.workflow.rules if rule not in self.reader.sealed_rules} & names
+        sealed = {rule.name for rule in self.reader.sealed_rules}
+        collecting = {rule.name for rule in self.workflow.rules if rule.name not in sealed} & names
         collected = {artifact for name in collecting for artifact in self.artifacts(name)}
         return {
             name

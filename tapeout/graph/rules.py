@@ -61,6 +61,8 @@ class RuleReader:
         self.containers: dict[str, Container] = {}
         self.pythons: dict[str, str] = {}
         self.code: dict[tuple[str, tuple[str, ...]], dict[str, str]] = {}
+        self._sealed: list[Any] = []
+        self._rules_seen = 0
 
     @cached_property
     def on_cluster(self) -> bool:
@@ -130,8 +132,12 @@ class RuleReader:
 
     @property
     def sealed_rules(self) -> list[Any]:
-        """Rules that make artifacts."""
-        return [rule for rule in self.workflow.rules if rule.output and is_flagged(rule.output[0], SEALED)]
+        """Rules that make artifacts; they are looked up often, and a sweep has hundreds."""
+        rules = list(self.workflow.rules)
+        if len(rules) != self._rules_seen:  # Snakemake is still reading rules
+            self._sealed = [rule for rule in rules if rule.output and is_flagged(rule.output[0], SEALED)]
+            self._rules_seen = len(rules)
+        return self._sealed
 
     def producer(self, name: str) -> tuple[Any, Wildcards]:
         """Return the rule that makes an artifact, and its wildcards.
@@ -202,7 +208,9 @@ class RuleReader:
         for name, value in rule.input.items():
             if callable(value):
                 value = value(wildcards)
-            items = [value] if isinstance(value, str) else value
+            items = (
+                [value] if isinstance(value, str) else [item(wildcards) if callable(item) else item for item in value]
+            )
             if not all(is_flagged(item, ARTIFACT) for item in items):
                 raise InvalidRule(f"Input {name} of rule {rule.name} is not an artifact.", "Use artifact(...).")
             references = [_reference(item, wildcards) for item in items]

@@ -22,8 +22,9 @@ from tapeout.models import llama
 from tapeout.models.extend import extend_model
 from tapeout.models.huggingface import load_huggingface, new_model, save_model
 from tapeout.tokenizer.checks import check, check_base_pieces
-from tapeout.tokenizer.extension import Extension, extend_vocabulary, vocabulary_in_source
+from tapeout.tokenizer.extension import Extension, extend_vocabulary
 from tapeout.tokenizer.merges import merged
+from tapeout.tokenizer.source import vocabulary_in_source
 from tests.byte_level_material import KINDS, write_tokenizer
 from tests.tokenizer.material import DOMAIN, GENERAL, PROSE, core, job
 

@@ -7,7 +7,8 @@ import pytest
 
 from tapeout.encoder.errors import InvalidVocabulary
 from tapeout.tokenizer.checks import check
-from tapeout.tokenizer.extension import extend_vocabulary, vocabulary_in_source
+from tapeout.tokenizer.extension import extend_vocabulary
+from tapeout.tokenizer.source import vocabulary_in_source
 from tests.tokenizer.material import BASE, DOMAIN, GENERAL, VOCABULARY, job
 
 pytestmark = pytest.mark.environment("nemo")

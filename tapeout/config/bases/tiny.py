@@ -45,3 +45,9 @@ class Base(BaseKind):
     def _warmup_leaves_steps_at_the_peak(self) -> Self:
         check_warmup(self.warmup_steps, self.max_steps)
         return self
+
+
+class BaseJob(Base):
+    """Parameters of the rule ``base_tiny``: the section ``base``, and where the vocabulary is."""
+
+    model_file: str = Field(description="File of the vocabulary in its source, ``tokenizer.model_file``.")

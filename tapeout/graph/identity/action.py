@@ -14,6 +14,10 @@ from tapeout.graph.identity.manifest import Manifest
 SCHEMA = 1
 CONTAINER = "container"
 """Environment name of a step that runs in a container; no lock may have this name."""
+SWEEP = "sweep"
+"""Folder of the artifacts of a sweep; the part of their name after it is the combination of choices."""
+OF_COMBINATION = ":"
+"""Separates the name of a rule from the combination of a sweep that it belongs to (``tapeout.graph.variants``)."""
 WORK = ("gflop", "parameters", "download_bytes")
 """Resources that state the amount of work of a step."""
 
@@ -76,9 +80,14 @@ class Recipe:
         return work(self.resources)
 
     @property
+    def base_rule(self) -> str:
+        """Name of the rule without the combination of a sweep that it belongs to."""
+        return base_rule(self.rule)
+
+    @property
     def cost_key(self) -> str:
         """Digest of rule, parameters and amount of work: steps with the same key take about the same time."""
-        return digest_value([self.rule, self.params, *self.work])
+        return digest_value([self.base_rule, self.params, *self.work])
 
     def references(self) -> Iterator[Reference]:
         """Yield all inputs."""
@@ -134,6 +143,23 @@ class Recipe:
         }
         tuples = {name: tuple(value.get(name, ())) for name in ("plugins", "wildcards")}
         return cls(**{**value, "inputs": inputs, **tuples})
+
+
+def scoped(combination: str, artifact: str) -> str:
+    """Return the name of an artifact of a combination of a sweep; the empty one is the configuration itself."""
+    return f"{SWEEP}/{combination}/{artifact}" if combination else artifact
+
+
+def unscoped(artifact: str) -> str:
+    """Return the name of an artifact without the combination of a sweep that it belongs to."""
+    folder, _, rest = artifact.partition("/")
+    combination, _, name = rest.partition("/")
+    return name if folder == SWEEP and "=" in combination else artifact
+
+
+def base_rule(name: str) -> str:
+    """Return the name of a rule without the combination of a sweep that it belongs to."""
+    return name.partition(OF_COMBINATION)[0]
 
 
 def work(resources: dict[str, Any]) -> list[list[Any]]:

@@ -96,7 +96,7 @@ def batches(decisions: list[Decision], merge: bool = True) -> dict[str, list[str
         recipe = decision.recipe
         if decision.state in (State.BUILD, State.WAITING):
             depth[recipe.artifact] = 1 + max((depth.get(needed, 0) for needed in decision.waits_for), default=-1)
-            by_inputs = by_rule.setdefault((recipe.rule, depth[recipe.artifact]), {})
+            by_inputs = by_rule.setdefault((recipe.base_rule, depth[recipe.artifact]), {})
             by_inputs.setdefault(tuple(recipe.dependencies()), []).append(recipe.artifact)
     result = []
     for by_inputs in by_rule.values():

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from tapeout.graph.identity.action import WORK, Recipe, work
+from tapeout.graph.identity.action import WORK, Recipe, unscoped, work
 from tapeout.graph.plan import rates
 from tapeout.graph.plan.decide import Decision
 from tapeout.graph.plan.outlook import Outlook, outlooks
@@ -206,8 +206,10 @@ class _Estimator:
         self.machine = rates.this_machine()
         self.rates: dict[tuple[str, str], float | None] = {}
         self.lines: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        self.alike: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for line in reversed(journal):
             self.lines[line["artifact"]].append(line)
+            self.alike[unscoped(line["artifact"])].append(line)
 
     def step(self, decision: Decision, limits: dict[str, int], again: bool) -> Step:
         """Return a decision with its cost; a step that is built ``again`` is compared and not stored."""
@@ -244,8 +246,13 @@ class _Estimator:
         return any(entry is not None and {**entry["action"], "inputs": {}} == step for entry in entries)
 
     def _same_work(self, recipe: Recipe) -> list[dict[str, Any]]:
-        """Return the builds with the same rule, parameters and work, latest first."""
-        return [line for line in self.lines[recipe.artifact] if line.get("recipe") == recipe.cost_key]
+        """Return the builds with the same rule, parameters and work; of a variant also those of the others."""
+        return [line for line in self._builds(recipe) if line.get("recipe") == recipe.cost_key]
+
+    def _builds(self, recipe: Recipe) -> list[dict[str, Any]]:
+        """Return the builds of an artifact, latest first, and then those that are its variants."""
+        own = self.lines[recipe.artifact]
+        return own + [line for line in self.alike[unscoped(recipe.artifact)] if line["artifact"] != recipe.artifact]
 
     def _seconds(self, recipe: Recipe, device: rates.Device) -> tuple[float | None, Origin, str]:
         # if FLOP are known, the model predicts another number of threads or GPUs better than a record of it
@@ -259,10 +266,10 @@ class _Estimator:
         for line in lines:
             return float(line["seconds"]), Origin.ELSEWHERE, rates.recorded_device(line).kind
         if gflop:
-            rate = self._rate(recipe.rule, device.kind)
+            rate = self._rate(recipe.base_rule, device.kind)
             seconds = (typical or 0) + gflop * 1e9 / (device.units * (rate or device.assumed))
             return seconds, Origin.MODEL if rate else Origin.ASSUMED, device.kind
-        for line in self.lines[recipe.artifact]:
+        for line in self._builds(recipe):
             if work(line.get("resources", {})) == recipe.work:
                 return float(line["seconds"]), Origin.SIMILAR, rates.recorded_device(line).kind
         return (None, Origin.UNKNOWN, "") if typical is None else (float(typical), Origin.RULE, "")
@@ -278,7 +285,7 @@ class _Estimator:
                 return manifest.size, Origin.RECORDED
         if (typical := _number(recipe, "typical_bytes")) is not None:
             return typical, Origin.RULE
-        for line in self.lines[recipe.artifact]:
+        for line in self._builds(recipe):
             if (manifest := self.store.find(line["action"])) is not None:
                 return manifest.size, Origin.SIMILAR
         return None, Origin.UNKNOWN

@@ -77,7 +77,10 @@ def _judge(workspace: Workspace, history: "_History", decision: Decision, new_in
         return True, "it was not built before" if manifest is None else "the store does not know the former action"
     new = decision.action.value if decision.action is not None else recipe.describe(entry["action"]["inputs"])
     kinds = _changed_parts(entry["action"], new) | ({INPUTS} if new_inputs else set())
-    for label, rebuilds in (("it", history.of_artifact(recipe.artifact)), ("its rule", history.of_rule(recipe.rule))):
+    for label, rebuilds in (
+        ("it", history.of_artifact(recipe.artifact)),
+        ("its rule", history.of_rule(recipe.base_rule)),
+    ):
         outcomes = [changed for parts, changed in rebuilds if parts & kinds]
         if outcomes:
             changed, total = sum(outcomes), len(outcomes)

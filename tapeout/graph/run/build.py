@@ -90,7 +90,7 @@ def _store(step: Step, manifest: Manifest, seconds: float) -> str:
     workspace.store.append_journal(
         {
             "artifact": name,
-            "rule": step.recipe.rule,
+            "rule": step.recipe.base_rule,
             "recipe": step.recipe.cost_key,
             "action": step.action.digest,
             "digest": manifest.digest(),

@@ -23,6 +23,7 @@ COLOURS = 6
 """Number of colours for models in style.css; with more models, colours repeat with another marker."""
 MODEL_COLOURS = [f"#0404{number:02x}" for number in range(1, COLOURS + 1)]
 MARKERS = "osD^vP*X"
+LINES = ("-", "--", ":", "-.")
 _VARIABLES = {
     INK: "--ink",
     MUTED: "--muted",
@@ -135,6 +136,23 @@ def losses(logs: Mapping[str, TrainLog], models: Sequence[str]) -> str:
             axes.set_ylabel("nats per token")
             axes.legend(loc="upper right", fontsize=8)
         panels[-1].set_xlabel("step")
+        return _svg(figure, "loss")
+
+
+def loss_curves(logs: Mapping[str, TrainLog]) -> str:
+    """Draw the running mean of the training loss, and the validation losses, of several trainings in one panel."""
+    with _style(**{"axes.spines.left": True, "ytick.color": MUTED}):
+        figure = Figure(figsize=(_WIDTH, 2.6 + 0.17 * len(logs)))
+        axes = figure.subplots()
+        for index, (name, log) in enumerate(logs.items()):
+            colour, line = MODEL_COLOURS[index % COLOURS], LINES[index // COLOURS % len(LINES)]
+            steps = [step.step for step in log.steps]
+            axes.plot(steps, running_mean(log.steps), line, color=colour, linewidth=1.6, label=name)
+            points = [step.step for step in log.validation], [step.loss for step in log.validation]
+            axes.plot(*points, MARKERS[index % len(MARKERS)], color=colour, markersize=4)
+        axes.set_ylabel("nats per token")
+        axes.set_xlabel("step")
+        figure.legend(loc="outside lower left", fontsize=8)
         return _svg(figure, "loss")
 
 

@@ -1,0 +1,38 @@
+# All rules of one configuration: of the project, and of each combination of a sweep. The file that includes this one
+# provides settings, site, costs and layer.
+import re
+
+from tapeout.config.inspection_scope import InspectionScope
+from tapeout.config.wiring import Wiring
+from tapeout.graph.identity.environment import read_environment
+from tapeout.graph.layer import named_errors
+from tapeout.nemo.probe import MODULES
+
+action, artifact, sealed, parameters, build = layer.action, layer.artifact, layer.sealed, layer.parameters, layer.build
+with named_errors():
+    scope, wiring = InspectionScope(settings), Wiring(settings, artifact)
+    nemo_image = layer.container(settings.container.image, settings.container.python)
+    nemo_lock = read_environment("nemo", layer.root).packages
+locked_versions = {name: version for name, version in nemo_lock.items() if name in MODULES}
+
+
+include: "sources.smk"
+include: "corpus.smk"
+include: "instructions.smk"
+include: "data_report.smk"
+include: "tokenizer.smk"
+include: f"{settings.base.rule}.smk"
+include: "base_extended.smk"
+include: "probe.smk"
+include: "nemo.smk"
+include: "dapt.smk"
+include: "sft.smk"
+include: "export_hf.smk"
+include: "export_nemo.smk"
+include: "evaluation.smk"
+include: "eval_report.smk"
+
+
+for name in settings.further_rules:
+
+    include: f"{name}.smk"

@@ -1,0 +1,152 @@
+"""Section ``sweep``: variants of the configuration that are built side by side in one graph.
+
+A variant is named by its choices, ``learning_rate=0.0003,new_pieces=512``. Its artifacts carry those of its choices
+that change them (``tapeout.graph.variants``), so that all variants share the others.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from functools import reduce
+from itertools import combinations, product
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from tapeout.config.section import Section, conflict
+from tapeout.config.yaml_files import merge
+
+KEY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9][a-z0-9_-]*)*")
+"""An axis: a key of the configuration, dotted, or a name of one's own."""
+VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+"""A value as it stands in names of artifacts."""
+SEPARATOR = ","
+FIXED = ("evaluation", "report", "site", "sweep")
+"""Sections that every variant shares: results are comparable only if they were measured in the same way."""
+MOST = 256
+"""Names of combinations in a sweep, at most: each is read as a workflow of its own, which takes about 0.15 seconds."""
+
+
+def _axis(value: Any) -> Any:
+    """Check the form of an axis; its values are checked with the configuration of each variant."""
+    named = isinstance(value, Mapping) and all(isinstance(inner, Mapping) for inner in value.values())
+    listed = isinstance(value, list) and all(isinstance(item, str | int | float) for item in value)
+    if not value or not (named or listed):
+        raise ValueError("must be a list of values of the key, or map names of values to sections of the configuration")
+    return value
+
+
+Axis = Annotated[list[Any] | dict[str, dict[str, Any]], BeforeValidator(_axis)]
+
+
+class Sweep(Section):
+    """Variants of this configuration, and the model by which they are compared. Without axes there are none."""
+
+    axes: dict[str, Axis] = Field(
+        {},
+        description="What is varied: a key of the configuration with a list of values, such as `dapt.lr: [1e-4, 3e-4]`,"
+        " or a name of your own with a section of the configuration for each named value. All combinations are built.",
+    )
+    exclude: list[str] = Field(
+        [], description="Combinations that are left out, as in names of variants: `lr=0.001` or `lr=0.001,blend=half`."
+    )
+    model: str | None = Field(
+        None,
+        description="Evaluated model by which the variants are compared; without it the one that is exported.",
+    )
+
+    @model_validator(mode="after")
+    def _axes_have_names(self) -> "Sweep":
+        labels: dict[str, str] = {}
+        for key, values in self.axes.items():
+            if not KEY.fullmatch(key) or key.partition(".")[0] in FIXED:
+                fix = "Use lower-case letters, digits and _, for example dapt.lr."
+                raise conflict(f"{key} cannot be varied", fix, ("axes", key))
+            if isinstance(values, dict) and "." in key:
+                fix = f"Name the axis {_label(key)}, or list the values of the key."
+                raise conflict(f"the axis {key} is a key of the configuration and maps names", fix, ("axes", key))
+            if isinstance(values, list) and len({_text(value) for value in values}) < len(values):
+                raise conflict(f"the axis {key} has a value twice", "Remove one.", ("axes", key))
+            for value in values:
+                if not VALUE.fullmatch(_text(value)):
+                    cause = f"{_text(value)!r} cannot stand in the name of an artifact"
+                    raise conflict(cause, "Map a name to it: use an axis with named values.", ("axes", key))
+            if (other := labels.setdefault(_label(key), key)) != key:
+                fix = f"Use an axis with named values, with a name other than {_label(key)}."
+                raise conflict(f"the axes {other} and {key} would have the same name", fix, ("axes", key))
+        known = {choice for choices in self.choices.values() for choice in choices}
+        for name in self.exclude:
+            if unknown := set(name.split(SEPARATOR)) - known:
+                cause = f"sweep.exclude names {min(unknown)}, which is no choice of the sweep"
+                raise conflict(cause, f"Use some of: {', '.join(sorted(known))}.", ("exclude",))
+        if self.axes and not self.variants:
+            raise conflict("sweep.exclude leaves no variant", "Leave out less.", ("exclude",))
+        if len(self.combinations) > MOST:
+            cause = f"the sweep has {len(self.combinations)} combinations of choices, more than {MOST}"
+            raise conflict(cause, "Vary fewer keys at a time.", ("axes",))
+        return self
+
+    @property
+    def choices(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Values of the configuration for each choice, such as ``lr=0.0003``, by axis."""
+        axes: dict[str, dict[str, dict[str, Any]]] = {}
+        for key, values in self.axes.items():
+            name = _label(key)
+            sections = values if isinstance(values, dict) else {_text(value): _nested(key, value) for value in values}
+            axes[name] = {f"{name}={label}": section for label, section in sections.items()}
+        return axes
+
+    @property
+    def variants(self) -> list[str]:
+        """Names of all variants, in the order of the axes and their values."""
+        return [_join(choices) for choices in self._combinations()] if self.axes else []
+
+    @property
+    def combinations(self) -> list[str]:
+        """Names that artifacts may carry: some or all choices of a variant, those with fewer choices first."""
+        names = {
+            _join(part): len(part)
+            for choices in self._combinations()
+            for size in range(1, len(choices) + 1)
+            for part in combinations(choices, size)
+        }
+        return sorted(names, key=lambda name: (names[name], name))
+
+    def overrides(self, name: str) -> dict[str, Any]:
+        """Return the values of the configuration that a combination of choices changes."""
+        sections = {choice: section for choices in self.choices.values() for choice, section in choices.items()}
+        return reduce(merge, (sections[choice] for choice in name.split(SEPARATOR)), {})
+
+    def _combinations(self) -> Iterator[tuple[str, ...]]:
+        excluded = [set(name.split(SEPARATOR)) for name in self.exclude]
+        for choices in product(*self.choices.values()):
+            if not any(out <= set(choices) for out in excluded):
+                yield choices
+
+
+def smaller(name: str) -> list[str]:
+    """Return the combinations that lack one choice of a combination; the empty one is the configuration itself."""
+    choices = name.split(SEPARATOR)
+    return [_join([other for other in choices if other != choice]) for choice in choices]
+
+
+def _join(choices: Any) -> str:
+    return SEPARATOR.join(sorted(choices))
+
+
+def _label(key: str) -> str:
+    return key.rpartition(".")[2].replace("-", "_")
+
+
+def _text(value: Any) -> str:
+    """Return a value as it stands in names: 0.0003 and 3e-4 are the same number."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and math.isfinite(value) and value == int(value) and abs(value) < 1e15:
+        return str(int(value))
+    return str(value)
+
+
+def _nested(key: str, value: Any) -> dict[str, Any]:
+    first, _, rest = key.partition(".")
+    return {first: _nested(rest, value) if rest else value}
