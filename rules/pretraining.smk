@@ -7,7 +7,7 @@ rule pretraining_documents:
     output:
         sealed("pretraining/documents/{source}"),
     wildcard_constraints:
-        source=r"[a-z0-9][a-z0-9._-]*",
+        source="|".join(map(re.escape, settings.pretraining.sources)),
     params:
         **wiring.documents_parameters,
     resources:
@@ -30,7 +30,7 @@ rule pretraining_shard:
     output:
         sealed("pretraining/shards/{shard}"),
     wildcard_constraints:
-        shard=r"\d{4}",
+        shard="|".join(settings.pretraining.shard_names),
     params:
         **parameters(settings.pretraining.shard_job),
     resources:
@@ -74,7 +74,7 @@ rule pretraining_tokens:
     output:
         sealed("pretraining/tokens/{shard}"),
     wildcard_constraints:
-        shard=r"\d{4}",
+        shard="|".join(settings.pretraining.shard_names),
     params:
         append_eod=settings.pretraining.append_eod,
     resources:

@@ -3,6 +3,8 @@ rule fetch:
         action("sources/{source}"),
     output:
         sealed("sources/{source}"),
+    wildcard_constraints:
+        source="|".join(map(re.escape, settings.sources)),
     params:
         record=lambda wildcards: settings.sources[wildcards.source].identity(),
         plugins=lambda wildcards: [settings.kind_module(wildcards.source)],

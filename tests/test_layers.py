@@ -26,9 +26,10 @@ FLOORS = {
     "slurm": set(),
     "tracking": set(),
 }
-GROUND = {"errors", "progress", "program", "plugins", "streams"}
+GROUND = {"combinations", "errors", "progress", "program", "plugins", "streams"}
 GRAPH = (
     *(
+        "variants",
         "layer",
         "cluster",
         "request",

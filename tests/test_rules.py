@@ -38,7 +38,7 @@ def test_files_are_small() -> None:
 
 
 def test_a_rule_file_defines_rules_and_no_globals() -> None:
-    for file in FILES:
+    for file in (file for file in FILES if file.name not in ("combination.smk", "graph.smk")):  # they include others
         outside = [line for line in file.read_text().splitlines() if re.match(r"\S", line)]
         assert all(re.match(r"(rule \w+:|if .*:|#)", line) for line in outside), file
 

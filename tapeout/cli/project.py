@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tapeout.cli.checks import check_files, check_folders, check_programs, check_rules
 from tapeout.cli.output import NAMED_ERROR
 from tapeout.cli.start import NoProject
-from tapeout.graph.address import Address, Kind, resolve
+from tapeout.graph.address import RESULTS, Address, Kind, resolve
 from tapeout.graph.configuration import Configuration
 from tapeout.graph.errors import UnknownName
 from tapeout.graph.identity.action import Recipe
@@ -99,9 +99,14 @@ class Project:
     def resolve(self, name: str) -> Address:
         """Resolve the name of an artifact in the workflow, or of a rule, which stands for all its artifacts.
 
+        An artifact that the targets do not need, such as that of a variant, is added to ``recipes``.
+
         Raises:
             UnknownName: it is neither.
         """
+        plain = name.rstrip("/").removeprefix(f"{RESULTS}/")
+        if plain not in self.recipes and not set("{}") & set(plain) and self.layer.makes(plain):
+            self.recipes.update(self.layer.recipes([plain]))
         rules = self.rules
         with self._naming_configuration():
             address = resolve(self.workspace, name, rules)

@@ -296,6 +296,13 @@ def _gates_exist(settings: Settings) -> Iterator[Conflict]:
         yield Conflict(cause, fix, (("data_report", "gates", key),))
 
 
+def _swept_model_is_evaluated(settings: Settings) -> Iterator[Conflict]:
+    name, models = settings.sweep.model, settings.evaluation.models
+    if name is not None and name not in models:
+        cause = f"sweep.model names {name}, which is not one of evaluation.models{did_you_mean(name, models)}"
+        yield Conflict(cause, f"Name one of them: {', '.join(models)}.", (("sweep", "model"), ("evaluation", "models")))
+
+
 CHECKS: tuple[Callable[[Settings], Iterable[Conflict]], ...] = (
     _sources_exist,
     _no_source_twice,
@@ -310,4 +317,5 @@ CHECKS: tuple[Callable[[Settings], Iterable[Conflict]], ...] = (
     _something_validates,
     _something_tests,
     _gates_exist,
+    _swept_model_is_evaluated,
 )

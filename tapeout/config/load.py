@@ -124,16 +124,19 @@ def check_all(config: Mapping[str, Any], origins: Origins) -> tuple[Settings | N
 def _combinations(content: Mapping[str, Any], settings: Settings, origins: Origins) -> Iterator[tuple[str, Settings]]:
     """Yield the name and the configuration of each combination of choices of the sweep.
 
+    A part of a variant's choices may contradict itself; then no artifacts have its name.
+
     Raises:
-        InvalidConfig: with all errors of the first combination that has some.
+        InvalidConfig: with all errors of the first variant that has some.
     """
     sweep = settings.sweep
     for name in sweep.combinations:
         varied = merge({**content, "sweep": {}}, sweep.overrides(name))
         read, problems = check_all(varied, origins)
-        if read is None or problems:
+        if read is not None and not problems:
+            yield name, read
+        elif name in sweep.variants:
             raise InvalidConfig.of(_of_combination(name, problems, origins))
-        yield name, read
 
 
 def _of_combination(name: str, problems: Iterable[Problem], origins: Origins) -> list[Problem]:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from tapeout.combinations import join, split
 from tapeout.config.section import Section, conflict
 from tapeout.config.yaml_files import merge
 
@@ -20,7 +21,6 @@ KEY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9][a-z0-9_-]*)*")
 """An axis: a key of the configuration, dotted, or a name of one's own."""
 VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 """A value as it stands in names of artifacts."""
-SEPARATOR = ","
 FIXED = ("evaluation", "report", "site", "sweep")
 """Sections that every variant shares: results are comparable only if they were measured in the same way."""
 MOST = 256
@@ -59,24 +59,18 @@ class Sweep(Section):
     def _axes_have_names(self) -> "Sweep":
         labels: dict[str, str] = {}
         for key, values in self.axes.items():
-            if not KEY.fullmatch(key) or key.partition(".")[0] in FIXED:
-                fix = "Use lower-case letters, digits and _, for example dapt.lr."
-                raise conflict(f"{key} cannot be varied", fix, ("axes", key))
-            if isinstance(values, dict) and "." in key:
-                fix = f"Name the axis {_label(key)}, or list the values of the key."
-                raise conflict(f"the axis {key} is a key of the configuration and maps names", fix, ("axes", key))
-            if isinstance(values, list) and len({_text(value) for value in values}) < len(values):
-                raise conflict(f"the axis {key} has a value twice", "Remove one.", ("axes", key))
-            for value in values:
-                if not VALUE.fullmatch(_text(value)):
-                    cause = f"{_text(value)!r} cannot stand in the name of an artifact"
-                    raise conflict(cause, "Map a name to it: use an axis with named values.", ("axes", key))
+            if problem := _problem_of(key, values):
+                raise conflict(*problem, ("axes", key))
             if (other := labels.setdefault(_label(key), key)) != key:
                 fix = f"Use an axis with named values, with a name other than {_label(key)}."
                 raise conflict(f"the axes {other} and {key} would have the same name", fix, ("axes", key))
+        return self
+
+    @model_validator(mode="after")
+    def _some_variants_are_left(self) -> "Sweep":
         known = {choice for choices in self.choices.values() for choice in choices}
         for name in self.exclude:
-            if unknown := set(name.split(SEPARATOR)) - known:
+            if unknown := set(split(name)) - known:
                 cause = f"sweep.exclude names {min(unknown)}, which is no choice of the sweep"
                 raise conflict(cause, f"Use some of: {', '.join(sorted(known))}.", ("exclude",))
         if self.axes and not self.variants:
@@ -99,13 +93,13 @@ class Sweep(Section):
     @property
     def variants(self) -> list[str]:
         """Names of all variants, in the order of the axes and their values."""
-        return [_join(choices) for choices in self._combinations()] if self.axes else []
+        return [join(choices) for choices in self._combinations()] if self.axes else []
 
     @property
     def combinations(self) -> list[str]:
         """Names that artifacts may carry: some or all choices of a variant, those with fewer choices first."""
         names = {
-            _join(part): len(part)
+            join(part): len(part)
             for choices in self._combinations()
             for size in range(1, len(choices) + 1)
             for part in combinations(choices, size)
@@ -115,23 +109,33 @@ class Sweep(Section):
     def overrides(self, name: str) -> dict[str, Any]:
         """Return the values of the configuration that a combination of choices changes."""
         sections = {choice: section for choices in self.choices.values() for choice, section in choices.items()}
-        return reduce(merge, (sections[choice] for choice in name.split(SEPARATOR)), {})
+        return reduce(merge, (sections[choice] for choice in split(name)), {})
 
     def _combinations(self) -> Iterator[tuple[str, ...]]:
-        excluded = [set(name.split(SEPARATOR)) for name in self.exclude]
+        excluded = [set(split(name)) for name in self.exclude]
         for choices in product(*self.choices.values()):
             if not any(out <= set(choices) for out in excluded):
                 yield choices
 
 
-def smaller(name: str) -> list[str]:
-    """Return the combinations that lack one choice of a combination; the empty one is the configuration itself."""
-    choices = name.split(SEPARATOR)
-    return [_join([other for other in choices if other != choice]) for choice in choices]
-
-
-def _join(choices: Any) -> str:
-    return SEPARATOR.join(sorted(choices))
+def _problem_of(key: str, values: list[Any] | dict[str, dict[str, Any]]) -> tuple[str, str] | None:
+    """Return cause and fix of what is wrong with an axis by itself; None if nothing is."""
+    sections = list(values.values()) if isinstance(values, dict) else []
+    fixed = {name for section in sections for name in section} & set(FIXED)
+    if not KEY.fullmatch(key) or key.partition(".")[0] in FIXED:
+        return f"{key} cannot be varied", "Use lower-case letters, digits and _, for example dapt.lr."
+    if fixed:
+        return f"the axis {key} varies {min(fixed)}", "Remove it: all variants share that section."
+    if sections and "." in key:
+        cause = f"the axis {key} is a key of the configuration and maps names"
+        return cause, f"Name the axis {_label(key)}, or list the values of the key."
+    if len({_text(value) for value in values}) < len(values):
+        return f"the axis {key} has a value twice", "Remove one."
+    for value in values:
+        if not VALUE.fullmatch(_text(value)):
+            cause = f"{_text(value)!r} cannot stand in the name of an artifact"
+            return cause, "Map a name to it: use an axis with named values."
+    return None
 
 
 def _label(key: str) -> str:

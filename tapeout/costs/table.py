@@ -7,13 +7,13 @@ resources and never part of an identity. A rule without an entry may state the s
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from tapeout.combinations import split_rule
 from tapeout.config.base import Architecture
 from tapeout.config.root import Settings
 from tapeout.config.training import Training
 from tapeout.costs.advice import advice
 from tapeout.costs.estimates import Estimates
 from tapeout.costs.memory import Memory, training_memory
-from tapeout.graph.identity.action import OF_COMBINATION
 
 Wildcards = Mapping[str, str]
 Hints = dict[str, int | str | None]
@@ -161,15 +161,15 @@ class CostTables:
 
     def __call__(self, rule: str, wildcards: Wildcards) -> Hints:
         """Return the hints of a rule; see ``CostTable``."""
-        name, _, combination = rule.partition(OF_COMBINATION)
+        name, combination = split_rule(rule)
         return self.of(combination)(name, wildcards)
 
     def memory(self, rule: str) -> Memory | None:
         """Return the memory of a rule's training on each GPU; see ``CostTable.memory``."""
-        name, _, combination = rule.partition(OF_COMBINATION)
+        name, combination = split_rule(rule)
         return self.of(combination).memory(name)
 
     def advice(self, rule: str, limit: float) -> str:
         """Return what to change in a rule's training; see ``CostTable.advice``."""
-        name, _, combination = rule.partition(OF_COMBINATION)
+        name, combination = split_rule(rule)
         return self.of(combination).advice(name, limit)

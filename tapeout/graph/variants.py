@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from tapeout.config.sweep import smaller
+from tapeout.combinations import scoped, smaller
 from tapeout.graph.errors import UnknownName
-from tapeout.graph.identity.action import Recipe, scoped
+from tapeout.graph.identity.action import Recipe
 from tapeout.graph.layer import Layer
 
 

@@ -1,5 +1,6 @@
 """The whole graph on small sources: it ends with the report, again runs nothing, and gives the same bytes elsewhere."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -90,6 +91,26 @@ def test_another_folder_gives_the_same_bytes(finished: tuple[Clone, Run], tmp_pa
     other.run("export/hf", *(f"results/.graph/evaluation/sft/{task}.sealed" for task in tasks))
     assert other.digests() == {name: digest for name, digest in digests.items() if name not in left_out}
     assert len(left_out) == 5
+
+
+def test_a_sweep_trains_only_what_differs(finished: tuple[Clone, Run], tmp_path: Path) -> None:
+    """One of the two variants is the configuration itself; its model and evaluations are there."""
+    shutil.copytree(finished[0].root, tmp_path / "clone", symlinks=True)
+    made, own = Clone(tmp_path / "clone"), "sweep/lr=0.0001"
+    (made.root / "sweep.yaml").write_text("sweep: {axes: {sft.lr: [3.0e-3, 1.0e-4]}}\n")
+    run = made.run("sweep", "--configfile", "tiny/config.yaml", "sweep.yaml")
+    tasks = ("bits_per_byte.json", "instruction_answers/rtl.json")
+    expected = [*(f"{own}/evaluation/sft/{task}" for task in tasks), f"{own}/sft/model", "sweep/report"]
+    assert run.built == expected
+    variants = json.loads((made.root / "results/sweep/report/report.json").read_text())["variants"]
+    digests = made.digests()
+    named = {name: variant["computed_from"] for name, variant in variants.items()}
+    assert named["lr=0.003"]["sft/model"] == digests["sft/model"]
+    assert named["lr=0.0001"][f"{own}/sft/model"] == digests[f"{own}/sft/model"] != digests["sft/model"]
+    assert (made.root / f"logs/{own}/sft/model.log").is_file()
+    (made.root / "sweep.yaml").write_text("sweep: {axes: {sft.lr: [1.0e-4]}}\n")
+    assert made.run("sweep", "--configfile", "tiny/config.yaml", "sweep.yaml").built == ["sweep/report"]
+    assert made.run("eval_report").nothing_done
 
 
 def test_no_artifact_knows_where_it_was_made(finished: tuple[Clone, Run]) -> None:

@@ -8,16 +8,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from tapeout.combinations import split_rule
 from tapeout.graph.identity.digest import canonical, digest_bytes, digest_value
 from tapeout.graph.identity.manifest import Manifest
 
 SCHEMA = 1
 CONTAINER = "container"
 """Environment name of a step that runs in a container; no lock may have this name."""
-SWEEP = "sweep"
-"""Folder of the artifacts of a sweep; the part of their name after it is the combination of choices."""
-OF_COMBINATION = ":"
-"""Separates the name of a rule from the combination of a sweep that it belongs to (``tapeout.graph.variants``)."""
 WORK = ("gflop", "parameters", "download_bytes")
 """Resources that state the amount of work of a step."""
 
@@ -82,7 +79,7 @@ class Recipe:
     @property
     def base_rule(self) -> str:
         """Name of the rule without the combination of a sweep that it belongs to."""
-        return base_rule(self.rule)
+        return split_rule(self.rule)[0]
 
     @property
     def cost_key(self) -> str:
@@ -143,23 +140,6 @@ class Recipe:
         }
         tuples = {name: tuple(value.get(name, ())) for name in ("plugins", "wildcards")}
         return cls(**{**value, "inputs": inputs, **tuples})
-
-
-def scoped(combination: str, artifact: str) -> str:
-    """Return the name of an artifact of a combination of a sweep; the empty one is the configuration itself."""
-    return f"{SWEEP}/{combination}/{artifact}" if combination else artifact
-
-
-def unscoped(artifact: str) -> str:
-    """Return the name of an artifact without the combination of a sweep that it belongs to."""
-    folder, _, rest = artifact.partition("/")
-    combination, _, name = rest.partition("/")
-    return name if folder == SWEEP and "=" in combination else artifact
-
-
-def base_rule(name: str) -> str:
-    """Return the name of a rule without the combination of a sweep that it belongs to."""
-    return name.partition(OF_COMBINATION)[0]
 
 
 def work(resources: dict[str, Any]) -> list[list[Any]]:

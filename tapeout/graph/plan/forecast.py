@@ -20,7 +20,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from tapeout.graph.identity.action import WORK, Recipe, unscoped, work
+from tapeout.combinations import unscoped
+from tapeout.graph.identity.action import WORK, Recipe, work
 from tapeout.graph.plan import rates
 from tapeout.graph.plan.decide import Decision
 from tapeout.graph.plan.outlook import Outlook, outlooks

@@ -12,11 +12,12 @@ from typing import Any
 
 from markupsafe import Markup
 
+from tapeout.combinations import split
 from tapeout.config.report import SweepJob
 from tapeout.data.io.jsonl import write_json
 from tapeout.evals.section import Comparison, Estimate, Outcome, Plot, Step
 from tapeout.evals.task import ModelFacts, load_task, read_result
-from tapeout.evals.wording import interval_of, outcome, percent, too_few, value_of
+from tapeout.evals.wording import SPACE, interval_of, outcome, percent, too_few, value_of
 from tapeout.report.evaluation import plots
 from tapeout.report.evaluation.comparisons import compare
 from tapeout.report.evaluation.inputs import Action, Provenance, TrainLog
@@ -24,7 +25,7 @@ from tapeout.report.page.render import listed, render
 
 DIGITS = 6
 """Decimal digits of every float in report.json."""
-MARKS = {"good": "★ best", "open": "≈", "bad": ""}
+MARKS = {"good": "★", "open": "≈", "bad": ""}
 """Mark of a value in the table: the best, one that is not clearly different from it, one that is worse."""
 
 
@@ -41,10 +42,17 @@ class Contest:
     best: str
 
     def standing(self, variant: str) -> Outcome:
-        """Return good for a variant with the best value, open for one that is not clearly worse, bad for the others."""
+        """Return good for the best variants, open for those that are not clearly worse, bad for the others."""
+        if self.is_tie:
+            return "open"
         if self.comparison.values[variant].value == self.comparison.values[self.best].value:
             return "good"
         return outcome(self.comparison, self.comparison.changes[self.best, variant])
+
+    @property
+    def is_tie(self) -> bool:
+        """True if all variants have the same value."""
+        return len({estimate.value for estimate in self.comparison.values.values()}) == 1
 
     @property
     def sentence(self) -> str:
@@ -53,9 +61,10 @@ class Contest:
         first = [name for name in values if self.standing(name) == "good"]
         rest = [name for name in values if self.standing(name) == "open"]
         few = too_few(self.comparison)
-        if len(first) == len(values):
-            return f"All variants have {value_of(self.comparison, self.best)}{few}."
-        named = f"Best with {listed(first)}: {value_of(self.comparison, self.best)}"
+        value = value_of(self.comparison, self.best) + (f"{SPACE}%" if self.comparison.measure.percent else "")
+        if self.is_tie:
+            return f"All variants have {value}{few}."
+        named = f"Best with {listed(first)}: {value}"
         if rest:
             return f"{named}. No clear difference to {listed(rest)}{few}."
         return f"{named}. Clearly better than all others."
@@ -83,7 +92,7 @@ class SweepReport:
 
     def value(self, variant: str, axis: str) -> str:
         """Return a variant's choice on an axis, without the axis's name."""
-        (choice,) = set(self.job.axes[axis]) & set(variant.split(","))
+        (choice,) = set(self.job.axes[axis]) & set(split(variant))
         return choice.removeprefix(f"{axis}=")
 
 
@@ -143,11 +152,11 @@ def _with_best(best: str, variants: Iterable[str]) -> list[Step]:
 
 def headline(report: SweepReport) -> str:
     """Return one line that sums up the comparison."""
-    best = list(dict.fromkeys(contest.best for contest in report.contests.values()))
+    best = list(dict.fromkeys(contest.best for contest in report.contests.values() if not contest.is_tie))
     count = len(report.job.variants)
     if len(best) == 1:
-        return f"{best[0].replace(',', ', ')} is the best of {count} variants in every measure"
-    return f"{count} variants; no single one is the best in every measure"
+        return f"{best[0].replace(',', ', ')} is the best of {count} variants"
+    return f"{count} variants{'; each measure has another best one' if best else ' that do not differ'}"
 
 
 def write_numbers(report: SweepReport, path: Path) -> None:

@@ -1,0 +1,64 @@
+"""Variants in one graph: what they share, and what they are called."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tapeout.cli import project
+from tapeout.combinations import scoped, unscoped
+
+ROOT = Path(__file__).parents[2]
+RATES, SIZES = (1e-3, 3e-4, 1e-4), (768, 256)
+ARTIFACTS = {
+    "lr": {"sft/model", "evaluation/sft/bits_per_byte.json", "evaluation/sft/instruction_answers/rtl.json"},
+    "new_pieces": {
+        "tokenizer",
+        "base_extended",
+        "nemo/base.nemo",
+        "dapt/model",
+        "data_report",
+        "gates.json",
+        *(f"encoded/{name}" for name in ("questions", "rtl")),
+        *(f"inspected/{name}" for name in ("corpus/domain", "corpus/general", "instructions/questions")),
+        "inspected/instructions/rtl",
+    },
+}
+"""Artifacts that each axis changes first; those that the second changes have both in their name."""
+
+
+def steps(folder: Path, sweep: dict[str, object]) -> set[str]:
+    """Return the artifacts of a sweep of the default configuration."""
+    file = folder / "sweep.yaml"
+    file.write_text(yaml.safe_dump({"sweep": sweep}))
+    return set(project.load([file], "sweep").recipes)
+
+
+def test_variants_share_every_step_that_their_choices_do_not_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    axes = {"sft.lr": list(RATES), "tokenizer.new_pieces": list(SIZES)}
+    found = steps(tmp_path, {"axes": axes})
+    varied = {name for name in found if name.startswith("sweep/")} - {"sweep/report"}
+    expected = {scoped("new_pieces=256", name) for name in ARTIFACTS["new_pieces"]}
+    for rate in RATES:
+        # 768 is what the configuration has anyway, so that its artifacts carry no name for it
+        for combination in (f"lr={rate}", f"lr={rate},new_pieces=256"):
+            expected |= {scoped(combination, name) for name in ARTIFACTS["lr"]}
+    assert varied == expected
+    shared = found - varied
+    assert {unscoped(name) for name in varied} - {"sft/model"} - shared == ARTIFACTS["lr"] - {"sft/model"}
+    assert {"base", "corpus/domain", "corpus/general", "tokenizer", "dapt/model"} <= shared
+    without = steps(tmp_path, {"axes": axes, "exclude": ["lr=0.001,new_pieces=256"]})
+    assert found - without == {scoped("lr=0.001,new_pieces=256", name) for name in ARTIFACTS["lr"]}
+    assert not without - found
+
+
+def test_a_variant_equal_to_the_configuration_is_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    found = steps(tmp_path, {"axes": {"same": {"a": {"sft": {"threads": 2}}, "b": {}}}, "model": "dapt"})
+    assert {name for name in found if name.startswith("sweep/")} == {"sweep/report"}
+    assert "sft/model" not in found
