@@ -5,7 +5,7 @@ rule lora:
         **wiring.after_gates,
         model=artifact("nemo/base.nemo"),
         base=artifact("base_extended"),
-        encoded=[artifact(f"encoded/{name}") for name in sorted(settings.instructions.train)],
+        encoded=lambda wildcards: [artifact(f"encoded/{name}") for name in sorted(settings.instructions.train)],
     output:
         sealed("lora/adapter"),
     params:

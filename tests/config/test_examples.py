@@ -110,3 +110,9 @@ def test_lora_in_megatron() -> None:
     assert settings.evaluation.models["lora"] == "lora/merged"
     own, other = (load({"methods": {name: {}}}).methods[name].identity() for name in ("lora", "automodel_lora"))
     assert all(own[key] == other[key] for key in ("target_modules", "dim", "alpha"))
+
+
+def test_the_sweep() -> None:
+    sweep = laid_over("sweep").sweep
+    assert len(sweep.variants) == 6 and len(sweep.combinations) == 11
+    assert "lr=0.003,new_pieces=768" in sweep.variants, "the configuration itself is one of them"
