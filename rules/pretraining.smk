@@ -48,7 +48,7 @@ if settings.pretraining.near_duplicates:
     rule pretraining_near:
         input:
             action("pretraining/near"),
-            signatures=[
+            signatures=lambda wildcards: [
                 artifact(f"pretraining/shards/{name}", "signatures") for name in settings.pretraining.shard_names
             ],
         output:

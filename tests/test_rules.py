@@ -63,3 +63,8 @@ def test_the_paths_in_the_architecture_page_exist() -> None:
     assert paths and [path for path in paths if not (ROOT / path).exists()] == []
     for name, file in re.findall(r"`(\w+)`, `(rules/\w+\.smk)`", text):
         assert f"rule {name}:" in (ROOT / file).read_text()
+
+
+def test_lists_of_artifacts_are_functions() -> None:
+    """An artifact of a variant is known only when all rules are read, and Snakemake takes no functions in lists."""
+    assert [file.name for file in FILES if re.search(r"=\s*\[\s*artifact\(", file.read_text())] == []
