@@ -17,6 +17,8 @@ from tests.starter import run_module
 
 ROOT = Path(__file__).resolve().parents[2]
 FINISHED = re.compile(r"✓ (\S+)  \d")
+ALONE = ("inspected=1", "pretraining_documents=1", "pretraining_near=1")
+"""Rules that would start processes for each small set; tests of their programs compare numbers of processes."""
 
 
 @dataclass
@@ -42,7 +44,8 @@ class Clone:
     root: Path
 
     def run(self, *arguments: str, ok: bool = True) -> Run:
-        command = [sys.executable, "-m", "snakemake", "--configfile", "tiny/config.yaml", "--quiet=host", *arguments]
+        options = ["--configfile", "tiny/config.yaml", "--quiet=host", "--set-threads", *ALONE]
+        command = [sys.executable, "-m", "snakemake", *arguments, *options]
         variables = {**os.environ, "TAPEOUT_DOWNLOADS": str(self.root / "downloads")}
         done = run_module(command, self.root, variables, timeout=1200)
         run = Run(done.returncode, done.stdout + done.stderr)
