@@ -11,7 +11,7 @@ after the callbacks that load a checkpoint, and draw initial values that depend 
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -44,7 +44,8 @@ class LinearAdapter(torch.nn.Module):  # type: ignore[misc]
     """Adapters of the projections of one linear layer of Megatron; every tensor-parallel rank has all of them.
 
     Attributes:
-        part: the layer's weights, and those of its projections in the Hugging Face model.
+        sources: names of the weights of its projections in the Hugging Face model.
+        join: puts the rows of the projections in Megatron's order.
         dim: rank of an adapter.
         scale: factor of its product.
         rows: outputs of each projection.
@@ -58,14 +59,15 @@ class LinearAdapter(torch.nn.Module):  # type: ignore[misc]
         """Begin with a random A and with B = 0, so that nothing changes.
 
         Args:
-            part: see the class.
+            part: the layer's weights, and those of its projections.
             layer: Megatron's layer.
             chosen: names of the projections that get an adapter.
             job: rank and factor.
             seed: seed of A, together with the name of the projection.
         """
         super().__init__()
-        self.part, self.dim, self.scale = part, job.dim, job.alpha / job.dim
+        self.sources, self.join = part.sources, part.join
+        self.dim, self.scale = job.dim, job.alpha / job.dim
         self.divides_rows = isinstance(layer, ColumnParallelLinear)
         self.halves = 2 if layer.config.gated_linear_unit and _path(part) == GATED else 1
         self.gathers = layer.config.sequence_parallel
@@ -80,24 +82,25 @@ class LinearAdapter(torch.nn.Module):  # type: ignore[misc]
 
     def pairs(self) -> dict[str, tuple[Tensor, Tensor]]:
         """Return A [dim, in] and B [out, dim] of each projection by its name in the Hugging Face model."""
-        found = ((number, getattr(self, f"a{number}"), getattr(self, f"b{number}")) for number in self.adapted)
-        return {layer_name(self.part.sources[number]): (a, b) for number, a, b in found}
+        names = [layer_name(self.sources[number]) for number in self.adapted]
+        return dict(zip(names, self._matrices(), strict=True))
+
+    def _matrices(self) -> list[tuple[Tensor, Tensor]]:
+        """Return A and B of each projection that has them."""
+        return [(getattr(self, f"a{number}"), getattr(self, f"b{number}")) for number in self.adapted]
 
     def fused(self) -> tuple[Tensor, Tensor]:
         """Return all A as one matrix [n, in], and a matrix [rows, n] in the order of Megatron's rows.
 
         In the second one the B of a projection has its own columns, and 0 in those of the others.
         """
-        pairs, width = self.pairs(), len(self.adapted) * self.dim
-        a = torch.cat([a for a, _ in pairs.values()])
-        blocks = []
-        for number, source in enumerate(self.part.sources):
-            if number in self.adapted:
-                first = self.adapted.index(number) * self.dim
-                blocks.append(pad(pairs[layer_name(source)][1], (first, width - first - self.dim)))
-            else:
-                blocks.append(a.new_zeros(self.rows[number], width))
-        return a, self.part.join(blocks)
+        matrices, width = self._matrices(), len(self.adapted) * self.dim
+        a = torch.cat([a for a, _ in matrices])
+        blocks = [a.new_zeros(rows, width) for rows in self.rows]
+        for position, (number, (_, b)) in enumerate(zip(self.adapted, matrices, strict=True)):
+            first = position * self.dim
+            blocks[number] = pad(b, (first, width - first - self.dim))
+        return a, self.join(blocks)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Return what is added to the layer's output, [s, b, rows], for its input [s, b, in].
@@ -119,20 +122,33 @@ class LinearAdapter(torch.nn.Module):  # type: ignore[misc]
             return self.scale * linear(reduce_scatter_to_sequence_parallel_region(narrow), b)
         return self.scale * linear(reduce_from_tensor_model_parallel_region(narrow), b)
 
-    def change(self, _: Any, arguments: tuple[Tensor, ...], output: tuple[Tensor, Any]) -> tuple[Tensor, Any]:
-        """Add to the output of the layer; a forward hook."""
-        return output[0] + self(arguments[0]), output[1]
-
     def _load_from_state_dict(self, *_: Any) -> None:
         """Keep the initial values: no checkpoint of a model has adapters."""
 
 
-class Adapters(torch.nn.ModuleList):  # type: ignore[misc]
-    """All adapters of a model on this rank."""
+class Adapted(torch.nn.Module):  # type: ignore[misc]
+    """Linear layer with an adapter. No forward hook, because with hooks compiled layers would not share a graph."""
 
-    def sharded_state_dict(self, *_: Any, **__: Any) -> dict[str, Any]:
-        """Return nothing: adapters are part of no checkpoint of a model."""
-        return {}
+    def forward(self, hidden: Tensor, *arguments: Any, **options: Any) -> tuple[Tensor, Any]:
+        """Add to the output of the layer."""
+        output, bias = super().forward(hidden, *arguments, **options)
+        return output + self.adapter(hidden), bias
+
+    def sharded_state_dict(self, prefix: str = "", *arguments: Any, **options: Any) -> dict[str, Any]:
+        """Return the layer's own weights: adapters are part of no checkpoint of a model."""
+        own = super().sharded_state_dict(prefix, *arguments, **options)
+        return {name: value for name, value in own.items() if not name.startswith(f"{prefix}adapter.")}
+
+
+class AdaptedColumns(Adapted, ColumnParallelLinear):  # type: ignore[misc]
+    """Layer whose outputs the tensor-parallel ranks share."""
+
+
+class AdaptedRows(Adapted, RowParallelLinear):  # type: ignore[misc]
+    """Layer whose inputs the tensor-parallel ranks share."""
+
+
+ADAPTED = {ColumnParallelLinear: AdaptedColumns, RowParallelLinear: AdaptedRows}
 
 
 @dataclass(frozen=True)
@@ -163,22 +179,20 @@ class LoraModel:
             for part in self.parts
             if part.layer is not None
             and part.megatron.endswith(WEIGHT)
-            and isinstance(some.get_submodule(_path(part)), ColumnParallelLinear | RowParallelLinear)
+            and type(some.get_submodule(_path(part))) in ADAPTED
         ]
         chosen = self._chosen([layer_name(source) for part in linears for source in part.sources])
         gpt.requires_grad_(False)
-        adapters = []
-        for part in linears:
-            if part.layer in own and any(layer_name(source) in chosen for source in part.sources):
-                layer = own[part.layer].get_submodule(_path(part))
-                adapters.append(LinearAdapter(part, layer, chosen, self.job, self.seed))
-                layer.register_forward_hook(_hook(adapters[-1]))
-        if not adapters:
+        here = [part for part in linears if part.layer in own and chosen & {layer_name(one) for one in part.sources}]
+        if not here:
             raise UnusableModel(
                 "A stage of the pipeline has no layer with an adapter.",
                 "Name layers of every stage in target_modules, or set layout.pipeline_model_parallel_size: 1.",
             )
-        gpt.adapters = Adapters(adapters)
+        for part in here:
+            layer = own[part.layer].get_submodule(_path(part))
+            layer.adapter = LinearAdapter(part, layer, chosen, self.job, self.seed)
+            layer.__class__ = ADAPTED[type(layer)]
         if gpt.pre_process:
             gpt.embedding.register_forward_hook(_with_gradient)
         return gpt
@@ -187,7 +201,8 @@ class LoraModel:
         """Return the adapter of NeMo's model, from all stages of a pipeline; every rank calls this."""
         pairs = {
             name: (a.detach().cpu(), b.detach().cpu())
-            for adapter in megatron_model(model).adapters
+            for adapter in megatron_model(model).modules()
+            if isinstance(adapter, LinearAdapter)
             for name, (a, b) in adapter.pairs().items()
         }
         if distributed.get_world_size() > 1:
@@ -226,12 +241,6 @@ def layer_name(source: str) -> str:
 def _path(part: Part) -> str:
     """Return the name of a linear layer in a decoder layer of Megatron."""
     return part.megatron.removeprefix(LAYERS).removesuffix(WEIGHT)
-
-
-def _hook(adapter: LinearAdapter) -> Callable[..., Any]:
-    """Return the forward hook of an adapter; see ``tapeout.nemo.forward.leave_gathering_uncompiled``."""
-    hook: Callable[..., Any] = torch.compiler.disable(adapter.change) if adapter.gathers else adapter.change
-    return hook
 
 
 def _with_gradient(_: Any, __: Any, output: Tensor) -> Tensor:

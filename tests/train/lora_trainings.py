@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +97,7 @@ def callbacks(job: Parameters) -> "list[lightning.Callback]":
 
     from tapeout.models.adapter import write_adapter
     from tapeout.nemo.forward import megatron_model
+    from tapeout.nemo.lora import ADAPTED, Adapted
     from tapeout.train.optimizers import torch_optimizers
 
     path = Path(os.environ[NOTES])
@@ -107,13 +109,12 @@ def callbacks(job: Parameters) -> "list[lightning.Callback]":
         def on_train_start(self, trainer: Any, pl_module: Any) -> None:
             gpt = megatron_model(pl_module)
             noted["with"] = logits(gpt)
-            hooked = [module for module in gpt.decoder.modules() if module._forward_hooks]
-            hooks = [dict(module._forward_hooks) for module in hooked]
-            for module in hooked:
-                module._forward_hooks.clear()
+            adapted = [module for module in gpt.modules() if isinstance(module, Adapted)]
+            for module in adapted:
+                module.forward = partial({new: old for old, new in ADAPTED.items()}[type(module)].forward, module)
             noted["without"] = logits(gpt)
-            for module, own in zip(hooked, hooks, strict=True):
-                module._forward_hooks.update(own)
+            for module in adapted:
+                del module.forward
             (initial := path.with_name(f"{path.name}.initial")).mkdir(exist_ok=True)
             source = path.with_name("source")
             write_adapter(adapters(job, source).adapter(pl_module), source, initial)
@@ -125,11 +126,12 @@ def callbacks(job: Parameters) -> "list[lightning.Callback]":
             noted["trained"] = logits(gpt)
             noted["gradients"] = {
                 f"{layer}.lora_{letter}.weight": matrix.main_grad.clone()
-                for adapter in gpt.adapters
-                for layer, pair in adapter.pairs().items()
+                for module in gpt.modules()
+                if isinstance(module, Adapted)
+                for layer, pair in module.adapter.pairs().items()
                 for letter, matrix in zip("AB", pair, strict=True)
             }
-            own = {name: weight for name, weight in gpt.named_parameters() if not name.startswith("adapters.")}
+            own = {name: weight for name, weight in gpt.named_parameters() if ".adapter." not in name}
             noted["weights"] = {name: weight.detach() for name, weight in own.items()}
             noted["have gradients"] = [
                 name for name, weight in own.items() if weight.grad is not None or hasattr(weight, "main_grad")
