@@ -163,18 +163,23 @@ class Wiring:
 
     @property
     def report_upstream(self) -> list[str]:
-        """Artifacts that the numbers of the evaluation report depend on, besides those that it reads."""
+        """Artifacts that the numbers of the evaluation report depend on, besides those that it reads.
+
+        The fine-tuned model and its export are among them if it is evaluated: a report on adapters needs no other
+        training.
+        """
+        models = set(self.settings.evaluation.models.values())
         data = [name for run in self.settings.evaluations.values() for name, _ in run.files.values()]
-        artifacts = ["corpus/domain", "corpus/general", "tokenizer", "base", "base_extended", "nemo/base.nemo"]
+        artifacts = ["corpus/domain", "corpus/general", "tokenizer", "base", "base_extended"]
+        artifacts += ["nemo/base.nemo", "dapt/model", "export/hf"] if EXPORTED in models else []
         artifacts += [
             f"{step}/{name}" for name in self.settings.instructions.train for step in ("instructions", "encoded")
         ]
-        artifacts += ["dapt/model", EXPORTED, "export/hf"]
         if self.settings.dapt.reads == "pretraining":
             documents = [f"pretraining/documents/{name}" for name in self.settings.pretraining.sources]
             artifacts += ["pretraining/blend.json", *documents]
         sources = [f"sources/{name}" for name in self.settings.used_sources]
-        return sorted({*data, *artifacts, *sources} - set(self.settings.evaluation.models.values()))
+        return sorted({*data, *artifacts, *sources} - models)
 
     def training_environment(self, job: Training) -> str:
         """Return the conda environment of a training run by its accelerator, relative to the folder of the rules."""
