@@ -46,7 +46,7 @@ def files(name: str, folder: Path) -> list[Path]:
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "config/models").glob("*.yaml")))
 def test_a_model_has_its_published_size_and_its_graph_is_complete(name: str, tmp_path: Path) -> None:
-    settings, _ = load_files(["config/default.yaml", *files(name, tmp_path)])
+    settings, *_ = load_files(["config/default.yaml", *files(name, tmp_path)])
     base, (source,) = settings.base, settings.base.sources
     assert base.architecture.parameter_count(base.rows) == PARAMETERS[name]
     if settings.sources[source].kind == "hf_model":
