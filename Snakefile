@@ -3,6 +3,7 @@
 Rules are in rules/, a script of the same name for each rule in scripts/, the content layer in tapeout/graph.
 """
 
+from tapeout.combinations import RULE_SEPARATOR
 from tapeout.config.load import DEFAULTS, load_files
 from tapeout.config.sweep_wiring import SweepWiring
 from tapeout.costs.table import CostTables
@@ -33,6 +34,7 @@ rule all:
     input:
         layer.artifact("eval_report"),
         layer.artifact("data_report"),
+        *([layer.artifact("sweep/report")] if combinations else []),
     localrule: True
 
 
@@ -41,7 +43,7 @@ include: "rules/graph.smk"
 
 # the same rules once more for each combination of a sweep; docs/sweeps.md
 for combination in combinations:
-    name_of_rule = f"*:{combination}"
+    name_of_rule = f"*{RULE_SEPARATOR}{combination}"
 
     module:
         name: combination

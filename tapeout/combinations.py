@@ -4,11 +4,13 @@ A combination is written ``lr=0.0003,new_pieces=512``, its choices sorted; the e
 """
 
 from collections.abc import Iterable
+from itertools import combinations
 
 SEPARATOR = ","
 FOLDER = "sweep"
 """Folder of the artifacts of all combinations."""
-RULE_SEPARATOR = ":"
+RULE_SEPARATOR = "@"
+"""Between a rule and its combination; Snakemake takes a colon in the name of a job for the end of its rule."""
 
 
 def join(choices: Iterable[str]) -> str:
@@ -22,9 +24,9 @@ def split(combination: str) -> list[str]:
 
 
 def smaller(combination: str) -> list[str]:
-    """Return the combinations that lack one choice of a combination."""
+    """Return the combinations that lack some or all choices of a combination, those with fewer choices first."""
     choices = split(combination)
-    return [join(other for other in choices if other != choice) for choice in choices]
+    return [join(part) for size in range(len(choices)) for part in combinations(choices, size)]
 
 
 def scoped(combination: str, artifact: str) -> str:
@@ -37,6 +39,11 @@ def unscoped(artifact: str) -> str:
     folder, _, rest = artifact.partition("/")
     combination, _, name = rest.partition("/")
     return name if folder == FOLDER and "=" in combination else artifact
+
+
+def combination_of(artifact: str) -> str:
+    """Return the combination in the name of an artifact; empty if there is none."""
+    return artifact.split("/")[1] if unscoped(artifact) != artifact else ""
 
 
 def split_rule(name: str) -> tuple[str, str]:

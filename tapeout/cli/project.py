@@ -104,12 +104,12 @@ class Project:
         Raises:
             UnknownName: it is neither.
         """
-        plain = name.rstrip("/").removeprefix(f"{RESULTS}/")
+        plain = self.layer.canonical(name.rstrip("/").removeprefix(f"{RESULTS}/"))
         if plain not in self.recipes and not set("{}") & set(plain) and self.layer.makes(plain):
             self.recipes.update(self.layer.recipes([plain]))
         rules = self.rules
         with self._naming_configuration():
-            address = resolve(self.workspace, name, rules)
+            address = resolve(self.workspace, plain if plain in self.recipes else name, rules)
         if address.kind not in (Kind.ARTIFACT, Kind.RULE):
             raise UnknownName(f"{name} is a {address.kind}, not an artifact or a rule.", "See: tapeout status")
         if not set(address.artifacts) <= self.recipes.keys():

@@ -21,8 +21,10 @@ KEY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9][a-z0-9_-]*)*")
 """An axis: a key of the configuration, dotted, or a name of one's own."""
 VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 """A value as it stands in names of artifacts."""
-FIXED = ("evaluation", "report", "site", "sweep")
+FIXED = ("container", "evaluation", "report", "site", "sweep")
 """Sections that every variant shares: results are comparable only if they were measured in the same way."""
+SCIENTIFIC = re.compile(r"\d+(\.\d*)?[eE][+-]?\d+")
+"""Numbers that YAML reads as text, such as 1e-4."""
 MOST = 256
 """Names of combinations in a sweep, at most: each is read as a workflow of its own, which takes about 0.15 seconds."""
 
@@ -67,6 +69,16 @@ class Sweep(Section):
         return self
 
     @model_validator(mode="after")
+    def _no_key_is_varied_twice(self) -> "Sweep":
+        varied = {key: {path for section in self._sections(key) for path in _paths(section)} for key in self.axes}
+        for one, other in combinations(self.axes, 2):
+            for path, second in product(sorted(varied[one]), sorted(varied[other])):
+                if path[: len(second)] == second or second[: len(path)] == path:
+                    cause = f"the axes {one} and {other} both set {'.'.join(min(path, second))}"
+                    raise conflict(cause, "Set it on one axis only.", ("axes", one), ("axes", other))
+        return self
+
+    @model_validator(mode="after")
     def _some_variants_are_left(self) -> "Sweep":
         known = {choice for choices in self.choices.values() for choice in choices}
         for name in self.exclude:
@@ -85,10 +97,15 @@ class Sweep(Section):
         """Values of the configuration for each choice, such as ``lr=0.0003``, by axis."""
         axes: dict[str, dict[str, dict[str, Any]]] = {}
         for key, values in self.axes.items():
-            name = _label(key)
-            sections = values if isinstance(values, dict) else {_text(value): _nested(key, value) for value in values}
-            axes[name] = {f"{name}={label}": section for label, section in sections.items()}
+            name, labels = _label(key), [_text(value) for value in values]
+            choices = [f"{name}={label}" for label in labels]
+            axes[name] = dict(zip(choices, self._sections(key), strict=True))
         return axes
+
+    def _sections(self, key: str) -> list[dict[str, Any]]:
+        """Return the part of the configuration that each value of an axis sets."""
+        values = self.axes[key]
+        return list(values.values()) if isinstance(values, dict) else [_nested(key, value) for value in values]
 
     @property
     def variants(self) -> list[str]:
@@ -146,6 +163,8 @@ def _text(value: Any) -> str:
     """Return a value as it stands in names: 0.0003 and 3e-4 are the same number."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, str) and SCIENTIFIC.fullmatch(value):
+        value = float(value)
     if isinstance(value, float) and math.isfinite(value) and value == int(value) and abs(value) < 1e15:
         return str(int(value))
     return str(value)
@@ -154,3 +173,11 @@ def _text(value: Any) -> str:
 def _nested(key: str, value: Any) -> dict[str, Any]:
     first, _, rest = key.partition(".")
     return {first: _nested(rest, value) if rest else value}
+
+
+def _paths(section: Any) -> Iterator[tuple[str, ...]]:
+    """Yield the keys that lead to each value of a section."""
+    if isinstance(section, Mapping):
+        yield from ((str(key), *path) for key, inner in section.items() for path in _paths(inner))
+    else:
+        yield ()

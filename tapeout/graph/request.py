@@ -60,8 +60,10 @@ class Request:
         if name in rules:
             return self._artifacts_of_rule(rules[name])
         for candidate in self._candidates(name):
-            if self.reader.makes(candidate) and not set("{}") & set(candidate):  # a wildcard that nobody filled in
-                return [candidate]
+            if set("{}") & set(candidate):  # a wildcard that nobody filled in
+                continue
+            if self.reader.makes(canonical := self.reader.canonical(candidate)):
+                return [canonical]
         known = {rule.name for rule in self.workflow.rules if not rule.is_checkpoint}
         known |= self.reader.recipes(self._default()).keys()
         hint = did_you_mean(self._candidates(name)[0], sorted(known))
@@ -132,7 +134,8 @@ class Request:
     def _paths(self, names: Iterable[str], as_targets: bool) -> frozenset[str]:
         """Return names for Snakemake: artifacts as paths of their marks, rules and ordinary files unchanged.
 
-        A target that is a rule with wildcards is replaced by its artifacts.
+        A target that is a rule with wildcards is replaced by its artifacts. In other options, a rule stands also for
+        the same rule of those variants that the targets need.
         """
         paths: set[str] = set()
         rules = {rule.name: rule for rule in self.workflow.rules}
@@ -140,6 +143,9 @@ class Request:
             is_rule = name in rules and not (as_targets and rules[name].has_wildcards())
             if is_rule or self._is_ordinary(name):
                 paths.add(name)
+                if is_rule and not as_targets:
+                    recipes = self.reader.recipes(self.targets()).values()
+                    paths |= {recipe.rule for recipe in recipes if recipe.base_rule == name}
             else:
                 paths |= {str(self.workspace.sealed_path(artifact)) for artifact in self.artifacts(name)}
         return frozenset(paths)

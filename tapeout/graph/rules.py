@@ -51,6 +51,7 @@ class RuleReader:
         environments: environments of the recipes that were read, by name.
         containers: containers of the recipes that were read, by image.
         pythons: Python of each image that rules may name.
+        canonical: returns the artifact that a name stands for, which differs in a sweep (``tapeout.graph.variants``).
     """
 
     def __init__(self, workflow: Any, costs: CostTable) -> None:
@@ -61,6 +62,7 @@ class RuleReader:
         self.containers: dict[str, Container] = {}
         self.pythons: dict[str, str] = {}
         self.code: dict[tuple[str, tuple[str, ...]], dict[str, str]] = {}
+        self.canonical: Callable[[str], str] = lambda artifact: artifact
         self._sealed: list[Any] = []
         self._rules_seen = 0
 

@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from tapeout.combinations import scoped, smaller
+from tapeout.combinations import combination_of, join, scoped, smaller, split, unscoped
 from tapeout.graph.errors import UnknownName
 from tapeout.graph.identity.action import Recipe
 from tapeout.graph.layer import Layer
+
+AFTER = "after_"
+"""Beginning of the names of inputs that only have to exist before a step starts."""
 
 
 class Variants:
@@ -27,6 +30,7 @@ class Variants:
     def __init__(self, layer: Layer, combinations: Iterable[str]) -> None:
         self.layer = layer
         self.combinations = {"", *combinations}
+        layer.canonical = self.canonical
         self._shared: dict[tuple[str, str], str] = {}
         self._steps: dict[tuple[str, str], Recipe | None] = {}
 
@@ -41,7 +45,8 @@ class Variants:
     def shared(self, combination: str, name: str) -> str:
         """Return the artifact that a combination uses as ``name``: that of the smallest one with an equal step.
 
-        Steps are equal if program, parameters and environment are, and if they read the same artifacts.
+        Steps are equal if program, parameters and environment are, and if they read the same artifacts. Inputs that
+        only have to exist first (``after_...``), such as the gates of all data, do not count.
 
         Raises:
             UnknownName: no rule of the combination makes it.
@@ -51,13 +56,16 @@ class Variants:
             step = self._step(combination, name)
             if step is None:
                 raise UnknownName(f"With {combination} no rule makes {name}.", "Correct the name.")
-            for other in smaller(combination) if combination else ():
-                if other in self.combinations and self._step(other, name) == step:
-                    self._shared[key] = self.shared(other, name)
-                    break
-            else:
-                self._shared[key] = scoped(combination, name)
+            equal = (other for other in smaller(combination) if other in self.combinations)
+            owner = next((other for other in equal if self._step(other, name) == step), combination)
+            self._shared[key] = scoped(owner, name)
         return self._shared[key]
+
+    def canonical(self, artifact: str) -> str:
+        """Return the name of the artifact that the name of a variant's artifact stands for, which may be shared."""
+        combination = join(split(combination_of(artifact)))
+        known = combination in self.combinations and self.layer.makes(scoped(combination, unscoped(artifact)))
+        return self.shared(combination, unscoped(artifact)) if combination and known else artifact
 
     def _step(self, combination: str, name: str) -> Recipe | None:
         """Return a recipe without what two combinations may differ in; None if no rule makes the artifact."""
@@ -68,7 +76,14 @@ class Variants:
             self._steps[key] = (
                 None
                 if recipe is None
-                else replace(recipe, artifact=name, rule=recipe.base_rule, resources={}, wildcards=())
+                else replace(
+                    recipe,
+                    artifact=name,
+                    rule=recipe.base_rule,
+                    resources={},
+                    wildcards=(),
+                    inputs={key: value for key, value in recipe.inputs.items() if not key.startswith(AFTER)},
+                )
             )
         return self._steps[key]
 

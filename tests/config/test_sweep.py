@@ -34,7 +34,7 @@ def test_variants_and_their_combinations() -> None:
     parts = {"lr=0.001", "lr=0.0003", "new_pieces=256", "new_pieces=768"}
     assert set(sweep.combinations) == parts | set(sweep.variants)
     assert sweep.overrides("lr=0.0003,new_pieces=256") == {"sft": {"lr": 3e-4}, "tokenizer": {"new_pieces": 256}}
-    assert smaller("lr=0.001,new_pieces=256") == ["new_pieces=256", "lr=0.001"]
+    assert smaller("lr=0.001,new_pieces=256") == ["", "lr=0.001", "new_pieces=256"]
     assert smaller("lr=0.001") == [""]
     assert Sweep().variants == Sweep().combinations == []
 
@@ -51,7 +51,7 @@ def test_an_axis_with_named_values() -> None:
 NUMBERS = st.lists(st.integers(1, 9), min_size=1, max_size=3, unique=True)
 
 
-@given(st.dictionaries(st.sampled_from(["sft.lr", "dapt.seed", "a.b"]), NUMBERS, min_size=1, max_size=3), st.data())
+@given(st.dictionaries(st.sampled_from(["sft.lr", "dapt.seed", "a.b.c"]), NUMBERS, min_size=1, max_size=3), st.data())
 def test_a_variant_that_is_left_out_renames_no_other(axes: dict[str, Any], data: st.DataObject) -> None:
     whole = Sweep(axes=axes)
     if len(whole.variants) > 1:
@@ -103,6 +103,9 @@ def test_a_part_of_a_variant_may_contradict_itself(tmp_path: Path) -> None:
         ("axes: {sweep.model: [dapt]}", "sweep.model cannot be varied"),
         ("axes: {evaluation.threads: [1]}", "evaluation.threads cannot be varied"),
         ("axes: {x: {a: {report: {seed: 1}}}}", "the axis x varies report"),
+        ("axes: {sft.lr: [1e-3, 0.001]}", "the axis sft.lr has a value twice"),
+        ("axes: {container.python: [python3]}", "container.python cannot be varied"),
+        ("axes: {sft.lr: [0.1], x: {a: {sft: {lr: 0.2}}}}", "the axes sft.lr and x both set sft.lr"),
         ("{axes: {sft.lr: [1.0e-3]}, exclude: [lr=0.1]}", "names lr=0.1, which is no choice of the sweep"),
         ("{axes: {sft.lr: [1.0e-3]}, exclude: [lr=0.001]}", "sweep.exclude leaves no variant"),
         ("model: stf", "sweep.model names stf, which is not one of evaluation.models; did you mean sft"),

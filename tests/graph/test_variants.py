@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from snakemake.cli import parse_target_jobs_cli_args
 
 from tapeout.cli import project
 from tapeout.combinations import scoped, unscoped
@@ -53,6 +54,44 @@ def test_variants_share_every_step_that_their_choices_do_not_change(
     without = steps(tmp_path, {"axes": axes, "exclude": ["lr=0.001,new_pieces=256"]})
     assert found - without == {scoped("lr=0.001,new_pieces=256", name) for name in ARTIFACTS["lr"]}
     assert not without - found
+
+
+def test_a_change_of_the_rows_trains_no_other_pretraining(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gates of a variant have to exist before its trainings, and are no input that distinguishes them."""
+    monkeypatch.chdir(ROOT)
+    found = steps(tmp_path, {"axes": {"rows": {"rtl": {"instructions": {"train": ["rtl"]}}, "all": {}}}})
+    assert {"sweep/rows=rtl/sft/model", "sweep/rows=rtl/gates.json", "dapt/model"} <= found
+    assert "sweep/rows=rtl/dapt/model" not in found
+
+
+def test_choices_that_contradict_without_each_other_share_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    heads = {"h3": {"base": {"architecture": {"num_attention_heads": 3, "num_query_groups": 3}}}}
+    found = steps(tmp_path, {"axes": {"heads": heads, "base.architecture.hidden_size": [96]}})
+    assert "sweep/heads=h3,hidden_size=96/base" in found
+    assert {"tokenizer", "corpus/domain", "instructions/rtl"} <= found
+
+
+def test_names_of_a_variant_and_its_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    file = tmp_path / "sweep.yaml"
+    file.write_text(yaml.safe_dump({"sweep": {"axes": {"sft.lr": list(RATES), "tokenizer.new_pieces": list(SIZES)}}}))
+    loaded = project.load([file])
+    for name, known in {
+        "sweep/lr=0.001/tokenizer": "tokenizer",
+        "sweep/new_pieces=256,lr=0.001/sft/model": "sweep/lr=0.001,new_pieces=256/sft/model",
+        "results/sweep/lr=0.001,new_pieces=768/dapt/model": "dapt/model",
+        "sweep/lr=0.001,new_pieces=768/sft/model": "sweep/lr=0.001/sft/model",
+    }.items():
+        assert loaded.resolve(name).artifact == known
+        assert loaded.layer.request.artifacts(name) == [known]
+    # as the executor of a cluster names a job: the rule, a colon, wildcards
+    jobs = [f"{recipe.rule}:model=sft" for recipe in loaded.recipes.values()]
+    parsed = parse_target_jobs_cli_args(jobs)
+    assert {job.rulename for job in parsed} == {recipe.rule for recipe in loaded.recipes.values()}
+    assert any("@lr=0.001,new_pieces=256" in job.rulename for job in parsed)
 
 
 def test_a_variant_equal_to_the_configuration_is_the_configuration(

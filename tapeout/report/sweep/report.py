@@ -41,11 +41,17 @@ class Contest:
     comparison: Comparison
     best: str
 
+    @property
+    def first(self) -> list[str]:
+        """Variants with the best value."""
+        values = self.comparison.values
+        return [name for name in values if values[name].value == values[self.best].value]
+
     def standing(self, variant: str) -> Outcome:
         """Return good for the best variants, open for those that are not clearly worse, bad for the others."""
         if self.is_tie:
             return "open"
-        if self.comparison.values[variant].value == self.comparison.values[self.best].value:
+        if variant in self.first:
             return "good"
         return outcome(self.comparison, self.comparison.changes[self.best, variant])
 
@@ -58,13 +64,12 @@ class Contest:
     def sentence(self) -> str:
         """Which variant is best, and which others may be as good."""
         values = self.comparison.values
-        first = [name for name in values if self.standing(name) == "good"]
         rest = [name for name in values if self.standing(name) == "open"]
         few = too_few(self.comparison)
         value = value_of(self.comparison, self.best) + (f"{SPACE}%" if self.comparison.measure.percent else "")
         if self.is_tie:
             return f"All variants have {value}{few}."
-        named = f"Best with {listed(first)}: {value}"
+        named = f"Best with {listed(self.first)}: {value}"
         if rest:
             return f"{named}. No clear difference to {listed(rest)}{few}."
         return f"{named}. Clearly better than all others."
@@ -78,6 +83,7 @@ class SweepReport:
         facts: size of each variant's model.
         contests: measures of all tasks, by name.
         logs: training log of each variant's model that has one.
+        not_compared: labels of measures for which the variants have no test units in common.
         artifacts: names of the artifacts that a variant's values are computed from, by variant.
         action: digest of the report's own action.
     """
@@ -85,10 +91,15 @@ class SweepReport:
     facts: Mapping[str, ModelFacts]
     contests: Mapping[str, Contest]
     logs: Mapping[str, TrainLog]
+    not_compared: Sequence[str]
     artifacts: Mapping[str, Sequence[str]]
     provenance: Provenance
     job: SweepJob
     action: str
+
+    def same_as(self, variant: str) -> str:
+        """Return the first variant that has the same artifacts, because no choice in which they differ changes them."""
+        return next(name for name, artifacts in self.artifacts.items() if artifacts == self.artifacts[variant])
 
     def value(self, variant: str, axis: str) -> str:
         """Return a variant's choice on an axis, without the axis's name."""
@@ -115,12 +126,13 @@ def build(
         digest: digest of the action.
 
     Raises:
-        UnusableResult: a file is missing or not the result of its task, or the variants have no test data in common.
+        UnusableResult: a file is missing or not the result of its task.
     """
     names = [(variant, task) for variant in job.variants for task, _, _ in job.tasks]
     files = dict(zip(names, evaluations, strict=True))
     facts: dict[str, ModelFacts] = {}
     contests: dict[str, Contest] = {}
+    not_compared: list[str] = []
     for name, module, given in job.tasks:
         task = load_task(module)
         options = task.options.model_validate(given)
@@ -128,17 +140,20 @@ def build(
         for variant in job.variants:
             facts[variant], result = read_result(files[variant, name], task.result)
             measured[variant] = [entry for entry in task.measure(result, options) if entry[0].change is not None]
-        for measure, comparison in compare(measured, job, lambda _: ()).items():
-            if comparison.measure.change is not None:
-                best = _best(comparison)
-                one = {variant: [e for e in entries if e[0].name == measure] for variant, entries in measured.items()}
-                contests[measure] = Contest(compare(one, job, partial(_with_best, best))[measure], best)
+        for position, (measure, _) in enumerate(measured[job.variants[0]]):
+            one = {variant: [entries[position]] for variant, entries in measured.items()}
+            units = [{unit.digest for unit in entries[0][1]} for entries in one.values()]
+            if not set.intersection(*units):
+                not_compared.append(measure.label)
+                continue
+            best = _best(compare(one, job, lambda _: ())[measure.name])
+            contests[measure.name] = Contest(compare(one, job, partial(_with_best, best))[measure.name], best)
     labels: dict[str, list[str]] = {variant: [] for variant in job.variants}
     given_inputs = [action.inputs["evaluations"], action.inputs["models"]]
     for items, owners in zip(given_inputs, ([variant for variant, _ in names], job.variants), strict=True):
         for item, variant in zip(items if isinstance(items, list) else [items], owners, strict=True):
             labels[variant].append(item.label)
-    return SweepReport(facts, contests, logs, labels, provenance, job, digest)
+    return SweepReport(facts, contests, logs, not_compared, labels, provenance, job, digest)
 
 
 def _best(comparison: Comparison) -> str:
@@ -151,12 +166,19 @@ def _with_best(best: str, variants: Iterable[str]) -> list[Step]:
 
 
 def headline(report: SweepReport) -> str:
-    """Return one line that sums up the comparison."""
-    best = list(dict.fromkeys(contest.best for contest in report.contests.values() if not contest.is_tie))
+    """Return one line that sums up the comparison: which variants no other one beats clearly in any measure."""
+    contests = [contest for contest in report.contests.values() if not contest.is_tie]
+    left = [name for name in report.job.variants if all(contest.standing(name) != "bad" for contest in contests)]
     count = len(report.job.variants)
-    if len(best) == 1:
-        return f"{best[0].replace(',', ', ')} is the best of {count} variants"
-    return f"{count} variants{'; each measure has another best one' if best else ' that do not differ'}"
+    if count == 1:
+        return "One variant"
+    if not contests:
+        return f"{count} variants with equal values"
+    if len(left) == 1:
+        return f"{left[0].replace(',', ', ')} is the best of {count} variants"
+    if not left:
+        return f"{count} variants, none of which is the best in every measure"
+    return f"{len(left)} of {count} variants may be the best"
 
 
 def write_numbers(report: SweepReport, path: Path) -> None:
@@ -167,7 +189,8 @@ def write_numbers(report: SweepReport, path: Path) -> None:
             "headline": headline(report),
             "model": report.job.model,
             "action": report.action,
-            "best": {name: contest.best for name, contest in report.contests.items()},
+            "best": {name: contest.first for name, contest in report.contests.items()},
+            "not_compared": list(report.not_compared),
             "variants": {name: _variant(report, name) for name in report.job.variants},
             "artifacts": [asdict(origin) for origin in report.provenance.table()],
             "method": {name: getattr(report.job, name) for name in ("seed", "resamples", "confidence")},

@@ -18,7 +18,7 @@ BITS = {VARIANTS[0]: [2000, 2000], VARIANTS[1]: [1900, 2110], VARIANTS[2]: [3000
 """Bits of every other document of 1,000 bytes: 2.0, 2.005 and 3.0 bits per byte."""
 
 
-def result(bits: list[int]) -> dict[str, Any]:
+def result(bits: list[int], domain: str = "domain") -> dict[str, Any]:
     def corpus(name: str, counts: list[int]) -> dict[str, Any]:
         documents = [
             {"digest": digest(f"{name}{number}"), "bytes": 1000, "tokens": 300, "bits": counts[number % 2]}
@@ -26,23 +26,27 @@ def result(bits: list[int]) -> dict[str, Any]:
         ]
         return {"documents": documents, "documents_in_corpus": 20}
 
-    return {"corpora": {"domain": corpus("domain", bits), "general": corpus("general", [1500, 1500])}}
+    return {"corpora": {"domain": corpus(domain, bits), "general": corpus("general", [1500, 1500])}}
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sweep")
+    return write(tmp_path_factory.mktemp("sweep"), {variant: result(bits) for variant, bits in BITS.items()})
+
+
+def write(folder: Path, results: dict[str, Any], shared: bool = False) -> Path:
+    """Write the report of variants from their results; with ``shared`` they all have the same artifacts."""
     inputs: dict[str, list[dict[str, Any]]] = {"evaluations": [], "models": []}
     files: dict[str, list[Path]] = {"evaluations": [], "models": []}
-    for number, (variant, bits) in enumerate(BITS.items()):
+    for number, (variant, measured) in enumerate(results.items()):
         model = folder / f"model{number}"
         model.mkdir()
         (model / "train_log.json").write_text(json.dumps(train_log(6.0, 3.0 + number)))
         evaluation = folder / f"{number}.json"
         facts = {"context": 256, "vocabulary": 32768, "parameters": 1000 + number}
-        evaluation.write_text(json.dumps({"model": facts, "result": result(bits)}))
+        evaluation.write_text(json.dumps({"model": facts, "result": measured}))
         for name, artifact, path in (("evaluations", "evaluation/sft/x", evaluation), ("models", "sft/model", model)):
-            artifact = f"sweep/{variant}/{artifact}"
+            artifact = artifact if shared else f"sweep/{variant}/{artifact}"
             inputs[name].append({"artifact": artifact, "path": None, "digest": digest(artifact)})
             files[name].append(path)
     action = folder / "action.json"
@@ -57,7 +61,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_best_variant_and_those_that_may_be_as_good(report: Path) -> None:
     numbers = json.loads((report / "report.json").read_text())
-    assert numbers["headline"] == "blend=code, lr=0.001 is the best of 3 variants"
+    assert numbers["headline"] == "2 of 3 variants may be the best"
+    assert numbers["best"] == {"bits_per_byte.domain": [VARIANTS[0]], "bits_per_byte.general": list(VARIANTS)}
     measures = {name: numbers["variants"][name]["measures"]["bits_per_byte.domain"] for name in VARIANTS}
     assert [measures[name]["value"] for name in VARIANTS] == [2.0, 2.005, 3.0]
     assert [measures[name]["standing"] for name in VARIANTS] == ["good", "open", "bad"]
@@ -82,3 +87,14 @@ def test_the_page_says_the_same(report: Path) -> None:
     assert "Best with blend=code,lr=0.001: 2.000. No clear difference to blend=code,lr=0.0003." in page
     assert "All variants have 1.500." in page
     assert page.count("<svg") == 3 and "http" not in page
+
+
+def test_measures_without_common_units_are_left_out_and_equal_variants_are_named(tmp_path: Path) -> None:
+    bits = [1500, 1500]
+    results = {variant: result(bits, f"domain {variant}") for variant in VARIANTS}
+    folder = write(tmp_path, results, shared=True)
+    numbers, page = json.loads((folder / "report.json").read_text()), (folder / "report.html").read_text()
+    assert numbers["headline"] == "3 variants with equal values"
+    assert numbers["not_compared"] == ["Bits per byte, domain text"]
+    assert list(numbers["best"]) == ["bits_per_byte.general"]
+    assert f"{VARIANTS[2]} is the same as {VARIANTS[0]}" in page
