@@ -111,3 +111,12 @@ def test_two_nodes_reach_their_time_limit_and_write_what_one_machine_writes(tmp_
     assert all(one["NNodes"] == "2" and "gres/gpu=16" in one["AllocTRES"] for one in jobs)
     (printed,) = (there / ".snakemake/slurm_logs").rglob(f"{job}.log")
     assert f"stopped by the time limit; job {job} is requeued" in printed.read_text()
+
+
+def test_a_variant_of_a_sweep_is_built_on_the_cluster(tmp_path: Path, cluster: Cluster) -> None:
+    """The name of its rule, with its choices, is part of the command of the job."""
+    made = clone(tmp_path / "clone")
+    (made.root / "two_nodes.yaml").write_text("sweep: {axes: {tokenizer.new_pieces: [64], sft.lr: [0.1]}}\n")
+    text = finish(start(made, cluster, "sweep/new_pieces=64/tokenizer"))
+    assert "> sweep/new_pieces=64/tokenizer" in text and "✓ sweep/new_pieces=64/tokenizer" in text
+    assert "sweep/new_pieces=64/tokenizer" in made.digests()
