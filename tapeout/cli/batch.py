@@ -12,6 +12,7 @@ import typer
 from tapeout.cli import batch_text, output
 from tapeout.cli.options import Artifact, AsJson, ConfigFiles, InvalidUse
 from tapeout.cli.project import Project, load
+from tapeout.combinations import unscoped
 from tapeout.graph.errors import InputChanged
 from tapeout.graph.files import report_disk_errors
 from tapeout.graph.identity.action import Recipe, Reference
@@ -50,10 +51,12 @@ def batch(
     if found is None:
         raise typer.Exit(output.NAMED_ERROR)
     trained = project.decisions[name].state is State.CURRENT
+    last = _last_step(project.layer.workspace.artifact_path(name)) if trained else None
+    ended = last if last is not None and last < step else None
     output.show(
-        {**found, "artifact": name, "trained": trained},
+        {**found, "artifact": name, "trained": trained and ended is None},
         as_json,
-        *([] if as_json else _parts(name, recipe, found, trained)),
+        *([] if as_json else _parts(name, recipe, found, trained, ended)),
         configuration=project.configuration,
     )
 
@@ -79,6 +82,12 @@ def _check(project: Project, recipe: Recipe, step: int, rank: int | None) -> Non
                 f"{reference.artifact}, which the training reads, is not built or is out of date.",
                 f"Run: snakemake {reference.artifact}",
             )
+
+
+def _last_step(folder: Path) -> int | None:
+    """Return the last step of a trained model, from its log; None without a log."""
+    file = folder / "train_log.json"
+    return int(json.loads(file.read_bytes())["steps"][-1]["step"]) if file.is_file() else None
 
 
 def inputs(recipe: Recipe) -> list[tuple[str, list[Reference]]]:
@@ -125,10 +134,16 @@ def read_batch(layer: "Layer", recipe: Recipe, step: int, rank: int | None = Non
         write_error(done.stderr.rstrip())
         return None
     found: dict[str, Any] = json.loads(done.stdout)
+    # a program names its inputs without the combination of a sweep that they belong to
+    artifacts = {unscoped(item.artifact): item.artifact for _, items in inputs(recipe) for item in items}
+    for source in (source for sequence in found["sequences"] for source in sequence["sources"]):
+        for plain, artifact in artifacts.items():
+            if source["name"].startswith(f"{plain}/"):
+                source["name"] = artifact + source["name"].removeprefix(plain)
     return found
 
 
-def _parts(name: str, recipe: Recipe, found: dict[str, Any], trained: bool) -> list[Any]:
+def _parts(name: str, recipe: Recipe, found: dict[str, Any], trained: bool, ended: int | None = None) -> list[Any]:
     """Return a sentence, a table with one row for each document or row, the first one's text, and the data sets."""
     sequences = found["sequences"]
     rows = [
@@ -146,6 +161,8 @@ def _parts(name: str, recipe: Recipe, found: dict[str, Any], trained: bool) -> l
     losses = sum(sum(sequence["mask"]) for sequence in sequences)
     whose = "" if found["rank"] is None else f" on rank {found['rank']}"
     how = "as it was trained" if trained else "as it will be trained"
+    if ended is not None:
+        how = f"which was not trained, because the training ended early after step {ended}"
     sizes = f"{output.count(len(sequences), 'sequence')} of {recipe.params['seq_length']:,} tokens"
     columns = [">sequence", "document or row", ">positions", ">with loss", *(["text"] if output.is_wide() else [])]
     return [

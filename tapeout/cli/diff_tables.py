@@ -131,8 +131,11 @@ def _tensor(change: TensorChange) -> list[str]:
     return [change.name, _form(change.new), elements, largest, f"{change.relative:.3g}"]
 
 
-def _form(form: dict[str, Any] | None) -> str:
-    return "-" if form is None else f"{form['type']} {'×'.join(str(size) for size in form['shape']) or 'scalar'}"
+def _form(form: Any) -> str:
+    """Return type and shape of a tensor; any other value of a checkpoint as it is."""
+    if isinstance(form, dict) and "shape" in form:
+        return f"{form['type']} {'×'.join(str(size) for size in form['shape']) or 'scalar'}"
+    return "-" if form is None else str(form)
 
 
 def _text(detail: TextDetail, title: str) -> Table:

@@ -99,7 +99,7 @@ class Project:
     def resolve(self, name: str) -> Address:
         """Resolve the name of an artifact in the workflow, or of a rule, which stands for all its artifacts.
 
-        An artifact that the targets do not need, such as that of a variant, is added to ``recipes``.
+        What the targets do not need, such as the artifact of a variant, is added to ``recipes``.
 
         Raises:
             UnknownName: it is neither.
@@ -107,6 +107,8 @@ class Project:
         plain = self.layer.canonical(name.rstrip("/").removeprefix(f"{RESULTS}/"))
         if plain not in self.recipes and not set("{}") & set(plain) and self.layer.makes(plain):
             self.recipes.update(self.layer.recipes([plain]))
+        elif plain not in self.rules and plain in {rule.name for rule in self.layer.sealed_rules}:
+            self.recipes.update(self.layer.recipes(self.layer.request.artifacts(plain)))
         rules = self.rules
         with self._naming_configuration():
             address = resolve(self.workspace, plain if plain in self.recipes else name, rules)

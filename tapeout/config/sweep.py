@@ -21,7 +21,7 @@ KEY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9][a-z0-9_-]*)*")
 """An axis: a key of the configuration, dotted, or a name of one's own."""
 VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 """A value as it stands in names of artifacts."""
-FIXED = ("container", "evaluation", "report", "site", "sweep")
+FIXED = ("comparison", "container", "evaluation", "report", "site", "sweep")
 """Sections that every variant shares: results are comparable only if they were measured in the same way."""
 SCIENTIFIC = re.compile(r"\d+(\.\d*)?[eE][+-]?\d+")
 """Numbers that YAML reads as text, such as 1e-4."""
@@ -33,8 +33,13 @@ def _axis(value: Any) -> Any:
     """Check the form of an axis; its values are checked with the configuration of each variant."""
     named = isinstance(value, Mapping) and all(isinstance(inner, Mapping) for inner in value.values())
     listed = isinstance(value, list) and all(isinstance(item, str | int | float) for item in value)
-    if not value or not (named or listed):
-        raise ValueError("must be a list of values of the key, or map names of values to sections of the configuration")
+    if value in ([], {}, None):
+        raise ValueError("has no values: list some, or remove the axis")
+    if not (named or listed):
+        raise ValueError(
+            "must be a list of numbers, words or switches, or map names to sections of the configuration, in which"
+            " lists and null may stand"
+        )
     return value
 
 
@@ -139,8 +144,10 @@ def _problem_of(key: str, values: list[Any] | dict[str, dict[str, Any]]) -> tupl
     """Return cause and fix of what is wrong with an axis by itself; None if nothing is."""
     sections = list(values.values()) if isinstance(values, dict) else []
     fixed = {name for section in sections for name in section} & set(FIXED)
-    if not KEY.fullmatch(key) or key.partition(".")[0] in FIXED:
-        return f"{key} cannot be varied", "Use lower-case letters, digits and _, for example dapt.lr."
+    if not KEY.fullmatch(key):
+        return f"{key} is no key or name of an axis", "Use lower-case letters, digits and _, for example dapt.lr."
+    if key.partition(".")[0] in FIXED:
+        return f"{key} cannot be varied", "Remove the axis: all variants share that section."
     if fixed:
         return f"the axis {key} varies {min(fixed)}", "Remove it: all variants share that section."
     if sections and "." in key:
@@ -151,7 +158,7 @@ def _problem_of(key: str, values: list[Any] | dict[str, dict[str, Any]]) -> tupl
     for value in values:
         if not VALUE.fullmatch(_text(value)):
             cause = f"{_text(value)!r} cannot stand in the name of an artifact"
-            return cause, "Map a name to it: use an axis with named values."
+            return cause, "Map a name of letters, digits, ., _, + and - to it: use an axis with named values."
     return None
 
 

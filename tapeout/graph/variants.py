@@ -14,9 +14,7 @@ from tapeout.combinations import combination_of, join, scoped, smaller, split, u
 from tapeout.graph.errors import UnknownName
 from tapeout.graph.identity.action import Recipe
 from tapeout.graph.layer import Layer
-
-AFTER = "after_"
-"""Beginning of the names of inputs that only have to exist before a step starts."""
+from tapeout.graph.run.step import ORDERING_PREFIX
 
 
 class Variants:
@@ -82,7 +80,7 @@ class Variants:
                     rule=recipe.base_rule,
                     resources={},
                     wildcards=(),
-                    inputs={key: value for key, value in recipe.inputs.items() if not key.startswith(AFTER)},
+                    inputs={key: value for key, value in recipe.inputs.items() if not key.startswith(ORDERING_PREFIX)},
                 )
             )
         return self._steps[key]

@@ -195,6 +195,7 @@ def _final_checkpoint(log: TrainLog, folder: Path) -> Any:
         mode="max",
         save_top_k=1,
         save_last=False,
+        save_weights_only=True,  # also where the training ends early, which NeMo does not take for the end
         every_n_train_steps=1,
         always_save_context=False,
         save_context_on_train_end=False,

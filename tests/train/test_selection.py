@@ -71,6 +71,8 @@ def test_a_training_ends_without_an_improvement(sft_trainings: Path, name: str, 
         **{"monitor": "validation_loss", "ended_by": "patience"},
     }
     assert same_weights(sft_trainings / name, sft_trainings / reference)
+    common = [torch.load(sft_trainings / each / "weights/common.pt", weights_only=False) for each in (name, reference)]
+    assert common[0].keys() == common[1].keys() and "optimizer_states" not in common[0], "no state of the training"
     assert not same_weights(sft_trainings / name, sft_trainings / "all steps")
 
 
