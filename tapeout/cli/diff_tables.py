@@ -135,7 +135,7 @@ def _form(form: Any) -> str:
     """Return type and shape of a tensor; any other value of a checkpoint as it is."""
     if isinstance(form, dict) and "shape" in form:
         return f"{form['type']} {'×'.join(str(size) for size in form['shape']) or 'scalar'}"
-    return "-" if form is None else str(form)
+    return "-" if form is None else plain(str(form))
 
 
 def _text(detail: TextDetail, title: str) -> Table:

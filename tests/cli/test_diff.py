@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from tapeout.cli import diff_tables
 from tapeout.cli.main import main
+from tapeout.compare.weights import TensorChange, WeightsDetail
 from tapeout.graph.named_runs import save
 from tapeout.graph.store.store import Store
 from tapeout.graph.workspace import Workspace
@@ -223,3 +225,15 @@ def test_the_bounds_of_the_configuration_are_used(auditor: Auditor, folders: Pro
     folders.path("bounds.yaml").write_text("comparison: {named: {loss: {absolute: 0.1}}}")
     code, result = auditor.as_json(folders, "./one", "./two", "--configfile", "bounds.yaml")
     assert (code, result["level"]) == (1, "metrics")
+
+
+def test_a_value_of_a_checkpoint_that_is_no_tensor_is_shown_as_it_is() -> None:
+    """A checkpoint may have a switch that the other lacks."""
+    tensor = {"type": "float32", "shape": [2, 3]}
+    changes = (TensorChange("first", "removed", True, None), TensorChange("a", "added", None, tensor))
+    detail = WeightsDetail(
+        equal=0, counts={"added": 1, "removed": 1, "form": 0, "changed": 0, "value": 0}, tensors=changes
+    )
+    (lines,) = diff_tables._weights(detail, "weights")
+    table: Any = list(lines.columns[0].cells)[1]
+    assert [list(column.cells) for column in table.columns] == [["first", "a"], ["True", "-"], ["-", "float32 2×3"]]
