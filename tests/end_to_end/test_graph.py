@@ -97,8 +97,10 @@ def test_a_sweep_trains_only_what_differs(finished: tuple[Clone, Run], tmp_path:
     """One of the two variants is the configuration itself; its model and evaluations are there."""
     shutil.copytree(finished[0].root, tmp_path / "clone", symlinks=True)
     made, own = Clone(tmp_path / "clone"), "sweep/lr=0.0001"
-    (made.root / "sweep.yaml").write_text("sweep: {axes: {sft.lr: [3.0e-3, 1.0e-4]}}\n")
-    run = made.run("sweep", "--configfile", "tiny/config.yaml", "sweep.yaml")
+    config = made.root / "tiny/config.yaml"
+    text = config.read_text()
+    config.write_text(f"{text}sweep: {{axes: {{sft.lr: [3.0e-3, 1.0e-4]}}}}\n")
+    run = made.run("sweep")
     tasks = ("bits_per_byte.json", "instruction_answers/rtl.json")
     expected = [*(f"{own}/evaluation/sft/{task}" for task in tasks), f"{own}/sft/model", "sweep/report"]
     assert run.built == expected
@@ -108,8 +110,8 @@ def test_a_sweep_trains_only_what_differs(finished: tuple[Clone, Run], tmp_path:
     assert named["lr=0.003"]["sft/model"] == digests["sft/model"]
     assert named["lr=0.0001"][f"{own}/sft/model"] == digests[f"{own}/sft/model"] != digests["sft/model"]
     assert (made.root / f"logs/{own}/sft/model.log").is_file()
-    (made.root / "sweep.yaml").write_text("sweep: {axes: {sft.lr: [1.0e-4]}}\n")
-    assert made.run("sweep", "--configfile", "tiny/config.yaml", "sweep.yaml").built == ["sweep/report"]
+    config.write_text(f"{text}sweep: {{axes: {{sft.lr: [1.0e-4]}}}}\n")
+    assert made.run("sweep").built == ["sweep/report"]
     assert made.run("eval_report").nothing_done
 
 
