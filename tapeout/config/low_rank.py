@@ -6,7 +6,7 @@ from tapeout.config.section import Section
 
 
 class LowRank(Section):
-    """Which layers get an adapter, and of which rank."""
+    """Layers that get an adapter, and its rank."""
 
     target_modules: tuple[str, ...] = Field(
         ("*_proj",),

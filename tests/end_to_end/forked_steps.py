@@ -22,7 +22,7 @@ SERVERS = {
         *("base_extended", "base_huggingface", "base_tiny", "evaluate", "merged"),
     ),
 }
-"""What a process has imported, and the scripts that start as its forks; only those of NeMo need the shim."""
+"""Modules that a process has imported, and the scripts that start as its forks; only NeMo's need the shim."""
 AT_IMPORT = ("PYTHONHASHSEED", "PYTHONNOUSERSITE", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "LC_ALL", "TZ")
 """Variables of a step that have an effect when Python starts."""
 VALUES = ("0", "1", "1", "1", "C.UTF-8", "UTC")

@@ -1,4 +1,4 @@
-"""What the library PEFT computes with an adapter; it is installed in an environment of its own.
+"""Logits and losses of an adapter by the library PEFT, which has an environment of its own.
 
 Run with its packages in PYTHONPATH: it trains the initial adapter in a plain loop on the same samples, and loads the
 trained one.

@@ -42,7 +42,7 @@ class Contest:
     best: str
 
     @property
-    def first(self) -> list[str]:
+    def winners(self) -> list[str]:
         """Variants with the best value."""
         values = self.comparison.values
         return [name for name in values if values[name].value == values[self.best].value]
@@ -51,7 +51,7 @@ class Contest:
         """Return good for the best variants, open for those that are not clearly worse, bad for the others."""
         if self.is_tie:
             return "open"
-        if variant in self.first:
+        if variant in self.winners:
             return "good"
         return outcome(self.comparison, self.comparison.changes[self.best, variant])
 
@@ -62,14 +62,14 @@ class Contest:
 
     @property
     def sentence(self) -> str:
-        """Which variant is best, and which others may be as good."""
+        """The best variants and their value, and the variants that may be as good."""
         values = self.comparison.values
         rest = [name for name in values if self.standing(name) == "open"]
         few = too_few(self.comparison)
         value = value_of(self.comparison, self.best) + (f"{SPACE}%" if self.comparison.measure.percent else "")
         if self.is_tie:
             return f"All variants have {value}{few}."
-        named = f"Best with {listed(self.first)}: {value}"
+        named = f"Best with {listed(self.winners)}: {value}"
         if rest:
             return f"{named}. No clear difference to {listed(rest)}{few}."
         return f"{named}. Clearly better than all others."
@@ -189,7 +189,7 @@ def write_numbers(report: SweepReport, path: Path) -> None:
             "headline": headline(report),
             "model": report.job.model,
             "action": report.action,
-            "best": {name: contest.first for name, contest in report.contests.items()},
+            "best": {name: contest.winners for name, contest in report.contests.items()},
             "not_compared": list(report.not_compared),
             "variants": {name: _variant(report, name) for name in report.job.variants},
             "artifacts": [asdict(origin) for origin in report.provenance.table()],
