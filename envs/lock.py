@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-RESOLVED = ["workflow", "dev", "data", "corpus", "tracking"]
+RESOLVED = ["workflow", "dev", "data", "corpus", "tracking", "serve"]
 COMPLETE = ["nemo", "nemo-cuda", "peft"]
+WITH_TORCH = ["nemo", "serve"]
+"""Environments with torch's CPU build, whose file no package index lists."""
 
 
 def compile_lock(name: str, *options: str) -> str:
@@ -22,11 +24,12 @@ def compile_lock(name: str, *options: str) -> str:
 
 def main() -> None:
     """Write all locks."""
+    torch = (HERE / "torch-cpu.txt").read_text()
     for name in RESOLVED:
-        (HERE / f"{name}.lock").write_text(compile_lock(name))
+        options = ["--overrides", "without-torch.txt"] if name in WITH_TORCH else []
+        (HERE / f"{name}.lock").write_text(compile_lock(name, *options) + (torch if name in WITH_TORCH else ""))
     for name in COMPLETE:
-        also = (HERE / "torch-cpu.txt").read_text() if name == "nemo" else ""
-        (HERE / f"{name}.lock").write_text(compile_lock(name, "--no-deps") + also)
+        (HERE / f"{name}.lock").write_text(compile_lock(name, "--no-deps") + (torch if name in WITH_TORCH else ""))
 
 
 if __name__ == "__main__":

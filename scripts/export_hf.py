@@ -35,8 +35,8 @@ def main(
     from tapeout.nemo.process import prepare
 
     prepare(threads=1)
-    from tapeout.nemo.export import export_checkpoint
-    from tapeout.nemo.notice import stated_licences
+    from tapeout.deploy.huggingface import export_checkpoint
+    from tapeout.deploy.notice import stated_licences
 
     stated = stated_licences([*(folder / "train.jsonl" for folder in rows), *(corpora or ())], documents or ())
     job = job.model_copy(update={"encoding": with_model_template(job.encoding, template)})

@@ -19,7 +19,7 @@ def main(job: ExportNemoJob, model: Path, rows: list[Path], output: Path, templa
     from tapeout.nemo.process import prepare
 
     prepare(threads=1)
-    from tapeout.nemo.nemo1_export import export_archive
+    from tapeout.deploy.nemo1_archive import export_archive
 
     job = job.model_copy(update={"encoding": with_model_template(job.encoding, template)})
     export_archive(model.resolve(), output, job, rows)

@@ -34,7 +34,7 @@ EXCEPTIONS = {
     },
     "tapeout/nemo/export.py": {"nemo_load": "after check_checkpoint"},
     "tapeout/nemo/nemo1.py": {"load_context": "after check_checkpoint"},
-    "tapeout/nemo/nemo1_export.py": {"restore_from": "reads back the archive that the step has just written"},
+    "tapeout/deploy/nemo1_archive.py": {"restore_from": "reads back the archive that the step has just written"},
 }
 """Other uses, each with its reason."""
 

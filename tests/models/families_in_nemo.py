@@ -81,7 +81,7 @@ def main(folder: Path) -> None:
     from tapeout.models.huggingface import load_huggingface
     from tapeout.nemo.checkpoint import load_model
     from tapeout.nemo.convert import import_checkpoint
-    from tapeout.nemo.export import fixed_tokens, nemo_logits
+    from tapeout.deploy.huggingface import fixed_tokens, nemo_logits
     from tapeout.train.launch import single_rank
     from tapeout.train.methods import dapt
     from tapeout.train.samples import TrainingData

@@ -116,7 +116,7 @@ def write_old_archive(archive: Path, tokenizer: Path, activation: str, ids: Any)
     from nemo.collections.nlp.parts.nlp_overrides import NLPSaveRestoreConnector
     from omegaconf import OmegaConf
 
-    from tapeout.nemo.nemo1_export import cpu_trainer
+    from tapeout.deploy.nemo1_archive import cpu_trainer
 
     megatron_gpt_model.GPTModel = GPTModel
     torch.manual_seed(1)

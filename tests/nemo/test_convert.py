@@ -8,8 +8,8 @@ import torch
 from tapeout.config.export import Attribution, ExportJob
 from tapeout.data.io.jsonl import write_json, write_jsonl
 from tapeout.nemo.convert import ConversionMismatch, compare_tensors
-from tapeout.nemo.export import logit_difference
-from tapeout.nemo.notice import notice, stated_licences, write_licences
+from tapeout.deploy.huggingface import logit_difference
+from tapeout.deploy.notice import notice, stated_licences, write_licences
 
 pytestmark = pytest.mark.environment("nemo")
 

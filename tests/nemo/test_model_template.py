@@ -17,7 +17,8 @@ from tapeout.encoder.fast_tokenizer import fast_tokenizer
 from tapeout.encoder.load import load_encoder
 from tapeout.models import llama
 from tapeout.models.tokenizer_file import tokenizer_path
-from tapeout.nemo.serving import check_prompts, ends_of_answers, read_sets, stop_settings, write_tokenizer
+from tapeout.deploy.served_tokenizer import ends_of_answers, stop_settings, write_tokenizer
+from tapeout.deploy.token_ids import check_prompts, check_texts, read_sets
 from tests.byte_level_material import write_tokenizer as write_byte_level
 from tests.small_tokenizer import train
 

@@ -17,7 +17,7 @@ from tapeout.models.layout import Part
 from tapeout.models.weights_folder import FolderWeights
 from tapeout.nemo.convert import compare_tensors
 from tapeout.nemo.foreign_weights import DistributedWeights
-from tapeout.nemo.nemo1_export import prompts_of
+from tapeout.deploy.nemo1_archive import prompts_of
 from tests.nemo.nemo1_round_trip import CONTEXTS, MODELS, OLD, PADDING, REFUSED, TEMPLATE
 from tests.nemo.process import run_program
 

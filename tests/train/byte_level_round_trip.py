@@ -40,7 +40,7 @@ def round_trip(folder: Path) -> dict[str, Any]:
     from tapeout.models.tokenizer_file import tokenizer_path
     from tapeout.nemo.checkpoint import load_model
     from tapeout.nemo.convert import import_checkpoint
-    from tapeout.nemo.export import export_checkpoint
+    from tapeout.deploy.huggingface import export_checkpoint
     from tapeout.train.launch import single_rank
     from tapeout.train.methods import dapt, sft
     from tapeout.train.trainer import train

@@ -37,7 +37,7 @@ def main(folder: Path) -> None:
     from tapeout.nemo.archive import pack
     from tapeout.nemo.checkpoint import load_model
     from tapeout.nemo.convert import import_checkpoint
-    from tapeout.nemo.export import export_checkpoint, fixed_tokens, nemo_logits
+    from tapeout.deploy.huggingface import export_checkpoint, fixed_tokens, nemo_logits
     from tapeout.nemo.forward import ForwardStep, LossReduction, megatron_model
     from tapeout.nemo.shim import omit_warnings_in_layers
     from tapeout.program import StepFailed

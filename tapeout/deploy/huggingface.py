@@ -14,16 +14,9 @@ from tapeout.models.huggingface import checked_config, load_huggingface
 from tapeout.models.tokenizer_file import tokenizer_path
 from tapeout.models.weights_folder import FolderWeights
 from tapeout.nemo.convert import ConversionMismatch, export_weights
-from tapeout.nemo.notice import write_licences
-from tapeout.nemo.serving import (
-    check_prompts,
-    check_texts,
-    ends_of_answers,
-    read_sets,
-    stop_settings,
-    write_settings,
-    write_tokenizer,
-)
+from tapeout.deploy.notice import write_licences
+from tapeout.deploy.served_tokenizer import ends_of_answers, stop_settings, write_settings, write_tokenizer
+from tapeout.deploy.token_ids import check_prompts, check_texts, read_sets
 
 
 def export_checkpoint(

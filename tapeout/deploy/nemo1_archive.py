@@ -26,10 +26,10 @@ from tapeout.models.tokenizer_file import tokenizer_path
 from tapeout.models.weights_folder import FolderWeights
 from tapeout.nemo.checkpoint import CheckpointWeights, checkpoint_config, load_model
 from tapeout.nemo.convert import ConversionMismatch, compare_tensors
-from tapeout.nemo.export import fixed_tokens
+from tapeout.deploy.huggingface import fixed_tokens
 from tapeout.nemo.import_nemo import convert_archive
 from tapeout.nemo.nemo1 import Prompts, write_archive
-from tapeout.nemo.serving import shape_of
+from tapeout.deploy.token_ids import shape_of
 
 
 def export_archive(checkpoint: Path, output: Path, job: ExportNemoJob, rows: Sequence[Path]) -> None:
@@ -56,7 +56,7 @@ def export_archive(checkpoint: Path, output: Path, job: ExportNemoJob, rows: Seq
 
 
 def prompts_of(encoding: EncodeJob, shapes: Iterable[str]) -> Prompts:
-    """Return the prompts of a training on rows of the given shapes, see ``tapeout.nemo.serving.SHAPES``."""
+    """Return the prompts of a training on rows of the given shapes, see ``tapeout.deploy.token_ids.SHAPES``."""
     if "conversation" in shapes or encoding.prompt.for_questions:
         if encoding.prompt.tokens == "template":
             return Prompts(encoding.chat_template or "", {})
