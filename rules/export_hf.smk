@@ -13,10 +13,11 @@ rule export_hf:
         sealed("export/hf"),
     params:
         **parameters(
-            settings.export,
+            settings.export.accuracy,
             encoding=settings.encoding().identity(),
             systems=settings.default_systems,
             **wiring.attributions,
+            card=wiring.card,
             trained_on={name: settings.sources[name].attribution for name in settings.trained_sources},
         ),
         plugins=[settings.base.family_module],

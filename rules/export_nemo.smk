@@ -8,7 +8,7 @@ rule export_nemo:
     output:
         sealed("export/mcore.nemo"),
     params:
-        **parameters(settings.export, encoding=settings.encoding().identity()),
+        **parameters(settings.export.accuracy, encoding=settings.encoding().identity()),
         plugins=[settings.base.family_module],
     resources:
         **site.cpu,

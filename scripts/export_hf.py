@@ -20,7 +20,7 @@ def main(
     base: Path | None = None,
     template: Path | None = None,
 ) -> None:
-    """Write a Hugging Face folder with tokenizer, chat template, parity.json and NOTICE.
+    """Write a Hugging Face folder with tokenizer, chat template, parity.json, NOTICE and a model card.
 
     Inputs:
         model: NeMo checkpoint folder.

@@ -7,7 +7,7 @@ from typing import Any
 
 from tapeout.config.corpus import Selection
 from tapeout.config.evaluation import EvaluateJob
-from tapeout.config.export import EXPORTED
+from tapeout.config.export import EXPORTED, CardFacts, Stage
 from tapeout.config.instructions import InstructionSetJob
 from tapeout.config.pretraining import DocumentsJob
 from tapeout.config.report import EvalReportJob
@@ -63,6 +63,20 @@ class Wiring:
         (source, *_) = settings.model_sources
         attribution = settings.sources[source].attribution
         return {"tokenizer": attribution, "base": attribution if settings.base.sources else None}
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """Parameter of the rule ``export_hf``: facts for the model card."""
+        settings = self.settings
+        records = [settings.sources[name] for name in settings.base.sources]
+        repositories = [str(record.identity()["repository"]) for record in records if record.kind == "hf_model"]
+        return CardFacts(
+            licence=settings.export.licence,
+            base_model=next(iter(repositories), None),
+            new_pieces=settings.tokenizer.new_pieces,
+            pretraining=_stage(settings.dapt),
+            tuning=_stage(settings.sft),
+        ).identity()
 
     @property
     def pretraining_text(self) -> dict[str, Any]:
@@ -189,3 +203,11 @@ class Wiring:
         """Return the environment of a step that reads sources: with Arrow if a pattern selects parquet or zstd."""
         arrow = any(pattern.endswith((".parquet", ".zst")) for pattern in selection.include)
         return "../envs/corpus.yaml" if arrow else "../envs/data.yaml"
+
+
+def _stage(training: Training) -> Stage:
+    return Stage(
+        max_steps=training.max_steps,
+        global_batch_size=training.global_batch_size,
+        seq_length=training.seq_length,
+    )

@@ -7,6 +7,10 @@ import torch
 from torch import Tensor
 
 from tapeout.config.export import ExportJob
+from tapeout.deploy.model_card import write_card
+from tapeout.deploy.notice import write_licences
+from tapeout.deploy.served_tokenizer import ends_of_answers, stop_settings, write_settings, write_tokenizer
+from tapeout.deploy.token_ids import check_prompts, check_texts, read_sets
 from tapeout.encoder.load import load_encoder
 from tapeout.guard.folders import check_checkpoint
 from tapeout.models.family import family_of
@@ -14,9 +18,6 @@ from tapeout.models.huggingface import checked_config, load_huggingface
 from tapeout.models.tokenizer_file import tokenizer_path
 from tapeout.models.weights_folder import FolderWeights
 from tapeout.nemo.convert import ConversionMismatch, export_weights
-from tapeout.deploy.notice import write_licences
-from tapeout.deploy.served_tokenizer import ends_of_answers, stop_settings, write_settings, write_tokenizer
-from tapeout.deploy.token_ids import check_prompts, check_texts, read_sets
 
 
 def export_checkpoint(
@@ -31,8 +32,9 @@ def export_checkpoint(
     """Convert a NeMo-2 checkpoint folder to a Hugging Face folder, load that and compare it with NeMo's model.
 
     Adds to the folder the tokenizer with the chat template of the training, generation_config.json (greedy decoding,
-    and where an answer ends), NOTICE, and parity.json: the largest difference of a logit between NeMo's model and the
-    exported one, and the number of prompts and texts whose token ids were compared with those of the training.
+    and where an answer ends), NOTICE, README.md (the model card), and parity.json: the largest difference of a logit
+    between NeMo's model and the exported one, and the number of prompts and texts whose token ids were compared with
+    those of the training.
 
     Args:
         source: the checkpoint folder.
@@ -68,6 +70,7 @@ def export_checkpoint(
     }
     write_settings(output / "parity.json", parity)
     write_licences(output, job, stated, base)
+    write_card(output, job, stated, shapes)
     for path in sorted(output.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
 

@@ -41,6 +41,7 @@ def write_tokenizer(
     sentencepiece = {
         **family.tokenizer_config(),
         "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_input_names": ["input_ids", "attention_mask"],  # models do not take token_type_ids
         "legacy": True,  # read by LlamaTokenizer only: add a word mark after each special piece
     }
     settings = {

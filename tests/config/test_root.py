@@ -10,6 +10,7 @@ from tapeout.config.load import load
 from tapeout.config.problems import InvalidConfig
 from tapeout.config.root import Settings
 from tapeout.config.schema import schema
+from tapeout.config.wiring import Wiring
 from tapeout.config.yaml_files import merge
 from tapeout.graph.identity.digest import DigestCache
 from tapeout.sources.errors import SourceMissing
@@ -164,6 +165,15 @@ def test_the_notice_of_a_model_names_what_it_was_trained_on() -> None:
         ),
     ):
         assert load({**default(), **change}).trained_sources == names
+
+
+def test_the_card_of_a_model_states_licence_base_model_and_stages() -> None:
+    given = {**default(), "export": {"licence": "Apache-2.0"}, "sft": {"max_steps": 500}}
+    facts = Wiring(load(given), lambda *names: names).card
+    assert facts["licence"] == "Apache-2.0" and facts["base_model"] is None and facts["new_pieces"] == 768
+    assert facts["tuning"] == {"max_steps": 500, "global_batch_size": 16, "seq_length": 256}
+    llama = overlaid(yaml.safe_load((ROOT / "config/models/llama2-7b.yaml").read_text()))
+    assert Wiring(load(llama), lambda *names: names).card["base_model"] == "meta-llama/Llama-2-7b-hf"
 
 
 def test_a_local_source_is_pinned_to_what_it_is_now(tmp_path: Path) -> None:

@@ -14,19 +14,19 @@ from hypothesis import strategies as st
 from jinja2 import TemplateError
 from transformers import AutoTokenizer, LlamaTokenizer
 
-from tapeout.config.export import Attribution, ExportJob
+from tapeout.config.export import Attribution, CardFacts, ExportJob, Stage
 from tapeout.config.instructions import EncodeJob, Prompt
 from tapeout.data.encode.chat import Unfit
 from tapeout.data.encode.encoded_set import encode_set
 from tapeout.data.encode.row_encoder import RowEncoder
+from tapeout.deploy.served_tokenizer import ends_of_answers, stop_settings, write_tokenizer
+from tapeout.deploy.token_ids import check_prompts, check_texts, read_sets
 from tapeout.encoder.fast_tokenizer import fast_tokenizer
 from tapeout.encoder.load import load_encoder
 from tapeout.encoder.sentencepiece import SentencePieceEncoder
 from tapeout.models import llama
 from tapeout.models.tokenizer_file import tokenizer_path
 from tapeout.nemo.convert import ConversionMismatch
-from tapeout.deploy.served_tokenizer import ends_of_answers, stop_settings, write_tokenizer
-from tapeout.deploy.token_ids import check_prompts, check_texts, read_sets
 from tests.byte_level_material import write_tokenizer as write_byte_level
 from tests.small_tokenizer import train
 
@@ -61,13 +61,15 @@ PROMPTS = {
 }
 SYSTEM = "Be brief."
 SOURCE = Attribution(origin="package example 1.0", licence="Apache-2.0")
+STAGE = Stage(max_steps=3, global_batch_size=2, seq_length=64)
+CARD = CardFacts(new_pieces=0, pretraining=STAGE, tuning=STAGE)
 
 
 def export_job(name: str, systems: tuple[str, ...] = (SYSTEM,)) -> ExportJob:
     tokens, source = PROMPTS[name]
     prompt = Prompt.model_validate({"tokens": tokens, "chat_template": source and "x.jinja"})
     encoding = EncodeJob(prompt=prompt, chat_template=source, template=TEMPLATE, seq_length=400)
-    return ExportJob(encoding=encoding, systems=systems, tokenizer=SOURCE, trained_on={"example": SOURCE})
+    return ExportJob(encoding=encoding, systems=systems, tokenizer=SOURCE, trained_on={"example": SOURCE}, card=CARD)
 
 
 def questions() -> list[dict[str, Any]]:

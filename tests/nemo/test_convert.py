@@ -7,9 +7,9 @@ import torch
 
 from tapeout.config.export import Attribution, ExportJob
 from tapeout.data.io.jsonl import write_json, write_jsonl
-from tapeout.nemo.convert import ConversionMismatch, compare_tensors
 from tapeout.deploy.huggingface import logit_difference
 from tapeout.deploy.notice import notice, stated_licences, write_licences
+from tapeout.nemo.convert import ConversionMismatch, compare_tensors
 
 pytestmark = pytest.mark.environment("nemo")
 
@@ -47,9 +47,10 @@ def test_a_foreign_base_model_is_named_and_its_licence_goes_along(tmp_path: Path
     source = Attribution(origin="Hugging Face model owner/name at commit 0", licence="LicenseRef-Own")
     encoding = {"prompt": {}, "chat_template": None, "template": "{input}{output}", "seq_length": 8}
     trained_on = {"ibex": {"origin": "package ibex 1", "licence": "Apache-2.0"}}
-    job = ExportJob.model_validate(
-        {"encoding": encoding, "systems": [], "tokenizer": source, "base": source, "trained_on": trained_on}
-    )
+    stage = {"max_steps": 1, "global_batch_size": 1, "seq_length": 8}
+    card = {"new_pieces": 0, "pretraining": stage, "tuning": stage}
+    values = {"encoding": encoding, "systems": [], "tokenizer": source, "base": source, "trained_on": trained_on}
+    job = ExportJob.model_validate({**values, "card": card})
     base, output = tmp_path / "base", tmp_path / "output"
     for folder in (base, output):
         folder.mkdir()

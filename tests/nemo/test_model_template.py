@@ -8,17 +8,17 @@ import pytest
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
-from tapeout.config.export import Attribution, ExportJob
+from tapeout.config.export import Attribution, CardFacts, ExportJob, Stage
 from tapeout.config.instructions import SPLITS, EncodeJob
 from tapeout.data.encode.encoded_set import encode_set
 from tapeout.data.encode.model_template import with_model_template
 from tapeout.data.errors import InvalidTemplate
+from tapeout.deploy.served_tokenizer import ends_of_answers, stop_settings, write_tokenizer
+from tapeout.deploy.token_ids import check_prompts, read_sets
 from tapeout.encoder.fast_tokenizer import fast_tokenizer
 from tapeout.encoder.load import load_encoder
 from tapeout.models import llama
 from tapeout.models.tokenizer_file import tokenizer_path
-from tapeout.deploy.served_tokenizer import ends_of_answers, stop_settings, write_tokenizer
-from tapeout.deploy.token_ids import check_prompts, check_texts, read_sets
 from tests.byte_level_material import write_tokenizer as write_byte_level
 from tests.small_tokenizer import train
 
@@ -148,7 +148,9 @@ def test_ids_are_those_of_transformers_and_are_served(kind: str, tmp_path: Path)
 
     source = Attribution(origin="package example 1.0", licence="Apache-2.0")
     encoding = with_model_template(encode_job(), model)
-    job = ExportJob(encoding=encoding, systems=(SYSTEM,), tokenizer=source, trained_on={"example": source})
+    stage = Stage(max_steps=1, global_batch_size=1, seq_length=8)
+    card = CardFacts(new_pieces=0, pretraining=stage, tuning=stage)
+    job = ExportJob(encoding=encoding, systems=(SYSTEM,), tokenizer=source, trained_on={"example": source}, card=card)
     shapes, checked = read_sets([sets])
     ends, output = ends_of_answers(encoder, job, shapes), tmp_path / "export"
     output.mkdir()

@@ -28,10 +28,11 @@ def round_trip(folder: Path) -> dict[str, Any]:
     from tapeout.config.base import BaseExtended
     from tapeout.config.bases.tiny import Base
     from tapeout.config.dapt import Dapt
-    from tapeout.config.export import Attribution, ExportJob
+    from tapeout.config.export import Attribution, CardFacts, ExportJob, Stage
     from tapeout.config.instructions import SPLITS, EncodeJob, Prompt
     from tapeout.config.sft import Sft
     from tapeout.data.encode.encoded_set import encode_set
+    from tapeout.deploy.huggingface import export_checkpoint
     from tapeout.encoder.load import load_encoder
     from tapeout.encoder.load_vocabulary import load_vocabulary
     from tapeout.models import llama
@@ -40,7 +41,6 @@ def round_trip(folder: Path) -> dict[str, Any]:
     from tapeout.models.tokenizer_file import tokenizer_path
     from tapeout.nemo.checkpoint import load_model
     from tapeout.nemo.convert import import_checkpoint
-    from tapeout.deploy.huggingface import export_checkpoint
     from tapeout.train.launch import single_rank
     from tapeout.train.methods import dapt, sft
     from tapeout.train.trainer import train
@@ -95,8 +95,14 @@ def round_trip(folder: Path) -> dict[str, Any]:
 
     text.write_text("".join(json.dumps({"text": line}) + "\n" for line in TEXTS))
     source = Attribution(origin="package example 1.0", licence="Apache-2.0")
+    stage = Stage(max_steps=4, global_batch_size=4, seq_length=64)
     export = ExportJob(
-        parity_tokens=48, encoding=encoding, systems=("",), tokenizer=source, trained_on={"example": source}
+        parity_tokens=48,
+        encoding=encoding,
+        systems=("",),
+        tokenizer=source,
+        trained_on={"example": source},
+        card=CardFacts(new_pieces=2, pretraining=stage, tuning=stage),
     )
     export_checkpoint(folder / "sft", folder / "export", export, [(instructions, encoded)], [text], {})
     with torch.no_grad():

@@ -27,9 +27,10 @@ def main(folder: Path) -> None:
     from megatron.core.num_microbatches_calculator import destroy_num_microbatches_calculator
 
     from tapeout.config.dapt import Dapt
-    from tapeout.config.export import Attribution, ExportJob
+    from tapeout.config.export import Attribution, CardFacts, ExportJob, Stage
     from tapeout.config.instructions import EncodeJob, Prompt
     from tapeout.config.sft import Sft
+    from tapeout.deploy.huggingface import export_checkpoint, fixed_tokens, nemo_logits
     from tapeout.encoder.load import load_encoder
     from tapeout.guard.tar import unpack
     from tapeout.models.finite import NonFinite
@@ -37,7 +38,6 @@ def main(folder: Path) -> None:
     from tapeout.nemo.archive import pack
     from tapeout.nemo.checkpoint import load_model
     from tapeout.nemo.convert import import_checkpoint
-    from tapeout.deploy.huggingface import export_checkpoint, fixed_tokens, nemo_logits
     from tapeout.nemo.forward import ForwardStep, LossReduction, megatron_model
     from tapeout.nemo.shim import omit_warnings_in_layers
     from tapeout.program import StepFailed
@@ -247,6 +247,7 @@ def main(folder: Path) -> None:
     model = folder / "micro4" / "model"
     for name, content in sft.files(Sft(), {}).items():
         (model / name).write_text(content)
+    stage = Stage(max_steps=4, global_batch_size=4, seq_length=64)
     source_of = Attribution(origin="package example 1.0", licence="Apache-2.0")
     encoding = EncodeJob(prompt=Prompt(), chat_template=None, template=TEMPLATE, seq_length=64)
     export = ExportJob(
@@ -256,6 +257,7 @@ def main(folder: Path) -> None:
         systems=(),
         tokenizer=source_of,
         trained_on={"example": source_of},
+        card=CardFacts(licence="Apache-2.0", new_pieces=0, pretraining=stage, tuning=stage),
     )
     export_checkpoint(model, folder / "export", export, [sets], [texts["domain"]], {})
     (folder / "byte_level").mkdir()
