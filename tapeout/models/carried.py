@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from tapeout.config.base import Architecture
 from tapeout.encoder.interface import Encoder
+from tapeout.models.config_fields import fields_of
 from tapeout.models.family import Family
 from tapeout.models.tokenizer_file import UnusableModel
 
@@ -45,8 +46,8 @@ def check_carried(config: "PretrainedConfig", family: Family) -> Architecture:
         raise UnusableModel(
             f"The configuration of the model has {option} {first['input']!r}: {first['msg']}.", "Use another model."
         ) from error
-    again = family.huggingface_config(architecture, config.vocab_size, **special_ids(config)).to_dict()
-    values: dict[str, Any] = config.to_dict()
+    again = fields_of(family.huggingface_config(architecture, config.vocab_size, **special_ids(config)))
+    values = fields_of(config)
     allowed: dict[str, tuple[Any, ...]] = {
         "architectures": (None, [family.model_class().__name__]),
         "torch_dtype": (None, again["torch_dtype"]),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from tapeout.models.config_fields import DTYPE
 from tapeout.models.huggingface import generation_of
 from tapeout.models.weights_writer import MAX_SHARD_BYTES, write_weights
 
@@ -49,7 +50,7 @@ def write_model(
 ) -> None:
     """Write the settings of generation of the source, and configuration and weights, as ``save_pretrained`` does."""
     dtype = weights[next(iter(weights))].dtype
-    model.config.update({"torch_dtype": dtype, "architectures": [type(model).__name__], "_name_or_path": ""})
+    model.config.update({DTYPE: dtype, "architectures": [type(model).__name__], "_name_or_path": ""})
     model.config._attn_implementation_autoset = False
     generation = generation_of(source) or model.generation_config
     output.mkdir(parents=True)

@@ -177,8 +177,11 @@ class Architecture(base.Architecture):
 
 def options_from_huggingface(config: "PretrainedConfig") -> dict[str, Any]:
     """Return the options of an architecture that a Hugging Face configuration states."""
-    stated = {option: getattr(config, field, None) for option, field in FIELDS.items()}
-    dtype = str(config.torch_dtype or "float32").removeprefix("torch.")
+    from tapeout.models.config_fields import fields_of
+
+    fields = fields_of(config)
+    stated = {option: fields.get(field) for option, field in FIELDS.items()}
+    dtype = str(fields.get("torch_dtype") or "float32").removeprefix("torch.")
     return {**{option: value for option, value in stated.items() if value is not None}, "params_dtype": dtype}
 
 
@@ -193,8 +196,10 @@ def huggingface_fields(architecture: Architecture) -> dict[str, Any]:
     """Return the fields of a Hugging Face configuration."""
     import torch
 
+    from tapeout.models.config_fields import DTYPE
+
     fields = {field: getattr(architecture, option) for option, field in FIELDS.items()}
-    return {**fields, "torch_dtype": getattr(torch, architecture.params_dtype), "use_cache": True}
+    return {**fields, DTYPE: getattr(torch, architecture.params_dtype), "use_cache": True}
 
 
 def nemo_arguments(architecture: Architecture, vocabulary: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from tapeout.config.base import Architecture
 from tapeout.config.bases.tiny import Base
 from tapeout.encoder.load import load_encoder
 from tapeout.models.carried import check_carried, check_vocabulary, special_ids
+from tapeout.models.config_fields import DTYPE, dtype_of
 from tapeout.models.family import Family, family_of, load_family
 from tapeout.models.tokenizer_file import UnusableModel
 
@@ -40,7 +41,7 @@ def save_model(model: "PreTrainedModel", family: Family, tokenizer: Path, output
 
     The weights are written in the type that the model's configuration states.
     """
-    model.to(model.config.torch_dtype or torch.float32)
+    model.to(dtype_of(model.config) or torch.float32)
     model.config._name_or_path = ""
     model.save_pretrained(output, safe_serialization=True)
     write_tokenizer(family, tokenizer, model.config.max_position_embeddings, output)
@@ -122,9 +123,9 @@ def load_huggingface(folder: Path, keep_dtype: bool = False) -> "PreTrainedModel
         UnusableModel: see ``checked_config``.
     """
     config, kind = checked_config(folder), family_of(folder).model_class()
-    dtype = config.torch_dtype if keep_dtype and config.torch_dtype else torch.float32
+    dtype = (dtype_of(config) if keep_dtype else None) or torch.float32
     model: PreTrainedModel = kind.from_pretrained(
-        folder, config=config, torch_dtype=dtype, local_files_only=True, use_safetensors=True
+        folder, config=config, local_files_only=True, use_safetensors=True, **{DTYPE: dtype}
     )
     return model.eval()
 

@@ -21,6 +21,7 @@ from tapeout.encoder.load import load_encoder
 from tapeout.guard.folders import check_tokenizer
 from tapeout.guard.settings import check_settings
 from tapeout.models.carried import check_carried, check_vocabulary, special_ids
+from tapeout.models.config_fields import dtype_of
 from tapeout.models.family import Family, load_family
 from tapeout.models.layout import EMBEDDING
 from tapeout.models.tokenizer_file import UnusableModel
@@ -243,7 +244,7 @@ def _check_weights(weights: FolderWeights, config: Any, job: ImportJob, copies: 
     """
     tensors = {name: entry.tensor for name, entry in weights.entries.items()}
     dtypes = sorted({tensor.dtype for tensor in tensors.values()})
-    stated = str(config.torch_dtype).removeprefix("torch.")
+    stated = str(dtype_of(config)).removeprefix("torch.")
     if dtypes != [stated]:
         raise UnusableModel(
             f"The weights have the type {' and '.join(dtypes)}, and config.json states torch_dtype {stated}.",

@@ -17,6 +17,7 @@ from tapeout.encoder.load import load_encoder
 from tapeout.errors import TapeoutError
 from tapeout.guard.folders import check_checkpoint
 from tapeout.models.carried import check_vocabulary
+from tapeout.models.config_fields import DTYPE
 from tapeout.models.family import family_of
 from tapeout.models.huggingface import checked_config
 from tapeout.models.layout import Part
@@ -78,7 +79,7 @@ def export_weights(source: Path, output: Path, max_shard_bytes: int = MAX_SHARD_
         del empty[name]
     check_names(set(empty), set(weights))
     output.mkdir(parents=True)
-    model.config.update({"torch_dtype": weights.dtype, "architectures": [type(model).__name__]})
+    model.config.update({DTYPE: weights.dtype, "architectures": [type(model).__name__]})
     model.config._attn_implementation_autoset = False  # as save_pretrained does: the flag says nothing about the model
     model.config.save_pretrained(output)
     empty = {name: tensor.to(weights.dtype) for name, tensor in empty.items()}

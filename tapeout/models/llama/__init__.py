@@ -53,7 +53,9 @@ class Architecture(decoder.Architecture):
 
 def architecture_of(config: "LlamaConfig") -> Architecture:
     """Return the architecture that a Hugging Face configuration states."""
-    scaling = config.rope_scaling
+    from tapeout.models.config_fields import fields_of
+
+    scaling = fields_of(config).get("rope_scaling")
     if not scaling or scaling.get("rope_type") != "llama3":
         return Architecture.from_huggingface(config)
     return Architecture.from_huggingface(

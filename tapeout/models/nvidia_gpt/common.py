@@ -63,7 +63,10 @@ def tokenizer_config() -> dict[str, Any]:
 
 def stated(config: "PretrainedConfig", names: Mapping[str, str]) -> dict[str, Any]:
     """Return the options that a Hugging Face configuration states under other names than the common ones."""
-    values = {option: getattr(config, field) for option, field in names.items()}
+    from tapeout.models.config_fields import fields_of
+
+    fields = fields_of(config)
+    values = {option: fields[field] for option, field in names.items()}
     if config.num_key_value_heads is None:
         values["num_query_groups"] = config.num_attention_heads
     return values
