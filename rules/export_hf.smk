@@ -14,8 +14,7 @@ rule export_hf:
     params:
         **parameters(
             settings.export.accuracy,
-            encoding=settings.encoding().identity(),
-            systems=settings.default_systems,
+            **wiring.prompts,
             **wiring.attributions,
             card=wiring.card,
             trained_on={name: settings.sources[name].attribution for name in settings.trained_sources},

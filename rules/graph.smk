@@ -29,6 +29,7 @@ include: "dapt.smk"
 include: "sft.smk"
 include: "export_hf.smk"
 include: "export_nemo.smk"
+include: "certificate.smk"
 include: "evaluation.smk"
 include: "eval_report.smk"
 

@@ -35,12 +35,12 @@ def main(
     from tapeout.nemo.process import prepare
 
     prepare(threads=1)
-    from tapeout.deploy.huggingface import export_checkpoint
+    from tapeout.deploy.huggingface import export_model
     from tapeout.deploy.notice import stated_licences
 
     stated = stated_licences([*(folder / "train.jsonl" for folder in rows), *(corpora or ())], documents or ())
     job = job.model_copy(update={"encoding": with_model_template(job.encoding, template)})
-    export_checkpoint(model.resolve(), output, job, list(zip(rows, encoded, strict=True)), texts, stated, base)
+    export_model(model.resolve(), output, job, list(zip(rows, encoded, strict=True)), texts, stated, base)
 
 
 if __name__ == "__main__":

@@ -1,29 +1,46 @@
 """Parameters of the exports: accuracy, facts for the model card, and prompts of the training."""
 
-from pydantic import Field
+from typing import Literal
 
+from pydantic import Field, field_validator
+
+from tapeout.config.evaluation import ArtifactName, may_be_model
 from tapeout.config.instructions import EncodeJob
-from tapeout.config.section import Section
+from tapeout.config.section import Section, conflict
 from tapeout.config.sources import SourceName
 
-EXPORTED = "sft/model"
-"""Artifact of the model that the rule ``export_hf`` exports: the one that users get."""
+ANSWERS = "instruction_answers"
+"""Task whose answers the exported model must give again."""
 
 
 class Accuracy(Section):
-    """Accuracy that an exported model must have."""
+    """Type of the exported weights, and accuracy that the exported model must have."""
 
-    tolerance: float = Field(1e-4, gt=0, description="Maximum difference of a logit from the NeMo model's.")
+    dtype: Literal["float32", "bfloat16", "float16"] | None = Field(
+        None, description="Type that the weights are rounded to; null: that of the trained weights."
+    )
+    tolerance: float = Field(
+        1e-4,
+        gt=0,
+        description="Maximum difference of a logit from the trained model's, whose weights are rounded alike. Answers "
+        "may differ only where two tokens are as close to each other.",
+    )
     parity_tokens: int = Field(
         128,
         ge=0,
-        description="Length of the sequence of fixed tokens on which logits are compared; with 0 only the tensors are, "
-        "as for a model that does not fit in memory.",
+        description="Length of the sequence of fixed tokens on which logits are compared; with 0 only the tensors and "
+        "the token ids are, as for a model that does not fit in memory.",
     )
 
 
 class Export(Accuracy):
-    """Accuracy and licence of the exported model."""
+    """The model that users get."""
+
+    model: ArtifactName = Field(
+        "sft/model",
+        description="Artifact of the exported model: a NeMo checkpoint, such as sft/model or dpo/model, or a Hugging "
+        "Face folder, such as lora/merged.",
+    )
 
     licence: str | None = Field(
         None,
@@ -32,10 +49,18 @@ class Export(Accuracy):
         "card states none, and `tapeout publish` refuses the model.",
     )
 
+    @field_validator("model")
+    @classmethod
+    def _is_model(cls, model: str) -> str:
+        if not may_be_model(model):
+            cause = f"model names {model}, not a model folder such as sft/model"
+            raise conflict(cause, "Name the artifact of a model; of an adapter, its merged model.", ())
+        return model
+
     @property
     def accuracy(self) -> Accuracy:
-        """The options that every export has."""
-        return Accuracy(tolerance=self.tolerance, parity_tokens=self.parity_tokens)
+        """The part that the rules of all formats get; the model is their input."""
+        return Accuracy(**{name: getattr(self, name) for name in Accuracy.model_fields})
 
 
 class Attribution(Section):
@@ -59,21 +84,32 @@ class CardFacts(Section):
     licence: str | None = Field(None, description="Licence under which the model is released.")
     base_model: str | None = Field(None, description="Hugging Face repository of the base model, if it has one.")
     new_pieces: int = Field(ge=0, description="Pieces that were added to the vocabulary of the base model.")
-    pretraining: Stage = Field(description="Continued pretraining on domain text.")
-    tuning: Stage = Field(description="Instruction tuning.")
+    model: ArtifactName = Field(description="Artifact of the trained model.")
+    stages: dict[str, Stage] = Field(description="Trainings that made it from the base model, by name, in order.")
 
 
-class ExportJob(Accuracy):
-    """Parameters of the rule ``export_hf``; the attributions go into NOTICE and the model card."""
+class PromptsJob(Accuracy):
+    """Parameters of rules that render the prompts of the training."""
 
     encoding: EncodeJob = Field(description="Prompts of the training.")
     systems: tuple[str, ...] = Field(description="System messages that conversations without one got.")
+
+
+class ExportJob(PromptsJob):
+    """Parameters of the rule ``export_hf``; the attributions go into NOTICE and the model card."""
+
     tokenizer: Attribution = Field(description="Source of the base tokenizer.")
     base: Attribution | None = Field(None, description="Source of the base model; null if it was made here.")
     trained_on: dict[SourceName, Attribution] = Field(
         min_length=1, description="Sources of the training text, by name."
     )
     card: CardFacts = Field(description="Facts for the model card.")
+
+
+class CertificateJob(PromptsJob):
+    """Parameters of the rule ``certificate``."""
+
+    max_new_tokens: int = Field(ge=1, description="Maximum length of an answer, as in the evaluation.")
 
 
 class ExportNemoJob(Accuracy):

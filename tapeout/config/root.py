@@ -14,7 +14,7 @@ from tapeout.config.container import Container
 from tapeout.config.corpus import Corpus
 from tapeout.config.dapt import Dapt
 from tapeout.config.evaluation import Evaluation, TaskRun
-from tapeout.config.export import EXPORTED, Export
+from tapeout.config.export import Export
 from tapeout.config.inspection import DataReport
 from tapeout.config.instructions import FORMATS, EncodeJob, FormatOptions, Instructions, InstructionSetJob
 from tapeout.config.methods import Methods
@@ -26,6 +26,7 @@ from tapeout.config.sft import Sft
 from tapeout.config.sources import KINDS, Digests, Sources
 from tapeout.config.sweep import Sweep
 from tapeout.config.tokenizer import Tokenizer
+from tapeout.config.training import Training
 
 
 class Settings(Section):
@@ -81,15 +82,34 @@ class Settings(Section):
         return sorted({*corpora, *self.pretraining.sources, *instructions, *methods, *self.model_sources})
 
     @property
+    def exported_trainings(self) -> dict[str, Training]:
+        """Trainings that make the exported model from the base model, by the name of their rule, in order.
+
+        Adapters are trained on the base model; the other methods continue the fine-tuned one.
+        """
+        methods = {name.rpartition(".")[2]: job for name, job in self.methods.items()}
+        name = self.export.model.split("/")[0]
+        if name in self.adapter_methods:
+            return {name: methods[name]}
+        whole: dict[str, Training] = {"dapt": self.dapt, "sft": self.sft}
+        if name in methods:
+            return {**whole, name: methods[name]}
+        return {} if name not in whole else dict(list(whole.items())[: list(whole).index(name) + 1])
+
+    @property
     def trained_sources(self) -> list[str]:
-        """Names of the sources whose text this project trains the fine-tuned model on, sorted.
+        """Names of the sources whose text this project trains the exported model on, sorted.
 
         They include that of a base model that is made here.
         """
-        reads_corpora = self.dapt.reads == "corpus"
-        names = {*(self.corpus.domain.train if reads_corpora else self.pretraining.sources)}
-        if reads_corpora or not self.base.sources:
+        trainings, reads_corpora = self.exported_trainings, self.dapt.reads == "corpus"
+        names: set[str] = set()
+        if "dapt" in trainings:
+            names.update(self.corpus.domain.train if reads_corpora else self.pretraining.sources)
+        if ("dapt" in trainings and reads_corpora) or not self.base.sources:
             names.update(self.corpus.general.sources)
+        for job in trainings.values():
+            names.update(job.read_sources)
         for name in self.instructions.train:
             options = self.set_options[name]
             names.update(set(options.sources) - set(options.held_out))
@@ -157,7 +177,7 @@ class Settings(Section):
     def compared_model(self) -> str:
         """Name of the evaluated model by which the variants of a sweep are compared."""
         models = self.evaluation.models
-        exported = [name for name, artifact in models.items() if artifact == EXPORTED]
+        exported = [name for name, artifact in models.items() if artifact == self.export.model]
         return self.sweep.model or [*models, *exported][-1]
 
     @property

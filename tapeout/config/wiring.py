@@ -7,7 +7,7 @@ from typing import Any
 
 from tapeout.config.corpus import Selection
 from tapeout.config.evaluation import EvaluateJob
-from tapeout.config.export import EXPORTED, CardFacts, Stage
+from tapeout.config.export import ANSWERS, CardFacts, Stage
 from tapeout.config.instructions import InstructionSetJob
 from tapeout.config.pretraining import DocumentsJob
 from tapeout.config.report import EvalReportJob
@@ -74,8 +74,8 @@ class Wiring:
             licence=settings.export.licence,
             base_model=next(iter(repositories), None),
             new_pieces=settings.tokenizer.new_pieces,
-            pretraining=_stage(settings.dapt),
-            tuning=_stage(settings.sft),
+            model=settings.export.model,
+            stages={name: _stage(job) for name, job in settings.exported_trainings.items()},
         ).identity()
 
     @property
@@ -149,7 +149,32 @@ class Wiring:
     @property
     def exported(self) -> str:
         """Artifact of the model that the rule ``export_hf`` exports."""
-        return EXPORTED
+        return self.settings.export.model
+
+    @property
+    def exported_answers(self) -> dict[str, Any]:
+        """Inputs of checks of the exported model: test rows, and the answers that it gave in the evaluation."""
+        settings = self.settings
+        names = [name for name, artifact in settings.evaluation.models.items() if artifact == self.exported][:1]
+        runs = {name: run for name, run in settings.evaluations.items() if run.task == ANSWERS}
+        answers = [f"evaluation/{model}/{name}.json" for model in names for name in runs]
+        questions = [file for _ in names for run in runs.values() for file in run.files.values()]
+        return {
+            "questions": lambda wildcards: [self.artifact(*file) for file in questions],
+            "answers": lambda wildcards: [self.artifact(name) for name in answers],
+        }
+
+    @property
+    def prompts(self) -> dict[str, Any]:
+        """Parameters of rules that render the prompts of the training for the exported model."""
+        settings = self.settings
+        return {"encoding": settings.encoding().identity(), "systems": settings.default_systems}
+
+    @property
+    def max_new_tokens(self) -> int:
+        """Maximum length of the answers in the evaluation."""
+        runs = [run for run in self.settings.evaluations.values() if run.task == ANSWERS]
+        return int(runs[0].options.identity()["max_new_tokens"]) if runs else 1
 
     @property
     def evaluated(self) -> list[tuple[str, str]]:
@@ -164,7 +189,7 @@ class Wiring:
         job = EvalReportJob(
             **settings.report.identity(),
             adaptation=evaluation.adaptation,
-            exported=EXPORTED,
+            exported=self.exported,
             models=tuple(evaluation.models.items()),
             tasks=tuple((name, run.task, run.options.identity()) for name, run in runs.items()),
             not_evaluated=tuple(sorted(set(settings.instructions.train) - set(settings.evaluated_sets))),
@@ -185,7 +210,9 @@ class Wiring:
         models = set(self.settings.evaluation.models.values())
         data = [name for run in self.settings.evaluations.values() for name, _ in run.files.values()]
         artifacts = ["corpus/domain", "corpus/general", "tokenizer", "base", "base_extended"]
-        artifacts += ["nemo/base.nemo", "dapt/model", "export/hf"] if EXPORTED in models else []
+        if self.exported in models:
+            trained = ["nemo/base.nemo", "dapt/model"] if "dapt" in self.settings.exported_trainings else []
+            artifacts += [*trained, "export/hf", "export/certificate.json"]
         artifacts += [
             f"{step}/{name}" for name in self.settings.instructions.train for step in ("instructions", "encoded")
         ]

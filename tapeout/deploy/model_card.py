@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from tapeout.config.export import EXPORTED, Attribution, ExportJob, Stage
+from tapeout.config.export import Attribution, ExportJob, Stage
 from tapeout.deploy.token_ids import load_tokenizer
 from tapeout.encoder.load import load_encoder
 from tapeout.models.weights_folder import FolderWeights
@@ -52,6 +52,15 @@ print(tokenizer.decode(output[0, inputs["input_ids"].shape[1]:], skip_special_to
 """
 """Program of the card's example."""
 
+STAGES = {
+    "dapt": "continued pretraining on text of the domain",
+    "sft": "instruction tuning with the loss on answers",
+    "dpo": "direct preference optimization",
+    "lora": "instruction tuning of a low-rank adapter",
+    "automodel_lora": "instruction tuning of a low-rank adapter",
+}
+"""Trainings by the name of their method; another one is named as it is."""
+
 PROMPTS = {
     "conversation": "conversations of a user and the assistant",
     "question": "single questions",
@@ -76,7 +85,7 @@ def write_card(output: Path, job: ExportJob, stated: Mapping[str, Collection[str
         *_data(job, stated),
         *_prompts(output, job, shapes),
         *_use(job),
-        *_provenance(),
+        *_provenance(job),
     ]
     text = FENCE + metadata + FENCE + "\n" + "\n\n".join(paragraphs) + "\n"
     (output / CARD).write_text(text, encoding="utf-8")
@@ -109,8 +118,7 @@ def _introduction(output: Path, job: ExportJob) -> list[str]:
     origin = f"the model of {job.base.origin}" if job.base else "a small model that was trained from scratch"
     return [
         "# A language model adapted to chip design",
-        f"This is {origin}, adapted to chip design in two stages: continued pretraining on text of the domain, and "
-        "instruction tuning.",
+        f"This is {origin}, adapted to chip design by {_listed([STAGES.get(name, name) for name in job.card.stages])}.",
         _table(
             ("Property", "Value"),
             [
@@ -136,10 +144,7 @@ def _training(job: ExportJob) -> list[str]:
         "## Training",
         _table(
             ("Stage", "Steps", "Sequences per step", "Tokens per sequence"),
-            [
-                ("Continued pretraining", *_lengths(facts.pretraining)),
-                ("Instruction tuning, loss on the answers only", *_lengths(facts.tuning)),
-            ],
+            [(STAGES.get(name, name), *_lengths(stage)) for name, stage in facts.stages.items()],
         ),
         vocabulary,
     ]
@@ -217,15 +222,20 @@ def _use(job: ExportJob) -> list[str]:
     ]
 
 
-def _provenance() -> list[str]:
+def _provenance(job: ExportJob) -> list[str]:
     return [
         "## Provenance",
-        f"Tapeout exported this folder from its artifact `{EXPORTED}`, which was made from `dapt/model`, "
-        "`nemo/base.nemo` and `base_extended`. `parity.json` states how the export was compared with the trained "
-        "model: every tensor, the logits of a fixed sequence, and the token ids of the test texts and prompts. The "
-        "page `eval_report` of the same build has the evaluations, and `tapeout export` packs the whole build, with "
-        "the digest of every input, for an auditor.",
+        f"Tapeout exported this folder from its artifact `{job.card.model}`. `parity.json` states how the export was "
+        "compared with the trained model: every tensor, the logits of a fixed sequence, and the token ids of the test "
+        "texts and prompts. The artifact `export/certificate.json` of the same build repeats that in the current "
+        "version of transformers and compares the answers with the evaluated ones. The page `eval_report` has the "
+        "evaluations, and `tapeout export` packs the whole build, with the digest of every input, for an auditor.",
     ]
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names as an English list."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])) or "nothing but its export"
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

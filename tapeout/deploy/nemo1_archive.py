@@ -19,6 +19,8 @@ from tapeout.config.instructions import EncodeJob
 from tapeout.data.encode.chat import MARKS
 from tapeout.data.encode.row_encoder import WHOLE
 from tapeout.data.io.jsonl import read_jsonl
+from tapeout.deploy.huggingface import fixed_tokens
+from tapeout.deploy.token_ids import shape_of
 from tapeout.models.carried import special_ids
 from tapeout.models.family import Family, family_of
 from tapeout.models.huggingface import checked_config
@@ -26,10 +28,8 @@ from tapeout.models.tokenizer_file import tokenizer_path
 from tapeout.models.weights_folder import FolderWeights
 from tapeout.nemo.checkpoint import CheckpointWeights, checkpoint_config, load_model
 from tapeout.nemo.convert import ConversionMismatch, compare_tensors
-from tapeout.deploy.huggingface import fixed_tokens
 from tapeout.nemo.import_nemo import convert_archive
 from tapeout.nemo.nemo1 import Prompts, write_archive
-from tapeout.deploy.token_ids import shape_of
 
 
 def export_archive(checkpoint: Path, output: Path, job: ExportNemoJob, rows: Sequence[Path]) -> None:

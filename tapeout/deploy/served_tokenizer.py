@@ -5,18 +5,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tapeout.config.export import ExportJob
+from tapeout.config.export import PromptsJob
 from tapeout.data.encode.chat import MARKS, ChatTemplate
 from tapeout.data.encode.prompt import split_template
 from tapeout.encoder.fast_tokenizer import fast_tokenizer
 from tapeout.encoder.interface import Encoder
 from tapeout.encoder.load import load_encoder
-from tapeout.models.chat_template import marked_template, own_template, question_template
+from tapeout.models.chat_template import guarded_template, marked_template, own_template, question_template
 from tapeout.models.family import Family
 
 
 def write_tokenizer(
-    tokenizer: Path, output: Path, family: Family, job: ExportJob, shapes: Sequence[str], context: int
+    tokenizer: Path, output: Path, family: Family, job: PromptsJob, shapes: Sequence[str], context: int
 ) -> None:
     """Write the tokenizer's files, always tokenizer.json, and tokenizer_config.json with a chat template per shape.
 
@@ -58,11 +58,11 @@ def write_tokenizer(
     write_settings(output / "tokenizer_config.json", settings)
 
 
-def _template(shape: str, encoder: Encoder, job: ExportJob) -> str:
+def _template(shape: str, encoder: Encoder, job: PromptsJob) -> str:
     """Return the chat template for rows of a shape."""
-    if job.encoding.prompt.for_questions:
-        return job.encoding.chat_template or ""  # the model's own, unchanged
     reserved = encoder.reserved_names
+    if job.encoding.prompt.for_questions:
+        return guarded_template(job.encoding.chat_template or "", reserved)
     if shape != "conversation":
         before, between, _ = split_template(job.encoding.template) if shape == "question" else ("", "", "")
         return question_template(before, between, reserved, bool(encoder.bos_ids))
@@ -78,7 +78,7 @@ def write_settings(path: Path, content: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def ends_of_answers(encoder: Encoder, job: ExportJob, shapes: Sequence[str]) -> dict[str, int | str]:
+def ends_of_answers(encoder: Encoder, job: PromptsJob, shapes: Sequence[str]) -> dict[str, int | str]:
     """Return how an answer of each shape ends in training: the id of a token, or a text of several tokens."""
     ends: dict[str, int | str] = dict.fromkeys(shapes, encoder.eos)
     if "conversation" in shapes:
@@ -86,7 +86,7 @@ def ends_of_answers(encoder: Encoder, job: ExportJob, shapes: Sequence[str]) -> 
     return dict.fromkeys(shapes, _end_of_turn(encoder, job)) if job.encoding.prompt.for_questions else ends
 
 
-def _end_of_turn(encoder: Encoder, job: ExportJob) -> int | str:
+def _end_of_turn(encoder: Encoder, job: PromptsJob) -> int | str:
     """Return the end of an answer in a conversation: the id of a token, or the text of a mark."""
     if job.encoding.prompt.tokens == "template":
         template = ChatTemplate.of(job.encoding.chat_template or "", encoder)

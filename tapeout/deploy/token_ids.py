@@ -14,8 +14,10 @@ from tapeout.encoder.load import load_encoder
 from tapeout.nemo.convert import ConversionMismatch
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+Row = tuple[str, Mapping[str, Any], Mapping[str, Any]]
+"""A row to check: its location, its content, and its encoding."""
 SHAPES = ("conversation", "question", "prompt")
 """Kinds of rows: several turns, a question for the prompt template, a complete prompt. Each has its chat template."""
 
@@ -27,7 +29,7 @@ def shape_of(row: Mapping[str, Any]) -> str:
     return "prompt" if row.get("context") else "question"
 
 
-def read_sets(sets: Sequence[tuple[Path, Path]]) -> tuple[list[str], list[tuple[str, dict[str, Any], dict[str, Any]]]]:
+def read_sets(sets: Sequence[tuple[Path, Path]]) -> tuple[list[str], list[Row]]:
     """Read the rows that a model was trained on, and the held-out rows in the same form.
 
     Args:
@@ -40,7 +42,7 @@ def read_sets(sets: Sequence[tuple[Path, Path]]) -> tuple[list[str], list[tuple[
     shapes: set[str] = set()
     checked = []
     for rows, encoded in sets:
-        pairs: dict[str, list[tuple[str, dict[str, Any], dict[str, Any]]]] = {}
+        pairs: dict[str, list[Row]] = {}
         for split in SPLITS:
             contents = {row["digest"]: row for row in read_jsonl(rows / f"{split}.jsonl", ("digest",))}
             lines = enumerate(read_jsonl(encoded / f"{split}.jsonl", ("digest",)), start=1)
@@ -79,9 +81,10 @@ def check_texts(folder: Path, texts: Sequence[Path]) -> Counter[str]:
 
 def check_prompts(
     folder: Path,
-    rows: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]],
+    rows: Sequence[Row],
     ends: Mapping[str, int | str],
     encoding: EncodeJob,
+    tokenizer: "PreTrainedTokenizerBase | None" = None,
 ) -> Counter[str]:
     """Check that the chat template renders the prompts of rows to the ids used in training.
 
@@ -92,6 +95,7 @@ def check_prompts(
         rows: see ``read_sets``.
         ends: see ``ends_of_answers``.
         encoding: how the rows were encoded.
+        tokenizer: a tokenizer of the folder; None for the one that ``AutoTokenizer`` loads.
 
     Returns:
         number of compared prompts, and of skipped prompts with a reserved name, which the template rejects.
@@ -99,7 +103,7 @@ def check_prompts(
     Raises:
         ConversionMismatch: a prompt has other ids, or an answer lacks its end token; the message names the first row.
     """
-    encoder, tokenizer = load_encoder(folder), load_tokenizer(folder)
+    encoder, tokenizer = load_encoder(folder), tokenizer or load_tokenizer(folder)
     several = isinstance(tokenizer.chat_template, dict)
     row_encoder = RowEncoder(encoder, encoding)
     reserved, counts = encoder.reserved_names, Counter(prompts=0, prompts_with_reserved_names=0)
@@ -111,8 +115,9 @@ def check_prompts(
             if any(name in message["content"] for name in reserved for message in messages):
                 counts["prompts_with_reserved_names"] += 1
                 continue
+            name = {"chat_template": shape} if several else {}
             served = tokenizer.apply_chat_template(
-                messages, chat_template=shape if several else None, add_generation_prompt=True, label=label
+                messages, **name, add_generation_prompt=True, return_dict=False, label=label
             )
             _compare(served, ids[:start], place)
             if ends[shape] not in ids[start:end] and not isinstance(ends[shape], str):
@@ -129,6 +134,39 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
 
     tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(folder)
     return tokenizer
+
+
+def load_tokenizers(folder: Path) -> dict[str, "PreTrainedTokenizerBase"]:
+    """Return the tokenizers that transformers may load from a folder, by kind of implementation.
+
+    The slow one of transformers 4 reads the SentencePiece model, where there is one. Later versions have no second
+    implementation; ``use_fast=False`` is then what a program that asks for the slow one gets.
+    """
+    import transformers
+    from transformers import AutoTokenizer, LlamaTokenizer
+
+    separate = transformers.__version__.startswith("4.") and (folder / "tokenizer.model").is_file()
+    slow = LlamaTokenizer.from_pretrained(folder) if separate else AutoTokenizer.from_pretrained(folder, use_fast=False)
+    return {"fast": load_tokenizer(folder), "slow": slow}
+
+
+def check_tokenizers(
+    folder: Path, rows: Sequence[Row], texts: Sequence[Path], ends: Mapping[str, int | str], encoding: EncodeJob
+) -> dict[str, dict[str, int]]:
+    """Run ``check_prompts`` for each tokenizer of ``load_tokenizers``, and ``check_texts`` for the fast one.
+
+    Returns:
+        the counts of both, by kind of tokenizer.
+
+    Raises:
+        ConversionMismatch: see ``check_prompts``.
+    """
+    counts = {
+        kind: dict(check_prompts(folder, rows, ends, encoding, tokenizer))
+        for kind, tokenizer in load_tokenizers(folder).items()
+    }
+    counts["fast"] |= check_texts(folder, texts)
+    return counts
 
 
 def _answers(mask: Sequence[int]) -> Iterator[tuple[int, int]]:

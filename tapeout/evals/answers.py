@@ -1,6 +1,6 @@
 """Answers to questions: loss of expected answers, generation, and comparison with expected answers."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -11,6 +11,7 @@ from tapeout.evals.questions import Question
 from tapeout.evals.task import DIGITS, Result
 
 if TYPE_CHECKING:
+    from tapeout.encoder.interface import Encoder
     from tapeout.evals.loaded_model import LoadedModel
 
 
@@ -131,6 +132,17 @@ class RougeL:
         return float(self._scorer.score(expected, generated)["rougeL"].fmeasure)
 
 
+def answer_text(
+    encoder: "Encoder", question: Question, tokens: Sequence[int], ends: Collection[int]
+) -> tuple[str, bool]:
+    """Return the text of a generated answer without what ends it, and True if the model ended it."""
+    ended = bool(tokens) and tokens[-1] in ends
+    text = encoder.decode(list(tokens[:-1] if ended else tokens))
+    if question.stop and question.stop in text:
+        return text.partition(question.stop)[0], True
+    return text, ended
+
+
 def answer_questions(model: "LoadedModel", questions: Sequence[Question], options: Options) -> list[Answer]:
     """Generate answers and compare them with the expected ones."""
     from tapeout.evals.generation import greedy
@@ -149,10 +161,7 @@ def answer_questions(model: "LoadedModel", questions: Sequence[Question], option
     rouge_l = RougeL()
     answers = []
     for question, tokens in zip(questions, generated, strict=True):
-        row, ended = question.row, tokens[-1] in ends
-        text = model.encoder.decode(tokens[:-1] if ended else tokens)
-        stopped = bool(question.stop) and question.stop in text
-        text = text.partition(question.stop)[0] if stopped else text
+        row, (text, finished) = question.row, answer_text(model.encoder, question, tokens, ends)
         answers.append(
             Answer(
                 digest=question.digest,
@@ -165,7 +174,7 @@ def answer_questions(model: "LoadedModel", questions: Sequence[Question], option
                 exact=exact_match(text, question.expected),
                 rouge_l=round(rouge_l(text, question.expected), DIGITS),
                 tokens=len(tokens),
-                finished=ended or stopped,
+                finished=finished,
             )
         )
     return answers

@@ -5,16 +5,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tapeout.config.instructions import EncodeJob
 from tapeout.data.encode.chat import Span, Unfit, is_trained
 from tapeout.data.encode.row_encoder import RowEncoder, mask_of
 from tapeout.data.errors import BadRow
 from tapeout.encoder.interface import Encoder
 from tapeout.evals.rows import in_sample_order, read_rows
-
-if TYPE_CHECKING:
-    from tapeout.evals.loaded_model import LoadedModel
 
 REBUILD = "Build the set again."
 
@@ -67,18 +65,25 @@ def sample_questions(rows: Iterable[dict[str, Any]], max_rows: int) -> list[dict
     return [row for turn in rounds for row in turn if row is not None][:max_rows]
 
 
-def encode_questions(model: "LoadedModel", rows: Iterable[Mapping[str, Any]]) -> list[Question]:
-    """Return the rows that fit into the model's context, encoded by the code that encodes them for training.
+def encode_questions(
+    encoder: Encoder, encoding: EncodeJob, context: int, rows: Iterable[Mapping[str, Any]]
+) -> list[Question]:
+    """Return the rows that fit into a model's context, encoded by the code that encodes them for training.
 
     Of a conversation the last answer that fits is asked for, given all turns before it.
+
+    Args:
+        encoder: the model's tokenizer.
+        encoding: how rows become token ids.
+        context: maximum number of tokens of a sequence.
+        rows: the rows.
     """
-    assert model.encoding is not None, "a task with QuestionOptions gets it"
     # the last id of a training row is only a label, here all ids are input
-    encoder = RowEncoder(model.encoder, model.encoding.model_copy(update={"seq_length": model.facts.context - 1}))
+    row_encoder = RowEncoder(encoder, encoding.model_copy(update={"seq_length": context - 1}))
     questions = []
     for row in rows:
         with suppress(Unfit):
-            questions.append(_conversation(encoder, row) if "conversations" in row else _single(encoder, row))
+            questions.append(_conversation(row_encoder, row) if "conversations" in row else _single(row_encoder, row))
     return questions
 
 

@@ -20,6 +20,16 @@ CHECK = (
 )
 """Definition of ``check(text)``, and refusal of what no template renders."""
 
+NAMES = (
+    "{% macro check(text) %}{% for name in reserved_names %}{% if name in text %}"
+    "{{ raise_exception('A message contains ' + name + ', which the tokenizer reserves.') }}"
+    "{% endif %}{% endfor %}{% endmacro %}"
+    "{% for message in messages %}{% if message['content'] is string %}{{ check(message['content']) }}"
+    "{% elif message['content'] %}{% for part in message['content'] %}{{ check(part['text'] or '') }}{% endfor %}"
+    "{% endif %}{% endfor %}\n"
+)
+"""Lines before the unchanged template of a base model: no text of a message becomes a control piece."""
+
 QUESTION = (
     "{% if messages | length != 1 or messages[0]['role'] != 'user' %}"
     "{{ raise_exception('The model was trained on single questions: give one message, of the role user.') }}"
@@ -100,6 +110,16 @@ def own_template(source: str, system: str | None, reserved: Sequence[str]) -> st
         reserved: names that no message may contain.
     """
     return _with_values(CHECK + TURNS + OWN, reserved_names=list(reserved), default_system=system) + source
+
+
+def guarded_template(source: str, reserved: Sequence[str]) -> str:
+    """Return the template of a base model that renders all rows, preceded by a check of the texts only.
+
+    Args:
+        source: the template.
+        reserved: names that no message may contain.
+    """
+    return _with_values(NAMES, reserved_names=list(reserved)) + source
 
 
 def _with_values(template: str, **values: str | list[str] | None) -> str:

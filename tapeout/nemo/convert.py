@@ -6,8 +6,9 @@ the layer of that name would keep its random initial values. Here every tensor i
 conversion.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -27,6 +28,9 @@ from tapeout.models.weights_writer import MAX_SHARD_BYTES, write_weights
 from tapeout.nemo.canonical import canonicalize
 from tapeout.nemo.checkpoint import PREFIX, CheckpointWeights, checkpoint_config
 from tapeout.nemo.lazy_save import save_lazily
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 
 class ConversionMismatch(TapeoutError):
@@ -59,32 +63,64 @@ def import_checkpoint(source: Path, output: Path, workplace: Path) -> None:
     compare_tensors(weights, CheckpointWeights(output))
 
 
-def export_weights(source: Path, output: Path, max_shard_bytes: int = MAX_SHARD_BYTES) -> None:
-    """Convert a NeMo-2 checkpoint folder to the configuration and the weights of a Hugging Face folder.
+def export_weights(
+    source: Path, output: Path, max_shard_bytes: int = MAX_SHARD_BYTES, dtype: torch.dtype | None = None
+) -> None:
+    """Write the configuration and the weights of a model to a Hugging Face folder.
 
     Args:
-        source: the checkpoint folder, written by any number of ranks.
+        source: a NeMo-2 checkpoint folder, written by any number of ranks, or a Hugging Face folder.
         output: new folder for config.json and the safetensors files.
         max_shard_bytes: size at which another file begins.
+        dtype: type that the weights are rounded to; None keeps theirs.
 
     Raises:
         UnusableModel: the checkpoint is incomplete.
         ConversionMismatch: a tensor is missing, additional, or differs in a bit.
     """
-    weights, config = CheckpointWeights(source), checkpoint_config(source)
+    config, weights = _configured_weights(source)
+    if dtype is not None:
+        weights = _Rounded(weights, dtype)
     with torch.device("meta"):
         model = family_of(source).model_class()(config)
     empty = dict(model.state_dict())
     for name in model._tied_weights_keys or () if config.tie_word_embeddings else ():
-        del empty[name]
+        empty.pop(name, None)
     check_names(set(empty), set(weights))
+    written = dtype or weights[next(iter(weights))].dtype
     output.mkdir(parents=True)
-    model.config.update({DTYPE: weights.dtype, "architectures": [type(model).__name__]})
+    model.config.update({DTYPE: written, "architectures": [type(model).__name__], "_name_or_path": ""})
     model.config._attn_implementation_autoset = False  # as save_pretrained does: the flag says nothing about the model
     model.config.save_pretrained(output)
-    empty = {name: tensor.to(weights.dtype) for name, tensor in empty.items()}
+    empty = {name: tensor.to(written) for name, tensor in empty.items()}
     write_weights(output, empty, weights, max_shard_bytes)
     compare_tensors(FolderWeights(output), weights)
+
+
+def _configured_weights(source: Path) -> "tuple[PretrainedConfig, Mapping[str, Tensor]]":
+    """Return the configuration and the weights of a NeMo-2 checkpoint folder or a Hugging Face folder."""
+    if (source / "config.json").is_file():
+        return checked_config(source), FolderWeights(source)
+    return checkpoint_config(source), CheckpointWeights(source)
+
+
+class _Rounded(Mapping[str, Tensor]):
+    """Weights in another type, rounded when they are read."""
+
+    def __init__(self, weights: Mapping[str, Tensor], dtype: torch.dtype) -> None:
+        self.weights, self.dtype = weights, dtype
+
+    def __getitem__(self, name: str) -> Tensor:
+        """Read and round a tensor."""
+        return self.weights[name].to(self.dtype)
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of all tensors."""
+        return iter(self.weights)
+
+    def __len__(self) -> int:
+        """Return the number of tensors."""
+        return len(self.weights)
 
 
 class Chunks:

@@ -28,7 +28,7 @@ HUB = Attribution(origin="Hugging Face model owner/name at commit 0", licence="L
 def job(**changes: Any) -> ExportJob:
     encoding = EncodeJob(prompt=Prompt(), chat_template=None, template=TEMPLATE, seq_length=64)
     long, short = (Stage(max_steps=steps, global_batch_size=8, seq_length=64) for steps in (12_000, 250))
-    facts = CardFacts(licence="Apache-2.0", new_pieces=768, pretraining=long, tuning=short)
+    facts = CardFacts(licence="Apache-2.0", new_pieces=768, model="sft/model", stages={"dapt": long, "sft": short})
     given = {"encoding": encoding, "systems": (), "tokenizer": CORES, "trained_on": {"cores": CORES}, "card": facts}
     return ExportJob(**{**given, **changes})
 

@@ -62,7 +62,7 @@ PROMPTS = {
 SYSTEM = "Be brief."
 SOURCE = Attribution(origin="package example 1.0", licence="Apache-2.0")
 STAGE = Stage(max_steps=3, global_batch_size=2, seq_length=64)
-CARD = CardFacts(new_pieces=0, pretraining=STAGE, tuning=STAGE)
+CARD = CardFacts(new_pieces=0, model="sft/model", stages={"dapt": STAGE, "sft": STAGE})
 
 
 def export_job(name: str, systems: tuple[str, ...] = (SYSTEM,)) -> ExportJob:

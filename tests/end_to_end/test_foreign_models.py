@@ -32,10 +32,10 @@ def test_a_model_of_another_family_goes_through_the_graph(name: str, tmp_path: P
     assert imported["padding_rows"] == 5
     parity = json.loads((results / "export/hf/parity.json").read_bytes())
     assert parity["largest_difference"] < 1e-5, "the exported model computes what NeMo's own model computes"
-    assert parity["token_ids"]["prompts"] > 0 and parity["token_ids"]["texts"] > 0
+    assert parity["token_ids"]["fast"]["prompts"] > 0 and parity["token_ids"]["fast"]["texts"] > 0
     exported = json.loads((results / "export/hf/config.json").read_bytes())
     base = json.loads((results / "base/config.json").read_bytes())
     assert exported["architectures"] == base["architectures"]
     template = json.loads((results / "export/hf/tokenizer_config.json").read_bytes())["chat_template"]
-    assert (template == CHATML) == (name == TEMPLATED), "the model's own template is exported unchanged"
+    assert template.endswith(CHATML) == (name == TEMPLATED), "the model's own template, after a check of names"
     assert exported["vocab_size"] == imported["vocabulary"] + 16, "padding rows are used first"

@@ -78,10 +78,10 @@ def main(folder: Path) -> None:
     from megatron.core.num_microbatches_calculator import destroy_num_microbatches_calculator
 
     from tapeout.config.dapt import Dapt
+    from tapeout.deploy.huggingface import fixed_tokens, nemo_logits
     from tapeout.models.huggingface import load_huggingface
     from tapeout.nemo.checkpoint import load_model
     from tapeout.nemo.convert import import_checkpoint
-    from tapeout.deploy.huggingface import fixed_tokens, nemo_logits
     from tapeout.train.launch import single_rank
     from tapeout.train.methods import dapt
     from tapeout.train.samples import TrainingData

@@ -11,13 +11,13 @@ import pytest
 import torch
 import yaml
 
+from tapeout.deploy.huggingface import fixed_tokens
 from tapeout.guard.context import MODEL, REFERENCES, check_context
 from tapeout.models.family import family_of
 from tapeout.models.huggingface import checked_config, load_huggingface
 from tapeout.models.weights_folder import FolderWeights
 from tapeout.nemo.checkpoint import CheckpointWeights, checkpoint_config, load_model
 from tapeout.nemo.convert import compare_tensors, export_weights
-from tapeout.deploy.huggingface import fixed_tokens
 from tests.models.families_in_nemo import MODELS, POSITIONS, ROWS
 from tests.nemo.process import run_program
 

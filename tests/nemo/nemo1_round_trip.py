@@ -72,13 +72,13 @@ def main(folder: Path) -> None:
 
     from tapeout.config.export import ExportNemoJob
     from tapeout.config.instructions import EncodeJob, Prompt
+    from tapeout.deploy.huggingface import fixed_tokens, nemo_logits
+    from tapeout.deploy.nemo1_archive import archive_logits, export_archive
     from tapeout.guard.folders import check_checkpoint
     from tapeout.nemo.checkpoint import load_model
     from tapeout.nemo.convert import import_checkpoint
-    from tapeout.deploy.huggingface import fixed_tokens, nemo_logits
     from tapeout.nemo.import_nemo import import_nemo
     from tapeout.nemo.nemo1 import Prompts, write_archive
-    from tapeout.deploy.nemo1_archive import archive_logits, export_archive
     from tests.nemo.old_gpt import install_apex_stand_ins, write_old_archive
     from tests.nemo.tiny_model import PIECES, tokenizer_model
 

@@ -78,10 +78,10 @@ def main(folder: Path) -> None:
     from nemo.collections import llm
     from nemo.collections.llm.gpt.model.llama import HFLlamaImporter
 
+    from tapeout.deploy.huggingface import fixed_tokens, nemo_logits
     from tapeout.models.huggingface import load_huggingface
     from tapeout.nemo.canonical import canonicalize
     from tapeout.nemo.convert import export_weights, import_checkpoint
-    from tapeout.deploy.huggingface import fixed_tokens, nemo_logits
 
     plain = random_model(folder / "plain", SIZES, torch.float32)
     constant_heads(plain)

@@ -7,7 +7,7 @@ import torch
 
 from tapeout.config.export import Attribution, ExportJob
 from tapeout.data.io.jsonl import write_json, write_jsonl
-from tapeout.deploy.huggingface import logit_difference
+from tapeout.deploy.huggingface import compare_logits
 from tapeout.deploy.notice import notice, stated_licences, write_licences
 from tapeout.nemo.convert import ConversionMismatch, compare_tensors
 
@@ -83,4 +83,5 @@ def test_bits_are_compared_not_numbers() -> None:
 
 
 def test_without_tokens_no_logits_are_compared(tmp_path: Path) -> None:
-    assert logit_difference(tmp_path, tmp_path, 384, ExportJob.model_construct(parity_tokens=0)) is None
+    found = compare_logits(tmp_path, tmp_path, 384, ExportJob.model_construct(parity_tokens=0), None)
+    assert found == {"tokens": 0, "largest_difference": None, "rounding": None, "logits": None}

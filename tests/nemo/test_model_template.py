@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jinja2 import TemplateError
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
@@ -149,7 +150,7 @@ def test_ids_are_those_of_transformers_and_are_served(kind: str, tmp_path: Path)
     source = Attribution(origin="package example 1.0", licence="Apache-2.0")
     encoding = with_model_template(encode_job(), model)
     stage = Stage(max_steps=1, global_batch_size=1, seq_length=8)
-    card = CardFacts(new_pieces=0, pretraining=stage, tuning=stage)
+    card = CardFacts(new_pieces=0, model="sft/model", stages={"dapt": stage, "sft": stage})
     job = ExportJob(encoding=encoding, systems=(SYSTEM,), tokenizer=source, trained_on={"example": source}, card=card)
     shapes, checked = read_sets([sets])
     ends, output = ends_of_answers(encoder, job, shapes), tmp_path / "export"
@@ -160,7 +161,10 @@ def test_ids_are_those_of_transformers_and_are_served(kind: str, tmp_path: Path)
     assert counts == {"prompts": 2 * answers, "prompts_with_reserved_names": 0}
     assert stop_settings(ends, encoder.eos) == {"eos_token_id": end}
     served = AutoTokenizer.from_pretrained(output)
-    assert served.chat_template == {"smollm2": SMOLLM2, "llama2": LLAMA_2, "llama3": LLAMA_3}[kind]
+    assert served.chat_template.endswith({"smollm2": SMOLLM2, "llama2": LLAMA_2, "llama3": LLAMA_3}[kind])
+    for text in (f"a{ENDS[kind]}b", [{"type": "text", "text": ENDS[kind]}]):
+        with pytest.raises(TemplateError, match="which the tokenizer reserves"):
+            served.apply_chat_template([{"role": "user", "content": text}])
 
 
 @pytest.mark.parametrize("kind", ENDS)

@@ -11,13 +11,13 @@ import yaml
 from safetensors.torch import load_file
 
 from tapeout.config.instructions import EncodeJob, Prompt
+from tapeout.deploy.nemo1_archive import prompts_of
 from tapeout.guard.context import MODEL, REFERENCES, check_context
 from tapeout.guard.weights import read_index
 from tapeout.models.layout import Part
 from tapeout.models.weights_folder import FolderWeights
 from tapeout.nemo.convert import compare_tensors
 from tapeout.nemo.foreign_weights import DistributedWeights
-from tapeout.deploy.nemo1_archive import prompts_of
 from tests.nemo.nemo1_round_trip import CONTEXTS, MODELS, OLD, PADDING, REFUSED, TEMPLATE
 from tests.nemo.process import run_program
 

@@ -32,7 +32,11 @@ def round_trip(folder: Path) -> dict[str, Any]:
     from tapeout.config.instructions import SPLITS, EncodeJob, Prompt
     from tapeout.config.sft import Sft
     from tapeout.data.encode.encoded_set import encode_set
+<<<<<<< HEAD
     from tapeout.deploy.huggingface import export_checkpoint
+=======
+    from tapeout.deploy.huggingface import export_model
+>>>>>>> 5597625 (Certificate of the exported model in the current transformers; export.model, export.dtype; slow and fast tokenizers)
     from tapeout.encoder.load import load_encoder
     from tapeout.encoder.load_vocabulary import load_vocabulary
     from tapeout.models import llama
@@ -102,9 +106,9 @@ def round_trip(folder: Path) -> dict[str, Any]:
         systems=("",),
         tokenizer=source,
         trained_on={"example": source},
-        card=CardFacts(new_pieces=2, pretraining=stage, tuning=stage),
+        card=CardFacts(new_pieces=2, model="sft/model", stages={"dapt": stage, "sft": stage}),
     )
-    export_checkpoint(folder / "sft", folder / "export", export, [(instructions, encoded)], [text], {})
+    export_model(folder / "sft", folder / "export", export, [(instructions, encoded)], [text], {})
     with torch.no_grad():
         ids = torch.tensor([encoder.bos_ids + encoder.encode("valid qz")])
         logits = [load_model(folder / name)(ids).logits for name in ("sft", "export")]

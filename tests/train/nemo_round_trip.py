@@ -30,7 +30,11 @@ def main(folder: Path) -> None:
     from tapeout.config.export import Attribution, CardFacts, ExportJob, Stage
     from tapeout.config.instructions import EncodeJob, Prompt
     from tapeout.config.sft import Sft
+<<<<<<< HEAD
     from tapeout.deploy.huggingface import export_checkpoint, fixed_tokens, nemo_logits
+=======
+    from tapeout.deploy.huggingface import export_model, fixed_tokens, nemo_logits
+>>>>>>> 5597625 (Certificate of the exported model in the current transformers; export.model, export.dtype; slow and fast tokenizers)
     from tapeout.encoder.load import load_encoder
     from tapeout.guard.tar import unpack
     from tapeout.models.finite import NonFinite
@@ -257,9 +261,9 @@ def main(folder: Path) -> None:
         systems=(),
         tokenizer=source_of,
         trained_on={"example": source_of},
-        card=CardFacts(licence="Apache-2.0", new_pieces=0, pretraining=stage, tuning=stage),
+        card=CardFacts(licence="Apache-2.0", new_pieces=0, model="sft/model", stages={"dapt": stage, "sft": stage}),
     )
-    export_checkpoint(model, folder / "export", export, [sets], [texts["domain"]], {})
+    export_model(model, folder / "export", export, [sets], [texts["domain"]], {})
     (folder / "byte_level").mkdir()
     results["byte_level"] = round_trip(folder / "byte_level")
     (folder / "results.json").write_text(json.dumps(results))

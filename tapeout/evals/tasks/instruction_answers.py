@@ -61,7 +61,8 @@ class InstructionAnswersTask(Task[Options, InstructionAnswers]):
         """
         rows = read_questions(files["questions"])
         sample = sample_questions(rows, options.max_rows)
-        fitting = encode_questions(model, sample)
+        assert model.encoding is not None, "a task with QuestionOptions gets it"
+        fitting = encode_questions(model.encoder, model.encoding, model.facts.context, sample)
         if not fitting:
             raise NotEnoughData(
                 f"None of {len(sample)} test rows of {options.data} fits into the model's context of "
@@ -73,7 +74,7 @@ class InstructionAnswersTask(Task[Options, InstructionAnswers]):
         scores = score_answers(model, fitting, options.score_batch_tokens)
         progress.report(1, 1 + len(fitting), now="answers")
         return InstructionAnswers(
-            template=model.encoding.for_questions if model.encoding else "",
+            template=model.encoding.for_questions,
             rows_in_test=len(rows),
             left_out=len(sample) - len(fitting),
             expected_over_limit=sum(len(question.answer) > options.max_new_tokens for question in fitting),
