@@ -54,7 +54,7 @@ def test_the_metadata_and_the_text_state_licences_sizes_and_stages(tmp_path: Pat
     assert metadata["language"] == ["en"] and "base_model" not in metadata
     weights = 2 * SentencePieceEncoder(MODEL).size * 16 + 4 * 16 * 16 + 3 * 16 * 32 + 3 * 16
     assert f"| Weights | {weights:,} (float32) |" in text
-    assert "| Continued pretraining | 12,000 | 8 | 64 |" in text
+    assert "| continued pretraining on text of the domain | 12,000 | 8 | 64 |" in text
     assert "extended by 768 pieces" in text
     assert f"| cores | {CORES.origin} | {CORES.licence}; MIT |" in text
 

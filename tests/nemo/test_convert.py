@@ -48,7 +48,7 @@ def test_a_foreign_base_model_is_named_and_its_licence_goes_along(tmp_path: Path
     encoding = {"prompt": {}, "chat_template": None, "template": "{input}{output}", "seq_length": 8}
     trained_on = {"ibex": {"origin": "package ibex 1", "licence": "Apache-2.0"}}
     stage = {"max_steps": 1, "global_batch_size": 1, "seq_length": 8}
-    card = {"new_pieces": 0, "pretraining": stage, "tuning": stage}
+    card = {"new_pieces": 0, "model": "sft/model", "stages": {"dapt": stage, "sft": stage}}
     values = {"encoding": encoding, "systems": [], "tokenizer": source, "base": source, "trained_on": trained_on}
     job = ExportJob.model_validate({**values, "card": card})
     base, output = tmp_path / "base", tmp_path / "output"

@@ -32,11 +32,7 @@ def round_trip(folder: Path) -> dict[str, Any]:
     from tapeout.config.instructions import SPLITS, EncodeJob, Prompt
     from tapeout.config.sft import Sft
     from tapeout.data.encode.encoded_set import encode_set
-<<<<<<< HEAD
-    from tapeout.deploy.huggingface import export_checkpoint
-=======
     from tapeout.deploy.huggingface import export_model
->>>>>>> 5597625 (Certificate of the exported model in the current transformers; export.model, export.dtype; slow and fast tokenizers)
     from tapeout.encoder.load import load_encoder
     from tapeout.encoder.load_vocabulary import load_vocabulary
     from tapeout.models import llama

@@ -30,11 +30,7 @@ def main(folder: Path) -> None:
     from tapeout.config.export import Attribution, CardFacts, ExportJob, Stage
     from tapeout.config.instructions import EncodeJob, Prompt
     from tapeout.config.sft import Sft
-<<<<<<< HEAD
-    from tapeout.deploy.huggingface import export_checkpoint, fixed_tokens, nemo_logits
-=======
     from tapeout.deploy.huggingface import export_model, fixed_tokens, nemo_logits
->>>>>>> 5597625 (Certificate of the exported model in the current transformers; export.model, export.dtype; slow and fast tokenizers)
     from tapeout.encoder.load import load_encoder
     from tapeout.guard.tar import unpack
     from tapeout.models.finite import NonFinite
