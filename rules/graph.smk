@@ -30,6 +30,7 @@ include: "sft.smk"
 include: "export_hf.smk"
 include: "export_nemo.smk"
 include: "certificate.smk"
+include: "serve_check.smk"
 include: "evaluation.smk"
 include: "eval_report.smk"
 

@@ -63,6 +63,15 @@ class Export(Accuracy):
         return Accuracy(**{name: getattr(self, name) for name in Accuracy.model_fields})
 
 
+class ServeCheck(Section):
+    """Smoke test of a server with the exported model."""
+
+    server: Literal["transformers", "vllm"] = Field(
+        "transformers", description="Server: that of transformers, or vLLM, whose environment is installed on request."
+    )
+    prompts: int = Field(16, ge=1, description="Maximum number of test prompts; each is asked three times.")
+
+
 class Attribution(Section):
     """Origin and licence of a source whose content is in the model."""
 
@@ -108,6 +117,12 @@ class ExportJob(PromptsJob):
 
 class CertificateJob(PromptsJob):
     """Parameters of the rule ``certificate``."""
+
+    max_new_tokens: int = Field(ge=1, description="Maximum length of an answer, as in the evaluation.")
+
+
+class ServeCheckJob(PromptsJob, ServeCheck):
+    """Parameters of the rule ``serve_check``."""
 
     max_new_tokens: int = Field(ge=1, description="Maximum length of an answer, as in the evaluation.")
 

@@ -14,7 +14,7 @@ from tapeout.config.container import Container
 from tapeout.config.corpus import Corpus
 from tapeout.config.dapt import Dapt
 from tapeout.config.evaluation import Evaluation, TaskRun
-from tapeout.config.export import Export
+from tapeout.config.export import Export, ServeCheck
 from tapeout.config.inspection import DataReport
 from tapeout.config.instructions import FORMATS, EncodeJob, FormatOptions, Instructions, InstructionSetJob
 from tapeout.config.methods import Methods
@@ -51,6 +51,7 @@ class Settings(Section):
         {}, description="Parameters of further training methods, by module name; see docs/extending.md."
     )
     export: Export = Export()
+    serve_check: ServeCheck = ServeCheck()
     evaluation: Evaluation = Evaluation()
     report: Report = Report()
     container: Container = Container()

@@ -212,7 +212,7 @@ class Wiring:
         artifacts = ["corpus/domain", "corpus/general", "tokenizer", "base", "base_extended"]
         if self.exported in models:
             trained = ["nemo/base.nemo", "dapt/model"] if "dapt" in self.settings.exported_trainings else []
-            artifacts += [*trained, "export/hf", "export/certificate.json"]
+            artifacts += [*trained, "export/hf", "export/certificate.json", "export/serve_check.json"]
         artifacts += [
             f"{step}/{name}" for name in self.settings.instructions.train for step in ("instructions", "encoded")
         ]
@@ -221,6 +221,11 @@ class Wiring:
             artifacts += ["pretraining/blend.json", *documents]
         sources = [f"sources/{name}" for name in self.settings.used_sources]
         return sorted({*data, *artifacts, *sources} - models)
+
+    @property
+    def serving_environment(self) -> str:
+        """Return the conda environment of the server that is tried, relative to the folder of the rules."""
+        return {"transformers": "../envs/serve.yaml", "vllm": "../envs/vllm.yaml"}[self.settings.serve_check.server]
 
     def training_environment(self, job: Training) -> str:
         """Return the conda environment of a training run by its accelerator, relative to the folder of the rules."""

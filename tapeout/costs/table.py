@@ -86,6 +86,7 @@ TABLE: dict[str, Callable[[Estimates, Wildcards], Hints]] = {
         work.copying_seconds(25), work.trained_bytes(work.settings.sft), parameters=work.extended_parameters
     ),
     "certificate": lambda work, _: hints(work.copying_seconds(30), 5_000),
+    "serve_check": lambda work, _: hints(work.copying_seconds(40), 1_000),
     "evaluate": lambda work, wildcards: hints(8, 100_000, gflop=work.evaluation_gflop(wildcards["task"])),
     "eval_report": lambda work, _: hints(5, 230_000),
     "sweep": lambda work, _: hints(5, 230_000),

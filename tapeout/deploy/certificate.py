@@ -141,7 +141,9 @@ def digests(folder: Path) -> dict[str, str]:
 def load_exported(folder: Path) -> "PreTrainedModel":
     """Return the model as transformers loads it, in 32-bit floats."""
     from transformers import AutoModelForCausalLM
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
     return model.eval()
 

@@ -110,7 +110,7 @@ def check_prompts(
     for place, row, encoded in rows:
         shape, ids = shape_of(row), encoded["ids"]
         answers = list(_answers(encoded["mask"]))
-        prompts = list(_prompts(row, row_encoder))
+        prompts = list(prompts_of(row, row_encoder))
         for (start, end), (messages, label) in zip(answers, prompts, strict=False):
             if any(name in message["content"] for name in reserved for message in messages):
                 counts["prompts_with_reserved_names"] += 1
@@ -175,7 +175,7 @@ def _answers(mask: Sequence[int]) -> Iterator[tuple[int, int]]:
     yield from zip(edges[::2], edges[1::2], strict=True)
 
 
-def _prompts(row: Mapping[str, Any], encoder: RowEncoder) -> Iterator[tuple[list[dict[str, str]], str | None]]:
+def prompts_of(row: Mapping[str, Any], encoder: RowEncoder) -> Iterator[tuple[list[dict[str, str]], str | None]]:
     """Yield, for each answer that is trained on, the messages before it and its label."""
     if shape_of(row) != "conversation":  # the encoding may have shortened the context of the row
         yield [{"role": "user", "content": encoder.fitted_question(row)[0]}], None
