@@ -31,6 +31,7 @@ include: "export_hf.smk"
 include: "export_nemo.smk"
 include: "certificate.smk"
 include: "serve_check.smk"
+include: "deploy_nim.smk"
 include: "evaluation.smk"
 include: "eval_report.smk"
 

@@ -10,6 +10,20 @@ from tapeout.config.section import Section, conflict
 PINNED = re.compile(r"[^\s@:]+(:\d+/[^\s@:]+)?(:[\w.-]+)?@sha256:[0-9a-f]{64}")
 
 
+def pinned(image: str | None) -> str | None:
+    """Return the name of an image that has a digest, or None.
+
+    Raises:
+        PydanticCustomError: it has none.
+    """
+    if image is not None and not PINNED.fullmatch(image):
+        raise conflict(
+            f"the image {image} has no digest; a tag can be moved to another image without notice",
+            "Write REPOSITORY@sha256:DIGEST, where the digest has 64 hexadecimal digits.",
+        )
+    return image
+
+
 class Container(Section):
     """Image of the NeMo steps and the versions expected in it; without an image they run in ``envs/nemo.lock``.
 
@@ -32,12 +46,7 @@ class Container(Section):
     @field_validator("image")
     @classmethod
     def _pinned(cls, image: str | None) -> str | None:
-        if image is not None and not PINNED.fullmatch(image):
-            raise conflict(
-                f"the image {image} has no digest; a tag can be moved to another image without notice",
-                "Write REPOSITORY@sha256:DIGEST, where the digest has 64 hexadecimal digits.",
-            )
-        return image
+        return pinned(image)
 
     @field_validator("packages")
     @classmethod

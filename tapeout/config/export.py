@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from tapeout.config.container import pinned
 from tapeout.config.evaluation import ArtifactName, may_be_model
 from tapeout.config.instructions import EncodeJob
 from tapeout.config.section import Section, conflict
@@ -72,6 +73,26 @@ class ServeCheck(Section):
     prompts: int = Field(16, ge=1, description="Maximum number of test prompts; each is asked three times.")
 
 
+class Deploy(Section):
+    """Settings of servers, for the files of ``deploy/nim``."""
+
+    name: str = Field(
+        "chip-design-model",
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?$",
+        description="Name of the model in requests, and of the resources in Kubernetes.",
+    )
+    gpus: int = Field(1, ge=1, description="GPUs of one server, by which each tensor is divided.")
+    image: str | None = Field(
+        None, description="Image of NIM LLM 2.x by digest, NAME@sha256:DIGEST; null: named when it is started."
+    )
+    image_1x: str | None = Field(None, description="Image of NIM LLM 1.x by digest; null: named when it is started.")
+
+    @field_validator("image", "image_1x")
+    @classmethod
+    def _pinned(cls, image: str | None) -> str | None:
+        return pinned(image)
+
+
 class Attribution(Section):
     """Origin and licence of a source whose content is in the model."""
 
@@ -125,6 +146,13 @@ class ServeCheckJob(PromptsJob, ServeCheck):
     """Parameters of the rule ``serve_check``."""
 
     max_new_tokens: int = Field(ge=1, description="Maximum length of an answer, as in the evaluation.")
+
+
+class ExportAdapterJob(Section):
+    """Parameters of the rule ``export_adapter``."""
+
+    tolerance: float = Field(gt=0, description="Maximum difference of a logit from the merged model's.")
+    parity_tokens: int = Field(ge=0, description="Length of the sequence on which logits are compared; 0 for none.")
 
 
 class ExportNemoJob(Accuracy):

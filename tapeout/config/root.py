@@ -14,7 +14,7 @@ from tapeout.config.container import Container
 from tapeout.config.corpus import Corpus
 from tapeout.config.dapt import Dapt
 from tapeout.config.evaluation import Evaluation, TaskRun
-from tapeout.config.export import Export, ServeCheck
+from tapeout.config.export import Deploy, Export, ServeCheck
 from tapeout.config.inspection import DataReport
 from tapeout.config.instructions import FORMATS, EncodeJob, FormatOptions, Instructions, InstructionSetJob
 from tapeout.config.methods import Methods
@@ -52,6 +52,7 @@ class Settings(Section):
     )
     export: Export = Export()
     serve_check: ServeCheck = ServeCheck()
+    deploy: Deploy = Deploy()
     evaluation: Evaluation = Evaluation()
     report: Report = Report()
     container: Container = Container()
@@ -66,6 +67,7 @@ class Settings(Section):
             *(["pretraining"] if self.pretraining.components else []),
             *methods,
             *(["merged"] if self.adapter_methods else []),
+            *(["export_adapter"] if self.exported_adapter else []),
             *(["sweep"] if self.sweep.axes else []),
         ]
 
@@ -81,6 +83,12 @@ class Settings(Section):
         instructions = {name for options in self.set_options.values() for name in options.sources}
         methods = {name for job in self.methods.values() for name in job.read_sources}
         return sorted({*corpora, *self.pretraining.sources, *instructions, *methods, *self.model_sources})
+
+    @property
+    def exported_adapter(self) -> str | None:
+        """Artifact of the adapter whose merged model is exported; None if another model is."""
+        method, _, what = self.export.model.partition("/")
+        return f"{method}/adapter" if what == "merged" and method in self.adapter_methods else None
 
     @property
     def exported_trainings(self) -> dict[str, Training]:

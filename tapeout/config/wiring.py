@@ -152,6 +152,16 @@ class Wiring:
         return self.settings.export.model
 
     @property
+    def exported_adapter(self) -> str:
+        """Artifact of the adapter that the rule ``export_adapter`` exports; the rule exists if there is one."""
+        return self.settings.exported_adapter or ""
+
+    @property
+    def exported_adapter_folder(self) -> dict[str, Any]:
+        """Input of files for servers: the exported adapter, if the exported model is a merged one."""
+        return {"adapter": self.artifact("export/adapter")} if self.settings.exported_adapter else {}
+
+    @property
     def exported_answers(self) -> dict[str, Any]:
         """Inputs of checks of the exported model: test rows, and the answers that it gave in the evaluation."""
         settings = self.settings

@@ -27,7 +27,7 @@ from tapeout.models.huggingface import checked_config
 from tapeout.models.tokenizer_file import tokenizer_path
 from tapeout.models.weights_folder import FolderWeights
 from tapeout.nemo.checkpoint import CheckpointWeights, checkpoint_config, load_model
-from tapeout.nemo.convert import ConversionMismatch, compare_tensors
+from tapeout.nemo.convert import ConversionMismatch, compare_tensors, import_checkpoint
 from tapeout.nemo.import_nemo import convert_archive
 from tapeout.nemo.nemo1 import Prompts, write_archive
 
@@ -36,7 +36,7 @@ def export_archive(checkpoint: Path, output: Path, job: ExportNemoJob, rows: Seq
     """Write a NeMo-2 checkpoint folder as the NeMo-1 archive ``output``, and verify it.
 
     Args:
-        checkpoint: the checkpoint folder.
+        checkpoint: the checkpoint folder, or a Hugging Face folder, such as a merged model.
         output: new file.
         job: tolerance and length of the comparison, prompts of the training.
         rows: folders ``instructions/<set>`` of each set that the model was trained on.
@@ -50,6 +50,9 @@ def export_archive(checkpoint: Path, output: Path, job: ExportNemoJob, rows: Seq
     with tempfile.TemporaryDirectory() as scratch:
         content, archive = Path(scratch) / "content", Path(scratch) / output.name
         content.mkdir()
+        if (checkpoint / "config.json").is_file():
+            import_checkpoint(checkpoint, Path(scratch) / "checkpoint", Path(scratch))
+            checkpoint = Path(scratch) / "checkpoint"
         write_archive(checkpoint, archive, prompts, content)
         check_archive(archive, checkpoint, family_of(checkpoint), job)
         shutil.move(archive, output)
