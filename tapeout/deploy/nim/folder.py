@@ -104,7 +104,9 @@ def _write_version(folder: Path, values: dict[str, Any]) -> None:
     _render("slurm.sh.j2", folder / "slurm.sh", values)
     if folder.name == "nim2":
         lines = (folder / "nim.env").read_text(encoding="utf-8").splitlines()
-        variables = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+        variables = {
+            key: value.strip('"') for key, _, value in (line.partition("=") for line in lines if not line.startswith("#"))
+        }
         _render("kubernetes.yaml.j2", folder / "kubernetes.yaml", {**values, "variables": variables})
         if values["lora"]:
             _render("lora.env.j2", folder / "lora.env", values)
