@@ -1,0 +1,98 @@
+"""Program of ``tapeout serve`` and ``tapeout chat`` in the environment ``serve``.
+
+The request, a ``ServeJob`` or a ``ChatJob`` as JSON, is in an open file whose number the environment variable
+``TAPEOUT_SERVE`` has.
+"""
+
+import os
+import shutil
+import signal
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+from tapeout.config.serving import VARIABLE, ChatJob, ServeJob
+from tapeout.errors import TapeoutError
+from tapeout.streams import replace_stderr, standard_streams, write_error
+
+NAMED_ERROR = 3
+"""Exit status after a ``TapeoutError``, as of the command line."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def main() -> None:
+    """Run the program; Ctrl-C and other signals end it without a traceback."""
+    for number in SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _end)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the command line held it back
+    job = read_job()
+    replace_stderr()
+    try:
+        with standard_streams(NAMED_ERROR), _removed(job.scratch):
+            serve(job) if isinstance(job, ServeJob) else chat(job)
+    except TapeoutError as error:
+        write_error(error)
+        raise SystemExit(NAMED_ERROR) from None
+
+
+def read_job() -> ServeJob | ChatJob:
+    """Return the request."""
+    with open(int(os.environ.pop(VARIABLE)), "rb") as file:
+        content = file.read()
+    return ServeJob.model_validate_json(content) if b'"serve"' in content[:30] else ChatJob.model_validate_json(content)
+
+
+def serve(job: ServeJob) -> None:
+    """Load the model and serve it."""
+    from tapeout.serve.server import listen
+    from tapeout.serve.server import serve as run
+
+    with listen(job.host, job.port) as listener:
+        _prepare(job.threads)
+        from tapeout.serve.model import load
+
+        run(load(job.model), job, listener)
+
+
+def chat(job: ChatJob) -> None:
+    """Load the models and answer what is typed."""
+    _prepare(job.threads)
+    from tapeout.serve.model import load
+    from tapeout.serve.terminal import run
+
+    raise SystemExit(run(job, [load(model) for model in job.models]))
+
+
+def _prepare(threads: int) -> None:
+    """Set up the libraries: no progress bars and no remarks about themselves."""
+    import torch
+    from transformers.utils import logging
+
+    torch.set_num_threads(threads)
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    warnings.filterwarnings("ignore", module=r"(torch|transformers)\.")
+
+
+@contextmanager
+def _removed(folder: str | None) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    """End the process by an exception, so that temporary files are removed."""
+    for known in SIGNALS:
+        signal.signal(known, signal.SIG_DFL)  # a second signal ends it at once
+    sys.exit(128 + number)
+
+
+if __name__ == "__main__":
+    main()
