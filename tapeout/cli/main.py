@@ -23,6 +23,7 @@ import typer.core
 
 from tapeout.cli import (
     batch,
+    chat,
     cost,
     diff,
     export,
@@ -32,6 +33,7 @@ from tapeout.cli import (
     rebuild,
     reproduce,
     runs,
+    serve,
     sources,
     status,
     top,
@@ -69,7 +71,7 @@ class Commands(typer.core.TyperGroup):
 app = typer.Typer(cls=Commands, help=__doc__, no_args_is_help=True, rich_markup_mode=None)
 for command in (
     *(status.status, top.top, why.why, cost.cost, diff.diff, inspect.inspect, verify.verify, rebuild.rebuild),
-    *(batch.batch, track.track, export.export, reproduce.reproduce, push.push, gc.gc),
+    *(chat.chat, serve.serve, batch.batch, track.track, export.export, reproduce.reproduce, push.push, gc.gc),
 ):
     app.command()(command)
 app.add_typer(runs.app, name="runs")

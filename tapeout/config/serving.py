@@ -1,4 +1,4 @@
-"""What ``tapeout serve`` and ``tapeout chat`` ask of the package ``tapeout.serve``, which runs in another environment."""
+"""Requests of ``tapeout serve`` and ``tapeout chat`` to ``tapeout.serve``, which runs in another environment."""
 
 from typing import Literal
 
@@ -26,6 +26,14 @@ class ServedModel(Section):
     sets: tuple[str, ...] = Field(
         (), description="Folders of the instruction sets that it was trained on; without any, it gets questions."
     )
+
+    @property
+    def summary(self) -> str:
+        """What is served, and with which prompts."""
+        kind = "a model" if self.base is None else f"an adapter of {self.base}"
+        own = self.prompts is None
+        prompts = "its own chat template" if own else "the prompts of its training" if self.sets else "questions"
+        return f"{kind} in {self.folder}, with {prompts}"
 
 
 class Sampling(Section):

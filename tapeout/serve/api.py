@@ -76,6 +76,7 @@ class Api:
         self.encoding.shutdown()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request; every error becomes a response in OpenAI's form."""
         exchange, start = Exchange(scope, receive, send), time.monotonic()
         scope.update(app=self, exchange=exchange)
         try:

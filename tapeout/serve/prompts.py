@@ -40,6 +40,12 @@ class Prompts:
         self.turns = self._accepts(TURNS)
         self.system = self._accepts([{"role": "system", "content": "a"}, *QUESTION])
 
+    @property
+    def kind(self) -> str:
+        """What the model can be asked, for users."""
+        turns = "conversations" if self.turns else "single questions, each without the ones before"
+        return f"answers {turns}{', with a system message' if self.system else ''}"
+
     def chat(self, messages: Sequence[Message], template: str | None = None) -> list[int]:
         """Return the ids of a conversation that the model is to continue.
 

@@ -11,11 +11,11 @@ from tapeout.serve.exchange import LINGER_SECONDS
 
 MAX_CONNECTIONS = 256
 HEAD_SECONDS = 10.0
-"""Seconds in which the head of a request must be complete, from the beginning of the connection or of its first byte."""
+"""Seconds from the beginning of a connection, or the first byte of a later request, to the end of its head."""
 PHRASES = {400: "Bad Request", 408: "Request Timeout", 503: "Service Unavailable"}
 
 
-class LimitedProtocol(H11Protocol):
+class LimitedProtocol(H11Protocol):  # type: ignore[misc]
     """A connection that may not stay without a complete request."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -23,7 +23,7 @@ class LimitedProtocol(H11Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._ended = False
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:
         """Accept a connection, unless there are too many."""
         super().connection_made(transport)
         if len(self.connections) > MAX_CONNECTIONS:

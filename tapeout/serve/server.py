@@ -48,7 +48,7 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-class Server(uvicorn.Server):
+class Server(uvicorn.Server):  # type: ignore[misc]
     """uvicorn's server; a signal ends it with exit status 0, and the generation first."""
 
     def __init__(self, config: uvicorn.Config, api: Api) -> None:
@@ -77,8 +77,8 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """End the generation and then the server; the second time, at once."""
-        self.force_exit = self.should_exit
-        self.should_exit = True
+        self.force_exit: bool = self.should_exit
+        self.should_exit: bool = True
         self.api.turns.stopping.set()
 
 

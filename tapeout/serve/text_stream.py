@@ -40,7 +40,7 @@ class TextStream:
         if token in self.silent or self.stopped:
             return ""
         data = self.encoder.id_to_bytes(token)
-        if self.begins and data.startswith(BLANK) and not self.encoder.decode([token]).encode() == data:
+        if self.begins and data.startswith(BLANK) and self.encoder.decode([token]).encode() != data:
             data = data.removeprefix(BLANK)
         self.begins = False
         return self._release(self.decoder.decode(data))

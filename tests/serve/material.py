@@ -77,7 +77,7 @@ class Running:
 
     @property
     def files(self) -> int:
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
     def wait_until_idle(self, connections: int) -> None:
         """Wait until no request runs or waits, and the server has no more than that many files open."""
