@@ -19,6 +19,7 @@ from tapeout.graph.address import DIGEST_PREFIX, EARLIER, LocatedArtifact, locat
 from tapeout.graph.files import report_disk_errors
 from tapeout.graph.identity.action import Recipe, Reference
 from tapeout.graph.identity.environment import read_environment
+from tapeout.graph.run.step import ORDERING_PREFIX
 from tapeout.graph.workspace import Workspace
 
 ENVIRONMENT, PROGRAM = "serve", "tapeout.serve"
@@ -129,7 +130,8 @@ class ModelFinder:
                 return True
             if name in recipes and name not in known:
                 known.add(name)
-                waiting += [one for key in recipes[name].inputs for one in _artifacts(recipes[name], key)]
+                inputs = [key for key in recipes[name].inputs if not key.startswith(ORDERING_PREFIX)]
+                waiting += [one for key in inputs for one in _artifacts(recipes[name], key)]
         return False
 
 
