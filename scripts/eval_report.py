@@ -5,6 +5,7 @@ from pathlib import Path
 from tapeout.config.report import EvalReportJob
 from tapeout.program import step
 from tapeout.report.evaluation.inputs import Action, Provenance, TokenizerReport, action_digest, read_input, read_logs
+from tapeout.report.evaluation.recall import RecallReport
 from tapeout.report.evaluation.report import build, write_numbers, write_page
 
 
@@ -17,6 +18,7 @@ def main(
     upstream: list[Path],
     action: Path,
     output: Path,
+    recall: Path | None = None,
 ) -> None:
     """Compare the models on all tasks and write the report.
 
@@ -26,11 +28,14 @@ def main(
         tokenizer: report of the tokenizer.
         upstream: all other artifacts that the numbers depend on; only their size is read.
         action: action file of this step.
+        recall: recall of retrieval.
     """
     inputs: dict[str, Path | list[Path]] = {"evaluations": evaluations, "models": models, "tokenizer": tokenizer}
+    inputs |= {"recall": recall} if recall else {}
     provenance = Provenance(read_input(action, Action), {**inputs, "upstream": upstream})
     logs = read_logs({name: folder for (name, _), folder in zip(job.models, models, strict=True)})
-    report = build(evaluations, read_input(tokenizer, TokenizerReport), logs, provenance, job, action_digest(action))
+    vocabulary, found = read_input(tokenizer, TokenizerReport), read_input(recall, RecallReport) if recall else None
+    report = build(evaluations, vocabulary, logs, provenance, job, action_digest(action), found)
     output.mkdir()
     write_numbers(report, output / "report.json")
     write_page(report, output / "report.html")

@@ -66,6 +66,7 @@ def _named_sources(settings: Settings) -> Iterator[tuple[Location, str, bool]]:
             (("pretraining", "components", name, "sources"), component.sources, True)
             for name, component in settings.pretraining.components.items()
         ),
+        (("retrieval", "embedder", "source"), settings.embedder_source, False),
         *((("methods", name, "sources"), job.read_sources, True) for name, job in settings.methods.items()),
     ):
         yield from ((key, name, trained) for name in names)
@@ -296,6 +297,21 @@ def _gates_exist(settings: Settings) -> Iterator[Conflict]:
         yield Conflict(cause, fix, (("data_report", "gates", key),))
 
 
+def _retrieval_has_questions(settings: Settings) -> Iterator[Conflict]:
+    if settings.retrieval is None:
+        return
+    name, sets, key = settings.retrieval.questions, settings.instructions.sets, ("retrieval", "questions")
+    if name not in sets:
+        cause = f"retrieval.questions names {name}, which instructions.sets does not have{did_you_mean(name, sets)}"
+        yield Conflict(cause, "Correct the name, or add the set.", (key, ("instructions", "sets", name)))
+    elif sets[name].format != "rtl" or set(settings.set_options[name].held_out) != set(settings.corpus.domain.test):
+        yield Conflict(
+            f"retrieval.questions names {name}, whose rows are not questions about the cores of corpus.domain.",
+            "Name a set of the format rtl without cores of its own.",
+            (key, ("instructions", "sets", name)),
+        )
+
+
 def _swept_model_is_evaluated(settings: Settings) -> Iterator[Conflict]:
     name, models = settings.sweep.model, settings.evaluation.models
     if name is not None and name not in models:
@@ -317,5 +333,6 @@ CHECKS: tuple[Callable[[Settings], Iterable[Conflict]], ...] = (
     _something_validates,
     _something_tests,
     _gates_exist,
+    _retrieval_has_questions,
     _swept_model_is_evaluated,
 )

@@ -21,6 +21,7 @@ from tapeout.config.methods import Methods
 from tapeout.config.pretraining import Pretraining
 from tapeout.config.problems import InvalidConfig
 from tapeout.config.report import Report
+from tapeout.config.retrieval import QuestionsJob, Retrieval
 from tapeout.config.section import Section
 from tapeout.config.sft import Sft
 from tapeout.config.sources import KINDS, Digests, Sources
@@ -55,6 +56,9 @@ class Settings(Section):
     deploy: Deploy = Deploy()
     evaluation: Evaluation = Evaluation()
     report: Report = Report()
+    retrieval: Retrieval | None = Field(
+        None, description="Retrieval of passages of the corpora; null for none. See docs/retrieval.md."
+    )
     container: Container = Container()
     comparison: Bounds = Bounds()
     sweep: Sweep = Sweep()
@@ -68,6 +72,8 @@ class Settings(Section):
             *methods,
             *(["merged"] if self.adapter_methods else []),
             *(["export_adapter"] if self.exported_adapter else []),
+            *(["retrieval"] if self.retrieval else []),
+            *(["embedder"] if self.embedder_source else []),
             *(["sweep"] if self.sweep.axes else []),
         ]
 
@@ -82,7 +88,8 @@ class Settings(Section):
         corpora = {*self.corpus.domain.sources, *self.corpus.general.sources}
         instructions = {name for options in self.set_options.values() for name in options.sources}
         methods = {name for job in self.methods.values() for name in job.read_sources}
-        return sorted({*corpora, *self.pretraining.sources, *instructions, *methods, *self.model_sources})
+        models = *self.model_sources, *self.embedder_source
+        return sorted({*corpora, *self.pretraining.sources, *instructions, *methods, *models})
 
     @property
     def exported_adapter(self) -> str | None:
@@ -128,6 +135,18 @@ class Settings(Section):
     def model_sources(self) -> tuple[str, ...]:
         """Names of the sources of the base model, or, if it is made here, of its vocabulary."""
         return self.base.sources or (self.tokenizer.source,)
+
+    @property
+    def embedder_source(self) -> tuple[str, ...]:
+        """Name of the source of the embedding model, if there is one."""
+        return (self.retrieval.embedder.source,) if self.retrieval and self.retrieval.embedder else ()
+
+    @property
+    def retrieval_questions(self) -> QuestionsJob:
+        """Parameters of the rule ``retrieval_questions``."""
+        assert self.retrieval is not None, "the rule exists only with the section"
+        options = self.set_options[self.retrieval.questions]
+        return QuestionsJob(separator=dict(options)["separator"], held_out=tuple(options.held_out))
 
     @property
     def set_options(self) -> dict[str, FormatOptions]:

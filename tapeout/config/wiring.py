@@ -211,6 +211,11 @@ class Wiring:
         return {**EvalReportJob.parameters(lambda _: job), "plugins": lambda _: modules}
 
     @property
+    def recall(self) -> dict[str, Any]:
+        """Input of the evaluation report: recall of retrieval, if the configuration has it."""
+        return {"recall": self.artifact("retrieval/recall.json")} if self.settings.retrieval else {}
+
+    @property
     def report_upstream(self) -> list[str]:
         """Artifacts that the numbers of the evaluation report depend on, besides those that it reads.
 

@@ -92,6 +92,13 @@ TABLE: dict[str, Callable[[Estimates, Wildcards], Hints]] = {
     "evaluate": lambda work, wildcards: hints(8, 100_000, gflop=work.evaluation_gflop(wildcards["task"])),
     "eval_report": lambda work, _: hints(5, 230_000),
     "sweep": lambda work, _: hints(5, 230_000),
+    "retrieval_passages": lambda work, _: hints(5, 20_000_000),
+    "retrieval_questions": lambda work, _: hints(5, 1_000_000),
+    "retrieval_bm25": lambda work, _: hints(10, 20_000_000),
+    "retrieval_embedder": lambda work, _: hints(5, 92_000_000),
+    "retrieval_dense": lambda work, _: hints(240, 110_000_000),
+    "retrieval_tuning": lambda work, _: hints(300, 92_000_000),
+    "retrieval_recall": lambda work, _: hints(20, 100_000),
     "pretraining_documents": lambda work, wildcards: hints(
         work.sharding_seconds(wildcards["source"]), work.source_bytes(wildcards["source"])
     ),

@@ -121,6 +121,11 @@ because they change results and the configuration that later commands use."""
 
 PARSED = (
     Row("tapeout cost --configfile config/models/llama2-7b.yaml", statuses=DIFFERS),
+    dry("snakemake retrieval/recall.json --configfile config/examples/retrieval.yaml"),
+    Row(
+        "snakemake retrieval/recall.json --configfile my.yaml",
+        "snakemake -n retrieval/recall.json --configfile config/examples/retrieval.yaml",
+    ),
     dry("snakemake dpo/model --configfile config/examples/dpo.yaml"),
     Row("git clone ADDRESS tapeout && cd tapeout", "git clone -q --depth 1 file://$ROOT tapeout && cd tapeout"),
     Row("tapeout --version"),

@@ -16,6 +16,7 @@ from tapeout.evals.wording import interval, interval_of, outcome, percent, point
 from tapeout.report.evaluation import plots
 from tapeout.report.evaluation.comparisons import compare
 from tapeout.report.evaluation.inputs import Provenance, Spike, TokenizerReport, TrainLog
+from tapeout.report.evaluation.recall import RecallReport
 from tapeout.report.page.render import count, render
 
 DIGITS = 6
@@ -29,6 +30,8 @@ MAX_SPIKES = 10
 """Loss spikes on the page; report.json has all of them."""
 MAX_DOCUMENTS = 4
 """Documents or rows of a spike on the page."""
+RECALL = "retrieval/recall.json"
+"""Artifact that the numbers of retrieval are computed from."""
 OUTCOMES = {"good": "✓ yes", "part": "◐ in part", "open": "? open", "bad": "✗ no"}
 """Answers of the summary in a word, so that they do not depend on colours."""
 
@@ -64,6 +67,7 @@ class EvaluationReport:
         sections: sections of the tasks, in the order of the configuration.
         logs: training logs, of models that have one.
         action: digest of the report's own action, which covers all parameters, code and inputs.
+        recall: recall of retrieval, if the configuration has it.
     """
 
     facts: Mapping[str, ModelFacts]
@@ -75,6 +79,7 @@ class EvaluationReport:
     provenance: Provenance
     job: EvalReportJob
     action: str
+    recall: RecallReport | None = None
 
     @property
     def models(self) -> dict[str, str]:
@@ -115,6 +120,7 @@ def build(
     provenance: Provenance,
     job: EvalReportJob,
     action: str,
+    recall: RecallReport | None = None,
 ) -> EvaluationReport:
     """Compute all numbers of the report.
 
@@ -125,6 +131,7 @@ def build(
         provenance: digests of all inputs.
         job: models, tasks and settings.
         action: digest of the report's action.
+        recall: recall of retrieval, if the configuration has it.
 
     Raises:
         UnusableResult: a file is missing or not the result of its task, or the models have different test data.
@@ -152,7 +159,7 @@ def build(
         evidence = Evidence(options, results, measured, adapted, job.confidence, job.general_tolerance, job.examples)
         sections.append(task.describe(evidence))
         comparisons |= measured
-    return EvaluationReport(facts, comparisons, origins, sections, tokenizer, logs, provenance, job, action)
+    return EvaluationReport(facts, comparisons, origins, sections, tokenizer, logs, provenance, job, action, recall)
 
 
 def headline(verdicts: Sequence[Verdict]) -> str:
@@ -218,6 +225,7 @@ def write_numbers(report: EvaluationReport, path: Path) -> None:
                 }
                 for model, log in report.logs.items()
             },
+            **_retrieval(report),
             "artifacts": [asdict(origin) for origin in report.provenance.table()],
             "method": {
                 **{name: getattr(job, name) for name in Report.model_fields},
@@ -283,6 +291,13 @@ def _change(comparison: Comparison, step: Step) -> Change:
     unclear = "too few to tell" if too_few(comparison) else "no clear difference"
     verdict = {"good": "better", "open": unclear, "bad": "worse"}[reached]
     return Change(measure.label, " → ".join(step), text[0], f"{text[1]} to {text[2]}", verdict, reached)
+
+
+def _retrieval(report: EvaluationReport) -> dict[str, Any]:
+    """Return recall of retrieval by its key in report.json; nothing if the configuration has no retrieval."""
+    if report.recall is None:
+        return {}
+    return {"retrieval": {**report.recall.as_json(), "computed_from": report.provenance.digests(RECALL)}}
 
 
 def _measure(report: EvaluationReport, name: str) -> dict[str, Any]:
