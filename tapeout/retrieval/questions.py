@@ -1,7 +1,7 @@
 """Questions with the passages that answer them, from the rows of an instruction set of the format ``rtl``.
 
 A row asks about an excerpt that it shows. Here the excerpt is what has to be found, so the question names the module
-instead: "In the module serv_csr: How wide is mepc?". A passage is right if it contains a whole line of the excerpt with
+instead: "In the module csr_unit: How wide is mepc?". A passage is right if it contains a whole line of the excerpt with
 the name that is asked about, or, for lists, with the first name of the answer.
 """
 
