@@ -35,7 +35,7 @@ NOT_MODELS = {
 
 def may_be_model(artifact: str) -> bool:
     """Return whether an artifact may be a model folder; the project's rules do not make it as something else."""
-    return artifact.split("/")[0] not in NOT_MODELS and not artifact.endswith((".json", ".nemo", "/adapter"))
+    return artifact.split("/")[0] not in NOT_MODELS and not artifact.endswith((".json", ".nemo", ".gguf", "/adapter"))
 
 
 class TaskOptions(Section):

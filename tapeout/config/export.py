@@ -50,6 +50,12 @@ class Export(Accuracy):
         "card states none, and `tapeout publish` refuses the model.",
     )
 
+    gguf_type: Literal["f32", "f16", "bf16"] | None = Field(
+        None,
+        description="Type of the matrices in `export/model.gguf`, not quantized; null for that of `export/hf`. Norms "
+        "and biases are 32-bit floats, as llama.cpp expects.",
+    )
+
     @field_validator("model")
     @classmethod
     def _is_model(cls, model: str) -> str:
@@ -123,6 +129,12 @@ class PromptsJob(Accuracy):
 
     encoding: EncodeJob = Field(description="Prompts of the training.")
     systems: tuple[str, ...] = Field(description="System messages that conversations without one got.")
+
+
+class ExportGgufJob(PromptsJob):
+    """Parameters of the rule ``export_gguf``."""
+
+    gguf_type: Literal["f32", "f16", "bf16"] | None = Field(None, description="Type of the matrices.")
 
 
 class ExportJob(PromptsJob):

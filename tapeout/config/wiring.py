@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tapeout import plugins
 from tapeout.config.corpus import Selection
 from tapeout.config.evaluation import EvaluateJob
 from tapeout.config.export import ANSWERS, CardFacts, Stage
@@ -77,6 +78,16 @@ class Wiring:
             model=settings.export.model,
             stages={name: _stage(job) for name, job in settings.exported_trainings.items()},
         ).identity()
+
+    @property
+    def gguf_modules(self) -> list[str]:
+        """Modules that a step which writes a GGUF file loads: the family, and its layout in a GGUF file if it has one.
+
+        Without one the step ends with a named error.
+        """
+        family = self.settings.base.family_module
+        layout = plugins.ROOT.joinpath(*family.split("."), "gguf.py")
+        return [family, *([f"{family}.gguf"] if layout.is_file() else [])]
 
     @property
     def pretraining_text(self) -> dict[str, Any]:

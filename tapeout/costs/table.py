@@ -87,6 +87,9 @@ TABLE: dict[str, Callable[[Estimates, Wildcards], Hints]] = {
     ),
     "export_adapter": lambda work, _: hints(work.copying_seconds(20), None, parameters=work.extended_parameters),
     "deploy_nim": lambda work, _: hints(work.copying_seconds(10), 40_000),
+    "export_gguf": lambda work, _: hints(
+        work.copying_seconds(20), work.trained_bytes(work.settings.sft), parameters=work.extended_parameters
+    ),
     "certificate": lambda work, _: hints(work.copying_seconds(30), 5_000),
     "serve_check": lambda work, _: hints(work.copying_seconds(40), 1_000),
     "evaluate": lambda work, wildcards: hints(8, 100_000, gflop=work.evaluation_gflop(wildcards["task"])),

@@ -1,4 +1,4 @@
-"""Convert a GGUF file to a Hugging Face folder with 32-bit floats and a byte-level tokenizer.
+"""Convert a GGUF file to a Hugging Face folder with 32-bit floats and its tokenizer.
 
 Weights are dequantized one tensor at a time, so that memory is bounded by the size of a shard. The family's module
 ``gguf`` knows names and layout; the rest is the same for all families.
@@ -17,6 +17,7 @@ from tapeout.config.base import SEAM, ImportJob
 from tapeout.data.io.archives import archive_errors, is_archive, members
 from tapeout.encoder.gguf import tokenizer_files
 from tapeout.guard.gguf import read_header
+from tapeout.models.gguf_layout import Layout
 from tapeout.models.import_folder import write_report
 from tapeout.models.tokenizer_file import UnusableModel
 
@@ -80,24 +81,24 @@ def convert_gguf(file: Path, family: str, output: Path, shard_bytes: int = SHARD
     Raises:
         UnusableModel: the file is damaged or hostile, of another family, or has a field or tensor that would be lost.
     """
-    layout = plugins.load(SEAM, f"{family}.gguf")
-    reader = _open(file)
+    layout: Layout = plugins.load(SEAM, f"{family}.gguf").LAYOUT
+    reader = open_gguf(file)
     try:
         fields = {name: field.contents() for name, field in reader.fields.items()}
         tensors = {tensor.name: tensor for tensor in reader.tensors}
     except DAMAGED as error:
         raise _damaged(file, error) from error
     architecture = fields.get("general.architecture")
-    if architecture != layout.ARCHITECTURE:
+    if architecture != layout.architecture:
         raise UnusableModel(
-            f"{file.name} is a model of the architecture {architecture!r}, not {layout.ARCHITECTURE!r}.",
+            f"{file.name} is a model of the architecture {architecture!r}, not {layout.architecture!r}.",
             "Name the model's family in base.family.",
         )
     files = tokenizer_files(fields)
     config = _config(file, fields, layout, tied="output.weight" not in tensors)
     output.mkdir()
-    for name, text in files.items():
-        (output / name).write_text(text, encoding="utf-8")
+    for name, content in files.items():
+        (output / name).write_bytes(content)
     (output / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     (output / "generation_config.json").write_text(
         json.dumps({key: config[key] for key in ("bos_token_id", "eos_token_id") if key in config}, indent=2) + "\n"
@@ -112,7 +113,12 @@ def convert_gguf(file: Path, family: str, output: Path, shard_bytes: int = SHARD
     }
 
 
-def _open(file: Path) -> "GGUFReader":
+def open_gguf(file: Path) -> "GGUFReader":
+    """Return the library's reader of a file, after the guard's check.
+
+    Raises:
+        UnusableModel: the file is damaged or hostile.
+    """
     from gguf import GGUFReader
 
     read_header(file)  # the library believes every number in it
@@ -126,13 +132,13 @@ def _damaged(file: Path, error: Exception) -> UnusableModel:
     return UnusableModel(f"{file.name} cannot be read: {error or type(error).__name__}.", "Fetch the file again.")
 
 
-def _config(file: Path, fields: Mapping[str, Any], layout: Any, tied: bool) -> dict[str, Any]:
+def _config(file: Path, fields: Mapping[str, Any], layout: Layout, tied: bool) -> dict[str, Any]:
     """Return config.json; decimals of 32-bit floats are the shortest that give the same float."""
     import numpy
 
-    prefix = f"{layout.ARCHITECTURE}."
+    prefix = f"{layout.architecture}."
     own = {name.removeprefix(prefix): value for name, value in fields.items() if name.startswith(prefix)}
-    unknown = sorted(own.keys() - layout.CARRIED)
+    unknown = sorted(own.keys() - layout.carried)
     if unknown:
         raise UnusableModel(
             f"{file.name} has the field {prefix}{unknown[0]}, {own[unknown[0]]!r}, which would be lost.",
@@ -149,10 +155,12 @@ def _config(file: Path, fields: Mapping[str, Any], layout: Any, tied: bool) -> d
         return {**layout.config(own, tied), **size, **ids}
     except KeyError as error:
         raise UnusableModel(f"{file.name} lacks the field {prefix}{error.args[0]}.", "Use another file.") from error
+    except ValueError as error:
+        raise UnusableModel(f"In {file.name} the field {prefix}{error}.", "Name the model's own family.") from error
 
 
 def _tensors(
-    file: Path, tensors: "Mapping[str, ReaderTensor]", layout: Any, config: Mapping[str, Any]
+    file: Path, tensors: "Mapping[str, ReaderTensor]", layout: Layout, config: Mapping[str, Any]
 ) -> Iterator[tuple[str, Any]]:
     """Yield the Hugging Face name and the values [rows, columns], or [rows], of each tensor, sorted by name."""
     import numpy

@@ -16,8 +16,8 @@ from tapeout.encoder.errors import InvalidVocabulary
 from tapeout.encoder.gguf import tokenizer_files
 from tapeout.guard.gguf import BLOCKS
 from tapeout.models.gguf import convert_gguf
-from tapeout.models.llama.gguf import IN_LAYER, NUMBERS, OUTSIDE_LAYERS
-from tapeout.models.llama.gguf import config as llama_config
+from tapeout.models.gguf_layout import IN_LAYER, OUTSIDE_LAYERS
+from tapeout.models.llama.gguf import LAYOUT
 from tapeout.models.tokenizer_file import UnusableModel
 
 pytestmark = pytest.mark.environment("nemo")
@@ -170,16 +170,17 @@ def test_fields_of_a_vocabulary_that_are_missing_or_wrong_are_named(name: str, v
 
 
 def test_fields_that_llama_cpp_needs_are_needed_and_others_have_its_defaults() -> None:
-    fields = dict.fromkeys(NUMBERS, 4)
-    for name in NUMBERS:
+    numbers = {**LAYOUT.numbers, "rope.dimension_count": "head_dim"}
+    fields = dict.fromkeys(numbers, 4)
+    for name, known in numbers.items():
         rest = {other: value for other, value in fields.items() if other != name}
         if name in ("rope.freq_base", "rope.dimension_count"):
-            assert NUMBERS[name] not in llama_config(rest, tied=True)
+            assert known not in LAYOUT.config(rest, tied=True)
         elif name == "attention.head_count_kv":
-            assert llama_config({**rest, "attention.head_count": 8}, tied=True)["num_key_value_heads"] == 8
+            assert LAYOUT.config({**rest, "attention.head_count": 8}, tied=True)["num_key_value_heads"] == 8
         else:
             with pytest.raises(KeyError, match=name):
-                llama_config(rest, tied=True)
+                LAYOUT.config(rest, tied=True)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,185 @@
+"""Write an exported Hugging Face folder as a GGUF file, the format of llama.cpp.
+
+Matrices keep their type or get another one of floats; norms and biases become 32-bit floats, as in the files of
+llama.cpp's own converter. ``tapeout.deploy.gguf_check`` compares the file with the folder.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+import yaml
+from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType
+from torch import Tensor
+
+from tapeout import plugins
+from tapeout.config.base import SEAM
+from tapeout.deploy.model_card import CARD, FENCE
+from tapeout.encoder.gguf import tokenizer_fields
+from tapeout.encoder.load import load_encoder
+from tapeout.guard.errors import UnusableModel
+from tapeout.models.family import family_of
+from tapeout.models.gguf_layout import Layout
+from tapeout.models.huggingface import checked_config
+from tapeout.models.weights_folder import FolderWeights
+
+Kind = GGMLQuantizationType
+TYPES = {"f32": (torch.float32, Kind.F32), "f16": (torch.float16, Kind.F16), "bf16": (torch.bfloat16, Kind.BF16)}
+FILE_TYPES = {"f32": LlamaFileType.ALL_F32, "f16": LlamaFileType.MOSTLY_F16, "bf16": LlamaFileType.MOSTLY_BF16}
+FIX = "Report it; the export is at fault."
+STOPS = ("eot", "eom")
+"""Fields of ids besides ``eos`` with which llama.cpp ends an answer."""
+
+
+def write_gguf(folder: Path, output: Path, kind: str | None = None) -> None:
+    """Write the file; equal folders give equal bytes.
+
+    Args:
+        folder: the exported model.
+        output: new file.
+        kind: type of the matrices, a key of ``TYPES``; None for that of the folder.
+
+    Raises:
+        UnusableModel: llama.cpp does not have this architecture, or a weight does not fit the type.
+        InvalidVocabulary: llama.cpp does not have this kind of tokenizer.
+    """
+    layout, config = layout_of(folder), checked_config(folder).to_dict()
+    weights, kind = FolderWeights(folder), kind or type_of(folder)
+    writer = GGUFWriter(output, layout.architecture)
+    for name, value in metadata(folder, layout, config, kind).items():
+        _add(writer, name, value)
+    names = sorted(weights)
+    for name in names:
+        shape = weights.entries[name].tensor.shape
+        dtype, stored = stored_type(kind, len(shape))
+        in_bytes = (*shape[:-1], shape[-1] * dtype.itemsize)  # NumPy has no bfloat16
+        writer.add_tensor_info(_stored_name(layout, name), in_bytes, numpy.dtype("uint8"), math.prod(in_bytes), stored)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    for name in names:
+        tensor = converted(name, weights[name], layout, config, kind)
+        writer.write_tensor_data(tensor.contiguous().view(torch.uint8).numpy())
+    writer.close()
+    output.chmod(0o644)
+
+
+def layout_of(folder: Path) -> Layout:
+    """Return the layout in a GGUF file of a model's family.
+
+    Raises:
+        UnusableModel: the family has none, or the model has an option that a file cannot state.
+    """
+    family = family_of(folder)
+    name = getattr(family, "__name__", "")
+    if not plugins.ROOT.joinpath(*name.split("."), "gguf.py").is_file():
+        raise UnusableModel(
+            f"The model family {name} has no module gguf, which states its layout in a GGUF file.",
+            "Serve the folder export/hf instead, or write the module (docs/deploy.md).",
+        )
+    if getattr(family.architecture_of(checked_config(folder)), "rope_scaling", None):
+        raise UnusableModel(
+            "The model has scaled rotary positions (rope_scaling), which Tapeout does not write to a GGUF file.",
+            "Serve the folder export/hf instead.",
+        )
+    layout: Layout = plugins.load(SEAM, f"{name}.gguf").LAYOUT
+    return layout
+
+
+def type_of(folder: Path) -> str:
+    """Return the type of a folder's matrices, a key of ``TYPES``."""
+    dtype = checked_config(folder).torch_dtype or torch.float32
+    return next(name for name, (known, _) in TYPES.items() if known == dtype)
+
+
+def metadata(folder: Path, layout: Layout, config: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """Return all fields of the file, in the order in which they are written."""
+    fields = {f"{layout.architecture}.{name}": value for name, value in layout.fields(config).items()}
+    vocabulary = tokenizer_fields(folder, config["vocab_size"])
+    return {
+        "general.type": "model",
+        "general.name": "Tapeout export/hf",
+        **_licence(folder),
+        "general.file_type": int(FILE_TYPES[kind]),
+        **fields,
+        **{f"tokenizer.ggml.{name}": value for name, value in vocabulary.items()},
+        **_stops(folder),
+        "tokenizer.chat_template": templates(folder)["default"],
+    }
+
+
+def converted(name: str, tensor: Tensor, layout: Layout, config: Mapping[str, Any], kind: str) -> Tensor:
+    """Return a tensor of the folder as the file has it.
+
+    Raises:
+        UnusableModel: a weight is too large for the type.
+    """
+    dtype, _ = stored_type(kind, tensor.dim())
+    result: Tensor = layout.stored(name, tensor.float(), config).to(dtype)
+    if not bool(result.isfinite().all()):
+        raise UnusableModel(
+            f"A weight of {name} is too large for the type {kind}.", "Set export.gguf_type to bf16, f32 or null."
+        )
+    return result
+
+
+def stored_type(kind: str, dimensions: int) -> tuple[torch.dtype, GGMLQuantizationType]:
+    """Return the type of a tensor in the file: that of the matrices, or 32-bit floats."""
+    return TYPES[kind if dimensions > 1 else "f32"]
+
+
+def _stored_name(layout: Layout, name: str) -> str:
+    try:
+        return layout.stored_name(name)
+    except KeyError as error:
+        raise UnusableModel(
+            f"The tensor {name} has no name in a GGUF file of the architecture {layout.architecture}.",
+            "Serve the folder export/hf instead.",
+        ) from error
+
+
+def _add(writer: GGUFWriter, name: str, value: Any) -> None:
+    kinds = {str: writer.add_string, bool: writer.add_bool, int: writer.add_uint32, float: writer.add_float32}
+    kinds.get(type(value), writer.add_array)(name, value)
+
+
+def _licence(folder: Path) -> dict[str, str]:
+    """Return the fields of the licence that the model card states."""
+    _, card, *_ = (folder / CARD).read_text(encoding="utf-8").split(FENCE)
+    stated = yaml.safe_load(card)
+    names = {"license": "general.license", "license_name": "general.license.name"}
+    return {field: stated[name] for name, field in names.items() if name in stated}
+
+
+def generation(folder: Path) -> dict[str, Any]:
+    """Return the settings of generation of an exported model."""
+    settings: dict[str, Any] = json.loads((folder / "generation_config.json").read_bytes())
+    return settings
+
+
+def _stops(folder: Path) -> dict[str, int]:
+    """Return the fields of the tokens that end an answer, besides the tokenizer's own ``eos``.
+
+    Raises:
+        UnusableModel: a file has no fields for so many.
+    """
+    ids = generation(folder)["eos_token_id"]
+    others = sorted({*(ids if isinstance(ids, list) else [ids])} - {load_encoder(folder).eos})
+    if len(others) > len(STOPS):
+        raise UnusableModel(
+            f"Answers end with {len(others) + 1} different tokens, and a GGUF file has fields for {len(STOPS) + 1}.",
+            "Serve the folder export/hf instead.",
+        )
+    return {f"tokenizer.ggml.{name}_token_id": index for name, index in zip(STOPS, others, strict=False)}
+
+
+def templates(folder: Path) -> dict[str, str]:
+    """Return the chat templates by name; a single one is the default."""
+    templates = json.loads((folder / "tokenizer_config.json").read_bytes())["chat_template"]
+    if isinstance(templates, str):
+        return {"default": templates}
+    return {template["name"]: template["template"] for template in templates}

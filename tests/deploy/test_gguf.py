@@ -1,0 +1,287 @@
+"""GGUF files of exported models: known answers are transformers' own loader, and the library's names of tensors."""
+
+import json
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from gguf import MODEL_ARCH, MODEL_ARCH_NAMES, GGUFReader, get_tensor_name_map
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoModelForCausalLM
+
+from tapeout.config.export import ExportGgufJob
+from tapeout.data.io.jsonl import write_jsonl
+from tapeout.deploy.gguf import FILE_TYPES, layout_of, write_gguf
+from tapeout.deploy.gguf_check import check_gguf, export_gguf
+from tapeout.deploy.model_card import CARD, FENCE
+from tapeout.deploy.served_tokenizer import ends_of_answers, stop_settings, write_tokenizer
+from tapeout.deploy.token_ids import read_sets
+from tapeout.encoder.errors import InvalidVocabulary
+from tapeout.encoder.gguf import tokenizer_fields, tokenizer_files
+from tapeout.encoder.load import load_encoder
+from tapeout.guard.errors import UnusableModel
+from tapeout.models.family import load_family
+from tapeout.nemo.convert import ConversionMismatch
+from tests.byte_level_material import write_tokenizer as write_byte_level
+from tests.deploy.test_served_tokenizer import MODEL, ODD, RUNS, conversations, export_job, make_set, questions
+
+pytestmark = pytest.mark.environment("nemo")
+
+SMALL = {"hidden_size": 32, "num_layers": 2, "num_attention_heads": 4, "num_query_groups": 2, "ffn_hidden_size": 48}
+TIED = {"share_embeddings_and_output_weights": True}
+MODELS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "llama": ("llama", {"rotary_base": 500.0}, "sentencepiece"),
+    "llama, tied": ("llama", {**TIED, "params_dtype": "float16"}, "llama3"),
+    "llama, wide heads": ("llama", {"kv_channels": 16, "params_dtype": "bfloat16"}, "smollm2"),
+    "mistral": ("mistral", {"kv_channels": 16}, "sentencepiece"),
+    "qwen2": ("qwen2", {"params_dtype": "bfloat16"}, "qwen2"),
+    "qwen2, tied": ("qwen2", TIED, "gpt2"),
+    "qwen3": ("qwen3", {**TIED, "kv_channels": 16}, "qwen2"),
+    "nemotron": ("nemotron", {}, "sentencepiece"),
+    "nvidia_gpt": ("nvidia_gpt", {"rotary_percent": 0.25, "kv_channels": 8}, "sentencepiece"),
+}
+"""Family, options and tokenizer of each model."""
+READ_BY_TRANSFORMERS = ("llama", "qwen2", "nemotron", "nvidia_gpt")
+"""Families whose files transformers 4.51 reads with the same classes."""
+PADDING = 3
+
+
+def write_known(folder: Path, kind: str) -> Path:
+    """Write a byte-level tokenizer that splits texts exactly as the well-known one does; Qwen's has single digits."""
+    path = write_byte_level(folder, kind, lines=RUNS)
+    if kind == "qwen2":
+        path.write_text(path.read_text().replace(r"\\p{N}{1,3}", r"\\p{N}"))
+    return path
+
+
+def export(folder: Path, name: str, seed: int = 0) -> tuple[Path, ExportGgufJob, list[tuple[Path, Path]], list[Path]]:
+    """Write an exported model with random weights, norms and biases too, and the rows and texts of its training."""
+    module, options, kind = MODELS[name]
+    tokenizer = folder / "tokenizer"
+    if kind == "sentencepiece":
+        tokenizer.mkdir()
+        (tokenizer / "tokenizer.model").write_bytes(MODEL)
+    else:
+        write_known(tokenizer, kind)
+    encoder, family = load_encoder(tokenizer), load_family(module)
+    architecture = family.Architecture.model_validate({**SMALL, **options})
+    ids = {"bos_token_id": encoder.bos, "eos_token_id": encoder.eos}
+    torch.manual_seed(seed)
+    model = family.model_class()(family.huggingface_config(architecture, encoder.size + PADDING, **ids))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    output = folder / "export"
+    model.to(getattr(torch, architecture.params_dtype)).save_pretrained(output)
+    job = export_job("aligner")
+    sets = [make_set(tokenizer, "q", questions(), job), make_set(tokenizer, "chats", conversations(), job)]
+    shapes, _ = read_sets(sets)
+    (file,) = (path for path in tokenizer.iterdir() if path.name in ("tokenizer.model", "tokenizer.json"))
+    write_tokenizer(file, output, family, job, shapes, 256)
+    stops = stop_settings(ends_of_answers(encoder, job, shapes), encoder.eos)
+    (output / "generation_config.json").write_text(json.dumps(stops))
+    (output / CARD).write_text(FENCE + yaml.safe_dump({"license": "apache-2.0"}) + FENCE + "\n# Card\n")
+    texts = folder / "corpus" / "domain" / "test.jsonl"
+    texts.parent.mkdir(parents=True)
+    write_jsonl(texts, [{"text": text} for text in (*ODD, "".join(RUNS))])
+    given = ExportGgufJob(parity_tokens=40, encoding=job.encoding, systems=job.systems)
+    return output, given, sets, [texts]
+
+
+@pytest.fixture
+def exported(tmp_path: Path) -> tuple[Path, ExportGgufJob, list[tuple[Path, Path]], list[Path]]:
+    return export(tmp_path, "llama")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_file_is_the_model_that_was_exported(name: str, tmp_path: Path, capsys: Any) -> None:
+    folder, job, sets, texts = export(tmp_path, name)
+    export_gguf(folder, tmp_path / "model.gguf", job, sets, texts)
+    report = capsys.readouterr().out
+    assert f"texts: {len(ODD) + 1}\n" in report and "largest difference of a logit: " in report
+    again = tmp_path / "again.gguf"
+    write_gguf(folder, again)
+    assert again.read_bytes() == (tmp_path / "model.gguf").read_bytes()
+    if MODELS[name][0] in READ_BY_TRANSFORMERS:
+        original = AutoModelForCausalLM.from_pretrained(folder, torch_dtype=torch.float32).eval()
+        read = AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file="model.gguf", torch_dtype=torch.float32).eval()
+        one, other = original.state_dict(), read.state_dict()
+        assert one.keys() == other.keys()
+        differences = {key: float((one[key] - other[key]).abs().max()) for key in one}
+        assert max(differences.values()) <= (1e-6 if "nemotron" in name else 0), differences
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_names_of_tensors_are_those_of_the_library(name: str, tmp_path: Path) -> None:
+    folder, *_ = export(tmp_path, name)
+    layout = layout_of(folder)
+    (architecture,) = (known for known, text in MODEL_ARCH_NAMES.items() if text == layout.architecture)
+    known = get_tensor_name_map(MODEL_ARCH(architecture), 2)
+    write_gguf(folder, tmp_path / "model.gguf")
+    written = {tensor.name for tensor in GGUFReader(tmp_path / "model.gguf").tensors}
+    names = AutoModelForCausalLM.from_pretrained(folder).state_dict().keys()
+    expected = {key: known.get_name(key, try_suffixes=(".weight", ".bias")) for key in names}
+    if "tied" in name or name == "qwen3":
+        expected.pop("lm_head.weight")
+    assert {key: layout.stored_name(key) for key in expected} == expected and written == set(expected.values())
+    assert all(layout.name_of(stored) == key for key, stored in expected.items())
+
+
+@pytest.mark.parametrize("kind", FILE_TYPES)
+@pytest.mark.parametrize("name", ["llama", "nemotron", "llama, wide heads"])
+def test_matrices_have_the_type_of_the_configuration(kind: str, name: str, tmp_path: Path) -> None:
+    folder, job, sets, texts = export(tmp_path, name)
+    chosen = job.model_copy(update={"gguf_type": kind})
+    export_gguf(folder, tmp_path / "model.gguf", chosen, sets, texts)
+    reader = GGUFReader(tmp_path / "model.gguf")
+    assert reader.fields["general.file_type"].contents() == FILE_TYPES[kind]
+    assert {tensor.tensor_type.name for tensor in reader.tensors if len(tensor.shape) == 2} == {kind.upper()}
+    assert {tensor.tensor_type.name for tensor in reader.tensors if len(tensor.shape) == 1} == {"F32"}
+
+
+def test_a_weight_that_a_type_cannot_hold_is_an_error(tmp_path: Path) -> None:
+    folder, *_ = export(tmp_path, "llama, wide heads")
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    with torch.no_grad():
+        model.lm_head.weight[3, 4] = 1e6
+    model.to(torch.bfloat16).save_pretrained(folder)
+    with pytest.raises(UnusableModel, match=r"A weight of lm_head.weight is too large for the type f16"):
+        write_gguf(folder, tmp_path / "model.gguf", "f16")
+
+
+def test_the_fields_are_those_of_the_export(exported: Any, tmp_path: Path) -> None:
+    folder, *_ = exported
+    write_gguf(folder, tmp_path / "model.gguf")
+    fields = {name: field.contents() for name, field in GGUFReader(tmp_path / "model.gguf").fields.items()}
+    encoder = load_encoder(folder)
+    assert fields["general.license"] == "apache-2.0" and fields["tokenizer.ggml.eos_token_id"] == encoder.eos
+    mark = encoder.encode("\x11")[-1]
+    assert fields["tokenizer.ggml.eot_token_id"] == mark, "where an answer of a conversation ends"
+    assert fields["tokenizer.ggml.add_bos_token"] is True and fields["tokenizer.ggml.add_space_prefix"] is True
+    tokens, types = fields["tokenizer.ggml.tokens"], fields["tokenizer.ggml.token_type"]
+    assert tokens[-PADDING:] == [f"[PAD{encoder.size + index}]" for index in range(PADDING)]
+    assert types[:4] == [2, 3, 3, 6] and types[-PADDING:] == [5] * PADDING
+    templates = json.loads((folder / "tokenizer_config.json").read_text())["chat_template"]
+    assert fields["tokenizer.chat_template"] == templates[0]["template"] and templates[0]["name"] == "default"
+    assert str(tmp_path) not in str(fields)
+
+
+def test_an_answer_can_end_with_at_most_three_tokens(exported: Any, tmp_path: Path) -> None:
+    folder, *_ = exported
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [2, 5, 6, 7]}))
+    with pytest.raises(UnusableModel, match="Answers end with 4 different tokens"):
+        write_gguf(folder, tmp_path / "model.gguf")
+
+
+def offset_of(file: Path, name: str) -> int:
+    """Return the position in a file of the first byte of a tensor."""
+    (tensor,) = (tensor for tensor in GGUFReader(file).tensors if tensor.name == name)
+    return int(tensor.data_offset)
+
+
+def number_of(file: Path, name: str) -> int:
+    """Return the position in a file of the value of a field that is a number."""
+    field = GGUFReader(file).fields[name]
+    return int(field.offset) + sum(part.nbytes for part in field.parts[:-1])
+
+
+CHANGES: dict[str, tuple[Callable[[Path], tuple[int, bytes]], str]] = {
+    "tensor": (lambda file: (offset_of(file, "blk.1.attn_q.weight") + 9, b"\x7d"), "layers.1.self_attn.q_proj.weight"),
+    "norm": (lambda file: (offset_of(file, "output_norm.weight") + 1, b"\x01"), "model.norm.weight"),
+    "epsilon": (
+        lambda file: (number_of(file, "llama.attention.layer_norm_rms_epsilon"), struct.pack("<f", 1e-6)),
+        "llama.attention.layer_norm_rms_epsilon",
+    ),
+    "bos": (lambda file: (number_of(file, "tokenizer.ggml.bos_token_id"), struct.pack("<I", 2)), "bos_token_id"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_byte_is_a_named_error(change: str, exported: Any, tmp_path: Path) -> None:
+    folder, job, sets, texts = exported
+    file = tmp_path / "model.gguf"
+    write_gguf(folder, file)
+    where, message = CHANGES[change]
+    position, content = where(file)
+    whole = bytearray(file.read_bytes())
+    assert whole[position : position + len(content)] != content
+    whole[position : position + len(content)] = content
+    file.write_bytes(whole)
+    with pytest.raises(ConversionMismatch, match=message):
+        check_gguf(file, folder, job, sets, texts)
+
+
+def test_a_file_of_another_model_is_a_named_error(exported: Any, tmp_path: Path) -> None:
+    folder, job, sets, texts = exported
+    (tmp_path / "other").mkdir()
+    other, *_ = export(tmp_path / "other", "llama", seed=1)
+    write_gguf(other, tmp_path / "model.gguf")
+    with pytest.raises(ConversionMismatch, match="has other numbers than the model"):
+        check_gguf(tmp_path / "model.gguf", folder, job, sets, texts)
+
+
+def test_a_tokenizer_that_splits_texts_in_an_unknown_way_is_refused(tmp_path: Path) -> None:
+    path = write_byte_level(tmp_path, "smollm2", lines=RUNS)
+    document = json.loads(path.read_text())
+    document["pre_tokenizer"]["pretokenizers"][0]["individual_digits"] = False
+    path.write_text(json.dumps(document))
+    with pytest.raises(InvalidVocabulary, match="for which llama.cpp has no name that Tapeout knows"):
+        tokenizer_fields(tmp_path, 500)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("gpt2", "gpt-2"), ("llama3", "llama-bpe"), ("smollm2", "smollm"), ("qwen2", "qwen2")]
+)
+def test_the_way_to_split_texts_has_the_name_that_llama_cpp_gives_it(kind: str, name: str, tmp_path: Path) -> None:
+    assert tokenizer_fields(write_known(tmp_path, kind), 500)["pre"] == name
+
+
+def test_a_model_with_scaled_positions_or_of_a_family_without_a_layout_is_refused(tmp_path: Path) -> None:
+    scaling = {"scale_factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "old_context_len": 32}
+    MODELS["scaled"] = ("llama", {"rope_scaling": scaling}, "sentencepiece")
+    try:
+        folder, *_ = export(tmp_path, "scaled")
+    finally:
+        del MODELS["scaled"]
+    with pytest.raises(UnusableModel, match="scaled rotary positions"):
+        layout_of(folder)
+
+
+def round_trip(folder: Path) -> Any:
+    """Return the encoder that is made of the fields of a file."""
+    fields = tokenizer_fields(folder, load_encoder(folder).size + PADDING)
+    (folder / "again").mkdir()
+    for name, content in tokenizer_files({f"tokenizer.ggml.{name}": value for name, value in fields.items()}).items():
+        (folder / "again" / name).write_bytes(content)
+    return load_encoder(folder / "again")
+
+
+UNITS = st.sampled_from([" ", "  ", "a", "ab", "aba", "=", "=-", "0", "12", "\n", "\r\n", "\t", "é", "漢", "▁", "</s>"])
+TEXTS = st.one_of(st.lists(UNITS, max_size=40).map("".join), st.text(st.characters(exclude_categories=["Cs"])))
+
+
+@pytest.fixture(scope="module")
+def encoders(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Any, Any]]:
+    """Encoders of each kind, and those made of the fields of their files."""
+    pairs = []
+    for kind in ("sentencepiece", "gpt2", "llama3", "smollm2", "qwen2"):
+        folder = tmp_path_factory.mktemp(kind)
+        if kind == "sentencepiece":
+            (folder / "tokenizer.model").write_bytes(MODEL)
+        else:
+            write_known(folder, kind)
+        pairs.append((load_encoder(folder), round_trip(folder)))
+    return pairs
+
+
+@given(TEXTS)
+def test_a_vocabulary_from_a_file_encodes_as_the_original(encoders: list[tuple[Any, Any]], text: str) -> None:
+    for original, again in encoders:
+        ids = original.encode(text)
+        assert again.encode(text) == ids and again.decode(ids) == original.decode(ids)
+        assert (again.bos_ids, again.eos, again.size) == (original.bos_ids, original.eos, original.size)
