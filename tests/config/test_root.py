@@ -171,7 +171,8 @@ def test_the_card_of_a_model_states_licence_base_model_and_stages() -> None:
     given = {**default(), "export": {"licence": "Apache-2.0"}, "sft": {"max_steps": 500}}
     facts = Wiring(load(given), lambda *names: names).card
     assert facts["licence"] == "Apache-2.0" and facts["base_model"] is None and facts["new_pieces"] == 768
-    assert facts["tuning"] == {"max_steps": 500, "global_batch_size": 16, "seq_length": 256}
+    assert list(facts["stages"]) == ["dapt", "sft"]
+    assert facts["stages"]["sft"] == {"max_steps": 500, "global_batch_size": 16, "seq_length": 256}
     llama = overlaid(yaml.safe_load((ROOT / "config/models/llama2-7b.yaml").read_text()))
     assert Wiring(load(llama), lambda *names: names).card["base_model"] == "meta-llama/Llama-2-7b-hf"
 
