@@ -7,7 +7,7 @@ import typer
 from tapeout.cli.options import AsJson, ConfigFiles, InvalidUse, addresses, refuse
 from tapeout.cli.serve import Threads
 from tapeout.cli.served_model import ModelFinder, execute, require_environment, threads
-from tapeout.config.serving import MAX_TOKENS, ChatJob, Sampling
+from tapeout.config.serving import MAX_TOKENS, PASSAGES, ChatJob, Sampling
 
 
 def chat(
@@ -30,6 +30,18 @@ def chat(
     complete: Annotated[
         bool, typer.Option("--complete", help="Continue the text, as a model without instruction tuning does.")
     ] = False,
+    retrieve: Annotated[
+        str,
+        typer.Option(
+            "--retrieve",
+            metavar="INDEX",
+            help="Show the model passages of an index, such as retrieval/index/bm25.",
+            autocompletion=addresses,
+        ),
+    ] = "",
+    passages: Annotated[
+        int, typer.Option("--passages", min=1, metavar="K", help="Passages that are searched for a message.")
+    ] = PASSAGES,
     max_tokens: Annotated[
         int, typer.Option("--max-tokens", min=1, metavar="N", help="Maximum tokens of an answer.")
     ] = MAX_TOKENS,
@@ -54,6 +66,7 @@ def chat(
     \b
     tapeout chat sft
     tapeout chat --compare base,sft,sft/model@before
+    tapeout chat sft --retrieve retrieval/index/embedder_tuned
     echo 'What is a FIFO?' | tapeout chat export/hf --json
 
     Exit code 1 if a message got no answer, else 0.
@@ -64,7 +77,10 @@ def chat(
     if len(set(names)) < len(names):
         raise InvalidUse("A model is named twice.", "Name each once.")
     if complete:
-        refuse(context, ["system", "template"], "with --complete, which uses no chat template", "Leave one out.")
+        unused = ["system", "template", "retrieve"]
+        refuse(context, unused, "with --complete, which uses no chat template", "Leave one out.")
+    if not retrieve:
+        refuse(context, ["passages"], "without --retrieve", "Name an index.")
     if temperature == 0:
         refuse(context, ["top_p", "seed"], "at temperature 0", "Set --temperature too.")
     if top_p <= 0:
@@ -76,6 +92,8 @@ def chat(
         system=system,
         template=template,
         complete=complete,
+        index=finder.find_index(retrieve) if retrieve else None,
+        passages=passages,
         sampling=Sampling(max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed),
         as_json=as_json,
         threads=number or threads(),

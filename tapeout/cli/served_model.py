@@ -29,6 +29,7 @@ EXPORT = "export/hf"
 ENCODED, ADAPTED = "encoded/", "base_extended"
 """Inputs of trainings with instruction rows, and of those that make adapters."""
 HUGGINGFACE, ADAPTER, CHECKPOINT = "config.json", "adapter_config.json", "context/io.json"
+INDEX = "index.json"
 TEMPLATES = ("chat_template.jinja", "tokenizer_config.json")
 OFFLINE = {
     **dict.fromkeys(("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"), "1"),
@@ -82,6 +83,20 @@ class ModelFinder:
             f"{name} is not a model that can be served.",
             "Name a folder of Hugging Face, a NeMo-2 checkpoint or an adapter, such as export/hf, sft or base.",
         )
+
+    def find_index(self, name: str) -> str:
+        """Return the folder of an index of passages.
+
+        Raises:
+            UnknownName: there is no such artifact, or it is not built.
+            InvalidUse: it is not an index.
+        """
+        folder = self._folder(self._locate(name))
+        if not (folder / INDEX).is_file():
+            raise InvalidUse(
+                f"{name} is not an index of passages.", "Name an artifact such as retrieval/index/bm25 (retrieval.md)."
+            )
+        return str(folder)
 
     def clean(self) -> None:
         """Delete the links."""

@@ -11,6 +11,8 @@ VARIABLE = "TAPEOUT_SERVE"
 """Environment variable with the number of the open file that has the request, as JSON."""
 MAX_TOKENS = 512
 """Tokens of an answer, unless stated otherwise."""
+PASSAGES = 5
+"""Passages that are searched for a message, unless stated otherwise."""
 
 
 class ServedModel(Section):
@@ -69,6 +71,8 @@ class ChatJob(Section):
     system: str | None = Field(None, description="System message.")
     template: str | None = Field(None, description="Name of the chat template, of a model with several.")
     complete: bool = Field(False, description="Continue the text instead of answering a message.")
+    index: str | None = Field(None, description="Folder of an index whose passages are added to each message.")
+    passages: int = Field(PASSAGES, ge=1, description="Passages that are searched for each message.")
     sampling: Sampling = Field(Sampling(), description="How tokens are chosen.")
     as_json: bool = Field(False, description="Print one JSON object per answer.")
     threads: int = Field(ge=1, description="Threads of PyTorch.")

@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -64,7 +65,12 @@ def chat(job: ChatJob) -> None:
     from tapeout.serve.model import load
     from tapeout.serve.terminal import run
 
-    raise SystemExit(run(job, [load(model) for model in job.models]))
+    models = [load(model) for model in job.models]
+    if job.index is None:
+        raise SystemExit(run(job, models))
+    from tapeout.serve.passages import with_passages
+
+    raise SystemExit(run(job, models, with_passages(Path(job.index), job.passages, job.threads)))
 
 
 def _prepare(threads: int) -> None:

@@ -194,18 +194,19 @@ class Chat:
         sys.stdout.write_utf8(data)
 
 
-def run(job: ChatJob, models: Sequence[Model], question: Callable[[str], str] | None = None) -> int:
+def run(job: ChatJob, models: Sequence[Model], question: Callable[[Model], Callable[[str], str]] | None = None) -> int:
     """Talk until the input ends, and return the exit status: 1 if a message got no answer, else 0.
 
     Args:
         job: the request.
         models: the models that answer.
-        question: turns the text of a user into that of the prompt.
+        question: returns, for a model, the function that turns the text of a user into that of the prompt.
     """
     messages = Messages()
     chat = Chat(job, models, messages, _width())
-    for conversation in chat.conversations if question is not None else []:
-        conversation.question = question or conversation.question
+    if question is not None:
+        for conversation in chat.conversations:
+            conversation.question = question(conversation.model)
     if messages.interactive and not job.as_json:
         chat.introduce()
     chat.run()

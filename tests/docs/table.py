@@ -135,6 +135,8 @@ PARSED = (
     Row("tapeout top --help"),
     Row("bin/tapeout COMMAND", "cd $ROOT && bin/tapeout gc --help"),
     Row("tapeout -C DIR COMMAND", "tapeout -C $ROOT/docs gc --help"),
+    # run in tests/serve/test_passages.py
+    Row("tapeout chat sft --retrieve retrieval/index/embedder_tuned", "tapeout chat --help"),
     # run on a small project (tests/graph/run/test_forwarding.py)
     Row("tapeout track dapt", "tapeout track --help"),
     Row("tapeout why", "tapeout why --help"),
