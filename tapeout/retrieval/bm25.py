@@ -33,7 +33,8 @@ def fit(texts: Sequence[str]) -> Any:
     tokens = [list(words(text)) for text in texts]
     vocabulary = {word: number for number, word in enumerate(sorted({word for text in tokens for word in text}))}
     index = bm25s.BM25(method="lucene", k1=1.5, b=0.75)
-    index.index(([[vocabulary[word] for word in text] for text in tokens], vocabulary), show_progress=False)
+    ids = [[vocabulary[word] for word in text] for text in tokens]
+    index.index((ids, vocabulary), create_empty_token=False, show_progress=False)
     return index
 
 
@@ -43,7 +44,8 @@ def rank(index: Any, questions: Sequence[str], k: int) -> list[list[Hit]]:
 
     ranked = []
     for question in questions:
-        scores = index.get_scores(list(words(question)) or [""])  # the empty word is in no text
+        known = [word for word in words(question) if word in index.vocab_dict]
+        scores = index.get_scores(known) if known else np.zeros(index.scores["num_docs"], dtype=np.float32)
         ranked.append([Hit(int(at), float(scores[at])) for at in np.argsort(-scores, kind="stable")[:k]])
     return ranked
 
