@@ -66,7 +66,7 @@ rule retrieval_recall:
     output:
         sealed("retrieval/recall.json"),
     params:
-        **parameters(settings.retrieval.recall(settings.report)),
+        **parameters(settings.retrieval_recall),
     resources:
         **site.cpu,
     log:

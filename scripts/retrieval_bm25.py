@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tapeout.config.retrieval import IndexJob
+from tapeout.config.passages import IndexJob
 from tapeout.program import step
 from tapeout.retrieval import bm25
 from tapeout.retrieval.passages import read_splits

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tapeout.config.retrieval import DenseJob
+from tapeout.config.passages import DenseJob
 from tapeout.program import step
 from tapeout.retrieval import dense
 from tapeout.retrieval.passages import read_splits

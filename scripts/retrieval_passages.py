@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tapeout.config.retrieval import PassagesJob
+from tapeout.config.passages import PassagesJob
 from tapeout.program import step
 from tapeout.retrieval.passages import write_passages
 

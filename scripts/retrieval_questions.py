@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tapeout.config.retrieval import QuestionsJob
+from tapeout.config.passages import QuestionsJob
 from tapeout.program import step
 from tapeout.retrieval.questions import write_questions
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from tapeout.config.retrieval import RecallJob
+from tapeout.config.recall import RecallJob
 from tapeout.program import step
-from tapeout.retrieval.questions import read_questions
+from tapeout.retrieval.question import read_questions
 from tapeout.retrieval.recall import write_recall
 
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from tapeout.config.retrieval import TuningJob
+from tapeout.config.embedder_tuning import TuningJob
 from tapeout.program import step
 from tapeout.retrieval.passages import read_passages
-from tapeout.retrieval.questions import read_questions
+from tapeout.retrieval.question import read_questions
 from tapeout.retrieval.tuning import tune
 
 

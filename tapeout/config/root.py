@@ -18,10 +18,12 @@ from tapeout.config.export import Deploy, Export, ServeCheck
 from tapeout.config.inspection import DataReport
 from tapeout.config.instructions import FORMATS, EncodeJob, FormatOptions, Instructions, InstructionSetJob
 from tapeout.config.methods import Methods
+from tapeout.config.passages import QuestionsJob
 from tapeout.config.pretraining import Pretraining
 from tapeout.config.problems import InvalidConfig
+from tapeout.config.recall import RecallJob
 from tapeout.config.report import Report
-from tapeout.config.retrieval import QuestionsJob, Retrieval
+from tapeout.config.retrieval import Retrieval
 from tapeout.config.section import Section
 from tapeout.config.sft import Sft
 from tapeout.config.sources import KINDS, Digests, Sources
@@ -147,6 +149,12 @@ class Settings(Section):
         assert self.retrieval is not None, "the rule exists only with the section"
         options = self.set_options[self.retrieval.questions]
         return QuestionsJob(separator=dict(options)["separator"], held_out=tuple(options.held_out))
+
+    @property
+    def retrieval_recall(self) -> RecallJob:
+        """Parameters of the rule ``retrieval_recall``; the intervals have the settings of the section ``report``."""
+        assert self.retrieval is not None, "the rule exists only with the section"
+        return RecallJob.of(self.retrieval, self.report)
 
     @property
     def set_options(self) -> dict[str, FormatOptions]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tapeout.config.retrieval import DenseJob
+from tapeout.config.passages import DenseJob
 from tapeout.guard.safetensors import read_header
 from tapeout.retrieval.embedder import open_embedder
 from tapeout.retrieval.errors import UnusableIndex

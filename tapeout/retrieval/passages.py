@@ -10,7 +10,7 @@ from itertools import accumulate
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Self
 
-from tapeout.config.retrieval import PassagesJob
+from tapeout.config.passages import PassagesJob
 from tapeout.data.io.jsonl import read_jsonl, write_json, write_jsonl
 
 SPLITS = ("train", "test")

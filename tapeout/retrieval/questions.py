@@ -9,15 +9,14 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
 
-from tapeout.config.retrieval import QuestionsJob
+from tapeout.config.passages import QuestionsJob
 from tapeout.data.errors import NotEnoughData
-from tapeout.data.instructions.row import digest_of
 from tapeout.data.io.jsonl import read_jsonl, write_json, write_jsonl
 from tapeout.data.io.recognition import is_rtl
 from tapeout.retrieval.excerpts import RtlDocument, modules_by_name
 from tapeout.retrieval.passages import SPLITS, Passage, read_passages
+from tapeout.retrieval.question import Question
 
 ASKED = {
     "port_direction": re.compile(r"What is the direction of port (?P<name>\S+)\?"),
@@ -27,34 +26,6 @@ ASKED = {
     "instantiated_modules": re.compile(r"Which modules are instantiated here\?"),
 }
 """Questions that make sense without their excerpt, by category; others ask for the module's name or contain code."""
-
-
-class Question(NamedTuple):
-    """Question whose right passages are known.
-
-    Attributes:
-        question: the question, with the name of the module.
-        category: category of the row.
-        source: core that it is about.
-        module: name of the module in lower case.
-        passages: ids of the right passages.
-    """
-
-    question: str
-    category: str
-    source: str
-    module: str
-    passages: tuple[str, ...]
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the question in hexadecimal digits, which orders questions."""
-        return digest_of(self.question)
-
-    @classmethod
-    def of_row(cls, row: Mapping[str, Any]) -> Self:
-        """Return the question of a row of a file."""
-        return cls(**{**{name: row[name] for name in cls._fields}, "passages": tuple(row["passages"])})
 
 
 def write_questions(
@@ -171,11 +142,6 @@ def find(
         return "no passage contains the whole line"
     question = f"In the module {module}: {match[0]}"
     return Question(question, row["category"], row["source"], module, tuple(sorted(set(right))))
-
-
-def read_questions(path: Path) -> list[Question]:
-    """Return the questions of a file, in its order."""
-    return [Question.of_row(row) for row in read_jsonl(path, ("question", "category", "source", "module"))]
 
 
 def _rtl(corpora: Sequence[Path], split: str) -> list[RtlDocument]:

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tapeout.config.recall import RecallJob
 from tapeout.config.report import Statistics
-from tapeout.config.retrieval import RecallJob
 from tapeout.data.io.jsonl import write_json
-from tapeout.retrieval.questions import Question
+from tapeout.retrieval.question import Question
 from tapeout.retrieval.search import Searcher
 
 DIGITS = 6

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tapeout.config.retrieval import TuningJob
+from tapeout.config.embedder_tuning import TuningJob
 from tapeout.data.errors import NotEnoughData
 from tapeout.data.io.jsonl import write_json
 from tapeout.progress import report as report_progress
@@ -19,7 +19,7 @@ from tapeout.retrieval import bm25
 from tapeout.retrieval.embedder import WEIGHTS, open_embedder
 from tapeout.retrieval.errors import UnusableEmbedder
 from tapeout.retrieval.passages import Passage
-from tapeout.retrieval.questions import Question
+from tapeout.retrieval.question import Question
 
 
 class Example(NamedTuple):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapeout.config.retrieval import PassagesJob
+from tapeout.config.passages import PassagesJob
 from tapeout.retrieval.passages import Passage, cut, passages_of, read_passages, read_splits, write_passages
 from tests.retrieval.material import CACHE, FIFO, UART, corpus, row
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from tapeout.config.retrieval import PassagesJob, QuestionsJob
+from tapeout.config.passages import PassagesJob, QuestionsJob
 from tapeout.data.errors import NotEnoughData
 from tapeout.data.io.jsonl import write_jsonl
 from tapeout.retrieval.passages import read_passages, write_passages
-from tapeout.retrieval.questions import Question, read_questions, write_questions
+from tapeout.retrieval.question import Question, read_questions
+from tapeout.retrieval.questions import write_questions
 from tests.retrieval.material import FIFO, TEST, TRAIN, UART, corpus
 
 pytestmark = pytest.mark.environment("serve")

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tapeout.config.passages import PassagesJob
+from tapeout.config.recall import RecallJob
 from tapeout.config.report import Statistics
-from tapeout.config.retrieval import PassagesJob, RecallJob
 from tapeout.report.evaluation.statistics import wilson
 from tapeout.retrieval import bm25
 from tapeout.retrieval.passages import passages_of
-from tapeout.retrieval.questions import Question
+from tapeout.retrieval.question import Question
 from tapeout.retrieval.recall import first_right, fraction, mean, results, scores, write_recall
 from tests.retrieval.material import CACHE, FIFO, UART, row
 

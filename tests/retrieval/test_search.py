@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.config.retrieval import DenseJob, PassagesJob
+from tapeout.config.passages import DenseJob, PassagesJob
 from tapeout.retrieval import bm25, dense
 from tapeout.retrieval.errors import UnusableIndex
 from tapeout.retrieval.passages import Passage, passages_of

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from tapeout.config.retrieval import TuningJob
+from tapeout.config.embedder_tuning import TuningJob
 from tapeout.data.errors import NotEnoughData
 from tapeout.retrieval.embedder import check_embedder
 from tapeout.retrieval.passages import Passage
-from tapeout.retrieval.questions import Question
+from tapeout.retrieval.question import Question
 from tapeout.retrieval.tuning import Example, batches, examples_of, tune
 from tests.retrieval.material import tiny_embedder
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.config.retrieval import DenseJob, PassagesJob
+from tapeout.config.passages import DenseJob, PassagesJob
 from tapeout.config.serving import ChatJob, Sampling, ServedModel
 from tapeout.retrieval import bm25, dense
 from tapeout.retrieval.passages import Passage, passages_of
