@@ -29,6 +29,7 @@ from tapeout.cli import (
     export,
     gc,
     inspect,
+    publish,
     push,
     rebuild,
     reproduce,
@@ -71,7 +72,17 @@ class Commands(typer.core.TyperGroup):
 app = typer.Typer(cls=Commands, help=__doc__, no_args_is_help=True, rich_markup_mode=None)
 for command in (
     *(status.status, top.top, why.why, cost.cost, diff.diff, inspect.inspect, verify.verify, rebuild.rebuild),
-    *(chat.chat, serve.serve, batch.batch, track.track, export.export, reproduce.reproduce, push.push, gc.gc),
+    *(
+        chat.chat,
+        serve.serve,
+        batch.batch,
+        track.track,
+        export.export,
+        reproduce.reproduce,
+        push.push,
+        publish.publish,
+        gc.gc,
+    ),
 ):
     app.command()(command)
 app.add_typer(runs.app, name="runs")

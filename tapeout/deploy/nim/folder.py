@@ -105,7 +105,8 @@ def _write_version(folder: Path, values: dict[str, Any]) -> None:
     if folder.name == "nim2":
         lines = (folder / "nim.env").read_text(encoding="utf-8").splitlines()
         variables = {
-            key: value.strip('"') for key, _, value in (line.partition("=") for line in lines if not line.startswith("#"))
+            key: value.strip('"')
+            for key, _, value in (line.partition("=") for line in lines if not line.startswith("#"))
         }
         _render("kubernetes.yaml.j2", folder / "kubernetes.yaml", {**values, "variables": variables})
         if values["lora"]:
