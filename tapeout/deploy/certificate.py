@@ -112,7 +112,7 @@ def certify(
     certificate["logits"] = check_logits(model, parity, job)
     # two logits may each be off by the difference, so tokens that are this close may change places
     limit = 2 * max(job.tolerance, parity["rounding"], certificate["logits"]["largest_difference"])
-    greedy = Greedy(model, encoder, job.max_new_tokens, limit)
+    greedy = Greedy(model, encoder, load_tokenizer(exported), job.max_new_tokens, limit)
     answers: Counter[str] = Counter({"equal": 0, "tie": 0})
     for number, (test, result) in enumerate(evaluations, start=3):
         progress.report(number, steps, now="answers")
@@ -198,17 +198,19 @@ def evaluated_questions(
 
 @dataclass(frozen=True)
 class Greedy:
-    """Greedy answers of an exported model, by transformers.
+    """Answers of an exported model, by transformers with the exported settings of generation.
 
     Attributes:
         model: the exported model.
         encoder: its tokenizer.
+        tokenizer: its tokenizer as transformers loads it, for stop strings.
         max_new_tokens: maximum length of an answer.
         limit: distance of two logits below which the tokens may change places.
     """
 
     model: "PreTrainedModel"
     encoder: Encoder
+    tokenizer: "PreTrainedTokenizerFast"
     max_new_tokens: int
     limit: float
 
@@ -217,34 +219,53 @@ class Greedy:
         """Maximum number of tokens of a sequence."""
         return int(self.model.config.max_position_embeddings)
 
+    @property
+    def ends(self) -> set[int]:
+        """Tokens that end an answer."""
+        ids = self.model.generation_config.eos_token_id
+        return {ids} if isinstance(ids, int) else set(ids)
+
     @torch.inference_mode()  # type: ignore[untyped-decorator]
-    def compare(self, question: Question, expected: str) -> Compared:
-        """Answer a question and compare the answer with the evaluated one."""
+    def compare(self, question: Question, expected: str, as_served: bool = False) -> Compared:
+        """Answer a question and compare the answer with another one.
+
+        Args:
+            question: the question.
+            expected: the other answer.
+            as_served: True if that is the text of a server, whose tokenizer writes bytes that are no UTF-8 differently.
+        """
         ids, pieces = torch.tensor([question.prompt]), self.encoder.size
         output = self.model.generate(
             ids,
             attention_mask=torch.ones_like(ids),
             max_new_tokens=min(self.max_new_tokens, self.context - ids.size(1)),
-            do_sample=False,
-            eos_token_id=sorted(question.stop_ids),
             pad_token_id=min(question.stop_ids),
             output_logits=True,
             return_dict_in_generate=True,
             suppress_tokens=list(range(pieces, self.model.config.vocab_size)) or None,
+            tokenizer=self.tokenizer,
         )
         tokens = output.sequences[0, ids.size(1) :].tolist()
-        if answer_text(self.encoder, question, tokens, question.stop_ids)[0] == expected:
+        text = self._served_text if as_served else self._evaluated_text
+        if text(question, tokens) == expected:
             return Compared("equal", 0.0)
         index = next(
             (
                 number
                 for number in range(len(tokens))
-                if not expected.startswith(self.encoder.decode(tokens[: number + 1]).rstrip(REPLACEMENT))
+                if not expected.startswith(text(question, tokens[: number + 1]).rstrip(REPLACEMENT))
             ),
             len(tokens) - 1,
         )
         first, second = output.logits[index][0, :pieces].topk(2).values.tolist()
         return Compared("tie" if first - second <= self.limit else "different", first - second)
+
+    def _evaluated_text(self, question: Question, tokens: Sequence[int]) -> str:
+        return answer_text(self.encoder, question, tokens, self.ends)[0]
+
+    def _served_text(self, question: Question, tokens: Sequence[int]) -> str:
+        text = str(self.tokenizer.decode(tokens, skip_special_tokens=True))
+        return text.partition(question.stop)[0] if question.stop else text
 
 
 def check_refusals(tokenizer: "PreTrainedTokenizerFast", reserved: Iterable[str], own_template: bool) -> dict[str, int]:

@@ -123,7 +123,7 @@ def _introduction(output: Path, job: ExportJob) -> list[str]:
             ("Property", "Value"),
             [
                 ("Architecture", ", ".join(config["architectures"])),
-                ("Weights", f"{weights:,} ({config['torch_dtype']})"),
+                ("Weights", f"{weights:,} ({config.get('dtype') or config['torch_dtype']})"),
                 ("Context", f"{config['max_position_embeddings']:,} tokens"),
                 ("Vocabulary", f"{config['vocab_size']:,} rows"),
                 ("Licence", job.card.licence or "not stated"),

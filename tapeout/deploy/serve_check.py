@@ -53,13 +53,20 @@ class Asked:
         question: the prompt as token ids.
         expected: the evaluated answer.
         messages: the prompt as messages.
-        text: the prompt as text, without the begin token, which servers add.
+        text: the prompt as text, without the begin token, which servers add; None if a server would encode it
+            differently, because the training had no begin token before it.
     """
 
     question: Question
     expected: str
     messages: list[dict[str, str]]
-    text: str
+    text: str | None
+
+    @property
+    def prompts(self) -> dict[str, dict[str, Any]]:
+        """The prompt as each endpoint takes it."""
+        completion = {} if self.text is None else {COMPLETION: {"prompt": self.text}}
+        return {CHAT: {"messages": self.messages}, **completion}
 
 
 def serve_check(
@@ -82,7 +89,8 @@ def serve_check(
         ServerFailed: see ``running``.
     """
     encoder, model = load_encoder(exported), load_exported(exported)
-    greedy, speed, counts = Greedy(model, encoder, job.max_new_tokens, tie_limit), Speed(), Counter[str]()
+    speed, counts = Speed(), Counter[str]()
+    greedy = Greedy(model, encoder, load_tokenizer(exported), job.max_new_tokens, tie_limit)
     context = greedy.context
     pairs = [pair for one in evaluations for pair in evaluated_questions(*one, encoder, job, context)]
     asked = choose(exported, pairs, RowEncoder(encoder, job.encoding.model_copy(update={"seq_length": context - 1})))
@@ -92,17 +100,15 @@ def serve_check(
     with running(server, exported.resolve(), scratch) as served:
         for number, one in enumerate(asked, start=1):
             progress.report(number, 1 + len(asked), now="answers")
-            for path, prompt in ((CHAT, {"messages": one.messages}), (COMPLETION, {"prompt": one.text})):
+            for path, prompt in one.prompts.items():
                 answer = ask(served, path, prompt, job.max_new_tokens, server.returns_ids)
-                counts[_verdict(answer, one, greedy, path)] += 1
-                counts["ids" if answer["ids"] is not None else "token counts"] += 1
+                counts.update([_verdict(answer, one, greedy, path), path, "ids" if answer["ids"] else "token counts"])
         for one in asked:
             stream(served, {"messages": one.messages}, job.max_new_tokens, speed)
     return {
         "answers": {"equal": counts["equal"], "tie": counts["tie"]},
         "compared": {"ids": counts["ids"], "token_counts": counts["token counts"]},
-        "endpoints": [CHAT, COMPLETION],
-        "prompts": len(asked),
+        "prompts": {path: counts[path] for path in (CHAT, COMPLETION)},
         "server": job.server,
         "version": server_version(job.server),
     }, speed
@@ -127,7 +133,9 @@ def choose(exported: Path, pairs: Sequence[tuple[Question, str]], row_encoder: R
             given: dict[str, Any] = {"chat_template": default, "add_generation_prompt": True}
             if label is None and _renders(tokenizer, messages, question, given):
                 text = tokenizer.apply_chat_template(messages, tokenize=False, **given)
-                asked.append(Asked(question, expected, messages, text.removeprefix(tokenizer.bos_token or "")))
+                text = text.removeprefix(tokenizer.bos_token or "")
+                as_text = text if list(tokenizer(text)["input_ids"]) == list(question.prompt) else None
+                asked.append(Asked(question, expected, messages, as_text))
                 break
     return asked
 
@@ -198,10 +206,12 @@ def _verdict(answer: Mapping[str, Any], one: Asked, greedy: Greedy, path: str) -
     text = answer["text"].partition(question.stop)[0] if question.stop else answer["text"]
     if text == one.expected:
         return "equal"
-    compared = greedy.compare(question, text)
-    if compared.verdict == "different":
+    # the certificate has compared this model's answer, as transformers generates it, with the evaluated one
+    compared = greedy.compare(question, text, as_served=True)
+    evaluated = greedy.compare(question, one.expected)
+    if "different" in (compared.verdict, evaluated.verdict):
         raise CertificateRefused(
             f"{place}: the server answers {text!r:.80}, but the evaluated answer is {one.expected!r:.80}.",
             "Export the model that was evaluated, or use another server.",
         )
-    return "tie"
+    return "tie" if "tie" in (compared.verdict, evaluated.verdict) else "equal"
