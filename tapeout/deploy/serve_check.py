@@ -27,7 +27,7 @@ from tapeout.evals.questions import Question
 
 CHAT, COMPLETION = "/v1/chat/completions", "/v1/completions"
 SECONDS_TO_ANSWER = 300
-EVENT = "data: "
+EVENT = b"data: "
 """Beginning of a line of a stream."""
 
 
@@ -103,13 +103,13 @@ def serve_check(
             for path, prompt in one.prompts.items():
                 answer = ask(served, path, prompt, job.max_new_tokens, server.returns_ids)
                 counts.update([_verdict(answer, one, greedy, path), path, "ids" if answer["ids"] else "token counts"])
-        for one in asked:
-            stream(served, {"messages": one.messages}, job.max_new_tokens, speed)
+        streams = [stream(served, {"messages": one.messages}, job.max_new_tokens, speed) for one in asked]
     return {
         "answers": {"equal": counts["equal"], "tie": counts["tie"]},
         "compared": {"ids": counts["ids"], "token_counts": counts["token counts"]},
         "prompts": {path: counts[path] for path in (CHAT, COMPLETION)},
         "server": job.server,
+        "streams": {"complete": sum(streams), "failed": streams.count(False)},
         "version": server_version(job.server),
     }, speed
 
@@ -174,20 +174,30 @@ def ask(served: Running, path: str, prompt: Mapping[str, Any], max_tokens: int, 
     return {"text": text or "", "tokens": content["usage"]["prompt_tokens"], "ids": ids}
 
 
-def stream(served: Running, prompt: Mapping[str, Any], max_tokens: int, speed: Speed) -> None:
-    """Ask for a streamed answer and note when its tokens come."""
+def stream(served: Running, prompt: Mapping[str, Any], max_tokens: int, speed: Speed) -> bool:
+    """Ask for a streamed answer and note when its tokens come.
+
+    Returns:
+        True if the answer is complete. The server of transformers ends a stream with an error if the tokens so far are
+        bytes that are no text.
+    """
     body = {"model": served.model, "max_tokens": max_tokens, "temperature": 0, "stream": True, **prompt}
-    start, first, pieces = time.monotonic(), 0.0, 0
+    start, first, pieces, rest = time.monotonic(), 0.0, 0, b""
     with httpx.stream("POST", served.address + CHAT, json=body, timeout=SECONDS_TO_ANSWER, trust_env=False) as response:
-        for line in response.iter_lines():
-            if line.startswith(EVENT) and line != EVENT + "[DONE]":
-                choices = json.loads(line.removeprefix(EVENT)).get("choices") or [{}]
-                if choices[0].get("delta", {}).get("content"):
-                    first, pieces = first or time.monotonic(), pieces + 1
+        for block in response.iter_bytes():  # not iter_lines, which also divides lines at U+2028 in a text
+            *lines, rest = (rest + block).split(b"\n")
+            for line in lines:
+                if line.startswith(EVENT + b'{"error"'):
+                    return False
+                if line.startswith(EVENT) and line.strip() != EVENT + b"[DONE]":
+                    choices = json.loads(line.removeprefix(EVENT)).get("choices") or [{}]
+                    if choices[0].get("delta", {}).get("content"):
+                        first, pieces = first or time.monotonic(), pieces + 1
     if pieces:
         speed.first.append(first - start)
         speed.tokens += pieces
         speed.total += time.monotonic() - start
+    return True
 
 
 def _verdict(answer: Mapping[str, Any], one: Asked, greedy: Greedy, path: str) -> str:

@@ -27,7 +27,8 @@ def checked(exported: Exported, folder: Path, **changes: Any) -> dict[str, Any]:
     scratch = folder / "scratch"
     scratch.mkdir(parents=True)
     result, speed = serve_check(exported.folder, job, exported.evaluations, 2e-4, scratch)
-    assert "tokens/s" in str(speed) and len(speed.first) == result["prompts"]["/v1/chat/completions"]
+    assert "tokens/s" in str(speed) and len(speed.first) <= result["streams"]["complete"]
+    assert sum(result["streams"].values()) == result["prompts"]["/v1/chat/completions"]
     return result
 
 
