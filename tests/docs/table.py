@@ -165,7 +165,10 @@ ELSEWHERE = {
         "test_an_installation_with_pip_has_a_program_that_works_in_and_outside_a_project",
     ),
     "tapeout publish export/hf --repo OWNER/NAME": ("tests/cli/test_publish.py", '"publish", artifact, "--repo", repo'),
-    "tapeout publish export/hf --repo OWNER/NAME --execute": ("tests/cli/test_publish.py", 'place.publish("--execute")'),
+    "tapeout publish export/hf --repo OWNER/NAME --execute": (
+        "tests/cli/test_publish.py",
+        'place.publish("--execute")',
+    ),
     "tapeout batch dpo --step N": ("tests/end_to_end/test_preference_training.py", '"batch", "dpo"'),
     "rocrate-validator validate -p workflow-run-crate-0.5 .": ("tests/provenance/test_crate.py", "services.validate"),
 }
