@@ -25,7 +25,8 @@ class Columns:
     def __init__(self, names: Sequence[str], width: int) -> None:
         self.names, self.texts = names, ["" for _ in names]
         self.width = width // len(names) - MARGIN
-        self.live = Live(console=Console(width=width, highlight=False), auto_refresh=False, transient=True)
+        console = Console(width=width, highlight=False)
+        self.live = Live(console=console, get_renderable=self._table, refresh_per_second=8, transient=True)
 
     def __enter__(self) -> Self:
         self.live.start()
@@ -40,7 +41,6 @@ class Columns:
     def add(self, column: int, piece: str) -> None:
         """Add a piece to a text."""
         self.texts[column] += piece
-        self.live.update(self._table(), refresh=True)
 
     def _table(self) -> Table:
         table = Table(box=None, padding=(0, MARGIN, 0, 0), pad_edge=False)

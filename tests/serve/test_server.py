@@ -298,7 +298,7 @@ def test_the_log_has_a_line_per_request_and_no_text(server: Running) -> None:
     assert "hello" not in log and "\x1b" not in log and "Traceback" not in log
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_server_and_its_streams(served: ServedModel, tmp_path: Path, number: signal.Signals) -> None:
     with running(tmp_path, served, waiting=1, max_tokens=4000) as server, server.connect() as streaming:
         body = json.dumps({"messages": [QUESTION], "max_tokens": 4000, "stream": True}).encode()
