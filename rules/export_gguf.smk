@@ -11,7 +11,7 @@ rule export_gguf:
     params:
         **parameters(
             settings.export.accuracy,
-            gguf_type=settings.export.gguf_type,
+            gguf_dtype=settings.export.gguf_dtype,
             **wiring.prompts,
         ),
         plugins=wiring.gguf_modules,

@@ -50,7 +50,7 @@ class Export(Accuracy):
         "card states none, and `tapeout publish` refuses the model.",
     )
 
-    gguf_type: Literal["f32", "f16", "bf16"] | None = Field(
+    gguf_dtype: Literal["f32", "f16", "bf16"] | None = Field(
         None,
         description="Type of the matrices in `export/model.gguf`, not quantized; null for that of `export/hf`. Norms "
         "and biases are 32-bit floats, as llama.cpp expects.",
@@ -134,7 +134,7 @@ class PromptsJob(Accuracy):
 class ExportGgufJob(PromptsJob):
     """Parameters of the rule ``export_gguf``."""
 
-    gguf_type: Literal["f32", "f16", "bf16"] | None = Field(None, description="Type of the matrices.")
+    gguf_dtype: Literal["f32", "f16", "bf16"] | None = Field(None, description="Type of the matrices.")
 
 
 class ExportJob(PromptsJob):

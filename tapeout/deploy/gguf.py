@@ -122,7 +122,7 @@ def converted(name: str, tensor: Tensor, layout: Layout, config: Mapping[str, An
     result: Tensor = layout.stored(name, tensor.float(), config).to(dtype)
     if not bool(result.isfinite().all()):
         raise UnusableModel(
-            f"A weight of {name} is too large for the type {kind}.", "Set export.gguf_type to bf16, f32 or null."
+            f"A weight of {name} is too large for the type {kind}.", "Set export.gguf_dtype to bf16, f32 or null."
         )
     return result
 

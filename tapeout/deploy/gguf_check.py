@@ -50,7 +50,7 @@ def export_gguf(
         InvalidVocabulary: llama.cpp does not have this kind of tokenizer.
         ConversionMismatch: the file is not the same model, see ``check_gguf``.
     """
-    write_gguf(folder, output, job.gguf_type)
+    write_gguf(folder, output, job.gguf_dtype)
     for name, value in check_gguf(output, folder, job, sets, texts).items():
         print(f"{name}: {value}")
 
@@ -67,7 +67,7 @@ def check_gguf(
         ConversionMismatch: a field, tensor or token id differs, or a logit by more than ``job.tolerance``.
     """
     family, layout, config = family_of(folder), layout_of(folder), checked_config(folder).to_dict()
-    kind = job.gguf_type or type_of(folder)
+    kind = job.gguf_dtype or type_of(folder)
     with tempfile.TemporaryDirectory() as scratch:
         again = Path(scratch) / "again"
         report = convert_gguf(file, getattr(family, "__name__", ""), again)

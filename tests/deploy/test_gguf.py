@@ -136,7 +136,7 @@ def test_names_of_tensors_are_those_of_the_library(name: str, tmp_path: Path) ->
 @pytest.mark.parametrize("name", ["llama", "nemotron", "llama, wide heads"])
 def test_matrices_have_the_type_of_the_configuration(kind: str, name: str, tmp_path: Path) -> None:
     folder, job, sets, texts = export(tmp_path, name)
-    chosen = job.model_copy(update={"gguf_type": kind})
+    chosen = job.model_copy(update={"gguf_dtype": kind})
     export_gguf(folder, tmp_path / "model.gguf", chosen, sets, texts)
     reader = GGUFReader(tmp_path / "model.gguf")
     assert reader.fields["general.file_type"].contents() == FILE_TYPES[kind]
