@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from tapeout.cli import output
 from tapeout.cli.options import Artifact, AsJson, InvalidUse
@@ -21,6 +20,7 @@ from tapeout.provenance.publication import (
     InvalidPublication,
     checked_manifest,
     licence_of,
+    publication,
     read_record,
     write_record,
 )
@@ -59,60 +59,48 @@ def publish(
     to = Destination.of(repo, revision)
     manifest = checked_manifest(workspace, address.artifact)
     root = workspace.artifact_path(manifest.artifact)
-    licence, digest = licence_of(root, manifest.artifact), manifest.digest()
+    licence = licence_of(root, manifest.artifact)
     record = read_record(workspace, manifest.artifact, to)
-    known = record["commit"] if record is not None and record["digest"] == digest else None
-    visibility = "public" if public else "private"
-    value: dict[str, Any] = {
-        "artifact": manifest.artifact,
-        "digest": digest,
-        "licence": licence,
-        "files": [{"path": entry.path, "size": entry.size, "sha256": entry.digest} for entry in manifest.entries],
-        "endpoint": to.endpoint,
-        "repository": to.repository,
-        "branch": to.branch,
-        "commit": known,
-        "uploaded": [],
-    }
+    known = record["commit"] if record is not None and record["digest"] == manifest.digest() else None
+    value = publication(manifest, to, known)
+    sentences = [
+        f"Already published as commit {known}." if known else f"Nothing was sent. To upload: {TOKEN} and --execute."
+    ]
+    if execute:
+        request = {
+            "folder": str(root.absolute()),
+            "files": value["files"],
+            "former": [entry["path"] for entry in record["files"]] if record is not None else [],
+            "repository": to.repository,
+            "branch": to.branch,
+            "private": not public,
+            "message": message or f"{manifest.artifact} sha256:{manifest.digest()}",
+        }
+        outcome = _upload(request)
+        commit = known if known and not (outcome["uploaded"] or outcome["deleted"]) else outcome["commit"]
+        value = {**outcome, **write_record(workspace, manifest, to, commit)}
+        sentences = _sentences(outcome, commit, manifest)
     rows = [[entry.path, output.format_size(entry.size), entry.digest[:16]] for entry in manifest.entries]
     sizes = f"{output.count(len(rows), 'file')}, {output.format_size(manifest.size)}"
-    parts: list[Table | str] = [
-        f"{manifest.artifact}  sha256:{digest[:16]}  {sizes}, licence {licence}",
+    visibility = "public" if public else "private"
+    output.show(
+        {**value, "licence": licence},
+        as_json,
+        f"{manifest.artifact}  sha256:{manifest.digest()[:16]}  {sizes}, licence {licence}",
         output.table(["file", ">size", "sha256"], rows),
         f"To {to.repository} at {to.endpoint}, branch {to.branch}; {visibility} if the repository is created.",
         "Checked: every file is that of the build; NOTICE and a licence are there; no file has a secret of the "
         "environment.",
-    ]
-    if not execute:
-        last = (
-            f"Already published as commit {known}." if known else f"Nothing was sent. {TOKEN} and --execute upload it."
-        )
-        output.show(value, as_json, *parts, last)
-        return
-    request = {
-        "folder": str(root.absolute()),
-        "files": value["files"],
-        "former": [entry["path"] for entry in record["files"]] if record is not None else [],
-        "repository": to.repository,
-        "branch": to.branch,
-        "private": not public,
-        "message": message or f"{manifest.artifact} sha256:{digest}",
-    }
-    outcome = _upload(request)
-    value |= {**outcome, "commit": known if known and not outcome["uploaded"] else outcome["commit"]}
-    write_record(workspace, manifest, to, value["commit"])
-    output.show(value, as_json, *parts, *_sentences(outcome, value["commit"], manifest))
+        *sentences,
+    )
 
 
 def _sentences(outcome: dict[str, Any], commit: str, manifest: Manifest) -> list[str]:
     """Return what the upload did."""
+    changed = bool(outcome["uploaded"] or outcome["deleted"])
     sent = output.count(len(outcome["uploaded"]), "file")
-    lines = [
-        f"Published as commit {commit}: {sent} sent."
-        if outcome["uploaded"]
-        else f"Already published as commit {commit}."
-    ]
-    lines.append(f"The SHA-256 of all {len(manifest.entries)} files at this commit are those of the artifact.")
+    lines = [f"Published as commit {commit}: {sent} sent." if changed else f"Already published as commit {commit}."]
+    lines.append(f"At this commit the SHA-256 of all {len(manifest.entries)} files are those of the artifact.")
     if outcome["deleted"]:
         lines.append(f"Deleted, because the artifact has them no more: {', '.join(outcome['deleted'])}.")
     if outcome["others"]:

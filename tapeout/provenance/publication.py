@@ -130,7 +130,22 @@ def read_record(workspace: Workspace, artifact: str, to: Destination) -> dict[st
 
 def write_record(workspace: Workspace, manifest: Manifest, to: Destination, commit: str) -> dict[str, Any]:
     """Write and return the record of a publication: the same publication gives the same bytes."""
-    record = {
+    record = publication(manifest, to, commit)
+    path = record_path(workspace, manifest.artifact, to)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, canonical(record) + b"\n")
+    return record
+
+
+def publication(manifest: Manifest, to: Destination, commit: str | None) -> dict[str, Any]:
+    """Return what is published and where, as JSON values.
+
+    Args:
+        manifest: the artifact.
+        to: the destination.
+        commit: the commit; None if it was not published.
+    """
+    return {
         "endpoint": to.endpoint,
         "repository": to.repository,
         "branch": to.branch,
@@ -139,7 +154,3 @@ def write_record(workspace: Workspace, manifest: Manifest, to: Destination, comm
         "digest": manifest.digest(),
         "files": [{"path": entry.path, "size": entry.size, "sha256": entry.digest} for entry in manifest.entries],
     }
-    path = record_path(workspace, manifest.artifact, to)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, canonical(record) + b"\n")
-    return record
