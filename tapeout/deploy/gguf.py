@@ -22,6 +22,7 @@ from tapeout.deploy.model_card import CARD, FENCE
 from tapeout.encoder.gguf import tokenizer_fields
 from tapeout.encoder.load import load_encoder
 from tapeout.guard.errors import UnusableModel
+from tapeout.models import gguf_rotary
 from tapeout.models.family import family_of
 from tapeout.models.gguf_layout import Layout
 from tapeout.models.huggingface import checked_config
@@ -58,12 +59,17 @@ def write_gguf(folder: Path, output: Path, kind: str | None = None) -> None:
         dtype, stored = stored_type(kind, len(shape))
         in_bytes = (*shape[:-1], shape[-1] * dtype.itemsize)  # NumPy has no bfloat16
         writer.add_tensor_info(_stored_name(layout, name), in_bytes, numpy.dtype("uint8"), math.prod(in_bytes), stored)
+    scaled = gguf_rotary.divisors(config)
+    if scaled is not None:
+        writer.add_tensor_info(gguf_rotary.TENSOR, scaled.shape, scaled.dtype, scaled.nbytes)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
     for name in names:
         tensor = converted(name, weights[name], layout, config, kind)
         writer.write_tensor_data(tensor.contiguous().view(torch.uint8).numpy())
+    if scaled is not None:
+        writer.write_tensor_data(scaled)
     writer.close()
     output.chmod(0o644)
 
@@ -72,7 +78,7 @@ def layout_of(folder: Path) -> Layout:
     """Return the layout in a GGUF file of a model's family.
 
     Raises:
-        UnusableModel: the family has none, or the model has an option that a file cannot state.
+        UnusableModel: the family has none.
     """
     family = family_of(folder)
     name = getattr(family, "__name__", "")
@@ -80,11 +86,6 @@ def layout_of(folder: Path) -> Layout:
         raise UnusableModel(
             f"The model family {name} has no module gguf, which states its layout in a GGUF file.",
             "Serve the folder export/hf instead, or write the module (docs/deploy.md).",
-        )
-    if getattr(family.architecture_of(checked_config(folder)), "rope_scaling", None):
-        raise UnusableModel(
-            "The model has scaled rotary positions (rope_scaling), which Tapeout does not write to a GGUF file.",
-            "Serve the folder export/hf instead.",
         )
     layout: Layout = plugins.load(SEAM, f"{name}.gguf").LAYOUT
     return layout

@@ -22,6 +22,7 @@ from tapeout.deploy.served_tokenizer import ends_of_answers
 from tapeout.deploy.token_ids import check_prompts, read_sets, shape_of
 from tapeout.encoder.fast_tokenizer import fast_tokenizer
 from tapeout.encoder.load import load_encoder
+from tapeout.models import gguf_rotary
 from tapeout.models.family import Family, family_of
 from tapeout.models.gguf import convert_gguf, open_gguf
 from tapeout.models.gguf_layout import Layout
@@ -125,13 +126,17 @@ def _compare_fields(file: Path, expected: Mapping[str, Any]) -> None:
 
 
 def _compare_settings(again: Path, folder: Path, family: Family) -> None:
-    ignored = {"params_dtype": "float32", "init_method_std": 1.0}  # the second matters to a training only
+    ignored = {"params_dtype": "float32", "init_method_std": 1.0, "rope_scaling": None}  # the second is for a training
     one, other = (family.architecture_of(checked_config(path)).model_dump() | ignored for path in (folder, again))
     for option in one:
         if one[option] != other[option]:
             raise ConversionMismatch(
                 f"The model in the GGUF file has {option} {other[option]}, not {one[option]}.", FIX
             )
+    divisors = [gguf_rotary.divisors(checked_config(path).to_dict()) for path in (folder, again)]
+    scaled, found = (numpy.ones(1) if values is None else values for values in divisors)
+    if scaled.shape != found.shape or not numpy.allclose(scaled, found, rtol=gguf_rotary.TOLERANCE, atol=0):
+        raise ConversionMismatch("The model in the GGUF file scales rotary positions differently.", FIX)
     encoders = [load_encoder(path) for path in (folder, again)]
     for role in ("bos", "eos", "pad", "unk", "size", "bos_ids"):
         values = [getattr(encoder, role) for encoder in encoders]

@@ -17,6 +17,7 @@ from tapeout.config.base import SEAM, ImportJob
 from tapeout.data.io.archives import archive_errors, is_archive, members
 from tapeout.encoder.gguf import tokenizer_files
 from tapeout.guard.gguf import read_header
+from tapeout.models import gguf_rotary
 from tapeout.models.gguf_layout import Layout
 from tapeout.models.import_folder import write_report
 from tapeout.models.tokenizer_file import UnusableModel
@@ -96,6 +97,8 @@ def convert_gguf(file: Path, family: str, output: Path, shard_bytes: int = SHARD
         )
     files = tokenizer_files(fields)
     config = _config(file, fields, layout, tied="output.weight" not in tensors)
+    if layout.scaled and (scaled := tensors.pop(gguf_rotary.TENSOR, None)) is not None:
+        config["rope_scaling"] = gguf_rotary.scaling_of(scaled.data, config)
     output.mkdir()
     for name, content in files.items():
         (output / name).write_bytes(content)

@@ -58,6 +58,7 @@ class Layout:
             neighbours, where Hugging Face pairs the halves of a head.
         norm_offset: number that the file's weights of norms have more than Hugging Face's.
         partial: whether rotary positions turn a part of each head.
+        scaled: whether rotary positions may be scaled (``tapeout.models.gguf_rotary``).
     """
 
     architecture: str
@@ -69,6 +70,7 @@ class Layout:
     paired: bool = False
     norm_offset: int = 0
     partial: bool = False
+    scaled: bool = False
 
     @cached_property
     def numbers(self) -> dict[str, str]:

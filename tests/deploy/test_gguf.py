@@ -12,8 +12,10 @@ import yaml
 from gguf import MODEL_ARCH, MODEL_ARCH_NAMES, GGUFReader, get_tensor_name_map
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
+from tapeout import plugins
 from tapeout.config.export import ExportGgufJob
 from tapeout.data.io.jsonl import write_jsonl
 from tapeout.deploy.gguf import FILE_TYPES, layout_of, write_gguf
@@ -33,11 +35,13 @@ from tests.deploy.test_served_tokenizer import MODEL, ODD, RUNS, conversations, 
 pytestmark = pytest.mark.environment("nemo")
 
 SMALL = {"hidden_size": 32, "num_layers": 2, "num_attention_heads": 4, "num_query_groups": 2, "ffn_hidden_size": 48}
+SCALED = {"rope_scaling": {"scale_factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "old_context_len": 32}}
 TIED = {"share_embeddings_and_output_weights": True}
 MODELS: dict[str, tuple[str, dict[str, Any], str]] = {
     "llama": ("llama", {"rotary_base": 500.0}, "sentencepiece"),
     "llama, tied": ("llama", {**TIED, "params_dtype": "float16"}, "llama3"),
     "llama, wide heads": ("llama", {"kv_channels": 16, "params_dtype": "bfloat16"}, "smollm2"),
+    "llama, scaled": ("llama", {**SCALED, "kv_channels": 16, "seq_length": 512, "rotary_base": 500.0}, "sentencepiece"),
     "mistral": ("mistral", {"kv_channels": 16}, "sentencepiece"),
     "qwen2": ("qwen2", {"params_dtype": "bfloat16"}, "qwen2"),
     "qwen2, tied": ("qwen2", TIED, "gpt2"),
@@ -123,7 +127,7 @@ def test_names_of_tensors_are_those_of_the_library(name: str, tmp_path: Path) ->
     (architecture,) = (known for known, text in MODEL_ARCH_NAMES.items() if text == layout.architecture)
     known = get_tensor_name_map(MODEL_ARCH(architecture), 2)
     write_gguf(folder, tmp_path / "model.gguf")
-    written = {tensor.name for tensor in GGUFReader(tmp_path / "model.gguf").tensors}
+    written = {tensor.name for tensor in GGUFReader(tmp_path / "model.gguf").tensors} - {"rope_freqs.weight"}
     names = AutoModelForCausalLM.from_pretrained(folder).state_dict().keys()
     expected = {key: known.get_name(key, try_suffixes=(".weight", ".bias")) for key in names}
     if "tied" in name or name == "qwen3":
@@ -241,15 +245,27 @@ def test_the_way_to_split_texts_has_the_name_that_llama_cpp_gives_it(kind: str, 
     assert tokenizer_fields(write_known(tmp_path, kind), 500)["pre"] == name
 
 
-def test_a_model_with_scaled_positions_or_of_a_family_without_a_layout_is_refused(tmp_path: Path) -> None:
-    scaling = {"scale_factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "old_context_len": 32}
-    MODELS["scaled"] = ("llama", {"rope_scaling": scaling}, "sentencepiece")
-    try:
-        folder, *_ = export(tmp_path, "scaled")
-    finally:
-        del MODELS["scaled"]
-    with pytest.raises(UnusableModel, match="scaled rotary positions"):
-        layout_of(folder)
+def test_scaled_positions_have_the_divisors_of_transformers(tmp_path: Path) -> None:
+    folder, job, sets, texts = export(tmp_path, "llama, scaled")
+    write_gguf(folder, tmp_path / "model.gguf")
+    (tensor,) = (tensor for tensor in GGUFReader(tmp_path / "model.gguf").tensors if tensor.name == "rope_freqs.weight")
+    config = AutoConfig.from_pretrained(folder)
+    scaled, plain = (ROPE_INIT_FUNCTIONS[kind](config, device="cpu")[0] for kind in ("llama3", "default"))
+    assert torch.allclose(torch.from_numpy(tensor.data.copy()), plain / scaled, rtol=1e-6)
+    assert 1 == tensor.data.min() < tensor.data.max() == 8 and len(set(tensor.data.tolist())) > 2
+    settings = json.loads((folder / "config.json").read_text())
+    settings["rope_scaling"]["high_freq_factor"] = 5.0
+    (folder / "config.json").write_text(json.dumps(settings))
+    write_gguf(folder, tmp_path / "model.gguf")
+    with pytest.raises(UnusableModel, match="in a way that no options of llama3 give"):
+        check_gguf(tmp_path / "model.gguf", folder, job, sets, texts)
+
+
+def test_a_family_without_a_layout_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(plugins.VARIABLE, "tests.toys.toy_family")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
+    with pytest.raises(UnusableModel, match="toy_family has no module gguf"):
+        layout_of(tmp_path)
 
 
 def round_trip(folder: Path) -> Any:

@@ -12,4 +12,5 @@ LAYOUT = Layout(
         "mlp_bias": False,
     },
     paired=True,
+    scaled=True,
 )
