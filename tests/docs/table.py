@@ -68,6 +68,13 @@ FINISHED = (
     Row("snakemake --dry-run sft"),
     Row("tapeout inspect results/nemo/base.nemo"),
     Row("tapeout inspect MODEL", "tapeout inspect results/base --json"),
+    Row("tapeout chat sft", "echo 'What is a mux?' | tapeout chat sft --max-tokens 4"),
+    Row(
+        "tapeout chat --compare base,sft",
+        "echo 'What is a mux?' | tapeout chat --compare base,sft --max-tokens 4 --json",
+    ),
+    # the servers are tested in tests/serve/test_server.py
+    Row("tapeout serve export/hf --port 8000", "tapeout serve export/hf --port 8000 --check"),
     Row("tapeout verify"),
     Row("tapeout verify --deep"),
     Row("tapeout verify --deep --repair"),

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +19,8 @@ from tapeout.config.bases.tiny import Base
 from tapeout.config.export import PromptsJob
 from tapeout.config.instructions import EncodeJob, Prompt
 from tapeout.config.serving import VARIABLE, ServedModel, ServeJob
+from tapeout.deploy.served_tokenizer import write_tokenizer
+from tapeout.models import llama
 from tapeout.models.family import load_family
 from tapeout.models.huggingface import new_model, save_model
 from tests.models.small_llama import ARCHITECTURE
@@ -194,3 +197,14 @@ def start(job: str, stdin: Any = None, stdout: Any = None, stderr: Any = None, *
             stdout=stdout,
             stderr=stderr,
         )
+
+
+def write_export(folder: Path) -> None:
+    """Write a model with tokenizer and chat template, as an export has them."""
+    source = write_model(folder.with_name(f"{folder.name}_before"))
+    shutil.copytree(source, folder)
+    write_tokenizer(source / "tokenizer.model", folder, llama, prompts(), ["question"], CONTEXT)
+
+
+if __name__ == "__main__":
+    write_export(Path(sys.argv[1]))
