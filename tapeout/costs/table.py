@@ -85,7 +85,9 @@ TABLE: dict[str, Callable[[Estimates, Wildcards], Hints]] = {
     "export_nemo": lambda work, _: hints(
         work.copying_seconds(25), work.trained_bytes(work.settings.sft), parameters=work.extended_parameters
     ),
-    "export_adapter": lambda work, _: hints(work.copying_seconds(20), None, parameters=work.extended_parameters),
+    "export_adapter": lambda work, _: hints(
+        work.copying_seconds(20), work.extended_bytes // 50, parameters=work.extended_parameters
+    ),
     "deploy_nim": lambda work, _: hints(work.copying_seconds(10), 40_000),
     "export_gguf": lambda work, _: hints(
         work.copying_seconds(20), work.trained_bytes(work.settings.sft), parameters=work.extended_parameters
