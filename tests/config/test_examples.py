@@ -99,7 +99,9 @@ def test_the_lora_of_the_automodel_tutorial() -> None:
     stated |= {"weight_decay": 0.01, "grad_clip": 0.5, "micro_batch_size": 2, "global_batch_size": 2 * 10}
     stated |= {"target_modules": ["*_proj"], "dim": 8, "alpha": 32, "jit": False}
     assert {key: job[key] for key in stated} == stated
-    assert settings.further_rules == ["automodel_lora", "merged", "export_adapter"] and settings.adapter_methods == ["automodel_lora"]
+    assert settings.further_rules == ["automodel_lora", "merged", "export_adapter"] and settings.adapter_methods == [
+        "automodel_lora"
+    ]
     assert settings.evaluation.models["lora"] == "automodel_lora/merged"
     assert laid_over("seeds").further_rules == ["pretraining"]
 

@@ -31,8 +31,8 @@ def test_lora_on_squad(fresh: Clone) -> None:
     example = yaml.safe_load((ROOT / "config/examples/automodel_lora.yaml").read_text())
     config["instructions"]["sets"] |= example["instructions"]["sets"]
     config["instructions"]["train"] = example["instructions"]["train"]
-    for section in ("tokenizer", "evaluation"):
-        config[section] |= example[section]
+    for section in ("tokenizer", "evaluation", "export"):
+        config[section] = config.get(section, {}) | example[section]
     config["data_report"]["gates"] = {"contaminated": 1.0}  # one sentence with other numbers in every row
     small = {"max_steps": 4, "val_check_interval": 2, "global_batch_size": 4, "lr": 1e-3, "threads": 1}
     small |= {"seq_length": 512, "warmup_steps": 0, "micro_batch_size": 2}
@@ -41,7 +41,7 @@ def test_lora_on_squad(fresh: Clone) -> None:
     config["base"]["architecture"]["seq_length"] = 512
     (tiny / "config.yaml").write_text(yaml.safe_dump(config))
 
-    targets = ("automodel_lora/merged", "evaluation/lora/bits_per_byte.json")
+    targets = ("automodel_lora/merged", "evaluation/lora/bits_per_byte.json", "deploy/nim")
     built = fresh.run("lora/adapter", *targets).built
     assert {"automodel_lora/adapter", "lora/adapter", *targets} <= set(built) and "dapt/model" not in built
     assert fresh.run(*targets).built == []
@@ -57,9 +57,20 @@ def test_lora_on_squad(fresh: Clone) -> None:
     assert first["loss"] == pytest.approx(same["loss"], abs=1e-4), "both begin with the base model and the same rows"
     assert {"config.json", "model.safetensors", "prompt_template.json"} <= {file.name for file in merged.iterdir()}
 
+    nim, exported = fresh.root / "results/deploy/nim", fresh.root / "results/export/adapter"
+    certificate = json.loads((nim / "certificate.json").read_bytes())
+    assert certificate["answers"]["equal"] > 0 and certificate["export"]["compared_with"] == "Hugging Face"
+    assert certificate["token_ids"]["slow"]["prompts"] > 0 and (nim / "nim2/lora.env").is_file()
+    assert json.loads((exported / "parity.json").read_bytes())["largest_difference"] < 1e-4, (
+        "PEFT gives the merged model"
+    )
+    assert (nim / "loras/chip-design-model/adapter_model.safetensors").read_bytes() == (
+        exported / "adapter_model.safetensors"
+    ).read_bytes()
+
     digests = fresh.digests()
     fresh.edit("config/templates/alpaca_squad.txt", "Write a response", "Write a reply")
     fresh.run(*targets)
     changed = {name for name, digest in fresh.digests().items() if digests.get(name) != digest}
-    assert {"encoded/squad-v1.1", "automodel_lora/adapter", "automodel_lora/merged"} <= changed
+    assert {"encoded/squad-v1.1", "automodel_lora/adapter", "automodel_lora/merged", "deploy/nim"} <= changed
     assert not changed & {"base_extended", "tokenizer", "instructions/rtl"}
