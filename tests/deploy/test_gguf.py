@@ -26,6 +26,7 @@ from tapeout.deploy.token_ids import read_sets
 from tapeout.encoder.errors import InvalidVocabulary
 from tapeout.encoder.gguf import tokenizer_fields, tokenizer_files
 from tapeout.encoder.load import load_encoder
+from tapeout.encoder.sentencepiece import SentencePieceEncoder
 from tapeout.guard.errors import UnusableModel
 from tapeout.models.family import load_family
 from tapeout.nemo.convert import ConversionMismatch
@@ -53,6 +54,7 @@ MODELS: dict[str, tuple[str, dict[str, Any], str]] = {
 READ_BY_TRANSFORMERS = ("llama", "qwen2", "nemotron", "nvidia_gpt")
 """Families whose files transformers 4.51 reads with the same classes."""
 PADDING = 3
+ENCODER_SIZE = SentencePieceEncoder(MODEL).size
 
 
 def write_known(folder: Path, kind: str) -> Path:
@@ -301,3 +303,23 @@ def test_a_vocabulary_from_a_file_encodes_as_the_original(encoders: list[tuple[A
         ids = original.encode(text)
         assert again.encode(text) == ids and again.decode(ids) == original.decode(ids)
         assert (again.bos_ids, again.eos, again.size) == (original.bos_ids, original.eos, original.size)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("scores", None, "no list of numbers in the field tokenizer.ggml.scores"),
+        ("scores", [0.0], "1 scores"),
+        ("tokens", None, "no list of texts in the field tokenizer.ggml.tokens"),
+        ("token_type", [1] * ENCODER_SIZE, "0 pieces for bytes, 0 for unknown text"),
+        ("token_type", [9] * ENCODER_SIZE, "has pieces of type 9"),
+        ("add_space_prefix", "yes", "add_space_prefix with the value 'yes'"),
+        ("eos_token_id", ENCODER_SIZE, "eos_token_id with the value"),
+        ("model", "t5", "vocabulary of type 't5'"),
+    ],
+)
+def test_fields_of_a_sentencepiece_vocabulary_are_checked(name: str, value: Any, message: str, tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.model").write_bytes(MODEL)
+    fields = {**tokenizer_fields(tmp_path, ENCODER_SIZE), name: value}
+    with pytest.raises(InvalidVocabulary, match=message):
+        tokenizer_files({f"tokenizer.ggml.{key}": known for key, known in fields.items() if known is not None})

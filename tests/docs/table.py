@@ -98,7 +98,7 @@ FINISHED = (
     Row("snakemake results/.graph/sources/<name>.sealed", "snakemake results/.graph/sources/alpha.sealed"),
     Row("snakemake export/hf"),
     dry("snakemake export/mcore.nemo"),
-    dry("snakemake export/model.gguf"),
+    Row("snakemake export/model.gguf"),
     Row("snakemake corpus/words.json"),
     Row("snakemake pretraining_blend --configfile my.yaml", "snakemake pretraining_blend -n --configfile my_data.yaml"),
     dry("snakemake probe"),
