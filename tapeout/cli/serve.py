@@ -1,6 +1,5 @@
 """``tapeout serve``: an OpenAI-compatible server of a model."""
 
-import ipaddress
 from typing import Annotated
 
 import typer
@@ -8,7 +7,7 @@ import typer
 from tapeout.cli import output
 from tapeout.cli.options import ConfigFiles, InvalidUse, addresses
 from tapeout.cli.served_model import ModelFinder, execute, require_environment, threads
-from tapeout.config.serving import MAX_TOKENS, ServeJob
+from tapeout.config.serving import MAX_TOKENS, ServeJob, is_loopback
 
 Threads = Annotated[
     int | None, typer.Option("--threads", min=1, metavar="N", help="Threads of PyTorch; by default, all processors.")
@@ -50,7 +49,7 @@ def serve(
 
     Exit code 0 after Ctrl-C or SIGTERM.
     """
-    loopback = _is_loopback(host)
+    loopback = is_loopback(host)
     if not loopback and not allow_network:
         raise InvalidUse(
             f"Other machines can reach {host}, and the server asks for no password.",
@@ -80,10 +79,3 @@ def serve(
         print(f"{model} can be served: {found.summary}.")
         return
     execute(job)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -1,5 +1,6 @@
 """Requests of ``tapeout serve`` and ``tapeout chat`` to ``tapeout.serve``, which runs in another environment."""
 
+import ipaddress
 from typing import Literal
 
 from pydantic import Field
@@ -13,6 +14,14 @@ MAX_TOKENS = 512
 """Tokens of an answer, unless stated otherwise."""
 PASSAGES = 5
 """Passages that are searched for a message, unless stated otherwise."""
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only programs on this machine can reach an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class ServedModel(Section):

@@ -11,11 +11,12 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.routing import Route, Router
 
-from tapeout.config.serving import Sampling, ServeJob
+from tapeout.config.serving import Sampling, ServeJob, is_loopback
 from tapeout.serve.errors import RequestFailed
 from tapeout.serve.exchange import Exchange, Receive, Scope, Send
 from tapeout.serve.model import Model
 from tapeout.serve.prompts import Prompts
+from tapeout.serve.request_log import RequestLog
 from tapeout.serve.requests import (
     ChatMessage,
     ChatRequest,
@@ -37,20 +38,21 @@ class Api:
 
     Attributes:
         turns: who may generate.
+        log: the log.
     """
 
-    def __init__(self, model: Model, job: ServeJob, log: Callable[[Exchange, float], None]) -> None:
+    def __init__(self, model: Model, job: ServeJob, log: RequestLog) -> None:
         """Prepare the endpoints.
 
         Args:
             model: the model.
             job: limits.
-            log: called for each request that has ended, with its duration in seconds.
+            log: gets each request that has ended.
         """
         self.model, self.job, self.log = model, job, log
         self.prompts, self.turns = Prompts(model), Turns(job.waiting)
         self.created = int(time.time())
-        self.hosts = {*LOOPBACK, job.host} if job.host in ("127.0.0.1", "localhost", "::1") else None
+        self.hosts = {*LOOPBACK, job.host} if is_loopback(job.host) else None
         self.generating = ThreadPoolExecutor(1, "generate")
         self.encoding = ThreadPoolExecutor(1, "encode")
         self.router = Router(
@@ -96,7 +98,7 @@ class Api:
             await exchange.fail(RequestFailed("The server has a fault.", "Its log has more.", status=500))
             raise
         finally:
-            self.log(exchange, time.monotonic() - start)
+            self.log.request(exchange, time.monotonic() - start)
 
     def _route(self, method: str, path: str, handler: Handler) -> Route:
         return Route(path, _Endpoint(handler), methods=[method])

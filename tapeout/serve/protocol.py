@@ -16,7 +16,7 @@ PHRASES = {400: "Bad Request", 408: "Request Timeout", 503: "Service Unavailable
 
 
 class LimitedProtocol(H11Protocol):  # type: ignore[misc]
-    """A connection that may not stay without a complete request."""
+    """A connection to an ``Api`` that may not stay without a complete request."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -86,8 +86,4 @@ class LimitedProtocol(H11Protocol):  # type: ignore[misc]
         self.transport.write_eof()
         self._stop_timer()  # what else comes is thrown away: if it were left unread, the client might not get the error
         self._timer = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
-        if self.log_failure is not None:
-            self.log_failure(error)
-
-    log_failure: Any = None
-    """Function that logs an error before a request; set on the class by the server."""
+        self.app.log.failure(error)

@@ -2,10 +2,9 @@
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
-import sys
-import time
 from collections.abc import Iterator
 from types import FrameType
 
@@ -14,17 +13,15 @@ import uvicorn
 from tapeout.config.serving import ServeJob
 from tapeout.errors import TapeoutError
 from tapeout.serve.api import Api
-from tapeout.serve.errors import RequestFailed
-from tapeout.serve.exchange import MAX_HEAD, Exchange
+from tapeout.serve.exchange import MAX_HEAD
 from tapeout.serve.model import Model
 from tapeout.serve.protocol import LimitedProtocol
-from tapeout.streams import write_error
+from tapeout.serve.request_log import RequestLog
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 KEEP_ALIVE_SECONDS = 5
 SECONDS_TO_END = 5
 """Seconds in which responses must be complete after a signal; the generation ends with its current token."""
-PATH_LENGTH = 100
 
 
 class CannotListen(TapeoutError):
@@ -43,9 +40,14 @@ def listen(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise CannotListen(f"Port {port} at {host} cannot be used: {reason}.", "Name another: --port 0") from error
+        raise cannot_listen(host, port, error) from error
     return listener
+
+
+def cannot_listen(host: str, port: int, error: OSError) -> CannotListen:
+    """Return the error about an address that cannot be used."""
+    reason = (error.strerror or str(error)).lower()
+    return CannotListen(f"Port {port} at {host} cannot be used: {reason}.", "Name another: --port 0")
 
 
 class Server(uvicorn.Server):  # type: ignore[misc]
@@ -56,9 +58,16 @@ class Server(uvicorn.Server):  # type: ignore[misc]
         self.api = api
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept connections, and print the address."""
-        await super().startup(sockets)
+        """Accept connections, and print the address.
+
+        Raises:
+            CannotListen: another program uses the port since the model was loaded.
+        """
         host, port = (sockets or [])[0].getsockname()[:2]
+        try:
+            await super().startup(sockets)
+        except OSError as error:
+            raise cannot_listen(host, port, error) from error
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
         print(f"Serving {self.api.model.name} at {address}")
         print("End it with Ctrl-C. One line per request follows; docs/serving.md explains the endpoints.", flush=True)
@@ -70,10 +79,12 @@ class Server(uvicorn.Server):  # type: ignore[misc]
         handled = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
         for number in handled:
             loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield
-        for number in handled:
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_IGN)  # nothing is left to end
+        try:
+            yield
+        finally:
+            for number in handled:
+                loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_IGN)  # nothing is left to end
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """End the generation and then the server; the second time, at once."""
@@ -84,9 +95,9 @@ class Server(uvicorn.Server):  # type: ignore[misc]
 
 def serve(model: Model, job: ServeJob, listener: socket.socket) -> None:
     """Answer requests until a signal comes."""
-    api = Api(model, job, log)
+    api = Api(model, job, RequestLog())
     api.warm_up()
-    LimitedProtocol.log_failure = staticmethod(log_failure)
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
     config = uvicorn.Config(
         api,
         http=LimitedProtocol,
@@ -95,6 +106,7 @@ def serve(model: Model, job: ServeJob, listener: socket.socket) -> None:
         loop="asyncio",
         log_config=None,
         access_log=False,
+        proxy_headers=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SECONDS_TO_END,
@@ -102,21 +114,3 @@ def serve(model: Model, job: ServeJob, listener: socket.socket) -> None:
     )
     Server(config, api).run([listener])
     api.close()
-
-
-def log(exchange: Exchange, seconds: float) -> None:
-    """Print the line of a request."""
-    scope = exchange.scope
-    path = "".join(char if char.isprintable() else "?" for char in scope["path"][:PATH_LENGTH])
-    note = f" {exchange.note}" if exchange.note else ""
-    _print(f"{scope['method'][:20]} {path} {exchange.status or '-'}{note} {seconds:.2f} s")
-
-
-def log_failure(error: RequestFailed) -> None:
-    """Print the line of a connection that had no request."""
-    _print(f"- - {error.status} {error.cause}")
-
-
-def _print(text: str) -> None:
-    write_error(f"{time.strftime('%H:%M:%S')} {text}")
-    sys.stderr.flush()

@@ -40,7 +40,7 @@ class TextStream:
         if token in self.silent or self.stopped:
             return ""
         data = self.encoder.id_to_bytes(token)
-        if self.begins and data.startswith(BLANK) and self.encoder.decode([token]).encode() != data:
+        if self.begins and _blanks(data) > _blanks(self.encoder.decode([token]).encode()):
             data = data.removeprefix(BLANK)
         self.begins = False
         return self._release(self.decoder.decode(data))
@@ -63,6 +63,10 @@ class TextStream:
         end = len(self.held) - kept
         released, self.held = self.held[:end], self.held[end:]
         return released
+
+
+def _blanks(data: bytes) -> int:
+    return len(data) - len(data.lstrip(BLANK))
 
 
 def _overlap(text: str, stop: str) -> int:

@@ -275,11 +275,14 @@ def test_nothing_leaks(server: Running) -> None:
         for row in ROWS:
             check(server, row)
         at_once(server, 100, {"messages": [QUESTION], "max_tokens": 30})
+        heavy = at_once(server, 100, {"messages": [{"role": "user", "content": "x" * 1_000_000}]})
+        assert [status for status, _, _ in heavy] == [400] * 100
         leave_early(server)
         server.wait_until_idle(files)
         sizes.append(server.status("VmRSS"))
     assert content(server.post(CHAT, {"messages": [QUESTION], "max_tokens": 30})[2]) == text
     assert server.status("Threads") == threads
+    print(f"memory: {peak} kB before, {server.status('VmHWM')} kB at most, {sizes} kB after each round")
     assert server.status("VmHWM") < peak + MEMORY
     assert sizes[-1] < sizes[0] + MEMORY // 4
     assert list(server.scratch.iterdir()) == []

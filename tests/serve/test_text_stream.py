@@ -1,5 +1,7 @@
 """The pieces of a text together are the text, whatever its tokens and stop strings are."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +23,7 @@ STOPS = st.lists(st.sampled_from(["=", "\n\n", "ass", "signa", " 漢", "😀", "
 
 
 @pytest.fixture(scope="module")
-def byte_level(tmp_path_factory: pytest.TempPathFactory) -> object:
+def byte_level(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return load_encoder(write_tokenizer(tmp_path_factory.mktemp("bytes"), "llama3", lines=LINES))
 
 
@@ -38,9 +40,15 @@ def test_pieces_of_text_are_the_decoded_text(text: str) -> None:
 
 
 @given(TEXT)
-def test_a_byte_level_tokenizer(byte_level: object, text: str) -> None:
-    ids = byte_level.encode(text)  # type: ignore[attr-defined]
-    assert "".join(pieces(TextStream(byte_level), ids)) == text  # type: ignore[arg-type]
+def test_a_byte_level_tokenizer(byte_level: Any, text: str) -> None:
+    assert "".join(pieces(TextStream(byte_level), byte_level.encode(text))) == text
+
+
+@given(st.data())
+def test_any_tokens_of_a_byte_level_tokenizer(byte_level: Any, data: st.DataObject) -> None:
+    """Also those that end within a character."""
+    ids = data.draw(st.lists(st.integers(0, byte_level.size - 1), max_size=20))
+    assert "".join(pieces(TextStream(byte_level), ids)) == byte_level.decode(ids)
 
 
 @given(st.lists(st.integers(0, PIECES.size - 1), max_size=40), st.integers(0, 40))
