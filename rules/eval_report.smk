@@ -2,6 +2,7 @@ rule eval_report:
     input:
         action("eval_report"),
         **wiring.recall,
+        **wiring.serving_checks,
         evaluations=lambda wildcards: [artifact(f"evaluation/{model}/{task}.json") for model, task in wiring.evaluated],
         models=lambda wildcards: [artifact(name) for name in settings.evaluation.models.values()],
         tokenizer=artifact("tokenizer", "report.json"),

@@ -7,6 +7,7 @@ from tapeout.program import step
 from tapeout.report.evaluation.inputs import Action, Provenance, TokenizerReport, action_digest, read_input, read_logs
 from tapeout.report.evaluation.recall import RecallReport
 from tapeout.report.evaluation.report import build, write_numbers, write_page
+from tapeout.report.evaluation.serving import read_serving
 
 
 @step(EvalReportJob)
@@ -19,6 +20,8 @@ def main(
     action: Path,
     output: Path,
     recall: Path | None = None,
+    certificate: Path | None = None,
+    serve_check: Path | None = None,
 ) -> None:
     """Compare the models on all tasks and write the report.
 
@@ -29,13 +32,17 @@ def main(
         upstream: all other artifacts that the numbers depend on; only their size is read.
         action: action file of this step.
         recall: recall of retrieval.
+        certificate: certificate of the exported model, if it is evaluated.
+        serve_check: smoke test of a server with it.
     """
     inputs: dict[str, Path | list[Path]] = {"evaluations": evaluations, "models": models, "tokenizer": tokenizer}
-    inputs |= {"recall": recall} if recall else {}
+    optional = {"recall": recall, "certificate": certificate, "serve_check": serve_check}
+    inputs |= {name: path for name, path in optional.items() if path is not None}
     provenance = Provenance(read_input(action, Action), {**inputs, "upstream": upstream})
     logs = read_logs({name: folder for (name, _), folder in zip(job.models, models, strict=True)})
     vocabulary, found = read_input(tokenizer, TokenizerReport), read_input(recall, RecallReport) if recall else None
-    report = build(evaluations, vocabulary, logs, provenance, job, action_digest(action), found)
+    serving = read_serving(certificate, serve_check) if certificate and serve_check else None
+    report = build(evaluations, vocabulary, logs, provenance, job, action_digest(action), found, serving)
     output.mkdir()
     write_numbers(report, output / "report.json")
     write_page(report, output / "report.html")

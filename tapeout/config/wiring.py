@@ -227,6 +227,13 @@ class Wiring:
         return {"recall": self.artifact("retrieval/recall.json")} if self.settings.retrieval else {}
 
     @property
+    def serving_checks(self) -> dict[str, Any]:
+        """Inputs of the evaluation report: checks of the exported model, if it is evaluated."""
+        if self.exported not in self.settings.evaluation.models.values():
+            return {}
+        return {name: self.artifact(f"export/{name}.json") for name in ("certificate", "serve_check")}
+
+    @property
     def report_upstream(self) -> list[str]:
         """Artifacts that the numbers of the evaluation report depend on, besides those that it reads.
 
@@ -238,7 +245,7 @@ class Wiring:
         artifacts = ["corpus/domain", "corpus/general", "tokenizer", "base", "base_extended"]
         if self.exported in models:
             trained = ["nemo/base.nemo", "dapt/model"] if "dapt" in self.settings.exported_trainings else []
-            artifacts += [*trained, "export/hf", "export/certificate.json", "export/serve_check.json"]
+            artifacts += [*trained, "export/hf"]
         artifacts += [
             f"{step}/{name}" for name in self.settings.instructions.train for step in ("instructions", "encoded")
         ]

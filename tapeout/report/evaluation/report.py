@@ -17,6 +17,7 @@ from tapeout.report.evaluation import plots
 from tapeout.report.evaluation.comparisons import compare
 from tapeout.report.evaluation.inputs import Provenance, Spike, TokenizerReport, TrainLog
 from tapeout.report.evaluation.recall import RecallReport
+from tapeout.report.evaluation.serving import CERTIFICATE, SERVE_CHECK, Serving
 from tapeout.report.page.render import count, render
 
 DIGITS = 6
@@ -68,6 +69,7 @@ class EvaluationReport:
         logs: training logs, of models that have one.
         action: digest of the report's own action, which covers all parameters, code and inputs.
         recall: recall of retrieval, if the configuration has it.
+        serving: checks of the exported model, if it is evaluated.
     """
 
     facts: Mapping[str, ModelFacts]
@@ -80,6 +82,7 @@ class EvaluationReport:
     job: EvalReportJob
     action: str
     recall: RecallReport | None = None
+    serving: Serving | None = None
 
     @property
     def models(self) -> dict[str, str]:
@@ -121,6 +124,7 @@ def build(
     job: EvalReportJob,
     action: str,
     recall: RecallReport | None = None,
+    serving: Serving | None = None,
 ) -> EvaluationReport:
     """Compute all numbers of the report.
 
@@ -132,6 +136,7 @@ def build(
         job: models, tasks and settings.
         action: digest of the report's action.
         recall: recall of retrieval, if the configuration has it.
+        serving: checks of the exported model, if it is evaluated.
 
     Raises:
         UnusableResult: a file is missing or not the result of its task, or the models have different test data.
@@ -159,7 +164,9 @@ def build(
         evidence = Evidence(options, results, measured, adapted, job.confidence, job.general_tolerance, job.examples)
         sections.append(task.describe(evidence))
         comparisons |= measured
-    return EvaluationReport(facts, comparisons, origins, sections, tokenizer, logs, provenance, job, action, recall)
+    return EvaluationReport(
+        facts, comparisons, origins, sections, tokenizer, logs, provenance, job, action, recall, serving
+    )
 
 
 def headline(verdicts: Sequence[Verdict]) -> str:
@@ -226,6 +233,7 @@ def write_numbers(report: EvaluationReport, path: Path) -> None:
                 for model, log in report.logs.items()
             },
             **_retrieval(report),
+            **_serving(report),
             "artifacts": [asdict(origin) for origin in report.provenance.table()],
             "method": {
                 **{name: getattr(job, name) for name in Report.model_fields},
@@ -333,3 +341,12 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _rounded(item) for key, item in value.items()}
     return round(value, DIGITS) if isinstance(value, float) else value
+
+
+def _serving(report: EvaluationReport) -> dict[str, Any]:
+    """Return the checks of the exported model by their key in report.json; nothing if it is not evaluated."""
+    if report.serving is None:
+        return {}
+    return {
+        "serving": {**report.serving.as_json(), "computed_from": report.provenance.digests(CERTIFICATE, SERVE_CHECK)}
+    }
