@@ -51,7 +51,7 @@ check: $(if $(READY),,dev)
 	$(DEV) snakemake --lint
 
 # each environment runs the test files that name it (tests/conftest.py)
-test-dev: $(if $(READY),,dev)
+test-dev: $(if $(READY),,dev environments)
 	$(NICE) $(DEV) pytest -q -n 2 -m "not slurm and not end_to_end and not families and not shared_data" tests
 
 test-data: $(if $(READY),,environments)

@@ -76,7 +76,7 @@ def publish(
             "private": not public,
             "message": message or f"{manifest.artifact} sha256:{manifest.digest()}",
         }
-        outcome = _upload(request)
+        outcome = _upload(request, to.endpoint)
         commit = known if known and not (outcome["uploaded"] or outcome["deleted"]) else outcome["commit"]
         value = {**outcome, **write_record(workspace, manifest, to, commit)}
         sentences = _sentences(outcome, commit, manifest)
@@ -108,7 +108,7 @@ def _sentences(outcome: dict[str, Any], commit: str, manifest: Manifest) -> list
     return lines
 
 
-def _upload(request: dict[str, Any]) -> dict[str, Any]:
+def _upload(request: dict[str, Any], endpoint: str) -> dict[str, Any]:
     """Run the program that uploads, in its environment.
 
     Raises:
@@ -121,12 +121,15 @@ def _upload(request: dict[str, Any]) -> dict[str, Any]:
         raise InvalidUse(f"{TOKEN} is not set.", f"Export {TOKEN} with a token of the hub that may write.")
     environment = read_environment(ENVIRONMENT)
     environment.require()
+    size = output.format_size(sum(entry["size"] for entry in request["files"]))
+    output.errors.print(f"Uploading what {request['repository']} lacks of {size}; this may take long.")
     with tempfile.TemporaryDirectory() as home:
         done = subprocess.run(
             [environment.python, "-m", PROGRAM],
             input=json.dumps(request),
             env=os.environ
-            | {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONDONTWRITEBYTECODE": "1", "HF_HOME": home}
+            | {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONDONTWRITEBYTECODE": "1"}
+            | {"HF_HOME": home, "HF_ENDPOINT": endpoint}
             | {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"},
             capture_output=True,
             text=True,

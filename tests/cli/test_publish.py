@@ -143,7 +143,12 @@ def test_a_branch_and_a_public_repository_are_created(place: Place) -> None:
     assert "NOTICE" in repository.commits[repository.branches["v1"]]
     assert "NOTICE" not in repository.commits[repository.branches["main"]]
     code, text = place.publish("--execute", "--json")
-    assert code == 0 and json.loads(text)["commit"] == repository.branches["main"]
+    value, end = json.JSONDecoder().raw_decode(text)
+    assert (
+        code == 0
+        and value["commit"] == repository.branches["main"]
+        and text[end:].startswith(" Uploading what lab/model")
+    )
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
