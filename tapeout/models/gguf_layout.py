@@ -99,6 +99,9 @@ class Layout:
         values = {name: fields[known] for known, name in self.numbers.items() if known in fields or self._needs(known)}
         values.setdefault("num_key_value_heads", values["num_attention_heads"])
         width = values["hidden_size"] // values["num_attention_heads"]
+        widths = {fields[name] for name in (HEADS[1:] if self.partial else HEADS) if name in fields}
+        if len(widths) > 1:
+            raise ValueError(f"{HEADS[1]} is {fields.get(HEADS[1])!r}, but other widths of a head are {sorted(widths)}")
         if self.partial:
             values["partial_rotary_factor"] = fields[HEADS[0]] / fields.get(HEADS[1], width)
         elif {HEADS[0], HEADS[1]} & fields.keys():

@@ -183,6 +183,14 @@ def test_fields_that_llama_cpp_needs_are_needed_and_others_have_its_defaults() -
                 LAYOUT.config(rest, tied=True)
 
 
+def test_heads_of_which_only_a_part_is_turned_are_refused() -> None:
+    fields = {**dict.fromkeys(LAYOUT.numbers, 4), "attention.key_length": 8, "attention.value_length": 8}
+    assert LAYOUT.config({**fields, "rope.dimension_count": 8}, tied=True)["head_dim"] == 8
+    for change in ({"rope.dimension_count": 4}, {"attention.value_length": 4}):
+        with pytest.raises(ValueError, match="attention.key_length is 8"):
+            LAYOUT.config({**fields, **change}, tied=True)
+
+
 @pytest.mark.parametrize(
     ("pre", "stated", "begins"),
     [("llama-bpe", None, True), ("llama-bpe", False, False), ("smollm", None, False), ("smollm", True, True)],
