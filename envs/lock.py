@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-RESOLVED = ["workflow", "dev", "data", "corpus", "tracking", "serve"]
+RESOLVED = ["workflow", "dev", "data", "corpus", "tracking", "serve", "vllm"]
 COMPLETE = ["nemo", "nemo-cuda", "peft"]
-WITH_TORCH = ["nemo", "serve"]
+WITH_TORCH = ["nemo", "serve", "vllm"]
 """Environments with torch's CPU build, whose file no package index lists."""
 
 

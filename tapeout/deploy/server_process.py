@@ -60,7 +60,10 @@ SERVERS = {
     ),
     "vllm": Server(
         ("vllm.entrypoints.openai.api_server",),
-        lambda folder, port: [f"--model={folder}", f"--host={HOST}", f"--port={port}", "--dtype=float32"],
+        lambda folder, port: [
+            *(f"--model={folder}", f"--host={HOST}", f"--port={port}", "--dtype=float32"),
+            "--gpu-memory-utilization=0.5",  # of the memory, which other steps need too
+        ],
         returns_ids=True,
     ),
 }
