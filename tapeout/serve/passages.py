@@ -9,6 +9,7 @@ import torch
 from tapeout.retrieval.passages import Passage
 from tapeout.retrieval.search import Searcher, prompt
 from tapeout.serve.model import Model
+from tapeout.streams import write_error
 
 Question = Callable[[str], str]
 """Turns the text of a user into that of the prompt."""
@@ -16,6 +17,8 @@ Question = Callable[[str], str]
 
 def with_passages(index: Path, count: int, threads: int) -> Callable[[Model], Question]:
     """Return a function that gives each model its questions with passages, in at most half of its context.
+
+    Where no passage fits, a line on standard error says so.
 
     Args:
         index: folder of the index.
@@ -33,8 +36,13 @@ def with_passages(index: Path, count: int, threads: int) -> Callable[[Model], Qu
         return tuple(searcher.search(text, count))
 
     def question_of(model: Model) -> Question:
-        return lambda text: prompt(
-            text, search(text), lambda whole: len(model.encoder.encode(whole)), model.context // 2
-        )
+        @lru_cache(maxsize=32)
+        def question(text: str) -> str:
+            asked = prompt(text, search(text), lambda whole: len(model.encoder.encode(whole)), model.context // 2)
+            if asked == text:
+                write_error(f"{model.name}: no passage fits into half of its context of {model.context:,} tokens.")
+            return asked
+
+        return question
 
     return question_of

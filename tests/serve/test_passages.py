@@ -55,10 +55,15 @@ def test_a_question_gets_the_passages_that_were_found(model: Model, index: Path)
     assert len(answer.prompt) > len(bare.prompt) + 50
 
 
-def test_passages_take_at_most_half_of_the_context(tmp_path: Path, index: Path) -> None:
+def test_passages_take_at_most_half_of_the_context(
+    tmp_path: Path, index: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = write_model(tmp_path / "small", context=128)
     model = load(ServedModel(name="small", folder=str(folder), prompts=prompts()))
-    assert with_passages(index, 3, 1)(model)(QUESTION) == QUESTION
+    question = with_passages(index, 3, 1)(model)
+    capsys.readouterr()  # the progress of libraries
+    assert question(QUESTION) == question(QUESTION) == QUESTION
+    assert capsys.readouterr().err == "small: no passage fits into half of its context of 128 tokens.\n"
     longer = write_model(tmp_path / "longer", context=640)
     model = load(ServedModel(name="longer", folder=str(longer), prompts=prompts()))
     text = with_passages(index, 3, 1)(model)(QUESTION)
