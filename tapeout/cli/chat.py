@@ -86,13 +86,15 @@ def chat(
     if top_p <= 0:
         raise InvalidUse(f"--top-p is {top_p}, which leaves no token.", "Choose a probability above 0.")
     require_environment()
-    finder = ModelFinder(configfile)
+    with ModelFinder(configfile) as finder:
+        models = tuple(map(finder.find, names))
+        index = finder.find_index(retrieve) if retrieve else None
     job = ChatJob(
-        models=tuple(map(finder.find, names)),
+        models=models,
         system=system,
         template=template,
         complete=complete,
-        index=finder.find_index(retrieve) if retrieve else None,
+        index=index,
         passages=passages,
         sampling=Sampling(max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed),
         as_json=as_json,

@@ -60,8 +60,8 @@ def serve(
             f"--allow-network has no effect at {host}.", "Leave it out, or name another address with --host."
         )
     require_environment()
-    finder = ModelFinder(configfile)
-    found = finder.find(model)
+    with ModelFinder(configfile) as finder:
+        found = finder.find(model)
     job = ServeJob(
         model=found,
         host=host,

@@ -8,7 +8,8 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from types import TracebackType
+from typing import NoReturn, Self
 
 from tapeout.cli.options import InvalidUse
 from tapeout.cli.project import Project, load
@@ -40,6 +41,8 @@ OFFLINE = {
 
 class ModelFinder:
     """Finds models by their names, and reads the workflow if a name or a model's prompts need it.
+
+    As a context, it deletes its links if an error ends it; otherwise the started program does, or ``clean``.
 
     Attributes:
         scratch: folder of links to files of the store; None as long as no model needs it.
@@ -98,6 +101,15 @@ class ModelFinder:
             )
         return str(folder)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self.clean()
+
     def clean(self) -> None:
         """Delete the links."""
         if self.scratch is not None:
@@ -113,7 +125,8 @@ class ModelFinder:
     def _folder(self, artifact: LocatedArtifact) -> Path:
         """Return the folder of an artifact; a file is named as one, because no model is a single file."""
         if artifact.root is None and self.scratch is None:
-            self.scratch = Path(tempfile.mkdtemp(prefix="tapeout-serve-", dir=self.workspace.work))
+            self.workspace.work.mkdir(parents=True, exist_ok=True)
+            self.scratch = Path(tempfile.mkdtemp(prefix="tapeout-serve-", dir=self.workspace.work)).absolute()
         folder = artifact.folder(self.scratch / str(len(list(self.scratch.iterdir()))) if self.scratch else Path())
         return folder.absolute()
 

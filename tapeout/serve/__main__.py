@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Annotated, NoReturn
+
+from pydantic import Field, TypeAdapter
 
 from tapeout.config.serving import VARIABLE, ChatJob, ServeJob
 from tapeout.errors import TapeoutError
@@ -21,6 +23,7 @@ from tapeout.streams import replace_stderr, standard_streams, write_error
 
 NAMED_ERROR = 3
 """Exit status after a ``TapeoutError``, as of the command line."""
+REQUEST: TypeAdapter[ServeJob | ChatJob] = TypeAdapter(Annotated[ServeJob | ChatJob, Field(discriminator="program")])
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -44,7 +47,7 @@ def read_job() -> ServeJob | ChatJob:
     """Return the request."""
     with open(int(os.environ.pop(VARIABLE)), "rb") as file:
         content = file.read()
-    return ServeJob.model_validate_json(content) if b'"serve"' in content[:30] else ChatJob.model_validate_json(content)
+    return REQUEST.validate_json(content)
 
 
 def serve(job: ServeJob) -> None:

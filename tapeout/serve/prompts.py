@@ -60,7 +60,7 @@ class Prompts:
             known = ", ".join(self.templates)
             fix = f"Name one of {known}." if known else "Leave it out: the model has one template."
             raise RequestFailed(f"There is no chat template {template!r}.", fix, param="template")
-        self._check_length(sum(len(message["content"].encode()) for message in messages))
+        self._check_length(*(message["content"] for message in messages))
         ids = self._render(messages, template)
         for name in self.names:
             if any(name in message["content"] for message in messages):
@@ -78,14 +78,18 @@ class Prompts:
         Raises:
             RequestFailed: there is no token.
         """
-        self._check_length(len(prompt.encode()))
+        self._check_length(prompt)
         ids = [*self.model.encoder.bos_ids, *self.model.encoder.encode(prompt)]
         if not ids:
             raise RequestFailed("The prompt has no token.", "Give some text.", param="prompt")
         return ids
 
-    def _check_length(self, size: int) -> None:
-        """Refuse a text that cannot fit, whatever its tokens are, before it is encoded."""
+    def _check_length(self, *texts: str) -> None:
+        """Refuse texts that are no Unicode, or cannot fit, whatever their tokens are, before they are encoded."""
+        try:
+            size = sum(len(text.encode()) for text in texts)
+        except UnicodeEncodeError:
+            raise RequestFailed("The message is not UTF-8 text.", "Convert it.") from None
         if size > self.model.context * self.max_piece:
             raise RequestFailed(
                 f"The prompt has {size:,} bytes; it cannot fit into the {self.model.context:,} tokens of the model.",

@@ -116,7 +116,7 @@ class Chat:
                     conversation.reset()
                 if self.messages.interactive:
                     print("The conversation begins anew.")
-            elif command == "/help":
+            elif command == "/help" and not self.job.as_json:
                 print(HELP)
             elif command.startswith("/") and command[1:].isalpha() and self.messages.interactive:
                 print(f"There is no command {visible(command)}; /help lists them.")
@@ -133,8 +133,6 @@ class Chat:
         """Print the answer of one model."""
         name = conversation.model.name
         try:
-            if not _is_text(text):
-                raise RequestFailed("The message is not UTF-8 text.", "Convert it.")
             answer, pieces = self._ask(conversation, text), []
             if len(self.conversations) > 1 and not self.job.as_json:
                 print(f"{name}:")
@@ -149,10 +147,13 @@ class Chat:
         if self.job.as_json:
             self._print_json(name, text, _value(answer, whole))
         else:
-            print("" if whole.endswith("\n") else "\n", end="", flush=True)
+            if not whole.endswith("\n"):
+                print()
             if answer.finish is None:
                 print("(stopped)")
-            print("" if not self.messages.interactive else "\n", end="", flush=True)
+            if self.messages.interactive:
+                print()
+            sys.stdout.flush()
         if answer.finish is not None:
             conversation.keep(text, whole)
 
@@ -221,10 +222,6 @@ def visible(text: str) -> str:
 def _value(answer: Answer, text: str) -> dict[str, Any]:
     counts = {"tokens": len(answer.ids), "prompt_tokens": len(answer.prompt)}
     return {"text": text, "ids": answer.ids, "finish_reason": answer.finish, **counts}
-
-
-def _is_text(text: str) -> bool:
-    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _utf8(line: str) -> str:

@@ -74,6 +74,9 @@ def test_names(built: Project) -> None:
     assert "raw.txt is not a model that can be served" in refused(project, "chat", "raw.txt")
     assert "There is no file or folder ./nothing" in refused(project, "serve", "./nothing")
     assert "There is no run old" in refused(project, "serve", "model@old")
+    digest = project.digests()["model"]
+    assert f"{digest[:12]} is not a model that can be served" in refused(project, "serve", digest[:12])
+    assert list(project.path("work").glob("tapeout-serve-*")) == []
     project.path("results/model.manifest.json").unlink()
     assert "Artifact model has not been built. fix: Run: snakemake model" in refused(project, "serve", "model")
 
