@@ -98,6 +98,7 @@ FINISHED = (
     Row("snakemake results/.graph/sources/<name>.sealed", "snakemake results/.graph/sources/alpha.sealed"),
     Row("snakemake export/hf"),
     dry("snakemake export/mcore.nemo"),
+    Row("snakemake deploy/nim"),
     Row("snakemake export/model.gguf"),
     Row("snakemake corpus/words.json"),
     Row("snakemake pretraining_blend --configfile my.yaml", "snakemake pretraining_blend -n --configfile my_data.yaml"),
@@ -156,6 +157,7 @@ PARSED = (
     *map(only_parsed, ("make test", "make test SLURM=no", "make test-dev", "make check", "make picture", "make lock")),
     *map(only_parsed, ("make environments dev", "make environments ADD=nemo-cuda")),
     only_parsed("make environments ADD=tracking"),
+    only_parsed("make environments ADD=vllm"),
     only_parsed("make test-families"),
     only_parsed("make test-shared-data TAPEOUT_SHARED_DATA=FOLDER"),
     # the configuration is planned in tests/config/
