@@ -114,10 +114,10 @@ class Terminal:
         os.close(slave)
         self.text = ""
 
-    def read(self, until: str, seconds: float = START_SECONDS) -> str:
-        """Return what comes up to some text."""
-        begin, deadline = len(self.text), time.monotonic() + seconds
-        while until not in self.text[begin:]:
+    def read(self, until: str, size: int = 0) -> str:
+        """Return what comes up to some text, and at least as many characters."""
+        begin, deadline = len(self.text), time.monotonic() + START_SECONDS
+        while until not in self.text[begin:] or len(self.text) - begin < size:
             assert time.monotonic() < deadline, self.text
             if select.select([self.master], [], [], 0.1)[0]:
                 self.text += os.read(self.master, 1 << 16).decode("utf-8", "replace")
@@ -145,7 +145,7 @@ def test_a_conversation_on_a_terminal(models: tuple[ServedModel, ...]) -> None:
     terminal.type("What is\n")
     terminal.read("... ")
     terminal.type('a mux?\n"""\n')
-    time.sleep(0.5)
+    terminal.read("", 300)  # the answer has begun
     terminal.process.send_signal(signal.SIGINT)  # stops the answer, not the program
     answer = terminal.read("(stopped)")
     assert not re.search(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]", answer)
