@@ -23,8 +23,9 @@ from tests.serve.material import NAME, SECONDS, Running, events, prompts, reques
 
 pytestmark = [pytest.mark.environment("serve"), pytest.mark.timeout(600)]
 WAITING = 4
-MEMORY = 64 * 1024
-"""kB by which all hostile requests together may raise the memory of the server."""
+MEMORY = 256 * 1024
+"""kB by which all hostile requests together may raise the memory of the server: 100 bodies of a megabyte at once are
+in memory twice, as bytes and as text."""
 UNKNOWN = "\ufffd"
 """Libraries differ in how many of these bytes that are no character become."""
 LONG = {"messages": [QUESTION], "max_tokens": 2000}
@@ -284,7 +285,7 @@ def test_nothing_leaks(server: Running) -> None:
     assert server.status("Threads") == threads
     print(f"memory: {peak} kB before, {server.status('VmHWM')} kB at most, {sizes} kB after each round")
     assert server.status("VmHWM") < peak + MEMORY
-    assert sizes[-1] < sizes[0] + MEMORY // 4
+    assert sizes[-1] < sizes[0] + MEMORY // 3
     assert list(server.scratch.iterdir()) == []
 
 
