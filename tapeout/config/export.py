@@ -76,7 +76,7 @@ class ServeCheck(Section):
     server: Literal["transformers", "vllm"] = Field(
         "transformers", description="Server: that of transformers, or vLLM, whose environment is installed on request."
     )
-    prompts: int = Field(16, ge=1, description="Maximum number of test prompts; each is asked three times.")
+    prompts: int = Field(8, ge=1, description="Maximum number of test prompts; each is asked three times.")
 
 
 class Deploy(Section):

@@ -228,8 +228,9 @@ class Wiring:
 
     @property
     def serving_checks(self) -> dict[str, Any]:
-        """Inputs of the evaluation report: checks of the exported model, if it is evaluated."""
-        if self.exported not in self.settings.evaluation.models.values():
+        """Inputs of the evaluation report: checks of the exported model, if it has answered test questions."""
+        asks = any(run.task == ANSWERS for run in self.settings.evaluations.values())
+        if not asks or self.exported not in self.settings.evaluation.models.values():
             return {}
         return {name: self.artifact(f"export/{name}.json") for name in ("certificate", "serve_check")}
 

@@ -7,7 +7,7 @@ what needs the evaluation, the greedy answers, and what the chat template must r
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from tapeout import progress
 from tapeout.config.export import CertificateJob, PromptsJob
 from tapeout.deploy.huggingface import DIGITS, PARITY, fixed_tokens, summary
-from tapeout.deploy.served_tokenizer import ends_of_answers
+from tapeout.deploy.served_tokenizer import ends_of_answers, stop_settings
 from tapeout.deploy.token_ids import check_tokenizers, load_tokenizer, read_sets
 from tapeout.encoder.interface import Encoder
 from tapeout.encoder.load import load_encoder
@@ -35,6 +35,27 @@ REPLACEMENT = "\ufffd"
 """Character for an incomplete one at the end of a decoded text."""
 USER, ANSWER = {"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}
 TOOL, SYSTEM = {"role": "tool", "content": "z"}, {"role": "system", "content": "s"}
+LABELLED = {**ANSWER, "label": "l"}
+REQUESTS: list[dict[str, Any]] = [
+    {"messages": messages, **more}
+    for messages in ([USER], [SYSTEM, USER], [USER, ANSWER, USER], [SYSTEM, USER, LABELLED, USER])
+    for more in ({}, {"label": "l"})
+]
+"""Requests with every kind of text; a template renders some of them."""
+OTHERS: list[dict[str, Any]] = [
+    *({"messages": messages} for messages in ([TOOL], [USER, TOOL], [{**USER, "role": "other"}])),
+    *({"messages": [{**USER, "content": content}]} for content in (None, [1], [{"type": "text", "text": "x"}])),
+    *(
+        {name: [{"title": "f", "text": "x", "type": "function", "function": {"name": "f"}}]}
+        for name in ("tools", "documents")
+    ),
+]
+"""What no template of an export renders: other roles, messages that are no text, tools and documents."""
+ORDERS: list[dict[str, Any]] = [
+    {"messages": messages}
+    for messages in ([USER, USER], [ANSWER], [USER, ANSWER], [USER, SYSTEM], [SYSTEM, SYSTEM, USER])
+]
+"""Orders of roles that no training has."""
 
 
 class CertificateRefused(TapeoutError):
@@ -90,6 +111,7 @@ def certify(
     steps = 3 + len(evaluations)
     progress.report(0, steps, now="token ids")
     token_ids = check_tokenizers(exported, rows, texts, ends, job.encoding)
+    check_generation(exported, {"bos_token_id": encoder.bos, "do_sample": False, **stop_settings(ends, encoder.eos)})
     progress.report(1, steps, now="chat template")
     refusals = check_refusals(load_tokenizer(exported), encoder.reserved_names, job.encoding.prompt.for_questions)
     certificate: dict[str, Any] = {
@@ -105,7 +127,7 @@ def certify(
             "transformers": transformers.__version__,
         },
     }
-    if not job.parity_tokens:
+    if not parity["tokens"]:
         return certificate
     progress.report(2, steps, now="logits")
     model = load_exported(exported)
@@ -125,7 +147,8 @@ def certify(
                     "Export the model that was evaluated, or raise export.tolerance if you know why they differ.",
                 )
             answers[compared.verdict] += 1
-    certificate["answers"] = {**answers, "tie_limit": round(limit, DIGITS)}
+    if evaluations:
+        certificate["answers"] = {**answers, "tie_limit": round(limit, DIGITS)}
     return certificate
 
 
@@ -136,6 +159,27 @@ def digests(folder: Path) -> dict[str, str]:
         with path.open("rb") as file:
             found[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
     return found
+
+
+def check_generation(folder: Path, expected: Mapping[str, Any]) -> None:
+    """Check that answers end as in training, and that the tokenizer has the context of the model.
+
+    Raises:
+        CertificateRefused: generation_config.json or tokenizer_config.json says something else.
+    """
+    generation, config, tokenizer = (
+        orjson.loads((folder / name).read_bytes())
+        for name in ("generation_config.json", "config.json", "tokenizer_config.json")
+    )
+    if generation != dict(expected):
+        raise CertificateRefused(
+            f"generation_config.json says {generation!r:.200}, but the training implies {dict(expected)!r:.200}.",
+            "Build export/hf again.",
+        )
+    if tokenizer["model_max_length"] != config["max_position_embeddings"]:
+        raise CertificateRefused(
+            "tokenizer_config.json and config.json have different lengths of the context.", "Build export/hf again."
+        )
 
 
 def load_exported(folder: Path) -> "PreTrainedModel":
@@ -155,14 +199,14 @@ def check_logits(model: "PreTrainedModel", parity: Mapping[str, Any], job: Certi
         CertificateRefused: they differ by more than ``job.tolerance``.
     """
     ids = fixed_tokens(model.config.vocab_size, parity["tokens"])
-    with torch.no_grad():
-        found = summary(model(ids).logits)
     expected = parity["logits"]
-    difference = max(
-        abs(one - other)
-        for name in ("largest", "log_sum_exp")
-        for one, other in zip(found[name], expected[name], strict=True)
-    )
+    with torch.no_grad():
+        logits = model(ids).logits
+    found = summary(logits)
+    # the logit of the token that was the likeliest, so that tokens that change places are noticed
+    largest = logits[0].float().gather(-1, torch.tensor(expected["token"])[:, None])[:, 0].tolist()
+    pairs = zip((*largest, *found["log_sum_exp"]), (*expected["largest"], *expected["log_sum_exp"]), strict=True)
+    difference = max(abs(one - other) for one, other in pairs)
     if not difference <= job.tolerance + 10**-DIGITS:
         raise CertificateRefused(
             f"Logits in the current transformers differ from the trained model's by {difference:.2e}, more than "
@@ -271,36 +315,70 @@ class Greedy:
 def check_refusals(tokenizer: "PreTrainedTokenizerFast", reserved: Iterable[str], own_template: bool) -> dict[str, int]:
     """Check that the chat templates refuse what was not trained, above all names that would become control pieces.
 
+    A name is put into each text of requests that the template renders without it, so that nothing but the name can be
+    the reason of the refusal.
+
     Args:
         tokenizer: the exported tokenizer.
         reserved: names that no message may contain.
-        own_template: True if the template is that of the base model, which decides about roles itself.
+        own_template: True if the template is that of the base model, which decides about the order of roles itself.
 
     Returns:
         the number of refused requests, by kind.
 
     Raises:
-        CertificateRefused: a template renders one of them.
+        CertificateRefused: a template renders one of them, or not one of the requests that contain no name.
     """
-    stored = tokenizer.chat_template
-    templates = sorted(set(stored.values())) if isinstance(stored, dict) else [stored]
-    names = [[{**USER, "content": text}] for name in reserved for text in (name, f"a{name}b", f"{name}\n")]
-    roles: list[list[dict[str, Any]]] = [[TOOL], [USER, TOOL], [USER, USER], [ANSWER], [USER, ANSWER]]
-    roles += [[USER, SYSTEM], [SYSTEM, SYSTEM, USER], [{**USER, "content": None}], [{**USER, "content": [1]}]]
-    kinds = {"reserved_names": names, **({} if own_template else {"roles": roles})}
-    for template in templates:
-        for requests in kinds.values():
-            for messages in requests:
-                _must_refuse(tokenizer, template, messages)
-    return {kind: len(templates) * len(requests) for kind, requests in kinds.items()}
+    stored, counts, names = tokenizer.chat_template, Counter[str](), sorted(reserved)
+    for template in sorted(set(stored.values())) if isinstance(stored, dict) else [stored]:
+        accepted = [(request, ids) for request in REQUESTS if (ids := _rendered(tokenizer, template, request))]
+        if not accepted:
+            raise CertificateRefused(
+                "A chat template renders no simple request.", "Report it with the template; the export is at fault."
+            )
+        others = [*OTHERS, *(() if own_template else ORDERS)]
+        kinds: dict[str, list[tuple[dict[str, Any], list[int]]]] = {
+            "reserved_names": [
+                (one, ids) for request, ids in accepted for name in names for one in _with_name(request, name)
+            ],
+            "other_requests": [({**accepted[-1][0], **other}, []) for other in others],
+        }
+        for kind, requests in kinds.items():
+            for request, without in requests:
+                # equal ids: the template ignores that part of the request
+                if _rendered(tokenizer, template, request) not in (None, without):
+                    raise CertificateRefused(
+                        f"The chat template renders {request!r:.120}, which the training had not.",
+                        "Report it; the export is at fault.",
+                    )
+            counts[kind] += len(requests)
+    return dict(counts)
 
 
-def _must_refuse(tokenizer: "PreTrainedTokenizerFast", template: str, messages: list[dict[str, Any]]) -> None:
+def _with_name(request: Mapping[str, Any], name: str) -> Iterator[dict[str, Any]]:
+    """Yield the request with a name in each of its texts, and in what is not a text."""
+    for place, message in enumerate(request["messages"]):
+        changes: list[dict[str, Any]] = [{"content": text} for text in (name, f"a{name}b")]
+        changes += [{"content": [{"type": "text", "text": name}]}, {"role": message["role"] + name}]
+        changes += [{"label": name}] if "label" in message else []
+        for change in changes:
+            messages = [*request["messages"]]
+            messages[place] = {**message, **change}
+            yield {**request, "messages": messages}
+    if "label" in request:
+        yield {**request, "label": name}
+
+
+def _rendered(tokenizer: "PreTrainedTokenizerFast", template: str, request: Mapping[str, Any]) -> list[int] | None:
+    """Return the ids of a request; None if the template does not render it."""
     try:
-        tokenizer.apply_chat_template(messages, chat_template=template, add_generation_prompt=True)
-    except (TemplateError, TypeError):
-        return
-    raise CertificateRefused(
-        f"The chat template renders {messages!r:.100}, which the training had not.",
-        "Report it; the export is at fault.",
-    )
+        ids = tokenizer.apply_chat_template(
+            conversation=request["messages"],
+            chat_template=template,
+            add_generation_prompt=True,
+            return_dict=False,
+            **{name: value for name, value in request.items() if name != "messages"},
+        )
+    except (TemplateError, TypeError):  # TypeError: it adds a text to what is none
+        return None
+    return list(ids)

@@ -8,12 +8,14 @@ import json
 import statistics
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 from jinja2 import TemplateError
 
 from tapeout import progress
@@ -88,13 +90,21 @@ def serve_check(
         CertificateRefused: a prompt has another number of tokens or other ids, or an answer differs.
         ServerFailed: see ``running``.
     """
-    encoder, model = load_encoder(exported), load_exported(exported)
-    speed, counts = Speed(), Counter[str]()
-    greedy = Greedy(model, encoder, load_tokenizer(exported), job.max_new_tokens, tie_limit)
-    context = greedy.context
+    encoder, speed, counts = load_encoder(exported), Speed(), Counter[str]()
+    context = int(orjson.loads((exported / "config.json").read_bytes())["max_position_embeddings"])
     pairs = [pair for one in evaluations for pair in evaluated_questions(*one, encoder, job, context)]
     asked = choose(exported, pairs, RowEncoder(encoder, job.encoding.model_copy(update={"seq_length": context - 1})))
     asked = asked[:: max(1, len(asked) // job.prompts)][: job.prompts]
+    if not asked:
+        raise CertificateRefused(
+            "There is no evaluated test prompt that a server could be asked.",
+            "Evaluate export.model (evaluation.models) on a set that has test rows.",
+        )
+
+    @cache
+    def greedy() -> Greedy:  # loaded only if a text differs
+        return Greedy(load_exported(exported), encoder, load_tokenizer(exported), job.max_new_tokens, tie_limit)
+
     server = SERVERS[job.server]
     progress.report(0, 1 + len(asked), now="start of the server")
     with running(server, exported.resolve(), scratch) as served:
@@ -200,7 +210,7 @@ def stream(served: Running, prompt: Mapping[str, Any], max_tokens: int, speed: S
     return True
 
 
-def _verdict(answer: Mapping[str, Any], one: Asked, greedy: Greedy, path: str) -> str:
+def _verdict(answer: Mapping[str, Any], one: Asked, greedy: Callable[[], Greedy], path: str) -> str:
     """Return ``equal`` or ``tie``.
 
     Raises:
@@ -217,8 +227,8 @@ def _verdict(answer: Mapping[str, Any], one: Asked, greedy: Greedy, path: str) -
     if text == one.expected:
         return "equal"
     # the certificate has compared this model's answer, as transformers generates it, with the evaluated one
-    compared = greedy.compare(question, text, as_served=True)
-    evaluated = greedy.compare(question, one.expected)
+    compared = greedy().compare(question, text, as_served=True)
+    evaluated = greedy().compare(question, one.expected)
     if "different" in (compared.verdict, evaluated.verdict):
         raise CertificateRefused(
             f"{place}: the server answers {text!r:.80}, but the evaluated answer is {one.expected!r:.80}.",

@@ -1,5 +1,10 @@
-"""Start a server of a model on a free port of this machine, and end it with everything that it started."""
+"""Start a server of a model on a free port of this machine, and end it with everything that it started.
 
+However the step ends, the server ends with it: a request to stop becomes an exception, and if the step is killed, the
+kernel kills the server.
+"""
+
+import ctypes
 import os
 import signal
 import socket
@@ -10,6 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 import httpx
 
@@ -19,6 +26,7 @@ HOST = "127.0.0.1"
 SECONDS_TO_START = 300
 SECONDS_TO_END = 30
 SECONDS_BETWEEN_LOOKS = 0.2
+PR_SET_PDEATHSIG = 1
 LOG_LINES = 5
 """Lines of a failed server's log in the error."""
 
@@ -104,18 +112,40 @@ def running(server: Server, folder: Path, scratch: Path) -> Iterator[Running]:
     caches = {name: str(scratch) for name in ("HF_HOME", "HOME", "TMPDIR", "XDG_CACHE_HOME", "VLLM_CACHE_ROOT")}
     variables = {**kept, **caches, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "NO_PROXY": HOST}
     command = [sys.executable, "-P", "-m", *server.module, *server.arguments(folder, port)]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=variables, start_new_session=True
-        )
+    before, parent = signal.signal(signal.SIGTERM, _end), os.getpid()
     try:
-        address = f"http://{HOST}:{port}"
-        _wait(process, address, log)
-        yield Running(address, str(folder), process)
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=variables,
+                start_new_session=True,
+                preexec_fn=lambda: _die_with(parent),
+            )
+        try:
+            address = f"http://{HOST}:{port}"
+            _wait(process, address, log)
+            yield Running(address, str(folder), process)
+        finally:
+            stop(process, log)
     finally:
-        stop(process, log)
+        signal.signal(signal.SIGTERM, before)
     if process.returncode not in (0, -signal.SIGTERM, 128 + signal.SIGTERM):
         raise _failed(f"The server ended with status {process.returncode}", log)
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    """End the step by an exception, so that the server is ended and its folder removed."""
+    raise SystemExit(128 + number)
+
+
+def _die_with(parent: int) -> None:
+    """Let the kernel kill this process when the step ends; called in the child, before it executes."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def free_port() -> int:

@@ -6,6 +6,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import TemplateError
+
 from tapeout.config.instructions import SPLITS, EncodeJob
 from tapeout.data.encode.chat import LABELLED, is_trained
 from tapeout.data.encode.row_encoder import RowEncoder
@@ -112,13 +114,19 @@ def check_prompts(
         answers = list(_answers(encoded["mask"]))
         prompts = list(prompts_of(row, row_encoder))
         for (start, end), (messages, label) in zip(answers, prompts, strict=False):
-            if any(name in message["content"] for name in reserved for message in messages):
+            texts = [*(message["content"] for message in messages), *(message.get("label", "") for message in messages)]
+            if any(name in text for name in reserved for text in (*texts, label or "")):
                 counts["prompts_with_reserved_names"] += 1
                 continue
             name = {"chat_template": shape} if several else {}
-            served = tokenizer.apply_chat_template(
-                messages, **name, add_generation_prompt=True, return_dict=False, label=label
-            )
+            try:
+                served = tokenizer.apply_chat_template(
+                    messages, **name, add_generation_prompt=True, return_dict=False, label=label
+                )
+            except TemplateError as error:
+                raise ConversionMismatch(
+                    f"The chat template refuses {place}, which was trained on: {error}", "Report it with the row."
+                ) from error
             _compare(served, ids[:start], place)
             if ends[shape] not in ids[start:end] and not isinstance(ends[shape], str):
                 raise ConversionMismatch(
@@ -180,7 +188,9 @@ def prompts_of(row: Mapping[str, Any], encoder: RowEncoder) -> Iterator[tuple[li
     if shape_of(row) != "conversation":  # the encoding may have shortened the context of the row
         yield [{"role": "user", "content": encoder.fitted_question(row)[0]}], None
     else:
-        messages = [{"role": "system", "content": row["system"]}] if row["system"] else []
+        # a base model's own template may add a system message where there is none
+        stated = row["system"] or not encoder.job.prompt.for_questions
+        messages = [{"role": "system", "content": row["system"]}] if stated else []
         for number, turn in enumerate(row["conversations"]):
             label = turn.get("label") if row.get("type") == LABELLED else None
             if turn["from"] != row["mask"] and number and is_trained(turn):

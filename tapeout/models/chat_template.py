@@ -20,15 +20,18 @@ CHECK = (
 )
 """Definition of ``check(text)``, and refusal of what no template renders."""
 
-NAMES = (
-    "{% macro check(text) %}{% for name in reserved_names %}{% if name in text %}"
-    "{{ raise_exception('A message contains ' + name + ', which the tokenizer reserves.') }}"
-    "{% endif %}{% endfor %}{% endmacro %}"
-    "{% for message in messages %}{% if message['content'] is string %}{{ check(message['content']) }}"
-    "{% elif message['content'] %}{% for part in message['content'] %}{{ check(part['text'] or '') }}{% endfor %}"
-    "{% endif %}{% endfor %}\n"
+PARTS = (
+    "{% set checked = namespace(messages=[]) %}{% for message in messages %}"
+    "{% if message['role'] not in ['system', 'user', 'assistant'] %}"
+    "{{ raise_exception('The roles are system, user and assistant.') }}"
+    "{% endif %}{{ check(message['content']) }}"
+    "{% set part = {'role': message['role'], 'content': message['content']} %}"
+    "{% set checked.messages = checked.messages + [part] %}{% endfor %}{% set messages = checked.messages %}\n"
 )
-"""Lines before the unchanged template of a base model: no text of a message becomes a control piece."""
+"""Check of all messages, which keeps nothing of them but role and text, before the template of a base model.
+
+It does not loop over the content of a message: vLLM would take that for a template of content parts, and give it lists.
+"""
 
 QUESTION = (
     "{% if messages | length != 1 or messages[0]['role'] != 'user' %}"
@@ -38,11 +41,10 @@ QUESTION = (
 )
 
 TURNS = (
-    "{% set system_text = '' %}{% set chat_turns = messages %}"
-    "{% if messages and messages[0]['role'] == 'system' %}"
-    "{% set system_text = messages[0]['content'] %}{% set chat_turns = messages[1:] %}{{ check(system_text) }}"
+    "{% set system_text = default_system %}{% set chat_turns = messages %}"
+    "{% if messages and messages[0]['role'] == 'system' %}{{ check(messages[0]['content']) }}"
+    "{% set system_text = messages[0]['content'] or default_system or '' %}{% set chat_turns = messages[1:] %}"
     "{% endif %}"
-    "{% set system_text = system_text or default_system %}"
     "{% if system_text is none %}{{ raise_exception('Give a system message: the training had several.') }}{% endif %}"
     "{% for turn in chat_turns %}{% if turn['role'] != ['user', 'assistant'][loop.index0 % 2] %}"
     "{{ raise_exception('After a system message the roles must alternate: user, assistant, user.') }}"
@@ -65,8 +67,12 @@ MARKED = (
 )
 """Turns between marks; the ``label`` of an answer, and the variable ``label`` for the next one, are input."""
 
-OWN = "{% set messages = ([{'role': 'system', 'content': system_text}] if system_text else []) + chat_turns %}\n"
-"""Line before a model's own template."""
+OWN = (
+    "{% set checked = namespace(messages=[{'role': 'system', 'content': system_text}] if system_text else []) %}"
+    "{% for turn in chat_turns %}{% set part = {'role': turn['role'], 'content': turn['content']} %}"
+    "{% set checked.messages = checked.messages + [part] %}{% endfor %}{% set messages = checked.messages %}\n"
+)
+"""Line before a model's own template, which sees roles and texts of the messages and nothing else of them."""
 
 
 def question_template(before: str, between: str, reserved: Sequence[str], bos: bool) -> str:
@@ -113,13 +119,13 @@ def own_template(source: str, system: str | None, reserved: Sequence[str]) -> st
 
 
 def guarded_template(source: str, reserved: Sequence[str]) -> str:
-    """Return the template of a base model that renders all rows, preceded by a check of the texts only.
+    """Return the template of a base model that renders all rows, preceded by a check of roles and texts.
 
     Args:
         source: the template.
         reserved: names that no message may contain.
     """
-    return _with_values(NAMES, reserved_names=list(reserved)) + source
+    return _with_values(CHECK + PARTS, reserved_names=list(reserved)) + source
 
 
 def _with_values(template: str, **values: str | list[str] | None) -> str:

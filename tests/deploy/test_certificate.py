@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from tapeout.config.export import ExportAdapterJob
 from tapeout.deploy.adapter import export_adapter
-from tapeout.deploy.certificate import CertificateRefused, digests
+from tapeout.deploy.certificate import CertificateRefused, check_refusals, digests
 from tapeout.deploy.huggingface import PARITY, export_model
 from tapeout.deploy.served_tokenizer import ends_of_answers
 from tapeout.deploy.token_ids import check_prompts, load_tokenizer, read_sets
@@ -42,7 +43,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
 def test_conversations_with_system_messages_are_certified(tmp_path: Path, name: str) -> None:
     (tmp_path / "tokenizer.model").write_bytes(MODEL)
     certificate = made(tmp_path, name, conversations()).certify()
-    assert certificate["answers"]["equal"] == 2 and certificate["refused"]["roles"] == 9
+    assert certificate["answers"]["equal"] == 2 and certificate["refused"]["other_requests"] == 13
     prompts = [counts["prompts"] for counts in certificate["token_ids"].values()]
     assert prompts == [answers(conversations())] * 2
 
@@ -87,20 +88,86 @@ def test_the_former_export_is_refused(exported: Exported, tmp_path: Path) -> Non
     assert all(list(one) != line["ids"][: line["mask"].index(1)] for one, (_, _, line) in zip(ids, rows, strict=True))
 
 
-def test_a_template_that_renders_other_roles_is_refused(exported: Exported, tmp_path: Path) -> None:
-    template = json.loads((exported.folder / "tokenizer_config.json").read_text())["chat_template"]
-    lenient = template.replace("messages | length != 1 or ", "")
-    assert lenient != template
+def template_of(exported: Exported) -> str:
+    return str(json.loads((exported.folder / "tokenizer_config.json").read_text())["chat_template"])
+
+
+WEAKER = {
+    "order of roles": ("messages | length != 1 or ", ""),
+    "names": ("{% if name in text %}", "{% if false %}"),
+    "tools": ("{% if tools or documents %}", "{% if documents %}"),
+}
+"""Parts of the template of questions, and what stands in their place where a check is missing."""
+WEAKER_TURNS = {
+    "system": ("{{ check(messages[0]['content']) }}", ""),
+    "turns": ("{{ check(turn['content']) }}", ""),
+    "label of an answer": ("{{ check(turn['label']) }}", ""),
+    "label of the next answer": ("{% if label %}{{ check(label) }}", "{% if label %}"),
+}
+"""The same for conversations."""
+
+
+@pytest.mark.parametrize("missing", WEAKER)
+def test_a_template_of_questions_that_lacks_a_check_is_refused(
+    exported: Exported, tmp_path: Path, missing: str
+) -> None:
+    template = template_of(exported)
+    assert WEAKER[missing][0] in template
     with pytest.raises(CertificateRefused, match="which the training had not"):
-        edited(exported, tmp_path, "tokenizer_config.json", chat_template=lenient).certify()
+        edited(exported, tmp_path, "tokenizer_config.json", chat_template=template.replace(*WEAKER[missing])).certify()
 
 
-def test_names_of_control_pieces_must_be_refused(exported: Exported, tmp_path: Path) -> None:
-    template = json.loads((exported.folder / "tokenizer_config.json").read_text())["chat_template"]
-    trusting = template.replace("{% if name in text %}", "{% if false %}")
-    assert trusting != template
-    with pytest.raises(CertificateRefused, match="chat template renders .*<"):
-        edited(exported, tmp_path, "tokenizer_config.json", chat_template=trusting).certify()
+@pytest.mark.parametrize("systems", [("Be brief.",), ("a", "b")])
+def test_a_template_of_conversations_that_lacks_a_check_is_refused(tmp_path: Path, systems: tuple[str, ...]) -> None:
+    """Also where a request without a system message would be refused for that reason alone."""
+    (tmp_path / "tokenizer.model").write_bytes(MODEL)
+    whole = made(tmp_path, "aligner", conversations(), systems=systems)
+    tokenizer, reserved = load_tokenizer(whole.folder), load_encoder(whole.folder).reserved_names
+    assert check_refusals(tokenizer, reserved, own_template=False)["reserved_names"] > 50
+    for missing, (old, new) in WEAKER_TURNS.items():
+        assert old in template_of(whole), missing
+        tokenizer.chat_template = template_of(whole).replace(old, new)
+        with pytest.raises(CertificateRefused, match="which the training had not"):
+            check_refusals(tokenizer, reserved, own_template=False)
+
+
+def test_a_template_that_renders_nothing_proves_nothing(exported: Exported) -> None:
+    tokenizer = load_tokenizer(exported.folder)
+    tokenizer.chat_template = "{{ raise_exception('never') }}"
+    with pytest.raises(CertificateRefused, match="renders no simple request"):
+        check_refusals(tokenizer, [], own_template=False)
+
+
+def test_rows_with_different_default_systems_are_certified(tmp_path: Path) -> None:
+    """One of them is empty: the request then has an empty system message."""
+    (tmp_path / "tokenizer.model").write_bytes(MODEL)
+    rows = conversations()
+    for row in rows[::2]:
+        row["system"] = ""
+    assert made(tmp_path, "aligner", rows, systems=("", "Be brief.")).certify()["answers"]["equal"] == 2
+
+
+@pytest.mark.parametrize("changes", [{"eos_token_id": 5}, {"do_sample": True}, {"stop_strings": ["x"]}])
+def test_other_ends_of_answers_are_refused(exported: Exported, tmp_path: Path, changes: dict[str, Any]) -> None:
+    with pytest.raises(CertificateRefused, match=r"generation_config\.json says"):
+        edited(exported, tmp_path, "generation_config.json", **changes).certify()
+
+
+def test_another_length_of_the_context_is_refused(exported: Exported, tmp_path: Path) -> None:
+    with pytest.raises(CertificateRefused, match="different lengths of the context"):
+        edited(exported, tmp_path, "config.json", max_position_embeddings=4096).certify()
+
+
+def test_tokens_that_change_places_are_noticed(exported: Exported, tmp_path: Path) -> None:
+    """Neither the largest logit nor the log-sum-exp would show it, and no answer was evaluated."""
+    shutil.copytree(exported.folder, tmp_path / "permuted")
+    weights = load_file(tmp_path / "permuted/model.safetensors")
+    weights["lm_head.weight"] = weights["lm_head.weight"].flip(0).contiguous()
+    save_file(weights, tmp_path / "permuted/model.safetensors", {"format": "pt"})
+    permuted = exported._replace(folder=tmp_path / "permuted", evaluations=[])
+    with pytest.raises(CertificateRefused, match="Logits in the current transformers differ"):
+        permuted.certify()
+    assert exported._replace(evaluations=[]).certify()["answers"] is None
 
 
 def test_other_logits_are_refused(exported: Exported, tmp_path: Path) -> None:
@@ -137,9 +204,8 @@ def test_weights_in_16_bits_are_compared_with_the_rounded_model(tmp_path: Path) 
     )
 
 
-def test_a_model_that_is_not_loaded_has_neither_logits_nor_answers(exported: Exported) -> None:
-    job = exported.job.model_copy(update={"parity_tokens": 0})
-    certificate = exported._replace(job=job).certify()
+def test_a_model_that_is_not_loaded_has_neither_logits_nor_answers(exported: Exported, tmp_path: Path) -> None:
+    certificate = edited(exported, tmp_path, PARITY, tokens=0, logits=None).certify()
     assert certificate["logits"] is None and certificate["answers"] is None and certificate["token_ids"]
 
 
