@@ -125,7 +125,7 @@ def _upload(request: dict[str, Any], endpoint: str) -> dict[str, Any]:
     output.errors.print(f"Uploading what {request['repository']} lacks of {size}; this may take long.")
     with tempfile.TemporaryDirectory() as home:
         done = subprocess.run(
-            [environment.python, "-m", PROGRAM],
+            [environment.python, "-P", "-m", PROGRAM],
             input=json.dumps(request),
             env=os.environ
             | {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONDONTWRITEBYTECODE": "1"}

@@ -1,6 +1,8 @@
 """``tapeout sources``: records of sources."""
 
+import os
 import subprocess
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -36,10 +38,11 @@ def pin(
     """
     environment = read_environment("data")  # it has the client of the Hub
     environment.require()
-    command = [str(environment.python), "-m", "tapeout.sources.pin", source, "--revision", revision]
+    command = [str(environment.python), "-P", "-m", "tapeout.sources.pin", source, "--revision", revision]
     for pattern in file or []:
         command += ["--file", pattern]
     command += ["--name", name] if name else []
     command += ["--json"] if as_json else []
-    status = subprocess.run(command, check=False).returncode
+    variables = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    status = subprocess.run(command, env=variables, check=False).returncode
     raise typer.Exit(NAMED_ERROR if status == 1 else status)

@@ -87,7 +87,7 @@ def _run(old: Path, new: Path) -> list[dict[str, Any]]:
     environment = read_environment(ENVIRONMENT)
     environment.require()
     done = subprocess.run(
-        [str(environment.python), "-m", "tapeout.compare.tensors", str(old.absolute()), str(new.absolute())],
+        [str(environment.python), "-P", "-m", "tapeout.compare.tensors", str(old.absolute()), str(new.absolute())],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
         text=True,

@@ -19,6 +19,8 @@ from tapeout.errors import TapeoutError, did_you_mean
 CONTEXT = ("base", "architecture", "seq_length")
 PARALLEL = ("num_attention_heads", "num_query_groups", "ffn_hidden_size")
 """Dimensions of an architecture, by Megatron's names, that tensor parallelism divides."""
+NOT_TRAINED = ("base", "base_extended", "export", "nemo", "sources")
+"""First names of artifacts that may be models, but not models that the configuration trains."""
 
 
 @dataclass(frozen=True)
@@ -312,6 +314,25 @@ def _retrieval_has_questions(settings: Settings) -> Iterator[Conflict]:
         )
 
 
+def _exported_model_is_trained(settings: Settings) -> Iterator[Conflict]:
+    """Check names of the project's own stages; a model of another name is made by a rule that the user has added."""
+    model, key = settings.export.model, ("export", "model")
+    own = {name: job for name, job in settings.methods.items() if "." not in name}
+    made = ["dapt/model", "sft/model", *(f"{name}/{'merged' if job.ADAPTER else 'model'}" for name, job in own.items())]
+    stage = model.split("/")[0]
+    if model in made:
+        return
+    names = f"ame one of: {', '.join(made)}."
+    if stage in NOT_TRAINED:
+        yield Conflict(f"export.model names {model}, which is not the model of a training.", f"N{names}", (key,))
+    elif near := [name for name in made if name.split("/")[0] == stage]:
+        yield Conflict(f"export.model names {model}; did you mean {near[0]}?", f"N{names}", (key,))
+    elif stage in plugins.available(METHODS):
+        cause = f"export.model names {model}, but the configuration has no section methods.{stage}."
+        fix = f"Add the section methods.{stage}, see config/examples/{stage}.yaml, or n{names}"
+        yield Conflict(cause, fix, (key, ("methods",)))
+
+
 def _swept_model_is_evaluated(settings: Settings) -> Iterator[Conflict]:
     name, models = settings.sweep.model, settings.evaluation.models
     if name is not None and name not in models:
@@ -334,5 +355,6 @@ CHECKS: tuple[Callable[[Settings], Iterable[Conflict]], ...] = (
     _something_tests,
     _gates_exist,
     _retrieval_has_questions,
+    _exported_model_is_trained,
     _swept_model_is_evaluated,
 )

@@ -60,7 +60,7 @@ class Export(Accuracy):
     @classmethod
     def _is_model(cls, model: str) -> str:
         if not may_be_model(model):
-            cause = f"model names {model}, not a model folder such as sft/model"
+            cause = f"{model} is not a model folder such as sft/model"
             raise conflict(cause, "Name the artifact of a model; of an adapter, its merged model.", ())
         return model
 

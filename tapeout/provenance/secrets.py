@@ -33,7 +33,8 @@ def private(root: Path, variables: Mapping[str, str] = os.environ) -> dict[str, 
     for name, value in sorted(variables.items()):
         # for example of package indices, whose URLs may be in a lock file
         values = {part for user in USER_IN_URL.findall(value) for part in (user, user.partition(":")[2])}
-        values |= {value} if SECRET_NAME.search(name) else set()
+        # white space at its ends is no part of a secret: programs strip it, as of a token that was read from a file
+        values |= {value.strip()} if SECRET_NAME.search(name) else set()
         for number, secret in enumerate(sorted(secret for secret in values if len(secret) >= MIN_LENGTH)):
             secrets[f"the secret in the variable {name}{f' ({number + 1})' if number else ''}"] = os.fsencode(secret)
     return secrets

@@ -103,6 +103,13 @@ def test_an_upload_is_one_commit_that_is_verified_and_recorded(place: Place) -> 
     assert {token for method, _, token in place.hub.requests if method == "PUT"} == {""}, "storage gets no token"
 
 
+def test_no_module_of_the_current_folder_is_imported_in_place_of_a_package(place: Place) -> None:
+    for name in ("httpx2", "huggingface_hub"):
+        (place.root / f"{name}.py").write_text("raise SystemExit('of the current folder')\n")
+    code, text = place.publish("--execute")
+    assert code == 0 and "Published as commit" in text, text
+
+
 def test_a_second_upload_of_the_same_sends_nothing(place: Place) -> None:
     place.publish("--execute")
     commit = place.hub.repositories["lab/model"].branches["main"]

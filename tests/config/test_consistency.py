@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from tapeout import plugins
 from tapeout.config.load import load_files
 from tapeout.config.problems import InvalidConfig
 from tapeout.config.training import Training
@@ -110,6 +111,19 @@ LAYOUT = "{devices: 2, tensor_model_parallel_size: 2}"
         ("instructions: {train: [questions]}\n", 1, "asks questions, and no set of instructions.train has test rows"),
         ("evaluation: {tasks: {bits_per_bite: {}}}\n", 1, "bits_per_bite is unknown; did you mean bits_per_byte?"),
         ("evaluation: {adaptation: {tuned: lora}}\n", 1, "adaptation.tuned names lora, which is not one of models"),
+        ("export:\n  model: dpo/model\n", 2, "but the configuration has no section methods.dpo."),
+        ("export:\n  model: lora/merged\n", 2, "but the configuration has no section methods.lora."),
+        ("export:\n  model: lora\n", 2, "but the configuration has no section methods.lora."),
+        ("export: {model: sft}\n", 1, "export.model names sft; did you mean sft/model?"),
+        ("export: {model: dapt/merged}\n", 1, "did you mean dapt/model?"),
+        ("methods: {lora: {}}\nexport: {model: lora/model}\n", 2, "did you mean lora/merged?"),
+        ("methods: {lora: {}}\nexport: {model: dpo/model}\n", 2, "no section methods.dpo"),
+        ("export: {model: base}\n", 1, "export.model names base, which is not the model of a training."),
+        ("export: {model: base_extended}\n", 1, "which is not the model of a training."),
+        ("export: {model: export/hf}\n", 1, "which is not the model of a training."),
+        ("export: {model: sources/mistral}\n", 1, "which is not the model of a training."),
+        ("export: {model: evaluation/sft}\n", 1, "export.model: evaluation/sft is not a model folder"),
+        ("export: {model: lora/adapter}\n", 1, "lora/adapter is not a model folder"),
         ("corpus: {general: {names: [serv]}}\n", 1, "corpus.general.names names serv, which is held out"),
         ("corpus: {general: {names: [ibex]}}\n", 1, "the source ibex is in both corpora"),
         ("corpus: {domain: {test: [ibx]}}\n", 1, "names the source ibx, which no sources file has; did you mean ibex?"),
@@ -132,6 +146,29 @@ def test_contradictions(tmp_path: Path, text: str, line: int, words: str, monkey
     statements = [problem.statement for problem in found.value.problems]
     assert any(f"own.yaml, line {line}: " in each and words in each for each in statements), statements
     assert all(problem.fix for problem in found.value.problems)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "export: {model: dapt/model}\n",
+        "export: {model: sft/model}\n",
+        "methods: {lora: {}}\nexport: {model: lora/merged}\n",
+        "export: {model: own_stage/model}\n",
+        "export: {model: own}\n",
+    ],
+)
+def test_models_that_can_be_exported(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    own = tmp_path / "own.yaml"
+    own.write_text(text)
+    settings = load_files(["config/default.yaml", own]).settings
+    assert settings.export.model in text
+
+
+def test_every_method_without_a_section_has_the_example_that_its_error_names() -> None:
+    methods = {*plugins.available("tapeout.train.methods")} - {"dapt", "sft"}
+    assert methods and all((ROOT / "config" / "examples" / f"{name}.yaml").is_file() for name in methods)
 
 
 @given(

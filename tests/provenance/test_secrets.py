@@ -49,6 +49,17 @@ def test_variables_and_folders() -> None:
     assert b"/srv" not in private(Path("/srv"), {}).values()
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", " ", "\t", "\n\n"])
+def test_white_space_around_a_variable_is_no_part_of_its_secret(end: str, tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_text("token hf_abcdefghijkl end")
+    secrets = private(Path("/srv/lab/project"), {"HF_TOKEN": f"{end}hf_abcdefghijkl{end}", "DB_PASSWORD": f"{end * 8}"})
+    with pytest.raises(ExportRefused, match="the secret in the variable HF_TOKEN"):
+        check_file(path, "README.md", secrets)
+    path.write_text("hf_abcdefghijk l" + end * 9)
+    check_file(path, "README.md", secrets)
+
+
 def test_a_secret_across_two_blocks_of_a_file(tmp_path: Path) -> None:
     path, secrets = tmp_path / "large", {"the token": b"hf_0123456789"}
     for start in (0, BLOCK - 13, BLOCK - 6, BLOCK - 1, BLOCK, 2 * BLOCK - 1):

@@ -71,7 +71,7 @@ class Forwarder:
         parent = os.getpid()
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - a pipe that nobody reads could fill up
         self.process = subprocess.Popen(
-            [python, "-m", PROGRAM],
+            [python, "-P", "-m", PROGRAM],
             env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3]), "PYTHONDONTWRITEBYTECODE": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

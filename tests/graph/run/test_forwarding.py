@@ -132,3 +132,16 @@ def test_a_tracker_that_does_not_end_is_ended(tmp_path: Path) -> None:
         with pytest.raises(TrackerFailed, match="csv did not end in time"):
             forwarder.result(0.5)
         assert forwarder.process.poll() == -signal.SIGKILL
+
+
+def test_no_module_of_the_current_folder_is_imported_in_place_of_a_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = tmp_path / "action.jsonl"
+    journal.write_text('{"begin": 0, "total": 1}\n')
+    (tmp_path / "csv.py").write_text("raise SystemExit('of the current folder')\n")
+    monkeypatch.chdir(tmp_path)
+    run = {"action": "a" * 64, "name": "model", "config": {}}
+    forwarder = Forwarder("csv", {"folder": str(tmp_path)}, run, journal)
+    forwarder.end()
+    assert forwarder.result(60) == {"forwarded": 0, "last": 0}
