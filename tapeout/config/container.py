@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tapeout.config.section import Section, conflict
 
-PINNED = re.compile(r"[^\s@:]+(:\d+/[^\s@:]+)?(:[\w.-]+)?@sha256:[0-9a-f]{64}")
+PINNED = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._/-]*(:[0-9]+/[a-zA-Z0-9._/-]+)?(:[a-zA-Z0-9_.-]+)?@sha256:[0-9a-f]{64}")
 
 
 def pinned(image: str | None) -> str | None:

@@ -84,7 +84,7 @@ class Deploy(Section):
 
     name: str = Field(
         "chip-design-model",
-        pattern=r"^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?$",
+        pattern=r"^[a-z]([a-z0-9-]{0,48}[a-z0-9])?$",
         description="Name of the model in requests, and of the resources in Kubernetes.",
     )
     gpus: int = Field(1, ge=1, description="GPUs of one server, by which each tensor is divided.")

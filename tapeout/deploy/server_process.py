@@ -1,7 +1,7 @@
 """Start a server of a model on a free port of this machine, and end it with everything that it started.
 
 However the step ends, the server ends with it: a request to stop becomes an exception, and if the step is killed, the
-kernel kills the server.
+kernel kills the server; processes that the server has started must then notice that themselves, as vLLM's do.
 """
 
 import ctypes

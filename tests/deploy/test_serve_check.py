@@ -2,7 +2,9 @@
 
 import json
 import os
+import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any, get_args
@@ -32,10 +34,17 @@ def checked(exported: Exported, folder: Path, **changes: Any) -> dict[str, Any]:
     return result
 
 
-def processes() -> set[str]:
-    """Return the command lines of all processes with the server's program."""
-    listed = subprocess.run(["ps", "-eo", "args"], check=True, capture_output=True, text=True).stdout.splitlines()
-    return {line for line in listed if "transformers.cli.transformers" in line}
+def running_processes(groups: set[int]) -> list[str]:
+    """Return the processes of some process groups that have not ended."""
+    listed = subprocess.run(["ps", "-eo", "pgid,stat,args"], check=True, capture_output=True, text=True).stdout
+    rows = [line.split(None, 2) for line in listed.splitlines()[1:]]
+    return [" ".join(row) for row in rows if int(row[0]) in groups and not row[1].startswith("Z")]
+
+
+def servers_of(folder: Path) -> list[str]:
+    """Return the processes that serve a folder."""
+    listed = subprocess.run(["ps", "-eo", "args"], check=True, capture_output=True, text=True).stdout
+    return [line for line in listed.splitlines() if f"serve {folder.resolve()}" in line]
 
 
 @pytest.mark.parametrize("name", ["aligner", "extra_id"])
@@ -48,7 +57,7 @@ def test_a_real_server_gives_the_trained_ids_and_the_evaluated_answers(tmp_path:
     assert chats >= 1 and completions == (chats if name == "aligner" else 0), "marks of turns follow no begin token"
     assert result["answers"] == {"equal": chats + completions, "tie": 0}
     assert result["compared"] == {"ids": 0, "token_counts": chats + completions}
-    assert not processes()
+    assert not servers_of(exported.folder)
     _, evaluation = exported.evaluations[0]
     content = json.loads(evaluation.read_bytes())
     for answer in content["result"]["answers"]:
@@ -56,7 +65,7 @@ def test_a_real_server_gives_the_trained_ids_and_the_evaluated_answers(tmp_path:
     evaluation.write_text(json.dumps(content))
     with pytest.raises(CertificateRefused, match="but the evaluated answer is 'other'"):
         checked(exported, (tmp_path / "again"))
-    assert not processes()
+    assert not servers_of(exported.folder)
 
 
 def test_a_server_that_ends_or_does_not_end_is_a_named_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,6 +79,7 @@ def test_a_server_that_ends_or_does_not_end_is_a_named_error(tmp_path: Path, mon
         pass
 
 
+ROOT = Path(__file__).parents[2]
 STUBBORN = """
 import http.server, signal, subprocess, sys
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -91,12 +101,43 @@ def test_a_stubborn_server_is_killed_with_its_children(tmp_path: Path, monkeypat
     with pytest.raises(ServerFailed, match="did not end within"), running(server, tmp_path, tmp_path) as served:
         groups.append(os.getpgid(served.process.pid))
     deadline = time.monotonic() + 20
-    alive = True
-    while alive and time.monotonic() < deadline:
-        listed = subprocess.run(["ps", "-eo", "pgid,stat"], check=True, capture_output=True, text=True).stdout
-        rows = [line.split() for line in listed.splitlines()[1:]]
-        alive = any(int(pgid) == groups[0] and not stat.startswith("Z") for pgid, stat in rows)
-    assert not alive
+    while running_processes(set(groups)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not running_processes(set(groups))
+
+
+STEP = """
+import pathlib, sys
+from tapeout.deploy.server_process import Server, running
+server = Server(("stubborn_server",), lambda folder, port: [str(port)], returns_ids=False)
+with running(server, pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[1])) as served:
+    print(served.process.pid, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_the_server_ends_with_its_step(tmp_path: Path, number: int) -> None:
+    program = STUBBORN.replace("SIG_IGN", "SIG_DFL")
+    if number == signal.SIGKILL:  # then the kernel ends the server, whose children must watch it, as vLLM's do
+        program = "\n".join(line for line in program.splitlines() if "Popen" not in line)
+    (tmp_path / "stubborn_server.py").write_text(program)
+    variables = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    with subprocess.Popen(
+        [sys.executable, "-c", STEP, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=variables,
+    ) as step:
+        assert step.stdout is not None
+        server = int(step.stdout.readline())
+        step.send_signal(number)
+        step.wait(60)
+    deadline = time.monotonic() + 20
+    while running_processes({server}) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not running_processes({server})
 
 
 def test_servers_are_those_of_the_configuration_and_ports_are_free() -> None:

@@ -5,6 +5,7 @@ NIM_* variables are those of NVIDIA's documentation of NIM LLM 2.x and 1.x; noth
 NVIDIA's registry.
 """
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -23,6 +24,8 @@ CERTIFICATE, SUMS = "certificate.json", "SHA256SUMS"
 QUESTIONS = ("What is a mux?", "2 + 2", "x")
 """Questions for the example; the first that the chat template renders is taken."""
 EXECUTABLE = 0o755
+RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""Values of vLLM's option --max-lora-rank."""
 
 
 def write_nim(output: Path, exported: Path, certificate: Path, job: Deploy, adapter: Path | None = None) -> None:
@@ -36,35 +39,57 @@ def write_nim(output: Path, exported: Path, certificate: Path, job: Deploy, adap
         adapter: exported adapter, if the model is a merged one.
 
     Raises:
-        CertificateRefused: the certificate is about other files than the exported ones.
+        CertificateRefused: the certificate is about other files than the exported ones, or the model cannot be divided
+            by the number of GPUs.
     """
-    certified, found = orjson.loads(certificate.read_bytes())["files"], digests(exported)
-    for name in sorted(certified.keys() | found.keys()):
-        if certified.get(name) != found.get(name):
+    content, found = orjson.loads(certificate.read_bytes()), digests(exported)
+    for name in sorted(content["files"].keys() | found.keys()):
+        if content["files"].get(name) != found.get(name):
             raise CertificateRefused(f"{name} is not the certified file.", "Build export/certificate.json again.")
-    config = orjson.loads((exported / "config.json").read_bytes())
+    config, generation = (
+        orjson.loads((exported / name).read_bytes()) for name in ("config.json", "generation_config.json")
+    )
+    if config["num_attention_heads"] % job.gpus:
+        raise CertificateRefused(
+            f"deploy.gpus is {job.gpus}, which does not divide the {config['num_attention_heads']} heads of the model.",
+            "Use a number of GPUs that does.",
+        )
     messages, tokens = example(exported)
+    stop = json.dumps(generation.get("stop_strings") or [], ensure_ascii=False)
+    request = {
+        "model": job.name,
+        "messages": messages,
+        "temperature": 0,
+        **({"stop": json.loads(stop)} if stop != "[]" else {}),
+    }
     values: dict[str, Any] = {
+        "check": _rendered("check.sh.j2", {}),
+        "compared": ", ".join(what for what in ("token_ids", "logits", "answers") if content[what]).replace("_", " "),
         "context": config["max_position_embeddings"],
-        "digest": found["model.safetensors" if "model.safetensors" in found else "config.json"][:12],
+        "digest": hashlib.sha256(sums(found).encode()).hexdigest()[:12],
         "dtype": orjson.loads((exported / PARITY).read_bytes())["weights"],
         "gpus": job.gpus,
         "lora": adapter is not None,
-        "messages": json.dumps(messages, ensure_ascii=False),
         "name": job.name,
+        "request": json.dumps(request, ensure_ascii=False).replace("'", "'\\''"),
+        "stop": None if stop == "[]" else stop,
         "sums": sums(found),
         "tokens": tokens,
     }
     output.mkdir()
     shutil.copyfile(certificate, output / CERTIFICATE)
     (output / SUMS).write_text(values["sums"], encoding="utf-8")
+    (output / "check.sh").write_text(values["check"], encoding="utf-8")
+    for folder, image in (("nim2", job.image), ("nim1", job.image_1x)):
+        _write_version(output / folder, {**values, "image": image, "adapter": False, "sums_file": SUMS})
     if adapter is not None:
-        values["rank"] = orjson.loads((adapter / CONFIG).read_bytes())["r"]
+        rank = orjson.loads((adapter / CONFIG).read_bytes())["r"]
+        values["rank"] = next((permitted for permitted in RANKS if permitted >= rank), rank)
         shutil.copytree(adapter, output / "loras" / job.name)
         base = orjson.loads((adapter / PARITY).read_bytes())["base"]
         (output / f"BASE.{SUMS}").write_text(sums(base), encoding="utf-8")
-    for folder, image in (("nim2", job.image), ("nim1", job.image_1x)):
-        _write_version(output / folder, {**values, "folder": folder, "image": image})
+        more = {"image": job.image, "adapter": True, "sums_file": f"BASE.{SUMS}"}
+        _write_version(output / "nim2-adapter", {**values, **more})
     _render("README.md.j2", output / "README.md", {**values, "image2": job.image})
     for path in sorted(output.rglob("*")):
         path.chmod(EXECUTABLE if path.is_dir() or path.suffix == ".sh" else 0o644)
@@ -97,27 +122,28 @@ def sums(found: dict[str, str]) -> str:
 
 
 def _write_version(folder: Path, values: dict[str, Any]) -> None:
-    """Write settings and start scripts for one version of NIM; the first one only has a model-specific container."""
+    """Write settings and start scripts for one version of NIM, or for the adapter; Kubernetes for NIM 2.x only."""
     folder.mkdir()
+    values = {**values, "folder": folder.name}
     _render(f"{folder.name}.env.j2", folder / "nim.env", values)
     _render("compose.yaml.j2", folder / "compose.yaml", values)
     _render("slurm.sh.j2", folder / "slurm.sh", values)
     if folder.name == "nim2":
         lines = (folder / "nim.env").read_text(encoding="utf-8").splitlines()
-        variables = {
-            key: value.strip('"')
-            for key, _, value in (line.partition("=") for line in lines if not line.startswith("#"))
-        }
+        pairs = [line.split("=", 1) for line in lines if not line.startswith("#")]
+        variables = {key: value.strip('"') for key, value in pairs}
         _render("kubernetes.yaml.j2", folder / "kubernetes.yaml", {**values, "variables": variables})
-        if values["lora"]:
-            _render("lora.env.j2", folder / "lora.env", values)
 
 
 def _render(template: str, output: Path, values: dict[str, Any]) -> None:
+    output.write_text(_rendered(template, values), encoding="utf-8")
+
+
+def _rendered(template: str, values: dict[str, Any]) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
         autoescape=False,
     )
-    output.write_text(environment.get_template(template).render(values), encoding="utf-8")
+    return environment.get_template(template).render(values)
