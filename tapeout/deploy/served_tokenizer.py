@@ -35,7 +35,7 @@ def write_tokenizer(
     for path in sorted(output.glob("*token*")):
         path.unlink()
     encoder = load_encoder(tokenizer)
-    templates = {shape: _template(shape, encoder, job) for shape in shapes}
+    templates = {shape: template_of(shape, encoder, job) for shape in shapes}
     default, *others = dict.fromkeys(templates.values())
     named = [{"name": name, "template": text} for name, text in {"default": default, **templates}.items()]
     sentencepiece = {
@@ -58,7 +58,7 @@ def write_tokenizer(
     write_settings(output / "tokenizer_config.json", settings)
 
 
-def _template(shape: str, encoder: Encoder, job: PromptsJob) -> str:
+def template_of(shape: str, encoder: Encoder, job: PromptsJob) -> str:
     """Return the chat template for rows of a shape."""
     reserved = encoder.reserved_names
     if job.encoding.prompt.for_questions:

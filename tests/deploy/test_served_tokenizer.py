@@ -11,18 +11,21 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jinja2 import TemplateError
+from jinja2 import Environment, TemplateError, nodes
 from transformers import AutoTokenizer, LlamaTokenizer
 
 from tapeout.data.encode.chat import Unfit
 from tapeout.data.encode.row_encoder import RowEncoder
+from tapeout.deploy.served_tokenizer import template_of
 from tapeout.deploy.token_ids import check_texts
 from tapeout.encoder.fast_tokenizer import fast_tokenizer
 from tapeout.encoder.load import load_encoder
 from tapeout.encoder.sentencepiece import SentencePieceEncoder
+from tapeout.models.chat_template import guarded_template
 from tapeout.nemo.convert import ConversionMismatch
 from tests.byte_level_material import write_tokenizer as write_byte_level
 from tests.deploy.material import (
+    CHATML,
     MODEL,
     ODD,
     PROMPTS,
@@ -198,3 +201,16 @@ def test_other_ids_are_a_named_error(folder: Path) -> None:
     (output / "tokenizer.json").write_text(json.dumps(tokenizer))
     with pytest.raises(ConversionMismatch, match=r"encode corpus/domain/test\.jsonl:1 differently"):
         check_texts(output, [text])
+
+
+@pytest.mark.parametrize("kind", [*PROMPTS, "guarded"])
+def test_no_template_loops_over_the_content_of_a_message(kind: str) -> None:
+    """VLLM takes such a template for one of content parts, and gives it a list in place of each text."""
+    source = (
+        guarded_template(CHATML, ["</s>"])
+        if kind == "guarded"
+        else template_of("conversation", ENCODER, export_job(kind))
+    )
+    for loop in Environment().parse(source).find_all(nodes.For):
+        assert "content" not in [constant.value for constant in loop.iter.find_all(nodes.Const)]
+        assert "content" not in [attribute.attr for attribute in loop.iter.find_all(nodes.Getattr)]

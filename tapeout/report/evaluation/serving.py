@@ -30,6 +30,7 @@ class Parity(Logits):
     """``parity.json`` of the exported folder."""
 
     compared_with: str
+    rounding: float | None
     token_ids: dict[str, TokenIds]
     versions: dict[str, str]
     weights: str
@@ -85,6 +86,7 @@ class Serving(Lenient):
         if certificate.logits is not None and parity.largest_difference is not None:
             found_logits = (parity.largest_difference, certificate.logits.largest_difference or 0.0)
             text = f"within {max(found_logits):.1e} of {parity.compared_with}, weights in {parity.weights}"
+            text += f", whose rounding changes them by up to {parity.rounding:.1e}" if parity.rounding else ""
             lines.append(("Logits", text))
         if certificate.answers is not None:
             lines.append(("Greedy answers", _answers(certificate.answers)))
