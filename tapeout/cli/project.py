@@ -113,7 +113,7 @@ class Project:
         with self._naming_configuration():
             address = resolve(self.workspace, plain if plain in self.recipes else name, rules)
         if address.kind not in (Kind.ARTIFACT, Kind.RULE):
-            raise UnknownName(f"{name} is a {address.kind}, not an artifact or a rule.", "See: tapeout status")
+            raise UnknownName(f"{name} is {address.kind.phrase}, not an artifact or a rule.", "See: tapeout status")
         if not set(address.artifacts) <= self.recipes.keys():
             raise UnknownName(f"No rule makes {name}, which is left over from another workflow.", "See: tapeout status")
         return address

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,10 +19,14 @@ from tapeout.graph.workspace import Workspace
 from tapeout.provenance.publication import (
     Destination,
     InvalidPublication,
-    checked_manifest,
+    NotCertified,
+    certification,
+    check_files,
     licence_of,
     publication,
+    published_manifest,
     read_record,
+    snapshot,
     write_record,
 )
 
@@ -55,44 +60,60 @@ def publish(
     workspace = Workspace.here()
     address = resolve(workspace, artifact)
     if address.kind is not Kind.ARTIFACT:
-        raise InvalidUse(f"{artifact} is a {address.kind}, not an artifact in results.", "Name one, such as export/hf.")
+        raise InvalidUse(
+            f"{artifact} is {address.kind.phrase}, not an artifact in results.", "Name one, such as export/hf."
+        )
     to = Destination.of(repo, revision)
-    manifest = checked_manifest(workspace, address.artifact)
-    root = workspace.artifact_path(manifest.artifact)
-    licence = licence_of(root, manifest.artifact)
+    manifest = published_manifest(workspace, address.artifact)
     record = read_record(workspace, manifest.artifact, to)
     known = record["commit"] if record is not None and record["digest"] == manifest.digest() else None
     value = publication(manifest, to, known)
     sentences = [
         f"Already published as commit {known}." if known else f"Nothing was sent. To upload: {TOKEN} and --execute."
     ]
-    if execute:
-        request = {
-            "folder": str(root.absolute()),
-            "files": value["files"],
-            "former": [entry["path"] for entry in record["files"]] if record is not None else [],
-            "repository": to.repository,
-            "branch": to.branch,
-            "private": not public,
-            "message": message or f"{manifest.artifact} sha256:{manifest.digest()}",
-        }
-        outcome = _upload(request, to.endpoint)
-        commit = known if known and not (outcome["uploaded"] or outcome["deleted"]) else outcome["commit"]
-        value = {**outcome, **write_record(workspace, manifest, to, commit)}
-        sentences = _sentences(outcome, commit, manifest)
+    built = workspace.artifact_path(manifest.artifact)
+    with snapshot(workspace, manifest.artifact) if execute else nullcontext(built) as folder:
+        check_files(manifest, folder)
+        licence = licence_of(folder, manifest.artifact)
+        certificate = _certificate(workspace, manifest, execute)
+        if execute:
+            request = {
+                "folder": str(folder.absolute()),
+                "files": value["files"],
+                "former": [entry["path"] for entry in record["files"]] if record is not None else [],
+                "repository": to.repository,
+                "branch": to.branch,
+                "private": not public,
+                "message": message or f"{manifest.artifact} sha256:{manifest.digest()}",
+            }
+            outcome = _upload(request, to.endpoint)
+            commit = known if known and not (outcome["uploaded"] or outcome["deleted"]) else outcome["commit"]
+            value = {**outcome, **write_record(workspace, manifest, to, commit)}
+            sentences = _sentences(outcome, commit, manifest)
     rows = [[entry.path, output.format_size(entry.size), entry.digest[:16]] for entry in manifest.entries]
     sizes = f"{output.count(len(rows), 'file')}, {output.format_size(manifest.size)}"
     visibility = "public" if public else "private"
     output.show(
-        {**value, "licence": licence},
+        {**value, "certificate": certificate, "licence": licence},
         as_json,
         f"{manifest.artifact}  sha256:{manifest.digest()[:16]}  {sizes}, licence {licence}",
         output.table(["file", ">size", "sha256"], rows),
         f"To {to.repository} at {to.endpoint}, branch {to.branch}; {visibility} if the repository is created.",
         "Checked: every file is that of the build; NOTICE and a licence are there; no file has a secret of the "
         "environment.",
+        certificate,
         *sentences,
     )
+
+
+def _certificate(workspace: Workspace, manifest: Manifest, execute: bool) -> str:
+    """Return a sentence about the certificate; one that is missing is an error only for an upload."""
+    try:
+        return certification(workspace, manifest)
+    except NotCertified as error:
+        if execute:
+            raise
+        return f"Warning: {error.cause} --execute will refuse it. {error.fix}"
 
 
 def _sentences(outcome: dict[str, Any], commit: str, manifest: Manifest) -> list[str]:

@@ -121,7 +121,15 @@ class CardFacts(Section):
     base_model: str | None = Field(None, description="Hugging Face repository of the base model, if it has one.")
     new_pieces: int = Field(ge=0, description="Pieces that were added to the vocabulary of the base model.")
     model: ArtifactName = Field(description="Artifact of the trained model.")
-    stages: dict[str, Stage] = Field(description="Trainings that made it from the base model, by name, in order.")
+    pretraining: Stage | None = Field(None, description="Pretraining of a base model that was made here.")
+    stages: dict[str, Stage] = Field(
+        description="Trainings that made it from the base model, by name, in order; empty if a rule of yours makes it."
+    )
+
+    @property
+    def has_seen_questions(self) -> bool:
+        """True if a stage trained the model on instruction rows; a rule of yours is assumed to."""
+        return self.stages.keys() != {"dapt"}
 
 
 class PromptsJob(Accuracy):

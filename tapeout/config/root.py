@@ -128,7 +128,7 @@ class Settings(Section):
             names.update(self.corpus.general.sources)
         for job in trainings.values():
             names.update(job.read_sources)
-        for name in self.instructions.train:
+        for name in self.instructions.train if trainings.keys() != {"dapt"} else ():
             options = self.set_options[name]
             names.update(set(options.sources) - set(options.held_out))
         return sorted(names)

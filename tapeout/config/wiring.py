@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tapeout import plugins
+from tapeout.config.bases.tiny import Base as TinyBase
 from tapeout.config.corpus import Selection
 from tapeout.config.evaluation import EvaluateJob
 from tapeout.config.export import ANSWERS, CardFacts, Stage
@@ -76,8 +77,17 @@ class Wiring:
             base_model=next(iter(repositories), None),
             new_pieces=settings.tokenizer.new_pieces,
             model=settings.export.model,
+            pretraining=self._pretraining,
             stages={name: _stage(job) for name, job in settings.exported_trainings.items()},
         ).identity()
+
+    @property
+    def _pretraining(self) -> Stage | None:
+        base = self.settings.base
+        if not isinstance(base, TinyBase):
+            return None
+        sizes = {"max_steps": base.max_steps, "global_batch_size": base.global_batch_size}
+        return Stage(**sizes, seq_length=base.architecture.seq_length)
 
     @property
     def gguf_modules(self) -> list[str]:

@@ -8,7 +8,7 @@ import torch
 
 from tapeout.config.export import ExportAdapterJob
 from tapeout.deploy.certificate import CertificateRefused, digests, load_exported
-from tapeout.deploy.huggingface import PARITY, fixed_tokens
+from tapeout.deploy.huggingface import PARITY, parity_ids
 from tapeout.deploy.served_tokenizer import write_settings
 from tapeout.guard.errors import UnusableModel
 from tapeout.models.adapter import CONFIG, WEIGHTS, read_adapter
@@ -69,7 +69,7 @@ def compare_merged(adapter: Path, base: Path, merged: Path, job: ExportAdapterJo
     if not job.parity_tokens:
         return found
     whole = load_exported(merged)
-    ids = fixed_tokens(whole.config.vocab_size, job.parity_tokens)
+    ids = parity_ids(whole.config, job.parity_tokens)
     with torch.no_grad():
         expected = whole(ids).logits
         del whole
@@ -83,4 +83,4 @@ def compare_merged(adapter: Path, base: Path, merged: Path, job: ExportAdapterJo
             f"{limit:.0e}.",
             "Raise export.tolerance only if you know why they differ.",
         )
-    return {**found, "largest_difference": difference}
+    return {**found, "largest_difference": difference, "tokens": ids.size(1)}

@@ -17,7 +17,7 @@ from torch import Tensor
 from tapeout.config.export import ExportGgufJob
 from tapeout.data.io.jsonl import read_texts
 from tapeout.deploy.gguf import converted, generation, layout_of, metadata, stored_type, templates, type_of, write_gguf
-from tapeout.deploy.huggingface import fixed_tokens
+from tapeout.deploy.huggingface import parity_ids
 from tapeout.deploy.served_tokenizer import ends_of_answers
 from tapeout.deploy.token_ids import check_prompts, read_sets, shape_of
 from tapeout.encoder.fast_tokenizer import fast_tokenizer
@@ -51,9 +51,12 @@ def export_gguf(
         InvalidVocabulary: llama.cpp does not have this kind of tokenizer.
         ConversionMismatch: the file is not the same model, see ``check_gguf``.
     """
-    write_gguf(folder, output, job.gguf_dtype)
-    for name, value in check_gguf(output, folder, job, sets, texts).items():
-        print(f"{name}: {value}")
+    with tempfile.TemporaryDirectory(dir=output.parent) as scratch:
+        file = Path(scratch) / output.name
+        write_gguf(folder, file, job.gguf_dtype)
+        for name, value in check_gguf(file, folder, job, sets, texts).items():
+            print(f"{name}: {value}")
+        file.replace(output)
 
 
 def check_gguf(
@@ -183,7 +186,7 @@ def _logit_difference(again: Path, folder: Path, expected: Mapping[str, Tensor],
         return None
     model = load_huggingface(folder)
     load_weights(model, dict(expected))
-    ids = fixed_tokens(model.config.vocab_size, min(job.parity_tokens, model.config.max_position_embeddings))
+    ids = parity_ids(model.config, job.parity_tokens)
     with torch.no_grad():
         difference = float((model(ids).logits - load_huggingface(again)(ids).logits).abs().max())
     if not difference <= job.tolerance:

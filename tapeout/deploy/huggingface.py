@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -19,6 +19,9 @@ from tapeout.models.huggingface import checked_config, load_huggingface
 from tapeout.models.tokenizer_file import tokenizer_path
 from tapeout.models.weights_folder import FolderWeights
 from tapeout.nemo.convert import ConversionMismatch, export_weights
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 PARITY = "parity.json"
 """File of an exported folder with what the export has compared."""
@@ -77,7 +80,7 @@ def export_model(
         "token_ids": check_tokenizers(output, rows, texts, ends, job.encoding),
         "versions": {"tokenizers": tokenizers.__version__, "transformers": transformers.__version__},
         "weights": str(settings.torch_dtype).removeprefix("torch."),
-        **compare_logits(source, output, settings.vocab_size, job, dtype),
+        **compare_logits(source, output, settings, job, dtype),
     }
     write_settings(output / PARITY, parity)
     write_licences(output, job, stated, base)
@@ -87,7 +90,7 @@ def export_model(
 
 
 def compare_logits(
-    source: Path, output: Path, vocabulary: int, job: ExportJob, dtype: torch.dtype | None
+    source: Path, output: Path, config: "PretrainedConfig", job: ExportJob, dtype: torch.dtype | None
 ) -> dict[str, Any]:
     """Compare the logits of the trained model and the exported one, which are loaded one after the other.
 
@@ -100,7 +103,7 @@ def compare_logits(
     """
     if not job.parity_tokens:
         return {"tokens": 0, "largest_difference": None, "rounding": None, "logits": None}
-    ids = fixed_tokens(vocabulary, job.parity_tokens)
+    ids = parity_ids(config, job.parity_tokens)
     trained = trained_logits(source, ids)
     expected = trained if dtype is None else trained_logits(source, ids, dtype)
     with torch.no_grad():
@@ -111,7 +114,7 @@ def compare_logits(
             "Raise export.tolerance only if you know why they differ.",
         )
     return {
-        "tokens": job.parity_tokens,
+        "tokens": ids.size(1),
         "largest_difference": difference,
         "rounding": float((expected - trained).abs().max()),
         "logits": summary(expected),
@@ -150,6 +153,11 @@ def huggingface_logits(folder: Path, ids: Tensor, dtype: torch.dtype | None = No
 def fixed_tokens(vocabulary: int, count: int) -> Tensor:
     """Return ``count`` ids, [1, count], spread over the whole vocabulary, the same on every machine."""
     return (torch.arange(count, dtype=torch.long) * 2_654_435_761 % vocabulary)[None]
+
+
+def parity_ids(config: "PretrainedConfig", count: int) -> Tensor:
+    """Return the ids on which the logits of a model are compared, [1, s]: ``count`` or as many as its context has."""
+    return fixed_tokens(config.vocab_size, min(count, config.max_position_embeddings))
 
 
 def round_weights(model: torch.nn.Module, dtype: torch.dtype | None) -> None:

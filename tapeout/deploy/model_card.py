@@ -53,6 +53,7 @@ print(tokenizer.decode(output[0, inputs["input_ids"].shape[1]:], skip_special_to
 """Program of the card's example."""
 
 STAGES = {
+    "base": "pretraining of the base model from random weights",
     "dapt": "continued pretraining on text of the domain",
     "sft": "instruction tuning with the loss on answers",
     "dpo": "direct preference optimization",
@@ -116,9 +117,10 @@ def _introduction(output: Path, job: ExportJob) -> list[str]:
     config = json.loads((output / "config.json").read_bytes())
     weights = sum(math.prod(entry.tensor.shape) for entry in FolderWeights(output).entries.values())
     origin = f"the model of {job.base.origin}" if job.base else "a small model that was trained from scratch"
+    stages = _listed([STAGES.get(name, name) for name in job.card.stages]) or f"the artifact `{job.card.model}`"
     return [
         "# A language model adapted to chip design",
-        f"This is {origin}, adapted to chip design by {_listed([STAGES.get(name, name) for name in job.card.stages])}.",
+        f"This is {origin}, adapted to chip design by {stages}.",
         _table(
             ("Property", "Value"),
             [
@@ -140,14 +142,13 @@ def _training(job: ExportJob) -> list[str]:
         if facts.new_pieces
         else f"The vocabulary is that of {job.tokenizer.origin}."
     )
-    return [
-        "## Training",
-        _table(
-            ("Stage", "Steps", "Sequences per step", "Tokens per sequence"),
-            [(STAGES.get(name, name), *_lengths(stage)) for name, stage in facts.stages.items()],
-        ),
-        vocabulary,
-    ]
+    stages = {**({"base": facts.pretraining} if facts.pretraining else {}), **facts.stages}
+    lengths = _table(
+        ("Stage", "Steps", "Sequences per step", "Tokens per sequence"),
+        [(STAGES.get(name, name), *_lengths(stage)) for name, stage in stages.items()],
+    )
+    own = [] if facts.stages else [f"A rule of the project makes `{facts.model}`; its training is not described here."]
+    return ["## Training", *([lengths] if stages else []), *own, vocabulary]
 
 
 def _lengths(stage: Stage) -> tuple[str, str, str]:
@@ -176,12 +177,15 @@ def _prompts(output: Path, job: ExportJob, shapes: Sequence[str]) -> list[str]:
     tokenizer = load_tokenizer(output)
     templates = tokenizer.chat_template
     trained = " and ".join(PROMPTS[shape] for shape in shapes)
-    paragraphs = [
-        "## Prompts",
+    template = (
         f"The model was trained on {trained}. The chat template in `tokenizer_config.json` renders the prompts of the "
-        "training, token for token, and refuses messages that it was not trained on. `generation_config.json` states "
-        "where an answer ends.",
-    ]
+        "training, token for token, and refuses messages that it was not trained on."
+        if job.card.has_seen_questions
+        else "The model was trained on plain text, not on questions: give it the beginning of a text to continue. The "
+        f"chat template in `tokenizer_config.json` is that of models that are fine-tuned on {trained}; with it this "
+        "model can be compared with them."
+    )
+    paragraphs = ["## Prompts", f"{template} `generation_config.json` states where an answer ends."]
     if isinstance(templates, dict):
         names = ", ".join(f"`{name}`" for name in templates if name != "default")
         paragraphs.append(
@@ -209,11 +213,17 @@ def example(job: ExportJob, shapes: Sequence[str]) -> list[dict[str, str]]:
 
 def _use(job: ExportJob) -> list[str]:
     several = len(job.trained_on) > 1
+    purpose = (
+        "The model is meant for questions about hardware designs and their documentation, as in its training data, and "
+        "for research on domain adaptation."
+        if job.card.has_seen_questions
+        else "The model is meant to be fine-tuned, and for research on domain adaptation. It was not trained to answer "
+        "questions or to follow instructions."
+    )
     return [
         "## Intended use and limits",
-        "The model is meant for questions about hardware designs and their documentation, as in its training data, and "
-        "for research on domain adaptation. Check every answer: like any language model it states falsehoods fluently, "
-        "and it has seen nothing but the text listed above after its base model was made.",
+        f"{purpose} Check every answer: like any language model it states falsehoods fluently, and it has seen nothing "
+        "but the text listed above after its base model was made.",
         "- Do not sign off, synthesize or tape out code that it writes without the checks that you apply to any code.\n"
         "- It may repeat passages of its training data, whose licences are "
         f"{'those of the sources above' if several else 'that of the source above'}.\n"
@@ -235,7 +245,7 @@ def _provenance(job: ExportJob) -> list[str]:
 
 def _listed(names: Sequence[str]) -> str:
     """Return names as an English list."""
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])) or "nothing but its export"
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

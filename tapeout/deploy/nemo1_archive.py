@@ -19,7 +19,7 @@ from tapeout.config.instructions import EncodeJob
 from tapeout.data.encode.chat import MARKS
 from tapeout.data.encode.row_encoder import WHOLE
 from tapeout.data.io.jsonl import read_jsonl
-from tapeout.deploy.huggingface import fixed_tokens
+from tapeout.deploy.huggingface import parity_ids
 from tapeout.deploy.token_ids import shape_of
 from tapeout.models.carried import special_ids
 from tapeout.models.family import Family, family_of
@@ -88,7 +88,7 @@ def check_archive(archive: Path, checkpoint: Path, family: Family, job: ExportNe
             raise ConversionMismatch("The archive has other special ids.", "Report it; the export is at fault.")
     if not job.parity_tokens:
         return
-    ids = fixed_tokens(expected.vocab_size, min(job.parity_tokens, expected.max_position_embeddings))
+    ids = parity_ids(expected, job.parity_tokens)
     with torch.no_grad():
         difference = float((archive_logits(archive, ids) - load_model(checkpoint)(ids).logits).abs().max())
     if not difference <= job.tolerance:

@@ -45,6 +45,11 @@ class Kind(StrEnum):
     DIGEST = "artifact in the store"
     PATH = "path"
 
+    @property
+    def phrase(self) -> str:
+        """Return the kind with its article."""
+        return f"{'an' if self[0] in 'aeiou' else 'a'} {self}"
+
 
 @dataclass(frozen=True)
 class Address:
@@ -73,7 +78,7 @@ class Address:
         """
         if self.kind is Kind.RUN or len(self.artifacts) != 1:
             fix = f"Name one of: {', '.join(self.artifacts[:SHOWN])}." if self.artifacts else "Name an artifact."
-            raise UnknownName(f"{self.text} is a {self.kind}, not one artifact.", fix)
+            raise UnknownName(f"{self.text} is {self.kind.phrase}, not one artifact.", fix)
         return self.artifacts[0]
 
 

@@ -29,6 +29,8 @@ from tapeout.errors import TapeoutError
 
 FAILED = 3
 """Exit status with which the outcome is a named error: its cause and its fix."""
+KEPT = 16 << 20
+"""Size up to which a file is read once; a hub stores larger ones by their SHA-256."""
 DENIED, FORBIDDEN, MISSING, CHANGED = 401, 403, 404, (409, 412)
 AGAIN = "Run the same command again; files that the hub has already are not sent again."
 
@@ -83,7 +85,7 @@ class Upload:
             changed = [path for path in self.files if not self.is_same(path, listed.get(path))]
             commit = head
             if changed or stale:
-                additions = [CommitOperationAdd(path, str(self.folder / path)) for path in changed]
+                additions = [self.addition(path) for path in changed]
                 deletions = [CommitOperationDelete(path) for path in stale]
                 commit = self.api.create_commit(
                     self.repository,
@@ -119,6 +121,23 @@ class Upload:
             return bool(entry.lfs.sha256 == digest)
         content = (self.folder / path).read_bytes()
         return bool(entry.blob_id == hashlib.sha1(b"blob %d\0" % size + content, usedforsecurity=False).hexdigest())
+
+    def addition(self, path: str) -> CommitOperationAdd:
+        """Return a file as a part of the commit, after its bytes were compared with the artifact's.
+
+        A small file is sent as it was compared; the hub compares a large one with the SHA-256 that it gets before.
+
+        Raises:
+            UploadFailed: the file was changed.
+        """
+        size, digest = self.files[path]
+        file = self.folder / path
+        added = CommitOperationAdd(path, file.read_bytes() if size <= KEPT else str(file))
+        if added.upload_info.size != size or added.upload_info.sha256.hex() != digest:
+            raise UploadFailed(
+                f"The file {path} was changed after it was checked.", "Run: tapeout verify --deep --repair"
+            )
+        return added
 
     def verify(self, commit: str) -> None:
         """Compare the SHA-256 of every file at a commit: that of a large file is listed, others are downloaded.

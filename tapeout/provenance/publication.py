@@ -2,6 +2,9 @@
 
 import os
 import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,7 @@ from urllib.parse import quote
 import yaml
 
 from tapeout.errors import TapeoutError
-from tapeout.graph.files import read_json, write_atomically
+from tapeout.graph.files import link_or_copy, read_json, temporary_path, write_atomically
 from tapeout.graph.identity.digest import canonical
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.workspace import Workspace
@@ -22,12 +25,17 @@ METADATA = re.compile(r"\A---\n(.*?)^---$", re.DOTALL | re.MULTILINE)
 """Metadata at the beginning of a model card."""
 NAME = re.compile(r"[A-Za-z0-9_][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}", re.ASCII)
 BRANCH = re.compile(r"[A-Za-z0-9_][\w./-]{0,199}", re.ASCII)
+CERTIFIED, CERTIFICATE = "export/hf", "export/certificate.json"
 RECORDS = ".published"
 """Folder in ``results/`` of the records; it has no manifests, so that neither builds nor the collector see it."""
 
 
 class InvalidPublication(TapeoutError):
     """An artifact cannot be published as it is, or the name of a repository or branch is not valid."""
+
+
+class NotCertified(InvalidPublication):
+    """Nothing proves that an exported model is the trained and evaluated one."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +73,40 @@ class Destination:
         return cls(endpoint, repository, branch)
 
 
-def checked_manifest(workspace: Workspace, artifact: str) -> Manifest:
-    """Read every file of an artifact, and return its manifest.
+@contextmanager
+def snapshot(workspace: Workspace, artifact: str) -> Iterator[Path]:
+    """Return a folder with hard links to the files of an artifact, while the context is active.
+
+    A build may replace the artifact meanwhile; the snapshot keeps its files. ``tapeout gc`` deletes one of a program
+    that was killed.
 
     Raises:
-        InvalidPublication: it was not built, is no folder, or its bytes are not those of its manifest.
-        ExportRefused: a file contains the value of a secret variable or a private folder.
+        InvalidPublication: the artifact changes just now.
+    """
+    (workspace.results / RECORDS).mkdir(parents=True, exist_ok=True)
+    folder = temporary_path(workspace.results / RECORDS / "snapshot")
+    try:
+        try:
+            shutil.copytree(workspace.artifact_path(artifact), folder, copy_function=_link)
+        except (FileNotFoundError, shutil.Error) as error:
+            raise InvalidPublication(
+                f"The files of {artifact} were deleted or replaced while they were read.",
+                f"Wait for the end of a build, or run: snakemake {artifact}",
+            ) from error
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _link(source: str, target: str) -> None:
+    link_or_copy(Path(source), Path(target))
+
+
+def published_manifest(workspace: Workspace, artifact: str) -> Manifest:
+    """Return the manifest of an artifact that can be published.
+
+    Raises:
+        InvalidPublication: it was not built, or is no folder.
     """
     manifest = workspace.manifest(artifact)
     if manifest is None:
@@ -79,15 +115,45 @@ def checked_manifest(workspace: Workspace, artifact: str) -> Manifest:
         raise InvalidPublication(
             f"{artifact} is a single file, not a folder with a model card.", "Publish a folder such as export/hf."
         )
-    root = workspace.artifact_path(artifact)
-    if not root.is_dir() or Manifest.of(root, artifact, manifest.action) != manifest:
+    return manifest
+
+
+def check_files(manifest: Manifest, folder: Path) -> None:
+    """Read every file of an artifact in its folder, or in a snapshot of it.
+
+    Raises:
+        InvalidPublication: its bytes are not those of its manifest.
+        ExportRefused: a file contains the value of a secret variable or a private folder.
+    """
+    if not folder.is_dir() or Manifest.of(folder, manifest.artifact, manifest.action) != manifest:
         raise InvalidPublication(
-            f"The files of {artifact} are not those that were built.", "Run: tapeout verify --deep --repair"
+            f"The files of {manifest.artifact} are not those that were built.",
+            "Run: tapeout verify --deep --repair, or wait for the end of a build that replaces them.",
         )
     secrets = private(Path.cwd())
     for entry in manifest.entries:
-        check_file(root / entry.path, entry.path, secrets)
-    return manifest
+        check_file(folder / entry.path, entry.path, secrets)
+
+
+def certification(workspace: Workspace, manifest: Manifest) -> str:
+    """Return a sentence about the certificate of the files that are published; only ``export/hf`` has one.
+
+    Raises:
+        NotCertified: there is no certificate, or it is about other files.
+    """
+    if manifest.artifact != CERTIFIED:
+        return f"Certificate: none, only {CERTIFIED} has one."
+    known = workspace.manifest(CERTIFICATE)
+    path = workspace.artifact_path(CERTIFICATE)
+    if known is None or not path.is_file() or Manifest.of(path, CERTIFICATE, known.action) != known:
+        raise NotCertified(f"{CERTIFIED} has no certificate.", f"Run: snakemake {CERTIFICATE}")
+    content = read_json(path)
+    if content["files"] != {entry.path: entry.digest for entry in manifest.entries}:
+        raise NotCertified(f"{CERTIFICATE} is about other files of {CERTIFIED}.", f"Run: snakemake {CERTIFICATE}")
+    counts = content["answers"]
+    answers = "no answers were compared" if counts is None else f"{counts['equal']} answers are the evaluated ones"
+    ties = f", {counts['tie']} differ at a tie" if counts is not None and counts["tie"] else ""
+    return f"Certificate: {CERTIFICATE} is about these files; {answers}{ties}."
 
 
 def licence_of(folder: Path, artifact: str) -> str:

@@ -33,8 +33,8 @@ class Place:
     root: Path
     hub: Hub
 
-    def build(self, files: dict[str, bytes], artifact: str = "export/hf") -> str:
-        """Write an artifact as a run leaves it; return its digest."""
+    def build(self, files: dict[str, bytes], artifact: str = "export/hf", certify: bool = True) -> str:
+        """Write an artifact as a run leaves it, and a certificate of ``export/hf``; return the artifact's digest."""
         folder = self.root / "results" / artifact
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -42,7 +42,19 @@ class Place:
             (folder / name).write_bytes(content)
         manifest = Manifest.of(folder, artifact, "0" * 64)
         folder.with_name(f"{folder.name}.manifest.json").write_bytes(manifest.encode())
+        if certify and artifact == "export/hf":
+            self.certify({name: sha256(content).hexdigest() for name, content in files.items()})
         return manifest.digest()
+
+    def certify(self, digests: dict[str, str], answers: dict[str, Any] | None = None) -> Path:
+        """Write a certificate about files with those digests, and return its path."""
+        path = self.root / "results" / "export" / "certificate.json"
+        counts = answers or {"equal": 12, "tie": 0, "tie_limit": 0.1}
+        path.write_text(json.dumps({"answers": counts, "files": digests}))
+        path.with_name(f"{path.name}.manifest.json").write_bytes(
+            Manifest.of(path, "export/certificate.json", "1" * 64).encode()
+        )
+        return path
 
     def publish(
         self, *arguments: str, artifact: str = "export/hf", repo: str = "lab/model", **variables: str
@@ -81,7 +93,8 @@ def test_without_execute_nothing_is_sent(place: Place) -> None:
         assert part in text
     for name, content in FILES.items():
         assert name in text and sha256(content).hexdigest()[:16] in text
-    assert "Nothing was sent." in text
+    assert "Nothing was sent." in text and not any((place.root / "results").glob(".published"))
+    assert "export/certificate.json is about these files; 12 answers are the evaluated ones." in text
 
 
 def test_an_upload_is_one_commit_that_is_verified_and_recorded(place: Place) -> None:
@@ -214,6 +227,82 @@ def test_what_may_not_be_published_is_refused_before_anything_is_sent(change: st
     code, text = place.publish("--execute", artifact=artifact)
     assert code == 3 and message in text, text
     assert place.hub.requests == []
+
+
+CERTIFICATES = {
+    "none": "export/hf has no certificate.",
+    "of other files": "export/certificate.json is about other files of export/hf.",
+    "of fewer files": "export/certificate.json is about other files of export/hf.",
+    "changed": "export/hf has no certificate.",
+}
+
+
+@pytest.mark.parametrize("case", CERTIFICATES)
+def test_an_exported_model_without_its_certificate_is_not_uploaded(case: str, place: Place) -> None:
+    digests = {name: sha256(content).hexdigest() for name, content in FILES.items()}
+    path = place.root / "results" / "export" / "certificate.json"
+    if case == "none":
+        path.unlink()
+        path.with_name("certificate.json.manifest.json").unlink()
+    if case == "of other files":
+        place.certify({**digests, "config.json": "0" * 64})
+    if case == "of fewer files":
+        place.certify({name: digests[name] for name in digests if name != "NOTICE"})
+    if case == "changed":
+        place.certify({**digests, "config.json": "0" * 64})
+        path.write_text(json.dumps({"answers": None, "files": digests}))
+    code, text = place.publish()
+    assert code == 0 and f"Warning: {CERTIFICATES[case]} --execute will refuse it." in text, text
+    code, text = place.publish("--execute")
+    assert code == 3 and CERTIFICATES[case] in text and "fix: Run: snakemake export/certificate.json" in text, text
+    assert place.hub.requests == [] and place.records == []
+
+
+def test_answers_at_a_tie_and_artifacts_without_a_certificate_are_named(place: Place) -> None:
+    place.certify(
+        {name: sha256(content).hexdigest() for name, content in FILES.items()}, {"equal": 3, "tie": 2, "tie_limit": 0.1}
+    )
+    assert "3 answers are the evaluated ones, 2 differ at a tie." in place.publish()[1]
+    place.build(FILES, "export/adapter")
+    code, text = place.publish("--execute", artifact="export/adapter")
+    assert code == 0 and "Certificate: none, only export/hf has one." in text and "5 files sent" in text
+
+
+@pytest.mark.parametrize("moment", ["/api/models/lab/model", "/preupload/", "/storage/", "/commit/"])
+def test_a_build_that_replaces_the_artifact_does_not_change_what_is_uploaded(moment: str, place: Place) -> None:
+    digest = place.build(FILES)
+
+    def rebuild(path: str) -> None:
+        if moment in path:
+            place.hub.before = lambda path: None
+            place.build({name: content + b"of another build" for name, content in FILES.items()})
+
+    place.hub.before = rebuild
+    code, text = place.publish("--execute")
+    repository = place.hub.repositories["lab/model"]
+    files = repository.commits[repository.branches["main"]]
+    assert code == 0 and {name: files[name] for name in FILES} == FILES, text
+    assert json.loads(place.records[0].read_bytes())["digest"] == digest
+    assert (place.root / "results/export/hf/config.json").read_bytes() == b"{}\nof another build"
+    assert [path.name for path in (place.root / "results" / ".published").iterdir()] == ["export"]
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_file_that_is_changed_in_place_after_it_was_checked_is_not_committed(name: str, place: Place) -> None:
+    def change(path: str) -> None:
+        place.hub.before = lambda path: None
+        with open(place.root / "results" / "export" / "hf" / name, "r+b") as file:
+            file.write(b"?")
+
+    place.hub.before = change
+    code, text = place.publish("--execute")
+    assert code == 3 and f"The file {name} was changed after it was checked." in text, text
+    assert len(place.hub.repositories["lab/model"].commits) == 1 and place.records == []
+
+
+def test_an_earlier_build_is_not_published(place: Place) -> None:
+    code, text = place.publish(artifact="export/hf~1")
+    assert code == 3 and (" is an earlier build, not" in text or "export/hf~1" in text), text
 
 
 def test_a_branch_that_moves_during_the_upload_is_not_overwritten(place: Place) -> None:

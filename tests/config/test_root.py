@@ -158,6 +158,7 @@ def test_the_notice_of_a_model_names_what_it_was_trained_on() -> None:
     for change, names in (
         ({}, [*corpora, "questions"]),
         ({"instructions": {**chats, "train": ["cores"]}}, corpora),
+        ({"export": {"model": "dapt/model"}}, corpora),
         ({"dapt": {"reads": "pretraining"}, "pretraining": sharded}, [*corpora, "questions"]),  # rows about the cores
         (
             {"dapt": {"reads": "pretraining"}, "pretraining": sharded, "instructions": {**chats, "train": ["chats"]}},
@@ -172,9 +173,11 @@ def test_the_card_of_a_model_states_licence_base_model_and_stages() -> None:
     facts = Wiring(load(given), lambda *names: names).card
     assert facts["licence"] == "Apache-2.0" and facts["base_model"] is None and facts["new_pieces"] == 768
     assert list(facts["stages"]) == ["dapt", "sft"]
+    assert facts["pretraining"] == {"max_steps": 640, "global_batch_size": 4, "seq_length": 256}
     assert facts["stages"]["sft"] == {"max_steps": 500, "global_batch_size": 16, "seq_length": 256}
     llama = overlaid(yaml.safe_load((ROOT / "config/models/llama2-7b.yaml").read_text()))
-    assert Wiring(load(llama), lambda *names: names).card["base_model"] == "meta-llama/Llama-2-7b-hf"
+    facts = Wiring(load(llama), lambda *names: names).card
+    assert facts["base_model"] == "meta-llama/Llama-2-7b-hf" and facts["pretraining"] is None
 
 
 def test_a_local_source_is_pinned_to_what_it_is_now(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import yaml
 from gguf import MODEL_ARCH, MODEL_ARCH_NAMES, GGUFReader, get_tensor_name_map
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
@@ -20,6 +21,7 @@ from tapeout.config.export import ExportGgufJob
 from tapeout.data.io.jsonl import write_jsonl
 from tapeout.deploy.gguf import FILE_TYPES, layout_of, write_gguf
 from tapeout.deploy.gguf_check import check_gguf, export_gguf
+from tapeout.deploy.huggingface import fixed_tokens, parity_ids
 from tapeout.deploy.model_card import CARD, FENCE
 from tapeout.deploy.served_tokenizer import ends_of_answers, stop_settings, write_tokenizer
 from tapeout.deploy.token_ids import read_sets
@@ -156,8 +158,85 @@ def test_a_weight_that_a_type_cannot_hold_is_an_error(tmp_path: Path) -> None:
     with torch.no_grad():
         model.lm_head.weight[3, 4] = 1e6
     model.to(torch.bfloat16).save_pretrained(folder)
-    with pytest.raises(UnusableModel, match=r"A weight of lm_head.weight is too large for the type f16"):
+    cause = r"A weight of lm_head.weight is too large for the type f16.\n  fix: Set export.gguf_dtype to bf16 or f32."
+    with pytest.raises(UnusableModel, match=cause):
         write_gguf(folder, tmp_path / "model.gguf", "f16")
+    assert not [*tmp_path.glob("*.gguf*"), *tmp_path.glob(".*")], "nothing is left"
+
+
+@pytest.mark.parametrize("kind", [None, *FILE_TYPES])
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_a_weight_that_is_no_number_is_an_error(kind: str | None, number: float, tmp_path: Path) -> None:
+    folder, *_ = export(tmp_path, "llama")
+    weights = load_file(folder / "model.safetensors")
+    weights["model.layers.1.mlp.up_proj.weight"][2, 3] = number
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UnusableModel, match=r"A weight of model.layers.1.mlp.up_proj.weight is NaN or infinite"):
+        write_gguf(folder, tmp_path / "model.gguf", kind)
+    assert not [*tmp_path.glob("*.gguf*"), *tmp_path.glob(".*")], "nothing is left"
+
+
+INCOMPLETE: dict[str, tuple[str, str | None, str]] = {
+    "no card": (CARD, None, "no card with metadata"),
+    "no metadata": (CARD, "# Card\n", "no card with metadata"),
+    "metadata is a text": (CARD, f"{FENCE}text\n{FENCE}", "no card with metadata"),
+    "metadata is no YAML": (CARD, f"{FENCE}a: [\n{FENCE}", "no card with metadata"),
+    "no generation": ("generation_config.json", None, "no valid generation_config.json"),
+    "generation is no JSON": ("generation_config.json", "{", "no valid generation_config.json"),
+    "no end": ("generation_config.json", "{}", "Answers end with null"),
+    "ends are null": ("generation_config.json", '{"eos_token_id": null}', "Answers end with null"),
+    "ends are empty": ("generation_config.json", '{"eos_token_id": []}', r"Answers end with \[\]"),
+    "end is a text": ("generation_config.json", '{"eos_token_id": [2, "3"]}', r'Answers end with \[2, "3"\]'),
+    "end is too large": ("generation_config.json", '{"eos_token_id": [2, 99999]}', r"Answers end with \[2, 99999\]"),
+    "end is negative": ("generation_config.json", '{"eos_token_id": -1}', "Answers end with -1"),
+}
+"""A file of an exported folder, its content and the error; None for a missing file."""
+
+
+@pytest.mark.parametrize("case", INCOMPLETE)
+def test_a_folder_that_lacks_what_the_file_states_is_a_named_error(case: str, exported: Any, tmp_path: Path) -> None:
+    folder, *_ = exported
+    name, content, message = INCOMPLETE[case]
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_text(content)
+    with pytest.raises(UnusableModel, match=message):
+        write_gguf(folder, tmp_path / "model.gguf")
+    assert not [*tmp_path.glob("*.gguf*"), *tmp_path.glob(".*")], "nothing is left"
+
+
+@pytest.mark.parametrize("template", [None, 7, [], [{"name": "question", "template": "x"}], [{"name": "default"}]])
+def test_a_folder_without_a_default_chat_template_is_a_named_error(
+    template: Any, exported: Any, tmp_path: Path
+) -> None:
+    folder, *_ = exported
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "chat_template": template}))
+    with pytest.raises(UnusableModel, match="has no chat template"):
+        write_gguf(folder, tmp_path / "model.gguf")
+
+
+@pytest.mark.parametrize("change", ["missing", "shape"])
+def test_a_file_that_is_not_the_model_is_not_left(change: str, exported: Any, tmp_path: Path) -> None:
+    folder, job, sets, texts = exported
+    weights = load_file(folder / "model.safetensors")
+    if change == "missing":
+        del weights["model.norm.weight"]
+    else:
+        weights["model.norm.weight"] = torch.ones(31)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    before = sorted(path.name for path in tmp_path.iterdir())
+    found = "is missing" if change == "missing" else r"has the shape \[31\]"
+    cause = rf"model.norm.weight {found}, and in the model of config.json it has the shape \[32\]"
+    with pytest.raises(UnusableModel, match=cause):
+        export_gguf(folder, tmp_path / "model.gguf", job, sets, texts)
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_logits_are_compared_on_no_more_tokens_than_the_context() -> None:
+    config = AutoConfig.for_model("llama", vocab_size=50, max_position_embeddings=16)
+    assert [parity_ids(config, count).shape for count in (1, 16, 17, 999)] == [(1, 1), (1, 16), (1, 16), (1, 16)]
+    assert torch.equal(parity_ids(config, 999), fixed_tokens(50, 16))
 
 
 def test_the_fields_are_those_of_the_export(exported: Any, tmp_path: Path) -> None:

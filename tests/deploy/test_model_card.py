@@ -59,6 +59,35 @@ def test_the_metadata_and_the_text_state_licences_sizes_and_stages(tmp_path: Pat
     assert f"| cores | {CORES.origin} | {CORES.licence}; MIT |" in text
 
 
+def test_a_model_that_has_seen_no_questions_is_not_said_to_answer_them(tmp_path: Path) -> None:
+    facts = job().card
+    stages = {"dapt": facts.stages["dapt"]}
+    _, text = card(tmp_path, job(card=facts.model_copy(update={"model": "dapt/model", "stages": stages})), ["question"])
+    for part in ("was trained on single questions", "is meant for questions", "prompts of the training", "tuning with"):
+        assert part not in text, part
+    assert "The model was trained on plain text, not on questions" in text
+    assert "It was not trained to answer questions or to follow instructions." in text
+    (tmp_path / "tuned").mkdir()
+    _, text = card(tmp_path / "tuned", job(), ["question"])
+    assert "The model was trained on single questions." in text and "is meant for questions" in text
+    assert "trained on plain text" not in text
+
+
+def test_the_training_of_a_base_model_that_was_made_here_is_stated(tmp_path: Path) -> None:
+    stage = Stage(max_steps=640, global_batch_size=4, seq_length=256)
+    _, text = card(tmp_path, job(card=job().card.model_copy(update={"pretraining": stage})), ["question"])
+    rows = [line for line in text.splitlines() if line.endswith(("| 640 | 4 | 256 |", "| 12,000 | 8 | 64 |"))]
+    assert rows[0].startswith("| pretraining of the base model") and rows[1].startswith("| continued pretraining")
+    assert "pretraining of the base model" not in text.split("## Training")[0]
+
+
+def test_a_model_of_a_rule_of_the_project_has_no_table_of_stages(tmp_path: Path) -> None:
+    facts = job().card.model_copy(update={"model": "own/model", "stages": {}})
+    _, text = card(tmp_path, job(card=facts), ["question"])
+    assert "adapted to chip design by the artifact `own/model`." in text and "| Stage |" not in text
+    assert "A rule of the project makes `own/model`" in text
+
+
 def test_a_base_model_of_the_hub_is_named_in_the_metadata(tmp_path: Path) -> None:
     facts = job().card.model_copy(update={"base_model": "owner/name", "licence": HUB.licence})
     metadata, text = card(tmp_path, job(base=HUB, tokenizer=HUB, card=facts), ["question"])

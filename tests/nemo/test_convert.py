@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import PretrainedConfig
 
 from tapeout.config.export import Attribution, ExportJob
 from tapeout.data.io.jsonl import write_json, write_jsonl
@@ -83,5 +84,5 @@ def test_bits_are_compared_not_numbers() -> None:
 
 
 def test_without_tokens_no_logits_are_compared(tmp_path: Path) -> None:
-    found = compare_logits(tmp_path, tmp_path, 384, ExportJob.model_construct(parity_tokens=0), None)
+    found = compare_logits(tmp_path, tmp_path, PretrainedConfig(), ExportJob.model_construct(parity_tokens=0), None)
     assert found == {"tokens": 0, "largest_difference": None, "rounding": None, "logits": None}
