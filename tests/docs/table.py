@@ -148,7 +148,6 @@ PARSED = (
     # run on a small project (tests/graph/run/test_forwarding.py)
     Row("tapeout track dapt", "tapeout track --help"),
     Row("tapeout why", "tapeout why --help"),
-    Row("tapeout serve", "tapeout serve --help"),
     Row("tapeout export", "tapeout export --help"),
     Row("tapeout reproduce", "tapeout reproduce --help"),
     dry("snakemake instruction_sets --configfile config/examples/seeds.yaml"),
