@@ -7,7 +7,7 @@ import typer
 from tapeout.cli.options import AsJson, ConfigFiles, InvalidUse, addresses, refuse
 from tapeout.cli.serve import Threads
 from tapeout.cli.served_model import ModelFinder, execute, require_environment, threads
-from tapeout.config.serving import MAX_TOKENS, PASSAGES, ChatJob, Sampling
+from tapeout.config.serving import MAX_SEED, MAX_TOKENS, PASSAGES, ChatJob, Sampling
 
 
 def chat(
@@ -52,7 +52,9 @@ def chat(
         float,
         typer.Option("--top-p", max=1, metavar="P", help="Draw among the likeliest tokens with this probability."),
     ] = 1.0,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, metavar="N", help="Seed of the random numbers.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, max=MAX_SEED, metavar="N", help="Seed of the random numbers.")
+    ] = None,
     number: Threads = None,
     as_json: AsJson = False,
     configfile: ConfigFiles = None,
@@ -89,16 +91,16 @@ def chat(
     with ModelFinder(configfile) as finder:
         models = tuple(map(finder.find, names))
         index = finder.find_index(retrieve) if retrieve else None
-    job = ChatJob(
-        models=models,
-        system=system,
-        template=template,
-        complete=complete,
-        index=index,
-        passages=passages,
-        sampling=Sampling(max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed),
-        as_json=as_json,
-        threads=number or threads(),
-        scratch=None if finder.scratch is None else str(finder.scratch),
-    )
-    execute(job)
+        job = ChatJob(
+            models=models,
+            system=system,
+            template=template,
+            complete=complete,
+            index=index,
+            passages=passages,
+            sampling=Sampling(max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed),
+            as_json=as_json,
+            threads=number or threads(),
+            scratch=None if finder.scratch is None else str(finder.scratch),
+        )
+        execute(job)

@@ -42,7 +42,7 @@ from tapeout.cli import (
     verify,
     why,
 )
-from tapeout.cli.options import InvalidUse, resolve_argument
+from tapeout.cli.options import InvalidUse, resolve_argument, with_configuration
 from tapeout.cli.output import NAMED_ERROR
 from tapeout.cli.start import COMPLETE
 from tapeout.errors import TapeoutError
@@ -135,5 +135,5 @@ def main() -> None:
     except TapeoutError as error:
         if COMPLETE in os.environ:
             raise SystemExit(0) from None  # no message in the middle of a line that is being typed
-        write_error(error)
+        write_error(with_configuration(error, sys.argv[1:]))
         raise SystemExit(NAMED_ERROR) from None

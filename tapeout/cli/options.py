@@ -1,6 +1,8 @@
 """Options that several commands share, shell completion of names, and refusal of options without effect."""
 
 import os
+import re
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +15,8 @@ from tapeout.graph import named_runs
 from tapeout.graph.run.progress import PlanProgress
 from tapeout.graph.workspace import Workspace
 
+CONFIGFILE = "--configfile"
+SNAKEMAKE = re.compile(r"\b[Rr]un: snakemake \S+$")
 EXPLICIT = ("./", "../", "/")
 
 
@@ -36,6 +40,20 @@ def refuse(context: typer.Context, names: Iterable[str], reason: str, fix: str) 
         source = context.get_parameter_source(parameter.name or "")
         if parameter.name in names and source is not None and source.name == "COMMANDLINE":
             raise InvalidUse(f"{max(parameter.opts, key=len)} has no effect {reason}.", fix)
+
+
+def with_configuration(error: TapeoutError, arguments: Iterable[str]) -> TapeoutError:
+    """Return an error whose fix, if it ends with a command of Snakemake, names the configuration of a command line."""
+    given, before = [], ""
+    for argument in arguments:
+        if before == CONFIGFILE:
+            given.append(argument)
+        elif argument.startswith(f"{CONFIGFILE}="):
+            given.append(argument.partition("=")[2])
+        before = argument
+    if given and SNAKEMAKE.search(error.fix):
+        error.fix += f" {CONFIGFILE} {shlex.join(given)}"
+    return error
 
 
 # -- paths: relative to the folder of the caller, which may be below the project's -------------------------------------

@@ -28,6 +28,10 @@ RULE_ERRORS = (*(SyntaxError, TokenError, NameError, AttributeError, TypeError, 
 """Errors that reading a rule file with a mistake raises."""
 
 
+SIGNAL = 128
+"""Exit statuses above it are those of signals."""
+
+
 @dataclass(frozen=True)
 class Project:
     """Rules, recipes and decisions of the current folder.
@@ -233,7 +237,10 @@ def load(given: Sequence[Path] | None, target: str | None = None, run: str | Non
             )
             # the workflow is parsed on first use; Snakemake 9.27 has no public name for the result
             layer: Layer = workflow._workflow.globals["layer"]
-    except SystemExit:  # the layer has printed a named error about the configuration or a rule
+    except SystemExit as end:
+        if isinstance(end.code, int) and end.code > SIGNAL:
+            raise
+        # the layer has printed a named error about the configuration or a rule
         raise SystemExit(NAMED_ERROR) from None
     except (WorkflowError, *RULE_ERRORS) as error:
         fix = "Fix the problem that the message names; snakemake --dry-run names its line."

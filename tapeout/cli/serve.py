@@ -62,20 +62,20 @@ def serve(
     require_environment()
     with ModelFinder(configfile) as finder:
         found = finder.find(model)
-    job = ServeJob(
-        model=found,
-        host=host,
-        port=port,
-        max_tokens=max_tokens,
-        waiting=queue,
-        threads=number or threads(),
-        log_prompts=log_prompts,
-        scratch=None if finder.scratch is None else str(finder.scratch),
-    )
-    if not loopback:
-        output.errors.print(f"Warning: everybody who can reach {host} can use the model; there is no password.")
-    if check:
-        finder.clean()
-        print(f"{model} can be served: {found.summary}.")
-        return
-    execute(job)
+        job = ServeJob(
+            model=found,
+            host=host,
+            port=port,
+            max_tokens=max_tokens,
+            waiting=queue,
+            threads=number or threads(),
+            log_prompts=log_prompts,
+            scratch=None if finder.scratch is None else str(finder.scratch),
+        )
+        if not loopback:
+            output.errors.print(f"Warning: everybody who can reach {host} can use the model; there is no password.")
+        if check:
+            finder.clean()
+            print(f"{model} can be served: {found.summary}.")
+            return
+        execute(job)

@@ -14,6 +14,8 @@ MAX_TOKENS = 512
 """Tokens of an answer, unless stated otherwise."""
 PASSAGES = 5
 """Passages that are searched for a message, unless stated otherwise."""
+MAX_SEED = (1 << 63) - 1
+"""Largest seed of the random numbers."""
 
 
 def is_loopback(host: str) -> bool:
@@ -54,7 +56,7 @@ class Sampling(Section):
     temperature: float = Field(0.0, ge=0, le=2, description="0 for the likeliest token.")
     top_p: float = Field(1.0, gt=0, le=1, description="Probability of the likeliest tokens among which one is drawn.")
     seed: int | None = Field(
-        None, ge=0, lt=1 << 63, description="Seed of the random numbers; null for another each time."
+        None, ge=0, le=MAX_SEED, description="Seed of the random numbers; null for another each time."
     )
 
 

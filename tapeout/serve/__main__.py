@@ -56,6 +56,7 @@ def serve(job: ServeJob) -> None:
     from tapeout.serve.server import serve as run
 
     with listen(job.host, job.port) as listener:
+        write_error(f"Loading {job.model.name} …")
         _prepare(job.threads)
         from tapeout.serve.model import load
 
@@ -64,6 +65,8 @@ def serve(job: ServeJob) -> None:
 
 def chat(job: ChatJob) -> None:
     """Load the models and answer what is typed."""
+    if sys.stderr.isatty():
+        write_error(f"Loading {', '.join(model.name for model in job.models)} …")
     _prepare(job.threads)
     from tapeout.serve.model import load
     from tapeout.serve.terminal import run

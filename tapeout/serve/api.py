@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route, Router
 
 from tapeout.config.serving import Sampling, ServeJob, is_loopback
+from tapeout.serve.bodies import Bodies
 from tapeout.serve.errors import RequestFailed
 from tapeout.serve.exchange import Exchange, Receive, Scope, Send
 from tapeout.serve.model import Model
@@ -38,6 +39,7 @@ class Api:
 
     Attributes:
         turns: who may generate.
+        bodies: limit of the memory for bodies.
         log: the log.
     """
 
@@ -50,7 +52,7 @@ class Api:
             log: gets each request that has ended.
         """
         self.model, self.job, self.log = model, job, log
-        self.prompts, self.turns = Prompts(model), Turns(job.waiting)
+        self.prompts, self.turns, self.bodies = Prompts(model), Turns(job.waiting), Bodies()
         self.created = int(time.time())
         self.hosts = {*LOOPBACK, job.host} if is_loopback(job.host) else None
         self.generating = ThreadPoolExecutor(1, "generate")
@@ -79,7 +81,7 @@ class Api:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; every error becomes a response in OpenAI's form."""
-        exchange, start = Exchange(scope, receive, send), time.monotonic()
+        exchange, start = Exchange(scope, receive, send, self.bodies), time.monotonic()
         scope.update(app=self, exchange=exchange)
         try:
             exchange.check_head()
@@ -98,6 +100,8 @@ class Api:
             await exchange.fail(RequestFailed("The server has a fault.", "Its log has more.", status=500))
             raise
         finally:
+            exchange.reserved.release()
+            del scope["exchange"]  # a cycle, with all unread data of the connection, is freed much later
             self.log.request(exchange, time.monotonic() - start)
 
     def _route(self, method: str, path: str, handler: Handler) -> Route:

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from tapeout.serve.bodies import Bodies, Reservation
 from tapeout.serve.errors import RequestFailed
 from tapeout.serve.turns import Disconnected
 
@@ -34,9 +35,11 @@ class Exchange:
         gone: set when the client has closed the connection.
         status: status of the response; None before it begins.
         note: end of the line in the log.
+        reserved: memory for the body.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, bodies: Bodies) -> None:
+        self.reserved = Reservation(bodies)
         self.scope, self.gone = scope, asyncio.Event()
         self.status: int | None = None
         self.note = ""
@@ -56,7 +59,8 @@ class Exchange:
         """Return the body of the request.
 
         Raises:
-            RequestFailed: it is not declared as JSON, has more than ``MAX_BODY`` bytes or takes too long.
+            RequestFailed: it is not declared as JSON, has more than ``MAX_BODY`` bytes or takes too long, or other
+                bodies take the memory.
             Disconnected: the client went.
         """
         if self.headers.get(b"content-type", "").partition(";")[0].strip().lower() != "application/json":
@@ -76,6 +80,7 @@ class Exchange:
                     size += len(part)
                     if size > MAX_BODY:
                         raise _too_large()
+                    self.reserved.extend(size)
                     parts.append(part)
         except TimeoutError:
             raise RequestFailed(

@@ -8,17 +8,17 @@ import torch
 
 from tapeout.retrieval.passages import Passage
 from tapeout.retrieval.search import Searcher, prompt
-from tapeout.serve.model import Model
+from tapeout.serve.errors import RequestFailed
+from tapeout.serve.prompts import Prompts
+from tapeout.serve.session import Question
 from tapeout.streams import write_error
 
-Question = Callable[[str], str]
-"""Turns the text of a user into that of the prompt."""
 
-
-def with_passages(index: Path, count: int, threads: int) -> Callable[[Model], Question]:
+def with_passages(index: Path, count: int, threads: int) -> Callable[[Prompts], Callable[[str], Question]]:
     """Return a function that gives each model its questions with passages, in at most half of its context.
 
-    Where no passage fits, a line on standard error says so.
+    A passage that the model would refuse, because it has the name of a control token, is left out. Where no passage is
+    left or fits, a line on standard error says so.
 
     Args:
         index: folder of the index.
@@ -35,14 +35,35 @@ def with_passages(index: Path, count: int, threads: int) -> Callable[[Model], Qu
     def search(text: str) -> tuple[Passage, ...]:
         return tuple(searcher.search(text, count))
 
-    def question_of(model: Model) -> Question:
+    def question_of(prompts: Prompts) -> Callable[[str], Question]:
+        model = prompts.model
+
         @lru_cache(maxsize=32)
-        def question(text: str) -> str:
-            asked = prompt(text, search(text), lambda whole: len(model.encoder.encode(whole)), model.context // 2)
-            if asked == text:
+        def question(text: str) -> Question:
+            passages = [passage for passage in search(text) if _is_accepted(passage, prompts)]
+            fitting = 0
+
+            def tokens(whole: str) -> int:
+                nonlocal fitting
+                size = len(model.encoder.encode(whole))
+                fitting += size <= model.context // 2
+                return size
+
+            asked = prompt(text, passages, tokens, model.context // 2)
+            if not passages:
+                write_error(f"{model.name}: every passage that was found has a name that the prompt reserves.")
+            elif not fitting:
                 write_error(f"{model.name}: no passage fits into half of its context of {model.context:,} tokens.")
-            return asked
+            return Question(asked, tuple(passages[:fitting]))
 
         return question
 
     return question_of
+
+
+def _is_accepted(passage: Passage, prompts: Prompts) -> bool:
+    try:
+        prompts.chat([{"role": "user", "content": f"{passage.title}\n{passage.text}"}])
+    except RequestFailed:
+        return False
+    return True

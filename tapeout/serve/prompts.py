@@ -1,7 +1,7 @@
 """Token ids of prompts: messages through a chat template, or plain text."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 from jinja2 import TemplateError
 
@@ -10,6 +10,8 @@ from tapeout.serve.errors import RequestFailed
 from tapeout.serve.model import Model
 
 Message = dict[str, str]
+Role = Literal["system", "user", "assistant", "tool"]
+"""Roles of messages; a template refuses those that its training did not have."""
 QUESTION: list[Message] = [{"role": "user", "content": "a"}]
 TURNS: list[Message] = [*QUESTION, {"role": "assistant", "content": "b"}, *QUESTION]
 
@@ -56,6 +58,8 @@ class Prompts:
         Raises:
             RequestFailed: the template does not render these messages, or a message has the name of a control token.
         """
+        for message in messages:
+            _check_parts(message)
         if template is not None and template not in self.templates:
             known = ", ".join(self.templates)
             fix = f"Name one of {known}." if known else "Leave it out: the model has one template."
@@ -117,6 +121,15 @@ class Prompts:
         except RequestFailed:
             return False
         return True
+
+
+def _check_parts(message: Message) -> None:
+    """Refuse a message with other parts than a known role and a text: a template may render whatever it has."""
+    if message.keys() != {"role", "content"} or not all(isinstance(part, str) for part in message.values()):
+        raise RequestFailed("A message has other parts than role and content, two texts.", param="messages")
+    if message["role"] not in get_args(Role):
+        known = ", ".join(get_args(Role))
+        raise RequestFailed("The role of a message is not known.", f"Use one of {known}.", param="messages")
 
 
 def _sentence(error: Exception) -> str:

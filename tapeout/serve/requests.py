@@ -9,9 +9,12 @@ from typing import Annotated, Any, Literal, TypeVar
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from tapeout.config.serving import Sampling
+from tapeout.config.serving import MAX_SEED, Sampling
 from tapeout.serve.errors import RequestFailed
+from tapeout.serve.prompts import Role
 
+MAX_MESSAGES = 1000
+"""Messages of a conversation; as objects, they take more memory than their text."""
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Zero = Annotated[float, Field(ge=0, le=0)]
 Empty = Annotated[list[Any] | dict[str, Any], Field(max_length=0)]
@@ -39,8 +42,11 @@ class Text(Strict):
 class ChatMessage(Strict):
     """A message of a conversation."""
 
-    role: str
+    role: Role
     content: str
+
+
+Messages = Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
 
 
 class Generation(Strict):
@@ -50,7 +56,7 @@ class Generation(Strict):
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    seed: Annotated[int, Field(ge=0, lt=1 << 63)] | None = None
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None
     stop: Stop | Annotated[list[Stop], Field(max_length=4)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -104,7 +110,7 @@ class Generation(Strict):
 class ChatRequest(Generation):
     """Body of /v1/chat/completions."""
 
-    messages: Annotated[list[ChatMessage], Field(min_length=1)]
+    messages: Messages
     template: str | None = None
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     logprobs: Literal[False] | None = None
@@ -133,7 +139,7 @@ class TokenizeRequest(Strict):
 
     model: str | None = None
     prompt: str | None = None
-    messages: Annotated[list[ChatMessage], Field(min_length=1)] | None = None
+    messages: Messages | None = None
     template: str | None = None
 
 

@@ -20,7 +20,7 @@ from tapeout.serve.request_log import RequestLog
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 KEEP_ALIVE_SECONDS = 5
-SECONDS_TO_END = 5
+SECONDS_TO_END = 3
 """Seconds in which responses must be complete after a signal; the generation ends with its current token."""
 
 
@@ -72,6 +72,20 @@ class Server(uvicorn.Server):  # type: ignore[misc]
         print(f"Serving {self.api.model.name} at {address}")
         print("End it with Ctrl-C. One line per request follows; docs/serving.md explains the endpoints.", flush=True)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the connections: after their responses, or when these take too long, or at once after a second signal."""
+        timer = asyncio.get_running_loop().call_later(SECONDS_TO_END, self._abort)
+        await super().shutdown(sockets)
+        timer.cancel()
+        self._abort()
+        if tasks := self.server_state.tasks:
+            await asyncio.wait(tasks, timeout=SECONDS_TO_END)
+
+    def _abort(self) -> None:
+        """Close all connections, which ends what is done for them."""
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Handle signals while the server runs."""
@@ -91,6 +105,8 @@ class Server(uvicorn.Server):  # type: ignore[misc]
         self.force_exit: bool = self.should_exit
         self.should_exit: bool = True
         self.api.turns.stopping.set()
+        if self.force_exit:
+            self._abort()
 
 
 def serve(model: Model, job: ServeJob, listener: socket.socket) -> None:
@@ -109,7 +125,7 @@ def serve(model: Model, job: ServeJob, listener: socket.socket) -> None:
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=SECONDS_TO_END,
+        timeout_graceful_shutdown=2 * SECONDS_TO_END,
         h11_max_incomplete_event_size=MAX_HEAD,
     )
     Server(config, api).run([listener])

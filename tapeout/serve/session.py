@@ -1,9 +1,10 @@
 """Answers of a model: token ids and text, piece by piece."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from tapeout.config.serving import Sampling
+from tapeout.retrieval.passages import Passage
 from tapeout.serve.errors import RequestFailed
 from tapeout.serve.generation import generate
 from tapeout.serve.model import Model
@@ -78,20 +79,29 @@ class Answer:
             self.finish = "stop"
 
 
+class Question(NamedTuple):
+    """Text of a message as the prompt has it, and the passages in it."""
+
+    text: str
+    passages: tuple[Passage, ...] = ()
+
+
 class Conversation:
     """A conversation with a model, of which only the messages are kept.
 
     Attributes:
         question: turns the text of a user into the text of the prompt, for example with passages that were found.
         messages: all messages so far.
+        passages: those in the last message.
     """
 
     def __init__(
-        self, model: Model, system: str | None, template: str | None, question: Callable[[str], str] = lambda text: text
+        self, model: Model, system: str | None, template: str | None, question: Callable[[str], Question] = Question
     ) -> None:
         self.model, self.prompts, self.template, self.question = model, Prompts(model), template, question
         self.system: list[Message] = [] if system is None else [{"role": "system", "content": system}]
         self.messages: list[Message] = list(self.system)
+        self.passages: tuple[Passage, ...] = ()
 
     def reset(self) -> None:
         """Forget all messages but that of the system."""
@@ -108,6 +118,7 @@ class Conversation:
         if complete:
             return Answer(self.model, self.prompts.text(text), sampling, continues=True, cancelled=cancelled)
         before = self.messages if self.prompts.turns else self.system
+        self.passages = self.question(text).passages
         prompt = self.prompts.chat([*before, self._message(text)], self.template)
         return Answer(self.model, prompt, sampling, cancelled=cancelled)
 
@@ -117,4 +128,4 @@ class Conversation:
             self.messages += [self._message(text), {"role": "assistant", "content": answer}]
 
     def _message(self, text: str) -> Message:
-        return {"role": "user", "content": self.question(text)}
+        return {"role": "user", "content": self.question(text).text}

@@ -11,7 +11,8 @@ import orjson
 from tapeout.config.serving import ChatJob
 from tapeout.serve.errors import RequestFailed
 from tapeout.serve.model import Model
-from tapeout.serve.session import Answer, Conversation
+from tapeout.serve.prompts import Prompts
+from tapeout.serve.session import Answer, Conversation, Question
 from tapeout.serve.side_by_side import Columns, fits
 from tapeout.streams import Output, write_error
 
@@ -145,12 +146,13 @@ class Chat:
             return
         whole = "".join(pieces)
         if self.job.as_json:
-            self._print_json(name, text, _value(answer, whole))
+            self._print_json(name, text, _value(answer, whole) | self._passages(conversation))
         else:
             if not whole.endswith("\n"):
                 print()
             if answer.finish is None:
                 print("(stopped)")
+            self._name_passages(conversation)
             if self.messages.interactive:
                 print()
             sys.stdout.flush()
@@ -175,6 +177,24 @@ class Chat:
                     conversation.keep(text, "".join(pieces))
                 if self.interrupt.pressed:
                     break
+        for conversation in self.conversations:
+            self._name_passages(conversation)
+
+    def _passages(self, conversation: Conversation) -> dict[str, Any]:
+        """Return the origins of the passages that the last question showed, if there is an index."""
+        keys = ("source", "path", "start", "end")
+        origins = [{key: getattr(passage, key) for key in keys} for passage in conversation.passages]
+        return {} if self.job.index is None else {"passages": origins}
+
+    def _name_passages(self, conversation: Conversation) -> None:
+        """Name the files of the passages that the last question showed, on standard error."""
+        if not conversation.passages:
+            return
+        sys.stdout.flush()
+        name = f"{conversation.model.name}: " if len(self.conversations) > 1 else ""
+        files = ", ".join(dict.fromkeys(passage.title for passage in conversation.passages))
+        line = visible(f"{name}passages of {files}").replace("\n", " ")
+        write_error(f"\x1b[2m{line}\x1b[0m" if sys.stderr.isatty() else line)
 
     def _show(self, piece: str) -> None:
         """Print a piece at once; a terminal obeys none of its control characters."""
@@ -195,7 +215,9 @@ class Chat:
         sys.stdout.write_utf8(data)
 
 
-def run(job: ChatJob, models: Sequence[Model], question: Callable[[Model], Callable[[str], str]] | None = None) -> int:
+def run(
+    job: ChatJob, models: Sequence[Model], question: Callable[[Prompts], Callable[[str], Question]] | None = None
+) -> int:
     """Talk until the input ends, and return the exit status: 1 if a message got no answer, else 0.
 
     Args:
@@ -207,7 +229,7 @@ def run(job: ChatJob, models: Sequence[Model], question: Callable[[Model], Calla
     chat = Chat(job, models, messages, _width())
     if question is not None:
         for conversation in chat.conversations:
-            conversation.question = question(conversation.model)
+            conversation.question = question(conversation.prompts)
     if messages.interactive and not job.as_json:
         chat.introduce()
     chat.run()

@@ -57,6 +57,8 @@ def test_options_that_contradict(project: Project) -> None:
     assert "no effect at temperature 0" in refused(project, "chat", "model", "--seed", "1")
     assert "no effect with --complete" in refused(project, "chat", "model", "--complete", "--system", "x")
     assert "leaves no token" in refused(project, "chat", "model", "--temperature", "1", "--top-p", "0")
+    code, _, errors = call(project, "chat", "model", "--temperature", "1", "--seed", str(2**63))
+    assert code == 2 and "less than or equal to 9223372036854775807" in " ".join(errors.split())
 
 
 def test_an_environment_that_is_not_installed(project: Project) -> None:
@@ -78,7 +80,12 @@ def test_names(built: Project) -> None:
     assert f"{digest[:12]} is not a model that can be served" in refused(project, "serve", digest[:12])
     assert list(project.path("work").glob("tapeout-serve-*")) == []
     project.path("results/model.manifest.json").unlink()
-    assert "Artifact model has not been built. fix: Run: snakemake model" in refused(project, "serve", "model")
+    assert refused(project, "serve", "model").endswith("Artifact model has not been built. fix: Run: snakemake model")
+    for name in ("a.yaml", "b c.yaml"):
+        project.path(name).write_text("{}")
+    given = ("--configfile", "a.yaml", "--configfile=b c.yaml")
+    expected = "fix: Run: snakemake model --configfile a.yaml 'b c.yaml'"
+    assert refused(project, "chat", "model", *given).endswith(expected)
 
 
 def test_a_folder_is_served_and_a_signal_ends_it(project: Project, exported: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.graph.conftest import wait_for
+from tests.graph.conftest import Project, wait_for
 
 ROOT = Path(__file__).parents[2]
 COMMAND = """
@@ -33,3 +33,14 @@ def test_a_signal_removes_temporary_files_and_waits_for_programs(tmp_path: Path,
     process.send_signal(number)
     assert process.wait(60) == 128 + number
     assert sorted(path.name for path in tmp_path.iterdir()) == ["begun", "stopped"]
+
+
+def test_a_signal_while_the_workflow_is_read_has_its_own_status(project: Project) -> None:
+    with project.path("Snakefile").open("a") as file:
+        file.write("\nimport time, pathlib\npathlib.Path('begun').touch()\ntime.sleep(100)\n")
+    command = [sys.executable, "-m", "tapeout.cli", "status"]
+    process = subprocess.Popen(command, cwd=project.root, env=project.variables(), stderr=subprocess.PIPE)
+    wait_for(project.path("begun"))
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (128 + signal.SIGTERM, b"")
