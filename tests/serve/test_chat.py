@@ -135,7 +135,8 @@ class Terminal:
 def test_a_conversation_on_a_terminal(models: tuple[ServedModel, ...]) -> None:
     terminal = Terminal(job(models[:1], max_tokens=4000), 80)
     introduction = terminal.read("> ")
-    assert introduction.startswith("one: answers single questions") and "4,096 tokens" in introduction
+    assert introduction.startswith("Loading one ")
+    assert "\r\none: answers single questions" in introduction and "4,096 tokens" in introduction
     terminal.type("/nonsense\n")
     assert "There is no command /nonsense" in terminal.read("\n> ")
     terminal.type("/help\n")
