@@ -164,7 +164,7 @@ def _renders(tokenizer: Any, messages: list[dict[str, str]], question: Question,
 
 
 def ask(served: Running, path: str, prompt: Mapping[str, Any], max_tokens: int, with_ids: bool) -> dict[str, Any]:
-    """Return the text that a server answers, and the number of tokens of the prompt; with their ids, if it returns them.
+    """Return the text that a server answers, the number of tokens of the prompt, and ids, if the server returns them.
 
     Raises:
         CertificateRefused: the server answers with an error.
