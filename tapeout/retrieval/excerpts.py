@@ -7,13 +7,39 @@ without white space and comments, and each remaining character of the document h
 import re
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
-from tapeout.data.io.comments import code_spans, skeleton
+from tapeout.data.io.comments import STRING, TOKEN, skeleton
 
 MODULE = re.compile(r"\bmodule\s+(?:(?:automatic|static)\s+)?(\\\S+|[A-Za-z_][\w$]*)")
 END = re.compile(r"\bendmodule\b")
+
+
+def code_spans(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the spans of a text that ``strip_comments`` keeps.
+
+    The same scan again: ``comments`` is code of every training, and an edit of it would train every model anew.
+    """
+    kept = position = 0
+    last_end = text.rfind("*/")
+    unterminated = 0
+    while match := TOKEN.search(text, position):
+        start, position = match.span()
+        token = match.group()
+        if token == '"' and start >= unterminated:
+            string = STRING.match(text, start)
+            if string is not None and string[2]:
+                position = string.end()
+            elif string is not None:
+                unterminated = string.end()
+        elif token.startswith("//"):
+            yield kept, start
+            kept = position
+        elif token == "/*" and position <= last_end:
+            yield kept, start
+            kept = position = text.index("*/", position) + 2
+    yield kept, len(text)
 
 
 class RtlDocument:

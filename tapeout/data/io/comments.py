@@ -4,19 +4,19 @@ The corpora import this module; it is separate so that an edit of the parsing co
 """
 
 import re
-from collections.abc import Iterator
 
 TOKEN = re.compile(r'"|//[^\n]*|/\*|\\\S+')
 """Where a string, a comment or an escaped identifier begins."""
 STRING = re.compile(r'"((?:\\.|[^"\\\n])*)("?)', re.DOTALL)
 
 
-def code_spans(text: str) -> Iterator[tuple[int, int]]:
-    """Yield the spans of a text outside of ``//`` and ``/* */`` comments; one may be empty.
+def strip_comments(text: str) -> str:
+    """Remove ``//`` and ``/* */`` comments, but not inside strings and escaped identifiers.
 
-    In strings and escaped identifiers there are no comments. A block comment without an end, and the quote of a string
-    without an end, are no comment. Each part of the text is scanned once, so that the time is linear in its length.
+    A block comment becomes one space; one without an end, and the quote of a string without an end, stay. Each part of
+    the text is scanned once, so that the time is linear in its length.
     """
+    pieces: list[str] = []
     kept = position = 0
     last_end = text.rfind("*/")
     unterminated = 0  # no string that begins before this position has an end
@@ -30,24 +30,12 @@ def code_spans(text: str) -> Iterator[tuple[int, int]]:
             elif string is not None:
                 unterminated = string.end()
         elif token.startswith("//"):
-            yield kept, start
+            pieces.append(text[kept:start])
             kept = position
         elif token == "/*" and position <= last_end:
-            yield kept, start
+            pieces += (text[kept:start], " ")
             kept = position = text.index("*/", position) + 2
-    yield kept, len(text)
-
-
-def strip_comments(text: str) -> str:
-    """Remove comments; a block comment becomes one space."""
-    pieces: list[str] = []
-    before = 0
-    for start, end in code_spans(text):
-        if pieces and text.startswith("/*", before):
-            pieces.append(" ")
-        pieces.append(text[start:end])
-        before = end
-    return "".join(pieces)
+    return "".join([*pieces, text[kept:]])
 
 
 def skeleton(text: str, verilog: bool) -> str:
