@@ -110,7 +110,9 @@ def running(server: Server, folder: Path, scratch: Path) -> Iterator[Running]:
     port, log = free_port(), scratch / "server.log"
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
     caches = {name: str(scratch) for name in ("HF_HOME", "HOME", "TMPDIR", "XDG_CACHE_HOME", "VLLM_CACHE_ROOT")}
-    variables = {**kept, **caches, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "NO_PROXY": HOST}
+    # threads that wait for each other would take the cores of other steps
+    threads = {"OMP_NUM_THREADS": os.environ.get("TAPEOUT_THREADS", "1"), "OMP_WAIT_POLICY": "passive"}
+    variables = {**kept, **caches, **threads, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "NO_PROXY": HOST}
     command = [sys.executable, "-P", "-m", *server.module, *server.arguments(folder, port)]
     before, parent = signal.signal(signal.SIGTERM, _end), os.getpid()
     try:

@@ -28,7 +28,9 @@ ARTIFACTS = [
     "evaluation/dapt/instruction_answers/rtl.json",
     "evaluation/sft/bits_per_byte.json",
     "evaluation/sft/instruction_answers/rtl.json",
+    "export/certificate.json",
     "export/hf",
+    "export/serve_check.json",
     "gates.json",
     "inspected/corpus/domain",
     "inspected/corpus/general",
@@ -88,7 +90,7 @@ def test_another_folder_gives_the_same_bytes(finished: tuple[Clone, Run], tmp_pa
     left_out = [name for name in digests if name.startswith(("evaluation/base/", "evaluation/dapt/", "eval_report"))]
     tasks = ("bits_per_byte.json", "instruction_answers/rtl.json")
     other = clone(tmp_path / "quite" / "another place", new_processes=True)
-    other.run("export/hf", *(f"results/.graph/evaluation/sft/{task}.sealed" for task in tasks))
+    other.run("export/serve_check.json", *(f"results/.graph/evaluation/sft/{task}.sealed" for task in tasks))
     assert other.digests() == {name: digest for name, digest in digests.items() if name not in left_out}
     assert len(left_out) == 5
 

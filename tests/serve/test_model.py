@@ -14,7 +14,7 @@ from tapeout.models import llama
 from tapeout.models.adapter import Adapter, merge_adapter, write_adapter
 from tapeout.serve.errors import RequestFailed
 from tapeout.serve.model import Model, load
-from tapeout.serve.session import Answer, Conversation
+from tapeout.serve.session import Answer, Conversation, Question
 from tests.serve.material import prompts, write_model
 
 pytestmark = pytest.mark.environment("serve")
@@ -116,5 +116,5 @@ def test_what_is_not_a_model_to_serve_is_a_named_error(folder: Path, tmp_path: P
 def test_a_question_can_be_changed_before_it_is_rendered(folder: Path) -> None:
     """The seam of retrieval."""
     model = load(ServedModel(name="m", folder=str(folder), prompts=prompts()))
-    changed = Conversation(model, None, None, lambda text: f"context\n{text}")
+    changed = Conversation(model, None, None, lambda text: Question(f"context\n{text}"))
     assert changed.ask("a", Sampling()).prompt == ask(model, "context\na").prompt
