@@ -112,16 +112,17 @@ class Terminal:
         variables = {"TERM": "xterm", "COLUMNS": str(columns), "LINES": "40"}
         self.process = start(request, stdin=slave, stdout=slave, stderr=slave, **variables)
         os.close(slave)
-        self.text = ""
+        self.text, self.position = "", 0
 
     def read(self, until: str, size: int = 0) -> str:
-        """Return what comes up to some text, and at least as many characters."""
-        begin, deadline = len(self.text), time.monotonic() + START_SECONDS
-        while until not in self.text[begin:] or len(self.text) - begin < size:
+        """Return what comes up to some text, and at least as many characters; the next call returns what follows."""
+        begin, deadline = self.position, time.monotonic() + START_SECONDS
+        while (found := self.text.find(until, begin)) < 0 or len(self.text) - begin < size:
             assert time.monotonic() < deadline, self.text
             if select.select([self.master], [], [], 0.1)[0]:
                 self.text += os.read(self.master, 1 << 16).decode("utf-8", "replace")
-        return self.text[begin:]
+        self.position = max(found + len(until), begin + size)
+        return self.text[begin : self.position]
 
     def type(self, text: str) -> None:
         os.write(self.master, text.encode())
