@@ -276,7 +276,8 @@ class Greedy:
         Args:
             question: the question.
             expected: the other answer.
-            as_served: True if that is the text of a server, whose tokenizer writes bytes that are no UTF-8 differently.
+            as_served: True if that is the text of a server: its tokenizer writes bytes that are no UTF-8 differently, and
+                white space around the text is not compared, because some servers strip it.
         """
         ids, pieces = torch.tensor([question.prompt]), self.encoder.size
         output = self.model.generate(
@@ -291,6 +292,7 @@ class Greedy:
         )
         tokens = output.sequences[0, ids.size(1) :].tolist()
         text = self._served_text if as_served else self._evaluated_text
+        expected = expected.strip() if as_served else expected
         if text(question, tokens) == expected:
             return Compared("equal", 0.0)
         index = next(
@@ -309,7 +311,7 @@ class Greedy:
 
     def _served_text(self, question: Question, tokens: Sequence[int]) -> str:
         text = str(self.tokenizer.decode(tokens, skip_special_tokens=True))
-        return text.partition(question.stop)[0] if question.stop else text
+        return (text.partition(question.stop)[0] if question.stop else text).strip()
 
 
 def check_refusals(tokenizer: "PreTrainedTokenizerFast", reserved: Iterable[str], own_template: bool) -> dict[str, int]:

@@ -60,7 +60,7 @@ def test_lora_on_squad(fresh: Clone) -> None:
     nim, exported = fresh.root / "results/deploy/nim", fresh.root / "results/export/adapter"
     certificate = json.loads((nim / "certificate.json").read_bytes())
     assert certificate["answers"]["equal"] > 0 and certificate["export"]["compared_with"] == "Hugging Face"
-    assert certificate["token_ids"]["slow"]["prompts"] > 0 and (nim / "nim2/lora.env").is_file()
+    assert certificate["token_ids"]["slow"]["prompts"] > 0 and (nim / "nim2-adapter/nim.env").is_file()
     assert json.loads((exported / "parity.json").read_bytes())["largest_difference"] < 1e-4, (
         "PEFT gives the merged model"
     )
