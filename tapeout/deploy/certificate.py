@@ -276,8 +276,8 @@ class Greedy:
         Args:
             question: the question.
             expected: the other answer.
-            as_served: True if that is the text of a server: its tokenizer writes bytes that are no UTF-8 differently, and
-                white space around the text is not compared, because some servers strip it.
+            as_served: True if that is the text of a server: its tokenizer writes bytes that are no UTF-8 in another
+                way, and white space around the text is not compared, because some servers strip it.
         """
         ids, pieces = torch.tensor([question.prompt]), self.encoder.size
         output = self.model.generate(
