@@ -115,7 +115,7 @@ class Stage(Section):
 
 
 class CardFacts(Section):
-    """What the model card states and the model's folder does not contain."""
+    """Facts for the model card that the model's folder does not contain."""
 
     licence: str | None = Field(None, description="Licence under which the model is released.")
     base_model: str | None = Field(None, description="Hugging Face repository of the base model, if it has one.")

@@ -42,7 +42,7 @@ class IndexJob(Section):
 
 
 class Encoding(Section):
-    """How texts are embedded."""
+    """Parameters of the embedding of texts."""
 
     batch_size: int = Field(32, ge=1, description="Passages that are embedded together; sums depend on it.")
     threads: int = Field(2, ge=1, description="Threads of PyTorch; another number adds floats in another order.")

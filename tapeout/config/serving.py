@@ -42,7 +42,7 @@ class ServedModel(Section):
 
     @property
     def summary(self) -> str:
-        """What is served, and with which prompts."""
+        """Model that is served, with its prompts."""
         kind = "a model" if self.base is None else f"an adapter of {self.base}"
         own = self.prompts is None
         prompts = "its own chat template" if own else "the prompts of its training" if self.sets else "questions"
@@ -50,7 +50,7 @@ class ServedModel(Section):
 
 
 class Sampling(Section):
-    """How the tokens of an answer are chosen."""
+    """Choice of the tokens of an answer."""
 
     max_tokens: int = Field(MAX_TOKENS, ge=1, description="Maximum tokens of an answer.")
     temperature: float = Field(0.0, ge=0, le=2, description="0 for the likeliest token.")

@@ -1,1 +1,1 @@
-"""What users get: exported models in the formats of servers, and the proof that they are the trained model."""
+"""Export models in the formats of servers, and prove that they are the trained model."""

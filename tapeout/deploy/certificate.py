@@ -50,7 +50,7 @@ OTHERS: list[dict[str, Any]] = [
         for name in ("tools", "documents")
     ),
 ]
-"""What no template of an export renders: other roles, messages that are no text, tools and documents."""
+"""Requests that no template of an export renders: other roles, messages that are no text, tools and documents."""
 ORDERS: list[dict[str, Any]] = [
     {"messages": messages}
     for messages in ([USER, USER], [ANSWER], [USER, ANSWER], [USER, SYSTEM], [SYSTEM, SYSTEM, USER])

@@ -67,7 +67,7 @@ PROMPTS = {
     "question": "single questions",
     "prompt": "complete prompts, such as a passage with a question about it",
 }
-"""What a model was trained on, by the shape of its rows."""
+"""Descriptions of training rows, by their shape."""
 
 
 def write_card(output: Path, job: ExportJob, stated: Mapping[str, Collection[str]], shapes: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""What ``tapeout publish`` uploads: an artifact's folder, checked, and the record of where it was published."""
+"""Check an artifact's folder for ``tapeout publish``, and record where it was published."""
 
 import os
 import re

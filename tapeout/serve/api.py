@@ -96,7 +96,7 @@ class Api:
             await exchange.fail(RequestFailed(cause, "See docs/serving.md.", status=status, headers=headers))
         except RequestFailed as error:
             await exchange.fail(error)
-        except Exception:
+        except Exception:  # the client gets a response in OpenAI's form; the error goes on to the log
             await exchange.fail(RequestFailed("The server has a fault.", "Its log has more.", status=500))
             raise
         finally:

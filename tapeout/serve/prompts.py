@@ -44,7 +44,7 @@ class Prompts:
 
     @property
     def kind(self) -> str:
-        """What the model can be asked, for users."""
+        """Sentence for users on the questions that the model answers."""
         turns = "conversations" if self.turns else "single questions, each without the ones before"
         return f"answers {turns}{', with a system message' if self.system else ''}"
 

@@ -1,4 +1,4 @@
-"""What the report says of the exported model: the forms of the certificate and of the smoke test, and their lines."""
+"""Section on the exported model: the forms of the certificate and of the smoke test, and their lines."""
 
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ class Serving(Lenient):
 
     @property
     def lines(self) -> list[tuple[str, str]]:
-        """What was compared, and the outcome. Every line is a success, because a difference ends its step."""
+        """Comparisons with their outcome. Every line is a success, because a difference ends its step."""
         certificate, check = self.certificate, self.serve_check
         parity, found = certificate.export, certificate.token_ids["fast"]
         left_out = f"; {count(n)} with reserved names are refused" if (n := found.prompts_with_reserved_names) else ""
