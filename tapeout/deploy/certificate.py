@@ -9,6 +9,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +103,6 @@ def certify(
         CertificateRefused: logits or an answer differ, or the template renders what it must refuse.
         ConversionMismatch: a prompt or a text has other token ids than in training.
     """
-    import tokenizers
     import transformers
 
     encoder, parity = load_encoder(exported), orjson.loads((exported / PARITY).read_bytes())
@@ -122,7 +122,7 @@ def certify(
         "refused": refusals,
         "token_ids": token_ids,
         "versions": {
-            "tokenizers": tokenizers.__version__,
+            "tokenizers": version("tokenizers"),
             "torch": torch.__version__.split("+")[0],
             "transformers": transformers.__version__,
         },

@@ -1,6 +1,7 @@
 """Export trained models to Hugging Face folders, and prove that both are one model."""
 
 from collections.abc import Collection, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,6 @@ def export_model(
         ConversionMismatch: a tensor differs, a logit differs by more than ``job.tolerance``, or the exported tokenizer
             gives other token ids than the training.
     """
-    import tokenizers
     import transformers
 
     family = family_of(source)
@@ -78,7 +78,7 @@ def export_model(
         "tensors": len(FolderWeights(output)),
         "tolerance": job.tolerance,
         "token_ids": check_tokenizers(output, rows, texts, ends, job.encoding),
-        "versions": {"tokenizers": tokenizers.__version__, "transformers": transformers.__version__},
+        "versions": {"tokenizers": version("tokenizers"), "transformers": transformers.__version__},
         "weights": str(settings.torch_dtype).removeprefix("torch."),
         **compare_logits(source, output, settings, job, dtype),
     }

@@ -12,16 +12,21 @@ from tapeout.data.encode.encoded_rows import read_encoded
 from tapeout.data.encode.encoded_set import encode_set
 from tapeout.evals.answers import Options, RougeL, answer_questions, exact_match, score_answers
 from tapeout.evals.loaded_model import LoadedModel
-from tapeout.evals.questions import encode_questions, sample_questions
+from tapeout.evals.questions import Question, encode_questions, sample_questions
 from tests.evals.conftest import encoding
 from tests.evals.tasks.test_bits_per_byte import bits_by_hand
 
 pytestmark = pytest.mark.environment("nemo")
 
 
+def asked_of(model: LoadedModel, rows: list[dict[str, Any]]) -> list[Question]:
+    """Return the questions that the evaluation asks a model."""
+    return encode_questions(model.encoder, model.encoding, model.facts.context, rows)
+
+
 def test_loss_counts_the_answer_only(model: LoadedModel) -> None:
     question = {"input": "How wide is q?", "output": "[7:0]", "category": "width", "digest": "digest"}
-    [row] = encode_questions(model, [question])
+    [row] = asked_of(model, [question])
     prompt = [1, *model.encoder.encode("How wide is q?\n### Answer: ")]
     answer = [*model.encoder.encode("[7:0]"), 2]
     assert (list(row.prompt), list(row.answer)) == (prompt, answer)
@@ -60,7 +65,7 @@ def test_the_last_answer_of_a_conversation_is_asked_for_with_the_trained_prompt(
     encode_set(rows, folder / "tokenizer.model", job, tmp_path / "encoded")
     [(ids, mask)] = read_encoded(tmp_path / "encoded" / "test.jsonl", 200)
     wide = replace(model, encoding=job, facts=model.facts.model_copy(update={"context": 201}))
-    [question] = encode_questions(wide, [row])
+    [question] = asked_of(wide, [row])
     assert [*question.prompt, *question.answer] == list(ids)
     last = len(mask) - list(mask)[::-1].index(0)
     assert len(question.prompt) == last, "the answer is the last run of tokens with a loss"
@@ -70,24 +75,24 @@ def test_the_last_answer_of_a_conversation_is_asked_for_with_the_trained_prompt(
 
 def test_turns_that_do_not_fit_are_left_out_and_the_question_is_another(model: LoadedModel, verilog: str) -> None:
     fits = conversation("q?", "clk")
-    [short] = encode_questions(model, [fits])
-    [cut] = encode_questions(model, [conversation("q?", "clk", verilog, verilog)])
+    [short] = asked_of(model, [fits])
+    [cut] = asked_of(model, [conversation("q?", "clk", verilog, verilog)])
     assert (cut.prompt, cut.answer, cut.digest) == (short.prompt, short.answer, "d/3")
-    assert encode_questions(model, [conversation(verilog * 3, "clk"), conversation("a \x11 mark", "clk")]) == []
+    assert asked_of(model, [conversation(verilog * 3, "clk"), conversation("a \x11 mark", "clk")]) == []
 
 
 def test_a_paragraph_is_asked_with_its_own_prompt(model: LoadedModel, verilog: str) -> None:
     """A row with a context has the whole prompt in its input, and is shortened as in training."""
     text = f"{verilog * 2}\nWidth?"
     row = {"input": text, "output": " [7:0]", "context": [0, len(verilog) * 2], "answer": None}
-    [question] = encode_questions(model, [{**row, "category": "squad", "digest": "d"}])
+    [question] = asked_of(model, [{**row, "category": "squad", "digest": "d"}])
     prompt = model.encoder.decode(list(question.prompt[1:]))
     assert "### Answer" not in prompt and prompt.endswith("Width?") and len(prompt) < len(text)
 
 
 def test_an_answer_ends_at_the_mark_of_the_next_turn(model: LoadedModel) -> None:
     """The model is made to continue with the expected answer and its end; what follows the mark is not the answer."""
-    [question] = encode_questions(model, [conversation("q?", "clk")])
+    [question] = asked_of(model, [conversation("q?", "clk")])
     planned = [*question.answer, *model.encoder.encode("more")]
     prompt = len(question.prompt)
 
