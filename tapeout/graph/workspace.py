@@ -127,6 +127,10 @@ class Workspace:
         """Return the path of the stamp that the checkpoint declares as its output."""
         return self.graph / f"{name}.resolved"
 
+    def verified_path(self, name: str) -> Path:
+        """Return the path of the note that says which files of an artifact the steps of a run have read."""
+        return self.graph / f"{name}.verified.json"
+
     @property
     def plan_path(self) -> Path:
         """File with the recipes of this run, for the processes that it starts."""

@@ -1,5 +1,6 @@
 """Workspaces with artifacts that were sealed without Snakemake."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -24,17 +25,23 @@ def workspace_of(project: Project) -> Workspace:
     return folder(project.root, project.path("store"))
 
 
-def make(workspace: Workspace, name: str, text: str, *inputs: str, note: str = "") -> Manifest:
-    """Seal and publish an artifact as the runner does; a note changes the action but not the bytes."""
+def make(workspace: Workspace, name: str, text: str | dict[str, str], *inputs: str, note: str = "") -> Manifest:
+    """Seal and publish an artifact as the runner does; a note changes the action but not the bytes.
+
+    ``text`` is that of a file, or those of the files of a folder by path.
+    """
     references = {f"input_{number}": Reference(needed) for number, needed in enumerate(inputs)}
     params = {"text": text, "note": note}
     recipe = Recipe(name, "rule", "script.py", {"script.py": "0" * 64}, "e", "1" * 64, params, references)
     action = recipe.action(lambda needed: workspace.manifest(needed) or pytest.fail(needed))
-    workspace.work.mkdir(parents=True, exist_ok=True)
-    (workspace.work / "output").write_text(text)
+    for path, content in text.items() if isinstance(text, dict) else [("", text)]:
+        file = workspace.work / "output" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
     with workspace.store.in_use():
         manifest = Manifest.of(workspace.work / "output", name, action.digest)
         workspace.store.seal(action, manifest, workspace.work / "output")
         workspace.publish(manifest)
+    shutil.rmtree(workspace.work / "output", ignore_errors=True)  # the folders of the files
     workspace.mark(name, State.CURRENT, action)
     return manifest

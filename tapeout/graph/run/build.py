@@ -26,6 +26,7 @@ from tapeout.graph.launch.process import die_with_parent, isolate_network
 from tapeout.graph.launch.stopping import Stopper
 from tapeout.graph.plan.explain import record_definitions
 from tapeout.graph.run.forwarding import Forwarding
+from tapeout.graph.run.inputs import Inputs
 from tapeout.graph.run.progress import StepProgress, earlier_seconds
 from tapeout.graph.run.run_record import RUN
 from tapeout.graph.run.step import Step
@@ -148,12 +149,14 @@ def execute(step: Step, stopper: Stopper | None = None) -> tuple[Manifest, float
     for folder in ("tmp", f"tmp/{HOME}", "state"):
         (step.scratch / folder).mkdir(parents=True, exist_ok=True)
     (step.scratch / "params.json").write_bytes(canonical(step.recipe.params))
-    started = time.monotonic() - earlier_seconds(step.scratch)
-    if stopper is not None:
-        _run_program(step, stopper)
-    else:
-        with Stopper(step.stop_file) as stopper:
+    with Inputs(step.workspace, step.recipe, manifests) as inputs:
+        started = time.monotonic() - earlier_seconds(step.scratch)
+        if stopper is not None:
             _run_program(step, stopper)
+        else:
+            with Stopper(step.stop_file) as stopper:
+                _run_program(step, stopper)
+        inputs.check()
     seconds = time.monotonic() - started
     step.check_inputs(manifests)
     step.check_code()

@@ -1,0 +1,180 @@
+"""Inputs of a step: read before its program starts, and watched until its result is sealed.
+
+Every file that the program may read is hashed once in each run, by the first step that reads it. A later step of the
+run trusts the result as long as the file's inode, size and times are the same. While the program runs, no input may be
+written or replaced, whatever its bytes are at the end.
+"""
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tapeout.graph.errors import InputChanged
+from tapeout.graph.files import read_json, write_atomically
+from tapeout.graph.identity.action import Recipe
+from tapeout.graph.identity.digest import canonical, digest_files
+from tapeout.graph.identity.manifest import Entry, Manifest
+from tapeout.graph.launch.inotify import Writes
+from tapeout.graph.run.run_record import RUN
+from tapeout.graph.run.step import ORDERING_PREFIX
+from tapeout.graph.workspace import Workspace
+
+Times = tuple[int, int, int, int]
+"""Inode, size, modification time and change time of a file. The change time shows a file that was written and got its
+modification time back; but it also changes with every new hard link, e.g. when another folder restores the artifact."""
+CHANGE_TIME = 3
+FIX = "Nothing was stored; run again and it is restored or rebuilt."
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file of an input.
+
+    Attributes:
+        artifact: name of the artifact.
+        entry: the file's entry in the manifest.
+        path: its path in ``results/``.
+    """
+
+    artifact: str
+    entry: Entry
+    path: Path
+
+    def times(self) -> Times:
+        """Return inode, size and times; other values than those of any file if it does not exist."""
+        try:
+            info = self.path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return 0, 0, 0, 0
+        return info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
+
+
+class Inputs:
+    """Inputs of one step; a context manager that is active while the program runs.
+
+    Args:
+        workspace: folders of the run.
+        recipe: the step.
+        manifests: manifests of its inputs, by name, which their files match by size and time.
+
+    Attributes:
+        unread: files that no step of this run had read before.
+    """
+
+    def __init__(self, workspace: Workspace, recipe: Recipe, manifests: dict[str, Manifest]) -> None:
+        self.workspace, self.consumer = workspace, recipe.artifact
+        self.files = _files(workspace, recipe, manifests)
+        self.times: dict[InputFile, Times] = {}
+        self.unread: list[InputFile] = []
+
+    def __enter__(self) -> Self:
+        """Read the inputs.
+
+        Raises:
+            InputChanged: one is damaged.
+        """
+        self.times = {file: file.times() for file in self.files}
+        self.writes = Writes([file.path for file in self.files])
+        try:
+            self.unread = self._unread()
+            self._read(self.unread)
+        except BaseException:
+            self.writes.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.writes.close()
+
+    def check(self) -> None:
+        """Check that no input was written or replaced since the context was entered.
+
+        Raises:
+            InputChanged: one was.
+        """
+        written, linked = self.writes.paths(), []
+        for file, before in self.times.items():
+            now = file.times()
+            if file.path in written or now[:CHANGE_TIME] != before[:CHANGE_TIME]:
+                raise InputChanged(
+                    f"File {file.path} of artifact {file.artifact} was written or replaced while the step "
+                    f"{self.consumer} ran.",
+                    FIX,
+                )
+            if now != before:
+                linked.append(file)
+        self._read(linked)
+
+    def _read(self, files: list[InputFile]) -> None:
+        """Hash files, and note those that are right.
+
+        Raises:
+            InputChanged: one is damaged. It has lost its sealed time, so that the next run notices the damage.
+        """
+        before = {file: file.times() for file in files}
+        try:
+            digests = digest_files(file.path for file in files)
+        except FileNotFoundError as error:
+            raise InputChanged(f"{error.filename}, an input of {self.consumer}, was deleted.", FIX) from error
+        damaged = [file for file, digest in zip(files, digests, strict=True) if digest != file.entry.digest]
+        for file in damaged:
+            self._expose(file)
+        if damaged:
+            raise InputChanged(
+                f"File {damaged[0].path} of artifact {damaged[0].artifact}, an input of {self.consumer}, is damaged: "
+                f"its digest is not {damaged[0].entry.digest[:16]}.",
+                FIX,
+            )
+        self._note({file: times for file, times in before.items() if file.times() == times})
+
+    def _expose(self, file: InputFile) -> None:
+        """Mark a file as damaged, and quarantine the store's object if it is the same file."""
+        stored = self.workspace.store.object_path(file.entry)
+        if stored.exists() and stored.samefile(file.path):
+            self.workspace.store.quarantine(stored)
+        try:
+            os.utime(file.path)  # without its sealed time the file is read, and the damage found, by every check
+        except PermissionError:  # another user's file
+            self.workspace.set_aside(file.artifact)
+
+    # -- files that were read in this run --------------------------------------------------------------------------
+
+    def _unread(self) -> list[InputFile]:
+        """Return the files that no step of this run has read, or that have changed since."""
+        known = {name: self._noted(name) for name in {file.artifact for file in self.files}}
+        return [file for file in self.files if known[file.artifact].get(file.entry.path) != [*self.times[file]]]
+
+    def _note(self, files: dict[InputFile, Times]) -> None:
+        """Note the times of files that were read; a note that cannot be written only costs reading them again."""
+        for name in sorted({file.artifact for file in files}) if RUN in os.environ else ():
+            own = {file.entry.path: [*times] for file, times in files.items() if file.artifact == name}
+            value = {"run": os.environ[RUN], "files": self._noted(name) | own}
+            with suppress(OSError):
+                write_atomically(self.workspace.verified_path(name), canonical(value))
+
+    def _noted(self, name: str) -> dict[str, list[int]]:
+        """Return the times of an artifact's files when they were last read in this run."""
+        with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
+            value = read_json(self.workspace.verified_path(name))
+            if value["run"] == os.environ.get(RUN):
+                return dict(value["files"])
+        return {}
+
+
+def _files(workspace: Workspace, recipe: Recipe, manifests: dict[str, Manifest]) -> list[InputFile]:
+    """Return the files that a program may read; ordering-only inputs are not passed to it."""
+    found: dict[InputFile, None] = {}
+    for name, value in sorted(recipe.inputs.items()):
+        for reference in value if isinstance(value, list) else [value]:
+            if name.startswith(ORDERING_PREFIX):
+                continue
+            root = workspace.artifact_path(reference.artifact)
+            for entry in manifests[reference.artifact].entries:
+                if not reference.path or entry.path == reference.path or entry.path.startswith(f"{reference.path}/"):
+                    found[InputFile(reference.artifact, entry, root / entry.path if entry.path else root)] = None
+    return list(found)
