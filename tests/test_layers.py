@@ -29,7 +29,7 @@ FLOORS = {
     "slurm": set(),
     "tracking": set(),
 }
-GROUND = {"combinations", "errors", "progress", "program", "plugins", "streams"}
+GROUND = {"combinations", "errors", "progress", "program", "plugins", "streams", "visible"}
 GRAPH = (
     *(
         "variants",

@@ -15,6 +15,7 @@ from tapeout.compare.tokenizers import PiecesDetail
 from tapeout.compare.values import ValueChange, ValuesDetail
 from tapeout.compare.weights import TensorChange, WeightsDetail
 from tapeout.graph.plan.explain import Change
+from tapeout.visible import visible
 
 OLD, NEW, QUIET = "red", "green", "dim"
 Cell = str | Text
@@ -187,14 +188,8 @@ def lines(parts: Iterable[Text | Table]) -> Table:
 
 
 def plain(text: str) -> str:
-    """Return the text on one line, with every control character replaced by a visible one."""
-    return "".join(_visible(character) for character in text)
-
-
-def _visible(character: str) -> str:
-    if character.isprintable():
-        return character
-    return {"\n": "↵", "\t": "→"}.get(character) or repr(character)[1:-1]
+    """Return the text on one line, with hidden characters replaced by visible ones."""
+    return visible(text).translate({10: "↵", 9: "→"})
 
 
 def _half() -> int:

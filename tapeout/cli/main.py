@@ -46,9 +46,10 @@ from tapeout.cli.options import InvalidUse, resolve_argument, with_configuration
 from tapeout.cli.output import NAMED_ERROR
 from tapeout.cli.start import COMPLETE
 from tapeout.errors import TapeoutError
+from tapeout.graph.console import print_line
 from tapeout.graph.files import report_disk_errors
 from tapeout.graph.launch.process import children
-from tapeout.streams import standard_streams, write_error
+from tapeout.streams import standard_streams
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -135,5 +136,5 @@ def main() -> None:
     except TapeoutError as error:
         if COMPLETE in os.environ:
             raise SystemExit(0) from None  # no message in the middle of a line that is being typed
-        write_error(with_configuration(error, sys.argv[1:]))
+        print_line(with_configuration(error, sys.argv[1:]))
         raise SystemExit(NAMED_ERROR) from None

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from tapeout.cli.start import NAMED_ERROR as NAMED_ERROR
 from tapeout.graph.console import format_size as format_size
 from tapeout.streams import Output
+from tapeout.visible import visible
 
 if TYPE_CHECKING:
     from tapeout.cli.project import ChosenConfiguration
@@ -22,9 +24,24 @@ WIDE = 100
 LONG = 20
 """Characters of a cell beyond which its column is folded in a narrow terminal."""
 
-# texts are shown as they are: rich would read q[i] and [/INST] as markup, and :key: as an emoji
-console = Console(highlight=False, markup=False, emoji=False)
-errors = Console(highlight=False, markup=False, emoji=False, stderr=True)
+
+class SafeConsole(Console):
+    """Console that shows texts as they are, but with hidden characters escaped: a terminal would obey them.
+
+    Rich would read ``q[i]`` and ``[/INST]`` as markup, and ``:key:`` as an emoji.
+    """
+
+    def __init__(self, stderr: bool = False) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, stderr=stderr)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Yield the segments of a text, a table or a live view; only Rich's own controls are left as they are."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+
+console = SafeConsole()
+errors = SafeConsole(stderr=True)
 
 
 def show(
@@ -49,7 +66,7 @@ def show(
             sys.stdout.write(data.decode())
     else:
         for part in parts:
-            console.print(visible(part) if isinstance(part, str) else part)
+            console.print(part)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
@@ -69,11 +86,6 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table
     for row in rows:
         new.add_row(*(visible(cell) if isinstance(cell, str) else cell for cell in row))
     return new
-
-
-def visible(text: str) -> str:
-    """Return the text with all control characters except line feeds escaped; a terminal would obey them."""
-    return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)
 
 
 def is_wide() -> bool:

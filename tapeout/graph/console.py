@@ -2,12 +2,16 @@
 
 import signal
 
-from tapeout.streams import write_error as print_line
-
-__all__ = ["FIX", "end_quietly", "format_duration", "format_size", "print_line"]
+from tapeout.streams import write_error
+from tapeout.visible import visible
 
 FIX = "  fix: "
 """Prefix of the line of a named error that states the fix."""
+
+
+def print_line(text: object) -> None:
+    """Print a line to stderr, as ``write_error`` does; a terminal obeys nothing in it."""
+    write_error(visible(str(text)))
 
 
 def end_quietly() -> None:

@@ -7,6 +7,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from tapeout.graph.console import format_size as size
 from tapeout.provenance.document import Document
+from tapeout.visible import visible_on_page
 
 TEMPLATE = "verdict.html.j2"
 SENTENCES = {
@@ -37,7 +38,7 @@ def render(result: dict[str, Any], document: Document) -> str:
     )
     environment.filters["size"] = size
     rows = result["artifacts"]
-    return environment.get_template(TEMPLATE).render(
+    page = environment.get_template(TEMPLATE).render(
         result=result,
         rows=rows,
         sentence=SENTENCES[result["verdict"]],
@@ -48,3 +49,4 @@ def render(result: dict[str, Any], document: Document) -> str:
         environments=document.environments,
         python=document.python,
     )
+    return visible_on_page(page)

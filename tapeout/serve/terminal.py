@@ -15,6 +15,7 @@ from tapeout.serve.prompts import Prompts
 from tapeout.serve.session import Answer, Conversation, Question
 from tapeout.serve.side_by_side import Columns, fits
 from tapeout.streams import Output, write_error
+from tapeout.visible import visible
 
 BLOCK = '"""'
 """A line with only this begins a message of several lines, and ends it."""
@@ -170,7 +171,7 @@ class Chat:
                         pieces.append(piece)
                         columns.add(number, visible(piece))
                 except RequestFailed as error:
-                    columns.add(number, error.message)
+                    columns.add(number, visible(error.message))
                     self.failed = True
                     continue
                 if answer.finish is not None:
@@ -206,7 +207,7 @@ class Chat:
         if self.job.as_json:
             self._print_json(name, text, error.value())
         else:
-            write_error(f"{name}: {error.message}")
+            write_error(visible(f"{name}: {error.message}"))
 
     def _print_json(self, name: str, text: str, value: dict[str, Any]) -> None:
         prompt = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
@@ -234,11 +235,6 @@ def run(
         chat.introduce()
     chat.run()
     return int(chat.failed)
-
-
-def visible(text: str) -> str:
-    """Return a text in which control characters are escaped, except line feeds and tabs."""
-    return "".join(char if char.isprintable() or char in "\n\t" else repr(char)[1:-1] for char in text)
 
 
 def _value(answer: Answer, text: str) -> dict[str, Any]:

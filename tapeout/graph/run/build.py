@@ -34,6 +34,7 @@ from tapeout.graph.store.store import Store
 from tapeout.graph.workspace import State, Workspace
 from tapeout.program import DiskFull, StepFailed
 from tapeout.slurm.allocation import Allocation
+from tapeout.visible import visible
 
 MAX_LOG_LINES = 15
 SLURM_PREFIXES = ("srun: ", "slurmstepd-")
@@ -215,7 +216,7 @@ def _run_program(step: Step, stopper: Stopper) -> None:
             for line in process.stdout or ():
                 if not progress.show(line):
                     with written_file(step.log):
-                        log.write(line)
+                        log.write(visible(line))  # whoever reads the log on a terminal is safe, too
                         log.flush()
             status = start.program_status(process.wait())
         finally:

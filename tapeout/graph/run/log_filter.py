@@ -16,6 +16,7 @@ from tapeout.graph.run.run_record import Failure
 from tapeout.graph.workspace import Workspace
 from tapeout.slurm.job_messages import JOB_FAILED, NOISE, JobMessages
 from tapeout.streams import replace_stdout
+from tapeout.visible import visible
 
 REPEATED_ERRORS = (
     "RuleException:\nCalledProcessError",
@@ -48,7 +49,9 @@ class QuietLogFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether to show a record, after replacing an error's message by plain text."""
-        event, message = get_event(record), record.getMessage()
+        event, message = get_event(record), visible(record.getMessage())
+        if message != record.getMessage():
+            record.msg, record.args = message, ()
         if event is LogEvent.JOB_ERROR and self.interrupted():
             return False
         failed = event is not LogEvent.JOB_ERROR and record.levelno >= logging.ERROR
@@ -63,7 +66,7 @@ class QuietLogFilter(logging.Filter):
         elif event is LogEvent.JOB_ERROR:
             error, logs = getattr(record, "rule_msg", None) or "", getattr(record, "log", None) or []
             name, job = _job_name(record), JOB_FAILED.search(error)
-            text = self.messages.failed(name, error, logs, FIX)
+            text = visible(self.messages.failed(name, error, logs, FIX))
             self.on_failure(Failure(name, text, logs[-1] if logs else "", job[1] if job else ""))
             if self.quiet:
                 record.event = None

@@ -7,14 +7,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from tapeout.evals.wording import SPACE, number, percent
-
-INVISIBLE = [*range(9), *range(11, 32), 127]
-"""Control characters of ASCII but tab and line feed, which pages of HTML must not contain."""
-REORDERING = [*range(0x80, 0xA0), 0x061C, *range(0x200E, 0x2010), *range(0x2028, 0x202F), *range(0x2066, 0x206A)]
-"""Control characters beyond ASCII, also those that reverse the text after them."""
-VISIBLE = {code: chr(0x2421 if code == 127 else 0x2400 + code) for code in INVISIBLE}
-VISIBLE |= {code: f"[U+{code:04X}]" for code in REORDERING} | dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
-"""What a page shows instead of such characters in texts of the data."""
+from tapeout.visible import visible_on_page
 
 
 def render(template: Path, context: Mapping[str, Any], filters: Mapping[str, Callable[..., Any]]) -> str:
@@ -44,7 +37,7 @@ def render(template: Path, context: Mapping[str, Any], filters: Mapping[str, Cal
         "category": category,
     }
     environment.filters.update(common, **filters)
-    return environment.get_template(template.name).render(context).translate(VISIBLE)
+    return visible_on_page(environment.get_template(template.name).render(context))
 
 
 def size(count: int) -> str:
