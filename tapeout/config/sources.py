@@ -11,12 +11,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, SerializeAsAny, StringConstraints, field_validator
+from pydantic import Field, SerializeAsAny, StringConstraints, ValidationInfo, field_validator
 
 from tapeout.config.plugin_options import PluginOptions
-from tapeout.config.section import Section
+from tapeout.config.secrets import contains_secret
+from tapeout.config.section import Section, conflict
 
 KINDS = "tapeout.sources.kinds"
 """The seam of source kinds."""
@@ -93,6 +94,19 @@ class Record(Section, ABC):
 
     kind: str = Field(description="Source kind: a module of tapeout.sources.kinds, or a dotted module name.")
     licence: str = Field(min_length=1, description="Licence of the content, read in the archive, not in its metadata.")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_secret(cls, value: Any, field: ValidationInfo) -> Any:
+        """Refuse secrets in addresses: a record is printed, exported and part of the action."""
+        if contains_secret(value):
+            raise conflict(
+                f"the {field.field_name} of a source has a user, a password, a token or a signature in its address",
+                "Remove it, and name a netrc file with the login in the environment variable NETRC (for Hugging Face, "
+                "set HF_TOKEN), or download the file and use it with kind: file.",
+                str(field.field_name),
+            )
+        return value
 
     @property
     @abstractmethod

@@ -12,12 +12,13 @@ from urllib.parse import quote
 
 import yaml
 
+from tapeout.config.secrets import USER_IN_URL
 from tapeout.errors import TapeoutError
 from tapeout.graph.files import link_or_copy, read_json, temporary_path, write_atomically
 from tapeout.graph.identity.digest import canonical
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.workspace import Workspace
-from tapeout.provenance.secrets import USER_IN_URL, check_file, private
+from tapeout.provenance.secrets import check_file, private
 
 HUB = "https://huggingface.co"
 CARD, NOTICE = "README.md", "NOTICE"

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tapeout.config.secrets import USER_IN_URL, has_secret
 from tapeout.graph.identity.digest import BLOCK
 from tapeout.provenance.errors import ExportRefused
 
@@ -17,10 +18,6 @@ SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY|ACCESS_?KEY|PR
 """Names of environment variables whose values are secret."""
 MIN_LENGTH = 8
 """Characters of a secret; a shorter value is a switch."""
-USER_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://([^/\s?#@]+)@", re.IGNORECASE)
-SIGNED_URL = re.compile(
-    r"://\S*[?&]([a-z_-]*(token|secret|passw(or)?d|api_?key|access_?key|signature|credential)|sig|key)=", re.IGNORECASE
-)
 
 
 def private(root: Path, variables: Mapping[str, str] = os.environ) -> dict[str, bytes]:
@@ -67,7 +64,7 @@ def check_value(value: Any, where: str) -> None:
     elif isinstance(value, list):
         for inner in value:
             check_value(inner, where)
-    elif isinstance(value, str) and (USER_IN_URL.search(value) or SIGNED_URL.search(value)):
+    elif isinstance(value, str) and has_secret(value):
         raise ExportRefused(
             f"{where} is a URL with a user, a password or a token.",
             "Set secrets as environment variables (HF_TOKEN, PIP_INDEX_URL), run again and export the new report.",

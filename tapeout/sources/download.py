@@ -7,8 +7,8 @@ serves every source that pins the same content, and processes that download the 
 
 import fcntl
 import hashlib
+import os
 import re
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -25,8 +25,8 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 from tapeout.config.sources import RetryPolicy
 from tapeout.progress import report
 from tapeout.sources.errors import AccessDenied, SourceMissing, SourceUnreachable, WrongContent
+from tapeout.sources.verified_copy import BLOCK, copy_hashed, published
 
-BLOCK = 1 << 20
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 TIMEOUT = (15, 60)
 """Seconds to connect, and between two reads."""
@@ -103,30 +103,19 @@ class Remote:
         """Name in the folder of downloads."""
         return self.sha256 or f"git-{self.git_blob}"
 
-    def mismatch(self, path: Path) -> WrongContent | None:
-        """Return the error that a file is not this one; None if it is."""
+    def hash(self, size: int) -> "hashlib._Hash":
+        """Return the new hash that identifies the file, if it has ``size`` bytes."""
         if self.sha256 is not None:
-            actual = sha256_of(path)
-            return None if actual == self.sha256 else WrongContent.of_hash(self.name, self.sha256, actual)
-        blob = git_blob_of(path)
-        if blob == self.git_blob:
+            return hashlib.sha256()
+        return hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)
+
+    def mismatch(self, digest: str) -> WrongContent | None:
+        """Return the error that content with this digest is not the file; None if it is."""
+        if digest == (self.sha256 or self.git_blob):
             return None
-        return WrongContent.of_hash(self.name, str(self.git_blob), blob, "git blob id", "the pinned commit has")
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def git_blob_of(path: Path) -> str:
-    """Return the git blob id of a file: SHA-1 of a header with its size, and its bytes."""
-    digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
-    with path.open("rb") as stream:
-        while block := stream.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        if self.sha256 is not None:
+            return WrongContent.of_hash(self.name, self.sha256, digest)
+        return WrongContent.of_hash(self.name, str(self.git_blob), digest, "git blob id", "the pinned commit has")
 
 
 def retried(request: Callable[[], T], name: str, policy: RetryPolicy | None = None) -> T:
@@ -189,63 +178,55 @@ def retry_after(value: str | None) -> float | None:
 def fetch(remote: Remote, target: Path, folder: Path, policy: RetryPolicy | None = None) -> None:
     """Write the verified file to ``target``, from the folder of downloads if it is there, else from the network.
 
+    The bytes of ``target`` are those that were hashed: they are hashed while they are copied.
+
     Raises:
         WrongContent: the content is not the pinned one; neither it nor a part of it is kept.
         SourceMissing, AccessDenied, SourceUnreachable: see their docstrings; a partial file is kept and resumed.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
-    finished = folder / remote.key
+    finished, part = folder / remote.key, folder / f"{remote.key}.part"
     with locked(folder / f"{remote.key}.lock"):
-        if not is_finished(folder, remote):
-            download(remote, finished, policy or RetryPolicy())
-        shutil.copyfile(finished, target)
+        if restored(remote, target, folder):
+            return
+        resumed = part.exists()
+        if not (resumed and size_of(part) == remote.size):
+            transfer_with_retries(remote, part, policy or RetryPolicy())
+        wrong = copied(remote, part, target)
+        if wrong is not None and resumed:  # the part may have been what is wrong
+            part.unlink()
+            transfer_with_retries(remote, part, policy or RetryPolicy())
+            wrong = copied(remote, part, target)
+        if wrong is not None:
+            part.unlink()
+            raise wrong
+        part.rename(finished)
 
 
-def is_finished(folder: Path, remote: Remote) -> bool:
-    """Return whether the folder of downloads has this file; a corrupt one is removed."""
+def restored(remote: Remote, target: Path, folder: Path) -> bool:
+    """Write the verified file to ``target`` if the folder of downloads has it; a corrupt one is removed from there."""
     finished = folder / remote.key
     if not finished.exists():
         return False
-    if remote.mismatch(finished) is None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if copied(remote, finished, target) is None:
         return True
     finished.unlink()
     return False
 
 
-def copy_verified(source: Path, target: Path, sha256: str | None) -> str:
-    """Copy a local file, verify the copy, and return its SHA-256.
-
-    Raises:
-        SourceMissing: there is no such file.
-        WrongContent: the copy's hash is not ``sha256``; the copy is removed.
-    """
-    if not source.is_file():
-        raise SourceMissing.of(f"The file {source}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
-    actual = sha256_of(target)
-    if sha256 is not None and actual != sha256:
-        target.unlink()
-        raise WrongContent.of_hash(f"The file {source}", sha256, actual)
-    return actual
-
-
-def download(remote: Remote, finished: Path, policy: RetryPolicy) -> None:
-    """Download to ``finished``, resuming a partial file; one that turns out wrong is downloaded once more."""
-    part = finished.with_name(finished.name + ".part")
-    resumed = part.exists()
-    if not (resumed and size_of(part) == remote.size):
-        transfer_with_retries(remote, part, policy)
-    wrong = remote.mismatch(part)
-    if wrong is not None and resumed:
-        part.unlink()
-        transfer_with_retries(remote, part, policy)
-        wrong = remote.mismatch(part)
-    if wrong is not None:
-        part.unlink()
-        raise wrong
-    part.rename(finished)
+def copied(remote: Remote, source: Path, target: Path) -> WrongContent | None:
+    """Copy a file to ``target`` if it is the pinned one; return the error if it is not, and leave nothing then."""
+    with source.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if remote.size is not None and size != remote.size:
+            return WrongContent.of_size(remote.name, remote.size, size)
+        with published(target) as copy:
+            wrong = remote.mismatch(copy_hashed(file, copy, size, remote.hash(size)))
+            if wrong is not None:
+                copy.close()
+    return wrong
 
 
 def transfer_with_retries(remote: Remote, part: Path, policy: RetryPolicy) -> None:
@@ -307,7 +288,10 @@ def continues(response: requests.Response, start: int) -> bool:
 def write_body(response: requests.Response, remote: Remote, part: Path, start: int) -> None:
     """Write the body to ``part`` from offset ``start`` and report progress; see ``transfer`` for the errors."""
     length = response.headers.get("Content-Length")
-    total = remote.size or (start + int(length) if length and length.isdecimal() else None)
+    announced = start + int(length) if length and length.isdecimal() else None
+    if remote.size is not None and announced is not None and announced > remote.size:
+        raise WrongContent.of_size(remote.name, remote.size, announced)
+    total = remote.size or announced
     done, reported = start, time.monotonic()
     with part.open("r+b" if start else "wb") as stream:
         stream.seek(start)

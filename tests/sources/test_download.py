@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tapeout.config.sources import RetryPolicy
-from tapeout.sources.download import Remote, fetch, retry_after
+from tapeout.sources.download import Remote, copied, fetch, retry_after
 from tapeout.sources.errors import AccessDenied, SourceMissing, SourceUnreachable, WrongContent
 from tests.sources.server import FileServer, serve, sha256
 
@@ -109,6 +109,44 @@ def test_a_corrupt_finished_file_is_fetched_again(server: FileServer, tmp_path: 
     (folder / sha256(CONTENT)).write_bytes(CONTENT[:-1] + b"?")
     fetch(remote(server), tmp_path / "a", folder, QUICK)
     assert (tmp_path / "a").read_bytes() == CONTENT
+
+
+def test_what_is_published_is_what_was_hashed(server: FileServer, tmp_path: Path) -> None:
+    """A file that is damaged and repaired all the time, also while it is hashed and copied."""
+    source, target = tmp_path / "source", tmp_path / "out/a"
+    source.write_bytes(CONTENT)
+    target.parent.mkdir()
+    ended = threading.Event()
+
+    def damage() -> None:
+        with source.open("r+b") as file:
+            while not ended.is_set():
+                for byte in (b"?", CONTENT[-1:]):
+                    file.seek(len(CONTENT) - 1)
+                    file.write(byte)
+                    file.flush()
+
+    thread = threading.Thread(target=damage)
+    thread.start()
+    try:
+        for _ in range(100):
+            wrong = copied(remote(server), source, target)
+            assert (wrong is None) == target.exists()
+            if target.exists():
+                assert target.read_bytes() == CONTENT
+                target.unlink()
+            assert not list(target.parent.iterdir())
+    finally:
+        ended.set()
+        thread.join(10)
+
+
+def test_a_larger_file_than_pinned_is_stopped_at_once(server: FileServer, tmp_path: Path) -> None:
+    for size in (1, len(CONTENT) - 1):
+        with pytest.raises(WrongContent, match=f"{len(CONTENT):,}"):
+            fetch(remote(server, size=size), tmp_path / "a", tmp_path / "downloads", QUICK)
+        assert downloaded(tmp_path / "downloads") == set() and not (tmp_path / "a").exists()
+    assert len(server.requests) == 2
 
 
 def test_a_wrong_hash_is_named_and_nothing_remains(server: FileServer, tmp_path: Path) -> None:

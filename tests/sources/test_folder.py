@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapeout.sources.download import sha256_of
 from tapeout.sources.errors import SourceMissing, WrongContent
 from tapeout.sources.kinds.file import Source as FileSource
 from tapeout.sources.kinds.folder import Source as FolderSource
 from tapeout.sources.kinds.folder import tree_digest
 from tests.sources.fetching import fetch_source
+from tests.sources.server import sha256
 
 pytestmark = pytest.mark.environment("data")
 
@@ -37,7 +37,7 @@ def record(folder: Path, **changes: object) -> FolderSource:
 
 
 def digest(source: FolderSource) -> str:
-    return tree_digest({name: sha256_of(path) for name, path in source.local_files().items()})
+    return tree_digest({name: sha256(path.read_bytes()) for name, path in source.local_files().items()})
 
 
 def test_the_files_are_copied_with_their_paths(folder: Path, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_names_that_no_result_can_have_are_refused(name: str, folder: Path) -> N
         record(folder).local_files()
     file = FileSource.model_validate({"kind": "file", "path": str(folder / "deep" / name), "licence": "own"})
     with pytest.raises(WrongContent, match="cannot be printed"):
-        file.pinned(lambda paths: [sha256_of(path) for path in paths])
+        file.pinned(lambda paths: [sha256(path.read_bytes()) for path in paths])
 
 
 def test_a_folder_that_is_missing_or_empty_is_named(tmp_path: Path, folder: Path) -> None:

@@ -82,6 +82,22 @@ def test_bad_records(kind: str, changes: dict[str, object]) -> None:
         check(kind, **changes)
 
 
+@pytest.mark.parametrize(
+    "query", ["X-Amz-Signature", "X-Goog-Credential", "sig", "access_token", "AWSAccessKeyId", "a%50i_key"]
+)
+@pytest.mark.parametrize("address", ["https://host/x", "ftp://host/x"])
+def test_no_record_has_a_secret_in_an_address(address: str, query: str) -> None:
+    """Also where the address is wrong for another reason, of which the message shows the value."""
+    user = address.replace("host", "me:hunter22@host")
+    for url in (user, f"{address}?a=b&{query}=hunter22", f"{address}#{query}=hunter22"):
+        for kind, changes in (("url", {"url": url}), ("file", {"path": url}), ("folder", {"include": ["*", url]})):
+            with pytest.raises(ValidationError) as raised:
+                check(kind, **changes)
+            (error,) = raised.value.errors(include_input=False)
+            assert error["type"] == "conflict" and "hunter22" not in str(error)
+    assert check("url", url="https://host/x?design=1&monkey=2").origin == "https://host/x?design=1&monkey=2"
+
+
 def test_the_committed_file_is_valid() -> None:
     sources = TypeAdapter(Sources).validate_python(yaml.safe_load((ROOT / "config" / "sources.yaml").read_text()))
     assert {source.kind for source in sources.values()} == {"pypi", "file"}

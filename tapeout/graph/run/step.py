@@ -24,7 +24,7 @@ INHERITED_PREFIXES = (
 )
 INHERITED_NAMES = {
     *("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "TAPEOUT_STORE", "TAPEOUT_DOWNLOADS"),
-    *("HF_TOKEN", "HF_ENDPOINT", "PIP_INDEX_URL", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *("HF_TOKEN", "HF_ENDPOINT", "NETRC", "PIP_INDEX_URL", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"),
     *("TAPEOUT_CHECKPOINT_SECONDS", "TAPEOUT_DATA_WORKERS"),
 }
 """Environment variables passed to a program: locations and credentials, nothing that affects its output."""

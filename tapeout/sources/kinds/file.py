@@ -60,7 +60,7 @@ class Source(Record):
             SourceMissing: there is no such file.
             WrongContent: it is not the pinned one.
         """
-        from tapeout.sources.download import copy_verified
+        from tapeout.sources.verified_copy import copy_verified
 
         path = Path(self.path)
         copy_verified(path, output / path.name, self.sha256)

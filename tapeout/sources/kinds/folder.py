@@ -122,7 +122,7 @@ class Source(Record):
             SourceMissing, AccessDenied: see ``local_files``.
             WrongContent: see ``local_files``, or the copies are not what is pinned.
         """
-        from tapeout.sources.download import copy_verified
+        from tapeout.sources.verified_copy import copy_verified
 
         digests, files = {}, self.local_files()
         for done, (name, path) in enumerate(files.items(), start=1):

@@ -50,9 +50,9 @@ class Source(Record):
         from tapeout.sources import download
 
         remote = download.Remote("", self.file, self.sha256, self.size)
-        if not download.is_finished(downloads, remote):
+        if not download.restored(remote, output / self.file, downloads):
             remote = download.retried(lambda: self._locate(), f"The package index (for {self.package})", retry)
-        download.fetch(remote, output / self.file, downloads, retry)
+            download.fetch(remote, output / self.file, downloads, retry)
 
     def _locate(self) -> Any:
         """Ask the index once where the archive is."""

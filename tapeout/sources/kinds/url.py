@@ -51,10 +51,10 @@ class Source(Record):
             WrongContent: the file is not the pinned one.
             SourceMissing, AccessDenied, SourceUnreachable: see their docstrings.
         """
-        from tapeout.sources import download
+        from tapeout.sources import download, verified_copy
 
         if self.local_path:
-            download.copy_verified(Path(self.local_path), output / self.file, self.sha256)
+            verified_copy.copy_verified(Path(self.local_path), output / self.file, self.sha256)
         else:
             remote = download.Remote(self.url, self.file, self.sha256, self.size)
             download.fetch(remote, output / self.file, downloads, retry)
