@@ -8,6 +8,7 @@ rule fetch:
     params:
         record=lambda wildcards: settings.sources[wildcards.source].identity(),
         plugins=lambda wildcards: [settings.kind_module(wildcards.source)],
+        fetches=True,
     localrule: True  # compute nodes often have no access to the network
     log:
         "logs/sources/{source}.log",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -15,10 +16,10 @@ from tapeout.cli.project import Project, load
 from tapeout.combinations import unscoped
 from tapeout.graph.errors import InputChanged
 from tapeout.graph.files import report_disk_errors
-from tapeout.graph.identity.action import Recipe, Reference
+from tapeout.graph.identity.action import ORDERING_PREFIX, Recipe, Reference
 from tapeout.graph.identity.container import environment_of
-from tapeout.graph.launch.launcher import Program, start
-from tapeout.graph.run.step import ORDERING_PREFIX
+from tapeout.graph.launch import node_agent
+from tapeout.graph.launch.launcher import AGENT, Program, start
 from tapeout.graph.workspace import State
 from tapeout.streams import write_error
 
@@ -124,9 +125,11 @@ def read_batch(layer: "Layer", recipe: Recipe, step: int, rank: int | None = Non
         packages = environment_of(recipe)
         layer.launch.require(packages)
         inherited = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "LC_ALL") if name in os.environ}
-        variables = inherited | {"PYTHONPATH": str(Path.cwd()), "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": name}
-        folders = (layer.workspace.results.absolute(), folder)
-        program = Program(("-m", PROGRAM, str(file)), packages, variables, folders, folder)
+        here = Path.cwd()
+        variables = inherited | {"PYTHONPATH": str(here), "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": name}
+        folders = (here, layer.workspace.results.absolute(), folder)
+        shutil.copyfile(node_agent.__file__, folder / AGENT)  # for a container
+        program = Program(("-m", PROGRAM, str(file)), packages, variables, folder, None, folders, here, here)
         started = start(layer.launch, program, {})
         started.prepare()
         done = subprocess.run(started.command, env=started.variables, capture_output=True, text=True)

@@ -18,9 +18,8 @@ from tapeout.config.export import PromptsJob
 from tapeout.config.serving import VARIABLE, ChatJob, ServedModel, ServeJob
 from tapeout.graph.address import DIGEST_PREFIX, EARLIER, LocatedArtifact, locate
 from tapeout.graph.files import report_disk_errors
-from tapeout.graph.identity.action import Recipe, Reference
+from tapeout.graph.identity.action import ORDERING_PREFIX, Recipe, Reference
 from tapeout.graph.identity.environment import read_environment
-from tapeout.graph.run.step import ORDERING_PREFIX
 from tapeout.graph.workspace import Workspace
 
 ENVIRONMENT, PROGRAM = "serve", "tapeout.serve"

@@ -100,6 +100,7 @@ class RuleReader:
         environment = self._read_environment(rule, wildcards)
         params = self._read_params(rule, wildcards)
         plugins = tuple(params.pop("plugins", ()))
+        fetches = bool(params.pop("fetches", False))
         return Recipe(
             artifact=name,
             rule=rule.name,
@@ -109,6 +110,7 @@ class RuleReader:
             environment_digest=environment.digest,
             params=params,
             plugins=plugins,
+            fetches=fetches,
             inputs=self._read_inputs(rule, wildcards),
             resources=self.resources(rule, wildcards),
             wildcards=tuple(str(value) for value in wildcards),

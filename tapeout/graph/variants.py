@@ -12,9 +12,8 @@ from typing import Any
 
 from tapeout.combinations import combination_of, join, scoped, smaller, split, unscoped
 from tapeout.graph.errors import UnknownName
-from tapeout.graph.identity.action import Recipe
+from tapeout.graph.identity.action import ORDERING_PREFIX, Recipe
 from tapeout.graph.layer import Layer
-from tapeout.graph.run.step import ORDERING_PREFIX
 
 
 class Variants:

@@ -63,6 +63,7 @@ class Workspace:
         results: artifacts under their names.
         work: scratch folders, named by action digest.
         runs: named runs.
+        code: trees of the code of steps (``identity.code_tree``).
         remote: a remote store (``TAPEOUT_REMOTE``), if there is one.
     """
 
@@ -70,6 +71,7 @@ class Workspace:
     results: Path = Path("results")
     work: Path = Path("work")
     runs: Path = Path("runs")
+    code: Path = Path("work/code")
     remote: Remote | None = None
 
     @classmethod

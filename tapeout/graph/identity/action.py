@@ -9,14 +9,17 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tapeout.combinations import split_rule
+from tapeout.graph.identity.constants import CONSTANTS
 from tapeout.graph.identity.digest import canonical, digest_bytes, digest_value
 from tapeout.graph.identity.manifest import Manifest
 
-SCHEMA = 1
+SCHEMA = 2
 CONTAINER = "container"
 """Environment name of a step that runs in a container; no lock may have this name."""
 WORK = ("gflop", "parameters", "download_bytes")
 """Resources that state the amount of work of a step."""
+ORDERING_PREFIX = "after_"
+"""Prefix of ordering-only inputs, which must exist before the program runs but are not passed to it."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Recipe:
         python: the interpreter's command in the container.
         plugins: modules that the program loads by name (``tapeout.plugins``).
         wildcards: the rule's wildcards, part of the job's name in a cluster's queue; not identity.
+        fetches: the program reads files and the network outside of the graph; a digest pins what it writes.
     """
 
     artifact: str
@@ -65,6 +69,7 @@ class Recipe:
     python: str = ""
     plugins: tuple[str, ...] = ()
     wildcards: tuple[str, ...] = ()
+    fetches: bool = False
 
     @property
     def threads(self) -> int:
@@ -75,6 +80,11 @@ class Recipe:
     def work(self) -> list[list[Any]]:
         """Amount of work by the rule's resources; it may depend on other steps' parameters, such as the model size."""
         return work(self.resources)
+
+    @property
+    def nodes(self) -> int:
+        """Number of nodes that the rule requests."""
+        return int(self.resources.get("nodes") or 1)
 
     @property
     def base_rule(self) -> str:
@@ -118,6 +128,8 @@ class Recipe:
             "environment": self.environment_value,
             "params": self.params,
             "inputs": inputs,
+            "variables": dict(CONSTANTS),
+            **({"fetches": True} if self.fetches else {}),
             **({"plugins": list(self.plugins)} if self.plugins else {}),
         }
 

@@ -3,6 +3,7 @@
 A module's digest is computed from its syntax tree without docstrings, so that comments, docstrings and formatting never
 cost a training run, while a changed helper reruns exactly the steps that import it. Data files in the folder of an
 imported package (templates, word lists) count byte for byte. Third-party code is covered by the environment's lock.
+A program runs from a tree with these files alone (``code_tree``), so that what is not found here cannot be imported.
 """
 
 import ast
@@ -13,24 +14,15 @@ from pathlib import Path
 from tapeout.graph.errors import InvalidRule
 from tapeout.graph.identity.digest import digest_bytes, digest_file
 
-PLUGINS = "tapeout/plugins.py"
-"""The only module that may import by name; a rule declares what its step loads through it."""
-DYNAMIC = {
-    *("import_module", "__import__", "run_path", "run_module", "resolve_name"),
-    *("spec_from_file_location", "spec_from_loader", "SourceFileLoader", "exec_module", "load_module"),
-}
-"""Names through which a module can be imported without an import statement; any use of them is refused."""
-
 
 def closure(script: Path, root: Path, plugins: Sequence[str] = ()) -> dict[str, str]:
     """Return the digest of each file of a program's code, by path relative to ``root``, sorted.
 
     Raises:
-        InvalidRule: a file is not Python, a module is imported by a name that is only known at run time, or a plugin is
-            not a module below ``root``.
+        InvalidRule: a file is not Python, or a plugin is not a module below ``root``.
     """
     digests: dict[str, str] = {}
-    waiting = [script.resolve(), *sorted(_files("sitecustomize", root.resolve()))]  # Python imports it at its start
+    waiting = [script.resolve()]
     for plugin in plugins:
         path = root.resolve().joinpath(*plugin.split("."))
         named = all(part.isidentifier() for part in plugin.split("."))
@@ -55,8 +47,7 @@ def definitions(path: Path) -> dict[str, str]:
 
     ``tapeout why`` uses it to show which definitions of a module changed.
     """
-    tree = ast.parse(path.read_bytes(), filename=str(path))
-    _strip_docstrings(tree)
+    tree = parse(path.read_bytes(), path)
     digests: dict[str, str] = {}
 
     def visit(body: list[ast.stmt], prefix: str) -> list[ast.stmt]:
@@ -78,15 +69,29 @@ def definitions(path: Path) -> dict[str, str]:
 @cache
 def _read(path: Path, root: Path, mtime_ns: int) -> tuple[str, tuple[Path, ...]]:
     """Return the digest of a module and the project files that it imports; cached for this process."""
+    tree = parse(path.read_bytes(), path.relative_to(root))
+    return digest_tree(tree), tuple(sorted(_imports(tree, path, root)))
+
+
+def parse(content: bytes, name: Path) -> ast.Module:
+    """Return the syntax tree of a module without docstrings.
+
+    Raises:
+        InvalidRule: it is not Python.
+    """
     try:
-        tree = ast.parse(path.read_bytes(), filename=str(path))
+        tree = ast.parse(content, filename=str(name))
     except SyntaxError as error:
-        raise InvalidRule(f"{path.relative_to(root)}, line {error.lineno}: {error.msg}.", "Correct it.") from error
+        raise InvalidRule(f"{name}, line {error.lineno}: {error.msg}.", "Correct it.") from error
     except ValueError as error:  # a null byte
-        raise InvalidRule(f"{path.relative_to(root)}: {error}.", "Correct it.") from error
-    imported = tuple(sorted(_imports(tree, path, root)))
+        raise InvalidRule(f"{name}: {error}.", "Correct it.") from error
     _strip_docstrings(tree)
-    return digest_bytes(ast.dump(tree).encode()), imported
+    return tree
+
+
+def digest_tree(tree: ast.Module) -> str:
+    """Return the digest of a module, given its syntax tree without docstrings."""
+    return digest_bytes(ast.dump(tree).encode())
 
 
 def _data_files(package: Path) -> list[Path]:
@@ -129,20 +134,7 @@ def _imports(tree: ast.Module, path: Path, root: Path) -> set[Path]:
             files |= _files(module, root)
             for alias in node.names:
                 files |= _files(f"{module}.{alias.name}", root)
-                if alias.name in DYNAMIC or (alias.name == "*" and _files(module, root)):
-                    raise _untraceable(path, root, node.lineno, f"{module}.{alias.name}")
-        elif isinstance(node, ast.Attribute | ast.Name):
-            used = node.attr if isinstance(node, ast.Attribute) else node.id
-            if used in DYNAMIC and path.relative_to(root).as_posix() != PLUGINS:
-                raise _untraceable(path, root, node.lineno, used)
     return files
-
-
-def _untraceable(path: Path, root: Path, line: int, through: str) -> InvalidRule:
-    return InvalidRule(
-        f"{path.relative_to(root)}, line {line}, imports through {through}.",
-        "Use an import statement with a literal name, or load the module with tapeout.plugins.",
-    )
 
 
 def _absolute(node: ast.ImportFrom, path: Path, root: Path) -> str:

@@ -55,6 +55,14 @@ class Environment:
         return (self.folder / "bin" / "python").absolute()
 
     @property
+    def interpreter_folders(self) -> list[str]:
+        """Folders of the Python that the environment was made from: as its settings name it, and without links."""
+        settings = (self.folder / "pyvenv.cfg").read_text("utf-8", "replace")
+        home = re.search(r"^home *= *(.+)$", settings, re.MULTILINE)
+        known = {Path(home[1]).parent} if home else set()
+        return sorted(map(str, {*known, self.python.resolve().parents[1]}))
+
+    @property
     def complete(self) -> bool:
         """True if the installation finished; its last action is to write the mark."""
         mark = self.folder / "complete"

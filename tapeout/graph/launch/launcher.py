@@ -19,7 +19,7 @@ from typing import Any
 from tapeout.errors import TapeoutError
 from tapeout.graph.identity.container import Container
 from tapeout.graph.identity.environment import Environment
-from tapeout.graph.launch import node_agent
+from tapeout.graph.launch import node_agent, sandbox
 from tapeout.slurm.allocation import SUBMITTED
 
 BARE, APPTAINER, PYXIS = "bare", "apptainer", "pyxis"
@@ -43,6 +43,8 @@ JOB_VARIABLES = (
 )
 """Variables of the job that a new step needs. Slurm's others describe the calling step and would alter the new one."""
 FIRST_PORT, PORTS = 10000, 10000
+AGENT = "node_agent.py"
+"""Copy of the node agent in the scratch folder of a program that runs in a container."""
 
 
 class CannotStart(TapeoutError):
@@ -107,9 +109,12 @@ class Program:
     Attributes:
         command: script and options, without the interpreter.
         environment: environment or container that it runs in.
-        variables: its environment variables.
-        folders: folders that it reads and writes.
+        variables: its environment variables; those of the sandbox that starts it, if there is one.
         scratch: its own folder, on a file system that all nodes share.
+        specification: file with what the sandbox shows to it; None if it runs without one.
+        folders: files and folders that its container shows to it.
+        code: tree of its code, for a container.
+        here: its working directory in a container.
         nodes: number of nodes.
         gpus: number of GPUs that it computes on, on each node.
     """
@@ -117,8 +122,11 @@ class Program:
     command: tuple[str, ...]
     environment: Environment | Container
     variables: dict[str, str]
-    folders: tuple[Path, ...]
     scratch: Path
+    specification: Path | None = None
+    folders: tuple[Path, ...] = ()
+    code: Path = Path()
+    here: Path = Path()
     nodes: int = 1
     gpus: int = 0
 
@@ -191,9 +199,13 @@ def start(launch: Launch, program: Program, caller: Mapping[str, str], rendezvou
         start = _ContainerStart(launch, program, environment, variables, caller, stopped)
         return start.with_apptainer() if launch.runtime == APPTAINER else start.with_pyxis()
     command = [str(environment.python), *program.command]
+    if program.specification is not None:
+        agent = [sys.executable, "-I", "-S", sandbox.__file__, str(program.specification), "--"]
+        command = [*agent, f"{sandbox.ROOT}/env/bin/python", *program.command]
     if not distributed:
         return Start(command, program.variables)
-    wrapped = [*srun(program.nodes), "--export=ALL", *_agent(sys.executable, stopped), *command]
+    agent = _agent(sys.executable, stopped, Path(node_agent.__file__))
+    wrapped = [*srun(program.nodes), "--export=ALL", *agent, *command]
     return Start(wrapped, _without_task(variables), stopped)
 
 
@@ -226,10 +238,10 @@ def _without_task(variables: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _agent(python: str, stopped: Path | None) -> list[str]:
+def _agent(python: str, stopped: Path | None, file: Path) -> list[str]:
     """Return the command of the node agent that starts the program, on each node and inside its container."""
     mark = ["--stopped", str(stopped)] if stopped is not None else []
-    return [python, "-I", node_agent.__file__, "start", *mark, "--"]
+    return [python, "-I", str(file), "start", *mark, "--"]
 
 
 @dataclass(frozen=True)
@@ -247,19 +259,19 @@ class _ContainerStart:
     def inner_variables(self) -> dict[str, str]:
         """Variables that the program sees in addition to the image's own."""
         variables = {name: value for name, value in self.variables.items() if not name.startswith(HOST_ONLY)}
-        return variables | {node_agent.CODE: str(Path.cwd()), "PYTHONNOUSERSITE": "1"}
+        return variables | {node_agent.CODE: str(self.program.code)}
 
     @property
     def inner_command(self) -> list[str]:
         """Command that runs inside the container."""
         python = self.container.python
-        return [*_agent(python, self.stopped), python, *self.program.command]
+        return [*_agent(python, self.stopped, self.program.scratch / AGENT), python, *self.program.command]
 
     @property
     def mounts(self) -> list[str]:
-        """The project's folder, the targets of its links, and the site's mounts."""
+        """The program's code, scratch folder and inputs, and the site's mounts."""
         folders: list[str] = []
-        for path in (Path.cwd(), *self.program.folders):
+        for path in self.program.folders:
             folder = str(path.resolve())
             if any(sign in folder for sign in ",:"):
                 raise CannotStart(f"The folder {folder} has a comma or a colon in its name.", "Rename it.")
@@ -285,7 +297,7 @@ class _ContainerStart:
         binds = [option for mount in self.mounts for option in ("--bind", mount)]
         gpus = ["--nv"] if self.program.gpus else []
         image = self.image_file or f"docker://{self.container.pinned}"
-        options = ["--cleanenv", "--no-home", *gpus, *binds, "--pwd", str(Path.cwd()), image]
+        options = ["--cleanenv", "--no-home", *gpus, *binds, "--pwd", str(self.program.here), image]
         command = ["apptainer", "exec", *options, *self.inner_command]
         inner = self.inner_variables if self.stopped is None else _without_task(self.inner_variables)
         variables = host | {f"{node_agent.INTO_APPTAINER}{name}": value for name, value in inner.items()}
@@ -310,7 +322,7 @@ class _ContainerStart:
         options = [
             f"--container-image={self.image_file or enroot_name(self.container)}",
             f"--container-mounts={','.join(mounts)}",
-            f"--container-workdir={Path.cwd()}",
+            f"--container-workdir={self.program.here}",
             "--no-container-mount-home",
             f"--container-env={','.join(sorted(inner))}",  # these override the image's own
             f"--export={','.join(sorted({*inner, *host}))}",

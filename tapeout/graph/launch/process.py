@@ -1,19 +1,16 @@
-"""Linux process primitives: identity of a process, death with its parent, and isolation from the network."""
+"""Linux process primitives: identity of a process, death with its parent, and a test for namespaces."""
 
 import contextlib
 import ctypes
-import fcntl
 import os
 import signal
-import socket
-import struct
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 
-CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
-SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1
+from tapeout.graph.launch.sandbox import unshare
+
 PR_SET_PDEATHSIG = 1
 
 
@@ -53,29 +50,8 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def isolate_network() -> None:
-    """Move this process into a network namespace with only a loopback interface, which distributed training needs.
-
-    Raises:
-        OSError: the system does not allow it.
-    """
-    user, group = os.geteuid(), os.getegid()
-    flags = CLONE_NEWNET if user == 0 else CLONE_NEWUSER | CLONE_NEWNET
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(flags):
-        raise OSError(ctypes.get_errno(), "the network cannot be isolated")
-    if user:
-        for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
-            with open(f"/proc/self/{name}", "w") as file:
-                file.write(text)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        request = fcntl.ioctl(control, SIOCGIFFLAGS, struct.pack("16sh22x", b"lo", 0))
-        (interface_flags,) = struct.unpack_from("h", request, 16)
-        fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", interface_flags | IFF_UP))
-
-
 @cache
 def can_isolate_network() -> bool:
-    """Return whether this system allows ``isolate_network``; many containers do not."""
-    probe = [sys.executable, "-c", f"from {__name__} import isolate_network; isolate_network()"]
+    """Return whether this system permits namespaces, so that a program can be cut off from the network."""
+    probe = [sys.executable, "-c", f"from {unshare.__module__} import unshare; unshare(network=False)"]
     return subprocess.run(probe, check=False, stderr=subprocess.DEVNULL).returncode == 0

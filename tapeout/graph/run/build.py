@@ -22,7 +22,8 @@ from tapeout.graph.files import error_in, only_regular, read_file, written_file
 from tapeout.graph.identity.digest import canonical
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.launch.node_agent import HOME
-from tapeout.graph.launch.process import die_with_parent, isolate_network
+from tapeout.graph.launch.process import die_with_parent
+from tapeout.graph.launch.sandbox import unshare
 from tapeout.graph.launch.stopping import Stopper
 from tapeout.graph.plan.explain import record_definitions
 from tapeout.graph.run.forwarding import Forwarding
@@ -144,7 +145,7 @@ def execute(step: Step, stopper: Stopper | None = None) -> tuple[Manifest, float
     """
     manifests = step.read_manifests()
     step.check_inputs(manifests)
-    step.check_code()
+    step.check_environment()
     for old in (*step.scratch.glob("output.*"), step.scratch / "tmp"):
         shutil.rmtree(old, ignore_errors=True)
     for folder in ("tmp", f"tmp/{HOME}", "state"):
@@ -160,7 +161,6 @@ def execute(step: Step, stopper: Stopper | None = None) -> tuple[Manifest, float
         inputs.check()
     seconds = time.monotonic() - started
     step.check_inputs(manifests)
-    step.check_code()
     manifest = Manifest.of(step.output, step.recipe.artifact, step.action.digest) if step.output.exists() else None
     if manifest is None or not manifest.entries:
         raise StepFailed(f"{step.recipe.script} succeeded but wrote nothing.", f"Read {step.log}.")
@@ -187,8 +187,8 @@ def _run_program(step: Step, stopper: Stopper) -> None:
     def prepare_child() -> None:
         die_with_parent(parent)  # so that no orphan writes into a scratch folder that another attempt uses
         os.umask(0o022)
-        if step.offline:
-            isolate_network()
+        if step.offline and step.recipe.fetches:
+            unshare(network=False)  # the other programs never have a network
 
     with (
         tempfile.TemporaryDirectory(prefix="tapeout-") as short,

@@ -1,35 +1,28 @@
 """One build step: its folders, its program with options and variables, and the checks of its inputs and code."""
 
 import os
+import shutil
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 from tapeout.graph.errors import InputChanged
-from tapeout.graph.identity.action import Action, Recipe, Reference
-from tapeout.graph.identity.code import closure
+from tapeout.graph.identity.action import Action, Recipe
+from tapeout.graph.identity.code_tree import materialise
 from tapeout.graph.identity.container import Container, environment_of
 from tapeout.graph.identity.environment import Environment
 from tapeout.graph.identity.manifest import Manifest
-from tapeout.graph.launch.launcher import Launch, Program, Start, start
-from tapeout.graph.launch.node_agent import HOME, USER
+from tapeout.graph.launch import node_agent
+from tapeout.graph.launch.launcher import AGENT, Launch, Program, Start, start
 from tapeout.graph.launch.node_check import check_nodes
+from tapeout.graph.launch.sandbox import PATH
 from tapeout.graph.plan.rates import gpus_per_node
+from tapeout.graph.run.surroundings import FIXED, LINKED_OUTPUT, Surroundings
 from tapeout.graph.workspace import Workspace
 
-INHERITED_PREFIXES = (
-    *("SLURM_", "NCCL_SOCKET_", "NCCL_IB_", "NCCL_NET", "NCCL_DEBUG", "GLOO_SOCKET_"),
-    *("http", "https", "HTTP", "no_proxy", "NO_PROXY"),
-)
-INHERITED_NAMES = {
-    *("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "TAPEOUT_STORE", "TAPEOUT_DOWNLOADS"),
-    *("HF_TOKEN", "HF_ENDPOINT", "NETRC", "PIP_INDEX_URL", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"),
-    *("TAPEOUT_CHECKPOINT_SECONDS", "TAPEOUT_DATA_WORKERS"),
-}
-"""Environment variables passed to a program: locations and credentials, nothing that affects its output."""
-ORDERING_PREFIX = "after_"
-"""Prefix of ordering-only inputs, which must exist before the program runs but are not passed to it."""
+MAX_MOUNTS = 100
+"""Inputs that a container mounts one by one; of more, it mounts the whole folder of results."""
 
 
 @dataclass(frozen=True)
@@ -75,85 +68,65 @@ class Step:
         """Environment or container of the program."""
         return environment_of(self.recipe)
 
-    def input_path(self, reference: Reference) -> Path:
-        """Return the path of an input."""
-        return self.workspace.artifact_path(reference.artifact) / reference.path
-
-    def command(self) -> list[str]:
-        """Return the program and its options: one per input, the parameters as a file, and the output."""
-        options: list[str] = []
-        for name, value in sorted(self.recipe.inputs.items()):
-            references = value if isinstance(value, list) else [value]
-            for reference in references if not name.startswith(ORDERING_PREFIX) else []:
-                options += [f"--{name.replace('_', '-')}", str(self.input_path(reference))]
-        return [
-            *(self.recipe.script, *options),
-            *("--params", str(self.scratch / "params.json"), "--output", str(self.output)),
-        ]
-
     def start(self, temporary: Path) -> Start:
         """Return how to start the program, here or on the nodes of the job, which are checked first.
 
         Args:
-            temporary: folder for temporary files.
+            temporary: a short path to the folder for temporary files.
 
         Raises:
             CannotStart: a node cannot run it, or its container cannot be started.
+            InputChanged: its code was edited since this run decided what to do.
         """
-        nodes, gpus = int(self.recipe.resources.get("nodes") or 1), gpus_per_node(self.recipe.resources)
-        folders = tuple(path.absolute() for path in (self.workspace.work, self.workspace.results))
-        command, variables = tuple(self.command()), self.variables(temporary)
-        program = Program(command, self.packages, variables, folders, self.scratch, nodes, gpus)
+        code = materialise(self.action.value["code"], Path(), self.workspace.code).absolute()
+        metrics = self.workspace.metrics_path(self.action.digest).absolute()
+        metrics.parent.mkdir(parents=True, exist_ok=True)
+        metrics.touch()
+        output = self.scratch / LINKED_OUTPUT
+        output.unlink(missing_ok=True)
+        output.symlink_to(self.output.parent.name)
+        (self.scratch / "action.json").write_bytes(self.action.encode())
+        results = self.workspace.results
+        seen = Surroundings(
+            self.recipe, results, self.scratch, self.output, metrics, code, self.threads, dict(os.environ)
+        )
+        program = self._program(seen, temporary)
         if not program.is_distributed(os.environ):
             return start(self.launch, program, os.environ)
         action = self.workspace.action_path(self.recipe.artifact)
-        rendezvous = check_nodes(nodes, action, self.action.digest, gpus, os.environ)
+        rendezvous = check_nodes(self.recipe.nodes, action, self.action.digest, program.gpus, os.environ)
         return start(self.launch, program, os.environ, rendezvous)
 
-    def variables(self, temporary: Path) -> dict[str, str]:
-        """Return the environment variables of the program, whose temporary folder is ``temporary``.
+    def _program(self, seen: Surroundings, temporary: Path) -> Program:
+        """Return the program: isolated by a sandbox or by its container, or, if it fetches, not at all."""
+        nodes, gpus = self.recipe.nodes, gpus_per_node(self.recipe.resources)
+        if isinstance(self.packages, Environment) and not self.recipe.fetches:
+            variables = seen.inherited() | {"PATH": os.environ.get("PATH", PATH), "TMPDIR": str(temporary)}
+            command = tuple(seen.command(FIXED))
+            program = Program(command, self.packages, variables, self.scratch, nodes=nodes, gpus=gpus)
+            specification = seen.write_specification(self.packages, network=program.is_distributed(os.environ))
+            return replace(program, specification=specification)
+        places = seen.places(temporary)
+        program = Program(
+            tuple(seen.command(places)), self.packages, seen.variables(places), self.scratch, nodes=nodes, gpus=gpus
+        )
+        if isinstance(self.packages, Environment):
+            return program
+        shutil.copyfile(node_agent.__file__, self.scratch / AGENT)
+        here = seen.link_inputs(self.scratch / "tmp")
+        inputs = sorted({self.workspace.artifact_path(name) for name in self.recipe.dependencies()})
+        shown = inputs if len(inputs) <= MAX_MOUNTS else [self.workspace.results]
+        return replace(program, code=seen.code, here=here, folders=(seen.code, self.scratch, seen.metrics, *shown))
 
-        Its home is an empty folder in there, so that no settings, logins and caches of the user reach it: libraries
-        look for theirs (Matplotlib, Git, pip, Hugging Face, Triton) below the home unless a variable says otherwise.
-        """
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if name in INHERITED_NAMES or name.startswith(INHERITED_PREFIXES)
-        }
-        return inherited | {
-            "PYTHONPATH": str(Path.cwd()),
-            "PYTHONHASHSEED": "0",
-            "PYTHONNOUSERSITE": "1",
-            "PYTHONSAFEPATH": "1",  # scripts cannot import from their own folder, which is not in the code digest
-            "PYTHONUNBUFFERED": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "LC_ALL": "C.UTF-8",
-            "TZ": "UTC",
-            "TMPDIR": str(temporary),
-            "HOME": str(temporary / HOME),
-            "USER": USER,
-            "TAPEOUT_USER_HOME": os.environ.get("HOME", ""),  # for the cache of downloads
-            "TAPEOUT_RUNNER": "1",
-            "TAPEOUT_PLUGINS": ",".join(self.recipe.plugins),
-            "TAPEOUT_THREADS": str(self.threads),
-            "TAPEOUT_STATE": str(self.scratch / "state"),
-            "TAPEOUT_METRICS": str(self.workspace.metrics_path(self.action.digest).absolute()),
-            "TAPEOUT_STOP": str(self.stop_file),
-            "TAPEOUT_ACTION": str(self.workspace.action_path(self.recipe.artifact).absolute()),
-        }
-
-    def check_code(self) -> None:
-        """Check that program, modules and environment match the action.
+    def check_environment(self) -> None:
+        """Check that the environment is that of the action.
 
         Raises:
-            InputChanged: they do not.
+            InputChanged: it is not.
         """
-        action = self.action.value
-        same = closure(Path(self.recipe.script), Path(), self.recipe.plugins) == action["code"]
-        if not same or environment_of(self.recipe).digest != action["environment"]["digest"]:
+        if environment_of(self.recipe).digest != self.action.value["environment"]["digest"]:
             raise InputChanged(
-                f"The code or the environment of {self.recipe.artifact} was edited during the run.",
+                f"The environment of {self.recipe.artifact} was edited during the run.",
                 "Nothing was stored; run again. To edit freely during a long run, run from a separate clone.",
             )
 

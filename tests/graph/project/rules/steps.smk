@@ -5,6 +5,7 @@ rule raw:
         sealed("raw.txt"),
     params:
         source=sha256(Path("src/data.txt").read_bytes()).hexdigest(),
+        fetches=True,
     resources:
         typical_seconds=30,
     log:
