@@ -80,7 +80,10 @@ def named_errors() -> Iterator[None]:
             fail(DiskFull.of(error))
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO):
             path, reason = error.filename2 or error.filename or "A file", os.strerror(error.errno)
-            fail(StepFailed(f"{path}: {reason}.", "Correct its permissions, or repair the disk, and run again."))
+            fix = "Correct its permissions, or repair the disk, and run again."
+            if error.errno == errno.EROFS:
+                fix = "Write below the output or TMPDIR: a step sees everything else read-only."
+            fail(StepFailed(f"{path}: {reason}.", fix))
         raise
 
 

@@ -24,6 +24,7 @@ from tapeout.graph.console import print_line
 from tapeout.graph.errors import InvalidRule, RunInProgress
 from tapeout.graph.files import only_regular, report_disk_errors
 from tapeout.graph.identity.action import Recipe
+from tapeout.graph.identity.code_tree import materialise
 from tapeout.graph.identity.digest import DigestCache
 from tapeout.graph.identity.environment import Environment, missing
 from tapeout.graph.launch.launcher import Launch
@@ -298,6 +299,8 @@ class Layer(RuleReader):
         if real:
             for packages in used:
                 self.launch.require(packages)
+            for step in steps:  # a snapshot: what is edited from now on has no effect on this run
+                materialise(step.code, self.root, self.workspace.code)
         return [*notes, *filter(None, [idle_gpus(steps) if on_cluster else ""])]
 
     def _announce(self, cost: Forecast, real: bool) -> None:

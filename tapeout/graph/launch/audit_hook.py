@@ -35,7 +35,7 @@ def install(permitted: dict[str, list[str]]) -> None:
         name = os.fsdecode(path)
         real = os.path.realpath(name)
         if not any(real == folder or real.startswith(f"{folder}/") for folder in folders):
-            raise PermissionError(errno.EACCES, "Not an input of this step", name)
+            raise FileNotFoundError(errno.ENOENT, "Not an input of this step", name)
 
     def hook(event: str, arguments: tuple[object, ...]) -> None:
         if event == "open":

@@ -57,7 +57,7 @@ class Launch:
 
     Attributes:
         runtime: one of ``RUNTIMES``.
-        mounts: further folders that a container sees, as ``PATH`` or ``OUTSIDE:INSIDE[:FLAGS]``.
+        mounts: further folders that programs see, as ``PATH`` or ``OUTSIDE:INSIDE[:FLAGS]``.
         images: folder of pulled images, ``sha256-DIGEST.sif`` (or ``.sqsh``); empty if the runtime pulls them.
     """
 

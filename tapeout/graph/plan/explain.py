@@ -107,7 +107,16 @@ def _own_changes(old: dict[str, Any], new: dict[str, Any], store: Store) -> list
         *_code_changes(old["code"], new["code"], store),
         *(Change("parameter", *row) for row in _differences(_flatten(old["params"]), _flatten(new["params"]))),
         *_environment_changes(old["environment"], new["environment"], store),
+        *(
+            Change("environment", f"of every step: {name}", *values)
+            for name, *values in _differences(*map(_layer, (old, new)))
+        ),
     ]
+
+
+def _layer(action: dict[str, Any]) -> dict[str, Any]:
+    """Return what the layer itself adds to an action."""
+    return {"schema": action["schema"], "fetches": action.get("fetches", False), **action.get("variables", {})}
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:

@@ -23,10 +23,11 @@ from tapeout.graph.identity.digest import canonical
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.launch.node_agent import HOME
 from tapeout.graph.launch.process import die_with_parent
-from tapeout.graph.launch.sandbox import unshare
+from tapeout.graph.launch.sandbox import MARK, unshare
 from tapeout.graph.launch.stopping import Stopper
 from tapeout.graph.plan.explain import record_definitions
 from tapeout.graph.run.forwarding import Forwarding
+from tapeout.graph.run.host_paths import HostPaths, hidden
 from tapeout.graph.run.inputs import Inputs
 from tapeout.graph.run.progress import StepProgress, earlier_seconds
 from tapeout.graph.run.run_record import RUN
@@ -199,6 +200,10 @@ def _run_program(step: Step, stopper: Stopper) -> None:
         temporary.symlink_to(step.scratch / "tmp")
         start = step.start(temporary)
         start.prepare()
+        paths = HostPaths(step.code, step.scratch, temporary)
+        if step.isolation:
+            with written_file(step.log):
+                log.write(f"{MARK}{step.isolation}\n")
         process = subprocess.Popen(
             start.command,
             env=start.variables,
@@ -213,7 +218,8 @@ def _run_program(step: Step, stopper: Stopper) -> None:
         try:
             stopper.watch(process, start.signal)
             progress = StepProgress(step.recipe.artifact, step.scratch)
-            for line in process.stdout or ():
+            for output in process.stdout or ():
+                line = paths.translate(output)
                 if not progress.show(line):
                     with written_file(step.log):
                         log.write(visible(line))  # whoever reads the log on a terminal is safe, too
@@ -235,6 +241,8 @@ def _failure(step: Step, status: int) -> TapeoutError:
     lines = [line for line in output if not line.startswith(SLURM_PREFIXES)]
     if lines and (error := error_in(lines[-1])) is not None:
         return error
+    if lines and (found := hidden(lines[-1])) is not None:
+        return StepFailed(found[0], f"{found[1]} Read {step.log}.")
     if len(lines) >= 2 and lines[-1].startswith(FIX):
         if lines[-2].startswith(f"{DiskFull.__name__}: "):
             return DiskFull(lines[-2].partition(": ")[2], lines[-1].removeprefix(FIX))

@@ -14,12 +14,11 @@ from typing import Self
 
 from tapeout.graph.errors import InputChanged
 from tapeout.graph.files import read_json, write_atomically
-from tapeout.graph.identity.action import Recipe
+from tapeout.graph.identity.action import ORDERING_PREFIX, Recipe
 from tapeout.graph.identity.digest import canonical, digest_files
 from tapeout.graph.identity.manifest import Entry, Manifest
 from tapeout.graph.launch.inotify import Writes
 from tapeout.graph.run.run_record import RUN
-from tapeout.graph.run.step import ORDERING_PREFIX
 from tapeout.graph.workspace import Workspace
 
 Times = tuple[int, int, int, int]

@@ -64,6 +64,22 @@ class Step:
         return Path(tempfile.mkdtemp(prefix="output.", dir=self.scratch)) / Path(self.recipe.artifact).name
 
     @cached_property
+    def code(self) -> Path:
+        """Tree of its code.
+
+        Raises:
+            InputChanged: the code was edited since this run decided what to do, and its tree is lost.
+        """
+        return materialise(self.action.value["code"], Path(), self.workspace.code).absolute()
+
+    @property
+    def isolation(self) -> str:
+        """What isolates the program, for its log; empty if the sandbox says so itself."""
+        if isinstance(self.packages, Environment):
+            return "none, because the step fetches what a digest pins" if self.recipe.fetches else ""
+        return "container"
+
+    @cached_property
     def packages(self) -> Environment | Container:
         """Environment or container of the program."""
         return environment_of(self.recipe)
@@ -76,9 +92,8 @@ class Step:
 
         Raises:
             CannotStart: a node cannot run it, or its container cannot be started.
-            InputChanged: its code was edited since this run decided what to do.
+            InputChanged: see ``code``.
         """
-        code = materialise(self.action.value["code"], Path(), self.workspace.code).absolute()
         metrics = self.workspace.metrics_path(self.action.digest).absolute()
         metrics.parent.mkdir(parents=True, exist_ok=True)
         metrics.touch()
@@ -88,7 +103,7 @@ class Step:
         (self.scratch / "action.json").write_bytes(self.action.encode())
         results = self.workspace.results
         seen = Surroundings(
-            self.recipe, results, self.scratch, self.output, metrics, code, self.threads, dict(os.environ)
+            self.recipe, results, self.scratch, self.output, metrics, self.code, self.threads, dict(os.environ)
         )
         program = self._program(seen, temporary)
         if not program.is_distributed(os.environ):
@@ -104,7 +119,8 @@ class Step:
             variables = seen.inherited() | {"PATH": os.environ.get("PATH", PATH), "TMPDIR": str(temporary)}
             command = tuple(seen.command(FIXED))
             program = Program(command, self.packages, variables, self.scratch, nodes=nodes, gpus=gpus)
-            specification = seen.write_specification(self.packages, network=program.is_distributed(os.environ))
+            network = program.is_distributed(os.environ)
+            specification = seen.write_specification(self.packages, self.launch.mounts, network)
             return replace(program, specification=specification)
         places = seen.places(temporary)
         program = Program(

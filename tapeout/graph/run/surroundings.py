@@ -8,7 +8,7 @@ pins what it writes. Only its code, home and settings are as isolated as those o
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -125,13 +125,15 @@ class Surroundings:
         prefixes = CLUSTER_PREFIXES if self.recipe.nodes > 1 else ()
         return {name: value for name, value in self.caller.items() if name in names or name.startswith(prefixes)}
 
-    def specification(self, environment: Environment, network: bool) -> Specification:
+    def specification(self, environment: Environment, mounts: Sequence[str], network: bool) -> Specification:
         """Return what the sandbox has to show to the program, with files and folders at their ``FIXED`` places.
 
         Args:
             environment: its environment.
+            mounts: further folders of this site (``Launch.mounts``); read-only, unless their flags are ``rw``.
             network: true if it gets the machine's network.
         """
+        further = {inside or outside: (outside, flags) for outside, inside, flags in map(_parts, mounts)}
         inputs = {
             f"{RESULTS}/{reference.artifact}/{reference.path}".rstrip("/"): self.results.absolute()
             / reference.artifact
@@ -144,20 +146,21 @@ class Surroundings:
             FIXED.scratch: self.scratch,
             FIXED.metrics: self.metrics.absolute(),
             **dict(sorted(inputs.items())),
+            **{inside: Path(outside) for inside, (outside, _) in sorted(further.items())},
         }
         return Specification(
             binds=[(str(source), target) for target, source in binds.items()],
-            writable=[FIXED.scratch, FIXED.metrics],
+            writable=[FIXED.scratch, FIXED.metrics, *(name for name, (_, flags) in further.items() if flags == "rw")],
             network=network,
             variables=self.variables(FIXED),
             inherited=[*SETTINGS, *(CLUSTER_PREFIXES if network else ())],
             interpreter=environment.interpreter_folders,
         )
 
-    def write_specification(self, environment: Environment, network: bool) -> Path:
-        """Write the specification into the scratch folder; return its path."""
+    def write_specification(self, environment: Environment, mounts: Sequence[str], network: bool) -> Path:
+        """Write the ``specification`` into the scratch folder; return its path."""
         path = self.scratch / "sandbox.json"
-        path.write_text(json.dumps(asdict(self.specification(environment, network)), indent=1))
+        path.write_text(json.dumps(asdict(self.specification(environment, mounts, network)), indent=1))
         return path
 
     def link_inputs(self, folder: Path) -> Path:
@@ -170,3 +173,9 @@ class Surroundings:
                 link.symlink_to(self.results.resolve() / reference.artifact / reference.path)
         here.mkdir(parents=True, exist_ok=True)
         return here
+
+
+def _parts(mount: str) -> tuple[str, str, str]:
+    """Return the parts of ``OUTSIDE:INSIDE:FLAGS``; missing ones are empty."""
+    outside, inside, flags, *_ = [*mount.split(":"), "", ""]
+    return outside, inside, flags
