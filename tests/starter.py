@@ -17,9 +17,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 ROOT = str(Path(__file__).parents[1])
 COMMANDS = (
@@ -153,11 +154,25 @@ def _serve(connection: socket.socket, packages: list[str]) -> list[str]:
     program = json.loads(data)
     os.environ.clear()
     os.environ.update(program["env"])
+    if "specification" in program:
+        program |= _isolate(program)
     os.chdir(program["cwd"])
     tempfile.tempdir = None  # depends on the variables
-    sys.path[:0] = [program["cwd"], *filter(None, program["env"].get("PYTHONPATH", "").split(":"))]
+    own = [] if "specification" in program else [program["cwd"]]
+    sys.path[:0] = [*own, *filter(None, program["env"].get("PYTHONPATH", "").split(":"))]
     arguments: list[str] = program["arguments"]
     return arguments
+
+
+def _isolate(program: dict[str, Any]) -> dict[str, Any]:
+    """Isolate this process as a step's; it also sees what it has imported. Return arguments, variables and folder."""
+    sandbox = runpy.run_path(f"{ROOT}/tapeout/graph/launch/sandbox.py")
+    specification = sandbox["Specification"].read(program["specification"])
+    seen = replace(specification, interpreter=[*specification.interpreter, sys.prefix, f"{ROOT}/tapeout"])
+    command, variables = sandbox["prepare"](seen, program["arguments"])
+    os.environ.clear()
+    os.environ.update(variables)
+    return {"arguments": command[1:], "env": variables, "cwd": str(Path.cwd())}
 
 
 def _report(child: int, answers: int) -> NoReturn:

@@ -1,17 +1,17 @@
 """Steps in NeMo's environment, as forks of processes that have imported NeMo or PyTorch, which takes many seconds.
 
-``use`` replaces the Python of that environment in a copy of the project. A step remains a process of its own, with its
-own folder, variables and output. Those of steps with NeMo have modules of the project from this folder, of which the
-copy has the same ones. Other programs start in the ordinary way, and so do all steps of the graphs of test_graph.py.
+``use`` replaces the last lines of the sandbox in a copy of the project. A step remains an isolated process of its own,
+with its own folder, variables and output. Those of steps with NeMo have modules of the project from this folder, of
+which the copy has the same ones. Other programs start in the ordinary way, and so do all steps of test_graph.py.
 """
 
 import os
-import sys
 import tempfile
 import uuid
 from functools import cache
 from pathlib import Path
 
+from tapeout.graph.identity.constants import CONSTANTS
 from tapeout.graph.identity.environment import read_environment
 from tests.starter import NEMO, listen
 
@@ -23,20 +23,18 @@ SERVERS = {
     ),
 }
 """Modules that a process has imported, and the scripts that start as its forks; only NeMo's need the shim."""
-AT_IMPORT = ("PYTHONHASHSEED", "PYTHONNOUSERSITE", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "LC_ALL", "TZ")
-"""Variables of a step that have an effect when Python starts."""
-VALUES = ("0", "1", "1", "1", "C.UTF-8", "UTC")
-CLIENT = """#!{python} -IS
-import os, signal, socket, sys, json
-arguments = sys.argv[1:]
-variables = dict(os.environ)
-server_name = {names}.get("".join(arguments[:1]))
-if server_name and all(variables.get(name) == value for name, value in {fixed}):
+CLIENT = """
+
+def fork(specification: str, command: list[str]) -> None:
+    name = {names}.get(command[1].rpartition("/")[2])
+    if name is None or "/{nemo}\\"" not in Path(specification).read_text():
+        return
+    import signal
     reader, writer = os.pipe()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
-        server.connect("\\0" + server_name)
-        request = json.dumps({{"arguments": arguments, "cwd": os.getcwd(), "env": variables}})
-        socket.send_fds(server, [request.encode()], [1, 2, writer])
+        server.connect("\\0" + name)
+        request = {{"specification": specification, "arguments": command, "cwd": os.getcwd(), "env": dict(os.environ)}}
+        socket.send_fds(server, [json.dumps(request).encode()], [1, 2, writer])
     os.close(writer)
     child = int(os.read(reader, 16))
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
@@ -46,34 +44,34 @@ if server_name and all(variables.get(name) == value for name, value in {fixed}):
         signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     sys.exit(status)
-os.execv({real!r}, [{real!r}, *arguments])
+
+
+if __name__ == "__main__":
+    fork(sys.argv[1], sys.argv[sys.argv.index("--") + 1 :])
+    main()
 """
+"""What replaces the last lines of the sandbox in a copy of the project."""
 
 
 @cache
 def _client() -> str:
-    """Return the program that takes the place of Python, and start what it connects to."""
-    python = ROOT / read_environment("nemo", ROOT).folder / "bin/python"
-    fixed = dict(zip(AT_IMPORT, VALUES, strict=True))
+    """Return the text of the client, and start what it connects to."""
+    nemo = read_environment("nemo", ROOT).folder
     inherited = {
         name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "OMP_WAIT_POLICY") if name in os.environ
     }
     names: dict[str, str] = {}
     for packages, scripts in SERVERS.items():
         name = f"tapeout-tests-{uuid.uuid4()}"
-        listen(python, packages, {**inherited, **fixed, "HOME": tempfile.mkdtemp()}, name)
-        names |= {f"scripts/{script}.py": name for script in scripts}
-    return CLIENT.format(python=sys.executable, names=names, fixed=tuple(fixed.items()), real=str(python))
+        listen(ROOT / nemo / "bin/python", packages, {**inherited, **CONSTANTS, "HOME": tempfile.mkdtemp()}, name)
+        names |= {f"{script}.py": name for script in scripts}
+    return CLIENT.format(names=names, nemo=nemo.name)
 
 
 def use(project: Path) -> None:
-    """Replace the environments of a copy of the project: links to those of this one, and NeMo's with the client."""
-    nemo = read_environment("nemo", ROOT).folder.name
-    (project / ".envs" / nemo / "bin").mkdir(parents=True)
-    for original in (ROOT / ".envs").iterdir():
-        if original.name != nemo:
-            (project / ".envs" / original.name).symlink_to(original)
-    (project / ".envs" / nemo / "complete").symlink_to(ROOT / ".envs" / nemo / "complete")
-    client = project / ".envs" / nemo / "bin/python"
-    client.write_text(_client())
-    client.chmod(0o755)
+    """Link the environments of this project into a copy of it, whose sandbox asks for forks."""
+    (project / ".envs").symlink_to(ROOT / ".envs")
+    sandbox = project / "tapeout/graph/launch/sandbox.py"
+    text, end = sandbox.read_text(), '\n\nif __name__ == "__main__":\n    main()\n'
+    assert text.endswith(end)
+    sandbox.write_text(text.removesuffix(end) + _client())

@@ -130,7 +130,7 @@ class OnCluster(Project):
 
     def fault(self, *words: str) -> None:
         """Set the fault that the training simulates from now on; none without arguments."""
-        folder = self.root / "faults"
+        folder = self.root / "machine" / "faults"
         folder.mkdir(exist_ok=True)
         temporary = folder / "next"
         temporary.write_text(" ".join(words))
@@ -167,6 +167,10 @@ def copied(root: Path) -> None:
     shutil.copytree(PROJECT, root)
     for name in ("lib", "envs"):
         shutil.copytree(SMALL / name, root / name)
+    machine = root / "machine"
+    machine.mkdir()
+    site = root / "config/site.yaml"
+    site.write_text(f"container: {{mounts: ['{machine}:{machine}:rw']}}\n{site.read_text()}")
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def on_two_nodes(project: OnCluster) -> None:
 def in_container(project: OnCluster, runtime: str) -> WithRuntimes:
     """The training runs in a container, which the site starts with a runtime."""
     project.edit("rules/steps.smk", '    shell:\n        build("scripts/train.py")', CONTAINER)
-    project.edit("config/site.yaml", "training:", f"container: {{runtime: {runtime}}}\ntraining:")
+    project.edit("config/site.yaml", "container: {", f"container: {{runtime: {runtime}, ")
     found = WithRuntimes(project.root, project.cluster)
     python = project.root / project.environment("light").folder / "bin" / "python"
     found.runtimes = stand_ins(project.root / "bin", python, str(project.cluster.root / "bin" / "srun"))
@@ -42,7 +42,7 @@ def in_container(project: OnCluster, runtime: str) -> WithRuntimes:
 
 def ran_on(project: OnCluster) -> dict[str, str]:
     """GPUs that the program saw, by node."""
-    return {path.name: path.read_text() for path in sorted(project.path("nodes").iterdir())}
+    return {path.name: path.read_text() for path in sorted(project.path("machine/nodes").iterdir())}
 
 
 def test_the_program_starts_on_both_nodes(project: OnCluster) -> None:
@@ -70,7 +70,7 @@ def test_a_step_of_the_job_on_one_node(project: OnCluster) -> None:
     """Pyxis starts a step inside the one in which the runner is, with the same GPUs."""
     contained = in_container(project, "pyxis")
     contained.run("train")
-    assert project.path("gpus").read_text() == ALL_GPUS
+    assert project.path("machine/gpus").read_text() == ALL_GPUS
     assert len(contained.runtimes.calls("pyxis")) == 1
 
 
@@ -82,7 +82,7 @@ def test_nodes_without_their_gpus_are_named(project: OnCluster) -> None:
     assert "CannotStart: " in text
     for name in ("gpu1", "gpu2"):
         assert f"node {name} has no nvidia-smi, and 8 GPUs are required" in text
-    assert not project.path("nodes").exists()
+    assert not project.path("machine/nodes").exists()
 
 
 def test_the_program_of_one_node_fails_for_both(project: OnCluster) -> None:

@@ -17,7 +17,7 @@ def test_a_run_is_granted_whole_gpu_nodes_and_makes_the_same(project: OnCluster,
         ("rule_train", "gpu", "COMPLETED"),
     ]
     assert "gres/gpu=8" in jobs[1]["AllocTRES"] and jobs[1]["NNodes"] == "1"
-    assert project.path("gpus").read_text() == "0,1,2,3,4,5,6,7"
+    assert project.path("machine/gpus").read_text() == "0,1,2,3,4,5,6,7"
     assert "account" not in run.text.lower()
 
 
@@ -42,7 +42,7 @@ def test_two_nodes_work_together_under_one_allocation(project: OnCluster) -> Non
     job = project.cluster.accounted_after(before)[-1]
     assert (job["Comment"], job["NNodes"], job["State"]) == ("rule_train", "2", "COMPLETED")
     assert "gres/gpu=16" in job["AllocTRES"]
-    assert {path.name: path.read_text() for path in project.path("nodes").iterdir()} == {
+    assert {path.name: path.read_text() for path in project.path("machine/nodes").iterdir()} == {
         "gpu1": "0,1,2,3,4,5,6,7",
         "gpu2": "0,1,2,3,4,5,6,7",
     }

@@ -296,11 +296,12 @@ def permitted(specification: Specification, temporary: str) -> dict[str, object]
     }
 
 
-def main() -> None:
-    """Isolate this process, and become the command."""
-    parent = os.getppid()
-    separator = sys.argv.index("--")
-    specification, command = Specification.read(sys.argv[1]), sys.argv[separator + 1 :]
+def prepare(specification: Specification, command: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Isolate this process as far as the system permits, and print the first line of the log.
+
+    Returns:
+        the command and the variables with which it is to be executed in the current working directory.
+    """
     short = os.environ["TMPDIR"]
     temporary = os.path.realpath(short)
     for name in ("tmp", "home", "here"):
@@ -308,26 +309,32 @@ def main() -> None:
     variables = {name: value for name, value in os.environ.items() if name.startswith(tuple(specification.inherited))}
     variables |= specification.variables
     fault = isolate(specification, temporary)
-    if fault:
-        link(specification, temporary)
-        before, after = f"{ROOT}/", f"{short}{ROOT}/"
-        command = [text.replace(before, after) for text in command]
-        variables = {name: value.replace(before, after) for name, value in variables.items()}
-        hook = f"{temporary}/hook"
-        Path(hook).mkdir()
-        Path(hook, "sitecustomize.py").write_bytes(Path(__file__).with_name("audit_hook.py").read_bytes())
-        variables |= {
-            "TMPDIR": f"{short}/tmp",
-            "USER": HOST_NAME,
-            "PYTHONPATH": f"{variables['PYTHONPATH']}:{hook}",
-            HOOK: json.dumps(permitted(specification, temporary)),
-        }
-        os.chdir(f"{temporary}{ROOT}/here")
-        print(f"{MARK}audit hook in Python processes ({fault}); programs of other kinds are not isolated", flush=True)
-    else:
+    if not fault:
         os.chdir(f"{ROOT}/here")
         reach = "this machine's network" if specification.network else "no network"
         print(f"{MARK}mount namespace, {reach}", flush=True)
+        return command, variables
+    link(specification, temporary)
+    before, after = f"{ROOT}/", f"{short}{ROOT}/"
+    hook = Path(temporary, "hook")
+    hook.mkdir()
+    (hook / "sitecustomize.py").write_bytes(Path(__file__).with_name("audit_hook.py").read_bytes())
+    variables = {name: value.replace(before, after) for name, value in variables.items()} | {
+        "TMPDIR": f"{short}/tmp",
+        "USER": HOST_NAME,
+        HOOK: json.dumps(permitted(specification, temporary)),
+    }
+    variables["PYTHONPATH"] += f":{hook}"
+    os.chdir(f"{temporary}{ROOT}/here")
+    print(f"{MARK}audit hook in Python processes ({fault}); programs of other kinds are not isolated", flush=True)
+    return [text.replace(before, after) for text in command], variables
+
+
+def main() -> None:
+    """Isolate this process, and become the command."""
+    parent = os.getppid()
+    separator = sys.argv.index("--")
+    command, variables = prepare(Specification.read(sys.argv[1]), sys.argv[separator + 1 :])
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     libc.prctl(PR_SET_PDEATHSIG, SIGKILL)
     if os.getppid() != parent:

@@ -5,6 +5,7 @@ rule raw:
         sealed("raw.txt"),
     params:
         source=sha256(Path("src/data.txt").read_bytes()).hexdigest(),
+        fetches=True,
     localrule: True
     log:
         "logs/raw.log",
@@ -39,6 +40,7 @@ rule train:
     params:
         steps=config["steps"],
         layout=config["layout"],
+        machine=str(Path("machine").absolute()),
     resources:
         **site.gpu_nodes(training),
         typical_seconds=5,

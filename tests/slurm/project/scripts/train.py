@@ -11,6 +11,7 @@ from pathlib import Path
 from lib.options import read
 
 inputs, params, output = read("prepared")
+machine = Path(params["machine"])  # a folder that the site mounts
 state, stop = Path(os.environ["TAPEOUT_STATE"], "state.json"), Path(os.environ["TAPEOUT_STOP"])
 for number in (signal.SIGTERM, signal.SIGUSR1):
     signal.signal(number, lambda *_: stop.touch())
@@ -18,18 +19,18 @@ for number in (signal.SIGTERM, signal.SIGUSR1):
 
 def fault() -> list[str]:
     """Return the fault to simulate; a test changes it while the training runs."""
-    path = Path("faults/train")
+    path = machine / "faults" / "train"
     return (path.read_text().split() if path.exists() else []) or [""]
 
 
 nodes = params["layout"]["num_nodes"]
 if nodes > 1 and "TAPEOUT_NODES" in os.environ:
-    Path("nodes").mkdir(exist_ok=True)
-    Path("nodes", os.environ["SLURMD_NODENAME"]).write_text(os.environ.get("CUDA_VISIBLE_DEVICES", ""))
+    (machine / "nodes").mkdir(exist_ok=True)
+    (machine / "nodes" / os.environ["SLURMD_NODENAME"]).write_text(os.environ.get("CUDA_VISIBLE_DEVICES", ""))
     if os.environ["SLURM_NODEID"] != "0":
         sys.exit()
 else:
-    Path("gpus").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", ""))
+    (machine / "gpus").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", ""))
 
 step, value = 0, inputs["prepared"][0].read_text()
 if state.exists():
