@@ -46,7 +46,7 @@ GRAPH = (
         "remote",
         "store",
     ),
-    *("launch", "configuration", "identity", "paths", "files", "console", "errors"),
+    *("launch", "configuration", "identity", "paths", "files", "disk_space", "console", "errors"),
 )
 """Parts of the build graph, top to bottom: each may import those after it."""
 

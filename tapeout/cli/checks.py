@@ -6,8 +6,9 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from tapeout.graph.disk_space import OUT_OF_SPACE
 from tapeout.graph.errors import InvalidEnvironment, InvalidRule, NotWritable
-from tapeout.graph.files import OUT_OF_SPACE, report_disk_errors, written_file
+from tapeout.graph.files import report_disk_errors, written_file
 
 CHECKED_BYTES = 2**16
 """Space that Snakemake's cache needs for the rule files of a project."""

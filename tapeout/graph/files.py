@@ -14,12 +14,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tapeout.errors import TapeoutError, fullest
+from tapeout.errors import TapeoutError
+from tapeout.graph.disk_space import OUT_OF_SPACE, disk_full
 from tapeout.graph.errors import InputChanged, InvalidFolder, NotAPlainFile, NotWritable, UnreadableState
-from tapeout.program import DiskFull
 
 SHARING_FIX = "Let the group write it (chgrp, chmod g+ws), or read it as TAPEOUT_REMOTE: docs/store.md."
-OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 GONE = {errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.ENXIO, errno.EREMOTEIO, errno.ETIMEDOUT, errno.EBUSY}
 """Errors of a network file system, or a device, that went away."""
@@ -29,9 +28,6 @@ SYSTEM_ERROR = re.compile(r"\[Errno (\d+)\] ([^:'\n]*)(?:: '([^'\n]*)')?(?: -> '
 """A system error as Python prints it."""
 NO_TEMPORARY_FOLDER = "No usable temporary directory"
 """Start of Python's message."""
-RUN_FOLDERS = ("results", "work", "store", "logs", ".snakemake", "/tmp")
-VARIABLES = ("TAPEOUT_STORE", "TAPEOUT_DOWNLOADS", "TMPDIR")
-"""Environment variables that name further folders of a run."""
 LATE_SECONDS = "TAPEOUT_LATE_SECONDS"
 """Environment variable: how many seconds a shared file system may lag; a run on one machine does not wait."""
 RETRY_INTERVAL = 0.5
@@ -194,17 +190,12 @@ def report_disk_errors() -> Iterator[None]:
 def disk_error(error: OSError) -> TapeoutError | None:
     """Return the named error for an operation that a disk or its permissions refuse; None for any other error.
 
-    Of two paths the second is the one that is written. If the system names none, the folder of the run on the fullest
-    disk is named.
+    Of two paths the second is the one that is written.
     """
     path = error.filename2 or error.filename
     if error.errno in OUT_OF_SPACE:
-        path = path or fullest(Path(name) for name in (*RUN_FOLDERS, *filter(None, map(os.environ.get, VARIABLES))))
-        reason = "" if error.errno == errno.ENOSPC else f" ({os.strerror(error.errno)})"
-        return DiskFull(
-            f"No space is left on the device of {path}{reason}.",
-            "Free some space there, or raise the quota, and run the same command again; nothing incomplete was kept.",
-        )
+        reason = "" if error.errno == errno.ENOSPC else os.strerror(error.errno)
+        return disk_full(None if path is None else os.fsdecode(path), reason)
     if error.errno in REFUSED or (error.errno in GONE and path is not None):
         return NotWritable(
             f"{path or 'A file of the run'}: {os.strerror(error.errno)}.",

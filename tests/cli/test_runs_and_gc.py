@@ -74,4 +74,4 @@ def test_a_full_disk_is_named_by_every_command(built: Project) -> None:
     command = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", sys.executable, "-m", "tapeout.cli", "gc"]
     done = subprocess.run(command, cwd=built.root, env=built.variables(), capture_output=True, text=True)
     assert done.returncode == 3 and not done.stdout and "Traceback" not in done.stderr
-    assert "DiskFull: No space is left on the device of " in done.stderr and "results/.graph/host" in done.stderr
+    assert "DiskFull: No space is left on the file system at " in done.stderr and "results/.graph/host" in done.stderr

@@ -14,7 +14,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from tapeout.errors import fullest
 from tapeout.graph import named_runs
 from tapeout.graph.errors import InvalidFolder, NotAPlainFile, NotWritable
 from tapeout.graph.files import disk_error, error_in, report_disk_errors, write_atomically
@@ -71,13 +70,6 @@ def test_what_is_of_another_kind_is_named(tmp_path: Path, monkeypatch: pytest.Mo
             write_atomically(Path(path), b"")
         assert cause in disk_error(found.value).cause  # type: ignore[union-attr]
         assert cause in error_in(f"Traceback:\n  ...\n{found.value}\n").cause  # type: ignore[union-attr]
-
-
-def test_an_error_without_a_path_names_the_fullest_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    free = {path: os.statvfs(path).f_bavail * os.statvfs(path).f_frsize for path in (tmp_path, Path("/proc"))}
-    assert fullest([tmp_path, Path("/proc"), tmp_path / "missing"]) == min(free, key=free.__getitem__)
-    monkeypatch.chdir(tmp_path)  # a folder without a run
-    assert "/" in disk_error(OSError(errno.ENOSPC, "x")).cause  # type: ignore[union-attr]
 
 
 def test_a_file_that_cannot_be_written_completely_leaves_nothing(tmp_path: Path) -> None:

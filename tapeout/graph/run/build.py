@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tapeout.errors import TapeoutError
 from tapeout.graph.console import FIX, format_duration, format_size, print_line
+from tapeout.graph.disk_space import disk_full_in
 from tapeout.graph.files import error_in, only_regular, read_file, written_file
 from tapeout.graph.identity.digest import canonical
 from tapeout.graph.identity.manifest import Manifest
@@ -34,7 +35,7 @@ from tapeout.graph.run.run_record import RUN
 from tapeout.graph.run.step import Step
 from tapeout.graph.store.store import Store
 from tapeout.graph.workspace import State, Workspace
-from tapeout.program import DiskFull, StepFailed
+from tapeout.program import StepFailed
 from tapeout.slurm.allocation import Allocation
 from tapeout.visible import visible
 
@@ -244,9 +245,7 @@ def _failure(step: Step, status: int) -> TapeoutError:
     if lines and (found := hidden(lines[-1])) is not None:
         return StepFailed(found[0], f"{found[1]} Read {step.log}.")
     if len(lines) >= 2 and lines[-1].startswith(FIX):
-        if lines[-2].startswith(f"{DiskFull.__name__}: "):
-            return DiskFull(lines[-2].partition(": ")[2], lines[-1].removeprefix(FIX))
-        return StepFailed(lines[-2], lines[-1].removeprefix(FIX))
+        return disk_full_in(lines[-2]) or StepFailed(lines[-2], lines[-1].removeprefix(FIX))
     end = "\n".join(f"    | {line}" for line in output[-MAX_LOG_LINES:])
     ending = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
     return StepFailed(f"{step.recipe.script} {ending}.", f"Read the log {step.log}, which ends:\n{end}")

@@ -15,8 +15,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tapeout.graph.disk_space import OUT_OF_SPACE
 from tapeout.graph.errors import NotAPlainFile, NotWritable, UnreadableState
-from tapeout.graph.files import OUT_OF_SPACE, read_file, read_json, write_atomically
+from tapeout.graph.files import read_file, read_json, write_atomically
 from tapeout.graph.identity.digest import canonical, digest_bytes, digest_value
 from tapeout.graph.store.store import Store
 

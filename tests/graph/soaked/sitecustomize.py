@@ -1,15 +1,17 @@
-"""Imported by every Python of a soak at its start: sends a signal before one chosen file operation of a process.
+"""Imported by every Python of a soak at its start: does something before one chosen file operation of a process.
 
 Python calls an audit hook before each operation, so that a process can be killed between any two. The environment
 variable ``SOAK`` (JSON) states the target: ``kind`` of process, ``phase`` (function of the build graph), ``nth``
-operation in it, ``artifact`` (empty: any), ``signal``, ``group`` (send it to the whole run), ``token`` (a file that
-only one process can create, so that only one gets the signal). Or it names a folder ``record``, into which each process
-writes how many operations it made in each phase.
+operation in it, ``artifact`` (empty: any), ``token`` (a file that only one process can create, so that it happens
+once); and what happens: a ``signal`` is sent to the process, or to the whole ``group``, or the file systems of the
+folders ``fill`` are filled; an empty list stands for a limit of the process, which can then write no file at all. Or it
+names a folder ``record``, into which each process writes how many operations it made in each phase.
 """
 
 import atexit
 import json
 import os
+import resource
 import sys
 from collections import Counter
 
@@ -18,6 +20,8 @@ OPERATIONS = {
     *("fcntl.flock", "subprocess.Popen"),
 }
 KINDS = {"snakemake": "driver", "tapeout.graph.run.runner": "runner", "tapeout.graph.plan.resolve": "resolver"}
+FILLER = "filler"
+"""File that fills a file system."""
 HELPERS = "files.py"
 """Module whose functions count as a part of their callers."""
 
@@ -43,7 +47,7 @@ class Hook:
         phase = self.phase()
         self.counts[phase] += 1
         if self.chosen and phase == self.target["phase"] and self.counts[phase] == self.target["nth"]:
-            self.send_signal()
+            self.act()
         self.busy = False
 
     def phase(self) -> str:
@@ -57,13 +61,18 @@ class Hook:
             frame = frame.f_back
         return "outside the graph"
 
-    def send_signal(self) -> None:
-        """Send the signal to this process, or to the whole run, unless another process has done so."""
+    def act(self) -> None:
+        """Send the signal or fill the file systems, unless another process has done so."""
         try:
             os.close(os.open(self.target["token"], os.O_CREAT | os.O_EXCL))
         except FileExistsError:
             return
-        if self.target["group"]:
+        if "fill" in self.target:
+            for folder in self.target["fill"]:
+                fill(os.path.join(folder, FILLER))
+            if not self.target["fill"]:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+        elif self.target["group"]:
             os.killpg(os.getpgrp(), self.target["signal"])
         else:
             os.kill(os.getpid(), self.target["signal"])
@@ -73,6 +82,18 @@ class Hook:
         self.busy = True
         with open(os.path.join(self.target["record"], f"{self.kind}.{os.getpid()}.json"), "w") as file:
             json.dump(self.counts, file)
+
+
+def fill(path: str) -> None:
+    """Write to a file until its file system takes no byte more."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
+    for block in (1 << 20, 1 << 12, 1):
+        try:
+            while os.write(descriptor, bytes(block)):
+                pass
+        except OSError:
+            continue
+    os.close(descriptor)
 
 
 def install() -> None:
