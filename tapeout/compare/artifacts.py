@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from tapeout.compare.archives import archive_suffix, unpack
+from tapeout.compare.archives import Unpacking, archive_suffix
 from tapeout.compare.file_comparison import Detail, FileComparison, Level, Unreadable, counted, worst
 from tapeout.compare.rows import compare_rows
 from tapeout.compare.text import compare_bytes, compare_page, compare_text
@@ -74,16 +74,24 @@ def compare(
         InvalidEnvironment: files with tensors differ and the environment that reads them is not installed.
         StepFailed: the program that compares tensors failed.
     """
-    return _Comparer(old, new, bounds, scratch, limit).comparison()
+    unpacking = Unpacking(old.manifest.size + new.manifest.size)
+    return _Comparer(old, new, bounds, scratch, limit, unpacking).comparison()
 
 
 class _Comparer:
     """One comparison of two artifacts."""
 
     def __init__(
-        self, old: LocatedArtifact, new: LocatedArtifact, bounds: Bounds, scratch: Path, limit: int | None
+        self,
+        old: LocatedArtifact,
+        new: LocatedArtifact,
+        bounds: Bounds,
+        scratch: Path,
+        limit: int | None,
+        unpacking: Unpacking,
     ) -> None:
         self.artifacts, self.bounds, self.scratch, self.limit = (old, new), bounds, scratch, limit
+        self.unpacking = unpacking
         self.entries = tuple({entry.path: entry for entry in artifact.manifest.entries} for artifact in self.artifacts)
         self.differences: dict[str, FileDifference] = {}
         self.checkpoints: list[str] = []  # folders of distributed checkpoints, which are compared as one file
@@ -193,9 +201,10 @@ class _Comparer:
         return self.differences[path].level if path in self.differences else Level.BYTES
 
     def _archive(self, old: Path, new: Path) -> FileComparison:
-        before = self._unpacked(self.artifacts[0], old, "the old file")
-        after = self._unpacked(self.artifacts[1], new, "the new file")
-        inner = compare(before, after, self.bounds, self.scratch, self.limit)
+        with self.unpacking.inside():
+            before = self._unpacked(self.artifacts[0], old, "the old file")
+            after = self._unpacked(self.artifacts[1], new, "the new file")
+            inner = _Comparer(before, after, self.bounds, self.scratch, self.limit, self.unpacking).comparison()
         if inner.level is Level.BYTES:
             return FileComparison(Level.VALUES, "the same members, packed differently")
         words = counted((len(inner.files), "member~ different"), (inner.same, "member~ the same"))
@@ -203,7 +212,7 @@ class _Comparer:
 
     def _unpacked(self, artifact: LocatedArtifact, archive: Path, what: str) -> LocatedArtifact:
         folder = self._new_folder()
-        unpack(archive, folder, what)
+        self.unpacking.unpack(archive, folder, what)
         return LocatedArtifact(
             artifact.address, Manifest.of(folder, artifact.manifest.artifact, ""), folder, artifact.store
         )

@@ -9,6 +9,7 @@ from typing import Any
 from tapeout.compare.file_comparison import Detail, FileComparison, Level, Unreadable, counted
 from tapeout.config.comparison import Bounds
 from tapeout.graph.identity.digest import canonical
+from tapeout.guard.nesting import is_nested_deeply
 
 KEYS = ("id", "digest", "key", "name", "label", "step")
 """Members that identify the items of a list if they are unique in it."""
@@ -58,6 +59,8 @@ def parse(data: bytes, what: str) -> Any:
     """
     try:
         value = json.loads(data, object_pairs_hook=_unique, parse_int=_integer)
+        if is_nested_deeply(value):
+            raise ValueError("nested too deeply")
         canonical(value)
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"{what} is not JSON: {_reason(error)}.", "Build it again.") from error

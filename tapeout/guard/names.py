@@ -1,9 +1,11 @@
 """Names of the members of archives and folders: plain relative paths, each once, none below a file."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
-from tapeout.guard.errors import refuse
+from tapeout.guard.errors import UnusableModel, refuse
 
 MAX_MEMBERS = 100_000
 MAX_NAME, MAX_PATH, MAX_DEPTH = 255, 1024, 32
@@ -58,6 +60,24 @@ def plain_name(raw: str, what: str, folder: bool = False) -> str:
         if applies:
             raise refuse(what, reason)
     return name
+
+
+def check_space(members: Iterable[Member], folder: Path, what: str, max_bytes: int | None = None) -> int:
+    """Return the bytes of all members, which fit ``max_bytes`` and the disk of ``folder``.
+
+    Raises:
+        UnusableModel: they do not.
+    """
+    total = sum(member.size for member in members)
+    if max_bytes is not None and total > max_bytes:
+        raise refuse(what, f"unpacks to {total:,} bytes; at most {max_bytes:,} are unpacked here")
+    disk = os.statvfs(next(parent for parent in (folder, *folder.absolute().parents) if parent.is_dir()))
+    if total > disk.f_bavail * disk.f_frsize:
+        raise UnusableModel(
+            f"{what} unpacks to {total:,} bytes, and {disk.f_bavail * disk.f_frsize:,} are free in {folder}.",
+            "Free some space there, or name another folder in TMPDIR.",
+        )
+    return total
 
 
 def check_members(members: Iterable[Member], what: str) -> list[Member]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tapeout.guard.errors import UnusableModel, refuse
-from tapeout.guard.names import MAX_PATH, Member, check_members, plain_name
+from tapeout.guard.names import MAX_PATH, Member, check_members, check_space, plain_name
 
 BLOCK = 512
 COPIED = 1 << 20
@@ -35,14 +35,17 @@ COMPRESSED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd
 DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError)
 
 
-def unpack(archive: Path, folder: Path, what: str = "", beginning: str = "") -> None:
-    """Unpack an archive into ``folder``, which is new or empty; write nothing unless every member is safe.
+def unpack(archive: Path, folder: Path, what: str = "", beginning: str = "", max_bytes: int | None = None) -> int:
+    """Unpack an archive into ``folder``, which is new or empty, and return the bytes of its members.
+
+    Nothing is written unless every member is safe and there is space for all.
 
     Args:
         archive: tar, plain or compressed with gzip, bzip2 or xz.
         folder: where to write; files get the mode 0644, or 0755 if their owner may execute them.
         what: the archive in messages; its file name if empty.
         beginning: unpack only members whose name begins with this.
+        max_bytes: refuse an archive with more.
 
     Raises:
         UnusableModel: it is damaged, truncated or empty, or has a member that is not a plain file or folder.
@@ -53,6 +56,7 @@ def unpack(archive: Path, folder: Path, what: str = "", beginning: str = "") -> 
         raise UnusableModel(f"{what} is empty.", "Build or fetch it again.")
     if folder.exists() and any(folder.iterdir()):
         raise UnusableModel(f"{folder} is not empty.", "Unpack into a new folder.")
+    total = check_space((one for one in members if one.name.startswith(beginning)), folder, what, max_bytes)
     folder.mkdir(parents=True, exist_ok=True)
     with _Stream(archive, what) as stream:
         for member in members:
@@ -68,6 +72,7 @@ def unpack(archive: Path, folder: Path, what: str = "", beginning: str = "") -> 
                 for block in stream.blocks(member.size):
                     file.write(block)
             target.chmod(0o755 if member.executable else 0o644)
+    return total
 
 
 def tar_members(archive: Path, what: str = "") -> list[Member]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from tapeout.guard.errors import UnusableModel, refuse
-from tapeout.guard.names import Member, check_members, plain_name
+from tapeout.guard.names import Member, check_members, check_space, plain_name
 from tapeout.guard.tar import MAX_RATIO, MIN_UNPACKED
 
 MAGIC = b"PK\3\4"
@@ -108,8 +108,10 @@ def read_member(archive: zipfile.ZipFile, name: str, what: str, max_bytes: int) 
         raise UnusableModel(f"{what} is damaged: {error}.", "Build or fetch it again.") from error
 
 
-def unzip(path: Path, folder: Path, what: str = "") -> None:
-    """Unpack a zip into ``folder``, which is new or empty; write nothing unless every member is safe.
+def unzip(path: Path, folder: Path, what: str = "", max_bytes: int | None = None) -> int:
+    """Unpack a zip into ``folder``, which is new or empty, and return the bytes of its members.
+
+    Nothing is written unless every member is safe and there is space for all. ``max_bytes`` bounds the bytes.
 
     Raises:
         UnusableModel: see ``open_zip``.
@@ -117,6 +119,7 @@ def unzip(path: Path, folder: Path, what: str = "") -> None:
     what = what or path.name
     archive, members = open_zip(path, what)
     with archive:
+        total = check_space(members, folder, what, max_bytes)
         folder.mkdir(parents=True, exist_ok=True)
         for entry, member in zip(archive.infolist(), members, strict=True):
             target = folder / member.name
@@ -129,3 +132,4 @@ def unzip(path: Path, folder: Path, what: str = "") -> None:
                     shutil.copyfileobj(content, file)
             except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
                 raise UnusableModel(f"{what} is damaged: {error}.", "Build or fetch it again.") from error
+    return total

@@ -10,10 +10,11 @@ from tapeout.errors import TapeoutError
 from tapeout.graph.identity.code import closure
 from tapeout.graph.identity.digest import canonical, digest_file
 from tapeout.graph.identity.environment import read_environment
+from tapeout.guard.nesting import is_nested_deeply
 from tapeout.provenance import slsa
 from tapeout.provenance.document import ARTIFACTS, CODE, NAME, Document
 from tapeout.provenance.errors import InvalidExport
-from tapeout.provenance.folder import SUMS, check, compare
+from tapeout.provenance.folder import MAX_LISTED, SUMS, check, check_one, compare, survey
 from tapeout.provenance.signing import PublicKey, open_envelope, signers
 
 
@@ -47,11 +48,14 @@ def check_export(folder: Path, key: PublicKey | None) -> CheckedExport:
         InvalidExport: a key is given, and the export is not signed by it; or the folder is not an export of this
             version, a file was altered, is missing or was added, or two files contradict each other.
     """
-    whole = folder / slsa.WHOLE
+    sizes, whole = survey(folder), folder / slsa.WHOLE
     if key is not None:
         if not whole.is_file():
             raise InvalidExport("The export has no signed statements.", "Request one with --format slsa --key.")
         open_envelope(whole.read_bytes(), slsa.WHOLE, key)
+    if (folder / NAME).is_file():
+        check_one(folder, NAME)
+        _check_sizes(read_document(folder / NAME), sizes)
     files = check(folder)
     document = read_document(folder / NAME)
     _check_files(document, files)
@@ -67,7 +71,10 @@ def read_document(path: Path) -> Document:
     """Read ``export.json``; raise ``InvalidExport`` unless it is a document in canonical form."""
     try:
         data = path.read_bytes()
-        document = Document.model_validate(json.loads(data))
+        value = json.loads(data)
+        if is_nested_deeply(value):
+            raise ValueError("nested too deeply")
+        document = Document.model_validate(value)
     except (OSError, ValidationError, ValueError, RecursionError, TapeoutError) as error:
         first = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise InvalidExport(
@@ -76,6 +83,22 @@ def read_document(path: Path) -> Document:
     if document.encode() != data:
         raise InvalidExport(f"{NAME} is not in canonical form.", "Get the export again.")
     return document
+
+
+def _check_sizes(document: Document, sizes: dict[str, int]) -> None:
+    """Check that the files of code and artifacts have the sizes of the document, before any of them is read."""
+    expected = {f"{CODE}/{file.path}": file.size for file in document.code}
+    for name in document.carried:
+        for entry in document.manifests[name].entries:
+            expected["/".join(filter(None, (ARTIFACTS, name, entry.path)))] = entry.size
+    for name, size in sizes.items():
+        if size != expected.get(name, size):
+            raise InvalidExport(
+                f"The file {name} was altered: it has {size:,} bytes, not {expected[name]:,} as in {NAME}.",
+                "Do not trust the export; get it again from its author.",
+            )
+        if name not in expected and size > MAX_LISTED:
+            raise InvalidExport(f"The file {name} has {size:,} bytes, too many for an export.", "Get it again.")
 
 
 def _check_files(document: Document, files: dict[str, str]) -> None:

@@ -3,6 +3,7 @@
 ``sha256sum --check SHA256SUMS`` does the same as ``check`` without Tapeout, except that it ignores added files.
 """
 
+import os
 import shutil
 import tarfile
 import tempfile
@@ -11,13 +12,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tapeout.graph.files import read_file
-from tapeout.graph.identity.digest import digest_files
+from tapeout.graph.identity.digest import digest_file, digest_files
 from tapeout.graph.identity.manifest import walk
 from tapeout.guard import tar
 from tapeout.guard.errors import UnusableModel
+from tapeout.guard.names import MAX_MEMBERS, plain_name
 from tapeout.provenance.errors import ExportRefused, InvalidExport
 
 SUMS = "SHA256SUMS"
+MAX_LISTED = 1 << 28
+"""Bytes of a file that is read as a whole: lists, statements, and all others whose size no list states."""
+MIN_SPARSE, MAX_SPARSE = 1 << 30, 1000
+"""Bytes from which a file counts as sparse, and how many times more it then has than on disk; no compression of a file
+system is so good."""
 
 
 @contextmanager
@@ -86,6 +93,30 @@ def unpack(archive: Path, folder: Path) -> None:
         ) from error
 
 
+def survey(folder: Path) -> dict[str, int]:
+    """Return the size of every file by path, sorted, before any is read.
+
+    Raises:
+        NotAPlainFile: the folder contains a link or a device, or folders lie in each other too deeply.
+        InvalidExport: there are too many files, a name is not a plain path, or a file is too large or almost empty.
+    """
+    if not os.path.lexists(folder / SUMS):
+        raise InvalidExport(f"There is no {SUMS}.", "Give the folder of an export.")
+    sizes: dict[str, int] = {}
+    try:
+        for name, status in walk(folder):
+            sizes[plain_name(name, folder.name)] = status.st_size
+            if len(sizes) > MAX_MEMBERS:
+                raise InvalidExport(f"The export has more than {MAX_MEMBERS:,} files.", "Get the export again.")
+            if status.st_size > MIN_SPARSE and status.st_blocks * 512 * MAX_SPARSE < status.st_size:
+                raise InvalidExport(f"{name} is a sparse file of {status.st_size:,} bytes.", "Get the export again.")
+            if "/" not in name and status.st_size > MAX_LISTED:
+                raise InvalidExport(f"{name} has {status.st_size:,} bytes, too many.", "Get the export again.")
+    except UnusableModel as error:
+        raise InvalidExport(error.cause, "Get the export again.") from error
+    return sizes
+
+
 def digests(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of every file except ``SHA256SUMS``, by path, sorted.
 
@@ -105,20 +136,30 @@ def _sums(digests: dict[str, str]) -> str:
     return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
 
 
+def check_one(folder: Path, name: str) -> None:
+    """Compare one file with ``SHA256SUMS``; raise ``InvalidExport`` if it has other bytes than listed there."""
+    listed = _listed(folder).get(name)
+    if listed is not None:
+        compare({name: listed}, {name: digest_file(folder / name)}, f"in {SUMS}")
+
+
+def _listed(folder: Path) -> dict[str, str]:
+    try:
+        text = read_file(folder / SUMS).decode()
+        return {name: digest for digest, name in (line.split("  ", 1) for line in text.splitlines())}
+    except (OSError, ValueError) as error:
+        raise InvalidExport(f"There is no readable {SUMS}.", "Give the folder of an export.") from error
+
+
 def check(folder: Path) -> dict[str, str]:
     """Read every file, compare it with ``SHA256SUMS``, and return the digests by path.
 
     Raises:
         InvalidExport: there is no such list, or a file is missing, is not listed, or has other bytes.
     """
-    try:
-        text = read_file(folder / SUMS).decode()
-        listed = {name: digest for digest, name in (line.split("  ", 1) for line in text.splitlines())}
-    except (OSError, ValueError) as error:
-        raise InvalidExport(f"There is no readable {SUMS}.", "Give the folder of an export.") from error
-    files = digests(folder)
+    listed, files = _listed(folder), digests(folder)
     compare(listed, files, f"in {SUMS}")
-    if text != _sums(files):
+    if read_file(folder / SUMS).decode() != _sums(files):
         raise InvalidExport(f"{SUMS} contains more than the digests of the files.", "Get the export again.")
     return files
 

@@ -15,6 +15,7 @@ from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import CryptoSigner, SSlibKey  # type: ignore[attr-defined]
 
 from tapeout.graph.identity.digest import canonical
+from tapeout.guard.nesting import is_nested_deeply
 from tapeout.provenance.errors import InvalidExport
 
 PrivateKey = CryptoSigner
@@ -77,8 +78,11 @@ def signers(data: bytes, name: str) -> tuple[str, ...]:
 
 def _read(data: bytes, name: str) -> Envelope:
     try:
-        envelope = Envelope.from_dict(json.loads(data))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        value = json.loads(data)
+        if is_nested_deeply(value):
+            raise ValueError("nested too deeply")
+        envelope = Envelope.from_dict(value)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InvalidExport(f"{name} is not a DSSE envelope: {error}.", "Get the export again.") from error
     if canonical(envelope.to_dict()) + b"\n" != data:
         raise InvalidExport(f"{name} contains more than an envelope.", "Get the export again.")

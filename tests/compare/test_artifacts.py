@@ -5,10 +5,12 @@ import json
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tapeout.compare.artifacts import Comparison, compare
+from tapeout.compare import archives
+from tapeout.compare.artifacts import Comparison, FileDifference, compare
 from tapeout.compare.file_comparison import Level
 from tapeout.config.comparison import Bounds
 from tapeout.graph.address import LocatedArtifact
@@ -141,6 +143,29 @@ def test_archives_are_compared_member_by_member(tmp_path: Path) -> None:
     assert isinstance(members, Comparison) and list(reasons(members)) == ["context/a.json", "n"]
     assert compared(tmp_path / "4", zipped(old), tar(old), name="a.zip").level is Level.VALUES
     assert compared(tmp_path / "5", zipped({}), zipped({"a": b""}), name="a.whl").level is Level.NONE
+
+
+def test_archives_in_archives_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By their number, and by the bytes that all of them unpack to together."""
+
+    def difference(depth: int, size: int) -> FileDifference:
+        contents = [bytes(size), b"1" * size]
+        for _ in range(depth):
+            contents = [zipped({"x.zip": content}) for content in contents]
+        folder = tmp_path / f"{depth}-{size}"
+        folder.mkdir()
+        (file,) = compared(folder, *({"x.zip": content} for content in contents)).files
+        return file
+
+    def why(detail: Any) -> str:
+        return " ".join(f"{file.reason} {why(file.detail)}" for file in getattr(detail, "files", ()))
+
+    assert "other archives" not in why(difference(3, 100).detail)
+    assert "inside 4 other archives" in why(difference(4, 100).detail)
+    monkeypatch.setattr(archives, "MIN_UNPACKED", 1 << 16)
+    monkeypatch.setattr(archives, "MAX_RATIO", 1)
+    assert difference(1, 1 << 14).kind == "members"
+    assert "at most" in why(difference(3, 1 << 15).detail)
 
 
 def test_a_file_and_a_folder_and_different_suffixes(tmp_path: Path) -> None:

@@ -77,6 +77,18 @@ def test_other_text_is_unreadable(text: str) -> None:
         parse(text.encode("latin1"), "the old file")
 
 
+def test_every_depth_is_compared_or_refused() -> None:
+    for depth in (*range(190, 210), *range(300, 1000, 10), 100_000):
+        text = b"[" * depth + b"1" + b"]" * depth
+        try:
+            value = parse(text, "it")
+        except Unreadable as error:
+            assert depth > 200 and "nested too deeply" in error.cause
+        else:
+            assert depth <= 200
+            assert compare_values(value, parse(text.replace(b"1", b"2"), "it"), Bounds(), 5).level is Level.NONE
+
+
 def test_deeply_nested_documents() -> None:
     deep = "[" * 400 + "{}" + "]" * 400
     old, new = json.loads(deep.format("1")), json.loads(deep.format("2"))

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -96,6 +97,37 @@ def test_a_pipe_is_refused_and_not_waited_for(copy: Path) -> None:
         check_export(copy, None)
     with pytest.raises(InvalidExport, match="nor a regular file"), opened(copy / SUMS):
         pass
+
+
+def test_nothing_large_is_read_before_it_is_known_to_be_bounded(copy: Path, keys: Keys) -> None:
+    """Each in a copy without new sums, and with the signer's key: neither sums nor signatures are computed before."""
+    key, deep = read_public_key(keys.public), "code/" + "d/" * 40 + "x"
+
+    def nested(name: str) -> None:
+        (copy / name).write_text("[" * 100_000)
+
+    def sparse(name: str) -> None:
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        with (copy / name).open("ab") as file:
+            file.truncate(1 << 42)
+
+    cases: list[tuple[Callable[[str], None], str, str]] = [
+        *((sparse, name, "sparse") for name in ("code/Snakefile", "added", NAME, SUMS, WHOLE)),
+        (nested, WHOLE, "is not a DSSE envelope"),
+        (lambda name: (copy / name).parent.mkdir(parents=True) or (copy / name).touch(), deep, "a name of"),
+    ]
+    for spoil, name, reason in cases:
+        before = (copy / name).read_bytes() if (copy / name).exists() else None
+        spoil(name)
+        with pytest.raises(InvalidExport, match=reason):
+            check_export(copy, key)
+        (copy / name).unlink() if before is None else (copy / name).write_bytes(before)
+    shutil.rmtree(copy / "code/d")
+    check_export(copy, key)
+    (copy / NAME).write_text("[" * 150_000)
+    write_sums(copy)
+    with pytest.raises(InvalidExport, match=f"{NAME} cannot be read"):
+        check_export(copy, None)
 
 
 def test_a_document_that_contradicts_itself(copy: Path) -> None:

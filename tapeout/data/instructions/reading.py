@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import orjson
 
@@ -24,6 +24,7 @@ from tapeout.data.errors import BadRow, UnreadableFile
 from tapeout.data.instructions.record import Record
 from tapeout.data.instructions.report import ImportReport
 from tapeout.data.instructions.row import has_surrogates
+from tapeout.data.io.bounded import UnpacksTooLarge, open_gzip
 from tapeout.data.io.text import printable_name
 
 GZIP, UTF_8, UTF_16 = b"\x1f\x8b", b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
@@ -118,7 +119,7 @@ def opened(file: SourceFile) -> Iterator[IO[bytes]]:
     """Open a file, decompressed, after its byte-order mark if it has one."""
     compressed = file.name.lower().endswith(".gz")
     try:
-        with cast(IO[bytes], gzip.open(file.path) if compressed else file.path.open("rb")) as stream:
+        with open_gzip(file.path) if compressed else file.path.open("rb") as stream:
             start = stream.read(3)
             if not start:
                 raise file.broken("the file is empty")
@@ -128,6 +129,8 @@ def opened(file: SourceFile) -> Iterator[IO[bytes]]:
                 raise file.broken("it is UTF-16, but must be UTF-8")
             stream.seek(3 if start == UTF_8 else 0)
             yield stream
+    except UnpacksTooLarge as error:
+        raise file.broken(str(error)) from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise file.broken(f"its gzip data is damaged or truncated ({error})") from error
 

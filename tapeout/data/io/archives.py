@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from tapeout.data.errors import UnreadableFile
+from tapeout.data.io.bounded import check_total, open_bounded
 
 Member = TypeVar("Member")
 Selector = Callable[[str, int], bool]
@@ -43,7 +44,8 @@ WINDOWS = 0
 """System on which an archive was made; .NET wrote ``\\`` between folders, and patterns expect ``/``."""
 SEVERAL = "it is several archives, joined end to end; pack their files into one"
 CHUNK = 2**20
-XZ_BEGIN = b"\xfd7zXZ\0"
+MAX_MEMBERS = 1 << 22
+"""Members of a tar archive, whose names are in memory together."""
 ZIP_END, ZIP_END_BYTES, ZIP_COMMENT_SIZE = b"PK\x05\x06", 22, slice(20, 22)
 MAX_ZIP_COMMENT = 2**16 - 1
 """Record at the end of a zip archive: first bytes, size, and where it states the size of the comment after it."""
@@ -91,11 +93,14 @@ def members(
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             _check_begin(path, archive)
+            total = 0
             files = [(_zip_name(info), info) for info in archive.infolist() if not _zip_name(info).endswith("/")]
             for name, info in _last_of_each_name(files, skipped):
                 if (info.external_attr >> 16) & TYPE_MASK == LINK_MODE:
                     skipped(name, LINK)
                 elif wanted(name, info.file_size):
+                    total += info.file_size  # members may overlap
+                    check_total(total, path.stat().st_size)
                     with archive.open(info) as stream:
                         yield name, stream
     else:
@@ -114,14 +119,8 @@ def members(
 @contextlib.contextmanager
 def _open_tar(path: Path) -> Iterator[tarfile.TarFile]:
     """Open a tar archive; zeros after an xz stream are padding, which ``tarfile`` takes for another stream."""
-    with path.open("rb") as stream:
-        is_xz = stream.read(len(XZ_BEGIN)) == XZ_BEGIN
-    if is_xz:
-        with lzma.LZMAFile(path, format=lzma.FORMAT_XZ) as plain, tarfile.open(fileobj=plain, mode="r:") as tar:
-            yield tar
-    else:
-        with tarfile.open(path) as tar:
-            yield tar
+    with open_bounded(path) as plain, tarfile.open(fileobj=plain, mode="r:") as tar:
+        yield tar
 
 
 def _zip_name(info: zipfile.ZipInfo) -> str:
@@ -131,7 +130,9 @@ def _zip_name(info: zipfile.ZipInfo) -> str:
 def _resolved(tar: tarfile.TarFile) -> Iterator[tuple[str, tarfile.TarInfo | None]]:
     """Yield name and regular file of each member but folders; None if there is none, or only parts of it."""
     files: dict[str, tarfile.TarInfo | None] = {}
-    for member in tar:
+    for number, member in enumerate(tar, start=1):
+        if number > MAX_MEMBERS:
+            raise tarfile.ReadError(f"it has more than {MAX_MEMBERS:,} members")
         if not member.isdir():
             plain = member if member.isreg() and not member.issparse() else None
             target = files.get(_place(member.linkname)) if member.islnk() else plain

@@ -17,6 +17,7 @@ from typing import IO, cast
 from tapeout.config.corpus import Selection
 from tapeout.data.errors import BadRow, UnreadableFile
 from tapeout.data.io.archives import SUFFIXES, archive_errors, is_archive, members
+from tapeout.data.io.bounded import bounded
 from tapeout.data.io.text import printable_name
 from tapeout.data.io.text_rows import text_row
 
@@ -144,11 +145,12 @@ def _errors(path: str) -> AbstractContextManager[None]:
 
 def _decompressed(file: IO[bytes], codec: str) -> IO[bytes]:
     if codec == ".gz":
-        return cast(IO[bytes], gzip.GzipFile(fileobj=file))
+        return bounded(cast(IO[bytes], gzip.GzipFile(fileobj=file)), file.tell)
     if codec == ".zst":
         import pyarrow
 
-        return io.BufferedReader(pyarrow.CompressedInputStream(pyarrow.PythonFile(file, "r"), "zstd"), 2**20)
+        plain = io.BufferedReader(pyarrow.CompressedInputStream(pyarrow.PythonFile(file, "r"), "zstd"), 2**20)
+        return bounded(plain, file.tell)
     return file
 
 

@@ -13,6 +13,8 @@ from tapeout.graph.errors import InputChanged, NotAPlainFile
 from tapeout.graph.identity.digest import canonical, digest_files, digest_value
 
 SCHEMA = 1
+MAX_FOLDERS = 200
+"""Folders that may lie in each other."""
 
 EPOCH = 946_684_800
 """2000-01-01 UTC in seconds."""
@@ -171,6 +173,10 @@ def walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
     if root.is_dir() and not root.is_symlink():
         for folder, folders, files in os.walk(root):
             folders.sort()
+            if folder[len(str(root)) :].count(os.sep) > MAX_FOLDERS:
+                raise NotAPlainFile(
+                    f"More than {MAX_FOLDERS} folders lie in each other in {root}.", "Move the files up, or pack them."
+                )
             for link in [name for name in folders if os.path.islink(os.path.join(folder, name))]:
                 files.append(link)
             for name in sorted(files):
