@@ -26,13 +26,12 @@ NOW = time.mktime((2030, 1, 1, 9, 0, 0, 0, 0, -1))
 TRAIN = """
 import os, sys, time
 from pathlib import Path
-Path(os.environ["TAPEOUT_METRICS"]).parent.mkdir(exist_ok=True)
 with open(os.environ["TAPEOUT_METRICS"], "w") as journal:
     journal.write('{"begin": 0, "total": 10}\\n{"step": 1, "loss": 4.5, "time": 1}\\n')
     journal.write('{"step": 2, "loss": 3.5, "time": 2}\\n{"step": 3, "loss": 2.5, "validation_loss": 3, "time": 3}\\n')
 print('@progress {"done": 3, "total": 10, "loss": 2.5, "tokens_per_second": 12345}', flush=True)
 for _ in range(12000):  # ten minutes: longer than a test, so that a lost one ends
-    if Path("go").exists():
+    if Path("SHARED/go").exists():
         break
     time.sleep(0.05)
 """
@@ -45,15 +44,15 @@ Loss of model (*) and validation loss (o)
 @contextmanager
 def under_way(where: Project) -> Iterator[subprocess.Popen[bytes]]:
     """Start a run whose step ``model`` reports progress and waits for the file ``go``."""
-    script = where.path("scripts/model.py").read_text()
-    where.path("scripts/model.py").write_text(script.replace("import json\n", f"import json\n{TRAIN}", 1))
+    waiting = TRAIN.replace("SHARED", str(where.share()))
+    where.edit("scripts/model.py", "import json\n", f"import json\n{waiting}")
     process = subprocess.Popen(
         where.command(), cwd=where.root, env=where.variables(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     try:
         yield process
     finally:
-        where.path("go").touch()
+        where.path("shared/go").touch()
         process.communicate(timeout=300)
 
 

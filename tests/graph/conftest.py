@@ -81,6 +81,13 @@ class Project:
     def environment(self, name: str) -> Environment:
         return read_environment(name, self.root)
 
+    def share(self) -> Path:
+        """Return a folder that the site shows to all programs, which see nothing else of the project."""
+        folder = self.path("shared")
+        folder.mkdir()
+        self.edit("config.yaml", "launch: {}", f"launch: {{mounts: ['{folder}:{folder}:rw']}}")
+        return folder
+
     def variables(self) -> dict[str, str]:
         return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 

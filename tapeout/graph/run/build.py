@@ -231,6 +231,8 @@ def _run_program(step: Step, stopper: Stopper) -> None:
                 os.killpg(process.pid, signal.SIGKILL)  # remaining children of the program
             process.wait()
             stopper.forget()
+            if not step.metrics.stat().st_size:
+                step.metrics.unlink()  # this program reports none
     stopper.handle_exit(step.recipe.artifact, step.recipe.script, status, step.scratch)
     if status:
         raise _failure(step, status)

@@ -53,6 +53,11 @@ class Step:
         return (self.workspace.work / self.action.digest).absolute()
 
     @property
+    def metrics(self) -> Path:
+        """Journal of the metrics that the program reports; it is deleted at the end if it is empty."""
+        return self.workspace.metrics_path(self.action.digest).absolute()
+
+    @property
     def stop_file(self) -> Path:
         """File that asks the program to save a checkpoint and exit."""
         return self.scratch / "stop"
@@ -94,16 +99,15 @@ class Step:
             CannotStart: a node cannot run it, or its container cannot be started.
             InputChanged: see ``code``.
         """
-        metrics = self.workspace.metrics_path(self.action.digest).absolute()
-        metrics.parent.mkdir(parents=True, exist_ok=True)
-        metrics.touch()
+        self.metrics.parent.mkdir(parents=True, exist_ok=True)
+        self.metrics.touch()
         output = self.scratch / LINKED_OUTPUT
         output.unlink(missing_ok=True)
         output.symlink_to(self.output.parent.name)
         (self.scratch / "action.json").write_bytes(self.action.encode())
         results = self.workspace.results
         seen = Surroundings(
-            self.recipe, results, self.scratch, self.output, metrics, self.code, self.threads, dict(os.environ)
+            self.recipe, results, self.scratch, self.output, self.metrics, self.code, self.threads, dict(os.environ)
         )
         program = self._program(seen, temporary)
         if not program.is_distributed(os.environ):

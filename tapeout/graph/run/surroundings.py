@@ -79,9 +79,10 @@ class Surroundings:
                 if not name.startswith(ORDERING_PREFIX):
                     yield name, reference
 
-    def places(self, temporary: Path | None) -> Places:
+    def places(self, temporary: Path) -> Places:
         """Return where things are for a program that is not isolated, whose temporary folder is ``temporary``."""
-        return Places(str(self.code), str(self.scratch), str(temporary), str(self.metrics))
+        code, scratch, metrics = (str(path.resolve()) for path in (self.code, self.scratch, self.metrics))
+        return Places(code, scratch, str(temporary), metrics)
 
     def command(self, places: Places) -> list[str]:
         """Return the program and its options: one per input, the parameters as a file, and the output."""
@@ -172,7 +173,7 @@ class Surroundings:
             if not os.path.lexists(link):
                 link.symlink_to(self.results.resolve() / reference.artifact / reference.path)
         here.mkdir(parents=True, exist_ok=True)
-        return here
+        return here.resolve()
 
 
 def _parts(mount: str) -> tuple[str, str, str]:

@@ -10,6 +10,7 @@ import pytest
 from tapeout.graph.errors import InvalidRule
 from tapeout.graph.identity.container import Container
 from tapeout.graph.identity.environment import Environment
+from tapeout.graph.launch import sandbox
 from tapeout.graph.launch.launcher import CannotStart, Launch, Program, enroot_name, rendezvous_port, start
 
 DIGEST = "ab" * 32
@@ -28,7 +29,8 @@ VARIABLES = {name: JOB[name] for name in JOB if name != "UNRELATED"} | {
 
 def program(environment: Environment | Container, nodes: int = 1, gpus: int = 0) -> Program:
     command, scratch = ("scripts/x.py", "--output", "o"), Path.cwd() / "work" / "1"
-    return Program(command, environment, VARIABLES, (Path.cwd() / "work",), scratch, nodes, gpus)
+    shown = {"folders": (scratch,), "code": Path("/trees/1"), "here": scratch / "tmp" / "here"}
+    return Program(command, environment, VARIABLES, scratch, nodes=nodes, gpus=gpus, **shown)
 
 
 def test_a_bare_start_on_one_machine_is_the_program_itself() -> None:
@@ -41,6 +43,9 @@ def test_a_bare_start_on_one_machine_is_the_program_itself() -> None:
 
 
 def test_a_bare_start_on_nodes_uses_srun() -> None:
+    isolated = replace(program(BARE, 2), specification=Path("/scratch/sandbox.json"))
+    result = start(Launch(), isolated, JOB, "gpu1:20031")
+    assert result.command[-7:-3] == [sandbox.__file__, "/scratch/sandbox.json", "--", "/tapeout/env/bin/python"]
     result = start(Launch(), program(BARE, 2), JOB, "gpu1:20031")
     step = ["srun", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--overlap"]
     assert result.command[:5] == step and "--export=ALL" in result.command
@@ -77,7 +82,7 @@ def test_pyxis_start(nodes: int) -> None:
     assert options["--nodes"] == str(nodes)
     assert options["--container-image"] == f"nvcr.io#nvidia/nemo:sha256:{DIGEST}"
     assert options["--container-mounts"].endswith(",/data:/data,/a:/b:ro")
-    assert options["--container-workdir"] == str(Path.cwd())
+    assert options["--container-workdir"] == str(Path.cwd() / "work/1/tmp/here")
     inner, exported = (set(options[name].split(",")) for name in ("--container-env", "--export"))
     assert inner < exported and {"HF_TOKEN", "TMPDIR", "TAPEOUT_CODE"} <= inner and not {"PATH", "HOME"} & inner
     assert {"PATH", "HOME", "SLURM_JOB_ID"} <= exported, "needed by the runtime"
@@ -114,7 +119,7 @@ def test_impossible_starts_are_refused(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(CannotStart, match="not in one"):
         start(Launch("pyxis"), program(IMAGE), {"PATH": "/usr/bin"})
     (tmp_path / "a,b").mkdir()
-    monkeypatch.chdir(tmp_path / "a,b")
+    monkeypatch.chdir(tmp_path / "a,b")  # where its scratch folder is
     with pytest.raises(CannotStart, match="comma or a colon"):
         start(Launch("apptainer"), program(IMAGE), JOB)
 

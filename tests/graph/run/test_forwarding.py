@@ -20,14 +20,13 @@ TRAIN = """
 import os, time
 from pathlib import Path
 journal = Path(os.environ["TAPEOUT_METRICS"])
-journal.parent.mkdir(exist_ok=True)
-resumed = journal.exists()
+resumed = journal.stat().st_size > 0
 with journal.open("a") as file:
     file.write('\\n{"begin": %d, "total": 5}\\n' % (2 if resumed else 0))
     for step in (3, 4, 5) if resumed else (1, 2, 3):
         file.write('{"step": %d, "loss": %d, "time": 1}\\n' % (step, 10 - step))
 for _ in range(12000):  # ten minutes: longer than a test, so that a lost one ends
-    if Path("go").exists():
+    if Path("SHARED/go").exists():
         break
     time.sleep(0.05)
 """
@@ -36,8 +35,8 @@ for _ in range(12000):  # ten minutes: longer than a test, so that a lost one en
 @pytest.fixture
 def training(project: Project) -> Project:
     """The small project, whose step ``model`` writes metrics and waits for the file ``go``."""
-    script = project.path("scripts/model.py")
-    script.write_text(script.read_text().replace("import json\n", f"import json\n{TRAIN}", 1))
+    waiting = TRAIN.replace("SHARED", str(project.share()))
+    project.edit("scripts/model.py", "import json\n", f"import json\n{waiting}")
     return project
 
 
@@ -74,7 +73,7 @@ def test_a_killed_and_resumed_step_is_one_run_with_the_digests_of_one_without_tr
     process.send_signal(signal.SIGKILL)
     process.wait()
     os.kill(json.loads(next(training.path("work").glob("*/progress.json")).read_bytes())["pid"], signal.SIGKILL)
-    training.path("go").touch()
+    training.path("shared/go").touch()
     training.run()
     assert losses(folder) == [(step, 10.0 - step) for step in range(1, 6)]
     tracked = actions(training)
@@ -88,7 +87,7 @@ def test_a_killed_and_resumed_step_is_one_run_with_the_digests_of_one_without_tr
 def test_trackers_that_fail_are_named_and_fail_nothing(
     training: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    training.path("go").touch()
+    training.path("shared/go").touch()
     (tmp_path / "file").touch()
     track(monkeypatch, csv={"folder": str(tmp_path / "file")}, tensorboard={"folder": str(tmp_path)})
     text = training.run().text

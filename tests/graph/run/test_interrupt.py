@@ -29,7 +29,7 @@ step = int(state.read_text()) if state.exists() else 0
 print("resuming from step", step, flush=True)
 signal.signal(signal.SIGTERM, lambda *_: None)
 for step in range(step + 1, 11):
-    while step % 2 == 0 and not Path("pass").exists():
+    while step % 2 == 0 and not Path("SHARED/pass").exists():
         if Path(os.environ["TAPEOUT_STOP"]).exists():
             state.write_text(str(step))
             sys.exit(75)
@@ -73,7 +73,7 @@ def output_of(process: "subprocess.Popen[str]", project: Project) -> str:
 
 
 def test_g17_signals_save_the_state_and_the_same_command_resumes_but_nohup_is_respected(project: Project) -> None:
-    project.path("scripts/model.py").write_text(TRAINING)
+    project.path("scripts/model.py").write_text(TRAINING.replace("SHARED", str(project.share())))
     project.edit("rules/steps.smk", "rule report:", "rule eval_report:")
     snakemake = " ".join(project.command("--rerun-incomplete"))
     make = ("make", "-f", str(MAKEFILE), "report", f"SNAKEMAKE={snakemake}", "INSTALL=true")
@@ -91,7 +91,7 @@ def test_g17_signals_save_the_state_and_the_same_command_resumes_but_nohup_is_re
         assert not project.path("results/model").exists()
     process = begin(project, "nohup", *project.command())
     os.killpg(process.pid, signal.SIGHUP)
-    project.path("pass").touch()
+    project.path("shared/pass").touch()
     text, _ = process.communicate(timeout=120)
     assert process.returncode == 0 and "+ report.txt" in text, text
     assert "resuming from step 8" in project.path("logs/model.log").read_text()

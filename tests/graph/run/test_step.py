@@ -35,41 +35,45 @@ paths = ("HOME", "TMPDIR")
 seen = {
     "variables": {k: v for k, v in os.environ.items() if k not in paths and k != "TAPEOUT_USER_HOME"},
     "home": sorted(path.name for path in home.rglob("*")),
-    "home can be written": os.access(home, os.W_OK) and home.is_relative_to(Path(os.environ["TMPDIR"])),
+    "home can be written": os.access(home, os.W_OK),
     "umask": umask,
     "user": getpass.getuser(),
     "user site": site.ENABLE_USER_SITE,
     "time zone": time.tzname[0],
     "encoding": sys.getfilesystemencoding(),
+    "cache of downloads": os.environ.get("TAPEOUT_USER_HOME"),
 }
 (home / ".cache").mkdir()
 output.write_text(json.dumps(seen, sort_keys=True, indent=1))
 '''
 
 
-def seen_by_a_step(project: Project) -> dict[str, Any]:
+def seen_by_a_step(project: Project, fetches: bool) -> dict[str, Any]:
     """Return what the program of a step sees; its action is the same in each call."""
     script = Path("scripts/seen.py")
     script.write_text(PROGRAM)
     light = project.environment("light")
-    recipe = Recipe("seen.json", "seen", str(script), closure(script, Path()), "light", light.digest, {}, {})
+    code = closure(script, Path())
+    recipe = Recipe("seen.json", "seen", str(script), code, "light", light.digest, {}, {}, fetches=fetches)
     workspace = Workspace.here()
     action = Action(recipe.describe({}))
     workspace.mark(recipe.artifact, State.BUILD, action)
     step = Step(workspace, recipe, action, 1, Path("logs/seen.log"))
     execute(step)
     seen: dict[str, Any] = json.loads(step.output.read_bytes())
-    assert step.variables(step.scratch)["TAPEOUT_USER_HOME"] == os.environ["HOME"], "for the cache of downloads"
+    assert seen.pop("cache of downloads") == (os.environ["HOME"] if fetches else None)
     return seen
 
 
+@pytest.mark.parametrize("fetches", [False, True])
 def test_a_hostile_home_and_environment_change_nothing(
-    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fetches: bool
 ) -> None:
+    """Only a step that fetches gets the user's credentials."""
     monkeypatch.chdir(project.root)
     monkeypatch.setenv("HF_TOKEN", "hf_own")
-    plain = seen_by_a_step(project)
-    assert plain["variables"]["HF_TOKEN"] == "hf_own"
+    plain = seen_by_a_step(project, fetches)
+    assert plain["variables"].get("HF_TOKEN") == ("hf_own" if fetches else None)
     assert plain["home"] == [] and plain["home can be written"]
     home = tmp_path / "home"
     for name in (".config/matplotlib/matplotlibrc", ".gitconfig", ".netrc", ".pip/pip.conf", ".huggingface/token"):
@@ -83,7 +87,7 @@ def test_a_hostile_home_and_environment_change_nothing(
         monkeypatch.setenv(name, "1")
     umask = os.umask(0o077)
     try:
-        hostile = seen_by_a_step(project)
+        hostile = seen_by_a_step(project, fetches)
     finally:
         os.umask(umask)
     assert hostile == plain
