@@ -34,6 +34,8 @@ SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/
 ETC = ("alternatives", "ca-certificates", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "pki", "ssl")
 ETC_OF_NETWORK = ("gai.conf", "host.conf", "nccl.conf", "nsswitch.conf", "resolv.conf", "services", "protocols")
 """Files of ``/etc`` that every program sees, and those that only a program with network sees."""
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/nvidiactl")
+"""Devices that Python code opens itself, where an audit hook has to permit it."""
 HOST_NAME = "tapeout"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWNET = (
@@ -291,7 +293,7 @@ def permitted(specification: Specification, temporary: str) -> dict[str, object]
     writable = [source for source, target in specification.binds if target in specification.writable]
     return {
         "read": sorted({os.path.realpath(path) for path in read}),
-        "write": sorted({os.path.realpath(path) for path in (temporary, "/dev", *writable)}),
+        "write": sorted({os.path.realpath(path) for path in (temporary, *DEVICES, *writable)}),
         "network": specification.network,
     }
 

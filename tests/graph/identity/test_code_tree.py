@@ -13,7 +13,8 @@ from tapeout.graph.identity.code_tree import LISTING, materialise, original_line
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = {
-    "scripts/step.py": '"""A step."""\n\nfrom pkg import leaf  # why\n\n\ndef f():\n    """Only this."""\n\n\nprint(leaf.x)\n',
+    "scripts/step.py": '"""A step."""\n\nfrom pkg import leaf  # why\n\n\ndef f():\n    """Only this."""\n\n\n'
+    "print(leaf.x)\n",
     "pkg/__init__.py": "",
     "pkg/leaf.py": "# a remark\nx = 1\n",
     "pkg/words.txt": "one two\n",

@@ -1,0 +1,458 @@
+"""Ways in which code, data, settings or time could reach a step: how a value is placed outside, and how it is read.
+
+``{root}`` is the project, ``{outside}`` a folder beside it and ``{value}`` what is smuggled. A program sets ``found``.
+"""
+
+import importlib.util
+import os
+import py_compile
+import socket
+import threading
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing import shared_memory
+from pathlib import Path
+
+NOTICED, IMPOSSIBLE, NO_EFFECT = "noticed", "impossible", "no effect"
+THREADS: list[threading.Thread] = []
+KEPT: list[object] = []
+"""Sockets, servers and shared memory of this process that must stay open while a program runs."""
+
+
+@dataclass(frozen=True)
+class World:
+    """What surrounds the steps of a test.
+
+    Attributes:
+        root: the project.
+        outside: a folder beside it.
+    """
+
+    root: Path
+    outside: Path
+
+    def fill(self, text: str, value: str = "") -> str:
+        """Return a text with paths and value."""
+        return text.replace("{root}", str(self.root)).replace("{outside}", str(self.outside)).replace("{value}", value)
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file in the project, or at an absolute path."""
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+
+Place = Callable[[World, str], None]
+
+
+def files(**by_name: str) -> Place:
+    """Write files, whose names have ``__`` for ``/`` and ``_dot_`` for a dot."""
+
+    def place(world: World, value: str) -> None:
+        for name, text in by_name.items():
+            path = world.fill(name.replace("__", "/").replace("_dot_", "."))
+            world.write(path, world.fill(text, value))
+
+    return place
+
+
+def file(name: str, text: str = "{value}") -> Place:
+    """Write one file."""
+    return lambda world, value: [None, world.write(world.fill(name), world.fill(text, value))][0]
+
+
+def variables(**values: str) -> Place:
+    """Set environment variables of the user."""
+
+    def place(world: World, value: str) -> None:
+        os.environ.update({name: world.fill(text, value) for name, text in values.items()})
+
+    return place
+
+
+def both(*places: Place) -> Place:
+    """Do several."""
+    return lambda world, value: [None, [place(world, value) for place in places]][0]
+
+
+def byte_code(source: str, target: str) -> Place:
+    """Write byte code of a module with another value, which is used without a look at the module."""
+
+    def place(world: World, value: str) -> None:
+        text = world.write("elsewhere.py", f"VALUE = {value!r}\n")
+        world.root.joinpath(target).parent.mkdir(exist_ok=True)
+        mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+        py_compile.compile(str(text), str(world.root / target), str(world.root / source), True, invalidation_mode=mode)
+
+    return place
+
+
+def archive(world: World, value: str) -> None:
+    """Write a zip archive with a module."""
+    with zipfile.ZipFile(world.root / "hidden.zip", "w") as packed:
+        packed.writestr("hidden.py", f"VALUE = {value!r}\n")
+
+
+def server(family: int, address: object) -> Place:
+    """Serve the value at a socket of this machine; the port of an Internet socket is written into a setting."""
+
+    def place(world: World, value: str) -> None:
+        listener = socket.socket(family)
+        if family == socket.AF_INET:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen()
+        listener.settimeout(60)
+        KEPT.append(listener)
+
+        def serve() -> None:
+            try:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.sendall(value.encode())
+            except OSError:
+                pass  # closed at the end of the build
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        THREADS.append(thread)
+
+    return place
+
+
+def shared(world: World, value: str) -> None:
+    """Create POSIX shared memory."""
+    block = shared_memory.SharedMemory("tapeout-smuggled", create=True, size=8)
+    block.buf[: len(value)] = value.encode()
+    KEPT.append(block)
+
+
+def descriptor(world: World, value: str) -> None:
+    """Leave a file open for children."""
+    read, write = os.pipe()
+    os.write(write, value.encode())
+    os.dup2(read, 9, inheritable=True)
+
+
+def leftover(world: World, value: str) -> None:
+    """Leave a file in the temporary folder of every earlier attempt."""
+    for folder in world.root.glob("work/*"):
+        if len(folder.name) == 64:
+            world.write(f"{folder}/tmp/tmp/{value}", value)
+
+
+def release() -> None:
+    """Close everything that ``place`` has opened."""
+    for thing in KEPT:
+        if isinstance(thing, shared_memory.SharedMemory):
+            thing.unlink()
+        if isinstance(thing, socket.socket):
+            thing.shutdown(socket.SHUT_RDWR)  # ends the thread that waits for a client
+        thing.close()  # type: ignore[attr-defined]
+    for thread in THREADS:
+        thread.join(60)
+    KEPT.clear()
+    THREADS.clear()
+
+
+HIDDEN = file("hidden.py", "VALUE = '{value}'\n")
+HELPER = "lib/helper.py"
+PORT = 28461
+LIBC = "import ctypes\nlibc = ctypes.CDLL(None)\nbuffer = ctypes.create_string_buffer(8)\n"
+SETTINGS = (
+    "USER",
+    "LOGNAME",
+    "LD_LIBRARY_PATH",
+    "http_proxy",
+    "HTTP_COOKIE",
+    "HF_TOKEN",
+    "SLURM_JOB_ID",
+    "LANG",
+    "LC_ALL",
+)
+RC = (
+    *("MPLCONFIGDIR", "MATPLOTLIBRC", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"),
+    *("PYTHONPYCACHEPREFIX", "PYTHONUSERBASE", "PYTHONWARNINGS"),
+)
+
+# name: (place, program, outcome, outcome with the audit hook if it is another; None: out of the hook's reach)
+WAYS: dict[str, tuple[Place, str, str] | tuple[Place, str, str, str | None]] = {
+    # -- code ------------------------------------------------------------------------------------------------------
+    "import_module": (HIDDEN, "import importlib\nfound = importlib.import_module('hid' + 'den').VALUE", IMPOSSIBLE),
+    "__import__": (HIDDEN, "found = __import__('hid' + 'den').VALUE", IMPOSSIBLE),
+    "import_module by getattr": (
+        HIDDEN,
+        "import importlib\nfound = getattr(importlib, 'import_' + 'module')('hidden').VALUE",
+        IMPOSSIBLE,
+    ),
+    "eval of an import": (HIDDEN, 'found = eval("__imp" + "ort__(\'hidden\').VALUE")', IMPOSSIBLE),
+    "runpy.run_path": (HIDDEN, "import runpy\nfound = runpy.run_path('hidden.py')['VALUE']", IMPOSSIBLE),
+    "runpy.run_module": (HIDDEN, "import runpy\nfound = runpy.run_module('hidden')['VALUE']", IMPOSSIBLE),
+    "python -m": (
+        file("hidden.py", "print('{value}')"),
+        "import subprocess\n"
+        "found = subprocess.run([sys.executable, '-m', 'hidden'], check=True, stdout=-1).stdout.decode()",
+        IMPOSSIBLE,
+    ),
+    "pkgutil": (HIDDEN, "import pkgutil\nfound = pkgutil.resolve_name('hidden:VALUE')", IMPOSSIBLE),
+    "a loader": (
+        HIDDEN,
+        "from importlib.machinery import SourceFileLoader\n"
+        "found = SourceFileLoader('hidden', '{root}/hidden.py').load_module().VALUE",
+        IMPOSSIBLE,
+    ),
+    "a pickled name": (HIDDEN, "import pickle\nfound = pickle.loads(b'chidden\\nVALUE\\n.')", IMPOSSIBLE),
+    "exec of a file": (file("hidden.txt", "found = '{value}'"), "exec(open('hidden.txt').read())", IMPOSSIBLE),
+    "exec of a file beside the script": (
+        file("scripts/table.txt", "found = '{value}'"),
+        "exec(Path(__file__).with_name('table.txt').read_text())",
+        NOTICED,
+    ),
+    "a script beside the script": (
+        file("scripts/beside.py", "VALUE = '{value}'"),
+        "import beside\nfound = beside.VALUE",
+        IMPOSSIBLE,
+    ),
+    "sitecustomize": (
+        file("sitecustomize.py", "import builtins\nbuiltins.VALUE = '{value}'"),
+        "import builtins\nfound = getattr(builtins, 'VALUE', 'none')",
+        NO_EFFECT,
+    ),
+    "usercustomize": (
+        both(
+            file(
+                "{outside}/home/.local/lib/python3.11/site-packages/usercustomize.py",
+                "import builtins\nbuiltins.VALUE = '{value}'",
+            ),
+            variables(HOME="{outside}/home"),
+        ),
+        "import builtins\nfound = getattr(builtins, 'VALUE', 'none')",
+        NO_EFFECT,
+    ),
+    "byte code of a module": (
+        byte_code(HELPER, f"lib/__pycache__/helper.{importlib.util.cache_from_source('x.py').split('.')[-2]}.pyc"),
+        "from lib.helper import VALUE\nfound = VALUE",
+        NO_EFFECT,
+    ),
+    "byte code without a module": (
+        byte_code("hidden.py", "hidden.pyc"),
+        "import hidden\nfound = hidden.VALUE",
+        IMPOSSIBLE,
+    ),
+    "a zip archive": (
+        archive,
+        "sys.path.insert(0, '{root}/hidden.zip')\nimport hidden\nfound = hidden.VALUE",
+        IMPOSSIBLE,
+    ),
+    "PYTHONPATH": (
+        both(file("{outside}/more/hidden.py", "VALUE = '{value}'"), variables(PYTHONPATH="{outside}/more")),
+        "import hidden\nfound = hidden.VALUE",
+        IMPOSSIBLE,
+    ),
+    "the project on sys.path": (
+        HIDDEN,
+        "sys.path.append('{root}')\nimport hidden\nfound = hidden.VALUE",
+        NOTICED,
+        NOTICED,
+    ),
+    "a module in place of the library's": (
+        file("random.py", "VALUE = '{value}'"),
+        "import tempfile\nfound = getattr(sys.modules['random'], 'VALUE', 'none')",
+        NO_EFFECT,
+    ),
+    "data of a package": (
+        file("lib/words.txt"),
+        "import lib\nfound = Path(lib.__file__).with_name('words.txt').read_text()",
+        NOTICED,
+    ),
+    "data of a package through importlib.resources": (
+        file("lib/words.txt"),
+        "from importlib import resources\nimport lib\nfound = resources.files(lib).joinpath('words.txt').read_text()",
+        NOTICED,
+    ),
+    "a namespace package's module": (
+        file("spare/part.py", "VALUE = '{value}'"),
+        "import spare.part\nfound = spare.part.VALUE",
+        NOTICED,
+    ),
+    "a namespace package's data": (
+        both(file("spare/part.py", "VALUE = 0"), file("spare/words.txt")),
+        "import spare.part\nfound = Path(spare.part.__file__).with_name('words.txt').read_text()",
+        NOTICED,
+    ),
+    "data of a package that is not imported": (
+        file("data/words.txt"),
+        "from importlib import resources\nfound = resources.files('data').joinpath('words.txt').read_text()",
+        IMPOSSIBLE,
+    ),
+    "a docstring": (
+        file(HELPER, '"""{value}"""\nVALUE = "v"\n'),
+        "import lib.helper\nfound = str(lib.helper.__doc__)",
+        NO_EFFECT,
+    ),
+    "a comment": (
+        file(HELPER, 'def f():\n    # {value}\n    return 1\n\n\nVALUE = "v"\n'),
+        "import inspect\nfrom lib.helper import f\nfound = inspect.getsource(f)",
+        NO_EFFECT,
+    ),
+    "a line number": (
+        lambda world, value: [None, world.write(HELPER, "\n" * len(value) + 'def f(): ...\nVALUE = "v"\n')][0],
+        "from lib.helper import f\nfound = str(f.__code__.co_firstlineno)",
+        NO_EFFECT,
+    ),
+    "the text of a module": (
+        file(HELPER, "VALUE = 'v'  # {value}\n"),
+        "import lib.helper\nfound = Path(lib.helper.__file__).read_text()",
+        NO_EFFECT,
+    ),
+    "a hash seed": (variables(PYTHONHASHSEED="{value}"), "found = str(hash('a'))", NO_EFFECT),
+    # -- data ------------------------------------------------------------------------------------------------------
+    "an absolute path": (file("{outside}/data"), "found = Path('{outside}/data').read_text()", IMPOSSIBLE),
+    "a relative path": (file("src/other.txt"), "found = Path('src/other.txt').read_text()", IMPOSSIBLE),
+    "the home folder": (
+        both(file("{outside}/home/.config/x"), variables(HOME="{outside}/home")),
+        "found = (Path.home() / '.config/x').read_text()",
+        IMPOSSIBLE,
+    ),
+    "another result": (file("results/other.txt"), "found = Path('{root}/results/other.txt').read_text()", IMPOSSIBLE),
+    "another result by its name": (
+        file("results/other.txt"),
+        "found = Path('results/other.txt').read_text()",
+        IMPOSSIBLE,
+    ),
+    "another file of an input": (
+        file("results/given/second.txt"),
+        "found = Path('results/given/second.txt').read_text()",
+        IMPOSSIBLE,
+    ),
+    "the store": (file("store/x"), "found = Path('{root}/store/x').read_text()", IMPOSSIBLE),
+    "the folder of a parent process": (
+        file("src/other.txt"),
+        "import os\nfound = Path(f'/proc/{os.getppid()}/cwd/src/other.txt').read_text()",
+        IMPOSSIBLE,
+    ),
+    "the root of this process": (
+        file("{outside}/data"),
+        "found = Path('/proc/self/root{outside}/data').read_text()",
+        IMPOSSIBLE,
+    ),
+    "/dev/shm": (file("/dev/shm/tapeout-data"), "found = Path('/dev/shm/tapeout-data').read_text()", IMPOSSIBLE),
+    "shared memory": (
+        shared,
+        "from multiprocessing.shared_memory import SharedMemory\n"
+        "found = str(bytes(SharedMemory('tapeout-smuggled').buf))",
+        IMPOSSIBLE,
+        None,
+    ),
+    "/var/tmp": (file("/var/tmp/tapeout-data"), "found = Path('/var/tmp/tapeout-data').read_text()", IMPOSSIBLE),
+    "/tmp": (file("/tmp/tapeout-data"), "found = Path('/tmp/tapeout-data').read_text()", IMPOSSIBLE),
+    "names in a folder": (
+        lambda world, value: [None, world.write(f"{world.outside}/{value}", "")][0],
+        "import os\nfound = str(sorted(os.listdir('{outside}')))",
+        IMPOSSIBLE,
+    ),
+    "names in the folder above": (
+        lambda world, value: [None, world.write(value, "")][0],
+        "import os\nfound = str(sorted(os.listdir('..')))",
+        NO_EFFECT,
+    ),
+    "a symbolic link": (
+        file("{outside}/data"),
+        "import os\nos.symlink('{outside}/data', 'link')\nfound = Path('link').read_text()",
+        IMPOSSIBLE,
+    ),
+    "a hard link": (
+        file("{outside}/data"),
+        "import os\nos.link('{outside}/data', 'link')\nfound = Path('link').read_text()",
+        IMPOSSIBLE,
+    ),
+    "another program": (
+        file("{outside}/data"),
+        "import subprocess\nfound = subprocess.run(['cat', '{outside}/data'], check=True, stdout=-1).stdout.decode()",
+        IMPOSSIBLE,
+        None,
+    ),
+    "native code": (
+        file("{outside}/data"),
+        LIBC + "if libc.read(libc.open(b'{outside}/data', 0), buffer, 8) < 0:\n"
+        "    raise OSError('no')\nfound = str(buffer.raw)",
+        IMPOSSIBLE,
+        None,
+    ),
+    "a program on PATH": (
+        both(
+            file("{outside}/bin/tool", "#!/bin/sh\necho {value}\n"),
+            lambda world, value: (world.outside / "bin/tool").chmod(0o755),
+            variables(PATH="{outside}/bin:/usr/bin:/bin"),
+        ),
+        "import subprocess\nfound = subprocess.run(['tool'], check=True, stdout=-1).stdout.decode()",
+        IMPOSSIBLE,
+    ),
+    "an open file": (descriptor, "import os\nfound = os.read(9, 8).decode()", IMPOSSIBLE),
+    "what an earlier attempt left": (
+        leftover,
+        "import os, tempfile\nfound = str(sorted(os.listdir(tempfile.gettempdir())))",
+        NO_EFFECT,
+    ),
+    "a server on this machine": (
+        server(socket.AF_INET, ("127.0.0.1", PORT)),
+        f"import socket\nfound = socket.create_connection(('127.0.0.1', {PORT}), 5).recv(8).decode()",
+        IMPOSSIBLE,
+        None,
+    ),
+    "an abstract socket": (
+        server(socket.AF_UNIX, "\0tapeout-smuggled"),
+        "import socket\nclient = socket.socket(socket.AF_UNIX)\n"
+        "client.connect('\\0tapeout-smuggled')\nfound = client.recv(8).decode()",
+        IMPOSSIBLE,
+        None,
+    ),
+    "another machine": (
+        lambda world, value: None,
+        "import socket\nfound = socket.create_connection(('192.0.2.1', 80), 5).recv(8).decode()",
+        IMPOSSIBLE,
+    ),
+    # -- settings --------------------------------------------------------------------------------------------------
+    "a variable": (variables(MY_OWN="{value}"), "import os\nfound = os.environ.get('MY_OWN', 'none')", NO_EFFECT),
+    "all variables": (
+        variables(**dict.fromkeys(SETTINGS, "{value}")),
+        "import os\nfound = str({name: os.environ.get(name) for name in " + repr(SETTINGS) + "})",
+        NO_EFFECT,
+    ),
+    "settings of libraries": (
+        both(
+            variables(**dict.fromkeys(RC, "{outside}/{value}")),
+            file("matplotlibrc", "backend: {value}"),
+            file("{outside}/home/.config/matplotlib/matplotlibrc", "backend: {value}"),
+            variables(HOME="{outside}/home"),
+        ),
+        "import os\nfound = str([os.environ.get(name) for name in "
+        + repr(RC)
+        + "]) + str(Path('matplotlibrc').exists())\n"
+        "found += str((Path.home() / '.config').exists())",
+        NO_EFFECT,
+    ),
+    "the locale": (
+        variables(LANG="{value}_TR.ISO-8859-9", LC_NUMERIC="de_DE.UTF-8", LANGUAGE="{value}"),
+        "import locale\nfound = str([locale.setlocale(locale.LC_ALL, ''), locale.localeconv()])\n"
+        "found += sys.getfilesystemencoding()",
+        NO_EFFECT,
+    ),
+    "the time zone": (
+        variables(TZ="UTC{value}"),
+        "import time\nfound = str(time.tzname) + time.strftime('%z')",
+        NO_EFFECT,
+    ),
+    "the user's name": (
+        variables(USER="{value}", LOGNAME="{value}"),
+        "import getpass\nfound = getpass.getuser()",
+        NO_EFFECT,
+    ),
+    "the umask": (
+        lambda world, value: [None, os.umask(0o077 if value == "one" else 0o002)][0],
+        "import os\nPath('made').touch()\nfound = oct(Path('made').stat().st_mode) + oct(os.umask(0))",
+        NO_EFFECT,
+    ),
+}
