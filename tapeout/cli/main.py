@@ -39,6 +39,7 @@ from tapeout.cli import (
     status,
     top,
     track,
+    trust,
     verify,
     why,
 )
@@ -88,6 +89,7 @@ for command in (
     app.command()(command)
 app.add_typer(runs.app, name="runs")
 app.add_typer(sources.app, name="sources")
+app.add_typer(trust.app, name="trust")
 
 
 def _print_version(wanted: bool) -> None:

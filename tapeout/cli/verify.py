@@ -15,7 +15,7 @@ from tapeout.cli.options import AsJson, ConfigFiles, addresses, refuse
 from tapeout.cli.project import Project, load
 from tapeout.graph.address import RESULTS, resolve
 from tapeout.graph.upkeep.repair import repair as restore_copies
-from tapeout.graph.upkeep.verify import Finding, artifact_copies
+from tapeout.graph.upkeep.verify import Finding, artifact_addresses
 from tapeout.graph.upkeep.verify import verify as check
 from tapeout.graph.workspace import Workspace
 
@@ -44,7 +44,7 @@ def verify(
     if not artifacts and not repair:
         refuse(context, ["configfile"], "without ARTIFACT or --repair", "Leave it out: nothing is read from it.")
     workspace = Workspace.here()
-    existing = [copy.address for copy in artifact_copies(workspace)]
+    existing = artifact_addresses(workspace)
     project = cache(lambda: load(configfile))
     named = (name for given in artifacts or [] for name in _addresses(workspace, given, existing, project))
     names = list(dict.fromkeys(named))

@@ -48,6 +48,10 @@ class RequestRefused(TapeoutError):
     """An operation on named runs, artifacts or the store cannot be carried out as requested."""
 
 
+class InvalidKey(TapeoutError):
+    """A file has no key for signatures, or the policy of trusted keys cannot be read."""
+
+
 class RemoteError(TapeoutError):
     """The configuration of the remote store is invalid."""
 

@@ -65,6 +65,22 @@ def read_file(path: Path) -> bytes:
         return file.read()
 
 
+def read_plain(path: Path) -> bytes:
+    """Return the content of a regular file that is no link.
+
+    Raises:
+        FileNotFoundError: there is nothing, or no folder.
+        NotAPlainFile: it is a link, a folder, a pipe, a socket or a device.
+    """
+    try:
+        with open(path, "rb", opener=lambda name, flags: only_regular(name, flags | os.O_NOFOLLOW)) as file:
+            return file.read()
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.EISDIR):
+            raise
+        raise NotAPlainFile(f"{path} is not a regular file.", "Move away what is there.") from error
+
+
 def read_json(path: Path) -> Any:
     """Return the value of a JSON file.
 

@@ -247,6 +247,7 @@ class Layer(RuleReader):
         if not locked and real:
             raise RunInProgress("Another run is active in this folder.", "Wait for it, or use another folder.")
         if real:
+            self.workspace.check_trust()
             os.environ.update(self.run_variables)
             if self.workflow.executor_plugin.name == SLURM:
                 cluster.prepare(self.workspace)

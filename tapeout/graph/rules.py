@@ -21,6 +21,7 @@ from tapeout.graph.identity.code import closure
 from tapeout.graph.identity.container import Container
 from tapeout.graph.identity.digest import canonical
 from tapeout.graph.identity.environment import Environment, read_environment
+from tapeout.graph.paths import check_artifact
 from tapeout.graph.plan.forecast import COSTS, JOBS, TEXT_COSTS
 from tapeout.graph.workspace import Workspace
 
@@ -87,6 +88,7 @@ class RuleReader:
             UnknownName: no rule makes it.
             InvalidRule: its rule does not determine a step, or its script does not exist.
         """
+        check_artifact(name)
         rule, wildcards = self.producer(name)
         script = (rule.shellcmd or "").partition(RUNNER)[2].partition("{")[0].strip()
         if rule.shellcmd != build_command(script):

@@ -14,12 +14,14 @@ from fcntl import LOCK_SH
 from pathlib import Path
 from typing import Any
 
-from tapeout.graph.errors import InputChanged, InvalidFolder, UnreadableState
+from tapeout.graph.console import print_line
+from tapeout.graph.errors import InputChanged, InvalidFolder, NotAPlainFile, UnreadableState
 from tapeout.graph.files import (
     file_lock,
     parse_json,
     read_file,
     read_json,
+    read_plain,
     unused_path,
     write_atomically,
     write_if_changed,
@@ -32,6 +34,7 @@ from tapeout.graph.paths import check_project
 from tapeout.graph.remote.remote_store import Remote
 from tapeout.graph.store.roots import Root
 from tapeout.graph.store.store import Store
+from tapeout.graph.store.trust import BUILT, POLICY, Trust
 
 OLD, SEALED, LATER = 1, 2, 3
 """Artificial modification times (seconds since 1970) of actions and marks. Snakemake only compares whether an action is
@@ -82,7 +85,7 @@ class Workspace:
             InvalidFolder: some program cannot take the path of this folder or of the store.
         """
         check_project(os.environ)
-        store = Store(Path(os.environ.get("TAPEOUT_STORE") or "store"))
+        store = Store(Path(os.environ.get("TAPEOUT_STORE") or "store"), Trust(POLICY, cls.work / BUILT))
         return cls(store, remote=Remote.configured(store, cls(store).graph))
 
     @property
@@ -139,11 +142,24 @@ class Workspace:
         return self.graph / "plan.json"
 
     def manifest(self, name: str) -> Manifest | None:
-        """Return the manifest of an artifact in ``results/``, or None if it is missing or unreadable."""
+        """Return the manifest of an artifact in ``results/``; None unless the store has the same one of its action.
+
+        Anybody may have written the file in ``results/``. The store decides what an action made.
+        """
+        stated = self.stated_manifest(name)
+        return stated[0] if stated is not None and self.store.has_manifest(*stated) else None
+
+    def stated_manifest(self, name: str) -> tuple[Manifest, bytes] | None:
+        """Return what the file of an artifact's manifest states, and its bytes; None if it is missing or unreadable.
+
+        Its action is a hint, and nothing else in it may be believed.
+        """
         try:
-            return Manifest.from_json(read_json(self.manifest_path(name)))
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            text = read_plain(self.manifest_path(name))
+            manifest = Manifest.from_json(parse_json(text))
+        except (FileNotFoundError, NotAPlainFile, ValueError, KeyError, TypeError):
             return None
+        return (manifest, text) if manifest.artifact == name and isinstance(manifest.action, str) else None
 
     def action(self, name: str) -> Action:
         """Return the resolved action of an artifact.
@@ -203,20 +219,42 @@ class Workspace:
         name = manifest.artifact
         scratch = self.graph / "scratch" / name.replace("/", ".")
         with file_lock(self.graph / "publishing" / f"{scratch.name}.lock"):
-            target, before = self.artifact_path(name), self.manifest(name)
-            if os.path.lexists(target):
-                stored = self.store.find(before.action) if before is not None else None
-                known = stored is not None and stored == before and self.store.is_complete(stored)
-                intact = before is not None and known and before.matches(target)
-                # a process that is killed below leaves files without a manifest; the store has them
-                if not intact and not self.store.has_content(target):
-                    self.set_aside(name)
+            target = self.artifact_path(name)
+            self._set_diverging_aside(name)
             root = self.root
             root.register()
             root.add([manifest.action])
             self.manifest_path(name).unlink(missing_ok=True)
             self.store.link(manifest, target, scratch)
             write_atomically(self.manifest_path(name), manifest.encode())
+
+    def _set_diverging_aside(self, name: str) -> None:
+        """Set aside what is in the place of an artifact and its manifest, unless the store has it."""
+        target, manifest_path, before = self.artifact_path(name), self.manifest_path(name), self.manifest(name)
+        aside = []
+        if os.path.lexists(target):
+            intact = before is not None and self.store.is_complete(before) and before.matches(target)
+            # a process that was killed while it published leaves files without a manifest; the store has them
+            if not intact and not self.store.has_content(target):
+                aside.append(self.set_aside(name))
+        if before is None and os.path.lexists(manifest_path):
+            aside.append(self._move_aside(manifest_path, f"{name}.manifest.json"))
+        if aside:
+            print_line(f"! {name}: the one in results/ is not what the store has; moved to {aside[0]}")
+
+    def check_trust(self) -> None:
+        """Read the keys of the policy, so that a run does not find at its end that it cannot sign.
+
+        Raises:
+            InvalidKey: one cannot be read.
+        """
+        if self.store.trust is not None and self.store.trust.keys:
+            _ = self.store.trust.signer
+
+    def report_ignored(self) -> None:
+        """Print how many entries of the store and the remote were not used, because no trusted key has signed them."""
+        if self.store.trust is not None:
+            self.store.trust.report()
 
     def lock_decisions(self) -> AbstractContextManager[None]:
         """Return a shared lock that keeps runs from deciding: what a job verified is valid until it has published.
@@ -232,9 +270,12 @@ class Workspace:
 
     def set_aside(self, name: str) -> Path:
         """Move unsealed files under an artifact's name to ``work/set_aside``; return their new path."""
+        return self._move_aside(self.artifact_path(name), name)
+
+    def _move_aside(self, source: Path, name: str) -> Path:
         path = unused_path(self.work / "set_aside" / name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(self.artifact_path(name), path)
+        shutil.move(source, path)
         return path
 
     def mark_sealed(self, name: str) -> None:

@@ -7,43 +7,36 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import CryptoSigner, SSlibKey  # type: ignore[attr-defined]
 
+from tapeout.graph.errors import InvalidKey
 from tapeout.graph.identity.digest import canonical
+from tapeout.graph.store import keys
+from tapeout.graph.store.keys import KEY_COMMANDS as KEY_COMMANDS
 from tapeout.guard.nesting import is_nested_deeply
 from tapeout.provenance.errors import InvalidExport
 
 PrivateKey = CryptoSigner
 PublicKey = SSlibKey
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
-KEY_COMMANDS = "openssl genpkey -algorithm ed25519 -out key.pem; openssl pkey -in key.pem -pubout -out public.pem"
 
 
 def read_private_key(path: Path) -> PrivateKey:
     """Return an ed25519 private key (PKCS#8 in PEM, not encrypted); raise ``InvalidExport`` for anything else."""
     try:
-        key = load_pem_private_key(path.read_bytes(), None)
-    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise InvalidExport(f"{path} has no readable private key: {error}.", f"Create one: {KEY_COMMANDS}") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise InvalidExport(f"The key in {path} is not an ed25519 key.", f"Create one: {KEY_COMMANDS}")
-    return CryptoSigner(key)
+        return keys.read_private_key(path)
+    except InvalidKey as error:
+        raise InvalidExport(error.cause, error.fix) from error
 
 
 def read_public_key(path: Path) -> PublicKey:
     """Return an ed25519 public key in PEM; raise ``InvalidExport`` for anything else."""
     try:
-        key = load_pem_public_key(path.read_bytes())
-    except (OSError, ValueError, UnsupportedAlgorithm) as error:
-        raise InvalidExport(f"{path} has no readable public key: {error}.", "Give the signer's public.pem.") from error
-    if not isinstance(key, Ed25519PublicKey):
-        raise InvalidExport(f"The key in {path} is not an ed25519 key.", "Give the signer's public.pem.")
-    return SSlibKey.from_crypto(key)
+        return keys.read_public_key(path)
+    except InvalidKey as error:
+        raise InvalidExport(error.cause, error.fix) from error
 
 
 def envelope(statement: dict[str, Any], signer: PrivateKey | None) -> bytes:

@@ -8,6 +8,7 @@ import pytest
 from tapeout.graph.identity.action import Recipe, Reference
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.store.store import Store
+from tapeout.graph.store.trust import Trust
 from tapeout.graph.workspace import State, Workspace
 from tests.graph.conftest import Project
 
@@ -17,7 +18,8 @@ FINISHED = "2026-01-01T00:00:00+00:00"
 
 def folder(root: Path, store: Path) -> Workspace:
     """Return the workspace of a folder that uses a store."""
-    return Workspace(Store(store), root / "results", root / "work", root / "runs")
+    trust = Trust(root / "config/trust", root / "work/built")
+    return Workspace(Store(store, trust), root / "results", root / "work", root / "runs")
 
 
 def workspace_of(project: Project) -> Workspace:

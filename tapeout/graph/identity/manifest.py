@@ -181,14 +181,16 @@ def walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
                 files.append(link)
             for name in sorted(files):
                 path = Path(folder, name)
-                yield path.relative_to(root).as_posix(), _plain(path)
+                inside = path.relative_to(root).as_posix()
+                yield inside, _plain(path, inside)
     else:
-        yield "", _plain(root)
+        yield "", _plain(root, root.name)
 
 
-def _plain(path: Path) -> os.stat_result:
+def _plain(path: Path, inside: str) -> os.stat_result:
+    """Return the ``lstat`` of a file whose path ``inside`` an artifact has printable names only."""
     status = path.lstat()
-    if not stat.S_ISREG(status.st_mode) or not path.name.isprintable():
+    if not stat.S_ISREG(status.st_mode) or not inside.isprintable():
         raise NotAPlainFile(
             f"{str(path)!r} is not a regular file with a printable name.",
             "Let the step write plain files and folders; the target of a link could change unnoticed.",

@@ -128,6 +128,7 @@ def decide(workspace: Workspace, recipes: dict[str, Recipe], order: list[str], r
                 manifests[decision.recipe.artifact] = manifest
     if restore and workspace.remote is not None:
         workspace.remote.push_queued()
+    workspace.report_ignored()
     for name in order:
         missing = tuple(needed for needed in needs[name] if needed not in manifests)
         decided.setdefault(name, Decision(recipes[name], State.WAITING, None, missing))

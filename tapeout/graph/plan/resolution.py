@@ -39,6 +39,7 @@ def resolve(workspace: Workspace, head: str) -> dict[str, str]:
         workspace.remote.fetch(workspace.remote.find(missing))
     forced = workspace.read_forced()
     outcomes = {action.artifact: _resolve(workspace, action) for action in actions}
+    workspace.report_ignored()
     return outcomes | dict.fromkeys(forced & outcomes.keys(), TO_BUILD)
 
 

@@ -16,15 +16,17 @@ from tapeout.graph.identity.action import Action
 from tapeout.graph.identity.digest import digest_file
 from tapeout.graph.identity.manifest import Entry, Manifest
 from tapeout.graph.remote.transport import Transport
-from tapeout.graph.store.entry import decode
-from tapeout.graph.store.store import Store, action_key, object_key
+from tapeout.graph.store.entry import content_digest, decode
+from tapeout.graph.store.store import Store, action_key, object_key, signature_key
+from tapeout.graph.store.trust import MAX_SIGNATURE, sha256
 
 MAX_ENTRY_SIZE = 32 << 20
 """Bytes of an entry, enough for about 150,000 files; nothing larger is read into memory, or pushed."""
 REPORT_INTERVAL = 10.0
 """Seconds between two lines on a long transfer."""
 
-StoredEntry = tuple[Action, Manifest]
+StoredEntry = tuple[Action, Manifest, bytes]
+"""Action, manifest and signatures; the latter are empty if the remote has none."""
 
 
 @dataclass(frozen=True)
@@ -68,27 +70,38 @@ class Pull:
     damaged: DamageNotes
 
     def entry(self, action: Action) -> StoredEntry | None:
-        """Return the remote's entry of an action; report one that is damaged, or has damaged files, and return None."""
+        """Return the remote's entry of an action; None if it is not trusted.
+
+        One that is damaged, has damaged files, or has another result than the local store is reported and not used.
+        """
         data = self.transport.read(action_key(action.digest), MAX_ENTRY_SIZE + 1)
         if data is None:
             return None
         try:
-            stored = decode_bounded(data, action.digest)
+            found, manifest = decode_bounded(data, action.digest)
         except ValueError:
             self._warn(action.artifact, action_key(action.digest))
             return None
-        for key in map(object_key, stored[1].entries):
+        for key in map(object_key, manifest.entries):
             if self.damaged.applies(self.transport, key):
                 self._warn(action.artifact, key)
                 return None
-        return stored
+        signature, trust = self.transport.read(signature_key(action.digest), MAX_SIGNATURE), self.store.trust
+        if trust is not None and not trust.accepts(manifest, content_digest(found, manifest), signature):
+            return None
+        ours = self.store.find(action.digest)
+        if ours is not None and ours != manifest:
+            there = f"{sha256(manifest.digest())} in the remote {self.transport.name}, which is not used"
+            print_line(f"! {action.artifact}: not reproducible: {sha256(ours.digest())} here, {there}")
+            return None
+        return found, manifest, signature or b""
 
     def file(self, artifact: str, entry: Entry, progress: "TransferProgress") -> None:
         """Fetch one file, resume an interrupted transfer of it, and add it to the store if its digest is right."""
         key, path = object_key(entry), self.store.object_path(entry)
         part = self.store.root / "incoming" / path.name
         with self._exclusive(part) as file:
-            while not path.is_file():
+            while not self.store.has_object(entry):
                 resumed = file.seek(0, os.SEEK_END)
                 progress.add(resumed)
                 if self.transport.download(key, file, entry.size, progress.add) and digest_file(part) == entry.digest:
@@ -140,7 +153,7 @@ class TransferProgress:
                 print_line(f". {format_size(self.done)} of {format_size(self.total)} {self.source}")
 
 
-def decode_bounded(data: bytes, action: str) -> StoredEntry:
+def decode_bounded(data: bytes, action: str) -> tuple[Action, Manifest]:
     """Decode an entry with ``store.entry.decode``; refuse one larger than ``MAX_ENTRY_SIZE``."""
     if len(data) > MAX_ENTRY_SIZE:
         raise ValueError("larger than any entry")

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tapeout.graph.console import print_line
+from tapeout.graph.identity.action import Action
 from tapeout.graph.identity.digest import digest_file
 from tapeout.graph.identity.manifest import Entry, Manifest
 from tapeout.graph.remote.pull import MAX_ENTRY_SIZE, DamageNotes, decode_bounded
 from tapeout.graph.remote.transport import Transport
-from tapeout.graph.store.store import Store, action_key, object_key
+from tapeout.graph.store.entry import content_digest
+from tapeout.graph.store.store import Store, action_key, object_key, signature_key
+from tapeout.graph.store.trust import MAX_SIGNATURE, merge, sha256
 
 
 class Outcome(StrEnum):
@@ -64,12 +67,24 @@ class Push:
             return Outcome.TOO_MANY_FILES
         data = self.transport.read(action_key(manifest.action), MAX_ENTRY_SIZE + 1)
         try:
-            theirs = decode_bounded(data or b"", manifest.action)[1]
+            found, theirs = decode_bounded(data or b"", manifest.action)
         except ValueError:
             return Outcome.PUSHED
         if theirs == manifest:
             return Outcome.PRESENT
-        return Outcome.DIFFERS if all(map(self._is_present, theirs.entries)) else Outcome.PUSHED
+        if not self._is_trusted(found, theirs) or not all(map(self._is_present, theirs.entries)):
+            return Outcome.PUSHED
+        digests = f"{sha256(manifest.digest())} here, {sha256(theirs.digest())} in the remote {self.transport.name}"
+        print_line(f"! {manifest.artifact}: not reproducible: {digests} (kept)")
+        return Outcome.DIFFERS
+
+    def _is_trusted(self, action: Action, theirs: Manifest) -> bool:
+        """Return whether an entry of the remote has a trusted signature, if there is a policy."""
+        trust = self.store.trust
+        if trust is None or not trust.keys:
+            return True
+        signature = self.transport.read(signature_key(action.digest), MAX_SIGNATURE)
+        return trust.accepts(theirs, content_digest(action, theirs), signature)
 
     def _is_present(self, entry: Entry) -> bool:
         status = self.transport.stat(object_key(entry))
@@ -80,7 +95,7 @@ class Push:
         if self._is_present(entry):
             return 0
         path = self.store.object_path(entry)
-        if not path.is_file() or digest_file(path) != entry.digest:
+        if not self.store.has_object(entry) or digest_file(path) != entry.digest:
             return None
         self.transport.upload(path, object_key(entry))
         self.damaged.note(object_key(entry)).unlink(missing_ok=True)
@@ -92,10 +107,22 @@ class Push:
         total = sum(amount or 0 for amount in amounts)
         if None in amounts:
             outcome = Outcome.DAMAGED
-        elif outcome is Outcome.PUSHED:
-            self.transport.upload(self.store.action_path(manifest.action), action_key(manifest.action))
-        elif outcome is Outcome.PRESENT and total:
-            outcome = Outcome.PUSHED
+        elif outcome in (Outcome.PUSHED, Outcome.PRESENT):
+            self._signature(manifest.action)  # before the entry, which nobody would use without it
+            if outcome is Outcome.PUSHED:
+                self.transport.upload(self.store.action_path(manifest.action), action_key(manifest.action))
+            outcome = Outcome.PUSHED if total else outcome
         if outcome not in (Outcome.PUSHED, Outcome.PRESENT):
             print_line(f"! {manifest.artifact}: not pushed: {outcome}")
         return PushResult(manifest.artifact, manifest.action, outcome, total)
+
+    def _signature(self, action: str) -> None:
+        """Send the signatures of an entry, with those that the remote has, unless it has them all."""
+        ours = self.store.read_signature(action)
+        if ours is None:
+            return
+        theirs = self.transport.read(signature_key(action), MAX_SIGNATURE)
+        merged = merge(ours, theirs)
+        if merged != theirs:
+            self.store.write(self.store.signature_path(action), merged)
+            self.transport.upload(self.store.signature_path(action), signature_key(action))

@@ -188,7 +188,7 @@ class Remote:
 
     def _missing(self, manifest: Manifest) -> dict[str, Entry]:
         objects = {object_key(entry): entry for entry in manifest.entries}
-        return {key: entry for key, entry in objects.items() if not (self.store.root / key).is_file()}
+        return {key: entry for key, entry in objects.items() if not self.store.has_object(entry)}
 
     def _pull(self) -> Pull | None:
         transport = self._reach()

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from tapeout.graph.run.progress import StepProgress, earlier_seconds
 from tapeout.graph.run.run_record import RUN
 from tapeout.graph.run.step import Step
 from tapeout.graph.store.store import Store
+from tapeout.graph.store.trust import sha256
 from tapeout.graph.workspace import State, Workspace
 from tapeout.program import StepFailed
 from tapeout.slurm.allocation import Allocation
@@ -83,6 +85,10 @@ def _store(step: Step, manifest: Manifest, seconds: float) -> str:
             result += _compare(step, known, manifest)
             manifest = known
         else:
+            claimed = replace(workspace.store, trust=None).find(step.action.digest)  # without its files, or untrusted
+            if claimed is not None and claimed.digest() != manifest.digest():
+                digests = f"the store claimed {sha256(claimed.digest())}, {sha256(manifest.digest())} now (kept)"
+                result += f"  not reproducible, or forged: {digests}"
             if workspace.remote is not None:
                 workspace.remote.queue_push(step.action.digest)
             workspace.store.seal(step.action, manifest, step.output)
@@ -177,7 +183,8 @@ def _compare(step: Step, known: Manifest, manifest: Manifest) -> str:
     shutil.rmtree(path.parent, ignore_errors=True)
     path.parent.mkdir(parents=True)
     shutil.move(step.output, path)
-    return f"  DIFFERS from the one in the store (kept); the new one is {path}"
+    digests = f"{sha256(known.digest())} in the store (kept), {sha256(manifest.digest())} now"
+    return f"  not reproducible, it DIFFERS: {digests}; the new one is {path}"
 
 
 def _run_program(step: Step, stopper: Stopper) -> None:

@@ -54,7 +54,7 @@ class ActionIndex:
 
 def inputs(action: dict[str, Any]) -> Iterator[dict[str, str]]:
     """Yield the inputs of an action, given as ``Action.value``."""
-    for value in action["inputs"].values():
+    for value in action.get("inputs", {}).values():
         yield from value if isinstance(value, list) else [value]
 
 

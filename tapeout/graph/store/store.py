@@ -9,35 +9,24 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import shutil
 import stat
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from tapeout.graph.errors import NotAPlainFile, NotWritable
-from tapeout.graph.files import (
-    SHARING_FIX,
-    copy_atomically,
-    file_lock,
-    link_or_copy,
-    only_regular,
-    parse_json,
-    read_file,
-    read_json,
-    unused_path,
-    write_atomically,
-)
+from tapeout.graph.errors import InputChanged, NotAPlainFile, NotWritable
+from tapeout.graph.files import copy_atomically, file_lock, link_or_copy, parse_json, read_plain
 from tapeout.graph.identity.action import Action
 from tapeout.graph.identity.digest import canonical, digest_files
 from tapeout.graph.identity.manifest import Entry, Manifest, sealed_time_ns
-from tapeout.graph.store.entry import decode, encode
+from tapeout.graph.store.entry import SHA256, content_digest, decode, encode, repeats
+from tapeout.graph.store.folder import StoreFolder
+from tapeout.graph.store.trust import Trust, merge
 
-NOT_PERMITTED = {errno.EACCES, errno.EPERM, errno.EROFS}
 COLLECTOR_LOCK = "collector.lock"
 JOURNAL_KEYS = {"artifact", "action", "finished"}
 """Keys of every line of the journal."""
@@ -46,19 +35,19 @@ JOURNAL_TYPES: dict[str, type | tuple[type, ...]] = {
     **{"seconds": (int, float), "cores": int, "threads": int, "resources": dict, "finished": str},
 }
 """Types of the values by key."""
-UMASK_LOCK = threading.Lock()
-"""Held while a thread changes the umask of the process."""
+OBJECT = re.compile("[0-9a-f]{64}x?")
 
 
 @dataclass(frozen=True)
-class Store:
+class Store(StoreFolder):
     """Content-addressed folder that any number of runs may share.
 
-    If the group may write ``root``, it may write everything created in it, regardless of the creator's umask. All
-    methods that write raise ``NotWritable`` if the user has no permission, unless their docstring states otherwise.
+    Attributes:
+        root: the folder.
+        trust: which entries are used; None for all, where they are only counted or deleted.
     """
 
-    root: Path
+    trust: Trust | None = field(default=None, compare=False)
 
     def object_path(self, entry: Entry) -> Path:
         """Return the path of a file; executables are separate objects, because hard links share their mode."""
@@ -68,91 +57,76 @@ class Store:
         """Return the path of an action's entry."""
         return self.root / action_key(digest)
 
+    def signature_path(self, digest: str) -> Path:
+        """Return the path of the signatures of an action's entry."""
+        return self.root / signature_key(digest)
+
     def lock_path(self, action_digest: str) -> Path:
         """Return the file that a run locks while it carries out an action."""
         return self.root / "locks" / action_digest
 
-    @cached_property
-    def _shared(self) -> bool:
-        self.root.mkdir(parents=True, exist_ok=True)
-        return bool(self.root.stat().st_mode & stat.S_IWGRP)
-
-    @contextlib.contextmanager
-    def writing(self, path: Path) -> Iterator[None]:
-        """Create the folder of ``path``, and turn missing permissions into a named error.
-
-        Raises:
-            NotWritable: this user may not write the folder or something in it.
-        """
-        try:
-            self.make_folder(path.parent)
-            yield
-        except OSError as error:
-            if error.errno not in NOT_PERMITTED:
-                raise
-            raise NotWritable(f"{error.filename or path} cannot be written.", SHARING_FIX) from error
-
-    def open(self, path: Path, mode: str) -> IO[bytes]:
-        """Open a file without a buffer; the group may write it if it may write the store."""
-        with self.writing(path), self._group_umask():
-            return open(path, mode, buffering=0, opener=only_regular)
-
-    def write(self, path: Path, data: bytes) -> None:
-        """Write a small file of the store atomically; the group may write it if it may write the store."""
-        with self.writing(path), self._group_umask():
-            write_atomically(path, data)
-
-    def make_folder(self, path: Path) -> None:
-        """Create a folder of the store with its parents."""
-        if not path.is_dir():
-            with self._group_umask():
-                path.mkdir(parents=True, exist_ok=True)
-
-    @contextlib.contextmanager
-    def _group_umask(self) -> Iterator[None]:
-        if not self._shared:
-            yield
-            return
-        with UMASK_LOCK:
-            before = os.umask(0o077)
-            os.umask(before & ~0o070)
-            try:
-                yield
-            finally:
-                os.umask(before)
-
     def find(self, action_digest: str) -> Manifest | None:
-        """Return the manifest of an action's output, or None if the entry is missing or damaged."""
-        entry = self.read_entry(action_digest)
-        return None if entry is None else Manifest.from_json(entry["manifest"])
+        """Return the manifest of an action's output, or None if the entry is missing, damaged or not trusted."""
+        stored = self._entry(action_digest)
+        return None if stored is None else stored[1]
+
+    def has_manifest(self, manifest: Manifest, text: bytes) -> bool:
+        """Return whether the entry of a manifest's action has this manifest, whose file is ``text``."""
+        if not SHA256.fullmatch(manifest.action):
+            return False
+        with contextlib.suppress(FileNotFoundError, NotAPlainFile):
+            if content := repeats(read_plain(self.action_path(manifest.action)), text, manifest):
+                return self._trusts(manifest, content)
+        return self.find(manifest.action) == manifest  # in another form, or damaged
 
     def read_entry(self, action_digest: str) -> dict[str, Any] | None:
-        """Return action and manifest as JSON values, or None if the entry is missing; quarantine a damaged one."""
+        """Return action and manifest as JSON values, or None as ``find`` does."""
+        stored = self._entry(action_digest)
+        return None if stored is None else {"action": stored[0].value, "manifest": stored[1].as_json()}
+
+    def _entry(self, action_digest: str) -> tuple[Action, Manifest] | None:
+        """Return action and manifest of an entry; quarantine a damaged one."""
+        if not SHA256.fullmatch(action_digest):  # by a manifest or a journal that anybody may have written
+            return None
         path = self.action_path(action_digest)
         try:
-            action, manifest = decode(read_file(path), action_digest)
+            action, manifest = decode(read_plain(path), action_digest)
         except FileNotFoundError:
             return None
-        except ValueError:
+        except (ValueError, NotAPlainFile):
             self.quarantine(path)
             return None
-        return {"action": action.value, "manifest": manifest.as_json()}
+        content = content_digest(action, manifest) if self.trust is not None else ""
+        return (action, manifest) if self._trusts(manifest, content) else None
+
+    def _trusts(self, manifest: Manifest, content: str) -> bool:
+        if self.trust is None:
+            return True
+        signature = self.read_signature(manifest.action) if self.trust.keys else None
+        return self.trust.accepts(manifest, content, signature)
+
+    def read_signature(self, action_digest: str) -> bytes | None:
+        """Return the signatures of an entry, or None if there are none."""
+        with contextlib.suppress(FileNotFoundError, NotAPlainFile):
+            return read_plain(self.signature_path(action_digest))
+        return None
 
     def entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield action digest and entry of all intact entries, sorted by digest."""
-        for path in sorted((self.root / "actions").glob("*/*.json")):
+        for path in self.entry_paths():
             entry = self.read_entry(path.stem)
             if entry is not None:
                 yield path.stem, entry
 
-    def quarantine(self, path: Path) -> None:
-        """Move a damaged file to ``quarantine/``, under its own name.
+    def entry_paths(self) -> list[Path]:
+        """Return the paths of all entries, sorted; anything else in their folder is not the store's."""
+        paths = (self.root / "actions").glob("*/*.json")
+        return sorted(path for path in paths if SHA256.fullmatch(path.stem) and path == self.action_path(path.stem))
 
-        In a store that this user cannot write it stays where it is; it is not used there either.
-        """
-        target = self.root / "quarantine" / path.name
-        with contextlib.suppress(FileNotFoundError, NotWritable), self.writing(target):
-            path.rename(unused_path(target))
+    def object_paths(self) -> list[Path]:
+        """Return the paths of all objects, sorted; anything else in their folder is not the store's."""
+        paths = (self.root / "objects").glob("*/*")
+        return sorted(path for path in paths if OBJECT.fullmatch(path.name) and path.parent.name == path.name[:2])
 
     def seal(self, action: Action, manifest: Manifest, output: Path) -> None:
         """Move an output into the store: first its files, last the entry that makes them valid."""
@@ -160,9 +134,30 @@ class Store:
             self.add_object(output / entry.path if entry.path else output, entry)
         self.write_entry(action, manifest)
 
-    def write_entry(self, action: Action, manifest: Manifest) -> None:
-        """Write the entry of an action whose objects are all in the store."""
+    def write_entry(self, action: Action, manifest: Manifest, signature: bytes | None = None) -> None:
+        """Write the entry of an action whose objects are all in the store, and before it the signatures of a remote.
+
+        Args:
+            action: the action.
+            manifest: manifest of its output.
+            signature: what a remote has; None for what was built here, which the user's key signs.
+        """
+        if signature is None and self.trust is not None:
+            self.trust.note_built(manifest)
+            signature = self.trust.sign(action.digest, content_digest(action, manifest))
+        if signature:
+            signature = merge(signature, self.read_signature(action.digest))
+            self.write(self.signature_path(action.digest), signature)
         self.write(self.action_path(action.digest), encode(action.value, manifest))
+
+    def sign(self, action_digest: str, trust: Trust) -> bool:
+        """Sign an entry that is not signed yet with the user's key; return False without key or entry."""
+        stored = self._entry(action_digest)
+        signature = trust.sign(action_digest, content_digest(*stored)) if stored is not None else None
+        if signature is None:
+            return False
+        self.write(self.signature_path(action_digest), merge(signature, self.read_signature(action_digest)))
+        return True
 
     def add_object(self, file: Path, entry: Entry) -> None:
         """Move a file whose digest is known to be right into the store, over one that may exist."""
@@ -171,6 +166,7 @@ class Store:
             os.fsync(opened.fileno())
         file.chmod(object_mode(entry))
         os.utime(file, ns=(sealed_time_ns(entry.digest), sealed_time_ns(entry.digest)))
+        self.clear(path)
         with self.writing(path):
             try:
                 os.replace(file, path)
@@ -190,7 +186,14 @@ class Store:
 
     def is_complete(self, manifest: Manifest) -> bool:
         """Return whether all objects of an artifact exist; the collector keeps entries without their objects."""
-        return all(self.object_path(entry).is_file() for entry in manifest.entries)
+        return all(map(self.has_object, manifest.entries))
+
+    def has_object(self, entry: Entry) -> bool:
+        """Return whether there is a regular file of the right size in the place of an object."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            info = self.object_path(entry).lstat()
+            return stat.S_ISREG(info.st_mode) and info.st_size == entry.size
+        return False
 
     def seems_intact(self, manifest: Manifest) -> bool:
         """Return whether all objects of an artifact exist and are intact, usually without reading them.
@@ -203,16 +206,16 @@ class Store:
         unsealed = []
         for entry in manifest.entries:
             path = self.object_path(entry)
-            info = path.stat()
-            if info.st_size != entry.size:
-                return False
-            if info.st_mtime_ns != sealed_time_ns(entry.digest):
+            if path.stat().st_mtime_ns != sealed_time_ns(entry.digest):
                 unsealed.append((path, entry.digest))
         digests = digest_files(path for path, _ in unsealed)
         return all(digest == known for digest, (_, known) in zip(digests, unsealed, strict=True))
 
     def verify_objects(self, manifest: Manifest) -> bool:
         """Read all objects of an artifact, quarantine damaged ones, and return whether all were intact."""
+        for entry in manifest.entries:
+            if not self.has_object(entry):
+                self.quarantine(self.object_path(entry))
         if not self.is_complete(manifest):
             return False
         paths = [self.object_path(entry) for entry in manifest.entries]
@@ -251,12 +254,26 @@ class Store:
         for entry in manifest.entries:
             file = new / entry.path if entry.path else new
             file.parent.mkdir(parents=True, exist_ok=True)
-            link_or_copy(self.object_path(entry), file)
+            self._fetch(entry, file)
         target.parent.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(target):
             target.rename(old)
         new.rename(target)
         shutil.rmtree(scratch)
+
+    def _fetch(self, entry: Entry, file: Path) -> None:
+        """Link an object, or copy it if it belongs to somebody else, who could still write the same file later.
+
+        Raises:
+            InputChanged: the object was changed while it was copied.
+        """
+        source = self.object_path(entry)
+        if source.lstat().st_uid == os.getuid():
+            link_or_copy(source, file)
+            return
+        copy_atomically(source, file)
+        if digest_files([file]) != [entry.digest]:
+            raise InputChanged(f"The object {source} was changed while it was copied.", "Run the same command again.")
 
     def save_description(self, kind: str, digest: str, value: Callable[[], dict[str, Any]]) -> None:
         """Save what a digest stands for (packages of an environment, definitions of a module), to explain changes."""
@@ -266,13 +283,14 @@ class Store:
 
     def load_description(self, kind: str, digest: str) -> dict[str, Any]:
         """Return what ``save_description`` saved, or an empty dictionary."""
-        with contextlib.suppress(FileNotFoundError, ValueError):
-            description: dict[str, Any] = read_json(self._description_path(kind, digest))
-            return description
+        with contextlib.suppress(FileNotFoundError, NotAPlainFile, ValueError):
+            description = parse_json(read_plain(self._description_path(kind, digest)))
+            texts = isinstance(description, dict) and all(isinstance(text, str) for text in description.values())
+            return description if texts else {}
         return {}
 
     def _description_path(self, kind: str, digest: str) -> Path:
-        return self.root / kind / digest[:2] / f"{digest}.json"
+        return self.root / kind / digest[:2] / f"{Path(digest).name}.json"
 
     @contextlib.contextmanager
     def lock_action(self, action_digest: str) -> Iterator[None]:
@@ -284,9 +302,7 @@ class Store:
 
     def is_locked(self, action_digest: str) -> bool:
         """Return whether another process has locked an action."""
-        path = self.lock_path(action_digest)
-        self.open(path, "ab").close()
-        with open(path, "ab+", buffering=0, opener=only_regular) as file:
+        with self.open(self.lock_path(action_digest), "ab+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -324,11 +340,11 @@ class Store:
 
     def journal(self) -> list[dict[str, Any]]:
         """Return all lines of the journal; what a crash cut short or somebody edited is ignored."""
-        path = self.root / "journal.jsonl"
         lines = []
-        for line in read_file(path).splitlines() if path.exists() else []:
-            with contextlib.suppress(ValueError):
-                lines.append(parse_json(line))
+        with contextlib.suppress(FileNotFoundError, NotAPlainFile):
+            for line in read_plain(self.root / "journal.jsonl").splitlines():
+                with contextlib.suppress(ValueError):
+                    lines.append(parse_json(line))
         return list(filter(_is_journal_line, lines))
 
 
@@ -351,6 +367,11 @@ def object_key(entry: Entry) -> str:
 def action_key(digest: str) -> str:
     """Return the path of an action's entry relative to the root of any store, local or remote."""
     return f"actions/{digest[:2]}/{digest}.json"
+
+
+def signature_key(digest: str) -> str:
+    """Return the path of the signatures of an action's entry relative to the root of any store, local or remote."""
+    return f"signatures/{digest[:2]}/{digest}.json"
 
 
 def object_mode(entry: Entry) -> int:

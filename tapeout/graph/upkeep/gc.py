@@ -18,7 +18,7 @@ import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -98,7 +98,7 @@ def collect(workspace: Workspace, options: GcOptions, dry_run: bool, now: float)
         RequestRefused: there is no store, a folder to be forgotten is visible or unknown, or environments are shared.
         NotWritable: something belongs to another user.
     """
-    store = workspace.store
+    store = replace(workspace.store, trust=None)  # what this folder does not trust may be somebody else's result
     if not store.root.is_dir():
         raise RequestRefused(
             f"There is no store at {store.root}.", "Go to the project's folder, or correct TAPEOUT_STORE."
@@ -111,7 +111,7 @@ def collect(workspace: Workspace, options: GcOptions, dry_run: bool, now: float)
         index = ActionIndex(store)
         wanted = {action for root in roots for action in root.wanted(old_runs if root == workspace.root else ())}
         wanted |= {action for action in index.entries.keys() - wanted if _is_locked(store.lock_path(action))}
-        wanted |= {path.name for path in (store.root / "owed").glob("*/*")}
+        wanted |= {path.name for path in _inside(store.root / "owed", "*/*")}
         wanted |= _recent_actions(store, index, options, now)
         known = wanted & index.entries.keys()
         kept = {action for action in known if store.is_complete(index.output(action))}
@@ -184,18 +184,21 @@ def _unreferenced(
     objects = {action: _objects(store, index.output(action)) for action in index.entries}
     needed = {path for action in wanted for path in objects[action]}
     known = {path for paths in objects.values() for path in paths}
-    for path in sorted((store.root / "objects").glob("*/[!.]*")):
+    for path in store.object_paths():
         if path in known - needed if path in known else now - path.lstat().st_ctime >= age:
             yield "objects", path
     history = index.closure(wanted)
     for action in sorted(index.entries.keys() - history):
         yield "entries", store.action_path(action)
+    for path in _inside(store.root / "signatures", "*/*.json"):
+        if DIGEST.fullmatch(path.stem) and path.stem not in history and now - _modified(path) >= age:
+            yield "signatures", path
     actions = [index.entries[action]["action"] for action in history]
-    described = {action["environment"]["digest"] for action in actions}
-    described |= {digest for action in actions for digest in action["code"].values()}
+    described = {action.get("environment", {}).get("digest") for action in actions}
+    described |= {digest for action in actions for digest in action.get("code", {}).values()}
     for kind in DESCRIPTIONS:
-        for path in sorted((store.root / kind).glob("*/[!.]*")):
-            if path.stem not in described and now - _modified(path) >= age:
+        for path in _inside(store.root / kind, "*/*.json"):
+            if DIGEST.fullmatch(path.stem) and path.stem not in described and now - _modified(path) >= age:
                 yield kind, path
 
 
@@ -225,7 +228,7 @@ def _leftovers(
     for path in sorted(work.glob("rebuild.*")):
         if now - max(map(_modified, [path, *path.rglob("*")])) >= age:
             yield SCRATCH, path
-    for path in sorted((store.root / "incoming").glob("*")):
+    for path in _inside(store.root / "incoming", "*"):
         if now - _modified(path) >= age and not _is_locked(path):
             yield "interrupted downloads", path
     for folder in (store.root, workspace.results):
@@ -233,9 +236,16 @@ def _leftovers(
             if now - _modified(path) >= age:
                 yield "temporary files", path
     if options.quarantine:
-        yield from (("quarantined files", path) for path in sorted((store.root / "quarantine").glob("*")))
+        yield from (("quarantined files", path) for path in _inside(store.root / "quarantine", "*"))
     if options.environments:
         yield from (("environments", path) for path in _old_environments(workspace.root.folder))
+
+
+def _inside(folder: Path, pattern: str) -> list[Path]:
+    """Return the sorted paths in a folder of the store; none through a link, which leads out of the store."""
+    if folder.is_symlink():
+        return []
+    return sorted(path for path in folder.glob(pattern) if not path.parent.is_symlink())
 
 
 def _old_environments(folder: Path) -> Iterator[Path]:
@@ -309,8 +319,6 @@ def _delete(store: Store, garbage: list[tuple[str, Path]], forgotten: list[Root]
             else:
                 path.unlink(missing_ok=True)
         for root in roots:
-            if root.visible and root.results.is_dir():
-                root.register()
             if root.visible and root.record.is_dir():
                 root.rewrite_list()
     except PermissionError as error:

@@ -29,25 +29,36 @@ def repair(workspace: Workspace, addresses: Iterable[str]) -> None:
     copies = artifact_copies(workspace)
     files: Files = defaultdict(list)
     for copy in copies:
-        for entry in copy.manifest.entries if copy.manifest is not None else ():
+        for entry in copy.stated.entries if copy.stated is not None else ():
             files[entry.digest, entry.executable].append(copy.file(entry))
     wanted = set(addresses)
     with workspace.store.in_use():
         for copy in copies:
-            manifest = copy.manifest or _manifest_of_run(workspace, copy)
+            manifest = copy.manifest or _stored_manifest(workspace, copy)
             if copy.address not in wanted or manifest is None:
                 continue
             lost = [entry for entry in manifest.entries if not _restore_object(workspace.store, entry, files)]
-            if not lost and workspace.store.find(manifest.action) is None:
-                _restore_entry(workspace, manifest)
             if not lost and not (copy.manifest is not None and manifest.matches(copy.root)):
                 _restore_copy(workspace, copy, manifest)
 
 
-def _manifest_of_run(workspace: Workspace, copy: ArtifactCopy) -> Manifest | None:
-    """Return the store's manifest of an artifact of a named run; None if the store lacks it, or without a run."""
+def _stored_manifest(workspace: Workspace, copy: ArtifactCopy) -> Manifest | None:
+    """Return the store's manifest of the action that made a copy, by run, manifest or plan; None if there is none.
+
+    A manifest in ``results/`` that the store does not know is adopted only if this folder has built its files.
+    """
     name, _, run = copy.address.partition("@")
-    return workspace.store.find(read_run(workspace, run).artifacts[name]) if run else None
+    if run:
+        known = workspace.store.find(read_run(workspace, run).artifacts[name])
+    else:
+        known = workspace.store.find(copy.stated.action) if copy.stated is not None else None
+        if known is None or known.artifact != name:
+            with suppress(UnreadableState):
+                known = workspace.store.find(workspace.action(name).digest)
+    if known is None and copy.stated is not None:
+        _restore_entry(workspace, copy.stated)
+        known = workspace.store.find(copy.stated.action)
+    return known
 
 
 def _restore_object(store: Store, entry: Entry, files: Files) -> bool:
@@ -64,10 +75,11 @@ def _restore_object(store: Store, entry: Entry, files: Files) -> bool:
 
 
 def _restore_entry(workspace: Workspace, manifest: Manifest) -> None:
-    """Write a missing entry of the store again, if ``results/.graph`` still has the action."""
+    """Write a lost entry of what this folder has built again, if ``results/.graph`` still has the action."""
+    trust = workspace.store.trust
     with suppress(UnreadableState):
         action = workspace.action(manifest.artifact)
-        if action.digest == manifest.action:
+        if action.digest == manifest.action and trust is not None and trust.was_built(manifest):
             workspace.store.write_entry(action, manifest)
 
 

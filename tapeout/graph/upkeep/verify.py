@@ -5,13 +5,14 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tapeout.graph.errors import NotAPlainFile
 from tapeout.graph.identity.digest import digest_file
 from tapeout.graph.identity.manifest import Entry, Manifest, walk
 from tapeout.graph.named_runs import artifact_names, list_runs, run_workspace
+from tapeout.graph.store.action_index import inputs
 from tapeout.graph.workspace import Workspace
 
 
@@ -38,12 +39,14 @@ class ArtifactCopy:
     Attributes:
         address: see ``Finding.artifact``.
         root: the file or folder.
-        manifest: None if it is missing or not valid.
+        manifest: the store's; None if the one beside the artifact is missing, not valid or another.
+        stated: what the file beside the artifact states, which is only a hint; None if it cannot be read.
     """
 
     address: str
     root: Path
     manifest: Manifest | None
+    stated: Manifest | None = None
 
     def file(self, entry: Entry) -> Path:
         """Return the path of one file of the artifact."""
@@ -59,21 +62,32 @@ class FileCheck:
     artifact: str
 
 
-def artifact_copies(workspace: Workspace) -> list[ArtifactCopy]:
-    """Return all artifacts in ``results/`` and in named runs."""
+def artifact_addresses(workspace: Workspace) -> list[str]:
+    """Return the addresses of all artifacts in ``results/`` and in named runs, without reading the store."""
     names = set(artifact_names(workspace.results))
     for path in workspace.graph.rglob("*.action.json"):  # artifacts of the last plan that lost their manifests
         name = path.relative_to(workspace.graph).as_posix().removesuffix(".action.json")
         if os.path.lexists(workspace.artifact_path(name)):
             names.add(name)
-    copies = [ArtifactCopy(name, workspace.artifact_path(name), workspace.manifest(name)) for name in sorted(names)]
-    for run in list_runs(workspace):
-        inside = run_workspace(workspace, run.name)
-        for name, action in sorted(run.artifacts.items()):
-            manifest = inside.manifest(name)
-            valid = manifest is not None and manifest.action == action
-            copies.append(ArtifactCopy(f"{name}@{run.name}", inside.artifact_path(name), manifest if valid else None))
+    return [*sorted(names), *(f"{name}@{run.name}" for run in list_runs(workspace) for name in sorted(run.artifacts))]
+
+
+def artifact_copies(workspace: Workspace) -> list[ArtifactCopy]:
+    """Return all artifacts in ``results/`` and in named runs."""
+    actions = {run.name: run.artifacts for run in list_runs(workspace)}
+    copies = []
+    for address in artifact_addresses(workspace):
+        name, _, run = address.partition("@")
+        copy = _copy(run_workspace(workspace, run) if run else workspace, name, address)
+        valid = not run or (copy.stated is not None and copy.stated.action == actions[run][name])
+        copies.append(copy if valid else replace(copy, manifest=None, stated=None))
     return copies
+
+
+def _copy(workspace: Workspace, name: str, address: str) -> ArtifactCopy:
+    stated = workspace.stated_manifest(name)
+    manifest = stated[0] if stated is not None and workspace.store.has_manifest(*stated) else None
+    return ArtifactCopy(address, workspace.artifact_path(name), manifest, stated[0] if stated is not None else None)
 
 
 def verify(
@@ -92,15 +106,16 @@ def verify(
 
     Returns: What is wrong, sorted. Damaged objects and entries of the store have been quarantined.
     """
-    copies = {copy.address: copy for copy in artifact_copies(workspace)}
-    if addresses:
-        copies = {name: copies.get(name, ArtifactCopy(name, workspace.artifact_path(name), None)) for name in addresses}
     with workspace.store.in_use():
-        findings = [] if addresses else list(_damaged_entries(workspace))
+        findings = [] if addresses else list(_damaged_entries(workspace))  # before they are read otherwise
+        copies = {copy.address: copy for copy in artifact_copies(workspace)}
+        if addresses:
+            none = {name: ArtifactCopy(name, workspace.artifact_path(name), None) for name in addresses}
+            copies = {name: copies.get(name, none[name]) for name in addresses}
         checks: list[FileCheck] = []
         for copy in copies.values():
             if copy.manifest is None:
-                findings.append(Finding(copy.address, "", "has no valid manifest"))
+                findings += _without_entry(workspace, copy)
             elif not copy.manifest.matches(copy.root):
                 findings += _differences(copy, copy.manifest)
             else:
@@ -113,7 +128,45 @@ def verify(
                 for entry in copy.manifest.entries if copy.manifest is not None else ():
                     users[workspace.store.object_path(entry)].append(copy.address)
             findings += _read(workspace, checks, users, progress)
-    return sorted(findings)
+    return sorted({*findings, *_downstream(workspace, findings)})
+
+
+def _without_entry(workspace: Workspace, copy: ArtifactCopy) -> Iterator[Finding]:
+    """Report an artifact whose manifest is not the store's."""
+    if copy.stated is None:
+        yield Finding(copy.address, "", "has no valid manifest")
+    elif workspace.store.find(copy.stated.action) is not None:
+        yield Finding(copy.address, str(copy.root), "has another manifest than the store has of its action")
+    else:
+        path = workspace.store.action_path(copy.stated.action)
+        yield Finding(copy.address, str(path), "is missing: the store does not know the artifact")
+        yield from _missing_in_store(workspace, copy, copy.stated)
+
+
+def _downstream(workspace: Workspace, findings: list[Finding]) -> Iterator[Finding]:
+    """Report what was built from damaged artifacts, directly or not, in ``results/`` and in each named run."""
+    in_store = str(workspace.store.root)
+    damaged = {finding.artifact for finding in findings if finding.artifact and not _is_in(finding.path, in_store)}
+    if not damaged:
+        return
+    needs: dict[str, set[str]] = {}
+    for copy in artifact_copies(workspace):
+        _, at, run = copy.address.partition("@")
+        entry = workspace.store.read_entry(copy.manifest.action) if copy.manifest is not None else None
+        needs[copy.address] = {f"{item['artifact']}{at}{run}" for item in inputs(entry["action"])} if entry else set()
+    waiting, suspect = sorted(damaged), set(damaged)
+    while waiting:
+        upstream = waiting.pop(0)
+        for address in sorted(address for address, needed in needs.items() if upstream in needed):
+            what = "is damaged" if upstream in damaged else "is in doubt itself"
+            yield Finding(address, "", f"was built from {upstream}, which {what}: build it again")
+            if address not in suspect:
+                suspect.add(address)
+                waiting.append(address)
+
+
+def _is_in(path: str, folder: str) -> bool:
+    return bool(path) and Path(path).is_relative_to(folder)
 
 
 def _differences(copy: ArtifactCopy, manifest: Manifest) -> Iterator[Finding]:
@@ -138,27 +191,24 @@ def _differences(copy: ArtifactCopy, manifest: Manifest) -> Iterator[Finding]:
 
 
 def _missing_in_store(workspace: Workspace, copy: ArtifactCopy, manifest: Manifest) -> Iterator[Finding]:
-    if workspace.store.find(manifest.action) is None:
-        path = workspace.store.action_path(manifest.action)
-        yield Finding(copy.address, str(path), "is missing: the store does not know the artifact")
     for entry in manifest.entries:
         path = workspace.store.object_path(entry)
-        if not path.is_file():
+        if not workspace.store.has_object(entry):
             yield Finding(copy.address, str(path), "is missing: the store has no copy")
 
 
 def _damaged_entries(workspace: Workspace) -> Iterator[Finding]:
-    for path in sorted((workspace.store.root / "actions").glob("*/[!.]*.json")):
-        if workspace.store.read_entry(path.stem) is None:
+    store = replace(workspace.store, trust=None)  # an entry that is not trusted is not damaged
+    for path in store.entry_paths():
+        if store.read_entry(path.stem) is None:
             yield Finding("", str(path), "is a damaged entry")
 
 
 def _object_checks(workspace: Workspace) -> list[FileCheck]:
     """Return checks of all objects against the digests in their names."""
-    paths = sorted((workspace.store.root / "objects").glob("*/[!.]*"))
-    names = ((path, path.name.removesuffix("x"), path.name.endswith("x")) for path in paths)
+    names = ((path, path.name.removesuffix("x"), path.name.endswith("x")) for path in workspace.store.object_paths())
     return [
-        FileCheck(path, Entry("", executable, path.stat().st_size, digest), "") for path, digest, executable in names
+        FileCheck(path, Entry("", executable, path.lstat().st_size, digest), "") for path, digest, executable in names
     ]
 
 

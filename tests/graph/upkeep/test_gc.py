@@ -204,7 +204,7 @@ def test_leftovers_are_deleted_unless_in_use(here: Workspace) -> None:
         **{"metrics": 1},
     }
     assert sorted(path.name for path in work.iterdir()) == sorted(
-        ["differing", "metrics", "rebuild.killed", "set_aside", running, unfinished.digest]
+        ["built", "differing", "metrics", "rebuild.killed", "set_aside", running, unfinished.digest]
     )
     second = counts(run_gc(here, later=2 * DAY, quarantine=True))
     assert second == {
