@@ -67,6 +67,11 @@ def rebuild(
     rows = [[row["artifact"], duration(row["seconds"]), row["second_digest"][:12], _outcome(row)] for row in results]
     parts: list[Any] = [output.table(["artifact", ">took", "digest", "second copy"], rows)]
     parts += [f'{len(results) - len(missed)} of {len(results)} reach the level "{level}".'] if check else []
+    parts += [
+        f"{row['artifact']} is not reproducible: sha256:{row['digest']}, then sha256:{row['second_digest']}"
+        for row in results
+        if check and row["digest"] != row["second_digest"]
+    ]
     parts += [f"tapeout diff {row['artifact']} ./{row['second_copy']}" for row in missed]
     value = {"offline": offline, "required": level if check else None, "artifacts": results}
     output.show(value, as_json, *parts, configuration=project.configuration)

@@ -144,10 +144,15 @@ class Workspace:
     def manifest(self, name: str) -> Manifest | None:
         """Return the manifest of an artifact in ``results/``; None unless the store has the same one of its action.
 
-        Anybody may have written the file in ``results/``. The store decides what an action made.
+        Anybody may have written the file in ``results/``. The store decides what an action made; if it has lost the
+        entry, what this folder has built itself is still known.
         """
         stated = self.stated_manifest(name)
-        return stated[0] if stated is not None and self.store.has_manifest(*stated) else None
+        if stated is None or self.store.has_manifest(*stated):
+            return stated[0] if stated is not None else None
+        manifest, trust = stated[0], self.store.trust
+        built = trust is not None and trust.was_built(manifest)
+        return manifest if built and not os.path.lexists(self.store.action_path(manifest.action)) else None
 
     def stated_manifest(self, name: str) -> tuple[Manifest, bytes] | None:
         """Return what the file of an artifact's manifest states, and its bytes; None if it is missing or unreadable.

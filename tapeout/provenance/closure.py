@@ -7,6 +7,7 @@ from tapeout.graph.identity.action import Action, Recipe
 from tapeout.graph.identity.manifest import Entry, Manifest
 from tapeout.graph.named_runs import read_run
 from tapeout.graph.plan.decide import decide, in_order
+from tapeout.graph.store.trust import sha256
 from tapeout.graph.workspace import State, Workspace
 from tapeout.provenance.errors import ExportRefused
 
@@ -55,6 +56,7 @@ def closure(workspace: Workspace, recipes: dict[str, Recipe], target: str, run: 
         state, manifest = workspace.state(action) if action is not None else (State.WAITING, None)
         if action is None or manifest is None or workspace.store.find(action.digest) is None:
             raise _refused(target, run, f"{name} was not built by the current code, parameters and inputs", name)
+        _check_journal(workspace, manifest)
         actions[name], manifests[name] = action, manifest
         if state is State.CURRENT:
             folders[name] = workspace.artifact_path(name)
@@ -63,6 +65,22 @@ def closure(workspace: Workspace, recipes: dict[str, Recipe], target: str, run: 
     if run is not None and named != actions[target].digest:
         raise _refused(target, run, "it was built by another action than the current one", target)
     return Closure(target, actions, manifests, folders, workspace)
+
+
+def _check_journal(workspace: Workspace, manifest: Manifest) -> None:
+    """Check that the bytes of an artifact are those of a recorded build, if there is one of its action.
+
+    Raises:
+        ExportRefused: other bytes were built: the entry is forged, or the step is not reproducible.
+    """
+    lines = [line for line in workspace.store.journal() if line["action"] == manifest.action]
+    built = {line["digest"] for line in lines if "digest" in line}
+    if built and manifest.digest() not in built:
+        raise ExportRefused(
+            f"{manifest.artifact} is not reproducible, or forged: the store has {sha256(manifest.digest())}, but "
+            f"{sha256(min(built))} was built.",
+            f"Find out which is right: tapeout rebuild {manifest.artifact} --check",
+        )
 
 
 def _refused(target: str, run: str | None, reason: str, artifact: str) -> ExportRefused:

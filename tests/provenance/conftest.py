@@ -4,39 +4,19 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from tapeout.provenance.checking import read_document
 from tapeout.provenance.document import NAME, Document
 from tests.graph.conftest import ROOT, Project, make_project
+from tests.keys import Keys, make_keys
 from tests.starter import run_module
 
 SECRETS = {"HF_TOKEN": "hf_thisIsNobodysBusiness", "USER": "alice-of-the-lab", "LOGNAME": "alice-of-the-lab"}
 """Environment variables of the exporting user; no export may contain the values."""
 ALL_FORMATS = ("--format", "slsa", "--format", "rocrate", "--date", "2026-11-22")
-
-
-@dataclass(frozen=True)
-class Keys:
-    """Files of a key pair."""
-
-    private: Path
-    public: Path
-
-
-def make_keys(folder: Path) -> Keys:
-    """Write a new ed25519 key pair, as openssl does."""
-    folder.mkdir(parents=True)
-    key = Ed25519PrivateKey.generate()
-    keys = Keys(folder / "key.pem", folder / "public.pem")
-    keys.private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    keys.public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    return keys
 
 
 def tapeout(

@@ -68,6 +68,11 @@ class Root:
         here = self.host in (platform.node(), _recorded_host(self.results))
         return here and os.access(self.folder, os.R_OK | os.X_OK) and all(_readable(part) for part in parts)
 
+    @property
+    def is_used(self) -> bool:
+        """True if results were stored in the folder; a record in the store may name any folder."""
+        return _recorded_host(self.results) is not None
+
     def register(self) -> None:
         """Record the folder, and everything in it, in the store, unless that was done before."""
         if _recorded_host(self.results) is None:

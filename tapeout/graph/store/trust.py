@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from tapeout.graph.console import print_line
 from tapeout.graph.errors import InvalidKey, NotAPlainFile
-from tapeout.graph.files import only_regular, read_file
+from tapeout.graph.files import only_regular, read_file, read_plain
 from tapeout.graph.identity.digest import canonical
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.store.keys import read_private_key, read_public_key
@@ -163,7 +163,7 @@ class Trust:
     def _outputs(self) -> dict[str, set[str]]:
         outputs: dict[str, set[str]] = {}
         with contextlib.suppress(FileNotFoundError):
-            for line in read_file(self.built).decode("ascii", "replace").splitlines():
+            for line in read_plain(self.built).decode("ascii", "replace").splitlines():
                 action, _, digest = line.partition(" ")
                 if len(action) == len(digest) == 64:  # a crash may have cut a line short
                     outputs.setdefault(action, set()).add(digest)

@@ -319,6 +319,8 @@ def _delete(store: Store, garbage: list[tuple[str, Path]], forgotten: list[Root]
             else:
                 path.unlink(missing_ok=True)
         for root in roots:
+            if root.visible and root.is_used:
+                root.register()
             if root.visible and root.record.is_dir():
                 root.rewrite_list()
     except PermissionError as error:

@@ -144,25 +144,25 @@ def _without_entry(workspace: Workspace, copy: ArtifactCopy) -> Iterator[Finding
 
 
 def _downstream(workspace: Workspace, findings: list[Finding]) -> Iterator[Finding]:
-    """Report what was built from damaged artifacts, directly or not, in ``results/`` and in each named run."""
+    """Report what in ``results/`` was built from damaged artifacts, directly or not."""
     in_store = str(workspace.store.root)
     damaged = {finding.artifact for finding in findings if finding.artifact and not _is_in(finding.path, in_store)}
     if not damaged:
         return
     needs: dict[str, set[str]] = {}
-    for copy in artifact_copies(workspace):
-        _, at, run = copy.address.partition("@")
-        entry = workspace.store.read_entry(copy.manifest.action) if copy.manifest is not None else None
-        needs[copy.address] = {f"{item['artifact']}{at}{run}" for item in inputs(entry["action"])} if entry else set()
+    for name in artifact_names(workspace.results):
+        manifest = workspace.manifest(name)
+        entry = workspace.store.read_entry(manifest.action) if manifest is not None else None
+        needs[name] = {item["artifact"] for item in inputs(entry["action"])} if entry is not None else set()
     waiting, suspect = sorted(damaged), set(damaged)
     while waiting:
         upstream = waiting.pop(0)
-        for address in sorted(address for address, needed in needs.items() if upstream in needed):
+        for name in sorted(name for name, needed in needs.items() if upstream in needed):
             what = "is damaged" if upstream in damaged else "is in doubt itself"
-            yield Finding(address, "", f"was built from {upstream}, which {what}: build it again")
-            if address not in suspect:
-                suspect.add(address)
-                waiting.append(address)
+            yield Finding(name, "", f"was built from {upstream}, which {what}: build it again")
+            if name not in suspect:
+                suspect.add(name)
+                waiting.append(name)
 
 
 def _is_in(path: str, folder: str) -> bool:

@@ -212,7 +212,7 @@ def test_leftovers_are_deleted_unless_in_use(here: Workspace) -> None:
         **{"temporary files": 1, "quarantined files": 1, "metrics": 1},
     }
     assert sorted(path.name for path in work.iterdir()) == sorted(
-        ["differing", "metrics", "set_aside", unfinished.digest]
+        ["built", "differing", "metrics", "set_aside", unfinished.digest]
     )
     assert list(here.metrics_path(stale).parent.iterdir()) == [here.metrics_path(unfinished.digest)]
 
