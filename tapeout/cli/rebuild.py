@@ -82,6 +82,9 @@ def _row(project: Project, copies: Rebuild, bounds: Bounds | None, keep_equal: b
     """Compare the copies if there are bounds, and keep the second one if it differs or was not compared."""
     comparison = _compare(project, copies, bounds) if bounds is not None else None
     differs = comparison is None or comparison.level is not Level.BYTES
+    trust, manifest = project.workspace.store.trust, copies.old.manifest
+    if not differs and trust is not None and not trust.was_built(manifest):
+        trust.note_built(manifest)  # this folder has proved it
     path = keep_copy(project.workspace, copies.new) if keep_equal or differs else None
     return {
         "artifact": copies.old.manifest.artifact,

@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 from tapeout.cli import output
@@ -21,7 +22,8 @@ def status(as_json: AsJson = False, configfile: ConfigFiles = None) -> None:
     in the store   a run restores it without a job
     in the remote  a run downloads it without a job
     stale          built by older actions; a run rebuilds, restores or keeps it
-    damaged        differs from its manifest; a run replaces it
+    damaged        differs from the store's manifest; a run replaces it
+    untrusted      no trusted key has signed it; a run builds it again
     missing        a run builds it
 
     Exit code 0.
@@ -69,11 +71,21 @@ def _state(workspace: Workspace, decision: Decision, manifest: Manifest | None) 
     exists = os.path.lexists(workspace.artifact_path(name))
     if decision.state is State.CURRENT:
         return "current"
+    if exists and manifest is None and _is_untrusted(workspace, name):
+        return "untrusted"
     if exists and (manifest is None or not manifest.matches(workspace.artifact_path(name))):
         return "damaged"
     if decision.state is State.RESTORE:
         return "in the remote" if decision.download is not None else "in the store"
     return "stale" if exists else "missing"
+
+
+def _is_untrusted(workspace: Workspace, name: str) -> bool:
+    """Return whether the policy of trusted keys alone keeps an artifact from being used."""
+    stated, trust = workspace.stated_manifest(name), workspace.store.trust
+    if stated is None or trust is None or not trust.keys:
+        return False
+    return replace(workspace.store, trust=None).has_manifest(*stated)
 
 
 def _totals(artifacts: list[dict[str, Any]]) -> str:

@@ -16,6 +16,7 @@ from tests.graph.conftest import Project
 COMMANDS = [
     *("status", "top", "why", "cost", "diff", "verify", "rebuild", "export", "reproduce", "push", "gc"),
     *("runs save", "runs list", "runs protect", "runs rm", "sources pin"),
+    *("trust add", "trust list", "trust remove", "trust sign"),
 ]
 
 

@@ -96,8 +96,11 @@ class StoreFolder:
         In a store that this user cannot write it stays where it is; it is not used there either.
         """
         target = self.root / "quarantine" / path.name
-        with contextlib.suppress(FileNotFoundError, NotWritable), self.writing(target):
-            path.rename(unused_path(target))
+        with contextlib.suppress(FileNotFoundError, NotWritable):
+            if target.parent.is_symlink():
+                target.parent.unlink()
+            with self.writing(target):
+                path.rename(unused_path(target))
 
 
 def _no_link(path: str, flags: int) -> int:

@@ -70,6 +70,15 @@ def test_links_are_refused(folder: Path) -> None:
         Manifest.of(folder, "model", "")
 
 
+@pytest.mark.parametrize("name", [b"a\tb/file", b"deep/a\nb/file", b"\xe9/file", b"file\xe9", b"a\xe2\x80\xae"])
+def test_unprintable_names_are_refused_in_any_part(tmp_path: Path, name: bytes) -> None:
+    path = tmp_path / "artifact" / os.fsdecode(name)
+    path.parent.mkdir(parents=True)
+    path.write_text("x")
+    with pytest.raises(NotAPlainFile, match="printable name"):
+        Manifest.of(tmp_path / "artifact", "a", "")
+
+
 def test_matches_reads_only_what_may_have_changed(folder: Path) -> None:
     manifest = Manifest.of(folder, "model", "")
     assert manifest.matches(folder)  # the times are not sealed ones, so every file was read, and got its sealed time

@@ -244,7 +244,13 @@ def test_different_result_of_the_same_action_is_not_replaced(file: RemoteServer,
     assert two.seal("model", {"a": b"two"}).digest == action.digest
     one.remote.push([action.digest])
     assert [done.outcome for done in two.remote.push([action.digest])] == [Outcome.DIFFERS]
-    assert "model: not pushed: different result there" in capfd.readouterr().err
+    text, digests = capfd.readouterr().err, [known.store.find(action.digest).digest() for known in (one, two)]  # type: ignore[union-attr]
+    assert "model: not pushed: different result there" in text
+    assert "model: not reproducible" in text and all(digest in text for digest in digests)
+    two.store.object_path(two.store.find(action.digest).entries[0]).unlink()  # type: ignore[union-attr]
+    assert two.remote.find([action]) == {}  # the local entry stays, and the step is built again
+    text = capfd.readouterr().err
+    assert "model: not reproducible" in text and all(digest in text for digest in digests)
     three = client_at(tmp_path / "three", file)
     three.remote.pull(action)
     assert three.files(action) == {"a": b"one"}

@@ -19,12 +19,13 @@ from tapeout.graph.errors import RequestRefused, UnreadableState
 from tapeout.graph.identity.action import Action
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.named_runs import list_runs, protect, save
+from tapeout.graph.store.roots import Root
 from tapeout.graph.store.store import Store
 from tapeout.graph.upkeep.gc import DAY, GcOptions, GcReport, collect
 from tapeout.graph.upkeep.verify import verify
 from tapeout.graph.workspace import State, Workspace
 from tests.graph.conftest import Project, begin_slow_model
-from tests.graph.folders import folder, make, workspace_of
+from tests.graph.folders import FINISHED, folder, make, workspace_of
 
 
 def run_gc(workspace: Workspace, dry_run: bool = False, later: float = 0.0, **options: object) -> GcReport:
@@ -313,3 +314,26 @@ def test_restore_during_collections_and_revert_after(built: Project) -> None:
     assert built.run().built == ["model", "report.txt"]  # the second was unreferenced and deleted
     assert built.digests() == second
     assert replace(workspace, results=workspace.runs / "before").manifest("model") is not None
+
+
+def test_nothing_outside_of_the_store_is_deleted_or_written(here: Workspace, tmp_path: Path) -> None:
+    home, store = tmp_path / "home", here.store.root
+    for name in ("notes.json", "a" * 64 + ".json", "part", "ab/text"):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text("precious")
+    before = sorted(home.rglob("*"))
+    for name in ("objects/ff", "actions/ff", "signatures/ff", "definitions/ff", "quarantine", "incoming", "owed"):
+        (store / name).parent.mkdir(exist_ok=True)
+        (store / name).symlink_to(home)
+    (home / "results").mkdir()  # a folder that no run has used, recorded as one that uses the store
+    root = Root(here.store, home / "results", home / "runs", platform.node())
+    root.record.mkdir(parents=True)
+    (root.record / "folder.json").write_text(
+        json.dumps({"results": str(home / "results"), "runs": str(home / "runs"), "host": platform.node()})
+    )
+    (store / "journal.jsonl").unlink(missing_ok=True)
+    (store / "journal.jsonl").symlink_to(home / "notes.json")
+    run_gc(here, later=9 * DAY, quarantine=True)
+    here.store.append_journal({"artifact": "kept", "action": "0" * 64, "finished": FINISHED})
+    assert sorted(home.rglob("*")) == sorted([*before, home / "results"])
+    assert (home / "notes.json").read_text() == "precious" and len(here.store.journal()) == 1

@@ -1,0 +1,45 @@
+"""Forged results and entries: a run ends with the right bytes, and no export signs what a rebuild would refute."""
+
+import shutil
+from pathlib import Path
+
+from tapeout.graph.identity.manifest import Manifest
+from tests.graph.conftest import Project, built
+from tests.graph.folders import workspace_of
+from tests.graph.store.test_authority import forge_entry, forge_result
+from tests.provenance.conftest import Keys, tapeout
+
+__all__ = ["built"]
+
+
+def forge_report(project: Project, with_results: bool) -> Manifest:
+    here = workspace_of(project)
+    action = here.action("report.txt")
+    return forge_result(here, "report.txt", action.digest) if with_results else forge_entry(here, action)
+
+
+def test_no_forged_report_is_signed(built: Project, keys: Keys, tmp_path: Path) -> None:
+    right = built.digests()
+    signed = ("--also", "src", "--format", "slsa", "--key", keys.private)
+    # a forged result with its manifest: what is in results/ cannot be exported, and the stored one is restored
+    forged = forge_report(built, with_results=True)
+    refused = tapeout(built.root, "export", tmp_path / "one", *signed, expect=3).stderr
+    assert "ExportRefused: report.txt cannot be exported" in refused and not (tmp_path / "one").exists()
+    run = built.run()
+    assert run.restored == ["report.txt"] or run.nothing_done
+    assert "! report.txt: the one in results/ is not what the store has" in run.text and built.digests() == right
+    # a forged entry: this folder knows what it has built
+    forged = forge_report(built, with_results=False)
+    run = built.run()
+    assert run.built == ["report.txt"] and built.digests() == right
+    assert f"sha256:{forged.digest()}" in run.text and f"sha256:{right['report.txt']}" in run.text
+    # where nothing but the store is left, a run cannot know; its record of builds keeps the export from being signed
+    forge_report(built, with_results=False)
+    shutil.rmtree(built.path("work"))
+    shutil.rmtree(built.path("results"))
+    assert built.run().built == [] and built.digests()["report.txt"] == forged.digest()
+    refused = tapeout(built.root, "export", tmp_path / "one", *signed, expect=3).stderr
+    assert "ExportRefused: report.txt is not reproducible, or forged" in refused
+    assert not (tmp_path / "one").exists()
+    checked = tapeout(built.root, "rebuild", "report.txt", "--check", expect=1).stdout
+    assert "report.txt is not reproducible" in checked
