@@ -162,7 +162,7 @@ class Workspace:
         try:
             text = read_plain(self.manifest_path(name))
             manifest = Manifest.from_json(parse_json(text))
-        except (FileNotFoundError, NotAPlainFile, ValueError, KeyError, TypeError):
+        except (FileNotFoundError, NotAPlainFile, ValueError, KeyError, TypeError, RecursionError):
             return None
         return (manifest, text) if manifest.artifact == name and isinstance(manifest.action, str) else None
 
