@@ -28,6 +28,8 @@ SYSTEM_ERROR = re.compile(r"\[Errno (\d+)\] ([^:'\n]*)(?:: '([^'\n]*)')?(?: -> '
 """A system error as Python prints it."""
 NO_TEMPORARY_FOLDER = "No usable temporary directory"
 """Start of Python's message."""
+MAX_SIZE = 1 << 30
+"""Bytes of a file that is read whole; an entry of the store with a million files is smaller."""
 LATE_SECONDS = "TAPEOUT_LATE_SECONDS"
 """Environment variable: how many seconds a shared file system may lag; a run on one machine does not wait."""
 RETRY_INTERVAL = 0.5
@@ -70,10 +72,12 @@ def read_plain(path: Path) -> bytes:
 
     Raises:
         FileNotFoundError: there is nothing, or no folder.
-        NotAPlainFile: it is a link, a folder, a pipe, a socket or a device.
+        NotAPlainFile: it is a link, a folder, a pipe, a socket or a device, or larger than any file that is read whole.
     """
     try:
         with open(path, "rb", opener=lambda name, flags: only_regular(name, flags | os.O_NOFOLLOW)) as file:
+            if os.fstat(file.fileno()).st_size > MAX_SIZE:
+                raise NotAPlainFile(f"{path} is larger than {MAX_SIZE} bytes.", "Move it away.")
             return file.read()
     except OSError as error:
         if error.errno not in (errno.ELOOP, errno.EISDIR):

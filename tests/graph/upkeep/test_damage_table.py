@@ -72,6 +72,12 @@ def nested(path: Path) -> None:
     path.write_bytes(b"[" * 100_000)
 
 
+def sparse(path: Path) -> None:
+    clear(path)
+    with open(path, "wb") as file:
+        file.truncate(1 << 31)
+
+
 DAMAGES = (no_bytes, too_long, folder_instead, pipe, link_to_copy, link_to_itself, nested)
 
 
@@ -107,6 +113,8 @@ def run(here: Workspace, name: str) -> None:
     assert here.state(action)[0] is State.CURRENT
 
 
+READ_WHOLE = {"entry", "signature", "journal", "description", "manifest", "record of builds"}
+"""Files of which a large one is refused before it is read."""
 COMMANDS: dict[str, Callable[[Workspace], object]] = {
     "run": lambda here: [run(here, name) for name in TEXTS],
     "verify": lambda here: verify(here, [], deep=True),
@@ -140,7 +148,7 @@ def copies(whole: Path, tmp_path: Path) -> Iterator[Workspace]:
 @pytest.mark.parametrize("file", FILES)
 def test_library(whole: Path, tmp_path: Path, file: str) -> None:
     new = copies(whole, tmp_path)
-    for damage in DAMAGES:
+    for damage in (*DAMAGES, *([sparse] if file in READ_WHOLE else [])):
         for name, command in COMMANDS.items():
             here = next(new)
             damage(FILES[file](here))
