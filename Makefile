@@ -16,6 +16,7 @@ CONFIGFILE = $(if $(value CONFIG),--configfile $(if $(filter ~%,$(CONFIG)),$(CON
 
 .PHONY: report plan shell dev environments test check test-dev test-data test-corpus test-serve test-tracking test-nemo test-end test-end-finished test-end-others test-families test-shared-data test-slurm soak lock schema picture format clean
 
+report: CHECK =
 report: environments
 	@$(SNAKEMAKE) eval_report $(CONFIGFILE)
 	@echo "The report: $$PWD/results/eval_report/report.html"
@@ -25,10 +26,13 @@ plan:
 	@$(INSTALL) workflow
 	@$(SNAKEMAKE) eval_report --dry-run $(CONFIGFILE)
 
+# Installed environments are compared with the listings of their installation; a run does that itself, if steps run.
+CHECK = --check
+
 # Steps write no bytecode, so without this each would compile what it imports; it may fail where the folder is read-only.
 # ADD=nemo-cuda  also installs the environment of training runs on GPUs without a container
 environments:
-	@$(INSTALL) workflow data corpus nemo serve $(ADD)
+	@$(INSTALL) $(CHECK) workflow data corpus nemo serve $(ADD)
 	@$(PYTHON) -m compileall -q tapeout || :
 
 # The tests on Slurm mostly wait, so other parts run beside them, with lower priority: a job on the cluster never waits
@@ -40,7 +44,7 @@ test: environments dev
 	@$(MAKE) --no-print-directory --keep-going --output-sync -j 4 READY=yes NICE='nice -n 10' $(PARTS)
 
 dev:
-	@$(INSTALL) dev peft
+	@$(INSTALL) $(CHECK) dev peft
 
 check: $(if $(READY),,dev)
 	$(DEV) ruff check .

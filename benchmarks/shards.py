@@ -20,6 +20,7 @@ from pathlib import Path
 from tapeout.cli.project import load
 from tapeout.graph.identity.action import Action, Recipe, Reference
 from tapeout.graph.identity.environment import read_environment
+from tapeout.graph.identity.installation import complete
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.plan.decide import in_order
 from tapeout.graph.workspace import Workspace
@@ -35,7 +36,7 @@ def lay_out(folder: Path) -> None:
     shutil.copytree(ROOT / "tapeout", folder / "tapeout", ignore=shutil.ignore_patterns("__pycache__"))
     environment = read_environment("light", folder)
     venv.create(folder / environment.folder, with_pip=False)
-    (folder / environment.folder / "complete").write_text(environment.digest)
+    complete(folder / environment.folder, environment.digest, environment.interpreter)
 
 
 def run_program(recipe: Recipe, action: Action, workspace: Workspace) -> Manifest:

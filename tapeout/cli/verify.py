@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +16,7 @@ from tapeout.cli import output
 from tapeout.cli.options import AsJson, ConfigFiles, addresses, refuse
 from tapeout.cli.project import Project, load
 from tapeout.graph.address import RESULTS, resolve
+from tapeout.graph.upkeep.environments import EnvironmentFinding, used_environments, verify_environments
 from tapeout.graph.upkeep.repair import repair as restore_copies
 from tapeout.graph.upkeep.verify import Finding, artifact_addresses
 from tapeout.graph.upkeep.verify import verify as check
@@ -37,7 +40,8 @@ def verify(
 ) -> None:
     """Check results, named runs and the store.
 
-    Compares every artifact with its manifest. Damaged files of the store are moved to store/quarantine.
+    Compares every artifact with its manifest. Damaged files of the store are moved to store/quarantine. --deep also
+    reads the installed environments that made the artifacts.
 
     Exit code 0 if there is no damage or all of it was repaired, else 1.
     """
@@ -49,23 +53,31 @@ def verify(
     named = (name for given in artifacts or [] for name in _addresses(workspace, given, existing, project))
     names = list(dict.fromkeys(named))
     findings, read = _check(workspace, names, deep, as_json)
+    folders = used_environments(workspace, names) if deep else []
+    changed, read_there = _check_environments(folders, as_json)
+    read += read_there
     left = _repair(workspace, findings, project, as_json) if repair and findings else findings
     value = {
         "deep": deep,
         "artifacts": len(names or existing),
         "bytes_read": read,
         "findings": [asdict(finding) for finding in findings],
-        "repaired": bool(findings) and not left,
+        "environments": [asdict(finding) for finding in changed],
+        "repaired": bool(findings) and not left and not changed,
     }
     checked = output.count(len(names or existing), "artifact")
     how = f"{output.format_size(read)} read" if deep else "names, sizes and times only; --deep reads every byte"
-    parts: list[Any] = [f"No damage found: {checked}{'' if names else ' and the store'}, {how}."]
-    if findings:
+    installed = f", {output.count(len(folders), 'environment')}" if folders else ""
+    parts: list[Any] = [f"No damage found: {checked}{'' if names else ' and the store'}{installed}, {how}."]
+    if findings or changed:
         rows = [[finding.artifact or "(store)", finding.path, finding.problem] for finding in findings]
-        parts = [output.table(["artifact", "file", "problem"], rows), _summary(findings, left, repair)]
+        rows += [[f"({finding.environment})", finding.path, finding.problem] for finding in changed]
+        parts = [output.table(["artifact", "file", "problem"], rows)]
+        parts += [_summary(findings, left, repair)] if findings else []
+        parts += [_reinstall(changed)] if changed else []
     configuration = project().configuration if project.cache_info().currsize else None  # not every check reads one
     output.show(value, as_json, *parts, configuration=configuration)
-    raise typer.Exit(1 if left else 0)
+    raise typer.Exit(1 if left or changed else 0)
 
 
 def _addresses(workspace: Workspace, given: str, existing: list[str], project: Callable[[], Project]) -> list[str]:
@@ -89,19 +101,46 @@ def _summary(findings: list[Finding], left: list[Finding], repair: bool) -> str:
     return f"Not repaired, because no intact copy is left: {names}."
 
 
+def _reinstall(changed: list[EnvironmentFinding]) -> str:
+    """Return what the user can do about changed environments."""
+    names = sorted({finding.environment for finding in changed})
+    add = f"'{' '.join(names)}'" if len(names) > 1 else names[0]
+    return (
+        f"To install what differs in environments again: make environments ADD={add}; artifacts that were built since "
+        "the change: tapeout rebuild --check ARTIFACT"
+    )
+
+
 def _check(workspace: Workspace, names: list[str], deep: bool, quiet: bool) -> tuple[list[Finding], int]:
-    """Return the findings and the number of bytes read; show a progress bar."""
-    read = 0
+    """Return the findings and the number of bytes read."""
+    with _progress(quiet or not deep) as advance:
+        findings = check(workspace, names, deep, advance)
+        return findings, advance.done
+
+
+def _check_environments(folders: list[Path], quiet: bool) -> tuple[list[EnvironmentFinding], int]:
+    """Return the findings of environments and the number of bytes read."""
+    with _progress(quiet or not folders) as advance:
+        findings = verify_environments(folders, advance)
+        return findings, advance.done
+
+
+class _Advance:
+    """Progress of reading: updates a task of a progress bar."""
+
+    def __init__(self, bar: Progress) -> None:
+        self.done, self.bar, self.task = 0, bar, bar.add_task("reading", total=None)
+
+    def __call__(self, done: int, total: int) -> None:
+        self.done = done
+        self.bar.update(self.task, completed=done, total=total)
+
+
+@contextmanager
+def _progress(hidden: bool) -> Iterator[_Advance]:
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=output.errors, transient=True, disable=quiet or not deep) as bar:
-        task = bar.add_task("reading", total=None)
-
-        def advance(done: int, total: int) -> None:
-            nonlocal read
-            read = done
-            bar.update(task, completed=done, total=total)
-
-        return check(workspace, names, deep, advance), read
+    with Progress(*columns, console=output.errors, transient=True, disable=hidden) as bar:
+        yield _Advance(bar)
 
 
 def _repair(

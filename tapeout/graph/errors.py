@@ -16,6 +16,10 @@ class InvalidEnvironment(TapeoutError):
     """An environment's lock cannot be used, or the environment is not completely installed."""
 
 
+class EnvironmentChanged(InvalidEnvironment):
+    """A file of an installed environment, or of the Python that it uses, is not as it was installed."""
+
+
 class NotAPlainFile(TapeoutError):
     """A file of an artifact or a run is a link, a pipe, a device or a socket."""
 

@@ -285,7 +285,7 @@ class Layer(RuleReader):
         """Check that the planned steps can be started; in a dry run, return what is missing as notes.
 
         Raises:
-            InvalidEnvironment: environments are not installed.
+            InvalidEnvironment, EnvironmentChanged: environments are not installed, or not as they were.
             CannotStart: a container is needed, and no runtime is configured, or this machine has no GPU.
         """
         used = [self.environment(recipe) for recipe in steps]
@@ -298,8 +298,10 @@ class Layer(RuleReader):
                 raise error
             notes.append(f"{error.cause} {error.fix}")
         if real:
-            for packages in used:
+            for packages in {(packages.name, packages.digest): packages for packages in used}.values():
                 self.launch.require(packages)
+                if isinstance(packages, Environment):
+                    packages.check_files()
             for step in steps:  # a snapshot: what is edited from now on has no effect on this run
                 materialise(step.code, self.root, self.workspace.code)
         return [*notes, *filter(None, [idle_gpus(steps) if on_cluster else ""])]

@@ -94,6 +94,21 @@ def test_verify_finds_a_flipped_bit_and_repairs_it(built: Project) -> None:
     assert call(built, "verify", "--deep")[0] == 0
 
 
+def test_verify_reads_the_environments_and_a_run_refuses_what_it_found(built: Project) -> None:
+    assert "2 environments" in call(built, "verify", "--deep")[1]
+    path = built.environment("heavy").folder / "bin" / "activate"
+    flip(built.root / path)
+    assert call(built, "verify")[0] == 0
+    code, result = as_json(built, "verify", "--deep", "--repair", "model")
+    assert code == 1 and not result["findings"] and not result["repaired"]
+    assert [(row["environment"], row["path"]) for row in result["environments"]] == [("heavy", str(path))]
+    code, text, _ = call(built, "verify", "--deep")
+    assert code == 1 and "make environments ADD=heavy" in text
+    assert built.run().nothing_done
+    built.edit("config.yaml", "lr: 1", "lr: 5")
+    assert "EnvironmentChanged" in built.run(ok=False).text
+
+
 def test_verify_finds_a_damaged_object_that_no_artifact_uses(built: Project) -> None:
     built.edit("config.yaml", "lr: 1", "lr: 5")
     built.run()

@@ -19,6 +19,7 @@ from unittest.mock import patch
 import pytest
 
 from tapeout.graph.identity.environment import Environment, read_environment
+from tapeout.graph.identity.installation import MARK, complete
 from tapeout.graph.store.roots import Root
 from tapeout.graph.store.store import Store
 from tests.starter import run_module
@@ -74,9 +75,9 @@ class Project:
         for name in ("light", "heavy"):
             environment = read_environment(name, self.root)
             folder = self.root / environment.folder
-            if not (folder / "complete").exists():
+            if not (folder / MARK).exists():
                 venv.create(folder, with_pip=False)
-                (folder / "complete").write_text(environment.digest)
+                complete(folder, environment.digest, environment.interpreter)
 
     def environment(self, name: str) -> Environment:
         return read_environment(name, self.root)

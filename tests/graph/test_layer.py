@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.graph.conftest import ALL, ROOT, Project
+from tests.graph.conftest import ALL, ROOT, Project, begin_slow_model
 
 SEALED_FILES = ["raw.txt", "formatted.txt", "model/weights.txt", "model/params.json", "report.txt"]
 
@@ -194,6 +194,30 @@ def test_environments_that_are_not_installed_are_named_with_the_command(project:
     assert (
         "InvalidEnvironment: The environment light is not installed.\n  fix: Run: make environments ADD=light" in text
     )
+
+
+def test_a_changed_environment_is_named_when_steps_run_and_installed_again(built: Project) -> None:
+    environment = built.environment("heavy")
+    packages = built.root / environment.folder / "lib/python3.11/site-packages"
+    (packages / "sitecustomize.py").write_text("import sys\n")
+    assert built.run().nothing_done  # nothing of it is used
+    built.edit("config.yaml", "lr: 1", "lr: 5")
+    text = built.run(ok=False).text
+    assert f"EnvironmentChanged: The environment heavy is not as it was installed: {environment.folder}" in text
+    assert "sitecustomize.py was added." in text and "fix: Run: make environments ADD=heavy" in text
+    (packages / "sitecustomize.py").unlink()
+    assert "model" in built.run().built
+
+
+def test_an_environment_that_changes_during_a_step_gives_no_result(built: Project) -> None:
+    before = built.digests()
+    process = begin_slow_model(built)
+    path = built.root / built.environment("heavy").folder / "lib/python3.11/site-packages/new.pth"
+    path.write_text("import sys\n")
+    text = process.communicate(timeout=300)[0]
+    assert process.returncode and "EnvironmentChanged" in text and "new.pth was added" in text
+    path.unlink()
+    assert "model" in built.run().built and built.digests().keys() == before.keys()
 
 
 def test_the_first_dry_run_shows_every_step(project: Project) -> None:

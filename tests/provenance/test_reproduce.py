@@ -2,11 +2,13 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 from tapeout.compare.file_comparison import Level
 from tapeout.config.comparison import Bounds
 from tapeout.graph.identity.digest import digest_value
+from tapeout.graph.identity.installation import complete
 from tapeout.provenance.checking import read_document
 from tapeout.provenance.document import NAME, Document
 from tapeout.provenance.verdict import Verdict, judge
@@ -90,10 +92,13 @@ def in_another_environment(document: Document, name: str) -> Document:
 
 def test_a_step_that_fails(signed: Path, mini: Project, tmp_path: Path) -> None:
     environments = Path(shutil.copytree(mini.root / ".envs", tmp_path / "envs", symlinks=True))
-    python = environments / mini.environment("heavy").folder.name / "bin/python"
+    heavy = mini.environment("heavy")
+    python = environments / heavy.folder.name / "bin/python"
     python.unlink()
-    python.write_text("#!/bin/sh\necho this machine lacks something\nexit 1\n")
+    query = f'[ "$2" != -S ] || exec {sys.executable} "$@"'
+    python.write_text(f"#!/bin/sh\n{query}\necho this machine lacks something\nexit 1\n")
     python.chmod(0o755)
+    complete(python.parents[1], heavy.digest, heavy.interpreter)
     done = tapeout(tmp_path, "reproduce", signed, "--folder", "here", "--environments", "envs", expect=3)
     assert "ReproductionFailed: model: scripts/model.py ended with status 1" in done.stderr
     assert "this machine lacks something" in done.stderr and not (tmp_path / "here/verdict.html").exists()

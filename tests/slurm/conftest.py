@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tapeout.graph.identity.installation import complete
 from tests.graph.conftest import PROJECT as SMALL
 from tests.graph.conftest import ROOT, Project
 from tests.slurm.cluster import Cluster
@@ -91,7 +92,7 @@ class OnCluster(Project):
         environment = self.environment("light")
         folder = self.root / environment.folder
         venv.create(folder, with_pip=False)
-        (folder / "complete").write_text(environment.digest)
+        complete(folder, environment.digest, environment.interpreter)
 
     def begin(self, *arguments: str) -> "Started":
         """Start a run in a separate process group."""

@@ -1,10 +1,13 @@
 """Environments: locks with hashes, their digests, and the virtual environments that are installed from them.
 
+What an installation consists of, and whether it is still that, is the subject of ``identity.installation``.
+
 Uses only the standard library, because it also installs the environment that everything else runs in:
 ``python3.11 -m tapeout.graph.identity.environment workflow nemo`` on a fresh machine.
 """
 
 import argparse
+import contextlib
 import fcntl
 import os
 import platform
@@ -19,9 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tapeout.errors import TapeoutError
-from tapeout.graph.errors import InvalidEnvironment
-from tapeout.graph.files import write_atomically
+from tapeout.graph.errors import EnvironmentChanged, InvalidEnvironment
+from tapeout.graph.identity import installation
 from tapeout.graph.identity.digest import digest_value
+from tapeout.graph.identity.installation import Difference, Mark
 from tapeout.graph.paths import check_project
 from tapeout.streams import standard_streams, write_error
 
@@ -36,13 +40,20 @@ HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 class Environment:
     """Set of packages that a step runs with.
 
-    The digest covers name, version and permitted file hashes of every package, the Python version and the platform, but
+    The digest covers name, version and permitted file hashes of every package, the interpreter and the platform, but
     not comments or the order of lines in the lock.
+
+    Attributes:
+        name: name of the lock.
+        packages: versions of the packages.
+        digest: see above.
+        interpreter: version, build and compiler of the Python that installs and uses it.
     """
 
     name: str
     packages: dict[str, str]
     digest: str
+    interpreter: str
 
     @property
     def folder(self) -> Path:
@@ -65,17 +76,31 @@ class Environment:
     @property
     def complete(self) -> bool:
         """True if the installation finished; its last action is to write the mark."""
-        mark = self.folder / "complete"
-        return mark.is_file() and mark.read_bytes().strip() == self.digest.encode()
+        mark, path = Mark.read(self.folder), self.folder / installation.MARK
+        if mark is None:  # installed before environments had listings
+            return path.is_file() and path.read_bytes().strip() == self.digest.encode()
+        return mark.environment == self.digest
 
     def require(self) -> None:
-        """Check that the environment is installed.
+        """Check that the environment is installed, and that no file was added, removed or replaced since.
 
         Raises:
             InvalidEnvironment: it is not, or not completely.
+            EnvironmentChanged: a file was.
         """
         if (error := missing([self])) is not None:
             raise error
+        if Mark.read(self.folder) is not None and not installation.unchanged(self.folder):
+            self.check_files()
+
+    def check_files(self) -> None:
+        """Compare size, time and links of all files with those of the installation.
+
+        Raises:
+            EnvironmentChanged: they differ.
+        """
+        if Mark.read(self.folder) is not None and (found := installation.differences(self.folder)):
+            raise changed(self.name, self.folder, found)
 
 
 def missing(environments: Iterable[Environment]) -> InvalidEnvironment | None:
@@ -88,8 +113,25 @@ def missing(environments: Iterable[Environment]) -> InvalidEnvironment | None:
     return InvalidEnvironment(f"The {subject} not installed.", f"Run: make environments ADD={add}")
 
 
-def read_environment(name: str, root: Path = Path()) -> Environment:
+def changed(name: str, folder: Path, found: list[Difference]) -> EnvironmentChanged:
+    """Return the error for an installation of which some files are not as they were installed."""
+    others = f"; files that differ: {len(found)}" if len(found) > 1 else ""
+    path = str(folder / found[0].path)
+    outside = "" if Path(path).is_relative_to(folder) else "Install this Python again, or name another (PYTHON=...). "
+    return EnvironmentChanged(
+        f"The environment {name} is not as it was installed: {path if path.isprintable() else repr(path)} "
+        f"{found[0].problem}{others}.",
+        f"{outside}Run: make environments ADD={name}",
+    )
+
+
+def read_environment(name: str, root: Path = Path(), interpreter: str = "") -> Environment:
     """Read ``envs/<name>.lock``.
+
+    Args:
+        name: name of the lock.
+        root: folder of the project.
+        interpreter: see ``Environment``; by default that of this process, from which environments are created.
 
     Raises:
         InvalidEnvironment: the file is missing or a requirement has no version or no hash.
@@ -115,11 +157,30 @@ def read_environment(name: str, root: Path = Path()) -> Environment:
         "python": PYTHON,
         "machine": f"{sys.platform}-{platform.machine()}",
     }
-    return Environment(name, dict(sorted(packages.items())), digest_value(identity))
+    interpreter = interpreter or " ".join(sys.version.split())
+    digest = digest_value(identity)
+    return Environment(name, dict(sorted(packages.items())), digest, interpreter)
 
 
-def install(environment: Environment, pip_arguments: list[str]) -> None:
+def find_installed(name: str) -> Environment:
+    """Return an environment as it is installed, with this interpreter or else with any: the one that runs may differ.
+
+    Raises:
+        InvalidEnvironment: see ``read_environment``.
+    """
+    own = read_environment(name)
+    marks = [Mark.read(folder) for folder in sorted(FOLDER.glob(f"{name}-*"))] if not own.complete else []
+    others = [read_environment(name, interpreter=mark.interpreter) for mark in marks if mark is not None]
+    return next((other for other in others if other.complete), own)
+
+
+def install(environment: Environment, pip_arguments: list[str], check: bool = False) -> None:
     """Create the virtual environment, completely or not at all; one process at a time.
+
+    Args:
+        environment: the environment.
+        pip_arguments: additional arguments for pip.
+        check: compare an installed environment with its listing, and install it again if it differs.
 
     Raises:
         InvalidEnvironment: pip or venv failed.
@@ -128,9 +189,14 @@ def install(environment: Environment, pip_arguments: list[str]) -> None:
     with open(FOLDER / f".{environment.name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if environment.complete:
-            return
+            found = installation.differences(environment.folder) if check and Mark.read(environment.folder) else []
+            if not found:
+                return
+            write_error(changed(environment.name, environment.folder, found).cause)
         packages = len(environment.packages)
         write_error(f"installing {environment.name}: {packages} packages into {environment.folder}")
+        with contextlib.suppress(OSError):
+            (environment.folder / installation.MARK).unlink()  # first: this may be interrupted
         shutil.rmtree(environment.folder, ignore_errors=True)
         python = environment.folder / "bin" / "python"
         locked = str(LOCKS / f"{environment.name}.lock")
@@ -145,10 +211,10 @@ def install(environment: Environment, pip_arguments: list[str]) -> None:
                     "Read pip's message above. If it cannot find torch: the CPU build comes from PyTorch's own CPU "
                     "index, make PIP_OPTIONS='--extra-index-url ADDRESS' (docs/environments.md).",
                 )
-        write_atomically(environment.folder / "complete", environment.digest.encode() + b"\n")
+        installation.complete(environment.folder, environment.digest, environment.interpreter)
         for old in FOLDER.iterdir():
             own = re.fullmatch(rf"{re.escape(environment.name)}-[0-9a-f]{{16}}", old.name)
-            if own and old != environment.folder and not (old / "complete").exists():
+            if own and old != environment.folder and not (old / installation.MARK).exists():
                 shutil.rmtree(old, ignore_errors=True)
 
 
@@ -163,6 +229,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tapeout.graph.identity.environment", description=main.__doc__)
     parser.add_argument("names", nargs="+", help="names of lock files in envs/")
     parser.add_argument("--pip", default="", help="additional arguments for pip, e.g. '--extra-index-url URL'")
+    parser.add_argument("--check", action="store_true", help="install environments again whose files have changed")
     parser.add_argument(
         "--print-folder", action="store_true", help="print the folders of the environments; install nothing"
     )
@@ -180,12 +247,12 @@ def main() -> None:
             )
         with standard_streams():
             for name in arguments.names:
-                environment = read_environment(name)
                 if arguments.print_folder:
-                    print(environment.folder)
+                    print(find_installed(name).folder)
                     continue
+                environment = read_environment(name)
                 check_project(os.environ)
-                install(environment, arguments.pip.split())
+                install(environment, arguments.pip.split(), arguments.check)
                 if arguments.print_path:
                     folders = [Path("bin").absolute(), (environment.folder / "bin").absolute()]
                     print(f'export PATH={":".join(shlex.quote(str(folder)) for folder in folders)}:"$PATH"')

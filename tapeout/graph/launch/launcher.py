@@ -90,7 +90,7 @@ class Launch:
         """Check that programs can be started in ``environment`` here.
 
         Raises:
-            InvalidEnvironment: the environment is not installed.
+            InvalidEnvironment, EnvironmentChanged: see ``Environment.require``.
             CannotStart: a container is needed, and no runtime is configured.
         """
         if isinstance(environment, Environment):

@@ -15,6 +15,8 @@ from tapeout.graph.store.action_index import ActionIndex, inputs
 from tapeout.graph.store.store import Store
 
 KINDS = ("code", "parameter", "environment", "input")
+INTERPRETER = "python"
+"""Name of the interpreter among the packages of an environment; no package has this name."""
 MAX_LISTED = 12
 """Up to this many unchanged inputs are listed one by one."""
 
@@ -83,10 +85,12 @@ class Row:
 def record_definitions(store: Store, recipe: Recipe, environment: Environment | Container) -> None:
     """Store what the digests of environment and code stand for: packages and definitions, so that changes can be named.
 
+    The interpreter is described like a package.
+
     A container needs nothing: its digest can be looked up in the registry.
     """
     if isinstance(environment, Environment):
-        packages = environment.packages
+        packages = {**environment.packages, INTERPRETER: environment.interpreter}
         store.save_description("environments", environment.digest, lambda: dict(packages))
     for name, digest in recipe.code.items():
         if name.endswith(".py"):
@@ -242,10 +246,11 @@ def table(
     """
     rows: list[Row] = []
     own, packages = _own_changes(old, new, store), store.load_description("environments", new["environment"]["digest"])
+    number = len(packages.keys() - {INTERPRETER})
     summaries = {
         "code": f"{new['script']}, {len(new['code'])} files",
         "parameter": f"all {len(_flatten(new['params']))}" if new["params"] else "none",
-        "environment": f"{new['environment']['name']}, {f'{len(packages)} packages' if packages else 'by digest'}",
+        "environment": f"{new['environment']['name']}, {f'{number} packages' if packages else 'by digest'}",
     }
     for kind, summary in summaries.items():
         changed = [change for change in own if change.kind == kind]

@@ -150,6 +150,7 @@ def execute(step: Step, stopper: Stopper | None = None) -> tuple[Manifest, float
 
     Raises:
         InputChanged, StepFailed, StepStopped: see ``build``.
+        EnvironmentChanged: files of the environment were added, removed or replaced while the program ran.
     """
     manifests = step.read_manifests()
     step.check_inputs(manifests)
@@ -169,6 +170,7 @@ def execute(step: Step, stopper: Stopper | None = None) -> tuple[Manifest, float
         inputs.check()
     seconds = time.monotonic() - started
     step.check_inputs(manifests)
+    step.launch.require(step.packages)  # nobody has replaced its files meanwhile
     manifest = Manifest.of(step.output, step.recipe.artifact, step.action.digest) if step.output.exists() else None
     if manifest is None or not manifest.entries:
         raise StepFailed(f"{step.recipe.script} succeeded but wrote nothing.", f"Read {step.log}.")

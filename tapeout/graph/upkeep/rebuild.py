@@ -15,6 +15,7 @@ from tapeout.graph.address import LocatedArtifact
 from tapeout.graph.errors import RequestRefused
 from tapeout.graph.files import unused_path, write_atomically
 from tapeout.graph.identity.action import Action, Recipe
+from tapeout.graph.identity.environment import Environment
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.launch.launcher import Launch
 from tapeout.graph.run.build import execute
@@ -41,6 +42,7 @@ def rebuild(
 
     Raises:
         RequestRefused: other code, parameters, packages or inputs made the artifact, or the store lacks an input.
+        EnvironmentChanged: the step's environment is not as it was installed.
         StepFailed, InputChanged: see ``run.build.execute``.
     """
     name = recipe.artifact
@@ -65,6 +67,8 @@ def rebuild(
             _restore_input(workspace, empty, needed)
         empty.mark(name, State.BUILD, action)
         step = Step(empty, recipe, action, threads, Path("logs", "rebuild", f"{name}.log"), offline, launch)
+        if isinstance(step.packages, Environment):
+            step.packages.check_files()
         second, seconds = execute(step)
         old = LocatedArtifact(name, first, None, workspace.store)
         new = LocatedArtifact(f"{name} (second copy)", second, step.output, workspace.store)

@@ -72,6 +72,23 @@ def test_incomplete_installation_is_replaced(folder: Path) -> None:
     assert environment.complete and not (environment.folder / "leftover").exists()
 
 
+def test_a_changed_installation_is_named_and_installed_again_by_two_at_once(folder: Path) -> None:
+    environment = read_environment("tiny")
+    install(environment, [])
+    module = environment.folder / "lib/python3.11/site-packages/tiny_package.py"
+    module.write_text("VALUE = 3\n")
+    install(environment, [])
+    assert module.read_text() == "VALUE = 3\n"  # compared only on request
+    command = [sys.executable, "-m", "tapeout.graph.identity.environment", "--check", "tiny"]
+    variables = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    started = [subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    messages = "".join(process.communicate(timeout=300)[1] for process in started)
+    assert [process.returncode for process in started] == [0, 0]
+    assert messages.count("tiny_package.py was edited") == messages.count("installing tiny") == 1
+    environment.check_files()
+    assert module.read_text() == "VALUE = 1\n"
+
+
 def test_interrupted_installation_leaves_no_process(folder: Path) -> None:
     environment, module = read_environment("tiny"), "tapeout.graph.identity.environment"
     variables = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}

@@ -15,7 +15,7 @@ from tapeout.graph.launch.launcher import CannotStart, Launch, Program, enroot_n
 
 DIGEST = "ab" * 32
 IMAGE = Container(f"nvcr.io/nvidia/nemo:25.07@sha256:{DIGEST}")
-BARE = Environment("nemo", {}, "cd" * 32)
+BARE = Environment("nemo", {}, "cd" * 32, "3.11")
 JOB = {
     **{"PATH": "/usr/bin", "HOME": "/home/me", "USER": "me", "SLURM_JOB_ID": "31", "SLURM_CPU_BIND": "quiet,mask"},
     "TAPEOUT_SUBMITTED": "1",
