@@ -66,7 +66,7 @@ class Workspace:
         results: artifacts under their names.
         work: scratch folders, named by action digest.
         runs: named runs.
-        code: trees of the code of steps (``identity.code_tree``).
+        trees: folder of ``code``, if it is not in ``work``.
         remote: a remote store (``TAPEOUT_REMOTE``), if there is one.
     """
 
@@ -74,7 +74,7 @@ class Workspace:
     results: Path = Path("results")
     work: Path = Path("work")
     runs: Path = Path("runs")
-    code: Path = Path("work/code")
+    trees: Path | None = None
     remote: Remote | None = None
 
     @classmethod
@@ -92,6 +92,11 @@ class Workspace:
     def root(self) -> Root:
         """This folder as a root of the garbage collector."""
         return Root.of(self.store, self.results, self.runs)
+
+    @property
+    def code(self) -> Path:
+        """Trees of the code of steps (``identity.code_tree``)."""
+        return self.trees or self.work / "code"
 
     @property
     def graph(self) -> Path:

@@ -25,6 +25,7 @@ from pathlib import Path
 from tapeout.graph import named_runs
 from tapeout.graph.errors import NotWritable, RequestRefused
 from tapeout.graph.files import only_regular
+from tapeout.graph.identity import code_tree
 from tapeout.graph.identity.environment import FOLDER, LOCKS, read_environment
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.store.action_index import ActionIndex
@@ -36,7 +37,7 @@ DAY = 86_400.0
 """Seconds. Younger temporary files, and younger objects without an entry, may belong to a process that is writing."""
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")
 """Names of ``files.temporary_path``; an artifact may contain other files that end in ``.tmp``."""
-NAMED_RUNS, SCRATCH = "named runs", "scratch folders"
+NAMED_RUNS, SCRATCH, TREES = "named runs", "scratch folders", "trees of code"
 DESCRIPTIONS = ("definitions", "environments")
 """Kinds of ``Store.save_description``."""
 
@@ -219,6 +220,9 @@ def _leftovers(
             spared = path.stem in wanted or _is_locked(store.lock_path(path.stem))
             if not spared and now - _modified(path) >= options.older_than:
                 yield "metrics", path
+        for path in sorted(path for path in workspace.code.glob("*") if path.is_dir()):
+            if now - _modified(path) >= age:
+                yield TREES, path
         for path in sorted((work / "differing").glob("*")):
             if now - _modified(path) >= options.older_than:
                 yield "differing results", path
@@ -314,6 +318,8 @@ def _delete(store: Store, garbage: list[tuple[str, Path]], forgotten: list[Root]
                 with _try_lock(store.lock_path(path.name)) as free:
                     if free:
                         shutil.rmtree(path)
+            elif kind == TREES:
+                code_tree.remove(path)
             elif path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:

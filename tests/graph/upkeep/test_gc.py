@@ -188,6 +188,8 @@ def test_leftovers_are_deleted_unless_in_use(here: Workspace) -> None:
     for action in (stale, running, unfinished.digest):
         here.metrics_path(action).parent.mkdir(exist_ok=True)
         here.metrics_path(action).write_text("x")
+    (here.code / stale / "tree").mkdir(parents=True)
+    (here.code / stale / "tree").chmod(0o555)
     (store.root / "quarantine").mkdir()
     (store.root / "quarantine/damaged.0").write_text("x")
     (store.root / "objects/00").mkdir(exist_ok=True)
@@ -205,16 +207,17 @@ def test_leftovers_are_deleted_unless_in_use(here: Workspace) -> None:
         **{"metrics": 1},
     }
     assert sorted(path.name for path in work.iterdir()) == sorted(
-        ["built", "differing", "metrics", "rebuild.killed", "set_aside", running, unfinished.digest]
+        ["built", "code", "differing", "metrics", "rebuild.killed", "set_aside", running, unfinished.digest]
     )
     second = counts(run_gc(here, later=2 * DAY, quarantine=True))
     assert second == {
         **{"objects": 1, "scratch folders": 2, "interrupted downloads": 1},
-        **{"temporary files": 1, "quarantined files": 1, "metrics": 1},
+        **{"temporary files": 1, "quarantined files": 1, "metrics": 1, "trees of code": 1},
     }
     assert sorted(path.name for path in work.iterdir()) == sorted(
-        ["built", "differing", "metrics", "set_aside", unfinished.digest]
+        ["built", "code", "differing", "metrics", "set_aside", unfinished.digest]
     )
+    assert not list(here.code.iterdir())
     assert list(here.metrics_path(stale).parent.iterdir()) == [here.metrics_path(unfinished.digest)]
 
 
