@@ -22,7 +22,7 @@ SETTINGS = ("CUDA_VISIBLE_DEVICES", "TAPEOUT_CHECKPOINT_SECONDS", "TAPEOUT_DATA_
 """Variables of the user that every program gets. They say where and how fast it computes, not what."""
 CLUSTER_PREFIXES = (
     *("SLURM_", "NCCL_SOCKET_", "NCCL_IB_", "NCCL_NET", "NCCL_DEBUG", "GLOO_SOCKET_"),
-    *("TAPEOUT_NODES", "TAPEOUT_RENDEZVOUS"),
+    *("SLURMD_NODENAME", "TAPEOUT_NODES", "TAPEOUT_RENDEZVOUS"),
 )
 """Prefixes of variables that programs on several nodes get: where they run, and how they find each other."""
 FETCHING = (
