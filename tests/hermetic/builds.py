@@ -19,7 +19,8 @@ from tapeout.graph.run.build import execute
 from tapeout.graph.run.step import Step
 from tapeout.graph.workspace import State, Workspace
 from tests.graph.conftest import PROJECT, Project
-from tests.hermetic.ways import WAYS, World, release
+from tests.hermetic.places import World, release
+from tests.hermetic.ways import WAYS
 
 PROGRAM = '''"""Write what was found."""
 
