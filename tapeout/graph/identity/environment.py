@@ -76,10 +76,8 @@ class Environment:
     @property
     def complete(self) -> bool:
         """True if the installation finished; its last action is to write the mark."""
-        mark, path = Mark.read(self.folder), self.folder / installation.MARK
-        if mark is None:  # installed before environments had listings
-            return path.is_file() and path.read_bytes().strip() == self.digest.encode()
-        return mark.environment == self.digest
+        mark = Mark.read(self.folder)
+        return mark is not None and mark.environment == self.digest
 
     def require(self) -> None:
         """Check that the environment is installed, and that no file was added, removed or replaced since.
@@ -90,7 +88,7 @@ class Environment:
         """
         if (error := missing([self])) is not None:
             raise error
-        if Mark.read(self.folder) is not None and not installation.unchanged(self.folder):
+        if not installation.unchanged(self.folder):
             self.check_files()
 
     def check_files(self) -> None:
@@ -99,7 +97,7 @@ class Environment:
         Raises:
             EnvironmentChanged: they differ.
         """
-        if Mark.read(self.folder) is not None and (found := installation.differences(self.folder)):
+        if found := installation.differences(self.folder):
             raise changed(self.name, self.folder, found)
 
 
@@ -158,7 +156,7 @@ def read_environment(name: str, root: Path = Path(), interpreter: str = "") -> E
         "machine": f"{sys.platform}-{platform.machine()}",
     }
     interpreter = interpreter or " ".join(sys.version.split())
-    digest = digest_value(identity)
+    digest = digest_value({**identity, "interpreter": interpreter})
     return Environment(name, dict(sorted(packages.items())), digest, interpreter)
 
 
@@ -189,7 +187,7 @@ def install(environment: Environment, pip_arguments: list[str], check: bool = Fa
     with open(FOLDER / f".{environment.name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if environment.complete:
-            found = installation.differences(environment.folder) if check and Mark.read(environment.folder) else []
+            found = installation.differences(environment.folder) if check else []
             if not found:
                 return
             write_error(changed(environment.name, environment.folder, found).cause)

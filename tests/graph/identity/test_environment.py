@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tapeout.graph.errors import InvalidEnvironment
-from tapeout.graph.identity.environment import install, read_environment
+from tapeout.graph.identity.environment import find_installed, install, read_environment
 
 
 def make_wheel(folder: Path, text: str) -> str:
@@ -45,8 +45,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_lock_and_a_mark_that_are_no_text(folder: Path) -> None:
     environment = read_environment("tiny", folder)
     environment.folder.mkdir(parents=True)
-    (environment.folder / "complete").write_bytes(b"\xff")
-    assert not environment.complete
+    for mark in (b"\xff", environment.digest.encode()):  # the second is that of versions without a listing
+        (environment.folder / "complete").write_bytes(mark)
+        assert not environment.complete
     (folder / "envs/tiny.lock").write_bytes(b"\xff\xfe\n")
     with pytest.raises(InvalidEnvironment, match="not one package, its version and hashes"):
         read_environment("tiny", folder)
@@ -87,6 +88,18 @@ def test_a_changed_installation_is_named_and_installed_again_by_two_at_once(fold
     assert messages.count("tiny_package.py was edited") == messages.count("installing tiny") == 1
     environment.check_files()
     assert module.read_text() == "VALUE = 1\n"
+
+
+def test_the_installation_of_another_interpreter_is_found_but_not_used(folder: Path) -> None:
+    own, other = read_environment("tiny"), read_environment("tiny", interpreter="3.11.0 (other, Oct 24 2022)")
+    assert own.digest != other.digest and own.interpreter == " ".join(sys.version.split())
+    assert find_installed("tiny") == own
+    install(other, [])
+    assert find_installed("tiny") == other and not own.complete
+    install(own, [])
+    assert find_installed("tiny") == own
+    (folder / "envs/tiny.lock").write_text(f"tiny_package==1.1 --hash=sha256:{'a' * 64}\n")
+    assert find_installed("tiny") == read_environment("tiny")  # neither is of this lock
 
 
 def test_interrupted_installation_leaves_no_process(folder: Path) -> None:
