@@ -104,7 +104,7 @@ class Input(Part):
 class Step(Part):
     """An action; see ``tapeout.graph.identity.action``."""
 
-    schema_: Literal[1] = Field(alias="schema")
+    schema_: Literal[1, 2] = Field(alias="schema")
     artifact: PlainPath
     script: PlainPath
     code: dict[PlainPath, Sha256]
@@ -112,6 +112,8 @@ class Step(Part):
     params: dict[str, Any]
     inputs: dict[str, Input | list[Input]]
     plugins: tuple[str, ...] = ()
+    variables: dict[str, str] = {}
+    fetches: bool = False
 
     def each_input(self) -> list[tuple[str, Input]]:
         """Return all inputs with their names, sorted by name."""

@@ -167,6 +167,27 @@ def test_signatures_travel_with_entries(site: Site) -> None:
     assert remote("bob", "eve").find([action]) == {action.digest: manifest}  # now both have signed it
 
 
+def test_what_no_trusted_key_has_signed_is_replaced_in_a_remote(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "remote").mkdir()
+
+    def remote(store: Store, name: str) -> Remote:
+        return Remote(store, f"file://{tmp_path / 'remote'}", "read-write", tmp_path / f"{name}.marks")
+
+    ann = site.user("ann", "ann")
+    right = make(ann, "made", "right")
+    action = ann.action("made")
+    eve = folder(tmp_path / "eve", tmp_path / "eve/store")
+    eve.work.mkdir(parents=True)
+    forged = forge_entry(eve, action)
+    assert [done.outcome for done in remote(Store(eve.store.root), "eve").push([action.digest])] == [Outcome.PUSHED]
+    reader = site.user("bob", "ann").store.trust
+    assert remote(Store(tmp_path / "bob.store", reader), "bob").find([action]) == {}
+    assert reader is not None and reader.ignored == {action.digest: UNSIGNED}
+    assert [done.outcome for done in remote(ann.store, "ann").push([action.digest])] == [Outcome.PUSHED]
+    reader = site.user("bob", "ann").store.trust
+    assert remote(Store(tmp_path / "bob.store", reader), "bob").find([action]) == {action.digest: right} != forged
+
+
 def test_merging_keeps_the_signatures_of_one_entry_only(site: Site) -> None:
     def sign(name: str, content: str) -> bytes:
         trust = site.user(name, name).store.trust
