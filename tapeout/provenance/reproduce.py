@@ -21,6 +21,7 @@ from tapeout.provenance.errors import InvalidExport, ReproductionFailed
 from tapeout.provenance.folder import opened
 from tapeout.provenance.isolation import Isolation, downloads
 from tapeout.provenance.rebuild import fetch_sources, install, lay_out, run, snakemake_target
+from tapeout.provenance.signing import read_public_key
 from tapeout.provenance.trusted import trusted_key
 from tapeout.provenance.verdict import Judgement, judge
 
@@ -80,8 +81,9 @@ def _refuse_containers(document: Document) -> None:
 @contextmanager
 def inspected(export: Path, public_key: Path | None) -> Iterator[CheckedExport]:
     """Yield a folder or archive after ``check_export``, with the key of ``trusted_key``. Nothing of it is run."""
+    key = read_public_key(public_key) if public_key is not None else None
     with opened(export) as folder:
-        yield check_export(folder, trusted_key(folder, public_key))
+        yield check_export(folder, trusted_key(folder, key))
 
 
 def reproduce(

@@ -11,19 +11,19 @@ POLICY = Path("config/trust")
 """Folder with the public keys that the project trusts (``tapeout trust``)."""
 
 
-def trusted_key(export: Path, given: Path | None, policy: Path = POLICY) -> PublicKey | None:
+def trusted_key(export: Path, given: PublicKey | None, policy: Path = POLICY) -> PublicKey | None:
     """Return the key with which an export is to be verified; None if no trusted key is named in its statements.
 
     Args:
         export: its folder.
-        given: file with the signer's public key, which the caller got from elsewhere.
+        given: the signer's public key, which the caller got from elsewhere.
         policy: folder with trusted keys.
 
     Raises:
         InvalidExport: a file has no key.
     """
     if given is not None:
-        return read_public_key(given)
+        return given
     statement = export / slsa.WHOLE
     keys = {key.keyid: key for key in map(read_public_key, sorted(policy.glob("*.pem")))}
     if not keys or not statement.is_file() or statement.stat().st_size > MAX_LISTED:

@@ -31,13 +31,14 @@ Isolation(Path.cwd(), None, True, False).require()
 def test_the_key_is_the_given_one_or_one_that_the_project_trusts(signed: Path, keys: Keys, tmp_path: Path) -> None:
     policy, key = tmp_path / "trust", read_public_key(keys.public)
     other = make_keys(tmp_path / "other").public
+    stranger = read_public_key(other)
     assert trusted_key(signed, None, policy) is None
     policy.mkdir()
     shutil.copy(other, policy / "a.pem")
     assert trusted_key(signed, None, policy) is None
-    assert trusted_key(signed, other, policy) == read_public_key(other)
+    assert trusted_key(signed, stranger, policy) == stranger
     shutil.copy(keys.public, policy / "b.pem")
-    assert trusted_key(signed, None, policy) == key == trusted_key(signed, keys.public, tmp_path)
+    assert trusted_key(signed, None, policy) == key == trusted_key(signed, key, tmp_path)
     assert trusted_key(tmp_path, None, policy) is None, "no statements"
     (tmp_path / "attestations").mkdir()
     (tmp_path / "attestations/export.dsse.json").write_text("[" * 100_000)
