@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
+from tapeout.graph.store.trust import POLICY
 from tapeout.provenance import slsa
 from tapeout.provenance.errors import InvalidExport, UntrustedExport
 from tapeout.provenance.folder import MAX_LISTED
 from tapeout.provenance.signing import PublicKey, read_public_key, signers
-
-POLICY = Path("config/trust")
-"""Folder with the public keys that the project trusts (``tapeout trust``)."""
 
 
 def trusted_key(export: Path, given: PublicKey | None, policy: Path = POLICY) -> PublicKey | None:
