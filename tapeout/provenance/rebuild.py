@@ -13,6 +13,7 @@ from tapeout.config.secrets import has_secret
 from tapeout.config.sources import Fetch
 from tapeout.graph.console import FIX, print_line
 from tapeout.graph.identity.environment import FOLDER, read_environment
+from tapeout.graph.identity.installation import MARK, Mark
 from tapeout.graph.store.store import Store
 from tapeout.graph.workspace import Workspace
 from tapeout.provenance.document import CODE as CODE_FOLDER
@@ -131,15 +132,21 @@ def fetch_sources(document: Document, folder: Path, environments: Path | None) -
 
 
 def _fetching_python(environments: Path | None) -> Path:
-    own = read_environment("data", CODE)
     for parent in (environments, CODE / FOLDER):
-        folder = parent / own.folder.name if parent is not None else None
-        if folder is not None and (folder / "complete").is_file():
+        if parent is not None and (folder := _installed("data", CODE, parent)) is not None:
             return folder.absolute() / "bin/python"
     raise ReproductionFailed(
         "The environment data of this project, which fetches the sources, is not installed.",
         "Run: make environments ADD=data. Or let the export fetch them itself, with --network.",
     )
+
+
+def _installed(name: str, project: Path, parent: Path) -> Path | None:
+    """Return the folder in ``parent`` of a complete environment of a project's lock, with any interpreter; or None."""
+    marks = [Mark.read(folder) for folder in sorted(parent.glob(f"{name}-*"))]
+    interpreters = ["", *(mark.interpreter for mark in marks if mark is not None)]
+    folders = [parent / read_environment(name, project, interpreter).folder.name for interpreter in interpreters]
+    return next((folder for folder in folders if (folder / MARK).is_file()), None)
 
 
 def install(document: Document, isolation: Isolation, pip_options: str) -> None:
@@ -153,7 +160,7 @@ def install(document: Document, isolation: Isolation, pip_options: str) -> None:
     names = [locked.name for locked in document.environments]
     if (installed := isolation.environments) is not None:
         for name in names:
-            if not (installed / read_environment(name, isolation.folder).folder.name / "complete").is_file():
+            if _installed(name, isolation.folder, installed) is None:
                 raise ReproductionFailed(
                     f"The environment {name} of the export is not installed in {installed}.",
                     "Leave --environments out, so that it is installed.",
