@@ -108,6 +108,8 @@ class Forwarder:
             self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(SECONDS_TO_KILL)
             raise TrackerFailed(f"{self.tracker} did not end in time.", self.fix) from None
         output = self.process.stdout.read()
         if self.process.returncode:
@@ -173,9 +175,9 @@ class Forwarding:
             forwarder.result(seconds)
 
     def _state(self) -> tuple[int, int]:
-        """Return size and time of the journal."""
+        """Return size and time of the journal; zeros if it is empty, as it is for steps that report no metrics."""
         try:
             status = self.journal.stat()
         except FileNotFoundError:
             return 0, 0
-        return status.st_size, status.st_mtime_ns
+        return (status.st_size, status.st_mtime_ns) if status.st_size else (0, 0)
