@@ -1,7 +1,8 @@
 # make report    environments, then the evaluation report    CONFIG=my.yaml  a configuration that overrides the default
 # make test      environments, then all checks and tests      SLURM=no  leaves out those on a real Slurm
 # PYTHON=...     a Python 3.11                        PIP_OPTIONS='...'       more arguments for pip, e.g. another index
-# make soak      kill runs KILLS=100 times and compare with undisturbed ones; SEED=... repeats a sequence
+# make soak      kill runs KILLS=100 times and compare with undisturbed ones, and fill disks at FULL=30 moments of
+#                runs; SEED=... repeats a sequence
 PYTHON ?= python3.11
 CONFIG ?=
 PIP_OPTIONS ?=
@@ -101,6 +102,7 @@ test-slurm: $(if $(READY),,dev environments)
 
 soak: dev
 	$(DEV) tests.graph.soak --kills $(or $(KILLS),100) $(if $(SEED),--seed $(SEED))
+	$(DEV) tests.graph.full_disk --runs $(or $(FULL),30) $(if $(SEED),--seed $(SEED))
 
 lock: dev
 	$(call FOLDER,dev)/bin/python envs/lock.py

@@ -46,7 +46,18 @@ GRAPH = (
         "remote",
         "store",
     ),
-    *("launch", "configuration", "identity", "paths", "files", "disk_space", "console", "errors"),
+    *(
+        "launch",
+        "configuration",
+        "identity",
+        "paths",
+        "bookkeeping",
+        "files",
+        "disk_space",
+        "locks",
+        "console",
+        "errors",
+    ),
 )
 """Parts of the build graph, top to bottom: each may import those after it."""
 

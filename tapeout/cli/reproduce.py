@@ -36,39 +36,56 @@ def reproduce(
         ),
     ] = None,
     pip: Annotated[str, typer.Option(envvar="PIP_OPTIONS", help="More arguments for pip.")] = "",
+    unsigned: Annotated[
+        bool, typer.Option("--unsigned", help="Run the code of an export that no trusted key has signed.")
+    ] = False,
+    network: Annotated[bool, typer.Option("--network", help="Let the code of the export use the network.")] = False,
+    unisolated: Annotated[
+        bool, typer.Option("--unisolated", help="Run it where this system cannot isolate it, with all your rights.")
+    ] = False,
     check: Annotated[bool, typer.Option("--check", help="Verify signature and bytes; run nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Build an exported report again, and compare.
 
-    Verifies the signature and every byte, then runs the code of the export on its sources.
+    Verifies the signature and every byte, then runs the code of the export on its sources: only if a trusted key has
+    signed it (--public-key, or tapeout trust), isolated from your files, variables and the network.
 
     Exit code 1 if an artifact differs, else 0.
     """
     # here, because cryptography and Snakemake are slow to import
+    from tapeout.provenance.isolation import Isolation
     from tapeout.provenance.reproduce import inspected, summary
     from tapeout.provenance.reproduce import reproduce as build_again
-    from tapeout.provenance.signing import read_public_key
+    from tapeout.provenance.trusted import require_trust
     from tapeout.provenance.verdict import Verdict
 
     if check:
-        refuse(context, ["folder", "environments", "pip"], "with --check, which builds nothing", "Leave one out.")
-    key = read_public_key(public_key) if public_key else None
-    with inspected(export, key) as checked:
+        building = ["folder", "environments", "pip", "unsigned", "network", "unisolated"]
+        refuse(context, building, "with --check, which builds nothing", "Leave one out.")
+    if public_key:
+        refuse(context, ["unsigned"], "with --public-key, whose signature is required", "Leave one out.")
+    if unisolated:
+        refuse(context, ["network"], "with --unisolated, which includes the network", "Leave one out.")
+    with inspected(export, public_key) as checked:
         if check:
             value = summary(checked)
             last = "No byte was altered. Nothing was run; without --check the report is built again."
             output.show(value, as_json, output.table(["export", export.name], _facts(value)), last)
             return
+        require_trust(checked.verified, checked.signed_by, unsigned)
+        signer = f"signed by the trusted key {checked.signed_by[0][:16]}" if checked.verified else "not trusted"
+        output.errors.print(f"Running the code of the export, {signer}.")
         where = folder or Path(f"{export.name.removesuffix('.tar')}-reproduced")
-        reproduction = build_again(checked, where, environments, pip, output.errors.print)
+        isolation = Isolation(where.absolute(), environments, network or unisolated, not unisolated)
+        reproduction = build_again(checked, isolation, pip, output.errors.print)
         output.show(reproduction.as_json(), as_json, *_parts(reproduction, where))
     raise typer.Exit(1 if reproduction.judgement.verdict is Verdict.DIFFERENT else 0)
 
 
 def _facts(value: dict[str, Any]) -> list[list[str]]:
     signed = ", ".join(f"key {keyid[:16]}" for keyid in value["signed_by"]) or "not signed"
-    how = "verified" if value["signature_verified"] else "not verified: no --public-key"
+    how = "verified" if value["signature_verified"] else "not verified: no trusted key"
     return [
         ["report", value["target"]],
         ["files", f"{value['files_checked']}, all as exported"],

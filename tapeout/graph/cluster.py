@@ -10,9 +10,9 @@ from typing import Any
 
 from snakemake.iocontainers import InputFiles, Wildcards
 
+from tapeout.errors import TapeoutError
 from tapeout.graph.console import print_line
-from tapeout.graph.errors import InputChanged, UnreadableState
-from tapeout.graph.files import retry_until_visible
+from tapeout.graph.files import disk_error, retry_until_visible
 from tapeout.graph.paths import IN_SLURM, check_project
 from tapeout.graph.plan.forecast import Forecast
 from tapeout.graph.workspace import Workspace
@@ -36,7 +36,9 @@ def prepare(workspace: Workspace) -> None:
         try:
             if artifact is not None:
                 retry_until_visible(lambda: workspace.built_manifest(artifact))
-        except (InputChanged, UnreadableState) as error:
+        except OSError as error:  # in the executor's thread, which must not end: the job counts as failed
+            return str(disk_error(error) or error)
+        except TapeoutError as error:
             return error.cause
         return ""
 

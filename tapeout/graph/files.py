@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from tapeout.errors import TapeoutError
 from tapeout.graph.disk_space import OUT_OF_SPACE, disk_full
 from tapeout.graph.errors import InputChanged, InvalidFolder, NotAPlainFile, NotWritable, UnreadableState
+from tapeout.graph.locks import acquire
 
 SHARING_FIX = "Let the group write it (chgrp, chmod g+ws), or read it as TAPEOUT_REMOTE: docs/store.md."
 REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
@@ -172,6 +173,8 @@ def unused_path(path: Path) -> Path:
 def file_lock(path: Path, mode: int = fcntl.LOCK_EX) -> Iterator[None]:
     """Hold a lock file, exclusively or (``LOCK_SH``) shared; the system releases it when the process ends.
 
+    A wait for another process is reported (``locks.acquire``).
+
     Raises:
         NotWritable: the file belongs to another user.
     """
@@ -181,7 +184,7 @@ def file_lock(path: Path, mode: int = fcntl.LOCK_EX) -> Iterator[None]:
     except PermissionError as error:
         raise NotWritable(f"{path} cannot be written.", SHARING_FIX) from error
     with file:
-        fcntl.flock(file, mode)
+        acquire(file, mode)
         yield
 
 

@@ -101,7 +101,7 @@ def survey(folder: Path) -> dict[str, int]:
         InvalidExport: there are too many files, a name is not a plain path, or a file is too large or almost empty.
     """
     if not os.path.lexists(folder / SUMS):
-        raise InvalidExport(f"There is no {SUMS}.", "Give the folder of an export.")
+        raise InvalidExport(f"There is no readable {SUMS}.", "Give the folder of an export.")
     sizes: dict[str, int] = {}
     try:
         for name, status in walk(folder):

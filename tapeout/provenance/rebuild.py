@@ -1,5 +1,6 @@
 """Build an exported graph in isolation: in a separate folder, with an empty store and none of the caller's settings."""
 
+import json
 import os
 import re
 import shutil
@@ -8,19 +9,25 @@ import sys
 import tempfile
 from pathlib import Path, PurePosixPath
 
+from tapeout.config.secrets import has_secret
+from tapeout.config.sources import Fetch
+from tapeout.graph.console import FIX, print_line
+from tapeout.graph.identity.environment import FOLDER, read_environment
+from tapeout.graph.identity.installation import MARK, Mark
 from tapeout.graph.store.store import Store
 from tapeout.graph.workspace import Workspace
-from tapeout.provenance.document import CODE, CONFIG, Document
+from tapeout.provenance.document import CODE as CODE_FOLDER
+from tapeout.provenance.document import CONFIG, Document
 from tapeout.provenance.errors import ExportRefused, InvalidExport, ReproductionFailed
+from tapeout.provenance.isolation import CODE, TRUSTED, Isolation, downloads
 
 REMOVED_PREFIXES = ("TAPEOUT_", "SNAKEMAKE_", "PYTHON")
-KEPT_VARIABLES = {"TAPEOUT_DOWNLOADS"}
 FAILURE = re.compile(r"✗ (\S+)  (.+)")
 LINES_SHOWN = 2
 ROUTINE_LINES = ("Using ", "Config file ")
 """First words of lines that Snakemake prints in every run."""
 
-OUTPUT_FOLDERS = {"store", "results", "work", "runs", "logs", ".envs", ".snakemake"}
+OUTPUT_FOLDERS = {"store", "results", "work", "runs", "logs", ".envs", ".snakemake", ".downloads"}
 """Folders that only runs write; files of an export in them would count as built or installed."""
 
 
@@ -79,21 +86,92 @@ def lay_out(export: Path, document: Document, folder: Path, environments: Path |
             )
         target = folder / file.path
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(export / CODE / file.path, target)
+        shutil.copyfile(export / CODE_FOLDER / file.path, target)
         target.chmod(0o755 if file.executable else 0o644)
     if environments is not None:
         (folder / ".envs").symlink_to(environments.absolute())
 
 
-def install(document: Document, folder: Path, pip_options: str) -> None:
-    """Install the locked environments of the graph, unless they are installed.
+def fetch_sources(document: Document, folder: Path, environments: Path | None) -> None:
+    """Download the sources with the code and the credentials of this project, so that the export's needs no network.
+
+    ``environments`` is a folder of installed ones to look into first.
 
     Raises:
-        ReproductionFailed: pip failed, and has printed why.
+        ReproductionFailed: a source is out of reach, has other bytes than pinned, is pinned by a commit only, or is of
+            a kind that the export brings; or the environment that fetches is not installed.
+    """
+    for source in document.sources:
+        if "." in str(source.record.get("kind", "")):
+            raise ReproductionFailed(
+                f"{source.artifact} is fetched by code of the export.", "Allow it the network with --network."
+            )
+        record = Fetch.model_validate({"record": source.record}).record
+        if not record.remote_files or record.local_path is not None:
+            continue
+        if any(file.sha256 is None for file in record.remote_files):
+            raise ReproductionFailed(
+                f"{source.artifact} has files without SHA-256: its step has to ask the hub for them.",
+                "Allow the export the network with --network.",
+            )
+        command = [str(_fetching_python(environments)), "-P", "-m", "tapeout.sources.prefetch", str(downloads(folder))]
+        variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        done = subprocess.run(
+            command,
+            cwd=CODE,
+            env=variables | {"PYTHONPATH": str(CODE)},
+            input=json.dumps(source.record),
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
+        if done.returncode:
+            cause, fix = (["", "", *done.stderr.splitlines()])[-2:]
+            raise ReproductionFailed(f"{source.artifact}: {cause}", fix.removeprefix(FIX))
+
+
+def _fetching_python(environments: Path | None) -> Path:
+    for parent in (environments, CODE / FOLDER):
+        if parent is not None and (folder := _installed("data", CODE, parent)) is not None:
+            return folder.absolute() / "bin/python"
+    raise ReproductionFailed(
+        "The environment data of this project, which fetches the sources, is not installed.",
+        "Run: make environments ADD=data. Or let the export fetch them itself, with --network.",
+    )
+
+
+def _installed(name: str, project: Path, parent: Path) -> Path | None:
+    """Return the folder in ``parent`` of a complete environment of a project's lock, with any interpreter; or None."""
+    marks = [Mark.read(folder) for folder in sorted(parent.glob(f"{name}-*"))]
+    interpreters = ["", *(mark.interpreter for mark in marks if mark is not None)]
+    folders = [parent / read_environment(name, project, interpreter).folder.name for interpreter in interpreters]
+    return next((folder for folder in folders if (folder / MARK).is_file()), None)
+
+
+def install(document: Document, isolation: Isolation, pip_options: str) -> None:
+    """Install the locked environments of the graph, or check that the given folder has them.
+
+    Their packages may run code while they are built: this too is isolated, except that it has the network.
+
+    Raises:
+        ReproductionFailed: pip failed, and has printed why; or the folder lacks one.
     """
     names = [locked.name for locked in document.environments]
-    command = [sys.executable, "-m", "tapeout.graph.identity.environment", *names, "--pip", pip_options]
-    if subprocess.run(command, cwd=folder, env=_variables(), check=False, stdout=sys.stderr).returncode:
+    if (installed := isolation.environments) is not None:
+        for name in names:
+            if _installed(name, isolation.folder, installed) is None:
+                raise ReproductionFailed(
+                    f"The environment {name} of the export is not installed in {installed}.",
+                    "Leave --environments out, so that it is installed.",
+                )
+        return
+    pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_") and not has_secret(value)}
+    command = [sys.executable, "-P", "-m", "tapeout.graph.identity.environment", *names, "--pip", pip_options]
+    with isolation.started(command, network=True, variables=pip | {"PYTHONPATH": TRUSTED}) as process:
+        for line in process.stdout or ():
+            print_line(line.rstrip("\n"))
+    if process.returncode:
         raise ReproductionFailed(
             f"The environments {', '.join(names)} could not be installed.",
             "Read the message above. The CPU build of torch needs --pip '--extra-index-url URL' (docs/environments.md)."
@@ -101,33 +179,25 @@ def install(document: Document, folder: Path, pip_options: str) -> None:
         )
 
 
-def run(document: Document, folder: Path) -> None:
+def run(document: Document, isolation: Isolation) -> None:
     """Run Snakemake for the target with an empty store, and pass its messages to the terminal.
 
     Raises:
         ReproductionFailed: a step failed; that of a source if it is out of reach or has other bytes than pinned.
     """
     failures: list[list[str]] = []
-    process = subprocess.Popen(
-        _snakemake(document),
-        cwd=folder,
-        env=_variables(),
-        stdout=sys.stderr,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        errors="replace",
-    )
-    for line in process.stderr or ():
-        print(line, end="", file=sys.stderr, flush=True)
-        if match := FAILURE.search(line):
-            failures.append([match[1], match[2], ""])
-        elif failures and not failures[-1][2] and line.startswith("  fix: "):
-            failures[-1][2] = line.removeprefix("  fix: ").strip()
-    if not process.wait():
+    with isolation.started(_snakemake(document)) as process:
+        for line in process.stdout or ():
+            print_line(line.rstrip("\n"))
+            if match := FAILURE.search(line):
+                failures.append([match[1], match[2], ""])
+            elif failures and not failures[-1][2] and line.startswith(FIX):
+                failures[-1][2] = line.removeprefix(FIX).strip()
+    if not process.returncode:
         return
     artifact, cause, fix = failures[0] if failures else ("", f"Snakemake exited with {process.returncode}.", "")
     cause = cause.removeprefix("StepFailed: ")
-    logs = f"Read the messages above; the logs are in {folder / 'logs'}."
+    logs = f"Read the messages above; the logs are in {isolation.folder / 'logs'}."
     is_source = artifact in {source.artifact for source in document.sources}
     raise ReproductionFailed(f"{artifact}: {cause}" if artifact else cause, fix if is_source and fix else logs)
 
@@ -143,5 +213,4 @@ def snakemake_target(document: Document) -> str:
 
 def _variables() -> dict[str, str]:
     """Return the caller's environment variables without those that change store, code or settings."""
-    variables = os.environ.items()
-    return {name: value for name, value in variables if name in KEPT_VARIABLES or not name.startswith(REMOVED_PREFIXES)}
+    return {name: value for name, value in os.environ.items() if not name.startswith(REMOVED_PREFIXES)}

@@ -1,6 +1,7 @@
 """Reproduction of an export: check it, copy its code, build its graph from the sources, and compare."""
 
 import platform
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,14 +12,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from tapeout.config.comparison import Bounds
+from tapeout.graph.files import write_atomically
 from tapeout.graph.identity.digest import canonical
 from tapeout.provenance import page
 from tapeout.provenance.checking import CheckedExport, check_export
 from tapeout.provenance.document import CONFIG, Document
 from tapeout.provenance.errors import InvalidExport, ReproductionFailed
 from tapeout.provenance.folder import opened
-from tapeout.provenance.rebuild import install, lay_out, run, snakemake_target
-from tapeout.provenance.signing import PublicKey
+from tapeout.provenance.isolation import Isolation, downloads
+from tapeout.provenance.rebuild import fetch_sources, install, lay_out, run, snakemake_target
+from tapeout.provenance.signing import read_public_key
+from tapeout.provenance.trusted import trusted_key
 from tapeout.provenance.verdict import Judgement, judge
 
 PAGE, RESULT = "verdict.html", "verdict.json"
@@ -75,36 +79,44 @@ def _refuse_containers(document: Document) -> None:
 
 
 @contextmanager
-def inspected(export: Path, key: PublicKey | None) -> Iterator[CheckedExport]:
-    """Yield a folder or archive after ``check_export``. Nothing of it is run."""
+def inspected(export: Path, public_key: Path | None) -> Iterator[CheckedExport]:
+    """Yield a folder or archive after ``check_export``, with the key of ``trusted_key``. Nothing of it is run."""
+    key = read_public_key(public_key) if public_key is not None else None
     with opened(export) as folder:
-        yield check_export(folder, key)
+        yield check_export(folder, trusted_key(folder, key))
 
 
 def reproduce(
-    checked: CheckedExport, folder: Path, environments: Path | None, pip_options: str, report: Callable[[str], None]
+    checked: CheckedExport, isolation: Isolation, pip_options: str, report: Callable[[str], None]
 ) -> Reproduction:
     """Run the graph of a checked export in an empty folder, compare, and write the verdict there.
 
-    ``environments`` is as in ``lay_out``; ``report`` is called with a message at the beginning of every phase.
+    ``report`` is called with a message at the beginning of every phase.
 
     Raises:
         InvalidExport: the export has no valid bounds, or unsafe paths.
+        NotIsolated: this system cannot isolate its code.
         ReproductionFailed: the folder is not empty, or environments, a container, a source or a step failed.
     """
-    document, bounds = checked.document, bounds_of(checked.document)
+    document, bounds, folder = checked.document, bounds_of(checked.document), isolation.folder
     _refuse_containers(document)
     report(f"Copying {len(document.code)} files of code to {folder}")
-    lay_out(checked.folder, document, folder, environments)
+    lay_out(checked.folder, document, folder, isolation.environments)
+    isolation.require()
+    if not isolation.network:
+        report("Fetching the sources by their digests, with the code of this project")
+        fetch_sources(document, folder, isolation.environments)
     report(f"Environments: {', '.join(locked.name for locked in document.environments)}")
-    install(document, folder, pip_options)
-    report(f"Building {document.target} from its sources, {len(document.artifacts)} artifacts")
-    run(document, folder)
+    install(document, isolation, pip_options)
+    report(f"Building {document.target} from its sources, {len(document.artifacts)} artifacts; {isolation.sentence}")
+    run(document, isolation)
+    shutil.rmtree(downloads(folder), ignore_errors=True)
     report("Comparing")
     judgement = judge(document, checked.folder, folder, bounds)
     reproduction = Reproduction(checked, judgement, bounds, f"{sys.platform}-{platform.machine()}")
-    (folder / RESULT).write_bytes(canonical(reproduction.as_json()) + b"\n")
-    (folder / PAGE).write_text(page.render(reproduction.as_json(), document), encoding="utf-8")
+    # atomically, because the code of the export may have left links of these names
+    write_atomically(folder / RESULT, canonical(reproduction.as_json()) + b"\n")
+    write_atomically(folder / PAGE, page.render(reproduction.as_json(), document).encode("utf-8"))
     return reproduction
 
 

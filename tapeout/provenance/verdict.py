@@ -18,6 +18,7 @@ from tapeout.graph.plan.explain import compare as compare_actions
 from tapeout.graph.workspace import Workspace
 from tapeout.provenance.document import ARTIFACTS, Document
 from tapeout.provenance.errors import ReproductionFailed
+from tapeout.provenance.isolation import CODE
 from tapeout.provenance.rebuild import workspace
 
 
@@ -139,8 +140,8 @@ def _compare(old: Manifest, new: Manifest, carried: Path, folder: Path, bounds: 
         LocatedArtifact(new.artifact, new, rebuilt.artifact_path(new.artifact), rebuilt.store),
     )
     try:
-        # in the folder, because tensors are read with its environments
-        with tempfile.TemporaryDirectory(dir=folder) as scratch, contextlib.chdir(folder):
+        # in this project, whose environment reads tensors: those of the export are code of others
+        with tempfile.TemporaryDirectory(dir=folder) as scratch, contextlib.chdir(CODE):
             comparison = compare(*artifacts, bounds, Path(scratch))
     except TapeoutError as error:
         return [Difference("", Level.NONE, f"other bytes, which cannot be compared: {error.cause}")]

@@ -80,7 +80,7 @@ class JobMessages:
 
 def finished(job: str, log: Path) -> str | None:
     """Return the runner's last success message in the log of a job, with the job's number; None without one."""
-    lines = log.read_text("utf-8", "replace").splitlines() if log.is_file() else []
+    lines = _read(log).splitlines()
     message = next((line for line in reversed(lines) if line.startswith(DONE)), None)
     return message and f"{message}  job {job}"
 
@@ -89,7 +89,7 @@ def explain_failure(name: str, job: str, log: Path) -> str:
     """Return why a job failed: a headline with job, node, state and log; the step's error; and the fix."""
     state, nodes, elapsed, limit = _final_state(job)
     error, fix = _step_error(log)
-    if log.is_file() and OUT_OF_MEMORY.search(log.read_text("utf-8", "replace")):
+    if OUT_OF_MEMORY.search(_read(log)):
         state = "OUT_OF_MEMORY"  # Slurm reports it for the step, and FAILED for the job
     kind = state.partition(" ")[0]
     times = {"TIMEOUT": f" after its {limit}", "": ""}.get(kind, f" after {elapsed}" if elapsed else "")
@@ -121,9 +121,17 @@ def _final_state(job: str) -> tuple[str, str, str, str]:
     return state, nodes.replace("None assigned", ""), elapsed, limit
 
 
+def _read(log: Path) -> str:
+    """Return the text of a log; empty if it cannot be read: the thread that reports a job must not end."""
+    try:
+        return log.read_text("utf-8", "replace") if log.is_file() else ""
+    except OSError:
+        return ""
+
+
 def _step_error(log: Path) -> tuple[list[str], str | None]:
     """Return the last error that the runner reported and its fix; without one, the last lines of the log."""
-    lines = log.read_text("utf-8", "replace").splitlines() if log.is_file() else []
+    lines = _read(log).splitlines()
     reported = [number for number, line in enumerate(lines) if line.startswith(FAILED)]
     if not reported:
         return lines[-MAX_LOG_LINES:], None

@@ -19,6 +19,8 @@ PATIENCE = "TAPEOUT_SUBMIT_SECONDS"
 DRIVER = "TAPEOUT_DRIVER"
 """Environment variable: process id of the run. If that is gone, nothing is submitted: no run would know of the job."""
 SECONDS_BETWEEN = 5.0
+TIMEOUT = 120
+"""Seconds that sbatch may take; its own limit for an answer of the controller is usually 10 to 60."""
 
 
 def real_sbatch() -> str | None:
@@ -43,7 +45,7 @@ def submit(arguments: list[str], text: bytes, patience: float) -> tuple[int, byt
     while True:
         if not _run_exists():
             return 1, b"", b"the run that requested this job has ended\n"
-        done = subprocess.run([program, *arguments], input=text, capture_output=True)
+        done = _run([program, *arguments], text)
         if not done.returncode or not CONTROLLER_AWAY.search(done.stderr.decode(errors="replace")):
             return done.returncode, done.stdout, done.stderr
         known = None
@@ -55,6 +57,14 @@ def submit(arguments: list[str], text: bytes, patience: float) -> tuple[int, byt
         comment = _value(arguments, "--comment")
         for job in (job for job in known.values() if job.comment == comment):
             return 0, f"{job.id}\n".encode(), b""
+
+
+def _run(command: list[str], text: bytes) -> "subprocess.CompletedProcess[bytes]":
+    """Run sbatch; if it does not end, as when the controller is away, kill it and return the message of that."""
+    try:
+        return subprocess.run(command, input=text, capture_output=True, timeout=TIMEOUT)
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 1, b"", f"sbatch did not answer within {TIMEOUT} s\n".encode())
 
 
 def _run_exists() -> bool:

@@ -36,6 +36,7 @@ def make(workspace: Workspace, name: str, text: str | dict[str, str], *inputs: s
     params = {"text": text, "note": note}
     recipe = Recipe(name, "rule", "script.py", {"script.py": "0" * 64}, "e", "1" * 64, params, references)
     action = recipe.action(lambda needed: workspace.manifest(needed) or pytest.fail(needed))
+    shutil.rmtree(workspace.work / "output", ignore_errors=True)  # the folders of the files of an earlier artifact
     for path, content in text.items() if isinstance(text, dict) else [("", text)]:
         file = workspace.work / "output" / path
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -44,6 +45,5 @@ def make(workspace: Workspace, name: str, text: str | dict[str, str], *inputs: s
         manifest = Manifest.of(workspace.work / "output", name, action.digest)
         workspace.store.seal(action, manifest, workspace.work / "output")
         workspace.publish(manifest)
-    shutil.rmtree(workspace.work / "output", ignore_errors=True)  # the folders of the files
     workspace.mark(name, State.CURRENT, action)
     return manifest

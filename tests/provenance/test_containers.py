@@ -38,6 +38,6 @@ def test_an_export_names_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     crate = {entity["@id"]: entity for entity in json.loads((export / "ro-crate-metadata.json").read_bytes())["@graph"]}
     assert crate[f"#image/{DIGEST}"]["name"] == PINNED
     assert crate["code/scripts/model.py"]["softwareRequirements"] == {"@id": f"#image/{DIGEST}"}
-    refused = tapeout(tmp_path, "reproduce", export, "--folder", "again", expect=3)
+    refused = tapeout(tmp_path, "reproduce", export, "--unsigned", "--folder", "again", expect=3)
     assert f"ReproductionFailed: Steps of this export run in the container {PINNED}." in refused.stderr
     assert not (tmp_path / "again").exists()

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import sys
 from pathlib import Path
 
@@ -21,6 +22,27 @@ from random import random
 """
 
 
+HOSTILE = """
+import json, os, socket
+
+found = [name for name, value in os.environ.items() if "secret of the variable" in value]
+for name, path, mode in (("file", "{outside}/secret", "r"), ("planted", "{outside}/planted", "w")):
+    try:
+        open(path, mode).close()
+        found.append(name)
+    except OSError:
+        pass
+try:
+    socket.create_connection(("127.0.0.1", {port}), 5).close()
+    found.append("network")
+except OSError:
+    pass
+with open("found.json", "w") as file:
+    json.dump(found, file)
+print("\\x1b]0;title\\x07")
+"""
+
+
 def test_an_export_is_reproduced_in_an_empty_folder(signed: Path, mini: Project, keys: Keys, tmp_path: Path) -> None:
     arguments = ("--public-key", keys.public, "--environments", mini.root / ".envs", "--json")
     # a store that has everything must have no effect
@@ -37,9 +59,14 @@ def test_an_export_is_reproduced_in_an_empty_folder(signed: Path, mini: Project,
     page = (folder / "verdict.html").read_text()
     assert "<strong>Identical</strong>" in page and "6 of 6 artifacts" in page
     assert not [word for word in ("<script", "http:", "https:", "src=", str(tmp_path)) if word in page]
-    again = tapeout(tmp_path, "reproduce", signed, expect=3)
+    key = result["signed_by"][0][:16]
+    assert f"signed by the trusted key {key}" in done.stderr and "without network" in done.stderr
+    again = tapeout(tmp_path, "reproduce", signed, "--unsigned", expect=3)
     assert "is not an empty folder" in again.stderr
-    without = tapeout(tmp_path, "reproduce", signed, "--folder", "other", "--environments", "nowhere", expect=3)
+    untrusted = tapeout(tmp_path, "reproduce", signed, "--folder", "other", expect=3)
+    assert f"UntrustedExport: It names the key {key}, which is not trusted" in untrusted.stderr
+    options = ("--unsigned", "--folder", "other", "--environments", "nowhere")
+    without = tapeout(tmp_path, "reproduce", signed, *options, expect=3)
     assert "ReproductionFailed: There is no folder nowhere." in without.stderr and not (tmp_path / "other").exists()
 
 
@@ -47,10 +74,23 @@ def test_verdicts_on_artifacts_that_differ(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project")
     script = project.path("scripts/model.py")
     script.write_text(script.read_text() + UNSTEADY)
-    project.run()
-    tapeout(project.root, "export", tmp_path / "export.tar", "--also", "src", "--with-artifacts")
-    again, export = tmp_path / "again", tmp_path / "unpacked"
-    done = tapeout(project.root, "reproduce", "../export.tar", "--environments", ".envs", "--folder", again)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        snakefile = project.path("Snakefile")
+        snakefile.write_text(f"{HOSTILE.format(outside=tmp_path, port=server.getsockname()[1])}{snakefile.read_text()}")
+        (tmp_path / "secret").write_text("of the file")
+        project.run()
+        tapeout(project.root, "export", tmp_path / "export.tar", "--also", "src", "--with-artifacts")
+        again, export = tmp_path / "again", tmp_path / "unpacked"
+        options = ("--environments", ".envs", "--folder", again)
+        done = tapeout(project.root, "reproduce", "../export.tar", *options, expect=3)
+        assert "UntrustedExport: It is not signed" in done.stderr and not again.exists()
+        (tmp_path / "planted").unlink()
+        variables = {"HF_TOKEN": "secret of the variable"}
+        done = tapeout(project.root, "reproduce", "../export.tar", "--unsigned", *options, variables=variables)
+    found = json.loads((again / "found.json").read_text())
+    assert set(found) <= {"planted"} and not (tmp_path / "planted").exists(), "at most in a folder of its own"
+    assert json.loads(project.path("found.json").read_text())[-3:] == ["file", "planted", "network"]
+    assert "\\x1b]0;title\\x07" in done.stderr and "\x1b" not in done.stderr
     assert "Verdict: equal within the stated bounds" in done.stdout
     assert "Equal within the stated bounds" in (again / "verdict.html").read_text()
     shutil.unpack_archive(tmp_path / "export.tar", export)
@@ -99,6 +139,8 @@ def test_a_step_that_fails(signed: Path, mini: Project, tmp_path: Path) -> None:
     python.write_text(f"#!/bin/sh\n{query}\necho this machine lacks something\nexit 1\n")
     python.chmod(0o755)
     complete(python.parents[1], heavy.digest, heavy.interpreter)
-    done = tapeout(tmp_path, "reproduce", signed, "--folder", "here", "--environments", "envs", expect=3)
+    options = ("--folder", "here", "--environments", "envs")
+    done = tapeout(tmp_path, "reproduce", signed, "--unsigned", "--unisolated", *options, expect=3)
     assert "ReproductionFailed: model: scripts/model.py ended with status 1" in done.stderr
+    assert "NOT ISOLATED" in done.stderr and "not trusted" in done.stderr
     assert "this machine lacks something" in done.stderr and not (tmp_path / "here/verdict.html").exists()

@@ -67,7 +67,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
 
 def reproduce(exported: Exported, tmp_path: Path, expect: int) -> str:
     """Reproduce with installed environments and an own folder of downloads, and return the output."""
-    arguments = ("--environments", ROOT / ".envs", "--folder", tmp_path / "again")
+    arguments = ("--unsigned", "--environments", ROOT / ".envs", "--folder", tmp_path / "again")
     variables = {"TAPEOUT_DOWNLOADS": str(tmp_path / "downloads")}
     done = tapeout(tmp_path, "reproduce", exported.export, *arguments, expect=expect, variables=variables)
     return done.stdout + done.stderr

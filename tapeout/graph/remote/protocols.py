@@ -5,14 +5,17 @@ Their libraries are imported inside functions: S3's takes half a second, and mos
 
 import contextlib
 import logging
+import os
 import secrets
+import shutil
 import stat
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
-from tapeout.graph.errors import NotWritable
-from tapeout.graph.files import copy_atomically
+from tapeout.graph.errors import NotAPlainFile, NotWritable
+from tapeout.graph.files import only_regular, temporary_path
 from tapeout.graph.store.store import Store
 
 CONNECT_TIMEOUT = 5
@@ -21,6 +24,10 @@ READ_TIMEOUT = 30
 """Seconds."""
 PART_SIZE = 16 << 20
 """Bytes of one part of a large upload to S3."""
+BLOCK = 4 << 20
+"""Bytes that are read at once; a block that was cut off is requested again."""
+SYNC_BLOCKS = 32
+"""Blocks after which a copy is written to its disk, so that it makes progress all the time."""
 MAX_REQUEST_SIZE = 255 << 10
 """Bytes that OpenSSH returns for one SFTP request; if a server returns fewer, the rest is requested again. paramiko's
 read-ahead is not used: it fetches parts twice, and prints to the terminal when the connection breaks."""
@@ -33,6 +40,8 @@ class Protocol(ABC):
     """Number of concurrent transfers."""
     thread_safe = False
     """True if threads may share a connection; otherwise each thread opens its own."""
+    bounded = True
+    """True if the library ends every request that gets no answer."""
 
     def options(self, given: dict[str, Any]) -> dict[str, Any]:
         """Return options of the file system, in addition to those ``given`` by the user's fsspec configuration."""
@@ -58,26 +67,64 @@ class Protocol(ABC):
         """
         files.info(root)
 
-    def prepare_reading(self, file: Any) -> Any:
-        """Configure a file that is about to be read, and return it."""
-        return file
+    def open(self, files: Any, path: str) -> Any:
+        """Open a file for reading."""
+        return files.open(path, "rb", block_size=BLOCK, cache_type="none")
+
+    def read(self, files: Any, path: str, limit: int) -> bytes:
+        """Return the first ``limit`` bytes of a file."""
+        return bytes(files.cat_file(path, start=0, end=limit))
 
     @abstractmethod
-    def put(self, files: Any, root: str, file: Path, path: str) -> None:
-        """Upload a file, with mode and time where possible; ``path`` is never incomplete."""
+    def put(self, files: Any, root: str, file: Path, path: str, on_progress: Callable[[], None]) -> None:
+        """Upload a file, with mode and time where possible; ``path`` is never incomplete.
+
+        ``on_progress`` is called again and again unless ``bounded``.
+        """
 
 
 class Folder(Protocol):
-    """Mounted folder. It is a store itself: others may use it as ``TAPEOUT_STORE``."""
+    """Mounted folder. It is a store itself: others may use it as ``TAPEOUT_STORE``.
+
+    The server of a network file system may stop answering, and the system then waits for it forever.
+    """
+
+    bounded = False
 
     def permanent_errors(self) -> tuple[type[Exception], ...]:
         """Return the errors of missing permissions."""
         return (PermissionError, NotWritable)
 
-    def put(self, files: Any, root: str, file: Path, path: str) -> None:
+    def open(self, files: Any, path: str) -> Any:
+        """Open a regular file; anything else counts as missing, because opening a pipe could wait forever."""
+        try:
+            return open(path, "rb", buffering=0, opener=only_regular)
+        except NotAPlainFile as error:
+            raise FileNotFoundError(error.cause) from error
+
+    def read(self, files: Any, path: str, limit: int) -> bytes:
+        """Return the first bytes of a regular file."""
+        with self.open(files, path) as file:
+            return bytes(file.read(limit))
+
+    def put(self, files: Any, root: str, file: Path, path: str, on_progress: Callable[[], None]) -> None:
         """Copy to a temporary name, then rename."""
-        with Store(Path(root)).writing(Path(path)):
-            copy_atomically(file, Path(path))
+        target = Path(path)
+        with Store(Path(root)).writing(target):
+            temporary = temporary_path(target)
+            try:
+                with open(file, "rb", buffering=0) as source, open(temporary, "wb", buffering=0) as copy:
+                    for number, block in enumerate(iter(lambda: source.read(BLOCK), b""), 1):
+                        write_all(copy, block)
+                        if number % SYNC_BLOCKS == 0:
+                            os.fsync(copy.fileno())
+                        on_progress()
+                    os.fsync(copy.fileno())
+                shutil.copystat(file, temporary)
+                os.replace(temporary, target)
+            except OSError:
+                temporary.unlink(missing_ok=True)
+                raise
 
 
 class Bucket(Protocol):
@@ -119,7 +166,7 @@ class Bucket(Protocol):
         with contextlib.suppress(PermissionError):
             files.info(root.partition("/")[0])
 
-    def put(self, files: Any, root: str, file: Path, path: str) -> None:
+    def put(self, files: Any, root: str, file: Path, path: str, on_progress: Callable[[], None]) -> None:
         """Upload in one request, or in parts that become an object when all have arrived."""
         files.put_file(str(file), path, chunksize=PART_SIZE)
 
@@ -152,12 +199,13 @@ class Ssh(Protocol):
 
         return (PermissionError, AuthenticationException)
 
-    def prepare_reading(self, file: Any) -> Any:
+    def open(self, files: Any, path: str) -> Any:
         """Request as much as OpenSSH returns at once, since each request is a round trip."""
+        file = super().open(files, path)
         file.MAX_REQUEST_SIZE = MAX_REQUEST_SIZE
         return file
 
-    def put(self, files: Any, root: str, file: Path, path: str) -> None:
+    def put(self, files: Any, root: str, file: Path, path: str, on_progress: Callable[[], None]) -> None:
         """Upload to a temporary name, then rename."""
         target = PurePosixPath(path)
         temporary = str(target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp"))
@@ -172,6 +220,13 @@ class Ssh(Protocol):
             with contextlib.suppress(*self.temporary_errors()):
                 files.ftp.remove(temporary)
             raise
+
+
+def write_all(file: IO[bytes], data: bytes) -> None:
+    """Write to a file without a buffer, which may take a part of the data at a time."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def _known_hosts() -> dict[str, Any]:

@@ -15,6 +15,7 @@ from tapeout.graph.files import read_file, write_atomically
 from tapeout.graph.identity.action import Action
 from tapeout.graph.identity.digest import digest_file
 from tapeout.graph.identity.manifest import Entry, Manifest
+from tapeout.graph.locks import acquire
 from tapeout.graph.remote.transport import Transport
 from tapeout.graph.store.entry import content_digest, decode
 from tapeout.graph.store.store import Store, action_key, object_key, signature_key
@@ -119,7 +120,7 @@ class Pull:
         """Open a partial file as soon as no other process fetches it."""
         while True:
             file = self.store.open(part, "ab+")
-            fcntl.flock(file, fcntl.LOCK_EX)
+            acquire(file, fcntl.LOCK_EX)
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(file.fileno()), part.stat()):
                     break

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tapeout.graph.bookkeeping import bookkeeping
 from tapeout.graph.console import format_size, print_line
 from tapeout.graph.errors import RemoteError, RemoteRefused, RemoteUnavailable
 from tapeout.graph.files import write_atomically
@@ -167,7 +168,7 @@ class Remote:
         except RemoteUnavailable as error:
             self._give_up(error)
         except RemoteRefused as error:
-            write_atomically(self._refused_mark, f"{error.cause}\n".encode())
+            self._mark(self._refused_mark, error)
             print_line(f"! {error.cause} The output stays queued for the next run, or for tapeout push.")
 
     def push(self, actions: Sequence[str]) -> list[PushResult]:
@@ -211,9 +212,13 @@ class Remote:
             self._give_up(error)
             return None
 
+    def _mark(self, mark: Path, error: RemoteError) -> None:
+        with bookkeeping("Other processes cannot be informed that the remote fails"):
+            write_atomically(mark, f"{error.cause}\n".encode())
+
     def _give_up(self, error: RemoteUnavailable | RemoteRefused) -> None:
         """Inform the user and the other processes of this run that the remote cannot be used."""
-        write_atomically(self._unavailable_mark, f"{error.cause}\n".encode())
+        self._mark(self._unavailable_mark, error)
         later = "; what it builds is queued for the next run, or for tapeout push" if self.writable else ""
         print_line(f"! {error.cause.removesuffix('.')}: the run continues without it{later}.")
 

@@ -13,10 +13,8 @@ from urllib.parse import urlsplit, urlunsplit
 from tapeout.errors import TapeoutError
 from tapeout.graph.errors import RemoteError, RemoteRefused, RemoteUnavailable
 from tapeout.graph.files import report_disk_errors, written_file
-from tapeout.graph.remote.protocols import PROTOCOLS
+from tapeout.graph.remote.protocols import BLOCK, PROTOCOLS, READ_TIMEOUT, write_all
 
-BLOCK = 4 << 20
-"""Bytes of one request; a block that was cut off is requested again."""
 FIRST_RESPONSE_TIMEOUT = 10.0
 """Seconds."""
 RETRY_PAUSES = (0.3, 1.0, 3.0)
@@ -70,6 +68,7 @@ class Transport:
         self._shared: Any = None
         self._opening = threading.Lock()
         self._failure = ""
+        self._progress = 0.0
 
     def reach(self) -> None:
         """Check that the remote answers within ``FIRST_RESPONSE_TIMEOUT``, independent of its library's timeouts.
@@ -104,7 +103,7 @@ class Transport:
 
         def read_all(files: Any) -> bytes:
             try:
-                return bytes(files.cat_file(self._path(key), start=0, end=limit))
+                return self.protocol.read(files, self._path(key), limit)
             except OSError as error:
                 if error.errno == errno.EINVAL and files.info(self._path(key))["size"] == 0:
                     return b""  # S3 refuses a range of an empty file
@@ -120,6 +119,8 @@ class Transport:
         try:
             info = self._attempt(lambda files: files.info(self._path(key)))
         except NO_FILE:
+            return None
+        if info["type"] in ("directory", "other"):
             return None
         return info["size"], str([info.get(name) for name in ("size", "ETag", "mtime", "LastModified")])
 
@@ -138,12 +139,12 @@ class Transport:
         def rest(files: Any) -> int:
             begin = offset = part.seek(0, os.SEEK_END)
             try:
-                with files.open(self._path(key), "rb", block_size=BLOCK, cache_type="none") as opened:
-                    source = self.protocol.prepare_reading(opened)
+                with self.protocol.open(files, self._path(key)) as source:
                     source.seek(offset)
                     while offset < size and (data := source.read(min(BLOCK, size - offset))):
                         offset += _append(part, data)
                         on_bytes(len(data))
+                        self._note_progress()
             except self.protocol.temporary_errors():
                 if offset == begin:
                     raise
@@ -161,7 +162,7 @@ class Transport:
     def upload(self, file: Path, key: str) -> None:
         """Upload a file atomically, over one that may exist."""
         try:
-            self._attempt(lambda files: self.protocol.put(files, self.root, file, self._path(key)))
+            self._attempt(lambda files: self.protocol.put(files, self.root, file, self._path(key), self._note_progress))
         except NO_FILE as error:
             raise self._refused(error) from error
 
@@ -183,7 +184,7 @@ class Transport:
             if self._failure:
                 raise self._unavailable("")
             try:
-                return action(self._files())
+                return self._within_bounds(action)
             except NO_FILE:
                 raise
             except self.protocol.permanent_errors() as error:
@@ -196,6 +197,38 @@ class Transport:
                     raise self._unavailable(self._message(error)) from error
                 time.sleep(pause)
         raise AssertionError("the last attempt returns or raises")
+
+    def _note_progress(self) -> None:
+        self._progress = time.monotonic()
+
+    def _within_bounds(self, action: Callable[[Any], R]) -> R:
+        """Call ``action`` with the file system, and stop waiting for it when there is no progress any more.
+
+        Raises:
+            RemoteUnavailable: nothing has happened for ``READ_TIMEOUT`` seconds.
+        """
+        if self.protocol.bounded:
+            return action(self._files())
+        files, ended = self._files(), threading.Event()
+        outcome: list[R | Exception] = []
+        errors: tuple[type[Exception], ...] = (TapeoutError, *self.protocol.temporary_errors())
+
+        def call() -> None:
+            try:
+                outcome.append(action(files))
+            except errors as error:
+                outcome.append(error)
+            finally:
+                ended.set()
+
+        self._note_progress()
+        threading.Thread(target=call, daemon=True).start()  # the system may never end it
+        while not ended.wait(max(0.1, self._progress + READ_TIMEOUT - time.monotonic())):
+            if time.monotonic() - self._progress >= READ_TIMEOUT:
+                raise self._unavailable(f"no answer within {READ_TIMEOUT} s")
+        if isinstance(outcome[0], Exception):
+            raise outcome[0]
+        return outcome[0]
 
     def _files(self) -> Any:
         """Return the file system, opened on first use: one per thread, or a shared one if the protocol permits it."""
@@ -244,8 +277,6 @@ class Transport:
 
 def _append(part: IO[bytes], data: bytes) -> int:
     """Write to the local disk, whose errors are not the remote's; a nearly full disk may accept a part of the data."""
-    rest = memoryview(data)
     with report_disk_errors(), written_file(Path(part.name)):
-        while rest:
-            rest = rest[part.write(rest) :]
+        write_all(part, data)
     return len(data)

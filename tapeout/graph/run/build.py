@@ -24,6 +24,7 @@ from tapeout.graph.files import error_in, only_regular, read_file, written_file
 from tapeout.graph.identity.digest import canonical
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.launch.node_agent import HOME
+from tapeout.graph.launch.output import output_lines
 from tapeout.graph.launch.process import die_with_parent
 from tapeout.graph.launch.sandbox import MARK, unshare
 from tapeout.graph.launch.stopping import Stopper
@@ -228,7 +229,7 @@ def _run_program(step: Step, stopper: Stopper) -> None:
         try:
             stopper.watch(process, start.signal)
             progress = StepProgress(step.recipe.artifact, step.scratch)
-            for output in process.stdout or ():
+            for output in output_lines(process):
                 line = paths.translate(output)
                 if not progress.show(line):
                     with written_file(step.log):

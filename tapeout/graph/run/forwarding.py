@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tapeout.errors import TapeoutError
-from tapeout.graph.console import print_line
+from tapeout.graph.bookkeeping import bookkeeping
 from tapeout.graph.errors import InvalidEnvironment
 from tapeout.graph.identity.environment import read_environment
 from tapeout.graph.launch.process import die_with_parent
@@ -33,6 +33,8 @@ WITHOUT_ENVIRONMENT = ("csv",)
 """Trackers that need no package."""
 SECONDS_BETWEEN_CHECKS = 1.0
 SECONDS_TO_END = 30.0
+SECONDS_TO_KILL = 10.0
+"""Seconds until a tracker that was killed is left alone: it may be waiting for a disk that does not answer."""
 
 
 class TrackerFailed(TapeoutError):
@@ -106,7 +108,8 @@ class Forwarder:
             self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait()
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(SECONDS_TO_KILL)
             raise TrackerFailed(f"{self.tracker} did not end in time.", self.fix) from None
         output = self.process.stdout.read()
         if self.process.returncode:
@@ -140,7 +143,7 @@ class Forwarding:
     ) -> None:
         self.program_ended.set()
         if self.trackers:
-            self.thread.join()
+            self.thread.join(SECONDS_TO_END + SECONDS_TO_KILL)
 
     def _work(self) -> None:
         """Wait for metrics, start the forwarders, and wait for their end.
@@ -163,25 +166,18 @@ class Forwarding:
 
     def _start(self, name: str) -> Forwarder | None:
         run = {"action": self.step.action.digest, "name": self.step.recipe.artifact, "config": self.step.recipe.params}
-        try:
+        with bookkeeping(f"{self.step.recipe.artifact} is not forwarded to {name}"):
             return Forwarder(name, self.trackers[name], run, self.journal)
-        except TrackerFailed as error:
-            self._warn(error)
-            return None
+        return None
 
     def _report(self, forwarder: Forwarder, seconds: float | None) -> None:
-        try:
+        with bookkeeping(f"{self.step.recipe.artifact} is not forwarded to {forwarder.tracker}"):
             forwarder.result(seconds)
-        except TrackerFailed as error:
-            self._warn(error)
-
-    def _warn(self, error: TrackerFailed) -> None:
-        print_line(f"~ {self.step.recipe.artifact}  {error}")
 
     def _state(self) -> tuple[int, int]:
-        """Return size and time of the journal."""
+        """Return size and time of the journal; zeros if it is empty, as it is for steps that report no metrics."""
         try:
             status = self.journal.stat()
         except FileNotFoundError:
             return 0, 0
-        return status.st_size, status.st_mtime_ns
+        return (status.st_size, status.st_mtime_ns) if status.st_size else (0, 0)

@@ -10,6 +10,7 @@ from typing import Any
 from snakemake.logging import get_event, logger
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from tapeout.graph.bookkeeping import bookkeeping
 from tapeout.graph.console import FIX, print_line
 from tapeout.graph.files import error_in
 from tapeout.graph.run.run_record import Failure
@@ -48,7 +49,12 @@ class QuietLogFilter(logging.Filter):
         self.on_failure: Callable[[Failure], None] = lambda failure: None
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether to show a record, after replacing an error's message by plain text."""
+        """Return whether to show a record, after replacing an error's message by plain text; never raise."""
+        with bookkeeping("A message of Snakemake cannot be shortened"):
+            return self._filter(record)
+        return True
+
+    def _filter(self, record: logging.LogRecord) -> bool:
         event, message = get_event(record), visible(record.getMessage())
         if message != record.getMessage():
             record.msg, record.args = message, ()

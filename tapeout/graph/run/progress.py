@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tapeout.errors import TapeoutError
+from tapeout.graph.bookkeeping import bookkeeping
 from tapeout.graph.console import format_duration, print_line
 from tapeout.graph.files import read_json, write_atomically
 from tapeout.graph.identity.action import Recipe
@@ -161,7 +162,8 @@ class StepProgress:
         return True
 
     def _write(self, progress: dict[str, Any]) -> None:
-        write_atomically(self.path, canonical(self.constant | progress | {"time": time.time()}) + b"\n")
+        with bookkeeping(f"The progress of {self.artifact} cannot be noted"):
+            write_atomically(self.path, canonical(self.constant | progress | {"time": time.time()}) + b"\n")
 
 
 @contextlib.contextmanager
@@ -170,9 +172,10 @@ def record_error(folder: Path) -> Iterator[None]:
     try:
         yield
     except TapeoutError as error:
-        if (progress := read_step(folder / PROGRESS)) is not None:
-            failed = progress | {"error": str(error), "time": time.time()}
-            write_atomically(folder / PROGRESS, canonical(failed) + b"\n")
+        with bookkeeping("The failure cannot be noted"):
+            if (progress := read_step(folder / PROGRESS)) is not None:
+                failed = progress | {"error": str(error), "time": time.time()}
+                write_atomically(folder / PROGRESS, canonical(failed) + b"\n")
         raise
 
 

@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tapeout.errors import TapeoutError
+from tapeout.graph.bookkeeping import bookkeeping
 from tapeout.graph.configuration import Configuration
 from tapeout.graph.console import print_line
-from tapeout.graph.files import disk_error, read_json, write_atomically
+from tapeout.graph.files import read_json, write_atomically
 from tapeout.graph.identity.digest import canonical
 from tapeout.graph.launch.process import start_time
 from tapeout.graph.plan.forecast import Forecast, Totals
@@ -166,21 +166,16 @@ class RunRecorder:
         self._write(self.record)
 
     def _write(self, record: RunRecord) -> None:
-        """Write the record; report a disk error only, so that Snakemake still processes the job's failure."""
-        try:
+        with bookkeeping("The record of the run cannot be written"):
             record.write(self.workspace)
-        except OSError as error:
-            print_line(f"! The record of the run cannot be written: {disk_error(error) or error}")
 
     def _end(self) -> None:
         if os.getpid() != self.record.pid:
             return  # a forked child
         now = time.time()
-        try:
+        summary, worth_printing = "", False
+        with bookkeeping("The run cannot be summarized"):
             summary, worth_printing = self.summarize(self.record, now)
-        except (TapeoutError, OSError) as error:
-            named = disk_error(error) if isinstance(error, OSError) else error
-            summary, worth_printing = f"! The run cannot be summarized: {named or error}", True
         self._write(replace(self.record, ended=now, summary=summary))
         if worth_printing:
             print_line(summary)

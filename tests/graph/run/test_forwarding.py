@@ -92,8 +92,12 @@ def test_trackers_that_fail_are_named_and_fail_nothing(
     track(monkeypatch, csv={"folder": str(tmp_path / "file")}, tensorboard={"folder": str(tmp_path)})
     text = training.run().text
     assert text.count("TrackerFailed") == 2
-    assert "~ model  TrackerFailed: csv ended with status 1: FileExistsError: [Errno 17] File exists" in text
-    assert "~ model  TrackerFailed: tensorboard was not started: There is no lock envs/tracking.lock." in text
+    assert (
+        "! model is not forwarded to csv: TrackerFailed: csv ended with status 1: FileExistsError: [Errno 17]" in text
+    )
+    assert (
+        "! model is not forwarded to tensorboard: TrackerFailed: tensorboard was not started: There is no lock" in text
+    )
     assert text.count("forward later: tapeout track model") == 2
     assert "model" in training.digests()
 

@@ -1,11 +1,11 @@
 """Imported by every Python of a soak at its start: does something before one chosen file operation of a process.
 
 Python calls an audit hook before each operation, so that a process can be killed between any two. The environment
-variable ``SOAK`` (JSON) states the target: ``kind`` of process, ``phase`` (function of the build graph), ``nth``
-operation in it, ``artifact`` (empty: any), ``token`` (a file that only one process can create, so that it happens
-once); and what happens: a ``signal`` is sent to the process, or to the whole ``group``, or the file systems of the
-folders ``fill`` are filled; an empty list stands for a limit of the process, which can then write no file at all. Or it
-names a folder ``record``, into which each process writes how many operations it made in each phase.
+variable ``SOAK`` (JSON) states the target: ``kind`` of process, ``phase`` (function of the build graph; empty: any),
+``nth`` operation in it, ``artifact`` (empty: any), ``token`` (a file that only one process can create, so that it
+happens once); and what happens: a ``signal`` is sent to the process, or to the whole ``group``, or the file systems of
+the folders ``fill`` are filled; an empty list stands for a limit of the process, which can then write no file at all.
+Or it names a folder ``record``, into which each process writes how many operations it made in each phase.
 """
 
 import atexit
@@ -46,7 +46,8 @@ class Hook:
         self.busy = True
         phase = self.phase()
         self.counts[phase] += 1
-        if self.chosen and phase == self.target["phase"] and self.counts[phase] == self.target["nth"]:
+        count = self.counts[phase] if self.target.get("phase") else self.counts.total()
+        if self.chosen and self.target["phase"] in ("", phase) and count == self.target["nth"]:
             self.act()
         self.busy = False
 
