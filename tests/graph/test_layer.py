@@ -248,6 +248,6 @@ def test_the_store_may_be_in_another_folder(project: Project, tmp_path: Path, mo
     monkeypatch.setenv("TAPEOUT_STORE", str(tmp_path / "shared: store {x} $y"))
     assert project.run().built == ALL
     other = Project(tmp_path / "other")
-    shutil.copytree(project.root, other.root, ignore=shutil.ignore_patterns("results", ".snakemake"))
+    shutil.copytree(project.root, other.root, symlinks=True, ignore=shutil.ignore_patterns("results", ".snakemake"))
     assert other.run().nothing_done
     assert other.digests() == project.digests()
