@@ -188,7 +188,7 @@ ELSEWHERE = {
 """Commands that a test of another environment or project runs: the file, and the name in it."""
 
 COMPOSED = {
-    "apptainer exec --cleanenv --no-home [--nv] --bind ... --pwd PROJECT": "tapeout/graph/launch/launcher.py",
+    "apptainer exec --cleanenv --no-home [--nv] --bind ... --pwd FOLDER": "tapeout/graph/launch/launcher.py",
     "srun --overlap --container-image=... --container-mounts=...": "tapeout/graph/launch/launcher.py",
     "srun --nodes=2 --ntasks=2 --ntasks-per-node=1 --overlap --kill-on-bad-exit=1": "tapeout/graph/launch/launcher.py",
     "srun -n1": "docs/containers.md",
