@@ -236,36 +236,3 @@ def test_a_faulty_graph_is_a_named_error(project: Project, file: str, old: str, 
     text = project.run(ok=False).text
     assert error in text and "fix:" in text
     assert "Traceback" not in text
-
-
-FILL = """
-import contextlib
-with open("{place}/fill", "ab", buffering=0) as file:
-    for size in (10_000, 1):
-        with contextlib.suppress(OSError):
-            while file.write(bytes(size)):
-                pass
-"""
-"""Fills a disk, so that not even a note of the failure can be written."""
-
-
-@pytest.mark.parametrize("place", ["work", "store", "results", "logs", ".snakemake"])
-def test_g18_a_full_disk_is_a_named_error_and_damages_nothing(project: Project, place: str) -> None:
-    original = project.path("scripts/notes.py").read_text()
-    project.path("scripts/notes.py").write_text(FILL.format(place=place) + original + "print('log' * 10_000)\n")
-    script = f"mkdir -p {place}; mount -t tmpfs -o size=1m tmpfs {place} && exec {' '.join(project.command())}"
-    done = subprocess.run(
-        # in a separate mount namespace, which disappears with the process
-        ["unshare", "--map-root-user", "--mount", "sh", "-c", script],
-        cwd=project.root,
-        env=project.variables(),
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode != 0
-    assert "No space is left" in done.stderr and "fix:" in done.stderr
-    assert "Traceback" not in done.stderr, done.stderr
-    project.path("scripts/notes.py").write_text(original)
-    assert project.run().status == 0
-    assert project.run().nothing_done
