@@ -20,7 +20,7 @@ from tapeout.graph.files import disk_error, error_in, report_disk_errors, write_
 from tapeout.graph.run.log_filter import install_filter
 from tapeout.graph.run.run_record import RunRecord
 from tapeout.graph.store.roots import registered
-from tapeout.graph.upkeep.verify import verify
+from tapeout.graph.upkeep.verify import Finding, verify
 from tapeout.program import DiskFull
 from tests.graph.folders import FINISHED, folder, make
 
@@ -107,7 +107,7 @@ def test_full_disks_of_all_temporary_folders(tmp_path: Path) -> None:
     assert "NotWritable: No folder for temporary files can be written" in done.stderr and "set TMPDIR" in done.stderr
 
 
-def test_a_pipe_in_place_of_a_file_is_refused_or_healed_and_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_in_place_of_a_file_is_named_or_healed_and_not_waited_for(tmp_path: Path) -> None:
     workspace = folder(tmp_path, tmp_path / "store")
     action = make(workspace, "a", "text").action
     named_runs.save(workspace, "one", False)
@@ -121,7 +121,7 @@ def test_a_pipe_in_place_of_a_file_is_refused_or_healed_and_not_waited_for(tmp_p
         lambda: workspace.root.register(),
         lambda: action in workspace.root.wanted() or pytest.fail("the collector would delete what it cannot read"),
         lambda: registered(workspace.store),
-        workspace.store.journal,
+        lambda: workspace.store.append_journal({"artifact": "a", "action": "x", "finished": FINISHED}),
         lambda: named_runs.list_runs(workspace),
         lambda: RunRecord.read(workspace),
         lambda: workspace.read_forced(),
@@ -137,10 +137,11 @@ def test_a_pipe_in_place_of_a_file_is_refused_or_healed_and_not_waited_for(tmp_p
         os.mkfifo(path)
         for use in uses:
             try:
-                use()
+                found = use()
+                refused += isinstance(found, list) and any(isinstance(item, Finding) for item in found)
             except NotAPlainFile as error:
                 refused += str(path) in error.cause
-        assert refused or path.is_file(), f"{path} is neither refused nor healed"
+        assert refused or path.is_file(), f"{path} is neither refused, found nor healed"
         path.unlink()
         path.write_bytes(content)
     for path in objects:
