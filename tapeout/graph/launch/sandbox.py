@@ -32,7 +32,9 @@ MARK = "isolation: "
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store")
 """Folders of the operating system."""
 ETC = ("alternatives", "ca-certificates", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "pki", "ssl")
-ETC_OF_NETWORK = ("gai.conf", "host.conf", "nccl.conf", "nsswitch.conf", "resolv.conf", "services", "protocols")
+ETC_OF_NETWORK = (
+    *("gai.conf", "host.conf", "libibverbs.d", "nccl.conf", "nsswitch.conf", "protocols", "resolv.conf", "services"),
+)
 """Files of ``/etc`` that every program sees, and those that only a program with network sees."""
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/nvidiactl")
 """Devices that Python code opens itself, where an audit hook has to permit it."""
