@@ -158,9 +158,9 @@ def _complete(tree: ast.Module) -> None:
 
 
 @cache
-def original_lines(path: Path) -> dict[int, int]:
-    """Return the line of a module in the project for each line of its text in a tree."""
-    before = parse(path.read_bytes(), path)
+def original_lines(content: bytes) -> dict[int, int]:
+    """Return the line of a module for each line of its text in a tree; the first line of a statement for all of it."""
+    before = parse(content, Path())
     _complete(before)
     lines: dict[int, int] = {}
     for old, new in zip(ast.walk(before), ast.walk(ast.parse(ast.unparse(before))), strict=True):

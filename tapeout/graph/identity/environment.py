@@ -66,12 +66,19 @@ class Environment:
         return (self.folder / "bin" / "python").absolute()
 
     @property
-    def interpreter_folders(self) -> list[str]:
-        """Folders of the Python that the environment was made from: as its settings name it, and without links."""
+    def interpreter_paths(self) -> list[str]:
+        """Files, folders and links of the Python that the environment was made from, and nothing that lies beside it."""
         settings = (self.folder / "pyvenv.cfg").read_text("utf-8", "replace")
         home = re.search(r"^home *= *(.+)$", settings, re.MULTILINE)
-        known = {Path(home[1]).parent} if home else set()
-        return sorted(map(str, {*known, self.python.resolve().parents[1]}))
+        real = self.python.resolve()
+        paths = {real}
+        for prefix in {real.parents[1], *([Path(home[1]).parent] if home else [])}:
+            paths |= {prefix / "bin" / name for name in ("python", "python3", f"python{PYTHON}")}
+            library = prefix / "lib"
+            if prefix != Path("/usr"):  # which every program sees
+                paths |= {library / f"python{PYTHON}", library / f"python{PYTHON.replace('.', '')}.zip"}
+                paths |= set(library.glob("*.so*"))
+        return sorted(str(path) for path in paths if os.path.lexists(path))
 
     @property
     def complete(self) -> bool:

@@ -35,7 +35,8 @@ def install(permitted: dict[str, list[str]]) -> None:
         name = os.fsdecode(path)
         real = os.path.realpath(name)
         if not any(real == folder or real.startswith(f"{folder}/") for folder in folders):
-            raise FileNotFoundError(errno.ENOENT, "Not an input of this step", name)
+            error = errno.EROFS if folders is write else errno.ENOENT  # as in a namespace
+            raise OSError(error, os.strerror(error), name)
 
     def hook(event: str, arguments: tuple[object, ...]) -> None:
         if event == "open":
@@ -52,7 +53,7 @@ def install(permitted: dict[str, list[str]]) -> None:
             address = arguments[1] if event != "socket.getaddrinfo" else arguments
             host = address[0] if isinstance(address, tuple) and address else None
             if isinstance(host, str) and host and not host.startswith(LOCAL):
-                raise PermissionError(errno.EACCES, "This step has no network", host)
+                raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH), host)
 
     sys.addaudithook(hook)
 

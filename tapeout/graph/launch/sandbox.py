@@ -38,6 +38,7 @@ ETC_OF_NETWORK = (
 """Files of ``/etc`` that every program sees, and those that only a program with network sees."""
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/nvidiactl")
 """Devices that Python code opens itself, where an audit hook has to permit it."""
+PACKAGES = "site-packages"
 HOST_NAME = "tapeout"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWNET = (
@@ -62,7 +63,8 @@ class Specification:
         network: true if it has the machine's network.
         variables: environment variables; values may contain paths in the namespace.
         inherited: prefixes of variables that it gets from the caller.
-        interpreter: folders that the interpreter of the command needs, at their own paths.
+        interpreter: files, folders and links that the interpreter of the command needs, at their own paths; packages
+            in them are hidden.
     """
 
     binds: list[tuple[str, str]]
@@ -185,9 +187,9 @@ def build_root(new: str, specification: Specification, temporary: str) -> None:
     if Path(new, "dev/shm").is_dir():
         mount("tmpfs", new + "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")
     _write_etc(new + "/etc", specification.network)
-    for folder in specification.interpreter:
-        if not any(Path(folder).is_relative_to(known) for known in SYSTEM):
-            _bind(folder, new + folder, writable=False)
+    for path in specification.interpreter:
+        if not any(Path(path).is_relative_to(known) for known in SYSTEM):
+            _show_interpreter(path, new)
     _bind(f"{temporary}/tmp", new + "/tmp", writable=True)
     Path(new, "var").mkdir()
     Path(new, "var/tmp").symlink_to("/tmp")
@@ -197,6 +199,17 @@ def build_root(new: str, specification: Specification, temporary: str) -> None:
         inside = target if target.startswith("/") else f"{ROOT}/here/{target}"
         _bind(source, new + inside, writable=target in specification.writable)
     mount("none", new, flags=MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV)
+
+
+def _show_interpreter(path: str, new: str) -> None:
+    """Show a file, folder or link at its own path, without the packages that are installed beside a library."""
+    if Path(path).is_symlink():
+        _parent(new + path)
+        Path(new + path).symlink_to(Path(path).readlink())
+        return
+    _bind(path, new + path, writable=False)
+    if Path(path, PACKAGES).is_dir():
+        mount("tmpfs", f"{new}{path}/{PACKAGES}", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV, "mode=755")
 
 
 def _parent(path: str) -> None:

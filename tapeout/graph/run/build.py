@@ -211,7 +211,7 @@ def _run_program(step: Step, stopper: Stopper) -> None:
         temporary.symlink_to(step.scratch / "tmp")
         start = step.start(temporary)
         start.prepare()
-        paths = HostPaths(step.code, step.scratch, temporary)
+        paths = HostPaths(step.code, step.action.value["code"], step.scratch, temporary)
         if step.isolation:
             with written_file(step.log):
                 log.write(f"{MARK}{step.isolation}\n")
@@ -241,8 +241,9 @@ def _run_program(step: Step, stopper: Stopper) -> None:
                 os.killpg(process.pid, signal.SIGKILL)  # remaining children of the program
             process.wait()
             stopper.forget()
-            if not step.metrics.stat().st_size:
-                step.metrics.unlink()  # this program reports none
+            with contextlib.suppress(FileNotFoundError):
+                if not step.metrics.stat().st_size:
+                    step.metrics.unlink()  # this program reports none
     stopper.handle_exit(step.recipe.artifact, step.recipe.script, status, step.scratch)
     if status:
         raise _failure(step, status)
@@ -252,10 +253,10 @@ def _failure(step: Step, status: int) -> TapeoutError:
     """Return the error that the program printed last; without one, its exit status and the end of its log."""
     output = read_file(step.log).decode("utf-8", "replace").rstrip().splitlines()
     lines = [line for line in output if not line.startswith(SLURM_PREFIXES)]
+    if (found := hidden(lines[-MAX_LOG_LINES:])) is not None:
+        return StepFailed(found[0], f"{found[1]} Read {step.log}.")
     if lines and (error := error_in(lines[-1])) is not None:
         return error
-    if lines and (found := hidden(lines[-1])) is not None:
-        return StepFailed(found[0], f"{found[1]} Read {step.log}.")
     if len(lines) >= 2 and lines[-1].startswith(FIX):
         return disk_full_in(lines[-2]) or StepFailed(lines[-2], lines[-1].removeprefix(FIX))
     end = "\n".join(f"    | {line}" for line in output[-MAX_LOG_LINES:])

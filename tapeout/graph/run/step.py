@@ -79,7 +79,7 @@ class Step:
 
     @property
     def isolation(self) -> str:
-        """What isolates the program, for its log; empty if the sandbox says so itself."""
+        """Kind of isolation, for the log; empty if the sandbox writes it there itself."""
         if isinstance(self.packages, Environment):
             return "none, because the step fetches what a digest pins" if self.recipe.fetches else ""
         return "container"

@@ -36,7 +36,7 @@ RESULTS, HERE, LINKED_OUTPUT = "results", "here", "output"
 
 @dataclass(frozen=True)
 class Places:
-    """Paths as the program sees them: its code, its scratch folder, its temporary folder, and its metrics."""
+    """Paths of a program's code, scratch folder, temporary folder and metrics, in its own view."""
 
     code: str
     scratch: str
@@ -50,7 +50,7 @@ FIXED = Places(f"{ROOT}/code", f"{ROOT}/step", "/tmp", f"{ROOT}/metrics.jsonl")
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What the program of one step sees.
+    """Files, options and variables of the program of one step.
 
     Attributes:
         recipe: the step.
@@ -155,7 +155,7 @@ class Surroundings:
             network=network,
             variables=self.variables(FIXED),
             inherited=[*SETTINGS, *(CLUSTER_PREFIXES if network else ())],
-            interpreter=environment.interpreter_folders,
+            interpreter=environment.interpreter_paths,
         )
 
     def write_specification(self, environment: Environment, mounts: Sequence[str], network: bool) -> Path:
