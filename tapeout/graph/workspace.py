@@ -66,7 +66,6 @@ class Workspace:
         results: artifacts under their names.
         work: scratch folders, named by action digest.
         runs: named runs.
-        trees: folder of ``code``, if it is not in ``work``.
         remote: a remote store (``TAPEOUT_REMOTE``), if there is one.
     """
 
@@ -74,7 +73,6 @@ class Workspace:
     results: Path = Path("results")
     work: Path = Path("work")
     runs: Path = Path("runs")
-    trees: Path | None = None
     remote: Remote | None = None
 
     @classmethod
@@ -96,7 +94,7 @@ class Workspace:
     @property
     def code(self) -> Path:
         """Trees of the code of steps (``identity.code_tree``)."""
-        return self.trees or self.work / "code"
+        return self.work / "code"
 
     @property
     def graph(self) -> Path:
@@ -140,6 +138,10 @@ class Workspace:
     def verified_path(self, name: str) -> Path:
         """Return the path of the note that says which files of an artifact the steps of a run have read."""
         return self.graph / f"{name}.verified.json"
+
+    def sandbox_path(self, name: str) -> Path:
+        """Return the path of what the sandbox shows to an artifact's program."""
+        return self.graph / f"{name}.sandbox.json"
 
     @property
     def plan_path(self) -> Path:

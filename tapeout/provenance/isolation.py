@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tapeout.config.secrets import has_secret
+from tapeout.graph.identity.environment import interpreter_paths
 from tapeout.graph.launch import sandbox
 from tapeout.graph.launch.node_agent import HOME
 from tapeout.provenance.errors import NotIsolated
@@ -54,7 +55,7 @@ class Isolation:
         with self.started(["/bin/sh", "-c", ":"]) as process:
             first = process.stdout.readline() if process.stdout is not None else ""
         if not first.startswith(f"{sandbox.MARK}mount namespace"):
-            reason = first.partition("(")[2].partition(")")[0] or "the sandbox failed"
+            reason = first.partition("(")[2].rpartition(")")[0] or "the sandbox failed"
             raise NotIsolated(
                 f"The code of the export cannot be isolated on this system: {reason}.",
                 "Run it in a virtual machine or an account without secrets, and give --unisolated there.",
@@ -102,6 +103,7 @@ class Isolation:
                 stderr=subprocess.STDOUT,
                 encoding="utf-8",
                 errors="replace",
+                start_new_session=True,  # it must not type into the terminal of the caller
             )
             try:
                 yield process
@@ -129,7 +131,8 @@ class Isolation:
             source = str(self.environments.resolve())
             binds += [(source, target) for target in sorted({source, str(self.environments.absolute())})]
             pythons += self.environments.glob("*/bin/python")
-        interpreters = {sys.prefix, sys.base_prefix, *(str(python.resolve().parents[1]) for python in pythons)}
+        interpreters = {sys.prefix, *interpreter_paths(Path(sys.executable), Path(sys.base_prefix))}
+        interpreters |= {path for python in pythons for path in interpreter_paths(python)}
         return sandbox.Specification(
             binds=binds,
             writable=[str(self.folder)],
@@ -137,6 +140,7 @@ class Isolation:
             variables=variables,
             inherited=[],
             interpreter=sorted(interpreters),
+            required=True,
         )
 
 

@@ -7,7 +7,19 @@ import importlib.util
 import os
 import socket
 
-from tests.hermetic.places import Place, archive, both, byte_code, descriptor, file, leftover, server, shared, variables
+from tests.hermetic.places import (
+    Place,
+    archive,
+    both,
+    byte_code,
+    descriptor,
+    file,
+    leftover,
+    scratch,
+    server,
+    shared,
+    variables,
+)
 
 NOTICED, IMPOSSIBLE, NO_EFFECT = "noticed", "impossible", "no effect"
 
@@ -249,6 +261,39 @@ WAYS: dict[str, tuple[Place, str, str] | tuple[Place, str, str, str | None]] = {
         leftover,
         "import os, tempfile\nfound = str(sorted(os.listdir(tempfile.gettempdir())))",
         NO_EFFECT,
+    ),
+    "what an earlier attempt left in its folder": (
+        scratch,
+        "import os\nfolder = Path(os.environ['TAPEOUT_STATE']).parent\n"
+        "found = str(sorted(name for name in os.listdir(folder) if name in ('one', 'two')))",
+        NO_EFFECT,
+    ),
+    "the variables of a parent process": (
+        variables(PATH="{outside}/{value}:/usr/bin:/bin"),
+        "import os\nfound = str(Path(f'/proc/{os.getppid()}/environ').read_bytes())",
+        IMPOSSIBLE,
+    ),
+    "settings of the kernel": (
+        lambda world, value: None,
+        "found = str(Path('/proc/sys/kernel/core_pattern').open('w').fileno())",
+        IMPOSSIBLE,
+    ),
+    "a mount that is made writable": (
+        lambda world, value: None,
+        LIBC + "if libc.mount(None, b'/tapeout/code', None, 4128, None):\n    raise OSError('no')\nfound = 'mounted'",
+        IMPOSSIBLE,
+        None,
+    ),
+    "a relative path below an open folder": (
+        file("{outside}/data"),
+        "import os\nfolder = os.open('/usr', 0)\nfolder = os.open('..', 0, dir_fd=folder)\n"
+        "found = os.read(os.open('{outside}/data'[1:], 0, dir_fd=folder), 8).decode()",
+        IMPOSSIBLE,
+    ),
+    "a database": (
+        file("{outside}/data"),
+        "import sqlite3\nfound = str(sqlite3.connect('file:{outside}/data?mode=ro', uri=True).execute('select 1'))",
+        IMPOSSIBLE,
     ),
     "a server on this machine": (
         server(socket.AF_INET, ("127.0.0.1", PORT)),

@@ -31,6 +31,8 @@ def closure(script: Path, root: Path, plugins: Sequence[str] = ()) -> dict[str, 
         waiting += sorted(_files(plugin, root.resolve()))
     while waiting:
         path = waiting.pop()
+        if not path.is_relative_to(root.resolve()):
+            raise InvalidRule(f"{path} is not in the project's folder.", "Copy it there; a link may change unnoticed.")
         name = path.relative_to(root.resolve()).as_posix()
         if name in digests:
             continue
@@ -83,7 +85,7 @@ def parse(content: bytes, name: Path) -> ast.Module:
         tree = ast.parse(content, filename=str(name))
     except SyntaxError as error:
         raise InvalidRule(f"{name}, line {error.lineno}: {error.msg}.", "Correct it.") from error
-    except ValueError as error:  # a null byte
+    except (ValueError, RecursionError) as error:  # a null byte; a very long expression
         raise InvalidRule(f"{name}: {error}.", "Correct it.") from error
     _strip_docstrings(tree)
     return tree

@@ -10,6 +10,7 @@ files, and ``<digest>/files.json`` their SHA-256, which is compared before each 
 
 import ast
 import contextlib
+import os
 import py_compile
 import shutil
 import stat
@@ -19,14 +20,17 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from tapeout.graph.errors import InputChanged, InvalidRule
+from tapeout.graph.errors import InputChanged, InvalidRule, NotAPlainFile
 from tapeout.graph.files import file_lock, read_json
 from tapeout.graph.identity.code import digest_tree, parse
 from tapeout.graph.identity.digest import canonical, digest_bytes, digest_value
+from tapeout.graph.identity.manifest import EPOCH
 
 INSIDE = "/tapeout/code"
 """Path of the tree for the program, which is also in its byte code."""
 LISTING, TREE, LOCK = "files.json", "tree", ".lock"
+FORMAT = 1
+"""Version of the way in which trees are written."""
 
 
 def materialise(code: Mapping[str, str], root: Path, folder: Path) -> Path:
@@ -41,14 +45,15 @@ def materialise(code: Mapping[str, str], root: Path, folder: Path) -> Path:
         InputChanged: a file of the project is missing or has another digest.
         InvalidRule: a module cannot be written without its comments.
     """
-    target = folder / digest_value(dict(code))
-    if _is_intact(target):
-        return target / TREE
-    folder.mkdir(parents=True, exist_ok=True)
-    with file_lock(folder / LOCK):
-        if not _is_intact(target):
-            remove(target)
-            _write(code, root, target)
+    target = folder / digest_value([FORMAT, sys.version, dict(code)])
+    if not _is_intact(target):
+        folder.mkdir(parents=True, exist_ok=True)
+        with file_lock(folder / LOCK):
+            if not _is_intact(target):
+                remove(target)
+                _write(code, root, target)
+    with contextlib.suppress(PermissionError):
+        os.utime(target)  # the collector deletes what was not used for a day
     return target / TREE
 
 
@@ -62,6 +67,7 @@ def _write(code: Mapping[str, str], root: Path, target: Path) -> None:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(content)
                 file.chmod(0o444)
+                os.utime(file, (EPOCH, EPOCH))
                 digests[path] = digest_bytes(content)
         (new / LISTING).write_bytes(canonical(digests))
         for folder in [new / TREE, *(path for path in (new / TREE).rglob("*") if path.is_dir())]:
@@ -73,7 +79,9 @@ def _write(code: Mapping[str, str], root: Path, target: Path) -> None:
 
 
 def remove(tree: Path) -> None:
-    """Delete a tree, whose folders are read-only; it may be missing."""
+    """Delete a tree, whose folders are read-only; it may be missing, or something else."""
+    if tree.is_symlink() or tree.is_file():
+        tree.unlink()
     for path in [tree, *tree.rglob("*")]:
         if path.is_dir() and not path.is_symlink():
             path.chmod(0o755)
@@ -90,9 +98,9 @@ def _is_intact(target: Path) -> bool:
             if kind != stat.S_IFDIR:
                 name = path.relative_to(target / TREE).as_posix()
                 found[name] = digest_bytes(path.read_bytes()) if kind == stat.S_IFREG else ""
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, NotAPlainFile, ValueError):
         return False
-    return bool(found) and found == expected
+    return bool(found) and found == expected and not (target / TREE).is_symlink()
 
 
 def _files(root: Path, name: str, digest: str) -> dict[str, bytes]:
@@ -128,7 +136,8 @@ def _module(content: bytes, name: str) -> tuple[str, dict[str, bytes]]:
         source, compiled = Path(folder, "module.py"), Path(folder, "module.pyc")
         source.write_bytes(text)
         mode = py_compile.PycInvalidationMode.UNCHECKED_HASH  # whoever uses the tree compares its digests
-        py_compile.compile(str(source), str(compiled), f"{INSIDE}/{name}", doraise=True, invalidation_mode=mode)
+        shown = f"{INSIDE}/{name}"
+        py_compile.compile(str(source), str(compiled), shown, doraise=True, optimize=0, invalidation_mode=mode)
         code = compiled.read_bytes()
     cached = path.parent / "__pycache__" / f"{path.stem}.{sys.implementation.cache_tag}.pyc"
     return digest, {name: text, cached.as_posix(): code}
@@ -140,18 +149,21 @@ def _unparse(tree: ast.Module, name: Path) -> str:
     Raises:
         InvalidRule: the text would not mean the same.
     """
-    _complete(tree)
+    complete(tree)
     try:
         text = ast.unparse(tree) + "\n"
         same = ast.dump(ast.parse(text)) == ast.dump(tree)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, RecursionError):
         same = False
     if not same:
-        raise InvalidRule(f"{name} cannot be written without its comments.", "Simplify its nested f-strings.")
+        raise InvalidRule(
+            f"{name} cannot be written without its comments.", "Simplify its nested f-strings and long expressions."
+        )
     return text
 
 
-def _complete(tree: ast.Module) -> None:
+def complete(tree: ast.Module) -> None:
+    """Put ``pass`` into bodies that have become empty without their docstrings."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not node.body:
             node.body = [ast.Pass(lineno=node.lineno, col_offset=0)]
@@ -161,7 +173,7 @@ def _complete(tree: ast.Module) -> None:
 def original_lines(content: bytes) -> dict[int, int]:
     """Return the line of a module for each line of its text in a tree; the first line of a statement for all of it."""
     before = parse(content, Path())
-    _complete(before)
+    complete(before)
     lines: dict[int, int] = {}
     for old, new in zip(ast.walk(before), ast.walk(ast.parse(ast.unparse(before))), strict=True):
         if hasattr(old, "lineno") and hasattr(new, "lineno"):

@@ -67,18 +67,10 @@ class Environment:
 
     @property
     def interpreter_paths(self) -> list[str]:
-        """Files, folders and links of the Python that the environment was made from, and nothing that lies beside it."""
+        """Files, folders and links of the Python that the environment was made from, without what lies beside it."""
         settings = (self.folder / "pyvenv.cfg").read_text("utf-8", "replace")
         home = re.search(r"^home *= *(.+)$", settings, re.MULTILINE)
-        real = self.python.resolve()
-        paths = {real}
-        for prefix in {real.parents[1], *([Path(home[1]).parent] if home else [])}:
-            paths |= {prefix / "bin" / name for name in ("python", "python3", f"python{PYTHON}")}
-            library = prefix / "lib"
-            if prefix != Path("/usr"):  # which every program sees
-                paths |= {library / f"python{PYTHON}", library / f"python{PYTHON.replace('.', '')}.zip"}
-                paths |= set(library.glob("*.so*"))
-        return sorted(str(path) for path in paths if os.path.lexists(path))
+        return interpreter_paths(self.python, *([Path(home[1]).parent] if home else []))
 
     @property
     def complete(self) -> bool:
@@ -106,6 +98,24 @@ class Environment:
         """
         if found := installation.differences(self.folder):
             raise changed(self.name, self.folder, found)
+
+
+def interpreter_paths(python: Path, *prefixes: Path) -> list[str]:
+    """Return the files, folders and links that a Python needs of its installation, at most those that exist.
+
+    Args:
+        python: the interpreter, or a link to it.
+        prefixes: folders of the installation by other names, for example through links.
+    """
+    real = python.resolve()
+    paths = {real}
+    for prefix in {real.parents[1], *prefixes}:
+        paths |= {prefix / "bin" / name for name in ("python", "python3", f"python{PYTHON}")}
+        library = prefix / "lib"
+        if prefix != Path("/usr"):  # which every program sees
+            paths |= {library / f"python{PYTHON}", library / f"python{PYTHON.replace('.', '')}.zip"}
+            paths |= set(library.glob("*.so*"))
+    return sorted(str(path) for path in paths if os.path.lexists(path))
 
 
 def missing(environments: Iterable[Environment]) -> InvalidEnvironment | None:

@@ -1,61 +1,99 @@
 """Audit hook that stands in for a mount namespace: Python's own operations reach nothing but what a step declares.
 
-``sandbox.py`` copies this file as ``sitecustomize.py`` into a folder of the module path, so that every Python process
-of the step imports it at its start. It uses only the standard library. It refuses to open, list, change or execute
-files outside of the permitted folders, and to use the network. Native code and the existence of files (``stat``) are
-out of its reach; docs/hermeticity.md says so.
+``sandbox.py`` copies this file as ``sitecustomize.py`` into the first folder of the module path, so that the Python
+processes of the step import it at their start. It uses only the standard library. It refuses to open, list, change or
+execute files outside of the permitted folders, and to use the network. Native code, isolated children (``python -I``),
+links (``readlink``) and the existence of files (``stat``) are out of its reach; docs/hermeticity.md says so.
 """
 
 from __future__ import annotations
 
 import errno
+import ipaddress
 import json
 import os
 import sys
+from collections.abc import Callable
+from typing import Any
 
 VARIABLE = "TAPEOUT_AUDIT"
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-READS = ("os.listdir", "os.scandir", "os.chdir", "ctypes.dlopen", "subprocess.Popen", "os.exec", "os.posix_spawn")
+READS = (
+    *("os.listdir", "os.scandir", "os.chdir", "os.getxattr", "os.listxattr", "ctypes.dlopen", "subprocess.Popen"),
+    *("os.exec", "os.posix_spawn", "os.fwalk"),
+)
+ON_PATH = ("ctypes.dlopen", "subprocess.Popen", "os.exec", "os.posix_spawn")
+"""Operations that look up a plain name, in folders of the system."""
 WRITES = (
     *("os.chmod", "os.chown", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink"),
-    *("os.truncate", "os.utime", "sqlite3.connect"),
+    *("os.truncate", "os.utime", "os.setxattr", "sqlite3.connect"),
 )
 TWO_PATHS = ("os.link", "os.rename")
-LOCAL = ("127.", "localhost", "::1", "0.0.0.0", "tapeout")
+ADDRESS = ("socket.connect", "socket.sendto", "socket.sendmsg")
+HOST = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
+LOCAL_NAMES = ("", "localhost", "tapeout")
 
 
 def install(permitted: dict[str, list[str]]) -> None:
     """Refuse everything that is not permitted, in this process."""
-    write = tuple(permitted["write"])
-    read = (*permitted["read"], *write)
+    write = (*permitted["write"], *permitted["devices"])
+    read = (*permitted["read"], *write, *permitted["proc"])
 
     def check(path: object, folders: tuple[str, ...]) -> None:
-        if not isinstance(path, str | bytes | os.PathLike):
+        if isinstance(path, int) and folders is read:
+            path = f"/proc/self/fd/{path}"  # a folder that was opened
+        elif not isinstance(path, str | bytes | os.PathLike):
             return  # an open file, or none
         name = os.fsdecode(path)
-        real = os.path.realpath(name)
-        if not any(real == folder or real.startswith(f"{folder}/") for folder in folders):
+        real = os.path.realpath(name.removeprefix("file:").partition("?")[0] if name.startswith("file:") else name)
+        own = folders is read and real.startswith((f"/proc/{os.getpid()}/", "pipe:", "socket:", "anon_inode:"))
+        if not own and not any(real == folder or real.startswith(f"{folder}/") for folder in folders):
             error = errno.EROFS if folders is write else errno.ENOENT  # as in a namespace
             raise OSError(error, os.strerror(error), name)
 
-    def hook(event: str, arguments: tuple[object, ...]) -> None:
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":
             path, _, flags = arguments
-            check(path, write if isinstance(flags, int) and flags & WRITING else read)
+            if not isinstance(path, int):
+                check(path, write if isinstance(flags, int) and flags & WRITING else read)
         elif event in READS:
             path = arguments[0]
-            if not (isinstance(path, str) and os.sep not in path):  # found on PATH or by the linker
-                check(path, read)
+            if event not in ON_PATH or not isinstance(path, str) or os.sep in path:
+                check("." if path is None else path, read)
         elif event in WRITES:
             for path in arguments[: 2 if event in TWO_PATHS else 1]:
                 check(path, write)
-        elif event in ("socket.connect", "socket.sendto", "socket.getaddrinfo") and not permitted["network"]:
-            address = arguments[1] if event != "socket.getaddrinfo" else arguments
-            host = address[0] if isinstance(address, tuple) and address else None
-            if isinstance(host, str) and host and not host.startswith(LOCAL):
-                raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH), host)
+        elif event in (*ADDRESS, *HOST) and not permitted["network"]:
+            address = arguments[-1 if event in ADDRESS else 0]
+            host = address[0] if isinstance(address, tuple) and address else address
+            if event in HOST or isinstance(address, tuple):
+                _check_host(host)
 
+    os.open = _with_folder(os.open, check, read)
     sys.addaudithook(hook)
+
+
+def _check_host(host: object) -> None:
+    name = os.fsdecode(host) if isinstance(host, str | bytes) else ""
+    try:
+        local = ipaddress.ip_address(name).is_loopback or name == "0.0.0.0"
+    except ValueError:
+        local = name in LOCAL_NAMES
+    if not local:
+        raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH), name)
+
+
+def _with_folder(
+    opened: Callable[..., int], check: Callable[[object, tuple[str, ...]], None], read: tuple[str, ...]
+) -> Callable[..., int]:
+    """Return ``os.open`` with a check of paths that are relative to an open folder, which its event does not have."""
+
+    def checked(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if dir_fd is not None and not os.fsdecode(path).startswith(os.sep):
+            check(os.path.join(os.path.realpath(f"/proc/self/fd/{dir_fd}"), os.fsdecode(path)), read)
+        return opened(path, flags, mode, dir_fd=dir_fd)
+
+    return checked
 
 
 if VARIABLE in os.environ:

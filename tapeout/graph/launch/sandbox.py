@@ -3,9 +3,9 @@
 It runs before the program of every step (``run.step``), by path and with ``-I -S``, and imports only the standard
 library. ``python -I -S sandbox.py SPECIFICATION -- COMMAND`` makes a mount namespace (as ``bubblewrap`` does): a new
 root with the folders of the operating system, read-only, and the listed files and folders at fixed paths. Everything
-else does not exist for the command: not the project, other results, the home folders, or files by absolute paths. It
-also has its own network with only a loopback interface, unless the specification grants the machine's, and no variable
-that is not listed.
+else does not exist for the command: not the project, other results, the home folder, or files by absolute paths. It
+also has its own processes, all of which end with it, its own network with only a loopback interface, unless the
+specification grants the machine's, and no variable that is not listed.
 
 Where the system does not permit namespaces, the same paths are links below the temporary folder, and an audit hook
 (``audit_hook.py``) in each Python process refuses to open other files. The first line of the output says which.
@@ -13,16 +13,41 @@ Where the system does not permit namespaces, the same paths are links below the 
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
 import errno
-import fcntl
 import json
 import os
-import socket
-import struct
+import re
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+if not __package__:  # run by path
+    sys.path.insert(0, str(Path(__file__).parents[3]))
+
+from tapeout.graph.launch.namespaces import (
+    FORWARDED,
+    HOST_NAME,
+    MS_BIND,
+    MS_NODEV,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_PRIVATE,
+    MS_RDONLY,
+    MS_REC,
+    MS_REMOUNT,
+    die_with_parent,
+    drop_privileges,
+    end_as,
+    enter,
+    hide,
+    mount,
+    read_only,
+    reset_personality,
+    supervise,
+    unshare,
+)
 
 ROOT = "/tapeout"
 """Folder of everything that belongs to the step, in the namespace."""
@@ -36,20 +61,17 @@ ETC_OF_NETWORK = (
     *("gai.conf", "host.conf", "libibverbs.d", "nccl.conf", "nsswitch.conf", "protocols", "resolv.conf", "services"),
 )
 """Files of ``/etc`` that every program sees, and those that only a program with network sees."""
-DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/nvidiactl")
-"""Devices that Python code opens itself, where an audit hook has to permit it."""
-PACKAGES = "site-packages"
-HOST_NAME = "tapeout"
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWNET = (
-    *(0x00020000, 0x04000000, 0x08000000, 0x10000000, 0x40000000),
+DEVICES = ("null", "zero", "full", "random", "urandom")
+COMPUTING = re.compile(r"nvidia.*|infiniband|dri|kfd|gdrdrv|hugepages|accel.*")
+"""Devices that every program sees, and names of those with which one computes or communicates."""
+PROC_READ_ONLY = ("sys", "sysrq-trigger", "irq", "bus", "fs", "acpi")
+PROC = (
+    *("cpuinfo", "devices", "driver", "filesystems", "loadavg", "meminfo", "mounts", "stat", "sys", "version"),
+    *("self", "thread-self"),
 )
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
-MNT_DETACH, PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS, SIGKILL = 2, 1, 38, 9
-SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
-SYS_MOUNT_SETATTR, AT_RECURSIVE, AT_FDCWD = 442, 0x8000, -100
-SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1
-libc = ctypes.CDLL(None, use_errno=True)
+"""What an audit hook permits of ``/proc``, besides the folder of the process itself."""
+PACKAGES = "site-packages"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True)
@@ -63,6 +85,7 @@ class Specification:
         network: true if it has the machine's network.
         variables: environment variables; values may contain paths in the namespace.
         inherited: prefixes of variables that it gets from the caller.
+        required: true if the command must not run when namespaces are forbidden.
         interpreter: files, folders and links that the interpreter of the command needs, at their own paths; packages
             in them are hidden.
     """
@@ -73,94 +96,12 @@ class Specification:
     variables: dict[str, str]
     inherited: list[str]
     interpreter: list[str]
+    required: bool = False
 
     @classmethod
     def read(cls, path: str) -> Specification:
         """Return the specification in a JSON file."""
         return cls(**json.loads(Path(path).read_bytes()))
-
-
-def call(result: int, what: str) -> None:
-    """Raise the error of a system call that returned ``result``.
-
-    Raises:
-        OSError: it failed.
-    """
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{what}: {os.strerror(number)}")
-
-
-def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
-    """Mount a file system, or change a mount.
-
-    Raises:
-        OSError: the system refuses.
-    """
-    arguments = [text.encode() or None for text in (source, target, kind)]
-    call(libc.mount(*arguments, ctypes.c_ulong(flags), options.encode() or None), f"mount {target}")
-
-
-def read_only(path: str) -> None:
-    """Make a mount and those below it read-only; on Linux before 5.12 only the mount itself.
-
-    Raises:
-        OSError: the system refuses.
-    """
-    attributes = struct.pack("QQQQ", MS_RDONLY, 0, 0, 0)  # MOUNT_ATTR_RDONLY has the same value
-    if libc.syscall(SYS_MOUNT_SETATTR, AT_FDCWD, path.encode(), AT_RECURSIVE, attributes, len(attributes)) == 0:
-        return
-    if ctypes.get_errno() != errno.ENOSYS:
-        call(-1, f"mount_setattr {path}")
-    state = os.statvfs(path).f_flag  # flags of the original mount may not be cleared
-    kept = state & 0xF | (1 << 10 if state & 1024 else 0) | (1 << 21 if state & 4096 else 0)
-    mount("none", path, flags=MS_REMOUNT | MS_BIND | MS_RDONLY | kept)
-
-
-def unshare(network: bool) -> None:
-    """Move this process into its own namespaces of users, mounts, host name, shared memory, and network.
-
-    A process in another namespace of users cannot be inspected through ``/proc`` (its working directory, its root).
-
-    Args:
-        network: true if it keeps the machine's network and host name.
-
-    Raises:
-        OSError: the system does not permit it.
-    """
-    user, group = os.geteuid(), os.getegid()
-    maps = [_identity(Path(f"/proc/self/{name}").read_text()) for name in ("uid_map", "gid_map")]
-    own = CLONE_NEWUSER | CLONE_NEWNS | (0 if network else CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC)
-    call(libc.unshare(own), "unshare")
-    if user == 0:
-        try:  # all users, so that files of others stay readable for root
-            for name, text in zip(("uid_map", "gid_map"), maps, strict=True):
-                Path(f"/proc/self/{name}").write_text(text)
-        except PermissionError:
-            _map_one(user, group)
-    else:
-        _map_one(user, group)
-    if not network:
-        socket.sethostname(HOST_NAME)
-        _start_loopback()
-
-
-def _identity(ranges: str) -> str:
-    """Return the map of users that changes nothing."""
-    lines = [line.split() for line in ranges.splitlines()]
-    return "".join(f"{first} {first} {count}\n" for first, _, count in lines)
-
-
-def _map_one(user: int, group: int) -> None:
-    for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
-        Path(f"/proc/self/{name}").write_text(text)
-
-
-def _start_loopback() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        request = fcntl.ioctl(control, SIOCGIFFLAGS, struct.pack("16sh22x", b"lo", 0))
-        (flags,) = struct.unpack_from("h", request, 16)
-        fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", flags | IFF_UP))
 
 
 def build_root(new: str, specification: Specification, temporary: str) -> None:
@@ -182,10 +123,9 @@ def build_root(new: str, specification: Specification, temporary: str) -> None:
             Path(new + folder).symlink_to(Path(folder).readlink())
         elif Path(folder).is_dir():
             _bind(folder, new + folder, writable=False)
-    for folder in ("/dev", "/proc", "/sys"):
-        _bind(folder, new + folder, writable=folder != "/sys")
-    if Path(new, "dev/shm").is_dir():
-        mount("tmpfs", new + "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")
+    _bind("/sys", new + "/sys", writable=False)
+    _show_processes(new + "/proc")
+    _show_devices(new + "/dev")
     _write_etc(new + "/etc", specification.network)
     for path in specification.interpreter:
         if not any(Path(path).is_relative_to(known) for known in SYSTEM):
@@ -199,6 +139,34 @@ def build_root(new: str, specification: Specification, temporary: str) -> None:
         inside = target if target.startswith("/") else f"{ROOT}/here/{target}"
         _bind(source, new + inside, writable=target in specification.writable)
     mount("none", new, flags=MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV)
+
+
+def _show_processes(folder: str) -> None:
+    """Show the command's own processes; settings of the kernel are read-only, also for root."""
+    Path(folder).mkdir()
+    flags = MS_NOSUID | MS_NODEV | MS_NOEXEC
+    try:
+        try:
+            mount("proc", folder, "proc", flags, "hidepid=4")
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            mount("proc", folder, "proc", flags)  # Linux before 5.8
+    except PermissionError:  # a part of the machine's own is hidden, for example in a container
+        _bind("/proc", folder, writable=True)
+    for name in PROC_READ_ONLY:
+        if Path(folder, name).exists():
+            _bind(f"{folder}/{name}", f"{folder}/{name}", writable=False)
+
+
+def _show_devices(folder: str) -> None:
+    Path(folder, "shm").mkdir(parents=True)
+    mount("tmpfs", f"{folder}/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")
+    for path in sorted(Path("/dev").iterdir()):
+        if path.name in DEVICES or COMPUTING.fullmatch(path.name):
+            _bind(str(path), f"{folder}/{path.name}", writable=True)
+    for name, target in {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}.items():
+        Path(folder, name).symlink_to(f"/proc/self/fd{target}")
 
 
 def _show_interpreter(path: str, new: str) -> None:
@@ -244,49 +212,57 @@ def _write_etc(folder: str, network: bool) -> None:
             _bind(source, f"{folder}/{name}", writable=False)
 
 
-def enter(new: str) -> None:
-    """Make ``new`` the root, and let go of the former one.
-
-    Raises:
-        OSError: the system does not permit it.
-    """
-    os.chdir(new)
-    number = SYS_PIVOT_ROOT.get(os.uname().machine)
-    if number is None:
-        raise OSError(errno.ENOSYS, "pivot_root: unknown machine")
-    call(libc.syscall(number, b".", b"."), "pivot_root")
-    call(libc.umount2(b".", MNT_DETACH), "umount")
-
-
 def isolate(specification: Specification, temporary: str) -> str:
-    """Isolate this process in a namespace; return an empty text, or the reason for which that is impossible.
+    """Isolate this process in namespaces, and return an empty text in the process that is to become the command.
 
-    A child tries first, because a process that failed halfway could not go back.
+    Two processes remain: this one, which passes signals on and ends as the command does, and the first one of the
+    namespace of process ids, with which all others end. Returns the reason if isolation is impossible; a child tries
+    first, because a process that failed halfway could not go back.
     """
     new = f"{temporary}/root"
     Path(new).mkdir(exist_ok=True)
+    if fault := _tried(specification, temporary, new):
+        return fault
+    unshare(specification.network)
+    reading, writing = os.pipe()
+    if first := os.fork():
+        os.close(writing)
+        supervise(first)
+        with open(reading, "rb") as pipe:
+            status = pipe.read()
+        end_as(int(status) if status else signal.SIGKILL)
+    die_with_parent()
+    os.close(reading)
+    build_root(new, specification, temporary)
+    enter(new)
+    if command := os.fork():
+        hide()
+        os.write(writing, str(supervise(command)).encode())
+        os._exit(0)
+    os.close(writing)
+    return ""
+
+
+def _tried(specification: Specification, temporary: str, new: str) -> str:
+    """Return why a child could not be isolated; an empty text if it could."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        os.close(reading)
-        fault = _isolated(specification, temporary, new)
-        os.write(writing, fault.encode())
+        try:
+            unshare(specification.network)
+            if first := os.fork():
+                os.waitpid(first, 0)
+            else:
+                build_root(new, specification, temporary)
+                enter(new)
+        except OSError as error:
+            os.write(writing, (error.strerror or str(error)).encode())
         os._exit(0)
     os.close(writing)
     with open(reading, "rb") as pipe:
         fault = pipe.read().decode()
     os.waitpid(child, 0)
-    return fault or _isolated(specification, temporary, new)
-
-
-def _isolated(specification: Specification, temporary: str, new: str) -> str:
-    try:
-        unshare(specification.network)
-        build_root(new, specification, temporary)
-        enter(new)
-    except OSError as error:
-        return f"{error.strerror or error}"
-    return ""
+    return fault
 
 
 def link(specification: Specification, temporary: str) -> None:
@@ -304,11 +280,13 @@ def link(specification: Specification, temporary: str) -> None:
 def permitted(specification: Specification, temporary: str) -> dict[str, object]:
     """Return what the audit hook permits: real paths of readable and of writable folders and files, and the network."""
     etc = [f"/etc/{name}" for name in (*ETC, *(ETC_OF_NETWORK if specification.network else ()))]
-    read = [*SYSTEM, "/proc", "/sys", *etc, *specification.interpreter, *(source for source, _ in specification.binds)]
+    read = [*SYSTEM, "/sys", *etc, *specification.interpreter, *(source for source, _ in specification.binds)]
     writable = [source for source, target in specification.binds if target in specification.writable]
     return {
         "read": sorted({os.path.realpath(path) for path in read}),
-        "write": sorted({os.path.realpath(path) for path in (temporary, *DEVICES, *writable)}),
+        "write": sorted({os.path.realpath(path) for path in (temporary, *writable)}),
+        "devices": [f"/dev/{name}" for name in DEVICES],
+        "proc": [f"/proc/{name}" for name in PROC],
         "network": specification.network,
     }
 
@@ -331,31 +309,45 @@ def prepare(specification: Specification, command: list[str]) -> tuple[list[str]
         reach = "this machine's network" if specification.network else "no network"
         print(f"{MARK}mount namespace, {reach}", flush=True)
         return command, variables
+    if specification.required:
+        print(f"{MARK}none ({fault})", flush=True)
+        os._exit(1)
     link(specification, temporary)
-    before, after = f"{ROOT}/", f"{short}{ROOT}/"
     hook = Path(temporary, "hook")
     hook.mkdir()
     (hook / "sitecustomize.py").write_bytes(Path(__file__).with_name("audit_hook.py").read_bytes())
-    variables = {name: value.replace(before, after) for name, value in variables.items()} | {
+    variables = {name: relocated(value, short) for name, value in variables.items()} | {
         "TMPDIR": f"{short}/tmp",
         "USER": HOST_NAME,
         HOOK: json.dumps(permitted(specification, temporary)),
     }
-    variables["PYTHONPATH"] += f":{hook}"
+    variables["PYTHONPATH"] = f"{hook}:{variables.get('PYTHONPATH', '')}"
     os.chdir(f"{temporary}{ROOT}/here")
     print(f"{MARK}audit hook in Python processes ({fault}); programs of other kinds are not isolated", flush=True)
-    return [text.replace(before, after) for text in command], variables
+    return [relocated(text, short) for text in command], variables
+
+
+def relocated(text: str, short: str) -> str:
+    """Return a path, or several with colons, in which links below ``short`` stand in for the mounts."""
+    return ":".join(short + part if part.startswith(f"{ROOT}/") else part for part in text.split(":"))
 
 
 def main() -> None:
     """Isolate this process, and become the command."""
     parent = os.getppid()
-    separator = sys.argv.index("--")
-    command, variables = prepare(Specification.read(sys.argv[1]), sys.argv[separator + 1 :])
-    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    libc.prctl(PR_SET_PDEATHSIG, SIGKILL)
+    die_with_parent()
+    reset_personality()
+    with contextlib.suppress(PermissionError):  # it has a session of its own already
+        os.setsid()
     if os.getppid() != parent:
         os._exit(1)
+    separator = sys.argv.index("--")
+    command, variables = prepare(Specification.read(sys.argv[1]), sys.argv[separator + 1 :])
+    for number in FORWARDED:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    drop_privileges()
+    die_with_parent()
     os.execve(command[0], command, variables)
 
 

@@ -20,19 +20,20 @@ from pathlib import Path
 from tapeout.errors import TapeoutError
 from tapeout.graph.console import FIX, format_duration, format_size, print_line
 from tapeout.graph.disk_space import disk_full_in
-from tapeout.graph.files import error_in, only_regular, read_file, written_file
+from tapeout.graph.files import error_in, only_regular, read_file, write_atomically, written_file
 from tapeout.graph.identity.digest import canonical
 from tapeout.graph.identity.manifest import Manifest
+from tapeout.graph.launch.namespaces import unshare
 from tapeout.graph.launch.node_agent import HOME
 from tapeout.graph.launch.output import output_lines
 from tapeout.graph.launch.process import die_with_parent
-from tapeout.graph.launch.sandbox import MARK, unshare
+from tapeout.graph.launch.sandbox import MARK
 from tapeout.graph.launch.stopping import Stopper
 from tapeout.graph.plan.explain import record_definitions
 from tapeout.graph.run.forwarding import Forwarding
 from tapeout.graph.run.host_paths import HostPaths, hidden
 from tapeout.graph.run.inputs import Inputs
-from tapeout.graph.run.progress import StepProgress, earlier_seconds
+from tapeout.graph.run.progress import PROGRESS, StepProgress, earlier_seconds
 from tapeout.graph.run.run_record import RUN
 from tapeout.graph.run.step import Step
 from tapeout.graph.store.store import Store
@@ -49,6 +50,8 @@ MAX_CONTENTION_WAIT = 120
 """Seconds that a cluster job waits for another builder of its artifact: so long may a shared file system take to
 release the lock of a dead node."""
 SECONDS_BETWEEN_CHECKS = 2.0
+KEPT_FILES = (PROGRESS, "restarts", "stop", "stopped", "finished")
+"""Files of the scratch folder that are about all attempts."""
 
 
 def build(step: Step, forced: bool) -> str:
@@ -156,11 +159,10 @@ def execute(step: Step, stopper: Stopper | None = None) -> tuple[Manifest, float
     manifests = step.read_manifests()
     step.check_inputs(manifests)
     step.check_environment()
-    for old in (*step.scratch.glob("output.*"), step.scratch / "tmp"):
-        shutil.rmtree(old, ignore_errors=True)
+    _clean(step.scratch)
     for folder in ("tmp", f"tmp/{HOME}", "state"):
         (step.scratch / folder).mkdir(parents=True, exist_ok=True)
-    (step.scratch / "params.json").write_bytes(canonical(step.recipe.params))
+    write_atomically(step.scratch / "params.json", canonical(step.recipe.params))
     with Inputs(step.workspace, step.recipe, manifests) as inputs:
         started = time.monotonic() - earlier_seconds(step.scratch)
         if stopper is not None:
@@ -176,6 +178,19 @@ def execute(step: Step, stopper: Stopper | None = None) -> tuple[Manifest, float
     if manifest is None or not manifest.entries:
         raise StepFailed(f"{step.recipe.script} succeeded but wrote nothing.", f"Read {step.log}.")
     return manifest, seconds
+
+
+def _clean(scratch: Path) -> None:
+    """Delete what earlier attempts have left in a scratch folder, except the state from which a training resumes.
+
+    Their programs could write there: a link in place of a file or folder must not lead this process elsewhere.
+    """
+    for path in scratch.glob("*"):
+        folder = path.is_dir() and not path.is_symlink()
+        if folder and path.name != "state":
+            shutil.rmtree(path, ignore_errors=True)
+        elif not folder and (path.is_symlink() or path.name not in KEPT_FILES):
+            path.unlink(missing_ok=True)
 
 
 def _compare(step: Step, known: Manifest, manifest: Manifest) -> str:
@@ -200,10 +215,10 @@ def _run_program(step: Step, stopper: Stopper) -> None:
         die_with_parent(parent)  # so that no orphan writes into a scratch folder that another attempt uses
         os.umask(0o022)
         if step.offline and step.recipe.fetches:
-            unshare(network=False)  # the other programs never have a network
+            unshare(network=False, processes=False)  # the other programs never have a network
 
     with (
-        tempfile.TemporaryDirectory(prefix="tapeout-") as short,
+        tempfile.TemporaryDirectory(prefix="tapeout-", dir=_without_colon(tempfile.gettempdir())) as short,
         open(step.log, mode, encoding="utf-8", errors="replace", opener=only_regular) as log,
     ):
         # a short path to a folder with enough space: paths of sockets are limited to 108 characters
@@ -247,6 +262,11 @@ def _run_program(step: Step, stopper: Stopper) -> None:
     stopper.handle_exit(step.recipe.artifact, step.recipe.script, status, step.scratch)
     if status:
         raise _failure(step, status)
+
+
+def _without_colon(folder: str) -> str:
+    """Return a folder whose name can be part of a list of paths."""
+    return "/tmp" if ":" in folder else folder
 
 
 def _failure(step: Step, status: int) -> TapeoutError:

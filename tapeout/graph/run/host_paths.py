@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tapeout.graph.errors import InvalidRule
+from tapeout.graph.errors import InvalidRule, NotAPlainFile
+from tapeout.graph.files import read_file
 from tapeout.graph.identity.code import digest_tree, parse
 from tapeout.graph.identity.code_tree import original_lines
 from tapeout.graph.launch.sandbox import ROOT
 from tapeout.graph.run.surroundings import FIXED
 
-IN_TRACEBACK = re.compile(r'File "([^"\n]+)", line (\d+)')
+IN_TRACEBACK = re.compile(r'File "([^"\n]+)", line (\d{1,9})')
 MISSING_MODULE = re.compile(r"No module named '?([\w.]+)'?")
 MISSING_FILE = re.compile(r"FileNotFoundError: \[Errno \d+\] [^:]*: '([^']+)'")
 READ_ONLY = re.compile(r"OSError: \[Errno 30\] [^:]*: '([^']+)'")
@@ -19,6 +20,7 @@ NO_NETWORK = ("Temporary failure in name resolution", "Network is unreachable")
 IN_CHILD = "CalledProcessError"
 """Part of the last line if another program failed, whose own last line is above the traceback."""
 PAGE = "docs/hermeticity.md"
+MAX_NAME = 255
 
 
 class HostPaths:
@@ -50,14 +52,14 @@ class HostPaths:
 
     def _original(self, match: re.Match[str]) -> str:
         """Return a place in the project's file, unless that was edited since its tree was written."""
-        if not match[1].startswith(f"{FIXED.code}/"):
+        name, line = match[1].removeprefix(f"{FIXED.code}/"), int(match[2])
+        if name not in self.digests:
             return match[0]
-        path, line = Path(match[1].removeprefix(f"{FIXED.code}/")), int(match[2])
-        with suppress(OSError, InvalidRule):
-            content = path.read_bytes()
-            if digest_tree(parse(content, path)) == self.digests.get(str(path)):
+        with suppress(OSError, NotAPlainFile, InvalidRule, RecursionError):
+            content = read_file(Path(name))
+            if digest_tree(parse(content, Path(name))) == self.digests[name]:
                 line = original_lines(content).get(line, line)
-        return f'File "{path}", line {line}'
+        return f'File "{name}", line {line}'
 
 
 def hidden(lines: Sequence[str]) -> tuple[str, str] | None:
@@ -67,14 +69,14 @@ def hidden(lines: Sequence[str]) -> tuple[str, str] | None:
     last = lines[-1]
     for line in reversed(lines) if IN_CHILD in last else [last]:
         if match := MISSING_MODULE.search(line):
-            path = Path(*match[1].split("."))
+            path = Path(*match[1].split(".")) if len(match[1]) < MAX_NAME else Path("-")
             if path.with_suffix(".py").is_file() or path.is_dir():
                 return (
                     f"The module {match[1]} is not part of this step's code.",
                     "Import it with an import statement, or name it in the rule's plugins: a step has only the code "
                     f"that its action lists ({PAGE}).",
                 )
-    if (match := MISSING_FILE.match(last)) and Path(match[1]).exists():
+    if (match := MISSING_FILE.match(last)) and len(match[1]) < MAX_NAME and Path(match[1]).exists():
         return (
             f"{match[1]} is not an input of this step.",
             "Declare it: an artifact as an input of the rule, a small file's content as a parameter, any other file as "

@@ -3,14 +3,16 @@
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 from tapeout.graph.errors import InputChanged
+from tapeout.graph.files import write_atomically
 from tapeout.graph.identity.action import Action, Recipe
 from tapeout.graph.identity.code_tree import materialise
 from tapeout.graph.identity.container import Container, environment_of
+from tapeout.graph.identity.digest import canonical
 from tapeout.graph.identity.environment import Environment
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.launch import node_agent
@@ -104,7 +106,7 @@ class Step:
         output = self.scratch / LINKED_OUTPUT
         output.unlink(missing_ok=True)
         output.symlink_to(self.output.parent.name)
-        (self.scratch / "action.json").write_bytes(self.action.encode())
+        write_atomically(self.scratch / "action.json", self.action.encode())
         results = self.workspace.results
         seen = Surroundings(
             self.recipe, results, self.scratch, self.output, self.metrics, self.code, self.threads, dict(os.environ)
@@ -124,8 +126,10 @@ class Step:
             command = tuple(seen.command(FIXED))
             program = Program(command, self.packages, variables, self.scratch, nodes=nodes, gpus=gpus)
             network = program.is_distributed(os.environ)
-            specification = seen.write_specification(self.packages, self.launch.mounts, network)
-            return replace(program, specification=specification)
+            specification = seen.specification(self.packages, self.launch.mounts, network)
+            path = self.workspace.sandbox_path(self.recipe.artifact).absolute()
+            write_atomically(path, canonical(asdict(specification)))  # where the program cannot read it
+            return replace(program, specification=path)
         places = seen.places(temporary)
         program = Program(
             tuple(seen.command(places)), self.packages, seen.variables(places), self.scratch, nodes=nodes, gpus=gpus

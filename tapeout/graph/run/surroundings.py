@@ -6,10 +6,9 @@ exception: it reads the user's files and the network with the user's credentials
 pins what it writes. Only its code, home and settings are as isolated as those of the others.
 """
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from tapeout.graph.identity.action import ORDERING_PREFIX, Recipe, Reference
@@ -157,12 +156,6 @@ class Surroundings:
             inherited=[*SETTINGS, *(CLUSTER_PREFIXES if network else ())],
             interpreter=environment.interpreter_paths,
         )
-
-    def write_specification(self, environment: Environment, mounts: Sequence[str], network: bool) -> Path:
-        """Write the ``specification`` into the scratch folder; return its path."""
-        path = self.scratch / "sandbox.json"
-        path.write_text(json.dumps(asdict(self.specification(environment, mounts, network)), indent=1))
-        return path
 
     def link_inputs(self, folder: Path) -> Path:
         """Make links to the inputs in a new working directory in ``folder``, for a container; return the directory."""

@@ -62,7 +62,7 @@ def rebuild(
     # locked to the end: the garbage collector does not touch the scratch folder of a locked action
     lock = workspace.store.lock_action(action.digest)
     with lock, tempfile.TemporaryDirectory("", "rebuild.", workspace.work) as folder:
-        empty = replace(workspace, results=Path(folder, "results"), work=Path(folder, "work"), trees=workspace.code)
+        empty = replace(workspace, results=Path(folder, "results"), work=Path(folder, "work"))
         for needed in recipe.dependencies():
             _restore_input(workspace, empty, needed)
         empty.mark(name, State.BUILD, action)

@@ -1,0 +1,97 @@
+"""Processes and links that a program leaves behind reach nothing after its end."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tapeout.graph.identity.action import Action, Recipe
+from tapeout.graph.identity.code import closure
+from tapeout.graph.identity.environment import interpreter_paths
+from tapeout.graph.run.build import execute
+from tapeout.graph.run.step import Step
+from tapeout.graph.workspace import State, Workspace
+from tapeout.program import StepFailed
+from tests.graph.conftest import PROJECT, Project
+from tests.graph.soak import processes
+
+HEAD = """
+import argparse, os, subprocess, sys
+from pathlib import Path
+parser = argparse.ArgumentParser()
+parser.add_argument("--params")
+parser.add_argument("--output", type=Path)
+output = parser.parse_args().output
+"""
+LEFT = "import sys, time; time.sleep(1.5); open(sys.argv[1], 'a').write('EVIL'); time.sleep(60)"
+"""A process with a session of its own, which writes into the output when the step is over."""
+DAEMON = f"""
+output.write_text("good")
+subprocess.Popen([sys.executable, "-c", {LEFT!r}, str(output)], start_new_session=True, stdout=-3, stderr=-3)
+"""
+LINKS = """
+folder = Path(os.environ["TAPEOUT_STATE"]).parent
+for name in ("params.json", "action.json", "state", "tmp"):
+    path = folder / name
+    try:
+        path.rename(folder / f"former {name}")
+    except OSError:
+        continue  # a mount point
+    path.symlink_to("{victim}")
+sys.exit(3)
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    found = Project(tmp_path / "project")
+    found.root.mkdir()
+    (found.root / "envs").symlink_to(PROJECT / "envs")
+    found.install()
+    monkeypatch.chdir(found.root)
+    return found
+
+
+def step(project: Project, program: str) -> Step:
+    """Return a step with a program."""
+    script = Path("scripts/left.py")
+    script.parent.mkdir(exist_ok=True)
+    script.write_text(HEAD + program)
+    light = project.environment("light").digest
+    recipe = Recipe("left.txt", "left", str(script), closure(script, Path()), "light", light, {}, {})
+    action = Action(recipe.describe({}))
+    Workspace.here().mark(recipe.artifact, State.BUILD, action)
+    return Step(Workspace.here(), recipe, action, 1, Path("logs/left.log"))
+
+
+def test_no_process_outlives_its_step(project: Project) -> None:
+    built = step(project, DAEMON)
+    execute(built)
+    if built.log.read_text().startswith("isolation: mount namespace"):
+        time.sleep(2.5)
+        assert built.output.read_text() == "good"
+    assert not processes(project.root, "program")
+
+
+def test_links_in_the_scratch_folder_lead_nowhere(project: Project, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    for kind in ("file", "folder"):
+        (victim.mkdir if kind == "folder" else victim.touch)()
+        for _ in range(2):
+            with pytest.raises(StepFailed, match="status 3"):
+                execute(step(project, LINKS.replace("{victim}", str(victim))))
+        assert victim.is_dir() == (kind == "folder") and not (
+            os.listdir(victim) if kind == "folder" else victim.stat().st_size
+        )
+        (victim.rmdir if kind == "folder" else victim.unlink)()
+
+
+def test_an_interpreter_shows_nothing_that_lies_beside_it(tmp_path: Path) -> None:
+    """A link in a home folder, as ~/bin/python3.11."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "token.txt").write_text("secret")
+    python = tmp_path / "bin/python3.11"
+    python.symlink_to(Path(os.path.realpath("/proc/self/exe")))
+    shown = [Path(path) for path in interpreter_paths(python, tmp_path)]
+    assert python in shown and not any(tmp_path.is_relative_to(path) for path in shown)
