@@ -62,6 +62,12 @@ class HostPaths:
         return f'File "{name}", line {line}'
 
 
+def _exists(name: str) -> bool:
+    with suppress(OSError):  # too long, or not visible for this user
+        return Path(name).exists()
+    return False
+
+
 def hidden(lines: Sequence[str]) -> tuple[str, str] | None:
     """Return cause and fix if the end of a program's output says that something is missing which is only hidden."""
     if not lines:
@@ -76,7 +82,7 @@ def hidden(lines: Sequence[str]) -> tuple[str, str] | None:
                     "Import it with an import statement, or name it in the rule's plugins: a step has only the code "
                     f"that its action lists ({PAGE}).",
                 )
-    if (match := MISSING_FILE.match(last)) and len(match[1]) < MAX_NAME and Path(match[1]).exists():
+    if (match := MISSING_FILE.match(last)) and _exists(match[1]):
         return (
             f"{match[1]} is not an input of this step.",
             "Declare it: an artifact as an input of the rule, a small file's content as a parameter, any other file as "

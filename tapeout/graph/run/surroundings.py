@@ -117,7 +117,8 @@ class Surroundings:
             own["USER"] = USER  # not every user id has a name, for which libraries ask
         if self.recipe.fetches:
             own["TAPEOUT_USER_HOME"] = self.caller.get("HOME", "")  # for the cache of downloads
-        return self.inherited() | dict(CONSTANTS) | own
+        inherited = {} if isolated else self.inherited()  # the sandbox inherits those of its own node
+        return inherited | dict(CONSTANTS) | own
 
     def inherited(self) -> dict[str, str]:
         """Return the caller's variables that the program gets."""

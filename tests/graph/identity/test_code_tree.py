@@ -129,7 +129,10 @@ def test_a_snapshot_outlives_edits_but_is_not_made_of_them(project: Path, tmp_pa
 
 
 def test_lines_of_the_original(project: Path) -> None:
-    text = '# one\nimport os\n\n\n@property\ndef f(a,\n      b):\n    """Two."""\n    return (\n        a +\n        b\n    )\n'
+    text = (
+        '# one\nimport os\n\n\n@property\ndef f(a,\n      b):\n    """Two."""\n'
+        "    return (\n        a +\n        b\n    )\n"
+    )
     script = project / "scripts/step.py"
     script.write_text(text)
     shown = ast.unparse(parse(script.read_bytes(), script)).splitlines()
