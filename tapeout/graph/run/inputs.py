@@ -2,7 +2,7 @@
 
 Every file that the program may read is hashed once in each run, by the first step that reads it. A later step of the
 run trusts the result as long as the file's inode, size and times are the same. While the program runs, no input may be
-written or replaced, whatever its bytes are at the end.
+written or replaced, and nothing may be added to a folder, whatever its content is at the end.
 """
 
 import os
@@ -17,7 +17,7 @@ from tapeout.graph.files import read_json, write_atomically
 from tapeout.graph.identity.action import ORDERING_PREFIX, Recipe
 from tapeout.graph.identity.digest import canonical, digest_files
 from tapeout.graph.identity.manifest import Entry, Manifest
-from tapeout.graph.launch.inotify import Writes
+from tapeout.graph.launch.inotify import Changes
 from tapeout.graph.run.run_record import RUN
 from tapeout.graph.workspace import Workspace
 
@@ -65,7 +65,7 @@ class Inputs:
 
     def __init__(self, workspace: Workspace, recipe: Recipe, manifests: dict[str, Manifest]) -> None:
         self.workspace, self.consumer = workspace, recipe.artifact
-        self.files = _files(workspace, recipe, manifests)
+        self.files, self.folders = _parts(workspace, recipe, manifests)
         self.times: dict[InputFile, Times] = {}
         self.unread: list[InputFile] = []
 
@@ -76,30 +76,36 @@ class Inputs:
             InputChanged: one is damaged.
         """
         self.times = {file: file.times() for file in self.files}
-        self.writes = Writes([file.path for file in self.files])
+        folders = [path for folder in self.folders for path in _contents(folder)[0]]
+        self.folder_times = {path: _change_time(path) for path in folders}
+        self.changes = Changes([file.path for file in self.files], folders, self.workspace.results)
         try:
             self.unread = self._unread()
             self._read(self.unread)
         except BaseException:
-            self.writes.close()
+            self.changes.close()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.writes.close()
+        self.changes.close()
 
     def check(self) -> None:
-        """Check that no input was written or replaced since the context was entered.
+        """Check that no input was written, replaced, added or removed since the context was entered.
+
+        Where not everything could be watched, a file with another change time counts as written, although it may only
+        have got a new hard link.
 
         Raises:
             InputChanged: one was.
         """
-        written, linked = self.writes.paths(), []
+        changed, linked = self.changes.paths(), []
+        compared = CHANGE_TIME if self.changes.is_complete else CHANGE_TIME + 1
         for file, before in self.times.items():
             now = file.times()
-            if file.path in written or now[:CHANGE_TIME] != before[:CHANGE_TIME]:
+            if file.path in changed or now[:compared] != before[:compared]:
                 raise InputChanged(
                     f"File {file.path} of artifact {file.artifact} was written or replaced while the step "
                     f"{self.consumer} ran.",
@@ -107,7 +113,24 @@ class Inputs:
                 )
             if now != before:
                 linked.append(file)
+        self._check_folders(changed)
         self._read(linked)
+
+    def _check_folders(self, changed: set[Path]) -> None:
+        """Check that folders have had the files of their manifests, and no others, all the time.
+
+        Raises:
+            InputChanged: they have not.
+        """
+        if not self.changes.is_complete:
+            changed |= {path for path, before in self.folder_times.items() if _change_time(path) != before}
+        known = {file.path for file in self.files}
+        changed |= {path for folder in self.folders for path in _contents(folder)[1]} - known
+        if changed:
+            raise InputChanged(
+                f"{min(changed)}, in an input of {self.consumer}, was added, removed or replaced while the step ran.",
+                FIX,
+            )
 
     def _read(self, files: list[InputFile]) -> None:
         """Hash files, and note those that are right.
@@ -165,15 +188,36 @@ class Inputs:
         return {}
 
 
-def _files(workspace: Workspace, recipe: Recipe, manifests: dict[str, Manifest]) -> list[InputFile]:
-    """Return the files that a program may read; ordering-only inputs are not passed to it."""
-    found: dict[InputFile, None] = {}
+def _parts(workspace: Workspace, recipe: Recipe, manifests: dict[str, Manifest]) -> tuple[list[InputFile], list[Path]]:
+    """Return files and folders that a program may read; ordering-only inputs are not passed to it."""
+    files: dict[InputFile, None] = {}
+    folders: dict[Path, None] = {}
     for name, value in sorted(recipe.inputs.items()):
         for reference in value if isinstance(value, list) else [value]:
             if name.startswith(ORDERING_PREFIX):
                 continue
             root = workspace.artifact_path(reference.artifact)
             for entry in manifests[reference.artifact].entries:
-                if not reference.path or entry.path == reference.path or entry.path.startswith(f"{reference.path}/"):
-                    found[InputFile(reference.artifact, entry, root / entry.path if entry.path else root)] = None
-    return list(found)
+                if entry.path != reference.path and (not reference.path or entry.path.startswith(f"{reference.path}/")):
+                    folders[root / reference.path] = None
+                elif entry.path != reference.path:
+                    continue
+                files[InputFile(reference.artifact, entry, root / entry.path if entry.path else root)] = None
+    return list(files), list(folders)
+
+
+def _contents(root: Path) -> tuple[list[Path], list[Path]]:
+    """Return a folder and all folders below it, and everything else below it."""
+    folders, files = [], []
+    for folder, below, names in os.walk(root):
+        folders.append(Path(folder))
+        files += [Path(folder, name) for name in names]
+        files += [Path(folder, name) for name in below if os.path.islink(os.path.join(folder, name))]
+    return folders, files
+
+
+def _change_time(path: Path) -> int:
+    try:
+        return path.lstat().st_ctime_ns
+    except (FileNotFoundError, NotADirectoryError):
+        return 0

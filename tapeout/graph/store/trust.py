@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -37,6 +39,11 @@ if TYPE_CHECKING:
 POLICY = Path("config/trust")
 SIGNING = "signing"
 BUILT = "built"
+KNOWN_NAME = re.compile(r".+\.pem|signing|\.gitignore|README.*|\.new|\..+\.[0-9a-f]{16}\.tmp")
+"""Names in the policy's folder; the last two are of an interrupted ``tapeout trust add``. A file of any other name may
+be a key that should be trusted alone."""
+UNREADABLE = "Make it a folder that you may read, or delete it to use every entry."
+UNKNOWN = "Give a file with a public key a name that ends in .pem, or delete it."
 PAYLOAD_TYPE = "application/vnd.tapeout.entry+json"
 MAX_SIGNATURE = 1 << 16
 """Bytes of an envelope; one with a signature has about 500."""
@@ -64,9 +71,21 @@ class Trust:
         """Trusted public keys by their id; empty without a policy.
 
         Raises:
-            InvalidKey: a file of the policy has no key, which must not end in trusting everybody.
+            InvalidKey: the policy cannot be read, or a file in it has no key, which must not end in trusting everybody.
         """
-        found = [read_public_key(path) for path in sorted(self.policy.glob("*.pem"))]
+        try:
+            with os.scandir(self.policy) as entries:
+                names = sorted(entry.name for entry in entries)
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and not self.policy.is_symlink():
+                return {}
+            raise InvalidKey(
+                f"{self.policy}, the policy of trusted keys, cannot be read: {error}.", UNREADABLE
+            ) from error
+        for name in names:
+            if not KNOWN_NAME.fullmatch(name):
+                raise InvalidKey(f"{self.policy / name} is no part of a policy of trusted keys.", UNKNOWN)
+        found = [read_public_key(self.policy / name) for name in names if name.endswith(".pem")]
         return {key.keyid: key for key in found}
 
     @cached_property

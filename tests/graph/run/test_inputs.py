@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,6 +62,86 @@ def test_an_input_that_changes_meanwhile_is_noticed_whatever_its_bytes_are(
         read.check()
         change(path)
         with pytest.raises(InputChanged, match=f"{path} of artifact {name.partition('/')[0]} "):
+            read.check()
+
+
+def swapped(path: Path) -> None:
+    """Move a file away, put another one in its place, and move it back."""
+    saved = path.rename(path.with_name("saved"))
+    path.write_text("forged")
+    path.unlink()
+    saved.rename(path)
+
+
+def visited(path: Path) -> None:
+    """Add a file to the folder of another one, and remove it."""
+    new = path.with_name("new")
+    new.write_text("new")
+    new.unlink()
+
+
+def add_folder(path: Path) -> None:
+    path.with_name("empty").mkdir()
+
+
+@pytest.mark.parametrize("name", ["read", "folder/in", "folder/in/b", "folder"])
+def test_an_input_that_is_put_back_is_noticed(workspace: Workspace, name: str) -> None:
+    path = workspace.artifact_path(name)
+    with inputs(workspace) as read:
+        read.check()
+        swapped(path)
+        with pytest.raises(InputChanged, match=f"{path}.* was"):
+            read.check()
+
+
+@pytest.mark.parametrize("change", [visited, add_folder], ids=lambda change: change.__name__)
+def test_a_name_that_appears_in_a_folder_is_noticed(workspace: Workspace, change: Callable[[Path], object]) -> None:
+    with inputs(workspace) as read:
+        for beside in ("read", "folder/out"):
+            change(workspace.artifact_path(beside))
+        read.check()  # not in what the program gets
+        change(workspace.artifact_path("folder/in/b"))
+        with pytest.raises(InputChanged, match="folder/in/(new|empty), in an input of new, was added"):
+            read.check()
+
+
+def test_a_file_that_was_there_before_is_noticed(workspace: Workspace) -> None:
+    workspace.artifact_path("folder/in/more").mkdir()
+    with inputs(workspace) as read:
+        read.check()
+        workspace.artifact_path("folder/in/more/new").write_text("new")
+        with pytest.raises(InputChanged, match="folder/in/more/new"):
+            read.check()
+    with inputs(workspace) as read, pytest.raises(InputChanged, match="folder/in/more/new"):
+        read.check()
+
+
+NO_INOTIFY = """
+import resource, sys
+from pathlib import Path
+from tapeout.graph.launch.inotify import Changes
+limit = len(list(Path("/proc/self/fd").iterdir())) - 1
+resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+changes = Changes([Path(sys.argv[1])], [], Path(sys.argv[1]).parent)
+print(changes.is_complete, changes.paths())
+"""
+
+
+def test_a_kernel_without_free_watches_is_noticed(workspace: Workspace) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NO_INOTIFY, workspace.artifact_path("read")], check=True, capture_output=True, text=True
+    )
+    assert done.stdout == "False set()\n"
+
+
+@pytest.mark.parametrize("change", [put_back, swapped, visited], ids=lambda change: change.__name__)
+def test_without_watches_the_change_times_decide(workspace: Workspace, change: Callable[[Path], object]) -> None:
+    with inputs(workspace) as read:
+        read.changes.close()
+        read.changes.is_complete = False
+        read.check()
+        change(workspace.artifact_path("folder/in/b"))
+        with pytest.raises(InputChanged, match="folder/in"):
             read.check()
 
 

@@ -132,6 +132,29 @@ def test_unreadable_policy_trusts_nobody(site: Site, damage: Callable[[Path], No
         bob.check_trust()
 
 
+@pytest.mark.parametrize("kind", ["dangling link", "link to itself", "file", "ann.PEM", "ann.pub", "keys/ann.pem"])
+def test_a_policy_of_another_form_never_trusts_everybody(site: Site, kind: str) -> None:
+    policy = site.root / "bob/config/trust"
+    policy.parent.mkdir(parents=True)
+    if "link" in kind:
+        policy.symlink_to("nowhere" if kind.startswith("dangling") else "trust")
+    elif kind == "file":
+        policy.write_bytes(site.keys["ann"].public.read_bytes())
+    else:
+        (policy / kind).parent.mkdir(parents=True)
+        (policy / kind).write_bytes(site.keys["ann"].public.read_bytes())
+    with pytest.raises(InvalidKey, match=str(policy)):
+        assert not Trust(policy, site.root / "built").keys
+
+
+def test_files_beside_the_keys_are_no_policy(site: Site) -> None:
+    bob = site.user("bob", "bob")
+    assert bob.store.trust is not None
+    for name in ("README.md", ".gitignore", ".new", f".signing.{'0' * 16}.tmp"):
+        (bob.store.trust.policy / name).write_text("no key")
+    assert len(bob.store.trust.keys) == 1
+
+
 def test_signatures_change_no_artifact_and_are_deterministic(site: Site) -> None:
     manifest = make(site.user("ann", "ann"), "made", "right")
     path = site.user("ann").store.signature_path(manifest.action)
