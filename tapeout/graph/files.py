@@ -249,11 +249,12 @@ def _obstacle(path: Path, only_links: bool) -> str | None:
         path: the path.
         only_links: look for broken links only; a program without its interpreter gives the same error.
     """
-    for part in reversed([path, *path.parents]):
-        if part.is_symlink() and not part.exists():
-            return f"{part} is a link to {part.readlink()}, which does not exist."
-        if not only_links and part.exists() and not part.is_dir():
-            return f"{part} is not a folder, and a folder is needed there."
+    with contextlib.suppress(PermissionError):  # this user cannot see where a link leads
+        for part in reversed([path, *path.parents]):
+            if part.is_symlink() and not part.exists():
+                return f"{part} is a link to {part.readlink()}, which does not exist."
+            if not only_links and part.exists() and not part.is_dir():
+                return f"{part} is not a folder, and a folder is needed there."
     if only_links:
         return None
     return f"{path} is a folder, and a file is needed there." if path.is_dir() else None
