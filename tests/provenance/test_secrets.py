@@ -19,6 +19,13 @@ from tapeout.provenance.secrets import check_file, check_value, private
         "https://host/file?access_token=abc",
         "http://host/x?a=b&X-Amz-Signature=0",
         "https://host/?sig=abc",
+        *(f"https://host/?a=b&{name}=abc" for name in ("api-key", "access-key", "x-api-key", "private-key", "db_pass")),
+        *(f"https://host/?{name}=abc" for name in ("subscription-key", "Ocp-Apim-Subscription-Key", "pass", "apikey")),
+        "//alice:hunter2@host/file",
+        "index=//alice:hunter2@host",
+        "https://host/?access%255Ftoken=abc",
+        "https://host/%25253Fapi%25252Dkey%25253Dabc",
+        f"https://host/%{'25' * 20}3F",
     ],
 )
 def test_urls_with_secrets(text: str) -> None:
@@ -28,7 +35,16 @@ def test_urls_with_secrets(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["https://host/a@b", "mail alice@host", "https://host/?design=1&monkey=2", "a: b@c", "tokens?key"]
+    "text",
+    [
+        "https://host/a@b",
+        "mail alice@host",
+        "https://host/?design=1&monkey=2",
+        "a: b@c",
+        "tokens?key",
+        "// a:b@c",
+        "//a@b",
+    ],
 )
 def test_urls_without_secrets(text: str) -> None:
     check_value({text: [text, 1, None, True, 1.5]}, "config")

@@ -34,8 +34,9 @@ NOT_LISTED = {"site-packages", "dist-packages"}
 SUFFIX = f".{sys.implementation.cache_tag}.pyc"
 """End of the names of byte code that this interpreter loads."""
 BYTE_CODE = re.compile(rf"((?:.*/)?){CACHE}/([^/]+){re.escape(SUFFIX)}")
-OTHER_BYTE_CODE = re.compile(r".+\.pyc(\.\d+)?")
-"""Byte code of other interpreters, optimization levels and tools, and that which Python is writing."""
+OTHER_BYTE_CODE = re.compile(r".+\.\w+-.+\.pyc(\.\d+)?")
+"""Byte code of other interpreters, optimization levels and tools, and that which Python is writing; all have a tag.
+A name without one is a module: ``import __pycache__.name`` loads it."""
 NATIVE_CODE = re.compile(rf"(?:.*/)?{CACHE}/[^/]+\.nb[ic]")
 """Caches of numba."""
 QUERY = """
@@ -221,7 +222,7 @@ def _scan_folder(tree: Tree, root: str, start: str) -> None:
         with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
             full = os.path.join(root, path)
             tree.folders[path] = Path(full).stat().st_mtime_ns  # before it is read: a later change is noticed
-            prefix, in_cache = f"{path}/" if path else "", path.endswith(CACHE)
+            prefix, in_cache = f"{path}/" if path else "", _is_cache(path)
             with os.scandir(full) as entries:
                 for entry in entries:
                     name = prefix + entry.name
@@ -254,11 +255,15 @@ def _add_file(tree: Tree, name: str, path: Path) -> None:
 
 def _write_states(folder: Path, tree: Tree, outside: Iterable[str]) -> None:
     """Write what ``unchanged`` compares: the folders, the interpreter, and the files that change what Python loads."""
-    folders = {path: time for path, time in tree.folders.items() if not path.endswith(CACHE)}
+    folders = {path: time for path, time in tree.folders.items() if not _is_cache(path)}
     names = {path for path in tree.files if path == "pyvenv.cfg" or _in_packages(path)} | tree.links.keys()
     names |= {path for path in outside if not Path(path).is_dir()}
     states = {"files": {path: _state(folder / path) for path in names}, "folders": folders}
     write_atomically(folder / STATES, canonical(states))
+
+
+def _is_cache(folder: str) -> bool:
+    return folder.rpartition("/")[2] == CACHE
 
 
 def _in_packages(path: str) -> bool:
