@@ -26,7 +26,8 @@ HIDDEN = (
 without width or ink, selectors of variants, halves of a character, and tags."""
 _PICTURE = (
     "[\xa9\xae\u203c\u2049\u2122\u2139\u2194-\u21aa\u231a-\u2328\u23cf\u23e9-\u23fa\u24c2\u25aa-\u25fe"
-    "\u2600-\u2767\u2794-\u27bf\u2934\u2935\u2b05-\u2b55\u3030\u303d\u3297\u3299\U0001f000-\U0001f0ff\U0001f170-\U0001faff]"
+    "\u2600-\u2767\u2794-\u27bf\u2934\u2935\u2b05-\u2b55\u3030\u303d\u3297\u3299"
+    "\U0001f000-\U0001f0ff\U0001f170-\U0001faff]"
 )
 _KEPT = (
     f"(?<={_PICTURE})[\ufe0e\ufe0f]",  # the picture in color, or as text

@@ -45,9 +45,9 @@ def export(
     Exit code 0.
     """
     # here, because cryptography and Snakemake are slow to import
+    from tapeout.graph.store.keys import KEY_COMMANDS, read_private_key
     from tapeout.provenance.export import ExportOptions
     from tapeout.provenance.export import export as write
-    from tapeout.provenance.signing import KEY_COMMANDS, read_private_key
 
     wanted = frozenset(formats or ())
     if Format.SLSA not in wanted:
@@ -66,7 +66,8 @@ def export(
     artifact = project.resolve(artifact).artifact if artifact else _report(project)
     options = ExportOptions(artifact, run, wanted, signer, with_artifacts, tuple(also or ()), date or "")
     value = _value(write(project.layer, options, out), options, out)
-    note = f"SHA256SUMS lists its files. To rebuild it on any machine:\n  tapeout reproduce {out}"
+    accept = "--public-key public.pem" if signer else "--unsigned"
+    note = f"SHA256SUMS lists its files. To rebuild it on any machine:\n  tapeout reproduce {out} {accept}"
     table = output.table(["export", out.name], _rows(value, with_artifacts))
     output.show(value, as_json, table, note, configuration=project.configuration)
 

@@ -1,4 +1,4 @@
-"""``tapeout rebuild``: build a step a second time in an empty folder, offline, and compare the two outputs."""
+"""``tapeout rebuild``: build a step a second time in an empty folder, and compare the two outputs."""
 
 import tempfile
 from dataclasses import asdict
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from tapeout.cli import output
-from tapeout.cli.options import AsJson, ConfigFiles, artifact_names, refuse
+from tapeout.cli.options import AsJson, ConfigFiles, InvalidUse, artifact_names, refuse
 from tapeout.cli.project import Project, load
 from tapeout.compare.artifacts import Comparison, compare
 from tapeout.compare.file_comparison import Level
@@ -37,14 +37,14 @@ def rebuild(
     check: Annotated[bool, typer.Option("--check", help="Compare with the first copy; else keep the second.")] = False,
     level: Annotated[Level, typer.Option(help="With --check: what must be equal.")] = Level.BYTES,
     keep: Annotated[bool, typer.Option("--keep", help="With --check: keep an equal second copy too.")] = False,
-    online: Annotated[bool, typer.Option("--online", help="Leave the network on.")] = False,
+    online: Annotated[bool, typer.Option("--online", help="Leave the network on for steps that fetch.")] = False,
     as_json: AsJson = False,
     configfile: ConfigFiles = None,
 ) -> None:
     """Build artifacts a second time, and compare.
 
-    Each step runs in an empty folder, without network. With --check its output is compared with the first copy: equal
-    bytes, equal values, metrics within the bounds of the configuration, or none of these.
+    Each step runs in an empty folder, and without network, also if it fetches. With --check its output is compared with
+    the first copy: equal bytes, equal values, metrics within the bounds of the configuration, or none of these.
 
     Exit code 0, or 1 if an artifact does not reach --level.
     """
@@ -54,9 +54,13 @@ def rebuild(
     bounds = load_bounds(project.configuration.files)
     names = [name for given in artifacts for name in project.resolve(given).artifacts] if artifacts else None
     decisions = [project.decisions[name] for name in names or project.decisions]
-    offline = not online and can_isolate_network()
+    fetching = [decision.recipe.artifact for decision in decisions if decision.recipe.fetches]
+    if online and not fetching:
+        raise InvalidUse("--online has no effect: no step to rebuild fetches anything.", "Leave it out.")
+    offline = not online and (not fetching or can_isolate_network())
     if not offline and not online:
-        output.errors.print("! This system cannot take the network from a program; the steps run with it.")
+        listed = ", ".join(fetching)
+        output.errors.print(f"! This system cannot take the network from a program; built with it: {listed}.")
     results: list[dict[str, Any]] = []
     for number, decision in enumerate(decisions, 1):
         recipe, launch = decision.recipe, project.layer.launch

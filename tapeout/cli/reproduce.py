@@ -74,8 +74,8 @@ def reproduce(
             output.show(value, as_json, output.table(["export", export.name], _facts(value)), last)
             return
         require_trust(checked.verified, checked.signed_by, unsigned)
-        signer = f"signed by the trusted key {checked.signed_by[0][:16]}" if checked.verified else "not trusted"
-        output.errors.print(f"Running the code of the export, {signer}.")
+        signed = f"signed by the trusted key {checked.signed_by[0][:16]}" if checked.verified else ""
+        output.errors.print(f"Running the code of the export, {signed or 'which no trusted key has signed'}.")
         where = folder or Path(f"{export.name.removesuffix('.tar')}-reproduced")
         isolation = Isolation(where.absolute(), environments, network or unisolated, not unisolated)
         reproduction = build_again(checked, isolation, pip, output.errors.print)

@@ -2,7 +2,6 @@
 
 import os
 from collections import Counter
-from dataclasses import replace
 from typing import Any
 
 from tapeout.cli import output
@@ -71,21 +70,14 @@ def _state(workspace: Workspace, decision: Decision, manifest: Manifest | None) 
     exists = os.path.lexists(workspace.artifact_path(name))
     if decision.state is State.CURRENT:
         return "current"
-    if exists and manifest is None and _is_untrusted(workspace, name):
+    stated = workspace.stated_manifest(name) if exists and manifest is None else None
+    if stated is not None and workspace.store.distrusts(stated[0]):
         return "untrusted"
     if exists and (manifest is None or not manifest.matches(workspace.artifact_path(name))):
         return "damaged"
     if decision.state is State.RESTORE:
         return "in the remote" if decision.download is not None else "in the store"
     return "stale" if exists else "missing"
-
-
-def _is_untrusted(workspace: Workspace, name: str) -> bool:
-    """Return whether the policy of trusted keys alone keeps an artifact from being used."""
-    stated, trust = workspace.stated_manifest(name), workspace.store.trust
-    if stated is None or trust is None or not trust.keys:
-        return False
-    return replace(workspace.store, trust=None).has_manifest(*stated)
 
 
 def _totals(artifacts: list[dict[str, Any]]) -> str:

@@ -18,7 +18,7 @@ from tapeout.cli.project import Project, load
 from tapeout.graph.address import RESULTS, resolve
 from tapeout.graph.upkeep.environments import EnvironmentFinding, used_environments, verify_environments
 from tapeout.graph.upkeep.repair import repair as restore_copies
-from tapeout.graph.upkeep.verify import Finding, artifact_addresses
+from tapeout.graph.upkeep.verify import UNTRUSTED, Finding, artifact_addresses
 from tapeout.graph.upkeep.verify import verify as check
 from tapeout.graph.workspace import Workspace
 
@@ -97,8 +97,13 @@ def _summary(findings: list[Finding], left: list[Finding], repair: bool) -> str:
         return "To repair: tapeout verify --deep --repair"
     if not left:
         return "Repaired."
-    names = ", ".join(sorted({finding.artifact for finding in left}))
-    return f"Not repaired, because no intact copy is left: {names}."
+    untrusted = {finding.artifact for finding in left if finding.problem == UNTRUSTED}
+    reasons = {
+        "no intact copy is left": {finding.artifact for finding in left} - untrusted,
+        "no trusted key has signed them": untrusted,
+    }
+    because = (f"because {why}: {', '.join(sorted(names))}" for why, names in reasons.items() if names)
+    return f"Not repaired, {'; '.join(because)}."
 
 
 def _reinstall(changed: list[EnvironmentFinding]) -> str:

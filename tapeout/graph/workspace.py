@@ -32,9 +32,10 @@ from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.launch.launcher import Launch
 from tapeout.graph.paths import check_project
 from tapeout.graph.remote.remote_store import Remote
+from tapeout.graph.store.policy import POLICY
 from tapeout.graph.store.roots import Root
 from tapeout.graph.store.store import Store
-from tapeout.graph.store.trust import BUILT, POLICY, Trust
+from tapeout.graph.store.trust import BUILT, Trust
 
 OLD, SEALED, LATER = 1, 2, 3
 """Artificial modification times (seconds since 1970) of actions and marks. Snakemake only compares whether an action is
@@ -260,8 +261,8 @@ class Workspace:
         Raises:
             InvalidKey: one cannot be read.
         """
-        if self.store.trust is not None and self.store.trust.keys:
-            _ = self.store.trust.signer
+        if self.store.trust is not None:
+            _ = self.store.trust.keys, self.store.trust.signer
 
     def report_ignored(self) -> None:
         """Print how many entries of the store and the remote were not used, because no trusted key has signed them."""

@@ -30,7 +30,7 @@ PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
 
 @dataclass(frozen=True)
 class Isolation:
-    """How the code of an export runs.
+    """Limits for the code of an export.
 
     Attributes:
         folder: folder of the build, absolute.
@@ -63,7 +63,7 @@ class Isolation:
 
     @property
     def sentence(self) -> str:
-        """What isolates the build, for messages."""
+        """Isolation of the build, as messages state it."""
         if not self.isolated:
             return "NOT ISOLATED: its code can read and write whatever you can, and use the network"
         reach = "with the network" if self.network else "without network"

@@ -12,8 +12,7 @@ from pathlib import Path, PurePosixPath
 from tapeout.config.secrets import has_secret
 from tapeout.config.sources import Fetch
 from tapeout.graph.console import FIX, print_line
-from tapeout.graph.identity.environment import FOLDER, read_environment
-from tapeout.graph.identity.installation import MARK, Mark
+from tapeout.graph.identity.environment import FOLDER, find_installed
 from tapeout.graph.store.store import Store
 from tapeout.graph.workspace import Workspace
 from tapeout.provenance.document import CODE as CODE_FOLDER
@@ -143,10 +142,8 @@ def _fetching_python(environments: Path | None) -> Path:
 
 def _installed(name: str, project: Path, parent: Path) -> Path | None:
     """Return the folder in ``parent`` of a complete environment of a project's lock, with any interpreter; or None."""
-    marks = [Mark.read(folder) for folder in sorted(parent.glob(f"{name}-*"))]
-    interpreters = ["", *(mark.interpreter for mark in marks if mark is not None)]
-    folders = [parent / read_environment(name, project, interpreter).folder.name for interpreter in interpreters]
-    return next((folder for folder in folders if (folder / MARK).is_file()), None)
+    found = find_installed(name, project, parent)
+    return parent / found.folder.name if found.is_complete_in(parent) else None
 
 
 def install(document: Document, isolation: Isolation, pip_options: str) -> None:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from tapeout.config.comparison import Bounds
 from tapeout.graph.files import write_atomically
 from tapeout.graph.identity.digest import canonical
+from tapeout.graph.store.keys import read_public_key
 from tapeout.provenance import page
 from tapeout.provenance.checking import CheckedExport, check_export
 from tapeout.provenance.document import CONFIG, Document
@@ -21,7 +22,6 @@ from tapeout.provenance.errors import InvalidExport, ReproductionFailed
 from tapeout.provenance.folder import opened
 from tapeout.provenance.isolation import Isolation, downloads
 from tapeout.provenance.rebuild import fetch_sources, install, lay_out, run, snakemake_target
-from tapeout.provenance.signing import read_public_key
 from tapeout.provenance.trusted import trusted_key
 from tapeout.provenance.verdict import Judgement, judge
 

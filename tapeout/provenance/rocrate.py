@@ -145,7 +145,7 @@ def _artifact(document: Document, name: str) -> list[Entity]:
         return [about | {"@type": "CreativeWork", "identifier": f"{_digest_kind(manifest)}:{manifest.digest()}"}]
     if manifest.kind == "file":
         media = _format(name, "application/octet-stream")
-        return [about | {"@type": "File", "encodingFormat": media, "sha256": manifest.digest()}]
+        return [about | {"@type": "File", "encodingFormat": media, "sha256": manifest.entries[0].digest}]
     files = [
         {
             "@id": about["@id"] + quote(entry.path),
@@ -162,7 +162,8 @@ def _artifact(document: Document, name: str) -> list[Entity]:
 
 
 def _digest_kind(manifest: Manifest) -> str:
-    return "sha256" if manifest.kind == "file" else "sha256-of-listing"
+    plain = manifest.kind == "file" and not manifest.entries[0].executable
+    return "sha256" if plain else "sha256-of-listing"
 
 
 def _source(source: Source) -> Entity:

@@ -4,39 +4,19 @@ ed25519 is deterministic, so that an export signed twice with the same key has t
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import CryptoSigner, SSlibKey  # type: ignore[attr-defined]
 
-from tapeout.graph.errors import InvalidKey
 from tapeout.graph.identity.digest import canonical
-from tapeout.graph.store import keys
-from tapeout.graph.store.keys import KEY_COMMANDS as KEY_COMMANDS
 from tapeout.guard.nesting import is_nested_deeply
 from tapeout.provenance.errors import InvalidExport
 
 PrivateKey = CryptoSigner
 PublicKey = SSlibKey
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
-
-
-def read_private_key(path: Path) -> PrivateKey:
-    """Return an ed25519 private key (PKCS#8 in PEM, not encrypted); raise ``InvalidExport`` for anything else."""
-    try:
-        return keys.read_private_key(path)
-    except InvalidKey as error:
-        raise InvalidExport(error.cause, error.fix) from error
-
-
-def read_public_key(path: Path) -> PublicKey:
-    """Return an ed25519 public key in PEM; raise ``InvalidExport`` for anything else."""
-    try:
-        return keys.read_public_key(path)
-    except InvalidKey as error:
-        raise InvalidExport(error.cause, error.fix) from error
 
 
 def envelope(statement: dict[str, Any], signer: PrivateKey | None) -> bytes:

@@ -94,8 +94,8 @@ def _statement(subjects: list[dict[str, Any]], definition: dict[str, Any]) -> di
 
 def _kind(manifest: Manifest, path: str) -> str:
     """Return the kind of digest that an action has of an artifact, or of ``path`` in it."""
-    one_file = manifest.kind == "file" or path in {entry.path for entry in manifest.entries}
-    return "sha256" if one_file else FOLDER_DIGEST
+    plain = any(entry.path == path and not entry.executable for entry in manifest.entries)
+    return "sha256" if plain else FOLDER_DIGEST
 
 
 def _pinned(document: Document, source: Source) -> list[dict[str, Any]]:

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from tapeout.graph.store.trust import POLICY
+from tapeout.graph.store.policy import POLICY, trusted_keys
 from tapeout.provenance import slsa
 from tapeout.provenance.errors import InvalidExport, UntrustedExport
 from tapeout.provenance.folder import MAX_LISTED
-from tapeout.provenance.signing import PublicKey, read_public_key, signers
+from tapeout.provenance.signing import PublicKey, signers
 
 
 def trusted_key(export: Path, given: PublicKey | None, policy: Path = POLICY) -> PublicKey | None:
@@ -18,12 +18,12 @@ def trusted_key(export: Path, given: PublicKey | None, policy: Path = POLICY) ->
         policy: folder with trusted keys.
 
     Raises:
-        InvalidExport: a file has no key.
+        InvalidKey: a file of the policy has no key.
     """
     if given is not None:
         return given
     statement = export / slsa.WHOLE
-    keys = {key.keyid: key for key in map(read_public_key, sorted(policy.glob("*.pem")))}
+    keys = trusted_keys(policy)
     if not keys or not statement.is_file() or statement.stat().st_size > MAX_LISTED:
         return None
     try:

@@ -19,6 +19,8 @@ def test_an_export_is_written_and_checked(built: Project, tmp_path: Path) -> Non
     assert not list(built.root.glob("*-reproduced"))
     status, _, errors = call(built, "export", str(out), "--also", "src")
     assert status == 3 and "ExportRefused" in errors
+    text = call(built, "export", str(tmp_path / "next"), "--also", "src")[1]
+    assert f"tapeout reproduce {tmp_path / 'next'} --unsigned" in " ".join(text.split())
     out.write_bytes(out.read_bytes()[:100_000])
     status, _, errors = call(built, "reproduce", str(out))
     assert status == 3 and "InvalidExport" in errors

@@ -97,10 +97,10 @@ def test_only_present_commands_are_suggested() -> None:
         ("verify model@never", "UnknownName: There is no run never."),
         ("export x --format slsa", "InvalidUse: --format slsa needs either a key or --unsigned."),
         ("export x --format rocrate --date today", "InvalidUse: --format rocrate needs a publication date."),
-        ("export x --format slsa --key text", "InvalidExport: text has no readable private key"),
+        ("export x --format slsa --key text", "InvalidKey: text has no readable private key"),
         ("reproduce x", "InvalidExport: x is neither a folder nor a complete tar archive"),
         ("reproduce .", "InvalidExport: There is no readable SHA256SUMS"),
-        ("reproduce x --public-key text", "InvalidExport: text has no readable public key"),
+        ("reproduce x --public-key text", "InvalidKey: text has no readable public key"),
     ],
 )
 def test_named_errors(arguments: str, error: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,17 +61,18 @@ def test_without_check_the_second_copy_is_kept(built: Project) -> None:
     assert row["level"] is None and built.path(row["second_copy"]).joinpath("weights.txt").is_file()
 
 
-def test_steps_run_without_network_unless_online(built: Project) -> None:
-    names = "import socket\nimport time\n"
-    built.edit("scripts/model.py", "import time\n", names)
-    there = 'print("networks", len(socket.if_nameindex()), flush=True)\n'
-    built.edit("scripts/model.py", WRITE, there + WRITE)
+def test_only_steps_that_fetch_have_a_network_and_only_if_online(built: Project) -> None:
+    there = 'import socket\n\nprint("networks", len(socket.if_nameindex()), flush=True)\n'
+    for name, first in (("raw", "from pathlib import Path\n"), ("model", "import json\n")):
+        built.edit(f"scripts/{name}.py", first, there + first)
     built.run()
-    log = built.path("logs/rebuild/model.log")
-    if rebuild(built, "model", "--check")["offline"]:
+    log = built.path("logs/rebuild/raw.txt.log")
+    if rebuild(built, "raw.txt", "--check")["offline"]:
         assert "networks 1\n" in log.read_text()
-    assert not rebuild(built, "model", "--check", "--online")["offline"]
-    assert log.read_text() == built.path("logs/model.log").read_text()
+    assert not rebuild(built, "raw.txt", "--check", "--online")["offline"]
+    assert log.read_text() == built.path("logs/raw.log").read_text()
+    assert rebuild(built, "model", "--check")["offline"]
+    assert "--online has no effect" in refused(built, "model", "--check", "--online")
 
 
 @pytest.mark.parametrize("deep", [False, True])

@@ -1,6 +1,7 @@
 """Statements read with the packages in-toto-attestation and securesystemslib, without Tapeout."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from securesystemslib.signer import SSlibKey
 
 from tapeout.graph.identity.digest import digest_file
 from tapeout.provenance.document import Document
+from tapeout.provenance.rocrate import metadata
+from tapeout.provenance.slsa import FOLDER_DIGEST, of_actions, path_of
 from tests.provenance.conftest import Keys, make_keys
 
 
@@ -59,6 +62,22 @@ def test_the_statement_about_the_export_names_every_file(signed: Path, keys: Key
     files = {path.relative_to(signed).as_posix(): path for path in signed.rglob("*") if path.is_file()}
     del files["attestations/export.dsse.json"], files["SHA256SUMS"]
     assert subjects == {name: digest_file(path) for name, path in files.items()}
+
+
+def test_only_the_digest_of_bytes_is_called_sha256(document: Document) -> None:
+    for name, manifest in document.manifests.items():
+        entries = tuple(replace(entry, executable=True) for entry in manifest.entries)
+        document.manifests[name] = replace(manifest, entries=entries)
+    report = of_actions(document)[path_of("report.txt")]
+    [needed] = [
+        item["digest"]
+        for item in report["predicate"]["buildDefinition"]["resolvedDependencies"]
+        if item.get("uri") == "urn:tapeout:artifact:model#weights.txt"
+    ]
+    assert list(needed) == [FOLDER_DIGEST]
+    entities = json.loads(metadata(document, "2000-01-01", "0" * 64))["@graph"]
+    [entity] = [entity for entity in entities if entity.get("name") == "report.txt"]
+    assert entity["sha256"] == document.manifests["report.txt"].entries[0].digest
 
 
 def test_another_key_does_not_verify(signed: Path, tmp_path: Path) -> None:

@@ -142,5 +142,5 @@ def test_a_step_that_fails(signed: Path, mini: Project, tmp_path: Path) -> None:
     options = ("--folder", "here", "--environments", "envs")
     done = tapeout(tmp_path, "reproduce", signed, "--unsigned", "--unisolated", *options, expect=3)
     assert "ReproductionFailed: model: scripts/model.py ended with status 1" in done.stderr
-    assert "NOT ISOLATED" in done.stderr and "not trusted" in done.stderr
+    assert "NOT ISOLATED" in done.stderr and "which no trusted key has signed" in done.stderr
     assert "this machine lacks something" in done.stderr and not (tmp_path / "here/verdict.html").exists()

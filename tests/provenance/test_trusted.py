@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.provenance.errors import InvalidExport, UntrustedExport
-from tapeout.provenance.signing import read_public_key
+from tapeout.graph.errors import InvalidKey
+from tapeout.graph.store.keys import read_public_key
+from tapeout.provenance.errors import UntrustedExport
 from tapeout.provenance.trusted import require_trust, trusted_key
 from tests.graph.conftest import ROOT
 from tests.provenance.conftest import Keys, make_keys
@@ -44,7 +45,7 @@ def test_the_key_is_the_given_one_or_one_that_the_project_trusts(signed: Path, k
     (tmp_path / "attestations/export.dsse.json").write_text("[" * 100_000)
     assert trusted_key(tmp_path, None, policy) is None
     (policy / "c.pem").write_text("no key")
-    with pytest.raises(InvalidExport, match="c.pem"):
+    with pytest.raises(InvalidKey, match="c.pem"):
         trusted_key(signed, None, policy)
 
 

@@ -75,7 +75,11 @@ class Environment:
     @property
     def complete(self) -> bool:
         """True if the installation finished; its last action is to write the mark."""
-        mark = Mark.read(self.folder)
+        return self.is_complete_in(FOLDER)
+
+    def is_complete_in(self, parent: Path) -> bool:
+        """Return whether a folder of environments has it, with all files."""
+        mark = Mark.read(parent / self.folder.name)
         return mark is not None and mark.environment == self.digest
 
     def require(self) -> None:
@@ -177,16 +181,22 @@ def read_environment(name: str, root: Path = Path(), interpreter: str = "") -> E
     return Environment(name, dict(sorted(packages.items())), digest, interpreter)
 
 
-def find_installed(name: str) -> Environment:
+def find_installed(name: str, root: Path = Path(), parent: Path = FOLDER) -> Environment:
     """Return an environment as it is installed, with this interpreter or else with any: the one that runs may differ.
+
+    Args:
+        name: name of the lock.
+        root: folder of the project.
+        parent: folder of the installed environments.
 
     Raises:
         InvalidEnvironment: see ``read_environment``.
     """
-    own = read_environment(name)
-    marks = [Mark.read(folder) for folder in sorted(FOLDER.glob(f"{name}-*"))] if not own.complete else []
-    others = [read_environment(name, interpreter=mark.interpreter) for mark in marks if mark is not None]
-    return next((other for other in others if other.complete), own)
+    own = read_environment(name, root)
+    folders = sorted(parent.glob(f"{name}-*")) if not own.is_complete_in(parent) else []
+    marks = [mark for mark in map(Mark.read, folders) if mark is not None]
+    others = [read_environment(name, root, mark.interpreter) for mark in marks]
+    return next((other for other in others if other.is_complete_in(parent)), own)
 
 
 def install(environment: Environment, pip_arguments: list[str], check: bool = False) -> None:

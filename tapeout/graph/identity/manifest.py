@@ -70,13 +70,15 @@ class Manifest:
     def digest(self, path: str = "") -> str:
         """Return the digest of the artifact, or of the file or folder at ``path`` in it.
 
+        That of a file is the SHA-256 of its bytes, unless it is executable: then the digest covers that, too.
         The actions of steps that read the artifact contain nothing else of it.
 
         Raises:
             InputChanged: there is nothing at ``path``.
         """
         if path in self._by_path:
-            return self._by_path[path].digest
+            entry = self._by_path[path]
+            return digest_value([entry.digest, "x"]) if entry.executable else entry.digest
         below = [entry for entry in self.entries if not path or entry.path.startswith(f"{path}/")]
         if not below:
             raise InputChanged(

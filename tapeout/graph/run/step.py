@@ -37,7 +37,7 @@ class Step:
         action: the recipe with the digests of its inputs.
         threads: number of threads for the program.
         log: log file.
-        offline: whether the program has no network but the loopback interface.
+        offline: true if a program that fetches has no network but the loopback interface; others never have one.
         launch: how this site starts programs.
     """
 

@@ -62,6 +62,14 @@ def public_pem(path: Path) -> bytes:
     return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
+def key_id(public: bytes) -> str:
+    """Return the identifier of a public key in PEM, as ``public_pem`` returns it."""
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+    from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]
+
+    return SSlibKey.from_crypto(load_pem_public_key(public)).keyid
+
+
 def is_private(path: Path) -> bool:
     """Return whether a file has a private key; raise ``InvalidKey`` if it cannot be read."""
     try:

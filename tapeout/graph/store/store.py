@@ -13,7 +13,7 @@ import re
 import shutil
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,12 @@ class Store(StoreFolder):
             return None
         content = content_digest(action, manifest) if self.trust is not None else ""
         return (action, manifest) if self._trusts(manifest, content) else None
+
+    def distrusts(self, manifest: Manifest) -> bool:
+        """Return whether the policy of trusted keys alone keeps an entry with this manifest from being used."""
+        if self.trust is None or not self.trust.keys or self.find(manifest.action) is not None:
+            return False
+        return replace(self, trust=None).find(manifest.action) == manifest
 
     def _trusts(self, manifest: Manifest, content: str) -> bool:
         if self.trust is None:

@@ -4,8 +4,8 @@ Everything in a store is verified by digests except the claim of an entry that a
 outside of the store limit which claims are used, so that nobody who may write the store can change them:
 
 ``config/trust/*.pem``
-    Public keys. If there are any, only entries that one of them has signed are used. ``config/trust/signing`` names the
-    private key that signs what this user builds (``tapeout trust``).
+    Public keys. If there are any, only entries that one of them has signed are used, and what was built in this folder.
+    ``config/trust/signing`` names the private key that signs what this user builds (``tapeout trust``).
 ``work/built``
     Digests of the outputs that were built in this folder. An entry that claims another output of the same action is
     forged, or the step is not reproducible.
@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import re
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,24 +24,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tapeout.graph.console import print_line
-from tapeout.graph.errors import InvalidKey, NotAPlainFile
-from tapeout.graph.files import only_regular, read_file, read_plain
+from tapeout.graph.files import only_regular, read_plain
 from tapeout.graph.identity.digest import canonical
 from tapeout.graph.identity.manifest import Manifest
-from tapeout.graph.store.keys import read_private_key, read_public_key
+from tapeout.graph.store.policy import signer, trusted_keys
 
 if TYPE_CHECKING:
     from securesystemslib.dsse import Envelope
     from securesystemslib.signer import CryptoSigner, SSlibKey  # type: ignore[attr-defined]
 
-POLICY = Path("config/trust")
-SIGNING = "signing"
 BUILT = "built"
-KNOWN_NAME = re.compile(r".+\.pem|signing|\.gitignore|README.*|\.new|\..+\.[0-9a-f]{16}\.tmp")
-"""Names in the policy's folder; the last two are of an interrupted ``tapeout trust add``. A file of any other name may
-be a key that should be trusted alone."""
-UNREADABLE = "Make it a folder that you may read, or delete it to use every entry."
-UNKNOWN = "Give a file with a public key a name that ends in .pem, or delete it."
 PAYLOAD_TYPE = "application/vnd.tapeout.entry+json"
 MAX_SIGNATURE = 1 << 16
 """Bytes of an envelope; one with a signature has about 500."""
@@ -73,20 +63,7 @@ class Trust:
         Raises:
             InvalidKey: the policy cannot be read, or a file in it has no key, which must not end in trusting everybody.
         """
-        try:
-            with os.scandir(self.policy) as entries:
-                names = sorted(entry.name for entry in entries)
-        except OSError as error:
-            if isinstance(error, FileNotFoundError) and not self.policy.is_symlink():
-                return {}
-            raise InvalidKey(
-                f"{self.policy}, the policy of trusted keys, cannot be read: {error}.", UNREADABLE
-            ) from error
-        for name in names:
-            if not KNOWN_NAME.fullmatch(name):
-                raise InvalidKey(f"{self.policy / name} is no part of a policy of trusted keys.", UNKNOWN)
-        found = [read_public_key(self.policy / name) for name in names if name.endswith(".pem")]
-        return {key.keyid: key for key in found}
+        return trusted_keys(self.policy)
 
     @cached_property
     def signer(self) -> CryptoSigner | None:
@@ -95,29 +72,19 @@ class Trust:
         Raises:
             InvalidKey: it cannot be read.
         """
-        path = self.signing_path
-        return read_private_key(path) if path is not None else None
-
-    @property
-    def signing_path(self) -> Path | None:
-        """Path of the private key that signs what is built here."""
-        try:
-            text = read_file(self.policy / SIGNING).decode()
-        except FileNotFoundError:
-            return None
-        except (UnicodeDecodeError, IsADirectoryError, NotAPlainFile) as error:
-            raise InvalidKey(f"{self.policy / SIGNING} names no key.", "Run: tapeout trust add KEY") from error
-        return Path(text.strip())
+        return signer(self.policy)
 
     def accepts(self, manifest: Manifest, content: str, signature: bytes | None) -> bool:
         """Return whether an entry is used; note the reason if it is not.
+
+        What this folder has built needs no signature: no store can claim that.
 
         Args:
             manifest: its manifest.
             content: digest of its content (``entry.content_digest``).
             signature: its envelope; None if it has none.
         """
-        reason = self._objection(manifest.action, content, signature)
+        reason = "" if self.was_built(manifest) else self._objection(manifest.action, content, signature)
         if not reason:
             outputs = self._outputs.get(manifest.action)
             if outputs is None or manifest.digest() in outputs:

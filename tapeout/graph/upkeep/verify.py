@@ -15,6 +15,8 @@ from tapeout.graph.named_runs import artifact_names, list_runs, run_workspace
 from tapeout.graph.store.action_index import inputs
 from tapeout.graph.workspace import Workspace
 
+UNTRUSTED = "is signed by no trusted key"
+
 
 @dataclass(frozen=True, order=True)
 class Finding:
@@ -135,6 +137,8 @@ def _without_entry(workspace: Workspace, copy: ArtifactCopy) -> Iterator[Finding
     """Report an artifact whose manifest is not the store's."""
     if copy.stated is None:
         yield Finding(copy.address, "", "has no valid manifest")
+    elif workspace.store.distrusts(copy.stated):
+        yield Finding(copy.address, str(workspace.store.action_path(copy.stated.action)), UNTRUSTED)
     elif workspace.store.find(copy.stated.action) is not None:
         yield Finding(copy.address, str(copy.root), "has another manifest than the store has of its action")
     else:

@@ -1,5 +1,6 @@
 """Manifests and digests."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -56,7 +57,14 @@ def test_digest_depends_on_the_executable_bit_and_not_on_the_path(folder: Path, 
     moved = folder.rename(tmp_path / "elsewhere")
     assert Manifest.of(moved, "model", "").digest() == before
     (moved / "config.json").chmod(0o755)
-    assert Manifest.of(moved, "model", "").digest() != before
+    after = Manifest.of(moved, "model", "")
+    assert after.digest() != before
+    one = Manifest.of(moved / "config.json", "config.json", "")
+    assert one.entries[0].digest == hashlib.sha256(b"{}").hexdigest()
+    assert one.digest() == after.digest("config.json") == digest_value([one.entries[0].digest, "x"])
+    assert Manifest.from_json(one.as_json()) == one
+    (moved / "config.json").chmod(0o644)
+    assert Manifest.of(moved, "model", "").digest("config.json") == one.entries[0].digest
 
 
 def test_from_json_inverts_as_json(folder: Path) -> None:
