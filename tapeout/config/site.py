@@ -88,7 +88,7 @@ class ContainerRuntime(Section):
     """Settings of the site for containers; the image itself is named in the configuration and is part of identities."""
 
     runtime: Literal["bare", "apptainer", "pyxis"] = Field("bare", description="Program that starts containers.")
-    mounts: list[str] = Field([], description="Folders of this machine that programs see besides their inputs, also without a container.")
+    mounts: list[str] = Field([], description="Folders that programs see besides their inputs.")
     images: str | None = Field(None, description="Folder of pulled images (.sif or .sqsh).")
 
 
