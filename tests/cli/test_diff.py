@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 from tapeout.cli import diff_tables
 from tapeout.cli.main import main
 from tapeout.compare.weights import TensorChange, WeightsDetail
+from tapeout.graph.identity.action import Action
+from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.named_runs import save
 from tapeout.graph.store.store import Store
 from tapeout.graph.workspace import Workspace
@@ -19,6 +22,7 @@ from tests.graph.conftest import Project
 
 REPORT = """
 import json
+from dataclasses import replace
 text = inputs["model"][0].read_text()
 numbers = {"loss": sum(text.encode()) / 8, "rows": len(text), "answers": [{"id": 1, "x": len(text)}]}
 output.write_text(json.dumps(numbers))
@@ -85,8 +89,11 @@ def test_an_audit_of_two_runs(auditor: Auditor, twice: Project) -> None:
     _, text, _ = auditor.call(twice, "@before", "results")
     assert "4 artifacts different, 2 artifacts the same" in text and "The change originates in raw.txt" in text
     assert "Also changed in itself: model" in text and "lr" in text and "numbers of report.json" in text
-    manifest = json.loads(twice.path("results/notes/de.txt.manifest.json").read_bytes())
-    twice.path("results/other.txt.manifest.json").write_text(json.dumps({**manifest, "artifact": "other.txt"}))
+    action = Action({"artifact": "other.txt", "schema": 2, "inputs": {}})
+    known = Manifest.from_json(json.loads(twice.path("results/notes/de.txt.manifest.json").read_bytes()))
+    manifest = replace(known, artifact="other.txt", action=action.digest)
+    Store(twice.path("store")).write_entry(action, manifest)
+    twice.path("results/other.txt.manifest.json").write_bytes(manifest.encode())
     code, again = auditor.as_json(twice, "@before", "results")
     assert again == {**result, "not_compared": ["other.txt"]}, "no step of the configuration makes it"
     assert auditor.call(twice, "@before", "@before")[:2] == (

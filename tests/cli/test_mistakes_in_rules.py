@@ -9,7 +9,7 @@ from tests.graph.conftest import Project
 @pytest.mark.parametrize(
     ("file", "addition", "words"),
     [
-        ("rules/steps.smk", b"# \xe9\n", "InvalidRule: rules/steps.smk, line 79: byte 0xe9 is not UTF-8 text."),
+        ("rules/steps.smk", b"# \xe9\n", "InvalidRule: rules/steps.smk, line 80: byte 0xe9 is not UTF-8 text."),
         ("rules/steps.smk", b"len(5)\n", "NoProject: The workflow cannot be read: object of type 'int' has no len()"),
         ("Snakefile", b"x = (\n", "NoProject: The workflow cannot be read: ('EOF in multi-line statement'"),
         ("Snakefile", b"include: 'gone.smk'\n", "NoProject: The workflow cannot be read: [Errno 2] No such file"),

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from tapeout.graph.identity.action import Action
 from tapeout.graph.identity.manifest import Manifest
+from tapeout.graph.store.store import Store
 from tests.provenance.upload_server import READER, TOKEN, Hub, upload_server
 from tests.starter import run_module
 
@@ -40,8 +42,7 @@ class Place:
         folder.mkdir(parents=True)
         for name, content in files.items():
             (folder / name).write_bytes(content)
-        manifest = Manifest.of(folder, artifact, "0" * 64)
-        folder.with_name(f"{folder.name}.manifest.json").write_bytes(manifest.encode())
+        manifest = self.seal(folder, artifact)
         if certify and artifact == "export/hf":
             self.certify({name: sha256(content).hexdigest() for name, content in files.items()})
         return manifest.digest()
@@ -51,10 +52,20 @@ class Place:
         path = self.root / "results" / "export" / "certificate.json"
         counts = answers or {"equal": 12, "tie": 0, "tie_limit": 0.1}
         path.write_text(json.dumps({"answers": counts, "files": digests}))
-        path.with_name(f"{path.name}.manifest.json").write_bytes(
-            Manifest.of(path, "export/certificate.json", "1" * 64).encode()
-        )
+        self.seal(path, "export/certificate.json")
         return path
+
+    def seal(self, path: Path, artifact: str) -> Manifest:
+        """Put a copy of an artifact into the store, and its manifest beside it; return the manifest."""
+        content = Manifest.of(path, artifact, "").digest()
+        action = Action({"artifact": artifact, "schema": 2, "content": content, "inputs": {}})
+        manifest = Manifest.of(path, artifact, action.digest)
+        copy = self.root / "copy"
+        (shutil.copytree if path.is_dir() else shutil.copyfile)(path, copy)
+        Store(self.root / "store").seal(action, manifest, copy)
+        shutil.rmtree(copy, ignore_errors=True)
+        path.with_name(f"{path.name}.manifest.json").write_bytes(manifest.encode())
+        return manifest
 
     def publish(
         self, *arguments: str, artifact: str = "export/hf", repo: str = "lab/model", **variables: str
@@ -223,7 +234,7 @@ def test_what_may_not_be_published_is_refused_before_anything_is_sent(change: st
         artifact = "export/one.json"
         path = place.root / "results" / artifact
         path.write_text("{}")
-        path.with_name("one.json.manifest.json").write_bytes(Manifest.of(path, artifact, "0" * 64).encode())
+        place.seal(path, artifact)
     code, text = place.publish("--execute", artifact=artifact)
     assert code == 3 and message in text, text
     assert place.hub.requests == []

@@ -70,8 +70,8 @@ def test_gc_deletes_what_a_dry_run_lists(built: Project) -> None:
 
 
 def test_a_full_disk_is_named_by_every_command(built: Project) -> None:
-    built.path("results/.graph/host").unlink()
-    command = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", sys.executable, "-m", "tapeout.cli", "gc"]
+    limited = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh"]
+    command = [*limited, sys.executable, "-m", "tapeout.cli", "runs", "save", "full"]
     done = subprocess.run(command, cwd=built.root, env=built.variables(), capture_output=True, text=True)
     assert done.returncode == 3 and not done.stdout and "Traceback" not in done.stderr
-    assert "DiskFull: No space is left on the file system at " in done.stderr and "results/.graph/host" in done.stderr
+    assert "DiskFull: No space is left on the file system at " in done.stderr and not built.path("runs/full").exists()

@@ -109,7 +109,7 @@ def test_it_ends_with_the_run(project: Project) -> None:
         while "running" not in shown:
             assert time.monotonic() < end, shown
             shown += os.read(watching, 65536).decode()
-        project.path("go").touch()
+        project.path("shared/go").touch()
         while time.monotonic() < end:
             try:
                 shown += os.read(watching, 65536).decode()

@@ -30,6 +30,7 @@ def fork(specification: str, command: list[str]) -> None:
     if name is None or "/{nemo}\\"" not in Path(specification).read_text():
         return
     import signal
+    import socket
     reader, writer = os.pipe()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
         server.connect("\\0" + name)
