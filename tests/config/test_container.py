@@ -73,10 +73,9 @@ def recipes(folder: Path, target: str, config: str = "") -> dict:
 
 
 def test_make_environments_installs_what_the_default_graph_needs(tmp_path: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text()
     (installed,) = re.findall(
-        r"^environments:\n\t@\$\(INSTALL\) \$\(CHECK\) ([a-z ]+) \$\(ADD\)",
-        (ROOT / "Makefile").read_text(),
-        re.MULTILINE,
+        r"^environments:\n\t@\$\(INSTALL\) \$\(CHECK\) ([a-z ]+) \$\(ADD\)", makefile, re.MULTILINE
     )
     needed = {recipe["environment"]["name"] for recipe in recipes(tmp_path / "all", "all").values()}
     assert needed <= set(installed.split())
