@@ -278,7 +278,8 @@ def _failure(step: Step, status: int) -> TapeoutError:
     if lines and (error := error_in(lines[-1])) is not None:
         return error
     if len(lines) >= 2 and lines[-1].startswith(FIX):
-        return disk_full_in(lines[-2]) or StepFailed(lines[-2], lines[-1].removeprefix(FIX))
+        cause = lines[-2].removeprefix(f"{StepFailed.__name__}: ")
+        return disk_full_in(lines[-2]) or StepFailed(cause, lines[-1].removeprefix(FIX))
     end = "\n".join(f"    | {line}" for line in output[-MAX_LOG_LINES:])
     ending = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
     return StepFailed(f"{step.recipe.script} {ending}.", f"Read the log {step.log}, which ends:\n{end}")
