@@ -202,7 +202,7 @@ def _write_etc(folder: str, network: bool) -> None:
         "passwd": f"{HOST_NAME}:x:{user}:{group}::{ROOT}/home:/bin/sh\n",
         "group": f"{HOST_NAME}:x:{group}:\n",
         "hosts": f"127.0.0.1 localhost {HOST_NAME}\n::1 localhost\n",
-        "fonts/fonts.conf": "<fontconfig><cachedir>/tmp/fonts</cachedir></fontconfig>\n",  # plots use the fonts of their library
+        "fonts/fonts.conf": "<fontconfig><cachedir>/tmp/fonts</cachedir></fontconfig>\n",  # plots bring their own
     }
     Path(folder, "fonts").mkdir()
     for name, text in texts.items():
