@@ -48,14 +48,19 @@ def runs(pid: int) -> bool:
 
 
 def processes_of(words: str, folder: Path | None = None) -> list[int]:
-    """Return the processes with these words in their command line, oldest first; only those in ``folder`` if given."""
+    """Return the processes with these words in their command line, oldest first; only those of ``folder`` if given."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            if words in line and (folder is None or (process / "cwd").readlink() == folder):
+            if words in line and (folder is None or _belongs(process, folder)):
                 found.append(int(process.name))
     return sorted(found)
+
+
+def _belongs(process: Path, folder: Path) -> bool:
+    """Return whether a process works in a folder, or in a namespace that shows a part of it."""
+    return (process / "cwd").readlink().is_relative_to(folder) or f"{folder}/" in (process / "mountinfo").read_text()
 
 
 def descendants(pid: int) -> list[int]:
