@@ -231,11 +231,13 @@ class Soak:
 
 
 def processes(root: Path, kind: str) -> list[int]:
-    """Return the running processes of a kind whose working directory is ``root``."""
+    """Return the running processes of a kind that work in ``root``, or in a namespace that shows a part of it."""
     found = []
     for path in Path("/proc").iterdir():
         with suppress(OSError):
-            if path.name.isdigit() and (path / "cwd").readlink() == root:
+            if path.name.isdigit() and (
+                (path / "cwd").readlink().is_relative_to(root) or f"{root}/" in (path / "mountinfo").read_text()
+            ):
                 words = (path / "cmdline").read_bytes().decode().split("\0")
                 if words[1:3] == ["-m", MODULES.get(kind)] or (kind == "program" and "scripts/" in "".join(words[1:2])):
                     found.append(int(path.name))
