@@ -16,7 +16,7 @@ SIGNED_URL = re.compile(
 )
 """Address with a query parameter of such a name, such as ``X-Amz-Signature``, ``sig`` or ``access_token``."""
 MAX_ENCODINGS = 8
-"""How often a text may be percent-encoded; what is encoded more often counts as a secret."""
+"""Maximum number of times that a text may be percent-encoded; one that is encoded more often counts as a secret."""
 
 
 def has_secret(text: str) -> bool:

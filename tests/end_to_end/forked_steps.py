@@ -51,7 +51,7 @@ if __name__ == "__main__":
     fork(sys.argv[1], sys.argv[sys.argv.index("--") + 1 :])
     main()
 """
-"""What replaces the last lines of the sandbox in a copy of the project."""
+"""Replacement of the last lines of the sandbox in a copy of the project."""
 
 
 @cache

@@ -1,4 +1,4 @@
-"""How the table of ways places a value outside of a step: in files, variables, servers, memory and open files."""
+"""Functions that place a value outside of a step: in files, variables, servers, memory and open files."""
 
 import os
 import py_compile
@@ -17,7 +17,7 @@ KEPT: list[object] = []
 
 @dataclass(frozen=True)
 class World:
-    """What surrounds the steps of a test.
+    """Surroundings of the steps of a test.
 
     Attributes:
         root: the project.

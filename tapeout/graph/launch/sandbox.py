@@ -69,7 +69,7 @@ PROC = (
     *("cpuinfo", "devices", "driver", "filesystems", "loadavg", "meminfo", "mounts", "stat", "sys", "version"),
     *("self", "thread-self"),
 )
-"""What an audit hook permits of ``/proc``, besides the folder of the process itself."""
+"""Parts of ``/proc`` that an audit hook permits, besides the folder of the process itself."""
 PACKAGES = "site-packages"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -47,7 +47,7 @@ def test_a_tree_has_the_digested_files_and_nothing_else(project: Path, tmp_path:
 
 
 def test_the_text_is_a_function_of_the_digest(project: Path, tmp_path: Path) -> None:
-    """What leaves the digest as it is leaves the tree as it is, line numbers included."""
+    """An edit that does not change the digest does not change the tree, line numbers included."""
     code = closure(project / "scripts/step.py", project)
     tree = materialise(code, project, tmp_path / "trees")
     script = project / "scripts/step.py"
