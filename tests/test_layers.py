@@ -21,6 +21,7 @@ FLOORS = {
     "models": {"guard", "tokenizer", "data", "encoder", "config"},
     "tokenizer": {"data", "encoder", "config"},
     "data": {"sources", "encoder", "config"},
+    "simulation": {"config"},
     "encoder": set(),
     "sources": {"config"},
     "config": set(),

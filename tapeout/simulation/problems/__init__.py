@@ -1,0 +1,1 @@
+"""Problem sets: one model for problems of any format, and the readers of the formats."""
