@@ -11,6 +11,9 @@ from tapeout.graph.store.trust import sha256
 from tapeout.graph.workspace import State, Workspace
 from tapeout.provenance.errors import ExportRefused
 
+MAX_SHOWN = 8
+"""Artifacts that a message names."""
+
 
 @dataclass(frozen=True)
 class Closure:
@@ -65,6 +68,30 @@ def closure(workspace: Workspace, recipes: dict[str, Recipe], target: str, run: 
     if run is not None and named != actions[target].digest:
         raise _refused(target, run, "it was built by another action than the current one", target)
     return Closure(target, actions, manifests, folders, workspace)
+
+
+def check_vouched(built: Closure) -> None:
+    """Check that every artifact was built in this folder, or that a trusted key has signed it, before it is signed.
+
+    The entry of a store is a claim of whoever may write the store, and so is its journal. ``work/built`` and the policy
+    of trust are outside of every store.
+
+    Raises:
+        ExportRefused: only the store says that an action made an artifact.
+    """
+    trust = built.workspace.store.trust
+    if trust is None or trust.keys:  # with keys, the store has returned only entries that they have signed
+        return
+    unknown = [name for name, manifest in built.manifests.items() if not trust.was_built(manifest)]
+    if unknown:
+        shown = ", ".join(unknown[:MAX_SHOWN]) + (", …" if len(unknown) > MAX_SHOWN else "")
+        named = "" if len(unknown) > MAX_SHOWN else "".join(f" {name}" for name in unknown)  # all, by default
+        raise ExportRefused(
+            f"Only the store vouches for {len(unknown)} of the {len(built.manifests)} artifacts: they were not built "
+            f"in this folder, and no trusted key has signed them: {shown}.",
+            f"Build them a second time with: tapeout rebuild{named} --check. Or trust the key of whoever built them "
+            "(tapeout trust add), or export with --unsigned.",
+        )
 
 
 def _check_journal(workspace: Workspace, manifest: Manifest) -> None:

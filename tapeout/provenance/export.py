@@ -20,7 +20,7 @@ from tapeout.graph.identity.environment import PYTHON
 from tapeout.graph.layer import Layer
 from tapeout.provenance import rocrate, slsa
 from tapeout.provenance.checking import check_export
-from tapeout.provenance.closure import Closure, closure
+from tapeout.provenance.closure import Closure, check_vouched, closure
 from tapeout.provenance.code import configuration, project_files
 from tapeout.provenance.document import ARTIFACTS, CODE, NAME, Document, File, Format, Image, Locked, Source
 from tapeout.provenance.errors import ExportRefused
@@ -59,11 +59,14 @@ def export(layer: Layer, options: ExportOptions, output: Path) -> Document:
 
     Raises:
         ExportRefused: the current code and configuration did not build the target, the project reads a file outside
-            its folder, the included files are not enough to run the graph, a file is damaged, the export would
-            contain a password, a token or a local path, or ``output`` exists.
+            its folder, the included files are not enough to run the graph, a file is damaged, only the store vouches
+            for an artifact that would be signed, the export would contain a password, a token or a local path, or
+            ``output`` exists.
     """
     recipes = layer.recipes([options.target])
     built = closure(layer.workspace, recipes, options.target, options.run)
+    if options.signer is not None:
+        check_vouched(built)
     given, resolved, generated = configuration(layer)
     check_value(given, "configuration")
     for name, action in built.actions.items():

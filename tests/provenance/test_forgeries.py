@@ -33,13 +33,21 @@ def test_no_forged_report_is_signed(built: Project, keys: Keys, tmp_path: Path) 
     run = built.run()
     assert run.built == ["report.txt"] and built.digests() == right
     assert f"sha256:{forged.digest()}" in run.text and f"sha256:{right['report.txt']}" in run.text
-    # where nothing but the store is left, a run cannot know; its record of builds keeps the export from being signed
+    # where nothing but the store is left, a run cannot know; the store's journal has the build
     forge_report(built, with_results=False)
     shutil.rmtree(built.path("work"))
     shutil.rmtree(built.path("results"))
     assert built.run().built == [] and built.digests()["report.txt"] == forged.digest()
     refused = tapeout(built.root, "export", tmp_path / "one", *signed, expect=3).stderr
     assert "ExportRefused: report.txt is not reproducible, or forged" in refused
+    # with a forged journal only a second build tells
+    journal = workspace_of(built).store.root / "journal.jsonl"
+    journal.write_text(journal.read_text().replace(right["report.txt"], forged.digest()))
+    refused = tapeout(built.root, "export", tmp_path / "one", *signed, expect=3).stderr
+    assert "ExportRefused: Only the store vouches for" in refused and "report.txt" in refused
     assert not (tmp_path / "one").exists()
-    checked = tapeout(built.root, "rebuild", "report.txt", "--check", expect=1).stdout
+    checked = tapeout(built.root, "rebuild", "--check", expect=1).stdout
     assert "report.txt is not reproducible" in checked
+    refused = tapeout(built.root, "export", tmp_path / "one", *signed, expect=3).stderr
+    assert "ExportRefused: Only the store vouches for 1 of " in refused and ": report.txt." in refused
+    tapeout(built.root, "export", tmp_path / "two", "--also", "src")
