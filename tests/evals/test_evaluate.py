@@ -49,7 +49,9 @@ def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
 def data(tmp_path: Path, verilog: str) -> Path:
     for corpus in ("domain", "general"):
         texts = [f"{corpus} {index}\n{verilog}" for index in range(4)]
-        write_rows(tmp_path / f"{corpus}.jsonl", [{"text": text, "digest": digest(text)} for text in texts])
+        write_rows(
+            tmp_path / f"{corpus}.jsonl", [{"text": text, "source": "serv", "digest": digest(text)} for text in texts]
+        )
     rows = [{"input": f"Width of q{index}?", "output": "[7:0]", "category": f"c{index % 2}"} for index in range(10)]
     rows.append({"input": verilog * 5, "output": "x", "category": "c2"})
     rows = [{**row, "source": "serv", "licence": "ISC", "digest": digest(row["input"])} for row in rows]
@@ -91,9 +93,9 @@ def test_result_of_the_script_is_complete_and_repeatable(folder: Path, data: Pat
 
 def test_bits_per_byte_has_a_score_per_document(folder: Path, data: Path) -> None:
     result = score(folder, data, "bits_per_byte")
-    assert {name: (len(scores.documents), scores.documents_in_corpus) for name, scores in result.corpora.items()} == {
-        "domain": (4, 4),
-        "general": (4, 4),
+    assert {name: (len(scores.documents), scores.documents_by_source) for name, scores in result.corpora.items()} == {
+        "domain": (4, {"serv": 4}),
+        "general": (4, {"serv": 4}),
     }
 
 

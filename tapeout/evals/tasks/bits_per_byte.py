@@ -3,18 +3,21 @@
 The measure goes back to Shannon 1951; for models with different vocabularies see Gao et al. 2020, The Pile.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from math import log
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Literal
 
 from tapeout import progress
-from tapeout.config.evaluation import ScoringOptions
-from tapeout.data.io.text import beginning
-from tapeout.evals.rows import in_sample_order, read_rows
+from tapeout.evals.documents import (
+    BitsPerByte,
+    CorpusScore,
+    DocumentScore,
+    Options,
+    sample_documents,
+    score_documents,
+)
+from tapeout.evals.rows import read_rows
 from tapeout.evals.section import (
     Comparison,
     Evidence,
@@ -30,7 +33,7 @@ from tapeout.evals.section import (
     Unit,
     Verdict,
 )
-from tapeout.evals.task import DIGITS, Result, Task
+from tapeout.evals.task import Task
 from tapeout.evals.wording import MIN_UNITS, number, outcome, percent, too_few
 
 if TYPE_CHECKING:
@@ -39,111 +42,8 @@ if TYPE_CHECKING:
 CORPORA = ("domain", "general")
 BYTES_PER_TOKEN = 3
 """Of test text (2.8 on that of the default configuration)."""
-
-
-class Options(ScoringOptions):
-    """Settings of the scored part of the test text."""
-
-    max_bytes: int = Field(
-        81_920,
-        ge=1,
-        description="UTF-8 bytes of test text read per corpus. Whole documents (see max_document_bytes) are taken in "
-        "the order of a hash of their digests until the next one would exceed the limit; the first is always taken.",
-    )
-    max_document_bytes: int = Field(
-        3_072,
-        ge=1,
-        description="Maximum part of one document that is scored, from its beginning to the last line end within this "
-        "limit. Many short pieces give narrower intervals than few long files for the same work.",
-    )
-    overlap: float = Field(
-        0.25,
-        ge=0.0,
-        lt=1.0,
-        description="Fraction of a window of the model's context that repeats the window before it, so that no token "
-        "except at the beginning of a document is predicted from fewer than overlap x context tokens.",
-    )
-
-
-class DocumentScore(Result):
-    """Bits that the model needs for one document, end token included where the document was read to its end."""
-
-    digest: str
-    bytes: int
-    tokens: int
-    bits: float
-
-
-class CorpusScore(Result):
-    """Scores of the sampled documents of one corpus."""
-
-    documents: list[DocumentScore]
-    documents_in_corpus: int
-
-
-class BitsPerByte(Result):
-    """Scores of a model by corpus."""
-
-    corpora: dict[str, CorpusScore]
-
-
-@dataclass(frozen=True)
-class Excerpt:
-    """The scored part of a document.
-
-    Attributes:
-        text: the document or its beginning.
-        digest: digest of the whole document.
-        complete: whether ``text`` is the whole document.
-    """
-
-    text: str
-    digest: str
-    complete: bool
-
-
-def sample_documents(rows: Iterable[dict[str, Any]], max_bytes: int, max_document_bytes: int) -> list[Excerpt]:
-    """Choose documents in sample order until the next would exceed ``max_bytes``; long ones are cut at a line end."""
-    chosen: list[Excerpt] = []
-    size = 0
-    for row in in_sample_order(rows):
-        text = beginning(row["text"], max_document_bytes)
-        size += len(text.encode())
-        if chosen and size > max_bytes:
-            break
-        chosen.append(Excerpt(text, row["digest"], complete=text == row["text"]))
-    return chosen
-
-
-def score_documents(
-    model: "LoadedModel", excerpts: Sequence[Excerpt], overlap: float, batch_tokens: int
-) -> list[DocumentScore]:
-    """Score excerpts one by one as ``[bos] + pieces + [eos]``.
-
-    The sum of bits over the sum of UTF-8 bytes is the measure; sums over documents weigh every token alike. The end
-    token has no bytes, but its bits count: a model that predicts where texts end should not pay more for it than
-    another. An incomplete excerpt has no end token. The first token is given, not predicted.
-    """
-    from tapeout.evals.likelihood import Window, nats, split
-
-    windows: list[Window] = []
-    tokens: list[int] = []
-    for index, excerpt in enumerate(excerpts):
-        ids = [*model.encoder.bos_ids, *model.encoder.encode(excerpt.text)]
-        if excerpt.complete:
-            ids.append(model.encoder.eos)
-        windows += split(index, ids, model.facts.context, overlap)
-        tokens.append(len(ids) - 1)
-    sums = nats(model.network, windows, len(excerpts), batch_tokens)
-    return [
-        DocumentScore(
-            digest=excerpt.digest,
-            bytes=len(excerpt.text.encode()),
-            tokens=tokens[index],
-            bits=round(sums[index] / log(2), DIGITS),
-        )
-        for index, excerpt in enumerate(excerpts)
-    ]
+MAX_SOURCES = 12
+"""Sources of a corpus on the page, those with the most sampled documents; report.json has all of them."""
 
 
 class BitsPerByteTask(Task[Options, BitsPerByte]):
@@ -158,14 +58,14 @@ class BitsPerByteTask(Task[Options, BitsPerByte]):
 
     def score(self, model: "LoadedModel", files: Mapping[str, Path], options: Options) -> BitsPerByte:
         """Score a sample of each corpus."""
-        rows = {corpus: read_rows(path, ("text",)) for corpus, path in files.items()}
+        rows = {corpus: read_rows(path, ("text", "source")) for corpus, path in files.items()}
         scores = {}
         for index, (corpus, documents) in enumerate(rows.items()):
             progress.report(index, len(rows), now=f"{corpus} text")
             excerpts = sample_documents(documents, options.max_bytes, options.max_document_bytes)
             scores[corpus] = CorpusScore(
                 documents=score_documents(model, excerpts, options.overlap, options.score_batch_tokens),
-                documents_in_corpus=len(documents),
+                documents_by_source=Counter(row["source"] for row in documents),
             )
         return BitsPerByte(corpora=scores)
 
@@ -174,34 +74,31 @@ class BitsPerByteTask(Task[Options, BitsPerByte]):
         return len(CORPORA) * options.max_bytes / BYTES_PER_TOKEN / (1 - options.overlap)
 
     def measure(self, result: BitsPerByte, options: Options) -> list[tuple[Measure, list[Unit]]]:
-        """Return bits per byte of each corpus."""
-        return [
-            (
-                Measure(
-                    name=f"bits_per_byte.{corpus}",
-                    label=f"Bits per byte, {corpus} text",
-                    unit="documents",
-                    data=f"corpus/{corpus}",
-                    lower_is_better=True,
-                    total=score.documents_in_corpus,
-                    change="relative",
-                ),
-                [Unit(document.digest, document.bits, document.bytes) for document in score.documents],
-            )
-            for corpus, score in result.corpora.items()
-        ]
+        """Return bits per byte of each corpus, then of each source of a corpus that has several in the sample."""
+        corpora, sources = [], []
+        for corpus, score in result.corpora.items():
+            total = score.documents_by_source
+            corpora.append(_measured(corpus, corpus, score.documents, sum(total.values()), "relative"))
+            by_source: dict[str, list[DocumentScore]] = {}
+            for document in score.documents:
+                by_source.setdefault(document.source, []).append(document)
+            if len(by_source) > 1:
+                sources += [
+                    _measured(f"{corpus}.{source}", corpus, documents, total[source])
+                    for source, documents in sorted(by_source.items())
+                ]
+        return corpora + sources
 
     def describe(self, evidence: Evidence[BitsPerByte]) -> Section:
-        """Describe a table, a plot and the verdicts on both corpora."""
-        comparisons = {
-            name: comparison for name, comparison in evidence.comparisons.items() if name.startswith("bits_per_byte.")
-        }
+        """Describe the tables, a plot and the verdicts on both corpora."""
+        comparisons = {name: evidence.comparisons[name] for name in map(_name, CORPORA)}
         return Section(
             title="Language modelling",
             tables=[
                 Table(
                     "Measure", [TableRow(comparison.measure.label, [name]) for name, comparison in comparisons.items()]
-                )
+                ),
+                *_by_source(evidence.comparisons),
             ],
             verdicts=_verdicts(evidence),
             tiles=[
@@ -219,17 +116,50 @@ class BitsPerByteTask(Task[Options, BitsPerByte]):
                     caption="How well each model predicts text that it was not trained on",
                     description="Bits per byte by model and corpus",
                     axis="bits per byte (lower is better)",
-                    panels={f"{name.partition('.')[2].capitalize()} text": name for name in comparisons},
+                    panels={f"{corpus.capitalize()} text": _name(corpus) for corpus in CORPORA},
                 )
             ],
             methods=METHODS,
         )
 
 
+def _name(part: str) -> str:
+    return f"bits_per_byte.{part}"
+
+
+def _measured(
+    part: str, corpus: str, documents: Sequence[DocumentScore], total: int, change: Literal["relative"] | None = None
+) -> tuple[Measure, list[Unit]]:
+    """Return bits per byte of a part of the test text: a corpus, or a source of it."""
+    measure = Measure(
+        name=_name(part),
+        label=f"Bits per byte, {part.replace('.', ' text of ', 1) if part != corpus else f'{corpus} text'}",
+        unit="documents",
+        data=f"corpus/{corpus}",
+        lower_is_better=True,
+        total=total,
+        change=change,
+    )
+    return measure, [Unit(document.digest, document.bits, document.bytes) for document in documents]
+
+
+def _by_source(comparisons: Mapping[str, Comparison]) -> list[Table]:
+    """Return a table of the sources, unless every corpus has only one."""
+    rows = []
+    left_out = 0
+    for corpus in CORPORA:
+        names = [name for name in comparisons if name.startswith(_name(f"{corpus}."))]
+        shown = sorted(sorted(names, key=lambda name: -comparisons[name].units)[:MAX_SOURCES])
+        left_out += len(names) - len(shown)
+        rows += [TableRow(name.removeprefix(_name("")).replace(".", ": ", 1), [name]) for name in shown]
+    more = [f"Without {left_out} sources that have fewer documents; report.json has them."] if left_out else []
+    return [Table("Bits per byte by source", rows, notes=more)] if rows else []
+
+
 def _verdicts(evidence: Evidence[BitsPerByte]) -> list[Verdict]:
     """Answer whether the shipped model predicts domain text better than the base model and kept general text."""
     base, shipped = evidence.adapted.base, evidence.adapted.shipped
-    domain, general = (evidence.comparisons[f"bits_per_byte.{corpus}"] for corpus in CORPORA)
+    domain, general = (evidence.comparisons[_name(corpus)] for corpus in CORPORA)
     if (
         base is None
         or shipped is None

@@ -16,6 +16,7 @@ GOOD = {
     "dapt": {"domain": 1.9, "general": 2.21, "exact": 0.01},
     "sft": {"domain": 2.0, "general": 2.25, "exact": 0.6},
 }
+SOURCES = {"domain": ("picorv32", "serv"), "general": ("django",)}
 UPSTREAM = ("base_extended", "corpus/domain", "corpus/general", "instructions/rtl")
 TASKS: dict[str, tuple[str, dict[str, Any]]] = {
     "bits_per_byte": ("bits_per_byte", {}),
@@ -36,10 +37,11 @@ def corpora(model: str, rates: dict[str, float]) -> dict[str, Any]:
         for index in range(count):
             size = int(shared.integers(500, 4000))
             rate = rates[name] * float(shared.uniform(0.8, 1.2)) * float(own.uniform(0.98, 1.02))
-            documents.append(
-                {"digest": digest(f"{name}{index}"), "bytes": size, "tokens": size // 3, "bits": round(size * rate, 4)}
-            )
-        return {"documents": documents, "documents_in_corpus": count * 5}
+            source = SOURCES[name][index % len(SOURCES[name])]
+            text = {"digest": digest(f"{name}{index}"), "source": source, "bytes": size, "tokens": size // 3}
+            documents.append({**text, "bits": round(size * rate, 4)})
+        share = count * 5 // len(SOURCES[name])
+        return {"documents": documents, "documents_by_source": dict.fromkeys(SOURCES[name], share)}
 
     return {"corpora": {"domain": corpus("domain", 40), "general": corpus("general", 30)}}
 

@@ -253,6 +253,19 @@ def test_numbers_equal_a_plain_computation(make_inputs: Make, report: Path) -> N
     assert exact == pytest.approx(sum(row["exact"] for row in rows) / len(rows), abs=1e-6)
 
 
+def test_text_is_also_shown_by_source(report: Path) -> None:
+    """A corpus with one source, here the general one, has no table of sources."""
+    measures = json.loads((report / "report.json").read_bytes())["measures"]
+    names = [name for name in measures if name.startswith("bits_per_byte.")]
+    parts = ["domain", "domain.picorv32", "domain.serv", "general"]
+    assert sorted(names) == [f"bits_per_byte.{part}" for part in parts]
+    assert [measures[name]["units"] for name in sorted(names)] == [40, 20, 20, 30]
+    page = (report / "report.html").read_text()
+    assert "Bits per byte by source" in page and "general: django" not in page
+    assert page.index('scope="row">domain: picorv32') < page.index('scope="row">domain: serv')
+    assert page.count("20 of 100 documents") == 2
+
+
 def test_bad_numbers_turn_the_page(make_inputs: Make, write_report: Write, tmp_path: Path) -> None:
     bad = {model: {"domain": 2.0, "general": 2.0, "exact": 0.0} for model in MODELS}
     bad["sft"] = {"domain": 2.5, "general": 2.6, "exact": 0.0}
@@ -278,7 +291,7 @@ def test_a_fourth_model_is_one_more_line_of_the_configuration(
     assert four["summary"] == three["summary"]
     assert "lora" in four["training"] and four["subject"]["models"]["lora"]["artifact"] == "lora/model"
     page = (output / "report.html").read_text()
-    assert page.count('<span class="key c-4"></span>lora') == 6 and "sft → lora" in page
+    assert page.count('<span class="key c-4"></span>lora') == 7 and "sft → lora" in page
 
 
 def test_a_task_from_outside_has_a_section(

@@ -21,10 +21,10 @@ BITS = {VARIANTS[0]: [2000, 2000], VARIANTS[1]: [1900, 2110], VARIANTS[2]: [3000
 def result(bits: list[int], domain: str = "domain") -> dict[str, Any]:
     def corpus(name: str, counts: list[int]) -> dict[str, Any]:
         documents = [
-            {"digest": digest(f"{name}{number}"), "bytes": 1000, "tokens": 300, "bits": counts[number % 2]}
-            for number in range(20)
+            {"digest": digest(f"{name}{number}"), "source": name, "bytes": 1000, "tokens": 300, "bits": bits}
+            for number, bits in enumerate(counts * 10)
         ]
-        return {"documents": documents, "documents_in_corpus": 20}
+        return {"documents": documents, "documents_by_source": {name: 20}}
 
     return {"corpora": {"domain": corpus(domain, bits), "general": corpus("general", [1500, 1500])}}
 
