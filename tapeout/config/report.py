@@ -22,7 +22,18 @@ class Statistics(Section):
     confidence: float = Field(0.95, gt=0.5, lt=1.0, description="Coverage of the intervals.")
 
 
-class Report(Statistics):
+class PairedStatistics(Statistics):
+    """Parameters of the intervals, and of tests of the difference between two models."""
+
+    permutations: int = Field(
+        20_000,
+        ge=1_000,
+        description="Sign flips of a paired permutation test; all of them are tried where there are no more. A "
+        "p-value cannot be smaller than one over this number, before the correction for several comparisons.",
+    )
+
+
+class Report(PairedStatistics):
     """Statistics and limits from which the verdicts of the report follow."""
 
     general_tolerance: float = Field(
@@ -60,7 +71,7 @@ class EvalReportJob(Report):
         return next((name for name, artifact in self.models if artifact == self.exported), None)
 
 
-class SweepJob(Statistics):
+class SweepJob(PairedStatistics):
     """Parameters of the rule ``sweep``."""
 
     model: str = Field(description="Evaluated model by which the variants are compared.")

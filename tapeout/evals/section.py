@@ -35,6 +35,29 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class Difference(Estimate):
+    """A paired difference or relative change between two models, with the test that decides whether it is clear.
+
+    Attributes:
+        test: ``mcnemar`` for rows that are right or wrong, else ``permutation``.
+        p: p-value of the test.
+        corrected: p-value after Holm's correction for all comparisons of the same table.
+        clear: True if the corrected p-value is at most one minus the confidence.
+        detectable: smallest difference that the test finds in four of five test sets of this size; None if the units
+            do not tell, or none can be found.
+        basis: what ``detectable`` is computed from: the ``observed`` variance of the difference, or the ``fewest rows``
+            by which McNemar's test finds one, where fewer rows differ.
+    """
+
+    test: Literal["mcnemar", "permutation"]
+    p: float
+    corrected: float
+    clear: bool
+    detectable: float | None
+    basis: Literal["observed", "fewest rows"]
+
+
+@dataclass(frozen=True)
 class Unit:
     """One test document or row, as it enters a ratio of sums.
 
@@ -93,8 +116,8 @@ class Comparison:
     measure: Measure
     units: int
     values: Mapping[str, Estimate]
-    changes: Mapping[Step, Estimate]
-    relative: Mapping[Step, Estimate]
+    changes: Mapping[Step, Difference]
+    relative: Mapping[Step, Difference]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Format numbers and intervals for sentences and tables of the report."""
 
-from tapeout.evals.section import Comparison, Estimate, Outcome
+from tapeout.evals.section import Comparison, Difference, Estimate, Outcome
 
 MINUS = "\N{MINUS SIGN}"
 SPACE = "\N{NARROW NO-BREAK SPACE}"
@@ -43,11 +43,16 @@ def interval_of(comparison: Comparison, model: str) -> str:
     return interval(comparison.values[model], comparison.measure.percent)
 
 
-def outcome(comparison: Comparison, change: Estimate) -> Outcome:
-    """Return whether a change is an improvement: good or bad only if its whole interval is on one side of zero."""
-    if comparison.units < MIN_UNITS or change.low <= 0 <= change.high:
+def outcome(comparison: Comparison, change: Difference) -> Outcome:
+    """Return good or bad for a clear improvement or loss, open for a change that is not clear or has too few units."""
+    if comparison.units < MIN_UNITS or not change.clear:
         return "open"
-    return "good" if (change.high < 0) == comparison.measure.lower_is_better else "bad"
+    return "good" if (change.value < 0) == comparison.measure.lower_is_better else "bad"
+
+
+def p_value(value: float) -> str:
+    """Return a p-value; small ones are not told apart."""
+    return f"< {number(0.001, 3)}" if value < 0.001 else number(value, 3)
 
 
 def too_few(comparison: Comparison) -> str:

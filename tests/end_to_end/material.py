@@ -110,7 +110,7 @@ def config(folder: Path) -> dict:
                 "instruction_answers": {"max_rows": 16, "max_new_tokens": 12},
             },
         },
-        "report": {"resamples": 200},
+        "report": {"resamples": 200, "permutations": 1_000},
     }
 
 

@@ -206,7 +206,7 @@ def _moved(evidence: Evidence[BitsPerByte], comparison: Comparison, step: Step) 
     low, high = percent(change.low, signed=True), percent(change.high, signed=True)
     sentence = (
         f"bits per byte changed from {before} to {after}, by {percent(change.value, signed=True)} "
-        f"({percent(evidence.confidence, 0)} interval {low} to {high})"
+        f"({percent(evidence.confidence, 0)} interval {low} to {high}, {comparison.units} {comparison.measure.unit})"
     )
     between = comparison.relative.get((step[0], pretrained or ""))
     if pretrained is not None and pretrained != step[1] and between is not None:
@@ -232,9 +232,9 @@ METHODS = (
     ),
     Method(
         "Verdicts on text",
-        "They judge the model that is exported, after all stages of the adaptation. Domain text: yes if the whole "
-        "interval of the relative change from the base model is below zero; only in part if it is clearly worse than "
-        "the model after continued pretraining. General text: kept if the whole interval is at most "
+        "They judge the model that is exported, after all stages of the adaptation. Domain text: yes if it is clearly "
+        "better than the base model by the corrected p-value; only in part if it is clearly worse than the model after "
+        "continued pretraining. General text: kept if the whole interval of the relative change is at most "
         f"report.general_tolerance. Fewer than {MIN_UNITS} documents give no verdict.",
     ),
 )

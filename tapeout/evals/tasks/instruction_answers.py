@@ -29,7 +29,7 @@ from tapeout.evals.section import (
     Verdict,
 )
 from tapeout.evals.task import Task
-from tapeout.evals.wording import MIN_UNITS, interval_of, number, percent, points, too_few
+from tapeout.evals.wording import MIN_UNITS, interval_of, number, outcome, percent, points, too_few
 
 if TYPE_CHECKING:
     from tapeout.evals.loaded_model import LoadedModel
@@ -237,7 +237,7 @@ def _tiles(evidence: Evidence[InstructionAnswers]) -> list[Tile]:
         Tile(
             f"Loss of {model} on test answers, {name}",
             number(loss.values[model].value),
-            f"nats per token, {interval} {interval_of(loss, model)}",
+            f"nats per token, {interval} {interval_of(loss, model)}, {loss.units} rows",
         ),
     ]
 
@@ -254,7 +254,7 @@ def _verdicts(evidence: Evidence[InstructionAnswers], measure: str) -> list[Verd
     gains = [comparison.changes[before, shipped] for before in earlier if before is not None]
     least = min(gains, key=lambda gain: gain.value)
     reached: Outcome
-    if comparison.units >= MIN_UNITS and min(gain.low for gain in gains) > 0:
+    if all(outcome(comparison, gain) == "good" for gain in gains):
         reached, begin = ("good", "Yes") if values[shipped] >= MOSTLY else ("part", "In part")
         begin += ", instructions are followed"
     elif comparison.units < MIN_UNITS or least.value > 0:
@@ -346,10 +346,10 @@ METHODS = (
     ),
     Method(
         "Verdict on instructions",
-        "Exact match of the exported model is above that of the models before it, and no interval of the gain includes "
-        f"zero; below {percent(MOSTLY, 0)}, instructions count as followed only in part. ROUGE-L takes its place if "
-        f"the median of the expected answers is above {MAX_EXACT_WORDS} words. Fewer than {MIN_UNITS} rows give no "
-        "verdict.",
+        "Exact match of the exported model is above that of the models before it, and each gain is clear by its "
+        f"corrected p-value; below {percent(MOSTLY, 0)}, instructions count as followed only in part. ROUGE-L takes "
+        f"its place if the median of the expected answers is above {MAX_EXACT_WORDS} words. Fewer than {MIN_UNITS} "
+        "rows give no verdict.",
     ),
 )
 

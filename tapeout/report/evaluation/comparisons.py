@@ -1,13 +1,27 @@
-"""Comparison of models on each measure: units are paired, every number gets its interval."""
+"""Comparison of models on each measure: units are paired, every number gets its interval, every change its test."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
+from math import sqrt
+from typing import Literal
 
-from tapeout.config.report import Statistics
-from tapeout.evals.section import Comparison, Estimate, Measure, Step, Unit
+from tapeout.config.report import PairedStatistics
+from tapeout.evals.section import Comparison, Difference, Estimate, Measure, Step, Unit
 from tapeout.evals.task import UnusableResult
-from tapeout.report.evaluation.statistics import Resampler, difference, ratio, relative_change, wilson
+from tapeout.report.evaluation.paired_tests import (
+    are_flags,
+    detectable,
+    differing_rows,
+    fewest_rows,
+    holm,
+    mcnemar,
+    permutation,
+)
+from tapeout.report.evaluation.statistics import Resampler, Statistic, difference, ratio, relative_change, wilson
+
+ROUNDING = 1e-9
+"""Rounding error of numbers that are computed exactly otherwise, such as one minus the confidence."""
 
 Steps = Callable[[Iterable[str]], Iterable[Step]]
 
@@ -19,14 +33,16 @@ def each_two(models: Iterable[str]) -> Iterable[Step]:
 
 def compare(
     measured: Mapping[str, Sequence[tuple[Measure, Sequence[Unit]]]],
-    settings: Statistics,
+    settings: PairedStatistics,
     steps: Steps = each_two,
 ) -> dict[str, Comparison]:
     """Return the comparison of each measure, and of its strata, by name.
 
+    P-values of changes are corrected for the number of changes that are stated of these measures.
+
     Args:
         measured: what ``Task.measure`` returned for each model.
-        settings: settings of the bootstrap.
+        settings: settings of the bootstrap and of the tests.
         steps: which models are compared with which.
 
     Raises:
@@ -44,7 +60,7 @@ def compare(
             comparisons[name] = _comparison(
                 replace(measure, name=name, label=stratum, change=None), part, settings, steps
             )
-    return comparisons
+    return _corrected(comparisons, settings.confidence)
 
 
 def paired(by_model: Mapping[str, Sequence[Unit]], kind: str) -> dict[str, list[Unit]]:
@@ -64,7 +80,7 @@ def paired(by_model: Mapping[str, Sequence[Unit]], kind: str) -> dict[str, list[
 
 
 def _comparison(
-    measure: Measure, units: Mapping[str, Sequence[Unit]], settings: Statistics, steps: Steps
+    measure: Measure, units: Mapping[str, Sequence[Unit]], settings: PairedStatistics, steps: Steps
 ) -> Comparison:
     strata = [unit.stratum for unit in next(iter(units.values()))]
     resampler = Resampler(strata, settings.resamples, settings.confidence, settings.seed, measure.name)
@@ -74,6 +90,7 @@ def _comparison(
     }
     pairs = list(steps(units))
     positive = all(min(unit.numerator for unit in scores) > 0 for scores in units.values())
+    tests = {step: _test(measure, units, settings, step) for step in pairs}
 
     def value(model: str) -> Estimate:
         scores = {unit.numerator / unit.denominator for unit in units[model]} if measure.percent else {}
@@ -82,16 +99,71 @@ def _comparison(
             return wilson(right, len(strata), settings.confidence)
         return resampler.estimate(statistics[model])
 
-    def change(step: tuple[str, str]) -> Estimate:
-        return resampler.estimate(difference(statistics[step[1]], statistics[step[0]]))
-
-    def relative(step: tuple[str, str]) -> Estimate:
-        return resampler.estimate(relative_change(statistics[step[1]], statistics[step[0]]))
+    def change(form: Callable[[Statistic, Statistic], Statistic], step: Step) -> Difference:
+        statistic = form(statistics[step[1]], statistics[step[0]])
+        estimate, error = resampler.estimate(statistic), resampler.standard_error(statistic)
+        test, p = tests[step]
+        basis: Literal["observed", "fewest rows"] = "observed"
+        if test == "mcnemar":
+            differing, fewest = differing_rows(*(units[model] for model in step)), fewest_rows(settings.confidence)
+            basis = "observed" if differing >= fewest else "fewest rows"
+            error = sqrt(max(differing, fewest)) / len(strata)
+        limit = detectable(error, settings.confidence)
+        return Difference(
+            *(estimate.value, estimate.low, estimate.high),
+            test=test,
+            p=p,
+            corrected=1.0,
+            clear=False,
+            detectable=limit if limit > ROUNDING and (limit <= 1 or not measure.percent) else None,
+            basis=basis,
+        )
 
     return Comparison(
         measure=measure,
         units=len(strata),
         values={model: value(model) for model in units},
-        changes={step: change(step) for step in pairs},
-        relative={step: relative(step) for step in pairs} if positive else {},
+        changes={step: change(difference, step) for step in pairs},
+        relative={step: change(relative_change, step) for step in pairs} if positive else {},
     )
+
+
+def _test(
+    measure: Measure, units: Mapping[str, Sequence[Unit]], settings: PairedStatistics, step: Step
+) -> tuple[Literal["mcnemar", "permutation"], float]:
+    """Return which test compares two models, and its p-value."""
+    before, after = (units[model] for model in step)
+    if measure.interval == "wilson" and are_flags(before) and are_flags(after):
+        return "mcnemar", mcnemar(before, after)
+    name = "\n".join((measure.name, *step))
+    return "permutation", permutation(before, after, settings.permutations, settings.seed, name)
+
+
+def _corrected(comparisons: Mapping[str, Comparison], confidence: float) -> dict[str, Comparison]:
+    """Return comparisons with corrected p-values, by which a change is clear or not.
+
+    The measures of the table of changes are one family. Each other one, whose changes no table states, is a family of
+    its own.
+    """
+    table = [name for name, comparison in comparisons.items() if comparison.measure.change is not None]
+    families = [table, *([name] for name in comparisons if name not in table)]
+    corrected: dict[tuple[str, Step], float] = {}
+    for family in families:
+        tests = {(name, step): change.p for name in family for step, change in comparisons[name].changes.items()}
+        corrected |= dict(zip(tests, holm(list(tests.values())), strict=True))
+
+    def with_tests(name: str, changes: Mapping[Step, Difference]) -> dict[Step, Difference]:
+        found = {step: corrected[name, step] for step in changes}
+        return {
+            step: replace(change, corrected=found[step], clear=found[step] <= 1 - confidence + ROUNDING)
+            for step, change in changes.items()
+        }
+
+    return {
+        name: replace(
+            comparison,
+            changes=with_tests(name, comparison.changes),
+            relative=with_tests(name, comparison.relative),
+        )
+        for name, comparison in comparisons.items()
+    }

@@ -10,12 +10,14 @@ from markupsafe import Markup
 
 from tapeout.config.report import EvalReportJob, Report
 from tapeout.data.io.jsonl import write_json
-from tapeout.evals.section import Adapted, Comparison, Estimate, Evidence, Method, Outcome, Section, Step, Verdict
+from tapeout.evals.section import Adapted, Comparison, Difference, Evidence, Method, Section, Step, Verdict
 from tapeout.evals.task import ModelFacts, load_task, read_result
-from tapeout.evals.wording import interval, interval_of, outcome, percent, points, too_few, value_of
+from tapeout.evals.wording import interval_of, percent, value_of
 from tapeout.report.evaluation import plots
+from tapeout.report.evaluation.changes import ChangeTable, change_table
 from tapeout.report.evaluation.comparisons import compare
 from tapeout.report.evaluation.inputs import Provenance, Spike, TokenizerReport, TrainLog
+from tapeout.report.evaluation.paired_tests import POWER
 from tapeout.report.evaluation.recall import RecallReport
 from tapeout.report.evaluation.serving import CERTIFICATE, SERVE_CHECK, Serving
 from tapeout.report.page.render import count, render
@@ -26,6 +28,16 @@ INTERVALS = {
     "wilson": "Wilson score interval, of fractions of rows that are right or wrong",
     "bootstrap": "percentile bootstrap, of all other values",
     "changes and relative_changes": "paired percentile bootstrap",
+}
+TESTS = {
+    "mcnemar": "exact McNemar test of rows that are right or wrong, two-sided",
+    "permutation": "paired sign-flip permutation test of all other measures, two-sided",
+    "corrected": "Holm's correction for all changes of the same table",
+    "detectable": f"difference that one test finds with a probability of {POWER:g}, by a normal approximation",
+}
+GENERATORS = {
+    "bootstrap": 'PCG64, seeded with the first 16 bytes of SHA-256 of "<seed>\\n<measure>"',
+    "permutation": 'PCG64, seeded likewise from "<seed>\\n<measure>\\n<model before>\\n<model after>\\npermutation"',
 }
 MAX_SPIKES = 10
 """Loss spikes on the page; report.json has all of them."""
@@ -38,32 +50,12 @@ OUTCOMES = {"good": "✓ yes", "part": "◐ in part", "open": "? open", "bad": "
 
 
 @dataclass(frozen=True)
-class Change:
-    """A line of the table of changes.
-
-    Attributes:
-        measure: its label.
-        step: the two models, with an arrow.
-        change, interval: as text.
-        verdict: as text.
-        outcome: class of its colour.
-    """
-
-    measure: str
-    step: str
-    change: str
-    interval: str
-    verdict: str
-    outcome: Outcome
-
-
-@dataclass(frozen=True)
 class EvaluationReport:
     """Everything that both forms of the report are written from.
 
     Attributes:
         facts: size of each model.
-        comparisons: comparisons of all tasks, by name of the measure.
+        measured: comparisons of each task by name of the measure, in the order of the sections.
         origins: artifacts that the values of a measure are computed from, by measure and model.
         sections: sections of the tasks, in the order of the configuration.
         logs: training logs, of models that have one.
@@ -73,7 +65,7 @@ class EvaluationReport:
     """
 
     facts: Mapping[str, ModelFacts]
-    comparisons: Mapping[str, Comparison]
+    measured: Sequence[Mapping[str, Comparison]]
     origins: Mapping[str, Mapping[str, Sequence[str]]]
     sections: Sequence[Section]
     tokenizer: TokenizerReport
@@ -88,6 +80,11 @@ class EvaluationReport:
     def models(self) -> dict[str, str]:
         """Artifact of each model, in the order of the report."""
         return dict(self.job.models)
+
+    @property
+    def comparisons(self) -> dict[str, Comparison]:
+        """Comparisons of all tasks, by name of the measure."""
+        return {name: comparison for measured in self.measured for name, comparison in measured.items()}
 
     @property
     def methods(self) -> list[Method]:
@@ -106,14 +103,13 @@ class EvaluationReport:
         return sorted(found, key=lambda entry: entry[1].median / entry[1].loss)
 
     @property
-    def changes(self) -> list[Change]:
-        """Differences between each two models, of the measures whose changes are stated."""
-        return [
-            _change(comparison, step)
-            for comparison in self.comparisons.values()
-            if comparison.measure.change is not None
-            for step in comparison.changes
+    def changes(self) -> list[ChangeTable]:
+        """Tables of differences between each two models, of tasks that have measures whose changes are stated."""
+        tables = [
+            change_table(section.title, measured)
+            for section, measured in zip(self.sections, self.measured, strict=True)
         ]
+        return [table for table in tables if table.lines]
 
 
 def build(
@@ -145,7 +141,7 @@ def build(
     names = [(model, name) for model in models for name, _, _ in job.tasks]
     files = dict(zip(names, evaluations, strict=True))
     facts: dict[str, ModelFacts] = {}
-    comparisons: dict[str, Comparison] = {}
+    comparisons: list[dict[str, Comparison]] = []
     origins: dict[str, dict[str, list[str]]] = {}
     sections = []
     adapted = Adapted(**dict(job.adaptation), exported=job.exported_model)
@@ -163,7 +159,7 @@ def build(
             }
         evidence = Evidence(options, results, measured, adapted, job.confidence, job.general_tolerance, job.examples)
         sections.append(task.describe(evidence))
-        comparisons |= measured
+        comparisons.append(measured)
     return EvaluationReport(
         facts, comparisons, origins, sections, tokenizer, logs, provenance, job, action, recall, serving
     )
@@ -208,7 +204,7 @@ def write_numbers(report: EvaluationReport, path: Path) -> None:
             },
             "measures": {name: _measure(report, name) for name in report.comparisons},
             "facts": _rounded({key: value for section in report.sections for key, value in section.facts.items()}),
-            "changes": [asdict(change) for change in report.changes],
+            "changes": [{"table": table.title, **asdict(change)} for table in report.changes for change in table.lines],
             "tokens_per_byte": {
                 corpus: {
                     "before": round(text.tokens_before / text.bytes, DIGITS),
@@ -240,6 +236,8 @@ def write_numbers(report: EvaluationReport, path: Path) -> None:
                 "tasks": {name: options for name, _, options in job.tasks},
                 "not_evaluated": list(job.not_evaluated),
                 "intervals": INTERVALS,
+                "tests": TESTS,
+                "generators": GENERATORS,
             },
         },
     )
@@ -284,23 +282,6 @@ def write_page(report: EvaluationReport, path: Path) -> None:
     path.write_text(render(Path(__file__).with_name("page.html.j2"), context, filters), encoding="utf-8")
 
 
-def _change(comparison: Comparison, step: Step) -> Change:
-    measure = comparison.measure
-    if measure.change == "relative" and comparison.relative:
-        change = comparison.relative[step]
-        text = [percent(value, signed=True) for value in (change.value, change.low, change.high)]
-    elif measure.change == "relative":
-        change = comparison.changes[step]
-        text = [f"{change.value:+.3f}", *interval(change, is_percent=False).split(" to ")]
-    else:
-        change = comparison.changes[step]
-        text = [points(change.value), points(change.low, unit=False), points(change.high)]
-    reached = outcome(comparison, change)
-    unclear = "too few to tell" if too_few(comparison) else "no clear difference"
-    verdict = {"good": "better", "open": unclear, "bad": "worse"}[reached]
-    return Change(measure.label, " → ".join(step), text[0], f"{text[1]} to {text[2]}", verdict, reached)
-
-
 def _retrieval(report: EvaluationReport) -> dict[str, Any]:
     """Return recall of retrieval by its key in report.json; nothing if the configuration has no retrieval."""
     if report.recall is None:
@@ -317,7 +298,7 @@ def _measure(report: EvaluationReport, name: str) -> dict[str, Any]:
         "interval": comparison.measure.interval,
         "models": {
             model: {
-                **_estimate(estimate),
+                **_rounded(asdict(estimate)),
                 "computed_from": report.provenance.digests(*report.origins[name][model]),
             }
             for model, estimate in comparison.values.items()
@@ -329,12 +310,8 @@ def _measure(report: EvaluationReport, name: str) -> dict[str, Any]:
     return document
 
 
-def _steps(changes: Mapping[Step, Estimate]) -> dict[str, dict[str, float]]:
-    return {f"{before}_to_{after}": _estimate(change) for (before, after), change in changes.items()}
-
-
-def _estimate(estimate: Estimate) -> dict[str, float]:
-    return {name: round(value, DIGITS) for name, value in asdict(estimate).items()}
+def _steps(changes: Mapping[Step, Difference]) -> dict[str, Any]:
+    return {f"{before}_to_{after}": _rounded(asdict(change)) for (before, after), change in changes.items()}
 
 
 def _rounded(value: Any) -> Any:

@@ -49,6 +49,10 @@ class Resampler:
         low, high = np.quantile(drawn, [self._tail, 1 - self._tail])
         return Estimate(float(value), float(low), float(high))
 
+    def standard_error(self, statistic: Statistic) -> float:
+        """Return the standard deviation of a statistic over the resamples."""
+        return float(np.std(statistic(self._counts.astype(np.float64)), ddof=1))
+
 
 def ratio(numerator: Sequence[float], denominator: Sequence[float]) -> Statistic:
     """Return the statistic ``sum(numerator) / sum(denominator)`` over the drawn units."""

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from tapeout.combinations import split
 from tapeout.config.report import SweepJob
 from tapeout.data.io.jsonl import write_json
-from tapeout.evals.section import Comparison, Estimate, Outcome, Plot, Step
+from tapeout.evals.section import Comparison, Difference, Estimate, Outcome, Plot, Step
 from tapeout.evals.task import ModelFacts, load_task, read_result
 from tapeout.evals.wording import SPACE, interval_of, outcome, percent, too_few, value_of
 from tapeout.report.evaluation import plots
@@ -193,7 +193,7 @@ def write_numbers(report: SweepReport, path: Path) -> None:
             "not_compared": list(report.not_compared),
             "variants": {name: _variant(report, name) for name in report.job.variants},
             "artifacts": [asdict(origin) for origin in report.provenance.table()],
-            "method": {name: getattr(report.job, name) for name in ("seed", "resamples", "confidence")},
+            "method": {name: getattr(report.job, name) for name in ("seed", "resamples", "permutations", "confidence")},
         },
     )
 
@@ -218,7 +218,8 @@ def _variant(report: SweepReport, variant: str) -> dict[str, Any]:
 
 
 def _estimate(estimate: Estimate) -> dict[str, float]:
-    return {name: round(value, DIGITS) for name, value in asdict(estimate).items()}
+    names = ("value", "low", "high", *(("p", "corrected") if isinstance(estimate, Difference) else ()))
+    return {name: round(getattr(estimate, name), DIGITS) for name in names}
 
 
 def write_page(report: SweepReport, path: Path) -> None:

@@ -148,6 +148,7 @@ def make_inputs(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[
         files["action"].write_text(json.dumps({"artifact": "eval_report", "inputs": inputs, "params": {}}) + "\n")
         job = {
             "resamples": 400,
+            "permutations": 2_000,
             "adaptation": {},
             "models": list(models.items()),
             "tasks": [(name, module, options) for name, (module, options) in tasks.items()],

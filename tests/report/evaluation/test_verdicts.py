@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tapeout.evals.section import Adapted, Comparison, Estimate, Evidence, Measure, Outcome, Verdict
+from tapeout.evals.section import Adapted, Comparison, Difference, Estimate, Evidence, Measure, Outcome, Verdict
 from tapeout.evals.tasks import bits_per_byte, instruction_answers
 from tapeout.evals.wording import number, percent, points
 from tapeout.report.evaluation.report import headline
@@ -18,14 +18,21 @@ pytestmark = pytest.mark.environment("data")
 def comparison(values: Mapping[str, float], spread: float, units: int = 160, lower: bool = True) -> Comparison:
     """Return a comparison whose changes have intervals of ``spread`` on both sides."""
     steps = list(combinations(values, 2))
+
+    def change(value: float) -> Difference:
+        """Return a change that is clear if its interval is on one side of zero."""
+        clear = abs(value) > spread
+        p = 0.001 if clear else 0.5
+        return Difference(value, value - spread, value + spread, "permutation", p, p, clear, 0.1, "observed")
+
     changes = {(a, b): values[b] - values[a] for a, b in steps}
     relative = {(a, b): values[b] / values[a] - 1 for a, b in steps if values[a]}
     return Comparison(
         measure=Measure("measure", "Measure", "rows", "corpus/domain", lower_is_better=lower, total=160),
         units=units,
         values={model: Estimate(value, value - spread, value + spread) for model, value in values.items()},
-        changes={step: Estimate(change, change - spread, change + spread) for step, change in changes.items()},
-        relative={step: Estimate(change, change - spread, change + spread) for step, change in relative.items()},
+        changes={step: change(value) for step, value in changes.items()},
+        relative={step: change(value) for step, value in relative.items()},
     )
 
 

@@ -53,7 +53,7 @@ def write(folder: Path, results: dict[str, Any], shared: bool = False) -> Path:
     action.write_text(json.dumps({"artifact": "sweep/report", "inputs": inputs, "params": {}}) + "\n")
     axes = {"blend": ("blend=code", "blend=mixed"), "lr": ("lr=0.001", "lr=0.0003")}
     tasks = (("bits_per_byte", "bits_per_byte", {}),)
-    job = SweepJob(resamples=400, model="sft", axes=axes, variants=VARIANTS, tasks=tasks)
+    job = SweepJob(resamples=400, permutations=1000, model="sft", axes=axes, variants=VARIANTS, tasks=tasks)
     main = runpy.run_path(str(ROOT / "scripts" / "sweep.py"))["main"].__wrapped__
     main(job, **files, action=action, output=folder / "report")
     return folder / "report"
@@ -67,7 +67,10 @@ def test_the_best_variant_and_those_that_may_be_as_good(report: Path) -> None:
     assert [measures[name]["value"] for name in VARIANTS] == [2.0, 2.005, 3.0]
     assert [measures[name]["standing"] for name in VARIANTS] == ["good", "open", "bad"]
     assert measures[VARIANTS[0]]["difference_to_best"] is None
-    assert measures[VARIANTS[2]]["difference_to_best"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+    assert measures[VARIANTS[2]]["difference_to_best"] == {
+        **{"value": 1.0, "low": 1.0, "high": 1.0},
+        **{"p": 0.000999, "corrected": 0.001998},
+    }
     second = measures[VARIANTS[1]]["difference_to_best"]
     assert second["low"] < 0 < second["high"] and second["value"] == 0.005
     general = [numbers["variants"][name]["measures"]["bits_per_byte.general"] for name in VARIANTS]
