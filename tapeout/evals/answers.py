@@ -7,8 +7,10 @@ from pydantic import Field
 
 from tapeout import progress
 from tapeout.config.evaluation import QuestionOptions
+from tapeout.data.encode.chat import MARKS
 from tapeout.evals.questions import Question
 from tapeout.evals.task import DIGITS, Result
+from tapeout.evals.text_scores import RougeL, exact_match, squad_exact, squad_f1, token_f1
 
 if TYPE_CHECKING:
     from tapeout.encoder.interface import Encoder
@@ -42,15 +44,31 @@ class AnswerScore(Result):
     nats: float
 
 
+class TurnScore(Result):
+    """Negative log-likelihood, in nats, of an answer of a conversation and what ends it, given all before it.
+
+    Attributes:
+        digest: digest of the row.
+        turn: number of the answer among those that are trained on, from 1.
+    """
+
+    digest: str
+    turn: int
+    tokens: int
+    nats: float
+
+
 class Answer(Result):
-    """A generated answer and its comparison with the expected one.
+    """A generated answer and its comparison with the accepted ones: each score is that of the nearest.
 
     Attributes:
         prompt, generated, expected: the texts.
-        exact: see ``exact_match``.
-        rouge_l: see ``RougeL``.
+        accepted: texts that count as right, ``expected`` among them.
+        exact, token_f1, rouge_l, squad_exact, squad_f1: see ``tapeout.evals.text_scores``.
         tokens: length of the generated answer.
         finished: whether the model ended the answer itself.
+        well_formed: whether it ended it with the token or mark that ends the expected one, and the answer has no
+            control token, no name of one and no mark of the prompt.
     """
 
     digest: str
@@ -60,10 +78,15 @@ class Answer(Result):
     prompt: str
     generated: str
     expected: str
+    accepted: list[str]
     exact: bool
+    token_f1: float
     rouge_l: float
+    squad_exact: bool
+    squad_f1: float
     tokens: int
     finished: bool
+    well_formed: bool
 
 
 class InstructionAnswers(Result):
@@ -74,6 +97,7 @@ class InstructionAnswers(Result):
         rows_in_test: rows of the test set; a sample of them is evaluated.
         left_out: rows that do not fit into the context, shortened as in training.
         expected_over_limit: rows whose expected answer is longer than ``max_new_tokens``.
+        turn_scores: scores of every answer of the conversations.
     """
 
     template: str
@@ -81,6 +105,7 @@ class InstructionAnswers(Result):
     left_out: int
     expected_over_limit: int
     answer_scores: list[AnswerScore]
+    turn_scores: list[TurnScore]
     answers: list[Answer]
 
 
@@ -106,30 +131,24 @@ def score_answers(model: "LoadedModel", questions: Sequence[Question], batch_tok
     ]
 
 
-def exact_match(generated: str, expected: str) -> bool:
-    """Return whether two answers are equal after normalizing whitespace, as ``str.split`` does.
+def score_turns(model: "LoadedModel", questions: Sequence[Question], batch_tokens: int) -> list[TurnScore]:
+    """Score every answer of the conversations that fits into the context, each given all turns before it."""
+    from tapeout.evals.likelihood import Window, nats
 
-    Case and punctuation count. Lower-casing or dropping punctuation, as is common in question answering, would
-    equate different Verilog.
-    """
-    return generated.split() == expected.split()
-
-
-class RougeL:
-    """ROUGE-L: F1 of the longest common subsequence of words (Lin 2004), between 0 and 1.
-
-    As in the package ``rouge_score``, words are runs of letters and digits after lower-casing, without stemming.
-    """
-
-    def __init__(self) -> None:
-        """Prepare the scorer."""
-        from rouge_score.rouge_scorer import RougeScorer
-
-        self._scorer = RougeScorer(["rougeL"], use_stemmer=False)
-
-    def __call__(self, generated: str, expected: str) -> float:
-        """Return the score; zero if a text has no word."""
-        return float(self._scorer.score(expected, generated)["rougeL"].fmeasure)
+    turns = [
+        (question, number, first, last)
+        for question in questions
+        for number, (first, last) in enumerate(question.answers, start=1)
+    ]
+    windows = [
+        Window(index, [*question.prompt, *question.answer][:last], first)
+        for index, (question, _, first, last) in enumerate(turns)
+    ]
+    sums = nats(model.network, windows, len(turns), batch_tokens)
+    return [
+        TurnScore(digest=question.row["digest"], turn=number, tokens=last - first, nats=round(sums[index], DIGITS))
+        for index, (question, number, first, last) in enumerate(turns)
+    ]
 
 
 def answer_text(
@@ -141,6 +160,30 @@ def answer_text(
     if question.stop and question.stop in text:
         return text.partition(question.stop)[0], True
     return text, ended
+
+
+def is_well_formed(model: "LoadedModel", question: Question, tokens: Sequence[int], text: str) -> bool:
+    """Return whether an answer that the model ended has the right end, and nothing in it that only a prompt may have.
+
+    Args:
+        model: the model.
+        question: the question.
+        tokens: the generated tokens; the last one ends the answer, unless the stop text does.
+        text: the answer, without what ends it.
+    """
+    encoder, encoding = model.encoder, model.encoding
+    inner = tokens[:-1]
+    if question.stop and question.stop in encoder.decode(list(tokens)):
+        lengths = range(1, len(tokens) + 1)
+        inner = tokens[: next(length for length in lengths if question.stop in encoder.decode(list(tokens[:length])))]
+    elif tokens[-1] not in question.answer:
+        return False
+    marks = MARKS.get(encoding.prompt.tokens) if encoding is not None else None
+    names = {*encoder.control_pieces, *((marks.system, marks.turn, marks.label) if marks else ())}
+    given = question.asked + question.expected
+    return set(encoder.control_pieces.values()).isdisjoint(inner) and not any(
+        name in text and name not in given for name in names
+    )
 
 
 def answer_questions(model: "LoadedModel", questions: Sequence[Question], options: Options) -> list[Answer]:
@@ -162,6 +205,7 @@ def answer_questions(model: "LoadedModel", questions: Sequence[Question], option
     answers = []
     for question, tokens in zip(questions, generated, strict=True):
         row, (text, finished) = question.row, answer_text(model.encoder, question, tokens, ends)
+        accepted = question.accepted
         answers.append(
             Answer(
                 digest=question.digest,
@@ -171,10 +215,15 @@ def answer_questions(model: "LoadedModel", questions: Sequence[Question], option
                 prompt=question.asked,
                 generated=text,
                 expected=question.expected,
-                exact=exact_match(text, question.expected),
-                rouge_l=round(rouge_l(text, question.expected), DIGITS),
+                accepted=list(accepted),
+                exact=any(exact_match(text, one) for one in accepted),
+                token_f1=round(max(token_f1(text, one) for one in accepted), DIGITS),
+                rouge_l=round(max(rouge_l(text, one) for one in accepted), DIGITS),
+                squad_exact=any(squad_exact(text, one) for one in accepted),
+                squad_f1=round(max(squad_f1(text, one) for one in accepted), DIGITS),
                 tokens=len(tokens),
                 finished=finished,
+                well_formed=finished and is_well_formed(model, question, tokens, text),
             )
         )
     return answers

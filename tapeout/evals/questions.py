@@ -11,7 +11,7 @@ from tapeout.config.instructions import EncodeJob
 from tapeout.data.encode.chat import Span, Unfit, is_trained
 from tapeout.data.encode.row_encoder import RowEncoder, mask_of
 from tapeout.data.errors import BadRow
-from tapeout.encoder.interface import Encoder
+from tapeout.encoder.interface import Encoder, Token
 from tapeout.evals.rows import in_sample_order, read_rows
 
 REBUILD = "Build the set again."
@@ -28,8 +28,11 @@ class Question:
         answer: ids of the expected answer, with the tokens that end it.
         asked: the prompt as the report shows it.
         expected: text of the expected answer.
+        accepted: texts that count as right, ``expected`` among them.
         stop: text that ends an answer; empty if the end token does.
         stop_ids: tokens that end an answer.
+        answers: of a conversation, first and last index (exclusive) of every answer and what ends it in ``prompt`` and
+            ``answer`` together; the last one is ``answer``. Empty for a question.
     """
 
     row: Mapping[str, Any]
@@ -38,8 +41,10 @@ class Question:
     answer: Sequence[int]
     asked: str
     expected: str
+    accepted: Sequence[str]
     stop: str
     stop_ids: frozenset[int]
+    answers: Sequence[Span] = ()
 
 
 def read_questions(path: Path) -> list[dict[str, Any]]:
@@ -92,7 +97,17 @@ def _single(encoder: RowEncoder, row: Mapping[str, Any]) -> Question:
     first = list(mask).index(1)
     control = set(encoder.encoder.control_pieces.values())
     ends, stop = frozenset({encoder.encoder.eos, *control.intersection(ids[first:])}), encoder.end_of_question
-    return Question(row, row["digest"], ids[:first], ids[first:], row["input"], row["output"], stop, ends)
+    return Question(
+        row=row,
+        digest=row["digest"],
+        prompt=ids[:first],
+        answer=ids[first:],
+        asked=row["input"],
+        expected=row["output"],
+        accepted=row.get("accepted", [row["output"]]),
+        stop=stop,
+        stop_ids=ends,
+    )
 
 
 def _conversation(encoder: RowEncoder, row: Mapping[str, Any]) -> Question:
@@ -102,7 +117,8 @@ def _conversation(encoder: RowEncoder, row: Mapping[str, Any]) -> Question:
         answers = [number for number, turn in enumerate(turns) if turn["from"] != row["mask"] and is_trained(turn)]
         if not spans or not answers:
             break
-        start, end = _last_run(spans)
+        runs = _runs(spans)
+        start, end = runs[-1]
         number = max((number for number in answers if turns[number]["value"].strip() in text[start:end]), default=0)
         tokens = [token for token in rendered if token[1] < end]
         mask = mask_of(tokens, [(start, end)])
@@ -118,20 +134,29 @@ def _conversation(encoder: RowEncoder, row: Mapping[str, Any]) -> Question:
                 answer=ids[first:],
                 asked="\n\n".join(f"{turn['from']}: {turn['value']}" for turn in turns[:number]),
                 expected=expected,
+                accepted=[expected],
                 stop=stop,
                 stop_ids=_stop_ids(encoder.encoder, [token for token, begin, _ in tokens if begin >= tail], stop),
+                answers=[part for part in (_indices(tokens, run) for run in runs) if part[0] > 0],
             )
     raise Unfit("no answer within the context")
 
 
-def _last_run(spans: Sequence[Span]) -> Span:
-    """Return the last span, joined with those that it continues: the last answer with what ends it."""
-    start, end = spans[-1]
-    for before in reversed(spans[:-1]):
-        if before[1] != start:
-            break
-        start = before[0]
-    return start, end
+def _runs(spans: Sequence[Span]) -> list[Span]:
+    """Join each span with those that continue it: an answer with what ends it."""
+    runs: list[Span] = []
+    for start, end in spans:
+        if runs and runs[-1][1] == start:
+            runs[-1] = (runs[-1][0], end)
+        else:
+            runs.append((start, end))
+    return runs
+
+
+def _indices(tokens: list[Token], span: Span) -> Span:
+    """Return the first and last index (exclusive) of the tokens in a span; zeros if it has none."""
+    inside = [index for index, counts in enumerate(mask_of(tokens, [span])) if counts]
+    return (inside[0], inside[-1] + 1) if inside else (0, 0)
 
 
 def _stop_ids(encoder: Encoder, tail: Iterable[int], stop: str) -> frozenset[int]:

@@ -226,12 +226,14 @@ class Table:
         heading: heading of the first column.
         groups: headings over the columns of the models; a single empty one is not shown.
         notes: paragraphs below the table.
+        summary: if not empty, the table is folded, and this line unfolds it.
     """
 
     heading: str
     rows: Sequence[TableRow]
     groups: Sequence[str] = ("",)
     notes: Sequence[str] = ()
+    summary: str = ""
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,14 @@ def test_bad_data_is_a_named_error(
 def test_a_score_that_is_not_finite_is_a_named_error(tmp_path: Path) -> None:
     """Fault 06: it would be null in JSON."""
     score = {"digest": "d", "category": "c", "tokens": 1, "bytes": 1, "nats": float("nan")}
-    whole = {"template": "t", "rows_in_test": 1, "left_out": 0, "expected_over_limit": 0, "answers": []}
+    whole = {
+        "template": "t",
+        "rows_in_test": 1,
+        "left_out": 0,
+        "expected_over_limit": 0,
+        "answers": [],
+        "turn_scores": [],
+    }
     result = InstructionAnswers.model_validate({**whole, "answer_scores": [score]})
     with pytest.raises(NonFinite, match=r"The score result\.answer_scores\.0\.nats is nan"):
         write_result(tmp_path / "r.json", ModelFacts(context=8, parameters=1, vocabulary=8), result)

@@ -1,24 +1,27 @@
 """Held-out questions of an instruction set: generated answers, and the loss of the expected answers."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from hashlib import sha256
 from math import log
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tapeout import progress
 from tapeout.data.errors import NotEnoughData
-from tapeout.evals.answers import Answer, InstructionAnswers, Options, answer_questions, score_answers
+from tapeout.evals.answer_examples import examples_of, titles_of
+from tapeout.evals.answer_methods import MAX_EXACT_WORDS, METHODS, MOSTLY
+from tapeout.evals.answers import (
+    InstructionAnswers,
+    Options,
+    TurnScore,
+    answer_questions,
+    score_answers,
+    score_turns,
+)
 from tapeout.evals.questions import encode_questions, read_questions, sample_questions
 from tapeout.evals.section import (
     Evidence,
-    Example,
-    ExampleGroup,
-    Kind,
     Measure,
-    Method,
     Outcome,
     Plot,
     Section,
@@ -33,18 +36,16 @@ from tapeout.evals.wording import MIN_UNITS, interval_of, number, outcome, perce
 
 if TYPE_CHECKING:
     from tapeout.evals.loaded_model import LoadedModel
-
-MOSTLY = 0.5
-"""Minimum score at which instructions count as followed, not just partly followed."""
-NEAR = 0.5
-"""Minimum ROUGE-L of an answer that is not exact but a near miss."""
-MAX_EXACT_WORDS = 20
-"""Median length of expected answers up to which exact match decides the verdict; longer ones are rarely exact."""
-KINDS: tuple[Kind, ...] = ("exact", "near miss", "failure")
+Change = Literal["relative", "points"] | None
+Score = Literal["exact", "rouge_l", "token_f1", "squad_exact", "squad_f1", "finished", "well_formed"]
+"""Field of an answer that is a measure."""
+SCORES: dict[Score, str] = {"exact": "exact_match", "finished": "stop_rate"}
+"""Names of measures that differ from those of the fields."""
+TURNS = ("first", "second", "later")
 
 
 class InstructionAnswersTask(Task[Options, InstructionAnswers]):
-    """Exact match, ROUGE-L and the loss of expected answers on the test split of an instruction set."""
+    """Loss of expected answers, and scores of generated ones, on the test split of an instruction set."""
 
     options = Options
     result = InstructionAnswers
@@ -79,6 +80,7 @@ class InstructionAnswersTask(Task[Options, InstructionAnswers]):
             left_out=len(sample) - len(fitting),
             expected_over_limit=sum(len(question.answer) > options.max_new_tokens for question in fitting),
             answer_scores=scores,
+            turn_scores=score_turns(model, fitting, options.score_batch_tokens),
             answers=answer_questions(model, fitting, options),
         )
 
@@ -87,55 +89,50 @@ class InstructionAnswersTask(Task[Options, InstructionAnswers]):
         return options.max_rows * (2.0 * context + options.max_new_tokens)
 
     def measure(self, result: InstructionAnswers, options: Options) -> list[tuple[Measure, list[Unit]]]:
-        """Return bits per byte and loss of the expected answers, exact match and ROUGE-L; names begin with the set."""
+        """Return losses of expected answers and scores of generated ones; names begin with the set."""
         name = set_name(options)
         common: dict[str, Any] = {"unit": "rows", "data": options.data, "total": result.rows_in_test}
         scores, answers = result.answer_scores, result.answers
+
+        def loss(part: str, label: str, units: list[Unit], change: Change = None) -> tuple[Measure, list[Unit]]:
+            return Measure(f"{name}.{part}", f"{name}: {label}", lower_is_better=True, change=change, **common), units
+
+        def answered(part: Score, label: str, change: Change = None) -> tuple[Measure, list[Unit]]:
+            measure = Measure(
+                f"{name}.{SCORES.get(part, part)}",
+                f"{name}: {label}",
+                lower_is_better=False,
+                percent=True,
+                interval="wilson" if isinstance(getattr(answers[0], part), bool) else "bootstrap",
+                change=change,
+                by_stratum=True,
+                **common,
+            )
+            return measure, [Unit(one.digest, float(getattr(one, part)), 1.0, one.category) for one in answers]
+
         return [
-            (
-                Measure(
-                    f"{name}.answer_bits_per_byte",
-                    f"{name}: bits per byte, expected answers",
-                    lower_is_better=True,
-                    change="relative",
-                    **common,
-                ),
+            loss(
+                "answer_bits_per_byte",
+                "bits per byte, expected answers",
                 [Unit(score.digest, score.nats / log(2), score.bytes, score.category) for score in scores],
+                "relative",
             ),
-            (
-                Measure(
-                    f"{name}.answer_loss",
-                    f"{name}: loss of expected answers, nats per token",
-                    lower_is_better=True,
-                    **common,
-                ),
+            loss(
+                "answer_loss",
+                "loss of expected answers, nats per token",
                 [Unit(score.digest, score.nats, score.tokens, score.category) for score in scores],
             ),
-            (
-                Measure(
-                    f"{name}.exact_match",
-                    f"{name}: exact match",
-                    lower_is_better=False,
-                    percent=True,
-                    interval="wilson",
-                    change="points",
-                    by_stratum=True,
-                    **common,
-                ),
-                [Unit(answer.digest, float(answer.exact), 1.0, answer.category) for answer in answers],
+            *(
+                loss(f"turn_loss.{turn}", f"loss of {turn} answers of conversations, nats per token", units)
+                for turn, units in by_turn(result.turn_scores).items()
             ),
-            (
-                Measure(
-                    f"{name}.rouge_l",
-                    f"{name}: ROUGE-L",
-                    lower_is_better=False,
-                    percent=True,
-                    change="points",
-                    by_stratum=True,
-                    **common,
-                ),
-                [Unit(answer.digest, answer.rouge_l, 1.0, answer.category) for answer in answers],
-            ),
+            answered("exact", "exact match", "points"),
+            answered("rouge_l", "ROUGE-L", "points"),
+            answered("token_f1", "token F1"),
+            answered("squad_exact", "exact match as in SQuAD"),
+            answered("squad_f1", "F1 as in SQuAD"),
+            answered("finished", "answers that the model ends itself"),
+            answered("well_formed", "answers with the right end and no marks of the prompt"),
         ]
 
     def describe(self, evidence: Evidence[InstructionAnswers]) -> Section:
@@ -143,36 +140,52 @@ class InstructionAnswersTask(Task[Options, InstructionAnswers]):
         comparisons, results, name = evidence.comparisons, evidence.results, set_name(evidence.options)
         exact = f"{name}.exact_match."
         categories = titles_of([name.removeprefix(exact) for name in comparisons if name.startswith(exact)])
-        finished = {model: _fraction_finished(result) for model, result in results.items()}
         judged = evidence.adapted.shipped or list(results)[-1]
+
+        def by_category(*measures: str) -> list[TableRow]:
+            names = [f"{name}.{measure}" for measure in measures]
+            rows = [
+                TableRow(title, [f"{measure}.{category}" for measure in names])
+                for category, title in categories.items()
+            ]
+            return [*rows, TableRow("All", names, is_total=True)]
+
+        measures = {
+            "answer_bits_per_byte": "Bits per byte, expected answers",
+            "answer_loss": "Loss of expected answers, nats per token",
+            **{f"turn_loss.{turn}": f"Loss of {turn} answers of conversations" for turn in TURNS},
+            "stop_rate": "Answers that the model ends itself, %",
+            "well_formed": "Answers with the right end and no marks of the prompt, %",
+        }
         return Section(
             title=f"Answers to questions: {name}",
             tables=[
                 Table(
                     "Measure",
                     [
-                        TableRow(comparisons[measure].measure.label, [measure])
-                        for measure in (f"{name}.answer_bits_per_byte", f"{name}.answer_loss")
+                        TableRow(label, [f"{name}.{measure}"])
+                        for measure, label in measures.items()
+                        if f"{name}.{measure}" in comparisons
                     ],
                     notes=["Loss per token is comparable only between models with the same tokenizer."],
                 ),
                 Table(
                     "Category",
-                    [
-                        *(
-                            TableRow(title, [f"{exact}{category}", f"{name}.rouge_l.{category}"])
-                            for category, title in categories.items()
-                        ),
-                        TableRow("All", [f"{name}.exact_match", f"{name}.rouge_l"], is_total=True),
-                    ],
+                    by_category("exact_match", "rouge_l"),
                     groups=("Exact match, %", "ROUGE-L, %"),
                     notes=[
-                        f"Answers that end before the limit: {_listed(finished, percent)}. "
                         f"Rows left out because they exceed the context: "
                         f"{_listed({model: result.left_out for model, result in results.items()})}. "
                         f"Expected answers longer than the generation limit: "
                         f"{_listed({model: result.expected_over_limit for model, result in results.items()})}."
                     ],
+                ),
+                Table(
+                    "Category",
+                    by_category("token_f1", "squad_exact", "squad_f1"),
+                    groups=("Token F1, %", "SQuAD exact match, %", "SQuAD F1, %"),
+                    notes=["SQuAD's normalization drops punctuation, so it equates different Verilog."],
+                    summary="Further measures by category",
                 ),
             ],
             verdicts=_verdicts(evidence, judging_measure(results)),
@@ -189,17 +202,9 @@ class InstructionAnswersTask(Task[Options, InstructionAnswers]):
                 )
             ],
             judged=judged,
-            examples=_examples(results, judged, evidence.examples),
+            examples=examples_of(results, judged, evidence.examples),
             methods=METHODS,
-            facts={f"{name}.finished_answers": finished},
         )
-
-
-def titles_of(categories: Iterable[str]) -> dict[str, str]:
-    """Return the titles of categories: their names as words, or as they are where two would have the same title."""
-    words = {name: name.replace("_", " ") for name in categories}
-    counts = Counter(words.values())
-    return {name: title if counts[title] == 1 else name for name, title in words.items()}
 
 
 def set_name(options: Options) -> str:
@@ -213,12 +218,22 @@ def judging_measure(results: Mapping[str, InstructionAnswers]) -> str:
     return "exact_match" if median(words) <= MAX_EXACT_WORDS else "rouge_l"
 
 
-def _fraction_finished(result: InstructionAnswers) -> float:
-    return sum(answer.finished for answer in result.answers) / len(result.answers)
+def by_turn(scores: Iterable[TurnScore]) -> dict[str, list[Unit]]:
+    """Return the losses of first, second and later answers, a unit for each conversation that has such answers."""
+    sums: dict[str, dict[str, list[float]]] = {turn: {} for turn in TURNS}
+    for score in scores:
+        total = sums[TURNS[min(score.turn, len(TURNS)) - 1]].setdefault(score.digest, [0.0, 0.0])
+        total[0] += score.nats
+        total[1] += score.tokens
+    return {
+        turn: [Unit(digest, total[0], total[1]) for digest, total in units.items()]
+        for turn, units in sums.items()
+        if units
+    }
 
 
-def _listed(values: Mapping[str, Any], written: Any = str) -> str:
-    return ", ".join(f"{name} {written(value)}" for name, value in values.items())
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def _tiles(evidence: Evidence[InstructionAnswers]) -> list[Tile]:
@@ -277,80 +292,5 @@ def _verdicts(evidence: Evidence[InstructionAnswers], measure: str) -> list[Verd
         )
     ]
 
-
-def kind_of(answer: Answer) -> Kind:
-    """Return how good an answer is."""
-    return "exact" if answer.exact else "near miss" if answer.rouge_l >= NEAR else "failure"
-
-
-def _examples(results: Mapping[str, InstructionAnswers], judged: str, count: int) -> list[ExampleGroup]:
-    """Return for each category up to ``count`` exact answers, near misses and failures of the judged model.
-
-    Questions are taken in the order of a hash of their digests, so that neither quality nor position decides.
-    """
-    by_model = {model: {answer.digest: answer for answer in result.answers} for model, result in results.items()}
-    shared = set.intersection(*(set(answers) for answers in by_model.values()))
-    groups: dict[str, dict[Kind, list[str]]] = {}
-    for digest in sorted(shared, key=lambda digest: sha256(f"example\n{digest}".encode()).hexdigest()):
-        own = by_model[judged][digest]
-        groups.setdefault(own.category, {kind: [] for kind in KINDS})[kind_of(own)].append(digest)
-    titles = titles_of(groups)
-    return [
-        ExampleGroup(
-            title=titles[category],
-            counts={kind: len(digests) for kind, digests in kinds.items()},
-            examples=[
-                _example({model: answers[digest] for model, answers in by_model.items()}, judged)
-                for digests in kinds.values()
-                for digest in digests[:count]
-            ],
-        )
-        for category, kinds in sorted(groups.items())
-    ]
-
-
-def _example(answers: Mapping[str, Answer], judged: str) -> Example:
-    own = answers[judged]
-    return Example(
-        kind=kind_of(own),
-        source=f"{own.source}, licence {own.licence}" if own.licence else own.source,
-        prompt=own.prompt,
-        expected=own.expected,
-        answers={model: answer.generated for model, answer in answers.items()},
-        kinds={model: kind_of(answer) for model, answer in answers.items()},
-    )
-
-
-METHODS = (
-    Method(
-        "Loss of expected answers",
-        "Mean negative natural logarithm of the probability of each token of the expected answer and of what ends it, "
-        "given the prompt. Tokens of the prompt do not count, as in training. Of a conversation it is the last answer, "
-        "given all turns before it.",
-        "loss = −∑ ln p(answer token | prompt, answer so far) ÷ number of answer tokens",
-    ),
-    Method(
-        "Exact match",
-        "Fraction of answers that equal the expected one after outer whitespace is removed and each inner run of "
-        "whitespace is replaced by one space. Case and punctuation count, because they carry meaning in Verilog. "
-        "Answers are decoded greedily up to the end token or a fixed number of tokens; prompts are the same for all "
-        "models.",
-    ),
-    Method(
-        "ROUGE-L",
-        "F1 of the longest common subsequence of words, which are runs of letters and digits in lower case (Lin 2004). "
-        "With c words in common,",
-        "P = c ÷ words generated, R = c ÷ words expected, ROUGE-L = 2PR ÷ (P + R)",
-        "It ignores punctuation, so read it together with exact match. An answer that is not exact is called a near "
-        f"miss from {percent(NEAR, 0)}, below it a failure.",
-    ),
-    Method(
-        "Verdict on instructions",
-        "Exact match of the exported model is above that of the models before it, and each gain is clear by its "
-        f"corrected p-value; below {percent(MOSTLY, 0)}, instructions count as followed only in part. ROUGE-L takes "
-        f"its place if the median of the expected answers is above {MAX_EXACT_WORDS} words. Fewer than {MIN_UNITS} "
-        "rows give no verdict.",
-    ),
-)
 
 TASK = InstructionAnswersTask()

@@ -36,7 +36,7 @@ def compare(
     settings: PairedStatistics,
     steps: Steps = each_two,
 ) -> dict[str, Comparison]:
-    """Return the comparison of each measure, and of its strata, by name.
+    """Return the comparison of each measure that all models have, and of its strata, by name.
 
     P-values of changes are corrected for the number of changes that are stated of these measures.
 
@@ -49,7 +49,9 @@ def compare(
         UnusableResult: the models share no unit of a measure.
     """
     comparisons: dict[str, Comparison] = {}
-    for measures in zip(*measured.values(), strict=True):
+    named = [{measure.name: (measure, units) for measure, units in measures} for measures in measured.values()]
+    shared = [name for name in named[0] if all(name in measures for measures in named)]
+    for measures in ([by_name[name] for by_name in named] for name in shared):
         measure = measures[0][0]
         units = paired({model: scores for model, (_, scores) in zip(measured, measures, strict=True)}, measure.unit)
         comparisons[measure.name] = _comparison(measure, units, settings, steps)

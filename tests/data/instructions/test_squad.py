@@ -63,9 +63,9 @@ def test_version_2_and_several_answers(tmp_path: Path) -> None:
     several = question("Which?") | {"answers": question("")["answers"] + question("", "nm")["answers"]}
     folder = write(tmp_path / "a", squad(several, question("Why?", "", is_impossible=True)))
     (row,), report = contents(folder, "squad")
-    assert row["output"] == "Anders"
+    assert row["output"] == "Anders" and row["accepted"] == ["Anders", "nm"]
     assert report.dropped == {"question without answer": 1}
-    assert report.read["questions with several answers, of which the first is used"] == 1
+    assert report.read["questions with several answers, of which the first is trained on"] == 1
     rows, _ = contents(folder, "squad", impossible="answer", impossible_answer="Unknown.")
     assert rows[1]["output"] == "Unknown." and rows[1]["answer"] is None and rows[1]["category"] == "impossible"
 

@@ -266,6 +266,19 @@ def test_text_is_also_shown_by_source(report: Path) -> None:
     assert page.count("20 of 100 documents") == 2
 
 
+def test_further_measures_of_answers_are_folded(report: Path) -> None:
+    page = (report / "report.html").read_text()
+    folded = page.partition("<details><summary>Further measures by category</summary>")[2].partition("</details>")[0]
+    assert (
+        "Token F1, %" in folded and 'scope="row">list ports' in folded and "<th>base" not in folded.split("<tbody>")[1]
+    )
+    assert "Answers that the model ends itself, %" in page and "conversations</th>" not in page
+    measures = json.loads((report / "report.json").read_bytes())["measures"]
+    assert measures["rtl.stop_rate"]["models"]["sft"]["value"] == 1
+    assert measures["rtl.well_formed"]["models"]["sft"]["value"] == pytest.approx(119 / 120, abs=1e-6)
+    assert measures["rtl.squad_f1.width"]["units"] == 20
+
+
 def test_bad_numbers_turn_the_page(make_inputs: Make, write_report: Write, tmp_path: Path) -> None:
     bad = {model: {"domain": 2.0, "general": 2.0, "exact": 0.0} for model in MODELS}
     bad["sft"] = {"domain": 2.5, "general": 2.6, "exact": 0.0}
@@ -296,7 +309,7 @@ def test_a_fourth_model_is_one_more_line_of_the_configuration(
     assert four["summary"] == three["summary"]
     assert "lora" in four["training"] and four["subject"]["models"]["lora"]["artifact"] == "lora/model"
     page = (output / "report.html").read_text()
-    assert page.count('<span class="key c-4"></span>lora') == 7 and "sft → lora" in page
+    assert page.count('<span class="key c-4"></span>lora') == 10 and "sft → lora" in page
 
 
 def test_a_task_from_outside_has_a_section(

@@ -1,7 +1,8 @@
 """Questions about paragraphs: SQuAD v1.1, v2.0 and XQuAD as prompt and answer.
 
 The prompt comes from a template file byte for byte. A row states where in its input the context is, and where in it the
-answer, so that a prompt that is too long can be shortened without losing the question or the answer.
+answer, so that a prompt that is too long can be shortened without losing the question or the answer. The first of
+several answers is trained on; the evaluation accepts each of them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -193,8 +194,9 @@ def _row(
     if not answers and options.impossible == "drop":
         report.drop("question without answer", f"{record.location}, question {question.id!r:.{MAX_NAME_CHARACTERS}}")
         return None
-    if len({answer.text for answer in answers}) > 1:
-        report.read["questions with several answers, of which the first is used"] += 1
+    accepted = list(dict.fromkeys(unix_lines(answer.text).strip() for answer in answers))
+    if len(accepted) > 1:
+        report.read["questions with several answers, of which the first is trained on"] += 1
     text, start = (answers[0].text, answers[0].answer_start) if answers else (options.impossible_answer, None)
     if start is not None and context[start : start + len(text)] != text:
         raise record.bad("the answer is not at its answer_start in the context", question.question[:60])
@@ -203,7 +205,14 @@ def _row(
     context, text = unix_lines(context), unix_lines(text)
     prompt, begin = rendered(options.template, context, question.question)
     span = None if start is None else [begin + start, begin + start + len(text)]
-    content = {"input": prompt, "output": text.strip(), "context": [begin, begin + len(context)], "answer": span}
+    content: dict[str, Any] = {
+        "input": prompt,
+        "output": text.strip(),
+        "context": [begin, begin + len(context)],
+        "answer": span,
+    }
+    if len(accepted) > 1:
+        content["accepted"] = accepted
     category = "impossible" if start is None else "question_answering"
     digest = digest_of(context, question.question, text, category)
     about = f"{question.question}\n{context}"
