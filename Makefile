@@ -109,6 +109,7 @@ lock: dev
 
 schema: dev
 	$(call FOLDER,dev)/bin/python -m tapeout.config.schema config/schema.json
+	$(call FOLDER,dev)/bin/python -m tapeout.report.evaluation.document docs/eval_report.schema.json
 
 # the pictures in docs/architecture.md, drawn from the code
 picture:

@@ -5,8 +5,9 @@ from pathlib import Path
 from tapeout.config.report import EvalReportJob
 from tapeout.program import step
 from tapeout.report.evaluation.inputs import Action, Provenance, TokenizerReport, action_digest, read_input, read_logs
+from tapeout.report.evaluation.numbers import write_numbers
 from tapeout.report.evaluation.recall import RecallReport
-from tapeout.report.evaluation.report import build, write_numbers, write_page
+from tapeout.report.evaluation.report import build, write_page
 from tapeout.report.evaluation.serving import read_serving
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from tests.end_to_end.conftest import Clone, Run, clone
 
@@ -71,6 +72,8 @@ def test_every_artifact_is_made_and_the_report_shows_its_digest(finished: tuple[
         assert name in NO_NUMBER_COMES_FROM or digest in page, name
     report = (made.root / "results/eval_report/report.json").read_text()
     assert all(name in NO_NUMBER_COMES_FROM or digest in report for name, digest in digests.items())
+    schema = json.loads((made.root / "docs/eval_report.schema.json").read_text())
+    Draft202012Validator(schema).validate(json.loads(report))
 
 
 def test_the_second_run_and_a_run_from_the_store_do_nothing(finished: tuple[Clone, Run]) -> None:

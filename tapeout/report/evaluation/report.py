@@ -1,50 +1,28 @@
 """Evaluation report: ``report.json`` and ``report.html`` from the results of all tasks for all models."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 
-from tapeout.config.report import EvalReportJob, Report
-from tapeout.data.io.jsonl import write_json
-from tapeout.evals.section import Adapted, Comparison, Difference, Evidence, Method, Section, Step, Verdict
+from tapeout.config.report import EvalReportJob
+from tapeout.evals.section import Adapted, Comparison, Evidence, Method, Section, Verdict
 from tapeout.evals.task import ModelFacts, load_task, read_result
 from tapeout.evals.wording import interval_of, percent, value_of
 from tapeout.report.evaluation import plots
 from tapeout.report.evaluation.changes import ChangeTable, change_table
 from tapeout.report.evaluation.comparisons import compare
 from tapeout.report.evaluation.inputs import Provenance, Spike, TokenizerReport, TrainLog
-from tapeout.report.evaluation.paired_tests import POWER
 from tapeout.report.evaluation.recall import RecallReport
-from tapeout.report.evaluation.serving import CERTIFICATE, SERVE_CHECK, Serving
+from tapeout.report.evaluation.serving import Serving
 from tapeout.report.page.render import count, render
 
-DIGITS = 6
-"""Decimal digits of every float in report.json."""
-INTERVALS = {
-    "wilson": "Wilson score interval, of fractions of rows that are right or wrong",
-    "bootstrap": "percentile bootstrap, of all other values",
-    "changes and relative_changes": "paired percentile bootstrap",
-}
-TESTS = {
-    "mcnemar": "exact McNemar test of rows that are right or wrong, two-sided",
-    "permutation": "paired sign-flip permutation test of all other measures, two-sided",
-    "corrected": "Holm's correction for all changes of the same table",
-    "detectable": f"difference that one test finds with a probability of {POWER:g}, by a normal approximation",
-}
-GENERATORS = {
-    "bootstrap": 'PCG64, seeded with the first 16 bytes of SHA-256 of "<seed>\\n<measure>"',
-    "permutation": 'PCG64, seeded likewise from "<seed>\\n<measure>\\n<model before>\\n<model after>\\npermutation"',
-}
 MAX_SPIKES = 10
 """Loss spikes on the page; report.json has all of them."""
 MAX_DOCUMENTS = 4
 """Documents or rows of a spike on the page."""
-RECALL = "retrieval/recall.json"
-"""Artifact that the numbers of retrieval are computed from."""
 OUTCOMES = {"good": "✓ yes", "part": "◐ in part", "open": "? open", "bad": "✗ no"}
 """Answers of the summary in a word, so that they do not depend on colours."""
 
@@ -178,71 +156,6 @@ def headline(verdicts: Sequence[Verdict]) -> str:
     return f"The adaptation worked in part{f'; {failed} of {len(outcomes)} checks failed' if failed else ''}"
 
 
-def write_numbers(report: EvaluationReport, path: Path) -> None:
-    """Write every number of the page as JSON, with its interval and the digests that it was computed from."""
-    job, digests = report.job, report.provenance.digests
-    write_json(
-        path,
-        {
-            "summary": {
-                "headline": headline(report.verdicts),
-                "verdicts": [asdict(verdict) for verdict in report.verdicts],
-            },
-            "subject": {
-                "trained_on": list(job.trained_on),
-                "held_out": list(job.held_out),
-                "general": list(job.general),
-                "models": {
-                    name: {
-                        "artifact": report.models[name],
-                        "exported": name == job.exported_model,
-                        **facts.model_dump(),
-                    }
-                    for name, facts in report.facts.items()
-                },
-                "action": report.action,
-            },
-            "measures": {name: _measure(report, name) for name in report.comparisons},
-            "facts": _rounded({key: value for section in report.sections for key, value in section.facts.items()}),
-            "changes": [{"table": table.title, **asdict(change)} for table in report.changes for change in table.lines],
-            "tokens_per_byte": {
-                corpus: {
-                    "before": round(text.tokens_before / text.bytes, DIGITS),
-                    "after": round(text.tokens_after / text.bytes, DIGITS),
-                    "change": round(text.tokens_after / text.tokens_before - 1, DIGITS),
-                    "bytes": text.bytes,
-                    "documents": text.documents,
-                    "computed_from": digests("tokenizer/report.json", f"corpus/{corpus}"),
-                }
-                for corpus, text in report.tokenizer.test.items()
-            },
-            "examples": {
-                section.title: [asdict(group) for group in section.examples]
-                for section in report.sections
-                if section.examples
-            },
-            "training": {
-                model: {
-                    **log.model_dump(mode="json", exclude_none=True),
-                    "computed_from": digests(report.models[model]),
-                }
-                for model, log in report.logs.items()
-            },
-            **_retrieval(report),
-            **_serving(report),
-            "artifacts": [asdict(origin) for origin in report.provenance.table()],
-            "method": {
-                **{name: getattr(job, name) for name in Report.model_fields},
-                "tasks": {name: options for name, _, options in job.tasks},
-                "not_evaluated": list(job.not_evaluated),
-                "intervals": INTERVALS,
-                "tests": TESTS,
-                "generators": GENERATORS,
-            },
-        },
-    )
-
-
 def write_page(report: EvaluationReport, path: Path) -> None:
     """Write the page: one file without references to others."""
     job = report.job
@@ -280,50 +193,3 @@ def write_page(report: EvaluationReport, path: Path) -> None:
     }
     filters = {"value_of": value_of, "interval_of": interval_of}
     path.write_text(render(Path(__file__).with_name("page.html.j2"), context, filters), encoding="utf-8")
-
-
-def _retrieval(report: EvaluationReport) -> dict[str, Any]:
-    """Return recall of retrieval by its key in report.json; nothing if the configuration has no retrieval."""
-    if report.recall is None:
-        return {}
-    return {"retrieval": {**report.recall.as_json(), "computed_from": report.provenance.digests(RECALL)}}
-
-
-def _measure(report: EvaluationReport, name: str) -> dict[str, Any]:
-    comparison = report.comparisons[name]
-    document: dict[str, Any] = {
-        "label": comparison.measure.label,
-        "units": comparison.units,
-        "of": comparison.measure.total,
-        "interval": comparison.measure.interval,
-        "models": {
-            model: {
-                **_rounded(asdict(estimate)),
-                "computed_from": report.provenance.digests(*report.origins[name][model]),
-            }
-            for model, estimate in comparison.values.items()
-        },
-        "changes": _steps(comparison.changes),
-    }
-    if comparison.relative:
-        document["relative_changes"] = _steps(comparison.relative)
-    return document
-
-
-def _steps(changes: Mapping[Step, Difference]) -> dict[str, Any]:
-    return {f"{before}_to_{after}": _rounded(asdict(change)) for (before, after), change in changes.items()}
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _rounded(item) for key, item in value.items()}
-    return round(value, DIGITS) if isinstance(value, float) else value
-
-
-def _serving(report: EvaluationReport) -> dict[str, Any]:
-    """Return the checks of the exported model by their key in report.json; nothing if it is not evaluated."""
-    if report.serving is None:
-        return {}
-    return {
-        "serving": {**report.serving.as_json(), "computed_from": report.provenance.digests(CERTIFICATE, SERVE_CHECK)}
-    }

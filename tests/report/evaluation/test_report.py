@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from tapeout.config.comparison import DERIVED
 from tapeout.config.report import EvalReportJob
 from tapeout.evals.task import UnusableResult
+from tapeout.report.evaluation.document import Document, schema
 from tests.report.evaluation.conftest import CATEGORIES, GOOD, MODELS, TASKS
 
 pytestmark = pytest.mark.environment("data")
@@ -404,6 +406,18 @@ def test_action_that_lacks_an_artifact_is_refused(make_inputs: Make, write_repor
     del files["upstream"][1]
     with pytest.raises(UnusableResult, match="depends on corpus/domain"):
         write_report(files, tmp_path / "report")
+
+
+def test_the_schema_is_the_form_that_the_report_has(report: Path) -> None:
+    """Fields that the form does not declare are errors, here and when the report is written."""
+    document = json.loads((report / "report.json").read_bytes())
+    assert document["schema"] == "tapeout.eval-report/1"
+    Document.model_validate(document)
+    with pytest.raises(ValidationError, match="measures.echo"):
+        Document.model_validate({**document, "measures": {**document["measures"], "echo": {"label": "Echo"}}})
+    with pytest.raises(ValidationError, match="further"):
+        Document.model_validate({**document, "further": 1})
+    assert (ROOT / "docs" / "eval_report.schema.json").read_text() == schema(), "run: make schema"
 
 
 def test_values_that_comparisons_ignore_exist(report: Path) -> None:

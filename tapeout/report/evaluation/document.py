@@ -1,0 +1,153 @@
+"""Form of ``report.json``. ``make schema`` writes its JSON schema, ``docs/eval_report.schema.json``, from this module.
+
+The number in ``SCHEMA`` changes when a field is removed, renamed or changes its meaning. A new field keeps it.
+"""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tapeout.config.report import Report
+from tapeout.evals.section import Difference, ExampleGroup, Verdict
+from tapeout.evals.task import ModelFacts
+from tapeout.report.evaluation.changes import Change
+from tapeout.report.evaluation.inputs import Origin, TrainLog
+from tapeout.report.evaluation.recall import RecallReport
+from tapeout.report.evaluation.serving import Serving
+
+SCHEMA: Literal["tapeout.eval-report/1"] = "tapeout.eval-report/1"
+
+Digests = dict[str, str]
+"""SHA-256 of each artifact that a number is computed from, by the artifact's name."""
+
+
+class Part(BaseModel):
+    """Base class of the parts: the report has no other fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Summary(Part):
+    """Answers of the report in sentences."""
+
+    headline: str
+    verdicts: list[Verdict]
+
+
+class EvaluatedModel(ModelFacts):
+    """A model of the report and its size."""
+
+    artifact: str
+    exported: bool
+
+
+class Subject(Part):
+    """Evaluated models, the sources of the training and test text, and the digest of the report's action."""
+
+    trained_on: list[str]
+    held_out: list[str]
+    general: list[str]
+    models: dict[str, EvaluatedModel]
+    action: str
+
+
+class ModelValue(Part):
+    """Value of a measure for one model, with its interval."""
+
+    value: float
+    low: float
+    high: float
+    computed_from: Digests
+
+
+class MeasuredModels(Part):
+    """One measure of all models, on the ``units`` test documents or rows that they share, ``of`` so many in the set.
+
+    Changes are named ``<before>_to_<after>``. Relative changes are left out where a numerator is not positive.
+    """
+
+    label: str
+    unit: str
+    units: int
+    of: int
+    interval: Literal["bootstrap", "wilson"]
+    models: dict[str, ModelValue]
+    changes: dict[str, Difference]
+    relative_changes: dict[str, Difference] | None = None
+
+
+class Compression(Part):
+    """Tokens per byte of test text before and after the extension of the tokenizer."""
+
+    before: float
+    after: float
+    change: float
+    bytes: int
+    documents: int
+    computed_from: Digests
+
+
+class Training(TrainLog):
+    """Training log of a model."""
+
+    computed_from: Digests
+
+
+class Retrieval(RecallReport):
+    """Recall of retrieval."""
+
+    computed_from: Digests
+
+
+class ServedModel(Serving):
+    """Checks of the exported model."""
+
+    computed_from: Digests
+
+
+@dataclass(frozen=True)
+class ChangeLine(Change):
+    """A line of a table of changes, as text; ``table`` is the title of the section."""
+
+    table: str
+
+
+class Method(Report):
+    """Settings of the report, and the definition of its statistics."""
+
+    tasks: dict[str, dict[str, Any]]
+    not_evaluated: list[str]
+    intervals: dict[str, str]
+    tests: dict[str, str]
+    generators: dict[str, str]
+
+
+class Document(Part):
+    """Evaluation report: every number of the page, with its interval and the digests that it is computed from."""
+
+    schema_name: Literal["tapeout.eval-report/1"] = Field(alias="schema")
+    summary: Summary
+    subject: Subject
+    measures: dict[str, MeasuredModels]
+    facts: dict[str, Any]
+    changes: list[ChangeLine]
+    tokens_per_byte: dict[str, Compression]
+    examples: dict[str, list[ExampleGroup]]
+    training: dict[str, Training]
+    retrieval: Retrieval | None = None
+    serving: ServedModel | None = None
+    artifacts: list[Origin]
+    method: Method
+
+
+def schema() -> str:
+    """Return the JSON schema of ``report.json`` as text."""
+    return json.dumps(Document.model_json_schema(), indent=2, sort_keys=True) + "\n"
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(schema())

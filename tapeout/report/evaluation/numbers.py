@@ -1,0 +1,147 @@
+"""Write ``report.json`` (form: ``tapeout.report.evaluation.document``)."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tapeout.config.report import Report
+from tapeout.data.io.jsonl import write_json
+from tapeout.evals.section import Difference, Step
+from tapeout.report.evaluation.document import SCHEMA, Document
+from tapeout.report.evaluation.paired_tests import POWER
+from tapeout.report.evaluation.report import EvaluationReport, headline
+from tapeout.report.evaluation.serving import CERTIFICATE, SERVE_CHECK
+
+DIGITS = 6
+"""Decimal digits of every float in report.json."""
+INTERVALS = {
+    "wilson": "Wilson score interval, of fractions of rows that are right or wrong",
+    "bootstrap": "percentile bootstrap, of all other values",
+    "changes and relative_changes": "paired percentile bootstrap",
+}
+TESTS = {
+    "mcnemar": "exact McNemar test of rows that are right or wrong, two-sided",
+    "permutation": "paired sign-flip permutation test of all other measures, two-sided",
+    "corrected": "Holm's correction for all changes of the same table",
+    "detectable": f"difference that one test finds with a probability of {POWER:g}, by a normal approximation",
+}
+GENERATORS = {
+    "bootstrap": 'PCG64, seeded with the first 16 bytes of SHA-256 of "<seed>\\n<measure>"',
+    "permutation": 'PCG64, seeded likewise from "<seed>\\n<measure>\\n<model before>\\n<model after>\\npermutation"',
+}
+RECALL = "retrieval/recall.json"
+"""Artifact that the numbers of retrieval are computed from."""
+
+
+def write_numbers(report: EvaluationReport, path: Path) -> None:
+    """Write every number of the page as JSON, with its interval and the digests that it was computed from."""
+    job, digests = report.job, report.provenance.digests
+    document = {
+        "schema": SCHEMA,
+        "summary": {
+            "headline": headline(report.verdicts),
+            "verdicts": [asdict(verdict) for verdict in report.verdicts],
+        },
+        "subject": {
+            "trained_on": list(job.trained_on),
+            "held_out": list(job.held_out),
+            "general": list(job.general),
+            "models": {
+                name: {
+                    "artifact": report.models[name],
+                    "exported": name == job.exported_model,
+                    **facts.model_dump(),
+                }
+                for name, facts in report.facts.items()
+            },
+            "action": report.action,
+        },
+        "measures": {name: _measure(report, name) for name in report.comparisons},
+        "facts": _rounded({key: value for section in report.sections for key, value in section.facts.items()}),
+        "changes": [{**asdict(change), "table": table.title} for table in report.changes for change in table.lines],
+        "tokens_per_byte": {
+            corpus: {
+                "before": round(text.tokens_before / text.bytes, DIGITS),
+                "after": round(text.tokens_after / text.bytes, DIGITS),
+                "change": round(text.tokens_after / text.tokens_before - 1, DIGITS),
+                "bytes": text.bytes,
+                "documents": text.documents,
+                "computed_from": digests("tokenizer/report.json", f"corpus/{corpus}"),
+            }
+            for corpus, text in report.tokenizer.test.items()
+        },
+        "examples": {
+            section.title: [asdict(group) for group in section.examples]
+            for section in report.sections
+            if section.examples
+        },
+        "training": {
+            model: {
+                **log.model_dump(mode="json", exclude_none=True),
+                "computed_from": digests(report.models[model]),
+            }
+            for model, log in report.logs.items()
+        },
+        **_retrieval(report),
+        **_serving(report),
+        "artifacts": [asdict(origin) for origin in report.provenance.table()],
+        "method": {
+            **{name: getattr(job, name) for name in Report.model_fields},
+            "tasks": {name: options for name, _, options in job.tasks},
+            "not_evaluated": list(job.not_evaluated),
+            "intervals": INTERVALS,
+            "tests": TESTS,
+            "generators": GENERATORS,
+        },
+    }
+    Document.model_validate(document)
+    write_json(path, document)
+
+
+def _retrieval(report: EvaluationReport) -> dict[str, Any]:
+    """Return recall of retrieval by its key in report.json; nothing if the configuration has no retrieval."""
+    if report.recall is None:
+        return {}
+    return {"retrieval": {**report.recall.as_json(), "computed_from": report.provenance.digests(RECALL)}}
+
+
+def _measure(report: EvaluationReport, name: str) -> dict[str, Any]:
+    comparison = report.comparisons[name]
+    document: dict[str, Any] = {
+        "label": comparison.measure.label,
+        "unit": comparison.measure.unit,
+        "units": comparison.units,
+        "of": comparison.measure.total,
+        "interval": comparison.measure.interval,
+        "models": {
+            model: {
+                **_rounded(asdict(estimate)),
+                "computed_from": report.provenance.digests(*report.origins[name][model]),
+            }
+            for model, estimate in comparison.values.items()
+        },
+        "changes": _steps(comparison.changes),
+    }
+    if comparison.relative:
+        document["relative_changes"] = _steps(comparison.relative)
+    return document
+
+
+def _steps(changes: Mapping[Step, Difference]) -> dict[str, Any]:
+    return {f"{before}_to_{after}": _rounded(asdict(change)) for (before, after), change in changes.items()}
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _rounded(item) for key, item in value.items()}
+    return round(value, DIGITS) if isinstance(value, float) else value
+
+
+def _serving(report: EvaluationReport) -> dict[str, Any]:
+    """Return the checks of the exported model by their key in report.json; nothing if it is not evaluated."""
+    if report.serving is None:
+        return {}
+    return {
+        "serving": {**report.serving.as_json(), "computed_from": report.provenance.digests(CERTIFICATE, SERVE_CHECK)}
+    }
