@@ -1,6 +1,8 @@
-"""Processes and links that a program leaves behind reach nothing after its end."""
+"""Processes and links that a program leaves behind reach nothing after its end; files of its interpreter."""
 
 import os
+import sys
+import sysconfig
 import time
 from pathlib import Path
 
@@ -93,3 +95,9 @@ def test_an_interpreter_shows_nothing_that_lies_beside_it(tmp_path: Path) -> Non
     python.symlink_to(Path(os.path.realpath("/proc/self/exe")))
     shown = [Path(path) for path in interpreter_paths(python, tmp_path)]
     assert python in shown and not any(tmp_path.is_relative_to(path) for path in shown)
+
+
+def test_a_compiler_finds_the_headers_of_the_interpreter() -> None:
+    """As that of torch.compile does."""
+    headers = Path(sysconfig.get_path("include"))
+    assert any(headers.is_relative_to(path) for path in ("/usr", *interpreter_paths(Path(sys.executable))))

@@ -118,6 +118,7 @@ def interpreter_paths(python: Path, *prefixes: Path) -> list[str]:
         library = prefix / "lib"
         if prefix != Path("/usr"):  # which every program sees
             paths |= {library / f"python{PYTHON}", library / f"python{PYTHON.replace('.', '')}.zip"}
+            paths.add(prefix / "include" / f"python{PYTHON}")  # for compilers, such as that of torch.compile
             paths |= set(library.glob("*.so*"))
     return sorted(str(path) for path in paths if os.path.lexists(path))
 

@@ -1,7 +1,7 @@
 """Content of an installed environment: the listing of its files, and comparisons of the installation with it.
 
-The listing covers every file of the environment's folder, the interpreter with its library, and the standard library.
-Uses only the standard library itself, because ``identity.environment`` does.
+The listing covers every file of the environment's folder, the interpreter with its library and headers, and the
+standard library. Uses only the standard library itself, because ``identity.environment`` does.
 
 Byte code is optional: Python writes it when a program of the environment is started by hand, and compiles a module
 whose byte code is missing. Byte code that is not as listed is deleted. Names in ``__pycache__`` that this interpreter
@@ -40,10 +40,10 @@ A name without one is a module: ``import __pycache__.name`` loads it."""
 NATIVE_CODE = re.compile(rf"(?:.*/)?{CACHE}/[^/]+\.nb[ic]")
 """Caches of numba."""
 QUERY = """
-import json, sys
+import json, sys, sysconfig
 maps = open("/proc/self/maps").read().splitlines()
 shared = {line.partition("/")[2] for line in maps if "/libpython" in line}
-print(json.dumps([*sys.path, *sorted("/" + path for path in shared)]))
+print(json.dumps([*sys.path, sysconfig.get_path("include"), *sorted("/" + path for path in shared)]))
 """
 
 
@@ -189,7 +189,7 @@ def _read_listing(folder: Path) -> dict[str, Any] | None:
 
 
 def _outside(python: Path) -> list[str]:
-    """Return the paths outside of an environment from which its interpreter loads code, some of which may not exist."""
+    """Return the paths outside of an environment of its interpreter's code and headers, some of which may not exist."""
     try:
         done = subprocess.run([python, "-I", "-S", "-c", QUERY], check=True, capture_output=True)
         paths = sorted(str(path) for path in json.loads(done.stdout))

@@ -28,6 +28,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "python" / "bin").mkdir(parents=True)
     python = shutil.copy2(Path(sys.executable).resolve(), root / "python" / "bin" / "python3.11")
     shutil.copytree(sysconfig.get_path("stdlib"), root / "python" / "lib" / "python3.11", ignore=OMITTED)
+    (root / "python" / "include" / "python3.11").mkdir(parents=True)
+    (root / "python" / "include" / "python3.11" / "Python.h").write_text("#define PYTHON\n")
     subprocess.run([python, "-m", "venv", "--without-pip", root / "environment"], check=True)
     package = root / "environment" / PACKAGES / "package"
     package.mkdir()
@@ -112,7 +114,12 @@ def test_every_change_is_named(folder: Path, path: str, damage: Callable[[Path],
 
 @pytest.mark.parametrize(
     ("path", "damage"),
-    [("bin/python3.11", append), ("lib/python3.11/json/decoder.py", append), ("lib/python311.zip", write)],
+    [
+        ("bin/python3.11", append),
+        ("include/python3.11/Python.h", append),
+        ("lib/python3.11/json/decoder.py", append),
+        ("lib/python311.zip", write),
+    ],
 )
 def test_a_change_of_the_python_is_named(
     template: Path, folder: Path, tmp_path: Path, path: str, damage: Callable[[Path], None]
