@@ -15,7 +15,7 @@ DEV = $(call FOLDER,dev)/bin/python -m
 # any characters of a name reach Snakemake; the shell expands a leading ~
 CONFIGFILE = $(if $(value CONFIG),--configfile $(if $(filter ~%,$(CONFIG)),$(CONFIG),'$(subst ','\'',$(value CONFIG))'))
 
-.PHONY: report plan shell dev environments test check test-dev test-data test-corpus test-serve test-tracking test-nemo test-end test-end-finished test-end-others test-families test-shared-data test-slurm soak lock schema picture format clean
+.PHONY: report plan shell dev environments test check test-dev test-data test-corpus test-rtl test-serve test-tracking test-nemo test-end test-end-finished test-end-others test-families test-shared-data test-slurm soak lock schema picture format clean
 
 report: CHECK =
 report: environments
@@ -33,12 +33,12 @@ CHECK = --check
 # Steps write no bytecode, so without this each would compile what it imports; it may fail where the folder is read-only.
 # ADD=nemo-cuda  also installs the environment of training runs on GPUs without a container
 environments:
-	@$(INSTALL) $(CHECK) workflow data corpus nemo serve $(ADD)
+	@$(INSTALL) $(CHECK) workflow data corpus nemo serve rtl $(ADD)
 	@$(PYTHON) -m compileall -q tapeout || :
 
 # The tests on Slurm mostly wait, so other parts run beside them, with lower priority: a job on the cluster never waits
 # for a core. The longest parts start first; they have no prerequisites here, because these would change the order.
-PARTS = $(if $(filter no,$(SLURM)),,test-slurm) test-nemo test-dev check test-end-finished test-end-others test-data test-corpus test-serve test-tracking
+PARTS = $(if $(filter no,$(SLURM)),,test-slurm) test-nemo test-dev check test-end-finished test-end-others test-data test-corpus test-rtl test-serve test-tracking
 
 test: environments dev
 	@echo "The checks and tests run in parts, four at a time; each part prints its output when it ends."
@@ -64,6 +64,9 @@ test-data: $(if $(READY),,environments)
 
 test-corpus: $(if $(READY),,environments)
 	$(NICE) $(call FOLDER,corpus)/bin/python -m pytest -q tests
+
+test-rtl: $(if $(READY),,environments)
+	$(NICE) $(call FOLDER,rtl)/bin/python -m pytest -q tests
 
 test-serve: $(if $(READY),,environments)
 	$(NICE) $(call FOLDER,serve)/bin/python -m pytest -q tests

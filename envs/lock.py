@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-RESOLVED = ["workflow", "dev", "data", "corpus", "tracking", "serve", "vllm"]
+RESOLVED = ["workflow", "dev", "data", "corpus", "rtl", "tracking", "serve", "vllm"]
 COMPLETE = ["nemo", "nemo-cuda", "peft"]
 WITH_TORCH = ["nemo", "serve", "vllm"]
 """Environments with torch's CPU build, whose file no package index lists."""

@@ -15,7 +15,7 @@ FLOORS = {
     "deploy": {"evals", "guard", "nemo", "models", "data", "encoder", "config"},
     "retrieval": {"guard", "evals", "models", "data", "encoder", "config"},
     "inspection": {"tokenizer", "data", "encoder", "config"},
-    "evals": {"guard", "train", "nemo", "models", "tokenizer", "data", "encoder", "config"},
+    "evals": {"simulation", "guard", "train", "nemo", "models", "tokenizer", "data", "encoder", "config"},
     "train": {"guard", "nemo", "models", "tokenizer", "data", "encoder", "config"},
     "nemo": {"guard", "models", "tokenizer", "data", "encoder", "config"},
     "models": {"guard", "tokenizer", "data", "encoder", "config"},
@@ -30,7 +30,7 @@ FLOORS = {
     "slurm": set(),
     "tracking": set(),
 }
-GROUND = {"combinations", "errors", "progress", "program", "plugins", "streams", "visible"}
+GROUND = {"combinations", "errors", "namespaces", "progress", "program", "plugins", "streams", "visible"}
 GRAPH = (
     *(
         "variants",

@@ -1,1 +1,1 @@
-"""Simulation of designs: problems with test benches, and the programs that judge answers to them."""
+"""Judge designs: problem sets, isolation of generated programs, simulators, and the ladder of what a design reaches."""

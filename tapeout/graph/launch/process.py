@@ -9,7 +9,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from tapeout.graph.launch.namespaces import unshare
+from tapeout.namespaces import unshare
 
 PR_SET_PDEATHSIG = 1
 

@@ -26,7 +26,7 @@ from pathlib import Path
 if not __package__:  # run by path
     sys.path.insert(0, str(Path(__file__).parents[3]))
 
-from tapeout.graph.launch.namespaces import (
+from tapeout.namespaces import (
     FORWARDED,
     HOST_NAME,
     MS_BIND,

@@ -23,7 +23,6 @@ from tapeout.graph.disk_space import disk_full_in
 from tapeout.graph.files import error_in, only_regular, read_file, write_atomically, written_file
 from tapeout.graph.identity.digest import canonical
 from tapeout.graph.identity.manifest import Manifest
-from tapeout.graph.launch.namespaces import unshare
 from tapeout.graph.launch.node_agent import HOME
 from tapeout.graph.launch.output import output_lines
 from tapeout.graph.launch.process import die_with_parent
@@ -39,6 +38,7 @@ from tapeout.graph.run.step import Step
 from tapeout.graph.store.store import Store
 from tapeout.graph.store.trust import sha256
 from tapeout.graph.workspace import State, Workspace
+from tapeout.namespaces import unshare
 from tapeout.program import StepFailed
 from tapeout.slurm.allocation import Allocation
 from tapeout.visible import visible

@@ -43,9 +43,14 @@ class Verdict(BaseModel):
 
     def passes(self, output: str) -> bool:
         """Return whether an output reports success, once and without a failure; blanks around lines do not count."""
+        successes, failures = self.reports(output)
+        return len(successes) == 1 and not failures
+
+    def reports(self, output: str) -> tuple[list[str], list[str]]:
+        """Return the lines that report success, and those that report a failure."""
         lines = [line.strip() for line in output.splitlines()]
-        successes = sum(re.fullmatch(self.passed, line) is not None for line in lines)
-        return successes == 1 and not any(re.fullmatch(self.failed, line) for line in lines)
+        successes = [line for line in lines if re.fullmatch(self.passed, line)]
+        return successes, [line for line in lines if re.fullmatch(self.failed, line)]
 
 
 PASS_LINE = Verdict(passed="PASS", failed="FAIL.*")

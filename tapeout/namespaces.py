@@ -1,6 +1,6 @@
-"""Linux namespaces, mounts and processes, called without a library, for the sandbox and its tests of the system.
+"""Linux namespaces, mounts and processes, called without a library, for the sandboxes of steps and generated programs.
 
-It imports only the standard library, because the sandbox runs with the plain Python of a machine.
+It imports only the standard library, because a sandbox runs with the plain Python of a machine.
 """
 
 from __future__ import annotations

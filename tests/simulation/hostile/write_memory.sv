@@ -1,0 +1,5 @@
+// forbidden
+module counter(input logic clk, input logic rst, output logic [3:0] q);
+  logic [7:0] memory [0:15];
+  initial $writememh("/tmp/owned", memory);
+endmodule

@@ -1,0 +1,106 @@
+"""Isolation and limits of programs, tried with shells and Perl in place of simulations."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tapeout.simulation.containment import MIB, NAMESPACES, SIMULATE, WITHOUT, Containment, Limits, NotIsolated
+
+LOW = Limits(1, 30, 512 * MIB, MIB, 2 * MIB, MIB, 16)
+GREEDY = """my $text = "a" x 1_000_000; $text .= $text while 1;"""
+CONNECT = (
+    """use Socket; socket(S, PF_INET, SOCK_STREAM, 0); connect(S, sockaddr_in(80, inet_aton("192.0.2.1"))) or die $!"""
+)
+
+
+@pytest.fixture(scope="module")
+def containment() -> Containment:
+    return Containment()
+
+
+def test_a_program_sees_the_system_and_its_scratch_folder_only(containment: Containment, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    script = f"cat {tmp_path}/secret; ls /home /root /proc; echo x > /usr/x; echo x > /x; cat /etc/passwd; ls; hostname"
+    outcome = containment.run(["/bin/sh", "-c", script], LOW)
+    lines = outcome.output.splitlines()
+    assert containment.isolation == NAMESPACES
+    assert [line.rpartition(": ")[2] for line in lines[:-1]] == [
+        *["No such file or directory"] * 4,
+        *["Read-only file system"] * 2,
+        "No such file or directory",
+    ]
+    assert lines[-1] == "tapeout"
+
+
+def test_the_scratch_folder_is_the_given_one(containment: Containment, tmp_path: Path) -> None:
+    given = tmp_path / "input"
+    given.write_text("input")
+    (tmp_path / "folder").mkdir()
+    command = ["/bin/sh", "-c", "cat given; echo kept > kept; echo x > given"]
+    outcome = containment.run(command, LOW, folder=tmp_path / "folder", files={"given": given})
+    assert outcome.output.startswith("input") and "Read-only file system" in outcome.output
+    assert (tmp_path / "folder/kept").read_text() == "kept\n" and given.read_text() == "input"
+
+
+@pytest.mark.parametrize(
+    ("command", "end"),
+    [
+        (["/bin/sh", "-c", "exit 3"], "ended"),
+        (["/bin/sh", "-c", "while :; do :; done"], "time"),
+        (["/bin/sleep", "60"], "time"),
+        (["/usr/bin/perl", "-e", GREEDY], "memory"),
+        (["/usr/bin/yes"], "output"),
+        (["/bin/sh", "-c", "exec yes > big"], "file"),
+        (["/bin/sh", "-c", "kill -SEGV $$"], "crash"),
+        (["/usr/bin/perl", "-e", "fork while 1"], "process"),
+        (["/bin/sh", "-c", "ls; ls"], "process"),
+    ],
+)
+def test_each_limit_is_reported(containment: Containment, command: list[str], end: str) -> None:
+    limits = Limits(1, 2, *list(vars(LOW).values())[2:]) if "sleep" in command[0] else LOW
+    assert containment.run(command, limits, alone=end == "process").end == end
+
+
+def test_the_scratch_folder_in_memory_is_limited(containment: Containment) -> None:
+    script = "for i in 1 2 3 4; do head -c 900000 /dev/zero > $i; done; cat * | wc -c"
+    outcome = containment.run(["/bin/sh", "-c", script], LOW)
+    assert int(outcome.output.split()[-1]) <= LOW.scratch_bytes
+
+
+def test_there_is_no_network(containment: Containment) -> None:
+    outcome = containment.run(["/usr/bin/perl", "-e", CONNECT], LOW)
+    assert outcome.output.startswith("Network is unreachable")
+
+
+def test_nothing_survives(containment: Containment) -> None:
+    name = f"survivor{os.getpid()}"
+    outcome = containment.run(["/usr/bin/perl", "-e", f"fork and exit; $0='{name}'; sleep 300"], LOW)
+    assert outcome.end == "ended"
+    assert name not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+
+
+def test_where_namespaces_are_forbidden_programs_are_refused_unless_permitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    # no user namespace below this process's may be made: as on a machine that forbids them
+    limit = Path("/proc/sys/user/max_user_namespaces")
+    script = (
+        "import os, pathlib, sys\n"
+        "from tapeout.namespaces import unshare\n"
+        "from tapeout.simulation.containment import Containment\n"
+        "unshare(network=False, processes=False)\n"
+        f"pathlib.Path({str(limit)!r}).write_text('0')\n"
+        "outcome = Containment(permit_none=True)\n"
+        "print(outcome.isolation, outcome.run(['/bin/echo', 'runs'], __import__('tapeout.simulation.containment')"
+        ".simulation.containment.SIMULATE).output)\n"
+        "Containment()\n"
+    )
+    import sys
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout == f"{WITHOUT} runs\n\n"
+    assert NotIsolated.__name__ in done.stderr
+
+
+def test_the_probe_uses_the_limits_of_simulations(containment: Containment) -> None:
+    assert containment.run(["/usr/bin/env"], SIMULATE).succeeded
