@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "architecture.md"
 INSIDE = ("graph", "data")
 """Packages with a separate picture."""
-GROUND = ("combinations", "errors", "plugins", "program", "progress")
+GROUND = ("combinations", "errors", "namespaces", "plugins", "program", "progress")
 """Modules that any package may import; arrows to them are left out."""
 
 Arrows = dict[str, set[str]]
