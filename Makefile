@@ -19,7 +19,7 @@ CONFIGFILE = $(if $(value CONFIG),--configfile $(if $(filter ~%,$(CONFIG)),$(CON
 
 report: CHECK =
 report: environments
-	@$(SNAKEMAKE) eval_report $(CONFIGFILE)
+	@$(SNAKEMAKE) eval_report eval_gates $(CONFIGFILE)
 	@echo "The report: $$PWD/results/eval_report/report.html"
 	@echo "The data:   $$PWD/results/data_report/report.html"
 

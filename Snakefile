@@ -34,6 +34,7 @@ rule all:
     input:
         layer.artifact("eval_report"),
         layer.artifact("data_report"),
+        *([layer.artifact("eval_gates.json")] if settings.report.on_failure == "stop" else []),
         *([layer.artifact("sweep/report")] if combinations else []),
     localrule: True
 

@@ -20,3 +20,22 @@ rule eval_report:
         "../envs/data.yaml"
     shell:
         build("scripts/eval_report.py")
+
+
+rule eval_gates:
+    input:
+        action("eval_gates.json"),
+        report=artifact("eval_report", "report.json"),
+    output:
+        sealed("eval_gates.json"),
+    params:
+        **parameters(settings.report.gates_job),
+    resources:
+        **site.cpu,
+    localrule: True
+    log:
+        "logs/eval_gates.json.log",
+    conda:
+        "../envs/data.yaml"
+    shell:
+        build("scripts/eval_gates.py")

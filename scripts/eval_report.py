@@ -45,8 +45,8 @@ def main(
     serving = read_serving(certificate, serve_check) if certificate and serve_check else None
     report = build(evaluations, vocabulary, logs, provenance, job, action_digest(action), found, serving)
     output.mkdir()
-    write_numbers(report, output / "report.json")
-    write_page(report, output / "report.html")
+    gates = write_numbers(report, output / "report.json")
+    write_page(report, gates, output / "report.html")
 
 
 if __name__ == "__main__":

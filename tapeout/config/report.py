@@ -1,12 +1,16 @@
 """Section ``report``: statistics and limits of the evaluation report."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
 from tapeout.config.evaluation import Adaptation, ArtifactName
+from tapeout.config.evaluation_gates import EvalGatesJob, Gate, GateName
 from tapeout.config.section import Section
 from tapeout.config.sources import SourceName
+
+GENERAL_TEXT = "general text"
+"""Name of the gate on general text."""
 
 
 class Statistics(Section):
@@ -33,7 +37,7 @@ class PairedStatistics(Statistics):
     )
 
 
-class Report(PairedStatistics):
+class ReportSettings(PairedStatistics):
     """Statistics and limits from which the verdicts of the report follow."""
 
     general_tolerance: float = Field(
@@ -47,9 +51,28 @@ class Report(PairedStatistics):
         description="Sample answers on the page per category and kind: exact ones, near misses and failures of the "
         "shipped model.",
     )
+    gates: dict[GateName, Gate] = Field(
+        {},
+        description="Limits on numbers of report.json, by name. General text has one already, general_tolerance.",
+    )
 
 
-class EvalReportJob(Report):
+class Report(ReportSettings):
+    """Section ``report``."""
+
+    on_failure: Literal["report", "stop"] = Field(
+        "report",
+        description="What a failed gate does beside turning the report red: nothing, or fail the run after the report "
+        "is written.",
+    )
+
+    @property
+    def gates_job(self) -> EvalGatesJob:
+        """Parameters of the rule ``eval_gates``."""
+        return EvalGatesJob(on_failure=self.on_failure)
+
+
+class EvalReportJob(ReportSettings):
     """Parameters of the rule ``eval_report``: the section, what was evaluated, and the sources of the corpora."""
 
     adaptation: Adaptation = Field(description="Models that the summary compares.")
@@ -69,6 +92,17 @@ class EvalReportJob(Report):
     def exported_model(self) -> str | None:
         """Name of the evaluated model that is exported, if there is one."""
         return next((name for name, artifact in self.models if artifact == self.exported), None)
+
+    @property
+    def all_gates(self) -> dict[str, Gate]:
+        """Gates of the section, and that of general text if the report judges it."""
+        base, names = self.adaptation.base, [name for name, _ in self.models]
+        shipped = self.exported_model or self.adaptation.tuned or self.adaptation.pretrained
+        judged = base is not None and shipped in names[names.index(base) + 1 :]
+        if not judged or "bits_per_byte" not in [module for _, module, _ in self.tasks]:
+            return dict(self.gates)
+        number = f"measures.bits_per_byte.general.relative_changes.{base}_to_{shipped}.value"
+        return {GENERAL_TEXT: Gate(number=number, max=self.general_tolerance), **self.gates}
 
 
 class SweepJob(PairedStatistics):

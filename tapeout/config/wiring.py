@@ -12,7 +12,7 @@ from tapeout.config.evaluation import EvaluateJob
 from tapeout.config.export import ANSWERS, CardFacts, Stage
 from tapeout.config.instructions import InstructionSetJob
 from tapeout.config.pretraining import DocumentsJob
-from tapeout.config.report import EvalReportJob
+from tapeout.config.report import EvalReportJob, ReportSettings
 from tapeout.config.root import Settings
 from tapeout.config.training import Training
 
@@ -218,7 +218,7 @@ class Wiring:
         settings, evaluation, runs = self.settings, self.settings.evaluation, self.settings.evaluations
         reads_corpora = settings.dapt.reads == "corpus"
         job = EvalReportJob(
-            **settings.report.identity(),
+            **settings.report.model_dump(mode="json", include=set(ReportSettings.model_fields)),
             adaptation=evaluation.adaptation,
             exported=self.exported,
             models=tuple(evaluation.models.items()),

@@ -96,6 +96,7 @@ TABLE: dict[str, Callable[[Estimates, Wildcards], Hints]] = {
     "serve_check": lambda work, _: hints(work.copying_seconds(40), 1_000),
     "evaluate": lambda work, wildcards: hints(8, 100_000, gflop=work.evaluation_gflop(wildcards["task"])),
     "eval_report": lambda work, _: hints(5, 230_000),
+    "eval_gates": lambda work, _: hints(1, 1_000),
     "sweep": lambda work, _: hints(5, 230_000),
     "retrieval_passages": lambda work, _: hints(5, 20_000_000),
     "retrieval_questions": lambda work, _: hints(5, 1_000_000),

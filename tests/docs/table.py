@@ -94,6 +94,7 @@ FINISHED = (
     Row("snakemake eval_report"),
     Row("snakemake data_report"),
     Row("snakemake gates"),
+    Row("snakemake eval_gates"),
     Row("snakemake encodings"),
     Row("snakemake results/.graph/sources/<name>.sealed", "snakemake results/.graph/sources/alpha.sealed"),
     Row("snakemake export/hf"),

@@ -11,10 +11,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tapeout.config.report import Report
+from tapeout.config.report import ReportSettings
 from tapeout.evals.section import Difference, ExampleGroup, Verdict
 from tapeout.evals.task import ModelFacts
 from tapeout.report.evaluation.changes import Change
+from tapeout.report.evaluation.gates import GateResult
 from tapeout.report.evaluation.inputs import Origin, TrainLog
 from tapeout.report.evaluation.recall import RecallReport
 from tapeout.report.evaluation.serving import Serving
@@ -116,7 +117,7 @@ class ChangeLine(Change):
     table: str
 
 
-class Method(Report):
+class Method(ReportSettings):
     """Settings of the report, and the definition of its statistics."""
 
     tasks: dict[str, dict[str, Any]]
@@ -140,6 +141,7 @@ class Document(Part):
     training: dict[str, Training]
     retrieval: Retrieval | None = None
     serving: ServedModel | None = None
+    gates: list[GateResult]
     artifacts: list[Origin]
     method: Method
 

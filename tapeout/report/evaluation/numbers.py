@@ -5,10 +5,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tapeout.config.report import Report
+from tapeout.config.report import ReportSettings
 from tapeout.data.io.jsonl import write_json
 from tapeout.evals.section import Difference, Step
 from tapeout.report.evaluation.document import SCHEMA, Document
+from tapeout.report.evaluation.gates import GateResult, measure_gates
 from tapeout.report.evaluation.paired_tests import POWER
 from tapeout.report.evaluation.report import EvaluationReport, headline
 from tapeout.report.evaluation.serving import CERTIFICATE, SERVE_CHECK
@@ -34,13 +35,19 @@ RECALL = "retrieval/recall.json"
 """Artifact that the numbers of retrieval are computed from."""
 
 
-def write_numbers(report: EvaluationReport, path: Path) -> None:
-    """Write every number of the page as JSON, with its interval and the digests that it was computed from."""
+def write_numbers(report: EvaluationReport, path: Path) -> list[GateResult]:
+    """Write every number of the page as JSON, with its interval and the digests that it was computed from.
+
+    Returns:
+        Gates on these numbers.
+
+    Raises:
+        UnknownNumber: a gate names a number that the report does not have.
+    """
     job, digests = report.job, report.provenance.digests
-    document = {
+    document: dict[str, Any] = {
         "schema": SCHEMA,
         "summary": {
-            "headline": headline(report.verdicts),
             "verdicts": [asdict(verdict) for verdict in report.verdicts],
         },
         "subject": {
@@ -87,7 +94,8 @@ def write_numbers(report: EvaluationReport, path: Path) -> None:
         **_serving(report),
         "artifacts": [asdict(origin) for origin in report.provenance.table()],
         "method": {
-            **{name: getattr(job, name) for name in Report.model_fields},
+            **{name: getattr(job, name) for name in ReportSettings.model_fields if name != "gates"},
+            "gates": {name: gate.identity() for name, gate in job.gates.items()},
             "tasks": {name: options for name, _, options in job.tasks},
             "not_evaluated": list(job.not_evaluated),
             "intervals": INTERVALS,
@@ -95,8 +103,12 @@ def write_numbers(report: EvaluationReport, path: Path) -> None:
             "generators": GENERATORS,
         },
     }
+    gates = measure_gates(document, job.all_gates)
+    document["gates"] = [asdict(gate) for gate in gates]
+    document["summary"]["headline"] = headline(report.verdicts, gates)
     Document.model_validate(document)
     write_json(path, document)
+    return gates
 
 
 def _retrieval(report: EvaluationReport) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from tapeout.evals.wording import interval_of, percent, value_of
 from tapeout.report.evaluation import plots
 from tapeout.report.evaluation.changes import ChangeTable, change_table
 from tapeout.report.evaluation.comparisons import compare
+from tapeout.report.evaluation.gates import GateResult
 from tapeout.report.evaluation.inputs import Provenance, Spike, TokenizerReport, TrainLog
 from tapeout.report.evaluation.recall import RecallReport
 from tapeout.report.evaluation.serving import Serving
@@ -143,20 +144,23 @@ def build(
     )
 
 
-def headline(verdicts: Sequence[Verdict]) -> str:
-    """Return one line that sums up the verdicts."""
+def headline(verdicts: Sequence[Verdict], gates: Sequence[GateResult] = ()) -> str:
+    """Return one line that sums up the verdicts, and how many gates failed."""
     outcomes = [verdict.outcome for verdict in verdicts]
     failed = outcomes.count("bad")
     if not outcomes:
-        return "Comparison of models"
-    if all(outcome == "good" for outcome in outcomes):
-        return "The adaptation worked"
-    if not any(outcome in ("good", "part") for outcome in outcomes):
-        return "The adaptation did not work" if failed else "The data does not show that the adaptation worked"
-    return f"The adaptation worked in part{f'; {failed} of {len(outcomes)} checks failed' if failed else ''}"
+        line = "Comparison of models"
+    elif all(outcome == "good" for outcome in outcomes):
+        line = "The adaptation worked"
+    elif not any(outcome in ("good", "part") for outcome in outcomes):
+        line = "The adaptation did not work" if failed else "The data does not show that the adaptation worked"
+    else:
+        line = f"The adaptation worked in part{f'; {failed} of {len(outcomes)} checks failed' if failed else ''}"
+    exceeded = sum(not gate.passed for gate in gates)
+    return f"{line}; {exceeded} of {len(gates)} gates failed" if exceeded else line
 
 
-def write_page(report: EvaluationReport, path: Path) -> None:
+def write_page(report: EvaluationReport, gates: Sequence[GateResult], path: Path) -> None:
     """Write the page: one file without references to others."""
     job = report.job
     colours = {model: number % plots.COLOURS + 1 for number, model in enumerate(report.models)}
@@ -180,7 +184,8 @@ def write_page(report: EvaluationReport, path: Path) -> None:
         )
     )
     context = {
-        "headline": headline(report.verdicts),
+        "headline": headline(report.verdicts, gates),
+        "gates": gates,
         "report": report,
         "job": job,
         "colours": colours,
