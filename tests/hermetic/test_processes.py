@@ -1,16 +1,22 @@
 """Processes and links that a program leaves behind reach nothing after its end; files of its interpreter."""
 
 import os
+import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from tapeout.graph.identity.action import Action, Recipe
 from tapeout.graph.identity.code import closure
+from tapeout.graph.identity.digest import canonical
 from tapeout.graph.identity.environment import interpreter_paths
+from tapeout.graph.launch import sandbox
+from tapeout.graph.launch.sandbox import Specification
 from tapeout.graph.run.build import execute
 from tapeout.graph.run.step import Step
 from tapeout.graph.workspace import State, Workspace
@@ -101,3 +107,20 @@ def test_a_compiler_finds_the_headers_of_the_interpreter() -> None:
     """As that of torch.compile does."""
     headers = Path(sysconfig.get_path("include"))
     assert any(headers.is_relative_to(path) for path in ("/usr", *interpreter_paths(Path(sys.executable))))
+
+
+def test_packages_beside_a_library_are_hidden() -> None:
+    """Those of Debian lie in a folder of another name."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as name:  # in the namespace /tmp is another folder
+        library, specification = Path(name, "lib/python3.11"), Path(name, "specification.json")
+        for folder in ("json", "site-packages", "dist-packages"):
+            (library / folder).mkdir(parents=True)
+            (library / folder / "module.py").touch()
+        (Path(name) / "tmp").mkdir()
+        shown = Specification([], [], False, {}, [], [str(library)])
+        specification.write_bytes(canonical(asdict(shown)))
+        command = [sys.executable, "-I", "-S", sandbox.__file__, str(specification), "--", "/usr/bin/find", name]
+        done = subprocess.run(command, env={"TMPDIR": f"{name}/tmp"}, check=True, capture_output=True, text=True)
+        first, *found = done.stdout.splitlines()
+        if first.startswith("isolation: mount namespace"):
+            assert [path for path in found if path.endswith(".py")] == [f"{library}/json/module.py"]

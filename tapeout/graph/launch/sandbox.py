@@ -70,7 +70,8 @@ PROC = (
     *("self", "thread-self"),
 )
 """Parts of ``/proc`` that an audit hook permits, besides the folder of the process itself."""
-PACKAGES = "site-packages"
+PACKAGES = ("site-packages", "dist-packages")
+"""Folders beside a library, of packages that are not those of the environment."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -176,8 +177,9 @@ def _show_interpreter(path: str, new: str) -> None:
         Path(new + path).symlink_to(Path(path).readlink())
         return
     _bind(path, new + path, writable=False)
-    if Path(path, PACKAGES).is_dir():
-        mount("tmpfs", f"{new}{path}/{PACKAGES}", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV, "mode=755")
+    for name in PACKAGES:
+        if Path(path, name).is_dir():
+            mount("tmpfs", f"{new}{path}/{name}", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV, "mode=755")
 
 
 def _parent(path: str) -> None:
