@@ -89,6 +89,12 @@ class TaskRun:
         """Artifact and path of each file of test data, by its name in the task."""
         return dict(_task(self.task).files(self.options))
 
+    @property
+    def sources(self) -> list[str]:
+        """Names of the sources that test data is read from, sorted."""
+        folder = "sources/"
+        return sorted({name.removeprefix(folder) for name, _ in self.files.values() if name.startswith(folder)})
+
     def tokens(self, context: int) -> float:
         """Return how many tokens pass through a model with this context, at most; for estimates of time."""
         return float(_task(self.task).tokens(self.options, context))
@@ -116,7 +122,7 @@ class Evaluation(Section):
         description="Artifact of each evaluated model, by its name in the report, in the order of the report.",
     )
     tasks: dict[str, SerializeAsAny[TaskOptions]] = Field(
-        {"bits_per_byte": {}, "instruction_answers": {}},
+        {"bits_per_byte": {}, "instruction_answers": {}, "multiple_choice": {}},
         min_length=1,
         validate_default=True,
         description="Options of each task, by the task's module, in the order of the report.",

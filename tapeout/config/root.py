@@ -91,7 +91,8 @@ class Settings(Section):
         instructions = {name for options in self.set_options.values() for name in options.sources}
         methods = {name for job in self.methods.values() for name in job.read_sources}
         models = *self.model_sources, *self.embedder_source
-        return sorted({*corpora, *self.pretraining.sources, *instructions, *methods, *models})
+        tests = {name for run in self.evaluations.values() for name in run.sources}
+        return sorted({*corpora, *self.pretraining.sources, *instructions, *methods, *models, *tests})
 
     @property
     def exported_adapter(self) -> str | None:

@@ -17,7 +17,7 @@ from tapeout.graph.identity.environment import read_environment
 
 ROOT = Path(__file__).parents[2]
 DIGEST = "ab" * 32
-TASKS = ("bits_per_byte", "instruction_answers/rtl")
+TASKS = ("bits_per_byte", "instruction_answers/rtl", "multiple_choice")
 EVALUATED = [f"evaluation/{model}/{task}.json" for model in ("base", "dapt", "sft") for task in TASKS]
 IN_NEMO = ["dapt/model", *EVALUATED]
 IN_NEMO += ["export/hf", "nemo/base.nemo", "sft/model"]

@@ -62,6 +62,12 @@ def parameters(found: Settings) -> dict[str, Any]:
         ),
         ({"sets": ["dolly"]}, "evaluation.sets names dolly, which instructions.sets does not have"),
         ({"sets": ["questions"]}, "evaluation.sets names questions, which has no test rows"),
+        ({"tasks": {"multiple_choice": {"seeds": [3, 3]}}}, "seeds names a seed twice"),
+        ({"tasks": {"multiple_choice": {"scoring": "words"}}}, "evaluation.tasks.multiple_choice.scoring"),
+        (
+            {"tasks": {"multiple_choice": {"source": "multiple_choices"}}},
+            "evaluation.tasks.multiple_choice names the source multiple_choices, which no sources file has",
+        ),
         ({"tasks": {"instruction_answers": {"data": "x"}}}, "name the sets under evaluation.sets"),
         ({"max_rows": 3}, "evaluation.max_rows is now evaluation.tasks.instruction_answers.max_rows"),
     ],
@@ -82,7 +88,7 @@ def test_every_artifact_of_the_rules_is_a_model_or_not() -> None:
 
 def test_a_fourth_model_is_one_entry_of_the_configuration() -> None:
     found = settings(models={**MODELS, "lora": "lora/model"})
-    assert ("lora", "instruction_answers/rtl") in wiring(found).evaluated and len(wiring(found).evaluated) == 8
+    assert ("lora", "instruction_answers/rtl") in wiring(found).evaluated and len(wiring(found).evaluated) == 12
     assert parameters(found)["models"][-1] == ["lora", "lora/model"]
 
 
@@ -96,7 +102,7 @@ def test_a_task_from_outside_is_one_entry_of_the_configuration() -> None:
 def test_the_encoding_is_a_parameter_of_tasks_that_ask_questions() -> None:
     found = settings()
     jobs = [run.job(2, found.encoding()) for run in found.evaluations.values()]
-    assert [job.encoding for job in jobs] == [None, found.encoding()]
+    assert [job.encoding for job in jobs] == [None, found.encoding(), None]
 
 
 SETS: dict[str, Any] = {
@@ -125,11 +131,11 @@ def test_test_rows_of_every_trained_set_are_evaluated(
     given = {**default(), "instructions": instructions, "evaluation": {"sets": sets}}
     found = load({**given, "corpus": {**default()["corpus"], "domain": domain}})
     names = [f"instruction_answers/{name}" for name in evaluated]
-    assert list(found.evaluations) == ["bits_per_byte", *names]
-    assert [run.files for run in found.evaluations.values()][1:] == [
+    assert list(found.evaluations) == ["bits_per_byte", *names, "multiple_choice"]
+    assert [run.files for run in found.evaluations.values()][1:-1] == [
         {"questions": (f"instructions/{name}", "test.jsonl")} for name in evaluated
     ]
-    assert len(wiring(found).evaluated) == 3 * (1 + len(evaluated))
+    assert len(wiring(found).evaluated) == 3 * (2 + len(evaluated))
     assert parameters(found)["not_evaluated"] == not_evaluated
     assert {f"instructions/{name}" for name in evaluated} <= set(wiring(found).report_upstream)
     assert all(Estimates(found).evaluation_gflop(name) > 0 for name in names)
@@ -138,7 +144,7 @@ def test_test_rows_of_every_trained_set_are_evaluated(
 def test_the_step_of_a_task_depends_on_the_code_of_no_other_task() -> None:
     tasks = [run.module for run in settings().evaluations.values()]
     files = [f"{task.replace('.', '/')}.py" for task in tasks]
-    for own, other in (0, 1), (1, 0):
+    for own, other in (0, 1), (1, 2), (2, 0):
         code = closure(ROOT / "scripts/evaluate.py", ROOT, [tasks[own]])
         assert files[own] in code and files[other] not in code
     report = closure(ROOT / "scripts/eval_report.py", ROOT, tasks)

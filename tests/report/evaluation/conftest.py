@@ -17,7 +17,7 @@ GOOD = {
     "sft": {"domain": 2.0, "general": 2.25, "exact": 0.6},
 }
 SOURCES = {"domain": ("picorv32", "serv"), "general": ("django",)}
-UPSTREAM = ("base_extended", "corpus/domain", "corpus/general", "instructions/rtl")
+UPSTREAM = ("base_extended", "corpus/domain", "corpus/general", "instructions/rtl", "sources/multiple_choice")
 TASKS: dict[str, tuple[str, dict[str, Any]]] = {
     "bits_per_byte": ("bits_per_byte", {}),
     "instruction_answers/rtl": ("instruction_answers", {"data": "instructions/rtl"}),
@@ -85,6 +85,26 @@ def answers(model: str, rates: dict[str, float], prompt: str) -> dict[str, Any]:
     }
 
 
+def choices(model: str, rates: dict[str, float]) -> dict[str, Any]:
+    """Return a result of multiple_choice: 80 questions, each asked twice, a share ``choice`` of them answered right."""
+    own = np.random.default_rng(len(model) + ord(model[0]))
+    questions = []
+    for index in range(80):
+        answer, attempts = index % 4, []
+        for seed in (1, 2):
+            wrong = int(own.integers(1, 4))
+            chosen = answer if own.random() < rates["choice"] else (answer + wrong) % 4
+            values = [-1.0 if position == chosen else -9.5 for position in range(4)]
+            attempts.append({"seed": seed, "shots": 3, "log_likelihoods": values})
+        question = {
+            **{"question": f"What is {index} < & >?", "choices": ["one", "two", "six", "ten"], "answer": answer},
+            **{"area": ("rtl", "timing")[index % 2], "difficulty": ("easy", "hard")[index // 2 % 2]},
+            **{"id": f"q{index}", "explanation": "Because."},
+        }
+        questions.append({"digest": digest(f"choice{index}"), "question": question, "attempts": attempts})
+    return {"scoring": "text", "in_source": 90, "left_out": 1, "questions": questions}
+
+
 def echoes(model: str) -> dict[str, Any]:
     """Return a result of the toy task."""
     return {"repeated": {digest(f"general{index}"): index % 3 == len(model) % 3 for index in range(9)}}
@@ -132,6 +152,7 @@ def make_inputs(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[
             results = {
                 "bits_per_byte": lambda model=model: corpora(model, rates[model]),
                 "instruction_answers/rtl": lambda model=model: answers(model, rates[model], prompt),
+                "multiple_choice": lambda model=model: choices(model, rates[model]),
                 "tests.toys.toy_task": lambda model=model: echoes(model),
             }
             facts = {"context": 256, "vocabulary": 32768, "parameters": 9_000_000}

@@ -401,7 +401,7 @@ def test_action_that_lacks_an_artifact_is_refused(make_inputs: Make, write_repor
     action = json.loads(files["action"].read_text())
     del action["inputs"]["upstream"][1]
     files["action"].write_text(json.dumps(action))
-    with pytest.raises(UnusableResult, match="names 3 artifacts as input 'upstream', but the program got 4"):
+    with pytest.raises(UnusableResult, match="names 4 artifacts as input 'upstream', but the program got 5"):
         write_report(files, tmp_path / "report")
     del files["upstream"][1]
     with pytest.raises(UnusableResult, match="depends on corpus/domain"):
