@@ -5,7 +5,7 @@ module bench;
 
   pulse_stretcher dut (.clk(clk), .rst_n(rst_n), .trigger(trigger), .length(length), .stretched(stretched));
 
-  always #5 clk = ~clk;
+  always #10 clk = ~clk;
 
   int errors = 0;
   logic [31:0] seed = 32'h2545_f491;

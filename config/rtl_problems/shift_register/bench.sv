@@ -9,7 +9,7 @@ module bench;
     .serial_out(serial_out)
   );
 
-  always #5 clk = ~clk;
+  always #10 clk = ~clk;
 
   int errors = 0;
   logic [31:0] seed = 32'h2545_f491;
