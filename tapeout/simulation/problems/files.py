@@ -1,8 +1,10 @@
 """Files of problem sets: texts, and problems from their values, with errors that name the file."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 from pydantic import ValidationError
 
 from tapeout.simulation.problems.problem import InvalidProblem, Problem
@@ -21,6 +23,24 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise InvalidProblem(f"{_short(path)} is not UTF-8 text.", "Convert the file.") from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the rows of a JSON Lines file with their line numbers; blank lines are allowed.
+
+    Raises:
+        InvalidProblem: as ``read_text``, or a line is not a JSON object.
+    """
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise invalid(path, f"line {number} is not JSON ({error})") from error
+        if not isinstance(row, dict):
+            raise invalid(path, f"line {number} is not a JSON object")
+        yield number, row
 
 
 def invalid(path: Path, cause: str) -> InvalidProblem:

@@ -82,6 +82,16 @@ def test_a_missing_file_an_empty_folder_and_an_unknown_format_are_errors(tmp_pat
         read_problems(tmp_path, "folders")
 
 
+def test_a_format_from_outside_the_package(tmp_path: Path) -> None:
+    (tmp_path / "inverter.sv").write_text(f"/* Invert a. */\n{GOLDEN}// ----\n{BENCH}")
+    (problem,) = read_problems(tmp_path, "tests.toys.toy_problems")
+    assert (problem.name, problem.top, problem.prompt) == ("inverter", "inverter", "Invert a.")
+    assert problem.files == {"bench.sv": BENCH} and GOLDEN in problem.golden
+    (tmp_path / "second.sv").write_text(GOLDEN)
+    with pytest.raises(InvalidProblem, match=r"second\.sv has no test bench"):
+        read_problems(tmp_path, "tests.toys.toy_problems")
+
+
 @pytest.mark.parametrize(
     ("output", "own", "mismatches"),
     [
