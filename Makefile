@@ -45,7 +45,7 @@ test: environments dev
 	@$(MAKE) --no-print-directory --keep-going --output-sync -j 4 READY=yes NICE='nice -n 10' $(PARTS)
 
 dev:
-	@$(INSTALL) $(CHECK) dev peft
+	@$(INSTALL) $(CHECK) dev peft lm_eval
 
 check: $(if $(READY),,dev)
 	$(DEV) ruff check .

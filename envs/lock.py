@@ -10,7 +10,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 RESOLVED = ["workflow", "dev", "data", "corpus", "rtl", "tracking", "serve", "vllm"]
-COMPLETE = ["nemo", "nemo-cuda", "peft"]
+COMPLETE = ["nemo", "nemo-cuda", "peft", "lm_eval"]
 WITH_TORCH = ["nemo", "serve", "vllm"]
 """Environments with torch's CPU build, whose file no package index lists."""
 

@@ -157,5 +157,5 @@ def test_lock_without_versions_or_hashes_is_refused(tmp_path: Path, text: str) -
 
 
 def test_locks_of_the_project_are_valid() -> None:
-    for name in ("workflow", "dev", "data", "corpus", "nemo", "nemo-cuda", "peft"):
+    for name in ("workflow", "dev", "data", "corpus", "nemo", "nemo-cuda", "peft", "lm_eval"):
         assert read_environment(name).packages
