@@ -1,6 +1,7 @@
 """Readers of published formats, on small sets made for these tests."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -149,10 +150,18 @@ def write_rtllm(folder: Path, name: str, **changes: str | None) -> Path:
 def test_rtllm(tmp_path: Path) -> None:
     write_rtllm(tmp_path, "Logic/Gates/both")
     write_rtllm(tmp_path, "plain", verified_both=HEADER.format(name="both") + BODY)
-    both, plain = read_problems(tmp_path, "rtllm")
+    other_name = HEADER.format(name="verified_and_gate") + BODY
+    write_rtllm(tmp_path, "renamed", verified_both=other_name)
+    write_rtllm(tmp_path, "second/both", verified_both=other_name, makefile="TEST_DESIGN = and2\n")
+    with pytest.raises(InvalidProblem, match="2 problems both"):
+        read_problems(tmp_path, "rtllm")
+    (by_folder,) = read_problems(tmp_path / "second", "rtllm")
+    assert by_folder.top == "both" and by_folder.golden == HEADER.format(name="both") + BODY
+    shutil.rmtree(tmp_path / "second")
+    both, plain, renamed = read_problems(tmp_path, "rtllm")
     assert (both.name, both.category, plain.category) == ("both", "logic", "unclassified")
-    assert both.top == plain.top == "both"
-    assert both.golden == plain.golden == HEADER.format(name="both") + BODY
+    assert both.top == plain.top == renamed.top == "both"
+    assert both.golden == plain.golden == renamed.golden == HEADER.format(name="both") + BODY
     assert both.files == {"testbench.v": RTLLM_BENCH, "vectors.dat": "11\n"}
     assert (both.sources, both.bench, both.unusable) == (("testbench.v",), "check_tb", "")
     assert both.verdict.passes("===========Your Design Passed===========\n")

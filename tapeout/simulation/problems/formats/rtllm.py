@@ -1,7 +1,8 @@
 """RTLLM: a folder a design, with design_description.txt, testbench.v and a reference solution verified_*.v.
 
-The set has no fixed names of modules. The design is the module that the reference solution defines and the test bench
-instantiates; some reference solutions have the name of the design with ``verified_`` in front.
+The set has no fixed names of modules. The design is the module that the reference solution defines, perhaps with
+``verified_`` in front, and the test bench instantiates; or the one that has the name of the folder or the makefile's
+TEST_DESIGN, if the test bench instantiates it and the reference solution has one top module, of whatever name.
 """
 
 import re
@@ -13,9 +14,10 @@ from tapeout.simulation.problems.modules import instantiates, modules, tops
 from tapeout.simulation.problems.problem import Problem, Verdict
 
 DESCRIPTION, BENCH, REFERENCES, MARK = "design_description.txt", "testbench.v", "verified_*.v", "verified_"
+MAKEFILE, TEST_DESIGN = "makefile", re.compile(r"^TEST_DESIGN\s*=\s*(\w+)", re.MULTILINE)
 DATA = {".dat", ".txt", ".hex", ".mem"}
 """Suffixes of files that a test bench may read."""
-VERDICT = Verdict(passed=r"=+ *Your Design Passed *=+", failed=r"=+ *(Error|Fail(ed|ure)?|Test completed with.*) *=+")
+VERDICT = Verdict(passed=r"=+ *Your Design Passed *=+", failed=r"=+ *(Error|Fail(ed|ure)?|Test completed with.*) *=+.*")
 
 
 def read(folder: Path) -> list[Problem]:
@@ -50,12 +52,25 @@ def _problem(path: Path, root: Path) -> Problem:
         if data.suffix in DATA and data.name != DESCRIPTION and data.name in bench:
             files[data.name] = read_text(data)
     values |= {"golden": golden, "files": files, "sources": (BENCH,)}
-    found = [name for name in modules(golden) if instantiates(bench, name.removeprefix(MARK))]
-    if len(found) != 1:
+    if (names := _names(folder, golden, bench)) is None:
         unusable = "The test bench does not instantiate exactly one module of the reference solution."
         return problem_of(path, **values, top="", unusable=unusable)
-    values["top"] = found[0].removeprefix(MARK)
-    values["golden"] = re.sub(rf"\b{found[0]}\b", values["top"], golden)
+    reference, values["top"] = names
+    values["golden"] = re.sub(rf"\b{reference}\b", values["top"], golden)
     if len(benches := tops(bench)) != 1:
         return problem_of(path, **values, unusable=f"{BENCH} has {len(benches)} top modules.")
     return problem_of(path, **values, bench=benches[0])
+
+
+def _names(folder: Path, golden: str, bench: str) -> tuple[str, str] | None:
+    """Return the name of the design in the reference solution and in the test bench."""
+    found = [name for name in modules(golden) if instantiates(bench, name.removeprefix(MARK))]
+    if len(found) == 1:
+        return found[0], found[0].removeprefix(MARK)
+    makefile = folder / MAKEFILE
+    named = TEST_DESIGN.search(read_text(makefile)) if makefile.is_file() else None
+    own = tops(golden)
+    if found or len(own) != 1:
+        return None
+    candidates = [folder.name, *([named[1]] if named else [])]
+    return next(((own[0], name) for name in candidates if instantiates(bench, name)), None)
