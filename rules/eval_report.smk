@@ -4,6 +4,7 @@ rule eval_report:
         **wiring.recall,
         **wiring.serving_checks,
         evaluations=lambda wildcards: [artifact(f"evaluation/{model}/{task}.json") for model, task in wiring.evaluated],
+        contamination=lambda wildcards: [artifact(f"contamination/{task}.json") for task in settings.evaluations],
         models=lambda wildcards: [artifact(name) for name in settings.evaluation.models.values()],
         tokenizer=artifact("tokenizer", "report.json"),
         upstream=lambda wildcards: [artifact(name) for name in wiring.report_upstream],

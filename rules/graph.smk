@@ -34,6 +34,7 @@ include: "certificate.smk"
 include: "serve_check.smk"
 include: "deploy_nim.smk"
 include: "evaluation.smk"
+include: "contamination.smk"
 include: "eval_report.smk"
 
 

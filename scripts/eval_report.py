@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tapeout.config.report import EvalReportJob
 from tapeout.program import step
+from tapeout.report.evaluation.contamination import Contamination
 from tapeout.report.evaluation.inputs import Action, Provenance, TokenizerReport, action_digest, read_input, read_logs
 from tapeout.report.evaluation.numbers import write_numbers
 from tapeout.report.evaluation.recall import RecallReport
@@ -15,6 +16,7 @@ from tapeout.report.evaluation.serving import read_serving
 def main(
     job: EvalReportJob,
     evaluations: list[Path],
+    contamination: list[Path],
     models: list[Path],
     tokenizer: Path,
     upstream: list[Path],
@@ -28,6 +30,7 @@ def main(
 
     Inputs:
         evaluations: results of the first model for each task, then those of the next model.
+        contamination: what the training text contains of the test data, for each task.
         models: folders of the models; their training logs are read.
         tokenizer: report of the tokenizer.
         upstream: all other artifacts that the numbers depend on; only their size is read.
@@ -36,14 +39,20 @@ def main(
         certificate: certificate of the exported model, if it is evaluated.
         serve_check: smoke test of a server with it.
     """
-    inputs: dict[str, Path | list[Path]] = {"evaluations": evaluations, "models": models, "tokenizer": tokenizer}
+    inputs: dict[str, Path | list[Path]] = {
+        **{"evaluations": evaluations, "contamination": contamination},
+        **{"models": models, "tokenizer": tokenizer},
+    }
     optional = {"recall": recall, "certificate": certificate, "serve_check": serve_check}
     inputs |= {name: path for name, path in optional.items() if path is not None}
     provenance = Provenance(read_input(action, Action), {**inputs, "upstream": upstream})
     logs = read_logs({name: folder for (name, _), folder in zip(job.models, models, strict=True)})
     vocabulary, found = read_input(tokenizer, TokenizerReport), read_input(recall, RecallReport) if recall else None
     serving = read_serving(certificate, serve_check) if certificate and serve_check else None
-    report = build(evaluations, vocabulary, logs, provenance, job, action_digest(action), found, serving)
+    contained = {
+        name: read_input(path, Contamination) for (name, _, _), path in zip(job.tasks, contamination, strict=True)
+    }
+    report = build(evaluations, contained, vocabulary, logs, provenance, job, action_digest(action), found, serving)
     output.mkdir()
     gates = write_numbers(report, output / "report.json")
     write_page(report, gates, output / "report.html")

@@ -28,7 +28,7 @@ ArtifactName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9
 
 NOT_MODELS = {
     *("corpus", "pretraining", "instructions", "encoded", "inspected", "data_report"),
-    *("tokenizer", "evaluation", "eval_report", "sweep", "deploy", "retrieval"),
+    *("tokenizer", "evaluation", "contamination", "eval_report", "sweep", "deploy", "retrieval"),
 }
 """First names of artifacts that are not models."""
 

@@ -78,6 +78,12 @@ class InspectJob(OverlapSettings):
     tests: tuple[str, ...] = Field(description="Names of the test sets, one for each of the inputs.")
 
 
+class ContaminationJob(OverlapSettings):
+    """Parameters of the rule ``contamination``."""
+
+    training: tuple[str, ...] = Field(description="Names of the training sets, one for each of the inputs.")
+
+
 class GatesJob(Section):
     """Parameters of the rule ``gates``."""
 

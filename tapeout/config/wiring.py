@@ -10,6 +10,7 @@ from tapeout.config.bases.tiny import Base as TinyBase
 from tapeout.config.corpus import Selection
 from tapeout.config.evaluation import EvaluateJob
 from tapeout.config.export import ANSWERS, CardFacts, Stage
+from tapeout.config.inspection import ContaminationJob, OverlapSettings
 from tapeout.config.instructions import InstructionSetJob
 from tapeout.config.pretraining import DocumentsJob
 from tapeout.config.report import EvalReportJob, ReportSettings
@@ -166,6 +167,27 @@ class Wiring:
         threads, family = settings.evaluation.threads, settings.base.family_module
         job = EvaluateJob.parameters(lambda wildcards: runs[wildcards.task].job(threads, encoding))
         return {**job, "plugins": lambda wildcards: [family, runs[wildcards.task].module]}
+
+    @property
+    def trained_text(self) -> list[tuple[str, str]]:
+        """Artifact and path of all text that evaluated models are trained on: corpora or shards, instruction rows."""
+        settings = self.settings
+        reads_corpora = settings.dapt.reads == "corpus"
+        general = reads_corpora or not settings.base.sources
+        corpora = [*(["domain"] if reads_corpora else []), *(["general"] if general else [])]
+        shards = [] if reads_corpora else settings.pretraining.shard_names
+        return [
+            *((f"corpus/{name}", "train.jsonl") for name in corpora),
+            *((f"pretraining/shards/{name}", "documents.jsonl") for name in shards),
+            *((f"instructions/{name}", "train.jsonl") for name in sorted(settings.instructions.train)),
+        ]
+
+    @property
+    def contamination_parameters(self) -> dict[str, Any]:
+        """Parameters of the rule ``contamination``."""
+        overlap = self.settings.data_report.model_dump(include=set(OverlapSettings.model_fields))
+        job = ContaminationJob(**overlap, training=tuple(name for name, _ in self.trained_text))
+        return ContaminationJob.parameters(lambda _: job)
 
     @property
     def exported(self) -> str:

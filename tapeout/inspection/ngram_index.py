@@ -1,6 +1,6 @@
 """Index of the n-grams of all test rows, for lookups from training text of any size."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -94,15 +94,25 @@ def build(names: Sequence[str], files: Sequence[Path], settings: OverlapSettings
     (``OverlapSettings.common_rows``), and is left out. A row that would have no n-gram left is nothing but boilerplate:
     all of its n-grams are indexed. Rows of equal digests are one row.
     """
+    return index_texts(
+        {
+            name: {
+                row["digest"]: text_of(row)
+                for own, file in zip(names, files, strict=True)
+                if own == name
+                for row in read_rows(file)
+            }
+            for name in sorted(set(names))
+        },
+        settings,
+    )
+
+
+def index_texts(sets: Mapping[str, Mapping[str, str]], settings: OverlapSettings) -> NgramIndex:
+    """Index texts, given by set and digest; see ``build``."""
     rows: list[TestRow] = []
     parts: list[tuple[Hashes, Numbers, Numbers]] = []
-    for name in sorted(set(names)):
-        texts = {
-            row["digest"]: text_of(row)
-            for own, file in zip(names, files, strict=True)
-            if own == name
-            for row in read_rows(file)
-        }
+    for name, texts in sorted(sets.items()):
         ngrams = [ngram_hashes(text, settings.ngram_words) for text in texts.values()]
         hashes, owners, positions = _without_boilerplate(ngrams, settings)
         counts = np.bincount(owners, minlength=len(texts)).tolist()

@@ -16,6 +16,8 @@ pytestmark = pytest.mark.end_to_end
 ARTIFACTS = [
     "base",
     "base_extended",
+    "contamination/bits_per_byte.json",
+    "contamination/instruction_answers/rtl.json",
     "corpus/domain",
     "corpus/general",
     "dapt/model",

@@ -12,9 +12,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from tapeout.config.report import ReportSettings
-from tapeout.evals.section import Difference, ExampleGroup, Verdict
+from tapeout.evals.section import Difference, Estimate, ExampleGroup, Verdict
 from tapeout.evals.task import ModelFacts
 from tapeout.report.evaluation.changes import Change
+from tapeout.report.evaluation.contamination import Match
 from tapeout.report.evaluation.gates import GateResult
 from tapeout.report.evaluation.inputs import Origin, TrainLog
 from tapeout.report.evaluation.recall import RecallReport
@@ -65,10 +66,44 @@ class ModelValue(Part):
     computed_from: Digests
 
 
+class CleanMeasure(Part):
+    """A measure without the units that the training text contains.
+
+    ``searched`` units were searched for, ``share`` of them are ``contaminated``; null if none was searched for. There
+    are no values if all are contaminated.
+    """
+
+    searched: int
+    contaminated: int
+    share: float | None
+    models: dict[str, Estimate]
+
+
+class ContaminatedUnit(Part):
+    """Digest of a test unit, the share of its n-grams in the training text, and the training row that shares most."""
+
+    digest: str
+    share: float
+    best: Match | None
+
+
+class TaskContamination(Part):
+    """What the training text contains of a task's test data: units of whose n-grams it has at least ``min_overlap``."""
+
+    ngram_words: int
+    min_overlap: float
+    training: list[str]
+    units: int
+    too_short: int
+    contaminated: list[ContaminatedUnit]
+    computed_from: Digests
+
+
 class MeasuredModels(Part):
     """One measure of all models, on the ``units`` test documents or rows that they share, ``of`` so many in the set.
 
-    Changes are named ``<before>_to_<after>``. Relative changes are left out where a numerator is not positive.
+    Changes are named ``<before>_to_<after>``. Relative changes are left out where a numerator is not positive, and
+    ``clean`` of strata.
     """
 
     label: str
@@ -79,6 +114,7 @@ class MeasuredModels(Part):
     models: dict[str, ModelValue]
     changes: dict[str, Difference]
     relative_changes: dict[str, Difference] | None = None
+    clean: CleanMeasure | None = None
 
 
 class Compression(Part):
@@ -134,6 +170,7 @@ class Document(Part):
     summary: Summary
     subject: Subject
     measures: dict[str, MeasuredModels]
+    contamination: dict[str, TaskContamination]
     facts: dict[str, Any]
     changes: list[ChangeLine]
     tokens_per_byte: dict[str, Compression]

@@ -65,6 +65,10 @@ def write_numbers(report: EvaluationReport, path: Path) -> list[GateResult]:
             "action": report.action,
         },
         "measures": {name: _measure(report, name) for name in report.comparisons},
+        "contamination": {
+            task: {**found.as_json(), "computed_from": digests(f"contamination/{task}.json")}
+            for task, found in report.contamination.items()
+        },
         "facts": _rounded({key: value for section in report.sections for key, value in section.facts.items()}),
         "changes": [{**asdict(change), "table": table.title} for table in report.changes for change in table.lines],
         "tokens_per_byte": {
@@ -135,6 +139,13 @@ def _measure(report: EvaluationReport, name: str) -> dict[str, Any]:
         },
         "changes": _steps(comparison.changes),
     }
+    if (found := report.clean.get(name)) is not None:
+        document["clean"] = {
+            "searched": found.searched,
+            "contaminated": found.contaminated,
+            "share": _rounded(found.share),
+            "models": {model: _rounded(asdict(estimate)) for model, estimate in found.values.items()},
+        }
     if comparison.relative:
         document["relative_changes"] = _steps(comparison.relative)
     return document

@@ -1,6 +1,6 @@
 """Evaluation report: ``report.json`` and ``report.html`` from the results of all tasks for all models."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -10,10 +10,11 @@ from markupsafe import Markup
 from tapeout.config.report import EvalReportJob
 from tapeout.evals.section import Adapted, Comparison, Evidence, Method, Section, Verdict
 from tapeout.evals.task import ModelFacts, load_task, read_result
-from tapeout.evals.wording import interval_of, percent, value_of
+from tapeout.evals.wording import interval_of, number, percent, value_of
 from tapeout.report.evaluation import plots
 from tapeout.report.evaluation.changes import ChangeTable, change_table
 from tapeout.report.evaluation.comparisons import compare
+from tapeout.report.evaluation.contamination import Clean, Contamination, UnitShare, clean_values
 from tapeout.report.evaluation.gates import GateResult
 from tapeout.report.evaluation.inputs import Provenance, Spike, TokenizerReport, TrainLog
 from tapeout.report.evaluation.recall import RecallReport
@@ -22,6 +23,8 @@ from tapeout.report.page.render import count, render
 
 MAX_SPIKES = 10
 """Loss spikes on the page; report.json has all of them."""
+MAX_CONTAMINATED = 20
+"""Contaminated units on the page; report.json has all of them."""
 MAX_DOCUMENTS = 4
 """Documents or rows of a spike on the page."""
 OUTCOMES = {"good": "✓ yes", "part": "◐ in part", "open": "? open", "bad": "✗ no"}
@@ -35,6 +38,8 @@ class EvaluationReport:
     Attributes:
         facts: size of each model.
         measured: comparisons of each task by name of the measure, in the order of the sections.
+        clean: measures without contaminated units, by name; strata are left out.
+        contamination: what the training text contains of the test data, by task.
         origins: artifacts that the values of a measure are computed from, by measure and model.
         sections: sections of the tasks, in the order of the configuration.
         logs: training logs, of models that have one.
@@ -45,6 +50,8 @@ class EvaluationReport:
 
     facts: Mapping[str, ModelFacts]
     measured: Sequence[Mapping[str, Comparison]]
+    clean: Mapping[str, Clean]
+    contamination: Mapping[str, Contamination]
     origins: Mapping[str, Mapping[str, Sequence[str]]]
     sections: Sequence[Section]
     tokenizer: TokenizerReport
@@ -59,6 +66,15 @@ class EvaluationReport:
     def models(self) -> dict[str, str]:
         """Artifact of each model, in the order of the report."""
         return dict(self.job.models)
+
+    @property
+    def contaminated(self) -> list[tuple[str, str, UnitShare]]:
+        """Task, digest and match of each unit that the training text contains."""
+        return [
+            (task, digest, unit)
+            for task, found in self.contamination.items()
+            for digest, unit in found.contaminated.items()
+        ]
 
     @property
     def comparisons(self) -> dict[str, Comparison]:
@@ -93,6 +109,7 @@ class EvaluationReport:
 
 def build(
     evaluations: Sequence[Path],
+    contamination: Mapping[str, Contamination],
     tokenizer: TokenizerReport,
     logs: Mapping[str, TrainLog],
     provenance: Provenance,
@@ -105,6 +122,7 @@ def build(
 
     Args:
         evaluations: result of each task for each model: for the first model all tasks, then for the next.
+        contamination: what the training text contains of the test data, by task.
         tokenizer: report of the tokenizer.
         logs: training logs by model.
         provenance: digests of all inputs.
@@ -123,6 +141,7 @@ def build(
     comparisons: list[dict[str, Comparison]] = []
     origins: dict[str, dict[str, list[str]]] = {}
     sections = []
+    clean: dict[str, Clean] = {}
     adapted = Adapted(**dict(job.adaptation), exported=job.exported_model)
     for name, module, given in job.tasks:
         task = load_task(module)
@@ -130,7 +149,9 @@ def build(
         results = {}
         for model in models:
             facts[model], results[model] = read_result(files[model, name], task.result)
-        measured = compare({model: task.measure(result, options) for model, result in results.items()}, job)
+        units = {model: task.measure(result, options) for model, result in results.items()}
+        measured = compare(units, job)
+        clean |= clean_values(units, measured, contamination[name], job)
         for measure, comparison in measured.items():
             origins[measure] = {
                 model: [f"evaluation/{model}/{name}.json", artifact, comparison.measure.data]
@@ -140,7 +161,19 @@ def build(
         sections.append(task.describe(evidence))
         comparisons.append(measured)
     return EvaluationReport(
-        facts, comparisons, origins, sections, tokenizer, logs, provenance, job, action, recall, serving
+        facts=facts,
+        measured=comparisons,
+        clean=clean,
+        contamination=contamination,
+        origins=origins,
+        sections=sections,
+        tokenizer=tokenizer,
+        logs=logs,
+        provenance=provenance,
+        job=job,
+        action=action,
+        recall=recall,
+        serving=serving,
     )
 
 
@@ -195,6 +228,18 @@ def write_page(report: EvaluationReport, gates: Sequence[GateResult], path: Path
         "outcomes": OUTCOMES,
         "max_spikes": MAX_SPIKES,
         "max_documents": MAX_DOCUMENTS,
+        "max_contaminated": MAX_CONTAMINATED,
     }
-    filters = {"value_of": value_of, "interval_of": interval_of}
+    filters: dict[str, Callable[..., str]] = {
+        **{"value_of": value_of, "interval_of": interval_of},
+        "clean_value": clean_value,
+    }
     path.write_text(render(Path(__file__).with_name("page.html.j2"), context, filters), encoding="utf-8")
+
+
+def clean_value(report: EvaluationReport, name: str, model: str) -> str:
+    """Return a model's value of a measure on the units that the training text does not contain."""
+    estimate = report.clean[name].values.get(model)
+    if estimate is None:
+        return "–"
+    return number(100 * estimate.value, 1) if report.comparisons[name].measure.percent else number(estimate.value)

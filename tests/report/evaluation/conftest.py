@@ -1,7 +1,7 @@
 """Realistic inputs of the report, made from a seed: results of the tasks, logs, tokenizer report, action."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,18 @@ def echoes(model: str) -> dict[str, Any]:
     return {"repeated": {digest(f"general{index}"): index % 3 == len(model) % 3 for index in range(9)}}
 
 
+def contamination(contained: Mapping[str, float]) -> dict[str, Any]:
+    """Return what the training text contains of all units; ``contained`` are shares by the name of the unit."""
+    names = [f"{kind}{index}" for kind in ("domain", "general", "row") for index in range(120)]
+    best = {"set": "corpus/domain", "digest": digest("training"), "source": "alpha", "location": "docs/vendored.md"}
+    units = {
+        digest(name): {"share": share, "short": False, "best": best if share >= 0.5 else None}
+        for name in names
+        for share in [contained.get(name, 0.01)]
+    }
+    return {"ngram_words": 13, "min_overlap": 0.5, "training": ["corpus/domain", "instructions/rtl"], "units": units}
+
+
 def train_log(first: float, last: float) -> dict[str, Any]:
     noise = np.random.default_rng(1)
     steps = [
@@ -134,11 +146,12 @@ def make_inputs(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[
         prompt: str = "List the ports of fifo.",
         models: dict[str, str] = MODELS,
         tasks: dict[str, tuple[str, dict[str, Any]]] = TASKS,
+        contained: Mapping[str, float] | None = None,
         **params: Any,
     ) -> dict[str, Any]:
         folder = tmp_path_factory.mktemp("inputs")
-        inputs: dict[str, Any] = {"evaluations": [], "models": [], "upstream": []}
-        files: dict[str, Any] = {"evaluations": [], "models": [], "upstream": []}
+        inputs: dict[str, Any] = {"evaluations": [], "contamination": [], "models": [], "upstream": []}
+        files: dict[str, Any] = {"evaluations": [], "contamination": [], "models": [], "upstream": []}
 
         def add(name: str, artifact: str, content: str, part: str | None = None, path: str = "") -> Path:
             file = folder / artifact / path
@@ -162,6 +175,9 @@ def make_inputs(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[
             log = {**train_log(6.0, 3.0), **({"validation": []} if model == "sft" else {})}
             add("models", artifact, json.dumps(log), path="config.json" if model == "base" else "train_log.json")
             files["models"].append(folder / artifact)
+        for task in tasks:
+            content = json.dumps(contamination(contained or {}))
+            files["contamination"].append(add("contamination", f"contamination/{task}.json", content))
         text = {"bytes": 1_024_906, "documents": 206, "tokens_before": 411_653, "tokens_after": 373_049}
         tokenizer = {
             "test": {"domain": text, "general": {**text, "tokens_before": 283_000, "tokens_after": 282_500}},

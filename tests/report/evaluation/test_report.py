@@ -311,7 +311,7 @@ def test_a_fourth_model_is_one_more_line_of_the_configuration(
     assert four["summary"] == three["summary"]
     assert "lora" in four["training"] and four["subject"]["models"]["lora"]["artifact"] == "lora/model"
     page = (output / "report.html").read_text()
-    assert page.count('<span class="key c-4"></span>lora') == 10 and "sft → lora" in page
+    assert page.count('<span class="key c-4"></span>lora') == 11 and "sft → lora" in page
 
 
 def test_a_task_from_outside_has_a_section(

@@ -1,0 +1,116 @@
+"""Contamination in the report: how many units of a measure the training text contains, and the values without them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tapeout.config.report import PairedStatistics
+from tapeout.evals.section import Comparison, Estimate, Measure, Unit
+from tapeout.report.evaluation.comparisons import compare
+from tapeout.report.evaluation.inputs import Lenient
+
+
+class Match(Lenient):
+    """The training row that shares most with a test unit."""
+
+    set: str
+    digest: str
+    source: str
+    location: str
+
+
+class UnitShare(Lenient):
+    """Share of a unit's n-grams that the training text has; ``short`` units match only equal rows."""
+
+    share: float
+    short: bool
+    best: Match | None
+
+
+class Contamination(Lenient):
+    """``contamination/<task>.json``."""
+
+    ngram_words: int
+    min_overlap: float
+    training: list[str]
+    units: dict[str, UnitShare]
+
+    def of(self, digest: str) -> UnitShare | None:
+        """Return what was found for a unit; a digest may have a suffix, such as the number of a turn."""
+        return self.units.get(digest) or self.units.get(digest.partition("/")[0])
+
+    def contains(self, digest: str) -> bool:
+        """Return whether the training text contains a unit."""
+        found = self.of(digest)
+        return found is not None and found.share >= self.min_overlap
+
+    @property
+    def contaminated(self) -> dict[str, UnitShare]:
+        """Units that the training text contains, the largest share first."""
+        found = {digest: unit for digest, unit in self.units.items() if unit.share >= self.min_overlap}
+        return dict(sorted(found.items(), key=lambda entry: (-entry[1].share, entry[0])))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the counts and the contaminated units for report.json."""
+        return {
+            "ngram_words": self.ngram_words,
+            "min_overlap": self.min_overlap,
+            "training": self.training,
+            "units": len(self.units),
+            "too_short": sum(unit.short for unit in self.units.values()),
+            "contaminated": [
+                {"digest": digest, **unit.model_dump(mode="json", include={"share", "best"})}
+                for digest, unit in self.contaminated.items()
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class Clean:
+    """A measure on the units that the training text does not contain.
+
+    Attributes:
+        searched: units of the measure that were searched for in the training text.
+        contaminated: those of them that it contains.
+        values: value for each model on the others; those of all units if none is contaminated, none if all are.
+    """
+
+    searched: int
+    contaminated: int
+    values: Mapping[str, Estimate]
+
+    @property
+    def share(self) -> float | None:
+        """Fraction of the searched units that are contaminated."""
+        return self.contaminated / self.searched if self.searched else None
+
+
+def clean_values(
+    measured: Mapping[str, Sequence[tuple[Measure, Sequence[Unit]]]],
+    comparisons: Mapping[str, Comparison],
+    contamination: Contamination,
+    settings: PairedStatistics,
+) -> dict[str, Clean]:
+    """Return each measure, without its strata, on the clean units.
+
+    Args:
+        measured: what ``Task.measure`` returned for each model.
+        comparisons: the comparisons of these.
+        contamination: what the training text contains.
+        settings: settings of the bootstrap.
+    """
+    results = {}
+    for entries in zip(*measured.values(), strict=True):
+        measure = entries[0][0]
+        shared = set.intersection(*({unit.digest for unit in units} for _, units in entries))
+        searched = {digest for digest in shared if contamination.of(digest) is not None}
+        bad = {digest for digest in searched if contamination.contains(digest)}
+        values: Mapping[str, Estimate] = comparisons[measure.name].values
+        if bad:
+            rest = {
+                model: [(replace(measure, by_stratum=False), [unit for unit in units if unit.digest in shared - bad])]
+                for model, (_, units) in zip(measured, entries, strict=True)
+            }
+            values = compare(rest, settings, lambda _: ())[measure.name].values if shared - bad else {}
+        results[measure.name] = Clean(len(searched), len(bad), values)
+    return results
