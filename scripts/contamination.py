@@ -4,7 +4,8 @@ from pathlib import Path
 
 from tapeout.config.inspection import ContaminationJob
 from tapeout.data.io.jsonl import write_json
-from tapeout.inspection.contamination import search
+from tapeout.evals.task import load_task
+from tapeout.inspection.contamination import search, unit_texts
 from tapeout.program import step
 
 
@@ -16,7 +17,10 @@ def main(job: ContaminationJob, data: list[Path], training: list[Path], output: 
         data: test data of the task.
         training: files of training rows, in the order of ``job.training``.
     """
-    write_json(output, search(data, training, job, threads))
+    task = load_task(job.task)
+    options = task.options.model_validate(job.options)
+    texts = task.texts(dict(zip(task.files(options), data, strict=True)), options)
+    write_json(output, search(unit_texts(data) if texts is None else texts, training, job, threads))
 
 
 if __name__ == "__main__":

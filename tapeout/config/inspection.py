@@ -1,6 +1,6 @@
 """Section ``data_report``: inspection of the data before training, and the limits that stop a training run."""
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -78,10 +78,17 @@ class InspectJob(OverlapSettings):
     tests: tuple[str, ...] = Field(description="Names of the test sets, one for each of the inputs.")
 
 
-class ContaminationJob(OverlapSettings):
-    """Parameters of the rule ``contamination``."""
+class ContaminationSettings(OverlapSettings):
+    """Settings of the search for the test data of an evaluation in the training text."""
 
     training: tuple[str, ...] = Field(description="Names of the training sets, one for each of the inputs.")
+
+
+class ContaminationJob(ContaminationSettings):
+    """Parameters of the rule ``contamination``."""
+
+    task: str = Field(description="Module of the task.")
+    options: dict[str, Any] = Field(description="Options of the task.")
 
 
 class GatesJob(Section):

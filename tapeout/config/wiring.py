@@ -186,8 +186,16 @@ class Wiring:
     def contamination_parameters(self) -> dict[str, Any]:
         """Parameters of the rule ``contamination``."""
         overlap = self.settings.data_report.model_dump(include=set(OverlapSettings.model_fields))
-        job = ContaminationJob(**overlap, training=tuple(name for name, _ in self.trained_text))
-        return ContaminationJob.parameters(lambda _: job)
+        training, runs = tuple(name for name, _ in self.trained_text), self.settings.evaluations
+
+        def job(wildcards: Any) -> ContaminationJob:
+            run = runs[wildcards.task]
+            return ContaminationJob(**overlap, training=training, task=run.task, options=run.options.identity())
+
+        return {
+            **ContaminationJob.parameters(job),
+            "plugins": lambda wildcards: [runs[wildcards.task].module],
+        }
 
     @property
     def exported(self) -> str:

@@ -75,6 +75,13 @@ class Task(ABC, Generic[OptionsT, ResultT]):
     def score(self, model: "LoadedModel", files: Mapping[str, Path], options: OptionsT) -> ResultT:
         """Prepare the test data, and score a model on it."""
 
+    def texts(self, files: Mapping[str, Path], options: OptionsT) -> Mapping[str, str] | None:
+        """Return the text of each test unit by its digest, which the report searches for in the training text.
+
+        By default None: files are JSON Lines of rows with a digest, whose texts are searched for.
+        """
+        return None
+
     def tokens(self, options: OptionsT, context: int) -> float:
         """Return how many tokens pass through a model, at most; plans estimate the running time from it."""
         return 0.0

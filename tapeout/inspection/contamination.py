@@ -1,12 +1,12 @@
 """Contamination of an evaluation: the share of each test unit's n-grams that occur in the training text."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tapeout.config.inspection import ContaminationJob
+from tapeout.config.inspection import ContaminationSettings
 from tapeout.data.io.jsonl import read_jsonl
 from tapeout.inspection.ngram_index import Numbers, index_texts
 from tapeout.inspection.overlap import find_overlaps
@@ -18,18 +18,19 @@ FACTS = frozenset({"digest", "source", "path", "licence", "category"})
 """Fields of a row that are about its text."""
 
 
-def search(data: Sequence[Path], training: Sequence[Path], job: ContaminationJob, workers: int) -> dict[str, Any]:
+def search(
+    texts: Mapping[str, str], training: Sequence[Path], job: ContaminationSettings, workers: int
+) -> dict[str, Any]:
     """Return the share of each unit, and the best match of those that the training text contains.
 
     Shares unite all training sets. A unit that is shorter than an n-gram overlaps only with an equal row.
 
     Args:
-        data: test data, JSON Lines of rows with a digest; other files have no units.
+        texts: text of each unit by its digest.
         training: files of training rows, in the order of ``job.training``.
         job: settings of the search.
         workers: number of processes; the result does not depend on it.
     """
-    texts = {digest: text for path in data for digest, text in unit_texts(path)}
     index = index_texts({"test": texts}, job)
     positions: dict[int, Numbers] = {}
     best: dict[int, tuple[int, str, str, dict[str, str]]] = {}
@@ -51,13 +52,15 @@ def search(data: Sequence[Path], training: Sequence[Path], job: ContaminationJob
     return {"ngram_words": job.ngram_words, "min_overlap": job.min_overlap, "training": [*job.training], "units": units}
 
 
-def unit_texts(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield digest and text of the rows of a file; a file of another kind has none."""
-    if path.suffix != ".jsonl" or not path.is_file():
-        return
-    for row in read_jsonl(path, ()):
-        if isinstance(digest := row.get("digest"), str):
-            yield digest, text_of_unit(row)
+def unit_texts(files: Iterable[Path]) -> dict[str, str]:
+    """Return digest and text of the rows of JSON Lines files; other files, and rows without a digest, have none."""
+    return {
+        row["digest"]: text_of_unit(row)
+        for path in files
+        if path.suffix == ".jsonl" and path.is_file()
+        for row in read_jsonl(path)
+        if isinstance(row.get("digest"), str)
+    }
 
 
 def text_of_unit(row: Mapping[str, Any]) -> str:

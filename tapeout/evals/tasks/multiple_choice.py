@@ -112,6 +112,12 @@ class MultipleChoiceTask(Task[Options, MultipleChoice]):
             questions=scored,
         )
 
+    def texts(self, files: Mapping[str, Path], options: Options) -> dict[str, str]:
+        """Return question and choices of each question of the source."""
+        paths = _matching(files["questions"], options.files)
+        questions = read_choice_questions(paths) if paths else []
+        return {question.digest: "\n".join([question.question, *question.choices]) for question in questions}
+
     def tokens(self, options: Options, context: int) -> float:
         """Return the tokens of the prompts, once for each choice; the number of questions is that of the own file."""
         prompt = min(context, TOKENS_PER_EXAMPLE * (options.shots + 1))
