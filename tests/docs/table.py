@@ -181,7 +181,7 @@ ELSEWHERE = {
     ),
     **{
         f"tapeout trust {words}": ("tests/cli/test_trust.py", f'"trust", "{words.split()[0]}"')
-        for words in ("add public.pem", "add key.pem", "sign", "sign ARTIFACT", "list", "remove signing")
+        for words in ("add", "add public.pem", "add key.pem", "sign", "sign ARTIFACT", "list", "remove signing")
     },
     "tapeout batch dpo --step N": ("tests/end_to_end/test_preference_training.py", '"batch", "dpo"'),
     "rocrate-validator validate -p workflow-run-crate-0.5 .": ("tests/provenance/test_crate.py", "services.validate"),
