@@ -122,6 +122,25 @@ def contamination(contained: Mapping[str, float]) -> dict[str, Any]:
     return {"ngram_words": 13, "min_overlap": 0.5, "training": ["corpus/domain", "instructions/rtl"], "units": units}
 
 
+def completions(model: str) -> dict[str, Any]:
+    """Return a result of verilog_completion: the tuned model is right, the others are wrong every other time."""
+
+    def completion(kind: str, index: int) -> dict[str, Any]:
+        own = {"digest": digest(f"{kind}{index}"), "source": "serv", "expected": "wire  a;"}
+        stratum = ("same_name", "other_name")[index % 2] if kind == "port" else ""
+        return {**own, "stratum": stratum, "generated": " wire a;" if model == "sft" or index % 2 else "reg a;"}
+
+    prefix = "module m (input a);\n"
+    written = "wire b;" if model == "sft" else "wire = ;"
+    items = [
+        {"digest": digest(f"item{index}"), "source": "serv", "prefix": prefix, "generated": written}
+        for index in range(12)
+    ]
+    items.append({**items[0], "digest": digest("macro"), "prefix": "module m;\n`ELSEWHERE(a)\n"})
+    lines, ports = ([completion(kind, index) for index in range(20)] for kind in ("line", "port"))
+    return {"lines": lines, "ports": ports, "items": items}
+
+
 def train_log(first: float, last: float) -> dict[str, Any]:
     noise = np.random.default_rng(1)
     steps = [
@@ -167,6 +186,7 @@ def make_inputs(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[
                 "instruction_answers/rtl": lambda model=model: answers(model, rates[model], prompt),
                 "multiple_choice": lambda model=model: choices(model, rates[model]),
                 "tests.toys.toy_task": lambda model=model: echoes(model),
+                "verilog_completion": lambda model=model: completions(model),
             }
             facts = {"context": 256, "vocabulary": 32768, "parameters": 9_000_000}
             for task in tasks:

@@ -281,6 +281,30 @@ def test_further_measures_of_answers_are_folded(report: Path) -> None:
     assert measures["rtl.squad_f1.width"]["units"] == 20
 
 
+def test_stored_continuations_are_judged_when_the_report_is_made(
+    make_inputs: Make, write_report: Write, tmp_path: Path
+) -> None:
+    files = make_inputs(tasks={**TASKS, "verilog_completion": ("verilog_completion", {})})
+    output = write_report(files, tmp_path / "report")
+    measures = json.loads((output / "report.json").read_bytes())["measures"]
+    values = {
+        name.removeprefix("completion."): (
+            measure["units"],
+            {model: value["value"] for model, value in measure["models"].items()},
+        )
+        for name, measure in measures.items()
+        if name.startswith("completion.")
+    }
+    half, none = {"base": 0.5, "dapt": 0.5, "sft": 1}, {"base": 0, "dapt": 0, "sft": 1}
+    assert values["next_line"] == values["port"] == (20, half)
+    assert (values["port.same_name"], values["port.other_name"]) == ((10, none), (10, dict.fromkeys(MODELS, 1)))
+    line_f1 = values["next_line_f1"][1]
+    assert line_f1["base"] == pytest.approx((1 + 2 / 3) / 2, abs=1e-6) and line_f1["sft"] == 1
+    assert values["syntax"] == (12, none), "without the file whose macro is defined elsewhere"
+    page = (output / "report.html").read_text()
+    assert "<h2>Completion of held-out Verilog</h2>" in page and "Ports connected to another name, %" in page
+
+
 def test_bad_numbers_turn_the_page(make_inputs: Make, write_report: Write, tmp_path: Path) -> None:
     bad = {model: {"domain": 2.0, "general": 2.0, "exact": 0.0} for model in MODELS}
     bad["sft"] = {"domain": 2.5, "general": 2.6, "exact": 0.0}
