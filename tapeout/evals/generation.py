@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 class PreallocatedCache(Cache):  # type: ignore[misc]
     """Key-value cache with buffers of the final length.
 
-    ``DynamicCache`` concatenates at each step and so copies the whole past for every token; on a CPU and a small
-    model that is half of the time. Here a step writes its own token only.
+    A step writes its own token only, and attention sees the tokens so far. The library's ``StaticCache`` attends to all
+    positions of the buffer at every step, and its rows cannot leave a batch. CPU seconds for 48 prompts of 100 tokens
+    and 64 new tokens each, with the model of the default configuration, one thread, two measurements: 1.8 and 1.8 here,
+    1.9 and 2.1 with ``StaticCache``, 1.7 and 1.9 with ``DynamicCache``, which copies the whole past for every token.
     """
 
     def __init__(self, capacity: int) -> None:
