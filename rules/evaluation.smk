@@ -9,7 +9,7 @@ rule evaluate:
         sealed("evaluation/{model}/{task}.json"),
     wildcard_constraints:
         model="|".join(settings.evaluation.models),
-        task="|".join(map(re.escape, settings.evaluations)),
+        task=wiring.task_names(sampled=False),
     params:
         **wiring.evaluate_parameters,
     resources:

@@ -71,6 +71,7 @@ def _named_sources(settings: Settings) -> Iterator[tuple[Location, str, bool]]:
         (("retrieval", "embedder", "source"), settings.embedder_source, False),
         *((("methods", name, "sources"), job.read_sources, True) for name, job in settings.methods.items()),
         *((("evaluation", "tasks", run.task), run.sources, False) for run in settings.evaluations.values()),
+        (("evaluation", "problems"), settings.evaluation.used_problems, False),
     ):
         yield from ((key, name, trained) for name in names)
     for name, options in settings.instructions.sets.items():

@@ -8,11 +8,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
-from pydantic import Field, SerializeAsAny, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    PositiveInt,
+    SerializeAsAny,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from tapeout import plugins
 from tapeout.config.instructions import EncodeJob
 from tapeout.config.plugin_options import plugin_member, with_hints
+from tapeout.config.rtl_problems import ProblemSet
 from tapeout.config.section import Section, conflict
 from tapeout.config.sources import SourceName
 
@@ -27,7 +36,7 @@ ArtifactName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9
 
 
 NOT_MODELS = {
-    *("corpus", "pretraining", "instructions", "encoded", "inspected", "data_report"),
+    *("corpus", "pretraining", "instructions", "encoded", "inspected", "data_report", "problems", "samples"),
     *("tokenizer", "evaluation", "contamination", "eval_report", "sweep", "deploy", "retrieval"),
 }
 """First names of artifacts that are not models."""
@@ -57,6 +66,42 @@ class QuestionOptions(ScoringOptions):
     """Options of tasks that run once for each evaluated instruction set, on its test rows."""
 
     data: str = Field("", description="Artifact of the set; filled in for each of evaluation.sets.")
+
+
+class SampledOptions(TaskOptions):
+    """Options of tasks in two steps: a model writes samples, which are then judged without the model."""
+
+    samples: int = Field(
+        2, ge=0, description="Sampled answers to each prompt, n; the greedy answer is a separate one and always made."
+    )
+    temperature: float = Field(0.8, gt=0, description="Temperature of sampled answers; one for all of them.")
+    top_p: float = Field(0.95, gt=0, le=1, description="Sampled tokens are among the likeliest with this probability.")
+    seed: int = Field(1234, ge=0, description="Seed of sampled answers, together with the prompt and their number.")
+    max_new_tokens: int = Field(
+        160, ge=1, description="Maximum tokens of an answer; the default is for tiny models, of which none is right."
+    )
+    generation_batch_rows: int = Field(48, ge=1, description="Maximum answers that are generated at once.")
+    pass_at: tuple[PositiveInt, ...] = Field((1, 2), description="Values of k of pass@k; at most samples.")
+
+    @model_validator(mode="after")
+    def _k_is_possible(self) -> Self:
+        if self.pass_at and max(self.pass_at) > self.samples:
+            raise conflict(
+                f"pass_at has {max(self.pass_at)}, but there are {self.samples} samples",
+                "Raise samples, or remove the value.",
+                "pass_at",
+                "samples",
+            )
+        return self
+
+
+class ProblemOptions(SampledOptions):
+    """Options of tasks that run once for each problem set."""
+
+    problems: str = Field("", description="Artifact of the set; filled in for each of evaluation.problems.")
+    permit_no_isolation: bool = Field(
+        False, description="Run generated programs with limits alone where the machine permits no isolation."
+    )
 
 
 class Adaptation(Section):
@@ -95,13 +140,23 @@ class TaskRun:
         folder = "sources/"
         return sorted({name.removeprefix(folder) for name, _ in self.files.values() if name.startswith(folder)})
 
+    @property
+    def judge_job(self) -> "JudgeJob":
+        """Parameters of the rule ``judge``."""
+        return JudgeJob(task=self.task, options=self.options.identity())
+
+    @property
+    def is_sampled(self) -> bool:
+        """True if the task runs in two steps."""
+        return isinstance(self.options, SampledOptions)
+
     def tokens(self, context: int) -> float:
         """Return how many tokens pass through a model with this context, at most; for estimates of time."""
         return float(_task(self.task).tokens(self.options, context))
 
     def job(self, threads: int, encoding: EncodeJob) -> "EvaluateJob":
         """Return the parameters of the step; the encoding of rows counts only for a task that asks questions."""
-        asks = isinstance(self.options, QuestionOptions)
+        asks = isinstance(self.options, QuestionOptions | SampledOptions)
         return EvaluateJob(
             task=self.task,
             options=self.options.identity(),
@@ -113,7 +168,8 @@ class TaskRun:
 class Evaluation(Section):
     """Models and tasks. Each pair of them is one artifact, ``evaluation/<model>/<task>.json``.
 
-    A task that asks questions is evaluated on each instruction set: ``evaluation/<model>/<task>/<set>.json``.
+    A task that asks questions is evaluated on each instruction set: ``evaluation/<model>/<task>/<set>.json``. The same
+    holds for a task about problem sets.
     """
 
     models: dict[ModelName, ArtifactName] = Field(
@@ -122,7 +178,7 @@ class Evaluation(Section):
         description="Artifact of each evaluated model, by its name in the report, in the order of the report.",
     )
     tasks: dict[str, SerializeAsAny[TaskOptions]] = Field(
-        {"bits_per_byte": {}, "instruction_answers": {}, "multiple_choice": {}},
+        {"bits_per_byte": {}, "instruction_answers": {}, "multiple_choice": {}, "verilog_generation": {}},
         min_length=1,
         validate_default=True,
         description="Options of each task, by the task's module, in the order of the report.",
@@ -132,6 +188,10 @@ class Evaluation(Section):
         None,
         description="Instruction sets whose test rows the models answer; null: all of instructions.train that have "
         "test rows.",
+    )
+    problems: dict[SourceName, ProblemSet] = Field(
+        {"rtl_problems": ProblemSet()},
+        description="Problem sets for tasks about designs, by the name of their source.",
     )
     adaptation: Adaptation = Adaptation()
     threads: int = Field(
@@ -174,21 +234,44 @@ class Evaluation(Section):
             )
         return self
 
+    @property
+    def used_problems(self) -> list[str]:
+        """Problem sets that a task reads."""
+        reads = any(isinstance(options, ProblemOptions) for options in self.tasks.values())
+        return list(self.problems) if reads else []
+
+    @property
+    def permit_no_isolation(self) -> bool:
+        """True if every task about problem sets permits it."""
+        tasks = [options for options in self.tasks.values() if isinstance(options, ProblemOptions)]
+        return bool(tasks) and all(options.permit_no_isolation for options in tasks)
+
     def runs(self, sets: Iterable[str]) -> dict[str, TaskRun]:
-        """Return each task by its name, and each task that asks questions once for every set, as ``<task>/<set>``."""
+        """Return each task by its name; a task about sets once for every set, as ``<task>/<set>``."""
         runs = {}
         for task, options in self.tasks.items():
             if isinstance(options, QuestionOptions):
                 for name in sets:
                     filled = options.model_copy(update={"data": f"instructions/{name}"})
                     runs[f"{task}/{name}"] = TaskRun(task, filled)
+            elif isinstance(options, ProblemOptions):
+                for name in self.problems:
+                    filled_in = options.model_copy(update={"problems": f"problems/{name}"})
+                    runs[f"{task}/{name}"] = TaskRun(task, filled_in)
             else:
                 runs[task] = TaskRun(task, options)
         return runs
 
 
+class JudgeJob(Section):
+    """Parameters of the rule ``judge``: samples of one model, judged without it."""
+
+    task: str = Field(description="Module of the task.")
+    options: dict[str, Any] = Field(description="Options of the task.")
+
+
 class EvaluateJob(Section):
-    """Parameters of the rule ``evaluate``: one task for one model."""
+    """Parameters of the rules ``evaluate`` and ``samples``: one task for one model."""
 
     task: str = Field(description="Module of the task.")
     options: dict[str, Any] = Field(description="Options of the task.")
@@ -222,8 +305,9 @@ def _options(name: str, given: Any) -> TaskOptions:
     kind: type[TaskOptions] = _task(name).options
     if isinstance(given, TaskOptions):
         return given
-    if issubclass(kind, QuestionOptions) and isinstance(given, Mapping) and "data" in given:
-        raise ValueError(f"{name}.data is filled in for each set; name the sets under evaluation.sets")
+    for base, field, key in ((QuestionOptions, "data", "sets"), (ProblemOptions, "problems", "problems")):
+        if issubclass(kind, base) and isinstance(given, Mapping) and field in given:
+            raise ValueError(f"{name}.{field} is filled in for each set; name the sets under evaluation.{key}")
     try:
         return kind.model_validate({} if given is None else given)
     except ValidationError as error:

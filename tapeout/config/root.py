@@ -92,6 +92,7 @@ class Settings(Section):
         methods = {name for job in self.methods.values() for name in job.read_sources}
         models = *self.model_sources, *self.embedder_source
         tests = {name for run in self.evaluations.values() for name in run.sources}
+        tests.update(self.evaluation.used_problems)
         return sorted({*corpora, *self.pretraining.sources, *instructions, *methods, *models, *tests})
 
     @property

@@ -1,20 +1,21 @@
 """Inputs and environments of rules that depend on the configuration."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from tapeout import plugins
 from tapeout.config.bases.tiny import Base as TinyBase
 from tapeout.config.corpus import Selection
-from tapeout.config.evaluation import EvaluateJob
+from tapeout.config.evaluation import EvaluateJob, JudgeJob
 from tapeout.config.export import ANSWERS, CardFacts, Stage
 from tapeout.config.inspection import ContaminationJob, OverlapSettings
 from tapeout.config.instructions import InstructionSetJob
 from tapeout.config.pretraining import DocumentsJob
 from tapeout.config.report import EvalReportJob, ReportSettings
 from tapeout.config.root import Settings
+from tapeout.config.rtl_problems import ProblemsJob
 from tapeout.config.training import Training
 
 
@@ -161,8 +162,34 @@ class Wiring:
         )
 
     @property
+    def problem_sets(self) -> str:
+        """Pattern of the names of all problem sets."""
+        return pattern_of(self.settings.evaluation.problems)
+
+    def problems_parameters(self, icarus: str | None) -> dict[str, Callable[[Any], Any]]:
+        """Return the parameters of the rule ``problems``, with the version of Icarus Verilog on this machine."""
+        sets, permitted = self.settings.evaluation.problems, self.settings.evaluation.permit_no_isolation
+
+        def job(wildcards: Any) -> ProblemsJob:
+            problem_set = sets[wildcards.problems]
+            return ProblemsJob(**problem_set.identity(), icarus=icarus, permit_no_isolation=permitted)
+
+        return {**ProblemsJob.parameters(job), "plugins": lambda wildcards: [sets[wildcards.problems].module]}
+
+    def task_names(self, sampled: bool) -> str:
+        """Return a pattern of the names of all tasks with samples, or of all others."""
+        return pattern_of(name for name, run in self.settings.evaluations.items() if run.is_sampled == sampled)
+
+    @property
+    def judge_parameters(self) -> dict[str, Callable[[Any], Any]]:
+        """Parameters of the rule ``judge``, as functions of its wildcards."""
+        runs = self.settings.evaluations
+        job = JudgeJob.parameters(lambda wildcards: runs[wildcards.task].judge_job)
+        return {**job, "plugins": lambda wildcards: [runs[wildcards.task].module]}
+
+    @property
     def evaluate_parameters(self) -> dict[str, Callable[[Any], Any]]:
-        """Parameters of the rule ``evaluate``, as functions of its wildcards."""
+        """Parameters of the rules ``evaluate`` and ``samples``, as functions of their wildcards."""
         settings, runs, encoding = self.settings, self.settings.evaluations, self.settings.encoding()
         threads, family = settings.evaluation.threads, settings.base.family_module
         job = EvaluateJob.parameters(lambda wildcards: runs[wildcards.task].job(threads, encoding))
@@ -309,6 +336,11 @@ class Wiring:
         """Return the environment of a step that reads sources: with Arrow if a pattern selects parquet or zstd."""
         arrow = any(pattern.endswith((".parquet", ".zst")) for pattern in selection.include)
         return "../envs/corpus.yaml" if arrow else "../envs/data.yaml"
+
+
+def pattern_of(names: Iterable[str]) -> str:
+    """Return a regular expression of names; without a name one that nothing matches."""
+    return "|".join(map(re.escape, names)) or "(?!)"
 
 
 def _stage(training: Training) -> Stage:

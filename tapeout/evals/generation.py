@@ -1,4 +1,4 @@
-"""Greedy decoding in batches, with a key-value cache."""
+"""Decoding in batches, with a key-value cache."""
 
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
@@ -60,6 +60,15 @@ class PreallocatedCache(Cache):  # type: ignore[misc]
         self._values = [values[rows] for values in self._values]
 
 
+Choose = Callable[[torch.Tensor, Sequence[int]], torch.Tensor]
+"""Returns the next token of each row from its logits; the second argument is the number of each row's prompt."""
+
+
+def likeliest(logits: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
+    """Return the most likely token of each row."""
+    return logits.argmax(-1)
+
+
 @torch.inference_mode()  # type: ignore[untyped-decorator]
 def greedy(
     network: "PreTrainedModel",
@@ -70,8 +79,9 @@ def greedy(
     context: int,
     batch_rows: int,
     progress: Callable[[int], None],
+    choose: Choose = likeliest,
 ) -> list[list[int]]:
-    """Continue each prompt with the most likely token until one of ``ends``, ``max_new_tokens`` or a full context.
+    """Continue each prompt, by default with the likeliest token, until one of ``ends``, the limit or a full context.
 
     Prompts of similar length share a batch. Shorter ones are padded on the left, masked, and their positions count
     from their own first token, so an answer does not depend on the other rows of its batch (except in the last bits of
@@ -86,6 +96,7 @@ def greedy(
         context: maximum length of prompt and answer together.
         batch_rows: maximum number of prompts in a batch.
         progress: called with the number of finished prompts after each batch.
+        choose: chooses the next tokens.
 
     Returns:
         The new tokens of each prompt, the one of ``ends`` included where it was reached.
@@ -94,7 +105,7 @@ def greedy(
     order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
     for start in range(0, len(order), batch_rows):
         batch = order[start : start + batch_rows]
-        _continue(network, prompts, answers, batch, ends, pieces, max_new_tokens, context)
+        _continue(network, prompts, answers, batch, ends, pieces, max_new_tokens, context, choose)
         progress(start + len(batch))
     return answers
 
@@ -108,6 +119,7 @@ def _continue(
     pieces: int,
     max_new_tokens: int,
     context: int,
+    choose: Choose,
 ) -> None:
     """Fill in ``answers`` for the prompts of one batch."""
     width = max(len(prompts[index]) for index in batch)
@@ -123,7 +135,7 @@ def _continue(
         hidden = network.model(
             input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
         ).last_hidden_state
-        chosen = network.lm_head(hidden[:, -1])[:, :pieces].argmax(-1)
+        chosen = choose(network.lm_head(hidden[:, -1])[:, :pieces], active)
         for index, token in zip(active, chosen.tolist(), strict=True):
             answers[index].append(token)
         unfinished = [

@@ -27,6 +27,7 @@ class LoadedModel:
         network: causal language model with the interface of Hugging Face.
         encoder: the model's own tokenizer.
         encoding: how instruction rows become token ids; None for a task that asks no questions.
+        has_template: True if ``encoding`` has the model's own prompt template, or that of the model it was made from.
         facts: its size; ``facts.context`` is the maximum number of tokens of a sequence.
     """
 
@@ -34,6 +35,7 @@ class LoadedModel:
     encoder: Encoder
     encoding: EncodeJob | None
     facts: ModelFacts
+    has_template: bool = False
 
 
 def load(folder: Path, threads: int, encoding: EncodeJob | None) -> LoadedModel:
@@ -60,9 +62,10 @@ def load(folder: Path, threads: int, encoding: EncodeJob | None) -> LoadedModel:
     stored = folder / TEMPLATE_FILE
     if encoding is not None and stored.exists():
         encoding = encoding.model_copy(update={"template": orjson.loads(stored.read_bytes())["template"]})
+    has_template = stored.exists() or (encoding is not None and encoding.prompt.for_questions)
     facts = ModelFacts(
         context=network.config.max_position_embeddings,
         parameters=network.num_parameters(),
         vocabulary=network.config.vocab_size,
     )
-    return LoadedModel(network, encoder, encoding, facts)
+    return LoadedModel(network, encoder, encoding, facts, has_template)

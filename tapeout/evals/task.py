@@ -15,7 +15,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tapeout import plugins
-from tapeout.config.evaluation import TASKS, TaskOptions
+from tapeout.config.evaluation import TASKS, SampledOptions, TaskOptions
 from tapeout.errors import TapeoutError
 from tapeout.evals.section import Evidence, Measure, Section, Unit
 from tapeout.models.finite import check_scores
@@ -49,6 +49,26 @@ class ModelFacts(Result):
     context: int
     parameters: int
     vocabulary: int
+
+
+class Sample(Result):
+    """One answer.
+
+    Attributes:
+        name: name of the prompt, unique in its set.
+        number: 0 for the greedy answer, from 1 for sampled ones.
+        prompt: SHA-256 of the text that the model was given.
+        text: the answer as it was generated; None if prompt and answer do not fit into the model's context.
+        tokens: number of generated tokens.
+        finished: whether the model ended the answer.
+    """
+
+    name: str
+    number: int
+    prompt: str
+    text: str | None
+    tokens: int
+    finished: bool
 
 
 OptionsT = TypeVar("OptionsT", bound=TaskOptions)
@@ -95,6 +115,29 @@ class Task(ABC, Generic[OptionsT, ResultT]):
         """Describe the task's section of the report."""
 
 
+SampledT = TypeVar("SampledT", bound=SampledOptions)
+
+
+class SampledTask(Task[SampledT, ResultT]):
+    """A task in two steps, of which the second needs no model: its scores are reproduced from the saved samples.
+
+    The rule ``samples`` calls ``generate`` in the environment ``nemo``, the rule ``judge`` calls ``judge`` in the
+    environment ``rtl``.
+    """
+
+    @abstractmethod
+    def generate(self, model: "LoadedModel", files: Mapping[str, Path], options: SampledT) -> Sequence[Sample]:
+        """Let a model answer the prompts."""
+
+    @abstractmethod
+    def judge(self, samples: Sequence[Sample], files: Mapping[str, Path], options: SampledT, threads: int) -> ResultT:
+        """Judge samples; ``threads`` must not affect the result."""
+
+    def score(self, model: "LoadedModel", files: Mapping[str, Path], options: SampledT) -> ResultT:
+        """Write samples and judge them at once."""
+        return self.judge(self.generate(model, files, options), files, options, threads=1)
+
+
 def load_task(name: str) -> Task[Any, Any]:
     """Return the task of a module.
 
@@ -105,6 +148,19 @@ def load_task(name: str) -> Task[Any, Any]:
     task = getattr(plugins.load(TASKS, name), "TASK", None)
     if not isinstance(task, Task):
         raise TypeError(f"{name} has no TASK that is an instance of {Task.__name__}")
+    return task
+
+
+def load_sampled_task(name: str) -> SampledTask[Any, Any]:
+    """Return the task in two steps of a module.
+
+    Raises:
+        UnknownPlugin: there is no such module.
+        TypeError: its task is missing, or runs in one step.
+    """
+    task = load_task(name)
+    if not isinstance(task, SampledTask):
+        raise TypeError(f"the task of {name} is not an instance of {SampledTask.__name__}")
     return task
 
 

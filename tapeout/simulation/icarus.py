@@ -9,7 +9,7 @@ from pathlib import Path
 from tapeout.simulation.containment import DEFAULT_LIMITS, VARIABLES, Containment, SimulatorLimits
 from tapeout.simulation.simulator import Simulated
 
-FLAGS = ("-g2012",)
+FLAGS: tuple[str, ...] = ("-g2012",)
 
 
 def installed_version() -> str | None:
@@ -32,7 +32,8 @@ class Icarus:
     """
 
     name = "Icarus Verilog"
-    flags = FLAGS
+    digest = ""
+    flags: tuple[str, ...] = FLAGS
 
     def __init__(self, containment: Containment, version: str, limits: SimulatorLimits = DEFAULT_LIMITS) -> None:
         self.version = version

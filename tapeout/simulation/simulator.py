@@ -32,11 +32,13 @@ class Simulator(Protocol):
 
     Attributes:
         name, version: of the program.
+        digest: SHA-256 of the program, if it belongs to the locked environment; else empty.
         flags: options that influence a verdict.
     """
 
     name: str
     version: str
+    digest: str
     flags: tuple[str, ...]
 
     def simulate(self, folder: Path, sources: Sequence[str], top: str, data: Mapping[str, Path]) -> Simulated:

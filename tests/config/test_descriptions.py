@@ -11,8 +11,9 @@ from tapeout.config.export import ExportJob
 from tapeout.config.instructions import EncodeJob, InstructionSetJob
 from tapeout.config.report import EvalReportJob
 from tapeout.config.root import Settings
+from tapeout.config.rtl_problems import ProblemsJob
 from tapeout.config.section import Section
-from tapeout.evals.tasks import bits_per_byte, instruction_answers
+from tapeout.evals.tasks import bits_per_byte, instruction_answers, verilog_generation
 
 ROOTS: list[type[Section]] = [
     Settings,
@@ -25,6 +26,8 @@ ROOTS: list[type[Section]] = [
     EvalReportJob,
     instruction_answers.Options,
     bits_per_byte.Options,
+    verilog_generation.Options,
+    ProblemsJob,
 ]
 
 

@@ -88,7 +88,7 @@ def test_every_artifact_of_the_rules_is_a_model_or_not() -> None:
 
 def test_a_fourth_model_is_one_entry_of_the_configuration() -> None:
     found = settings(models={**MODELS, "lora": "lora/model"})
-    assert ("lora", "instruction_answers/rtl") in wiring(found).evaluated and len(wiring(found).evaluated) == 12
+    assert ("lora", "instruction_answers/rtl") in wiring(found).evaluated and len(wiring(found).evaluated) == 16
     assert parameters(found)["models"][-1] == ["lora", "lora/model"]
 
 
@@ -102,7 +102,7 @@ def test_a_task_from_outside_is_one_entry_of_the_configuration() -> None:
 def test_the_encoding_is_a_parameter_of_tasks_that_ask_questions() -> None:
     found = settings()
     jobs = [run.job(2, found.encoding()) for run in found.evaluations.values()]
-    assert [job.encoding for job in jobs] == [None, found.encoding(), None]
+    assert [job.encoding for job in jobs] == [None, found.encoding(), None, found.encoding()]
 
 
 SETS: dict[str, Any] = {
@@ -111,6 +111,20 @@ SETS: dict[str, Any] = {
     "own": {"format": "prompt_response", "sources": ["cv32e40p"], "split": {"test": 0}},
     "benchmark": {"format": "squad", "sources": ["blackparrot"]},
 }
+
+
+def test_a_task_about_designs_runs_once_for_each_problem_set() -> None:
+    found = settings(problems={"rtl_problems": {}, "serv": {"format": "folder"}}, tasks={"verilog_generation": {}})
+    assert list(found.evaluations) == ["verilog_generation/rtl_problems", "verilog_generation/serv"]
+    assert found.evaluation.used_problems == ["rtl_problems", "serv"]
+    assert {"serv", "rtl_problems"} <= set(found.used_sources)
+    with pytest.raises(InvalidConfig, match="names the source mine, which no sources file has"):
+        settings(problems={"mine": {}}, tasks={"verilog_generation": {}})
+    assert settings(tasks={"bits_per_byte": {}}).evaluation.used_problems == []
+    with pytest.raises(InvalidConfig, match="name the sets under evaluation.problems"):
+        settings(tasks={"verilog_generation": {"problems": "x"}})
+    with pytest.raises(InvalidConfig, match="evaluation.problems"):
+        settings(problems={"rtl_problems": {"format": "unheard_of"}})
 
 
 @pytest.mark.parametrize(
@@ -131,11 +145,11 @@ def test_test_rows_of_every_trained_set_are_evaluated(
     given = {**default(), "instructions": instructions, "evaluation": {"sets": sets}}
     found = load({**given, "corpus": {**default()["corpus"], "domain": domain}})
     names = [f"instruction_answers/{name}" for name in evaluated]
-    assert list(found.evaluations) == ["bits_per_byte", *names, "multiple_choice"]
-    assert [run.files for run in found.evaluations.values()][1:-1] == [
+    assert list(found.evaluations) == ["bits_per_byte", *names, "multiple_choice", "verilog_generation/rtl_problems"]
+    assert [run.files for run in found.evaluations.values()][1:-2] == [
         {"questions": (f"instructions/{name}", "test.jsonl")} for name in evaluated
     ]
-    assert len(wiring(found).evaluated) == 3 * (2 + len(evaluated))
+    assert len(wiring(found).evaluated) == 3 * (3 + len(evaluated))
     assert parameters(found)["not_evaluated"] == not_evaluated
     assert {f"instructions/{name}" for name in evaluated} <= set(wiring(found).report_upstream)
     assert all(Estimates(found).evaluation_gflop(name) > 0 for name in names)

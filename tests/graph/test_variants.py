@@ -12,7 +12,14 @@ from tapeout.combinations import scoped, unscoped
 ROOT = Path(__file__).parents[2]
 RATES, SIZES = (1e-3, 3e-4, 1e-4), (768, 256)
 ARTIFACTS = {
-    "lr": {"sft/model", "evaluation/sft/bits_per_byte.json", "evaluation/sft/instruction_answers/rtl.json"},
+    "lr": {
+        "sft/model",
+        "evaluation/sft/bits_per_byte.json",
+        "evaluation/sft/instruction_answers/rtl.json",
+        "evaluation/sft/multiple_choice.json",
+        "evaluation/sft/verilog_generation/rtl_problems.json",
+        "samples/sft/verilog_generation/rtl_problems.jsonl",
+    },
     "new_pieces": {
         "tokenizer",
         "base_extended",

@@ -1,0 +1,44 @@
+"""Read a problem set for Verilog generation, and check it with its golden solutions and mutants."""
+
+import tempfile
+from pathlib import Path
+
+from tapeout import progress
+from tapeout.config.rtl_problems import ProblemsJob
+from tapeout.program import StepFailed, step
+from tapeout.simulation.checked import check, write_lines
+from tapeout.simulation.containment import Containment
+from tapeout.simulation.icarus import Icarus, installed_version
+from tapeout.simulation.problems.reading import read_problems
+from tapeout.simulation.verilator import Verilator
+
+
+@step(ProblemsJob)
+def main(job: ProblemsJob, source: Path, output: Path, threads: int) -> None:
+    """Write problems.jsonl, and checked.json with unusable problems, surviving mutants and disagreements.
+
+    Inputs:
+        source: folder of the problem set.
+
+    Raises:
+        StepFailed: this machine has another version of Icarus Verilog than the one on which the graph was planned.
+    """
+    problems = read_problems(source, job.format)
+    if (found := installed_version() if job.icarus else None) != job.icarus:
+        raise StepFailed(
+            f"The step was planned with Icarus Verilog {job.icarus}, and this machine has {found or 'none'}.",
+            "Plan and run on machines with the same version.",
+        )
+    containment = Containment(job.permit_no_isolation)
+    print(f"generated programs: {containment.isolation}", flush=True)
+    with tempfile.TemporaryDirectory() as runtime:
+        verilator = Verilator(containment, Path(runtime), threads)
+        icarus = Icarus(containment, job.icarus) if job.icarus else None
+        checked = check(problems, verilator, icarus, job.max_mutants, containment.isolation, threads, progress.report)
+    output.mkdir()
+    write_lines(output / "problems.jsonl", problems)
+    write_lines(output / "checked.json", [checked])
+
+
+if __name__ == "__main__":
+    main()

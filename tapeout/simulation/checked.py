@@ -1,0 +1,193 @@
+"""Check a problem set before any model is judged by it: golden solutions must pass, and mutants must fail."""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tapeout.errors import TapeoutError
+from tapeout.simulation.extraction import rule_digest
+from tapeout.simulation.icarus import Icarus
+from tapeout.simulation.ladder import Judgement, judge, simulate
+from tapeout.simulation.problems.problem import Problem
+from tapeout.simulation.simulator import Simulator
+from tapeout.simulation.verilator import Verilator
+
+GOLDEN = "golden"
+"""Name of the golden solution among the designs of a problem."""
+
+
+class UnusableFile(TapeoutError):
+    """A file is not what the step that reads problems has written."""
+
+
+class Form(BaseModel):
+    """Base class of what is written about a problem set."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SimulatorFacts(Form):
+    """A simulator beside a score."""
+
+    name: str
+    version: str
+    digest: str
+    flags: tuple[str, ...]
+
+    @classmethod
+    def of(cls, simulator: Simulator) -> "SimulatorFacts":
+        """Return the facts of a simulator."""
+        return cls(name=simulator.name, version=simulator.version, digest=simulator.digest, flags=simulator.flags)
+
+
+class Disagreement(Form):
+    """A design on which two simulators reach different verdicts.
+
+    Attributes:
+        design: ``golden``, or the name of a mutant.
+        first, second: what each simulator found.
+    """
+
+    problem: str
+    design: str
+    first: Judgement
+    second: Judgement
+
+
+class CheckedProblem(Form):
+    """A problem after the check.
+
+    Attributes:
+        digest: digest of the problem.
+        unusable: why no answer can be judged by it; empty if it is usable.
+        mutants: number of its mutants that were judged.
+        survivors: mutants that the test bench does not notice.
+    """
+
+    name: str
+    digest: str
+    unusable: str
+    mutants: int
+    survivors: tuple[str, ...]
+
+
+class CheckedSet(Form):
+    """A problem set after the check.
+
+    Attributes:
+        simulator: the one that judges.
+        second: another one with which verdicts were compared; None if the machine has none.
+        compared: designs that both simulators judged.
+        isolation: how programs were isolated.
+    """
+
+    problems: list[CheckedProblem]
+    simulator: SimulatorFacts
+    second: SimulatorFacts | None
+    compared: int
+    disagreements: list[Disagreement]
+    isolation: str
+    extraction_rule: str
+
+
+def check(
+    problems: Sequence[Problem],
+    verilator: Verilator,
+    icarus: Icarus | None,
+    max_mutants: int,
+    isolation: str,
+    threads: int,
+    progress: Callable[[int, int], None],
+) -> CheckedSet:
+    """Judge the golden solution and mutants of each problem.
+
+    Args:
+        problems: the problem set.
+        verilator: the simulator that judges.
+        icarus: another one for comparison.
+        max_mutants: mutants of each problem that are judged, in the order of their names.
+        isolation: how programs are isolated, for the record.
+        threads: designs that are judged at once.
+        progress: called with the number of finished designs, and of all.
+    """
+    designs = [
+        (problem, name, text)
+        for problem in problems
+        if not problem.unusable
+        for name, text in [(GOLDEN, problem.golden), *sorted(problem.mutants.items())[:max_mutants]]
+    ]
+
+    def judged(design: tuple[Problem, str, str]) -> tuple[Judgement, Judgement | None]:
+        problem, _, text = design
+        return judge(problem, text, verilator), simulate(problem, text, icarus) if icarus else None
+
+    first: dict[tuple[str, str], Judgement] = {}
+    disagreements = []
+    with ThreadPoolExecutor(threads) as pool:
+        for (problem, name, _), (one, other) in zip(designs, pool.map(judged, designs), strict=True):
+            first[problem.name, name] = one
+            if other is not None and one.passes != other.passes:
+                disagreements.append(Disagreement(problem=problem.name, design=name, first=one, second=other))
+            progress(len(first), len(designs))
+    return CheckedSet(
+        problems=[_checked(problem, first) for problem in problems],
+        simulator=SimulatorFacts.of(verilator),
+        second=SimulatorFacts.of(icarus) if icarus else None,
+        compared=len(designs) if icarus else 0,
+        disagreements=disagreements,
+        isolation=isolation,
+        extraction_rule=rule_digest(),
+    )
+
+
+def _checked(problem: Problem, judgements: dict[tuple[str, str], Judgement]) -> CheckedProblem:
+    unusable = problem.unusable
+    if not unusable and not (golden := judgements[problem.name, GOLDEN]).passes:
+        detail = f" ({golden.detail})" if golden.detail else ""
+        unusable = f"The golden solution fails: {golden.reason}{detail}."
+    mutants = [name for name in sorted(problem.mutants) if (problem.name, name) in judgements]
+    return CheckedProblem(
+        name=problem.name,
+        digest=problem.digest,
+        unusable=unusable,
+        mutants=len(mutants),
+        survivors=tuple(name for name in mutants if judgements[problem.name, name].passes),
+    )
+
+
+def read_checked(path: Path) -> CheckedSet:
+    """Read what ``check`` found.
+
+    Raises:
+        UnusableFile: the file is missing or not such a record.
+    """
+    try:
+        return CheckedSet.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise _unusable(path, error) from error
+
+
+def read_lines(path: Path) -> list[Problem]:
+    """Read the problems of a set, as ``write_lines`` writes them.
+
+    Raises:
+        UnusableFile: the file is missing or not such a set.
+    """
+    try:
+        return [Problem.model_validate_json(line) for line in path.read_bytes().splitlines()]
+    except (OSError, ValidationError) as error:
+        raise _unusable(path, error) from error
+
+
+def write_lines(path: Path, rows: Iterable[BaseModel]) -> None:
+    """Write models as JSON Lines with sorted keys."""
+    import orjson
+
+    option = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
+    path.write_bytes(b"".join(orjson.dumps(row.model_dump(mode="json"), option=option) for row in rows))
+
+
+def _unusable(path: Path, error: Exception) -> UnusableFile:
+    return UnusableFile(f"{path} cannot be used: {str(error).splitlines()[0]}.", "Build its artifact again.")

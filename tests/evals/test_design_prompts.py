@@ -1,0 +1,60 @@
+"""Prompts for designs, and the answers of a tiny random model to them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tapeout.evals.design_prompts import generate, prompts_of, text_of
+from tapeout.evals.tasks.verilog_generation import Options
+from tests.evals.conftest import encoding
+from tests.simulation.toys import COUNTER, HEADER
+
+if TYPE_CHECKING:
+    from tapeout.evals.loaded_model import LoadedModel
+
+pytestmark = pytest.mark.environment("nemo")
+SHORT = COUNTER.model_copy(update={"prompt": "module fifo"})
+LONG = COUNTER.model_copy(update={"name": "long", "prompt": "module fifo " * 400})
+BODY = COUNTER.model_copy(update={"name": "body", "prompt": "Count.", "dialect": "body", "header": HEADER})
+OPTIONS = Options(samples=2, max_new_tokens=6)
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> "LoadedModel":
+    from tapeout.evals.loaded_model import load
+
+    return load(folder, 1, encoding())
+
+
+def test_answers_are_greedy_and_sampled_and_repeatable(model: "LoadedModel") -> None:
+    samples = generate(model, [SHORT, LONG], OPTIONS)
+    assert [(sample.name, sample.number) for sample in samples] == [
+        *(("counter", number) for number in range(3)),
+        *(("long", number) for number in range(3)),
+    ]
+    texts = [sample.text for sample in samples]
+    assert all(text is not None for text in texts[:3]) and texts[3:] == [None] * 3  # no room
+    assert all(sample.tokens <= 6 for sample in samples)
+    assert generate(model, [SHORT, LONG], OPTIONS) == samples
+    other = generate(model, [SHORT], OPTIONS.model_copy(update={"seed": 2}))
+    assert other[0] == samples[0] and other[1:] != samples[1:3]
+    assert generate(model, [SHORT], OPTIONS.model_copy(update={"samples": 1, "pass_at": (1,)})) == samples[:2]
+
+
+def test_a_model_without_a_template_gets_plain_text(model: "LoadedModel") -> None:
+    [prompt] = prompts_of(model, [SHORT])
+    assert prompt.question is None and prompt.text == "module fifo\n"
+    assert model.encoder.decode(list(prompt.ids[len(model.encoder.bos_ids) :])) == "module fifo\n"
+
+
+def test_a_model_with_a_template_gets_it(model: "LoadedModel") -> None:
+    from dataclasses import replace
+
+    [prompt] = prompts_of(replace(model, has_template=True), [SHORT])
+    assert prompt.question is not None
+    assert model.encoder.decode(list(prompt.ids[len(model.encoder.bos_ids) :])) == "module fifo\n\n### Answer: "
+
+
+def test_an_answer_without_the_module_continues_the_header() -> None:
+    assert text_of(BODY) == f"Count.\n\n{HEADER}\n"

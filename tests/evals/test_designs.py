@@ -1,0 +1,94 @@
+"""Saved samples, judged without a model: the task's numbers are known answers."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tapeout.data.errors import NotEnoughData
+from tapeout.evals.pass_at_k import pass_at_k
+from tapeout.evals.samples import UnusableSamples, read_samples, write_samples
+from tapeout.evals.task import ModelFacts, Sample
+from tapeout.evals.tasks.verilog_generation import TASK, Options
+from tapeout.simulation.checked import CheckedProblem, CheckedSet, SimulatorFacts, write_lines
+from tests.simulation.toys import COUNTER, GOLDEN
+
+pytestmark = pytest.mark.environment("rtl")
+OTHER = COUNTER.model_copy(update={"name": "other", "category": "arithmetic", "mutants": {}})
+BROKEN = COUNTER.model_copy(update={"name": "unusable"})
+OPTIONS = Options(problems="problems/toys", samples=3, pass_at=(1, 2))
+FACTS = ModelFacts(context=64, parameters=1, vocabulary=1)
+WRONG = GOLDEN.replace("q + 1", "q + 2")
+ANSWERS = {"counter": [GOLDEN, GOLDEN, "no", WRONG], "other": ["module counter;", "no", None, "no"]}
+SAMPLES = [
+    Sample(name=name, number=number, prompt="p", text=text, tokens=1, finished=True)
+    for name, texts in ANSWERS.items()
+    for number, text in enumerate(texts)
+]
+
+
+def files(folder: Path, unusable: str = "") -> dict[str, Path]:
+    """Write the problems, of which the last one is unusable."""
+    reasons = {COUNTER.name: unusable, OTHER.name: unusable, BROKEN.name: "It has no bench."}
+    simulator = SimulatorFacts(name="Verilator", version="5", digest="", flags=())
+    checked = CheckedSet(
+        problems=[
+            CheckedProblem(name=name, digest="d", unusable=reason, mutants=1, survivors=("same",) if not reason else ())
+            for name, reason in reasons.items()
+        ],
+        simulator=simulator,
+        second=None,
+        compared=0,
+        disagreements=[],
+        isolation="namespaces",
+        extraction_rule="",
+    )
+    write_lines(folder / "problems.jsonl", [COUNTER, OTHER, BROKEN])
+    write_lines(folder / "checked.json", [checked])
+    return {"problems": folder / "problems.jsonl", "checked": folder / "checked.json"}
+
+
+def test_scores_are_reproduced_from_saved_samples(tmp_path: Path) -> None:
+    write_samples(tmp_path / "samples.jsonl", FACTS, SAMPLES)
+    facts, samples = read_samples(tmp_path / "samples.jsonl")
+    assert (facts, samples) == (FACTS, SAMPLES)
+    result = TASK.judge(samples, files(tmp_path), OPTIONS, threads=2)
+    assert TASK.judge(list(reversed(SAMPLES)), files(tmp_path), OPTIONS, threads=1) == result
+    counter, other, broken = result.designs
+    assert TASK.texts(files(tmp_path), OPTIONS)[counter.digest] == f"{COUNTER.prompt}\n{GOLDEN}"
+    assert [attempt.judgement.reason for attempt in counter.attempts] == [None, None, "no_code", "wrong_output"]
+    assert [attempt.judgement.reason for attempt in other.attempts] == [
+        *("syntax_error", "no_code", "no_room", "no_code"),
+    ]
+    assert [attempt.answer for attempt in counter.attempts] == ANSWERS["counter"]
+    assert (broken.unusable, broken.attempts) == ("It has no bench.", [])
+    assert result.survivors == ["counter/same", "other/same"]
+    measured = {measure.name: units for measure, units in TASK.measure(result, OPTIONS)}
+    values = {name: [unit.numerator for unit in units] for name, units in measured.items()}
+    assert values["toys.passes"] == [1.0, 0.0] and values["toys.passes_of_all"] == [1.0, 0.0, 0.0]
+    assert values["toys.extracted"] == [1.0, 1.0] and values["toys.parses"] == [1.0, 0.0]
+    assert values["toys.sampled_simulates"] == [2 / 3, 0.0]
+    assert values["toys.pass_at_1"] == [pass_at_k(3, 1, 1), 0.0] and values["toys.pass_at_2"] == [
+        pass_at_k(3, 1, 2),
+        0.0,
+    ]
+    assert values["toys.reason.no_code"] == [0.25, 0.5]
+    reasons = [sum(values[name][row] for name in values if ".reason." in name) for row in range(2)]
+    assert reasons == [0.5, 1.0]  # exactly one reason for each answer that does not pass
+    assert [unit.stratum for unit in measured["toys.passes"]] == ["sequential", "arithmetic"]
+
+
+def test_a_set_without_a_usable_problem_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NotEnoughData, match="None of the 3 problems is usable; the first: It is wrong"):
+        TASK.judge(SAMPLES, files(tmp_path, "It is wrong."), OPTIONS, threads=1)
+
+
+def test_other_files_are_named(tmp_path: Path) -> None:
+    (tmp_path / "samples").write_text(json.dumps({"context": 1}))
+    with pytest.raises(UnusableSamples, match="has no samples"):
+        read_samples(tmp_path / "samples")
+
+
+def test_more_samples_are_needed_than_k() -> None:
+    with pytest.raises(ValueError, match="pass_at has 5, but there are 3 samples"):
+        Options(samples=3, pass_at=(1, 5))

@@ -1,0 +1,94 @@
+"""The section about designs: every number that it names exists, and its notes say how answers were judged."""
+
+from typing import Any
+
+import pytest
+
+from tapeout.config.report import PairedStatistics
+from tapeout.evals.designs import Attempt, Design, Designs
+from tapeout.evals.section import Adapted, Evidence
+from tapeout.evals.tasks.verilog_generation import TASK, Options
+from tapeout.report.evaluation.comparisons import compare
+from tapeout.simulation.checked import Disagreement, SimulatorFacts
+from tapeout.simulation.ladder import NO_CODE, Judgement
+
+pytestmark = pytest.mark.environment("data")
+PASSES = Judgement(rung="passes", reason=None)
+PARSES = Judgement(rung="parses", reason="elaboration_error", detail="no such name")
+OPTIONS = Options(problems="problems/toys", samples=2, pass_at=(1, 2))
+
+
+def design(number: int, judgements: list[Judgement], unusable: str = "") -> Design:
+    return Design(
+        name=f"problem{number}",
+        digest=f"{number:064}",
+        title="A problem",
+        category=("fsm", "memory")[number % 2],
+        difficulty="easy",
+        prompt="Design it.",
+        golden="module top; endmodule",
+        unusable=unusable,
+        attempts=[
+            Attempt(number=n, prompt="", answer="text", extracted="", finished=True, tokens=1, judgement=judgement)
+            for n, judgement in enumerate(judgements)
+        ],
+    )
+
+
+def designs(greedy: Judgement) -> Designs:
+    verilator = SimulatorFacts(name="Verilator", version="5.48.0", digest="ab" * 32, flags=("--timing",))
+    icarus = SimulatorFacts(name="Icarus Verilog", version="11.0", digest="", flags=())
+    return Designs(
+        designs=[
+            *(design(n, [greedy, PARSES, NO_CODE]) for n in range(4)),
+            design(4, [], "The golden solution fails."),
+        ],
+        simulator=verilator,
+        isolation="namespaces",
+        extraction_rule="cd" * 32,
+        second=icarus,
+        compared=9,
+        disagreements=[Disagreement(problem="problem1", design="golden", first=PASSES, second=NO_CODE)],
+        mutants=5,
+        survivors=["problem0/late"],
+    )
+
+
+@pytest.fixture(scope="module")
+def evidence() -> Evidence[Designs]:
+    results = {"base": designs(NO_CODE), "sft": designs(PASSES)}
+    measured = {model: TASK.measure(result, OPTIONS) for model, result in results.items()}
+    comparisons = compare(measured, PairedStatistics(resamples=100, permutations=1_000))
+    return Evidence(OPTIONS, results, comparisons, Adapted("base", None, "sft"), 0.95, 0.1, 1)
+
+
+def test_every_number_of_the_tables_exists(evidence: Evidence[Designs]) -> None:
+    section = TASK.describe(evidence)
+    named = [name for table in section.tables for row in table.rows for name in row.measures]
+    assert set(named) <= set(evidence.comparisons)
+    values = {name: evidence.comparisons[name].values["sft"].value for name in named}
+    assert values["toys.passes"] == 1.0 and values["toys.passes_of_all"] == 0.8
+    assert values["toys.sampled_parses"] == 0.5 and values["toys.pass_at_2"] == 0.0
+    assert values["toys.reason.elaboration_error"] == pytest.approx(1 / 3)
+    assert {"toys.passes.fsm", "toys.passes_by_difficulty.easy"} <= set(named)
+
+
+def test_notes_say_how_answers_were_judged(evidence: Evidence[Designs]) -> None:
+    section = TASK.describe(evidence)
+    notes = " ".join(note for table in section.tables for note in table.notes)
+    for text in (
+        "Verilator 5.48.0 (SHA-256 of the program abababababababab…), options --timing",
+        "Extraction rule cdcdcdcdcdcdcdcd…",
+        "n = 2, temperature 0.8, top-p 0.95, seed 1234",
+        "Icarus Verilog 11.0 judged 9 golden solutions and mutants, and disagrees on 1: problem1/golden.",
+        "4 of 5 problems are usable",
+        "problem4: The golden solution fails.",
+        "do not notice 1 of 5 mutants: problem0/late.",
+    ):
+        assert text in notes
+    facts: dict[str, Any] = dict(section.facts)["toys.designs"]
+    assert facts["reasons"] == {
+        "base": {"elaboration_error": 4, "no_code": 8},
+        "sft": {"elaboration_error": 4, "no_code": 4},
+    }
+    assert section.judged == "sft" and section.examples[0].counts == {"exact": 2, "near miss": 0, "failure": 0}

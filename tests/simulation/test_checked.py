@@ -1,0 +1,50 @@
+"""Golden solutions and mutants of a problem set, judged before any model."""
+
+from pathlib import Path
+
+import pytest
+
+from tapeout.simulation.checked import UnusableFile, check, read_checked, read_lines, write_lines
+from tapeout.simulation.containment import Containment
+from tapeout.simulation.icarus import Icarus, installed_version
+from tapeout.simulation.verilator import Verilator
+from tests.simulation.toys import COUNTER, GOLDEN
+
+pytestmark = pytest.mark.environment("rtl")
+PROBLEMS = [
+    COUNTER,
+    COUNTER.model_copy(update={"name": "wrong", "golden": GOLDEN.replace("q + 1", "q"), "mutants": {}}),
+    COUNTER.model_copy(update={"name": "foreign", "unusable": "Its test bench is in VHDL."}),
+]
+
+
+def test_a_set_is_checked_and_read_again(verilator: Verilator, tmp_path: Path) -> None:
+    version = installed_version()
+    icarus = Icarus(Containment(), version) if version else None
+    steps: list[tuple[int, int]] = []
+    found = check(PROBLEMS, verilator, icarus, 2, "namespaces", 2, lambda done, total: steps.append((done, total)))
+    usable, wrong, foreign = found.problems
+    assert (usable.unusable, usable.mutants, usable.survivors) == ("", 2, ("same",))
+    assert wrong.unusable == "The golden solution fails: wrong_output (FAIL 37 wrong values)."
+    assert (foreign.unusable, foreign.mutants) == ("Its test bench is in VHDL.", 0)
+    assert found.simulator.name == "Verilator" and len(found.simulator.digest) == 64
+    assert (found.compared, found.disagreements) == (4 if icarus else 0, [])
+    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    write_lines(tmp_path / "checked.json", [found])
+    write_lines(tmp_path / "problems.jsonl", PROBLEMS)
+    assert read_checked(tmp_path / "checked.json") == found
+    assert read_lines(tmp_path / "problems.jsonl") == PROBLEMS
+
+
+def test_as_many_mutants_are_tried_as_the_configuration_says(verilator: Verilator) -> None:
+    found = check([COUNTER], verilator, None, 1, "namespaces", 1, lambda done, total: None)
+    assert [(problem.mutants, problem.survivors) for problem in found.problems] == [(1, ("same",))]
+    assert (found.second, found.compared) == (None, 0)
+
+
+def test_other_files_are_named(tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("{}\n")
+    with pytest.raises(UnusableFile, match="other cannot be used"):
+        read_checked(tmp_path / "other")
+    with pytest.raises(UnusableFile, match="missing cannot be used"):
+        read_lines(tmp_path / "missing")
