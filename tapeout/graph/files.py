@@ -146,6 +146,21 @@ def copy_atomically(source: Path, target: Path) -> None:
         raise
 
 
+def settle(path: Path, mode: int, time_ns: int) -> None:
+    """Give a file or folder, but not a link, a mode and a modification time, unless it has them.
+
+    Raises:
+        PermissionError: it belongs to another user.
+    """
+    info = path.lstat()
+    if stat.S_ISLNK(info.st_mode):
+        return
+    if stat.S_IMODE(info.st_mode) != mode:
+        path.chmod(mode)
+    if info.st_mtime_ns != time_ns:
+        os.utime(path, ns=(time_ns, time_ns))
+
+
 def link_or_copy(source: Path, target: Path) -> None:
     """Create a hard link, or a copy where the file system cannot link."""
     try:

@@ -120,6 +120,18 @@ def descriptor(world: World, value: str) -> None:
     os.dup2(read, 9, inheritable=True)
 
 
+def attributes(name: str) -> Place:
+    """Change modes and times of everything below a folder of the project."""
+
+    def place(world: World, value: str) -> None:
+        for path in [world.root / name, *(world.root / name).rglob("*")]:
+            if path.exists():
+                path.chmod((0o711 if value == "one" else 0o700) if path.is_dir() else 0o640)
+                os.utime(path, (len(value), 1 if value == "one" else 2))
+
+    return place
+
+
 def leftover(world: World, value: str) -> None:
     """Leave a file in the temporary folder of every earlier attempt."""
     for folder in world.root.glob("work/*"):

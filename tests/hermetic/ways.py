@@ -10,6 +10,7 @@ import socket
 from tests.hermetic.places import (
     Place,
     archive,
+    attributes,
     both,
     byte_code,
     descriptor,
@@ -347,6 +348,25 @@ WAYS: dict[str, tuple[Place, str, str] | tuple[Place, str, str, str | None]] = {
     "the user's name": (
         variables(USER="{value}", LOGNAME="{value}"),
         "import getpass\nfound = getpass.getuser()",
+        NO_EFFECT,
+    ),
+    "modes and times of an input": (
+        attributes("results/given"),
+        "import os\ninfo = given.given.stat()\nfound = oct(info.st_mode) + str(info.st_mtime_ns)",
+        NO_EFFECT,
+    ),
+    "modes and times of the code": (
+        attributes("work/code"),
+        "import os\npaths = [Path(os.environ['PYTHONPATH'].split(':')[-1]), Path(__file__), Path(__file__).parent]\n"
+        "found = str([(oct(path.stat().st_mode), path.stat().st_mtime_ns) for path in paths])",
+        NO_EFFECT,
+    ),
+    "modes of what a step gets": (
+        lambda world, value: [None, os.umask(0o077 if value == "one" else 0o002)][0],
+        "import os\nstep = Path(os.environ['TAPEOUT_STATE']).parent\n"
+        "paths = [step, Path(os.environ['HOME']), Path(os.environ['TAPEOUT_METRICS']), *sorted(step.iterdir())]\n"
+        "paths = [path for path in paths if path.name != 'progress.json']\n"
+        "found = str([oct(path.stat().st_mode) for path in paths])",
         NO_EFFECT,
     ),
     "the umask": (

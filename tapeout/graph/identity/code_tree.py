@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 
 from tapeout.graph.errors import InputChanged, InvalidRule, NotAPlainFile
-from tapeout.graph.files import file_lock, read_json
+from tapeout.graph.files import file_lock, read_json, settle
 from tapeout.graph.identity.code import digest_tree, parse
 from tapeout.graph.identity.digest import canonical, digest_bytes, digest_value
 from tapeout.graph.identity.manifest import EPOCH
@@ -66,16 +66,19 @@ def _write(code: Mapping[str, str], root: Path, target: Path) -> None:
                 file = new / TREE / path
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(content)
-                file.chmod(0o444)
-                os.utime(file, (EPOCH, EPOCH))
                 digests[path] = digest_bytes(content)
         (new / LISTING).write_bytes(canonical(digests))
-        for folder in [new / TREE, *(path for path in (new / TREE).rglob("*") if path.is_dir())]:
-            folder.chmod(0o555)
+        _settle(new / TREE)
         new.chmod(0o755)
         new.rename(target)
     finally:
         remove(new)
+
+
+def _settle(tree: Path) -> None:
+    """Give the files and folders of a tree the modes and times that every program sees."""
+    for path in [tree, *tree.rglob("*")]:
+        settle(path, 0o555 if path.is_dir() else 0o444, EPOCH * 10**9)
 
 
 def remove(tree: Path) -> None:
@@ -89,7 +92,7 @@ def remove(tree: Path) -> None:
 
 
 def _is_intact(target: Path) -> bool:
-    """Return whether a tree consists of the listed files with the listed digests."""
+    """Return whether a tree consists of the listed files with the listed digests; if so, settle modes and times."""
     try:
         expected = read_json(target / LISTING)
         found = {}
@@ -98,9 +101,12 @@ def _is_intact(target: Path) -> bool:
             if kind != stat.S_IFDIR:
                 name = path.relative_to(target / TREE).as_posix()
                 found[name] = digest_bytes(path.read_bytes()) if kind == stat.S_IFREG else ""
-    except (FileNotFoundError, NotADirectoryError, NotAPlainFile, ValueError):
+        intact = bool(found) and found == expected and not (target / TREE).is_symlink()
+        if intact:
+            _settle(target / TREE)
+    except (FileNotFoundError, NotADirectoryError, NotAPlainFile, PermissionError, ValueError):
         return False
-    return bool(found) and found == expected and not (target / TREE).is_symlink()
+    return intact
 
 
 def _files(root: Path, name: str, digest: str) -> dict[str, bytes]:

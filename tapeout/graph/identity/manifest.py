@@ -18,6 +18,8 @@ MAX_FOLDERS = 200
 
 EPOCH = 946_684_800
 """2000-01-01 UTC in seconds."""
+FOLDER_MODE, FOLDER_TIME_NS = 0o755, EPOCH * 10**9
+"""Permissions and modification time, in ns, of the folders of every published artifact."""
 
 
 def sealed_time_ns(digest: str) -> int:

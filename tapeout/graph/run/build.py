@@ -226,6 +226,7 @@ def _run_program(step: Step, stopper: Stopper) -> None:
         temporary.symlink_to(step.scratch / "tmp")
         start = step.start(temporary)
         start.prepare()
+        step.settle()
         paths = HostPaths(step.code, step.action.value["code"], step.scratch, temporary)
         if step.isolation:
             with written_file(step.log):

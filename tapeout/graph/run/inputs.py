@@ -6,6 +6,7 @@ written or replaced, and nothing may be added to a folder, whatever its content 
 """
 
 import os
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +14,19 @@ from types import TracebackType
 from typing import Self
 
 from tapeout.graph.errors import InputChanged
-from tapeout.graph.files import read_json, write_atomically
+from tapeout.graph.files import read_json, settle, write_atomically
 from tapeout.graph.identity.action import ORDERING_PREFIX, Recipe
 from tapeout.graph.identity.digest import canonical, digest_files
-from tapeout.graph.identity.manifest import Entry, Manifest
+from tapeout.graph.identity.manifest import FOLDER_MODE, FOLDER_TIME_NS, Entry, Manifest, sealed_time_ns
 from tapeout.graph.launch.inotify import Changes
 from tapeout.graph.run.run_record import RUN
+from tapeout.graph.store.store import object_mode
 from tapeout.graph.workspace import Workspace
 
-Times = tuple[int, int, int, int]
-"""Inode, size, modification time and change time of a file. The change time shows a file that was written and got its
-modification time back; but it also changes with every new hard link, e.g. when another folder restores the artifact."""
-CHANGE_TIME = 3
+Times = tuple[int, int, int, int, int]
+"""Inode, size, mode, modification time and change time of a file. The change time shows a file that was written and got
+its modification time back; but it also changes with every new hard link, e.g. when another folder restores it."""
+CHANGE_TIME = 4
 FIX = "Nothing was stored; run again and it is restored or rebuilt."
 
 
@@ -43,12 +45,12 @@ class InputFile:
     path: Path
 
     def times(self) -> Times:
-        """Return inode, size and times; other values than those of any file if it does not exist."""
+        """Return inode, size, mode and times; other values than those of any file if it does not exist."""
         try:
             info = self.path.lstat()
         except (FileNotFoundError, NotADirectoryError):
-            return 0, 0, 0, 0
-        return info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
+            return 0, 0, 0, 0, 0
+        return info.st_ino, info.st_size, stat.S_IMODE(info.st_mode), info.st_mtime_ns, info.st_ctime_ns
 
 
 class Inputs:
@@ -70,13 +72,14 @@ class Inputs:
         self.unread: list[InputFile] = []
 
     def __enter__(self) -> Self:
-        """Read the inputs.
+        """Read the inputs, after giving them the modes and times that every program sees.
 
         Raises:
             InputChanged: one is damaged.
         """
-        self.times = {file: file.times() for file in self.files}
         folders = [path for folder in self.folders for path in _contents(folder)[0]]
+        self._settle(folders)
+        self.times = {file: file.times() for file in self.files}
         self.folder_times = {path: _change_time(path) for path in folders}
         self.changes = Changes([file.path for file in self.files], folders, self.workspace.results)
         try:
@@ -92,8 +95,31 @@ class Inputs:
     ) -> None:
         self.changes.close()
 
+    def _settle(self, folders: list[Path]) -> None:
+        """Undo what the user's umask, chmod or touch did to modes and times, which a program could read.
+
+        Raises:
+            InputChanged: an input is missing, or another user's who changed it.
+        """
+        wanted = {file.path: (object_mode(file.entry), sealed_time_ns(file.entry.digest)) for file in self.files}
+        wanted |= dict.fromkeys(folders, (FOLDER_MODE, FOLDER_TIME_NS))
+        for path, (mode, time) in wanted.items():
+            try:
+                settle(path, mode, time)
+            except (FileNotFoundError, NotADirectoryError) as error:
+                raise InputChanged(f"{path}, an input of {self.consumer}, was deleted.", FIX) from error
+            except PermissionError as error:
+                names = {file.artifact for file in self.files}
+                self.workspace.set_aside(next(name for name in names if self._is_in(path, name)))
+                raise InputChanged(
+                    f"{path}, an input of {self.consumer}, is another user's, and has another mode or time.", FIX
+                ) from error
+
+    def _is_in(self, path: Path, artifact: str) -> bool:
+        return path.is_relative_to(self.workspace.artifact_path(artifact))
+
     def check(self) -> None:
-        """Check that no input was written, replaced, added or removed since the context was entered.
+        """Check that no input was written, replaced, touched, added or removed since the context was entered.
 
         Where not everything could be watched, a file with another change time counts as written, although it may only
         have got a new hard link.
@@ -125,10 +151,14 @@ class Inputs:
         if not self.changes.is_complete:
             changed |= {path for path, before in self.folder_times.items() if _change_time(path) != before}
         known = {file.path for file in self.files}
-        changed |= {path for folder in self.folders for path in _contents(folder)[1]} - known
+        now = [_contents(folder) for folder in self.folders]
+        changed |= {path for _, others in now for path in others} - known
+        if not changed:  # a new name is said rather than that its folder has another time
+            changed = {path for folders, _ in now for path in folders if not _is_settled(path)}
         if changed:
             raise InputChanged(
-                f"{min(changed)}, in an input of {self.consumer}, was added, removed or replaced while the step ran.",
+                f"{min(changed)}, in an input of {self.consumer}, was added, removed, replaced or touched while the "
+                "step ran.",
                 FIX,
             )
 
@@ -214,6 +244,14 @@ def _contents(root: Path) -> tuple[list[Path], list[Path]]:
         files += [Path(folder, name) for name in names]
         files += [Path(folder, name) for name in below if os.path.islink(os.path.join(folder, name))]
     return folders, files
+
+
+def _is_settled(folder: Path) -> bool:
+    """Return whether a folder has the mode and time that every program sees; True if it is gone."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        info = folder.lstat()
+        return (stat.S_IMODE(info.st_mode), info.st_mtime_ns) == (FOLDER_MODE, FOLDER_TIME_NS)
+    return True
 
 
 def _change_time(path: Path) -> int:

@@ -17,6 +17,7 @@ from tapeout.graph.identity.environment import Environment
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.launch import node_agent
 from tapeout.graph.launch.launcher import AGENT, Launch, Program, Start, start
+from tapeout.graph.launch.node_agent import HOME
 from tapeout.graph.launch.node_check import check_nodes
 from tapeout.graph.launch.sandbox import PATH
 from tapeout.graph.plan.rates import gpus_per_node
@@ -141,6 +142,12 @@ class Step:
         inputs = sorted({self.workspace.artifact_path(name) for name in self.recipe.dependencies()})
         shown = inputs if len(inputs) <= MAX_MOUNTS else [self.workspace.results]
         return replace(program, code=seen.code, here=here, folders=(seen.code, self.scratch, seen.metrics, *shown))
+
+    def settle(self) -> None:
+        """Give what was prepared for the program the modes that its own files have, whatever the user's umask is."""
+        for path in (self.metrics, self.scratch, *self.scratch.iterdir(), self.scratch / "tmp" / HOME):
+            if not path.is_symlink():
+                path.chmod(0o755 if path.is_dir() else 0o644)
 
     def check_environment(self) -> None:
         """Check that the environment is that of the action.

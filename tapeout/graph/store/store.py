@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from tapeout.graph.errors import InputChanged, NotAPlainFile, NotWritable
-from tapeout.graph.files import copy_atomically, file_lock, link_or_copy, parse_json, read_plain
+from tapeout.graph.files import copy_atomically, file_lock, link_or_copy, parse_json, read_plain, settle
 from tapeout.graph.identity.action import Action
 from tapeout.graph.identity.digest import canonical, digest_files
-from tapeout.graph.identity.manifest import Entry, Manifest, sealed_time_ns
+from tapeout.graph.identity.manifest import FOLDER_MODE, FOLDER_TIME_NS, Entry, Manifest, sealed_time_ns
 from tapeout.graph.store.entry import SHA256, content_digest, decode, encode, repeats
 from tapeout.graph.store.folder import StoreFolder
 from tapeout.graph.store.trust import Trust, merge
@@ -249,8 +249,9 @@ class Store(StoreFolder):
     def link(self, manifest: Manifest, target: Path, scratch: Path) -> None:
         """Replace ``target`` by an artifact of the store, with hard links where the file system permits them.
 
-        The new tree is built in ``scratch`` and renamed, so that ``target`` is never a mixture of two artifacts. The
-        caller removes the old manifest before, and writes the new one after.
+        The new tree is built in ``scratch`` and renamed, so that ``target`` is never a mixture of two artifacts. Its
+        folders have the same mode and time wherever it is restored. The caller removes the old manifest before, and
+        writes the new one after.
         """
         new, old = scratch / "new", scratch / "old"
         shutil.rmtree(scratch, ignore_errors=True)
@@ -261,6 +262,8 @@ class Store(StoreFolder):
             file = new / entry.path if entry.path else new
             file.parent.mkdir(parents=True, exist_ok=True)
             self._fetch(entry, file)
+        for folder, _, _ in os.walk(new):
+            settle(Path(folder), FOLDER_MODE, FOLDER_TIME_NS)
         target.parent.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(target):
             target.rename(old)

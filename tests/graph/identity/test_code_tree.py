@@ -1,6 +1,7 @@
 """Trees of code: exactly the digested files, without what their digest does not cover."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from tapeout.graph.errors import InputChanged
 from tapeout.graph.identity.code import closure, digest_tree, parse
 from tapeout.graph.identity.code_tree import LISTING, complete, materialise, original_lines
+from tapeout.graph.identity.manifest import EPOCH
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = {
@@ -98,6 +100,23 @@ def test_a_damaged_tree_is_written_again(project: Path, tmp_path: Path, damage: 
     assert materialise(code, project, tmp_path / "trees") == tree
     assert leaf.read_text() == "x = 1\n" and not leaf.is_symlink() and not (tree / "sitecustomize.py").exists()
     assert damage != "byte code" or compiled.read_bytes() == before
+
+
+def test_modes_and_times_are_the_same_in_every_tree(project: Path, tmp_path: Path) -> None:
+    code = closure(project / "scripts/step.py", project)
+    for number, umask in enumerate((0o077, 0o002, 0o002)):
+        before = os.umask(umask)
+        try:
+            tree = materialise(code, project, tmp_path / str(min(number, 1)))
+        finally:
+            os.umask(before)
+        states = {
+            (path.is_dir(), oct(path.stat().st_mode), path.stat().st_mtime_ns) for path in [tree, *tree.rglob("*")]
+        }
+        assert states == {(True, "0o40555", EPOCH * 10**9), (False, "0o100444", EPOCH * 10**9)}
+        for name in ("pkg", "pkg/leaf.py"):
+            (tree / name).chmod(0o700)
+            os.utime(tree / name)
 
 
 def test_byte_code_does_not_depend_on_how_this_process_runs(project: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A step whose input is damaged, or changes while it runs, fails, and its result is not stored."""
 
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -63,6 +64,39 @@ def test_an_input_that_changes_meanwhile_is_noticed_whatever_its_bytes_are(
         change(path)
         with pytest.raises(InputChanged, match=f"{path} of artifact {name.partition('/')[0]} "):
             read.check()
+
+
+MODES = {"read": 0o444, "folder/in": 0o755, "folder/in/b": 0o444}
+TIMES = {"folder/in": 946_684_800 * 10**9}
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_modes_and_times_that_a_program_sees_do_not_depend_on_the_user(workspace: Workspace, name: str) -> None:
+    path = workspace.artifact_path(name)
+    expected = TIMES.get(name, path.stat().st_mtime_ns)
+    path.chmod(0o700 if path.is_dir() else 0o600)
+    os.utime(path)
+    workspace.artifact_path("folder").chmod(0o711)  # not what the program gets
+    with inputs(workspace) as read:
+        assert (stat.S_IMODE(path.stat().st_mode), path.stat().st_mtime_ns) == (MODES[name], expected)
+        read.check()
+        path.chmod(0o750)
+        with pytest.raises(InputChanged, match=f"{path}.* was"):
+            read.check()
+    assert stat.S_IMODE(workspace.artifact_path("folder").stat().st_mode) == 0o711
+
+
+@pytest.mark.parametrize("umask", [0o077, 0o002])
+def test_a_published_folder_has_the_same_mode_and_time_under_each_umask(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        workspace = folder(tmp_path, tmp_path / "store")
+        make(workspace, "folder", {"in/a": "a", "in/deep/b": "b"})
+    finally:
+        os.umask(before)
+    for name in ("folder", "folder/in", "folder/in/deep"):
+        info = workspace.artifact_path(name).stat()
+        assert (stat.S_IMODE(info.st_mode), info.st_mtime_ns) == (0o755, 946_684_800 * 10**9)
 
 
 def swapped(path: Path) -> None:
