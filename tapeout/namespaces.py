@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import NoReturn
 
 HOST_NAME = "tapeout"
-CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = (
-    *(0x00020000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000),
+CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWCGROUP = (
+    *(0x00020000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000, 0x02000000),
 )
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = (
     1,
@@ -36,6 +36,9 @@ KEPT_CAPABILITIES = (*range(6), 31)
 all others would let it undo the isolation."""
 FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
+SYS_KEYCTL, KEYCTL_JOIN_SESSION_KEYRING = {"x86_64": 250, "aarch64": 219}, 1
+PR_SET_TIMERSLACK, TIMER_SLACK, PR_SET_THP_DISABLE = 29, 50_000, 41
+NO_DOMAIN = b"(none)"
 SYS_MOUNT_SETATTR, AT_RECURSIVE, AT_FDCWD = 442, 0x8000, -100
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1
 libc = ctypes.CDLL(None, use_errno=True)
@@ -97,6 +100,7 @@ def unshare(network: bool, processes: bool = True) -> None:
     own = (
         CLONE_NEWUSER
         | CLONE_NEWNS
+        | CLONE_NEWCGROUP
         | (CLONE_NEWPID if processes else 0)
         | (0 if network else CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC)
     )
@@ -111,6 +115,7 @@ def unshare(network: bool, processes: bool = True) -> None:
         _map_one(user, group)
     if not network:
         socket.sethostname(HOST_NAME)
+        call(libc.setdomainname(NO_DOMAIN, len(NO_DOMAIN)), "setdomainname")
         _start_loopback()
 
 
@@ -164,9 +169,25 @@ def hide() -> None:
     libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
-def reset_personality() -> None:
-    """Undo what ``setarch`` and the like have set for this process."""
+def reset_process() -> None:
+    """Undo what the callers of this process have set for it and its children, as far as the system permits it.
+
+    Signals get their default actions and are not blocked; keys of the caller's session are out of reach. Personality
+    (``setarch``), timer slack, huge pages and the selection for the out-of-memory killer are those of a new process.
+    Limits, priorities and policies of scheduling and memory stay.
+    """
     libc.personality(0)
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        with contextlib.suppress(OSError):  # reserved by the C library
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    if (system_call := SYS_KEYCTL.get(os.uname().machine)) is not None:
+        libc.syscall(system_call, KEYCTL_JOIN_SESSION_KEYRING, None)
+    libc.prctl(PR_SET_TIMERSLACK, TIMER_SLACK, 0, 0, 0)
+    libc.prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0)
+    for name, value in (("oom_score_adj", "0"), ("coredump_filter", "0x33")):
+        with contextlib.suppress(OSError):
+            Path(f"/proc/self/{name}").write_text(value)
 
 
 def supervise(child: int) -> int:

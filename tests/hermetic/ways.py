@@ -8,16 +8,20 @@ import os
 import socket
 
 from tests.hermetic.places import (
+    KEYCTL,
     Place,
     archive,
     attributes,
+    blocked_signal,
     both,
     byte_code,
     descriptor,
     file,
     leftover,
+    notes,
     scratch,
     server,
+    session_key,
     shared,
     variables,
 )
@@ -373,5 +377,39 @@ WAYS: dict[str, tuple[Place, str, str] | tuple[Place, str, str, str | None]] = {
         lambda world, value: [None, os.umask(0o077 if value == "one" else 0o002)][0],
         "import os\nPath('made').touch()\nfound = oct(Path('made').stat().st_mode) + oct(os.umask(0))",
         NO_EFFECT,
+    ),
+    "signals that are blocked or ignored": (
+        blocked_signal,
+        "import signal\nfound = f'{signal.pthread_sigmask(signal.SIG_BLOCK, [])} {signal.getsignal(signal.SIGUSR2)}'",
+        NO_EFFECT,
+    ),
+    "a key of the session": (
+        session_key,
+        LIBC + f"key = libc.syscall({KEYCTL}, 10, -3, b'user', b'tapeout', 0)\n"
+        f"libc.syscall({KEYCTL}, 11, key, buffer, 8)\nfound = f'{{key > 0}} {{buffer.value}}'",
+        NO_EFFECT,
+    ),
+    # -- the step's own folders ------------------------------------------------------------------------------------
+    "notes of an earlier attempt": (
+        notes,
+        "found = ' '.join(path.name for path in sorted(given.params.resolve().parent.rglob('*')))",
+        NO_EFFECT,
+    ),
+    "metrics of an earlier attempt": (
+        notes,
+        "import os\nfound = Path(os.environ['TAPEOUT_METRICS']).read_text()",
+        NO_EFFECT,
+    ),
+    "the real path of the output": (notes, "found = str(given.output.resolve())", NO_EFFECT, None),
+    "another folder in place of that of the output": (
+        file("{outside}/found.txt"),
+        "import os\nfolder = os.path.realpath(given.output.parent)\nos.rename(folder, folder + '.old')\n"
+        "os.symlink('{outside}', folder)\nsys.exit()",
+        IMPOSSIBLE,
+    ),
+    "other parameters": (
+        notes,
+        "given.params.write_text('{}')\nfound = 'x'",
+        IMPOSSIBLE,
     ),
 }

@@ -81,6 +81,15 @@ def _settle(tree: Path) -> None:
         settle(path, 0o555 if path.is_dir() else 0o444, EPOCH * 10**9)
 
 
+def times(tree: Path) -> dict[str, tuple[int, ...]]:
+    """Return inode, size and times of each file and folder of a tree, which an edit that is put back changes, too."""
+    states: dict[str, tuple[int, ...]] = {}
+    for path in [tree, *tree.rglob("*")]:
+        state = path.lstat()
+        states[str(path)] = (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+    return states
+
+
 def remove(tree: Path) -> None:
     """Delete a tree, whose folders are read-only; it may be missing, or something else."""
     if tree.is_symlink() or tree.is_file():

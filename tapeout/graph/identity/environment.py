@@ -32,6 +32,7 @@ from tapeout.streams import standard_streams, write_error
 FOLDER = Path(".envs")
 LOCKS = Path("envs")
 PYTHON = "3.11"
+SHARED_LIBRARY = re.compile(r"lib[^/]+\.so(\.\d+)*")
 REQUIREMENT = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)")
 HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
@@ -119,7 +120,7 @@ def interpreter_paths(python: Path, *prefixes: Path) -> list[str]:
         if prefix != Path("/usr"):  # which every program sees
             paths |= {library / f"python{PYTHON}", library / f"python{PYTHON.replace('.', '')}.zip"}
             paths.add(prefix / "include" / f"python{PYTHON}")  # for compilers, such as that of torch.compile
-            paths |= set(library.glob("*.so*"))
+            paths |= {path for path in library.glob("lib*.so*") if SHARED_LIBRARY.fullmatch(path.name)}
     return sorted(str(path) for path in paths if os.path.lexists(path))
 
 

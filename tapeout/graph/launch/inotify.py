@@ -26,7 +26,8 @@ class Changes:
     Args:
         files: files that are watched for writes. They, and the folders in which they are, are watched for replacement.
         folders: folders that are watched for every name that is added, removed or renamed in them.
-        top: folder with all files; that and those above it are not watched for replacement.
+        top: folder with all files; it is watched for replacement, by its name and by that to which it is a link, and
+            those above it are not.
 
     Attributes:
         is_complete: False if something is not watched, usually because of a limit per user (``fs.inotify``).
@@ -45,6 +46,7 @@ class Changes:
             while path not in replaceable and top in path.parents:
                 replaceable.add(path)
                 path = path.parent
+        replaceable |= {top, top.resolve()} if wanted else set()
         for path in replaceable:
             wanted.setdefault(path.parent, {})[path.name] = path
         for path, names in wanted.items() if self.is_complete else ():

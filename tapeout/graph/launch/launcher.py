@@ -111,7 +111,7 @@ class Program:
         environment: environment or container that it runs in.
         variables: its environment variables; those of the sandbox that starts it, if there is one.
         scratch: its own folder, on a file system that all nodes share.
-        specification: file with what the sandbox shows to it; None if it runs without one.
+        specification: file with what the sandbox shows to it, and its digest; None if it runs without one.
         folders: files and folders that its container shows to it.
         code: tree of its code, for a container.
         here: its working directory in a container.
@@ -123,7 +123,7 @@ class Program:
     environment: Environment | Container
     variables: dict[str, str]
     scratch: Path
-    specification: Path | None = None
+    specification: tuple[Path, str] | None = None
     folders: tuple[Path, ...] = ()
     code: Path = Path()
     here: Path = Path()
@@ -200,7 +200,8 @@ def start(launch: Launch, program: Program, caller: Mapping[str, str], rendezvou
         return start.with_apptainer() if launch.runtime == APPTAINER else start.with_pyxis()
     command = [str(environment.python), *program.command]
     if program.specification is not None:
-        agent = [sys.executable, "-I", "-S", sandbox.__file__, str(program.specification), "--"]
+        path, digest = program.specification
+        agent = [sys.executable, "-I", "-S", sandbox.__file__, str(path), digest, "--"]
         command = [*agent, f"{sandbox.ROOT}/env/bin/python", *program.command]
     if not distributed:
         return Start(command, program.variables)

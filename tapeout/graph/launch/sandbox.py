@@ -1,11 +1,11 @@
 """Program that isolates a command from everything but what a specification lists, and then becomes that command.
 
 It runs before the program of every step (``run.step``), by path and with ``-I -S``, and imports only the standard
-library. ``python -I -S sandbox.py SPECIFICATION -- COMMAND`` makes a mount namespace (as ``bubblewrap`` does): a new
-root with the folders of the operating system, read-only, and the listed files and folders at fixed paths. Everything
-else does not exist for the command: not the project, other results, the home folder, or files by absolute paths. It
-also has its own processes, all of which end with it, its own network with only a loopback interface, unless the
-specification grants the machine's, and no variable that is not listed.
+library. ``python -I -S sandbox.py SPECIFICATION SHA256 -- COMMAND`` makes a mount namespace (as ``bubblewrap`` does):
+a new root with the folders of the operating system, read-only, and the listed files and folders at fixed paths.
+Everything else does not exist for the command: not the project, other results, the home folder, or files by absolute
+paths. It also has its own processes, all of which end with it, its own network with only a loopback interface, unless
+the specification grants the machine's, and no variable that is not listed.
 
 Where the system does not permit namespaces, the same paths are links below the temporary folder, and an audit hook
 (``audit_hook.py``) in each Python process refuses to open other files. The first line of the output says which.
@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import re
 import signal
+import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +29,6 @@ if not __package__:  # run by path
     sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from tapeout.namespaces import (
-    FORWARDED,
     HOST_NAME,
     MS_BIND,
     MS_NODEV,
@@ -44,7 +45,7 @@ from tapeout.namespaces import (
     hide,
     mount,
     read_only,
-    reset_personality,
+    reset_process,
     supervise,
     unshare,
 )
@@ -56,14 +57,17 @@ HOOK = "TAPEOUT_AUDIT"
 MARK = "isolation: "
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store")
 """Folders of the operating system."""
-ETC = ("alternatives", "ca-certificates", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "pki", "ssl")
+ETC = ("alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d")
 ETC_OF_NETWORK = (
+    *("ca-certificates", "pki", "ssl"),
     *("gai.conf", "host.conf", "libibverbs.d", "nccl.conf", "nsswitch.conf", "protocols", "resolv.conf", "services"),
 )
 """Files of ``/etc`` that every program sees, and those that only a program with network sees."""
 DEVICES = ("null", "zero", "full", "random", "urandom")
-COMPUTING = re.compile(r"nvidia.*|infiniband|dri|kfd|gdrdrv|hugepages|accel.*")
-"""Devices that every program sees, and names of those with which one computes or communicates."""
+COMPUTING = re.compile(r"nvidia.*|infiniband|dri|kfd|gdrdrv|accel.*")
+"""Devices that every program sees, and names of those with which one computes or communicates, or of their folders."""
+CGROUPS = "/sys/fs/cgroup"
+"""Limits and accounts of the groups of processes of the machine, which a program does not see."""
 PROC_READ_ONLY = ("sys", "sysrq-trigger", "irq", "bus", "fs", "acpi")
 PROC = (
     *("cpuinfo", "devices", "driver", "filesystems", "loadavg", "meminfo", "mounts", "stat", "sys", "version"),
@@ -100,9 +104,16 @@ class Specification:
     required: bool = False
 
     @classmethod
-    def read(cls, path: str) -> Specification:
-        """Return the specification in a JSON file."""
-        return cls(**json.loads(Path(path).read_bytes()))
+    def read(cls, path: str, digest: str) -> Specification:
+        """Return the specification in a JSON file.
+
+        Raises:
+            SystemExit: the file has another digest.
+        """
+        data = Path(path).read_bytes()
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise SystemExit(f"{path} was edited before the program was started.")
+        return cls(**json.loads(data))
 
 
 def build_root(new: str, specification: Specification, temporary: str) -> None:
@@ -125,6 +136,8 @@ def build_root(new: str, specification: Specification, temporary: str) -> None:
         elif Path(folder).is_dir():
             _bind(folder, new + folder, writable=False)
     _bind("/sys", new + "/sys", writable=False)
+    if Path(CGROUPS).is_dir():
+        mount("tmpfs", new + CGROUPS, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV, "mode=755")
     _show_processes(new + "/proc")
     _show_devices(new + "/dev")
     _write_etc(new + "/etc", specification.network)
@@ -165,7 +178,9 @@ def _show_devices(folder: str) -> None:
     mount("tmpfs", f"{folder}/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")
     for path in sorted(Path("/dev").iterdir()):
         if path.name in DEVICES or COMPUTING.fullmatch(path.name):
-            _bind(str(path), f"{folder}/{path.name}", writable=True)
+            for device in sorted(path.iterdir()) if path.is_dir() else [path]:
+                if stat.S_ISCHR(device.lstat().st_mode):
+                    _bind(str(device), folder + str(device).removeprefix("/dev"), writable=True)
     for name, target in {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}.items():
         Path(folder, name).symlink_to(f"/proc/self/fd{target}")
 
@@ -340,16 +355,14 @@ def main() -> None:
     """Isolate this process, and become the command."""
     parent = os.getppid()
     die_with_parent()
-    reset_personality()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # else no process could be waited for
     with contextlib.suppress(PermissionError):  # it has a session of its own already
         os.setsid()
     if os.getppid() != parent:
         os._exit(1)
     separator = sys.argv.index("--")
-    command, variables = prepare(Specification.read(sys.argv[1]), sys.argv[separator + 1 :])
-    for number in FORWARDED:
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
+    command, variables = prepare(Specification.read(*sys.argv[1:separator]), sys.argv[separator + 1 :])
+    reset_process()
     drop_privileges()
     die_with_parent()
     os.execve(command[0], command, variables)

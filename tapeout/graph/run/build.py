@@ -20,8 +20,7 @@ from pathlib import Path
 from tapeout.errors import TapeoutError
 from tapeout.graph.console import FIX, format_duration, format_size, print_line
 from tapeout.graph.disk_space import disk_full_in
-from tapeout.graph.files import error_in, only_regular, read_file, write_atomically, written_file
-from tapeout.graph.identity.digest import canonical
+from tapeout.graph.files import error_in, only_regular, read_file, written_file
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.launch.node_agent import HOME
 from tapeout.graph.launch.output import output_lines
@@ -35,6 +34,7 @@ from tapeout.graph.run.inputs import Inputs
 from tapeout.graph.run.progress import PROGRESS, StepProgress, earlier_seconds
 from tapeout.graph.run.run_record import RUN
 from tapeout.graph.run.step import Step
+from tapeout.graph.run.surroundings import STATE
 from tapeout.graph.store.store import Store
 from tapeout.graph.store.trust import sha256
 from tapeout.graph.workspace import State, Workspace
@@ -50,7 +50,7 @@ MAX_CONTENTION_WAIT = 120
 """Seconds that a cluster job waits for another builder of its artifact: so long may a shared file system take to
 release the lock of a dead node."""
 SECONDS_BETWEEN_CHECKS = 2.0
-KEPT_FILES = (PROGRESS, "restarts", "stop", "stopped", "finished")
+KEPT_FILES = (PROGRESS, "restarts", "stopped")
 """Files of the scratch folder that are about all attempts."""
 
 
@@ -159,10 +159,9 @@ def execute(step: Step, stopper: Stopper | None = None) -> tuple[Manifest, float
     manifests = step.read_manifests()
     step.check_inputs(manifests)
     step.check_environment()
-    _clean(step.scratch)
-    for folder in ("tmp", f"tmp/{HOME}", "state"):
+    _clean(step.scratch, step.control)
+    for folder in ("tmp", f"tmp/{HOME}", STATE):
         (step.scratch / folder).mkdir(parents=True, exist_ok=True)
-    write_atomically(step.scratch / "params.json", canonical(step.recipe.params))
     with Inputs(step.workspace, step.recipe, manifests) as inputs:
         started = time.monotonic() - earlier_seconds(step.scratch)
         if stopper is not None:
@@ -171,6 +170,7 @@ def execute(step: Step, stopper: Stopper | None = None) -> tuple[Manifest, float
             with Stopper(step.stop_file) as stopper:
                 _run_program(step, stopper)
         inputs.check()
+    step.check_folders()
     seconds = time.monotonic() - started
     step.check_inputs(manifests)
     step.launch.require(step.packages)  # nobody has replaced its files meanwhile
@@ -180,14 +180,15 @@ def execute(step: Step, stopper: Stopper | None = None) -> tuple[Manifest, float
     return manifest, seconds
 
 
-def _clean(scratch: Path) -> None:
+def _clean(scratch: Path, control: Path) -> None:
     """Delete what earlier attempts have left in a scratch folder, except the state from which a training resumes.
 
-    Their programs could write there: a link in place of a file or folder must not lead this process elsewhere.
+    Programs that are not isolated can write there: a link in place of a file or folder must not lead this process
+    elsewhere. ``control`` belongs to this attempt: a request to stop may have come already.
     """
     for path in scratch.glob("*"):
         folder = path.is_dir() and not path.is_symlink()
-        if folder and path.name != "state":
+        if folder and path.name not in (STATE, control.name):
             shutil.rmtree(path, ignore_errors=True)
         elif not folder and (path.is_symlink() or path.name not in KEPT_FILES):
             path.unlink(missing_ok=True)

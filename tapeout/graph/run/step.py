@@ -3,16 +3,17 @@
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from tapeout.graph.errors import InputChanged
-from tapeout.graph.files import write_atomically
+from tapeout.graph.errors import InputChanged, NotAPlainFile
+from tapeout.graph.files import only_regular, read_file, write_atomically
 from tapeout.graph.identity.action import Action, Recipe
-from tapeout.graph.identity.code_tree import materialise
+from tapeout.graph.identity.code_tree import materialise, times
 from tapeout.graph.identity.container import Container, environment_of
-from tapeout.graph.identity.digest import canonical
+from tapeout.graph.identity.digest import canonical, digest_bytes
 from tapeout.graph.identity.environment import Environment
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.launch import node_agent
@@ -21,8 +22,9 @@ from tapeout.graph.launch.node_agent import HOME
 from tapeout.graph.launch.node_check import check_nodes
 from tapeout.graph.launch.sandbox import PATH
 from tapeout.graph.plan.rates import gpus_per_node
-from tapeout.graph.run.surroundings import FIXED, LINKED_OUTPUT, Surroundings
+from tapeout.graph.run.surroundings import FIXED, LINKED_OUTPUT, STATE, STOP, Surroundings
 from tapeout.graph.workspace import Workspace
+from tapeout.program import StepFailed
 
 MAX_MOUNTS = 100
 """Inputs that a container mounts one by one; of more, it mounts the whole folder of results."""
@@ -63,13 +65,21 @@ class Step:
     @property
     def stop_file(self) -> Path:
         """File that asks the program to save a checkpoint and exit."""
-        return self.scratch / "stop"
+        return self.control / STOP
+
+    @cached_property
+    def control(self) -> Path:
+        """New folder for this attempt's request to stop and its program's note of the end."""
+        return self._new_folder("control.")
 
     @cached_property
     def output(self) -> Path:
         """New path for this attempt's output, to which no process left from an earlier attempt can write."""
+        return self._new_folder("output.") / Path(self.recipe.artifact).name
+
+    def _new_folder(self, prefix: str) -> Path:
         self.scratch.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix="output.", dir=self.scratch)) / Path(self.recipe.artifact).name
+        return Path(tempfile.mkdtemp(prefix=prefix, dir=self.scratch))
 
     @cached_property
     def code(self) -> Path:
@@ -102,15 +112,17 @@ class Step:
             CannotStart: a node cannot run it, or its container cannot be started.
             InputChanged: see ``code``.
         """
-        self.metrics.parent.mkdir(parents=True, exist_ok=True)
-        self.metrics.touch()
+        self._prepare_metrics()
         output = self.scratch / LINKED_OUTPUT
         output.unlink(missing_ok=True)
         output.symlink_to(self.output.parent.name)
-        write_atomically(self.scratch / "action.json", self.action.encode())
+        for name, data in self._given.items():
+            write_atomically(self.scratch / name, data)
+        _ = self._code_times, self._output_inode
         results = self.workspace.results
         seen = Surroundings(
-            self.recipe, results, self.scratch, self.output, self.metrics, self.code, self.threads, dict(os.environ)
+            *(self.recipe, results, self.scratch, self.output, self.control, self.metrics, self.code, self.threads),
+            dict(os.environ),
         )
         program = self._program(seen, temporary)
         if not program.is_distributed(os.environ):
@@ -118,6 +130,14 @@ class Step:
         action = self.workspace.action_path(self.recipe.artifact)
         rendezvous = check_nodes(self.recipe.nodes, action, self.action.digest, program.gpus, os.environ)
         return start(self.launch, program, os.environ, rendezvous)
+
+    def _prepare_metrics(self) -> None:
+        """Create the journal of metrics, and begin a new one unless the program resumes from saved state."""
+        self.metrics.parent.mkdir(parents=True, exist_ok=True)
+        if not any((self.scratch / STATE).iterdir()):
+            self.metrics.unlink(missing_ok=True)
+        with open(self.metrics, "ab", opener=only_regular):
+            pass
 
     def _program(self, seen: Surroundings, temporary: Path) -> Program:
         """Return the program: isolated by a sandbox or by its container, or, if it fetches, not at all."""
@@ -128,9 +148,9 @@ class Step:
             program = Program(command, self.packages, variables, self.scratch, nodes=nodes, gpus=gpus)
             network = program.is_distributed(os.environ)
             specification = seen.specification(self.packages, self.launch.mounts, network)
-            path = self.workspace.sandbox_path(self.recipe.artifact).absolute()
-            write_atomically(path, canonical(asdict(specification)))  # where the program cannot read it
-            return replace(program, specification=path)
+            path, data = self.workspace.sandbox_path(self.recipe.artifact).absolute(), canonical(asdict(specification))
+            write_atomically(path, data)  # where the program cannot read it
+            return replace(program, specification=(path, digest_bytes(data)))
         places = seen.places(temporary)
         program = Program(
             tuple(seen.command(places)), self.packages, seen.variables(places), self.scratch, nodes=nodes, gpus=gpus
@@ -148,6 +168,40 @@ class Step:
         for path in (self.metrics, self.scratch, *self.scratch.iterdir(), self.scratch / "tmp" / HOME):
             if not path.is_symlink():
                 path.chmod(0o755 if path.is_dir() else 0o644)
+
+    def check_folders(self) -> None:
+        """Check after the program that its code, its parameters and the folder of its output are those it was given.
+
+        Raises:
+            InputChanged: code or parameters were edited.
+            StepFailed: the program put another folder in place of that of its output.
+        """
+        edited = [name for name, data in self._given.items() if _content(self.scratch / name) != data]
+        if edited or times(self.code) != self._code_times:
+            what = f"The file {edited[0]}" if edited else "The code"
+            raise InputChanged(
+                f"{what} of {self.recipe.artifact} was edited while its program ran.",
+                f"Nothing was stored; run again, and edit nothing in {self.workspace.work}.",
+            )
+        if _inode(self.output.parent) != self._output_inode:
+            raise StepFailed(
+                f"The program of {self.recipe.artifact} replaced the folder of its output.", "Write into it instead."
+            )
+
+    @cached_property
+    def _given(self) -> dict[str, bytes]:
+        """Files that describe the step to its program."""
+        return {"params.json": canonical(self.recipe.params), "action.json": self.action.encode()}
+
+    @cached_property
+    def _code_times(self) -> dict[str, tuple[int, ...]]:
+        """State of the code's files when the program starts."""
+        return times(self.code)
+
+    @cached_property
+    def _output_inode(self) -> int | None:
+        """Inode of the folder of the output when the program starts."""
+        return _inode(self.output.parent)
 
     def check_environment(self) -> None:
         """Check that the environment is that of the action.
@@ -203,3 +257,15 @@ class Step:
                 f"Another run has resolved {self.recipe.artifact} to another action since this step began.",
                 "Run Snakemake again.",
             )
+
+
+def _inode(path: Path) -> int | None:
+    """Return the inode of a folder; None if there is none, or something else."""
+    return path.lstat().st_ino if path.is_dir() and not path.is_symlink() else None
+
+
+def _content(path: Path) -> bytes | None:
+    """Return the content of a file; None if there is none, or something else."""
+    with suppress(OSError, NotAPlainFile):
+        return read_file(path)
+    return None

@@ -31,19 +31,23 @@ FETCHING = (
 )
 """Variables that steps that fetch get in addition."""
 RESULTS, HERE, LINKED_OUTPUT = "results", "here", "output"
+STATE, STOP = "state", "stop"
+GIVEN = ("params.json", "action.json")
+"""Files of the scratch folder that describe the step to its program."""
 
 
 @dataclass(frozen=True)
 class Places:
-    """Paths of a program's code, scratch folder, temporary folder and metrics, in its own view."""
+    """Paths of a program's code, scratch folder, requests to stop, temporary folder and metrics, in its own view."""
 
     code: str
     scratch: str
+    control: str
     temporary: str
     metrics: str
 
 
-FIXED = Places(f"{ROOT}/code", f"{ROOT}/step", "/tmp", f"{ROOT}/metrics.jsonl")
+FIXED = Places(f"{ROOT}/code", f"{ROOT}/step", f"{ROOT}/step", "/tmp", f"{ROOT}/metrics.jsonl")
 """Places of an isolated program."""
 
 
@@ -56,6 +60,7 @@ class Surroundings:
         results: folder of the artifacts.
         scratch: the step's own folder.
         output: path of this attempt's output, in ``scratch``.
+        control: folder of this attempt's request to stop, in ``scratch``.
         metrics: the journal of its metrics.
         code: tree of its code.
         threads: number of threads.
@@ -66,6 +71,7 @@ class Surroundings:
     results: Path
     scratch: Path
     output: Path
+    control: Path
     metrics: Path
     code: Path
     threads: int
@@ -80,8 +86,9 @@ class Surroundings:
 
     def places(self, temporary: Path) -> Places:
         """Return where things are for a program that is not isolated, whose temporary folder is ``temporary``."""
-        code, scratch, metrics = (str(path.resolve()) for path in (self.code, self.scratch, self.metrics))
-        return Places(code, scratch, str(temporary), metrics)
+        own = (self.code, self.scratch, self.control, self.metrics)
+        code, scratch, control, metrics = (str(path.resolve()) for path in own)
+        return Places(code, scratch, control, str(temporary), metrics)
 
     def command(self, places: Places) -> list[str]:
         """Return the program and its options: one per input, the parameters as a file, and the output."""
@@ -108,9 +115,9 @@ class Surroundings:
             "TAPEOUT_RUNNER": "1",
             "TAPEOUT_PLUGINS": ",".join(self.recipe.plugins),
             "TAPEOUT_THREADS": str(self.threads),
-            "TAPEOUT_STATE": f"{places.scratch}/state",
+            "TAPEOUT_STATE": f"{places.scratch}/{STATE}",
             "TAPEOUT_METRICS": places.metrics,
-            "TAPEOUT_STOP": f"{places.scratch}/stop",
+            "TAPEOUT_STOP": f"{places.control}/{STOP}",
             "TAPEOUT_ACTION": f"{places.scratch}/action.json",
         }
         if not isolated:
@@ -144,14 +151,20 @@ class Surroundings:
         binds = {
             FIXED.code: self.code.absolute(),
             f"{ROOT}/env": environment.folder.resolve(),
-            FIXED.scratch: self.scratch,
+            FIXED.scratch: self.control,  # in the scratch folder itself it could replace what the runner uses
+            f"{FIXED.scratch}/{STATE}": self.scratch / STATE,
+            f"{FIXED.scratch}/{LINKED_OUTPUT}": self.output.parent,
+            **{f"{FIXED.scratch}/{name}": self.scratch / name for name in GIVEN},
             FIXED.metrics: self.metrics.absolute(),
             **dict(sorted(inputs.items())),
             **{inside: Path(outside) for inside, (outside, _) in sorted(further.items())},
         }
         return Specification(
             binds=[(str(source), target) for target, source in binds.items()],
-            writable=[FIXED.scratch, FIXED.metrics, *(name for name, (_, flags) in further.items() if flags == "rw")],
+            writable=[
+                *(FIXED.scratch, f"{FIXED.scratch}/{STATE}", f"{FIXED.scratch}/{LINKED_OUTPUT}", FIXED.metrics),
+                *(name for name, (_, flags) in further.items() if flags == "rw"),
+            ],
             network=network,
             variables=self.variables(FIXED),
             inherited=[*SETTINGS, *(CLUSTER_PREFIXES if network else ())],

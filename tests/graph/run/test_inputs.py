@@ -118,9 +118,9 @@ def add_folder(path: Path) -> None:
     path.with_name("empty").mkdir()
 
 
-@pytest.mark.parametrize("name", ["read", "folder/in", "folder/in/b", "folder"])
+@pytest.mark.parametrize("name", ["read", "folder/in", "folder/in/b", "folder", ""])
 def test_an_input_that_is_put_back_is_noticed(workspace: Workspace, name: str) -> None:
-    path = workspace.artifact_path(name)
+    path = workspace.results / name
     with inputs(workspace) as read:
         read.check()
         swapped(path)
