@@ -167,7 +167,7 @@ def _serve(connection: socket.socket, packages: list[str]) -> list[str]:
 def _isolate(program: dict[str, Any]) -> dict[str, Any]:
     """Isolate this process as a step's; it also sees what it has imported. Return arguments, variables and folder."""
     sandbox = runpy.run_path(f"{ROOT}/tapeout/graph/launch/sandbox.py")
-    specification = sandbox["Specification"].read(program["specification"])
+    specification = sandbox["Specification"].read(*program["specification"])
     seen = replace(specification, interpreter=[*specification.interpreter, sys.prefix, f"{ROOT}/tapeout"])
     command, variables = sandbox["prepare"](seen, program["arguments"])
     os.environ.clear()

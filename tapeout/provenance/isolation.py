@@ -5,14 +5,13 @@ system; a home folder and a folder for temporary files that are empty; no variab
 (``graph.launch.sandbox``). Its steps are isolated from each other once more.
 """
 
-import json
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from tapeout.config.secrets import has_secret
@@ -86,9 +85,8 @@ class Isolation:
                 Path(scratch, name).mkdir()
             own = self._variables(network) | dict(variables or {})
             if self.isolated:
-                path = Path(scratch, "sandbox.json")
-                path.write_text(json.dumps(asdict(self._specification(network, own))))
-                start = [sys.executable, "-I", "-S", sandbox.__file__, str(path), "--", "/usr/bin/env", "-C"]
+                written = self._specification(network, own).write(Path(scratch, "sandbox.json"))
+                start = [sys.executable, "-I", "-S", sandbox.__file__, *written, "--", "/usr/bin/env", "-C"]
                 command = [*start, str(self.folder), *command]
                 own = {"TMPDIR": scratch, "PATH": sandbox.PATH}
             else:

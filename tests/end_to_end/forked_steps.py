@@ -25,9 +25,9 @@ SERVERS = {
 """Modules that a process has imported, and the scripts that start as its forks; only NeMo's need the shim."""
 CLIENT = """
 
-def fork(specification: str, command: list[str]) -> None:
+def fork(specification: list[str], command: list[str]) -> None:
     name = {names}.get(command[1].rpartition("/")[2])
-    if name is None or "/{nemo}\\"" not in Path(specification).read_text():
+    if name is None or "/{nemo}\\"" not in Path(specification[0]).read_text():
         return
     import signal
     import socket
@@ -48,7 +48,7 @@ def fork(specification: str, command: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    fork(sys.argv[1], sys.argv[sys.argv.index("--") + 1 :])
+    fork(sys.argv[1:3], sys.argv[sys.argv.index("--") + 1 :])
     main()
 """
 """Replacement of the last lines of the sandbox in a copy of the project."""

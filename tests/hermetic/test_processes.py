@@ -6,14 +6,12 @@ import sys
 import sysconfig
 import tempfile
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from tapeout.graph.identity.action import Action, Recipe
 from tapeout.graph.identity.code import closure
-from tapeout.graph.identity.digest import canonical
 from tapeout.graph.identity.environment import interpreter_paths
 from tapeout.graph.launch import sandbox
 from tapeout.graph.launch.sandbox import Specification
@@ -118,8 +116,8 @@ def test_packages_beside_a_library_are_hidden() -> None:
             (library / folder / "module.py").touch()
         (Path(name) / "tmp").mkdir()
         shown = Specification([], [], False, {}, [], [str(library)])
-        specification.write_bytes(canonical(asdict(shown)))
-        command = [sys.executable, "-I", "-S", sandbox.__file__, str(specification), "--", "/usr/bin/find", name]
+        written = shown.write(specification)
+        command = [sys.executable, "-I", "-S", sandbox.__file__, *written, "--", "/usr/bin/find", name]
         done = subprocess.run(command, env={"TMPDIR": f"{name}/tmp"}, check=True, capture_output=True, text=True)
         first, *found = done.stdout.splitlines()
         if first.startswith("isolation: mount namespace"):

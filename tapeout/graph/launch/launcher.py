@@ -123,7 +123,7 @@ class Program:
     environment: Environment | Container
     variables: dict[str, str]
     scratch: Path
-    specification: tuple[Path, str] | None = None
+    specification: tuple[str, str] | None = None
     folders: tuple[Path, ...] = ()
     code: Path = Path()
     here: Path = Path()
@@ -200,8 +200,7 @@ def start(launch: Launch, program: Program, caller: Mapping[str, str], rendezvou
         return start.with_apptainer() if launch.runtime == APPTAINER else start.with_pyxis()
     command = [str(environment.python), *program.command]
     if program.specification is not None:
-        path, digest = program.specification
-        agent = [sys.executable, "-I", "-S", sandbox.__file__, str(path), digest, "--"]
+        agent = [sys.executable, "-I", "-S", sandbox.__file__, *program.specification, "--"]
         command = [*agent, f"{sandbox.ROOT}/env/bin/python", *program.command]
     if not distributed:
         return Start(command, program.variables)

@@ -22,7 +22,7 @@ import re
 import signal
 import stat
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 if not __package__:  # run by path
@@ -102,6 +102,12 @@ class Specification:
     inherited: list[str]
     interpreter: list[str]
     required: bool = False
+
+    def write(self, path: Path) -> tuple[str, str]:
+        """Write the specification to a file; return its path and SHA-256, the arguments of this program."""
+        data = json.dumps(asdict(self), sort_keys=True).encode()
+        path.write_bytes(data)
+        return str(path), hashlib.sha256(data).hexdigest()
 
     @classmethod
     def read(cls, path: str, digest: str) -> Specification:

@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tapeout.graph.files import only_regular, read_file, write_atomically
 from tapeout.graph.identity.action import Action, Recipe
 from tapeout.graph.identity.code_tree import materialise, times
 from tapeout.graph.identity.container import Container, environment_of
-from tapeout.graph.identity.digest import canonical, digest_bytes
+from tapeout.graph.identity.digest import canonical
 from tapeout.graph.identity.environment import Environment
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.launch import node_agent
@@ -148,9 +148,8 @@ class Step:
             program = Program(command, self.packages, variables, self.scratch, nodes=nodes, gpus=gpus)
             network = program.is_distributed(os.environ)
             specification = seen.specification(self.packages, self.launch.mounts, network)
-            path, data = self.workspace.sandbox_path(self.recipe.artifact).absolute(), canonical(asdict(specification))
-            write_atomically(path, data)  # where the program cannot read it
-            return replace(program, specification=(path, digest_bytes(data)))
+            path = self.workspace.sandbox_path(self.recipe.artifact).absolute()  # where the program cannot read it
+            return replace(program, specification=specification.write(path))
         places = seen.places(temporary)
         program = Program(
             tuple(seen.command(places)), self.packages, seen.variables(places), self.scratch, nodes=nodes, gpus=gpus

@@ -43,9 +43,10 @@ def test_a_bare_start_on_one_machine_is_the_program_itself() -> None:
 
 
 def test_a_bare_start_on_nodes_uses_srun() -> None:
-    isolated = replace(program(BARE, 2), specification=Path("/scratch/sandbox.json"))
+    isolated = replace(program(BARE, 2), specification=("/scratch/sandbox.json", "0" * 64))
     result = start(Launch(), isolated, JOB, "gpu1:20031")
-    assert result.command[-7:-3] == [sandbox.__file__, "/scratch/sandbox.json", "--", "/tapeout/env/bin/python"]
+    shown = [sandbox.__file__, "/scratch/sandbox.json", "0" * 64, "--", "/tapeout/env/bin/python"]
+    assert result.command[-8:-3] == shown
     result = start(Launch(), program(BARE, 2), JOB, "gpu1:20031")
     step = ["srun", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--overlap"]
     assert result.command[:5] == step and "--export=ALL" in result.command
