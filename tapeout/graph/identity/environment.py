@@ -238,11 +238,21 @@ def install(environment: Environment, pip_arguments: list[str], check: bool = Fa
                     "Read pip's message above. If it cannot find torch: the CPU build comes from PyTorch's own CPU "
                     "index, make PIP_OPTIONS='--extra-index-url ADDRESS' (docs/environments.md).",
                 )
+        _remove_host_paths(environment.folder)
         installation.complete(environment.folder, environment.digest, environment.interpreter)
         for old in FOLDER.iterdir():
             own = re.fullmatch(rf"{re.escape(environment.name)}-[0-9a-f]{{16}}", old.name)
             if own and old != environment.folder and not (old / installation.MARK).exists():
                 shutil.rmtree(old, ignore_errors=True)
+
+
+def _remove_host_paths(folder: Path) -> None:
+    """Remove what contains the project's path, which programs could read, and no program of a step needs."""
+    settings = folder / "pyvenv.cfg"
+    lines = settings.read_text("utf-8").splitlines(keepends=True)
+    settings.write_text("".join(line for line in lines if line.partition("=")[0].strip() != "command"), "utf-8")
+    for script in (folder / "bin").glob("[Aa]ctivate*"):
+        script.unlink()
 
 
 def _interrupt(number: int, _: object) -> None:

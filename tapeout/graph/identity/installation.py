@@ -4,8 +4,8 @@ The listing covers every file of the environment's folder, the interpreter with 
 standard library. Uses only the standard library itself, because ``identity.environment`` does.
 
 Byte code is optional: Python writes it when a program of the environment is started by hand, and compiles a module
-whose byte code is missing. Byte code that is not as listed is deleted. Names in ``__pycache__`` that this interpreter
-does not load, such as those of pytest, are ignored.
+whose byte code is missing. Byte code that is not as listed is deleted, also that of optimization levels and of tools,
+such as pytest: Python loads some of it, and a program can read all of it. A tool that finds it missing writes it again.
 """
 
 import contextlib
@@ -15,17 +15,21 @@ import re
 import stat
 import subprocess
 import sys
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tapeout.graph.errors import InvalidEnvironment
+from tapeout.graph.errors import InvalidEnvironment, NotAPlainFile
 from tapeout.graph.files import parse_json, read_file, read_json, write_atomically
 from tapeout.graph.identity.digest import canonical, digest_bytes, digest_file, digest_files
 
 MARK, LISTING, STATES = "complete", "contents.json", "states.json"
 """Names in the folder: the mark of a finished installation, the listing, and the states that a step compares."""
+OWN = (MARK, LISTING, STATES)
+TEMPORARY = re.compile(rf"\.(?:{'|'.join(map(re.escape, OWN))})\.[0-9a-f]+\.tmp")
+"""Names of files that ``write_atomically`` is writing, or was when it was killed."""
 KEYS = ("outside", "files", "links")
 """Keys of the listing."""
 CACHE = "__pycache__"
@@ -33,10 +37,9 @@ NOT_LISTED = {"site-packages", "dist-packages"}
 """Folders of the standard library with packages that no virtual environment sees."""
 SUFFIX = f".{sys.implementation.cache_tag}.pyc"
 """End of the names of byte code that this interpreter loads."""
-BYTE_CODE = re.compile(rf"((?:.*/)?){CACHE}/([^/]+){re.escape(SUFFIX)}")
-OTHER_BYTE_CODE = re.compile(r".+\.\w+-.+\.pyc(\.\d+)?")
-"""Byte code of other interpreters, optimization levels and tools, and that which Python is writing; all have a tag.
-A name without one is a module: ``import __pycache__.name`` loads it."""
+BYTE_CODE = re.compile(rf"(?:.*/)?{CACHE}/[^/]+\.\w+-[^/]+\.pyc(\.\d+)?")
+"""Byte code of this and other interpreters, optimization levels and tools, and that which Python is writing; all have a
+tag. A name without one is a module: ``import __pycache__.name`` loads it."""
 NATIVE_CODE = re.compile(rf"(?:.*/)?{CACHE}/[^/]+\.nb[ic]")
 """Caches of numba."""
 QUERY = """
@@ -81,15 +84,37 @@ class Tree:
 
     Attributes:
         files: size and modification time of every file; of a link, those of its target.
+        changes: inode and change time of the same.
         links: targets of links.
         folders: modification times of folders.
         special: what is neither file, folder nor link.
     """
 
     files: dict[str, list[int]] = field(default_factory=dict)
+    changes: dict[str, tuple[int, int]] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
     folders: dict[str, int] = field(default_factory=dict)
     special: list[str] = field(default_factory=list)
+
+    def add(self, path: str, info: os.stat_result) -> None:
+        """Add a file."""
+        self.files[path] = [info.st_size, info.st_mtime_ns]
+        self.changes[path] = (info.st_ino, info.st_ctime_ns)
+
+    def drop(self, path: str) -> None:
+        """Leave out a file."""
+        del self.files[path], self.changes[path]
+
+    def change_digests(self) -> dict[str, str]:
+        """Return a digest of inodes and change times of the files in each folder; it tells which have to be read."""
+        lines: dict[str, list[str]] = {}
+        for path, change in sorted(self.changes.items()):
+            folder, _, name = path.rpartition("/")
+            lines.setdefault(folder, []).append(f"{name}/{change}")
+        return {
+            folder: digest_bytes("\n".join(found).encode("utf-8", "surrogateescape"))[:16]
+            for folder, found in lines.items()
+        }
 
 
 def complete(folder: Path, environment: str, interpreter: str) -> None:
@@ -103,6 +128,10 @@ def complete(folder: Path, environment: str, interpreter: str) -> None:
     tree = _scan(folder, outside)
     if tree.special:
         raise InvalidEnvironment(f"{folder / tree.special[0]} is not a regular file.", "Remove its package.")
+    for path in [path for path in tree.files if _is_other_byte_code(path)]:
+        if not path.startswith("/"):
+            (folder / path).unlink(missing_ok=True)
+        tree.drop(path)
     names = sorted(tree.files)
     digests = digest_files(folder / name for name in names)
     files = {name: [*tree.files[name], digest] for name, digest in zip(names, digests, strict=True)}
@@ -126,12 +155,16 @@ def is_byte_code(path: str) -> bool:
 def unchanged(folder: Path) -> bool:
     """Return whether the files of most consequence, and the times of all folders, are as they were when last compared.
 
+    Of the environment's own folder, whose time changes when the states are written, the names are compared.
+
     It takes a fraction of ``differences``, and does not see a file that was edited in place.
     """
     with contextlib.suppress(OSError, ValueError, KeyError):
         states = read_json(folder / STATES)
         files = all(_state(folder / path) == state for path, state in states["files"].items())
         root = str(folder)
+        if states.get("root", names := _names(folder)) != names:
+            return False
         return files and all(
             os.stat(os.path.join(root, path)).st_mtime_ns == time  # noqa: PTH116 - there may be 10,000
             for path, time in states["folders"].items()
@@ -142,8 +175,9 @@ def unchanged(folder: Path) -> bool:
 def differences(folder: Path) -> list[Difference]:
     """Compare size and modification time of every file, and the links, with the listing; return what differs, sorted.
 
-    Byte code that differs is deleted. A file whose time alone differs is read; if its bytes are right, it gets its time
-    back.
+    Byte code that differs is deleted. A file whose modification time alone differs is read; if its bytes are right, it
+    gets its time back. All files of a folder are read if the inode or change time of one differs from what the last
+    comparison has noted, which costs reading everything after the environment was copied.
     """
     listing = _read_listing(folder)
     if listing is None:
@@ -151,6 +185,10 @@ def differences(folder: Path) -> list[Difference]:
     files: dict[str, list[Any]] = listing["files"]
     links: dict[str, str] = listing["links"]
     tree = _scan(folder, listing["outside"])
+    installed = (folder / LISTING).stat().st_ctime_ns
+    for path in [path for path in tree.files if path not in files and _is_other_byte_code(path)]:
+        if path.startswith("/") and tree.changes[path][1] <= installed:
+            tree.drop(path)  # the interpreter had it already
     found = dict.fromkeys(tree.special, "is not a regular file")
     found |= {
         path: "is another link" for path in links.keys() | tree.links.keys() if links.get(path) != tree.links.get(path)
@@ -162,14 +200,20 @@ def differences(folder: Path) -> list[Difference]:
             problem = "was edited"
         else:
             continue
-        if not is_byte_code(path):
-            found.setdefault(path, problem)
-        elif not _dropped(folder, path, files):
-            found[path] = f"{problem} and cannot be deleted"
+        _reject(found, folder, path, problem)
+    noted, changes = _noted_changes(folder), tree.change_digests()
+    edited = {name for name, digest in changes.items() if noted.get(name) != digest}
+    listed = (tree.files.keys() & files.keys()) - found.keys()
+    unread = sorted(path for path in listed if path.rpartition("/")[0] in edited)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        intact = pool.map(lambda path: _has_bytes(folder / path, files[path][2]), unread)
+        for path, right in zip(unread, intact, strict=True):
+            if not right:
+                _reject(found, folder, path, "was edited")
     for path in files.keys() - tree.files.keys():
         if not is_byte_code(path):
             found.setdefault(path, "was removed")
-    if not found and not unchanged(folder):
+    if not found and not (noted == changes and unchanged(folder)):
         with contextlib.suppress(OSError):  # another user's, or a full disk: the next step compares everything again
             _write_states(folder, tree, listing["outside"])
     return sorted(Difference(path, problem) for path, problem in found.items())
@@ -208,8 +252,8 @@ def _scan(folder: Path, outside: Iterable[str]) -> Tree:
         else:
             _add_file(tree, path, Path(path))
     _scan_folder(tree, root, "")
-    for name in (MARK, LISTING, STATES):
-        tree.files.pop(name, None)
+    for name in tree.files.keys() & set(OWN):
+        tree.drop(name)
     tree.folders.pop("", None)  # its time changes when the listing is written
     return tree
 
@@ -222,21 +266,18 @@ def _scan_folder(tree: Tree, root: str, start: str) -> None:
         with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
             full = os.path.join(root, path)
             tree.folders[path] = Path(full).stat().st_mtime_ns  # before it is read: a later change is noticed
-            prefix, in_cache = f"{path}/" if path else "", _is_cache(path)
+            prefix = f"{path}/" if path else ""
             with os.scandir(full) as entries:
                 for entry in entries:
                     name = prefix + entry.name
                     if entry.is_dir(follow_symlinks=False):
                         if path != start or not path or entry.name not in NOT_LISTED:
                             folders.append(name)
-                    elif in_cache and not name.endswith(SUFFIX) and OTHER_BYTE_CODE.fullmatch(entry.name):
-                        continue
                     elif entry.is_file(follow_symlinks=False):
                         try:
-                            info = entry.stat(follow_symlinks=False)
+                            tree.add(name, entry.stat(follow_symlinks=False))
                         except FileNotFoundError:  # deleted meanwhile
                             continue
-                        tree.files[name] = [info.st_size, info.st_mtime_ns]
                     else:
                         _add_file(tree, name, Path(entry.path))
 
@@ -249,8 +290,7 @@ def _add_file(tree: Tree, name: str, path: Path) -> None:
         elif not stat.S_ISREG(path.lstat().st_mode):
             tree.special.append(name)
         if path.is_file():
-            info = path.stat()
-            tree.files[name] = [info.st_size, info.st_mtime_ns]
+            tree.add(name, path.stat())
 
 
 def _write_states(folder: Path, tree: Tree, outside: Iterable[str]) -> None:
@@ -258,8 +298,25 @@ def _write_states(folder: Path, tree: Tree, outside: Iterable[str]) -> None:
     folders = {path: time for path, time in tree.folders.items() if not _is_cache(path)}
     names = {path for path in tree.files if path == "pyvenv.cfg" or _in_packages(path)} | tree.links.keys()
     names |= {path for path in outside if not Path(path).is_dir()}
-    states = {"files": {path: _state(folder / path) for path in names}, "folders": folders}
+    states = {
+        "files": {path: _state(folder / path) for path in names},
+        "folders": folders,
+        "root": _names(folder),
+        "changes": tree.change_digests(),
+    }
     write_atomically(folder / STATES, canonical(states))
+
+
+def _names(folder: Path) -> list[str]:
+    """Return the names in an environment's folder, without those of this module."""
+    return sorted(path.name for path in folder.iterdir() if path.name not in OWN and not TEMPORARY.fullmatch(path.name))
+
+
+def _noted_changes(folder: Path) -> dict[str, str]:
+    """Return the digests of inodes and change times at the last comparison; empty if nothing has noted them."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return dict(read_json(folder / STATES)["changes"])
+    return {}
 
 
 def _is_cache(folder: str) -> bool:
@@ -279,15 +336,30 @@ def _state(path: Path) -> list[int] | None:
     return [info.st_size, info.st_mtime_ns]
 
 
-def _dropped(folder: Path, path: str, files: Container[str]) -> bool:
-    """Delete byte code, unless its source is not listed: then it is never loaded; return False if that is refused."""
-    module = BYTE_CODE.fullmatch(path)
-    if module is None or f"{module[1]}{module[2]}.py" in files:
+def _is_other_byte_code(path: str) -> bool:
+    """Return whether a path is that of byte code that is loaded only on request, such as that of ``python -O``."""
+    return BYTE_CODE.fullmatch(path) is not None and not path.endswith(SUFFIX)
+
+
+def _reject(found: dict[str, str], folder: Path, path: str, problem: str) -> None:
+    """Delete what Python or this module writes again; add anything else to the differences."""
+    if is_byte_code(path) or TEMPORARY.fullmatch(path):
         try:
             (folder / path).unlink(missing_ok=True)
+            return
         except OSError:
-            return False
-    return True
+            problem = f"{problem} and cannot be deleted"
+    found.setdefault(path, problem)
+
+
+def _has_bytes(path: Path, digest: str) -> bool:
+    """Return whether a file has the listed bytes; byte code may be missing."""
+    try:
+        return digest_file(path) == digest
+    except FileNotFoundError:
+        return is_byte_code(str(path))
+    except NotAPlainFile:
+        return False
 
 
 def _restore_time(path: Path, time: int, digest: str) -> bool:

@@ -64,6 +64,15 @@ def test_complete_installation_is_reused(folder: Path) -> None:
     assert (environment.folder / "complete").stat().st_mtime_ns == marked
 
 
+def test_a_new_installation_does_not_contain_the_path_of_the_project(folder: Path) -> None:
+    environment = read_environment("tiny")
+    install(environment, [])
+    for path in (environment.folder / "pyvenv.cfg", *(environment.folder / "bin").glob("*ctivate*")):
+        assert str(folder) not in path.read_text(), path
+    done = subprocess.run([environment.python, "-c", "import sys; print(sys.prefix)"], capture_output=True, text=True)
+    assert done.stdout == f"{environment.folder.absolute()}\n"
+
+
 def test_incomplete_installation_is_replaced(folder: Path) -> None:
     environment = read_environment("tiny")
     environment.folder.mkdir(parents=True)

@@ -1,5 +1,6 @@
 """Installed environments: every change of their content is named, and what programs leave behind is not."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -7,11 +8,13 @@ import sys
 import sysconfig
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tapeout.graph.errors import EnvironmentChanged, InvalidEnvironment
-from tapeout.graph.identity.digest import digest_bytes
+from tapeout.graph.identity import installation
+from tapeout.graph.identity.digest import digest_bytes, digest_file
 from tapeout.graph.identity.environment import Environment, changed
 from tapeout.graph.identity.installation import LISTING, MARK, STATES, Mark, complete, differences, unchanged
 from tests.graph.upkeep.test_verify import flip
@@ -150,6 +153,12 @@ def copy_without_times(folder: Path) -> None:
     Path(f"{folder}.new").rename(folder)
 
 
+def edit_states(folder: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    states = json.loads((folder / STATES).read_bytes())
+    edit(states)
+    (folder / STATES).write_text(json.dumps(states))
+
+
 def in_cache(name: str) -> Callable[[Path], None]:
     return lambda folder: write(folder / PACKAGES / "package" / "__pycache__" / name)
 
@@ -164,6 +173,8 @@ INNOCENT: list[Callable[[Path], None]] = [
     *(in_cache(f"other.{sys.implementation.cache_tag}{end}") for end in (".pyc", ".opt-1.pyc", "-pytest-8.pyc")),
     *(in_cache(name) for name in (f"other.{sys.implementation.cache_tag}.pyc.123", "other.cpython-312.pyc")),
     *(in_cache(f"module.f-1.py311.{end}") for end in ("nbi", "nbc", "1.nbc")),
+    lambda folder: write(folder / f".{STATES}.0123456789abcdef.tmp"),
+    lambda folder: edit_states(folder, lambda states: [states.pop(key) for key in ("root", "changes")]),
     lambda folder: (folder / STATES).write_text("{}"),
     lambda folder: (folder / STATES).unlink(),
 ]
@@ -176,17 +187,68 @@ def test_what_programs_leave_behind_is_accepted(folder: Path, change: Callable[[
     assert unchanged(folder)  # steps need not compare everything
 
 
-def test_byte_code_that_python_would_load_is_deleted_unless_it_is_as_listed(folder: Path) -> None:
+TAG = sys.implementation.cache_tag
+OTHERS = [f"other.{TAG}{end}" for end in (".pyc", ".pyc.123", ".opt-1.pyc", ".opt-2.pyc", "-pytest-8.pyc", "-x.pyc")]
+
+
+def test_byte_code_is_deleted_unless_it_is_as_listed(folder: Path) -> None:
     cache = (folder / BYTE_CODE).parent
     edit(folder / BYTE_CODE)
-    for name in (f"other.{sys.implementation.cache_tag}.pyc", "module.f-1.py311.nbi", "other.cpython-312.pyc"):
+    for name in (*OTHERS, "gone.cpython-311.pyc", "module.f-1.py311.nbi", "other.cpython-312.pyc"):
         write(cache / name)
-    assert differences(folder) == [] and [path.name for path in cache.iterdir()] == ["other.cpython-312.pyc"]
+    assert differences(folder) == [] and list(cache.iterdir()) == []
 
 
-def test_an_edit_that_keeps_size_and_time_is_only_found_by_reading(folder: Path) -> None:
-    flip(folder / MODULE)
+def test_other_byte_code_of_the_standard_library_is_deleted_if_it_is_newer(template: Path, folder: Path) -> None:
+    """What an interpreter has brought stays; no program of the environment wrote it."""
+    cache = template / "python/lib/python3.11/json/__pycache__"
+    old, new = cache / f"decoder.{TAG}.opt-1.pyc", cache / f"encoder.{TAG}.opt-1.pyc"
+    write(old)
+    (folder / LISTING).touch()  # as if it was installed now
+    write(new)
+    try:
+        assert differences(folder) == []
+        assert old.exists() and not new.exists()
+    finally:
+        shutil.rmtree(cache)
+
+
+def test_a_link_in_place_of_byte_code_is_named(folder: Path) -> None:
+    (folder / BYTE_CODE).with_name(OTHERS[2]).symlink_to(folder / MODULE)
+    assert [found.problem for found in differences(folder)] == ["is another link"]
+
+
+@pytest.mark.parametrize("path", [MODULE, f"{PACKAGES}/package/words.txt"])
+def test_an_edit_that_keeps_size_and_time_is_found_when_a_run_begins(folder: Path, path: str) -> None:
+    assert differences(folder) == []
+    flip(folder / path)
+    assert unchanged(folder), "between the steps of a run not every file is looked at"
+    for _ in range(2):
+        assert [(found.path, found.problem) for found in differences(folder)] == [(path, "was edited")]
+
+
+def test_byte_code_with_the_same_size_and_time_is_deleted(folder: Path) -> None:
+    assert differences(folder) == []
+    flip(folder / BYTE_CODE)
+    assert differences(folder) == [] and not (folder / BYTE_CODE).exists()
+
+
+def test_after_a_copy_every_file_is_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    monkeypatch.setattr(installation, "digest_file", lambda path: read.append(path) or digest_file(path))
+    assert differences(folder) == [] and folder / MODULE in read
+    read.clear()
+    assert differences(folder) == [] and read == []
+    os.link(folder / MODULE, folder.parent / "link")  # its change time is another one
+    assert differences(folder) == [] and {path.parent for path in read} == {(folder / MODULE).parent}
+
+
+@pytest.mark.parametrize("name", ["new.py", "folder", "new.pth"])
+def test_a_new_name_in_the_folder_itself_is_noticed_between_steps(folder: Path, name: str) -> None:
     assert differences(folder) == [] and unchanged(folder)
+    (folder / name).mkdir() if name == "folder" else write(folder / name)
+    assert not unchanged(folder)
+    assert [found.path for found in differences(folder)] == ([] if name == "folder" else [name])
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\n\n", b"0\n0\n", b"{}\n" * 4])

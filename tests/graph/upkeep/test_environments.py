@@ -1,6 +1,6 @@
 """Verification of installed environments, those that made the results in a folder."""
 
-from tapeout.graph.identity.installation import complete, differences
+from tapeout.graph.identity.installation import LISTING, MARK, complete, differences
 from tapeout.graph.upkeep.environments import EnvironmentFinding, used_environments, verify_environments
 from tests.graph.conftest import Project
 from tests.graph.folders import workspace_of
@@ -22,8 +22,12 @@ def test_every_byte_of_the_environments_of_the_results_is_read(built: Project) -
     calls: list[tuple[int, int]] = []
     assert verify_environments([heavy], lambda done, total: calls.append((done, total))) == []
     assert calls[-1][0] == calls[-1][1] > 0
+    installed = {name: (heavy / name).read_bytes() for name in (MARK, LISTING)}
     for name in (BYTE_CODE, "bin/activate", "pyvenv.cfg"):
         flip(heavy / name)
+    complete(heavy, environment.digest, environment.interpreter)  # notes the change times, which a bad disk keeps
+    for name, data in installed.items():
+        (heavy / name).write_bytes(data)
     assert differences(heavy) == []
     problem = "is damaged: its bytes are not those that were installed"
     damaged = [EnvironmentFinding("heavy", str(heavy / name), problem) for name in ("bin/activate", "pyvenv.cfg")]
