@@ -1,10 +1,14 @@
 """Functions that place a value outside of a step: in files, variables, servers, memory and open files."""
 
+import contextlib
 import ctypes
 import os
 import py_compile
+import shutil
 import signal
 import socket
+import sqlite3
+import sysconfig
 import threading
 import zipfile
 from collections.abc import Callable
@@ -81,6 +85,20 @@ def archive(world: World, value: str) -> None:
     """Write a zip archive with a module."""
     with zipfile.ZipFile(world.root / "hidden.zip", "w") as packed:
         packed.writestr("hidden.py", f"VALUE = {value!r}\n")
+
+
+def database(world: World, value: str) -> None:
+    """Write a database of SQLite."""
+    path = world.outside / "base"
+    path.unlink(missing_ok=True)
+    with contextlib.closing(sqlite3.connect(path)) as opened, opened:
+        opened.execute(f"create table t as select '{value}'")
+
+
+def extension(world: World, value: str) -> None:
+    """Copy a compiled module of this interpreter."""
+    (found,) = Path(sysconfig.get_config_var("DESTSHARED")).glob("_bisect.*.so")
+    shutil.copyfile(found, world.outside / "_bisect.so")
 
 
 def server(family: int, address: object) -> Place:

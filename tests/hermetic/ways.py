@@ -15,7 +15,9 @@ from tests.hermetic.places import (
     blocked_signal,
     both,
     byte_code,
+    database,
     descriptor,
+    extension,
     file,
     leftover,
     notes,
@@ -294,6 +296,32 @@ WAYS: dict[str, tuple[Place, str, str] | tuple[Place, str, str, str | None]] = {
         "import os\nfolder = os.open('/usr', 0)\nfolder = os.open('..', 0, dir_fd=folder)\n"
         "found = os.read(os.open('{outside}/data'[1:], 0, dir_fd=folder), 8).decode()",
         IMPOSSIBLE,
+    ),
+    "the same with the module under os": (
+        file("{outside}/data"),
+        "import os, posix\nfolder = os.open('/usr', 0)\nfolder = posix.open('..', 0, dir_fd=folder)\n"
+        "found = os.read(posix.open('{outside}/data'[1:], 0, dir_fd=folder), 8).decode()",
+        IMPOSSIBLE,
+    ),
+    "a hard link from below an open folder": (
+        file("{outside}/data"),
+        "import os\nwhere = '..' + '{outside}'\nos.makedirs('a/b')\nos.chdir('a/b')\nfolder = os.open('/usr', 0)\n"
+        "os.link(where + '/data', 'link', src_dir_fd=folder)\nfound = Path('link').read_text()",
+        IMPOSSIBLE,
+    ),
+    "an extension of another installation": (
+        extension,
+        "from importlib.machinery import ExtensionFileLoader\nimport importlib.util\n"
+        "loader = ExtensionFileLoader('_bisect', '{outside}/_bisect.so')\n"
+        "found = str(importlib.util.module_from_spec(importlib.util.spec_from_loader('_bisect', loader)))",
+        IMPOSSIBLE,
+    ),
+    "a database that is attached": (
+        database,
+        "import sqlite3\nopened = sqlite3.connect(':memory:')\nopened.execute(\"attach '{outside}/base' as other\")\n"
+        "found = str(opened.execute('select * from other.t').fetchall())",
+        IMPOSSIBLE,
+        None,
     ),
     "a database": (
         file("{outside}/data"),

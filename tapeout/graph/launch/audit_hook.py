@@ -3,7 +3,8 @@
 ``sandbox.py`` copies this file as ``sitecustomize.py`` into the first folder of the module path, so that the Python
 processes of the step import it at their start. It uses only the standard library. It refuses to open, list, change or
 execute files outside of the permitted folders, and to use the network. Native code, isolated children (``python -I``),
-links (``readlink``) and the existence of files (``stat``) are out of its reach; docs/hermeticity.md says so.
+operations without an event (``ATTACH`` of SQLite, ``_posixsubprocess.fork_exec``), links (``readlink``) and existence,
+size and times of files (``stat``) are out of its reach; docs/hermeticity.md says so.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import errno
 import ipaddress
 import json
 import os
+import posix
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +30,13 @@ WRITES = (
     *("os.chmod", "os.chown", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink"),
     *("os.truncate", "os.utime", "os.setxattr", "sqlite3.connect"),
 )
-TWO_PATHS = ("os.link", "os.rename")
+NEW_NAME = ("os.link", "os.rename", "os.symlink")
+"""Operations whose second path is a name that they make."""
+FOLDERS = {
+    **{"os.link": (2, 3), "os.rename": (2, 3), "os.symlink": (None, 2)},
+    **{"os.remove": (1,), "os.rmdir": (1,), "os.mkdir": (2,), "os.chmod": (2,), "os.chown": (3,), "os.utime": (3,)},
+}
+"""Positions of the open folders to which the paths of an operation are relative."""
 ADDRESS = ("socket.connect", "socket.sendto", "socket.sendmsg")
 HOST = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
 LOCAL_NAMES = ("", "localhost", "tapeout")
@@ -61,15 +69,18 @@ def install(permitted: dict[str, list[str]]) -> None:
             if event not in ON_PATH or not isinstance(path, str) or os.sep in path:
                 check("." if path is None else path, read)
         elif event in WRITES:
-            for path in arguments[: 2 if event in TWO_PATHS else 1]:
-                check(path, write)
+            for number, path in enumerate(arguments[: 2 if event in NEW_NAME else 1]):
+                position = (*FOLDERS.get(event, ()), None, None)[number]
+                check(path if position is None else _below(path, arguments[position]), write)
+        elif event == "import":
+            check(arguments[1], read)  # the file of an extension; None for a module
         elif event in (*ADDRESS, *HOST) and not permitted["network"]:
             address = arguments[-1 if event in ADDRESS else 0]
             host = address[0] if isinstance(address, tuple) and address else address
             if event in HOST or isinstance(address, tuple):
                 _check_host(host)
 
-    os.open = _with_folder(os.open, check, read)
+    os.open = posix.open = _with_folder(os.open, check, read, write)
     sys.addaudithook(hook)
 
 
@@ -83,14 +94,24 @@ def _check_host(host: object) -> None:
         raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH), name)
 
 
+def _below(path: object, folder: object) -> object:
+    """Return the path that is relative to an open folder, if there is one."""
+    if not isinstance(path, str | bytes | os.PathLike) or not isinstance(folder, int) or folder < 0:
+        return path
+    return os.path.join(os.path.realpath(f"/proc/self/fd/{folder}"), os.fsdecode(path))
+
+
 def _with_folder(
-    opened: Callable[..., int], check: Callable[[object, tuple[str, ...]], None], read: tuple[str, ...]
+    opened: Callable[..., int],
+    check: Callable[[object, tuple[str, ...]], None],
+    read: tuple[str, ...],
+    write: tuple[str, ...],
 ) -> Callable[..., int]:
     """Return ``os.open`` with a check of paths that are relative to an open folder, which its event does not have."""
 
     def checked(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
-        if dir_fd is not None and not os.fsdecode(path).startswith(os.sep):
-            check(os.path.join(os.path.realpath(f"/proc/self/fd/{dir_fd}"), os.fsdecode(path)), read)
+        if dir_fd is not None:
+            check(_below(path, dir_fd), write if flags & WRITING else read)
         return opened(path, flags, mode, dir_fd=dir_fd)
 
     return checked
