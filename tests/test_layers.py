@@ -54,6 +54,7 @@ GRAPH = (
         "paths",
         "bookkeeping",
         "files",
+        "deletion",
         "disk_space",
         "locks",
         "console",

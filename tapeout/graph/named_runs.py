@@ -6,7 +6,6 @@ and the action of each. The garbage collector keeps what a named run refers to.
 """
 
 import re
-import shutil
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -15,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from tapeout.errors import did_you_mean
 from tapeout.graph.configuration import Configuration
+from tapeout.graph.deletion import delete
 from tapeout.graph.errors import RequestRefused, UnknownName
 from tapeout.graph.files import read_json, write_atomically
 from tapeout.graph.identity.digest import canonical
@@ -114,7 +114,7 @@ def save(
     with workspace.store.in_use():
         workspace.root.register()
         workspace.root.add(artifacts.values())
-        shutil.rmtree(new, ignore_errors=True)
+        delete(new, ignore_errors=True)
         for manifest in manifests:
             workspace.store.link(manifest, new / manifest.artifact, new / ".scratch")
             write_atomically(new / f"{manifest.artifact}{MANIFEST}", manifest.encode())
@@ -149,9 +149,9 @@ def remove(workspace: Workspace, name: str) -> None:
 def remove_folder(folder: Path) -> None:
     """Remove a run's folder atomically: it is renamed to a hidden name first."""
     hidden = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(hidden, ignore_errors=True)
+    delete(hidden, ignore_errors=True)
     folder.rename(hidden)
-    shutil.rmtree(hidden)
+    delete(hidden)
 
 
 def read_run(workspace: Workspace, name: str) -> NamedRun:

@@ -1,7 +1,6 @@
 """Reproduction of an export: check it, copy its code, build its graph from the sources, and compare."""
 
 import platform
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tapeout.config.comparison import Bounds
+from tapeout.graph.deletion import delete
 from tapeout.graph.files import write_atomically
 from tapeout.graph.identity.digest import canonical
 from tapeout.graph.store.keys import read_public_key
@@ -110,7 +110,7 @@ def reproduce(
     install(document, isolation, pip_options)
     report(f"Building {document.target} from its sources, {len(document.artifacts)} artifacts; {isolation.sentence}")
     run(document, isolation)
-    shutil.rmtree(downloads(folder), ignore_errors=True)
+    delete(downloads(folder), ignore_errors=True)
     report("Comparing")
     judgement = judge(document, checked.folder, folder, bounds)
     reproduction = Reproduction(checked, judgement, bounds, f"{sys.platform}-{platform.machine()}")

@@ -14,6 +14,9 @@ from pathlib import Path
 from tapeout.graph.errors import InvalidRule
 from tapeout.graph.identity.digest import digest_bytes, digest_file
 
+UNUSABLE = (ValueError, RecursionError, MemoryError)
+"""Errors of Python's parser and printer: a null byte, an endless number, half a character, a very deep expression."""
+
 
 def closure(script: Path, root: Path, plugins: Sequence[str] = ()) -> dict[str, str]:
     """Return the digest of each file of a program's code, by path relative to ``root``, sorted.
@@ -57,22 +60,22 @@ def definitions(path: Path) -> dict[str, str]:
         for node in body:
             if isinstance(node, ast.ClassDef):
                 node.body = visit(node.body, f"{prefix}{node.name}.")
-                digests[prefix + node.name] = digest_bytes(ast.dump(node).encode())
+                digests[prefix + node.name] = digest_tree(node, path)
             elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                digests[prefix + node.name] = digest_bytes(ast.dump(node).encode())
+                digests[prefix + node.name] = digest_tree(node, path)
             else:
                 rest.append(node)
         return rest
 
     tree.body = visit(tree.body, "")
-    return {"": digest_bytes(ast.dump(tree).encode()), **dict(sorted(digests.items()))}
+    return {"": digest_tree(tree, path), **dict(sorted(digests.items()))}
 
 
 @cache
 def _read(path: Path, root: Path, mtime_ns: int) -> tuple[str, tuple[Path, ...]]:
     """Return the digest of a module and the project files that it imports; cached for this process."""
     tree = parse(path.read_bytes(), path.relative_to(root))
-    return digest_tree(tree), tuple(sorted(_imports(tree, path, root)))
+    return digest_tree(tree, path.relative_to(root)), tuple(sorted(_imports(tree, path, root)))
 
 
 def parse(content: bytes, name: Path) -> ast.Module:
@@ -85,23 +88,42 @@ def parse(content: bytes, name: Path) -> ast.Module:
         tree = ast.parse(content, filename=str(name))
     except SyntaxError as error:
         raise InvalidRule(f"{name}, line {error.lineno}: {error.msg}.", "Correct it.") from error
-    except (ValueError, RecursionError) as error:  # a null byte; a very long expression
-        raise InvalidRule(f"{name}: {error}.", "Correct it.") from error
+    except UNUSABLE as error:
+        raise _unusable(name, error) from error
     _strip_docstrings(tree)
     return tree
 
 
-def digest_tree(tree: ast.Module) -> str:
-    """Return the digest of a module, given its syntax tree without docstrings."""
-    return digest_bytes(ast.dump(tree).encode())
+def digest_tree(tree: ast.AST, name: Path) -> str:
+    """Return the digest of a module, or of a part of it, given its syntax tree without docstrings.
+
+    Raises:
+        InvalidRule: the tree has no text, for example because of a number with more digits than Python prints.
+    """
+    try:
+        return digest_bytes(ast.dump(tree).encode())
+    except UNUSABLE as error:
+        raise _unusable(name, error) from error
+
+
+def _unusable(name: Path, error: Exception) -> InvalidRule:
+    reason = str(error).removesuffix(".") or "it is nested too deeply"
+    return InvalidRule(f"{name}: {reason}.", "Simplify what Python cannot read or write there.")
 
 
 def _data_files(package: Path) -> list[Path]:
-    """Return the data files of a package, including those in subfolders without ``__init__.py``; skip backup files."""
+    """Return the data files of a package, including those in subfolders without ``__init__.py``; skip backup files.
+
+    Raises:
+        InvalidRule: a name is not printable, or no UTF-8, so that no action and no log can contain it.
+    """
     files = []
     for path in sorted(package.iterdir()):
         if path.name.startswith((".", "__pycache__")) or path.name.endswith("~"):
             continue
+        if not path.name.isprintable():
+            cause = f"{str(path)!r}, beside a module, has a character in its name that is not printable."
+            raise InvalidRule(cause, "Rename or remove it: the files of a package are part of its code.")
         if path.is_dir() and not (path / "__init__.py").exists():
             files += _data_files(path)
         elif path.is_file() and path.suffix != ".py":

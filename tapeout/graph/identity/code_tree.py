@@ -12,7 +12,6 @@ import ast
 import contextlib
 import os
 import py_compile
-import shutil
 import stat
 import sys
 import tempfile
@@ -20,9 +19,10 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
+from tapeout.graph.deletion import delete
 from tapeout.graph.errors import InputChanged, InvalidRule, NotAPlainFile
 from tapeout.graph.files import file_lock, read_json, settle
-from tapeout.graph.identity.code import digest_tree, parse
+from tapeout.graph.identity.code import UNUSABLE, digest_tree, parse
 from tapeout.graph.identity.digest import canonical, digest_bytes, digest_value
 from tapeout.graph.identity.manifest import EPOCH
 
@@ -92,12 +92,7 @@ def times(tree: Path) -> dict[str, tuple[int, ...]]:
 
 def remove(tree: Path) -> None:
     """Delete a tree, whose folders are read-only; it may be missing, or something else."""
-    if tree.is_symlink() or tree.is_file():
-        tree.unlink()
-    for path in [tree, *tree.rglob("*")]:
-        if path.is_dir() and not path.is_symlink():
-            path.chmod(0o755)
-    shutil.rmtree(tree, ignore_errors=True)
+    delete(tree, ignore_errors=True)
 
 
 def _is_intact(target: Path) -> bool:
@@ -145,20 +140,23 @@ def _module(content: bytes, name: str) -> tuple[str, dict[str, bytes]]:
     """Return the digest of a module, and its text and byte code by path; cached, because steps share modules."""
     path = Path(name)
     tree = parse(content, path)
-    digest = digest_tree(tree)
-    text = _unparse(tree, path).encode("utf-8")
+    digest = digest_tree(tree, path)
+    text = _unparse(tree, path)
     with tempfile.TemporaryDirectory(prefix="tapeout-") as folder:
         source, compiled = Path(folder, "module.py"), Path(folder, "module.pyc")
         source.write_bytes(text)
         mode = py_compile.PycInvalidationMode.UNCHECKED_HASH  # whoever uses the tree compares its digests
         shown = f"{INSIDE}/{name}"
-        py_compile.compile(str(source), str(compiled), shown, doraise=True, optimize=0, invalidation_mode=mode)
+        try:
+            py_compile.compile(str(source), str(compiled), shown, doraise=True, optimize=0, invalidation_mode=mode)
+        except py_compile.PyCompileError as error:
+            raise InvalidRule(f"{name}: {error.exc_value}.", "Correct it.") from error
         code = compiled.read_bytes()
     cached = path.parent / "__pycache__" / f"{path.stem}.{sys.implementation.cache_tag}.pyc"
     return digest, {name: text, cached.as_posix(): code}
 
 
-def _unparse(tree: ast.Module, name: Path) -> str:
+def _unparse(tree: ast.Module, name: Path) -> bytes:
     """Return the text of a module without docstrings; a body without a statement gets ``pass``.
 
     Raises:
@@ -166,10 +164,10 @@ def _unparse(tree: ast.Module, name: Path) -> str:
     """
     complete(tree)
     try:
-        text = ast.unparse(tree) + "\n"
+        text = (ast.unparse(tree) + "\n").encode()
         same = ast.dump(ast.parse(text)) == ast.dump(tree)
-    except (ValueError, SyntaxError, RecursionError):
-        same = False
+    except (SyntaxError, *UNUSABLE):
+        text, same = b"", False
     if not same:
         raise InvalidRule(
             f"{name} cannot be written without its comments.", "Simplify its nested f-strings and long expressions."

@@ -57,7 +57,7 @@ class HostPaths:
             return match[0]
         with suppress(OSError, NotAPlainFile, InvalidRule, RecursionError):
             content = read_file(Path(name))
-            if digest_tree(parse(content, Path(name))) == self.digests[name]:
+            if digest_tree(parse(content, Path(name)), Path(name)) == self.digests[name]:
                 line = original_lines(content).get(line, line)
         return f'File "{name}", line {line}'
 

@@ -14,7 +14,7 @@ nothing that could be mistaken for complete, and everything that the next one ne
 import fcntl
 import os
 import re
-import shutil
+import stat
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -23,6 +23,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tapeout.graph import named_runs
+from tapeout.graph.deletion import delete, entries
 from tapeout.graph.errors import NotWritable, RequestRefused
 from tapeout.graph.files import only_regular
 from tapeout.graph.identity import code_tree
@@ -230,7 +231,7 @@ def _leftovers(
             if path.is_dir():
                 yield "interrupted moves", path
     for path in sorted(work.glob("rebuild.*")):
-        if now - max(map(_modified, [path, *path.rglob("*")])) >= age:
+        if now - max((info.st_mtime for _, _, info in entries(path)), default=now) >= age:
             yield SCRATCH, path
     for path in _inside(store.root / "incoming", "*"):
         if now - _modified(path) >= age and not _is_locked(path):
@@ -285,10 +286,7 @@ def _modified(path: Path) -> float:
 
 def _files(path: Path) -> Iterator[os.stat_result]:
     """Yield the ``lstat`` of a file, or of all files in a folder."""
-    files = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
-    for file in files if path.is_dir() and not path.is_symlink() else [path]:
-        with suppress(FileNotFoundError):
-            yield os.lstat(file)
+    return (info for _, _, info in entries(path) if not stat.S_ISDIR(info.st_mode))
 
 
 def _removals(garbage: list[tuple[str, Path]]) -> tuple[Removal, ...]:
@@ -310,20 +308,18 @@ def _delete(store: Store, garbage: list[tuple[str, Path]], forgotten: list[Root]
     """Delete garbage in the given order, and bring the lists of the roots up to date."""
     try:
         for root in forgotten:
-            shutil.rmtree(root.record)
+            delete(root.record)
         for kind, path in garbage:
             if kind == NAMED_RUNS:
                 named_runs.remove_folder(path)
             elif kind == SCRATCH:
                 with _try_lock(store.lock_path(path.name)) as free:
                     if free:
-                        shutil.rmtree(path)
+                        delete(path)
             elif kind == TREES:
                 code_tree.remove(path)
-            elif path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
             else:
-                path.unlink(missing_ok=True)
+                delete(path)
         for root in roots:
             if root.visible and root.is_used:
                 root.register()

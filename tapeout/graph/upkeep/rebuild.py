@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tapeout.graph.address import LocatedArtifact
+from tapeout.graph.deletion import delete
 from tapeout.graph.errors import RequestRefused
 from tapeout.graph.files import unused_path, write_atomically
 from tapeout.graph.identity.action import Action, Recipe
@@ -61,7 +62,7 @@ def rebuild(
     workspace.work.mkdir(parents=True, exist_ok=True)
     # locked to the end: the garbage collector does not touch the scratch folder of a locked action
     lock = workspace.store.lock_action(action.digest)
-    with lock, tempfile.TemporaryDirectory("", "rebuild.", workspace.work) as folder:
+    with lock, _scratch(workspace.work) as folder:
         empty = replace(workspace, results=Path(folder, "results"), work=Path(folder, "work"))
         for needed in recipe.dependencies():
             _restore_input(workspace, empty, needed)
@@ -73,6 +74,16 @@ def rebuild(
         old = LocatedArtifact(name, first, None, workspace.store)
         new = LocatedArtifact(f"{name} (second copy)", second, step.output, workspace.store)
         yield Rebuild(old, new, seconds)
+
+
+@contextmanager
+def _scratch(work: Path) -> Iterator[Path]:
+    """Make a folder for a rebuild, which is deleted at the end of the context."""
+    folder = Path(tempfile.mkdtemp("", "rebuild.", work))
+    try:
+        yield folder
+    finally:
+        delete(folder)
 
 
 def _stored_input(workspace: Workspace, needed: str) -> Manifest:

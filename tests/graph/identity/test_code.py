@@ -1,11 +1,13 @@
 """Code identity: which files belong to the code of a step."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from tapeout.graph.errors import InvalidRule
 from tapeout.graph.identity.code import closure
+from tapeout.graph.identity.code_tree import materialise
 
 
 @pytest.fixture
@@ -67,3 +69,38 @@ def test_null_byte_is_named(root: Path) -> None:
     (root / "pkg/late.py").write_bytes(b"x = 1\0\n")
     with pytest.raises(InvalidRule, match=r"pkg/late\.py"):
         closure(root / "scripts/step.py", root)
+
+
+UNUSABLE = {
+    "endless number": "X = 0x" + "f" * 20_000,
+    "deep expression": "x = " + "-" * 5000 + "1",
+    "deeper expression": "x = " + "-" * 50_000 + "1",
+    "many branches": "if 1:\n    pass\n" + "elif 1:\n    pass\n" * 2000,
+    "no function": "return 1\n",
+    "no loop": "break\n",
+    "two arguments of one name": "def f(a, a): ...\n",
+    "deep attribute": "x = a" + ".b" * 900,
+}
+
+
+@pytest.mark.parametrize("text", UNUSABLE.values(), ids=UNUSABLE.keys())
+def test_what_python_cannot_read_or_write_is_named(root: Path, text: str) -> None:
+    (root / "pkg/late.py").write_text(text)
+    with pytest.raises(InvalidRule, match=r"pkg/late\.py"):
+        materialise(closure(root / "scripts/step.py", root), root, root / "trees")
+
+
+@pytest.mark.parametrize("text", ["x = '\\ud800'\n", "x = 1\ny = f'\\ud800{x}'\n", "x = 1e400 - 0j\n", "\ufeffx = 1\n"])
+def test_half_characters_and_unusual_numbers_are_usable(root: Path, text: str) -> None:
+    (root / "pkg/late.py").write_text(text)
+    assert materialise(closure(root / "scripts/step.py", root), root, root / "trees").is_dir()
+
+
+@pytest.mark.parametrize("name", [b"\xff.txt", b"a\nb.txt", b"\xff/words.txt", "a\u202eb".encode()])
+def test_a_data_file_without_a_printable_name_is_refused(root: Path, name: bytes) -> None:
+    path = root / "pkg/sub" / os.fsdecode(name)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("x")
+    with pytest.raises(InvalidRule, match="not printable") as caught:
+        closure(root / "scripts/step.py", root)
+    assert str(caught.value).isascii()
