@@ -16,6 +16,8 @@ from tapeout.config.comparison import Bounds
 from tapeout.config.load import load_bounds
 from tapeout.graph.launch.process import can_isolate_network
 from tapeout.graph.plan.describe import duration
+from tapeout.graph.store import second_builds
+from tapeout.graph.store.second_builds import SecondBuild
 from tapeout.graph.upkeep.rebuild import Rebuild, keep_copy
 from tapeout.graph.upkeep.rebuild import rebuild as build_again
 
@@ -44,7 +46,8 @@ def rebuild(
     """Build artifacts a second time, and compare.
 
     Each step runs in an empty folder, and without network, also if it fetches. With --check its output is compared with
-    the first copy: equal bytes, equal values, metrics within the bounds of the configuration, or none of these.
+    the first copy: equal bytes, equal values, metrics within the bounds of the configuration, or none of these. What
+    does not reach --level is not exported any more.
 
     Exit code 0, or 1 if an artifact does not reach --level.
     """
@@ -66,7 +69,7 @@ def rebuild(
         recipe, launch = decision.recipe, project.layer.launch
         output.errors.print(f"+ {recipe.artifact}  rebuild {number} of {len(decisions)}")
         with build_again(project.workspace, recipe, decision.action, recipe.threads, offline, launch) as copies:
-            results.append(_row(project, copies, bounds if check else None, keep))
+            results.append(_row(project, copies, bounds if check else None, level, keep))
     missed = [row for row in results if check and RANK.index(row["level"]) > RANK.index(level)]
     rows = [[row["artifact"], duration(row["seconds"]), row["second_digest"][:12], _outcome(row)] for row in results]
     parts: list[Any] = [output.table(["artifact", ">took", "digest", "second copy"], rows)]
@@ -82,11 +85,14 @@ def rebuild(
     raise typer.Exit(1 if missed else 0)
 
 
-def _row(project: Project, copies: Rebuild, bounds: Bounds | None, keep_equal: bool) -> dict[str, Any]:
+def _row(project: Project, copies: Rebuild, bounds: Bounds | None, required: Level, keep_equal: bool) -> dict[str, Any]:
     """Compare the copies if there are bounds, and keep the second one if it differs or was not compared."""
     comparison = _compare(project, copies, bounds) if bounds is not None else None
     differs = comparison is None or comparison.level is not Level.BYTES
     trust, manifest = project.workspace.store.trust, copies.old.manifest
+    digests = manifest.action, manifest.digest(), copies.new.manifest.digest()
+    compared = () if comparison is None else (comparison.level, required)
+    second_builds.note(project.workspace.work, SecondBuild(*digests, *compared))
     if not differs and trust is not None and not trust.was_built(manifest):
         trust.note_built(manifest)  # this folder has proved it
     path = keep_copy(project.workspace, copies.new) if keep_equal or differs else None

@@ -16,6 +16,7 @@ from tapeout.graph.store.keys import is_private, key_id, public_pem
 from tapeout.graph.store.policy import POLICY, SIGNING, policy_files, signer, signing_path
 from tapeout.graph.store.trust import Trust
 from tapeout.graph.workspace import Workspace
+from tapeout.provenance.refuted import refutation
 
 SHORT = 16
 """Characters of a key's identifier in its file's name and in tables."""
@@ -111,7 +112,7 @@ def sign(
     """Sign entries of artifacts that were built in this folder before there was a key.
 
     Artifacts that others have built are signed only if they are named: name only what tapeout rebuild --check has
-    proved.
+    proved. What a second build has refuted is not signed.
 
     Exit code 0 if every artifact is signed now, else 1.
     """
@@ -133,6 +134,8 @@ def _sign(workspace: Workspace, trust: Trust, name: str, named: bool) -> str:
         return "not in the store"
     if not named and not trust.was_built(stated[0]):
         return "not built here"
+    if refutation(workspace, stated[0], journal=False):
+        return "not reproducible"
     return "signed" if store.sign(stated[0].action, trust) else "not in the store"
 
 

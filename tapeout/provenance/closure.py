@@ -7,12 +7,18 @@ from tapeout.graph.identity.action import Action, Recipe
 from tapeout.graph.identity.manifest import Entry, Manifest
 from tapeout.graph.named_runs import read_run
 from tapeout.graph.plan.decide import decide, in_order
-from tapeout.graph.store.trust import sha256
 from tapeout.graph.workspace import State, Workspace
 from tapeout.provenance.errors import ExportRefused
+from tapeout.provenance.refuted import refutation
 
 MAX_SHOWN = 8
 """Artifacts that a message names."""
+
+
+REFUTED = (
+    "See whether it is: tapeout rebuild {name} --check. Then correct its code, which makes another action, and run "
+    "again; or state which level is enough, such as for training on GPUs: tapeout rebuild {name} --check --level values"
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ def closure(workspace: Workspace, recipes: dict[str, Recipe], target: str, run: 
 
     Raises:
         ExportRefused: an action was never carried out, or built another target than the one in ``results/`` or in
-            the run.
+            the run, or an artifact is known to be not reproducible.
         UnknownName: there is no run of that name.
     """
     named = read_run(workspace, run).artifacts.get(target) if run is not None else None
@@ -59,7 +65,8 @@ def closure(workspace: Workspace, recipes: dict[str, Recipe], target: str, run: 
         state, manifest = workspace.state(action) if action is not None else (State.WAITING, None)
         if action is None or manifest is None or workspace.store.find(action.digest) is None:
             raise _refused(target, run, f"{name} was not built by the current code, parameters and inputs", name)
-        _check_journal(workspace, manifest)
+        if cause := refutation(workspace, manifest):
+            raise ExportRefused(cause, REFUTED.format(name=name))
         actions[name], manifests[name] = action, manifest
         if state is State.CURRENT:
             folders[name] = workspace.artifact_path(name)
@@ -91,22 +98,6 @@ def check_vouched(built: Closure) -> None:
             f"in this folder, and no trusted key has signed them: {shown}.",
             f"Build them a second time with: tapeout rebuild{named} --check. Or trust the key of whoever built them "
             "(tapeout trust add), or export with --unsigned.",
-        )
-
-
-def _check_journal(workspace: Workspace, manifest: Manifest) -> None:
-    """Check that the bytes of an artifact are those of a recorded build, if there is one of its action.
-
-    Raises:
-        ExportRefused: other bytes were built: the entry is forged, or the step is not reproducible.
-    """
-    lines = [line for line in workspace.store.journal() if line["action"] == manifest.action]
-    built = {line["digest"] for line in lines if "digest" in line}
-    if built and manifest.digest() not in built:
-        raise ExportRefused(
-            f"{manifest.artifact} is not reproducible, or forged: the store has {sha256(manifest.digest())}, but "
-            f"{sha256(min(built))} was built.",
-            f"Find out which is right: tapeout rebuild {manifest.artifact} --check",
         )
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from tapeout.graph.errors import NotAPlainFile
 from tapeout.graph.identity.action import Action, Recipe
 from tapeout.graph.identity.code import closure
 from tapeout.graph.identity.environment import interpreter_paths
 from tapeout.graph.launch import sandbox
 from tapeout.graph.launch.sandbox import Specification
-from tapeout.graph.run.build import execute
+from tapeout.graph.run.build import build, execute
 from tapeout.graph.run.step import Step
 from tapeout.graph.workspace import State, Workspace
 from tapeout.program import StepFailed
@@ -47,6 +48,17 @@ for name in ("params.json", "action.json", "state", "tmp"):
     path.symlink_to("{victim}")
 sys.exit(3)
 """
+
+DEEP = """
+os.chdir(Path(os.environ["TAPEOUT_STATE"]).parent)
+os.chdir("tmp") if os.path.isdir("tmp") else None
+for _ in range(1500):
+    os.mkdir("d")
+    os.chdir("d")
+output.write_text("good")
+sys.exit({status})
+"""
+"""Folders in each other, deeper than Python's recursion."""
 
 
 @pytest.fixture
@@ -89,6 +101,23 @@ def test_links_in_the_scratch_folder_lead_nowhere(project: Project, tmp_path: Pa
                 execute(step(project, LINKS.replace("{victim}", str(victim))))
         assert not (list(victim.iterdir()) if victim.is_dir() else victim.read_bytes()), kind
         (victim.rmdir if kind == "folder" else victim.unlink)()
+
+
+def test_deep_folders_in_the_scratch_folder_end_no_later_attempt(project: Project) -> None:
+    failing = DEEP.replace("{status}", "3")
+    for _ in range(2):
+        with pytest.raises(StepFailed, match="status 3"):
+            execute(step(project, failing))
+    right = step(project, DEEP.replace("{status}", "0"))
+    assert build(right, forced=False).split()[-1].startswith("sha256:") and not right.scratch.exists()
+
+
+def test_a_pipe_in_place_of_the_journal_of_metrics_is_named(project: Project) -> None:
+    failing = step(project, "output.write_text('good')\n")
+    failing.metrics.parent.mkdir(parents=True)
+    os.mkfifo(failing.metrics)
+    with pytest.raises(NotAPlainFile, match="metrics"):
+        execute(failing)
 
 
 def test_an_interpreter_shows_nothing_that_lies_beside_it(tmp_path: Path) -> None:

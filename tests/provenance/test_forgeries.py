@@ -49,5 +49,20 @@ def test_no_forged_report_is_signed(built: Project, keys: Keys, tmp_path: Path) 
     checked = tapeout(built.root, "rebuild", "--check", expect=1).stdout
     assert "report.txt is not reproducible" in checked
     refused = tapeout(built.root, "export", tmp_path / "one", *signed, expect=3).stderr
-    assert "ExportRefused: Only the store vouches for 1 of " in refused and ": report.txt." in refused
-    tapeout(built.root, "export", tmp_path / "two", "--also", "src")
+    assert "ExportRefused: report.txt is not reproducible, or forged" in refused
+    assert f"sha256:{forged.digest()}" in refused and f"sha256:{right['report.txt']}" in refused
+    refused = tapeout(built.root, "export", tmp_path / "two", "--also", "src", expect=3).stderr
+    assert "ExportRefused: report.txt is not reproducible, or forged" in refused and not (tmp_path / "two").exists()
+
+
+def test_random_numbers_upstream_are_not_exported(built: Project, tmp_path: Path) -> None:
+    built.edit("scripts/model.py", "import time\n", "import os\nimport time\n")
+    write = '(output / "weights.txt").write_text('
+    built.edit("scripts/model.py", write, '(output / "id").write_bytes(os.urandom(8))\n' + write)
+    built.run()
+    assert "DIFFERS" in built.run("--forcerun", "model").text
+    refused = tapeout(built.root, "export", tmp_path / "one", "--also", "src", expect=3).stderr
+    assert "ExportRefused: model is not reproducible" in refused and "tapeout rebuild model --check" in refused
+    built.edit("scripts/model.py", "os.urandom(8)", "bytes(8)")
+    built.run()
+    tapeout(built.root, "export", tmp_path / "one", "--also", "src")

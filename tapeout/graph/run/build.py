@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tapeout.errors import TapeoutError
 from tapeout.graph.console import FIX, format_duration, format_size, print_line
+from tapeout.graph.deletion import delete
 from tapeout.graph.disk_space import disk_full_in
 from tapeout.graph.files import error_in, only_regular, read_file, written_file
 from tapeout.graph.identity.manifest import Manifest
@@ -35,6 +36,7 @@ from tapeout.graph.run.progress import PROGRESS, StepProgress, earlier_seconds
 from tapeout.graph.run.run_record import RUN
 from tapeout.graph.run.step import Step
 from tapeout.graph.run.surroundings import STATE
+from tapeout.graph.store.second_builds import SecondBuild, note
 from tapeout.graph.store.store import Store
 from tapeout.graph.store.trust import sha256
 from tapeout.graph.workspace import State, Workspace
@@ -119,7 +121,7 @@ def _store(step: Step, manifest: Manifest, seconds: float) -> str:
             "job": os.environ.get("SLURM_JOB_ID", ""),
         }
     )
-    shutil.rmtree(step.scratch, ignore_errors=True)
+    delete(step.scratch, ignore_errors=True)
     return result
 
 
@@ -189,7 +191,7 @@ def _clean(scratch: Path, control: Path) -> None:
     for path in scratch.glob("*"):
         folder = path.is_dir() and not path.is_symlink()
         if folder and path.name not in (STATE, control.name):
-            shutil.rmtree(path, ignore_errors=True)
+            delete(path, ignore_errors=True)
         elif not folder and (path.is_symlink() or path.name not in KEPT_FILES):
             path.unlink(missing_ok=True)
 
@@ -198,8 +200,9 @@ def _compare(step: Step, known: Manifest, manifest: Manifest) -> str:
     """Return the result of a forced rebuild; move a differing output to ``work/differing``."""
     if known.digest() == manifest.digest():
         return "  identical to the one in the store"
+    note(step.workspace.work, SecondBuild(step.action.digest, known.digest(), manifest.digest()))
     path = step.workspace.work / "differing" / step.action.digest / step.output.name
-    shutil.rmtree(path.parent, ignore_errors=True)
+    delete(path.parent, ignore_errors=True)
     path.parent.mkdir(parents=True)
     shutil.move(step.output, path)
     digests = f"{sha256(known.digest())} in the store (kept), {sha256(manifest.digest())} now"

@@ -10,7 +10,6 @@ import errno
 import fcntl
 import os
 import re
-import shutil
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tapeout.graph.deletion import delete
 from tapeout.graph.errors import InputChanged, NotAPlainFile, NotWritable
 from tapeout.graph.files import copy_atomically, file_lock, link_or_copy, parse_json, read_plain, settle
 from tapeout.graph.identity.action import Action
@@ -165,6 +165,14 @@ class Store(StoreFolder):
         self.write(self.signature_path(action_digest), merge(signature, self.read_signature(action_digest)))
         return True
 
+    def is_signed(self, action_digest: str) -> bool:
+        """Return whether a trusted key has signed the entry of an action."""
+        stored = self._entry(action_digest)
+        if self.trust is None or stored is None:
+            return False
+        content, signature = content_digest(*stored), self.read_signature(action_digest)
+        return self.trust.has_signed(action_digest, content, signature)
+
     def add_object(self, file: Path, entry: Entry) -> None:
         """Move a file whose digest is known to be right into the store, over one that may exist."""
         path = self.object_path(entry)
@@ -254,7 +262,7 @@ class Store(StoreFolder):
         writes the new one after.
         """
         new, old = scratch / "new", scratch / "old"
-        shutil.rmtree(scratch, ignore_errors=True)
+        delete(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
         if manifest.kind == "folder":
             new.mkdir()
@@ -268,7 +276,7 @@ class Store(StoreFolder):
         if os.path.lexists(target):
             target.rename(old)
         new.rename(target)
-        shutil.rmtree(scratch)
+        delete(scratch)
 
     def _fetch(self, entry: Entry, file: Path) -> None:
         """Link an object, or copy it if it belongs to somebody else, who could still write the same file later.

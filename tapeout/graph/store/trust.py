@@ -145,6 +145,14 @@ class Trust:
         """Return whether an action with this output was built here."""
         return manifest.digest() in self._outputs.get(manifest.action, ())
 
+    def outputs(self, action: str) -> frozenset[str]:
+        """Return the digests of all outputs of an action that were built here."""
+        return frozenset(self._outputs.get(action, ()))
+
+    def has_signed(self, action: str, content: str, signature: bytes | None) -> bool:
+        """Return whether a trusted key has signed an entry."""
+        return bool(self.keys) and not self._objection(action, content, signature)
+
     @cached_property
     def _outputs(self) -> dict[str, set[str]]:
         outputs: dict[str, set[str]] = {}
