@@ -50,8 +50,7 @@ sys.exit(3)
 """
 
 DEEP = """
-os.chdir(Path(os.environ["TAPEOUT_STATE"]).parent)
-os.chdir("tmp") if os.path.isdir("tmp") else None
+os.chdir(os.environ["TMPDIR"])
 for _ in range(1500):
     os.mkdir("d")
     os.chdir("d")
@@ -112,12 +111,18 @@ def test_deep_folders_in_the_scratch_folder_end_no_later_attempt(project: Projec
     assert build(right, forced=False).split()[-1].startswith("sha256:") and not right.scratch.exists()
 
 
-def test_a_pipe_in_place_of_the_journal_of_metrics_is_named(project: Project) -> None:
-    failing = step(project, "output.write_text('good')\n")
-    failing.metrics.parent.mkdir(parents=True)
-    os.mkfifo(failing.metrics)
+def test_a_pipe_in_place_of_the_journal_of_metrics_is_named_or_replaced(project: Project) -> None:
+    """It is named if the program resumes, because it then goes on with its journal."""
+    written = step(project, "output.write_text('good')\n")
+    written.metrics.parent.mkdir(parents=True)
+    os.mkfifo(written.metrics)
+    (written.scratch / "state").mkdir(parents=True)
+    (written.scratch / "state/saved").touch()
     with pytest.raises(NotAPlainFile, match="metrics"):
-        execute(failing)
+        execute(written)
+    (written.scratch / "state/saved").unlink()
+    execute(written)
+    assert not written.metrics.exists()
 
 
 def test_an_interpreter_shows_nothing_that_lies_beside_it(tmp_path: Path) -> None:
