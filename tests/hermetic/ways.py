@@ -422,6 +422,7 @@ WAYS: dict[str, tuple[Place, str, str] | tuple[Place, str, str, str | None]] = {
         notes,
         "found = ' '.join(path.name for path in sorted(given.params.resolve().parent.rglob('*')))",
         NO_EFFECT,
+        None,
     ),
     "metrics of an earlier attempt": (
         notes,

@@ -22,7 +22,7 @@ from tapeout.graph.launch.node_agent import HOME
 from tapeout.graph.launch.node_check import check_nodes
 from tapeout.graph.launch.sandbox import PATH
 from tapeout.graph.plan.rates import gpus_per_node
-from tapeout.graph.run.surroundings import FIXED, LINKED_OUTPUT, STATE, STOP, Surroundings
+from tapeout.graph.run.surroundings import FIXED, LINKED_CONTROL, LINKED_OUTPUT, STATE, STOP, Surroundings
 from tapeout.graph.workspace import Workspace
 from tapeout.program import StepFailed
 
@@ -113,9 +113,9 @@ class Step:
             InputChanged: see ``code``.
         """
         self._prepare_metrics()
-        output = self.scratch / LINKED_OUTPUT
-        output.unlink(missing_ok=True)
-        output.symlink_to(self.output.parent.name)
+        for name, folder in ((LINKED_OUTPUT, self.output.parent), (LINKED_CONTROL, self.control)):
+            (self.scratch / name).unlink(missing_ok=True)
+            (self.scratch / name).symlink_to(folder.name)
         for name, data in self._given.items():
             write_atomically(self.scratch / name, data)
         _ = self._code_times, self._output_inode

@@ -30,7 +30,7 @@ FETCHING = (
     *("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"),
 )
 """Variables that steps that fetch get in addition."""
-RESULTS, HERE, LINKED_OUTPUT = "results", "here", "output"
+RESULTS, HERE, LINKED_OUTPUT, LINKED_CONTROL = "results", "here", "output", "control"
 STATE, STOP = "state", "stop"
 GIVEN = ("params.json", "action.json")
 """Files of the scratch folder that describe the step to its program."""
@@ -86,9 +86,8 @@ class Surroundings:
 
     def places(self, temporary: Path) -> Places:
         """Return where things are for a program that is not isolated, whose temporary folder is ``temporary``."""
-        own = (self.code, self.scratch, self.control, self.metrics)
-        code, scratch, control, metrics = (str(path.resolve()) for path in own)
-        return Places(code, scratch, control, str(temporary), metrics)
+        code, scratch, metrics = (str(path.resolve()) for path in (self.code, self.scratch, self.metrics))
+        return Places(code, scratch, f"{scratch}/{LINKED_CONTROL}", str(temporary), metrics)
 
     def command(self, places: Places) -> list[str]:
         """Return the program and its options: one per input, the parameters as a file, and the output."""
