@@ -6,7 +6,7 @@ from tapeout.data.rtl.excerpts import parse
 from tapeout.evals.completion_points import without_hidden
 
 NATURAL_END = re.compile(r";|\bend[a-z]*\b")
-"""What may end an item of a module."""
+"""Possible ends of an item of a module."""
 
 
 def is_correct(prefix: str) -> bool:

@@ -21,7 +21,7 @@ from tapeout.errors import TapeoutError
 from tapeout.simulation import contained
 
 End = Literal["ended", "time", "memory", "output", "file", "process", "crash"]
-"""How a program ended: by itself, at a limit, or by a fault of its own."""
+"""End of a program: by itself, at a limit, or by a fault of its own."""
 MIB = 1 << 20
 SYSTEM = ("/usr", "/bin", "/lib", "/lib32", "/lib64", "/nix/store", "/gnu/store")
 VARIABLES = {"PATH": "/usr/bin:/bin", "HOME": contained.SCRATCH, "TMPDIR": contained.SCRATCH, "LC_ALL": "C"}

@@ -73,7 +73,7 @@ ANSWER = "answer.sv"
 
 
 class Judgement(BaseModel):
-    """How far a source text got.
+    """Highest step that a source text reached, and the reason of its failure.
 
     Attributes:
         rung: the highest step that it reached.

@@ -1,4 +1,4 @@
-"""What counts as refuted: other bytes of the same action, at which level, and who says so."""
+"""Refuted artifacts: other bytes of the same action, at which level, and who says so."""
 
 from pathlib import Path
 

@@ -88,7 +88,7 @@ class ContaminatedUnit(Part):
 
 
 class TaskContamination(Part):
-    """What the training text contains of a task's test data: units of whose n-grams it has at least ``min_overlap``."""
+    """Units of a task's test data of whose n-grams the training text has at least ``min_overlap``."""
 
     ngram_words: int
     min_overlap: float

@@ -200,7 +200,7 @@ def test_byte_code_is_deleted_unless_it_is_as_listed(folder: Path) -> None:
 
 
 def test_other_byte_code_of_the_standard_library_is_deleted_if_it_is_newer(template: Path, folder: Path) -> None:
-    """What an interpreter has brought stays; no program of the environment wrote it."""
+    """Byte code that an interpreter has brought stays; no program of the environment wrote it."""
     cache = template / "python/lib/python3.11/json/__pycache__"
     old, new = cache / f"decoder.{TAG}.opt-1.pyc", cache / f"encoder.{TAG}.opt-1.pyc"
     write(old)

@@ -1,6 +1,7 @@
 """Realistic inputs of the report, made from a seed: results of the tasks, logs, tokenizer report, action."""
 
 import json
+import runpy
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+ROOT = Path(__file__).parents[3]
+Make = Callable[..., dict[str, Any]]
+Write = Callable[[dict[str, Any], Path], Path]
 CATEGORIES = ("complete_declaration", "instantiated_modules", "list_ports", "module_header", "port_direction", "width")
 MODELS = {"base": "base", "dapt": "dapt/model", "sft": "sft/model"}
 GOOD = {
@@ -225,3 +229,23 @@ def make_inputs(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[
         return files
 
     return make
+
+
+@pytest.fixture(scope="session")
+def write_report() -> Write:
+    """Return the main function of the script, from inputs to an output folder."""
+    from tapeout.config.report import EvalReportJob  # not in every environment that collects these tests
+
+    main = runpy.run_path(str(ROOT / "scripts" / "eval_report.py"))["main"].__wrapped__
+
+    def write(files: dict[str, Any], output: Path) -> Path:
+        job = EvalReportJob.model_validate_json(files["params"].read_bytes())
+        main(job, **{name: value for name, value in files.items() if name != "params"}, output=output)
+        return output
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def report(make_inputs: Make, write_report: Write, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(make_inputs(), tmp_path_factory.mktemp("good") / "report")

@@ -3,10 +3,9 @@
 import json
 import os
 import re
-import runpy
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from html.parser import HTMLParser
@@ -17,34 +16,13 @@ import pytest
 from pydantic import ValidationError
 
 from tapeout.config.comparison import DERIVED
-from tapeout.config.report import EvalReportJob
 from tapeout.evals.task import UnusableResult
 from tapeout.report.evaluation.document import Document, schema
-from tests.report.evaluation.conftest import CATEGORIES, GOOD, MODELS, TASKS
+from tests.report.evaluation.conftest import CATEGORIES, GOOD, MODELS, TASKS, Make, Write
 
 pytestmark = pytest.mark.environment("data")
 
 ROOT = Path(__file__).parents[3]
-Make = Callable[..., dict[str, Any]]
-Write = Callable[[dict[str, Any], Path], Path]
-
-
-@pytest.fixture(scope="session")
-def write_report() -> Write:
-    """Return the main function of the script, from inputs to an output folder."""
-    main = runpy.run_path(str(ROOT / "scripts" / "eval_report.py"))["main"].__wrapped__
-
-    def write(files: dict[str, Any], output: Path) -> Path:
-        job = EvalReportJob.model_validate_json(files["params"].read_bytes())
-        main(job, **{name: value for name, value in files.items() if name != "params"}, output=output)
-        return output
-
-    return write
-
-
-@pytest.fixture(scope="session")
-def report(make_inputs: Make, write_report: Write, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report(make_inputs(), tmp_path_factory.mktemp("good") / "report")
 
 
 def run_program(files: dict[str, Any], output: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -253,56 +231,6 @@ def test_numbers_equal_a_plain_computation(make_inputs: Make, report: Path) -> N
     rows = results["sft/instruction_answers/rtl.json"]["answers"]
     exact = measures["rtl.exact_match"]["models"]["sft"]["value"]
     assert exact == pytest.approx(sum(row["exact"] for row in rows) / len(rows), abs=1e-6)
-
-
-def test_text_is_also_shown_by_source(report: Path) -> None:
-    """A corpus with one source, here the general one, has no table of sources."""
-    measures = json.loads((report / "report.json").read_bytes())["measures"]
-    names = [name for name in measures if name.startswith("bits_per_byte.")]
-    parts = ["domain", "domain.picorv32", "domain.serv", "general"]
-    assert sorted(names) == [f"bits_per_byte.{part}" for part in parts]
-    assert [measures[name]["units"] for name in sorted(names)] == [40, 20, 20, 30]
-    page = (report / "report.html").read_text()
-    assert "Bits per byte by source" in page and "general: django" not in page
-    assert page.index('scope="row">domain: picorv32') < page.index('scope="row">domain: serv')
-    assert page.count("20 of 100 documents") == 2
-
-
-def test_further_measures_of_answers_are_folded(report: Path) -> None:
-    page = (report / "report.html").read_text()
-    folded = page.partition("<details><summary>Further measures by category</summary>")[2].partition("</details>")[0]
-    assert (
-        "Token F1, %" in folded and 'scope="row">list ports' in folded and "<th>base" not in folded.split("<tbody>")[1]
-    )
-    assert "Answers that the model ends itself, %" in page and "conversations</th>" not in page
-    measures = json.loads((report / "report.json").read_bytes())["measures"]
-    assert measures["rtl.stop_rate"]["models"]["sft"]["value"] == 1
-    assert measures["rtl.well_formed"]["models"]["sft"]["value"] == pytest.approx(119 / 120, abs=1e-6)
-    assert measures["rtl.squad_f1.width"]["units"] == 20
-
-
-def test_stored_continuations_are_judged_when_the_report_is_made(
-    make_inputs: Make, write_report: Write, tmp_path: Path
-) -> None:
-    files = make_inputs(tasks={**TASKS, "verilog_completion": ("verilog_completion", {})})
-    output = write_report(files, tmp_path / "report")
-    measures = json.loads((output / "report.json").read_bytes())["measures"]
-    values = {
-        name.removeprefix("completion."): (
-            measure["units"],
-            {model: value["value"] for model, value in measure["models"].items()},
-        )
-        for name, measure in measures.items()
-        if name.startswith("completion.")
-    }
-    half, none = {"base": 0.5, "dapt": 0.5, "sft": 1}, {"base": 0, "dapt": 0, "sft": 1}
-    assert values["next_line"] == values["port"] == (20, half)
-    assert (values["port.same_name"], values["port.other_name"]) == ((10, none), (10, dict.fromkeys(MODELS, 1)))
-    line_f1 = values["next_line_f1"][1]
-    assert line_f1["base"] == pytest.approx((1 + 2 / 3) / 2, abs=1e-6) and line_f1["sft"] == 1
-    assert values["syntax"] == (12, none), "without the file whose macro is defined elsewhere"
-    page = (output / "report.html").read_text()
-    assert "<h2>Completion of held-out Verilog</h2>" in page and "Ports connected to another name, %" in page
 
 
 def test_bad_numbers_turn_the_page(make_inputs: Make, write_report: Write, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ DIFFICULTIES = {"easy", "medium", "hard"}
 
 
 class Input(BaseModel):
-    """What a model is given."""
+    """Prompt and files that a model is given."""
 
     prompt: str
     context: dict[str, str] = {}
