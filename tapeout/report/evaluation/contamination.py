@@ -91,7 +91,7 @@ def clean_values(
     contamination: Contamination,
     settings: PairedStatistics,
 ) -> dict[str, Clean]:
-    """Return each measure, without its strata, on the clean units.
+    """Return each measure that all models have, without its strata, on the clean units.
 
     Args:
         measured: what ``Task.measure`` returned for each model.
@@ -99,18 +99,20 @@ def clean_values(
         contamination: what the training text contains.
         settings: settings of the bootstrap.
     """
+    named = [{measure.name: (measure, units) for measure, units in entries} for entries in measured.values()]
     results = {}
-    for entries in zip(*measured.values(), strict=True):
-        measure = entries[0][0]
-        shared = set.intersection(*({unit.digest for unit in units} for _, units in entries))
+    for name in (name for name in named[0] if name in comparisons):
+        measure = named[0][name][0]
+        units = {model: entries[name][1] for model, entries in zip(measured, named, strict=True)}
+        shared = set.intersection(*({unit.digest for unit in scores} for scores in units.values()))
         searched = {digest for digest in shared if contamination.of(digest) is not None}
         bad = {digest for digest in searched if contamination.contains(digest)}
-        values: Mapping[str, Estimate] = comparisons[measure.name].values
+        values: Mapping[str, Estimate] = comparisons[name].values
         if bad:
             rest = {
-                model: [(replace(measure, by_stratum=False), [unit for unit in units if unit.digest in shared - bad])]
-                for model, (_, units) in zip(measured, entries, strict=True)
+                model: [(replace(measure, by_stratum=False), [unit for unit in scores if unit.digest not in bad])]
+                for model, scores in units.items()
             }
-            values = compare(rest, settings, lambda _: ())[measure.name].values if shared - bad else {}
-        results[measure.name] = Clean(len(searched), len(bad), values)
+            values = compare(rest, settings, lambda _: ())[name].values if shared - bad else {}
+        results[name] = Clean(len(searched), len(bad), values)
     return results

@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
-from tapeout.config.report import EvalReportJob
+from tapeout.config.report import EvalReportJob, PairedStatistics
+from tapeout.evals.section import Measure, Unit
 from tapeout.evals.task import UnusableResult
+from tapeout.report.evaluation.comparisons import compare
+from tapeout.report.evaluation.contamination import Contamination, clean_values
 from tests.report.evaluation.conftest import digest
 
 pytestmark = pytest.mark.environment("data")
@@ -71,3 +74,26 @@ def test_a_damaged_file_is_a_named_error(make_inputs: Make, tmp_path: Path) -> N
     files["contamination"][0].write_text("{}")
     with pytest.raises(UnusableResult, match="is not a Contamination"):
         write(files, tmp_path / "report")
+
+
+def test_a_measure_that_one_model_lacks_moves_no_other() -> None:
+    """A model without later turns has no measure of them, and its list of measures is shorter."""
+
+    def measured(name: str, right: int) -> tuple[Measure, list[Unit]]:
+        units = [Unit(f"{name}{index}", float(index < right)) for index in range(10)]
+        return Measure(name, name, "rows", "chats", lower_is_better=False, total=10), units
+
+    models = {
+        "base": [measured("first", 2), measured("last", 4)],
+        "sft": [measured("first", 6), measured("later", 1), measured("last", 8)],
+    }
+    units = {f"last{index}": {"share": float(index == 0), "short": False, "best": None} for index in range(10)}
+    found = Contamination.model_validate({"ngram_words": 13, "min_overlap": 0.5, "training": [], "units": units})
+    settings = PairedStatistics(resamples=100)
+    for order in (models, dict(reversed(models.items()))):
+        clean = clean_values(order, compare(order, settings), found, settings)
+        assert list(clean) == ["first", "last"]
+        assert {model: estimate.value for model, estimate in clean["first"].values.items()} == {"base": 0.2, "sft": 0.6}
+        last = {model: estimate.value for model, estimate in clean["last"].values.items()}
+        assert last == {"base": pytest.approx(3 / 9), "sft": pytest.approx(7 / 9)}
+        assert (clean["last"].searched, clean["last"].contaminated) == (10, 1)
