@@ -41,13 +41,20 @@ def test_f59_one_name_in_place_of_a_list_is_refused_when_the_configuration_is_re
 
 
 def test_f60_test_files_are_parts_of_artifacts_that_the_graph_makes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No option of a task takes the path of a test file, so none can name a wrong one."""
+    """No option of a task names a file outside of an artifact."""
     monkeypatch.chdir(ROOT)
     found = settings()
-    made = {"corpus/domain", "corpus/general"} | {f"instructions/{name}" for name in found.instructions.sets}
+    made = {
+        *("corpus/domain", "corpus/general"),
+        *(f"instructions/{name}" for name in found.instructions.sets),
+        *(f"problems/{name}" for name in found.evaluation.problems),
+        *(f"sources/{name}" for name in found.sources),
+    }
     files = [file for run in found.evaluations.values() for file in run.files.values()]
     assert {artifact for artifact, _ in files} <= made
-    assert {path for _, path in files} == {"test.jsonl"}
+    paths = {"corpus": {"test.jsonl"}, "instructions": {"test.jsonl"}, "problems": {"problems.jsonl", "checked.json"}}
+    for artifact, path in files:
+        assert path in paths.get(artifact.split("/")[0], {""}), "a file of the artifact, or the whole source"
     for task in found.evaluation.tasks:
         with pytest.raises(InvalidConfig, match=f"{task}"):
             settings(tasks={task: {"file_names": ["code/source/test.jsonl"]}})
