@@ -68,11 +68,15 @@ def points(rows: Iterable[Mapping[str, Any]], kind: Kind, count: int, max_prefix
     chosen: dict[str, dict[str, Any]] = {}
     for row in rows:
         if row["path"].endswith(SUFFIXES):
-            found = FINDERS[kind](row["text"], row["source"])
-            fitting = [point for point in found if len(point.prefix.encode()) <= max_prefix_bytes]
-            ordered = in_sample_order({"digest": point.digest, "point": point} for point in fitting)
+            found = FINDERS[kind](row["text"], row["source"], _characters(row["text"], max_prefix_bytes))
+            ordered = in_sample_order({"digest": point.digest, "point": point} for point in found)
             chosen |= {one["digest"]: one for one in ordered[:MAX_PER_FILE]}
     return [one["point"] for one in in_sample_order(chosen.values())[:count]]
+
+
+def _characters(text: str, max_bytes: int) -> int:
+    """Return the length of the longest beginning of a text that has at most so many bytes."""
+    return len(text[:max_bytes].encode()[:max_bytes].decode(errors="ignore"))
 
 
 def without_hidden(text: str) -> str:
@@ -80,37 +84,49 @@ def without_hidden(text: str) -> str:
     return HIDDEN.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
 
 
-def _lines(text: str, source: str) -> Iterator[Point]:
-    """Yield each line that has enough characters and no comment or string, and has a line before it."""
-    plain = without_hidden(text)
-    start = 0
-    for line, shown in zip(text.splitlines(keepends=True), plain.splitlines(keepends=True), strict=True):
-        is_code = line == shown and len("".join(line.split())) >= MIN_CHARACTERS and line.endswith("\n")
-        if is_code and plain[:start].strip():
+def _lines(text: str, source: str, limit: int) -> Iterator[Point]:
+    """Yield each line that has enough characters and no comment or string, and has a line of code before it.
+
+    Args:
+        text: a file.
+        source: name of its source.
+        limit: maximum number of characters before a place.
+    """
+    start, code_before = 0, False
+    lines = zip(text.split("\n"), without_hidden(text).split("\n"), strict=True)
+    for line, shown in lines:
+        ends = start + len(line) < len(text)
+        if start > limit or not ends:
+            return
+        if code_before and line == shown and len("".join(line.split())) >= MIN_CHARACTERS:
             yield Point("line", text[:start], line.strip(), source)
-        start += len(line)
+        code_before = code_before or bool(shown.strip())
+        start += len(line) + 1
 
 
-def _ports(text: str, source: str) -> Iterator[Point]:
+def _ports(text: str, source: str, limit: int) -> Iterator[Point]:
     """Yield each named connection of a port to a plain name."""
     for match in CONNECTION.finditer(without_hidden(text)):
         start, end = match.span(2)
         if text[match.start() : match.end()] == match[0]:
             stratum = "same_name" if match[1] == match[2] else "other_name"
             opened = text.index("(", match.end(1)) + 1
+            if opened > limit:
+                return
             yield Point("port", text[:opened], text[start:end], source, stratum)
 
 
-def _items(text: str, source: str) -> Iterator[Point]:
+def _items(text: str, source: str, limit: int) -> Iterator[Point]:
     """Yield each line end inside of a module, after an item, where nothing else is open."""
     depth, in_module = 0, False
-    plain = without_hidden(text)
     start = 0
-    for line in plain.splitlines(keepends=True):
+    for line in without_hidden(text).split("\n"):
         for match in NESTING.finditer(line):
             depth += (match.lastgroup == "open") - (match.lastgroup == "close")
             in_module = match.lastgroup == "module" or (in_module and match.lastgroup != "endmodule")
-        start += len(line)
+        start = min(start + len(line) + 1, len(text))
+        if start > limit:
+            return
         if in_module and depth == 0 and line.rstrip().endswith((";", "end")):
             yield Point("item", text[:start], "", source)
 

@@ -90,3 +90,26 @@ def test_hidden_text_keeps_its_length_and_lines() -> None:
     plain = without_hidden(FILE)
     assert [len(line) for line in plain.splitlines()] == [len(line) for line in FILE.splitlines()]
     assert "comment" not in plain and "hidden" not in plain and "display" in plain and "assign x" not in plain
+
+
+@pytest.mark.parametrize("space", ["\f", "\v", "\x1c", "\x85", "\u2028", "\r"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_a_newline_ends_a_line(kind: Kind, space: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tapeout.evals.completion_points.MAX_PER_FILE", 99)
+    page = FILE.replace("comment", f"page{space}next")
+    assert expected(kind, page) == expected(kind, FILE)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_limit_of_a_file_before_a_place_counts_bytes(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tapeout.evals.completion_points.MAX_PER_FILE", 99)
+    text = FILE.replace("comment", "\u00fc\u20ac")
+    whole = points([row(text)], kind, 99, 10**6)
+    for limit in range(len(text.encode()) + 1):
+        fitting = [point for point in whole if len(point.prefix.encode()) <= limit]
+        assert points([row(text)], kind, 99, limit) == fitting
+
+
+def test_a_line_without_an_end_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tapeout.evals.completion_points.MAX_PER_FILE", 99)
+    assert "endmodule" not in expected("line", FILE.rstrip("\n")) and "endmodule" in expected("line", FILE)
