@@ -30,5 +30,5 @@ class NucleusSampling:
         before = probabilities.cumsum(-1) - probabilities
         kept = probabilities.where(before < self._top_p, torch.zeros(())).cumsum(-1)
         drawn = torch.tensor([self._generators[row].random() for row in rows])[:, None] * kept[:, -1:]
-        places = (kept <= drawn).sum(-1, keepdim=True).clamp(max=logits.shape[-1] - 1)
-        return tokens.gather(-1, places)[:, 0]
+        ranks = (kept <= drawn).sum(-1, keepdim=True).clamp(max=logits.shape[-1] - 1)
+        return tokens.gather(-1, ranks)[:, 0]

@@ -33,7 +33,7 @@ def delete(path: Path, ignore_errors: bool = False) -> None:
 
     Args:
         path: the path; links in its parents are followed.
-        ignore_errors: go on with the rest after an error, and leave what cannot be deleted.
+        ignore_errors: continue after an error, and leave what cannot be deleted.
 
     Raises:
         OSError: something cannot be deleted.
