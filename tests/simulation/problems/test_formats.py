@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tapeout.evals.design_prompts import text_of
 from tapeout.simulation.problems.modules import instantiates, modules, tops
 from tapeout.simulation.problems.problem import MISMATCHES, InvalidProblem, Problem
 from tapeout.simulation.problems.reading import read_problems
@@ -56,7 +57,8 @@ def test_verilogeval_1(tmp_path: Path) -> None:
     write_rows(tmp_path / "descriptions/problems.jsonl", DESCRIPTION, {**DESCRIPTION, "task_id": "either"})
     both, either = read_problems(tmp_path, "verilogeval_v1")
     assert (both.name, either.name, both.top, both.bench) == ("both", "either", "top_module", "tb")
-    assert both.prompt == "The output is 1 if both inputs are.\n\n" + HEADER.format(name="top_module")
+    assert both.prompt == "The output is 1 if both inputs are.\n"
+    assert text_of(both) == "The output is 1 if both inputs are.\n\n" + HEADER.format(name="top_module")
     assert (both.dialect, both.header, both.golden) == ("body", TASK["prompt"], TASK["prompt"] + BODY)
     assert both.files == {"test.sv": TASK["test"]} and both.verdict == MISMATCHES and not both.unusable
 
@@ -95,13 +97,16 @@ def write_v2(folder: Path, name: str = "Prob001_both", **changes: str) -> Path:
 
 
 def test_verilogeval_2(tmp_path: Path) -> None:
-    write_v2(tmp_path, "Prob002_and", ifc_txt=f"\n{HEADER.format(name='TopModule')}\n")
+    header = HEADER.format(name="TopModule")
+    description = "The output is 1 if both inputs are.\n"
+    write_v2(tmp_path, "Prob002_and", ifc_txt=f"\n{header}\n", prompt_txt=f"\n{description}\n{header}\n")
     whole, continued = read_problems(write_v2(tmp_path), "verilogeval_v2")
     assert (whole.name, continued.name, whole.top, whole.bench) == ("Prob001_both", "Prob002_and", "TopModule", "tb")
     assert (whole.dialect, whole.header) == ("module", "")
-    assert (continued.dialect, continued.header) == ("body", HEADER.format(name="TopModule"))
-    assert whole.golden == HEADER.format(name="TopModule") + BODY
-    assert whole.prompt == "The output is 1 if both inputs are.\n"
+    assert (continued.dialect, continued.header) == ("body", header)
+    assert whole.golden == header + BODY
+    assert whole.prompt == text_of(whole) == continued.prompt == description
+    assert text_of(continued) == f"{description}\n{header}", "the header once"
     assert whole.sources == ("test.sv", "ref.sv") and whole.verdict == MISMATCHES
 
 

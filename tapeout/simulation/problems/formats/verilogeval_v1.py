@@ -67,7 +67,7 @@ def _problem(path: Path, task: Task, descriptions: dict[str, str]) -> Problem:
         name=task.task_id,
         title=task.task_id,
         top=defined[0],
-        prompt=f"{descriptions[task.task_id].strip()}\n\n{task.prompt}",
+        prompt=descriptions[task.task_id].strip() + "\n",
         dialect="body",
         header=task.prompt,
         golden=task.prompt + task.canonical_solution,

@@ -1,6 +1,7 @@
 """VerilogEval, version 2: files ``<name>_prompt.txt``, ``<name>_ref.sv`` and ``<name>_test.sv``.
 
-A file ``<name>_ifc.txt``, which the set for code completion has, is the header that an answer continues.
+A file ``<name>_ifc.txt``, which the set for code completion has, is the header that an answer continues; the prompts of
+this set end with it.
 """
 
 import re
@@ -39,7 +40,7 @@ def _problem(path: Path) -> Problem:
         name=name,
         title=name,
         top=TOP,
-        prompt=read_text(path).strip() + "\n",
+        prompt=read_text(path).strip().removesuffix(header.strip()).rstrip() + "\n",
         dialect="body" if header else "module",
         header=header,
         golden=re.sub(rf"\b{REFERENCE}\b", TOP, texts["ref.sv"]),
