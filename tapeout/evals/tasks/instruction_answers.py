@@ -32,7 +32,7 @@ from tapeout.evals.section import (
     Verdict,
 )
 from tapeout.evals.task import Task
-from tapeout.evals.wording import MIN_UNITS, interval_of, number, outcome, percent, points, too_few
+from tapeout.evals.wording import interval_of, number, outcome, percent, points, too_few
 
 if TYPE_CHECKING:
     from tapeout.evals.loaded_model import LoadedModel
@@ -269,13 +269,14 @@ def _verdicts(evidence: Evidence[InstructionAnswers], measure: str) -> list[Verd
     gains = [comparison.changes[before, shipped] for before in earlier if before is not None]
     least = min(gains, key=lambda gain: gain.value)
     reached: Outcome
-    if all(outcome(comparison, gain) == "good" for gain in gains):
+    outcomes = {outcome(comparison, gain) for gain in gains}
+    if outcomes == {"good"}:
         reached, begin = ("good", "Yes") if values[shipped] >= MOSTLY else ("part", "In part")
         begin += ", instructions are followed"
-    elif comparison.units < MIN_UNITS or least.value > 0:
-        reached, begin = "open", "It is open whether instructions are followed better"
-    else:
+    elif "bad" in outcomes:
         reached, begin = "bad", "No, instructions are not followed better"
+    else:
+        reached, begin = "open", "It is open whether instructions are followed better"
     achieved = {
         "exact_match": f"answers {percent(values[shipped])} of {comparison.units} held-out questions exactly",
         "rouge_l": f"shares {percent(values[shipped])} of its words with {comparison.units} long expected answers "

@@ -115,7 +115,8 @@ def test_general_limit_is_a_parameter() -> None:
         (0.0, 0.02, 0.3, 0.05, "part", "In part, instructions are followed"),
         (0.0, 0.02, 0.05, 0.05, "open", "It is open whether instructions are followed better"),
         (0.0, 0.2, 0.7, 0.6, "open", "It is open whether instructions are followed better"),
-        (0.0, 0.0, 0.0, 0.0, "bad", "No, instructions are not followed better"),
+        (0.0, 0.0, 0.0, 0.0, "open", "It is open whether instructions are followed better"),
+        (0.0, 0.401, 0.4, 0.05, "open", "It is open whether instructions are followed better"),
         (0.0, 0.5, 0.3, 0.05, "bad", "No, instructions are not followed better"),
     ],
 )
