@@ -2,11 +2,11 @@
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tapeout.config.evaluation import Adaptation, ArtifactName
 from tapeout.config.evaluation_gates import EvalGatesJob, Gate, GateName
-from tapeout.config.section import Section
+from tapeout.config.section import Section, conflict
 from tapeout.config.sources import SourceName
 
 GENERAL_TEXT = "general text"
@@ -55,6 +55,14 @@ class ReportSettings(PairedStatistics):
         {},
         description="Limits on numbers of report.json, by name. General text has one already, general_tolerance.",
     )
+
+    @field_validator("gates")
+    @classmethod
+    def _does_not_replace_another(cls, gates: dict[str, Gate]) -> dict[str, Gate]:
+        if GENERAL_TEXT in gates:
+            cause = f"gates has the name of the gate on general text, {GENERAL_TEXT}"
+            raise conflict(cause, "Set general_tolerance to change that gate, or choose another name.", (GENERAL_TEXT,))
+        return gates
 
 
 class Report(ReportSettings):

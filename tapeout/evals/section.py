@@ -16,6 +16,9 @@ Outcome = Literal["good", "part", "open", "bad"]
 Kind = Literal["exact", "near miss", "failure"]
 """How good an answer is."""
 
+Interval = Literal["bootstrap", "wilson"]
+"""Percentile bootstrap over units, or Wilson's score interval of a fraction of rows."""
+
 Step = tuple[str, str]
 """Two models that are compared, before and after."""
 
@@ -32,6 +35,17 @@ class Estimate:
     value: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class Value(Estimate):
+    """A measure's value for one model, and the kind of its interval.
+
+    Attributes:
+        interval: ``wilson`` where all rows score 0 or all score 1, also if that of the measure is ``bootstrap``.
+    """
+
+    interval: Interval
 
 
 @dataclass(frozen=True)
@@ -97,7 +111,7 @@ class Measure:
     lower_is_better: bool
     total: int
     percent: bool = False
-    interval: Literal["bootstrap", "wilson"] = "bootstrap"
+    interval: Interval = "bootstrap"
     change: Literal["relative", "points"] | None = None
     by_stratum: bool = False
 
@@ -115,7 +129,7 @@ class Comparison:
 
     measure: Measure
     units: int
-    values: Mapping[str, Estimate]
+    values: Mapping[str, Value]
     changes: Mapping[Step, Difference]
     relative: Mapping[Step, Difference]
 

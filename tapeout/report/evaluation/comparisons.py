@@ -1,13 +1,13 @@
 """Comparison of models on each measure: units are paired, every number gets its interval, every change its test."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import combinations
 from math import sqrt
 from typing import Literal
 
 from tapeout.config.report import PairedStatistics
-from tapeout.evals.section import Comparison, Difference, Estimate, Measure, Step, Unit
+from tapeout.evals.section import Comparison, Difference, Measure, Step, Unit, Value
 from tapeout.evals.task import UnusableResult
 from tapeout.report.evaluation.paired_tests import (
     are_flags,
@@ -94,12 +94,12 @@ def _comparison(
     positive = all(min(unit.numerator for unit in scores) > 0 for scores in units.values())
     tests = {step: _test(measure, units, settings, step) for step in pairs}
 
-    def value(model: str) -> Estimate:
+    def value(model: str) -> Value:
         scores = {unit.numerator / unit.denominator for unit in units[model]} if measure.percent else {}
         if measure.interval == "wilson" or scores in ({0.0}, {1.0}):  # resamples of these would all be equal
             right = round(sum(unit.numerator for unit in units[model]))
-            return wilson(right, len(strata), settings.confidence)
-        return resampler.estimate(statistics[model])
+            return Value(**asdict(wilson(right, len(strata), settings.confidence)), interval="wilson")
+        return Value(**asdict(resampler.estimate(statistics[model])), interval="bootstrap")
 
     def change(form: Callable[[Statistic, Statistic], Statistic], step: Step) -> Difference:
         statistic = form(statistics[step[1]], statistics[step[0]])

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tapeout.config.report import PairedStatistics
-from tapeout.evals.section import Comparison, Estimate, Measure, Unit
+from tapeout.evals.section import Comparison, Measure, Unit, Value
 from tapeout.report.evaluation.comparisons import compare
 from tapeout.report.evaluation.inputs import Lenient
 
@@ -77,7 +77,7 @@ class Clean:
 
     searched: int
     contaminated: int
-    values: Mapping[str, Estimate]
+    values: Mapping[str, Value]
 
     @property
     def share(self) -> float | None:
@@ -107,7 +107,7 @@ def clean_values(
         shared = set.intersection(*({unit.digest for unit in scores} for scores in units.values()))
         searched = {digest for digest in shared if contamination.of(digest) is not None}
         bad = {digest for digest in searched if contamination.contains(digest)}
-        values: Mapping[str, Estimate] = comparisons[name].values
+        values: Mapping[str, Value] = comparisons[name].values
         if bad:
             rest = {
                 model: [(replace(measure, by_stratum=False), [unit for unit in scores if unit.digest not in bad])]

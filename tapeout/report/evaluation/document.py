@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from tapeout.config.report import ReportSettings
-from tapeout.evals.section import Difference, Estimate, ExampleGroup, Verdict
+from tapeout.evals.section import Difference, ExampleGroup, Interval, Value, Verdict
 from tapeout.evals.task import ModelFacts
 from tapeout.report.evaluation.changes import Change
 from tapeout.report.evaluation.contamination import Match
@@ -58,11 +58,12 @@ class Subject(Part):
 
 
 class ModelValue(Part):
-    """Value of a measure for one model, with its interval."""
+    """Value of a measure for one model, with its interval and the kind of it (``method.intervals``)."""
 
     value: float
     low: float
     high: float
+    interval: Interval
     computed_from: Digests
 
 
@@ -76,7 +77,7 @@ class CleanMeasure(Part):
     searched: int
     contaminated: int
     share: float | None
-    models: dict[str, Estimate]
+    models: dict[str, Value]
 
 
 class ContaminatedUnit(Part):
@@ -110,7 +111,6 @@ class MeasuredModels(Part):
     unit: str
     units: int
     of: int
-    interval: Literal["bootstrap", "wilson"]
     models: dict[str, ModelValue]
     changes: dict[str, Difference]
     relative_changes: dict[str, Difference] | None = None

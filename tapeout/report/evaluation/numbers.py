@@ -17,7 +17,8 @@ from tapeout.report.evaluation.serving import CERTIFICATE, SERVE_CHECK
 DIGITS = 6
 """Decimal digits of every float in report.json."""
 INTERVALS = {
-    "wilson": "Wilson score interval, of fractions of rows that are right or wrong",
+    "wilson": "Wilson score interval, of fractions of rows that are right or wrong, and of any fraction where all rows "
+    "score 0 or all score 1",
     "bootstrap": "percentile bootstrap, of all other values",
     "changes and relative_changes": "paired percentile bootstrap",
 }
@@ -129,7 +130,6 @@ def _measure(report: EvaluationReport, name: str) -> dict[str, Any]:
         "unit": comparison.measure.unit,
         "units": comparison.units,
         "of": comparison.measure.total,
-        "interval": comparison.measure.interval,
         "models": {
             model: {
                 **_rounded(asdict(estimate)),

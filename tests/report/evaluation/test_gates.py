@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from tapeout.config.evaluation_gates import EvalGatesJob, Gate
-from tapeout.config.report import EvalReportJob
+from tapeout.config.report import GENERAL_TEXT, EvalReportJob, Report
 from tapeout.report.evaluation.gates import EvaluationGateFailed, UnknownNumber, measure_gates
 from tests.report.evaluation.conftest import GOOD
 
@@ -50,6 +50,11 @@ def test_numbers_are_found_by_dotted_names() -> None:
 def test_a_gate_that_cannot_work_is_refused(limits: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         Gate(number="x", **limits)
+
+
+def test_the_gate_on_general_text_cannot_be_replaced() -> None:
+    with pytest.raises(ValidationError, match="gates has the name of the gate on general text"):
+        Report.model_validate({"gates": {GENERAL_TEXT: {"number": EXACT, "min": 0}}})
 
 
 def test_failed_gates_turn_the_report_red_and_stop_the_run_if_asked(make_inputs: Make, tmp_path: Path) -> None:

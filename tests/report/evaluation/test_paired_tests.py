@@ -206,3 +206,15 @@ def test_few_differing_rows_do_not_make_small_differences_visible() -> None:
     assert five.detectable is None and not five.clear, "five rows can never show a difference"
     same = compare(measured("one", [[0.5] * 40, [0.5] * 40]), Report(resamples=100))["one"].changes["a", "b"]
     assert same.detectable is None
+
+
+def test_each_value_names_the_interval_that_it_has() -> None:
+    values = compare(measured("one", [[0.0] * 9, [0.5] * 9, [1.0] * 9]), Report(resamples=100))["one"].values
+    assert {model: value.interval for model, value in values.items()} == {
+        "a": "wilson",
+        "b": "bootstrap",
+        "c": "wilson",
+    }
+    assert (values["b"].low, values["b"].high) == (0.5, 0.5) and values["a"].high > 0 and values["c"].low < 1
+    values = compare(measured("one", [[0.0] * 9, [1.0] * 2 + [0.0] * 7], "wilson"), Report(resamples=100))["one"].values
+    assert {value.interval for value in values.values()} == {"wilson"}

@@ -214,7 +214,7 @@ def test_no_exact_answer_at_all_has_an_interval_with_a_width(report: Path) -> No
     base = document["measures"]["rtl.exact_match.list_ports"]["models"]["base"]
     assert (base["value"], base["low"]) == (0, 0) and base["high"] == pytest.approx(0.161, abs=1e-3)
     assert document["measures"]["rtl.exact_match"]["models"]["base"]["high"] == pytest.approx(0.031, abs=1e-3)
-    assert document["measures"]["rtl.exact_match"]["interval"] == "wilson"
+    assert document["measures"]["rtl.exact_match"]["models"]["sft"]["interval"] == "wilson"
     assert document["method"]["resamples"] == 400
     page = (report / "report.html").read_text()
     assert "<td>0.0<small>0.0 to 16.1</small></td>" in page and "Wilson’s score interval" in page

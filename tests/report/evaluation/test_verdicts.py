@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tapeout.evals.section import Adapted, Comparison, Difference, Estimate, Evidence, Measure, Outcome, Verdict
+from tapeout.evals.section import Adapted, Comparison, Difference, Evidence, Measure, Outcome, Value, Verdict
 from tapeout.evals.tasks import bits_per_byte, instruction_answers
 from tapeout.evals.wording import number, percent, points
 from tapeout.report.evaluation.report import headline
@@ -30,7 +30,7 @@ def comparison(values: Mapping[str, float], spread: float, units: int = 160, low
     return Comparison(
         measure=Measure("measure", "Measure", "rows", "corpus/domain", lower_is_better=lower, total=160),
         units=units,
-        values={model: Estimate(value, value - spread, value + spread) for model, value in values.items()},
+        values={model: Value(value, value - spread, value + spread, "bootstrap") for model, value in values.items()},
         changes={step: change(value) for step, value in changes.items()},
         relative={step: change(value) for step, value in relative.items()},
     )
