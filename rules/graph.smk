@@ -7,14 +7,12 @@ from tapeout.config.wiring import Wiring
 from tapeout.graph.identity.environment import read_environment
 from tapeout.graph.layer import named_errors
 from tapeout.nemo.probe import MODULES
-from tapeout.simulation.icarus import installed_version
 
 action, artifact, sealed, parameters, build = layer.action, layer.artifact, layer.sealed, layer.parameters, layer.build
 with named_errors():
     scope, wiring = InspectionScope(settings), Wiring(settings, artifact)
     nemo_image = layer.container(settings.container.image, settings.container.python)
     nemo_lock = read_environment("nemo", layer.root).packages
-icarus = installed_version()
 locked_versions = {name: version for name, version in nemo_lock.items() if name in MODULES}
 
 

@@ -7,7 +7,7 @@ rule problems:
     wildcard_constraints:
         problems=wiring.problem_sets,
     params:
-        **wiring.problems_parameters(icarus),
+        **wiring.problems_parameters,
     resources:
         **site.cpu,
     threads: 8

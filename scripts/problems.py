@@ -21,14 +21,14 @@ def main(job: ProblemsJob, source: Path, output: Path, threads: int) -> None:
         source: folder of the problem set.
 
     Raises:
-        StepFailed: this machine has another version of Icarus Verilog than the one on which the graph was planned.
+        StepFailed: this machine does not have the version of Icarus Verilog that the configuration names.
     """
-    problems = read_problems(source, job.format)
-    if (found := installed_version() if job.icarus else None) != job.icarus:
+    if job.icarus and (found := installed_version()) != job.icarus:
         raise StepFailed(
-            f"The step was planned with Icarus Verilog {job.icarus}, and this machine has {found or 'none'}.",
-            "Plan and run on machines with the same version.",
+            f"The configuration asks for Icarus Verilog {job.icarus}, and this machine has {found or 'none'}.",
+            "Install that version, or set icarus of the problem set to the installed version or to null.",
         )
+    problems = read_problems(source, job.format)
     containment = Containment(job.permit_no_isolation)
     print(f"generated programs: {containment.isolation}", flush=True)
     with tempfile.TemporaryDirectory() as runtime:

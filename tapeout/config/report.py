@@ -90,6 +90,9 @@ class EvalReportJob(ReportSettings):
         description="Name, module and options of each task, in order."
     )
     not_evaluated: tuple[SourceName, ...] = Field(description="Sets that are trained on and not evaluated.")
+    not_searched: tuple[SourceName, ...] = Field(
+        description="Sources with training text of evaluated models that is not searched for test data."
+    )
     trained_on: tuple[SourceName, ...] = Field(
         min_length=1, description="Cores of the domain training text, or all sources of the sharded corpus."
     )

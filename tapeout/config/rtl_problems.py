@@ -23,6 +23,13 @@ class ProblemSet(Section):
         1, ge=0, description="Mutants of each problem that its test bench is tried with, in the order of their names."
     )
 
+    icarus: str | None = Field(
+        None,
+        pattern=r"^\S+$",
+        description="Version of Icarus Verilog, such as 11.0, that also judges golden solutions and mutants, so that "
+        "verdicts are compared; null for none. It must be installed where the step runs.",
+    )
+
     @field_validator("format")
     @classmethod
     def _exists(cls, name: str) -> str:
@@ -38,9 +45,6 @@ class ProblemSet(Section):
 class ProblemsJob(ProblemSet):
     """Parameters of the rule ``problems``."""
 
-    icarus: str | None = Field(
-        description="Version of Icarus Verilog on this machine, with which verdicts are compared; null without it."
-    )
     permit_no_isolation: bool = Field(
         description="True if programs run with limits alone where the machine permits no namespaces."
     )

@@ -166,13 +166,13 @@ class Wiring:
         """Pattern of the names of all problem sets."""
         return pattern_of(self.settings.evaluation.problems)
 
-    def problems_parameters(self, icarus: str | None) -> dict[str, Callable[[Any], Any]]:
-        """Return the parameters of the rule ``problems``, with the version of Icarus Verilog on this machine."""
+    @property
+    def problems_parameters(self) -> dict[str, Callable[[Any], Any]]:
+        """Parameters of the rule ``problems``, as functions of its wildcards."""
         sets, permitted = self.settings.evaluation.problems, self.settings.evaluation.permit_no_isolation
 
         def job(wildcards: Any) -> ProblemsJob:
-            problem_set = sets[wildcards.problems]
-            return ProblemsJob(**problem_set.identity(), icarus=icarus, permit_no_isolation=permitted)
+            return ProblemsJob(**sets[wildcards.problems].identity(), permit_no_isolation=permitted)
 
         return {**ProblemsJob.parameters(job), "plugins": lambda wildcards: [sets[wildcards.problems].module]}
 
@@ -197,7 +197,7 @@ class Wiring:
 
     @property
     def trained_text(self) -> list[tuple[str, str]]:
-        """Artifact and path of all text that evaluated models are trained on: corpora or shards, instruction rows."""
+        """Artifact and path of the text that is searched for test data: corpora or shards, and instruction rows."""
         settings = self.settings
         reads_corpora = settings.dapt.reads == "corpus"
         general = reads_corpora or not settings.base.sources
@@ -208,6 +208,16 @@ class Wiring:
             *((f"pretraining/shards/{name}", "documents.jsonl") for name in shards),
             *((f"instructions/{name}", "train.jsonl") for name in sorted(settings.instructions.train)),
         ]
+
+    @property
+    def unsearched_sources(self) -> list[str]:
+        """Sources that only evaluated methods read, such as preference pairs: their text is not searched."""
+        settings = self.settings
+        trained = {artifact.split("/")[0] for artifact in settings.evaluation.models.values()}
+        if "export" in trained:
+            trained.update(settings.exported_trainings)
+        read = [job.read_sources for name, job in settings.methods.items() if name.rpartition(".")[2] in trained]
+        return sorted({source for sources in read for source in sources})
 
     @property
     def contamination_parameters(self) -> dict[str, Any]:
@@ -281,6 +291,7 @@ class Wiring:
             models=tuple(evaluation.models.items()),
             tasks=tuple((name, run.task, run.options.identity()) for name, run in runs.items()),
             not_evaluated=tuple(sorted(set(settings.instructions.train) - set(settings.evaluated_sets))),
+            not_searched=tuple(self.unsearched_sources),
             trained_on=tuple(sorted(settings.corpus.domain.train if reads_corpora else settings.pretraining.sources)),
             held_out=tuple(sorted(settings.corpus.domain.test)),
             general=tuple(settings.corpus.general.sources if reads_corpora else ()),

@@ -83,7 +83,7 @@ def _notes(options: Any, first: Designs) -> list[str]:
         f"{options.max_new_tokens} tokens.",
     ]
     if first.second is None:
-        return [*notes, "No second simulator was installed where the problems were checked."]
+        return [*notes, "No second simulator judged the problems."]
     second = f"{first.second.name} {first.second.version}"
     names = [f"{one.problem}/{one.design}" for one in first.disagreements]
     agreement = f"disagrees on {len(names)}: {_listed(names)}" if names else "agrees on all of them"

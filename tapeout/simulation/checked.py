@@ -78,7 +78,7 @@ class CheckedSet(Form):
 
     Attributes:
         simulator: the one that judges.
-        second: another one with which verdicts were compared; None if the machine has none.
+        second: another one with which verdicts were compared; None if there was none.
         compared: designs that both simulators judged.
         isolation: how programs were isolated.
     """

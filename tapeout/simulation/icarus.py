@@ -1,4 +1,4 @@
-"""Icarus Verilog, a second simulator where the machine has it."""
+"""Icarus Verilog, a second simulator where the configuration names it."""
 
 import re
 import shutil

@@ -113,6 +113,14 @@ SETS: dict[str, Any] = {
 }
 
 
+def test_the_second_simulator_depends_on_the_configuration_alone() -> None:
+    for problems, version in (({}, None), ({"icarus": "11.0"}, "11.0")):
+        jobs = wiring(settings(problems={"rtl_problems": problems})).problems_parameters
+        assert jobs["icarus"](SimpleNamespace(problems="rtl_problems")) == version
+    with pytest.raises(InvalidConfig, match=r"evaluation.problems.rtl_problems.icarus"):
+        settings(problems={"rtl_problems": {"icarus": 11.0}})
+
+
 def test_a_task_about_designs_runs_once_for_each_problem_set() -> None:
     found = settings(problems={"rtl_problems": {}, "serv": {"format": "folder"}}, tasks={"verilog_generation": {}})
     assert list(found.evaluations) == ["verilog_generation/rtl_problems", "verilog_generation/serv"]
@@ -163,6 +171,15 @@ def test_the_step_of_a_task_depends_on_the_code_of_no_other_task() -> None:
         assert files[own] in code and files[other] not in code
     report = closure(ROOT / "scripts/eval_report.py", ROOT, tasks)
     assert set(files) < report.keys()
+
+
+def test_the_report_names_training_text_that_is_not_searched_for_test_data() -> None:
+    given = {**default(), "methods": {"dpo": {"sources": ["ibex"], "max_steps": 30, "warmup_steps": 3, "lr": 1e-4}}}
+    for artifact, exported in (("dpo/model", "sft/model"), ("export/hf", "dpo/model")):
+        models = {"models": {**MODELS, "last": artifact}}
+        found = load({**given, "evaluation": models, "export": {"model": exported}})
+        assert parameters(found)["not_searched"] == ["ibex"]
+    assert parameters(load(given))["not_searched"] == [], "no evaluated model has seen the pairs"
 
 
 def test_the_report_names_the_text_that_was_trained_on() -> None:

@@ -1,9 +1,12 @@
 """Golden solutions and mutants of a problem set, judged before any model."""
 
+import runpy
 from pathlib import Path
 
 import pytest
 
+from tapeout.config.rtl_problems import ProblemsJob
+from tapeout.program import StepFailed
 from tapeout.simulation.checked import UnusableFile, check, read_checked, read_lines, write_lines
 from tapeout.simulation.containment import Containment
 from tapeout.simulation.icarus import Icarus, installed_version
@@ -11,6 +14,7 @@ from tapeout.simulation.verilator import Verilator
 from tests.simulation.toys import COUNTER, GOLDEN
 
 pytestmark = pytest.mark.environment("rtl")
+ROOT = Path(__file__).parents[2]
 PROBLEMS = [
     COUNTER,
     COUNTER.model_copy(update={"name": "wrong", "golden": GOLDEN.replace("q + 1", "q"), "mutants": {}}),
@@ -34,6 +38,14 @@ def test_a_set_is_checked_and_read_again(verilator: Verilator, tmp_path: Path) -
     write_lines(tmp_path / "problems.jsonl", PROBLEMS)
     assert read_checked(tmp_path / "checked.json") == found
     assert read_lines(tmp_path / "problems.jsonl") == PROBLEMS
+
+
+def test_another_version_of_the_second_simulator_is_a_named_error(tmp_path: Path) -> None:
+    main = runpy.run_path(str(ROOT / "scripts" / "problems.py"))["main"].__wrapped__
+    job = ProblemsJob(icarus="0.1", permit_no_isolation=False)
+    with pytest.raises(StepFailed, match=r"asks for Icarus Verilog 0\.1, and this machine has (none|[1-9]\S*)\."):
+        main(job, tmp_path, tmp_path / "problems", 1)
+    assert not (tmp_path / "problems").exists()
 
 
 def test_as_many_mutants_are_tried_as_the_configuration_says(verilator: Verilator) -> None:

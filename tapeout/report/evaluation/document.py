@@ -158,6 +158,7 @@ class Method(ReportSettings):
 
     tasks: dict[str, dict[str, Any]]
     not_evaluated: list[str]
+    not_searched: list[str]
     intervals: dict[str, str]
     tests: dict[str, str]
     generators: dict[str, str]

@@ -103,6 +103,7 @@ def write_numbers(report: EvaluationReport, path: Path) -> list[GateResult]:
             "gates": {name: gate.identity() for name, gate in job.gates.items()},
             "tasks": {name: options for name, _, options in job.tasks},
             "not_evaluated": list(job.not_evaluated),
+            "not_searched": list(job.not_searched),
             "intervals": INTERVALS,
             "tests": TESTS,
             "generators": GENERATORS,

@@ -221,6 +221,7 @@ def make_inputs(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[
             "tasks": [(name, module, options) for name, (module, options) in tasks.items()],
             "exported": "sft/model",
             "not_evaluated": ["questions"],
+            "not_searched": [],
             "trained_on": ["blackparrot", "ibex"],
             "held_out": ["picorv32", "serv"],
             "general": ["django"],

@@ -69,6 +69,16 @@ def test_units_that_were_not_searched_for_are_no_clean_ones(make_inputs: Make, t
     assert "not searched" in (folder / "report.html").read_text()
 
 
+def test_training_text_that_is_not_searched_is_named(make_inputs: Make, tmp_path: Path) -> None:
+    folder = write(make_inputs(not_searched=["preferences"]), tmp_path / "report")
+    page = (folder / "report.html").read_text()
+    assert "Text of preferences, on which a method trains an evaluated model, is not searched" in page
+    assert "The searched training text contains no test document or row." in page
+    assert json.loads((folder / "report.json").read_text())["method"]["not_searched"] == ["preferences"]
+    other = (write(make_inputs(), tmp_path / "other") / "report.html").read_text()
+    assert "is not searched" not in other and "The training text contains no test document or row." in other
+
+
 def test_a_damaged_file_is_a_named_error(make_inputs: Make, tmp_path: Path) -> None:
     files = make_inputs()
     files["contamination"][0].write_text("{}")
