@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING
 
 from tapeout import progress
 from tapeout.config.evaluation import SampledOptions
+from tapeout.errors import TapeoutError
 from tapeout.evals.task import Sample
 from tapeout.simulation.problems.problem import Problem
 
 if TYPE_CHECKING:
     from tapeout.evals.loaded_model import LoadedModel
     from tapeout.evals.questions import Question
+
+class UnfitPrompt(TapeoutError):
+    """A model cannot be asked a problem in its own prompt template."""
+
 
 MIN_ROOM = 16
 """Fewest tokens that an answer must have room for; an empty module needs about as many."""
@@ -41,20 +46,33 @@ class Prompt:
 
 
 def prompts_of(model: "LoadedModel", problems: Sequence[Problem]) -> list[Prompt]:
-    """Return the problems as prompts: by the model's own template where it has one, else as plain text."""
-    from tapeout.evals.questions import encode_questions
+    """Return the problems as prompts: by the model's own template where it has one, else as plain text.
+
+    Raises:
+        UnfitPrompt: the template cannot render a problem.
+    """
+    from tapeout.data.encode.chat import Unfit
+    from tapeout.evals.questions import encode_question, question_encoder
 
     texts = {problem.name: text_of(problem) for problem in problems}
     if not model.has_template or model.encoding is None:
         encode = model.encoder.encode
         ids = {name: [*model.encoder.bos_ids, *encode(text)] for name, text in texts.items()}
         return [Prompt(name, text, ids[name], None) for name, text in texts.items()]
-    rows = [{"digest": name, "input": text, "output": "endmodule"} for name, text in texts.items()]
-    room = max(len(model.encoder.encode(text)) for text in texts.values()) + model.facts.context + 1
-    encoding = model.encoding.model_copy(update={"seq_length": room})  # too long ones are left out later
-    questions = encode_questions(model.encoder, encoding, room, rows)
-    by_name = {question.digest: question for question in questions}
-    return [Prompt(name, text, by_name[name].prompt, by_name[name]) for name, text in texts.items()]
+    # too long ones are left out later
+    room = max((len(model.encoder.encode(text)) for text in texts.values()), default=0) + model.facts.context + 1
+    encoding = model.encoding.model_copy(update={"seq_length": room})
+    encoder, prompts = question_encoder(model.encoder, encoding, room), []
+    for name, text in texts.items():
+        try:
+            question = encode_question(encoder, {"digest": name, "input": text, "output": "endmodule"})
+        except Unfit as error:
+            raise UnfitPrompt(
+                f"The problem {name} cannot be asked in the model's prompt template: {error}.",
+                "Reword the problem, or leave it out of the source of its set.",
+            ) from error
+        prompts.append(Prompt(name, text, question.prompt, question))
+    return prompts
 
 
 def text_of(problem: Problem) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tapeout import progress
-from tapeout.data.errors import NotEnoughData
 from tapeout.evals.task import Result, Sample
+from tapeout.evals.usable_problems import require_usable
 from tapeout.simulation.checked import CheckedSet, Disagreement, SimulatorFacts
 from tapeout.simulation.containment import Containment
 from tapeout.simulation.extraction import extract, rule_digest
@@ -109,11 +109,7 @@ def judge_samples(
         NotIsolated: programs cannot be isolated here, and the options do not permit that.
     """
     unusable = {problem.name: problem.unusable for problem in checked.problems}
-    if all(unusable.values()):
-        raise NotEnoughData(
-            f"None of the {len(problems)} problems is usable; the first: {next(iter(unusable.values()))}",
-            "Correct the set, or leave it out of evaluation.problems.",
-        )
+    require_usable(unusable)
     answers = {(sample.name, sample.number): sample for sample in samples}
     texts = {
         (problem.name, number): extract(problem, sample.text or "")

@@ -83,13 +83,27 @@ def encode_questions(
         context: maximum number of tokens of a sequence.
         rows: the rows.
     """
-    # the last id of a training row is only a label, here all ids are input
-    row_encoder = RowEncoder(encoder, encoding.model_copy(update={"seq_length": context - 1}))
+    row_encoder = question_encoder(encoder, encoding, context)
     questions = []
     for row in rows:
         with suppress(Unfit):
-            questions.append(_conversation(row_encoder, row) if "conversations" in row else _single(row_encoder, row))
+            questions.append(encode_question(row_encoder, row))
     return questions
+
+
+def question_encoder(encoder: Encoder, encoding: EncodeJob, context: int) -> RowEncoder:
+    """Return what encodes the rows that fit into a model's context; see ``encode_questions``."""
+    # the last id of a training row is only a label, here all ids are input
+    return RowEncoder(encoder, encoding.model_copy(update={"seq_length": context - 1}))
+
+
+def encode_question(encoder: RowEncoder, row: Mapping[str, Any]) -> Question:
+    """Return a row encoded as a question.
+
+    Raises:
+        Unfit: it does not fit, or the template cannot render it.
+    """
+    return _conversation(encoder, row) if "conversations" in row else _single(encoder, row)
 
 
 def _single(encoder: RowEncoder, row: Mapping[str, Any]) -> Question:

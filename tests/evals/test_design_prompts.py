@@ -1,13 +1,17 @@
 """Prompts for designs, and the answers of a tiny random model to them."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tapeout.evals.design_prompts import generate, prompts_of, text_of
-from tapeout.evals.tasks.verilog_generation import Options
+from tapeout.config.instructions import MODELS_OWN, Prompt
+from tapeout.data.errors import NotEnoughData
+from tapeout.evals.design_prompts import UnfitPrompt, generate, prompts_of, text_of
+from tapeout.evals.tasks.verilog_generation import TASK, Options
 from tests.evals.conftest import encoding
+from tests.evals.test_designs import files
 from tests.simulation.toys import COUNTER, HEADER
 
 if TYPE_CHECKING:
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.environment("nemo")
 SHORT = COUNTER.model_copy(update={"prompt": "module fifo"})
+OTHER = COUNTER.model_copy(update={"name": "other", "prompt": "module ram"})
 LONG = COUNTER.model_copy(update={"name": "long", "prompt": "module fifo " * 400})
 BODY = COUNTER.model_copy(update={"name": "body", "prompt": "Count.", "dialect": "body", "header": HEADER})
 OPTIONS = Options(samples=2, max_new_tokens=6)
@@ -49,11 +54,27 @@ def test_a_model_without_a_template_gets_plain_text(model: "LoadedModel") -> Non
 
 
 def test_a_model_with_a_template_gets_it(model: "LoadedModel") -> None:
-    from dataclasses import replace
-
     [prompt] = prompts_of(replace(model, has_template=True), [SHORT])
     assert prompt.question is not None
     assert model.encoder.decode(list(prompt.ids[len(model.encoder.bos_ids) :])) == "module fifo\n\n### Answer: "
+
+
+def test_a_problem_that_the_template_cannot_render_is_named(model: "LoadedModel") -> None:
+    changing = "{% for m in messages %}{{ '[' + (m['content'] | replace('fifo', 'queue')) + ']' }}{% endfor %}"
+    prompt = Prompt(tokens="template", chat_template=MODELS_OWN)
+    changed = encoding().model_copy(update={"prompt": prompt, "chat_template": changing})
+    with pytest.raises(UnfitPrompt, match=r"The problem counter .*: .* changes a text of the role user\."):
+        prompts_of(replace(model, has_template=True, encoding=changed), [OTHER, SHORT])
+    [prompt_of_other] = prompts_of(replace(model, has_template=True, encoding=changed), [OTHER])
+    assert model.encoder.decode(list(prompt_of_other.ids)).startswith("[module ram")
+
+
+@pytest.mark.parametrize("has_template", [False, True])
+def test_a_set_without_a_usable_problem_is_named(model: "LoadedModel", tmp_path: Path, has_template: bool) -> None:
+    made = files(tmp_path, "It is wrong.")
+    with pytest.raises(NotEnoughData, match="None of the 3 problems is usable; the first: It is wrong"):
+        TASK.generate(replace(model, has_template=has_template), made, OPTIONS)
+    assert prompts_of(replace(model, has_template=has_template), []) == []
 
 
 def test_an_answer_without_the_module_continues_the_header() -> None:

@@ -10,6 +10,7 @@ from tapeout.evals.designs import Design, Designs, judge_samples
 from tapeout.evals.pass_at_k import pass_at_k
 from tapeout.evals.section import Evidence, Measure, Section, Unit
 from tapeout.evals.task import Sample, SampledTask
+from tapeout.evals.usable_problems import require_usable
 from tapeout.simulation.checked import read_checked, read_lines
 from tapeout.simulation.ladder import REASONS, RUNGS
 
@@ -35,11 +36,17 @@ class VerilogGenerationTask(SampledTask[Options, Designs]):
         return {"problems": (options.problems, "problems.jsonl"), "checked": (options.problems, "checked.json")}
 
     def generate(self, model: "LoadedModel", files: Mapping[str, Path], options: Options) -> list[Sample]:
-        """Answer each usable problem once greedily, and ``samples`` times by sampling."""
+        """Answer each usable problem once greedily, and ``samples`` times by sampling.
+
+        Raises:
+            NotEnoughData: no problem is usable.
+            UnfitPrompt: the model's prompt template cannot render a problem.
+        """
         from tapeout.evals.design_prompts import generate
 
-        unusable = {problem.name for problem in read_checked(files["checked"]).problems if problem.unusable}
-        problems = [problem for problem in read_lines(files["problems"]) if problem.name not in unusable]
+        unusable = {problem.name: problem.unusable for problem in read_checked(files["checked"]).problems}
+        require_usable(unusable)
+        problems = [problem for problem in read_lines(files["problems"]) if not unusable[problem.name]]
         return generate(model, problems, options)
 
     def judge(self, samples: Sequence[Sample], files: Mapping[str, Path], options: Options, threads: int) -> Designs:
