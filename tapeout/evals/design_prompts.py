@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tapeout.evals.loaded_model import LoadedModel
     from tapeout.evals.questions import Question
 
+
 class UnfitPrompt(TapeoutError):
     """A model cannot be asked a problem in its own prompt template."""
 
