@@ -3,7 +3,8 @@
 ``simulation.containment`` starts it by path with ``-I -S``, so it imports only the standard library and
 ``tapeout.namespaces``. ``python -I -S contained.py SPECIFICATION -- COMMAND`` makes namespaces of users, mounts,
 processes, network, shared memory and host name, a root that is read-only but for one scratch folder, resource limits,
-and a filter of system calls. Exit status 97 with a message says that the system does not permit the isolation.
+and a filter of system calls. If the command cannot be started so, the reason is written to the descriptor
+``refusal`` of the specification, which the command does not have.
 """
 
 from __future__ import annotations
@@ -42,16 +43,20 @@ from tapeout.namespaces import (
     unshare,
 )
 
-REFUSED = 97
-"""Exit status if the command was not started, because it cannot be isolated."""
 SCRATCH = "/scratch"
 """The one folder that the command can write."""
 DEVICES = ("null", "zero", "urandom")
 PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
-ALLOW, KILL, NO_SUCH_CALL = 0x7FFF0000, 0x80000000, 0x00050000 | 38
-ARCHITECTURES = {"x86_64": (0xC000003E, 56, 435, (57, 58)), "aarch64": (0xC00000B7, 220, 435, ())}
-"""By machine: its number for filters, and those of ``clone``, ``clone3``, and of ``fork`` and ``vfork``."""
+ALLOW, KILL, NOT_PERMITTED, NO_SUCH_CALL = 0x7FFF0000, 0x80000000, 0x00050000 | 1, 0x00050000 | 38
+ARCHITECTURES = {
+    "x86_64": (0xC000003E, 56, 435, (57, 58), (272, 308)),
+    "aarch64": (0xC00000B7, 220, 435, (), (97, 268)),
+}
+"""By machine: its number for filters, and those of ``clone``, ``clone3``, of ``fork`` and ``vfork``, and of
+``unshare`` and ``setns``."""
 CLONE_THREAD = 0x00010000
+SECOND_NUMBERS = 0x40000000
+"""First number of the second set of system calls that x86-64 has, which does the same (x32)."""
 
 
 def build_root(root: str, specification: dict[str, Any]) -> None:
@@ -94,13 +99,16 @@ def _bind(source: str, target: str, writable: bool = False) -> None:
         read_only(target)
 
 
-def set_limits(limits: dict[str, int]) -> None:
-    """Limit this process and those that it starts: memory of each, processor time, size of files, processes."""
+def set_limits(limits: dict[str, int], isolate: bool) -> None:
+    """Limit this process and those that it starts: memory of each, processor time, size of files, processes.
+
+    The number of processes is limited only in a namespace of users: elsewhere all processes of the user count.
+    """
     kinds = {
         "memory_bytes": resource.RLIMIT_AS,
         "cpu_seconds": resource.RLIMIT_CPU,
         "file_bytes": resource.RLIMIT_FSIZE,
-        "processes": resource.RLIMIT_NPROC,
+        **({"processes": resource.RLIMIT_NPROC} if isolate else {}),
     }
     for name, kind in kinds.items():
         hard = resource.getrlimit(kind)[1]
@@ -111,21 +119,23 @@ def set_limits(limits: dict[str, int]) -> None:
 
 
 def forbid_processes() -> None:
-    """Let the kernel kill this process when it starts another one; threads are permitted.
+    """Let the kernel kill this process when it starts another one; threads are permitted, namespaces are not.
 
     Raises:
         OSError: the system does not permit it, or the machine is unknown.
     """
     if platform.machine() not in ARCHITECTURES:
         raise OSError(0, f"no filter of system calls for {platform.machine()}")
-    audit, clone, clone3, forks = ARCHITECTURES[platform.machine()]
-    load, equal, bits, give = 0x20, 0x15, 0x45, 0x06  # operations of the kernel's filter language
+    audit, clone, clone3, forks, namespaces = ARCHITECTURES[platform.machine()]
+    load, equal, least, bits, give = 0x20, 0x15, 0x35, 0x45, 0x06  # operations of the kernel's filter language
     program = [
         (load, 0, 0, 4),
         (equal, 1, 0, audit),
         (give, 0, 0, KILL),
         (load, 0, 0, 0),
+        *((least, 0, 1, SECOND_NUMBERS), (give, 0, 0, KILL)),
         *(step for number in forks for step in ((equal, 0, 1, number), (give, 0, 0, KILL))),
+        *(step for number in namespaces for step in ((equal, 0, 1, number), (give, 0, 0, NOT_PERMITTED))),
         *((equal, 0, 1, clone3), (give, 0, 0, NO_SUCH_CALL)),  # its flags are in memory; libraries then use clone
         *((equal, 0, 3, clone), (load, 0, 0, 16), (bits, 1, 0, CLONE_THREAD), (give, 0, 0, KILL)),
         (give, 0, 0, ALLOW),
@@ -145,7 +155,7 @@ def start(specification: dict[str, Any], command: list[str], isolate: bool) -> N
     os.chdir(SCRATCH if isolate else specification["folder"])
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and what it starts would, too
         signal.signal(number, signal.SIG_DFL)
-    set_limits(specification["limits"])
+    set_limits(specification["limits"], isolate)
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if isolate:
         for capability in range(64):
@@ -159,9 +169,11 @@ def main() -> None:
     """Isolate this process, and become the command."""
     specification, command = json.loads(sys.argv[1]), sys.argv[3:]
     die_with_parent()
-    if not specification["isolate"]:
-        start(specification, command, isolate=False)
+    refusal = specification["refusal"]
+    os.set_inheritable(refusal, False)
     try:
+        if not specification["isolate"]:
+            start(specification, command, isolate=False)
         unshare(network=False)
         if first := os.fork():
             end_as(supervise(first))
@@ -173,9 +185,9 @@ def main() -> None:
             code = os.waitstatus_to_exitcode(status)
             os._exit(code if code >= 0 else 128 - code)
         start(specification, command, isolate=True)
-    except OSError as error:
-        print(f"{error.strerror or error}", file=sys.stderr, flush=True)
-        os._exit(REFUSED)
+    except (OSError, MemoryError) as error:
+        os.write(refusal, f"{getattr(error, 'strerror', None) or error or 'no memory'}".encode())
+        os._exit(1)
 
 
 if __name__ == "__main__":

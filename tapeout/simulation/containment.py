@@ -39,7 +39,7 @@ NO_MEMORY = ("bad_alloc", "out of memory", "cannot allocate memory", "memory exh
 
 
 class NotIsolated(TapeoutError):
-    """Generated programs cannot be isolated on this machine."""
+    """A program was not started, because it cannot be isolated and limited on this machine."""
 
 
 @dataclass(frozen=True)
@@ -117,14 +117,13 @@ class Containment:
 
     def __init__(self, permit_none: bool = False) -> None:
         self.isolation = NAMESPACES
-        probe = self.run(["/usr/bin/env"], SIMULATE)
-        if not probe.succeeded:
+        try:
+            probe = self.run(["/usr/bin/env"], SIMULATE)
+            if not probe.succeeded:
+                raise _refused(probe.output.strip() or probe.end)
+        except NotIsolated:
             if not permit_none:
-                raise NotIsolated(
-                    f"Generated programs cannot be isolated on this machine: {probe.output.strip() or probe.end}.",
-                    "Permit user namespaces (sysctl kernel.unprivileged_userns_clone=1), evaluate on another machine, "
-                    "or set the option permit_no_isolation of the task, if the machine holds nothing of value.",
-                )
+                raise
             self.isolation = WITHOUT
 
     def run(
@@ -148,6 +147,9 @@ class Containment:
             reads: further files and folders that it may read, besides those of the operating system.
             variables: further environment variables.
             alone: true if it may start no other process.
+
+        Raises:
+            NotIsolated: the machine refuses to start the program so; that says nothing about the program.
         """
         isolate = self.isolation == NAMESPACES
         with tempfile.TemporaryDirectory() as temporary:
@@ -171,14 +173,37 @@ class Containment:
                 "variables": {**VARIABLES, **({} if isolate else {"TMPDIR": str(scratch)}), **variables},
                 "alone": alone,
             }
-            program = [sys.executable, "-I", "-S", contained.__file__, json.dumps(specification), "--", *command]
-            return _supervised(program, limits)
+            reading, writing = os.pipe()
+            with open(reading, "rb") as refusal:
+                try:
+                    text = json.dumps({**specification, "refusal": writing})
+                    program = [sys.executable, "-I", "-S", contained.__file__, text, "--", *command]
+                    outcome = _supervised(program, limits, writing)
+                finally:
+                    os.close(writing)
+                os.set_blocking(reading, False)  # everything that could write has ended
+                if reason := (refusal.read() or b"").decode("utf-8", "replace"):
+                    raise _refused(reason)
+            return outcome
 
 
-def _supervised(program: Sequence[str], limits: Limits) -> Outcome:
-    """Run a program with limits on wall-clock time and output."""
+def _refused(reason: str) -> NotIsolated:
+    return NotIsolated(
+        f"Generated programs cannot be isolated on this machine: {reason}.",
+        "Permit user namespaces (sysctl kernel.unprivileged_userns_clone=1), evaluate on another machine, "
+        "or set the option permit_no_isolation of the task, if the machine holds nothing of value.",
+    )
+
+
+def _supervised(program: Sequence[str], limits: Limits, refusal: int) -> Outcome:
+    """Run a program with limits on wall-clock time and output; it gets the descriptor ``refusal``."""
     process = subprocess.Popen(
-        program, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+        program,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        pass_fds=(refusal,),
     )
     assert process.stdout is not None
     expired = threading.Event()
@@ -198,30 +223,33 @@ def _supervised(program: Sequence[str], limits: Limits) -> Outcome:
                 _kill(process)
                 break
     finally:
-        _end(process)
+        _await(process)
         timer.cancel()
         timer.join()
+        _kill(process)  # what it left in its group, if it is not isolated
+        process.wait()
+        process.stdout.close()
     text = output[: limits.output_bytes].decode("utf-8", "replace")
     return Outcome(_end_of(process.returncode, text, is_long, expired.is_set()), process.returncode % 256, text)
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:
-    """Kill the first process; the kernel kills everything in its namespace."""
+    """Kill the first process; the kernel kills everything in its namespace.
+
+    The process must not have been waited for: its number could belong to another one.
+    """
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
         return
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Wait until a process that has closed its output ends, and kill it if it lives on."""
+def _await(process: "subprocess.Popen[bytes]") -> None:
+    """Give a process that has closed its output some time to end; its number stays its own."""
     deadline = time.monotonic() + 5
-    while process.poll() is None and time.monotonic() < deadline:
+    ended = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    while os.waitid(os.P_PID, process.pid, ended) is None and time.monotonic() < deadline:
         time.sleep(0.002)
-    _kill(process)
-    process.wait()
-    assert process.stdout is not None
-    process.stdout.close()
 
 
 def _end_of(status: int, output: str, is_long: bool, is_late: bool) -> End:

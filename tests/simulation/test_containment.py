@@ -1,7 +1,9 @@
 """Isolation and limits of programs, tried with shells and Perl in place of simulations."""
 
 import os
+import platform
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,8 +78,9 @@ def test_there_is_no_network(containment: Containment) -> None:
 
 def test_nothing_survives(containment: Containment) -> None:
     name = f"survivor{os.getpid()}"
-    outcome = containment.run(["/usr/bin/perl", "-e", f"fork and exit; $0='{name}'; sleep 300"], LOW)
-    assert outcome.end == "ended"
+    script = f"pipe(R, W); if (fork) {{ print scalar <R>; exit }} $0='{name}'; syswrite W, qq(lives\\n); sleep 300"
+    outcome = containment.run(["/usr/bin/perl", "-e", script], LOW)
+    assert outcome.succeeded and outcome.output == "lives\n"
     assert name not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
 
 
@@ -95,11 +98,39 @@ def test_where_namespaces_are_forbidden_programs_are_refused_unless_permitted(mo
         ".simulation.containment.SIMULATE).output)\n"
         "Containment()\n"
     )
-    import sys
-
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.stdout == f"{WITHOUT} runs\n\n"
     assert NotIsolated.__name__ in done.stderr
+
+
+def test_a_later_refusal_is_an_error_and_no_end_of_a_program() -> None:
+    script = (
+        "import pathlib\n"
+        "from tapeout.namespaces import unshare\n"
+        "from tapeout.simulation.containment import SIMULATE, Containment\n"
+        "unshare(network=False, processes=False)\n"
+        "containment = Containment()\n"
+        "pathlib.Path('/proc/sys/user/max_user_namespaces').write_text('0')\n"
+        "print(containment.isolation, containment.run(['/bin/echo', 'runs'], SIMULATE))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout == "" and NotIsolated.__name__ in done.stderr
+
+
+def test_a_program_that_ends_as_if_refused_is_judged_and_has_no_further_descriptor(containment: Containment) -> None:
+    descriptors = "for i in 3 4 5 6 7 8 9; do (: >&$i) 2> /dev/null && echo $i; done; exit 97"
+    outcome = containment.run(["/bin/sh", "-c", descriptors], LOW)
+    assert (outcome.end, outcome.status, outcome.output) == ("ended", 97, "")
+
+
+def test_a_program_alone_makes_no_namespaces_and_uses_no_second_numbers_of_system_calls(
+    containment: Containment,
+) -> None:
+    unshare = {"x86_64": 272, "aarch64": 97}[platform.machine()]
+    refused = containment.run(["/usr/bin/perl", "-e", f"syscall({unshare}, 0x10000000) and print $!"], LOW, alone=True)
+    assert (refused.end, refused.output) == ("ended", "Operation not permitted")
+    second = containment.run(["/usr/bin/perl", "-e", f"syscall({0x40000000 | 57})"], LOW, alone=True)
+    assert second.end == "process"
 
 
 def test_the_probe_uses_the_limits_of_simulations(containment: Containment) -> None:
