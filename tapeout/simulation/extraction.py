@@ -25,7 +25,16 @@ def rule_digest() -> str:
 def _rule() -> dict[str, Any]:
     flags = re.MULTILINE | re.DOTALL
     texts = json.loads(RULE.read_bytes())
-    patterns = ("fenced_block", "fence", "language", "module", "leading_line", "endmodule")
+    patterns = (
+        "fenced_block",
+        "fence",
+        "language",
+        "module",
+        "declaration",
+        "leading_line",
+        "leading_comment",
+        "endmodule",
+    )
     return {**texts, **{name: re.compile(texts[name], flags) for name in patterns}}
 
 
@@ -41,7 +50,8 @@ def extract(problem: Problem, answer: str) -> str:
     first = rule["module"].search(chosen)
     if first is None:
         return ""
-    start = _start(chosen, first.start())
+    declaration = rule["declaration"].search(chosen, 0, first.start())
+    start = _start(chosen, declaration.start() if declaration else first.start())
     ends = [match.end() for match in rule["endmodule"].finditer(chosen, first.end())]
     return chosen[start : ends[-1] if ends else None].strip() + "\n"
 
@@ -51,12 +61,13 @@ def declares(text: str, module: str) -> bool:
     return any(match[1] == module for match in _rule()["module"].finditer(text))
 
 
-def _start(text: str, module: int) -> int:
-    """Return where directives, imports and comments directly before a module begin."""
-    start = text.rfind("\n", 0, module) + 1
+def _start(text: str, first: int) -> int:
+    """Return where directives, imports and comments directly before the first declaration begin."""
+    start = text.rfind("\n", 0, first) + 1
+    comments = {match.end(): match.start() for match in _rule()["leading_comment"].finditer(text, 0, start)}
     while start > 0:
-        before = text.rfind("\n", 0, start - 1) + 1
-        if not _rule()["leading_line"].fullmatch(text[before : start - 1]):
+        before = comments.get(start - 1, text.rfind("\n", 0, start - 1) + 1)
+        if start - 1 not in comments and not _rule()["leading_line"].fullmatch(text[before : start - 1]):
             break
         start = before
     return start
