@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from tapeout.simulation.containment import End, Outcome
 from tapeout.simulation.extraction import declares
 from tapeout.simulation.forbidden import forbidden
-from tapeout.simulation.problems.problem import Problem
+from tapeout.simulation.problems.problem import ANSWER, BOUNDARY, Problem
 from tapeout.simulation.simulator import Simulated, Simulator, message_of
 from tapeout.simulation.verilator import Verilator, unsupported
 
@@ -69,7 +70,8 @@ LIMITS: Mapping[End, Reason] = {
     "crash": "crash",
     "ended": "crash",
 }
-ANSWER = "answer.sv"
+BEGINNING = "beginning_of_the_answer"
+"""Text that stands before the answer when sources are preprocessed; the first one counts."""
 
 
 class Judgement(BaseModel):
@@ -113,15 +115,18 @@ def judge(problem: Problem, text: str, verilator: Verilator) -> Judgement:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         sources = write_files(problem, text, folder)
-        expanded = verilator.preprocess(folder, ANSWER)
+        (folder / BOUNDARY).write_text(f"{BEGINNING}\n")
+        outcome = verilator.preprocess(folder, [*problem.sources, BOUNDARY, ANSWER])
+        expanded = outcome.output.partition(BEGINNING)[2]
         data = _data(problem, folder)
-        construct = forbidden(text, expanded.output, problem.bench, data)
+        construct = forbidden(text, expanded, problem.hidden, data)
         if construct:
             return Judgement(rung="extracted", reason="forbidden", detail=construct)
-        for outcome in (expanded, verilator.parse(folder, [ANSWER])):
-            if not outcome.succeeded:
-                return _rejected("extracted", "syntax_error", outcome)
-        if not declares(expanded.output, problem.top):
+        if outcome.succeeded:
+            outcome = verilator.parse(folder, sources)
+        if not outcome.succeeded:
+            return _rejected("extracted", "syntax_error", outcome)
+        if not declares(expanded, problem.top):
             return Judgement(rung="parses", reason="wrong_module", detail=f"no module {problem.top}")
         outcome = verilator.elaborate(folder, sources, problem.top)
         if not outcome.succeeded:
@@ -140,7 +145,8 @@ def simulate(problem: Problem, text: str, simulator: Simulator) -> Judgement:
 def write_files(problem: Problem, text: str, folder: Path) -> list[str]:
     """Write a source text with the files of its problem; return the sources in the order of compilation.
 
-    The answer is the last one, so that its macros have no effect on the test bench.
+    The answer is the last one, so that its macros have no effect on the test bench. Those of the test bench have an
+    effect on the answer, so both are preprocessed together.
     """
     for name, content in {**problem.files, ANSWER: text}.items():
         path = folder / name
@@ -167,7 +173,9 @@ def _simulated(problem: Problem, simulated: Simulated) -> Judgement:
     if simulated.stage == "elaborate":
         return _rejected("elaborates", "interface_mismatch", outcome)
     if simulated.stage == "compile":
-        return _rejected("elaborates", "compiler_error", outcome)
+        return _rejected(
+            "elaborates", "compiler_error", replace(outcome, output="")
+        )  # words of this machine's compiler
     if not outcome.succeeded:
         return Judgement(rung="elaborates", reason=LIMITS[outcome.end], detail=message_of(outcome))
     if problem.verdict.passes(outcome.output):

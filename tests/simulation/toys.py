@@ -27,6 +27,7 @@ BENCH = """module bench;
     $finish;
   end
 endmodule
+`define BENCH_IS_READ
 """
 COUNTER = Problem(
     name="counter",

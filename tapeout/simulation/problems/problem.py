@@ -9,10 +9,15 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from tapeout.errors import TapeoutError
+from tapeout.simulation.problems.modules import modules
 
 Dialect = Literal["module", "body"]
 UNCLASSIFIED = "unclassified"
 """Category or difficulty of a problem whose set states none."""
+ANSWER, BOUNDARY = "answer.sv", "boundary.sv"
+"""Files that are written beside those of a problem: the answer, and a mark before it."""
+RESERVED = {ANSWER, BOUNDARY, "obj", "sim", "sim.vvp"}
+"""Names in the folder of a simulation that no file of a problem may have, nor a folder."""
 
 
 class InvalidProblem(TapeoutError):
@@ -75,6 +80,7 @@ class Problem(BaseModel):
         mutants: wrong source texts by name, which the test bench must reject.
         files: test bench and further files by relative path.
         sources: names of the ``files`` to compile with a design, in order; the others are data.
+        context: those ``sources`` whose modules a design may use; they do not belong to the test bench.
         bench: name of the test bench's top module.
         verdict: rule for the test bench's output.
         unusable: reason why the problem cannot be judged here, a sentence; empty if it can.
@@ -94,6 +100,7 @@ class Problem(BaseModel):
     mutants: dict[str, str] = {}
     files: dict[str, str] = {}
     sources: tuple[str, ...] = ()
+    context: tuple[str, ...] = ()
     bench: str = ""
     verdict: Verdict = PASS_LINE
     unusable: str = ""
@@ -113,9 +120,23 @@ class Problem(BaseModel):
             raise ValueError("a header belongs to the dialect body, and only to it")
         if missing := set(self.sources) - set(self.files):
             raise ValueError(f"sources names {min(missing)}, which is not one of the files")
+        if missing := set(self.context) - set(self.sources):
+            raise ValueError(f"context names {min(missing)}, which is not one of the sources")
         if not self.unusable and not (self.top and self.golden and self.bench and self.sources):
             raise ValueError("needs top, golden, bench and sources, or the reason why it is unusable")
+        for name in () if self.unusable else sorted(self.files):
+            path = PurePosixPath(name)
+            if path.parts[0] in RESERVED:
+                raise ValueError(f"the file {name} has a name that simulations need ({path.parts[0]})")
+            if above := next((str(folder) for folder in path.parents if str(folder) in self.files), ""):
+                raise ValueError(f"{above} cannot be a file and the folder of {name}")
         return self
+
+    @property
+    def hidden(self) -> set[str]:
+        """Names of the modules that no design may use: the test bench, and what belongs to it."""
+        texts = (self.files[name] for name in self.sources if name not in self.context)
+        return {self.bench, *(name for text in texts for name in modules(text))} - {""}
 
     @property
     def digest(self) -> str:

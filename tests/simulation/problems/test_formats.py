@@ -61,6 +61,7 @@ def test_verilogeval_1(tmp_path: Path) -> None:
     assert text_of(both) == "The output is 1 if both inputs are.\n\n" + HEADER.format(name="top_module")
     assert (both.dialect, both.header, both.golden) == ("body", TASK["prompt"], TASK["prompt"] + BODY)
     assert both.files == {"test.sv": TASK["test"]} and both.verdict == MISMATCHES and not both.unusable
+    assert both.hidden == {"tb", "reference_module"}
 
 
 def test_malformed_sets_of_verilogeval_1(tmp_path: Path) -> None:
@@ -108,6 +109,7 @@ def test_verilogeval_2(tmp_path: Path) -> None:
     assert whole.prompt == text_of(whole) == continued.prompt == description
     assert text_of(continued) == f"{description}\n{header}", "the header once"
     assert whole.sources == ("test.sv", "ref.sv") and whole.verdict == MISMATCHES
+    assert whole.hidden == {"tb", "RefModule"}
 
 
 def test_malformed_sets_of_verilogeval_2(tmp_path: Path) -> None:
@@ -217,6 +219,10 @@ def test_cvdp_with_a_harness_in_verilog(tmp_path: Path) -> None:
     assert (problem.top, problem.bench, problem.sources, problem.unusable) == ("both", "bench", ("bench.sv",), "")
     assert problem.prompt == "Write the module both.\n\nThe file docs/spec.md:\n\ny = a AND b\n"
     assert problem.golden == CVDP["output"]["context"]["rtl/both.sv"]
+    assert problem.context == () and problem.hidden == {"bench"}
+    gates = {"prompt": "Write it.", "context": {"rtl/gates.sv": "module gates;\nendmodule\n"}}
+    with_context = cvdp(tmp_path, input=gates)
+    assert with_context.context == ("rtl/gates.sv",) and with_context.hidden == {"bench"}
 
 
 def test_unusable_rows_of_cvdp(tmp_path: Path) -> None:
@@ -229,6 +235,8 @@ def test_unusable_rows_of_cvdp(tmp_path: Path) -> None:
     assert "0 files" in cvdp(tmp_path, output={"response": "Because."}).unusable
     two = {"context": {"a.sv": "module a;\nendmodule\n", "b.sv": "module b;\nendmodule\n"}}
     assert "2 files" in cvdp(tmp_path, output=two).unusable
+    empty = {"context": {"rtl/both.sv": "// nothing\n"}}
+    assert cvdp(tmp_path, output=empty).unusable == "Its solution rtl/both.sv defines no module."
     assert "0 top modules" in cvdp(tmp_path, harness={"files": {}}).unusable
     agentic = {"id": "agent_1", "categories": ["cid003", "hard"], "prompt": "Edit it.", "patch": {"rtl/a.sv": "+"}}
     write_rows(tmp_path / "set.jsonl", agentic, CVDP)

@@ -116,7 +116,12 @@ def test_verdicts(output: str, own: bool, mismatches: bool) -> None:
     [
         {"files": {"../bench.sv": BENCH}, "sources": ("../bench.sv",)},
         {"files": {"/bench.sv": BENCH}, "sources": ("/bench.sv",)},
+        {"files": {"bench.sv": BENCH, "answer.sv": GOLDEN}},
+        {"files": {"bench.sv": BENCH, "sim": "data"}},
+        {"files": {"bench.sv": BENCH, "obj/data": "data"}},
+        {"files": {"bench.sv": BENCH, "data": "data", "data/more": "data"}},
         {"sources": ("other.sv",)},
+        {"context": ("other.sv",)},
         {"header": "module m;"},
         {"dialect": "body"},
         {"golden": ""},

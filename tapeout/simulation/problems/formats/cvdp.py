@@ -101,11 +101,14 @@ def _problem(path: Path, row: Row) -> Problem:
     top = next((name for name in modules(golden) if instantiates(harness, name)), next(iter(modules(golden)), ""))
     benches = tops(harness)
     values |= {"golden": golden, "sources": sources, "top": top}
+    values["context"] = tuple(name for name in sources if name not in row.harness.files)
     foreign = sorted(name for name in row.harness.files if not _is_verilog(name))
     if foreign:
         unusable = f"Its harness needs other programs than a simulator ({', '.join(foreign)})."
     elif len(asked) != 1 or not _is_verilog(asked[0]):
         unusable = f"Its solution has {len(asked)} files; one Verilog file can be judged."
+    elif not top:
+        unusable = f"Its solution {asked[0]} defines no module."
     elif len(benches) != 1:
         unusable = f"Its harness has {len(benches)} top modules."
     else:
