@@ -40,7 +40,7 @@ class Design(Result):
     """A problem with the judged answers to it.
 
     Attributes:
-        unusable: why no answer can be judged; empty if it is usable. Then ``attempts`` is empty otherwise.
+        unusable: why no answer can be judged; empty if it is usable. ``attempts`` is empty if it is not.
         attempts: judged answers, the greedy one first.
     """
 
