@@ -4,14 +4,14 @@ rule samples:
         **wiring.after_probe,
         **wiring.chat_template,
         model=lambda wildcards: artifact(settings.evaluation.models[wildcards.model]),
-        data=lambda wildcards: [artifact(*file) for file in settings.evaluations[wildcards.task].files.values()],
+        data=lambda wildcards: [artifact(*file) for file in settings.evaluations[wildcards.task].sampler_files.values()],
     output:
         sealed("samples/{model}/{task}.jsonl"),
     wildcard_constraints:
         model="|".join(settings.evaluation.models),
         task=wiring.task_names(sampled=True),
     params:
-        **wiring.evaluate_parameters,
+        **wiring.samples_parameters,
     resources:
         **site.cpu,
     threads: settings.evaluation.threads

@@ -6,9 +6,10 @@ from pathlib import Path
 from tapeout import progress
 from tapeout.config.rtl_problems import ProblemsJob
 from tapeout.program import StepFailed, step
-from tapeout.simulation.checked import check, write_lines
+from tapeout.simulation.checked import check
 from tapeout.simulation.containment import Containment
 from tapeout.simulation.icarus import Icarus, installed_version
+from tapeout.simulation.problem_set import write_lines
 from tapeout.simulation.problems.reading import read_problems
 from tapeout.simulation.verilator import Verilator
 

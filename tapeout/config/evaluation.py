@@ -68,8 +68,8 @@ class QuestionOptions(ScoringOptions):
     data: str = Field("", description="Artifact of the set; filled in for each of evaluation.sets.")
 
 
-class SampledOptions(TaskOptions):
-    """Options of tasks in two steps: a model writes samples, which are then judged without the model."""
+class SamplingOptions(TaskOptions):
+    """Options that affect a model's answers in the first of two steps."""
 
     samples: int = Field(
         2, ge=0, description="Sampled answers to each prompt, n; the greedy answer is a separate one and always made."
@@ -81,6 +81,11 @@ class SampledOptions(TaskOptions):
         160, ge=1, description="Maximum tokens of an answer; the default is for tiny models, of which none is right."
     )
     generation_batch_rows: int = Field(48, ge=1, description="Maximum answers that are generated at once.")
+
+
+class SampledOptions(SamplingOptions):
+    """Options of tasks in two steps: a model writes samples, which are then judged without the model."""
+
     pass_at: tuple[PositiveInt, ...] = Field((1, 2), description="Values of k of pass@k; at most samples.")
 
     @model_validator(mode="after")
@@ -95,10 +100,15 @@ class SampledOptions(TaskOptions):
         return self
 
 
-class ProblemOptions(SampledOptions):
-    """Options of tasks that run once for each problem set."""
+class AskedProblems(SamplingOptions):
+    """Options that affect answers to the problems of a set."""
 
     problems: str = Field("", description="Artifact of the set; filled in for each of evaluation.problems.")
+
+
+class ProblemOptions(AskedProblems, SampledOptions):
+    """Options of tasks that run once for each problem set."""
+
     permit_no_isolation: bool = Field(
         False, description="Run generated programs with limits alone where the machine permits no isolation."
     )
@@ -150,19 +160,41 @@ class TaskRun:
         """True if the task runs in two steps."""
         return isinstance(self.options, SampledOptions)
 
+    @property
+    def sampler(self) -> str:
+        """Dotted name of the module that samples the answers of a task in two steps."""
+        return str(_task(self.task).sampler)
+
+    @property
+    def sampling_options(self) -> TaskOptions:
+        """The options that affect these answers; judging has others."""
+        kind: type[TaskOptions] = _sampler(self.task).options
+        given = self.options.identity()
+        return kind.model_validate({name: given[name] for name in kind.model_fields})
+
+    @property
+    def sampler_files(self) -> dict[str, tuple[str, str]]:
+        """Artifact and path of each file that a sampler reads, by its name in the sampler."""
+        return dict(_sampler(self.task).files(self.sampling_options))
+
     def tokens(self, context: int) -> float:
         """Return how many tokens pass through a model with this context, at most; for estimates of time."""
         return float(_task(self.task).tokens(self.options, context))
 
     def job(self, threads: int, encoding: EncodeJob) -> "EvaluateJob":
         """Return the parameters of the step; the encoding of rows counts only for a task that asks questions."""
-        asks = isinstance(self.options, QuestionOptions | SampledOptions)
+        asks = isinstance(self.options, QuestionOptions)
         return EvaluateJob(
             task=self.task,
             options=self.options.identity(),
             threads=threads,
             encoding=encoding if asks else None,
         )
+
+    def samples_job(self, threads: int, encoding: EncodeJob) -> "SamplesJob":
+        """Return the parameters of the first of two steps."""
+        options = self.sampling_options.identity()
+        return SamplesJob(sampler=self.sampler, options=options, threads=threads, encoding=encoding)
 
 
 class Evaluation(Section):
@@ -270,8 +302,17 @@ class JudgeJob(Section):
     options: dict[str, Any] = Field(description="Options of the task.")
 
 
+class SamplesJob(Section):
+    """Parameters of the rule ``samples``: the answers of one model, which are judged later."""
+
+    sampler: str = Field(description="Module of the sampler.")
+    options: dict[str, Any] = Field(description="Options of the sampler.")
+    threads: int = Field(ge=1, description="Threads of PyTorch.")
+    encoding: EncodeJob = Field(description="How prompts become token ids for a model without its own template.")
+
+
 class EvaluateJob(Section):
-    """Parameters of the rules ``evaluate`` and ``samples``: one task for one model."""
+    """Parameters of the rule ``evaluate``: one task for one model."""
 
     task: str = Field(description="Module of the task.")
     options: dict[str, Any] = Field(description="Options of the task.")
@@ -295,6 +336,18 @@ def _task(name: str) -> Any:
     return task
 
 
+def _sampler(name: str) -> Any:
+    """Return the sampler of a task in two steps.
+
+    Raises:
+        ValueError: the task names no module, or one without a sampler.
+    """
+    module = getattr(_task(name), "sampler", None)
+    if not isinstance(module, str) or "." not in module:
+        raise ValueError(f"{name} is not a task in two steps: its TASK has no dotted name of a module as sampler")
+    return plugin_member(TASKS, module, "SAMPLER", "sampler")
+
+
 def _options(name: str, given: Any) -> TaskOptions:
     """Return the validated options of a task.
 
@@ -303,6 +356,8 @@ def _options(name: str, given: Any) -> TaskOptions:
         ValueError: there is no such task.
     """
     kind: type[TaskOptions] = _task(name).options
+    if issubclass(kind, SampledOptions):
+        _sampler(name)
     if isinstance(given, TaskOptions):
         return given
     for base, field, key in ((QuestionOptions, "data", "sets"), (ProblemOptions, "problems", "problems")):

@@ -8,7 +8,7 @@ from typing import Any
 from tapeout import plugins
 from tapeout.config.bases.tiny import Base as TinyBase
 from tapeout.config.corpus import Selection
-from tapeout.config.evaluation import EvaluateJob, JudgeJob
+from tapeout.config.evaluation import EvaluateJob, JudgeJob, SamplesJob
 from tapeout.config.export import ANSWERS, CardFacts, Stage
 from tapeout.config.inspection import ContaminationJob, OverlapSettings
 from tapeout.config.instructions import InstructionSetJob
@@ -189,11 +189,19 @@ class Wiring:
 
     @property
     def evaluate_parameters(self) -> dict[str, Callable[[Any], Any]]:
-        """Parameters of the rules ``evaluate`` and ``samples``, as functions of their wildcards."""
+        """Parameters of the rule ``evaluate``, as functions of its wildcards."""
         settings, runs, encoding = self.settings, self.settings.evaluations, self.settings.encoding()
         threads, family = settings.evaluation.threads, settings.base.family_module
         job = EvaluateJob.parameters(lambda wildcards: runs[wildcards.task].job(threads, encoding))
         return {**job, "plugins": lambda wildcards: [family, runs[wildcards.task].module]}
+
+    @property
+    def samples_parameters(self) -> dict[str, Callable[[Any], Any]]:
+        """Parameters of the rule ``samples``, as functions of its wildcards."""
+        settings, runs, encoding = self.settings, self.settings.evaluations, self.settings.encoding()
+        threads, family = settings.evaluation.threads, settings.base.family_module
+        job = SamplesJob.parameters(lambda wildcards: runs[wildcards.task].samples_job(threads, encoding))
+        return {**job, "plugins": lambda wildcards: [family, runs[wildcards.task].sampler]}
 
     @property
     def trained_text(self) -> list[tuple[str, str]]:

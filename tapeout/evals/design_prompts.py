@@ -1,14 +1,17 @@
 """Prompts for designs, and a model's answers to them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tapeout import progress
-from tapeout.config.evaluation import SampledOptions
+from tapeout.config.evaluation import AskedProblems, SamplingOptions
 from tapeout.errors import TapeoutError
-from tapeout.evals.task import Sample
+from tapeout.evals.task import Sample, Sampler
+from tapeout.evals.usable_problems import require_usable
+from tapeout.simulation.problem_set import read_lines, read_unusable
 from tapeout.simulation.problems.problem import Problem
 
 if TYPE_CHECKING:
@@ -81,7 +84,7 @@ def text_of(problem: Problem) -> str:
     return f"{problem.prompt.rstrip()}\n\n{problem.header}".rstrip() + "\n"
 
 
-def generate(model: "LoadedModel", problems: Sequence[Problem], options: SampledOptions) -> list[Sample]:
+def generate(model: "LoadedModel", problems: Sequence[Problem], options: SamplingOptions) -> list[Sample]:
     """Return the greedy answer and the sampled answers to each problem."""
     from tapeout.evals.answers import answer_text
     from tapeout.evals.generation import greedy
@@ -131,3 +134,33 @@ def generate(model: "LoadedModel", problems: Sequence[Problem], options: Sampled
                 )
             )
     return samples
+
+
+def files_of(options: AskedProblems) -> dict[str, tuple[str, str]]:
+    """Return the problems of a set, and what their check found."""
+    return {"problems": (options.problems, "problems.jsonl"), "checked": (options.problems, "checked.json")}
+
+
+class DesignSampler(Sampler[AskedProblems]):
+    """Answers to the usable problems of a set."""
+
+    options = AskedProblems
+
+    def files(self, options: AskedProblems) -> dict[str, tuple[str, str]]:
+        """Return the problems, and what their check found."""
+        return files_of(options)
+
+    def generate(self, model: "LoadedModel", files: Mapping[str, Path], options: AskedProblems) -> list[Sample]:
+        """Answer each usable problem once greedily, and ``samples`` times by sampling.
+
+        Raises:
+            NotEnoughData: no problem is usable.
+            UnfitPrompt: the model's prompt template cannot render a problem.
+        """
+        unusable = read_unusable(files["checked"])
+        require_usable(unusable)
+        problems = [problem for problem in read_lines(files["problems"]) if not unusable[problem.name]]
+        return generate(model, problems, options)
+
+
+SAMPLER = DesignSampler()

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import orjson
 from pydantic import ValidationError
 
 from tapeout.errors import TapeoutError
-from tapeout.evals.task import ModelFacts, Result, Sample
+from tapeout.evals.task import ModelFacts, Sample
+from tapeout.simulation.problem_set import write_lines
 
 
 class UnusableSamples(TapeoutError):
@@ -16,9 +16,7 @@ class UnusableSamples(TapeoutError):
 
 def write_samples(path: Path, facts: ModelFacts, samples: Sequence[Sample]) -> None:
     """Write the size of a model and its answers as JSON Lines with sorted keys."""
-    option = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
-    rows: list[Result] = [facts, *samples]
-    path.write_bytes(b"".join(orjson.dumps(row.model_dump(mode="json"), option=option) for row in rows))
+    write_lines(path, [facts, *samples])
 
 
 def read_samples(path: Path) -> tuple[ModelFacts, list[Sample]]:

@@ -1,6 +1,6 @@
 """Interface of a task (docs/extending.md), and the file with a task's result for one model.
 
-A task is a module with a constant ``TASK``, an instance of a subclass of ``Task``. It runs in two steps: the rule
+A task is a module with a constant ``TASK``, an instance of a subclass of ``Task`` or ``SampledTask``. The rule
 ``evaluate`` calls ``score`` for each model, the rule ``eval_report`` calls ``measure`` and ``describe``. The module is
 also imported where the configuration is read. PyTorch, SentencePiece and NumPy are not installed in all three places,
 so a task imports them inside of ``score``.
@@ -15,7 +15,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tapeout import plugins
-from tapeout.config.evaluation import TASKS, SampledOptions, TaskOptions
+from tapeout.config.evaluation import TASKS, SampledOptions, SamplingOptions, TaskOptions
 from tapeout.errors import TapeoutError
 from tapeout.evals.section import Evidence, Measure, Section, Unit
 from tapeout.models.finite import check_scores
@@ -75,8 +75,8 @@ OptionsT = TypeVar("OptionsT", bound=TaskOptions)
 ResultT = TypeVar("ResultT", bound=Result)
 
 
-class Task(ABC, Generic[OptionsT, ResultT]):
-    """An evaluation of one model, and its section of the report.
+class ReportedTask(ABC, Generic[OptionsT, ResultT]):
+    """What all tasks have: options, test data, a result for one model, and a section of the report.
 
     Attributes:
         options: class of the options, ``evaluation.tasks.<task>`` in the configuration. If it derives from
@@ -90,10 +90,6 @@ class Task(ABC, Generic[OptionsT, ResultT]):
     @abstractmethod
     def files(self, options: OptionsT) -> Mapping[str, tuple[str, str]]:
         """Return the test data: artifact and path inside it of each file, by a name of the task's choice."""
-
-    @abstractmethod
-    def score(self, model: "LoadedModel", files: Mapping[str, Path], options: OptionsT) -> ResultT:
-        """Prepare the test data, and score a model on it."""
 
     def texts(self, files: Mapping[str, Path], options: OptionsT) -> Mapping[str, str] | None:
         """Return the text of each test unit by its digest, which the report searches for in the training text.
@@ -115,53 +111,87 @@ class Task(ABC, Generic[OptionsT, ResultT]):
         """Describe the task's section of the report."""
 
 
+class Task(ReportedTask[OptionsT, ResultT]):
+    """A task in one step."""
+
+    @abstractmethod
+    def score(self, model: "LoadedModel", files: Mapping[str, Path], options: OptionsT) -> ResultT:
+        """Prepare the test data, and score a model on it."""
+
+
+SamplingT = TypeVar("SamplingT", bound=SamplingOptions)
 SampledT = TypeVar("SampledT", bound=SampledOptions)
 
 
-class SampledTask(Task[SampledT, ResultT]):
-    """A task in two steps, of which the second needs no model: its scores are reproduced from the saved samples.
+class Sampler(ABC, Generic[SamplingT]):
+    """The first of two steps, called by the rule ``samples`` in the environment ``nemo``.
 
-    The rule ``samples`` calls ``generate`` in the environment ``nemo``, the rule ``judge`` calls ``judge`` in the
-    environment ``rtl``.
+    It is the constant ``SAMPLER`` of a module of its own, which imports nothing that judges: a change of judging or of
+    the report then generates no answer again.
+
+    Attributes:
+        options: class of the options that affect the answers; its fields are also fields of the task's options.
     """
 
+    options: type[SamplingT]
+
     @abstractmethod
-    def generate(self, model: "LoadedModel", files: Mapping[str, Path], options: SampledT) -> Sequence[Sample]:
+    def files(self, options: SamplingT) -> Mapping[str, tuple[str, str]]:
+        """Return the files of prompts, as ``ReportedTask.files`` does."""
+
+    @abstractmethod
+    def generate(self, model: "LoadedModel", files: Mapping[str, Path], options: SamplingT) -> Sequence[Sample]:
         """Let a model answer the prompts."""
+
+
+class SampledTask(ReportedTask[SampledT, ResultT]):
+    """A task in two steps, of which the second needs no model: its scores are reproduced from the saved samples.
+
+    Attributes:
+        sampler: dotted name of the module with the ``Sampler``.
+    """
+
+    sampler: str
 
     @abstractmethod
     def judge(self, samples: Sequence[Sample], files: Mapping[str, Path], options: SampledT, threads: int) -> ResultT:
-        """Judge samples; ``threads`` must not affect the result."""
-
-    def score(self, model: "LoadedModel", files: Mapping[str, Path], options: SampledT) -> ResultT:
-        """Write samples and judge them at once."""
-        return self.judge(self.generate(model, files, options), files, options, threads=1)
+        """Judge samples in the environment ``rtl``; ``threads`` must not affect the result."""
 
 
-def load_task(name: str) -> Task[Any, Any]:
+def load_task(name: str) -> ReportedTask[Any, Any]:
     """Return the task of a module.
 
     Raises:
         UnknownPlugin: there is no such module.
         TypeError: the module's ``TASK`` is missing or is not a task.
     """
-    task = getattr(plugins.load(TASKS, name), "TASK", None)
-    if not isinstance(task, Task):
-        raise TypeError(f"{name} has no TASK that is an instance of {Task.__name__}")
-    return task
+    found: ReportedTask[Any, Any] = _load(name, "TASK", ReportedTask)
+    return found
+
+
+def load_scored_task(name: str) -> Task[Any, Any]:
+    """Return the task in one step of a module; see ``load_task``."""
+    found: Task[Any, Any] = _load(name, "TASK", Task)
+    return found
 
 
 def load_sampled_task(name: str) -> SampledTask[Any, Any]:
-    """Return the task in two steps of a module.
+    """Return the task in two steps of a module; see ``load_task``."""
+    found: SampledTask[Any, Any] = _load(name, "TASK", SampledTask)
+    return found
 
-    Raises:
-        UnknownPlugin: there is no such module.
-        TypeError: its task is missing, or runs in one step.
-    """
-    task = load_task(name)
-    if not isinstance(task, SampledTask):
-        raise TypeError(f"the task of {name} is not an instance of {SampledTask.__name__}")
-    return task
+
+def load_sampler(name: str) -> Sampler[Any]:
+    """Return the sampler of a module; see ``load_task``."""
+    found: Sampler[Any] = _load(name, "SAMPLER", Sampler)
+    return found
+
+
+def _load(name: str, constant: str, kind: type[Any]) -> Any:
+    found = getattr(plugins.load(TASKS, name), constant, None)
+    if not isinstance(found, kind):
+        raise TypeError(f"{name} has no {constant} that is an instance of {kind.__name__}")
+    return found
 
 
 def write_result(path: Path, facts: ModelFacts, result: Result) -> None:

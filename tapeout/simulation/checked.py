@@ -1,31 +1,21 @@
 """Check a problem set before any model is judged by it: golden solutions must pass, and mutants must fail."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
-from tapeout.errors import TapeoutError
 from tapeout.simulation.extraction import rule_digest
 from tapeout.simulation.icarus import Icarus
 from tapeout.simulation.ladder import Judgement, judge, simulate
+from tapeout.simulation.problem_set import CheckedProblem, Form, unusable_file
 from tapeout.simulation.problems.problem import Problem
 from tapeout.simulation.simulator import Simulator
 from tapeout.simulation.verilator import Verilator
 
 GOLDEN = "golden"
 """Name of the golden solution among the designs of a problem."""
-
-
-class UnusableFile(TapeoutError):
-    """A file is not what the step that reads problems has written."""
-
-
-class Form(BaseModel):
-    """Base class of what is written about a problem set."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class SimulatorFacts(Form):
@@ -54,23 +44,6 @@ class Disagreement(Form):
     design: str
     first: Judgement
     second: Judgement
-
-
-class CheckedProblem(Form):
-    """A problem after the check.
-
-    Attributes:
-        digest: digest of the problem.
-        unusable: why no answer can be judged by it; empty if it is usable.
-        mutants: number of its mutants that were judged.
-        survivors: mutants that the test bench does not notice.
-    """
-
-    name: str
-    digest: str
-    unusable: str
-    mutants: int
-    survivors: tuple[str, ...]
 
 
 class CheckedSet(Form):
@@ -166,28 +139,4 @@ def read_checked(path: Path) -> CheckedSet:
     try:
         return CheckedSet.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise _unusable(path, error) from error
-
-
-def read_lines(path: Path) -> list[Problem]:
-    """Read the problems of a set, as ``write_lines`` writes them.
-
-    Raises:
-        UnusableFile: the file is missing or not such a set.
-    """
-    try:
-        return [Problem.model_validate_json(line) for line in path.read_bytes().splitlines()]
-    except (OSError, ValidationError) as error:
-        raise _unusable(path, error) from error
-
-
-def write_lines(path: Path, rows: Iterable[BaseModel]) -> None:
-    """Write models as JSON Lines with sorted keys."""
-    import orjson
-
-    option = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
-    path.write_bytes(b"".join(orjson.dumps(row.model_dump(mode="json"), option=option) for row in rows))
-
-
-def _unusable(path: Path, error: Exception) -> UnusableFile:
-    return UnusableFile(f"{path} cannot be used: {str(error).splitlines()[0]}.", "Build its artifact again.")
+        raise unusable_file(path, error) from error

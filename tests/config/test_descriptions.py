@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tapeout.config.corpus import DomainJob, GeneralJob
-from tapeout.config.evaluation import EvaluateJob
+from tapeout.config.evaluation import EvaluateJob, SamplesJob
 from tapeout.config.export import ExportJob
 from tapeout.config.instructions import EncodeJob, InstructionSetJob
 from tapeout.config.report import EvalReportJob
@@ -23,6 +23,7 @@ ROOTS: list[type[Section]] = [
     InstructionSetJob,
     ExportJob,
     EvaluateJob,
+    SamplesJob,
     EvalReportJob,
     instruction_answers.Options,
     bits_per_byte.Options,

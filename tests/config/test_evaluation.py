@@ -13,6 +13,7 @@ from tapeout.config.problems import InvalidConfig
 from tapeout.config.root import Settings
 from tapeout.config.wiring import Wiring
 from tapeout.costs.estimates import Estimates
+from tapeout.evals.tasks.verilog_generation import VerilogGenerationTask
 from tapeout.graph.identity.code import closure
 from tests.config.test_root import default
 
@@ -101,8 +102,10 @@ def test_a_task_from_outside_is_one_entry_of_the_configuration() -> None:
 
 def test_the_encoding_is_a_parameter_of_tasks_that_ask_questions() -> None:
     found = settings()
-    jobs = [run.job(2, found.encoding()) for run in found.evaluations.values()]
-    assert [job.encoding for job in jobs] == [None, found.encoding(), None, found.encoding()]
+    runs = list(found.evaluations.values())
+    jobs = [run.job(2, found.encoding()) for run in runs if not run.is_sampled]
+    assert [job.encoding for job in jobs] == [None, found.encoding(), None]
+    assert runs[-1].samples_job(2, found.encoding()).encoding == found.encoding()
 
 
 SETS: dict[str, Any] = {
@@ -180,6 +183,40 @@ def test_the_report_names_training_text_that_is_not_searched_for_test_data() -> 
         found = load({**given, "evaluation": models, "export": {"model": exported}})
         assert parameters(found)["not_searched"] == ["ibex"]
     assert parameters(load(given))["not_searched"] == [], "no evaluated model has seen the pairs"
+
+
+def test_answers_depend_on_no_option_and_no_code_of_judging_and_of_the_report() -> None:
+    """The plan generates no answer again after such a change."""
+    judging = {"pass_at": [1], "permit_no_isolation": True}
+    made, changed = (
+        next(iter(settings(tasks={"verilog_generation": options}).evaluations.values())) for options in ({}, judging)
+    )
+    encoding = settings().encoding()
+    assert made.judge_job != changed.judge_job
+    assert made.samples_job(2, encoding) == changed.samples_job(2, encoding)
+    for option in ({"temperature": 0.5}, {"seed": 1}, {"samples": 4}, {"max_new_tokens": 9}, {"top_p": 0.5}):
+        other = next(iter(settings(tasks={"verilog_generation": option}).evaluations.values()))
+        assert other.samples_job(2, encoding) != made.samples_job(2, encoding)
+    code = closure(ROOT / "scripts/samples.py", ROOT, [made.sampler])
+    assert "tapeout/evals/design_prompts.py" in code
+    judges = ("evals/designs", "evals/design_section", "evals/pass_at_k", "evals/tasks/verilog_generation")
+    simulates = ("ladder", "forbidden", "verilator", "containment", "contained", "extraction", "checked", "simulator")
+    names = [*judges, *(f"simulation/{name}" for name in simulates)]
+    files = {f"tapeout/{name}.py" for name in names}
+    assert not files & code.keys()
+    assert files <= closure(ROOT / "scripts/judge.py", ROOT, [made.module]).keys()
+    assert made.sampler_files == made.files
+
+
+def test_a_task_in_two_steps_names_the_module_of_its_sampler(monkeypatch: pytest.MonkeyPatch) -> None:
+    for sampler, message in (
+        ("design_prompts", "is not a task in two steps"),
+        ("tapeout.evals.samples", "the module tapeout.evals.samples has no SAMPLER"),
+        ("tapeout.evals.unheard_of", "sampler tapeout.evals.unheard_of is unknown"),
+    ):
+        monkeypatch.setattr(VerilogGenerationTask, "sampler", sampler)
+        with pytest.raises(InvalidConfig, match=message):
+            settings(tasks={"verilog_generation": {}})
 
 
 def test_the_report_names_the_text_that_was_trained_on() -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from tapeout.config.instructions import MODELS_OWN, Prompt
 from tapeout.data.errors import NotEnoughData
-from tapeout.evals.design_prompts import UnfitPrompt, generate, prompts_of, text_of
-from tapeout.evals.tasks.verilog_generation import TASK, Options
+from tapeout.evals.design_prompts import SAMPLER, UnfitPrompt, generate, prompts_of, text_of
+from tapeout.evals.tasks.verilog_generation import Options
 from tests.evals.conftest import encoding
 from tests.evals.test_designs import files
 from tests.simulation.toys import COUNTER, HEADER
@@ -73,7 +73,7 @@ def test_a_problem_that_the_template_cannot_render_is_named(model: "LoadedModel"
 def test_a_set_without_a_usable_problem_is_named(model: "LoadedModel", tmp_path: Path, has_template: bool) -> None:
     made = files(tmp_path, "It is wrong.")
     with pytest.raises(NotEnoughData, match="None of the 3 problems is usable; the first: It is wrong"):
-        TASK.generate(replace(model, has_template=has_template), made, OPTIONS)
+        SAMPLER.generate(replace(model, has_template=has_template), made, OPTIONS)
     assert prompts_of(replace(model, has_template=has_template), []) == []
 
 

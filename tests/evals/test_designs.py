@@ -10,7 +10,8 @@ from tapeout.evals.pass_at_k import pass_at_k
 from tapeout.evals.samples import UnusableSamples, read_samples, write_samples
 from tapeout.evals.task import ModelFacts, Sample
 from tapeout.evals.tasks.verilog_generation import TASK, Options
-from tapeout.simulation.checked import CheckedProblem, CheckedSet, SimulatorFacts, write_lines
+from tapeout.simulation.checked import CheckedSet, SimulatorFacts
+from tapeout.simulation.problem_set import CheckedProblem, write_lines
 from tests.simulation.toys import COUNTER, GOLDEN
 
 pytestmark = pytest.mark.environment("rtl")

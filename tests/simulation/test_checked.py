@@ -7,9 +7,10 @@ import pytest
 
 from tapeout.config.rtl_problems import ProblemsJob
 from tapeout.program import StepFailed
-from tapeout.simulation.checked import UnusableFile, check, read_checked, read_lines, write_lines
+from tapeout.simulation.checked import check, read_checked
 from tapeout.simulation.containment import Containment
 from tapeout.simulation.icarus import Icarus, installed_version
+from tapeout.simulation.problem_set import UnusableFile, read_lines, read_unusable, write_lines
 from tapeout.simulation.verilator import Verilator
 from tests.simulation.toys import COUNTER, GOLDEN
 
@@ -38,6 +39,7 @@ def test_a_set_is_checked_and_read_again(verilator: Verilator, tmp_path: Path) -
     write_lines(tmp_path / "problems.jsonl", PROBLEMS)
     assert read_checked(tmp_path / "checked.json") == found
     assert read_lines(tmp_path / "problems.jsonl") == PROBLEMS
+    assert read_unusable(tmp_path / "checked.json") == {problem.name: problem.unusable for problem in found.problems}
 
 
 def test_another_version_of_the_second_simulator_is_a_named_error(tmp_path: Path) -> None:
@@ -58,5 +60,7 @@ def test_other_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "other").write_text("{}\n")
     with pytest.raises(UnusableFile, match="other cannot be used"):
         read_checked(tmp_path / "other")
+    with pytest.raises(UnusableFile, match="other cannot be used"):
+        read_unusable(tmp_path / "other")
     with pytest.raises(UnusableFile, match="missing cannot be used"):
         read_lines(tmp_path / "missing")

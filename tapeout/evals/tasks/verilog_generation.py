@@ -2,20 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tapeout.config.evaluation import ProblemOptions
+from tapeout.evals.design_prompts import files_of
 from tapeout.evals.design_section import describe, rung_measure
 from tapeout.evals.designs import Design, Designs, judge_samples
 from tapeout.evals.pass_at_k import pass_at_k
 from tapeout.evals.section import Evidence, Measure, Section, Unit
 from tapeout.evals.task import Sample, SampledTask
-from tapeout.evals.usable_problems import require_usable
-from tapeout.simulation.checked import read_checked, read_lines
+from tapeout.simulation.checked import read_checked
 from tapeout.simulation.ladder import REASONS, RUNGS
-
-if TYPE_CHECKING:
-    from tapeout.evals.loaded_model import LoadedModel
+from tapeout.simulation.problem_set import read_lines
 
 TYPICAL_PROBLEMS = 50
 """Problems of a set, for estimates of time before one is read."""
@@ -30,24 +28,11 @@ class VerilogGenerationTask(SampledTask[Options, Designs]):
 
     options = Options
     result = Designs
+    sampler = "tapeout.evals.design_prompts"
 
     def files(self, options: Options) -> dict[str, tuple[str, str]]:
         """Return the problems, and what their check found."""
-        return {"problems": (options.problems, "problems.jsonl"), "checked": (options.problems, "checked.json")}
-
-    def generate(self, model: "LoadedModel", files: Mapping[str, Path], options: Options) -> list[Sample]:
-        """Answer each usable problem once greedily, and ``samples`` times by sampling.
-
-        Raises:
-            NotEnoughData: no problem is usable.
-            UnfitPrompt: the model's prompt template cannot render a problem.
-        """
-        from tapeout.evals.design_prompts import generate
-
-        unusable = {problem.name: problem.unusable for problem in read_checked(files["checked"]).problems}
-        require_usable(unusable)
-        problems = [problem for problem in read_lines(files["problems"]) if not unusable[problem.name]]
-        return generate(model, problems, options)
+        return files_of(options)
 
     def judge(self, samples: Sequence[Sample], files: Mapping[str, Path], options: Options, threads: int) -> Designs:
         """Judge saved answers."""
