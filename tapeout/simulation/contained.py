@@ -3,8 +3,8 @@
 ``simulation.containment`` starts it by path with ``-I -S``, so it imports only the standard library and
 ``tapeout.namespaces``. ``python -I -S contained.py SPECIFICATION -- COMMAND`` makes namespaces of users, mounts,
 processes, network, shared memory and host name, a root that is read-only but for one scratch folder, resource limits,
-and a filter of system calls. If the command cannot be started so, the reason is written to the descriptor
-``refusal`` of the specification, which the command does not have.
+and a filter of system calls. ``STARTED`` is written to the descriptor ``report`` of the specification just before,
+and then nothing more, unless the command cannot be started; the command does not have this descriptor.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from tapeout.namespaces import (
     unshare,
 )
 
+STARTED = b"\0"
 SCRATCH = "/scratch"
 """The one folder that the command can write."""
 DEVICES = ("null", "zero", "urandom")
@@ -162,6 +163,7 @@ def start(specification: dict[str, Any], command: list[str], isolate: bool) -> N
             libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
     if specification["alone"]:
         forbid_processes()
+    os.write(specification["report"], STARTED)
     os.execve(command[0], command, specification["variables"])
 
 
@@ -169,8 +171,7 @@ def main() -> None:
     """Isolate this process, and become the command."""
     specification, command = json.loads(sys.argv[1]), sys.argv[3:]
     die_with_parent()
-    refusal = specification["refusal"]
-    os.set_inheritable(refusal, False)
+    os.set_inheritable(specification["report"], False)
     try:
         if not specification["isolate"]:
             start(specification, command, isolate=False)
@@ -186,7 +187,7 @@ def main() -> None:
             os._exit(code if code >= 0 else 128 - code)
         start(specification, command, isolate=True)
     except (OSError, MemoryError) as error:
-        os.write(refusal, f"{getattr(error, 'strerror', None) or error or 'no memory'}".encode())
+        os.write(specification["report"], f"{getattr(error, 'strerror', None) or error or 'no memory'}".encode())
         os._exit(1)
 
 

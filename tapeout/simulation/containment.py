@@ -174,16 +174,17 @@ class Containment:
                 "alone": alone,
             }
             reading, writing = os.pipe()
-            with open(reading, "rb") as refusal:
+            with open(reading, "rb") as report:
                 try:
-                    text = json.dumps({**specification, "refusal": writing})
+                    text = json.dumps({**specification, "report": writing})
                     program = [sys.executable, "-I", "-S", contained.__file__, text, "--", *command]
                     outcome = _supervised(program, limits, writing)
                 finally:
                     os.close(writing)
                 os.set_blocking(reading, False)  # everything that could write has ended
-                if reason := (refusal.read() or b"").decode("utf-8", "replace"):
-                    raise _refused(reason)
+                if (reported := report.read() or b"") != contained.STARTED:
+                    reason = reported.removeprefix(contained.STARTED).decode("utf-8", "replace")
+                    raise _refused(reason or outcome.output.strip().rpartition("\n")[2] or "it did not start in time")
             return outcome
 
 
@@ -195,15 +196,15 @@ def _refused(reason: str) -> NotIsolated:
     )
 
 
-def _supervised(program: Sequence[str], limits: Limits, refusal: int) -> Outcome:
-    """Run a program with limits on wall-clock time and output; it gets the descriptor ``refusal``."""
+def _supervised(program: Sequence[str], limits: Limits, report: int) -> Outcome:
+    """Run a program with limits on wall-clock time and output; it gets the descriptor ``report``."""
     process = subprocess.Popen(
         program,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        pass_fds=(refusal,),
+        pass_fds=(report,),
     )
     assert process.stdout is not None
     expired = threading.Event()

@@ -61,7 +61,7 @@ def test_the_scratch_folder_is_the_given_one(containment: Containment, tmp_path:
     ],
 )
 def test_each_limit_is_reported(containment: Containment, command: list[str], end: str) -> None:
-    limits = Limits(1, 2, *list(vars(LOW).values())[2:]) if "sleep" in command[0] else LOW
+    limits = Limits(1, 5, *list(vars(LOW).values())[2:]) if "sleep" in command[0] else LOW
     assert containment.run(command, limits, alone=end == "process").end == end
 
 
@@ -115,6 +115,13 @@ def test_a_later_refusal_is_an_error_and_no_end_of_a_program() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.stdout == "" and NotIsolated.__name__ in done.stderr
+
+
+def test_what_did_not_start_is_refused(containment: Containment) -> None:
+    with pytest.raises(NotIsolated, match="No such file or directory"):
+        containment.run(["/usr/bin/no_such_program"], LOW)
+    with pytest.raises(NotIsolated, match="did not start in time"):
+        containment.run(["/bin/true"], Limits(1, 0, *list(vars(LOW).values())[2:]))
 
 
 def test_a_program_that_ends_as_if_refused_is_judged_and_has_no_further_descriptor(containment: Containment) -> None:
