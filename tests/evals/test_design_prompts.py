@@ -1,14 +1,20 @@
 """Prompts for designs, and the answers of a tiny random model to them."""
 
+import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tapeout.config.evaluation import AskedProblems, SamplesJob
 from tapeout.config.instructions import MODELS_OWN, Prompt
 from tapeout.data.errors import NotEnoughData
 from tapeout.evals.design_prompts import SAMPLER, UnfitPrompt, generate, prompts_of, text_of
+from tapeout.evals.samples import read_samples
 from tapeout.evals.tasks.verilog_generation import Options
 from tests.evals.conftest import encoding
 from tests.evals.test_designs import files
@@ -18,6 +24,7 @@ if TYPE_CHECKING:
     from tapeout.evals.loaded_model import LoadedModel
 
 pytestmark = pytest.mark.environment("nemo")
+ROOT = Path(__file__).parents[2]
 SHORT = COUNTER.model_copy(update={"prompt": "module fifo"})
 OTHER = COUNTER.model_copy(update={"name": "other", "prompt": "module ram"})
 LONG = COUNTER.model_copy(update={"name": "long", "prompt": "module fifo " * 400})
@@ -75,6 +82,27 @@ def test_a_set_without_a_usable_problem_is_named(model: "LoadedModel", tmp_path:
     with pytest.raises(NotEnoughData, match="None of the 3 problems is usable; the first: It is wrong"):
         SAMPLER.generate(replace(model, has_template=has_template), made, OPTIONS)
     assert prompts_of(replace(model, has_template=has_template), []) == []
+
+
+def test_the_step_writes_the_answers_that_are_judged(model: "LoadedModel", folder: Path, tmp_path: Path) -> None:
+    asked = AskedProblems(samples=2, max_new_tokens=6)
+    made = files(tmp_path)
+    job = SamplesJob(sampler=SAMPLER.__module__, options=asked.identity(), threads=1, encoding=encoding())
+    (tmp_path / "params.json").write_text(json.dumps(job.identity()))
+    command = [sys.executable, "scripts/samples.py", "--params", str(tmp_path / "params.json"), "--model", str(folder)]
+    command += [item for name in SAMPLER.files(asked) for item in ("--data", str(made[name]))]
+    declared = f"{SAMPLER.__module__},tapeout.models.llama"
+    done = subprocess.run(
+        [*command, "--output", str(tmp_path / "samples.jsonl")],
+        cwd=ROOT,
+        env=dict(os.environ, PYTHONPATH=str(ROOT), TAPEOUT_PLUGINS=declared),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    facts, samples = read_samples(tmp_path / "samples.jsonl")
+    assert (facts, samples) == (model.facts, SAMPLER.generate(model, made, asked))
+    assert {sample.name for sample in samples} == {"counter", "other"}
 
 
 def test_an_answer_without_the_module_continues_the_header() -> None:
