@@ -75,6 +75,8 @@ def output_of(process: "subprocess.Popen[str]", project: Project) -> str:
 def test_g17_signals_save_the_state_and_the_same_command_resumes_but_nohup_is_respected(project: Project) -> None:
     project.path("scripts/model.py").write_text(TRAINING.replace("SHARED", str(project.share())))
     project.edit("rules/steps.smk", "rule report:", "rule eval_report:")
+    steps = project.path("rules/steps.smk")
+    steps.write_text(steps.read_text() + "\n\nrule eval_gates:\n    input:\n        rules.eval_report.output,\n")
     snakemake = " ".join(project.command("--rerun-incomplete"))
     make = ("make", "-f", str(MAKEFILE), "report", f"SNAKEMAKE={snakemake}", "INSTALL=true")
     attempts = [
