@@ -213,7 +213,8 @@ class Evaluation(Section):
         {"bits_per_byte": {}, "instruction_answers": {}, "multiple_choice": {}, "verilog_generation": {}},
         min_length=1,
         validate_default=True,
-        description="Options of each task, by the task's module, in the order of the report.",
+        description="Options of each task, by the task's module, in the order of the report. Default tasks are left "
+        "out if no sources file has their questions or problems.",
         json_schema_extra=lambda schema: schema.update(properties=_schemas()),
     )
     sets: tuple[SourceName, ...] | None = Field(
@@ -223,7 +224,8 @@ class Evaluation(Section):
     )
     problems: dict[SourceName, ProblemSet] = Field(
         {"rtl_problems": ProblemSet()},
-        description="Problem sets for tasks about designs, by the name of their source.",
+        description="Problem sets for tasks about designs, by the name of their source; the default one is left out if "
+        "it is in no sources file.",
     )
     adaptation: Adaptation = Adaptation()
     threads: int = Field(
@@ -293,6 +295,30 @@ class Evaluation(Section):
             else:
                 runs[task] = TaskRun(task, options)
         return runs
+
+
+def with_available(evaluation: Mapping[str, Any], sources: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the section as given, without default tasks and problem sets whose source does not exist.
+
+    A project with sources of its own need not have them. What the user names stays, so that a wrong name is an error.
+    """
+    given = dict(evaluation)
+    if "problems" not in given:
+        known = Evaluation.model_fields["problems"].default
+        kept: dict[str, Any] = {name: {} for name in known if name in sources}
+        if len(kept) < len(known):
+            given["problems"] = kept
+    if "tasks" not in given:
+        tasks = {name: _options(name, {}) for name in Evaluation.model_fields["tasks"].default}
+        left = [
+            name
+            for name, options in tasks.items()
+            if (isinstance(options, ProblemOptions) and not given.get("problems", True))
+            or set(TaskRun(name, options).sources) - set(sources)
+        ]
+        if left:
+            given["tasks"] = {name: {} for name in tasks if name not in left}
+    return given
 
 
 class JudgeJob(Section):

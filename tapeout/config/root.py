@@ -1,9 +1,10 @@
 """The whole configuration: all sections. ``tapeout.config.load`` reads and checks it before any rule runs."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tapeout import plugins
 from tapeout.config.base import BaseExtended
@@ -13,7 +14,7 @@ from tapeout.config.comparison import Bounds
 from tapeout.config.container import Container
 from tapeout.config.corpus import Corpus
 from tapeout.config.dapt import Dapt
-from tapeout.config.evaluation import Evaluation, TaskRun
+from tapeout.config.evaluation import Evaluation, TaskRun, with_available
 from tapeout.config.export import Deploy, Export, ServeCheck
 from tapeout.config.inspection import DataReport
 from tapeout.config.instructions import FORMATS, EncodeJob, FormatOptions, Instructions, InstructionSetJob
@@ -64,6 +65,15 @@ class Settings(Section):
     container: Container = Container()
     comparison: Bounds = Bounds()
     sweep: Sweep = Sweep()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _evaluate_what_there_is(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and isinstance(given.get("sources"), Mapping):
+            evaluation = given.get("evaluation", {})
+            if isinstance(evaluation, Mapping):
+                return {**given, "evaluation": with_available(evaluation, given["sources"])}
+        return given
 
     @property
     def further_rules(self) -> list[str]:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 
 from tapeout.config.evaluation import may_be_model
 from tapeout.config.load import load
@@ -122,6 +123,22 @@ def test_the_second_simulator_depends_on_the_configuration_alone() -> None:
         assert jobs["icarus"](SimpleNamespace(problems="rtl_problems")) == version
     with pytest.raises(InvalidConfig, match=r"evaluation.problems.rtl_problems.icarus"):
         settings(problems={"rtl_problems": {"icarus": 11.0}})
+
+
+def test_default_tasks_without_their_source_are_left_out_and_named_ones_are_errors(tmp_path: Path) -> None:
+    """A sources file of a user need not list the questions and problems of this project."""
+    sources = yaml.safe_load(Path("config/sources.yaml").read_text())
+    every = ["bits_per_byte", "instruction_answers", "multiple_choice", "verilog_generation"]
+    for missing in ("multiple_choice", "rtl_problems"):
+        own = {name: record for name, record in sources.items() if name != missing}
+        path = tmp_path / f"{missing}.yaml"
+        path.write_text(yaml.safe_dump(own))
+        given = {**default(), "sources": str(path)}
+        left_out = {"multiple_choice": "multiple_choice", "rtl_problems": "verilog_generation"}[missing]
+        assert list(load(given).evaluation.tasks) == [name for name in every if name != left_out]
+        with pytest.raises(InvalidConfig, match=f"names the source {missing}, which no sources file has"):
+            load({**given, "evaluation": {"tasks": {left_out: {}}, "problems": {"rtl_problems": {}}}})
+    assert list(settings().evaluation.tasks) == every
 
 
 def test_a_task_about_designs_runs_once_for_each_problem_set() -> None:

@@ -97,7 +97,9 @@ def test_two_nodes_reach_their_time_limit_and_write_what_one_machine_writes(tmp_
     send(held, signal.SIGSTOP)
     try:
         assert len(held) == RANKS
-        wait_until(lambda: list(there.glob("work/*/control/stop")), "the request to stop before the time limit", SECONDS)
+        wait_until(
+            lambda: list(there.glob("work/*/control/stop")), "the request to stop before the time limit", SECONDS
+        )
     finally:
         send(held, signal.SIGCONT)
     (job,) = [id_ for id_, _, comment in cluster.queue() if comment == "rule_dapt"]
