@@ -100,7 +100,7 @@ def test_no_record_has_a_secret_in_an_address(address: str, query: str) -> None:
 
 def test_the_committed_file_is_valid() -> None:
     sources = TypeAdapter(Sources).validate_python(yaml.safe_load((ROOT / "config" / "sources.yaml").read_text()))
-    assert {source.kind for source in sources.values()} == {"pypi", "file"}
+    assert {source.kind for source in sources.values()} == {"file", "folder", "pypi"}
     assert all(source.size for source in sources.values() if source.kind == "pypi")
 
 
