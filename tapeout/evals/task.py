@@ -76,7 +76,7 @@ ResultT = TypeVar("ResultT", bound=Result)
 
 
 class ReportedTask(ABC, Generic[OptionsT, ResultT]):
-    """What all tasks have: options, test data, a result for one model, and a section of the report.
+    """Common base of all tasks: options, test data, a result for one model, and a section of the report.
 
     Attributes:
         options: class of the options, ``evaluation.tasks.<task>`` in the configuration. If it derives from

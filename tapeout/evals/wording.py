@@ -51,7 +51,7 @@ def outcome(comparison: Comparison, change: Difference) -> Outcome:
 
 
 def p_value(value: float) -> str:
-    """Return a p-value; small ones are not told apart."""
+    """Return a p-value as text; values below 0.001 are all shown as "< 0.001"."""
     return f"< {number(0.001, 3)}" if value < 0.001 else number(value, 3)
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection
 
 STRING = r'"""(?:\\.|(?!""").)*"""|"(?:\\.|[^"\\\n])*"'
-"""Strings may go on after a backslash at the end of a line, or span lines in three quotation marks."""
+"""Strings may continue after a backslash at the end of a line, or span lines in three quotation marks."""
 ESCAPED = r"\\[!-~]+"
 """Identifiers that begin with a backslash and end at white space; a quotation mark in them begins no string."""
 TOKEN = re.compile(rf"//[^\n]*|/\*.*?\*/|{STRING}|{ESCAPED}", re.DOTALL)

@@ -114,7 +114,7 @@ def test_deep_folders_in_the_scratch_folder_end_no_later_attempt(project: Projec
 
 
 def test_a_pipe_in_place_of_the_journal_of_metrics_is_named_or_replaced(project: Project) -> None:
-    """It is named if the program resumes, because it then goes on with its journal."""
+    """A pipe is a named error if the program resumes, because it then continues its journal."""
     written = step(project, "output.write_text('good')\n")
     written.metrics.parent.mkdir(parents=True)
     os.mkfifo(written.metrics)
