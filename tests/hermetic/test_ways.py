@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.hermetic.ways import IMPOSSIBLE, NO_EFFECT, NOTICED, WAYS
+from tests.hermetic.code_ways import IMPOSSIBLE, NO_EFFECT, NOTICED
+from tests.hermetic.ways import WAYS
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_NAMESPACES = 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"'
