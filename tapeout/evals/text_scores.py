@@ -7,6 +7,8 @@ from string import punctuation
 
 TOKEN = re.compile(r"\w+|[^\w\s]")
 """A word, or a single character that is neither part of a word nor whitespace, as in code."""
+WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u9fff]+")
+"""A run of letters and digits of any script, or one character of Chinese and Japanese, which put no spaces."""
 ARTICLE = re.compile(r"\b(a|an|the)\b")
 WITHOUT_PUNCTUATION = str.maketrans("", "", punctuation)
 
@@ -42,14 +44,20 @@ def squad_f1(generated: str, expected: str) -> float:
 class RougeL:
     """ROUGE-L: F1 of the longest common subsequence of words (Lin 2004), between 0 and 1.
 
-    As in the package ``rouge_score``, words are runs of letters and digits after lower-casing, without stemming.
+    As in the package ``rouge_score``, words are runs of letters and digits after lower-casing, without stemming. Its
+    own tokenizer knows no letters but those of ASCII, so an answer in another script would score zero.
     """
 
     def __init__(self) -> None:
         """Prepare the scorer."""
         from rouge_score.rouge_scorer import RougeScorer
 
-        self._scorer = RougeScorer(["rougeL"], use_stemmer=False)
+        self._scorer = RougeScorer(["rougeL"], tokenizer=self)
+
+    @staticmethod
+    def tokenize(text: str) -> list[str]:
+        """Return the words of a text, for the scorer."""
+        return WORD.findall(text.lower())
 
     def __call__(self, generated: str, expected: str) -> float:
         """Return the score; zero if a text has no word."""

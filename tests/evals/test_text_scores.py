@@ -38,6 +38,12 @@ def test_exact_match(generated: str, expected: str, equal: bool) -> None:
         ("", "y", 0.0),
         ("x", "", 0.0),
         (";", ";", 0.0),
+        (
+            "\u0442\u0430\u043a\u0442\u043e\u0432\u044b\u0439 \u0432\u0445\u043e\u0434",
+            "\u0442\u0430\u043a\u0442\u043e\u0432\u044b\u0439 \u0441\u0438\u0433\u043d\u0430\u043b",
+            0.5,
+        ),  # words of Cyrillic
+        ("\u65f6\u949f\u4fe1\u53f7", "\u65f6\u949f", 2 / 3),  # characters of Chinese
     ],
 )
 def test_rouge_l_known_values(generated: str, expected: str, value: float) -> None:
@@ -71,6 +77,15 @@ def test_squad_scores_equal_those_of_torchmetrics_on_200_rows() -> None:
         assert 100 * squad_f1(generated, expected) == pytest.approx(float(reference["f1"]), abs=1e-4)
         differences += squad_exact(generated, expected) != exact_match(generated, expected)
     assert differences > 20
+
+
+def test_rouge_l_of_ascii_equals_that_of_the_package_on_200_rows() -> None:
+    from rouge_score.rouge_scorer import RougeScorer
+
+    ours, package = RougeL(), RougeScorer(["rougeL"])
+    for generated, expected in rows():
+        one, other = (text.encode("ascii", "ignore").decode() for text in (generated, expected))
+        assert ours(one, other) == package.score(other, one)["rougeL"].fmeasure
 
 
 def test_token_f1_equals_precision_and_recall_by_hand_on_200_rows() -> None:
