@@ -25,7 +25,7 @@ from tapeout.models.config_fields import dtype_of
 from tapeout.models.family import Family, load_family
 from tapeout.models.layout import EMBEDDING
 from tapeout.models.tokenizer_file import UnusableModel
-from tapeout.models.weights_folder import INDEX, FolderWeights
+from tapeout.models.weights_folder import INDEX, WHOLE, FolderWeights
 
 TAKEN = (
     *("config.json", "generation_config.json", INDEX, "*.safetensors"),
@@ -46,8 +46,10 @@ def import_folder(source: Path, output: Path, job: ImportJob) -> None:
     with opened(source, job.path) as folder:
         report = check_folder(folder, job)
         output.mkdir()
+        weights = _weight_files(folder)
         for path in sorted(folder.iterdir()):
-            if path.is_file() and any(fnmatchcase(path.name, pattern) for pattern in TAKEN):
+            is_taken = any(fnmatchcase(path.name, pattern) for pattern in TAKEN)
+            if path.is_file() and is_taken and (path.suffix != ".safetensors" or path.name in weights):
                 shutil.copyfile(path, output / path.name)
         _write_json(output / "import.json", report)
 
@@ -83,6 +85,13 @@ def write_report(folder: Path, job: ImportJob, found: dict[str, Any]) -> None:
         UnusableModel: see ``import_folder``.
     """
     _write_json(folder / "import.json", {**check_folder(folder, job), **found})
+
+
+def _weight_files(folder: Path) -> set[str]:
+    """Return the names of the files of weights; others may lie there, such as the weights in the vendor's layout."""
+    if not (folder / INDEX).is_file():
+        return {WHOLE}
+    return set(json.loads((folder / INDEX).read_bytes())["weight_map"].values())
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

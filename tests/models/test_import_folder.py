@@ -51,6 +51,7 @@ def sharded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert len(list(folder.glob("*.safetensors"))) > 2
     (folder / "tokenizer.model").write_bytes(BASE)
     (folder / "pytorch_model.bin").write_bytes(b"not read, because there are safetensors files")
+    (folder / "consolidated.safetensors").write_bytes(b"all weights again, in the vendor's layout")
     (folder / "modeling_new.py").write_text("raise SystemExit('was executed')\n")
     return folder
 
@@ -67,7 +68,7 @@ def edit(path: Path, **changed: Any) -> None:
 def test_files_are_copied_byte_for_byte(source: Path, tmp_path: Path) -> None:
     import_folder(source, tmp_path / "base", job())
     copied = {path.name for path in (tmp_path / "base").iterdir()}
-    left_out = {"pytorch_model.bin", "modeling_new.py"}
+    left_out = {"pytorch_model.bin", "consolidated.safetensors", "modeling_new.py"}
     assert copied == {path.name for path in source.iterdir()} - left_out | {"import.json"}
     for name in copied - {"import.json"}:
         assert (tmp_path / "base" / name).read_bytes() == (source / name).read_bytes()
@@ -110,7 +111,7 @@ def test_a_folder_in_an_archive_is_the_same(source: Path, tmp_path: Path) -> Non
 
 
 def test_rows_beyond_the_vocabulary_are_padding(source: Path, tmp_path: Path) -> None:
-    for path in sorted(source.glob("*.safetensors")):
+    for path in sorted(source.glob("model-*.safetensors")):
         tensors = load_file(path)
         for name in {"model.embed_tokens.weight", "lm_head.weight"} & tensors.keys():
             tensors[name] = torch.cat([tensors[name], torch.zeros(PADDING, SIZES["hidden_size"])])
