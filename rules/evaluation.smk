@@ -13,12 +13,12 @@ rule evaluate:
     params:
         **wiring.evaluate_parameters,
     resources:
-        **site.cpu,
+        **site.evaluation(settings.evaluation),
     threads: settings.evaluation.threads
     log:
         "logs/evaluation/{model}/{task}.json.log",
     conda:
-        "../envs/nemo.yaml"
+        wiring.evaluation_environment
     container:
         nemo_image
     shell:

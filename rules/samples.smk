@@ -13,12 +13,12 @@ rule samples:
     params:
         **wiring.samples_parameters,
     resources:
-        **site.cpu,
+        **site.evaluation(settings.evaluation),
     threads: settings.evaluation.threads
     log:
         "logs/samples/{model}/{task}.jsonl.log",
     conda:
-        "../envs/nemo.yaml"
+        wiring.evaluation_environment
     container:
         nemo_image
     shell:

@@ -22,7 +22,7 @@ def main(job: EvaluateJob, model: Path, data: list[Path], output: Path, template
     task = load_scored_task(job.task)
     options = task.options.model_validate(job.options)
     files = dict(zip(task.files(options), data, strict=True))
-    loaded = load(model, job.threads, encoding)
+    loaded = load(model, job, encoding)
     write_result(output, loaded.facts, task.score(loaded, files, options))
 
 

@@ -22,7 +22,7 @@ def main(job: SamplesJob, model: Path, data: list[Path], output: Path, template:
     sampler = load_sampler(job.sampler)
     options = sampler.options.model_validate(job.options)
     files = dict(zip(sampler.files(options), data, strict=True))
-    loaded = load(model, job.threads, with_model_template(job.encoding, template))
+    loaded = load(model, job, with_model_template(job.encoding, template))
     write_samples(output, loaded.facts, sampler.generate(loaded, files, options))
 
 

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from tapeout import plugins
+from tapeout.config.computation import Computation
 from tapeout.config.instructions import EncodeJob
 from tapeout.config.plugin_options import plugin_member, with_hints
 from tapeout.config.rtl_problems import ProblemSet
@@ -181,23 +182,23 @@ class TaskRun:
         """Return how many tokens pass through a model with this context, at most; for estimates of time."""
         return float(_task(self.task).tokens(self.options, context))
 
-    def job(self, threads: int, encoding: EncodeJob) -> "EvaluateJob":
+    def job(self, computation: Computation, encoding: EncodeJob) -> "EvaluateJob":
         """Return the parameters of the step; the encoding of rows counts only for a task that asks questions."""
         asks = isinstance(self.options, QuestionOptions)
         return EvaluateJob(
             task=self.task,
             options=self.options.identity(),
-            threads=threads,
             encoding=encoding if asks else None,
+            **computation.model_dump(),
         )
 
-    def samples_job(self, threads: int, encoding: EncodeJob) -> "SamplesJob":
+    def samples_job(self, computation: Computation, encoding: EncodeJob) -> "SamplesJob":
         """Return the parameters of the first of two steps."""
         options = self.sampling_options.identity()
-        return SamplesJob(sampler=self.sampler, options=options, threads=threads, encoding=encoding)
+        return SamplesJob(sampler=self.sampler, options=options, encoding=encoding, **computation.model_dump())
 
 
-class Evaluation(Section):
+class Evaluation(Computation):
     """Models and tasks. Each pair of them is one artifact, ``evaluation/<model>/<task>.json``.
 
     A task that asks questions is evaluated on each instruction set: ``evaluation/<model>/<task>/<set>.json``. The same
@@ -228,12 +229,6 @@ class Evaluation(Section):
         "it is in no sources file.",
     )
     adaptation: Adaptation = Adaptation()
-    threads: int = Field(
-        2,
-        ge=1,
-        description="Threads of PyTorch: another number adds floats in another order, so it is a parameter and not a "
-        "resource.",
-    )
 
     @field_validator("models")
     @classmethod
@@ -328,21 +323,19 @@ class JudgeJob(Section):
     options: dict[str, Any] = Field(description="Options of the task.")
 
 
-class SamplesJob(Section):
+class SamplesJob(Computation):
     """Parameters of the rule ``samples``: the answers of one model, which are judged later."""
 
     sampler: str = Field(description="Module of the sampler.")
     options: dict[str, Any] = Field(description="Options of the sampler.")
-    threads: int = Field(ge=1, description="Threads of PyTorch.")
     encoding: EncodeJob = Field(description="How prompts become token ids for a model without its own template.")
 
 
-class EvaluateJob(Section):
+class EvaluateJob(Computation):
     """Parameters of the rule ``evaluate``: one task for one model."""
 
     task: str = Field(description="Module of the task.")
     options: dict[str, Any] = Field(description="Options of the task.")
-    threads: int = Field(ge=1, description="Threads of PyTorch.")
     encoding: EncodeJob | None = Field(
         description="How rows become token ids, as for training; null for a task that asks no questions. A fine-tuned "
         "model has its own prompt template in its folder."

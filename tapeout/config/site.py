@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from tapeout.config.computation import Computation
 from tapeout.config.section import Section, conflict
 from tapeout.config.training import Training
 
@@ -173,6 +174,20 @@ class Site(Section):
             "gres": ":".join(["gpu", *([gpu.model] if gpu.model else []), str(gpu.gpus_per_node)]),
             "cpus_per_task": gpu.cpus,
             "device": layout.accelerator,
+        }
+
+    def evaluation(self, computation: Computation) -> dict[str, Any]:
+        """Return the resources of a step that runs an evaluated model: those of a CPU job, or of one GPU."""
+        if computation.gpu_model is None:
+            return self.cpu
+        gpu = self.slurm.gpu
+        resources = self._resources(gpu)
+        return resources | {
+            "nodes": 1,
+            "gres": ":".join(["gpu", *([gpu.model] if gpu.model else []), "1"]),
+            "cpus_per_task": max(1, gpu.cpus // gpu.gpus_per_node),
+            "mem_mb": resources["mem_mb"] // gpu.gpus_per_node,
+            "device": "gpu",
         }
 
     @property

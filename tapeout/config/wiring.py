@@ -191,16 +191,16 @@ class Wiring:
     def evaluate_parameters(self) -> dict[str, Callable[[Any], Any]]:
         """Parameters of the rule ``evaluate``, as functions of its wildcards."""
         settings, runs, encoding = self.settings, self.settings.evaluations, self.settings.encoding()
-        threads, family = settings.evaluation.threads, settings.base.family_module
-        job = EvaluateJob.parameters(lambda wildcards: runs[wildcards.task].job(threads, encoding))
+        computation, family = settings.evaluation.computation, settings.base.family_module
+        job = EvaluateJob.parameters(lambda wildcards: runs[wildcards.task].job(computation, encoding))
         return {**job, "plugins": lambda wildcards: [family, runs[wildcards.task].module]}
 
     @property
     def samples_parameters(self) -> dict[str, Callable[[Any], Any]]:
         """Parameters of the rule ``samples``, as functions of its wildcards."""
         settings, runs, encoding = self.settings, self.settings.evaluations, self.settings.encoding()
-        threads, family = settings.evaluation.threads, settings.base.family_module
-        job = SamplesJob.parameters(lambda wildcards: runs[wildcards.task].samples_job(threads, encoding))
+        computation, family = settings.evaluation.computation, settings.base.family_module
+        job = SamplesJob.parameters(lambda wildcards: runs[wildcards.task].samples_job(computation, encoding))
         return {**job, "plugins": lambda wildcards: [family, runs[wildcards.task].sampler]}
 
     @property
@@ -350,6 +350,11 @@ class Wiring:
     def training_environment(self, job: Training) -> str:
         """Return the conda environment of a training run by its accelerator, relative to the folder of the rules."""
         return {"cpu": "../envs/nemo.yaml", "gpu": "../envs/nemo-cuda.yaml"}[job.layout.accelerator]
+
+    @property
+    def evaluation_environment(self) -> str:
+        """Return the conda environment of a step that runs an evaluated model, relative to the folder of the rules."""
+        return "../envs/nemo.yaml" if self.settings.evaluation.gpu_model is None else "../envs/nemo-cuda.yaml"
 
     def reading_environment(self, selection: Selection) -> str:
         """Return the environment of a step that reads sources: with Arrow if a pattern selects parquet or zstd."""

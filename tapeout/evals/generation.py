@@ -122,13 +122,14 @@ def _continue(
     choose: Choose,
 ) -> None:
     """Fill in ``answers`` for the prompts of one batch."""
-    width = max(len(prompts[index]) for index in batch)
+    width, device = max(len(prompts[index]) for index in batch), network.device
     ids = torch.zeros(len(batch), width, dtype=torch.long)
     mask = torch.zeros(len(batch), width, dtype=torch.long)
     for row, index in enumerate(batch):
         ids[row, width - len(prompts[index]) :] = torch.tensor(prompts[index])
         mask[row, width - len(prompts[index]) :] = 1
-    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    positions = (mask.cumsum(1) - 1).clamp(min=0).to(device)
+    ids, mask = ids.to(device), mask.to(device)
     cache = PreallocatedCache(width + max_new_tokens)
     active = list(batch)
     while True:
@@ -148,7 +149,7 @@ def _continue(
         if not unfinished:
             return
         if len(unfinished) < len(active):
-            keep = torch.tensor(unfinished)
+            keep = torch.tensor(unfinished, device=device)
             cache.keep_rows(keep)
             active = [active[row] for row in unfinished]
             chosen, mask, positions = chosen[keep], mask[keep], positions[keep]

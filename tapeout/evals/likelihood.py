@@ -54,7 +54,7 @@ def nats(network: "PreTrainedModel", windows: Sequence[Window], sequences: int, 
     Padding is on the right, where a causal model does not attend to it. Logits are computed for counted positions only,
     and summed in double precision.
     """
-    totals = torch.zeros(sequences, dtype=torch.float64)
+    totals, device = torch.zeros(sequences, dtype=torch.float64), network.device
     for batch in _batches(windows, batch_tokens):
         width = len(batch[0].ids)
         ids = torch.zeros(len(batch), width, dtype=torch.long)
@@ -62,14 +62,14 @@ def nats(network: "PreTrainedModel", windows: Sequence[Window], sequences: int, 
         for row, window in enumerate(batch):
             ids[row, : len(window.ids)] = torch.tensor(window.ids)
             counted[row, window.first : len(window.ids)] = True
-        hidden = network.model(input_ids=ids, use_cache=False).last_hidden_state
-        states = hidden[:, :-1][counted[:, 1:]]
-        targets = ids[counted]
+        hidden = network.model(input_ids=ids.to(device), use_cache=False).last_hidden_state
+        states = hidden[:, :-1][counted[:, 1:].to(device)]
+        targets = ids[counted].to(device)
         rows = torch.tensor([window.sequence for window in batch])[counted.nonzero()[:, 0]]
         for start in range(0, len(targets), _HEAD_POSITIONS):
             part = slice(start, start + _HEAD_POSITIONS)
             losses = cross_entropy(network.lm_head(states[part]).float(), targets[part], reduction="none")
-            totals.index_add_(0, rows[part], losses.double())
+            totals.index_add_(0, rows[part], losses.cpu().double())
     values: list[float] = totals.tolist()
     return values
 

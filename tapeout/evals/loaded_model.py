@@ -1,5 +1,6 @@
 """A model, loaded for evaluation with its encoder and its prompt template."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 import orjson
 import torch
 
+from tapeout.config.computation import Computation
 from tapeout.config.instructions import EncodeJob
 from tapeout.data.encode.prompt import TEMPLATE_FILE
 from tapeout.encoder.interface import Encoder
@@ -14,14 +16,18 @@ from tapeout.encoder.load import load_encoder
 from tapeout.evals.task import ModelFacts
 from tapeout.models.tokenizer_file import UnusableModel, tokenizer_path
 from tapeout.nemo.checkpoint import load_model
+from tapeout.program import StepFailed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model in float32 and evaluation mode.
+    """A model in evaluation mode, on its device.
 
     Attributes:
         network: causal language model with the interface of Hugging Face.
@@ -38,20 +44,20 @@ class LoadedModel:
     has_template: bool = False
 
 
-def load(folder: Path, threads: int, encoding: EncodeJob | None) -> LoadedModel:
+def load(folder: Path, computation: Computation, encoding: EncodeJob | None) -> LoadedModel:
     """Load a model from a Hugging Face folder or a NeMo checkpoint, and make PyTorch deterministic.
 
     Args:
         folder: folder of the model.
-        threads: number of PyTorch threads; the last bits of float sums depend on them.
+        computation: what computes it, and in which number format.
         encoding: how rows become token ids; the prompt template in the model's folder replaces its own.
 
     Raises:
+        StepFailed: this machine has not the GPU that the computation names.
         UnusableModel: tokenizer and embedding do not match.
     """
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
-    network = load_model(folder).float().eval()
+    device = _prepared(computation)
+    network = load_model(folder).to(device, DTYPES[computation.dtype]).eval()
     encoder = load_encoder(tokenizer_path(folder))
     if encoder.size > network.config.vocab_size:
         raise UnusableModel(
@@ -69,3 +75,20 @@ def load(folder: Path, threads: int, encoding: EncodeJob | None) -> LoadedModel:
         vocabulary=network.config.vocab_size,
     )
     return LoadedModel(network, encoder, encoding, facts, has_template)
+
+
+def _prepared(computation: Computation) -> torch.device:
+    """Make PyTorch deterministic, and return the device."""
+    if computation.gpu_model is not None:
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # without it the sums of cuBLAS may differ between runs
+    torch.set_num_threads(computation.threads)
+    torch.use_deterministic_algorithms(True)
+    if computation.gpu_model is None:
+        return torch.device("cpu")
+    found = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"
+    if found != computation.gpu_model:
+        raise StepFailed(
+            f"The evaluation computes on {computation.gpu_model}, but the first GPU that PyTorch sees is {found}.",
+            "Run it on such a machine, or correct evaluation.gpu_model; null computes on the CPU.",
+        )
+    return torch.device("cuda", 0)

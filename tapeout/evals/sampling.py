@@ -24,11 +24,10 @@ class NucleusSampling:
 
     def __call__(self, logits: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
         """Return the next token of each row."""
-        probabilities, tokens = (
-            (logits.float() / self._temperature).softmax(-1).sort(dim=-1, descending=True, stable=True)
-        )
+        ranked = (logits.float() / self._temperature).softmax(-1).sort(dim=-1, descending=True, stable=True)
+        probabilities = ranked.values.cpu()  # a GPU has no deterministic cumulative sum
         before = probabilities.cumsum(-1) - probabilities
         kept = probabilities.where(before < self._top_p, torch.zeros(())).cumsum(-1)
         drawn = torch.tensor([self._generators[row].random() for row in rows])[:, None] * kept[:, -1:]
         ranks = (kept <= drawn).sum(-1, keepdim=True).clamp(max=logits.shape[-1] - 1)
-        return tokens.gather(-1, ranks)[:, 0]
+        return ranked.indices.gather(-1, ranks.to(logits.device))[:, 0]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tapeout.config.computation import Computation
 from tapeout.config.evaluation import may_be_model
 from tapeout.config.load import load
 from tapeout.config.problems import InvalidConfig
@@ -104,9 +105,22 @@ def test_a_task_from_outside_is_one_entry_of_the_configuration() -> None:
 def test_the_encoding_is_a_parameter_of_tasks_that_ask_questions() -> None:
     found = settings()
     runs = list(found.evaluations.values())
-    jobs = [run.job(2, found.encoding()) for run in runs if not run.is_sampled]
+    jobs = [run.job(Computation(), found.encoding()) for run in runs if not run.is_sampled]
     assert [job.encoding for job in jobs] == [None, found.encoding(), None]
-    assert runs[-1].samples_job(2, found.encoding()).encoding == found.encoding()
+    assert runs[-1].samples_job(Computation(), found.encoding()).encoding == found.encoding()
+
+
+def test_what_computes_is_a_parameter_and_decides_the_environment() -> None:
+    of_task = SimpleNamespace(task="verilog_generation/rtl_problems", model="base")
+    seen = []
+    changes: list[dict[str, Any]] = [{}, {"dtype": "bfloat16"}, {"gpu_model": "NVIDIA H200"}, {"threads": 1}]
+    for given in changes:
+        found = wiring(settings(**given))
+        jobs = {name: value for name, value in found.samples_parameters.items() if name in Computation.model_fields}
+        assert jobs.keys() == Computation.model_fields.keys()
+        seen.append({name: value(of_task) for name, value in jobs.items()})
+        assert found.evaluation_environment.endswith("cuda.yaml" if "gpu_model" in given else "nemo.yaml")
+    assert seen == [Computation(**given).model_dump() for given in changes]
 
 
 SETS: dict[str, Any] = {
@@ -210,10 +224,10 @@ def test_answers_depend_on_no_option_and_no_code_of_judging_and_of_the_report() 
     )
     encoding = settings().encoding()
     assert made.judge_job != changed.judge_job
-    assert made.samples_job(2, encoding) == changed.samples_job(2, encoding)
+    assert made.samples_job(Computation(), encoding) == changed.samples_job(Computation(), encoding)
     for option in ({"temperature": 0.5}, {"seed": 1}, {"samples": 4}, {"max_new_tokens": 9}, {"top_p": 0.5}):
         other = next(iter(settings(tasks={"verilog_generation": option}).evaluations.values()))
-        assert other.samples_job(2, encoding) != made.samples_job(2, encoding)
+        assert other.samples_job(Computation(), encoding) != made.samples_job(Computation(), encoding)
     code = closure(ROOT / "scripts/samples.py", ROOT, [made.sampler])
     assert "tapeout/evals/design_prompts.py" in code
     judges = ("evals/designs", "evals/design_section", "evals/pass_at_k", "evals/tasks/verilog_generation")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tapeout.config.computation import Computation
 from tapeout.config.load import load_files, load_site
 from tapeout.config.problems import InvalidConfig
 from tapeout.config.site import Site
@@ -84,6 +85,14 @@ def test_trainings_get_whole_nodes_and_never_pieces(tmp_path: Path) -> None:
     assert (asked["slurm_account"], asked["qos"], asked["runtime"]) == ("lab", "long", 240)
     assert asked["slurm_extra"] == "--open-mode=append --exclude=n7" and "constraint" not in asked
     assert "gres" not in found.cpu and found.cpu["slurm_partition"] == "cpu"
+
+
+def test_an_evaluation_gets_one_gpu_and_its_share_of_a_node(tmp_path: Path) -> None:
+    found = site(tmp_path, "slurm: {gpu: {model: h100, gpus_per_node: 8, cpus: 64, memory_gb: 400}}")
+    asked = found.evaluation(Computation(gpu_model="NVIDIA H100 80GB HBM3"))
+    assert (asked["gres"], asked["nodes"], asked["device"]) == ("gpu:h100:1", 1, "gpu")
+    assert (asked["cpus_per_task"], asked["mem_mb"], asked["slurm_partition"]) == (8, 50 * 1024, "gpu")
+    assert found.evaluation(Computation()) == found.cpu
 
 
 def test_a_layout_that_no_node_can_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

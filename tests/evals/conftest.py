@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tapeout.config.computation import Computation
 from tapeout.config.instructions import EncodeJob
 
 if TYPE_CHECKING:
@@ -70,4 +71,4 @@ def model(folder: Path) -> "LoadedModel":
     """The model in that folder, with the prompt template of the default configuration."""
     from tapeout.evals.loaded_model import load
 
-    return load(folder, 1, encoding())
+    return load(folder, Computation(threads=1), encoding())

@@ -106,7 +106,8 @@ def planned_answer(model: LoadedModel, question: Question, tokens: list[int]) ->
             hidden = [predict(*row) for row in zip(input_ids.tolist(), position_ids.tolist(), strict=True)]
             return type("Output", (), {"last_hidden_state": torch.stack(hidden)})
 
-    network: Any = type("Network", (), {"model": Planned(), "lm_head": torch.nn.Identity()})
+    parts = {"model": Planned(), "lm_head": torch.nn.Identity(), "device": torch.device("cpu")}
+    network: Any = type("Network", (), parts)
     [answer] = answer_questions(replace(model, network=network), [question], Options(max_new_tokens=20))
     return answer
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tapeout.config.computation import Computation
 from tapeout.config.evaluation import AskedProblems, SamplesJob
 from tapeout.config.instructions import MODELS_OWN, Prompt
 from tapeout.data.errors import NotEnoughData
@@ -36,7 +37,7 @@ OPTIONS = Options(samples=2, max_new_tokens=6)
 def model(folder: Path) -> "LoadedModel":
     from tapeout.evals.loaded_model import load
 
-    return load(folder, 1, encoding())
+    return load(folder, Computation(threads=1), encoding())
 
 
 def test_answers_are_greedy_and_sampled_and_repeatable(model: "LoadedModel") -> None:

@@ -11,15 +11,18 @@ from typing import Any
 
 import pytest
 
+from tapeout.config.computation import Computation
 from tapeout.config.evaluation import TASKS
 from tapeout.data.errors import BadRow, NotEnoughData
 from tapeout.errors import TapeoutError
 from tapeout.evals.answers import InstructionAnswers
+from tapeout.evals.likelihood import Window, nats
 from tapeout.evals.loaded_model import load
 from tapeout.evals.task import ModelFacts, load_task, read_result, write_result
 from tapeout.models.finite import NonFinite
 from tapeout.models.tokenizer_file import UnusableModel
 from tapeout.plugins import module_name
+from tapeout.program import StepFailed
 from tests.evals.conftest import encoding
 
 pytestmark = pytest.mark.environment("nemo")
@@ -73,7 +76,7 @@ def evaluate(model: Path, data: Path, task: str, **changed: Any) -> subprocess.C
 
 def score(model: Path, data: Path, task: str) -> Any:
     """Return the result of a task, computed in this process."""
-    loaded = load(model, 1, encoding())
+    loaded = load(model, Computation(threads=1), encoding())
     own = load_task(task)
     options = own.options.model_validate(OPTIONS[task])
     files = {name: data / f"{file}.jsonl" for name, file in zip(own.files(options), FILES[task], strict=True)}
@@ -152,6 +155,20 @@ def test_rows_that_do_not_fit_are_a_named_error(folder: Path, data: Path, verilo
         score(folder, data, "instruction_answers")
 
 
+def test_bfloat16_gives_nearly_the_likelihoods_of_float32(folder: Path) -> None:
+    windows = [Window(0, [1, *range(5, 40)], 1)]
+    exact, rounded = (
+        nats(load(folder, Computation(threads=1, dtype=dtype), None).network, windows, 1, 64)[0]
+        for dtype in ("float32", "bfloat16")
+    )
+    assert exact != rounded and rounded == pytest.approx(exact, rel=0.01)
+
+
+def test_a_gpu_that_this_machine_has_not_is_a_named_error(folder: Path) -> None:
+    with pytest.raises(StepFailed, match="computes on NVIDIA H0, but the first GPU that PyTorch sees is"):
+        load(folder, Computation(gpu_model="NVIDIA H0"), None)
+
+
 def test_foreign_tokenizer_is_a_named_error(folder: Path, tmp_path: Path) -> None:
     import torch
     from transformers import LlamaForCausalLM
@@ -163,4 +180,4 @@ def test_foreign_tokenizer_is_a_named_error(folder: Path, tmp_path: Path) -> Non
     model.save_pretrained(small)
     shutil.copy(folder / "tokenizer.model", small / "tokenizer.model")
     with pytest.raises(UnusableModel, match="only 100 rows"):
-        load(small, 1, None)
+        load(small, Computation(threads=1), None)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from tapeout.config.computation import Computation
 from tapeout.config.load import load as load_settings
 from tapeout.config.problems import InvalidConfig
 from tapeout.config.root import Settings
@@ -90,7 +91,7 @@ def test_f63_weights_of_any_type_are_evaluated_in_float32(folder: Path, tmp_path
         path = tmp_path / name
         LlamaForCausalLM.from_pretrained(folder).to(stored).to(dtype).save_pretrained(path)
         shutil.copy(folder / "tokenizer.model", path)
-        loaded = load(path, 1, load_encoding())
+        loaded = load(path, Computation(threads=1), load_encoding())
         assert {weights.dtype for weights in loaded.network.parameters()} == {torch.float32}
         losses.append(score_answers(loaded, questions(loaded, ROWS), 4096))
     assert losses[0] == losses[1]

@@ -1,6 +1,6 @@
 """Networks with probabilities that a test chooses, so that what a model scores is known by hand.
 
-They have the two parts of a Hugging Face model that evaluation calls: ``model`` and ``lm_head``.
+They have what evaluation uses of a Hugging Face model: ``model``, ``lm_head`` and ``device``.
 """
 
 from collections.abc import Callable
@@ -14,6 +14,8 @@ Predict = Callable[[list[int], int], torch.Tensor]
 
 class ToyNetwork(torch.nn.Module):
     """Network whose logits are a function of the tokens of one forward pass."""
+
+    device = torch.device("cpu")
 
     def __init__(self, predict: Predict) -> None:
         """Make the network."""
