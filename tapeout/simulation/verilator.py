@@ -23,7 +23,12 @@ RUNTIME = ("verilated", "verilated_timing", "verilated_threads")
 HEADERS = ("verilated.h", "verilated_timing.h")
 FLAGS: tuple[str, ...] = ("--timing", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--x-assign", "0", "--x-initial", "0")
 """Options that influence a verdict: warnings do not fail, undefined values are 0."""
-CPP_FLAGS = ("-std=gnu++20", "-O0", "-w", "-DVERILATOR=1", "-DVM_TIMING=1", "-DVL_TIME_CONTEXT")
+CPP_FLAGS = (
+    *("-std=gnu++17", "-fcoroutines", "-O0", "-w", "-pthread"),
+    *("-DVERILATOR=1", "-DVM_TIMING=1", "-DVL_TIME_CONTEXT"),
+)
+"""Options of every call of the compiler, which ignores a precompiled header that was made with others. The library of
+C++17 costs a third less time than that of C++20; Verilator needs only its coroutines."""
 OBJECTS = "obj"
 """Folder of what Verilator writes, in the folder of the sources."""
 
@@ -100,9 +105,7 @@ class Verilator:
         unit.write_text("".join(f'#include "{name}"\n' for name in units))
         objects = [str(self._runtime / f"{name}.o") for name in RUNTIME]
         header = ("-include", str(self._runtime / "runtime.h"))
-        outcome = self._compile(
-            folder, *header, f"-I{OBJECTS}", f"{OBJECTS}/unit.cc", *objects, "-o", "sim", "-pthread"
-        )
+        outcome = self._compile(folder, *header, f"-I{OBJECTS}", f"{OBJECTS}/unit.cc", *objects, "-o", "sim")
         if not outcome.succeeded:
             return Simulated("compile", outcome)
         files = {"sim": folder / "sim", **data}
