@@ -25,7 +25,8 @@ def missing_gpus(recipes: Iterable[Recipe], devices: Path = DEVICES) -> CannotSt
         return None
     return CannotStart(
         f"This machine has no GPU for {', '.join(names)}.",
-        "Run on a machine that has GPUs or on a cluster (docs/slurm.md), or let the CPU compute: layout.accelerator: cpu, evaluation.gpu_model: null.",
+        "Run on a machine that has GPUs or on a cluster (docs/slurm.md), or let the CPU compute "
+        "(layout.accelerator: cpu; evaluation.gpu_model: null).",
     )
 
 
