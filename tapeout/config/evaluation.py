@@ -37,8 +37,8 @@ ArtifactName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9
 
 
 NOT_MODELS = {
-    *("corpus", "pretraining", "instructions", "encoded", "inspected", "data_report", "problems", "samples"),
-    *("tokenizer", "evaluation", "contamination", "eval_report", "sweep", "deploy", "retrieval"),
+    *("corpus", "pretraining", "instructions", "encoded", "inspected", "data_report", "problems", "checked"),
+    *("samples", "tokenizer", "evaluation", "contamination", "eval_report", "sweep", "deploy", "retrieval"),
 }
 """First names of artifacts that are not models."""
 
@@ -128,12 +128,13 @@ class TaskRun:
     """A task as it is evaluated: on one instruction set if it asks questions.
 
     Attributes:
-        task: module of the task.
-        options: its options, with the set filled in.
+        task, options: module of the task, and its options with the set filled in.
+        parts: number of parts that its prompts are divided into, if it runs in two steps.
     """
 
     task: str
     options: TaskOptions
+    parts: int = 1
 
     @property
     def module(self) -> str:
@@ -173,10 +174,9 @@ class TaskRun:
         given = self.options.identity()
         return kind.model_validate({name: given[name] for name in kind.model_fields})
 
-    @property
-    def sampler_files(self) -> dict[str, tuple[str, str]]:
-        """Artifact and path of each file that a sampler reads, by its name in the sampler."""
-        return dict(_sampler(self.task).files(self.sampling_options))
+    def sampler_files(self, part: int) -> dict[str, tuple[str, str]]:
+        """Return artifact and path of each file that a sampler reads for a part, by its name in the sampler."""
+        return dict(_sampler(self.task).files(self.sampling_options, part))
 
     def tokens(self, context: int) -> float:
         """Return how many tokens pass through a model with this context, at most; for estimates of time."""
@@ -284,9 +284,9 @@ class Evaluation(Computation):
                     filled = options.model_copy(update={"data": f"instructions/{name}"})
                     runs[f"{task}/{name}"] = TaskRun(task, filled)
             elif isinstance(options, ProblemOptions):
-                for name in self.problems:
+                for name, problems in self.problems.items():
                     filled_in = options.model_copy(update={"problems": f"problems/{name}"})
-                    runs[f"{task}/{name}"] = TaskRun(task, filled_in)
+                    runs[f"{task}/{name}"] = TaskRun(task, filled_in, problems.parts)
             else:
                 runs[task] = TaskRun(task, options)
         return runs

@@ -1,4 +1,4 @@
-"""Problem sets for Verilog generation, and the parameters of the steps that check them and judge answers."""
+"""Problem sets for Verilog generation, and the parameters of the steps that read and check them."""
 
 from typing import Annotated
 
@@ -12,12 +12,28 @@ FORMATS = "tapeout.simulation.problems.formats"
 """Package of the formats of problem sets (docs/extending.md)."""
 
 
-class ProblemSet(Section):
-    """A problem set, read from the source of the same name."""
+class ProblemsJob(Section):
+    """Parameters of the rule ``problems``."""
 
     format: Annotated[str, StringConstraints(min_length=1)] = Field(
         "folder", description="Format of the source: folder, or another module of tapeout/simulation/problems/formats."
     )
+
+    parts: int = Field(
+        1,
+        ge=1,
+        description="Parts of the set, by the names of problems; each model answers each part in a step of its own.",
+    )
+
+    @field_validator("format")
+    @classmethod
+    def _exists(cls, name: str) -> str:
+        plugin_member(FORMATS, name, "read", "format")
+        return name
+
+
+class ProblemSet(ProblemsJob):
+    """A problem set, read from the source of the same name."""
 
     max_mutants: int = Field(
         1, ge=0, description="Mutants of each problem that its test bench is tried with, in the order of their names."
@@ -30,21 +46,26 @@ class ProblemSet(Section):
         "verdicts are compared; null for none. It must be installed where the step runs.",
     )
 
-    @field_validator("format")
-    @classmethod
-    def _exists(cls, name: str) -> str:
-        plugin_member(FORMATS, name, "read", "format")
-        return name
-
     @property
     def module(self) -> str:
         """Dotted name of the format's module."""
         return plugins.module_name(FORMATS, self.format)
 
+    @property
+    def problems_job(self) -> ProblemsJob:
+        """Parameters of the rule ``problems``."""
+        return ProblemsJob(format=self.format, parts=self.parts)
 
-class ProblemsJob(ProblemSet):
-    """Parameters of the rule ``problems``."""
+    def checked_job(self, permit_no_isolation: bool) -> "CheckedJob":
+        """Return the parameters of the rule ``checked``."""
+        return CheckedJob(max_mutants=self.max_mutants, icarus=self.icarus, permit_no_isolation=permit_no_isolation)
 
+
+class CheckedJob(Section):
+    """Parameters of the rule ``checked``."""
+
+    max_mutants: int = Field(ge=0, description="Mutants of each problem that its test bench is tried with.")
+    icarus: str | None = Field(description="Version of Icarus Verilog that also judges; null for none.")
     permit_no_isolation: bool = Field(
         description="True if programs run with limits alone where the machine permits no namespaces."
     )

@@ -15,7 +15,7 @@ from tapeout.config.instructions import InstructionSetJob
 from tapeout.config.pretraining import DocumentsJob
 from tapeout.config.report import EvalReportJob, ReportSettings
 from tapeout.config.root import Settings
-from tapeout.config.rtl_problems import ProblemsJob
+from tapeout.config.rtl_problems import CheckedJob, ProblemsJob
 from tapeout.config.training import Training
 
 
@@ -169,12 +169,15 @@ class Wiring:
     @property
     def problems_parameters(self) -> dict[str, Callable[[Any], Any]]:
         """Parameters of the rule ``problems``, as functions of its wildcards."""
+        sets = self.settings.evaluation.problems
+        job = ProblemsJob.parameters(lambda wildcards: sets[wildcards.problems].problems_job)
+        return {**job, "plugins": lambda wildcards: [sets[wildcards.problems].module]}
+
+    @property
+    def checked_parameters(self) -> dict[str, Callable[[Any], Any]]:
+        """Parameters of the rule ``checked``, as functions of its wildcards."""
         sets, permitted = self.settings.evaluation.problems, self.settings.evaluation.permit_no_isolation
-
-        def job(wildcards: Any) -> ProblemsJob:
-            return ProblemsJob(**sets[wildcards.problems].identity(), permit_no_isolation=permitted)
-
-        return {**ProblemsJob.parameters(job), "plugins": lambda wildcards: [sets[wildcards.problems].module]}
+        return CheckedJob.parameters(lambda wildcards: sets[wildcards.problems].checked_job(permitted))
 
     def task_names(self, sampled: bool) -> str:
         """Return a pattern of the names of all tasks with samples, or of all others."""

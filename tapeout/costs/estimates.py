@@ -74,6 +74,10 @@ class Estimates:
         tokens = self.settings.evaluations[task].tokens(length)
         return _giga(model.forward_flop(self.extended_pieces, length) * tokens)
 
+    def samples_gflop(self, task: str) -> int:
+        """Return the computation of one part of the answers of one model to a task, in the same way."""
+        return self.evaluation_gflop(task) // self.settings.evaluations[task].parts
+
     @property
     def base_bytes(self) -> int:
         """Size of a checkpoint of the base model."""

@@ -10,9 +10,7 @@ from tapeout import progress
 from tapeout.config.evaluation import AskedProblems, SamplingOptions
 from tapeout.errors import TapeoutError
 from tapeout.evals.task import Sample, Sampler
-from tapeout.evals.usable_problems import require_usable
-from tapeout.simulation.problem_set import read_lines, read_unusable
-from tapeout.simulation.problems.problem import Problem
+from tapeout.simulation.prompts import Asked, prompts_path, read_prompts
 
 if TYPE_CHECKING:
     from tapeout.evals.loaded_model import LoadedModel
@@ -49,7 +47,7 @@ class Prompt:
         return sha256(self.text.encode()).hexdigest()
 
 
-def prompts_of(model: "LoadedModel", problems: Sequence[Problem]) -> list[Prompt]:
+def prompts_of(model: "LoadedModel", problems: Sequence[Asked]) -> list[Prompt]:
     """Return the problems as prompts: by the model's own template where it has one, else as plain text.
 
     Raises:
@@ -58,7 +56,7 @@ def prompts_of(model: "LoadedModel", problems: Sequence[Problem]) -> list[Prompt
     from tapeout.data.encode.chat import Unfit
     from tapeout.evals.questions import encode_question, question_encoder
 
-    texts = {problem.name: text_of(problem) for problem in problems}
+    texts = {problem.name: problem.text for problem in problems}
     if not model.has_template or model.encoding is None:
         encode = model.encoder.encode
         ids = {name: [*model.encoder.bos_ids, *encode(text)] for name, text in texts.items()}
@@ -79,12 +77,7 @@ def prompts_of(model: "LoadedModel", problems: Sequence[Problem]) -> list[Prompt
     return prompts
 
 
-def text_of(problem: Problem) -> str:
-    """Return what a model is asked."""
-    return f"{problem.prompt.rstrip()}\n\n{problem.header}".rstrip() + "\n"
-
-
-def generate(model: "LoadedModel", problems: Sequence[Problem], options: SamplingOptions) -> list[Sample]:
+def generate(model: "LoadedModel", problems: Sequence[Asked], options: SamplingOptions) -> list[Sample]:
     """Return the greedy answer and the sampled answers to each problem."""
     from tapeout.evals.answers import answer_text
     from tapeout.evals.generation import greedy
@@ -136,31 +129,22 @@ def generate(model: "LoadedModel", problems: Sequence[Problem], options: Samplin
     return samples
 
 
-def files_of(options: AskedProblems) -> dict[str, tuple[str, str]]:
-    """Return the problems of a set, and what their check found."""
-    return {"problems": (options.problems, "problems.jsonl"), "checked": (options.problems, "checked.json")}
-
-
 class DesignSampler(Sampler[AskedProblems]):
-    """Answers to the usable problems of a set."""
+    """Answers to the problems of one part of a set."""
 
     options = AskedProblems
 
-    def files(self, options: AskedProblems) -> dict[str, tuple[str, str]]:
-        """Return the problems, and what their check found."""
-        return files_of(options)
+    def files(self, options: AskedProblems, part: int) -> dict[str, tuple[str, str]]:
+        """Return the prompts of a part."""
+        return {"prompts": (options.problems, prompts_path(part))}
 
     def generate(self, model: "LoadedModel", files: Mapping[str, Path], options: AskedProblems) -> list[Sample]:
-        """Answer each usable problem once greedily, and ``samples`` times by sampling.
+        """Answer each problem once greedily, and ``samples`` times by sampling.
 
         Raises:
-            NotEnoughData: no problem is usable.
             UnfitPrompt: the model's prompt template cannot render a problem.
         """
-        unusable = read_unusable(files["checked"])
-        require_usable(unusable)
-        problems = [problem for problem in read_lines(files["problems"]) if not unusable[problem.name]]
-        return generate(model, problems, options)
+        return generate(model, read_prompts(files["prompts"]), options)
 
 
 SAMPLER = DesignSampler()

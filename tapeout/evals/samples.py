@@ -19,6 +19,19 @@ def write_samples(path: Path, facts: ModelFacts, samples: Sequence[Sample]) -> N
     write_lines(path, [facts, *samples])
 
 
+def read_parts(paths: Sequence[Path]) -> tuple[ModelFacts, list[Sample]]:
+    """Read the answers of one model to all parts, as ``read_samples`` does.
+
+    Raises:
+        UnusableSamples: a file is missing or malformed, or the answers are from different models.
+    """
+    parts = [read_samples(path) for path in paths]
+    facts = parts[0][0]
+    if any(found != facts for found, _ in parts):
+        raise UnusableSamples("The parts of the samples are from different models.", "Build their artifacts again.")
+    return facts, [sample for _, samples in parts for sample in samples]
+
+
 def read_samples(path: Path) -> tuple[ModelFacts, list[Sample]]:
     """Read what ``write_samples`` has written.
 

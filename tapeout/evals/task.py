@@ -136,8 +136,11 @@ class Sampler(ABC, Generic[SamplingT]):
     options: type[SamplingT]
 
     @abstractmethod
-    def files(self, options: SamplingT) -> Mapping[str, tuple[str, str]]:
-        """Return the files of prompts, as ``ReportedTask.files`` does."""
+    def files(self, options: SamplingT, part: int) -> Mapping[str, tuple[str, str]]:
+        """Return the files with the prompts of a part, as ``ReportedTask.files`` does; the names are always the same.
+
+        A task about problem sets has as many parts as its set, any other has one, part 0.
+        """
 
     @abstractmethod
     def generate(self, model: "LoadedModel", files: Mapping[str, Path], options: SamplingT) -> Sequence[Sample]:

@@ -1,7 +1,4 @@
-"""Files of a problem set: the problems, and which of them are usable.
-
-Whoever asks a model needs no more, so answers do not depend on the code that judges them.
-"""
+"""Files of a problem set, which do not depend on the code that judges answers."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -38,27 +35,6 @@ class CheckedProblem(Form):
     unusable: str
     mutants: int
     survivors: tuple[str, ...]
-
-
-class _Checked(BaseModel):
-    """The part of a checked set that states which problems are usable."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    problems: list[CheckedProblem]
-
-
-def read_unusable(path: Path) -> dict[str, str]:
-    """Return for each problem of a checked set why no answer can be judged by it; empty if it is usable.
-
-    Raises:
-        UnusableFile: the file is missing or not such a record.
-    """
-    try:
-        checked = _Checked.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise unusable_file(path, error) from error
-    return {problem.name: problem.unusable for problem in checked.problems}
 
 
 def read_lines(path: Path) -> list[Problem]:

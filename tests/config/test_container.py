@@ -21,7 +21,7 @@ TASKS = ("bits_per_byte", "instruction_answers/rtl", "multiple_choice")
 EVALUATED = [f"evaluation/{model}/{task}.json" for model in ("base", "dapt", "sft") for task in TASKS]
 IN_NEMO = ["dapt/model", *EVALUATED]
 IN_NEMO += ["export/hf", "nemo/base.nemo"]
-IN_NEMO += [f"samples/{model}/verilog_generation/rtl_problems.jsonl" for model in ("base", "dapt", "sft")]
+IN_NEMO += [f"samples/{model}/verilog_generation/rtl_problems/0.jsonl" for model in ("base", "dapt", "sft")]
 IN_NEMO += ["sft/model"]
 RECIPES = """
 import json, sys

@@ -11,7 +11,7 @@ from tapeout.config.export import ExportJob
 from tapeout.config.instructions import EncodeJob, InstructionSetJob
 from tapeout.config.report import EvalReportJob
 from tapeout.config.root import Settings
-from tapeout.config.rtl_problems import ProblemsJob
+from tapeout.config.rtl_problems import CheckedJob, ProblemSet
 from tapeout.config.section import Section
 from tapeout.evals.tasks import bits_per_byte, instruction_answers, verilog_generation
 
@@ -28,7 +28,8 @@ ROOTS: list[type[Section]] = [
     instruction_answers.Options,
     bits_per_byte.Options,
     verilog_generation.Options,
-    ProblemsJob,
+    CheckedJob,
+    ProblemSet,
 ]
 
 

@@ -133,7 +133,7 @@ SETS: dict[str, Any] = {
 
 def test_the_second_simulator_depends_on_the_configuration_alone() -> None:
     for problems, version in (({}, None), ({"icarus": "11.0"}, "11.0")):
-        jobs = wiring(settings(problems={"rtl_problems": problems})).problems_parameters
+        jobs = wiring(settings(problems={"rtl_problems": problems})).checked_parameters
         assert jobs["icarus"](SimpleNamespace(problems="rtl_problems")) == version
     with pytest.raises(InvalidConfig, match=r"evaluation.problems.rtl_problems.icarus"):
         settings(problems={"rtl_problems": {"icarus": 11.0}})
@@ -236,7 +236,7 @@ def test_answers_depend_on_no_option_and_no_code_of_judging_and_of_the_report() 
     files = {f"tapeout/{name}.py" for name in names}
     assert not files & code.keys()
     assert files <= closure(ROOT / "scripts/judge.py", ROOT, [made.module]).keys()
-    assert made.sampler_files == made.files
+    assert made.sampler_files(3) == {"prompts": ("problems/rtl_problems", "prompts/3.jsonl")}
 
 
 def test_a_task_in_two_steps_names_the_module_of_its_sampler(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,23 +13,21 @@ import pytest
 from tapeout.config.computation import Computation
 from tapeout.config.evaluation import AskedProblems, SamplesJob
 from tapeout.config.instructions import MODELS_OWN, Prompt
-from tapeout.data.errors import NotEnoughData
-from tapeout.evals.design_prompts import SAMPLER, UnfitPrompt, generate, prompts_of, text_of
+from tapeout.evals.design_prompts import SAMPLER, UnfitPrompt, generate, prompts_of
 from tapeout.evals.samples import read_samples
 from tapeout.evals.tasks.verilog_generation import Options
+from tapeout.simulation.prompts import Asked, write_prompts
 from tests.evals.conftest import encoding
-from tests.evals.test_designs import files
-from tests.simulation.toys import COUNTER, HEADER
+from tests.simulation.toys import COUNTER
 
 if TYPE_CHECKING:
     from tapeout.evals.loaded_model import LoadedModel
 
 pytestmark = pytest.mark.environment("nemo")
 ROOT = Path(__file__).parents[2]
-SHORT = COUNTER.model_copy(update={"prompt": "module fifo"})
-OTHER = COUNTER.model_copy(update={"name": "other", "prompt": "module ram"})
-LONG = COUNTER.model_copy(update={"name": "long", "prompt": "module fifo " * 400})
-BODY = COUNTER.model_copy(update={"name": "body", "prompt": "Count.", "dialect": "body", "header": HEADER})
+SHORT = Asked(name="counter", text="module fifo\n")
+OTHER = Asked(name="other", text="module ram\n")
+LONG = Asked(name="long", text="module fifo " * 400)
 OPTIONS = Options(samples=2, max_new_tokens=6)
 
 
@@ -78,20 +76,20 @@ def test_a_problem_that_the_template_cannot_render_is_named(model: "LoadedModel"
 
 
 @pytest.mark.parametrize("has_template", [False, True])
-def test_a_set_without_a_usable_problem_is_named(model: "LoadedModel", tmp_path: Path, has_template: bool) -> None:
-    made = files(tmp_path, "It is wrong.")
-    with pytest.raises(NotEnoughData, match="None of the 3 problems is usable; the first: It is wrong"):
-        SAMPLER.generate(replace(model, has_template=has_template), made, OPTIONS)
-    assert prompts_of(replace(model, has_template=has_template), []) == []
+def test_a_part_without_problems_has_no_answers(model: "LoadedModel", tmp_path: Path, has_template: bool) -> None:
+    write_prompts(tmp_path, [COUNTER.model_copy(update={"unusable": "It has no bench."})], 1)
+    files = {"prompts": tmp_path / "prompts/0.jsonl"}
+    assert SAMPLER.generate(replace(model, has_template=has_template), files, OPTIONS) == []
 
 
 def test_the_step_writes_the_answers_that_are_judged(model: "LoadedModel", folder: Path, tmp_path: Path) -> None:
     asked = AskedProblems(samples=2, max_new_tokens=6)
-    made = files(tmp_path)
+    write_prompts(tmp_path, [COUNTER, COUNTER.model_copy(update={"name": "other"})], 1)
+    made = {"prompts": tmp_path / "prompts/0.jsonl"}
     job = SamplesJob(sampler=SAMPLER.__module__, options=asked.identity(), threads=1, encoding=encoding())
     (tmp_path / "params.json").write_text(json.dumps(job.identity()))
     command = [sys.executable, "scripts/samples.py", "--params", str(tmp_path / "params.json"), "--model", str(folder)]
-    command += [item for name in SAMPLER.files(asked) for item in ("--data", str(made[name]))]
+    command += [item for name in SAMPLER.files(asked, 0) for item in ("--data", str(made[name]))]
     declared = f"{SAMPLER.__module__},tapeout.models.llama"
     done = subprocess.run(
         [*command, "--output", str(tmp_path / "samples.jsonl")],
@@ -104,7 +102,3 @@ def test_the_step_writes_the_answers_that_are_judged(model: "LoadedModel", folde
     facts, samples = read_samples(tmp_path / "samples.jsonl")
     assert (facts, samples) == (model.facts, SAMPLER.generate(model, made, asked))
     assert {sample.name for sample in samples} == {"counter", "other"}
-
-
-def test_an_answer_without_the_module_continues_the_header() -> None:
-    assert text_of(BODY) == f"Count.\n\n{HEADER}\n"

@@ -7,7 +7,7 @@ import pytest
 
 from tapeout.data.errors import NotEnoughData
 from tapeout.evals.pass_at_k import pass_at_k
-from tapeout.evals.samples import UnusableSamples, read_samples, write_samples
+from tapeout.evals.samples import UnusableSamples, read_parts, read_samples, write_samples
 from tapeout.evals.task import ModelFacts, Sample
 from tapeout.evals.tasks.verilog_generation import TASK, Options
 from tapeout.simulation.checked import CheckedSet, SimulatorFacts
@@ -53,7 +53,13 @@ def test_scores_are_reproduced_from_saved_samples(tmp_path: Path) -> None:
     write_samples(tmp_path / "samples.jsonl", FACTS, SAMPLES)
     facts, samples = read_samples(tmp_path / "samples.jsonl")
     assert (facts, samples) == (FACTS, SAMPLES)
-    result = TASK.judge(samples, files(tmp_path), OPTIONS, threads=2)
+    parts = []
+    for name, part in (("other", SAMPLES[4:]), ("none", []), ("counter", SAMPLES[:4])):
+        write_samples(tmp_path / name, FACTS, part)
+        parts.append(tmp_path / name)
+    in_parts = read_parts(parts)
+    assert in_parts == (FACTS, [*SAMPLES[4:], *SAMPLES[:4]])
+    result = TASK.judge(in_parts[1], files(tmp_path), OPTIONS, threads=2)
     assert TASK.judge(list(reversed(SAMPLES)), files(tmp_path), OPTIONS, threads=1) == result
     counter, other, broken = result.designs
     assert TASK.texts(files(tmp_path), OPTIONS)[counter.digest] == f"{COUNTER.prompt}\n{GOLDEN}"
@@ -88,6 +94,10 @@ def test_other_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "samples").write_text(json.dumps({"context": 1}))
     with pytest.raises(UnusableSamples, match="has no samples"):
         read_samples(tmp_path / "samples")
+    for vocabulary in (1, 2):
+        write_samples(tmp_path / str(vocabulary), FACTS.model_copy(update={"vocabulary": vocabulary}), [])
+    with pytest.raises(UnusableSamples, match="from different models"):
+        read_parts([tmp_path / "1", tmp_path / "2"])
 
 
 def test_more_samples_are_needed_than_k() -> None:

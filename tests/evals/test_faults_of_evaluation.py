@@ -49,11 +49,12 @@ def test_f60_test_files_are_parts_of_artifacts_that_the_graph_makes(monkeypatch:
         *("corpus/domain", "corpus/general"),
         *(f"instructions/{name}" for name in found.instructions.sets),
         *(f"problems/{name}" for name in found.evaluation.problems),
+        *(f"checked/{name}.json" for name in found.evaluation.problems),
         *(f"sources/{name}" for name in found.sources),
     }
     files = [file for run in found.evaluations.values() for file in run.files.values()]
     assert {artifact for artifact, _ in files} <= made
-    paths = {"corpus": {"test.jsonl"}, "instructions": {"test.jsonl"}, "problems": {"problems.jsonl", "checked.json"}}
+    paths = {"corpus": {"test.jsonl"}, "instructions": {"test.jsonl"}, "problems": {"problems.jsonl"}}
     for artifact, path in files:
         assert path in paths.get(artifact.split("/")[0], {""}), "a file of the artifact, or the whole source"
     for task in found.evaluation.tasks:

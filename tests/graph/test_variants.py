@@ -18,7 +18,7 @@ ARTIFACTS = {
         "evaluation/sft/instruction_answers/rtl.json",
         "evaluation/sft/multiple_choice.json",
         "evaluation/sft/verilog_generation/rtl_problems.json",
-        "samples/sft/verilog_generation/rtl_problems.jsonl",
+        "samples/sft/verilog_generation/rtl_problems/0.jsonl",
     },
     "new_pieces": {
         "tokenizer",

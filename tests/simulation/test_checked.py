@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tapeout.config.rtl_problems import ProblemsJob
+from tapeout.config.rtl_problems import CheckedJob
 from tapeout.program import StepFailed
 from tapeout.simulation.checked import check, read_checked
 from tapeout.simulation.containment import Containment
 from tapeout.simulation.icarus import Icarus, installed_version
-from tapeout.simulation.problem_set import UnusableFile, read_lines, read_unusable, write_lines
+from tapeout.simulation.problem_set import UnusableFile, read_lines, write_lines
 from tapeout.simulation.verilator import Verilator
 from tests.simulation.toys import COUNTER, GOLDEN
 
@@ -39,15 +39,14 @@ def test_a_set_is_checked_and_read_again(verilator: Verilator, tmp_path: Path) -
     write_lines(tmp_path / "problems.jsonl", PROBLEMS)
     assert read_checked(tmp_path / "checked.json") == found
     assert read_lines(tmp_path / "problems.jsonl") == PROBLEMS
-    assert read_unusable(tmp_path / "checked.json") == {problem.name: problem.unusable for problem in found.problems}
 
 
 def test_another_version_of_the_second_simulator_is_a_named_error(tmp_path: Path) -> None:
-    main = runpy.run_path(str(ROOT / "scripts" / "problems.py"))["main"].__wrapped__
-    job = ProblemsJob(icarus="0.1", permit_no_isolation=False)
+    main = runpy.run_path(str(ROOT / "scripts" / "checked.py"))["main"].__wrapped__
+    job = CheckedJob(max_mutants=1, icarus="0.1", permit_no_isolation=False)
     with pytest.raises(StepFailed, match=r"asks for Icarus Verilog 0\.1, and this machine has (none|[1-9]\S*)\."):
-        main(job, tmp_path, tmp_path / "problems", 1)
-    assert not (tmp_path / "problems").exists()
+        main(job, tmp_path, tmp_path / "checked.json", 1)
+    assert not (tmp_path / "checked.json").exists()
 
 
 def test_as_many_mutants_are_tried_as_the_configuration_says(verilator: Verilator) -> None:
@@ -60,7 +59,5 @@ def test_other_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "other").write_text("{}\n")
     with pytest.raises(UnusableFile, match="other cannot be used"):
         read_checked(tmp_path / "other")
-    with pytest.raises(UnusableFile, match="other cannot be used"):
-        read_unusable(tmp_path / "other")
     with pytest.raises(UnusableFile, match="missing cannot be used"):
         read_lines(tmp_path / "missing")

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from tapeout.config.evaluation import ProblemOptions
-from tapeout.evals.design_prompts import files_of
 from tapeout.evals.design_section import describe, rung_measure
 from tapeout.evals.designs import Design, Designs, judge_samples
 from tapeout.evals.pass_at_k import pass_at_k
@@ -32,7 +31,8 @@ class VerilogGenerationTask(SampledTask[Options, Designs]):
 
     def files(self, options: Options) -> dict[str, tuple[str, str]]:
         """Return the problems, and what their check found."""
-        return files_of(options)
+        name = options.problems.removeprefix("problems/")
+        return {"problems": (options.problems, "problems.jsonl"), "checked": (f"checked/{name}.json", "")}
 
     def judge(self, samples: Sequence[Sample], files: Mapping[str, Path], options: Options, threads: int) -> Designs:
         """Judge saved answers."""
