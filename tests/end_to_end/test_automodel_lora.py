@@ -1,6 +1,7 @@
 """LoRA on SQuAD in the real graph, with both engines: from the rows of the example to a score of the merged model."""
 
 import json
+import re
 
 import pytest
 import yaml
@@ -68,9 +69,7 @@ def test_lora_on_squad(fresh: Clone) -> None:
         exported / "adapter_model.safetensors"
     ).read_bytes()
 
-    digests = fresh.digests()
     fresh.edit("config/templates/alpaca_squad.txt", "Write a response", "Write a reply")
-    fresh.run(*targets)
-    changed = {name for name, digest in fresh.digests().items() if digests.get(name) != digest}
-    assert {"encoded/squad-v1.1", "automodel_lora/adapter", "automodel_lora/merged", "deploy/nim"} <= changed
-    assert not changed & {"base_extended", "tokenizer", "instructions/rtl"}
+    planned = set(re.findall(r"^  (\S+)  ", fresh.run("-n", *targets).text, re.MULTILINE))
+    assert {"encoded/squad-v1.1", "automodel_lora/adapter", "automodel_lora/merged", "deploy/nim"} <= planned
+    assert not planned & {"base_extended", "tokenizer", "instructions/rtl"}
