@@ -40,7 +40,9 @@ environments:
 # for a core. The longest parts start first; they have no prerequisites here, because these would change the order.
 PARTS = $(if $(filter no,$(SLURM)),,test-slurm) test-nemo test-dev check test-end-finished test-end-others test-data test-corpus test-rtl test-serve test-tracking
 
-test: environments dev
+# environments are installed two at a time, because pip uses one core
+test:
+	@$(MAKE) --no-print-directory -j 2 environments dev
 	@echo "The checks and tests run in parts, four at a time; each part prints its output when it ends."
 	@$(MAKE) --no-print-directory --keep-going --output-sync -j 4 READY=yes NICE='nice -n 10' $(PARTS)
 
